@@ -1,0 +1,239 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Configurations of the Mu2SLAM family: encoder-decoder, its decoder, and the CTC-only model."""
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+from .configuration_conformer import ConformerEncoderConfig
+
+
+NUM_RESERVED_TOKENS = 64
+
+
+@strict
+class Mu2SLAMDecoderConfig(PreTrainedConfig):
+    r"""Shape of the Transformer decoder.
+
+    Paper: section 2.1, a shallow decoder of 6 Transformer layers of the encoder's width; appendix: dropout 0.1.
+
+    Args:
+        vocab_size (`int`, *optional*, defaults to 5184): Rows of the one id space; set by [`Mu2SLAMConfig`].
+        num_languages (`int`, *optional*, defaults to 1): Rows of the language table; set by [`Mu2SLAMConfig`].
+        hidden_size (`int`, *optional*, defaults to 1024): Width D, equal to the encoder's.
+        num_hidden_layers (`int`, *optional*, defaults to 6): Transformer layers.
+        num_attention_heads (`int`, *optional*, defaults to 8): Attention heads.
+        intermediate_size (`int`, *optional*, defaults to 4096): Width of the feed-forward module.
+        hidden_act (`str`, *optional*, defaults to `"relu"`): Activation of the feed-forward module.
+        hidden_dropout (`float`, *optional*, defaults to 0.1): Dropout on inputs and on every residual branch.
+        attention_dropout (`float`, *optional*, defaults to 0.0): Dropout on attention weights.
+        activation_dropout (`float`, *optional*, defaults to 0.0): Dropout inside the feed-forward module.
+        scale_embedding (`bool`, *optional*, defaults to `True`): Multiply token embeddings by sqrt(D).
+        layer_norm_eps (`float`, *optional*, defaults to 1e-05): Epsilon of every normalisation.
+        initializer_range (`float`, *optional*, defaults to 0.02): Standard deviation of the initial weights.
+        use_cache (`bool`, *optional*, defaults to `True`): Whether decoding keeps keys and values.
+    """
+
+    model_type = "mu2slam_decoder"
+    keys_to_ignore_at_inference = ["past_key_values"]
+
+    vocab_size: int = 5184
+    num_languages: int = 1
+    hidden_size: int = 1024
+    num_hidden_layers: int = 6
+    num_attention_heads: int = 8
+    intermediate_size: int = 4096
+    hidden_act: str = "relu"
+    hidden_dropout: float | int = 0.1
+    attention_dropout: float | int = 0.0
+    activation_dropout: float | int = 0.0
+    scale_embedding: bool = True
+    layer_norm_eps: float = 1e-5
+    initializer_range: float = 0.02
+    use_cache: bool = True
+    pad_token_id: int | None = 0
+    bos_token_id: int | None = 1
+    eos_token_id: int | None = 2
+    is_encoder_decoder: bool = True
+
+    def validate_architecture(self):
+        """Part of `@strict` validation."""
+        if self.hidden_size % self.num_attention_heads != 0:
+            raise ValueError(
+                f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads "
+                f"({self.num_attention_heads})."
+            )
+
+
+def check_vocabulary(config: PreTrainedConfig) -> None:
+    """Check the id space `[specials and reserved][speech codebook][text ...]` and the language table.
+
+    Args:
+        config: any configuration with the shared fields of this file.
+
+    Raises:
+        ValueError: naming the field, what was expected and what came.
+    """
+    if config.speech_token_offset < NUM_RESERVED_TOKENS:
+        raise ValueError(
+            f"speech_token_offset must leave ids 0..{NUM_RESERVED_TOKENS - 1} to special tokens, "
+            f"got {config.speech_token_offset}."
+        )
+    if config.text_token_offset < config.speech_token_offset + config.num_speech_tokens:
+        raise ValueError(
+            f"text_token_offset ({config.text_token_offset}) lies inside the speech codebook, which ends at "
+            f"{config.speech_token_offset + config.num_speech_tokens}."
+        )
+    if config.vocab_size < config.text_token_offset:
+        raise ValueError(
+            f"vocab_size ({config.vocab_size}) must reach past text_token_offset ({config.text_token_offset})."
+        )
+    if not config.languages or config.languages[0] != "und":
+        raise ValueError(
+            f"languages is an ordered, append-only list whose first entry is 'und'; got {config.languages[:3]}..."
+        )
+    if len(set(config.languages)) != len(config.languages):
+        raise ValueError("languages names a code twice.")
+
+
+@strict
+class Mu2SLAMConfig(PreTrainedConfig):
+    r"""Configuration of the Mu2SLAM encoder-decoder.
+
+    One id space holds special tokens, the speech codebook and text, in this order, so that a new language lengthens
+    the text part and shifts nothing. Defaults are the paper's character model without its language list.
+
+    Args:
+        encoder_config (`dict` or [`ConformerEncoderConfig`], *optional*): The Conformer and its front end.
+        decoder_config (`dict` or [`Mu2SLAMDecoderConfig`], *optional*): The Transformer decoder.
+        vocab_size (`int`, *optional*, defaults to 5184): 64 specials + 1024 speech ids + 4096 characters.
+        speech_token_offset (`int`, *optional*, defaults to 64): Id of the first codebook entry; stored, not derived.
+        num_speech_tokens (`int`, *optional*, defaults to 1024): Entries of the speech codebook.
+        text_token_offset (`int`, *optional*, defaults to 1088): Id of the first text token.
+        languages (`list[str]`, *optional*, defaults to `["und"]`): Canonical codes, append-only; row 0 is `und`.
+        mask_token_id (`int`, *optional*, defaults to 4): Id of [MASK]; its embedding also replaces masked frames.
+        unk_token_id (`int`, *optional*, defaults to 3): Id of the visible unknown token.
+        ctc_loss_weight (`float`, *optional*, defaults to 0.3): Weight of CTC in the loss of the plain forward.
+            Choice: the paper gives none.
+        language_loss_weight (`float`, *optional*, defaults to 0.1): Weight of the language head. Choice.
+        inputs_to_logits_ratio (`int`, *optional*, defaults to 640): Samples per encoder frame (160 x 4).
+        tie_word_embeddings (`bool`, *optional*, defaults to `True`): One table for encoder input, decoder input,
+            decoder softmax and CTC softmax (each softmax has its own bias): the paper's sizes need it.
+    """
+
+    model_type = "mu2slam"
+    keys_to_ignore_at_inference = ["past_key_values"]
+    sub_configs_defaults = {"encoder_config": ConformerEncoderConfig, "decoder_config": Mu2SLAMDecoderConfig}
+    attribute_map = {"hidden_size": "d_model"}
+
+    encoder_config: dict | PreTrainedConfig | None = None
+    decoder_config: dict | PreTrainedConfig | None = None
+    vocab_size: int = 5184
+    d_model: int | None = None
+    speech_token_offset: int = NUM_RESERVED_TOKENS
+    num_speech_tokens: int = 1024
+    text_token_offset: int = NUM_RESERVED_TOKENS + 1024
+    languages: list[str] | tuple[str, ...] = ("und",)
+    pad_token_id: int | None = 0
+    bos_token_id: int | None = 1
+    eos_token_id: int | None = 2
+    unk_token_id: int = 3
+    mask_token_id: int = 4
+    decoder_start_token_id: int | None = 1
+    ctc_loss_weight: float | int = 0.3
+    language_loss_weight: float | int = 0.1
+    inputs_to_logits_ratio: int = 640
+    initializer_range: float = 0.02
+    use_cache: bool = True
+    is_encoder_decoder: bool = True
+    tie_word_embeddings: bool = True
+
+    def __post_init__(self, **kwargs):
+        self.languages = list(self.languages)
+        super().__post_init__(**kwargs)
+        # The shared fields live on top; the decoder's copies follow them, so that one edit cannot split the two.
+        self.d_model = self.encoder_config.hidden_size
+        self.decoder_config.vocab_size = self.vocab_size
+        self.decoder_config.num_languages = len(self.languages)
+
+    @property
+    def num_languages(self) -> int:
+        """Rows of the language table."""
+        return len(self.languages)
+
+    @property
+    def num_mel_bins(self) -> int:
+        """Bins of the input features."""
+        return self.encoder_config.num_mel_bins
+
+    def validate_architecture(self):
+        """Part of `@strict` validation: the two halves share one embedding table, so they share its width."""
+        if self.encoder_config.hidden_size != self.decoder_config.hidden_size:
+            raise ValueError(
+                f"encoder and decoder share one embedding table: encoder_config.hidden_size "
+                f"({self.encoder_config.hidden_size}) must equal decoder_config.hidden_size "
+                f"({self.decoder_config.hidden_size})."
+            )
+        check_vocabulary(self)
+
+    def get_text_config(self, *args, **kwargs):
+        """The sub-config that carries `vocab_size` and the cache's shape: the decoder's."""
+        return self.decoder_config
+
+
+@strict
+class Mu2SLAMCTCConfig(PreTrainedConfig):
+    r"""Configuration of the CTC-only model: the Mu2SLAM encoder and a CTC softmax over text tokens and blank.
+
+    It has its own `model_type` because the ASR pipeline decides between CTC and sequence-to-sequence by it.
+
+    Args:
+        encoder_config (`dict` or [`ConformerEncoderConfig`], *optional*): The Conformer and its front end.
+        vocab_size (`int`, *optional*, defaults to 5184): As in [`Mu2SLAMConfig`].
+        speech_token_offset (`int`, *optional*, defaults to 64): As in [`Mu2SLAMConfig`].
+        num_speech_tokens (`int`, *optional*, defaults to 1024): As in [`Mu2SLAMConfig`]; their rows are masked out.
+        text_token_offset (`int`, *optional*, defaults to 1088): As in [`Mu2SLAMConfig`].
+        languages (`list[str]`, *optional*, defaults to `["und"]`): As in [`Mu2SLAMConfig`].
+        pad_token_id (`int`, *optional*, defaults to 0): Also the CTC blank.
+        ctc_loss_reduction (`str`, *optional*, defaults to `"mean"`): `mean` per target token, or `sum`.
+        inputs_to_logits_ratio (`int`, *optional*, defaults to 640): Samples per encoder frame.
+    """
+
+    model_type = "mu2slam_ctc"
+    sub_configs_defaults = {"encoder_config": ConformerEncoderConfig}
+    attribute_map = {"hidden_size": "d_model"}
+
+    encoder_config: dict | PreTrainedConfig | None = None
+    vocab_size: int = 5184
+    d_model: int | None = None
+    speech_token_offset: int = NUM_RESERVED_TOKENS
+    num_speech_tokens: int = 1024
+    text_token_offset: int = NUM_RESERVED_TOKENS + 1024
+    languages: list[str] | tuple[str, ...] = ("und",)
+    pad_token_id: int | None = 0
+    bos_token_id: int | None = 1
+    eos_token_id: int | None = 2
+    unk_token_id: int = 3
+    mask_token_id: int = 4
+    ctc_loss_reduction: str = "mean"
+    inputs_to_logits_ratio: int = 640
+    initializer_range: float = 0.02
+    tie_word_embeddings: bool = True
+
+    def __post_init__(self, **kwargs):
+        self.languages = list(self.languages)
+        super().__post_init__(**kwargs)
+        self.d_model = self.encoder_config.hidden_size
+
+    @property
+    def num_languages(self) -> int:
+        """Rows of the language table."""
+        return len(self.languages)
+
+    def validate_architecture(self):
+        """Part of `@strict` validation."""
+        if self.ctc_loss_reduction not in ("mean", "sum"):
+            raise ValueError(f"ctc_loss_reduction must be 'mean' or 'sum', got {self.ctc_loss_reduction!r}.")
+        check_vocabulary(self)
+
+
+__all__ = ["Mu2SLAMCTCConfig", "Mu2SLAMConfig", "Mu2SLAMDecoderConfig"]

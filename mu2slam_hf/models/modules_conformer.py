@@ -1,0 +1,184 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The Conformer layer: two half-step feed-forward modules around self-attention and convolution.
+
+Letters: B batch, L positions, D width, K kernel taps, G groups.
+"""
+
+import torch
+from torch import Tensor, nn
+from transformers.activations import ACT2FN
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from .configuration_conformer import ConformerEncoderConfig
+from .modules_attention import ConformerSelfAttention
+
+
+class ConformerFeedForward(nn.Module):
+    """Linear, activation, linear. Shape: (B, L, D) -> (B, L, D)."""
+
+    def __init__(self, config: ConformerEncoderConfig):
+        super().__init__()
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.attention_bias)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=config.attention_bias)
+        self.activation = ACT2FN[config.hidden_act]
+        self.dropout = config.activation_dropout
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        hidden_states = self.activation(self.up_proj(hidden_states))
+        hidden_states = nn.functional.dropout(hidden_states, p=self.dropout, training=self.training)
+        return self.down_proj(hidden_states)
+
+
+class SequenceGroupNorm(nn.Module):
+    """Group normalisation with statistics over the real frames of one sequence.
+
+    nn.GroupNorm would count padding frames and mix the sequences of a packed row.
+    Choice: the two segments of a concatenated pair are one sequence here (they share a sequence id).
+    """
+
+    def __init__(self, num_groups: int, num_channels: int, eps: float):
+        super().__init__()
+        self.num_groups = num_groups
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(num_channels))
+        self.bias = nn.Parameter(torch.zeros(num_channels))
+
+    def forward(self, hidden_states: Tensor, sequence_ids: Tensor | None = None) -> Tensor:
+        """Normalise.
+
+        Args:
+            hidden_states: `(B, L, D)`.
+            sequence_ids: `(B, L)` int64, 0 on padding; None when every row is one whole sequence.
+        """
+        batch, length, width = hidden_states.shape
+        # (B, L, D) -> (B, L, G, D / G)
+        states = hidden_states.float().view(batch, length, self.num_groups, -1)
+        if sequence_ids is None:
+            mean = states.mean(dim=(1, 3), keepdim=True)
+            variance = states.var(dim=(1, 3), keepdim=True, unbiased=False)
+        else:
+            mean, variance = self._statistics(states, sequence_ids)
+        states = (states - mean) * torch.rsqrt(variance + self.eps)
+        states = states.view(batch, length, width) * self.weight.float() + self.bias.float()
+        return states.to(hidden_states.dtype)
+
+    def _statistics(self, states: Tensor, sequence_ids: Tensor) -> tuple[Tensor, Tensor]:
+        batch, length, groups, size = states.shape
+        index = sequence_ids[:, :, None].expand(batch, length, groups)
+        slots = length + 1  # sequence ids are at most the number of positions
+        zeros = states.new_zeros(batch, slots, groups)
+        count = zeros.scatter_add(1, index, states.new_full((), size).expand(batch, length, groups)).clamp(min=1)
+        mean = (zeros.scatter_add(1, index, states.sum(-1)) / count).gather(1, index)[..., None]
+        squares = (states - mean).square().sum(-1)
+        variance = (zeros.scatter_add(1, index, squares) / count).gather(1, index)[..., None]
+        return mean, variance
+
+
+class ConformerConvolution(nn.Module):
+    """Pointwise GLU, depthwise convolution, normalisation, activation, pointwise. Shape: (B, L, D) -> (B, L, D)."""
+
+    def __init__(self, config: ConformerEncoderConfig):
+        super().__init__()
+        width, kernel_size = config.hidden_size, config.conv_depthwise_kernel_size
+        self.pointwise_conv1 = nn.Linear(width, 2 * width, bias=config.convolution_bias)
+        self.depthwise_conv = nn.Conv1d(width, width, kernel_size, groups=width, bias=config.convolution_bias)
+        if config.conv_norm == "group":
+            self.norm = SequenceGroupNorm(config.conv_norm_groups, width, config.layer_norm_eps)
+        else:
+            self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.activation = ACT2FN[config.hidden_act]
+        self.pointwise_conv2 = nn.Linear(width, width, bias=config.convolution_bias)
+        self.left = kernel_size - 1 if config.conv_causal else (kernel_size - 1) // 2
+        self.right = kernel_size - 1 - self.left
+
+    def forward(self, hidden_states: Tensor, frame_mask: Tensor | None, sequence_ids: Tensor | None) -> Tensor:
+        """Convolve along time.
+
+        Args:
+            hidden_states: `(B, L, D)`.
+            frame_mask: `(B, L)` bool, True on real positions; None when nothing is padded.
+            sequence_ids: `(B, L)` int64 when rows hold several sequences, else None.
+        """
+        hidden_states = nn.functional.glu(self.pointwise_conv1(hidden_states), dim=-1)
+        if frame_mask is not None:
+            # Mask the input of the convolution: masked afterwards, padding would already have leaked in.
+            hidden_states = hidden_states.masked_fill(~frame_mask[..., None], 0.0)
+        if sequence_ids is None:
+            hidden_states = self._convolve_rows(hidden_states)
+        else:
+            hidden_states = self._convolve_packed(hidden_states, sequence_ids)
+        if isinstance(self.norm, SequenceGroupNorm):
+            if sequence_ids is None and frame_mask is not None:
+                sequence_ids = frame_mask.to(torch.int64)
+            hidden_states = self.norm(hidden_states, sequence_ids)
+        else:
+            hidden_states = self.norm(hidden_states)
+        return self.pointwise_conv2(self.activation(hidden_states))
+
+    def _convolve_rows(self, hidden_states: Tensor) -> Tensor:
+        # (B, L, D) -> (B, D, L)
+        hidden_states = nn.functional.pad(hidden_states.transpose(1, 2), (self.left, self.right))
+        return self.depthwise_conv(hidden_states).transpose(1, 2)
+
+    def _convolve_packed(self, hidden_states: Tensor, sequence_ids: Tensor) -> Tensor:
+        # Tap by tap: a tap counts only where it reads from the sequence it writes to.
+        length = hidden_states.shape[1]
+        padded = nn.functional.pad(hidden_states, (0, 0, self.left, self.right))
+        padded_ids = nn.functional.pad(sequence_ids, (self.left, self.right))
+        output = torch.zeros_like(hidden_states)
+        for tap in range(self.left + self.right + 1):
+            same = (padded_ids[:, tap : tap + length] == sequence_ids)[..., None]
+            shifted = padded[:, tap : tap + length].masked_fill(~same, 0.0)
+            output = output + shifted * self.depthwise_conv.weight[:, 0, tap].to(shifted.dtype)
+        if self.depthwise_conv.bias is not None:
+            output = output + self.depthwise_conv.bias.to(output.dtype)
+        return output
+
+
+class ConformerLayer(GradientCheckpointingLayer):
+    """One Conformer layer (Gulati et al., 2020). Shape: (B, L, D) -> (B, L, D)."""
+
+    def __init__(self, config: ConformerEncoderConfig, layer_idx: int):
+        super().__init__()
+        width, eps = config.hidden_size, config.layer_norm_eps
+        self.feed_forward1_norm = nn.LayerNorm(width, eps=eps)
+        self.feed_forward1 = ConformerFeedForward(config)
+        self.self_attn_norm = nn.LayerNorm(width, eps=eps)
+        self.self_attn = ConformerSelfAttention(config, layer_idx)
+        self.conv_norm = nn.LayerNorm(width, eps=eps)
+        self.conv = ConformerConvolution(config)
+        self.feed_forward2_norm = nn.LayerNorm(width, eps=eps)
+        self.feed_forward2 = ConformerFeedForward(config)
+        self.final_norm = nn.LayerNorm(width, eps=eps)
+        self.dropout = config.hidden_dropout
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        frame_mask: Tensor | None = None,
+        sequence_ids: Tensor | None = None,
+        position_embeddings: tuple[Tensor, Tensor] | None = None,
+        **kwargs,
+    ) -> Tensor:
+        """Run the layer.
+
+        Args:
+            hidden_states: `(B, L, D)`.
+            attention_mask: whatever the attention backend takes.
+            frame_mask: `(B, L)` bool, True on real positions, or None.
+            sequence_ids: `(B, L)` int64 for packed rows, or None.
+            position_embeddings: rotary cosines and sines, or None.
+        """
+        hidden_states = hidden_states + 0.5 * self._drop(self.feed_forward1(self.feed_forward1_norm(hidden_states)))
+        attended, _ = self.self_attn(
+            self.self_attn_norm(hidden_states), attention_mask, position_embeddings, **kwargs
+        )
+        hidden_states = hidden_states + self._drop(attended)
+        convolved = self.conv(self.conv_norm(hidden_states), frame_mask, sequence_ids)
+        hidden_states = hidden_states + self._drop(convolved)
+        hidden_states = hidden_states + 0.5 * self._drop(self.feed_forward2(self.feed_forward2_norm(hidden_states)))
+        return self.final_norm(hidden_states)
+
+    def _drop(self, hidden_states: Tensor) -> Tensor:
+        return nn.functional.dropout(hidden_states, p=self.dropout, training=self.training)

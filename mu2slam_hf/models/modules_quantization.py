@@ -1,0 +1,187 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Quantisers of speech frames, the exact search in a codebook, and the health of a codebook.
+
+Letters: B utterances, T log-mel frames (10 ms), N ids (40 ms), M frames of any number of utterances, F features of a
+stacked frame, G codebooks, K entries of a codebook, D width of an entry.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import initialization
+
+# Rows of the distance matrix computed at a time: 4096 x 1024 entries are 16 MB, whatever the length of the audio.
+SEARCH_CHUNK_ROWS = 4096
+
+
+def find_nearest_codes(
+    vectors: torch.Tensor, codebook: torch.Tensor, chunk_rows: int = SEARCH_CHUNK_ROWS
+) -> torch.Tensor:
+    """Index of the entry with the least euclidean distance to each vector, by exhaustive search in float32.
+
+    `|v - c|^2 = |v|^2 - 2 (v c - |c|^2 / 2)`, so one matrix product per chunk ranks all entries.
+
+    Paper: Mu2SLAM Eq. 1, `z_i = argmin_j |G_j - s_i|`.
+
+    Args:
+        vectors: `(M, D)` floating point.
+        codebook: `(K, D)` floating point.
+        chunk_rows: vectors compared at a time; bounds the memory, does not change the result.
+
+    Returns:
+        `(M,)` int64 in `[0, K)`.
+    """
+    # Autocast would turn the product into bfloat16, whose 8 bits of mantissa pick another entry for many frames.
+    with torch.autocast(device_type=vectors.device.type, enabled=False):
+        codebook = codebook.float()
+        half_squared_norms = 0.5 * codebook.square().sum(dim=-1)
+        chunks = [
+            (chunk.float() @ codebook.T - half_squared_norms).argmax(dim=-1) for chunk in vectors.split(chunk_rows)
+        ]
+    return torch.cat(chunks) if chunks else vectors.new_zeros(0, dtype=torch.int64)
+
+
+def stack_frames(features: torch.Tensor, num_stacked_frames: int) -> torch.Tensor:
+    """Concatenate neighbouring frames; the last group is filled with zeros.
+
+    Args:
+        features: `(B, T, D)`; padding must already be zero.
+        num_stacked_frames: frames per group, S.
+
+    Returns:
+        `(B, ceil(T / S), S * D)`, earlier frames first.
+    """
+    missing = -features.shape[1] % num_stacked_frames
+    features = functional.pad(features, (0, 0, 0, missing))
+    # (B, N * S, D) -> (B, N, S * D)
+    return features.reshape(features.shape[0], -1, num_stacked_frames * features.shape[2])
+
+
+class RandomProjectionQuantizer(nn.Module):
+    """Nearest entry of a fixed random codebook to a fixed random projection, both on the unit sphere.
+
+    Paper: BEST-RQ, `argmin_j | norm(C_j) - norm(A x) |`, A by Xavier initialisation, C standard normal.
+    Choice: both are drawn on the CPU from their own seed, not from the global generator: the ids of a recording belong
+    to the configuration, and must not depend on what was initialised before or on the device.
+
+    Args:
+        input_size: F, features of a stacked frame.
+        num_codevectors: K.
+        codevector_dim: D.
+        num_groups: G, codebooks with a projection of their own.
+        seed: seed of both.
+    """
+
+    def __init__(self, input_size: int, num_codevectors: int, codevector_dim: int, num_groups: int, seed: int):
+        super().__init__()
+        self.seed = seed
+        # Parameters, because a model that holds buffers only cannot be saved.
+        self.projection = nn.Parameter(torch.empty(num_groups, input_size, codevector_dim), requires_grad=False)
+        self.codebook = nn.Parameter(torch.empty(num_groups, num_codevectors, codevector_dim), requires_grad=False)
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw projection and codebook again from the seed."""
+        generator = torch.Generator(device="cpu").manual_seed(self.seed)
+        num_groups, input_size, dim = self.projection.shape
+        bound = (6.0 / (input_size + dim)) ** 0.5  # Xavier, uniform
+        projection = (torch.rand(num_groups, input_size, dim, generator=generator, device="cpu") * 2 - 1) * bound
+        codebook = torch.randn(self.codebook.shape, generator=generator, device="cpu")
+        initialization.copy_(self.projection, projection)
+        initialization.copy_(self.codebook, functional.normalize(codebook, dim=-1))
+
+    def _apply(self, fn, recurse: bool = True):
+        # Rounded to half precision, the parameters would give other ids. Moving between devices is applied, a change
+        # of floating point type is taken back, whoever asks for it (`.half()`, `.to(torch.bfloat16)` of a parent).
+        before = {name: parameter.data for name, parameter in self.named_parameters()}
+        super()._apply(fn, recurse)
+        for name, parameter in self.named_parameters():
+            if parameter.dtype != before[name].dtype:
+                parameter.data = before[name].to(parameter.device)
+        return self
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Quantise stacked frames.
+
+        Args:
+            features: `(M, F)` float, normalised to about zero mean and unit variance.
+
+        Returns:
+            `(M, G)` int64 in `[0, K)`.
+        """
+        with torch.autocast(device_type=features.device.type, enabled=False):
+            projected = torch.einsum("mf,gfd->gmd", features.float(), self.projection.float())
+            projected = functional.normalize(projected, dim=-1)
+            codebook = functional.normalize(self.codebook.float(), dim=-1)
+        return torch.stack([find_nearest_codes(*pair) for pair in zip(projected, codebook, strict=True)], dim=-1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodebookHealth:
+    """How well a codebook is used by a body of speech.
+
+    Attributes:
+        num_ids: ids counted.
+        num_codevectors: entries of the codebook, K.
+        num_dead: entries that no frame chose.
+        usage: share of entries chosen at least once, 0 to 1.
+        perplexity: exponential of the entropy of the ids in nats, 1 (one entry for all) to K (all equally often).
+    """
+
+    num_ids: int
+    num_codevectors: int
+    num_dead: int
+    usage: float
+    perplexity: float
+
+
+def count_codes(ids: torch.Tensor, num_codevectors: int) -> torch.Tensor:
+    """How often each entry was chosen; counts of several batches may be added.
+
+    Args:
+        ids: int64 of any shape; negative ids (padding) are not counted.
+        num_codevectors: K.
+
+    Returns:
+        `(K,)` int64.
+    """
+    ids = ids[ids >= 0]
+    if ids.numel() and int(ids.max()) >= num_codevectors:
+        raise ValueError(f"Speech id {int(ids.max())} is outside of a codebook of {num_codevectors} entries.")
+    return torch.bincount(ids, minlength=num_codevectors)
+
+
+def compute_codebook_health(counts: torch.Tensor) -> CodebookHealth:
+    """Health figures of a codebook from the counts of `count_codes`.
+
+    Args:
+        counts: `(K,)` number of times each entry was chosen.
+
+    Returns:
+        The figures; perplexity 0 and usage 0 where nothing was counted.
+    """
+    total = int(counts.sum())
+    num_codevectors = counts.numel()
+    num_dead = int((counts == 0).sum())
+    probabilities = counts.double() / max(total, 1)
+    entropy = -torch.special.xlogy(probabilities, probabilities).sum()
+    return CodebookHealth(
+        num_ids=total,
+        num_codevectors=num_codevectors,
+        num_dead=num_dead,
+        usage=(num_codevectors - num_dead) / num_codevectors,
+        perplexity=float(entropy.exp()) if total else 0.0,
+    )
+
+
+__all__ = [
+    "CodebookHealth",
+    "RandomProjectionQuantizer",
+    "compute_codebook_health",
+    "count_codes",
+    "find_nearest_codes",
+    "stack_frames",
+]

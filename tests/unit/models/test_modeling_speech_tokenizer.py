@@ -1,0 +1,129 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The speech tokenizer: exactly one id per encoder frame, whatever stands around the utterance."""
+
+import pytest
+import torch
+
+from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
+from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
+from mu2slam_hf.models.modules_quantization import compute_codebook_health, count_codes
+
+
+def build_tokenizer(**kwargs) -> SpeechTokenizerModel:
+    return SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=64, **kwargs)).eval()
+
+
+def features(batch: int, frames: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(batch, frames, 80, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 4, 5, 6, 7, 8, 9, 31, 32, 33])
+def test_one_id_per_encoder_frame(frames):
+    ids = build_tokenizer()(features(2, frames))
+    assert ids.shape == (2, -(-(-(-frames // 2)) // 2))
+    assert ids.dtype == torch.int64
+    assert ids.min() >= 0 and ids.max() < 64
+
+
+@pytest.mark.parametrize("garbage", [1e30, float("nan"), float("inf")])
+def test_padding_may_be_garbage_and_ids_do_not_depend_on_the_batch(garbage):
+    tokenizer, lengths = build_tokenizer(), [1, 2, 3, 4, 5, 17, 30]
+    batch = torch.full((len(lengths), 37, 80), garbage)
+    mask = torch.zeros(len(lengths), 37, dtype=torch.int64)
+    for row, length in enumerate(lengths):
+        batch[row, :length] = features(1, length, seed=row)[0]
+        mask[row, :length] = 1
+    ids = tokenizer(batch, mask)
+    for row, length in enumerate(lengths):
+        alone = tokenizer(features(1, length, seed=row))[0]
+        assert torch.equal(ids[row, : len(alone)], alone)
+        assert (ids[row, len(alone) :] == -100).all()
+
+
+def test_an_id_sees_its_own_four_frames_only():
+    tokenizer, one = build_tokenizer(), features(1, 12)
+    other = one.clone()
+    other[:, 4:8] *= -1.0
+    before, after = tokenizer(one)[0], tokenizer(other)[0]
+    assert before[0] == after[0] and before[2] == after[2] and before[1] != after[1]
+
+
+def test_mean_and_deviation_are_applied_and_survive_loading(tmp_path):
+    mean, std = [float(i) for i in range(80)], [2.0] * 80
+    tokenizer = build_tokenizer(feature_mean=mean, feature_std=std)
+    plain, x = build_tokenizer(), features(2, 40)
+    scaled = x * 2.0 + torch.tensor(mean)
+    assert torch.equal(tokenizer(scaled), plain((scaled - torch.tensor(mean)) / 2.0))
+    tokenizer.save_pretrained(tmp_path)
+    assert torch.equal(SpeechTokenizerModel.from_pretrained(tmp_path)(scaled), tokenizer(scaled))
+
+
+def test_the_configuration_alone_determines_the_ids():
+    torch.manual_seed(1)
+    first = build_tokenizer()
+    torch.manual_seed(2)
+    second = build_tokenizer()
+    x = features(2, 400)
+    assert torch.equal(first(x), second(x))
+    assert not torch.equal(first(x), build_tokenizer(projection_seed=1)(x))
+
+
+def test_frozen_after_building_and_after_loading(tmp_path):
+    tokenizer = build_tokenizer()
+    tokenizer.save_pretrained(tmp_path)
+    loaded, info = SpeechTokenizerModel.from_pretrained(tmp_path, output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"]
+    for model in (tokenizer, loaded, SpeechTokenizerModel.from_pretrained(tmp_path)):
+        assert list(model.parameters())
+        assert not any(parameter.requires_grad for parameter in model.parameters())
+        assert torch.equal(model(features(2, 40)), tokenizer(features(2, 40)))
+
+
+def test_ids_do_not_depend_on_the_precision_asked_for(tmp_path):
+    tokenizer, x = build_tokenizer(), features(2, 400)
+    ids = tokenizer(x)
+    tokenizer.save_pretrained(tmp_path)
+    assert torch.equal(SpeechTokenizerModel.from_pretrained(tmp_path, dtype=torch.bfloat16)(x), ids)
+    assert torch.equal(torch.nn.ModuleList([tokenizer]).to(torch.bfloat16)[0](x), ids)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(tokenizer(x), ids)
+
+
+def test_several_codebooks():
+    tokenizer = build_tokenizer(num_codevector_groups=3)
+    ids = tokenizer(features(2, 9), torch.tensor([[1] * 9, [1] * 4 + [0] * 5]))
+    assert ids.shape == (2, 3, 3)
+    assert (ids[1, 1:] == -100).all() and (ids[1, 0] >= 0).all()
+
+
+def test_speech_like_noise_uses_the_codebook():
+    health = compute_codebook_health(count_codes(build_tokenizer()(features(8, 4000)), 64))
+    assert health.num_ids == 8000 and health.num_dead == 0
+    assert health.perplexity > 32
+
+
+@pytest.mark.parametrize("shape", [(2, 80), (2, 10, 79), (2, 0, 80)])
+def test_wrong_features_are_refused(shape):
+    with pytest.raises(ValueError, match="input_features must have the shape"):
+        build_tokenizer()(torch.zeros(shape))
+
+
+def test_wrong_mask_is_refused():
+    with pytest.raises(ValueError, match="attention_mask must have the shape"):
+        build_tokenizer()(features(2, 8), torch.ones(2, 9))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("kind", "gumbel", "kind must be one of"),
+        ("kind", "kmeans", "reserved name"),
+        ("num_stacked_frames", 2, "must be 4"),
+        ("codevector_dim", 0, "at least 1"),
+        ("feature_mean", [0.0], "one value per mel bin"),
+        ("feature_std", [0.0] * 80, "must be positive"),
+    ],
+)
+def test_wrong_configuration_is_refused(key, value, message):
+    with pytest.raises(Exception, match=message):
+        SpeechTokenizerConfig(**{key: value})

@@ -1,0 +1,67 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Codebook search against a loop, stacking, and the closed forms of the health figures."""
+
+import pytest
+import torch
+
+from mu2slam_hf.models.modules_quantization import (
+    RandomProjectionQuantizer,
+    compute_codebook_health,
+    count_codes,
+    find_nearest_codes,
+    stack_frames,
+)
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 7, 50, 4096])
+def test_search_equals_a_loop_over_distances(chunk_rows):
+    generator = torch.Generator().manual_seed(0)
+    # Entries of different length: a search by cosine alone would be wrong here.
+    codebook = torch.randn(33, 5, generator=generator) * torch.rand(33, 1, generator=generator)
+    vectors = torch.randn(50, 5, generator=generator)
+    naive = [int(torch.stack([(v - c).norm() for c in codebook]).argmin()) for v in vectors]
+    assert find_nearest_codes(vectors, codebook, chunk_rows).tolist() == naive
+
+
+def test_search_of_nothing():
+    assert find_nearest_codes(torch.zeros(0, 5), torch.zeros(3, 5)).shape == (0,)
+
+
+def test_an_entry_is_its_own_neighbour():
+    codebook = torch.randn(64, 16, generator=torch.Generator().manual_seed(1))
+    assert find_nearest_codes(codebook, codebook).tolist() == list(range(64))
+
+
+def test_stacking_keeps_the_order_and_fills_with_zeros():
+    stacked = stack_frames(torch.arange(1.0, 11.0).reshape(1, 5, 2), 4)
+    assert stacked.tolist() == [[[1, 2, 3, 4, 5, 6, 7, 8], [9, 10, 0, 0, 0, 0, 0, 0]]]
+
+
+def test_random_projection_equals_a_loop():
+    quantizer = RandomProjectionQuantizer(12, 20, 4, 2, seed=3)
+    x = torch.randn(9, 12, generator=torch.Generator().manual_seed(0))
+    ids = quantizer(x)
+    for frame in range(9):
+        for group in range(2):
+            projected = x[frame] @ quantizer.projection[group]
+            projected = projected / projected.norm()
+            entries = quantizer.codebook[group] / quantizer.codebook[group].norm(dim=-1, keepdim=True)
+            assert ids[frame, group] == (entries - projected).norm(dim=-1).argmin()
+    # On the unit sphere the length of a frame carries nothing.
+    assert torch.equal(quantizer(3.0 * x), ids)
+
+
+def test_health_of_known_distributions():
+    even = compute_codebook_health(count_codes(torch.arange(8).repeat(3), 8))
+    assert (even.num_ids, even.num_dead, even.usage) == (24, 0, 1.0)
+    assert even.perplexity == pytest.approx(8.0)
+    single = compute_codebook_health(count_codes(torch.full((2, 5), 3), 8))
+    assert (single.num_ids, single.num_dead, single.usage) == (10, 7, 1 / 8)
+    assert single.perplexity == pytest.approx(1.0)
+    nothing = compute_codebook_health(count_codes(torch.full((4,), -100), 8))
+    assert (nothing.num_ids, nothing.num_dead, nothing.usage, nothing.perplexity) == (0, 8, 0.0, 0.0)
+
+
+def test_counting_refuses_ids_outside_of_the_codebook():
+    with pytest.raises(ValueError, match="outside of a codebook of 8"):
+        count_codes(torch.tensor([8]), 8)

@@ -1,0 +1,74 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Mu2SLAM on Hugging Face transformers: speech and text in many languages, one encoder-decoder.
+
+`import mu2slam_hf` is all that `pipeline("automatic-speech-recognition", model=...)` and the Auto classes need to know
+our checkpoints. It imports neither torch nor transformers: names below are fetched on first use.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from mu2slam_hf.registration import register_when_needed
+
+__version__ = "0.1.0"
+
+# Public name -> the module that defines it.
+_PUBLIC_NAMES = {
+    "ConformerEncoder": "mu2slam_hf.models.modeling_conformer",
+    "ConformerEncoderConfig": "mu2slam_hf.models.configuration_conformer",
+    "Mu2SLAMCTCConfig": "mu2slam_hf.models.configuration_mu2slam",
+    "Mu2SLAMCTCTokenizer": "mu2slam_hf.models.tokenization_mu2slam",
+    "Mu2SLAMConfig": "mu2slam_hf.models.configuration_mu2slam",
+    "Mu2SLAMDecoderConfig": "mu2slam_hf.models.configuration_mu2slam",
+    "Mu2SLAMFeatureExtractor": "mu2slam_hf.models.feature_extraction_mu2slam",
+    "Mu2SLAMForCTC": "mu2slam_hf.models.modeling_mu2slam",
+    "Mu2SLAMForConditionalGeneration": "mu2slam_hf.models.modeling_mu2slam",
+    "Mu2SLAMModel": "mu2slam_hf.models.modeling_mu2slam",
+    "Mu2SLAMPreTrainedModel": "mu2slam_hf.models.modeling_mu2slam",
+    "Mu2SLAMProcessor": "mu2slam_hf.models.processing_mu2slam",
+    "Mu2SLAMTokenizer": "mu2slam_hf.models.tokenization_mu2slam",
+    "SpeechTextRecord": "mu2slam_hf.data.records",
+    "SpeechTokenizerConfig": "mu2slam_hf.models.configuration_speech_tokenizer",
+    "SpeechTokenizerModel": "mu2slam_hf.models.modeling_speech_tokenizer",
+    "default_checkpoint": "mu2slam_hf.checkpoints",
+    "load_default": "mu2slam_hf.checkpoints",
+    "read_manifest": "mu2slam_hf.data.manifests",
+}
+
+__all__ = ["__version__", *_PUBLIC_NAMES]
+
+
+def __getattr__(name: str) -> Any:
+    """Fetches a public name from its module on first use."""
+    if name not in _PUBLIC_NAMES:
+        raise AttributeError(f"module 'mu2slam_hf' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_PUBLIC_NAMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Public names, those not fetched yet included."""
+    return sorted({*globals(), *_PUBLIC_NAMES})
+
+
+if TYPE_CHECKING:
+    from mu2slam_hf.checkpoints import default_checkpoint, load_default
+    from mu2slam_hf.data.manifests import read_manifest
+    from mu2slam_hf.data.records import SpeechTextRecord
+    from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
+    from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig, Mu2SLAMCTCConfig, Mu2SLAMDecoderConfig
+    from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
+    from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
+    from mu2slam_hf.models.modeling_conformer import ConformerEncoder
+    from mu2slam_hf.models.modeling_mu2slam import (
+        Mu2SLAMForConditionalGeneration,
+        Mu2SLAMForCTC,
+        Mu2SLAMModel,
+        Mu2SLAMPreTrainedModel,
+    )
+    from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
+    from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
+    from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer, Mu2SLAMTokenizer
+
+register_when_needed()

@@ -1,0 +1,74 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Makes transformers' Auto classes and pipelines know our models, without importing torch up front.
+
+`AutoModel.register` wants real classes, and importing ours imports torch (seconds), while `import transformers` itself
+does not. So `import mu2slam_hf` only leaves a watch on transformers' imports: as soon as the first of them that brings
+the Auto classes has *completed* (`from transformers import pipeline`, `AutoModel`, ...; that import loads torch anyway)
+our models are imported, and their package registers them.
+
+Waiting for the outermost import matters: our modelling files import from transformers, and would meet half-initialised
+modules if they were imported while, say, `transformers.generation` is still on its way up.
+"""
+
+import importlib
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+
+# Every Auto class, the pipelines included, is built on this module's table of configurations.
+_AUTO_MODULE = "transformers.models.auto.configuration_auto"
+_MODELS_PACKAGE = "mu2slam_hf.models"
+
+
+def register_models() -> None:
+    """Imports `mu2slam_hf.models`, whose import registers every family; a second call costs nothing."""
+    importlib.import_module(_MODELS_PACKAGE)
+
+
+def register_when_needed() -> None:
+    """Registers our models now if the Auto classes are loaded, else right after they are."""
+    if _AUTO_MODULE in sys.modules:
+        register_models()
+    elif not any(isinstance(finder, _TransformersWatch) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _TransformersWatch(register_models))
+
+
+class _TransformersWatch(MetaPathFinder):
+    """Counts how deep the imports of `transformers.*` are nested, per thread; acts when they are back at zero.
+
+    The modules are found and executed by the interpreter's own finders and loaders; the watch leaves when it has acted.
+    """
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self._action = action
+        self._nesting = threading.local()
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not fullname.startswith("transformers"):
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is None or spec.loader is None or not hasattr(spec.loader, "exec_module"):
+            return spec
+        self._wrap(spec.loader)
+        return spec
+
+    def _wrap(self, loader: object) -> None:
+        execute = loader.exec_module  # type: ignore[attr-defined]
+
+        def exec_module(module: ModuleType) -> None:
+            loader.exec_module = execute  # type: ignore[attr-defined]
+            self._nesting.depth = getattr(self._nesting, "depth", 0) + 1
+            try:
+                execute(module)
+            finally:
+                self._nesting.depth -= 1
+            if self._nesting.depth == 0 and _AUTO_MODULE in sys.modules and self in sys.meta_path:
+                sys.meta_path.remove(self)
+                self._action()
+
+        loader.exec_module = exec_module  # type: ignore[attr-defined]

@@ -1,0 +1,261 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The espeak-ng speech engine, and the small server process that makes its audio repeatable.
+
+espeak-ng keeps state between calls: the same text gives other samples on a second call. A fork of a process that has
+initialised the library and spoken nothing starts from one known state, so the audio of a block of clips depends on
+that block alone. The forks are made by a server that imports nothing but the standard library and the engine: the
+process that asks may have threads, a GPU or gigabytes of memory, and is never forked itself.
+
+This file is both sides of that arrangement. It is started by its path (not as a module), so it must import nothing from
+the package. espeak-ng is GPL-3 software: it is an optional dependency, loaded from the wheel `espeakng-loader`.
+"""
+
+import ctypes
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+INSTALL_HINT = "Synthetic speech needs the extra 'synthetic': pip install 'mu2slam-hf[synthetic]'"
+NATIVE_SAMPLING_RATE = 22050
+
+_AUDIO_OUTPUT_SYNCHRONOUS_RETRIEVAL = 2
+_INITIALIZE_DONT_EXIT = 0x8000
+_POSITION_CHARACTER, _CHARS_UTF8 = 1, 1
+_RATE, _PITCH = 1, 3
+_PHONEMES_IPA = 2
+_NOISE_SEED = 1
+# espeak-ng copies its data path into a buffer of 160 bytes and silently truncates longer ones.
+_LONGEST_DATA_PATH = 140
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechRequest:
+    """One clip to be spoken.
+
+    Attributes:
+        text: what to say.
+        voice: espeak-ng voice, a language with an optional variant, such as `fr` or `en-us+f3`.
+        rate: words per minute, 80 to 450.
+        pitch: 0 to 99, 50 is the voice's own.
+    """
+
+    text: str
+    voice: str
+    rate: int = 160
+    pitch: int = 50
+
+
+class EspeakLibrary:
+    """The shared library in this process. Only the server's forks speak with it."""
+
+    def __init__(self) -> None:
+        """Load the library of `espeakng-loader`.
+
+        Raises:
+            ImportError: `espeakng-loader` is not installed.
+            RuntimeError: the library does not find its data.
+        """
+        import espeakng_loader
+
+        self._library = ctypes.CDLL(espeakng_loader.get_library_path())
+        self._chunks: list[bytes] = []
+        # The C side keeps only a pointer: the Python object must live as long as the library does.
+        self._callback = _CALLBACK(self._receive)
+        data_path = _short_path(espeakng_loader.get_data_path())
+        rate = self._library.espeak_Initialize(
+            _AUDIO_OUTPUT_SYNCHRONOUS_RETRIEVAL, 0, data_path.encode(), _INITIALIZE_DONT_EXIT
+        )
+        if rate != NATIVE_SAMPLING_RATE:
+            raise RuntimeError(f"espeak-ng did not start with its data in {data_path} (it answered {rate})")
+        self._library.espeak_SetSynthCallback(self._callback)
+        # The noise of breathy voices (f2, Alicia) is otherwise seeded by the clock.
+        seed_noise = getattr(self._library, "espeak_ng_SetRandSeed", None) or ctypes.CDLL(None).srand
+        seed_noise(ctypes.c_long(_NOISE_SEED))
+        self._library.espeak_Info.restype = ctypes.c_char_p
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+
+    def _receive(self, samples, num_samples: int, events) -> int:
+        if samples and num_samples > 0:
+            self._chunks.append(ctypes.string_at(samples, 2 * num_samples))
+        return 0
+
+    def version(self) -> str:
+        """Version of espeak-ng, such as `1.52.0`."""
+        return self._library.espeak_Info(None).decode()
+
+    def has_voice(self, voice: str) -> bool:
+        """Select `voice`; False if espeak-ng does not have it."""
+        return self._library.espeak_SetVoiceByName(voice.encode()) == 0
+
+    def speak(self, request: SpeechRequest) -> bytes:
+        """Samples of one clip as native-endian int16 at 22,050 Hz; empty if the voice is missing or stays silent."""
+        self._chunks = []
+        if not self.has_voice(request.voice):
+            return b""
+        self._library.espeak_SetParameter(_RATE, request.rate, 0)
+        self._library.espeak_SetParameter(_PITCH, request.pitch, 0)
+        text = request.text.encode() + b"\0"
+        self._library.espeak_Synth(
+            text, ctypes.c_size_t(len(text)), 0, _POSITION_CHARACTER, 0, _CHARS_UTF8, None, None
+        )
+        return b"".join(self._chunks)
+
+    def phonemes(self, request: SpeechRequest) -> bytes:
+        """IPA of the text in UTF-8; `(en)` in it marks where espeak-ng fell back to English."""
+        if not self.has_voice(request.voice):
+            return b""
+        text = ctypes.c_char_p(request.text.encode())
+        pointer, parts = ctypes.pointer(text), []
+        while pointer.contents.value is not None:
+            parts.append(self._library.espeak_TextToPhonemes(pointer, _CHARS_UTF8, _PHONEMES_IPA) or b"")
+        return b" ".join(parts)
+
+
+def _short_path(path: str) -> str:
+    if len(path.encode()) <= _LONGEST_DATA_PATH:
+        return path
+    link = os.path.join(tempfile.mkdtemp(prefix="espeak-"), "espeak-ng-data")
+    os.symlink(path, link)
+    return link
+
+
+class EspeakEngine:
+    """Speaks blocks of clips through one server process. Threads may share an engine; blocks then queue.
+
+    The same block gives the same samples in every process and in every order of blocks. One clip does not: espeak-ng's
+    state passes from clip to clip inside a block.
+    """
+
+    def __init__(self) -> None:
+        """Start the server.
+
+        Raises:
+            ImportError: `espeakng-loader` is not installed; the message names the extra.
+        """
+        try:
+            import espeakng_loader  # noqa: F401
+        except ImportError as error:
+            raise ImportError(f"{INSTALL_HINT} (espeakng-loader is missing)") from error
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen | None = None
+        self.version = self._ask("version", [])[0].decode()
+
+    def _start(self) -> subprocess.Popen:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        command = [sys.executable, os.path.abspath(__file__)]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+
+    def _ask(self, action: str, requests: Sequence[SpeechRequest]) -> list[bytes]:
+        message = json.dumps({"action": action, "requests": [asdict(request) for request in requests]})
+        with self._lock:
+            if self._process is None or self._process.poll() is not None:
+                self._process = self._start()
+            try:
+                self._process.stdin.write(message.encode() + b"\n")
+                self._process.stdin.flush()
+                (count,) = struct.unpack("<i", self._read(4))
+                answers = []
+                for _ in range(max(count, 0)):
+                    (size,) = struct.unpack("<i", self._read(4))
+                    answers.append(self._read(size))
+            except (EOFError, BrokenPipeError) as error:
+                self._process.kill()
+                self._process = None
+                raise RuntimeError(f"the espeak-ng server ended while it did {action!r}") from error
+        if count < 0:
+            texts = ", ".join(f"{request.voice}: {request.text!r}" for request in requests[:4])
+            raise RuntimeError(f"espeak-ng crashed on a block of {len(requests)} clips that starts with {texts}")
+        return answers
+
+    def _read(self, size: int) -> bytes:
+        data = self._process.stdout.read(size)
+        if len(data) != size:
+            raise EOFError
+        return data
+
+    def speak_block(self, requests: Sequence[SpeechRequest]) -> list[bytes]:
+        """Samples of each clip, int16 at 22,050 Hz in the machine's byte order; empty where nothing was said.
+
+        Raises:
+            RuntimeError: espeak-ng crashed; the message shows the first texts of the block.
+        """
+        return self._ask("speak", requests)
+
+    def phonemes_block(self, requests: Sequence[SpeechRequest]) -> list[str]:
+        """IPA of each text; `(en)` in it marks where espeak-ng fell back to English, empty where the voice is missing."""
+        return [answer.decode() for answer in self._ask("phonemes", requests)]
+
+    def close(self) -> None:
+        """End the server. The next call starts a new one."""
+        with self._lock:
+            if self._process is not None:
+                self._process.stdin.close()
+                self._process.wait()
+                self._process.stdout.close()
+                self._process = None
+
+    def __enter__(self) -> "EspeakEngine":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_process", None) is not None:
+            self.close()
+
+    def __getstate__(self) -> dict:
+        # A copy in another process starts its own server: two processes on one pipe would mix their blocks.
+        return {"version": self.version}
+
+    def __setstate__(self, state: dict) -> None:
+        self.version, self._lock, self._process = state["version"], threading.Lock(), None
+
+
+def _answer(library: EspeakLibrary, action: str, requests: list[SpeechRequest]) -> list[bytes]:
+    if action == "version":
+        return [library.version().encode()]
+    return [getattr(library, action)(request) for request in requests]
+
+
+def serve() -> None:
+    """Answer blocks from stdin on stdout until stdin closes, one fork per block."""
+    library = EspeakLibrary()
+    # espeak-ng and the dynamic linker may print; the answers need a stream of their own.
+    stream = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    for line in sys.stdin.buffer:
+        message = json.loads(line)
+        requests = [SpeechRequest(**request) for request in message["requests"]]
+        read_end, write_end = os.pipe()
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                os.close(read_end)
+                with os.fdopen(write_end, "wb") as pipe:
+                    for answer in _answer(library, message["action"], requests):
+                        pipe.write(struct.pack("<i", len(answer)) + answer)
+                status = 0
+            finally:
+                os._exit(status)
+        os.close(write_end)
+        with os.fdopen(read_end, "rb") as pipe:
+            body = pipe.read()
+        _, status = os.waitpid(child, 0)
+        if status != 0:
+            stream.write(struct.pack("<i", -1))
+        else:
+            stream.write(struct.pack("<i", max(len(requests), 1)) + body)
+        stream.flush()
+
+
+if __name__ == "__main__":
+    serve()

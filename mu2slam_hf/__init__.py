@@ -35,7 +35,29 @@ _PUBLIC_NAMES = {
     "read_manifest": "mu2slam_hf.data.manifests",
 }
 
-__all__ = ["__version__", *_PUBLIC_NAMES]
+# Written out once more, because type checkers read only literals.
+__all__ = [
+    "ConformerEncoder",
+    "ConformerEncoderConfig",
+    "Mu2SLAMCTCConfig",
+    "Mu2SLAMCTCTokenizer",
+    "Mu2SLAMConfig",
+    "Mu2SLAMDecoderConfig",
+    "Mu2SLAMFeatureExtractor",
+    "Mu2SLAMForCTC",
+    "Mu2SLAMForConditionalGeneration",
+    "Mu2SLAMModel",
+    "Mu2SLAMPreTrainedModel",
+    "Mu2SLAMProcessor",
+    "Mu2SLAMTokenizer",
+    "SpeechTextRecord",
+    "SpeechTokenizerConfig",
+    "SpeechTokenizerModel",
+    "default_checkpoint",
+    "load_default",
+    "read_manifest",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,9 +1,9 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Makes transformers' Auto classes and pipelines know our models, without importing torch up front.
 
-`AutoModel.register` wants real classes, and importing ours imports torch (seconds), while `import transformers` itself
-does not. So `import mu2slam_hf` only leaves a watch on transformers' imports: as soon as the first of them that brings
-the Auto classes has *completed* (`from transformers import pipeline`, `AutoModel`, ...; that import loads torch anyway)
+`AutoModel.register` wants real classes, and importing ours imports torch (seconds), while `import transformers`
+itself does not. So `import mu2slam_hf` only leaves a watch on transformers' imports: as soon as the first of them that
+brings the Auto classes has *completed* (`from transformers import pipeline`, `AutoModel`, ...; that loads torch anyway)
 our models are imported, and their package registers them.
 
 Waiting for the outermost import matters: our modelling files import from transformers, and would meet half-initialised
@@ -20,12 +20,12 @@ from types import ModuleType
 
 # Every Auto class, the pipelines included, is built on this module's table of configurations.
 _AUTO_MODULE = "transformers.models.auto.configuration_auto"
-_MODELS_PACKAGE = "mu2slam_hf.models"
+_FAMILIES_MODULE = "mu2slam_hf.models.families"
 
 
 def register_models() -> None:
-    """Imports `mu2slam_hf.models`, whose import registers every family; a second call costs nothing."""
-    importlib.import_module(_MODELS_PACKAGE)
+    """Imports the table of families and registers them; a second call costs nothing."""
+    importlib.import_module(_FAMILIES_MODULE).register_families()
 
 
 def register_when_needed() -> None:
@@ -39,7 +39,7 @@ def register_when_needed() -> None:
 class _TransformersWatch(MetaPathFinder):
     """Counts how deep the imports of `transformers.*` are nested, per thread; acts when they are back at zero.
 
-    The modules are found and executed by the interpreter's own finders and loaders; the watch leaves when it has acted.
+    Modules are found and executed by the interpreter's own finders and loaders; the watch leaves when it has acted.
     """
 
     def __init__(self, action: Callable[[], None]) -> None:

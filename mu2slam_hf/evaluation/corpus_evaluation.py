@@ -1,0 +1,141 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""One evaluation of a model on a corpus: decode, score, compare with the plain baseline, record how it was done."""
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import mu2slam_hf
+from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.evaluation.baseline import NearestSentenceBaseline
+from mu2slam_hf.evaluation.decode import EVALUATION_TASKS, build_requests, decode_requests
+from mu2slam_hf.evaluation.results import (
+    EvaluationResults,
+    Score,
+    current_commit,
+    current_time,
+    describe_command,
+    describe_machine,
+    describe_versions,
+)
+from mu2slam_hf.evaluation.scoring import NEAREST_SENTENCE, score_hypotheses, translate_by_baseline
+
+
+def evaluate_corpus(
+    model: Any,
+    processor: Any,
+    records: Sequence[SpeechTextRecord],
+    *,
+    tasks: Sequence[str] = EVALUATION_TASKS,
+    source_lang_given: Sequence[bool] = (True,),
+    train_records: Sequence[SpeechTextRecord] | None = None,
+    model_name: str = "",
+    data: Mapping[str, Any] | None = None,
+    hypotheses_path: str | os.PathLike[str] | None = None,
+    batch_seconds: float = 60.0,
+    batch_size: int = 32,
+    seed: int = 0,
+    progress: bool = True,
+    **generate_kwargs: Any,
+) -> EvaluationResults:
+    """Scores a model on records, per language and direction.
+
+    Args:
+        model: `Mu2SLAMForConditionalGeneration`.
+        processor: its processor.
+        records: what to test on; ASR needs audio and text, AST audio and translations, MT text and translations.
+        tasks: subset of asr, ast, mt.
+        source_lang_given: conditions to test: told the source language (True), having to guess it (False), or both.
+        train_records: if given, translations are also scored for `NearestSentenceBaseline` over these records.
+        model_name: path or name, for the record.
+        data: corpus, split and options, for the record.
+        hypotheses_path: JSONL of all hypotheses; an interrupted evaluation resumes from it.
+        batch_seconds: most seconds of audio in a batch.
+        batch_size: most items in a batch.
+        seed: seed of the run, for the record and for sampling.
+        progress: show a progress bar.
+        **generate_kwargs: go to the model's `generate`.
+
+    Raises:
+        ValueError: nothing in the records fits the tasks.
+    """
+    requests = [
+        request
+        for told in dict.fromkeys(source_lang_given)
+        for request in build_requests(records, tasks, source_lang_given=told)
+    ]
+    if not requests:
+        raise ValueError(f"none of the {len(records)} records has what the tasks {', '.join(tasks)} need")
+    import torch
+
+    torch.manual_seed(seed)
+    description = describe_model(model, model_name)
+    started = time.perf_counter()
+    hypotheses = decode_requests(
+        requests,
+        model,
+        processor,
+        output_path=hypotheses_path,
+        settings={"model": description, "data": dict(data or {})},
+        batch_seconds=batch_seconds,
+        batch_size=batch_size,
+        progress=progress,
+        **generate_kwargs,
+    )
+    seconds = time.perf_counter() - started
+    scores: list[Score] = score_hypotheses(hypotheses)
+    if train_records is not None:
+        answers = translate_by_baseline(hypotheses, NearestSentenceBaseline(train_records))
+        scores += score_hypotheses(answers, system=NEAREST_SENTENCE)
+    return EvaluationResults(
+        command=describe_command(),
+        created=current_time(),
+        git_commit=current_commit(Path(mu2slam_hf.__file__).parent),
+        machine=describe_machine(str(model.device)),
+        versions=describe_versions(),
+        model=description,
+        data={**(data or {}), **_describe_records(records)},
+        settings={
+            "tasks": list(tasks),
+            "source_lang_given": list(source_lang_given),
+            "batch_seconds": batch_seconds,
+            "batch_size": batch_size,
+            "generate": dict(generate_kwargs),
+            "num_requests": len(requests),
+        },
+        seed=seed,
+        duration_seconds=round(seconds, 1),
+        scores=tuple(scores),
+    )
+
+
+def describe_model(model: Any, name: str) -> dict[str, Any]:
+    """Name, class, size and fingerprint of a model's weights."""
+    return {
+        "name": name,
+        "class": type(model).__name__,
+        "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "weights_sha256": fingerprint_weights(model),
+    }
+
+
+def fingerprint_weights(model: Any) -> str:
+    """SHA-256 over names, shapes and values of all parameters, the same on every device and for every dtype copy."""
+    digest = hashlib.sha256()
+    for name, parameter in sorted(model.named_parameters()):
+        values = parameter.detach().float().cpu().contiguous().numpy()
+        digest.update(f"{name}{tuple(values.shape)}".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+def _describe_records(records: Sequence[SpeechTextRecord]) -> dict[str, Any]:
+    return {
+        "num_records": len(records),
+        "audio_seconds": round(sum(record.duration_seconds or 0.0 for record in records), 1),
+        "languages": sorted({record.lang for record in records}),
+    }

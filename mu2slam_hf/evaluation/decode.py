@@ -1,0 +1,296 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""From records to hypotheses: requests, batches sorted by length, generation, and a JSONL file that can be resumed."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
+
+from mu2slam_hf.data.audio import load_audio
+from mu2slam_hf.data.records import SpeechTextRecord
+
+SPEECH_TASKS = ("asr", "ast")
+TEXT_TASKS = ("mt",)
+EVALUATION_TASKS = (*SPEECH_TASKS, *TEXT_TASKS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodingRequest:
+    """One thing to generate, and what should come out.
+
+    Attributes:
+        record: the source record; its audio is read when its batch is made.
+        task: asr, ast or mt.
+        target_lang: language to generate.
+        source_lang_given: whether the model is told the source language, or has to guess it.
+        reference: the text that is right.
+    """
+
+    record: SpeechTextRecord
+    task: str
+    target_lang: str
+    source_lang_given: bool
+    reference: str
+
+    @property
+    def key(self) -> str:
+        """Unique name of the request within an evaluation."""
+        told = "given" if self.source_lang_given else "guessed"
+        return f"{self.record.key}>{self.target_lang}/{self.task}/{told}"
+
+    @property
+    def size(self) -> float:
+        """What the batches are sorted by: seconds of audio, or characters of text."""
+        if self.task in TEXT_TASKS:
+            return float(len(self.record.text or ""))
+        return self.record.duration_seconds or 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hypothesis:
+    """One generated text; the fields say where it belongs, as in `DecodingRequest`."""
+
+    key: str
+    id: str
+    task: str
+    source_lang: str
+    target_lang: str
+    source_lang_given: bool
+    source_text: str | None
+    reference: str
+    hypothesis: str
+
+
+def build_requests(
+    records: Iterable[SpeechTextRecord], tasks: Sequence[str] = EVALUATION_TASKS, *, source_lang_given: bool = True
+) -> list[DecodingRequest]:
+    """Everything the records allow to test: ASR of all with audio and text, AST and MT into every translation.
+
+    Args:
+        records: validated records.
+        tasks: subset of asr, ast, mt.
+        source_lang_given: whether the model will be told the source language.
+    """
+    unknown = sorted(set(tasks) - set(EVALUATION_TASKS))
+    if unknown:
+        raise ValueError(f"unknown tasks {unknown}: this evaluates {', '.join(EVALUATION_TASKS)}")
+    requests = []
+    for record in records:
+        for task in tasks:
+            if task in SPEECH_TASKS and record.audio is None:
+                continue
+            if task in TEXT_TASKS and not record.text:
+                continue
+            references = {record.lang: record.text} if task == "asr" else dict(record.translations)
+            requests += [
+                DecodingRequest(
+                    record=record,
+                    task=task,
+                    target_lang=target_lang,
+                    source_lang_given=source_lang_given,
+                    reference=reference,
+                )
+                for target_lang, reference in references.items()
+                if reference
+            ]
+    return requests
+
+
+def make_batches(
+    requests: Sequence[DecodingRequest], *, batch_seconds: float = 60.0, batch_size: int = 32
+) -> Iterator[list[DecodingRequest]]:
+    """Batches of one task each, longest first, so that little is padded and lack of memory shows at once.
+
+    Args:
+        requests: what to generate.
+        batch_seconds: most seconds of audio in a batch, padding counted; one longer clip is a batch of its own.
+        batch_size: most requests in a batch.
+    """
+    if batch_size < 1 or batch_seconds <= 0:
+        raise ValueError(f"batches need a positive size, got {batch_size} requests and {batch_seconds} seconds")
+    for task in dict.fromkeys(request.task for request in requests):
+        ordered = sorted((r for r in requests if r.task == task), key=lambda r: (-r.size, r.key))
+        batch: list[DecodingRequest] = []
+        for request in ordered:
+            too_long = task in SPEECH_TASKS and batch and batch[0].size * (len(batch) + 1) > batch_seconds
+            if len(batch) == batch_size or too_long:
+                yield batch
+                batch = []
+            batch.append(request)
+        if batch:
+            yield batch
+
+
+@torch.no_grad()
+def generate_texts(
+    model: Any,
+    processor: Any,
+    *,
+    audio: Sequence[Any] | None = None,
+    text: Sequence[str] | None = None,
+    source_lang: Sequence[str] | str | None = None,
+    target_lang: Sequence[str] | str | None = None,
+    task: str | None = None,
+    **generate_kwargs: Any,
+) -> list[str]:
+    """Generates one text for every recording or every source text.
+
+    Args:
+        model: `Mu2SLAMForConditionalGeneration`; its mode (train or eval) is left as it is found.
+        processor: its processor.
+        audio: 16 kHz arrays `(samples,)`; exactly one of `audio` and `text` must be given.
+        text: source texts.
+        source_lang: code or one per item; None lets the model guess.
+        target_lang: code or one per item; None means the source language, given or guessed.
+        task: checked against modality and languages, see the model's `generate`.
+        **generate_kwargs: go to `generate`.
+    """
+    if (audio is None) == (text is None):
+        raise ValueError("give either `audio` or `text`, and not both")
+    rate = processor.feature_extractor.sampling_rate
+    if audio is not None:
+        inputs = processor(audio=list(audio), sampling_rate=rate, return_tensors="pt")
+    else:
+        inputs = processor(text=list(text or ()), return_tensors="pt")
+    inputs = inputs.to(model.device)
+    if "input_features" in inputs:
+        inputs["input_features"] = inputs["input_features"].to(model.dtype)
+    languages = {
+        name: value if value is None or isinstance(value, str) else list(value)
+        for name, value in (("source_lang", source_lang), ("target_lang", target_lang))
+    }
+    ids = model.generate(**inputs, **languages, task=task, **generate_kwargs)
+    return [text.strip() for text in processor.batch_decode(ids, skip_special_tokens=True)]
+
+
+def decode_requests(
+    requests: Sequence[DecodingRequest],
+    model: Any,
+    processor: Any,
+    *,
+    output_path: str | os.PathLike[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    batch_seconds: float = 60.0,
+    batch_size: int = 32,
+    progress: bool = True,
+    **generate_kwargs: Any,
+) -> list[Hypothesis]:
+    """Generates the answer to every request; interrupted, it goes on where it stopped.
+
+    Args:
+        requests: from `build_requests`.
+        model: `Mu2SLAMForConditionalGeneration`.
+        processor: its processor.
+        output_path: JSONL file, written batch by batch. What it already holds is not generated again.
+        settings: what the hypotheses depend on (model, options); stored in the first line of the file.
+        batch_seconds: see `make_batches`.
+        batch_size: see `make_batches`.
+        progress: show a progress bar.
+        **generate_kwargs: go to `generate`.
+
+    Returns:
+        One hypothesis per request, in the order of the requests.
+
+    Raises:
+        ValueError: the file was made with other settings.
+    """
+    store = _HypothesisFile(output_path, {**(settings or {}), "generate": generate_kwargs})
+    waiting = [request for request in requests if request.key not in store.hypotheses]
+    was_training = model.training
+    model.eval()
+    bar = tqdm(total=len(requests), initial=len(requests) - len(waiting), disable=not progress, desc="decode")
+    try:
+        for batch in make_batches(waiting, batch_seconds=batch_seconds, batch_size=batch_size):
+            texts = _generate_batch(batch, model, processor, generate_kwargs)
+            store.add([_hypothesis(request, text) for request, text in zip(batch, texts, strict=True)])
+            bar.update(len(batch))
+    finally:
+        bar.close()
+        model.train(was_training)
+    return [store.hypotheses[request.key] for request in requests]
+
+
+def _generate_batch(
+    batch: Sequence[DecodingRequest], model: Any, processor: Any, generate_kwargs: Mapping[str, Any]
+) -> list[str]:
+    first = batch[0]
+    told = first.source_lang_given
+    # Who is not told the source language must not be told the target of ASR either: it is the same one.
+    return generate_texts(
+        model,
+        processor,
+        audio=[load_audio(request.record.audio) for request in batch] if first.task in SPEECH_TASKS else None,
+        text=[request.record.text or "" for request in batch] if first.task in TEXT_TASKS else None,
+        source_lang=[request.record.lang for request in batch] if told else None,
+        target_lang=[request.target_lang for request in batch] if told or first.task != "asr" else None,
+        task=first.task,
+        **generate_kwargs,
+    )
+
+
+def _hypothesis(request: DecodingRequest, text: str) -> Hypothesis:
+    return Hypothesis(
+        key=request.key,
+        id=request.record.id,
+        task=request.task,
+        source_lang=request.record.lang,
+        target_lang=request.target_lang,
+        source_lang_given=request.source_lang_given,
+        source_text=request.record.text,
+        reference=request.reference,
+        hypothesis=text,
+    )
+
+
+class _HypothesisFile:
+    """JSONL with the settings in the first line and a hypothesis in every other; a cut last line is dropped."""
+
+    def __init__(self, path: str | os.PathLike[str] | None, settings: Mapping[str, Any]) -> None:
+        self.hypotheses: dict[str, Hypothesis] = {}
+        self._path = None if path is None else Path(path)
+        if self._path is None:
+            return
+        header = json.loads(json.dumps({"settings": dict(settings)}, default=str))
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        lines = self._complete_lines()
+        if lines:
+            if lines[0] != header:
+                raise ValueError(
+                    f"{self._path} holds hypotheses made with other settings: {lines[0]}, now {header}. "
+                    "Delete it or choose another file."
+                )
+            self.hypotheses = {line["key"]: Hypothesis(**line) for line in lines[1:]}
+        self._rewrite([header, *(asdict(hypothesis) for hypothesis in self.hypotheses.values())])
+
+    def add(self, hypotheses: Sequence[Hypothesis]) -> None:
+        self.hypotheses.update({hypothesis.key: hypothesis for hypothesis in hypotheses})
+        if self._path is None:
+            return
+        with self._path.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(asdict(h), ensure_ascii=False) + "\n" for h in hypotheses)
+
+    def _complete_lines(self) -> list[dict[str, Any]]:
+        assert self._path is not None
+        if not self._path.is_file():
+            return []
+        lines = []
+        with self._path.open(encoding="utf-8", newline="\n") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith("\n"):  # killed while it was written
+                    break
+                try:
+                    lines.append(json.loads(line))
+                except json.JSONDecodeError as error:
+                    raise ValueError(f"{self._path}, line {number}: not a line of JSON ({error})") from error
+        return lines
+
+    def _rewrite(self, lines: Iterable[dict[str, Any]]) -> None:
+        assert self._path is not None
+        temporary = self._path.with_name(self._path.name + ".tmp")
+        temporary.write_text("".join(json.dumps(x, ensure_ascii=False) + "\n" for x in lines), encoding="utf-8")
+        os.replace(temporary, self._path)

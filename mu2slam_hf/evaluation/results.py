@@ -1,0 +1,181 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The record of one evaluation: every score, and all that is needed to get it again. Model cards are made from it."""
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+SCHEMA_VERSION = 1
+_REPORTED_PACKAGES = ("mu2slam-hf", "torch", "transformers", "tokenizers", "numpy", "sacrebleu", "soundfile", "soxr")
+
+
+class ResultsError(ValueError):
+    """A results file that cannot be read; the message names the file and the reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One number of an evaluation.
+
+    Attributes:
+        task: asr, ast or mt.
+        metric: wer, cer, bleu, chrf.
+        value: in percent.
+        source_lang: language of the input; "mean" for a mean over languages or directions.
+        target_lang: language of the output; "mean" likewise.
+        source_lang_given: whether the model was told the source language.
+        system: "model", or the name of a baseline.
+        num_items: utterances scored; for means, the number of scores averaged.
+        signature: how it was computed.
+    """
+
+    task: str
+    metric: str
+    value: float
+    source_lang: str
+    target_lang: str
+    source_lang_given: bool
+    system: str = "model"
+    num_items: int
+    signature: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationResults:
+    """One evaluation run.
+
+    Attributes:
+        command: the command line that made it.
+        created: UTC, ISO 8601.
+        git_commit: commit of the working tree that ran it, with "-dirty" where it had changes; None outside of git.
+        machine: platform, processor, cores, device.
+        versions: of Python and the packages that decide the numbers.
+        model: path or name, number of parameters, fingerprint of the weights.
+        data: corpus, split, number of records, seconds of audio, options.
+        settings: generation and batching.
+        seed: seed of everything random; greedy and beam search draw nothing.
+        duration_seconds: how long decoding took.
+        scores: all scores.
+        schema_version: of this record.
+    """
+
+    command: str
+    created: str
+    git_commit: str | None
+    machine: Mapping[str, Any]
+    versions: Mapping[str, str]
+    model: Mapping[str, Any]
+    data: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    seed: int
+    duration_seconds: float
+    scores: Sequence[Score] = field(default_factory=tuple)
+    schema_version: int = SCHEMA_VERSION
+
+    def find(self, **wanted: Any) -> list[Score]:
+        """Scores whose fields have the given values, e.g. `find(task="asr", metric="wer", source_lang="mean")`."""
+        return [s for s in self.scores if all(getattr(s, name) == value for name, value in wanted.items())]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the record as JSON; an existing file is replaced in one step."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".tmp")
+        temporary.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "EvaluationResults":
+        """Reads what `save` wrote.
+
+        Raises:
+            ResultsError: not JSON, of another schema version, or with missing or unknown fields.
+        """
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ResultsError(f"{path}: not a JSON file ({error})") from error
+        if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
+            version = content.get("schema_version") if isinstance(content, dict) else None
+            raise ResultsError(f"{path}: expected a results record of version {SCHEMA_VERSION}, got {version!r}")
+        _check_fields(cls, content, str(path))
+        for score in content["scores"]:
+            _check_fields(Score, score, f"{path}: a score")
+        return cls(**{**content, "scores": tuple(Score(**score) for score in content["scores"])})
+
+
+def _check_fields(record: Any, content: Mapping[str, Any], where: str) -> None:
+    known = {f.name for f in fields(record)}
+    if set(content) != known:
+        missing, unknown = sorted(known - set(content)), sorted(set(content) - known)
+        raise ResultsError(f"{where}: missing fields {missing}, unknown fields {unknown}")
+
+
+def describe_command() -> str:
+    """The command line of this process, as it would be typed again."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def describe_machine(device: str = "cpu") -> dict[str, Any]:
+    """What the run time of an evaluation depends on."""
+    import torch
+
+    description = {
+        "platform": platform.platform(),
+        "processor": _processor_name(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": device,
+    }
+    if device.startswith("cuda"):
+        description["gpu"] = torch.cuda.get_device_name(device)
+    return description
+
+
+def describe_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide the numbers."""
+    versions = {"python": platform.python_version()}
+    for package in _REPORTED_PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def current_commit(folder: str | os.PathLike[str] = ".") -> str | None:
+    """Git commit checked out in a folder, with "-dirty" after it if tracked files differ; None where there is none."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", os.fspath(folder), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return commit + ("-dirty" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def current_time() -> str:
+    """Now, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _processor_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

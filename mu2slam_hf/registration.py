@@ -3,7 +3,7 @@
 
 `AutoModel.register` wants real classes, and importing ours imports torch (seconds), while `import transformers`
 itself does not. So `import mu2slam_hf` only leaves a watch on transformers' imports: as soon as the first of them that
-brings the Auto classes has *completed* (`from transformers import pipeline`, `AutoModel`, ...; that loads torch anyway)
+brings the Auto classes has *completed* (`from transformers import pipeline`, ...; that loads torch anyway)
 our models are imported, and their package registers them.
 
 Waiting for the outermost import matters: our modelling files import from transformers, and would meet half-initialised
@@ -21,6 +21,8 @@ from types import ModuleType
 # Every Auto class, the pipelines included, is built on this module's table of configurations.
 _AUTO_MODULE = "transformers.models.auto.configuration_auto"
 _FAMILIES_MODULE = "mu2slam_hf.models.families"
+# Ours are counted too: a modelling file that is imported first must be complete before the table of families is.
+_WATCHED = ("transformers", "mu2slam_hf.")
 
 
 def register_models() -> None:
@@ -37,7 +39,7 @@ def register_when_needed() -> None:
 
 
 class _TransformersWatch(MetaPathFinder):
-    """Counts how deep the imports of `transformers.*` are nested, per thread; acts when they are back at zero.
+    """Counts how deep the imports of transformers and of our own modules are nested, per thread; acts when they are back at zero.
 
     Modules are found and executed by the interpreter's own finders and loaders; the watch leaves when it has acted.
     """
@@ -49,7 +51,7 @@ class _TransformersWatch(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if not fullname.startswith("transformers"):
+        if not fullname.startswith(_WATCHED):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is None or spec.loader is None or not hasattr(spec.loader, "exec_module"):

@@ -1,0 +1,223 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Generation with explicit languages and tasks: `generate(..., source_lang="es", target_lang="en")`.
+
+Letters: B batch, T feature frames, N encoder positions, V vocabulary.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers import LogitsProcessor, LogitsProcessorList
+
+from .generation_ctc import CTCPrefixLogitsProcessor, CTCPrefixScorer
+from .language_codes import language_index
+from .task_types import check_task
+
+
+SOURCES = ("input_features", "input_ids", "inputs_embeds", "encoder_outputs")
+DEFAULT_MAX_LENGTH = 20
+"""transformers' own default, which no transcript should be cut to."""
+
+
+class AllowedTokensLogitsProcessor(LogitsProcessor):
+    """Rule out every token that the target modality does not use.
+
+    Args:
+        allowed: `(V,)` bool, True on tokens that may be written.
+    """
+
+    def __init__(self, allowed: Tensor):
+        self.allowed = allowed
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Args: `input_ids` `(R, L)`, `scores` `(R, V)`; returns scores with -inf on what is ruled out."""
+        return scores.masked_fill(~self.allowed, -float("inf"))
+
+
+class Mu2SLAMGenerationMixin:
+    """Languages, tasks and joint CTC/attention decoding for [`Mu2SLAMForConditionalGeneration`]."""
+
+    @torch.no_grad()
+    def generate(
+        self,
+        inputs: Tensor | None = None,
+        generation_config=None,
+        logits_processor: LogitsProcessorList | None = None,
+        *args,
+        source_lang: str | Sequence[str | None] | None = None,
+        target_lang: str | Sequence[str | None] | None = None,
+        task: str | None = None,
+        target_modality: str | None = None,
+        ctc_weight: float | None = None,
+        **kwargs,
+    ):
+        """Write text, or speech ids, for speech or text.
+
+        Args:
+            inputs: `(B, T, M)` float features, the same as `input_features`.
+            generation_config: as in transformers.
+            logits_processor: further processors.
+            source_lang: language of the source, one code or one per item; None leaves it to the model (`und`).
+            target_lang: language to write, one code or one per item. Default: the source given, else the source
+                guessed by the language head.
+            task: `asr`, `ast`, `mt`, ...; adds no token, it is checked against modalities and languages.
+            target_modality: `text` (default) or `speech`: then only codebook ids and `</s>` are written.
+            ctc_weight: share of CTC in the scores of same-language transcription, 0 to 1; from
+                `generation_config.ctc_weight`, else 0.
+            **kwargs: `input_features` or `input_ids` with `attention_mask`, `language_ids` and
+                `decoder_language_ids` `(B,)` in place of codes, and everything that transformers' `generate` takes.
+
+        Raises:
+            ValueError: unless exactly one source is given; for an unknown language or a task that does not fit.
+        """
+        if inputs is not None:
+            if kwargs.get("input_features") is not None:
+                raise ValueError("The source was given twice: as first argument and as input_features.")
+            kwargs["input_features"] = inputs
+        source = self._single_source(kwargs)
+        config = generation_config if generation_config is not None else self.generation_config
+        encoder_outputs = self._encode_source(source, source_lang, config, kwargs)
+        states = encoder_outputs.last_hidden_state
+        batch_size = states.shape[0]
+
+        modality = target_modality or ("speech" if task in ("tts", "s2st") else "text")
+        source_modality = None
+        if source != "encoder_outputs":
+            source_modality = "speech" if source == "input_features" else "text"
+        source_ids = kwargs.pop("language_ids", None)
+        target_ids = self._target_languages(target_lang, source_ids, encoder_outputs, kwargs)
+        if task is not None or source_modality is not None:
+            self._check_task(task, source_modality, modality, source_ids, target_ids, target_lang)
+        kwargs["decoder_language_ids"] = target_ids
+        modality_row = 0 if modality == "speech" else 1
+        kwargs["decoder_modality_ids"] = torch.full((batch_size,), modality_row, device=states.device)
+
+        processors = LogitsProcessorList(logits_processor or [])
+        processors.insert(0, AllowedTokensLogitsProcessor(self._allowed_tokens(modality, states.device)))
+        weight = ctc_weight if ctc_weight is not None else getattr(config, "ctc_weight", None) or 0.0
+        if not 0.0 <= weight <= 1.0:
+            raise ValueError(f"ctc_weight is a share between 0 and 1, got {weight}.")
+        if weight > 0 and source_modality == "speech" and modality == "text":
+            processors.append(self._ctc_processor(encoder_outputs, source_ids, target_ids, weight))
+        self._bound_length(config, kwargs, states.shape[1], source_modality, modality)
+        return super().generate(
+            None, generation_config, processors, *args, encoder_outputs=encoder_outputs, **kwargs
+        )
+
+    def guess_language(self, encoder_hidden_states: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Rows `(B,)` int64 of the likeliest languages; `und` (row 0) is never guessed where there is another.
+
+        Args:
+            encoder_hidden_states: `(B, N, D)`.
+            attention_mask: `(B, N)`, 1 on real positions, or None.
+        """
+        logits = self.compute_language_logits(encoder_hidden_states, attention_mask)
+        if logits.shape[-1] > 1:
+            logits = logits[:, 1:]
+            return logits.argmax(-1) + 1
+        return logits.argmax(-1)
+
+    def _single_source(self, kwargs: dict) -> str:
+        given = [name for name in SOURCES if kwargs.get(name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                "generate reads exactly one source: input_features (speech) or input_ids (text); got "
+                f"{' and '.join(given) if given else 'none'}."
+            )
+        return given[0]
+
+    def _encode_source(self, source: str, source_lang, config, kwargs: dict):
+        """Run the encoder once (the language head, CTC and the decoder share it), unless its output was given."""
+        tensor = kwargs.pop(source)
+        attention_mask = kwargs.pop("attention_mask", None)
+        batch_size = tensor.shape[0] if isinstance(tensor, Tensor) else tensor[0].shape[0]
+        if source_lang is not None:
+            kwargs["language_ids"] = self._language_rows(source_lang, batch_size)
+        if source == "encoder_outputs":
+            return self.build_encoder_outputs(tensor, attention_mask)
+        if kwargs.get("language_ids") is None:
+            kwargs["language_ids"] = torch.zeros(batch_size, dtype=torch.int64, device=self.device)
+        flags = {}
+        for flag in ("output_attentions", "output_hidden_states"):
+            value = kwargs.get(flag, getattr(config, flag, None))
+            if value:
+                flags[flag] = True
+        extras = {name: kwargs.pop(name) for name in ("modality_ids", "position_ids") if name in kwargs}
+        return self.get_encoder()(
+            **{source: tensor},
+            attention_mask=attention_mask,
+            language_ids=kwargs["language_ids"],
+            return_dict=True,
+            **extras,
+            **flags,
+        )
+
+    def _language_rows(self, codes: str | Sequence[str | None], batch_size: int) -> Tensor:
+        if isinstance(codes, str):
+            codes = [codes] * batch_size
+        if len(codes) != batch_size:
+            raise ValueError(f"Got {len(codes)} languages for a batch of {batch_size}; give one, or one per item.")
+        rows = [0 if code is None else language_index(code, self.config.languages) for code in codes]
+        return torch.tensor(rows, dtype=torch.int64, device=self.device)
+
+    def _target_languages(self, target_lang, source_ids, encoder_outputs, kwargs: dict) -> Tensor:
+        states = encoder_outputs.last_hidden_state
+        given = kwargs.pop("decoder_language_ids", None)
+        if target_lang is not None and (isinstance(target_lang, str) or all(target_lang)):
+            return self._language_rows(target_lang, states.shape[0])
+        if given is not None:
+            return given.to(states.device)
+        guessed = self.guess_language(states, encoder_outputs.attention_mask)
+        if source_ids is not None:
+            guessed = torch.where(source_ids > 0, source_ids, guessed)
+        if target_lang is not None:
+            rows = self._language_rows(target_lang, states.shape[0])
+            guessed = torch.where(rows > 0, rows, guessed)
+        return guessed
+
+    def _check_task(self, task, source_modality, modality, source_ids, target_ids, target_lang) -> None:
+        languages = self.config.languages
+        sources = [None] * len(target_ids) if source_ids is None else source_ids.tolist()
+        for source, target in zip(sources, target_ids.tolist(), strict=True):
+            source_code = languages[source] if source else None
+            check_task(task, source_modality, modality, source_code, languages[target] if target else None)
+
+    def _allowed_tokens(self, modality: str, device: torch.device) -> Tensor:
+        config = self.config
+        if modality not in ("text", "speech"):
+            raise ValueError(f"target_modality must be 'text' or 'speech', got {modality!r}.")
+        ids = torch.arange(config.vocab_size, device=device)
+        if modality == "speech":
+            allowed = (ids >= config.speech_token_offset) & (
+                ids < config.speech_token_offset + config.num_speech_tokens
+            )
+        else:
+            allowed = ids >= config.text_token_offset
+        return allowed | (ids == config.eos_token_id)
+
+    def _ctc_processor(self, encoder_outputs, source_ids, target_ids, weight: float) -> LogitsProcessor:
+        states, mask = encoder_outputs.last_hidden_state, encoder_outputs.attention_mask
+        log_probs = self.compute_ctc_logits(states).log_softmax(-1)
+        if mask is None:
+            lengths = torch.full(states.shape[:1], states.shape[1], device=states.device)
+        else:
+            lengths = mask.sum(-1)
+        spoken = self.guess_language(states, mask)
+        if source_ids is not None:
+            spoken = torch.where(source_ids > 0, source_ids, spoken)
+        weights = torch.where(spoken == target_ids, weight, 0.0)
+        scorer = CTCPrefixScorer(log_probs, lengths, self.config.pad_token_id)
+        return CTCPrefixLogitsProcessor(scorer, weights, self.config.eos_token_id)
+
+    @staticmethod
+    def _bound_length(config, kwargs: dict, length: int, source_modality: str | None, modality: str) -> None:
+        """Bound the target by the source where the caller has set no length.
+
+        Choice: at 25 Hz no transcript has more characters than frames; a translation may be longer, hence 1.5 x.
+        """
+        asked = any(kwargs.get(name) is not None for name in ("max_length", "max_new_tokens", "max_time"))
+        if asked or config.max_new_tokens is not None or config.max_length not in (None, DEFAULT_MAX_LENGTH):
+            return
+        factor = 16 if source_modality == "text" and modality == "speech" else 1.5
+        kwargs["max_new_tokens"] = int(factor * length) + 32

@@ -1,0 +1,115 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""ConformerEncoder: the one encoder of the package. It knows layers and masks, not where its input came from.
+
+Letters: B batch, L positions of a row, D width.
+"""
+
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.masking_utils import create_bidirectional_mask
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.utils.generic import merge_with_config_defaults
+from transformers.utils.output_capturing import capture_outputs
+
+from .configuration_conformer import ConformerEncoderConfig
+from .modules_attention import ConformerSelfAttention
+from .modules_base import initialize_module
+from .modules_conformer import ConformerLayer
+from .modules_lengths import restarting_position_ids
+from .modules_masks import check_packing_backend, same_sequence
+from .modules_positions import rotary_angles
+
+
+class ConformerEncoder(PreTrainedModel):
+    """A stack of Conformer layers over embeddings.
+
+    Families compose it: Mu2SLAM puts speech frames and token embeddings in front, mSLAM lets text enter after some
+    layers (`start_layer`), w2v-BERT taps the middle, a speech LLM averages `hidden_states` of all layers.
+    """
+
+    config_class = ConformerEncoderConfig
+    config: ConformerEncoderConfig
+    base_model_prefix = "conformer"
+    main_input_name = "inputs_embeds"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["ConformerLayer"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+    _can_record_outputs = {"hidden_states": ConformerLayer, "attentions": ConformerSelfAttention}
+
+    def __init__(self, config: ConformerEncoderConfig):
+        super().__init__(config)
+        self.layers = nn.ModuleList(ConformerLayer(config, index) for index in range(config.num_hidden_layers))
+        self.post_init()
+
+    def _init_weights(self, module):
+        super()._init_weights(module)
+        initialize_module(module)
+
+    @merge_with_config_defaults
+    @capture_outputs
+    def forward(
+        self,
+        inputs_embeds: Tensor,
+        attention_mask: Tensor | None = None,
+        sequence_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        start_layer: int = 0,
+        end_layer: int | None = None,
+        **kwargs,
+    ) -> BaseModelOutput:
+        """Run layers `[start_layer, end_layer)`.
+
+        Args:
+            inputs_embeds: `(B, L, D)`; absolute positions, where the configuration has them, are already added.
+            attention_mask: `(B, L)`, 1 on real positions, 0 on padding; None when nothing is padded.
+            sequence_ids: `(B, L)` int64 for packed rows: equal within a sequence, 0 on padding. Replaces
+                `attention_mask`; None for ordinary rows of one sequence each.
+            position_ids: `(B, L)` int64 for rotary positions; counted from the start of each sequence by default.
+            start_layer: first layer to run.
+            end_layer: layer to stop before; None runs to the end.
+            **kwargs: passed to the attention backend.
+
+        Returns:
+            `last_hidden_state` `(B, L, D)` and, on request, all `hidden_states` and `attentions`.
+        """
+        frame_mask = None
+        if sequence_ids is not None:
+            check_packing_backend(self.config)
+            layer_mask = create_bidirectional_mask(
+                self.config,
+                inputs_embeds,
+                attention_mask=None,
+                and_mask_function=same_sequence(sequence_ids, sequence_ids),
+            )
+            frame_mask = sequence_ids > 0
+        else:
+            if attention_mask is not None:
+                frame_mask = attention_mask.bool()
+            layer_mask = create_bidirectional_mask(self.config, inputs_embeds, attention_mask=attention_mask)
+
+        position_embeddings = None
+        if self.config.position_embeddings_type == "rotary":
+            if position_ids is None:
+                ids = inputs_embeds.new_ones(inputs_embeds.shape[:2]).long() if sequence_ids is None else sequence_ids
+                position_ids = restarting_position_ids(ids[:1] if sequence_ids is None else ids)
+            head_dim = self.config.hidden_size // self.config.num_attention_heads
+            position_embeddings = rotary_angles(position_ids, head_dim, self.config.rope_base)
+
+        hidden_states = inputs_embeds
+        for layer in self.layers[start_layer:end_layer]:
+            hidden_states = layer(
+                hidden_states,
+                layer_mask,
+                frame_mask,
+                sequence_ids,
+                position_embeddings,
+                **kwargs,
+            )
+        return BaseModelOutput(last_hidden_state=hidden_states)
+
+
+__all__ = ["ConformerEncoder"]

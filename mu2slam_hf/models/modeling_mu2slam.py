@@ -1,0 +1,752 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Mu2SLAM: one encoder-decoder that reads speech or text and writes text or speech ids.
+
+Letters: B batch, T feature frames (100 Hz), N encoder positions (25 Hz frames or tokens), M mel bins, L target
+positions, D width, V vocabulary.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache
+from transformers.generation import GenerationMixin
+from transformers.masking_utils import create_bidirectional_mask, create_causal_mask
+from transformers.modeling_outputs import (
+    BaseModelOutput,
+    BaseModelOutputWithPastAndCrossAttentions,
+    CausalLMOutput,
+    Seq2SeqLMOutput,
+    Seq2SeqModelOutput,
+)
+from transformers.models.auto.modeling_auto import MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES
+from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+from transformers.utils.output_capturing import OutputRecorder, capture_outputs
+
+from .configuration_mu2slam import Mu2SLAMConfig, Mu2SLAMCTCConfig, Mu2SLAMDecoderConfig
+from .generation_mu2slam import Mu2SLAMGenerationMixin
+from .modeling_conformer import ConformerEncoder
+from .modules_attention import ConformerSelfAttention, DecoderCrossAttention, DecoderSelfAttention
+from .modules_base import initialize_module
+from .modules_conformer import ConformerLayer
+from .modules_lengths import downsample_attention_mask, restarting_position_ids
+from .modules_losses import cross_entropy_mean, ctc_sum, shift_tokens_right
+from .modules_masks import check_packing_backend, same_sequence
+from .modules_positions import sinusoidal_embedding
+from .modules_subsampling import ConvolutionalSubsampling
+from .modules_transformer import TransformerDecoderLayer
+
+
+# The ASR pipeline decides between CTC and sequence-to-sequence by this table of class names.
+MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES.setdefault("mu2slam", "Mu2SLAMForConditionalGeneration")
+
+SPEECH, TEXT = 0, 1
+"""Rows of the modality table."""
+
+
+@dataclass
+class Mu2SLAMEncoderOutput(BaseModelOutput):
+    """Output of the encoder, with the masks that the decoder needs because lengths changed.
+
+    Args:
+        last_hidden_state: `(B, N, D)`.
+        hidden_states: inputs of every layer and the last output, on request.
+        attentions: attention weights of every layer, on request.
+        attention_mask: `(B, N)` int64, 1 on real positions; None when nothing is padded.
+        sequence_ids: `(B, N)` int64 for packed rows, else None.
+    """
+
+    attention_mask: Tensor | None = None
+    sequence_ids: Tensor | None = None
+
+
+@dataclass
+class Mu2SLAMModelOutput(Seq2SeqModelOutput):
+    """[`Seq2SeqModelOutput`] and the encoder's mask.
+
+    Args:
+        encoder_attention_mask: `(B, N)` int64, 1 on real positions; None when nothing is padded.
+    """
+
+    encoder_attention_mask: Tensor | None = None
+
+
+@dataclass
+class Mu2SLAMSeq2SeqLMOutput(Seq2SeqLMOutput):
+    """[`Seq2SeqLMOutput`] and what the heads on the encoder say.
+
+    Args:
+        ctc_logits: `(B, N, V)`, when the encoder ran on speech in this call; speech rows are masked out.
+        language_logits: `(B, num_languages)`, when the encoder ran in this call.
+        encoder_attention_mask: `(B, N)` int64, 1 on real positions; None when nothing is padded.
+    """
+
+    ctc_logits: Tensor | None = None
+    language_logits: Tensor | None = None
+    encoder_attention_mask: Tensor | None = None
+
+
+class Mu2SLAMPreTrainedModel(PreTrainedModel):
+    """What every model of the family declares to transformers."""
+
+    config_class = Mu2SLAMConfig
+    config: Mu2SLAMConfig
+    base_model_prefix = "model"
+    main_input_name = "input_features"
+    input_modalities = ("audio", "text")
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["ConformerLayer", "TransformerDecoderLayer"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+
+    def _init_weights(self, module):
+        super()._init_weights(module)
+        initialize_module(module)
+
+
+class Mu2SLAMEncoder(Mu2SLAMPreTrainedModel):
+    """Front end, embeddings and the Conformer: speech or text in, one space out.
+
+    To speech frames and token embeddings alike are added: language, modality and (where absolute) position
+    embeddings. Paper: section 2.1.
+    Choice: token embeddings are scaled by sqrt(D), as usual with a tied softmax.
+    """
+
+    _can_record_outputs = {"hidden_states": ConformerLayer, "attentions": ConformerSelfAttention}
+
+    def __init__(self, config: Mu2SLAMConfig | Mu2SLAMCTCConfig):
+        super().__init__(config)
+        encoder_config = config.encoder_config
+        self.embed_tokens = nn.Embedding(config.vocab_size, encoder_config.hidden_size, config.pad_token_id)
+        self.embed_languages = nn.Embedding(config.num_languages, encoder_config.hidden_size)
+        self.embed_modalities = nn.Embedding(2, encoder_config.hidden_size)
+        self.subsampling = ConvolutionalSubsampling(encoder_config)
+        self.conformer = ConformerEncoder(encoder_config)
+        self.embed_scale = encoder_config.hidden_size**0.5
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.embed_tokens
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.embed_tokens = value
+
+    def embed_text(self, input_ids: Tensor) -> Tensor:
+        """Token embeddings `(B, N, D)` of `input_ids` `(B, N)` int64, without language, modality and position."""
+        return self.embed_tokens(input_ids) * self.embed_scale
+
+    def embed_speech(self, input_features: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Latent speech representations S, without language, modality and position.
+
+        Args:
+            input_features: `(B, T, M)` float.
+            attention_mask: `(B, T)`, 1 on real frames, or None.
+
+        Returns:
+            `(B, N, D)`.
+        """
+        lengths = None if attention_mask is None else attention_mask.to(torch.int64).sum(-1)
+        return self.subsampling(input_features, lengths)
+
+    @merge_with_config_defaults
+    @can_return_tuple
+    def forward(
+        self,
+        input_features: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        input_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        language_ids: Tensor | None = None,
+        modality_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        sequence_ids: Tensor | None = None,
+        **kwargs,
+    ) -> Mu2SLAMEncoderOutput:
+        """Encode exactly one kind of source.
+
+        Args:
+            input_features: `(B, T, M)` float log-mel features of speech.
+            attention_mask: `(B, T)` with `input_features`, else `(B, N)`; 1 on real positions, 0 on padding.
+            input_ids: `(B, N)` int64 tokens of text (or speech ids).
+            inputs_embeds: `(B, N, D)` rows gathered from [`embed_speech`] and [`embed_text`]: a packed view.
+            language_ids: `(B,)` or `(B, N)` int64 rows of `config.languages`; 0 (`und`) by default.
+            modality_ids: `(B, N)` int64, 0 speech and 1 text; follows from the source by default (text for
+                `inputs_embeds`).
+            position_ids: `(B, N)` int64; counted from the start of each sequence by default.
+            sequence_ids: `(B, N)` int64 for packed rows, 0 on padding.
+            **kwargs: `output_hidden_states`, `output_attentions`, arguments of the attention backend.
+
+        Raises:
+            ValueError: unless exactly one of the three sources is given.
+        """
+        sources = [source is not None for source in (input_features, input_ids, inputs_embeds)]
+        if sum(sources) != 1:
+            raise ValueError(
+                "The encoder reads exactly one source: input_features (speech), input_ids (text) or inputs_embeds; "
+                f"got {sum(sources)}."
+            )
+        if input_features is not None:
+            embeds = self.embed_speech(input_features, attention_mask)
+            if attention_mask is not None:
+                attention_mask = downsample_attention_mask(attention_mask).to(torch.int64)
+        else:
+            embeds = self.embed_text(input_ids) if input_ids is not None else inputs_embeds
+        if sequence_ids is not None:
+            attention_mask = (sequence_ids > 0).to(torch.int64)
+        if modality_ids is None:
+            modality_ids = torch.tensor([[SPEECH if input_features is not None else TEXT]], device=embeds.device)
+        embeds = self._add_embeddings(embeds, language_ids, modality_ids, position_ids, sequence_ids)
+        outputs = self.conformer(
+            embeds,
+            attention_mask=attention_mask if sequence_ids is None else None,
+            sequence_ids=sequence_ids,
+            position_ids=position_ids,
+            **kwargs,
+        )
+        return Mu2SLAMEncoderOutput(
+            last_hidden_state=outputs.last_hidden_state,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            attention_mask=attention_mask,
+            sequence_ids=sequence_ids,
+        )
+
+    def _add_embeddings(self, embeds, language_ids, modality_ids, position_ids, sequence_ids) -> Tensor:
+        encoder_config = self.config.encoder_config
+        if language_ids is None:
+            language_ids = torch.zeros(1, dtype=torch.int64, device=embeds.device)
+        if language_ids.dim() == 1:
+            language_ids = language_ids[:, None]
+        embeds = embeds + self.embed_languages(language_ids) + self.embed_modalities(modality_ids)
+        if encoder_config.position_embeddings_type == "sinusoidal":
+            if position_ids is None:
+                position_ids = default_position_ids(embeds, sequence_ids)
+            embeds = embeds + sinusoidal_embedding(position_ids, embeds.shape[-1]).to(embeds.dtype)
+        return nn.functional.dropout(embeds, p=encoder_config.embedding_dropout, training=self.training)
+
+
+def default_position_ids(embeds: Tensor, sequence_ids: Tensor | None, past_length: int | Tensor = 0) -> Tensor:
+    """Positions `(1, L)` of ordinary rows, or `(B, L)` restarting in each sequence of packed rows."""
+    if sequence_ids is not None:
+        return restarting_position_ids(sequence_ids)
+    return (torch.arange(embeds.shape[1], device=embeds.device) + past_length)[None]
+
+
+class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
+    """The Transformer decoder. Language and modality embeddings of the *target* are added to its inputs.
+
+    Paper: section 2.1. Choice: positions are sinusoidal in every configuration, and start at 0 with `<s>`.
+    """
+
+    config_class = Mu2SLAMDecoderConfig
+    config: Mu2SLAMDecoderConfig
+    main_input_name = "input_ids"
+    input_modalities = ("text",)
+    _no_split_modules = ["TransformerDecoderLayer"]
+    _can_record_outputs = {
+        "hidden_states": TransformerDecoderLayer,
+        "attentions": OutputRecorder(DecoderSelfAttention, index=1, layer_name="self_attn"),
+        "cross_attentions": OutputRecorder(DecoderCrossAttention, index=1, layer_name="cross_attn"),
+    }
+
+    def __init__(self, config: Mu2SLAMDecoderConfig):
+        super().__init__(config)
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, config.pad_token_id)
+        self.embed_languages = nn.Embedding(config.num_languages, config.hidden_size)
+        self.embed_modalities = nn.Embedding(2, config.hidden_size)
+        self.layers = nn.ModuleList(TransformerDecoderLayer(config, i) for i in range(config.num_hidden_layers))
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.embed_scale = config.hidden_size**0.5 if config.scale_embedding else 1.0
+        self.post_init()
+
+    @merge_with_config_defaults
+    @capture_outputs
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        language_ids: Tensor | None = None,
+        modality_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        sequence_ids: Tensor | None = None,
+        source_ids: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        encoder_sequence_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs,
+    ) -> BaseModelOutputWithPastAndCrossAttentions:
+        """Decode targets, ordinary or packed.
+
+        Args:
+            input_ids: `(B, L)` int64.
+            attention_mask: `(B, L)` (with a cache: all positions so far), 1 on real positions.
+            language_ids: `(B,)` or `(B, L)` int64 target languages; 0 (`und`) by default.
+            modality_ids: `(B,)` or `(B, L)` int64, 0 speech ids and 1 text; text by default.
+            position_ids: `(B, L)` int64; counted from the start of each sequence by default.
+            sequence_ids: `(B, L)` int64 for packed rows: one id per target, 0 on padding.
+            source_ids: `(B, L)` int64: the encoder sequence that each position reads; equal to `sequence_ids` by
+                default. Several targets may read one source.
+            encoder_hidden_states: `(B, S, D)`.
+            encoder_attention_mask: `(B, S)`, 1 on real positions, or None.
+            encoder_sequence_ids: `(B, S)` int64 when the source rows are packed; `encoder_attention_mask` (one
+                sequence, id 1) by default.
+            past_key_values: keys and values of earlier positions.
+            inputs_embeds: `(B, L, D)` in place of `input_ids`, already scaled.
+            use_cache: whether to return `past_key_values`.
+
+        Raises:
+            ValueError: unless exactly one of `input_ids` and `inputs_embeds` is given.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("The decoder reads exactly one of input_ids and inputs_embeds.")
+        if inputs_embeds is None:
+            inputs_embeds = self.embed_tokens(input_ids) * self.embed_scale
+        if sequence_ids is not None and past_key_values is None:
+            use_cache = False  # packed targets are for training
+        if use_cache and past_key_values is None:
+            past_key_values = EncoderDecoderCache(DynamicCache(config=self.config), DynamicCache(config=self.config))
+        past_length = past_key_values.get_seq_length() if past_key_values is not None else 0
+        if position_ids is None:
+            position_ids = default_position_ids(inputs_embeds, sequence_ids, past_length)
+        hidden_states = self._add_embeddings(inputs_embeds, language_ids, modality_ids, position_ids)
+        self_mask, cross_mask = self._masks(
+            inputs_embeds,
+            attention_mask,
+            sequence_ids,
+            source_ids,
+            encoder_hidden_states,
+            encoder_attention_mask,
+            encoder_sequence_ids,
+            past_key_values,
+        )
+        for layer in self.layers:
+            hidden_states = layer(
+                hidden_states, self_mask, encoder_hidden_states, cross_mask, past_key_values, **kwargs
+            )
+        return BaseModelOutputWithPastAndCrossAttentions(
+            last_hidden_state=self.norm(hidden_states),
+            past_key_values=past_key_values if use_cache else None,
+        )
+
+    def _add_embeddings(self, embeds, language_ids, modality_ids, position_ids) -> Tensor:
+        if language_ids is None:
+            language_ids = torch.zeros(1, dtype=torch.int64, device=embeds.device)
+        if modality_ids is None:
+            modality_ids = torch.full((1,), TEXT, dtype=torch.int64, device=embeds.device)
+        language_ids = language_ids[:, None] if language_ids.dim() == 1 else language_ids
+        modality_ids = modality_ids[:, None] if modality_ids.dim() == 1 else modality_ids
+        embeds = embeds + self.embed_languages(language_ids) + self.embed_modalities(modality_ids)
+        embeds = embeds + sinusoidal_embedding(position_ids, embeds.shape[-1]).to(embeds.dtype)
+        return nn.functional.dropout(embeds, p=self.config.hidden_dropout, training=self.training)
+
+    def _masks(
+        self, embeds, attention_mask, sequence_ids, source_ids, source, source_mask, source_sequence_ids, cache
+    ) -> tuple:
+        if sequence_ids is None:
+            causal = create_causal_mask(self.config, embeds, attention_mask, cache)
+            cross = create_bidirectional_mask(self.config, embeds, source_mask, encoder_hidden_states=source)
+            return causal, cross
+        check_packing_backend(self.config)
+        if cache is not None:
+            raise ValueError("Packed targets (decoder_sequence_ids) take no past_key_values: decode them one by one.")
+        causal = create_causal_mask(
+            self.config, embeds, None, None, and_mask_function=same_sequence(sequence_ids, sequence_ids)
+        )
+        if source_sequence_ids is None:
+            ones = torch.ones(source.shape[:2], dtype=torch.int64, device=source.device)
+            source_sequence_ids = ones if source_mask is None else source_mask.to(torch.int64)
+        if source_ids is None:
+            source_ids = sequence_ids
+        # A padded target position may find no source with its id: let it read the first sequence, its output is unused.
+        source_ids = torch.where(sequence_ids > 0, source_ids, source_sequence_ids[:, :1])
+        cross = create_bidirectional_mask(
+            self.config,
+            embeds,
+            None,
+            encoder_hidden_states=source,
+            and_mask_function=same_sequence(source_ids, source_sequence_ids),
+        )
+        return causal, cross
+
+
+class Mu2SLAMModel(Mu2SLAMPreTrainedModel):
+    """Encoder and decoder without heads."""
+
+    _tied_weights_keys = {
+        "decoder.embed_tokens.weight": "encoder.embed_tokens.weight",
+        "decoder.embed_languages.weight": "encoder.embed_languages.weight",
+        "decoder.embed_modalities.weight": "encoder.embed_modalities.weight",
+    }
+
+    def __init__(self, config: Mu2SLAMConfig):
+        super().__init__(config)
+        self.encoder = Mu2SLAMEncoder(config)
+        self.decoder = Mu2SLAMDecoder(config.decoder_config)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.encoder.embed_tokens
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.encoder.embed_tokens = value
+        self.decoder.embed_tokens = value
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_features: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        input_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        language_ids: Tensor | None = None,
+        modality_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        sequence_ids: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
+        decoder_inputs_embeds: Tensor | None = None,
+        decoder_language_ids: Tensor | None = None,
+        decoder_modality_ids: Tensor | None = None,
+        decoder_position_ids: Tensor | None = None,
+        decoder_sequence_ids: Tensor | None = None,
+        decoder_source_ids: Tensor | None = None,
+        encoder_outputs: Mu2SLAMEncoderOutput | BaseModelOutput | tuple | None = None,
+        past_key_values: Cache | None = None,
+        use_cache: bool | None = None,
+        **kwargs,
+    ) -> Mu2SLAMModelOutput:
+        """Encode a source and decode a target. The arguments are those of [`Mu2SLAMEncoder`] and, with the prefix
+        `decoder_`, of [`Mu2SLAMDecoder`].
+
+        Args:
+            encoder_outputs: an earlier output of the encoder, in place of a source; `attention_mask` is then read
+                only if the output carries none (at feature or encoder rate).
+        """
+        if encoder_outputs is None:
+            encoder_outputs = self.encoder(
+                input_features,
+                attention_mask=attention_mask,
+                input_ids=input_ids,
+                inputs_embeds=inputs_embeds,
+                language_ids=language_ids,
+                modality_ids=modality_ids,
+                position_ids=position_ids,
+                sequence_ids=sequence_ids,
+                **kwargs,
+            )
+        elif not isinstance(encoder_outputs, Mu2SLAMEncoderOutput):
+            encoder_outputs = as_encoder_output(encoder_outputs, attention_mask)
+        outputs = self.decoder(
+            input_ids=decoder_input_ids,
+            attention_mask=decoder_attention_mask,
+            inputs_embeds=decoder_inputs_embeds,
+            language_ids=decoder_language_ids,
+            modality_ids=decoder_modality_ids,
+            position_ids=decoder_position_ids,
+            sequence_ids=decoder_sequence_ids,
+            source_ids=decoder_source_ids,
+            encoder_hidden_states=encoder_outputs.last_hidden_state,
+            encoder_attention_mask=encoder_outputs.attention_mask,
+            encoder_sequence_ids=encoder_outputs.sequence_ids,
+            past_key_values=past_key_values,
+            use_cache=use_cache,
+            **kwargs,
+        )
+        return Mu2SLAMModelOutput(
+            last_hidden_state=outputs.last_hidden_state,
+            past_key_values=outputs.past_key_values,
+            decoder_hidden_states=outputs.hidden_states,
+            decoder_attentions=outputs.attentions,
+            cross_attentions=outputs.cross_attentions,
+            encoder_last_hidden_state=encoder_outputs.last_hidden_state,
+            encoder_hidden_states=encoder_outputs.hidden_states,
+            encoder_attentions=encoder_outputs.attentions,
+            encoder_attention_mask=encoder_outputs.attention_mask,
+        )
+
+
+def as_encoder_output(outputs, attention_mask: Tensor | None) -> Mu2SLAMEncoderOutput:
+    """Bring a tuple or a foreign output into our form.
+
+    Args:
+        outputs: a tuple `(last_hidden_state, hidden_states, attentions)` (shorter allowed) or a [`BaseModelOutput`].
+        attention_mask: `(B, T)` at feature rate or `(B, N)` at encoder rate, or None.
+    """
+    if isinstance(outputs, (tuple, list)):
+        outputs = BaseModelOutput(*outputs[:3])
+    length = outputs.last_hidden_state.shape[1]
+    if attention_mask is not None and attention_mask.shape[1] != length:
+        attention_mask = downsample_attention_mask(attention_mask).to(torch.int64)
+    return Mu2SLAMEncoderOutput(
+        last_hidden_state=outputs.last_hidden_state,
+        hidden_states=outputs.hidden_states,
+        attentions=outputs.attentions,
+        attention_mask=attention_mask,
+    )
+
+
+class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationMixin, GenerationMixin):
+    """Mu2SLAM with its softmax over text tokens and speech ids, the CTC softmax and the language head."""
+
+    _tied_weights_keys = {
+        "lm_head.weight": "model.encoder.embed_tokens.weight",
+        "ctc_head.weight": "model.encoder.embed_tokens.weight",
+    }
+
+    def __init__(self, config: Mu2SLAMConfig):
+        super().__init__(config)
+        self.model = Mu2SLAMModel(config)
+        width = config.encoder_config.hidden_size
+        self.lm_head = nn.Linear(width, config.vocab_size)
+        self.ctc_head = nn.Linear(width, config.vocab_size)
+        self.language_head = nn.Linear(width, config.num_languages)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.model.set_input_embeddings(value)
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.lm_head
+
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        self.lm_head = new_embeddings
+
+    def resize_token_embeddings(self, new_num_tokens: int | None = None, *args, **kwargs) -> nn.Embedding:
+        """As in transformers; the CTC softmax follows. Text stands last in the id space, so nothing else moves."""
+        embeddings = super().resize_token_embeddings(new_num_tokens, *args, **kwargs)
+        vocab_size = embeddings.weight.shape[0]
+        if self.ctc_head.out_features != vocab_size:
+            self.ctc_head = self._get_resized_lm_head(self.ctc_head, vocab_size)
+            self.config.vocab_size = self.config.decoder_config.vocab_size = vocab_size
+            self.tie_weights()
+        return embeddings
+
+    def build_encoder_outputs(self, outputs, attention_mask: Tensor | None = None) -> Mu2SLAMEncoderOutput:
+        """A shallow copy of an encoder output in our form (beam search repeats its tensors in place)."""
+        if isinstance(outputs, Mu2SLAMEncoderOutput):
+            return Mu2SLAMEncoderOutput(**outputs)
+        return as_encoder_output(outputs, attention_mask)
+
+    def compute_ctc_logits(self, encoder_hidden_states: Tensor) -> Tensor:
+        """CTC logits `(B, N, V)` float32 of encoder states `(B, N, D)`; blank is `pad`, speech rows are masked."""
+        return mask_ctc_logits(self.ctc_head(encoder_hidden_states), self.config)
+
+    def compute_language_logits(self, encoder_hidden_states: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """Language logits `(B, num_languages)` float32 of the mean real encoder state."""
+        return self.language_head(masked_mean(encoder_hidden_states, attention_mask)).float()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_features: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        input_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        language_ids: Tensor | None = None,
+        modality_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        sequence_ids: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
+        decoder_inputs_embeds: Tensor | None = None,
+        decoder_language_ids: Tensor | None = None,
+        decoder_modality_ids: Tensor | None = None,
+        decoder_position_ids: Tensor | None = None,
+        decoder_sequence_ids: Tensor | None = None,
+        decoder_source_ids: Tensor | None = None,
+        encoder_outputs: Mu2SLAMEncoderOutput | BaseModelOutput | tuple | None = None,
+        past_key_values: Cache | None = None,
+        labels: Tensor | None = None,
+        ctc_labels: Tensor | None = None,
+        source_language_labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        **kwargs,
+    ) -> Mu2SLAMSeq2SeqLMOutput:
+        """The arguments of [`Mu2SLAMModel`], and labels.
+
+        Args:
+            labels: `(B, L)` int64 target tokens with their `</s>`, -100 where nothing is asked. Decoder inputs
+                default to these labels shifted right.
+            ctc_labels: `(B, L')` int64 transcripts without `</s>`, -100 on padding; rows of -100 ask nothing.
+            source_language_labels: `(B,)` int64 rows of `config.languages`, -100 where unknown.
+            num_items_in_batch: targets over all accumulation steps, the divisor of the decoder loss.
+
+        Returns:
+            `loss` is the decoder's cross entropy per target, plus `ctc_loss_weight` times CTC per target token, plus
+            `language_loss_weight` times the cross entropy of the language head.
+        """
+        if labels is not None:
+            use_cache = False
+        if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
+            if decoder_sequence_ids is not None:
+                raise ValueError("Packed targets need decoder_input_ids: labels alone cannot be shifted across them.")
+            decoder_input_ids = shift_tokens_right(
+                labels, self.config.pad_token_id, self.config.decoder_start_token_id
+            )
+        outputs = self.model(
+            input_features,
+            attention_mask=attention_mask,
+            input_ids=input_ids,
+            inputs_embeds=inputs_embeds,
+            language_ids=language_ids,
+            modality_ids=modality_ids,
+            position_ids=position_ids,
+            sequence_ids=sequence_ids,
+            decoder_input_ids=decoder_input_ids,
+            decoder_attention_mask=decoder_attention_mask,
+            decoder_inputs_embeds=decoder_inputs_embeds,
+            decoder_language_ids=decoder_language_ids,
+            decoder_modality_ids=decoder_modality_ids,
+            decoder_position_ids=decoder_position_ids,
+            decoder_sequence_ids=decoder_sequence_ids,
+            decoder_source_ids=decoder_source_ids,
+            encoder_outputs=encoder_outputs,
+            past_key_values=past_key_values,
+            use_cache=use_cache,
+            **kwargs,
+        )
+        logits = self.lm_head(outputs.last_hidden_state)
+        ctc_logits = language_logits = None
+        if encoder_outputs is None or ctc_labels is not None or source_language_labels is not None:
+            states, mask = outputs.encoder_last_hidden_state, outputs.encoder_attention_mask
+            if input_features is not None or ctc_labels is not None:
+                ctc_logits = self.compute_ctc_logits(states)
+            language_logits = self.compute_language_logits(states, mask)
+        loss = None
+        if labels is not None:
+            loss = cross_entropy_mean(logits, labels, num_items_in_batch)
+        if ctc_labels is not None:
+            loss = self._add(loss, self.config.ctc_loss_weight, self._ctc_loss(ctc_logits, outputs, ctc_labels))
+        if source_language_labels is not None:
+            language_loss = cross_entropy_mean(language_logits, source_language_labels)
+            loss = self._add(loss, self.config.language_loss_weight, language_loss)
+        return Mu2SLAMSeq2SeqLMOutput(
+            loss=loss,
+            logits=logits,
+            past_key_values=outputs.past_key_values,
+            decoder_hidden_states=outputs.decoder_hidden_states,
+            decoder_attentions=outputs.decoder_attentions,
+            cross_attentions=outputs.cross_attentions,
+            encoder_last_hidden_state=outputs.encoder_last_hidden_state,
+            encoder_hidden_states=outputs.encoder_hidden_states,
+            encoder_attentions=outputs.encoder_attentions,
+            ctc_logits=ctc_logits,
+            language_logits=language_logits,
+            encoder_attention_mask=outputs.encoder_attention_mask,
+        )
+
+    @staticmethod
+    def _add(loss: Tensor | None, weight: float, other: Tensor) -> Tensor:
+        return weight * other if loss is None else loss + weight * other
+
+    def _ctc_loss(self, ctc_logits: Tensor, outputs: Mu2SLAMModelOutput, ctc_labels: Tensor) -> Tensor:
+        mask = outputs.encoder_attention_mask
+        if mask is None:
+            mask = torch.ones(ctc_logits.shape[:2], dtype=torch.int64, device=ctc_logits.device)
+        total, count, _ = ctc_sum(ctc_logits, mask.bool(), ctc_labels, blank=self.config.pad_token_id)
+        return total / count.clamp(min=1)
+
+
+class Mu2SLAMForCTC(Mu2SLAMPreTrainedModel):
+    """The Mu2SLAM encoder with a CTC softmax over text tokens and blank: speech in, transcript out, in one pass."""
+
+    config_class = Mu2SLAMCTCConfig
+    config: Mu2SLAMCTCConfig
+    base_model_prefix = "encoder"
+    input_modalities = ("audio",)
+    _no_split_modules = ["ConformerLayer"]
+    _tied_weights_keys = {"ctc_head.weight": "encoder.embed_tokens.weight"}
+
+    def __init__(self, config: Mu2SLAMCTCConfig):
+        super().__init__(config)
+        self.encoder = Mu2SLAMEncoder(config)
+        self.ctc_head = nn.Linear(config.encoder_config.hidden_size, config.vocab_size)
+        self.post_init()
+
+    @classmethod
+    def from_conditional_generation(cls, model: Mu2SLAMForConditionalGeneration) -> "Mu2SLAMForCTC":
+        """A CTC-only copy of an encoder-decoder's encoder and CTC softmax."""
+        source = model.config.to_dict()
+        names = Mu2SLAMCTCConfig().to_dict().keys() - {"model_type", "architectures", "transformers_version"}
+        config = Mu2SLAMCTCConfig(**{name: source[name] for name in names if name in source})
+        ctc = cls(config)
+        ctc.encoder.load_state_dict(model.model.encoder.state_dict())
+        ctc.ctc_head.load_state_dict(model.ctc_head.state_dict())
+        ctc.tie_weights()
+        return ctc.to(device=model.device, dtype=model.dtype).train(model.training)
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_features: Tensor,
+        attention_mask: Tensor | None = None,
+        language_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        **kwargs,
+    ) -> CausalLMOutput:
+        """Encode speech and score text tokens per frame.
+
+        Args:
+            input_features: `(B, T, M)` float.
+            attention_mask: `(B, T)`, 1 on real frames.
+            language_ids: `(B,)` int64 rows of `config.languages`; 0 (`und`) by default.
+            labels: `(B, L)` int64 transcripts, -100 on padding.
+
+        Returns:
+            `logits` `(B, N, V)` float32, speech rows masked out; `loss` with labels.
+        """
+        outputs = self.encoder(input_features, attention_mask=attention_mask, language_ids=language_ids, **kwargs)
+        logits = mask_ctc_logits(self.ctc_head(outputs.last_hidden_state), self.config)
+        loss = None
+        if labels is not None:
+            mask = outputs.attention_mask
+            mask = torch.ones(logits.shape[:2], device=logits.device) if mask is None else mask
+            total, count, _ = ctc_sum(logits, mask.bool(), labels, blank=self.config.pad_token_id)
+            loss = total / count.clamp(min=1) if self.config.ctc_loss_reduction == "mean" else total
+        return CausalLMOutput(
+            loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+        )
+
+
+def mask_ctc_logits(logits: Tensor, config: Mu2SLAMConfig | Mu2SLAMCTCConfig) -> Tensor:
+    """Forbid what CTC must never emit: specials other than blank and unknown, and the speech codebook.
+
+    Args:
+        logits: `(B, N, V)`.
+        config: names the blank (`pad_token_id`), `unk_token_id` and `text_token_offset`.
+
+    Returns:
+        `(B, N, V)` float32.
+    """
+    ids = torch.arange(logits.shape[-1], device=logits.device)
+    allowed = (ids >= config.text_token_offset) | (ids == config.pad_token_id) | (ids == config.unk_token_id)
+    return logits.float().masked_fill(~allowed, -1e4)
+
+
+def masked_mean(states: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """Mean `(B, D)` of `states` `(B, N, D)` over the positions where `attention_mask` `(B, N)` is 1."""
+    if attention_mask is None:
+        return states.mean(dim=1)
+    mask = attention_mask.bool()[..., None]
+    return states.masked_fill(~mask, 0.0).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+
+
+__all__ = [
+    "Mu2SLAMDecoder",
+    "Mu2SLAMEncoder",
+    "Mu2SLAMForCTC",
+    "Mu2SLAMForConditionalGeneration",
+    "Mu2SLAMModel",
+    "Mu2SLAMPreTrainedModel",
+]

@@ -1,0 +1,98 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Losses as pure functions. Each returns a sum and its count, so that averages over ranks and steps stay exact.
+
+Letters: B batch, N encoder frames, L target positions, V vocabulary, C classes.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+IGNORE_INDEX = -100
+
+
+def cross_entropy_sum(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Cross entropy in fp32, summed over the labelled positions.
+
+    Args:
+        logits: `(..., V)`.
+        labels: `(...)` int64, -100 where nothing is asked.
+        label_smoothing: share of the target mass spread over all classes.
+
+    Returns:
+        Scalar sum (0, with a gradient path, when no position is labelled) and int64 count.
+    """
+    count = (labels != IGNORE_INDEX).sum()
+    loss = nn.functional.cross_entropy(
+        logits.reshape(-1, logits.shape[-1]).float(),
+        labels.reshape(-1),
+        ignore_index=IGNORE_INDEX,
+        reduction="sum",
+        label_smoothing=label_smoothing,
+    )
+    return loss, count
+
+
+def cross_entropy_mean(logits: Tensor, labels: Tensor, num_items: Tensor | int | None = None) -> Tensor:
+    """Cross entropy per labelled position; 0, not NaN, when there is none.
+
+    Args:
+        logits: `(..., V)`.
+        labels: `(...)` int64, -100 where nothing is asked.
+        num_items: divisor in place of the own count (targets over all accumulation steps).
+    """
+    loss, count = cross_entropy_sum(logits, labels)
+    return loss / (count.clamp(min=1) if num_items is None else num_items)
+
+
+def ctc_sum(
+    logits: Tensor, frame_mask: Tensor, labels: Tensor, blank: int = 0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """CTC in fp32, summed over utterances.
+
+    Paper: section 2.3, CTC is active on ASR data only.
+    Choice: an utterance whose labels cannot be aligned (longer than its frames, repeats counted) gives 0 and is
+    counted, instead of an infinite loss.
+
+    Args:
+        logits: `(B, N, V)`; rows that must never be emitted hold very negative values.
+        frame_mask: `(B, N)` bool, True on real frames.
+        labels: `(B, L)` int64, -100 on padding; a row of -100 alone asks nothing.
+        blank: id of the blank.
+
+    Returns:
+        Scalar sum, int64 count of target tokens, int64 count of utterances that could not be aligned.
+    """
+    valid = labels != IGNORE_INDEX
+    target_lengths = valid.sum(-1)
+    input_lengths = frame_mask.sum(-1)
+    targets = labels.masked_fill(~valid, blank)
+    repeats = ((targets[:, 1:] == targets[:, :-1]) & valid[:, 1:]).sum(-1)
+    asked = target_lengths > 0
+    alignable = asked & (target_lengths + repeats <= input_lengths)
+    # (B, N, V) -> (N, B, V)
+    log_probs = nn.functional.log_softmax(logits.float(), dim=-1).transpose(0, 1)
+    losses = nn.functional.ctc_loss(
+        log_probs,
+        targets,
+        input_lengths,
+        target_lengths,
+        blank=blank,
+        reduction="none",
+        zero_infinity=True,
+    )
+    losses = torch.where(alignable, losses, torch.zeros_like(losses))
+    return losses.sum(), target_lengths[alignable].sum(), (asked & ~alignable).sum()
+
+
+def shift_tokens_right(labels: Tensor, pad_token_id: int, decoder_start_token_id: int) -> Tensor:
+    """Decoder inputs of teacher forcing: the start token, then the labels without their last one.
+
+    Args:
+        labels: `(B, L)` int64, -100 becomes padding.
+        pad_token_id: id written in place of -100.
+        decoder_start_token_id: id of `<s>`.
+    """
+    shifted = torch.full_like(labels, decoder_start_token_id)
+    shifted[:, 1:] = labels[:, :-1]
+    return shifted.masked_fill(shifted == IGNORE_INDEX, pad_token_id)

@@ -1,0 +1,51 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Data: records, manifests, corpora, audio, augmentation, sampling and collation. Names are fetched on first use."""
+
+import importlib
+from typing import Any
+
+_PUBLIC_NAMES = {
+    "AudioCache": "audio",
+    "AudioError": "audio",
+    "BatchLimits": "sampling",
+    "BucketedBatchSampler": "sampling",
+    "CORPORA": "corpora",
+    "DrawKey": "counter_seeds",
+    "DrawOptions": "dataset",
+    "ManifestColumns": "manifests",
+    "ManifestError": "manifests",
+    "Mixture": "mixture",
+    "MixtureConfig": "mixture",
+    "MultitaskCollator": "collators",
+    "MultitaskDataset": "dataset",
+    "RecordError": "records",
+    "SpecAugment": "augmentation",
+    "SpecAugmentConfig": "augmentation",
+    "SpeechTextRecord": "records",
+    "TASK_NAMES": "tasks",
+    "TrainingExample": "tasks",
+    "WaveformAugmentationConfig": "augmentation",
+    "WaveformAugmenter": "augmentation",
+    "build_examples": "tasks",
+    "fill_durations": "dataset",
+    "load_audio": "audio",
+    "load_corpus": "corpora",
+    "read_dataset": "manifests",
+    "read_manifest": "manifests",
+}
+
+__all__ = list(_PUBLIC_NAMES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    """Fetch a public name from its module on first use."""
+    if name not in _PUBLIC_NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_PUBLIC_NAMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Public names, those not fetched yet included."""
+    return sorted({*globals(), *_PUBLIC_NAMES})

@@ -1,0 +1,278 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Augmentation of waveforms and spectrograms; every draw is a function of (seed, epoch, copy, id).
+
+Legend: n = samples, B = batch, T = 10 ms frames, F = mel bins.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import soxr
+import torch
+from huggingface_hub.dataclasses import strict
+from torch import Tensor
+
+from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray
+from mu2slam_hf.data.counter_seeds import DrawKey, draw_generator
+
+
+@strict
+@dataclass(kw_only=True)
+class WaveformAugmentationConfig:
+    """What is done to waveforms in training; everything is off by default.
+
+    Attributes:
+        speed_factors: one of them is drawn; 1.1 is faster and higher. By resampling, so the pitch moves too.
+        speed_from_epoch: epoch of the first speed perturbation (lengths must not depend on the step).
+        gain_prob: share of utterances whose loudness changes.
+        gain_db: bounds of the change in decibels.
+        noise_prob: share of utterances with added noise, half of them white, half pink.
+        noise_snr_db: bounds of the signal-to-noise ratio in decibels.
+        band_limit_prob: share of utterances cut off above `band_limit_hz`, as on a telephone.
+        band_limit_hz: upper end of the pass band.
+        concatenate_prob: share of short utterances that another of the same language and corpus is appended to.
+        concatenate_max_seconds: bound on each of the two.
+        concatenate_gap_seconds: bounds of the silence between them.
+        concatenate_from_epoch: epoch of the first concatenation.
+        from_step: optimizer step from which gain, noise and band limit are on.
+    """
+
+    speed_factors: tuple[float | int, ...] | list[float | int] = (1.0,)
+    speed_from_epoch: int = 0
+    gain_prob: float | int = 0.0
+    gain_db: tuple[float | int, ...] | list[float | int] = (-10.0, 6.0)
+    noise_prob: float | int = 0.0
+    noise_snr_db: tuple[float | int, ...] | list[float | int] = (10.0, 40.0)
+    band_limit_prob: float | int = 0.0
+    band_limit_hz: float | int = 4000.0
+    concatenate_prob: float | int = 0.0
+    concatenate_max_seconds: float | int = 4.0
+    concatenate_gap_seconds: tuple[float | int, ...] | list[float | int] = (0.1, 0.4)
+    concatenate_from_epoch: int = 0
+    from_step: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("gain_prob", "noise_prob", "band_limit_prob", "concatenate_prob"):
+            _check_share(name, getattr(self, name))
+        for name in ("gain_db", "noise_snr_db", "concatenate_gap_seconds"):
+            bounds = getattr(self, name)
+            if len(bounds) != 2 or bounds[0] > bounds[1]:
+                raise ValueError(f"`{name}` must be (lower, upper), got {bounds!r}")
+        if not self.speed_factors or not all(0.5 <= factor <= 2.0 for factor in self.speed_factors):
+            raise ValueError(f"`speed_factors` must lie between 0.5 and 2, got {self.speed_factors!r}")
+        if self.concatenate_gap_seconds[0] < 0:
+            raise ValueError(f"`concatenate_gap_seconds` must not be negative, got {self.concatenate_gap_seconds!r}")
+        if not 0 < self.band_limit_hz <= SAMPLING_RATE / 2:
+            raise ValueError(f"`band_limit_hz` must lie in (0, {SAMPLING_RATE // 2}], got {self.band_limit_hz}")
+
+
+@strict
+@dataclass(kw_only=True)
+class SpecAugmentConfig:
+    """Masks on log-mel features; off where all numbers are 0.
+
+    Attributes:
+        num_time_masks: masks over time per utterance.
+        max_time_mask_frames: greatest width of one, in 10 ms frames.
+        max_time_mask_share: greatest width of one as a share of the utterance.
+        num_frequency_masks: masks over mel bins per utterance.
+        max_frequency_mask_bins: greatest width of one.
+        prob: share of utterances that are masked at all.
+        from_step: optimizer step from which it is on; before, CTC must find its alignment undisturbed.
+        ramp_steps: steps over which widths grow from nothing to full.
+    """
+
+    num_time_masks: int = 2
+    max_time_mask_frames: int = 40
+    max_time_mask_share: float | int = 0.2
+    num_frequency_masks: int = 2
+    max_frequency_mask_bins: int = 20
+    prob: float | int = 1.0
+    from_step: int = 0
+    ramp_steps: int = 0
+
+    def __post_init__(self) -> None:
+        _check_share("prob", self.prob)
+        _check_share("max_time_mask_share", self.max_time_mask_share)
+        names = ("num_time_masks", "max_time_mask_frames", "num_frequency_masks", "max_frequency_mask_bins")
+        for name in (*names, "from_step", "ramp_steps"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"`{name}` must not be negative, got {getattr(self, name)}")
+
+
+class RunTimeStrength:
+    """A number between 0 and 1 that loader processes share: what the main process sets holds in all of them.
+
+    Batches that were already prefetched keep the old value: where a resumed run must be bit-exact, use `from_step`
+    and `ramp_steps` of the configuration instead.
+    """
+
+    def __init__(self, value: float = 1.0) -> None:
+        self._shared = torch.full((1,), float(value)).share_memory_()
+
+    @property
+    def value(self) -> float:
+        """The present strength."""
+        return float(self._shared[0])
+
+    @value.setter
+    def value(self, value: float) -> None:
+        _check_share("strength", value)
+        self._shared[0] = value
+
+
+class WaveformAugmenter:
+    """Applies a `WaveformAugmentationConfig`.
+
+    Args:
+        config: what is done.
+        seed: seed of the run.
+        sampling_rate: rate of the waveforms in Hz.
+    """
+
+    def __init__(
+        self, config: WaveformAugmentationConfig, *, seed: int = 0, sampling_rate: int = SAMPLING_RATE
+    ) -> None:
+        self.config = config
+        self.seed = seed
+        self.sampling_rate = sampling_rate
+        self.strength = RunTimeStrength()
+
+    def speed_factor(self, key: DrawKey, example_id: str) -> float:
+        """The factor for this draw; the sampler asks for it too, because it changes the length."""
+        if key.epoch < self.config.speed_from_epoch:
+            return 1.0
+        generator = draw_generator(self.seed, key, example_id, "speed")
+        return float(self.config.speed_factors[int(generator.integers(len(self.config.speed_factors)))])
+
+    def partner(self, key: DrawKey, example_id: str, num_candidates: int) -> tuple[int, float] | None:
+        """Which of the short utterances follows, and after how many seconds of silence; None for no concatenation."""
+        if num_candidates == 0 or key.epoch < self.config.concatenate_from_epoch:
+            return None
+        generator = draw_generator(self.seed, key, example_id, "concatenate")
+        if generator.random() >= self.config.concatenate_prob:
+            return None
+        gap = float(generator.uniform(*self.config.concatenate_gap_seconds))
+        return int(generator.integers(num_candidates)), gap
+
+    def __call__(self, waveform: FloatArray, key: DrawKey, example_id: str, *, speed_factor: float = 1.0) -> FloatArray:
+        """`(n,)` -> `(n / speed_factor,)`: speed, band limit, noise, gain, in this order."""
+        waveform = change_speed(waveform, speed_factor, self.sampling_rate)
+        strength = self.strength.value
+        if key.step < self.config.from_step or strength == 0.0:
+            return waveform
+        generator = draw_generator(self.seed, key, example_id, "waveform")
+        # All numbers are drawn whether they are used or not: a probability changes nothing but its own effect.
+        chances = generator.random(4)
+        snr_db = float(generator.uniform(*self.config.noise_snr_db))
+        gain_db = float(generator.uniform(*self.config.gain_db))
+        if chances[0] < self.config.band_limit_prob * strength:
+            waveform = limit_band(waveform, float(self.config.band_limit_hz), self.sampling_rate)
+        if chances[1] < self.config.noise_prob * strength:
+            waveform = add_noise(waveform, snr_db, generator, pink=bool(chances[3] < 0.5))
+        if chances[2] < self.config.gain_prob * strength:
+            waveform = waveform * np.float32(10.0 ** (gain_db / 20.0))
+        return waveform
+
+
+class SpecAugment:
+    """Time and frequency masks on normalised log-mel features.
+
+    Paper: section 3.2 uses SpecAugment in fine-tuning and leaves its sizes open.
+    Choice: masked cells become 0, which is the mean after the extractor's normalisation.
+
+    Args:
+        config: numbers and sizes.
+        seed: seed of the run.
+    """
+
+    def __init__(self, config: SpecAugmentConfig, *, seed: int = 0) -> None:
+        self.config = config
+        self.seed = seed
+        self.strength = RunTimeStrength()
+
+    def current_strength(self, step: int) -> float:
+        """Factor on the widths at an optimizer step, from 0 (off) to 1."""
+        since = step - self.config.from_step
+        if since < 0:
+            return 0.0
+        ramp = 1.0 if self.config.ramp_steps == 0 else min(1.0, (since + 1) / self.config.ramp_steps)
+        return ramp * self.strength.value
+
+    def __call__(self, features: Tensor, lengths: Sequence[int], keys: Sequence[DrawKey], ids: Sequence[str]) -> Tensor:
+        """A masked copy.
+
+        Args:
+            features: `(B, T, F)` float, normalised.
+            lengths: real frames of each row.
+            keys: which draw each row is.
+            ids: id of the example of each row.
+        """
+        features = features.clone()
+        for row, (length, key, example_id) in enumerate(zip(lengths, keys, ids, strict=True)):
+            strength = self.current_strength(key.step)
+            if strength > 0:
+                time_mask, frequency_mask = self.masks(int(length), features.shape[2], key, example_id, strength)
+                features[row, :length][torch.from_numpy(time_mask)] = 0.0
+                features[row, :length][:, torch.from_numpy(frequency_mask)] = 0.0
+        return features
+
+    def masks(
+        self, num_frames: int, num_bins: int, key: DrawKey, example_id: str, strength: float = 1.0
+    ) -> tuple[Any, Any]:
+        """`(num_frames,)` and `(num_bins,)` bool arrays, True = masked."""
+        config = self.config
+        generator = draw_generator(self.seed, key, example_id, "spec_augment")
+        time_mask, frequency_mask = np.zeros(num_frames, dtype=bool), np.zeros(num_bins, dtype=bool)
+        if generator.random() >= config.prob:
+            return time_mask, frequency_mask
+        widest = min(config.max_time_mask_frames, int(config.max_time_mask_share * num_frames))
+        for mask, count, bound in (
+            (time_mask, config.num_time_masks, int(widest * strength)),
+            (frequency_mask, config.num_frequency_masks, int(min(config.max_frequency_mask_bins, num_bins) * strength)),
+        ):
+            for width_share, start_share in generator.random((count, 2)):
+                width = int(width_share * (bound + 1))
+                start = int(start_share * (len(mask) - width + 1))
+                mask[start : start + width] = True
+        return time_mask, frequency_mask
+
+
+def change_speed(waveform: FloatArray, factor: float, sampling_rate: int = SAMPLING_RATE) -> FloatArray:
+    """Faster (factor > 1) or slower by resampling: `(n,)` -> about `(n / factor,)`."""
+    if factor == 1.0:
+        return waveform
+    resampled = soxr.resample(waveform, sampling_rate * factor, sampling_rate, quality="HQ")
+    return np.asarray(resampled, dtype=np.float32) if len(resampled) else waveform[:1]
+
+
+def limit_band(waveform: FloatArray, cutoff_hz: float, sampling_rate: int = SAMPLING_RATE) -> FloatArray:
+    """Without what lies above `cutoff_hz`; a raised cosine over the 200 Hz below it, so that nothing rings."""
+    num_samples = len(waveform)
+    size = 1 << max(num_samples - 1, 1).bit_length()  # a power of two: other sizes may be very slow
+    spectrum = np.fft.rfft(waveform, size)
+    frequencies = np.fft.rfftfreq(size, 1.0 / sampling_rate)
+    position = np.clip((frequencies - (cutoff_hz - 200.0)) / 200.0, 0.0, 1.0)
+    return np.fft.irfft(spectrum * (0.5 + 0.5 * np.cos(np.pi * position)), size)[:num_samples].astype(np.float32)
+
+
+def add_noise(waveform: FloatArray, snr_db: float, generator: np.random.Generator, *, pink: bool = False) -> FloatArray:
+    """With white or pink (1/f) noise at the given signal-to-noise ratio over the whole utterance."""
+    noise = generator.standard_normal(len(waveform))
+    if pink:
+        size = 1 << max(len(waveform) - 1, 1).bit_length()
+        spectrum = np.fft.rfft(noise, size)
+        spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 1.0))
+        noise = np.fft.irfft(spectrum, size)[: len(waveform)]
+    signal_power = float(np.mean(np.square(waveform, dtype=np.float64)))
+    noise_power = float(np.mean(np.square(noise)))
+    if signal_power == 0.0 or noise_power == 0.0:
+        return waveform
+    return (waveform + noise * np.sqrt(signal_power / noise_power / 10.0 ** (snr_db / 10.0))).astype(np.float32)
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0.0 <= value <= 1.0:
+        raise ValueError(f"`{name}` must lie between 0 and 1, got {value}")

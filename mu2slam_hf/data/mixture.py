@@ -1,0 +1,126 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""How often each example occurs in an epoch: corpora with weights, languages with a temperature."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import floor
+
+import numpy as np
+from huggingface_hub.dataclasses import strict
+
+from mu2slam_hf.data.counter_seeds import DrawKey, counter_generator
+from mu2slam_hf.data.tasks import TrainingExample
+
+Group = tuple[str, str, str]
+"""(source modality, language, corpus)"""
+
+
+@strict
+@dataclass(kw_only=True)
+class MixtureConfig:
+    """Shares of corpora and languages in an epoch.
+
+    Attributes:
+        corpus_weights: how often a corpus is gone through per epoch, default 1.
+        speech_temperature: T of `p ~ n ** (1 / T)` over the languages of speech sources; 1 keeps the natural shares.
+        text_temperature: the same for text sources.
+        text_batch_share: share of text batches among all batches; None goes through all text once an epoch.
+    """
+
+    corpus_weights: dict[str, float | int] = field(default_factory=dict)
+    speech_temperature: float | int = 1.0
+    text_temperature: float | int = 1.0
+    text_batch_share: float | int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("speech_temperature", "text_temperature"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"`{name}` must be above 0, got {getattr(self, name)}")
+        if self.text_batch_share is not None and not 0 <= self.text_batch_share < 1:
+            raise ValueError(f"`text_batch_share` must lie in [0, 1), got {self.text_batch_share}")
+        for name, weight in self.corpus_weights.items():
+            if weight < 0:
+                raise ValueError(f"`corpus_weights[{name}]` must not be negative, got {weight}")
+
+
+def temperature_shares(sizes: Mapping[str, float], temperature: float) -> dict[str, float]:
+    """`p_l ~ n_l ** (1 / T)`, summing to 1.
+
+    Paper: section 3.1 samples languages with T = 3 (text) and T = 2 (translation pairs).
+    """
+    raised = {name: size ** (1.0 / temperature) if size > 0 else 0.0 for name, size in sizes.items()}
+    total = sum(raised.values())
+    if total == 0:
+        raise ValueError(f"all of {sorted(sizes)} are empty or have weight 0")
+    return {name: value / total for name, value in raised.items()}
+
+
+class Mixture:
+    """Which examples an epoch holds.
+
+    Each group (modality, language, corpus) has a real-valued quota per epoch; epoch e takes the next items of the
+    group's fixed shuffled circle, from `floor(e * quota)` to `floor((e + 1) * quota)`. So an epoch holds every example
+    of a group either `floor(q / n)` or `ceil(q / n)` times, over epochs no example is ever more than one draw behind
+    another, shares are exact in the long run, and any epoch is known without going through the ones before.
+
+    Choice: the temperature acts on languages over all corpora together; within a language the corpora keep their
+    weighted natural shares. The size of the epoch is the weighted number of examples, whatever the temperature.
+
+    Args:
+        examples: all examples; keys refer to them by position.
+        config: weights and temperatures.
+        seed: seed of the run.
+    """
+
+    def __init__(self, examples: Sequence[TrainingExample], config: MixtureConfig | None = None, *, seed: int = 0) -> None:
+        self.config = config or MixtureConfig()
+        self.seed = seed
+        self.scales: dict[str, float] = {}
+        self.groups: dict[Group, list[int]] = defaultdict(list)
+        for index, example in enumerate(examples):
+            self.groups[(example.source_modality, example.source_lang, example.corpus)].append(index)
+        unknown = set(self.config.corpus_weights) - {corpus for _, _, corpus in self.groups}
+        if unknown:
+            known = sorted({corpus for _, _, corpus in self.groups})
+            raise ValueError(f"`corpus_weights` names {sorted(unknown)}; there are examples of {known}")
+        self._circles = {
+            group: np.asarray(members)[counter_generator(seed, "circle", *group).permutation(len(members))]
+            for group, members in sorted(self.groups.items())
+        }
+
+    @property
+    def modalities(self) -> list[str]:
+        """Source modalities that occur, in a fixed order."""
+        return sorted({modality for modality, _, _ in self.groups})
+
+    def quotas(self) -> dict[Group, float]:
+        """Examples per epoch of each group, a real number."""
+        quotas: dict[Group, float] = {}
+        for modality in self.modalities:
+            sizes = {
+                group: len(members) * float(self.config.corpus_weights.get(group[2], 1.0))
+                for group, members in self.groups.items()
+                if group[0] == modality
+            }
+            by_lang: dict[str, float] = defaultdict(float)
+            for (_, lang, _), size in sizes.items():
+                by_lang[lang] += size
+            temperature = self.config.text_temperature if modality == "text" else self.config.speech_temperature
+            shares = temperature_shares(by_lang, float(temperature))
+            total = sum(by_lang.values()) * self.scales.get(modality, 1.0)
+            for group, size in sizes.items():
+                if size > 0:
+                    quotas[group] = total * shares[group[1]] * size / by_lang[group[1]]
+        return quotas
+
+    def epoch_keys(self, epoch: int) -> dict[str, list[DrawKey]]:
+        """Modality -> draws of the epoch, in no particular order."""
+        keys: dict[str, list[DrawKey]] = {modality: [] for modality in self.modalities}
+        for group, quota in sorted(self.quotas().items()):
+            circle = self._circles[group]
+            first, last = (floor(count * quota + 1e-6) for count in (epoch, epoch + 1))
+            for position in range(first, last):
+                index = int(circle[position % len(circle)])
+                keys[group[0]].append(DrawKey(index=index, epoch=epoch, copy=(position - first) // len(circle)))
+        return keys

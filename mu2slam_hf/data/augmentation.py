@@ -157,7 +157,9 @@ class WaveformAugmenter:
         gap = float(generator.uniform(*self.config.concatenate_gap_seconds))
         return int(generator.integers(num_candidates)), gap
 
-    def __call__(self, waveform: FloatArray, key: DrawKey, example_id: str, *, speed_factor: float = 1.0) -> FloatArray:
+    def __call__(
+        self, waveform: FloatArray, key: DrawKey, example_id: str, *, speed_factor: float = 1.0
+    ) -> FloatArray:
         """`(n,)` -> `(n / speed_factor,)`: speed, band limit, noise, gain, in this order."""
         waveform = change_speed(waveform, speed_factor, self.sampling_rate)
         strength = self.strength.value
@@ -201,7 +203,9 @@ class SpecAugment:
         ramp = 1.0 if self.config.ramp_steps == 0 else min(1.0, (since + 1) / self.config.ramp_steps)
         return ramp * self.strength.value
 
-    def __call__(self, features: Tensor, lengths: Sequence[int], keys: Sequence[DrawKey], ids: Sequence[str]) -> Tensor:
+    def __call__(
+        self, features: Tensor, lengths: Sequence[int], keys: Sequence[DrawKey], ids: Sequence[str]
+    ) -> Tensor:
         """A masked copy.
 
         Args:
@@ -231,7 +235,11 @@ class SpecAugment:
         widest = min(config.max_time_mask_frames, int(config.max_time_mask_share * num_frames))
         for mask, count, bound in (
             (time_mask, config.num_time_masks, int(widest * strength)),
-            (frequency_mask, config.num_frequency_masks, int(min(config.max_frequency_mask_bins, num_bins) * strength)),
+            (
+                frequency_mask,
+                config.num_frequency_masks,
+                int(min(config.max_frequency_mask_bins, num_bins) * strength),
+            ),
         ):
             for width_share, start_share in generator.random((count, 2)):
                 width = int(width_share * (bound + 1))
@@ -258,7 +266,9 @@ def limit_band(waveform: FloatArray, cutoff_hz: float, sampling_rate: int = SAMP
     return np.fft.irfft(spectrum * (0.5 + 0.5 * np.cos(np.pi * position)), size)[:num_samples].astype(np.float32)
 
 
-def add_noise(waveform: FloatArray, snr_db: float, generator: np.random.Generator, *, pink: bool = False) -> FloatArray:
+def add_noise(
+    waveform: FloatArray, snr_db: float, generator: np.random.Generator, *, pink: bool = False
+) -> FloatArray:
     """With white or pink (1/f) noise at the given signal-to-noise ratio over the whole utterance."""
     noise = generator.standard_normal(len(waveform))
     if pink:

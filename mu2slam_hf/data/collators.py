@@ -41,8 +41,8 @@ class MultitaskCollator:
 
     Speech: `input_features` `(B, T, F)`, `attention_mask` `(B, T)`, `ctc_labels` `(B, Lc)` (the transcript without
     `</s>`, -100 elsewhere and in rows without one). Text: `input_ids`, `attention_mask` `(B, L)`.
-    Both: `language_ids` `(B,)` (what the model is told), `source_language_labels` `(B,)` (the truth, -100 unknown), and
-    the packed decoder rows of `pack_targets`. Items without audio are left out; a batch of nothing else becomes one
+    Both: `language_ids` `(B,)` (what the model is told), `source_language_labels` `(B,)` (the truth, -100
+    unknown), and the packed decoder rows of `pack_targets`. Items without audio are left out; a batch of nothing else becomes one
     row of silence without labels, so that all ranks keep the same number of batches.
 
     Args:
@@ -66,8 +66,8 @@ class MultitaskCollator:
         pad_frames_to_multiple_of: int = 1,
         pad_tokens_to_multiple_of: int = 1,
     ) -> None:
-        self.feature_extractor = feature_extractor or getattr(processor, "feature_extractor", None)
-        self.tokenizer = tokenizer or getattr(processor, "tokenizer", None)
+        self.feature_extractor: Any = feature_extractor or getattr(processor, "feature_extractor", None)
+        self.tokenizer: Any = tokenizer or getattr(processor, "tokenizer", None)
         languages = languages if languages is not None else getattr(processor, "languages", None)
         if self.tokenizer is None or languages is None:
             raise ValueError("give a `processor` with `tokenizer` and `languages`, or these two themselves")
@@ -86,7 +86,9 @@ class MultitaskCollator:
         """
         modalities = {item.drawn.example.source_modality for item in items}
         if len(modalities) != 1:
-            raise ValueError(f"a batch needs examples of exactly one source modality, got {sorted(modalities) or 'none'}")
+            raise ValueError(
+                f"a batch needs examples of exactly one source modality, got {sorted(modalities) or 'none'}"
+            )
         usable = [item for item in items if item.error is None]
         batch = self._text_source(usable) if modalities == {"text"} else self._speech_source(usable)
         if not usable:
@@ -98,9 +100,7 @@ class MultitaskCollator:
         if self.feature_extractor is None:
             raise ValueError("speech needs a `feature_extractor`")
         waveforms = [item.waveform for item in items] or [torch.zeros(SAMPLING_RATE // 10).numpy()]
-        extracted = self.feature_extractor(
-            waveforms, sampling_rate=SAMPLING_RATE, padding=True, return_tensors="pt"
-        )
+        extracted = self.feature_extractor(waveforms, sampling_rate=SAMPLING_RATE, padding=True, return_tensors="pt")
         features, mask = extracted["input_features"], extracted["attention_mask"].to(torch.int64)
         lengths = mask.sum(dim=1).tolist()
         if self.spec_augment is not None and items:

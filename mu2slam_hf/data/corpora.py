@@ -48,7 +48,7 @@ def load_prompts5(
         root: the folder with `train.tsv`, `dev.tsv` and `audio/`.
         split: train or dev.
         text_column: text_norm (lower case, no punctuation) or text; translations use the same column.
-        max_duration_seconds: longer clips are left out (the longest has 86 s); their texts still serve as translations.
+        max_duration_seconds: longer clips are left out (the longest has 86 s); their texts stay as translations.
 
     Returns:
         Records whose `translations` are the versions in the other languages, where the corpus says that they mean
@@ -78,7 +78,7 @@ def load_stamps(
         root: the folder with `train.tsv`, `dev.tsv` and `audio/`.
         split: train or dev.
         max_duration_seconds: longer clips are left out.
-        max_check: clips whose `check` score is not below it are left out; -0.05 keeps those that surely say their text.
+        max_check: clips whose `check` score is not below it are left out; -0.05 keeps those that say their text.
     """
     records = read_manifest(_split_file(root, split), corpus="stamps")
     if max_check is not None:

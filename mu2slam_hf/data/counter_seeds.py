@@ -1,8 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Random draws that depend on what is drawn for, never on what was drawn before.
 
-Choice: every draw comes from a generator of its own, keyed by seed, epoch, copy, id of the example and purpose. So it is
-the same for any number of workers and processes, after a resume, and when another kind of draw is switched on.
+Choice: every draw comes from a generator of its own, keyed by seed, epoch, copy, id of the example and purpose. So it
+is the same for any number of workers and processes, after a resume, and when another kind of draw is switched on.
 """
 
 from hashlib import blake2b
@@ -15,13 +15,13 @@ class DrawKey(NamedTuple):
     """What the sampler hands to the data set: which example, and which of its random versions.
 
     Attributes:
-        index: position in the list of examples.
+        example_index: position in the list of examples.
         epoch: number of the pass.
         copy: how often the same example came before in this epoch (over-sampled languages repeat).
         step: optimizer step that the batch belongs to; decides only what a curriculum has switched on.
     """
 
-    index: int
+    example_index: int
     epoch: int = 0
     copy: int = 0
     step: int = 0

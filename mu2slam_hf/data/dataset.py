@@ -22,7 +22,7 @@ from mu2slam_hf.data.text import join_texts
 logger = logging.getLogger(__name__)
 
 
-class TooManyBadRecords(ValueError):
+class TooManyBadRecordsError(ValueError):
     """More records than allowed could not be read; the message names the latest."""
 
 
@@ -111,7 +111,7 @@ class FailureCount:
         """Count one attempt; `reason` says why it failed.
 
         Raises:
-            TooManyBadRecords: at least `min_failures` failures, and more than the share allowed.
+            TooManyBadRecordsError: at least `min_failures` failures, and more than the share allowed.
         """
         self._shared[0] += 1
         if reason is None:
@@ -119,7 +119,7 @@ class FailureCount:
         self._shared[1] += 1
         logger.warning("record left out: %s", reason)
         if self.failures >= self.min_failures and self.failures > self.max_share * self.attempts:
-            raise TooManyBadRecords(
+            raise TooManyBadRecordsError(
                 f"{self.failures} of {self.attempts} recordings could not be read, more than the share of "
                 f"{self.max_share:g} allowed; the latest: {reason}"
             )
@@ -184,12 +184,15 @@ class MultitaskDataset(Dataset[MultitaskItem]):
 
     def draw(self, key: DrawKey) -> DrawnExample:
         """Everything that is random about an example except its samples: a function of the key and the seed."""
-        head = self.examples[key.index]
+        head = self.examples[key.example_index]
         parts, gap, speed = self._draw_lengths(head, key)
         example = join_examples(parts, join_texts) if len(parts) > 1 else head
         options = self.options
         targets = draw_targets(
-            example.targets, options.max_targets, options.task_weights, draw_generator(self.seed, key, head.id, "targets")
+            example.targets,
+            options.max_targets,
+            options.task_weights,
+            draw_generator(self.seed, key, head.id, "targets"),
         )
         return DrawnExample(
             key=key,
@@ -205,9 +208,7 @@ class MultitaskDataset(Dataset[MultitaskItem]):
             targets=self._within_limits(targets),
         )
 
-    def _draw_lengths(
-        self, head: TrainingExample, key: DrawKey
-    ) -> tuple[tuple[TrainingExample, ...], float, float]:
+    def _draw_lengths(self, head: TrainingExample, key: DrawKey) -> tuple[tuple[TrainingExample, ...], float, float]:
         """The utterances to join, the silence between them and the speed, within the limits."""
         if self.augmenter is None or head.source_modality == "text":
             return (head,), 0.0, 1.0

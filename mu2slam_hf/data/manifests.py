@@ -85,7 +85,7 @@ def read_manifest(
 ) -> list[SpeechTextRecord]:
     """Read a manifest into records, all of them validated.
 
-    TSV is read without quoting, CSV with the usual quoting, JSONL one object per line; all UTF-8 with names of columns.
+    TSV is read without quoting, CSV with the usual quoting, JSONL one object per line; all UTF-8, with column names.
 
     Args:
         path: the manifest.
@@ -101,7 +101,7 @@ def read_manifest(
     path = Path(path)
     if not path.is_file():
         raise ManifestError(f"{path}: no such manifest" + (" (it is a folder)" if path.is_dir() else ""))
-    file_format = file_format or _FORMATS.get(path.suffix.lower())
+    file_format = file_format or _FORMATS.get(path.suffix.lower(), "")
     if file_format not in _FORMATS.values():
         raise ManifestError(f"{path}: unknown format; name it .tsv, .csv, .jsonl or .parquet, or give `file_format`")
     root = Path(audio_root) if audio_root is not None else path.parent
@@ -115,7 +115,9 @@ def read_manifest(
     for line, row in rows:
         record = reader.record(row, f"{path}:{line}", str(line))
         if record.key in seen:
-            raise ManifestError(f"{path}:{line}: id {record.id!r} ({record.lang}) was already in line {seen[record.key]}")
+            raise ManifestError(
+                f"{path}:{line}: id {record.id!r} ({record.lang}) was already in line {seen[record.key]}"
+            )
         seen[record.key] = line
         records.append(record)
     return records
@@ -180,7 +182,9 @@ class _RowReader:
                 raise ManifestError(f"{place}: no column {wanted!r} for `{role}`; there are {', '.join(names)}")
             self.names[role] = wanted or next((name for name in usual if name in names), None)
         if self.names["lang"] is None and lang is None:
-            raise ManifestError(f"{place}: no column for the language ({', '.join(names)}); give `lang` or map a column")
+            raise ManifestError(
+                f"{place}: no column for the language ({', '.join(names)}); give `lang` or map a column"
+            )
         if self.names["audio"] is None and self.names["text"] is None:
             raise ManifestError(f"{place}: neither audio nor text among the columns {', '.join(names)}; map them")
         self.text_by_lang = _text_columns(columns, names, self.names, place)
@@ -293,7 +297,9 @@ def _table_rows(path: Path, lines: Iterable[str], file_format: str) -> Iterator[
     if file_format == "tsv":
         # Not by the csv module: a stray quote or carriage return must not join lines.
         parsed: Iterator[tuple[int, list[str]]] = (
-            (number, line.rstrip("\r\n").split("\t")) for number, line in enumerate(lines, start=1) if line.strip("\r\n")
+            (number, line.rstrip("\r\n").split("\t"))
+            for number, line in enumerate(lines, start=1)
+            if line.strip("\r\n")
         )
     else:
         parsed = _csv_lines(path, lines)
@@ -303,7 +309,9 @@ def _table_rows(path: Path, lines: Iterable[str], file_format: str) -> Iterator[
     for number, cells in parsed:
         if len(cells) != len(header):
             first = cells[0] if cells else ""
-            raise ManifestError(f"{path}:{number}: {len(cells)} cells, the header has {len(header)} (starts {first!r})")
+            raise ManifestError(
+                f"{path}:{number}: {len(cells)} cells, the header has {len(header)} (starts {first!r})"
+            )
         yield number, dict(zip(header, cells, strict=True))
 
 

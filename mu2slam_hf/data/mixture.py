@@ -73,7 +73,9 @@ class Mixture:
         seed: seed of the run.
     """
 
-    def __init__(self, examples: Sequence[TrainingExample], config: MixtureConfig | None = None, *, seed: int = 0) -> None:
+    def __init__(
+        self, examples: Sequence[TrainingExample], config: MixtureConfig | None = None, *, seed: int = 0
+    ) -> None:
         self.config = config or MixtureConfig()
         self.seed = seed
         self.scales: dict[str, float] = {}
@@ -122,5 +124,7 @@ class Mixture:
             first, last = (floor(count * quota + 1e-6) for count in (epoch, epoch + 1))
             for position in range(first, last):
                 index = int(circle[position % len(circle)])
-                keys[group[0]].append(DrawKey(index=index, epoch=epoch, copy=(position - first) // len(circle)))
+                keys[group[0]].append(
+                    DrawKey(example_index=index, epoch=epoch, copy=(position - first) // len(circle))
+                )
         return keys

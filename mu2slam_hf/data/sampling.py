@@ -207,8 +207,12 @@ class BucketedBatchSampler(Sampler[list[DrawKey]]):
         costs = [self.cost_of(key) for key in keys]
         for key, cost in zip(keys, costs, strict=True):
             if not self.limits.hold(cost, 1):
-                raise ValueError(f"example {key.index} alone ({cost}) is beyond the limits of a batch ({self.limits})")
-        lengths = np.asarray([[cost.seconds, cost.source_tokens, cost.target_tokens] for cost in costs], dtype=np.float64)
+                raise ValueError(
+                    f"example {key.example_index} alone ({cost}) is beyond the limits of a batch ({self.limits})"
+                )
+        lengths = np.asarray(
+            [[cost.seconds, cost.source_tokens, cost.target_tokens] for cost in costs], dtype=np.float64
+        )
         order = self._length_order(lengths, epoch, modality)
         batches = self._split_evenly(self._fill([(keys[place], costs[place]) for place in order]))
         return [batches[first : first + self.num_ranks] for first in range(0, len(batches), self.num_ranks)]
@@ -225,7 +229,11 @@ class BucketedBatchSampler(Sampler[list[DrawKey]]):
         batches: list[list[DrawKey]] = [[]]
         longest = ExampleCost()
         for key, cost in draws:
-            together = ExampleCost(*map(max, longest, cost))
+            together = ExampleCost(
+                seconds=max(longest.seconds, cost.seconds),
+                source_tokens=max(longest.source_tokens, cost.source_tokens),
+                target_tokens=max(longest.target_tokens, cost.target_tokens),
+            )
             if batches[-1] and not self.limits.hold(together, len(batches[-1]) + 1):
                 batches.append([])
                 together = cost

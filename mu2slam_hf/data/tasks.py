@@ -228,6 +228,4 @@ def join_examples(parts: Sequence[TrainingExample], joined_texts: Callable[[list
         if len(versions) == len(parts):
             text = joined_texts([version.text for version in versions], name[1])
             targets.append(replace(versions[0], text=text, num_tokens=sum(version.num_tokens for version in versions)))
-    return replace(
-        parts[0], targets=tuple(targets), duration_seconds=sum(part.duration_seconds for part in parts)
-    )
+    return replace(parts[0], targets=tuple(targets), duration_seconds=sum(part.duration_seconds for part in parts))

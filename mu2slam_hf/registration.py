@@ -3,11 +3,12 @@
 
 `AutoModel.register` wants real classes, and importing ours imports torch (seconds), while `import transformers`
 itself does not. So `import mu2slam_hf` only leaves a watch on transformers' imports: as soon as the first of them that
-brings the Auto classes has *completed* (`from transformers import pipeline`, ...; that loads torch anyway)
-our models are imported, and their package registers them.
+brings the Auto classes has *completed* (`from transformers import pipeline`, ...; that loads torch anyway) the table of
+families is imported and registered.
 
 Waiting for the outermost import matters: our modelling files import from transformers, and would meet half-initialised
-modules if they were imported while, say, `transformers.generation` is still on its way up.
+modules if they were imported while, say, `transformers.generation` is still on its way up; the same holds for our own
+modules, whose imports are therefore counted too.
 """
 
 import importlib
@@ -22,7 +23,7 @@ from types import ModuleType
 _AUTO_MODULE = "transformers.models.auto.configuration_auto"
 _FAMILIES_MODULE = "mu2slam_hf.models.families"
 # Ours are counted too: a modelling file that is imported first must be complete before the table of families is.
-_WATCHED = ("transformers", "mu2slam_hf.")
+_WATCHED = ("transformers.", "mu2slam_hf.")
 
 
 def register_models() -> None:
@@ -39,7 +40,7 @@ def register_when_needed() -> None:
 
 
 class _TransformersWatch(MetaPathFinder):
-    """Counts how deep the imports of transformers and of our own modules are nested, per thread; acts when they are back at zero.
+    """Counts how deep the imports of the watched packages are nested, per thread; acts when they are back at zero.
 
     Modules are found and executed by the interpreter's own finders and loaders; the watch leaves when it has acted.
     """

@@ -152,20 +152,29 @@ def generate_texts(
     """
     if (audio is None) == (text is None):
         raise ValueError("give either `audio` or `text`, and not both")
-    rate = processor.feature_extractor.sampling_rate
-    if audio is not None:
-        inputs = processor(audio=list(audio), sampling_rate=rate, return_tensors="pt")
-    else:
-        inputs = processor(text=list(text or ()), return_tensors="pt")
-    inputs = inputs.to(model.device)
-    if "input_features" in inputs:
-        inputs["input_features"] = inputs["input_features"].to(model.dtype)
+    inputs = _prepare_inputs(model, processor, audio, text)
     languages = {
         name: value if value is None or isinstance(value, str) else list(value)
         for name, value in (("source_lang", source_lang), ("target_lang", target_lang))
     }
     ids = model.generate(**inputs, **languages, task=task, **generate_kwargs)
     return [text.strip() for text in processor.batch_decode(ids, skip_special_tokens=True)]
+
+
+@torch.no_grad()
+def guess_languages(model: Any, processor: Any, audio: Sequence[Any]) -> list[str]:
+    """The language that the model's language head hears in each recording.
+
+    Args:
+        model: `Mu2SLAMForConditionalGeneration`.
+        processor: its processor.
+        audio: 16 kHz arrays `(samples,)`.
+    """
+    inputs = _prepare_inputs(model, processor, audio, None)
+    unknown = torch.zeros(len(audio), dtype=torch.int64, device=model.device)  # row 0 is "und"
+    outputs = model.get_encoder()(**inputs, language_ids=unknown)
+    rows = model.guess_language(outputs.last_hidden_state, outputs.attention_mask)
+    return [model.config.languages[row] for row in rows.tolist()]
 
 
 def decode_requests(
@@ -213,6 +222,17 @@ def decode_requests(
         bar.close()
         model.train(was_training)
     return [store.hypotheses[request.key] for request in requests]
+
+
+def _prepare_inputs(
+    model: Any, processor: Any, audio: Sequence[Any] | None, text: Sequence[str] | None
+) -> Mapping[str, Any]:
+    if audio is not None:
+        rate = processor.feature_extractor.sampling_rate
+        inputs = processor(audio=list(audio), sampling_rate=rate, return_tensors="pt").to(model.device)
+        inputs["input_features"] = inputs["input_features"].to(model.dtype)
+        return inputs
+    return processor(text=list(text or ()), return_tensors="pt").to(model.device)
 
 
 def _generate_batch(

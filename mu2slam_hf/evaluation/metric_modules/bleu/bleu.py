@@ -12,7 +12,7 @@ class Bleu(evaluate.Metric):
         return evaluate.MetricInfo(
             description="SacreBLEU's BLEU, in percent, over the whole corpus.",
             citation="",
-            inputs_description="predictions, references: one text each per utterance. target_lang (en): for the tokenizer.",
+            inputs_description="one text each per utterance. target_lang (en): for the tokenizer.",
             features=datasets.Features(
                 {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
             ),

@@ -12,7 +12,7 @@ class CharacterErrorRate(evaluate.Metric):
         return evaluate.MetricInfo(
             description="Character error rate, in percent, over the whole corpus.",
             citation="",
-            inputs_description="predictions, references: one text each per utterance. normalize (True): lower case, no punctuation.",
+            inputs_description="one text each per utterance. normalize (True): lower case, no punctuation.",
             features=datasets.Features(
                 {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
             ),

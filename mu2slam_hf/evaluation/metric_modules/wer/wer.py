@@ -12,7 +12,7 @@ class WordErrorRate(evaluate.Metric):
         return evaluate.MetricInfo(
             description="Word error rate, in percent, over the whole corpus.",
             citation="",
-            inputs_description="predictions, references: one text each per utterance. normalize (True): lower case, no punctuation.",
+            inputs_description="one text each per utterance. normalize (True): lower case, no punctuation.",
             features=datasets.Features(
                 {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
             ),

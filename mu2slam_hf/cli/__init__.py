@@ -1,0 +1,48 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The command `mu2slam`: thin layers over the library, one file per command.
+
+Nothing here imports torch or transformers before a command really runs, so that `--help` answers at once.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+import mu2slam_hf
+from mu2slam_hf.cli import evaluate, synthesize, train, train_tokenizer, transcribe, translate
+
+_COMMANDS = (transcribe, translate, evaluate, train, train_tokenizer, synthesize)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; each stores its `run(args) -> exit status` in `args.run`."""
+    parser = argparse.ArgumentParser(
+        prog="mu2slam",
+        description="Speech and text in many languages: transcribe, translate, train, evaluate.",
+    )
+    parser.add_argument("--version", action="version", version=f"mu2slam-hf {mu2slam_hf.__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in _COMMANDS:
+        command.add_parser(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Returns:
+        Exit status: 0, or 1 where something failed; what is wrong goes to standard error as one line.
+    """
+    args = build_parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except BrokenPipeError:  # the reader of a pipe (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print("mu2slam: stopped", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, ImportError) as error:
+        print(f"mu2slam: {error}", file=sys.stderr)
+        return 1

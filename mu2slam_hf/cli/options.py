@@ -1,0 +1,52 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Options that several commands share."""
+
+import argparse
+from typing import Any
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """`--model`, `--device`."""
+    parser.add_argument(
+        "--model", default="default", metavar="PATH", help="folder or Hub name; default: the checkpoint in the package"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
+
+
+def add_generation_options(parser: argparse.ArgumentParser) -> None:
+    """`--num-beams`, `--ctc-weight`, `--max-new-tokens`; without them the checkpoint's own settings hold."""
+    parser.add_argument("--num-beams", type=positive_int, metavar="N", help="beams; 1 is greedy")
+    parser.add_argument(
+        "--ctc-weight", type=float, metavar="W", help="share of CTC in transcription, 0 (attention only) to 1"
+    )
+    parser.add_argument("--max-new-tokens", type=positive_int, metavar="N", help="most tokens to write")
+
+
+def generation_arguments(args: argparse.Namespace) -> dict[str, Any]:
+    """What of `add_generation_options` was given."""
+    names = ("num_beams", "ctc_weight", "max_new_tokens")
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+
+
+def positive_int(text: str) -> int:
+    """An argument that counts something."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of 1 or more, got {value}")
+    return value
+
+
+def language_list(text: str) -> list[str]:
+    """`en,fr` as a list."""
+    codes = [code.strip() for code in text.split(",")]
+    if not all(codes):
+        raise argparse.ArgumentTypeError(f"expected language codes separated by commas, got {text!r}")
+    return codes
+
+
+def quiet_libraries() -> None:
+    """No progress bars and notices of transformers between the lines of a command's output."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()

@@ -1,0 +1,32 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""`mu2slam train`: one recipe, one run."""
+
+import argparse
+from typing import Any
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "train",
+        help="train a model as a recipe (YAML) says",
+        description="Builds processor, model, data and trainer of a recipe, trains, evaluates and saves.",
+    )
+    parser.add_argument("--recipe", required=True, metavar="FILE", help="YAML file")
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one value, e.g. --set training.max_steps=100; may be repeated",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the recipe."""
+    from mu2slam_hf.recipes.builders import run_recipe
+
+    run_recipe(args.recipe, args.overrides)
+    return 0

@@ -1,0 +1,63 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""`mu2slam train-tokenizer`: a character or unigram tokenizer from texts."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mu2slam_hf.cli.options import positive_int
+
+_MANIFEST_SUFFIXES = (".tsv", ".csv", ".jsonl", ".json", ".parquet")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "train-tokenizer",
+        help="a character or unigram tokenizer from texts",
+        description="Trains the text part of the vocabulary and saves a tokenizer with the speech codebook's ids.",
+    )
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="plain text, one sentence a line, or manifests (texts, translations)"
+    )
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--kind", choices=("char", "unigram"), default="char")
+    parser.add_argument(
+        "--vocab-size", type=positive_int, metavar="N", help="text tokens (char: 4096; unigram: 64000)"
+    )
+    parser.add_argument(
+        "--num-speech-tokens", type=positive_int, default=1024, metavar="N", help="speech codebook size (1024)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains and saves."""
+    from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
+
+    vocab_size = args.vocab_size or {"char": 4096, "unigram": 64_000}[args.kind]
+    tokenizer = Mu2SLAMTokenizer.train_from_iterator(
+        read_texts(args.files), vocab_size=vocab_size, kind=args.kind, num_speech_tokens=args.num_speech_tokens
+    )
+    tokenizer.save_pretrained(args.output)
+    print(f"{len(tokenizer)} ids, written to {args.output}")
+    return 0
+
+
+def read_texts(files: Sequence[str]) -> Iterator[str]:
+    """Every text of text files and manifests, translations included, each distinct one of a manifest once."""
+    from mu2slam_hf.data.manifests import read_manifest
+    from mu2slam_hf.data.text import clean_text
+
+    for file in files:
+        if Path(file).suffix.lower() in _MANIFEST_SUFFIXES:
+            texts: dict[str, None] = {}
+            for record in read_manifest(file):
+                texts |= dict.fromkeys([*([record.text] if record.text else []), *record.translations.values()])
+            yield from texts
+            continue
+        with open(file, encoding="utf-8") as lines:
+            for line in lines:
+                if text := clean_text(line):
+                    yield text

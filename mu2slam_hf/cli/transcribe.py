@@ -1,0 +1,116 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""`mu2slam transcribe FILE...`: recordings to text, in their own language and in others."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mu2slam_hf.cli.options import (
+    add_generation_options,
+    add_model_options,
+    generation_arguments,
+    language_list,
+    positive_int,
+    quiet_libraries,
+)
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "transcribe",
+        help="recordings to text, in their own language and in others",
+        description="Writes down what is said in each file and, with --to, what it means in other languages. "
+        "Reads wav, flac, ogg, opus, mp3 at any sampling rate.",
+        epilog="Files that cannot be read are reported and left out; the exit status is then 1.",
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="recordings")
+    parser.add_argument("--from", dest="source_lang", metavar="LANG", help="language spoken; default: guessed")
+    parser.add_argument(
+        "--to", dest="target_langs", type=language_list, default=[], metavar="LANG[,LANG]", help="translate too"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object per file and line")
+    parser.add_argument("--batch-size", type=positive_int, default=8, metavar="N", help="files at a time (8)")
+    add_model_options(parser)
+    add_generation_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Transcribes all files that can be read; 1 if one could not."""
+    from mu2slam_hf.checkpoints import load_checkpoint
+
+    quiet_libraries()
+    model, processor = load_checkpoint(args.model, device=args.device)
+    failed = False
+    for start in range(0, len(args.files), args.batch_size):
+        for result in transcribe_files(args.files[start : start + args.batch_size], model, processor, args):
+            failed |= "error" in result
+            print_result(result, as_json=args.json)
+    return 1 if failed else 0
+
+
+def transcribe_files(
+    files: Sequence[str], model: Any, processor: Any, args: argparse.Namespace
+) -> Iterator[dict[str, Any]]:
+    """Results of one batch, in the order of the files: what was recognised, or `error`.
+
+    Args:
+        files: paths.
+        model: `Mu2SLAMForConditionalGeneration`.
+        processor: its processor.
+        args: of the command: source_lang, target_langs, generation options.
+    """
+    from mu2slam_hf.data.audio import SAMPLING_RATE, AudioError, load_audio
+    from mu2slam_hf.evaluation.decode import generate_texts, guess_languages
+
+    audio, errors = {}, {}
+    for position, file in enumerate(files):
+        try:
+            audio[position] = load_audio(file)
+        except AudioError as error:
+            errors[position] = str(error)
+    waves, options = list(audio.values()), generation_arguments(args)
+    texts: dict[str, list[str]] = {}
+    spoken: list[str] = []
+    if waves:
+        spoken = [args.source_lang] * len(waves) if args.source_lang else guess_languages(model, processor, waves)
+        # A guess is only the language to write; the encoder is not told what nobody said.
+        shared = {"audio": waves, "source_lang": args.source_lang, **options}
+        texts["transcript"] = generate_texts(model, processor, target_lang=spoken, task="asr", **shared)
+        for target in args.target_langs:
+            texts[target] = generate_texts(model, processor, target_lang=target, **shared)
+    row = 0
+    for position, file in enumerate(files):
+        if position in errors:
+            yield {"file": file, "error": errors[position]}
+            continue
+        yield {
+            "file": file,
+            "duration_seconds": round(len(audio[position]) / SAMPLING_RATE, 3),
+            "source_lang": spoken[row],
+            "source_lang_guessed": args.source_lang is None,
+            "transcript": texts["transcript"][row],
+            "translations": {target: texts[target][row] for target in args.target_langs},
+        }
+        row += 1
+
+
+def print_result(result: dict[str, Any], *, as_json: bool) -> None:
+    """One file's result, for a person or a program; errors for a person go to standard error."""
+    if as_json:
+        print(json.dumps(result, ensure_ascii=False), flush=True)
+    elif "error" in result:
+        message = result["error"]
+        # The reader's messages name the file already; do not say it twice.
+        print(message if result["file"] in message else f"{result['file']}: {message}", file=sys.stderr, flush=True)
+    else:
+        guessed = ", language guessed" if result["source_lang_guessed"] else ""
+        print(f"{result['file']} ({result['duration_seconds']:.1f} s{guessed})")
+        lines = {result["source_lang"]: result["transcript"]}
+        lines |= {lang: text for lang, text in result["translations"].items() if lang not in lines}
+        width = max(map(len, lines))
+        for lang, text in lines.items():
+            print(f"  {lang:<{width}}  {text}", flush=True)

@@ -1,0 +1,101 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""`mu2slam translate TEXT...`: text to text."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from mu2slam_hf.cli.options import (
+    add_generation_options,
+    add_model_options,
+    generation_arguments,
+    language_list,
+    positive_int,
+    quiet_libraries,
+)
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "translate",
+        help="text to text in another language",
+        description="Translates each TEXT; without TEXT, each line of standard input.",
+    )
+    parser.add_argument("texts", nargs="*", metavar="TEXT", help="sentences; quote each one")
+    parser.add_argument("--from", dest="source_lang", metavar="LANG", help="language of the text; default: guessed")
+    parser.add_argument(
+        "--to",
+        dest="target_langs",
+        type=language_list,
+        required=True,
+        metavar="LANG[,LANG]",
+        help="languages to write",
+    )
+    parser.add_argument(
+        "--normalize",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="lower case without punctuation first; auto: where the model does not know the characters otherwise",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object per text and line")
+    parser.add_argument("--batch-size", type=positive_int, default=16, metavar="N", help="texts at a time (16)")
+    add_model_options(parser)
+    add_generation_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Translates all texts; 1 if one is empty."""
+    from mu2slam_hf.checkpoints import load_checkpoint
+    from mu2slam_hf.evaluation.decode import generate_texts
+
+    quiet_libraries()
+    texts = args.texts or [line.rstrip("\n") for line in sys.stdin]
+    model, processor = load_checkpoint(args.model, device=args.device)
+    usable = [text for text in texts if text.strip()]
+    for start in range(0, len(usable), args.batch_size):
+        batch = usable[start : start + args.batch_size]
+        sources = [prepare_text(text, processor.tokenizer, args.normalize) for text in batch]
+        shared = {"text": sources, "source_lang": args.source_lang, **generation_arguments(args)}
+        outputs = {lang: generate_texts(model, processor, target_lang=lang, **shared) for lang in args.target_langs}
+        for row, text in enumerate(batch):
+            translations = {lang: lines[row] for lang, lines in outputs.items()}
+            if args.json:
+                print(json.dumps({"text": text, "translations": translations}, ensure_ascii=False), flush=True)
+            elif len(translations) == 1:
+                print(*translations.values(), flush=True)
+            else:
+                print("\n".join([text, *(f"  {lang}  {line}" for lang, line in translations.items())]), flush=True)
+    if len(usable) < len(texts):
+        print(f"{len(texts) - len(usable)} of {len(texts)} texts are empty and were left out", file=sys.stderr)
+        return 1
+    return 0
+
+
+def prepare_text(text: str, tokenizer: Any, normalize: str = "auto") -> str:
+    """The text as the model should read it, with a warning for characters that it does not know.
+
+    Args:
+        text: one sentence.
+        tokenizer: the model's tokenizer.
+        normalize: "always", "never", or "auto": only if that leaves fewer unknown tokens. A model trained on
+            lower-case text without punctuation knows no capitals; one trained on written text needs them.
+    """
+    from mu2slam_hf.data.text import normalize_for_scoring
+
+    normalized = normalize_for_scoring(text)
+    if normalize == "always":
+        text = normalized
+    elif normalize == "auto" and _num_unknown(normalized, tokenizer) < _num_unknown(text, tokenizer):
+        text = normalized
+    unknown = sorted({char for char in text if not char.isspace() and _num_unknown(char, tokenizer)})
+    if unknown:
+        print(f"characters unknown to the model: {' '.join(unknown)}", file=sys.stderr)
+    return text
+
+
+def _num_unknown(text: str, tokenizer: Any) -> int:
+    ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    return int(ids.count(tokenizer.unk_token_id))

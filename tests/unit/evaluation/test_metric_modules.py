@@ -1,0 +1,34 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The metrics as local modules of `evaluate`, without the Hub."""
+
+import evaluate
+import pytest
+
+from mu2slam_hf.evaluation import METRIC_MODULES, metric_module_path
+from mu2slam_hf.evaluation.metrics import compute_bleu, compute_cer, compute_chrf, compute_wer
+
+COMPUTE = {"wer": compute_wer, "cer": compute_cer, "bleu": compute_bleu, "chrf": compute_chrf}
+REFERENCES = ["Press one, please.", "good bye"]
+PREDICTIONS = ["press on please", "good bye now"]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    """Modules are copied to a cache and imported from there; two workers must not share it."""
+    monkeypatch.setattr("evaluate.config.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr("evaluate.config.HF_METRICS_CACHE", str(tmp_path / "metrics"))
+    monkeypatch.syspath_prepend(str(tmp_path / "modules"))
+
+
+@pytest.mark.parametrize("name", METRIC_MODULES)
+def test_module_gives_what_the_function_gives(name, tmp_path):
+    metric = evaluate.load(metric_module_path(name), cache_dir=str(tmp_path))
+    for prediction, reference in zip(PREDICTIONS, REFERENCES, strict=True):
+        metric.add_batch(predictions=[prediction], references=[reference])
+    expected = COMPUTE[name](REFERENCES, PREDICTIONS)
+    assert metric.compute() == {name: expected.value, "signature": expected.signature, "num_items": 2}
+
+
+def test_unknown_metric_lists_those_that_are_there():
+    with pytest.raises(ValueError, match="no metric 'ter'; there are wer, cer, bleu, chrf"):
+        metric_module_path("ter")

@@ -1,0 +1,209 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Languages: canonical BCP-47 codes, rows of the language table, and the paper's lists.
+
+Pure tables, because a checkpoint with custom code must load where nothing but transformers is installed; a test holds
+them against the `langcodes` library.
+"""
+
+import difflib
+import re
+from collections.abc import Sequence
+
+UNDETERMINED = "und"
+
+# ISO 639-2 and 639-3 codes (both the terminological and the bibliographic ones) of languages with a two-letter code.
+_ALPHA3 = """
+aar:aa abk:ab afr:af aka:ak alb:sq amh:am ara:ar arg:an arm:hy asm:as ava:av ave:ae aym:ay aze:az bak:ba bam:bm baq:eu
+bel:be ben:bn bis:bi bod:bo bos:bs bre:br bul:bg bur:my cat:ca ces:cs cha:ch che:ce chi:zh chu:cu chv:cv cor:kw cos:co
+cre:cr cym:cy cze:cs dan:da deu:de div:dv dut:nl dzo:dz ell:el eng:en epo:eo est:et eus:eu ewe:ee fao:fo fas:fa fij:fj
+fin:fi fra:fr fre:fr fry:fy ful:ff geo:ka ger:de gla:gd gle:ga glg:gl glv:gv gre:el grn:gn guj:gu hat:ht hau:ha heb:he
+her:hz hin:hi hmo:ho hrv:hr hun:hu hye:hy ibo:ig ice:is ido:io iii:ii iku:iu ile:ie ina:ia ind:id ipk:ik isl:is ita:it
+jav:jv jpn:ja kal:kl kan:kn kas:ks kat:ka kau:kr kaz:kk khm:km kik:ki kin:rw kir:ky kom:kv kon:kg kor:ko kua:kj kur:ku
+lao:lo lat:la lav:lv lim:li lin:ln lit:lt ltz:lb lub:lu lug:lg mac:mk mah:mh mal:ml mao:mi mar:mr may:ms mkd:mk mlg:mg
+mlt:mt mol:ro mon:mn mri:mi msa:ms mya:my nau:na nav:nv nbl:nr nde:nd ndo:ng nep:ne nld:nl nno:nn nob:nb nor:no nya:ny
+oci:oc oji:oj ori:or orm:om oss:os pan:pa per:fa pli:pi pol:pl por:pt pus:ps que:qu roh:rm ron:ro rum:ro run:rn rus:ru
+sag:sg san:sa sin:si slk:sk slo:sk slv:sl sme:se smo:sm sna:sn snd:sd som:so sot:st spa:es sqi:sq srd:sc srp:sr ssw:ss
+sun:su swa:sw swe:sv tah:ty tam:ta tat:tt tel:te tgk:tg tha:th tib:bo tir:ti ton:to tsn:tn tso:ts tuk:tk tur:tr twi:ak
+uig:ug ukr:uk urd:ur uzb:uz ven:ve vie:vi vol:vo wel:cy wln:wa wol:wo xho:xh yid:yi yor:yo zha:za zho:zh zul:zu
+"""
+
+# Withdrawn codes, and members of a macrolanguage that stand for all of it in corpora (as in CLDR).
+_REPLACED = """
+bh:bho bih:bho in:id iw:he ji:yi jw:jv mo:ro sh:sr-Latn hbs:sr-Latn tl:fil tgl:fil tw:ak fat:ak prs:fa-AF swc:sw-CD
+cnr:sr-ME als:sq arb:ar ayr:ay azj:az bcl:bik cmn:zh diq:zza ekk:et fuc:ff gaz:om gug:gn ike:iu khk:mn kmr:ku knc:kr
+kng:kg knn:kok kpv:kv lvs:lv mhr:chm npi:ne ojg:oj ory:or pbu:ps pes:fa plt:mg pnb:lah quz:qu rmy:rom src:sc swh:sw
+uzn:uz ydd:yi zsm:ms zyb:za
+"""
+
+# Whole codes of corpora whose script and region only spell out what the language implies.
+_WHOLE_CODES = {"cmn-hans-cn": "zh", "yue-hant-hk": "yue", "zh-cmn": "zh", "zh-yue": "yue"}
+
+_REGIONS = {"UK": "GB", "BU": "MM", "SU": "RU", "TP": "TL", "YU": "RS", "ZR": "CD"}
+
+_NAMES = """
+und Undetermined, af Afrikaans, am Amharic, ar Arabic, as Assamese, ast Asturian, az Azerbaijani, be Belarusian,
+bg Bulgarian, bn Bengali, bs Bosnian, ca Catalan, ceb Cebuano, ckb Central Kurdish, co Corsican, cs Czech, cy Welsh,
+da Danish, de German, el Greek, en English, eo Esperanto, es Spanish, et Estonian, eu Basque, fa Persian, ff Fula,
+fi Finnish, fil Filipino, fr French, fy Western Frisian, ga Irish, gd Scottish Gaelic, gl Galician, gu Gujarati,
+ha Hausa, haw Hawaiian, he Hebrew, hi Hindi, hmn Hmong, hr Croatian, ht Haitian Creole, hu Hungarian, hy Armenian,
+id Indonesian, ig Igbo, is Icelandic, it Italian, ja Japanese, jv Javanese, ka Georgian, kam Kamba, kea Kabuverdianu,
+kk Kazakh, km Khmer, kn Kannada, ko Korean, ku Kurdish, ky Kyrgyz, la Latin, lb Luxembourgish, lg Ganda, ln Lingala,
+lo Lao, lt Lithuanian, luo Luo, lv Latvian, mdw Mboshi, mg Malagasy, mi Maori, mk Macedonian, ml Malayalam,
+mn Mongolian, mr Marathi, ms Malay, mt Maltese, my Burmese, nb Norwegian Bokmal, ne Nepali, nl Dutch, no Norwegian,
+nso Northern Sotho, ny Nyanja, oc Occitan, om Oromo, or Odia, pa Punjabi, pl Polish, ps Pashto, pt Portuguese,
+ro Romanian, ru Russian, sd Sindhi, si Sinhala, sk Slovak, sl Slovenian, sm Samoan, sn Shona, so Somali, sq Albanian,
+sr Serbian, st Southern Sotho, su Sundanese, sv Swedish, sw Swahili, ta Tamil, te Telugu, tg Tajik, th Thai,
+tpi Tok Pisin, tr Turkish, uk Ukrainian, umb Umbundu, ur Urdu, uz Uzbek, vi Vietnamese, wo Wolof, xh Xhosa,
+yi Yiddish, yo Yoruba, yue Cantonese, zh Chinese, zu Zulu
+"""
+
+
+# language - script - region - variants, lower case
+_TAG = re.compile(
+    r"([a-z]{2,3})(?:-([a-z]{4}))?(?:-([a-z]{2}|[0-9]{3}))?((?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*)", flags=re.ASCII
+)
+
+
+def _parse_pairs(table: str) -> dict[str, str]:
+    return dict(pair.split(":", 1) for pair in table.split())
+
+
+_LANGUAGES = _parse_pairs(_ALPHA3) | _parse_pairs(_REPLACED)
+_TWO_LETTER = frozenset(_parse_pairs(_ALPHA3).values())
+LANGUAGE_NAMES: dict[str, str] = dict(
+    entry.strip().split(" ", 1)
+    for entry in _NAMES.replace("\n", " ").split(",")  # type: ignore[misc]
+)
+_CODES_BY_NAME = {name.lower(): code for code, name in LANGUAGE_NAMES.items()}
+
+
+def canonical_language(code: str) -> str:
+    """The one spelling of a language code.
+
+    Args:
+        code: BCP-47 or ISO 639 in any case, with `-` or `_`, a corpus's code (`pt_BR`, `iw`, `cmn_hans_cn`,
+            `zho_Hans`), or an English name of a language in `LANGUAGE_NAMES`.
+
+    Returns:
+        canonical BCP-47: two letters where there are two, macrolanguages for their main member; script, region and
+        variants are kept where given (`pt-BR`, `zh-Hans`).
+
+    Raises:
+        ValueError: not a language code; the message names the nearest ones.
+    """
+    if not isinstance(code, str):
+        raise ValueError(f"a language code must be a str such as 'en', got {type(code).__name__} {code!r}.")
+    tag = re.sub(r"[-_]+", "-", code.strip()).lower()
+    if tag in _WHOLE_CODES:
+        return _WHOLE_CODES[tag]
+    if tag in _CODES_BY_NAME:
+        return _CODES_BY_NAME[tag]
+    match = _TAG.fullmatch(tag)
+        r"([a-z]{2,3})(?:-([a-z]{4}))?(?:-([a-z]{2}|[0-9]{3}))?((?:-(?:[a-z0-9]{5,8}|[0-9]\w{3}))*)", tag
+    )
+    if match is None or (len(match[1]) == 2 and match[1] not in _TWO_LETTER and match[1] not in _LANGUAGES):
+        raise ValueError(f"unknown language {code!r}; {_describe_nearest(code, tuple(LANGUAGE_NAMES))}")
+    language, implied_script, implied_region = (_LANGUAGES.get(match[1], match[1]).split("-") + ["", ""])[:3]
+    if len(implied_script) == 2:  # "fa-AF": a region and no script
+        implied_script, implied_region = "", implied_script
+    script = match[2].title() if match[2] else implied_script
+    region = match[3].upper() if match[3] else implied_region
+    parts = [language, script, _REGIONS.get(region, region), match[4].lstrip("-")]
+    return "-".join(part for part in parts if part)
+
+
+def language_index(code: str, languages: Sequence[str]) -> int:
+    """Row of a language in a model's language table.
+
+    Args:
+        code: any spelling that `canonical_language` reads.
+        languages: the model's canonical codes (`config.languages`).
+
+    Returns:
+        the row of the code itself, else of the same language without region or without script and region.
+
+    Raises:
+        ValueError: neither is in `languages`; the message names the nearest codes that are.
+
+    Choice: `nb` and `no` stand in for each other, since corpora use either for the same Norwegian.
+    """
+    try:
+        canonical = canonical_language(code)
+    except ValueError:
+        raise ValueError(f"unknown language {code!r}; {_describe_nearest(str(code), languages)}") from None
+    for candidate in _fallbacks(canonical):
+        if candidate in languages:
+            return list(languages).index(candidate)
+    spelled = "" if canonical == code else f" ({canonical})"
+    raise ValueError(f"the model does not know the language {code!r}{spelled}; {_describe_nearest(code, languages)}")
+
+
+def language_name(code: str) -> str:
+    """English name of a code, or the code itself where this file has none."""
+    canonical = canonical_language(code)
+    return next((LANGUAGE_NAMES[one] for one in _fallbacks(canonical) if one in LANGUAGE_NAMES), canonical)
+
+
+def same_language(first: str, second: str) -> bool:
+    """True when both codes name one language, whatever the script and region."""
+    return canonical_language(first).split("-")[0] == canonical_language(second).split("-")[0]
+
+
+def _fallbacks(canonical: str) -> list[str]:
+    """The code, then with fewer and fewer subtags, then its stand-in."""
+    parts = canonical.split("-")
+    candidates = ["-".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    if len(parts) > 2 and len(parts[1]) == 4:  # language-script-region: the region may matter more than the script
+        candidates.insert(-1, f"{parts[0]}-{parts[2]}")
+    stand_in = {"nb": "no", "no": "nb"}.get(parts[0])
+    return candidates + ([stand_in] if stand_in else [])
+
+
+def _describe_nearest(code: str, languages: Sequence[str], count: int = 5) -> str:
+    """The known codes nearest to `code`, for an error."""
+    known = {one.lower(): one for one in languages}
+    known |= {LANGUAGE_NAMES[one].lower(): one for one in languages if one in LANGUAGE_NAMES}
+    wanted = code.strip().lower().replace("_", "-")
+    keys = difflib.get_close_matches(wanted, known, n=2 * count, cutoff=0.5)
+    keys += difflib.get_close_matches(wanted.split("-")[0], known, n=count, cutoff=0.4)
+    nearest = list(dict.fromkeys(known[key] for key in keys))[:count] or list(languages)[:count]
+    shown = ", ".join(f"{one} ({LANGUAGE_NAMES[one]})" if one in LANGUAGE_NAMES else one for one in nearest)
+    return f"nearest of the {len(languages)} known codes: {shown}"
+
+
+# mC4, without its transliterated doubles (`ru-Latn`, ...). Paper: section 3.1, 101 languages.
+MC4_CODES = tuple(
+    """
+af am ar az be bg bn ca ceb co cs cy da de el en eo es et eu fa fi fil fr fy ga gd gl gu ha haw hi hmn ht hu hy id ig
+is it iw ja jv ka kk km kn ko ku ky la lb lo lt lv mg mi mk ml mn mr ms mt my ne nl no ny pa pl ps pt ro ru sd si sk
+sl sm sn so sq sr st su sv sw ta te tg th tr uk ur uz vi xh yi yo zh zu
+""".split()
+)
+# Names of the parts of FLEURS. Paper: appendix A.1 counts 101 languages; English is the 102nd here.
+FLEURS_CODES = tuple(
+    """
+af_za am_et ar_eg as_in ast_es az_az be_by bg_bg bn_in bs_ba ca_es ceb_ph ckb_iq cmn_hans_cn cs_cz cy_gb da_dk de_de
+el_gr en_us es_419 et_ee fa_ir ff_sn fi_fi fil_ph fr_fr ga_ie gl_es gu_in ha_ng he_il hi_in hr_hr hu_hu hy_am id_id
+ig_ng is_is it_it ja_jp jv_id ka_ge kam_ke kea_cv kk_kz km_kh kn_in ko_kr ky_kg lb_lu lg_ug ln_cd lo_la lt_lt luo_ke
+lv_lv mi_nz mk_mk ml_in mn_mn mr_in ms_my mt_mt my_mm nb_no ne_np nl_nl nso_za ny_mw oc_fr om_et or_in pa_in pl_pl
+ps_af pt_br ro_ro ru_ru sd_in sk_sk sl_si sn_zw so_so sr_rs sv_se sw_ke ta_in te_in tg_tj th_th tr_tr uk_ua umb_ao
+ur_pk uz_uz vi_vn wo_sn xh_za yo_ng yue_hant_hk zu_za
+""".split()
+)
+VOXPOPULI_CODES = tuple("bg cs da de el en es et fi fr hr hu it lt lv mt nl pl pt ro sk sl sv".split())
+MLS_CODES = tuple("de en es fr it nl pl pt".split())
+BABEL_CODES = tuple("as bn ceb ht ka kk kmr lo ps sw ta tl tpi tr vi yue zu".split())
+# Choice: the paper counts 51 languages of unlabeled speech and names none; of Common Voice we take CoVoST 2's 22.
+COMMON_VOICE_CODES = tuple("ar ca cy de en es et fa fr id it ja lv mn nl pt ru sl sv-SE ta tr zh-CN".split())
+
+
+def _languages_of(*codes: tuple[str, ...]) -> tuple[str, ...]:
+    """Sorted canonical languages without script and region."""
+    return tuple(sorted({canonical_language(code).split("-")[0] for group in codes for code in group}))
+
+
+MC4_LANGUAGES = _languages_of(MC4_CODES)
+FLEURS_LANGUAGES = _languages_of(FLEURS_CODES)
+SPEECH_LANGUAGES = _languages_of(VOXPOPULI_CODES, MLS_CODES, BABEL_CODES, COMMON_VOICE_CODES)
+# Rows of the paper-size language table: `und` first, then all of the above.
+PAPER_LANGUAGES = (UNDETERMINED, *sorted({*MC4_LANGUAGES, *FLEURS_LANGUAGES, *SPEECH_LANGUAGES}))

@@ -1,0 +1,160 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The one id space `[specials and reserved][speech codebook][text ...]` and the text models behind it.
+
+Paper: section 3.1, a character vocabulary of 4,096 and a SentencePiece vocabulary of 64k; speech ids share the output
+space with text ("speech is another language").
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
+
+from .configuration_mu2slam import NUM_RESERVED_TOKENS
+
+PAD_TOKEN, BOS_TOKEN, EOS_TOKEN, UNK_TOKEN, MASK_TOKEN = "<pad>", "<s>", "</s>", "<unk>", "<mask>"
+SPECIAL_TOKENS = (PAD_TOKEN, BOS_TOKEN, EOS_TOKEN, UNK_TOKEN, MASK_TOKEN)
+UNK_ID = SPECIAL_TOKENS.index(UNK_TOKEN)
+
+# Word boundary of the pieces, as in SentencePiece.
+WORD_BOUNDARY = "\u2581"
+_REPLACEMENT_CHARACTER = "\ufffd"
+# Log probability of special tokens inside the unigram model. The model would match a typed `</s>` as one piece; at
+# this price spelling it out is always cheaper, and every character that their names need is a piece (see below).
+_NEVER = -1e4
+
+
+def speech_token(index: int) -> str:
+    """Name of codebook entry `index` in the vocabulary."""
+    return f"<speech_{index}>"
+
+
+def list_special_tokens(num_speech_tokens: int) -> list[str]:
+    """Names of all ids before the text part: specials, reserved ones, the speech codebook."""
+    reserved = [f"<reserved_{index}>" for index in range(len(SPECIAL_TOKENS), NUM_RESERVED_TOKENS)]
+    return [*SPECIAL_TOKENS, *reserved, *(speech_token(index) for index in range(num_speech_tokens))]
+
+
+def iterate_texts(iterator: Iterable[str | list[str]]) -> Iterator[str]:
+    """Single texts out of an iterator over texts or batches of texts.
+
+    Raises:
+        ValueError: an item that is neither.
+    """
+    for position, item in enumerate(iterator):
+        for text in [item] if isinstance(item, str) else item:
+            if not isinstance(text, str):
+                raise ValueError(f"item {position} of the texts is {type(text).__name__}, expected str.")
+            yield text
+
+
+def build_character_tokenizer(texts: Iterable[str], vocab_size: int, num_speech_tokens: int) -> Tokenizer:
+    """Character model: one token per code point of the NFC text.
+
+    Args:
+        texts: training texts, read once.
+        vocab_size: most characters to keep, the most frequent ones; the rest becomes `<unk>`.
+        num_speech_tokens: entries of the speech codebook.
+
+    Raises:
+        ValueError: there is no character in `texts`.
+
+    Choice: NFC, so that an accent is one token however it was typed. Ties are broken by code point: the same texts
+    give the same ids.
+    """
+    counts: Counter[str] = Counter({" ": 1})
+    normalizer = normalizers.NFC()
+    for text in texts:
+        counts.update(normalizer.normalize_str(text))
+    if len(counts) == 1:
+        raise ValueError("Cannot train a tokenizer: the texts hold no character.")
+    characters = sorted(counts, key=lambda character: (-counts[character], character))[:vocab_size]
+    names = list_special_tokens(num_speech_tokens) + sorted(characters)
+    backend = Tokenizer(models.WordLevel({name: index for index, name in enumerate(names)}, unk_token=UNK_TOKEN))
+    backend.normalizer = normalizer
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    backend.decoder = decoders.Fuse()
+    return _finish(backend, num_speech_tokens)
+
+
+def build_unigram_tokenizer(texts: Iterable[str], vocab_size: int, num_speech_tokens: int) -> Tokenizer:
+    """Unigram pieces with SentencePiece's word boundary.
+
+    Args:
+        texts: training texts, read once.
+        vocab_size: most pieces to keep; small corpora give fewer.
+        num_speech_tokens: entries of the speech codebook.
+
+    Raises:
+        ValueError: no text at all, or more different characters than `vocab_size`.
+
+    Choice: pieces are sorted by probability and name: the trainer's own order changes from run to run.
+    """
+    backend = Tokenizer(models.Unigram())
+    _set_unigram_pipeline(backend)
+    trainer = trainers.UnigramTrainer(
+        vocab_size=vocab_size + 1,
+        special_tokens=[UNK_TOKEN],
+        unk_token=UNK_TOKEN,
+        show_progress=False,
+    )
+    try:
+        backend.train_from_iterator(texts, trainer=trainer)
+    except Exception as error:
+        if "not large enough" not in str(error):
+            raise
+        raise ValueError(
+            f"The texts hold more different characters than vocab_size={vocab_size}. Raise vocab_size, drop texts "
+            "with rare characters, or use kind='char', which keeps the most frequent ones."
+        ) from None
+    pieces = [(piece, round(score, 6)) for piece, score in json.loads(backend.to_str())["model"]["vocab"][1:]]
+    if len(pieces) < 2:
+        raise ValueError("Cannot train a tokenizer: the texts hold no character.")
+    specials = list_special_tokens(num_speech_tokens)
+    # Letters of the special tokens' own names must be pieces, or a typed `</s>` could only be matched as the token.
+    known, worst = {piece for piece, _ in pieces}, min(score for _, score in pieces)
+    spelling = sorted(set("".join(specials)) | {WORD_BOUNDARY})
+    pieces += [(character, worst - 1.0) for character in spelling if character not in known]
+    vocabulary = [(name, _NEVER) for name in specials]
+    vocabulary += sorted(pieces, key=lambda piece: (-piece[1], piece[0]))
+    backend = Tokenizer(models.Unigram(vocabulary, unk_id=UNK_ID))
+    _set_unigram_pipeline(backend)
+    return _finish(backend, num_speech_tokens)
+
+
+def _set_unigram_pipeline(backend: Tokenizer) -> None:
+    """Normaliser, word splitting and decoder of the pieces; every space survives the round trip.
+
+    The word boundary is put in front of the first word and taken off again. A text that begins with a space would lose
+    it that way, so it is doubled first; a word-boundary character in the text itself would come back as a space, so it
+    becomes U+FFFD, which is unknown and therefore visible.
+    """
+    backend.normalizer = normalizers.Sequence(
+        [
+            normalizers.NFC(),
+            normalizers.Replace(WORD_BOUNDARY, _REPLACEMENT_CHARACTER),
+            normalizers.Replace(Regex(r"\A "), "  "),
+        ]
+    )
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(replacement=WORD_BOUNDARY, prepend_scheme="first")
+    backend.decoder = decoders.Metaspace(replacement=WORD_BOUNDARY, prepend_scheme="first")
+
+
+def _finish(backend: Tokenizer, num_speech_tokens: int) -> Tokenizer:
+    """Marks the specials as special and closes encoded text with nothing; the tokenizer class adds `</s>`."""
+    backend.add_special_tokens(
+        [AddedToken(name, special=True, normalized=False) for name in list_special_tokens(num_speech_tokens)]
+    )
+    backend.post_processor = processors.TemplateProcessing(single="$A:0", pair="$A:0 $B:1", special_tokens=[])
+    return backend

@@ -1,0 +1,106 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Tasks by name. A task adds no token: it is a promise about modalities and languages that is checked."""
+
+import difflib
+from dataclasses import dataclass
+
+from .language_codes import UNDETERMINED, canonical_language, same_language
+
+MODALITIES = ("speech", "text")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskType:
+    """What a task turns into what.
+
+    Args:
+        title: what to call it in a message.
+        source: modality that goes in, "speech" or "text".
+        target: modality that comes out.
+        same_language: True: the language stays; False: it changes; None: either.
+    """
+
+    title: str
+    source: str
+    target: str
+    same_language: bool | None
+
+
+TASKS: dict[str, TaskType] = {
+    "asr": TaskType(title="speech recognition", source="speech", target="text", same_language=True),
+    "ast": TaskType(title="speech translation", source="speech", target="text", same_language=False),
+    "mt": TaskType(title="text translation", source="text", target="text", same_language=False),
+    "tts": TaskType(title="text to speech ids", source="text", target="speech", same_language=None),
+    "s2st": TaskType(title="speech to speech ids", source="speech", target="speech", same_language=None),
+}
+
+
+def check_task(
+    task: str,
+    source_modality: str | None = None,
+    target_modality: str | None = None,
+    source_lang: str | None = None,
+    target_lang: str | None = None,
+) -> TaskType:
+    """Check what a person asked for against what they gave.
+
+    Args:
+        task: name in `TASKS`.
+        source_modality: "speech" or "text" as given; None: not known yet.
+        target_modality: "speech" or "text" as wanted; None: the task's own.
+        source_lang: code, or None or `und` when it is not known.
+        target_lang: code, or None when it is not said.
+
+    Returns:
+        the task.
+
+    Raises:
+        ValueError: what does not fit, and what to change.
+    """
+    if not isinstance(task, str) or task.lower() not in TASKS:
+        nearest = difflib.get_close_matches(str(task).lower(), TASKS, n=1)
+        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        listed = ", ".join(f"{name} ({kind.title})" for name, kind in TASKS.items())
+        raise ValueError(f"unknown task {task!r}; known tasks: {listed}.{hint}")
+    name, kind = task.lower(), TASKS[task.lower()]
+    for what, given in (("source", source_modality), ("target", target_modality)):
+        if given is not None and given not in MODALITIES:
+            raise ValueError(f"{what}_modality must be one of {MODALITIES}, got {given!r}.")
+    if source_modality not in (None, kind.source):
+        due = "pass audio (input_features)" if kind.source == "speech" else "pass text (input_ids)"
+        raise ValueError(
+            f"task={name!r} ({kind.title}) starts from {kind.source}, but {source_modality} was given: {due}, or use "
+            f"{_other_tasks(source_modality, target_modality)}."
+        )
+    if target_modality not in (None, kind.target):
+        raise ValueError(
+            f"task={name!r} ({kind.title}) makes {kind.target}, but target_modality={target_modality!r}: leave it "
+            f"out, or use {_other_tasks(kind.source, target_modality)}."
+        )
+    _check_languages(name, kind, source_lang, target_lang)
+    return kind
+
+
+def _check_languages(name: str, kind: TaskType, source_lang: str | None, target_lang: str | None) -> None:
+    """Raises when two known languages contradict the task."""
+    known = [None if code is None else canonical_language(code) for code in (source_lang, target_lang)]
+    source, target = (None if code == UNDETERMINED else code for code in known)
+    if source is None or target is None:
+        return
+    if kind.same_language is True and not same_language(source, target):
+        raise ValueError(
+            f"task={name!r} ({kind.title}) keeps the language, but source_lang={source!r} and target_lang={target!r} "
+            f"differ: leave target_lang out, or use task='ast' to translate."
+        )
+    if kind.same_language is False and source == target:
+        other = "use task='asr' to transcribe" if kind.source == "speech" else "give the text another target_lang"
+        raise ValueError(
+            f"task={name!r} ({kind.title}) changes the language, but source_lang and target_lang are both {source!r}: "
+            f"set target_lang to the language you want, or {other}."
+        )
+
+
+def _other_tasks(source: str | None, target: str | None) -> str:
+    """Names of the tasks between two modalities, for an error."""
+    fitting = [name for name, kind in TASKS.items() if source in (None, kind.source) and target in (None, kind.target)]
+    return "task=" + " or ".join(repr(name) for name in fitting) if fitting else "other modalities"

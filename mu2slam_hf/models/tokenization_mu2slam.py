@@ -1,0 +1,324 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Text tokenizers of the family: one for the encoder-decoder, one that reads CTC output.
+
+Neither has an `__init__`: with one, transformers would rebuild the backend and lose normaliser and decoder on loading.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from tokenizers import AddedToken, Tokenizer
+from transformers import TokenizersBackend
+from transformers.utils import ModelOutput
+
+from .modules_vocabulary import (
+    BOS_TOKEN,
+    EOS_TOKEN,
+    MASK_TOKEN,
+    PAD_TOKEN,
+    UNK_TOKEN,
+    WORD_BOUNDARY,
+    build_character_tokenizer,
+    build_unigram_tokenizer,
+    iterate_texts,
+    speech_token,
+)
+
+_BUILDERS = {"char": build_character_tokenizer, "unigram": build_unigram_tokenizer}
+
+
+class Mu2SLAMTokenizer(TokenizersBackend):
+    """Characters or unigram pieces behind special tokens and speech ids.
+
+    Ids: pad 0, `<s>` 1, `</s>` 2, `<unk>` 3, `<mask>` 4, reserved up to 63, then `<speech_0>`, `<speech_1>`, ..., then
+    text. `tokenizer(text)` appends `</s>` and adds no `<s>`: encoder sources and decoder targets both end so.
+
+    What a person types stays text: `</s>` or `<speech_5>` inside a text is spelled out, never turned into that id,
+    unless one call says `split_special_tokens=False`. Text that the vocabulary cannot spell becomes `<unk>`, and
+    decoding shows it, also with `skip_special_tokens=True`: a gap in a transcript must be seen.
+
+    New characters or words are appended with `add_tokens`; no id ever moves.
+    """
+
+    model_input_names = ["input_ids", "attention_mask"]
+    _ends_with_eos = True
+
+    @classmethod
+    def train_from_iterator(
+        cls,
+        iterator: Iterable[str | list[str]],
+        vocab_size: int = 4096,
+        kind: str = "char",
+        num_speech_tokens: int = 1024,
+    ) -> "Mu2SLAMTokenizer":
+        """Train on texts.
+
+        Args:
+            iterator: texts, or batches of texts; read once.
+            vocab_size: most *text* tokens (characters or pieces); special and speech tokens come on top.
+            kind: "char" or "unigram".
+            num_speech_tokens: entries of the speech codebook.
+
+        Returns:
+            a tokenizer of this class with at most `64 + num_speech_tokens + vocab_size` ids.
+
+        Raises:
+            ValueError: a bad argument, or texts that cannot be trained on.
+
+        Paper: section 3.1, 4,096 characters or 64k pieces.
+        """
+        if kind not in _BUILDERS:
+            raise ValueError(f"kind must be one of {sorted(_BUILDERS)}, got {kind!r}.")
+        if vocab_size < 1 or num_speech_tokens < 0:
+            raise ValueError(
+                f"Expected vocab_size >= 1 and num_speech_tokens >= 0, got {vocab_size} and {num_speech_tokens}."
+            )
+        if isinstance(iterator, str):
+            raise ValueError("iterator is one str: pass a list of texts.")
+        return cls.from_backend(_BUILDERS[kind](iterate_texts(iterator), vocab_size, num_speech_tokens))
+
+    @classmethod
+    def from_backend(cls, backend: Tokenizer) -> "Mu2SLAMTokenizer":
+        """A tokenizer of this class around a backend with this family's id space."""
+        return cls(
+            tokenizer_object=backend,
+            pad_token=PAD_TOKEN,
+            bos_token=BOS_TOKEN,
+            eos_token=EOS_TOKEN,
+            unk_token=UNK_TOKEN,
+            mask_token=MASK_TOKEN,
+            add_bos_token=False,
+            add_eos_token=cls._ends_with_eos,
+            clean_up_tokenization_spaces=False,
+        )
+
+    @property
+    def split_special_tokens(self) -> bool:
+        """Always True: see the class. Only a single call can ask otherwise."""
+        return True
+
+    @split_special_tokens.setter
+    def split_special_tokens(self, value: bool) -> None:
+        # The base class assigns its default (False) while it is built; user text must stay text whatever was saved.
+        pass
+
+    @property
+    def speech_token_offset(self) -> int:
+        """Id of the first speech token; with no codebook, the id it would have."""
+        first = self._tokenizer.token_to_id(speech_token(0))
+        return self.text_token_offset if first is None else first
+
+    @property
+    def num_speech_tokens(self) -> int:
+        """Entries of the speech codebook in the vocabulary."""
+        return len(self._special_ids() & self._speech_ids())
+
+    @property
+    def text_token_offset(self) -> int:
+        """Id of the first text token."""
+        specials = self._special_ids()
+        return next(index for index in range(len(self) + 1) if index not in specials)
+
+    def convert_speech_ids(self, speech_ids: Iterable[int]) -> list[int]:
+        """Codebook entries `0..num_speech_tokens-1` as ids of this vocabulary.
+
+        Raises:
+            ValueError: an entry outside the codebook.
+        """
+        offset, size, converted = self.speech_token_offset, self.num_speech_tokens, []
+        for entry in speech_ids:
+            if not 0 <= int(entry) < size:
+                raise ValueError(f"speech id {int(entry)} lies outside the codebook 0..{size - 1}.")
+            converted.append(offset + int(entry))
+        return converted
+
+    def encode_labels(self, texts: list[str]) -> list[list[int]]:
+        """Decoder targets: ids of each text, closed by `</s>`."""
+        eos = self.eos_token_id
+        return [ids + [eos] for ids in self.encode_ctc_labels(texts)]
+
+    def encode_ctc_labels(self, texts: list[str]) -> list[list[int]]:
+        """CTC targets: ids of each text and nothing else."""
+        return self(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"] if texts else []
+
+    def _special_ids(self) -> frozenset[int]:
+        """Ids that decoding leaves out on request: all special ones but `<unk>`."""
+        cached = self.__dict__.get("_special_ids_cache")
+        if cached is None:
+            tokens = self._tokenizer.get_added_tokens_decoder()
+            cached = frozenset(index for index, token in tokens.items() if token.special)
+            self.__dict__["_special_ids_cache"] = cached
+        return cached
+
+    def _speech_ids(self) -> frozenset[int]:
+        """Ids of the speech tokens."""
+        first = self._tokenizer.token_to_id(speech_token(0))
+        if first is None:
+            return frozenset()
+        last = first
+        while self._tokenizer.token_to_id(speech_token(last - first)) == last:
+            last += 1
+        return frozenset(range(first, last))
+
+    def _add_tokens(self, new_tokens: list[str | AddedToken], special_tokens: bool = False) -> int:
+        self.__dict__.pop("_special_ids_cache", None)
+        return super()._add_tokens(new_tokens, special_tokens=special_tokens)
+
+    def _encode_plus(self, text: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super()._encode_plus(text, *args, **kwargs)
+        except TypeError as error:
+            for index, item in enumerate([text] if isinstance(text, str) else text):
+                if isinstance(item, str) and any("\ud800" <= character <= "\udfff" for character in item):
+                    raise ValueError(
+                        f"text[{index}] holds a lone surrogate, which no Unicode text may: read the file with its "
+                        "real encoding, or with errors='replace'."
+                    ) from error
+            raise
+
+    def _decode(self, token_ids: int | list[int], skip_special_tokens: bool = False, **kwargs: Any) -> str:
+        if isinstance(token_ids, int):
+            token_ids = [token_ids]
+        if skip_special_tokens:
+            # Not left to the backend: it would hide `<unk>` too.
+            hidden = self._special_ids() - {self.unk_token_id}
+            token_ids = [index for index in token_ids if index not in hidden]
+        return super()._decode(token_ids, skip_special_tokens=False, **kwargs)
+
+
+@dataclass
+class Mu2SLAMCTCTokenizerOutput(ModelOutput):
+    """Text with the frames it was read from.
+
+    Args:
+        text: the decoded text.
+        char_offsets: per token, `{"char", "start_offset", "end_offset"}` in encoder frames, end exclusive.
+        word_offsets: per word, `{"word", "start_offset", "end_offset"}`.
+    """
+
+    text: str | list[str] | None = None
+    char_offsets: list[Any] | None = None
+    word_offsets: list[Any] | None = None
+
+
+class Mu2SLAMCTCTokenizer(Mu2SLAMTokenizer):
+    """Reads CTC output: repeated ids are one token, pad is the blank.
+
+    A class of its own, because pipelines call `decode` the same way for both kinds of model, and collapsing repeats in
+    ordinary output would turn "hello" into "helo". `tokenizer(text)` gives CTC labels: no `</s>`.
+    """
+
+    _ends_with_eos = False
+    # The stock pipeline hands this to `_get_word_offsets`.
+    replace_word_delimiter_char = " "
+
+    @classmethod
+    def from_tokenizer(cls, tokenizer: Mu2SLAMTokenizer) -> "Mu2SLAMCTCTokenizer":
+        """The same vocabulary for CTC output."""
+        return cls.from_backend(tokenizer.backend_tokenizer)
+
+    def batch_decode(
+        self,
+        sequences: Any,
+        skip_special_tokens: bool = False,
+        output_char_offsets: bool = False,
+        output_word_offsets: bool = False,
+        **kwargs: Any,
+    ) -> list[str] | Mu2SLAMCTCTokenizerOutput:
+        """Texts of a batch, or one output of lists when offsets are asked for."""
+        decoded = [
+            self.decode(
+                sequence,
+                skip_special_tokens=skip_special_tokens,
+                output_char_offsets=output_char_offsets,
+                output_word_offsets=output_word_offsets,
+                **kwargs,
+            )
+            for sequence in sequences
+        ]
+        if not (output_char_offsets or output_word_offsets):
+            return decoded
+        return Mu2SLAMCTCTokenizerOutput(
+            text=[one.text for one in decoded],
+            char_offsets=[one.char_offsets for one in decoded] if output_char_offsets else None,
+            word_offsets=[one.word_offsets for one in decoded] if output_word_offsets else None,
+        )
+
+    def _decode(
+        self,
+        token_ids: int | list[int],
+        skip_special_tokens: bool = False,
+        group_tokens: bool = True,
+        output_char_offsets: bool = False,
+        output_word_offsets: bool = False,
+        **kwargs: Any,
+    ) -> str | Mu2SLAMCTCTokenizerOutput:
+        """Text of one row of best ids per frame.
+
+        Args:
+            token_ids: id of each encoder frame.
+            skip_special_tokens: leave out special tokens other than the blank and `<unk>`; the blank never shows.
+            group_tokens: False when repeats are already collapsed; then the blanks are still removed.
+            output_char_offsets: also give the frames of each token.
+            output_word_offsets: also give the frames of each word.
+            **kwargs: as for every tokenizer.
+        """
+        if isinstance(token_ids, int):
+            token_ids = [token_ids]
+        runs = [(index, 1) for index in token_ids]
+        if group_tokens:
+            runs = [(index, len(list(run))) for index, run in groupby(token_ids)]
+        hidden = self._special_ids() - {self.unk_token_id} if skip_special_tokens else frozenset()
+        kept, start = [], 0
+        for index, length in runs:
+            if index != self.pad_token_id and index not in hidden:
+                kept.append((index, start, start + length))
+            start += length
+        text = super()._decode([index for index, _, _ in kept], skip_special_tokens=False, **kwargs)
+        if not (output_char_offsets or output_word_offsets):
+            return text
+        offsets = self._compute_offsets(kept)
+        words = self._get_word_offsets(offsets) if output_word_offsets else None
+        return Mu2SLAMCTCTokenizerOutput(
+            text=text, char_offsets=offsets if output_char_offsets else None, word_offsets=words
+        )
+
+    def _compute_offsets(self, kept: list[tuple[int, int, int]]) -> list[dict[str, Any]]:
+        """Frames of each token; a piece that begins a word carries its space."""
+        offsets = []
+        for index, start, end in kept:
+            token = self._tokenizer.id_to_token(index) or ""
+            shown = token.replace(WORD_BOUNDARY, " ") if self._has_pieces else token
+            offsets.append({"char": shown, "start_offset": start, "end_offset": end})
+        if offsets and self._has_pieces:
+            offsets[0]["char"] = offsets[0]["char"].removeprefix(" ")
+        return offsets
+
+    @property
+    def _has_pieces(self) -> bool:
+        """True for unigram pieces, False for characters."""
+        return type(self._tokenizer.model).__name__ == "Unigram"
+
+    @staticmethod
+    def _get_word_offsets(offsets: list[dict[str, Any]], word_delimiter_char: str = " ") -> list[dict[str, Any]]:
+        """Frames of each word, from the frames of its tokens; the name is what the stock pipeline calls."""
+        words: list[dict[str, Any]] = []
+        inside = False
+        for offset in offsets:
+            token, start, end = offset["char"], offset["start_offset"], offset["end_offset"]
+            inside = inside and not token.startswith(word_delimiter_char)
+            token = token.strip(word_delimiter_char)
+            if not token:
+                inside = False
+            elif inside:
+                words[-1] = {"word": words[-1]["word"] + token, "start_offset": words[-1]["start_offset"]}
+                words[-1]["end_offset"] = end
+            else:
+                words.append({"word": token, "start_offset": start, "end_offset": end})
+                inside = True
+        return words
+
+
+__all__ = ["Mu2SLAMCTCTokenizer", "Mu2SLAMTokenizer"]

@@ -1,0 +1,304 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Recipe to processor, model and trainer, and the steps that every training script shares."""
+
+import importlib.util
+import json
+import os
+import random
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import set_seed
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils import logging
+
+from mu2slam_hf.data.audio import load_audio
+from mu2slam_hf.data.tasks import TASK_NAMES
+from mu2slam_hf.evaluation.decode import build_requests, decode_requests
+from mu2slam_hf.evaluation.metrics import compute_chrf, compute_wer
+from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig
+from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
+from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
+from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
+from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
+from mu2slam_hf.recipes.data_builders import (
+    Records,
+    build_development_sets,
+    build_stages,
+    load_records,
+    total_steps,
+)
+from mu2slam_hf.recipes.loader import RecipeError, dump_recipe
+from mu2slam_hf.recipes.schema import Recipe
+from mu2slam_hf.training.arguments import MultitaskTrainingArguments
+from mu2slam_hf.training.callbacks import ConsoleLines, ConsoleTable, LogFile
+from mu2slam_hf.training.checkpoints import list_checkpoints
+from mu2slam_hf.training.stages import StagedBatchSampler, StagedCollator, StagedDataset
+from mu2slam_hf.training.trainer import MultitaskTrainer
+
+logger = logging.get_logger(__name__)
+
+
+def find_resume_checkpoint(recipe: Recipe) -> str | None:
+    """Newest complete checkpoint of the output folder, if the recipe wants to resume."""
+    folder = recipe.output.dir
+    return get_last_checkpoint(folder) if recipe.training.resume and os.path.isdir(folder) else None
+
+
+def build_processor(recipe: Recipe, records: Records, checkpoint: str | None = None) -> Mu2SLAMProcessor:
+    """The processor: of the checkpoint that is resumed, of `init_from`, or trained on the training texts.
+
+    Args:
+        recipe: the run.
+        records: training records.
+        checkpoint: folder of the checkpoint to resume.
+    """
+    section = recipe.processor
+    folder = checkpoint or section.init_from or recipe.model.init_from
+    if folder is not None:
+        return Mu2SLAMProcessor.from_pretrained(folder)
+    texts = [
+        text
+        for name in sorted(records)
+        for record in records[name]
+        for text in (record.text, *record.translations.values())
+        if text
+    ]
+    tokenizer = Mu2SLAMTokenizer.train_from_iterator(
+        texts, vocab_size=section.vocab_size, kind=section.tokenizer, num_speech_tokens=section.num_speech_tokens
+    )
+    languages = section.languages or sorted(
+        {lang for part in records.values() for record in part for lang in (record.lang, *record.translations)}
+        - {"und"}
+    )
+    languages = ["und", *(lang for lang in languages if lang != "und")]
+    return Mu2SLAMProcessor(_fit_feature_extractor(recipe, records), tokenizer, languages=languages)
+
+
+def _fit_feature_extractor(recipe: Recipe, records: Records) -> Mu2SLAMFeatureExtractor:
+    """Mean and deviation of each mel bin over a random choice of recordings, the same share of each corpus."""
+    extractor = Mu2SLAMFeatureExtractor()
+    wanted = recipe.processor.feature_statistics_utterances
+    spoken = {name: [r for r in part if r.audio is not None] for name, part in records.items()}
+    spoken = {name: part for name, part in spoken.items() if part}
+    if wanted <= 0 or not spoken:
+        return extractor
+    generator = random.Random(recipe.training.seed)
+    chosen = []
+    for name in sorted(spoken):
+        chosen += generator.sample(spoken[name], min(len(spoken[name]), max(1, wanted // len(spoken))))
+    return extractor.fit_statistics((load_audio(record.audio) for record in chosen), sampling_rate=16000)
+
+
+def build_model(recipe: Recipe, processor: Mu2SLAMProcessor) -> nn.Module:
+    """The model in float32, with new weights or those of `init_from`, adapters included.
+
+    Raises:
+        RecipeError: neither or both of `model.config` and `model.init_from`, or a vocabulary that does not fit.
+    """
+    section = recipe.model
+    if (section.config is None) == (section.init_from is None):
+        raise RecipeError("model: give either config (new weights) or init_from (trained weights)")
+    set_seed(recipe.training.seed)
+    if section.init_from is not None:
+        model = Mu2SLAMForConditionalGeneration.from_pretrained(section.init_from, dtype=torch.float32)
+        _check_same_vocabulary(model.config, processor, section.init_from)
+    else:
+        model = Mu2SLAMForConditionalGeneration(_build_config(recipe, processor))
+    for name, parameter in model.named_parameters():
+        if any(name.startswith(prefix) for prefix in section.freeze):
+            parameter.requires_grad_(False)
+    return model if recipe.lora is None else add_adapters(recipe, model)
+
+
+def _build_config(recipe: Recipe, processor: Mu2SLAMProcessor) -> Mu2SLAMConfig:
+    payload = json.loads(Path(recipe.model.config or "").read_text(encoding="utf-8"))
+    payload.pop("model_type", None)
+    for name, value in recipe.model.overrides.items():
+        *parents, last = name.split(".")
+        node = payload
+        for part in parents:
+            node = node.setdefault(part, {})
+        node[last] = value
+    tokenizer = processor.tokenizer
+    payload.update(
+        vocab_size=len(tokenizer),
+        speech_token_offset=tokenizer.speech_token_offset,
+        num_speech_tokens=tokenizer.num_speech_tokens,
+        text_token_offset=tokenizer.text_token_offset,
+        languages=list(processor.languages),
+    )
+    try:
+        return Mu2SLAMConfig(**payload)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"model.config: {recipe.model.config}: {error}") from error
+
+
+def _check_same_vocabulary(config: Mu2SLAMConfig, processor: Mu2SLAMProcessor, folder: str) -> None:
+    if len(processor.tokenizer) != config.vocab_size or list(processor.languages) != list(config.languages):
+        raise RecipeError(
+            f"model.init_from: {folder} has {config.vocab_size} ids and {len(config.languages)} languages, the "
+            f"processor {len(processor.tokenizer)} and {len(processor.languages)}; leave processor.init_from out to "
+            "use the model's own"
+        )
+
+
+def add_adapters(recipe: Recipe, model: nn.Module) -> nn.Module:
+    """The model with low-rank adapters by peft; all other weights are frozen."""
+    if importlib.util.find_spec("peft") is None:
+        raise RecipeError("lora: needs the package peft; install it with: pip install peft")
+    from peft import LoraConfig, get_peft_model
+
+    section = recipe.lora
+    assert section is not None
+    config = LoraConfig(
+        r=section.r,
+        lora_alpha=section.alpha,
+        lora_dropout=section.dropout,
+        target_modules=section.target_modules,
+        modules_to_save=section.modules_to_save or None,
+    )
+    return get_peft_model(model, config)
+
+
+def build_arguments(recipe: Recipe) -> MultitaskTrainingArguments:
+    """Training arguments of a recipe."""
+    training, optim, objective = recipe.training, recipe.optim, recipe.objective
+    names = [*(f"{task}_decoder" for task in TASK_NAMES), "ctc", "language"]
+    evaluate = training.eval_steps > 0 and bool(recipe.evaluation.corpora)
+    tensorboard = training.tensorboard and importlib.util.find_spec("tensorboard") is not None
+    return MultitaskTrainingArguments(
+        output_dir=recipe.output.dir,
+        max_steps=total_steps(recipe),
+        seed=training.seed,
+        gradient_accumulation_steps=training.gradient_accumulation_steps,
+        dataloader_num_workers=training.dataloader_num_workers,
+        bf16=training.bf16,
+        use_cpu=training.use_cpu or not torch.cuda.is_available(),
+        activation_checkpointing=training.activation_checkpointing,
+        logging_steps=training.logging_steps,
+        logging_nan_inf_filter=False,
+        eval_strategy="steps" if evaluate else "no",
+        eval_steps=training.eval_steps if evaluate else None,
+        save_steps=training.save_steps,
+        save_total_limit=max(training.save_total_limit, training.average_last),
+        average_last=training.average_last,
+        report_to=["tensorboard"] if tensorboard else "none",
+        disable_tqdm=not training.progress_bar,
+        remove_unused_columns=False,
+        loss_weights={name: getattr(objective, name) for name in names},
+        label_smoothing=objective.label_smoothing,
+        schedule=optim.schedule,
+        learning_rate=optim.learning_rate,
+        noam_factor=optim.noam_factor,
+        num_warmup_steps=optim.warmup_steps,
+        min_learning_rate_ratio=optim.min_learning_rate_ratio,
+        weight_decay=optim.weight_decay,
+        adam_beta1=optim.beta1,
+        adam_beta2=optim.beta2,
+        adam_epsilon=optim.epsilon,
+        max_grad_norm=optim.max_grad_norm,
+    )
+
+
+def build_trainer(recipe: Recipe, processor: Mu2SLAMProcessor, model: nn.Module, records: Records) -> MultitaskTrainer:
+    """The trainer with its stages, development sets and console."""
+    args = build_arguments(recipe)
+    stages = build_stages(recipe, records, processor, rank=args.process_index, num_ranks=args.world_size)
+    development = load_records(recipe.evaluation.corpora, "evaluation.corpora")
+    trainer = MultitaskTrainer(
+        model,
+        args,
+        tasks=TASK_NAMES,
+        train_dataset=StagedDataset(stages),
+        train_batch_sampler=StagedBatchSampler(stages, recipe.training.gradient_accumulation_steps),
+        data_collator=StagedCollator(stages),
+        development_sets=build_development_sets(recipe, development, processor),
+        development_metrics=_build_generation_metrics(recipe, development, processor),
+        processing_class=processor,
+        callbacks=[LogFile()],
+    )
+    trainer.remove_callback(ProgressCallback)
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(ConsoleLines() if args.disable_tqdm else ConsoleTable())
+    return trainer
+
+
+def _build_generation_metrics(
+    recipe: Recipe, records: Records, processor: Mu2SLAMProcessor
+) -> Callable[[nn.Module], dict[str, float]] | None:
+    """WER and chrF of generated text on a few development examples of each corpus and task."""
+    section = recipe.evaluation
+    if section.generate_examples <= 0 or not section.corpora:
+        return None
+    chosen = {}
+    for name, corpus in section.corpora.items():
+        for task in corpus.tasks:
+            requests = build_requests(records[name], [task])
+            count = min(len(requests), section.generate_examples)
+            chosen[name, task] = [requests[len(requests) * i // count] for i in range(count)]
+
+    def measure(model: nn.Module) -> dict[str, float]:
+        figures = {}
+        for (name, task), requests in chosen.items():
+            hypotheses = decode_requests(requests, model, processor, progress=False, **section.generate)
+            references, texts = [h.reference for h in hypotheses], [h.hypothesis for h in hypotheses]
+            prefix = task if len(section.corpora) == 1 else f"{name}_{task}"
+            if task == "asr":
+                figures[f"{prefix}_wer"] = compute_wer(references, texts).value
+            else:
+                figures[f"{prefix}_chrf"] = compute_chrf(references, texts).value
+        return figures
+
+    return measure
+
+
+def save_recipe(recipe: Recipe, folder: str | Path) -> None:
+    """`recipe.yaml` with every default filled in, and `run.json` with the commit and versions it ran with."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+    run = {"commit": find_commit(), "torch": torch.__version__, "threads": torch.get_num_threads()}
+    (folder / "run.json").write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+
+
+def find_commit() -> str | None:
+    """Hash of the checked-out commit, with `-dirty` where tracked files were changed; None outside a repository."""
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return answer.stdout.strip() or None
+
+
+def finish_run(recipe: Recipe, trainer: MultitaskTrainer, processor: Mu2SLAMProcessor) -> dict[str, float]:
+    """Average the last checkpoints if asked, evaluate, and save model, processor and results under `final/`.
+
+    Returns:
+        The figures of the last evaluation, also in `final/results.json`.
+    """
+    final = Path(recipe.output.dir) / "final"
+    average = recipe.training.average_last
+    if average > 1:
+        checkpoints = list_checkpoints(recipe.output.dir)[-average:]
+        trainer.load_averaged_weights(checkpoints)
+    results = trainer.evaluate() if recipe.evaluation.corpora else {}
+    if trainer.is_world_process_zero():
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        if recipe.output.dtype == "bfloat16":
+            model = model.to(torch.bfloat16)
+        model.save_pretrained(final)
+        if recipe.lora is not None and recipe.lora.merge:
+            model.merge_and_unload().save_pretrained(final / "merged")
+            processor.save_pretrained(final / "merged")
+        processor.save_pretrained(final)
+        save_recipe(recipe, final)
+        (final / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    trainer.accelerator.wait_for_everyone()
+    return results

@@ -1,0 +1,231 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The data half of the factory: corpora to records, records to stages and development sets."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from transformers.utils import logging
+
+from mu2slam_hf.data.audio import AudioCache
+from mu2slam_hf.data.augmentation import SpecAugment, WaveformAugmenter
+from mu2slam_hf.data.collators import MultitaskCollator
+from mu2slam_hf.data.corpora import load_corpus
+from mu2slam_hf.data.dataset import DrawOptions, MultitaskDataset, fill_durations
+from mu2slam_hf.data.manifests import ManifestColumns, read_manifest
+from mu2slam_hf.data.mixture import Mixture, MixtureConfig
+from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.sampling import BatchLimits, BucketedBatchSampler, ExampleCost
+from mu2slam_hf.data.tasks import TrainingExample, build_examples, count_characters
+from mu2slam_hf.evaluation.metrics import compute_cer, compute_wer
+from mu2slam_hf.recipes.loader import RecipeError
+from mu2slam_hf.recipes.schema import CorpusSection, DataSection, Recipe, StageSection
+from mu2slam_hf.training.development import DevelopmentSet, TranscriptScorer
+from mu2slam_hf.training.stages import Stage
+
+logger = logging.get_logger(__name__)
+
+Records = dict[str, list[SpeechTextRecord]]
+
+SEED_STEP = 1_000_003
+"""Distance between the seeds of stages, so that no stage repeats the random draws of another."""
+
+
+def load_records(corpora: dict[str, CorpusSection], path: str) -> Records:
+    """Records of each corpus of a section, named as the recipe names it, with durations.
+
+    Args:
+        corpora: the section.
+        path: its dotted path, for messages.
+    """
+    return {name: _load_corpus(section, name, f"{path}.{name}") for name, section in corpora.items()}
+
+
+def _load_corpus(section: CorpusSection, name: str, path: str) -> list[SpeechTextRecord]:
+    if (section.name is None) == (section.manifest is None):
+        raise RecipeError(f"{path}: give either name and root (a registered corpus) or manifest")
+    if section.name is not None:
+        if section.root is None:
+            raise RecipeError(f"{path}.root: the folder of corpus {section.name!r} is required")
+        try:
+            records = load_corpus(section.name, section.root, section.split, **section.options)
+        except TypeError as error:
+            raise RecipeError(f"{path}.options: {error}") from error
+    else:
+        try:
+            columns = ManifestColumns(**section.columns)
+        except TypeError as error:
+            raise RecipeError(f"{path}.columns: {error}") from error
+        records = read_manifest(
+            section.manifest or "", columns=columns, lang=section.lang, corpus=name, audio_root=section.audio_root
+        )
+    records, failures = fill_durations(replace(record, corpus=name) for record in records)
+    for failure in failures:
+        logger.warning(f"{path}: left out {failure}")
+    longest = section.max_duration_seconds
+    if longest is not None:
+        records = [r for r in records if r.duration_seconds is None or r.duration_seconds <= longest]
+    if section.limit is not None and len(records) > section.limit:
+        records = [records[len(records) * i // section.limit] for i in range(section.limit)]
+    if not records:
+        raise RecipeError(f"{path}: no record is left")
+    return records
+
+
+def build_corpus_examples(
+    recipe: Recipe, corpora: dict[str, CorpusSection], records: Records, limits: BatchLimits, tokenizer: Any
+) -> list[TrainingExample]:
+    """Examples of all corpora; those that alone are larger than a batch may be are left out and counted."""
+    count_tokens: Callable[[str], int] = count_characters
+    if type(tokenizer.backend_tokenizer.model).__name__ != "WordLevel":
+
+        def count_tokens(text: str) -> int:
+            return len(tokenizer.encode_ctc_labels([text])[0])
+
+    examples: list[TrainingExample] = []
+    for name, section in corpora.items():
+        built = build_examples(
+            records[name], tasks=section.tasks, languages=recipe.data.languages or None, count_tokens=count_tokens
+        )
+        fitting = [example for example in built if limits.hold(_largest_cost(example), 1)]
+        if len(fitting) < len(built):
+            logger.warning(f"{name}: {len(built) - len(fitting)} of {len(built)} examples exceed {limits}: left out")
+        examples += fitting
+    return examples
+
+
+def _largest_cost(example: TrainingExample) -> ExampleCost:
+    return ExampleCost(example.duration_seconds, example.num_source_tokens, example.num_target_tokens)
+
+
+def resolve_stages(recipe: Recipe) -> list[StageSection]:
+    """The stages with all steps known: the last one takes what is left of `training.max_steps`.
+
+    Raises:
+        RecipeError: if steps are missing or do not add up.
+    """
+    stages = list(recipe.data.stages) or [StageSection()]
+    total = recipe.training.max_steps
+    for number, stage in enumerate(stages):
+        unknown = sorted(set(stage.corpora) - set(recipe.data.corpora))
+        if unknown:
+            known = ", ".join(recipe.data.corpora)
+            raise RecipeError(f"data.stages.{number}.corpora.{unknown[0]}: no such corpus in data.corpora ({known})")
+        if stage.steps is None and number < len(stages) - 1:
+            raise RecipeError(f"data.stages.{number}.steps: only the last stage may leave it out")
+    before = sum(stage.steps or 0 for stage in stages[:-1])
+    last = stages[-1].steps
+    if last is None:
+        if total is None:
+            raise RecipeError("training.max_steps: is required where the last stage names no steps")
+        last = total - before
+    if last <= 0 and total is not None and before >= total:
+        # A trial run with few updates ends in an early stage.
+        last = 1
+    if total is not None and total > before + last:
+        last = total - before
+    return [*stages[:-1], replace(stages[-1], steps=last)]
+
+
+def total_steps(recipe: Recipe) -> int:
+    """Updates of the whole run."""
+    return recipe.training.max_steps or sum(stage.steps or 0 for stage in resolve_stages(recipe))
+
+
+def build_stages(
+    recipe: Recipe, records: Records, processor: Any, *, rank: int = 0, num_ranks: int = 1, seed: int | None = None
+) -> list[Stage]:
+    """Stages of a run: same examples and decoded audio, own mixture, limits and augmentation.
+
+    Args:
+        recipe: the run.
+        records: of `load_records(recipe.data.corpora, ...)`.
+        processor: feature extractor, tokenizer and languages.
+        rank: rank of this process.
+        num_ranks: number of processes.
+        seed: default: that of the recipe.
+    """
+    data, seed = recipe.data, recipe.training.seed if seed is None else seed
+    cache = AudioCache() if data.cache_audio else AudioCache(max_bytes=0)
+    if data.cache_audio and recipe.training.dataloader_num_workers > 0:
+        # Before the loader forks: its processes then share one copy.
+        spoken = [r for part in records.values() for r in part if r.audio is not None]
+        cache.preload({record.key: record.audio for record in spoken})
+    stages = []
+    for number, section in enumerate(resolve_stages(recipe)):
+        limits = section.batch or data.batch
+        weights = section.corpora or {name: corpus.weight for name, corpus in data.corpora.items()}
+        chosen = {name: corpus for name, corpus in data.corpora.items() if weights.get(name, 0.0) > 0.0}
+        examples = build_corpus_examples(recipe, chosen, records, limits, processor.tokenizer)
+        stage_seed = seed + number * SEED_STEP
+        dataset = MultitaskDataset(
+            examples,
+            _draw_options(data),
+            augmenter=WaveformAugmenter(section.waveform or data.waveform, seed=stage_seed),
+            cache=cache,
+            limits=limits,
+            seed=stage_seed,
+        )
+        share = data.text_batch_share if section.text_batch_share is None else section.text_batch_share
+        mixture = Mixture(examples, _mixture_config(data, weights, chosen, share), seed=stage_seed)
+        sampler = BucketedBatchSampler(
+            mixture,
+            dataset.cost_of,
+            limits,
+            seed=stage_seed,
+            rank=rank,
+            num_ranks=num_ranks,
+            batches_per_step=recipe.training.gradient_accumulation_steps,
+        )
+        masks = section.spec_augment or data.spec_augment
+        collator = MultitaskCollator(processor, spec_augment=SpecAugment(masks, seed=stage_seed) if masks else None)
+        stages.append(
+            Stage(name=section.name, num_steps=section.steps or 1, sampler=sampler, dataset=dataset, collator=collator)
+        )
+    return stages
+
+
+def _draw_options(data: DataSection) -> DrawOptions:
+    return DrawOptions(
+        max_targets=data.targets.max_per_example,
+        task_weights=data.targets.task_weights,
+        undetermined_source_ratio=data.targets.undetermined_source_ratio,
+    )
+
+
+def _mixture_config(
+    data: DataSection, weights: dict[str, float], chosen: dict[str, CorpusSection], text_share: float | None
+) -> MixtureConfig:
+    return MixtureConfig(
+        corpus_weights={name: weights[name] for name in chosen},
+        speech_temperature=data.temperature,
+        text_temperature=data.temperature,
+        text_batch_share=text_share,
+    )
+
+
+def build_development_sets(recipe: Recipe, records: Records, processor: Any) -> dict[str, DevelopmentSet]:
+    """Development sets by the names of `evaluation.corpora`: every target, the source language told."""
+    section = recipe.evaluation
+    collator = MultitaskCollator(processor)
+    scorer = TranscriptScorer(
+        decode=lambda rows: processor.tokenizer.batch_decode(rows, skip_special_tokens=True),
+        score=score_transcripts,
+        languages=list(processor.languages),
+    )
+    sets = {}
+    for name, corpus in section.corpora.items():
+        examples = build_corpus_examples(recipe, {name: corpus}, records, section.batch, processor.tokenizer)
+        dataset = MultitaskDataset(examples, DrawOptions(), cache=AudioCache(), seed=recipe.training.seed)
+        sampler = BucketedBatchSampler(Mixture(examples), dataset.cost_of, section.batch, shuffle=False)
+        batches = [batch for step in sampler.plan(0) for batch in step]
+        sets[name] = DevelopmentSet(dataset=dataset, batches=batches, collator=collator, scorer=scorer)
+    return sets
+
+
+def score_transcripts(references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, float]:
+    """Error rates in percent, after the normalisation that evaluation uses."""
+    return {
+        "cer": compute_cer(references, hypotheses).value,
+        "wer": compute_wer(references, hypotheses).value,
+    }

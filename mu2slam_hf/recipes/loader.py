@@ -1,0 +1,212 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""YAML and `--set a.b=c` to a `Recipe`, strictly: every error names the dotted path."""
+
+import difflib
+import os
+import re
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+
+from mu2slam_hf.recipes.schema import Recipe
+
+T = TypeVar("T")
+
+_ENVIRONMENT = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be used; the message starts with the dotted path of what is wrong."""
+
+
+def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe file and apply overrides.
+
+    Args:
+        path: YAML file.
+        overrides: `a.b=c` each, applied in order; the value is read as YAML, list items by their number.
+
+    Raises:
+        RecipeError: unknown key (with the nearest known one), wrong type, missing file, bad YAML.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise RecipeError(f"{path}: no such recipe")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path}: not valid YAML: {error}") from error
+    tree = {} if tree is None else tree
+    if not isinstance(tree, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping of sections, got {type(tree).__name__}")
+    for override in overrides:
+        apply_override(tree, override)
+    return build_section(Recipe, tree, "", search_folders(path))
+
+
+def apply_override(tree: dict[str, Any], override: str) -> None:
+    """Set one `a.b=c` in a tree of plain values, making sections on the way."""
+    name, separator, text = override.partition("=")
+    if not separator or not name.strip():
+        raise RecipeError(f"--set {override!r}: expected name=value, for example --set training.max_steps=100")
+    *parents, last = name.strip().split(".")
+    node: Any = tree
+    for depth, part in enumerate([*parents, last]):
+        if isinstance(node, list):
+            if not part.isdigit() or int(part) >= len(node):
+                raise RecipeError(f"{name}: {part!r} is not the number of one of {len(node)} items")
+            part = int(part)  # type: ignore[assignment]
+        elif not isinstance(node, dict):
+            raise RecipeError(f"{name}: {'.'.join(parents[:depth])} is a value, not a section")
+        if depth == len(parents):
+            node[part] = yaml.safe_load(text)
+        else:
+            if isinstance(node, dict) and node.get(part) is None:
+                node[part] = {}
+            node = node[part]
+
+
+def search_folders(recipe_path: Path) -> list[Path]:
+    """Where relative paths of a recipe start: the working directory, then the recipe's folder and those above it."""
+    return [Path.cwd(), *recipe_path.resolve().parents]
+
+
+def build_section(cls: type[T], tree: Any, path: str, folders: Iterable[Path] = ()) -> T:
+    """An instance of a dataclass from plain values.
+
+    Args:
+        cls: the dataclass.
+        tree: mapping of its fields; missing ones keep their defaults.
+        path: dotted path so far, for messages.
+        folders: where relative paths are looked for.
+    """
+    if not isinstance(tree, Mapping):
+        raise RecipeError(f"{path or 'recipe'}: expected a section (a mapping), got {_shown(tree)}")
+    hints = typing.get_type_hints(cls)
+    known = {item.name: item for item in fields(cls) if item.init}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for key, value in tree.items():
+        dotted = f"{path}.{key}" if path else str(key)
+        if key not in known:
+            raise RecipeError(f"{dotted}: unknown key{_suggest(str(key), known)}")
+        values[key] = coerce(value, hints[key], dotted, folders)
+        if known[key].metadata.get("path") and values[key] is not None:
+            values[key] = resolve_path(values[key], known[key].metadata["path"], dotted, folders)
+    required = [n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING]
+    absent = [name for name in required if name not in values]
+    if absent:
+        raise RecipeError(f"{path}.{absent[0]}: is required")
+    try:
+        return cls(**values)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"{path}: {error}") from error
+
+
+def coerce(value: Any, kind: Any, path: str, folders: Iterable[Path] = ()) -> Any:
+    """Check a plain value against a type annotation; numbers written as YAML strings (`2e-4`) become numbers."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return value
+    if origin in (typing.Union, types.UnionType):
+        return _coerce_union(value, arguments, path, folders)
+    if origin is Literal:
+        if value not in arguments:
+            raise RecipeError(
+                f"{path}: expected one of {', '.join(map(str, arguments))}; got {value!r}{_suggest(value, arguments)}"
+            )
+        return value
+    if is_dataclass(kind):
+        return build_section(kind, value, path, folders)  # type: ignore[arg-type]
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise RecipeError(f"{path}: expected a mapping, got {_shown(value)}")
+        return {str(key): coerce(item, arguments[1], f"{path}.{key}", folders) for key, item in value.items()}
+    if origin in (list, tuple):
+        if not isinstance(value, (list, tuple)):
+            raise RecipeError(f"{path}: expected a list, got {_shown(value)}")
+        items = [coerce(item, arguments[0], f"{path}.{number}", folders) for number, item in enumerate(value)]
+        return items if origin is list else tuple(items)
+    return _coerce_scalar(value, kind, path)
+
+
+def _coerce_union(value: Any, kinds: tuple[Any, ...], path: str, folders: Iterable[Path]) -> Any:
+    if value is None:
+        if type(None) in kinds:
+            return None
+        raise RecipeError(f"{path}: must not be empty")
+    kinds = tuple(kind for kind in kinds if kind is not type(None))
+    if len(kinds) == 1 or (isinstance(value, Mapping) and is_dataclass(kinds[0])):
+        return coerce(value, kinds[0], path, folders)
+    # A value of exactly one of the types wins over one that could be turned into it.
+    for kind in sorted(kinds, key=lambda kind: type(value) is not (typing.get_origin(kind) or kind)):
+        try:
+            return coerce(value, kind, path, folders)
+        except RecipeError:
+            continue
+    raise RecipeError(f"{path}: expected {' or '.join(_named(kind) for kind in kinds)}, got {_shown(value)}")
+
+
+def _coerce_scalar(value: Any, kind: Any, path: str) -> Any:
+    if isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool):
+        return value
+    if kind in (int, float) and isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except ValueError:
+            number = None
+        if number is not None and kind is float:
+            return number
+        if number is not None and number.is_integer():
+            return int(number)
+    raise RecipeError(f"{path}: expected {_named(kind)}, got {_shown(value)}")
+
+
+def resolve_path(value: str, kind: str, path: str, folders: Iterable[Path]) -> str:
+    """Absolute path of an existing file or folder; `${NAME}` and `${NAME:-default}` read the environment.
+
+    Raises:
+        RecipeError: if it is not there, with the nearest name in its folder.
+    """
+    text = os.path.expanduser(_ENVIRONMENT.sub(lambda m: os.environ.get(m[1]) or m[2] or "", value))
+    for folder in [Path("/")] if os.path.isabs(text) else folders:
+        candidate = folder / text
+        if candidate.is_dir() if kind == "folder" else candidate.is_file() if kind == "file" else candidate.exists():
+            return str(candidate.resolve())
+    parent = Path(text).parent
+    siblings = [item.name for item in parent.iterdir()] if parent.is_dir() else []
+    raise RecipeError(f"{path}: there is no {kind} {text!r}{_suggest(Path(text).name, siblings)}")
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The recipe with all defaults filled in, as YAML that `load_recipe` reads back to an equal one."""
+    return yaml.safe_dump(_plain(asdict(recipe)), sort_keys=False, allow_unicode=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _suggest(name: Any, known: Iterable[Any]) -> str:
+    names = [str(item) for item in known]
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(names)}" if 0 < len(names) <= 20 else ""
+
+
+def _named(kind: Any) -> str:
+    return {int: "an integer", float: "a number", str: "a string", bool: "true or false"}.get(kind, str(kind))
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"

@@ -1,0 +1,308 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""A training run as one typed tree. A recipe file holds only what differs from the defaults here.
+
+Every field is a section or a value; `path_field()` marks values that must exist as a file or folder when a recipe is
+loaded. Sections that configure one piece of code are defined beside that code (`WaveformAugmentationConfig`, ...).
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mu2slam_hf.data.augmentation import SpecAugmentConfig, WaveformAugmentationConfig
+from mu2slam_hf.data.sampling import BatchLimits
+
+
+def path_field(kind: str, default: Any = None) -> Any:
+    """A field whose value is resolved to an existing path; `kind` is file, folder or any."""
+    return field(default=default, metadata={"path": kind})
+
+
+@dataclass(kw_only=True)
+class ModelSection:
+    """What is trained.
+
+    Attributes:
+        config: JSON file with the payload of a `config.json`.
+        overrides: values set in it, by dotted name (`encoder_config.num_hidden_layers`).
+        init_from: folder of a model to start from instead; `config` must then be absent.
+        freeze: parameters that are not trained, by prefix of their names.
+    """
+
+    config: str | None = path_field("file")
+    overrides: dict[str, Any] = field(default_factory=dict)
+    init_from: str | None = path_field("folder")
+    freeze: list[str] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class ProcessorSection:
+    """Feature extractor and tokenizer.
+
+    Attributes:
+        init_from: folder of a saved processor; everything below is then read from there. Default: that of
+            `model.init_from`.
+        tokenizer: char or unigram, trained on the texts of all training corpora.
+        vocab_size: most text tokens the tokenizer may have.
+        num_speech_tokens: speech ids that stand before the text.
+        languages: codes in the order of the language table; default: those of the data, sorted, after `und`.
+        feature_statistics_utterances: recordings from which mean and deviation of each mel bin are measured.
+    """
+
+    init_from: str | None = path_field("folder")
+    tokenizer: Literal["char", "unigram"] = "char"
+    vocab_size: int = 4096
+    num_speech_tokens: int = 1024
+    languages: list[str] = field(default_factory=list)
+    feature_statistics_utterances: int = 400
+
+
+@dataclass(kw_only=True)
+class CorpusSection:
+    """One corpus: a registered one in its folder, or any manifest.
+
+    Attributes:
+        name: of the registry in `mu2slam_hf.data.corpora`.
+        root: folder of the registered corpus.
+        split: train, dev, ...
+        options: further arguments of the corpus's loader.
+        manifest: TSV, CSV, JSONL or Parquet file, instead of `name` and `root`.
+        columns: column names of the manifest (fields of `ManifestColumns`).
+        lang: language of all rows of the manifest, where it has no such column.
+        audio_root: what relative paths in the manifest start from.
+        tasks: which of asr, ast, mt to make of it.
+        weight: relative share of its languages in the mixture, against their size.
+        max_duration_seconds: longer recordings are left out.
+        limit: use only this many records (spread evenly); for trials.
+    """
+
+    name: str | None = None
+    root: str | None = path_field("folder")
+    split: str = "train"
+    options: dict[str, Any] = field(default_factory=dict)
+    manifest: str | None = path_field("file")
+    columns: dict[str, Any] = field(default_factory=dict)
+    lang: str | None = None
+    audio_root: str | None = path_field("folder")
+    tasks: list[str] = field(default_factory=lambda: ["asr", "ast", "mt"])
+    weight: float = 1.0
+    max_duration_seconds: float | None = None
+    limit: int | None = None
+
+
+@dataclass(kw_only=True)
+class TargetSection:
+    """What a source is asked for in one pass.
+
+    Attributes:
+        max_per_example: targets drawn for one source; None for all.
+        task_weights: relative chance of a target by its task; `.inf` is always taken.
+        undetermined_source_ratio: share of sources whose language the model is not told. Paper: silent. Choice: 0.3.
+    """
+
+    max_per_example: int | None = 2
+    task_weights: dict[str, float] = field(default_factory=lambda: {"asr": float("inf")})
+    undetermined_source_ratio: float = 0.3
+
+
+@dataclass(kw_only=True)
+class StageSection:
+    """A part of the run with its own mixture and augmentation.
+
+    Attributes:
+        name: for logs.
+        steps: updates of this stage; the last stage may leave it out and gets what is left of `training.max_steps`.
+        corpora: share of each corpus, replacing `weight`; a corpus that is not named is left out. Empty: all.
+        batch: bounds on a batch; None for those of `data`.
+        text_batch_share: share of text batches; None for that of `data`.
+        waveform: waveform augmentation; None for that of `data`.
+        spec_augment: masks; None for those of `data`.
+    """
+
+    name: str = "all"
+    steps: int | None = None
+    corpora: dict[str, float] = field(default_factory=dict)
+    batch: BatchLimits | None = None
+    text_batch_share: float | None = None
+    waveform: WaveformAugmentationConfig | None = None
+    spec_augment: SpecAugmentConfig | None = None
+
+
+@dataclass(kw_only=True)
+class DataSection:
+    """Corpora, how they are mixed, and what is done to them.
+
+    Attributes:
+        corpora: by a name of the recipe's own.
+        languages: only these, as source and target; empty for all.
+        temperature: of sampling over languages; 1 keeps sizes, larger is flatter. Paper: 3 for text, 2 for MT.
+        text_batch_share: share of text batches among all; None goes through all text once an epoch.
+        batch: bounds on one batch of one process and one micro-step.
+        targets: what a source is asked for.
+        waveform: waveform augmentation; off by default.
+        spec_augment: masks on features; None for none.
+        cache_audio: keep decoded recordings in memory.
+        stages: in order; empty for a single one.
+    """
+
+    corpora: dict[str, CorpusSection] = field(default_factory=dict)
+    languages: list[str] = field(default_factory=list)
+    temperature: float = 2.0
+    text_batch_share: float | None = None
+    batch: BatchLimits = field(default_factory=BatchLimits)
+    targets: TargetSection = field(default_factory=TargetSection)
+    waveform: WaveformAugmentationConfig = field(default_factory=WaveformAugmentationConfig)
+    spec_augment: SpecAugmentConfig | None = None
+    cache_audio: bool = True
+    stages: list[StageSection] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class ObjectiveSection:
+    """Coefficients of the named losses; each loss is a mean over its own targets.
+
+    Attributes:
+        asr_decoder, ast_decoder, mt_decoder: decoder cross entropy of each task. Paper: 0.3 for speech to text in
+            pre-training; fine-tuning gives none. Choice: 1.
+        ctc: CTC on the transcript. Paper: silent. Choice: 1; it is what aligns speech and text first.
+        language: the head that guesses the source language. Choice: 0.1.
+        label_smoothing: of the decoder losses, over text rows.
+    """
+
+    asr_decoder: float = 1.0
+    ast_decoder: float = 1.0
+    mt_decoder: float = 1.0
+    ctc: float = 1.0
+    language: float = 0.1
+    label_smoothing: float = 0.1
+
+
+@dataclass(kw_only=True)
+class OptimSection:
+    """AdamW and its schedule.
+
+    Attributes:
+        schedule: noam, warmup_cosine, warmup_inverse_sqrt, warmup_linear or warmup_constant.
+        learning_rate: peak; the Noam schedule ignores it.
+        noam_factor: of the Noam schedule. Paper: 3 in pre-training, 0.5 to 5 in fine-tuning.
+        warmup_steps: updates of linear growth.
+        min_learning_rate_ratio: floor as a share of the peak.
+        weight_decay: of matrices. Paper: 0.01 in fine-tuning.
+        beta1, beta2, epsilon: of Adam.
+        max_grad_norm: gradients are clipped to it; 0 for never.
+    """
+
+    schedule: Literal["noam", "warmup_cosine", "warmup_inverse_sqrt", "warmup_linear", "warmup_constant"] = (
+        "warmup_cosine"
+    )
+    learning_rate: float = 1e-3
+    noam_factor: float = 1.0
+    warmup_steps: int = 200
+    min_learning_rate_ratio: float = 0.02
+    weight_decay: float = 0.01
+    beta1: float = 0.9
+    beta2: float = 0.98
+    epsilon: float = 1e-9
+    max_grad_norm: float = 5.0
+
+
+@dataclass(kw_only=True)
+class TrainingSection:
+    """How long and how.
+
+    Attributes:
+        max_steps: updates in all; default: the sum over the stages.
+        seed: of everything that is drawn.
+        gradient_accumulation_steps: micro-batches of one update.
+        dataloader_num_workers: loader processes of each training process.
+        bf16: autocast to bfloat16; losses stay in fp32.
+        use_cpu: do not use an accelerator that is there.
+        activation_checkpointing: trade time for memory.
+        logging_steps, eval_steps, save_steps: every so many updates; eval_steps 0 for no evaluation.
+        save_total_limit: newest checkpoints that are kept.
+        average_last: newest checkpoints whose weights are averaged into the result; 0 for the last one as it is.
+        tensorboard: write TensorBoard logs where it is installed.
+        progress_bar: show one.
+        resume: go on from the newest complete checkpoint of the output folder, if there is one.
+    """
+
+    max_steps: int | None = None
+    seed: int = 0
+    gradient_accumulation_steps: int = 1
+    dataloader_num_workers: int = 0
+    bf16: bool = False
+    use_cpu: bool = False
+    activation_checkpointing: bool = False
+    logging_steps: int = 20
+    eval_steps: int = 200
+    save_steps: int = 200
+    save_total_limit: int = 3
+    average_last: int = 0
+    tensorboard: bool = True
+    progress_bar: bool = True
+    resume: bool = True
+
+
+@dataclass(kw_only=True)
+class EvaluationSection:
+    """What is evaluated during training and after it.
+
+    Attributes:
+        corpora: development corpora.
+        generate_examples: of each corpus and task this many are also generated during training; 0 for none.
+        generate: arguments of `generate` for that (num_beams, ctc_weight, ...).
+        batch: bounds on an evaluation batch.
+    """
+
+    corpora: dict[str, CorpusSection] = field(default_factory=dict)
+    generate_examples: int = 0
+    generate: dict[str, Any] = field(default_factory=lambda: {"num_beams": 1})
+    batch: BatchLimits = field(default_factory=lambda: BatchLimits(max_seconds=60.0))
+
+
+@dataclass(kw_only=True)
+class LoraSection:
+    """Low-rank adapters by peft instead of training all weights.
+
+    Attributes:
+        r: rank.
+        alpha: scale; the update is multiplied by alpha / r.
+        dropout: on the adapters' input.
+        target_modules: names of linear layers, or a regular expression.
+        modules_to_save: modules trained in full beside the adapters.
+        merge: also save the model with the adapters merged in, under `merged/`.
+    """
+
+    r: int = 8
+    alpha: float = 16.0
+    dropout: float = 0.0
+    target_modules: list[str] | str = field(default_factory=lambda: ["q_proj", "v_proj"])
+    modules_to_save: list[str] = field(default_factory=list)
+    merge: bool = True
+
+
+@dataclass(kw_only=True)
+class OutputSection:
+    """Where the result goes.
+
+    Attributes:
+        dir: folder of checkpoints, logs and the final model.
+        dtype: of the final weights.
+    """
+
+    dir: str = "runs/mu2slam"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+
+@dataclass(kw_only=True)
+class Recipe:
+    """One run: what `finetune_mu2slam.py --recipe` reads."""
+
+    model: ModelSection = field(default_factory=ModelSection)
+    processor: ProcessorSection = field(default_factory=ProcessorSection)
+    data: DataSection = field(default_factory=DataSection)
+    objective: ObjectiveSection = field(default_factory=ObjectiveSection)
+    optim: OptimSection = field(default_factory=OptimSection)
+    training: TrainingSection = field(default_factory=TrainingSection)
+    evaluation: EvaluationSection = field(default_factory=EvaluationSection)
+    lora: LoraSection | None = None
+    output: OutputSection = field(default_factory=OutputSection)

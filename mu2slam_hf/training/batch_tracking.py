@@ -1,0 +1,57 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Remember the sampler's state at every batch, so that a checkpoint holds the state of the last batch trained on.
+
+Loader workers fetch ahead: when update 100 ends, the sampler has already handed out batches of updates 101 to 110.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+
+class StatefulBatchSampler(Protocol):
+    """What the trainer asks of a batch sampler."""
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        """Yield the batches of this rank, from the current state on."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """JSON-serialisable state after the last batch yielded, equal on every rank."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue right after the batch at which `state` was taken."""
+
+
+class TrackedBatchSampler:
+    """Wrapper that pairs each batch with the state after it.
+
+    It has no length on purpose: the Trainer then counts updates, not epochs.
+    """
+
+    def __init__(self, sampler: StatefulBatchSampler) -> None:
+        self.sampler = sampler
+        self._ahead: deque[dict[str, Any]] = deque()
+        self._consumed: dict[str, Any] = sampler.state_dict()
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        self._ahead.clear()
+        for batch in self.sampler:
+            self._ahead.append(self.sampler.state_dict())
+            yield batch
+
+    def mark_consumed(self, num_batches: int) -> None:
+        """Say that the oldest `num_batches` outstanding batches went into an update."""
+        for _ in range(num_batches):
+            if not self._ahead:
+                raise RuntimeError("More batches were consumed than the sampler handed out; this is a bug.")
+            self._consumed = self._ahead.popleft()
+
+    def state_dict(self) -> dict[str, Any]:
+        """State right after the last consumed batch."""
+        return self._consumed
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue after the batch of `state`; takes effect at the next `iter`."""
+        self._ahead.clear()
+        self.sampler.load_state_dict(state)
+        self._consumed = state

@@ -1,0 +1,96 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""What a run shows and keeps: one short line per log on the console, all figures in a JSONL file."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+_HIDDEN = ("epoch", "total_flos", "train_samples_per_second", "train_steps_per_second")
+
+
+def format_logs(step: int, max_steps: int, logs: dict[str, Any], seconds_left: float | None = None) -> str:
+    """One line: update, losses without their prefix, learning rate, time.
+
+    Args:
+        step: update.
+        max_steps: updates in all.
+        logs: figures by name.
+        seconds_left: estimate for the rest of the run.
+    """
+    parts = [f"{step:>6}/{max_steps}"]
+    for name, value in logs.items():
+        if name in _HIDDEN:
+            continue
+        if name == "seconds_per_step":
+            parts.append(f"{value:.2f} s/step")
+        elif name == "learning_rate":
+            parts.append(f"lr {value:.2e}")
+        else:
+            shown = f"{value:.3f}" if isinstance(value, float) else str(value)
+            parts.append(f"{name.removeprefix('loss_')} {shown}")
+    if seconds_left is not None:
+        parts.append(f"left {seconds_left / 60:.0f} min")
+    return "  ".join(parts)
+
+
+class ConsoleTable(ProgressCallback):
+    """Progress bars as transformers shows them, but each log as one aligned line."""
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write the line above the bar."""
+        if not state.is_world_process_zero or not logs:
+            return
+        per_step = logs.get("seconds_per_step")
+        left = None if per_step is None else per_step * (state.max_steps - state.global_step)
+        tqdm.write(format_logs(state.global_step, state.max_steps, logs, left))
+
+
+class ConsoleLines(PrinterCallback):
+    """The same lines without bars, for logs that go to a file."""
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Print the line."""
+        if not state.is_world_process_zero or not logs:
+            return
+        per_step = logs.get("seconds_per_step")
+        left = None if per_step is None else per_step * (state.max_steps - state.global_step)
+        print(format_logs(state.global_step, state.max_steps, logs, left), flush=True)
+
+
+class LogFile(TrainerCallback):
+    """Appends every log to `log.jsonl` in the output folder, so that a run can be followed and plotted."""
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Append one line."""
+        if not state.is_world_process_zero or not logs:
+            return
+        path = Path(args.output_dir or ".") / "log.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": state.global_step, "time": time.time(), **logs}) + "\n")

@@ -1,0 +1,100 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Checkpoints that are complete before they bear their name, and averages of them."""
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+CHECKPOINT_PATTERN = re.compile(r"^checkpoint-(\d+)$")
+INCOMPLETE_PREFIX = ".incomplete-"
+WEIGHTS_FILES = ("model.safetensors", "adapter_model.safetensors")
+
+
+def list_checkpoints(output_dir: str | Path) -> list[Path]:
+    """Complete checkpoints of a run, oldest first; unfinished ones have another name and are not seen."""
+    folder = Path(output_dir)
+    if not folder.is_dir():
+        return []
+    found = [
+        (int(match.group(1)), path) for path in folder.iterdir() if (match := CHECKPOINT_PATTERN.match(path.name))
+    ]
+    return [path for _, path in sorted(found)]
+
+
+def clear_incomplete(output_dir: str | Path) -> None:
+    """Delete what a killed run left half written."""
+    for path in Path(output_dir).glob(f"{INCOMPLETE_PREFIX}*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def publish_checkpoint(incomplete: str | Path, final: str | Path) -> None:
+    """Flush a finished checkpoint folder to the disk and give it its name in one step.
+
+    Raises:
+        OSError: if the disk is full or the folder cannot be renamed; `incomplete` then stays as it is.
+    """
+    incomplete, final = Path(incomplete), Path(final)
+    for path in incomplete.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    if final.exists():
+        # The same update was saved before (a run resumed from an older checkpoint): the new one replaces it.
+        shutil.rmtree(final)
+    os.replace(incomplete, final)
+
+
+def rotate_checkpoints(output_dir: str | Path, limit: int | None, protected: Sequence[str | Path] = ()) -> None:
+    """Delete the oldest checkpoints until `limit` are left; `protected` ones are neither deleted nor counted out."""
+    if limit is None or limit <= 0:
+        return
+    kept = {Path(path).resolve() for path in protected}
+    checkpoints = list_checkpoints(output_dir)
+    for path in checkpoints[: max(0, len(checkpoints) - limit)]:
+        if path.resolve() not in kept:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def average_checkpoints(checkpoints: Sequence[str | Path]) -> dict[str, Tensor]:
+    """Mean of the weights of several checkpoints, accumulated in float64 and returned in their own dtype.
+
+    Args:
+        checkpoints: folders with one `model.safetensors` (or `adapter_model.safetensors`) each.
+
+    Raises:
+        ValueError: if there is none, a file is missing, or two checkpoints have different keys.
+    """
+    if not checkpoints:
+        raise ValueError("There is no checkpoint to average.")
+    sums: dict[str, Tensor] = {}
+    dtypes: dict[str, torch.dtype] = {}
+    for folder in checkpoints:
+        with safe_open(find_weights_file(folder), framework="pt") as file:
+            keys = set(file.keys())
+            if sums and keys != set(sums):
+                odd = sorted(keys ^ set(sums))
+                raise ValueError(f"{folder} has other weights than its siblings, for example {odd[0]}.")
+            for key in keys:
+                tensor = file.get_tensor(key)
+                dtypes[key] = tensor.dtype
+                sums[key] = tensor.double() if key not in sums else sums[key].add_(tensor.double())
+    return {key: (total / len(checkpoints)).to(dtypes[key]) for key, total in sums.items()}
+
+
+def find_weights_file(folder: str | Path) -> Path:
+    """The single safetensors file of a checkpoint folder.
+
+    Raises:
+        ValueError: if it has none (weights in several shards are not averaged).
+    """
+    for name in WEIGHTS_FILES:
+        path = Path(folder) / name
+        if path.is_file():
+            return path
+    raise ValueError(f"{folder} holds none of {', '.join(WEIGHTS_FILES)}.")

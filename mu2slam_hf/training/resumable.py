@@ -1,0 +1,176 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""A trainer whose killed and resumed run ends with the same weights, bit for bit, as an uninterrupted one.
+
+What that takes: the sampler's own state instead of skipping data by reading it; a loader that does not draw from the
+global random state; and checkpoints that get their name only when they are complete.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from transformers import Seq2SeqTrainer
+from transformers.trainer_callback import ExportableState, TrainerState
+from transformers.trainer_utils import TrainOutput, get_last_checkpoint
+from transformers.utils import logging
+
+from mu2slam_hf.training.arguments import MultitaskTrainingArguments
+from mu2slam_hf.training.batch_tracking import StatefulBatchSampler, TrackedBatchSampler
+from mu2slam_hf.training.checkpoints import INCOMPLETE_PREFIX, clear_incomplete, publish_checkpoint, rotate_checkpoints
+
+logger = logging.get_logger(__name__)
+
+PROGRESS_NAME = "data_progress.json"
+TRAINER_STATE_NAME = "trainer_state.json"
+
+
+class ResumableTrainer(Seq2SeqTrainer):
+    """`Seq2SeqTrainer` over an endless, stateful batch sampler.
+
+    Args:
+        model: what is trained.
+        args: `max_steps` counts the updates; epochs do not exist here.
+        train_batch_sampler: already sharded by rank; None for evaluation only.
+        kwargs: passed on to `Seq2SeqTrainer`.
+    """
+
+    args: MultitaskTrainingArguments
+
+    def __init__(
+        self,
+        model: nn.Module,
+        args: MultitaskTrainingArguments,
+        *,
+        train_batch_sampler: StatefulBatchSampler | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(model=model, args=args, **kwargs)
+        self.tracked_sampler = None if train_batch_sampler is None else TrackedBatchSampler(train_batch_sampler)
+
+    def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> TrainOutput:
+        """Train to `max_steps`; a checkpoint that is already there is loaded and returned as it is.
+
+        Args:
+            resume_from_checkpoint: a folder, True for the newest complete one (none is then an error), or None.
+            args: passed on.
+            kwargs: passed on.
+        """
+        if resume_from_checkpoint is True:
+            resume_from_checkpoint = get_last_checkpoint(self.args.output_dir)
+            if resume_from_checkpoint is None:
+                raise ValueError(f"{self.args.output_dir} holds no complete checkpoint to resume from.")
+        if self.is_world_process_zero():
+            clear_incomplete(self.args.output_dir)
+        if resume_from_checkpoint:
+            state = TrainerState.load_from_json(os.path.join(resume_from_checkpoint, TRAINER_STATE_NAME))
+            if state.global_step >= self.args.max_steps:
+                logger.warning(f"{resume_from_checkpoint} has all {self.args.max_steps} updates: nothing to do.")
+                self._load_from_checkpoint(resume_from_checkpoint)
+                self.state = state
+                return TrainOutput(state.global_step, 0.0, {})
+        return super().train(resume_from_checkpoint or None, *args, **kwargs)
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Loader over our own batches; accelerate does not wrap it, because the sampler already shards by rank."""
+        if self.train_dataset is None or self.tracked_sampler is None:
+            raise ValueError("Training needs train_dataset and train_batch_sampler.")
+        return self.build_loader(self.train_dataset, self.tracked_sampler, self.data_collator, keep_workers=True)
+
+    def build_loader(
+        self, dataset: Any, batch_sampler: Any, collator: Callable[[list[Any]], Any], *, keep_workers: bool = False
+    ) -> DataLoader:
+        """A plain loader whose own generator leaves the global random state alone.
+
+        The loader draws a base seed at every start. Taken from the global state, that draw would shift dropout
+        after a resume, which starts one loader more.
+        """
+        num_workers = self.args.dataloader_num_workers
+        return DataLoader(
+            dataset,
+            batch_sampler=batch_sampler,
+            collate_fn=collator,
+            num_workers=num_workers,
+            persistent_workers=num_workers > 0 and keep_workers,
+            prefetch_factor=(self.args.dataloader_prefetch_factor or 4) if num_workers > 0 else None,
+            pin_memory=self.args.dataloader_pin_memory and self.args.device.type == "cuda",
+            generator=torch.Generator().manual_seed(self.args.seed),
+        )
+
+    def _prepare_for_training(self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: Any) -> Any:
+        """The parent loads weights and optimiser here; the sampler joins them."""
+        if resume_from_checkpoint is not None and self.tracked_sampler is not None:
+            path = Path(resume_from_checkpoint) / PROGRESS_NAME
+            if not path.is_file():
+                raise ValueError(f"{path} is missing, so the data cannot continue where that run stopped.")
+            progress = json.loads(path.read_text(encoding="utf-8"))
+            self.tracked_sampler.load_state_dict(progress["sampler"])
+            self.load_progress(progress)
+        return super()._prepare_for_training(max_steps, train_dataloader, resume_from_checkpoint)
+
+    def export_progress(self) -> dict[str, Any]:
+        """JSON-serialisable state to store beside the sampler's; subclasses add theirs."""
+        return {}
+
+    def load_progress(self, progress: dict[str, Any]) -> None:
+        """Counterpart of `export_progress`."""
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Write every part into a hidden folder, then rename it: what is named `checkpoint-N` is complete."""
+        output_dir = Path(self._get_output_dir(trial=trial))
+        final = output_dir / f"checkpoint-{self.state.global_step}"
+        incomplete = output_dir / f"{INCOMPLETE_PREFIX}{final.name}"
+        try:
+            self._write_checkpoint(incomplete, final)
+        except OSError as error:
+            shutil.rmtree(incomplete, ignore_errors=True)
+            last = get_last_checkpoint(str(output_dir))
+            raise RuntimeError(
+                f"Could not write {final}: {error}. Nothing half written was left under that name; the last complete "
+                f"checkpoint is {last or 'none'}. Free space and start again with resume."
+            ) from error
+
+    def _write_checkpoint(self, incomplete: Path, final: Path) -> None:
+        self.store_flos()
+        if self.args.should_save:
+            shutil.rmtree(incomplete, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+        self.save_model(str(incomplete), _internal_call=True)
+        if not self.args.save_only_model:
+            self._save_optimizer_and_scheduler(str(incomplete))
+            self._save_scaler(str(incomplete))
+            self._save_rng_state(str(incomplete))
+        progress = self.export_progress()
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            if self.state.best_global_step:
+                best = final.with_name(f"checkpoint-{self.state.best_global_step}")
+                self.state.best_model_checkpoint = str(best) if best == final or best.is_dir() else None
+            self._store_callback_states()
+            self.state.save_to_json(str(incomplete / TRAINER_STATE_NAME))
+            if self.tracked_sampler is not None:
+                progress["sampler"] = self.tracked_sampler.state_dict()
+            (incomplete / PROGRESS_NAME).write_text(json.dumps(progress, indent=1), encoding="utf-8")
+            publish_checkpoint(incomplete, final)
+            best_checkpoint = self.state.best_model_checkpoint
+            rotate_checkpoints(final.parent, self.args.save_total_limit, [best_checkpoint] if best_checkpoint else [])
+        self.accelerator.wait_for_everyone()
+        if self.args.push_to_hub:
+            self._push_from_checkpoint(str(final))
+
+    def _store_callback_states(self) -> None:
+        """Put the state of every exportable callback into the trainer state, as the parent does."""
+        for callback in [*self.callback_handler.callbacks, self.control]:
+            if not isinstance(callback, ExportableState):
+                continue
+            name = type(callback).__name__
+            stored = self.state.stateful_callbacks.get(name)
+            if isinstance(stored, list):
+                stored.append(callback.state())
+            else:
+                self.state.stateful_callbacks[name] = callback.state()

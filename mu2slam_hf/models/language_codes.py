@@ -99,8 +99,6 @@ def canonical_language(code: str) -> str:
     if tag in _CODES_BY_NAME:
         return _CODES_BY_NAME[tag]
     match = _TAG.fullmatch(tag)
-        r"([a-z]{2,3})(?:-([a-z]{4}))?(?:-([a-z]{2}|[0-9]{3}))?((?:-(?:[a-z0-9]{5,8}|[0-9]\w{3}))*)", tag
-    )
     if match is None or (len(match[1]) == 2 and match[1] not in _TWO_LETTER and match[1] not in _LANGUAGES):
         raise ValueError(f"unknown language {code!r}; {_describe_nearest(code, tuple(LANGUAGE_NAMES))}")
     language, implied_script, implied_region = (_LANGUAGES.get(match[1], match[1]).split("-") + ["", ""])[:3]

@@ -12,12 +12,15 @@ REFERENCES = ["Press one, please.", "good bye"]
 PREDICTIONS = ["press on please", "good bye now"]
 
 
-@pytest.fixture(autouse=True)
-def own_cache(monkeypatch, tmp_path):
+@pytest.fixture(autouse=True, scope="module")
+def own_cache(tmp_path_factory):
     """Modules are copied to a cache and imported from there; two workers must not share it."""
-    monkeypatch.setattr("evaluate.config.HF_MODULES_CACHE", str(tmp_path / "modules"))
-    monkeypatch.setattr("evaluate.config.HF_METRICS_CACHE", str(tmp_path / "metrics"))
-    monkeypatch.syspath_prepend(str(tmp_path / "modules"))
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("evaluate.config.HF_MODULES_CACHE", str(folder / "modules"))
+        patch.setattr("evaluate.config.HF_METRICS_CACHE", str(folder / "metrics"))
+        patch.syspath_prepend(str(folder / "modules"))
+        yield
 
 
 @pytest.mark.parametrize("name", METRIC_MODULES)

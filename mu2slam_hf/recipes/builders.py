@@ -71,11 +71,8 @@ def build_processor(recipe: Recipe, records: Records, checkpoint: str | None = N
     tokenizer = Mu2SLAMTokenizer.train_from_iterator(
         texts, vocab_size=section.vocab_size, kind=section.tokenizer, num_speech_tokens=section.num_speech_tokens
     )
-    languages = section.languages or sorted(
-        {lang for part in records.values() for record in part for lang in (record.lang, *record.translations)}
-        - {"und"}
-    )
-    languages = ["und", *(lang for lang in languages if lang != "und")]
+    in_data = {lang for part in records.values() for record in part for lang in (record.lang, *record.translations)}
+    languages = ["und", *(lang for lang in section.languages or sorted(in_data) if lang != "und")]
     return Mu2SLAMProcessor(_fit_feature_extractor(recipe, records), tokenizer, languages=languages)
 
 

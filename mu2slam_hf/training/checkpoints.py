@@ -21,10 +21,8 @@ def list_checkpoints(output_dir: str | Path) -> list[Path]:
     folder = Path(output_dir)
     if not folder.is_dir():
         return []
-    found = [
-        (int(match.group(1)), path) for path in folder.iterdir() if (match := CHECKPOINT_PATTERN.match(path.name))
-    ]
-    return [path for _, path in sorted(found)]
+    named = [(CHECKPOINT_PATTERN.match(path.name), path) for path in folder.iterdir()]
+    return [path for _, path in sorted((int(match.group(1)), path) for match, path in named if match)]
 
 
 def clear_incomplete(output_dir: str | Path) -> None:

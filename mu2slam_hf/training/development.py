@@ -118,9 +118,8 @@ def transcribe_batch(
     languages = batch.get("source_language_labels")
     language_rows = [-1] * len(references) if languages is None else languages.tolist()
     asked = (labels != IGNORE_INDEX).any(dim=1).tolist()
-    return [
-        row for row, keep in zip(zip(language_rows, references, hypotheses, strict=True), asked, strict=True) if keep
-    ]
+    rows = zip(language_rows, references, hypotheses, strict=True)
+    return [row for row, keep in zip(rows, asked, strict=True) if keep]
 
 
 def score_rows(rows: Sequence[tuple[int, str, str]], scorer: TranscriptScorer) -> dict[str, float]:

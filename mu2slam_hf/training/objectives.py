@@ -27,6 +27,7 @@ class LossTable:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """All losses, in the order of every vector."""
         return (*(f"{task}_decoder" for task in self.tasks), "ctc", "language")
 
     def weight_vector(self, weights: Mapping[str, float]) -> Tensor:

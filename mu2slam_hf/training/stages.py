@@ -143,6 +143,7 @@ class StagedCollator:
         self.collators = [stage.collator for stage in stages]
 
     def __call__(self, items: Sequence[tuple[int, MultitaskItem]]) -> dict[str, Any]:
+        """Collate items of one stage."""
         batch = self.collators[items[0][0]]([item for _, item in items])
         batch["record_ids"] = [item.drawn.example.id for _, item in items]
         return batch

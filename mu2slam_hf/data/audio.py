@@ -168,28 +168,32 @@ def _checked_path(source: str | os.PathLike[str]) -> Path:
 def _decode(data: bytes, label: str) -> tuple[npt.NDArray[Any], int]:
     if not data:
         raise AudioError(f"{label}: the file is empty (0 bytes)")
-    cut = _cut_off(data)
+    if reason := _cut_off(data):
+        raise AudioError(f"{label}: the file is cut off ({reason})")
     try:
-        with sf.SoundFile(io.BytesIO(data)) as file:
-            promised, rate = file.frames, file.samplerate
-            samples = file.read(dtype="float32", always_2d=True)
+        file = sf.SoundFile(io.BytesIO(data))
     except (sf.SoundFileError, RuntimeError) as error:
-        if cut:
-            raise AudioError(f"{label}: the file is cut off ({cut})") from error
         raise AudioError(_not_audio(label, data, error)) from error
-    if cut:
-        raise AudioError(f"{label}: the file is cut off ({cut})")
+    with file:
+        promised, rate = file.frames, file.samplerate
+        try:
+            samples = file.read(dtype="float32", always_2d=True)
+        except (sf.SoundFileError, RuntimeError) as error:
+            raise AudioError(f"{label}: the file is corrupted or cut off ({_reason(error)})") from error
     if 0 < promised < 2**62 and len(samples) < promised:
-        raise AudioError(f"{label}: cut off or corrupted, {len(samples)} of {promised} samples could be read")
+        raise AudioError(f"{label}: the file is corrupted or cut off, {len(samples)} of {promised} samples are there")
     # (n, channels) -> (n,) here, where it is known which axis is which
     return samples.mean(axis=1, dtype=np.float64), int(rate)
 
 
 def _not_audio(label: str, data: bytes, error: Exception) -> str:
-    reason = str(getattr(error, "error_string", error)).rstrip(".")
     if _looks_like_text(data[:256]):
         return f"{label}: this is text, not audio"
-    return f"{label}: cannot be decoded as audio ({reason}); wav, flac, ogg, opus and mp3 can be read"
+    return f"{label}: cannot be decoded as audio ({_reason(error)}); wav, flac, ogg, opus and mp3 can be read"
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "error_string", error)).removeprefix("Error : ").rstrip(".")
 
 
 def _looks_like_text(head: bytes) -> bool:

@@ -15,6 +15,7 @@ from torch import Tensor
 from mu2slam_hf.data.audio import SAMPLING_RATE
 from mu2slam_hf.data.augmentation import SpecAugment
 from mu2slam_hf.data.dataset import MultitaskItem
+from mu2slam_hf.data.shared_counts import SharedCounts
 from mu2slam_hf.data.tasks import TASK_NAMES, Target
 from mu2slam_hf.models.language_codes import language_index
 from mu2slam_hf.models.modules_lengths import encoder_length
@@ -42,8 +43,8 @@ class MultitaskCollator:
     Speech: `input_features` `(B, T, F)`, `attention_mask` `(B, T)`, `ctc_labels` `(B, Lc)` (the transcript without
     `</s>`, -100 elsewhere and in rows without one). Text: `input_ids`, `attention_mask` `(B, L)`.
     Both: `language_ids` `(B,)` (what the model is told), `source_language_labels` `(B,)` (the truth, -100
-    unknown), and the packed decoder rows of `pack_targets`. Items without audio are left out; a batch of nothing else becomes one
-    row of silence without labels, so that all ranks keep the same number of batches.
+    unknown), and the packed decoder rows of `pack_targets`. Items without audio are left out; a batch of nothing else
+    becomes one row of silence without labels, so that all ranks keep the same number of batches.
 
     Args:
         processor: has `feature_extractor`, `tokenizer` and `languages`; or give these three.
@@ -75,7 +76,7 @@ class MultitaskCollator:
         self.spec_augment = spec_augment
         self.pad_frames_to_multiple_of = pad_frames_to_multiple_of
         self.pad_tokens_to_multiple_of = pad_tokens_to_multiple_of
-        self.num_ctc_too_long = 0
+        self._counts = SharedCounts("ctc_too_long")
         self._language_rows: dict[str, int] = {}
 
     def __call__(self, items: Sequence[MultitaskItem]) -> dict[str, Tensor]:
@@ -95,6 +96,11 @@ class MultitaskCollator:
             return batch | self._decoder([[]]) | self._languages_of([None])
         batch |= self._decoder([[self._packed(target) for target in item.drawn.targets] for item in usable])
         return batch | self._languages_of(usable)
+
+    @property
+    def num_ctc_too_long(self) -> int:
+        """Transcripts so far, over all loader processes, that need more encoder frames than there are."""
+        return self._counts["ctc_too_long"]
 
     def _speech_source(self, items: Sequence[MultitaskItem]) -> dict[str, Tensor]:
         if self.feature_extractor is None:
@@ -131,7 +137,7 @@ class MultitaskCollator:
             # CTC needs a blank between two equal labels
             needed = len(row) + sum(first == second for first, second in zip(row, row[1:], strict=False))
             if needed > encoder_length(num_frames):
-                self.num_ctc_too_long += 1
+                self._counts.add("ctc_too_long")
                 logger.warning(
                     "%s: transcript needs %d encoder frames, there are %d; no CTC loss for it (%d so far)",
                     item.drawn.example.id,

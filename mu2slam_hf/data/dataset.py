@@ -3,12 +3,12 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
+from huggingface_hub.dataclasses import strict
 from torch.utils.data import Dataset
 
 from mu2slam_hf.data.audio import SAMPLING_RATE, AudioCache, AudioError, FloatArray, audio_duration_seconds
@@ -16,7 +16,8 @@ from mu2slam_hf.data.augmentation import WaveformAugmenter
 from mu2slam_hf.data.counter_seeds import DrawKey, draw_generator
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.sampling import BatchLimits, ExampleCost
-from mu2slam_hf.data.tasks import Target, TrainingExample, draw_source_lang, draw_targets, join_examples
+from mu2slam_hf.data.shared_counts import SharedCounts
+from mu2slam_hf.data.tasks import TASK_NAMES, Target, TrainingExample, draw_source_lang, draw_targets, join_examples
 from mu2slam_hf.data.text import join_texts
 
 logger = logging.getLogger(__name__)
@@ -69,7 +70,8 @@ class MultitaskItem:
     error: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@strict
+@dataclass(kw_only=True)
 class DrawOptions:
     """What is drawn anew per epoch.
 
@@ -80,32 +82,42 @@ class DrawOptions:
     """
 
     max_targets: int | None = None
-    task_weights: Mapping[str, float] = field(default_factory=dict)
-    undetermined_source_ratio: float = 0.0
+    task_weights: dict[str, float | int] = field(default_factory=dict)
+    undetermined_source_ratio: float | int = 0.0
 
     def __post_init__(self) -> None:
         if self.max_targets is not None and self.max_targets < 1:
             raise ValueError(f"`max_targets` must be at least 1 or None, got {self.max_targets}")
+        for task, weight in self.task_weights.items():
+            if task not in TASK_NAMES or not weight >= 0:
+                raise ValueError(
+                    f"`task_weights` must give {', '.join(TASK_NAMES)} weights from 0; got {task}: {weight}"
+                )
         if not 0 <= self.undetermined_source_ratio <= 1:
             raise ValueError(f"`undetermined_source_ratio` must lie in [0, 1], got {self.undetermined_source_ratio}")
 
 
 class FailureCount:
-    """Attempts and failures over all loader processes, in shared memory."""
+    """Attempts and failures over all loader processes.
+
+    Args:
+        max_share: share of failures beyond which training stops.
+        min_failures: but not before so many.
+    """
 
     def __init__(self, max_share: float, min_failures: int = 10) -> None:
         self.max_share, self.min_failures = max_share, min_failures
-        self._shared = torch.zeros(2, dtype=torch.int64).share_memory_()
+        self._counts = SharedCounts("attempts", "failures")
 
     @property
     def attempts(self) -> int:
         """Recordings that were to be read."""
-        return int(self._shared[0])
+        return self._counts["attempts"]
 
     @property
     def failures(self) -> int:
         """Recordings that could not be read."""
-        return int(self._shared[1])
+        return self._counts["failures"]
 
     def add(self, reason: str | None) -> None:
         """Count one attempt; `reason` says why it failed.
@@ -113,10 +125,10 @@ class FailureCount:
         Raises:
             TooManyBadRecordsError: at least `min_failures` failures, and more than the share allowed.
         """
-        self._shared[0] += 1
+        self._counts.add("attempts")
         if reason is None:
             return
-        self._shared[1] += 1
+        self._counts.add("failures")
         logger.warning("record left out: %s", reason)
         if self.failures >= self.min_failures and self.failures > self.max_share * self.attempts:
             raise TooManyBadRecordsError(
@@ -255,6 +267,19 @@ class MultitaskDataset(Dataset[MultitaskItem]):
         if seconds > 1.1 * example.duration_seconds + 0.5:
             raise AudioError(f"{name}: lasts {seconds:.2f} s, the manifest says {example.duration_seconds:.2f} s")
         return waveform
+
+
+def split_by_limits(
+    examples: Iterable[TrainingExample], limits: BatchLimits
+) -> tuple[list[TrainingExample], list[TrainingExample]]:
+    """Examples that fit into a batch, and those that are beyond its limits even alone with their shortest target."""
+    kept: list[TrainingExample] = []
+    beyond: list[TrainingExample] = []
+    for example in examples:
+        shortest = min((target.num_tokens for target in example.targets), default=0)
+        cost = ExampleCost(example.duration_seconds, example.num_source_tokens, shortest)
+        (kept if limits.hold(cost, 1) else beyond).append(example)
+    return kept, beyond
 
 
 def fill_durations(

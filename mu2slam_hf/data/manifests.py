@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from mu2slam_hf.data.records import RecordError, SpeechTextRecord
+from mu2slam_hf.data.records import RecordError, SpeechTextRecord, cached_canonical_language
 from mu2slam_hf.data.text import clean_text
-from mu2slam_hf.models.language_codes import canonical_language
+from mu2slam_hf.models.language_codes import LANGUAGE_NAMES, canonical_language
 
 if TYPE_CHECKING:
     import datasets
 
 _CANDIDATES: dict[str, tuple[str, ...]] = {
     "id": ("id", "utt_id", "utterance_id"),
-    "audio": ("audio", "path", "file", "audio_path", "wav"),
+    "audio": ("audio", "path", "file", "file_name", "audio_path", "wav"),
     "text": ("text", "sentence", "transcription", "transcript"),
     "lang": ("lang", "locale", "language", "lang_id"),
     "translations": ("translations",),
@@ -27,7 +27,7 @@ _CANDIDATES: dict[str, tuple[str, ...]] = {
     "speaker": ("speaker", "speaker_id", "client_id"),
     "kind": ("kind", "category"),
 }
-_FORMATS = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
+MANIFEST_SUFFIXES = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
 
 
 class ManifestError(RecordError):
@@ -44,7 +44,8 @@ class ManifestColumns:
         text: default: `text`, `sentence`, `transcription`.
         lang: default: `lang`, `locale`, `language`.
         translations: one column with a JSON object language -> text; default: `translations`.
-        text_by_lang: language -> column with its text; columns named `text_<language>` need not be listed.
+        text_by_lang: language -> column with its text; columns named `text_<language>` need not be listed when
+            the language has a name in `LANGUAGE_NAMES`.
         duration_seconds: default: `duration_s`, `duration_seconds`, `duration`.
         speaker: default: `speaker`, `speaker_id`, `client_id`.
         kind: default: `kind`, `category`.
@@ -101,8 +102,8 @@ def read_manifest(
     path = Path(path)
     if not path.is_file():
         raise ManifestError(f"{path}: no such manifest" + (" (it is a folder)" if path.is_dir() else ""))
-    file_format = file_format or _FORMATS.get(path.suffix.lower(), "")
-    if file_format not in _FORMATS.values():
+    file_format = file_format or MANIFEST_SUFFIXES.get(path.suffix.lower(), "")
+    if file_format not in MANIFEST_SUFFIXES.values():
         raise ManifestError(f"{path}: unknown format; name it .tsv, .csv, .jsonl or .parquet, or give `file_format`")
     root = Path(audio_root) if audio_root is not None else path.parent
     corpus = corpus if corpus is not None else path.resolve().parent.name
@@ -142,14 +143,14 @@ def read_dataset(
     """
     import datasets
 
-    names = list(dataset.column_names or (dataset.features or {}))
+    names = list(dataset.column_names or next(iter(dataset), {}))
     for name, kind in (dataset.features or {}).items():
         if isinstance(kind, datasets.Audio):
             dataset = dataset.cast_column(name, datasets.Audio(decode=False))
     lazy = isinstance(dataset, datasets.Dataset)
     rows: Iterable[Any] = dataset
     if not names:
-        raise ManifestError(f"{corpus}: the data set does not say its columns; call `_resolve_features` on the stream")
+        raise ManifestError(f"{corpus}: the data set has no rows")
     reader = _RowReader(columns, lang, corpus, Path("."), names=names, place=corpus)
     audio_column = reader.names["audio"]
     if lazy and audio_column is not None:
@@ -196,7 +197,7 @@ class _RowReader:
         record_id = str(self._cell(row, "id") or default_id)
         place = f"{place} (id {record_id})"
         try:
-            lang = canonical_language(str(self.lang or self._cell(row, "lang") or ""))
+            lang = cached_canonical_language(str(self.lang or self._cell(row, "lang") or ""))
             return SpeechTextRecord(
                 id=record_id,
                 audio=self._audio(row),
@@ -236,7 +237,7 @@ class _RowReader:
         translations: dict[str, str] = {}
         for code, value in pairs:
             text = _optional_text(value, f"translations[{code}]")
-            code = canonical_language(code)
+            code = cached_canonical_language(code)
             # The own language may be among the columns; a code given twice under two spellings keeps the first text.
             if text is not None and code != lang:
                 translations.setdefault(code, text)
@@ -255,11 +256,19 @@ def _text_columns(
         return found
     for name in names:
         if name.startswith("text_") and name not in taken.values():
-            try:
-                found.setdefault(canonical_language(name.removeprefix("text_")), name)
-            except ValueError:
-                continue  # text_raw, text_norm: not a language
+            code = _known_language(name.removeprefix("text_"))
+            if code is not None:
+                found.setdefault(code, name)
     return found
+
+
+def _known_language(code: str) -> str | None:
+    """The canonical code of a language with a name; None for `norm` or `raw`, which only look like codes."""
+    try:
+        canonical = canonical_language(code)
+    except ValueError:
+        return None
+    return canonical if canonical.split("-")[0] in LANGUAGE_NAMES else None
 
 
 def _rows(path: Path, file_format: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -108,12 +108,16 @@ class Mixture:
             by_lang: dict[str, float] = defaultdict(float)
             for (_, lang, _), size in sizes.items():
                 by_lang[lang] += size
+            if not any(sizes.values()):
+                continue
             temperature = self.config.text_temperature if modality == "text" else self.config.speech_temperature
             shares = temperature_shares(by_lang, float(temperature))
             total = sum(by_lang.values()) * self.scales.get(modality, 1.0)
             for group, size in sizes.items():
                 if size > 0:
                     quotas[group] = total * shares[group[1]] * size / by_lang[group[1]]
+        if not quotas:
+            raise ValueError("all corpora have weight 0: there is nothing to train on")
         return quotas
 
     def epoch_keys(self, epoch: int) -> dict[str, list[DrawKey]]:

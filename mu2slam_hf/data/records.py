@@ -3,10 +3,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from math import isfinite
 from typing import Any
 
 from mu2slam_hf.models.language_codes import UNDETERMINED, canonical_language
+
+
+# A corpus repeats a few codes millions of times.
+cached_canonical_language = lru_cache(maxsize=8192)(canonical_language)
 
 
 class RecordError(ValueError):
@@ -83,8 +88,8 @@ class SpeechTextRecord:
         faults = []
         for name, code in (("lang", self.lang), *(("translations", code) for code in self.translations)):
             try:
-                canonical = canonical_language(code)
-            except ValueError as error:
+                canonical = cached_canonical_language(code)
+            except (ValueError, TypeError) as error:
                 faults.append(f"`{name}`: {error}")
                 continue
             if canonical != code:

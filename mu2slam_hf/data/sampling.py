@@ -100,6 +100,7 @@ class BucketedBatchSampler(Sampler[list[DrawKey]]):
         self._position = 0
         self._plans: dict[int, list[list[list[DrawKey]]]] = {}
         self._lengths: dict[int, int] = {}
+        self._fingerprint: str | None = None
         self._scale_text()
 
     def __len__(self) -> int:
@@ -154,13 +155,19 @@ class BucketedBatchSampler(Sampler[list[DrawKey]]):
             raise ValueError(f"the state names batch {self._start} of an epoch of {len(self)}")
 
     def fingerprint(self) -> str:
-        """Hash of everything that the plan hangs on."""
+        """Hash of everything that the plan hangs on; of the lengths, a sample."""
+        if self._fingerprint is not None:
+            return self._fingerprint
         hashed = blake2b(digest_size=8)
         for part in (self.seed, self.num_ranks, self.batches_per_step, self.length_noise, self.shuffle, self.limits):
             hashed.update(repr(part).encode())
         for group, quota in sorted(self.mixture.quotas().items()):
             hashed.update(repr((group, quota, self.mixture.groups[group])).encode())
-        return hashed.hexdigest()
+        for keys in self.mixture.epoch_keys(0).values():
+            for key in keys[:: max(1, len(keys) // 256)]:
+                hashed.update(repr((key, self.cost_of(key))).encode())
+        self._fingerprint = hashed.hexdigest()
+        return self._fingerprint
 
     def num_batches(self, epoch: int) -> int:
         """Batches of each rank in an epoch."""

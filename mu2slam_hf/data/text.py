@@ -6,7 +6,7 @@ import unicodedata
 
 # Invisible characters that change ids but not what a person reads: soft hyphen, zero-width marks, bidi controls, BOM.
 # The zero-width joiner and non-joiner stay: Persian and Indic spelling needs them.
-_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+_INVISIBLE = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _APOSTROPHES = str.maketrans({"\u2019": "'", "\u02bc": "'", "\u2018": "'", "\u00b4": "'", "\u0060": "'"})
 _LANGUAGES_WITHOUT_SPACES = frozenset({"zh", "ja", "th", "lo", "km", "my", "bo", "dz"})
 

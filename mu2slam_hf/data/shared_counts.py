@@ -1,0 +1,28 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Counts that loader processes and the main process share."""
+
+import torch
+from torch.utils.data import get_worker_info
+
+_MAX_WORKERS = 512
+
+
+class SharedCounts:
+    """Named counters in shared memory; each loader process writes a row of its own, so no increment is lost.
+
+    Args:
+        names: of the counters.
+    """
+
+    def __init__(self, *names: str) -> None:
+        self._columns = {name: column for column, name in enumerate(names)}
+        self._rows = torch.zeros((_MAX_WORKERS + 1, len(names)), dtype=torch.int64).share_memory_()
+
+    def add(self, name: str, amount: int = 1) -> None:
+        """Count from whichever process this is."""
+        worker = get_worker_info()
+        row = _MAX_WORKERS if worker is None else worker.id % _MAX_WORKERS
+        self._rows[row, self._columns[name]] += amount
+
+    def __getitem__(self, name: str) -> int:
+        return int(self._rows[:, self._columns[name]].sum())

@@ -1,0 +1,173 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+import json
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mu2slam_hf.data.audio import load_audio
+from mu2slam_hf.data.folders import find_manifests, read_folder
+from mu2slam_hf.data.manifests import ManifestColumns, ManifestError, read_dataset, read_manifest
+from mu2slam_hf.data.testing import write_tone_corpus
+
+ROWS = [
+    {"id": "a", "audio": "x/a.wav", "text": "hello", "lang": "en", "duration_s": 1.5, "translations": {"fr": "salut"}},
+    {
+        "id": "b",
+        "audio": "/abs/b.wav",
+        "text": 'say "hi",\u2028now',
+        "lang": "pt_BR",
+        "duration_s": 2,
+        "translations": {},
+    },
+]
+
+
+def write_rows(path, rows=ROWS):
+    if path.suffix == ".jsonl":
+        path.write_text("\n".join(json.dumps(row) for row in rows) + "\n\n", encoding="utf-8")
+    elif path.suffix == ".parquet":
+        flat = [row | {"translations": json.dumps(row["translations"])} for row in rows]
+        pq.write_table(pa.Table.from_pylist(flat), path)
+    else:
+        separator = "\t" if path.suffix == ".tsv" else ","
+        lines = [separator.join(rows[0])]
+        for row in rows:
+            cells = [json.dumps(cell) if isinstance(cell, dict) else str(cell) for cell in row.values()]
+            if path.suffix == ".csv":
+                cells = ['"' + cell.replace('"', '""') + '"' for cell in cells]
+            lines.append(separator.join(cells))
+        path.write_text("\ufeff" + "\r\n".join(lines) + "\r\n", encoding="utf-8", newline="")
+    return path
+
+
+@pytest.mark.parametrize("name", ["m.tsv", "m.csv", "m.jsonl", "m.parquet"])
+def test_all_formats_give_the_same_records(tmp_path, name):
+    first, second = read_manifest(write_rows(tmp_path / name), corpus="c")
+    assert (first.key, first.text, first.duration_seconds) == ("c/en/a", "hello", 1.5)
+    assert first.audio == str(tmp_path / "x" / "a.wav")
+    assert first.translations == {"fr": "salut"}
+    assert (second.audio, second.lang, second.text) == ("/abs/b.wav", "pt-BR", 'say "hi", now')
+
+
+def test_columns_by_mapping_and_by_language(tmp_path):
+    path = tmp_path / "m.tsv"
+    path.write_text("clip\twhat\tfr\ttext_raw\nc1.wav\thi\tsalut\tHI\n", encoding="utf-8")
+    columns = ManifestColumns(audio="clip", text="what", text_by_lang={"fr": "fr"})
+    (record,) = read_manifest(path, columns=columns, lang="eng")
+    assert (record.id, record.lang, record.translations) == ("2", "en", {"fr": "salut"})
+    assert record.extra == {"text_raw": "HI"}
+
+
+def test_text_language_columns_need_no_mapping(tmp_path):
+    path = tmp_path / "m.tsv"
+    path.write_text("id\tlocale\tsentence\ttext_de\ttext_norm\ttext_raw\ttext_it\na\ten\thi\thallo\thi\tHi\t\n", encoding="utf-8")
+    (record,) = read_manifest(path)
+    assert record.translations == {"de": "hallo"}
+    assert record.extra == {"text_norm": "hi", "text_raw": "Hi"}
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("id\ttext\tlang\na\thi\ten\nb\thi\txq\n", (":3", "(id b)", "xq")),
+        ("id\ttext\tlang\na\thi\ten\na\tho\ten\n", (":3", "'a'", "line 2")),
+        ("id\ttext\tlang\na\thi\n", (":2", "2 cells", "3")),
+        ("id\ttext\tlang\tduration\na\thi\ten\tlong\n", (":2", "number of seconds", "'long'")),
+        ("id\ttext\tlang\ttranslations\na\thi\ten\t{oops\n", (":2", "not JSON")),
+        ("id\ttext\tlang\ttranslations\na\thi\ten\t[1]\n", (":2", "object language -> text")),
+        ('id\ttext\tlang\ttranslations\na\thi\ten\t{"fr": 3}\n', (":2", "translations[fr]")),
+        ("id\ttext\ttext\na\thi\ten\n", (":1", "twice")),
+        ("id\ttext\na\thi\n", ("language",)),
+        ("id\tlang\na\ten\n", ("neither audio nor text",)),
+        ("id\ttext\tlang\n", ("no rows",)),
+        ("", ("no rows",)),
+        ("id\ttext\tlang\na\t \ten\n", (":2", "neither")),
+    ],
+)
+def test_errors_carry_file_line_and_reason(tmp_path, text, parts):
+    path = tmp_path / "bad.tsv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ManifestError) as error:
+        read_manifest(path)
+    for part in ("bad.tsv", *parts):
+        assert part in str(error.value)
+
+
+def test_other_faulty_files(tmp_path):
+    with pytest.raises(ManifestError, match="no such manifest"):
+        read_manifest(tmp_path / "none.tsv")
+    with pytest.raises(ManifestError, match="it is a folder"):
+        read_manifest(tmp_path)
+    (tmp_path / "latin.tsv").write_bytes("id\ttext\tlang\na\tété\tfr\n".encode("latin-1"))
+    with pytest.raises(ManifestError, match="not UTF-8"):
+        read_manifest(tmp_path / "latin.tsv")
+    (tmp_path / "m.parquet").write_bytes(b"not parquet at all")
+    with pytest.raises(ManifestError, match="Parquet"):
+        read_manifest(tmp_path / "m.parquet")
+    (tmp_path / "m.jsonl").write_text('{"id": "a"\n')
+    with pytest.raises(ManifestError, match=r"m.jsonl:1: not JSON"):
+        read_manifest(tmp_path / "m.jsonl")
+    (tmp_path / "m.xlsx").write_text("x")
+    with pytest.raises(ManifestError, match="unknown format"):
+        read_manifest(tmp_path / "m.xlsx")
+    with pytest.raises(ManifestError, match="no column 'nope' for `text`"):
+        read_manifest(write_rows(tmp_path / "m.tsv"), columns=ManifestColumns(text="nope"))
+
+
+def test_unknown_language_names_near_codes(tmp_path):
+    path = tmp_path / "m.tsv"
+    path.write_text("id\ttext\tlang\na\thi\tfrr_XX1\n", encoding="utf-8")
+    with pytest.raises(ManifestError, match="fr"):
+        read_manifest(path)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_hugging_face_data_set_without_decoding(tmp_path, streaming):
+    records = read_manifest(write_tone_corpus(tmp_path, num_sentences=2))
+    columns = {
+        "id": [record.key for record in records],
+        "audio": [record.audio for record in records],
+        "sentence": [record.text for record in records],
+        "locale": [record.lang for record in records],
+    }
+    dataset = datasets.Dataset.from_dict(columns).cast_column("audio", datasets.Audio(decode=False))
+    source = dataset.to_iterable_dataset() if streaming else dataset.cast_column("audio", datasets.Audio())
+    read = list(read_dataset(source, corpus="hub"))
+    assert [record.text for record in read] == columns["sentence"]
+    for old, new in zip(records, read, strict=True):
+        assert (load_audio(old.audio) == load_audio(new.audio)).all()
+
+
+def test_data_set_rows_with_faults_are_named():
+    dataset = datasets.Dataset.from_dict({"id": ["a", "b"], "text": ["hi", "ho"], "lang": ["en", "zz9"]})
+    with pytest.raises(ManifestError, match=r"hub, row 1 \(id b\)"):
+        list(read_dataset(dataset, corpus="hub"))
+
+
+def test_folder_layouts(tmp_path):
+    layouts = {
+        "plain": ["train.tsv", "dev.tsv"],
+        "audiofolder": ["train/metadata.csv", "dev/metadata.jsonl"],
+        "hub": [
+            "data/train-00000-of-00002.parquet",
+            "data/train-00001-of-00002.parquet",
+            "data/dev-00000-of-00001.parquet",
+        ],
+        "single": ["metadata.jsonl"],
+    }
+    for name, files in layouts.items():
+        for number, file in enumerate(files):
+            path = tmp_path / name / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_rows(path, [ROWS[0] | {"id": f"a{number}"}])
+        train = read_folder(tmp_path / name)
+        assert len(train) == (2 if name == "hub" else 1)
+        assert train[0].corpus == name
+        if name != "single":
+            assert len(find_manifests(tmp_path / name, "dev")) == 1
+    with pytest.raises(ManifestError, match=r"no manifest of the split 'dev'.*metadata.jsonl"):
+        read_folder(tmp_path / "single", "dev")
+    with pytest.raises(ManifestError, match="no such folder"):
+        read_folder(tmp_path / "nowhere")

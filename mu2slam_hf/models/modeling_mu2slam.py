@@ -21,14 +21,15 @@ from transformers.modeling_outputs import (
     Seq2SeqModelOutput,
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES
-from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+from transformers.processing_utils import Unpack
+from transformers.utils.generic import TransformersKwargs, can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from .configuration_mu2slam import Mu2SLAMConfig, Mu2SLAMCTCConfig, Mu2SLAMDecoderConfig
 from .generation_mu2slam import Mu2SLAMGenerationMixin
 from .modeling_conformer import ConformerEncoder
 from .modules_attention import ConformerSelfAttention, DecoderCrossAttention, DecoderSelfAttention
-from .modules_base import initialize_module
+from .modules_base import ScaledEmbedding, initialize_module
 from .modules_conformer import ConformerLayer
 from .modules_lengths import downsample_attention_mask, restarting_position_ids
 from .modules_losses import cross_entropy_mean, ctc_sum, shift_tokens_right
@@ -36,7 +37,6 @@ from .modules_masks import check_packing_backend, same_sequence
 from .modules_positions import sinusoidal_embedding
 from .modules_subsampling import ConvolutionalSubsampling
 from .modules_transformer import TransformerDecoderLayer
-
 
 # The ASR pipeline decides between CTC and sequence-to-sequence by this table of class names.
 MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES.setdefault("mu2slam", "Mu2SLAMForConditionalGeneration")
@@ -121,12 +121,12 @@ class Mu2SLAMEncoder(Mu2SLAMPreTrainedModel):
     def __init__(self, config: Mu2SLAMConfig | Mu2SLAMCTCConfig):
         super().__init__(config)
         encoder_config = config.encoder_config
-        self.embed_tokens = nn.Embedding(config.vocab_size, encoder_config.hidden_size, config.pad_token_id)
-        self.embed_languages = nn.Embedding(config.num_languages, encoder_config.hidden_size)
-        self.embed_modalities = nn.Embedding(2, encoder_config.hidden_size)
+        width = encoder_config.hidden_size
+        self.embed_tokens = ScaledEmbedding(config.vocab_size, width, config.pad_token_id, scale=width**0.5)
+        self.embed_languages = nn.Embedding(config.num_languages, width)
+        self.embed_modalities = nn.Embedding(2, width)
         self.subsampling = ConvolutionalSubsampling(encoder_config)
         self.conformer = ConformerEncoder(encoder_config)
-        self.embed_scale = encoder_config.hidden_size**0.5
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -137,7 +137,7 @@ class Mu2SLAMEncoder(Mu2SLAMPreTrainedModel):
 
     def embed_text(self, input_ids: Tensor) -> Tensor:
         """Token embeddings `(B, N, D)` of `input_ids` `(B, N)` int64, without language, modality and position."""
-        return self.embed_tokens(input_ids) * self.embed_scale
+        return self.embed_tokens(input_ids)
 
     def embed_speech(self, input_features: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Latent speech representations S, without language, modality and position.
@@ -164,7 +164,7 @@ class Mu2SLAMEncoder(Mu2SLAMPreTrainedModel):
         modality_ids: Tensor | None = None,
         position_ids: Tensor | None = None,
         sequence_ids: Tensor | None = None,
-        **kwargs,
+        **kwargs: Unpack[TransformersKwargs],
     ) -> Mu2SLAMEncoderOutput:
         """Encode exactly one kind of source.
 
@@ -255,12 +255,12 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
 
     def __init__(self, config: Mu2SLAMDecoderConfig):
         super().__init__(config)
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, config.pad_token_id)
+        scale = config.hidden_size**0.5 if config.scale_embedding else 1.0
+        self.embed_tokens = ScaledEmbedding(config.vocab_size, config.hidden_size, config.pad_token_id, scale)
         self.embed_languages = nn.Embedding(config.num_languages, config.hidden_size)
         self.embed_modalities = nn.Embedding(2, config.hidden_size)
         self.layers = nn.ModuleList(TransformerDecoderLayer(config, i) for i in range(config.num_hidden_layers))
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.embed_scale = config.hidden_size**0.5 if config.scale_embedding else 1.0
         self.post_init()
 
     @merge_with_config_defaults
@@ -280,7 +280,7 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
         past_key_values: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         use_cache: bool | None = None,
-        **kwargs,
+        **kwargs: Unpack[TransformersKwargs],
     ) -> BaseModelOutputWithPastAndCrossAttentions:
         """Decode targets, ordinary or packed.
 
@@ -298,7 +298,7 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
             encoder_sequence_ids: `(B, S)` int64 when the source rows are packed; `encoder_attention_mask` (one
                 sequence, id 1) by default.
             past_key_values: keys and values of earlier positions.
-            inputs_embeds: `(B, L, D)` in place of `input_ids`, already scaled.
+            inputs_embeds: `(B, L, D)` in place of `input_ids`, as `embed_tokens` gives them.
             use_cache: whether to return `past_key_values`.
 
         Raises:
@@ -307,7 +307,7 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("The decoder reads exactly one of input_ids and inputs_embeds.")
         if inputs_embeds is None:
-            inputs_embeds = self.embed_tokens(input_ids) * self.embed_scale
+            inputs_embeds = self.embed_tokens(input_ids)
         if sequence_ids is not None and past_key_values is None:
             use_cache = False  # packed targets are for training
         if use_cache and past_key_values is None:
@@ -327,8 +327,14 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
             past_key_values,
         )
         for layer in self.layers:
+            # The cache by name: that is how activation checkpointing finds it, and leaves it out of the recomputation.
             hidden_states = layer(
-                hidden_states, self_mask, encoder_hidden_states, cross_mask, past_key_values, **kwargs
+                hidden_states,
+                self_mask,
+                encoder_hidden_states,
+                cross_mask,
+                past_key_values=past_key_values,
+                **kwargs,
             )
         return BaseModelOutputWithPastAndCrossAttentions(
             last_hidden_state=self.norm(hidden_states),
@@ -396,7 +402,20 @@ class Mu2SLAMModel(Mu2SLAMPreTrainedModel):
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         self.encoder.embed_tokens = value
-        self.decoder.embed_tokens = value
+        if self.config.tie_word_embeddings:
+            self.decoder.embed_tokens = value
+
+    def resize_token_embeddings(self, new_num_tokens: int | None = None, *args, **kwargs) -> nn.Embedding:
+        """As in transformers; a decoder with a table of its own follows."""
+        embeddings = super().resize_token_embeddings(new_num_tokens, *args, **kwargs)
+        self.follow_vocab_size(embeddings.weight.shape[0])
+        return embeddings
+
+    def follow_vocab_size(self, vocab_size: int) -> None:
+        """Bring the decoder's table, where it is not the encoder's, and the configuration to a new number of rows."""
+        if self.decoder.embed_tokens.num_embeddings != vocab_size:
+            self.decoder.embed_tokens = self._get_resized_embeddings(self.decoder.embed_tokens, vocab_size)
+        self.config.vocab_size = self.config.decoder_config.vocab_size = vocab_size
 
     @can_return_tuple
     def forward(
@@ -420,7 +439,7 @@ class Mu2SLAMModel(Mu2SLAMPreTrainedModel):
         encoder_outputs: Mu2SLAMEncoderOutput | BaseModelOutput | tuple | None = None,
         past_key_values: Cache | None = None,
         use_cache: bool | None = None,
-        **kwargs,
+        **kwargs: Unpack[TransformersKwargs],
     ) -> Mu2SLAMModelOutput:
         """Encode a source and decode a target. The arguments are those of [`Mu2SLAMEncoder`] and, with the prefix
         `decoder_`, of [`Mu2SLAMDecoder`].
@@ -525,9 +544,9 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
         """As in transformers; the CTC softmax follows. Text stands last in the id space, so nothing else moves."""
         embeddings = super().resize_token_embeddings(new_num_tokens, *args, **kwargs)
         vocab_size = embeddings.weight.shape[0]
+        self.model.follow_vocab_size(vocab_size)
         if self.ctc_head.out_features != vocab_size:
             self.ctc_head = self._get_resized_lm_head(self.ctc_head, vocab_size)
-            self.config.vocab_size = self.config.decoder_config.vocab_size = vocab_size
             self.tie_weights()
         return embeddings
 
@@ -571,7 +590,7 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
         source_language_labels: Tensor | None = None,
         use_cache: bool | None = None,
         num_items_in_batch: Tensor | int | None = None,
-        **kwargs,
+        **kwargs: Unpack[TransformersKwargs],
     ) -> Mu2SLAMSeq2SeqLMOutput:
         """The arguments of [`Mu2SLAMModel`], and labels.
 
@@ -674,6 +693,12 @@ class Mu2SLAMForCTC(Mu2SLAMPreTrainedModel):
         self.ctc_head = nn.Linear(config.encoder_config.hidden_size, config.vocab_size)
         self.post_init()
 
+    def get_output_embeddings(self) -> nn.Module:
+        return self.ctc_head
+
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        self.ctc_head = new_embeddings
+
     @classmethod
     def from_conditional_generation(cls, model: Mu2SLAMForConditionalGeneration) -> "Mu2SLAMForCTC":
         """A CTC-only copy of an encoder-decoder's encoder and CTC softmax."""
@@ -693,7 +718,7 @@ class Mu2SLAMForCTC(Mu2SLAMPreTrainedModel):
         attention_mask: Tensor | None = None,
         language_ids: Tensor | None = None,
         labels: Tensor | None = None,
-        **kwargs,
+        **kwargs: Unpack[TransformersKwargs],
     ) -> CausalLMOutput:
         """Encode speech and score text tokens per frame.
 

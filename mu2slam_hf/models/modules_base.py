@@ -1,10 +1,32 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Initialisation of the modules that transformers' own rules do not cover."""
 
-from torch import nn
+from torch import Tensor, nn
 from transformers import initialization as init
 
 from .modules_conformer import SequenceGroupNorm
+
+
+class ScaledEmbedding(nn.Embedding):
+    """An embedding table whose rows are multiplied by a constant where they are read.
+
+    The scale is part of the table, so that `inputs_embeds = get_input_embeddings()(input_ids)` equals `input_ids`, as
+    everywhere in transformers, while a softmax tied to the table sees the rows themselves.
+
+    Args:
+        num_embeddings: rows.
+        embedding_dim: width D.
+        padding_idx: row that stays without a gradient.
+        scale: the constant.
+    """
+
+    def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, scale: float = 1.0):
+        super().__init__(num_embeddings, embedding_dim, padding_idx)
+        self.scale = scale
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Rows `(..., D)` of the ids `input` `(...)` int64, scaled."""
+        return super().forward(input) * self.scale
 
 
 def initialize_module(module: nn.Module) -> None:

@@ -5,6 +5,7 @@ Files and bytes are decoded by soundfile and resampled by soxr, so neither an ff
 a text does not depend on the batch it was made in. Models that are not ours get the stock pipeline itself.
 """
 
+import importlib
 import io
 import os
 from typing import Any
@@ -180,10 +181,13 @@ def register_pipeline() -> None:
     """
     entry = SUPPORTED_TASKS[TASK]
     current = entry["impl"]
-    if isinstance(current, type) and issubclass(current, Mu2SLAMSpeechRecognitionPipeline):
+    if isinstance(current, str):  # as transformers writes it, to import it late
+        module_name, class_name = current.rsplit(".", 1)
+        current = getattr(importlib.import_module(module_name), class_name)
+    if issubclass(current, Mu2SLAMSpeechRecognitionPipeline):
         return
     ours: type = Mu2SLAMSpeechRecognitionPipeline
-    if isinstance(current, type) and current is not AutomaticSpeechRecognitionPipeline:
+    if current is not AutomaticSpeechRecognitionPipeline:
         ours = type(ours.__name__, (ours,), {"_stock": current, "__module__": ours.__module__})
     entry["impl"] = ours
 

@@ -118,7 +118,7 @@ def build_unigram_tokenizer(texts: Iterable[str], vocab_size: int, num_speech_to
             f"The texts hold more different characters than vocab_size={vocab_size}. Raise vocab_size, drop texts "
             "with rare characters, or use kind='char', which keeps the most frequent ones."
         ) from None
-    pieces = [(piece, round(score, 6)) for piece, score in json.loads(backend.to_str())["model"]["vocab"][1:]]
+    pieces = _settle_scores(json.loads(backend.to_str())["model"]["vocab"][1:])
     if len(pieces) < 2:
         raise ValueError("Cannot train a tokenizer: the texts hold no character.")
     specials = list_special_tokens(num_speech_tokens)
@@ -131,6 +131,21 @@ def build_unigram_tokenizer(texts: Iterable[str], vocab_size: int, num_speech_to
     backend = Tokenizer(models.Unigram(vocabulary, unk_id=UNK_ID))
     _set_unigram_pipeline(backend)
     return _finish(backend, num_speech_tokens)
+
+
+def _settle_scores(pieces: list[list]) -> list[tuple[str, float]]:
+    """Scores that do not change from run to run.
+
+    The trainer gives characters that earned no probability `lowest`, `lowest + 1e-4`, `lowest + 2e-4`, ... in the
+    order of a hash table; here they all get `lowest`.
+    """
+    lowest = min((score for _, score in pieces), default=0.0)
+
+    def is_arbitrary(piece: str, score: float) -> bool:
+        steps = (score - lowest) / 1e-4
+        return len(piece) == 1 and abs(steps - round(steps)) < 1e-3
+
+    return [(piece, round(lowest if is_arbitrary(piece, score) else score, 6)) for piece, score in pieces]
 
 
 def _set_unigram_pipeline(backend: Tokenizer) -> None:

@@ -1,0 +1,342 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Audio and text -> the arguments of the model, with languages and tasks by name.
+
+Shapes: `B` items, `T` frames of 10 ms, `M` mel bins, `L` tokens, `N` speech ids (25 per second).
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import BatchFeature, ProcessorMixin
+
+from .language_codes import UNDETERMINED, canonical_language, language_index
+from .modeling_speech_tokenizer import SpeechTokenizerModel
+from .task_types import check_task
+
+# Sub-folder of the speech codec inside a saved processor.
+SPEECH_CODEC_FOLDER = "speech_tokenizer"
+# Targets that no loss looks at, as everywhere in transformers.
+IGNORED_LABEL = -100
+
+_HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "token", "revision")
+
+
+def check_languages(languages: Sequence[str]) -> list[str]:
+    """A language list as `config.languages` holds it.
+
+    Raises:
+        ValueError: it does not begin with `und`, repeats a code or has one that is not canonical.
+    """
+    checked = list(languages)
+    if not checked or checked[0] != UNDETERMINED:
+        raise ValueError(f"languages must begin with {UNDETERMINED!r}, row 0 of the table, got {checked[:3]}.")
+    for code in checked:
+        if canonical_language(code) != code:
+            raise ValueError(f"languages holds {code!r}; write {canonical_language(code)!r}.")
+        if checked.count(code) > 1:
+            raise ValueError(f"languages holds {code!r} twice.")
+    return checked
+
+
+class Mu2SLAMProcessor(ProcessorMixin):
+    """Feature extractor, text tokenizer and (optional) speech codec behind one call.
+
+    Args:
+        feature_extractor: [`Mu2SLAMFeatureExtractor`].
+        tokenizer: [`Mu2SLAMTokenizer`], or [`Mu2SLAMCTCTokenizer`] for a CTC model.
+        speech_codec: [`SpeechTokenizerModel`] that turns features into codebook ids; None where no speech is a target.
+            Saved in the sub-folder `speech_tokenizer`, loaded again by `from_pretrained`.
+        languages: the model's language list, `und` first (`config.languages`); None means `und` alone.
+        chat_template: not used; accepted because transformers hands it to every processor.
+
+    Raises:
+        ValueError: a language list that no model could have, or a codec that is no model.
+    """
+
+    text_kwargs = {"padding": True}
+    audio_kwargs = {"padding": True}
+
+    def __init__(
+        self,
+        feature_extractor: Any = None,
+        tokenizer: Any = None,
+        speech_codec: Any = None,
+        languages: Sequence[str] | None = None,
+        chat_template: str | None = None,
+    ) -> None:
+        super().__init__(feature_extractor, tokenizer, chat_template=chat_template)
+        if speech_codec is not None and not isinstance(speech_codec, torch.nn.Module):
+            raise ValueError(f"speech_codec must be a model, got {type(speech_codec).__name__}.")
+        self.speech_codec = speech_codec
+        self.languages = check_languages((UNDETERMINED,) if languages is None else languages)
+
+    @property
+    def model_input_names(self) -> list[str]:
+        """What a call with audio and its text gives."""
+        return [*self.feature_extractor.model_input_names, "labels"]
+
+    def __call__(
+        self,
+        audio: Any = None,
+        text: str | Sequence[str] | None = None,
+        text_target: str | Sequence[str] | None = None,
+        sampling_rate: float | None = None,
+        source_lang: str | Sequence[str | None] | None = None,
+        target_lang: str | Sequence[str | None] | None = None,
+        task: str | None = None,
+        **kwargs: Any,
+    ) -> BatchFeature:
+        """Model inputs of a batch.
+
+        Args:
+            audio: speech source; see [`Mu2SLAMFeatureExtractor`] for what it may be.
+            text: without `audio`, the source text; with `audio`, the text to write, as `text_target`.
+            text_target: the text to write.
+            sampling_rate: Hz of the audio.
+            source_lang: language of the source, one code or one per item; None (or `und`) leaves it to the model.
+            target_lang: language to write; None means the source's.
+            task: "asr", "ast", "mt", ...: only checked against what is given.
+            **kwargs: `return_tensors` ("pt" by default, "np"), `padding`, `max_length`, `truncation`, or
+                `audio_kwargs` and `text_kwargs`, dictionaries for one side alone.
+
+        Returns:
+            with audio `input_features` `(B, T, M)` and `attention_mask` `(B, T)`; with text alone `input_ids` and
+            `attention_mask` `(B, L)`; `labels` `(B, L)` with -100 after the end where there is a target;
+            `language_ids` and `decoder_language_ids` `(B,)` int64 where languages are given. Sources and targets end
+            with `</s>` (CTC targets do not).
+
+        Raises:
+            ValueError: nothing given, two targets, text where audio is due or the other way round, an unknown
+                language, or a task that does not fit; the message says what to change.
+        """
+        if audio is None and text is None and text_target is None:
+            raise ValueError("Nothing to process: give audio= (speech source), text= (text source) or text_target=.")
+        if audio is not None and text is not None:
+            if text_target is not None:
+                raise ValueError("With audio, `text` is the target; `text_target` gives a second one. Leave one out.")
+            text, text_target = None, text
+        kwargs.setdefault("return_tensors", "pt")
+        if sampling_rate is not None:
+            kwargs["sampling_rate"] = sampling_rate
+        options = self._merge_kwargs(tokenizer_init_kwargs=self.tokenizer.init_kwargs, **kwargs)
+        outputs: dict[str, Any] = {}
+        if audio is not None:
+            outputs.update(self.feature_extractor(audio, **options["audio_kwargs"]))
+        if text is not None:
+            outputs.update(self.tokenizer(_check_text("text", text), **options["text_kwargs"]))
+        if text_target is not None:
+            outputs["labels"] = self._labels(_check_text("text_target", text_target), options["text_kwargs"])
+        batch_size = self._batch_size(outputs)
+        source_modality = "speech" if audio is not None else "text" if text is not None else None
+        languages = self._language_rows(source_modality, source_lang, target_lang, task, batch_size, outputs)
+        as_array = np.asarray if kwargs["return_tensors"] == "np" else torch.tensor
+        outputs.update({name: as_array(rows, dtype=as_array([0]).dtype) for name, rows in languages.items()})
+        return BatchFeature(outputs)
+
+    def _labels(self, texts: str | list[str], options: dict[str, Any]) -> Any:
+        """Token ids of targets with -100 on padding, in the form that `return_tensors` asks for."""
+        encoded = self.tokenizer(texts, **{**options, "return_attention_mask": True})
+        ids, mask = encoded["input_ids"], encoded["attention_mask"]
+        if isinstance(ids, torch.Tensor):
+            return ids.masked_fill(mask == 0, IGNORED_LABEL)
+        if isinstance(ids, np.ndarray):
+            return np.where(mask == 0, IGNORED_LABEL, ids)
+        rows = [ids] if isinstance(texts, str) else ids
+        masks = [mask] if isinstance(texts, str) else mask
+        labels = [
+            [one if real else IGNORED_LABEL for one, real in zip(row, row_mask, strict=True)]
+            for row, row_mask in zip(rows, masks, strict=True)
+        ]
+        return labels[0] if isinstance(texts, str) else labels
+
+    @staticmethod
+    def _batch_size(outputs: dict[str, Any]) -> int:
+        """Items of the batch.
+
+        Raises:
+            ValueError: source and target have different numbers of items.
+        """
+        sizes = {}
+        for name in ("input_features", "input_ids", "labels"):
+            if name in outputs:
+                value = outputs[name]
+                is_single = isinstance(value, list) and bool(value) and isinstance(value[0], int)
+                sizes[name] = 1 if is_single else len(value)
+        if len(set(sizes.values())) > 1:
+            raise ValueError(f"Every item needs one source and one target, got {sizes}.")
+        return next(iter(sizes.values()))
+
+    def _language_rows(
+        self,
+        source_modality: str | None,
+        source_lang: str | Sequence[str | None] | None,
+        target_lang: str | Sequence[str | None] | None,
+        task: str | None,
+        batch_size: int,
+        outputs: dict[str, Any],
+    ) -> dict[str, list[int]]:
+        """Rows of the language table per item, after the task is checked item by item."""
+        sources = _one_per_item("source_lang", source_lang, batch_size)
+        targets = _one_per_item("target_lang", target_lang, batch_size)
+        if task is not None:
+            target_modality = "text" if "labels" in outputs else None
+            for source, target in zip(sources, targets, strict=True):
+                check_task(task, source_modality, target_modality, source, target)
+            if task.lower() in ("ast", "mt") and target_lang is None:
+                raise ValueError(f"task={task!r} translates: say into which language with target_lang=.")
+        rows: dict[str, list[int]] = {}
+        if source_lang is not None and source_modality is not None:
+            rows["language_ids"] = [self.language_row(code) for code in sources]
+        if target_lang is not None:
+            rows["decoder_language_ids"] = [self.language_row(code) for code in targets]
+        elif source_lang is not None and "labels" in outputs:
+            # The text to write is in the source's language unless something else is said.
+            rows["decoder_language_ids"] = [self.language_row(code) for code in sources]
+        return rows
+
+    def language_row(self, code: str | None) -> int:
+        """Row of a language in the model's table; None is `und`.
+
+        Raises:
+            ValueError: the model does not know it; the message lists the nearest codes that it knows.
+        """
+        return 0 if code is None else language_index(code, self.languages)
+
+    @torch.no_grad()
+    def encode_speech(self, audio: Any, sampling_rate: float | None = None) -> list[list[int]]:
+        """Speech ids of recordings, as ids of the vocabulary (`<speech_k>`).
+
+        Args:
+            audio: as in a call.
+            sampling_rate: Hz of the audio.
+
+        Returns:
+            per recording `N` ids, one per 40 ms.
+
+        Raises:
+            ValueError: there is no speech codec, or its codebook is larger than the vocabulary's.
+        """
+        if self.speech_codec is None:
+            raise ValueError(
+                "This processor has no speech codec: pass speech_codec=SpeechTokenizerModel(...) or load one."
+            )
+        features = self.feature_extractor(audio, sampling_rate=sampling_rate)
+        device = next(self.speech_codec.parameters()).device
+        ids = self.speech_codec(features["input_features"].to(device), features["attention_mask"].to(device))
+        if ids.ndim != 2:
+            raise ValueError(f"The vocabulary has one codebook, the speech codec has {ids.shape[-1]}.")
+        return [self.tokenizer.convert_speech_ids(row[row >= 0].tolist()) for row in ids.cpu()]
+
+    def check_config(self, config: Any) -> None:
+        """Check that this processor belongs to a model.
+
+        Args:
+            config: the model's configuration.
+
+        Raises:
+            ValueError: languages, vocabulary, mel bins or codebook differ; all differences are named.
+        """
+        differences = []
+        theirs = list(getattr(config, "languages", self.languages))
+        if theirs != self.languages:
+            row = next(
+                (i for i, pair in enumerate(zip(theirs, self.languages, strict=False)) if pair[0] != pair[1]),
+                min(len(theirs), len(self.languages)),
+            )
+            differences.append(
+                f"languages ({len(theirs)} in the model, {len(self.languages)} here) differ from row {row} on: "
+                f"{theirs[row : row + 3]} and {self.languages[row : row + 3]}"
+            )
+        mine = {
+            name: getattr(self.tokenizer, name, None)
+            for name in ("speech_token_offset", "num_speech_tokens", "text_token_offset")
+        }
+        if not mine["num_speech_tokens"]:
+            mine.pop("speech_token_offset")
+        for name, value in mine.items():
+            expected = getattr(config, name, None)
+            if None not in (value, expected) and value != expected:
+                differences.append(f"{name} is {expected} in the model and {value} in the tokenizer")
+        vocab_size = getattr(config, "vocab_size", None)
+        if vocab_size is not None and len(self.tokenizer) > vocab_size:
+            differences.append(f"the tokenizer has {len(self.tokenizer)} ids and the model {vocab_size} rows")
+        num_mel_bins = getattr(getattr(config, "encoder_config", None), "num_mel_bins", None)
+        if num_mel_bins is not None and num_mel_bins != self.feature_extractor.feature_size:
+            differences.append(f"mel bins: {num_mel_bins} in the model, {self.feature_extractor.feature_size} here")
+        if differences:
+            raise ValueError("This processor does not belong to this model: " + "; ".join(differences) + ".")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in `ProcessorMixin`, without the codec (a model), and with a note whether there is one."""
+        codec = self.__dict__.pop("speech_codec", None)
+        try:
+            output = super().to_dict()
+        finally:
+            self.speech_codec = codec
+        output["has_speech_codec"] = codec is not None
+        return output
+
+    def save_pretrained(
+        self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any
+    ) -> list[str]:
+        """As in `ProcessorMixin`; the codec goes to the sub-folder `speech_tokenizer`."""
+        if self.speech_codec is not None:
+            self.speech_codec.save_pretrained(os.path.join(save_directory, SPEECH_CODEC_FOLDER))
+        return super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
+
+    @classmethod
+    def from_args_and_dict(cls, args: Any, processor_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """As in `ProcessorMixin`; remembers whether a codec was saved beside."""
+        loaded = super().from_args_and_dict(args, processor_dict, **kwargs)
+        processor = loaded[0] if isinstance(loaded, tuple) else loaded
+        processor._codec_was_saved = bool(processor_dict.get("has_speech_codec"))
+        return loaded
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, *args: Any, **kwargs: Any) -> Any:
+        """As in `ProcessorMixin`, with the codec when one was saved (a folder or a Hub repository)."""
+        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        processor = loaded[0] if isinstance(loaded, tuple) else loaded
+        if processor.__dict__.pop("_codec_was_saved", False) and processor.speech_codec is None:
+            hub_arguments = {name: kwargs[name] for name in _HUB_ARGUMENTS if kwargs.get(name) is not None}
+            subfolder = os.path.join(kwargs.get("subfolder") or "", SPEECH_CODEC_FOLDER)
+            processor.speech_codec = SpeechTokenizerModel.from_pretrained(
+                pretrained_model_name_or_path, subfolder=subfolder, **hub_arguments
+            )
+        return loaded
+
+
+def _check_text(name: str, text: Any) -> str | list[str]:
+    """`text` as a str or a list of str."""
+    if isinstance(text, str):
+        return text
+    if not isinstance(text, (list, tuple)):
+        raise ValueError(
+            f"{name} must be a str or a list of str, got {type(text).__name__}. Audio belongs in audio=, token ids go "
+            "to the model directly."
+        )
+    if not text:
+        raise ValueError(f"{name} is an empty list: give at least one text.")
+    for index, item in enumerate(text):
+        if not isinstance(item, str):
+            raise ValueError(f"{name}[{index}] must be a str, got {type(item).__name__}.")
+    return list(text)
+
+
+def _one_per_item(
+    name: str, codes: str | Sequence[str | None] | None, batch_size: int
+) -> list[str] | list[str | None] | list[None]:
+    """One code per item out of one for all, or one for each."""
+    if codes is None or isinstance(codes, str):
+        return [codes] * batch_size
+    if not isinstance(codes, (list, tuple)):
+        raise ValueError(f"{name} must be a code or a list of codes, got {type(codes).__name__}.")
+    if len(codes) != batch_size:
+        raise ValueError(f"{name} holds {len(codes)} codes for {batch_size} items; give one code or one per item.")
+    return list(codes)
+
+
+__all__ = ["Mu2SLAMProcessor"]

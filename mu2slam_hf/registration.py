@@ -3,7 +3,7 @@
 
 `AutoModel.register` wants real classes, and importing ours imports torch (seconds), while `import transformers`
 itself does not. So `import mu2slam_hf` only leaves a watch on transformers' imports: as soon as the first of them that
-brings the Auto classes has *completed* (`from transformers import pipeline`, ...; that loads torch anyway) the table of
+brings the Auto classes has *completed* (`from transformers import pipeline`, ...; it loads torch anyway) the table of
 families is imported and registered.
 
 Waiting for the outermost import matters: our modelling files import from transformers, and would meet half-initialised
@@ -64,7 +64,7 @@ class _TransformersWatch(MetaPathFinder):
         execute = loader.exec_module  # type: ignore[attr-defined]
 
         def exec_module(module: ModuleType) -> None:
-            loader.exec_module = execute  # type: ignore[attr-defined]
+            del loader.exec_module  # type: ignore[attr-defined]  # what the class says holds again
             self._nesting.depth = getattr(self._nesting, "depth", 0) + 1
             try:
                 execute(module)

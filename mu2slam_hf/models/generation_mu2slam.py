@@ -35,6 +35,29 @@ class AllowedTokensLogitsProcessor(LogitsProcessor):
         return scores.masked_fill(~self.allowed, -float("inf"))
 
 
+class RowLengthLogitsProcessor(LogitsProcessor):
+    """End every row at its own limit, so that a short source does not write on because a long one stands beside it.
+
+    Args:
+        limits: `(B,)` int64 new tokens of each item, `</s>` included.
+        eos_token_id: id of `</s>`.
+    """
+
+    def __init__(self, limits: Tensor, eos_token_id: int):
+        self.limits = limits
+        self.eos_token_id = eos_token_id
+        self.prompt_length: int | None = None
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Args: `input_ids` `(R, L)`, `scores` `(R, V)`; returns scores with only `</s>` left on rows at their end."""
+        if self.prompt_length is None:
+            self.prompt_length = input_ids.shape[1]
+        limits = self.limits.repeat_interleave(input_ids.shape[0] // self.limits.shape[0])
+        at_end = input_ids.shape[1] - self.prompt_length >= limits - 1
+        others = torch.arange(scores.shape[-1], device=scores.device) != self.eos_token_id
+        return scores.masked_fill(at_end[:, None] & others, -float("inf"))
+
+
 class Mu2SLAMGenerationMixin:
     """Languages, tasks and joint CTC/attention decoding for [`Mu2SLAMForConditionalGeneration`]."""
 
@@ -87,8 +110,8 @@ class Mu2SLAMGenerationMixin:
             source_modality = "speech" if source == "input_features" else "text"
         source_ids = kwargs.pop("language_ids", None)
         target_ids = self._target_languages(target_lang, source_ids, encoder_outputs, kwargs)
-        if task is not None or source_modality is not None:
-            self._check_task(task, source_modality, modality, source_ids, target_ids, target_lang)
+        if task is not None:
+            self._check_task(task, source_modality, modality, source_ids, target_ids)
         kwargs["decoder_language_ids"] = target_ids
         modality_row = 0 if modality == "speech" else 1
         kwargs["decoder_modality_ids"] = torch.full((batch_size,), modality_row, device=states.device)
@@ -100,10 +123,11 @@ class Mu2SLAMGenerationMixin:
             raise ValueError(f"ctc_weight is a share between 0 and 1, got {weight}.")
         if weight > 0 and source_modality == "speech" and modality == "text":
             processors.append(self._ctc_processor(encoder_outputs, source_ids, target_ids, weight))
-        self._bound_length(config, kwargs, states.shape[1], source_modality, modality)
-        return super().generate(
-            None, generation_config, processors, *args, encoder_outputs=encoder_outputs, **kwargs
-        )
+        limits = self._length_limits(config, kwargs, encoder_outputs, source_modality, modality)
+        if limits is not None:
+            kwargs["max_new_tokens"] = int(limits.max())
+            processors.append(RowLengthLogitsProcessor(limits, self.config.eos_token_id))
+        return super().generate(None, generation_config, processors, *args, encoder_outputs=encoder_outputs, **kwargs)
 
     def guess_language(self, encoder_hidden_states: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Rows `(B,)` int64 of the likeliest languages; `und` (row 0) is never guessed where there is another.
@@ -176,7 +200,7 @@ class Mu2SLAMGenerationMixin:
             guessed = torch.where(rows > 0, rows, guessed)
         return guessed
 
-    def _check_task(self, task, source_modality, modality, source_ids, target_ids, target_lang) -> None:
+    def _check_task(self, task, source_modality, modality, source_ids, target_ids) -> None:
         languages = self.config.languages
         sources = [None] * len(target_ids) if source_ids is None else source_ids.tolist()
         for source, target in zip(sources, target_ids.tolist(), strict=True):
@@ -211,13 +235,15 @@ class Mu2SLAMGenerationMixin:
         return CTCPrefixLogitsProcessor(scorer, weights, self.config.eos_token_id)
 
     @staticmethod
-    def _bound_length(config, kwargs: dict, length: int, source_modality: str | None, modality: str) -> None:
-        """Bound the target by the source where the caller has set no length.
+    def _length_limits(config, kwargs: dict, encoder_outputs, source_modality, modality: str) -> Tensor | None:
+        """Most new tokens `(B,)` int64 of each item, from the length of its own source; None where the caller bounds.
 
         Choice: at 25 Hz no transcript has more characters than frames; a translation may be longer, hence 1.5 x.
         """
         asked = any(kwargs.get(name) is not None for name in ("max_length", "max_new_tokens", "max_time"))
         if asked or config.max_new_tokens is not None or config.max_length not in (None, DEFAULT_MAX_LENGTH):
-            return
+            return None
+        states, mask = encoder_outputs.last_hidden_state, encoder_outputs.attention_mask
+        lengths = torch.full(states.shape[:1], states.shape[1], device=states.device) if mask is None else mask.sum(-1)
         factor = 16 if source_modality == "text" and modality == "speech" else 1.5
-        kwargs["max_new_tokens"] = int(factor * length) + 32
+        return (factor * lengths).to(torch.int64) + 32

@@ -71,7 +71,7 @@ class Mu2SLAMSpeechRecognitionPipeline(AutomaticSpeechRecognitionPipeline):
         if isinstance(inputs, dict):
             extra = {key: value for key, value in inputs.items() if key not in ("array", "raw", "path", "bytes")}
             if inputs.get("raw") is None and inputs.get("array") is None:
-                inputs = inputs["bytes"] if inputs.get("bytes") is not None else inputs.get("path", inputs)
+                inputs = inputs.get("bytes") or inputs.get("path") or inputs
         recording, name = self._decode(inputs)
         try:
             waveform = read_waveforms(recording, rate, rate)[0].astype(np.float32)

@@ -24,7 +24,7 @@ PACKAGE = "transformers_tests"
 _DOWNLOAD_SECONDS = 240
 
 
-class CommonTestsUnavailable(RuntimeError):
+class CommonTestsUnavailableError(RuntimeError):
     """The common tests are neither given nor to be had; the message says why and what to do."""
 
 
@@ -36,7 +36,7 @@ def transformers_tests_path() -> Path:
     (`$XDG_CACHE_HOME/mu2slam_hf`), which is filled once from the package index by pip.
 
     Raises:
-        CommonTestsUnavailable: with the reason.
+        CommonTestsUnavailableError: with the reason.
     """
     given = os.environ.get(ENVIRONMENT_VARIABLE)
     if given:
@@ -44,7 +44,7 @@ def transformers_tests_path() -> Path:
         for folder in (Path(given), Path(given) / "tests"):
             if (folder / "test_modeling_common.py").is_file():
                 return folder
-        raise CommonTestsUnavailable(f"{ENVIRONMENT_VARIABLE}={given} holds no test_modeling_common.py")
+        raise CommonTestsUnavailableError(f"{ENVIRONMENT_VARIABLE}={given} holds no test_modeling_common.py")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mu2slam_hf"
     folder = cache / f"transformers-{version('transformers')}"
     if not (folder / "tests" / "test_modeling_common.py").is_file():
@@ -78,7 +78,7 @@ def _download(folder: Path) -> None:
                     raise
     except (OSError, StopIteration, subprocess.SubprocessError, tarfile.TarError) as error:
         detail = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[-1:]
-        raise CommonTestsUnavailable(
+        raise CommonTestsUnavailableError(
             f"`pip download {requirement}` as source did not work ({' '.join(detail)}); set {ENVIRONMENT_VARIABLE} to "
             "the unpacked source distribution"
         ) from error
@@ -95,7 +95,7 @@ def import_common(name: str) -> ModuleType:
     """
     try:
         path = transformers_tests_path()
-    except CommonTestsUnavailable as error:
+    except CommonTestsUnavailableError as error:
         pytest.skip(f"transformers' common tests are not available: {error}", allow_module_level=True)
     import transformers
     from hf_common.stand_ins import install_stand_ins

@@ -111,7 +111,7 @@ class CommonModelTests(modeling_common.ModelTesterMixin):
         inputs = copy.deepcopy(inputs_dict)
         if return_labels and model_class in (Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC):
             shape = [self.model_tester.batch_size, self.model_tester.decoder_seq_length]
-            # The same at every call: some tests compare two calls. No neighbours are equal, so that CTC can align them.
+            # The same at every call, as some tests compare two; no equal neighbours, so that CTC can align them.
             labels = TEXT_TOKEN_OFFSET + torch.arange(shape[0] * shape[1], device=torch_device).reshape(shape)
             inputs["labels"] = labels
             if model_class is Mu2SLAMForConditionalGeneration:

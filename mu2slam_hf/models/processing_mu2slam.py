@@ -57,7 +57,6 @@ class Mu2SLAMProcessor(ProcessorMixin):
     """
 
     text_kwargs = {"padding": True}
-    audio_kwargs = {"padding": True}
 
     def __init__(
         self,
@@ -82,8 +81,6 @@ class Mu2SLAMProcessor(ProcessorMixin):
         self,
         audio: Any = None,
         text: str | Sequence[str] | None = None,
-        text_target: str | Sequence[str] | None = None,
-        sampling_rate: float | None = None,
         source_lang: str | Sequence[str | None] | None = None,
         target_lang: str | Sequence[str | None] | None = None,
         task: str | None = None,
@@ -94,13 +91,11 @@ class Mu2SLAMProcessor(ProcessorMixin):
         Args:
             audio: speech source; see [`Mu2SLAMFeatureExtractor`] for what it may be.
             text: without `audio`, the source text; with `audio`, the text to write, as `text_target`.
-            text_target: the text to write.
-            sampling_rate: Hz of the audio.
             source_lang: language of the source, one code or one per item; None (or `und`) leaves it to the model.
             target_lang: language to write; None means the source's.
             task: "asr", "ast", "mt", ...: only checked against what is given.
-            **kwargs: `return_tensors` ("pt" by default, "np"), `padding`, `max_length`, `truncation`, or
-                `audio_kwargs` and `text_kwargs`, dictionaries for one side alone.
+            **kwargs: `text_target`, the text to write; `sampling_rate` of the audio in Hz; `return_tensors` ("pt" by default, "np"), `padding`,
+                `max_length`, `truncation`, or `audio_kwargs` and `text_kwargs`, dictionaries for one side alone.
 
         Returns:
             with audio `input_features` `(B, T, M)` and `attention_mask` `(B, T)`; with text alone `input_ids` and
@@ -112,6 +107,7 @@ class Mu2SLAMProcessor(ProcessorMixin):
             ValueError: nothing given, two targets, text where audio is due or the other way round, an unknown
                 language, or a task that does not fit; the message says what to change.
         """
+        text_target = kwargs.pop("text_target", None)
         if audio is None and text is None and text_target is None:
             raise ValueError("Nothing to process: give audio= (speech source), text= (text source) or text_target=.")
         if audio is not None and text is not None:
@@ -119,8 +115,6 @@ class Mu2SLAMProcessor(ProcessorMixin):
                 raise ValueError("With audio, `text` is the target; `text_target` gives a second one. Leave one out.")
             text, text_target = None, text
         kwargs.setdefault("return_tensors", "pt")
-        if sampling_rate is not None:
-            kwargs["sampling_rate"] = sampling_rate
         options = self._merge_kwargs(tokenizer_init_kwargs=self.tokenizer.init_kwargs, **kwargs)
         outputs: dict[str, Any] = {}
         if audio is not None:

@@ -1,0 +1,216 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The command line on a checkpoint with random weights: what it prints, what it reports, how it exits."""
+
+import json
+import shutil
+
+import pytest
+from helpers import REPOSITORY_ROOT, TINY_TEXTS, save_tiny_checkpoint
+
+from mu2slam_hf.cli import main
+from mu2slam_hf.evaluation.results import EvaluationResults
+
+EXAMPLES = REPOSITORY_ROOT / "examples"
+SHORT = ["--max-new-tokens", "6"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return save_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture
+def run(capsys, checkpoint):
+    """Runs a command with the tiny checkpoint; returns exit status, lines of output, text of standard error."""
+
+    def call(*arguments, model=True):
+        status = main([str(a) for a in arguments] + (["--model", checkpoint] if model else []))
+        captured = capsys.readouterr()
+        return status, captured.out.splitlines(), captured.err
+
+    return call
+
+
+def test_transcribe_prints_transcript_and_translation(run):
+    file = EXAMPLES / "es" / "vm-tooshort.opus"
+    status, lines, errors = run("transcribe", file, "--from", "es", "--to", "en,ru", *SHORT)
+    assert status == 0
+    assert errors == ""
+    assert lines[0] == f"{file} (2.4 s)"
+    assert [line.split()[0] for line in lines[1:]] == ["es", "en", "ru"]
+
+
+def test_transcribe_says_that_it_guessed_the_language(run):
+    status, lines, _ = run("transcribe", EXAMPLES / "es" / "vm-tooshort.opus", *SHORT)
+    assert status == 0
+    assert "language guessed" in lines[0]
+    assert lines[1].split()[0] in {"en", "es", "fr", "it", "ru"}
+
+
+def test_transcribe_reports_bad_files_finishes_the_rest_and_fails(run, tmp_path):
+    good = EXAMPLES / "it" / "vm-leavemsg.opus"
+    text, empty, cut = tmp_path / "text.wav", tmp_path / "empty.flac", tmp_path / "cut.opus"
+    text.write_text("not audio at all")
+    empty.write_bytes(b"")
+    cut.write_bytes(good.read_bytes()[:700])
+    missing = tmp_path / "missing.wav"
+    status, lines, errors = run(
+        "transcribe", text, good, empty, missing, tmp_path, good, cut, "--from", "it", "--batch-size", 3, *SHORT
+    )
+    assert status == 1
+    assert [line for line in lines if line.startswith(str(good))] == [f"{good} (2.1 s)"] * 2
+    for bad in (text, empty, missing, tmp_path, cut):
+        (line,) = [line for line in errors.splitlines() if line.startswith(f"{bad}:")]
+        assert len(line) > len(f"{bad}: ")
+
+
+def test_transcribe_json_has_one_object_per_file(run, tmp_path):
+    good, missing = EXAMPLES / "ru" / "vm-tooshort.opus", tmp_path / "missing.wav"
+    status, lines, _ = run("transcribe", good, missing, "--json", "--from", "ru", "--to", "en", *SHORT)
+    assert status == 1
+    first, second = map(json.loads, lines)
+    assert first["file"] == str(good)
+    assert first["duration_seconds"] == pytest.approx(2.148, abs=0.01)
+    assert first["source_lang"] == "ru"
+    assert first["source_lang_guessed"] is False
+    assert isinstance(first["transcript"], str)
+    assert list(first["translations"]) == ["en"]
+    assert second == {"file": str(missing), "error": second["error"]}
+    assert "missing.wav" in second["error"]
+
+
+def test_a_transcript_does_not_depend_on_the_files_beside_it(run):
+    files = [EXAMPLES / lang / "vm-tooshort.opus" for lang in ("en", "es", "fr", "it", "ru")]
+    _, together, _ = run("transcribe", *files, "--json", *SHORT)
+    alone = [run("transcribe", file, "--json", *SHORT)[1][0] for file in files]
+    assert together == alone
+
+
+def test_unknown_language_is_one_line_with_the_known_ones(run):
+    file = EXAMPLES / "es" / "vm-tooshort.opus"
+    status, lines, errors = run("transcribe", file, "--from", "xx", *SHORT)
+    assert status == 1
+    assert lines == []
+    assert len(errors.strip().splitlines()) == 1
+    assert "xx" in errors
+    assert "en" in errors
+
+
+def test_translate_arguments_and_standard_input(run, monkeypatch):
+    status, lines, _ = run("translate", "press one", "--from", "en", "--to", "fr", *SHORT)
+    assert status == 0
+    assert len(lines) == 1
+    monkeypatch.setattr("sys.stdin", iter(["press one\n", "press one\n"]))
+    status, from_input, _ = run("translate", "--from", "en", "--to", "fr", *SHORT)
+    assert from_input == lines * 2
+
+
+def test_translate_lowers_what_the_model_knows_only_in_lower_case_and_names_unknown_characters(run):
+    known = run("translate", "press one", "--from", "en", "--to", "fr", "--json", *SHORT)
+    shouted = run("translate", "PRESS, one!", "--from", "en", "--to", "fr", "--json", *SHORT)
+    assert json.loads(shouted[1][0])["translations"] == json.loads(known[1][0])["translations"]
+    assert known[2] == shouted[2] == ""
+    _, _, errors = run("translate", "press 一", "--from", "en", "--to", "fr", *SHORT)
+    assert errors.strip() == "characters unknown to the model: 一"
+
+
+def test_translate_leaves_out_empty_texts_and_fails(run):
+    status, lines, errors = run("translate", "press one", "  ", "--from", "en", "--to", "fr", *SHORT)
+    assert status == 1
+    assert len(lines) == 1
+    assert "1 of 2 texts are empty" in errors
+
+
+def test_evaluate_prints_tables_and_writes_the_record(run, tmp_path):
+    record, hypotheses = tmp_path / "results.json", tmp_path / "hypotheses.jsonl"
+    status, lines, _ = run(
+        *("evaluate", "--manifest", EXAMPLES / "manifest.tsv", "--languages", "en", "es", "--source-lang", "both"),
+        *("--json", record, "--hypotheses", hypotheses, "--num-beams", 2, *SHORT),
+    )
+    assert status == 0
+    headers = [line for line in lines if line.startswith(("ASR", "AST", "MT"))]
+    assert len(headers) == 6
+    assert any(line.strip().startswith("chrF2|nrefs:1") for line in lines)
+    results = EvaluationResults.load(record)
+    assert {score.source_lang for score in results.find(task="asr", metric="wer")} == {"en", "es", "mean"}
+    assert {(s.source_lang, s.target_lang) for s in results.find(task="ast", metric="chrf")} == {
+        *[("en", "es"), ("es", "en"), ("mean", "mean"), ("en", "mean"), ("mean", "en")]
+    }
+    assert results.settings["generate"] == {"num_beams": 2, "max_new_tokens": 6}
+    assert results.data["num_records"] == 4
+    assert results.model["num_parameters"] > 0
+    assert len(hypotheses.read_text(encoding="utf-8").splitlines()) == 1 + results.settings["num_requests"]
+
+
+def test_evaluate_compares_with_the_nearest_training_sentence(run, tmp_path):
+    """A corpus whose training part holds the very sentences of the test part: the baseline must be perfect."""
+    shutil.copytree(EXAMPLES, tmp_path / "corpus")
+    rows = (EXAMPLES / "manifest.tsv").read_text(encoding="utf-8").splitlines()
+    columns = rows[0].split("\t")
+    header = ["id", "lang", "audio", "duration_s", "speaker", "kind", "mt", "text", "text_norm", "text_raw"]
+    lines = []
+    for row in rows[1:]:
+        values = dict(zip(columns, row.split("\t"), strict=True))
+        values |= {"kind": "prompt", "mt": "1", "text_norm": values["text"], "text_raw": values["text"]}
+        lines.append("\t".join(values[name] for name in header))
+    for split in ("train", "dev"):
+        (tmp_path / "corpus" / f"{split}.tsv").write_text("\n".join(["\t".join(header), *lines]) + "\n", "utf-8")
+    record = tmp_path / "results.json"
+    status, lines, _ = run(
+        *("evaluate", "--corpus", "prompts5", "--root", tmp_path / "corpus", "--tasks", "mt", "--limit", 1),
+        *("--baseline-split", "train", "--json", record, *SHORT),
+    )
+    assert status == 0
+    baseline = EvaluationResults.load(record).find(system="nearest", metric="chrf", source_lang="mean")
+    assert {round(score.value) for score in baseline} == {100}
+    assert any("chrf (nearest)" in line for line in lines)
+
+
+def test_evaluate_asks_for_the_folder_of_a_corpus(run):
+    status, _, errors = run("evaluate", "--corpus", "prompts5")
+    assert status == 1
+    assert "needs --root" in errors
+
+
+@pytest.mark.parametrize("kind", ["char", "unigram"])
+def test_train_tokenizer_from_texts_and_manifests(run, tmp_path, kind):
+    from transformers import AutoTokenizer
+
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\n".join(TINY_TEXTS * 4) + "\n", encoding="utf-8")
+    status, lines, _ = run(
+        *("train-tokenizer", texts, EXAMPLES / "manifest.tsv", "--output", tmp_path / kind, "--kind", kind),
+        *("--vocab-size", 120, "--num-speech-tokens", 8),
+        model=False,
+    )
+    assert status == 0
+    assert str(tmp_path / kind) in lines[-1]
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / kind)
+    assert type(tokenizer).__name__ == "Mu2SLAMTokenizer"
+    ids = tokenizer(TINY_TEXTS[4])["input_ids"]
+    assert min(i for i in ids if i > 63) >= 64 + 8
+    assert tokenizer.decode(ids, skip_special_tokens=True) == TINY_TEXTS[4]
+
+
+def test_not_a_checkpoint(capsys, tmp_path):
+    assert main(["translate", "x", "--to", "fr", "--model", str(tmp_path)]) == 1
+    assert "no config.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["transcribe"], "FILE"),
+        (["transcribe", "a.wav", "--batch-size", "0"], "1 or more"),
+        (["translate", "x"], "--to"),
+        (["translate", "x", "--to", "fr,,en"], "separated by commas"),
+        (["evaluate"], "--corpus"),
+        (["sing"], "invalid choice"),
+        ([], "COMMAND"),
+    ],
+)
+def test_wrong_usage_says_what_is_wanted(capsys, arguments, message):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err

@@ -256,9 +256,9 @@ def _text_columns(
         return found
     for name in names:
         if name.startswith("text_") and name not in taken.values():
-            code = _known_language(name.removeprefix("text_"))
-            if code is not None:
-                found.setdefault(code, name)
+            lang = _known_language(name.removeprefix("text_"))
+            if lang is not None:
+                found.setdefault(lang, name)
     return found
 
 

@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The one record type that every corpus is read into, validated at the boundary."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -9,7 +10,7 @@ from typing import Any
 
 from mu2slam_hf.models.language_codes import UNDETERMINED, canonical_language
 
-
+_UNUSABLE = re.compile("[\x00-\x1f\ud800-\udfff]")
 # A corpus repeats a few codes millions of times.
 cached_canonical_language = lru_cache(maxsize=8192)(canonical_language)
 
@@ -80,7 +81,7 @@ class SpeechTextRecord:
                 faults.append(f"`{name}` must be a string, got {type(text).__name__}")
             elif not text.strip():
                 faults.append(f"`{name}` is empty; leave it out where there is no text")
-            elif any(ord(char) < 32 or 0xD800 <= ord(char) < 0xE000 for char in text):
+            elif _UNUSABLE.search(text):
                 faults.append(f"`{name}` has a control character or half of a surrogate pair: {text[:40]!r}")
         return faults
 

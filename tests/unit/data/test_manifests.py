@@ -62,7 +62,9 @@ def test_columns_by_mapping_and_by_language(tmp_path):
 
 def test_text_language_columns_need_no_mapping(tmp_path):
     path = tmp_path / "m.tsv"
-    path.write_text("id\tlocale\tsentence\ttext_de\ttext_norm\ttext_raw\ttext_it\na\ten\thi\thallo\thi\tHi\t\n", encoding="utf-8")
+    names = ["id", "locale", "sentence", "text_de", "text_norm", "text_raw", "text_it"]
+    cells = ["a", "en", "hi", "hallo", "hi", "Hi", ""]
+    path.write_text("\t".join(names) + "\n" + "\t".join(cells) + "\n", encoding="utf-8")
     (record,) = read_manifest(path)
     assert record.translations == {"de": "hallo"}
     assert record.extra == {"text_norm": "hi", "text_raw": "Hi"}

@@ -133,6 +133,20 @@ def build_unigram_tokenizer(texts: Iterable[str], vocab_size: int, num_speech_to
     return _finish(backend, num_speech_tokens)
 
 
+def rename_tokens(backend: Tokenizer, names: dict[str, str]) -> Tokenizer:
+    """The same tokenizer with other names for some tokens; every id stays."""
+    content = json.loads(backend.to_str())
+    for token in content["added_tokens"]:
+        token["content"] = names.get(token["content"], token["content"])
+    model = content["model"]
+    if isinstance(model["vocab"], dict):
+        model["vocab"] = {names.get(name, name): index for name, index in model["vocab"].items()}
+        model["unk_token"] = names.get(model["unk_token"], model["unk_token"])
+    else:
+        model["vocab"] = [[names.get(name, name), score] for name, score in model["vocab"]]
+    return Tokenizer.from_str(json.dumps(content))
+
+
 def _settle_scores(pieces: list[list]) -> list[tuple[str, float]]:
     """Scores that do not change from run to run.
 

@@ -94,8 +94,9 @@ class Mu2SLAMProcessor(ProcessorMixin):
             source_lang: language of the source, one code or one per item; None (or `und`) leaves it to the model.
             target_lang: language to write; None means the source's.
             task: "asr", "ast", "mt", ...: only checked against what is given.
-            **kwargs: `text_target`, the text to write; `sampling_rate` of the audio in Hz; `return_tensors` ("pt" by default, "np"), `padding`,
-                `max_length`, `truncation`, or `audio_kwargs` and `text_kwargs`, dictionaries for one side alone.
+            **kwargs: `text_target`, the text to write; `sampling_rate` of the audio in Hz; `return_tensors` ("pt" by
+                default, "np"), `padding`, `max_length`, `truncation`; or `audio_kwargs` and `text_kwargs`,
+                dictionaries for one side alone.
 
         Returns:
             with audio `input_features` `(B, T, M)` and `attention_mask` `(B, T)`; with text alone `input_ids` and

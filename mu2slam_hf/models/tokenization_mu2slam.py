@@ -14,18 +14,16 @@ from transformers import TokenizersBackend
 from transformers.utils import ModelOutput
 
 from .modules_vocabulary import (
-    BOS_TOKEN,
-    EOS_TOKEN,
-    MASK_TOKEN,
-    PAD_TOKEN,
-    UNK_TOKEN,
     WORD_BOUNDARY,
     build_character_tokenizer,
     build_unigram_tokenizer,
     iterate_texts,
+    rename_tokens,
     speech_token,
 )
 
+# What transformers calls ids 0, 1, ...
+_NAMED_TOKENS = ("pad_token", "bos_token", "eos_token", "unk_token", "mask_token")
 _BUILDERS = {"char": build_character_tokenizer, "unigram": build_unigram_tokenizer}
 
 
@@ -82,17 +80,47 @@ class Mu2SLAMTokenizer(TokenizersBackend):
     @classmethod
     def from_backend(cls, backend: Tokenizer) -> "Mu2SLAMTokenizer":
         """A tokenizer of this class around a backend with this family's id space."""
+        names = dict(zip(_NAMED_TOKENS, map(backend.id_to_token, range(len(_NAMED_TOKENS))), strict=True))
         return cls(
             tokenizer_object=backend,
-            pad_token=PAD_TOKEN,
-            bos_token=BOS_TOKEN,
-            eos_token=EOS_TOKEN,
-            unk_token=UNK_TOKEN,
-            mask_token=MASK_TOKEN,
+            **names,
             add_bos_token=False,
             add_eos_token=cls._ends_with_eos,
             clean_up_tokenization_spaces=False,
         )
+
+    def train_new_from_iterator(
+        self,
+        text_iterator: Iterable[str | list[str]],
+        vocab_size: int,
+        length: int | None = None,
+        new_special_tokens: list[str | AddedToken] | None = None,
+        special_tokens_map: dict[str, str] | None = None,
+    ) -> "Mu2SLAMTokenizer":
+        """A new tokenizer of the same kind and codebook size, trained on other texts.
+
+        Replaces transformers' method, which counts special tokens and codebook against `vocab_size` and would leave no
+        room for text.
+
+        Args:
+            text_iterator: texts, or batches of texts.
+            vocab_size: most text tokens, as in `train_from_iterator`.
+            length: not used; accepted because transformers has it.
+            new_special_tokens: appended after the text.
+            special_tokens_map: other names for special tokens.
+        """
+        kind = "unigram" if self._has_pieces else "char"
+        trained = self.train_from_iterator(text_iterator, vocab_size, kind, self.num_speech_tokens)
+        if special_tokens_map:
+            trained = self.from_backend(rename_tokens(trained.backend_tokenizer, special_tokens_map))
+        if new_special_tokens:
+            trained.add_special_tokens({"extra_special_tokens": list(new_special_tokens)})
+        return trained
+
+    @property
+    def _has_pieces(self) -> bool:
+        """True for unigram pieces, False for characters."""
+        return type(self._tokenizer.model).__name__ == "Unigram"
 
     @property
     def split_special_tokens(self) -> bool:
@@ -295,11 +323,6 @@ class Mu2SLAMCTCTokenizer(Mu2SLAMTokenizer):
         if offsets and self._has_pieces:
             offsets[0]["char"] = offsets[0]["char"].removeprefix(" ")
         return offsets
-
-    @property
-    def _has_pieces(self) -> bool:
-        """True for unigram pieces, False for characters."""
-        return type(self._tokenizer.model).__name__ == "Unigram"
 
     @staticmethod
     def _get_word_offsets(offsets: list[dict[str, Any]], word_delimiter_char: str = " ") -> list[dict[str, Any]]:

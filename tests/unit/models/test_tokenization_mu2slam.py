@@ -143,6 +143,14 @@ def test_training_takes_batches_and_keeps_the_most_frequent():
     assert tokenizer.decode(tokenizer("a b c").input_ids, skip_special_tokens=True) == "a b <unk>"
 
 
+def test_training_again_keeps_kind_and_codebook(tokenizer):
+    again = tokenizer.train_new_from_iterator(["neue Texte"], 50, new_special_tokens=["<x>"])
+    assert type(again) is type(tokenizer) and again.num_speech_tokens == 1024 and again.text_token_offset == 1088
+    assert again.backend_tokenizer.model.__class__ is tokenizer.backend_tokenizer.model.__class__
+    assert again.convert_tokens_to_ids("<x>") == len(again) - 1
+    assert again.decode(again("neue").input_ids, skip_special_tokens=True) == "neue"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

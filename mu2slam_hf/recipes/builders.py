@@ -205,14 +205,20 @@ def build_arguments(recipe: Recipe) -> MultitaskTrainingArguments:
 def build_trainer(recipe: Recipe, processor: Mu2SLAMProcessor, model: nn.Module, records: Records) -> MultitaskTrainer:
     """The trainer with its stages, development sets and console."""
     args = build_arguments(recipe)
-    stages = build_stages(recipe, records, processor, rank=args.process_index, num_ranks=args.world_size)
+    stages = build_stages(recipe, records, processor, num_ranks=args.world_size)
+    sampler = StagedBatchSampler(
+        stages,
+        rank=args.process_index,
+        num_ranks=args.world_size,
+        batches_per_step=args.gradient_accumulation_steps,
+    )
     development = load_records(recipe.evaluation.corpora, "evaluation.corpora")
     trainer = MultitaskTrainer(
         model,
         args,
         tasks=TASK_NAMES,
         train_dataset=StagedDataset(stages),
-        train_batch_sampler=StagedBatchSampler(stages, recipe.training.gradient_accumulation_steps),
+        train_batch_sampler=sampler,
         data_collator=StagedCollator(stages),
         development_sets=build_development_sets(recipe, development, processor),
         development_metrics=_build_generation_metrics(recipe, development, processor),

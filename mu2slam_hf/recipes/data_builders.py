@@ -132,20 +132,16 @@ def total_steps(recipe: Recipe) -> int:
     return recipe.training.max_steps or sum(stage.steps or 0 for stage in resolve_stages(recipe))
 
 
-def build_stages(
-    recipe: Recipe, records: Records, processor: Any, *, rank: int = 0, num_ranks: int = 1, seed: int | None = None
-) -> list[Stage]:
+def build_stages(recipe: Recipe, records: Records, processor: Any, *, num_ranks: int = 1) -> list[Stage]:
     """Stages of a run: same examples and decoded audio, own mixture, limits and augmentation.
 
     Args:
         recipe: the run.
         records: of `load_records(recipe.data.corpora, ...)`.
         processor: feature extractor, tokenizer and languages.
-        rank: rank of this process.
         num_ranks: number of processes.
-        seed: default: that of the recipe.
     """
-    data, seed = recipe.data, recipe.training.seed if seed is None else seed
+    data, seed = recipe.data, recipe.training.seed
     cache = AudioCache() if data.cache_audio else AudioCache(max_bytes=0)
     if data.cache_audio and recipe.training.dataloader_num_workers > 0:
         # Before the loader forks: its processes then share one copy.
@@ -173,9 +169,8 @@ def build_stages(
             dataset.cost_of,
             limits,
             seed=stage_seed,
-            rank=rank,
-            num_ranks=num_ranks,
-            batches_per_step=recipe.training.gradient_accumulation_steps,
+            # All batches of one update are planned together; `StagedBatchSampler` hands them out.
+            num_ranks=num_ranks * recipe.training.gradient_accumulation_steps,
         )
         masks = section.spec_augment or data.spec_augment
         collator = MultitaskCollator(processor, spec_augment=SpecAugment(masks, seed=stage_seed) if masks else None)

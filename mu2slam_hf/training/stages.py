@@ -43,21 +43,36 @@ class Stage:
 class StagedBatchSampler:
     """Batches of this rank, stage after stage; the last stage goes on for ever.
 
+    One update takes one step of a stage's plan: `num_ranks * batches_per_step` batches of one modality and about one
+    length. Who computes which of them does not change what they are: one process with two micro-batches sees the same
+    updates as two processes with one, and a run may be resumed on another number of processes with that product.
+
     Args:
-        stages: in order.
-        batches_per_step: micro-batches of one update.
+        stages: in order; their samplers plan steps of `num_ranks * batches_per_step` batches.
+        rank: rank of this process.
+        num_ranks: number of processes.
+        batches_per_step: micro-batches of one update in each process.
     """
 
-    def __init__(self, stages: Sequence[Stage], batches_per_step: int = 1) -> None:
+    def __init__(
+        self, stages: Sequence[Stage], *, rank: int = 0, num_ranks: int = 1, batches_per_step: int = 1
+    ) -> None:
         if not stages:
             raise ValueError("A run needs at least one stage.")
+        planned = {stage.sampler.num_ranks for stage in stages}
+        if planned != {num_ranks * batches_per_step}:
+            raise ValueError(
+                f"The stages plan steps of {sorted(planned)} batches, but {num_ranks} processes with "
+                f"{batches_per_step} micro-batches each need {num_ranks * batches_per_step}."
+            )
         self.stages = list(stages)
-        self.batches_per_step = batches_per_step
-        self.num_batches = 0
+        self.rank, self.batches_per_step = rank, batches_per_step
+        self.num_steps = 0
         self.stage = 0
-        self.batches_in_stage = 0
+        self.steps_in_stage = 0
         self.epoch = 0
         self.position = 0
+        self.micro_batch = 0
         self._fingerprints: dict[int, str] = {}
 
     def __iter__(self) -> Iterator[list[StageKey]]:
@@ -69,21 +84,20 @@ class StagedBatchSampler:
             if self.position >= len(plan):
                 self.epoch, self.position = self.epoch + 1, 0
                 continue
-            draws = plan[self.position][self.stages[self.stage].sampler.rank]
-            step = self.num_batches // self.batches_per_step
-            batch = [StageKey(self.stage, key._replace(step=step)) for key in draws]
-            self.position += 1
-            self.num_batches += 1
-            self.batches_in_stage += 1
+            draws = plan[self.position][self.rank * self.batches_per_step + self.micro_batch]
+            batch = [StageKey(self.stage, key._replace(step=self.num_steps)) for key in draws]
+            self.micro_batch += 1
+            if self.micro_batch == self.batches_per_step:
+                self.micro_batch = 0
+                self.position += 1
+                self.num_steps += 1
+                self.steps_in_stage += 1
             yield batch
 
     def _skip_finished_stages(self) -> None:
         last = len(self.stages) - 1
-        while self.stage < last and self.batches_in_stage >= self._batches_of(self.stage):
-            self.stage, self.batches_in_stage, self.epoch, self.position = self.stage + 1, 0, 0, 0
-
-    def _batches_of(self, stage: int) -> int:
-        return self.stages[stage].num_steps * self.batches_per_step
+        while self.stage < last and self.steps_in_stage >= self.stages[self.stage].num_steps:
+            self.stage, self.steps_in_stage, self.epoch, self.position = self.stage + 1, 0, 0, 0
 
     def _fingerprint(self, stage: int) -> str:
         """Kept, because the state is taken at every batch and the hash reads all examples."""
@@ -94,11 +108,12 @@ class StagedBatchSampler:
     def state_dict(self) -> dict[str, Any]:
         """Where the sampler stands; equal on every rank."""
         return {
-            "num_batches": self.num_batches,
+            "num_steps": self.num_steps,
             "stage": self.stage,
-            "batches_in_stage": self.batches_in_stage,
+            "steps_in_stage": self.steps_in_stage,
             "epoch": self.epoch,
             "position": self.position,
+            "micro_batch": self.micro_batch,
             "fingerprint": self._fingerprint(self.stage),
         }
 
@@ -106,7 +121,7 @@ class StagedBatchSampler:
         """Continue with the batch after the one at which `state` was taken.
 
         Raises:
-            ValueError: if the stage is not there, or its data, weights, limits, seed or number of processes differ.
+            ValueError: if the stage is not there, or its data, weights, limits, seed or batches per update differ.
         """
         stage = int(state["stage"])
         if stage >= len(self.stages):
@@ -114,13 +129,13 @@ class StagedBatchSampler:
         if state["fingerprint"] != self._fingerprint(stage):
             raise ValueError(
                 f"Cannot resume in stage {self.stages[stage].name!r}: its examples, weights, batch limits, seed or "
-                "number of processes differ from those of the checkpoint. Use the same ones, or start a new run "
-                "with model.init_from set to the checkpoint."
+                "number of batches in an update (processes times accumulation steps) differ from those of the "
+                "checkpoint. Use the same ones, or start a new run with model.init_from set to the checkpoint."
             )
         self.stage = stage
-        self.num_batches = int(state["num_batches"])
-        self.batches_in_stage = int(state["batches_in_stage"])
+        self.num_steps, self.steps_in_stage = int(state["num_steps"]), int(state["steps_in_stage"])
         self.epoch, self.position = int(state["epoch"]), int(state["position"])
+        self.micro_batch = int(state["micro_batch"])
 
 
 class StagedDataset:

@@ -1,0 +1,72 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+import math
+
+import pytest
+import torch
+from tiny_models import tiny_config
+
+from mu2slam_hf.models.modules_attention import ConformerSelfAttention, eager_attention_forward
+from mu2slam_hf.models.modules_masks import check_packing_backend, same_sequence
+
+
+def naive_attention(query, key, value, allowed, scaling):
+    """Loops over heads and queries; (H, L, E), (H, S, E), (L, S) -> (L, H, E)."""
+    heads, length, size = query.shape
+    output = torch.zeros(length, heads, size)
+    for head in range(heads):
+        for position in range(length):
+            scores = [
+                (query[head, position] @ key[head, other]).item() * scaling if allowed[position, other] else -math.inf
+                for other in range(key.shape[1])
+            ]
+            highest = max(scores)
+            weights = [math.exp(score - highest) for score in scores]
+            for other, weight in enumerate(weights):
+                output[position, head] += weight / sum(weights) * value[head, other]
+    return output
+
+
+def test_eager_attention_equals_loops():
+    query, key, value = torch.randn(1, 2, 3, 4), torch.randn(1, 2, 5, 4), torch.randn(1, 2, 5, 4)
+    allowed = torch.rand(3, 5) > 0.4
+    allowed[:, 0] = True
+    mask = torch.where(allowed, 0.0, torch.finfo(torch.float32).min)[None, None]
+    output, weights = eager_attention_forward(torch.nn.Identity().eval(), query, key, value, mask, 0.5)
+    expected = naive_attention(query[0], key[0], value[0], allowed, 0.5)
+    torch.testing.assert_close(output[0], expected, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(1, 2, 3))
+
+
+def test_sdpa_equals_eager_forward_and_backward():
+    outputs, gradients = [], []
+    for backend in ("eager", "sdpa"):
+        config = tiny_config().encoder_config
+        config._attn_implementation = backend
+        torch.manual_seed(1)
+        module = ConformerSelfAttention(config, 0)
+        states = torch.randn(2, 5, 64, generator=torch.Generator().manual_seed(2)).requires_grad_()
+        output = module(states)[0]
+        output.square().sum().backward()
+        outputs.append(output)
+        gradients.append(states.grad)
+    torch.testing.assert_close(*outputs, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-5)
+
+
+def test_padding_sees_padding_only():
+    ids = torch.tensor([[1, 1, 2, 0]])
+    allowed = same_sequence(ids, ids)
+    table = [[bool(allowed(0, 0, query, key)) for key in range(4)] for query in range(4)]
+    assert table == [
+        [True, True, False, False],
+        [True, True, False, False],
+        [False, False, True, False],
+        [False, False, False, True],
+    ]
+
+
+def test_packing_is_refused_where_the_backend_takes_no_mask():
+    config = tiny_config().encoder_config
+    config._attn_implementation = "flash_attention_2"
+    with pytest.raises(ValueError, match="sdpa"):
+        check_packing_backend(config)

@@ -1,0 +1,83 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+import pytest
+import torch
+from tiny_models import tiny_config
+
+from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
+from mu2slam_hf.models.modules_conformer import ConformerConvolution, SequenceGroupNorm
+
+
+def narrow_config(**changes):
+    return ConformerEncoderConfig(hidden_size=8, num_attention_heads=2, conv_norm="layer", **changes)
+
+
+def naive_depthwise(states, weight, bias, left, right):
+    """Every output frame is a sum over taps, written as loops. states (L, D), weight (D, 1, K)."""
+    length, width = states.shape
+    output = torch.zeros_like(states)
+    for position in range(length):
+        for channel in range(width):
+            total = bias[channel]
+            for tap in range(left + right + 1):
+                source = position + tap - left
+                if 0 <= source < length:
+                    total = total + weight[channel, 0, tap] * states[source, channel]
+            output[position, channel] = total
+    return output
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("length", [1, 2, 7])
+def test_both_forms_of_the_depthwise_convolution_equal_loops(causal, length):
+    module = ConformerConvolution(narrow_config(conv_causal=causal))
+    states = torch.randn(1, length, 8)
+    expected = naive_depthwise(
+        states[0], module.depthwise_conv.weight, module.depthwise_conv.bias, module.left, module.right
+    )
+    torch.testing.assert_close(module._convolve_rows(states)[0], expected, atol=1e-5, rtol=1e-5)
+    ids = torch.ones(1, length, dtype=torch.int64)
+    torch.testing.assert_close(module._convolve_packed(states, ids)[0], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_gradients_of_rows_and_packed_agree():
+    module = ConformerConvolution(narrow_config())
+    first = torch.randn(1, 5, 8, requires_grad=True)
+    second = first.detach().clone().requires_grad_()
+    module._convolve_rows(first).square().sum().backward()
+    module._convolve_packed(second, torch.ones(1, 5, dtype=torch.int64)).square().sum().backward()
+    torch.testing.assert_close(first.grad, second.grad, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("norm", ["layer", "group"])
+def test_packed_sequences_do_not_touch_each_other(norm):
+    module = ConformerConvolution(tiny_config(conv_norm=norm).encoder_config).eval()
+    one, two = torch.randn(1, 6, 64), torch.randn(1, 3, 64)
+    packed = torch.cat([one, two, torch.full((1, 2, 64), 1e4)], dim=1)
+    ids = torch.tensor([[1] * 6 + [2] * 3 + [0] * 2])
+    output = module(packed, ids > 0, ids)
+    torch.testing.assert_close(output[:, :6], module(one, None, None), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(output[:, 6:9], module(two, None, None), atol=1e-5, rtol=1e-5)
+
+
+def test_group_norm_equals_torch_on_whole_sequences_and_ignores_padding():
+    norm = SequenceGroupNorm(4, 16, 1e-5)
+    reference = torch.nn.GroupNorm(4, 16, eps=1e-5)
+    with torch.no_grad():
+        norm.weight.normal_()
+        norm.bias.normal_()
+        reference.weight.copy_(norm.weight)
+        reference.bias.copy_(norm.bias)
+    states = torch.randn(2, 9, 16)
+    expected = reference(states.transpose(1, 2)).transpose(1, 2)
+    torch.testing.assert_close(norm(states), expected, atol=1e-5, rtol=1e-5)
+    padded = torch.cat([states, torch.full((2, 4, 16), 1e3)], dim=1)
+    ids = torch.tensor([[1] * 9 + [0] * 4] * 2)
+    torch.testing.assert_close(norm(padded, ids)[:, :9], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_causal_convolution_sees_no_future():
+    module = ConformerConvolution(tiny_config(conv_causal=True).encoder_config).eval()
+    states = torch.randn(1, 8, 64)
+    changed = states.clone()
+    changed[:, 5:] += 1.0
+    torch.testing.assert_close(module(states, None, None)[:, :5], module(changed, None, None)[:, :5])

@@ -1,0 +1,65 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+import itertools
+import math
+
+import pytest
+import torch
+
+from mu2slam_hf.models.modules_losses import cross_entropy_mean, cross_entropy_sum, ctc_sum, shift_tokens_right
+
+
+def test_uniform_logits_cost_log_vocabulary():
+    total, count = cross_entropy_sum(torch.zeros(2, 3, 7), torch.tensor([[1, 2, -100], [3, -100, -100]]))
+    assert count.item() == 3
+    assert math.isclose(total.item(), 3 * math.log(7), rel_tol=1e-6)
+
+
+def test_no_target_costs_zero_and_keeps_the_graph():
+    logits = torch.zeros(1, 2, 7, requires_grad=True)
+    loss = cross_entropy_mean(logits, torch.full((1, 2), -100))
+    loss.backward()
+    assert loss.item() == 0.0
+    assert logits.grad.abs().sum() == 0
+
+
+def brute_force_ctc(log_probs, target, blank):
+    """Sum over all frame labellings that collapse to the target. log_probs (N, V)."""
+    total = -math.inf
+    for path in itertools.product(range(log_probs.shape[1]), repeat=log_probs.shape[0]):
+        collapsed = [token for token, _ in itertools.groupby(path) if token != blank]
+        if collapsed == target:
+            total = torch.logaddexp(
+                torch.tensor(total), torch.stack([log_probs[i, token] for i, token in enumerate(path)]).sum()
+            ).item()
+    return total
+
+
+@pytest.mark.parametrize("target", [[1], [1, 2], [2, 2], []])
+def test_ctc_equals_the_sum_over_all_alignments(target):
+    logits = torch.randn(1, 5, 4)
+    labels = torch.tensor([[*target, -100, -100]])
+    frames = torch.tensor([[True] * 4 + [False]])
+    total, count, impossible = ctc_sum(logits, frames, labels)
+    assert impossible.item() == 0
+    assert count.item() == len(target)
+    if target:
+        expected = brute_force_ctc(logits[0, :4].log_softmax(-1), target, 0)
+        assert math.isclose(total.item(), -expected, rel_tol=1e-5)
+    else:
+        assert total.item() == 0.0
+
+
+def test_labels_longer_than_frames_are_counted_and_finite():
+    logits = torch.randn(2, 3, 4, requires_grad=True)
+    labels = torch.tensor([[1, 2, 3, 1], [1, 1, -100, -100]])
+    total, count, impossible = ctc_sum(logits, torch.ones(2, 3, dtype=torch.bool), labels)
+    assert impossible.item() == 1
+    assert count.item() == 2
+    total.backward()
+    assert torch.isfinite(logits.grad).all()
+    assert logits.grad[0].abs().sum() == 0
+
+
+def test_shifting_starts_with_the_start_token():
+    labels = torch.tensor([[5, 6, 2, -100]])
+    assert shift_tokens_right(labels, 0, 1).tolist() == [[1, 5, 6, 2]]

@@ -69,7 +69,7 @@ class Mu2SLAMProcessor(ProcessorMixin):
         super().__init__(feature_extractor, tokenizer, chat_template=chat_template)
         if speech_codec is not None and not isinstance(speech_codec, torch.nn.Module):
             raise ValueError(f"speech_codec must be a model, got {type(speech_codec).__name__}.")
-        self.speech_codec = speech_codec
+        self.speech_codec: Any = speech_codec
         self.languages = check_languages((UNDETERMINED,) if languages is None else languages)
 
     @property
@@ -214,13 +214,14 @@ class Mu2SLAMProcessor(ProcessorMixin):
         Raises:
             ValueError: there is no speech codec, or its codebook is larger than the vocabulary's.
         """
-        if self.speech_codec is None:
+        codec = self.speech_codec
+        if codec is None:
             raise ValueError(
                 "This processor has no speech codec: pass speech_codec=SpeechTokenizerModel(...) or load one."
             )
         features = self.feature_extractor(audio, sampling_rate=sampling_rate)
-        device = next(self.speech_codec.parameters()).device
-        ids = self.speech_codec(features["input_features"].to(device), features["attention_mask"].to(device))
+        device = next(codec.parameters()).device
+        ids = codec(features["input_features"].to(device), features["attention_mask"].to(device))
         if ids.ndim != 2:
             raise ValueError(f"The vocabulary has one codebook, the speech codec has {ids.shape[-1]}.")
         return [self.tokenizer.convert_speech_ids(row[row >= 0].tolist()) for row in ids.cpu()]

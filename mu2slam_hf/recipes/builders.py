@@ -291,7 +291,9 @@ def finish_run(recipe: Recipe, trainer: MultitaskTrainer, processor: Mu2SLAMProc
     if average > 1:
         checkpoints = list_checkpoints(recipe.output.dir)[-average:]
         trainer.load_averaged_weights(checkpoints)
-    results = trainer.evaluate() if recipe.evaluation.corpora else {}
+    results = {}
+    if recipe.evaluation.corpora:
+        results = (None if average > 1 else trainer.evaluated_at_end()) or trainer.evaluate()
     if trainer.is_world_process_zero():
         model = trainer.accelerator.unwrap_model(trainer.model)
         if recipe.output.dtype == "bfloat16":

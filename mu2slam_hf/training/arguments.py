@@ -50,6 +50,9 @@ class MultitaskTrainingArguments(Seq2SeqTrainingArguments):
             )
         # The sampler restores its own state: reading data to skip it would be slow, and wrong after a stage change.
         self.ignore_data_skip = True
+        # The trainer touches what a batch leaves out; searching the graph at every step would cost time, and count
+        # those parameters twice.
+        self.ddp_find_unused_parameters = False
         if self.average_last > 1 and self.save_total_limit is not None and self.save_total_limit < self.average_last:
             raise ValueError(
                 f"average_last={self.average_last} needs that many checkpoints, but save_total_limit="

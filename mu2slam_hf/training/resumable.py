@@ -113,6 +113,12 @@ class ResumableTrainer(Seq2SeqTrainer):
             self.load_progress(progress)
         return super()._prepare_for_training(max_steps, train_dataloader, resume_from_checkpoint)
 
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """Say nothing of tied weights: they are stored once, under the name of their source."""
+        tied = getattr(self.model, "all_tied_weights_keys", None) or {}
+        missing = [key for key in load_result.missing_keys if key not in tied]
+        super()._issue_warnings_after_load(type(load_result)(missing, load_result.unexpected_keys))
+
     def export_progress(self) -> dict[str, Any]:
         """JSON-serialisable state to store beside the sampler's; subclasses add theirs."""
         return {}

@@ -75,6 +75,7 @@ class MultitaskTrainer(ResumableTrainer):
         self._untouched: dict[Any, list[nn.Parameter]] = {}
         self._smoothing_rows = self._build_smoothing_rows()
         self._num_parameters = sum(parameter.numel() for parameter in model.parameters())
+        self._last_metrics: tuple[int, dict[str, float]] | None = None
         self._reset_report()
 
     # ---- losses -------------------------------------------------------------------------------------------------
@@ -291,8 +292,15 @@ class MultitaskTrainer(ResumableTrainer):
             self.accelerator.wait_for_everyone()
         seconds = time.monotonic() - started
         metrics[f"{metric_key_prefix}_runtime"] = seconds
+        self._last_metrics = (self.state.global_step, dict(metrics))
         # Time spent here is not time of training steps.
         self._report_start = (self._report_start[0] + seconds, self._report_start[1])
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def evaluated_at_end(self) -> dict[str, float] | None:
+        """Figures of the last evaluation, if no update came after it."""
+        if self._last_metrics is None or self._last_metrics[0] != self.state.global_step:
+            return None
+        return self._last_metrics[1]

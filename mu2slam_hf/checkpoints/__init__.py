@@ -36,8 +36,8 @@ def load_checkpoint(
     Args:
         name_or_path: "default", a folder, or a name on the Hub.
         device: where the model goes.
-        dtype: of the weights in memory. Choice: float32 also for weights stored as bfloat16, which most processors
-            compute with slowly.
+        dtype: of the weights in memory; "auto" for the one they are stored in. Choice: float32 also for weights
+            stored as bfloat16, which most processors compute with slowly.
         **kwargs: go to the model's `from_pretrained`.
 
     Raises:
@@ -56,5 +56,7 @@ def load_checkpoint(
     config = AutoConfig.from_pretrained(folder)
     if config.model_type != Mu2SLAMForConditionalGeneration.config_class.model_type:
         raise ValueError(f"{folder}: expected a model of type mu2slam, got {config.model_type!r}")
-    model = Mu2SLAMForConditionalGeneration.from_pretrained(folder, dtype=getattr(torch, dtype), **kwargs)
+    model = Mu2SLAMForConditionalGeneration.from_pretrained(
+        folder, dtype=dtype if dtype == "auto" else getattr(torch, dtype), **kwargs
+    )
     return model.to(device).eval(), Mu2SLAMProcessor.from_pretrained(folder)

@@ -11,7 +11,7 @@ from typing import Any
 import mu2slam_hf
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.evaluation.baseline import NearestSentenceBaseline
-from mu2slam_hf.evaluation.decode import EVALUATION_TASKS, build_requests, decode_requests
+from mu2slam_hf.evaluation.decode import EVALUATION_TASKS, build_requests, decode_requests, identify_languages
 from mu2slam_hf.evaluation.results import (
     EvaluationResults,
     Score,
@@ -49,6 +49,7 @@ def evaluate_corpus(
         records: what to test on; ASR needs audio and text, AST audio and translations, MT text and translations.
         tasks: subset of asr, ast, mt.
         source_lang_given: conditions to test: told the source language (True), having to guess it (False), or both.
+            Where it is guessed and asr is among the tasks, the guesses are scored too (task `lid`).
         train_records: if given, translations are also scored for `NearestSentenceBaseline` over these records.
         model_name: path or name, for the record.
         data: corpus, split and options, for the record.
@@ -87,6 +88,9 @@ def evaluate_corpus(
     )
     seconds = time.perf_counter() - started
     scores: list[Score] = score_hypotheses(hypotheses)
+    if "asr" in tasks and False in source_lang_given and not all(r.audio is None for r in records):
+        guesses = identify_languages(records, model, processor, batch_seconds=batch_seconds, batch_size=batch_size)
+        scores += score_hypotheses(guesses)
     if train_records is not None:
         answers = translate_by_baseline(hypotheses, NearestSentenceBaseline(train_records))
         scores += score_hypotheses(answers, system=NEAREST_SENTENCE)

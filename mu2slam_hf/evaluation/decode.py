@@ -4,7 +4,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +222,24 @@ def decode_requests(
         bar.close()
         model.train(was_training)
     return [store.hypotheses[request.key] for request in requests]
+
+
+def identify_languages(
+    records: Iterable[SpeechTextRecord],
+    model: Any,
+    processor: Any,
+    *,
+    batch_seconds: float = 60.0,
+    batch_size: int = 32,
+) -> list[Hypothesis]:
+    """The language guessed for every recording, as hypotheses of the task `lid` whose reference is the true one."""
+    requests = build_requests(records, ["asr"], source_lang_given=False)
+    hypotheses = []
+    for batch in make_batches(requests, batch_seconds=batch_seconds, batch_size=batch_size):
+        guesses = guess_languages(model, processor, [load_audio(request.record.audio) for request in batch])
+        for request, guess in zip(batch, guesses, strict=True):
+            hypotheses.append(replace(_hypothesis(request, guess), task="lid", reference=request.record.lang))
+    return hypotheses
 
 
 def _prepare_inputs(

@@ -82,6 +82,13 @@ def compute_chrf(references: Sequence[str], hypotheses: Sequence[str]) -> Metric
     return MetricValue(value=value, signature=f"chrF2|{metric.get_signature()}", num_items=len(references))
 
 
+def compute_accuracy(references: Sequence[str], hypotheses: Sequence[str]) -> MetricValue:
+    """Share of hypotheses that are exactly right, e.g. of guessed languages."""
+    _check_paired(references, hypotheses)
+    right = sum(reference == hypothesis for reference, hypothesis in zip(references, hypotheses, strict=True))
+    return MetricValue(value=100.0 * right / len(references), signature="accuracy", num_items=len(references))
+
+
 def compute_mean(values: Sequence[float]) -> float:
     """Unweighted mean: every language or direction counts the same, whatever its size."""
     if not values:

@@ -27,8 +27,8 @@ class Score:
     """One number of an evaluation.
 
     Attributes:
-        task: asr, ast or mt.
-        metric: wer, cer, bleu, chrf.
+        task: asr, ast, mt, or lid (the language guessed from speech).
+        metric: wer, cer, bleu, chrf, accuracy.
         value: in percent.
         source_lang: language of the input; "mean" for a mean over languages or directions.
         target_lang: language of the output; "mean" likewise.

@@ -9,6 +9,7 @@ from mu2slam_hf.evaluation.baseline import NearestSentenceBaseline
 from mu2slam_hf.evaluation.decode import Hypothesis
 from mu2slam_hf.evaluation.metrics import (
     MetricValue,
+    compute_accuracy,
     compute_bleu,
     compute_cer,
     compute_chrf,
@@ -20,14 +21,16 @@ from mu2slam_hf.evaluation.results import Score
 MODEL = "model"
 NEAREST_SENTENCE = "nearest"
 MEAN = "mean"
-_METRICS = {"asr": ("wer", "cer"), "ast": ("bleu", "chrf"), "mt": ("bleu", "chrf")}
+_METRICS = {"asr": ("wer", "cer"), "ast": ("bleu", "chrf"), "mt": ("bleu", "chrf"), "lid": ("accuracy",)}
+_TRANSLATION_TASKS = ("ast", "mt")
 
 
 def score_hypotheses(hypotheses: Iterable[Hypothesis], *, system: str = MODEL) -> list[Score]:
     """Scores of every task and direction, then the means.
 
-    ASR is scored by WER and CER, translation by BLEU and chrF. Means weigh every language (asr) or direction (ast, mt)
-    the same: over all, and for translation also out of English (`en-mean`) and into English (`mean-en`).
+    ASR is scored by WER and CER, translation by BLEU and chrF, guessed languages by their accuracy. Means weigh every
+    language (asr, lid) or direction (ast, mt) the same: over all, and for translation also out of English (`en-mean`)
+    and into English (`mean-en`).
     """
     groups: dict[tuple[str, bool, str, str], list[Hypothesis]] = defaultdict(list)
     for hypothesis in hypotheses:
@@ -62,7 +65,10 @@ def translate_by_baseline(hypotheses: Iterable[Hypothesis], baseline: NearestSen
     recognised = {(h.id, h.source_lang, h.source_lang_given): h.hypothesis for h in hypotheses if h.task == "asr"}
     answers = []
     for hypothesis in hypotheses:
-        if hypothesis.task == "asr" or (hypothesis.source_lang, hypothesis.target_lang) not in baseline.directions:
+        if (
+            hypothesis.task not in _TRANSLATION_TASKS
+            or (hypothesis.source_lang, hypothesis.target_lang) not in baseline.directions
+        ):
             continue
         source = hypothesis.source_text
         if hypothesis.task == "ast":
@@ -91,6 +97,8 @@ def format_scores(scores: Sequence[Score]) -> str:
 
 def _compute(task: str, target_lang: str, group: Sequence[Hypothesis]) -> dict[str, MetricValue]:
     references, hypotheses = [h.reference for h in group], [h.hypothesis for h in group]
+    if task == "lid":
+        return {"accuracy": compute_accuracy(references, hypotheses)}
     if task == "asr":
         return {"wer": compute_wer(references, hypotheses), "cer": compute_cer(references, hypotheses)}
     return {
@@ -106,7 +114,7 @@ def _means(scores: Sequence[Score]) -> list[Score]:
     means = []
     for (task, _, _), group in groups.items():
         subsets = {(MEAN, MEAN): group}
-        if task != "asr":
+        if task in _TRANSLATION_TASKS:
             subsets["en", MEAN] = [score for score in group if score.source_lang == "en"]
             subsets[MEAN, "en"] = [score for score in group if score.target_lang == "en"]
         for (source, target), members in subsets.items():

@@ -130,6 +130,7 @@ def test_evaluate_prints_tables_and_writes_the_record(run, tmp_path):
     assert status == 0
     headers = [line for line in lines if line.startswith(("ASR", "AST", "MT"))]
     assert len(headers) == 6
+    assert [line.split()[:3] for line in lines if line.startswith("LID")] == [["LID", "n", "accuracy"]]
     assert any(line.strip().startswith("chrF2|nrefs:1") for line in lines)
     results = EvaluationResults.load(record)
     assert {score.source_lang for score in results.find(task="asr", metric="wer")} == {"en", "es", "mean"}

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from mu2slam_hf.evaluation.metrics import (
+    compute_accuracy,
     compute_bleu,
     compute_cer,
     compute_chrf,
@@ -102,6 +103,10 @@ def test_signatures_say_how_the_text_was_split():
     assert "tok:zh" in compute_bleu(["一"], ["一"], target_lang="zh-Hans").signature
     assert "tok:char" in compute_bleu(["ก"], ["ก"], target_lang="th").signature
     assert compute_chrf(["a"], ["a"]).signature.startswith("chrF2|")
+
+
+def test_accuracy_counts_what_is_exactly_right():
+    assert compute_accuracy(["en", "fr", "ru"], ["en", "es", "ru"]).value == pytest.approx(200 / 3)
 
 
 def test_mean_is_unweighted():

@@ -13,6 +13,7 @@ the package. espeak-ng is GPL-3 software: it is an optional dependency, loaded f
 import ctypes
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -30,6 +31,8 @@ _POSITION_CHARACTER, _CHARS_UTF8 = 1, 1
 _RATE, _PITCH = 1, 3
 _PHONEMES_IPA = 2
 _NOISE_SEED = 1
+# Far above what a block needs (a tenth of a second); a language that sends espeak-ng into a loop then counts as a crash.
+_BLOCK_TIMEOUT_SECONDS = 120
 # espeak-ng copies its data path into a buffer of 160 bytes and silently truncates longer ones.
 _LONGEST_DATA_PATH = 140
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
@@ -171,7 +174,9 @@ class EspeakEngine:
                 raise RuntimeError(f"the espeak-ng server ended while it did {action!r}") from error
         if count < 0:
             texts = ", ".join(f"{request.voice}: {request.text!r}" for request in requests[:4])
-            raise RuntimeError(f"espeak-ng crashed on a block of {len(requests)} clips that starts with {texts}")
+            raise RuntimeError(
+                f"espeak-ng crashed or hung on a block of {len(requests)} clips that starts with {texts}"
+            )
         return answers
 
     def _read(self, size: int) -> bytes:
@@ -184,7 +189,7 @@ class EspeakEngine:
         """Samples of each clip, int16 at 22,050 Hz in the machine's byte order; empty where nothing was said.
 
         Raises:
-            RuntimeError: espeak-ng crashed; the message shows the first texts of the block.
+            RuntimeError: espeak-ng crashed or hung; the message shows the first texts of the block.
         """
         return self._ask("speak", requests)
 
@@ -240,6 +245,9 @@ def serve() -> None:
             status = 1
             try:
                 os.close(read_end)
+                signal.alarm(_BLOCK_TIMEOUT_SECONDS)
+                # espeak-ng writes a line for each word it cannot speak; the empty answer says enough.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
                 with os.fdopen(write_end, "wb") as pipe:
                     for answer in _answer(library, message["action"], requests):
                         pipe.write(struct.pack("<i", len(answer)) + answer)
@@ -253,7 +261,7 @@ def serve() -> None:
         if status != 0:
             stream.write(struct.pack("<i", -1))
         else:
-            stream.write(struct.pack("<i", max(len(requests), 1)) + body)
+            stream.write(struct.pack("<i", 1 if message["action"] == "version" else len(requests)) + body)
         stream.flush()
 
 

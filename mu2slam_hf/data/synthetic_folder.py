@@ -1,66 +1,42 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Texts spoken into a folder of audio files with a manifest that `read_manifest` reads."""
+"""Synthetic clips written as a folder: audio files, a manifest that `read_manifest` reads, and what they were made with."""
 
 import json
-import logging
 import os
-import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import TextIO
 
-from .synthetic_espeak import INSTALL_HINT, EspeakEngine
-from .synthetic_speech import ClipPlan, SoundSettings, plan_clips, speak_plans
+import soundfile
 
-logger = logging.getLogger(__name__)
+from mu2slam_hf.data.synthetic_espeak import EspeakEngine
+from mu2slam_hf.data.synthetic_speech import SoundSettings, SyntheticClip, speak_plans
 
+# Clips that are spoken by one fork of espeak-ng: the audio of a clip depends on its block, and on nothing else.
 BLOCK_SIZE = 48
 MANIFEST_COLUMNS = ("id", "lang", "audio", "duration_s", "speaker", "corpus", "kind", "text", "translations")
-# What may be in a text without any meaning for its sound, but splits words or breaks the columns of a manifest:
-# soft hyphen, Arabic letter mark, zero-width and direction marks, byte order mark, control characters.
-_INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\x00-\x08]")
-
-
-def clean_text(text: str) -> str:
-    """`text` without direction marks, soft hyphens and zero-width characters, every run of white space one space.
-
-    Choice: the zero-width joiner and non-joiner (U+200D, U+200C) stay: they are spelling in Persian and Indic scripts.
-    """
-    return " ".join(_INVISIBLE.sub("", text).split())
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextToSpeak:
-    """One text for `synthesize_texts`.
-
-    Attributes:
-        id: name that is unique together with `lang`; clips are named `<id>.<lang>.<k>`.
-        lang: language code.
-        text: what to say, and the transcript.
-        translations: text by language code.
-        num_voices: clips of this text; None takes the call's `voices_per_text`.
-        kind: free label that is copied to the manifest.
-    """
-
-    id: str
-    lang: str
-    text: str
-    translations: Mapping[str, str] = field(default_factory=dict)
-    num_voices: int | None = None
-    kind: str = ""
+AUDIO_FORMATS = ("flac", "wav")
 
 
 @dataclass(kw_only=True)
 class FolderSummary:
-    """What was written: clips and seconds by language, and texts that stayed silent or were too long."""
+    """What was written.
+
+    Attributes:
+        manifest: path of `manifest.tsv`.
+        num_clips: clips by language.
+        seconds: seconds of audio by language.
+        left_out: (id, reason) of clips that were silent, or too fast or too long to learn from.
+    """
 
     manifest: Path
-    num_clips: Counter = field(default_factory=Counter)
-    seconds: Counter = field(default_factory=Counter)
+    num_clips: Counter[str] = field(default_factory=Counter)
+    seconds: Counter[str] = field(default_factory=Counter)
     left_out: list[tuple[str, str]] = field(default_factory=list)
 
     @property
@@ -69,8 +45,31 @@ class FolderSummary:
         return sum(self.seconds.values()) / 3600
 
 
+@dataclass(frozen=True, kw_only=True)
+class FolderSettings:
+    """How clips are written.
+
+    Attributes:
+        corpus: value of the manifest's column of that name.
+        audio_format: `flac` or `wav`, 16 bit.
+        max_duration_seconds: longer clips are left out.
+        max_characters_per_second: faster clips are left out: at 25 encoder frames per second, CTC cannot align them.
+        num_workers: threads, each with an espeak-ng server of its own; the result does not depend on it.
+    """
+
+    corpus: str = "synthetic"
+    audio_format: str = "flac"
+    max_duration_seconds: float = 30.0
+    max_characters_per_second: float = 24.0
+    num_workers: int = 1
+
+    def __post_init__(self) -> None:
+        if self.audio_format not in AUDIO_FORMATS:
+            raise ValueError(f"audio_format must be one of {', '.join(AUDIO_FORMATS)}; got {self.audio_format!r}")
+
+
 def library_versions(engine: EspeakEngine) -> dict[str, str]:
-    """Versions of everything that decides text and samples; recorded beside every manifest."""
+    """Versions of everything that decides text and samples; recorded beside every manifest and in every state."""
     versions = {"espeak-ng": engine.version.split()[0]}
     for name in ("espeakng-loader", "Babel", "num2words", "soxr", "numpy"):
         try:
@@ -80,34 +79,23 @@ def library_versions(engine: EspeakEngine) -> dict[str, str]:
     return versions
 
 
-def synthesize_texts(
-    texts: Iterable[TextToSpeak | tuple],
-    out_dir: str | os.PathLike,
+def write_clips(
+    clips: Iterable[SyntheticClip],
+    out_dir: str | os.PathLike[str],
     *,
-    voices_per_text: int = 1,
-    seed: int = 0,
-    settings: SoundSettings | None = None,
-    max_duration_seconds: float = 30.0,
-    num_workers: int = 1,
-    corpus: str = "synthetic",
-    audio_format: str = "flac",
-    description: Mapping[str, object] | None = None,
+    sound: SoundSettings,
+    folder: FolderSettings,
+    description: Mapping[str, object],
 ) -> FolderSummary:
-    """Speak texts into `out_dir/audio` and write `manifest.tsv` and `synthesis.json` (settings, versions) beside it.
+    """Speak clips into `out_dir/audio`, with `manifest.tsv` and `synthesis.json` (settings, versions) beside it.
 
-    The folder appears under its name only when it is complete. The same texts, seed and versions give the same bytes,
-    whatever `num_workers` is.
+    The folder appears under its name only when it is complete. The same clips and versions give the same bytes.
 
     Args:
-        texts: `TextToSpeak`, or tuples `(id, lang, text)` or `(id, lang, text, translations)`.
+        clips: in blocks of 48, in this order.
         out_dir: folder to create; it must not exist or must be empty.
-        voices_per_text: clips of each text, in different voices.
-        seed: of voices, rates, pitches, levels and bandwidths.
-        settings: bandwidth and level; by default 3 of 4 clips are limited to 4 kHz.
-        max_duration_seconds: longer clips are left out and named in the summary.
-        num_workers: threads, each with an espeak-ng server of its own.
-        corpus: value of the manifest's column of that name.
-        audio_format: `flac` or `wav`, 16 bit.
+        sound: bandwidth and rate of the audio.
+        folder: format, limits, workers.
         description: copied to `synthesis.json`.
 
     Returns:
@@ -115,56 +103,44 @@ def synthesize_texts(
 
     Raises:
         ImportError: the extra `synthetic` is not installed.
-        ValueError: `out_dir` is in use, the format is unknown, or no text gave a clip.
+        ValueError: `out_dir` is in use, or no clip was written.
     """
-    target, settings = Path(out_dir), settings or SoundSettings()
-    if audio_format not in ("flac", "wav"):
-        raise ValueError(f"audio_format must be 'flac' or 'wav', got {audio_format!r}")
+    target = Path(out_dir)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ValueError(f"{target} exists and is not an empty folder; give a new name or remove it")
+    with EspeakEngine() as engine:
+        versions = library_versions(engine)
     partial = target.with_name(target.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     summary = FolderSummary(manifest=target / "manifest.tsv")
-    blocks = _blocks(_plan_all(texts, voices_per_text, seed, settings))
-    with EspeakEngine() as engine:
-        versions = library_versions(engine)
     with open(partial / "manifest.tsv", "w", encoding="utf-8", newline="\n") as manifest:
         manifest.write("\t".join(MANIFEST_COLUMNS) + "\n")
-        for rows in _run_blocks(blocks, partial, settings, audio_format, num_workers):
-            _write_rows(rows, manifest, summary, corpus, max_duration_seconds, partial)
+        for rows in _speak_blocks(_blocks(clips), partial, sound, folder):
+            _write_rows(rows, manifest, summary, partial, folder)
     if not summary.num_clips:
         raise ValueError(f"nothing was written to {target}: {summary.left_out[:3] or 'there were no texts'}")
     facts = {
-        **{"seed": seed, "settings": asdict(settings), "versions": versions, "voices_per_text": voices_per_text},
-        **{"block_size": BLOCK_SIZE, "num_clips": dict(summary.num_clips), "seconds": dict(summary.seconds)},
-        **{"hours": summary.hours, "left_out": summary.left_out, "description": dict(description or {})},
+        **{"versions": versions, "sound": asdict(sound), "folder": asdict(folder), "block_size": BLOCK_SIZE},
+        **{"description": dict(description), "num_clips": dict(summary.num_clips), "hours": summary.hours},
+        **{"seconds": dict(summary.seconds), "left_out": summary.left_out},
     }
-    (partial / "synthesis.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
+    text = json.dumps(facts, indent=1, ensure_ascii=False, default=str)
+    (partial / "synthesis.json").write_text(text + "\n", encoding="utf-8")
     if target.exists():
         target.rmdir()
     os.replace(partial, target)
     return summary
 
 
-_Clip = tuple[str, TextToSpeak, ClipPlan]
+_NumberedBlock = list[tuple[int, SyntheticClip]]
+_Rows = list[tuple[SyntheticClip, str, float]]
 
 
-def _plan_all(texts: Iterable, voices_per_text: int, seed: int, settings: SoundSettings) -> Iterator[_Clip]:
-    for item in texts:
-        if not isinstance(item, TextToSpeak):
-            item = TextToSpeak(id=item[0], lang=item[1], text=item[2], translations=item[3] if len(item) > 3 else {})
-        num_voices = voices_per_text if item.num_voices is None else item.num_voices
-        key = f"{seed}:{item.lang}:{item.id}"
-        text = clean_text(item.text)
-        for k, plan in enumerate(plan_clips(text, item.lang, key=key, settings=settings, num_voices=num_voices)):
-            yield f"{item.id}.{item.lang}.{k}", item, plan
-
-
-def _blocks(clips: Iterator[_Clip]) -> Iterator[list[tuple[int, _Clip]]]:
-    block: list[tuple[int, _Clip]] = []
-    for clip in enumerate(clips):
-        block.append(clip)
+def _blocks(clips: Iterable[SyntheticClip]) -> Iterator[_NumberedBlock]:
+    block: _NumberedBlock = []
+    for numbered in enumerate(clips):
+        block.append(numbered)
         if len(block) == BLOCK_SIZE:
             yield block
             block = []
@@ -172,29 +148,27 @@ def _blocks(clips: Iterator[_Clip]) -> Iterator[list[tuple[int, _Clip]]]:
         yield block
 
 
-def _run_blocks(blocks, folder: Path, settings: SoundSettings, audio_format: str, num_workers: int) -> Iterator[list]:
-    """Rows `(clip, file name, seconds)` per block, in the order of the blocks, with few blocks in flight."""
-    try:
-        import soundfile
-    except ImportError as error:
-        raise ImportError(f"{INSTALL_HINT} (soundfile is missing)") from error
-    engines = [EspeakEngine() for _ in range(max(1, num_workers))]
+def _speak_blocks(
+    blocks: Iterable[_NumberedBlock], target: Path, sound: SoundSettings, folder: FolderSettings
+) -> Iterator[_Rows]:
+    """Rows `(clip, file name, seconds)` of each block, in order, with few blocks in flight."""
+    engines = [EspeakEngine() for _ in range(max(1, folder.num_workers))]
 
-    def speak(number: int, block: list[tuple[int, _Clip]]) -> list[tuple[_Clip, str, float]]:
+    def speak(number: int, block: _NumberedBlock) -> _Rows:
         rows = []
-        waves = speak_plans(engines[number % len(engines)], [clip[2] for _, clip in block], settings)
+        waves = speak_plans(engines[number % len(engines)], [clip.plan for _, clip in block], sound)
         for (index, clip), wave in zip(block, waves, strict=True):
             # At most 1,000 files in a folder: many file systems and every file browser slow down above that.
-            name = f"audio/{clip[1].lang}/{index // 1000:04d}/{index % 1000:03d}.{audio_format}"
+            name = f"audio/{clip.lang}/{index // 1000:04d}/{index % 1000:03d}.{folder.audio_format}"
             if len(wave):
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                soundfile.write(folder / name, wave, settings.sampling_rate, subtype="PCM_16")
-            rows.append((clip, name, len(wave) / settings.sampling_rate))
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                soundfile.write(target / name, wave, sound.sampling_rate, subtype="PCM_16")
+            rows.append((clip, name, len(wave) / sound.sampling_rate))
         return rows
 
     try:
         with ThreadPoolExecutor(len(engines)) as pool:
-            waiting: list = []
+            waiting: list[Future[_Rows]] = []
             for number, block in enumerate(blocks):
                 waiting.append(pool.submit(speak, number, block))
                 if len(waiting) > 2 * len(engines):
@@ -206,17 +180,28 @@ def _run_blocks(blocks, folder: Path, settings: SoundSettings, audio_format: str
             engine.close()
 
 
-def _write_rows(rows: Sequence, manifest, summary: FolderSummary, corpus: str, max_seconds: float, folder: Path) -> None:
-    for (clip_id, item, plan), name, seconds in rows:
+def _write_rows(
+    rows: Sequence[tuple[SyntheticClip, str, float]],
+    manifest: TextIO,
+    summary: FolderSummary,
+    target: Path,
+    folder: FolderSettings,
+) -> None:
+    for clip, name, seconds in rows:
+        text = clip.plan.request.text
+        problem = ""
         if seconds == 0:
-            summary.left_out.append((clip_id, "silent"))
-        elif seconds > max_seconds:
-            (folder / name).unlink()
-            summary.left_out.append((clip_id, f"{seconds:.1f} s is longer than {max_seconds:g} s"))
-        else:
-            translations = {lang: clean_text(text) for lang, text in item.translations.items()}
-            packed = json.dumps(translations, ensure_ascii=False, sort_keys=True)
-            values = (clip_id, item.lang, name, f"{seconds:.3f}", plan.speaker, corpus, item.kind)
-            manifest.write("\t".join([*values, plan.request.text, packed]) + "\n")
-            summary.num_clips[item.lang] += 1
-            summary.seconds[item.lang] += seconds
+            problem = "espeak-ng is silent"
+        elif seconds > folder.max_duration_seconds:
+            problem = f"{seconds:.1f} s is longer than {folder.max_duration_seconds:g} s"
+        elif len(text) > folder.max_characters_per_second * seconds:
+            problem = f"{len(text) / seconds:.0f} characters per second"
+        if problem:
+            (target / name).unlink(missing_ok=True)
+            summary.left_out.append((f"{clip.lang}/{clip.id}", problem))
+            continue
+        packed = json.dumps(dict(clip.translations), ensure_ascii=False, sort_keys=True)
+        cells = (clip.id, clip.lang, name, f"{seconds:.3f}", clip.plan.speaker, folder.corpus, clip.kind, text, packed)
+        manifest.write("\t".join(cells) + "\n")
+        summary.num_clips[clip.lang] += 1
+        summary.seconds[clip.lang] += seconds

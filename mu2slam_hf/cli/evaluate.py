@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if args.corpus and not args.root:
         raise ValueError(f"--corpus {args.corpus} needs --root, the folder that holds it")
     from mu2slam_hf.checkpoints import load_checkpoint
-    from mu2slam_hf.evaluation.corpus_evaluation import evaluate_corpus
+    from mu2slam_hf.evaluation.corpus_evaluation import EvaluationSettings, evaluate_corpus
     from mu2slam_hf.evaluation.scoring import format_scores
 
     quiet_libraries()
@@ -68,17 +68,19 @@ def run(args: argparse.Namespace) -> int:
         model,
         processor,
         load_records(args, args.split, args.limit),
-        tasks=args.tasks,
-        source_lang_given=_CONDITIONS[args.source_lang],
+        EvaluationSettings(
+            tasks=args.tasks,
+            source_lang_given=_CONDITIONS[args.source_lang],
+            batch_seconds=args.batch_seconds,
+            batch_size=args.batch_size,
+            seed=args.seed,
+            generate=generation_arguments(args),
+        ),
         train_records=load_records(args, args.baseline_split, None) if args.baseline_split else None,
         model_name=args.model,
         data={"corpus": args.corpus or Path(args.manifest).name, "split": args.split, "limit": args.limit},
         hypotheses_path=args.hypotheses,
-        batch_seconds=args.batch_seconds,
-        batch_size=args.batch_size,
-        seed=args.seed,
         progress=sys.stderr.isatty(),
-        **generation_arguments(args),
     )
     print(format_scores(results.scores))
     if args.json:

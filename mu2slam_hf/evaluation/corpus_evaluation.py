@@ -5,13 +5,22 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+import torch
 
 import mu2slam_hf
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.evaluation.baseline import NearestSentenceBaseline
-from mu2slam_hf.evaluation.decode import EVALUATION_TASKS, build_requests, decode_requests, identify_languages
+from mu2slam_hf.evaluation.decode import (
+    EVALUATION_TASKS,
+    Hypothesis,
+    build_requests,
+    decode_requests,
+    identify_languages,
+)
 from mu2slam_hf.evaluation.results import (
     EvaluationResults,
     Score,
@@ -24,22 +33,39 @@ from mu2slam_hf.evaluation.results import (
 from mu2slam_hf.evaluation.scoring import NEAREST_SENTENCE, score_hypotheses, translate_by_baseline
 
 
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSettings:
+    """What an evaluation does, besides model and data.
+
+    Attributes:
+        tasks: subset of asr, ast, mt.
+        source_lang_given: conditions to test: told the source language (True), having to guess it (False), or both.
+            Where it is guessed and asr is among the tasks, the guesses are scored too (task `lid`).
+        batch_seconds: most seconds of audio in a batch.
+        batch_size: most items in a batch.
+        seed: seed of the run; greedy and beam search draw nothing.
+        generate: options of the model's `generate`.
+    """
+
+    tasks: Sequence[str] = EVALUATION_TASKS
+    source_lang_given: Sequence[bool] = (True,)
+    batch_seconds: float = 60.0
+    batch_size: int = 32
+    seed: int = 0
+    generate: Mapping[str, Any] = field(default_factory=dict)
+
+
 def evaluate_corpus(
     model: Any,
     processor: Any,
     records: Sequence[SpeechTextRecord],
+    settings: EvaluationSettings | None = None,
     *,
-    tasks: Sequence[str] = EVALUATION_TASKS,
-    source_lang_given: Sequence[bool] = (True,),
     train_records: Sequence[SpeechTextRecord] | None = None,
     model_name: str = "",
     data: Mapping[str, Any] | None = None,
     hypotheses_path: str | os.PathLike[str] | None = None,
-    batch_seconds: float = 60.0,
-    batch_size: int = 32,
-    seed: int = 0,
     progress: bool = True,
-    **generate_kwargs: Any,
 ) -> EvaluationResults:
     """Scores a model on records, per language and direction.
 
@@ -47,50 +73,24 @@ def evaluate_corpus(
         model: `Mu2SLAMForConditionalGeneration`.
         processor: its processor.
         records: what to test on; ASR needs audio and text, AST audio and translations, MT text and translations.
-        tasks: subset of asr, ast, mt.
-        source_lang_given: conditions to test: told the source language (True), having to guess it (False), or both.
-            Where it is guessed and asr is among the tasks, the guesses are scored too (task `lid`).
+        settings: tasks, conditions, batches, generation.
         train_records: if given, translations are also scored for `NearestSentenceBaseline` over these records.
         model_name: path or name, for the record.
         data: corpus, split and options, for the record.
         hypotheses_path: JSONL of all hypotheses; an interrupted evaluation resumes from it.
-        batch_seconds: most seconds of audio in a batch.
-        batch_size: most items in a batch.
-        seed: seed of the run, for the record and for sampling.
         progress: show a progress bar.
-        **generate_kwargs: go to the model's `generate`.
 
     Raises:
         ValueError: nothing in the records fits the tasks.
     """
-    requests = [
-        request
-        for told in dict.fromkeys(source_lang_given)
-        for request in build_requests(records, tasks, source_lang_given=told)
-    ]
-    if not requests:
-        raise ValueError(f"none of the {len(records)} records has what the tasks {', '.join(tasks)} need")
-    import torch
-
-    torch.manual_seed(seed)
+    settings = settings or EvaluationSettings()
+    torch.manual_seed(settings.seed)
     description = describe_model(model, model_name)
+    identity = {"model": description, "data": dict(data or {})}
     started = time.perf_counter()
-    hypotheses = decode_requests(
-        requests,
-        model,
-        processor,
-        output_path=hypotheses_path,
-        settings={"model": description, "data": dict(data or {})},
-        batch_seconds=batch_seconds,
-        batch_size=batch_size,
-        progress=progress,
-        **generate_kwargs,
-    )
+    hypotheses = _decode(model, processor, records, settings, identity, hypotheses_path, progress)
     seconds = time.perf_counter() - started
     scores: list[Score] = score_hypotheses(hypotheses)
-    if "asr" in tasks and False in source_lang_given and not all(r.audio is None for r in records):
-        guesses = identify_languages(records, model, processor, batch_seconds=batch_seconds, batch_size=batch_size)
-        scores += score_hypotheses(guesses)
     if train_records is not None:
         answers = translate_by_baseline(hypotheses, NearestSentenceBaseline(train_records))
         scores += score_hypotheses(answers, system=NEAREST_SENTENCE)
@@ -102,18 +102,42 @@ def evaluate_corpus(
         versions=describe_versions(),
         model=description,
         data={**(data or {}), **_describe_records(records)},
-        settings={
-            "tasks": list(tasks),
-            "source_lang_given": list(source_lang_given),
-            "batch_seconds": batch_seconds,
-            "batch_size": batch_size,
-            "generate": dict(generate_kwargs),
-            "num_requests": len(requests),
-        },
-        seed=seed,
+        settings={**asdict(settings), "num_hypotheses": len(hypotheses)},
+        seed=settings.seed,
         duration_seconds=round(seconds, 1),
         scores=tuple(scores),
     )
+
+
+def _decode(
+    model: Any,
+    processor: Any,
+    records: Sequence[SpeechTextRecord],
+    settings: EvaluationSettings,
+    identity: Mapping[str, Any],
+    path: str | os.PathLike[str] | None,
+    progress: bool,
+) -> list[Hypothesis]:
+    conditions = tuple(dict.fromkeys(settings.source_lang_given))
+    requests = [
+        request for told in conditions for request in build_requests(records, settings.tasks, source_lang_given=told)
+    ]
+    if not requests:
+        raise ValueError(f"none of the {len(records)} records has what the tasks {', '.join(settings.tasks)} need")
+    batches = {"batch_seconds": settings.batch_seconds, "batch_size": settings.batch_size}
+    hypotheses = decode_requests(
+        requests,
+        model,
+        processor,
+        output_path=path,
+        settings=identity,
+        progress=progress,
+        **batches,
+        **settings.generate,
+    )
+    if False in conditions and "asr" in settings.tasks:
+        hypotheses += identify_languages(records, model, processor, **batches)
+    return hypotheses
 
 
 def describe_model(model: Any, name: str) -> dict[str, Any]:

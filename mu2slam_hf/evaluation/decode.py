@@ -235,10 +235,13 @@ def identify_languages(
     """The language guessed for every recording, as hypotheses of the task `lid` whose reference is the true one."""
     requests = build_requests(records, ["asr"], source_lang_given=False)
     hypotheses = []
+    was_training = model.training
+    model.eval()
     for batch in make_batches(requests, batch_seconds=batch_seconds, batch_size=batch_size):
         guesses = guess_languages(model, processor, [load_audio(request.record.audio) for request in batch])
         for request, guess in zip(batch, guesses, strict=True):
             hypotheses.append(replace(_hypothesis(request, guess), task="lid", reference=request.record.lang))
+    model.train(was_training)
     return hypotheses
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from mu2slam_hf.data.audio import SAMPLING_RATE
 from mu2slam_hf.data.augmentation import SpecAugment
 from mu2slam_hf.data.dataset import MultitaskItem
-from mu2slam_hf.data.shared_counts import SharedCounts
+from mu2slam_hf.data.shared_counts import LogOnce, SharedCounts
 from mu2slam_hf.data.tasks import TASK_NAMES, Target
 from mu2slam_hf.models.language_codes import language_index
 from mu2slam_hf.models.modules_lengths import encoder_length
@@ -77,6 +77,7 @@ class MultitaskCollator:
         self.pad_frames_to_multiple_of = pad_frames_to_multiple_of
         self.pad_tokens_to_multiple_of = pad_tokens_to_multiple_of
         self._counts = SharedCounts("ctc_too_long")
+        self._log = LogOnce(logger)
         self._language_rows: dict[str, int] = {}
 
     def __call__(self, items: Sequence[MultitaskItem]) -> dict[str, Tensor]:
@@ -124,8 +125,8 @@ class MultitaskCollator:
 
     def _text_source(self, items: Sequence[MultitaskItem]) -> dict[str, Tensor]:
         rows = [list(self.tokenizer(item.drawn.example.source_text)["input_ids"]) for item in items]
-        ids = self._pad(rows, self.tokenizer.pad_token_id, self.pad_tokens_to_multiple_of)
-        mask = self._pad([[1] * len(row) for row in rows], 0, self.pad_tokens_to_multiple_of)
+        ids = _pad_rows(rows, self.tokenizer.pad_token_id, self.pad_tokens_to_multiple_of)
+        mask = _pad_rows([[1] * len(row) for row in rows], 0, self.pad_tokens_to_multiple_of)
         return {"input_ids": ids, "attention_mask": mask}
 
     def _ctc_labels(self, items: Sequence[MultitaskItem], lengths: Sequence[int]) -> Tensor:
@@ -138,16 +139,13 @@ class MultitaskCollator:
             needed = len(row) + sum(first == second for first, second in zip(row, row[1:], strict=False))
             if needed > encoder_length(num_frames):
                 self._counts.add("ctc_too_long")
-                logger.warning(
-                    "%s: transcript needs %d encoder frames, there are %d; no CTC loss for it (%d so far)",
-                    item.drawn.example.id,
-                    needed,
-                    encoder_length(num_frames),
-                    self.num_ctc_too_long,
+                name, frames = item.drawn.example.id, encoder_length(num_frames)
+                self._log.warning(
+                    name, f"{name}: transcript needs {needed} encoder frames, there are {frames}; no CTC loss for it"
                 )
                 row = []
             rows.append(row)
-        return self._pad(rows or [[]], IGNORED, self.pad_tokens_to_multiple_of)
+        return _pad_rows(rows or [[]], IGNORED, self.pad_tokens_to_multiple_of)
 
     def _packed(self, target: Target) -> PackedTarget:
         return PackedTarget(
@@ -181,10 +179,6 @@ class MultitaskCollator:
         if lang not in self._language_rows:
             self._language_rows[lang] = language_index(lang, self.languages)
         return self._language_rows[lang]
-
-    @staticmethod
-    def _pad(rows: Sequence[Sequence[int]], value: int, multiple: int) -> Tensor:
-        return _pad_rows(rows, value, multiple)
 
 
 def pack_targets(

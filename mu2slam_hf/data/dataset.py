@@ -16,7 +16,7 @@ from mu2slam_hf.data.augmentation import WaveformAugmenter
 from mu2slam_hf.data.counter_seeds import DrawKey, draw_generator
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.sampling import BatchLimits, ExampleCost
-from mu2slam_hf.data.shared_counts import SharedCounts
+from mu2slam_hf.data.shared_counts import LogOnce, SharedCounts
 from mu2slam_hf.data.tasks import TASK_NAMES, Target, TrainingExample, draw_source_lang, draw_targets, join_examples
 from mu2slam_hf.data.text import join_texts
 
@@ -108,6 +108,7 @@ class FailureCount:
     def __init__(self, max_share: float, min_failures: int = 10) -> None:
         self.max_share, self.min_failures = max_share, min_failures
         self._counts = SharedCounts("attempts", "failures")
+        self._log = LogOnce(logger)
 
     @property
     def attempts(self) -> int:
@@ -129,7 +130,7 @@ class FailureCount:
         if reason is None:
             return
         self._counts.add("failures")
-        logger.warning("record left out: %s", reason)
+        self._log.warning(reason, f"record left out: {reason}")
         if self.failures >= self.min_failures and self.failures > self.max_share * self.attempts:
             raise TooManyBadRecordsError(
                 f"{self.failures} of {self.attempts} recordings could not be read, more than the share of "
@@ -191,32 +192,29 @@ class MultitaskDataset(Dataset[MultitaskItem]):
         return MultitaskItem(drawn=drawn, waveform=waveform)
 
     def cost_of(self, key: DrawKey) -> ExampleCost:
-        """Lengths of a draw, without reading its audio."""
-        return self.draw(key).cost
+        """Lengths of a draw, without reading its audio; asked for every example of every epoch."""
+        return self._draw(key, source_lang=None).cost
 
     def draw(self, key: DrawKey) -> DrawnExample:
         """Everything that is random about an example except its samples: a function of the key and the seed."""
+        example = self.examples[key.example_index]
+        generator = draw_generator(self.seed, key, example.id, "source_lang")
+        ratio = float(self.options.undetermined_source_ratio)
+        return self._draw(key, source_lang=draw_source_lang(example.source_lang, ratio, generator))
+
+    def _draw(self, key: DrawKey, source_lang: str | None) -> DrawnExample:
         head = self.examples[key.example_index]
         parts, gap, speed = self._draw_lengths(head, key)
         example = join_examples(parts, join_texts) if len(parts) > 1 else head
-        options = self.options
-        targets = draw_targets(
-            example.targets,
-            options.max_targets,
-            options.task_weights,
-            draw_generator(self.seed, key, head.id, "targets"),
-        )
+        generator = draw_generator(self.seed, key, head.id, "targets")
+        targets = draw_targets(example.targets, self.options.max_targets, self.options.task_weights, generator)
         return DrawnExample(
             key=key,
             example=example,
             parts=parts,
             gap_seconds=gap,
             speed_factor=speed,
-            source_lang=draw_source_lang(
-                example.source_lang,
-                options.undetermined_source_ratio,
-                draw_generator(self.seed, key, head.id, "source_lang"),
-            ),
+            source_lang=source_lang or example.source_lang,
             targets=self._within_limits(targets),
         )
 
@@ -261,7 +259,7 @@ class MultitaskDataset(Dataset[MultitaskItem]):
         if record is None:
             raise AudioError("the example has no recording")
         name = record.audio if isinstance(record.audio, str) else f"audio of record {record.key}"
-        waveform = self.cache.load(record.audio, key=record.key, name=name)
+        waveform = self.cache.load(record.audio, key=name, name=name)
         seconds = len(waveform) / SAMPLING_RATE
         # Batches are filled by the manifest's lengths: a wrong one would break the memory bound without a word.
         if seconds > 1.1 * example.duration_seconds + 0.5:

@@ -1,10 +1,13 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Counts that loader processes and the main process share."""
 
+import logging
+
 import torch
 from torch.utils.data import get_worker_info
 
 _MAX_WORKERS = 512
+_MAX_LINES = 50
 
 
 class SharedCounts:
@@ -26,3 +29,24 @@ class SharedCounts:
 
     def __getitem__(self, name: str) -> int:
         return int(self._rows[:, self._columns[name]].sum())
+
+
+class LogOnce:
+    """Log lines about records: each record once per process, not once per epoch, and at some point no more.
+
+    Args:
+        logger: where to.
+    """
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._seen: set[str] = set()
+
+    def warning(self, record_id: str, reason: str) -> None:
+        """Say what is wrong with a record; `reason` names it."""
+        if record_id in self._seen or len(self._seen) > _MAX_LINES:
+            return
+        self._seen.add(record_id)
+        self._logger.warning(reason)
+        if len(self._seen) > _MAX_LINES:
+            self._logger.warning("further records of this kind are counted, but not listed")

@@ -26,9 +26,11 @@ _COLUMNS = ("id", "lang", "audio", "duration_s", "speaker", "text", "translation
 
 
 def tone_waveform(
-    lang: str, meanings: Sequence[int], *, sampling_rate: int = 16_000, word_seconds: float = 0.25
+    lang: str, meanings: Sequence[int], *, sampling_rate: int = 16_000, word_seconds: float = 0.4
 ) -> FloatArray:
     """One tone per word: meaning and language decide its two frequencies.
+
+    Choice: 0.4 s a word are 10 encoder frames, enough for CTC on the longest of `TONE_WORDS`.
 
     Returns:
         `(n,)` float32, `n = len(meanings) * word_seconds * sampling_rate`.

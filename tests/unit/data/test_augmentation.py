@@ -129,6 +129,25 @@ def test_curricula():
         RunTimeStrength().value = 2.0
 
 
+class StrengthReader(torch.utils.data.Dataset):
+    def __init__(self):
+        self.strength = RunTimeStrength()
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return self.strength.value
+
+
+def test_strength_set_in_the_main_process_holds_in_running_workers():
+    dataset = StrengthReader()
+    loader = torch.utils.data.DataLoader(dataset, num_workers=1, persistent_workers=True, collate_fn=list)
+    seen = [list(loader)]
+    dataset.strength.value = 0.25
+    assert [*seen, list(loader)] == [[[1.0], [1.0]], [[0.25], [0.25]]]
+
+
 def test_spec_augment_masks_only_real_frames_and_counts_are_bounded():
     config = SpecAugmentConfig(
         num_time_masks=2,

@@ -1,4 +1,6 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from mu2slam_hf.data.counter_seeds import DrawKey
 from mu2slam_hf.data.dataset import DrawnExample, MultitaskItem
 from mu2slam_hf.data.tasks import Target, TrainingExample
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
+from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
 
 LANGUAGES = ["und", "en", "fr", "pt"]
@@ -110,6 +113,12 @@ def test_speech_batch(build, tokenizer):
     real = batch["labels"] != -100
     assert torch.equal(real, batch["decoder_sequence_ids"] > 0) and torch.equal(real, batch["task_ids"] >= 0)
     assert set(NON_MODEL_KEYS) <= set(batch)
+
+
+def test_every_key_is_an_input_of_the_model(build):
+    known = set(inspect.signature(Mu2SLAMForConditionalGeneration.forward).parameters)
+    for one in (item(), item(text="a", targets=(("mt", "fr", "b"),))):
+        assert set(build()([one])) - set(NON_MODEL_KEYS) <= known
 
 
 def test_features_are_those_of_the_extractor_alone(build):

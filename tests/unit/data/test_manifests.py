@@ -1,5 +1,6 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 import json
+from pathlib import Path
 
 import datasets
 import pyarrow as pa
@@ -140,6 +141,16 @@ def test_hugging_face_data_set_without_decoding(tmp_path, streaming):
     assert [record.text for record in read] == columns["sentence"]
     for old, new in zip(records, read, strict=True):
         assert (load_audio(old.audio) == load_audio(new.audio)).all()
+
+
+def test_parquet_with_the_audio_inside(tmp_path):
+    (record,) = read_manifest(write_tone_corpus(tmp_path, num_sentences=1, languages=("en",)))
+    data = Path(record.audio).read_bytes()
+    row = {"audio": {"bytes": data, "path": None}, "text": "a", "lang": "en", "translations": {"fr": "b", "de": None}}
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "inside.parquet")
+    (inside,) = read_manifest(tmp_path / "inside.parquet")
+    assert (load_audio(inside.audio) == load_audio(record.audio)).all()
+    assert inside.translations == {"fr": "b"}
 
 
 def test_data_set_rows_with_faults_are_named():

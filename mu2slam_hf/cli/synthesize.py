@@ -2,7 +2,6 @@
 """`mu2slam synthesize`: n-way parallel synthetic speech, written as a folder with a manifest."""
 
 import argparse
-from collections.abc import Iterator
 from typing import Any
 
 from mu2slam_hf.cli.options import language_list, positive_int
@@ -13,69 +12,58 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "synthesize",
         help="write synthetic parallel speech with its texts (extra: synthetic)",
-        description="Speaks generated sentences (numbers, dates, quantities, names, ...) or the texts of a manifest "
-        "with espeak-ng, and writes recordings and a manifest.",
+        description="Speaks generated sentences (numbers, dates, quantities, names, ...), or the texts of a manifest "
+        "or corpus, with espeak-ng, and writes recordings and a manifest.",
     )
-    parser.add_argument("--output", required=True, metavar="DIR", help="folder to write")
-    parser.add_argument("--languages", type=language_list, required=True, metavar="LANG,LANG", help="e.g. en,es,fr")
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder to write; must not exist or be empty")
     parser.add_argument(
-        "--manifest", metavar="FILE", help="speak the texts of this manifest instead of generated ones"
+        "--languages", type=language_list, metavar="LANG,LANG", help="e.g. en,es,fr; default: all that can be spoken"
     )
-    parser.add_argument("--num", type=positive_int, default=1000, metavar="N", help="meanings to generate (1000)")
-    parser.add_argument("--voices", type=positive_int, default=1, metavar="N", help="recordings of each text (1)")
-    parser.add_argument("--split", choices=("train", "dev", "test"), default="train", help="disjoint meanings (train)")
+    parser.add_argument("--seed", type=int, default=0, help="of meanings and voices (0)")
+    parser.add_argument("--split", choices=("train", "dev", "test"), default="train", help="which part (train)")
     parser.add_argument("--workers", type=positive_int, default=1, metavar="N", help="espeak-ng servers (1)")
-    parser.add_argument("--seed", type=int, default=0)
+    generated = parser.add_argument_group("generated sentences")
+    generated.add_argument("--num", type=positive_int, default=1000, metavar="N", help="meanings (1000)")
+    generated.add_argument(
+        "--form", choices=("written", "spoken"), default="written", help="with digits and capitals, or in plain words"
+    )
+    given = parser.add_argument_group("given texts")
+    given.add_argument("--manifest", metavar="FILE", help="speak the texts of this manifest")
+    given.add_argument("--corpus", metavar="NAME", help="speak the texts of this corpus, with --root")
+    given.add_argument("--root", metavar="DIR", help="folder of the corpus")
+    given.add_argument(
+        "--random-sequences", type=int, default=0, metavar="N", help="also N random word sequences per language (0)"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Speaks and writes; prints what was made and what was left out."""
-    from mu2slam_hf.data.synthetic_folder import synthesize_texts
+    if args.manifest and args.corpus:
+        raise ValueError("give --manifest or --corpus, and not both")
+    if args.corpus and not args.root:
+        raise ValueError(f"--corpus {args.corpus} needs --root, the folder that holds it")
+    from mu2slam_hf.data.synthetic import write_synthetic_folder
+    from mu2slam_hf.data.synthetic_folder import FolderSettings
+    from mu2slam_hf.data.synthetic_texts import speak_manifest
 
-    texts = manifest_texts(args) if args.manifest else generated_texts(args)
-    description = {"source": args.manifest or "generated", "num": args.num, "languages": args.languages}
-    summary = synthesize_texts(
-        texts,
-        args.output,
-        voices_per_text=args.voices,
-        seed=args.seed,
-        num_workers=args.workers,
-        description=description,
-    )
+    shared = {
+        "languages": args.languages,
+        "seed": args.seed,
+        "folder": FolderSettings(num_workers=args.workers),
+    }
+    if args.manifest or args.corpus:
+        from mu2slam_hf.data.corpora import load_corpus
+
+        source = args.manifest or load_corpus(args.corpus, args.root, args.split)
+        summary = speak_manifest(source, args.output, random_sequences=args.random_sequences, **shared)
+    else:
+        summary = write_synthetic_folder(
+            args.output, num_meanings=args.num, split=args.split, form=args.form, **shared
+        )
     for lang, count in sorted(summary.num_clips.items()):
         print(f"{lang}: {count} clips, {summary.seconds[lang] / 3600:.2f} h")
     if summary.left_out:
-        print(f"left out: {len(summary.left_out)} texts, listed in synthesis.json")
+        print(f"left out: {len(summary.left_out)} clips, listed in synthesis.json")
     print(f"written to {summary.manifest}")
     return 0
-
-
-def manifest_texts(args: argparse.Namespace) -> Iterator[Any]:
-    """The texts of a manifest in the wanted languages, with their translations."""
-    from mu2slam_hf.data.manifests import read_manifest
-    from mu2slam_hf.data.synthetic_folder import TextToSpeak
-
-    for record in read_manifest(args.manifest):
-        if record.text and record.lang in args.languages:
-            translations = {lang: text for lang, text in record.translations.items() if lang in args.languages}
-            yield TextToSpeak(id=record.id, lang=record.lang, text=record.text, translations=translations)
-
-
-def generated_texts(args: argparse.Namespace) -> Iterator[Any]:
-    """Generated meanings, each in all languages that can say it."""
-    from mu2slam_hf.data.synthetic_content import content
-    from mu2slam_hf.data.synthetic_folder import TextToSpeak
-    from mu2slam_hf.data.synthetic_rendering import RenderingError, render
-
-    for index in range(args.num):
-        meaning = content(args.seed, index, split=args.split)
-        texts = {}
-        for lang in args.languages:
-            try:
-                texts[lang] = render(meaning, lang, "spoken")
-            except RenderingError:
-                continue
-        for lang, text in texts.items():
-            translations = {other: words for other, words in texts.items() if other != lang}
-            yield TextToSpeak(id=f"{index:07d}", lang=lang, text=text, translations=translations, kind=meaning.kind)

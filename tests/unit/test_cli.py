@@ -216,3 +216,23 @@ def test_wrong_usage_says_what_is_wanted(capsys, arguments, message):
         main(arguments)
     assert end.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_synthesize_generated_sentences_and_texts_of_a_manifest(run, tmp_path):
+    pytest.importorskip("espeakng_loader", reason="the extra `synthetic` is not installed")
+    status, lines, _ = run(
+        *("synthesize", "--output", tmp_path / "generated", "--languages", "en,fr", "--num", 3), model=False
+    )
+    assert status == 0
+    assert lines[0].startswith("en: 3 clips")
+    status, lines, _ = run(
+        *("synthesize", "--output", tmp_path / "read", "--languages", "it", "--manifest", EXAMPLES / "manifest.tsv"),
+        model=False,
+    )
+    assert status == 0
+    assert lines[0].startswith("it: ")
+    manifest = (tmp_path / "read" / "manifest.tsv").read_text(encoding="utf-8")
+    assert "premere cinque per lasciare un messaggio" in manifest
+    in_use = ["synthesize", "--output", tmp_path / "read", "--languages", "it", "--num", 1]
+    assert "not an empty folder" in run(*in_use, model=False)[2]
+    assert "needs --root" in run("synthesize", "--output", tmp_path / "x", "--corpus", "prompts5", model=False)[2]

@@ -124,19 +124,21 @@ def _decode(
     ]
     if not requests:
         raise ValueError(f"none of the {len(records)} records has what the tasks {', '.join(settings.tasks)} need")
-    batches = {"batch_seconds": settings.batch_seconds, "batch_size": settings.batch_size}
     hypotheses = decode_requests(
         requests,
         model,
         processor,
         output_path=path,
         settings=identity,
+        batch_seconds=settings.batch_seconds,
+        batch_size=settings.batch_size,
         progress=progress,
-        **batches,
         **settings.generate,
     )
     if False in conditions and "asr" in settings.tasks:
-        hypotheses += identify_languages(records, model, processor, **batches)
+        hypotheses += identify_languages(
+            records, model, processor, batch_seconds=settings.batch_seconds, batch_size=settings.batch_size
+        )
     return hypotheses
 
 

@@ -1,0 +1,101 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Recipes are read strictly: every error names the dotted path and, where it can, the nearest name."""
+
+import math
+
+import pytest
+
+from mu2slam_hf.recipes.loader import RecipeError, apply_override, dump_recipe, load_recipe
+
+
+def load(tmp_path, text, *overrides):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_recipe(path, overrides)
+
+
+def test_an_empty_recipe_holds_the_defaults(tmp_path):
+    recipe = load(tmp_path, "")
+    assert recipe.optim.schedule == "warmup_cosine" and recipe.lora is None and recipe.data.stages == []
+
+
+def test_numbers_written_as_yaml_strings_are_numbers(tmp_path):
+    recipe = load(tmp_path, "optim: {learning_rate: 2e-4, weight_decay: 0}\ntraining: {max_steps: 1e3}")
+    assert recipe.optim.learning_rate == 2e-4
+    assert recipe.optim.weight_decay == 0.0
+    assert recipe.training.max_steps == 1000 and isinstance(recipe.training.max_steps, int)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("optim: {learing_rate: 1}", r"optim\.learing_rate: unknown key; did you mean 'learning_rate'\?"),
+        ("optimiser: {}", r"optimiser: unknown key; did you mean 'optim'\?"),
+        ("optim: {learning_rate: fast}", r"optim\.learning_rate: expected a number, got str 'fast'"),
+        ("optim: {learning_rate: true}", r"optim\.learning_rate: expected a number, got bool"),
+        ("training: {max_steps: 1.5}", r"training\.max_steps: expected an integer, got float"),
+        ("training: {bf16: 1}", r"training\.bf16: expected true or false, got int"),
+        ("training: {seed: }", r"training\.seed: .*got NoneType"),
+        ("optim: {schedule: noan}", r"optim\.schedule: expected one of noam, .*did you mean 'noam'"),
+        ("data: {languages: en}", r"data\.languages: expected a list"),
+        ("data: {languages: [1]}", r"data\.languages\.0: expected a string"),
+        ("data: {stages: [{steps: 1, corpus: {}}]}", r"data\.stages\.0\.corpus: unknown key; did you mean 'corpora'"),
+        ("data: {corpora: {a: {weight: x}}}", r"data\.corpora\.a\.weight: expected a number"),
+        ("data: {waveform: {speed_factors: [9]}}", r"data\.waveform: .*between 0\.5 and 2"),
+        ("data: {batch: {max_seconds: -1}}", r"data\.batch: .*above 0"),
+        ("model: 3", r"model: expected a section"),
+        ("- 1", "a recipe is a mapping"),
+        ("a: [", "not valid YAML"),
+        ("model: {config: tiny.jso}", r"model\.config: there is no file 'tiny\.jso'"),
+    ],
+)
+def test_errors_say_where_and_what(tmp_path, text, message):
+    with pytest.raises(RecipeError, match=message):
+        load(tmp_path, text)
+
+
+def test_missing_file_names_its_nearest_neighbour(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.json").write_text("{}")
+    with pytest.raises(RecipeError, match=r"model\.config: there is no file 'tinny.json'; did you mean 'tiny.json'"):
+        load(tmp_path, "model: {config: tinny.json}")
+    assert load(tmp_path, "model: {config: tiny.json}").model.config == str(tmp_path / "tiny.json")
+
+
+def test_paths_read_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("CORPUS_HOME", str(tmp_path))
+    (tmp_path / "train.tsv").write_text("")
+    text = "data:\n  corpora:\n    a:\n      manifest: ${CORPUS_HOME}/train.tsv\n      root: ${NO_SUCH:-.}\n"
+    corpus = load(tmp_path, text).data.corpora["a"]
+    assert corpus.manifest == str(tmp_path / "train.tsv")
+    assert corpus.root is not None
+
+
+def test_overrides(tmp_path):
+    text = "data: {stages: [{name: a, steps: 3}, {name: b}]}"
+    recipe = load(tmp_path, text, "training.max_steps=7", "data.stages.0.steps=2", "lora.r=4", "model.overrides={x: 1}")
+    assert recipe.training.max_steps == 7
+    assert [stage.steps for stage in recipe.data.stages] == [2, None]
+    assert recipe.lora is not None and recipe.lora.r == 4
+    assert recipe.model.overrides == {"x": 1}
+
+
+@pytest.mark.parametrize("override", ["training.max_steps", "=3", "data.stages.5.steps=1", "training.seed.x=1"])
+def test_bad_overrides(override):
+    with pytest.raises(RecipeError):
+        apply_override({"data": {"stages": []}, "training": {"seed": 1}}, override)
+
+
+def test_a_recipe_survives_being_saved(tmp_path):
+    text = (
+        "data: {targets: {task_weights: {asr: .inf}}, waveform: {speed_factors: [0.9, 1.1]}, stages: [{steps: 2}]}\n"
+        "lora: {target_modules: 'q_.*'}\n"
+    )
+    recipe = load(tmp_path, text)
+    assert recipe.data.targets.task_weights == {"asr": math.inf}
+    assert dump_recipe(load(tmp_path, dump_recipe(recipe))) == dump_recipe(recipe)
+
+
+def test_no_such_recipe(tmp_path):
+    with pytest.raises(RecipeError, match="no such recipe"):
+        load_recipe(tmp_path / "absent.yaml")

@@ -44,7 +44,9 @@ def test_label_smoothing_equals_a_loop_and_leaves_rows_out():
                 expected[b, position] = -0.8 * log_probs[labels[b, position]] - 0.2 * spread
     torch.testing.assert_close(nll, expected)
     all_rows = compute_decoder_nll(logits, labels, label_smoothing=0.2)
-    reference = torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none", label_smoothing=0.2)
+    reference = torch.nn.functional.cross_entropy(
+        logits.transpose(1, 2), labels, reduction="none", label_smoothing=0.2
+    )
     torch.testing.assert_close(all_rows, reference)
 
 
@@ -99,7 +101,9 @@ def test_counts_of_parts_add_up_to_the_whole():
     torch.testing.assert_close(whole, parts[0] + parts[1])
     assert whole[:3].sum() == (batch["labels"] != -100).sum()
     assert whole[3] == sum(
-        (row != -100).sum() for row, ok in zip(batch["ctc_labels"], find_feasible_ctc(batch["ctc_labels"], lengths)) if ok
+        (row != -100).sum()
+        for row, ok in zip(batch["ctc_labels"], find_feasible_ctc(batch["ctc_labels"], lengths), strict=True)
+        if ok
     )
     assert whole[4] == (batch["source_language_labels"] != -100).sum()
 

@@ -21,8 +21,12 @@ def make_stage(name: str, steps: int, num_ranks: int, num_records: int = 17, see
     examples = build_examples(records, tasks=["asr"])
     dataset = MultitaskDataset(examples, seed=seed)
     limits = BatchLimits(max_seconds=6.0)
-    sampler = BucketedBatchSampler(Mixture(examples, seed=seed), dataset.cost_of, limits, seed=seed, num_ranks=num_ranks)
-    return Stage(name=name, num_steps=steps, sampler=sampler, dataset=dataset, collator=lambda items: {"n": len(items)})
+    sampler = BucketedBatchSampler(
+        Mixture(examples, seed=seed), dataset.cost_of, limits, seed=seed, num_ranks=num_ranks
+    )
+    return Stage(
+        name=name, num_steps=steps, sampler=sampler, dataset=dataset, collator=lambda items: {"n": len(items)}
+    )
 
 
 def make_sampler(rank: int = 0, num_ranks: int = 1, batches_per_step: int = 1) -> StagedBatchSampler:

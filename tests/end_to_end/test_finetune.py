@@ -1,0 +1,193 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The training script from a folder of recordings to a saved model: it learns, resumes bit for bit, and reloads."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from mu2slam_hf import Mu2SLAMForConditionalGeneration, Mu2SLAMProcessor
+from mu2slam_hf.data.testing import write_tone_corpus
+from mu2slam_hf.training.checkpoints import list_checkpoints
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "training_scripts" / "finetune_mu2slam.py"
+RECIPE = ROOT / "configuration" / "recipes" / "mu2slam" / "finetune_tiny_test.yaml"
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("tones")
+    return write_tone_corpus(folder, num_sentences=10, max_words=3)
+
+
+@pytest.fixture(scope="module")
+def launch(tones):
+    """Start the script in a process of its own, with the tones as corpus."""
+
+    def start(output: Path, *overrides: str, recipe: Path = RECIPE, launcher=(), wait: bool = True):
+        values = [f"output.dir={output}", *overrides]
+        command = [sys.executable, *launcher, str(SCRIPT), "--recipe", str(recipe)]
+        command += [part for value in values for part in ("--set", value)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "MU2SLAM_TINY": str(tones.parent)}
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        if wait:
+            shown, _ = process.communicate(timeout=280)
+            assert process.returncode == 0, shown
+        return process
+
+    return start
+
+
+def read_log(output: Path) -> list[dict]:
+    return [json.loads(line) for line in (output / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def assert_equal_weights(first: Path, second: Path) -> None:
+    one, other = load_file(first / "model.safetensors"), load_file(second / "model.safetensors")
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.fixture(scope="module")
+def finished(launch, tmp_path_factory) -> Path:
+    """A run without interruption: 8 updates, checkpoints after 4 and 8."""
+    output = tmp_path_factory.mktemp("finished") / "run"
+    launch(output)
+    return output
+
+
+def test_what_a_run_leaves_behind(finished):
+    assert [path.name for path in list_checkpoints(finished)] == ["checkpoint-4", "checkpoint-8"]
+    final = finished / "final"
+    assert yaml.safe_load((final / "recipe.yaml").read_text())["training"]["max_steps"] == 8
+    assert "commit" in json.loads((final / "run.json").read_text())
+    results = json.loads((final / "results.json").read_text())
+    assert {"eval_loss", "eval_ctc_cer", "eval_loss_mt_decoder"} <= results.keys()
+    assert_equal_weights(final, finished / "checkpoint-8")
+
+
+def test_the_result_loads_and_generates(finished):
+    model = Mu2SLAMForConditionalGeneration.from_pretrained(finished / "final")
+    processor = Mu2SLAMProcessor.from_pretrained(finished / "final")
+    assert list(model.config.languages) == list(processor.languages) == ["und", "en", "fr"]
+    inputs = processor(audio=torch.randn(8000).numpy() * 0.1, sampling_rate=16000, return_tensors="pt")
+    ids = model.generate(**inputs, source_lang="en", target_lang="fr", max_new_tokens=3)
+    assert ids.shape[0] == 1
+
+
+def test_resumed_from_a_checkpoint_equals_uninterrupted_bit_for_bit(launch, finished, tmp_path):
+    """The stage changes at update 4, right where the first run stops."""
+    output = tmp_path / "run"
+    launch(output)
+    for path in ("checkpoint-8", "final"):
+        subprocess.run(["rm", "-r", str(output / path)], check=True)
+    launch(output)
+    assert_equal_weights(output / "final", finished / "final")
+    first, second = read_log(finished)[-1], read_log(output)[-1]
+    assert first.keys() == second.keys()
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_of_a_step_and_resumed(launch, tmp_path):
+    settings = (
+        "training.max_steps=40",
+        "training.save_steps=5",
+        "training.eval_steps=0",
+        "training.save_total_limit=20",
+    )
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    launch(whole, *settings)
+    process = launch(killed, *settings, wait=False)
+    deadline = time.monotonic() + 120
+    while len(list_checkpoints(killed)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert 2 <= len(list_checkpoints(killed)) < 8
+    launch(killed, *settings)
+    assert_equal_weights(whole / "final", killed / "final")
+
+
+@pytest.mark.slow
+def test_two_processes_do_what_one_does(launch, tmp_path):
+    """The global batch is formed first and shared: same losses, dropout 0, 20 updates of speech and text."""
+    tree = yaml.safe_load(RECIPE.read_text())
+    dropouts = ("encoder_config.hidden_dropout", "encoder_config.embedding_dropout", "decoder_config.hidden_dropout")
+    tree["model"]["overrides"].update(dict.fromkeys(dropouts, 0.0))
+    tree["model"]["config"] = str(ROOT / tree["model"]["config"])
+    tree["training"].update(max_steps=20, logging_steps=1, eval_steps=10, save_steps=20)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(tree))
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    launch(alone, "training.gradient_accumulation_steps=2", recipe=recipe)
+    launch(together, recipe=recipe, launcher=("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"))
+    compared = 0
+    for first, second in zip(read_log(alone), read_log(together), strict=True):
+        for name in first:
+            if "loss" in name or "cer" in name:
+                assert second[name] == pytest.approx(first[name], rel=1e-4), (first["step"], name)
+                compared += 1
+    assert compared > 80
+
+
+def test_adapters_train_save_load_and_merge(launch, finished, tmp_path):
+    peft = pytest.importorskip("peft")
+    tree = yaml.safe_load(RECIPE.read_text())
+    tree["model"] = {"init_from": str(finished / "final")}
+    tree["lora"] = {"r": 2, "alpha": 4, "target_modules": ["q_proj", "v_proj"]}
+    tree["data"]["stages"] = []
+    tree["optim"]["learning_rate"] = 0.05
+    recipe = tmp_path / "lora.yaml"
+    recipe.write_text(yaml.safe_dump(tree))
+    output = tmp_path / "run"
+    launch(output, "training.max_steps=4", recipe=recipe)
+    base = Mu2SLAMForConditionalGeneration.from_pretrained(finished / "final")
+    inputs = {
+        "input_features": torch.randn(1, 30, 80),
+        "decoder_input_ids": torch.tensor([[1, 70, 71]]),
+    }
+    with torch.no_grad():
+        before = base(**inputs).logits
+        adapted = peft.PeftModel.from_pretrained(base, output / "final").eval()(**inputs).logits
+        merged = Mu2SLAMForConditionalGeneration.from_pretrained(output / "final" / "merged")(**inputs).logits
+    assert not torch.allclose(before, adapted, atol=1e-4)
+    torch.testing.assert_close(merged, adapted, rtol=1e-4, atol=1e-5)
+    adapter = load_file(output / "final" / "adapter_model.safetensors")
+    assert all("lora_" in name for name in adapter)
+    assert Mu2SLAMProcessor.from_pretrained(output / "final" / "merged").languages == ["und", "en", "fr"]
+
+
+@pytest.mark.slow
+def test_it_learns_the_tones(launch, tmp_path):
+    output = tmp_path / "run"
+    launch(
+        output,
+        "training.max_steps=150",
+        "training.eval_steps=150",
+        "training.save_steps=150",
+        "optim.learning_rate=5e-3",
+        "data.stages=[]",
+        "objective.label_smoothing=0",
+    )
+    logs = [logs for logs in read_log(output) if "loss_ctc" in logs]
+    last = [logs for logs in read_log(output) if "loss_asr_decoder" in logs][-1]
+    first = next(logs for logs in read_log(output) if "loss_asr_decoder" in logs)
+    for name in ("loss_asr_decoder", "loss_ast_decoder", "loss_ctc"):
+        assert last[name] < 0.7 * first[name], (name, first[name], last[name])
+    assert logs[-1]["loss_ctc"] < logs[0]["loss_ctc"]
+
+
+def test_losses_fall_within_eight_updates(finished):
+    evaluations = [logs for logs in read_log(finished) if "eval_loss" in logs]
+    assert evaluations[-1]["eval_loss"] < evaluations[0]["eval_loss"]

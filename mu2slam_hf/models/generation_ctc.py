@@ -92,8 +92,8 @@ class CTCPrefixScorer:
         Returns:
             `(R, K)` float64.
         """
-        # (R, N, V) -> (R, N, K)
-        log_p = self.log_probs[utterances].gather(2, candidates[:, None].expand(-1, self.log_probs.shape[1], -1))
+        # (B, N, V) -> (R, K, N) -> (R, N, K), without a copy of the vocabulary for every beam
+        log_p = self.log_probs[utterances[:, None], :, candidates].transpose(1, 2)
         fresh = torch.logaddexp(state.in_token, state.in_blank)[:, :-1, None]
         after_blank = state.in_blank[:, :-1, None]
         repeats = (candidates == last_tokens[:, None])[:, None]
@@ -113,7 +113,7 @@ class CTCPrefixLogitsProcessor(LogitsProcessor):
     """Mix the decoder's next-token scores with the change of the CTC prefix score.
 
     `(1 - w) * log p_decoder + w * (log p_ctc(prefix + token) - log p_ctc(prefix))`. Only the `num_candidates` tokens
-    that the decoder prefers are scored; the others are ruled out.
+    that the decoder prefers, and `</s>`, are scored; the others are ruled out.
 
     Args:
         scorer: posteriors of the utterances.
@@ -141,6 +141,9 @@ class CTCPrefixLogitsProcessor(LogitsProcessor):
         state = self.state
         log_p = scores.double().log_softmax(-1)
         candidates = log_p.topk(min(self.num_candidates, scores.shape[-1]), dim=-1).indices
+        # The end is always to be had, or a row that CTC has read to its last frame could not stop.
+        has_end = (candidates == self.eos_token_id).any(dim=-1)
+        candidates[:, -1] = candidates[:, -1].where(has_end, self.eos_token_id)
         ctc = self.scorer.prefix_scores(state, candidates, torch.full_like(last, -1) if empty else last, utterances)
         ctc = torch.where(candidates == self.eos_token_id, self.scorer.end_scores(state)[:, None], ctc)
         weights = self.weights[utterances][:, None]

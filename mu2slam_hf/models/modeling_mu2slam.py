@@ -527,6 +527,8 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
         self.ctc_head = nn.Linear(width, config.vocab_size)
         self.language_head = nn.Linear(width, config.num_languages)
         self.post_init()
+        # Marked as derived, it would lose `ctc_weight` when it is saved and loaded.
+        self.generation_config._from_model_config = False
 
     def get_input_embeddings(self) -> nn.Module:
         return self.model.get_input_embeddings()

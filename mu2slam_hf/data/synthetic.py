@@ -1,10 +1,10 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """n-way parallel synthetic speech: an endless, seeded stream of spoken sentences with their translations.
 
-A meaning is drawn from seed and index (`synthetic_content`), said in every language (`synthetic_rendering`), and spoken
-in blocks of 48 clips (`synthetic_espeak`). Every item is a function of its block alone: streaming, resuming and random
-access give the same samples, in every process. It teaches alignment, not language: there are some hundred word types
-per language. Report scores on it apart from those on real voices.
+A meaning is drawn from seed and index (`synthetic_content`), said in every language (`synthetic_rendering`), and
+spoken in blocks of 48 clips (`synthetic_espeak`). Every item is a function of its block alone: streaming, resuming and
+random access give the same samples, in every process. It teaches alignment, not language: there are some hundred word
+types per language. Report scores on it apart from those on real voices.
 """
 
 import logging
@@ -33,8 +33,8 @@ _CACHED_BLOCKS = 4
 class SyntheticSpeech:
     """Spoken sentences of one split: `len()`, random access, iteration from where it stopped, state.
 
-    Item `i` is meaning `i // len(languages)` in language `i % len(languages)`; if that language cannot say the meaning,
-    another one says it once more in another voice. Iterating continues from the position in `state_dict()`.
+    Item `i` is meaning `i // len(languages)` in language `i % len(languages)`; if that language cannot say the
+    meaning, another one says it once more in another voice. Iterating continues from the position in `state_dict()`.
 
     Attributes:
         languages: languages that are spoken, in the order of the items.

@@ -13,28 +13,28 @@ from dataclasses import dataclass
 from datetime import date
 
 LANGUAGES = (
-    "af am ar az be bg bn bs ca cs cy da de el en es et eu fa fi fil fr ga gl gu ha he hi hr hu hy id ig is it ja ka kk "
-    "km kn ko ku ky lb lo lt lv mi mk ml mn mr ms mt my nb ne nl pa pl ps pt qu ro ru sd si sk sl so sq sr sv sw ta te "
-    "tg th tk tr uk ur uz vi xh yo zh zu"
+    "af am ar az be bg bn bs ca cs cy da de el en es et eu fa fi fil fr ga gl gu ha he hi hr hu hy id ig is it ja "
+    "ka kk km kn ko ku ky lb lo lt lv mi mk ml mn mr ms mt my nb ne nl pa pl ps pt qu ro ru sd si sk sl so sq sr sv "
+    "sw ta te tg th tk tr uk ur uz vi xh yo zh zu"
 ).split()
 TERRITORIES = (
-    "AD AE AF AG AL AM AO AR AT AU AZ BA BB BD BE BF BG BH BI BJ BN BO BR BS BT BW BY BZ CA CD CF CG CH CI CL CM CN CO CR "
-    "CU CV CY CZ DE DJ DK DM DO DZ EC EE EG ER ES ET FI FJ FM FR GA GB GD GE GH GM GN GQ GR GT GW GY HN HR HT HU ID IE "
-    "IL IN IQ IR IS IT JM JO JP KE KG KH KI KM KN KP KR KW KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MG MH MK ML "
-    "MM MN MR MT MU MV MW MX MY MZ NA NE NG NI NL NO NP NR NZ OM PA PE PG PH PK PL PT PW PY QA RO RS RU RW SA SB SC SD "
-    "SE SG SI SK SL SM SN SO SR SS ST SV SY TD TG TH TJ TL TM TN TO TR TT TV TZ UA UG US UY UZ VC VE VN VU WS YE ZA ZM "
-    "ZW"
+    "AD AE AF AG AL AM AO AR AT AU AZ BA BB BD BE BF BG BH BI BJ BN BO BR BS BT BW BY BZ CA CD CF CG CH CI CL CM CN "
+    "CO CR CU CV CY CZ DE DJ DK DM DO DZ EC EE EG ER ES ET FI FJ FM FR GA GB GD GE GH GM GN GQ GR GT GW GY HN HR HT "
+    "HU ID IE IL IN IQ IR IS IT JM JO JP KE KG KH KI KM KN KP KR KW KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME "
+    "MG MH MK ML MM MN MR MT MU MV MW MX MY MZ NA NE NG NI NL NO NP NR NZ OM PA PE PG PH PK PL PT PW PY QA RO RS RU "
+    "RW SA SB SC SD SE SG SI SK SL SM SN SO SR SS ST SV SY TD TG TH TJ TL TM TN TO TR TT TV TZ UA UG US UY UZ VC VE "
+    "VN VU WS YE ZA ZM ZW"
 ).split()
 CURRENCIES = (
-    "USD EUR GBP JPY CNY INR RUB CHF CAD AUD NZD MXN BRL KRW TRY ZAR SEK NOK DKK PLN CZK HUF THB IDR MYR PHP VND EGP NGN "
-    "KES ARS CLP COP PEN UAH KZT ILS SAR AED PKR BDT"
+    "USD EUR GBP JPY CNY INR RUB CHF CAD AUD NZD MXN BRL KRW TRY ZAR SEK NOK DKK PLN CZK HUF THB IDR MYR PHP VND "
+    "EGP NGN KES ARS CLP COP PEN UAH KZT ILS SAR AED PKR BDT"
 ).split()
 UNITS = (
     "duration-year duration-month duration-week duration-day duration-hour duration-minute duration-second "
     "length-kilometer length-meter length-centimeter length-millimeter length-mile length-foot length-inch "
-    "mass-kilogram mass-gram volume-liter volume-milliliter digital-gigabyte digital-megabyte electric-volt power-watt "
-    "power-kilowatt temperature-celsius concentr-percent speed-kilometer-per-hour angle-degree frequency-hertz "
-    "area-square-meter area-hectare energy-calorie"
+    "mass-kilogram mass-gram volume-liter volume-milliliter digital-gigabyte digital-megabyte electric-volt "
+    "power-watt power-kilowatt temperature-celsius concentr-percent speed-kilometer-per-hour angle-degree "
+    "frequency-hertz area-square-meter area-hectare energy-calorie"
 ).split()
 RELATIVE_UNITS = ("minute", "hour", "day", "week", "month", "year")
 SPLITS = ("train", "dev", "test")

@@ -6,8 +6,8 @@ initialised the library and spoken nothing starts from one known state, so the a
 that block alone. The forks are made by a server that imports nothing but the standard library and the engine: the
 process that asks may have threads, a GPU or gigabytes of memory, and is never forked itself.
 
-This file is both sides of that arrangement. It is started by its path (not as a module), so it must import nothing from
-the package. espeak-ng is GPL-3 software: it is an optional dependency, loaded from the wheel `espeakng-loader`.
+This file is both sides of that arrangement. It is started by its path (not as a module), so it must import nothing
+from the package. espeak-ng is GPL-3 software: it is an optional dependency, loaded from the wheel `espeakng-loader`.
 """
 
 import ctypes
@@ -21,6 +21,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import IO, Any
 
 INSTALL_HINT = "Synthetic speech needs the extra 'synthetic': pip install 'mu2slam-hf[synthetic]'"
 NATIVE_SAMPLING_RATE = 22050
@@ -31,7 +32,7 @@ _POSITION_CHARACTER, _CHARS_UTF8 = 1, 1
 _RATE, _PITCH = 1, 3
 _PHONEMES_IPA = 2
 _NOISE_SEED = 1
-# Far above what a block needs (a tenth of a second); a language that sends espeak-ng into a loop then counts as a crash.
+# Far above what a block needs (a tenth of a second): a language that sends espeak-ng into a loop counts as a crash.
 _BLOCK_TIMEOUT_SECONDS = 120
 # espeak-ng copies its data path into a buffer of 160 bytes and silently truncates longer ones.
 _LONGEST_DATA_PATH = 140
@@ -84,7 +85,7 @@ class EspeakLibrary:
         self._library.espeak_Info.restype = ctypes.c_char_p
         self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
 
-    def _receive(self, samples, num_samples: int, events) -> int:
+    def _receive(self, samples: Any, num_samples: int, events: Any) -> int:
         if samples and num_samples > 0:
             self._chunks.append(ctypes.string_at(samples, 2 * num_samples))
         return 0
@@ -141,49 +142,53 @@ class EspeakEngine:
 
         Raises:
             ImportError: `espeakng-loader` is not installed; the message names the extra.
+            OSError: the system cannot fork.
         """
         try:
             import espeakng_loader  # noqa: F401
         except ImportError as error:
             raise ImportError(f"{INSTALL_HINT} (espeakng-loader is missing)") from error
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen | None = None
+        if not hasattr(os, "fork"):
+            raise OSError("synthetic speech needs a system that can fork, such as Linux or macOS")
+        self._forget()
         self.version = self._ask("version", [])[0].decode()
 
-    def _start(self) -> subprocess.Popen:
+    def _forget(self) -> None:
+        """Own no server, as after construction, unpickling or a fork."""
+        self._lock, self._owner = threading.Lock(), os.getpid()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def _start(self) -> subprocess.Popen[bytes]:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        command = [sys.executable, os.path.abspath(__file__)]
+        # -P: the files beside this one must not hide modules of the same name.
+        command = [sys.executable, "-P", os.path.abspath(__file__)]
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
 
     def _ask(self, action: str, requests: Sequence[SpeechRequest]) -> list[bytes]:
+        if self._owner != os.getpid():
+            # A forked worker must not use its parent's pipe: their blocks would mix.
+            self._forget()
         message = json.dumps({"action": action, "requests": [asdict(request) for request in requests]})
         with self._lock:
             if self._process is None or self._process.poll() is not None:
                 self._process = self._start()
+            process = self._process
+            assert process.stdin is not None and process.stdout is not None
             try:
-                self._process.stdin.write(message.encode() + b"\n")
-                self._process.stdin.flush()
-                (count,) = struct.unpack("<i", self._read(4))
-                answers = []
-                for _ in range(max(count, 0)):
-                    (size,) = struct.unpack("<i", self._read(4))
-                    answers.append(self._read(size))
+                process.stdin.write(message.encode() + b"\n")
+                process.stdin.flush()
+                answers = _read_answers(process.stdout)
             except (EOFError, BrokenPipeError) as error:
-                self._process.kill()
+                process.kill()
+                process.wait()
                 self._process = None
                 raise RuntimeError(f"the espeak-ng server ended while it did {action!r}") from error
-        if count < 0:
+        if answers is None:
             texts = ", ".join(f"{request.voice}: {request.text!r}" for request in requests[:4])
             raise RuntimeError(
                 f"espeak-ng crashed or hung on a block of {len(requests)} clips that starts with {texts}"
             )
         return answers
-
-    def _read(self, size: int) -> bytes:
-        data = self._process.stdout.read(size)
-        if len(data) != size:
-            raise EOFError
-        return data
 
     def speak_block(self, requests: Sequence[SpeechRequest]) -> list[bytes]:
         """Samples of each clip, int16 at 22,050 Hz in the machine's byte order; empty where nothing was said.
@@ -194,16 +199,18 @@ class EspeakEngine:
         return self._ask("speak", requests)
 
     def phonemes_block(self, requests: Sequence[SpeechRequest]) -> list[str]:
-        """IPA of each text; `(en)` in it marks where espeak-ng fell back to English, empty where the voice is missing."""
+        """IPA of each text, empty without a voice; `(en)` in it marks where espeak-ng fell back to English."""
         return [answer.decode() for answer in self._ask("phonemes", requests)]
 
     def close(self) -> None:
         """End the server. The next call starts a new one."""
+        if self._owner != os.getpid():
+            return
         with self._lock:
             if self._process is not None:
-                self._process.stdin.close()
-                self._process.wait()
-                self._process.stdout.close()
+                # Not by closing its input: forked workers hold copies of that pipe.
+                self._process.terminate()
+                self._process.communicate()
                 self._process = None
 
     def __enter__(self) -> "EspeakEngine":
@@ -216,12 +223,29 @@ class EspeakEngine:
         if getattr(self, "_process", None) is not None:
             self.close()
 
-    def __getstate__(self) -> dict:
-        # A copy in another process starts its own server: two processes on one pipe would mix their blocks.
+    def __getstate__(self) -> dict[str, str]:
         return {"version": self.version}
 
-    def __setstate__(self, state: dict) -> None:
-        self.version, self._lock, self._process = state["version"], threading.Lock(), None
+    def __setstate__(self, state: dict[str, str]) -> None:
+        self.version = state["version"]
+        self._forget()
+
+
+def _read_answers(stream: IO[bytes]) -> list[bytes] | None:
+    """Answers of one block; None if the fork that spoke it died."""
+    count = _read_number(stream)
+    return None if count < 0 else [_read(stream, _read_number(stream)) for _ in range(count)]
+
+
+def _read_number(stream: IO[bytes]) -> int:
+    return int(struct.unpack("<i", _read(stream, 4))[0])
+
+
+def _read(stream: IO[bytes], size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) != size:
+        raise EOFError
+    return data
 
 
 def _answer(library: EspeakLibrary, action: str, requests: list[SpeechRequest]) -> list[bytes]:

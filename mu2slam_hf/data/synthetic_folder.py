@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Synthetic clips written as a folder: audio files, a manifest that `read_manifest` reads, and what they were made with."""
+"""Synthetic clips as a folder: audio files, a manifest that `read_manifest` reads, and what they were made with."""
 
 import json
 import os
@@ -36,7 +36,7 @@ class FolderSummary:
 
     manifest: Path
     num_clips: Counter[str] = field(default_factory=Counter)
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=dict)
     left_out: list[tuple[str, str]] = field(default_factory=list)
 
     @property
@@ -123,7 +123,7 @@ def write_clips(
     facts = {
         **{"versions": versions, "sound": asdict(sound), "folder": asdict(folder), "block_size": BLOCK_SIZE},
         **{"description": dict(description), "num_clips": dict(summary.num_clips), "hours": summary.hours},
-        **{"seconds": dict(summary.seconds), "left_out": summary.left_out},
+        **{"seconds": summary.seconds, "left_out": summary.left_out},
     }
     text = json.dumps(facts, indent=1, ensure_ascii=False, default=str)
     (partial / "synthesis.json").write_text(text + "\n", encoding="utf-8")
@@ -204,4 +204,4 @@ def _write_rows(
         cells = (clip.id, clip.lang, name, f"{seconds:.3f}", clip.plan.speaker, folder.corpus, clip.kind, text, packed)
         manifest.write("\t".join(cells) + "\n")
         summary.num_clips[clip.lang] += 1
-        summary.seconds[clip.lang] += seconds
+        summary.seconds[clip.lang] = summary.seconds.get(clip.lang, 0.0) + seconds

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Which languages can be spoken, found by trying: versions of espeak-ng, CLDR and num2words differ in what they have."""
+"""Which languages can be spoken, found by trying: versions of espeak-ng, CLDR and num2words differ in what they do."""
 
 import logging
 import os
@@ -16,8 +16,8 @@ from mu2slam_hf.models.language_codes import canonical_language
 
 logger = logging.getLogger(__name__)
 
-# A language with less than this many kinds of sentence has little more than digits to say.
-LEAST_KINDS = 6
+# A language with less than this share of the kinds of sentence has little more than digits to say.
+LEAST_SHARE_OF_KINDS = 1 / 3
 _PROBES_PER_KIND, _SPOKEN_PER_KIND = 4, 2
 _PROBE_SEED = 7
 # espeak-ng marks words that it reads by another language's rules, as in `(en)`.
@@ -70,8 +70,8 @@ def check_languages(
     """Try every language on every kind of content.
 
     A kind is left out where most probes cannot be rendered, where any is silent, or where more than one in four is
-    read by the rules of another language. A language is left out where fewer than 6 kinds (or than all of `kinds`, if
-    those are fewer) remain. What is left out is logged as a warning with its reason.
+    read by the rules of another language. A language is left out where less than a third of `kinds` remains; that is
+    logged as a warning, a single kind as information.
 
     Args:
         languages: codes to try.
@@ -105,7 +105,7 @@ def _check(lang: str, engine: EspeakEngine, form: str, kinds: Sequence[str]) -> 
         return LanguageReport(lang=lang, kinds=frozenset(), problems=problems, reason=str(error))
     good = frozenset({kind for kind, _ in probes} - problems.keys())
     reason = ""
-    if len(good) < min(LEAST_KINDS, len(kinds)):
+    if len(good) < LEAST_SHARE_OF_KINDS * len(kinds):
         common, _ = Counter(problems.values()).most_common(1)[0]
         reason = f"only {len(good)} of {len(kinds)} kinds of sentence work; most often because {common}"
     return LanguageReport(lang=lang, kinds=good, problems=problems, reason=reason)

@@ -248,7 +248,8 @@ def _load_data(identifier: str) -> Any:
     with localedata._cache_lock:
         shared, localedata._cache = localedata._cache, {}
         try:
-            return localedata.LocaleDataDict(localedata.load(identifier))
+            data: dict[Any, Any] = localedata.load(identifier)
+            return localedata.LocaleDataDict(data)
         finally:
             localedata._cache = shared
 
@@ -263,7 +264,8 @@ def _load_locale(lang: str) -> Any:
 
     locale = Locale.parse(lang, sep="-")
     identifier = str(locale)
-    locale._Locale__data = _load_data(identifier if localedata.exists(identifier) else locale.language)
+    data = _load_data(identifier if localedata.exists(identifier) else locale.language)
+    vars(locale)["_Locale__data"] = data  # what the property `_data` caches
     return locale
 
 

@@ -15,7 +15,7 @@ from mu2slam_hf.data.text import clean_text, has_spaces, join_texts
 
 # (characters, voices): a text of up to so many characters is spoken in so many voices; longer ones not at all. Long
 # texts have many words of their own already, and cost most of the hours.
-VOICES_BY_LENGTH = ((50, 6), (100, 4), (230, 3))
+VOICES_BY_LENGTH = ((50, 5), (100, 3), (230, 2))
 WORDS_PER_SEQUENCE = (2, 8)
 
 

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from transformers import initialization as init
 
 from .modules_conformer import SequenceGroupNorm
+from .modules_subsampling import ConvolutionalSubsampling
 
 
 class ScaledEmbedding(nn.Embedding):
@@ -37,3 +38,9 @@ def initialize_module(module: nn.Module) -> None:
     if isinstance(module, SequenceGroupNorm):
         init.ones_(module.weight)
         init.zeros_(module.bias)
+    elif isinstance(module, ConvolutionalSubsampling):
+        # Choice: variance is kept through the front end, so that S starts at the size of the scaled token embeddings;
+        # at one small deviation for all layers, S would be drowned by the language and modality embeddings.
+        init.kaiming_normal_(module.conv1.weight, nonlinearity="relu")
+        init.kaiming_normal_(module.conv2.weight, nonlinearity="relu")
+        init.normal_(module.linear.weight, mean=0.0, std=module.linear.in_features**-0.5)

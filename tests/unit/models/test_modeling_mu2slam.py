@@ -143,3 +143,10 @@ def test_ctc_model_scores_as_the_head_inside():
     labels = text_ids(2, 4)
     assert ctc(**batch, labels=labels).loss.item() > 0
     assert ctc.config.languages == model.config.languages
+
+
+def test_speech_starts_at_the_size_of_token_embeddings():
+    encoder = tiny_model(subsampling_conv_channels=[64, 32]).model.encoder
+    speech = encoder.embed_speech(torch.randn(4, 200, 80, generator=torch.Generator().manual_seed(1)))
+    assert 0.3 < speech.std().item() < 3.0
+    assert 0.3 < encoder.embed_text(text_ids(4, 50)).std().item() < 3.0

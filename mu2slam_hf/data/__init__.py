@@ -22,6 +22,7 @@ _PUBLIC_NAMES = {
     "SpecAugment": "augmentation",
     "SpecAugmentConfig": "augmentation",
     "SpeechTextRecord": "records",
+    "SyntheticSpeech": "synthetic",
     "TASK_NAMES": "tasks",
     "TrainingExample": "tasks",
     "WaveformAugmentationConfig": "augmentation",
@@ -32,6 +33,9 @@ _PUBLIC_NAMES = {
     "load_corpus": "corpora",
     "read_dataset": "manifests",
     "read_manifest": "manifests",
+    "speak_manifest": "synthetic_texts",
+    "synthesize_texts": "synthetic_texts",
+    "write_synthetic_folder": "synthetic",
 }
 
 __all__ = list(_PUBLIC_NAMES)  # noqa: PLE0605

@@ -10,9 +10,11 @@ This file is both sides of that arrangement. It is started by its path (not as a
 from the package. espeak-ng is GPL-3 software: it is an optional dependency, loaded from the wheel `espeakng-loader`.
 """
 
+import atexit
 import ctypes
 import json
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -125,7 +127,9 @@ class EspeakLibrary:
 def _short_path(path: str) -> str:
     if len(path.encode()) <= _LONGEST_DATA_PATH:
         return path
-    link = os.path.join(tempfile.mkdtemp(prefix="espeak-"), "espeak-ng-data")
+    folder = tempfile.mkdtemp(prefix="espeak-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    link = os.path.join(folder, "espeak-ng-data")
     os.symlink(path, link)
     return link
 
@@ -256,6 +260,7 @@ def _answer(library: EspeakLibrary, action: str, requests: list[SpeechRequest]) 
 
 def serve() -> None:
     """Answer blocks from stdin on stdout until stdin closes, one fork per block."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that what `_short_path` made is removed
     library = EspeakLibrary()
     # espeak-ng and the dynamic linker may print; the answers need a stream of their own.
     stream = os.fdopen(os.dup(1), "wb")

@@ -3,6 +3,7 @@
 
 import json
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -104,7 +105,7 @@ def build_requests(
 def make_batches(
     requests: Sequence[DecodingRequest], *, batch_seconds: float = 60.0, batch_size: int = 32
 ) -> Iterator[list[DecodingRequest]]:
-    """Batches of one task each, longest first, so that little is padded and lack of memory shows at once.
+    """Batches of one task and condition each, longest first: little is padded, and lack of memory shows at once.
 
     Args:
         requests: what to generate.
@@ -113,8 +114,11 @@ def make_batches(
     """
     if batch_size < 1 or batch_seconds <= 0:
         raise ValueError(f"batches need a positive size, got {batch_size} requests and {batch_seconds} seconds")
-    for task in dict.fromkeys(request.task for request in requests):
-        ordered = sorted((r for r in requests if r.task == task), key=lambda r: (-r.size, r.key))
+    groups: dict[tuple[str, bool], list[DecodingRequest]] = defaultdict(list)
+    for request in requests:
+        groups[request.task, request.source_lang_given].append(request)
+    for (task, _), group in groups.items():
+        ordered = sorted(group, key=lambda request: (-request.size, request.key))
         batch: list[DecodingRequest] = []
         for request in ordered:
             too_long = task in SPEECH_TASKS and batch and batch[0].size * (len(batch) + 1) > batch_seconds

@@ -100,9 +100,19 @@ def test_batches_hold_every_request_once_within_the_budget():
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_batches_have_one_task_each(records):
-    for batch in make_batches(build_requests(records)):
-        assert len({request.task for request in batch}) == 1
+def both_conditions(records):
+    return [r for told in (True, False) for r in build_requests(records, source_lang_given=told)]
+
+
+def test_batches_have_one_task_and_one_condition_each(records):
+    for batch in make_batches(both_conditions(records)):
+        assert len({(request.task, request.source_lang_given) for request in batch}) == 1
+
+
+def test_conditions_do_not_mix_when_both_are_decoded_together(records):
+    requests = both_conditions(records)
+    for hypothesis in decode_requests(requests, EchoModel(), EchoProcessor(), progress=False):
+        assert hypothesis.hypothesis.startswith(f"{hypothesis.task}:?>") is not hypothesis.source_lang_given
 
 
 def test_hypotheses_come_in_the_order_of_the_requests(records):

@@ -109,9 +109,9 @@ def build_section(cls: type[T], tree: Any, path: str, folders: Iterable[Path] = 
 
 def coerce(value: Any, kind: Any, path: str, folders: Iterable[Path] = ()) -> Any:
     """Check a plain value against a type annotation; numbers written as YAML strings (`2e-4`) become numbers."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return value
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         return _coerce_union(value, arguments, path, folders)
     if origin is Literal:
@@ -143,12 +143,16 @@ def _coerce_union(value: Any, kinds: tuple[Any, ...], path: str, folders: Iterab
     if len(kinds) == 1 or (isinstance(value, Mapping) and is_dataclass(kinds[0])):
         return coerce(value, kinds[0], path, folders)
     # A value of exactly one of the types wins over one that could be turned into it.
-    for kind in sorted(kinds, key=lambda kind: type(value) is not (typing.get_origin(kind) or kind)):
+    for kind in sorted(kinds, key=lambda kind: not _is_exactly(value, kind)):
         try:
             return coerce(value, kind, path, folders)
         except RecipeError:
             continue
     raise RecipeError(f"{path}: expected {' or '.join(_named(kind) for kind in kinds)}, got {_shown(value)}")
+
+
+def _is_exactly(value: Any, kind: Any) -> bool:
+    return type(value) is (typing.get_origin(kind) or kind)
 
 
 def _coerce_scalar(value: Any, kind: Any, path: str) -> Any:

@@ -67,7 +67,7 @@ class ResumableTrainer(Seq2SeqTrainer):
                 raise ValueError(f"{self.args.output_dir} holds no complete checkpoint to resume from.")
         if self.is_world_process_zero():
             clear_incomplete(self.args.output_dir)
-        if resume_from_checkpoint:
+        if isinstance(resume_from_checkpoint, str):
             state = TrainerState.load_from_json(os.path.join(resume_from_checkpoint, TRAINER_STATE_NAME))
             if state.global_step >= self.args.max_steps:
                 logger.warning(f"{resume_from_checkpoint} has all {self.args.max_steps} updates: nothing to do.")

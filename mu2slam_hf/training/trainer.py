@@ -128,7 +128,7 @@ class MultitaskTrainer(ResumableTrainer):
         decoder_sums, sum_ctc, sum_language = zero.expand(num_tasks), zero, zero
         labels, ctc_labels = batch.get("labels"), batch.get("ctc_labels")
         has_decoder = labels is not None and any(weights[:num_tasks])
-        if has_decoder:
+        if labels is not None and has_decoder:
             nll = compute_decoder_nll(
                 outputs.logits,
                 labels,
@@ -137,7 +137,7 @@ class MultitaskTrainer(ResumableTrainer):
             )
             decoder_sums = sum_by_task(nll, expand_task_ids(batch["task_ids"], labels), num_tasks)
         has_ctc = ctc_labels is not None and bool(weights[-2])
-        if has_ctc:
+        if ctc_labels is not None and has_ctc:
             frames = length_mask(encoder_length(batch["attention_mask"].sum(dim=1)), outputs.ctc_logits.shape[1])
             sum_ctc = ctc_sum(outputs.ctc_logits, frames, ctc_labels)[0]
         has_language = batch.get("source_language_labels") is not None and bool(weights[-1])

@@ -73,7 +73,9 @@ def test_paths_read_the_environment(tmp_path, monkeypatch):
 
 def test_overrides(tmp_path):
     text = "data: {stages: [{name: a, steps: 3}, {name: b}]}"
-    recipe = load(tmp_path, text, "training.max_steps=7", "data.stages.0.steps=2", "lora.r=4", "model.overrides={x: 1}")
+    recipe = load(
+        tmp_path, text, "training.max_steps=7", "data.stages.0.steps=2", "lora.r=4", "model.overrides={x: 1}"
+    )
     assert recipe.training.max_steps == 7
     assert [stage.steps for stage in recipe.data.stages] == [2, None]
     assert recipe.lora is not None and recipe.lora.r == 4

@@ -1,0 +1,176 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Folders for the Hub: model, processor, card and the code they need, complete enough to load without this package.
+
+Choice: custom code is added here, by one function, and not by registering classes at import: a registered class would
+put its `.py` files into every checkpoint that a Trainer writes.
+"""
+
+import inspect
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi
+from transformers.dynamic_module_utils import get_relative_import_files
+
+from mu2slam_hf.hub.bundle_check import BundleError, check_bundle, compare_in_bare_process
+from mu2slam_hf.models.families import FAMILIES, Family
+
+CARD_NAME = "README.md"
+
+
+def build_bundle(
+    folder: str | os.PathLike[str],
+    model: Any,
+    processor: Any,
+    *,
+    card: str,
+    extra_files: Iterable[str | os.PathLike[str]] = (),
+    run_check: bool = True,
+) -> Path:
+    """Write a complete folder for the Hub and check it.
+
+    Args:
+        folder: where to; must not exist. It appears when it is complete, or not at all.
+        model: a model of one of our families, with its weights.
+        processor: the processor that belongs to it.
+        card: content of `README.md`, see `hub.cards`.
+        extra_files: files to put beside, a licence for instance.
+        run_check: also load the folder in a process that cannot import this package, and compare outputs.
+
+    Returns:
+        The folder.
+
+    Raises:
+        BundleError: the folder exists, or what was written does not pass the check.
+        ValueError: the processor does not belong to the model.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise BundleError(f"{folder} exists already; name a folder that does not, or remove it first.")
+    family = find_family(model)
+    processor.check_config(model.config)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        bundle = Path(temporary) / "bundle"
+        model.save_pretrained(bundle)
+        processor.save_pretrained(bundle)
+        copy_custom_code(bundle, family)
+        write_auto_map(bundle, build_auto_map(family))
+        (bundle / CARD_NAME).write_text(card, encoding="utf-8")
+        for extra in extra_files:
+            shutil.copyfile(extra, bundle / Path(extra).name)
+        check_bundle(bundle, build_auto_map(family))
+        if run_check:
+            compare_in_bare_process(bundle, model, processor)
+        os.replace(bundle, folder)
+    return folder
+
+
+def push_bundle(
+    folder: str | os.PathLike[str],
+    repo_id: str,
+    *,
+    private: bool | None = None,
+    revision: str | None = None,
+    commit_message: str = "Upload model, processor, card and code",
+    api: HfApi | None = None,
+) -> str:
+    """Check a folder made by `build_bundle` and upload all of it in one commit.
+
+    Args:
+        folder: the folder.
+        repo_id: `name` or `organisation/name`; made if it does not exist.
+        private: whether a repository that is made is private; None leaves it to the account.
+        revision: branch to commit to; made if it does not exist. None is the main branch.
+        commit_message: message of the commit.
+        api: client to use; by default one with the token of `hf auth login`.
+
+    Returns:
+        Address of the commit.
+
+    Raises:
+        BundleError: the folder does not pass the check; nothing is uploaded then.
+    """
+    config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+    check_bundle(folder, build_auto_map(FAMILIES[config["model_type"]]))
+    api = HfApi() if api is None else api
+    repo_id = str(api.create_repo(repo_id, repo_type="model", private=private, exist_ok=True).repo_id)
+    if revision is not None:
+        api.create_branch(repo_id, branch=revision, exist_ok=True)
+    commit = api.upload_folder(
+        repo_id=repo_id, folder_path=os.fspath(folder), revision=revision, commit_message=commit_message
+    )
+    return str(commit.commit_url)
+
+
+def find_family(model: Any) -> Family:
+    """The family of a model.
+
+    Raises:
+        BundleError: a model that is not ours, or a part that is no checkpoint of its own.
+    """
+    complete = {
+        model_class: family
+        for family in FAMILIES.values()
+        for auto_name, model_class in family.models.items()
+        if family.processor is not None and auto_name != "AutoModel"
+    }
+    if type(model) not in complete:
+        expected = ", ".join(model_class.__name__ for model_class in complete)
+        raise BundleError(f"{type(model).__name__} is no model to upload with a processor; expected {expected}.")
+    return complete[type(model)]
+
+
+def build_auto_map(family: Family) -> dict[str, str]:
+    """Auto class name -> `file.Class`, for every class that a checkpoint of this family needs."""
+    classes: dict[str, type | None] = {
+        "AutoConfig": family.config,
+        **family.models,
+        "AutoFeatureExtractor": family.feature_extractor,
+        "AutoProcessor": family.processor,
+        "AutoTokenizer": family.tokenizer,
+    }
+    return {name: f"{cls.__module__.rsplit('.', 1)[-1]}.{cls.__name__}" for name, cls in classes.items() if cls}
+
+
+def copy_custom_code(folder: Path, family: Family) -> None:
+    """Copy the files of a family's classes and all that these import from their own folder."""
+    classes = [family.config, *family.models.values(), family.feature_extractor, family.processor, family.tokenizer]
+    files: set[str] = set()
+    for cls in classes:
+        if cls is not None:
+            # Found the way transformers finds them when it loads, so that neither more nor less is copied.
+            entry = str(inspect.getfile(cls))
+            files |= {entry, *map(str, get_relative_import_files(entry))}
+    for file in sorted(files):
+        shutil.copyfile(file, folder / Path(file).name)
+
+
+def write_auto_map(folder: Path, auto_map: Mapping[str, str]) -> None:
+    """Name the classes in each file that some Auto class looks into."""
+
+    def only(*names: str) -> dict[str, str]:
+        return {name: auto_map[name] for name in names if name in auto_map}
+
+    _edit_json(folder / "config.json", lambda content: content.update(auto_map=dict(auto_map)))
+
+    def edit_processor(content: dict[str, Any]) -> None:
+        content["auto_map"] = only("AutoProcessor", "AutoFeatureExtractor")
+        if isinstance(content.get("feature_extractor"), dict):
+            content["feature_extractor"]["auto_map"] = only("AutoProcessor", "AutoFeatureExtractor")
+
+    _edit_json(folder / "processor_config.json", edit_processor)
+    # Of the pair (slow, fast) there is only one in version 5 of transformers.
+    tokenizer = {"AutoTokenizer": [None, auto_map["AutoTokenizer"]], **only("AutoProcessor")}
+    _edit_json(folder / "tokenizer_config.json", lambda content: content.update(auto_map=tokenizer))
+
+
+def _edit_json(path: Path, edit: Any) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    edit(content)
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")

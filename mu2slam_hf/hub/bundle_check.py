@@ -1,0 +1,216 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Self-check of an upload folder: what must be there, and whether it loads where this package is not installed."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+REQUIRED_FILES = ("README.md", "config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json")
+WEIGHTS_FILES = ("model.safetensors", "model.safetensors.index.json")
+PACKAGE = "mu2slam_hf"
+_TIMEOUT_SECONDS = 600
+_FRAMES, _TARGET_IDS = 41, (1, 70, 90)
+
+# Runs in a process of its own: what a stranger does with the folder, with the package made impossible to import.
+_BARE_PROGRAM = """
+import importlib.abc, sys
+class Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "mu2slam_hf":
+            raise ImportError("blocked: the folder must load without the package")
+sys.meta_path.insert(0, Blocker())
+import torch, transformers
+from safetensors.torch import save_file
+folder, auto_name, output = sys.argv[1:4]
+trust = {"trust_remote_code": True}
+model = getattr(transformers, auto_name).from_pretrained(folder, dtype=torch.float32, **trust).eval()
+processor = transformers.AutoProcessor.from_pretrained(folder, **trust)
+tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **trust)
+extractor = transformers.AutoFeatureExtractor.from_pretrained(folder, **trust)
+config = transformers.AutoConfig.from_pretrained(folder, **trust)
+for mine, expected in ((processor.tokenizer, tokenizer), (processor.feature_extractor, extractor)):
+    assert type(mine).__name__ == type(expected).__name__, (type(mine), type(expected))
+objects = (model, processor, tokenizer, extractor, config)
+assert all(type(x).__module__.startswith("transformers_modules.") for x in objects), objects
+inputs = torch.load(output + ".inputs.pt")
+audio = torch.sin(torch.arange(16000) * 0.05).numpy()
+results = {"features": processor(audio=audio, sampling_rate=16000)["input_features"]}
+results["ids"] = torch.tensor(tokenizer("a b").input_ids)
+with torch.no_grad():
+    results["logits"] = model(**inputs).logits
+    if model.can_generate():
+        results["generated"] = model.generate(inputs["input_features"], max_new_tokens=5, num_beams=2)
+    if processor.speech_codec is not None:
+        results["codes"] = processor.speech_codec(inputs["input_features"])
+save_file({name: tensor.contiguous() for name, tensor in results.items()}, output)
+print("CLASSES", " ".join(type(x).__name__ for x in objects))
+"""
+
+
+class BundleError(ValueError):
+    """An upload folder that cannot be written or would not work; the message says what is wrong and where."""
+
+
+def check_bundle(folder: str | os.PathLike[str], auto_map: Mapping[str, str]) -> None:
+    """Check the files of an upload folder without running them.
+
+    Args:
+        folder: the folder.
+        auto_map: what the family needs, see `bundle.build_auto_map`.
+
+    Raises:
+        BundleError: naming everything that is missing or wrong, not only the first.
+    """
+    folder = Path(folder)
+    problems = [f"{name} is missing" for name in REQUIRED_FILES if not (folder / name).is_file()]
+    if not any((folder / name).is_file() for name in WEIGHTS_FILES):
+        problems.append(f"weights are missing ({' or '.join(WEIGHTS_FILES)})")
+    if not problems:
+        problems += _check_auto_map(folder, auto_map)
+        for file in sorted(folder.glob("*.py")):
+            problems += _check_code(file)
+        for file in sorted(folder.rglob("*.json")):
+            problems += _check_json(file)
+        problems += _check_card(folder / "README.md")
+    if problems:
+        raise BundleError(f"{folder} is not fit for upload: " + "; ".join(problems) + ".")
+
+
+def _check_auto_map(folder: Path, auto_map: Mapping[str, str]) -> list[str]:
+    problems = []
+    written = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("auto_map", {})
+    for name, reference in auto_map.items():
+        if written.get(name) != reference:
+            problems.append(f"auto_map of config.json gives {written.get(name)!r} for {name}, expected {reference!r}")
+        module_name, class_name = reference.split(".")
+        file = folder / f"{module_name}.py"
+        if not file.is_file():
+            problems.append(f"{file.name} (for {name}) is missing")
+        elif class_name not in {
+            n.name for n in ast.parse(file.read_text("utf-8")).body if isinstance(n, ast.ClassDef)
+        }:
+            problems.append(f"{file.name} does not define {class_name}")
+    return problems
+
+
+def _check_code(file: Path) -> list[str]:
+    problems = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            where, names = f"{file.name} line {node.lineno}", [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            where, names = f"{file.name} line {node.lineno}", [node.module or ""] if node.level == 0 else []
+            if node.level > 1 or (node.level == 1 and (node.module is None or "." in node.module)):
+                problems.append(f"{where}: only `from .file import name` survives an upload")
+            elif node.level == 1 and not (file.parent / f"{node.module}.py").is_file():
+                problems.append(f"{where}: {node.module}.py is missing")
+        else:
+            continue
+        if any(name.split(".")[0] == PACKAGE for name in names):
+            problems.append(f"{where}: imports the package {PACKAGE}")
+    return problems
+
+
+def _check_json(file: Path) -> list[str]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        return [f"{file.name} is not JSON ({error})"]
+    # A path of the machine that made the folder means nothing elsewhere, and may tell a name.
+    if file.name == "tokenizer.json":
+        return []
+    found = [text for text in _strings(content) if text.startswith(("/", "~/")) and Path(text).expanduser().exists()]
+    return [f"{file.name} holds the local path {path!r}" for path in found if path != "/"]
+
+
+def _strings(content: Any) -> list[str]:
+    if isinstance(content, str):
+        return [content]
+    values = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
+    return [text for value in values for text in _strings(value)]
+
+
+def _check_card(file: Path) -> list[str]:
+    match = re.match(r"---\n(.*?)\n---\n", file.read_text(encoding="utf-8"), flags=re.DOTALL)
+    if match is None:
+        return ["README.md does not begin with metadata between lines of ---"]
+    keys = {line.split(":")[0] for line in match.group(1).splitlines() if line and not line.startswith((" ", "-"))}
+    needed = ("language", "library_name", "license", "pipeline_tag")
+    return [f"README.md has no {key!r} in its metadata" for key in needed if key not in keys]
+
+
+def compare_in_bare_process(folder: str | os.PathLike[str], model: Any, processor: Any) -> list[str]:
+    """Load a folder in a process that cannot import this package, and compare with the objects it was made from.
+
+    Args:
+        folder: the folder.
+        model: the model that was saved.
+        processor: the processor that was saved.
+
+    Returns:
+        Names of the classes that the process used: model, processor, tokenizer, feature extractor, configuration.
+
+    Raises:
+        BundleError: it does not load, or gives other numbers.
+    """
+    auto_name = "AutoModelForSpeechSeq2Seq" if model.can_generate() else "AutoModelForCTC"
+    generator = torch.Generator().manual_seed(0)
+    num_mel_bins = model.config.encoder_config.num_mel_bins
+    inputs = {"input_features": torch.randn(1, _FRAMES, num_mel_bins, generator=generator)}
+    if model.can_generate():
+        inputs["decoder_input_ids"] = torch.tensor([_TARGET_IDS])
+    with tempfile.TemporaryDirectory() as temporary:
+        output = os.path.join(temporary, "outputs.safetensors")
+        torch.save(inputs, f"{output}.inputs.pt")
+        # A cache of its own, where no module of an earlier load is found; isolated mode ignores PYTHONPATH.
+        environment = {**os.environ, "HF_HOME": temporary, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+        for name in ("HF_MODULES_CACHE", "TRANSFORMERS_CACHE", "HF_HUB_CACHE"):
+            environment.pop(name, None)
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", _BARE_PROGRAM, os.path.abspath(folder), auto_name, output],
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_SECONDS,
+            cwd=temporary,
+            env=environment,
+        )
+        if done.returncode != 0:
+            raise BundleError(f"{folder} does not load without the package {PACKAGE}:\n{done.stderr[-3000:]}")
+        actual = load_file(output)
+    _compare(folder, actual, model, processor, inputs)
+    return done.stdout.split("CLASSES", 1)[1].split()
+
+
+def _compare(folder: Any, actual: Mapping[str, Any], model: Any, processor: Any, inputs: Mapping[str, Any]) -> None:
+    training, device = model.training, model.device
+    # The process computes in float32 on a CPU; a model in half precision or on a GPU is only near.
+    is_exact = model.dtype == torch.float32 and device.type == "cpu"
+    inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
+    audio = torch.sin(torch.arange(16000) * 0.05).numpy()
+    expected = {
+        "features": processor(audio=audio, sampling_rate=16000)["input_features"],
+        "ids": torch.tensor(processor.tokenizer("a b").input_ids),
+    }
+    model.eval()
+    with torch.no_grad():
+        expected["logits"] = model(**inputs).logits.float().cpu()
+        if model.can_generate() and is_exact:
+            expected["generated"] = model.generate(inputs["input_features"], max_new_tokens=5, num_beams=2)
+        if processor.speech_codec is not None:
+            codec = processor.speech_codec
+            expected["codes"] = codec(inputs["input_features"].to(codec.device)).cpu()
+    model.train(training)
+    for name, tensor in expected.items():
+        tolerance = 1e-5 if is_exact or name != "logits" else 0.1
+        if actual[name].shape != tensor.shape or not torch.allclose(actual[name], tensor, rtol=0, atol=tolerance):
+            raise BundleError(f"{folder} gives other {name} without the package {PACKAGE} than with it.")

@@ -1,0 +1,256 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Model cards: what a person says about a checkpoint, and numbers that come from results records only."""
+
+import ast
+import inspect
+import io
+import os
+import re
+import tokenize
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+from huggingface_hub import EvalResult, ModelCardData
+
+from mu2slam_hf.evaluation.results import EvaluationResults, Score
+from mu2slam_hf.models.families import Family
+from mu2slam_hf.recipes.loader import build_section
+
+TASK_TITLES = {
+    "asr": "Speech recognition",
+    "ast": "Speech translation",
+    "mt": "Text translation",
+    "lid": "Language guessed from speech",
+}
+# Names of tasks on the Hub, for the scores that it shows beside a model.
+_HUB_TASKS = {
+    "asr": "automatic-speech-recognition",
+    "ast": "translation",
+    "mt": "translation",
+    "lid": "audio-classification",
+}
+METRIC_TITLES = {"wer": "WER", "cer": "CER", "bleu": "BLEU", "chrf": "chrF", "accuracy": "accuracy"}
+# A remark ends where an argument or a section of a docstring begins.
+_END_OF_REMARK = re.compile(r"(Paper|Args|Returns|Raises|Shape|Attributes)\b.*:|\w+ \(`|\w+: ")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSource:
+    """One body of training data.
+
+    Attributes:
+        name: what it is called.
+        use: what it was used for, and how much of it.
+        licence: its licence, with the people to name.
+        hours: of audio; None for text.
+        url: where it is from.
+    """
+
+    name: str
+    use: str
+    licence: str
+    hours: float | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardFacts:
+    """What a person writes about a checkpoint; everything else on its card is looked up.
+
+    Attributes:
+        name: title of the card.
+        summary: one paragraph: what it is and what it can do.
+        licence: identifier of the Hub, for instance `cc-by-sa-3.0`.
+        licence_note: what is under that licence and who is to be named.
+        data: what it was trained on.
+        command: command line that trained it.
+        recipe: recipe file of that command.
+        seed: seed of that run.
+        intended_use: who may use it for what.
+        limits: what it cannot do and where it fails.
+        tried: what was tried and did not help, or how the numbers came about.
+    """
+
+    name: str
+    summary: str
+    licence: str
+    licence_note: str
+    data: list[DataSource]
+    command: str
+    recipe: str
+    seed: int
+    intended_use: str
+    limits: list[str]
+    tried: list[str] = field(default_factory=list)
+
+
+def load_card_facts(path: str | os.PathLike[str]) -> CardFacts:
+    """Read the facts of a card from YAML, strictly.
+
+    Raises:
+        RecipeError: unknown or missing keys and wrong types, with their dotted path.
+        ValueError: no such file, or not a mapping.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file with the facts of a model card.")
+    tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(tree, dict):
+        raise ValueError(f"{path}: the facts of a model card are a mapping, got {type(tree).__name__}.")
+    return build_section(CardFacts, tree, "")
+
+
+def render_card(
+    template: str | os.PathLike[str],
+    facts: CardFacts,
+    *,
+    model: Any,
+    family: Family,
+    results: Sequence[EvaluationResults] = (),
+) -> str:
+    """Fill the template of a card.
+
+    Args:
+        template: Jinja2 file; a name that it uses and nobody defines is an error.
+        facts: what a person wrote.
+        model: the model, for its size and its languages.
+        family: its family, for the decisions noted in its code.
+        results: evaluations of exactly this model, the source of every number.
+
+    Returns:
+        Content of `README.md`: metadata of the Hub, then Markdown.
+    """
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    languages = [code for code in model.config.languages if code != "und"]
+    is_seq2seq = model.can_generate()
+    return environment.from_string(Path(template).read_text(encoding="utf-8")).render(
+        metadata=render_metadata(facts, languages, results),
+        facts=facts,
+        languages=languages,
+        model_class=type(model).__name__,
+        is_seq2seq=is_seq2seq,
+        num_parameters=sum(parameter.numel() for parameter in model.parameters()),
+        results=[describe_results(record) for record in results],
+        choices=collect_choices(family),
+    )
+
+
+def render_metadata(facts: CardFacts, languages: Sequence[str], results: Sequence[EvaluationResults]) -> str:
+    """YAML that the Hub reads at the top of a card."""
+    scores = [result for record in results for result in _hub_scores(record)]
+    data = ModelCardData(
+        language=list(languages),
+        license=facts.licence,
+        library_name="transformers",
+        pipeline_tag="automatic-speech-recognition",
+        tags=["mu2slam", "speech-translation", "translation", "custom_code"],
+        metrics=sorted({score.metric_type for score in scores}) or None,
+        model_name=facts.name,
+        eval_results=scores or None,
+    )
+    return str(data.to_yaml())
+
+
+def _hub_scores(record: EvaluationResults) -> list[EvalResult]:
+    # The Hub shows one number per task, data set and metric: the means of the model that was told the language.
+    means = record.find(system="model", source_lang="mean", target_lang="mean", source_lang_given=True)
+    corpus, split = str(record.data.get("corpus", "evaluation data")), record.data.get("split")
+    return [
+        EvalResult(
+            task_type=_HUB_TASKS[score.task],
+            task_name=TASK_TITLES[score.task],
+            dataset_type=re.sub(r"\W+", "-", corpus.lower()),
+            dataset_name=corpus,
+            dataset_split=split,
+            dataset_config=score.task,
+            metric_type=score.metric,
+            metric_name=f"mean {METRIC_TITLES[score.metric]}",
+            metric_value=round(score.value, 2),
+        )
+        for score in means
+    ]
+
+
+def describe_results(record: EvaluationResults) -> dict[str, Any]:
+    """A results record as a template needs it: tables per task, and all that makes the numbers reproducible."""
+    tasks = dict.fromkeys(score.task for score in record.scores)
+    return {
+        "record": record,
+        "tables": [
+            {"title": TASK_TITLES[task], "table": render_table(record.find(task=task)), "task": task} for task in tasks
+        ],
+        "signatures": list(dict.fromkeys(f"{s.metric}: {s.signature}" for s in record.scores if s.system == "model")),
+    }
+
+
+def render_table(scores: Iterable[Score]) -> str:
+    """Markdown table of the scores of one task: a row per language or direction, a column per way of scoring."""
+    cells: dict[tuple[str, str], dict[str, Score]] = {}
+    for score in scores:
+        cells.setdefault((score.source_lang, score.target_lang), {})[_column(score)] = score
+    columns = list(dict.fromkeys(column for row in cells.values() for column in row))
+    lines = ["| |" + "".join(f" {column} |" for column in columns), "|---|" + "---:|" * len(columns)]
+    for (source, target), row in cells.items():
+        name = source if source == target else f"{source} to {target}"
+        values = (f"{row[column].value:.1f}" if column in row else "" for column in columns)
+        lines.append(f"| {name} |" + "".join(f" {value} |" for value in values))
+    return "\n".join(lines)
+
+
+def _column(score: Score) -> str:
+    title = METRIC_TITLES.get(score.metric, score.metric)
+    if score.system != "model":
+        title += f", baseline {score.system}"
+    return title if score.source_lang_given else f"{title}, language not told"
+
+
+def collect_choices(family: Family) -> dict[str, list[str]]:
+    """The `Choice:` remarks in the code of a family: file name -> remarks, in order.
+
+    They say where the paper is silent or is not followed, and so are the list of its deviations.
+    """
+    classes = [family.config, *family.models.values(), family.feature_extractor, family.tokenizer, family.processor]
+    folder = Path(inspect.getfile(family.config)).parent
+    names = {Path(inspect.getfile(cls)).name for cls in classes if cls is not None}
+    names |= {path.name for path in folder.glob("modules_*.py")}
+    found = {name: _choices_of(folder / name) for name in sorted(names)}
+    return {name: remarks for name, remarks in found.items() if remarks}
+
+
+def _choices_of(path: Path) -> list[str]:
+    text = path.read_text(encoding="utf-8")
+    blocks: list[tuple[int, list[str]]] = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            docstring = ast.get_docstring(node) or ""
+            blocks.append((getattr(node, "lineno", 0), docstring.splitlines()))
+    last_line = -1
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            if token.start[0] != last_line + 1:
+                blocks.append((token.start[0], []))
+            blocks[-1][1].append(token.string.removeprefix("#"))
+            last_line = token.start[0]
+    return [remark for _, lines in sorted(blocks) for remark in _remarks(lines)]
+
+
+def _remarks(lines: Sequence[str]) -> list[str]:
+    """Every `Choice:` in a block of text, up to the next remark, argument, section or empty line."""
+    remarks: list[list[str]] = []
+    is_open = False
+    for line in map(str.strip, lines):
+        _, separator, after = line.partition("Choice:")
+        if separator:
+            remarks.append([after.strip()])
+            is_open = True
+        elif not line or _END_OF_REMARK.match(line):
+            is_open = False
+        elif is_open:
+            remarks[-1].append(line)
+    return [" ".join(parts) for parts in remarks]

@@ -1,0 +1,51 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Make an upload folder of a checkpoint (weights, processor, card, code), check it, and upload it.
+
+    python training_scripts/push_to_hub.py --checkpoint runs/x/final --facts model_cards/x.yaml \
+        --results results/x.json --folder upload/x                             # only make and check the folder
+    python training_scripts/push_to_hub.py ... --folder upload/x --repo-id organisation/x    # and upload it
+
+The folder loads with `trust_remote_code=True` where this package is not installed; that is part of the check.
+Uploading uses the token of `hf auth login`.
+"""
+
+import argparse
+from pathlib import Path
+
+from transformers import AutoConfig, AutoProcessor
+
+from mu2slam_hf.evaluation.results import EvaluationResults
+from mu2slam_hf.hub.bundle import build_bundle, push_bundle
+from mu2slam_hf.hub.cards import load_card_facts, render_card
+from mu2slam_hf.models.families import FAMILIES
+
+TEMPLATE = Path(__file__).parent.parent / "model_cards" / "template.md"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Build, check and, with --repo-id, upload."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", required=True, help="folder with model and processor")
+    parser.add_argument("--facts", required=True, help="YAML with what a person has to say on the card")
+    parser.add_argument("--results", action="append", default=[], help="record of `mu2slam evaluate`; repeatable")
+    parser.add_argument("--extra-file", action="append", default=[], help="file to put beside, e.g. LICENSE")
+    parser.add_argument("--folder", required=True, help="upload folder to make; must not exist")
+    parser.add_argument("--repo-id", help="upload to this repository of the Hub")
+    parser.add_argument("--private", action="store_true", help="make the repository private")
+    parser.add_argument("--revision", help="branch to upload to")
+    options = parser.parse_args(arguments)
+
+    family = FAMILIES[AutoConfig.from_pretrained(options.checkpoint).model_type]
+    model_class = next(cls for auto_name, cls in family.models.items() if auto_name != "AutoModel")
+    model = model_class.from_pretrained(options.checkpoint, dtype="auto")
+    processor = AutoProcessor.from_pretrained(options.checkpoint)
+    results = [EvaluationResults.load(path) for path in options.results]
+    card = render_card(TEMPLATE, load_card_facts(options.facts), model=model, family=family, results=results)
+    build_bundle(options.folder, model, processor, card=card, extra_files=options.extra_file)
+    print(f"{options.folder} is complete and loads without the package.")
+    if options.repo_id:
+        print(push_bundle(options.folder, options.repo_id, private=options.private or None, revision=options.revision))
+
+
+if __name__ == "__main__":
+    main()

@@ -106,6 +106,8 @@ def build_model(recipe: Recipe, processor: Mu2SLAMProcessor) -> nn.Module:
         _check_same_vocabulary(model.config, processor, section.init_from)
     else:
         model = Mu2SLAMForConditionalGeneration(_build_config(recipe, processor))
+    if section.attn_implementation is not None:
+        model.set_attn_implementation(section.attn_implementation)
     for name, parameter in model.named_parameters():
         if any(name.startswith(prefix) for prefix in section.freeze):
             parameter.requires_grad_(False)

@@ -26,12 +26,15 @@ class ModelSection:
         overrides: values set in it, by dotted name (`encoder_config.num_hidden_layers`).
         init_from: folder of a model to start from instead; `config` must then be absent.
         freeze: parameters that are not trained, by prefix of their names.
+        attn_implementation: attention backend; None for transformers' choice. On CPU, `eager` trains a small model
+            with short sequences about 15 % faster than `sdpa`, whose backward pass is slow there.
     """
 
     config: str | None = path_field("file")
     overrides: dict[str, Any] = field(default_factory=dict)
     init_from: str | None = path_field("folder")
     freeze: list[str] = field(default_factory=list)
+    attn_implementation: str | None = None
 
 
 @dataclass(kw_only=True)

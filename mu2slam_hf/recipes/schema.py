@@ -73,7 +73,7 @@ class CorpusSection:
         lang: language of all rows of the manifest, where it has no such column.
         audio_root: what relative paths in the manifest start from.
         tasks: which of asr, ast, mt to make of it.
-        weight: relative share of its languages in the mixture, against their size.
+        weight: how often it is gone through per epoch; 0.5 is every other time.
         max_duration_seconds: longer recordings are left out.
         limit: use only this many records (spread evenly); for trials.
     """
@@ -114,7 +114,8 @@ class StageSection:
     Attributes:
         name: for logs.
         steps: updates of this stage; the last stage may leave it out and gets what is left of `training.max_steps`.
-        corpora: share of each corpus, replacing `weight`; a corpus that is not named is left out. Empty: all.
+        corpora: how often each corpus is gone through per epoch, replacing `weight`; a corpus that is not named is
+            left out. Empty: all, by `weight`.
         batch: bounds on a batch; None for those of `data`.
         text_batch_share: share of text batches; None for that of `data`.
         waveform: waveform augmentation; None for that of `data`.

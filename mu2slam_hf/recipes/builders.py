@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from peft import LoraConfig, get_peft_model
 from torch import nn
 from transformers import set_seed
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
@@ -33,7 +34,7 @@ from mu2slam_hf.recipes.data_builders import (
     total_steps,
 )
 from mu2slam_hf.recipes.loader import RecipeError, dump_recipe
-from mu2slam_hf.recipes.schema import Recipe
+from mu2slam_hf.recipes.schema import LoraSection, Recipe
 from mu2slam_hf.training.arguments import MultitaskTrainingArguments
 from mu2slam_hf.training.callbacks import ConsoleLines, ConsoleTable, LogFile
 from mu2slam_hf.training.checkpoints import list_checkpoints
@@ -148,12 +149,7 @@ def _check_same_vocabulary(config: Mu2SLAMConfig, processor: Mu2SLAMProcessor, f
 
 def add_adapters(recipe: Recipe, model: nn.Module) -> nn.Module:
     """The model with low-rank adapters by peft; all other weights are frozen."""
-    if importlib.util.find_spec("peft") is None:
-        raise RecipeError("lora: needs the package peft; install it with: pip install peft")
-    from peft import LoraConfig, get_peft_model
-
-    section = recipe.lora
-    assert section is not None
+    section = recipe.lora or LoraSection()
     config = LoraConfig(
         r=section.r,
         lora_alpha=section.alpha,
@@ -161,7 +157,10 @@ def add_adapters(recipe: Recipe, model: nn.Module) -> nn.Module:
         target_modules=section.target_modules,
         modules_to_save=section.modules_to_save or None,
     )
-    return get_peft_model(model, config)
+    try:
+        return get_peft_model(model, config)
+    except ValueError as error:
+        raise RecipeError(f"lora.target_modules: {error}") from error
 
 
 def build_arguments(recipe: Recipe) -> MultitaskTrainingArguments:

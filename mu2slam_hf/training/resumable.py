@@ -102,6 +102,11 @@ class ResumableTrainer(Seq2SeqTrainer):
             generator=torch.Generator().manual_seed(self.args.seed),
         )
 
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As the parent, with `epoch` as the share of the run: its own count would start anew after a resume."""
+        self.state.epoch = self.state.global_step / self.args.max_steps
+        super().log(logs, start_time)
+
     def _prepare_for_training(self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: Any) -> Any:
         """The parent loads weights and optimiser here; the sampler joins them."""
         if resume_from_checkpoint is not None and self.tracked_sampler is not None:

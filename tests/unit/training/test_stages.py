@@ -45,7 +45,7 @@ def test_an_epoch_of_a_stage_loses_and_doubles_nothing():
     sampler = make_sampler()
     steps = len(sampler.stages[1].sampler.plan(0))
     batches = list(islice(sampler, 3 + steps))[3:]
-    seen = sorted(key.key[0] for batch in batches for key in batch)
+    seen = sorted(key.key.example_index for batch in batches for key in batch)
     assert seen == list(range(29))
 
 

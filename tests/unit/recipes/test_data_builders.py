@@ -1,0 +1,131 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Corpora, stages and development sets of a recipe."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from mu2slam_hf.data.testing import write_tone_corpus
+from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
+from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
+from mu2slam_hf.recipes.data_builders import (
+    build_development_sets,
+    build_stages,
+    load_records,
+    resolve_stages,
+    total_steps,
+)
+from mu2slam_hf.recipes.loader import RecipeError, build_section
+from mu2slam_hf.recipes.schema import CorpusSection, Recipe
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    return str(write_tone_corpus(tmp_path_factory.mktemp("tones"), num_sentences=6, languages=("en", "fr", "es")))
+
+
+def make(tree) -> Recipe:
+    return build_section(Recipe, tree, "")
+
+
+def corpora(manifest, **sections):
+    return {name: {"manifest": manifest, **section} for name, section in sections.items()}
+
+
+@pytest.fixture(scope="module")
+def processor():
+    texts = ["one two three four red blue house tree un deux trois quatre rouge bleu maison arbre casa árbol verde j"]
+    tokenizer = Mu2SLAMTokenizer.train_from_iterator(texts, num_speech_tokens=4)
+    extractor = Mu2SLAMFeatureExtractor()
+    return SimpleNamespace(feature_extractor=extractor, tokenizer=tokenizer, languages=["und", "en", "es", "fr"])
+
+
+def test_records_bear_the_name_of_the_recipe_and_are_limited(manifest):
+    records = load_records(
+        {"mine": CorpusSection(manifest=manifest, limit=5, max_duration_seconds=5.0)}, "data.corpora"
+    )
+    assert len(records["mine"]) == 5
+    assert {record.corpus for record in records["mine"]} == {"mine"}
+    assert all(record.duration_seconds for record in records["mine"])
+
+
+@pytest.mark.parametrize(
+    "section, message",
+    [
+        ({}, r"data\.corpora\.x: give either"),
+        ({"name": "prompts5"}, r"data\.corpora\.x\.root"),
+        ({"name": "prompts5", "root": "/", "options": {"nope": 1}}, r"data\.corpora\.x\.options: .*nope"),
+        ({"manifest": "m", "columns": {"txt": "a"}}, r"data\.corpora\.x\.columns: .*txt"),
+    ],
+)
+def test_bad_corpora(section, message):
+    with pytest.raises(RecipeError, match=message):
+        load_records({"x": CorpusSection(**section)}, "data.corpora")
+
+
+def test_nothing_left_is_an_error(manifest):
+    with pytest.raises(RecipeError, match="no record is left"):
+        load_records({"x": CorpusSection(manifest=manifest, max_duration_seconds=0.01)}, "data.corpora")
+
+
+def test_the_last_stage_takes_what_is_left():
+    recipe = make({"data": {"stages": [{"steps": 3}, {}]}, "training": {"max_steps": 10}})
+    assert [stage.steps for stage in resolve_stages(recipe)] == [3, 7]
+    assert total_steps(recipe) == 10
+    assert total_steps(make({"data": {"stages": [{"steps": 3}, {"steps": 4}]}})) == 7
+    assert [stage.steps for stage in resolve_stages(make({"training": {"max_steps": 2}}))] == [2]
+
+
+def test_a_short_trial_ends_in_an_early_stage():
+    recipe = make({"data": {"stages": [{"steps": 30}, {}]}, "training": {"max_steps": 10}})
+    assert total_steps(recipe) == 10 and resolve_stages(recipe)[0].steps == 30
+
+
+@pytest.mark.parametrize(
+    "tree, message",
+    [
+        ({"data": {"stages": [{"steps": 3}, {}]}}, r"training\.max_steps: is required"),
+        ({"data": {"stages": [{}, {"steps": 3}]}, "training": {"max_steps": 5}}, r"data\.stages\.0\.steps"),
+        ({"data": {"stages": [{"steps": 3, "corpora": {"x": 1}}]}}, r"data\.stages\.0\.corpora\.x: no such corpus"),
+    ],
+)
+def test_bad_stages(tree, message):
+    with pytest.raises(RecipeError, match=message):
+        resolve_stages(make(tree))
+
+
+def test_a_stage_draws_from_its_corpora_only(manifest, processor):
+    stages = [{"steps": 2, "corpora": {"b": 1.0}}, {"steps": 2, "text_batch_share": 0.0}]
+    recipe = make({"data": {"corpora": corpora(manifest, a={"tasks": ["asr"]}, b={"weight": 2.0}), "stages": stages}})
+    records = load_records(recipe.data.corpora, "data.corpora")
+    first, second = build_stages(recipe, records, processor)
+    assert {example.corpus for example in first.dataset.examples} == {"b"}
+    assert {example.corpus for example in second.dataset.examples} == {"a", "b"}
+    tasks = {(e.corpus, t.task) for e in second.dataset.examples for t in e.targets}
+    assert tasks == {("a", "asr"), ("b", "asr"), ("b", "ast"), ("b", "mt")}
+    assert first.dataset.seed != second.dataset.seed
+    drawn = [
+        second.dataset.examples[key.example_index]
+        for step in second.sampler.plan(0)
+        for batch in step
+        for key in batch
+    ]
+    assert {example.source_modality for example in drawn} == {"speech"}
+    speech = [example.corpus for example in drawn]
+    assert speech.count("b") == 2 * speech.count("a")
+
+
+def test_examples_larger_than_a_batch_are_left_out(manifest, processor):
+    recipe = make(
+        {"data": {"corpora": corpora(manifest, a={}), "batch": {"max_seconds": 0.6}}, "training": {"max_steps": 1}}
+    )
+    (stage,) = build_stages(recipe, load_records(recipe.data.corpora, "data.corpora"), processor)
+    seconds = [example.duration_seconds for example in stage.dataset.examples if example.source_modality == "speech"]
+    assert seconds and max(seconds) <= 0.6
+
+
+def test_development_sets_hold_every_example_once(manifest, processor):
+    recipe = make({"evaluation": {"corpora": corpora(manifest, dev={})}})
+    sets = build_development_sets(recipe, load_records(recipe.evaluation.corpora, "evaluation.corpora"), processor)
+    indices = sorted(key.example_index for batch in sets["dev"].batches for key in batch)
+    assert indices == list(range(len(sets["dev"].dataset.examples)))

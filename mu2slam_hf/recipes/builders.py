@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from peft import LoraConfig, get_peft_model
 from torch import nn
 from transformers import set_seed
@@ -104,7 +105,10 @@ def build_model(recipe: Recipe, processor: Mu2SLAMProcessor) -> nn.Module:
     set_seed(recipe.training.seed)
     if section.init_from is not None:
         model = Mu2SLAMForConditionalGeneration.from_pretrained(section.init_from, dtype=torch.float32)
-        _check_same_vocabulary(model.config, processor, section.init_from)
+        try:
+            processor.check_config(model.config)
+        except ValueError as error:
+            raise RecipeError(f"model.init_from: {error} Leave processor.init_from out to use its own.") from error
     else:
         model = Mu2SLAMForConditionalGeneration(_build_config(recipe, processor))
     if section.attn_implementation is not None:
@@ -134,17 +138,8 @@ def _build_config(recipe: Recipe, processor: Mu2SLAMProcessor) -> Mu2SLAMConfig:
     )
     try:
         return Mu2SLAMConfig(**payload)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, StrictDataclassError) as error:
         raise RecipeError(f"model.config: {recipe.model.config}: {error}") from error
-
-
-def _check_same_vocabulary(config: Mu2SLAMConfig, processor: Mu2SLAMProcessor, folder: str) -> None:
-    if len(processor.tokenizer) != config.vocab_size or list(processor.languages) != list(config.languages):
-        raise RecipeError(
-            f"model.init_from: {folder} has {config.vocab_size} ids and {len(config.languages)} languages, the "
-            f"processor {len(processor.tokenizer)} and {len(processor.languages)}; leave processor.init_from out to "
-            "use the model's own"
-        )
 
 
 def add_adapters(recipe: Recipe, model: nn.Module) -> nn.Module:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
+from huggingface_hub.errors import StrictDataclassError
 
 from mu2slam_hf.recipes.schema import Recipe
 
@@ -103,7 +104,7 @@ def build_section(cls: type[T], tree: Any, path: str, folders: Iterable[Path] = 
         raise RecipeError(f"{path}.{absent[0]}: is required")
     try:
         return cls(**values)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, StrictDataclassError) as error:
         raise RecipeError(f"{path}: {error}") from error
 
 

@@ -1,0 +1,140 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Recipe to processor, model, arguments and saved run."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from mu2slam_hf.data.testing import write_tone_corpus
+from mu2slam_hf.recipes.builders import (
+    build_arguments,
+    build_model,
+    build_processor,
+    build_trainer,
+    find_resume_checkpoint,
+    save_recipe,
+)
+from mu2slam_hf.recipes.data_builders import load_records
+from mu2slam_hf.recipes.loader import RecipeError, load_recipe
+
+RECIPE = Path(__file__).resolve().parents[3] / "configuration" / "recipes" / "mu2slam" / "finetune_tiny_test.yaml"
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    return write_tone_corpus(tmp_path_factory.mktemp("tones"), num_sentences=3, max_words=2)
+
+
+@pytest.fixture
+def load(manifest, tmp_path):
+    def load(*overrides):
+        places = [f"data.corpora.train.manifest={manifest}", f"evaluation.corpora.dev.manifest={manifest}"]
+        return load_recipe(RECIPE, [*places, f"output.dir={tmp_path / 'run'}", *overrides])
+
+    return load
+
+
+@pytest.fixture
+def parts(load):
+    recipe = load()
+    records = load_records(recipe.data.corpora, "data.corpora")
+    return recipe, records, build_processor(recipe, records)
+
+
+def test_processor_learns_from_the_training_data(parts):
+    recipe, records, processor = parts
+    assert list(processor.languages) == ["und", "en", "fr"]
+    texts = [text for record in records["train"] for text in (record.text, *record.translations.values())]
+    assert all(processor.tokenizer.unk_token_id not in ids for ids in processor.tokenizer(texts)["input_ids"])
+    assert processor.feature_extractor.mean is not None and len(processor.feature_extractor.std) == 80
+    again = build_processor(recipe, records)
+    assert again.tokenizer.get_vocab() == processor.tokenizer.get_vocab()
+    assert again.feature_extractor.mean == processor.feature_extractor.mean
+
+
+def test_languages_keep_the_order_of_the_recipe(load):
+    recipe = load("processor.languages=[fr, en]", "processor.feature_statistics_utterances=0")
+    processor = build_processor(recipe, load_records(recipe.data.corpora, "data.corpora"))
+    assert list(processor.languages) == ["und", "fr", "en"]
+
+
+def test_model_fits_the_processor_and_the_seed(parts):
+    recipe, _, processor = parts
+    model, again = build_model(recipe, processor), build_model(recipe, processor)
+    processor.check_config(model.config)
+    assert model.config.vocab_size == len(processor.tokenizer)
+    assert model.config.encoder_config.hidden_size == 32
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+
+
+def test_a_trained_model_brings_its_own_processor(parts, load, tmp_path):
+    recipe, records, processor = parts
+    folder = tmp_path / "trained"
+    model = build_model(recipe, processor)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    second = load("model.config=null", f"model.init_from={folder}", "model.freeze=[model.encoder]")
+    loaded = build_model(second, build_processor(second, records))
+    assert torch.equal(loaded.ctc_head.bias, model.ctc_head.bias) and loaded.dtype == torch.float32
+    frozen = {name for name, p in loaded.named_parameters() if not p.requires_grad}
+    assert frozen and all(name.startswith("model.encoder") for name in frozen)
+
+
+def test_a_foreign_processor_is_refused(parts, load, tmp_path):
+    recipe, records, processor = parts
+    build_model(recipe, processor).save_pretrained(tmp_path / "other")
+    processor.languages[1:] = ["fr", "en"]
+    second = load("model.config=null", f"model.init_from={tmp_path / 'other'}")
+    with pytest.raises(RecipeError, match=r"model\.init_from: .*does not belong"):
+        build_model(second, processor)
+
+
+@pytest.mark.parametrize(
+    "overrides, message",
+    [
+        (["model.config=null"], "model: give either"),
+        (["model.overrides={encoder_config.hidden_size: 33}"], r"model\.config: "),
+        (["lora.target_modules=[no_such_layer]"], r"lora\.target_modules: .*no_such_layer"),
+    ],
+)
+def test_models_that_cannot_be_built(parts, load, overrides, message):
+    with pytest.raises(RecipeError, match=message):
+        build_model(load(*overrides), parts[2])
+
+
+def test_arguments_follow_the_recipe(load):
+    arguments = build_arguments(
+        load("optim.schedule=noam", "optim.noam_factor=3", "objective.ctc=0.5", "training.average_last=7")
+    )
+    assert arguments.schedule == "noam" and arguments.noam_factor == 3.0
+    assert arguments.loss_weights["ctc"] == 0.5 and arguments.loss_weights["mt_decoder"] == 1.0
+    assert arguments.save_total_limit == 7 and arguments.max_steps == 8
+    assert build_arguments(load("training.eval_steps=0")).eval_strategy == "no"
+
+
+def test_generation_on_a_few_examples_is_part_of_evaluation(parts, load):
+    _, records, processor = parts
+    recipe = load("evaluation.generate_examples=2", "evaluation.generate={max_new_tokens: 2, num_beams: 1}")
+    trainer = build_trainer(recipe, processor, build_model(recipe, processor), records)
+    metrics = trainer.evaluate()
+    assert {"eval_asr_wer", "eval_ast_chrf", "eval_mt_chrf"} <= metrics.keys()
+
+
+def test_saved_with_the_run(load, tmp_path):
+    recipe = load()
+    save_recipe(recipe, tmp_path / "run")
+    assert yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())["optim"]["learning_rate"] == 3e-3
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["torch"] == torch.__version__
+    assert load_recipe(tmp_path / "run" / "recipe.yaml").training == recipe.training
+
+
+def test_resume_only_from_complete_checkpoints_and_when_wanted(load, tmp_path):
+    assert find_resume_checkpoint(load()) is None
+    (tmp_path / "run" / ".incomplete-checkpoint-9").mkdir(parents=True)
+    assert find_resume_checkpoint(load()) is None
+    (tmp_path / "run" / "checkpoint-4").mkdir()
+    assert find_resume_checkpoint(load()).endswith("checkpoint-4")
+    assert find_resume_checkpoint(load("training.resume=false")) is None

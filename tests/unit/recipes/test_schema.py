@@ -1,0 +1,39 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The tree of a recipe: documented, keyword-only, with defaults everywhere."""
+
+import dataclasses
+import typing
+
+import pytest
+
+from mu2slam_hf.recipes import schema
+
+SECTIONS = [
+    item for item in vars(schema).values() if dataclasses.is_dataclass(item) and item.__module__ == schema.__name__
+]
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
+def test_every_value_has_a_default_and_is_explained(section):
+    section()
+    for item in dataclasses.fields(section):
+        assert item.kw_only
+        if section is not schema.Recipe:
+            assert item.name in section.__doc__, f"{section.__name__}.{item.name} is not explained"
+
+
+def test_annotations_are_types_not_strings():
+    """`from __future__ import annotations` would switch the checks of `@strict` sections off."""
+    hints = typing.get_type_hints(schema.Recipe)
+    assert all(not isinstance(item.type, str) for section in SECTIONS for item in dataclasses.fields(section))
+    assert set(hints) == {
+        "model",
+        "processor",
+        "data",
+        "objective",
+        "optim",
+        "training",
+        "evaluation",
+        "lora",
+        "output",
+    }

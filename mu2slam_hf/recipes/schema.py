@@ -118,8 +118,8 @@ class StageSection:
             left out. Empty: all, by `weight`.
         batch: bounds on a batch; None for those of `data`.
         text_batch_share: share of text batches; None for that of `data`.
-        waveform: waveform augmentation; None for that of `data`.
-        spec_augment: masks; None for those of `data`.
+        waveform: waveform augmentation; None for that of `data`. Its `from_step` counts the updates of the whole run.
+        spec_augment: masks; None for those of `data`. `from_step` and `ramp_steps` count likewise.
     """
 
     name: str = "all"

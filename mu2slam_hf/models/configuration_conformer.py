@@ -4,7 +4,6 @@
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-
 FRONTENDS = ("conv2d", "stacked_frames", "waveform")
 CONV_NORMS = ("group", "layer", "batch")
 POSITION_EMBEDDINGS_TYPES = ("sinusoidal", "relative", "relative_key", "rotary")

@@ -6,7 +6,6 @@ from transformers import PreTrainedConfig
 
 from .configuration_conformer import ConformerEncoderConfig
 
-
 NUM_RESERVED_TOKENS = 64
 
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
-
 NEGATIVE = -1e30
 """Logarithm of zero that stays finite under subtraction."""
 
@@ -78,9 +77,7 @@ class CTCPrefixScorer:
         in_blank = torch.nn.functional.pad(in_blank, (1, 0), value=NEGATIVE)
         return PrefixState(in_token, in_blank, torch.logsumexp(before + log_p, dim=-1))
 
-    def prefix_scores(
-        self, state: PrefixState, candidates: Tensor, last_tokens: Tensor, utterances: Tensor
-    ) -> Tensor:
+    def prefix_scores(self, state: PrefixState, candidates: Tensor, last_tokens: Tensor, utterances: Tensor) -> Tensor:
         """Log probability of every prefix extended by every candidate.
 
         Args:
@@ -147,7 +144,8 @@ class CTCPrefixLogitsProcessor(LogitsProcessor):
         ctc = self.scorer.prefix_scores(state, candidates, torch.full_like(last, -1) if empty else last, utterances)
         ctc = torch.where(candidates == self.eos_token_id, self.scorer.end_scores(state)[:, None], ctc)
         weights = self.weights[utterances][:, None]
-        mixed = (1 - weights) * log_p.gather(1, candidates) + weights * (ctc - state.score[:, None]).clamp(min=-1e6, max=0.0)
+        ctc_step = (ctc - state.score[:, None]).clamp(min=-1e6, max=0.0)
+        mixed = (1 - weights) * log_p.gather(1, candidates) + weights * ctc_step
         result = torch.full_like(log_p, -float("inf")).scatter(1, candidates, mixed)
         return torch.where(weights > 0, result, scores.double()).to(scores.dtype)
 

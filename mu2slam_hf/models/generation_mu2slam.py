@@ -14,7 +14,6 @@ from .generation_ctc import CTCPrefixLogitsProcessor, CTCPrefixScorer
 from .language_codes import language_index
 from .task_types import check_task
 
-
 SOURCES = ("input_features", "input_ids", "inputs_embeds", "encoder_outputs")
 DEFAULT_MAX_LENGTH = 20
 """transformers' own default, which no transcript should be cut to."""

@@ -370,7 +370,7 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
             source_sequence_ids = ones if source_mask is None else source_mask.to(torch.int64)
         if source_ids is None:
             source_ids = sequence_ids
-        # A padded target position may find no source with its id: let it read the first sequence, its output is unused.
+        # A padded target position may find no source with its id: let it read the first one, its output is unused.
         source_ids = torch.where(sequence_ids > 0, source_ids, source_sequence_ids[:, :1])
         cross = create_bidirectional_mask(
             self.config,
@@ -441,8 +441,9 @@ class Mu2SLAMModel(Mu2SLAMPreTrainedModel):
         use_cache: bool | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> Mu2SLAMModelOutput:
-        """Encode a source and decode a target. The arguments are those of [`Mu2SLAMEncoder`] and, with the prefix
-        `decoder_`, of [`Mu2SLAMDecoder`].
+        """Encode a source and decode a target.
+
+        The arguments are those of [`Mu2SLAMEncoder`] and, with the prefix `decoder_`, of [`Mu2SLAMDecoder`].
 
         Args:
             encoder_outputs: an earlier output of the encoder, in place of a source; `attention_mask` is then read

@@ -65,7 +65,7 @@ class _MultiHeadAttention(nn.Module):
         self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=bias)
 
     def split_heads(self, states: Tensor) -> Tensor:
-        """(B, L, D) -> (B, H, L, E)"""
+        """Moves the heads out: (B, L, D) -> (B, H, L, E)."""
         return states.view(*states.shape[:-1], self.num_heads, self.head_dim).transpose(1, 2)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs):

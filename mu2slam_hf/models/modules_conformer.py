@@ -171,9 +171,7 @@ class ConformerLayer(GradientCheckpointingLayer):
             position_embeddings: rotary cosines and sines, or None.
         """
         hidden_states = hidden_states + 0.5 * self._drop(self.feed_forward1(self.feed_forward1_norm(hidden_states)))
-        attended, _ = self.self_attn(
-            self.self_attn_norm(hidden_states), attention_mask, position_embeddings, **kwargs
-        )
+        attended, _ = self.self_attn(self.self_attn_norm(hidden_states), attention_mask, position_embeddings, **kwargs)
         hidden_states = hidden_states + self._drop(attended)
         convolved = self.conv(self.conv_norm(hidden_states), frame_mask, sequence_ids)
         hidden_states = hidden_states + self._drop(convolved)

@@ -7,7 +7,6 @@ Letters: B batch, N encoder frames, L target positions, V vocabulary, C classes.
 import torch
 from torch import Tensor, nn
 
-
 IGNORE_INDEX = -100
 
 
@@ -45,9 +44,7 @@ def cross_entropy_mean(logits: Tensor, labels: Tensor, num_items: Tensor | int |
     return loss / (count.clamp(min=1) if num_items is None else num_items)
 
 
-def ctc_sum(
-    logits: Tensor, frame_mask: Tensor, labels: Tensor, blank: int = 0
-) -> tuple[Tensor, Tensor, Tensor]:
+def ctc_sum(logits: Tensor, frame_mask: Tensor, labels: Tensor, blank: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """CTC in fp32, summed over utterances.
 
     Paper: section 2.3, CTC is active on ASR data only.

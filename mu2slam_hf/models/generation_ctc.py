@@ -32,8 +32,8 @@ class CTCPrefixScorer:
     """Log probability, under CTC, that the transcript begins with a given prefix.
 
     The recursion of Watanabe et al. (2017, algorithm 2) is linear in the probability domain, so it is written with
-    cumulative sums instead of a loop over frames: with P the running sum of log p, `r[t] = P[t] + logcumsumexp(phi[t-1]
-    - P[t-1])`. Computed in fp64, where the running sums lose nothing.
+    cumulative sums instead of a loop over frames: with P the running sum of log p,
+    `r[t] = P[t] + logcumsumexp(phi[t-1] - P[t-1])`. Computed in fp64, where the running sums lose nothing.
 
     Args:
         log_probs: `(B, N, V)` float log posteriors.
@@ -150,7 +150,7 @@ class CTCPrefixLogitsProcessor(LogitsProcessor):
         return torch.where(weights > 0, result, scores.double()).to(scores.dtype)
 
     def _advance(self, input_ids: Tensor, utterances: Tensor) -> PrefixState:
-        """States of the current prefixes, from those of their parents one token ago (beams may have been reordered)."""
+        """States of the current prefixes from those of their parents one token ago; beams may have been reordered."""
         assert self.previous_ids is not None and self.state is not None
         same = (input_ids[:, None, :-1] == self.previous_ids[None]).all(-1)
         same &= utterances[:, None] == utterances[None]

@@ -29,6 +29,7 @@ from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
 from mu2slam_hf.recipes.data_builders import (
     Records,
+    asdict_objective,
     build_development_sets,
     build_stages,
     load_records,
@@ -161,7 +162,6 @@ def add_adapters(recipe: Recipe, model: nn.Module) -> nn.Module:
 def build_arguments(recipe: Recipe) -> MultitaskTrainingArguments:
     """Training arguments of a recipe."""
     training, optim, objective = recipe.training, recipe.optim, recipe.objective
-    names = [*(f"{task}_decoder" for task in TASK_NAMES), "ctc", "language"]
     evaluate = training.eval_steps > 0 and bool(recipe.evaluation.corpora)
     tensorboard = training.tensorboard and importlib.util.find_spec("tensorboard") is not None
     return MultitaskTrainingArguments(
@@ -183,7 +183,7 @@ def build_arguments(recipe: Recipe) -> MultitaskTrainingArguments:
         report_to=["tensorboard"] if tensorboard else "none",
         disable_tqdm=not training.progress_bar,
         remove_unused_columns=False,
-        loss_weights={name: getattr(objective, name) for name in names},
+        loss_weights=asdict_objective(objective),
         label_smoothing=objective.label_smoothing,
         schedule=optim.schedule,
         learning_rate=optim.learning_rate,

@@ -2,7 +2,7 @@
 """The data half of the factory: corpora to records, records to stages and development sets."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from transformers.utils import logging
@@ -16,16 +16,26 @@ from mu2slam_hf.data.manifests import ManifestColumns, read_manifest
 from mu2slam_hf.data.mixture import Mixture, MixtureConfig
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.sampling import BatchLimits, BucketedBatchSampler, ExampleCost
-from mu2slam_hf.data.tasks import TrainingExample, build_examples, count_characters
+from mu2slam_hf.data.tasks import TASK_NAMES, TrainingExample, build_examples, count_characters
 from mu2slam_hf.evaluation.metrics import compute_cer, compute_wer
 from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.schema import CorpusSection, DataSection, Recipe, StageSection
+from mu2slam_hf.recipes.schema import (
+    CorpusSection,
+    DataSection,
+    ObjectiveSection,
+    Recipe,
+    StageSection,
+    TargetSection,
+)
 from mu2slam_hf.training.development import DevelopmentSet, TranscriptScorer
+from mu2slam_hf.training.objectives import LossTable
 from mu2slam_hf.training.stages import Stage
 
 logger = logging.get_logger(__name__)
 
 Records = dict[str, list[SpeechTextRecord]]
+
+LOSS_NAMES = LossTable(TASK_NAMES).names
 
 SEED_STEP = 1_000_003
 """Distance between the seeds of stages, so that no stage repeats the random draws of another."""
@@ -111,6 +121,12 @@ def resolve_stages(recipe: Recipe) -> list[StageSection]:
         if unknown:
             known = ", ".join(recipe.data.corpora)
             raise RecipeError(f"data.stages.{number}.corpora.{unknown[0]}: no such corpus in data.corpora ({known})")
+        foreign = sorted(set(stage.objective) - set(LOSS_NAMES))
+        if foreign:
+            raise RecipeError(f"data.stages.{number}.objective.{foreign[0]}: unknown; known: {', '.join(LOSS_NAMES)}")
+        foreign = sorted(set(stage.tasks) - set(TASK_NAMES))
+        if foreign:
+            raise RecipeError(f"data.stages.{number}.tasks: {foreign[0]!r} is none of {', '.join(TASK_NAMES)}")
         if stage.steps is None and number < len(stages) - 1:
             raise RecipeError(f"data.stages.{number}.steps: only the last stage may leave it out")
     before = sum(stage.steps or 0 for stage in stages[:-1])
@@ -141,50 +157,79 @@ def build_stages(recipe: Recipe, records: Records, processor: Any, *, num_ranks:
         processor: feature extractor, tokenizer and languages.
         num_ranks: number of processes.
     """
-    data, seed = recipe.data, recipe.training.seed
+    data = recipe.data
     cache = AudioCache() if data.cache_audio else AudioCache(max_bytes=0)
     if data.cache_audio and recipe.training.dataloader_num_workers > 0:
         # Before the loader forks: its processes then share one copy.
         spoken = [r for part in records.values() for r in part if r.audio is not None]
         cache.preload({record.key: record.audio for record in spoken})
-    stages = []
-    for number, section in enumerate(resolve_stages(recipe)):
-        limits = section.batch or data.batch
-        weights = section.corpora or {name: corpus.weight for name, corpus in data.corpora.items()}
-        chosen = {name: corpus for name, corpus in data.corpora.items() if weights.get(name, 0.0) > 0.0}
-        examples = build_corpus_examples(recipe, chosen, records, limits, processor.tokenizer)
-        stage_seed = seed + number * SEED_STEP
-        dataset = MultitaskDataset(
-            examples,
-            _draw_options(data),
-            augmenter=WaveformAugmenter(section.waveform or data.waveform, seed=stage_seed),
-            cache=cache,
-            limits=limits,
-            seed=stage_seed,
-        )
-        share = data.text_batch_share if section.text_batch_share is None else section.text_batch_share
-        mixture = Mixture(examples, _mixture_config(data, weights, chosen, share), seed=stage_seed)
-        sampler = BucketedBatchSampler(
-            mixture,
-            dataset.cost_of,
-            limits,
-            seed=stage_seed,
-            # All batches of one update are planned together; `StagedBatchSampler` hands them out.
-            num_ranks=num_ranks * recipe.training.gradient_accumulation_steps,
-        )
-        masks = section.spec_augment or data.spec_augment
-        collator = MultitaskCollator(processor, spec_augment=SpecAugment(masks, seed=stage_seed) if masks else None)
-        stages.append(
-            Stage(name=section.name, num_steps=section.steps or 1, sampler=sampler, dataset=dataset, collator=collator)
-        )
-    return stages
+    return [
+        _build_stage(recipe, number, section, records, processor, cache, num_ranks)
+        for number, section in enumerate(resolve_stages(recipe))
+    ]
 
 
-def _draw_options(data: DataSection) -> DrawOptions:
+def _build_stage(
+    recipe: Recipe,
+    number: int,
+    section: StageSection,
+    records: Records,
+    processor: Any,
+    cache: AudioCache,
+    num_ranks: int,
+) -> Stage:
+    data, seed = recipe.data, recipe.training.seed + number * SEED_STEP
+    limits = section.batch or data.batch
+    weights = section.corpora or {name: corpus.weight for name, corpus in data.corpora.items()}
+    chosen = {
+        name: _restrict_tasks(corpus, section.tasks)
+        for name, corpus in data.corpora.items()
+        if weights.get(name, 0.0) > 0.0
+    }
+    chosen = {name: corpus for name, corpus in chosen.items() if corpus.tasks}
+    examples = build_corpus_examples(recipe, chosen, records, limits, processor.tokenizer)
+    dataset = MultitaskDataset(
+        examples,
+        _draw_options(section.targets or data.targets),
+        augmenter=WaveformAugmenter(section.waveform or data.waveform, seed=seed),
+        cache=cache,
+        limits=limits,
+        seed=seed,
+    )
+    share = data.text_batch_share if section.text_batch_share is None else section.text_batch_share
+    sampler = BucketedBatchSampler(
+        Mixture(examples, _mixture_config(data, weights, chosen, share), seed=seed),
+        dataset.cost_of,
+        limits,
+        seed=seed,
+        # All batches of one update are planned together; `StagedBatchSampler` hands them out.
+        num_ranks=num_ranks * recipe.training.gradient_accumulation_steps,
+    )
+    masks = section.spec_augment or data.spec_augment
+    return Stage(
+        name=section.name,
+        num_steps=section.steps or 1,
+        sampler=sampler,
+        dataset=dataset,
+        collator=MultitaskCollator(processor, spec_augment=SpecAugment(masks, seed=seed) if masks else None),
+        loss_weights={**asdict_objective(recipe.objective), **section.objective} if section.objective else None,
+    )
+
+
+def _restrict_tasks(corpus: CorpusSection, tasks: list[str]) -> CorpusSection:
+    return replace(corpus, tasks=[task for task in corpus.tasks if task in tasks]) if tasks else corpus
+
+
+def asdict_objective(objective: ObjectiveSection) -> dict[str, float]:
+    """Coefficients of the named losses, without the other values of the section."""
+    return {item.name: getattr(objective, item.name) for item in fields(objective) if item.name in LOSS_NAMES}
+
+
+def _draw_options(targets: TargetSection) -> DrawOptions:
     return DrawOptions(
-        max_targets=data.targets.max_per_example,
-        task_weights=data.targets.task_weights,
-        undetermined_source_ratio=data.targets.undetermined_source_ratio,
+        max_targets=targets.max_per_example,
+        task_weights=targets.task_weights,
+        undetermined_source_ratio=targets.undetermined_source_ratio,
     )
 
 

@@ -31,6 +31,7 @@ class Stage:
         dataset: examples with the stage's waveform augmentation, and a seed of its own: no stage repeats the random
             draws of another.
         collator: items to a batch, with the stage's masks.
+        loss_weights: coefficients of the named losses in this stage; None for those of the trainer.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Stage:
     sampler: BucketedBatchSampler
     dataset: MultitaskDataset
     collator: Callable[[Sequence[MultitaskItem]], dict[str, Any]]
+    loss_weights: Mapping[str, float] | None = None
 
 
 class StagedBatchSampler:
@@ -152,13 +154,20 @@ class StagedDataset:
 
 
 class StagedCollator:
-    """Hands the items of a batch to the collator of their stage and adds `record_ids` for error messages."""
+    """Hands the items of a batch to the collator of their stage.
+
+    It adds `record_ids` for error messages, and `loss_weights` where the stage has its own.
+    """
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         self.collators = [stage.collator for stage in stages]
+        self.loss_weights = [stage.loss_weights for stage in stages]
 
     def __call__(self, items: Sequence[tuple[int, MultitaskItem]]) -> dict[str, Any]:
         """Collate items of one stage."""
-        batch = self.collators[items[0][0]]([item for _, item in items])
+        stage = items[0][0]
+        batch = self.collators[stage]([item for _, item in items])
+        if self.loss_weights[stage] is not None:
+            batch["loss_weights"] = dict(self.loss_weights[stage] or {})
         batch["record_ids"] = [item.drawn.example.id for _, item in items]
         return batch

@@ -32,7 +32,7 @@ from mu2slam_hf.training.objectives import (
 from mu2slam_hf.training.optim import build_adamw, build_scheduler
 from mu2slam_hf.training.resumable import ResumableTrainer
 
-TARGET_KEYS = ("labels", "task_ids", "ctc_labels", "source_language_labels", "record_ids")
+TARGET_KEYS = ("labels", "task_ids", "ctc_labels", "source_language_labels", "record_ids", "loss_weights")
 
 
 class NonFiniteLossError(RuntimeError):
@@ -70,8 +70,8 @@ class MultitaskTrainer(ResumableTrainer):
         self.table = LossTable(tuple(tasks))
         self.development_sets = dict(development_sets or {})
         self.development_metrics = development_metrics
-        weights = self.table.weight_vector(args.loss_weights or {})
-        self._loss_weights, self._loss_weights_list = weights.to(args.device), weights.tolist()
+        self._weight_vectors: dict[Any, tuple[Tensor, list[float]]] = {}
+        self.table.weight_vector(args.loss_weights or {})  # a wrong name is an error now, not at the first batch
         self._untouched: dict[Any, list[nn.Parameter]] = {}
         self._smoothing_rows = self._build_smoothing_rows()
         self._num_parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -111,7 +111,7 @@ class MultitaskTrainer(ResumableTrainer):
             counts = self.count_batch(inputs).to(sums.device)
         else:
             counts = torch.as_tensor(num_items_in_batch, device=sums.device)
-        loss = weigh_losses(sums, counts, self._loss_weights)
+        loss = weigh_losses(sums, counts, self._weights_of(inputs)[0])
         if self.args.check_finite_loss and not bool(torch.isfinite(loss.detach())):
             raise NonFiniteLossError(self._describe_bad_loss(sums, inputs))
         if model.training:
@@ -122,9 +122,9 @@ class MultitaskTrainer(ResumableTrainer):
 
     def compute_loss_sums(self, outputs: Any, batch: Mapping[str, Any]) -> tuple[Tensor, tuple[bool, ...]]:
         """`(K,)` sums of the losses with targets in the batch and a weight, and which groups (of three) those are."""
-        weights = self._loss_weights_list
+        vector, weights = self._weights_of(batch)
         num_tasks = len(self.table.tasks)
-        zero = torch.zeros((), device=self._loss_weights.device)
+        zero = torch.zeros((), device=vector.device)
         decoder_sums, sum_ctc, sum_language = zero.expand(num_tasks), zero, zero
         labels, ctc_labels = batch.get("labels"), batch.get("ctc_labels")
         has_decoder = labels is not None and any(weights[:num_tasks])
@@ -145,6 +145,15 @@ class MultitaskTrainer(ResumableTrainer):
             sum_language = cross_entropy_sum(outputs.language_logits, batch["source_language_labels"])[0]
         sums = torch.cat([decoder_sums, sum_ctc[None], sum_language[None]])
         return sums, (has_decoder, has_ctc, has_language)
+
+    def _weights_of(self, batch: Mapping[str, Any]) -> tuple[Tensor, list[float]]:
+        """`(K,)` coefficients on the device and as numbers: those that the batch brings from its stage, or ours."""
+        weights = batch.get("loss_weights", self.args.loss_weights or {})
+        key = tuple(sorted(weights.items()))
+        if key not in self._weight_vectors:
+            vector = self.table.weight_vector(weights)
+            self._weight_vectors[key] = (vector.to(self.args.device), vector.tolist())
+        return self._weight_vectors[key]
 
     def count_batch(self, batch: Mapping[str, Any]) -> Tensor:
         """`(K,)` float32 numbers of targets of one micro-batch, on the CPU."""

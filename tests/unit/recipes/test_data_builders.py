@@ -86,6 +86,8 @@ def test_a_short_trial_ends_in_an_early_stage():
     [
         ({"data": {"stages": [{"steps": 3}, {}]}}, r"training\.max_steps: is required"),
         ({"data": {"stages": [{}, {"steps": 3}]}, "training": {"max_steps": 5}}, r"data\.stages\.0\.steps"),
+        ({"data": {"stages": [{"steps": 3, "objective": {"ctx": 1}}]}}, r"data\.stages\.0\.objective\.ctx: unknown"),
+        ({"data": {"stages": [{"steps": 3, "tasks": ["tts"]}]}}, r"data\.stages\.0\.tasks: 'tts'"),
         ({"data": {"stages": [{"steps": 3, "corpora": {"x": 1}}]}}, r"data\.stages\.0\.corpora\.x: no such corpus"),
     ],
 )

@@ -103,6 +103,23 @@ def test_a_switched_off_loss_is_not_computed(make_trainer, tmp_path):
     assert sums[3:].tolist() == [0.0, 0.0]
 
 
+def test_a_stage_may_bring_its_own_coefficients(make_trainer, tmp_path):
+    stages = "data.stages=[{steps: 2, tasks: [asr], objective: {ctc: 0, asr_decoder: 0.5}}, {steps: 2}]"
+    trainer = make_trainer(tmp_path / "run", stages, "training.max_steps=4")
+    both = trainer.train_dataset.datasets
+    assert {t.task for e in both[0].examples for t in e.targets} == {"asr"}
+    speech = [next(i for i, e in enumerate(d.examples) if e.source_modality == "speech") for d in both]
+    batches = [trainer.data_collator([(stage, both[stage][index])]) for stage, index in enumerate(speech)]
+    assert "loss_weights" not in batches[1]
+    trainer.model.eval()
+    for batch, weights in zip(batches, ([0.5, 1, 1, 0, 0.1], [1, 1, 1, 1, 0.1]), strict=True):
+        loss, outputs = trainer.compute_loss(trainer.model, batch, return_outputs=True)
+        sums, computed = trainer.compute_loss_sums(outputs, batch)
+        assert computed[1] == (weights[3] > 0)
+        expected = (torch.tensor(weights) * sums / trainer.count_batch(batch).clamp_min(1)).sum()
+        assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
 def test_a_loss_that_is_not_finite_names_its_records(trainer):
     batch = batch_of(trainer, "speech", slice(0, 2))
     batch["input_features"][0, 0, 0] = float("nan")

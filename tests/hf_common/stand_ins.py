@@ -70,26 +70,6 @@ class AutomaticSpeechRecognitionPipelineTests:
         assert recognizer({"raw": examples[0], "sampling_rate": 16_000}) == alone
 
 
-class FeatureExtractionPipelineTests:
-    """The stock feature extraction pipeline is a text pipeline: our model must give it the states of its text side."""
-
-    def get_test_pipeline(
-        self, model, tokenizer=None, feature_extractor=None, processor=None, dtype="float32", **kwargs
-    ):
-        """The pipeline and two sentences, or None where there is no tokenizer."""
-        from transformers import pipeline
-
-        if tokenizer is None:
-            return None, None
-        extractor = pipeline("feature-extraction", model=model, tokenizer=tokenizer, dtype=dtype, device="cpu")
-        return extractor, ["ab", "ba ab"]
-
-    def run_pipeline_test(self, extractor, examples):
-        """One row of states per token, all of the same width."""
-        states = np.array(extractor(examples[0]))
-        assert states.ndim == 3 and states.shape[0] == 1 and np.isfinite(states).all()
-
-
 def _module(name: str, package: ModuleType | None = None, **attributes: object) -> ModuleType:
     """Put a module of the given attributes among the imported ones."""
     full_name = f"{package.__name__}.{name}" if package else name

@@ -1,0 +1,145 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""An upload folder works where this package is not installed: in a bare process, with the same numbers."""
+
+import ast
+import re
+import shutil
+import sys
+
+import pytest
+from helpers import REPOSITORY_ROOT, make_tiny_pair, run_python
+
+from mu2slam_hf import (
+    Mu2SLAMCTCTokenizer,
+    Mu2SLAMForCTC,
+    Mu2SLAMProcessor,
+    SpeechTokenizerConfig,
+    SpeechTokenizerModel,
+)
+from mu2slam_hf.hub.bundle import build_bundle
+from mu2slam_hf.hub.bundle_check import BundleError, compare_in_bare_process
+
+CARD = "---\nlanguage: en\nlibrary_name: transformers\nlicense: mit\npipeline_tag: automatic-speech-recognition\n---\n"
+MODELS = REPOSITORY_ROOT / "mu2slam_hf" / "models"
+
+
+@pytest.fixture(scope="module")
+def pair():
+    model, processor = make_tiny_pair()
+    processor.speech_codec = SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=16))
+    return model, processor
+
+
+@pytest.fixture(scope="module")
+def folder(pair, tmp_path_factory):
+    return build_bundle(tmp_path_factory.mktemp("upload") / "mu2slam", *pair, card=CARD, run_check=False)
+
+
+def test_encoder_decoder_in_a_bare_process(folder, pair, tmp_path):
+    # Moved first: nothing may point to where it was made.
+    moved = shutil.copytree(folder, tmp_path / "elsewhere")
+    assert compare_in_bare_process(moved, *pair) == [
+        "Mu2SLAMForConditionalGeneration",
+        "Mu2SLAMProcessor",
+        "Mu2SLAMTokenizer",
+        "Mu2SLAMFeatureExtractor",
+        "Mu2SLAMConfig",
+    ]
+
+
+def test_ctc_model_in_a_bare_process(pair, tmp_path):
+    model, processor = pair
+    ctc = Mu2SLAMForCTC.from_conditional_generation(model)
+    tokenizer = Mu2SLAMCTCTokenizer.from_tokenizer(processor.tokenizer)
+    ctc_processor = Mu2SLAMProcessor(processor.feature_extractor, tokenizer, languages=processor.languages)
+    path = build_bundle(tmp_path / "ctc", ctc, ctc_processor, card=CARD, run_check=False)
+    names = compare_in_bare_process(path, ctc, ctc_processor)
+    assert names[0] == "Mu2SLAMForCTC" and names[2] == "Mu2SLAMCTCTokenizer" and names[4] == "Mu2SLAMCTCConfig"
+
+
+def test_other_weights_are_noticed(folder, pair, tmp_path):
+    other = make_tiny_pair(seed=1)
+    with pytest.raises(BundleError, match="other logits"):
+        compare_in_bare_process(folder, other[0], pair[1])
+
+
+def test_the_stock_pipeline_in_a_bare_process_reads_arrays(folder):
+    done = run_python(
+        """
+import importlib.abc, sys
+class Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "mu2slam_hf":
+            raise ImportError("blocked")
+sys.meta_path.insert(0, Blocker())
+import numpy as np
+from transformers import pipeline
+recognizer = pipeline("automatic-speech-recognition", model=sys.argv[1], trust_remote_code=True, device="cpu")
+assert recognizer.type == "seq2seq", recognizer.type
+clips = [np.sin(np.arange(n) * 0.1).astype(np.float32) for n in (8000, 16000)]
+results = recognizer(clips, batch_size=2, generate_kwargs={"target_lang": "fr", "max_new_tokens": 4, "num_beams": 1})
+print([type(result["text"]).__name__ for result in results])
+""",
+        str(folder),
+        HF_HOME=str(folder.parent / "home"),
+    )
+    assert done.stdout.splitlines()[-1] == "['str', 'str']"
+
+
+def test_remote_code_beside_the_package(folder):
+    """With the package imported, local classes win for everything but the tokenizer; outputs are the same."""
+    run_python(
+        """
+import sys, torch
+import mu2slam_hf
+from transformers import AutoModelForSpeechSeq2Seq, AutoProcessor
+processor = AutoProcessor.from_pretrained(sys.argv[1], trust_remote_code=True)
+model = AutoModelForSpeechSeq2Seq.from_pretrained(sys.argv[1], trust_remote_code=True).eval()
+inputs = processor(audio=torch.zeros(9000).numpy(), sampling_rate=16000, text="ab", source_lang="en")
+print(model(**inputs).loss.item())
+""",
+        str(folder),
+        HF_HOME=str(folder.parent / "home"),
+    )
+
+
+@pytest.mark.parametrize("path", sorted(MODELS.glob("*.py")), ids=lambda path: path.name)
+def test_every_file_of_the_folder_can_be_uploaded(path):
+    """The scanner of transformers is a pattern that reads docstrings too; what it cannot follow must not be there."""
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"^\s*(from\s+\.\s+import|from\s+\.\.|import\s+\.|from\s+\.\w+\.)", text, flags=re.MULTILINE)
+    for name in re.findall(r"^\s*from\s+\.(\S+)\s+import", text, flags=re.MULTILINE):
+        assert (MODELS / f"{name}.py").is_file(), f"{path.name} imports .{name}"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom):
+            assert node.module != "__future__", f"{path.name}: postponed annotations switch off @strict"
+            assert node.level or (node.module or "").split(".")[0] != "mu2slam_hf", path.name
+        if isinstance(node, ast.Import):
+            assert all(alias.name.split(".")[0] != "mu2slam_hf" for alias in node.names), path.name
+
+
+ALLOWED = {"torch", "transformers", "tokenizers", "numpy", "huggingface_hub", "safetensors"}
+OPTIONAL = {"soundfile", "soxr", "langcodes"}
+
+
+@pytest.mark.parametrize("path", sorted(MODELS.glob("*.py")), ids=lambda path: path.name)
+def test_no_file_of_the_folder_demands_more_than_transformers_does(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    guarded = {
+        name for node in ast.walk(tree) if isinstance(node, ast.Try) for part in node.body for name in _imported(part)
+    }
+    for node in ast.walk(tree):
+        for name in _imported(node):
+            if name in guarded:
+                assert name in OPTIONAL | ALLOWED | set(sys.stdlib_module_names), f"{path.name} imports {name}"
+            else:
+                assert name in ALLOWED | set(sys.stdlib_module_names), f"{path.name} imports {name} without try"
+
+
+def _imported(node: ast.AST) -> list[str]:
+    """Top-level names of absolute imports in one statement."""
+    if isinstance(node, ast.Import):
+        return [alias.name.split(".")[0] for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.level == 0:
+        return [(node.module or "").split(".")[0]]
+    return []

@@ -1,0 +1,108 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Makes the golden files beside it: a tiny checkpoint, its outputs, and the names of all weights.
+
+    python tests/golden/make_golden.py
+
+They must keep loading, with the same outputs, in every later release: run this again only where a change of the format
+is wanted, and say so in the release notes.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+FOLDER = Path(__file__).parent
+sys.path[:0] = [str(FOLDER.parent), str(FOLDER.parent.parent)]
+
+from helpers import make_tiny_config  # noqa: E402
+
+from mu2slam_hf import (  # noqa: E402
+    ConformerEncoder,
+    Mu2SLAMCTCConfig,
+    Mu2SLAMForConditionalGeneration,
+    Mu2SLAMForCTC,
+    Mu2SLAMModel,
+    SpeechTokenizerConfig,
+    SpeechTokenizerModel,
+)
+
+CHECKPOINT = FOLDER / "mu2slam_tiny"
+OUTPUTS = FOLDER / "mu2slam_tiny_outputs.safetensors"
+KEYS = FOLDER / "state_dict_keys.json"
+
+
+def build_models() -> dict[str, torch.nn.Module]:
+    """One tiny model per class whose weights people keep, by a name for the golden files."""
+    config = make_tiny_config()
+    rotary = make_tiny_config(conv_norm="layer", position_embeddings_type="rotary").encoder_config
+    shared = {"vocab_size": 160, "num_speech_tokens": 16, "text_token_offset": 80, "languages": config.languages}
+    return {
+        "Mu2SLAMModel": Mu2SLAMModel(config),
+        "Mu2SLAMForConditionalGeneration": Mu2SLAMForConditionalGeneration(config),
+        "Mu2SLAMForCTC": Mu2SLAMForCTC(Mu2SLAMCTCConfig(encoder_config=config.encoder_config, **shared)),
+        "ConformerEncoder group sinusoidal": ConformerEncoder(config.encoder_config),
+        "ConformerEncoder layer rotary": ConformerEncoder(rotary),
+        "SpeechTokenizerModel": SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=64)),
+    }
+
+
+def describe_weights(model: torch.nn.Module) -> dict[str, list[int]]:
+    """Name and shape of everything in a state dict."""
+    return {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def build_inputs() -> dict[str, torch.Tensor]:
+    """Inputs by a formula, the same with every version of every library: two utterances, the second one shorter."""
+    features = torch.sin(torch.arange(2 * 30 * 80, dtype=torch.float64) * 0.37).reshape(2, 30, 80).float()
+    mask = torch.ones(2, 30, dtype=torch.int64)
+    mask[1, 17:] = 0
+    return {
+        "input_features": features,
+        "attention_mask": mask,
+        "language_ids": torch.tensor([1, 2]),
+        "decoder_input_ids": torch.tensor([[1, 90, 91, 92], [1, 100, 101, 102]]),
+        "decoder_language_ids": torch.tensor([3, 4]),
+    }
+
+
+@torch.no_grad()
+def compute_outputs(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """What the golden checkpoint says about the golden inputs; nothing where the second utterance has ended."""
+    inputs = build_inputs()
+    outputs = model.eval()(**inputs)
+    text = model(input_ids=inputs["decoder_input_ids"][:, 1:], decoder_input_ids=inputs["decoder_input_ids"])
+    return {
+        "encoder_last_hidden_state": outputs.encoder_last_hidden_state * outputs.encoder_attention_mask[..., None],
+        "logits": outputs.logits,
+        "language_logits": outputs.language_logits,
+        "ctc_best": outputs.ctc_logits.argmax(-1) * outputs.encoder_attention_mask,
+        "text_logits": text.logits,
+    }
+
+
+@torch.no_grad()
+def compute_speech_ids() -> torch.Tensor:
+    """Ids by a tokenizer that is nothing but its configuration."""
+    return SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=64))(build_inputs()["input_features"])
+
+
+def main() -> None:
+    """Write all golden files."""
+    torch.manual_seed(0)
+    models = build_models()
+    model = models["Mu2SLAMForConditionalGeneration"]
+    with torch.no_grad():
+        for parameter in model.parameters():
+            # Freshly made ones hold zeros and ones; a weight that is loaded to the wrong place would not show.
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    model.save_pretrained(CHECKPOINT)
+    save_file({**compute_outputs(model), "speech_ids": compute_speech_ids()}, OUTPUTS)
+    keys = {name: describe_weights(built) for name, built in models.items()}
+    KEYS.write_text(json.dumps(keys, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

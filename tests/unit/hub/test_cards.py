@@ -1,0 +1,121 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Model cards: numbers only from results, and nothing that nobody has said."""
+
+import re
+
+import jinja2
+import pytest
+import yaml
+from helpers import REPOSITORY_ROOT, make_tiny_pair
+
+from mu2slam_hf import Mu2SLAMForCTC
+from mu2slam_hf.evaluation.results import EvaluationResults, Score
+from mu2slam_hf.hub.bundle_check import _check_card
+from mu2slam_hf.hub.cards import collect_choices, load_card_facts, render_card, render_table
+from mu2slam_hf.models.families import FAMILIES
+
+TEMPLATE = REPOSITORY_ROOT / "model_cards" / "template.md"
+FACTS = REPOSITORY_ROOT / "tests" / "unit" / "hub" / "card_facts.yaml"
+
+
+def score(**kwargs) -> Score:
+    defaults = {"task": "asr", "metric": "wer", "value": 12.34, "source_lang": "en", "target_lang": "en"}
+    return Score(**{**defaults, "source_lang_given": True, "num_items": 5, "signature": "words", **kwargs})
+
+
+RESULTS = EvaluationResults(
+    command="mu2slam evaluate --corpus prompts5",
+    created="2026-01-01T00:00:00+00:00",
+    git_commit="abc123",
+    machine={"cores": 2},
+    versions={"python": "3.11"},
+    model={"name": "tiny", "num_parameters": 10},
+    data={"corpus": "prompts5", "split": "dev"},
+    settings={"num_beams": 4},
+    seed=3,
+    duration_seconds=9.5,
+    scores=(
+        score(),
+        score(metric="cer", value=4.0),
+        score(value=20.0, source_lang_given=False),
+        score(source_lang="mean", target_lang="mean", value=33.3),
+        score(task="ast", metric="chrf", target_lang="fr", value=51.0),
+        score(task="ast", metric="chrf", target_lang="fr", value=48.0, system="nearest"),
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make_tiny_pair()[0]
+
+
+def render(model, results=(), family="mu2slam"):
+    return render_card(TEMPLATE, load_card_facts(FACTS), model=model, family=FAMILIES[family], results=results)
+
+
+def test_a_card_has_metadata_and_every_number(model, tmp_path):
+    card = render(model, [RESULTS])
+    path = tmp_path / "README.md"
+    path.write_text(card)
+    assert _check_card(path) == []
+    metadata = yaml.safe_load(card.split("---\n")[1])
+    assert metadata["language"] == ["en", "es", "fr", "it", "ru"] and metadata["license"] == "apache-2.0"
+    result = metadata["model-index"][0]["results"][0]
+    assert result["metrics"] == [{"type": "wer", "value": 33.3, "name": "mean WER"}]
+    assert result["dataset"]["name"] == "prompts5" and result["dataset"]["split"] == "dev"
+    for text in ("12.3", "20.0", "33.3", "51.0", "48.0", "abc123", "mu2slam evaluate --corpus prompts5", "seed 7"):
+        assert text in card, text
+    assert "{{" not in card and "{%" not in card
+
+
+def test_without_results_there_is_no_number(model):
+    card = render(model)
+    assert "None are recorded." in card and "model-index" not in card
+    assert not re.search(r"\d+\.\d %|WER", card)
+
+
+def test_a_card_of_a_ctc_model_does_not_promise_translation(model):
+    ctc = Mu2SLAMForCTC.from_conditional_generation(model)
+    card = render(ctc, family="mu2slam_ctc")
+    assert "AutoModelForCTC" in card and "target_lang" not in card
+
+
+def test_a_table_has_a_column_for_every_way_of_scoring():
+    lines = render_table([s for s in RESULTS.scores if s.task == "ast"]).splitlines()
+    assert lines[0] == "| | chrF | chrF, baseline nearest |" and lines[2] == "| en to fr | 51.0 | 48.0 |"
+    lines = render_table([s for s in RESULTS.scores if s.task == "asr"]).splitlines()
+    assert lines[0] == "| | WER | CER | WER, language not told |"
+    assert lines[2:] == ["| en | 12.3 | 4.0 | 20.0 |", "| mean | 33.3 |  |  |"]
+
+
+def test_decisions_are_collected_whole():
+    choices = collect_choices(FAMILIES["mu2slam"])
+    assert any("without a warm-up of its own." in remark for remark in choices["modules_transformer.py"])
+    for remarks in choices.values():
+        for remark in remarks:
+            assert remark and "Args:" not in remark and "import " not in remark and '"""' not in remark
+
+
+def test_faults_in_the_facts_are_named(tmp_path, model):
+    facts = yaml.safe_load(FACTS.read_text())
+    for change, message in (
+        ({"licens": "x"}, "licen"),
+        ({"seed": "seven"}, "seed"),
+        ({"data": [{"name": "a", "use": "b"}]}, "licence"),
+    ):
+        path = tmp_path / "facts.yaml"
+        path.write_text(yaml.safe_dump({**facts, **change}))
+        with pytest.raises(ValueError, match=message):
+            load_card_facts(path)
+    with pytest.raises(ValueError, match="no such file"):
+        load_card_facts(tmp_path / "missing.yaml")
+    (tmp_path / "list.yaml").write_text("- a")
+    with pytest.raises(ValueError, match="are a mapping"):
+        load_card_facts(tmp_path / "list.yaml")
+
+
+def test_a_template_may_use_known_names_only(tmp_path, model):
+    (tmp_path / "template.md").write_text("{{ accuracy }}")
+    with pytest.raises(jinja2.UndefinedError):
+        render_card(tmp_path / "template.md", load_card_facts(FACTS), model=model, family=FAMILIES["mu2slam"])

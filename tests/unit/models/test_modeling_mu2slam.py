@@ -20,9 +20,7 @@ def test_loss_is_the_weighted_sum_of_its_parts():
     labels = text_ids(2, 5)
     labels[1, 3:] = -100
     languages = torch.tensor([1, -100])
-    output = model(
-        **speech_batch([60, 33]), labels=labels, ctc_labels=labels, source_language_labels=languages
-    )
+    output = model(**speech_batch([60, 33]), labels=labels, ctc_labels=labels, source_language_labels=languages)
     decoder = cross_entropy_mean(output.logits, labels)
     total, count, _ = ctc_sum(output.ctc_logits, output.encoder_attention_mask.bool(), labels)
     language = cross_entropy_mean(output.language_logits, languages)
@@ -107,10 +105,10 @@ def test_layers_can_be_run_in_parts():
 
 def test_language_changes_the_outcome():
     model, batch, target = tiny_model(), speech_batch([50]), text_ids(1, 4)
-    outputs = [
-        model(**batch, decoder_input_ids=target, language_ids=torch.tensor([s]), decoder_language_ids=torch.tensor([t]))
-        for s, t in ((1, 1), (1, 2), (2, 1))
-    ]
+    outputs = []
+    for pair in ((1, 1), (1, 2), (2, 1)):
+        rows = dict(zip(("language_ids", "decoder_language_ids"), torch.tensor(pair)[:, None], strict=True))
+        outputs.append(model(**batch, decoder_input_ids=target, **rows))
     assert not torch.allclose(outputs[0].logits, outputs[1].logits)
     assert not torch.allclose(outputs[0].logits, outputs[2].logits)
 

@@ -38,6 +38,13 @@ def format_logs(step: int, max_steps: int, logs: dict[str, Any], seconds_left: f
     return "  ".join(parts)
 
 
+def format_line(state: TrainerState, logs: dict[str, Any]) -> str:
+    """The line of `format_logs` for the state of a run, with the time that is left at its present speed."""
+    per_step = logs.get("seconds_per_step")
+    left = None if per_step is None else per_step * (state.max_steps - state.global_step)
+    return format_logs(state.global_step, state.max_steps, logs, left)
+
+
 class ConsoleTable(ProgressCallback):
     """Progress bars as transformers shows them, but each log as one aligned line."""
 
@@ -50,11 +57,8 @@ class ConsoleTable(ProgressCallback):
         **kwargs: Any,
     ) -> None:
         """Write the line above the bar."""
-        if not state.is_world_process_zero or not logs:
-            return
-        per_step = logs.get("seconds_per_step")
-        left = None if per_step is None else per_step * (state.max_steps - state.global_step)
-        tqdm.write(format_logs(state.global_step, state.max_steps, logs, left))
+        if state.is_world_process_zero and logs:
+            tqdm.write(format_line(state, logs))
 
 
 class ConsoleLines(PrinterCallback):
@@ -69,11 +73,8 @@ class ConsoleLines(PrinterCallback):
         **kwargs: Any,
     ) -> None:
         """Print the line."""
-        if not state.is_world_process_zero or not logs:
-            return
-        per_step = logs.get("seconds_per_step")
-        left = None if per_step is None else per_step * (state.max_steps - state.global_step)
-        print(format_logs(state.global_step, state.max_steps, logs, left), flush=True)
+        if state.is_world_process_zero and logs:
+            print(format_line(state, logs), flush=True)
 
 
 class LogFile(TrainerCallback):

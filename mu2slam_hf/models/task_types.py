@@ -8,6 +8,24 @@ from .language_codes import UNDETERMINED, canonical_language, same_language
 
 MODALITIES = ("speech", "text")
 
+PRETRAINING_TASKS = ("speech", "text", "asr", "ast", "mt")
+"""Kinds of examples of pre-training: two unlabeled, three of pairs."""
+
+PRETRAINING_VIEWS = (
+    "speech",
+    "text",
+    "asr",
+    "asr_backward",
+    "asr_alignment",
+    "ast",
+    "ast_backward",
+    "ast_alignment",
+    "mt",
+    "mt_backward",
+    "mt_alignment",
+)
+"""Kinds of views of pre-training: an encoder input, decoder inputs and targets made of one example."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaskType:

@@ -35,6 +35,7 @@ from .modules_lengths import downsample_attention_mask, restarting_position_ids
 from .modules_losses import cross_entropy_mean, ctc_sum, shift_tokens_right
 from .modules_masks import check_packing_backend, same_sequence
 from .modules_positions import sinusoidal_embedding
+from .modules_precision import at_least_float32
 from .modules_subsampling import ConvolutionalSubsampling
 from .modules_transformer import TransformerDecoderLayer
 
@@ -519,6 +520,7 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
         "lm_head.weight": "model.encoder.embed_tokens.weight",
         "ctc_head.weight": "model.encoder.embed_tokens.weight",
     }
+    _keys_to_ignore_on_load_unexpected = [r"^mlm_head\."]  # of pre-training
 
     def __init__(self, config: Mu2SLAMConfig):
         super().__init__(config)
@@ -759,7 +761,7 @@ def mask_ctc_logits(logits: Tensor, config: Mu2SLAMConfig | Mu2SLAMCTCConfig) ->
     """
     ids = torch.arange(logits.shape[-1], device=logits.device)
     allowed = (ids >= config.text_token_offset) | (ids == config.pad_token_id) | (ids == config.unk_token_id)
-    return logits.float().masked_fill(~allowed, -1e4)
+    return at_least_float32(logits).masked_fill(~allowed, -1e4)
 
 
 def masked_mean(states: Tensor, attention_mask: Tensor | None) -> Tensor:

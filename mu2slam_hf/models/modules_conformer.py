@@ -11,6 +11,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_conformer import ConformerEncoderConfig
 from .modules_attention import ConformerSelfAttention
+from .modules_precision import at_least_float32
 
 
 class ConformerFeedForward(nn.Module):
@@ -52,14 +53,14 @@ class SequenceGroupNorm(nn.Module):
         """
         batch, length, width = hidden_states.shape
         # (B, L, D) -> (B, L, G, D / G)
-        states = hidden_states.float().view(batch, length, self.num_groups, -1)
+        states = at_least_float32(hidden_states).view(batch, length, self.num_groups, -1)
         if sequence_ids is None:
             mean = states.mean(dim=(1, 3), keepdim=True)
             variance = states.var(dim=(1, 3), keepdim=True, unbiased=False)
         else:
             mean, variance = self._statistics(states, sequence_ids)
         states = (states - mean) * torch.rsqrt(variance + self.eps)
-        states = states.view(batch, length, width) * self.weight.float() + self.bias.float()
+        states = states.view(batch, length, width) * at_least_float32(self.weight) + at_least_float32(self.bias)
         return states.to(hidden_states.dtype)
 
     def _statistics(self, states: Tensor, sequence_ids: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,13 +1,21 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Losses as pure functions. Each returns a sum and its count, so that averages over ranks and steps stay exact.
 
-Letters: B batch, N encoder frames, L target positions, V vocabulary, C classes.
+Letters: B batch, N encoder frames, L target positions, V vocabulary, C classes, K labelled positions, G kinds of
+losses.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from .modules_precision import at_least_float32
 
 IGNORE_INDEX = -100
+MAX_LOGITS_KEPT = 2**26
+"""Most logits of one softmax that are kept for the backward pass at a time (256 MiB as float32)."""
 
 
 def cross_entropy_sum(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
@@ -23,7 +31,7 @@ def cross_entropy_sum(logits: Tensor, labels: Tensor, label_smoothing: float = 0
     """
     count = (labels != IGNORE_INDEX).sum()
     loss = nn.functional.cross_entropy(
-        logits.reshape(-1, logits.shape[-1]).float(),
+        at_least_float32(logits.reshape(-1, logits.shape[-1])),
         labels.reshape(-1),
         ignore_index=IGNORE_INDEX,
         reduction="sum",
@@ -42,6 +50,52 @@ def cross_entropy_mean(logits: Tensor, labels: Tensor, num_items: Tensor | int |
     """
     loss, count = cross_entropy_sum(logits, labels)
     return loss / (count.clamp(min=1) if num_items is None else num_items)
+
+
+def cross_entropy_of_states(
+    states: Tensor, labels: Tensor, head: Callable[[Tensor], Tensor], max_logits: int = MAX_LOGITS_KEPT
+) -> Tensor:
+    """Cross entropy of a softmax on selected hidden states, position by position, in fp32.
+
+    Choice: where the logits would take much memory (a vocabulary of 64k), positions go through the head in chunks
+    whose logits are computed again in the backward pass: one more product with the table, instead of gigabytes.
+
+    Args:
+        states: `(K, D)` hidden states of the labelled positions.
+        labels: `(K,)` int64, -100 where nothing is asked.
+        head: hidden states `(k, D)` to logits `(k, V)`.
+        max_logits: most logits that may be kept; V is read from `head.out_features`.
+
+    Returns:
+        `(K,)` at least float32, exactly 0 where the label is -100.
+    """
+
+    def compute(chunk: Tensor, chunk_labels: Tensor) -> Tensor:
+        logits = at_least_float32(head(chunk))
+        return nn.functional.cross_entropy(logits, chunk_labels, ignore_index=IGNORE_INDEX, reduction="none")
+
+    chunk_size = max(1, max_logits // head.out_features)
+    if len(labels) <= chunk_size:
+        return compute(states, labels)
+    chunks = zip(states.split(chunk_size), labels.split(chunk_size), strict=True)
+    return torch.cat([checkpoint(compute, *chunk, use_reentrant=False) for chunk in chunks])
+
+
+def sum_by_kind(values: Tensor, kinds: Tensor, num_kinds: int) -> Tensor:
+    """Sums `(G,)` of `values` `(K,)` over the positions of each kind; `kinds` `(K,)` int64 in `[0, num_kinds)`."""
+    return values.new_zeros(num_kinds).index_add(0, kinds, values)
+
+
+def weighted_mean_sum(sums: Tensor, counts: Tensor, weights: Tensor | None = None) -> Tensor:
+    """`sum_k weights_k * sums_k / counts_k`, a scalar; what has no targets gives 0, not NaN.
+
+    Args:
+        sums: `(G,)` summed losses.
+        counts: `(G,)` numbers of targets.
+        weights: `(G,)` coefficients; 1 by default.
+    """
+    means = sums / counts.clamp(min=1)
+    return means.sum() if weights is None else (weights.to(means) * means).sum()
 
 
 def ctc_sum(logits: Tensor, frame_mask: Tensor, labels: Tensor, blank: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -68,7 +122,7 @@ def ctc_sum(logits: Tensor, frame_mask: Tensor, labels: Tensor, blank: int = 0) 
     asked = target_lengths > 0
     alignable = asked & (target_lengths + repeats <= input_lengths)
     # (B, N, V) -> (N, B, V)
-    log_probs = nn.functional.log_softmax(logits.float(), dim=-1).transpose(0, 1)
+    log_probs = nn.functional.log_softmax(at_least_float32(logits), dim=-1).transpose(0, 1)
     losses = nn.functional.ctc_loss(
         log_probs,
         targets,

@@ -26,6 +26,14 @@ PRETRAINING_VIEWS = (
 )
 """Kinds of views of pre-training: an encoder input, decoder inputs and targets made of one example."""
 
+PRETRAINING_LOSSES = (
+    *(f"{view}_decoder" for view in PRETRAINING_VIEWS),
+    *(f"{view}_mlm" for view in PRETRAINING_VIEWS),
+    "ctc",
+    "language",
+)
+"""Losses of pre-training, in the order of every vector of sums, counts or weights."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaskType:

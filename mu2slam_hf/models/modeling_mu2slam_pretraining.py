@@ -1,0 +1,248 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Mu2SLAM for pre-training: all views of a mixed batch go through encoder and decoder together, every loss by name.
+
+Letters: U utterances, T feature frames (100 Hz), N encoder frames (25 Hz), M mel bins, P pooled text tokens, R rows,
+L encoder positions of a row, D decoder positions of a row, K1 and K2 labelled positions, C transcripts, S sequences of
+a row, V vocabulary, K losses. "Units" are positions in the pool of a batch, see `modules_pooling`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers.processing_utils import Unpack
+from transformers.utils.generic import ModelOutput, TransformersKwargs, can_return_tuple
+
+from .configuration_mu2slam import Mu2SLAMConfig
+from .modeling_mu2slam import Mu2SLAMModel, Mu2SLAMPreTrainedModel, mask_ctc_logits
+from .modules_losses import (
+    IGNORE_INDEX,
+    cross_entropy_of_states,
+    cross_entropy_sum,
+    ctc_sum,
+    sum_by_kind,
+    weighted_mean_sum,
+)
+from .modules_pooling import gather_units, mean_by_sequence, pool_embeddings, pool_ids
+from .modules_precision import at_least_float32
+from .task_types import PRETRAINING_VIEWS
+
+
+@dataclass
+class Mu2SLAMForPreTrainingOutput(ModelOutput):
+    """Losses of one batch, by name and not divided: sums and counts add up over batches and processes.
+
+    Args:
+        loss: scalar, the weighted sum of the losses of this batch, each divided by its own count.
+        loss_sums: `(K,)` float32 sums over targets, in the order of `task_types.PRETRAINING_LOSSES`.
+        loss_counts: `(K,)` float32 numbers of targets.
+        encoder_last_hidden_state: `(R, L, hidden_size)`.
+        last_hidden_state: `(R, D, hidden_size)` of the decoder.
+        mlm_logits: `(K1, V)` of the masked positions, on request.
+        decoder_logits: `(K2, V)` of the decoder's targets, on request.
+    """
+
+    loss: Tensor | None = None
+    loss_sums: Tensor | None = None
+    loss_counts: Tensor | None = None
+    encoder_last_hidden_state: Tensor | None = None
+    last_hidden_state: Tensor | None = None
+    mlm_logits: Tensor | None = None
+    decoder_logits: Tensor | None = None
+
+
+class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
+    """Mu2SLAM with the heads of all pre-training losses.
+
+    Paper: section 2.3. Encoder masked prediction and decoder share one output space of text tokens and speech ids;
+    CTC and the language head are as in [`Mu2SLAMForConditionalGeneration`], which loads what this class saves.
+    """
+
+    _tied_weights_keys = {
+        "lm_head.weight": "model.encoder.embed_tokens.weight",
+        "mlm_head.weight": "model.encoder.embed_tokens.weight",
+        "ctc_head.weight": "model.encoder.embed_tokens.weight",
+    }
+
+    def __init__(self, config: Mu2SLAMConfig):
+        super().__init__(config)
+        self.model = Mu2SLAMModel(config)
+        width = config.encoder_config.hidden_size
+        self.lm_head = nn.Linear(width, config.vocab_size)
+        self.mlm_head = nn.Linear(width, config.vocab_size)
+        self.ctc_head = nn.Linear(width, config.vocab_size)
+        self.language_head = nn.Linear(width, config.num_languages)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.model.set_input_embeddings(value)
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.lm_head
+
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        self.lm_head = new_embeddings
+
+    def resize_token_embeddings(self, new_num_tokens: int | None = None, *args, **kwargs) -> nn.Embedding:
+        """As in transformers; the other softmaxes follow. Text stands last in the id space, so nothing else moves."""
+        embeddings = super().resize_token_embeddings(new_num_tokens, *args, **kwargs)
+        vocab_size = embeddings.weight.shape[0]
+        self.model.follow_vocab_size(vocab_size)
+        for name in ("mlm_head", "ctc_head"):
+            if getattr(self, name).out_features != vocab_size:
+                setattr(self, name, self._get_resized_lm_head(getattr(self, name), vocab_size))
+        self.tie_weights()
+        return embeddings
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_features: Tensor,
+        attention_mask: Tensor,
+        speech_token_ids: Tensor,
+        text_ids: Tensor,
+        encoder_units: Tensor,
+        sequence_ids: Tensor,
+        position_ids: Tensor,
+        language_ids: Tensor,
+        modality_ids: Tensor,
+        mlm_positions: Tensor,
+        mlm_labels: Tensor,
+        mlm_view_ids: Tensor,
+        decoder_units: Tensor,
+        decoder_sequence_ids: Tensor,
+        decoder_source_ids: Tensor,
+        decoder_position_ids: Tensor,
+        decoder_language_ids: Tensor,
+        decoder_modality_ids: Tensor,
+        decoder_label_positions: Tensor,
+        decoder_labels: Tensor,
+        decoder_view_ids: Tensor,
+        ctc_positions: Tensor,
+        ctc_labels: Tensor,
+        source_language_labels: Tensor,
+        loss_weights: Tensor | None = None,
+        output_logits: bool = False,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> Mu2SLAMForPreTrainingOutput:
+        """Run all views of a batch and sum every loss.
+
+        All integer inputs are int64. Every parameter takes part in every batch, whatever is in it: a loss without
+        targets is 0 with a gradient of 0, so processes with different tasks stay in step.
+
+        Args:
+            input_features: `(U, T, M)` float, each utterance once; a batch without speech holds one silent utterance
+                that nothing points to.
+            attention_mask: `(U, T)`, 1 on real frames; padding may hold anything.
+            speech_token_ids: `(U, N)` codebook entries of the frozen speech tokenizer, -100 on padding.
+            text_ids: `(P,)` pooled tokens.
+            encoder_units: `(R, L)` units that the encoder reads.
+            sequence_ids: `(R, L)`, 1 .. S within a row, one id per view; 0 on padding.
+            position_ids: `(R, L)`, restarting with every segment.
+            language_ids: `(R, L)` rows of `config.languages`, as the encoder is told.
+            modality_ids: `(R, L)`, 0 speech and 1 text.
+            mlm_positions: `(K1,)` flat positions `r * L + l` of masked prediction; may be empty.
+            mlm_labels: `(K1,)` units of the targets.
+            mlm_view_ids: `(K1,)` rows of `PRETRAINING_VIEWS`.
+            decoder_units: `(R, D)` units that the decoder reads.
+            decoder_sequence_ids: `(R, D)`, one id per decoder sequence of a row; 0 on padding.
+            decoder_source_ids: `(R, D)`: the sequence id of the encoder row r that each position reads.
+            decoder_position_ids: `(R, D)`.
+            decoder_language_ids: `(R, D)` rows of `config.languages`.
+            decoder_modality_ids: `(R, D)`, 0 speech and 1 text.
+            decoder_label_positions: `(K2,)` flat positions `r * D + d` of the decoder's targets; may be empty.
+            decoder_labels: `(K2,)` units of the targets.
+            decoder_view_ids: `(K2,)` rows of `PRETRAINING_VIEWS`.
+            ctc_positions: `(C, F)` flat encoder positions of transcribed speech, -1 on padding; at least one row.
+            ctc_labels: `(C, Q)` transcripts as token ids, -100 on padding; a row of -100 asks nothing.
+            source_language_labels: `(R, S + 1)` rows of `config.languages` per sequence id, -100 where nothing is
+                asked.
+            loss_weights: `(K,)` coefficients in the order of `PRETRAINING_LOSSES`; 1 by default. They enter only
+                `loss`.
+            output_logits: whether to return the logits at labelled positions.
+            **kwargs: arguments of the attention backend.
+
+        Raises:
+            ValueError: if the speech ids do not fit the frames.
+        """
+        embeddings, ids = self._build_pools(input_features, attention_mask, speech_token_ids, text_ids)
+        outputs = self.model(
+            inputs_embeds=gather_units(embeddings, encoder_units),
+            language_ids=language_ids,
+            modality_ids=modality_ids,
+            position_ids=position_ids,
+            sequence_ids=sequence_ids,
+            decoder_input_ids=ids[decoder_units],
+            decoder_language_ids=decoder_language_ids,
+            decoder_modality_ids=decoder_modality_ids,
+            decoder_position_ids=decoder_position_ids,
+            decoder_sequence_ids=decoder_sequence_ids,
+            decoder_source_ids=decoder_source_ids,
+            use_cache=False,
+            **kwargs,
+        )
+        encoded, decoded = outputs.encoder_last_hidden_state, outputs.last_hidden_state
+        parts = [
+            self._sum_softmax(self.lm_head, decoded, decoder_label_positions, ids[decoder_labels], decoder_view_ids),
+            self._sum_softmax(self.mlm_head, encoded, mlm_positions, ids[mlm_labels], mlm_view_ids),
+            self._sum_ctc(encoded, ctc_positions, ctc_labels),
+            self._sum_language(encoded, sequence_ids, source_language_labels),
+        ]
+        sums, counts = (torch.cat([at_least_float32(part[i].flatten()) for part in parts]) for i in (0, 1))
+        return Mu2SLAMForPreTrainingOutput(
+            loss=weighted_mean_sum(sums, counts, loss_weights),
+            loss_sums=sums,
+            loss_counts=counts,
+            encoder_last_hidden_state=encoded,
+            last_hidden_state=decoded,
+            mlm_logits=self.mlm_head(encoded.flatten(0, 1)[mlm_positions]) if output_logits else None,
+            decoder_logits=self.lm_head(decoded.flatten(0, 1)[decoder_label_positions]) if output_logits else None,
+        )
+
+    def _build_pools(self, input_features, attention_mask, speech_token_ids, text_ids) -> tuple[Tensor, Tensor]:
+        """Embeddings `(1 + U * N + P, hidden_size)` and vocabulary ids `(1 + U * N + P,)` of all units."""
+        encoder, config = self.model.encoder, self.config
+        speech = encoder.embed_speech(input_features, attention_mask)
+        if speech_token_ids.shape != speech.shape[:2]:
+            raise ValueError(
+                f"speech_token_ids must hold one id per encoder frame, {tuple(speech.shape[:2])} (utterances, "
+                f"frames); got {tuple(speech_token_ids.shape)}. A SpeechTokenizerModel with one codebook makes them."
+            )
+        # [MASK] and the text in one look-up: the table is large, and so is every gradient of it.
+        tokens = encoder.embed_text(nn.functional.pad(text_ids, (1, 0), value=config.mask_token_id))
+        ids = pool_ids(config.mask_token_id, speech_token_ids, config.speech_token_offset, text_ids)
+        return pool_embeddings(tokens, speech), ids
+
+    @staticmethod
+    def _sum_softmax(
+        head: nn.Linear, states: Tensor, positions: Tensor, labels: Tensor, view_ids: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Sums and counts `(11,)` of one softmax at labelled positions, by view."""
+        if len(positions) == 0:
+            # Nothing is asked, but the head takes part, with a gradient of 0.
+            positions = view_ids = positions.new_zeros(1)
+            labels = labels.new_full((1,), IGNORE_INDEX)
+        # (R, L, D) -> (R * L, D) -> (K1, D)
+        losses = cross_entropy_of_states(states.flatten(0, 1).index_select(0, positions), labels, head)
+        asked = (labels != IGNORE_INDEX).to(losses.dtype)
+        number = len(PRETRAINING_VIEWS)
+        return sum_by_kind(losses, view_ids, number), sum_by_kind(asked, view_ids, number)
+
+    def _sum_ctc(self, states: Tensor, positions: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum over transcripts and count of target tokens."""
+        # (R, L, D) -> (R * L, D) -> (C, F, D)
+        frames = gather_units(states.flatten(0, 1), positions.clamp(min=0))
+        logits = mask_ctc_logits(self.ctc_head(frames), self.config)
+        return ctc_sum(logits, positions >= 0, labels, blank=self.config.pad_token_id)[:2]
+
+    def _sum_language(self, states: Tensor, sequence_ids: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum over sequences whose language is asked and their number."""
+        means = mean_by_sequence(states, sequence_ids, labels.shape[1])
+        logits = self.language_head(means.to(self.language_head.weight.dtype))
+        return cross_entropy_sum(logits, labels)
+
+
+__all__ = ["Mu2SLAMForPreTraining", "Mu2SLAMForPreTrainingOutput"]

@@ -1,0 +1,67 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The pool of a batch: every frame and token stands in it once, and all views are gathered from it.
+
+One index space, "units": unit 0 is [MASK]; units 1 .. U * N are the frames of all utterances (frame n of utterance u
+is `1 + u * N + n`); then follow the text tokens. Masking a position means to point it at unit 0.
+Letters: U utterances, N encoder frames, P pooled text tokens, R rows, L positions of a row, S sequences of a row,
+D width.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from .modules_precision import at_least_float32
+
+
+def pool_embeddings(token_embeds: Tensor, speech_embeds: Tensor) -> Tensor:
+    """Embeddings of all units, `(1 + U * N + P, D)`.
+
+    Args:
+        token_embeds: `(1 + P, D)` embeddings of [MASK] and of the pooled text tokens.
+        speech_embeds: `(U, N, D)` latent speech representations; what stands in their padding is never pointed at.
+    """
+    # (U, N, D) -> (U * N, D)
+    frames = speech_embeds.flatten(0, 1)
+    return torch.cat([token_embeds[:1], frames.to(token_embeds.dtype), token_embeds[1:]])
+
+
+def pool_ids(mask_token_id: int, speech_token_ids: Tensor, speech_token_offset: int, text_ids: Tensor) -> Tensor:
+    """Vocabulary ids of all units, `(1 + U * N + P,)` int64.
+
+    Args:
+        mask_token_id: id of [MASK].
+        speech_token_ids: `(U, N)` int64 codebook entries, -100 on padding (never pointed at).
+        speech_token_offset: id of the first codebook entry.
+        text_ids: `(P,)` int64.
+    """
+    mask = text_ids.new_full((1,), mask_token_id)
+    return torch.cat([mask, speech_token_ids.flatten().clamp(min=0) + speech_token_offset, text_ids])
+
+
+def gather_units(pool: Tensor, units: Tensor) -> Tensor:
+    """Rows `(..., D)` of a pool `(n, D)` at `units` `(...)` int64.
+
+    As a look-up in an embedding table: many positions point to one row ([MASK]), and the gradient of an embedding adds
+    them up fast and in a fixed order, which plain indexing does not on every device.
+    """
+    return nn.functional.embedding(units, pool)
+
+
+def mean_by_sequence(states: Tensor, sequence_ids: Tensor, num_slots: int) -> Tensor:
+    """Mean state of every sequence of packed rows.
+
+    Args:
+        states: `(R, L, D)`.
+        sequence_ids: `(R, L)` int64 in `[0, num_slots)`, numbered within the row; 0 is padding.
+        num_slots: S + 1.
+
+    Returns:
+        `(R, S + 1, D)`, at least float32; 0 for ids that do not occur. Slot 0 is the mean of the padding.
+    """
+    rows = torch.arange(len(states), device=states.device)[:, None]
+    # (R, L) -> (R * L,)
+    slots = (rows * num_slots + sequence_ids).flatten()
+    values = at_least_float32(states).flatten(0, 1)
+    sums = values.new_zeros(len(states) * num_slots, values.shape[-1]).index_add(0, slots, values)
+    counts = values.new_zeros(len(sums)).index_add(0, slots, values.new_ones(len(slots)))
+    return (sums / counts.clamp(min=1)[:, None]).unflatten(0, (len(states), num_slots))

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mu2slam_hf.data.audio import SAMPLING_RATE
+from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray
 from mu2slam_hf.data.augmentation import SpecAugment
 from mu2slam_hf.data.dataset import MultitaskItem
 from mu2slam_hf.data.shared_counts import LogOnce, SharedCounts
@@ -76,8 +76,7 @@ class MultitaskCollator:
         self.spec_augment = spec_augment
         self.pad_frames_to_multiple_of = pad_frames_to_multiple_of
         self.pad_tokens_to_multiple_of = pad_tokens_to_multiple_of
-        self._counts = SharedCounts("ctc_too_long")
-        self._log = LogOnce(logger)
+        self._transcripts = TranscriptCheck()
         self._language_rows: dict[str, int] = {}
 
     def __call__(self, items: Sequence[MultitaskItem]) -> dict[str, Tensor]:
@@ -101,22 +100,17 @@ class MultitaskCollator:
     @property
     def num_ctc_too_long(self) -> int:
         """Transcripts so far, over all loader processes, that need more encoder frames than there are."""
-        return self._counts["ctc_too_long"]
+        return self._transcripts.num_too_long
 
     def _speech_source(self, items: Sequence[MultitaskItem]) -> dict[str, Tensor]:
         if self.feature_extractor is None:
             raise ValueError("speech needs a `feature_extractor`")
         waveforms = [item.waveform for item in items] or [torch.zeros(SAMPLING_RATE // 10).numpy()]
-        extracted = self.feature_extractor(waveforms, sampling_rate=SAMPLING_RATE, padding=True, return_tensors="pt")
-        features, mask = extracted["input_features"], extracted["attention_mask"].to(torch.int64)
+        features, mask = extract_features(self.feature_extractor, waveforms, self.pad_frames_to_multiple_of)
         lengths = mask.sum(dim=1).tolist()
         if self.spec_augment is not None and items:
             keys, ids = [item.drawn.key for item in items], [item.drawn.example.id for item in items]
             features = self.spec_augment(features, lengths, keys, ids)
-        extra = -features.shape[1] % self.pad_frames_to_multiple_of
-        if extra:
-            features = torch.nn.functional.pad(features, (0, 0, 0, extra))
-            mask = torch.nn.functional.pad(mask, (0, extra))
         return {
             "input_features": features,
             "attention_mask": mask,
@@ -135,16 +129,8 @@ class MultitaskCollator:
         for item, num_frames in zip(items, lengths, strict=False):
             transcripts = [target for target in item.drawn.targets if target.task == "asr"]
             row = self._token_ids(transcripts[0].text) if transcripts else []
-            # CTC needs a blank between two equal labels
-            needed = len(row) + sum(first == second for first, second in zip(row, row[1:], strict=False))
-            if needed > encoder_length(num_frames):
-                self._counts.add("ctc_too_long")
-                name, frames = item.drawn.example.id, encoder_length(num_frames)
-                self._log.warning(
-                    name, f"{name}: transcript needs {needed} encoder frames, there are {frames}; no CTC loss for it"
-                )
-                row = []
-            rows.append(row)
+            fits = self._transcripts.fits(row, encoder_length(num_frames), item.drawn.example.id)
+            rows.append(row if fits else [])
         return _pad_rows(rows or [[]], IGNORED, self.pad_tokens_to_multiple_of)
 
     def _packed(self, target: Target) -> PackedTarget:
@@ -179,6 +165,46 @@ class MultitaskCollator:
         if lang not in self._language_rows:
             self._language_rows[lang] = language_index(lang, self.languages)
         return self._language_rows[lang]
+
+
+class TranscriptCheck:
+    """Finds transcripts that CTC has no path for, counts them over all loader processes and names them once."""
+
+    def __init__(self) -> None:
+        self._counts = SharedCounts("ctc_too_long")
+        self._log = LogOnce(logger)
+
+    @property
+    def num_too_long(self) -> int:
+        """Transcripts so far that did not fit."""
+        return self._counts["ctc_too_long"]
+
+    def fits(self, token_ids: Sequence[int], num_frames: int, example_id: str) -> bool:
+        """Whether so many encoder frames can say the transcript."""
+        # CTC needs a blank between two equal labels
+        repeats = sum(first == second for first, second in zip(token_ids, token_ids[1:], strict=False))
+        needed = len(token_ids) + repeats
+        if needed <= num_frames:
+            return True
+        self._counts.add("ctc_too_long")
+        self._log.warning(
+            example_id,
+            f"{example_id}: transcript needs {needed} encoder frames, there are {num_frames}; no CTC loss for it",
+        )
+        return False
+
+
+def extract_features(
+    feature_extractor: Any, waveforms: Sequence[FloatArray | None], pad_frames_to_multiple_of: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Features `(B, T, F)` float32 and mask `(B, T)` int64, 1 on real frames, of `(n,)` waveforms at 16 kHz."""
+    extracted = feature_extractor(list(waveforms), sampling_rate=SAMPLING_RATE, padding=True, return_tensors="pt")
+    features, mask = extracted["input_features"], extracted["attention_mask"].to(torch.int64)
+    extra = -features.shape[1] % pad_frames_to_multiple_of
+    if extra:
+        features = torch.nn.functional.pad(features, (0, 0, 0, extra))
+        mask = torch.nn.functional.pad(mask, (0, extra))
+    return features, mask
 
 
 def pack_targets(

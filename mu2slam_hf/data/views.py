@@ -1,0 +1,315 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The views of pre-training: encoder segments, decoder sequences and what is to be predicted on either side.
+
+A view speaks of its contents in *units*, numbers in one index space of a batch:
+
+    unit 0                [MASK]
+    unit 1 + u * N + n    encoder frame n of utterance u
+    unit 1 + U * N + p    token p of the batch's `text_ids`
+
+So masks are pointers to unit 0, and the audio of an utterance is processed once, however many views it is part of.
+
+Legend: U = utterances, N = encoder frames of the longest one, P = tokens of `text_ids`, n = units of one content.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from mu2slam_hf.data.masking import BoolArray, IntArray, MaskingConfig, corrupt_tokens, draw_frame_mask, draw_span_mask
+from mu2slam_hf.models.task_types import PRETRAINING_TASKS, PRETRAINING_VIEWS
+
+IGNORED = -100
+SPEECH_MODALITY, TEXT_MODALITY = 0, 1
+MASK_UNIT = 0
+
+VIEWS_OF_TASK: dict[str, tuple[str, ...]] = {
+    task: (task,) if task in ("speech", "text") else (task, f"{task}_backward", f"{task}_alignment")
+    for task in PRETRAINING_TASKS
+}
+"""Paper: section 2.3, Eq. 3 and 6. Unlabeled data are denoised; pairs are read forward, backward and together."""
+
+GeneratorOf = Callable[[str], np.random.Generator]
+"""Purpose of a draw -> its generator, for one draw of one example."""
+
+
+class UnitPool:
+    """The index space of one batch.
+
+    Args:
+        num_utterances: U.
+        frames_per_utterance: N.
+        special_ids: ids of pad, `<s>` and `</s>`, which open `text_ids`.
+    """
+
+    def __init__(self, num_utterances: int, frames_per_utterance: int, special_ids: Sequence[int]) -> None:
+        self.num_utterances, self.frames_per_utterance = num_utterances, frames_per_utterance
+        self._first_text = 1 + num_utterances * frames_per_utterance
+        self._parts: list[IntArray] = [np.asarray(special_ids, dtype=np.int64)]
+        self._num_tokens = len(special_ids)
+        self.pad, self.bos, self.eos = range(self._first_text, self._first_text + 3)
+
+    def frames(self, utterance: int, num_frames: int) -> IntArray:
+        """Units of the first frames of an utterance."""
+        first = 1 + utterance * self.frames_per_utterance
+        return np.arange(first, first + num_frames, dtype=np.int64)
+
+    def add_tokens(self, token_ids: IntArray) -> IntArray:
+        """Units of tokens, which are put at the end of `text_ids`."""
+        first = self._first_text + self._num_tokens
+        self._parts.append(token_ids)
+        self._num_tokens += len(token_ids)
+        return np.arange(first, first + len(token_ids), dtype=np.int64)
+
+    @property
+    def text_ids(self) -> IntArray:
+        """`(P,)` int64: the special ids, then all tokens added."""
+        return np.concatenate(self._parts)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class Content:
+    """What one side of an example says: the frames of an utterance or the tokens of a text, without `</s>`.
+
+    Attributes:
+        units: `(n,)` int64.
+        may_be_target: `(n,)` bool, False where nothing may be predicted (`<unk>`).
+        modality_id: speech or text.
+        language_id: the true row of the language table.
+        told_language_id: the row that the encoder is told, 0 (`und`) in a share of the draws.
+        word_numbers: `(n,)` int64, see `number_words`; None for speech.
+        token_ids: `(n,)` int64; None for speech.
+    """
+
+    units: IntArray
+    may_be_target: BoolArray
+    modality_id: int
+    language_id: int
+    told_language_id: int
+    word_numbers: IntArray | None = None
+    token_ids: IntArray | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class EncoderSegment:
+    """One content as the encoder reads it.
+
+    Attributes:
+        units: `(l,)` int64, [MASK] and random tokens in place; a text ends with `</s>`.
+        label_positions: `(k,)` int64, places in `units` whose content is to be predicted.
+        labels: `(k,)` int64, units of what is to be predicted there.
+        modality_id: speech or text.
+        language_id: what the model is told.
+    """
+
+    units: IntArray
+    label_positions: IntArray
+    labels: IntArray
+    modality_id: int
+    language_id: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class DecoderSequence:
+    """One pass of the decoder.
+
+    Attributes:
+        units: `(d,)` int64, inputs, the first is `<s>`.
+        label_positions: `(k,)` int64, places that predict something.
+        labels: `(k,)` int64, units of what they predict.
+        modality_id: speech or text, of what is written.
+        language_id: true language of what is written.
+    """
+
+    units: IntArray
+    label_positions: IntArray
+    labels: IntArray
+    modality_id: int
+    language_id: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class View:
+    """One encoder sequence with everything that is predicted from it.
+
+    Attributes:
+        name: one of `PRETRAINING_VIEWS`.
+        segments: what the encoder reads, one after the other, as one sequence.
+        sequences: what the decoder writes, each for itself.
+        language_label: true row of the source's language where the model is to guess it, else -100.
+        ctc_labels: token ids of the transcript on the forward ASR view, else None.
+    """
+
+    name: str
+    segments: tuple[EncoderSegment, ...]
+    sequences: tuple[DecoderSequence, ...]
+    language_label: int = IGNORED
+    ctc_labels: IntArray | None = None
+
+    @property
+    def view_id(self) -> int:
+        """Number in `PRETRAINING_VIEWS`."""
+        return PRETRAINING_VIEWS.index(self.name)
+
+    @property
+    def encoder_length(self) -> int:
+        """Encoder positions."""
+        return sum(len(segment.units) for segment in self.segments)
+
+    @property
+    def decoder_length(self) -> int:
+        """Decoder positions."""
+        return sum(len(sequence.units) for sequence in self.sequences)
+
+    def without_ctc(self) -> "View":
+        """The same view with nothing for CTC to learn."""
+        return replace(self, ctc_labels=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewBuilder:
+    """Makes the views of examples.
+
+    Attributes:
+        masking: the rules of masking.
+        candidate_ids: text tokens that may stand in a chosen token's place.
+        ctc_input: "masked" or "clean": whether the forward ASR view, which carries CTC, is masked on the encoder side.
+            Clean, it has no masked prediction.
+    """
+
+    masking: MaskingConfig
+    candidate_ids: IntArray
+    ctc_input: Literal["masked", "clean"] = "masked"
+
+    def build(
+        self, name: str, source: Content, target: Content | None, pool: UnitPool, generator_of: GeneratorOf
+    ) -> View:
+        """One view.
+
+        Paper: section 2.3. Eq. 2: denoising of one content, on the encoder and on the decoder. Eq. 4: forward and
+        backward, from a masked source to all of the target. Eq. 5: alignment, both contents in one encoder sequence,
+        each denoised by a decoder pass of its own.
+
+        Choice: Eq. 6 writes the target of the forward loss as masked; the mask belongs to the source, whose length is
+        another one, so that all of the target is meant, with its `</s>` (else generated speech would never stop).
+        Choice: the language is guessed on views of the source alone, where the model is not told it.
+
+        Args:
+            name: one of `PRETRAINING_VIEWS`.
+            source: x.
+            target: y; None for speech-only and text-only.
+            pool: where random tokens are added.
+            generator_of: generators by purpose; the masks ask for `mask:<view>:<number of the segment>`.
+        """
+        if target is None:
+            segment, mask = self._read(name, 0, source, pool, generator_of)
+            return View(
+                name=name,
+                segments=(segment,),
+                sequences=(denoising_sequence(source, mask, pool),),
+                language_label=_language_label(source),
+            )
+        if name.endswith("_alignment"):
+            read = [self._read(name, number, side, pool, generator_of) for number, side in enumerate((source, target))]
+            masks = [mask for _, mask in read]
+            return View(
+                name=name,
+                segments=tuple(segment for segment, _ in read),
+                sequences=(
+                    denoising_sequence(source, masks[0], pool),
+                    denoising_sequence(target, masks[1], pool),
+                ),
+            )
+        if name.endswith("_backward"):
+            segment, _ = self._read(name, 0, target, pool, generator_of)
+            return View(name=name, segments=(segment,), sequences=(generation_sequence(source, pool),))
+        segment, _ = self._read(name, 0, source, pool, generator_of)
+        return View(
+            name=name,
+            segments=(segment,),
+            sequences=(generation_sequence(target, pool),),
+            language_label=_language_label(source),
+            ctc_labels=_ctc_labels(target) if name == "asr" else None,
+        )
+
+    def build_all(
+        self, task: str, source: Content, target: Content | None, pool: UnitPool, generator_of: GeneratorOf
+    ) -> list[View]:
+        """All views of an example, in the order of `PRETRAINING_VIEWS`."""
+        return [self.build(name, source, target, pool, generator_of) for name in VIEWS_OF_TASK[task]]
+
+    def _read(
+        self, name: str, number: int, content: Content, pool: UnitPool, generator_of: GeneratorOf
+    ) -> tuple[EncoderSegment, BoolArray]:
+        """The content as the encoder reads it in this view, and its mask `(n,)`, True = to be predicted."""
+        generator = generator_of(f"mask:{name}:{number}")
+        units = content.units.copy()
+        if name == "asr" and self.ctc_input == "clean":
+            mask = np.zeros(len(units), dtype=bool)
+        elif content.word_numbers is None:
+            mask = draw_frame_mask(len(units), self.masking, generator)
+            units[mask] = MASK_UNIT
+        else:
+            ratio = self.masking.mt_ratio if name.startswith("mt") else self.masking.text_ratio
+            mask = draw_span_mask(content.word_numbers, ratio, generator)
+            corruption = corrupt_tokens(mask, self.candidate_ids, self.masking, generator)
+            units[corruption.is_masked] = MASK_UNIT
+            units[corruption.is_random] = pool.add_tokens(corruption.random_ids)
+        if content.modality_id == TEXT_MODALITY:
+            units = np.append(units, pool.eos)
+        positions = np.flatnonzero(mask & content.may_be_target)
+        segment = EncoderSegment(
+            units=units,
+            label_positions=positions,
+            labels=content.units[positions],
+            modality_id=content.modality_id,
+            language_id=content.told_language_id,
+        )
+        return segment, mask
+
+
+def generation_sequence(content: Content, pool: UnitPool) -> DecoderSequence:
+    """`<s> y_1 .. y_n` in, `y_1 .. y_n </s>` out; an `<unk>` is read and not predicted."""
+    outputs = np.append(content.units, pool.eos)
+    positions = np.flatnonzero(np.append(content.may_be_target, True))
+    return DecoderSequence(
+        units=np.insert(content.units, 0, pool.bos),
+        label_positions=positions,
+        labels=outputs[positions],
+        modality_id=content.modality_id,
+        language_id=content.language_id,
+    )
+
+
+def denoising_sequence(content: Content, mask: BoolArray, pool: UnitPool) -> DecoderSequence:
+    """The complementary sequence, shifted: `<s> u_1 .. u_(n-1)` in, the masked x_i out, no `</s>`.
+
+    Paper: section 2.3, Eq. 2: u_i is x_i where the encoder's x_i is masked, and [MASK] where it is not.
+
+    Args:
+        content: x.
+        mask: `(n,)` bool, True where the encoder does not see x_i.
+        pool: for `<s>`.
+    """
+    shown = np.where(mask, content.units, MASK_UNIT)
+    positions = np.flatnonzero(mask & content.may_be_target)
+    return DecoderSequence(
+        units=np.insert(shown[:-1], 0, pool.bos)[: len(shown)],
+        label_positions=positions,
+        labels=content.units[positions],
+        modality_id=content.modality_id,
+        language_id=content.language_id,
+    )
+
+
+def _language_label(source: Content) -> int:
+    """What the language head is asked: the truth where there is one and the model is not told."""
+    return source.language_id if source.told_language_id == 0 != source.language_id else IGNORED
+
+
+def _ctc_labels(transcript: Content) -> IntArray:
+    """Ids of the transcript; no frame is to say `<unk>`."""
+    assert transcript.token_ids is not None, "a transcript is a text"
+    return transcript.token_ids[transcript.may_be_target]

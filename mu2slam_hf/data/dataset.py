@@ -179,7 +179,10 @@ class MultitaskDataset(Dataset[MultitaskItem]):
 
     def __getitem__(self, key: DrawKey | int) -> MultitaskItem:
         """The draw with its audio; never raises for audio that cannot be read, up to the share allowed."""
-        drawn = self.draw(key if isinstance(key, DrawKey) else DrawKey(int(key)))
+        return self.load_item(self.draw(key if isinstance(key, DrawKey) else DrawKey(int(key))))
+
+    def load_item(self, drawn: DrawnExample) -> MultitaskItem:
+        """Load the audio of a draw, count the attempt, and put the reason in its place where it cannot be read."""
         if drawn.example.source_modality == "text":
             return MultitaskItem(drawn=drawn)
         try:
@@ -193,17 +196,19 @@ class MultitaskDataset(Dataset[MultitaskItem]):
 
     def cost_of(self, key: DrawKey) -> ExampleCost:
         """Lengths of a draw, without reading its audio; asked for every example of every epoch."""
-        return self._draw(key, source_lang=None).cost
+        return self._draw(self.examples[key.example_index], key, source_lang=None).cost
 
     def draw(self, key: DrawKey) -> DrawnExample:
         """Everything that is random about an example except its samples: a function of the key and the seed."""
-        example = self.examples[key.example_index]
+        return self.draw_of(self.examples[key.example_index], key)
+
+    def draw_of(self, example: TrainingExample, key: DrawKey) -> DrawnExample:
+        """As `draw`, for an example that need not be among those of the table."""
         generator = draw_generator(self.seed, key, example.id, "source_lang")
         ratio = float(self.options.undetermined_source_ratio)
-        return self._draw(key, source_lang=draw_source_lang(example.source_lang, ratio, generator))
+        return self._draw(example, key, source_lang=draw_source_lang(example.source_lang, ratio, generator))
 
-    def _draw(self, key: DrawKey, source_lang: str | None) -> DrawnExample:
-        head = self.examples[key.example_index]
+    def _draw(self, head: TrainingExample, key: DrawKey, source_lang: str | None) -> DrawnExample:
         parts, gap, speed = self._draw_lengths(head, key)
         example = join_examples(parts, join_texts) if len(parts) > 1 else head
         generator = draw_generator(self.seed, key, head.id, "targets")

@@ -2,11 +2,13 @@
 """How often each example occurs in an epoch: corpora with weights, languages with a temperature."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import floor
+from operator import attrgetter
 
 import numpy as np
+import numpy.typing as npt
 from huggingface_hub.dataclasses import strict
 
 from mu2slam_hf.data.counter_seeds import DrawKey, counter_generator
@@ -14,6 +16,8 @@ from mu2slam_hf.data.tasks import TrainingExample
 
 Group = tuple[str, str, str]
 """(source modality, language, corpus)"""
+
+IntArray = npt.NDArray[np.int64]
 
 
 @strict
@@ -71,17 +75,23 @@ class Mixture:
         examples: all examples; keys refer to them by position.
         config: weights and temperatures.
         seed: seed of the run.
+        language_of: what counts as the language of an example; pairs of languages for translation, say.
     """
 
     def __init__(
-        self, examples: Sequence[TrainingExample], config: MixtureConfig | None = None, *, seed: int = 0
+        self,
+        examples: Sequence[TrainingExample],
+        config: MixtureConfig | None = None,
+        *,
+        seed: int = 0,
+        language_of: Callable[[TrainingExample], str] = attrgetter("source_lang"),
     ) -> None:
         self.config = config or MixtureConfig()
         self.seed = seed
         self.scales: dict[str, float] = {}
         self.groups: dict[Group, list[int]] = defaultdict(list)
         for index, example in enumerate(examples):
-            self.groups[(example.source_modality, example.source_lang, example.corpus)].append(index)
+            self.groups[(example.source_modality, language_of(example), example.corpus)].append(index)
         unknown = set(self.config.corpus_weights) - {corpus for _, _, corpus in self.groups}
         if unknown:
             known = sorted({corpus for _, _, corpus in self.groups})
@@ -120,15 +130,43 @@ class Mixture:
             raise ValueError("all corpora have weight 0: there is nothing to train on")
         return quotas
 
-    def epoch_keys(self, epoch: int) -> dict[str, list[DrawKey]]:
-        """Modality -> draws of the epoch, in no particular order."""
-        keys: dict[str, list[DrawKey]] = {modality: [] for modality in self.modalities}
+    def num_draws_before(self, epoch: int, modality: str) -> int:
+        """Draws of one modality in all epochs before this one."""
+        quotas = self.quotas().items()
+        return sum(_draws_before(epoch, quota) for group, quota in quotas if group[0] == modality)
+
+    def epoch_draws(self, epoch: int) -> dict[str, tuple[IntArray, IntArray]]:
+        """Modality -> positions of the examples drawn in the epoch, and how often each came before in it.
+
+        Returns:
+            Per modality two `(n,)` int64 arrays, group by group.
+        """
+        draws: dict[str, list[tuple[IntArray, IntArray]]] = {modality: [] for modality in self.modalities}
         for group, quota in sorted(self.quotas().items()):
             circle = self._circles[group]
-            first, last = (floor(count * quota + 1e-6) for count in (epoch, epoch + 1))
-            for position in range(first, last):
-                index = int(circle[position % len(circle)])
-                keys[group[0]].append(
-                    DrawKey(example_index=index, epoch=epoch, copy=(position - first) // len(circle))
-                )
-        return keys
+            first = _draws_before(epoch, quota)
+            places = np.arange(_draws_before(epoch + 1, quota) - first)
+            draws[group[0]].append((circle[(first + places) % len(circle)], places // len(circle)))
+        none = np.zeros(0, dtype=np.int64)
+        return {
+            modality: (
+                np.concatenate([none, *(indices for indices, _ in parts)]),
+                np.concatenate([none, *(copies for _, copies in parts)]),
+            )
+            for modality, parts in draws.items()
+        }
+
+    def epoch_keys(self, epoch: int) -> dict[str, list[DrawKey]]:
+        """Modality -> draws of the epoch, in no particular order."""
+        return {
+            modality: [
+                DrawKey(example_index=index, epoch=epoch, copy=copy)
+                for index, copy in zip(indices.tolist(), copies.tolist(), strict=True)
+            ]
+            for modality, (indices, copies) in self.epoch_draws(epoch).items()
+        }
+
+
+def _draws_before(epoch: int, quota: float) -> int:
+    """Items that a group with this quota has given before an epoch; the margin is for quotas such as 1/3."""
+    return floor(epoch * quota + 1e-6)

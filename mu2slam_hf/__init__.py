@@ -23,6 +23,8 @@ _PUBLIC_NAMES = {
     "Mu2SLAMFeatureExtractor": "mu2slam_hf.models.feature_extraction_mu2slam",
     "Mu2SLAMForCTC": "mu2slam_hf.models.modeling_mu2slam",
     "Mu2SLAMForConditionalGeneration": "mu2slam_hf.models.modeling_mu2slam",
+    "Mu2SLAMForPreTraining": "mu2slam_hf.models.modeling_mu2slam_pretraining",
+    "Mu2SLAMForPreTrainingOutput": "mu2slam_hf.models.modeling_mu2slam_pretraining",
     "Mu2SLAMModel": "mu2slam_hf.models.modeling_mu2slam",
     "Mu2SLAMPreTrainedModel": "mu2slam_hf.models.modeling_mu2slam",
     "Mu2SLAMProcessor": "mu2slam_hf.models.processing_mu2slam",
@@ -46,6 +48,8 @@ __all__ = [
     "Mu2SLAMFeatureExtractor",
     "Mu2SLAMForCTC",
     "Mu2SLAMForConditionalGeneration",
+    "Mu2SLAMForPreTraining",
+    "Mu2SLAMForPreTrainingOutput",
     "Mu2SLAMModel",
     "Mu2SLAMPreTrainedModel",
     "Mu2SLAMProcessor",
@@ -89,6 +93,7 @@ if TYPE_CHECKING:
         Mu2SLAMModel,
         Mu2SLAMPreTrainedModel,
     )
+    from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTraining, Mu2SLAMForPreTrainingOutput
     from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
     from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
     from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer, Mu2SLAMTokenizer

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from mu2slam_hf.models.families import FAMILIES
+
 REQUIRED_FILES = ("README.md", "config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json")
 WEIGHTS_FILES = ("model.safetensors", "model.safetensors.index.json")
 PACKAGE = "mu2slam_hf"
@@ -47,7 +49,8 @@ audio = torch.sin(torch.arange(16000) * 0.05).numpy()
 results = {"features": processor(audio=audio, sampling_rate=16000)["input_features"]}
 results["ids"] = torch.tensor(tokenizer("a b").input_ids)
 with torch.no_grad():
-    results["logits"] = model(**inputs).logits
+    outputs = model(**inputs)
+    results["outputs"] = outputs["logits" if "logits" in outputs else "loss_sums"]
     if model.can_generate():
         results["generated"] = model.generate(inputs["input_features"], max_new_tokens=5, num_beams=2)
     if processor.speech_codec is not None:
@@ -163,12 +166,14 @@ def compare_in_bare_process(folder: str | os.PathLike[str], model: Any, processo
     Raises:
         BundleError: it does not load, or gives other numbers.
     """
-    auto_name = "AutoModelForSpeechSeq2Seq" if model.can_generate() else "AutoModelForCTC"
     generator = torch.Generator().manual_seed(0)
     num_mel_bins = model.config.encoder_config.num_mel_bins
+    auto_name = _find_auto_name(model)
     inputs = {"input_features": torch.randn(1, _FRAMES, num_mel_bins, generator=generator)}
     if model.can_generate():
         inputs["decoder_input_ids"] = torch.tensor([_TARGET_IDS])
+    elif auto_name == "AutoModelForPreTraining":
+        inputs = {name: tensor.cpu() for name, tensor in model.dummy_inputs.items()}
     with tempfile.TemporaryDirectory() as temporary:
         output = os.path.join(temporary, "outputs.safetensors")
         torch.save(inputs, f"{output}.inputs.pt")
@@ -191,6 +196,14 @@ def compare_in_bare_process(folder: str | os.PathLike[str], model: Any, processo
     return done.stdout.split("CLASSES", 1)[1].split()
 
 
+def _find_auto_name(model: Any) -> str:
+    """The Auto class that loads a model with its heads."""
+    for name, model_class in FAMILIES[model.config.model_type].models.items():
+        if name != "AutoModel" and type(model) is model_class:
+            return name
+    return "AutoModel"
+
+
 def _compare(folder: Any, actual: Mapping[str, Any], model: Any, processor: Any, inputs: Mapping[str, Any]) -> None:
     training, device = model.training, model.device
     # The process computes in float32 on a CPU; a model in half precision or on a GPU is only near.
@@ -203,7 +216,8 @@ def _compare(folder: Any, actual: Mapping[str, Any], model: Any, processor: Any,
     }
     model.eval()
     with torch.no_grad():
-        expected["logits"] = model(**inputs).logits.float().cpu()
+        outputs = model(**inputs)
+        expected["outputs"] = outputs["logits" if "logits" in outputs else "loss_sums"].float().cpu()
         if model.can_generate() and is_exact:
             expected["generated"] = model.generate(inputs["input_features"], max_new_tokens=5, num_beams=2)
         if processor.speech_codec is not None:
@@ -211,6 +225,6 @@ def _compare(folder: Any, actual: Mapping[str, Any], model: Any, processor: Any,
             expected["codes"] = codec(inputs["input_features"].to(codec.device)).cpu()
     model.train(training)
     for name, tensor in expected.items():
-        tolerance = 1e-5 if is_exact or name != "logits" else 0.1
+        tolerance = 1e-5 if is_exact or name != "outputs" else 0.1
         if actual[name].shape != tensor.shape or not torch.allclose(actual[name], tensor, rtol=0, atol=tolerance):
             raise BundleError(f"{folder} gives other {name} without the package {PACKAGE} than with it.")

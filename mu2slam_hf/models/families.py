@@ -8,6 +8,7 @@ from transformers import (
     AutoFeatureExtractor,
     AutoModel,
     AutoModelForCTC,
+    AutoModelForPreTraining,
     AutoModelForSeq2SeqLM,
     AutoModelForSpeechSeq2Seq,
     AutoProcessor,
@@ -25,6 +26,7 @@ from .modeling_mu2slam import (
     Mu2SLAMForCTC,
     Mu2SLAMModel,
 )
+from .modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
 from .modeling_speech_tokenizer import SpeechTokenizerModel
 from .pipeline_mu2slam import register_pipeline
 from .processing_mu2slam import Mu2SLAMProcessor
@@ -57,6 +59,7 @@ FAMILIES: dict[str, Family] = {
             "AutoModel": Mu2SLAMModel,
             "AutoModelForSpeechSeq2Seq": Mu2SLAMForConditionalGeneration,
             "AutoModelForSeq2SeqLM": Mu2SLAMForConditionalGeneration,
+            "AutoModelForPreTraining": Mu2SLAMForPreTraining,
         },
         feature_extractor=Mu2SLAMFeatureExtractor,
         tokenizer=Mu2SLAMTokenizer,
@@ -77,6 +80,7 @@ FAMILIES: dict[str, Family] = {
 _AUTO_MODELS = {
     "AutoModel": AutoModel,
     "AutoModelForCTC": AutoModelForCTC,
+    "AutoModelForPreTraining": AutoModelForPreTraining,
     "AutoModelForSeq2SeqLM": AutoModelForSeq2SeqLM,
     "AutoModelForSpeechSeq2Seq": AutoModelForSpeechSeq2Seq,
 }

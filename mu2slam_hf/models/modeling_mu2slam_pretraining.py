@@ -25,7 +25,7 @@ from .modules_losses import (
 )
 from .modules_pooling import gather_units, mean_by_sequence, pool_embeddings, pool_ids
 from .modules_precision import at_least_float32
-from .task_types import PRETRAINING_VIEWS
+from .task_types import PRETRAINING_LOSSES, PRETRAINING_VIEWS
 
 
 @dataclass
@@ -50,12 +50,40 @@ class Mu2SLAMForPreTrainingOutput(ModelOutput):
     mlm_logits: Tensor | None = None
     decoder_logits: Tensor | None = None
 
+    def named_losses(self) -> dict[str, float]:
+        """Mean per target of every loss that has targets in this batch, by name."""
+        rows = zip(PRETRAINING_LOSSES, self.loss_sums.tolist(), self.loss_counts.tolist(), strict=True)
+        return {name: total / count for name, total, count in rows if count > 0}
+
 
 class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
     """Mu2SLAM with the heads of all pre-training losses.
 
     Paper: section 2.3. Encoder masked prediction and decoder share one output space of text tokens and speech ids;
     CTC and the language head are as in [`Mu2SLAMForConditionalGeneration`], which loads what this class saves.
+
+    A batch holds every utterance once and every text token once (the pool), and index tensors that say what each view
+    reads and predicts; `PretrainingCollator` makes it, and the frozen speech tokenizer adds `speech_token_ids`.
+
+    Example, one step on the smallest batch that has a speech-text pair:
+
+    ```python
+    >>> from transformers import AutoConfig, AutoModelForPreTraining
+
+    >>> sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    >>> config = AutoConfig.for_model("mu2slam", encoder_config=sizes, decoder_config=sizes)
+    >>> model = AutoModelForPreTraining.from_config(config)
+    >>> batch = model.dummy_inputs
+    >>> batch["input_features"].shape, batch["encoder_units"].tolist(), batch["mlm_labels"].tolist()
+    (torch.Size([1, 11, 80]), [[1, 0, 3]], [2])
+
+    >>> outputs = model(**batch)
+    >>> outputs.loss.backward()
+    >>> sorted(outputs.named_losses())
+    ['asr_decoder', 'asr_mlm', 'ctc', 'language']
+    ```
+
+    Unit 0 is [MASK], so the encoder reads frames 1 and 3 of three, and is asked for frame 2.
     """
 
     _tied_weights_keys = {
@@ -73,6 +101,44 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
         self.ctc_head = nn.Linear(width, config.vocab_size)
         self.language_head = nn.Linear(width, config.num_languages)
         self.post_init()
+
+    @property
+    def dummy_inputs(self) -> dict[str, Tensor]:
+        """The smallest batch with a pair: a forward ASR view of three frames, one of them masked, and two tokens."""
+        config = self.config
+        text = [config.pad_token_id, config.bos_token_id, config.eos_token_id]
+        text += [config.vocab_size - 2, config.vocab_size - 1]
+        pad, start, end, first, second = range(4, 9)  # units: 0 is [MASK], 1 to 3 are the frames, then these five
+        batch = {
+            "speech_token_ids": [[0, 1, 2]],
+            "text_ids": text,
+            "encoder_units": [[1, 0, 3]],
+            "sequence_ids": [[1, 1, 1]],
+            "position_ids": [[0, 1, 2]],
+            "language_ids": [[0, 0, 0]],
+            "modality_ids": [[0, 0, 0]],
+            "mlm_positions": [1],
+            "mlm_labels": [2],
+            "mlm_view_ids": [PRETRAINING_VIEWS.index("asr")],
+            "decoder_units": [[start, first, second, pad]],
+            "decoder_sequence_ids": [[1, 1, 1, 0]],
+            "decoder_source_ids": [[1, 1, 1, 1]],
+            "decoder_position_ids": [[0, 1, 2, 0]],
+            "decoder_language_ids": [[0, 0, 0, 0]],
+            "decoder_modality_ids": [[1, 1, 1, 1]],
+            "decoder_label_positions": [0, 1, 2],
+            "decoder_labels": [first, second, end],
+            "decoder_view_ids": [PRETRAINING_VIEWS.index("asr")] * 3,
+            "ctc_positions": [[0, 1, 2]],
+            "ctc_labels": [text[-2:]],
+            "source_language_labels": [[IGNORE_INDEX, config.num_languages - 1]],
+        }
+        frames = torch.arange(11 * config.num_mel_bins, dtype=torch.float32, device=self.device).mul(0.37).sin()
+        return {
+            "input_features": frames.view(1, 11, -1),
+            "attention_mask": torch.ones(1, 11, dtype=torch.int64, device=self.device),
+            **{name: torch.tensor(value, device=self.device) for name, value in batch.items()},
+        }
 
     def get_input_embeddings(self) -> nn.Module:
         return self.model.get_input_embeddings()

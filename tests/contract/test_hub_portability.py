@@ -12,6 +12,7 @@ from helpers import REPOSITORY_ROOT, make_tiny_pair, run_python
 from mu2slam_hf import (
     Mu2SLAMCTCTokenizer,
     Mu2SLAMForCTC,
+    Mu2SLAMForPreTraining,
     Mu2SLAMProcessor,
     SpeechTokenizerConfig,
     SpeechTokenizerModel,
@@ -57,9 +58,36 @@ def test_ctc_model_in_a_bare_process(pair, tmp_path):
     assert names[0] == "Mu2SLAMForCTC" and names[2] == "Mu2SLAMCTCTokenizer" and names[4] == "Mu2SLAMCTCConfig"
 
 
+def test_pre_training_model_in_a_bare_process(pair, tmp_path):
+    """It trains on there; and the same folder is a model that transcribes, for whoever asks for one."""
+    model = Mu2SLAMForPreTraining(pair[0].config)
+    path = build_bundle(tmp_path / "pretraining", model, pair[1], card=CARD, run_check=False)
+    assert compare_in_bare_process(path, model, pair[1])[0] == "Mu2SLAMForPreTraining"
+    done = run_python(
+        """
+import importlib.abc, sys
+class Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "mu2slam_hf":
+            raise ImportError("blocked")
+sys.meta_path.insert(0, Blocker())
+from transformers import AutoModelForPreTraining, AutoModelForSpeechSeq2Seq
+model = AutoModelForPreTraining.from_pretrained(sys.argv[1], trust_remote_code=True)
+outputs = model(**model.dummy_inputs)
+outputs.loss.backward()
+assert all(parameter.grad is not None for parameter in model.parameters())
+_, info = AutoModelForSpeechSeq2Seq.from_pretrained(sys.argv[1], trust_remote_code=True, output_loading_info=True)
+print(*sorted(outputs.named_losses()), len(info["missing_keys"]), len(info["unexpected_keys"]))
+""",
+        str(path),
+        HF_HOME=str(tmp_path / "home"),
+    )
+    assert done.stdout.split() == ["asr_decoder", "asr_mlm", "ctc", "language", "0", "0"]
+
+
 def test_other_weights_are_noticed(folder, pair, tmp_path):
     other = make_tiny_pair(seed=1)
-    with pytest.raises(BundleError, match="other logits"):
+    with pytest.raises(BundleError, match="other outputs"):
         compare_in_bare_process(folder, other[0], pair[1])
 
 

@@ -3,15 +3,16 @@
 
 import importlib.util
 import json
+import logging
 
 import pytest
 import torch
 from helpers import REPOSITORY_ROOT
 from safetensors import safe_open
 from safetensors.torch import load_file
-from tiny_models import speech_batch, text_ids, tiny_model
+from tiny_models import speech_batch, text_ids, tiny_config, tiny_model
 
-from mu2slam_hf import Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC, Mu2SLAMModel
+from mu2slam_hf import Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC, Mu2SLAMForPreTraining, Mu2SLAMModel
 
 GOLDEN = REPOSITORY_ROOT / "tests" / "golden"
 
@@ -132,6 +133,68 @@ def test_between_base_model_and_heads(tmp_path):
     heads = {"lm_head.bias", "ctc_head.bias", "language_head.weight", "language_head.bias"}
     assert set(info["missing_keys"]) == heads and not info["unexpected_keys"]
     assert torch.equal(again.eval().model(**batch).last_hidden_state, expected)
+
+
+@torch.no_grad()
+def test_pre_training_is_saved_and_loaded_identically(golden, tmp_path):
+    model = golden.build_models()["Mu2SLAMForPreTraining"].eval()
+    model.save_pretrained(tmp_path)
+    loaded, info = Mu2SLAMForPreTraining.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
+    assert torch.equal(loaded.eval()(**loaded.dummy_inputs).loss_sums, model(**model.dummy_inputs).loss_sums)
+    for key, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[key], tensor), key
+    table = loaded.get_input_embeddings().weight.data_ptr()
+    assert all(getattr(loaded, head).weight.data_ptr() == table for head in ("lm_head", "mlm_head", "ctc_head"))
+
+
+@torch.no_grad()
+def test_from_pre_training_to_generation(tmp_path, caplog):
+    """No key is missing, nothing is said, and encoder and decoder give the very same numbers."""
+    torch.manual_seed(0)
+    pretrained = Mu2SLAMForPreTraining(tiny_config()).eval()
+    pretrained.mlm_head.bias.fill_(1.0)
+    pretrained.save_pretrained(tmp_path)
+    logger = logging.getLogger("transformers")
+    logger.addHandler(caplog.handler)
+    try:
+        model, info = Mu2SLAMForConditionalGeneration.from_pretrained(tmp_path, output_loading_info=True)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+    batch = {**speech_batch([40, 23]), "decoder_input_ids": text_ids(2, 4)}
+    expected, actual = pretrained.model(**batch), model.eval()(**batch)
+    assert torch.equal(actual.encoder_last_hidden_state, expected.encoder_last_hidden_state)
+    assert torch.equal(actual.logits, pretrained.lm_head(expected.last_hidden_state))
+    for name in ("lm_head", "ctc_head", "language_head"):
+        for key, tensor in getattr(pretrained, name).state_dict().items():
+            assert torch.equal(getattr(model, name).state_dict()[key], tensor), (name, key)
+    assert model.generate(batch["input_features"], max_new_tokens=3).shape[0] == 2
+
+
+@torch.no_grad()
+def test_from_generation_to_pre_training(tmp_path):
+    model = tiny_model()
+    model.save_pretrained(tmp_path)
+    pretrained, info = Mu2SLAMForPreTraining.from_pretrained(tmp_path, output_loading_info=True)
+    assert set(info["missing_keys"]) == {"mlm_head.bias"} and not info["unexpected_keys"]
+    assert not pretrained.mlm_head.bias.any()
+    batch = {**speech_batch([40, 23]), "decoder_input_ids": text_ids(2, 4)}
+    expected = model.model(**batch)
+    actual = pretrained.eval().model(**batch)
+    assert torch.equal(actual.encoder_last_hidden_state, expected.encoder_last_hidden_state)
+    assert torch.equal(actual.last_hidden_state, expected.last_hidden_state)
+
+
+@torch.no_grad()
+def test_a_resized_vocabulary_of_pre_training_is_kept(tmp_path):
+    model = Mu2SLAMForPreTraining(tiny_config()).eval()
+    model.resize_token_embeddings(170)
+    model.save_pretrained(tmp_path)
+    loaded = Mu2SLAMForPreTraining.from_pretrained(tmp_path).eval()
+    assert {loaded.lm_head.out_features, loaded.mlm_head.out_features, loaded.ctc_head.out_features} == {170}
+    assert torch.equal(loaded(**loaded.dummy_inputs).loss_sums, model(**model.dummy_inputs).loss_sums)
 
 
 @torch.no_grad()

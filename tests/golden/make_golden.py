@@ -24,6 +24,7 @@ from mu2slam_hf import (  # noqa: E402
     Mu2SLAMCTCConfig,
     Mu2SLAMForConditionalGeneration,
     Mu2SLAMForCTC,
+    Mu2SLAMForPreTraining,
     Mu2SLAMModel,
     SpeechTokenizerConfig,
     SpeechTokenizerModel,
@@ -46,6 +47,7 @@ def build_models() -> dict[str, torch.nn.Module]:
         "ConformerEncoder group sinusoidal": ConformerEncoder(config.encoder_config),
         "ConformerEncoder layer rotary": ConformerEncoder(rotary),
         "SpeechTokenizerModel": SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=64)),
+        "Mu2SLAMForPreTraining": Mu2SLAMForPreTraining(config),
     }
 
 

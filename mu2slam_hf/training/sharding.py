@@ -1,0 +1,162 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Fully sharded models (FSDP2): every process keeps its part of each parameter, gradient and optimiser state.
+
+Choice: sharded by our own few lines, on CPU and GPU alike. accelerate puts the embedding table and the softmax tied to
+it into one group and all else into another; three more modules hold that table here (decoder, CTC and masked
+prediction), and torch refuses a parameter of two groups. On CPU accelerate and the Trainer's `fsdp` flag run plain DDP
+and say nothing.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed import checkpoint as dcp
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_optimizer_state_dict,
+)
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import (
+    CPUOffloadPolicy,
+    FSDPModule,
+    MixedPrecisionPolicy,
+    OffloadPolicy,
+    fully_shard,
+    register_fsdp_forward_method,
+)
+from transformers import PreTrainedModel
+
+from mu2slam_hf.training.checkpoints import INCOMPLETE_PREFIX, publish_checkpoint
+
+OPTIMIZER_FOLDER = "sharded_optimizer"
+"""Sub-folder of a checkpoint with one file per process; any number of processes may read it."""
+
+
+def build_mesh(device_type: str, *, num_replicas: int = 1) -> DeviceMesh:
+    """Arrange all processes of the run, whose process group must exist.
+
+    Args:
+        device_type: "cpu" (gloo) or "cuda" (nccl).
+        num_replicas: 1: parameters are split over all processes. More: over `world size / num_replicas` of them, and
+            each part has so many copies. With one copy per node, only gradients cross the network.
+
+    Raises:
+        ValueError: if the processes cannot be arranged so.
+    """
+    num_processes = dist.get_world_size()
+    if num_replicas < 1 or num_processes % num_replicas:
+        raise ValueError(f"{num_processes} processes cannot hold {num_replicas} copies of a model in equal parts.")
+    if num_replicas == 1:
+        return init_device_mesh(device_type, (num_processes,), mesh_dim_names=("shard",))
+    shape = (num_replicas, num_processes // num_replicas)
+    return init_device_mesh(device_type, shape, mesh_dim_names=("replicate", "shard"))
+
+
+def bfloat16_policy() -> MixedPrecisionPolicy:
+    """Compute in bfloat16, keep parameters and add up gradients in float32."""
+    return MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+
+
+def shard_model(
+    model: nn.Module,
+    mesh: DeviceMesh,
+    *,
+    mixed_precision: MixedPrecisionPolicy | None = None,
+    reshard_after_forward: bool = True,
+    cpu_offload: bool = False,
+) -> nn.Module:
+    """Shard a model in place: each Conformer and decoder layer is a group of its own, all else is the root's.
+
+    Gradients are averaged over the processes, as in DDP. Every process must run the same number of forward and
+    backward passes, and every parameter must take part in each: both hold for `Mu2SLAMForPreTraining`. The optimiser
+    is made afterwards, from the parameters of the sharded model.
+
+    Args:
+        model: whole and equal on every process, on the device of `mesh`; its class names its layers
+            (`_no_split_modules`).
+        mesh: of `build_mesh`.
+        mixed_precision: None computes in the dtype of the parameters; see `bfloat16_policy`.
+        reshard_after_forward: free the whole layer after its forward pass and gather it again for the backward pass;
+            False costs the memory of all layers and saves that communication.
+        cpu_offload: keep parameters, gradients and optimiser states in CPU memory.
+
+    Returns:
+        `model`, whose parameters are now `DTensor`s; tied weights are still one parameter.
+
+    Raises:
+        ValueError: if the model is sharded already, or has no layers to shard.
+    """
+    if isinstance(model, FSDPModule):
+        raise ValueError("The model is sharded already.")
+    names = set(getattr(model, "_no_split_modules", None) or ())
+    layers = [module for module in model.modules() if type(module).__name__ in names]
+    if not layers:
+        raise ValueError(
+            f"{type(model).__name__} has no layers to shard: its `_no_split_modules` ({sorted(names) or 'none'}) "
+            "names none of its modules."
+        )
+    settings: dict[str, Any] = {
+        "mesh": mesh,
+        "mp_policy": mixed_precision or MixedPrecisionPolicy(),
+        "offload_policy": CPUOffloadPolicy() if cpu_offload else OffloadPolicy(),
+    }
+    for layer in layers:
+        fully_shard(layer, reshard_after_forward=reshard_after_forward, **settings)
+    # The root stays gathered from its forward to its backward pass: the heads run last, and first again.
+    fully_shard(model, **settings)
+    if hasattr(model, "generate"):
+        # It calls the encoder directly, which gathers nothing of what belongs to the root.
+        register_fsdp_forward_method(model, "generate")
+    setattr(model, "_is_fsdp_managed_module", True)  # noqa: B010 - transformers asks for it; torch types it as Tensor
+    return model
+
+
+def gather_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Whole weights of a sharded model on the CPU of the first process; empty on the others, which must call it too.
+
+    Tied weights occur under each of their names and share their memory, as in an ordinary state dict.
+    """
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    weights: dict[str, Any] = get_model_state_dict(model, options=options)
+    if not weights:
+        return {}
+    tied: Mapping[str, str] = getattr(model, "all_tied_weights_keys", None) or {}
+    return {name: weights[tied.get(name, name)] for name in weights}
+
+
+def save_sharded_model(model: PreTrainedModel, folder: str | os.PathLike[str]) -> None:
+    """Write a sharded model as an ordinary checkpoint, for plain `from_pretrained`; every process must call this.
+
+    It is written under another name and then renamed: a folder with the given name is complete.
+
+    Args:
+        model: sharded `PreTrainedModel`.
+        folder: where to; replaced if it exists. Only the first process writes.
+    """
+    weights = gather_weights(model)
+    if dist.get_rank() == 0:
+        final = Path(folder)
+        incomplete = final.with_name(f"{INCOMPLETE_PREFIX}{final.name}")
+        model.save_pretrained(incomplete, state_dict=weights)
+        publish_checkpoint(incomplete, final)
+    dist.barrier()
+
+
+def save_sharded_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, folder: str | os.PathLike[str]) -> None:
+    """Write the optimiser of a sharded model, each process its own part; every process must call this."""
+    state = get_optimizer_state_dict(model, optimizer)
+    dcp.state_dict_saver.save({"optimizer": state}, checkpoint_id=os.fspath(folder))
+
+
+def load_sharded_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, folder: str | os.PathLike[str]) -> None:
+    """Restore what `save_sharded_optimizer` wrote, on the same or another number of processes; all must call this."""
+    state = {"optimizer": get_optimizer_state_dict(model, optimizer)}
+    dcp.state_dict_loader.load(state, checkpoint_id=os.fspath(folder))
+    set_optimizer_state_dict(model, optimizer, state["optimizer"])

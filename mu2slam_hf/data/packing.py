@@ -63,43 +63,56 @@ def pack_rows(
         return []
     lengths = np.array([encoder_lengths, decoder_lengths], dtype=np.int64)  # (2, items)
     longest, total = lengths.max(axis=1), lengths.sum(axis=1)
-    bound = np.maximum(longest, max_row_length) if max_row_length is not None else total
-    # No packing into R rows can cost less than `least[R - 1]`: rows as short as the items allow, without padding.
+    bound = total if max_row_length is None else np.maximum(longest, max_row_length)
+    # Rows as short as the items allow and without padding: no packing into so many rows can cost less.
     numbers = np.arange(1, len(encoder_lengths) + 1)
     shortest = np.maximum(longest, -(-total // numbers[:, None]))  # (items, 2)
-    least = row_cost(numbers, shortest, attention_length)
-    best, best_cost = [list(range(len(encoder_lengths)))], float("inf")
+    least = compute_row_cost(numbers, shortest, attention_length)
+    best: list[list[int]] = []
+    best_cost = float("inf")
     for index in np.argsort(least, kind="stable"):
         if least[index] >= best_cost:
             break
-        if (shortest[index] > bound).any():
-            continue
-        found = _fill_rows(lengths, shortest[index], int(numbers[index]), bound)
+        found = _fill_rows(lengths, shortest[index], int(numbers[index]), bound, attention_length, best_cost)
         if found is None:
             continue
-        used = np.array([[lengths[side, row].sum() for row in found] for side in (0, 1)]).max(axis=1)
-        cost = float(row_cost(np.array([len(found)]), used[None], attention_length)[0])
+        longest_row = np.array([lengths[:, row].sum(axis=1) for row in found]).max(axis=0)
+        cost = float(compute_row_cost(np.array(len(found)), longest_row, attention_length))
         if cost < best_cost:
             best, best_cost = found, cost
     return [sorted(row) for row in best]
 
 
-def row_cost(num_rows: np.ndarray, row_lengths: np.ndarray, attention_length: float) -> np.ndarray:
-    """Cost of `(k,)` numbers of rows of `(k, 2)` lengths, in positions without attention: `(k,)` float64."""
+def compute_row_cost(num_rows: np.ndarray, row_lengths: np.ndarray, attention_length: float) -> np.ndarray:
+    """What rows cost, in positions without attention: `(...,)` numbers and `(..., 2)` lengths -> `(...,)` float64."""
     return num_rows * (row_lengths * (1 + row_lengths / attention_length)).sum(axis=-1)
 
 
-def _fill_rows(lengths: np.ndarray, shortest: np.ndarray, num_rows: int, bound: np.ndarray) -> list[list[int]] | None:
-    """Best-fit decreasing into at most `num_rows` rows, as short as it can; None where `bound` does not allow it."""
+def _fill_rows(
+    lengths: np.ndarray,
+    shortest: np.ndarray,
+    num_rows: int,
+    bound: np.ndarray,
+    attention_length: float,
+    most: float,
+) -> list[list[int]] | None:
+    """Best-fit decreasing into at most `num_rows` rows, as short as it can.
+
+    None where `bound`, the greatest capacity `(2,)`, does not allow it, or rows that do would cost `most` or more.
+    """
     order = np.argsort(-lengths.sum(axis=0), kind="stable").tolist()
     items = [(item, int(lengths[0, item]), int(lengths[1, item])) for item in order]
+    if (shortest > bound).any():
+        return None
     slack = 1.0
     while True:
-        capacity = np.minimum(np.ceil(shortest * slack), bound).astype(np.int64)
+        capacity = np.minimum(np.ceil(shortest * slack).astype(np.int64), bound)
+        if compute_row_cost(np.array(num_rows), capacity, attention_length) >= most:
+            return None
         rows = _best_fit(items, int(capacity[0]), int(capacity[1]), num_rows)
         if rows is not None:
             return rows
-        if (capacity >= bound).all():
+        if (capacity == bound).all():
             return None
         slack += _SLACK_STEP
 

@@ -6,23 +6,18 @@
     python -m torch.distributed.run --nproc_per_node 2 training_scripts/finetune_mu2slam.py --recipe ...
 
 Started again with the same recipe, a run goes on from its newest complete checkpoint and ends with the same weights.
-The result lies in `<output.dir>/final`. On CPU, `OMP_NUM_THREADS` sets the threads of one process; with glibc,
-`MALLOC_ARENA_MAX=2 MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_MMAP_THRESHOLD_=1073741824` saves page faults (large
-tensors are reused instead of returned to the system after every step).
+The result lies in `<output.dir>/final`. A recipe with `stages` (gradual fine-tuning) is several such runs, each from
+the result of the one before; finished ones are not repeated. On CPU, `OMP_NUM_THREADS` sets the threads of one
+process; with glibc, `MALLOC_ARENA_MAX=2 MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_MMAP_THRESHOLD_=1073741824` saves
+page faults (large tensors are reused instead of returned to the system after every step).
 """
 
 import argparse
 
-from mu2slam_hf.recipes.builders import (
-    build_model,
-    build_processor,
-    build_trainer,
-    find_resume_checkpoint,
-    finish_run,
-    save_recipe,
-)
+from mu2slam_hf.recipes.builders import build_model, build_processor, build_trainer
 from mu2slam_hf.recipes.data_builders import load_records
-from mu2slam_hf.recipes.loader import load_recipe
+from mu2slam_hf.recipes.runs import find_resume_checkpoint, finish_run, load_stages, save_recipe, unfinished_stages
+from mu2slam_hf.recipes.schema import Recipe
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -32,7 +27,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override one value; repeatable")
     options = parser.parse_args(arguments)
 
-    recipe = load_recipe(options.recipe, options.set)
+    for recipe in unfinished_stages(load_stages(options.recipe, options.set)):
+        run(recipe)
+
+
+def run(recipe: Recipe) -> None:
+    """One stage."""
     checkpoint = find_resume_checkpoint(recipe)
     records = load_records(recipe.data.corpora, "data.corpora")
     processor = build_processor(recipe, records, checkpoint)

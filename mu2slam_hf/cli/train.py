@@ -27,18 +27,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the recipe, with the same steps as `training_scripts/finetune_mu2slam.py`."""
-    from mu2slam_hf.recipes import builders
-    from mu2slam_hf.recipes.data_builders import load_records
-    from mu2slam_hf.recipes.loader import load_recipe
+    from mu2slam_hf.recipes.runs import load_stages, run_stage, unfinished_stages
 
-    recipe = load_recipe(args.recipe, args.overrides)
-    checkpoint = builders.find_resume_checkpoint(recipe)
-    records = load_records(recipe.data.corpora, "data.corpora")
-    processor = builders.build_processor(recipe, records, checkpoint)
-    model = builders.build_model(recipe, processor)
-    trainer = builders.build_trainer(recipe, processor, model, records)
-    if trainer.is_world_process_zero():
-        builders.save_recipe(recipe, recipe.output.dir)
-    trainer.train(resume_from_checkpoint=checkpoint)
-    builders.finish_run(recipe, trainer, processor)
+    for recipe in unfinished_stages(load_stages(args.recipe, args.overrides)):
+        run_stage(recipe)
     return 0

@@ -1,13 +1,12 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Recipe to processor, model and trainer, and the steps that every training script shares."""
+"""Recipe to processor, model and trainer."""
 
 import importlib.util
 import json
-import os
 import random
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -15,7 +14,6 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 from transformers import set_seed
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
-from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
 from mu2slam_hf.data.audio import load_audio
@@ -30,26 +28,20 @@ from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
 from mu2slam_hf.recipes.data_builders import (
     Records,
     asdict_objective,
+    build_curriculum,
     build_development_sets,
-    build_stages,
     load_records,
     total_steps,
 )
-from mu2slam_hf.recipes.loader import RecipeError, dump_recipe
-from mu2slam_hf.recipes.schema import LoraSection, Recipe
+from mu2slam_hf.recipes.loader import RecipeError
+from mu2slam_hf.recipes.schema import LoraSection, ModelSection, Recipe
 from mu2slam_hf.training.arguments import MultitaskTrainingArguments
-from mu2slam_hf.training.callbacks import ConsoleLines, ConsoleTable, LogFile
-from mu2slam_hf.training.checkpoints import list_checkpoints
-from mu2slam_hf.training.stages import StagedBatchSampler, StagedCollator, StagedDataset
+from mu2slam_hf.training.callbacks import ConsoleLines, ConsoleTable, EvaluateAtEnd, LogFile
+from mu2slam_hf.training.curriculum import PhasedBatchSampler, PhasedCollator, PhasedDataset
+from mu2slam_hf.training.decoder_noise import DecoderNoise
 from mu2slam_hf.training.trainer import MultitaskTrainer
 
 logger = logging.get_logger(__name__)
-
-
-def find_resume_checkpoint(recipe: Recipe) -> str | None:
-    """Newest complete checkpoint of the output folder, if the recipe wants to resume."""
-    folder = recipe.output.dir
-    return get_last_checkpoint(folder) if recipe.training.resume and os.path.isdir(folder) else None
 
 
 def build_processor(recipe: Recipe, records: Records, checkpoint: str | None = None) -> Mu2SLAMProcessor:
@@ -105,7 +97,8 @@ def build_model(recipe: Recipe, processor: Mu2SLAMProcessor) -> nn.Module:
         raise RecipeError("model: give either config (new weights) or init_from (trained weights)")
     set_seed(recipe.training.seed)
     if section.init_from is not None:
-        model = Mu2SLAMForConditionalGeneration.from_pretrained(section.init_from, dtype=torch.float32)
+        config = _override_config(Mu2SLAMConfig.from_pretrained(section.init_from).to_dict(), section)
+        model = Mu2SLAMForConditionalGeneration.from_pretrained(section.init_from, config=config, dtype=torch.float32)
         try:
             processor.check_config(model.config)
         except ValueError as error:
@@ -122,25 +115,32 @@ def build_model(recipe: Recipe, processor: Mu2SLAMProcessor) -> nn.Module:
 
 def _build_config(recipe: Recipe, processor: Mu2SLAMProcessor) -> Mu2SLAMConfig:
     payload = json.loads(Path(recipe.model.config or "").read_text(encoding="utf-8"))
-    payload.pop("model_type", None)
-    for name, value in recipe.model.overrides.items():
-        *parents, last = name.split(".")
-        node = payload
-        for part in parents:
-            node = node.setdefault(part, {})
-        node[last] = value
     tokenizer = processor.tokenizer
-    payload.update(
+    return _override_config(
+        payload,
+        recipe.model,
         vocab_size=len(tokenizer),
         speech_token_offset=tokenizer.speech_token_offset,
         num_speech_tokens=tokenizer.num_speech_tokens,
         text_token_offset=tokenizer.text_token_offset,
         languages=list(processor.languages),
     )
+
+
+def _override_config(payload: dict[str, Any], section: ModelSection, **fixed: Any) -> Mu2SLAMConfig:
+    """The configuration of a payload with the recipe's overrides; `fixed` values win."""
+    payload.pop("model_type", None)
+    for name, value in section.overrides.items():
+        *parents, last = name.split(".")
+        node = payload
+        for part in parents:
+            node = node.setdefault(part, {})
+        node[last] = value
+    payload.update(fixed)
     try:
         return Mu2SLAMConfig(**payload)
     except (TypeError, ValueError, StrictDataclassError) as error:
-        raise RecipeError(f"model.config: {recipe.model.config}: {error}") from error
+        raise RecipeError(f"model.config: {section.config or section.init_from}: {error}") from error
 
 
 def add_adapters(recipe: Recipe, model: nn.Module) -> nn.Module:
@@ -178,13 +178,17 @@ def build_arguments(recipe: Recipe) -> MultitaskTrainingArguments:
         eval_strategy="steps" if evaluate else "no",
         eval_steps=training.eval_steps if evaluate else None,
         save_steps=training.save_steps,
-        save_total_limit=max(training.save_total_limit, training.average_last),
+        # At a limit of 1 the Trainer would delete the last checkpoint for the best one, and a restart train again.
+        save_total_limit=max(training.save_total_limit, training.average_last, 2 if training.keep == "best" else 1),
         average_last=training.average_last,
+        metric_for_best_model=training.best_metric if training.keep == "best" else None,
+        greater_is_better=training.greater_is_better if training.keep == "best" else None,
         report_to=["tensorboard"] if tensorboard else "none",
         disable_tqdm=not training.progress_bar,
         remove_unused_columns=False,
         loss_weights=asdict_objective(objective),
         label_smoothing=objective.label_smoothing,
+        optimizer=optim.optimizer,
         schedule=optim.schedule,
         learning_rate=optim.learning_rate,
         noam_factor=optim.noam_factor,
@@ -199,11 +203,11 @@ def build_arguments(recipe: Recipe) -> MultitaskTrainingArguments:
 
 
 def build_trainer(recipe: Recipe, processor: Mu2SLAMProcessor, model: nn.Module, records: Records) -> MultitaskTrainer:
-    """The trainer with its stages, development sets and console."""
+    """The trainer with its phases, development sets and console."""
     args = build_arguments(recipe)
-    stages = build_stages(recipe, records, processor, num_ranks=args.world_size)
-    sampler = StagedBatchSampler(
-        stages,
+    phases = build_curriculum(recipe, records, processor, num_ranks=args.world_size)
+    sampler = PhasedBatchSampler(
+        phases,
         rank=args.process_index,
         num_ranks=args.world_size,
         batches_per_step=args.gradient_accumulation_steps,
@@ -213,13 +217,14 @@ def build_trainer(recipe: Recipe, processor: Mu2SLAMProcessor, model: nn.Module,
         model,
         args,
         tasks=TASK_NAMES,
-        train_dataset=StagedDataset(stages),
+        train_dataset=PhasedDataset(phases),
         train_batch_sampler=sampler,
-        data_collator=StagedCollator(stages),
+        data_collator=PhasedCollator(phases),
         development_sets=build_development_sets(recipe, development, processor),
         development_metrics=_build_generation_metrics(recipe, development, processor),
+        decoder_noise=DecoderNoise(model.config, recipe.decoder_noise, seed=recipe.training.seed),
         processing_class=processor,
-        callbacks=[LogFile()],
+        callbacks=[LogFile(), EvaluateAtEnd()],
     )
     trainer.remove_callback(ProgressCallback)
     trainer.remove_callback(PrinterCallback)
@@ -254,52 +259,3 @@ def _build_generation_metrics(
         return figures
 
     return measure
-
-
-def save_recipe(recipe: Recipe, folder: str | Path) -> None:
-    """`recipe.yaml` with every default filled in, and `run.json` with the commit and versions it ran with."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
-    run = {"commit": find_commit(), "torch": torch.__version__, "threads": torch.get_num_threads()}
-    (folder / "run.json").write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
-
-
-def find_commit() -> str | None:
-    """Hash of the checked-out commit, with `-dirty` where tracked files were changed; None outside a repository."""
-    try:
-        answer = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40"], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return answer.stdout.strip() or None
-
-
-def finish_run(recipe: Recipe, trainer: MultitaskTrainer, processor: Mu2SLAMProcessor) -> dict[str, float]:
-    """Average the last checkpoints if asked, evaluate, and save model, processor and results under `final/`.
-
-    Returns:
-        The figures of the last evaluation, also in `final/results.json`.
-    """
-    final = Path(recipe.output.dir) / "final"
-    average = recipe.training.average_last
-    if average > 1:
-        checkpoints = list_checkpoints(recipe.output.dir)[-average:]
-        trainer.load_averaged_weights(checkpoints)
-    results = {}
-    if recipe.evaluation.corpora:
-        results = (None if average > 1 else trainer.evaluated_at_end()) or trainer.evaluate()
-    if trainer.is_world_process_zero():
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        if recipe.output.dtype == "bfloat16":
-            model = model.to(torch.bfloat16)
-        model.save_pretrained(final)
-        if recipe.lora is not None and recipe.lora.merge:
-            model.merge_and_unload().save_pretrained(final / "merged")
-            processor.save_pretrained(final / "merged")
-        processor.save_pretrained(final)
-        save_recipe(recipe, final)
-        (final / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    trainer.accelerator.wait_for_everyone()
-    return results

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The data half of the factory: corpora to records, records to stages and development sets."""
+"""The data half of the factory: corpora to records, records to phases and development sets."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
@@ -23,13 +23,13 @@ from mu2slam_hf.recipes.schema import (
     CorpusSection,
     DataSection,
     ObjectiveSection,
+    PhaseSection,
     Recipe,
-    StageSection,
     TargetSection,
 )
+from mu2slam_hf.training.curriculum import Phase
 from mu2slam_hf.training.development import DevelopmentSet, TranscriptScorer
 from mu2slam_hf.training.objectives import LossTable
-from mu2slam_hf.training.stages import Stage
 
 logger = logging.get_logger(__name__)
 
@@ -38,7 +38,7 @@ Records = dict[str, list[SpeechTextRecord]]
 LOSS_NAMES = LossTable(TASK_NAMES).names
 
 SEED_STEP = 1_000_003
-"""Distance between the seeds of stages, so that no stage repeats the random draws of another."""
+"""Distance between the seeds of phases, so that no phase repeats the random draws of another."""
 
 
 def load_records(corpora: dict[str, CorpusSection], path: str) -> Records:
@@ -108,48 +108,49 @@ def _largest_cost(example: TrainingExample) -> ExampleCost:
     return ExampleCost(example.duration_seconds, example.num_source_tokens, example.num_target_tokens)
 
 
-def resolve_stages(recipe: Recipe) -> list[StageSection]:
-    """The stages with all steps known: the last one takes what is left of `training.max_steps`.
+def resolve_curriculum(recipe: Recipe) -> list[PhaseSection]:
+    """The phases with all steps known: the last one takes what is left of `training.max_steps`.
 
     Raises:
         RecipeError: if steps are missing or do not add up.
     """
-    stages = list(recipe.data.stages) or [StageSection()]
+    phases = list(recipe.data.curriculum) or [PhaseSection()]
     total = recipe.training.max_steps
-    for number, stage in enumerate(stages):
-        unknown = sorted(set(stage.corpora) - set(recipe.data.corpora))
+    for number, phase in enumerate(phases):
+        path = f"data.curriculum.{number}"
+        unknown = sorted(set(phase.corpora) - set(recipe.data.corpora))
         if unknown:
             known = ", ".join(recipe.data.corpora)
-            raise RecipeError(f"data.stages.{number}.corpora.{unknown[0]}: no such corpus in data.corpora ({known})")
-        foreign = sorted(set(stage.objective) - set(LOSS_NAMES))
+            raise RecipeError(f"{path}.corpora.{unknown[0]}: no such corpus in data.corpora ({known})")
+        foreign = sorted(set(phase.objective) - set(LOSS_NAMES))
         if foreign:
-            raise RecipeError(f"data.stages.{number}.objective.{foreign[0]}: unknown; known: {', '.join(LOSS_NAMES)}")
-        foreign = sorted(set(stage.tasks) - set(TASK_NAMES))
+            raise RecipeError(f"{path}.objective.{foreign[0]}: unknown; known: {', '.join(LOSS_NAMES)}")
+        foreign = sorted(set(phase.tasks) - set(TASK_NAMES))
         if foreign:
-            raise RecipeError(f"data.stages.{number}.tasks: {foreign[0]!r} is none of {', '.join(TASK_NAMES)}")
-        if stage.steps is None and number < len(stages) - 1:
-            raise RecipeError(f"data.stages.{number}.steps: only the last stage may leave it out")
-    before = sum(stage.steps or 0 for stage in stages[:-1])
-    last = stages[-1].steps
+            raise RecipeError(f"{path}.tasks: {foreign[0]!r} is none of {', '.join(TASK_NAMES)}")
+        if phase.steps is None and number < len(phases) - 1:
+            raise RecipeError(f"{path}.steps: only the last phase may leave it out")
+    before = sum(phase.steps or 0 for phase in phases[:-1])
+    last = phases[-1].steps
     if last is None:
         if total is None:
-            raise RecipeError("training.max_steps: is required where the last stage names no steps")
+            raise RecipeError("training.max_steps: is required where the last phase names no steps")
         last = total - before
     if last <= 0 and total is not None and before >= total:
-        # A trial run with few updates ends in an early stage.
+        # A trial run with few updates ends in an early phase.
         last = 1
     if total is not None and total > before + last:
         last = total - before
-    return [*stages[:-1], replace(stages[-1], steps=last)]
+    return [*phases[:-1], replace(phases[-1], steps=last)]
 
 
 def total_steps(recipe: Recipe) -> int:
     """Updates of the whole run."""
-    return recipe.training.max_steps or sum(stage.steps or 0 for stage in resolve_stages(recipe))
+    return recipe.training.max_steps or sum(phase.steps or 0 for phase in resolve_curriculum(recipe))
 
 
-def build_stages(recipe: Recipe, records: Records, processor: Any, *, num_ranks: int = 1) -> list[Stage]:
-    """Stages of a run: same examples and decoded audio, own mixture, limits and augmentation.
+def build_curriculum(recipe: Recipe, records: Records, processor: Any, *, num_ranks: int = 1) -> list[Phase]:
+    """Phases of a run: same examples and decoded audio, own mixture, limits and augmentation.
 
     Args:
         recipe: the run.
@@ -164,20 +165,20 @@ def build_stages(recipe: Recipe, records: Records, processor: Any, *, num_ranks:
         spoken = [r for part in records.values() for r in part if r.audio is not None]
         cache.preload({record.key: record.audio for record in spoken})
     return [
-        _build_stage(recipe, number, section, records, processor, cache, num_ranks)
-        for number, section in enumerate(resolve_stages(recipe))
+        _build_phase(recipe, number, section, records, processor, cache, num_ranks)
+        for number, section in enumerate(resolve_curriculum(recipe))
     ]
 
 
-def _build_stage(
+def _build_phase(
     recipe: Recipe,
     number: int,
-    section: StageSection,
+    section: PhaseSection,
     records: Records,
     processor: Any,
     cache: AudioCache,
     num_ranks: int,
-) -> Stage:
+) -> Phase:
     data, seed = recipe.data, recipe.training.seed + number * SEED_STEP
     limits = section.batch or data.batch
     weights = section.corpora or {name: corpus.weight for name, corpus in data.corpora.items()}
@@ -202,17 +203,18 @@ def _build_stage(
         dataset.cost_of,
         limits,
         seed=seed,
-        # All batches of one update are planned together; `StagedBatchSampler` hands them out.
+        # All batches of one update are planned together; `PhasedBatchSampler` hands them out.
         num_ranks=num_ranks * recipe.training.gradient_accumulation_steps,
     )
     masks = section.spec_augment or data.spec_augment
-    return Stage(
+    return Phase(
         name=section.name,
         num_steps=section.steps or 1,
         sampler=sampler,
         dataset=dataset,
         collator=MultitaskCollator(processor, spec_augment=SpecAugment(masks, seed=seed) if masks else None),
         loss_weights={**asdict_objective(recipe.objective), **section.objective} if section.objective else None,
+        decoder_noise=section.decoder_noise,
     )
 
 

@@ -18,6 +18,7 @@ from mu2slam_hf.recipes.schema import Recipe
 
 T = TypeVar("T")
 
+_DOTTED_FIELDS = ("overrides", "set")
 _ENVIRONMENT = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
@@ -36,6 +37,14 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         RecipeError: unknown key (with the nearest known one), wrong type, missing file, bad YAML.
     """
     path = Path(path)
+    tree = read_tree(path)
+    for override in overrides:
+        apply_override(tree, override)
+    return build_section(Recipe, tree, "", search_folders(path))
+
+
+def read_tree(path: Path) -> dict[str, Any]:
+    """The plain values of a YAML file."""
     if not path.is_file():
         raise RecipeError(f"{path}: no such recipe")
     try:
@@ -45,9 +54,7 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     tree = {} if tree is None else tree
     if not isinstance(tree, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of sections, got {type(tree).__name__}")
-    for override in overrides:
-        apply_override(tree, override)
-    return build_section(Recipe, tree, "", search_folders(path))
+    return tree
 
 
 def apply_override(tree: dict[str, Any], override: str) -> None:
@@ -55,21 +62,33 @@ def apply_override(tree: dict[str, Any], override: str) -> None:
     name, separator, text = override.partition("=")
     if not separator or not name.strip():
         raise RecipeError(f"--set {override!r}: expected name=value, for example --set training.max_steps=100")
-    *parents, last = name.strip().split(".")
+    set_value(tree, name.strip(), yaml.safe_load(text))
+
+
+def set_value(tree: dict[str, Any], name: str, value: Any) -> None:
+    """Put `value` at a dotted name of a tree of plain values, making sections on the way; list items by their number.
+
+    What follows the name of a mapping of dotted names (`model.overrides`, `stages.0.set`) is one name in it.
+    """
+    parts = name.split(".")
     node: Any = tree
-    for depth, part in enumerate([*parents, last]):
+    for depth, part in enumerate(parts):
+        key: Any = part
         if isinstance(node, list):
             if not part.isdigit() or int(part) >= len(node):
                 raise RecipeError(f"{name}: {part!r} is not the number of one of {len(node)} items")
-            part = int(part)  # type: ignore[assignment]
+            key = int(part)
         elif not isinstance(node, dict):
-            raise RecipeError(f"{name}: {'.'.join(parents[:depth])} is a value, not a section")
-        if depth == len(parents):
-            node[part] = yaml.safe_load(text)
+            raise RecipeError(f"{name}: {'.'.join(parts[:depth])} is a value, not a section")
+        if depth == len(parts) - 1:
+            node[key] = value
         else:
-            if isinstance(node, dict) and node.get(part) is None:
-                node[part] = {}
-            node = node[part]
+            if isinstance(node, dict) and node.get(key) is None:
+                node[key] = {}
+            node = node[key]
+            if part in _DOTTED_FIELDS and isinstance(node, dict):
+                node[".".join(parts[depth + 1 :])] = value
+                return
 
 
 def search_folders(recipe_path: Path) -> list[Path]:
@@ -90,9 +109,14 @@ def build_section(cls: type[T], tree: Any, path: str, folders: Iterable[Path] = 
         raise RecipeError(f"{path or 'recipe'}: expected a section (a mapping), got {_shown(tree)}")
     hints = typing.get_type_hints(cls)
     known = {item.name: item for item in fields(cls) if item.init}  # type: ignore[arg-type]
+    formerly = {item.metadata["formerly"]: name for name, item in known.items() if "formerly" in item.metadata}
     values: dict[str, Any] = {}
     for key, value in tree.items():
         dotted = f"{path}.{key}" if path else str(key)
+        if key in formerly:
+            if formerly[key] in tree:
+                raise RecipeError(f"{dotted}: is the former name of {formerly[key]}, which is given too; give one")
+            key = formerly[key]
         if key not in known:
             raise RecipeError(f"{dotted}: unknown key{_suggest(str(key), known)}")
         values[key] = coerce(value, hints[key], dotted, folders)

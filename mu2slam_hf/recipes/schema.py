@@ -10,11 +10,25 @@ from typing import Any, Literal
 
 from mu2slam_hf.data.augmentation import SpecAugmentConfig, WaveformAugmentationConfig
 from mu2slam_hf.data.sampling import BatchLimits
+from mu2slam_hf.training.decoder_noise import DecoderNoiseConfig
 
 
 def path_field(kind: str, default: Any = None) -> Any:
     """A field whose value is resolved to an existing path; `kind` is file, folder or any."""
     return field(default=default, metadata={"path": kind})
+
+
+def dotted_field() -> Any:
+    """A mapping from dotted names to values; `--set` takes all that follows its name as one dotted name.
+
+    The loader knows such fields by their names, `overrides` and `set`: it applies `--set` before it knows the types.
+    """
+    return field(default_factory=dict)
+
+
+def renamed_list(formerly: str) -> Any:
+    """A list that recipes written before it was renamed still give under its former name."""
+    return field(default_factory=list, metadata={"formerly": formerly})
 
 
 @dataclass(kw_only=True)
@@ -31,7 +45,7 @@ class ModelSection:
     """
 
     config: str | None = path_field("file")
-    overrides: dict[str, Any] = field(default_factory=dict)
+    overrides: dict[str, Any] = dotted_field()
     init_from: str | None = path_field("folder")
     freeze: list[str] = field(default_factory=list)
     attn_implementation: str | None = None
@@ -108,12 +122,12 @@ class TargetSection:
 
 
 @dataclass(kw_only=True)
-class StageSection:
-    """A part of the run with its own mixture and augmentation.
+class PhaseSection:
+    """A part of one run with its own mixture and augmentation; optimiser and schedule go on. See also `StageSection`.
 
     Attributes:
         name: for logs.
-        steps: updates of this stage; the last stage may leave it out and gets what is left of `training.max_steps`.
+        steps: updates of this phase; the last phase may leave it out and gets what is left of `training.max_steps`.
         tasks: only these of the tasks of each corpus; empty for all.
         objective: coefficients that differ from those of `objective`, by the same names.
         corpora: how often each corpus is gone through per epoch, replacing `weight`; a corpus that is not named is
@@ -123,6 +137,7 @@ class StageSection:
         targets: what a source is asked for; None for that of `data`.
         waveform: waveform augmentation; None for that of `data`. Its `from_step` counts the updates of the whole run.
         spec_augment: masks; None for those of `data`. `from_step` and `ramp_steps` count likewise.
+        decoder_noise: noise on decoder inputs; None for that of the recipe, `ratio: 0` for none.
     """
 
     name: str = "all"
@@ -135,6 +150,7 @@ class StageSection:
     targets: TargetSection | None = None
     waveform: WaveformAugmentationConfig | None = None
     spec_augment: SpecAugmentConfig | None = None
+    decoder_noise: DecoderNoiseConfig | None = None
 
 
 @dataclass(kw_only=True)
@@ -151,7 +167,7 @@ class DataSection:
         waveform: waveform augmentation; off by default.
         spec_augment: masks on features; None for none.
         cache_audio: keep decoded recordings in memory.
-        stages: in order; empty for a single one.
+        curriculum: phases in order; empty for a single one. Its former name, `stages`, is still read.
     """
 
     corpora: dict[str, CorpusSection] = field(default_factory=dict)
@@ -163,7 +179,7 @@ class DataSection:
     waveform: WaveformAugmentationConfig = field(default_factory=WaveformAugmentationConfig)
     spec_augment: SpecAugmentConfig | None = None
     cache_audio: bool = True
-    stages: list[StageSection] = field(default_factory=list)
+    curriculum: list[PhaseSection] = renamed_list(formerly="stages")
 
 
 @dataclass(kw_only=True)
@@ -188,9 +204,11 @@ class ObjectiveSection:
 
 @dataclass(kw_only=True)
 class OptimSection:
-    """AdamW and its schedule.
+    """The optimiser and its schedule.
 
     Attributes:
+        optimizer: adamw, or adam, which takes no weight decay. Paper, section 3.1: Adam in pre-training, AdamW in
+            fine-tuning.
         schedule: noam, warmup_cosine, warmup_inverse_sqrt, warmup_linear or warmup_constant.
         learning_rate: peak; the Noam schedule ignores it.
         noam_factor: of the Noam schedule. Paper: 3 in pre-training, 0.5 to 5 in fine-tuning.
@@ -201,6 +219,7 @@ class OptimSection:
         max_grad_norm: gradients are clipped to it; 0 for never.
     """
 
+    optimizer: Literal["adamw", "adam"] = "adamw"
     schedule: Literal["noam", "warmup_cosine", "warmup_inverse_sqrt", "warmup_linear", "warmup_constant"] = (
         "warmup_cosine"
     )
@@ -214,13 +233,19 @@ class OptimSection:
     epsilon: float = 1e-9
     max_grad_norm: float = 5.0
 
+    def __post_init__(self) -> None:
+        if self.optimizer == "adam" and self.weight_decay != 0.0:
+            raise ValueError(
+                f"Adam takes no weight decay: set weight_decay to 0 (it is {self.weight_decay}) or use adamw"
+            )
+
 
 @dataclass(kw_only=True)
 class TrainingSection:
     """How long and how.
 
     Attributes:
-        max_steps: updates in all; default: the sum over the stages.
+        max_steps: updates in all; default: the sum over the phases.
         seed: of everything that is drawn.
         gradient_accumulation_steps: micro-batches of one update.
         dataloader_num_workers: loader processes of each training process.
@@ -228,8 +253,11 @@ class TrainingSection:
         use_cpu: do not use an accelerator that is there.
         activation_checkpointing: trade time for memory.
         logging_steps, eval_steps, save_steps: every so many updates; eval_steps 0 for no evaluation.
-        save_total_limit: newest checkpoints that are kept.
+        save_total_limit: newest checkpoints that are kept, besides the best one.
         average_last: newest checkpoints whose weights are averaged into the result; 0 for the last one as it is.
+        keep: what becomes the result: the last checkpoint, or the best one on the development corpora.
+        best_metric: the figure of the evaluation that decides (`loss`, `ctc_wer`, `asr_wer`, ...; see `log.jsonl`).
+        greater_is_better: True for BLEU and the like.
         tensorboard: write TensorBoard logs where it is installed.
         progress_bar: show one.
         resume: go on from the newest complete checkpoint of the output folder, if there is one.
@@ -247,9 +275,18 @@ class TrainingSection:
     save_steps: int = 200
     save_total_limit: int = 3
     average_last: int = 0
+    keep: Literal["last", "best"] = "last"
+    best_metric: str = "loss"
+    greater_is_better: bool = False
     tensorboard: bool = True
     progress_bar: bool = True
     resume: bool = True
+
+    def __post_init__(self) -> None:
+        if self.keep == "best" and self.average_last > 1:
+            raise ValueError("keep: best and average_last exclude one another; leave one of them out")
+        if self.keep == "best" and self.eval_steps <= 0:
+            raise ValueError("keep: best needs evaluations; set eval_steps")
 
 
 @dataclass(kw_only=True)
@@ -296,23 +333,58 @@ class OutputSection:
 
     Attributes:
         dir: folder of checkpoints, logs and the final model.
+        final: folder of the final model; default: `final` in `dir`.
         dtype: of the final weights.
     """
 
     dir: str = "runs/mu2slam"
+    final: str | None = None
     dtype: Literal["float32", "bfloat16"] = "float32"
 
 
 @dataclass(kw_only=True)
-class Recipe:
-    """One run: what `finetune_mu2slam.py --recipe` reads."""
+class StageSection:
+    """One of several runs, each with an optimiser and a schedule of its own, that start from one another's results.
 
+    Not to be confused with the phases of `data.curriculum`, which share one optimiser.
+    Paper: section 2.4, gradual fine-tuning: a stage on all labeled tasks without [MASK], then one on a single task.
+
+    Attributes:
+        name: the stage writes to `<output.dir>/<number>_<name>`, the last one its model to `<output.dir>/final`.
+        set: what differs from the recipe, by dotted name (`training.max_steps: 300`); a value replaces what was there.
+            What the next stage starts from is decided here too: `training.keep: last | best`.
+    """
+
+    name: str = "stage"
+    set: dict[str, Any] = dotted_field()
+
+    def __post_init__(self) -> None:
+        if not self.name.replace("_", "").replace("-", "").isalnum():
+            raise ValueError(f"name {self.name!r} becomes part of a folder's name: use letters, digits, - and _")
+        taken = sorted(name for name in self.set if name.split(".")[0] in ("stages", "output", "kind"))
+        if taken:
+            raise ValueError(f"set: {taken[0]} is the same for all stages")
+
+
+@dataclass(kw_only=True)
+class Recipe:
+    """One run: what `finetune_mu2slam.py --recipe` reads.
+
+    Attributes:
+        kind: tells it from a recipe of pre-training.
+        decoder_noise: noise on decoder inputs; None for none.
+        stages: several runs in a row; empty for the one that the recipe describes.
+    """
+
+    kind: Literal["finetuning"] = "finetuning"
     model: ModelSection = field(default_factory=ModelSection)
     processor: ProcessorSection = field(default_factory=ProcessorSection)
     data: DataSection = field(default_factory=DataSection)
+    decoder_noise: DecoderNoiseConfig | None = None
     objective: ObjectiveSection = field(default_factory=ObjectiveSection)
     optim: OptimSection = field(default_factory=OptimSection)
     training: TrainingSection = field(default_factory=TrainingSection)
     evaluation: EvaluationSection = field(default_factory=EvaluationSection)
     lora: LoraSection | None = None
     output: OutputSection = field(default_factory=OutputSection)
+    stages: list[StageSection] = field(default_factory=list)

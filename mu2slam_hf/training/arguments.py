@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import Seq2SeqTrainingArguments
 
-from mu2slam_hf.training.optim import SCHEDULES
+from mu2slam_hf.training.optim import OPTIMIZERS, SCHEDULES
 
 
 @dataclass
@@ -17,6 +17,7 @@ class MultitaskTrainingArguments(Seq2SeqTrainingArguments):
         loss_weights: coefficient of each named loss (`asr_decoder`, `ctc`, ...). A loss that is not named here
             weighs 1; 0 switches it off, and it is not computed.
         label_smoothing: share of the target mass spread over the text rows, for the decoder losses.
+        optimizer: one of `mu2slam_hf.training.optim.OPTIMIZERS`.
         schedule: one of `mu2slam_hf.training.optim.SCHEDULES`.
         num_warmup_steps: updates of linear growth.
         noam_factor: multiplier of the Noam schedule, which ignores `learning_rate`.
@@ -27,6 +28,7 @@ class MultitaskTrainingArguments(Seq2SeqTrainingArguments):
 
     loss_weights: dict[str, Any] | None = field(default=None)
     label_smoothing: float = 0.0
+    optimizer: str = "adamw"
     schedule: str = "warmup_cosine"
     num_warmup_steps: int = 0
     noam_factor: float = 1.0
@@ -39,6 +41,8 @@ class MultitaskTrainingArguments(Seq2SeqTrainingArguments):
         self.loss_weights = dict(self.loss_weights or {})
         if self.schedule not in SCHEDULES:
             raise ValueError(f"Unknown schedule {self.schedule!r}; known: {', '.join(SCHEDULES)}.")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"Unknown optimizer {self.optimizer!r}; known: {', '.join(OPTIMIZERS)}.")
         if not 0.0 <= self.label_smoothing < 1.0:
             raise ValueError(f"label_smoothing must be in [0, 1); got {self.label_smoothing}.")
         if self.label_smoothing_factor != 0:
@@ -48,7 +52,7 @@ class MultitaskTrainingArguments(Seq2SeqTrainingArguments):
                 "Set max_steps: batches come from an endless sampler, so the length of a run is counted in updates, "
                 f"not epochs; got max_steps={self.max_steps}."
             )
-        # The sampler restores its own state: reading data to skip it would be slow, and wrong after a stage change.
+        # The sampler restores its own state: reading data to skip it would be slow, and wrong after a change of phase.
         self.ignore_data_skip = True
         # The trainer touches what a batch leaves out; searching the graph at every step would cost time, and count
         # those parameters twice.

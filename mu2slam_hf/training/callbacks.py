@@ -95,3 +95,14 @@ class LogFile(TrainerCallback):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": state.global_step, "time": time.time(), **logs}) + "\n")
+
+
+class EvaluateAtEnd(TrainerCallback):
+    """Evaluates after the last update where the best checkpoint is kept, so that the last one is compared too."""
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Ask for an evaluation."""
+        if args.metric_for_best_model is not None and state.global_step >= state.max_steps:
+            control.should_evaluate = True

@@ -4,11 +4,12 @@
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 CHECKPOINT_PATTERN = re.compile(r"^checkpoint-(\d+)$")
@@ -29,6 +30,30 @@ def clear_incomplete(output_dir: str | Path) -> None:
     """Delete what a killed run left half written."""
     for path in Path(output_dir).glob(f"{INCOMPLETE_PREFIX}*"):
         shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def all_or_nothing(incomplete: str | Path, final: str | Path) -> Iterator[None]:
+    """Around the writing of a folder: what fails to be written leaves nothing behind and says what to do.
+
+    Libraries report a full disk in their own ways: safetensors with an error class of its own, torch with a
+    RuntimeError of its stream writer.
+
+    Raises:
+        RuntimeError: in place of any of these.
+    """
+    incomplete, final = Path(incomplete), Path(final)
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        if type(error) is RuntimeError and "PytorchStreamWriter" not in str(error):
+            raise
+        shutil.rmtree(incomplete, ignore_errors=True)
+        complete = list_checkpoints(final.parent)
+        raise RuntimeError(
+            f"Could not write {final}: {error}. Nothing half written was left under that name; the last complete "
+            f"checkpoint is {complete[-1] if complete else 'none'}. Free space and start again with resume."
+        ) from error
 
 
 def publish_checkpoint(incomplete: str | Path, final: str | Path) -> None:

@@ -22,7 +22,13 @@ from transformers.utils import logging
 
 from mu2slam_hf.training.arguments import MultitaskTrainingArguments
 from mu2slam_hf.training.batch_tracking import StatefulBatchSampler, TrackedBatchSampler
-from mu2slam_hf.training.checkpoints import INCOMPLETE_PREFIX, clear_incomplete, publish_checkpoint, rotate_checkpoints
+from mu2slam_hf.training.checkpoints import (
+    INCOMPLETE_PREFIX,
+    all_or_nothing,
+    clear_incomplete,
+    publish_checkpoint,
+    rotate_checkpoints,
+)
 
 logger = logging.get_logger(__name__)
 
@@ -124,6 +130,41 @@ class ResumableTrainer(Seq2SeqTrainer):
         missing = [key for key in load_result.missing_keys if key not in tied]
         super()._issue_warnings_after_load(type(load_result)(missing, load_result.unexpected_keys))
 
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        """As the parent; what is best so far is saved at once, else it could not be kept.
+
+        Raises:
+            ValueError: the evaluation has no figure of that name.
+        """
+        try:
+            is_new_best = super()._determine_best_metric(metrics, trial)
+        except KeyError as error:
+            known = ", ".join(sorted(name.removeprefix("eval_") for name in metrics))
+            raise ValueError(
+                f"The best checkpoint is to be kept by {self.args.metric_for_best_model!r}, but the evaluation gives "
+                f"only {known}."
+            ) from error
+        if is_new_best:
+            self.control.should_save = True
+        return is_new_best
+
+    def load_best_checkpoint(self) -> Path:
+        """Replace the weights by those of the best checkpoint of the run.
+
+        Raises:
+            ValueError: there was no evaluation to compare checkpoints by, or the best one is gone.
+        """
+        step = self.state.best_global_step
+        folder = Path(self.args.output_dir) / f"checkpoint-{step}"
+        if not step or not folder.is_dir():
+            raise ValueError(
+                f"{self.args.output_dir} has no best checkpoint"
+                + (f": checkpoint-{step} is gone." if step else ": no evaluation gave the metric that decides.")
+            )
+        self.state.best_model_checkpoint = str(folder)
+        self._load_best_model()
+        return folder
+
     def export_progress(self) -> dict[str, Any]:
         """JSON-serialisable state to store beside the sampler's; subclasses add theirs."""
         return {}
@@ -136,15 +177,8 @@ class ResumableTrainer(Seq2SeqTrainer):
         output_dir = Path(self._get_output_dir(trial=trial))
         final = output_dir / f"checkpoint-{self.state.global_step}"
         incomplete = output_dir / f"{INCOMPLETE_PREFIX}{final.name}"
-        try:
+        with all_or_nothing(incomplete, final):
             self._write_checkpoint(incomplete, final)
-        except OSError as error:
-            shutil.rmtree(incomplete, ignore_errors=True)
-            last = get_last_checkpoint(str(output_dir))
-            raise RuntimeError(
-                f"Could not write {final}: {error}. Nothing half written was left under that name; the last complete "
-                f"checkpoint is {last or 'none'}. Free space and start again with resume."
-            ) from error
 
     def _write_checkpoint(self, incomplete: Path, final: Path) -> None:
         self.store_flos()

@@ -18,6 +18,7 @@ from mu2slam_hf.models.modules_lengths import encoder_length, length_mask
 from mu2slam_hf.models.modules_losses import cross_entropy_sum, ctc_sum
 from mu2slam_hf.training.arguments import MultitaskTrainingArguments
 from mu2slam_hf.training.checkpoints import average_checkpoints
+from mu2slam_hf.training.decoder_noise import DecoderNoise
 from mu2slam_hf.training.development import DevelopmentSet, evaluate_development
 from mu2slam_hf.training.graph import find_untouched_parameters
 from mu2slam_hf.training.objectives import (
@@ -29,10 +30,18 @@ from mu2slam_hf.training.objectives import (
     sum_by_task,
     weigh_losses,
 )
-from mu2slam_hf.training.optim import build_adamw, build_scheduler
+from mu2slam_hf.training.optim import build_optimizer, build_scheduler
 from mu2slam_hf.training.resumable import ResumableTrainer
 
-TARGET_KEYS = ("labels", "task_ids", "ctc_labels", "source_language_labels", "record_ids", "loss_weights")
+TARGET_KEYS = (
+    "labels",
+    "task_ids",
+    "ctc_labels",
+    "source_language_labels",
+    "record_ids",
+    "loss_weights",
+    "decoder_noise",
+)
 
 
 class NonFiniteLossError(RuntimeError):
@@ -49,6 +58,7 @@ class MultitaskTrainer(ResumableTrainer):
         development_sets: what `evaluate` reads, by name.
         development_metrics: `(model) -> dict` of further figures (generation on a few examples), run on the first
             process only; injected, because training does not know evaluation.
+        decoder_noise: makes noisy decoder inputs in training; None for clean ones.
         kwargs: `train_dataset` (its keys are what the sampler yields), `train_batch_sampler`, `data_collator`,
             `callbacks`, ... as in `ResumableTrainer`.
     """
@@ -61,6 +71,7 @@ class MultitaskTrainer(ResumableTrainer):
         tasks: Sequence[str],
         development_sets: Mapping[str, DevelopmentSet] | None = None,
         development_metrics: Callable[[nn.Module], dict[str, float]] | None = None,
+        decoder_noise: DecoderNoise | None = None,
         **kwargs: Any,
     ) -> None:
         # The parent wants some dataset where eval_strategy is set; ours are read by `evaluate` below.
@@ -70,6 +81,7 @@ class MultitaskTrainer(ResumableTrainer):
         self.table = LossTable(tuple(tasks))
         self.development_sets = dict(development_sets or {})
         self.development_metrics = development_metrics
+        self.decoder_noise = decoder_noise
         self._weight_vectors: dict[Any, tuple[Tensor, list[float]]] = {}
         self.table.weight_vector(args.loss_weights or {})  # a wrong name is an error now, not at the first batch
         self._untouched: dict[Any, list[nn.Parameter]] = {}
@@ -82,7 +94,16 @@ class MultitaskTrainer(ResumableTrainer):
 
     def forward_batch(self, model: nn.Module, batch: Mapping[str, Any]) -> Any:
         """Run the model on what it takes of a batch; targets stay here, so it computes no loss of its own."""
-        return model(**{key: value for key, value in batch.items() if key not in TARGET_KEYS}, use_cache=False)
+        inputs = {key: value for key, value in batch.items() if key not in TARGET_KEYS}
+        if model.training and self.decoder_noise is not None:
+            inputs["decoder_input_ids"] = self.decoder_noise(
+                model,
+                inputs["decoder_input_ids"],
+                step=self.state.global_step,
+                record_ids=batch.get("record_ids", ()),
+                settings=batch.get("decoder_noise"),
+            )
+        return model(**inputs, use_cache=False)
 
     def compute_loss(
         self,
@@ -147,7 +168,7 @@ class MultitaskTrainer(ResumableTrainer):
         return sums, (has_decoder, has_ctc, has_language)
 
     def _weights_of(self, batch: Mapping[str, Any]) -> tuple[Tensor, list[float]]:
-        """`(K,)` coefficients on the device and as numbers: those that the batch brings from its stage, or ours."""
+        """`(K,)` coefficients on the device and as numbers: those that the batch brings from its phase, or ours."""
         weights = batch.get("loss_weights", self.args.loss_weights or {})
         key = tuple(sorted(weights.items()))
         if key not in self._weight_vectors:
@@ -205,12 +226,13 @@ class MultitaskTrainer(ResumableTrainer):
     # ---- optimiser and schedule ---------------------------------------------------------------------------------
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """AdamW without decay on norms, biases and embeddings."""
+        """The optimiser named by the arguments, without decay on norms, biases and embeddings."""
         if self.optimizer is None:
-            self.optimizer = build_adamw(
+            self.optimizer = build_optimizer(
                 self.model if model is None else model,
                 learning_rate=self.args.learning_rate,
                 weight_decay=self.args.weight_decay,
+                optimizer=self.args.optimizer,
                 betas=(self.args.adam_beta1, self.args.adam_beta2),
                 eps=self.args.adam_epsilon,
             )

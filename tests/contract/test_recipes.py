@@ -8,7 +8,7 @@ import yaml
 
 from mu2slam_hf.data.testing import write_tone_corpus
 from mu2slam_hf.recipes.builders import build_model, build_processor, build_trainer
-from mu2slam_hf.recipes.data_builders import load_records, resolve_stages
+from mu2slam_hf.recipes.data_builders import load_records, resolve_curriculum
 from mu2slam_hf.recipes.loader import load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,7 +61,7 @@ def on_tones(tones, tmp_path):
 def test_two_updates(path, on_tones):
     settings = ("training.use_cpu=true", "training.tensorboard=false", "training.progress_bar=false")
     recipe = load_recipe(on_tones(path), [*settings, "training.dataloader_num_workers=0"])
-    assert sum(stage.steps for stage in resolve_stages(recipe)) > 0
+    assert sum(phase.steps for phase in resolve_curriculum(recipe)) > 0
     records = load_records(recipe.data.corpora, "data.corpora")
     processor = build_processor(recipe, records)
     trainer = build_trainer(recipe, processor, build_model(recipe, processor), records)

@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,7 +88,7 @@ def test_the_result_loads_and_generates(finished):
 
 
 def test_resumed_from_a_checkpoint_equals_uninterrupted_bit_for_bit(launch, finished, tmp_path):
-    """The stage changes at update 4, right where the first run stops."""
+    """The phase changes at update 4, right where the first run stops."""
     output = tmp_path / "run"
     launch(output)
     for path in ("checkpoint-8", "final"):
@@ -96,6 +97,46 @@ def test_resumed_from_a_checkpoint_equals_uninterrupted_bit_for_bit(launch, fini
     assert_equal_weights(output / "final", finished / "final")
     first, second = read_log(finished)[-1], read_log(output)[-1]
     assert first.keys() == second.keys()
+
+
+def test_gradual_and_noisy_fine_tuning(launch, tmp_path):
+    """Two stages on the tones, killed between them: all tasks with noise, then recognition, the best checkpoint."""
+    tree = yaml.safe_load(RECIPE.read_text())
+    tree["model"]["config"] = str(ROOT / tree["model"]["config"])
+    tree["decoder_noise"] = {"ratio": 0.2, "k": 4}
+    tree["data"]["curriculum"] = []
+    tree["optim"]["learning_rate"] = 0.05  # soon too large, so that the best checkpoint is not the last one
+    only_recognition = {"data.corpora.train.tasks": ["asr"], "objective.ctc": 0.5}
+    best = {"training.keep": "best", "training.best_metric": "loss_asr_decoder", "training.eval_steps": 2}
+    tree["stages"] = [
+        {"name": "multitask"},
+        {"name": "asr", "set": {**only_recognition, **best, "training.max_steps": 6, "decoder_noise.ratio": 0.4}},
+    ]
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(tree))
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    launch(whole, recipe=recipe)
+    first, second = whole / "1_multitask", whole / "2_asr"
+    assert_equal_weights(first / "final", first / "checkpoint-8")
+    figures = {logs["step"]: logs["eval_loss_asr_decoder"] for logs in read_log(second) if "eval_loss" in logs}
+    best_step = min(figures, key=figures.get)
+    assert sorted(figures) == [2, 4, 6]
+    assert_equal_weights(whole / "final", second / f"checkpoint-{best_step}")
+    saved = [yaml.safe_load((folder / "recipe.yaml").read_text()) for folder in (first, second, whole / "final")]
+    assert [tree["decoder_noise"]["ratio"] for tree in saved] == [0.2, 0.4, 0.4]
+    assert saved[1]["model"]["init_from"] == str(first / "final") and saved[1]["model"]["config"] is None
+    trained = [{name for logs in read_log(folder) for name in logs} for folder in (first, second)]
+    assert "loss_mt_decoder" in trained[0] and "loss_mt_decoder" not in trained[1]
+
+    # The second stage in a process of its own, from the middle, ends with the same weights.
+    shutil.copytree(first, stopped / "1_multitask")
+    shutil.copytree(second, stopped / "2_asr")
+    for path in list_checkpoints(stopped / "2_asr")[1:]:
+        shutil.rmtree(path)
+    modified = (stopped / "1_multitask" / "final" / "model.safetensors").stat().st_mtime_ns
+    launch(stopped, recipe=recipe)
+    assert_equal_weights(stopped / "final", whole / "final")
+    assert (stopped / "1_multitask" / "final" / "model.safetensors").stat().st_mtime_ns == modified
 
 
 @pytest.mark.slow
@@ -146,7 +187,7 @@ def test_adapters_train_save_load_and_merge(launch, finished, tmp_path):
     tree = yaml.safe_load(RECIPE.read_text())
     tree["model"] = {"init_from": str(finished / "final")}
     tree["lora"] = {"r": 2, "alpha": 4, "target_modules": ["q_proj", "v_proj"]}
-    tree["data"]["stages"] = []
+    tree["data"]["curriculum"] = []
     tree["optim"]["learning_rate"] = 0.05
     recipe = tmp_path / "lora.yaml"
     recipe.write_text(yaml.safe_dump(tree))
@@ -177,7 +218,7 @@ def test_it_learns_the_tones(launch, tmp_path):
         "training.eval_steps=150",
         "training.save_steps=150",
         "optim.learning_rate=5e-3",
-        "data.stages=[]",
+        "data.curriculum=[]",
         "objective.label_smoothing=0",
     )
     logs = [logs for logs in read_log(output) if "loss_ctc" in logs]

@@ -14,11 +14,10 @@ from mu2slam_hf.recipes.builders import (
     build_model,
     build_processor,
     build_trainer,
-    find_resume_checkpoint,
-    save_recipe,
 )
 from mu2slam_hf.recipes.data_builders import load_records
 from mu2slam_hf.recipes.loader import RecipeError, load_recipe
+from mu2slam_hf.recipes.runs import find_resume_checkpoint, save_recipe
 
 RECIPE = Path(__file__).resolve().parents[3] / "configuration" / "recipes" / "mu2slam" / "finetune_tiny_test.yaml"
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Corpora, stages and development sets of a recipe."""
+"""Corpora, phases and development sets of a recipe."""
 
 from types import SimpleNamespace
 
@@ -9,10 +9,10 @@ from mu2slam_hf.data.testing import write_tone_corpus
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
 from mu2slam_hf.recipes.data_builders import (
+    build_curriculum,
     build_development_sets,
-    build_stages,
     load_records,
-    resolve_stages,
+    resolve_curriculum,
     total_steps,
 )
 from mu2slam_hf.recipes.loader import RecipeError, build_section
@@ -68,39 +68,47 @@ def test_nothing_left_is_an_error(manifest):
         load_records({"x": CorpusSection(manifest=manifest, max_duration_seconds=0.01)}, "data.corpora")
 
 
-def test_the_last_stage_takes_what_is_left():
-    recipe = make({"data": {"stages": [{"steps": 3}, {}]}, "training": {"max_steps": 10}})
-    assert [stage.steps for stage in resolve_stages(recipe)] == [3, 7]
+def test_the_last_phase_takes_what_is_left():
+    recipe = make({"data": {"curriculum": [{"steps": 3}, {}]}, "training": {"max_steps": 10}})
+    assert [phase.steps for phase in resolve_curriculum(recipe)] == [3, 7]
     assert total_steps(recipe) == 10
-    assert total_steps(make({"data": {"stages": [{"steps": 3}, {"steps": 4}]}})) == 7
-    assert [stage.steps for stage in resolve_stages(make({"training": {"max_steps": 2}}))] == [2]
+    assert total_steps(make({"data": {"curriculum": [{"steps": 3}, {"steps": 4}]}})) == 7
+    assert [phase.steps for phase in resolve_curriculum(make({"training": {"max_steps": 2}}))] == [2]
 
 
-def test_a_short_trial_ends_in_an_early_stage():
-    recipe = make({"data": {"stages": [{"steps": 30}, {}]}, "training": {"max_steps": 10}})
-    assert total_steps(recipe) == 10 and resolve_stages(recipe)[0].steps == 30
+def test_a_short_trial_ends_in_an_early_phase():
+    recipe = make({"data": {"curriculum": [{"steps": 30}, {}]}, "training": {"max_steps": 10}})
+    assert total_steps(recipe) == 10 and resolve_curriculum(recipe)[0].steps == 30
 
 
 @pytest.mark.parametrize(
     "tree, message",
     [
-        ({"data": {"stages": [{"steps": 3}, {}]}}, r"training\.max_steps: is required"),
-        ({"data": {"stages": [{}, {"steps": 3}]}, "training": {"max_steps": 5}}, r"data\.stages\.0\.steps"),
-        ({"data": {"stages": [{"steps": 3, "objective": {"ctx": 1}}]}}, r"data\.stages\.0\.objective\.ctx: unknown"),
-        ({"data": {"stages": [{"steps": 3, "tasks": ["tts"]}]}}, r"data\.stages\.0\.tasks: 'tts'"),
-        ({"data": {"stages": [{"steps": 3, "corpora": {"x": 1}}]}}, r"data\.stages\.0\.corpora\.x: no such corpus"),
+        ({"data": {"curriculum": [{"steps": 3}, {}]}}, r"training\.max_steps: is required"),
+        ({"data": {"curriculum": [{}, {"steps": 3}]}, "training": {"max_steps": 5}}, r"data\.curriculum\.0\.steps"),
+        (
+            {"data": {"curriculum": [{"steps": 3, "objective": {"ctx": 1}}]}},
+            r"curriculum\.0\.objective\.ctx: unknown",
+        ),
+        ({"data": {"curriculum": [{"steps": 3, "tasks": ["tts"]}]}}, r"data\.curriculum\.0\.tasks: 'tts'"),
+        (
+            {"data": {"curriculum": [{"steps": 3, "corpora": {"x": 1}}]}},
+            r"curriculum\.0\.corpora\.x: no such corpus",
+        ),
     ],
 )
-def test_bad_stages(tree, message):
+def test_bad_phases(tree, message):
     with pytest.raises(RecipeError, match=message):
-        resolve_stages(make(tree))
+        resolve_curriculum(make(tree))
 
 
-def test_a_stage_draws_from_its_corpora_only(manifest, processor):
-    stages = [{"steps": 2, "corpora": {"b": 1.0}}, {"steps": 2, "text_batch_share": 0.0}]
-    recipe = make({"data": {"corpora": corpora(manifest, a={"tasks": ["asr"]}, b={"weight": 2.0}), "stages": stages}})
+def test_a_phase_draws_from_its_corpora_only(manifest, processor):
+    phases = [{"steps": 2, "corpora": {"b": 1.0}}, {"steps": 2, "text_batch_share": 0.0}]
+    recipe = make(
+        {"data": {"corpora": corpora(manifest, a={"tasks": ["asr"]}, b={"weight": 2.0}), "curriculum": phases}}
+    )
     records = load_records(recipe.data.corpora, "data.corpora")
-    first, second = build_stages(recipe, records, processor)
+    first, second = build_curriculum(recipe, records, processor)
     assert {example.corpus for example in first.dataset.examples} == {"b"}
     assert {example.corpus for example in second.dataset.examples} == {"a", "b"}
     tasks = {(e.corpus, t.task) for e in second.dataset.examples for t in e.targets}
@@ -121,8 +129,8 @@ def test_examples_larger_than_a_batch_are_left_out(manifest, processor):
     recipe = make(
         {"data": {"corpora": corpora(manifest, a={}), "batch": {"max_seconds": 0.6}}, "training": {"max_steps": 1}}
     )
-    (stage,) = build_stages(recipe, load_records(recipe.data.corpora, "data.corpora"), processor)
-    seconds = [example.duration_seconds for example in stage.dataset.examples if example.source_modality == "speech"]
+    (phase,) = build_curriculum(recipe, load_records(recipe.data.corpora, "data.corpora"), processor)
+    seconds = [example.duration_seconds for example in phase.dataset.examples if example.source_modality == "speech"]
     assert seconds and max(seconds) <= 0.6
 
 

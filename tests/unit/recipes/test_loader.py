@@ -16,7 +16,7 @@ def load(tmp_path, text, *overrides):
 
 def test_an_empty_recipe_holds_the_defaults(tmp_path):
     recipe = load(tmp_path, "")
-    assert recipe.optim.schedule == "warmup_cosine" and recipe.lora is None and recipe.data.stages == []
+    assert recipe.optim.schedule == "warmup_cosine" and recipe.lora is None and recipe.data.curriculum == []
 
 
 def test_numbers_written_as_yaml_strings_are_numbers(tmp_path):
@@ -39,10 +39,20 @@ def test_numbers_written_as_yaml_strings_are_numbers(tmp_path):
         ("optim: {schedule: noan}", r"optim\.schedule: expected one of noam, .*did you mean 'noam'"),
         ("data: {languages: en}", r"data\.languages: expected a list"),
         ("data: {languages: [1]}", r"data\.languages\.0: expected a string"),
-        ("data: {stages: [{steps: 1, corpus: {}}]}", r"data\.stages\.0\.corpus: unknown key; did you mean 'corpora'"),
+        (
+            "data: {curriculum: [{steps: 1, corpus: {}}]}",
+            r"curriculum\.0\.corpus: unknown key; did you mean 'corpora'",
+        ),
         ("data: {corpora: {a: {weight: x}}}", r"data\.corpora\.a\.weight: expected a number"),
         ("data: {waveform: {speed_factors: [9]}}", r"data\.waveform: .*between 0\.5 and 2"),
         ("data: {batch: {max_seconds: -1}}", r"data\.batch: .*above 0"),
+        ("kind: finetunning", r"kind: expected one of finetuning"),
+        ("optim: {optimizer: adam}", r"optim: Adam takes no weight decay"),
+        ("training: {keep: best, average_last: 3}", r"training: keep: best and average_last exclude"),
+        ("training: {keep: best, eval_steps: 0}", r"training: keep: best needs evaluations"),
+        ("decoder_noise: {ratio: 1.5}", r"decoder_noise: .*ratio"),
+        ("stages: [{name: a/b}]", r"stages\.0: name 'a/b' becomes part"),
+        ("stages: [{name: a, set: {output.dir: x}}]", r"stages\.0: set: output.dir is the same"),
         ("model: 3", r"model: expected a section"),
         ("- 1", "a recipe is a mapping"),
         ("a: [", "not valid YAML"),
@@ -72,25 +82,39 @@ def test_paths_read_the_environment(tmp_path, monkeypatch):
 
 
 def test_overrides(tmp_path):
-    text = "data: {stages: [{name: a, steps: 3}, {name: b}]}"
+    text = "data: {curriculum: [{name: a, steps: 3}, {name: b}]}"
     recipe = load(
-        tmp_path, text, "training.max_steps=7", "data.stages.0.steps=2", "lora.r=4", "model.overrides={x: 1}"
+        tmp_path, text, "training.max_steps=7", "data.curriculum.0.steps=2", "lora.r=4", "model.overrides={x: 1}"
     )
     assert recipe.training.max_steps == 7
-    assert [stage.steps for stage in recipe.data.stages] == [2, None]
+    assert [phase.steps for phase in recipe.data.curriculum] == [2, None]
     assert recipe.lora is not None and recipe.lora.r == 4
     assert recipe.model.overrides == {"x": 1}
 
 
-@pytest.mark.parametrize("override", ["training.max_steps", "=3", "data.stages.5.steps=1", "training.seed.x=1"])
+def test_all_after_the_name_of_a_dotted_mapping_is_one_name(tmp_path):
+    overrides = ("model.overrides.encoder_config.hidden_size=8", "stages.0.set.training.max_steps=9")
+    recipe = load(tmp_path, "stages: [{name: a, set: {training.seed: 3}}]", *overrides)
+    assert recipe.model.overrides == {"encoder_config.hidden_size": 8}
+    assert recipe.stages[0].set == {"training.seed": 3, "training.max_steps": 9}
+
+
+def test_former_names_are_still_read(tmp_path):
+    assert load(tmp_path, "data: {stages: [{name: a, steps: 3}]}").data.curriculum[0].steps == 3
+    with pytest.raises(RecipeError, match=r"data\.stages: is the former name of curriculum"):
+        load(tmp_path, "data: {stages: [], curriculum: []}")
+
+
+@pytest.mark.parametrize("override", ["training.max_steps", "=3", "data.curriculum.5.steps=1", "training.seed.x=1"])
 def test_bad_overrides(override):
     with pytest.raises(RecipeError):
-        apply_override({"data": {"stages": []}, "training": {"seed": 1}}, override)
+        apply_override({"data": {"curriculum": []}, "training": {"seed": 1}}, override)
 
 
 def test_a_recipe_survives_being_saved(tmp_path):
     text = (
-        "data: {targets: {task_weights: {asr: .inf}}, waveform: {speed_factors: [0.9, 1.1]}, stages: [{steps: 2}]}\n"
+        "data: {targets: {task_weights: {asr: .inf}}, waveform: {speed_factors: [0.9, 1.1]}, "
+        "curriculum: [{steps: 2}]}\n"
         "lora: {target_modules: 'q_.*'}\n"
     )
     recipe = load(tmp_path, text)

@@ -27,13 +27,16 @@ def test_annotations_are_types_not_strings():
     hints = typing.get_type_hints(schema.Recipe)
     assert all(not isinstance(item.type, str) for section in SECTIONS for item in dataclasses.fields(section))
     assert set(hints) == {
+        "kind",
         "model",
         "processor",
         "data",
+        "decoder_noise",
         "objective",
         "optim",
         "training",
         "evaluation",
         "lora",
         "output",
+        "stages",
     }

@@ -3,9 +3,11 @@
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from mu2slam_hf.training.checkpoints import (
+    all_or_nothing,
     average_checkpoints,
     clear_incomplete,
     list_checkpoints,
@@ -65,3 +67,25 @@ def test_averages_of_different_models_are_refused(tmp_path):
     (tmp_path / "c").mkdir()
     with pytest.raises(ValueError, match="holds none"):
         average_checkpoints([tmp_path / "c"])
+
+
+TORCH_ERROR = RuntimeError("[enforce fail at inline_container.cc:858] PytorchStreamWriter failed writing file data/1")
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), SafetensorError("No space left on device"), TORCH_ERROR]
+)
+def test_what_cannot_be_written_leaves_nothing_and_says_so(tmp_path, error):
+    make(tmp_path / "checkpoint-3")
+    incomplete = make(tmp_path / ".incomplete-checkpoint-5")
+    message = r"Could not write .*checkpoint-5: .*(No space|failed writing).*checkpoint is .*checkpoint-3\. Free space"
+    with pytest.raises(RuntimeError, match=message), all_or_nothing(incomplete, tmp_path / "checkpoint-5"):
+        raise error
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-3"]
+
+
+def test_other_errors_pass(tmp_path):
+    incomplete = make(tmp_path / ".incomplete-checkpoint-5")
+    with pytest.raises(RuntimeError, match="^out of memory"), all_or_nothing(incomplete, tmp_path / "checkpoint-5"):
+        raise RuntimeError("out of memory")
+    assert incomplete.exists()

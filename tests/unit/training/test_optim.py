@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mu2slam_hf.training.optim import (
-    build_adamw,
+    build_optimizer,
     build_parameter_groups,
     build_scheduler,
     compute_noam_rate,
@@ -95,13 +95,27 @@ def test_only_matrices_are_decayed():
 def test_adamw_equals_its_update_rule():
     linear = nn.Linear(2, 2, bias=False)
     before = linear.weight.detach().clone()
-    optimizer = build_adamw(linear, learning_rate=0.1, weight_decay=0.5, betas=(0.9, 0.98), eps=1e-9)
+    optimizer = build_optimizer(linear, learning_rate=0.1, weight_decay=0.5, betas=(0.9, 0.98), eps=1e-9)
     linear.weight.grad = torch.full_like(before, 3.0)
     optimizer.step()
     # The first step of Adam moves by the rate against the sign of the gradient, after the decay.
     torch.testing.assert_close(linear.weight.detach(), before * (1 - 0.1 * 0.5) - 0.1)
 
 
+def test_adam_decays_nothing():
+    linear = nn.Linear(2, 2, bias=False)
+    before = linear.weight.detach().clone()
+    optimizer = build_optimizer(linear, learning_rate=0.1, weight_decay=0.0, optimizer="adam")
+    assert type(optimizer) is torch.optim.Adam
+    linear.weight.grad = torch.full_like(before, 3.0)
+    optimizer.step()
+    torch.testing.assert_close(linear.weight.detach(), before - 0.1)
+    with pytest.raises(ValueError, match="no weight decay"):
+        build_optimizer(linear, learning_rate=0.1, weight_decay=0.1, optimizer="adam")
+    with pytest.raises(ValueError, match="'sgd'; known: adamw, adam"):
+        build_optimizer(linear, learning_rate=0.1, weight_decay=0.0, optimizer="sgd")
+
+
 def test_everything_frozen_is_an_error():
     with pytest.raises(ValueError, match="frozen"):
-        build_adamw(nn.Linear(2, 2).requires_grad_(False), learning_rate=0.1, weight_decay=0.0)
+        build_optimizer(nn.Linear(2, 2).requires_grad_(False), learning_rate=0.1, weight_decay=0.0)

@@ -103,13 +103,13 @@ def test_a_switched_off_loss_is_not_computed(make_trainer, tmp_path):
     assert sums[3:].tolist() == [0.0, 0.0]
 
 
-def test_a_stage_may_bring_its_own_coefficients(make_trainer, tmp_path):
-    stages = "data.stages=[{steps: 2, tasks: [asr], objective: {ctc: 0, asr_decoder: 0.5}}, {steps: 2}]"
-    trainer = make_trainer(tmp_path / "run", stages, "training.max_steps=4")
+def test_a_phase_may_bring_its_own_coefficients(make_trainer, tmp_path):
+    phases = "data.curriculum=[{steps: 2, tasks: [asr], objective: {ctc: 0, asr_decoder: 0.5}}, {steps: 2}]"
+    trainer = make_trainer(tmp_path / "run", phases, "training.max_steps=4")
     both = trainer.train_dataset.datasets
     assert {t.task for e in both[0].examples for t in e.targets} == {"asr"}
     speech = [next(i for i, e in enumerate(d.examples) if e.source_modality == "speech") for d in both]
-    batches = [trainer.data_collator([(stage, both[stage][index])]) for stage, index in enumerate(speech)]
+    batches = [trainer.data_collator([(phase, both[phase][index])]) for phase, index in enumerate(speech)]
     assert "loss_weights" not in batches[1]
     trainer.model.eval()
     for batch, weights in zip(batches, ([0.5, 1, 1, 0, 0.1], [1, 1, 1, 1, 0.1]), strict=True):
@@ -170,3 +170,52 @@ def test_averaged_weights_are_loaded_and_tied(trainer, tmp_path):
     name = "model.encoder.conformer.layers.0.feed_forward1.up_proj.weight"
     name = name if name in first else next(key for key in first if key.endswith("weight"))
     torch.testing.assert_close(model.state_dict()[name], (first[name] + second[name]) / 2)
+
+
+def test_noise_is_on_the_decoder_inputs_in_training_only(make_trainer, tmp_path):
+    trainer = make_trainer(tmp_path / "run", "decoder_noise={ratio: 0.5, k: 4}")
+    batch = batch_of(trainer, "speech")
+    clean = {name: value.clone() for name, value in batch.items() if isinstance(value, torch.Tensor)}
+    seen = []
+    handle = trainer.model.model.decoder.register_forward_pre_hook(
+        lambda module, args, kwargs: seen.append(kwargs["input_ids"]), with_kwargs=True
+    )
+    for step in (0, 0, 1):
+        trainer.state.global_step = step
+        trainer.compute_loss(trainer.model.train(), batch)
+    trainer.forward_batch(trainer.model.eval(), batch)
+    handle.remove()
+    first, again, later, evaluated = seen
+    assert torch.equal(first, again) and not torch.equal(first, later)
+    assert torch.equal(evaluated, clean["decoder_input_ids"])
+    changed = first != evaluated
+    text = evaluated >= trainer.model.config.text_token_offset
+    assert 0.3 < changed[text].float().mean() < 0.7 and not changed[~text].any()
+    assert all(torch.equal(batch[name], value) for name, value in clean.items())
+
+
+def test_the_best_checkpoint_survives_rotation_and_becomes_the_result(make_trainer, tmp_path):
+    """Updates with a huge rate make it worse and worse, so the first evaluation stays the best."""
+    trainer = make_trainer(
+        tmp_path / "run",
+        "training={keep: best, best_metric: loss, max_steps: 12, eval_steps: 2, save_steps: 5, save_total_limit: 1, "
+        "progress_bar: false, tensorboard: false, use_cpu: true}",
+        "optim={learning_rate: 0.5, warmup_steps: 0, schedule: warmup_constant}",
+        "data.curriculum=[]",
+    )
+    trainer.train()
+    losses = {logs["step"]: logs["eval_loss"] for logs in trainer.state.log_history if "eval_loss" in logs}
+    best = min(losses, key=losses.get)
+    assert list(losses) == [2, 4, 6, 8, 10, 12] and best < 10
+    left = {path.name for path in Path(trainer.args.output_dir).glob("checkpoint-*")}
+    assert left == {f"checkpoint-{step}" for step in (best, 10, 12)}
+    assert trainer.load_best_checkpoint().name == f"checkpoint-{best}"
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(losses[best], rel=1e-6)
+
+
+def test_a_metric_that_is_not_there_is_an_error(make_trainer, tmp_path):
+    trainer = make_trainer(tmp_path / "run", "training.keep=best", "training.best_metric=bleu")
+    with pytest.raises(ValueError, match=r"kept by 'bleu', but the evaluation gives only .*ctc_wer"):
+        trainer.train()
+    with pytest.raises(ValueError, match="no best checkpoint: no evaluation"):
+        trainer.load_best_checkpoint()

@@ -1,0 +1,175 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""A recipe as runs: its stages one after the other, what each resumes from, and what it leaves behind."""
+
+import copy
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils import logging
+
+from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
+from mu2slam_hf.recipes.builders import build_model, build_processor, build_trainer
+from mu2slam_hf.recipes.data_builders import load_records
+from mu2slam_hf.recipes.loader import (
+    RecipeError,
+    apply_override,
+    build_section,
+    dump_recipe,
+    load_recipe,
+    read_tree,
+    search_folders,
+    set_value,
+)
+from mu2slam_hf.recipes.schema import Recipe
+from mu2slam_hf.training.checkpoints import INCOMPLETE_PREFIX, all_or_nothing, list_checkpoints, publish_checkpoint
+from mu2slam_hf.training.trainer import MultitaskTrainer
+
+logger = logging.get_logger(__name__)
+
+
+def load_stages(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> list[Recipe]:
+    """The runs that a recipe describes: itself, or one for each of its stages with what the stage sets.
+
+    Args:
+        path: YAML file.
+        overrides: `a.b=c` each, of the whole recipe; what a stage sets wins (`stages.0.set.training.max_steps=9`).
+
+    Raises:
+        RecipeError: as `load_recipe`, for every stage before the first one starts.
+    """
+    recipe = load_recipe(path, overrides)
+    if not recipe.stages:
+        return [recipe]
+    tree = read_tree(Path(path))
+    for override in overrides:
+        apply_override(tree, override)
+    del tree["stages"]
+    runs = []
+    for number, stage in enumerate(recipe.stages):
+        own = copy.deepcopy(tree)
+        for name, value in stage.set.items():
+            set_value(own, name, copy.deepcopy(value))
+        output = own.setdefault("output", {})
+        output["dir"] = os.path.join(recipe.output.dir, f"{number + 1}_{stage.name}")
+        if number == len(recipe.stages) - 1:
+            output["final"] = recipe.output.final or os.path.join(recipe.output.dir, "final")
+        try:
+            runs.append(build_section(Recipe, own, "", search_folders(Path(path))))
+        except RecipeError as error:
+            raise RecipeError(f"stages.{number}.set: {error}") from error
+    return runs
+
+
+def unfinished_stages(runs: Sequence[Recipe]) -> Iterator[Recipe]:
+    """The runs of `load_stages` that are still to be done, each set up to start from the result of the one before.
+
+    A stage is finished when its final folder is there. A recipe without stages is always gone through: its trainer
+    knows whether there is anything left to do.
+    """
+    before: Path | None = None
+    for run in runs:
+        final = final_folder(run)
+        if before is not None:
+            start = replace(run.model, config=None, init_from=str(before.resolve()))
+            run = replace(run, model=start, processor=replace(run.processor, init_from=None))
+        if len(runs) > 1 and run.training.resume and final.is_dir():
+            logger.warning(f"{run.output.dir} is finished: nothing to do. Delete {final} to do it again.")
+        else:
+            yield run
+        before = final
+
+
+def run_stage(recipe: Recipe) -> None:
+    """One run from data to saved model, as the training scripts do it."""
+    checkpoint = find_resume_checkpoint(recipe)
+    records = load_records(recipe.data.corpora, "data.corpora")
+    processor = build_processor(recipe, records, checkpoint)
+    model = build_model(recipe, processor)
+    trainer = build_trainer(recipe, processor, model, records)
+    if trainer.is_world_process_zero():
+        save_recipe(recipe, recipe.output.dir)
+    trainer.train(resume_from_checkpoint=checkpoint)
+    finish_run(recipe, trainer, processor)
+
+
+def final_folder(recipe: Recipe) -> Path:
+    """Where the final model goes."""
+    return Path(recipe.output.final or os.path.join(recipe.output.dir, "final"))
+
+
+def find_resume_checkpoint(recipe: Recipe) -> str | None:
+    """Newest complete checkpoint of the output folder, if the recipe wants to resume."""
+    folder = recipe.output.dir
+    return get_last_checkpoint(folder) if recipe.training.resume and os.path.isdir(folder) else None
+
+
+def save_recipe(recipe: Recipe, folder: str | Path) -> None:
+    """`recipe.yaml` with every default filled in, and `run.json` with the commit and versions it ran with."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+    run = {"commit": find_commit(), "torch": torch.__version__, "threads": torch.get_num_threads()}
+    (folder / "run.json").write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+
+
+def find_commit() -> str | None:
+    """Hash of the checked-out commit, with `-dirty` where tracked files were changed; None outside a repository."""
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return answer.stdout.strip() or None
+
+
+def finish_run(recipe: Recipe, trainer: MultitaskTrainer, processor: Mu2SLAMProcessor) -> dict[str, float]:
+    """Choose the weights that the recipe wants, evaluate them, and save model, processor and results.
+
+    The folder of the final model gets its name when it is complete, like a checkpoint.
+
+    Returns:
+        The figures of the last evaluation, also in `results.json` of that folder.
+    """
+    training = recipe.training
+    chosen = False
+    if training.average_last > 1:
+        trainer.load_averaged_weights(list_checkpoints(recipe.output.dir)[-training.average_last :])
+        chosen = True
+    elif training.keep == "best":
+        trainer.load_best_checkpoint()
+        chosen = trainer.state.best_global_step != trainer.state.global_step
+    results = {}
+    if recipe.evaluation.corpora:
+        results = (None if chosen else trainer.evaluated_at_end()) or trainer.evaluate()
+    if trainer.is_world_process_zero():
+        final = final_folder(recipe)
+        incomplete = final.with_name(INCOMPLETE_PREFIX + final.name)
+        shutil.rmtree(incomplete, ignore_errors=True)
+        with all_or_nothing(incomplete, final):
+            _save_final(recipe, trainer, processor, results, incomplete)
+            publish_checkpoint(incomplete, final)
+    trainer.accelerator.wait_for_everyone()
+    return results
+
+
+def _save_final(
+    recipe: Recipe, trainer: MultitaskTrainer, processor: Mu2SLAMProcessor, results: dict[str, float], folder: Path
+) -> None:
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if recipe.output.dtype == "bfloat16":
+        model = model.to(torch.bfloat16)
+    model.save_pretrained(folder)
+    if recipe.lora is not None and recipe.lora.merge:
+        model.merge_and_unload().save_pretrained(folder / "merged")
+        processor.save_pretrained(folder / "merged")
+    processor.save_pretrained(folder)
+    save_recipe(recipe, folder)
+    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,71 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Stages of a recipe: their own values, folders, and where each starts."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mu2slam_hf.recipes.loader import RecipeError
+from mu2slam_hf.recipes.runs import final_folder, load_stages, unfinished_stages
+
+TREE = {
+    "model": {"overrides": {"a.b": 1}},
+    "training": {"max_steps": 300, "seed": 4},
+    "output": {"dir": "run"},
+    "stages": [
+        {"name": "multitask"},
+        {"name": "asr", "set": {"training.max_steps": 20, "training.keep": "best", "data.curriculum": [{"steps": 5}]}},
+    ],
+}
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def write(tree):
+        path = tmp_path / "recipe.yaml"
+        path.write_text(yaml.safe_dump(tree))
+        return path
+
+    return write
+
+
+def test_each_stage_has_its_values_and_its_folder(write):
+    first, second = load_stages(write(TREE), ["training.seed=5", "stages.1.set.training.max_steps=30"])
+    assert (first.training.max_steps, first.training.keep, first.training.seed) == (300, "last", 5)
+    assert (second.training.max_steps, second.training.keep, second.training.seed) == (30, "best", 5)
+    assert (first.output.dir, str(final_folder(first))) == ("run/1_multitask", "run/1_multitask/final")
+    assert (second.output.dir, str(final_folder(second))) == ("run/2_asr", "run/final")
+    assert second.data.curriculum[0].steps == 5 and first.data.curriculum == []
+    assert first.stages == second.stages == []
+
+
+def test_a_recipe_without_stages_is_one_run(write):
+    tree = {**TREE, "stages": []}
+    (run,) = load_stages(write(tree))
+    assert run.output.dir == "run" and str(final_folder(run)) == "run/final"
+    final_folder(run).mkdir(parents=True)
+    assert list(unfinished_stages([run])) == [run], "its trainer decides what is left to do"
+
+
+def test_a_stage_starts_from_the_result_of_the_one_before_and_finished_ones_are_skipped(write):
+    path = write(TREE)
+    done = []
+    for run in unfinished_stages(load_stages(path)):
+        done.append(run)
+        final_folder(run).mkdir(parents=True)
+    assert [run.model.init_from for run in done] == [None, str(Path("run/1_multitask/final").resolve())]
+    assert done[1].model.config is None and done[1].model.overrides == {"a.b": 1}
+    assert list(unfinished_stages(load_stages(path))) == []
+    final_folder(done[1]).rmdir()
+    (left,) = unfinished_stages(load_stages(path))
+    assert left == done[1]
+    assert len(list(unfinished_stages(load_stages(path, ["training.resume=false"])))) == 2
+
+
+def test_errors_of_a_stage_come_before_the_first_one_starts(write):
+    tree = {**TREE, "stages": [{"name": "a"}, {"name": "b", "set": {"training.max_step": 3}}]}
+    with pytest.raises(RecipeError, match=r"stages\.1\.set: training\.max_step: unknown key; did you mean"):
+        load_stages(write(tree))

@@ -3,40 +3,18 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from mu2slam_hf.data.corpus_declarations import Corpus
+from mu2slam_hf.data.corpus_reader import CorpusReader, build_reader
 from mu2slam_hf.data.manifests import ManifestColumns, read_manifest
+from mu2slam_hf.data.public_corpora import PUBLIC_CORPORA
 from mu2slam_hf.data.records import SpeechTextRecord
 
 Folder = str | os.PathLike[str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Corpus:
-    """One known corpus.
-
-    Attributes:
-        name: how recipes call it.
-        load: `(root, split, **options) -> list[SpeechTextRecord]`.
-        languages: languages with recordings.
-        tasks: what it can be used for.
-        licence: SPDX expression, or what is known where there is none.
-        redistributable_weights: whether weights trained on it may ship with the package.
-        citation: what anyone who publishes results must name.
-        source: where it comes from.
-    """
-
-    name: str
-    load: Callable[..., list[SpeechTextRecord]]
-    languages: tuple[str, ...]
-    tasks: tuple[str, ...]
-    licence: str
-    redistributable_weights: bool
-    citation: str
-    source: str
 
 
 def load_prompts5(
@@ -143,12 +121,65 @@ CORPORA: dict[str, Corpus] = {
             source="https://github.com/besacier/mboshi-french-parallel-corpus, commit 83c5b428a825",
         ),
     )
-}
+} | PUBLIC_CORPORA
 
 
 def load_corpus(name: str, root: Folder, split: str = "train", **options: Any) -> list[SpeechTextRecord]:
-    """Records of a corpus by its name; options are those of its loader."""
-    return CORPORA[_checked_choice("corpus", name, tuple(CORPORA))].load(root, split, **options)
+    """Records of a corpus by its name; options are those of its loader, or of its reader (`corpus_reader`)."""
+    return _corpus(name).load(root, split, **options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WholeCorpusReader:
+    """A small corpus read as one shard: its manifest."""
+
+    name: str
+    root: str
+    split: str = "train"
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def shards(self) -> list[str]:
+        """The manifest of the split."""
+        return [str(_split_file(self.root, self.split))]
+
+    def __call__(self, shard: str) -> Iterator[SpeechTextRecord]:
+        """Its records."""
+        yield from load_corpus(self.name, Path(shard).parent, Path(shard).stem, **self.options)
+
+    def records(self) -> Iterator[SpeechTextRecord]:
+        """All records of the split."""
+        for shard in self.shards():
+            yield from self(shard)
+
+
+def corpus_reader(name: str, root: Folder, split: str = "train", **options: Any) -> CorpusReader | WholeCorpusReader:
+    """A picklable reader of a corpus: `reader.shards()` lists strings, `reader(shard)` iterates over records.
+
+    Args:
+        name: one of `CORPORA`.
+        root: folder of the corpus.
+        split: train, ...
+        options: of the corpus; all public ones take `languages`, `max_duration_seconds`, `parts` and `failures`
+            (see `CorpusReader`).
+    """
+    corpus = _corpus(name)
+    if corpus.reader is None:
+        return WholeCorpusReader(name=name, root=str(root), split=split, options=options)
+    return build_reader(corpus.reader, root, split, **options)
+
+
+def corpus_shards(name: str, root: Folder, split: str = "train", **options: Any) -> list[str]:
+    """Shards of a split, to be read one by one by `corpus_reader(name, root, split, **options)`."""
+    return corpus_reader(name, root, split, **options).shards()
+
+
+def iter_corpus(name: str, root: Folder, split: str = "train", **options: Any) -> Iterator[SpeechTextRecord]:
+    """Records of a split one at a time, for corpora that do not fit into memory."""
+    return corpus_reader(name, root, split, **options).records()
+
+
+def _corpus(name: str) -> Corpus:
+    return CORPORA[_checked_choice("corpus", name, tuple(CORPORA))]
 
 
 def _split_file(root: Folder, split: str) -> Path:

@@ -1,17 +1,18 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+import pickle
 from pathlib import Path
 
 import pytest
 
 from mu2slam_hf.data.audio import load_audio
-from mu2slam_hf.data.corpora import CORPORA, load_corpus
+from mu2slam_hf.data.corpora import CORPORA, corpus_reader, corpus_shards, iter_corpus, load_corpus
 from mu2slam_hf.data.text import clean_text
 from mu2slam_hf.models.language_codes import canonical_language
 
 SIZES = {"prompts5": (1808, 391), "stamps": (3456, 482), "mboshi_french": (4616, 258)}
 
 
-@pytest.mark.parametrize("name", CORPORA)
+@pytest.mark.parametrize("name", SIZES)
 def test_registered_corpora_load_whole(data_root, name):
     corpus = CORPORA[name]
     assert corpus.licence and corpus.citation and corpus.source
@@ -70,3 +71,12 @@ def test_mboshi_texts(data_root):
     clean = load_corpus("mboshi_french", data_root / "mboshi_french", "dev", clean_translation=True)
     assert records[0].translations != clean[0].translations
     assert {record.kind for record in records} == {"dico", "part"}
+
+
+def test_a_small_corpus_is_one_shard(data_root):
+    root = data_root / "prompts5"
+    shards = corpus_shards("prompts5", root, "dev", text_column="text")
+    assert shards == [str(root / "dev.tsv")]
+    reader = pickle.loads(pickle.dumps(corpus_reader("prompts5", root, "dev", text_column="text")))
+    whole = load_corpus("prompts5", root, "dev", text_column="text")
+    assert list(reader(shards[0])) == whole == list(iter_corpus("prompts5", root, "dev", text_column="text"))

@@ -13,7 +13,7 @@ from torch.utils.data import Sampler
 from mu2slam_hf.data.counter_seeds import DrawKey, counter_generator
 from mu2slam_hf.data.mixture import IntArray, Mixture
 from mu2slam_hf.data.pretraining_examples import pretraining_task, sampling_language
-from mu2slam_hf.data.task_shares import TaskMixtureConfig, TaskOrder, deal_evenly, example_cost, text_tokens
+from mu2slam_hf.data.task_shares import TaskMixtureConfig, TaskOrder, deal_evenly, text_tokens
 from mu2slam_hf.data.tasks import TrainingExample
 
 
@@ -89,7 +89,6 @@ class TaskMixtureSampler(Sampler[list[DrawKey]]):
         self.order = TaskOrder(self.config.shares)
         self.seconds = np.asarray([example.duration_seconds for example in examples], dtype=np.float64)
         self.tokens = np.asarray([text_tokens(example) for example in examples], dtype=np.int64)
-        self._costs = np.asarray([example_cost(example) for example in examples], dtype=np.float64)
         self.draws = self._draws_by_task()
         self._check_budgets()
         self.num_steps = 0
@@ -222,17 +221,18 @@ class TaskMixtureSampler(Sampler[list[DrawKey]]):
 
     def _deal(self, indices: IntArray, tasks: IntArray) -> IntArray:
         """Slots of as many of the draws, from the first on, as the budgets let into one update."""
-        count = len(indices)
+        sizes = np.stack([self.seconds[indices], self.tokens[indices].astype(np.float64)], axis=1)
+        budgets = (self.config.max_seconds, self.config.max_tokens)
+        budget = np.asarray([np.inf if value is None else float(value) for value in budgets])
+        within = (np.cumsum(sizes, axis=0) <= budget * self.num_slots).all(axis=1)
+        count = max(self.num_slots, int(within.sum()))
         while True:
-            chosen = indices[:count]
-            slots = deal_evenly(self._costs[chosen], tasks[:count], self.num_slots)
-            excess = 1.0
-            for sizes, budget in ((self.seconds, self.config.max_seconds), (self.tokens, self.config.max_tokens)):
-                if budget is not None:
-                    load = np.bincount(slots, weights=sizes[chosen], minlength=self.num_slots)
-                    excess = max(excess, float(load.max()) / float(budget))
+            slots = deal_evenly(sizes[:count], tasks[:count], self.num_slots)
+            load = np.zeros((self.num_slots, 2))
+            np.add.at(load, slots, sizes[:count])
+            excess = float((load.max(axis=0) / budget).max())
             # With one example in each slot all is well: none is beyond a budget alone.
-            if excess == 1.0 or count <= self.num_slots:
+            if excess <= 1.0 or count <= self.num_slots:
                 return slots
             # Half of the way that the excess asks for, so that hardly more than needed is cut off.
             count = max(self.num_slots, min(count - 1, round(count * (0.5 + 0.5 / excess))))

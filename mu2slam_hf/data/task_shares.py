@@ -13,13 +13,10 @@ from mu2slam_hf.data.mixture import IntArray, MixtureConfig
 from mu2slam_hf.data.tasks import TrainingExample
 from mu2slam_hf.models.task_types import PRETRAINING_TASKS
 
-FloatColumn = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.float64]
 
 PAPER_SHARES = {"speech": 4, "text": 8, "asr": 1, "ast": 1, "mt": 1}
 PAPER_TEMPERATURES = {"text": 3.0, "mt": 2.0}
-
-# Encoder positions of a second of speech: features at 100 Hz, two strides of 2.
-_POSITIONS_PER_SECOND = 25.0
 
 
 @strict
@@ -141,39 +138,38 @@ def text_tokens(example: TrainingExample) -> int:
     return example.num_source_tokens + example.num_target_tokens
 
 
-def example_cost(example: TrainingExample) -> float:
-    """Encoder positions of all views of an example: what devices share evenly.
-
-    A pair makes three views, of x, of y, and of both; an unlabeled example one.
-    """
-    positions = _POSITIONS_PER_SECOND * example.duration_seconds + text_tokens(example)
-    return 2.0 * positions if example.targets else positions
-
-
-def deal_evenly(costs: FloatColumn, kinds: IntArray, num_slots: int) -> IntArray:
+def deal_evenly(sizes: FloatArray, kinds: IntArray, num_slots: int) -> IntArray:
     """Deal examples to slots so that all have as many of each kind, as far as the numbers allow, and equal sums.
 
-    Kind by kind, from the costly ones to the cheap ones, the costliest example goes to the slot that has least; each
-    slot gets one before any gets a second one. So up to `num_slots` examples of all kinds lie one in each slot.
+    Kind by kind, the largest example goes to the slot that has least, and empty slots come before all others. So up
+    to `num_slots` examples of all kinds lie one in each slot. What "least" means is weighed by what the examples of
+    the kind have: speech goes where there are few seconds, text where there are few tokens.
+
+    Choice: seconds and tokens are evened out each for itself, not their sum, because each may have a budget.
 
     Args:
-        costs: `(n,)`, above 0.
+        sizes: `(n, m)`: m sizes of each example, 0 or more.
         kinds: `(n,)` numbers of the kinds.
         num_slots: how many slots.
 
     Returns:
         `(n,)` number of the slot of each example; a function of the arguments alone.
     """
-    slots = np.zeros(len(costs), dtype=np.int64)
-    load = np.zeros(num_slots)
+    sizes = sizes / np.maximum(sizes.mean(axis=0), 1e-9)
+    slots = np.zeros(len(sizes), dtype=np.int64)
+    load = np.zeros((num_slots, sizes.shape[1]))
+    taken = np.zeros(num_slots, dtype=bool)
     present = np.unique(kinds)
-    means = [costs[kinds == kind].mean() for kind in present]
-    for kind in present[np.argsort(means, kind="stable")[::-1]]:
+    usage = np.stack([sizes[kinds == kind].mean(axis=0) for kind in present])
+    # What has several sizes first, the single ones even out the rest; of equal ones the larger first.
+    order = np.lexsort((-usage.max(axis=1), -(usage > 0).sum(axis=1)))
+    for kind, weights in zip(present[order], usage[order], strict=True):
         members = np.flatnonzero(kinds == kind)
-        members = members[np.argsort(-costs[members], kind="stable")]
+        members = members[np.argsort(-(sizes[members] @ weights), kind="stable")]
         for start in range(0, len(members), num_slots):
             round_members = members[start : start + num_slots]
-            takers = np.argsort(load, kind="stable")[: len(round_members)]
+            takers = np.lexsort((load @ weights, taken))[: len(round_members)]
             slots[round_members] = takers
-            load[takers] += costs[round_members]
+            load[takers] += sizes[round_members]
+            taken[takers] = True
     return slots

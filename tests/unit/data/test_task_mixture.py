@@ -143,21 +143,25 @@ def test_one_process_with_two_micro_batches_sees_the_batches_of_two_processes(co
     assert one == [batch for pair in zip(*ranks, strict=True) for batch in pair]
 
 
-def test_work_is_dealt_evenly():
+def test_seconds_and_tokens_are_dealt_evenly():
     sampler = build(num_ranks=4)
-    costs = sampler._costs
     for start in range(0, 1200, 60):
         plan = sampler.plan_step(start)
-        load = np.bincount(plan.slots, weights=costs[plan.indices], minlength=4)
-        assert load.max() / load.mean() < 1.15
         assert np.bincount(plan.slots).tolist() == [15] * 4
+        for sizes in (sampler.seconds, sampler.tokens):
+            load = np.bincount(plan.slots, weights=sizes[plan.indices], minlength=4)
+            assert load.max() / load.mean() < 1.2
 
 
 def test_deal_evenly_in_closed_form():
-    slots = deal_evenly(np.asarray([5.0, 4.0, 3.0, 2.0]), np.zeros(4, dtype=np.int64), 2)
+    slots = deal_evenly(np.asarray([[5.0], [4.0], [3.0], [2.0]]), np.zeros(4, dtype=np.int64), 2)
     assert slots.tolist() == [0, 1, 1, 0]
-    slots = deal_evenly(np.asarray([1.0, 9.0, 1.0]), np.asarray([0, 1, 0]), 4)
+    slots = deal_evenly(np.asarray([[1.0, 0.0], [0.0, 9.0], [1.0, 0.0]]), np.asarray([0, 1, 0]), 4)
     assert len(set(slots.tolist())) == 3, "one in each slot before any gets a second one"
+    # two long and two short recordings, two long and two short texts: each evened out for itself
+    sizes = np.asarray([[9.0, 0], [1, 0], [9, 0], [1, 0], [0, 9], [0, 9], [0, 1], [0, 1]])
+    slots = deal_evenly(sizes, np.asarray([0, 0, 0, 0, 1, 1, 1, 1]), 2)
+    assert [sizes[slots == slot].sum(axis=0).tolist() for slot in (0, 1)] == [[10, 10], [10, 10]]
 
 
 def test_budgets_hold_lose_nothing_and_keep_the_shares():

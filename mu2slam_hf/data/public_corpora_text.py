@@ -16,7 +16,7 @@ from mu2slam_hf.models.language_codes import MC4_CODES
 # White space after the marks that end a sentence in the scripts of mC4 (and a quote or bracket after them), or the
 # place after the full-width ones.
 _SENTENCE_END = re.compile(
-    "(?<=[.!?\u2026\u061f\u06d4\u0964\u1362])\\s+|(?<=[.!?][\"'\u201d\u00bb)\\]])\\s+|(?<=[\u3002\uff01\uff1f])"
+    "(?<=[.!?\u2026\u061f\u06d4\u0964\u1362])\\s+|(?<=[.!?][\"'\u201d\u00bb)\\]])\\s+|(?<=[\u3002\uff01\uff1f])\\s*"
 )
 _FILE = re.compile(r"c4-(?P<code>[A-Za-z-]+?)(?P<split>-validation)?\.tfrecord-\d+-of-\d+\.json\.gz")
 

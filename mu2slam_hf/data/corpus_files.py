@@ -8,8 +8,9 @@ import tarfile
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, TextIO
 
 from mu2slam_hf.data.manifests import ManifestError
 
@@ -22,7 +23,8 @@ class UnreadableFileError(ManifestError):
     """A whole file of a corpus that cannot be read (further): cut off, another format, without a column."""
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True)
+class Part:
     """Every `count`-th row of a file, from row `index` on; (0, 1) is all of it."""
 
     index: int = 0

@@ -19,7 +19,7 @@ from mu2slam_hf.data.corpus_files import (
     tar_files,
     tsv_rows,
 )
-from mu2slam_hf.data.corpus_reader import CorpusReader, canonical_language_or_none, language_aliases
+from mu2slam_hf.data.corpus_readers import CorpusReader, canonical_language_or_none, language_aliases
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.models.language_codes import COMMON_VOICE_CODES
 
@@ -90,9 +90,9 @@ class CommonVoiceReader(CorpusReader):
             locale, split = path.parent.parent.name, path.parent.name
             table = _rows_by_clip(Path(self.root) / "transcript" / locale / f"{split}.tsv")
             for name, content in tar_files(path, part):
-                row = table.get(PurePosixPath(name).name)
-                if row is not None:
-                    yield f"{path}:{name}", {**row, "audio": {"path": name, "bytes": content}}
+                entry = table.get(PurePosixPath(name).name)
+                if entry is not None:
+                    yield f"{path}:{name}", {**entry, "audio": {"path": name, "bytes": content}}
 
     def records_of(self, row: Row, path: Path) -> Iterator[SpeechTextRecord | None]:
         """One record."""
@@ -206,7 +206,7 @@ class Covost2Reader(CorpusReader):
 
     def _tables(self, code: str) -> dict[str, Path]:
         """Target -> table of a pair: with all splits, else the one of this split."""
-        tables = {}
+        tables: dict[str, Path] = {}
         for target in self._targets_of(code):
             names = [f"covost_v2.{code}_{target}.tsv"]
             names += [f"covost_v2.{code}_{target}.{split}.tsv" for split in split_spellings(self.split)]

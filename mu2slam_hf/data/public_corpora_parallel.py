@@ -20,7 +20,7 @@ from mu2slam_hf.data.corpus_files import (
     text_lines,
     tsv_rows,
 )
-from mu2slam_hf.data.corpus_reader import CorpusReader, canonical_language_or_none, language_aliases
+from mu2slam_hf.data.corpus_readers import CorpusReader, canonical_language_or_none, language_aliases
 from mu2slam_hf.data.manifests import ManifestError
 from mu2slam_hf.data.records import SpeechTextRecord
 
@@ -109,7 +109,7 @@ class WMTReader(CorpusReader):
         if path.suffix == ".parquet":
             for place, row in parquet_rows(path, part, required=("translation",)):
                 if isinstance(row, dict):
-                    row = {**row["translation"], "id": f"{path.stem}:{place.rpartition(' ')[2]}"}
+                    row = {**(row["translation"] or {}), "id": f"{path.stem}:{place.rpartition(' ')[2]}"}
                 yield place, row
         elif path.name.removesuffix(".gz").endswith(".tsv"):
             yield from self._table(path, part, code)
@@ -231,7 +231,10 @@ class TED59Reader(CorpusReader):
         if path.suffix == ".parquet":
             for place, row in parquet_rows(path, part, required=("translations", "talk_name")):
                 if isinstance(row, dict):
-                    row |= {"texts": _ted_texts(row["translations"]), "id": f"{path.stem}:{place.rpartition(' ')[2]}"}
+                    row |= {
+                        "texts": _ted_texts(row["translations"] or {}),
+                        "id": f"{path.stem}:{place.rpartition(' ')[2]}",
+                    }
                 yield place, row
             return
         for place, row in tsv_rows(path, part, required=("talk_name", "en")):
@@ -261,8 +264,8 @@ class TED59Reader(CorpusReader):
 
 
 def _ted_texts(translations: Mapping[str, Any]) -> dict[str, str]:
-    """Of the Hub's `{"language": [...], "translation": [...]}`, or of a list of such pairs."""
-    return dict(zip(translations["language"], translations["translation"], strict=True))
+    """Of the Hub's `{"language": [...], "translation": [...]}`."""
+    return dict(zip(translations.get("language") or (), translations.get("translation") or (), strict=False))
 
 
 def _sentences(path: Path) -> Iterator[str]:

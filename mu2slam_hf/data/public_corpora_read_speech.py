@@ -20,7 +20,7 @@ from mu2slam_hf.data.corpus_files import (
     text_lines,
     tsv_rows,
 )
-from mu2slam_hf.data.corpus_reader import CorpusReader, language_aliases
+from mu2slam_hf.data.corpus_readers import CorpusReader, language_aliases
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.models.language_codes import FLEURS_CODES
 
@@ -169,9 +169,9 @@ class FleursReader(CorpusReader):
             split = path.name.removesuffix(".tar.gz")
             table = _rows_by_file(path.parent.parent / f"{split}.tsv")
             for name, content in tar_files(path, part):
-                row = table.get(PurePosixPath(name).name)
-                if row is not None:
-                    yield f"{path}:{name}", {**row, "audio": {"path": name, "bytes": content}}
+                entry = table.get(PurePosixPath(name).name)
+                if entry is not None:
+                    yield f"{path}:{name}", {**entry, "audio": {"path": name, "bytes": content}}
 
     def records_of(self, row: Row, path: Path) -> Iterator[SpeechTextRecord | None]:
         """One record, with the versions of its sentence in other languages."""

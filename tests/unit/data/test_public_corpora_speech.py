@@ -2,15 +2,18 @@
 import json
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from public_schema import (
     TEXTS,
+    sound,
     write_babel,
     write_common_voice,
     write_covost2,
     write_fleurs,
     write_mls,
+    write_parquet,
     write_sound,
     write_table,
     write_voxpopuli,
@@ -18,7 +21,7 @@ from public_schema import (
 )
 
 from mu2slam_hf.data.audio import load_audio
-from mu2slam_hf.data.corpora import corpus_shards, iter_corpus, load_corpus
+from mu2slam_hf.data.corpora import corpus_reader, corpus_shards, iter_corpus, load_corpus
 from mu2slam_hf.data.manifests import ManifestError
 
 
@@ -249,6 +252,16 @@ def test_a_wrong_row_is_named_or_counted(tmp_path):
     assert len(records) == failures.good == 2 and len(failures.reasons) == 2
     assert "asr_train.tsv:3" in failures.reasons[0]
     assert broken.stem in failures.reasons[1] and "asr_train.tsv:5" in failures.reasons[1]
+
+
+def test_an_empty_cell_of_a_parquet_file_is_named(tmp_path):
+    rows = [{"path": None, "audio": {"bytes": sound(), "path": "a.wav"}, "sentence": "eins"}]
+    rows.append({"path": "b.mp3", "audio": None, "sentence": "zwei"})
+    write_parquet(tmp_path / "de" / "train-00000-of-00001.parquet", rows)
+    reasons = []
+    reader = corpus_reader("common_voice", tmp_path, failures=SimpleNamespace(add=reasons.append))
+    assert list(reader.records()) == []
+    assert "row 1: a cell does not fit" in reasons[0] and "row 2: b: there is none" in reasons[1]
 
 
 def test_a_file_that_breaks_off_is_counted_once(tmp_path):

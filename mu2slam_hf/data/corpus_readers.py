@@ -194,10 +194,11 @@ class CorpusReader(ABC):
             if isinstance(row, ManifestError):
                 raise row
             records = list(self.records_of(row, path))
-        except ValueError as error:
+        except (ValueError, TypeError, KeyError) as error:  # the latter two: a cell that is empty, or of another type
+            reason = str(error) if isinstance(error, ValueError) else f"a cell does not fit ({error!r})"
             if self.failures is None:
-                raise ManifestError(f"{place}: {error}") from error
-            self.failures.add(f"{self.name}: {place}: {error}")
+                raise ManifestError(f"{place}: {reason}") from error
+            self.failures.add(f"{self.name}: {place}: {reason}")
             return
         for record in records:
             if record is not None:

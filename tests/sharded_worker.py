@@ -12,11 +12,10 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from helpers import make_tiny_config, make_tiny_processor
-from pretraining_batches import add_speech_tokens, make_items
+from pretraining_batches import collate, make_items
 from torch.distributed.tensor import DTensor
 
 from mu2slam_hf import Mu2SLAMForConditionalGeneration
-from mu2slam_hf.data.pretraining_collator import PretrainingCollator
 from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
 from mu2slam_hf.models.modules_losses import weighted_mean_sum
 from mu2slam_hf.training.sharding import (
@@ -51,9 +50,8 @@ def build_model() -> Mu2SLAMForPreTraining:
 
 def build_updates() -> list[list[dict]]:
     """Model inputs of both micro-batches of each update."""
-    collator = PretrainingCollator(make_tiny_processor(), seed=1)
     return [
-        [add_speech_tokens(collator(make_items(tasks, 10 * number + 3 * rank)), 16) for rank, tasks in enumerate(pair)]
+        [collate(make_items(list(tasks), seed=10 * number + rank)) for rank, tasks in enumerate(pair)]
         for number, pair in enumerate(UPDATES)
     ]
 

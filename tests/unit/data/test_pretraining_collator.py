@@ -120,7 +120,7 @@ def check_contract(batch):
         for letter, size in zip(letters, values.shape, strict=True):
             assert sizes.setdefault(letter, size) == size, (name, letter)
     assert sizes["M"] == 80 and min(sizes[letter] for letter in "UTPRLDCFQS") >= 1
-    num_frames = -(-(-(-sizes["T"] // 2)) // 2)
+    num_frames = -(-sizes["T"] // 4)
     num_units = 1 + sizes["U"] * num_frames + sizes["P"]
     for name in ("encoder_units", "mlm_labels", "decoder_units", "decoder_labels"):
         assert ((batch[name] >= 0) & (batch[name] < num_units)).all(), name
@@ -145,7 +145,7 @@ def check_contract(batch):
     assert batch["ctc_positions"].max() < sizes["R"] * sizes["L"]
     # Frames of padding are nobody's.
     frames = batch["encoder_units"][(batch["encoder_units"] > 0) & (batch["encoder_units"] < first_text)] - 1
-    real = -(-(-(-batch["attention_mask"].sum(dim=1) // 2)) // 2)
+    real = -(-batch["attention_mask"].sum(dim=1) // 4)
     assert (frames % num_frames < real[frames // num_frames]).all()
     assert (batch["attention_mask"][:, 1:] <= batch["attention_mask"][:, :-1]).all()
     check_rows(batch, pad)
@@ -203,7 +203,7 @@ def test_plain_batches_hold_one_view_of_one_task(build):
 def decode(batch, items):
     """Every view of a batch in words: what is read, written and asked, without units, rows and places."""
     speakers = [one.drawn.example.id for one in items if one.error is None and one.waveform is not None]
-    num_frames = -(-(-(-batch["input_features"].shape[1] // 2)) // 2)
+    num_frames = -(-batch["input_features"].shape[1] // 4)
 
     def say(unit):
         if unit == 0:
@@ -273,7 +273,7 @@ def write_views(one, processor, ctc_input="masked"):
 
     def speech_side():
         frames = -(-len(one.waveform) // 160)
-        content = [f"{example.id}/{n}" for n in range(-(-(-(-frames // 2)) // 2))]
+        content = [f"{example.id}/{n}" for n in range(-(-frames // 4))]
         lang, told = rows[example.source_lang], rows[drawn.source_lang]
         return {"content": content, "modality": 0, "lang": lang, "told": told}
 

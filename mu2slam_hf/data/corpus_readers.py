@@ -17,7 +17,7 @@ from mu2slam_hf.models.language_codes import canonical_language
 
 # Web text and subtitles hold control characters and halves of surrogate pairs; a person sees nothing there.
 _UNUSABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-_PART = re.compile(r"(?P<path>.*)#(?P<index>\d+)/(?P<count>\d+)")
+_PART = re.compile(r"(?P<path>.*)#(?P<index>\d+)of(?P<count>\d+)")
 
 
 class FaultCount(Protocol):
@@ -38,7 +38,7 @@ class CorpusReader(ABC):
         split: which split.
         languages: canonical codes or the corpus's own; None takes all that are there.
         max_duration_seconds: longer recordings are left out.
-        parts: each file becomes so many shards (`file#0/4`, ...), for corpora with few large files.
+        parts: each file becomes so many shards (`file#0of4`, ...), for corpora with few large files.
         failures: counts records that cannot be read, which are then skipped; None raises at the first.
     """
 
@@ -187,7 +187,7 @@ class CorpusReader(ABC):
     def _parts_of(self, files: Iterable[Path]) -> list[str]:
         if self.parts == 1:
             return [str(path) for path in files]
-        return [f"{path}#{index}/{self.parts}" for path in files for index in range(self.parts)]
+        return [f"{path}#{index}of{self.parts}" for path in files for index in range(self.parts)]
 
     def _checked(self, place: str, row: Row | ManifestError, path: Path) -> Iterator[SpeechTextRecord]:
         try:

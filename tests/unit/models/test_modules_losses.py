@@ -5,7 +5,15 @@ import math
 import pytest
 import torch
 
-from mu2slam_hf.models.modules_losses import cross_entropy_mean, cross_entropy_sum, ctc_sum, shift_tokens_right
+from mu2slam_hf.models.modules_losses import (
+    cross_entropy_mean,
+    cross_entropy_of_states,
+    cross_entropy_sum,
+    ctc_sum,
+    shift_tokens_right,
+    sum_by_kind,
+    weighted_mean_sum,
+)
 
 
 def test_uniform_logits_cost_log_vocabulary():
@@ -20,6 +28,48 @@ def test_no_target_costs_zero_and_keeps_the_graph():
     loss.backward()
     assert loss.item() == 0.0
     assert logits.grad.abs().sum() == 0
+
+
+def test_cross_entropy_of_states_by_hand():
+    head, states = torch.nn.Linear(4, 7), torch.randn(3, 4)
+    losses = cross_entropy_of_states(states, torch.tensor([2, -100, 6]), head)
+    for place, label in ((0, 2), (2, 6)):
+        logits = head(states[place])
+        expected = math.log(sum(math.exp(value) for value in logits.tolist())) - logits[label].item()
+        assert math.isclose(losses[place].item(), expected, rel_tol=1e-5)
+    assert losses[1].item() == 0.0
+
+
+@pytest.mark.parametrize("max_logits", [1, 7, 14, 27, 28])
+def test_chunks_change_neither_losses_nor_gradients(max_logits):
+    head, labels = torch.nn.Linear(4, 7), torch.tensor([2, 0, -100, 6])
+    results = []
+    for options in ({}, {"max_logits": max_logits}):
+        states = torch.randn(4, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        head.zero_grad()
+        losses = cross_entropy_of_states(states, labels, head, **options)
+        (losses * torch.tensor([1.0, 2.0, 3.0, 4.0])).sum().backward()
+        results.append((losses.detach(), states.grad, head.weight.grad.clone(), head.bias.grad.clone()))
+    for whole, chunked in zip(*results, strict=True):
+        torch.testing.assert_close(chunked, whole)
+
+
+def test_logits_of_one_chunk_are_kept_at_a_time():
+    """What autograd saves for the backward pass does not grow with the number of positions."""
+    head, states = torch.nn.Linear(4, 50), torch.randn(64, 4, requires_grad=True)
+    labels = torch.arange(64) % 50
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.numel()) or t, lambda t: t):
+        cross_entropy_of_states(states, labels, head, max_logits=200).sum()
+    assert max(saved, default=0) < 50 * 64
+
+
+def test_sums_by_kind_and_weighted_means():
+    sums = sum_by_kind(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([2, 0, 2]), 4)
+    assert sums.tolist() == [2.0, 0.0, 5.0, 0.0]
+    counts, weights = torch.tensor([4.0, 0.0, 2.0, 0.0]), torch.tensor([2.0, 9.0, 0.1, 9.0])
+    assert math.isclose(weighted_mean_sum(sums, counts).item(), 0.5 + 2.5)
+    assert math.isclose(weighted_mean_sum(sums, counts, weights).item(), 1.0 + 0.25)
 
 
 def brute_force_ctc(log_probs, target, blank):

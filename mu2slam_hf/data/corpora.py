@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mu2slam_hf.data.corpus_declarations import Corpus
-from mu2slam_hf.data.corpus_readers import CorpusReader, build_reader
+from mu2slam_hf.data.corpus_reader import CorpusReader, build_reader
 from mu2slam_hf.data.manifests import ManifestColumns, read_manifest
 from mu2slam_hf.data.public_corpora import PUBLIC_CORPORA
 from mu2slam_hf.data.records import SpeechTextRecord

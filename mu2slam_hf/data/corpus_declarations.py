@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mu2slam_hf.data.corpus_readers import CorpusReader
+from mu2slam_hf.data.corpus_reader import CorpusReader
 from mu2slam_hf.data.records import SpeechTextRecord
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from mu2slam_hf.data import public_corpora_sizes as sizes
 from mu2slam_hf.data.corpus_declarations import Corpus
-from mu2slam_hf.data.corpus_readers import CorpusReader, read_all
+from mu2slam_hf.data.corpus_reader import CorpusReader, read_all
 from mu2slam_hf.data.public_corpora_common_voice import CommonVoiceReader, Covost2Reader
 from mu2slam_hf.data.public_corpora_parallel import TED59_CODES, TED59Reader, WMTReader
 from mu2slam_hf.data.public_corpora_parliament import (

@@ -19,7 +19,7 @@ from mu2slam_hf.data.corpus_files import (
     tar_files,
     tsv_rows,
 )
-from mu2slam_hf.data.corpus_readers import CorpusReader, canonical_language_or_none, language_aliases
+from mu2slam_hf.data.corpus_reader import CorpusReader, canonical_language_or_none, language_aliases
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.models.language_codes import COMMON_VOICE_CODES
 

@@ -20,7 +20,7 @@ from mu2slam_hf.data.corpus_files import (
     text_lines,
     tsv_rows,
 )
-from mu2slam_hf.data.corpus_readers import CorpusReader, canonical_language_or_none, language_aliases
+from mu2slam_hf.data.corpus_reader import CorpusReader, canonical_language_or_none, language_aliases
 from mu2slam_hf.data.manifests import ManifestError
 from mu2slam_hf.data.records import SpeechTextRecord
 

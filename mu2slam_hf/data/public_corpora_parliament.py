@@ -21,7 +21,7 @@ from mu2slam_hf.data.corpus_files import (
     tar_files,
     tsv_rows,
 )
-from mu2slam_hf.data.corpus_readers import CorpusReader, language_aliases
+from mu2slam_hf.data.corpus_reader import CorpusReader, language_aliases
 from mu2slam_hf.data.manifests import ManifestError
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.models.language_codes import VOXPOPULI_CODES

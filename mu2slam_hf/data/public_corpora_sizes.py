@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Declared sizes of public corpora by their own codes of languages, each with where it is written."""
 
-from mu2slam_hf.data.corpus_readers import language_aliases
+from mu2slam_hf.data.corpus_reader import language_aliases
 
 
 def _parse(table: str) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from mu2slam_hf.data.audio_slices import AudioSlice
 from mu2slam_hf.data.corpus_files import Part, PlacedRow, Row, text_lines
-from mu2slam_hf.data.corpus_readers import CorpusReader
+from mu2slam_hf.data.corpus_reader import CorpusReader
 from mu2slam_hf.data.manifests import ManifestError
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.models.language_codes import canonical_language

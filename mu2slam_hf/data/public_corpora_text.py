@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from mu2slam_hf.data.corpus_files import Part, PlacedRow, Row, json_rows, split_spellings
-from mu2slam_hf.data.corpus_readers import CorpusReader, clean, language_aliases
+from mu2slam_hf.data.corpus_reader import CorpusReader, clean, language_aliases
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.text import join_texts
 from mu2slam_hf.models.language_codes import MC4_CODES

@@ -7,7 +7,7 @@ from public_schema import WRITERS, write_public_corpora
 
 from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.corpora import CORPORA, corpus_reader, corpus_shards, iter_corpus, load_corpus
-from mu2slam_hf.data.corpus_readers import CorpusReader
+from mu2slam_hf.data.corpus_reader import CorpusReader
 from mu2slam_hf.data.public_corpora import PUBLIC_CORPORA, SPEECH_ONLY_LANGUAGES, corpus_table
 from mu2slam_hf.data.public_corpora_parallel import TED59_CODES, WMT_TASKS
 from mu2slam_hf.models.language_codes import (

@@ -110,7 +110,7 @@ def read_manifest(
     rows = list(_rows(path, file_format))
     if not rows:
         raise ManifestError(f"{path}: has no rows")
-    reader = _RowReader(columns, lang, corpus, root, names=_all_names(rows, file_format), place=str(path))
+    reader = RowReader(columns, lang, corpus, root, names=_all_names(rows, file_format), place=str(path))
     records: list[SpeechTextRecord] = []
     seen: dict[str, int] = {}
     for line, row in rows:
@@ -144,14 +144,12 @@ def read_dataset(
     import datasets
 
     names = list(dataset.column_names or next(iter(dataset), {}))
-    for name, kind in (dataset.features or {}).items():
-        if isinstance(kind, datasets.Audio):
-            dataset = dataset.cast_column(name, datasets.Audio(decode=False))
+    dataset = keep_audio_encoded(dataset)
     lazy = isinstance(dataset, datasets.Dataset)
     rows: Iterable[Any] = dataset
     if not names:
         raise ManifestError(f"{corpus}: the data set has no rows")
-    reader = _RowReader(columns, lang, corpus, Path("."), names=names, place=corpus)
+    reader = RowReader(columns, lang, corpus, Path("."), names=names, place=corpus)
     audio_column = reader.names["audio"]
     if lazy and audio_column is not None:
         rows = cast("datasets.Dataset", dataset).remove_columns([audio_column])
@@ -161,8 +159,32 @@ def read_dataset(
         yield reader.record(row, f"{corpus}, row {index}", str(index))
 
 
-class _RowReader:
-    """Turns rows into records; knows which column holds what."""
+def keep_audio_encoded(
+    dataset: "datasets.Dataset | datasets.IterableDataset",
+) -> "datasets.Dataset | datasets.IterableDataset":
+    """The data set with its audio as bytes or paths: `datasets` decodes by a package that need not be there."""
+    import datasets
+
+    for name, kind in (dataset.features or {}).items():
+        if isinstance(kind, datasets.Audio):
+            dataset = dataset.cast_column(name, datasets.Audio(decode=False))
+    return dataset
+
+
+class RowReader:
+    """Turns rows into records; knows which column holds what.
+
+    Args:
+        columns: which column holds what; default: the usual names.
+        lang: language of all rows, where there is no such column.
+        corpus: name given to the records.
+        root: what relative audio paths start from.
+        names: all columns.
+        place: the file, for errors.
+
+    Raises:
+        ManifestError: there is no column for the language, or none for audio and text.
+    """
 
     def __init__(
         self,

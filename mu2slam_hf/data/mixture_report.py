@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mu2slam_hf.data.stream_mixture import StreamMixtureSampler
 from mu2slam_hf.data.task_mixture import TaskMixtureSampler
 
 _MAX_LANGUAGES = 8
@@ -33,8 +34,13 @@ class TaskSummary:
     language_shares: Mapping[str, float] = field(default_factory=dict)
 
 
-def summarize_mixture(sampler: TaskMixtureSampler) -> list[TaskSummary]:
-    """What each task of a mixture over tables holds; updates are taken as full, without cuts by budgets."""
+def summarize_mixture(sampler: TaskMixtureSampler | StreamMixtureSampler) -> list[TaskSummary]:
+    """What each task of a mixture holds; updates are taken as full, without cuts by budgets.
+
+    Of streams nobody knows more than the languages and their shares.
+    """
+    if isinstance(sampler, StreamMixtureSampler):
+        return [_summarize_streams(sampler, task) for task in sampler.order.tasks]
     summaries = []
     for task, draws in sampler.draws.items():
         by_lang: dict[str, float] = defaultdict(float)
@@ -82,6 +88,14 @@ def format_mixture(summaries: Sequence[TaskSummary], num_steps: int | None = Non
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def _summarize_streams(sampler: StreamMixtureSampler, task: str) -> TaskSummary:
+    langs = {source.name: source.lang for source in sampler.sources}
+    by_lang: dict[str, float] = defaultdict(float)
+    for name, share in sampler.source_shares(task).items():
+        by_lang[langs[name]] += share
+    return TaskSummary(task=task, share=sampler.config.shares[task], language_shares=dict(by_lang))
 
 
 def _languages(shares: Mapping[str, float]) -> str:

@@ -10,8 +10,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "train",
         help="train a model as a recipe (YAML) says",
-        description="Builds processor, model, data and trainer of a recipe, trains, evaluates and saves. Started "
-        "again, it goes on from the newest complete checkpoint.",
+        description="Builds processor, model, data and trainer of a recipe (of pre-training or of supervised "
+        "training), trains, evaluates and saves. Started again, it goes on from the newest complete checkpoint.",
     )
     parser.add_argument("--recipe", required=True, metavar="FILE", help="YAML file")
     parser.add_argument(
@@ -26,9 +26,8 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the recipe, with the same steps as `training_scripts/finetune_mu2slam.py`."""
-    from mu2slam_hf.recipes.runs import load_stages, run_stage, unfinished_stages
+    """Runs the recipe, with the same steps as the scripts in `training_scripts/`."""
+    from mu2slam_hf.recipes.runs import run_recipe
 
-    for recipe in unfinished_stages(load_stages(args.recipe, args.overrides)):
-        run_stage(recipe)
+    run_recipe(args.recipe, args.overrides)
     return 0

@@ -4,7 +4,7 @@
 import importlib.util
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,19 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from peft import LoraConfig, get_peft_model
 from torch import nn
-from transformers import set_seed
+from transformers import Trainer, set_seed
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.utils import logging
 
-from mu2slam_hf.data.audio import load_audio
+from mu2slam_hf.data.audio import AudioError, FloatArray, load_audio
+from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.tasks import TASK_NAMES
 from mu2slam_hf.evaluation.decode import build_requests, decode_requests
 from mu2slam_hf.evaluation.metrics import compute_chrf, compute_wer
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
+from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
 from mu2slam_hf.recipes.data_builders import (
@@ -34,17 +36,22 @@ from mu2slam_hf.recipes.data_builders import (
     total_steps,
 )
 from mu2slam_hf.recipes.loader import RecipeError
+from mu2slam_hf.recipes.pretraining_schema import PretrainingRecipe
 from mu2slam_hf.recipes.schema import LoraSection, ModelSection, Recipe
 from mu2slam_hf.training.arguments import MultitaskTrainingArguments
 from mu2slam_hf.training.callbacks import ConsoleLines, ConsoleTable, EvaluateAtEnd, LogFile
 from mu2slam_hf.training.curriculum import PhasedBatchSampler, PhasedCollator, PhasedDataset
 from mu2slam_hf.training.decoder_noise import DecoderNoise
+from mu2slam_hf.training.objectives import LossTable
 from mu2slam_hf.training.trainer import MultitaskTrainer
 
 logger = logging.get_logger(__name__)
 
 
-def build_processor(recipe: Recipe, records: Records, checkpoint: str | None = None) -> Mu2SLAMProcessor:
+AnyRecipe = Recipe | PretrainingRecipe
+
+
+def build_processor(recipe: AnyRecipe, records: Records, checkpoint: str | None = None) -> Mu2SLAMProcessor:
     """The processor: of the checkpoint that is resumed, of `init_from`, or trained on the training texts.
 
     Args:
@@ -71,7 +78,7 @@ def build_processor(recipe: Recipe, records: Records, checkpoint: str | None = N
     return Mu2SLAMProcessor(_fit_feature_extractor(recipe, records), tokenizer, languages=languages)
 
 
-def _fit_feature_extractor(recipe: Recipe, records: Records) -> Mu2SLAMFeatureExtractor:
+def _fit_feature_extractor(recipe: AnyRecipe, records: Records) -> Mu2SLAMFeatureExtractor:
     """Mean and deviation of each mel bin over a random choice of recordings, the same share of each corpus."""
     extractor = Mu2SLAMFeatureExtractor()
     wanted = recipe.processor.feature_statistics_utterances
@@ -83,11 +90,34 @@ def _fit_feature_extractor(recipe: Recipe, records: Records) -> Mu2SLAMFeatureEx
     chosen = []
     for name in sorted(spoken):
         chosen += generator.sample(spoken[name], min(len(spoken[name]), max(1, wanted // len(spoken))))
-    return extractor.fit_statistics((load_audio(record.audio) for record in chosen), sampling_rate=16000)
+    return extractor.fit_statistics(_load_readable(chosen), sampling_rate=16000)
 
 
-def build_model(recipe: Recipe, processor: Mu2SLAMProcessor) -> nn.Module:
+def _load_readable(records: Iterable[SpeechTextRecord]) -> Iterator[FloatArray]:
+    """Their audio; what cannot be read is named and left to the data set, which counts it.
+
+    Raises:
+        RecipeError: nothing at all could be read.
+    """
+    reasons = []
+    num_read = 0
+    for record in records:
+        try:
+            waveform = load_audio(record.audio)
+        except AudioError as error:
+            reasons.append(f"{record.key}: {error}")
+            logger.warning(f"left out of the feature statistics: {reasons[-1]}")
+            continue
+        num_read += 1
+        yield waveform
+    if not num_read:
+        raise RecipeError(f"processor.feature_statistics_utterances: no recording can be read; {reasons[-1]}")
+
+
+def build_model(recipe: AnyRecipe, processor: Mu2SLAMProcessor) -> nn.Module:
     """The model in float32, with new weights or those of `init_from`, adapters included.
+
+    A model of supervised training takes the weights of a pre-trained one, and the other way round.
 
     Raises:
         RecipeError: neither or both of `model.config` and `model.init_from`, or a vocabulary that does not fit.
@@ -96,24 +126,26 @@ def build_model(recipe: Recipe, processor: Mu2SLAMProcessor) -> nn.Module:
     if (section.config is None) == (section.init_from is None):
         raise RecipeError("model: give either config (new weights) or init_from (trained weights)")
     set_seed(recipe.training.seed)
+    pretraining = isinstance(recipe, PretrainingRecipe)
+    model_class: Any = Mu2SLAMForPreTraining if pretraining else Mu2SLAMForConditionalGeneration
     if section.init_from is not None:
         config = _override_config(Mu2SLAMConfig.from_pretrained(section.init_from).to_dict(), section)
-        model = Mu2SLAMForConditionalGeneration.from_pretrained(section.init_from, config=config, dtype=torch.float32)
+        model = model_class.from_pretrained(section.init_from, config=config, dtype=torch.float32)
         try:
             processor.check_config(model.config)
         except ValueError as error:
             raise RecipeError(f"model.init_from: {error} Leave processor.init_from out to use its own.") from error
     else:
-        model = Mu2SLAMForConditionalGeneration(_build_config(recipe, processor))
+        model = model_class(_build_config(recipe, processor))
     if section.attn_implementation is not None:
         model.set_attn_implementation(section.attn_implementation)
     for name, parameter in model.named_parameters():
         if any(name.startswith(prefix) for prefix in section.freeze):
             parameter.requires_grad_(False)
-    return model if recipe.lora is None else add_adapters(recipe, model)
+    return add_adapters(recipe, model) if isinstance(recipe, Recipe) and recipe.lora is not None else model
 
 
-def _build_config(recipe: Recipe, processor: Mu2SLAMProcessor) -> Mu2SLAMConfig:
+def _build_config(recipe: AnyRecipe, processor: Mu2SLAMProcessor) -> Mu2SLAMConfig:
     payload = json.loads(Path(recipe.model.config or "").read_text(encoding="utf-8"))
     tokenizer = processor.tokenizer
     return _override_config(
@@ -159,14 +191,21 @@ def add_adapters(recipe: Recipe, model: nn.Module) -> nn.Module:
         raise RecipeError(f"lora.target_modules: {error}") from error
 
 
-def build_arguments(recipe: Recipe) -> MultitaskTrainingArguments:
-    """Training arguments of a recipe."""
-    training, optim, objective = recipe.training, recipe.optim, recipe.objective
+def build_arguments(recipe: AnyRecipe) -> MultitaskTrainingArguments:
+    """Training arguments of a recipe.
+
+    Raises:
+        RecipeError: nothing says how many updates there are.
+    """
+    training, optim = recipe.training, recipe.optim
+    max_steps = total_steps(recipe) if isinstance(recipe, Recipe) else training.max_steps
+    if max_steps is None:
+        raise RecipeError("training.max_steps: is required")
     evaluate = training.eval_steps > 0 and bool(recipe.evaluation.corpora)
     tensorboard = training.tensorboard and importlib.util.find_spec("tensorboard") is not None
     return MultitaskTrainingArguments(
         output_dir=recipe.output.dir,
-        max_steps=total_steps(recipe),
+        max_steps=max_steps,
         seed=training.seed,
         gradient_accumulation_steps=training.gradient_accumulation_steps,
         dataloader_num_workers=training.dataloader_num_workers,
@@ -186,8 +225,8 @@ def build_arguments(recipe: Recipe) -> MultitaskTrainingArguments:
         report_to=["tensorboard"] if tensorboard else "none",
         disable_tqdm=not training.progress_bar,
         remove_unused_columns=False,
-        loss_weights=asdict_objective(objective),
-        label_smoothing=objective.label_smoothing,
+        loss_weights=asdict_objective(recipe.objective),
+        label_smoothing=recipe.objective.label_smoothing if isinstance(recipe, Recipe) else 0.0,
         optimizer=optim.optimizer,
         schedule=optim.schedule,
         learning_rate=optim.learning_rate,
@@ -213,23 +252,30 @@ def build_trainer(recipe: Recipe, processor: Mu2SLAMProcessor, model: nn.Module,
         batches_per_step=args.gradient_accumulation_steps,
     )
     development = load_records(recipe.evaluation.corpora, "evaluation.corpora")
+    dataset = PhasedDataset(phases)
     trainer = MultitaskTrainer(
         model,
         args,
-        tasks=TASK_NAMES,
-        train_dataset=PhasedDataset(phases),
+        table=LossTable.of_tasks(TASK_NAMES),
+        train_dataset=dataset,
         train_batch_sampler=sampler,
         data_collator=PhasedCollator(phases),
         development_sets=build_development_sets(recipe, development, processor),
         development_metrics=_build_generation_metrics(recipe, development, processor),
+        counters={"unreadable_recordings": lambda: dataset.datasets[0].failures.failures},
         decoder_noise=DecoderNoise(model.config, recipe.decoder_noise, seed=recipe.training.seed),
         processing_class=processor,
         callbacks=[LogFile(), EvaluateAtEnd()],
     )
+    use_own_console(trainer)
+    return trainer
+
+
+def use_own_console(trainer: Trainer) -> None:
+    """Our lines and tables on the console instead of the Trainer's dictionaries."""
     trainer.remove_callback(ProgressCallback)
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(ConsoleLines() if args.disable_tqdm else ConsoleTable())
-    return trainer
+    trainer.add_callback(ConsoleLines() if trainer.args.disable_tqdm else ConsoleTable())
 
 
 def _build_generation_metrics(

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The data half of the factory: corpora to records, records to phases and development sets."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -18,30 +18,25 @@ from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.sampling import BatchLimits, BucketedBatchSampler, ExampleCost
 from mu2slam_hf.data.tasks import TASK_NAMES, TrainingExample, build_examples, count_characters
 from mu2slam_hf.evaluation.metrics import compute_cer, compute_wer
+from mu2slam_hf.recipes.data_schema import CorpusSection, CorpusSource, DataSection, PhaseSection, TargetSection
 from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.schema import (
-    CorpusSection,
-    DataSection,
-    ObjectiveSection,
-    PhaseSection,
-    Recipe,
-    TargetSection,
-)
+from mu2slam_hf.recipes.pretraining_schema import PretrainingObjectiveSection
+from mu2slam_hf.recipes.schema import ObjectiveSection, Recipe
 from mu2slam_hf.training.curriculum import Phase
 from mu2slam_hf.training.development import DevelopmentSet, TranscriptScorer
-from mu2slam_hf.training.objectives import LossTable
+from mu2slam_hf.training.objectives import PRETRAINING_LOSS_TABLE, LossTable
 
 logger = logging.get_logger(__name__)
 
 Records = dict[str, list[SpeechTextRecord]]
 
-LOSS_NAMES = LossTable(TASK_NAMES).names
+LOSS_NAMES = LossTable.of_tasks(TASK_NAMES).names
 
 SEED_STEP = 1_000_003
 """Distance between the seeds of phases, so that no phase repeats the random draws of another."""
 
 
-def load_records(corpora: dict[str, CorpusSection], path: str) -> Records:
+def load_records(corpora: Mapping[str, CorpusSource], path: str) -> Records:
     """Records of each corpus of a section, named as the recipe names it, with durations.
 
     Args:
@@ -51,7 +46,7 @@ def load_records(corpora: dict[str, CorpusSection], path: str) -> Records:
     return {name: _load_corpus(section, name, f"{path}.{name}") for name, section in corpora.items()}
 
 
-def _load_corpus(section: CorpusSection, name: str, path: str) -> list[SpeechTextRecord]:
+def _load_corpus(section: CorpusSource, name: str, path: str) -> list[SpeechTextRecord]:
     if (section.name is None) == (section.manifest is None):
         raise RecipeError(f"{path}: give either name and root (a registered corpus) or manifest")
     if section.name is not None:
@@ -86,12 +81,7 @@ def build_corpus_examples(
     recipe: Recipe, corpora: dict[str, CorpusSection], records: Records, limits: BatchLimits, tokenizer: Any
 ) -> list[TrainingExample]:
     """Examples of all corpora; those that alone are larger than a batch may be are left out and counted."""
-    count_tokens: Callable[[str], int] = count_characters
-    if type(tokenizer.backend_tokenizer.model).__name__ != "WordLevel":
-
-        def count_tokens(text: str) -> int:
-            return len(tokenizer.encode_ctc_labels([text])[0])
-
+    count_tokens = build_token_counter(tokenizer)
     examples: list[TrainingExample] = []
     for name, section in corpora.items():
         built = build_examples(
@@ -102,6 +92,13 @@ def build_corpus_examples(
             logger.warning(f"{name}: {len(built) - len(fitting)} of {len(built)} examples exceed {limits}: left out")
         examples += fitting
     return examples
+
+
+def build_token_counter(tokenizer: Any) -> Callable[[str], int]:
+    """Length of a text in tokens; for a tokenizer of characters without running it."""
+    if type(tokenizer.backend_tokenizer.model).__name__ == "WordLevel":
+        return count_characters
+    return lambda text: len(tokenizer.encode_ctc_labels([text])[0])
 
 
 def _largest_cost(example: TrainingExample) -> ExampleCost:
@@ -222,9 +219,10 @@ def _restrict_tasks(corpus: CorpusSection, tasks: list[str]) -> CorpusSection:
     return replace(corpus, tasks=[task for task in corpus.tasks if task in tasks]) if tasks else corpus
 
 
-def asdict_objective(objective: ObjectiveSection) -> dict[str, float]:
+def asdict_objective(objective: ObjectiveSection | PretrainingObjectiveSection) -> dict[str, float]:
     """Coefficients of the named losses, without the other values of the section."""
-    return {item.name: getattr(objective, item.name) for item in fields(objective) if item.name in LOSS_NAMES}
+    names = {*LOSS_NAMES, *PRETRAINING_LOSS_TABLE.names}
+    return {item.name: getattr(objective, item.name) for item in fields(objective) if item.name in names}
 
 
 def _draw_options(targets: TargetSection) -> DrawOptions:

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 from huggingface_hub.errors import StrictDataclassError
 
+from mu2slam_hf.recipes.pretraining_schema import PretrainingRecipe
 from mu2slam_hf.recipes.schema import Recipe
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ class RecipeError(ValueError):
 
 
 def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe file and apply overrides.
+    """Read a recipe of supervised training and apply overrides.
 
     Args:
         path: YAML file.
@@ -36,11 +37,31 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     Raises:
         RecipeError: unknown key (with the nearest known one), wrong type, missing file, bad YAML.
     """
+    return _load(Recipe, path, overrides)
+
+
+def load_pretraining_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> PretrainingRecipe:
+    """As `load_recipe`, for a recipe with `kind: pretraining`."""
+    return _load(PretrainingRecipe, path, overrides)
+
+
+def is_pretraining_recipe(path: str | os.PathLike[str]) -> bool:
+    """Whether a recipe file says `kind: pretraining`."""
+    return bool(read_tree(Path(path)).get("kind") == "pretraining")
+
+
+def _load(cls: type[T], path: str | os.PathLike[str], overrides: Sequence[str]) -> T:
     path = Path(path)
     tree = read_tree(path)
     for override in overrides:
         apply_override(tree, override)
-    return build_section(Recipe, tree, "", search_folders(path))
+    # First of all: every other message about a recipe of the other kind would lead astray.
+    kinds = {"finetuning": Recipe, "pretraining": PretrainingRecipe}
+    kind = tree.get("kind", "pretraining" if cls is PretrainingRecipe else "finetuning")
+    if kinds.get(kind, cls) is not cls:
+        script = {"finetuning": "finetune_mu2slam.py", "pretraining": "pretrain_mu2slam.py"}[kind]
+        raise RecipeError(f"kind: {path} is a recipe of {kind}; it is for training_scripts/{script}")
+    return build_section(cls, tree, "", search_folders(path))
 
 
 def read_tree(path: Path) -> dict[str, Any]:
@@ -201,6 +222,9 @@ def resolve_path(value: str, kind: str, path: str, folders: Iterable[Path]) -> s
     Raises:
         RecipeError: if it is not there, with the nearest name in its folder.
     """
+    unset = [m[1] for m in _ENVIRONMENT.finditer(value) if not os.environ.get(m[1]) and m[2] is None]
+    if unset:
+        raise RecipeError(f"{path}: the environment variable {unset[0]} is not set; it names the {kind} ({value})")
     text = os.path.expanduser(_ENVIRONMENT.sub(lambda m: os.environ.get(m[1]) or m[2] or "", value))
     for folder in [Path("/")] if os.path.isabs(text) else folders:
         candidate = folder / text
@@ -211,7 +235,7 @@ def resolve_path(value: str, kind: str, path: str, folders: Iterable[Path]) -> s
     raise RecipeError(f"{path}: there is no {kind} {text!r}{_suggest(Path(text).name, siblings)}")
 
 
-def dump_recipe(recipe: Recipe) -> str:
+def dump_recipe(recipe: Recipe | PretrainingRecipe) -> str:
     """The recipe with all defaults filled in, as YAML that `load_recipe` reads back to an equal one."""
     return yaml.safe_dump(_plain(asdict(recipe)), sort_keys=False, allow_unicode=True)
 

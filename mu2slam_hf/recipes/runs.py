@@ -15,18 +15,22 @@ from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
-from mu2slam_hf.recipes.builders import build_model, build_processor, build_trainer
+from mu2slam_hf.recipes.builders import AnyRecipe, build_model, build_processor, build_trainer
 from mu2slam_hf.recipes.data_builders import load_records
 from mu2slam_hf.recipes.loader import (
     RecipeError,
     apply_override,
     build_section,
     dump_recipe,
+    is_pretraining_recipe,
+    load_pretraining_recipe,
     load_recipe,
     read_tree,
     search_folders,
     set_value,
 )
+from mu2slam_hf.recipes.pretraining_builders import build_pretraining_processor, build_pretraining_trainer
+from mu2slam_hf.recipes.pretraining_schema import PretrainingRecipe
 from mu2slam_hf.recipes.schema import Recipe
 from mu2slam_hf.training.checkpoints import INCOMPLETE_PREFIX, all_or_nothing, list_checkpoints, publish_checkpoint
 from mu2slam_hf.training.trainer import MultitaskTrainer
@@ -86,31 +90,44 @@ def unfinished_stages(runs: Sequence[Recipe]) -> Iterator[Recipe]:
         before = final
 
 
-def run_stage(recipe: Recipe) -> None:
-    """One run from data to saved model, as the training scripts do it."""
+def run_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> None:
+    """All runs of a recipe of either kind, as the training scripts do them."""
+    if is_pretraining_recipe(path):
+        run_stage(load_pretraining_recipe(path, overrides))
+    else:
+        for recipe in unfinished_stages(load_stages(path, overrides)):
+            run_stage(recipe)
+
+
+def run_stage(recipe: AnyRecipe) -> None:
+    """One run from data to saved model."""
     checkpoint = find_resume_checkpoint(recipe)
     records = load_records(recipe.data.corpora, "data.corpora")
-    processor = build_processor(recipe, records, checkpoint)
-    model = build_model(recipe, processor)
-    trainer = build_trainer(recipe, processor, model, records)
+    trainer: MultitaskTrainer
+    if isinstance(recipe, PretrainingRecipe):
+        processor = build_pretraining_processor(recipe, records, checkpoint)
+        trainer = build_pretraining_trainer(recipe, processor, build_model(recipe, processor), records)
+    else:
+        processor = build_processor(recipe, records, checkpoint)
+        trainer = build_trainer(recipe, processor, build_model(recipe, processor), records)
     if trainer.is_world_process_zero():
         save_recipe(recipe, recipe.output.dir)
     trainer.train(resume_from_checkpoint=checkpoint)
     finish_run(recipe, trainer, processor)
 
 
-def final_folder(recipe: Recipe) -> Path:
+def final_folder(recipe: AnyRecipe) -> Path:
     """Where the final model goes."""
     return Path(recipe.output.final or os.path.join(recipe.output.dir, "final"))
 
 
-def find_resume_checkpoint(recipe: Recipe) -> str | None:
+def find_resume_checkpoint(recipe: AnyRecipe) -> str | None:
     """Newest complete checkpoint of the output folder, if the recipe wants to resume."""
     folder = recipe.output.dir
     return get_last_checkpoint(folder) if recipe.training.resume and os.path.isdir(folder) else None
 
 
-def save_recipe(recipe: Recipe, folder: str | Path) -> None:
+def save_recipe(recipe: AnyRecipe, folder: str | Path) -> None:
     """`recipe.yaml` with every default filled in, and `run.json` with the commit and versions it ran with."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,7 +147,7 @@ def find_commit() -> str | None:
     return answer.stdout.strip() or None
 
 
-def finish_run(recipe: Recipe, trainer: MultitaskTrainer, processor: Mu2SLAMProcessor) -> dict[str, float]:
+def finish_run(recipe: AnyRecipe, trainer: MultitaskTrainer, processor: Mu2SLAMProcessor) -> dict[str, float]:
     """Choose the weights that the recipe wants, evaluate them, and save model, processor and results.
 
     The folder of the final model gets its name when it is complete, like a checkpoint.
@@ -161,13 +178,13 @@ def finish_run(recipe: Recipe, trainer: MultitaskTrainer, processor: Mu2SLAMProc
 
 
 def _save_final(
-    recipe: Recipe, trainer: MultitaskTrainer, processor: Mu2SLAMProcessor, results: dict[str, float], folder: Path
+    recipe: AnyRecipe, trainer: MultitaskTrainer, processor: Mu2SLAMProcessor, results: dict[str, float], folder: Path
 ) -> None:
     model = trainer.accelerator.unwrap_model(trainer.model)
     if recipe.output.dtype == "bfloat16":
         model = model.to(torch.bfloat16)
     model.save_pretrained(folder)
-    if recipe.lora is not None and recipe.lora.merge:
+    if isinstance(recipe, Recipe) and recipe.lora is not None and recipe.lora.merge:
         model.merge_and_unload().save_pretrained(folder / "merged")
         processor.save_pretrained(folder / "merged")
     processor.save_pretrained(folder)

@@ -10,13 +10,17 @@ from typing import Any, Protocol
 
 
 class StatefulBatchSampler(Protocol):
-    """What the trainer asks of a batch sampler."""
+    """What the trainer asks of a batch sampler.
+
+    A sampler whose attribute `state_is_per_rank` is True (one over streams) has a state of its own on every rank;
+    without it the state is equal on all of them.
+    """
 
     def __iter__(self) -> Iterator[list[Any]]:
         """Yield the batches of this rank, from the current state on."""
 
     def state_dict(self) -> dict[str, Any]:
-        """JSON-serialisable state after the last batch yielded, equal on every rank."""
+        """JSON-serialisable state after the last batch yielded."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue right after the batch at which `state` was taken."""
@@ -32,6 +36,11 @@ class TrackedBatchSampler:
         self.sampler = sampler
         self._ahead: deque[dict[str, Any]] = deque()
         self._consumed: dict[str, Any] = sampler.state_dict()
+
+    @property
+    def state_is_per_rank(self) -> bool:
+        """Whether each rank has to store its own state."""
+        return bool(getattr(self.sampler, "state_is_per_rank", False))
 
     def __iter__(self) -> Iterator[list[Any]]:
         self._ahead.clear()

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""What a run shows and keeps: one short line per log on the console, all figures in a JSONL file."""
+"""What a run shows and keeps: a line or a short table per log on the console, all figures in a JSONL file."""
 
 import json
 import time
@@ -10,11 +10,15 @@ from tqdm.auto import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+from mu2slam_hf.training.loss_report import format_loss_table, split_losses
+
 _HIDDEN = ("epoch", "total_flos", "train_samples_per_second", "train_steps_per_second")
 
 
 def format_logs(step: int, max_steps: int, logs: dict[str, Any], seconds_left: float | None = None) -> str:
-    """One line: update, losses without their prefix, learning rate, time.
+    """One line: update, losses without their prefix, learning rate, time; those of pre-training as a table below.
+
+    Counts of what went wrong are shown where they are not 0.
 
     Args:
         step: update.
@@ -22,9 +26,10 @@ def format_logs(step: int, max_steps: int, logs: dict[str, Any], seconds_left: f
         logs: figures by name.
         seconds_left: estimate for the rest of the run.
     """
+    losses, rest = split_losses(logs)
     parts = [f"{step:>6}/{max_steps}"]
-    for name, value in logs.items():
-        if name in _HIDDEN:
+    for name, value in rest.items():
+        if name in _HIDDEN or value == 0 and isinstance(value, int):
             continue
         if name == "seconds_per_step":
             parts.append(f"{value:.2f} s/step")
@@ -35,7 +40,8 @@ def format_logs(step: int, max_steps: int, logs: dict[str, Any], seconds_left: f
             parts.append(f"{name.removeprefix('loss_')} {shown}")
     if seconds_left is not None:
         parts.append(f"left {seconds_left / 60:.0f} min")
-    return "  ".join(parts)
+    line = "  ".join(parts)
+    return f"{line}\n{format_loss_table(losses)}" if losses else line
 
 
 def format_line(state: TrainerState, logs: dict[str, Any]) -> str:

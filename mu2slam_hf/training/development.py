@@ -48,7 +48,7 @@ class DevelopmentSet:
 
     dataset: Any
     batches: Sequence[list[Any]]
-    collator: Callable[[list[Any]], dict[str, Any]]
+    collator: Callable[[list[Any]], Any]
     scorer: TranscriptScorer | None = None
 
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The supervised losses as sums with their own counts, so that any split of a batch adds up to the same number.
+"""Named losses as sums with their own counts, so that any split of a batch adds up to the same number.
 
 Legend: B rows of the encoder, N encoder frames, L decoder positions, V vocabulary rows, U CTC labels, K loss names.
 """
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mu2slam_hf.models.modules_losses import IGNORE_INDEX
+from mu2slam_hf.models.task_types import PRETRAINING_LOSSES, PRETRAINING_VIEWS
 
 
 @dataclass(frozen=True)
@@ -19,16 +20,17 @@ class LossTable:
     """Order of the named losses: row `k` of every sum or count vector belongs to `names[k]`.
 
     Attributes:
-        tasks: decoder tasks; `task_ids` of a batch index this tuple.
-        names: `<task>_decoder` for each task, then `ctc` and `language`.
+        names: all losses.
+        tasks: decoder tasks of supervised training; `task_ids` of a batch index this tuple.
     """
 
-    tasks: tuple[str, ...]
+    names: tuple[str, ...]
+    tasks: tuple[str, ...] = ()
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All losses, in the order of every vector."""
-        return (*(f"{task}_decoder" for task in self.tasks), "ctc", "language")
+    @classmethod
+    def of_tasks(cls, tasks: Sequence[str]) -> "LossTable":
+        """The losses of supervised training: `<task>_decoder` for each task, then `ctc` and `language`."""
+        return cls((*(f"{task}_decoder" for task in tasks), "ctc", "language"), tuple(tasks))
 
     def weight_vector(self, weights: Mapping[str, float]) -> Tensor:
         """`(K,)` float32 coefficients; a name without an entry weighs 1.
@@ -40,6 +42,9 @@ class LossTable:
         if unknown:
             raise ValueError(f"Unknown loss names {', '.join(unknown)}; known: {', '.join(self.names)}.")
         return torch.tensor([float(weights.get(name, 1.0)) for name in self.names], dtype=torch.float32)
+
+
+PRETRAINING_LOSS_TABLE = LossTable(PRETRAINING_LOSSES)
 
 
 def compute_decoder_nll(
@@ -125,6 +130,26 @@ def count_targets(batch: Mapping[str, Tensor], table: LossTable, frame_lengths: 
     if language_labels is not None:
         counts[-1] = (language_labels != IGNORE_INDEX).sum().cpu()
     return counts
+
+
+def count_pretraining_targets(batch: Mapping[str, Tensor]) -> Tensor:
+    """`(K,)` float32 numbers of targets in one batch of pre-training, in the order of `PRETRAINING_LOSSES`.
+
+    As `Mu2SLAMForPreTraining` counts them; but these are known before the model has run.
+
+    Args:
+        batch: of `PretrainingCollator`.
+    """
+    number = len(PRETRAINING_VIEWS)
+    ctc_labels = batch["ctc_labels"]
+    feasible = find_feasible_ctc(ctc_labels, (batch["ctc_positions"] >= 0).sum(dim=1))
+    parts = (
+        torch.bincount(batch["decoder_view_ids"], minlength=number),
+        torch.bincount(batch["mlm_view_ids"], minlength=number),
+        (ctc_labels[feasible] != IGNORE_INDEX).sum()[None],
+        (batch["source_language_labels"] != IGNORE_INDEX).sum()[None],
+    )
+    return torch.cat([part.float().cpu() for part in parts])
 
 
 def weigh_losses(sums: Tensor, counts: Tensor, weights: Tensor) -> Tensor:

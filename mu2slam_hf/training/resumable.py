@@ -33,6 +33,7 @@ from mu2slam_hf.training.checkpoints import (
 logger = logging.get_logger(__name__)
 
 PROGRESS_NAME = "data_progress.json"
+RANK_PROGRESS_NAME = "data_progress_{rank}.json"
 TRAINER_STATE_NAME = "trainer_state.json"
 
 
@@ -116,13 +117,21 @@ class ResumableTrainer(Seq2SeqTrainer):
     def _prepare_for_training(self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: Any) -> Any:
         """The parent loads weights and optimiser here; the sampler joins them."""
         if resume_from_checkpoint is not None and self.tracked_sampler is not None:
-            path = Path(resume_from_checkpoint) / PROGRESS_NAME
-            if not path.is_file():
-                raise ValueError(f"{path} is missing, so the data cannot continue where that run stopped.")
-            progress = json.loads(path.read_text(encoding="utf-8"))
-            self.tracked_sampler.load_state_dict(progress["sampler"])
+            progress = _read_json(Path(resume_from_checkpoint) / PROGRESS_NAME)
+            self.tracked_sampler.load_state_dict(self._read_sampler_state(Path(resume_from_checkpoint), progress))
             self.load_progress(progress)
         return super()._prepare_for_training(max_steps, train_dataloader, resume_from_checkpoint)
+
+    def _read_sampler_state(self, checkpoint: Path, progress: dict[str, Any]) -> dict[str, Any]:
+        stored = int(progress.get("num_rank_states", 0))
+        if not stored:
+            return dict(progress["sampler"])
+        if stored != self.args.world_size:
+            raise ValueError(
+                f"{checkpoint} holds the places of {stored} processes in their streams, but there are "
+                f"{self.args.world_size} now. Start as many, or begin a new run with model.init_from set to it."
+            )
+        return _read_json(checkpoint / RANK_PROGRESS_NAME.format(rank=self.args.process_index))
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
         """Say nothing of tied weights: they are stored once, under the name of their source."""
@@ -191,6 +200,8 @@ class ResumableTrainer(Seq2SeqTrainer):
             self._save_scaler(str(incomplete))
             self._save_rng_state(str(incomplete))
         progress = self.export_progress()
+        self._write_sampler_state(incomplete, progress)
+        # Whatever other processes write is there before the first one gives the folder its name.
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             if self.state.best_global_step:
@@ -198,8 +209,6 @@ class ResumableTrainer(Seq2SeqTrainer):
                 self.state.best_model_checkpoint = str(best) if best == final or best.is_dir() else None
             self._store_callback_states()
             self.state.save_to_json(str(incomplete / TRAINER_STATE_NAME))
-            if self.tracked_sampler is not None:
-                progress["sampler"] = self.tracked_sampler.state_dict()
             (incomplete / PROGRESS_NAME).write_text(json.dumps(progress, indent=1), encoding="utf-8")
             publish_checkpoint(incomplete, final)
             best_checkpoint = self.state.best_model_checkpoint
@@ -207,6 +216,18 @@ class ResumableTrainer(Seq2SeqTrainer):
         self.accelerator.wait_for_everyone()
         if self.args.push_to_hub:
             self._push_from_checkpoint(str(final))
+
+    def _write_sampler_state(self, incomplete: Path, progress: dict[str, Any]) -> None:
+        """Into `progress`, or into a file of this process where each has a state of its own."""
+        if self.tracked_sampler is None:
+            return
+        if not self.tracked_sampler.state_is_per_rank:
+            progress["sampler"] = self.tracked_sampler.state_dict()
+            return
+        progress["num_rank_states"] = self.args.world_size
+        incomplete.mkdir(parents=True, exist_ok=True)
+        path = incomplete / RANK_PROGRESS_NAME.format(rank=self.args.process_index)
+        path.write_text(json.dumps(self.tracked_sampler.state_dict()), encoding="utf-8")
 
     def _store_callback_states(self) -> None:
         """Put the state of every exportable callback into the trainer state, as the parent does."""
@@ -219,3 +240,9 @@ class ResumableTrainer(Seq2SeqTrainer):
                 stored.append(callback.state())
             else:
                 self.state.stateful_callbacks[name] = callback.state()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ValueError(f"{path} is missing, so the data cannot continue where that run stopped.")
+    return dict(json.loads(path.read_text(encoding="utf-8")))

@@ -54,11 +54,13 @@ class MultitaskTrainer(ResumableTrainer):
     Args:
         model: `Mu2SLAMForConditionalGeneration` or a peft wrapper of it.
         args: `MultitaskTrainingArguments`.
-        tasks: names of the decoder tasks; `task_ids` of a batch index this sequence.
+        table: names and order of the losses.
         development_sets: what `evaluate` reads, by name.
         development_metrics: `(model) -> dict` of further figures (generation on a few examples), run on the first
             process only; injected, because training does not know evaluation.
         decoder_noise: makes noisy decoder inputs in training; None for clean ones.
+        counters: by name, how often something happened in this process so far (unreadable recordings, ...); each log
+            has their sums over all processes.
         kwargs: `train_dataset` (its keys are what the sampler yields), `train_batch_sampler`, `data_collator`,
             `callbacks`, ... as in `ResumableTrainer`.
     """
@@ -68,20 +70,22 @@ class MultitaskTrainer(ResumableTrainer):
         model: nn.Module,
         args: MultitaskTrainingArguments,
         *,
-        tasks: Sequence[str],
+        table: LossTable,
         development_sets: Mapping[str, DevelopmentSet] | None = None,
         development_metrics: Callable[[nn.Module], dict[str, float]] | None = None,
         decoder_noise: DecoderNoise | None = None,
+        counters: Mapping[str, Callable[[], int]] | None = None,
         **kwargs: Any,
     ) -> None:
         # The parent wants some dataset where eval_strategy is set; ours are read by `evaluate` below.
         super().__init__(model, args, eval_dataset=dict(development_sets or {}) or None, **kwargs)
         # Every loss is divided by its count over the whole update before backward.
         self.loss_is_scaled_for_ga = True
-        self.table = LossTable(tuple(tasks))
+        self.table = table
         self.development_sets = dict(development_sets or {})
         self.development_metrics = development_metrics
         self.decoder_noise = decoder_noise
+        self.counters = dict(counters or {})
         self._weight_vectors: dict[Any, tuple[Tensor, list[float]]] = {}
         self.table.weight_vector(args.loss_weights or {})  # a wrong name is an error now, not at the first batch
         self._untouched: dict[Any, list[nn.Parameter]] = {}
@@ -190,7 +194,7 @@ class MultitaskTrainer(ResumableTrainer):
         self._report_counts += counts
         if self.tracked_sampler is not None:
             self.tracked_sampler.mark_consumed(len(batch_samples))
-        return self.accelerator.reduce(counts.clone(), reduction="sum") if self.args.world_size > 1 else counts
+        return self._sum_over_processes(counts.clone())
 
     def _touch_parameters(self, loss: Tensor, signature: Any) -> Tensor:
         """Give parameters that this kind of batch leaves out a zero gradient, as if their loss had weight 0.
@@ -278,14 +282,22 @@ class MultitaskTrainer(ResumableTrainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the named losses, averaged over the targets since the last log, to the Trainer's own figures."""
         if "loss" in logs:
-            both = torch.stack([self._report_sums, self._report_counts])
-            if self.args.world_size > 1:
-                both = self.accelerator.reduce(both, reduction="sum")
-            logs.update(describe_losses(self.table.names, both[0], both[1]))
+            sums, counts = self._sum_over_processes(torch.stack([self._report_sums, self._report_counts]))
+            logs.update(self.describe_training(sums, counts))
+            if self.counters:
+                totals = torch.tensor([float(count()) for count in self.counters.values()], device=self.args.device)
+                logs.update(zip(self.counters, map(int, self._sum_over_processes(totals).tolist()), strict=True))
             started, steps = self._report_start
             logs["seconds_per_step"] = (time.monotonic() - started) / max(1, self.state.global_step - steps)
             self._reset_report()
         super().log(logs, start_time)
+
+    def describe_training(self, sums: Tensor, counts: Tensor) -> dict[str, float]:
+        """What a log says of `(K,)` sums and counts over all processes and updates since the last one."""
+        return describe_losses(self.table.names, sums, counts)
+
+    def _sum_over_processes(self, values: Tensor) -> Tensor:
+        return self.accelerator.reduce(values, reduction="sum") if self.args.world_size > 1 else values
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Rough count: 6 per parameter and position; the parent's estimate walks over all modules at every step."""

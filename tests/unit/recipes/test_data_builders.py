@@ -15,8 +15,9 @@ from mu2slam_hf.recipes.data_builders import (
     resolve_curriculum,
     total_steps,
 )
+from mu2slam_hf.recipes.data_schema import CorpusSection
 from mu2slam_hf.recipes.loader import RecipeError, build_section
-from mu2slam_hf.recipes.schema import CorpusSection, Recipe
+from mu2slam_hf.recipes.schema import Recipe
 
 
 @pytest.fixture(scope="module")

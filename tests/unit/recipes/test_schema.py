@@ -6,10 +6,14 @@ import typing
 
 import pytest
 
-from mu2slam_hf.recipes import schema
+from mu2slam_hf.models.task_types import PRETRAINING_LOSSES
+from mu2slam_hf.recipes import data_schema, pretraining_schema, schema
 
 SECTIONS = [
-    item for item in vars(schema).values() if dataclasses.is_dataclass(item) and item.__module__ == schema.__name__
+    item
+    for module in (schema, data_schema, pretraining_schema)
+    for item in vars(module).values()
+    if dataclasses.is_dataclass(item) and item.__module__ == module.__name__
 ]
 
 
@@ -18,13 +22,18 @@ def test_every_value_has_a_default_and_is_explained(section):
     section()
     for item in dataclasses.fields(section):
         assert item.kw_only
-        if section is not schema.Recipe:
+        if section not in (schema.Recipe, pretraining_schema.PretrainingRecipe):
             assert item.name in section.__doc__, f"{section.__name__}.{item.name} is not explained"
 
 
 def test_annotations_are_types_not_strings():
     """`from __future__ import annotations` would switch the checks of `@strict` sections off."""
     hints = typing.get_type_hints(schema.Recipe)
+    assert {*hints} - {*typing.get_type_hints(pretraining_schema.PretrainingRecipe)} == {
+        "decoder_noise",
+        "lora",
+        "stages",
+    }
     assert all(not isinstance(item.type, str) for section in SECTIONS for item in dataclasses.fields(section))
     assert set(hints) == {
         "kind",
@@ -40,3 +49,18 @@ def test_annotations_are_types_not_strings():
         "output",
         "stages",
     }
+
+
+def test_every_loss_of_pre_training_has_a_coefficient():
+    names = {item.name for item in dataclasses.fields(pretraining_schema.PretrainingObjectiveSection)}
+    assert names == {*PRETRAINING_LOSSES, "ctc_input"}
+
+
+def test_the_coefficients_of_the_paper():
+    """Section 3.1."""
+    objective = pretraining_schema.PretrainingObjectiveSection()
+    for name in ("speech_decoder", "speech_mlm", "text_decoder", "text_mlm"):
+        assert getattr(objective, name) == 1.0
+    for name in ("asr_backward_decoder", "ast_backward_decoder", "asr_alignment_decoder", "mt_alignment_mlm"):
+        assert getattr(objective, name) == 0.1
+    assert objective.asr_decoder == objective.ast_decoder == 0.3

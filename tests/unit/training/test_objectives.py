@@ -18,7 +18,7 @@ from mu2slam_hf.training.objectives import (
     weigh_losses,
 )
 
-TABLE = LossTable(("asr", "ast", "mt"))
+TABLE = LossTable.of_tasks(("asr", "ast", "mt"))
 
 
 def test_uniform_logits_give_log_of_the_vocabulary():

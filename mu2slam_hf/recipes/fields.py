@@ -1,0 +1,23 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Kinds of fields that recipes have beside plain values."""
+
+from dataclasses import field
+from typing import Any
+
+
+def path_field(kind: str, default: Any = None) -> Any:
+    """A field whose value is resolved to an existing path; `kind` is file, folder or any."""
+    return field(default=default, metadata={"path": kind})
+
+
+def dotted_field() -> Any:
+    """A mapping from dotted names to values; `--set` takes all that follows its name as one dotted name.
+
+    The loader knows such fields by their names, `overrides` and `set`: it applies `--set` before it knows the types.
+    """
+    return field(default_factory=dict)
+
+
+def renamed_list(formerly: str) -> Any:
+    """A list that recipes written before it was renamed still give under its former name."""
+    return field(default_factory=list, metadata={"formerly": formerly})

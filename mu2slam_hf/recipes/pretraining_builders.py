@@ -1,0 +1,237 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Recipe of pre-training to processor, examples, sampler and trainer."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from huggingface_hub.errors import StrictDataclassError
+from torch import nn
+from transformers.utils import logging
+
+from mu2slam_hf.data.audio import AudioCache
+from mu2slam_hf.data.mixture_report import format_mixture, summarize_mixture
+from mu2slam_hf.data.pretraining_collator import PretrainingCollator
+from mu2slam_hf.data.pretraining_dataset import PretrainingDataset
+from mu2slam_hf.data.pretraining_examples import ExampleLimits, build_pretraining_examples
+from mu2slam_hf.data.task_mixture import TaskMixtureSampler
+from mu2slam_hf.data.task_shares import PAPER_SHARES, TaskMixtureConfig, text_tokens
+from mu2slam_hf.data.tasks import TrainingExample
+from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
+from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
+from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
+from mu2slam_hf.recipes.builders import build_arguments, build_processor, use_own_console
+from mu2slam_hf.recipes.data_builders import Records, build_token_counter, load_records
+from mu2slam_hf.recipes.loader import RecipeError
+from mu2slam_hf.recipes.pretraining_schema import PretrainingRecipe
+from mu2slam_hf.training.callbacks import EvaluateAtEnd, LogFile
+from mu2slam_hf.training.development import DevelopmentSet
+from mu2slam_hf.training.pretraining_trainer import PretrainingTrainer
+
+logger = logging.get_logger(__name__)
+
+
+def build_pretraining_processor(
+    recipe: PretrainingRecipe, records: Records, checkpoint: str | None = None
+) -> Mu2SLAMProcessor:
+    """The processor with its speech codec: of the checkpoint that is resumed, of `init_from`, or new.
+
+    Raises:
+        RecipeError: the speech codec does not fit the tokenizer.
+    """
+    processor = build_processor(recipe, records, checkpoint)
+    section = recipe.speech_tokenizer
+    if processor.speech_codec is None or (section.init_from is not None and checkpoint is None):
+        processor.speech_codec = build_speech_tokenizer(recipe, processor)
+    config, wanted = processor.speech_codec.config, processor.tokenizer.num_speech_tokens
+    if (config.num_codevectors_per_group, config.num_codevector_groups) != (wanted, 1):
+        raise RecipeError(
+            f"speech_tokenizer: has {config.num_codevector_groups} codebooks of {config.num_codevectors_per_group} "
+            f"entries, but the text tokenizer leaves room for one of {wanted} (processor.num_speech_tokens)"
+        )
+    return processor
+
+
+def build_speech_tokenizer(recipe: PretrainingRecipe, processor: Mu2SLAMProcessor) -> SpeechTokenizerModel:
+    """The frozen speech tokenizer that a recipe names.
+
+    Raises:
+        RecipeError: both a folder and a configuration, or a configuration that does not exist.
+    """
+    section = recipe.speech_tokenizer
+    if section.init_from is not None:
+        if section.config:
+            raise RecipeError("speech_tokenizer: give either init_from or config")
+        return SpeechTokenizerModel.from_pretrained(section.init_from)
+    fixed = {
+        "kind": section.kind,
+        "num_mel_bins": processor.feature_extractor.feature_size,
+        "num_codevectors_per_group": processor.tokenizer.num_speech_tokens,
+    }
+    known = SpeechTokenizerConfig().to_dict().keys() - fixed.keys()
+    unknown = sorted(set(section.config) - known)
+    if unknown:
+        raise RecipeError(f"speech_tokenizer.config.{unknown[0]}: unknown or set elsewhere")
+    try:
+        return SpeechTokenizerModel(SpeechTokenizerConfig(**section.config, **fixed))
+    except (TypeError, ValueError, StrictDataclassError) as error:
+        raise RecipeError(f"speech_tokenizer.config: {error}") from error
+
+
+def build_mixture_config(recipe: PretrainingRecipe) -> TaskMixtureConfig:
+    """Shares, temperatures, corpus weights and budgets of a recipe."""
+    data = recipe.data
+    shares = {
+        task: PAPER_SHARES[task] if section.share is None else section.share for task, section in data.tasks.items()
+    }
+    temperatures = {task: section.temperature for task, section in data.tasks.items()}
+    try:
+        return TaskMixtureConfig(
+            shares=shares,
+            temperatures={task: value for task, value in temperatures.items() if value is not None},
+            corpus_weights={task: dict(section.corpora) for task, section in data.tasks.items() if shares[task]},
+            max_seconds=data.max_seconds,
+            max_tokens=data.max_tokens,
+        )
+    except (ValueError, StrictDataclassError) as error:
+        raise RecipeError(f"data: {error}") from error
+
+
+def build_task_examples(
+    recipe: PretrainingRecipe, records: Records, tasks: Sequence[str], tokenizer: Any
+) -> list[TrainingExample]:
+    """Examples of the tasks, each from its corpora; what is left out is counted and said.
+
+    Raises:
+        RecipeError: a task gets none.
+    """
+    data, count_tokens = recipe.data, build_token_counter(tokenizer)
+    examples: list[TrainingExample] = []
+    for task in tasks:
+        names = [name for name, weight in data.tasks[task].corpora.items() if weight > 0]
+        left_out: Counter[str] = Counter()
+        try:
+            built = build_pretraining_examples(
+                (record for name in names for record in records[name]),
+                task,
+                languages=data.languages or None,
+                count_tokens=count_tokens,
+                limits=data.limits,
+                translations_as_texts=data.translations_as_texts,
+                left_out=left_out,
+            )
+        except ValueError as error:
+            raise RecipeError(f"data.tasks.{task}: {error}") from error
+        for reason, count in left_out.items():
+            logger.warning(f"data.tasks.{task}: {count} left out: {reason}")
+        examples += built
+    return examples
+
+
+def build_pretraining_trainer(
+    recipe: PretrainingRecipe, processor: Mu2SLAMProcessor, model: nn.Module, records: Records
+) -> PretrainingTrainer:
+    """The trainer with its mixture of tasks, development sets and console."""
+    args, data, seed = build_arguments(recipe), recipe.data, recipe.training.seed
+    mixture = build_mixture_config(recipe)
+    examples = build_task_examples(recipe, records, mixture.tasks, processor.tokenizer)
+    try:
+        sampler = TaskMixtureSampler(
+            examples,
+            mixture,
+            seed=seed,
+            rank=args.process_index,
+            num_ranks=args.world_size,
+            batches_per_step=args.gradient_accumulation_steps,
+        )
+    except ValueError as error:
+        raise RecipeError(f"data: {error}") from error
+    dataset = PretrainingDataset(
+        examples,
+        undetermined_source_ratio=data.undetermined_source_ratio,
+        cache=_build_cache(recipe, records),
+        seed=seed,
+        max_failed_share=data.max_failed_share,
+    )
+    collator = build_pretraining_collator(recipe, processor)
+    trainer = PretrainingTrainer(
+        model,
+        args,
+        speech_tokenizer=processor.speech_codec,
+        train_dataset=dataset,
+        train_batch_sampler=sampler,
+        data_collator=collator,
+        development_sets=_build_development_sets(recipe, processor),
+        counters={
+            "unreadable_recordings": lambda: dataset.failures.failures,
+            "ctc_too_long": lambda: collator.num_ctc_too_long,
+        },
+        processing_class=processor,
+        callbacks=[LogFile(), EvaluateAtEnd()],
+    )
+    use_own_console(trainer)
+    if trainer.is_world_process_zero():
+        print(format_mixture(summarize_mixture(sampler), args.max_steps), flush=True)
+    return trainer
+
+
+def build_pretraining_collator(recipe: PretrainingRecipe, processor: Mu2SLAMProcessor) -> PretrainingCollator:
+    """The collator with the recipe's masks."""
+    return PretrainingCollator(
+        processor,
+        seed=recipe.training.seed,
+        masking=recipe.masking,
+        ctc_input=recipe.objective.ctc_input,
+        max_row_length=recipe.data.max_row_length,
+    )
+
+
+def _build_cache(recipe: PretrainingRecipe, records: Records) -> AudioCache | None:
+    if not recipe.data.cache_audio:
+        return None
+    cache = AudioCache()
+    if recipe.training.dataloader_num_workers > 0:
+        # Before the loader forks: its processes then share one copy.
+        spoken = [record for part in records.values() for record in part if record.audio is not None]
+        cache.preload({record.key: record.audio for record in spoken})
+    return cache
+
+
+def _build_development_sets(recipe: PretrainingRecipe, processor: Mu2SLAMProcessor) -> dict[str, DevelopmentSet]:
+    """Every example of every task that a development corpus gives, in batches of about one length."""
+    section, data = recipe.evaluation, recipe.data
+    limits = ExampleLimits(max_seconds=section.max_seconds, max_tokens=section.max_tokens // 2)
+    count_tokens = build_token_counter(processor.tokenizer)
+    sets = {}
+    for name, records in load_records(section.corpora, "evaluation.corpora").items():
+        examples: list[TrainingExample] = []
+        for task in section.tasks:
+            try:
+                examples += build_pretraining_examples(
+                    records, task, languages=data.languages or None, count_tokens=count_tokens, limits=limits
+                )
+            except ValueError:
+                logger.warning(f"evaluation.corpora.{name}: gives no example of {task}")
+        sets[name] = DevelopmentSet(
+            dataset=PretrainingDataset(
+                examples, undetermined_source_ratio=data.undetermined_source_ratio, seed=recipe.training.seed
+            ),
+            batches=plan_batches(examples, section.max_seconds, section.max_tokens),
+            collator=build_pretraining_collator(recipe, processor),
+        )
+    return sets
+
+
+def plan_batches(examples: Sequence[TrainingExample], max_seconds: float, max_tokens: int) -> list[list[int]]:
+    """Positions of all examples in batches within the bounds, short ones first; one too long is alone."""
+    order = sorted(range(len(examples)), key=lambda i: (examples[i].duration_seconds, text_tokens(examples[i])))
+    batches: list[list[int]] = []
+    seconds = tokens = 0.0
+    for index in order:
+        seconds += examples[index].duration_seconds
+        tokens += text_tokens(examples[index])
+        if not batches or seconds > max_seconds or tokens > max_tokens:
+            batches.append([])
+            seconds, tokens = examples[index].duration_seconds, text_tokens(examples[index])
+        batches[-1].append(index)
+    return batches

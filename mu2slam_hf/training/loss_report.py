@@ -1,0 +1,56 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The losses of pre-training as a short table for the console: 24 figures do not fit into a line."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mu2slam_hf.models.task_types import PRETRAINING_LOSSES, PRETRAINING_VIEWS
+
+_WIDTH = 7
+_COLUMNS = {view: view.replace("_backward", "<").replace("_alignment", "=") for view in PRETRAINING_VIEWS}
+
+
+def split_losses(logs: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, Any]]:
+    """Named losses of pre-training without what stands before their names, and all other figures.
+
+    Numbers of targets (`count_...`) are for the log file: they are in neither.
+
+    Args:
+        logs: of the trainer; names may have a prefix (`eval_`, `eval_<development set>_`).
+
+    Returns:
+        The losses are empty where `logs` has none of masked prediction, as in supervised training.
+    """
+    losses: dict[str, float] = {}
+    rest: dict[str, Any] = {}
+    for name, value in logs.items():
+        prefix, mark, loss = name.rpartition("loss_")
+        if mark and loss in PRETRAINING_LOSSES:
+            losses[loss] = value
+        elif not name.startswith("count_") and not prefix.endswith("count_"):
+            rest[name] = value
+    if not any(name.endswith("_mlm") for name in losses):
+        return {}, {name: value for name, value in logs.items() if not name.startswith("count_")}
+    return losses, rest
+
+
+def format_loss_table(losses: Mapping[str, float]) -> str:
+    """Two rows, decoder and encoder (mlm), one column per view that has a loss; `<` is backward, `=` alignment.
+
+    Args:
+        losses: by name; those that are not there are shown as `-`.
+    """
+    shown = [view for view in PRETRAINING_VIEWS if f"{view}_decoder" in losses or f"{view}_mlm" in losses]
+    heads = [*losses.keys() & {"ctc", "language"}]
+    heads.sort()
+    lines = ["".join([" " * 9, *(f"{_COLUMNS[view]:>{_WIDTH}}" for view in shown), *(f"{h:>10}" for h in heads)])]
+    for part in ("decoder", "mlm"):
+        cells = [_cell(losses.get(f"{view}_{part}"), _WIDTH) for view in shown]
+        if part == "decoder":
+            cells += [_cell(losses[head], 10) for head in heads]
+        lines.append("".join([f"  {part:<7}", *cells]))
+    return "\n".join(lines)
+
+
+def _cell(value: float | None, width: int) -> str:
+    return f"{'-' if value is None else format(value, '.3f'):>{width}}"

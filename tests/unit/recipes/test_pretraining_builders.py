@@ -1,0 +1,160 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Recipes of pre-training: errors with their path, processors with a codec, examples and mixtures."""
+
+from pathlib import Path
+
+import pytest
+
+from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.tasks import TrainingExample
+from mu2slam_hf.data.testing import write_tone_corpus
+from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
+from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
+from mu2slam_hf.recipes.builders import build_model
+from mu2slam_hf.recipes.data_builders import load_records
+from mu2slam_hf.recipes.loader import (
+    RecipeError,
+    dump_recipe,
+    is_pretraining_recipe,
+    load_pretraining_recipe,
+    load_recipe,
+)
+from mu2slam_hf.recipes.pretraining_builders import (
+    build_mixture_config,
+    build_pretraining_processor,
+    build_task_examples,
+    plan_batches,
+)
+
+FOLDER = Path(__file__).resolve().parents[3] / "configuration" / "recipes" / "mu2slam"
+RECIPE = FOLDER / "pretrain_tiny_test.yaml"
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    return write_tone_corpus(tmp_path_factory.mktemp("tones"), num_sentences=3, max_words=2)
+
+
+@pytest.fixture
+def load(manifest):
+    def load(*overrides):
+        places = [f"data.corpora.train.manifest={manifest}", f"evaluation.corpora.dev.manifest={manifest}"]
+        return load_pretraining_recipe(RECIPE, [*places, *overrides])
+
+    return load
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("objective.asr_backwards_mlm=1", r"objective\.asr_backwards_mlm: unknown key; did you mean 'asr_backward"),
+        ("data.tasks.tts.share=1", r"data: tasks\.tts: unknown; the tasks are speech, text, asr"),
+        ("data.tasks.mt.corpora={trian: 1}", r"data: tasks\.mt\.corpora\.trian: no such corpus.*\(train\)"),
+        ("data.tasks.mt.shares=1", r"data\.tasks\.mt\.shares: unknown key; did you mean 'share'"),
+        ("masking.text_ratio=2", r"masking: .*text_ratio"),
+        ("data.limits.max_seconds=-1", r"data\.limits: .*max_seconds"),
+        ("speech_tokenizer.kind=kmeans", r"speech_tokenizer\.kind: expected one of random_projection"),
+        ("speech_tokenizer.init_from=nowhere", r"speech_tokenizer\.init_from: there is no folder"),
+        ("decoder_noise.ratio=0.1", r"decoder_noise: unknown key"),
+    ],
+)
+def test_errors_say_where_and_what(load, override, message):
+    with pytest.raises(RecipeError, match=message):
+        load(override)
+
+
+def test_the_two_kinds_are_told_apart(load, tmp_path):
+    supervised = FOLDER / "finetune_tiny_test.yaml"
+    assert is_pretraining_recipe(RECIPE) and not is_pretraining_recipe(supervised)
+    with pytest.raises(RecipeError, match="kind: .* is a recipe of pretraining; .*/pretrain_mu2slam.py"):
+        load_recipe(RECIPE)
+    path = tmp_path / "recipe.yaml"
+    path.write_text("kind: finetuning")
+    with pytest.raises(RecipeError, match="is a recipe of finetuning; .*/finetune_mu2slam.py"):
+        load_pretraining_recipe(path)
+    path.write_text(dump_recipe(load()))
+    assert load_pretraining_recipe(path) == load()
+
+
+def test_unset_environment_variables_are_named(monkeypatch, tmp_path):
+    """An empty name would be the working directory."""
+    monkeypatch.delenv("NO_SUCH_CORPUS", raising=False)
+    path = tmp_path / "recipe.yaml"
+    path.write_text("{kind: pretraining, data: {corpora: {a: {name: mc4, root: '${NO_SUCH_CORPUS}'}}}}")
+    with pytest.raises(
+        RecipeError, match=r"corpora\.a\.root: the environment variable NO_SUCH_CORPUS is not set"
+    ):
+        load_pretraining_recipe(path)
+
+
+def test_processors_have_a_codec_that_fits(load, tmp_path):
+    recipe = load()
+    records = load_records(recipe.data.corpora, "data.corpora")
+    processor = build_pretraining_processor(recipe, records)
+    config = processor.speech_codec.config
+    assert (config.num_codevectors_per_group, config.codevector_dim) == (16, 4)
+    assert type(build_model(recipe, processor)).__name__ == "Mu2SLAMForPreTraining"
+    processor.save_pretrained(tmp_path / "processor")
+    again = build_pretraining_processor(load(f"processor.init_from={tmp_path / 'processor'}"), records)
+    assert again.speech_codec.config.codevector_dim == 4
+
+    own = tmp_path / "codec"
+    SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=16, codevector_dim=6)).save_pretrained(own)
+    chosen = (f"speech_tokenizer.init_from={own}", f"processor.init_from={tmp_path / 'processor'}")
+    with pytest.raises(RecipeError, match="either init_from or config"):
+        build_pretraining_processor(load(*chosen), records)
+    taken = build_pretraining_processor(load(*chosen, "speech_tokenizer.config={}"), records)
+    assert taken.speech_codec.config.codevector_dim == 6
+    SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=9)).save_pretrained(own)
+    with pytest.raises(RecipeError, match="1 codebooks of 9 entries, .* room for one of 16"):
+        build_pretraining_processor(load(*chosen, "speech_tokenizer.config={}"), records)
+
+
+@pytest.mark.parametrize("config", ["{codebook: 3}", "{num_codevectors_per_group: 3}", "{num_stacked_frames: 3}"])
+def test_codecs_that_cannot_be_built(load, config):
+    recipe = load(f"speech_tokenizer.config={config}", "processor.feature_statistics_utterances=0")
+    with pytest.raises(RecipeError, match=r"speech_tokenizer\.config"):
+        build_pretraining_processor(recipe, load_records(recipe.data.corpora, "data.corpora"))
+
+
+def test_shares_and_temperatures_default_to_the_papers(load):
+    config = build_mixture_config(load("data.tasks.speech.share=null", "data.tasks.ast.share=0"))
+    assert config.shares == {"speech": 4, "text": 2, "asr": 1, "ast": 0, "mt": 1}
+    assert (config.temperature("text"), config.temperature("mt"), config.temperature("asr")) == (3.0, 2.0, 1.0)
+    assert config.max_seconds == 12 and "ast" not in config.corpus_weights
+    with pytest.raises(RecipeError, match=r"data: .*temperatures"):
+        build_mixture_config(load("data.tasks.text.temperature=0"))
+
+
+def test_examples_of_a_task_come_from_its_corpora_within_the_limits(load, manifest, caplog):
+    recipe = load(
+        f"data.corpora.other={{manifest: {manifest}, limit: 2}}",
+        "data.tasks.text.corpora={other: 1}",
+        "data.tasks.speech.corpora={train: 1, other: 0}",
+        "data.translations_as_texts=false",
+        "data.limits.max_tokens=9",
+    )
+    records = load_records(recipe.data.corpora, "data.corpora")
+    tokenizer = build_pretraining_processor(recipe, records).tokenizer
+    examples = build_task_examples(recipe, records, ["speech", "text", "asr"], tokenizer)
+    assert {(e.id.split(":")[0], e.corpus) for e in examples} == {
+        ("speech", "train"),
+        ("text", "other"),
+        ("asr", "train"),
+    }
+    assert all(e.num_source_tokens + e.num_target_tokens <= 9 for e in examples)
+    with pytest.raises(RecipeError, match=r"data\.tasks\.mt: .* give no example for task 'mt'"):
+        build_task_examples(load("data.languages=[fr]"), records, ["mt"], tokenizer)
+
+
+def test_development_batches_hold_everything_once_within_the_bounds():
+    record = SpeechTextRecord(id="a", audio="x.wav", text="x", lang="en", duration_seconds=1.0)
+    examples = [
+        TrainingExample(
+            id=str(i), source_modality="speech", source_lang="en", targets=(), record=record, duration_seconds=seconds
+        )
+        for i, seconds in enumerate([3.0, 1.0, 9.0, 1.0, 2.0])
+    ]
+    batches = plan_batches(examples, max_seconds=4.0, max_tokens=10)
+    assert batches == [[1, 3, 4], [0], [2]]
+    assert plan_batches([], 1.0, 1) == []

@@ -112,12 +112,12 @@ class FailureCount:
 
     @property
     def attempts(self) -> int:
-        """Recordings that were to be read."""
+        """Records that were to be read."""
         return self._counts["attempts"]
 
     @property
     def failures(self) -> int:
-        """Recordings that could not be read."""
+        """Records that could not be read."""
         return self._counts["failures"]
 
     def add(self, reason: str | None) -> None:
@@ -133,7 +133,7 @@ class FailureCount:
         self._log.warning(reason, f"record left out: {reason}")
         if self.failures >= self.min_failures and self.failures > self.max_share * self.attempts:
             raise TooManyBadRecordsError(
-                f"{self.failures} of {self.attempts} recordings could not be read, more than the share of "
+                f"{self.failures} of {self.attempts} records could not be read, more than the share of "
                 f"{self.max_share:g} allowed; the latest: {reason}"
             )
 

@@ -2,7 +2,7 @@
 """Streams of examples: which there are, whose turn it is, and the examples made of their records."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from mu2slam_hf.data.audio import AudioError
 from mu2slam_hf.data.audio_slices import seconds_of
 from mu2slam_hf.data.corpus_reader import CorpusReader, FaultCount
 from mu2slam_hf.data.counter_seeds import counter_generator
+from mu2slam_hf.data.manifest_shards import ManifestShardReader
 from mu2slam_hf.data.pretraining_examples import PretrainingExampleBuilder
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.streams import RecordStream, ShardedStream
@@ -149,9 +150,10 @@ class ExampleStream:
 
 
 def build_stream_sources(
-    reader: CorpusReader,
+    reader: CorpusReader | ManifestShardReader,
     task: str,
     *,
+    shards: Mapping[str, Sequence[str]] | None = None,
     sizes: Mapping[str, float] | None = None,
     seed: int = 0,
     rank: int = 0,
@@ -162,8 +164,9 @@ def build_stream_sources(
     """One source for each language of a corpus.
 
     Args:
-        reader: of the corpus.
+        reader: of the corpus, or of manifests.
         task: one of `PRETRAINING_TASKS`.
+        shards: language (or pair) -> shards; default: those that the reader of a corpus finds.
         sizes: language -> hours or sentences; default: bytes of its files.
         seed: seed of the run.
         rank: rank of this process.
@@ -172,21 +175,32 @@ def build_stream_sources(
         kwargs: passed on to `ShardedStream`.
 
     Raises:
-        ValueError: a language of the corpus has no size.
+        ValueError: a language of the corpus has no size, or nobody said which manifests there are.
     """
-    reader = replace(reader, failures=failures)
+    corpus = reader.name if isinstance(reader, CorpusReader) else reader.corpus
+    if shards is None:
+        if not isinstance(reader, CorpusReader):
+            raise ValueError(f"`shards` of {corpus} is missing: give language -> manifests")
+        shards = reader.shards_by_language()
+    read_shard = replace(reader, failures=failures)
     sources = []
-    for lang, shards in reader.shards_by_language().items():
+    for lang, names in shards.items():
         if sizes is None:
-            files = {shard.split("#")[0] for shard in shards}
+            files = {name.split("#")[0] for name in map(str, names)}
             size = float(sum(Path(file).stat().st_size for file in files))
         elif lang in sizes:
             size = float(sizes[lang])
         else:
-            raise ValueError(f"`sizes` of {reader.name} has no {lang!r}; it has {', '.join(sorted(sizes))}")
-        name = f"{task}/{reader.name}/{lang}"
+            raise ValueError(f"`sizes` of {corpus} has no {lang!r}; it has {', '.join(sorted(sizes))}")
         stream = ShardedStream(
-            shards, reader, name=name, seed=seed, rank=rank, num_ranks=num_ranks, failures=failures, **kwargs
+            names,
+            read_shard,
+            name=f"{task}/{corpus}/{lang}",
+            seed=seed,
+            rank=rank,
+            num_ranks=num_ranks,
+            failures=failures,
+            **kwargs,
         )
-        sources.append(StreamSource(task=task, corpus=reader.name, lang=lang, size=size, stream=stream))
+        sources.append(StreamSource(task=task, corpus=corpus, lang=lang, size=size, stream=stream))
     return sources

@@ -174,10 +174,9 @@ class TaskMixtureSampler(Sampler[list[DrawKey]]):
         """Hash of all that the draws hang on: examples with their lengths, configuration and seed."""
         if self._fingerprint is None:
             hashed = blake2b(json.dumps([self.seed, self.config.to_dict()], sort_keys=True).encode(), digest_size=8)
-            for task, draws in self.draws.items():
-                hashed.update(f"{task}{draws.mixture.quotas()}".encode())
             for start in range(0, len(self.examples), 4096):
-                names = (f"{example.corpus}\x1f{example.id}" for example in self.examples[start : start + 4096])
+                some = self.examples[start : start + 4096]
+                names = (f"{example.corpus}\x1f{sampling_language(example)}\x1f{example.id}" for example in some)
                 hashed.update("\n".join(names).encode())
             hashed.update(self.seconds.tobytes() + self.tokens.tobytes())
             self._fingerprint = hashed.hexdigest()
@@ -234,8 +233,9 @@ class TaskMixtureSampler(Sampler[list[DrawKey]]):
             # With one example in each slot all is well: none is beyond a budget alone.
             if excess <= 1.0 or count <= self.num_slots:
                 return slots
-            # Half of the way that the excess asks for, so that hardly more than needed is cut off.
-            count = max(self.num_slots, min(count - 1, round(count * (0.5 + 0.5 / excess))))
+            # Half of the way that the excess asks for, so that hardly more than needed is cut off, but no crawling.
+            shrunk = round(count * min(0.5 + 0.5 / excess, 0.97))
+            count = max(self.num_slots, min(count - 1, shrunk))
 
 
 class TaskDraws:

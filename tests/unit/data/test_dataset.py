@@ -141,7 +141,7 @@ def test_bad_recordings_are_counted_and_named(records, tmp_path, caplog):
     assert len(failed) == 4 and all(item.waveform is None for item in failed)
     assert (dataset.failures.attempts, dataset.failures.failures) == (34, 4)
     assert "bad0" in caplog.text and "broken.wav" in caplog.text and "the manifest says 0.01 s" in caplog.text
-    with pytest.raises(TooManyBadRecordsError, match=r"10 of \d+ recordings.*broken\.wav"):
+    with pytest.raises(TooManyBadRecordsError, match=r"10 of \d+ records.*broken\.wav"):
         for _ in range(4):
             for index in range(30, 33):
                 dataset[index]

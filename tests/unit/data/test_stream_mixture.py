@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from mu2slam_hf.data.corpora import corpus_reader
 from mu2slam_hf.data.dataset import FailureCount
 from mu2slam_hf.data.example_streams import ExampleStream, SourceChoice, StreamSource, build_stream_sources
+from mu2slam_hf.data.manifest_shards import ManifestShardReader
 from mu2slam_hf.data.mixture import temperature_shares
 from mu2slam_hf.data.mixture_report import format_mixture, summarize_mixture
 from mu2slam_hf.data.pretraining_dataset import PretrainingDataset
@@ -277,3 +278,19 @@ def test_public_corpora_as_streams_through_a_loader(tmp_path):
             assert (item.waveform is None) == (key.example.source_modality == "text")
     with pytest.raises(ValueError, match="has no 'en'|has no 'de'"):
         build_stream_sources(readers["text"], "text", sizes={"fr": 1.0})
+
+
+def test_manifests_as_streams(tmp_path):
+    for lang, size in (("en", 60), ("fr", 20)):
+        rows = [json.dumps({"id": str(n), "text": f"{lang} {n}", "lang": lang}) for n in range(size)]
+        (tmp_path / f"{lang}.jsonl").write_text("\n".join(rows))
+    reader = ManifestShardReader(corpus="m")
+    shards = {lang: [str(tmp_path / f"{lang}.jsonl")] for lang in ("en", "fr")}
+    found = build_stream_sources(reader, "text", shards=shards, sizes={"en": 60, "fr": 20})
+    sampler = StreamMixtureSampler(found, TaskMixtureConfig(shares={"text": 8}, temperatures={"text": 1}))
+    drawn = Counter(key.example.source_lang for batch in first(sampler, 10) for key in batch)
+    assert drawn["en"] == pytest.approx(60, abs=2) and sum(drawn.values()) == 80
+    with pytest.raises(ValueError, match="give language -> manifests"):
+        build_stream_sources(reader, "text")
+    with pytest.raises(ValueError, match="has no 'fr'"):
+        build_stream_sources(reader, "text", shards=shards, sizes={"en": 1.0})

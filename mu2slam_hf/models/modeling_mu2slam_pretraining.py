@@ -86,6 +86,7 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
     Unit 0 is [MASK], so the encoder reads frames 1 and 3 of three, and is asked for frame 2.
     """
 
+    _can_compile_fullgraph = False  # torch compiles around its CTC
     _tied_weights_keys = {
         "lm_head.weight": "model.encoder.embed_tokens.weight",
         "mlm_head.weight": "model.encoder.embed_tokens.weight",

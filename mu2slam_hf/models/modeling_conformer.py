@@ -4,6 +4,7 @@
 Letters: B batch, L positions of a row, D width.
 """
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.masking_utils import create_bidirectional_mask
@@ -15,10 +16,10 @@ from transformers.utils.output_capturing import capture_outputs
 from .configuration_conformer import ConformerEncoderConfig
 from .modules_attention import ConformerSelfAttention
 from .modules_base import initialize_module
-from .modules_conformer import ConformerLayer
+from .modules_conformer import ConformerLayer, find_gapped_rows
 from .modules_lengths import restarting_position_ids
-from .modules_masks import check_packing_backend, same_sequence
-from .modules_positions import rotary_angles
+from .modules_masks import check_packing_backend, check_position_backend, same_sequence
+from .modules_positions import relative_sinusoids, rotary_angles
 
 
 class ConformerEncoder(PreTrainedModel):
@@ -44,6 +45,7 @@ class ConformerEncoder(PreTrainedModel):
     def __init__(self, config: ConformerEncoderConfig):
         super().__init__(config)
         self.layers = nn.ModuleList(ConformerLayer(config, index) for index in range(config.num_hidden_layers))
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps) if config.final_layer_norm else None
         self.post_init()
 
     def _init_weights(self, module):
@@ -70,14 +72,16 @@ class ConformerEncoder(PreTrainedModel):
             sequence_ids: `(B, L)` int64 for packed rows: equal within a sequence, 0 on padding. Replaces
                 `attention_mask`; None for ordinary rows of one sequence each.
             position_ids: `(B, L)` int64 for rotary positions; counted from the start of each sequence by default.
+                Relative kinds take the distance in the row.
             start_layer: first layer to run.
             end_layer: layer to stop before; None runs to the end.
             **kwargs: passed to the attention backend.
 
         Returns:
-            `last_hidden_state` `(B, L, D)` and, on request, all `hidden_states` and `attentions`.
+            `last_hidden_state` `(B, L, D)` and, on request, all `hidden_states` and `attentions`. The final
+            normalisation, where there is one, runs with the last layer only.
         """
-        frame_mask = None
+        frame_mask = gapped_rows = None
         if sequence_ids is not None:
             check_packing_backend(self.config)
             layer_mask = create_bidirectional_mask(
@@ -87,19 +91,14 @@ class ConformerEncoder(PreTrainedModel):
                 and_mask_function=same_sequence(sequence_ids, sequence_ids),
             )
             frame_mask = sequence_ids > 0
+            if not torch.compiler.is_compiling():  # the width of the gapped rows depends on values
+                gapped_rows = find_gapped_rows(sequence_ids, self.layers[0].conv.reach)
         else:
             if attention_mask is not None:
                 frame_mask = attention_mask.bool()
             layer_mask = create_bidirectional_mask(self.config, inputs_embeds, attention_mask=attention_mask)
 
-        position_embeddings = None
-        if self.config.position_embeddings_type == "rotary":
-            if position_ids is None:
-                ids = inputs_embeds.new_ones(inputs_embeds.shape[:2]).long() if sequence_ids is None else sequence_ids
-                position_ids = restarting_position_ids(ids[:1] if sequence_ids is None else ids)
-            head_dim = self.config.hidden_size // self.config.num_attention_heads
-            position_embeddings = rotary_angles(position_ids, head_dim, self.config.rope_base)
-
+        position_embeddings = self._embed_positions(inputs_embeds, sequence_ids, position_ids)
         hidden_states = inputs_embeds
         for layer in self.layers[start_layer:end_layer]:
             hidden_states = layer(
@@ -108,9 +107,27 @@ class ConformerEncoder(PreTrainedModel):
                 frame_mask,
                 sequence_ids,
                 position_embeddings,
+                gapped_rows,
                 **kwargs,
             )
+        if self.norm is not None and (end_layer is None or end_layer >= len(self.layers)):
+            hidden_states = self.norm(hidden_states)
         return BaseModelOutput(last_hidden_state=hidden_states)
+
+    def _embed_positions(self, inputs_embeds, sequence_ids, position_ids) -> tuple[Tensor, Tensor] | Tensor | None:
+        """What the attention of every layer shares: rotary angles or relative sinusoids."""
+        kind = self.config.position_embeddings_type
+        if kind in ("relative", "relative_key"):
+            check_position_backend(self.config)
+        if kind == "relative":
+            return relative_sinusoids(inputs_embeds.shape[1], self.config.hidden_size, inputs_embeds.device)
+        if kind != "rotary":
+            return None
+        if position_ids is None:
+            ids = inputs_embeds.new_ones(inputs_embeds.shape[:2]).long() if sequence_ids is None else sequence_ids
+            position_ids = restarting_position_ids(ids[:1] if sequence_ids is None else ids)
+        head_dim = self.config.hidden_size // self.config.num_attention_heads
+        return rotary_angles(position_ids, head_dim, self.config.rope_base)
 
 
 __all__ = ["ConformerEncoder"]

@@ -4,6 +4,8 @@
 Letters: B batch, L positions, D width, K kernel taps, G groups.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
@@ -11,6 +13,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_conformer import ConformerEncoderConfig
 from .modules_attention import ConformerSelfAttention
+from .modules_norms import SequenceBatchNorm
 from .modules_precision import at_least_float32
 
 
@@ -75,6 +78,34 @@ class SequenceGroupNorm(nn.Module):
         return mean, variance
 
 
+class GappedRows(NamedTuple):
+    """Packed rows with room between their sequences, so that an ordinary convolution does not reach across.
+
+    Attributes:
+        slots: `(B * L,)` int64: where each position of the packed rows stands in rows of `width`, laid end to end.
+        width: length of a row with its gaps.
+    """
+
+    slots: Tensor
+    width: int
+
+
+def find_gapped_rows(sequence_ids: Tensor, gap: int) -> GappedRows:
+    """Move the sequences of packed rows apart.
+
+    Args:
+        sequence_ids: `(B, L)` int64.
+        gap: positions between two sequences, at least as many as a tap reaches to either side.
+    """
+    batch, length = sequence_ids.shape
+    # (B, L): how many sequences began before or at each position, the first not counted
+    number = nn.functional.pad(sequence_ids[:, 1:] != sequence_ids[:, :-1], (1, 0)).cumsum(dim=1)
+    places = torch.arange(length, device=sequence_ids.device) + gap * number
+    width = length + gap * int(number[:, -1].max())
+    rows = torch.arange(batch, device=sequence_ids.device)[:, None] * width
+    return GappedRows((rows + places).flatten(), width)
+
+
 class ConformerConvolution(nn.Module):
     """Pointwise GLU, depthwise convolution, normalisation, activation, pointwise. Shape: (B, L, D) -> (B, L, D)."""
 
@@ -85,20 +116,30 @@ class ConformerConvolution(nn.Module):
         self.depthwise_conv = nn.Conv1d(width, width, kernel_size, groups=width, bias=config.convolution_bias)
         if config.conv_norm == "group":
             self.norm = SequenceGroupNorm(config.conv_norm_groups, width, config.layer_norm_eps)
+        elif config.conv_norm == "batch":
+            self.norm = SequenceBatchNorm(width, config.layer_norm_eps)
         else:
             self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.activation = ACT2FN[config.hidden_act]
         self.pointwise_conv2 = nn.Linear(width, width, bias=config.convolution_bias)
         self.left = kernel_size - 1 if config.conv_causal else (kernel_size - 1) // 2
         self.right = kernel_size - 1 - self.left
+        self.reach = max(self.left, self.right)
 
-    def forward(self, hidden_states: Tensor, frame_mask: Tensor | None, sequence_ids: Tensor | None) -> Tensor:
+    def forward(
+        self,
+        hidden_states: Tensor,
+        frame_mask: Tensor | None,
+        sequence_ids: Tensor | None,
+        gapped_rows: GappedRows | None = None,
+    ) -> Tensor:
         """Convolve along time.
 
         Args:
             hidden_states: `(B, L, D)`.
             frame_mask: `(B, L)` bool, True on real positions; None when nothing is padded.
             sequence_ids: `(B, L)` int64 when rows hold several sequences, else None.
+            gapped_rows: of these ids, for packed rows: the same result, several times as fast.
         """
         hidden_states = nn.functional.glu(self.pointwise_conv1(hidden_states), dim=-1)
         if frame_mask is not None:
@@ -106,12 +147,16 @@ class ConformerConvolution(nn.Module):
             hidden_states = hidden_states.masked_fill(~frame_mask[..., None], 0.0)
         if sequence_ids is None:
             hidden_states = self._convolve_rows(hidden_states)
+        elif gapped_rows is not None:
+            hidden_states = self._convolve_gapped(hidden_states, gapped_rows)
         else:
             hidden_states = self._convolve_packed(hidden_states, sequence_ids)
         if isinstance(self.norm, SequenceGroupNorm):
             if sequence_ids is None and frame_mask is not None:
                 sequence_ids = frame_mask.to(torch.int64)
             hidden_states = self.norm(hidden_states, sequence_ids)
+        elif isinstance(self.norm, SequenceBatchNorm):
+            hidden_states = self.norm(hidden_states, frame_mask)
         else:
             hidden_states = self.norm(hidden_states)
         return self.pointwise_conv2(self.activation(hidden_states))
@@ -120,6 +165,14 @@ class ConformerConvolution(nn.Module):
         # (B, L, D) -> (B, D, L)
         hidden_states = nn.functional.pad(hidden_states.transpose(1, 2), (self.left, self.right))
         return self.depthwise_conv(hidden_states).transpose(1, 2)
+
+    def _convolve_gapped(self, hidden_states: Tensor, gapped_rows: GappedRows) -> Tensor:
+        slots, width = gapped_rows
+        flat = hidden_states.flatten(0, 1)
+        gapped = flat.new_zeros(len(hidden_states) * width, flat.shape[-1]).index_copy(0, slots, flat)
+        # (B * W, D) -> (B, W, D), and back
+        gapped = self._convolve_rows(gapped.unflatten(0, (-1, width)))
+        return gapped.flatten(0, 1).index_select(0, slots).view(hidden_states.shape)
 
     def _convolve_packed(self, hidden_states: Tensor, sequence_ids: Tensor) -> Tensor:
         # Tap by tap: a tap counts only where it reads from the sequence it writes to.
@@ -159,7 +212,8 @@ class ConformerLayer(GradientCheckpointingLayer):
         attention_mask: Tensor | None = None,
         frame_mask: Tensor | None = None,
         sequence_ids: Tensor | None = None,
-        position_embeddings: tuple[Tensor, Tensor] | None = None,
+        position_embeddings: tuple[Tensor, Tensor] | Tensor | None = None,
+        gapped_rows: GappedRows | None = None,
         **kwargs,
     ) -> Tensor:
         """Run the layer.
@@ -169,12 +223,13 @@ class ConformerLayer(GradientCheckpointingLayer):
             attention_mask: whatever the attention backend takes.
             frame_mask: `(B, L)` bool, True on real positions, or None.
             sequence_ids: `(B, L)` int64 for packed rows, or None.
-            position_embeddings: rotary cosines and sines, or None.
+            position_embeddings: rotary cosines and sines, relative sinusoids, or None.
+            gapped_rows: of `sequence_ids`, or None.
         """
         hidden_states = hidden_states + 0.5 * self._drop(self.feed_forward1(self.feed_forward1_norm(hidden_states)))
         attended, _ = self.self_attn(self.self_attn_norm(hidden_states), attention_mask, position_embeddings, **kwargs)
         hidden_states = hidden_states + self._drop(attended)
-        convolved = self.conv(self.conv_norm(hidden_states), frame_mask, sequence_ids)
+        convolved = self.conv(self.conv_norm(hidden_states), frame_mask, sequence_ids, gapped_rows)
         hidden_states = hidden_states + self._drop(convolved)
         hidden_states = hidden_states + 0.5 * self._drop(self.feed_forward2(self.feed_forward2_norm(hidden_states)))
         return self.final_norm(hidden_states)

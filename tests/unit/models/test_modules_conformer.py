@@ -4,7 +4,7 @@ import torch
 from tiny_models import tiny_config
 
 from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
-from mu2slam_hf.models.modules_conformer import ConformerConvolution, SequenceGroupNorm
+from mu2slam_hf.models.modules_conformer import ConformerConvolution, SequenceGroupNorm, find_gapped_rows
 
 
 def narrow_config(**changes):
@@ -45,6 +45,22 @@ def test_gradients_of_rows_and_packed_agree():
     second = first.detach().clone().requires_grad_()
     module._convolve_rows(first).square().sum().backward()
     module._convolve_packed(second, torch.ones(1, 5, dtype=torch.int64)).square().sum().backward()
+    torch.testing.assert_close(first.grad, second.grad, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("kernel_size", [1, 3, 5])
+def test_gapped_rows_give_what_the_taps_give(causal, kernel_size):
+    """Sequences of one position, rows with and without padding, one row that is a single sequence."""
+    module = ConformerConvolution(narrow_config(conv_causal=causal, conv_depthwise_kernel_size=kernel_size))
+    ids = torch.tensor([[1, 2, 2, 3, 3, 3, 4, 0], [1, 1, 2, 3, 4, 5, 5, 5], [1] * 8, [1, 0, 0, 0, 0, 0, 0, 0]])
+    first = torch.randn(4, 8, 8).masked_fill((ids == 0)[..., None], 0.0).requires_grad_()
+    second = first.detach().clone().requires_grad_()
+    gapped = module._convolve_gapped(first, find_gapped_rows(ids, module.reach))
+    taps = module._convolve_packed(second, ids)
+    torch.testing.assert_close(gapped, taps, atol=1e-6, rtol=1e-5)
+    gapped.square().sum().backward()
+    taps.square().sum().backward()
     torch.testing.assert_close(first.grad, second.grad, atol=1e-5, rtol=1e-5)
 
 

@@ -1,17 +1,16 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Configuration of the one speech encoder that every family of the package holds."""
 
+import math
+
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 FRONTENDS = ("conv2d", "stacked_frames", "waveform")
 CONV_NORMS = ("group", "layer", "batch")
-POSITION_EMBEDDINGS_TYPES = ("sinusoidal", "relative", "relative_key", "rotary")
-IMPLEMENTED = {
-    "frontend": ("conv2d",),
-    "conv_norm": ("group", "layer"),
-    "position_embeddings_type": ("sinusoidal", "rotary"),
-}
+POSITION_EMBEDDINGS_TYPES = ("sinusoidal", "relative", "relative_key", "rotary", "none")
+FEAT_EXTRACT_NORMS = ("group", "layer")
+SAMPLES_PER_FEATURE_FRAME = 160
 
 
 @strict
@@ -30,21 +29,38 @@ class ConformerEncoderConfig(PreTrainedConfig):
         conv_depthwise_kernel_size (`int`, *optional*, defaults to 5): Taps of the depthwise convolution, odd.
         conv_norm (`str`, *optional*, defaults to `"group"`): Normalisation after the depthwise convolution.
             `group`: statistics over the frames of one sequence (paper configurations); `layer`: per frame, so that
-            packing, chunking and padding cannot change it; `batch`: reserved for imported weights.
+            packing, chunking and padding cannot change it; `batch`: over all real frames of the batch in training,
+            running statistics in evaluation (for imported weights).
         conv_norm_groups (`int`, *optional*, defaults to 8): Channel groups of `conv_norm="group"`.
         conv_causal (`bool`, *optional*, defaults to `False`): Whether the depthwise convolution sees the past only.
         convolution_bias (`bool`, *optional*, defaults to `True`): Bias of the convolution module.
         attention_bias (`bool`, *optional*, defaults to `True`): Bias of attention and feed-forward projections.
         position_embeddings_type (`str`, *optional*, defaults to `"sinusoidal"`): `sinusoidal` is added to the
-            input; `rotary` turns queries and keys; `relative` and `relative_key` are reserved.
+            input; `rotary` turns queries and keys; `relative` scores distances as Transformer-XL does;
+            `relative_key` scores clipped distances by a learned table; `none`.
         rope_base (`float`, *optional*, defaults to 10000.0): Longest wavelength base of `rotary`.
+        rotary_before_projection (`bool`, *optional*, defaults to `False`): Whether `rotary` turns the input of the
+            query and key projections, as Wav2Vec2Conformer does, and not their output.
+        left_max_position_embeddings (`int`, *optional*, defaults to 64): Farthest distance to the past that
+            `relative_key` tells apart.
+        right_max_position_embeddings (`int`, *optional*, defaults to 8): The same to the future.
+        final_layer_norm (`bool`, *optional*, defaults to `False`): Whether a normalisation follows the last layer.
         hidden_dropout (`float`, *optional*, defaults to 0.0): Dropout on every residual branch.
         attention_dropout (`float`, *optional*, defaults to 0.0): Dropout on attention weights.
         activation_dropout (`float`, *optional*, defaults to 0.0): Dropout inside the feed-forward modules.
         embedding_dropout (`float`, *optional*, defaults to 0.0): Dropout on the encoder's input.
         frontend (`str`, *optional*, defaults to `"conv2d"`): `conv2d`: two stride-2 convolutions, 100 Hz to 25 Hz;
-            `stacked_frames` and `waveform` are reserved for imported weights.
-        num_mel_bins (`int`, *optional*, defaults to 80): Log-mel bins M of the input features.
+            `stacked_frames`: features that come stacked (w2v-BERT 2.0: 2 x 80 at 50 Hz) are normalised and projected;
+            `waveform`: convolutions over samples (wav2vec 2.0: 50 Hz).
+        num_mel_bins (`int`, *optional*, defaults to 80): Log-mel bins M of one 10 ms frame.
+        num_stacked_frames (`int`, *optional*, defaults to 2): 10 ms frames in one input frame of `stacked_frames`.
+        conv_dim (`list[int]`, *optional*): Channels of the convolutions of `waveform`.
+        conv_kernel (`list[int]`, *optional*): Their kernels.
+        conv_stride (`list[int]`, *optional*): Their strides.
+        conv_bias (`bool`, *optional*, defaults to `False`): Whether they have a bias.
+        feat_extract_norm (`str`, *optional*, defaults to `"group"`): Normalisation inside `waveform`: `group`: after
+            the first convolution, each channel over the time of one utterance; `layer`: per frame, after each.
+        feat_extract_activation (`str`, *optional*, defaults to `"gelu"`): Activation of these convolutions.
         subsampling_conv_channels (`list[int]`, *optional*, defaults to `[128, 32]`): Channels of the two
             convolutions. Choice: as in the w2v-BERT line; the paper gives only the strides.
         layer_norm_eps (`float`, *optional*, defaults to 1e-05): Epsilon of every normalisation.
@@ -66,24 +82,51 @@ class ConformerEncoderConfig(PreTrainedConfig):
     attention_bias: bool = True
     position_embeddings_type: str = "sinusoidal"
     rope_base: float | int = 10000.0
+    rotary_before_projection: bool = False
+    left_max_position_embeddings: int = 64
+    right_max_position_embeddings: int = 8
+    final_layer_norm: bool = False
     hidden_dropout: float | int = 0.0
     attention_dropout: float | int = 0.0
     activation_dropout: float | int = 0.0
     embedding_dropout: float | int = 0.0
     frontend: str = "conv2d"
     num_mel_bins: int = 80
+    num_stacked_frames: int = 2
+    conv_dim: list[int] | tuple[int, ...] = (512,) * 7
+    conv_kernel: list[int] | tuple[int, ...] = (10, 3, 3, 3, 3, 2, 2)
+    conv_stride: list[int] | tuple[int, ...] = (5, 2, 2, 2, 2, 2, 2)
+    conv_bias: bool = False
+    feat_extract_norm: str = "group"
+    feat_extract_activation: str = "gelu"
     subsampling_conv_channels: list[int] | tuple[int, ...] = (128, 32)
     layer_norm_eps: float = 1e-5
     initializer_range: float = 0.02
 
     def __post_init__(self, **kwargs):
-        self.subsampling_conv_channels = list(self.subsampling_conv_channels)
+        for key in ("subsampling_conv_channels", "conv_dim", "conv_kernel", "conv_stride"):
+            setattr(self, key, list(getattr(self, key)))
         super().__post_init__(**kwargs)
 
     @property
     def subsampling_factor(self) -> int:
-        """Feature frames per encoder frame."""
-        return 4
+        """Feature frames (of `waveform`: samples) per encoder frame."""
+        if self.frontend == "waveform":
+            return math.prod(self.conv_stride)
+        return 1 if self.frontend == "stacked_frames" else 4
+
+    @property
+    def samples_per_frame(self) -> int:
+        """Samples of 16 kHz audio per encoder frame: 640 of `conv2d`, 320 of the public weights."""
+        frame = {"waveform": 1, "stacked_frames": self.num_stacked_frames * SAMPLES_PER_FEATURE_FRAME}
+        return self.subsampling_factor * frame.get(self.frontend, SAMPLES_PER_FEATURE_FRAME)
+
+    @property
+    def feature_size(self) -> int:
+        """Numbers in one frame of `input_features`; 1 for the samples that `waveform` reads."""
+        if self.frontend == "waveform":
+            return 1
+        return self.num_mel_bins * (self.num_stacked_frames if self.frontend == "stacked_frames" else 1)
 
     def validate_architecture(self):
         """Part of `@strict` validation: reject what no encoder can be built from, in words."""
@@ -99,6 +142,12 @@ class ConformerEncoderConfig(PreTrainedConfig):
                 f"conv_norm='group' needs hidden_size ({self.hidden_size}) to be a multiple of conv_norm_groups "
                 f"({self.conv_norm_groups})."
             )
+        if self.position_embeddings_type == "relative" and self.hidden_size % 2:
+            raise ValueError("position_embeddings_type='relative' needs an even hidden_size.")
+        if min(self.left_max_position_embeddings, self.right_max_position_embeddings) < 0:
+            raise ValueError("left_max_position_embeddings and right_max_position_embeddings cannot be negative.")
+        if self.num_stacked_frames < 1:
+            raise ValueError(f"num_stacked_frames must be at least 1, got {self.num_stacked_frames}.")
         if self.position_embeddings_type == "rotary" and (self.hidden_size // self.num_attention_heads) % 2:
             raise ValueError("position_embeddings_type='rotary' needs an even head size.")
         if len(self.subsampling_conv_channels) != 2:
@@ -110,15 +159,22 @@ class ConformerEncoderConfig(PreTrainedConfig):
             ("frontend", FRONTENDS),
             ("conv_norm", CONV_NORMS),
             ("position_embeddings_type", POSITION_EMBEDDINGS_TYPES),
+            ("feat_extract_norm", FEAT_EXTRACT_NORMS),
         ):
             value = getattr(self, key)
             if value not in known:
                 raise ValueError(f"{key} must be one of {', '.join(known)}; got {value!r}.")
-            if value not in IMPLEMENTED[key]:
-                raise ValueError(
-                    f"{key}={value!r} is reserved for imported weights and not available in this release; "
-                    f"use one of {', '.join(IMPLEMENTED[key])}."
-                )
+        self._validate_convolutions()
+
+    def _validate_convolutions(self):
+        """The three lists of `waveform` describe the same convolutions."""
+        lengths = {key: len(getattr(self, key)) for key in ("conv_dim", "conv_kernel", "conv_stride")}
+        if len(set(lengths.values())) != 1 or 0 in lengths.values():
+            raise ValueError(
+                f"conv_dim, conv_kernel and conv_stride need one number for each convolution, got {lengths}."
+            )
+        if min(*self.conv_dim, *self.conv_kernel, *self.conv_stride) < 1:
+            raise ValueError("conv_dim, conv_kernel and conv_stride hold positive numbers.")
 
 
 __all__ = ["ConformerEncoderConfig"]

@@ -94,6 +94,12 @@ def check_vocabulary(config: PreTrainedConfig) -> None:
         raise ValueError("languages names a code twice.")
 
 
+def follow_frontend(config: PreTrainedConfig) -> None:
+    """Set `inputs_to_logits_ratio` for the front ends of imported encoders, whose frame rate is another one."""
+    if config.encoder_config.frontend != "conv2d":
+        config.inputs_to_logits_ratio = config.encoder_config.samples_per_frame
+
+
 @strict
 class Mu2SLAMConfig(PreTrainedConfig):
     r"""Configuration of the Mu2SLAM encoder-decoder.
@@ -114,7 +120,8 @@ class Mu2SLAMConfig(PreTrainedConfig):
         ctc_loss_weight (`float`, *optional*, defaults to 0.3): Weight of CTC in the loss of the plain forward.
             Choice: the paper gives none.
         language_loss_weight (`float`, *optional*, defaults to 0.1): Weight of the language head. Choice.
-        inputs_to_logits_ratio (`int`, *optional*, defaults to 640): Samples per encoder frame (160 x 4).
+        inputs_to_logits_ratio (`int`, *optional*, defaults to 640): Samples per encoder frame (160 x 4); follows from
+            the front end where that is not `conv2d`.
         tie_word_embeddings (`bool`, *optional*, defaults to `True`): One table for encoder input, decoder input,
             decoder softmax and CTC softmax (each softmax has its own bias): the paper's sizes need it.
     """
@@ -153,6 +160,7 @@ class Mu2SLAMConfig(PreTrainedConfig):
         self.d_model = self.encoder_config.hidden_size
         self.decoder_config.vocab_size = self.vocab_size
         self.decoder_config.num_languages = len(self.languages)
+        follow_frontend(self)
 
     @property
     def num_languages(self) -> int:
@@ -194,7 +202,7 @@ class Mu2SLAMCTCConfig(PreTrainedConfig):
         languages (`list[str]`, *optional*, defaults to `["und"]`): As in [`Mu2SLAMConfig`].
         pad_token_id (`int`, *optional*, defaults to 0): Also the CTC blank.
         ctc_loss_reduction (`str`, *optional*, defaults to `"mean"`): `mean` per target token, or `sum`.
-        inputs_to_logits_ratio (`int`, *optional*, defaults to 640): Samples per encoder frame.
+        inputs_to_logits_ratio (`int`, *optional*, defaults to 640): As in [`Mu2SLAMConfig`].
     """
 
     model_type = "mu2slam_ctc"
@@ -222,6 +230,7 @@ class Mu2SLAMCTCConfig(PreTrainedConfig):
         self.languages = list(self.languages)
         super().__post_init__(**kwargs)
         self.d_model = self.encoder_config.hidden_size
+        follow_frontend(self)
 
     @property
     def num_languages(self) -> int:

@@ -14,7 +14,7 @@ from .generation_ctc import CTCPrefixLogitsProcessor, CTCPrefixScorer
 from .language_codes import language_index
 from .task_types import check_task
 
-SOURCES = ("input_features", "input_ids", "inputs_embeds", "encoder_outputs")
+SOURCES = ("input_features", "input_values", "input_ids", "inputs_embeds", "encoder_outputs")
 DEFAULT_MAX_LENGTH = 20
 """transformers' own default, which no transcript should be cut to."""
 
@@ -77,7 +77,8 @@ class Mu2SLAMGenerationMixin:
         """Write text, or speech ids, for speech or text.
 
         Args:
-            inputs: `(B, T, M)` float features, the same as `input_features`.
+            inputs: `(B, T, M)` float features, the same as `input_features` (for the front end `waveform`:
+                `(B, samples)`, the same as `input_values`).
             generation_config: as in transformers.
             logits_processor: further processors.
             source_lang: language of the source, one code or one per item; None leaves it to the model (`und`).
@@ -94,9 +95,9 @@ class Mu2SLAMGenerationMixin:
             ValueError: unless exactly one source is given; for an unknown language or a task that does not fit.
         """
         if inputs is not None:
-            if kwargs.get("input_features") is not None:
-                raise ValueError("The source was given twice: as first argument and as input_features.")
-            kwargs["input_features"] = inputs
+            if kwargs.get(self.main_input_name) is not None:
+                raise ValueError(f"The source was given twice: as first argument and as {self.main_input_name}.")
+            kwargs[self.main_input_name] = inputs
         source = self._single_source(kwargs)
         config = generation_config if generation_config is not None else self.generation_config
         encoder_outputs = self._encode_source(source, source_lang, config, kwargs)
@@ -106,7 +107,7 @@ class Mu2SLAMGenerationMixin:
         modality = target_modality or ("speech" if task in ("tts", "s2st") else "text")
         source_modality = None
         if source != "encoder_outputs":
-            source_modality = "speech" if source == "input_features" else "text"
+            source_modality = "speech" if source == self.main_input_name else "text"
         source_ids = kwargs.pop("language_ids", None)
         target_ids = self._target_languages(target_lang, source_ids, encoder_outputs, kwargs)
         if task is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache
 from transformers.generation import GenerationMixin
 from transformers.masking_utils import create_bidirectional_mask, create_causal_mask
@@ -31,12 +31,12 @@ from .modeling_conformer import ConformerEncoder
 from .modules_attention import ConformerSelfAttention, DecoderCrossAttention, DecoderSelfAttention
 from .modules_base import ScaledEmbedding, initialize_module
 from .modules_conformer import ConformerLayer
+from .modules_frontends import build_frontend, check_speech_shape, select_speech_input
 from .modules_lengths import downsample_attention_mask, restarting_position_ids
 from .modules_losses import cross_entropy_mean, ctc_sum, shift_tokens_right
 from .modules_masks import check_packing_backend, same_sequence
 from .modules_positions import sinusoidal_embedding
 from .modules_precision import at_least_float32
-from .modules_subsampling import ConvolutionalSubsampling
 from .modules_transformer import TransformerDecoderLayer
 
 # The ASR pipeline decides between CTC and sequence-to-sequence by this table of class names.
@@ -104,6 +104,11 @@ class Mu2SLAMPreTrainedModel(PreTrainedModel):
     _supports_attention_backend = True
     _can_compile_fullgraph = True
 
+    def __init__(self, config: PreTrainedConfig, *args, **kwargs):
+        super().__init__(config, *args, **kwargs)
+        if getattr(getattr(config, "encoder_config", None), "frontend", None) == "waveform":
+            self.main_input_name = "input_values"
+
     def _init_weights(self, module):
         super()._init_weights(module)
         initialize_module(module)
@@ -126,7 +131,7 @@ class Mu2SLAMEncoder(Mu2SLAMPreTrainedModel):
         self.embed_tokens = ScaledEmbedding(config.vocab_size, width, config.pad_token_id, scale=width**0.5)
         self.embed_languages = nn.Embedding(config.num_languages, width)
         self.embed_modalities = nn.Embedding(2, width)
-        self.subsampling = ConvolutionalSubsampling(encoder_config)
+        self.subsampling = build_frontend(encoder_config)
         self.conformer = ConformerEncoder(encoder_config)
         self.post_init()
 
@@ -144,12 +149,13 @@ class Mu2SLAMEncoder(Mu2SLAMPreTrainedModel):
         """Latent speech representations S, without language, modality and position.
 
         Args:
-            input_features: `(B, T, M)` float.
-            attention_mask: `(B, T)`, 1 on real frames, or None.
+            input_features: `(B, T, M)` float, or `(B, samples)` for the front end `waveform`.
+            attention_mask: `(B, T)`, 1 on real frames (samples), or None.
 
         Returns:
             `(B, N, D)`.
         """
+        check_speech_shape(self.config.encoder_config, input_features)
         lengths = None if attention_mask is None else attention_mask.to(torch.int64).sum(-1)
         return self.subsampling(input_features, lengths)
 
@@ -165,6 +171,7 @@ class Mu2SLAMEncoder(Mu2SLAMPreTrainedModel):
         modality_ids: Tensor | None = None,
         position_ids: Tensor | None = None,
         sequence_ids: Tensor | None = None,
+        input_values: Tensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> Mu2SLAMEncoderOutput:
         """Encode exactly one kind of source.
@@ -179,11 +186,13 @@ class Mu2SLAMEncoder(Mu2SLAMPreTrainedModel):
                 `inputs_embeds`).
             position_ids: `(B, N)` int64; counted from the start of each sequence by default.
             sequence_ids: `(B, N)` int64 for packed rows, 0 on padding.
+            input_values: `(B, samples)` float, in place of `input_features` for the front end `waveform`.
             **kwargs: `output_hidden_states`, `output_attentions`, arguments of the attention backend.
 
         Raises:
-            ValueError: unless exactly one of the three sources is given.
+            ValueError: unless exactly one source is given, and one that the front end reads.
         """
+        input_features = select_speech_input(self.config.encoder_config, input_features, input_values)
         sources = [source is not None for source in (input_features, input_ids, inputs_embeds)]
         if sum(sources) != 1:
             raise ValueError(
@@ -193,7 +202,7 @@ class Mu2SLAMEncoder(Mu2SLAMPreTrainedModel):
         if input_features is not None:
             embeds = self.embed_speech(input_features, attention_mask)
             if attention_mask is not None:
-                attention_mask = downsample_attention_mask(attention_mask).to(torch.int64)
+                attention_mask = downsample_attention_mask(attention_mask, self.config.encoder_config).long()
         else:
             embeds = self.embed_text(input_ids) if input_ids is not None else inputs_embeds
         if sequence_ids is not None:
@@ -440,6 +449,7 @@ class Mu2SLAMModel(Mu2SLAMPreTrainedModel):
         encoder_outputs: Mu2SLAMEncoderOutput | BaseModelOutput | tuple | None = None,
         past_key_values: Cache | None = None,
         use_cache: bool | None = None,
+        input_values: Tensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> Mu2SLAMModelOutput:
         """Encode a source and decode a target.
@@ -460,10 +470,11 @@ class Mu2SLAMModel(Mu2SLAMPreTrainedModel):
                 modality_ids=modality_ids,
                 position_ids=position_ids,
                 sequence_ids=sequence_ids,
+                input_values=input_values,
                 **kwargs,
             )
         elif not isinstance(encoder_outputs, Mu2SLAMEncoderOutput):
-            encoder_outputs = as_encoder_output(encoder_outputs, attention_mask)
+            encoder_outputs = as_encoder_output(encoder_outputs, attention_mask, self.config.encoder_config)
         outputs = self.decoder(
             input_ids=decoder_input_ids,
             attention_mask=decoder_attention_mask,
@@ -493,18 +504,19 @@ class Mu2SLAMModel(Mu2SLAMPreTrainedModel):
         )
 
 
-def as_encoder_output(outputs, attention_mask: Tensor | None) -> Mu2SLAMEncoderOutput:
+def as_encoder_output(outputs, attention_mask: Tensor | None, encoder_config=None) -> Mu2SLAMEncoderOutput:
     """Bring a tuple or a foreign output into our form.
 
     Args:
         outputs: a tuple `(last_hidden_state, hidden_states, attentions)` (shorter allowed) or a [`BaseModelOutput`].
         attention_mask: `(B, T)` at feature rate or `(B, N)` at encoder rate, or None.
+        encoder_config: names the front end; None for `conv2d`.
     """
     if isinstance(outputs, (tuple, list)):
         outputs = BaseModelOutput(*outputs[:3])
     length = outputs.last_hidden_state.shape[1]
     if attention_mask is not None and attention_mask.shape[1] != length:
-        attention_mask = downsample_attention_mask(attention_mask).to(torch.int64)
+        attention_mask = downsample_attention_mask(attention_mask, encoder_config).to(torch.int64)
     return Mu2SLAMEncoderOutput(
         last_hidden_state=outputs.last_hidden_state,
         hidden_states=outputs.hidden_states,
@@ -559,7 +571,7 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
         """A shallow copy of an encoder output in our form (beam search repeats its tensors in place)."""
         if isinstance(outputs, Mu2SLAMEncoderOutput):
             return Mu2SLAMEncoderOutput(**outputs)
-        return as_encoder_output(outputs, attention_mask)
+        return as_encoder_output(outputs, attention_mask, self.config.encoder_config)
 
     def compute_ctc_logits(self, encoder_hidden_states: Tensor) -> Tensor:
         """CTC logits `(B, N, V)` float32 of encoder states `(B, N, D)`; blank is `pad`, speech rows are masked."""
@@ -595,6 +607,7 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
         source_language_labels: Tensor | None = None,
         use_cache: bool | None = None,
         num_items_in_batch: Tensor | int | None = None,
+        input_values: Tensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> Mu2SLAMSeq2SeqLMOutput:
         """The arguments of [`Mu2SLAMModel`], and labels.
@@ -638,13 +651,14 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
             encoder_outputs=encoder_outputs,
             past_key_values=past_key_values,
             use_cache=use_cache,
+            input_values=input_values,
             **kwargs,
         )
         logits = self.lm_head(outputs.last_hidden_state)
         ctc_logits = language_logits = None
         if encoder_outputs is None or ctc_labels is not None or source_language_labels is not None:
             states, mask = outputs.encoder_last_hidden_state, outputs.encoder_attention_mask
-            if input_features is not None or ctc_labels is not None:
+            if input_features is not None or input_values is not None or ctc_labels is not None:
                 ctc_logits = self.compute_ctc_logits(states)
             language_logits = self.compute_language_logits(states, mask)
         loss = None
@@ -719,7 +733,7 @@ class Mu2SLAMForCTC(Mu2SLAMPreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        input_features: Tensor,
+        input_features: Tensor | None = None,
         attention_mask: Tensor | None = None,
         language_ids: Tensor | None = None,
         labels: Tensor | None = None,
@@ -728,7 +742,7 @@ class Mu2SLAMForCTC(Mu2SLAMPreTrainedModel):
         """Encode speech and score text tokens per frame.
 
         Args:
-            input_features: `(B, T, M)` float.
+            input_features: `(B, T, M)` float; `input_values` `(B, samples)` for the front end `waveform`.
             attention_mask: `(B, T)`, 1 on real frames.
             language_ids: `(B,)` int64 rows of `config.languages`; 0 (`und`) by default.
             labels: `(B, L)` int64 transcripts, -100 on padding.

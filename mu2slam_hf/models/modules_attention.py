@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers.cache_utils import Cache, EncoderDecoderCache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from .modules_positions import apply_rotary
+from .modules_positions import add_position_scores, align_distances, apply_rotary, clipped_distances
 
 
 def eager_attention_forward(
@@ -87,28 +87,70 @@ class _MultiHeadAttention(nn.Module):
 
 
 class ConformerSelfAttention(_MultiHeadAttention):
-    """Bidirectional self-attention, optionally with rotary positions.
+    """Bidirectional self-attention, optionally with rotary or relative positions.
 
     Shape: `hidden_states` (B, L, D) -> (B, L, D) and weights (B, H, L, L) or None.
     """
 
     def __init__(self, config, layer_idx: int):
         super().__init__(config, layer_idx, bias=config.attention_bias)
+        self.positions = config.position_embeddings_type
+        self.rotate_inputs = self.positions == "rotary" and config.rotary_before_projection
+        if self.positions == "relative":
+            self.relative_k_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+            self.bias_u = nn.Parameter(torch.zeros(self.num_heads, self.head_dim))
+            self.bias_v = nn.Parameter(torch.zeros(self.num_heads, self.head_dim))
+        elif self.positions == "relative_key":
+            self.left = config.left_max_position_embeddings
+            self.right = config.right_max_position_embeddings
+            self.distance_embedding = nn.Embedding(self.left + self.right + 1, self.head_dim)
 
     def forward(
         self,
         hidden_states: Tensor,
         attention_mask: Tensor | None = None,
-        position_embeddings: tuple[Tensor, Tensor] | None = None,
+        position_embeddings: tuple[Tensor, Tensor] | Tensor | None = None,
         **kwargs,
     ) -> tuple[Tensor, Tensor | None]:
-        query = self.split_heads(self.q_proj(hidden_states))
-        key = self.split_heads(self.k_proj(hidden_states))
+        """Attend.
+
+        Args:
+            hidden_states: `(B, L, D)`.
+            attention_mask: whatever the attention backend takes; bool or additive with relative positions.
+            position_embeddings: cosines and sines of `rotary`, `(1, 2 * L - 1, D)` sinusoids of `relative`, or None.
+            **kwargs: passed to the attention backend.
+        """
+        turned = hidden_states
+        if self.rotate_inputs:
+            turned = apply_rotary(self.split_heads(hidden_states), *position_embeddings)
+            turned = turned.transpose(1, 2).flatten(2)
+        query = self.split_heads(self.q_proj(turned))
+        key = self.split_heads(self.k_proj(turned))
         value = self.split_heads(self.v_proj(hidden_states))
-        if position_embeddings is not None:
+        if self.positions == "rotary" and not self.rotate_inputs and position_embeddings is not None:
             query = apply_rotary(query, *position_embeddings)
             key = apply_rotary(key, *position_embeddings)
+        elif self.positions == "relative":
+            attention_mask = add_position_scores(attention_mask, self._score_sinusoids(query, position_embeddings))
+            query = query + self.bias_u[:, None].to(query.dtype)
+        elif self.positions == "relative_key":
+            attention_mask = add_position_scores(attention_mask, self._score_table(query))
         return self.attend(query, key, value, attention_mask, **kwargs)
+
+    def _score_sinusoids(self, query: Tensor, sinusoids: Tensor) -> Tensor:
+        """Scores `(B, H, L, L)` of `relative`: terms b and d of Transformer-XL; a and c are in the attention."""
+        distances = self.split_heads(self.relative_k_proj(sinusoids.to(query.dtype)))
+        query = query + self.bias_v[:, None].to(query.dtype)
+        return align_distances(torch.matmul(query, distances.transpose(2, 3))) * self.scaling
+
+    def _score_table(self, query: Tensor) -> Tensor:
+        """Scores `(B, H, L, L)` of `relative_key`.
+
+        First against every row of the table, then picked by distance: an embedding of each pair would need L * L * E.
+        """
+        rows = clipped_distances(query.shape[2], self.left, self.right, query.device)
+        scores = torch.matmul(query, self.distance_embedding.weight.to(query.dtype).T) * self.scaling
+        return scores.gather(-1, rows.expand(*query.shape[:2], -1, -1))
 
 
 class DecoderSelfAttention(_MultiHeadAttention):

@@ -4,7 +4,10 @@
 from torch import Tensor, nn
 from transformers import initialization as init
 
+from .modules_attention import ConformerSelfAttention
 from .modules_conformer import SequenceGroupNorm
+from .modules_frontends import StackedFrames, UtteranceNorm, WaveformConvolution, WaveformConvolutions
+from .modules_norms import SequenceBatchNorm
 from .modules_subsampling import ConvolutionalSubsampling
 
 
@@ -35,9 +38,20 @@ def initialize_module(module: nn.Module) -> None:
 
     A bare parameter missing from a checkpoint would otherwise come back as uninitialised memory.
     """
-    if isinstance(module, SequenceGroupNorm):
+    if isinstance(module, (SequenceGroupNorm, SequenceBatchNorm, UtteranceNorm)):
         init.ones_(module.weight)
         init.zeros_(module.bias)
+        if isinstance(module, SequenceBatchNorm):
+            init.zeros_(module.running_mean)
+            init.ones_(module.running_var)
+    elif isinstance(module, ConformerSelfAttention) and module.positions == "relative":
+        init.xavier_uniform_(module.bias_u)
+        init.xavier_uniform_(module.bias_v)
+    elif isinstance(module, WaveformConvolution):
+        init.kaiming_normal_(module.conv.weight)
+    elif isinstance(module, (StackedFrames, WaveformConvolutions)):
+        # Choice: S starts at the size of the scaled token embeddings, as below.
+        init.normal_(module.linear.weight, mean=0.0, std=module.linear.in_features**-0.5)
     elif isinstance(module, ConvolutionalSubsampling):
         # Choice: variance is kept through the front end, so that S starts at the size of the scaled token embeddings;
         # at one small deviation for all layers, S would be drowned by the language and modality embeddings.

@@ -1,8 +1,11 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The only length arithmetic of the package.
 
-Letters: B batch, T feature frames (100 Hz), N encoder frames (25 Hz), L positions of a row.
+Letters: B batch, T feature frames (100 Hz; stacked ones: 50 Hz; of the front end `waveform`: samples), N encoder frames
+(25 Hz or 50 Hz), L positions of a row.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -13,8 +16,44 @@ def conv_output_length(length):
     return (length + 1) // 2
 
 
-def encoder_length(num_frames):
-    """Encoder frames of `num_frames` feature frames: `ceil(ceil(T / 2) / 2)`, int or integer tensor."""
+def valid_conv_length(length, kernel: int, stride: int):
+    """Length after one convolution without padding: `floor((length - kernel) / stride) + 1`, int or integer tensor."""
+    return (length - kernel) // stride + 1
+
+
+def receptive_field(kernels: Sequence[int], strides: Sequence[int]) -> int:
+    """Samples that the first output of convolutions without padding reads."""
+    length = 1
+    for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
+        length = (length - 1) * stride + kernel
+    return length
+
+
+def at_least(length, minimum: int):
+    """The larger one of `length`, int or integer tensor, and `minimum`."""
+    return length.clamp(min=minimum) if isinstance(length, Tensor) else max(length, minimum)
+
+
+def encoder_length(num_frames, encoder_config=None):
+    """Encoder frames of an utterance.
+
+    Args:
+        num_frames: length of what the front end reads, int or integer tensor: 10 ms frames, stacked frames or samples.
+        encoder_config: names the front end; None for `conv2d`, the one that reads our log-mel features.
+
+    Returns:
+        As `num_frames`. `conv2d`: `ceil(ceil(T / 2) / 2)`; `stacked_frames`: T; `waveform`: what the convolutions
+        leave, and one frame of what is too short for them (it is filled up with silence).
+    """
+    frontend = "conv2d" if encoder_config is None else encoder_config.frontend
+    if frontend == "stacked_frames":
+        return num_frames
+    if frontend == "waveform":
+        kernels, strides = encoder_config.conv_kernel, encoder_config.conv_stride
+        length = at_least(num_frames, receptive_field(kernels, strides))
+        for kernel, stride in zip(kernels, strides, strict=True):
+            length = valid_conv_length(length, kernel, stride)
+        return length
     return conv_output_length(conv_output_length(num_frames))
 
 
@@ -31,17 +70,19 @@ def length_mask(lengths: Tensor, max_length: int) -> Tensor:
     return torch.arange(max_length, device=lengths.device) < lengths[:, None]
 
 
-def downsample_attention_mask(attention_mask: Tensor) -> Tensor:
-    """Mask of the frames that leave the convolutional front end.
+def downsample_attention_mask(attention_mask: Tensor, encoder_config=None) -> Tensor:
+    """Mask of the frames that leave the front end.
 
     Args:
-        attention_mask: `(B, T)` int64 or bool, 1 on real 10 ms frames, 0 on padding (on the right).
+        attention_mask: `(B, T)` int64 or bool, 1 on real 10 ms frames (stacked frames, samples), 0 on padding (on the
+            right).
+        encoder_config: names the front end; None for `conv2d`.
 
     Returns:
-        `(B, N)` bool, `N = ceil(ceil(T / 2) / 2)`; True on frames that see at least one real frame.
+        `(B, N)` bool, N as in [`encoder_length`]; True on frames that see at least one real frame.
     """
-    lengths = encoder_length(attention_mask.to(torch.int64).sum(-1))
-    return length_mask(lengths, encoder_length(attention_mask.shape[1]))
+    lengths = encoder_length(attention_mask.to(torch.int64).sum(-1), encoder_config)
+    return length_mask(lengths, encoder_length(attention_mask.shape[1], encoder_config))
 
 
 def restarting_position_ids(sequence_ids: Tensor) -> Tensor:

@@ -38,3 +38,17 @@ def check_packing_backend(config) -> None:
             f"Packed rows (sequence_ids) need attn_implementation 'sdpa', 'flex_attention' or 'eager'; this model "
             f"runs {backend!r}, which takes no mask between sequences. Call model.set_attn_implementation('sdpa')."
         )
+
+
+def check_position_backend(config) -> None:
+    """Relative positions need a backend that takes additive scores.
+
+    Raises:
+        ValueError: with another backend, which would silently lose the positions.
+    """
+    backend = config._attn_implementation or "eager"
+    if backend not in ("eager", "sdpa"):
+        raise ValueError(
+            f"position_embeddings_type={config.position_embeddings_type!r} needs attn_implementation 'sdpa' or "
+            f"'eager'; this model runs {backend!r}. Call model.set_attn_implementation('sdpa')."
+        )

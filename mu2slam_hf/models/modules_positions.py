@@ -1,11 +1,16 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Absolute (sinusoidal) and rotary positions, computed from `position_ids` on the fly: no table, no length limit.
+"""Positions: absolute (sinusoidal), rotary and relative, computed on the fly: no length limit.
+
+Absolute and rotary ones count `position_ids`; relative ones take the distance within the row, which packing and the
+segments of a pair do not change.
 
 Letters: B batch, L positions, D width, H heads, E head size.
 """
 
+import math
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def sinusoidal_embedding(position_ids: Tensor, hidden_size: int) -> Tensor:
@@ -45,6 +50,62 @@ def apply_rotary(states: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
     first, second = states.chunk(2, dim=-1)
     turned = torch.cat([-second, first], dim=-1)
     return states * cosines.to(states.dtype) + turned * sines.to(states.dtype)
+
+
+def relative_sinusoids(length: int, hidden_size: int, device: torch.device) -> Tensor:
+    """Sines and cosines, interleaved, of all distances in a row (Dai et al., 2019, Transformer-XL).
+
+    Args:
+        length: positions L of the row.
+        hidden_size: even width D.
+        device: where to.
+
+    Returns:
+        `(1, 2 * L - 1, D)` float32; row k is the distance `L - 1 - k`, positive where the key stands to the left.
+    """
+    distances = torch.arange(length - 1, -length, -1, device=device, dtype=torch.float32)
+    steps = torch.arange(0, hidden_size, 2, device=device, dtype=torch.float32)
+    angles = distances[:, None] * torch.exp(steps * -(math.log(10000.0) / hidden_size))
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)[None]
+
+
+def align_distances(scores: Tensor) -> Tensor:
+    """From scores per distance to scores per key.
+
+    Args:
+        scores: `(B, H, L, 2 * L - 1)`, the last axis as the rows of [`relative_sinusoids`].
+
+    Returns:
+        `(B, H, L, L)`: `output[..., i, j] = scores[..., i, L - 1 - i + j]`.
+    """
+    batch, heads, length, distances = scores.shape
+    # One column of padding turns every row by one place against the row above it.
+    scores = nn.functional.pad(scores, (1, 0)).view(batch, heads, distances + 1, length)
+    return scores[:, :, 1:].reshape(batch, heads, length, distances)[..., :length]
+
+
+def clipped_distances(length: int, left: int, right: int, device: torch.device) -> Tensor:
+    """Rows of the table of `relative_key`: distance `j - i` clipped to `[-left, right]`, plus `left`.
+
+    Returns:
+        `(L, L)` int64 in `[0, left + right]`.
+    """
+    positions = torch.arange(length, device=device)
+    return (positions[None] - positions[:, None]).clamp(-left, right) + left
+
+
+def add_position_scores(attention_mask: Tensor | None, scores: Tensor) -> Tensor:
+    """Position scores and mask as the one additive mask that attention backends take.
+
+    Args:
+        attention_mask: None, `(B, 1, L, L)` bool (True where allowed), or float to add.
+        scores: `(B, H, L, L)`.
+    """
+    if attention_mask is None:
+        return scores
+    if attention_mask.dtype == torch.bool:
+        return scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
+    return scores + attention_mask
 
 
 def _angles(position_ids: Tensor, num_frequencies: int, base: float) -> Tensor:

@@ -109,7 +109,8 @@ class Mu2SLAMSpeechRecognitionPipeline(AutomaticSpeechRecognitionPipeline):
         outputs = super()._forward(model_inputs, **kwargs)
         if self.type == "ctc" and attention_mask is not None:
             # Frames of padding read nothing; whatever the head says of them must not become text.
-            real = downsample_attention_mask(attention_mask).to(outputs["tokens"].device)
+            real = downsample_attention_mask(attention_mask, self.model.config.encoder_config)
+            real = real.to(outputs["tokens"].device)
             outputs["tokens"] = outputs["tokens"].masked_fill(~real, self.model.config.pad_token_id)
         if self.type == "seq2seq" and stride is not None:
             # The stock pipeline drops it here, and then writes the overlap of two chunks twice.

@@ -78,10 +78,14 @@ def test_what_cannot_be_is_refused(changes, message):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"conv_norm": "batch"},
-        {"frontend": "waveform"},
-        {"position_embeddings_type": "relative"},
+        {"conv_norm": "bach"},
+        {"frontend": "wave"},
+        {"feat_extract_norm": "batch"},
         {"position_embeddings_type": "rotery"},
+        {"left_max_position_embeddings": -1},
+        {"num_stacked_frames": 0},
+        {"conv_stride": [5, 2]},
+        {"conv_kernel": [0] * 7},
         {"conv_depthwise_kernel_size": 4},
         {"num_attention_heads": 7},
         {"subsampling_conv_channels": [8]},

@@ -1,0 +1,188 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Front ends of imported speech encoders, and the choice of the one that a configuration names.
+
+Letters: B batch, T stacked frames (50 Hz) or samples, N encoder frames, C channels, D width.
+"""
+
+import torch
+from torch import Tensor, nn
+from transformers.activations import ACT2FN
+
+from .configuration_conformer import ConformerEncoderConfig
+from .modules_lengths import at_least, length_mask, receptive_field, valid_conv_length
+from .modules_precision import at_least_float32
+from .modules_subsampling import ConvolutionalSubsampling
+
+
+class StackedFrames(nn.Module):
+    """Normalisation and projection of features that come stacked, as w2v-BERT 2.0 reads them."""
+
+    def __init__(self, config: ConformerEncoderConfig):
+        super().__init__()
+        self.norm = nn.LayerNorm(config.feature_size, eps=config.layer_norm_eps)
+        self.linear = nn.Linear(config.feature_size, config.hidden_size)
+
+    def forward(self, input_features: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Project a batch of utterances.
+
+        Args:
+            input_features: `(B, T, num_stacked_frames * num_mel_bins)` float.
+            lengths: `(B,)` int64, real frames of each utterance; None when none is padded.
+
+        Returns:
+            `(B, T, D)`; frames past `lengths` hold arbitrary finite values.
+        """
+        states = _clear_padding(input_features.to(self.linear.weight.dtype), lengths)
+        return self.linear(self.norm(states))
+
+
+class WaveformConvolution(nn.Module):
+    """One convolution over time without padding, its normalisation and activation. Shape: (B, C, T) -> (B, C', T')."""
+
+    def __init__(self, config: ConformerEncoderConfig, index: int):
+        super().__init__()
+        in_channels = config.conv_dim[index - 1] if index else 1
+        width, eps = config.conv_dim[index], 1e-5  # of the source, whatever its configuration says
+        self.kernel_size, self.stride = config.conv_kernel[index], config.conv_stride[index]
+        self.conv = nn.Conv1d(in_channels, width, self.kernel_size, stride=self.stride, bias=config.conv_bias)
+        self.norm: nn.Module | None = None
+        if config.feat_extract_norm == "layer":
+            self.norm = nn.LayerNorm(width, eps=eps)
+        elif index == 0:
+            self.norm = UtteranceNorm(width, eps=eps)
+        self.activation = ACT2FN[config.feat_extract_activation]
+
+    def forward(self, states: Tensor, lengths: Tensor | None) -> Tensor:
+        """Convolve `states` `(B, C, T)`; `lengths` `(B,)` int64 are the real frames of the output, or None."""
+        states = self.conv(states)
+        if isinstance(self.norm, UtteranceNorm):
+            states = self.norm(states, lengths)
+        elif self.norm is not None:
+            states = self.norm(states.transpose(1, 2)).transpose(1, 2)
+        return self.activation(states)
+
+
+class UtteranceNorm(nn.Module):
+    """Normalisation of each channel over the time of one utterance; padding does not count.
+
+    nn.GroupNorm with one channel in a group, as in the source, would count it.
+    """
+
+    def __init__(self, num_channels: int, eps: float):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(num_channels))
+        self.bias = nn.Parameter(torch.zeros(num_channels))
+
+    def forward(self, hidden_states: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Normalise `hidden_states` `(B, C, T)`; `lengths` `(B,)` int64 are its real frames, or None."""
+        states = at_least_float32(hidden_states)
+        if lengths is None:
+            mean = states.mean(-1, keepdim=True)
+            variance = states.var(-1, keepdim=True, unbiased=False)
+        else:
+            real = length_mask(lengths, states.shape[-1])[:, None]
+            count = lengths.clamp(min=1)[:, None, None]
+            mean = states.masked_fill(~real, 0.0).sum(-1, keepdim=True) / count
+            variance = (states - mean).masked_fill(~real, 0.0).square().sum(-1, keepdim=True) / count
+        states = (states - mean) * torch.rsqrt(variance + self.eps)
+        states = states * at_least_float32(self.weight)[:, None] + at_least_float32(self.bias)[:, None]
+        return states.to(hidden_states.dtype)
+
+
+class WaveformConvolutions(nn.Module):
+    """Convolutions from samples to frames, normalisation and projection, as in wav2vec 2.0.
+
+    A frame counts as real where all its samples are; an utterance that is too short for one frame is filled up with
+    silence, alone and in a batch alike.
+    """
+
+    def __init__(self, config: ConformerEncoderConfig):
+        super().__init__()
+        self.conv_layers = nn.ModuleList(WaveformConvolution(config, i) for i in range(len(config.conv_dim)))
+        self.norm = nn.LayerNorm(config.conv_dim[-1], eps=config.layer_norm_eps)
+        self.linear = nn.Linear(config.conv_dim[-1], config.hidden_size)
+        self.shortest = receptive_field(config.conv_kernel, config.conv_stride)
+
+    def forward(self, input_values: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Read a batch of utterances.
+
+        Args:
+            input_values: `(B, samples)` float at 16 kHz.
+            lengths: `(B,)` int64, real samples of each utterance; None when none is padded.
+
+        Returns:
+            `(B, N, D)`; frames past `encoder_length(lengths, config)` hold arbitrary finite values.
+        """
+        states = _clear_padding(input_values.to(self.linear.weight.dtype), lengths)
+        states = nn.functional.pad(states, (0, max(0, self.shortest - states.shape[1])))
+        if lengths is not None:
+            lengths = at_least(lengths, self.shortest)
+        # (B, samples) -> (B, 1, samples)
+        states = states[:, None]
+        for layer in self.conv_layers:
+            if lengths is not None:
+                lengths = valid_conv_length(lengths, layer.kernel_size, layer.stride)
+            states = layer(states, lengths)
+        # (B, C, N) -> (B, N, C)
+        return self.linear(self.norm(states.transpose(1, 2)))
+
+
+def build_frontend(config: ConformerEncoderConfig) -> nn.Module:
+    """The front end that `config.frontend` names."""
+    kinds = {"conv2d": ConvolutionalSubsampling, "stacked_frames": StackedFrames, "waveform": WaveformConvolutions}
+    return kinds[config.frontend](config)
+
+
+def select_speech_input(
+    config: ConformerEncoderConfig, input_features: Tensor | None, input_values: Tensor | None
+) -> Tensor | None:
+    """The speech that the front end reads, if any is given.
+
+    Args:
+        config: names the front end.
+        input_features: `(B, T, config.feature_size)` float, or None.
+        input_values: `(B, samples)` float at 16 kHz, or None.
+
+    Raises:
+        ValueError: for the input of another front end.
+    """
+    if config.frontend == "waveform":
+        wrong, name = input_features, "input_features"
+        expected = "input_values (batch, samples), a waveform at 16 kHz"
+    else:
+        wrong, name = input_values, "input_values"
+        expected = f"input_features (batch, frames, {config.feature_size})"
+    if wrong is not None:
+        raise ValueError(
+            f"This model has the front end {config.frontend!r}, which reads {expected}; "
+            f"got {name} of shape {tuple(wrong.shape)}."
+        )
+    return input_values if config.frontend == "waveform" else input_features
+
+
+def check_speech_shape(config: ConformerEncoderConfig, speech: Tensor) -> None:
+    """Refuse speech whose shape the front end cannot read.
+
+    Raises:
+        ValueError: naming the expected shape and the given one.
+    """
+    if config.frontend == "waveform":
+        fits, expected = speech.ndim == 2, "input_values (batch, samples)"
+    else:
+        fits = speech.ndim == 3 and speech.shape[-1] == config.feature_size
+        expected = f"input_features (batch, frames, {config.feature_size})"
+    if not fits:
+        raise ValueError(
+            f"The front end {config.frontend!r} of this model reads {expected}; got a tensor of shape "
+            f"{tuple(speech.shape)}."
+        )
+
+
+def _clear_padding(states: Tensor, lengths: Tensor | None) -> Tensor:
+    """Zeros where an utterance has ended; selected, not multiplied: padding may hold NaN. Shape: (B, T, ...)."""
+    if lengths is None:
+        return states
+    real = length_mask(lengths, states.shape[1])
+    real = real[..., None] if states.ndim == 3 else real
+    return torch.where(real, states, torch.zeros((), dtype=states.dtype, device=states.device))

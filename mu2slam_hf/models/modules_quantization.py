@@ -5,6 +5,7 @@ Letters: B utterances, T log-mel frames (10 ms), N ids (40 ms), M frames of any 
 stacked frame, G codebooks, K entries of a codebook, D width of an entry.
 """
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -12,13 +13,11 @@ from torch import nn
 from torch.nn import functional
 from transformers import initialization
 
-# Rows of the distance matrix computed at a time: 4096 x 1024 entries are 16 MB, whatever the length of the audio.
-SEARCH_CHUNK_ROWS = 4096
+# Entries of the distance matrix computed at a time: 16 MB, whatever the length of the audio and the codebook.
+SEARCH_CHUNK_ENTRIES = 4 * 1024 * 1024
 
 
-def find_nearest_codes(
-    vectors: torch.Tensor, codebook: torch.Tensor, chunk_rows: int = SEARCH_CHUNK_ROWS
-) -> torch.Tensor:
+def find_nearest_codes(vectors: torch.Tensor, codebook: torch.Tensor, chunk_rows: int | None = None) -> torch.Tensor:
     """Index of the entry with the least euclidean distance to each vector, by exhaustive search in float32.
 
     `|v - c|^2 = |v|^2 - 2 (v c - |c|^2 / 2)`, so one matrix product per chunk ranks all entries.
@@ -28,19 +27,39 @@ def find_nearest_codes(
     Args:
         vectors: `(M, D)` floating point.
         codebook: `(K, D)` floating point.
-        chunk_rows: vectors compared at a time; bounds the memory, does not change the result.
+        chunk_rows: vectors compared at a time; bounds the memory, does not change the result. None: as many as fill
+            `SEARCH_CHUNK_ENTRIES`.
 
     Returns:
         `(M,)` int64 in `[0, K)`.
     """
-    # Autocast would turn the product into bfloat16, whose 8 bits of mantissa pick another entry for many frames.
-    with torch.autocast(device_type=vectors.device.type, enabled=False):
+    if chunk_rows is None:
+        chunk_rows = max(1, SEARCH_CHUNK_ENTRIES // max(1, codebook.shape[0]))
+    # Autocast would turn the product into bfloat16, and a GPU may be allowed to use TF32: 8 and 11 bits of mantissa
+    # pick another entry for many frames.
+    with torch.autocast(device_type=vectors.device.type, enabled=False), full_float32(vectors.device):
         codebook = codebook.float()
-        half_squared_norms = 0.5 * codebook.square().sum(dim=-1)
+        # In the product from the start, as its bias: no second pass over the matrix.
+        negative_half_norms = -0.5 * codebook.square().sum(dim=-1)
         chunks = [
-            (chunk.float() @ codebook.T - half_squared_norms).argmax(dim=-1) for chunk in vectors.split(chunk_rows)
+            torch.addmm(negative_half_norms, chunk.float(), codebook.T).argmax(dim=-1)
+            for chunk in vectors.split(chunk_rows)
         ]
     return torch.cat(chunks) if chunks else vectors.new_zeros(0, dtype=torch.int64)
+
+
+@contextmanager
+def full_float32(device: torch.device):
+    """Matrix products of float32 without TF32 inside; no effect outside of GPUs."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def stack_frames(features: torch.Tensor, num_stacked_frames: int) -> torch.Tensor:
@@ -59,7 +78,45 @@ def stack_frames(features: torch.Tensor, num_stacked_frames: int) -> torch.Tenso
     return features.reshape(features.shape[0], -1, num_stacked_frames * features.shape[2])
 
 
-class RandomProjectionQuantizer(nn.Module):
+def stack_context(frames: torch.Tensor, num_context_frames: int) -> torch.Tensor:
+    """Concatenate every frame with its neighbours; beyond the ends stand zeros.
+
+    Args:
+        frames: `(B, N, D)`; padding must already be zero.
+        num_context_frames: neighbours on either side, C.
+
+    Returns:
+        `(B, N, (2 C + 1) * D)`, earlier frames first.
+    """
+    if num_context_frames == 0:
+        return frames
+    padded = functional.pad(frames, (0, 0, num_context_frames, num_context_frames))
+    # (B, N, D, 2 C + 1) -> (B, N, 2 C + 1, D) -> (B, N, (2 C + 1) * D)
+    return padded.unfold(1, 2 * num_context_frames + 1, 1).transpose(2, 3).flatten(2)
+
+
+class StaysFloat32(nn.Module):
+    """A module whose floating point parameters and buffers keep their type.
+
+    Rounded to half precision, they would give other ids. Moving between devices is applied, a change of floating point
+    type is taken back, whoever asks for it (`.half()`, `.to(torch.bfloat16)` of a parent).
+    """
+
+    def _apply(self, fn, recurse: bool = True):
+        before = {name: tensor.data for name, tensor in self._floats()}
+        super()._apply(fn, recurse)
+        for name, tensor in self._floats():
+            if tensor.dtype != before[name].dtype:
+                tensor.data = before[name].to(tensor.device)
+        return self
+
+    def _floats(self):
+        for name, tensor in (*self.named_parameters(), *self.named_buffers()):
+            if tensor.is_floating_point():
+                yield name, tensor
+
+
+class RandomProjectionQuantizer(StaysFloat32):
     """Nearest entry of a fixed random codebook to a fixed random projection, both on the unit sphere.
 
     Paper: BEST-RQ, `argmin_j | norm(C_j) - norm(A x) |`, A by Xavier initialisation, C standard normal.
@@ -93,16 +150,6 @@ class RandomProjectionQuantizer(nn.Module):
         initialization.copy_(self.projection, projection)
         initialization.copy_(self.codebook, functional.normalize(codebook, dim=-1))
 
-    def _apply(self, fn, recurse: bool = True):
-        # Rounded to half precision, the parameters would give other ids. Moving between devices is applied, a change
-        # of floating point type is taken back, whoever asks for it (`.half()`, `.to(torch.bfloat16)` of a parent).
-        before = {name: parameter.data for name, parameter in self.named_parameters()}
-        super()._apply(fn, recurse)
-        for name, parameter in self.named_parameters():
-            if parameter.dtype != before[name].dtype:
-                parameter.data = before[name].to(parameter.device)
-        return self
-
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Quantise stacked frames.
 
@@ -112,11 +159,57 @@ class RandomProjectionQuantizer(nn.Module):
         Returns:
             `(M, G)` int64 in `[0, K)`.
         """
-        with torch.autocast(device_type=features.device.type, enabled=False):
+        with torch.autocast(device_type=features.device.type, enabled=False), full_float32(features.device):
             projected = torch.einsum("mf,gfd->gmd", features.float(), self.projection.float())
             projected = functional.normalize(projected, dim=-1)
             codebook = functional.normalize(self.codebook.float(), dim=-1)
         return torch.stack([find_nearest_codes(*pair) for pair in zip(projected, codebook, strict=True)], dim=-1)
+
+
+class KMeansQuantizer(StaysFloat32):
+    """Nearest centre to features that are standardised dimension by dimension.
+
+    Choice: standardised as in AudioLM: a few dimensions of an encoder are tens of times wider than the others, and the
+    distance would be theirs alone.
+
+    Args:
+        feature_size: F.
+        num_codevectors: K.
+        seed: of the codebook before it is trained, standard normal.
+    """
+
+    def __init__(self, feature_size: int, num_codevectors: int, seed: int = 0):
+        super().__init__()
+        self.seed = seed
+        self.mean = nn.Parameter(torch.empty(feature_size, dtype=torch.float32), requires_grad=False)
+        self.std = nn.Parameter(torch.empty(feature_size, dtype=torch.float32), requires_grad=False)
+        self.codebook = nn.Parameter(
+            torch.empty(num_codevectors, feature_size, dtype=torch.float32), requires_grad=False
+        )
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """The codebook before it is trained: standard normal, features as they are."""
+        generator = torch.Generator(device="cpu").manual_seed(self.seed)
+        initialization.zeros_(self.mean)
+        initialization.ones_(self.std)
+        initialization.copy_(self.codebook, torch.randn(self.codebook.shape, generator=generator, device="cpu"))
+
+    def standardize(self, features: torch.Tensor) -> torch.Tensor:
+        """Zero mean and unit deviation in each dimension: `(..., F)` float to `(..., F)` float32."""
+        return (features.float() - self.mean) / self.std
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Quantise features.
+
+        Args:
+            features: `(M, F)` float.
+
+        Returns:
+            `(M, 1)` int64 in `[0, K)`.
+        """
+        return find_nearest_codes(self.standardize(features), self.codebook).unsqueeze(-1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,9 +272,13 @@ def compute_codebook_health(counts: torch.Tensor) -> CodebookHealth:
 
 __all__ = [
     "CodebookHealth",
+    "KMeansQuantizer",
     "RandomProjectionQuantizer",
+    "StaysFloat32",
     "compute_codebook_health",
     "count_codes",
     "find_nearest_codes",
+    "full_float32",
+    "stack_context",
     "stack_frames",
 ]

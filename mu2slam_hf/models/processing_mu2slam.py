@@ -14,6 +14,7 @@ from transformers import BatchFeature, ProcessorMixin
 
 from .language_codes import UNDETERMINED, canonical_language, language_index
 from .modeling_speech_tokenizer import SpeechTokenizerModel
+from .modules_waveforms import read_waveforms
 from .task_types import check_task
 
 # Sub-folder of the speech codec inside a saved processor.
@@ -219,9 +220,13 @@ class Mu2SLAMProcessor(ProcessorMixin):
             raise ValueError(
                 "This processor has no speech codec: pass speech_codec=SpeechTokenizerModel(...) or load one."
             )
-        features = self.feature_extractor(audio, sampling_rate=sampling_rate)
-        device = next(codec.parameters()).device
-        ids = codec(features["input_features"].to(device), features["attention_mask"].to(device))
+        if codec.config.reads_waveforms:
+            waveforms = read_waveforms(audio, sampling_rate, codec.encoder.sampling_rate)
+            ids = codec.tokenize_waveforms([torch.from_numpy(waveform) for waveform in waveforms])
+        else:
+            features = self.feature_extractor(audio, sampling_rate=sampling_rate)
+            device = next(codec.parameters()).device
+            ids = codec(features["input_features"].to(device), features["attention_mask"].to(device))
         if ids.ndim != 2:
             raise ValueError(f"The vocabulary has one codebook, the speech codec has {ids.shape[-1]}.")
         return [self.tokenizer.convert_speech_ids(row[row >= 0].tolist()) for row in ids.cpu()]

@@ -119,7 +119,9 @@ def test_wrong_mask_is_refused():
     ("key", "value", "message"),
     [
         ("kind", "gumbel", "kind must be one of"),
-        ("kind", "kmeans", "reserved name"),
+        ("kind", "contrastive", "reserved name"),
+        ("features", "wavelets", "features must be one of"),
+        ("num_context_frames", 1, "reads log-mel frames without context"),
         ("num_stacked_frames", 2, "must be 4"),
         ("codevector_dim", 0, "at least 1"),
         ("feature_mean", [0.0], "one value per mel bin"),
@@ -129,3 +131,79 @@ def test_wrong_mask_is_refused():
 def test_wrong_configuration_is_refused(key, value, message):
     with pytest.raises(Exception, match=message):
         SpeechTokenizerConfig(**{key: value})
+
+
+def build_kmeans(context: int = 0, **kwargs) -> SpeechTokenizerModel:
+    """A k-means tokenizer with a random codebook, means and deviations."""
+    config = SpeechTokenizerConfig(
+        kind="kmeans", num_codevectors_per_group=64, num_context_frames=context, num_mel_bins=20, **kwargs
+    )
+    tokenizer, generator = SpeechTokenizerModel(config), torch.Generator().manual_seed(0)
+    tokenizer.quantizer.mean.copy_(torch.randn(config.feature_size, generator=generator))
+    tokenizer.quantizer.std.copy_(torch.rand(config.feature_size, generator=generator) + 0.5)
+    tokenizer.quantizer.codebook.copy_(torch.randn(64, config.feature_size, generator=generator))
+    return tokenizer
+
+
+@pytest.mark.parametrize("context", [0, 1, 2])
+def test_kmeans_equals_a_loop(context):
+    tokenizer = build_kmeans(context, feature_mean=[0.5] * 20, feature_std=[2.0] * 20)
+    x = features(1, 22)[..., :20]
+    ids, quantizer = tokenizer(x)[0], tokenizer.quantizer
+    frames = torch.cat([(x[0] - 0.5) / 2.0, torch.zeros(2, 20)]).reshape(6, 80)
+    zero = torch.zeros(80)
+    for number in range(6):
+        neighbours = range(number - context, number + context + 1)
+        stacked = torch.cat([frames[n] if 0 <= n < 6 else zero for n in neighbours])
+        distances = (quantizer.codebook - (stacked - quantizer.mean) / quantizer.std).norm(dim=-1)
+        assert ids[number] == distances.argmin()
+
+
+@pytest.mark.parametrize("context", [0, 1, 2])
+def test_kmeans_does_not_depend_on_batch_padding_and_precision(context, tmp_path):
+    tokenizer, lengths = build_kmeans(context), [1, 2, 3, 4, 5, 17, 30]
+    batch = torch.full((len(lengths), 37, 20), float("nan"))
+    mask = torch.zeros(len(lengths), 37, dtype=torch.int64)
+    for row, length in enumerate(lengths):
+        batch[row, :length] = features(1, length, seed=row)[0, :, :20]
+        mask[row, :length] = 1
+    ids = tokenizer(batch, mask)
+    for row, length in enumerate(lengths):
+        alone = tokenizer(features(1, length, seed=row)[..., :20])[0]
+        assert torch.equal(ids[row, : len(alone)], alone)
+        assert (ids[row, len(alone) :] == -100).all()
+    tokenizer.save_pretrained(tmp_path)
+    for loaded in (
+        SpeechTokenizerModel.from_pretrained(tmp_path),
+        SpeechTokenizerModel.from_pretrained(tmp_path, dtype=torch.bfloat16),
+        torch.nn.ModuleList([SpeechTokenizerModel.from_pretrained(tmp_path)]).half()[0],
+    ):
+        assert torch.equal(loaded(batch, mask), ids)
+        assert not any(parameter.requires_grad for parameter in loaded.parameters())
+
+
+def test_means_of_the_input_are_not_rounded_either(tmp_path):
+    mean = [0.1 * i + 1e-4 for i in range(80)]
+    build_tokenizer(feature_mean=mean).save_pretrained(tmp_path)
+    loaded = SpeechTokenizerModel.from_pretrained(tmp_path, dtype=torch.bfloat16).to(torch.bfloat16)
+    assert loaded.feature_mean.tolist() == torch.tensor(mean).tolist()
+
+
+def test_sixteen_large_codebooks():
+    """As USM and others have them: 16 x 8192; each equals a search of its own."""
+    tokenizer = SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=8192, num_codevector_groups=16))
+    x = features(2, 50)
+    ids = tokenizer(x)
+    assert ids.shape == (2, 13, 16) and ids.max() < 8192
+    quantizer = tokenizer.quantizer
+    stacked = torch.cat([x, torch.zeros(2, 2, 80)], dim=1).reshape(2, 13, 320)
+    for group in (0, 15):
+        projected = torch.nn.functional.normalize(stacked @ quantizer.projection[group], dim=-1)
+        expected = (projected @ quantizer.codebook[group].T).argmax(-1)
+        assert (ids[..., group] == expected).float().mean() > 0.99
+    assert len({tuple(row) for row in ids.flatten(0, 1).T.tolist()}) == 16
+
+
+def test_several_codebooks_of_kmeans_are_refused():
+    with pytest.raises(Exception, match="has one codebook"):
+        SpeechTokenizerConfig(kind="kmeans", num_codevector_groups=2)

@@ -4,16 +4,19 @@
 import pytest
 import torch
 
+from mu2slam_hf.models import modules_quantization
 from mu2slam_hf.models.modules_quantization import (
+    KMeansQuantizer,
     RandomProjectionQuantizer,
     compute_codebook_health,
     count_codes,
     find_nearest_codes,
+    stack_context,
     stack_frames,
 )
 
 
-@pytest.mark.parametrize("chunk_rows", [1, 7, 50, 4096])
+@pytest.mark.parametrize("chunk_rows", [1, 7, 50, 4096, None])
 def test_search_equals_a_loop_over_distances(chunk_rows):
     generator = torch.Generator().manual_seed(0)
     # Entries of different length: a search by cosine alone would be wrong here.
@@ -35,6 +38,45 @@ def test_an_entry_is_its_own_neighbour():
 def test_stacking_keeps_the_order_and_fills_with_zeros():
     stacked = stack_frames(torch.arange(1.0, 11.0).reshape(1, 5, 2), 4)
     assert stacked.tolist() == [[[1, 2, 3, 4, 5, 6, 7, 8], [9, 10, 0, 0, 0, 0, 0, 0]]]
+
+
+def test_search_holds_a_bounded_piece_of_the_distance_matrix(monkeypatch):
+    rows = []
+    product = torch.addmm
+    monkeypatch.setattr(modules_quantization, "SEARCH_CHUNK_ENTRIES", 64 * 10)
+    monkeypatch.setattr(torch, "addmm", lambda bias, a, b: rows.append(len(a)) or product(bias, a, b))
+    find_nearest_codes(torch.randn(35, 4), torch.randn(64, 4))
+    assert rows == [10, 10, 10, 5]
+
+
+def test_search_of_whole_numbers_is_exact():
+    """Close to 2048, where bfloat16 and TF32 cannot tell neighbours apart."""
+    codebook = torch.tensor([[2048.0, 1.0], [2049.0, 1.0], [2050.0, 1.0]])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert find_nearest_codes(codebook, codebook).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("context", [0, 1, 3])
+def test_context_equals_a_loop(context):
+    frames = torch.randn(2, 5, 3)
+    stacked = stack_context(frames, context)
+    assert stacked.shape == (2, 5, 3 * (2 * context + 1))
+    for number in range(5):
+        parts = [
+            frames[:, n] if 0 <= n < 5 else torch.zeros(2, 3) for n in range(number - context, number + context + 1)
+        ]
+        assert torch.equal(stacked[:, number], torch.cat(parts, dim=-1))
+
+
+def test_kmeans_quantizer_standardizes_before_it_searches():
+    quantizer = KMeansQuantizer(2, 2)
+    quantizer.codebook.copy_(torch.tensor([[0.0, 1.0], [3.0, 0.0]]))
+    frame = torch.tensor([[20.0, 0.0]])
+    assert quantizer(frame).tolist() == [[1]]
+    quantizer.std.copy_(torch.tensor([100.0, 1.0]))
+    assert quantizer(frame).tolist() == [[0]]
+    quantizer.mean.copy_(torch.tensor([-280.0, 0.0]))
+    assert quantizer(frame).tolist() == [[1]]
 
 
 def test_random_projection_equals_a_loop():

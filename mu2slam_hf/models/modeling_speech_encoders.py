@@ -1,0 +1,157 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""One layer of a frozen speech encoder as features of a speech tokenizer: our Conformer, or any of transformers.
+
+Letters: B utterances, T log-mel frames (10 ms), M mel bins, N ids (40 ms), L frames of a foreign encoder, D its width.
+"""
+
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor, nn
+from transformers import AutoModel
+
+from .configuration_speech_tokenizer import SpeechTokenizerConfig
+from .modeling_conformer import ConformerEncoder
+from .modules_lengths import downsample_attention_mask
+from .modules_positions import sinusoidal_embedding
+from .modules_subsampling import ConvolutionalSubsampling
+
+# Ids per second; one for each frame of our own encoders.
+IDS_PER_SECOND = 25
+
+
+def pool_frames(frames: Tensor, num_ids: int, frames_per_id: float) -> Tensor:
+    """Mean of the frames that belong to each id, anchored at the start of the clip.
+
+    Frame j has its centre at `(j + 0.5) / frames_per_id` ids. An id without a frame of its own takes the one over its
+    middle, or the last one. Choice: anchored in time, not stretched to fit: the same sound has the same features
+    wherever a clip ends, and encoders whose last window does not fit give a frame or two too few.
+
+    Args:
+        frames: `(L, D)`, `L >= 1`.
+        num_ids: N.
+        frames_per_id: frames of the encoder in 40 ms; 2 at 50 Hz, below 1 at less than 25 Hz.
+
+    Returns:
+        `(N, D)`.
+    """
+    num_frames = frames.shape[0]
+    owner = ((torch.arange(num_frames, device=frames.device, dtype=torch.float64) + 0.5) / frames_per_id).long()
+    frames, owner = frames[owner < num_ids], owner[owner < num_ids]
+    sums = frames.new_zeros(num_ids, frames.shape[1]).index_add_(0, owner, frames)
+    counts = torch.bincount(owner, minlength=num_ids)
+    middles = ((torch.arange(num_ids, device=frames.device, dtype=torch.float64) + 0.5) * frames_per_id).long()
+    nearest = frames[middles.clamp(max=frames.shape[0] - 1)]
+    return torch.where(counts[:, None] > 0, sums / counts.clamp(min=1)[:, None], nearest)
+
+
+class ConformerFeatures(nn.Module):
+    """Front end and the first layers of an encoder of this package, with what it adds to speech of unknown language.
+
+    Choice: the sum of the language embedding of `und` and the modality embedding of speech is one vector; the
+    vocabulary and the layers above are left out, so that the tokenizer is no larger than it must be.
+
+    Args:
+        config: `config.encoder_config` is a `ConformerEncoderConfig` with `config.encoder_layer` layers or more.
+    """
+
+    def __init__(self, config: SpeechTokenizerConfig):
+        super().__init__()
+        self.num_layers = config.encoder_layer
+        self.has_positions = config.encoder_config.position_embeddings_type == "sinusoidal"
+        self.subsampling = ConvolutionalSubsampling(config.encoder_config)
+        self.speech_embedding = nn.Parameter(torch.zeros(config.encoder_config.hidden_size))
+        self.conformer = ConformerEncoder(config.encoder_config)
+
+    def forward(self, input_features: Tensor, attention_mask: Tensor) -> Tensor:
+        """Features of a batch.
+
+        Args:
+            input_features: `(B, T, M)` float32, zero on padding.
+            attention_mask: `(B, T)`, 1 on real frames.
+
+        Returns:
+            `(B, N, D)`; arbitrary on padding.
+        """
+        states = self.subsampling(input_features, attention_mask.to(torch.int64).sum(-1)) + self.speech_embedding
+        if self.has_positions:
+            positions = torch.arange(states.shape[1], device=states.device)[None]
+            states = states + sinusoidal_embedding(positions, states.shape[-1]).to(states.dtype)
+        if self.num_layers == 0:
+            return states
+        mask = downsample_attention_mask(attention_mask).to(torch.int64)
+        return self.conformer(states, attention_mask=mask, end_layer=self.num_layers).last_hidden_state
+
+
+class WaveformFeatures(nn.Module):
+    """A layer of any speech encoder of transformers, with its own feature extractor.
+
+    Choice: one utterance at a time, unpadded. Several of these encoders answer differently when their input stands in
+    a batch (group norm over padding, convolutions that read it); ids must not.
+
+    Args:
+        config: `encoder_config`, `encoder_layer`, `encoder_feature_extractor`, `encoder_frames_per_second`.
+    """
+
+    def __init__(self, config: SpeechTokenizerConfig):
+        super().__init__()
+        self.layer = config.encoder_layer
+        assert config.encoder_frames_per_second is not None  # checked by the configuration
+        self.frames_per_id = config.encoder_frames_per_second / IDS_PER_SECOND
+        self.model: Any = AutoModel.from_config(config.encoder_config)
+        self.extractor: Any = build_feature_extractor(config.encoder_feature_extractor)
+
+    @property
+    def sampling_rate(self) -> int:
+        """Hz of the waveforms."""
+        return self.extractor.sampling_rate
+
+    def forward(self, waveform: Tensor, num_ids: int) -> Tensor:
+        """Features of one utterance.
+
+        Args:
+            waveform: `(n,)` float32 at `sampling_rate`, zero-padded where it is shorter than the encoder's window.
+            num_ids: N.
+
+        Returns:
+            `(N, D)` float32.
+        """
+        device = next(self.model.parameters()).device
+        inputs = self.extractor(
+            waveform.cpu().numpy(), sampling_rate=self.extractor.sampling_rate, return_tensors="pt"
+        )
+        # The mask of one unpadded utterance is all ones, and some of these encoders cannot take one.
+        inputs = {name: value.to(device) for name, value in inputs.items() if name == self.model.main_input_name}
+        states = self.model(**inputs, output_hidden_states=True).hidden_states[self.layer][0]
+        return pool_frames(states.float(), num_ids, self.frames_per_id)
+
+
+def build_feature_extractor(values: dict):
+    """A feature extractor of transformers from the payload of its `preprocessor_config.json`.
+
+    Raises:
+        ValueError: transformers has no such class.
+    """
+    name = values["feature_extractor_type"]
+    extractor_class = getattr(transformers, name, None)
+    if extractor_class is None:
+        raise ValueError(f"transformers has no feature extractor {name!r}.")
+    return extractor_class.from_dict(values)
+
+
+def build_encoder_features(config: SpeechTokenizerConfig) -> nn.Module | None:
+    """The encoder of a tokenizer, in evaluation mode; None where it looks at log-mel frames."""
+    if config.features != "encoder":
+        return None
+    return (WaveformFeatures(config) if config.reads_waveforms else ConformerFeatures(config)).eval()
+
+
+__all__ = [
+    "IDS_PER_SECOND",
+    "ConformerFeatures",
+    "WaveformFeatures",
+    "build_encoder_features",
+    "build_feature_extractor",
+    "pool_frames",
+]

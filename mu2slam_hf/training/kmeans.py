@@ -1,0 +1,239 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""k-means over a stream of batches, in memory that does not grow with the data.
+
+Letters: M vectors of a batch, F their dimensions, K centres, R vectors of the sample.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mu2slam_hf.models.modules_quantization import find_nearest_codes
+
+# Vectors of the sample per centre: enough for k-means++ to tell dense places from stray vectors.
+SAMPLE_PER_CENTRE = 16
+
+
+class StreamStatistics:
+    """Mean, deviation and a uniform sample of the vectors of a stream.
+
+    Args:
+        feature_size: F.
+        sample_size: R, vectors kept.
+        seed: of the sample.
+    """
+
+    def __init__(self, feature_size: int, sample_size: int, seed: int = 0) -> None:
+        self.sample_size = sample_size
+        self.count = 0
+        self.sums = torch.zeros(feature_size, dtype=torch.float64)
+        self.squares = torch.zeros(feature_size, dtype=torch.float64)
+        self._shift: Tensor | None = None
+        self._generator = torch.Generator().manual_seed(seed)
+        self._sample = torch.zeros(0, feature_size)
+        self._keys = torch.zeros(0, dtype=torch.float64)
+
+    def add(self, vectors: Tensor) -> None:
+        """Take in a batch `(M, F)` of finite floats.
+
+        Choice: every vector draws a key, and those with the least keys are the sample: exactly uniform, however the
+        stream is cut into batches.
+        """
+        vectors = vectors.detach().cpu().float()
+        if not vectors.isfinite().all():
+            raise ValueError("k-means: features are NaN or infinite.")
+        if len(vectors) == 0:
+            return
+        if self._shift is None:  # sums of squares around a typical vector lose no digits
+            self._shift = vectors[0].double()
+        shifted = vectors.double() - self._shift
+        self.count += len(vectors)
+        self.sums += shifted.sum(dim=0)
+        self.squares += shifted.square().sum(dim=0)
+        keys = torch.cat([self._keys, torch.rand(len(vectors), dtype=torch.float64, generator=self._generator)])
+        kept = torch.topk(keys, min(self.sample_size, len(keys)), largest=False, sorted=True).indices
+        self._sample, self._keys = torch.cat([self._sample, vectors])[kept], keys[kept]
+
+    @property
+    def sample(self) -> Tensor:
+        """`(R, F)` float32, or fewer where the stream is shorter."""
+        return self._sample
+
+    def standardization(self, floor_ratio: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Mean and deviation `(F,)` float32 of each dimension.
+
+        Args:
+            floor_ratio: no deviation is less than this share of the median over the dimensions. Bins without signal
+                (above 4 kHz in telephone speech) would otherwise be blown up to the size of the others.
+
+        Raises:
+            ValueError: nothing was taken in.
+        """
+        if self.count == 0 or self._shift is None:
+            raise ValueError("k-means: there are no features; is the corpus empty?")
+        mean = self.sums / self.count
+        std = (self.squares / self.count - mean.square()).clamp(min=0.0).sqrt()
+        std = std.clamp(min=max(floor_ratio * float(std.median()), 1e-5))
+        return (mean + self._shift).float(), std.float()
+
+
+def choose_initial_centres(sample: Tensor, num_centres: int, generator: torch.Generator) -> Tensor:
+    """k-means++ (Arthur and Vassilvitskii 2007): each next centre with a chance proportional to its squared distance.
+
+    Args:
+        sample: `(R, F)` float32.
+        num_centres: K.
+        generator: on the CPU.
+
+    Returns:
+        `(K, F)` float32, rows of the sample.
+
+    Raises:
+        ValueError: there are fewer different vectors than centres.
+    """
+    if len(sample) < num_centres:
+        raise ValueError(f"k-means: {len(sample)} frames are too few for {num_centres} centres; give more audio.")
+    chosen = [int(torch.randint(len(sample), (1,), generator=generator))]
+    distances = (sample - sample[chosen[0]]).square().sum(dim=-1)
+    for _ in range(num_centres - 1):
+        chosen.append(_draw_by_weight(distances, generator))
+        distances = torch.minimum(distances, (sample - sample[chosen[-1]]).square().sum(dim=-1))
+    return sample[torch.tensor(chosen, device=sample.device)].clone()
+
+
+def _draw_by_weight(weights: Tensor, generator: torch.Generator) -> int:
+    cumulative = weights.double().cpu().cumsum(dim=0)
+    if float(cumulative[-1]) <= 0:
+        raise ValueError("k-means: there are fewer different frames than centres; give more audio or fewer centres.")
+    threshold = torch.rand(1, dtype=torch.float64, generator=generator) * cumulative[-1]
+    # Never one of weight 0, which rounding at the upper end could give.
+    found = int(torch.searchsorted(cumulative, threshold, right=True).clamp(max=len(cumulative) - 1))
+    return found if float(weights[found]) > 0 else int(weights.argmax())
+
+
+class StreamingKMeans:
+    """Mini-batch k-means, which is Lloyd's algorithm when one update sees all data.
+
+    `accumulate` assigns vectors to the centres as they are; `update` moves the centres to the means of what was
+    assigned. Both together after each batch, with a share of the past kept, is mini-batch k-means (Sculley 2010);
+    one `update(keep=0)` after a whole pass is a step of Lloyd, after which the inertia cannot be higher.
+
+    Attributes:
+        centres: `(K, F)` float32.
+        counts: `(K,)` float64, vectors behind each centre, the past discounted.
+        inertia: mean squared distance to the nearest centre since the last `update`, float.
+        num_reseeded: centres that were dead and moved elsewhere, so far.
+    """
+
+    def __init__(self, sample: Tensor, num_centres: int, *, seed: int = 0) -> None:
+        """Choose the first centres.
+
+        Args:
+            sample: `(R, F)` float, standardised; also where dead centres are put.
+            num_centres: K.
+            seed: of every choice.
+        """
+        self._generator = torch.Generator().manual_seed(seed)
+        self._sample = sample.float()
+        self.centres = choose_initial_centres(self._sample, num_centres, self._generator)
+        self.counts = torch.zeros(num_centres, dtype=torch.float64, device=sample.device)
+        self._sums = torch.zeros(self.centres.shape, dtype=torch.float64, device=sample.device)
+        self.num_reseeded = 0
+        self._start_window()
+
+    def _start_window(self) -> None:
+        self._new_counts = torch.zeros_like(self.counts)
+        self._new_sums = torch.zeros_like(self._sums)
+        self._squared_distance = 0.0
+
+    @property
+    def num_pending(self) -> int:
+        """Vectors since the last `update`."""
+        return int(self._new_counts.sum())
+
+    @property
+    def inertia(self) -> float:
+        """Mean squared distance of the vectors since the last `update` to their centres."""
+        return self._squared_distance / max(1, self.num_pending)
+
+    @property
+    def new_counts(self) -> Tensor:
+        """`(K,)` float64, vectors assigned to each centre since the last `update`."""
+        return self._new_counts.clone()
+
+    @torch.no_grad()
+    def accumulate(self, vectors: Tensor) -> Tensor:
+        """Assign vectors `(M, F)` to the centres, which stay where they are; returns their ids `(M,)` int64."""
+        vectors = vectors.to(self.centres.device).float()
+        ids = find_nearest_codes(vectors, self.centres)
+        self._new_counts += torch.bincount(ids, minlength=len(self.centres))
+        self._new_sums.index_add_(0, ids, vectors.double())
+        self._squared_distance += float((vectors - self.centres[ids]).square().sum(dtype=torch.float64))
+        return ids
+
+    @torch.no_grad()
+    def update(self, keep: float = 0.0, *, dead_below: float = 0.5, reseed: bool = True) -> int:
+        """Move every centre to the mean of its vectors.
+
+        Args:
+            keep: share of the past that still counts, 0 (Lloyd) to 1 (all of it, as Sculley's rule does).
+            dead_below: centres with fewer vectors behind them, the past discounted, are dead.
+            reseed: move dead centres to vectors of the sample, by the rule of k-means++; else they stay.
+
+        Returns:
+            number of dead centres.
+        """
+        self.counts = keep * self.counts + self._new_counts
+        self._sums = keep * self._sums + self._new_sums
+        dead = self.counts < dead_below
+        means = (self._sums / self.counts.clamp(min=1e-12)[:, None]).float()
+        self.centres = torch.where(dead[:, None], self.centres, means)
+        self._start_window()
+        num_dead = int(dead.sum())
+        if reseed and num_dead:
+            self._reseed(dead)
+        return num_dead
+
+    def _reseed(self, dead: Tensor) -> None:
+        nearest = find_nearest_codes(self._sample, self.centres[~dead]) if (~dead).any() else None
+        if nearest is None:
+            distances = torch.ones(len(self._sample), device=self._sample.device)
+        else:
+            distances = (self._sample - self.centres[~dead][nearest]).square().sum(dim=-1)
+        for centre in dead.nonzero().flatten().tolist():
+            if float(distances.max()) <= 0:  # every vector of the sample is a centre
+                return
+            vector = self._sample[_draw_by_weight(distances, self._generator)]
+            self.centres[centre] = vector
+            # One vector stands behind it: with the next vectors it moves at once.
+            self.counts[centre], self._sums[centre] = 1.0, vector.double()
+            distances = torch.minimum(distances, (self._sample - vector).square().sum(dim=-1))
+            self.num_reseeded += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that decides what follows."""
+        return {
+            "centres": self.centres.clone(),
+            "counts": self.counts.clone(),
+            "sums": self._sums.clone(),
+            "new_counts": self._new_counts.clone(),
+            "new_sums": self._new_sums.clone(),
+            "squared_distance": self._squared_distance,
+            "sample": self._sample.clone(),
+            "generator": self._generator.get_state(),
+            "num_reseeded": self.num_reseeded,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], device: str | torch.device = "cpu") -> "StreamingKMeans":
+        """Go on from a state of `state_dict`."""
+        kmeans = cls.__new__(cls)
+        tensors = {name: value.to(device) for name, value in state.items() if isinstance(value, Tensor)}
+        kmeans.centres, kmeans.counts, kmeans._sums = tensors["centres"], tensors["counts"], tensors["sums"]
+        kmeans._new_counts, kmeans._new_sums = tensors["new_counts"], tensors["new_sums"]
+        kmeans._sample, kmeans._squared_distance = tensors["sample"], state["squared_distance"]
+        kmeans._generator = torch.Generator()
+        kmeans._generator.set_state(state["generator"].cpu())
+        kmeans.num_reseeded = state["num_reseeded"]
+        return kmeans

@@ -32,7 +32,7 @@ from .modules_quantization import (
 PADDING_ID = -100
 
 
-class SpeechTokenizerModel(PreTrainedModel, StaysFloat32):
+class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
     """Speech to discrete ids, each frame independently, by a codebook that never changes.
 
     Paper: Mu2SLAM section 2.2, `z_i = argmin_j |G_j - s_i|`, kept constant while the model trains.

@@ -95,8 +95,8 @@ def stack_context(frames: torch.Tensor, num_context_frames: int) -> torch.Tensor
     return padded.unfold(1, 2 * num_context_frames + 1, 1).transpose(2, 3).flatten(2)
 
 
-class StaysFloat32(nn.Module):
-    """A module whose floating point parameters and buffers keep their type.
+class StaysFloat32:
+    """Mixin of modules whose floating point parameters and buffers keep their type.
 
     Rounded to half precision, they would give other ids. Moving between devices is applied, a change of floating point
     type is taken back, whoever asks for it (`.half()`, `.to(torch.bfloat16)` of a parent).
@@ -116,7 +116,7 @@ class StaysFloat32(nn.Module):
                 yield name, tensor
 
 
-class RandomProjectionQuantizer(StaysFloat32):
+class RandomProjectionQuantizer(StaysFloat32, nn.Module):
     """Nearest entry of a fixed random codebook to a fixed random projection, both on the unit sphere.
 
     Paper: BEST-RQ, `argmin_j | norm(C_j) - norm(A x) |`, A by Xavier initialisation, C standard normal.
@@ -166,7 +166,7 @@ class RandomProjectionQuantizer(StaysFloat32):
         return torch.stack([find_nearest_codes(*pair) for pair in zip(projected, codebook, strict=True)], dim=-1)
 
 
-class KMeansQuantizer(StaysFloat32):
+class KMeansQuantizer(StaysFloat32, nn.Module):
     """Nearest centre to features that are standardised dimension by dimension.
 
     Choice: standardised as in AudioLM: a few dimensions of an encoder are tens of times wider than the others, and the

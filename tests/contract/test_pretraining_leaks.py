@@ -15,8 +15,9 @@ ENCODERS = pytest.mark.parametrize(
     [
         {"conv_norm": "group", "position_embeddings_type": "sinusoidal"},
         {"conv_norm": "layer", "position_embeddings_type": "rotary"},
+        {"conv_norm": "layer", "position_embeddings_type": "relative"},
     ],
-    ids=["group-sinusoidal", "layer-rotary"],
+    ids=["group-sinusoidal", "layer-rotary", "layer-relative"],
 )
 ITEMS = make_items("speech text asr ast mt speech asr", seed=2, samples=9999)
 BATCH = collate(ITEMS)

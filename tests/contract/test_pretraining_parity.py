@@ -6,13 +6,15 @@ import torch
 from pretraining_batches import collate, make_items, make_model, read_items
 from reference_pretraining import Reference
 
+from mu2slam_hf.models.configuration_conformer import POSITION_EMBEDDINGS_TYPES
 from mu2slam_hf.models.task_types import PRETRAINING_LOSSES, PRETRAINING_TASKS, PRETRAINING_VIEWS
 
 ALL = "speech text asr ast mt"
 ENCODERS = [
-    {"conv_norm": norm, "position_embeddings_type": positions}
-    for norm in ("group", "layer")
-    for positions in ("sinusoidal", "rotary")
+    *({"conv_norm": "group", "position_embeddings_type": positions} for positions in POSITION_EMBEDDINGS_TYPES),
+    *({"conv_norm": "layer", "position_embeddings_type": positions} for positions in ("sinusoidal", "rotary")),
+    # Of running statistics, as in evaluation; in training it mixes all sequences of a batch, by its nature.
+    {"conv_norm": "batch", "position_embeddings_type": "relative_key"},
 ]
 IDS = ["-".join(encoder.values()) for encoder in ENCODERS]
 # In float64 nothing is left of what looks like rounding in float32.

@@ -32,8 +32,10 @@ _PUBLIC_NAMES = {
     "SpeechTextRecord": "mu2slam_hf.data.records",
     "SpeechTokenizerConfig": "mu2slam_hf.models.configuration_speech_tokenizer",
     "SpeechTokenizerModel": "mu2slam_hf.models.modeling_speech_tokenizer",
+    "build_from_speech_encoder": "mu2slam_hf.checkpoints.speech_encoders",
     "default_checkpoint": "mu2slam_hf.checkpoints",
     "load_default": "mu2slam_hf.checkpoints",
+    "load_speech_encoder": "mu2slam_hf.checkpoints.speech_encoders",
     "read_manifest": "mu2slam_hf.data.manifests",
 }
 
@@ -57,8 +59,10 @@ __all__ = [
     "SpeechTextRecord",
     "SpeechTokenizerConfig",
     "SpeechTokenizerModel",
+    "build_from_speech_encoder",
     "default_checkpoint",
     "load_default",
+    "load_speech_encoder",
     "read_manifest",
     "__version__",
 ]
@@ -80,6 +84,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from mu2slam_hf.checkpoints import default_checkpoint, load_default
+    from mu2slam_hf.checkpoints.speech_encoders import build_from_speech_encoder, load_speech_encoder
     from mu2slam_hf.data.manifests import read_manifest
     from mu2slam_hf.data.records import SpeechTextRecord
     from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig

@@ -1,8 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The only length arithmetic of the package.
 
-Letters: B batch, T feature frames (100 Hz; stacked ones: 50 Hz; of the front end `waveform`: samples), N encoder frames
-(25 Hz or 50 Hz), L positions of a row.
+Letters: B batch, T feature frames (100 Hz; stacked ones: 50 Hz; of the front end `waveform`: samples), N encoder
+frames (25 Hz; of the last two front ends: 50 Hz), L positions of a row.
 """
 
 from collections.abc import Sequence

@@ -24,6 +24,9 @@ class SequenceBatchNorm(nn.Module):
         momentum: share of a new batch in the running statistics.
     """
 
+    running_mean: Tensor
+    running_var: Tensor
+
     def __init__(self, num_channels: int, eps: float, momentum: float = 0.1):
         super().__init__()
         self.eps = eps

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import IO, Any
@@ -30,6 +31,10 @@ NATIVE_SAMPLING_RATE = 22050
 
 _AUDIO_OUTPUT_SYNCHRONOUS_RETRIEVAL = 2
 _INITIALIZE_DONT_EXIT = 0x8000
+_INITIALIZE_PHONEME_EVENTS, _INITIALIZE_PHONEME_IPA = 0x0001, 0x0002
+_PHONEME_EVENTS_ARGUMENT = "--phoneme-events"
+_EVENT_LIST_ENDS, _EVENT_PHONEME = 0, 7
+_STRESS_MARKS = "\u02c8\u02cc"
 _POSITION_CHARACTER, _CHARS_UTF8 = 1, 1
 _RATE, _PITCH = 1, 3
 _PHONEMES_IPA = 2
@@ -38,7 +43,22 @@ _NOISE_SEED = 1
 _BLOCK_TIMEOUT_SECONDS = 120
 # espeak-ng copies its data path into a buffer of 160 bytes and silently truncates longer ones.
 _LONGEST_DATA_PATH = 140
-_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+
+class _Event(ctypes.Structure):
+    """`espeak_EVENT` of espeak-ng's speak_lib.h; the union at its end holds the name of a phoneme."""
+
+    _fields_ = [
+        *(
+            (name, ctypes.c_int)
+            for name in ("type", "identifier", "text_position", "length", "milliseconds", "sample")
+        ),
+        ("user_data", ctypes.c_void_p),
+        ("name", ctypes.c_char * 8),
+    ]
+
+
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +78,29 @@ class SpeechRequest:
     pitch: int = 50
 
 
+@dataclass(frozen=True, kw_only=True)
+class Phone:
+    """One phone of a clip, as espeak-ng places it.
+
+    Attributes:
+        symbol: IPA without stress marks; empty for a pause.
+        start_seconds: where it starts.
+        end_seconds: where the next one starts.
+    """
+
+    symbol: str
+    start_seconds: float
+    end_seconds: float
+
+
 class EspeakLibrary:
     """The shared library in this process. Only the server's forks speak with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, phoneme_events: bool = False) -> None:
         """Load the library of `espeakng-loader`.
+
+        Args:
+            phoneme_events: also take down when each phoneme starts.
 
         Raises:
             ImportError: `espeakng-loader` is not installed.
@@ -72,12 +110,14 @@ class EspeakLibrary:
 
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         self._chunks: list[bytes] = []
+        self._starts: list[tuple[int, str]] = []
+        options = _INITIALIZE_DONT_EXIT
+        if phoneme_events:
+            options |= _INITIALIZE_PHONEME_EVENTS | _INITIALIZE_PHONEME_IPA
         # The C side keeps only a pointer: the Python object must live as long as the library does.
         self._callback = _CALLBACK(self._receive)
         data_path = _short_path(espeakng_loader.get_data_path())
-        rate = self._library.espeak_Initialize(
-            _AUDIO_OUTPUT_SYNCHRONOUS_RETRIEVAL, 0, data_path.encode(), _INITIALIZE_DONT_EXIT
-        )
+        rate = self._library.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS_RETRIEVAL, 0, data_path.encode(), options)
         if rate != NATIVE_SAMPLING_RATE:
             raise RuntimeError(f"espeak-ng did not start with its data in {data_path} (it answered {rate})")
         self._library.espeak_SetSynthCallback(self._callback)
@@ -90,6 +130,11 @@ class EspeakLibrary:
     def _receive(self, samples: Any, num_samples: int, events: Any) -> int:
         if samples and num_samples > 0:
             self._chunks.append(ctypes.string_at(samples, 2 * num_samples))
+        index = 0
+        while events and events[index].type != _EVENT_LIST_ENDS:
+            if events[index].type == _EVENT_PHONEME:
+                self._starts.append((events[index].sample, events[index].name.decode(errors="ignore")))
+            index += 1
         return 0
 
     def version(self) -> str:
@@ -102,7 +147,7 @@ class EspeakLibrary:
 
     def speak(self, request: SpeechRequest) -> bytes:
         """Samples of one clip as native-endian int16 at 22,050 Hz; empty if the voice is missing or stays silent."""
-        self._chunks = []
+        self._chunks, self._starts = [], []
         if not self.has_voice(request.voice):
             return b""
         self._library.espeak_SetParameter(_RATE, request.rate, 0)
@@ -112,6 +157,12 @@ class EspeakLibrary:
             text, ctypes.c_size_t(len(text)), 0, _POSITION_CHARACTER, 0, _CHARS_UTF8, None, None
         )
         return b"".join(self._chunks)
+
+    def speak_phones(self, request: SpeechRequest) -> bytes:
+        """As `speak`, after the length and the JSON of where each phoneme starts: `[[sample, symbol], ...]`."""
+        samples = self.speak(request)
+        starts = json.dumps(self._starts).encode()
+        return struct.pack("<i", len(starts)) + starts + samples
 
     def phonemes(self, request: SpeechRequest) -> bytes:
         """IPA of the text in UTF-8; `(en)` in it marks where espeak-ng fell back to English."""
@@ -141,8 +192,11 @@ class EspeakEngine:
     state passes from clip to clip inside a block.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, phoneme_events: bool = False) -> None:
         """Start the server.
+
+        Args:
+            phoneme_events: for `speak_phones_block`.
 
         Raises:
             ImportError: `espeakng-loader` is not installed; the message names the extra.
@@ -154,6 +208,7 @@ class EspeakEngine:
             raise ImportError(f"{INSTALL_HINT} (espeakng-loader is missing)") from error
         if not hasattr(os, "fork"):
             raise OSError("synthetic speech needs a system that can fork, such as Linux or macOS")
+        self.phoneme_events = phoneme_events
         self._forget()
         self.version = self._ask("version", [])[0].decode()
 
@@ -166,6 +221,7 @@ class EspeakEngine:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         # -P: the files beside this one must not hide modules of the same name.
         command = [sys.executable, "-P", os.path.abspath(__file__)]
+        command += [_PHONEME_EVENTS_ARGUMENT] if self.phoneme_events else []
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
 
     def _ask(self, action: str, requests: Sequence[SpeechRequest]) -> list[bytes]:
@@ -202,6 +258,26 @@ class EspeakEngine:
         """
         return self._ask("speak", requests)
 
+    def speak_phones_block(self, requests: Sequence[SpeechRequest]) -> list[tuple[bytes, list[Phone]]]:
+        """As `speak_block`, each clip with its phones.
+
+        The times are where espeak-ng's own synthesis starts each phoneme: exact for this voice, but those of a
+        synthesiser, not of a person. A mark that espeak-ng speaks as a phoneme of its own (such as palatalisation)
+        belongs to the phone before it.
+
+        Raises:
+            RuntimeError: as for `speak_block`.
+            ValueError: the engine was built without `phoneme_events`.
+        """
+        if not self.phoneme_events:
+            raise ValueError("phones need EspeakEngine(phoneme_events=True)")
+        clips = []
+        for answer in self._ask("speak_phones", requests):
+            (size,) = struct.unpack("<i", answer[:4])
+            samples = answer[4 + size :]
+            clips.append((samples, _as_phones(json.loads(answer[4 : 4 + size]), len(samples) // 2)))
+        return clips
+
     def phonemes_block(self, requests: Sequence[SpeechRequest]) -> list[str]:
         """IPA of each text, empty without a voice; `(en)` in it marks where espeak-ng fell back to English."""
         return [answer.decode() for answer in self._ask("phonemes", requests)]
@@ -227,12 +303,31 @@ class EspeakEngine:
         if getattr(self, "_process", None) is not None:
             self.close()
 
-    def __getstate__(self) -> dict[str, str]:
-        return {"version": self.version}
+    def __getstate__(self) -> dict[str, Any]:
+        return {"version": self.version, "phoneme_events": self.phoneme_events}
 
-    def __setstate__(self, state: dict[str, str]) -> None:
-        self.version = state["version"]
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.version, self.phoneme_events = state["version"], state["phoneme_events"]
         self._forget()
+
+
+def _as_phones(starts: Sequence[tuple[int, str]], num_samples: int) -> list[Phone]:
+    """Phones without gaps from the start of the clip to its end."""
+    symbols = [""]
+    bounds = [0]
+    for sample, name in starts:
+        symbol = "".join(char for char in name if char not in _STRESS_MARKS)
+        if symbol and symbols[-1] and all(unicodedata.category(char) in ("Lm", "Mn", "Sk") for char in symbol):
+            symbols[-1] += symbol
+        elif symbol or symbols[-1]:  # two pauses in a row are one
+            symbols.append(symbol)
+            bounds.append(min(sample, num_samples))
+    ends = [*bounds[1:], num_samples]
+    return [
+        Phone(symbol=symbol, start_seconds=start / NATIVE_SAMPLING_RATE, end_seconds=end / NATIVE_SAMPLING_RATE)
+        for symbol, start, end in zip(symbols, bounds, ends, strict=True)
+        if end > start
+    ]
 
 
 def _read_answers(stream: IO[bytes]) -> list[bytes] | None:
@@ -261,7 +356,7 @@ def _answer(library: EspeakLibrary, action: str, requests: list[SpeechRequest]) 
 def serve() -> None:
     """Answer blocks from stdin on stdout until stdin closes, one fork per block."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that what `_short_path` made is removed
-    library = EspeakLibrary()
+    library = EspeakLibrary(phoneme_events=_PHONEME_EVENTS_ARGUMENT in sys.argv)
     # espeak-ng and the dynamic linker may print; the answers need a stream of their own.
     stream = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

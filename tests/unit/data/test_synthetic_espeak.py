@@ -94,3 +94,33 @@ def test_missing_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     with pytest.raises(ImportError, match=r"pip install 'mu2slam-hf\[synthetic\]'.*espeakng-loader is missing"):
         EspeakEngine()
+
+
+def test_phones_follow_one_another_from_start_to_end(engine):
+    with EspeakEngine(phoneme_events=True) as other:
+        (samples, phones), (foreign, russian), (silent, nothing) = pickle.loads(
+            pickle.dumps(other)
+        ).speak_phones_block(
+            [
+                SpeechRequest(text="hello world", voice="en-us"),
+                SpeechRequest(text="\u043f\u0440\u0438\u0432\u0435\u0442", voice="ru+f3"),
+                SpeechRequest(text="hello", voice="no-such-voice"),
+            ]
+        )
+        assert [(samples,)] == [
+            (audio,) for audio in other.speak_block([SpeechRequest(text="hello world", voice="en-us")])
+        ]
+    assert "".join(phone.symbol for phone in phones) == "h\u0259lo\u028aw\u025c\u02d0ld"
+    assert phones[0].start_seconds == 0.0 and phones[-1].end_seconds == pytest.approx(len(samples) / 2 / 22050)
+    for before, after in zip(phones, phones[1:], strict=False):
+        assert before.end_seconds == after.start_seconds and before.start_seconds < before.end_seconds
+    # A palatalised consonant is one phone.
+    assert "r\u02b2" in [phone.symbol for phone in russian] and foreign
+    assert (silent, nothing) == (b"", [])
+    # Listening to events does not change the sound.
+    assert engine.speak_block([SpeechRequest(text="hello world", voice="en-us")]) == [samples]
+
+
+def test_phones_need_an_engine_that_listens(engine):
+    with pytest.raises(ValueError, match="phoneme_events=True"):
+        engine.speak_phones_block([])

@@ -12,9 +12,8 @@ The result lies in `<output.dir>/final`: `finetune_mu2slam.py` starts from it wi
 import argparse
 
 from mu2slam_hf.recipes.builders import build_model
-from mu2slam_hf.recipes.data_builders import load_records
 from mu2slam_hf.recipes.loader import load_pretraining_recipe
-from mu2slam_hf.recipes.pretraining_builders import build_pretraining_processor, build_pretraining_trainer
+from mu2slam_hf.recipes.pretraining_builders import build_pretraining_processor, build_pretraining_trainer, load_tables
 from mu2slam_hf.recipes.runs import find_resume_checkpoint, finish_run, save_recipe
 
 
@@ -27,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     recipe = load_pretraining_recipe(options.recipe, options.set)
     checkpoint = find_resume_checkpoint(recipe)
-    records = load_records(recipe.data.corpora, "data.corpora")
+    records = load_tables(recipe)
     processor = build_pretraining_processor(recipe, records, checkpoint)
     model = build_model(recipe, processor)
     trainer = build_pretraining_trainer(recipe, processor, model, records)

@@ -212,6 +212,8 @@ def build_arguments(recipe: AnyRecipe) -> MultitaskTrainingArguments:
         bf16=training.bf16,
         use_cpu=training.use_cpu or not torch.cuda.is_available(),
         activation_checkpointing=training.activation_checkpointing,
+        shard_parameters=training.shard_parameters,
+        num_sharding_replicas=training.num_sharding_replicas,
         logging_steps=training.logging_steps,
         logging_nan_inf_filter=False,
         eval_strategy="steps" if evaluate else "no",

@@ -1,8 +1,9 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Recipe of pre-training to processor, examples, sampler and trainer."""
 
-from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
@@ -13,7 +14,12 @@ from mu2slam_hf.data.audio import AudioCache
 from mu2slam_hf.data.mixture_report import format_mixture, summarize_mixture
 from mu2slam_hf.data.pretraining_collator import PretrainingCollator
 from mu2slam_hf.data.pretraining_dataset import PretrainingDataset
-from mu2slam_hf.data.pretraining_examples import ExampleLimits, build_pretraining_examples
+from mu2slam_hf.data.pretraining_examples import (
+    ExampleLimits,
+    PretrainingExampleBuilder,
+    build_pretraining_examples,
+)
+from mu2slam_hf.data.stream_mixture import StreamMixtureSampler
 from mu2slam_hf.data.task_mixture import TaskMixtureSampler
 from mu2slam_hf.data.task_shares import PAPER_SHARES, TaskMixtureConfig, text_tokens
 from mu2slam_hf.data.tasks import TrainingExample
@@ -24,11 +30,21 @@ from mu2slam_hf.recipes.builders import build_arguments, build_processor, use_ow
 from mu2slam_hf.recipes.data_builders import Records, build_token_counter, load_records
 from mu2slam_hf.recipes.loader import RecipeError
 from mu2slam_hf.recipes.pretraining_schema import PretrainingRecipe
+from mu2slam_hf.recipes.stream_builders import build_sources, declared_languages, look_at_streams
+from mu2slam_hf.training.arguments import MultitaskTrainingArguments
 from mu2slam_hf.training.callbacks import EvaluateAtEnd, LogFile
 from mu2slam_hf.training.development import DevelopmentSet
 from mu2slam_hf.training.pretraining_trainer import PretrainingTrainer
 
 logger = logging.get_logger(__name__)
+
+PROCESSOR_FOLDER = "processor"
+"""Sub-folder of a run where its first process leaves the processor for the others."""
+
+
+def load_tables(recipe: PretrainingRecipe) -> Records:
+    """Records of all corpora; none where they are streamed."""
+    return {} if recipe.data.streaming else load_records(recipe.data.corpora, "data.corpora")
 
 
 def build_pretraining_processor(
@@ -36,12 +52,40 @@ def build_pretraining_processor(
 ) -> Mu2SLAMProcessor:
     """The processor with its speech codec: of the checkpoint that is resumed, of `init_from`, or new.
 
+    A new one is made by the first process of a run alone; the others read what it saved. So all have the same
+    tokenizer, whatever the threads of its training did, and only one looks into the streams.
+
+    Args:
+        recipe: the run.
+        records: of `load_tables`.
+        checkpoint: folder of the checkpoint to resume.
+
     Raises:
         RecipeError: the speech codec does not fit the tokenizer.
     """
-    processor = build_processor(recipe, records, checkpoint)
+    if checkpoint or recipe.processor.init_from or recipe.model.init_from:
+        processor = build_processor(recipe, records, checkpoint)
+        return _add_speech_codec(recipe, processor, replace_codec=checkpoint is None)
+    args = build_arguments(recipe)
+    folder = Path(recipe.output.dir) / PROCESSOR_FOLDER
+    with args.main_process_first(local=False, desc="building the processor"):
+        if args.world_size > 1 and args.process_index > 0:
+            return Mu2SLAMProcessor.from_pretrained(folder)
+        if recipe.data.streaming:
+            if not recipe.processor.languages:
+                recipe = replace(recipe, processor=replace(recipe.processor, languages=declared_languages(recipe)))
+            records = look_at_streams(recipe)
+        processor = _add_speech_codec(recipe, build_processor(recipe, records))
+        if args.world_size > 1:
+            processor.save_pretrained(folder)
+    return processor
+
+
+def _add_speech_codec(
+    recipe: PretrainingRecipe, processor: Mu2SLAMProcessor, *, replace_codec: bool = False
+) -> Mu2SLAMProcessor:
     section = recipe.speech_tokenizer
-    if processor.speech_codec is None or (section.init_from is not None and checkpoint is None):
+    if processor.speech_codec is None or (section.init_from is not None and replace_codec):
         processor.speech_codec = build_speech_tokenizer(recipe, processor)
     config, wanted = processor.speech_codec.config, processor.tokenizer.num_speech_tokens
     if (config.num_codevectors_per_group, config.num_codevector_groups) != (wanted, 1):
@@ -105,54 +149,42 @@ def build_task_examples(
     Raises:
         RecipeError: a task gets none.
     """
-    data, count_tokens = recipe.data, build_token_counter(tokenizer)
     examples: list[TrainingExample] = []
     for task in tasks:
-        names = [name for name, weight in data.tasks[task].corpora.items() if weight > 0]
-        left_out: Counter[str] = Counter()
+        names = [name for name, weight in recipe.data.tasks[task].corpora.items() if weight > 0]
+        builder = _build_example_builder(recipe, task, tokenizer)
         try:
-            built = build_pretraining_examples(
-                (record for name in names for record in records[name]),
-                task,
-                languages=data.languages or None,
-                count_tokens=count_tokens,
-                limits=data.limits,
-                translations_as_texts=data.translations_as_texts,
-                left_out=left_out,
-            )
+            examples += builder.build(record for name in names for record in records[name])
         except ValueError as error:
             raise RecipeError(f"data.tasks.{task}: {error}") from error
-        for reason, count in left_out.items():
+        for reason, count in builder.left_out.items():
             logger.warning(f"data.tasks.{task}: {count} left out: {reason}")
-        examples += built
     return examples
+
+
+def _build_example_builder(recipe: PretrainingRecipe, task: str, tokenizer: Any) -> PretrainingExampleBuilder:
+    return PretrainingExampleBuilder(
+        task=task,
+        languages=recipe.data.languages or None,
+        count_tokens=build_token_counter(tokenizer),
+        limits=recipe.data.limits,
+        translations_as_texts=recipe.data.translations_as_texts,
+    )
 
 
 def build_pretraining_trainer(
     recipe: PretrainingRecipe, processor: Mu2SLAMProcessor, model: nn.Module, records: Records
 ) -> PretrainingTrainer:
-    """The trainer with its mixture of tasks, development sets and console."""
-    args, data, seed = build_arguments(recipe), recipe.data, recipe.training.seed
-    mixture = build_mixture_config(recipe)
-    examples = build_task_examples(recipe, records, mixture.tasks, processor.tokenizer)
-    try:
-        sampler = TaskMixtureSampler(
-            examples,
-            mixture,
-            seed=seed,
-            rank=args.process_index,
-            num_ranks=args.world_size,
-            batches_per_step=args.gradient_accumulation_steps,
-        )
-    except ValueError as error:
-        raise RecipeError(f"data: {error}") from error
-    dataset = PretrainingDataset(
-        examples,
-        undetermined_source_ratio=data.undetermined_source_ratio,
-        cache=_build_cache(recipe, records),
-        seed=seed,
-        max_failed_share=data.max_failed_share,
-    )
+    """The trainer with its mixture of tasks, development sets and console.
+
+    Args:
+        recipe: the run.
+        processor: with a speech codec.
+        model: `Mu2SLAMForPreTraining`.
+        records: of `load_tables`.
+    """
+    args = build_arguments(recipe)
+    dataset, sampler = build_mixture(recipe, processor, records, args)
     collator = build_pretraining_collator(recipe, processor)
     trainer = PretrainingTrainer(
         model,
@@ -175,6 +207,45 @@ def build_pretraining_trainer(
     return trainer
 
 
+def build_mixture(
+    recipe: PretrainingRecipe, processor: Mu2SLAMProcessor, records: Records, args: MultitaskTrainingArguments
+) -> tuple[PretrainingDataset, TaskMixtureSampler | StreamMixtureSampler]:
+    """The data set of this process and the sampler of its batches, over tables or over streams.
+
+    Raises:
+        RecipeError: a task gets no example, a batch cannot hold one, or streams have no comparable sizes.
+    """
+    data, seed = recipe.data, recipe.training.seed
+    mixture = build_mixture_config(recipe)
+    processes: dict[str, Any] = {
+        "rank": args.process_index,
+        "num_ranks": args.world_size,
+        "batches_per_step": args.gradient_accumulation_steps,
+    }
+    examples: list[TrainingExample] = []
+    if not data.streaming:
+        examples = build_task_examples(recipe, records, mixture.tasks, processor.tokenizer)
+    dataset = PretrainingDataset(
+        examples,
+        undetermined_source_ratio=data.undetermined_source_ratio,
+        cache=_build_cache(recipe, records),
+        seed=seed,
+        max_failed_share=data.max_failed_share,
+    )
+    try:
+        if not data.streaming:
+            return dataset, TaskMixtureSampler(examples, mixture, seed=seed, **processes)
+        builders = {task: _build_example_builder(recipe, task, processor.tokenizer) for task in mixture.tasks}
+        sources = build_sources(
+            recipe, mixture.tasks, rank=args.process_index, num_ranks=args.world_size, failures=dataset.failures
+        )
+        return dataset, StreamMixtureSampler(
+            sources, mixture, builders=builders, failures=dataset.failures, seed=seed, **processes
+        )
+    except ValueError as error:
+        raise error if isinstance(error, RecipeError) else RecipeError(f"data: {error}") from error
+
+
 def build_pretraining_collator(recipe: PretrainingRecipe, processor: Mu2SLAMProcessor) -> PretrainingCollator:
     """The collator with the recipe's masks."""
     return PretrainingCollator(
@@ -187,7 +258,7 @@ def build_pretraining_collator(recipe: PretrainingRecipe, processor: Mu2SLAMProc
 
 
 def _build_cache(recipe: PretrainingRecipe, records: Records) -> AudioCache | None:
-    if not recipe.data.cache_audio:
+    if not recipe.data.cache_audio or recipe.data.streaming:
         return None
     cache = AudioCache()
     if recipe.training.dataloader_num_workers > 0:

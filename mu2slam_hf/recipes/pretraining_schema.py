@@ -24,9 +24,23 @@ class SpeechTokenizerSection:
         init_from: folder of a saved speech tokenizer instead; `config` must then be empty.
     """
 
-    kind: Literal["random_projection"] = "random_projection"
+    kind: Literal["random_projection", "contrastive", "kmeans"] = "random_projection"
     config: dict[str, Any] = field(default_factory=dict)
     init_from: str | None = path_field("folder")
+
+
+@dataclass(kw_only=True)
+class PretrainingCorpusSection(CorpusSource):
+    """One corpus of pre-training.
+
+    Attributes:
+        name, root, split, options, manifest, columns, lang, audio_root, max_duration_seconds, limit: see
+            `CorpusSource`; streams take registered corpora only, and no `limit`.
+        total_size: for streams, where the sizes of a corpus's languages are not declared: hours (or documents) in
+            all, divided like the bytes of their files.
+    """
+
+    total_size: float | None = None
 
 
 @dataclass(kw_only=True)
@@ -60,10 +74,12 @@ class PretrainingDataSection:
         max_row_length: most encoder or decoder positions of a packed row; None: the collator chooses.
         undetermined_source_ratio: share of draws where the encoder is not told the source's language. Choice: 0.3.
         max_failed_share: share of unreadable recordings beyond which the run stops.
-        cache_audio: keep decoded recordings in memory.
+        cache_audio: keep decoded recordings in memory; not for streams.
+        streaming: read corpora shard by shard instead of as tables in memory. Each process reads its own part.
+        block_size: records of a stream that are shuffled among themselves, and held in memory.
     """
 
-    corpora: dict[str, CorpusSource] = field(default_factory=dict)
+    corpora: dict[str, PretrainingCorpusSection] = field(default_factory=dict)
     tasks: dict[str, PretrainingTaskSection] = field(default_factory=dict)
     languages: list[str] = field(default_factory=list)
     translations_as_texts: bool = True
@@ -74,6 +90,8 @@ class PretrainingDataSection:
     undetermined_source_ratio: float = 0.3
     max_failed_share: float = 0.01
     cache_audio: bool = True
+    streaming: bool = False
+    block_size: int = 1000
 
     def __post_init__(self) -> None:
         for task, section in self.tasks.items():

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers.trainer_utils import get_last_checkpoint
@@ -29,7 +30,7 @@ from mu2slam_hf.recipes.loader import (
     search_folders,
     set_value,
 )
-from mu2slam_hf.recipes.pretraining_builders import build_pretraining_processor, build_pretraining_trainer
+from mu2slam_hf.recipes.pretraining_builders import build_pretraining_processor, build_pretraining_trainer, load_tables
 from mu2slam_hf.recipes.pretraining_schema import PretrainingRecipe
 from mu2slam_hf.recipes.schema import Recipe
 from mu2slam_hf.training.checkpoints import INCOMPLETE_PREFIX, all_or_nothing, list_checkpoints, publish_checkpoint
@@ -102,12 +103,13 @@ def run_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> N
 def run_stage(recipe: AnyRecipe) -> None:
     """One run from data to saved model."""
     checkpoint = find_resume_checkpoint(recipe)
-    records = load_records(recipe.data.corpora, "data.corpora")
     trainer: MultitaskTrainer
     if isinstance(recipe, PretrainingRecipe):
+        records = load_tables(recipe)
         processor = build_pretraining_processor(recipe, records, checkpoint)
         trainer = build_pretraining_trainer(recipe, processor, build_model(recipe, processor), records)
     else:
+        records = load_records(recipe.data.corpora, "data.corpora")
         processor = build_processor(recipe, records, checkpoint)
         trainer = build_trainer(recipe, processor, build_model(recipe, processor), records)
     if trainer.is_world_process_zero():
@@ -166,21 +168,21 @@ def finish_run(recipe: AnyRecipe, trainer: MultitaskTrainer, processor: Mu2SLAMP
     results = {}
     if recipe.evaluation.corpora:
         results = (None if chosen else trainer.evaluated_at_end()) or trainer.evaluate()
-    if trainer.is_world_process_zero():
+    model = trainer.whole_model()
+    if model is not None:
         final = final_folder(recipe)
         incomplete = final.with_name(INCOMPLETE_PREFIX + final.name)
         shutil.rmtree(incomplete, ignore_errors=True)
         with all_or_nothing(incomplete, final):
-            _save_final(recipe, trainer, processor, results, incomplete)
+            _save_final(recipe, model, processor, results, incomplete)
             publish_checkpoint(incomplete, final)
     trainer.accelerator.wait_for_everyone()
     return results
 
 
 def _save_final(
-    recipe: AnyRecipe, trainer: MultitaskTrainer, processor: Mu2SLAMProcessor, results: dict[str, float], folder: Path
+    recipe: AnyRecipe, model: Any, processor: Mu2SLAMProcessor, results: dict[str, float], folder: Path
 ) -> None:
-    model = trainer.accelerator.unwrap_model(trainer.model)
     if recipe.output.dtype == "bfloat16":
         model = model.to(torch.bfloat16)
     model.save_pretrained(folder)

@@ -46,6 +46,7 @@ class ProcessorSection:
         num_speech_tokens: speech ids that stand before the text.
         languages: codes in the order of the language table; default: those of the data, sorted, after `und`.
         feature_statistics_utterances: recordings from which mean and deviation of each mel bin are measured.
+        records_per_language: of streams, so many records of each language of each corpus are read for all this.
     """
 
     init_from: str | None = path_field("folder")
@@ -54,6 +55,7 @@ class ProcessorSection:
     num_speech_tokens: int = 1024
     languages: list[str] = field(default_factory=list)
     feature_statistics_utterances: int = 400
+    records_per_language: int = 2000
 
 
 @dataclass(kw_only=True)
@@ -126,6 +128,9 @@ class TrainingSection:
         bf16: autocast to bfloat16; losses stay in fp32.
         use_cpu: do not use an accelerator that is there.
         activation_checkpointing: trade time for memory.
+        shard_parameters: split parameters, gradients and optimiser over the processes (FSDP2); a launch with
+            configuration/accelerate/fsdp2.yaml does so by itself.
+        num_sharding_replicas: whole copies of the sharded model, for example one in each machine.
         logging_steps, eval_steps, save_steps: every so many updates; eval_steps 0 for no evaluation.
         save_total_limit: newest checkpoints that are kept, besides the best one.
         average_last: newest checkpoints whose weights are averaged into the result; 0 for the last one as it is.
@@ -144,6 +149,8 @@ class TrainingSection:
     bf16: bool = False
     use_cpu: bool = False
     activation_checkpointing: bool = False
+    shard_parameters: bool = False
+    num_sharding_replicas: int = 1
     logging_steps: int = 20
     eval_steps: int = 200
     save_steps: int = 200

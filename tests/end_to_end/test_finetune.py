@@ -2,26 +2,31 @@
 """The training script from a folder of recordings to a saved model: it learns, resumes bit for bit, and reloads."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from helpers import REPOSITORY_ROOT
 from safetensors.torch import load_file
+from training_runs import (
+    RECIPES,
+    TWO_PROCESSES,
+    assert_equal_weights,
+    assert_same_figures,
+    kill_with_children,
+    make_launcher,
+    read_log,
+)
 
 from mu2slam_hf import Mu2SLAMForConditionalGeneration, Mu2SLAMProcessor
 from mu2slam_hf.data.testing import write_tone_corpus
 from mu2slam_hf.training.checkpoints import list_checkpoints
 
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "training_scripts" / "finetune_mu2slam.py"
-RECIPE = ROOT / "configuration" / "recipes" / "mu2slam" / "finetune_tiny_test.yaml"
+RECIPE = RECIPES / "finetune_tiny_test.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -32,32 +37,7 @@ def tones(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def launch(tones):
-    """Start the script in a process of its own, with the tones as corpus."""
-
-    def start(output: Path, *overrides: str, recipe: Path = RECIPE, launcher=(), wait: bool = True):
-        values = [f"output.dir={output}", *overrides]
-        command = [sys.executable, *launcher, str(SCRIPT), "--recipe", str(recipe)]
-        command += [part for value in values for part in ("--set", value)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "MU2SLAM_TINY": str(tones.parent)}
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        if wait:
-            shown, _ = process.communicate(timeout=280)
-            assert process.returncode == 0, shown
-        return process
-
-    return start
-
-
-def read_log(output: Path) -> list[dict]:
-    return [json.loads(line) for line in (output / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-
-
-def assert_equal_weights(first: Path, second: Path) -> None:
-    one, other = load_file(first / "model.safetensors"), load_file(second / "model.safetensors")
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    return make_launcher("finetune_mu2slam.py", RECIPE, tones)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +82,7 @@ def test_resumed_from_a_checkpoint_equals_uninterrupted_bit_for_bit(launch, fini
 def test_gradual_and_noisy_fine_tuning(launch, tmp_path):
     """Two stages on the tones, killed between them: all tasks with noise, then recognition, the best checkpoint."""
     tree = yaml.safe_load(RECIPE.read_text())
-    tree["model"]["config"] = str(ROOT / tree["model"]["config"])
+    tree["model"]["config"] = str(REPOSITORY_ROOT / tree["model"]["config"])
     tree["decoder_noise"] = {"ratio": 0.2, "k": 4}
     tree["data"]["curriculum"] = []
     tree["optim"]["learning_rate"] = 0.05  # soon too large, so that the best checkpoint is not the last one
@@ -153,8 +133,7 @@ def test_killed_in_the_middle_of_a_step_and_resumed(launch, tmp_path):
     deadline = time.monotonic() + 120
     while len(list_checkpoints(killed)) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    kill_with_children(process)
     assert 2 <= len(list_checkpoints(killed)) < 8
     launch(killed, *settings)
     assert_equal_weights(whole / "final", killed / "final")
@@ -166,20 +145,14 @@ def test_two_processes_do_what_one_does(launch, tmp_path):
     tree = yaml.safe_load(RECIPE.read_text())
     dropouts = ("encoder_config.hidden_dropout", "encoder_config.embedding_dropout", "decoder_config.hidden_dropout")
     tree["model"]["overrides"].update(dict.fromkeys(dropouts, 0.0))
-    tree["model"]["config"] = str(ROOT / tree["model"]["config"])
+    tree["model"]["config"] = str(REPOSITORY_ROOT / tree["model"]["config"])
     tree["training"].update(max_steps=20, logging_steps=1, eval_steps=10, save_steps=20)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(tree))
     alone, together = tmp_path / "alone", tmp_path / "together"
     launch(alone, "training.gradient_accumulation_steps=2", recipe=recipe)
-    launch(together, recipe=recipe, launcher=("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"))
-    compared = 0
-    for first, second in zip(read_log(alone), read_log(together), strict=True):
-        for name in first:
-            if "loss" in name or "cer" in name:
-                assert second[name] == pytest.approx(first[name], rel=1e-4), (first["step"], name)
-                compared += 1
-    assert compared > 80
+    launch(together, recipe=recipe, launcher=TWO_PROCESSES)
+    assert assert_same_figures(alone, together, ("loss", "cer"), rel=1e-4) > 80
 
 
 def test_adapters_train_save_load_and_merge(launch, finished, tmp_path):

@@ -1,0 +1,261 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Recipes of speech tokenizers: what `mu2slam train-speech-tokenizer` reads, builds and runs."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from transformers.utils import logging
+
+from mu2slam_hf.data.audio import SAMPLING_RATE, AudioCache, AudioError
+from mu2slam_hf.data.counter_seeds import counter_generator
+from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
+from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
+from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
+from mu2slam_hf.recipes.data_builders import load_records
+from mu2slam_hf.recipes.data_schema import CorpusSource
+from mu2slam_hf.recipes.fields import path_field
+from mu2slam_hf.recipes.loader import RecipeError, apply_override, build_section, read_tree, search_folders
+from mu2slam_hf.training.codebook_training import (
+    CodebookPass,
+    CodebookTrainingConfig,
+    measure_input_statistics,
+    train_codebook,
+)
+from mu2slam_hf.training.encoder_codebooks import build_encoder_tokenizer
+
+logger = logging.get_logger(__name__)
+
+STATE_FILE = "kmeans_state.pt"
+
+
+@dataclass(kw_only=True)
+class CodebookSection:
+    """What is made.
+
+    Attributes:
+        kind: kmeans, or random_projection, of which only means and deviations of the input are measured.
+        num_codevectors: entries of a codebook. Paper: 1024, as AudioLM.
+        num_codebooks: of random_projection; 16 of 8192 entries are those of USM.
+        codevector_dim: width of an entry of random_projection.
+        num_context_frames: of kmeans on log-mel frames: 40 ms frames on either side of each.
+        encoder: of kmeans: folder of a speech encoder to quantise a layer of, instead of log-mel frames.
+        layer: which layer; 0 is the input of the first one.
+        frames_per_second: of an encoder of transformers whose configuration does not say.
+    """
+
+    kind: Literal["kmeans", "random_projection"] = "kmeans"
+    num_codevectors: int = 1024
+    num_codebooks: int = 1
+    codevector_dim: int = 16
+    num_context_frames: int = 1
+    encoder: str | None = path_field("folder")
+    layer: int | None = None
+    frames_per_second: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.encoder is None) != (self.layer is None):
+            raise ValueError("encoder and layer belong together: give both or neither")
+        if self.encoder is not None and self.kind != "kmeans":
+            raise ValueError("only kmeans is trained on the layer of an encoder")
+
+
+@dataclass(kw_only=True)
+class SpeechTokenizerRecipe:
+    """One speech tokenizer.
+
+    Attributes:
+        kind: tells it from the other recipes.
+        codebook: what is made.
+        feature_extractor: folder of a processor or feature extractor whose features are tokenized; default: that of
+            the encoder if it is ours, else a new one.
+        corpora: recordings, by a name of one's own.
+        kmeans: how long.
+        batch_seconds: speech read at a time.
+        cache_megabytes: decoded audio kept between passes.
+        device: cpu, cuda, ...
+        output: folder of the tokenizer; its feature extractor is saved with it.
+    """
+
+    kind: Literal["speech_tokenizer"] = "speech_tokenizer"
+    codebook: CodebookSection = field(default_factory=CodebookSection)
+    feature_extractor: str | None = path_field("folder")
+    corpora: dict[str, CorpusSource] = field(default_factory=dict)
+    kmeans: CodebookTrainingConfig = field(default_factory=CodebookTrainingConfig)
+    batch_seconds: float = 120.0
+    cache_megabytes: int = 1024
+    device: str = "cpu"
+    output: str = "runs/speech_tokenizer"
+
+    def __post_init__(self) -> None:
+        if not self.corpora:
+            raise ValueError("corpora: name at least one")
+        if self.batch_seconds <= 0:
+            raise ValueError(f"batch_seconds must be above 0, got {self.batch_seconds}")
+
+
+def load_speech_tokenizer_recipe(
+    path: str | os.PathLike[str] | None, overrides: Sequence[str] = (), values: dict[str, Any] | None = None
+) -> SpeechTokenizerRecipe:
+    """A recipe from a file, from values, or from both.
+
+    Args:
+        path: YAML file, or None.
+        overrides: `a.b=c` each, as for other recipes.
+        values: dotted name -> value, applied before the overrides.
+
+    Raises:
+        RecipeError: unknown key, wrong type, missing file.
+    """
+    from mu2slam_hf.recipes.loader import set_value
+
+    tree = read_tree(Path(path)) if path is not None else {}
+    for name, value in (values or {}).items():
+        set_value(tree, name, value)
+    for override in overrides:
+        apply_override(tree, override)
+    kind = tree.get("kind", "speech_tokenizer")
+    if kind != "speech_tokenizer":
+        raise RecipeError(f"kind: {path} is a recipe of {kind}, not of a speech_tokenizer")
+    return build_section(SpeechTokenizerRecipe, tree, "", search_folders(Path(path)) if path else [Path.cwd()])
+
+
+def build_feature_extractor(recipe: SpeechTokenizerRecipe) -> Mu2SLAMFeatureExtractor:
+    """The feature extractor whose features become ids."""
+    folder = recipe.feature_extractor
+    if folder is None and recipe.codebook.encoder is not None:
+        try:
+            return Mu2SLAMFeatureExtractor.from_pretrained(recipe.codebook.encoder)
+        except (OSError, ValueError, TypeError):  # an encoder of transformers, which has another kind
+            return Mu2SLAMFeatureExtractor()
+    return Mu2SLAMFeatureExtractor.from_pretrained(folder) if folder else Mu2SLAMFeatureExtractor()
+
+
+def build_speech_tokenizer(recipe: SpeechTokenizerRecipe, num_mel_bins: int = 80) -> SpeechTokenizerModel:
+    """The tokenizer as the recipe describes it, before it is trained."""
+    section, seed = recipe.codebook, recipe.kmeans.seed
+    if section.encoder is not None and section.layer is not None:
+        return build_encoder_tokenizer(
+            section.encoder,
+            section.layer,
+            num_codevectors=section.num_codevectors,
+            seed=seed,
+            frames_per_second=section.frames_per_second,
+        )
+    shared = {
+        **{"kind": section.kind, "num_codevectors_per_group": section.num_codevectors},
+        **{"num_codevector_groups": section.num_codebooks, "num_mel_bins": num_mel_bins, "projection_seed": seed},
+    }
+    if section.kind == "kmeans":
+        return SpeechTokenizerModel(SpeechTokenizerConfig(num_context_frames=section.num_context_frames, **shared))
+    return SpeechTokenizerModel(SpeechTokenizerConfig(codevector_dim=section.codevector_dim, **shared))
+
+
+class RecordedFeatures:
+    """Features of recordings, pass after pass, in an order drawn for each pass; unreadable ones are left out.
+
+    Args:
+        records: with audio and durations.
+        feature_extractor: waveform to log-mel.
+        batch_seconds: speech per batch.
+        cache: of decoded audio.
+        seed: of the orders.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[SpeechTextRecord],
+        feature_extractor: Mu2SLAMFeatureExtractor,
+        *,
+        batch_seconds: float,
+        cache: AudioCache | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.records = [record for record in records if record.audio is not None]
+        self.feature_extractor = feature_extractor
+        self.batch_seconds, self.seed = batch_seconds, seed
+        self.cache = cache or AudioCache(0)
+        self.failures: dict[str, str] = {}
+
+    def waveforms(self, number: int) -> Iterator[list[Any]]:
+        """Batches of waveforms `(n,)` float32 at 16 kHz."""
+        batch: list[Any] = []
+        num_samples = 0
+        for index in counter_generator(self.seed, "codebook", number).permutation(len(self.records)).tolist():
+            record = self.records[index]
+            try:
+                wave = self.cache.load(record.audio, key=record.key)
+            except AudioError as error:
+                if record.key not in self.failures:
+                    logger.warning(f"left out {record.key}: {error}")
+                self.failures[record.key] = str(error)
+                continue
+            batch.append(wave)
+            num_samples += len(wave)
+            if num_samples >= self.batch_seconds * SAMPLING_RATE:
+                yield batch
+                batch, num_samples = [], 0
+        if batch:
+            yield batch
+
+    def log_mel(self, number: int) -> Iterator[Tensor]:
+        """Batches of log-mel frames `(frames, M)`."""
+        for waves in self.waveforms(number):
+            inputs = self.feature_extractor(waves, sampling_rate=SAMPLING_RATE)
+            yield inputs["input_features"][inputs["attention_mask"].bool()]
+
+    def of(self, tokenizer: SpeechTokenizerModel) -> Callable[[int], Iterator[Tensor]]:
+        """Batches of what a tokenizer quantises, by the number of the pass."""
+        device = tokenizer.quantizer.codebook.device
+
+        def features(number: int) -> Iterator[Tensor]:
+            for waves in self.waveforms(number):
+                if tokenizer.config.reads_waveforms:
+                    yield tokenizer.compute_features(waveforms=[torch.from_numpy(wave) for wave in waves])
+                    continue
+                # Sorted and in small groups: padding costs as much as speech.
+                waves = sorted(waves, key=len)
+                for start in range(0, len(waves), 8):
+                    inputs = self.feature_extractor(waves[start : start + 8], sampling_rate=SAMPLING_RATE).to(device)
+                    yield tokenizer.compute_features(inputs["input_features"], inputs["attention_mask"])
+
+        return features
+
+
+def train_speech_tokenizer(
+    recipe: SpeechTokenizerRecipe, on_pass: Callable[[CodebookPass], None] = lambda _: None
+) -> SpeechTokenizerModel:
+    """Build, train and save the tokenizer of a recipe, with its feature extractor; resumes after a pass.
+
+    Args:
+        recipe: the recipe.
+        on_pass: called with the figures of each pass of k-means.
+
+    Returns:
+        the tokenizer, as it was saved.
+    """
+    feature_extractor = build_feature_extractor(recipe)
+    tokenizer = build_speech_tokenizer(recipe, feature_extractor.feature_size).to(recipe.device)
+    records = [record for records in load_records(recipe.corpora, "corpora").values() for record in records]
+    source = RecordedFeatures(
+        records,
+        feature_extractor,
+        batch_seconds=recipe.batch_seconds,
+        cache=AudioCache(recipe.cache_megabytes * 2**20),
+        seed=recipe.kmeans.seed,
+    )
+    output = Path(recipe.output)
+    if recipe.codebook.kind == "random_projection":
+        mean, std = measure_input_statistics(source.log_mel(0))
+        values = tokenizer.config.to_dict() | {"feature_mean": mean, "feature_std": std}
+        tokenizer = SpeechTokenizerModel(SpeechTokenizerConfig.from_dict(values)).to(recipe.device)
+    else:
+        train_codebook(tokenizer, source.of(tokenizer), recipe.kmeans, state_file=output / STATE_FILE, on_pass=on_pass)
+    tokenizer.save_pretrained(output)
+    feature_extractor.save_pretrained(output)
+    return tokenizer

@@ -81,6 +81,7 @@ class ConformerEncoder(PreTrainedModel):
             `last_hidden_state` `(B, L, D)` and, on request, all `hidden_states` and `attentions`. The final
             normalisation, where there is one, runs with the last layer only.
         """
+        position_embeddings = self._embed_positions(inputs_embeds, sequence_ids, position_ids)
         frame_mask = gapped_rows = None
         if sequence_ids is not None:
             check_packing_backend(self.config)
@@ -98,7 +99,6 @@ class ConformerEncoder(PreTrainedModel):
                 frame_mask = attention_mask.bool()
             layer_mask = create_bidirectional_mask(self.config, inputs_embeds, attention_mask=attention_mask)
 
-        position_embeddings = self._embed_positions(inputs_embeds, sequence_ids, position_ids)
         hidden_states = inputs_embeds
         for layer in self.layers[start_layer:end_layer]:
             hidden_states = layer(

@@ -15,6 +15,7 @@ from transformers.utils.generic import ModelOutput, TransformersKwargs, can_retu
 
 from .configuration_mu2slam import Mu2SLAMConfig
 from .modeling_mu2slam import Mu2SLAMModel, Mu2SLAMPreTrainedModel, mask_ctc_logits
+from .modules_frontends import dummy_speech
 from .modules_losses import (
     IGNORE_INDEX,
     cross_entropy_of_states,
@@ -134,10 +135,10 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
             "ctc_labels": [text[-2:]],
             "source_language_labels": [[IGNORE_INDEX, config.num_languages - 1]],
         }
-        frames = torch.arange(11 * config.num_mel_bins, dtype=torch.float32, device=self.device).mul(0.37).sin()
+        speech = dummy_speech(config.encoder_config, self.device)
         return {
-            "input_features": frames.view(1, 11, -1),
-            "attention_mask": torch.ones(1, 11, dtype=torch.int64, device=self.device),
+            "input_features": speech,
+            "attention_mask": torch.ones(speech.shape[:2], dtype=torch.int64, device=self.device),
             **{name: torch.tensor(value, device=self.device) for name, value in batch.items()},
         }
 
@@ -201,8 +202,8 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
         targets is 0 with a gradient of 0, so processes with different tasks stay in step.
 
         Args:
-            input_features: `(U, T, M)` float, each utterance once; a batch without speech holds one silent utterance
-                that nothing points to.
+            input_features: `(U, T, M)` float (`(U, samples)` for the front end `waveform`), each utterance once; a
+                batch without speech holds one silent utterance that nothing points to.
             attention_mask: `(U, T)`, 1 on real frames; padding may hold anything.
             speech_token_ids: `(U, N)` codebook entries of the frozen speech tokenizer, -100 on padding.
             text_ids: `(P,)` pooled tokens.

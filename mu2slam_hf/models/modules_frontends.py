@@ -4,6 +4,8 @@
 Letters: B batch, T stacked frames (50 Hz) or samples, N encoder frames, C channels, D width.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
@@ -177,6 +179,15 @@ def check_speech_shape(config: ConformerEncoderConfig, speech: Tensor) -> None:
             f"The front end {config.frontend!r} of this model reads {expected}; got a tensor of shape "
             f"{tuple(speech.shape)}."
         )
+
+
+def dummy_speech(config: ConformerEncoderConfig, device: torch.device) -> Tensor:
+    """A short utterance by a formula, three encoder frames long: `(1, T, feature_size)`, or `(1, samples)`."""
+    if config.frontend == "waveform":
+        shape = (1, receptive_field(config.conv_kernel, config.conv_stride) + 2 * config.subsampling_factor)
+    else:
+        shape = (1, 3 if config.frontend == "stacked_frames" else 11, config.feature_size)
+    return torch.arange(math.prod(shape), dtype=torch.float32, device=device).mul(0.37).sin().view(shape)
 
 
 def _clear_padding(states: Tensor, lengths: Tensor | None) -> Tensor:

@@ -264,6 +264,12 @@ class Mu2SLAMProcessor(ProcessorMixin):
         vocab_size = getattr(config, "vocab_size", None)
         if vocab_size is not None and len(self.tokenizer) > vocab_size:
             differences.append(f"the tokenizer has {len(self.tokenizer)} ids and the model {vocab_size} rows")
+        frontend = getattr(getattr(config, "encoder_config", None), "frontend", "conv2d")
+        if frontend != "conv2d":
+            differences.append(
+                f"the model has the front end {frontend!r}, which reads what the feature extractor of its source "
+                "makes; this processor makes log-mel features for 'conv2d'"
+            )
         num_mel_bins = getattr(getattr(config, "encoder_config", None), "num_mel_bins", None)
         if num_mel_bins is not None and num_mel_bins != self.feature_extractor.feature_size:
             differences.append(f"mel bins: {num_mel_bins} in the model, {self.feature_extractor.feature_size} here")

@@ -21,6 +21,7 @@ from helpers import make_tiny_config  # noqa: E402
 
 from mu2slam_hf import (  # noqa: E402
     ConformerEncoder,
+    Mu2SLAMConfig,
     Mu2SLAMCTCConfig,
     Mu2SLAMForConditionalGeneration,
     Mu2SLAMForCTC,
@@ -29,6 +30,7 @@ from mu2slam_hf import (  # noqa: E402
     SpeechTokenizerConfig,
     SpeechTokenizerModel,
 )
+from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMEncoder  # noqa: E402
 
 CHECKPOINT = FOLDER / "mu2slam_tiny"
 OUTPUTS = FOLDER / "mu2slam_tiny_outputs.safetensors"
@@ -39,6 +41,10 @@ def build_models() -> dict[str, torch.nn.Module]:
     """One tiny model per class whose weights people keep, by a name for the golden files."""
     config = make_tiny_config()
     rotary = make_tiny_config(conv_norm="layer", position_embeddings_type="rotary").encoder_config
+    with torch.device("meta"):  # names and shapes only: no random number is drawn for these
+        imported = {
+            f"Mu2SLAMEncoder {name}": Mu2SLAMEncoder(config) for name, config in build_imported_configs().items()
+        }
     shared = {"vocab_size": 160, "num_speech_tokens": 16, "text_token_offset": 80, "languages": config.languages}
     return {
         "Mu2SLAMModel": Mu2SLAMModel(config),
@@ -48,6 +54,20 @@ def build_models() -> dict[str, torch.nn.Module]:
         "ConformerEncoder layer rotary": ConformerEncoder(rotary),
         "SpeechTokenizerModel": SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=64)),
         "Mu2SLAMForPreTraining": Mu2SLAMForPreTraining(config),
+        **imported,
+    }
+
+
+def build_imported_configs() -> dict[str, Mu2SLAMConfig]:
+    """Encoders as public weights need them: w2v-BERT 2.0, Wav2Vec2-Conformer with relative and rotary positions."""
+    waveform = {"frontend": "waveform", "conv_norm": "batch", "convolution_bias": False, "final_layer_norm": True}
+    waveform |= {"conv_dim": [4, 6], "conv_kernel": [10, 3], "conv_stride": [5, 2]}
+    stacked = {"frontend": "stacked_frames", "conv_norm": "layer", "convolution_bias": False, "conv_causal": True}
+    turned = {"position_embeddings_type": "rotary", "rotary_before_projection": True}
+    return {
+        "stacked_frames relative_key": make_tiny_config(position_embeddings_type="relative_key", **stacked),
+        "waveform relative group": make_tiny_config(position_embeddings_type="relative", **waveform),
+        "waveform rotary layer": make_tiny_config(feat_extract_norm="layer", conv_bias=True, **turned, **waveform),
     }
 
 

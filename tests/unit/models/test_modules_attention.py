@@ -7,6 +7,7 @@ from tiny_models import tiny_config
 
 from mu2slam_hf.models.modules_attention import ConformerSelfAttention, eager_attention_forward
 from mu2slam_hf.models.modules_masks import check_packing_backend, same_sequence
+from mu2slam_hf.models.modules_positions import relative_sinusoids
 
 
 def naive_attention(query, key, value, allowed, scaling):
@@ -70,3 +71,44 @@ def test_packing_is_refused_where_the_backend_takes_no_mask():
     config._attn_implementation = "flash_attention_2"
     with pytest.raises(ValueError, match="sdpa"):
         check_packing_backend(config)
+
+
+def relative_module(kind: str) -> tuple[ConformerSelfAttention, torch.Tensor]:
+    """A module with random weights everywhere, and states `(1, 5, 64)`."""
+    config = tiny_config(
+        position_embeddings_type=kind, left_max_position_embeddings=2, right_max_position_embeddings=1
+    ).encoder_config
+    torch.manual_seed(3)
+    module = ConformerSelfAttention(config, 0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(0.3 * torch.randn_like(parameter))
+    return module, torch.randn(1, 5, 64)
+
+
+@pytest.mark.parametrize("kind", ["relative", "relative_key"])
+def test_relative_attention_equals_loops(kind):
+    """Transformer-XL: (q + u) k + (q + v) W r(i - j); the table: q (k + a(clip(j - i))), also for values far apart."""
+    module, states = relative_module(kind)
+    sinusoids = relative_sinusoids(5, 64, states.device)
+    query, key, value = (
+        project(states[0]).view(5, 4, 16) for project in (module.q_proj, module.k_proj, module.v_proj)
+    )
+    expected = torch.zeros(5, 4, 16)
+    for head in range(4):
+        for i in range(5):
+            scores = []
+            for j in range(5):
+                if kind == "relative":
+                    angles = (i - j) * 10000.0 ** (-torch.arange(32) / 32)
+                    place = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten()
+                    place = (module.relative_k_proj.weight @ place).view(4, 16)[head]
+                    score = (query[i, head] + module.bias_u[head]) @ key[j, head]
+                    score = score + (query[i, head] + module.bias_v[head]) @ place
+                else:
+                    place = module.distance_embedding.weight[min(max(j - i, -2), 1) + 2]
+                    score = query[i, head] @ (key[j, head] + place)
+                scores.append(score * 16**-0.5)
+            expected[i, head] = torch.softmax(torch.stack(scores), dim=0) @ value[:, head]
+    output = module(states, None, sinusoids if kind == "relative" else None)[0]
+    torch.testing.assert_close(output[0], module.o_proj(expected.flatten(1)), atol=1e-4, rtol=1e-4)

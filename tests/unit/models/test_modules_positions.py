@@ -3,7 +3,15 @@ import math
 
 import torch
 
-from mu2slam_hf.models.modules_positions import apply_rotary, rotary_angles, sinusoidal_embedding
+from mu2slam_hf.models.modules_positions import (
+    add_position_scores,
+    align_distances,
+    apply_rotary,
+    clipped_distances,
+    relative_sinusoids,
+    rotary_angles,
+    sinusoidal_embedding,
+)
 
 
 def test_sinusoids_are_the_closed_form():
@@ -26,3 +34,41 @@ def test_rotary_scores_depend_on_the_distance_only():
     torch.testing.assert_close(score(3, 1), score(103, 101), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(score(0, 0), (query * key).sum(-1))
     assert not torch.allclose(score(3, 1), score(3, 2))
+
+
+def test_relative_sinusoids_go_from_the_far_past_to_the_far_future():
+    embedding = relative_sinusoids(4, 6, torch.device("cpu"))
+    assert embedding.shape == (1, 7, 6)
+    for row, distance in enumerate(range(3, -4, -1)):
+        for pair in range(3):
+            angle = distance / 10000 ** (pair / 3)
+            assert math.isclose(embedding[0, row, 2 * pair].item(), math.sin(angle), abs_tol=1e-6)
+            assert math.isclose(embedding[0, row, 2 * pair + 1].item(), math.cos(angle), abs_tol=1e-6)
+
+
+def test_scores_by_distance_become_scores_by_key():
+    for length in (1, 2, 5):
+        scores = torch.randn(2, 3, length, 2 * length - 1)
+        aligned = align_distances(scores)
+        for i in range(length):
+            for j in range(length):
+                assert torch.equal(aligned[..., i, j], scores[..., i, length - 1 - i + j])
+
+
+def test_distances_are_clipped():
+    assert clipped_distances(4, 2, 1, torch.device("cpu")).tolist() == [
+        [2, 3, 3, 3],
+        [1, 2, 3, 3],
+        [0, 1, 2, 3],
+        [0, 0, 1, 2],
+    ]
+
+
+def test_masks_of_every_kind_take_scores():
+    scores, allowed = torch.randn(1, 2, 3, 3), torch.tensor([True, True, False]).expand(1, 1, 3, 3)
+    added = torch.where(allowed, 0.0, torch.finfo(torch.float32).min)
+    assert torch.equal(add_position_scores(None, scores), scores)
+    expected = scores.softmax(-1) * allowed
+    expected = expected / expected.sum(-1, keepdim=True)
+    for mask in (allowed, added):
+        torch.testing.assert_close(add_position_scores(mask, scores).softmax(-1), expected)

@@ -24,6 +24,8 @@ class MultitaskTrainingArguments(Seq2SeqTrainingArguments):
         min_learning_rate_ratio: floor of the schedule as a share of the peak.
         check_finite_loss: stop with the record ids at the first NaN or infinite loss.
         average_last: number of newest checkpoints whose weights are averaged into the result; 0 or 1 for none.
+        shard_parameters: split parameters, gradients and optimiser states over the processes (FSDP2).
+        num_sharding_replicas: whole copies of a sharded model, the number of machines for example.
     """
 
     loss_weights: dict[str, Any] | None = field(default=None)
@@ -35,6 +37,8 @@ class MultitaskTrainingArguments(Seq2SeqTrainingArguments):
     min_learning_rate_ratio: float = 0.0
     check_finite_loss: bool = True
     average_last: int = 0
+    shard_parameters: bool = False
+    num_sharding_replicas: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -74,7 +74,12 @@ def evaluate_development(trainer: "MultitaskTrainer", development_set: Developme
         `loss`, `loss_<name>` for each loss with targets, `ctc_cer`, `ctc_wer` (and `ctc_cer_<language>`) in [0, ...).
     """
     args = trainer.args
-    share = list(development_set.batches)[args.process_index :: args.world_size]
+    batches = list(development_set.batches)
+    share = batches[args.process_index :: args.world_size]
+    num_batches = len(share)
+    if trainer.is_sharded and num_batches * args.world_size < len(batches):
+        # Every process must run the model as often as the first one, which has most batches.
+        share.append(batches[0])
     loader = trainer.build_loader(development_set.dataset, share, development_set.collator)
     model = trainer.model
     was_training = model.training
@@ -83,7 +88,10 @@ def evaluate_development(trainer: "MultitaskTrainer", development_set: Developme
     counts = torch.zeros_like(sums)
     rows: list[tuple[int, str, str]] = []
     with torch.no_grad():
-        for batch in loader:
+        for number, batch in enumerate(loader):
+            if number == num_batches:
+                trainer.forward_batch(model, trainer._prepare_inputs(batch))
+                break
             counts += trainer.count_batch(batch).to(args.device)
             batch = trainer._prepare_inputs(batch)
             outputs = trainer.forward_batch(model, batch)

@@ -4,6 +4,7 @@
 from typing import Any
 
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 
 def find_untouched_parameters(loss: Tensor, model: nn.Module) -> list[nn.Parameter]:
@@ -11,6 +12,9 @@ def find_untouched_parameters(loss: Tensor, model: nn.Module) -> list[nn.Paramet
 
     The walk visits every node once (some thousand for a small model, milliseconds), so callers keep the answer for
     each kind of batch.
+
+    Of a sharded model only what belongs to its root is looked at. Its layers have freed their whole parameters by
+    then, and all of them take part in every batch.
 
     Args:
         loss: 0-d tensor with a graph.
@@ -28,4 +32,5 @@ def find_untouched_parameters(loss: Tensor, model: nn.Module) -> list[nn.Paramet
         if variable is not None:
             touched.add(id(variable))
         stack.extend(child for child, _ in node.next_functions)
-    return [p for p in model.parameters() if p.requires_grad and id(p) not in touched]
+    candidates = [p for p in model.parameters() if p.requires_grad and not isinstance(p, DTensor)]
+    return [p for p in candidates if id(p) not in touched]

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
-from transformers import Seq2SeqTrainer
 from transformers.trainer_callback import ExportableState, TrainerState
 from transformers.trainer_utils import TrainOutput, get_last_checkpoint
 from transformers.utils import logging
@@ -29,6 +28,7 @@ from mu2slam_hf.training.checkpoints import (
     publish_checkpoint,
     rotate_checkpoints,
 )
+from mu2slam_hf.training.sharded_trainer import ShardedTrainer
 
 logger = logging.get_logger(__name__)
 
@@ -37,8 +37,8 @@ RANK_PROGRESS_NAME = "data_progress_{rank}.json"
 TRAINER_STATE_NAME = "trainer_state.json"
 
 
-class ResumableTrainer(Seq2SeqTrainer):
-    """`Seq2SeqTrainer` over an endless, stateful batch sampler.
+class ResumableTrainer(ShardedTrainer):
+    """`Seq2SeqTrainer`, sharded or not, over an endless, stateful batch sampler.
 
     Args:
         model: what is trained.
@@ -46,8 +46,6 @@ class ResumableTrainer(Seq2SeqTrainer):
         train_batch_sampler: already sharded by rank; None for evaluation only.
         kwargs: passed on to `Seq2SeqTrainer`.
     """
-
-    args: MultitaskTrainingArguments
 
     def __init__(
         self,

@@ -7,8 +7,10 @@ prediction), and torch refuses a parameter of two groups. On CPU accelerate and 
 and say nothing.
 """
 
+import copy
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
     get_optimizer_state_dict,
+    set_model_state_dict,
     set_optimizer_state_dict,
 )
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
@@ -37,6 +40,58 @@ from mu2slam_hf.training.checkpoints import INCOMPLETE_PREFIX, publish_checkpoin
 
 OPTIMIZER_FOLDER = "sharded_optimizer"
 """Sub-folder of a checkpoint with one file per process; any number of processes may read it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardingSettings:
+    """How a trainer shards.
+
+    Attributes:
+        num_replicas: see `build_mesh`.
+        reshard_after_forward: see `shard_model`.
+        cpu_offload: see `shard_model`.
+    """
+
+    num_replicas: int = 1
+    reshard_after_forward: bool = True
+    cpu_offload: bool = False
+
+
+def take_over_launch_settings(num_replicas: int = 1) -> ShardingSettings | None:
+    """What `accelerate launch` asks for by a configuration with `distributed_type: FSDP`; None if it does not.
+
+    The request is taken out of the environment, so that accelerate does not shard the model a second time.
+
+    Raises:
+        ValueError: it asks for what this package does not do.
+    """
+    if not _is_set("ACCELERATE_USE_FSDP"):
+        return None
+    if os.environ.get("FSDP_VERSION", "1") != "2":
+        raise ValueError(
+            "The launch configuration asks for FSDP 1, which is on its way out of torch; set fsdp_version: 2 as in "
+            "configuration/accelerate/fsdp2.yaml."
+        )
+    if _is_set("FSDP_CPU_RAM_EFFICIENT_LOADING"):
+        raise ValueError(
+            "Set fsdp_cpu_ram_efficient_loading: false in the launch configuration: every process starts from whole "
+            "weights here, and with that key only the first one would have them."
+        )
+    if _is_set("FSDP_ACTIVATION_CHECKPOINTING"):
+        raise ValueError(
+            "Set fsdp_activation_checkpointing: false in the launch configuration, and "
+            "training.activation_checkpointing: true in the recipe."
+        )
+    os.environ["ACCELERATE_USE_FSDP"] = "false"
+    return ShardingSettings(
+        num_replicas=num_replicas,
+        reshard_after_forward=_is_set("FSDP_RESHARD_AFTER_FORWARD", "true"),
+        cpu_offload=_is_set("FSDP_OFFLOAD_PARAMS"),
+    )
+
+
+def _is_set(name: str, default: str = "false") -> bool:
+    return os.environ.get(name, default).lower() in ("true", "1")
 
 
 def build_mesh(device_type: str, *, num_replicas: int = 1) -> DeviceMesh:
@@ -131,6 +186,39 @@ def gather_weights(model: nn.Module) -> dict[str, Tensor]:
     return {name: weights[tied.get(name, name)] for name in weights}
 
 
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Put whole weights into a sharded model; every process calls this with all of them.
+
+    Args:
+        model: sharded.
+        weights: by name; of tied weights one name is enough.
+
+    Raises:
+        ValueError: a weight is missing, or the model has none of that name.
+    """
+    tied: Mapping[str, str] = getattr(model, "all_tied_weights_keys", None) or {}
+    given = {**weights, **{name: weights[source] for name, source in tied.items() if source in weights}}
+    # They are sent one by one, so every process must have them in the same order.
+    ordered: dict[str, Any] = dict(sorted(given.items()))
+    result = set_model_state_dict(model, ordered, options=StateDictOptions(full_state_dict=True, strict=False))
+    odd = [*result.missing_keys, *result.unexpected_keys]
+    if odd:
+        raise ValueError(f"These weights are not those of the model; for example {odd[0]} is missing on one side.")
+
+
+def build_whole_model(model: PreTrainedModel) -> PreTrainedModel | None:
+    """An ordinary copy of a sharded model on the CPU of the first process; None on the others, which call it too."""
+    weights = gather_weights(model)
+    if not weights:
+        return None
+    # `fully_shard` puts a class of its own in front: (FSDPModule, the model's class).
+    whole = type(model).__bases__[1](copy.deepcopy(model.config))
+    whole.load_state_dict(weights)
+    if whole.can_generate():
+        whole.generation_config = copy.deepcopy(model.generation_config)
+    return whole.train(model.training)
+
+
 def save_sharded_model(model: PreTrainedModel, folder: str | os.PathLike[str]) -> None:
     """Write a sharded model as an ordinary checkpoint, for plain `from_pretrained`; every process must call this.
 
@@ -140,11 +228,11 @@ def save_sharded_model(model: PreTrainedModel, folder: str | os.PathLike[str]) -
         model: sharded `PreTrainedModel`.
         folder: where to; replaced if it exists. Only the first process writes.
     """
-    weights = gather_weights(model)
-    if dist.get_rank() == 0:
+    whole = build_whole_model(model)
+    if whole is not None:
         final = Path(folder)
         incomplete = final.with_name(f"{INCOMPLETE_PREFIX}{final.name}")
-        model.save_pretrained(incomplete, state_dict=weights)
+        whole.save_pretrained(incomplete)
         publish_checkpoint(incomplete, final)
     dist.barrier()
 

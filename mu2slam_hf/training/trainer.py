@@ -57,7 +57,8 @@ class MultitaskTrainer(ResumableTrainer):
         table: names and order of the losses.
         development_sets: what `evaluate` reads, by name.
         development_metrics: `(model) -> dict` of further figures (generation on a few examples), run on the first
-            process only; injected, because training does not know evaluation.
+            process only, or on all of them alike where the model is sharded; injected, because training does not know
+            evaluation.
         decoder_noise: makes noisy decoder inputs in training; None for clean ones.
         counters: by name, how often something happened in this process so far (unreadable recordings, ...); each log
             has their sums over all processes.
@@ -267,10 +268,7 @@ class MultitaskTrainer(ResumableTrainer):
         if hasattr(self.model, "peft_config"):
             set_peft_model_state_dict(self.model, averaged)
             return
-        result = self.model.load_state_dict(averaged, strict=False)
-        if result.unexpected_keys:
-            raise ValueError(f"{checkpoints[0]} has weights that the model lacks: {result.unexpected_keys[:3]}.")
-        self.model.tie_weights()
+        self.load_whole_weights(averaged)
 
     # ---- reports ------------------------------------------------------------------------------------------------
 
@@ -327,7 +325,7 @@ class MultitaskTrainer(ResumableTrainer):
             figures = evaluate_development(self, development_set)
             metrics.update({f"{prefix}_{key}": value for key, value in figures.items()})
         if self.development_metrics is not None:
-            if self.is_world_process_zero():
+            if self.is_world_process_zero() or self.is_sharded:
                 was_training = self.model.training
                 figures = self.development_metrics(self.model.eval())
                 self.model.train(was_training)

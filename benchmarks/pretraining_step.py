@@ -1,0 +1,253 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""How long one update of pre-training takes, packed and the plain way, on the same batches in the same run.
+
+    python benchmarks/pretraining_step.py --corpus prompts5=DIR --corpus mboshi_french=DIR --threads 2 --json step.json
+
+Packed: one forward pass for all views of a batch, the front end and the speech tokenizer once per utterance. Plain:
+one padded forward pass per task and view, with backward after each (or once at the end, `--plain-backward`). Both take
+the same examples and masks, and end with the same step of Adam. Batches are drawn by the sampler of pre-training from
+real recordings (longer than `--max-seconds` left out); the two ways take turns, first one first, then the other.
+Loading and collating are not part of the time: loader processes do that. The figures are medians over `--repeats`
+passes, summed over the batches; the spread is that of the passes.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections import Counter
+from pathlib import Path
+
+import torch
+import transformers
+
+from mu2slam_hf import Mu2SLAMConfig, Mu2SLAMFeatureExtractor, Mu2SLAMProcessor, Mu2SLAMTokenizer
+from mu2slam_hf.data.audio import AudioCache
+from mu2slam_hf.data.corpora import load_corpus
+from mu2slam_hf.data.dataset import fill_durations
+from mu2slam_hf.data.packing import padding_share
+from mu2slam_hf.data.pretraining_collator import PretrainingCollator
+from mu2slam_hf.data.pretraining_dataset import PretrainingDataset
+from mu2slam_hf.data.pretraining_examples import ExampleLimits, build_pretraining_examples
+from mu2slam_hf.data.task_mixture import TaskMixtureSampler
+from mu2slam_hf.data.task_shares import PAPER_SHARES, TaskMixtureConfig
+from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
+from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
+from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
+from mu2slam_hf.models.modules_losses import weighted_mean_sum
+from mu2slam_hf.training.optim import build_optimizer
+
+PHASES = ("tokenize", "forward", "backward", "optimizer")
+
+
+def read_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", action="append", required=True, help="name=folder; may be given several times")
+    parser.add_argument("--config", default="configuration/models/mu2slam/small.json")
+    parser.add_argument("--times", type=int, nargs="+", default=[1, 8], help="multiples of the batch 4/8/1/1/1")
+    parser.add_argument("--batches", type=int, default=6, help="different batches of each size")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--max-seconds", type=float, default=20.0, help="longer recordings are left out")
+    parser.add_argument("--max-row-length", type=int, help="most positions of a packed row")
+    parser.add_argument("--attention", default="sdpa", help="attention backend: sdpa, eager or flex_attention")
+    parser.add_argument("--plain-backward", choices=["each", "end"], default="each")
+    parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: for a busy machine, one thread")
+    parser.add_argument("--profile", action="store_true", help="print what one packed update spends its time on")
+    parser.add_argument("--json", help="file to write the figures to")
+    return parser.parse_args()
+
+
+def load_examples(corpora: list[str], max_seconds: float) -> list:
+    """Examples of all five tasks, made of the same recordings and texts."""
+    records = [
+        record
+        for name, folder in (corpus.split("=", 1) for corpus in corpora)
+        for record in load_corpus(name, folder, max_duration_seconds=max_seconds)
+    ]
+    records, _ = fill_durations(records)
+    limits = ExampleLimits(max_seconds=max_seconds)
+    return [example for task in PAPER_SHARES for example in build_pretraining_examples(records, task, limits=limits)]
+
+
+def build_collators(examples: list, config: Mu2SLAMConfig, options: argparse.Namespace) -> list:
+    """The collators of both ways, with a character tokenizer of the examples' texts."""
+    texts = [text for e in examples for text in (e.source_text, *(target.text for target in e.targets)) if text]
+    tokenizer = Mu2SLAMTokenizer.train_from_iterator(texts, num_speech_tokens=config.num_speech_tokens)
+    processor = Mu2SLAMProcessor(Mu2SLAMFeatureExtractor(), tokenizer, languages=config.languages)
+    return [
+        PretrainingCollator(processor, seed=0, layout=layout, max_row_length=options.max_row_length)
+        for layout in ("packed", "plain")
+    ]
+
+
+def draw_batches(examples: list, collators: list, times: int, number: int) -> list[tuple[list, list]]:
+    """`number` batches of `times` 4/8/1/1/1 examples, each collated both ways."""
+    shares = {task: times * share for task, share in PAPER_SHARES.items()}
+    sampler = iter(TaskMixtureSampler(examples, TaskMixtureConfig(shares=shares)))
+    dataset = PretrainingDataset(examples, cache=AudioCache(max_bytes=2**30))
+    batches = []
+    for _ in range(number):
+        items = [dataset[key] for key in next(sampler)]
+        packed, plain = (collator(items) for collator in collators)
+        batches.append(([packed], plain))
+    return batches
+
+
+class Step:
+    """One update over a list of batches.
+
+    Args:
+        config: of the model.
+        options: device, attention backend, precision.
+    """
+
+    def __init__(self, config: Mu2SLAMConfig, options: argparse.Namespace) -> None:
+        torch.manual_seed(0)
+        self.device = torch.device(options.device)
+        self.model = Mu2SLAMForPreTraining._from_config(config, attn_implementation=options.attention)
+        self.model.to(self.device).train()
+        codec = SpeechTokenizerConfig(num_codevectors_per_group=config.num_speech_tokens)
+        self.tokenizer = SpeechTokenizerModel(codec).to(self.device).eval()
+        self.optimizer = build_optimizer(self.model, learning_rate=1e-5, weight_decay=0.0, optimizer="adam")
+        self.bf16 = options.bf16
+        self.clock = time.process_time if options.clock == "cpu" else time.perf_counter
+
+    def __call__(self, batches: list[dict], *, backward: str = "each") -> dict[str, float]:
+        """Seconds of each phase; `backward`: "each" after every forward pass, or once at the "end"."""
+        seconds: Counter[str] = Counter()
+        total = torch.zeros((), device=self.device)
+        for batch in batches:
+            inputs = {k: v.to(self.device) for k, v in batch.items() if k != "record_ids"}
+            started = self._now()
+            ids = self.tokenizer(inputs["input_features"], inputs["attention_mask"])
+            seconds["tokenize"] += self._now() - started
+            started = self._now()
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+                loss = self._loss(self.model(**inputs, speech_token_ids=ids))
+            seconds["forward"] += self._now() - started
+            if backward == "each":
+                started = self._now()
+                loss.backward()
+                seconds["backward"] += self._now() - started
+            else:
+                total = total + loss
+        started = self._now()
+        if backward == "end":
+            total.backward()
+            seconds["backward"] += self._now() - started
+            started = self._now()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        seconds["optimizer"] += self._now() - started
+        return dict(seconds)
+
+    @staticmethod
+    def _loss(outputs) -> torch.Tensor:
+        return weighted_mean_sum(outputs.loss_sums, outputs.loss_counts.detach())
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        return self.clock()
+
+
+def measure(step: Step, batches: list[tuple[list, list]], options: argparse.Namespace) -> dict:
+    """Phases in milliseconds per batch, their ratio, positions and padding of one size of batch."""
+    for packed, plain in batches[:2]:  # warm-up
+        step(packed)
+        step(plain, backward=options.plain_backward)
+    passes: dict[str, list[list[dict]]] = {"packed": [], "plain": []}
+    for repeat in range(options.repeats):
+        done: dict[str, list[dict]] = {"packed": [], "plain": []}
+        for number, (packed, plain) in enumerate(batches):
+            ways = [("packed", packed, "each"), ("plain", plain, options.plain_backward)]
+            for name, lists, backward in ways if (number + repeat) % 2 == 0 else ways[::-1]:
+                done[name].append(step(lists, backward=backward))
+        for name, phases in done.items():
+            passes[name].append(phases)
+    figures: dict = {}
+    for index, name in enumerate(passes):
+        lists = [pair[index] for pair in batches]
+        flat = [batch for batch_list in lists for batch in batch_list]
+        padding = padding_share(flat)
+        figures[name] = {
+            "encoder_positions": sum(b["sequence_ids"].numel() for b in flat) / len(lists),
+            "decoder_positions": sum(b["decoder_sequence_ids"].numel() for b in flat) / len(lists),
+            "rows": sum(len(b["sequence_ids"]) for b in flat) / len(lists),
+            "encoder_padding": padding.encoder,
+            "decoder_padding": padding.decoder,
+            **{f"{phase}_ms": _median(passes[name], phase) / len(lists) for phase in PHASES},
+        }
+        figures[name]["total_ms"] = sum(figures[name][f"{phase}_ms"] for phase in PHASES)
+    ratios = [_total(plain) / _total(packed) for packed, plain in zip(passes["packed"], passes["plain"], strict=True)]
+    figures["ratio"] = statistics.median(ratios)
+    figures["ratio_spread"] = [min(ratios), max(ratios)]
+    return figures
+
+
+def _median(passes: list[list[dict]], phase: str) -> float:
+    """Milliseconds of a phase: median over the passes of each batch, summed over the batches."""
+    by_batch = zip(*[[batch[phase] for batch in one] for one in passes], strict=True)
+    return sum(1000 * statistics.median(times) for times in by_batch)
+
+
+def _total(phases: list[dict]) -> float:
+    return sum(sum(batch.values()) for batch in phases)
+
+
+def show(times: int, figures: dict) -> None:
+    """One size of batch as a table."""
+    print(f"\nbatch {times} x 4/8/1/1/1: plain / packed = {figures['ratio']:.2f}", end=" ")
+    print("(passes {:.2f} to {:.2f})".format(*figures["ratio_spread"]))
+    columns = ("rows", "encoder", "padding", "decoder", "padding", *PHASES, "total ms")
+    print(f"{'':8s}" + "".join(f"{name:>10s}" for name in columns))
+    for name in ("packed", "plain"):
+        f = figures[name]
+        row = [f"{f['rows']:.1f}"]
+        for side in ("encoder", "decoder"):
+            row += [f"{f[f'{side}_positions']:.0f}", f"{f[f'{side}_padding']:.1%}"]
+        row += [f"{f[f'{phase}_ms']:.0f}" for phase in (*PHASES, "total")]
+        print(f"{name:8s}" + "".join(f"{value:>10s}" for value in row))
+
+
+def main() -> None:
+    """Measure every size of batch, print tables; `--json` writes the figures too."""
+    options = read_options()
+    torch.set_num_threads(options.threads)
+    examples = load_examples(options.corpus, options.max_seconds)
+    languages = {e.source_lang for e in examples} | {target.lang for e in examples for target in e.targets}
+    values = json.loads(Path(options.config).read_text(encoding="utf-8"))
+    config = Mu2SLAMConfig(**{**values, "languages": ["und", *sorted(languages)]})
+    collators = build_collators(examples, config, options)
+    step = Step(config, options)
+    parameters = sum(parameter.numel() for parameter in step.model.parameters())
+    versions = f"torch {torch.__version__}, transformers {transformers.__version__}, {platform.processor() or '?'}"
+    print(f"{Path(options.config).stem}, {parameters / 1e6:.1f}M parameters; {options.threads} threads; {versions}")
+    results = {}
+    for times in options.times:
+        batches = draw_batches(examples, collators, times, options.batches)
+        if options.profile:
+            print_profile(step, batches[0][0])
+        results[times] = measure(step, batches, options)
+        show(times, results[times])
+    if options.json:
+        record = {"versions": versions, "options": vars(options), "results": results}
+        Path(options.json).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def print_profile(step: Step, packed: list[dict]) -> None:
+    """Operators of one packed update by their own time."""
+    step(packed)
+    with torch.profiler.profile(record_shapes=False) as profile:
+        step(packed)
+    sort_by = "self_cuda_time_total" if step.device.type == "cuda" else "self_cpu_time_total"
+    print(profile.key_averages().table(sort_by=sort_by, row_limit=25, max_name_column_width=45))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""What the Trainer does differently with a sharded model: everything that touches all weights takes all processes.
+
+The Trainer has a place for models that were sharded before it got them; there it leaves placement and the reduction of
+gradients to the model. Such models it cannot resume, so their optimiser is saved and loaded here.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from transformers import PreTrainedModel, Seq2SeqTrainer
+from transformers.utils import logging
+
+from mu2slam_hf.training.arguments import MultitaskTrainingArguments
+from mu2slam_hf.training.checkpoints import find_weights_file
+from mu2slam_hf.training.sharding import (
+    OPTIMIZER_FOLDER,
+    ShardingSettings,
+    bfloat16_policy,
+    build_mesh,
+    build_whole_model,
+    gather_weights,
+    load_sharded_optimizer,
+    load_weights,
+    save_sharded_optimizer,
+    shard_model,
+    take_over_launch_settings,
+)
+
+logger = logging.get_logger(__name__)
+
+SCHEDULER_NAME = "scheduler.pt"
+
+
+class ShardedTrainer(Seq2SeqTrainer):
+    """A `Seq2SeqTrainer` that can shard its model over the processes, on CPU and GPU.
+
+    It does so if `args.shard_parameters` is set, or if the launch configuration of accelerate asks for FSDP2.
+    Checkpoints hold whole weights, which load with plain `from_pretrained`, and the optimiser in parts that any number
+    of processes can read.
+
+    Args:
+        model: what is trained; sharded when training starts.
+        args: training arguments.
+        kwargs: passed on to `Seq2SeqTrainer`.
+
+    Raises:
+        ValueError: a model or a precision that cannot be sharded.
+    """
+
+    args: MultitaskTrainingArguments
+
+    def __init__(self, model: nn.Module, args: MultitaskTrainingArguments, **kwargs: Any) -> None:
+        self.sharding = take_over_launch_settings(args.num_sharding_replicas)
+        if self.sharding is None and args.shard_parameters:
+            self.sharding = ShardingSettings(num_replicas=args.num_sharding_replicas)
+        if self.sharding is not None and args.world_size == 1:
+            logger.warning("There is one process, so nothing is sharded.")
+            self.sharding = None
+        if self.sharding is not None and hasattr(model, "peft_config"):
+            raise ValueError("Adapters are small: train them without sharding, one copy of the model per process.")
+        if self.sharding is not None and args.mixed_precision == "fp16":
+            raise ValueError("A sharded model is trained in float32 or bfloat16, not in float16; set training.bf16.")
+        super().__init__(model=model, args=args, **kwargs)
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether the model is in parts now."""
+        return self.sharding is not None and self.is_distributed_loading_by_transformers
+
+    def whole_model(self) -> PreTrainedModel | None:
+        """The model in one piece on the first process, None on others; every process must ask."""
+        if self.is_sharded:
+            return build_whole_model(self.model)
+        return self.accelerator.unwrap_model(self.model) if self.is_world_process_zero() else None
+
+    def load_whole_weights(self, weights: dict[str, Tensor]) -> None:
+        """Replace the weights; every process must call this with all of them.
+
+        Raises:
+            ValueError: the model has other weights.
+        """
+        if self.is_sharded:
+            load_weights(self.model, weights)
+            return
+        result = self.model.load_state_dict(weights, strict=False)
+        if result.unexpected_keys:
+            raise ValueError(f"The model lacks these weights: {result.unexpected_keys[:3]}.")
+        self.model.tie_weights()
+
+    def _prepare_for_training(self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: Any) -> Any:
+        """The weights of a checkpoint are in the model by now, its optimiser is not yet made: the time to shard."""
+        if self.sharding is not None and not self.is_sharded:
+            settings = self.sharding
+            shard_model(
+                self.model,
+                build_mesh(self.args.device.type, num_replicas=settings.num_replicas),
+                mixed_precision=bfloat16_policy() if self.accelerator.mixed_precision == "bf16" else None,
+                reshard_after_forward=settings.reshard_after_forward,
+                cpu_offload=settings.cpu_offload,
+            )
+            self.is_distributed_loading_by_transformers = True
+        return super()._prepare_for_training(max_steps, train_dataloader, resume_from_checkpoint)
+
+    @contextlib.contextmanager
+    def _defer_fsdp_gradient_reduction(self) -> Iterator[None]:
+        """Gradients of all micro-batches but the last stay where they are; with copies, within their copy."""
+        assert self.sharding is not None
+        model: Any = self.model
+        defer = model.set_requires_gradient_sync if self.sharding.num_replicas == 1 else model.set_requires_all_reduce
+        defer(False)
+        try:
+            yield
+        finally:
+            defer(True)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """As the parent; the weights of a sharded model are gathered first."""
+        if not self.is_sharded:
+            super().save_model(output_dir, _internal_call=_internal_call)
+            return
+        weights = gather_weights(self.model)
+        if weights:
+            self._save(output_dir, state_dict=weights)
+        self.accelerator.wait_for_everyone()
+        if self.args.push_to_hub and not _internal_call:
+            self.push_to_hub(commit_message="Model save", revision=self.args.hub_revision)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if not self.is_sharded:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        save_sharded_optimizer(self.model, _inner(self.optimizer), Path(output_dir) / OPTIMIZER_FOLDER)
+        if self.args.should_save:
+            torch.save(self.lr_scheduler.state_dict(), os.path.join(output_dir, SCHEDULER_NAME))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """As the parent.
+
+        Raises:
+            ValueError: the checkpoint is from a sharded run and this is none, or the other way round.
+        """
+        if checkpoint is None:
+            return
+        folder = Path(checkpoint) / OPTIMIZER_FOLDER
+        if folder.is_dir() != self.is_sharded:
+            kind, key = ("a sharded", "true") if folder.is_dir() else ("an unsharded", "false")
+            raise ValueError(
+                f"{checkpoint} is from {kind} run, whose optimiser this one cannot read. Resume with "
+                f"training.shard_parameters={key}, or start a new run with model.init_from set to it."
+            )
+        if not self.is_sharded:
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        load_sharded_optimizer(self.model, _inner(self.optimizer), folder)
+        self.lr_scheduler.load_state_dict(torch.load(Path(checkpoint) / SCHEDULER_NAME, weights_only=True))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        """As the parent, which knows how to fill a whole model."""
+        if self.is_sharded:
+            load_weights(self.model, load_file(find_weights_file(resume_from_checkpoint)))
+        else:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_best_model(self) -> None:
+        if self.is_sharded:
+            load_weights(self.model, load_file(find_weights_file(self.state.best_model_checkpoint)))
+        else:
+            super()._load_best_model()
+
+
+def _inner(optimizer: Any) -> torch.optim.Optimizer:
+    """The optimiser itself, without accelerate's wrapper."""
+    return getattr(optimizer, "optimizer", optimizer)

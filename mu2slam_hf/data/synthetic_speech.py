@@ -144,10 +144,17 @@ def speak_plans(engine: EspeakEngine, plans: Sequence[ClipPlan], settings: Sound
         RuntimeError: espeak-ng crashed.
     """
     blocks = engine.speak_block([plan.request for plan in plans])
-    return [_finish(pcm, plan, settings) for pcm, plan in zip(blocks, plans, strict=True)]
+    return [finish_clip(pcm, plan, settings) for pcm, plan in zip(blocks, plans, strict=True)]
 
 
-def _finish(pcm: bytes, plan: ClipPlan, settings: SoundSettings) -> np.ndarray:
+def finish_clip(pcm: bytes, plan: ClipPlan, settings: SoundSettings) -> np.ndarray:
+    """Waveform `(n,)` float32 of what espeak-ng said for a plan; nothing is cut off, so times stay what they are.
+
+    Args:
+        pcm: int16 at espeak-ng's rate.
+        plan: bandwidth and level.
+        settings: rate of the result.
+    """
     try:
         import soxr
     except ImportError as error:

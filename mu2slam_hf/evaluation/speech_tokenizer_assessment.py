@@ -1,0 +1,308 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""How good a speech tokenizer is, without training anything on its ids (in the spirit of STAB and DASB).
+
+On recordings: use of the codebook, bits per second, and whether ids stay when a clip is made faster, slower, softer or
+noisier. On sentences spoken by two synthetic voices: whether both get the same ids, and what ids say about phones. The
+phone times there are those of the synthesiser (espeak-ng's phoneme events), not of people.
+
+Letters: n samples, N ids, G codebooks.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray
+from mu2slam_hf.data.augmentation import add_noise, change_speed
+from mu2slam_hf.data.counter_seeds import counter_generator
+from mu2slam_hf.data.synthetic_phones import SpokenVersion
+from mu2slam_hf.evaluation.speech_tokenizer_measures import (
+    Ids,
+    compute_bit_rates,
+    compute_label_agreement,
+    compute_timed_agreement,
+    compute_warped_agreement,
+)
+from mu2slam_hf.models.modeling_speech_encoders import IDS_PER_SECOND
+from mu2slam_hf.models.modules_quantization import compute_codebook_health, count_codes
+
+# Clips through the tokenizer at a time.
+BATCH_CLIPS = 8
+
+# Name of the figure -> what it says, in the order of the table. Shares are 0 to 1.
+FIGURES = {
+    "usage": "share of the codebook that is used",
+    "perplexity": "of the ids: entries used, as if equally often",
+    "dead_codes": "entries that no frame chose",
+    "bits_nominal": "bits per second: log2 of the codebook for every id",
+    "bits_entropy": "bits per second: ids by their frequency",
+    "bits_run_length": "bits per second: runs of equal ids",
+    "bits_zlib": "bits per second: compressed by zlib",
+    "bits_bz2": "bits per second: compressed by bz2",
+    "mean_run": "mean length of a run of equal ids, in ids",
+    "speed_0.9": "share of ids that stay at 0.9 of the speed (pitch too)",
+    "speed_1.1": "share of ids that stay at 1.1 of the speed (pitch too)",
+    "gain_-12db": "share of ids that stay 12 dB softer",
+    "shift_10ms": "share of ids that stay 10 ms later",
+    "noise_20db": "share of ids that stay with noise of the clip's own spectrum at 20 dB",
+    "noise_10db": "share of ids that stay with noise of the clip's own spectrum at 10 dB",
+    "white_20db": "share of ids that stay with white noise at 20 dB, which fills empty bands",
+    "speaker_agreement": "equal ids of two voices on one sentence, warped in time",
+    "speaker_agreement_chance": "the same of two voices on different sentences",
+    "phone_purity": "frames with the most frequent phone of their id",
+    "phone_purity_chance": "the same of shuffled ids",
+    "id_purity": "frames with the most frequent id of their phone",
+    "phone_information": "mutual information / entropy of the phones",
+    "phone_information_chance": "the same of shuffled ids",
+    "phone_nmi": "2 x mutual information / both entropies",
+    "phone_nmi_chance": "the same of shuffled ids",
+}
+
+_GAIN = 10.0 ** (-12.0 / 20.0)
+_SHIFT_SAMPLES = SAMPLING_RATE // 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerAssessment:
+    """What was found out about one tokenizer.
+
+    Attributes:
+        name: for tables.
+        figures: by the names of `FIGURES`; what was not measured is absent.
+        num_codevectors: K.
+        num_recordings: clips of the first part.
+        num_seconds: their length, in ids of 40 ms.
+        num_sentences: sentences of the second part.
+        num_phone_frames: frames with a phone.
+        counts: how often each entry was chosen on the recordings.
+    """
+
+    name: str
+    figures: Mapping[str, float]
+    num_codevectors: int
+    num_recordings: int = 0
+    num_seconds: float = 0.0
+    num_sentences: int = 0
+    num_phone_frames: int = 0
+    counts: Sequence[int] = field(default_factory=tuple)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {**vars(self), "figures": dict(self.figures), "counts": list(self.counts)}
+
+
+Tokenize = Callable[[Sequence[FloatArray]], list[Ids]]
+
+
+def make_tokenize(tokenizer: Any, feature_extractor: Any, codebook: int = 0) -> Tokenize:
+    """A function from waveforms at 16 kHz to ids `(N,)`.
+
+    Args:
+        tokenizer: `SpeechTokenizerModel`.
+        feature_extractor: its feature extractor.
+        codebook: which one, where there are several.
+    """
+
+    def tokenize(waves: Sequence[FloatArray]) -> list[Ids]:
+        device = tokenizer.quantizer.codebook.device
+        found: dict[int, Ids] = {}
+        # Clips of like length together; the ids do not depend on it, the time does.
+        order = sorted(range(len(waves)), key=lambda index: len(waves[index]))
+        for start in range(0, len(order), BATCH_CLIPS):
+            chosen = order[start : start + BATCH_CLIPS]
+            batch = [waves[index] for index in chosen]
+            if tokenizer.config.reads_waveforms:
+                ids = tokenizer.tokenize_waveforms([torch.from_numpy(wave) for wave in batch])
+            else:
+                inputs = feature_extractor(batch, sampling_rate=SAMPLING_RATE).to(device)
+                ids = tokenizer(inputs["input_features"], inputs["attention_mask"])
+            ids = (ids if ids.ndim == 2 else ids[..., codebook]).cpu()
+            found.update({index: row[row >= 0].numpy() for index, row in zip(chosen, ids, strict=True)})
+        return [found[index] for index in range(len(waves))]
+
+    return tokenize
+
+
+def assess_tokenizer(
+    tokenize: Tokenize,
+    num_codevectors: int,
+    recordings: Sequence[FloatArray] = (),
+    sentences: Sequence[Sequence[SpokenVersion]] = (),
+    *,
+    name: str = "",
+    seed: int = 0,
+) -> TokenizerAssessment:
+    """All figures of one tokenizer.
+
+    Args:
+        tokenize: of `make_tokenize`.
+        num_codevectors: K.
+        recordings: `(n,)` float32 at 16 kHz.
+        sentences: of `speak_in_voices`; the first two voices of each are compared.
+        name: for tables.
+        seed: of noise and shuffling.
+
+    Raises:
+        ValueError: neither recordings nor sentences.
+    """
+    if not recordings and not sentences:
+        raise ValueError("there is nothing to assess on: give recordings, sentences, or both")
+    figures: dict[str, float] = {}
+    facts: dict[str, Any] = {}
+    if recordings:
+        ids = tokenize(recordings)
+        counts = count_codes(torch.from_numpy(np.concatenate(ids)), num_codevectors)
+        health, rates = compute_codebook_health(counts), compute_bit_rates(ids, num_codevectors)
+        figures |= {"usage": health.usage, "perplexity": health.perplexity, "dead_codes": float(health.num_dead)}
+        figures |= {f"bits_{key}": value for key, value in vars(rates).items() if key != "mean_run"}
+        figures["mean_run"] = rates.mean_run
+        figures |= compute_invariance(tokenize, recordings, ids, seed)
+        facts |= {"num_recordings": len(ids), "num_seconds": sum(map(len, ids)) / IDS_PER_SECOND}
+        facts["counts"] = tuple(counts.tolist())
+    if sentences:
+        spoken = [tokenize([version.audio for version in versions]) for versions in sentences]
+        figures |= compute_speaker_agreement(sentences, spoken)
+        phone_figures, num_frames = compute_phone_figures(sentences, spoken, seed)
+        figures |= phone_figures
+        facts |= {"num_sentences": len(sentences), "num_phone_frames": num_frames}
+    ordered = {key: figures[key] for key in FIGURES if key in figures}
+    return TokenizerAssessment(name=name, figures=ordered, num_codevectors=num_codevectors, **facts)
+
+
+def compute_invariance(
+    tokenize: Tokenize, recordings: Sequence[FloatArray], ids: Sequence[Ids], seed: int
+) -> dict[str, float]:
+    """Share of ids that stay when clips are changed, each clip by its length.
+
+    Args:
+        tokenize: waveforms to ids.
+        recordings: the clips.
+        ids: of the clips as they are.
+        seed: of the noise, which is the same for all tokenizers.
+    """
+
+    def noisy(add: Callable[..., FloatArray], snr_db: float) -> list[FloatArray]:
+        return [
+            add(wave, snr_db, counter_generator(seed, "assessment", number)) for number, wave in enumerate(recordings)
+        ]
+
+    changes: dict[str, tuple[float, list[FloatArray]]] = {
+        "speed_0.9": (0.9, [change_speed(wave, 0.9) for wave in recordings]),
+        "speed_1.1": (1.1, [change_speed(wave, 1.1) for wave in recordings]),
+        "gain_-12db": (1.0, [(wave * _GAIN).astype(np.float32) for wave in recordings]),
+        "shift_10ms": (1.0, [np.pad(wave, (_SHIFT_SAMPLES, 0)) for wave in recordings]),
+        "noise_20db": (1.0, noisy(add_shaped_noise, 20.0)),
+        "noise_10db": (1.0, noisy(add_shaped_noise, 10.0)),
+        "white_20db": (1.0, noisy(add_noise, 20.0)),
+    }
+    figures = {}
+    for key, (speed, waves) in changes.items():
+        pairs = list(zip(ids, tokenize(waves), strict=True))
+        kept = sum(compute_timed_agreement(original, changed, speed) * len(changed) for original, changed in pairs)
+        figures[key] = kept / sum(len(changed) for _, changed in pairs)
+    return figures
+
+
+def add_shaped_noise(waveform: FloatArray, snr_db: float, generator: np.random.Generator) -> FloatArray:
+    """With steady noise that has the spectrum of the clip, `(n,)` to `(n,)`.
+
+    White noise would fill the bands that telephone speech leaves empty, and measure the bandwidth.
+    """
+    spectrum = np.abs(np.fft.rfft(waveform))
+    noise = np.fft.irfft(spectrum * np.exp(2j * np.pi * generator.random(len(spectrum))), len(waveform))
+    power = float(np.mean(np.square(noise)))
+    if power == 0.0:
+        return waveform
+    wanted = float(np.mean(np.square(waveform, dtype=np.float64))) / 10.0 ** (snr_db / 10.0)
+    return (waveform + noise * np.sqrt(wanted / power)).astype(np.float32)
+
+
+def compute_speaker_agreement(
+    sentences: Sequence[Sequence[SpokenVersion]], spoken: Sequence[Sequence[Ids]]
+) -> dict[str, float]:
+    """Agreement of the first two voices of each sentence, and of different sentences of one language.
+
+    Args:
+        sentences: at least two versions of each.
+        spoken: their ids.
+    """
+    same, other = [], []
+    for number, versions in enumerate(sentences):
+        same.append(compute_warped_agreement(spoken[number][0], spoken[number][1]))
+        following = next(
+            (
+                later % len(sentences)
+                for later in range(number + 1, number + len(sentences))
+                if sentences[later % len(sentences)][0].lang == versions[0].lang
+            ),
+            None,
+        )
+        if following is not None:
+            other.append(compute_warped_agreement(spoken[number][0], spoken[following][1]))
+    figures = {"speaker_agreement": float(np.mean(same))}
+    return figures | ({"speaker_agreement_chance": float(np.mean(other))} if other else {})
+
+
+def compute_phone_figures(
+    sentences: Sequence[Sequence[SpokenVersion]], spoken: Sequence[Sequence[Ids]], seed: int
+) -> tuple[dict[str, float], int]:
+    """Purity and mutual information of ids and phones, over all versions, and the number of frames.
+
+    Choice: pauses are left out; they are a third of some clips, easy to tell, and would flatter every tokenizer. A
+    frame has the phone at its middle.
+    """
+    ids, phones = [], []
+    for versions, rows in zip(sentences, spoken, strict=True):
+        for version, row in zip(versions, rows, strict=True):
+            for id_, symbol in zip(row.tolist(), label_frames(version, len(row)), strict=True):
+                if symbol:
+                    ids.append(id_)
+                    phones.append(symbol)
+    frames = np.asarray(ids, dtype=np.int64)
+    found = compute_label_agreement(frames, phones)
+    shuffled = compute_label_agreement(counter_generator(seed, "shuffled").permutation(frames), phones)
+    figures = {
+        "phone_purity": found.label_purity,
+        "phone_purity_chance": shuffled.label_purity,
+        "id_purity": found.id_purity,
+        "phone_information": found.label_share,
+        "phone_information_chance": shuffled.label_share,
+        "phone_nmi": found.normalized,
+        "phone_nmi_chance": shuffled.normalized,
+    }
+    return figures, len(ids)
+
+
+def label_frames(version: SpokenVersion, num_frames: int) -> list[str]:
+    """The phone at the middle of each frame of 40 ms; empty in pauses and after the end."""
+    ends = np.asarray([phone.end_seconds for phone in version.phones])
+    middles = (np.arange(num_frames) + 0.5) / IDS_PER_SECOND
+    places = np.searchsorted(ends, middles, side="right")
+    return [version.phones[place].symbol if place < len(ends) else "" for place in places.tolist()]
+
+
+def format_assessments(assessments: Iterable[TokenizerAssessment]) -> str:
+    """A table in Markdown, one column for each tokenizer, with a line of what it was measured on."""
+    assessments = list(assessments)
+    rows = [["figure", *(assessment.name for assessment in assessments), "what it says"]]
+    for key, meaning in FIGURES.items():
+        if any(key in assessment.figures for assessment in assessments):
+            rows.append([key, *(_format(assessment.figures.get(key)) for assessment in assessments), meaning])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    first = assessments[0]
+    facts = f"{first.num_recordings} recordings, {first.num_seconds / 60:.1f} minutes"
+    facts += f"; {first.num_sentences} synthetic sentences in two voices, {first.num_phone_frames} frames with a phone"
+    return "\n".join([*lines, "", facts + "; phone times are the synthesiser's."])
+
+
+def _format(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f}" if value < 2 else f"{value:.1f}" if value < 100 else f"{value:.0f}"

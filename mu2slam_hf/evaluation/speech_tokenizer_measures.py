@@ -1,0 +1,184 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Figures of speech ids: agreement of two sequences, what ids say about phones, how many bits they carry.
+
+Sequences are one-dimensional integer arrays without padding, one id per 40 ms.
+"""
+
+import bz2
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ids = npt.NDArray[np.int64]
+
+
+def align_ids(first: Ids, second: Ids) -> list[tuple[int, int]]:
+    """Dynamic time warping at a cost of 1 for every pair of different ids; of equally good paths the shortest.
+
+    Args:
+        first: `(n,)`, n > 0.
+        second: `(m,)`, m > 0.
+
+    Returns:
+        pairs of positions from `(0, 0)` to `(n - 1, m - 1)`; each step advances one of the two, or both.
+    """
+    if not len(first) or not len(second):
+        raise ValueError("an empty sequence cannot be aligned")
+    # Mismatches first, then length: one number, since no path is as long as `scale`.
+    scale = len(first) + len(second)
+    step = (first[:, None] != second[None, :]).astype(np.int64) * scale + 1
+    total = step.tolist()
+    for i in range(len(first)):
+        row, above = total[i], total[i - 1]
+        for j in range(len(second)):
+            if i and j:
+                row[j] += min(above[j - 1], above[j], row[j - 1])
+            elif i:
+                row[j] += above[j]
+            elif j:
+                row[j] += row[j - 1]
+    i, j = len(first) - 1, len(second) - 1
+    path = [(i, j)]
+    while i or j:
+        before = [(i - a, j - b) for a, b in ((1, 1), (1, 0), (0, 1)) if i >= a and j >= b]
+        i, j = min(before, key=lambda cell: total[cell[0]][cell[1]])
+        path.append((i, j))
+    return path[::-1]
+
+
+def compute_warped_agreement(first: Ids, second: Ids) -> float:
+    """Share of equal ids along the best alignment of two sequences, 0 to 1.
+
+    Warping finds equal ids between unrelated sentences too: hold it against the figure of such pairs.
+    """
+    path = align_ids(first, second)
+    return float(np.mean([first[i] == second[j] for i, j in path]))
+
+
+def compute_timed_agreement(ids: Ids, changed: Ids, speed: float = 1.0) -> float:
+    """Share of the ids of a changed clip that equal those of the original at the same moment, 0 to 1.
+
+    Args:
+        ids: of the original.
+        changed: of the changed clip.
+        speed: how much faster it is; its frame n lies at frame `(n + 0.5) * speed` of the original.
+    """
+    moments = ((np.arange(len(changed)) + 0.5) * speed).astype(np.int64)
+    return float(np.mean(changed == ids[np.minimum(moments, len(ids) - 1)]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelAgreement:
+    """What ids say about labels, over frames.
+
+    Attributes:
+        label_purity: share of frames whose label is the most frequent one of their id ("phone purity").
+        id_purity: share of frames whose id is the most frequent one of their label ("cluster purity").
+        information: mutual information in bits.
+        label_share: information / entropy of the labels: how much of the labels the ids tell.
+        normalized: 2 * information / (entropy of labels + entropy of ids).
+    """
+
+    label_purity: float
+    id_purity: float
+    information: float
+    label_share: float
+    normalized: float
+
+
+def compute_label_agreement(ids: Ids, labels: Sequence[str]) -> LabelAgreement:
+    """Purity and mutual information of ids and labels, frame by frame.
+
+    Choice: purity and normalised mutual information as HuBERT (Hsu et al. 2021, section IV-D) measures its clusters.
+    With many ids and few frames all of them are too high; hold them against the same figures of shuffled ids.
+
+    Raises:
+        ValueError: different numbers of both, or none.
+    """
+    if len(ids) != len(labels) or not len(ids):
+        raise ValueError(f"needs as many labels as ids, and at least one; got {len(labels)} and {len(ids)}")
+    _, id_rows = np.unique(ids, return_inverse=True)
+    _, label_rows = np.unique(np.asarray(labels), return_inverse=True)
+    joint = np.zeros((id_rows.max() + 1, label_rows.max() + 1))
+    np.add.at(joint, (id_rows, label_rows), 1.0 / len(ids))
+    id_entropy, label_entropy = compute_entropy(joint.sum(axis=1)), compute_entropy(joint.sum(axis=0))
+    information = max(0.0, id_entropy + label_entropy - compute_entropy(joint))
+    both = id_entropy + label_entropy
+    return LabelAgreement(
+        label_purity=float(joint.max(axis=1).sum()),
+        id_purity=float(joint.max(axis=0).sum()),
+        information=information,
+        label_share=information / label_entropy if label_entropy > 0 else 1.0,
+        normalized=2 * information / both if both > 0 else 1.0,
+    )
+
+
+def compute_entropy(weights: npt.NDArray[np.float64]) -> float:
+    """Entropy in bits of weights of any shape that sum to anything above 0."""
+    shares = np.asarray(weights, dtype=np.float64).ravel()
+    shares = shares[shares > 0] / shares.sum()
+    # Without the addition, the entropy of a certain event is minus zero.
+    return float(-(shares * np.log2(shares)).sum()) + 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BitRates:
+    """Bits per second of speech, by how the ids are written down.
+
+    Attributes:
+        nominal: every id with log2(K) bits.
+        entropy: every id by its frequency (an ideal code without memory).
+        run_length: runs of equal ids: id and length of each, each by its own frequency.
+        zlib: two bytes per id, compressed.
+        bz2: the same by bz2, which finds longer repetitions.
+        mean_run: mean length of a run in ids.
+    """
+
+    nominal: float
+    entropy: float
+    run_length: float
+    zlib: float
+    bz2: float
+    mean_run: float
+
+
+def compute_bit_rates(sequences: Sequence[Ids], num_codevectors: int, ids_per_second: float = 25.0) -> BitRates:
+    """Bit rates of a body of speech.
+
+    Args:
+        sequences: ids of each clip, in `[0, num_codevectors)`, at most 65,536 of them; runs end with a clip.
+        num_codevectors: K.
+        ids_per_second: 25.
+
+    Raises:
+        ValueError: there are no ids.
+    """
+    total = sum(map(len, sequences))
+    if total == 0:
+        raise ValueError("there are no ids")
+    runs = [run for ids in sequences for run in find_runs(ids)]
+    seconds = total / ids_per_second
+    counts = np.bincount(np.concatenate(list(sequences)))
+    _, run_ids = np.unique([symbol for symbol, _ in runs], return_counts=True)
+    _, run_lengths = np.unique([length for _, length in runs], return_counts=True)
+    data = b"".join(np.asarray(ids).astype("<u2").tobytes() for ids in sequences)
+    return BitRates(
+        nominal=float(np.log2(num_codevectors)) * ids_per_second,
+        entropy=compute_entropy(counts) * ids_per_second,
+        run_length=(compute_entropy(run_ids) + compute_entropy(run_lengths)) * len(runs) / seconds,
+        zlib=8 * len(zlib.compress(data, 9)) / seconds,
+        bz2=8 * len(bz2.compress(data, 9)) / seconds,
+        mean_run=total / len(runs),
+    )
+
+
+def find_runs(ids: Ids) -> list[tuple[int, int]]:
+    """`(id, length)` of every run of equal ids."""
+    if not len(ids):
+        return []
+    starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
+    lengths = np.diff(np.concatenate([starts, [len(ids)]]))
+    return list(zip(np.asarray(ids)[starts].tolist(), lengths.tolist(), strict=True))

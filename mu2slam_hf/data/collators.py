@@ -168,11 +168,14 @@ class MultitaskCollator:
 
 
 class TranscriptCheck:
-    """Finds transcripts that CTC has no path for, counts them over all loader processes and names them once."""
+    """Finds transcripts that CTC has no path for, counts them over all loader processes and names the first few.
+
+    Choice: few, because such a transcript is no fault: dense text is common, and the trainer's log has the number.
+    """
 
     def __init__(self) -> None:
         self._counts = SharedCounts("ctc_too_long")
-        self._log = LogOnce(logger)
+        self._log = LogOnce(logger, max_lines=3)
 
     @property
     def num_too_long(self) -> int:

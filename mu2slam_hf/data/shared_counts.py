@@ -36,17 +36,18 @@ class LogOnce:
 
     Args:
         logger: where to.
+        max_lines: then no more; each loader process has a log of its own.
     """
 
-    def __init__(self, logger: logging.Logger) -> None:
-        self._logger = logger
+    def __init__(self, logger: logging.Logger, max_lines: int = _MAX_LINES) -> None:
+        self._logger, self._max_lines = logger, max_lines
         self._seen: set[str] = set()
 
     def warning(self, record_id: str, reason: str) -> None:
         """Say what is wrong with a record; `reason` names it."""
-        if record_id in self._seen or len(self._seen) > _MAX_LINES:
+        if record_id in self._seen or len(self._seen) > self._max_lines:
             return
         self._seen.add(record_id)
         self._logger.warning(reason)
-        if len(self._seen) > _MAX_LINES:
+        if len(self._seen) > self._max_lines:
             self._logger.warning("further records of this kind are counted, but not listed")

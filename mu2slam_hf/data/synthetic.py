@@ -16,7 +16,14 @@ from typing import Any
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.synthetic_content import CONTENT_KINDS, SPLITS, Content, content
 from mu2slam_hf.data.synthetic_espeak import EspeakEngine
-from mu2slam_hf.data.synthetic_folder import BLOCK_SIZE, FolderSettings, FolderSummary, library_versions, write_clips
+from mu2slam_hf.data.synthetic_folder import (
+    BLOCK_SIZE,
+    FolderSettings,
+    FolderSummary,
+    check_free_folder,
+    library_versions,
+    write_clips,
+)
 from mu2slam_hf.data.synthetic_languages import check_languages, shared_languages
 from mu2slam_hf.data.synthetic_rendering import FORMS, RenderingError, render
 from mu2slam_hf.data.synthetic_speech import SoundSettings, SyntheticClip, plan_clips, speak_plans
@@ -253,6 +260,8 @@ def write_synthetic_folder(
         ValueError: an argument is unknown, `out_dir` is in use, or none of the languages can be spoken.
     """
     folder = folder or FolderSettings()
+    # Before all languages are tried out, which takes a while.
+    check_free_folder(out_dir)
     speech = SyntheticSpeech(
         seed=seed,
         languages=languages,

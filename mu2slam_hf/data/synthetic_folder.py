@@ -79,6 +79,18 @@ def library_versions(engine: EspeakEngine) -> dict[str, str]:
     return versions
 
 
+def check_free_folder(path: str | os.PathLike[str]) -> Path:
+    """The path of a folder that can be made.
+
+    Raises:
+        ValueError: something is there already.
+    """
+    folder = Path(path)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} exists and is not an empty folder; give a new name or remove it")
+    return folder
+
+
 def write_clips(
     clips: Iterable[SyntheticClip],
     out_dir: str | os.PathLike[str],
@@ -105,9 +117,7 @@ def write_clips(
         ImportError: the extra `synthetic` is not installed.
         ValueError: `out_dir` is in use, or no clip was written.
     """
-    target = Path(out_dir)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ValueError(f"{target} exists and is not an empty folder; give a new name or remove it")
+    target = check_free_folder(out_dir)
     with EspeakEngine() as engine:
         versions = library_versions(engine)
     partial = target.with_name(target.name + ".partial")

@@ -254,17 +254,20 @@ def build_trainer(recipe: Recipe, processor: Mu2SLAMProcessor, model: nn.Module,
         batches_per_step=args.gradient_accumulation_steps,
     )
     development = load_records(recipe.evaluation.corpora, "evaluation.corpora")
-    dataset = PhasedDataset(phases)
+    dataset, collator = PhasedDataset(phases), PhasedCollator(phases)
     trainer = MultitaskTrainer(
         model,
         args,
         table=LossTable.of_tasks(TASK_NAMES),
         train_dataset=dataset,
         train_batch_sampler=sampler,
-        data_collator=PhasedCollator(phases),
+        data_collator=collator,
         development_sets=build_development_sets(recipe, development, processor),
         development_metrics=_build_generation_metrics(recipe, development, processor),
-        counters={"unreadable_recordings": lambda: dataset.datasets[0].failures.failures},
+        counters={
+            "unreadable_recordings": lambda: dataset.datasets[0].failures.failures,
+            "ctc_too_long": lambda: collator.num_ctc_too_long,
+        },
         decoder_noise=DecoderNoise(model.config, recipe.decoder_noise, seed=recipe.training.seed),
         processing_class=processor,
         callbacks=[LogFile(), EvaluateAtEnd()],

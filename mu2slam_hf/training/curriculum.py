@@ -171,6 +171,11 @@ class PhasedCollator:
         self.loss_weights = [phase.loss_weights for phase in phases]
         self.decoder_noise = [phase.decoder_noise for phase in phases]
 
+    @property
+    def num_ctc_too_long(self) -> int:
+        """Transcripts so far that had more tokens than encoder frames, in all phases."""
+        return sum(getattr(collator, "num_ctc_too_long", 0) for collator in self.collators)
+
     def __call__(self, items: Sequence[tuple[int, MultitaskItem]]) -> dict[str, Any]:
         """Collate items of one phase."""
         phase = items[0][0]

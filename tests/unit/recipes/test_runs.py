@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mu2slam_hf.recipes import runs
 from mu2slam_hf.recipes.loader import RecipeError
 from mu2slam_hf.recipes.runs import final_folder, load_stages, unfinished_stages
 
@@ -63,6 +64,16 @@ def test_a_stage_starts_from_the_result_of_the_one_before_and_finished_ones_are_
     (left,) = unfinished_stages(load_stages(path))
     assert left == done[1]
     assert len(list(unfinished_stages(load_stages(path, ["training.resume=false"])))) == 2
+
+
+def test_either_kind_of_recipe_is_run(write, monkeypatch):
+    done = []
+    monkeypatch.setattr(
+        runs, "run_stage", lambda recipe: (done.append(recipe), final_folder(recipe).mkdir(parents=True))
+    )
+    runs.run_recipe(write({"kind": "pretraining", "training": {"max_steps": 3}}), ["training.seed=2"])
+    runs.run_recipe(write(TREE))
+    assert [(recipe.kind, recipe.training.seed) for recipe in done] == [("pretraining", 2), *[("finetuning", 4)] * 2]
 
 
 def test_errors_of_a_stage_come_before_the_first_one_starts(write):

@@ -10,9 +10,21 @@ import sys
 from collections.abc import Sequence
 
 import mu2slam_hf
-from mu2slam_hf.cli import evaluate, synthesize, train, train_tokenizer, transcribe, translate
+from mu2slam_hf.cli import (
+    assess_tokenizer,
+    evaluate,
+    synthesize,
+    train,
+    train_speech_tokenizer,
+    train_tokenizer,
+    transcribe,
+    translate,
+)
 
-_COMMANDS = (transcribe, translate, evaluate, train, train_tokenizer, synthesize)
+_COMMANDS = (
+    *(transcribe, translate, evaluate, train, train_tokenizer, train_speech_tokenizer),
+    *(assess_tokenizer, synthesize),
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@ import bz2
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -116,7 +117,7 @@ def compute_label_agreement(ids: Ids, labels: Sequence[str]) -> LabelAgreement:
     )
 
 
-def compute_entropy(weights: npt.NDArray[np.float64]) -> float:
+def compute_entropy(weights: npt.NDArray[Any]) -> float:
     """Entropy in bits of weights of any shape that sum to anything above 0."""
     shares = np.asarray(weights, dtype=np.float64).ravel()
     shares = shares[shares > 0] / shares.sum()

@@ -94,11 +94,20 @@ def choose_initial_centres(sample: Tensor, num_centres: int, generator: torch.Ge
     """
     if len(sample) < num_centres:
         raise ValueError(f"k-means: {len(sample)} frames are too few for {num_centres} centres; give more audio.")
+    norms = sample.square().sum(dim=-1)
+    # Differences of large numbers: what is below their rounding is the same vector.
+    tiny = 1e-5 * norms
+
+    def distances_to(index: int) -> Tensor:
+        # By a product, in one pass over the sample; there are K of them.
+        distances = norms + norms[index] - 2.0 * torch.mv(sample, sample[index])
+        return torch.where(distances > tiny, distances, 0.0)
+
     chosen = [int(torch.randint(len(sample), (1,), generator=generator))]
-    distances = (sample - sample[chosen[0]]).square().sum(dim=-1)
+    distances = distances_to(chosen[0])
     for _ in range(num_centres - 1):
         chosen.append(_draw_by_weight(distances, generator))
-        distances = torch.minimum(distances, (sample - sample[chosen[-1]]).square().sum(dim=-1))
+        distances = torch.minimum(distances, distances_to(chosen[-1]))
     return sample[torch.tensor(chosen, device=sample.device)].clone()
 
 

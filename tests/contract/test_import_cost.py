@@ -9,7 +9,10 @@ import pytest
 from helpers import run_python
 
 HEAVY = ("torch", "transformers", "datasets", "evaluate", "numpy", "tokenizers", "soundfile", "sacrebleu", "yaml")
-COMMANDS = ("transcribe", "translate", "evaluate", "train", "train-tokenizer", "synthesize")
+COMMANDS = (
+    *("transcribe", "translate", "evaluate", "train", "train-tokenizer", "train-speech-tokenizer"),
+    *("assess-tokenizer", "synthesize"),
+)
 
 
 def loaded_heavy_modules(code: str) -> list[str]:

@@ -1,0 +1,112 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""`mu2slam assess-tokenizer`: what speech tokenizers are worth, side by side."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from mu2slam_hf.cli.options import language_list, positive_int, quiet_libraries
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "assess-tokenizer",
+        help="use, bit rate, invariance, phones and speakers of speech tokenizers",
+        description="Prints a table of figures for each speech tokenizer: on recordings, use of the codebook, bits "
+        "per second and invariance to speed, level and noise; on synthetic sentences, agreement of two voices and "
+        "what ids say about phones, whose times are the synthesiser's.",
+    )
+    parser.add_argument(
+        "tokenizers", nargs="+", metavar="DIR", help="saved speech tokenizers, or processors that hold one"
+    )
+    parser.add_argument("--processor", metavar="DIR", help="feature extractor for tokenizers saved without one")
+    parser.add_argument("--codebook", type=int, default=0, metavar="N", help="which one, where there are several (0)")
+    data = parser.add_argument_group("recordings")
+    data.add_argument("--corpus", metavar="NAME", help="corpus known by name, e.g. prompts5, with --root")
+    data.add_argument("--root", metavar="DIR", help="folder of the corpus")
+    data.add_argument("--split", default="dev", help="split of the corpus (dev)")
+    data.add_argument("--manifest", metavar="FILE", help="TSV, CSV, JSONL or Parquet with a column of audio files")
+    data.add_argument("--limit", type=positive_int, metavar="N", help="only N recordings, spread evenly")
+    synthetic = parser.add_argument_group("synthetic sentences (extra: synthetic)")
+    synthetic.add_argument(
+        "--languages", type=language_list, default=[], metavar="LANG,LANG", help="e.g. en,es,fr; default: none"
+    )
+    synthetic.add_argument("--sentences", type=positive_int, default=20, metavar="N", help="of each language (20)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
+    parser.add_argument("--json", metavar="FILE", help="write all figures there")
+    parser.add_argument("--plots", metavar="DIR", help="write plots there (extra: plots)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Assesses all tokenizers on the same sound and prints one table."""
+    if args.corpus and not args.root:
+        raise ValueError(f"--corpus {args.corpus} needs --root, the folder that holds it")
+    if not (args.corpus or args.manifest or args.languages):
+        raise ValueError("give --corpus with --root, --manifest or --languages: what to assess on")
+    from mu2slam_hf.evaluation.speech_tokenizer_assessment import assess_tokenizer, format_assessments, make_tokenize
+
+    quiet_libraries()
+    recordings = load_recordings(args)
+    sentences = []
+    if args.languages:
+        from mu2slam_hf.data.synthetic_phones import speak_in_voices
+
+        sentences = speak_in_voices(args.languages, args.sentences, seed=args.seed)
+    assessments = []
+    for folder in args.tokenizers:
+        tokenizer, feature_extractor = load_tokenizer(folder, args.processor)
+        config = tokenizer.config
+        if not 0 <= args.codebook < config.num_codevector_groups:
+            raise ValueError(f"{folder} has {config.num_codevector_groups} codebooks; there is no {args.codebook}")
+        tokenize = make_tokenize(tokenizer.to(args.device), feature_extractor, args.codebook)
+        size = config.num_codevectors_per_group
+        name = Path(folder).resolve().name
+        assessments.append(assess_tokenizer(tokenize, size, recordings, sentences, name=name, seed=args.seed))
+    print(format_assessments(assessments))
+    if args.json:
+        values = [assessment.to_dict() for assessment in assessments]
+        Path(args.json).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    if args.plots:
+        from mu2slam_hf.evaluation.speech_tokenizer_plots import save_plots
+
+        for path in save_plots(assessments, args.plots):
+            print(f"written to {path}")
+    return 0
+
+
+def load_recordings(args: argparse.Namespace) -> list[Any]:
+    """Waveforms at 16 kHz of the corpus or manifest; none where neither is given."""
+    from mu2slam_hf.data.audio import load_audio
+    from mu2slam_hf.data.corpora import load_corpus
+    from mu2slam_hf.data.manifests import read_manifest
+
+    if not (args.corpus or args.manifest):
+        return []
+    records = load_corpus(args.corpus, args.root, args.split) if args.corpus else read_manifest(args.manifest)
+    records = [record for record in records if record.audio is not None]
+    if args.limit and len(records) > args.limit:
+        records = [records[len(records) * number // args.limit] for number in range(args.limit)]
+    return [load_audio(record.audio) for record in records]
+
+
+def load_tokenizer(folder: str, processor: str | None) -> tuple[Any, Any]:
+    """A speech tokenizer and the feature extractor that it was trained with.
+
+    Args:
+        folder: of the tokenizer, or of a processor that holds one.
+        processor: where the feature extractor is, if not in the folder.
+    """
+    from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
+    from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
+    from mu2slam_hf.models.processing_mu2slam import SPEECH_CODEC_FOLDER
+
+    inside = Path(folder) / SPEECH_CODEC_FOLDER
+    tokenizer = SpeechTokenizerModel.from_pretrained(inside if inside.is_dir() else folder)
+    names = ("preprocessor_config.json", "processor_config.json")
+    if processor is None and any((Path(folder) / name).is_file() for name in names):
+        processor = folder
+    return tokenizer, Mu2SLAMFeatureExtractor.from_pretrained(processor) if processor else Mu2SLAMFeatureExtractor()

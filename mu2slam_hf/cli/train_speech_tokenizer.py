@@ -1,0 +1,110 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""`mu2slam train-speech-tokenizer`: a codebook that turns speech into ids, from recordings."""
+
+import argparse
+import sys
+from typing import Any
+
+from mu2slam_hf.cli.options import positive_int, quiet_libraries
+
+# Option of the command -> name in the recipe.
+_NAMES = {
+    "kind": "codebook.kind",
+    "num_codevectors": "codebook.num_codevectors",
+    "num_codebooks": "codebook.num_codebooks",
+    "context": "codebook.num_context_frames",
+    "encoder": "codebook.encoder",
+    "layer": "codebook.layer",
+    "processor": "feature_extractor",
+    "passes": "kmeans.passes",
+    "seed": "kmeans.seed",
+    "device": "device",
+    "output": "output",
+}
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "train-speech-tokenizer",
+        help="a codebook that turns speech into ids, from recordings",
+        description="Learns a codebook by k-means, on log-mel frames or on the layer of a speech encoder, or measures "
+        "the input of a random projection, and saves a speech tokenizer. Stopped and started again, k-means goes on "
+        "after its last pass.",
+        epilog="What is not given here or in the recipe has the default of the recipe.",
+    )
+    parser.add_argument("--recipe", metavar="FILE", help="YAML file; the options below replace its values")
+    parser.add_argument("--kind", choices=("kmeans", "random_projection"), help="how the codebook is made (kmeans)")
+    parser.add_argument("--output", metavar="DIR", help="folder to write")
+    data = parser.add_argument_group("recordings")
+    data.add_argument("--corpus", metavar="NAME", help="corpus known by name, e.g. prompts5, with --root")
+    data.add_argument("--root", metavar="DIR", help="folder of the corpus")
+    data.add_argument("--split", default="train", help="split of the corpus (train)")
+    data.add_argument("--manifest", metavar="FILE", help="TSV, CSV, JSONL or Parquet with a column of audio files")
+    data.add_argument("--limit", type=positive_int, metavar="N", help="only N recordings, spread evenly")
+    codebook = parser.add_argument_group("codebook")
+    codebook.add_argument("--num-codevectors", type=positive_int, metavar="N", help="entries (1024)")
+    codebook.add_argument("--num-codebooks", type=positive_int, metavar="N", help="of random_projection (1)")
+    codebook.add_argument(
+        "--context", type=int, metavar="N", help="log-mel frames of 40 ms on either side of each (1)"
+    )
+    codebook.add_argument("--encoder", metavar="DIR", help="quantise a layer of this speech encoder instead")
+    codebook.add_argument("--layer", type=int, metavar="N", help="which one; 0 is the input of the first layer")
+    codebook.add_argument("--processor", metavar="DIR", help="processor whose log-mel features are tokenized")
+    codebook.add_argument("--passes", type=positive_int, metavar="N", help="over the recordings (8)")
+    codebook.add_argument("--seed", type=int)
+    codebook.add_argument("--device", help="cpu (default), cuda, cuda:1, ...")
+    codebook.add_argument(
+        "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="any value of the recipe"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains and saves; prints a line for each pass."""
+    values = recipe_values(args)
+    from mu2slam_hf.recipes.speech_tokenizer_recipes import load_speech_tokenizer_recipe, train_speech_tokenizer
+
+    quiet_libraries()
+    recipe = load_speech_tokenizer_recipe(args.recipe, args.overrides, values)
+
+    def print_pass(done: Any) -> None:
+        health = done.health
+        print(
+            f"pass {done.number}: {done.num_frames} frames, inertia {done.inertia:.4f}, "
+            f"{100 * health.usage:.1f} % used, perplexity {health.perplexity:.0f}",
+            flush=True,
+        )
+        if done.number == recipe.kmeans.passes and health.usage < 0.6:
+            print("less than 60 % of the codebook is used: take fewer entries or more audio", file=sys.stderr)
+
+    tokenizer = train_speech_tokenizer(recipe, print_pass)
+    config = tokenizer.config
+    books = f"{config.num_codevector_groups} x " if config.num_codevector_groups > 1 else ""
+    print(f"{config.kind}, {books}{config.num_codevectors_per_group} entries, written to {recipe.output}")
+    return 0
+
+
+def recipe_values(args: argparse.Namespace) -> dict[str, Any]:
+    """What was given on the command line, by the names of the recipe.
+
+    Raises:
+        ValueError: the options do not say where recordings come from.
+    """
+    values = {name: getattr(args, option) for option, name in _NAMES.items() if getattr(args, option) is not None}
+    if args.corpus and args.manifest:
+        raise ValueError("give --corpus or --manifest, and not both")
+    if args.corpus and not args.root:
+        raise ValueError(f"--corpus {args.corpus} needs --root, the folder that holds it")
+    source: dict[str, Any] = {}
+    if args.corpus:
+        source = {"name": args.corpus, "root": args.root, "split": args.split}
+    elif args.manifest:
+        source = {"manifest": args.manifest}
+    elif not args.recipe:
+        raise ValueError("give --recipe, --corpus with --root, or --manifest")
+    if source:
+        values["corpora"] = {"recordings": source | ({"limit": args.limit} if args.limit else {})}
+    if not args.recipe and not args.output:
+        raise ValueError("--output is required: the folder to write")
+    return values

@@ -1,0 +1,90 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""A k-means speech tokenizer, not trained yet, on a layer of a saved encoder: one of ours or of transformers."""
+
+import os
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+
+from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
+from mu2slam_hf.models.modeling_mu2slam import SPEECH, Mu2SLAMForCTC, Mu2SLAMModel
+from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
+
+Folder = str | os.PathLike[str]
+OWN_MODELS: dict[str, Any] = {"mu2slam": Mu2SLAMModel, "mu2slam_ctc": Mu2SLAMForCTC}
+
+
+def build_encoder_tokenizer(
+    encoder: Folder, layer: int, *, num_codevectors: int = 1024, seed: int = 0, frames_per_second: float | None = None
+) -> SpeechTokenizerModel:
+    """A tokenizer that holds the encoder with its weights; its codebook is random until it is trained.
+
+    Args:
+        encoder: folder or Hub name of a Mu2SLAM model, or of a speech encoder that `AutoModel` loads and whose
+            feature extractor is saved beside it (wav2vec 2.0, HuBERT, WavLM, w2v-BERT 2.0, ...).
+        layer: which hidden states; 0 is the input of the first layer, n the output of layer n.
+        num_codevectors: K.
+        seed: of the codebook before training.
+        frames_per_second: of an encoder of transformers; None: from its configuration.
+
+    Raises:
+        ValueError: the layer does not exist, or the frame rate is not known.
+    """
+    config = AutoConfig.from_pretrained(encoder)
+    shared = {
+        **{"kind": "kmeans", "features": "encoder", "encoder_layer": layer},
+        **{"num_codevectors_per_group": num_codevectors, "projection_seed": seed},
+    }
+    if config.model_type in OWN_MODELS:
+        return _take_own(OWN_MODELS[config.model_type].from_pretrained(encoder, dtype=torch.float32), shared)
+    extractor = AutoFeatureExtractor.from_pretrained(encoder)
+    tokenizer = SpeechTokenizerModel(
+        SpeechTokenizerConfig(
+            encoder_config=config.to_dict(),
+            encoder_feature_extractor=extractor.to_dict(),
+            encoder_frames_per_second=frames_per_second or guess_frames_per_second(config, extractor),
+            **shared,
+        )
+    )
+    tokenizer.encoder.model = AutoModel.from_pretrained(encoder, dtype=torch.float32).eval()
+    tokenizer.requires_grad_(False)
+    return tokenizer
+
+
+def _take_own(model: Any, shared: dict[str, Any]) -> SpeechTokenizerModel:
+    """A tokenizer with the front end and the first layers of a Mu2SLAM encoder."""
+    encoder, layer = model.encoder, shared["encoder_layer"]
+    values = encoder.config.encoder_config.to_dict()
+    num_layers = values["num_hidden_layers"]
+    if not 0 <= layer <= num_layers:
+        raise ValueError(f"layer must be 0 to {num_layers}, the layers of this encoder; got {layer}")
+    # The layers above are not kept, and with them not what follows the last one.
+    values |= {"num_hidden_layers": layer} | ({"final_layer_norm": False} if layer < num_layers else {})
+    tokenizer = SpeechTokenizerModel(
+        SpeechTokenizerConfig(encoder_config=values, num_mel_bins=values["num_mel_bins"], **shared)
+    )
+    tokenizer.encoder.subsampling.load_state_dict(encoder.subsampling.state_dict())
+    kept = tokenizer.encoder.conformer.state_dict()
+    weights = encoder.conformer.state_dict()
+    tokenizer.encoder.conformer.load_state_dict({name: weights[name] for name in kept})
+    tokenizer.encoder.speech_embedding.copy_(
+        (encoder.embed_languages.weight[0] + encoder.embed_modalities.weight[SPEECH]).detach()
+    )
+    return tokenizer
+
+
+def guess_frames_per_second(config: Any, extractor: Any) -> float:
+    """Frame rate of an encoder of transformers from its configuration.
+
+    Raises:
+        ValueError: it does not say.
+    """
+    if getattr(config, "conv_stride", None):  # convolutions over samples
+        samples = int(torch.tensor(config.conv_stride).prod())
+        return float(extractor.sampling_rate / samples)
+    if hasattr(extractor, "stride"):  # stacked frames of 10 ms
+        return 100.0 / extractor.stride
+    raise ValueError(
+        f"the configuration of {config.model_type!r} does not say how many frames a second has: give frames_per_second"
+    )

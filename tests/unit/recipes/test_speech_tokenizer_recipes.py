@@ -1,0 +1,121 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Recipes of speech tokenizers, from the YAML to ids, by the library and by the command."""
+
+import json
+
+import pytest
+import torch
+import yaml
+from helpers import REPOSITORY_ROOT, save_tiny_checkpoint
+
+from mu2slam_hf import Mu2SLAMFeatureExtractor, SpeechTokenizerModel
+from mu2slam_hf.cli import main
+from mu2slam_hf.data.audio import load_audio
+from mu2slam_hf.data.manifests import read_manifest
+from mu2slam_hf.data.testing import write_tone_corpus
+from mu2slam_hf.recipes.loader import RecipeError
+from mu2slam_hf.recipes.speech_tokenizer_recipes import (
+    RecordedFeatures,
+    load_speech_tokenizer_recipe,
+    train_speech_tokenizer,
+)
+
+RECIPES = sorted((REPOSITORY_ROOT / "configuration" / "recipes" / "speech_tokenizer").glob("*.yaml"))
+QUICK = ["kmeans.passes=2", "codebook.num_codevectors=6", "cache_megabytes=1"]
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory):
+    return write_tone_corpus(tmp_path_factory.mktemp("tones"), num_sentences=3)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipes_of_the_repository(path, tones, tmp_path):
+    tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    tree["corpora"] = {"tones": {"manifest": str(tones)}}
+    if tree["codebook"].get("encoder"):
+        tree["codebook"] |= {"encoder": save_tiny_checkpoint(tmp_path / "encoder"), "layer": 1}
+    written = tmp_path / path.name
+    written.write_text(yaml.safe_dump(tree), encoding="utf-8")
+    overrides = [*QUICK, f"output={tmp_path / 'out'}"]
+    tokenizer = train_speech_tokenizer(load_speech_tokenizer_recipe(written, overrides))
+    loaded = SpeechTokenizerModel.from_pretrained(tmp_path / "out")
+    extractor = Mu2SLAMFeatureExtractor.from_pretrained(tmp_path / "out")
+    features = extractor(load_audio(read_manifest(tones)[0].audio), sampling_rate=16000)["input_features"]
+    assert torch.equal(loaded(features), tokenizer(features))
+
+
+def test_there_are_recipes():
+    assert len(RECIPES) >= 2
+
+
+def test_every_pass_brings_the_same_frames_in_another_order(tones):
+    records = read_manifest(tones)
+    source = RecordedFeatures(records, Mu2SLAMFeatureExtractor(), batch_seconds=2.0)
+    passes = [torch.cat(list(source.log_mel(number))) for number in (0, 1, 0)]
+    assert torch.equal(passes[0], passes[2]) and not torch.equal(passes[0], passes[1])
+    assert torch.equal(passes[0].sum(1).sort().values, passes[1].sum(1).sort().values)
+    assert passes[0].shape == (sum(round(100 * r.duration_seconds) for r in records), 80)
+
+
+def test_unreadable_recordings_are_left_out(tones, tmp_path):
+    records = read_manifest(tones)
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"")
+    source = RecordedFeatures(
+        [*records, records[0].__class__(id="broken", audio=str(broken))], Mu2SLAMFeatureExtractor(), batch_seconds=2.0
+    )
+    assert list(source.log_mel(0)) and list(source.failures) == ["/und/broken"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "name at least one"),
+        ({"kind": "pretraining"}, "is a recipe of pretraining"),
+        ({"codebook": {"kind": "kmean"}}, "codebook.kind: expected one of"),
+        ({"codebook": {"encoder": "."}}, "belong together"),
+        ({"codebook": {"encoder": ".", "layer": 1, "kind": "random_projection"}}, "only kmeans"),
+        ({"kmean": {}}, "unknown key"),
+    ],
+)
+def test_wrong_recipes_are_refused(values, message, tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    with pytest.raises(RecipeError, match=message):
+        load_speech_tokenizer_recipe(path)
+
+
+def test_commands_train_and_assess(tones, tmp_path, capsys):
+    shared = ["--manifest", str(tones), "--num-codevectors", "8"]
+    projection, kmeans = str(tmp_path / "projection"), str(tmp_path / "kmeans")
+    train = "train-speech-tokenizer"
+    assert main([train, "--kind", "random_projection", *shared, "--num-codebooks", "2", "--output", projection]) == 0
+    assert main([train, *shared, "--context", "0", "--passes", "2", "--output", kmeans, "--set", "kmeans.keep=0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("random_projection, 2 x 8 entries") and lines[1].startswith("pass 1: ")
+    assert lines[3].startswith("kmeans, 8 entries")
+    config = SpeechTokenizerModel.from_pretrained(projection).config
+    assert len(config.feature_mean) == 80 and config.num_codevector_groups == 2
+    figures = tmp_path / "figures.json"
+    status = main(["assess-tokenizer", projection, kmeans, "--manifest", str(tones), "--json", str(figures)])
+    output = capsys.readouterr().out
+    assert status == 0 and "perplexity" in output and "| kmeans" in output
+    first, second = json.loads(figures.read_text(encoding="utf-8"))
+    assert first["name"] == "projection" and second["figures"]["usage"] > 0.5
+    assert second["num_recordings"] == 6 and sum(second["counts"]) == round(25 * second["num_seconds"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train-speech-tokenizer", "--output", "x"], "give --recipe, --corpus"),
+        (["train-speech-tokenizer", "--manifest", "x"], "--output is required"),
+        (["train-speech-tokenizer", "--corpus", "prompts5", "--output", "x"], "needs --root"),
+        (["assess-tokenizer", "x"], "what to assess on"),
+        (["assess-tokenizer", "x", "--corpus", "prompts5"], "needs --root"),
+    ],
+)
+def test_commands_say_what_is_missing(arguments, message, capsys):
+    assert main(arguments) == 1
+    assert message in capsys.readouterr().err

@@ -50,16 +50,23 @@ def find_nearest_codes(vectors: torch.Tensor, codebook: torch.Tensor, chunk_rows
 
 @contextmanager
 def full_float32(device: torch.device):
-    """Matrix products of float32 without TF32 inside; no effect outside of GPUs."""
+    """Products and convolutions of float32 without TF32 inside; no effect outside of GPUs.
+
+    Choice: by the setting of each operation. The older `get_float32_matmul_precision` raises where somebody has used
+    the newer settings, as transformers' `tf32=True` does.
+    """
     if device.type != "cuda":
         yield
         return
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
+    operations = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+    before = [operation.fp32_precision for operation in operations]
     try:
+        for operation in operations:
+            operation.fp32_precision = "ieee"
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        for operation, precision in zip(operations, before, strict=True):
+            operation.fp32_precision = precision
 
 
 def stack_frames(features: torch.Tensor, num_stacked_frames: int) -> torch.Tensor:

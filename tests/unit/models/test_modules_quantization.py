@@ -3,6 +3,7 @@
 
 import pytest
 import torch
+from helpers import run_python
 
 from mu2slam_hf.models import modules_quantization
 from mu2slam_hf.models.modules_quantization import (
@@ -54,6 +55,24 @@ def test_search_of_whole_numbers_is_exact():
     codebook = torch.tensor([[2048.0, 1.0], [2049.0, 1.0], [2050.0, 1.0]])
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert find_nearest_codes(codebook, codebook).tolist() == [0, 1, 2]
+
+
+def test_tf32_is_off_inside_and_as_before_outside():
+    """In a process of its own: torch refuses to mix its two ways of asking for TF32."""
+    run_python("""
+import torch
+from mu2slam_hf.models.modules_quantization import full_float32
+product, convolution = torch.backends.cuda.matmul, torch.backends.cudnn.conv
+for allow in ("torch.backends.fp32_precision = 'tf32'", "torch.set_float32_matmul_precision('high')"):
+    exec(allow)
+    before = product.fp32_precision, convolution.fp32_precision
+    assert before[0] == "tf32"
+    with full_float32(torch.device("cuda")):
+        assert (product.fp32_precision, convolution.fp32_precision) == ("ieee", "ieee")
+    assert (product.fp32_precision, convolution.fp32_precision) == before
+    with full_float32(torch.device("cpu")):
+        assert (product.fp32_precision, convolution.fp32_precision) == before
+""")
 
 
 @pytest.mark.parametrize("context", [0, 1, 3])

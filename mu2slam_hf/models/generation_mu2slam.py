@@ -146,7 +146,7 @@ class Mu2SLAMGenerationMixin:
         given = [name for name in SOURCES if kwargs.get(name) is not None]
         if len(given) != 1:
             raise ValueError(
-                "generate reads exactly one source: input_features (speech) or input_ids (text); got "
+                f"generate reads exactly one source: {self.main_input_name} (speech) or input_ids (text); got "
                 f"{' and '.join(given) if given else 'none'}."
             )
         return given[0]

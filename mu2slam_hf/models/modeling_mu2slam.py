@@ -196,8 +196,8 @@ class Mu2SLAMEncoder(Mu2SLAMPreTrainedModel):
         sources = [source is not None for source in (input_features, input_ids, inputs_embeds)]
         if sum(sources) != 1:
             raise ValueError(
-                "The encoder reads exactly one source: input_features (speech), input_ids (text) or inputs_embeds; "
-                f"got {sum(sources)}."
+                f"The encoder reads exactly one source: {self.main_input_name} (speech), input_ids (text) or "
+                f"inputs_embeds; got {sum(sources)}."
             )
         if input_features is not None:
             embeds = self.embed_speech(input_features, attention_mask)

@@ -218,6 +218,8 @@ def test_ctc_model_around_a_waveform_encoder():
     assert model.main_input_name == "input_values" and model.config.inputs_to_logits_ratio == 20
     labels = torch.tensor([[100, 101]])
     assert torch.isfinite(model(**speech, labels=labels).loss)
+    with pytest.raises(ValueError, match=r"exactly one source: input_values .speech."):
+        model(attention_mask=torch.ones(1, 3))
 
 
 @pytest.mark.parametrize(

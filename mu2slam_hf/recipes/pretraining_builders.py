@@ -88,6 +88,8 @@ def _add_speech_codec(
     if processor.speech_codec is None or (section.init_from is not None and replace_codec):
         processor.speech_codec = build_speech_tokenizer(recipe, processor)
     config, wanted = processor.speech_codec.config, processor.tokenizer.num_speech_tokens
+    if config.reads_waveforms:
+        raise RecipeError("speech_tokenizer: reads waveforms, but batches of pre-training hold log-mel features only")
     if (config.num_codevectors_per_group, config.num_codevector_groups) != (wanted, 1):
         raise RecipeError(
             f"speech_tokenizer: has {config.num_codevector_groups} codebooks of {config.num_codevectors_per_group} "
@@ -107,6 +109,10 @@ def build_speech_tokenizer(recipe: PretrainingRecipe, processor: Mu2SLAMProcesso
         if section.config:
             raise RecipeError("speech_tokenizer: give either init_from or config")
         return SpeechTokenizerModel.from_pretrained(section.init_from)
+    if section.kind != "random_projection":
+        raise RecipeError(
+            f"speech_tokenizer.init_from: a codebook of kind {section.kind!r} is trained; name its folder"
+        )
     fixed = {
         "kind": section.kind,
         "num_mel_bins": processor.feature_extractor.feature_size,

@@ -108,6 +108,12 @@ def test_processors_have_a_codec_that_fits(load, tmp_path):
         build_pretraining_processor(load(*chosen, "speech_tokenizer.config={}"), records)
 
 
+def test_trained_codebooks_come_from_a_folder(load):
+    recipe = load("speech_tokenizer.kind=kmeans", "processor.feature_statistics_utterances=0")
+    with pytest.raises(RecipeError, match=r"speech_tokenizer\.init_from: a codebook of kind 'kmeans' is trained"):
+        build_pretraining_processor(recipe, load_records(recipe.data.corpora, "data.corpora"))
+
+
 @pytest.mark.parametrize("config", ["{codebook: 3}", "{num_codevectors_per_group: 3}", "{num_stacked_frames: 3}"])
 def test_codecs_that_cannot_be_built(load, config):
     recipe = load(f"speech_tokenizer.config={config}", "processor.feature_statistics_utterances=0")

@@ -11,16 +11,17 @@ import torch
 from torch import Tensor
 from transformers.utils import logging
 
-from mu2slam_hf.data.audio import SAMPLING_RATE, AudioCache, AudioError
+from mu2slam_hf.data.audio import SAMPLING_RATE, AudioError, load_audio
 from mu2slam_hf.data.counter_seeds import counter_generator
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
+from mu2slam_hf.models.modules_lengths import encoder_length
 from mu2slam_hf.recipes.data_builders import load_records
 from mu2slam_hf.recipes.data_schema import CorpusSource
 from mu2slam_hf.recipes.fields import path_field
-from mu2slam_hf.recipes.loader import RecipeError, apply_override, build_section, read_tree, search_folders
+from mu2slam_hf.recipes.loader import RecipeError, apply_override, build_section, read_tree, search_folders, set_value
 from mu2slam_hf.training.codebook_training import (
     CodebookPass,
     CodebookTrainingConfig,
@@ -77,7 +78,7 @@ class SpeechTokenizerRecipe:
         corpora: recordings, by a name of one's own.
         kmeans: how long.
         batch_seconds: speech read at a time.
-        cache_megabytes: decoded audio kept between passes.
+        cache_megabytes: features kept between passes (100 kB for a second of 120 ms log-mel frames).
         device: cpu, cuda, ...
         output: folder of the tokenizer; its feature extractor is saved with it.
     """
@@ -112,8 +113,6 @@ def load_speech_tokenizer_recipe(
     Raises:
         RecipeError: unknown key, wrong type, missing file.
     """
-    from mu2slam_hf.recipes.loader import set_value
-
     tree = read_tree(Path(path)) if path is not None else {}
     for name, value in (values or {}).items():
         set_value(tree, name, value)
@@ -163,7 +162,7 @@ class RecordedFeatures:
         records: with audio and durations.
         feature_extractor: waveform to log-mel.
         batch_seconds: speech per batch.
-        cache: of decoded audio.
+        max_bytes: features kept in memory after the first pass; what does not fit is computed again in each pass.
         seed: of the orders.
     """
 
@@ -173,58 +172,82 @@ class RecordedFeatures:
         feature_extractor: Mu2SLAMFeatureExtractor,
         *,
         batch_seconds: float,
-        cache: AudioCache | None = None,
+        max_bytes: int = 0,
         seed: int = 0,
     ) -> None:
         self.records = [record for record in records if record.audio is not None]
         self.feature_extractor = feature_extractor
-        self.batch_seconds, self.seed = batch_seconds, seed
-        self.cache = cache or AudioCache(0)
+        self.batch_seconds, self.max_bytes, self.seed = batch_seconds, max_bytes, seed
         self.failures: dict[str, str] = {}
 
-    def waveforms(self, number: int) -> Iterator[list[Any]]:
-        """Batches of waveforms `(n,)` float32 at 16 kHz."""
-        batch: list[Any] = []
-        num_samples = 0
+    def batches(self, number: int) -> Iterator[list[SpeechTextRecord]]:
+        """The recordings of a pass."""
+        batch: list[SpeechTextRecord] = []
+        seconds = 0.0
         for index in counter_generator(self.seed, "codebook", number).permutation(len(self.records)).tolist():
-            record = self.records[index]
-            try:
-                wave = self.cache.load(record.audio, key=record.key)
-            except AudioError as error:
-                if record.key not in self.failures:
-                    logger.warning(f"left out {record.key}: {error}")
-                self.failures[record.key] = str(error)
-                continue
-            batch.append(wave)
-            num_samples += len(wave)
-            if num_samples >= self.batch_seconds * SAMPLING_RATE:
+            batch.append(self.records[index])
+            seconds += batch[-1].duration_seconds or 0.0
+            if seconds >= self.batch_seconds:
                 yield batch
-                batch, num_samples = [], 0
+                batch, seconds = [], 0.0
         if batch:
             yield batch
 
+    def load(self, record: SpeechTextRecord) -> Any:
+        """Waveform `(n,)` float32 at 16 kHz, or None where it cannot be read."""
+        if record.key in self.failures:
+            return None
+        try:
+            return load_audio(record.audio)
+        except AudioError as error:
+            logger.warning(f"left out {record.key}: {error}")
+            self.failures[record.key] = str(error)
+            return None
+
     def log_mel(self, number: int) -> Iterator[Tensor]:
         """Batches of log-mel frames `(frames, M)`."""
-        for waves in self.waveforms(number):
-            inputs = self.feature_extractor(waves, sampling_rate=SAMPLING_RATE)
-            yield inputs["input_features"][inputs["attention_mask"].bool()]
+        for batch in self.batches(number):
+            waves = [wave for wave in map(self.load, batch) if wave is not None]
+            if waves:
+                inputs = self.feature_extractor(waves, sampling_rate=SAMPLING_RATE)
+                yield inputs["input_features"][inputs["attention_mask"].bool()]
 
     def of(self, tokenizer: SpeechTokenizerModel) -> Callable[[int], Iterator[Tensor]]:
         """Batches of what a tokenizer quantises, by the number of the pass."""
-        device = tokenizer.quantizer.codebook.device
+        kept: dict[str, Tensor] = {}
+        num_bytes = 0
 
         def features(number: int) -> Iterator[Tensor]:
-            for waves in self.waveforms(number):
-                if tokenizer.config.reads_waveforms:
-                    yield tokenizer.compute_features(waveforms=[torch.from_numpy(wave) for wave in waves])
-                    continue
-                # Sorted and in small groups: padding costs as much as speech.
-                waves = sorted(waves, key=len)
-                for start in range(0, len(waves), 8):
-                    inputs = self.feature_extractor(waves[start : start + 8], sampling_rate=SAMPLING_RATE).to(device)
-                    yield tokenizer.compute_features(inputs["input_features"], inputs["attention_mask"])
+            nonlocal num_bytes
+            for batch in self.batches(number):
+                found = [kept[record.key] for record in batch if record.key in kept]
+                loaded = [(r.key, self.load(r)) for r in batch if r.key not in kept]
+                waves = {key: wave for key, wave in loaded if wave is not None}
+                for key, frames in self._compute(tokenizer, waves):
+                    found.append(frames)
+                    if num_bytes + frames.nbytes <= self.max_bytes:
+                        kept[key] = frames
+                        num_bytes += frames.nbytes
+                if found:
+                    yield torch.cat(found)
 
         return features
+
+    def _compute(self, tokenizer: SpeechTokenizerModel, waves: dict[str, Any]) -> Iterator[tuple[str, Tensor]]:
+        """Features `(frames, F)` of each waveform, on the CPU."""
+        if tokenizer.config.reads_waveforms:
+            for key, wave in waves.items():
+                yield key, tokenizer.compute_features(waveforms=[torch.from_numpy(wave)]).cpu()
+            return
+        device = tokenizer.quantizer.codebook.device
+        # Sorted and in small groups: padding costs as much as speech.
+        keys = sorted(waves, key=lambda key: len(waves[key]))
+        for start in range(0, len(keys), 8):
+            group = keys[start : start + 8]
+            inputs = self.feature_extractor([waves[key] for key in group], sampling_rate=SAMPLING_RATE).to(device)
+            lengths = encoder_length(inputs["attention_mask"].sum(-1)).tolist()
+            frames = tokenizer.compute_features(inputs["input_features"], inputs["attention_mask"]).cpu()
+            yield from zip(group, frames.split(lengths), strict=True)
 
 
 def train_speech_tokenizer(
@@ -246,7 +269,7 @@ def train_speech_tokenizer(
         records,
         feature_extractor,
         batch_seconds=recipe.batch_seconds,
-        cache=AudioCache(recipe.cache_megabytes * 2**20),
+        max_bytes=recipe.cache_megabytes * 2**20,
         seed=recipe.kmeans.seed,
     )
     output = Path(recipe.output)

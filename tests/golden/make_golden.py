@@ -45,6 +45,14 @@ def build_models() -> dict[str, torch.nn.Module]:
         imported = {
             f"Mu2SLAMEncoder {name}": Mu2SLAMEncoder(config) for name, config in build_imported_configs().items()
         }
+        on_layer = {"features": "encoder", "encoder_config": rotary, "encoder_layer": 2}
+        kmeans = {
+            name: SpeechTokenizerModel(SpeechTokenizerConfig(kind="kmeans", num_codevectors_per_group=64, **options))
+            for name, options in (
+                ("SpeechTokenizerModel kmeans", {"num_context_frames": 1}),
+                ("SpeechTokenizerModel kmeans encoder", on_layer),
+            )
+        }
     shared = {"vocab_size": 160, "num_speech_tokens": 16, "text_token_offset": 80, "languages": config.languages}
     return {
         "Mu2SLAMModel": Mu2SLAMModel(config),
@@ -55,6 +63,7 @@ def build_models() -> dict[str, torch.nn.Module]:
         "SpeechTokenizerModel": SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=64)),
         "Mu2SLAMForPreTraining": Mu2SLAMForPreTraining(config),
         **imported,
+        **kmeans,
     }
 
 

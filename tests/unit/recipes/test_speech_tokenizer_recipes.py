@@ -8,7 +8,7 @@ import torch
 import yaml
 from helpers import REPOSITORY_ROOT, save_tiny_checkpoint
 
-from mu2slam_hf import Mu2SLAMFeatureExtractor, SpeechTokenizerModel
+from mu2slam_hf import Mu2SLAMFeatureExtractor, SpeechTokenizerConfig, SpeechTokenizerModel
 from mu2slam_hf.cli import main
 from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.manifests import read_manifest
@@ -56,6 +56,18 @@ def test_every_pass_brings_the_same_frames_in_another_order(tones):
     assert torch.equal(passes[0], passes[2]) and not torch.equal(passes[0], passes[1])
     assert torch.equal(passes[0].sum(1).sort().values, passes[1].sum(1).sort().values)
     assert passes[0].shape == (sum(round(100 * r.duration_seconds) for r in records), 80)
+
+
+@pytest.mark.parametrize("max_bytes", [0, 60_000, 10**9])
+def test_features_kept_between_passes_are_the_same(tones, max_bytes, monkeypatch):
+    source = RecordedFeatures(read_manifest(tones), Mu2SLAMFeatureExtractor(), batch_seconds=2.0, max_bytes=max_bytes)
+    tokenizer = SpeechTokenizerModel(SpeechTokenizerConfig(kind="kmeans", num_codevectors_per_group=4))
+    features, loads = source.of(tokenizer), []
+    monkeypatch.setattr(source, "load", lambda record, load=source.load: loads.append(record.key) or load(record))
+    passes = [torch.cat(list(features(number))) for number in (0, 1)]
+    assert torch.equal(passes[0].sum(1).sort().values, passes[1].sum(1).sort().values)
+    again = {0: 12, 60_000: range(7, 12), 10**9: 6}[max_bytes]
+    assert len(loads) in (again if isinstance(again, range) else [again])
 
 
 def test_unreadable_recordings_are_left_out(tones, tmp_path):

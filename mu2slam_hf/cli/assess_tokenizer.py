@@ -103,10 +103,10 @@ def load_tokenizer(folder: str, processor: str | None) -> tuple[Any, Any]:
     from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
     from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
     from mu2slam_hf.models.processing_mu2slam import SPEECH_CODEC_FOLDER
+    from mu2slam_hf.training.tokenizer_loading import find_feature_extractor
 
     inside = Path(folder) / SPEECH_CODEC_FOLDER
-    tokenizer = SpeechTokenizerModel.from_pretrained(inside if inside.is_dir() else folder)
-    names = ("preprocessor_config.json", "processor_config.json")
-    if processor is None and any((Path(folder) / name).is_file() for name in names):
-        processor = folder
-    return tokenizer, Mu2SLAMFeatureExtractor.from_pretrained(processor) if processor else Mu2SLAMFeatureExtractor()
+    place = inside if inside.is_dir() else Path(folder)
+    own = find_feature_extractor(place)
+    given = Mu2SLAMFeatureExtractor.from_pretrained(processor) if processor else Mu2SLAMFeatureExtractor()
+    return SpeechTokenizerModel.from_pretrained(place), own or given

@@ -35,6 +35,7 @@ from mu2slam_hf.training.arguments import MultitaskTrainingArguments
 from mu2slam_hf.training.callbacks import EvaluateAtEnd, LogFile
 from mu2slam_hf.training.development import DevelopmentSet
 from mu2slam_hf.training.pretraining_trainer import PretrainingTrainer
+from mu2slam_hf.training.tokenizer_loading import load_speech_tokenizer
 
 logger = logging.get_logger(__name__)
 
@@ -108,7 +109,10 @@ def build_speech_tokenizer(recipe: PretrainingRecipe, processor: Mu2SLAMProcesso
     if section.init_from is not None:
         if section.config:
             raise RecipeError("speech_tokenizer: give either init_from or config")
-        return SpeechTokenizerModel.from_pretrained(section.init_from)
+        try:
+            return load_speech_tokenizer(section.init_from, processor.feature_extractor)
+        except ValueError as error:
+            raise RecipeError(f"speech_tokenizer.init_from: {error}") from error
     if section.kind != "random_projection":
         raise RecipeError(
             f"speech_tokenizer.init_from: a codebook of kind {section.kind!r} is trained; name its folder"

@@ -1,0 +1,74 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""A saved speech tokenizer for use with another feature extractor than the one it was trained with."""
+
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
+from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
+from mu2slam_hf.models.processing_mu2slam import SPEECH_CODEC_FOLDER
+
+# What decides the log-mel features before the scaling by mean and deviation.
+_SOUND = (
+    *("feature_size", "sampling_rate", "hop_length", "win_length", "n_fft"),
+    *("min_frequency", "max_frequency", "mel_floor"),
+)
+
+
+def load_speech_tokenizer(
+    folder: str | os.PathLike[str], feature_extractor: Mu2SLAMFeatureExtractor
+) -> SpeechTokenizerModel:
+    """A tokenizer that gives, for the features of `feature_extractor`, the ids that it was trained to give.
+
+    Feature extractors that differ in their fixed mean and deviation of each mel bin differ by a shift and a factor,
+    which the tokenizer's own `feature_mean` and `feature_std` take back.
+
+    Args:
+        folder: of the tokenizer. Where no feature extractor was saved in it, or in the processor around it, its input
+            is taken to be as it should be.
+        feature_extractor: whose features it will read.
+
+    Raises:
+        ValueError: the two hear different things (mel bins, window, frequencies).
+    """
+    tokenizer = SpeechTokenizerModel.from_pretrained(folder)
+    trained_with = find_feature_extractor(folder)
+    if trained_with is None or tokenizer.config.reads_waveforms:
+        return tokenizer
+    different = [key for key in _SOUND if getattr(trained_with, key) != getattr(feature_extractor, key)]
+    if different:
+        raise ValueError(
+            f"{folder}: was trained on other log-mel features; these differ: {', '.join(different)}. Train it with "
+            "--processor, the folder of the processor that it is for"
+        )
+    (mean, std), (other_mean, other_std) = map(_scaling, (trained_with, feature_extractor))
+    if torch.equal(mean, other_mean) and torch.equal(std, other_std):
+        return tokenizer
+    own_mean, own_std = tokenizer.feature_mean.double(), tokenizer.feature_std.double()
+    # With log-mel L: trained on ((L - mean) / std - own_mean) / own_std, given (L - other_mean) / other_std.
+    shift = (mean + own_mean * std - other_mean) / other_std
+    factor = std * own_std / other_std
+    tokenizer.config.feature_mean, tokenizer.config.feature_std = shift.tolist(), factor.tolist()
+    tokenizer.feature_mean.copy_(shift)
+    tokenizer.feature_std.copy_(factor)
+    return tokenizer
+
+
+def find_feature_extractor(folder: str | os.PathLike[str]) -> Mu2SLAMFeatureExtractor | None:
+    """The feature extractor saved beside a tokenizer or in the processor that holds it; None where there is none."""
+    folder = Path(folder)
+    if (folder / "preprocessor_config.json").is_file():
+        return Mu2SLAMFeatureExtractor.from_pretrained(folder)
+    if folder.name == SPEECH_CODEC_FOLDER and (folder.parent / "processor_config.json").is_file():
+        return Mu2SLAMFeatureExtractor.from_pretrained(folder.parent)
+    return None
+
+
+def _scaling(extractor: Mu2SLAMFeatureExtractor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each bin, `(M,)` float64."""
+    mean = [extractor.DEFAULT_MEAN] * extractor.feature_size if extractor.mean is None else extractor.mean
+    std = [extractor.DEFAULT_STD] * extractor.feature_size if extractor.std is None else extractor.std
+    return torch.tensor(mean, dtype=torch.float64), torch.tensor(std, dtype=torch.float64)

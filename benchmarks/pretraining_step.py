@@ -4,14 +4,14 @@
     python benchmarks/pretraining_step.py --corpus prompts5=DIR --corpus mboshi_french=DIR --threads 2 --json step.json
 
 Packed: one forward pass for all views of a batch, the front end and the speech tokenizer once per utterance. Plain:
-one padded forward pass per task and view, with backward after each (or once at the end, `--plain-backward`). Both take
+one padded forward pass per task and view, with backward after each or once at the end, whichever is faster. Both take
 the same examples and masks, and end with the same step of Adam. Batches are drawn by the sampler of pre-training from
 real recordings (longer than `--max-seconds` left out); the two ways take turns, first one first, then the other.
 Loading and collating are not part of the time: loader processes do that. The figures are medians over `--repeats`
 passes, summed over the batches; the spread is that of the passes.
 
-On a machine that does other things, `OMP_WAIT_POLICY=passive ... --clock cpu` counts the time that the main thread works:
-about what it would take on an idle one.
+On a machine that does other things, `OMP_WAIT_POLICY=passive ... --clock cpu` counts the time that the main thread
+works: about what it would take on an idle one.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--max-seconds", type=float, default=20.0, help="longer recordings are left out")
     parser.add_argument("--max-row-length", type=int, help="most positions of a packed row")
     parser.add_argument("--attention", default="sdpa", help="attention backend: sdpa, eager or flex_attention")
-    parser.add_argument("--plain-backward", choices=["each", "end"], default="each")
+    parser.add_argument("--plain-backward", choices=["each", "end", "faster"], default="faster")
     parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
@@ -161,19 +161,25 @@ class Step:
 
 def measure(step: Step, batches: list[tuple[list, list]], options: argparse.Namespace) -> dict:
     """Phases in milliseconds per batch, their ratio, positions and padding of one size of batch."""
-    for packed, plain in batches[:2]:  # warm-up
+    trials: dict[str, list[float]] = {"each": [], "end": []}
+    for packed, plain in batches[:2]:  # warm-up, too
         step(packed)
-        step(plain, backward=options.plain_backward)
+        for backward, seconds in trials.items():
+            step(plain, backward=backward)
+            seconds.append(sum(step(plain, backward=backward).values()))
+    plain_backward = options.plain_backward
+    if plain_backward == "faster":
+        plain_backward = min(trials, key=lambda backward: sum(trials[backward]))
     passes: dict[str, list[list[dict]]] = {"packed": [], "plain": []}
     for repeat in range(options.repeats):
         done: dict[str, list[dict]] = {"packed": [], "plain": []}
         for number, (packed, plain) in enumerate(batches):
-            ways = [("packed", packed, "each"), ("plain", plain, options.plain_backward)]
+            ways = [("packed", packed, "each"), ("plain", plain, plain_backward)]
             for name, lists, backward in ways if (number + repeat) % 2 == 0 else ways[::-1]:
                 done[name].append(step(lists, backward=backward))
         for name, phases in done.items():
             passes[name].append(phases)
-    figures: dict = {}
+    figures: dict = {"plain_backward": plain_backward}
     for index, name in enumerate(passes):
         lists = [pair[index] for pair in batches]
         flat = [batch for batch_list in lists for batch in batch_list]
@@ -206,7 +212,8 @@ def _total(phases: list[dict]) -> float:
 def show(times: int, figures: dict) -> None:
     """One size of batch as a table."""
     print(f"\nbatch {times} x 4/8/1/1/1: plain / packed = {figures['ratio']:.2f}", end=" ")
-    print("(passes {:.2f} to {:.2f})".format(*figures["ratio_spread"]))
+    low, high = figures["ratio_spread"]
+    print(f"(passes {low:.2f} to {high:.2f}; plain: backward at {figures['plain_backward']})")
     columns = ("rows", "encoder", "padding", "decoder", "padding", *PHASES, "total ms")
     print(f"{'':8s}" + "".join(f"{name:>10s}" for name in columns))
     for name in ("packed", "plain"):

@@ -99,6 +99,7 @@ class ConformerEncoder(PreTrainedModel):
                 frame_mask = attention_mask.bool()
             layer_mask = create_bidirectional_mask(self.config, inputs_embeds, attention_mask=attention_mask)
 
+        kwargs.pop("use_cache", None)  # an encoder has none; activation checkpointing would warn of it
         hidden_states = inputs_embeds
         for layer in self.layers[start_layer:end_layer]:
             hidden_states = layer(

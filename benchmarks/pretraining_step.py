@@ -162,7 +162,7 @@ class Step:
 def measure(step: Step, batches: list[tuple[list, list]], options: argparse.Namespace) -> dict:
     """Phases in milliseconds per batch, their ratio, positions and padding of one size of batch."""
     trials: dict[str, list[float]] = {"each": [], "end": []}
-    for packed, plain in batches[:2]:  # warm-up, too
+    for packed, plain in batches[:1]:  # warm-up, too
         step(packed)
         for backward, seconds in trials.items():
             step(plain, backward=backward)

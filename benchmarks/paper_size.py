@@ -55,6 +55,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--batch", choices=sorted(BATCHES), default="small")
     parser.add_argument("--optimizer", choices=["adam", "sgd"], default="adam")
     parser.add_argument("--learning-rate", type=float, help="default: 1e-4 for adam, 1e-2 for sgd")
+    parser.add_argument("--warmup-steps", type=int, default=10, help="updates over which the rate rises to its value")
     parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast; weights stay in float32")
     parser.add_argument("--keep-activations", action="store_true", help="no activation checkpointing")
     parser.add_argument("--device", default="cpu")
@@ -157,7 +158,8 @@ def build_model(options: argparse.Namespace) -> Mu2SLAMForPreTraining:
 def run_updates(model: Mu2SLAMForPreTraining, batch: dict, options: argparse.Namespace) -> tuple[list, list]:
     """Losses and seconds of every update."""
     if options.optimizer == "sgd":
-        optimizer: torch.optim.Optimizer = torch.optim.SGD(model.parameters(), lr=options.learning_rate or 1e-2)
+        rate = options.learning_rate or 1e-2
+        optimizer: torch.optim.Optimizer = torch.optim.SGD(model.parameters(), lr=rate)
     else:
         rate = options.learning_rate or 1e-4
         optimizer = build_optimizer(model, learning_rate=rate, weight_decay=0.0, optimizer="adam")
@@ -165,6 +167,8 @@ def run_updates(model: Mu2SLAMForPreTraining, batch: dict, options: argparse.Nam
     losses, seconds = [], []
     for number in range(options.steps):
         started = time.perf_counter()
+        for group in optimizer.param_groups:
+            group["lr"] = rate * min(1.0, (number + 1) / max(1, options.warmup_steps))
         with torch.autocast(device.type, torch.bfloat16, enabled=options.bf16):
             loss = model(**batch).loss
         loss.backward()

@@ -139,11 +139,17 @@ def build_mixture_config(recipe: PretrainingRecipe) -> TaskMixtureConfig:
         task: PAPER_SHARES[task] if section.share is None else section.share for task, section in data.tasks.items()
     }
     temperatures = {task: section.temperature for task, section in data.tasks.items()}
+    # Of a corpus with weight 0 no example is made, and the mixture does not know corpora without examples.
+    weights = {
+        task: {name: weight for name, weight in section.corpora.items() if weight != 0}
+        for task, section in data.tasks.items()
+        if shares[task]
+    }
     try:
         return TaskMixtureConfig(
             shares=shares,
             temperatures={task: value for task, value in temperatures.items() if value is not None},
-            corpus_weights={task: dict(section.corpora) for task, section in data.tasks.items() if shares[task]},
+            corpus_weights=weights,
             max_seconds=data.max_seconds,
             max_tokens=data.max_tokens,
         )

@@ -10,7 +10,7 @@ from mu2slam_hf.data.tasks import TrainingExample
 from mu2slam_hf.data.testing import write_tone_corpus
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
-from mu2slam_hf.recipes.builders import build_model
+from mu2slam_hf.recipes.builders import build_arguments, build_model
 from mu2slam_hf.recipes.data_builders import load_records
 from mu2slam_hf.recipes.loader import (
     RecipeError,
@@ -20,6 +20,7 @@ from mu2slam_hf.recipes.loader import (
     load_recipe,
 )
 from mu2slam_hf.recipes.pretraining_builders import (
+    build_mixture,
     build_mixture_config,
     build_pretraining_processor,
     build_task_examples,
@@ -149,6 +150,17 @@ def test_examples_of_a_task_come_from_its_corpora_within_the_limits(load, manife
     assert all(e.num_source_tokens + e.num_target_tokens <= 9 for e in examples)
     with pytest.raises(RecipeError, match=r"data\.tasks\.mt: .* give no example for task 'mt'"):
         build_task_examples(load("data.languages=[fr]"), records, ["mt"], tokenizer)
+
+
+def test_a_corpus_of_weight_0_is_left_out_of_the_mixture(load, manifest):
+    off = load(f"data.corpora.other={{manifest: {manifest}, limit: 2}}", "data.tasks.text.corpora={train: 1, other: 0}")
+    records = load_records(off.data.corpora, "data.corpora")
+    processor = build_pretraining_processor(off, records)
+    _, sampler = build_mixture(off, processor, records, build_arguments(off))
+    assert {example.corpus for example in sampler.examples} == {"train"}
+    assert build_mixture_config(off).corpus_weights["text"] == {"train": 1}
+    with pytest.raises(RecipeError, match="must not be negative"):
+        build_mixture_config(load("data.tasks.text.corpora={train: -1}"))
 
 
 def test_development_batches_hold_everything_once_within_the_bounds():

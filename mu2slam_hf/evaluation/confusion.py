@@ -1,0 +1,140 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Which label is taken for which: a confusion matrix, its table and its plot. For languages and any other classes."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfusionMatrix:
+    """How often each true label was given each label.
+
+    Attributes:
+        references: true labels, the rows.
+        predictions: labels that were given, the columns; may hold some that no item has (a refusal).
+        counts: one row per true label.
+    """
+
+    references: tuple[str, ...]
+    predictions: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+    @property
+    def num_items(self) -> int:
+        """Items counted."""
+        return sum(map(sum, self.counts))
+
+    @property
+    def accuracy(self) -> float:
+        """Percent of the items with the right label."""
+        right = sum(self.count(label, label) for label in self.references)
+        return 100.0 * right / self.num_items
+
+    @property
+    def recalls(self) -> Mapping[str, float]:
+        """Percent of the items of each true label that were given it; labels without items are left out."""
+        totals = {label: sum(row) for label, row in zip(self.references, self.counts, strict=True)}
+        return {label: 100.0 * self.count(label, label) / total for label, total in totals.items() if total}
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 in percent over the true labels that have items, all weighing the same."""
+        scores = []
+        for label, row in zip(self.references, self.counts, strict=True):
+            given = sum(self.count(other, label) for other in self.references)
+            if sum(row):
+                scores.append(200.0 * self.count(label, label) / (sum(row) + given))
+        return sum(scores) / len(scores)
+
+    def count(self, reference: str, prediction: str) -> int:
+        """Items of the label `reference` that were given `prediction`; 0 for labels that do not occur."""
+        if reference not in self.references or prediction not in self.predictions:
+            return 0
+        return self.counts[self.references.index(reference)][self.predictions.index(prediction)]
+
+
+def compute_confusion(
+    references: Sequence[str], predictions: Sequence[str], labels: Sequence[str] | None = None
+) -> ConfusionMatrix:
+    """Counts of a list of answers.
+
+    Args:
+        references: true labels.
+        predictions: given labels, in the same order.
+        labels: order of the labels, and rows for those that do not occur; default: those that occur, sorted. What
+            is predicted beyond them (a refusal such as `und`) gets a column after them.
+
+    Raises:
+        ValueError: different numbers of items, none at all, or a true label that is not among `labels`.
+    """
+    if len(references) != len(predictions):
+        raise ValueError(f"{len(references)} true labels and {len(predictions)} predictions; they must be pairs")
+    if not references:
+        raise ValueError("there is nothing to count: no items")
+    rows = sorted(set(references)) if labels is None else list(dict.fromkeys(labels))
+    missing = sorted(set(references) - set(rows))
+    if missing:
+        raise ValueError(f"true labels {missing} are not among the labels {rows}")
+    columns = [*rows, *sorted(set(predictions) - set(rows))]
+    counts = {row: dict.fromkeys(columns, 0) for row in rows}
+    for reference, prediction in zip(references, predictions, strict=True):
+        counts[reference][prediction] += 1
+    return ConfusionMatrix(
+        references=tuple(rows),
+        predictions=tuple(columns),
+        counts=tuple(tuple(counts[row].values()) for row in rows),
+    )
+
+
+def format_confusion(matrix: ConfusionMatrix) -> str:
+    """A plain-text table: one row per true label, with its recall; zeros are dots, so that errors stand out."""
+    recalls = matrix.recalls
+    rows = [["true \\ given", *matrix.predictions, "recall"]]
+    for label, counts in zip(matrix.references, matrix.counts, strict=True):
+        recall = f"{recalls[label]:.1f}" if label in recalls else "-"
+        rows.append([label, *(str(count) if count else "." for count in counts), recall])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
+    summary = f"accuracy {matrix.accuracy:.1f} %, macro F1 {matrix.macro_f1:.1f} %, {matrix.num_items} items"
+    return "\n".join([*lines, summary])
+
+
+def save_confusion_plot(matrix: ConfusionMatrix, path: str | os.PathLike[str], title: str = "") -> Path:
+    """Write the matrix as a picture, coloured by the share of each row.
+
+    Args:
+        matrix: the counts.
+        path: of the file; its ending decides the format (png, svg, pdf).
+        title: stands above it.
+
+    Raises:
+        ImportError: matplotlib is not installed; the message names the extra.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("plots need matplotlib: pip install 'mu2slam-hf[plots]'") from error
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width = len(matrix.references), len(matrix.predictions)
+    figure = Figure(figsize=(2.5 + 0.5 * width, 2.0 + 0.45 * height), layout="constrained")
+    axes: Any = figure.add_subplot()
+    shares = [[count / max(sum(row), 1) for count in row] for row in matrix.counts]
+    axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
+    for row, counts in enumerate(matrix.counts):
+        for column, count in enumerate(counts):
+            if count:
+                # White on dark cells.
+                color = "white" if shares[row][column] > 0.5 else "black"
+                axes.text(column, row, str(count), ha="center", va="center", color=color)
+    axes.set_xticks(range(width), matrix.predictions, rotation=45 if width > 8 else 0)
+    axes.set_yticks(range(height), matrix.references)
+    axes.set(xlabel="given", ylabel="true", title=title or f"accuracy {matrix.accuracy:.1f} %")
+    figure.savefig(path, dpi=120)
+    return path

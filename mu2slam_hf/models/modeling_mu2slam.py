@@ -32,11 +32,11 @@ from .modules_attention import ConformerSelfAttention, DecoderCrossAttention, De
 from .modules_base import ScaledEmbedding, initialize_module
 from .modules_conformer import ConformerLayer
 from .modules_frontends import build_frontend, check_speech_shape, select_speech_input
-from .modules_lengths import downsample_attention_mask, restarting_position_ids
-from .modules_losses import cross_entropy_mean, ctc_sum, shift_tokens_right
+from .modules_lengths import default_position_ids, downsample_attention_mask
+from .modules_losses import cross_entropy_mean, ctc_sum, mask_ctc_logits, shift_tokens_right
 from .modules_masks import check_packing_backend, same_sequence
+from .modules_pooling import masked_mean
 from .modules_positions import sinusoidal_embedding
-from .modules_precision import at_least_float32
 from .modules_transformer import TransformerDecoderLayer
 
 # The ASR pipeline decides between CTC and sequence-to-sequence by this table of class names.
@@ -237,13 +237,6 @@ class Mu2SLAMEncoder(Mu2SLAMPreTrainedModel):
                 position_ids = default_position_ids(embeds, sequence_ids)
             embeds = embeds + sinusoidal_embedding(position_ids, embeds.shape[-1]).to(embeds.dtype)
         return nn.functional.dropout(embeds, p=encoder_config.embedding_dropout, training=self.training)
-
-
-def default_position_ids(embeds: Tensor, sequence_ids: Tensor | None, past_length: int | Tensor = 0) -> Tensor:
-    """Positions `(1, L)` of ordinary rows, or `(B, L)` restarting in each sequence of packed rows."""
-    if sequence_ids is not None:
-        return restarting_position_ids(sequence_ids)
-    return (torch.arange(embeds.shape[1], device=embeds.device) + past_length)[None]
 
 
 class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
@@ -761,29 +754,6 @@ class Mu2SLAMForCTC(Mu2SLAMPreTrainedModel):
         return CausalLMOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
         )
-
-
-def mask_ctc_logits(logits: Tensor, config: Mu2SLAMConfig | Mu2SLAMCTCConfig) -> Tensor:
-    """Forbid what CTC must never emit: specials other than blank and unknown, and the speech codebook.
-
-    Args:
-        logits: `(B, N, V)`.
-        config: names the blank (`pad_token_id`), `unk_token_id` and `text_token_offset`.
-
-    Returns:
-        `(B, N, V)` float32.
-    """
-    ids = torch.arange(logits.shape[-1], device=logits.device)
-    allowed = (ids >= config.text_token_offset) | (ids == config.pad_token_id) | (ids == config.unk_token_id)
-    return at_least_float32(logits).masked_fill(~allowed, -1e4)
-
-
-def masked_mean(states: Tensor, attention_mask: Tensor | None) -> Tensor:
-    """Mean `(B, D)` of `states` `(B, N, D)` over the positions where `attention_mask` `(B, N)` is 1."""
-    if attention_mask is None:
-        return states.mean(dim=1)
-    mask = attention_mask.bool()[..., None]
-    return states.masked_fill(~mask, 0.0).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
 
 
 __all__ = [

@@ -14,13 +14,14 @@ from transformers.processing_utils import Unpack
 from transformers.utils.generic import ModelOutput, TransformersKwargs, can_return_tuple
 
 from .configuration_mu2slam import Mu2SLAMConfig
-from .modeling_mu2slam import Mu2SLAMModel, Mu2SLAMPreTrainedModel, mask_ctc_logits
+from .modeling_mu2slam import Mu2SLAMModel, Mu2SLAMPreTrainedModel
 from .modules_frontends import dummy_speech
 from .modules_losses import (
     IGNORE_INDEX,
     cross_entropy_of_states,
     cross_entropy_sum,
     ctc_sum,
+    mask_ctc_logits,
     sum_by_kind,
     weighted_mean_sum,
 )

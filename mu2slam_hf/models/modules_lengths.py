@@ -99,3 +99,16 @@ def restarting_position_ids(sequence_ids: Tensor) -> Tensor:
     starts[:, 1:] = sequence_ids[:, 1:] != sequence_ids[:, :-1]
     run_start = torch.where(starts, positions, torch.zeros_like(positions)).cummax(dim=1).values
     return positions - run_start
+
+
+def default_position_ids(embeds: Tensor, sequence_ids: Tensor | None, past_length: int | Tensor = 0) -> Tensor:
+    """Positions `(1, L)` of ordinary rows, or `(B, L)` restarting in each sequence of packed rows.
+
+    Args:
+        embeds: `(B, L, D)`; only its length is read.
+        sequence_ids: `(B, L)` int64 of packed rows, else None.
+        past_length: positions before the first one, of ordinary rows.
+    """
+    if sequence_ids is not None:
+        return restarting_position_ids(sequence_ids)
+    return (torch.arange(embeds.shape[1], device=embeds.device) + past_length)[None]

@@ -98,6 +98,21 @@ def weighted_mean_sum(sums: Tensor, counts: Tensor, weights: Tensor | None = Non
     return means.sum() if weights is None else (weights.to(means) * means).sum()
 
 
+def mask_ctc_logits(logits: Tensor, config) -> Tensor:
+    """Forbid what CTC must never emit: specials other than blank and unknown, and the speech codebook.
+
+    Args:
+        logits: `(B, N, V)`.
+        config: names the blank (`pad_token_id`), `unk_token_id` and `text_token_offset`.
+
+    Returns:
+        `(B, N, V)` at least float32.
+    """
+    ids = torch.arange(logits.shape[-1], device=logits.device)
+    allowed = (ids >= config.text_token_offset) | (ids == config.pad_token_id) | (ids == config.unk_token_id)
+    return at_least_float32(logits).masked_fill(~allowed, -1e4)
+
+
 def ctc_sum(logits: Tensor, frame_mask: Tensor, labels: Tensor, blank: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """CTC in fp32, summed over utterances.
 

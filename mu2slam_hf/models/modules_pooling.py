@@ -65,3 +65,11 @@ def mean_by_sequence(states: Tensor, sequence_ids: Tensor, num_slots: int) -> Te
     sums = values.new_zeros(len(states) * num_slots, values.shape[-1]).index_add(0, slots, values)
     counts = values.new_zeros(len(sums)).index_add(0, slots, values.new_ones(len(slots)))
     return (sums / counts.clamp(min=1)[:, None]).unflatten(0, (len(states), num_slots))
+
+
+def masked_mean(states: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """Mean `(B, D)` of `states` `(B, N, D)` over the positions where `attention_mask` `(B, N)` is 1."""
+    if attention_mask is None:
+        return states.mean(dim=1)
+    mask = attention_mask.bool()[..., None]
+    return states.masked_fill(~mask, 0.0).sum(dim=1) / mask.sum(dim=1).clamp(min=1)

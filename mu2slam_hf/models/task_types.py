@@ -34,6 +34,12 @@ PRETRAINING_LOSSES = (
 )
 """Losses of pre-training, in the order of every vector of sums, counts or weights."""
 
+MSLAM_TASKS = ("speech", "text", "asr")
+"""Kinds of examples of mSLAM's pre-training: speech by itself, text by itself, speech with its transcript."""
+
+MSLAM_LOSSES = ("contrastive", "diversity", "speech_mlm", "text_mlm", "tlm_speech", "tlm_text", "ctc")
+"""Losses of mSLAM's pre-training, in the order of every vector of sums, counts or weights."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaskType:

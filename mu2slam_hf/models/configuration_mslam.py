@@ -1,0 +1,184 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Configurations of the mSLAM family: one encoder that speech and text share, and its CTC-only model."""
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+from .configuration_conformer import ConformerEncoderConfig
+from .configuration_mu2slam import NUM_RESERVED_TOKENS, check_vocabulary, follow_frontend
+
+QUANTIZER_METHODS = ("gumbel", "nearest")
+SPEECH_MASKS = ("noise", "learned")
+CTC_INPUTS = ("speech", "pair")
+CLASSIFIER_POOLINGS = ("mean", "max")
+
+
+@strict
+class MSLAMConfig(PreTrainedConfig):
+    r"""Configuration of the mSLAM encoder.
+
+    Paper: mSLAM (Bapna et al. 2022) and SLAM (Bapna et al. 2021): the layers `[0, num_speech_layers)` read speech alone,
+    the layers above read speech, text, or both; w2v-BERT (Chung et al. 2021) for the losses on speech. The defaults are
+    the 0.6B model: 8 + 16 layers of width 1024, 4096 characters.
+    Choice: the one id space of [`Mu2SLAMConfig`], its speech ids included (nothing here reads or predicts them), so that
+    processors, tokenizers and the table of tokens pass over.
+
+    Args:
+        encoder_config (`dict` or [`ConformerEncoderConfig`], *optional*): All Conformer layers, and the front end.
+        num_speech_layers (`int`, *optional*, defaults to 8): Layers that only speech goes through.
+        add_speech_projection (`bool`, *optional*, defaults to `True`): Whether a linear map follows these layers, as in
+            the paper. Without it the encoder is exactly one that [`Mu2SLAMConfig`] describes.
+        vocab_size (`int`, *optional*, defaults to 5184): As in [`Mu2SLAMConfig`].
+        speech_token_offset (`int`, *optional*, defaults to 64): As in [`Mu2SLAMConfig`].
+        num_speech_tokens (`int`, *optional*, defaults to 1024): As in [`Mu2SLAMConfig`].
+        text_token_offset (`int`, *optional*, defaults to 1088): As in [`Mu2SLAMConfig`].
+        languages (`list[str]`, *optional*, defaults to `["und"]`): Languages of the processor; the encoder is not told
+            any.
+        quantizer_method (`str`, *optional*, defaults to `"gumbel"`): `gumbel`: learned logits, sampled in training;
+            `nearest`: the nearest entry, both normalised to length 1.
+        num_codevectors_per_group (`int`, *optional*, defaults to 1024): Entries K of a codebook.
+        num_codevector_groups (`int`, *optional*, defaults to 1): Codebooks G; masked prediction has a softmax for each.
+        codevector_dim (`int`, *optional*, defaults to 1024): Width of a quantised vector, all groups together.
+        proj_codevector_dim (`int`, *optional*, defaults to 768): Width in which context and targets are compared.
+        contrastive_logits_temperature (`float`, *optional*, defaults to 0.1): Divisor of the cosine similarities.
+        num_negatives (`int`, *optional*, defaults to 100): Distractors Q of one masked frame; the collator draws them.
+        commitment_loss_weight (`float`, *optional*, defaults to 1.0): Weight, inside the contrastive loss, of the loss
+            that a quantiser of method `nearest` has for its codebook. Choice.
+        speech_mask (`str`, *optional*, defaults to `"noise"`): What stands in place of a masked frame. `noise`: a random
+            vector (w2v-BERT); `learned`: the embedding of [MASK], as in Mu2SLAM and for imported encoders.
+        speech_mask_noise_std (`float`, *optional*, defaults to 0.1): Standard deviation of these random vectors.
+        ctc_input (`str`, *optional*, defaults to `"speech"`): What CTC reads of an utterance in a pair. `speech`: the
+            utterance alone, once more through the shared layers, so that the transcript beside it cannot be copied;
+            `pair`: the speech part of the pair. Choice: the paper does not say.
+        ctc_loss_reduction (`str`, *optional*, defaults to `"mean"`): `mean` per target token, or `sum`.
+        use_weighted_layer_sum (`bool`, *optional*, defaults to `True`): Whether a classification head reads a learned
+            weighted average of layers instead of the last one.
+        classifier_proj_size (`int`, *optional*, defaults to 256): Width between the encoder and the classes.
+        classifier_pooling (`str`, *optional*, defaults to `"mean"`): `mean` or `max` over the real positions.
+        classifier_dropout (`float`, *optional*, defaults to 0.0): Dropout before the classes.
+        inputs_to_logits_ratio (`int`, *optional*, defaults to 640): As in [`Mu2SLAMConfig`].
+        tie_word_embeddings (`bool`, *optional*, defaults to `True`): One table for text in, text out and CTC.
+    """
+
+    model_type = "mslam"
+    sub_configs_defaults = {"encoder_config": ConformerEncoderConfig}
+    attribute_map = {"hidden_size": "d_model"}
+
+    encoder_config: dict | PreTrainedConfig | None = None
+    num_speech_layers: int = 8
+    add_speech_projection: bool = True
+    vocab_size: int = 5184
+    d_model: int | None = None
+    speech_token_offset: int = NUM_RESERVED_TOKENS
+    num_speech_tokens: int = 1024
+    text_token_offset: int = NUM_RESERVED_TOKENS + 1024
+    languages: list[str] | tuple[str, ...] = ("und",)
+    pad_token_id: int | None = 0
+    bos_token_id: int | None = 1
+    eos_token_id: int | None = 2
+    unk_token_id: int = 3
+    mask_token_id: int = 4
+    quantizer_method: str = "gumbel"
+    num_codevectors_per_group: int = 1024
+    num_codevector_groups: int = 1
+    codevector_dim: int = 1024
+    proj_codevector_dim: int = 768
+    contrastive_logits_temperature: float | int = 0.1
+    num_negatives: int = 100
+    commitment_loss_weight: float | int = 1.0
+    speech_mask: str = "noise"
+    speech_mask_noise_std: float | int = 0.1
+    ctc_input: str = "speech"
+    ctc_loss_reduction: str = "mean"
+    use_weighted_layer_sum: bool = True
+    classifier_proj_size: int = 256
+    classifier_pooling: str = "mean"
+    classifier_dropout: float | int = 0.0
+    inputs_to_logits_ratio: int = 640
+    initializer_range: float = 0.02
+    tie_word_embeddings: bool = True
+
+    def __post_init__(self, **kwargs):
+        self.languages = list(self.languages)
+        super().__post_init__(**kwargs)
+        self.d_model = self.encoder_config.hidden_size
+        follow_frontend(self)
+
+    @property
+    def num_hidden_layers(self) -> int:
+        """Layers that speech goes through."""
+        return self.encoder_config.num_hidden_layers
+
+    @property
+    def num_attention_heads(self) -> int:
+        """Attention heads of a layer."""
+        return self.encoder_config.num_attention_heads
+
+    @property
+    def num_shared_layers(self) -> int:
+        """Layers that speech and text share."""
+        return self.encoder_config.num_hidden_layers - self.num_speech_layers
+
+    @property
+    def num_mel_bins(self) -> int:
+        """Bins of the input features."""
+        return self.encoder_config.num_mel_bins
+
+    def validate_architecture(self):
+        """Part of `@strict` validation: reject what no encoder can be built from, in words."""
+        num_layers = self.encoder_config.num_hidden_layers
+        if not 1 <= self.num_speech_layers < num_layers:
+            raise ValueError(
+                f"num_speech_layers must be 1 to {num_layers - 1}, so that speech has layers of its own and shares "
+                f"others with text (encoder_config.num_hidden_layers is {num_layers}); got {self.num_speech_layers}."
+            )
+        if self.encoder_config.hidden_size % 2:
+            raise ValueError(
+                f"text has sinusoidal positions, which need an even hidden_size; got {self.encoder_config.hidden_size}."
+            )
+        for key, known in (
+            ("quantizer_method", QUANTIZER_METHODS),
+            ("speech_mask", SPEECH_MASKS),
+            ("ctc_input", CTC_INPUTS),
+            ("ctc_loss_reduction", ("mean", "sum")),
+            ("classifier_pooling", CLASSIFIER_POOLINGS),
+        ):
+            value = getattr(self, key)
+            if value not in known:
+                raise ValueError(f"{key} must be one of {', '.join(known)}; got {value!r}.")
+        for key in (
+            "num_codevectors_per_group",
+            "num_codevector_groups",
+            "codevector_dim",
+            "proj_codevector_dim",
+            "num_negatives",
+            "classifier_proj_size",
+        ):
+            if getattr(self, key) < 1:
+                raise ValueError(f"{key} must be at least 1, got {getattr(self, key)}.")
+        if self.codevector_dim % self.num_codevector_groups:
+            raise ValueError(
+                f"codevector_dim ({self.codevector_dim}) must be a multiple of num_codevector_groups "
+                f"({self.num_codevector_groups})."
+            )
+        if self.contrastive_logits_temperature <= 0:
+            raise ValueError(
+                f"contrastive_logits_temperature must be positive, got {self.contrastive_logits_temperature}."
+            )
+        if self.speech_mask_noise_std < 0:
+            raise ValueError(f"speech_mask_noise_std cannot be negative, got {self.speech_mask_noise_std}.")
+        check_vocabulary(self)
+
+
+@strict
+class MSLAMCTCConfig(MSLAMConfig):
+    r"""Configuration of the CTC-only model, with the keys of [`MSLAMConfig`].
+
+    It has its own `model_type` for the same reason as [`Mu2SLAMCTCConfig`]: a checkpoint has one tokenizer class, and
+    CTC needs one that collapses repeats.
+    """
+
+    model_type = "mslam_ctc"
+
+
+__all__ = ["MSLAMCTCConfig", "MSLAMConfig"]

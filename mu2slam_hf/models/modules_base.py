@@ -7,6 +7,7 @@ from transformers import initialization as init
 from .modules_attention import ConformerSelfAttention
 from .modules_conformer import SequenceGroupNorm
 from .modules_frontends import StackedFrames, UtteranceNorm, WaveformConvolution, WaveformConvolutions
+from .modules_learned_quantization import LearnedQuantizer
 from .modules_norms import SequenceBatchNorm
 from .modules_subsampling import ConvolutionalSubsampling
 
@@ -52,6 +53,8 @@ def initialize_module(module: nn.Module) -> None:
     elif isinstance(module, (StackedFrames, WaveformConvolutions)):
         # Choice: S starts at the size of the scaled token embeddings, as below.
         init.normal_(module.linear.weight, mean=0.0, std=module.linear.in_features**-0.5)
+    elif isinstance(module, LearnedQuantizer):
+        module.reset_parameters()
     elif isinstance(module, ConvolutionalSubsampling):
         # Choice: variance is kept through the front end, so that S starts at the size of the scaled token embeddings;
         # at one small deviation for all layers, S would be drowned by the language and modality embeddings.

@@ -33,18 +33,33 @@ def find_nearest_codes(vectors: torch.Tensor, codebook: torch.Tensor, chunk_rows
     Returns:
         `(M,)` int64 in `[0, K)`.
     """
+    with torch.autocast(device_type=vectors.device.type, enabled=False):
+        codebook = codebook.float()
+        return find_best_products(vectors, codebook, -0.5 * codebook.square().sum(dim=-1), chunk_rows)
+
+
+def find_best_products(
+    vectors: torch.Tensor, weights: torch.Tensor, bias: torch.Tensor, chunk_rows: int | None = None
+) -> torch.Tensor:
+    """Index of the largest of K linear functions at each vector, in float32.
+
+    Args:
+        vectors: `(M, D)` floating point.
+        weights: `(K, D)` floating point.
+        bias: `(K,)` floating point.
+        chunk_rows: as in `find_nearest_codes`.
+
+    Returns:
+        `(M,)` int64 in `[0, K)`.
+    """
     if chunk_rows is None:
-        chunk_rows = max(1, SEARCH_CHUNK_ENTRIES // max(1, codebook.shape[0]))
+        chunk_rows = max(1, SEARCH_CHUNK_ENTRIES // max(1, weights.shape[0]))
     # Autocast would turn the product into bfloat16, and a GPU may be allowed to use TF32: 8 and 11 bits of mantissa
     # pick another entry for many frames.
     with torch.autocast(device_type=vectors.device.type, enabled=False), full_float32(vectors.device):
-        codebook = codebook.float()
-        # In the product from the start, as its bias: no second pass over the matrix.
-        negative_half_norms = -0.5 * codebook.square().sum(dim=-1)
-        chunks = [
-            torch.addmm(negative_half_norms, chunk.float(), codebook.T).argmax(dim=-1)
-            for chunk in vectors.split(chunk_rows)
-        ]
+        weights, bias = weights.float(), bias.float()
+        # The bias is in the product from the start: no second pass over the matrix.
+        chunks = [torch.addmm(bias, chunk.float(), weights.T).argmax(dim=-1) for chunk in vectors.split(chunk_rows)]
     return torch.cat(chunks) if chunks else vectors.new_zeros(0, dtype=torch.int64)
 
 
@@ -284,6 +299,7 @@ __all__ = [
     "StaysFloat32",
     "compute_codebook_health",
     "count_codes",
+    "find_best_products",
     "find_nearest_codes",
     "full_float32",
     "stack_context",

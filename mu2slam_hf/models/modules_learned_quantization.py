@@ -1,0 +1,202 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Quantisers that are learned together with an encoder: Gumbel softmax, and the nearest entry.
+
+Letters: M real frames of any number of utterances, F features of a frame, G codebooks, K entries of each, D width of a
+quantised frame (G entries of D / G, one after another).
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import initialization
+
+from .modules_precision import at_least_float32
+from .modules_quantization import find_best_products, find_nearest_codes, full_float32
+
+QUANTIZER_METHODS = ("gumbel", "nearest")
+
+
+class QuantizerOutput(NamedTuple):
+    """What a learned quantiser makes of frames.
+
+    Attributes:
+        vectors: `(M, D)` at least float32, with a gradient to the features.
+        ids: `(M,)` int64, or `(M, G)` with more than one codebook: those of `find_codes`, without noise.
+        probabilities: `(M, G, K)` at least float32, for the diversity loss.
+        commitment: `(M,)` at least float32, the two distances of "nearest"; None of "gumbel".
+    """
+
+    vectors: Tensor
+    ids: Tensor
+    probabilities: Tensor
+    commitment: Tensor | None
+
+
+class LearnedQuantizer(nn.Module):
+    """Frames to entries of codebooks that are learned.
+
+    `gumbel`. Paper: wav2vec 2.0 section 2, which w2v-BERT takes over: a linear map to `(G, K)` logits; in training one
+    entry is drawn (hard Gumbel softmax, straight-through), in evaluation it is the largest logit.
+    `nearest`. Paper: Mu2SLAM Eq. 1, `argmin_j |G_j - s_i|`. Choice: vector and entries on the unit sphere,
+    straight-through, and `|q - sg(z)|^2 + beta |z - sg(q)|^2` that draws both together (van den Oord et al. 2017).
+
+    Choice: features pass a layer norm first. What front ends give has any size, and logits of any size start with one
+    entry for all; per frame, it cannot let other frames in. Padding must not be among the frames: hand in real ones
+    only, `states[mask]`.
+    Choice: `ids` are those without noise in training too, as the tokenizer that is made of the quantiser will give
+    them; targets that are drawn anew at each step cannot be predicted.
+
+    Args:
+        feature_size: F.
+        num_codevectors: K.
+        num_groups: G.
+        codevector_dim: D, a multiple of G.
+        method: `gumbel` or `nearest`.
+        commitment_weight: beta of `nearest`.
+        sharpness: of `nearest`: factor of the cosines in the softmax that gives `probabilities`.
+        layer_norm_eps: of the layer norm.
+    """
+
+    temperature: Tensor
+
+    def __init__(
+        self,
+        feature_size: int,
+        num_codevectors: int,
+        num_groups: int,
+        codevector_dim: int,
+        method: str = "gumbel",
+        commitment_weight: float = 0.25,
+        sharpness: float = 10.0,
+        layer_norm_eps: float = 1e-5,
+    ):
+        super().__init__()
+        if method not in QUANTIZER_METHODS:
+            raise ValueError(f"method of a quantiser must be one of {', '.join(QUANTIZER_METHODS)}; got {method!r}.")
+        if codevector_dim % num_groups:
+            raise ValueError(
+                f"codevector_dim ({codevector_dim}) must be a multiple of the number of codebooks ({num_groups})."
+            )
+        self.method, self.commitment_weight, self.sharpness = method, commitment_weight, sharpness
+        self.num_codevectors, self.num_groups, self.codevector_dim = num_codevectors, num_groups, codevector_dim
+        self.norm = nn.LayerNorm(feature_size, eps=layer_norm_eps)
+        width = num_groups * num_codevectors if method == "gumbel" else codevector_dim
+        self.linear = nn.Linear(feature_size, width)
+        self.codebook = nn.Parameter(torch.empty(num_groups, num_codevectors, codevector_dim // num_groups))
+        if method == "gumbel":
+            # In the checkpoint: a run that goes on, and a loss that is measured later, need the annealed one.
+            self.register_buffer("temperature", torch.ones((), dtype=torch.float32))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew, from the global generator; the temperature starts at 2."""
+        initialization.ones_(self.norm.weight)
+        initialization.zeros_(self.norm.bias)
+        # As wav2vec 2.0: logits far apart, so that frames differ in their entries from the first step on.
+        std = 1.0 if self.method == "gumbel" else self.linear.in_features**-0.5
+        initialization.normal_(self.linear.weight, mean=0.0, std=std)
+        initialization.zeros_(self.linear.bias)
+        initialization.normal_(self.codebook, mean=0.0, std=1.0)
+        if self.method == "gumbel":
+            initialization.constant_(self.temperature, 2.0)
+
+    def set_temperature(self, temperature: float) -> None:
+        """Change the temperature of the Gumbel softmax; `nearest` has none.
+
+        Raises:
+            ValueError: it is not above 0, or the quantiser has none.
+        """
+        if self.method != "gumbel":
+            raise ValueError("Only a quantiser with method 'gumbel' has a temperature; this one has 'nearest'.")
+        if not temperature > 0:
+            raise ValueError(f"The temperature of a Gumbel softmax must be above 0; got {temperature}.")
+        self.temperature.fill_(temperature)
+
+    def forward(self, features: Tensor) -> QuantizerOutput:
+        """Quantise frames; the gradient passes as if nothing had been rounded.
+
+        Args:
+            features: `(M, F)` float, real frames only, before masking.
+        """
+        ids = self.find_codes(features)
+        by_group = ids.reshape(-1, self.num_groups)
+        with torch.autocast(device_type=features.device.type, enabled=False):
+            mapped = self._map(at_least_float32(features))
+            if self.method == "gumbel":
+                return self._draw(mapped.unflatten(-1, (self.num_groups, -1)), ids, by_group)
+            return self._snap(mapped.unflatten(-1, (self.num_groups, -1)), ids, by_group)
+
+    @torch.no_grad()
+    def find_codes(self, features: Tensor) -> Tensor:
+        """Ids of frames, without noise, in float32; the search is exhaustive and its memory bounded.
+
+        Args:
+            features: `(M, F)` float.
+
+        Returns:
+            `(M,)` int64 in `[0, K)`, or `(M, G)` with more than one codebook.
+        """
+        with torch.autocast(device_type=features.device.type, enabled=False), full_float32(features.device):
+            if self.method == "gumbel":
+                frames = self._normalize(features.float())
+                maps = zip(
+                    self.linear.weight.chunk(self.num_groups), self.linear.bias.chunk(self.num_groups), strict=True
+                )
+                columns = [find_best_products(frames, weight, bias) for weight, bias in maps]
+            else:
+                vectors = functional.normalize(
+                    self._map(features.float()).unflatten(-1, (self.num_groups, -1)), dim=-1
+                )
+                entries = functional.normalize(self.codebook.float(), dim=-1)
+                columns = [find_nearest_codes(*pair) for pair in zip(vectors.unbind(1), entries, strict=True)]
+        return columns[0] if self.num_groups == 1 else torch.stack(columns, dim=-1)
+
+    def _normalize(self, features: Tensor) -> Tensor:
+        """The layer norm in the type of the features: half precision weights do not decide how one rounds."""
+        weight, bias = self.norm.weight.to(features.dtype), self.norm.bias.to(features.dtype)
+        return functional.layer_norm(features, self.norm.normalized_shape, weight, bias, self.norm.eps)
+
+    def _map(self, features: Tensor) -> Tensor:
+        """Layer norm and linear map: `(M, F)` to `(M, G * K)` of "gumbel", `(M, D)` of "nearest"."""
+        weight, bias = self.linear.weight.to(features.dtype), self.linear.bias.to(features.dtype)
+        return functional.linear(self._normalize(features), weight, bias)
+
+    def _draw(self, logits: Tensor, ids: Tensor, by_group: Tensor) -> QuantizerOutput:
+        """Output of "gumbel" from logits `(M, G, K)`."""
+        codebook = self.codebook.to(logits.dtype)
+        if self.training:
+            chosen = functional.gumbel_softmax(logits, tau=self.temperature.to(logits.dtype), hard=True, dim=-1)
+            vectors = torch.einsum("mgk,gkd->mgd", chosen, codebook)
+        else:
+            vectors = codebook[torch.arange(self.num_groups, device=ids.device), by_group]
+        return QuantizerOutput(vectors.flatten(1), ids, logits.softmax(dim=-1), None)
+
+    def _snap(self, latents: Tensor, ids: Tensor, by_group: Tensor) -> QuantizerOutput:
+        """Output of "nearest" from latents `(M, G, D / G)`."""
+        latents = functional.normalize(latents, dim=-1)
+        codebook = functional.normalize(self.codebook.to(latents.dtype), dim=-1)
+        entries = codebook[torch.arange(self.num_groups, device=ids.device), by_group]
+        # (M, G, D / G) -> (M, G) -> (M,)
+        to_entry = (latents.detach() - entries).square().sum(dim=-1).mean(dim=-1)
+        to_latent = (latents - entries.detach()).square().sum(dim=-1).mean(dim=-1)
+        commitment = to_entry + self.commitment_weight * to_latent
+        # Choice: Eq. 1 has no probabilities; those of the cosines let the diversity loss reach entries that nobody
+        # chooses.
+        probabilities = (self.sharpness * torch.einsum("mgd,gkd->mgk", latents, codebook)).softmax(dim=-1)
+        vectors = latents + (entries - latents).detach() if self.training else entries
+        return QuantizerOutput(vectors.flatten(1), ids, probabilities, commitment)
+
+
+def anneal_temperature(step: int, start: float = 2.0, minimum: float = 0.1, factor: float = 0.999995) -> float:
+    """Temperature of the Gumbel softmax after `step` updates: `max(minimum, start * factor^step)`.
+
+    Paper: wav2vec 2.0 section 4.2; the defaults are those of fairseq2's w2v-BERT. Choice: a function of the step, not
+    a product that is kept: the same after a restart.
+    """
+    return max(minimum, start * factor**step)
+
+
+__all__ = ["QUANTIZER_METHODS", "LearnedQuantizer", "QuantizerOutput", "anneal_temperature"]

@@ -5,11 +5,10 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 
 from .configuration_conformer import ConformerEncoderConfig
+from .configuration_mslam import QUANTIZER_METHODS
 
-# The ways to obtain a codebook. The names are reserved from the first release, so that a checkpoint of a later
-# release is refused by name instead of being read as something else.
+# The ways to obtain a codebook.
 SPEECH_TOKENIZER_KINDS = ("random_projection", "contrastive", "kmeans")
-IMPLEMENTED_SPEECH_TOKENIZER_KINDS = ("random_projection", "kmeans")
 # What a codebook can be learned on.
 SPEECH_TOKENIZER_FEATURES = ("log_mel", "encoder")
 
@@ -21,19 +20,24 @@ class SpeechTokenizerConfig(PreTrainedConfig):
     Paper: Mu2SLAM section 2.2 takes the tokenizer of mSLAM and keeps it constant; the random projection is that of
     BEST-RQ (Chiu et al. 2022, section 3.1: stacked log-mel frames, Xavier projection, normal codebook, both fixed);
     k-means on the layer of an encoder, standardised dimension by dimension, is that of AudioLM (Borsos et al. 2022).
-    Choice: the random projection comes first because it needs no training; `kind` names the others.
+    `contrastive` is the faithful one: the front end and the quantiser that mSLAM learns with the w2v-BERT loss.
+    Choice: the random projection is the default because it needs no training.
 
     Args:
-        kind: `random_projection`, `kmeans`; `contrastive` is a reserved name.
+        kind: `random_projection`, `kmeans` or `contrastive`. Of the last, `features` is always `encoder` and
+            `encoder_layer` 0: what is quantised is the output of the front end that `encoder_config` describes.
         num_mel_bins: log-mel bins per 10 ms frame.
         num_stacked_frames: 10 ms frames per id. 4 is the 25 Hz of the encoder; no other value gives one id per
             encoder frame, so no other value is accepted.
         num_codevectors_per_group: entries of a codebook, K.
         num_codevector_groups: codebooks searched independently, G. With 1 the ids are `(B, N)`, else `(B, N, G)`.
             `kmeans` has one.
-        codevector_dim: width of an entry of `random_projection`; an entry of `kmeans` is as wide as its features.
+        codevector_dim: width of an entry of `random_projection`; of `contrastive` that of the entries of all codebooks
+            together; an entry of `kmeans` is as wide as its features.
+        quantizer_method: of `contrastive`: `gumbel`, the largest of K learned logits, or `nearest`, the nearest entry
+            on the unit sphere.
         projection_seed: seed of projection and codebook, so that the same configuration gives the same ids anywhere.
-            Of `kmeans`: seed of the codebook before it is trained.
+            Of `kmeans`: seed of the codebook before it is trained. `contrastive` is not drawn from a seed.
         feature_mean: mean of every mel bin, subtracted before anything else. None where the feature extractor has
             already normalised its output.
         feature_std: standard deviation of every mel bin, likewise.
@@ -43,7 +47,8 @@ class SpeechTokenizerConfig(PreTrainedConfig):
         encoder_config: of `features="encoder"`: the encoder's own configuration; one with
             `model_type="mu2slam_conformer"` is ours and reads log-mel features, every other is transformers' and
             reads what `encoder_feature_extractor` makes of a waveform.
-        encoder_layer: which hidden states are quantised: 0 is the input of the first layer, n the output of layer n.
+        encoder_layer: which hidden states are quantised: 0 is the input of the first layer, n the output of layer n;
+            of `contrastive` 0 is the output of the front end, before anything is added to it.
         encoder_feature_extractor: of an encoder of transformers: the payload of its `preprocessor_config.json`.
         encoder_frames_per_second: frame rate of that encoder; its frames are pooled to one per id.
     """
@@ -57,6 +62,7 @@ class SpeechTokenizerConfig(PreTrainedConfig):
     num_codevectors_per_group: int = 1024
     num_codevector_groups: int = 1
     codevector_dim: int = 16
+    quantizer_method: str = "gumbel"
     projection_seed: int = 0
     feature_mean: list[float | int] | None = None
     feature_std: list[float | int] | None = None
@@ -68,6 +74,13 @@ class SpeechTokenizerConfig(PreTrainedConfig):
     encoder_frames_per_second: float | int | None = None
 
     def __post_init__(self, **kwargs):
+        if self.kind == "contrastive":
+            # Nothing else can be quantised by it.
+            self.features, self.num_context_frames = "encoder", 0
+            self.encoder_layer = 0 if self.encoder_layer is None else self.encoder_layer
+            if self.encoder_config is None:
+                self.encoder_config = {"model_type": ConformerEncoderConfig.model_type, "num_hidden_layers": 0}
+                self.encoder_config |= {"num_mel_bins": self.num_mel_bins}
         if isinstance(self.encoder_config, dict):
             self.encoder_config = _build_encoder_config(self.encoder_config)
         super().__post_init__(**kwargs)
@@ -88,11 +101,6 @@ class SpeechTokenizerConfig(PreTrainedConfig):
         """Refuse, with the reason, what no tokenizer can be built from."""
         if self.kind not in SPEECH_TOKENIZER_KINDS:
             raise ValueError(f"kind must be one of {', '.join(SPEECH_TOKENIZER_KINDS)}; got {self.kind!r}.")
-        if self.kind not in IMPLEMENTED_SPEECH_TOKENIZER_KINDS:
-            raise ValueError(
-                f"kind {self.kind!r} is a reserved name that this version of mu2slam_hf cannot build; "
-                f"use {', '.join(IMPLEMENTED_SPEECH_TOKENIZER_KINDS)} or install a newer version."
-            )
         if self.num_stacked_frames != 4:
             raise ValueError(
                 "num_stacked_frames must be 4: the encoder has one frame per 4 log-mel frames and every one of them "
@@ -117,14 +125,33 @@ class SpeechTokenizerConfig(PreTrainedConfig):
         if self.kind == "kmeans" and self.num_codevector_groups != 1:
             raise ValueError(
                 f"kind 'kmeans' has one codebook, got num_codevector_groups={self.num_codevector_groups}; several "
-                "are for kind 'random_projection'."
+                "are for kinds 'random_projection' and 'contrastive'."
             )
+        if self.kind == "contrastive":
+            self._validate_contrastive()
         if self.num_context_frames < 0:
             raise ValueError(f"num_context_frames must not be negative; got {self.num_context_frames}.")
         if (self.features == "encoder") != (self.encoder_config is not None):
             raise ValueError("features='encoder' and encoder_config belong together: give both or neither.")
         if self.features == "encoder":
             self._validate_encoder()
+
+    def _validate_contrastive(self) -> None:
+        if self.quantizer_method not in QUANTIZER_METHODS:
+            raise ValueError(
+                f"quantizer_method must be one of {', '.join(QUANTIZER_METHODS)}; got {self.quantizer_method!r}."
+            )
+        if self.codevector_dim % self.num_codevector_groups:
+            raise ValueError(
+                f"codevector_dim ({self.codevector_dim}) must be a multiple of num_codevector_groups "
+                f"({self.num_codevector_groups})."
+            )
+        if self.reads_waveforms or self.encoder_layer != 0:
+            raise ValueError(
+                "kind 'contrastive' quantises the output of a front end of this package: encoder_config with "
+                f"model_type={ConformerEncoderConfig.model_type!r} and encoder_layer=0; got "
+                f"model_type={self.encoder_config.model_type!r} and encoder_layer={self.encoder_layer}."
+            )
 
     def _validate_encoder(self) -> None:
         if self.num_context_frames:
@@ -173,7 +200,6 @@ def _build_encoder_config(values: dict) -> PreTrainedConfig:
 
 
 __all__ = [
-    "IMPLEMENTED_SPEECH_TOKENIZER_KINDS",
     "SPEECH_TOKENIZER_FEATURES",
     "SPEECH_TOKENIZER_KINDS",
     "SpeechTokenizerConfig",

@@ -84,6 +84,22 @@ class ConformerFeatures(nn.Module):
         return self.conformer(states, attention_mask=mask, end_layer=self.num_layers).last_hidden_state
 
 
+class FrontendFeatures(nn.Module):
+    """The front end of an encoder of this package, and nothing else: what a learned quantiser reads.
+
+    Args:
+        config: `config.encoder_config` is a `ConformerEncoderConfig`; its layers are not built.
+    """
+
+    def __init__(self, config: SpeechTokenizerConfig):
+        super().__init__()
+        self.subsampling = ConvolutionalSubsampling(config.encoder_config)
+
+    def forward(self, input_features: Tensor, attention_mask: Tensor) -> Tensor:
+        """As `ConformerFeatures`."""
+        return self.subsampling(input_features, attention_mask.to(torch.int64).sum(-1))
+
+
 class WaveformFeatures(nn.Module):
     """A layer of any speech encoder of transformers, with its own feature extractor.
 
@@ -144,12 +160,15 @@ def build_encoder_features(config: SpeechTokenizerConfig) -> nn.Module | None:
     """The encoder of a tokenizer, in evaluation mode; None where it looks at log-mel frames."""
     if config.features != "encoder":
         return None
+    if config.kind == "contrastive":
+        return FrontendFeatures(config).eval()
     return (WaveformFeatures(config) if config.reads_waveforms else ConformerFeatures(config)).eval()
 
 
 __all__ = [
     "IDS_PER_SECOND",
     "ConformerFeatures",
+    "FrontendFeatures",
     "WaveformFeatures",
     "build_encoder_features",
     "build_feature_extractor",

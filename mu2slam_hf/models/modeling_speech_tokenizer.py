@@ -17,6 +17,7 @@ from .configuration_speech_tokenizer import SpeechTokenizerConfig
 from .feature_extraction_mu2slam import frame_count
 from .modeling_speech_encoders import IDS_PER_SECOND, ConformerFeatures, build_encoder_features
 from .modules_base import initialize_module
+from .modules_learned_quantization import LearnedQuantizer
 from .modules_lengths import downsample_attention_mask, encoder_length, length_mask
 from .modules_quantization import (
     KMeansQuantizer,
@@ -30,6 +31,8 @@ from .modules_quantization import (
 # Outside of an utterance there is no id. Choice: -100, not 0, because 0 is an entry of the codebook: a position that
 # was padded by mistake is then ignored by a loss, or fails loudly in an embedding, but is never taken for speech.
 PADDING_ID = -100
+# Keys of a learned quantiser that the configuration of mSLAM has by the same names.
+_QUANTIZER_KEYS = ("num_codevectors_per_group", "num_codevector_groups", "codevector_dim", "quantizer_method")
 
 
 class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
@@ -42,7 +45,8 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
 
     Args:
         config: the configuration; `config.kind` chooses how the codebook is made, `config.features` what it is
-            searched with. A `kmeans` tokenizer that was not loaded has a random codebook until one is trained.
+            searched with. A `kmeans` tokenizer that was not loaded has a random codebook until one is trained, a
+            `contrastive` one is random altogether: it is made by `from_mslam`.
     """
 
     config_class = SpeechTokenizerConfig
@@ -62,20 +66,7 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
         self.register_buffer("feature_mean", torch.zeros(num_mel_bins, dtype=torch.float32), persistent=False)
         self.register_buffer("feature_std", torch.ones(num_mel_bins, dtype=torch.float32), persistent=False)
         self.encoder: Any = build_encoder_features(config)
-        if config.kind == "kmeans":
-            self.quantizer = KMeansQuantizer(
-                feature_size=config.feature_size,
-                num_codevectors=config.num_codevectors_per_group,
-                seed=config.projection_seed,
-            )
-        else:
-            self.quantizer = RandomProjectionQuantizer(
-                input_size=config.feature_size,
-                num_codevectors=config.num_codevectors_per_group,
-                codevector_dim=config.codevector_dim,
-                num_groups=config.num_codevector_groups,
-                seed=config.projection_seed,
-            )
+        self.quantizer: Any = _build_quantizer(config)
         self.post_init()
         self.requires_grad_(False)
         self.eval()
@@ -107,6 +98,37 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         model.requires_grad_(False)
         return loaded
+
+    @classmethod
+    def from_mslam(cls, model: Any) -> "SpeechTokenizerModel":
+        """The tokenizer that an mSLAM model has learned: copies of its front end and its quantiser, frozen.
+
+        Paper: Mu2SLAM section 2.2 takes the tokenizer of mSLAM.
+
+        Args:
+            model: an `MSLAMForPreTraining`, of any type and on any device.
+
+        Returns:
+            a tokenizer on the CPU, whose ids are those of `model.quantizer.find_codes` on the output of the model's
+            front end in float32.
+
+        Raises:
+            ValueError: the front end does not give one frame per id.
+        """
+        values = model.config.encoder_config.to_dict()
+        # No layer is kept, and with them not what follows the last one.
+        values |= {"num_hidden_layers": 0, "final_layer_norm": False}
+        tokenizer = cls(
+            SpeechTokenizerConfig(
+                kind="contrastive",
+                num_mel_bins=model.config.num_mel_bins,
+                encoder_config=values,
+                **{name: getattr(model.config, name) for name in _QUANTIZER_KEYS},
+            )
+        )
+        tokenizer.encoder.subsampling.load_state_dict(model.mslam.subsampling.state_dict())
+        tokenizer.quantizer.load_state_dict(model.quantizer.state_dict())
+        return tokenizer
 
     @torch.no_grad()
     def forward(self, input_features: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
@@ -216,9 +238,39 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
     def _quantize(self, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """`(B, N, F)` and its mask `(B, N)` bool to ids."""
         # (B, N, F) -> (B * N, F) -> (B * N, G) -> (B, N, G)
-        ids = self.quantizer(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+        frames = features.flatten(0, 1)
+        if self.config.kind == "contrastive":
+            ids = self.quantizer.find_codes(frames).reshape(len(frames), -1)
+        else:
+            ids = self.quantizer(frames)
+        ids = ids.unflatten(0, features.shape[:2])
         ids = ids.masked_fill(~mask.unsqueeze(-1), PADDING_ID)
         return ids.squeeze(-1) if self.config.num_codevector_groups == 1 else ids
+
+
+def _build_quantizer(config: SpeechTokenizerConfig) -> nn.Module:
+    """The codebook that `config.kind` names."""
+    if config.kind == "kmeans":
+        return KMeansQuantizer(
+            feature_size=config.feature_size,
+            num_codevectors=config.num_codevectors_per_group,
+            seed=config.projection_seed,
+        )
+    if config.kind == "contrastive":
+        return LearnedQuantizer(
+            feature_size=config.feature_size,
+            num_codevectors=config.num_codevectors_per_group,
+            num_groups=config.num_codevector_groups,
+            codevector_dim=config.codevector_dim,
+            method=config.quantizer_method,
+        )
+    return RandomProjectionQuantizer(
+        input_size=config.feature_size,
+        num_codevectors=config.num_codevectors_per_group,
+        codevector_dim=config.codevector_dim,
+        num_groups=config.num_codevector_groups,
+        seed=config.projection_seed,
+    )
 
 
 __all__ = ["PADDING_ID", "SpeechTokenizerModel"]

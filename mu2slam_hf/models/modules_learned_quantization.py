@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import initialization
 
+from .configuration_mslam import QUANTIZER_METHODS
 from .modules_precision import at_least_float32
 from .modules_quantization import find_best_products, find_nearest_codes, full_float32
-
-QUANTIZER_METHODS = ("gumbel", "nearest")
 
 
 class QuantizerOutput(NamedTuple):
@@ -56,7 +55,6 @@ class LearnedQuantizer(nn.Module):
         method: `gumbel` or `nearest`.
         commitment_weight: beta of `nearest`.
         sharpness: of `nearest`: factor of the cosines in the softmax that gives `probabilities`.
-        layer_norm_eps: of the layer norm.
     """
 
     temperature: Tensor
@@ -70,7 +68,6 @@ class LearnedQuantizer(nn.Module):
         method: str = "gumbel",
         commitment_weight: float = 0.25,
         sharpness: float = 10.0,
-        layer_norm_eps: float = 1e-5,
     ):
         super().__init__()
         if method not in QUANTIZER_METHODS:
@@ -81,7 +78,7 @@ class LearnedQuantizer(nn.Module):
             )
         self.method, self.commitment_weight, self.sharpness = method, commitment_weight, sharpness
         self.num_codevectors, self.num_groups, self.codevector_dim = num_codevectors, num_groups, codevector_dim
-        self.norm = nn.LayerNorm(feature_size, eps=layer_norm_eps)
+        self.norm = nn.LayerNorm(feature_size)
         width = num_groups * num_codevectors if method == "gumbel" else codevector_dim
         self.linear = nn.Linear(feature_size, width)
         self.codebook = nn.Parameter(torch.empty(num_groups, num_codevectors, codevector_dim // num_groups))
@@ -199,4 +196,4 @@ def anneal_temperature(step: int, start: float = 2.0, minimum: float = 0.1, fact
     return max(minimum, start * factor**step)
 
 
-__all__ = ["QUANTIZER_METHODS", "LearnedQuantizer", "QuantizerOutput", "anneal_temperature"]
+__all__ = ["LearnedQuantizer", "QuantizerOutput", "anneal_temperature"]

@@ -119,7 +119,6 @@ def test_wrong_mask_is_refused():
     ("key", "value", "message"),
     [
         ("kind", "gumbel", "kind must be one of"),
-        ("kind", "contrastive", "reserved name"),
         ("features", "wavelets", "features must be one of"),
         ("num_context_frames", 1, "reads log-mel frames without context"),
         ("num_stacked_frames", 2, "must be 4"),

@@ -1,0 +1,160 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The speech tokenizer that mSLAM learns: front end and quantiser alone, one id per encoder frame, ids that stay."""
+
+import math
+
+import pytest
+import torch
+from helpers import make_tiny_pair
+from torch.nn import functional
+
+from mu2slam_hf import Mu2SLAMProcessor, SpeechTokenizerConfig, SpeechTokenizerModel
+
+CASES = [(method, groups) for method in ("gumbel", "nearest") for groups in (1, 3)]
+
+
+def build_tokenizer(method: str = "gumbel", groups: int = 1, seed: int = 0, **kwargs) -> SpeechTokenizerModel:
+    """A contrastive tokenizer with random weights, biases included."""
+    config = SpeechTokenizerConfig(
+        kind="contrastive",
+        num_codevectors_per_group=64,
+        num_codevector_groups=groups,
+        codevector_dim=12,
+        quantizer_method=method,
+        num_mel_bins=16,
+        encoder_config={
+            **{"model_type": "mu2slam_conformer", "hidden_size": 24, "num_hidden_layers": 0, "num_mel_bins": 16},
+            "subsampling_conv_channels": [6, 4],
+        },
+        **kwargs,
+    )
+    torch.manual_seed(seed)
+    tokenizer = SpeechTokenizerModel(config)
+    for parameter in tokenizer.parameters():
+        parameter.add_(0.2 * torch.randn_like(parameter))
+    return tokenizer
+
+
+def features(batch: int, frames: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(batch, frames, 16, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(("method", "groups"), CASES)
+@pytest.mark.parametrize("garbage", [1e30, float("nan"), float("inf")])
+def test_one_id_per_frame_whatever_stands_around_it(method, groups, garbage):
+    tokenizer, lengths = build_tokenizer(method, groups), [1, 2, 3, 4, 5, 17, 30]
+    batch = torch.full((len(lengths), 37, 16), garbage)
+    mask = torch.zeros(len(lengths), 37, dtype=torch.int64)
+    for row, length in enumerate(lengths):
+        batch[row, :length] = features(1, length, seed=row)[0]
+        mask[row, :length] = 1
+    ids = tokenizer(batch, mask)
+    assert ids.shape == ((7, 10) if groups == 1 else (7, 10, groups)) and ids.dtype == torch.int64
+    for row, length in enumerate(lengths):
+        alone = tokenizer(features(1, length, seed=row))[0]
+        assert len(alone) == math.ceil(math.ceil(length / 2) / 2)
+        assert alone.min() >= 0 and alone.max() < 64
+        assert torch.equal(ids[row, : len(alone)], alone)
+        assert (ids[row, len(alone) :] == -100).all()
+
+
+@pytest.mark.parametrize("method", ["gumbel", "nearest"])
+def test_ids_equal_equation_one_by_hand(method):
+    tokenizer, x = build_tokenizer(method), features(1, 41)
+    front, quantizer = tokenizer.encoder.subsampling, tokenizer.quantizer
+    states = functional.relu(functional.conv2d(x[:, None], front.conv1.weight, front.conv1.bias, 2, 1))
+    states = functional.relu(functional.conv2d(states, front.conv2.weight, front.conv2.bias, 2, 1))
+    frames = front.linear(states[0].transpose(0, 1).flatten(1))
+    mapped = quantizer.linear(quantizer.norm(frames))
+    if method == "nearest":
+        unit, entries = (functional.normalize(vectors, dim=-1) for vectors in (mapped, quantizer.codebook[0]))
+        expected = torch.stack([(entries - vector).norm(dim=-1).argmin() for vector in unit])
+    else:
+        expected = mapped.argmax(-1)
+    assert torch.equal(tokenizer(x)[0], expected)
+    assert len(expected.unique()) > 3
+
+
+@pytest.mark.parametrize(("method", "groups"), CASES)
+def test_saved_loaded_and_whatever_precision_is_asked_for(method, groups, tmp_path):
+    tokenizer, x = build_tokenizer(method, groups), features(2, 400)
+    ids = tokenizer(x)
+    tokenizer.save_pretrained(tmp_path)
+    assert (tmp_path / "model.safetensors").is_file()
+    loaded, info = SpeechTokenizerModel.from_pretrained(tmp_path, output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"]
+    for other in (
+        loaded,
+        SpeechTokenizerModel.from_pretrained(tmp_path, dtype=torch.bfloat16),
+        torch.nn.ModuleList([SpeechTokenizerModel.from_pretrained(tmp_path)]).half()[0],
+    ):
+        assert torch.equal(other(x), ids)
+        assert not any(parameter.requires_grad for parameter in other.parameters())
+        assert other.train().training is False
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(tokenizer(x), ids)
+    assert set(tokenizer.config.to_diff_dict()) & {"encoder_layer", "features"}
+
+
+def test_scale_of_the_input_is_taken_back():
+    mean, std = [0.5] * 16, [2.0] * 16
+    plain, scaled, x = build_tokenizer(), build_tokenizer(feature_mean=mean, feature_std=std), features(2, 38)
+    mask = torch.tensor([[1] * 38, [1] * 21 + [0] * 17])
+    assert torch.equal(scaled(x * 2.0 + 0.5, mask), plain(x, mask))
+
+
+def test_codec_of_a_processor_and_without_this_package(tmp_path):
+    """Saved in the processor, loaded again, and in a bare process from an upload folder."""
+    from mu2slam_hf.hub.bundle import build_bundle
+    from mu2slam_hf.hub.bundle_check import compare_in_bare_process
+
+    model, processor = make_tiny_pair()
+    bins = processor.feature_extractor.feature_size
+    torch.manual_seed(0)
+    processor.speech_codec = SpeechTokenizerModel(
+        SpeechTokenizerConfig(
+            kind="contrastive",
+            num_codevectors_per_group=16,
+            num_mel_bins=bins,
+            encoder_config={
+                **{"model_type": "mu2slam_conformer", "hidden_size": 24, "num_hidden_layers": 0},
+                **{"num_mel_bins": bins, "subsampling_conv_channels": [6, 4]},
+            },
+        )
+    )
+    wave = torch.sin(torch.arange(9000) * 0.05).numpy()
+    ids = processor.encode_speech(wave, sampling_rate=16000)
+    processor.save_pretrained(tmp_path / "processor")
+    loaded = Mu2SLAMProcessor.from_pretrained(tmp_path / "processor")
+    assert loaded.speech_codec.config.kind == "contrastive"
+    assert loaded.encode_speech(wave, sampling_rate=16000) == ids and len(ids[0]) == 15
+    card = "---\nlanguage: en\nlibrary_name: transformers\nlicense: mit\npipeline_tag: any-to-any\n---\n"
+    folder = build_bundle(tmp_path / "upload", model, processor, card=card, run_check=False)
+    assert compare_in_bare_process(folder, model, processor)[1] == "Mu2SLAMProcessor"
+
+
+def test_defaults_build_a_tokenizer():
+    config = SpeechTokenizerConfig(kind="contrastive", num_mel_bins=80)
+    assert (config.features, config.encoder_layer, config.reads_waveforms) == ("encoder", 0, False)
+    assert config.feature_size == config.encoder_config.hidden_size
+    with torch.device("meta"):
+        SpeechTokenizerModel(config)
+
+
+CONFORMER = {"model_type": "mu2slam_conformer", "num_hidden_layers": 2}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"quantizer_method": "fsq"}, "quantizer_method must be one of gumbel, nearest; got 'fsq'"),
+        ({"codevector_dim": 16, "num_codevector_groups": 3}, r"codevector_dim \(16\) must be a multiple"),
+        ({"encoder_layer": 1, "encoder_config": CONFORMER}, "quantises the output of a front end"),
+        ({"encoder_config": {"model_type": "wav2vec2"}}, "model_type='wav2vec2' and encoder_layer=0"),
+        ({"encoder_config": CONFORMER | {"frontend": "waveform"}}, "must be 'conv2d', which gives one frame per id"),
+        ({"encoder_config": CONFORMER | {"num_mel_bins": 40}}, "num_mel_bins is 80 here and 40 in encoder_config"),
+    ],
+)
+def test_wrong_configuration_is_refused(values, message):
+    with pytest.raises(Exception, match=message):
+        SpeechTokenizerConfig(kind="contrastive", **values)

@@ -16,6 +16,16 @@ __version__ = "0.1.0"
 _PUBLIC_NAMES = {
     "ConformerEncoder": "mu2slam_hf.models.modeling_conformer",
     "ConformerEncoderConfig": "mu2slam_hf.models.configuration_conformer",
+    "MSLAMCTCConfig": "mu2slam_hf.models.configuration_mslam",
+    "MSLAMConfig": "mu2slam_hf.models.configuration_mslam",
+    "MSLAMForAudioClassification": "mu2slam_hf.models.modeling_mslam",
+    "MSLAMForCTC": "mu2slam_hf.models.modeling_mslam",
+    "MSLAMForPreTraining": "mu2slam_hf.models.modeling_mslam_pretraining",
+    "MSLAMForPreTrainingOutput": "mu2slam_hf.models.modeling_mslam_pretraining",
+    "MSLAMForSequenceClassification": "mu2slam_hf.models.modeling_mslam",
+    "MSLAMModel": "mu2slam_hf.models.modeling_mslam",
+    "MSLAMModelOutput": "mu2slam_hf.models.modeling_mslam",
+    "MSLAMPreTrainedModel": "mu2slam_hf.models.modeling_mslam",
     "Mu2SLAMCTCConfig": "mu2slam_hf.models.configuration_mu2slam",
     "Mu2SLAMCTCTokenizer": "mu2slam_hf.models.tokenization_mu2slam",
     "Mu2SLAMConfig": "mu2slam_hf.models.configuration_mu2slam",
@@ -43,6 +53,16 @@ _PUBLIC_NAMES = {
 __all__ = [
     "ConformerEncoder",
     "ConformerEncoderConfig",
+    "MSLAMCTCConfig",
+    "MSLAMConfig",
+    "MSLAMForAudioClassification",
+    "MSLAMForCTC",
+    "MSLAMForPreTraining",
+    "MSLAMForPreTrainingOutput",
+    "MSLAMForSequenceClassification",
+    "MSLAMModel",
+    "MSLAMModelOutput",
+    "MSLAMPreTrainedModel",
     "Mu2SLAMCTCConfig",
     "Mu2SLAMCTCTokenizer",
     "Mu2SLAMConfig",
@@ -88,10 +108,20 @@ if TYPE_CHECKING:
     from mu2slam_hf.data.manifests import read_manifest
     from mu2slam_hf.data.records import SpeechTextRecord
     from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
+    from mu2slam_hf.models.configuration_mslam import MSLAMConfig, MSLAMCTCConfig
     from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig, Mu2SLAMCTCConfig, Mu2SLAMDecoderConfig
     from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
     from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
     from mu2slam_hf.models.modeling_conformer import ConformerEncoder
+    from mu2slam_hf.models.modeling_mslam import (
+        MSLAMForAudioClassification,
+        MSLAMForCTC,
+        MSLAMForSequenceClassification,
+        MSLAMModel,
+        MSLAMModelOutput,
+        MSLAMPreTrainedModel,
+    )
+    from mu2slam_hf.models.modeling_mslam_pretraining import MSLAMForPreTraining, MSLAMForPreTrainingOutput
     from mu2slam_hf.models.modeling_mu2slam import (
         Mu2SLAMForConditionalGeneration,
         Mu2SLAMForCTC,

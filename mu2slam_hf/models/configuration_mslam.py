@@ -17,17 +17,17 @@ CLASSIFIER_POOLINGS = ("mean", "max")
 class MSLAMConfig(PreTrainedConfig):
     r"""Configuration of the mSLAM encoder.
 
-    Paper: mSLAM (Bapna et al. 2022) and SLAM (Bapna et al. 2021): the layers `[0, num_speech_layers)` read speech alone,
-    the layers above read speech, text, or both; w2v-BERT (Chung et al. 2021) for the losses on speech. The defaults are
-    the 0.6B model: 8 + 16 layers of width 1024, 4096 characters.
-    Choice: the one id space of [`Mu2SLAMConfig`], its speech ids included (nothing here reads or predicts them), so that
-    processors, tokenizers and the table of tokens pass over.
+    Paper: mSLAM (Bapna et al. 2022) and SLAM (Bapna et al. 2021): the layers `[0, num_speech_layers)` read speech
+    alone, the layers above read speech, text, or both; w2v-BERT (Chung et al. 2021) for the losses on speech. The
+    defaults are the 0.6B model: 8 + 16 layers of width 1024, 4096 characters.
+    Choice: the one id space of [`Mu2SLAMConfig`], its speech ids included (nothing here reads or predicts them), so
+    that processors, tokenizers and the table of tokens pass over.
 
     Args:
         encoder_config (`dict` or [`ConformerEncoderConfig`], *optional*): All Conformer layers, and the front end.
         num_speech_layers (`int`, *optional*, defaults to 8): Layers that only speech goes through.
-        add_speech_projection (`bool`, *optional*, defaults to `True`): Whether a linear map follows these layers, as in
-            the paper. Without it the encoder is exactly one that [`Mu2SLAMConfig`] describes.
+        add_speech_projection (`bool`, *optional*, defaults to `True`): Whether a linear map follows these layers, as
+            in the paper. Without it the encoder is exactly one that [`Mu2SLAMConfig`] describes.
         vocab_size (`int`, *optional*, defaults to 5184): As in [`Mu2SLAMConfig`].
         speech_token_offset (`int`, *optional*, defaults to 64): As in [`Mu2SLAMConfig`].
         num_speech_tokens (`int`, *optional*, defaults to 1024): As in [`Mu2SLAMConfig`].
@@ -37,15 +37,16 @@ class MSLAMConfig(PreTrainedConfig):
         quantizer_method (`str`, *optional*, defaults to `"gumbel"`): `gumbel`: learned logits, sampled in training;
             `nearest`: the nearest entry, both normalised to length 1.
         num_codevectors_per_group (`int`, *optional*, defaults to 1024): Entries K of a codebook.
-        num_codevector_groups (`int`, *optional*, defaults to 1): Codebooks G; masked prediction has a softmax for each.
+        num_codevector_groups (`int`, *optional*, defaults to 1): Codebooks G; masked prediction has a softmax for
+            each.
         codevector_dim (`int`, *optional*, defaults to 1024): Width of a quantised vector, all groups together.
         proj_codevector_dim (`int`, *optional*, defaults to 768): Width in which context and targets are compared.
         contrastive_logits_temperature (`float`, *optional*, defaults to 0.1): Divisor of the cosine similarities.
         num_negatives (`int`, *optional*, defaults to 100): Distractors Q of one masked frame; the collator draws them.
         commitment_loss_weight (`float`, *optional*, defaults to 1.0): Weight, inside the contrastive loss, of the loss
             that a quantiser of method `nearest` has for its codebook. Choice.
-        speech_mask (`str`, *optional*, defaults to `"noise"`): What stands in place of a masked frame. `noise`: a random
-            vector (w2v-BERT); `learned`: the embedding of [MASK], as in Mu2SLAM and for imported encoders.
+        speech_mask (`str`, *optional*, defaults to `"noise"`): What stands in place of a masked frame. `noise`: a
+            random vector (w2v-BERT); `learned`: the embedding of [MASK], as in Mu2SLAM and for imported encoders.
         speech_mask_noise_std (`float`, *optional*, defaults to 0.1): Standard deviation of these random vectors.
         ctc_input (`str`, *optional*, defaults to `"speech"`): What CTC reads of an utterance in a pair. `speech`: the
             utterance alone, once more through the shared layers, so that the transcript beside it cannot be copied;
@@ -134,7 +135,8 @@ class MSLAMConfig(PreTrainedConfig):
             )
         if self.encoder_config.hidden_size % 2:
             raise ValueError(
-                f"text has sinusoidal positions, which need an even hidden_size; got {self.encoder_config.hidden_size}."
+                "text has sinusoidal positions, which need an even hidden_size; got "
+                f"{self.encoder_config.hidden_size}."
             )
         for key, known in (
             ("quantizer_method", QUANTIZER_METHODS),

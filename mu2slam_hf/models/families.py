@@ -7,19 +7,24 @@ from transformers import (
     AutoConfig,
     AutoFeatureExtractor,
     AutoModel,
+    AutoModelForAudioClassification,
     AutoModelForCTC,
     AutoModelForPreTraining,
     AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
     AutoModelForSpeechSeq2Seq,
     AutoProcessor,
     AutoTokenizer,
 )
 
 from .configuration_conformer import ConformerEncoderConfig
+from .configuration_mslam import MSLAMConfig, MSLAMCTCConfig
 from .configuration_mu2slam import Mu2SLAMConfig, Mu2SLAMCTCConfig, Mu2SLAMDecoderConfig
 from .configuration_speech_tokenizer import SpeechTokenizerConfig
 from .feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from .modeling_conformer import ConformerEncoder
+from .modeling_mslam import MSLAMForAudioClassification, MSLAMForCTC, MSLAMForSequenceClassification, MSLAMModel
+from .modeling_mslam_pretraining import MSLAMForPreTraining
 from .modeling_mu2slam import (
     Mu2SLAMDecoder,
     Mu2SLAMForConditionalGeneration,
@@ -72,6 +77,25 @@ FAMILIES: dict[str, Family] = {
         tokenizer=Mu2SLAMCTCTokenizer,
         processor=Mu2SLAMProcessor,
     ),
+    "mslam": Family(
+        config=MSLAMConfig,
+        models={
+            "AutoModel": MSLAMModel,
+            "AutoModelForPreTraining": MSLAMForPreTraining,
+            "AutoModelForSequenceClassification": MSLAMForSequenceClassification,
+            "AutoModelForAudioClassification": MSLAMForAudioClassification,
+        },
+        feature_extractor=Mu2SLAMFeatureExtractor,
+        tokenizer=Mu2SLAMTokenizer,
+        processor=Mu2SLAMProcessor,
+    ),
+    "mslam_ctc": Family(
+        config=MSLAMCTCConfig,
+        models={"AutoModel": MSLAMForCTC, "AutoModelForCTC": MSLAMForCTC},
+        feature_extractor=Mu2SLAMFeatureExtractor,
+        tokenizer=Mu2SLAMCTCTokenizer,
+        processor=Mu2SLAMProcessor,
+    ),
     "mu2slam_decoder": Family(config=Mu2SLAMDecoderConfig, models={"AutoModel": Mu2SLAMDecoder}),
     "mu2slam_conformer": Family(config=ConformerEncoderConfig, models={"AutoModel": ConformerEncoder}),
     "mu2slam_speech_tokenizer": Family(config=SpeechTokenizerConfig, models={"AutoModel": SpeechTokenizerModel}),
@@ -79,9 +103,11 @@ FAMILIES: dict[str, Family] = {
 
 _AUTO_MODELS = {
     "AutoModel": AutoModel,
+    "AutoModelForAudioClassification": AutoModelForAudioClassification,
     "AutoModelForCTC": AutoModelForCTC,
     "AutoModelForPreTraining": AutoModelForPreTraining,
     "AutoModelForSeq2SeqLM": AutoModelForSeq2SeqLM,
+    "AutoModelForSequenceClassification": AutoModelForSequenceClassification,
     "AutoModelForSpeechSeq2Seq": AutoModelForSpeechSeq2Seq,
 }
 

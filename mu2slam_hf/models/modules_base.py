@@ -9,6 +9,7 @@ from .modules_conformer import SequenceGroupNorm
 from .modules_frontends import StackedFrames, UtteranceNorm, WaveformConvolution, WaveformConvolutions
 from .modules_learned_quantization import LearnedQuantizer
 from .modules_norms import SequenceBatchNorm
+from .modules_pooling import LayerAverage
 from .modules_subsampling import ConvolutionalSubsampling
 
 
@@ -48,6 +49,8 @@ def initialize_module(module: nn.Module) -> None:
     elif isinstance(module, ConformerSelfAttention) and module.positions == "relative":
         init.xavier_uniform_(module.bias_u)
         init.xavier_uniform_(module.bias_v)
+    elif isinstance(module, LayerAverage):
+        init.zeros_(module.weight)
     elif isinstance(module, WaveformConvolution):
         init.kaiming_normal_(module.conv.weight)
     elif isinstance(module, (StackedFrames, WaveformConvolutions)):

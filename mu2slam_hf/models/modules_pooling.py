@@ -7,6 +7,8 @@ Letters: U utterances, N encoder frames, P pooled text tokens, R rows, L positio
 D width.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -73,3 +75,31 @@ def masked_mean(states: Tensor, attention_mask: Tensor | None) -> Tensor:
         return states.mean(dim=1)
     mask = attention_mask.bool()[..., None]
     return states.masked_fill(~mask, 0.0).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+
+
+def masked_max(states: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """Maximum `(B, D)` of `states` `(B, N, D)` over the positions where `attention_mask` `(B, N)` is 1."""
+    if attention_mask is not None:
+        states = states.masked_fill(~attention_mask.bool()[..., None], torch.finfo(states.dtype).min)
+    return states.amax(dim=1)
+
+
+class LayerAverage(nn.Module):
+    """A learned weighted average of the states of several layers; all weigh the same at the start.
+
+    Args:
+        num_layers: K.
+    """
+
+    def __init__(self, num_layers: int):
+        super().__init__()
+        self.num_layers = num_layers
+        self.weight = nn.Parameter(torch.zeros(num_layers))
+
+    def forward(self, hidden_states: Sequence[Tensor]) -> Tensor:
+        """`(B, L, D)` of K states `(B, L, D)`; the weights are the softmax of the parameter."""
+        weights = at_least_float32(self.weight).softmax(dim=0)
+        average = hidden_states[0] * weights[0].to(hidden_states[0].dtype)
+        for states, weight in zip(hidden_states[1:], weights[1:], strict=True):
+            average = average + states * weight.to(states.dtype)
+        return average

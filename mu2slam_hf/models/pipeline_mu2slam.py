@@ -24,7 +24,7 @@ except ImportError:  # arrays can be transcribed without it
     soundfile = None
 
 TASK = "automatic-speech-recognition"
-OUR_MODEL_TYPES = ("mu2slam", "mu2slam_ctc")
+OUR_MODEL_TYPES = ("mu2slam", "mu2slam_ctc", "mslam_ctc")
 
 
 class Mu2SLAMSpeechRecognitionPipeline(AutomaticSpeechRecognitionPipeline):

@@ -11,6 +11,8 @@ from helpers import REPOSITORY_ROOT, make_tiny_pair, run_python
 import mu2slam_hf
 from mu2slam_hf import (
     ConformerEncoderConfig,
+    MSLAMConfig,
+    MSLAMCTCConfig,
     Mu2SLAMConfig,
     Mu2SLAMCTCConfig,
     Mu2SLAMCTCTokenizer,
@@ -26,11 +28,14 @@ SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "i
 
 def tiny_configs() -> dict[str, object]:
     encoder = ConformerEncoderConfig(**SMALL, subsampling_conv_channels=[2, 2])
+    two_layers = ConformerEncoderConfig(**{**SMALL, "num_hidden_layers": 2}, subsampling_conv_channels=[2, 2])
     shared = {"vocab_size": 1200, "languages": ["und", "en"]}
     whole = Mu2SLAMConfig(encoder_config=encoder, decoder_config=SMALL, **shared)
     return {
         "mu2slam": whole,
         "mu2slam_ctc": Mu2SLAMCTCConfig(encoder_config=encoder, **shared),
+        "mslam": MSLAMConfig(encoder_config=two_layers, num_speech_layers=1, codevector_dim=8, **shared),
+        "mslam_ctc": MSLAMCTCConfig(encoder_config=two_layers, num_speech_layers=1, **shared),
         "mu2slam_decoder": whole.decoder_config,
         "mu2slam_conformer": encoder,
         "mu2slam_speech_tokenizer": SpeechTokenizerConfig(num_codevectors_per_group=8),

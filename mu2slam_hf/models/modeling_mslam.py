@@ -1,0 +1,533 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""mSLAM: one encoder that reads speech, text, or an utterance with its transcript, and heads on top of it.
+
+Letters: B batch, T feature frames (100 Hz), N encoder frames (25 Hz), M mel bins, L positions of the shared layers
+(frames, tokens, or frames and then tokens), D width, V vocabulary, C classes.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput, SequenceClassifierOutput
+from transformers.processing_utils import Unpack
+from transformers.utils.generic import TransformersKwargs, can_return_tuple, merge_with_config_defaults
+
+from .configuration_mslam import MSLAMConfig, MSLAMCTCConfig
+from .modeling_conformer import ConformerEncoder
+from .modules_base import ScaledEmbedding, initialize_module
+from .modules_frontends import build_frontend, check_speech_shape, select_speech_input
+from .modules_lengths import default_position_ids, downsample_attention_mask
+from .modules_losses import ctc_sum, mask_ctc_logits
+from .modules_pooling import LayerAverage, gather_units, masked_max, masked_mean
+from .modules_positions import sinusoidal_embedding
+from .modules_precision import at_least_float32
+from .modules_segments import lay_out_segments
+from .modules_speech_masking import counter_noise, replace_frames
+
+
+@dataclass
+class MSLAMModelOutput(BaseModelOutput):
+    """Output of the encoder, with the masks that follow from its input.
+
+    Args:
+        last_hidden_state: `(B, L, D)`; of a pair the frames and then, without a gap, the tokens.
+        hidden_states: on request, the input of every layer that ran and the last output: all layers for speech, the
+            shared ones for text; of a pair the first `num_speech_layers` are `(B, N, D)`.
+        attentions: on request, of every layer that ran.
+        attention_mask: `(B, L)` int64, 1 on real positions; None when nothing is padded.
+        sequence_ids: `(B, L)` int64 for packed rows, else None.
+        modality_ids: `(B, L)` int64 of pairs, 0 speech (and padding) and 1 text; else None.
+        speech_hidden_state: `(B, N, D)`, the end of the speech layers, where the contrastive loss reads.
+        speech_attention_mask: `(B, N)` int64 of speech in pairs, 1 on real frames; else None.
+    """
+
+    attention_mask: Tensor | None = None
+    sequence_ids: Tensor | None = None
+    modality_ids: Tensor | None = None
+    speech_hidden_state: Tensor | None = None
+    speech_attention_mask: Tensor | None = None
+
+
+class MSLAMPreTrainedModel(PreTrainedModel):
+    """What every model of the family declares to transformers."""
+
+    config_class = MSLAMConfig
+    config: MSLAMConfig
+    base_model_prefix = "model"
+    main_input_name = "input_features"
+    input_modalities = ("audio", "text")
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["ConformerLayer"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+
+    def __init__(self, config: MSLAMConfig, *args, **kwargs):
+        super().__init__(config, *args, **kwargs)
+        if getattr(getattr(config, "encoder_config", None), "frontend", None) == "waveform":
+            self.main_input_name = "input_values"
+
+    def _init_weights(self, module):
+        super()._init_weights(module)
+        initialize_module(module)
+
+    def freeze_feature_encoder(self) -> None:
+        """Stop training the front end."""
+        self.base_model.subsampling.requires_grad_(False)
+
+    def freeze_base_model(self) -> None:
+        """Stop training everything but the head."""
+        self.freeze_encoder()
+
+    def freeze_encoder(self, num_trainable_layers: int = 0) -> None:
+        """Stop training the encoder, except for its last layers.
+
+        What was frozen before is trained again where it belongs to these layers. Dropout stays on in training mode.
+
+        Args:
+            num_trainable_layers: Conformer layers at the top, and the normalisation after them, that go on training.
+
+        Raises:
+            ValueError: the encoder has fewer layers.
+        """
+        conformer = self.base_model.conformer
+        if not 0 <= num_trainable_layers <= len(conformer.layers):
+            raise ValueError(
+                f"num_trainable_layers must be 0 to {len(conformer.layers)}, the layers of this encoder; got "
+                f"{num_trainable_layers}."
+            )
+        self.base_model.requires_grad_(False)
+        if num_trainable_layers:
+            conformer.layers[-num_trainable_layers:].requires_grad_(True)
+            if conformer.norm is not None:
+                conformer.norm.requires_grad_(True)
+
+
+class MSLAMModel(MSLAMPreTrainedModel):
+    """Front end, embeddings and the Conformer: speech layers, then layers that speech and text share.
+
+    Paper: mSLAM section 3. Speech: convolutions, `num_speech_layers` Conformer layers, a linear map, then the shared
+    layers. Text: embedding, sinusoidal positions and a layer norm, then the shared layers. A pair: both, one after the
+    other, in one sequence of the shared layers.
+    Choice: token embeddings are scaled by sqrt(D), as in Mu2SLAM, so that tables pass over; positions of either
+    segment start at 0.
+    """
+
+    def __init__(self, config: MSLAMConfig):
+        super().__init__(config)
+        encoder_config = config.encoder_config
+        width = encoder_config.hidden_size
+        self.embed_tokens = ScaledEmbedding(config.vocab_size, width, config.pad_token_id, scale=width**0.5)
+        self.text_norm = nn.LayerNorm(width, eps=encoder_config.layer_norm_eps)
+        self.subsampling = build_frontend(encoder_config)
+        self.speech_projection = nn.Linear(width, width) if config.add_speech_projection else nn.Identity()
+        self.conformer = ConformerEncoder(encoder_config)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.embed_tokens
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.embed_tokens = value
+
+    def embed_speech(self, input_features: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Latent speech representations S, before masking and without positions.
+
+        Args:
+            input_features: `(B, T, M)` float, or `(B, samples)` for the front end `waveform`.
+            attention_mask: `(B, T)`, 1 on real frames (samples), or None.
+
+        Returns:
+            `(B, N, D)`.
+        """
+        check_speech_shape(self.config.encoder_config, input_features)
+        lengths = None if attention_mask is None else attention_mask.to(torch.int64).sum(-1)
+        return self.subsampling(input_features, lengths)
+
+    def embed_text(
+        self, input_ids: Tensor, position_ids: Tensor | None = None, inputs_embeds: Tensor | None = None
+    ) -> Tensor:
+        """Text as it enters the shared layers.
+
+        Args:
+            input_ids: `(B, L)` int64; not read where `inputs_embeds` is given.
+            position_ids: `(B, L)` int64; 0, 1, 2, ... by default.
+            inputs_embeds: `(B, L, D)` token embeddings, as `embed_tokens` gives them.
+
+        Returns:
+            `(B, L, D)`.
+        """
+        embeds = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
+        if position_ids is None:
+            position_ids = default_position_ids(embeds, None)
+        embeds = embeds + sinusoidal_embedding(position_ids, embeds.shape[-1]).to(embeds.dtype)
+        return self._drop(self.text_norm(embeds))
+
+    def mask_speech(self, frames: Tensor, speech_mask: Tensor, noise_seed: Tensor | None = None) -> Tensor:
+        """Put something else in the place of masked frames, as `config.speech_mask` says.
+
+        Args:
+            frames: `(B, N, D)` of [`embed_speech`].
+            speech_mask: `(B, N)` bool, True on masked frames.
+            noise_seed: `(B,)` int64, for `speech_mask="noise"`.
+
+        Raises:
+            ValueError: there is no seed where one is needed.
+        """
+        if self.config.speech_mask == "learned":
+            mask_id = torch.tensor(self.config.mask_token_id, device=frames.device)
+            return replace_frames(frames, speech_mask, self.embed_tokens(mask_id))
+        if noise_seed is None:
+            raise ValueError("speech_mask='noise' needs noise_seed (batch,) int64, the seed of each utterance.")
+        row, frame = speech_mask.nonzero(as_tuple=True)
+        noise = counter_noise(noise_seed[row], frame, frames.shape[-1]) * self.config.speech_mask_noise_std
+        return replace_frames(frames, speech_mask, noise)
+
+    def run_speech_layers(
+        self, frames: Tensor, attention_mask: Tensor | None = None, **kwargs: Unpack[TransformersKwargs]
+    ) -> BaseModelOutput:
+        """The layers `[0, num_speech_layers)`.
+
+        Args:
+            frames: `(B, N, D)` of [`embed_speech`] or [`mask_speech`].
+            attention_mask: `(B, N)`, 1 on real frames, or None.
+            **kwargs: `output_hidden_states`, `output_attentions`, arguments of the attention backend.
+
+        Returns:
+            `last_hidden_state` `(B, N, D)`, before the linear map `speech_projection`.
+        """
+        if self.config.encoder_config.position_embeddings_type == "sinusoidal":
+            positions = default_position_ids(frames, None)
+            frames = frames + sinusoidal_embedding(positions, frames.shape[-1]).to(frames.dtype)
+        return self.conformer(
+            self._drop(frames), attention_mask=attention_mask, end_layer=self.config.num_speech_layers, **kwargs
+        )
+
+    @merge_with_config_defaults
+    @can_return_tuple
+    def forward(
+        self,
+        input_features: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        input_ids: Tensor | None = None,
+        text_attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        sequence_ids: Tensor | None = None,
+        speech_mask: Tensor | None = None,
+        noise_seed: Tensor | None = None,
+        input_values: Tensor | None = None,
+        language_ids: Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> MSLAMModelOutput:
+        """Encode speech, text, or pairs of both.
+
+        Args:
+            input_features: `(B, T, M)` float log-mel features of speech.
+            attention_mask: `(B, T)` with speech, else `(B, L)`; 1 on real positions, 0 on padding (on the right).
+            input_ids: `(B, L)` int64 tokens of text; with speech: row b of both is one pair.
+            text_attention_mask: `(B, L)` of the text of pairs; all real by default.
+            inputs_embeds: `(B, L, D)` in place of `input_ids`, as `embed_tokens` gives them.
+            position_ids: `(B, L)` int64 of text; counted from the start of each sequence by default.
+            sequence_ids: `(B, L)` int64 for packed rows of text, 0 on padding.
+            speech_mask: `(B, N)` bool, True on frames to mask; None masks nothing.
+            noise_seed: `(B,)` int64, see [`mask_speech`].
+            input_values: `(B, samples)` float, in place of `input_features` for the front end `waveform`.
+            language_ids: accepted, because the processor of the package gives them; the encoder is told no language.
+            **kwargs: `output_hidden_states`, `output_attentions`, arguments of the attention backend.
+
+        Raises:
+            ValueError: neither speech nor text, two kinds of text, or packed pairs.
+        """
+        input_features = select_speech_input(self.config.encoder_config, input_features, input_values)
+        has_text = input_ids is not None or inputs_embeds is not None
+        if input_features is None and not has_text:
+            raise ValueError(f"The encoder reads {self.main_input_name} (speech), input_ids (text) or both; got none.")
+        if input_ids is not None and inputs_embeds is not None:
+            raise ValueError("Text is given by input_ids or by inputs_embeds, not by both.")
+        if input_features is None:
+            return self._encode_text(input_ids, attention_mask, inputs_embeds, position_ids, sequence_ids, kwargs)
+        if sequence_ids is not None:
+            raise ValueError("sequence_ids (packed rows) are for text alone; give speech and pairs as padded rows.")
+        frames = self.embed_speech(input_features, attention_mask)
+        if attention_mask is not None:
+            attention_mask = downsample_attention_mask(attention_mask, self.config.encoder_config).long()
+        if speech_mask is not None:
+            frames = self.mask_speech(frames, speech_mask, noise_seed)
+        speech = self.run_speech_layers(frames, attention_mask, **kwargs)
+        projected = self.speech_projection(speech.last_hidden_state)
+        if not has_text:
+            shared = self.run_shared_layers(projected, attention_mask, **kwargs)
+            return self._combine(speech, shared, attention_mask=attention_mask)
+        text = self.embed_text(input_ids, position_ids, inputs_embeds)
+        return self._encode_pairs(speech, projected, attention_mask, text, text_attention_mask, kwargs)
+
+    def run_shared_layers(
+        self,
+        embeds: Tensor,
+        attention_mask: Tensor | None = None,
+        sequence_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> BaseModelOutput:
+        """The layers from `num_speech_layers` on.
+
+        Args:
+            embeds: `(B, L, D)` projected speech, text of [`embed_text`], or both in one sequence.
+            attention_mask: `(B, L)`, 1 on real positions, or None.
+            sequence_ids: `(B, L)` int64 for packed rows, else None.
+            position_ids: `(B, L)` int64, for rotary positions.
+            **kwargs: as in [`run_speech_layers`].
+        """
+        return self.conformer(
+            embeds,
+            attention_mask=attention_mask if sequence_ids is None else None,
+            sequence_ids=sequence_ids,
+            position_ids=position_ids,
+            start_layer=self.config.num_speech_layers,
+            **kwargs,
+        )
+
+    def _encode_text(
+        self, input_ids, attention_mask, inputs_embeds, position_ids, sequence_ids, kwargs
+    ) -> MSLAMModelOutput:
+        if sequence_ids is not None:
+            attention_mask = (sequence_ids > 0).to(torch.int64)
+            if position_ids is None:
+                position_ids = default_position_ids(sequence_ids[..., None], sequence_ids)
+        text = self.embed_text(input_ids, position_ids, inputs_embeds)
+        shared = self.run_shared_layers(text, attention_mask, sequence_ids, position_ids, **kwargs)
+        return MSLAMModelOutput(
+            last_hidden_state=shared.last_hidden_state,
+            hidden_states=shared.hidden_states,
+            attentions=shared.attentions,
+            attention_mask=attention_mask,
+            sequence_ids=sequence_ids,
+        )
+
+    def _encode_pairs(self, speech, projected, speech_mask, text, text_mask, kwargs) -> MSLAMModelOutput:
+        """Frames and tokens of every row side by side, without padding between them."""
+        if len(text) != len(projected):
+            raise ValueError(f"Pairs need one text for each utterance, got {len(text)} for {len(projected)}.")
+        if speech_mask is None:
+            speech_mask = torch.ones(projected.shape[:2], dtype=torch.int64, device=projected.device)
+        if text_mask is None:
+            text_mask = torch.ones(text.shape[:2], dtype=torch.int64, device=text.device)
+        num_frames, num_tokens = projected.shape[1], text.shape[1]
+        numbers = torch.arange(len(text), device=text.device)
+        rows = lay_out_segments(
+            numbers * num_frames,
+            speech_mask.long().sum(-1),
+            projected.shape[0] * num_frames + numbers * num_tokens,
+            text_mask.long().sum(-1),
+        )
+        pool = torch.cat([projected.flatten(0, 1), text.flatten(0, 1).to(projected.dtype)])
+        shared = self.run_shared_layers(
+            gather_units(pool, rows.units), rows.sequence_ids, position_ids=rows.position_ids, **kwargs
+        )
+        return self._combine(
+            speech,
+            shared,
+            attention_mask=rows.sequence_ids,
+            modality_ids=rows.segment_ids,
+            speech_attention_mask=speech_mask,
+        )
+
+    @staticmethod
+    def _combine(speech: BaseModelOutput, shared: BaseModelOutput, **masks: Tensor | None) -> MSLAMModelOutput:
+        """One output of both stacks; the end of the first one is counted as it enters the second."""
+        hidden_states = attentions = None
+        if shared.hidden_states is not None:
+            hidden_states = (*speech.hidden_states[:-1], *shared.hidden_states)
+        if shared.attentions is not None:
+            attentions = (*speech.attentions, *shared.attentions)
+        return MSLAMModelOutput(
+            last_hidden_state=shared.last_hidden_state,
+            hidden_states=hidden_states,
+            attentions=attentions,
+            speech_hidden_state=speech.last_hidden_state,
+            **masks,
+        )
+
+    def _drop(self, embeds: Tensor) -> Tensor:
+        return nn.functional.dropout(embeds, p=self.config.encoder_config.embedding_dropout, training=self.training)
+
+
+class MSLAMForCTC(MSLAMPreTrainedModel):
+    """mSLAM with a CTC softmax over text tokens and blank: speech in, transcript out, in one pass."""
+
+    config_class = MSLAMCTCConfig
+    config: MSLAMCTCConfig
+    input_modalities = ("audio",)
+    _tied_weights_keys = {"ctc_head.weight": "model.embed_tokens.weight"}
+    _keys_to_ignore_on_load_unexpected = [r"^(mlm_head|speech_heads|quantizer|project_hid|project_q)\."]
+
+    def __init__(self, config: MSLAMCTCConfig):
+        super().__init__(config)
+        self.model = MSLAMModel(config)
+        self.ctc_head = nn.Linear(config.encoder_config.hidden_size, config.vocab_size)
+        self.post_init()
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.ctc_head
+
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        self.ctc_head = new_embeddings
+
+    @classmethod
+    def from_pretraining(cls, model: MSLAMPreTrainedModel) -> "MSLAMForCTC":
+        """A CTC-only copy of the encoder and the CTC softmax of an [`MSLAMForPreTraining`].
+
+        Args:
+            model: any model of the family; without a CTC softmax of its own, the new one is as made.
+        """
+        config = MSLAMCTCConfig.from_dict({**model.config.to_dict(), "architectures": None})
+        config.model_type = MSLAMCTCConfig.model_type
+        ctc = cls(config)
+        ctc.model.load_state_dict(model.base_model.state_dict())
+        if hasattr(model, "ctc_head"):
+            ctc.ctc_head.load_state_dict(model.ctc_head.state_dict())
+        ctc.tie_weights()
+        return ctc.to(device=model.device, dtype=model.dtype).train(model.training)
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_features: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> CausalLMOutput:
+        """Encode speech and score text tokens per frame.
+
+        Args:
+            input_features: `(B, T, M)` float; `input_values` `(B, samples)` for the front end `waveform`.
+            attention_mask: `(B, T)`, 1 on real frames.
+            labels: `(B, L)` int64 transcripts, -100 on padding.
+
+        Returns:
+            `logits` `(B, N, V)` float32, speech rows masked out; `loss` with labels.
+        """
+        outputs = self.model(input_features, attention_mask=attention_mask, **kwargs)
+        logits = mask_ctc_logits(self.ctc_head(outputs.last_hidden_state), self.config)
+        loss = None
+        if labels is not None:
+            mask = outputs.attention_mask
+            mask = torch.ones(logits.shape[:2], device=logits.device) if mask is None else mask
+            total, count, _ = ctc_sum(logits, mask.bool(), labels, blank=self.config.pad_token_id)
+            loss = total / count.clamp(min=1) if self.config.ctc_loss_reduction == "mean" else total
+        return CausalLMOutput(
+            loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+        )
+
+
+class MSLAMForSequenceClassification(MSLAMPreTrainedModel):
+    """mSLAM with classes on the pooled states of the shared layers: for text, for speech, and for pairs.
+
+    One head for all of them, so that it can be trained on text and used on speech. Choice: a weighted average over the
+    layers (`use_weighted_layer_sum`) therefore takes the shared ones only.
+    """
+
+    _keys_to_ignore_on_load_unexpected = [r"^(mlm_head|ctc_head|speech_heads|quantizer|project_hid|project_q)\."]
+
+    def __init__(self, config: MSLAMConfig):
+        super().__init__(config)
+        self.model = MSLAMModel(config)
+        self.num_labels = config.num_labels
+        if config.use_weighted_layer_sum:
+            self.layer_weights = LayerAverage(self._num_averaged_states(config))
+        self.projector = nn.Linear(config.encoder_config.hidden_size, config.classifier_proj_size)
+        self.classifier = nn.Linear(config.classifier_proj_size, config.num_labels)
+        self.loss_type = "ForSequenceClassification"
+        self.post_init()
+
+    @staticmethod
+    def _num_averaged_states(config: MSLAMConfig) -> int:
+        return config.num_shared_layers + 1
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_features: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        input_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> SequenceClassifierOutput:
+        """Encode as [`MSLAMModel`], pool, classify.
+
+        Args:
+            input_features: `(B, T, M)` float, of speech; `input_values` `(B, samples)` for the front end `waveform`.
+            attention_mask: `(B, T)` with speech, else `(B, L)`; 1 on real positions.
+            input_ids: `(B, L)` int64, of text.
+            labels: `(B,)` int64 classes, or `(B,)` and `(B, C)` float, as `config.problem_type` says.
+            output_hidden_states: whether to return `hidden_states`.
+            **kwargs: everything else that [`MSLAMModel`] takes.
+
+        Returns:
+            `logits` `(B, C)` float32; `loss` with labels.
+        """
+        asked = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        outputs = self.model(
+            input_features,
+            attention_mask=attention_mask,
+            input_ids=input_ids,
+            output_hidden_states=asked or self.config.use_weighted_layer_sum,
+            **kwargs,
+        )
+        states = outputs.last_hidden_state
+        if self.config.use_weighted_layer_sum:
+            states = self.layer_weights(outputs.hidden_states[-self.layer_weights.num_layers :])
+        pool = masked_max if self.config.classifier_pooling == "max" else masked_mean
+        # Projected before it is pooled, as transformers' speech classifiers do.
+        pooled = pool(self.projector(states), outputs.attention_mask)
+        pooled = nn.functional.dropout(pooled, p=self.config.classifier_dropout, training=self.training)
+        logits = at_least_float32(self.classifier(pooled))
+        return SequenceClassifierOutput(
+            loss=None if labels is None else self.loss_function(labels, logits, self.config),
+            logits=logits,
+            hidden_states=outputs.hidden_states if asked else None,
+            attentions=outputs.attentions,
+        )
+
+
+class MSLAMForAudioClassification(MSLAMForSequenceClassification):
+    """mSLAM with classes on pooled speech (languages, for instance): a weighted average over *all* layers."""
+
+    input_modalities = ("audio",)
+
+    @staticmethod
+    def _num_averaged_states(config: MSLAMConfig) -> int:
+        return config.encoder_config.num_hidden_layers + 1
+
+    def forward(
+        self,
+        input_features: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> SequenceClassifierOutput:
+        """As [`MSLAMForSequenceClassification`], for speech alone.
+
+        Args:
+            input_features: `(B, T, M)` float; `input_values` `(B, samples)` for the front end `waveform`.
+            attention_mask: `(B, T)`, 1 on real frames.
+            labels: `(B,)` int64 classes.
+            **kwargs: everything else that [`MSLAMModel`] takes.
+        """
+        return super().forward(input_features, attention_mask=attention_mask, labels=labels, **kwargs)
+
+
+__all__ = [
+    "MSLAMForAudioClassification",
+    "MSLAMForCTC",
+    "MSLAMForSequenceClassification",
+    "MSLAMModel",
+    "MSLAMModelOutput",
+    "MSLAMPreTrainedModel",
+]

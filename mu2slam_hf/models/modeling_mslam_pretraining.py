@@ -1,0 +1,458 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""mSLAM for pre-training: speech, text and pairs of a batch go through the encoder together, every loss by name.
+
+Letters: U utterances, T feature frames (100 Hz), N encoder frames (25 Hz), M mel bins, W texts, L tokens, P pairs,
+Q negatives, C labels of CTC, S sequences of the shared layers, R rows of them, F masked frames of the batch, G
+codebooks, K losses, D width.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers.processing_utils import Unpack
+from transformers.utils.generic import ModelOutput, TransformersKwargs, can_return_tuple
+
+from .configuration_mslam import MSLAMConfig
+from .modeling_mslam import MSLAMModel, MSLAMPreTrainedModel
+from .modules_contrastive import contrastive_losses_by_index, diversity_loss
+from .modules_frontends import dummy_speech
+from .modules_learned_quantization import LearnedQuantizer, QuantizerOutput
+from .modules_lengths import downsample_attention_mask, length_mask
+from .modules_losses import (
+    IGNORE_INDEX,
+    cross_entropy_of_states,
+    ctc_sum,
+    mask_ctc_logits,
+    sum_by_kind,
+    weighted_mean_sum,
+)
+from .modules_pooling import gather_units
+from .modules_precision import at_least_float32
+from .modules_segments import SegmentRows, lay_out_segments
+from .task_types import MSLAM_LOSSES
+
+ALONE, IN_PAIR = 0, 1
+"""Kinds of masked positions: two losses of one softmax."""
+
+
+@dataclass
+class MSLAMForPreTrainingOutput(ModelOutput):
+    """Losses of one batch, by name and not divided: sums and counts add up over batches and processes.
+
+    Args:
+        loss: scalar, the weighted sum of the losses of this batch, each divided by its own count.
+        loss_sums: `(K,)` float32 sums over targets, in the order of `task_types.MSLAM_LOSSES`.
+        loss_counts: `(K,)` float32 numbers of targets.
+        last_hidden_state: `(R, L, D)` of the shared layers.
+        speech_hidden_state: `(U, N, D)`, the end of the speech layers.
+        codevector_ids: `(F, G)` int64, ids of all masked frames of the batch; what a codebook in use looks like.
+    """
+
+    loss: Tensor | None = None
+    loss_sums: Tensor | None = None
+    loss_counts: Tensor | None = None
+    last_hidden_state: Tensor | None = None
+    speech_hidden_state: Tensor | None = None
+    codevector_ids: Tensor | None = None
+
+    def named_losses(self) -> dict[str, float]:
+        """Mean per target of every loss that has targets in this batch, by name."""
+        rows = zip(MSLAM_LOSSES, self.loss_sums.tolist(), self.loss_counts.tolist(), strict=True)
+        return {name: total / count for name, total, count in rows if count > 0}
+
+
+class SharedLayout(NamedTuple):
+    """Where speech, text and pairs stand in the shared layers, as flat positions `r * L + l` of their first positions.
+
+    Attributes:
+        rows: the rows.
+        speech_starts: `(U,)` int64 of each utterance alone; -1 for one that does not stand there alone.
+        text_starts: `(W,)` int64 of each text alone; -1 likewise.
+        pair_speech_starts: `(P,)` int64 of the speech of each pair.
+        pair_text_starts: `(P,)` int64 of the text of each pair.
+    """
+
+    rows: SegmentRows
+    speech_starts: Tensor
+    text_starts: Tensor
+    pair_speech_starts: Tensor
+    pair_text_starts: Tensor
+
+
+class Asked(NamedTuple):
+    """Positions of which something is asked.
+
+    Attributes:
+        positions: `(k,)` int64 flat positions in the rows of the shared layers.
+        kinds: `(k,)` int64, `ALONE` or `IN_PAIR`.
+        units: `(k,)` int64 flat positions in the batch: `u * N + n` of a frame, `w * L + l` of a token.
+    """
+
+    positions: Tensor
+    kinds: Tensor
+    units: Tensor
+
+
+class MSLAMForPreTraining(MSLAMPreTrainedModel):
+    """mSLAM with quantiser and heads of all pre-training losses.
+
+    Paper: mSLAM section 3. Utterances alone: w2v-BERT, that is a contrastive loss with diversity at the end of the
+    speech layers, and prediction of the codes of masked frames at the top; the quantiser reads the frames *before*
+    they are masked. Texts alone: prediction of masked tokens. Pairs: prediction of both in one sequence (TLM), and
+    CTC.
+    Choice: an utterance of a pair that has CTC labels goes through the shared layers a second time, alone, and CTC
+    reads
+    that (`config.ctc_input`): beside its own transcript, half of it in sight, CTC would learn to copy. Its frames are
+    masked there as they are in the pair.
+    Choice: token prediction and CTC are tied to the table of tokens, with biases of their own, as in Mu2SLAM.
+
+    Example, one step on a small batch with all losses:
+
+    ```python
+    >>> from transformers import AutoConfig, AutoModelForPreTraining
+
+    >>> sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    >>> config = AutoConfig.for_model("mslam", encoder_config=sizes, num_speech_layers=1, codevector_dim=8)
+    >>> model = AutoModelForPreTraining.from_config(config)
+    >>> batch = model.dummy_inputs
+    >>> batch["input_features"].shape, batch["pair_speech_rows"].tolist(), batch["speech_mask"].tolist()
+    (torch.Size([2, 11, 80]), [1], [[True, False, True], [False, True, False]])
+
+    >>> outputs = model(**batch)
+    >>> outputs.loss.backward()
+    >>> sorted(outputs.named_losses())
+    ['contrastive', 'ctc', 'diversity', 'speech_mlm', 'text_mlm', 'tlm_speech', 'tlm_text']
+    ```
+    """
+
+    _can_compile_fullgraph = False  # its shapes follow from how much is masked
+    _tied_weights_keys = {
+        "mlm_head.weight": "model.embed_tokens.weight",
+        "ctc_head.weight": "model.embed_tokens.weight",
+    }
+
+    def __init__(self, config: MSLAMConfig):
+        super().__init__(config)
+        self.model = MSLAMModel(config)
+        width = config.encoder_config.hidden_size
+        self.quantizer = LearnedQuantizer(
+            width,
+            config.num_codevectors_per_group,
+            config.num_codevector_groups,
+            config.codevector_dim,
+            method=config.quantizer_method,
+        )
+        self.project_hid = nn.Linear(width, config.proj_codevector_dim)
+        self.project_q = nn.Linear(config.codevector_dim, config.proj_codevector_dim)
+        self.speech_heads = nn.ModuleList(
+            nn.Linear(width, config.num_codevectors_per_group) for _ in range(config.num_codevector_groups)
+        )
+        self.mlm_head = nn.Linear(width, config.vocab_size)
+        self.ctc_head = nn.Linear(width, config.vocab_size)
+        self.post_init()
+
+    @property
+    def dummy_inputs(self) -> dict[str, Any]:
+        """A small batch with all losses: an utterance and a text alone, and a pair; three frames, two tokens each."""
+        first, second, mask = self.config.vocab_size - 2, self.config.vocab_size - 1, self.config.mask_token_id
+        speech = dummy_speech(self.config.encoder_config, self.device)
+        batch = {
+            "speech_mask": [[True, False, True], [False, True, False]],
+            "negative_frames": [[[2], [-1], [0]], [[-1], [-1], [-1]]],
+            "noise_seed": [1, 2],
+            "text_ids": [[first, mask], [mask, second]],
+            "text_attention_mask": [[1, 1], [1, 1]],
+            "text_labels": [[IGNORE_INDEX, second], [first, IGNORE_INDEX]],
+            "pair_speech_rows": [1],
+            "pair_text_rows": [1],
+            "ctc_labels": [[IGNORE_INDEX, IGNORE_INDEX], [first, second]],
+        }
+        return {
+            "input_features": torch.cat([speech, speech.flip(1)]),
+            "attention_mask": torch.ones((2, speech.shape[1]), dtype=torch.int64, device=self.device),
+            **{name: torch.tensor(value, device=self.device) for name, value in batch.items()},
+            "record_ids": ["a", "b", "c"],
+        }
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.mlm_head
+
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        self.mlm_head = new_embeddings
+
+    def resize_token_embeddings(self, new_num_tokens: int | None = None, *args, **kwargs) -> nn.Embedding:
+        """As in transformers; the CTC softmax follows. Text stands last in the id space, so nothing else moves."""
+        embeddings = super().resize_token_embeddings(new_num_tokens, *args, **kwargs)
+        if self.ctc_head.out_features != embeddings.weight.shape[0]:
+            self.ctc_head = self._get_resized_lm_head(self.ctc_head, embeddings.weight.shape[0])
+        self.tie_weights()
+        return embeddings
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_features: Tensor,
+        attention_mask: Tensor,
+        speech_mask: Tensor,
+        negative_frames: Tensor,
+        noise_seed: Tensor,
+        text_ids: Tensor,
+        text_attention_mask: Tensor,
+        text_labels: Tensor,
+        pair_speech_rows: Tensor,
+        pair_text_rows: Tensor,
+        ctc_labels: Tensor,
+        record_ids: list[str] | None = None,
+        loss_weights: Tensor | None = None,
+        pack_sequences: bool | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> MSLAMForPreTrainingOutput:
+        """Run a mixed batch and sum every loss.
+
+        Every parameter takes part in every batch, whatever is in it: a loss without targets is 0 with a gradient of 0,
+        so processes with different data stay in step. What stands in any padding changes nothing.
+
+        Args:
+            input_features: `(U, T, M)` float (`(U, samples)` for the front end `waveform`), each utterance once; a
+                batch without speech holds one silent utterance of which nothing is asked.
+            attention_mask: `(U, T)` int64, 1 on real frames.
+            speech_mask: `(U, N)` bool, True on frames that are masked and predicted.
+            negative_frames: `(U, N, Q)` int64, for masked frames of utterances alone: other masked frames of the same
+                utterance; -1 for none.
+            noise_seed: `(U,)` int64, seeds of what replaces masked frames, for `speech_mask="noise"`.
+            text_ids: `(W, L)` int64, masked already; a batch without text holds one row of padding.
+            text_attention_mask: `(W, L)` int64, 1 on real tokens.
+            text_labels: `(W, L)` int64, -100 where nothing is asked.
+            pair_speech_rows: `(P,)` int64 utterances of the pairs; may be empty.
+            pair_text_rows: `(P,)` int64 their texts.
+            ctc_labels: `(U, C)` int64 transcripts as token ids, -100 on padding; a row of -100 asks nothing.
+            record_ids: names of the records, not read.
+            loss_weights: `(K,)` coefficients in the order of `MSLAM_LOSSES`; 1 by default. They enter only `loss`.
+            pack_sequences: whether short sequences share rows of the shared layers; the result is the same. By default
+                where the attention backend takes a mask between sequences (all but flash attention).
+            **kwargs: arguments of the attention backend.
+
+        Raises:
+            ValueError: if masks do not fit the frames, or a negative is not a masked frame.
+        """
+        model, config = self.model, self.config
+        frames = model.embed_speech(input_features, attention_mask)
+        frame_mask = at_least_one(downsample_attention_mask(attention_mask, config.encoder_config))
+        speech_mask = self._check_masks(frames, frame_mask, speech_mask, negative_frames)
+        speech = model.run_speech_layers(
+            model.mask_speech(frames, speech_mask, noise_seed), frame_mask.long(), **kwargs
+        ).last_hidden_state
+        text_mask = at_least_one(text_attention_mask)
+        layout = self._lay_out(frame_mask, text_mask, pair_speech_rows, pair_text_rows, ctc_labels, pack_sequences)
+        states = self._run_shared_layers(speech, model.embed_text(text_ids), layout.rows, kwargs)
+
+        masked = first_if_none(speech_mask)
+        codes = self.quantizer(frames.flatten(0, 1)[masked])
+        in_pair = mark_rows(pair_speech_rows, len(frames))
+        contrastive, diversity = self._sum_contrastive(speech, codes, masked, negative_frames, speech_mask, in_pair)
+        asked = place_asked(speech_mask, in_pair, layout.speech_starts, pair_speech_rows, layout.pair_speech_starts)
+        speech_sums, speech_counts = self._sum_codes(states, codes, masked, asked)
+        asked_tokens = (text_labels != IGNORE_INDEX) & text_mask
+        texts_in_pair = mark_rows(pair_text_rows, len(text_ids))
+        asked = place_asked(asked_tokens, texts_in_pair, layout.text_starts, pair_text_rows, layout.pair_text_starts)
+        text_sums, text_counts = sum_softmax(self.mlm_head, states, asked, text_labels.flatten()[asked.units])
+        ctc = self._sum_ctc(states, layout, frame_mask, ctc_labels, pair_speech_rows)
+        # In the order of MSLAM_LOSSES.
+        parts = [contrastive, diversity, (speech_sums[ALONE], speech_counts[ALONE])]
+        parts += [(text_sums[ALONE], text_counts[ALONE]), (speech_sums[IN_PAIR], speech_counts[IN_PAIR])]
+        parts += [(text_sums[IN_PAIR], text_counts[IN_PAIR]), ctc]
+        sums, counts = (torch.stack([at_least_float32(part[i]) for part in parts]) for i in (0, 1))
+        return MSLAMForPreTrainingOutput(
+            loss=weighted_mean_sum(sums, counts, loss_weights),
+            loss_sums=sums,
+            loss_counts=counts,
+            last_hidden_state=states,
+            speech_hidden_state=speech,
+            codevector_ids=codes.ids.view(len(masked), -1)[: int(speech_mask.sum())],
+        )
+
+    @staticmethod
+    def _check_masks(frames: Tensor, frame_mask: Tensor, speech_mask: Tensor, negatives: Tensor) -> Tensor:
+        """`speech_mask` without padding, after a look at what the collator has given."""
+        shape = tuple(frames.shape[:2])
+        if tuple(speech_mask.shape) != shape or tuple(negatives.shape[:2]) != shape:
+            raise ValueError(
+                f"speech_mask and negative_frames must hold one row per utterance and one entry per encoder frame, "
+                f"{shape}; got {tuple(speech_mask.shape)} and {tuple(negatives.shape[:2])}."
+            )
+        speech_mask = speech_mask.bool() & frame_mask
+        present = negatives >= 0
+        row = torch.arange(len(negatives), device=negatives.device)[:, None, None]
+        wrong = present & ~(speech_mask[row, negatives.clamp(min=0)] & speech_mask[..., None])
+        if wrong.any():
+            raise ValueError(
+                "negative_frames must be -1 except at masked real frames, and must name masked real frames of the "
+                f"same utterance; {int(wrong.sum())} entries do not."
+            )
+        return speech_mask
+
+    def _lay_out(
+        self,
+        frame_mask: Tensor,
+        text_mask: Tensor,
+        pair_speech_rows: Tensor,
+        pair_text_rows: Tensor,
+        ctc_labels: Tensor,
+        pack_sequences: bool | None,
+    ) -> SharedLayout:
+        """Sequences of the shared layers: utterances alone, texts alone, pairs."""
+        num_frames, num_tokens = frame_mask.shape[1], text_mask.shape[1]
+        frame_lengths, text_lengths = frame_mask.sum(-1), text_mask.sum(-1)
+        speech_is_alone = ~mark_rows(pair_speech_rows, len(frame_mask))
+        if self.config.ctc_input == "speech":
+            speech_is_alone = speech_is_alone | (ctc_labels != IGNORE_INDEX).any(-1)
+        speech, text = speech_is_alone.nonzero()[:, 0], (~mark_rows(pair_text_rows, len(text_mask))).nonzero()[:, 0]
+        no_speech, no_text = torch.zeros_like(text), torch.zeros_like(speech)
+        # (S,): utterances alone, texts alone, pairs
+        first_rows = torch.cat([speech, no_speech, pair_speech_rows])
+        second_rows = torch.cat([no_text, text, pair_text_rows])
+        first_lengths = torch.cat([frame_lengths[speech], no_speech, frame_lengths[pair_speech_rows]])
+        second_lengths = torch.cat([no_text, text_lengths[text], text_lengths[pair_text_rows]])
+        if pack_sequences is None:
+            pack_sequences = "flash" not in (self.config._attn_implementation or "eager")
+        rows = lay_out_segments(
+            first_rows * num_frames,
+            first_lengths,
+            frame_mask.numel() + second_rows * num_tokens,
+            second_lengths,
+            pack_sequences,
+        )
+        starts = rows.starts.split([len(speech), len(text), len(pair_speech_rows)])
+        return SharedLayout(
+            rows=rows,
+            speech_starts=rows.starts.new_full((len(frame_mask),), -1).index_copy(0, speech, starts[0]),
+            text_starts=rows.starts.new_full((len(text_mask),), -1).index_copy(0, text, starts[1]),
+            pair_speech_starts=starts[2],
+            pair_text_starts=starts[2] + frame_lengths[pair_speech_rows],
+        )
+
+    def _run_shared_layers(self, speech: Tensor, text: Tensor, rows: SegmentRows, kwargs: dict) -> Tensor:
+        """States `(R, L, D)` of all sequences."""
+        projected = self.model.speech_projection(speech)
+        pool = torch.cat([projected.flatten(0, 1), text.flatten(0, 1).to(projected.dtype)])
+        return self.model.run_shared_layers(
+            gather_units(pool, rows.units),
+            None if rows.is_packed else rows.sequence_ids,
+            rows.sequence_ids if rows.is_packed else None,
+            rows.position_ids,
+            **kwargs,
+        ).last_hidden_state
+
+    def _sum_contrastive(
+        self, speech: Tensor, codes: QuantizerOutput, masked: Tensor, negatives: Tensor, speech_mask, in_pair
+    ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Sums and counts of the contrastive loss and of diversity, both over masked frames of utterances alone."""
+        config = self.config
+        context = self.project_hid(speech.flatten(0, 1)[masked])
+        targets = self.project_q(codes.vectors.to(context.dtype))
+        by_frame = context.new_zeros(speech_mask.numel(), context.shape[-1])
+        losses, asked = contrastive_losses_by_index(
+            by_frame.index_copy(0, masked, context).view(*speech.shape[:2], -1),
+            by_frame.index_copy(0, masked, targets).view(*speech.shape[:2], -1),
+            negatives,
+            config.contrastive_logits_temperature,
+        )
+        # A projection of which nothing is asked takes part, with a gradient of 0.
+        total = losses.sum() + 0.0 * (context.sum() + targets.sum())
+        if codes.commitment is not None:
+            weights = asked.flatten()[masked] * config.commitment_loss_weight
+            total = total + (codes.commitment * weights).sum()
+        is_alone = (speech_mask & ~in_pair[:, None]).flatten()[masked]
+        count = is_alone.sum()
+        diversity = diversity_loss(codes.probabilities[is_alone]) + 0.0 * codes.probabilities.sum()
+        return (total, asked.sum()), (diversity * count, count)
+
+    def _sum_codes(
+        self, states: Tensor, codes: QuantizerOutput, masked: Tensor, asked: Asked
+    ) -> tuple[Tensor, Tensor]:
+        """Sums and counts `(2,)` of the prediction of codes; with several codebooks the mean over them."""
+        ids = codes.ids.view(len(masked), -1)
+        # Both are flat positions in order; every asked frame is among the masked ones.
+        labels = ids[torch.searchsorted(masked, asked.units)]
+        parts = [
+            sum_softmax(head, states, asked, column)
+            for head, column in zip(self.speech_heads, labels.unbind(-1), strict=True)
+        ]
+        return torch.stack([sums for sums, _ in parts]).mean(0), parts[0][1]
+
+    def _sum_ctc(
+        self, states: Tensor, layout: SharedLayout, frame_mask: Tensor, labels: Tensor, pair_speech_rows: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Sum over transcripts and count of target tokens."""
+        starts = layout.speech_starts
+        if self.config.ctc_input == "pair":
+            starts = starts.scatter_reduce(0, pair_speech_rows, layout.pair_speech_starts, "amax")
+        # Where nothing is asked of any utterance, the head takes part with the first one, with a gradient of 0.
+        rows = first_if_none((labels != IGNORE_INDEX).any(-1))
+        positions = starts[rows, None] + torch.arange(frame_mask.shape[1], device=labels.device)
+        # (R, L, D) -> (R * L, D) -> (C, N, D)
+        frames = gather_units(states.flatten(0, 1), positions.clamp(min=0, max=states.shape[0] * states.shape[1] - 1))
+        logits = mask_ctc_logits(self.ctc_head(frames), self.config)
+        return ctc_sum(logits, frame_mask[rows], labels[rows], blank=self.config.pad_token_id)[:2]
+
+
+def at_least_one(mask: Tensor) -> Tensor:
+    """`mask` `(B, L)`, 1 on real positions (on the left), as bool and with at least one position in every row.
+
+    A row of which nothing is asked may be padding as a whole; attention over nothing would be NaN.
+    """
+    return length_mask(mask.long().sum(-1).clamp(min=1), mask.shape[1])
+
+
+def first_if_none(chosen: Tensor) -> Tensor:
+    """Flat positions `(k,)` int64 where `chosen` is True, or the first of all where it is True nowhere."""
+    found = chosen.flatten().nonzero()[:, 0]
+    return found if len(found) else found.new_zeros(1)
+
+
+def mark_rows(rows: Tensor, number: int) -> Tensor:
+    """`(number,)` bool, True at `rows` `(k,)` int64."""
+    return torch.zeros(number, dtype=torch.bool, device=rows.device).index_fill(0, rows, True)
+
+
+def place_asked(asked: Tensor, in_pair: Tensor, alone_starts: Tensor, pair_rows: Tensor, pair_starts: Tensor) -> Asked:
+    """Find positions of the batch in the rows of the shared layers.
+
+    Args:
+        asked: `(A, n)` bool, frames of utterances or tokens of texts.
+        in_pair: `(A,)` bool, True for what is in a pair.
+        alone_starts: `(A,)` int64 flat positions of those alone.
+        pair_rows: `(P,)` int64 which of them are in the pairs.
+        pair_starts: `(P,)` int64 their flat positions.
+    """
+    row, place = (asked & ~in_pair[:, None]).nonzero(as_tuple=True)
+    pair, inside = asked[pair_rows].nonzero(as_tuple=True)
+    return Asked(
+        positions=torch.cat([alone_starts[row] + place, pair_starts[pair] + inside]),
+        kinds=torch.cat([torch.full_like(row, ALONE), torch.full_like(pair, IN_PAIR)]),
+        units=torch.cat([row * asked.shape[1] + place, pair_rows[pair] * asked.shape[1] + inside]),
+    )
+
+
+def sum_softmax(head: nn.Linear, states: Tensor, asked: Asked, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums and counts `(2,)` of the cross entropy of one softmax, by kind.
+
+    Args:
+        head: hidden states to logits.
+        states: `(R, L, D)`.
+        asked: k positions.
+        labels: `(k,)` int64.
+    """
+    positions, kinds = asked.positions, asked.kinds
+    if len(positions) == 0:
+        # Nothing is asked, but the head takes part, with a gradient of 0.
+        positions = kinds = positions.new_zeros(1)
+        labels = labels.new_full((1,), IGNORE_INDEX)
+    # (R, L, D) -> (R * L, D) -> (k, D)
+    losses = cross_entropy_of_states(states.flatten(0, 1).index_select(0, positions), labels, head)
+    return sum_by_kind(losses, kinds, 2), sum_by_kind((labels != IGNORE_INDEX).to(losses.dtype), kinds, 2)
+
+
+__all__ = ["MSLAMForPreTraining", "MSLAMForPreTrainingOutput"]

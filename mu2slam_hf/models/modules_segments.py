@@ -1,0 +1,90 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Sequences of one or two segments (speech, text, speech before text) laid out in rows without gaps.
+
+Between the segments of a pair stands no padding, and between two utterances of a batch as much as need be: a sequence
+is the same wherever it stands. The states of both segments come from one pool, the first ones before the second ones.
+Letters: Q sequences, R rows, L positions of a row, D width.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class SegmentRows(NamedTuple):
+    """Where every sequence stands.
+
+    Attributes:
+        units: `(R, L)` int64 rows of the pool; 0 on padding.
+        sequence_ids: `(R, L)` int64, 1 .. within a row; 0 on padding.
+        position_ids: `(R, L)` int64, restarting with every segment.
+        segment_ids: `(R, L)` int64, 0 in first segments and on padding, 1 in second ones.
+        starts: `(Q,)` int64: flat position `r * L + l` of the first position of each sequence.
+        is_packed: whether a row may hold several sequences.
+    """
+
+    units: Tensor
+    sequence_ids: Tensor
+    position_ids: Tensor
+    segment_ids: Tensor
+    starts: Tensor
+    is_packed: bool
+
+
+def lay_out_segments(
+    first_starts: Tensor, first_lengths: Tensor, second_starts: Tensor, second_lengths: Tensor, pack: bool = False
+) -> SegmentRows:
+    """Lay out Q sequences, each a run of rows of the pool followed by another run.
+
+    Args:
+        first_starts: `(Q,)` int64 rows of the pool where the first segments begin.
+        first_lengths: `(Q,)` int64, 0 for a sequence without one.
+        second_starts: `(Q,)` int64.
+        second_lengths: `(Q,)` int64; the two lengths together are at least 1.
+        pack: whether short sequences share rows, which are then as long as the longest sequence; else each has its
+            own.
+    """
+    lengths = first_lengths + second_lengths
+    device = lengths.device
+    longest = int(lengths.max())
+    if pack:
+        places = torch.tensor(pack_sequences(lengths.tolist(), longest), device=device)
+    else:
+        places = torch.zeros(len(lengths), 3, dtype=torch.int64, device=device)
+        places[:, 0] = torch.arange(len(lengths), device=device)
+    row, offset, number = places.unbind(1)
+    num_rows = int(row.max()) + 1
+    # (total positions,): the sequence and the position in it
+    owner = torch.repeat_interleave(torch.arange(len(lengths), device=device), lengths)
+    inside = torch.arange(len(owner), device=device) - (lengths.cumsum(0) - lengths)[owner]
+    is_second = inside >= first_lengths[owner]
+    position = torch.where(is_second, inside - first_lengths[owner], inside)
+    unit = torch.where(is_second, second_starts[owner], first_starts[owner]) + position
+    starts = row * longest + offset
+    slots = starts[owner] + inside
+
+    def place(values: Tensor) -> Tensor:
+        flat = values.new_zeros(num_rows * longest, dtype=torch.int64)
+        return flat.index_copy(0, slots, values.long()).view(num_rows, longest)
+
+    return SegmentRows(place(unit), place(number[owner] + 1), place(position), place(is_second), starts, pack)
+
+
+def pack_sequences(lengths: list[int], row_length: int) -> list[tuple[int, int, int]]:
+    """First-fit decreasing: row, offset and number in the row of every sequence.
+
+    Args:
+        lengths: of the sequences.
+        row_length: of every row, at least the longest sequence.
+    """
+    places = [(0, 0, 0)] * len(lengths)
+    filled: list[tuple[int, int]] = []  # positions and sequences of each row so far
+    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+        row = next((r for r, (used, _) in enumerate(filled) if used + lengths[index] <= row_length), len(filled))
+        if row == len(filled):
+            filled.append((0, 0))
+        used, count = filled[row]
+        places[index] = (row, used, count)
+        filled[row] = (used + lengths[index], count + 1)
+    return places

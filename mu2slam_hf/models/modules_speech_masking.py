@@ -1,0 +1,59 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""What stands in place of masked speech frames: random vectors that are a function of their place, or one embedding.
+
+Letters: U utterances, N encoder frames, K masked frames, D width.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+_WORD = 0xFFFFFFFF
+_GOLDEN = 0x9E3779B1
+
+
+def counter_noise(seeds: Tensor, frames: Tensor, width: int) -> Tensor:
+    """Standard normal vectors, each a function of a seed and a frame number alone.
+
+    Choice: no generator with a state, so that the vectors are the same whatever else is in the batch, however far it
+    is padded, on every device, and after a resume.
+
+    Args:
+        seeds: `(K,)` int64.
+        frames: `(K,)` int64, numbers of the frames in their utterances.
+        width: D.
+
+    Returns:
+        `(K, D)` float32.
+    """
+    keys = _mix(_mix(seeds & _WORD) ^ (seeds >> 32 & _WORD))
+    keys = _mix(keys ^ (frames * _GOLDEN & _WORD))
+    pairs = torch.arange(width + width % 2, device=seeds.device)
+    # (K, 2 * ceil(D / 2)) in (0, 1]
+    uniform = (_mix(keys[:, None] + pairs * _GOLDEN & _WORD).to(torch.float32) + 0.5) * 2.0**-32
+    # Box-Muller: two uniform numbers make two normal ones.
+    radius, angle = (-2.0 * uniform[:, 0::2].log()).sqrt(), 2.0 * math.pi * uniform[:, 1::2]
+    return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=-1)[:, :width]
+
+
+def _mix(words: Tensor) -> Tensor:
+    """A hash of 32-bit words, held in int64: MurmurHash3's finaliser (products may wrap, their low half is right)."""
+    words = words ^ words >> 16
+    words = words * 0x85EBCA6B & _WORD
+    words = words ^ words >> 13
+    words = words * 0xC2B2AE35 & _WORD
+    return words ^ words >> 16
+
+
+def replace_frames(frames: Tensor, speech_mask: Tensor, substitutes: Tensor) -> Tensor:
+    """Frames with others in the place of the masked ones; no gradient reaches what was masked.
+
+    Args:
+        frames: `(U, N, D)`.
+        speech_mask: `(U, N)` bool, True on masked frames.
+        substitutes: `(K, D)` for the masked frames in order, or `(D,)` for all of them.
+    """
+    if substitutes.ndim == 1:
+        return torch.where(speech_mask[..., None], substitutes.to(frames.dtype), frames)
+    return frames.masked_scatter(speech_mask[..., None], substitutes.to(frames.dtype))

@@ -13,6 +13,7 @@ import mu2slam_hf
 from mu2slam_hf.cli import (
     assess_tokenizer,
     evaluate,
+    identify_language,
     synthesize,
     train,
     train_speech_tokenizer,
@@ -23,7 +24,7 @@ from mu2slam_hf.cli import (
 
 _COMMANDS = (
     *(transcribe, translate, evaluate, train, train_tokenizer, train_speech_tokenizer),
-    *(assess_tokenizer, synthesize),
+    *(identify_language, assess_tokenizer, synthesize),
 )
 
 

@@ -28,6 +28,25 @@ def generation_arguments(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
+def add_corpus_options(parser: Any) -> None:
+    """What `evaluate.load_records` reads: `--corpus` with `--root`, or `--manifest`, and which of its records."""
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--corpus", metavar="NAME", help="corpus known by name, e.g. prompts5, with --root")
+    source.add_argument("--manifest", metavar="FILE", help="TSV, CSV, JSONL or Parquet with audio, text, lang, ...")
+    parser.add_argument("--root", metavar="DIR", help="folder of the corpus")
+    parser.add_argument("--split", default="dev", help="split of the corpus (dev)")
+    parser.add_argument("--languages", nargs="+", metavar="LANG", help="only these")
+    parser.add_argument("--limit", type=positive_int, metavar="N", help="only the first N records of each language")
+
+
+def probability(text: str) -> float:
+    """An argument from 0 to 1."""
+    value = float(text)
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text}")
+    return value
+
+
 def positive_int(text: str) -> int:
     """An argument that counts something."""
     value = int(text)

@@ -94,17 +94,52 @@ def evaluate_corpus(
     if train_records is not None:
         answers = translate_by_baseline(hypotheses, NearestSentenceBaseline(train_records))
         scores += score_hypotheses(answers, system=NEAREST_SENTENCE)
+    return build_results(
+        model,
+        records,
+        scores,
+        model_name=model_name,
+        data=data,
+        settings={**asdict(settings), "num_hypotheses": len(hypotheses)},
+        seed=settings.seed,
+        duration_seconds=seconds,
+    )
+
+
+def build_results(
+    model: Any,
+    records: Sequence[SpeechTextRecord],
+    scores: Sequence[Score],
+    *,
+    model_name: str,
+    data: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    duration_seconds: float = 0.0,
+) -> EvaluationResults:
+    """The record of an evaluation that this process made.
+
+    Args:
+        model: what was evaluated.
+        records: on what.
+        scores: what came out.
+        model_name: path or name of the model.
+        data: corpus, split and options.
+        settings: what the evaluation did.
+        seed: of everything random.
+        duration_seconds: how long it took.
+    """
     return EvaluationResults(
         command=describe_command(),
         created=current_time(),
         git_commit=current_commit(Path(mu2slam_hf.__file__).parent),
         machine=describe_machine(str(model.device)),
         versions=describe_versions(),
-        model=description,
+        model=describe_model(model, model_name),
         data={**(data or {}), **_describe_records(records)},
-        settings={**asdict(settings), "num_hypotheses": len(hypotheses)},
-        seed=settings.seed,
-        duration_seconds=round(seconds, 1),
+        settings=dict(settings or {}),
+        seed=seed,
+        duration_seconds=round(duration_seconds, 1),
         scores=tuple(scores),
     )
 

@@ -1,0 +1,129 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""`mu2slam identify-language`: which language is spoken or written, and how often a checkpoint is right about it."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from mu2slam_hf.cli.options import add_corpus_options, add_model_options, positive_int, probability, quiet_libraries
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "identify-language",
+        help="which language is spoken or written",
+        description="Prints the likeliest languages of recordings or texts with their probabilities; with --corpus or "
+        "--manifest, how often that is right, and which language is taken for which.",
+        epilog="Files that cannot be read are reported and left out; the exit status is then 1.",
+    )
+    parser.add_argument("files", nargs="*", metavar="FILE", help="recordings")
+    parser.add_argument("--text", nargs="+", default=[], metavar="TEXT", help="texts instead of recordings")
+    parser.add_argument("--top", type=positive_int, default=3, metavar="N", help="languages to print (3)")
+    parser.add_argument(
+        "--min-probability",
+        type=probability,
+        default=0.0,
+        metavar="P",
+        help="answer und (unknown) where the likeliest language is below P (0)",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object per item and line")
+    parser.add_argument("--batch-size", type=positive_int, default=16, metavar="N", help="items at a time (16)")
+    evaluation = parser.add_argument_group("evaluation")
+    add_corpus_options(evaluation)
+    evaluation.add_argument("--modality", choices=("speech", "text"), default="speech", help="what is read (speech)")
+    evaluation.add_argument("--results", metavar="FILE", help="write the record of the evaluation there (JSON)")
+    evaluation.add_argument("--plot", metavar="FILE", help="draw the confusion matrix there (extra: plots)")
+    add_model_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Identifies, or evaluates; 1 if a file could not be read."""
+    given = [bool(args.files), bool(args.text), bool(args.corpus or args.manifest)]
+    if sum(given) != 1:
+        raise ValueError("give recordings, or --text, or --corpus or --manifest to evaluate on; one of these")
+    from mu2slam_hf.checkpoints import load_checkpoint
+
+    quiet_libraries()
+    if given[2]:
+        return evaluate(args)
+    model, processor = load_checkpoint(args.model, device=args.device)
+    failed = False
+    items = args.files or args.text
+    for start in range(0, len(items), args.batch_size):
+        failed |= identify(items[start : start + args.batch_size], model, processor, args)
+    return 1 if failed else 0
+
+
+def identify(items: list[str], model: Any, processor: Any, args: argparse.Namespace) -> bool:
+    """Prints the languages of one batch, in its order; True if a file could not be read."""
+    from mu2slam_hf.cli.translate import prepare_text
+    from mu2slam_hf.data.audio import AudioError, load_audio
+    from mu2slam_hf.evaluation.language_identification import predict_languages
+
+    name = "file" if args.files else "text"
+    usable: dict[int, Any] = {}
+    errors: dict[int, str] = {}
+    for position, item in enumerate(items):
+        try:
+            usable[position] = load_audio(item) if args.files else prepare_text(item, processor.tokenizer)
+        except AudioError as error:
+            errors[position] = str(error)
+    sources = {"audio" if args.files else "text": list(usable.values())}
+    guesses = predict_languages(model, processor, **sources, min_probability=args.min_probability) if usable else []
+    found = dict(zip(usable, guesses, strict=True))
+    for position, item in enumerate(items):
+        if position in errors and not args.json:
+            message = errors[position]
+            print(message if item in message else f"{item}: {message}", file=sys.stderr, flush=True)
+        elif position in errors:
+            print(json.dumps({name: item, "error": errors[position]}, ensure_ascii=False), flush=True)
+        else:
+            print_guess(name, item, found[position], args)
+    return bool(errors)
+
+
+def print_guess(name: str, item: str, guess: Any, args: argparse.Namespace) -> None:
+    """One line: the item, its language, and the likeliest languages with their probabilities."""
+    top = guess.top(args.top)
+    if args.json:
+        rounded = {lang: round(value, 6) for lang, value in top.items()}
+        print(json.dumps({name: item, "lang": guess.lang, "probabilities": rounded}, ensure_ascii=False), flush=True)
+    else:
+        shares = ", ".join(f"{lang} {100 * value:.1f} %" for lang, value in top.items())
+        print(f"{item}: {guess.lang} ({shares})", flush=True)
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Prints the confusion matrix of a corpus; writes record and plot."""
+    from mu2slam_hf.checkpoints import load_checkpoint
+    from mu2slam_hf.cli.evaluate import load_records
+    from mu2slam_hf.evaluation.confusion import format_confusion, save_confusion_plot
+    from mu2slam_hf.evaluation.language_identification import evaluate_language_identification
+
+    if args.corpus and not args.root:
+        raise ValueError(f"--corpus {args.corpus} needs --root, the folder that holds it")
+    records = load_records(args, args.split, args.limit)
+    model, processor = load_checkpoint(args.model, device=args.device)
+    matrix, results = evaluate_language_identification(
+        model,
+        processor,
+        records,
+        modality=args.modality,
+        min_probability=args.min_probability,
+        model_name=args.model,
+        data={"corpus": args.corpus or Path(args.manifest).name, "split": args.split, "limit": args.limit},
+        batch_size=args.batch_size,
+    )
+    print(format_confusion(matrix))
+    for score in results.find(metric="refused"):
+        print(f"languages unknown to the model: {score.value:.1f} % of {score.num_items} items refused")
+    if args.results:
+        results.save(args.results)
+        print(f"written to {args.results}")
+    if args.plot:
+        print(f"written to {save_confusion_plot(matrix, args.plot)}")
+    return 0

@@ -1,0 +1,207 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Recordings and texts as vectors of the one space that a shared encoder gives them.
+
+Letters: B batch, N encoder positions, D width.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
+from mu2slam_hf.models.modules_similarity import cosine_similarities, pool_states, unit_vectors
+
+SPEECH, TEXT = "speech", "text"
+Languages = str | Sequence[str | None] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedBatch:
+    """States of some of the items.
+
+    Attributes:
+        indices: which ones, as places in the list that was given.
+        states: `(B, N, D)`.
+        attention_mask: `(B, N)`, 1 on real positions; None when nothing is padded.
+    """
+
+    indices: list[int]
+    states: Tensor
+    attention_mask: Tensor | None
+
+
+def find_encoder(model: Any) -> Any:
+    """The part of a model that reads speech or text into one space: of an encoder-decoder, a CTC model, or itself."""
+    base = model.base_model
+    return getattr(base, "encoder", base)
+
+
+def encode_in_batches(
+    model: Any,
+    processor: Any,
+    *,
+    audio: Sequence[Any] | None = None,
+    text: Sequence[str] | None = None,
+    source_lang: Languages = None,
+    layer: int | None = None,
+    batch_seconds: float = 60.0,
+    batch_size: int = 32,
+) -> Iterator[EncodedBatch]:
+    """Encoder states of recordings or texts, those of like length together.
+
+    An item's states do not depend on the batch that it stands in.
+
+    Args:
+        model: any model of the package with a shared encoder, in evaluation mode.
+        processor: its processor.
+        audio: recordings, as `load_audio` takes them (paths, arrays at 16 kHz, bytes, ...); or
+        text: texts. Exactly one of both.
+        source_lang: code or one per item; None tells the encoder nothing.
+        layer: states after this layer (0: what enters the first one; negative: from the end); None: the output.
+        batch_seconds: most seconds of audio in a batch, padding counted.
+        batch_size: most items in a batch.
+
+    Raises:
+        ValueError: both or neither of audio and text, an empty text, a layer that there is not.
+        AudioError: a recording that cannot be read.
+    """
+    if (audio is None) == (text is None):
+        raise ValueError("give either `audio` or `text`, and not both")
+    items: Sequence[Any]
+    if audio is not None:
+        items = [load_audio(one) for one in audio]
+        sizes, budget = [len(wave) for wave in items], batch_seconds * SAMPLING_RATE
+    else:
+        items = list(text or ())
+        sizes, budget = [len(one) for one in items], float("inf")
+        if 0 in map(len, map(str.strip, items)):
+            raise ValueError(f"text[{[one.strip() for one in items].index('')}] is empty; there is nothing to encode")
+    languages = [source_lang] * len(items) if source_lang is None or isinstance(source_lang, str) else source_lang
+    if len(languages) != len(items):
+        raise ValueError(f"{len(languages)} languages for {len(items)} items; give one code or one per item")
+    for indices in group_by_size(sizes, budget, batch_size):
+        chosen = [items[index] for index in indices]
+        spoken = [languages[index] for index in indices]
+        yield _encode(model, processor, audio is not None, chosen, spoken, layer, indices)
+
+
+def group_by_size(sizes: Sequence[float], budget: float, batch_size: int) -> Iterator[list[int]]:
+    """Places of the items, longest first, in groups whose padded size stays within the budget."""
+    if batch_size < 1 or budget <= 0:
+        raise ValueError(f"batches need a positive size, got {batch_size} items and a budget of {budget}")
+    group: list[int] = []
+    for index in sorted(range(len(sizes)), key=lambda place: (-sizes[place], place)):
+        if len(group) == batch_size or (group and sizes[group[0]] * (len(group) + 1) > budget):
+            yield group
+            group = []
+        group.append(index)
+    if group:
+        yield group
+
+
+@torch.no_grad()
+def _encode(
+    model: Any,
+    processor: Any,
+    is_speech: bool,
+    items: list[Any],
+    languages: list[str | None],
+    layer: int | None,
+    indices: list[int],
+) -> EncodedBatch:
+    source: dict[str, Any] = {"audio": items, "sampling_rate": SAMPLING_RATE} if is_speech else {"text": items}
+    inputs = processor(**source, return_tensors="pt").to(model.device)
+    for name in ("input_features", "input_values"):
+        if name in inputs:
+            inputs[name] = inputs[name].to(model.dtype)
+    if any(language is not None for language in languages):
+        rows = [processor.language_row(language) for language in languages]
+        inputs["language_ids"] = torch.tensor(rows, device=model.device)
+    outputs = find_encoder(model)(**inputs, output_hidden_states=layer is not None, return_dict=True)
+    states, mask = outputs.last_hidden_state, getattr(outputs, "attention_mask", None)
+    if layer is not None:
+        every = outputs.hidden_states
+        if not -len(every) <= layer < len(every):
+            raise ValueError(f"there is no layer {layer}: {len(every) - 1} layers read this input (0 is their input)")
+        states = every[layer]
+    if mask is None and not is_speech:
+        mask = inputs["attention_mask"]
+    return EncodedBatch(indices=indices, states=states, attention_mask=mask)
+
+
+class SpeechTextEncoder:
+    """Vectors of recordings and of texts, and their similarity.
+
+    Mean pooling over the real positions, in float32. Speech and text live in one space only as far as training has
+    brought them together: measure with `mu2slam retrieve` before trusting it.
+
+    Args:
+        model: `Mu2SLAMForConditionalGeneration`, `Mu2SLAMModel`, `Mu2SLAMForCTC`, or another model with a shared
+            encoder; it is put into evaluation mode.
+        processor: its processor.
+        layer: see `encode_in_batches`; None is the encoder's output.
+        batch_seconds: most seconds of audio in a batch.
+        batch_size: most items in a batch.
+
+    Attributes:
+        centers: mean vectors by modality, taken off before vectors are compared; see `fit_centers`.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        *,
+        layer: int | None = None,
+        batch_seconds: float = 60.0,
+        batch_size: int = 32,
+    ) -> None:
+        self.model = model.eval()
+        self.processor = processor
+        self.layer = layer
+        self.batch_seconds = batch_seconds
+        self.batch_size = batch_size
+        self.centers: dict[str, Tensor] = {}
+
+    def encode_speech(self, audio: Sequence[Any], source_lang: Languages = None, *, normalize: bool = False) -> Tensor:
+        """Vectors `(n, D)` float32, on the CPU, of recordings (paths, arrays at 16 kHz, bytes, ...).
+
+        Args:
+            audio: the recordings.
+            source_lang: code or one per item; None tells the encoder nothing.
+            normalize: take the centre off (if fitted) and bring to length 1; else the vectors are as pooled.
+        """
+        return self._encode(SPEECH, normalize, audio=audio, source_lang=source_lang)
+
+    def encode_text(self, text: Sequence[str], source_lang: Languages = None, *, normalize: bool = False) -> Tensor:
+        """Vectors `(n, D)` float32, on the CPU, of texts; the arguments are those of `encode_speech`."""
+        return self._encode(TEXT, normalize, text=text, source_lang=source_lang)
+
+    def fit_centers(self, speech: Tensor | None = None, text: Tensor | None = None) -> "SpeechTextEncoder":
+        """Remember the mean of vectors `(n, D)` of each modality; needs no pairs. Returns itself."""
+        for name, vectors in ((SPEECH, speech), (TEXT, text)):
+            if vectors is not None:
+                self.centers[name] = vectors.mean(dim=0)
+        return self
+
+    def similarity(self, speech: Tensor, text: Tensor) -> Tensor:
+        """Cosines `(Q, C)` of speech vectors `(Q, D)` with text vectors `(C, D)`, both as pooled; centres come off."""
+        return cosine_similarities(
+            unit_vectors(speech, self.centers.get(SPEECH)), unit_vectors(text, self.centers.get(TEXT))
+        )
+
+    def _encode(self, modality: str, normalize: bool, **source: Any) -> Tensor:
+        if isinstance(source.get("text"), str):
+            raise ValueError("text must be a list of texts, got one str")
+        vectors: dict[int, Tensor] = {}
+        sizes = {"batch_seconds": self.batch_seconds, "batch_size": self.batch_size}
+        for batch in encode_in_batches(self.model, self.processor, layer=self.layer, **source, **sizes):
+            pooled = pool_states(batch.states, batch.attention_mask).cpu()
+            vectors.update(zip(batch.indices, pooled, strict=True))
+        if not vectors:
+            raise ValueError("there is nothing to encode: an empty list")
+        stacked = torch.stack([vectors[index] for index in range(len(vectors))])
+        return unit_vectors(stacked, self.centers.get(modality)) if normalize else stacked

@@ -1,0 +1,131 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Speech and text as one vector each, and how near two vectors are.
+
+Letters: B batch, N encoder positions, D width, Q queries, C candidates, K neighbours.
+"""
+
+import torch
+from torch import Tensor
+
+from .modules_pooling import masked_mean
+from .modules_precision import at_least_float32
+
+NEIGHBOURS = 10
+"""Neighbours that CSLS and margin scores look at, as in the papers."""
+
+
+def pool_states(states: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """Mean state of the real positions, in at least float32.
+
+    Args:
+        states: `(B, N, D)` of any float type; what stands in the padding is never read, be it NaN or infinite.
+        attention_mask: `(B, N)`, 1 on real positions, 0 on padding; None when nothing is padded.
+
+    Returns:
+        `(B, D)` float32 (float64 where the states are); zeros for a row without real positions.
+    """
+    return masked_mean(at_least_float32(states), attention_mask)
+
+
+def unit_vectors(vectors: Tensor, center: Tensor | None = None) -> Tensor:
+    """Vectors of length 1, in at least float32.
+
+    Args:
+        vectors: `(B, D)`.
+        center: `(D,)`, taken off first, or None.
+
+    Returns:
+        `(B, D)`; a vector of zeros stays one, and is similar to nothing.
+
+    Choice: the mean over many vectors of one modality carries most of the length of each of them, and separates speech
+    from text whatever is said; without it, cosines compare what differs between utterances.
+    """
+    vectors = at_least_float32(vectors)
+    if center is not None:
+        vectors = vectors - center.to(vectors)
+    lengths = vectors.norm(dim=-1, keepdim=True)
+    return torch.where(lengths > 0, vectors / lengths.clamp(min=torch.finfo(vectors.dtype).tiny), 0.0)
+
+
+def cosine_similarities(queries: Tensor, candidates: Tensor) -> Tensor:
+    """Cosine of every query with every candidate.
+
+    Args:
+        queries: `(Q, D)`.
+        candidates: `(C, D)`.
+
+    Returns:
+        `(Q, C)` in at least float32, from -1 to 1.
+
+    Raises:
+        ValueError: the widths differ.
+    """
+    if queries.ndim != 2 or candidates.ndim != 2 or queries.shape[1] != candidates.shape[1]:
+        raise ValueError(
+            f"Expected vectors (Q, D) and (C, D) of one width, got {tuple(queries.shape)} and "
+            f"{tuple(candidates.shape)}."
+        )
+    return (unit_vectors(queries) @ unit_vectors(candidates).T).clamp(min=-1.0, max=1.0)
+
+
+def neighbour_means(similarities: Tensor, num_neighbours: int = NEIGHBOURS) -> tuple[Tensor, Tensor]:
+    """How similar each query, and each candidate, is to those most similar to it on the other side.
+
+    Args:
+        similarities: `(Q, C)`.
+        num_neighbours: K; all there are, where there are fewer.
+
+    Returns:
+        `(Q,)` and `(C,)`.
+    """
+    if num_neighbours < 1:
+        raise ValueError(f"Expected 1 or more neighbours, got {num_neighbours}.")
+    queries, candidates = similarities.shape
+    of_queries = similarities.topk(min(num_neighbours, candidates), dim=1).values.mean(dim=1)
+    of_candidates = similarities.topk(min(num_neighbours, queries), dim=0).values.mean(dim=0)
+    return of_queries, of_candidates
+
+
+def csls_scores(similarities: Tensor, num_neighbours: int = NEIGHBOURS) -> Tensor:
+    """Cross-domain similarity local scaling: `2 s - r_query - r_candidate`, r the means of the K best.
+
+    Candidates that are near to everything ("hubs") lose what they have in advance.
+
+    Paper: Conneau et al. (2018), Word translation without parallel data, section 2.3.
+
+    Args:
+        similarities: `(Q, C)`.
+        num_neighbours: K.
+
+    Returns:
+        `(Q, C)`.
+    """
+    of_queries, of_candidates = neighbour_means(similarities, num_neighbours)
+    return 2 * similarities - of_queries[:, None] - of_candidates[None]
+
+
+def margin_scores(similarities: Tensor, num_neighbours: int = NEIGHBOURS) -> Tensor:
+    """Ratio margin: `s / ((r_query + r_candidate) / 2)`, r the means of the K best.
+
+    Paper: Artetxe and Schwenk (2019), Margin-based parallel corpus mining, section 3.1 (ratio).
+    Choice: a mean below a thousandth counts as one, so that the sign of the score stays that of the cosine.
+
+    Args:
+        similarities: `(Q, C)`.
+        num_neighbours: K.
+
+    Returns:
+        `(Q, C)`.
+    """
+    of_queries, of_candidates = neighbour_means(similarities, num_neighbours)
+    return similarities / ((of_queries[:, None] + of_candidates[None]) / 2).clamp(min=1e-3)
+
+
+__all__ = [
+    "cosine_similarities",
+    "csls_scores",
+    "margin_scores",
+    "neighbour_means",
+    "pool_states",
+    "unit_vectors",
+]

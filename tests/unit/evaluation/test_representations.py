@@ -1,0 +1,110 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Vectors of real recordings and of texts: the same alone and in a batch, in the order that was asked for."""
+
+import pytest
+import torch
+from helpers import REPOSITORY_ROOT, TINY_TEXTS, make_tiny_pair
+
+from mu2slam_hf import Mu2SLAMForCTC
+from mu2slam_hf.data.audio import AudioError, load_audio
+from mu2slam_hf.evaluation.representations import SpeechTextEncoder, encode_in_batches, group_by_size
+from mu2slam_hf.models.modules_similarity import unit_vectors
+
+FILES = sorted((REPOSITORY_ROOT / "examples").glob("*/*.opus"))
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return make_tiny_pair()
+
+
+@pytest.fixture(scope="module")
+def encoder(pair):
+    return SpeechTextEncoder(*pair)
+
+
+def test_vectors_do_not_depend_on_the_batch_and_keep_the_order(encoder, pair):
+    together = encoder.encode_speech(FILES)
+    assert together.shape == (len(FILES), 16) and together.dtype == torch.float32
+    alone = torch.cat([encoder.encode_speech([file]) for file in FILES])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+    small = SpeechTextEncoder(*pair, batch_seconds=4.0, batch_size=2).encode_speech(FILES[::-1])
+    torch.testing.assert_close(small.flip(0), together, atol=1e-5, rtol=1e-5)
+    texts = encoder.encode_text(TINY_TEXTS)
+    torch.testing.assert_close(texts, torch.cat([encoder.encode_text([t]) for t in TINY_TEXTS]), atol=1e-5, rtol=1e-5)
+
+
+def test_vectors_are_means_of_the_encoder_states(encoder, pair):
+    model, processor = pair
+    inputs = processor(audio=load_audio(FILES[0]), sampling_rate=16000)
+    states = model.get_encoder()(input_features=inputs["input_features"]).last_hidden_state
+    torch.testing.assert_close(encoder.encode_speech(FILES[:1])[0], states[0].mean(dim=0), atol=1e-5, rtol=1e-5)
+
+
+def test_layers_from_the_embeddings_to_the_output(pair):
+    last = SpeechTextEncoder(*pair).encode_speech(FILES[:2])
+    torch.testing.assert_close(SpeechTextEncoder(*pair, layer=-1).encode_speech(FILES[:2]), last)
+    torch.testing.assert_close(SpeechTextEncoder(*pair, layer=2).encode_speech(FILES[:2]), last)
+    first = SpeechTextEncoder(*pair, layer=0).encode_speech(FILES[:2])
+    assert not torch.allclose(first, last)
+    with pytest.raises(ValueError, match="no layer 3: 2 layers"):
+        SpeechTextEncoder(*pair, layer=3).encode_speech(FILES[:1])
+
+
+def test_the_source_language_is_heard_where_it_is_given(encoder):
+    unknown = encoder.encode_speech(FILES[:2])
+    told = encoder.encode_speech(FILES[:2], ["en", None])
+    assert not torch.allclose(told[0], unknown[0])
+    torch.testing.assert_close(told[1], unknown[1], atol=1e-5, rtol=1e-5)
+    with pytest.raises(ValueError, match="1 languages for 2 items"):
+        encoder.encode_text(["press", "one"], ["en"])
+
+
+def test_every_model_with_the_encoder_gives_the_same_vectors(encoder, pair):
+    model, processor = pair
+    ctc = Mu2SLAMForCTC.from_conditional_generation(model)
+    for other in (model.model, model.get_encoder(), ctc):
+        torch.testing.assert_close(
+            SpeechTextEncoder(other, processor).encode_speech(FILES[:2]), encoder.encode_speech(FILES[:2])
+        )
+        torch.testing.assert_close(
+            SpeechTextEncoder(other, processor).encode_text(["press one"]), encoder.encode_text(["press one"])
+        )
+
+
+def test_similarity_takes_the_centres_off_and_agrees_with_normalized_vectors(pair):
+    encoder = SpeechTextEncoder(*pair)
+    speech, text = encoder.encode_speech(FILES[:4]), encoder.encode_text(TINY_TEXTS)
+    plain = encoder.similarity(speech, text)
+    assert plain.shape == (4, 5) and plain.abs().max() <= 1.0
+    assert encoder.fit_centers(speech=speech, text=text) is encoder
+    centred = encoder.similarity(speech, text)
+    assert not torch.allclose(plain, centred)
+    vectors = encoder.encode_speech(FILES[:4], normalize=True), encoder.encode_text(TINY_TEXTS, normalize=True)
+    torch.testing.assert_close(vectors[0].norm(dim=-1), torch.ones(4))
+    torch.testing.assert_close(vectors[0] @ vectors[1].T, centred, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(vectors[0], unit_vectors(speech, encoder.centers["speech"]), atol=1e-5, rtol=1e-4)
+
+
+def test_what_cannot_be_encoded_is_named(encoder, pair, tmp_path):
+    with pytest.raises(AudioError, match="missing.wav"):
+        encoder.encode_speech([tmp_path / "missing.wav"])
+    with pytest.raises(ValueError, match="empty list"):
+        encoder.encode_speech([])
+    with pytest.raises(ValueError, match="got one str"):
+        encoder.encode_text("press one")
+    with pytest.raises(ValueError, match=r"text\[1\] is empty"):
+        encoder.encode_text(["press one", "  "])
+    with pytest.raises(ValueError, match="not both"):
+        next(encode_in_batches(*pair))
+
+
+def test_groups_stay_within_their_budget():
+    sizes = [3, 9, 1, 4, 4, 2]
+    groups = list(group_by_size(sizes, 9, 3))
+    assert sorted(sum(groups, [])) == list(range(6))
+    assert [sizes[i] for i in sum(groups, [])] == sorted(sizes, reverse=True)
+    assert all(len(g) == 1 or sizes[g[0]] * len(g) <= 9 for g in groups)
+    assert max(map(len, groups)) <= 3
+    with pytest.raises(ValueError, match="positive size"):
+        next(group_by_size(sizes, 0, 1))

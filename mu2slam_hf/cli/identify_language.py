@@ -72,7 +72,7 @@ def identify(items: list[str], model: Any, processor: Any, args: argparse.Namesp
             usable[position] = load_audio(item) if args.files else prepare_text(item, processor.tokenizer)
         except AudioError as error:
             errors[position] = str(error)
-    sources = {"audio" if args.files else "text": list(usable.values())}
+    sources: dict[str, Any] = {"audio" if args.files else "text": list(usable.values())}
     guesses = predict_languages(model, processor, **sources, min_probability=args.min_probability) if usable else []
     found = dict(zip(usable, guesses, strict=True))
     for position, item in enumerate(items):

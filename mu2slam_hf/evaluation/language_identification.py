@@ -68,7 +68,7 @@ def predict_languages(
     check_language_head(model)
     languages = model.config.languages
     guesses: dict[int, LanguageGuess] = {}
-    sizes = {"batch_seconds": batch_seconds, "batch_size": batch_size}
+    sizes: dict[str, Any] = {"batch_seconds": batch_seconds, "batch_size": batch_size}
     for batch in encode_in_batches(model.eval(), processor, audio=audio, text=text, **sizes):
         logits = model.compute_language_logits(batch.states, batch.attention_mask)
         # Row 0 is `und`, which is no language that could be spoken.

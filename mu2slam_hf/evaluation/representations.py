@@ -197,7 +197,7 @@ class SpeechTextEncoder:
         if isinstance(source.get("text"), str):
             raise ValueError("text must be a list of texts, got one str")
         vectors: dict[int, Tensor] = {}
-        sizes = {"batch_seconds": self.batch_seconds, "batch_size": self.batch_size}
+        sizes: dict[str, Any] = {"batch_seconds": self.batch_seconds, "batch_size": self.batch_size}
         for batch in encode_in_batches(self.model, self.processor, layer=self.layer, **source, **sizes):
             pooled = pool_states(batch.states, batch.attention_mask).cpu()
             vectors.update(zip(batch.indices, pooled, strict=True))

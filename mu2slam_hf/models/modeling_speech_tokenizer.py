@@ -115,6 +115,12 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
         Raises:
             ValueError: the front end does not give one frame per id.
         """
+        frontend = model.config.encoder_config.frontend
+        if frontend != "conv2d":
+            raise ValueError(
+                f"A speech tokenizer needs one frame per 40 ms of log-mel features, which the front end 'conv2d' "
+                f"gives; this model has {frontend!r}. Train k-means on one of its layers instead."
+            )
         values = model.config.encoder_config.to_dict()
         # No layer is kept, and with them not what follows the last one.
         values |= {"num_hidden_layers": 0, "final_layer_norm": False}
@@ -126,7 +132,7 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
                 **{name: getattr(model.config, name) for name in _QUANTIZER_KEYS},
             )
         )
-        tokenizer.encoder.subsampling.load_state_dict(model.mslam.subsampling.state_dict())
+        tokenizer.encoder.subsampling.load_state_dict(model.base_model.subsampling.state_dict())
         tokenizer.quantizer.load_state_dict(model.quantizer.state_dict())
         return tokenizer
 

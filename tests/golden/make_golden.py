@@ -46,11 +46,16 @@ def build_models() -> dict[str, torch.nn.Module]:
             f"Mu2SLAMEncoder {name}": Mu2SLAMEncoder(config) for name, config in build_imported_configs().items()
         }
         on_layer = {"features": "encoder", "encoder_config": rotary, "encoder_layer": 2}
-        kmeans = {
-            name: SpeechTokenizerModel(SpeechTokenizerConfig(kind="kmeans", num_codevectors_per_group=64, **options))
+        front_end = {"encoder_config": rotary, "codevector_dim": 12, "num_codevector_groups": 2}
+        trained_tokenizers = {
+            f"SpeechTokenizerModel {name}": SpeechTokenizerModel(
+                SpeechTokenizerConfig(kind=name.split()[0], num_codevectors_per_group=64, **options)
+            )
             for name, options in (
-                ("SpeechTokenizerModel kmeans", {"num_context_frames": 1}),
-                ("SpeechTokenizerModel kmeans encoder", on_layer),
+                ("kmeans", {"num_context_frames": 1}),
+                ("kmeans encoder", on_layer),
+                ("contrastive gumbel", front_end),
+                ("contrastive nearest", front_end | {"quantizer_method": "nearest"}),
             )
         }
     shared = {"vocab_size": 160, "num_speech_tokens": 16, "text_token_offset": 80, "languages": config.languages}
@@ -63,7 +68,7 @@ def build_models() -> dict[str, torch.nn.Module]:
         "SpeechTokenizerModel": SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=64)),
         "Mu2SLAMForPreTraining": Mu2SLAMForPreTraining(config),
         **imported,
-        **kmeans,
+        **trained_tokenizers,
     }
 
 

@@ -8,7 +8,13 @@ import torch
 from helpers import make_tiny_pair
 from torch.nn import functional
 
-from mu2slam_hf import Mu2SLAMProcessor, SpeechTokenizerConfig, SpeechTokenizerModel
+from mu2slam_hf import (
+    MSLAMConfig,
+    MSLAMForPreTraining,
+    Mu2SLAMProcessor,
+    SpeechTokenizerConfig,
+    SpeechTokenizerModel,
+)
 
 CASES = [(method, groups) for method in ("gumbel", "nearest") for groups in (1, 3)]
 
@@ -158,3 +164,59 @@ CONFORMER = {"model_type": "mu2slam_conformer", "num_hidden_layers": 2}
 def test_wrong_configuration_is_refused(values, message):
     with pytest.raises(Exception, match=message):
         SpeechTokenizerConfig(kind="contrastive", **values)
+
+
+def build_mslam(method: str = "gumbel", groups: int = 1, **encoder) -> MSLAMForPreTraining:
+    """A tiny mSLAM with random weights, biases included."""
+    sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    sizes |= {"num_mel_bins": 16, "subsampling_conv_channels": [6, 4]}
+    config = MSLAMConfig(
+        encoder_config=sizes | encoder,
+        num_speech_layers=1,
+        quantizer_method=method,
+        num_codevectors_per_group=64,
+        num_codevector_groups=groups,
+        codevector_dim=12,
+    )
+    torch.manual_seed(0)
+    model = MSLAMForPreTraining(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return model
+
+
+@pytest.mark.parametrize(("method", "groups"), CASES)
+@pytest.mark.parametrize("final_layer_norm", [False, True])
+@torch.no_grad()
+def test_a_tokenizer_from_mslam_gives_the_ids_of_its_quantizer(method, groups, final_layer_norm, tmp_path):
+    model = build_mslam(method, groups, final_layer_norm=final_layer_norm)
+    x, mask = features(2, 41), torch.tensor([[1] * 41, [1] * 18 + [0] * 23])
+    x[1, 18:] = float("inf")
+    frames = model.base_model.embed_speech(x, mask)
+    expected = model.quantizer.find_codes(frames.flatten(0, 1)).reshape(2, 11, groups)
+    tokenizer = SpeechTokenizerModel.from_mslam(model)
+    tokenizer.save_pretrained(tmp_path)
+    for other in (tokenizer, SpeechTokenizerModel.from_pretrained(tmp_path)):
+        ids = other(x, mask).reshape(2, 11, groups)
+        assert torch.equal(ids[0], expected[0]) and torch.equal(ids[1, :5], expected[1, :5])
+        assert (ids[1, 5:] == -100).all()
+    assert tokenizer.config.encoder_config.num_hidden_layers == 0
+    before = [parameter.clone() for parameter in tokenizer.parameters()]
+    for parameter in model.parameters():
+        parameter.zero_()
+    assert all(map(torch.equal, before, tokenizer.parameters())), "weights are copies"
+
+
+@torch.no_grad()
+def test_a_tokenizer_from_a_model_in_half_precision_computes_in_float32():
+    model = build_mslam().to(torch.bfloat16)
+    tokenizer, x = SpeechTokenizerModel.from_mslam(model), features(1, 400)
+    assert all(parameter.dtype == torch.float32 for parameter in tokenizer.parameters())
+    assert torch.equal(tokenizer(x), SpeechTokenizerModel.from_mslam(model.float())(x))
+
+
+def test_a_front_end_of_another_rate_is_refused():
+    model = build_mslam(frontend="stacked_frames", num_mel_bins=16)
+    with pytest.raises(ValueError, match="needs one frame per 40 ms .* this model has 'stacked_frames'"):
+        SpeechTokenizerModel.from_mslam(model)

@@ -15,6 +15,8 @@ _PUBLIC_NAMES = {
     "DrawKey": "counter_seeds",
     "DrawOptions": "dataset",
     "ExampleLimits": "pretraining_examples",
+    "MSLAMCollator": "mslam_collator",
+    "MSLAMMaskingConfig": "span_masking",
     "ManifestColumns": "manifests",
     "ManifestError": "manifests",
     "ManifestShardReader": "manifest_shards",

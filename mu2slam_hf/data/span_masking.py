@@ -1,0 +1,158 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""What mSLAM hides: spans of frames, spans of tokens as in SpanBERT; and the frames that a frame is told from.
+
+Legend: N = encoder frames, n = tokens of a text, Q = negatives. Masks are bool, True = chosen, to be predicted.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from huggingface_hub.dataclasses import strict
+
+from mu2slam_hf.data.masking import BoolArray, IntArray, MaskingConfig, draw_num_masked
+
+# Of SpanBERT: a span grows by one more token with probability 1 - 0.2.
+_GEOMETRIC_STOP_PROB = 0.2
+
+
+@strict
+@dataclass(kw_only=True)
+class MSLAMMaskingConfig:
+    """Rules of masking of mSLAM.
+
+    Paper: SLAM and mSLAM (notes on them). About half of the frames of speech in spans of 10 (w2v-BERT: each frame
+    starts one with probability 0.065); 15 % of the tokens of a text in spans of up to 20 characters; in pairs 75 % of
+    the frames and half of the tokens.
+
+    Choice: frames of pairs follow the rule of w2v-BERT too, with the start probability that gives their ratio.
+
+    Attributes:
+        span_start_prob: probability that a frame of speech-only data starts a span.
+        span_length: frames of one span.
+        tlm_speech_ratio: share of the frames of a pair, away from its beginning.
+        text_ratio: share of the tokens of a text by itself.
+        tlm_text_ratio: share of the tokens of the text of a pair.
+        text_span_length: most tokens of one span.
+        text_span_lengths: how long spans are: `uniform` from 1 to the most, `geometric` as in SpanBERT (mean 5, cut at
+            the most), or `fixed`, all as long as can be.
+        mask_token_share: share of the chosen tokens that become [MASK].
+        random_token_share: share of the chosen tokens that become a random text token.
+        keep_token_share: share of the chosen tokens that the encoder sees as they are. The three add up to 1.
+    """
+
+    span_start_prob: float | int = 0.065
+    span_length: int = 10
+    tlm_speech_ratio: float | int = 0.75
+    text_ratio: float | int = 0.15
+    tlm_text_ratio: float | int = 0.5
+    text_span_length: int = 20
+    text_span_lengths: Literal["uniform", "geometric", "fixed"] = "uniform"
+    mask_token_share: float | int = 0.8
+    random_token_share: float | int = 0.1
+    keep_token_share: float | int = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("tlm_speech_ratio", "text_ratio", "tlm_text_ratio"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"`{name}` must lie in (0, 1], got {getattr(self, name)}")
+        for name in ("span_length", "text_span_length"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}")
+        # Whatever these refuse is wrong here too.
+        _ = self.speech, self.tlm_speech
+
+    @property
+    def speech(self) -> MaskingConfig:
+        """The rule for frames of speech-only data, and the shares of what stands in a token's place."""
+        return self._frame_rule(self.span_start_prob)
+
+    @property
+    def tlm_speech(self) -> MaskingConfig:
+        """The rule for frames of pairs."""
+        return self._frame_rule(start_prob_of_ratio(self.tlm_speech_ratio, self.span_length))
+
+    def _frame_rule(self, start_prob: float) -> MaskingConfig:
+        return MaskingConfig(
+            span_start_prob=start_prob,
+            span_length=self.span_length,
+            mask_token_share=self.mask_token_share,
+            random_token_share=self.random_token_share,
+            keep_token_share=self.keep_token_share,
+        )
+
+
+def start_prob_of_ratio(ratio: float, span_length: int) -> float:
+    """The probability p with which spans must start for a share of frames to be masked: `1 - (1 - ratio)^(1 / L)`.
+
+    The inverse of `expected_frame_mask_ratio` away from the beginning, `1 - (1 - p)^L`.
+    """
+    return float(1.0 - (1.0 - ratio) ** (1.0 / span_length))
+
+
+def draw_token_spans(
+    num_tokens: int, ratio: float, config: MSLAMMaskingConfig, generator: np.random.Generator
+) -> BoolArray:
+    """Spans of tokens that together are a share of a text.
+
+    Choice: the number of tokens is decided first (`draw_num_masked`: its mean is the ratio exactly, and it is at least
+    one), then it is divided into spans, the last one cut, and they are put into the text in random order, every
+    arrangement without overlap as likely as any other. Spans may touch.
+
+    Args:
+        num_tokens: n.
+        ratio: share of the tokens.
+        config: lengths of the spans.
+        generator: as many numbers as needed are taken from it.
+
+    Returns:
+        `(n,)` bool; all False for an empty text.
+    """
+    number = draw_num_masked(num_tokens, ratio, generator)
+    lengths: IntArray = _draw_lengths(number, config, generator)
+    num_spans = len(lengths)
+    # A span shrunk to one place: choose places among those of the shrunk text.
+    places = np.sort(generator.permutation(num_tokens - number + num_spans)[:num_spans])
+    starts = places + np.cumsum(lengths) - lengths - np.arange(num_spans)
+    mask = np.zeros(num_tokens, dtype=bool)
+    mask[np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(number)] = True
+    return mask
+
+
+def _draw_lengths(number: int, config: MSLAMMaskingConfig, generator: np.random.Generator) -> IntArray:
+    """Lengths of spans that add up to `number`, in random order."""
+    longest = config.text_span_length
+    # Each is at least 1, so that so many are always enough.
+    if config.text_span_lengths == "fixed":
+        drawn = np.full(number, longest, dtype=np.int64)
+    elif config.text_span_lengths == "uniform":
+        drawn = generator.integers(1, longest + 1, size=number)
+    else:
+        drawn = np.minimum(generator.geometric(_GEOMETRIC_STOP_PROB, size=number), longest)
+    ends = np.minimum(np.cumsum(drawn), number)
+    lengths = np.diff(ends, prepend=0)
+    return generator.permutation(lengths[lengths > 0]).astype(np.int64)
+
+
+def draw_negatives(mask: BoolArray, num_negatives: int, generator: np.random.Generator) -> IntArray:
+    """For every masked frame, other masked frames of the same utterance.
+
+    Paper: w2v-BERT, distractors are drawn from the masked steps of the same utterance. With replacement, each other
+    frame with the same chance.
+
+    Args:
+        mask: `(N,)` bool, True on masked frames.
+        num_negatives: Q.
+        generator: Q numbers per masked frame are taken from it.
+
+    Returns:
+        `(N, Q)` int64 positions; -1 in rows of frames that are not masked, everywhere where fewer than two are.
+    """
+    positions = np.flatnonzero(mask)
+    negatives = np.full((len(mask), num_negatives), -1, dtype=np.int64)
+    if len(positions) >= 2:
+        ranks = np.arange(len(positions))[:, None]
+        others = generator.integers(len(positions) - 1, size=(len(positions), num_negatives))
+        # (masked, Q): a frame's own rank is left out
+        negatives[positions] = positions[others + (others >= ranks)]
+    return negatives

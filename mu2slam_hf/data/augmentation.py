@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Augmentation of waveforms and spectrograms; every draw is a function of (seed, epoch, copy, id).
 
-Legend: n = samples, B = batch, T = 10 ms frames, F = mel bins.
+Legend: n = samples, B = batch, T = 10 ms frames, F = mel bins, k = stacked frames.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,9 @@ from torch import Tensor
 
 from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray
 from mu2slam_hf.data.counter_seeds import DrawKey, draw_generator
+
+SAMPLES_PER_FRAME = SAMPLING_RATE // 100
+"""Samples in the 10 ms that masks over time are counted in."""
 
 
 @strict
@@ -71,7 +74,7 @@ class WaveformAugmentationConfig:
 @strict
 @dataclass(kw_only=True)
 class SpecAugmentConfig:
-    """Masks on log-mel features; off where all numbers are 0.
+    """Masks on log-mel features; off where all numbers are 0. Of waveforms only time can be masked.
 
     Attributes:
         num_time_masks: masks over time per utterance.
@@ -180,10 +183,12 @@ class WaveformAugmenter:
 
 
 class SpecAugment:
-    """Time and frequency masks on normalised log-mel features.
+    """Time and frequency masks on normalised features: log-mel, stacked log-mel, or waveforms.
 
     Paper: section 3.2 uses SpecAugment in fine-tuning and leaves its sizes open.
     Choice: masked cells become 0, which is the mean after the extractor's normalisation.
+    Choice: stacked frames are masked as if they stood side by side, in the same 10 ms and mel bins. A waveform has no
+    bins: its time masks are silence, and frequency masks are left out.
 
     Args:
         config: numbers and sizes.
@@ -204,24 +209,42 @@ class SpecAugment:
         return ramp * self.strength.value
 
     def __call__(
-        self, features: Tensor, lengths: Sequence[int], keys: Sequence[DrawKey], ids: Sequence[str]
+        self,
+        features: Tensor,
+        lengths: Sequence[int],
+        keys: Sequence[DrawKey],
+        ids: Sequence[str],
+        *,
+        num_stacked_frames: int = 1,
     ) -> Tensor:
         """A masked copy.
 
         Args:
-            features: `(B, T, F)` float, normalised.
-            lengths: real frames of each row.
+            features: `(B, T, F)` float, normalised; `(B, T / k, k * F)` where frames are stacked; or `(B, n)`.
+            lengths: real rows (samples) of each utterance along the second axis.
             keys: which draw each row is.
             ids: id of the example of each row.
+            num_stacked_frames: k.
         """
-        features = features.clone()
+        features = features.clone(memory_format=torch.contiguous_format)
         for row, (length, key, example_id) in enumerate(zip(lengths, keys, ids, strict=True)):
             strength = self.current_strength(key.step)
             if strength > 0:
-                time_mask, frequency_mask = self.masks(int(length), features.shape[2], key, example_id, strength)
-                features[row, :length][torch.from_numpy(time_mask)] = 0.0
-                features[row, :length][:, torch.from_numpy(frequency_mask)] = 0.0
+                self._mask(features[row, :length], num_stacked_frames, key, example_id, strength)
         return features
+
+    def _mask(self, features: Tensor, num_stacked_frames: int, key: DrawKey, example_id: str, strength: float) -> None:
+        """Mask one utterance in place: `(T, F)`, `(T / k, k * F)` or `(n,)`."""
+        if features.ndim == 1:
+            num_frames = -(-len(features) // SAMPLES_PER_FRAME)
+            time_mask, _ = self.masks(num_frames, 0, key, example_id, strength)
+            features[torch.from_numpy(np.repeat(time_mask, SAMPLES_PER_FRAME)[: len(features)])] = 0.0
+            return
+        # (T / k, k * F) -> (T, F), a view
+        frames = features.unflatten(1, (num_stacked_frames, -1)).flatten(0, 1)
+        time_mask, frequency_mask = self.masks(len(frames), frames.shape[1], key, example_id, strength)
+        frames[torch.from_numpy(time_mask)] = 0.0
+        frames[:, torch.from_numpy(frequency_mask)] = 0.0
 
     def masks(
         self, num_frames: int, num_bins: int, key: DrawKey, example_id: str, strength: float = 1.0

@@ -1,7 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """From items of the data set to a padded dictionary keyed by the names of the model's inputs.
 
-Legend: B = examples, T = 10 ms frames, L = positions of the longest row, Lc = longest transcript in tokens.
+Legend: B = examples, T = 10 ms frames (of imported encoders: 20 ms, or samples), F = numbers in one of them, L =
+positions of the longest row, Lc = longest transcript in tokens.
 """
 
 import logging
@@ -19,6 +20,12 @@ from mu2slam_hf.data.shared_counts import LogOnce, SharedCounts
 from mu2slam_hf.data.tasks import TASK_NAMES, Target
 from mu2slam_hf.models.language_codes import language_index
 from mu2slam_hf.models.modules_lengths import encoder_length
+from mu2slam_hf.models.modules_speech_inputs import (
+    describe_mismatch,
+    extract_speech,
+    speech_input_name,
+    stacked_frames_of,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -37,23 +44,58 @@ class PackedTarget:
     task_id: int
 
 
+class SpeechInputs:
+    """What a model's front end reads of waveforms, and how many encoder frames it makes of that.
+
+    Args:
+        feature_extractor: ours, or that of an imported encoder; None where there is no speech.
+        encoder_config: names the front end; None for `conv2d`.
+        pad_to_multiple_of: of T.
+
+    Raises:
+        ValueError: the front end reads something else than the feature extractor makes.
+    """
+
+    def __init__(self, feature_extractor: Any, encoder_config: Any = None, pad_to_multiple_of: int = 1) -> None:
+        self.feature_extractor, self.encoder_config = feature_extractor, encoder_config
+        self.pad_to_multiple_of = pad_to_multiple_of
+        mismatch = None if feature_extractor is None else describe_mismatch(feature_extractor, encoder_config)
+        if mismatch is not None:
+            raise ValueError(f"`feature_extractor` and `encoder_config` do not fit one another: {mismatch}")
+
+    @property
+    def name(self) -> str:
+        """Key of the speech in a batch: `input_features` or `input_values`."""
+        return speech_input_name(self.feature_extractor.model_input_names) or "input_features"
+
+    def extract(self, waveforms: Sequence[FloatArray | None]) -> tuple[Tensor, Tensor]:
+        """`(B, T, F)` (or `(B, T)` samples) float32 and the mask `(B, T)` int64 of `(n,)` waveforms at 16 kHz."""
+        return extract_features(self.feature_extractor, waveforms, self.pad_to_multiple_of)
+
+    def num_frames(self, lengths: Any) -> Any:
+        """Encoder frames of `lengths` real places along T, an int or an integer tensor."""
+        return encoder_length(lengths, self.encoder_config)
+
+
 class MultitaskCollator:
     """Makes speech batches and text batches; all items of a batch have the same source modality.
 
-    Speech: `input_features` `(B, T, F)`, `attention_mask` `(B, T)`, `ctc_labels` `(B, Lc)` (the transcript without
-    `</s>`, -100 elsewhere and in rows without one). Text: `input_ids`, `attention_mask` `(B, L)`.
+    Speech: `input_features` `(B, T, F)` (front end `waveform`: `input_values` `(B, T)`), `attention_mask` `(B, T)`,
+    `ctc_labels` `(B, Lc)` (the transcript without `</s>`, -100 elsewhere and in rows without one).
+    Text: `input_ids`, `attention_mask` `(B, L)`.
     Both: `language_ids` `(B,)` (what the model is told), `source_language_labels` `(B,)` (the truth, -100
     unknown), and the packed decoder rows of `pack_targets`. Items without audio are left out; a batch of nothing else
     becomes one row of silence without labels, so that all ranks keep the same number of batches.
 
     Args:
         processor: has `feature_extractor`, `tokenizer` and `languages`; or give these three.
-        feature_extractor: waveforms to normalised log-mel features.
+        feature_extractor: waveforms to what the front end reads.
         tokenizer: text to ids.
         languages: the model's list, row 0 is `und`.
         spec_augment: masks on the features; None for none.
         pad_frames_to_multiple_of: limits the number of shapes of speech.
         pad_tokens_to_multiple_of: limits the number of shapes of text and decoder rows.
+        encoder_config: the model's, names its front end; None for `conv2d`.
     """
 
     def __init__(
@@ -66,6 +108,7 @@ class MultitaskCollator:
         spec_augment: SpecAugment | None = None,
         pad_frames_to_multiple_of: int = 1,
         pad_tokens_to_multiple_of: int = 1,
+        encoder_config: Any = None,
     ) -> None:
         self.feature_extractor: Any = feature_extractor or getattr(processor, "feature_extractor", None)
         self.tokenizer: Any = tokenizer or getattr(processor, "tokenizer", None)
@@ -74,7 +117,7 @@ class MultitaskCollator:
             raise ValueError("give a `processor` with `tokenizer` and `languages`, or these two themselves")
         self.languages = list(languages)
         self.spec_augment = spec_augment
-        self.pad_frames_to_multiple_of = pad_frames_to_multiple_of
+        self.speech = SpeechInputs(self.feature_extractor, encoder_config, pad_frames_to_multiple_of)
         self.pad_tokens_to_multiple_of = pad_tokens_to_multiple_of
         self._transcripts = TranscriptCheck()
         self._language_rows: dict[str, int] = {}
@@ -106,13 +149,14 @@ class MultitaskCollator:
         if self.feature_extractor is None:
             raise ValueError("speech needs a `feature_extractor`")
         waveforms = [item.waveform for item in items] or [torch.zeros(SAMPLING_RATE // 10).numpy()]
-        features, mask = extract_features(self.feature_extractor, waveforms, self.pad_frames_to_multiple_of)
+        features, mask = self.speech.extract(waveforms)
         lengths = mask.sum(dim=1).tolist()
         if self.spec_augment is not None and items:
             keys, ids = [item.drawn.key for item in items], [item.drawn.example.id for item in items]
-            features = self.spec_augment(features, lengths, keys, ids)
+            stacked = stacked_frames_of(self.feature_extractor)
+            features = self.spec_augment(features, lengths, keys, ids, num_stacked_frames=stacked)
         return {
-            "input_features": features,
+            self.speech.name: features,
             "attention_mask": mask,
             "ctc_labels": self._ctc_labels(items, lengths),
         }
@@ -129,7 +173,7 @@ class MultitaskCollator:
         for item, num_frames in zip(items, lengths, strict=False):
             transcripts = [target for target in item.drawn.targets if target.task == "asr"]
             row = self._token_ids(transcripts[0].text) if transcripts else []
-            fits = self._transcripts.fits(row, encoder_length(num_frames), item.drawn.example.id)
+            fits = self._transcripts.fits(row, self.speech.num_frames(num_frames), item.drawn.example.id)
             rows.append(row if fits else [])
         return _pad_rows(rows or [[]], IGNORED, self.pad_tokens_to_multiple_of)
 
@@ -200,12 +244,19 @@ class TranscriptCheck:
 def extract_features(
     feature_extractor: Any, waveforms: Sequence[FloatArray | None], pad_frames_to_multiple_of: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """Features `(B, T, F)` float32 and mask `(B, T)` int64, 1 on real frames, of `(n,)` waveforms at 16 kHz."""
-    extracted = feature_extractor(list(waveforms), sampling_rate=SAMPLING_RATE, padding=True, return_tensors="pt")
-    features, mask = extracted["input_features"], extracted["attention_mask"].to(torch.int64)
+    """What a front end reads of `(n,)` waveforms at 16 kHz.
+
+    Returns:
+        features `(B, T, F)` float32, or samples `(B, T)` where the feature extractor gives `input_values`; and a mask
+        `(B, T)` int64, 1 on real frames or samples.
+    """
+    extracted = extract_speech(feature_extractor, list(waveforms), SAMPLING_RATE, padding=True, return_tensors="pt")
+    features = extracted[speech_input_name(extracted) or "input_features"]
+    mask = extracted["attention_mask"].to(torch.int64)
     extra = -features.shape[1] % pad_frames_to_multiple_of
     if extra:
-        features = torch.nn.functional.pad(features, (0, 0, 0, extra))
+        # Time is the second axis of both.
+        features = torch.nn.functional.pad(features, (*(0,) * (2 * (features.ndim - 2)), 0, extra))
         mask = torch.nn.functional.pad(mask, (0, extra))
     return features, mask
 

@@ -1,8 +1,9 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """From a mixed batch of speech, text and pairs to the inputs of the pre-training model.
 
-Legend: U = utterances, T = 10 ms frames, M = mel bins, N = encoder frames, P = text tokens, R = rows, L = encoder
-positions of a row, D = decoder positions of a row. Units are explained in `views`.
+Legend: U = utterances, T = 10 ms frames (of imported encoders: 20 ms, or samples), M = numbers in one of them, N =
+encoder frames, P = text tokens, R = rows, L = encoder positions of a row, D = decoder positions of a row. Units are
+explained in `views`.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from mu2slam_hf.data.collators import TranscriptCheck, extract_features
+from mu2slam_hf.data.collators import SpeechInputs, TranscriptCheck
 from mu2slam_hf.data.counter_seeds import draw_generator
 from mu2slam_hf.data.dataset import DrawnExample, MultitaskItem
 from mu2slam_hf.data.masking import IntArray, MaskingConfig, number_words
@@ -27,13 +28,16 @@ from mu2slam_hf.data.views import (
     ViewBuilder,
 )
 from mu2slam_hf.models.language_codes import language_index
-from mu2slam_hf.models.modules_lengths import encoder_length
+from mu2slam_hf.models.modules_speech_inputs import is_log_mel
 from mu2slam_hf.models.task_types import PRETRAINING_VIEWS
 
 PRETRAINING_NON_MODEL_KEYS: tuple[str, ...] = ("record_ids",)
 """Keys of a batch that the trainer takes out before it calls the model."""
 
-_SILENT_FRAMES = 4
+CODEC_KEYS: tuple[str, ...] = ("codec_waveforms", "codec_keys")
+"""Those that are only there where the speech codec reads something else than the model; taken out likewise."""
+
+_SILENT_SAMPLES = 640
 _EncodedText = tuple[IntArray, IntArray]
 """Ids and word numbers of the tokens of a text."""
 
@@ -41,10 +45,13 @@ _EncodedText = tuple[IntArray, IntArray]
 class PretrainingCollator:
     """Makes one batch of examples of all five tasks: every view of every example, packed into rows.
 
-    The batch has `input_features` `(U, T, M)` float32 and `attention_mask` `(U, T)` int64 (1 on real frames), each
-    utterance once; `text_ids` `(P,)` int64 (pad, `<s>`, `</s>`, then tokens); all that `assemble_rows` gives; and
-    `record_ids`, ids of the examples for messages. Without speech there is one utterance of 4 silent frames that
-    nothing points to. Items with an error are left out; a batch of nothing is one empty row.
+    The batch has `input_features` `(U, T, M)` float32 (front end `waveform`: `input_values` `(U, T)`) and
+    `attention_mask` `(U, T)` int64 (1 on real frames), each utterance once; `text_ids` `(P,)` int64 (pad, `<s>`,
+    `</s>`, then tokens); all that `assemble_rows` gives; and `record_ids`, ids of the examples for messages. Without
+    speech there is one utterance of 40 ms of silence that nothing points to. Where the speech codec reads something
+    else than the model, there are also `codec_waveforms`, a list of U tensors `(n,)` float32 at 16 kHz, and
+    `codec_keys`, what these recordings are known by. Items with an error are left out; a batch of nothing is one empty
+    row.
 
     Choice: the forward and the backward view of one example go into the same row, because one is as long on the
     encoder side as the other on the decoder side; where they are too long together, each goes where it fits.
@@ -52,7 +59,7 @@ class PretrainingCollator:
     Choice: a transcript that has more labels than frames gets no CTC loss; it is counted and named once.
 
     Args:
-        processor: has `feature_extractor`, `tokenizer` and `languages`.
+        processor: has `feature_extractor`, `tokenizer`, `languages` and the `speech_codec`, if any.
         seed: of the run; with epoch, copy, id, view and segment it decides every mask.
         masking: the rules of masking.
         layout: "packed"; or "plain", which gives a list of batches, one per task and view with one view in a row and
@@ -61,6 +68,7 @@ class PretrainingCollator:
         max_row_length: most encoder or decoder positions of a row; an item longer than that has a row of its own.
         pad_to_multiple_of: of L and D, limits the number of shapes.
         pad_frames_to_multiple_of: of T.
+        encoder_config: the model's, names its front end; None for `conv2d`.
 
     Raises:
         ValueError: an unknown layout or `ctc_input`, or a length below 1.
@@ -77,6 +85,7 @@ class PretrainingCollator:
         max_row_length: int | None = None,
         pad_to_multiple_of: int = 1,
         pad_frames_to_multiple_of: int = 1,
+        encoder_config: Any = None,
     ) -> None:
         for name, value, allowed in (
             ("layout", layout, ("packed", "plain")),
@@ -91,14 +100,15 @@ class PretrainingCollator:
         ):
             if length is not None and length < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {length}")
-        self.feature_extractor, self.tokenizer = processor.feature_extractor, processor.tokenizer
+        self.tokenizer = processor.tokenizer
+        self.speech = SpeechInputs(processor.feature_extractor, encoder_config, pad_frames_to_multiple_of)
+        self.codec_reads_waveforms = needs_waveforms(processor)
         self.languages = list(processor.languages)
         self.seed, self.layout = seed, layout
         self.max_row_length, self.pad_to_multiple_of = max_row_length, pad_to_multiple_of
-        self.pad_frames_to_multiple_of = pad_frames_to_multiple_of
         self.builder = ViewBuilder(
             masking=masking or MaskingConfig(),
-            candidate_ids=_list_text_ids(self.tokenizer),
+            candidate_ids=list_text_ids(self.tokenizer),
             ctc_input=ctc_input,
         )
         self._transcripts = TranscriptCheck()
@@ -171,16 +181,13 @@ class PretrainingCollator:
         if len(waveforms) < len(speakers):
             missing = next(item.drawn.example.id for item in speakers if item.waveform is None)
             raise ValueError(f"{missing}: a speech item needs a waveform, or the `error` that says why it has none")
-        if waveforms:
-            features, mask = extract_features(self.feature_extractor, waveforms, self.pad_frames_to_multiple_of)
-        else:
-            num_frames = _SILENT_FRAMES + -_SILENT_FRAMES % self.pad_frames_to_multiple_of
-            features = torch.zeros(1, num_frames, self.feature_extractor.feature_size)
-            mask = torch.zeros(1, num_frames, dtype=torch.int64)
-            mask[:, :_SILENT_FRAMES] = 1
+        waveforms = waveforms or [np.zeros(_SILENT_SAMPLES, dtype=np.float32)]
+        features, mask = self.speech.extract(waveforms)
+        if not speakers:
+            features.zero_()  # the mean, whatever the scale
         specials = [self.tokenizer.pad_token_id, self.tokenizer.bos_token_id, self.tokenizer.eos_token_id]
-        pool = UnitPool(features.shape[0], encoder_length(features.shape[1]), specials)
-        lengths = iter(encoder_length(mask.sum(dim=1)).tolist())
+        pool = UnitPool(features.shape[0], self.speech.num_frames(features.shape[1]), specials)
+        lengths = iter(self.speech.num_frames(mask.sum(dim=1)).tolist())
         frames: list[IntArray | None] = []
         utterance = 0
         for item in items:
@@ -189,7 +196,11 @@ class PretrainingCollator:
                 utterance += 1
             else:
                 frames.append(None)
-        return {"input_features": features, "attention_mask": mask}, pool, frames
+        inputs: dict[str, Any] = {self.speech.name: features, "attention_mask": mask}
+        if self.codec_reads_waveforms:
+            inputs["codec_waveforms"] = [torch.from_numpy(waveform) for waveform in waveforms]
+            inputs["codec_keys"] = [recording_key(item) for item in speakers] or ["silence"]
+        return inputs, pool, frames
 
     def _contents(
         self,
@@ -279,6 +290,19 @@ class PretrainingCollator:
         return self._language_rows[lang]
 
 
+def needs_waveforms(processor: Any) -> bool:
+    """Whether the speech codec of a processor reads something else than the model does."""
+    codec = getattr(processor, "speech_codec", None)
+    return codec is not None and (codec.config.reads_waveforms or not is_log_mel(processor.feature_extractor))
+
+
+def recording_key(item: MultitaskItem) -> str:
+    """What a recording is known by: the same in all its examples, another one for every other waveform."""
+    example = item.drawn.example
+    name = example.id if example.record is None else example.record.key
+    return f"{name}/{0 if item.waveform is None else len(item.waveform)}"
+
+
 def task_of(drawn: DrawnExample) -> str:
     """Which of `PRETRAINING_TASKS` a draw of an example is.
 
@@ -297,7 +321,7 @@ def task_of(drawn: DrawnExample) -> str:
     return targets[0].task
 
 
-def _list_text_ids(tokenizer: Any) -> IntArray:
+def list_text_ids(tokenizer: Any) -> IntArray:
     """Ids of the text part of the vocabulary."""
     specials = set(tokenizer.all_special_ids)
     first = tokenizer.text_token_offset

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.models.modules_speech_inputs import speech_input_name
 
 SPEECH_TASKS = ("asr", "ast")
 TEXT_TASKS = ("mt",)
@@ -255,7 +256,8 @@ def _prepare_inputs(
     if audio is not None:
         rate = processor.feature_extractor.sampling_rate
         inputs = processor(audio=list(audio), sampling_rate=rate, return_tensors="pt").to(model.device)
-        inputs["input_features"] = inputs["input_features"].to(model.dtype)
+        name = speech_input_name(inputs)
+        inputs[name] = inputs[name].to(model.dtype)
         return inputs
     return processor(text=list(text or ()), return_tensors="pt").to(model.device)
 

@@ -1,7 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Audio and text -> the arguments of the model, with languages and tasks by name.
 
-Shapes: `B` items, `T` frames of 10 ms, `M` mel bins, `L` tokens, `N` speech ids (25 per second).
+Shapes: `B` items, `T` frames of 10 ms (of imported encoders: 20 ms, or samples), `M` numbers in a frame, `L` tokens,
+`N` speech ids (25 per second).
 """
 
 import os
@@ -12,8 +13,10 @@ import numpy as np
 import torch
 from transformers import BatchFeature, ProcessorMixin
 
+from .feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from .language_codes import UNDETERMINED, canonical_language, language_index
 from .modeling_speech_tokenizer import SpeechTokenizerModel
+from .modules_speech_inputs import describe_mismatch, extract_speech, is_log_mel
 from .modules_waveforms import read_waveforms
 from .task_types import check_task
 
@@ -46,7 +49,8 @@ class Mu2SLAMProcessor(ProcessorMixin):
     """Feature extractor, text tokenizer and (optional) speech codec behind one call.
 
     Args:
-        feature_extractor: [`Mu2SLAMFeatureExtractor`].
+        feature_extractor: [`Mu2SLAMFeatureExtractor`], or for a model around an imported encoder that of its source
+            (`SeamlessM4TFeatureExtractor`, `Wav2Vec2FeatureExtractor`).
         tokenizer: [`Mu2SLAMTokenizer`], or [`Mu2SLAMCTCTokenizer`] for a CTC model.
         speech_codec: [`SpeechTokenizerModel`] that turns features into codebook ids; None where no speech is a target.
             Saved in the sub-folder `speech_tokenizer`, loaded again by `from_pretrained`.
@@ -100,7 +104,8 @@ class Mu2SLAMProcessor(ProcessorMixin):
                 dictionaries for one side alone.
 
         Returns:
-            with audio `input_features` `(B, T, M)` and `attention_mask` `(B, T)`; with text alone `input_ids` and
+            with audio `input_features` `(B, T, M)` (front end `waveform`: `input_values` `(B, T)`) and
+            `attention_mask` `(B, T)`; with text alone `input_ids` and
             `attention_mask` `(B, L)`; `labels` `(B, L)` with -100 after the end where there is a target;
             `language_ids` and `decoder_language_ids` `(B,)` int64 where languages are given. Sources and targets end
             with `</s>` (CTC targets do not).
@@ -120,7 +125,7 @@ class Mu2SLAMProcessor(ProcessorMixin):
         options = self._merge_kwargs(tokenizer_init_kwargs=self.tokenizer.init_kwargs, **kwargs)
         outputs: dict[str, Any] = {}
         if audio is not None:
-            outputs.update(self.feature_extractor(audio, **options["audio_kwargs"]))
+            outputs.update(extract_speech(self.feature_extractor, audio, **options["audio_kwargs"]))
         if text is not None:
             outputs.update(self.tokenizer(_check_text("text", text), **options["text_kwargs"]))
         if text_target is not None:
@@ -156,7 +161,7 @@ class Mu2SLAMProcessor(ProcessorMixin):
             ValueError: source and target have different numbers of items.
         """
         sizes = {}
-        for name in ("input_features", "input_ids", "labels"):
+        for name in ("input_features", "input_values", "input_ids", "labels"):
             if name in outputs:
                 value = outputs[name]
                 is_single = isinstance(value, list) and bool(value) and isinstance(value[0], int)
@@ -224,7 +229,8 @@ class Mu2SLAMProcessor(ProcessorMixin):
             waveforms = read_waveforms(audio, sampling_rate, codec.encoder.sampling_rate)
             ids = codec.tokenize_waveforms([torch.from_numpy(waveform) for waveform in waveforms])
         else:
-            features = self.feature_extractor(audio, sampling_rate=sampling_rate)
+            extractor = log_mel_extractor(self.feature_extractor, codec.config.num_mel_bins)
+            features = extractor(audio, sampling_rate=sampling_rate)
             device = next(codec.parameters()).device
             ids = codec(features["input_features"].to(device), features["attention_mask"].to(device))
         if ids.ndim != 2:
@@ -264,15 +270,10 @@ class Mu2SLAMProcessor(ProcessorMixin):
         vocab_size = getattr(config, "vocab_size", None)
         if vocab_size is not None and len(self.tokenizer) > vocab_size:
             differences.append(f"the tokenizer has {len(self.tokenizer)} ids and the model {vocab_size} rows")
-        frontend = getattr(getattr(config, "encoder_config", None), "frontend", "conv2d")
-        if frontend != "conv2d":
-            differences.append(
-                f"the model has the front end {frontend!r}, which reads what the feature extractor of its source "
-                "makes; this processor makes log-mel features for 'conv2d'"
-            )
-        num_mel_bins = getattr(getattr(config, "encoder_config", None), "num_mel_bins", None)
-        if num_mel_bins is not None and num_mel_bins != self.feature_extractor.feature_size:
-            differences.append(f"mel bins: {num_mel_bins} in the model, {self.feature_extractor.feature_size} here")
+        encoder_config = getattr(config, "encoder_config", None)
+        if encoder_config is not None:
+            mismatch = describe_mismatch(self.feature_extractor, encoder_config)
+            differences += [mismatch] if mismatch else []
         if differences:
             raise ValueError("This processor does not belong to this model: " + "; ".join(differences) + ".")
 
@@ -316,6 +317,22 @@ class Mu2SLAMProcessor(ProcessorMixin):
         return loaded
 
 
+def log_mel_extractor(feature_extractor: Any, num_mel_bins: int = 80) -> Any:
+    """The extractor of the log-mel features that a speech codec reads, beside one that an imported encoder reads.
+
+    Choice: where the model's own input is something else, the codec reads log-mel features of the default scale;
+    `load_speech_tokenizer` adapts a trained codec to them.
+
+    Args:
+        feature_extractor: of the processor, or None.
+        num_mel_bins: of the codec.
+
+    Returns:
+        `feature_extractor` itself if it is ours, else a new [`Mu2SLAMFeatureExtractor`].
+    """
+    return feature_extractor if is_log_mel(feature_extractor) else Mu2SLAMFeatureExtractor(feature_size=num_mel_bins)
+
+
 def _check_text(name: str, text: Any) -> str | list[str]:
     """`text` as a str or a list of str."""
     if isinstance(text, str):
@@ -346,4 +363,4 @@ def _one_per_item(
     return list(codes)
 
 
-__all__ = ["Mu2SLAMProcessor"]
+__all__ = ["Mu2SLAMProcessor", "log_mel_extractor"]

@@ -243,10 +243,11 @@ def build_arguments(recipe: AnyRecipe) -> MultitaskTrainingArguments:
     )
 
 
-def build_trainer(recipe: Recipe, processor: Mu2SLAMProcessor, model: nn.Module, records: Records) -> MultitaskTrainer:
+def build_trainer(recipe: Recipe, processor: Mu2SLAMProcessor, model: Any, records: Records) -> MultitaskTrainer:
     """The trainer with its phases, development sets and console."""
     args = build_arguments(recipe)
-    phases = build_curriculum(recipe, records, processor, num_ranks=args.world_size)
+    encoder_config = model.config.encoder_config
+    phases = build_curriculum(recipe, records, processor, num_ranks=args.world_size, encoder_config=encoder_config)
     sampler = PhasedBatchSampler(
         phases,
         rank=args.process_index,
@@ -262,7 +263,7 @@ def build_trainer(recipe: Recipe, processor: Mu2SLAMProcessor, model: nn.Module,
         train_dataset=dataset,
         train_batch_sampler=sampler,
         data_collator=collator,
-        development_sets=build_development_sets(recipe, development, processor),
+        development_sets=build_development_sets(recipe, development, processor, encoder_config),
         development_metrics=_build_generation_metrics(recipe, development, processor),
         counters={
             "unreadable_recordings": lambda: dataset.datasets[0].failures.failures,

@@ -146,7 +146,9 @@ def total_steps(recipe: Recipe) -> int:
     return recipe.training.max_steps or sum(phase.steps or 0 for phase in resolve_curriculum(recipe))
 
 
-def build_curriculum(recipe: Recipe, records: Records, processor: Any, *, num_ranks: int = 1) -> list[Phase]:
+def build_curriculum(
+    recipe: Recipe, records: Records, processor: Any, *, num_ranks: int = 1, encoder_config: Any = None
+) -> list[Phase]:
     """Phases of a run: same examples and decoded audio, own mixture, limits and augmentation.
 
     Args:
@@ -154,6 +156,7 @@ def build_curriculum(recipe: Recipe, records: Records, processor: Any, *, num_ra
         records: of `load_records(recipe.data.corpora, ...)`.
         processor: feature extractor, tokenizer and languages.
         num_ranks: number of processes.
+        encoder_config: the model's, names its front end; None for `conv2d`.
     """
     data = recipe.data
     cache = AudioCache() if data.cache_audio else AudioCache(max_bytes=0)
@@ -162,7 +165,7 @@ def build_curriculum(recipe: Recipe, records: Records, processor: Any, *, num_ra
         spoken = [r for part in records.values() for r in part if r.audio is not None]
         cache.preload({record.key: record.audio for record in spoken})
     return [
-        _build_phase(recipe, number, section, records, processor, cache, num_ranks)
+        _build_phase(recipe, number, section, records, processor, cache, num_ranks, encoder_config)
         for number, section in enumerate(resolve_curriculum(recipe))
     ]
 
@@ -175,6 +178,7 @@ def _build_phase(
     processor: Any,
     cache: AudioCache,
     num_ranks: int,
+    encoder_config: Any,
 ) -> Phase:
     data, seed = recipe.data, recipe.training.seed + number * SEED_STEP
     limits = section.batch or data.batch
@@ -204,12 +208,13 @@ def _build_phase(
         num_ranks=num_ranks * recipe.training.gradient_accumulation_steps,
     )
     masks = section.spec_augment or data.spec_augment
+    spec_augment = SpecAugment(masks, seed=seed) if masks else None
     return Phase(
         name=section.name,
         num_steps=section.steps or 1,
         sampler=sampler,
         dataset=dataset,
-        collator=MultitaskCollator(processor, spec_augment=SpecAugment(masks, seed=seed) if masks else None),
+        collator=MultitaskCollator(processor, spec_augment=spec_augment, encoder_config=encoder_config),
         loss_weights={**asdict_objective(recipe.objective), **section.objective} if section.objective else None,
         decoder_noise=section.decoder_noise,
     )
@@ -244,10 +249,12 @@ def _mixture_config(
     )
 
 
-def build_development_sets(recipe: Recipe, records: Records, processor: Any) -> dict[str, DevelopmentSet]:
+def build_development_sets(
+    recipe: Recipe, records: Records, processor: Any, encoder_config: Any = None
+) -> dict[str, DevelopmentSet]:
     """Development sets by the names of `evaluation.corpora`: every target, the source language told."""
     section = recipe.evaluation
-    collator = MultitaskCollator(processor)
+    collator = MultitaskCollator(processor, encoder_config=encoder_config)
     scorer = TranscriptScorer(
         decode=lambda rows: processor.tokenizer.batch_decode(rows, skip_special_tokens=True),
         score=score_transcripts,

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
-from torch import nn
 from transformers.utils import logging
 
 from mu2slam_hf.data.audio import AudioCache
@@ -25,7 +24,7 @@ from mu2slam_hf.data.task_shares import PAPER_SHARES, TaskMixtureConfig, text_to
 from mu2slam_hf.data.tasks import TrainingExample
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
-from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
+from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor, log_mel_extractor
 from mu2slam_hf.recipes.builders import build_arguments, build_processor, use_own_console
 from mu2slam_hf.recipes.data_builders import Records, build_token_counter, load_records
 from mu2slam_hf.recipes.loader import RecipeError
@@ -89,8 +88,6 @@ def _add_speech_codec(
     if processor.speech_codec is None or (section.init_from is not None and replace_codec):
         processor.speech_codec = build_speech_tokenizer(recipe, processor)
     config, wanted = processor.speech_codec.config, processor.tokenizer.num_speech_tokens
-    if config.reads_waveforms:
-        raise RecipeError("speech_tokenizer: reads waveforms, but batches of pre-training hold log-mel features only")
     if (config.num_codevectors_per_group, config.num_codevector_groups) != (wanted, 1):
         raise RecipeError(
             f"speech_tokenizer: has {config.num_codevector_groups} codebooks of {config.num_codevectors_per_group} "
@@ -110,7 +107,7 @@ def build_speech_tokenizer(recipe: PretrainingRecipe, processor: Mu2SLAMProcesso
         if section.config:
             raise RecipeError("speech_tokenizer: give either init_from or config")
         try:
-            return load_speech_tokenizer(section.init_from, processor.feature_extractor)
+            return load_speech_tokenizer(section.init_from, log_mel_extractor(processor.feature_extractor))
         except ValueError as error:
             raise RecipeError(f"speech_tokenizer.init_from: {error}") from error
     if section.kind != "random_projection":
@@ -119,7 +116,7 @@ def build_speech_tokenizer(recipe: PretrainingRecipe, processor: Mu2SLAMProcesso
         )
     fixed = {
         "kind": section.kind,
-        "num_mel_bins": processor.feature_extractor.feature_size,
+        "num_mel_bins": log_mel_extractor(processor.feature_extractor).feature_size,
         "num_codevectors_per_group": processor.tokenizer.num_speech_tokens,
     }
     known = SpeechTokenizerConfig().to_dict().keys() - fixed.keys()
@@ -189,7 +186,7 @@ def _build_example_builder(recipe: PretrainingRecipe, task: str, tokenizer: Any)
 
 
 def build_pretraining_trainer(
-    recipe: PretrainingRecipe, processor: Mu2SLAMProcessor, model: nn.Module, records: Records
+    recipe: PretrainingRecipe, processor: Mu2SLAMProcessor, model: Any, records: Records
 ) -> PretrainingTrainer:
     """The trainer with its mixture of tasks, development sets and console.
 
@@ -201,7 +198,7 @@ def build_pretraining_trainer(
     """
     args = build_arguments(recipe)
     dataset, sampler = build_mixture(recipe, processor, records, args)
-    collator = build_pretraining_collator(recipe, processor)
+    collator = build_pretraining_collator(recipe, processor, model.config.encoder_config)
     trainer = PretrainingTrainer(
         model,
         args,
@@ -209,7 +206,7 @@ def build_pretraining_trainer(
         train_dataset=dataset,
         train_batch_sampler=sampler,
         data_collator=collator,
-        development_sets=_build_development_sets(recipe, processor),
+        development_sets=_build_development_sets(recipe, processor, model.config.encoder_config),
         counters={
             "unreadable_recordings": lambda: dataset.failures.failures,
             "ctc_too_long": lambda: collator.num_ctc_too_long,
@@ -262,14 +259,17 @@ def build_mixture(
         raise error if isinstance(error, RecipeError) else RecipeError(f"data: {error}") from error
 
 
-def build_pretraining_collator(recipe: PretrainingRecipe, processor: Mu2SLAMProcessor) -> PretrainingCollator:
-    """The collator with the recipe's masks."""
+def build_pretraining_collator(
+    recipe: PretrainingRecipe, processor: Mu2SLAMProcessor, encoder_config: Any = None
+) -> PretrainingCollator:
+    """The collator with the recipe's masks, for the front end that a configuration names."""
     return PretrainingCollator(
         processor,
         seed=recipe.training.seed,
         masking=recipe.masking,
         ctc_input=recipe.objective.ctc_input,
         max_row_length=recipe.data.max_row_length,
+        encoder_config=encoder_config,
     )
 
 
@@ -284,7 +284,9 @@ def _build_cache(recipe: PretrainingRecipe, records: Records) -> AudioCache | No
     return cache
 
 
-def _build_development_sets(recipe: PretrainingRecipe, processor: Mu2SLAMProcessor) -> dict[str, DevelopmentSet]:
+def _build_development_sets(
+    recipe: PretrainingRecipe, processor: Mu2SLAMProcessor, encoder_config: Any
+) -> dict[str, DevelopmentSet]:
     """Every example of every task that a development corpus gives, in batches of about one length."""
     section, data = recipe.evaluation, recipe.data
     limits = ExampleLimits(max_seconds=section.max_seconds, max_tokens=section.max_tokens // 2)
@@ -304,7 +306,7 @@ def _build_development_sets(recipe: PretrainingRecipe, processor: Mu2SLAMProcess
                 examples, undetermined_source_ratio=data.undetermined_source_ratio, seed=recipe.training.seed
             ),
             batches=plan_batches(examples, section.max_seconds, section.max_tokens),
-            collator=build_pretraining_collator(recipe, processor),
+            collator=build_pretraining_collator(recipe, processor, encoder_config),
         )
     return sets
 

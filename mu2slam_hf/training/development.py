@@ -12,7 +12,6 @@ import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from mu2slam_hf.models.modules_lengths import encoder_length
 from mu2slam_hf.models.modules_losses import IGNORE_INDEX
 from mu2slam_hf.training.objectives import describe_losses
 
@@ -97,7 +96,9 @@ def evaluate_development(trainer: "MultitaskTrainer", development_set: Developme
             outputs = trainer.forward_batch(model, batch)
             sums += trainer.compute_loss_sums(outputs, batch)[0]
             if development_set.scorer is not None and batch.get("ctc_labels") is not None:
-                rows.extend(transcribe_batch(outputs, batch, development_set.scorer.decode))
+                rows.extend(
+                    transcribe_batch(outputs, batch, trainer.count_frames(batch), development_set.scorer.decode)
+                )
             trainer.control = trainer.callback_handler.on_prediction_step(args, trainer.state, trainer.control)
     model.train(was_training)
     if args.world_size > 1:
@@ -116,10 +117,16 @@ def evaluate_development(trainer: "MultitaskTrainer", development_set: Developme
 
 
 def transcribe_batch(
-    outputs: Any, batch: dict[str, Any], decode: Callable[[list[list[int]]], list[str]]
+    outputs: Any, batch: dict[str, Any], lengths: Tensor, decode: Callable[[list[list[int]]], list[str]]
 ) -> list[tuple[int, str, str]]:
-    """`(language row or -1, reference, hypothesis)` of every utterance of a batch that has CTC labels."""
-    lengths = encoder_length(batch["attention_mask"].sum(dim=1))
+    """`(language row or -1, reference, hypothesis)` of every utterance of a batch that has CTC labels.
+
+    Args:
+        outputs: of the model, with `ctc_logits` `(B, N, V)`.
+        batch: what it was given.
+        lengths: `(B,)` int64 real encoder frames.
+        decode: see `TranscriptScorer`.
+    """
     hypotheses = decode(collapse_ctc(outputs.ctc_logits.argmax(dim=-1), lengths))
     labels = batch["ctc_labels"]
     references = decode([[t for t in row if t != IGNORE_INDEX] for row in labels.tolist()])

@@ -83,6 +83,8 @@ class MultitaskTrainer(ResumableTrainer):
         # Every loss is divided by its count over the whole update before backward.
         self.loss_is_scaled_for_ga = True
         self.table = table
+        # Names the front end, which decides how many encoder frames there are.
+        self.encoder_config: Any = getattr(getattr(model, "config", None), "encoder_config", None)
         self.development_sets = dict(development_sets or {})
         self.development_metrics = development_metrics
         self.decoder_noise = decoder_noise
@@ -164,7 +166,7 @@ class MultitaskTrainer(ResumableTrainer):
             decoder_sums = sum_by_task(nll, expand_task_ids(batch["task_ids"], labels), num_tasks)
         has_ctc = ctc_labels is not None and bool(weights[-2])
         if ctc_labels is not None and has_ctc:
-            frames = length_mask(encoder_length(batch["attention_mask"].sum(dim=1)), outputs.ctc_logits.shape[1])
+            frames = length_mask(self.count_frames(batch), outputs.ctc_logits.shape[1])
             sum_ctc = ctc_sum(outputs.ctc_logits, frames, ctc_labels)[0]
         has_language = batch.get("source_language_labels") is not None and bool(weights[-1])
         if has_language:
@@ -183,9 +185,13 @@ class MultitaskTrainer(ResumableTrainer):
 
     def count_batch(self, batch: Mapping[str, Any]) -> Tensor:
         """`(K,)` float32 numbers of targets of one micro-batch, on the CPU."""
-        mask = batch.get("attention_mask")
-        lengths = encoder_length(mask.sum(dim=1)) if mask is not None and "ctc_labels" in batch else None
-        return count_targets(batch, self.table, lengths)
+        has_ctc = "attention_mask" in batch and "ctc_labels" in batch
+        return count_targets(batch, self.table, self.count_frames(batch) if has_ctc else None)
+
+    def count_frames(self, batch: Mapping[str, Any]) -> Tensor:
+        """`(B,)` int64 encoder frames of each utterance of a batch of speech."""
+        frames: Tensor = encoder_length(batch["attention_mask"].sum(dim=1), self.encoder_config)
+        return frames
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor | None:
         """Counts of the whole update, summed over micro-batches and ranks (the Trainer's hook for this)."""
@@ -300,7 +306,9 @@ class MultitaskTrainer(ResumableTrainer):
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Rough count: 6 per parameter and position; the parent's estimate walks over all modules at every step."""
         mask = inputs.get("attention_mask")
-        return 6 * self._num_parameters * (0 if mask is None else mask.shape[0] * int(encoder_length(mask.shape[1])))
+        if mask is None:
+            return 0
+        return int(6 * self._num_parameters * mask.shape[0] * encoder_length(mask.shape[1], self.encoder_config))
 
     def evaluate(
         self,

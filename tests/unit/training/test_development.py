@@ -25,7 +25,7 @@ def test_a_batch_is_transcribed_where_there_is_a_reference():
         "ctc_labels": torch.tensor([[1, 2], [2, -100], [-100, -100]]),
         "source_language_labels": torch.tensor([1, 2, 1]),
     }
-    rows = transcribe_batch(SimpleNamespace(ctc_logits=logits), batch, spell)
+    rows = transcribe_batch(SimpleNamespace(ctc_logits=logits), batch, torch.tensor([3, 2, 3]), spell)
     assert rows == [(1, "ab", "a"), (2, "b", "b")]
 
 

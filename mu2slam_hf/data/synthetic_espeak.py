@@ -33,7 +33,7 @@ _AUDIO_OUTPUT_SYNCHRONOUS_RETRIEVAL = 2
 _INITIALIZE_DONT_EXIT = 0x8000
 _INITIALIZE_PHONEME_EVENTS, _INITIALIZE_PHONEME_IPA = 0x0001, 0x0002
 _PHONEME_EVENTS_ARGUMENT = "--phoneme-events"
-_EVENT_LIST_ENDS, _EVENT_PHONEME = 0, 7
+_EVENT_LIST_ENDS, _EVENT_WORD, _EVENT_PHONEME = 0, 1, 7
 _STRESS_MARKS = "\u02c8\u02cc"
 _POSITION_CHARACTER, _CHARS_UTF8 = 1, 1
 _RATE, _PITCH = 1, 3
@@ -86,11 +86,13 @@ class Phone:
         symbol: IPA without stress marks; empty for a pause.
         start_seconds: where it starts.
         end_seconds: where the next one starts.
+        text_position: character of the text where its word starts; of a pause, that of the word before it.
     """
 
     symbol: str
     start_seconds: float
     end_seconds: float
+    text_position: int = 0
 
 
 class EspeakLibrary:
@@ -110,7 +112,8 @@ class EspeakLibrary:
 
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         self._chunks: list[bytes] = []
-        self._starts: list[tuple[int, str]] = []
+        self._starts: list[tuple[int, str, int]] = []
+        self._word_position = 0
         options = _INITIALIZE_DONT_EXIT
         if phoneme_events:
             options |= _INITIALIZE_PHONEME_EVENTS | _INITIALIZE_PHONEME_IPA
@@ -132,8 +135,11 @@ class EspeakLibrary:
             self._chunks.append(ctypes.string_at(samples, 2 * num_samples))
         index = 0
         while events and events[index].type != _EVENT_LIST_ENDS:
-            if events[index].type == _EVENT_PHONEME:
-                self._starts.append((events[index].sample, events[index].name.decode(errors="ignore")))
+            if events[index].type == _EVENT_WORD:
+                self._word_position = events[index].text_position - 1  # espeak-ng counts from 1
+            elif events[index].type == _EVENT_PHONEME:
+                name = events[index].name.decode(errors="ignore")
+                self._starts.append((events[index].sample, name, self._word_position))
             index += 1
         return 0
 
@@ -147,7 +153,7 @@ class EspeakLibrary:
 
     def speak(self, request: SpeechRequest) -> bytes:
         """Samples of one clip as native-endian int16 at 22,050 Hz; empty if the voice is missing or stays silent."""
-        self._chunks, self._starts = [], []
+        self._chunks, self._starts, self._word_position = [], [], 0
         if not self.has_voice(request.voice):
             return b""
         self._library.espeak_SetParameter(_RATE, request.rate, 0)
@@ -159,7 +165,7 @@ class EspeakLibrary:
         return b"".join(self._chunks)
 
     def speak_phones(self, request: SpeechRequest) -> bytes:
-        """As `speak`, after the length and the JSON of where each phoneme starts: `[[sample, symbol], ...]`."""
+        """As `speak`, after the length and the JSON of where each phoneme starts: `[[sample, symbol, place], ...]`."""
         samples = self.speak(request)
         starts = json.dumps(self._starts).encode()
         return struct.pack("<i", len(starts)) + starts + samples
@@ -311,21 +317,21 @@ class EspeakEngine:
         self._forget()
 
 
-def _as_phones(starts: Sequence[tuple[int, str]], num_samples: int) -> list[Phone]:
+def _as_phones(starts: Sequence[tuple[int, str, int]], num_samples: int) -> list[Phone]:
     """Phones without gaps from the start of the clip to its end."""
-    symbols = [""]
-    bounds = [0]
-    for sample, name in starts:
+    symbols, bounds, places = [""], [0], [0]
+    for sample, name, place in starts:
         symbol = "".join(char for char in name if char not in _STRESS_MARKS)
         if symbol and symbols[-1] and all(unicodedata.category(char) in ("Lm", "Mn", "Sk") for char in symbol):
             symbols[-1] += symbol
         elif symbol or symbols[-1]:  # two pauses in a row are one
             symbols.append(symbol)
             bounds.append(min(sample, num_samples))
-    ends = [*bounds[1:], num_samples]
+            places.append(place)
+    times = [bound / NATIVE_SAMPLING_RATE for bound in (*bounds, num_samples)]
     return [
-        Phone(symbol=symbol, start_seconds=start / NATIVE_SAMPLING_RATE, end_seconds=end / NATIVE_SAMPLING_RATE)
-        for symbol, start, end in zip(symbols, bounds, ends, strict=True)
+        Phone(symbol=symbol, start_seconds=start, end_seconds=end, text_position=place)
+        for symbol, start, end, place in zip(symbols, times[:-1], times[1:], places, strict=True)
         if end > start
     ]
 

@@ -48,6 +48,7 @@ def speak_in_voices(
     seed: int = 0,
     split: str | None = "test",
     sound: SoundSettings | None = None,
+    form: str = "written",
 ) -> list[list[SpokenVersion]]:
     """The same sentences in several voices of each language.
 
@@ -58,6 +59,7 @@ def speak_in_voices(
         seed: of sentences and voices.
         split: of the generated contents; training sets of synthetic speech leave `test` out.
         sound: bandwidth, level, rates. All versions of a sentence have the bandwidth of its first one.
+        form: of the texts: "written", or "spoken" (numbers in words, lower case, no punctuation).
 
     Returns:
         for each sentence its versions; a sentence that espeak-ng does not speak in every voice is left out.
@@ -71,7 +73,7 @@ def speak_in_voices(
     with EspeakEngine(phoneme_events=True) as engine:
         for lang in languages:
             for number in range(num_sentences):
-                text = _sentence(lang, seed, number, split)
+                text = _sentence(lang, seed, number, split, form)
                 plans = plan_clips(
                     text, lang, key=f"phones:{seed}:{lang}:{number}", settings=sound, num_voices=num_voices
                 )
@@ -82,10 +84,29 @@ def speak_in_voices(
     return sentences
 
 
-def _sentence(lang: str, seed: int, number: int, split: str | None) -> str:
+def find_words(version: SpokenVersion) -> list[tuple[str, float, float]]:
+    """Words of a sentence with where they start and end in seconds; the pauses between them belong to none.
+
+    What espeak-ng speaks as one ("in the") is one entry, with the space.
+    """
+    found: list[tuple[int, float, float]] = []
+    for phone in version.phones:
+        if not phone.symbol:
+            continue
+        if found and found[-1][0] == phone.text_position:
+            found[-1] = (found[-1][0], found[-1][1], phone.end_seconds)
+        else:
+            found.append((phone.text_position, phone.start_seconds, phone.end_seconds))
+    ends = [place for place, _, _ in found[1:]] + [len(version.text)]
+    return [
+        (version.text[place:end].strip(), start, stop) for (place, start, stop), end in zip(found, ends, strict=True)
+    ]
+
+
+def _sentence(lang: str, seed: int, number: int, split: str | None, form: str) -> str:
     for attempt in range(_MOST_TRIES):
         try:
-            return render(content(seed, number * _MOST_TRIES + attempt, split=split, kinds=_KINDS), lang, "written")
+            return render(content(seed, number * _MOST_TRIES + attempt, split=split, kinds=_KINDS), lang, form)
         except RenderingError:
             continue
     raise ValueError(f"there are no synthetic sentences in {lang!r}")

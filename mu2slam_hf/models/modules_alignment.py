@@ -41,9 +41,13 @@ class CTCAlignment(NamedTuple):
 
 
 def shortest_length(labels) -> int:
-    """Fewest frames that a text needs: one for each token, and a blank between equal neighbours."""
-    labels = np.asarray(labels, dtype=np.int64)
-    return int(len(labels) + (labels[1:] == labels[:-1]).sum())
+    """Fewest frames that a text needs: one for each token, and a blank between equal neighbours (not wildcards)."""
+    return int(len(labels) + _needs_blank(np.asarray(labels, dtype=np.int64)).sum())
+
+
+def _needs_blank(labels: np.ndarray) -> np.ndarray:
+    """Of each token but the first `(L - 1,)` bool: whether only a blank tells it from the one before."""
+    return (labels[1:] == labels[:-1]) & (labels[1:] != WILDCARD)
 
 
 def align_ctc(log_probs: np.ndarray | Tensor, labels, blank: int = 0, best: np.ndarray | None = None) -> CTCAlignment:
@@ -76,7 +80,7 @@ def align_ctc(log_probs: np.ndarray | Tensor, labels, blank: int = 0, best: np.n
     states[1::2] = np.where(labels == WILDCARD, values.shape[1] - 1, labels)
     # From token to token without a blank between them, unless they are equal.
     may_skip = np.zeros(len(states), dtype=bool)
-    may_skip[3::2] = labels[1:] != labels[:-1]
+    may_skip[3::2] = ~_needs_blank(labels)
     final, path = _best_path(values, states, may_skip)
     tokens = np.where(path % 2 == 1, path // 2, BLANK_FRAME)
     places = np.arange(len(labels))

@@ -1,0 +1,131 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Forced alignment: where each word of a transcript is said, and how far the times are from known ones.
+
+The known times are those of espeak-ng's synthesis: exact for its voices, and no measure of how well people's speech is
+aligned. On real recordings only what must hold can be tested (order, bounds, scores of wrong transcripts).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
+from mu2slam_hf.data.synthetic_phones import SpokenVersion, find_words
+from mu2slam_hf.models.processing_alignment import AlignedWord, Alignment, align_waveform
+
+
+def align(
+    model: Any, processor: Any, audio: Any, transcript: str, language: str | None = None, **options: Any
+) -> Alignment:
+    """Where each word of a transcript is said in a recording.
+
+    Args:
+        model: with a CTC head: `Mu2SLAMForConditionalGeneration`, `Mu2SLAMForCTC`, `MSLAMForCTC`.
+        processor: its processor.
+        audio: a path, an array at 16 kHz, the bytes of a file, a mapping with its rate; see `load_audio`.
+        transcript: what is said; a word `*` stands for anything.
+        language: what is spoken; None tells the model nothing.
+        **options: `level` ("word" or "token"), `window_seconds`; see `align_waveform`.
+
+    Returns:
+        words with `start_seconds`, `end_seconds`, `score` and `confidence`; the characters that the model cannot
+        spell and that were left out.
+
+    Raises:
+        AudioError: a recording that cannot be read.
+        ValueError: a transcript that cannot be spelled or is too long for the recording, an unknown language.
+    """
+    return align_waveform(model.eval(), processor, load_audio(audio), transcript, language, **options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundaryErrors:
+    """How far aligned boundaries are from known ones.
+
+    Attributes:
+        start_seconds: `(n,)` aligned minus known start of each word; positive is late.
+        end_seconds: `(n,)` the same of ends.
+        num_sentences: sentences measured.
+        num_left_out: sentences left out because known and aligned words could not be paired.
+    """
+
+    start_seconds: np.ndarray
+    end_seconds: np.ndarray
+    num_sentences: int
+    num_left_out: int
+
+    def figures(self) -> dict[str, float]:
+        """Mean and median absolute error and mean error in milliseconds, share within 50 and 100 ms in percent."""
+        found: dict[str, float] = {}
+        for name, errors in (("start", self.start_seconds), ("end", self.end_seconds)):
+            found[f"{name}_mean_absolute_ms"] = 1000 * float(np.abs(errors).mean())
+            found[f"{name}_median_absolute_ms"] = 1000 * float(np.median(np.abs(errors)))
+            found[f"{name}_mean_ms"] = 1000 * float(errors.mean())
+            found[f"{name}_within_50ms"] = 100 * float((np.abs(errors) <= 0.05).mean())
+            found[f"{name}_within_100ms"] = 100 * float((np.abs(errors) <= 0.1).mean())
+        return found
+
+
+def measure_boundaries(model: Any, processor: Any, sentences: Sequence[SpokenVersion]) -> BoundaryErrors:
+    """Align synthetic sentences and compare with where espeak-ng put their words.
+
+    Args:
+        model: as for `align`.
+        processor: its processor.
+        sentences: of `speak_in_voices`, in the form "spoken".
+
+    Raises:
+        ValueError: no sentence could be measured.
+    """
+    starts, ends, left_out = [], [], 0
+    for version in sentences:
+        known = find_words(version)
+        words = align(model, processor, version.audio, version.text, version.lang).words
+        pairs = _pair(known, words)
+        if pairs is None:
+            left_out += 1
+            continue
+        for (_, start, end), (first, last) in zip(known, pairs, strict=True):
+            starts.append(first.start_seconds - start)
+            ends.append(last.end_seconds - end)
+    if not starts:
+        raise ValueError("no sentence could be measured")
+    return BoundaryErrors(
+        start_seconds=np.asarray(starts),
+        end_seconds=np.asarray(ends),
+        num_sentences=len(sentences) - left_out,
+        num_left_out=left_out,
+    )
+
+
+def constant_rate_boundaries(sentences: Sequence[SpokenVersion]) -> BoundaryErrors:
+    """What to compare with: words laid over the whole clip, each as long as its letters."""
+    starts, ends = [], []
+    for version in sentences:
+        seconds = len(version.audio) / SAMPLING_RATE / max(len(version.text), 1)
+        place = 0
+        for text, start, end in find_words(version):
+            place = version.text.index(text, place)
+            starts.append(place * seconds - start)
+            ends.append((place + len(text)) * seconds - end)
+            place += len(text)
+    return BoundaryErrors(
+        start_seconds=np.asarray(starts), end_seconds=np.asarray(ends), num_sentences=len(sentences), num_left_out=0
+    )
+
+
+def _pair(
+    known: Sequence[tuple[str, float, float]], words: Sequence[AlignedWord]
+) -> list[tuple[AlignedWord, AlignedWord]] | None:
+    """First and last aligned word of each known entry, which may hold several; None where they do not fit."""
+    pairs, place = [], 0
+    for text, _, _ in known:
+        number = len(text.split())
+        chosen = words[place : place + number]
+        if " ".join(word.text for word in chosen) != text:
+            return None
+        pairs.append((chosen[0], chosen[-1]))
+        place += number
+    return pairs if place == len(words) else None

@@ -1,0 +1,321 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""A recording and what is said in it -> where each word is, by the model's own CTC head.
+
+Letters: T feature frames, N encoder frames, V vocabulary, L tokens.
+"""
+
+import math
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .language_codes import canonical_language
+from .modules_alignment import WILDCARD, align_ctc
+from .modules_lengths import encoder_length
+from .modules_vocabulary import WORD_BOUNDARY
+from .modules_waveforms import read_waveforms
+
+WILDCARD_WORD = "*"
+"""A word of a transcript that stands for anything that is said."""
+
+LEVELS = ("word", "token")
+_LANGUAGES_WITHOUT_SPACES = frozenset({"zh", "ja", "th", "lo", "km", "my", "bo", "dz"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignedWord:
+    """A word and where it is.
+
+    Attributes:
+        text: as it stands in the transcript.
+        start_seconds: where it begins.
+        end_seconds: where it ends.
+        score: mean log probability of its tokens over their frames; None for a wildcard, and for a word that the
+            vocabulary cannot spell at all.
+    """
+
+    text: str
+    start_seconds: float
+    end_seconds: float
+    score: float | None
+
+    @property
+    def confidence(self) -> float | None:
+        """`exp(score)`, from 0 to 1; None where there is no score."""
+        return None if self.score is None else math.exp(self.score)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alignment:
+    """All words of a transcript, in order.
+
+    Attributes:
+        words: the words (or tokens).
+        duration_seconds: length of the recording.
+        score: mean log probability of a frame on the best path: to compare transcripts of one recording.
+        unknown_characters: letters, digits and the like that the vocabulary cannot spell, in order of appearance.
+            They were left out; a word of nothing else was aligned as a wildcard.
+    """
+
+    words: tuple[AlignedWord, ...]
+    duration_seconds: float
+    score: float
+    unknown_characters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranscriptUnit:
+    """A word or token of a transcript, as ids.
+
+    Attributes:
+        text: what is shown.
+        ids: its tokens; `[WILDCARD]` for anything.
+        begins_word: whether a space stands before it.
+    """
+
+    text: str
+    ids: list[int]
+    begins_word: bool = True
+
+
+def split_transcript(text: str, tokenizer: Any, level: str = "word") -> tuple[list[TranscriptUnit], list[str]]:
+    """A transcript as units to align, and the characters that the vocabulary cannot spell.
+
+    Args:
+        text: the transcript; a word `*` stands for anything.
+        tokenizer: the model's tokenizer.
+        level: "word", or "token" for characters or pieces.
+
+    Returns:
+        the units; unknown characters in order of appearance, punctuation not counted.
+
+    Raises:
+        ValueError: another level, or nothing that could be aligned.
+
+    Choice: a word is tried as it is written, then in lower case where that leaves fewer unknown characters. What is
+    still unknown is left out: punctuation is not heard, and the rest is said in the result.
+    """
+    if level not in LEVELS:
+        raise ValueError(f"level must be one of {', '.join(LEVELS)}, got {level!r}.")
+    units: list[TranscriptUnit] = []
+    unknown: list[str] = []
+    for word in unicodedata.normalize("NFC", text).split():
+        if word == WILDCARD_WORD:
+            units.append(TranscriptUnit(text=word, ids=[WILDCARD]))
+            continue
+        spelled, missing = _spell(word, tokenizer)
+        unknown += missing
+        if not spelled and missing:
+            units.append(TranscriptUnit(text=word, ids=[WILDCARD]))
+        elif not spelled and units:  # punctuation that stands alone belongs to the word before it
+            last = units[-1]
+            units[-1] = TranscriptUnit(text=f"{last.text} {word}", ids=last.ids, begins_word=last.begins_word)
+        elif spelled and level == "word":
+            units.append(TranscriptUnit(text=word, ids=[index for index, _ in spelled]))
+        else:
+            units += _split_word(spelled)
+    if not any(unit.ids != [WILDCARD] for unit in units):
+        reason = f"unknown to the vocabulary: {' '.join(dict.fromkeys(unknown))}" if unknown else "it has no words"
+        raise ValueError(f"The transcript {text[:60]!r} cannot be aligned; {reason}.")
+    return units, list(dict.fromkeys(unknown))
+
+
+def _split_word(spelled: list[tuple[int, str]]) -> Iterator[TranscriptUnit]:
+    """A unit for each token; a word boundary that is a piece of its own goes with the token after it."""
+    waiting: list[int] = []
+    begins = True
+    for index, shown in spelled:
+        waiting.append(index)
+        if shown:
+            yield TranscriptUnit(text=shown, ids=waiting, begins_word=begins)
+            waiting, begins = [], False
+
+
+def _spell(word: str, tokenizer: Any) -> tuple[list[tuple[int, str]], list[str]]:
+    """Ids of a word with what each shows, and the characters that had to be left out."""
+    best: list[tuple[int, str]] = []
+    fewest = None
+    for written in dict.fromkeys((word, word.lower())):
+        ids = tokenizer(written, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        num_unknown = ids.count(tokenizer.unk_token_id)
+        if fewest is None or num_unknown < fewest:
+            tokens = zip(ids, tokenizer.convert_ids_to_tokens(ids), strict=True)
+            best = [(i, shown.replace(WORD_BOUNDARY, "")) for i, shown in tokens if i != tokenizer.unk_token_id]
+            fewest, kept = num_unknown, written
+    if not fewest:
+        return best, []
+    left_out = [char for char in kept if _is_unknown(char, tokenizer)]
+    # Punctuation is not heard; that it is not in the vocabulary is no news.
+    missing = [char for char in left_out if unicodedata.category(char)[0] not in "PZC"]
+    return [] if len(left_out) == len(kept) else best, missing
+
+
+def _is_unknown(char: str, tokenizer: Any) -> bool:
+    return tokenizer.unk_token_id in tokenizer(char, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+
+
+def join_units(units: list[TranscriptUnit], tokenizer: Any) -> tuple[list[int], list[int]]:
+    """The ids of all units with what stands between words, and the unit of each id (-1 between words).
+
+    A vocabulary of pieces marks the beginning of a word in its piece; one of characters has the space as a token. A
+    wildcard takes the spaces around it.
+    """
+    separator: list[int] = []
+    if not tokenizer._has_pieces and not _is_unknown(" ", tokenizer):
+        separator = tokenizer(" ", add_special_tokens=False)["input_ids"]
+    ids: list[int] = []
+    owners: list[int] = []
+    for place, unit in enumerate(units):
+        if ids and unit.begins_word and WILDCARD not in (ids[-1], unit.ids[0]):
+            ids += separator
+            owners += [-1] * len(separator)
+        ids += unit.ids
+        owners += [place] * len(unit.ids)
+    return ids, owners
+
+
+@torch.no_grad()
+def iterate_ctc_log_probs(
+    model: Any,
+    features: Tensor,
+    language_row: int = 0,
+    window_seconds: float = 30.0,
+    context_seconds: float = 3.0,
+) -> Iterator[Tensor]:
+    """CTC log probabilities of one recording, window by window, so that hours of speech fit into memory.
+
+    Args:
+        model: with a CTC head: `Mu2SLAMForConditionalGeneration`, `Mu2SLAMForCTC`, `MSLAMForCTC`.
+        features: `(T, M)` float, or `(samples,)` for the front end `waveform`.
+        language_row: row of the language table; 0 says nothing.
+        window_seconds: length of a window. A recording of up to one window and two contexts is one piece.
+        context_seconds: what a window hears beyond its edges on each side, and does not answer for.
+
+    Yields:
+        `(n, V)` float32 on the CPU, N rows in all.
+
+    Raises:
+        ValueError: the model has no CTC head.
+
+    Choice: other front ends than `conv2d` read the recording in one piece; their frames do not fall on the edges of
+    windows.
+    """
+    config = model.config.encoder_config
+    # Feature frames of 10 ms; windows begin on encoder frames of four of them.
+    window, context = (4 * max(1, round(seconds * 25)) for seconds in (window_seconds, context_seconds))
+    if config.frontend != "conv2d" or len(features) <= window + 2 * context:
+        yield _ctc_log_probs(model, features, language_row)
+        return
+    for start in range(0, len(features), window):
+        first = max(0, start - context)
+        piece = features[first : start + window + context]
+        wanted = encoder_length(min(window, len(features) - start))
+        offset = (start - first) // 4
+        yield _ctc_log_probs(model, piece, language_row)[offset : offset + wanted]
+
+
+def _ctc_log_probs(model: Any, features: Tensor, language_row: int) -> Tensor:
+    inputs = {
+        model.main_input_name: features[None].to(device=model.device, dtype=model.dtype),
+        "language_ids": torch.tensor([language_row], device=model.device),
+    }
+    if hasattr(model, "compute_ctc_logits"):
+        logits = model.compute_ctc_logits(model.get_encoder()(**inputs, return_dict=True).last_hidden_state)
+    elif type(model).__name__.endswith("ForCTC"):
+        logits = model(**inputs, return_dict=True).logits
+    else:
+        raise ValueError(
+            f"{type(model).__name__} has no CTC head; take a Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC or "
+            "MSLAMForCTC checkpoint."
+        )
+    return logits[0].float().log_softmax(dim=-1).cpu()
+
+
+def align_waveform(
+    model: Any,
+    processor: Any,
+    waveform: Any,
+    transcript: str,
+    language: str | None = None,
+    *,
+    sampling_rate: float | None = None,
+    level: str | None = None,
+    window_seconds: float = 30.0,
+) -> Alignment:
+    """Where each word of a transcript is said.
+
+    Args:
+        model: with a CTC head, in evaluation mode; see `iterate_ctc_log_probs`.
+        processor: its processor.
+        waveform: one recording, as the feature extractor takes it.
+        transcript: what is said; a word `*` stands for anything.
+        language: what is spoken; None tells the model nothing.
+        sampling_rate: of the recording; None is the feature extractor's.
+        level: "word", or "token" for characters or pieces; None is the token in languages that write no spaces.
+        window_seconds: see `iterate_ctc_log_probs`.
+
+    Raises:
+        ValueError: a transcript that cannot be spelled or is too long for the recording, an unknown language, a
+            model without CTC.
+
+    Choice: a word lasts from the first frame of its first token to the last frame of its last one, and the silence
+    that CTC hears between words belongs to none.
+    """
+    rate = processor.feature_extractor.sampling_rate
+    (samples,) = read_waveforms([waveform], sampling_rate or rate, rate)
+    if level is None:
+        spaceless = language is not None and canonical_language(language).split("-")[0] in _LANGUAGES_WITHOUT_SPACES
+        level = "token" if spaceless else "word"
+    units, unknown = split_transcript(transcript, processor.tokenizer, level)
+    ids, owners = join_units(units, processor.tokenizer)
+    inputs = processor(audio=[samples], sampling_rate=rate, return_tensors="pt")
+    row = processor.language_row(language)
+    # Only the columns that the text needs; the blank comes first.
+    columns = [model.config.pad_token_id, *sorted(set(ids) - {WILDCARD})]
+    kept, best = [], []
+    for log_probs in iterate_ctc_log_probs(model, inputs[model.main_input_name][0], row, window_seconds):
+        kept.append(log_probs[:, columns].double())
+        best.append(log_probs.amax(dim=-1).double())
+    labels = [WILDCARD if index == WILDCARD else columns.index(index) for index in ids]
+    found = align_ctc(torch.cat(kept), labels, best=torch.cat(best).numpy())
+    seconds = model.config.inputs_to_logits_ratio / rate
+    duration = len(samples) / rate
+    return Alignment(
+        words=tuple(_words(units, owners, found, seconds, duration)),
+        duration_seconds=duration,
+        score=found.log_prob / len(found.path),
+        unknown_characters=tuple(unknown),
+    )
+
+
+def _words(units, owners: list[int], found, seconds: float, duration: float) -> Iterator[AlignedWord]:
+    firsts: dict[int, int] = {}
+    lasts: dict[int, int] = {}
+    for token, place in enumerate(owners):
+        firsts.setdefault(place, token)
+        lasts[place] = token
+    for place, unit in enumerate(units):
+        first, last = firsts[place], lasts[place]
+        frames = (found.ends - found.starts)[first : last + 1]
+        score = float((found.scores[first : last + 1] * frames).sum() / frames.sum())
+        yield AlignedWord(
+            text=unit.text,
+            start_seconds=min(float(found.starts[first]) * seconds, duration),
+            end_seconds=min(float(found.ends[last]) * seconds, duration),
+            score=None if unit.ids == [WILDCARD] else min(score, 0.0),
+        )
+
+
+__all__ = [
+    "AlignedWord",
+    "Alignment",
+    "TranscriptUnit",
+    "align_waveform",
+    "iterate_ctc_log_probs",
+    "join_units",
+    "split_transcript",
+]

@@ -117,7 +117,7 @@ def train_codebook(
         kmeans, first = StreamingKMeans.from_state(state["kmeans"], device), state["next_pass"]
         quantizer.mean.copy_(state["mean"])
         quantizer.std.copy_(state["std"])
-    passes = []
+    passes, warned = [], False
     for number in range(first, config.passes + 1):
         vectors = (quantizer.standardize(features.to(device)) for features in features_of_pass(number))
         done = run_pass(kmeans, vectors, config, number)
@@ -125,9 +125,10 @@ def train_codebook(
         quantizer.codebook.copy_(kmeans.centres)
         _save_state(state_file, identity, number + 1, kmeans, quantizer)
         on_pass(done)
+        # Not after the first pass, unless it is the only one: dead entries have just been moved for the first time.
+        if not warned and (number > 1 or number == config.passes):
+            warned = warn_of_collapse(done.health, f"in pass {number} of {config.passes}")
     quantizer.codebook.copy_(kmeans.centres)
-    if passes:
-        warn_of_collapse(passes[-1].health)
     if state_file is not None:
         Path(state_file).unlink(missing_ok=True)
     return passes
@@ -187,13 +188,24 @@ def run_pass(
     )
 
 
-def warn_of_collapse(health: CodebookHealth) -> None:
-    """A warning where most of a codebook is not used."""
-    if health.usage < COLLAPSED_USAGE:
-        logger.warning(
-            f"Only {100 * health.usage:.0f} % of {health.num_codevectors} codebook entries are used by "
-            f"{health.num_ids} frames (perplexity {health.perplexity:.0f}): take fewer entries or more audio."
-        )
+def warn_of_collapse(health: CodebookHealth, when: str = "") -> bool:
+    """A warning where most of a codebook is not used.
+
+    Args:
+        health: its figures.
+        when: words on when they were taken, for the message.
+
+    Returns:
+        whether there was a warning.
+    """
+    if health.usage >= COLLAPSED_USAGE:
+        return False
+    logger.warning(
+        f"Only {100 * health.usage:.0f} % of {health.num_codevectors} codebook entries are used by "
+        f"{health.num_ids} frames{' ' if when else ''}{when} (perplexity {health.perplexity:.0f}): take fewer entries "
+        "or more audio."
+    )
+    return True
 
 
 def _save_state(

@@ -188,8 +188,8 @@ def test_means_of_the_input_are_not_rounded_either(tmp_path):
     assert loaded.feature_mean.tolist() == torch.tensor(mean).tolist()
 
 
-def test_sixteen_large_codebooks():
-    """As USM and others have them: 16 x 8192; each equals a search of its own."""
+def test_sixteen_large_codebooks(tmp_path):
+    """As USM and others have them: 16 x 8192; each equals a search of its own, also after loading."""
     tokenizer = SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=8192, num_codevector_groups=16))
     x = features(2, 50)
     ids = tokenizer(x)
@@ -201,6 +201,8 @@ def test_sixteen_large_codebooks():
         expected = (projected @ quantizer.codebook[group].T).argmax(-1)
         assert (ids[..., group] == expected).float().mean() > 0.99
     assert len({tuple(row) for row in ids.flatten(0, 1).T.tolist()}) == 16
+    tokenizer.save_pretrained(tmp_path)
+    assert torch.equal(SpeechTokenizerModel.from_pretrained(tmp_path)(x), ids)
 
 
 def test_several_codebooks_of_kmeans_are_refused():

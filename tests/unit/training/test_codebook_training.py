@@ -141,6 +141,16 @@ def test_collapse_is_warned_about(monkeypatch):
     assert "Only 50 % of 4" in said[0]
 
 
+def test_collapse_is_warned_about_once_and_while_it_trains(monkeypatch):
+    said = []
+    monkeypatch.setattr(codebook_training.logger, "warning", said.append)
+    whole = batches_of()
+    # From pass 2 on all recordings are one and the same sound.
+    train_codebook(build(6), lambda number: whole(number) if number < 2 else [sounds()[:1].repeat(40, 1)], CONFIG)
+    assert len(said) == 1
+    assert "Only 17 % of 6 codebook entries are used by 40 frames in pass 2 of 4 (perplexity 1)" in said[0]
+
+
 def test_input_statistics():
     generator = torch.Generator().manual_seed(0)
     frames = torch.randn(400, 4, generator=generator) * torch.tensor([1.0, 2.0, 4.0, 0.0]) + 3.0

@@ -30,8 +30,8 @@ def counter_noise(seeds: Tensor, frames: Tensor, width: int) -> Tensor:
     keys = _mix(_mix(seeds & _WORD) ^ (seeds >> 32 & _WORD))
     keys = _mix(keys ^ (frames * _GOLDEN & _WORD))
     pairs = torch.arange(width + width % 2, device=seeds.device)
-    # (K, 2 * ceil(D / 2)) in (0, 1]
-    uniform = (_mix(keys[:, None] + pairs * _GOLDEN & _WORD).to(torch.float32) + 0.5) * 2.0**-32
+    # (K, 2 * ceil(D / 2)) in (0, 1]; 24 bits, which float32 holds without rounding
+    uniform = ((_mix(keys[:, None] + pairs * _GOLDEN & _WORD) >> 8) + 1).to(torch.float32) * 2.0**-24
     # Box-Muller: two uniform numbers make two normal ones.
     radius, angle = (-2.0 * uniform[:, 0::2].log()).sqrt(), 2.0 * math.pi * uniform[:, 1::2]
     return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=-1)[:, :width]

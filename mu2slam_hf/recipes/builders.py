@@ -21,7 +21,6 @@ from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.tasks import TASK_NAMES
 from mu2slam_hf.evaluation.decode import build_requests, decode_requests
 from mu2slam_hf.evaluation.metrics import compute_chrf, compute_wer
-from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
 from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
@@ -36,7 +35,7 @@ from mu2slam_hf.recipes.data_builders import (
     total_steps,
 )
 from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.pretraining_schema import PretrainingRecipe
+from mu2slam_hf.recipes.pretraining_schema import MixtureRecipe, PretrainingRecipe
 from mu2slam_hf.recipes.schema import LoraSection, ModelSection, Recipe
 from mu2slam_hf.training.arguments import MultitaskTrainingArguments
 from mu2slam_hf.training.callbacks import ConsoleLines, ConsoleTable, EvaluateAtEnd, LogFile
@@ -48,7 +47,7 @@ from mu2slam_hf.training.trainer import MultitaskTrainer
 logger = logging.get_logger(__name__)
 
 
-AnyRecipe = Recipe | PretrainingRecipe
+AnyRecipe = Recipe | MixtureRecipe
 
 
 def build_processor(recipe: AnyRecipe, records: Records, checkpoint: str | None = None) -> Mu2SLAMProcessor:
@@ -122,44 +121,64 @@ def build_model(recipe: AnyRecipe, processor: Mu2SLAMProcessor) -> nn.Module:
     Raises:
         RecipeError: neither or both of `model.config` and `model.init_from`, or a vocabulary that does not fit.
     """
+    pretraining = isinstance(recipe, PretrainingRecipe)
+    model = build_model_of(
+        recipe, processor, Mu2SLAMForPreTraining if pretraining else Mu2SLAMForConditionalGeneration
+    )
+    return add_adapters(recipe, model) if isinstance(recipe, Recipe) and recipe.lora is not None else model
+
+
+def build_model_of(recipe: AnyRecipe, processor: Mu2SLAMProcessor, model_class: Any, **fixed: Any) -> nn.Module:
+    """A model of any family in float32, with new weights or those of `init_from`.
+
+    Args:
+        recipe: the run.
+        processor: its vocabulary and languages are those of a new model.
+        model_class: class of the model; its `config_class` reads `model.config`.
+        fixed: further values of a new model's configuration, which no override changes.
+
+    Raises:
+        RecipeError: as `build_model`.
+    """
     section = recipe.model
     if (section.config is None) == (section.init_from is None):
         raise RecipeError("model: give either config (new weights) or init_from (trained weights)")
     set_seed(recipe.training.seed)
-    pretraining = isinstance(recipe, PretrainingRecipe)
-    model_class: Any = Mu2SLAMForPreTraining if pretraining else Mu2SLAMForConditionalGeneration
+    config_class = model_class.config_class
     if section.init_from is not None:
-        config = _override_config(Mu2SLAMConfig.from_pretrained(section.init_from).to_dict(), section)
+        config = _override_config(config_class.from_pretrained(section.init_from).to_dict(), section, config_class)
         model = model_class.from_pretrained(section.init_from, config=config, dtype=torch.float32)
         try:
             processor.check_config(model.config)
         except ValueError as error:
             raise RecipeError(f"model.init_from: {error} Leave processor.init_from out to use its own.") from error
     else:
-        model = model_class(_build_config(recipe, processor))
+        model = model_class(_build_config(recipe, processor, config_class, fixed))
     if section.attn_implementation is not None:
         model.set_attn_implementation(section.attn_implementation)
     for name, parameter in model.named_parameters():
         if any(name.startswith(prefix) for prefix in section.freeze):
             parameter.requires_grad_(False)
-    return add_adapters(recipe, model) if isinstance(recipe, Recipe) and recipe.lora is not None else model
+    return model
 
 
-def _build_config(recipe: AnyRecipe, processor: Mu2SLAMProcessor) -> Mu2SLAMConfig:
+def _build_config(recipe: AnyRecipe, processor: Mu2SLAMProcessor, config_class: Any, fixed: dict[str, Any]) -> Any:
     payload = json.loads(Path(recipe.model.config or "").read_text(encoding="utf-8"))
     tokenizer = processor.tokenizer
     return _override_config(
         payload,
         recipe.model,
+        config_class,
         vocab_size=len(tokenizer),
         speech_token_offset=tokenizer.speech_token_offset,
         num_speech_tokens=tokenizer.num_speech_tokens,
         text_token_offset=tokenizer.text_token_offset,
         languages=list(processor.languages),
+        **fixed,
     )
 
 
-def _override_config(payload: dict[str, Any], section: ModelSection, **fixed: Any) -> Mu2SLAMConfig:
+def _override_config(payload: dict[str, Any], section: ModelSection, config_class: Any, **fixed: Any) -> Any:
     """The configuration of a payload with the recipe's overrides; `fixed` values win."""
     payload.pop("model_type", None)
     for name, value in section.overrides.items():
@@ -170,7 +189,7 @@ def _override_config(payload: dict[str, Any], section: ModelSection, **fixed: An
         node[last] = value
     payload.update(fixed)
     try:
-        return Mu2SLAMConfig(**payload)
+        return config_class(**payload)
     except (TypeError, ValueError, StrictDataclassError) as error:
         raise RecipeError(f"model.config: {section.config or section.init_from}: {error}") from error
 

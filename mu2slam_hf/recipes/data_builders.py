@@ -20,11 +20,10 @@ from mu2slam_hf.data.tasks import TASK_NAMES, TrainingExample, build_examples, c
 from mu2slam_hf.evaluation.metrics import compute_cer, compute_wer
 from mu2slam_hf.recipes.data_schema import CorpusSection, CorpusSource, DataSection, PhaseSection, TargetSection
 from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.pretraining_schema import PretrainingObjectiveSection
-from mu2slam_hf.recipes.schema import ObjectiveSection, Recipe
+from mu2slam_hf.recipes.schema import Recipe
 from mu2slam_hf.training.curriculum import Phase
 from mu2slam_hf.training.development import DevelopmentSet, TranscriptScorer
-from mu2slam_hf.training.objectives import PRETRAINING_LOSS_TABLE, LossTable
+from mu2slam_hf.training.objectives import MSLAM_LOSS_TABLE, PRETRAINING_LOSS_TABLE, LossTable
 
 logger = logging.get_logger(__name__)
 
@@ -224,9 +223,9 @@ def _restrict_tasks(corpus: CorpusSection, tasks: list[str]) -> CorpusSection:
     return replace(corpus, tasks=[task for task in corpus.tasks if task in tasks]) if tasks else corpus
 
 
-def asdict_objective(objective: ObjectiveSection | PretrainingObjectiveSection) -> dict[str, float]:
+def asdict_objective(objective: Any) -> dict[str, float]:
     """Coefficients of the named losses, without the other values of the section."""
-    names = {*LOSS_NAMES, *PRETRAINING_LOSS_TABLE.names}
+    names = {*LOSS_NAMES, *PRETRAINING_LOSS_TABLE.names, *MSLAM_LOSS_TABLE.names}
     return {item.name: getattr(objective, item.name) for item in fields(objective) if item.name in names}
 
 

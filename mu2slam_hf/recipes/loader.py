@@ -14,13 +14,22 @@ from typing import Any, Literal, TypeVar
 import yaml
 from huggingface_hub.errors import StrictDataclassError
 
-from mu2slam_hf.recipes.pretraining_schema import PretrainingRecipe
+from mu2slam_hf.recipes.mslam_schema import MSLAMRecipe
+from mu2slam_hf.recipes.pretraining_schema import MixtureRecipe, PretrainingRecipe
 from mu2slam_hf.recipes.schema import Recipe
 
 T = TypeVar("T")
 
 _DOTTED_FIELDS = ("overrides", "set")
 _ENVIRONMENT = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
+
+KINDS: dict[str, tuple[type, str]] = {
+    "finetuning": (Recipe, "finetune_mu2slam.py"),
+    "pretraining": (PretrainingRecipe, "pretrain_mu2slam.py"),
+    "mslam_pretraining": (MSLAMRecipe, "pretrain_mslam.py"),
+}
+"""What a recipe says under `kind` -> its tree, and the training script that runs it."""
 
 
 class RecipeError(ValueError):
@@ -45,9 +54,27 @@ def load_pretraining_recipe(path: str | os.PathLike[str], overrides: Sequence[st
     return _load(PretrainingRecipe, path, overrides)
 
 
+def load_mslam_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> MSLAMRecipe:
+    """As `load_recipe`, for a recipe with `kind: mslam_pretraining`."""
+    return _load(MSLAMRecipe, path, overrides)
+
+
+def load_any_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Any:
+    """As `load_recipe`, for a recipe of any kind: an instance of what `KINDS` has for it."""
+    kind = recipe_kind(path)
+    if kind not in KINDS:
+        raise RecipeError(f"kind: expected one of {', '.join(KINDS)}; got {kind!r}{_suggest(kind, KINDS)}")
+    return _load(KINDS[kind][0], path, overrides)
+
+
+def recipe_kind(path: str | os.PathLike[str]) -> str:
+    """What a recipe file says under `kind`."""
+    return str(read_tree(Path(path)).get("kind", "finetuning"))
+
+
 def is_pretraining_recipe(path: str | os.PathLike[str]) -> bool:
     """Whether a recipe file says `kind: pretraining`."""
-    return bool(read_tree(Path(path)).get("kind") == "pretraining")
+    return recipe_kind(path) == "pretraining"
 
 
 def _load(cls: type[T], path: str | os.PathLike[str], overrides: Sequence[str]) -> T:
@@ -56,11 +83,10 @@ def _load(cls: type[T], path: str | os.PathLike[str], overrides: Sequence[str]) 
     for override in overrides:
         apply_override(tree, override)
     # First of all: every other message about a recipe of the other kind would lead astray.
-    kinds = {"finetuning": Recipe, "pretraining": PretrainingRecipe}
-    kind = tree.get("kind", "pretraining" if cls is PretrainingRecipe else "finetuning")
-    if kinds.get(kind, cls) is not cls:
-        script = {"finetuning": "finetune_mu2slam.py", "pretraining": "pretrain_mu2slam.py"}[kind]
-        raise RecipeError(f"kind: {path} is a recipe of {kind}; it is for training_scripts/{script}")
+    own_kind = next(kind for kind, (known, _) in KINDS.items() if known is cls)
+    kind = tree.get("kind", own_kind)
+    if kind != own_kind and kind in KINDS:
+        raise RecipeError(f"kind: {path} is a recipe of {kind}; it is for training_scripts/{KINDS[kind][1]}")
     return build_section(cls, tree, "", search_folders(path))
 
 
@@ -150,7 +176,7 @@ def build_section(cls: type[T], tree: Any, path: str, folders: Iterable[Path] = 
     try:
         return cls(**values)
     except (TypeError, ValueError, StrictDataclassError) as error:
-        raise RecipeError(f"{path}: {error}") from error
+        raise RecipeError(f"{path}: {error}" if path else str(error)) from error
 
 
 def coerce(value: Any, kind: Any, path: str, folders: Iterable[Path] = ()) -> Any:
@@ -235,7 +261,7 @@ def resolve_path(value: str, kind: str, path: str, folders: Iterable[Path]) -> s
     raise RecipeError(f"{path}: there is no {kind} {text!r}{_suggest(Path(text).name, siblings)}")
 
 
-def dump_recipe(recipe: Recipe | PretrainingRecipe) -> str:
+def dump_recipe(recipe: Recipe | MixtureRecipe) -> str:
     """The recipe with all defaults filled in, as YAML that `load_recipe` reads back to an equal one."""
     return yaml.safe_dump(_plain(asdict(recipe)), sort_keys=False, allow_unicode=True)
 

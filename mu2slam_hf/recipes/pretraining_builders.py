@@ -1,10 +1,11 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Recipe of pre-training to processor, examples, sampler and trainer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from huggingface_hub.errors import StrictDataclassError
 from transformers.utils import logging
@@ -28,21 +29,24 @@ from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor, log_mel_extra
 from mu2slam_hf.recipes.builders import build_arguments, build_processor, use_own_console
 from mu2slam_hf.recipes.data_builders import Records, build_token_counter, load_records
 from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.pretraining_schema import PretrainingRecipe
+from mu2slam_hf.recipes.pretraining_schema import MixtureRecipe, PretrainingRecipe
 from mu2slam_hf.recipes.stream_builders import build_sources, declared_languages, look_at_streams
 from mu2slam_hf.training.arguments import MultitaskTrainingArguments
 from mu2slam_hf.training.callbacks import EvaluateAtEnd, LogFile
 from mu2slam_hf.training.development import DevelopmentSet
 from mu2slam_hf.training.pretraining_trainer import PretrainingTrainer
 from mu2slam_hf.training.tokenizer_loading import load_speech_tokenizer
+from mu2slam_hf.training.trainer import MultitaskTrainer
 
 logger = logging.get_logger(__name__)
+
+TrainerT = TypeVar("TrainerT", bound=MultitaskTrainer)
 
 PROCESSOR_FOLDER = "processor"
 """Sub-folder of a run where its first process leaves the processor for the others."""
 
 
-def load_tables(recipe: PretrainingRecipe) -> Records:
+def load_tables(recipe: MixtureRecipe) -> Records:
     """Records of all corpora; none where they are streamed."""
     return {} if recipe.data.streaming else load_records(recipe.data.corpora, "data.corpora")
 
@@ -50,7 +54,25 @@ def load_tables(recipe: PretrainingRecipe) -> Records:
 def build_pretraining_processor(
     recipe: PretrainingRecipe, records: Records, checkpoint: str | None = None
 ) -> Mu2SLAMProcessor:
-    """The processor with its speech codec: of the checkpoint that is resumed, of `init_from`, or new.
+    """The processor with its speech codec, see `build_mixture_processor`.
+
+    Raises:
+        RecipeError: the speech codec does not fit the tokenizer.
+    """
+
+    def complete(processor: Mu2SLAMProcessor, is_new: bool) -> Mu2SLAMProcessor:
+        return _add_speech_codec(recipe, processor, replace_codec=not is_new and checkpoint is None)
+
+    return build_mixture_processor(recipe, records, checkpoint, complete)
+
+
+def build_mixture_processor(
+    recipe: MixtureRecipe,
+    records: Records,
+    checkpoint: str | None = None,
+    complete: Callable[[Mu2SLAMProcessor, bool], Mu2SLAMProcessor] = lambda processor, is_new: processor,
+) -> Mu2SLAMProcessor:
+    """The processor: of the checkpoint that is resumed, of `init_from`, or new.
 
     A new one is made by the first process of a run alone; the others read what it saved. So all have the same
     tokenizer, whatever the threads of its training did, and only one looks into the streams.
@@ -59,13 +81,10 @@ def build_pretraining_processor(
         recipe: the run.
         records: of `load_tables`.
         checkpoint: folder of the checkpoint to resume.
-
-    Raises:
-        RecipeError: the speech codec does not fit the tokenizer.
+        complete: adds what else a processor needs; it is told whether the processor is new.
     """
     if checkpoint or recipe.processor.init_from or recipe.model.init_from:
-        processor = build_processor(recipe, records, checkpoint)
-        return _add_speech_codec(recipe, processor, replace_codec=checkpoint is None)
+        return complete(build_processor(recipe, records, checkpoint), False)
     args = build_arguments(recipe)
     folder = Path(recipe.output.dir) / PROCESSOR_FOLDER
     with args.main_process_first(local=False, desc="building the processor"):
@@ -75,7 +94,7 @@ def build_pretraining_processor(
             if not recipe.processor.languages:
                 recipe = replace(recipe, processor=replace(recipe.processor, languages=declared_languages(recipe)))
             records = look_at_streams(recipe)
-        processor = _add_speech_codec(recipe, build_processor(recipe, records))
+        processor = complete(build_processor(recipe, records), True)
         if args.world_size > 1:
             processor.save_pretrained(folder)
     return processor
@@ -129,7 +148,7 @@ def build_speech_tokenizer(recipe: PretrainingRecipe, processor: Mu2SLAMProcesso
         raise RecipeError(f"speech_tokenizer.config: {error}") from error
 
 
-def build_mixture_config(recipe: PretrainingRecipe) -> TaskMixtureConfig:
+def build_mixture_config(recipe: MixtureRecipe) -> TaskMixtureConfig:
     """Shares, temperatures, corpus weights and budgets of a recipe."""
     data = recipe.data
     shares = {
@@ -155,7 +174,7 @@ def build_mixture_config(recipe: PretrainingRecipe) -> TaskMixtureConfig:
 
 
 def build_task_examples(
-    recipe: PretrainingRecipe, records: Records, tasks: Sequence[str], tokenizer: Any
+    recipe: MixtureRecipe, records: Records, tasks: Sequence[str], tokenizer: Any
 ) -> list[TrainingExample]:
     """Examples of the tasks, each from its corpora; what is left out is counted and said.
 
@@ -175,7 +194,7 @@ def build_task_examples(
     return examples
 
 
-def _build_example_builder(recipe: PretrainingRecipe, task: str, tokenizer: Any) -> PretrainingExampleBuilder:
+def _build_example_builder(recipe: MixtureRecipe, task: str, tokenizer: Any) -> PretrainingExampleBuilder:
     return PretrainingExampleBuilder(
         task=task,
         languages=recipe.data.languages or None,
@@ -196,17 +215,37 @@ def build_pretraining_trainer(
         model: `Mu2SLAMForPreTraining`.
         records: of `load_tables`.
     """
+    build_trainer = partial(PretrainingTrainer, model, speech_tokenizer=processor.speech_codec)
+    build_collator = partial(build_pretraining_collator, recipe, processor, model.config.encoder_config)
+    return build_mixture_trainer(recipe, processor, records, build_trainer, build_collator)
+
+
+def build_mixture_trainer(
+    recipe: MixtureRecipe,
+    processor: Mu2SLAMProcessor,
+    records: Records,
+    build_trainer: Callable[..., TrainerT],
+    build_collator: Callable[[], Any],
+) -> TrainerT:
+    """A trainer with its mixture of tasks, development sets and console.
+
+    Args:
+        recipe: the run.
+        processor: is saved with the model.
+        records: of `load_tables`.
+        build_trainer: makes the trainer of what this function hands over by name.
+        build_collator: makes a collator with its own counts; called once for training and once for each
+            development set.
+    """
     args = build_arguments(recipe)
     dataset, sampler = build_mixture(recipe, processor, records, args)
-    collator = build_pretraining_collator(recipe, processor, model.config.encoder_config)
-    trainer = PretrainingTrainer(
-        model,
-        args,
-        speech_tokenizer=processor.speech_codec,
+    collator = build_collator()
+    trainer = build_trainer(
+        args=args,
         train_dataset=dataset,
         train_batch_sampler=sampler,
         data_collator=collator,
-        development_sets=_build_development_sets(recipe, processor, model.config.encoder_config),
+        development_sets=_build_development_sets(recipe, processor, build_collator),
         counters={
             "unreadable_recordings": lambda: dataset.failures.failures,
             "ctc_too_long": lambda: collator.num_ctc_too_long,
@@ -221,7 +260,7 @@ def build_pretraining_trainer(
 
 
 def build_mixture(
-    recipe: PretrainingRecipe, processor: Mu2SLAMProcessor, records: Records, args: MultitaskTrainingArguments
+    recipe: MixtureRecipe, processor: Mu2SLAMProcessor, records: Records, args: MultitaskTrainingArguments
 ) -> tuple[PretrainingDataset, TaskMixtureSampler | StreamMixtureSampler]:
     """The data set of this process and the sampler of its batches, over tables or over streams.
 
@@ -273,7 +312,7 @@ def build_pretraining_collator(
     )
 
 
-def _build_cache(recipe: PretrainingRecipe, records: Records) -> AudioCache | None:
+def _build_cache(recipe: MixtureRecipe, records: Records) -> AudioCache | None:
     if not recipe.data.cache_audio or recipe.data.streaming:
         return None
     cache = AudioCache()
@@ -285,7 +324,7 @@ def _build_cache(recipe: PretrainingRecipe, records: Records) -> AudioCache | No
 
 
 def _build_development_sets(
-    recipe: PretrainingRecipe, processor: Mu2SLAMProcessor, encoder_config: Any
+    recipe: MixtureRecipe, processor: Mu2SLAMProcessor, build_collator: Callable[[], Any]
 ) -> dict[str, DevelopmentSet]:
     """Every example of every task that a development corpus gives, in batches of about one length."""
     section, data = recipe.evaluation, recipe.data
@@ -306,7 +345,7 @@ def _build_development_sets(
                 examples, undetermined_source_ratio=data.undetermined_source_ratio, seed=recipe.training.seed
             ),
             batches=plan_batches(examples, section.max_seconds, section.max_tokens),
-            collator=build_pretraining_collator(recipe, processor, encoder_config),
+            collator=build_collator(),
         )
     return sets
 

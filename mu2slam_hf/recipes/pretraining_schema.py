@@ -169,7 +169,28 @@ class PretrainingEvaluationSection:
 
 
 @dataclass(kw_only=True)
-class PretrainingRecipe:
+class MixtureRecipe:
+    """What all runs over a mixture of tasks have in common.
+
+    Attributes:
+        kind: tells one kind of recipe from another.
+        model, processor, data, optim, training, evaluation, output: sections.
+        objective: weights of the losses of the kind.
+    """
+
+    kind: str = ""
+    model: ModelSection = field(default_factory=ModelSection)
+    processor: ProcessorSection = field(default_factory=ProcessorSection)
+    data: PretrainingDataSection = field(default_factory=PretrainingDataSection)
+    objective: Any = None
+    optim: OptimSection = field(default_factory=OptimSection)
+    training: TrainingSection = field(default_factory=TrainingSection)
+    evaluation: PretrainingEvaluationSection = field(default_factory=PretrainingEvaluationSection)
+    output: OutputSection = field(default_factory=OutputSection)
+
+
+@dataclass(kw_only=True)
+class PretrainingRecipe(MixtureRecipe):
     """One run of pre-training: what `pretrain_mu2slam.py --recipe` reads.
 
     Attributes:
@@ -177,13 +198,6 @@ class PretrainingRecipe:
     """
 
     kind: Literal["pretraining"] = "pretraining"
-    model: ModelSection = field(default_factory=ModelSection)
-    processor: ProcessorSection = field(default_factory=ProcessorSection)
     speech_tokenizer: SpeechTokenizerSection = field(default_factory=SpeechTokenizerSection)
-    data: PretrainingDataSection = field(default_factory=PretrainingDataSection)
     masking: MaskingConfig = field(default_factory=MaskingConfig)
     objective: PretrainingObjectiveSection = field(default_factory=PretrainingObjectiveSection)
-    optim: OptimSection = field(default_factory=OptimSection)
-    training: TrainingSection = field(default_factory=TrainingSection)
-    evaluation: PretrainingEvaluationSection = field(default_factory=PretrainingEvaluationSection)
-    output: OutputSection = field(default_factory=OutputSection)

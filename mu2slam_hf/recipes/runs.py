@@ -23,13 +23,15 @@ from mu2slam_hf.recipes.loader import (
     apply_override,
     build_section,
     dump_recipe,
-    is_pretraining_recipe,
-    load_pretraining_recipe,
+    load_any_recipe,
     load_recipe,
     read_tree,
+    recipe_kind,
     search_folders,
     set_value,
 )
+from mu2slam_hf.recipes.mslam_builders import build_mslam_model, build_mslam_processor, build_mslam_trainer
+from mu2slam_hf.recipes.mslam_schema import MSLAMRecipe
 from mu2slam_hf.recipes.pretraining_builders import build_pretraining_processor, build_pretraining_trainer, load_tables
 from mu2slam_hf.recipes.pretraining_schema import PretrainingRecipe
 from mu2slam_hf.recipes.schema import Recipe
@@ -92,9 +94,9 @@ def unfinished_stages(runs: Sequence[Recipe]) -> Iterator[Recipe]:
 
 
 def run_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> None:
-    """All runs of a recipe of either kind, as the training scripts do them."""
-    if is_pretraining_recipe(path):
-        run_stage(load_pretraining_recipe(path, overrides))
+    """All runs of a recipe of any kind, as the training scripts do them."""
+    if recipe_kind(path) != "finetuning":
+        run_stage(load_any_recipe(path, overrides))
     else:
         for recipe in unfinished_stages(load_stages(path, overrides)):
             run_stage(recipe)
@@ -108,7 +110,12 @@ def run_stage(recipe: AnyRecipe) -> None:
         records = load_tables(recipe)
         processor = build_pretraining_processor(recipe, records, checkpoint)
         trainer = build_pretraining_trainer(recipe, processor, build_model(recipe, processor), records)
+    elif isinstance(recipe, MSLAMRecipe):
+        records = load_tables(recipe)
+        processor = build_mslam_processor(recipe, records, checkpoint)
+        trainer = build_mslam_trainer(recipe, processor, build_mslam_model(recipe, processor), records)
     else:
+        assert isinstance(recipe, Recipe), "all kinds are known"
         records = load_records(recipe.data.corpora, "data.corpora")
         processor = build_processor(recipe, records, checkpoint)
         trainer = build_trainer(recipe, processor, build_model(recipe, processor), records)

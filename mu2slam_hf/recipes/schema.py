@@ -22,6 +22,8 @@ class ModelSection:
         config: JSON file with the payload of a `config.json`.
         overrides: values set in it, by dotted name (`encoder_config.num_hidden_layers`).
         init_from: folder of a model to start from instead; `config` must then be absent.
+        init_encoder_from: folder of a public speech encoder (`Wav2Vec2Bert`, `Wav2Vec2Conformer`) whose front end,
+            Conformer layers and feature extractor the model of `config` starts from.
         freeze: parameters that are not trained, by prefix of their names.
         attn_implementation: attention backend; None for transformers' choice. On CPU, `eager` trains a small model
             with short sequences about 15 % faster than `sdpa`, whose backward pass is slow there.
@@ -30,6 +32,7 @@ class ModelSection:
     config: str | None = path_field("file")
     overrides: dict[str, Any] = dotted_field()
     init_from: str | None = path_field("folder")
+    init_encoder_from: str | None = path_field("folder")
     freeze: list[str] = field(default_factory=list)
     attn_implementation: str | None = None
 

@@ -14,11 +14,11 @@ from mu2slam_hf.data.public_corpora_parallel import TED59Reader
 from mu2slam_hf.models.language_codes import UNDETERMINED
 from mu2slam_hf.recipes.data_builders import Records
 from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.pretraining_schema import PretrainingCorpusSection, PretrainingRecipe
+from mu2slam_hf.recipes.pretraining_schema import MixtureRecipe, PretrainingCorpusSection
 
 
 def build_sources(
-    recipe: PretrainingRecipe, tasks: list[str], *, rank: int, num_ranks: int, failures: FaultCount
+    recipe: MixtureRecipe, tasks: list[str], *, rank: int, num_ranks: int, failures: FaultCount
 ) -> list[StreamSource]:
     """One source for each task, corpus and language.
 
@@ -60,7 +60,7 @@ def build_sources(
     return sources
 
 
-def look_at_streams(recipe: PretrainingRecipe) -> Records:
+def look_at_streams(recipe: MixtureRecipe) -> Records:
     """The first records of every language of every corpus, as many as `processor.records_per_language` says.
 
     Recordings stay with the first few of them, enough for the feature statistics: all would not fit into memory.
@@ -82,7 +82,7 @@ def look_at_streams(recipe: PretrainingRecipe) -> Records:
     return records
 
 
-def declared_languages(recipe: PretrainingRecipe) -> list[str]:
+def declared_languages(recipe: MixtureRecipe) -> list[str]:
     """`und` and the languages that the corpora of a recipe are declared to hold, whatever lies in their folders."""
     languages = set(recipe.data.languages)
     if not languages:
@@ -93,7 +93,7 @@ def declared_languages(recipe: PretrainingRecipe) -> list[str]:
     return [UNDETERMINED, *sorted(languages - {UNDETERMINED})]
 
 
-def _build_stream_reader(recipe: PretrainingRecipe, name: str) -> CorpusReader:
+def _build_stream_reader(recipe: MixtureRecipe, name: str) -> CorpusReader:
     path, section = f"data.corpora.{name}", recipe.data.corpora[name]
     if section.name is None or section.root is None:
         raise RecipeError(f"{path}: give name and root; manifests are not streamed (set data.streaming to false)")

@@ -1,12 +1,13 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The losses of pre-training as a short table for the console: 24 figures do not fit into a line."""
+"""The losses of pre-training as a short table for the console: so many figures do not fit into a line."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from mu2slam_hf.models.task_types import PRETRAINING_LOSSES, PRETRAINING_VIEWS
+from mu2slam_hf.models.task_types import MSLAM_LOSSES, PRETRAINING_LOSSES, PRETRAINING_VIEWS
 
 _WIDTH = 7
+_ONLY_MSLAM = frozenset(MSLAM_LOSSES) - frozenset(PRETRAINING_LOSSES)
 _COLUMNS = {view: view.replace("_backward", "<").replace("_alignment", "=") for view in PRETRAINING_VIEWS}
 
 
@@ -21,25 +22,37 @@ def split_losses(logs: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, A
     Returns:
         The losses are empty where `logs` has none of masked prediction, as in supervised training.
     """
+    known = MSLAM_LOSSES if _is_of_mslam(logs) else PRETRAINING_LOSSES
     losses: dict[str, float] = {}
     rest: dict[str, Any] = {}
     for name, value in logs.items():
         prefix, mark, loss = name.rpartition("loss_")
-        if mark and loss in PRETRAINING_LOSSES:
+        if mark and loss in known:
             losses[loss] = value
         elif not name.startswith("count_") and not prefix.endswith("count_"):
             rest[name] = value
-    if not any(name.endswith("_mlm") for name in losses):
+    if known is PRETRAINING_LOSSES and not any(name.endswith("_mlm") for name in losses):
         return {}, {name: value for name, value in logs.items() if not name.startswith("count_")}
     return losses, rest
+
+
+def _is_of_mslam(logs: Mapping[str, Any]) -> bool:
+    """Whether logs are of mSLAM: they have a loss, or a number of its targets, that Mu2SLAM has not."""
+    names = (name.rpartition(mark) for name in logs for mark in ("loss_", "count_"))
+    return any(mark and loss in _ONLY_MSLAM for _, mark, loss in names)
 
 
 def format_loss_table(losses: Mapping[str, float]) -> str:
     """Two rows, decoder and encoder (mlm), one column per view that has a loss; `<` is backward, `=` alignment.
 
+    Those of mSLAM are one row, a column for each.
+
     Args:
         losses: by name; those that are not there are shown as `-`.
     """
+    if not losses.keys() <= set(PRETRAINING_LOSSES):
+        names = "".join(f"{name:>13}" for name in MSLAM_LOSSES)
+        return f"{names}\n" + "".join(_cell(losses.get(name), 13) for name in MSLAM_LOSSES)
     shown = [view for view in PRETRAINING_VIEWS if f"{view}_decoder" in losses or f"{view}_mlm" in losses]
     heads = [*losses.keys() & {"ctc", "language"}]
     heads.sort()

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mu2slam_hf.models.modules_losses import IGNORE_INDEX
-from mu2slam_hf.models.task_types import PRETRAINING_LOSSES, PRETRAINING_VIEWS
+from mu2slam_hf.models.task_types import MSLAM_LOSSES, PRETRAINING_LOSSES, PRETRAINING_VIEWS
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class LossTable:
 
 
 PRETRAINING_LOSS_TABLE = LossTable(PRETRAINING_LOSSES)
+MSLAM_LOSS_TABLE = LossTable(MSLAM_LOSSES)
 
 
 def compute_decoder_nll(
@@ -150,6 +151,33 @@ def count_pretraining_targets(batch: Mapping[str, Tensor]) -> Tensor:
         (batch["source_language_labels"] != IGNORE_INDEX).sum()[None],
     )
     return torch.cat([part.float().cpu() for part in parts])
+
+
+def count_mslam_targets(batch: Mapping[str, Tensor], frame_lengths: Tensor) -> Tensor:
+    """`(K,)` float32 numbers of targets in one batch of mSLAM, in the order of `MSLAM_LOSSES`.
+
+    As `MSLAMForPreTraining` counts them; but these are known before the model has run.
+
+    Args:
+        batch: of `MSLAMCollator`.
+        frame_lengths: `(U,)` int64, encoder frames of each utterance.
+    """
+    frames, tokens = batch["speech_mask"].sum(dim=1), (batch["text_labels"] != IGNORE_INDEX).sum(dim=1)
+    speech_rows, text_rows = batch["pair_speech_rows"], batch["pair_text_rows"]
+    in_pairs = (frames[speech_rows].sum(), tokens[text_rows].sum())
+    alone = (frames.sum() - in_pairs[0], tokens.sum() - in_pairs[1])
+    ctc_labels = batch["ctc_labels"]
+    feasible = find_feasible_ctc(ctc_labels, frame_lengths)
+    counts = {
+        "contrastive": (batch["negative_frames"] >= 0).any(dim=-1).sum(),
+        "diversity": alone[0],
+        "speech_mlm": alone[0],
+        "text_mlm": alone[1],
+        "tlm_speech": in_pairs[0],
+        "tlm_text": in_pairs[1],
+        "ctc": (ctc_labels[feasible] != IGNORE_INDEX).sum(),
+    }
+    return torch.stack([counts[name] for name in MSLAM_LOSSES]).float().cpu()
 
 
 def weigh_losses(sums: Tensor, counts: Tensor, weights: Tensor) -> Tensor:

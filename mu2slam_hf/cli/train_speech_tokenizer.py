@@ -7,8 +7,8 @@ from typing import Any
 
 from mu2slam_hf.cli.options import positive_int, quiet_libraries
 
-# Option of the command -> name in the recipe.
-_NAMES = {
+# Option of the command -> name in the recipe, or names.
+_NAMES: dict[str, str | tuple[str, ...]] = {
     "kind": "codebook.kind",
     "num_codevectors": "codebook.num_codevectors",
     "num_codebooks": "codebook.num_codebooks",
@@ -16,8 +16,10 @@ _NAMES = {
     "encoder": "codebook.encoder",
     "layer": "codebook.layer",
     "processor": "feature_extractor",
+    "mslam": "codebook.init_from",
     "passes": "kmeans.passes",
-    "seed": "kmeans.seed",
+    "updates": "contrastive.training.max_steps",
+    "seed": ("kmeans.seed", "contrastive.training.seed"),
     "device": "device",
     "output": "output",
 }
@@ -28,13 +30,14 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "train-speech-tokenizer",
         help="a codebook that turns speech into ids, from recordings",
-        description="Learns a codebook by k-means, on log-mel frames or on the layer of a speech encoder, or measures "
-        "the input of a random projection, and saves a speech tokenizer. Stopped and started again, k-means goes on "
-        "after its last pass.",
+        description="Learns a codebook by k-means, on log-mel frames or on the layer of a speech encoder; or by a "
+        "contrastive loss, with a small encoder around it that is not kept; or measures the input of a random "
+        "projection; and saves a speech tokenizer. Stopped and started again, k-means goes on after its last pass, "
+        "contrastive training after its last checkpoint.",
         epilog="What is not given here or in the recipe has the default of the recipe.",
     )
     parser.add_argument("--recipe", metavar="FILE", help="YAML file; the options below replace its values")
-    parser.add_argument("--kind", choices=("kmeans", "random_projection"), help="how the codebook is made (kmeans)")
+    parser.add_argument("--kind", choices=("kmeans", "contrastive", "random_projection"), help="how (kmeans)")
     parser.add_argument("--output", metavar="DIR", help="folder to write")
     data = parser.add_argument_group("recordings")
     data.add_argument("--corpus", metavar="NAME", help="corpus known by name, e.g. prompts5, with --root")
@@ -50,8 +53,12 @@ def add_parser(subparsers: Any) -> None:
     )
     codebook.add_argument("--encoder", metavar="DIR", help="quantise a layer of this speech encoder instead")
     codebook.add_argument("--layer", type=int, metavar="N", help="which one; 0 is the input of the first layer")
+    codebook.add_argument(
+        "--mslam", metavar="DIR", help="take the contrastive tokenizer of this trained mSLAM model; nothing is trained"
+    )
     codebook.add_argument("--processor", metavar="DIR", help="processor whose log-mel features are tokenized")
-    codebook.add_argument("--passes", type=positive_int, metavar="N", help="over the recordings (8)")
+    codebook.add_argument("--passes", type=positive_int, metavar="N", help="of k-means over the recordings (8)")
+    codebook.add_argument("--updates", type=positive_int, metavar="N", help="of contrastive training (1000)")
     codebook.add_argument("--seed", type=int)
     codebook.add_argument("--device", help="cpu (default), cuda, cuda:1, ...")
     codebook.add_argument(
@@ -91,7 +98,12 @@ def recipe_values(args: argparse.Namespace) -> dict[str, Any]:
     Raises:
         ValueError: the options do not say where recordings come from.
     """
-    values = {name: getattr(args, option) for option, name in _NAMES.items() if getattr(args, option) is not None}
+    values: dict[str, Any] = {}
+    for option, names in _NAMES.items():
+        if getattr(args, option) is not None:
+            values |= dict.fromkeys([names] if isinstance(names, str) else names, getattr(args, option))
+    if args.mslam:
+        values.setdefault("codebook.kind", "contrastive")
     if args.corpus and args.manifest:
         raise ValueError("give --corpus or --manifest, and not both")
     if args.corpus and not args.root:
@@ -101,7 +113,7 @@ def recipe_values(args: argparse.Namespace) -> dict[str, Any]:
         source = {"name": args.corpus, "root": args.root, "split": args.split}
     elif args.manifest:
         source = {"manifest": args.manifest}
-    elif not args.recipe:
+    elif not args.recipe and not args.mslam:
         raise ValueError("give --recipe, --corpus with --root, or --manifest")
     if source:
         values["corpora"] = {"recordings": source | ({"limit": args.limit} if args.limit else {})}

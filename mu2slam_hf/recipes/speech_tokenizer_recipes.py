@@ -3,9 +3,8 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,86 +17,22 @@ from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConf
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.models.modules_lengths import encoder_length
+from mu2slam_hf.models.modules_quantization import CodebookHealth, compute_codebook_health, count_codes
+from mu2slam_hf.recipes.contrastive_tokenizers import load_contrastive_tokenizer, train_contrastive_tokenizer
 from mu2slam_hf.recipes.data_builders import load_records
-from mu2slam_hf.recipes.data_schema import CorpusSource
-from mu2slam_hf.recipes.fields import path_field
 from mu2slam_hf.recipes.loader import RecipeError, apply_override, build_section, read_tree, search_folders, set_value
+from mu2slam_hf.recipes.speech_tokenizer_schema import SpeechTokenizerRecipe
 from mu2slam_hf.training.codebook_training import (
     CodebookPass,
-    CodebookTrainingConfig,
     measure_input_statistics,
     train_codebook,
+    warn_of_collapse,
 )
 from mu2slam_hf.training.encoder_codebooks import build_encoder_tokenizer
 
 logger = logging.get_logger(__name__)
 
 STATE_FILE = "kmeans_state.pt"
-
-
-@dataclass(kw_only=True)
-class CodebookSection:
-    """What is made.
-
-    Attributes:
-        kind: kmeans, or random_projection, of which only means and deviations of the input are measured.
-        num_codevectors: entries of a codebook. Paper: 1024, as AudioLM.
-        num_codebooks: of random_projection; 16 of 8192 entries are those of USM.
-        codevector_dim: width of an entry of random_projection.
-        num_context_frames: of kmeans on log-mel frames: 40 ms frames on either side of each.
-        encoder: of kmeans: folder of a speech encoder to quantise a layer of, instead of log-mel frames.
-        layer: which layer; 0 is the input of the first one.
-        frames_per_second: of an encoder of transformers whose configuration does not say.
-    """
-
-    kind: Literal["kmeans", "random_projection"] = "kmeans"
-    num_codevectors: int = 1024
-    num_codebooks: int = 1
-    codevector_dim: int = 16
-    num_context_frames: int = 1
-    encoder: str | None = path_field("folder")
-    layer: int | None = None
-    frames_per_second: float | None = None
-
-    def __post_init__(self) -> None:
-        if (self.encoder is None) != (self.layer is None):
-            raise ValueError("encoder and layer belong together: give both or neither")
-        if self.encoder is not None and self.kind != "kmeans":
-            raise ValueError("only kmeans is trained on the layer of an encoder")
-
-
-@dataclass(kw_only=True)
-class SpeechTokenizerRecipe:
-    """One speech tokenizer.
-
-    Attributes:
-        kind: tells it from the other recipes.
-        codebook: what is made.
-        feature_extractor: folder of a processor or feature extractor whose features are tokenized; default: that of
-            the encoder if it is ours, else a new one.
-        corpora: recordings, by a name of one's own.
-        kmeans: how long.
-        batch_seconds: speech read at a time.
-        cache_megabytes: features kept between passes (100 kB for a second of 120 ms log-mel frames).
-        device: cpu, cuda, ...
-        output: folder of the tokenizer; its feature extractor is saved with it.
-    """
-
-    kind: Literal["speech_tokenizer"] = "speech_tokenizer"
-    codebook: CodebookSection = field(default_factory=CodebookSection)
-    feature_extractor: str | None = path_field("folder")
-    corpora: dict[str, CorpusSource] = field(default_factory=dict)
-    kmeans: CodebookTrainingConfig = field(default_factory=CodebookTrainingConfig)
-    batch_seconds: float = 120.0
-    cache_megabytes: int = 1024
-    device: str = "cpu"
-    output: str = "runs/speech_tokenizer"
-
-    def __post_init__(self) -> None:
-        if not self.corpora:
-            raise ValueError("corpora: name at least one")
-        if self.batch_seconds <= 0:
-            raise ValueError(f"batch_seconds must be above 0, got {self.batch_seconds}")
 
 
 def load_speech_tokenizer_recipe(
@@ -152,7 +87,7 @@ def build_speech_tokenizer(recipe: SpeechTokenizerRecipe, num_mel_bins: int = 80
     }
     if section.kind == "kmeans":
         return SpeechTokenizerModel(SpeechTokenizerConfig(num_context_frames=section.num_context_frames, **shared))
-    return SpeechTokenizerModel(SpeechTokenizerConfig(codevector_dim=section.codevector_dim, **shared))
+    return SpeechTokenizerModel(SpeechTokenizerConfig(codevector_dim=section.codevector_dim or 16, **shared))
 
 
 class RecordedFeatures:
@@ -253,7 +188,10 @@ class RecordedFeatures:
 def train_speech_tokenizer(
     recipe: SpeechTokenizerRecipe, on_pass: Callable[[CodebookPass], None] = lambda _: None
 ) -> SpeechTokenizerModel:
-    """Build, train and save the tokenizer of a recipe, with its feature extractor; resumes after a pass.
+    """Build, train and save the tokenizer of a recipe, with its feature extractor; resumes what was stopped.
+
+    With several processes (`torch.distributed.run`), of which only a contrastive tokenizer makes use, the first one
+    saves.
 
     Args:
         recipe: the recipe.
@@ -262,23 +200,77 @@ def train_speech_tokenizer(
     Returns:
         the tokenizer, as it was saved.
     """
+    if recipe.codebook.kind == "contrastive":
+        tokenizer, feature_extractor = _train_contrastive(recipe)
+    else:
+        tokenizer, feature_extractor = _train_codebook(recipe, on_pass)
+    if int(os.environ.get("RANK", "0")) == 0:
+        tokenizer.save_pretrained(recipe.output)
+        feature_extractor.save_pretrained(recipe.output)
+    return tokenizer
+
+
+def _train_codebook(
+    recipe: SpeechTokenizerRecipe, on_pass: Callable[[CodebookPass], None]
+) -> tuple[SpeechTokenizerModel, Mu2SLAMFeatureExtractor]:
+    """By k-means, or by looking at the input of a random projection."""
     feature_extractor = build_feature_extractor(recipe)
     tokenizer = build_speech_tokenizer(recipe, feature_extractor.feature_size).to(recipe.device)
     records = [record for records in load_records(recipe.corpora, "corpora").values() for record in records]
-    source = RecordedFeatures(
+    source = _read(recipe, records, feature_extractor)
+    if recipe.codebook.kind == "random_projection":
+        mean, std = measure_input_statistics(source.log_mel(0))
+        values = tokenizer.config.to_dict() | {"feature_mean": mean, "feature_std": std}
+        return SpeechTokenizerModel(SpeechTokenizerConfig.from_dict(values)).to(recipe.device), feature_extractor
+    state_file = Path(recipe.output) / STATE_FILE
+    train_codebook(tokenizer, source.of(tokenizer), recipe.kmeans, state_file=state_file, on_pass=on_pass)
+    return tokenizer, feature_extractor
+
+
+def _train_contrastive(recipe: SpeechTokenizerRecipe) -> tuple[SpeechTokenizerModel, Mu2SLAMFeatureExtractor]:
+    """By training mSLAM on speech, or from an mSLAM model that is trained."""
+    if recipe.codebook.init_from is not None:
+        try:
+            return load_contrastive_tokenizer(recipe.codebook.init_from)
+        except ValueError as error:
+            raise RecipeError(f"codebook.init_from: {error}") from error
+    records = load_records(recipe.corpora, "corpora")
+    source = _read(recipe, [record for part in records.values() for record in part], Mu2SLAMFeatureExtractor())
+    tokenizer, feature_extractor = train_contrastive_tokenizer(recipe, records, source.load)
+    source.feature_extractor = feature_extractor
+    look_at_codebook(tokenizer, source)
+    return tokenizer, feature_extractor
+
+
+def _read(
+    recipe: SpeechTokenizerRecipe, records: Sequence[SpeechTextRecord], feature_extractor: Mu2SLAMFeatureExtractor
+) -> RecordedFeatures:
+    return RecordedFeatures(
         records,
         feature_extractor,
         batch_seconds=recipe.batch_seconds,
         max_bytes=recipe.cache_megabytes * 2**20,
         seed=recipe.kmeans.seed,
     )
-    output = Path(recipe.output)
-    if recipe.codebook.kind == "random_projection":
-        mean, std = measure_input_statistics(source.log_mel(0))
-        values = tokenizer.config.to_dict() | {"feature_mean": mean, "feature_std": std}
-        tokenizer = SpeechTokenizerModel(SpeechTokenizerConfig.from_dict(values)).to(recipe.device)
-    else:
-        train_codebook(tokenizer, source.of(tokenizer), recipe.kmeans, state_file=output / STATE_FILE, on_pass=on_pass)
-    tokenizer.save_pretrained(output)
-    feature_extractor.save_pretrained(output)
-    return tokenizer
+
+
+def look_at_codebook(
+    tokenizer: SpeechTokenizerModel, source: RecordedFeatures, frames_per_entry: int = 16
+) -> list[CodebookHealth]:
+    """How the codebooks are used by some of the recordings that they were trained on; warns of a collapse.
+
+    Args:
+        tokenizer: contrastive.
+        source: its recordings.
+        frames_per_entry: how many frames to look at.
+    """
+    size = tokenizer.config.num_codevectors_per_group
+    counts = torch.zeros(tokenizer.config.num_codevector_groups, size, dtype=torch.int64)
+    for features in source.of(tokenizer)(0):
+        ids = tokenizer.quantizer.find_codes(features).reshape(len(features), -1)
+        counts += torch.stack([count_codes(column, size) for column in ids.T])
+        if int(counts[0].sum()) >= frames_per_entry * size:
+            break
+    healths = [compute_codebook_health(row) for row in counts]
+    warn_of_collapse(min(healths, key=lambda health: health.perplexity), "at the end of training")
+    return healths

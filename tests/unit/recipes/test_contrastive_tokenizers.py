@@ -1,0 +1,182 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Contrastive tokenizers from recordings to ids: by the library, by the command, stopped and started again."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from helpers import REPOSITORY_ROOT
+
+from mu2slam_hf import MSLAMForPreTraining, Mu2SLAMFeatureExtractor, SpeechTokenizerModel
+from mu2slam_hf.cli import main
+from mu2slam_hf.data.audio import load_audio
+from mu2slam_hf.data.manifests import read_manifest
+from mu2slam_hf.data.testing import write_tone_corpus
+from mu2slam_hf.models.modules_learned_quantization import anneal_temperature
+from mu2slam_hf.recipes.contrastive_tokenizers import RUN_FOLDER, build_run, build_small_config
+from mu2slam_hf.recipes.loader import RecipeError
+from mu2slam_hf.recipes.speech_tokenizer_recipes import (
+    load_speech_tokenizer_recipe,
+    look_at_codebook,
+    train_speech_tokenizer,
+)
+from mu2slam_hf.training import codebook_training
+
+RECIPE = REPOSITORY_ROOT / "configuration" / "recipes" / "speech_tokenizer" / "contrastive.yaml"
+SMALL = {
+    "encoder_config.hidden_size": 16,
+    "encoder_config.num_hidden_layers": 2,
+    "encoder_config.num_attention_heads": 2,
+    "encoder_config.intermediate_size": 32,
+    "encoder_config.subsampling_conv_channels": "[4, 4]",
+    "num_speech_layers": 1,
+    "num_negatives": 4,
+}
+TRAINING = {"progress_bar": "false", "tensorboard": "false", "logging_steps": 1, "save_steps": 2}
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory):
+    return write_tone_corpus(tmp_path_factory.mktemp("tones"), num_sentences=3)
+
+
+def overrides(max_steps: int, **codebook) -> list[str]:
+    values = {f"contrastive.model.overrides.{name}": value for name, value in SMALL.items()}
+    values |= {f"contrastive.training.{name}": value for name, value in TRAINING.items()}
+    values |= {"contrastive.training.max_steps": max_steps, "contrastive.quantizer.temperature_factor": 0.9}
+    values |= {f"codebook.{name}": value for name, value in {"codevector_dim": 8, **codebook}.items()}
+    return [f"{name}={value}" for name, value in values.items()]
+
+
+def train(folder, tones, max_steps: int, **codebook) -> SpeechTokenizerModel:
+    values = {"codebook.kind": "contrastive", "codebook.num_codevectors": 8, "output": str(folder)}
+    values["corpora"] = {"tones": {"manifest": str(tones)}}
+    return train_speech_tokenizer(load_speech_tokenizer_recipe(None, overrides(max_steps, **codebook), values))
+
+
+@pytest.fixture(scope="module")
+def trained(tones, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("contrastive")
+    return train(folder, tones, 3), folder
+
+
+def test_the_tokenizer_is_that_of_the_trained_model(trained, tones):
+    tokenizer, folder = trained
+    loaded = SpeechTokenizerModel.from_pretrained(folder)
+    model = MSLAMForPreTraining.from_pretrained(folder / RUN_FOLDER / "final")
+    extractor = Mu2SLAMFeatureExtractor.from_pretrained(folder)
+    inputs = extractor(load_audio(read_manifest(tones)[0].audio), sampling_rate=16000)
+    with torch.no_grad():
+        frames = model.base_model.embed_speech(inputs["input_features"], inputs["attention_mask"])
+    expected = model.quantizer.find_codes(frames[0])
+    for each in (tokenizer, loaded):
+        assert torch.equal(each(inputs["input_features"], inputs["attention_mask"])[0], expected)
+    # Mean and deviation of the bins were measured, and the run reads the same features.
+    assert extractor.mean is not None
+    inside = Mu2SLAMFeatureExtractor.from_pretrained(folder / RUN_FOLDER / "final")
+    assert inside.mean == extractor.mean and inside.std == extractor.std
+    assert float(tokenizer.quantizer.temperature) == pytest.approx(anneal_temperature(2, 2.0, 0.5, 0.9))
+
+
+def test_logs_have_losses_temperature_and_use_of_the_codebook(trained):
+    lines = [json.loads(line) for line in (trained[1] / RUN_FOLDER / "log.jsonl").read_text().splitlines()]
+    logs = [line for line in lines if "loss" in line]
+    assert [log["gumbel_temperature"] for log in logs] == pytest.approx([2.0, 1.8, 1.62])
+    for log in logs:
+        assert 0 < log["codebook_usage"] <= 1 and 1 <= log["codebook_perplexity"] <= 8
+        assert log["loss_contrastive"] > 0 and 0 <= log["loss_diversity"] < 1 and log["loss_speech_mlm"] > 0
+        assert log["count_text_mlm"] == log["count_ctc"] == 0
+
+
+def test_a_stopped_run_goes_on_to_the_same_bits(trained, tones, tmp_path):
+    """Front end, quantiser and temperature."""
+    folder = shutil.copytree(trained[1], tmp_path / "stopped")
+    run = folder / RUN_FOLDER
+    # As if it had been stopped after its second update.
+    for name in ("final", "checkpoint-3"):
+        shutil.rmtree(run / name)
+    before = (run / "log.jsonl").read_text().count("\n")
+    tokenizer = train(folder, tones, 3)
+    for name, tensor in trained[0].state_dict().items():
+        assert torch.equal(tokenizer.state_dict()[name], tensor), name
+    added = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()[before:]]
+    assert [line["step"] for line in added if "loss" in line] == [3]
+
+
+def test_nearest_with_several_codebooks(tones, tmp_path):
+    tokenizer = train(tmp_path, tones, 1, method="nearest", num_codebooks=2)
+    assert tokenizer.config.quantizer_method == "nearest" and tokenizer.config.num_codevector_groups == 2
+    assert tokenizer(torch.randn(1, 9, 80)).shape == (1, 3, 2)
+
+
+def test_commands_train_take_and_assess(trained, tones, tmp_path, capsys):
+    taken, own = str(tmp_path / "taken"), str(tmp_path / "own")
+    model = str(trained[1] / RUN_FOLDER / "final")
+    assert main(["train-speech-tokenizer", "--mslam", model, "--output", taken]) == 0
+    assert capsys.readouterr().out.startswith("contrastive, 8 entries, written to")
+    assert torch.equal(
+        SpeechTokenizerModel.from_pretrained(taken).encoder.subsampling.linear.weight,
+        trained[0].encoder.subsampling.linear.weight,
+    )
+    sets = [part for value in overrides(1, num_codevectors=8) for part in ("--set", value)]
+    arguments = ["train-speech-tokenizer", "--kind", "contrastive", "--manifest", str(tones), "--updates", "2"]
+    assert main([*arguments, "--seed", "3", "--output", own, *sets]) == 0
+    figures = tmp_path / "figures.json"
+    projection = str(tmp_path / "projection")
+    SpeechTokenizerModel(SpeechTokenizerModel.config_class(num_codevectors_per_group=8)).save_pretrained(projection)
+    capsys.readouterr()
+    status = main(["assess-tokenizer", projection, taken, own, "--manifest", str(tones), "--json", str(figures)])
+    assert status == 0 and "| taken" in capsys.readouterr().out
+    rows = json.loads(figures.read_text(encoding="utf-8"))
+    assert [row["name"] for row in rows] == ["projection", "taken", "own"]
+    # All count the same frames.
+    assert len({sum(row["counts"]) for row in rows}) == 1 and rows[1]["figures"]["perplexity"] >= 1
+
+
+def test_a_collapse_is_named_at_the_end_too(trained, monkeypatch):
+    said = []
+    monkeypatch.setattr(codebook_training.logger, "warning", said.append)
+    tokenizer = SpeechTokenizerModel.from_pretrained(trained[1])
+
+    class Source:
+        def of(self, tokenizer):
+            return lambda number: iter([torch.randn(100, 16)])
+
+    tokenizer.quantizer.linear.bias[5] = 1000.0
+    healths = look_at_codebook(tokenizer, Source())
+    assert healths[0].usage == 1 / 8 and healths[0].num_ids == 100
+    assert "Only 12 % of 8 codebook entries are used by 100 frames at the end of training (perplexity 1)" in said[0]
+
+
+def test_the_recipe_of_the_repository_is_the_small_encoder(monkeypatch, tmp_path):
+    monkeypatch.setenv("MU2SLAM_DATA", str(tmp_path))
+    monkeypatch.setenv("MU2SLAM_SYNTHETIC", str(tmp_path))
+    for name in ("prompts5", "mboshi_french", "stamps", "prompts"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "prompts" / "manifest.tsv").write_text("id\taudio\n")
+    recipe = load_speech_tokenizer_recipe(RECIPE)
+    run = build_run(recipe, tmp_path)
+    small = build_small_config()
+    given = run.model.overrides
+    assert given["encoder_config.hidden_size"] == small.hidden_size == 144
+    assert given["encoder_config.num_hidden_layers"] == small.num_hidden_layers
+    assert given["num_speech_layers"] == small.num_speech_layers
+    assert list(run.data.tasks) == ["speech"] and run.data.tasks["speech"].corpora["prompts5"] == 2
+    assert run.training.use_cpu and run.training.max_steps == 900
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"codebook.kind": "kmeans", "codebook.init_from": "."}, "only a contrastive tokenizer is taken from"),
+        ({"codebook.kind": "contrastive", "codebook.method": "fsq"}, "expected one of gumbel, nearest"),
+        ({"contrastive.weights.b": 1}, "contrastive.weights.b: no such corpus"),
+        ({"contrastive.utterances": 0}, "utterances must be at least 1"),
+        ({"contrastive.quantizer.factor": 1}, "unknown key"),
+    ],
+)
+def test_wrong_recipes_are_refused(values, message, tones):
+    values = {"corpora": {"a": {"manifest": str(tones)}}, **values}
+    with pytest.raises(RecipeError, match=message):
+        load_speech_tokenizer_recipe(None, [], values)

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 
 import mu2slam_hf
 from mu2slam_hf.cli import (
+    align,
     assess_tokenizer,
     evaluate,
     identify_language,
+    retrieve,
     synthesize,
     train,
     train_speech_tokenizer,
@@ -24,7 +26,7 @@ from mu2slam_hf.cli import (
 
 _COMMANDS = (
     *(transcribe, translate, evaluate, train, train_tokenizer, train_speech_tokenizer),
-    *(identify_language, assess_tokenizer, synthesize),
+    *(align, retrieve, identify_language, assess_tokenizer, synthesize),
 )
 
 

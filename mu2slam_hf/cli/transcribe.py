@@ -31,6 +31,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--to", dest="target_langs", type=language_list, default=[], metavar="LANG[,LANG]", help="translate too"
     )
+    parser.add_argument("--word-times", action="store_true", help="where each recognised word is, and its confidence")
     parser.add_argument("--json", action="store_true", help="one JSON object per file and line")
     parser.add_argument("--batch-size", type=positive_int, default=8, metavar="N", help="files at a time (8)")
     add_model_options(parser)
@@ -87,7 +88,7 @@ def transcribe_files(
         if position in errors:
             yield {"file": file, "error": errors[position]}
             continue
-        yield {
+        result = {
             "file": file,
             "duration_seconds": round(len(audio[position]) / SAMPLING_RATE, 3),
             "source_lang": spoken[row],
@@ -95,7 +96,25 @@ def transcribe_files(
             "transcript": texts["transcript"][row],
             "translations": {target: texts[target][row] for target in args.target_langs},
         }
+        if args.word_times:
+            result["words"] = find_word_times(model, processor, audio[position], texts["transcript"][row], args)
+        yield result
         row += 1
+
+
+def find_word_times(
+    model: Any, processor: Any, wave: Any, transcript: str, args: argparse.Namespace
+) -> list[dict[str, Any]] | None:
+    """Words of a recognised text with start, end and confidence; None where the text does not fit the recording."""
+    from mu2slam_hf.evaluation.alignment_formats import alignment_to_dict
+    from mu2slam_hf.evaluation.forced_alignment import align
+
+    if not transcript.strip():
+        return []
+    try:
+        return list(alignment_to_dict(align(model, processor, wave, transcript, args.source_lang))["words"])
+    except ValueError:
+        return None
 
 
 def print_result(result: dict[str, Any], *, as_json: bool) -> None:
@@ -114,3 +133,6 @@ def print_result(result: dict[str, Any], *, as_json: bool) -> None:
         width = max(map(len, lines))
         for lang, text in lines.items():
             print(f"  {lang:<{width}}  {text}", flush=True)
+        for word in result.get("words") or ():
+            confidence = "" if word["confidence"] is None else f"{100 * word['confidence']:3.0f} %"
+            print(f"  {word['start']:7.2f} {word['end']:7.2f}  {confidence}  {word['word']}", flush=True)

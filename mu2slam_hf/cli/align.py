@@ -1,0 +1,111 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""`mu2slam align`: where each word of a transcript is said."""
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mu2slam_hf.cli.options import add_model_options, positive_int, quiet_libraries
+
+_FORMATS = ("tsv", "json", "textgrid", "srt", "vtt")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "align",
+        help="where each word of a transcript is said",
+        description="Finds start and end of each word of a transcript in its recording, with a confidence. A word * "
+        "in the transcript stands for anything. The transcript may be a .txt file; a manifest has many of them.",
+        epilog="Recordings that cannot be read or aligned are reported and left out; the exit status is then 1.",
+    )
+    parser.add_argument("file", nargs="?", metavar="FILE", help="a recording")
+    parser.add_argument("transcript", nargs="?", metavar="TEXT", help="what is said in it, or a .txt file with that")
+    parser.add_argument("--from", dest="source_lang", metavar="LANG", help="language spoken; default: not told")
+    parser.add_argument("--manifest", metavar="FILE", help="many recordings: TSV, CSV, JSONL with audio, text, lang")
+    parser.add_argument("--format", choices=_FORMATS, default="tsv", help="of the output (tsv)")
+    parser.add_argument("--output", metavar="PATH", help="file; with --manifest: folder (default: standard output)")
+    parser.add_argument(
+        "--level",
+        choices=("word", "token"),
+        help="token: characters or pieces; default: words, where there are spaces",
+    )
+    parser.add_argument("--limit", type=positive_int, metavar="N", help="only the first N rows of the manifest")
+    add_model_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Aligns everything that can be aligned; 1 if something could not."""
+    if (args.manifest is None) == (args.file is None):
+        raise ValueError("give a recording and its transcript, or --manifest with many of them")
+    if args.file is not None and args.transcript is None:
+        raise ValueError(f"what is said in {args.file}? Give the transcript, or a .txt file that holds it")
+    from mu2slam_hf.checkpoints import load_checkpoint
+    from mu2slam_hf.evaluation.alignment_formats import FORMATS, SUFFIXES, alignment_to_dict
+    from mu2slam_hf.evaluation.forced_alignment import align
+
+    quiet_libraries()
+    jobs = list(read_jobs(args))
+    model, processor = load_checkpoint(args.model, device=args.device)
+    folder = None
+    if args.manifest and args.output:
+        folder = Path(args.output)
+        folder.mkdir(parents=True, exist_ok=True)
+    failed = False
+    for name, audio, transcript, language in jobs:
+        try:
+            alignment = align(model, processor, audio, transcript, language, level=args.level)
+        except ValueError as error:
+            failed = True
+            print(str(error) if name in str(error) else f"{name}: {error}", file=sys.stderr, flush=True)
+            continue
+        if alignment.unknown_characters:
+            left_out = " ".join(alignment.unknown_characters)
+            print(f"{name}: characters unknown to the model, left out: {left_out}", file=sys.stderr, flush=True)
+        text = FORMATS[args.format](alignment)
+        if folder is not None:
+            write(folder / (name.replace("/", "_") + SUFFIXES[args.format]), text)
+        elif args.output:
+            write(Path(args.output), text)
+        elif args.manifest and args.format == "json":
+            print(json.dumps({"id": name, **alignment_to_dict(alignment)}, ensure_ascii=False), flush=True)
+        else:
+            print((f"# {name}\n" if args.manifest else "") + text, flush=True)
+    return 1 if failed else 0
+
+
+def read_jobs(args: argparse.Namespace) -> Iterator[tuple[str, Any, str, str | None]]:
+    """Name, recording, transcript and language of everything to align; rows without one of both are an error."""
+    if args.manifest is None:
+        yield args.file, args.file, read_transcript(args.transcript), args.source_lang
+        return
+    from mu2slam_hf.data.manifests import read_manifest
+
+    records = read_manifest(args.manifest, lang=args.source_lang)[: args.limit]
+    shared = {name for name, number in Counter(record.id for record in records).items() if number > 1}
+    for record in records:
+        # One id stands for all languages of a sentence.
+        name = f"{record.lang}/{record.id}" if record.id in shared else record.id
+        yield name, record.audio, record.text or "", None if record.lang == "und" else record.lang
+
+
+def read_transcript(text: str) -> str:
+    """The text itself, or the content of a file named .txt."""
+    if not text.lower().endswith(".txt"):
+        return text
+    path = Path(text)
+    if not path.is_file():
+        raise ValueError(f"{text}: no such file")
+    return path.read_text(encoding="utf-8-sig")
+
+
+def write(path: Path, text: str) -> None:
+    """Writes a file in one step."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,130 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""`mu2slam retrieve`: which text belongs to a recording, and which recording to a text."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from mu2slam_hf.cli.options import add_corpus_options, add_model_options, positive_int, quiet_libraries
+
+_SCORES = ("mean", "mean-centred", "mean-csls", "mean-margin", "ctc", "ctc-pmi")
+_EVALUATED = ("mean", "mean-centred", "mean-csls", "ctc", "ctc-pmi")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "retrieve",
+        help="which text belongs to a recording, and the other way round",
+        description="Prints the texts of a file that fit each recording best, or with --reverse the recordings that "
+        "fit each text best; with --corpus or --manifest, how often the best one is right, beside chance and an "
+        "untrained model.",
+        epilog="Recordings that cannot be read are reported and left out; the exit status is then 1.",
+    )
+    parser.add_argument("files", nargs="*", metavar="FILE", help="recordings, or one folder of them")
+    parser.add_argument("--texts", metavar="FILE", help="text file, one candidate per line")
+    parser.add_argument("--reverse", action="store_true", help="the best recordings for each text")
+    parser.add_argument(
+        "--score",
+        nargs="+",
+        choices=_SCORES,
+        metavar="SCORE",
+        help=f"{', '.join(_SCORES)}; default: ctc, in an evaluation most of them",
+    )
+    parser.add_argument("--layer", type=int, metavar="N", help="layer whose states `mean` pools (the output)")
+    parser.add_argument("--top", type=positive_int, default=3, metavar="N", help="answers to print (3)")
+    parser.add_argument("--json", action="store_true", help="one JSON object per query and line")
+    evaluation = parser.add_argument_group("evaluation")
+    add_corpus_options(evaluation)
+    evaluation.add_argument("--no-untrained", action="store_true", help="without the untrained model (half the time)")
+    evaluation.add_argument("--seed", type=int, default=0, help="of the untrained model (0)")
+    evaluation.add_argument("--results", metavar="FILE", help="write the record of the evaluation there (JSON)")
+    add_model_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Retrieves, or evaluates; 1 if a recording could not be read."""
+    if bool(args.files) == bool(args.corpus or args.manifest):
+        raise ValueError("give recordings and --texts, or --corpus or --manifest to evaluate on")
+    if args.files and not args.texts:
+        raise ValueError("--texts is missing: the file with the candidates, one per line")
+    from mu2slam_hf.checkpoints import load_checkpoint
+
+    quiet_libraries()
+    if not args.files:
+        return evaluate(args)
+    files, waves = read_recordings(args.files)
+    texts = [line.strip() for line in Path(args.texts).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    if not texts or not waves:
+        raise ValueError(f"{args.texts} has no texts" if waves else "none of the recordings can be read")
+    from mu2slam_hf.cli.translate import prepare_text
+    from mu2slam_hf.evaluation.retrieval import score_pairs
+
+    model, processor = load_checkpoint(args.model, device=args.device)
+    name = (args.score or ["ctc"])[0]
+    prepared = [prepare_text(text, processor.tokenizer) for text in texts]
+    scores = score_pairs(model, processor, list(waves.values()), prepared, [name], layer=args.layer)[name]
+    found = list(waves)
+    queries, candidates = (texts, found) if args.reverse else (found, texts)
+    for query, row in zip(queries, scores.T if args.reverse else scores, strict=True):
+        best = row.topk(min(args.top, len(candidates)))
+        answers = [(candidates[place], float(row[place])) for place in best.indices.tolist()]
+        print_answers(query, answers, as_json=args.json)
+    return 1 if len(found) < len(files) else 0
+
+
+def read_recordings(names: list[str]) -> tuple[list[str], dict[str, Any]]:
+    """All files (those of a folder, in order of their names), and the waveforms of those that can be read."""
+    from mu2slam_hf.data.audio import AudioError, load_audio
+
+    files: list[str] = []
+    for name in names:
+        folder = Path(name)
+        files += sorted(str(path) for path in folder.iterdir() if path.is_file()) if folder.is_dir() else [name]
+    waves: dict[str, Any] = {}
+    for file in files:
+        try:
+            waves[file] = load_audio(file)
+        except AudioError as error:
+            print(error, file=sys.stderr, flush=True)
+    return files, waves
+
+
+def print_answers(query: str, answers: list[tuple[str, float]], *, as_json: bool) -> None:
+    """The best candidates of a query with their scores; what cannot fit at all (minus infinity) is null in JSON."""
+    if as_json:
+        best = [{"answer": answer, "score": round(score, 4) if score > -1e300 else None} for answer, score in answers]
+        print(json.dumps({"query": query, "answers": best}, ensure_ascii=False), flush=True)
+    else:
+        print("\n".join([query, *(f"  {score:9.3f}  {answer}" for answer, score in answers)]), flush=True)
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Prints the tables of a corpus; writes the record."""
+    from mu2slam_hf.checkpoints import load_checkpoint
+    from mu2slam_hf.cli.evaluate import load_records
+    from mu2slam_hf.evaluation.retrieval_evaluation import evaluate_retrieval, format_retrieval
+
+    if args.corpus and not args.root:
+        raise ValueError(f"--corpus {args.corpus} needs --root, the folder that holds it")
+    records = load_records(args, args.split, args.limit)
+    model, processor = load_checkpoint(args.model, device=args.device)
+    results = evaluate_retrieval(
+        model,
+        processor,
+        records,
+        scores=args.score or _EVALUATED,
+        layer=args.layer,
+        untrained=not args.no_untrained,
+        seed=args.seed,
+        model_name=args.model,
+        data={"corpus": args.corpus or Path(args.manifest).name, "split": args.split, "limit": args.limit},
+    )
+    print(format_retrieval(results))
+    if args.results:
+        results.save(args.results)
+        print(f"\nwritten to {args.results}")
+    return 0

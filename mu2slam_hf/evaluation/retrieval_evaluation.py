@@ -1,0 +1,145 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Retrieval on a corpus, in both directions, beside chance and beside an untrained model of the same size."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.evaluation.corpus_evaluation import build_results
+from mu2slam_hf.evaluation.results import EvaluationResults, Score
+from mu2slam_hf.evaluation.retrieval import (
+    RetrievalFigures,
+    chance_figures,
+    rank_candidates,
+    score_pairs,
+    summarize_ranks,
+)
+
+DIRECTIONS = ("speech_to_text", "text_to_speech")
+CHANCE, UNTRAINED = "chance", "untrained"
+ALL = "all"
+
+
+def evaluate_retrieval(
+    model: Any,
+    processor: Any,
+    records: Sequence[SpeechTextRecord],
+    *,
+    scores: Sequence[str] = ("mean", "mean-centred", "mean-csls", "ctc", "ctc-pmi"),
+    layer: int | None = None,
+    untrained: bool = True,
+    seed: int = 0,
+    model_name: str = "",
+    data: Mapping[str, Any] | None = None,
+) -> EvaluationResults:
+    """Recall and ranks over all recordings and texts together, and within each language.
+
+    Equal texts are one candidate; a recording of any of its utterances is right for it.
+
+    Args:
+        model: see `score_pairs`.
+        processor: its processor.
+        records: those with audio and text are used.
+        scores: which scores; see `SCORES`.
+        layer: whose states are pooled.
+        untrained: also score a model of the same configuration with random weights, where it was not trained at all.
+        seed: of these weights.
+        model_name: path or name, for the record.
+        data: corpus, split and options, for the record.
+
+    Returns:
+        scores of the tasks `retrieval_speech_to_text` and `retrieval_text_to_speech`, metrics `recall@1`, `recall@5`,
+        `recall@10` (percent), `mean_rank` and `median_rank` (1 is best). `system` is the score, `chance`, or
+        `untrained:SCORE`; `source_lang` is `all` or the language whose items alone were candidates.
+
+    Raises:
+        ValueError: fewer than two records have audio and text.
+    """
+    usable = [record for record in records if record.audio is not None and record.text]
+    if len(usable) < 2:
+        raise ValueError(f"retrieval needs two records or more with audio and text; {len(usable)} have both")
+    started = time.perf_counter()
+    audio = [record.audio for record in usable]
+    texts = list(dict.fromkeys(record.text or "" for record in usable))
+    systems = score_pairs(model, processor, audio, texts, scores, layer=layer)
+    if untrained:
+        torch.manual_seed(seed)
+        fresh = type(model)(model.config).to(device=model.device, dtype=model.dtype).eval()
+        others = score_pairs(fresh, processor, audio, texts, scores, layer=layer)
+        systems |= {f"{UNTRAINED}:{name}": values for name, values in others.items()}
+    found = []
+    for group in (ALL, *sorted({record.lang for record in usable})):
+        rows = [place for place, record in enumerate(usable) if group in (ALL, record.lang)]
+        own = {usable[row].text for row in rows}
+        columns = [place for place, text in enumerate(texts) if text in own]
+        relevant = torch.tensor([[usable[row].text == texts[column] for column in columns] for row in rows])
+        found += _group_scores(group, systems, rows, columns, relevant)
+    return build_results(
+        model,
+        usable,
+        found,
+        model_name=model_name,
+        data={**(data or {}), "num_texts": len(texts)},
+        settings={"scores": list(scores), "layer": layer, "ties": "against"},
+        seed=seed,
+        duration_seconds=time.perf_counter() - started,
+    )
+
+
+def _group_scores(
+    group: str, systems: Mapping[str, Tensor], rows: list[int], columns: list[int], relevant: Tensor
+) -> list[Score]:
+    found = []
+    for direction in DIRECTIONS:
+        right = relevant if direction == DIRECTIONS[0] else relevant.T
+        figures = {CHANCE: chance_figures(right)}
+        for name, values in systems.items():
+            chosen = values[rows][:, columns]
+            ranks = rank_candidates(chosen if direction == DIRECTIONS[0] else chosen.T, right)
+            figures[name] = summarize_ranks(ranks, right.shape[1])
+        for name, one in figures.items():
+            found += _as_scores(direction, group, name, one)
+    return found
+
+
+def _as_scores(direction: str, group: str, system: str, figures: RetrievalFigures) -> list[Score]:
+    values = {f"recall@{k}": value for k, value in figures.recall.items()}
+    values |= {"mean_rank": figures.mean_rank, "median_rank": figures.median_rank}
+    return [
+        Score(
+            task=f"retrieval_{direction}",
+            metric=metric,
+            value=value,
+            source_lang=group,
+            target_lang=group,
+            source_lang_given=False,
+            system=system,
+            num_items=figures.num_queries,
+            signature=f"{figures.num_candidates} candidates, ties against",
+        )
+        for metric, value in values.items()
+    ]
+
+
+def format_retrieval(results: EvaluationResults, group: str = ALL) -> str:
+    """A plain-text table of one group, a block for each direction, and recall@1 within each language."""
+    blocks = []
+    for direction in DIRECTIONS:
+        chosen = results.find(task=f"retrieval_{direction}", source_lang=group)
+        metrics = list(dict.fromkeys(score.metric for score in chosen))
+        rows = [[direction.replace("_", " "), *metrics]]
+        for system in dict.fromkeys(score.system for score in chosen):
+            values = {score.metric: score.value for score in chosen if score.system == system}
+            rows.append([system, *(f"{values[metric]:.1f}" for metric in metrics)])
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        lines = [
+            "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
+            for row in rows
+        ]
+        lines[0] += f"   [{chosen[0].num_items} queries, {chosen[0].signature}]"
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)

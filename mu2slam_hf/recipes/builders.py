@@ -34,6 +34,13 @@ from mu2slam_hf.recipes.data_builders import (
     load_records,
     total_steps,
 )
+from mu2slam_hf.recipes.encoder_start import (
+    EncoderStart,
+    fit_processor,
+    load_encoder_start,
+    load_start_extractor,
+    load_start_processor,
+)
 from mu2slam_hf.recipes.loader import RecipeError
 from mu2slam_hf.recipes.pretraining_schema import MixtureRecipe, PretrainingRecipe
 from mu2slam_hf.recipes.schema import LoraSection, ModelSection, Recipe
@@ -53,6 +60,8 @@ AnyRecipe = Recipe | MixtureRecipe
 def build_processor(recipe: AnyRecipe, records: Records, checkpoint: str | None = None) -> Mu2SLAMProcessor:
     """The processor: of the checkpoint that is resumed, of `init_from`, or trained on the training texts.
 
+    Where the encoder is a trained one (`model.init_encoder_from`), so is the feature extractor.
+
     Args:
         recipe: the run.
         records: training records.
@@ -61,7 +70,12 @@ def build_processor(recipe: AnyRecipe, records: Records, checkpoint: str | None 
     section = recipe.processor
     folder = checkpoint or section.init_from or recipe.model.init_from
     if folder is not None:
-        return Mu2SLAMProcessor.from_pretrained(folder)
+        processor = Mu2SLAMProcessor.from_pretrained(folder)
+        return processor if checkpoint else fit_processor(recipe.model, processor, folder)
+    start = recipe.model.init_encoder_from
+    processor = None if start is None else load_start_processor(start)
+    if processor is not None:
+        return processor
     texts = [
         text
         for name in sorted(records)
@@ -74,7 +88,8 @@ def build_processor(recipe: AnyRecipe, records: Records, checkpoint: str | None 
     )
     in_data = {lang for part in records.values() for record in part for lang in (record.lang, *record.translations)}
     languages = ["und", *(lang for lang in section.languages or sorted(in_data) if lang != "und")]
-    return Mu2SLAMProcessor(_fit_feature_extractor(recipe, records), tokenizer, languages=languages)
+    extractor = _fit_feature_extractor(recipe, records) if start is None else load_start_extractor(start)
+    return Mu2SLAMProcessor(extractor, tokenizer, languages=languages)
 
 
 def _fit_feature_extractor(recipe: AnyRecipe, records: Records) -> Mu2SLAMFeatureExtractor:
@@ -129,7 +144,7 @@ def build_model(recipe: AnyRecipe, processor: Mu2SLAMProcessor) -> nn.Module:
 
 
 def build_model_of(recipe: AnyRecipe, processor: Mu2SLAMProcessor, model_class: Any, **fixed: Any) -> nn.Module:
-    """A model of any family in float32, with new weights or those of `init_from`.
+    """A model of any family in float32, with new weights, those of `init_from`, or a trained encoder.
 
     Args:
         recipe: the run.
@@ -141,8 +156,12 @@ def build_model_of(recipe: AnyRecipe, processor: Mu2SLAMProcessor, model_class: 
         RecipeError: as `build_model`.
     """
     section = recipe.model
-    if (section.config is None) == (section.init_from is None):
-        raise RecipeError("model: give either config (new weights) or init_from (trained weights)")
+    start = load_encoder_start(section)
+    if start is None and (section.config is None) == (section.init_from is None):
+        raise RecipeError(
+            "model: give either config (new weights), init_from (trained weights) or init_encoder_from (a trained "
+            "encoder; with config for the rest)"
+        )
     set_seed(recipe.training.seed)
     config_class = model_class.config_class
     if section.init_from is not None:
@@ -153,7 +172,9 @@ def build_model_of(recipe: AnyRecipe, processor: Mu2SLAMProcessor, model_class: 
         except ValueError as error:
             raise RecipeError(f"model.init_from: {error} Leave processor.init_from out to use its own.") from error
     else:
-        model = model_class(_build_config(recipe, processor, config_class, fixed))
+        model = model_class(_build_config(recipe, processor, config_class, start, fixed))
+    if start is not None:
+        start.load_into(model, processor)
     if section.attn_implementation is not None:
         model.set_attn_implementation(section.attn_implementation)
     for name, parameter in model.named_parameters():
@@ -162,8 +183,18 @@ def build_model_of(recipe: AnyRecipe, processor: Mu2SLAMProcessor, model_class: 
     return model
 
 
-def _build_config(recipe: AnyRecipe, processor: Mu2SLAMProcessor, config_class: Any, fixed: dict[str, Any]) -> Any:
-    payload = json.loads(Path(recipe.model.config or "").read_text(encoding="utf-8"))
+def _build_config(
+    recipe: AnyRecipe,
+    processor: Mu2SLAMProcessor,
+    config_class: Any,
+    start: EncoderStart | None,
+    fixed: dict[str, Any],
+) -> Any:
+    payload: dict[str, Any] = {}
+    if recipe.model.config is not None:
+        payload = json.loads(Path(recipe.model.config).read_text(encoding="utf-8"))
+    if start is not None:
+        start.fit_payload(payload, recipe.model.overrides, config_class)
     tokenizer = processor.tokenizer
     return _override_config(
         payload,
@@ -191,7 +222,8 @@ def _override_config(payload: dict[str, Any], section: ModelSection, config_clas
     try:
         return config_class(**payload)
     except (TypeError, ValueError, StrictDataclassError) as error:
-        raise RecipeError(f"model.config: {section.config or section.init_from}: {error}") from error
+        source = section.config or section.init_from or section.init_encoder_from
+        raise RecipeError(f"model.config: {source}: {error}") from error
 
 
 def add_adapters(recipe: Recipe, model: nn.Module) -> nn.Module:

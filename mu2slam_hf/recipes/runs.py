@@ -84,7 +84,7 @@ def unfinished_stages(runs: Sequence[Recipe]) -> Iterator[Recipe]:
     for run in runs:
         final = final_folder(run)
         if before is not None:
-            start = replace(run.model, config=None, init_from=str(before.resolve()))
+            start = replace(run.model, config=None, init_from=str(before.resolve()), init_encoder_from=None)
             run = replace(run, model=start, processor=replace(run.processor, init_from=None))
         if len(runs) > 1 and run.training.resume and final.is_dir():
             logger.warning(f"{run.output.dir} is finished: nothing to do. Delete {final} to do it again.")

@@ -22,8 +22,9 @@ class ModelSection:
         config: JSON file with the payload of a `config.json`.
         overrides: values set in it, by dotted name (`encoder_config.num_hidden_layers`).
         init_from: folder of a model to start from instead; `config` must then be absent.
-        init_encoder_from: folder of a public speech encoder (`Wav2Vec2Bert`, `Wav2Vec2Conformer`) whose front end,
-            Conformer layers and feature extractor the model of `config` starts from.
+        init_encoder_from: folder of a public speech encoder (`Wav2Vec2Bert`, `Wav2Vec2Conformer`) or of an mSLAM,
+            whose front end, Conformer layers and feature extractor the model starts from, with their sizes; `config`,
+            if any, gives the rest.
         freeze: parameters that are not trained, by prefix of their names.
         attn_implementation: attention backend; None for transformers' choice. On CPU, `eager` trains a small model
             with short sequences about 15 % faster than `sdpa`, whose backward pass is slow there.

@@ -4,6 +4,16 @@
 import numpy as np
 import pytest
 import torch
+from imported_encoders import (
+    CASES,
+    SHARED,
+    SIZES,
+    bert_config,
+    conformer_config,
+    make_source,
+    make_speech,
+    shake,
+)
 from safetensors.torch import load_file, save_file
 from transformers import (
     SeamlessM4TFeatureExtractor,
@@ -28,73 +38,7 @@ from mu2slam_hf.checkpoints.speech_encoders import (
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMCTCConfig
 from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMEncoder, Mu2SLAMForCTC
 
-SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
-SHARED = {"vocab_size": 160, "num_speech_tokens": 32, "text_token_offset": 96, "languages": ["und", "en", "fr"]}
 DECODER = {"num_hidden_layers": 1}
-
-BERT = {
-    "relative_key": {"position_embeddings_type": "relative_key"},
-    "relative": {"position_embeddings_type": "relative"},
-    "rotary": {"position_embeddings_type": "rotary", "rotary_embedding_base": 500},
-    "none": {"position_embeddings_type": None, "layer_norm_eps": 1e-3, "hidden_act": "relu"},
-}
-CONFORMER = {
-    "relative-group": {"position_embeddings_type": "relative", "feat_extract_norm": "group"},
-    "relative-layer": {"position_embeddings_type": "relative", "feat_extract_norm": "layer", "conv_bias": True},
-    "rotary-layer": {"position_embeddings_type": "rotary", "feat_extract_norm": "layer", "hidden_act": "swish"},
-    "rotary-group": {"position_embeddings_type": "rotary", "feat_extract_norm": "group", "conv_bias": True},
-    "none-group": {"position_embeddings_type": None, "feat_extract_norm": "group"},
-}
-CASES = [("bert", name) for name in BERT] + [("conformer", name) for name in CONFORMER]
-
-
-def bert_config(**options) -> Wav2Vec2BertConfig:
-    narrow = {
-        "feature_projection_input_dim": 24,
-        "conv_depthwise_kernel_size": 7,
-        "left_max_position_embeddings": 6,
-        "right_max_position_embeddings": 2,
-    }
-    return Wav2Vec2BertConfig(**(SIZES | narrow | options))
-
-
-def conformer_config(**options) -> Wav2Vec2ConformerConfig:
-    narrow = {
-        "conv_dim": (16, 12, 20),
-        "conv_kernel": (10, 3, 2),
-        "conv_stride": (5, 2, 2),
-        "conv_depthwise_kernel_size": 7,
-        "num_conv_pos_embeddings": 16,
-        "num_conv_pos_embedding_groups": 4,
-        "codevector_dim": 8,
-        "proj_codevector_dim": 8,
-    }
-    return Wav2Vec2ConformerConfig(**(SIZES | narrow | options))
-
-
-def shake(model, seed: int = 0):
-    """Noise on every weight and statistic: fresh ones hold zeros and ones, which hide what goes to a wrong place."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, tensor in model.state_dict().items():
-            if tensor.is_floating_point() and "inv_freq" not in name:
-                noise = 0.1 * torch.randn(tensor.shape, generator=generator)
-                tensor.add_(noise.abs() if "running_var" in name else noise)
-    return model.eval()
-
-
-def make_source(kind: str, name: str):
-    if kind == "bert":
-        return shake(Wav2Vec2BertModel(bert_config(**BERT[name])))
-    return shake(Wav2Vec2ConformerModel(conformer_config(**CONFORMER[name])))
-
-
-def make_speech(kind: str, length: int, seed: int = 1) -> dict[str, torch.Tensor]:
-    """Input of `length` encoder frames (about, for waveforms)."""
-    generator = torch.Generator().manual_seed(seed)
-    if kind == "bert":
-        return {"input_features": torch.randn(1, length, 24, generator=generator)}
-    return {"input_values": torch.randn(1, 20 * length + 33, generator=generator)}
 
 
 def build(source, model_class=Mu2SLAMModel):
@@ -284,7 +228,7 @@ def test_what_cannot_be_loaded_is_refused(tmp_path):
     with pytest.raises(ValueError, match="layer_norm_eps=0.001"):
         load_speech_encoder(Wav2Vec2ConformerModel(conformer_config(layer_norm_eps=1e-3)))
     WavLMConfig().save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="expected a speech encoder of type wav2vec2-bert or .*, got 'wavlm'"):
+    with pytest.raises(ValueError, match="expected a speech encoder of type wav2vec2-bert, .*, got 'wavlm'"):
         load_speech_encoder(str(tmp_path))
 
 

@@ -1,0 +1,198 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""`model.init_encoder_from`: a new model whose encoder, with its feature extractor, is a trained one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig, AutoFeatureExtractor, SeamlessM4TFeatureExtractor, Wav2Vec2FeatureExtractor
+from transformers.utils import logging
+
+from mu2slam_hf.checkpoints.speech_encoder_formats import FORMATS, TRAINING_FIELDS, convert_config
+from mu2slam_hf.checkpoints.speech_encoders import OWN_SOURCES, SpeechEncoderWeights, load_speech_encoder
+from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
+from mu2slam_hf.models.modules_speech_inputs import describe_mismatch
+from mu2slam_hf.models.processing_mu2slam import SPEECH_CODEC_FOLDER, Mu2SLAMProcessor, log_mel_extractor
+from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
+from mu2slam_hf.recipes.loader import RecipeError
+from mu2slam_hf.recipes.schema import ModelSection
+from mu2slam_hf.training.tokenizer_loading import load_speech_tokenizer
+
+logger = logging.get_logger(__name__)
+
+PATH = "model.init_encoder_from"
+
+
+@dataclass(frozen=True)
+class EncoderStart:
+    """A trained encoder in a folder.
+
+    Attributes:
+        folder: where it lies.
+        config: what ours must be to hold it.
+        weights: by our names.
+    """
+
+    folder: str
+    config: ConformerEncoderConfig
+    weights: SpeechEncoderWeights
+
+    def fit_payload(self, payload: dict[str, Any], overrides: Mapping[str, Any], config_class: Any) -> None:
+        """Put the encoder into the payload of a configuration, and its width into the decoder.
+
+        Choice: the encoder is that of the source, whatever `model.config` says of its own. Where the decoder of
+        `model.config` has another width, it takes width, heads and feed-forward from the encoder.
+
+        Args:
+            payload: of `model.config`; changed in place.
+            overrides: of the recipe; they are applied afterwards.
+            config_class: of the model.
+
+        Raises:
+            RecipeError: an override contradicts the source.
+        """
+        width = self.config.hidden_size
+        for name, value in _flatten(overrides).items():
+            part, _, key = name.partition(".")
+            fixed = {"encoder_config": self.config.to_dict(), "decoder_config": {"hidden_size": width}}.get(part, {})
+            if key in fixed and key not in TRAINING_FIELDS and value != fixed[key]:
+                raise RecipeError(
+                    f"model.overrides.{name}: {value!r} does not fit the encoder of {self.folder}, which has "
+                    f"{fixed[key]!r}; leave it out"
+                )
+        payload["encoder_config"] = self.config.to_dict()
+        if "decoder_config" in config_class.sub_configs_defaults:
+            decoder = payload.setdefault("decoder_config", {})
+            if decoder.get("hidden_size") != width:
+                names = ("hidden_size", "num_attention_heads", "intermediate_size")
+                decoder.update({name: getattr(self.config, name) for name in names})
+        else:
+            # An mSLAM: nothing stands between its layers, and its masked frames are those of the source.
+            if self.weights.token_table is not None:
+                raise RecipeError(f"{PATH}: {self.folder} is an mSLAM itself; start from it with model.init_from")
+            payload.update(add_speech_projection=False, speech_mask="learned")
+
+    def load_into(self, model: Any, processor: Mu2SLAMProcessor) -> None:
+        """Copy the weights into a new model.
+
+        Of an mSLAM the table of tokens is copied too, where its tokenizer is that of the run.
+
+        Raises:
+            RecipeError: the weights do not fit the model.
+        """
+        try:
+            self.weights.load_into(model)
+            if self.weights.token_table is None:
+                self.weights.load_mask_into(model)
+            elif _has_tokenizer(self.folder, processor.tokenizer):
+                self.weights.load_tokens_into(model)
+            else:
+                logger.warning(f"{PATH}: the tokenizer is another one, so the table of tokens starts anew.")
+        except ValueError as error:
+            raise RecipeError(f"{PATH}: {error}") from error
+        if any(name.startswith("speech_projection.") for name in self.weights.left_out):
+            logger.warning(
+                f"{PATH}: {self.folder} has a linear map between its speech layers and its shared layers, which has "
+                "no place here; the layers above it read something else than they were trained on. An mSLAM trained "
+                "with add_speech_projection: false passes over whole."
+            )
+
+
+def load_encoder_start(section: ModelSection) -> EncoderStart | None:
+    """The encoder that a recipe starts from; None where it names none.
+
+    Raises:
+        RecipeError: a folder without such an encoder, or `model.init_from` beside it.
+    """
+    folder = section.init_encoder_from
+    if folder is None:
+        return None
+    if section.init_from is not None:
+        raise RecipeError(f"{PATH}: goes with config or alone, not with init_from, which brings an encoder of its own")
+    _read_config(folder)
+    try:
+        weights = load_speech_encoder(folder)
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{PATH}: {error}") from error
+    return EncoderStart(folder, weights.config, weights)
+
+
+def load_start_processor(folder: str) -> Mu2SLAMProcessor | None:
+    """The processor of an mSLAM, saved beside it, for a Mu2SLAM that starts from it; None where there is none."""
+    if _read_config(folder).model_type != "mslam" or not (Path(folder) / "processor_config.json").is_file():
+        return None
+    processor: Mu2SLAMProcessor = Mu2SLAMProcessor.from_pretrained(folder)
+    return processor
+
+
+def load_start_extractor(folder: str) -> Any:
+    """The feature extractor that a trained encoder reads: saved beside it, else that of its kind.
+
+    Raises:
+        RecipeError: none is saved where one is needed, or one that the encoder cannot read.
+    """
+    config = _read_config(folder)
+    files = ("preprocessor_config.json", "processor_config.json")
+    if any((Path(folder) / name).is_file() for name in files):
+        extractor = AutoFeatureExtractor.from_pretrained(folder)
+    elif config.model_type == "wav2vec2-bert":
+        stride = 2 if config.feature_projection_input_dim % 2 == 0 else 1
+        bins = config.feature_projection_input_dim // stride
+        extractor = SeamlessM4TFeatureExtractor(feature_size=bins, num_mel_bins=bins, stride=stride)
+    elif config.model_type == "wav2vec2-conformer":
+        extractor = Wav2Vec2FeatureExtractor(return_attention_mask=config.feat_extract_norm == "layer")
+    else:
+        raise RecipeError(f"{PATH}: {folder} holds no feature extractor (preprocessor_config.json)")
+    is_ours = config.model_type in OWN_SOURCES
+    mismatch = describe_mismatch(extractor, config.encoder_config if is_ours else convert_config(config, folder))
+    if mismatch is not None:
+        raise RecipeError(f"{PATH}: {folder}: {mismatch}")
+    return extractor
+
+
+def fit_processor(section: ModelSection, processor: Mu2SLAMProcessor, folder: str) -> Mu2SLAMProcessor:
+    """A processor that was saved for another model, with the feature extractor of the encoder that a run starts from.
+
+    Args:
+        section: of the recipe.
+        processor: as it was saved.
+        folder: where it was saved.
+    """
+    if section.init_encoder_from is None:
+        return processor
+    extractor = load_start_extractor(section.init_encoder_from)
+    codec = processor.speech_codec
+    if codec is not None and not codec.config.reads_waveforms:
+        # It goes on giving the ids that it gave for the features it was trained on.
+        reads = log_mel_extractor(extractor, codec.config.num_mel_bins)
+        codec = load_speech_tokenizer(Path(folder) / SPEECH_CODEC_FOLDER, reads)
+    return Mu2SLAMProcessor(extractor, processor.tokenizer, speech_codec=codec, languages=processor.languages)
+
+
+def _read_config(folder: str) -> Any:
+    try:
+        config = AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{PATH}: {folder} holds no encoder that can be read: {error}") from error
+    if config.model_type not in (*FORMATS, *OWN_SOURCES):
+        known = ", ".join((*FORMATS, *OWN_SOURCES))
+        raise RecipeError(
+            f"{PATH}: expected a folder with a model of type {known}; {folder} has {config.model_type!r}"
+        )
+    return config
+
+
+def _has_tokenizer(folder: str, tokenizer: Mu2SLAMTokenizer) -> bool:
+    """Whether the tokenizer saved in a folder has the ids of this one."""
+    if not (Path(folder) / "tokenizer.json").is_file():
+        return False
+    return bool(type(tokenizer).from_pretrained(folder).get_vocab() == tokenizer.get_vocab())
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Mappings within mappings as one, by dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat

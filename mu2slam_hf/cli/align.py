@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
             alignment = align(model, processor, audio, transcript, language, level=args.level)
         except ValueError as error:
             failed = True
-            print(str(error) if name in str(error) else f"{name}: {error}", file=sys.stderr, flush=True)
+            print(str(error) if str(error).startswith(name) else f"{name}: {error}", file=sys.stderr, flush=True)
             continue
         if alignment.unknown_characters:
             left_out = " ".join(alignment.unknown_characters)

@@ -24,10 +24,13 @@ from mu2slam_hf.models.modules_similarity import csls_scores, margin_scores
 from mu2slam_hf.models.processing_alignment import iterate_ctc_log_probs, join_units, split_transcript
 
 SCORES = ("mean", "mean-centred", "mean-csls", "mean-margin", "ctc", "ctc-pmi")
-"""`mean`: cosine. `mean-centred`: cosine after each side's own mean is taken off (no pairs are needed for that).
-`mean-csls`, `mean-margin`: centred, and corrected for hubs. `ctc`: log p(text | speech). `ctc-pmi`: less the log of the
-mean of p(text | speech) over all recordings, so that a text which fits anything a little loses what it has in advance;
-for a single recording it says nothing."""
+"""What pairs are scored by.
+
+`mean`: cosine. `mean-centred`: cosine after each side's own mean is taken off (no pairs are needed for that).
+`mean-csls`, `mean-margin`: centred, and corrected for hubs. `ctc`: log p(text | speech). `ctc-pmi`: less the log of
+the mean of p(text | speech) over all recordings, so that a text which fits anything a little loses what it has in
+advance; for a single recording it says nothing.
+"""
 
 RECALLS = (1, 5, 10)
 

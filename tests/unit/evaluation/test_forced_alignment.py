@@ -1,0 +1,118 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Forced alignment by the shipped checkpoint: real recordings (what must hold) and synthetic ones (known times)."""
+
+import json
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from helpers import REPOSITORY_ROOT
+
+from mu2slam_hf import load_default, read_manifest
+from mu2slam_hf.cli import main
+from mu2slam_hf.data.synthetic_espeak import Phone
+from mu2slam_hf.data.synthetic_phones import SpokenVersion, find_words, speak_in_voices
+from mu2slam_hf.evaluation.forced_alignment import align, constant_rate_boundaries, measure_boundaries
+
+EXAMPLES = REPOSITORY_ROOT / "examples"
+RECORDS = read_manifest(EXAMPLES / "manifest.tsv")
+
+
+@pytest.fixture(scope="module")
+def default():
+    return load_default()
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.key)
+def test_real_recordings(default, record):
+    """In order, inside the recording; a reversed, a foreign and a shortened transcript fit worse."""
+    found = align(*default, record.audio, record.text, record.lang)
+    assert [word.text for word in found.words] == record.text.split()
+    edges = [edge for word in found.words for edge in (word.start_seconds, word.end_seconds)]
+    assert edges == sorted(edges) and edges[0] >= 0 and edges[-1] <= found.duration_seconds
+    assert found.duration_seconds == pytest.approx(record.duration_seconds, abs=0.01)
+    # Speech fills most of these clips, and so do the words.
+    assert sum(word.end_seconds - word.start_seconds for word in found.words) > 0.5 * found.duration_seconds
+    for wrong in (" ".join(record.text.split()[::-1]), record.translations["ru" if record.lang != "ru" else "en"]):
+        assert align(*default, record.audio, wrong, record.lang).score < found.score
+    missing = align(*default, record.audio, record.text.rsplit(" ", 1)[0], record.lang)
+    assert missing.score < found.score
+    # A wildcard in place of the missing word makes up for it, and finds about its place.
+    filled = align(*default, record.audio, record.text.rsplit(" ", 1)[0] + " *", record.lang)
+    assert filled.score > missing.score
+    assert filled.words[-1].start_seconds == pytest.approx(found.words[-1].start_seconds, abs=0.17)
+
+
+def test_words_of_synthetic_phones():
+    def phone(symbol, start, place):
+        return Phone(symbol=symbol, start_seconds=start, end_seconds=start + 0.1, text_position=place)
+
+    version = SpokenVersion(
+        text="in the cat",
+        lang="en",
+        speaker="x",
+        audio=np.zeros(8000, dtype=np.float32),
+        phones=[phone("", 0.0, 0), phone("i", 0.1, 0), phone("n", 0.2, 0), phone("", 0.3, 0), phone("k", 0.4, 7)],
+    )
+    assert find_words(version) == [("in the", 0.1, pytest.approx(0.3)), ("cat", 0.4, 0.5)]
+    errors = constant_rate_boundaries([version])
+    assert errors.start_seconds == pytest.approx([0.0 - 0.1, 0.35 - 0.4])
+    assert errors.end_seconds == pytest.approx([0.3 - 0.3, 0.5 - 0.5])
+    assert errors.figures()["start_mean_absolute_ms"] == pytest.approx(75)
+
+
+@pytest.mark.skipif(
+    any(find_spec(name) is None for name in ("espeakng_loader", "babel", "num2words")),
+    reason="the extra `synthetic` is not installed",
+)
+def test_boundaries_on_synthetic_speech(default):
+    sentences = [versions[0] for versions in speak_in_voices(["en", "es"], 2, num_voices=1, seed=3, form="spoken")]
+    errors = measure_boundaries(*default, sentences)
+    figures = errors.figures()
+    plain = constant_rate_boundaries(sentences).figures()
+    assert errors.num_sentences == 4 and errors.num_left_out == 0
+    assert figures["start_mean_absolute_ms"] < 60 and figures["end_mean_absolute_ms"] < 80
+    assert figures["start_mean_absolute_ms"] < plain["start_mean_absolute_ms"]
+    assert figures["start_within_100ms"] > 80
+
+
+def test_command_writes_every_format(capsys, tmp_path):
+    file, text = EXAMPLES / "it" / "vm-leavemsg.opus", tmp_path / "said.txt"
+    text.write_text("Premere cinque per lasciare un messaggio\n", encoding="utf-8")
+    assert main(["align", str(file), str(text), "--from", "it"]) == 0
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert [line.split("\t")[-1] for line in lines] == ["word", *text.read_text().split()]
+    out = tmp_path / "words.TextGrid"
+    assert main(["align", str(file), "premere 日 per", "--format", "textgrid", "--output", str(out)]) == 0
+    assert "日" in capsys.readouterr().err
+    assert out.read_text(encoding="utf-8").startswith('File type = "ooTextFile"')
+
+
+def test_command_goes_on_after_bad_rows_and_fails(capsys, tmp_path):
+    rows = ["id\tlang\taudio\ttext", f"good\tit\t{EXAMPLES / 'it' / 'vm-tooshort.opus'}\til messaggio"]
+    rows += [f"long\tit\t{EXAMPLES / 'it' / 'vm-tooshort.opus'}\t" + "il messaggio " * 20]
+    rows += ["gone\tit\tmissing.wav\til messaggio", f"mute\tit\t{EXAMPLES / 'it' / 'vm-tooshort.opus'}\t"]
+    rows += [f"last\tes\t{EXAMPLES / 'es' / 'vm-tooshort.opus'}\tsu mensaje"]
+    manifest = tmp_path / "manifest.tsv"
+    manifest.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    out = tmp_path / "out"
+    assert main(["align", "--manifest", str(manifest), "--format", "srt", "--output", str(out)]) == 1
+    errors = capsys.readouterr().err
+    assert sorted(path.name for path in out.iterdir()) == ["good.srt", "last.srt"]
+    assert "long: The text is too long" in errors and "missing.wav" in errors and "mute:" in errors
+    assert main(["align", "--manifest", str(manifest), "--format", "json"]) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["id"] for line in lines] == ["good", "last"]
+    for arguments in ([], ["x.wav"], ["x.wav", "text", "--manifest", "m.tsv"]):
+        assert main(["align", *arguments]) == 1
+        assert capsys.readouterr().err.startswith("mu2slam: ")
+
+
+def test_transcription_with_word_times(capsys):
+    file = EXAMPLES / "es" / "vm-tooshort.opus"
+    assert main(["transcribe", str(file), "--from", "es", "--word-times", "--json", "--num-beams", "1"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [word["word"] for word in result["words"]] == result["transcript"].split()
+    assert all(word["start"] < word["end"] <= 2.37 for word in result["words"])
+    assert main(["transcribe", str(file), "--from", "es", "--word-times", "--num-beams", "1"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2 + len(result["words"])

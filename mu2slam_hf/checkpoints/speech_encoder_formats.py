@@ -187,7 +187,7 @@ def restore_config(config: ConformerEncoderConfig) -> PreTrainedConfig:
             f"from {' or '.join(FORMATS)} can be written as one."
         )
     again = convert_config(restored, "the encoder").to_dict()
-    own = config.to_dict()
+    own = {name: value for name, value in config.to_dict().items() if name in ConformerEncoderConfig.__annotations__}
     different = sorted(name for name in own if name not in TRAINING_FIELDS and again.get(name) != own[name])
     if different:
         raise ValueError(

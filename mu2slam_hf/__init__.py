@@ -43,7 +43,9 @@ _PUBLIC_NAMES = {
     "SpeechTokenizerConfig": "mu2slam_hf.models.configuration_speech_tokenizer",
     "SpeechTokenizerModel": "mu2slam_hf.models.modeling_speech_tokenizer",
     "build_from_speech_encoder": "mu2slam_hf.checkpoints.speech_encoders",
+    "build_mslam_from_speech_encoder": "mu2slam_hf.checkpoints.speech_encoders",
     "default_checkpoint": "mu2slam_hf.checkpoints",
+    "export_speech_encoder": "mu2slam_hf.checkpoints.speech_encoder_export",
     "load_default": "mu2slam_hf.checkpoints",
     "load_speech_encoder": "mu2slam_hf.checkpoints.speech_encoders",
     "read_manifest": "mu2slam_hf.data.manifests",
@@ -80,7 +82,9 @@ __all__ = [
     "SpeechTokenizerConfig",
     "SpeechTokenizerModel",
     "build_from_speech_encoder",
+    "build_mslam_from_speech_encoder",
     "default_checkpoint",
+    "export_speech_encoder",
     "load_default",
     "load_speech_encoder",
     "read_manifest",
@@ -104,7 +108,12 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from mu2slam_hf.checkpoints import default_checkpoint, load_default
-    from mu2slam_hf.checkpoints.speech_encoders import build_from_speech_encoder, load_speech_encoder
+    from mu2slam_hf.checkpoints.speech_encoder_export import export_speech_encoder
+    from mu2slam_hf.checkpoints.speech_encoders import (
+        build_from_speech_encoder,
+        build_mslam_from_speech_encoder,
+        load_speech_encoder,
+    )
     from mu2slam_hf.data.manifests import read_manifest
     from mu2slam_hf.data.records import SpeechTextRecord
     from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig

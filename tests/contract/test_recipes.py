@@ -180,7 +180,7 @@ def test_models_of_the_paper_have_the_papers_size():
 @pytest.mark.parametrize("path", [path for path in RECIPES if path not in STREAMED], ids=lambda path: path.stem)
 def test_paths_of_the_recipe_resolve(path, data_root, tones, monkeypatch):
     """With the development data in place, and stand-ins for what is made by hand (synthetic speech, a model)."""
-    for name in ("MU2SLAM_SYNTHETIC", "MU2SLAM_TINY", "MU2SLAM_MODEL"):
+    for name in ("MU2SLAM_SYNTHETIC", "MU2SLAM_TINY", "MU2SLAM_MODEL", "MU2SLAM_ENCODER"):
         monkeypatch.setenv(name, str(tones.parent))
     monkeypatch.setenv("MU2SLAM_DATA", str(data_root))
     tree = yaml.safe_load(path.read_text(encoding="utf-8"))

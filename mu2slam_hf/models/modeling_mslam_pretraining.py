@@ -7,7 +7,7 @@ codebooks, K losses, D width.
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -154,7 +154,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         self.post_init()
 
     @property
-    def dummy_inputs(self) -> dict[str, Any]:
+    def dummy_inputs(self) -> dict[str, Tensor]:
         """A small batch with all losses: an utterance and a text alone, and a pair; three frames, two tokens each."""
         first, second, mask = self.config.vocab_size - 2, self.config.vocab_size - 1, self.config.mask_token_id
         speech = dummy_speech(self.config.encoder_config, self.device)
@@ -173,7 +173,6 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
             "input_features": torch.cat([speech, speech.flip(1)]),
             "attention_mask": torch.ones((2, speech.shape[1]), dtype=torch.int64, device=self.device),
             **{name: torch.tensor(value, device=self.device) for name, value in batch.items()},
-            "record_ids": ["a", "b", "c"],
         }
 
     def get_output_embeddings(self) -> nn.Module:

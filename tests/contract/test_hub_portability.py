@@ -10,6 +10,10 @@ import pytest
 from helpers import REPOSITORY_ROOT, make_tiny_pair, run_python
 
 from mu2slam_hf import (
+    MSLAMForAudioClassification,
+    MSLAMForCTC,
+    MSLAMForPreTraining,
+    MSLAMForSequenceClassification,
     Mu2SLAMCTCTokenizer,
     Mu2SLAMForCTC,
     Mu2SLAMForPreTraining,
@@ -83,6 +87,21 @@ print(*sorted(outputs.named_losses()), len(info["missing_keys"]), len(info["unex
         HF_HOME=str(tmp_path / "home"),
     )
     assert done.stdout.split() == ["asr_decoder", "asr_mlm", "ctc", "language", "0", "0"]
+
+
+@pytest.mark.parametrize(
+    "model_class", [MSLAMForPreTraining, MSLAMForSequenceClassification, MSLAMForAudioClassification, MSLAMForCTC]
+)
+def test_mslam_in_a_bare_process(model_class, pair, tmp_path):
+    processor = pair[1]
+    options = {name: getattr(pair[0].config, name) for name in ("encoder_config", "vocab_size", "num_speech_tokens")}
+    options |= {"text_token_offset": pair[0].config.text_token_offset, "languages": processor.languages}
+    model = model_class(model_class.config_class(**options, num_speech_layers=1, codevector_dim=8))
+    if model_class is MSLAMForCTC:
+        tokenizer = Mu2SLAMCTCTokenizer.from_tokenizer(processor.tokenizer)
+        processor = Mu2SLAMProcessor(processor.feature_extractor, tokenizer, languages=processor.languages)
+    path = build_bundle(tmp_path / "mslam", model, processor, card=CARD, run_check=False)
+    assert compare_in_bare_process(path, model, processor)[0] == model_class.__name__
 
 
 def test_other_weights_are_noticed(folder, pair, tmp_path):

@@ -21,6 +21,13 @@ from helpers import make_tiny_config  # noqa: E402
 
 from mu2slam_hf import (  # noqa: E402
     ConformerEncoder,
+    MSLAMConfig,
+    MSLAMCTCConfig,
+    MSLAMForAudioClassification,
+    MSLAMForCTC,
+    MSLAMForPreTraining,
+    MSLAMForSequenceClassification,
+    MSLAMModel,
     Mu2SLAMConfig,
     Mu2SLAMCTCConfig,
     Mu2SLAMForConditionalGeneration,
@@ -69,7 +76,32 @@ def build_models() -> dict[str, torch.nn.Module]:
         "Mu2SLAMForPreTraining": Mu2SLAMForPreTraining(config),
         **imported,
         **trained_tokenizers,
+        **build_mslam_models(config),
     }
+
+
+def build_mslam_models(mu2slam_config: Mu2SLAMConfig) -> dict[str, torch.nn.Module]:
+    """One of every class of the mSLAM family; names and shapes only."""
+    options = {
+        name: getattr(mu2slam_config, name) for name in ("vocab_size", "num_speech_tokens", "text_token_offset")
+    }
+    options |= {
+        "encoder_config": mu2slam_config.encoder_config,
+        "num_speech_layers": 1,
+        "num_codevectors_per_group": 8,
+    }
+    options |= {"codevector_dim": 12, "proj_codevector_dim": 6, "classifier_proj_size": 10}
+    config, two = MSLAMConfig(**options), {"quantizer_method": "nearest", "num_codevector_groups": 2}
+    nearest = MSLAMConfig(**options, **two, add_speech_projection=False)
+    with torch.device("meta"):
+        return {
+            "MSLAMModel": MSLAMModel(config),
+            "MSLAMForPreTraining": MSLAMForPreTraining(config),
+            "MSLAMForPreTraining nearest two": MSLAMForPreTraining(nearest),
+            "MSLAMForCTC": MSLAMForCTC(MSLAMCTCConfig(**options)),
+            "MSLAMForSequenceClassification": MSLAMForSequenceClassification(config),
+            "MSLAMForAudioClassification": MSLAMForAudioClassification(config),
+        }
 
 
 def build_imported_configs() -> dict[str, Mu2SLAMConfig]:

@@ -54,6 +54,8 @@ def make_model(seed: int = 0, encoder: dict | None = None, dtype=torch.float32, 
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
+    # As after some training: not the statistics of nothing.
+    model.quantizer.norm.update(4.0 * torch.randn(50, model.config.hidden_size) + 0.5)
     return model.to(dtype).eval()
 
 

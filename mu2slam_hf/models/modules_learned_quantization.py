@@ -33,6 +33,63 @@ class QuantizerOutput(NamedTuple):
     commitment: Tensor | None
 
 
+class RunningStandardization(nn.Module):
+    """Zero mean and unit deviation of each feature, by statistics of the frames seen so far.
+
+    The statistics are constants for the gradient and the same in training and evaluation: `update` is a step of its
+    own. So what comes out for a frame does not depend on its batch.
+
+    Args:
+        feature_size: F.
+        window: frames after which the past counts no more than what is new; the statistics follow a front end that
+            learns.
+        eps: added to variances.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    count: Tensor
+
+    def __init__(self, feature_size: int, window: int = 10_000, eps: float = 1e-5):
+        super().__init__()
+        self.window, self.eps = window, eps
+        self.register_buffer("mean", torch.zeros(feature_size))
+        self.register_buffer("variance", torch.ones(feature_size))
+        self.register_buffer("count", torch.zeros(()))
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Forget all frames."""
+        initialization.zeros_(self.mean)
+        initialization.ones_(self.variance)
+        initialization.zeros_(self.count)
+
+    @torch.no_grad()
+    def update(self, features: Tensor) -> None:
+        """Take in frames `(M, F)` of this process, and those of all others where there are some.
+
+        Every process must call this equally often.
+        """
+        frames = features.detach().to(torch.float64)
+        parts = torch.cat([frames.new_full((1,), len(frames)), frames.sum(0), frames.square().sum(0)])
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(parts)
+        number, sums, squares = parts[0].clamp(min=1.0), *parts[1:].chunk(2)
+        mean = sums / number
+        variance = (squares / number - mean.square()).clamp(min=0.0)
+        # No frames, no weight; the first ones have all of it.
+        weight = parts[0] / (self.count.double() + parts[0]).clamp(min=1.0)
+        between = weight * (1.0 - weight) * (mean - self.mean).square()
+        self.variance.copy_((1.0 - weight) * self.variance + weight * variance + between)
+        self.mean.lerp_(mean.to(self.mean.dtype), weight.to(self.mean.dtype))
+        self.count.copy_((self.count + parts[0]).clamp(max=self.window))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Standardise `(..., F)` float, in its own type."""
+        deviation = (self.variance.to(features.dtype) + self.eps).sqrt()
+        return (features - self.mean.to(features.dtype)) / deviation
+
+
 class LearnedQuantizer(nn.Module):
     """Frames to entries of codebooks that are learned.
 
@@ -41,9 +98,9 @@ class LearnedQuantizer(nn.Module):
     `nearest`. Paper: Mu2SLAM Eq. 1, `argmin_j |G_j - s_i|`. Choice: vector and entries on the unit sphere,
     straight-through, and `|q - sg(z)|^2 + beta |z - sg(q)|^2` that draws both together (van den Oord et al. 2017).
 
-    Choice: features pass a layer norm first. What front ends give has any size, and logits of any size start with one
-    entry for all; per frame, it cannot let other frames in. Padding must not be among the frames: hand in real ones
-    only, `states[mask]`.
+    Choice: features are standardised first, by running statistics. What all frames have in common is the larger part
+    of what a front end gives, and it grows while one learns: it would choose one entry for all of them, as a layer
+    norm per frame lets it. Padding must not be among the frames: hand in real ones only, `states[mask]`.
     Choice: `ids` are those without noise in training too, as the tokenizer that is made of the quantiser will give
     them; targets that are drawn anew at each step cannot be predicted.
 
@@ -78,7 +135,7 @@ class LearnedQuantizer(nn.Module):
             )
         self.method, self.commitment_weight, self.sharpness = method, commitment_weight, sharpness
         self.num_codevectors, self.num_groups, self.codevector_dim = num_codevectors, num_groups, codevector_dim
-        self.norm = nn.LayerNorm(feature_size)
+        self.norm = RunningStandardization(feature_size)
         width = num_groups * num_codevectors if method == "gumbel" else codevector_dim
         self.linear = nn.Linear(feature_size, width)
         self.codebook = nn.Parameter(torch.empty(num_groups, num_codevectors, codevector_dim // num_groups))
@@ -90,8 +147,7 @@ class LearnedQuantizer(nn.Module):
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Draw all parameters anew, from the global generator; the temperature starts at 2."""
-        initialization.ones_(self.norm.weight)
-        initialization.zeros_(self.norm.bias)
+        self.norm.reset_parameters()
         # As wav2vec 2.0: logits far apart, so that frames differ in their entries from the first step on.
         std = 1.0 if self.method == "gumbel" else self.linear.in_features**-0.5
         initialization.normal_(self.linear.weight, mean=0.0, std=std)
@@ -116,8 +172,10 @@ class LearnedQuantizer(nn.Module):
         """Quantise frames; the gradient passes as if nothing had been rounded.
 
         Args:
-            features: `(M, F)` float, real frames only, before masking.
+            features: `(M, F)` float, real frames only, before masking. In training their statistics are taken in.
         """
+        if self.training:
+            self.norm.update(features)
         ids = self.find_codes(features)
         by_group = ids.reshape(-1, self.num_groups)
         with torch.autocast(device_type=features.device.type, enabled=False):
@@ -138,7 +196,7 @@ class LearnedQuantizer(nn.Module):
         """
         with torch.autocast(device_type=features.device.type, enabled=False), full_float32(features.device):
             if self.method == "gumbel":
-                frames = self._normalize(features.float())
+                frames = self.norm(features.float())
                 maps = zip(
                     self.linear.weight.chunk(self.num_groups), self.linear.bias.chunk(self.num_groups), strict=True
                 )
@@ -151,15 +209,10 @@ class LearnedQuantizer(nn.Module):
                 columns = [find_nearest_codes(*pair) for pair in zip(vectors.unbind(1), entries, strict=True)]
         return columns[0] if self.num_groups == 1 else torch.stack(columns, dim=-1)
 
-    def _normalize(self, features: Tensor) -> Tensor:
-        """The layer norm in the type of the features: half precision weights do not decide how one rounds."""
-        weight, bias = self.norm.weight.to(features.dtype), self.norm.bias.to(features.dtype)
-        return functional.layer_norm(features, self.norm.normalized_shape, weight, bias, self.norm.eps)
-
     def _map(self, features: Tensor) -> Tensor:
-        """Layer norm and linear map: `(M, F)` to `(M, G * K)` of "gumbel", `(M, D)` of "nearest"."""
+        """Standardised and mapped: `(M, F)` to `(M, G * K)` of "gumbel", `(M, D)` of "nearest"."""
         weight, bias = self.linear.weight.to(features.dtype), self.linear.bias.to(features.dtype)
-        return functional.linear(self._normalize(features), weight, bias)
+        return functional.linear(self.norm(features), weight, bias)
 
     def _draw(self, logits: Tensor, ids: Tensor, by_group: Tensor) -> QuantizerOutput:
         """Output of "gumbel" from logits `(M, G, K)`."""
@@ -196,4 +249,4 @@ def anneal_temperature(step: int, start: float = 2.0, minimum: float = 0.1, fact
     return max(minimum, start * factor**step)
 
 
-__all__ = ["LearnedQuantizer", "QuantizerOutput", "anneal_temperature"]
+__all__ = ["LearnedQuantizer", "QuantizerOutput", "RunningStandardization", "anneal_temperature"]

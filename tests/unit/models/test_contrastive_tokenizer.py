@@ -38,6 +38,7 @@ def build_tokenizer(method: str = "gumbel", groups: int = 1, seed: int = 0, **kw
     tokenizer = SpeechTokenizerModel(config)
     for parameter in tokenizer.parameters():
         parameter.add_(0.2 * torch.randn_like(parameter))
+    tokenizer.quantizer.norm.update(torch.randn(100, 24) + torch.randn(24))
     return tokenizer
 
 
@@ -79,6 +80,7 @@ def test_ids_equal_equation_one_by_hand(method):
         expected = mapped.argmax(-1)
     assert torch.equal(tokenizer(x)[0], expected)
     assert len(expected.unique()) > 3
+    assert float(quantizer.norm.count) == 100
 
 
 @pytest.mark.parametrize(("method", "groups"), CASES)
@@ -183,6 +185,7 @@ def build_mslam(method: str = "gumbel", groups: int = 1, **encoder) -> MSLAMForP
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
+        model.quantizer.norm.update(torch.randn(100, 24) + torch.randn(24))
     return model
 
 

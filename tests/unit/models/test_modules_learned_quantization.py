@@ -7,7 +7,12 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
 from mu2slam_hf.models import modules_learned_quantization, modules_quantization
-from mu2slam_hf.models.modules_learned_quantization import LearnedQuantizer, anneal_temperature
+from mu2slam_hf.models.modules_contrastive import diversity_loss
+from mu2slam_hf.models.modules_learned_quantization import (
+    LearnedQuantizer,
+    RunningStandardization,
+    anneal_temperature,
+)
 
 METHODS = ["gumbel", "nearest"]
 CASES = [(method, groups) for method in METHODS for groups in (1, 3)]
@@ -19,6 +24,8 @@ def build(method: str, num_groups: int = 1, dtype=torch.float64, **kwargs) -> Le
     with torch.no_grad():
         for parameter in quantizer.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape))
+    # Statistics that a batch of a test hardly moves.
+    quantizer.norm.update(torch.randn(5000, 6) * torch.arange(1.0, 7.0) + 0.5)
     return quantizer.to(dtype)
 
 
@@ -27,8 +34,7 @@ def frames(count: int = 20, dtype=torch.float64, seed: int = 1) -> torch.Tensor:
 
 
 def normalized(quantizer: LearnedQuantizer, frame: torch.Tensor) -> torch.Tensor:
-    centred = frame - frame.mean()
-    return centred / (centred.square().mean() + 1e-5).sqrt() * quantizer.norm.weight + quantizer.norm.bias
+    return (frame - quantizer.norm.mean) / (quantizer.norm.variance + 1e-5).sqrt()
 
 
 def unit(vector: torch.Tensor) -> torch.Tensor:
@@ -115,7 +121,8 @@ def test_nearest_passes_its_gradient_through_and_draws_both_sides_together(group
     quantizer, features = build("nearest", groups, commitment_weight=0.4).train(), frames()
     weights = torch.randn(20, 12, dtype=torch.float64)
     output = quantizer(features)
-    torch.testing.assert_close(output.vectors, build("nearest", groups).eval()(features).vectors)
+    torch.testing.assert_close(output.vectors, quantizer.eval()(features).vectors)
+    quantizer.train()
     latents, distances = [], []
     for row in naive_entries(quantizer, features):
         latents.append(torch.cat([latent for _, latent, _ in row]))
@@ -126,7 +133,7 @@ def test_nearest_passes_its_gradient_through_and_draws_both_sides_together(group
         distances.append(total / groups)
     torch.testing.assert_close(output.commitment, torch.stack(distances))
     # Straight through: the gradient of the vectors is that of the latents, and none reaches the codebook.
-    own = [features, quantizer.linear.weight, quantizer.norm.weight]
+    own = [features, quantizer.linear.weight, quantizer.linear.bias]
     found = torch.autograd.grad((output.vectors * weights).sum(), own, retain_graph=True)
     expected = torch.autograd.grad((torch.stack(latents) * weights).sum(), own, retain_graph=True)
     for one, other in zip(found, expected, strict=True):
@@ -140,6 +147,50 @@ def test_nearest_passes_its_gradient_through_and_draws_both_sides_together(group
     expected = torch.autograd.grad(torch.stack(distances).sum(), parameters)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
+
+
+def test_statistics_are_those_of_all_frames_and_then_follow_the_new_ones():
+    norm, frames_seen = RunningStandardization(3, window=50), []
+    for count in (7, 0, 1, 30):
+        frames_seen.append(torch.randn(count, 3, generator=torch.Generator().manual_seed(count)) * 4 + 100)
+        norm.update(frames_seen[-1])
+        seen = torch.cat(frames_seen)
+        torch.testing.assert_close(norm.mean, seen.mean(0))
+        torch.testing.assert_close(norm.variance, seen.var(0, correction=0), rtol=1e-4, atol=1e-4)
+        assert float(norm.count) == len(seen)
+    standardised = norm(seen)
+    torch.testing.assert_close(standardised.mean(0), torch.zeros(3), atol=1e-3, rtol=0)
+    torch.testing.assert_close(standardised.var(0, correction=0), torch.ones(3), atol=1e-3, rtol=0)
+    # The past of 38 frames, then 50 at most, against new ones.
+    norm.update(torch.zeros(38, 3))
+    torch.testing.assert_close(norm.mean, seen.mean(0) / 2)
+    assert float(norm.count) == 50
+    for _ in range(20):
+        norm.update(torch.ones(50, 3))
+    torch.testing.assert_close(norm.mean, torch.ones(3), rtol=1e-3, atol=1e-3)
+
+
+def test_only_training_moves_the_statistics_and_a_constant_feature_is_no_harm():
+    quantizer = LearnedQuantizer(6, 7, 1, 12)
+    features = torch.randn(20, 6) + 3
+    features[:, 2] = 5.0
+    quantizer.eval()(features)
+    quantizer.find_codes(features)
+    assert float(quantizer.norm.count) == 0
+    output = quantizer.train()(features)
+    assert float(quantizer.norm.count) == 20
+    torch.testing.assert_close(quantizer.norm.mean, features.mean(0))
+    assert output.vectors.isfinite().all()
+    assert {"norm.mean", "norm.variance", "norm.count"} <= set(quantizer.state_dict())
+
+
+def test_what_all_frames_have_in_common_does_not_choose_for_them():
+    """A large offset in all frames: the ids differ all the same."""
+    torch.manual_seed(0)
+    quantizer = LearnedQuantizer(32, 64, 1, 16).train()
+    output = quantizer(torch.randn(2000, 32) + 100 * torch.randn(32))
+    assert len(output.ids.unique()) > 50
+    assert float(diversity_loss(output.probabilities).detach()) < 0.3
 
 
 def test_gumbel_has_no_commitment():

@@ -45,7 +45,7 @@ _EncodedText = tuple[IntArray, IntArray]
 class PretrainingCollator:
     """Makes one batch of examples of all five tasks: every view of every example, packed into rows.
 
-    The batch has `input_features` `(U, T, M)` float32 (front end `waveform`: `input_values` `(U, T)`) and
+    The batch has `input_features` `(U, T, M)` float32 (front end `waveform`: samples `(U, T)`) and
     `attention_mask` `(U, T)` int64 (1 on real frames), each utterance once; `text_ids` `(P,)` int64 (pad, `<s>`,
     `</s>`, then tokens); all that `assemble_rows` gives; and `record_ids`, ids of the examples for messages. Without
     speech there is one utterance of 40 ms of silence that nothing points to. Where the speech codec reads something
@@ -196,7 +196,7 @@ class PretrainingCollator:
                 utterance += 1
             else:
                 frames.append(None)
-        inputs: dict[str, Any] = {self.speech.name: features, "attention_mask": mask}
+        inputs: dict[str, Any] = {"input_features": features, "attention_mask": mask}
         if self.codec_reads_waveforms:
             inputs["codec_waveforms"] = [torch.from_numpy(waveform) for waveform in waveforms]
             inputs["codec_keys"] = [recording_key(item) for item in speakers] or ["silence"]

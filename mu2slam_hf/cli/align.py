@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mu2slam_hf.cli.options import add_model_options, positive_int, quiet_libraries
+from mu2slam_hf.cli.options import add_model_options, language_list, positive_int, quiet_libraries
 
 _FORMATS = ("tsv", "json", "textgrid", "srt", "vtt")
 
@@ -35,12 +35,23 @@ def add_parser(subparsers: Any) -> None:
         help="token: characters or pieces; default: words, where there are spaces",
     )
     parser.add_argument("--limit", type=positive_int, metavar="N", help="only the first N rows of the manifest")
+    measure = parser.add_argument_group("measuring (extra: synthetic)")
+    measure.add_argument(
+        "--measure",
+        type=language_list,
+        metavar="LANG,LANG",
+        help="instead: align synthetic sentences, and print how far words are from where espeak-ng put them",
+    )
+    measure.add_argument("--sentences", type=positive_int, default=15, metavar="N", help="of each language (15)")
+    measure.add_argument("--seed", type=int, default=0, help="of sentences and voices (0)")
     add_model_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Aligns everything that can be aligned; 1 if something could not."""
+    if args.measure:
+        return measure_on_synthetic_speech(args)
     if (args.manifest is None) == (args.file is None):
         raise ValueError("give a recording and its transcript, or --manifest with many of them")
     if args.file is not None and args.transcript is None:
@@ -77,6 +88,31 @@ def run(args: argparse.Namespace) -> int:
         else:
             print((f"# {name}\n" if args.manifest else "") + text, flush=True)
     return 1 if failed else 0
+
+
+def measure_on_synthetic_speech(args: argparse.Namespace) -> int:
+    """Prints errors of word boundaries by language, in milliseconds, beside those of words spread evenly."""
+    from mu2slam_hf.checkpoints import load_checkpoint
+    from mu2slam_hf.data.synthetic_phones import speak_in_voices
+    from mu2slam_hf.evaluation.forced_alignment import constant_rate_boundaries, measure_boundaries
+
+    quiet_libraries()
+    model, processor = load_checkpoint(args.model, device=args.device)
+    columns = ("mean_absolute_ms", "median_absolute_ms", "mean_ms", "within_50ms", "within_100ms")
+    print("synthetic speech, two voices; times in ms, shares in percent")
+    print(f"{'':16}{'words':>6}" + "".join(f"{name.replace('_', ' '):>20}" for name in columns))
+    for lang in args.measure:
+        spoken = speak_in_voices([lang], args.sentences, seed=args.seed, form="spoken")
+        sentences = [version for versions in spoken for version in versions]
+        for name, errors in (
+            ("", measure_boundaries(model, processor, sentences)),
+            (" evenly", constant_rate_boundaries(sentences)),
+        ):
+            figures = errors.figures()
+            for edge in ("start", "end"):
+                values = "".join(f"{figures[f'{edge}_{column}']:20.1f}" for column in columns)
+                print(f"{f'{lang} {edge}{name}':16}{len(errors.start_seconds):6}{values}", flush=True)
+    return 0
 
 
 def read_jobs(args: argparse.Namespace) -> Iterator[tuple[str, Any, str, str | None]]:

@@ -17,6 +17,8 @@ from transformers.pipelines.automatic_speech_recognition import AutomaticSpeechR
 
 from .modules_lengths import downsample_attention_mask
 from .modules_waveforms import read_waveforms
+from .processing_alignment import align_waveform
+from .processing_mu2slam import Mu2SLAMProcessor
 
 try:
     import soundfile
@@ -24,6 +26,10 @@ except ImportError:  # arrays can be transcribed without it
     soundfile = None
 
 TASK = "automatic-speech-recognition"
+# What `return_timestamps` may say, and what is aligned for it.
+TIMESTAMP_LEVELS = {"word": "word", "char": "token"}
+# Under this name a recording goes through the stock steps to where its text is known.
+_WAVEFORM = "waveform_to_align"
 OUR_MODEL_TYPES = ("mu2slam", "mu2slam_ctc", "mslam_ctc")
 
 
@@ -34,6 +40,9 @@ class Mu2SLAMSpeechRecognitionPipeline(AutomaticSpeechRecognitionPipeline):
     mapping with `sampling_rate` and `raw` or `array` (any rate, as `datasets` gives it) or with `bytes` or `path`
     (`datasets.Audio(decode=False)`); or a list, a data set or a generator of them. `generate_kwargs` goes to
     `generate`: `{"target_lang": "fr"}` translates.
+
+    `return_timestamps="word"` (or "char") works for encoder-decoders too: what was written is aligned with the
+    recording by the model's CTC head. A translation has no such times.
 
     Choice: generation parameters are those of the model's own generation configuration, not the stock pipeline's
     `num_beams=5, max_new_tokens=256`, so that pipeline and `generate` write the same text and no text is cut off.
@@ -55,7 +64,12 @@ class Mu2SLAMSpeechRecognitionPipeline(AutomaticSpeechRecognitionPipeline):
         self._generation_defaults: dict[str, Any] = {}
 
     def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict, dict, dict]:
+        timestamps = kwargs.pop("return_timestamps", None) if self.type == "seq2seq" else None
         preprocess, forward, postprocess = super()._sanitize_parameters(**kwargs)
+        if timestamps:
+            _check_timestamps(timestamps, forward)
+            preprocess["keep_waveform"] = True
+            postprocess |= {"align_level": TIMESTAMP_LEVELS[timestamps], "source_lang": forward.get("source_lang")}
         unknown = sorted(forward.keys() - {"return_timestamps", "return_language"})
         if self.type == "ctc" and unknown:
             raise ValueError(
@@ -64,7 +78,7 @@ class Mu2SLAMSpeechRecognitionPipeline(AutomaticSpeechRecognitionPipeline):
             )
         return preprocess, forward, postprocess
 
-    def preprocess(self, inputs: Any, **kwargs: Any):
+    def preprocess(self, inputs: Any, keep_waveform: bool = False, **kwargs: Any):
         """Bring any input to `{"raw": (n,) float32 at the rate of the model, "sampling_rate": ...}`, then as stock."""
         rate = self.feature_extractor.sampling_rate
         extra: dict[str, Any] = {}
@@ -81,7 +95,9 @@ class Mu2SLAMSpeechRecognitionPipeline(AutomaticSpeechRecognitionPipeline):
         if stride is not None:
             ratio = rate / (extra.get("sampling_rate") or rate)
             extra["stride"] = tuple(round(samples * ratio) for samples in stride)
-        yield from super().preprocess({**extra, "raw": waveform, "sampling_rate": rate}, **kwargs)
+        for item in super().preprocess({**extra, "raw": waveform, "sampling_rate": rate}, **kwargs):
+            # Whole, with the last piece, so that times are those of the recording and not of a piece.
+            yield {**item, _WAVEFORM: waveform if item["is_last"] else None} if keep_waveform else item
 
     @staticmethod
     def _decode(source: Any) -> tuple[Any, str]:
@@ -116,6 +132,42 @@ class Mu2SLAMSpeechRecognitionPipeline(AutomaticSpeechRecognitionPipeline):
             # The stock pipeline drops it here, and then writes the overlap of two chunks twice.
             outputs["stride"] = stride
         return outputs
+
+    def postprocess(
+        self, model_outputs: Any, align_level: str | None = None, source_lang: str | None = None, **kwargs: Any
+    ):
+        """As stock; with `align_level` also `chunks`, the words (tokens) with their times in seconds."""
+        if align_level is None:
+            return super().postprocess(model_outputs, **kwargs)
+        outputs = list(model_outputs)
+        waveforms = [output.pop(_WAVEFORM) for output in outputs]
+        result = super().postprocess(outputs, **kwargs)
+        # A batch of items gives each array an axis in front.
+        waveform = next(wave for wave in waveforms if wave is not None).reshape(-1)
+        return {**result, "chunks": self._align(waveform, result["text"], align_level, source_lang)}
+
+    def _align(self, waveform: np.ndarray, text: str, level: str, source_lang: str | None) -> list[dict[str, Any]]:
+        if not text.strip():
+            return []
+        languages = getattr(self.model.config, "languages", None)
+        processor = Mu2SLAMProcessor(self.feature_extractor, self.tokenizer, languages=languages)
+        try:
+            words = align_waveform(self.model, processor, waveform, text, source_lang, level=level).words
+        except ValueError:  # a text that cannot be said in this time
+            return [{"text": word, "timestamp": (None, None)} for word in text.split()]
+        return [{"text": word.text, "timestamp": (word.start_seconds, word.end_seconds)} for word in words]
+
+
+def _check_timestamps(timestamps: Any, forward: dict) -> None:
+    """Raises ValueError where times are asked for that there are not."""
+    if timestamps not in TIMESTAMP_LEVELS:
+        raise ValueError(f"return_timestamps must be 'word' or 'char', got {timestamps!r}.")
+    target, task = forward.get("target_lang"), str(forward.get("task") or "asr").lower()
+    if task != "asr" or (target is not None and target != forward.get("source_lang")):
+        raise ValueError(
+            "Timestamps are those of what is said, and a translation is not said: leave out return_timestamps, or "
+            "target_lang and task. (To write in a language that you know is spoken, give it as source_lang.)"
+        )
 
 
 def _decode_file(source: str | os.PathLike | bytes | bytearray | None) -> tuple[list[dict], str]:

@@ -171,6 +171,41 @@ def test_chunks_are_merged_and_not_written_twice(recognizer, monkeypatch):
     assert merged["text"] == recognizer.tokenizer.decode(spoken, skip_special_tokens=True)
 
 
+@pytest.mark.parametrize("level", ["word", "char"])
+def test_timestamps_of_what_an_encoder_decoder_writes(recognizer, level):
+    """Words in order and inside, the same alone and in a batch of another length, the text as without them."""
+    audio = [{"raw": tone(seconds, seed), "sampling_rate": 16000} for seed, seconds in enumerate((3.0, 1.5, 2.0))]
+    options = {"generate_kwargs": {**MAX_NEW_TOKENS, "source_lang": "en"}}
+    plain = recognizer([dict(one) for one in audio], **options)
+    alone = [recognizer(dict(one), return_timestamps=level, **options) for one in audio]
+    batch = recognizer([dict(one) for one in audio], return_timestamps=level, batch_size=2, **options)
+    for seconds, one, other, without in zip((3.0, 1.5, 2.0), alone, batch, plain, strict=True):
+        assert one == other and set(one) == {"text", "chunks"} and one["text"] == without["text"]
+        words = [chunk["text"] for chunk in one["chunks"]]
+        assert "".join(words) == "".join(one["text"].split())
+        if level == "word":
+            assert words == one["text"].split()
+        times = [edge for chunk in one["chunks"] for edge in chunk["timestamp"]]
+        assert times and times == sorted(times) and times[0] >= 0 and times[-1] <= seconds + 1e-9
+
+
+def test_timestamps_of_a_long_recording_are_those_of_the_whole(recognizer):
+    audio = {"raw": tone(6.0), "sampling_rate": 16000}
+    options = {"generate_kwargs": MAX_NEW_TOKENS, "chunk_length_s": 2.0, "ignore_warning": True}
+    found = recognizer(audio, return_timestamps="word", **options)
+    assert [chunk["text"] for chunk in found["chunks"]] == found["text"].split()
+    assert found["chunks"][-1]["timestamp"][1] > 2.0
+
+
+def test_a_translation_has_no_timestamps(recognizer):
+    audio = {"raw": tone(1.0), "sampling_rate": 16000}
+    for options in ({"target_lang": "fr"}, {"target_lang": "fr", "source_lang": "en"}, {"task": "ast"}):
+        with pytest.raises(ValueError, match="a translation is not said"):
+            recognizer(dict(audio), return_timestamps="word", generate_kwargs=options)
+    with pytest.raises(ValueError, match="must be 'word' or 'char', got True"):
+        recognizer(audio, return_timestamps=True)
+
+
 def test_ctc_models(ctc_folder, model):
     recognizer = pipeline(TASK, model=ctc_folder, device="cpu")
     assert isinstance(recognizer.model, Mu2SLAMForCTC) and recognizer.type == "ctc"
@@ -182,8 +217,6 @@ def test_ctc_models(ctc_folder, model):
 
 
 def test_what_is_not_to_be_had_is_refused(recognizer):
-    with pytest.raises(ValueError, match="return_timestamps"):
-        recognizer(tone(1.0), return_timestamps="word")
     with pytest.raises(ValueError, match="Stride"):
         recognizer({"raw": tone(1.0), "sampling_rate": 16000, "stride": (10, 10)})
 

@@ -1,0 +1,135 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Ranks counted against us, chance in closed form, and retrieval of real recordings by the shipped checkpoint."""
+
+import itertools
+import json
+import math
+
+import pytest
+import torch
+from helpers import REPOSITORY_ROOT, make_tiny_pair
+
+from mu2slam_hf import load_default, read_manifest
+from mu2slam_hf.cli import main
+from mu2slam_hf.evaluation.results import EvaluationResults
+from mu2slam_hf.evaluation.retrieval import (
+    SCORES,
+    chance_figures,
+    compute_ctc_scores,
+    rank_candidates,
+    score_pairs,
+    summarize_ranks,
+)
+from mu2slam_hf.evaluation.retrieval_evaluation import evaluate_retrieval, format_retrieval
+
+EXAMPLES = REPOSITORY_ROOT / "examples"
+RECORDS = read_manifest(EXAMPLES / "manifest.tsv")
+
+
+def test_ranks_with_ties_against_us():
+    scores = torch.tensor([[3.0, 2.0, 1.0], [1.0, 1.0, 1.0], [1.0, 5.0, 2.0], [-math.inf, -math.inf, -math.inf]])
+    relevant = torch.tensor([[1, 0, 0], [0, 1, 0], [1, 0, 1], [0, 0, 1]], dtype=torch.bool)
+    ranks = rank_candidates(scores, relevant)
+    assert ranks.tolist() == [1, 3, 2, 3]
+    figures = summarize_ranks(ranks, 3)
+    assert figures.recall == {1: 25.0, 5: 100.0, 10: 100.0}
+    assert figures.mean_rank == 2.25 and figures.median_rank == 2.5 and figures.num_candidates == 3
+    # Two right candidates with one score do not stand before one another.
+    assert rank_candidates(torch.ones(1, 2), torch.ones(1, 2, dtype=torch.bool)).tolist() == [1]
+
+
+def test_what_has_no_rank_is_refused():
+    relevant = torch.eye(2, dtype=torch.bool)
+    with pytest.raises(ValueError, match="NaN"):
+        rank_candidates(torch.full((2, 2), math.nan), relevant)
+    with pytest.raises(ValueError, match="Query 1 has no right candidate"):
+        rank_candidates(torch.zeros(2, 2), torch.tensor([[True, False], [False, False]]))
+    with pytest.raises(ValueError, match="Expected scores"):
+        rank_candidates(torch.zeros(2, 3), relevant)
+
+
+@pytest.mark.parametrize("num_right", [1, 2, 3])
+def test_chance_is_the_mean_over_all_orders(num_right):
+    relevant = torch.zeros(1, 6, dtype=torch.bool)
+    relevant[0, :num_right] = True
+    orders = torch.tensor(list(itertools.permutations(range(6)))).double()
+    ranks = rank_candidates(orders, relevant.expand(len(orders), -1))
+    expected, found = summarize_ranks(ranks, 6), chance_figures(relevant)
+    assert found.recall == pytest.approx(expected.recall)
+    assert found.mean_rank == pytest.approx(expected.mean_rank)
+
+
+def test_scores_of_the_shipped_checkpoint_find_the_texts_of_the_examples():
+    pair = load_default()
+    audio = [record.audio for record in RECORDS]
+    texts = [record.text for record in RECORDS]
+    scores = score_pairs(*pair, audio, texts, SCORES)
+    assert list(scores) == list(SCORES)
+    assert all(values.shape == (8, 8) for values in scores.values())
+    right = torch.arange(8)
+    for name in ("ctc", "ctc-pmi"):
+        assert torch.equal(scores[name].argmax(dim=1), right) and torch.equal(scores[name].argmax(dim=0), right)
+    assert (scores["mean-centred"].argmax(dim=1) == right).sum() >= 4
+    # The likelihood of a text is that of the whole text: a part of it and a foreign one are less likely.
+    some = compute_ctc_scores(
+        *pair, audio[:1], [texts[0], texts[0].rsplit(" ", 1)[0], texts[1], "日本", "press " * 99]
+    )
+    assert some[0].argmax() == 0 and some[0, 3] == some[0, 4] == -math.inf
+
+
+def test_scores_do_not_depend_on_the_other_items():
+    pair = make_tiny_pair()
+    audio, texts = [record.audio for record in RECORDS[:3]], [record.text for record in RECORDS[:3]]
+    together = score_pairs(*pair, audio, texts, ["mean", "ctc"])
+    alone = score_pairs(*pair, audio[1:2], texts[2:], ["mean", "ctc"])
+    for name, values in alone.items():
+        torch.testing.assert_close(values[0, 0], together[name][1, 2], atol=1e-4, rtol=1e-4)
+    with pytest.raises(ValueError, match="unknown scores"):
+        score_pairs(*pair, audio, texts, ["magic"])
+    with pytest.raises(ValueError, match="can be spelled"):
+        compute_ctc_scores(*pair, audio, ["日本"])
+
+
+def test_evaluation_has_both_directions_chance_and_an_untrained_model(tmp_path):
+    pair = make_tiny_pair()
+    results = evaluate_retrieval(*pair, RECORDS, scores=["mean", "ctc"], model_name="tiny")
+    chance = results.find(task="retrieval_speech_to_text", metric="recall@1", system="chance", source_lang="all")
+    assert [score.value for score in chance] == [12.5]
+    assert {score.system for score in results.scores} == {
+        "chance",
+        *("mean", "ctc", "untrained:mean", "untrained:ctc"),
+    }
+    assert {score.source_lang for score in results.scores} == {"all", "en", "es", "fr", "it", "ru"}
+    assert {score.task for score in results.scores} == {"retrieval_speech_to_text", "retrieval_text_to_speech"}
+    results.save(tmp_path / "r.json")
+    assert EvaluationResults.load(tmp_path / "r.json") == results
+    table = format_retrieval(results).splitlines()
+    assert table[0].startswith("speech to text  recall@1") and "[8 queries, 8 candidates, ties against]" in table[0]
+    with pytest.raises(ValueError, match="two records or more"):
+        evaluate_retrieval(*pair, RECORDS[:1])
+
+
+def test_command_answers_reports_bad_files_and_evaluates(capsys, tmp_path):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\n".join(dict.fromkeys(record.text for record in RECORDS)) + "\n", encoding="utf-8")
+    file, missing = str(EXAMPLES / "ru" / "vm-tooshort.opus"), str(tmp_path / "missing.wav")
+    assert main(["retrieve", file, missing, "--texts", str(texts), "--top", "2"]) == 1
+    captured = capsys.readouterr()
+    lines = captured.out.splitlines()
+    assert lines[0] == file and lines[1].endswith("ваше сообщение слишком короткое") and len(lines) == 3
+    assert "missing.wav" in captured.err
+    folder = str(EXAMPLES / "it")
+    assert main(["retrieve", folder, "--texts", str(texts), "--reverse", "--top", "1", "--json"]) == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    best = {answer["query"]: answer["answers"][0]["answer"] for answer in answers}
+    assert best["il messaggio è troppo corto"].endswith("vm-tooshort.opus")
+    assert best["premere cinque per lasciare un messaggio"].endswith("vm-leavemsg.opus")
+    results = tmp_path / "retrieval.json"
+    evaluation = ["--manifest", str(EXAMPLES / "manifest.tsv"), "--score", "ctc", "--no-untrained"]
+    assert main(["retrieve", *evaluation, "--results", str(results)]) == 0
+    (score,) = EvaluationResults.load(results).find(
+        task="retrieval_speech_to_text", metric="recall@1", system="ctc", source_lang="all"
+    )
+    assert score.value == 100.0
+    for arguments in ([], [file], [file, "--manifest", "x.tsv"]):
+        assert main(["retrieve", *arguments]) == 1

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 from huggingface_hub.errors import StrictDataclassError
 
+from mu2slam_hf.recipes.head_schema import HeadRecipe
 from mu2slam_hf.recipes.mslam_schema import MSLAMRecipe
 from mu2slam_hf.recipes.pretraining_schema import MixtureRecipe, PretrainingRecipe
 from mu2slam_hf.recipes.schema import Recipe
@@ -28,6 +29,7 @@ KINDS: dict[str, tuple[type, str]] = {
     "finetuning": (Recipe, "finetune_mu2slam.py"),
     "pretraining": (PretrainingRecipe, "pretrain_mu2slam.py"),
     "mslam_pretraining": (MSLAMRecipe, "pretrain_mslam.py"),
+    "head_finetuning": (HeadRecipe, "finetune_classification.py"),
 }
 """What a recipe says under `kind` -> its tree, and the training script that runs it."""
 
@@ -57,6 +59,11 @@ def load_pretraining_recipe(path: str | os.PathLike[str], overrides: Sequence[st
 def load_mslam_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> MSLAMRecipe:
     """As `load_recipe`, for a recipe with `kind: mslam_pretraining`."""
     return _load(MSLAMRecipe, path, overrides)
+
+
+def load_head_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> HeadRecipe:
+    """As `load_recipe`, for a recipe with `kind: head_finetuning`."""
+    return _load(HeadRecipe, path, overrides)
 
 
 def load_any_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Any:
@@ -261,7 +268,7 @@ def resolve_path(value: str, kind: str, path: str, folders: Iterable[Path]) -> s
     raise RecipeError(f"{path}: there is no {kind} {text!r}{_suggest(Path(text).name, siblings)}")
 
 
-def dump_recipe(recipe: Recipe | MixtureRecipe) -> str:
+def dump_recipe(recipe: Recipe | MixtureRecipe | HeadRecipe) -> str:
     """The recipe with all defaults filled in, as YAML that `load_recipe` reads back to an equal one."""
     return yaml.safe_dump(_plain(asdict(recipe)), sort_keys=False, allow_unicode=True)
 

@@ -2,28 +2,23 @@
 """A recipe as runs: its stages one after the other, what each resumes from, and what it leaves behind."""
 
 import copy
-import json
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import torch
-from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.recipes.builders import AnyRecipe, build_model, build_processor, build_trainer
 from mu2slam_hf.recipes.data_builders import load_records
+from mu2slam_hf.recipes.head_runs import run_head
 from mu2slam_hf.recipes.loader import (
     RecipeError,
     apply_override,
     build_section,
-    dump_recipe,
     load_any_recipe,
+    load_head_recipe,
     load_recipe,
     read_tree,
     recipe_kind,
@@ -34,8 +29,9 @@ from mu2slam_hf.recipes.mslam_builders import build_mslam_model, build_mslam_pro
 from mu2slam_hf.recipes.mslam_schema import MSLAMRecipe
 from mu2slam_hf.recipes.pretraining_builders import build_pretraining_processor, build_pretraining_trainer, load_tables
 from mu2slam_hf.recipes.pretraining_schema import PretrainingRecipe
+from mu2slam_hf.recipes.run_files import final_folder, find_resume_checkpoint, save_final, save_recipe
 from mu2slam_hf.recipes.schema import Recipe
-from mu2slam_hf.training.checkpoints import INCOMPLETE_PREFIX, all_or_nothing, list_checkpoints, publish_checkpoint
+from mu2slam_hf.training.checkpoints import list_checkpoints
 from mu2slam_hf.training.trainer import MultitaskTrainer
 
 logger = logging.get_logger(__name__)
@@ -95,7 +91,10 @@ def unfinished_stages(runs: Sequence[Recipe]) -> Iterator[Recipe]:
 
 def run_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> None:
     """All runs of a recipe of any kind, as the training scripts do them."""
-    if recipe_kind(path) != "finetuning":
+    kind = recipe_kind(path)
+    if kind == "head_finetuning":
+        run_head(load_head_recipe(path, overrides))
+    elif kind != "finetuning":
         run_stage(load_any_recipe(path, overrides))
     else:
         for recipe in unfinished_stages(load_stages(path, overrides)):
@@ -125,37 +124,6 @@ def run_stage(recipe: AnyRecipe) -> None:
     finish_run(recipe, trainer, processor)
 
 
-def final_folder(recipe: AnyRecipe) -> Path:
-    """Where the final model goes."""
-    return Path(recipe.output.final or os.path.join(recipe.output.dir, "final"))
-
-
-def find_resume_checkpoint(recipe: AnyRecipe) -> str | None:
-    """Newest complete checkpoint of the output folder, if the recipe wants to resume."""
-    folder = recipe.output.dir
-    return get_last_checkpoint(folder) if recipe.training.resume and os.path.isdir(folder) else None
-
-
-def save_recipe(recipe: AnyRecipe, folder: str | Path) -> None:
-    """`recipe.yaml` with every default filled in, and `run.json` with the commit and versions it ran with."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
-    run = {"commit": find_commit(), "torch": torch.__version__, "threads": torch.get_num_threads()}
-    (folder / "run.json").write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
-
-
-def find_commit() -> str | None:
-    """Hash of the checked-out commit, with `-dirty` where tracked files were changed; None outside a repository."""
-    try:
-        answer = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40"], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return answer.stdout.strip() or None
-
-
 def finish_run(recipe: AnyRecipe, trainer: MultitaskTrainer, processor: Mu2SLAMProcessor) -> dict[str, float]:
     """Choose the weights that the recipe wants, evaluate them, and save model, processor and results.
 
@@ -177,25 +145,18 @@ def finish_run(recipe: AnyRecipe, trainer: MultitaskTrainer, processor: Mu2SLAMP
         results = (None if chosen else trainer.evaluated_at_end()) or trainer.evaluate()
     model = trainer.whole_model()
     if model is not None:
-        final = final_folder(recipe)
-        incomplete = final.with_name(INCOMPLETE_PREFIX + final.name)
-        shutil.rmtree(incomplete, ignore_errors=True)
-        with all_or_nothing(incomplete, final):
-            _save_final(recipe, model, processor, results, incomplete)
-            publish_checkpoint(incomplete, final)
+        save_final(recipe, model, processor, results)
     trainer.accelerator.wait_for_everyone()
     return results
 
 
-def _save_final(
-    recipe: AnyRecipe, model: Any, processor: Mu2SLAMProcessor, results: dict[str, float], folder: Path
-) -> None:
-    if recipe.output.dtype == "bfloat16":
-        model = model.to(torch.bfloat16)
-    model.save_pretrained(folder)
-    if isinstance(recipe, Recipe) and recipe.lora is not None and recipe.lora.merge:
-        model.merge_and_unload().save_pretrained(folder / "merged")
-        processor.save_pretrained(folder / "merged")
-    processor.save_pretrained(folder)
-    save_recipe(recipe, folder)
-    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+__all__ = [
+    "final_folder",
+    "find_resume_checkpoint",
+    "finish_run",
+    "load_stages",
+    "run_recipe",
+    "run_stage",
+    "save_recipe",
+    "unfinished_stages",
+]

@@ -1,0 +1,248 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Recipe of a head to processor, model, data, and transformers' own Trainer."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import Subset
+from transformers import EvalPrediction, Trainer, TrainingArguments
+from transformers.utils import logging
+
+from mu2slam_hf.data.audio import AudioCache
+from mu2slam_hf.data.head_data import HeadCollator, HeadDataset
+from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.models.modeling_mslam import MSLAMForAudioClassification, MSLAMForCTC, MSLAMForSequenceClassification
+from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
+from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer
+from mu2slam_hf.recipes.builders import build_model_of, build_processor, use_own_console
+from mu2slam_hf.recipes.data_builders import load_records
+from mu2slam_hf.recipes.head_schema import HeadCorpusSection, HeadRecipe
+from mu2slam_hf.recipes.loader import RecipeError
+from mu2slam_hf.training.callbacks import LogFile
+from mu2slam_hf.training.optim import build_optimizer, build_scheduler
+
+logger = logging.get_logger(__name__)
+
+MODEL_CLASSES: dict[str, Any] = {
+    "audio_classification": MSLAMForAudioClassification,
+    "sequence_classification": MSLAMForSequenceClassification,
+    "ctc": MSLAMForCTC,
+}
+
+
+def load_head_records(corpora: dict[str, HeadCorpusSection], path: str) -> dict[str, list[SpeechTextRecord]]:
+    """Records of each corpus that have what its modality needs, in its languages.
+
+    Raises:
+        RecipeError: none is left of a corpus.
+    """
+    chosen = {}
+    for name, records in load_records(corpora, path).items():
+        section = corpora[name]
+        source = "audio" if section.modality == "speech" else "text"
+        wanted = set(section.languages)
+        chosen[name] = [r for r in records if getattr(r, source) and (not wanted or r.lang in wanted)]
+        if not chosen[name]:
+            raise RecipeError(f"{path}.{name}: no record with {source} in the languages wanted is left")
+    return chosen
+
+
+def label_of(record: SpeechTextRecord, name: str) -> str | None:
+    """What a record is a member of: a field of it, or a further column of its manifest; None where it does not say."""
+    value = getattr(record, name) if name in ("lang", "speaker", "kind", "corpus") else record.extra.get(name)
+    return None if value is None or value == "" else str(value)
+
+
+def find_labels(recipe: HeadRecipe, records: dict[str, list[SpeechTextRecord]]) -> list[str]:
+    """Names of the classes; none for CTC.
+
+    Raises:
+        RecipeError: the training data have fewer than two.
+    """
+    if recipe.head.kind == "ctc":
+        return []
+    found = {label_of(record, recipe.head.label) for part in records.values() for record in part} - {None}
+    labels = list(recipe.head.labels) or sorted(str(label) for label in found)
+    if len(labels) < 2:
+        raise RecipeError(f"head.label: a head needs two classes or more; {recipe.head.label!r} gives {labels}")
+    return labels
+
+
+def build_head_dataset(
+    recipe: HeadRecipe, records: Sequence[SpeechTextRecord], modality: str, labels: Sequence[str], path: str
+) -> HeadDataset:
+    """Records with their classes, or their transcripts; others are left out and counted.
+
+    Raises:
+        RecipeError: none is left.
+    """
+    numbers = {label: number for number, label in enumerate(labels)}
+    if recipe.head.kind == "ctc":
+        targets: list[int | str | None] = [record.text or None for record in records]
+    else:
+        targets = [numbers.get(label_of(record, recipe.head.label) or "") for record in records]
+    kept = [(record, target) for record, target in zip(records, targets, strict=True) if target is not None]
+    if len(kept) < len(records):
+        logger.warning(f"{path}: {len(records) - len(kept)} of {len(records)} left out: no class, or no transcript")
+    if not kept:
+        raise RecipeError(f"{path}: no record has one of the classes {', '.join(labels)}, or a transcript")
+    return HeadDataset(
+        [record for record, _ in kept],
+        [target for _, target in kept],
+        modality=modality,
+        cache=AudioCache() if recipe.data.cache_audio else None,
+    )
+
+
+def build_training_data(recipe: HeadRecipe, records: dict[str, list[SpeechTextRecord]], labels: Sequence[str]) -> Any:
+    """All training corpora as one data set, classes balanced by repetition where the recipe wants it.
+
+    Raises:
+        RecipeError: corpora of different modalities, or a modality that the head cannot read.
+    """
+    modalities = {section.modality for section in recipe.data.corpora.values()}
+    if len(modalities) != 1:
+        raise RecipeError(f"data.corpora: all must have one modality, got {', '.join(sorted(modalities)) or 'none'}")
+    (modality,) = modalities
+    everything = [record for part in records.values() for record in part]
+    dataset = build_head_dataset(recipe, everything, modality, labels, "data.corpora")
+    if recipe.head.kind == "ctc" or not recipe.data.balance:
+        return dataset
+    return Subset(dataset, balance_classes(dataset.targets))
+
+
+def balance_classes(targets: Sequence[Any]) -> list[int]:
+    """Positions with repetitions, so that every class has as many items as the largest."""
+    largest = max(Counter(targets).values())
+    balanced: list[int] = []
+    for target in sorted(set(targets)):
+        members = [position for position, other in enumerate(targets) if other == target]
+        balanced += [members[i % len(members)] for i in range(largest)]
+    return balanced
+
+
+def build_head_processor(recipe: HeadRecipe, checkpoint: str | None = None) -> Mu2SLAMProcessor:
+    """The processor of the encoder, for CTC with the tokenizer that collapses repeats.
+
+    Raises:
+        RecipeError: nothing says where it is.
+    """
+    if not (checkpoint or recipe.processor.init_from or recipe.model.init_from):
+        raise RecipeError("processor.init_from: is required where model.init_from is not given")
+    shared: Any = recipe
+    processor = build_processor(shared, {}, checkpoint)
+    if recipe.head.kind != "ctc" or isinstance(processor.tokenizer, Mu2SLAMCTCTokenizer):
+        return processor
+    tokenizer = Mu2SLAMCTCTokenizer.from_tokenizer(processor.tokenizer)
+    return Mu2SLAMProcessor(processor.feature_extractor, tokenizer, languages=processor.languages)
+
+
+def build_head_model(recipe: HeadRecipe, processor: Mu2SLAMProcessor, labels: Sequence[str]) -> Any:
+    """The encoder with its head in float32; frozen as far as the recipe says.
+
+    Raises:
+        RecipeError: as `build_model_of`, a head that cannot read the data, or fewer layers than are to be trained.
+    """
+    section = recipe.head
+    if section.kind != "sequence_classification":
+        for path, corpora in (("data", recipe.data.corpora), ("evaluation", recipe.evaluation.corpora)):
+            texts = [name for name, corpus in corpora.items() if corpus.modality == "text"]
+            if texts:
+                raise RecipeError(f"{path}.corpora.{texts[0]}.modality: {section.kind} reads speech only")
+    overrides = dict(recipe.model.overrides)
+    if labels:
+        overrides["id2label"] = dict(enumerate(labels))
+        overrides["label2id"] = {label: number for number, label in enumerate(labels)}
+    shared: Any = replace(recipe, model=replace(recipe.model, overrides=overrides))
+    model: Any = build_model_of(shared, processor, MODEL_CLASSES[section.kind])
+    if section.trainable_layers is not None:
+        try:
+            model.freeze_encoder(section.trainable_layers)
+        except ValueError as error:
+            raise RecipeError(f"head.trainable_layers: {error}") from error
+        # The table of tokens is part of the encoder, but CTC writes with it.
+        if section.kind == "ctc":
+            model.ctc_head.requires_grad_(True)
+    return model
+
+
+def build_head_trainer(
+    recipe: HeadRecipe, processor: Mu2SLAMProcessor, model: nn.Module, data: Any, development: dict[str, Any]
+) -> Trainer:
+    """Transformers' own Trainer, with optimiser and schedule of the recipe.
+
+    Args:
+        recipe: the run.
+        processor: is saved with the model.
+        model: of `build_head_model`.
+        data: of `build_training_data`.
+        development: name -> data set, evaluated during training.
+    """
+    training, optim = recipe.training, recipe.optim
+    if training.max_steps is None:
+        raise RecipeError("training.max_steps: is required")
+    evaluate = training.eval_steps > 0 and bool(development)
+    args = TrainingArguments(
+        output_dir=recipe.output.dir,
+        max_steps=training.max_steps,
+        seed=training.seed,
+        per_device_train_batch_size=recipe.data.batch_size,
+        per_device_eval_batch_size=recipe.evaluation.batch_size,
+        gradient_accumulation_steps=training.gradient_accumulation_steps,
+        dataloader_num_workers=training.dataloader_num_workers,
+        bf16=training.bf16,
+        use_cpu=training.use_cpu or not torch.cuda.is_available(),
+        logging_steps=training.logging_steps,
+        eval_strategy="steps" if evaluate else "no",
+        eval_steps=training.eval_steps if evaluate else None,
+        save_steps=training.save_steps,
+        save_total_limit=training.save_total_limit,
+        max_grad_norm=optim.max_grad_norm,
+        report_to="none",
+        disable_tqdm=not training.progress_bar,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        # Logits of CTC of a whole corpus are large, and nobody reads them.
+        prediction_loss_only=recipe.head.kind == "ctc",
+    )
+    optimizer = build_optimizer(
+        model,
+        learning_rate=optim.learning_rate,
+        weight_decay=optim.weight_decay,
+        optimizer=optim.optimizer,
+        betas=(optim.beta1, optim.beta2),
+        eps=optim.epsilon,
+    )
+    scheduler = build_scheduler(
+        optimizer,
+        schedule=optim.schedule,
+        num_warmup_steps=optim.warmup_steps,
+        num_training_steps=training.max_steps,
+        min_ratio=optim.min_learning_rate_ratio,
+        noam_factor=optim.noam_factor,
+        hidden_size=getattr(model.config, "hidden_size", None),
+    )
+    trainer = Trainer(
+        model=model,
+        args=args,
+        train_dataset=data,
+        eval_dataset=development or None,
+        data_collator=HeadCollator(processor, getattr(model.config, "encoder_config", None)),
+        processing_class=processor,
+        compute_metrics=None if recipe.head.kind == "ctc" else _accuracy,
+        optimizers=(optimizer, scheduler),
+        callbacks=[LogFile()],
+    )
+    use_own_console(trainer)
+    return trainer
+
+
+def _accuracy(prediction: EvalPrediction) -> dict[str, float]:
+    """Percent of right classes."""
+    logits = prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
+    return {"accuracy": 100.0 * float(np.mean(logits.argmax(axis=-1) == prediction.label_ids))}

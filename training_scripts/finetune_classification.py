@@ -1,0 +1,30 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Fine-tune a head on an mSLAM encoder, frozen, partly frozen or not: classes of speech or text, or CTC.
+
+    RECIPES=configuration/recipes/mslam
+    python training_scripts/finetune_classification.py --recipe $RECIPES/language_identification.yaml
+    python training_scripts/finetune_classification.py --recipe ... --set model.init_from=runs/mine/final
+    python training_scripts/finetune_classification.py --recipe ... --set head.trainable_layers=2
+
+The result lies in `<output.dir>/final`: the model, and for every test corpus what was taken for what, as a table, as
+numbers and as a picture.
+"""
+
+import argparse
+
+from mu2slam_hf.recipes.head_runs import run_head
+from mu2slam_hf.recipes.loader import load_head_recipe
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a recipe from data to saved model."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", required=True, help="YAML file with kind: head_finetuning")
+    parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override one value; repeatable")
+    options = parser.parse_args(arguments)
+    for name, value in run_head(load_head_recipe(options.recipe, options.set)).items():
+        print(f"{name}: {value:.1f} %")
+
+
+if __name__ == "__main__":
+    main()

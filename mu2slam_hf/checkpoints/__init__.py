@@ -43,10 +43,7 @@ def load_checkpoint(
     Raises:
         ValueError: a path without a checkpoint, or a checkpoint of another kind of model.
     """
-    folder = default_checkpoint() if name_or_path == DEFAULT_NAME else name_or_path
-    looks_like_path = Path(folder).exists() or folder.startswith((".", "/", "~"))
-    if looks_like_path and not (Path(folder) / "config.json").is_file():
-        raise ValueError(f"{folder}: not a checkpoint folder (it has no config.json)")
+    folder = _find_folder(name_or_path)
     import torch
     from transformers import AutoConfig
 
@@ -60,3 +57,39 @@ def load_checkpoint(
         folder, dtype=dtype if dtype == "auto" else getattr(torch, dtype), **kwargs
     )
     return model.to(device).eval(), Mu2SLAMProcessor.from_pretrained(folder)
+
+
+def load_any_checkpoint(
+    name_or_path: str = DEFAULT_NAME, *, device: str = "cpu", dtype: str = "float32"
+) -> tuple[Any, "Mu2SLAMProcessor"]:
+    """Model and processor of a checkpoint of any class of the package, as its configuration names it.
+
+    Args:
+        name_or_path: as in `load_checkpoint`; for commands that need an encoder or a CTC head, not a whole translator.
+        device: where the model goes.
+        dtype: of the weights in memory.
+
+    Raises:
+        ValueError: a path without a checkpoint, or a class that is not ours.
+    """
+    folder = _find_folder(name_or_path)
+    import torch
+    from transformers import AutoConfig
+
+    import mu2slam_hf
+    from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
+
+    names = AutoConfig.from_pretrained(folder).architectures or ["a model without a class"]
+    if names[0] not in mu2slam_hf.__all__:
+        raise ValueError(f"{folder}: {names[0]} is no model of this package")
+    model = getattr(mu2slam_hf, names[0]).from_pretrained(folder, dtype=getattr(torch, dtype))
+    return model.to(device).eval(), Mu2SLAMProcessor.from_pretrained(folder)
+
+
+def _find_folder(name_or_path: str) -> str:
+    """The path or Hub name; raises ValueError for a path that holds no checkpoint."""
+    folder = default_checkpoint() if name_or_path == DEFAULT_NAME else name_or_path
+    looks_like_path = Path(folder).exists() or folder.startswith((".", "/", "~"))
+    if looks_like_path and not (Path(folder) / "config.json").is_file():
+        raise ValueError(f"{folder}: not a checkpoint folder (it has no config.json)")
+    return folder

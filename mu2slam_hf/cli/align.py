@@ -24,7 +24,7 @@ def add_parser(subparsers: Any) -> None:
         epilog="Recordings that cannot be read or aligned are reported and left out; the exit status is then 1.",
     )
     parser.add_argument("file", nargs="?", metavar="FILE", help="a recording")
-    parser.add_argument("transcript", nargs="?", metavar="TEXT", help="what is said in it, or a .txt file with that")
+    parser.add_argument("transcript", nargs="*", metavar="TEXT", help="what is said in it, or a .txt file with that")
     parser.add_argument("--from", dest="source_lang", metavar="LANG", help="language spoken; default: not told")
     parser.add_argument("--manifest", metavar="FILE", help="many recordings: TSV, CSV, JSONL with audio, text, lang")
     parser.add_argument("--format", choices=_FORMATS, default="tsv", help="of the output (tsv)")
@@ -54,15 +54,15 @@ def run(args: argparse.Namespace) -> int:
         return measure_on_synthetic_speech(args)
     if (args.manifest is None) == (args.file is None):
         raise ValueError("give a recording and its transcript, or --manifest with many of them")
-    if args.file is not None and args.transcript is None:
+    if args.file is not None and not args.transcript:
         raise ValueError(f"what is said in {args.file}? Give the transcript, or a .txt file that holds it")
-    from mu2slam_hf.checkpoints import load_checkpoint
+    from mu2slam_hf.checkpoints import load_any_checkpoint
     from mu2slam_hf.evaluation.alignment_formats import FORMATS, SUFFIXES, alignment_to_dict
     from mu2slam_hf.evaluation.forced_alignment import align
 
     quiet_libraries()
     jobs = list(read_jobs(args))
-    model, processor = load_checkpoint(args.model, device=args.device)
+    model, processor = load_any_checkpoint(args.model, device=args.device)
     folder = None
     if args.manifest and args.output:
         folder = Path(args.output)
@@ -92,12 +92,12 @@ def run(args: argparse.Namespace) -> int:
 
 def measure_on_synthetic_speech(args: argparse.Namespace) -> int:
     """Prints errors of word boundaries by language, in milliseconds, beside those of words spread evenly."""
-    from mu2slam_hf.checkpoints import load_checkpoint
+    from mu2slam_hf.checkpoints import load_any_checkpoint
     from mu2slam_hf.data.synthetic_phones import speak_in_voices
     from mu2slam_hf.evaluation.forced_alignment import constant_rate_boundaries, measure_boundaries
 
     quiet_libraries()
-    model, processor = load_checkpoint(args.model, device=args.device)
+    model, processor = load_any_checkpoint(args.model, device=args.device)
     columns = ("mean_absolute_ms", "median_absolute_ms", "mean_ms", "within_50ms", "within_100ms")
     print("synthetic speech, two voices; times in ms, shares in percent")
     print(f"{'':16}{'words':>6}" + "".join(f"{name.replace('_', ' '):>20}" for name in columns))
@@ -118,7 +118,7 @@ def measure_on_synthetic_speech(args: argparse.Namespace) -> int:
 def read_jobs(args: argparse.Namespace) -> Iterator[tuple[str, Any, str, str | None]]:
     """Name, recording, transcript and language of everything to align; rows without one of both are an error."""
     if args.manifest is None:
-        yield args.file, args.file, read_transcript(args.transcript), args.source_lang
+        yield args.file, args.file, read_transcript(" ".join(args.transcript)), args.source_lang
         return
     from mu2slam_hf.data.manifests import read_manifest
 

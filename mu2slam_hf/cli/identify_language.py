@@ -45,12 +45,12 @@ def run(args: argparse.Namespace) -> int:
     given = [bool(args.files), bool(args.text), bool(args.corpus or args.manifest)]
     if sum(given) != 1:
         raise ValueError("give recordings, or --text, or --corpus or --manifest to evaluate on; one of these")
-    from mu2slam_hf.checkpoints import load_checkpoint
+    from mu2slam_hf.checkpoints import load_any_checkpoint
 
     quiet_libraries()
     if given[2]:
         return evaluate(args)
-    model, processor = load_checkpoint(args.model, device=args.device)
+    model, processor = load_any_checkpoint(args.model, device=args.device)
     failed = False
     items = args.files or args.text
     for start in range(0, len(items), args.batch_size):
@@ -99,7 +99,7 @@ def print_guess(name: str, item: str, guess: Any, args: argparse.Namespace) -> N
 
 def evaluate(args: argparse.Namespace) -> int:
     """Prints the confusion matrix of a corpus; writes record and plot."""
-    from mu2slam_hf.checkpoints import load_checkpoint
+    from mu2slam_hf.checkpoints import load_any_checkpoint
     from mu2slam_hf.cli.evaluate import load_records
     from mu2slam_hf.evaluation.confusion import format_confusion, save_confusion_plot
     from mu2slam_hf.evaluation.language_identification import evaluate_language_identification
@@ -107,7 +107,7 @@ def evaluate(args: argparse.Namespace) -> int:
     if args.corpus and not args.root:
         raise ValueError(f"--corpus {args.corpus} needs --root, the folder that holds it")
     records = load_records(args, args.split, args.limit)
-    model, processor = load_checkpoint(args.model, device=args.device)
+    model, processor = load_any_checkpoint(args.model, device=args.device)
     matrix, results = evaluate_language_identification(
         model,
         processor,

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("give recordings and --texts, or --corpus or --manifest to evaluate on")
     if args.files and not args.texts:
         raise ValueError("--texts is missing: the file with the candidates, one per line")
-    from mu2slam_hf.checkpoints import load_checkpoint
+    from mu2slam_hf.checkpoints import load_any_checkpoint
 
     quiet_libraries()
     if not args.files:
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     from mu2slam_hf.cli.translate import prepare_text
     from mu2slam_hf.evaluation.retrieval import score_pairs
 
-    model, processor = load_checkpoint(args.model, device=args.device)
+    model, processor = load_any_checkpoint(args.model, device=args.device)
     name = (args.score or ["ctc"])[0]
     prepared = [prepare_text(text, processor.tokenizer) for text in texts]
     scores = score_pairs(model, processor, list(waves.values()), prepared, [name], layer=args.layer)[name]
@@ -104,14 +104,14 @@ def print_answers(query: str, answers: list[tuple[str, float]], *, as_json: bool
 
 def evaluate(args: argparse.Namespace) -> int:
     """Prints the tables of a corpus; writes the record."""
-    from mu2slam_hf.checkpoints import load_checkpoint
+    from mu2slam_hf.checkpoints import load_any_checkpoint
     from mu2slam_hf.cli.evaluate import load_records
     from mu2slam_hf.evaluation.retrieval_evaluation import evaluate_retrieval, format_retrieval
 
     if args.corpus and not args.root:
         raise ValueError(f"--corpus {args.corpus} needs --root, the folder that holds it")
     records = load_records(args, args.split, args.limit)
-    model, processor = load_checkpoint(args.model, device=args.device)
+    model, processor = load_any_checkpoint(args.model, device=args.device)
     results = evaluate_retrieval(
         model,
         processor,

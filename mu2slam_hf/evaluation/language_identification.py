@@ -5,7 +5,7 @@ The head reads the mean encoder state, of speech or of text; supervised training
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,9 @@ import torch
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.evaluation.confusion import ConfusionMatrix, compute_confusion
 from mu2slam_hf.evaluation.corpus_evaluation import build_results
-from mu2slam_hf.evaluation.representations import encode_in_batches
+from mu2slam_hf.evaluation.representations import encode_in_batches, prepare_batches
 from mu2slam_hf.evaluation.results import EvaluationResults, Score
-from mu2slam_hf.models.language_codes import UNDETERMINED
+from mu2slam_hf.models.language_codes import UNDETERMINED, canonical_language
 
 REFUSED = UNDETERMINED
 """The answer where no language is likely enough."""
@@ -53,7 +53,8 @@ def predict_languages(
     """The language of each recording, or of each text.
 
     Args:
-        model: a model with a language head (`Mu2SLAMForConditionalGeneration`).
+        model: with a language head (`Mu2SLAMForConditionalGeneration`), or a classifier whose classes are languages
+            (`MSLAMForAudioClassification`, ...).
         processor: its processor.
         audio: recordings, as `load_audio` takes them; or
         text: texts. Exactly one of both.
@@ -65,17 +66,16 @@ def predict_languages(
     Raises:
         ValueError: the model has no language head, or knows no language.
     """
-    check_language_head(model)
-    languages = model.config.languages
+    labels = list_languages(model)
     guesses: dict[int, LanguageGuess] = {}
     sizes: dict[str, Any] = {"batch_seconds": batch_seconds, "batch_size": batch_size}
-    for batch in encode_in_batches(model.eval(), processor, audio=audio, text=text, **sizes):
-        logits = model.compute_language_logits(batch.states, batch.attention_mask)
-        # Row 0 is `und`, which is no language that could be spoken.
-        probabilities = logits[:, 1:].softmax(dim=-1).cpu()
-        for index, row in zip(batch.indices, probabilities, strict=True):
+    for indices, logits in _language_logits(model.eval(), processor, audio, text, sizes):
+        # `und` is no language that could be spoken.
+        places = [place for place, label in enumerate(labels) if label != UNDETERMINED]
+        probabilities = logits[:, places].float().softmax(dim=-1).cpu()
+        for index, row in zip(indices, probabilities, strict=True):
             order = row.argsort(descending=True, stable=True).tolist()
-            by_language = {languages[place + 1]: float(row[place]) for place in order}
+            by_language = {labels[places[place]]: float(row[place]) for place in order}
             best, probability = next(iter(by_language.items()))
             guesses[index] = LanguageGuess(
                 lang=best if probability >= min_probability else REFUSED, probabilities=by_language
@@ -83,18 +83,39 @@ def predict_languages(
     return [guesses[index] for index in range(len(guesses))]
 
 
-def check_language_head(model: Any) -> None:
-    """Refuse a model that cannot tell languages.
+def _language_logits(
+    model: Any, processor: Any, audio: Sequence[Any] | None, text: Sequence[str] | None, sizes: Mapping[str, Any]
+) -> Iterator[tuple[list[int], torch.Tensor]]:
+    if hasattr(model, "compute_language_logits"):
+        for batch in encode_in_batches(model, processor, audio=audio, text=text, **sizes):
+            yield batch.indices, model.compute_language_logits(batch.states, batch.attention_mask)
+    else:
+        for indices, inputs in prepare_batches(model, processor, audio=audio, text=text, **sizes):
+            yield indices, model(**inputs, return_dict=True).logits
+
+
+def list_languages(model: Any) -> list[str]:
+    """The languages that a model can tell, in the order of its logits.
 
     Raises:
-        ValueError: saying what it lacks.
+        ValueError: it has no language head, its classes are no languages, or it knows no language.
     """
-    if not hasattr(model, "compute_language_logits"):
+    if hasattr(model, "compute_language_logits"):
+        labels = list(model.config.languages)
+    elif type(model).__name__.endswith("Classification"):
+        names = [model.config.id2label[place] for place in range(model.config.num_labels)]
+        try:
+            labels = [canonical_language(name) for name in names]
+        except ValueError:
+            raise ValueError(f"the classes of this model are no languages: {', '.join(names[:5])}") from None
+    else:
         raise ValueError(
-            f"{type(model).__name__} has no language head; take a Mu2SLAMForConditionalGeneration checkpoint"
+            f"{type(model).__name__} has no language head; take a Mu2SLAMForConditionalGeneration checkpoint, or a "
+            "classifier with languages as classes"
         )
-    if len(model.config.languages) < 2:
+    if set(labels) <= {UNDETERMINED}:
         raise ValueError("this model knows no language: its table holds only 'und'")
+    return labels
 
 
 def evaluate_language_identification(
@@ -155,7 +176,7 @@ def evaluate_language_identification(
     results = build_results(
         model,
         usable,
-        _scores(references, answers, set(model.config.languages), min_probability),
+        _scores(references, answers, set(list_languages(model)), min_probability),
         model_name=model_name,
         data={**(data or {}), "modality": modality},
         settings={"min_probability": min_probability, "batch_seconds": batch_seconds, "batch_size": batch_size},

@@ -50,9 +50,7 @@ def encode_in_batches(
     batch_seconds: float = 60.0,
     batch_size: int = 32,
 ) -> Iterator[EncodedBatch]:
-    """Encoder states of recordings or texts, those of like length together.
-
-    An item's states do not depend on the batch that it stands in.
+    """Encoder states of recordings or texts; an item's states do not depend on the batch that it stands in.
 
     Args:
         model: any model of the package with a shared encoder, in evaluation mode.
@@ -60,13 +58,50 @@ def encode_in_batches(
         audio: recordings, as `load_audio` takes them (paths, arrays at 16 kHz, bytes, ...); or
         text: texts. Exactly one of both.
         source_lang: code or one per item; None tells the encoder nothing.
-        layer: states after this layer (0: what enters the first one; negative: from the end); None: the output.
+        layer: states after this layer of the encoder (0: what enters the first one; negative: from the end); None:
+            the output. Where text enters an encoder after some layers, it has no states before them.
         batch_seconds: most seconds of audio in a batch, padding counted.
         batch_size: most items in a batch.
 
     Raises:
         ValueError: both or neither of audio and text, an empty text, a layer that there is not.
         AudioError: a recording that cannot be read.
+    """
+    encoder = find_encoder(model)
+    sources: dict[str, Any] = {"audio": audio, "text": text, "source_lang": source_lang}
+    for indices, inputs in prepare_batches(
+        model, processor, **sources, batch_seconds=batch_seconds, batch_size=batch_size
+    ):
+        with torch.no_grad():
+            outputs = encoder(**inputs, output_hidden_states=layer is not None, return_dict=True)
+        states, mask = outputs.last_hidden_state, getattr(outputs, "attention_mask", None)
+        if layer is not None:
+            # Text enters an mSLAM after its speech layers.
+            first = 0 if text is None else getattr(encoder.config, "num_speech_layers", 0)
+            every = outputs.hidden_states
+            place = layer - first if layer >= 0 else layer + len(every)
+            if not 0 <= place < len(every):
+                raise ValueError(
+                    f"there is no layer {layer}: this input goes through the layers {first + 1} to "
+                    f"{first + len(every) - 1} ({first} is what enters them)"
+                )
+            states = every[place]
+        yield EncodedBatch(indices=indices, states=states, attention_mask=mask)
+
+
+def prepare_batches(
+    model: Any,
+    processor: Any,
+    *,
+    audio: Sequence[Any] | None = None,
+    text: Sequence[str] | None = None,
+    source_lang: Languages = None,
+    batch_seconds: float = 60.0,
+    batch_size: int = 32,
+) -> Iterator[tuple[list[int], dict[str, Any]]]:
+    """Inputs of a model for recordings or texts, those of like length together, with the places of their items.
+
+    The arguments are those of `encode_in_batches`.
     """
     if (audio is None) == (text is None):
         raise ValueError("give either `audio` or `text`, and not both")
@@ -84,8 +119,18 @@ def encode_in_batches(
         raise ValueError(f"{len(languages)} languages for {len(items)} items; give one code or one per item")
     for indices in group_by_size(sizes, budget, batch_size):
         chosen = [items[index] for index in indices]
+        source: dict[str, Any] = {"text": chosen}
+        if audio is not None:
+            source = {"audio": chosen, "sampling_rate": SAMPLING_RATE}
+        inputs = dict(processor(**source, return_tensors="pt").to(model.device))
+        for name in ("input_features", "input_values"):
+            if name in inputs:
+                inputs[name] = inputs[name].to(model.dtype)
         spoken = [languages[index] for index in indices]
-        yield _encode(model, processor, audio is not None, chosen, spoken, layer, indices)
+        if any(language is not None for language in spoken):
+            rows = [processor.language_row(language) for language in spoken]
+            inputs["language_ids"] = torch.tensor(rows, device=model.device)
+        yield indices, inputs
 
 
 def group_by_size(sizes: Sequence[float], budget: float, batch_size: int) -> Iterator[list[int]]:
@@ -100,36 +145,6 @@ def group_by_size(sizes: Sequence[float], budget: float, batch_size: int) -> Ite
         group.append(index)
     if group:
         yield group
-
-
-@torch.no_grad()
-def _encode(
-    model: Any,
-    processor: Any,
-    is_speech: bool,
-    items: list[Any],
-    languages: list[str | None],
-    layer: int | None,
-    indices: list[int],
-) -> EncodedBatch:
-    source: dict[str, Any] = {"audio": items, "sampling_rate": SAMPLING_RATE} if is_speech else {"text": items}
-    inputs = processor(**source, return_tensors="pt").to(model.device)
-    for name in ("input_features", "input_values"):
-        if name in inputs:
-            inputs[name] = inputs[name].to(model.dtype)
-    if any(language is not None for language in languages):
-        rows = [processor.language_row(language) for language in languages]
-        inputs["language_ids"] = torch.tensor(rows, device=model.device)
-    outputs = find_encoder(model)(**inputs, output_hidden_states=layer is not None, return_dict=True)
-    states, mask = outputs.last_hidden_state, getattr(outputs, "attention_mask", None)
-    if layer is not None:
-        every = outputs.hidden_states
-        if not -len(every) <= layer < len(every):
-            raise ValueError(f"there is no layer {layer}: {len(every) - 1} layers read this input (0 is their input)")
-        states = every[layer]
-    if mask is None and not is_speech:
-        mask = inputs["attention_mask"]
-    return EncodedBatch(indices=indices, states=states, attention_mask=mask)
 
 
 class SpeechTextEncoder:

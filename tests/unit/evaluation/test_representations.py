@@ -3,10 +3,11 @@
 
 import pytest
 import torch
-from helpers import REPOSITORY_ROOT, TINY_TEXTS, make_tiny_pair
+from helpers import REPOSITORY_ROOT, TINY_TEXTS, make_tiny_config, make_tiny_pair
 
-from mu2slam_hf import Mu2SLAMForCTC
+from mu2slam_hf import MSLAMConfig, MSLAMForAudioClassification, MSLAMModel, Mu2SLAMForCTC
 from mu2slam_hf.data.audio import AudioError, load_audio
+from mu2slam_hf.evaluation.language_identification import predict_languages
 from mu2slam_hf.evaluation.representations import SpeechTextEncoder, encode_in_batches, group_by_size
 from mu2slam_hf.models.modules_similarity import unit_vectors
 
@@ -47,7 +48,7 @@ def test_layers_from_the_embeddings_to_the_output(pair):
     torch.testing.assert_close(SpeechTextEncoder(*pair, layer=2).encode_speech(FILES[:2]), last)
     first = SpeechTextEncoder(*pair, layer=0).encode_speech(FILES[:2])
     assert not torch.allclose(first, last)
-    with pytest.raises(ValueError, match="no layer 3: 2 layers"):
+    with pytest.raises(ValueError, match="no layer 3: this input goes through the layers 1 to 2"):
         SpeechTextEncoder(*pair, layer=3).encode_speech(FILES[:1])
 
 
@@ -70,6 +71,53 @@ def test_every_model_with_the_encoder_gives_the_same_vectors(encoder, pair):
         torch.testing.assert_close(
             SpeechTextEncoder(other, processor).encode_text(["press one"]), encoder.encode_text(["press one"])
         )
+
+
+def make_mslam(model_class, processor, **options):
+    """A tiny mSLAM of two layers, the second of them shared."""
+    tiny = make_tiny_config(vocab_size=len(processor.tokenizer))
+    torch.manual_seed(0)
+    return model_class(
+        MSLAMConfig(
+            encoder_config=tiny.encoder_config.to_dict(),
+            num_speech_layers=1,
+            vocab_size=tiny.vocab_size,
+            num_speech_tokens=tiny.num_speech_tokens,
+            text_token_offset=tiny.text_token_offset,
+            codevector_dim=16,
+            proj_codevector_dim=8,
+            **options,
+        )
+    ).eval()
+
+
+def test_mslam_encodes_both_and_counts_its_layers_from_the_speech(pair):
+    processor = pair[1]
+    model = make_mslam(MSLAMModel, processor)
+    encoder = SpeechTextEncoder(model, processor)
+    speech, text = encoder.encode_speech(FILES[:3]), encoder.encode_text(TINY_TEXTS)
+    assert encoder.similarity(speech, text).shape == (3, 5)
+    alone = torch.cat([encoder.encode_speech([file]) for file in FILES[:3]])
+    torch.testing.assert_close(speech, alone, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(text, torch.cat([encoder.encode_text([t]) for t in TINY_TEXTS]), atol=1e-5, rtol=1e-5)
+    for layer in (2, -1):
+        other = SpeechTextEncoder(model, processor, layer=layer)
+        torch.testing.assert_close(other.encode_speech(FILES[:3]), speech)
+        torch.testing.assert_close(other.encode_text(TINY_TEXTS), text)
+    assert SpeechTextEncoder(model, processor, layer=0).encode_speech(FILES[:1]).shape == (1, 16)
+    assert SpeechTextEncoder(model, processor, layer=1).encode_text(TINY_TEXTS).shape == (5, 16)
+    with pytest.raises(ValueError, match="no layer 0: this input goes through the layers 2 to 2"):
+        SpeechTextEncoder(model, processor, layer=0).encode_text(TINY_TEXTS)
+
+
+def test_a_classifier_with_languages_as_classes_tells_them(pair):
+    processor = pair[1]
+    model = make_mslam(MSLAMForAudioClassification, processor, id2label={0: "en", 1: "rus", 2: "und"})
+    (guess,) = predict_languages(model, processor, audio=FILES[:1])
+    assert set(guess.probabilities) == {"en", "ru"} and sum(guess.probabilities.values()) == pytest.approx(1.0)
+    other = make_mslam(MSLAMForAudioClassification, processor, id2label={0: "happy!", 1: "sad!"})
+    with pytest.raises(ValueError, match="are no languages: happy!, sad!"):
+        predict_languages(other, processor, audio=FILES[:1])
 
 
 def test_similarity_takes_the_centres_off_and_agrees_with_normalized_vectors(pair):

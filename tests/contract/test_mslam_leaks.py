@@ -27,8 +27,9 @@ def change_frames(model, places: torch.Tensor, monkeypatch) -> None:
 
     def embed_speech(*args, **kwargs):
         frames = original(*args, **kwargs)
-        # Not the same in all channels, which a layer norm would take away.
-        return frames + 3.0 * places[..., None] * torch.arange(frames.shape[-1]).cos()
+        # More than the deviation that the quantiser has seen, and different in all channels and frames: else all may
+        # have one code before and another one after.
+        return frames + 12.0 * places[..., None] * torch.arange(frames[0].numel()).view_as(frames[0]).cos()
 
     monkeypatch.setattr(model.model, "embed_speech", embed_speech)
 

@@ -27,10 +27,9 @@ from mu2slam_hf.recipes.runs import load_stages
 from mu2slam_hf.training.objectives import count_pretraining_targets
 
 ROOT = Path(__file__).resolve().parents[2]
-# Those of speech tokenizers train no network; tests/unit/recipes/test_speech_tokenizer_recipes.py runs them.
-RECIPES = sorted(
-    path for path in (ROOT / "configuration" / "recipes").rglob("*.yaml") if path.parent.name != "speech_tokenizer"
-)
+# Those of speech tokenizers and of mSLAM have tests of their own: tests/unit/recipes/test_speech_tokenizer_recipes.py
+# and test_recipes_mslam.py.
+RECIPES = sorted((ROOT / "configuration" / "recipes" / "mu2slam").glob("*.yaml"))
 PRETRAINING = [path for path in RECIPES if is_pretraining_recipe(path)]
 STREAMED = [path for path in PRETRAINING if "streaming: true" in path.read_text(encoding="utf-8")]
 SUPERVISED = [path for path in RECIPES if path not in PRETRAINING]

@@ -6,12 +6,12 @@ import typing
 
 import pytest
 
-from mu2slam_hf.models.task_types import PRETRAINING_LOSSES
-from mu2slam_hf.recipes import data_schema, pretraining_schema, schema
+from mu2slam_hf.models.task_types import MSLAM_LOSSES, PRETRAINING_LOSSES
+from mu2slam_hf.recipes import data_schema, head_schema, mslam_schema, pretraining_schema, schema
 
 SECTIONS = [
     item
-    for module in (schema, data_schema, pretraining_schema)
+    for module in (schema, data_schema, pretraining_schema, mslam_schema, head_schema)
     for item in vars(module).values()
     if dataclasses.is_dataclass(item) and item.__module__ == module.__name__
 ]
@@ -22,7 +22,7 @@ def test_every_value_has_a_default_and_is_explained(section):
     section()
     for item in dataclasses.fields(section):
         assert item.kw_only
-        if section not in (schema.Recipe, pretraining_schema.PretrainingRecipe):
+        if not section.__name__.endswith("Recipe"):
             assert item.name in section.__doc__, f"{section.__name__}.{item.name} is not explained"
 
 
@@ -54,6 +54,12 @@ def test_annotations_are_types_not_strings():
 def test_every_loss_of_pre_training_has_a_coefficient():
     names = {item.name for item in dataclasses.fields(pretraining_schema.PretrainingObjectiveSection)}
     assert names == {*PRETRAINING_LOSSES, "ctc_input"}
+
+
+def test_the_coefficients_of_mslam():
+    objective = dataclasses.asdict(mslam_schema.MSLAMObjectiveSection())
+    assert tuple(objective) == MSLAM_LOSSES
+    assert list(objective.values()) == [1.0, 0.1, 1.0, 0.3, 0.03, 0.03, 0.03]
 
 
 def test_the_coefficients_of_the_paper():

@@ -1,0 +1,75 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile as sf
+from pretraining_batches import PROCESSOR
+from transformers import Wav2Vec2FeatureExtractor
+
+from mu2slam_hf import ConformerEncoderConfig
+from mu2slam_hf.data.head_data import HeadCollator, HeadDataset, HeadItem
+from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.recipes.head_builders import balance_classes
+
+TOKENIZER = PROCESSOR.tokenizer
+
+
+def item(source, target, name="a") -> HeadItem:
+    return HeadItem(id=name, source=source, target=target)
+
+
+def test_a_data_set_reads_recordings_and_texts(tmp_path):
+    path = tmp_path / "a.wav"
+    sf.write(path, 0.1 * np.ones(1600), 16000)
+    records = [SpeechTextRecord(id="a", audio=str(path), text="uno", lang="es")]
+    spoken, written = HeadDataset(records, [1])[0], HeadDataset(records, [0], modality="text")[0]
+    assert spoken.id == "/es/a" and spoken.target == 1 and spoken.source.shape == (1600,)
+    assert written.source == "uno" and written.target == 0
+    with pytest.raises(ValueError, match="1 records and 2 targets"):
+        HeadDataset(records, [1, 2])
+    with pytest.raises(ValueError, match="/en/b: has no audio"):
+        HeadDataset([SpeechTextRecord(id="b", text="one", lang="en")], [0])
+
+
+def test_speech_with_classes():
+    batch = HeadCollator(PROCESSOR)([item(np.zeros(n, dtype=np.float32), i) for i, n in enumerate((1600, 321))])
+    assert batch["input_features"].shape == (2, 10, 80) and batch["labels"].tolist() == [0, 1]
+    assert batch["attention_mask"].sum(dim=1).tolist() == [10, 3]
+
+
+def test_speech_with_transcripts():
+    batch = HeadCollator(PROCESSOR)([item(np.zeros(1600, dtype=np.float32), text) for text in ("se", "a\u4e00", "")])
+    ids = TOKENIZER("sea", add_special_tokens=False).input_ids
+    assert batch["labels"].tolist() == [ids[:2], [ids[2], -100], [-100, -100]]
+
+
+def test_texts_end_as_the_processor_ends_them():
+    batch = HeadCollator(PROCESSOR)([item("se", 3), item("sea", 1)])
+    expected = PROCESSOR(text=["se", "sea"])
+    assert batch["input_ids"].equal(expected["input_ids"])
+    assert batch["attention_mask"].equal(expected["attention_mask"]) and batch["labels"].tolist() == [3, 1]
+
+
+def test_waveforms():
+    processor = SimpleNamespace(feature_extractor=Wav2Vec2FeatureExtractor(do_normalize=False), tokenizer=TOKENIZER)
+    collator = HeadCollator(processor, ConformerEncoderConfig(frontend="waveform"))
+    batch = collator([item(np.ones(1600, dtype=np.float32), 0), item(np.ones(800, dtype=np.float32), 0)])
+    assert batch["input_values"].shape == (2, 1600) and batch["attention_mask"].sum().item() == 2400
+
+
+@pytest.mark.parametrize(
+    "items, message",
+    [
+        ([item(np.zeros(800, dtype=np.float32), 0), item("a", 0)], "sources of one kind"),
+        ([item("a", 0), item("a", "e")], "targets of one kind"),
+    ],
+)
+def test_kinds_are_not_mixed(items, message):
+    with pytest.raises(ValueError, match=message):
+        HeadCollator(PROCESSOR)(items)
+
+
+def test_classes_are_balanced_by_repetition():
+    assert balance_classes([0, 1, 0, 0, 1, 2]) == [0, 2, 3, 1, 4, 1, 5, 5, 5]
+    assert balance_classes([1, 0]) == [1, 0]

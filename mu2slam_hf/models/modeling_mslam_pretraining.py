@@ -247,7 +247,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         layout = self._lay_out(frame_mask, text_mask, pair_speech_rows, pair_text_rows, ctc_labels, pack_sequences)
         states = self._run_shared_layers(speech, model.embed_text(text_ids), layout.rows, kwargs)
 
-        masked = first_if_none(speech_mask)
+        masked = speech_mask.flatten().nonzero()[:, 0]
         codes = self.quantizer(frames.flatten(0, 1)[masked])
         in_pair = mark_rows(pair_speech_rows, len(frames))
         contrastive, diversity = self._sum_contrastive(speech, codes, masked, negative_frames, speech_mask, in_pair)
@@ -269,7 +269,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
             loss_counts=counts,
             last_hidden_state=states,
             speech_hidden_state=speech,
-            codevector_ids=codes.ids.view(len(masked), -1)[: int(speech_mask.sum())],
+            codevector_ids=codes.ids.view(-1, config.num_codevector_groups),
         )
 
     @staticmethod
@@ -358,7 +358,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
             negatives,
             config.contrastive_logits_temperature,
         )
-        # A projection of which nothing is asked takes part, with a gradient of 0.
+        # What nothing is asked of takes part, with a gradient of 0.
         total = losses.sum() + 0.0 * (context.sum() + targets.sum())
         if codes.commitment is not None:
             weights = asked.flatten()[masked] * config.commitment_loss_weight
@@ -372,7 +372,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         self, states: Tensor, codes: QuantizerOutput, masked: Tensor, asked: Asked
     ) -> tuple[Tensor, Tensor]:
         """Sums and counts `(2,)` of the prediction of codes; with several codebooks the mean over them."""
-        ids = codes.ids.view(len(masked), -1)
+        ids = codes.ids.view(-1, self.config.num_codevector_groups)
         # Both are flat positions in order; every asked frame is among the masked ones.
         labels = ids[torch.searchsorted(masked, asked.units)]
         parts = [

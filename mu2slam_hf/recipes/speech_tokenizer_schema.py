@@ -59,7 +59,9 @@ class ContrastiveSection:
         model: the encoder; without config and init_from a small one, 4 + 3 layers of width 144. What `codebook` says
             of the codebook wins over it.
         masking: of frames.
-        objective: weights of `contrastive`, `diversity` and `speech_mlm`; there are no other losses here.
+        objective: weights of `contrastive`, `diversity` and `speech_mlm`; there are no other losses here. Choice: 1
+            for diversity, where w2v-BERT has 0.1: its gradient shrinks with the share of the codebook that is in use,
+            and at 0.2 and 1024 entries a small encoder gives all frames one entry within 30 updates.
         quantizer: course of the Gumbel temperature, and when a collapse is warned of. Choice: a factor for a run of a
             thousand updates; that of the paper is for some hundred thousand.
         optim, training: as elsewhere; `training.use_cpu` follows from `device`.
@@ -71,7 +73,7 @@ class ContrastiveSection:
 
     model: ModelSection = field(default_factory=ModelSection)
     masking: MSLAMMaskingConfig = field(default_factory=MSLAMMaskingConfig)
-    objective: MSLAMObjectiveSection = field(default_factory=MSLAMObjectiveSection)
+    objective: MSLAMObjectiveSection = field(default_factory=lambda: MSLAMObjectiveSection(diversity=1.0))
     quantizer: QuantizerSection = field(
         default_factory=lambda: QuantizerSection(min_temperature=0.5, temperature_factor=0.998)
     )

@@ -60,11 +60,12 @@ def build_bundle(
         model.save_pretrained(bundle)
         processor.save_pretrained(bundle)
         copy_custom_code(bundle, family)
-        write_auto_map(bundle, build_auto_map(family))
+        auto_map = build_auto_map(family, bundle)
+        write_auto_map(bundle, auto_map)
         (bundle / CARD_NAME).write_text(card, encoding="utf-8")
         for extra in extra_files:
             shutil.copyfile(extra, bundle / Path(extra).name)
-        check_bundle(bundle, build_auto_map(family))
+        check_bundle(bundle, auto_map)
         if run_check:
             compare_in_bare_process(bundle, model, processor)
         os.replace(bundle, folder)
@@ -97,7 +98,7 @@ def push_bundle(
         BundleError: the folder does not pass the check; nothing is uploaded then.
     """
     config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
-    check_bundle(folder, build_auto_map(FAMILIES[config["model_type"]]))
+    check_bundle(folder, build_auto_map(FAMILIES[config["model_type"]], Path(folder)))
     api = HfApi() if api is None else api
     repo_id = str(api.create_repo(repo_id, repo_type="model", private=private, exist_ok=True).repo_id)
     if revision is not None:
@@ -126,16 +127,32 @@ def find_family(model: Any) -> Family:
     return complete[type(model)]
 
 
-def build_auto_map(family: Family) -> dict[str, str]:
-    """Auto class name -> `file.Class`, for every class that a checkpoint of this family needs."""
+def build_auto_map(family: Family, folder: Path | None = None) -> dict[str, str]:
+    """Auto class name -> `file.Class`, for every class that a checkpoint of this family needs.
+
+    Args:
+        family: of the model.
+        folder: of the checkpoint; where its feature extractor is one of transformers (that of an imported encoder), it
+            is not among them. None: it is ours.
+    """
     classes: dict[str, type | None] = {
         "AutoConfig": family.config,
         **family.models,
-        "AutoFeatureExtractor": family.feature_extractor,
+        "AutoFeatureExtractor": family.feature_extractor if _has_own_extractor(family, folder) else None,
         "AutoProcessor": family.processor,
         "AutoTokenizer": family.tokenizer,
     }
     return {name: f"{cls.__module__.rsplit('.', 1)[-1]}.{cls.__name__}" for name, cls in classes.items() if cls}
+
+
+def _has_own_extractor(family: Family, folder: Path | None) -> bool:
+    """Whether the feature extractor saved in a folder is the family's own."""
+    file = None if folder is None else folder / "processor_config.json"
+    if file is None or family.feature_extractor is None or not file.is_file():
+        return True
+    saved = json.loads(file.read_text(encoding="utf-8")).get("feature_extractor") or {}
+    own_name = family.feature_extractor.__name__
+    return bool(saved.get("feature_extractor_type", own_name) == own_name)
 
 
 def copy_custom_code(folder: Path, family: Family) -> None:
@@ -161,7 +178,7 @@ def write_auto_map(folder: Path, auto_map: Mapping[str, str]) -> None:
 
     def edit_processor(content: dict[str, Any]) -> None:
         content["auto_map"] = only("AutoProcessor", "AutoFeatureExtractor")
-        if isinstance(content.get("feature_extractor"), dict):
+        if isinstance(content.get("feature_extractor"), dict) and "AutoFeatureExtractor" in auto_map:
             content["feature_extractor"]["auto_map"] = only("AutoProcessor", "AutoFeatureExtractor")
 
     _edit_json(folder / "processor_config.json", edit_processor)

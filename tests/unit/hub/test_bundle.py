@@ -8,8 +8,17 @@ from types import SimpleNamespace
 
 import pytest
 from helpers import REPOSITORY_ROOT, make_tiny_pair
+from imported_encoders import make_source
+from transformers import Wav2Vec2FeatureExtractor
 
-from mu2slam_hf import Mu2SLAMModel, SpeechTokenizerConfig, SpeechTokenizerModel
+from mu2slam_hf import (
+    Mu2SLAMForConditionalGeneration,
+    Mu2SLAMModel,
+    Mu2SLAMProcessor,
+    SpeechTokenizerConfig,
+    SpeechTokenizerModel,
+    build_from_speech_encoder,
+)
 from mu2slam_hf.hub import bundle as bundle_module
 from mu2slam_hf.hub.bundle import build_auto_map, build_bundle, push_bundle
 from mu2slam_hf.hub.bundle_check import BundleError, check_bundle
@@ -68,6 +77,29 @@ def test_a_complete_auto_map_in_every_file_that_is_looked_into(folder):
     assert (folder / "README.md").read_text() == CARD
     # Only what the family reaches.
     assert not (folder / "pipeline_mu2slam.py").exists() and not (folder / "families.py").exists()
+
+
+def test_a_model_around_an_imported_encoder_names_no_feature_extractor_of_ours(pair, tmp_path):
+    """And loads, with that of transformers, where the package is not installed: the check of `build_bundle`."""
+    processor = pair[1]
+    options = {"vocab_size": len(processor.tokenizer), "num_speech_tokens": 16, "text_token_offset": 80}
+    model = build_from_speech_encoder(
+        make_source("conformer", "rotary-group"),
+        Mu2SLAMForConditionalGeneration,
+        {"num_hidden_layers": 1},
+        languages=processor.languages,
+        **options,
+    )
+    codec = SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=16))
+    imported = Mu2SLAMProcessor(
+        Wav2Vec2FeatureExtractor(), processor.tokenizer, speech_codec=codec, languages=processor.languages
+    )
+    folder = build_bundle(tmp_path / "bundle", model, imported, card=CARD)
+    written = json.loads((folder / "processor_config.json").read_text())
+    assert written["feature_extractor"]["feature_extractor_type"] == "Wav2Vec2FeatureExtractor"
+    assert "auto_map" not in written["feature_extractor"]
+    assert "AutoFeatureExtractor" not in json.loads((folder / "config.json").read_text())["auto_map"]
+    assert push_bundle(folder, "imported", api=HubStub()).endswith("commit/1")
 
 
 def test_the_model_in_memory_is_left_as_it_was(pair, tmp_path):

@@ -76,13 +76,15 @@ def load_any_checkpoint(
     import torch
     from transformers import AutoConfig
 
-    import mu2slam_hf
+    from mu2slam_hf.models.families import FAMILIES
     from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 
-    names = AutoConfig.from_pretrained(folder).architectures or ["a model without a class"]
-    if names[0] not in mu2slam_hf.__all__:
-        raise ValueError(f"{folder}: {names[0]} is no model of this package")
-    model = getattr(mu2slam_hf, names[0]).from_pretrained(folder, dtype=getattr(torch, dtype))
+    config = AutoConfig.from_pretrained(folder)
+    known: dict[str, Any] = {one.__name__: one for family in FAMILIES.values() for one in family.models.values()}
+    name = (config.architectures or [f"type {config.model_type}"])[0]
+    if name not in known:
+        raise ValueError(f"{folder}: {name} is no model of this package; there are {', '.join(sorted(known))}")
+    model = known[name].from_pretrained(folder, dtype=getattr(torch, dtype))
     return model.to(device).eval(), Mu2SLAMProcessor.from_pretrained(folder)
 
 

@@ -71,3 +71,28 @@ def test_the_shipped_weights_are_stored_in_bfloat16_and_run_in_float32():
         assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.bfloat16}
     # The pipeline's dtype is "auto": it must not compute in bfloat16 on processors that are slow at it.
     assert load_default(dtype="auto")[0].dtype == torch.float32
+
+
+def test_a_checkpoint_of_any_class_is_loaded_by_the_class_that_it_names(tmp_path):
+    from helpers import make_tiny_config, make_tiny_processor
+
+    from mu2slam_hf import MSLAMConfig, MSLAMModel, load_any_checkpoint
+
+    processor = make_tiny_processor()
+    tiny = make_tiny_config(vocab_size=len(processor.tokenizer))
+    config = MSLAMConfig(
+        encoder_config=tiny.encoder_config.to_dict(),
+        num_speech_layers=1,
+        vocab_size=tiny.vocab_size,
+        num_speech_tokens=tiny.num_speech_tokens,
+        text_token_offset=tiny.text_token_offset,
+    )
+    MSLAMModel(config).save_pretrained(tmp_path / "mslam")
+    processor.save_pretrained(tmp_path / "mslam")
+    model, loaded = load_any_checkpoint(str(tmp_path / "mslam"))
+    assert type(model) is MSLAMModel and not model.training and loaded.languages == processor.languages
+    assert type(load_any_checkpoint()[0]).__name__ == "Mu2SLAMForConditionalGeneration"
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text('{"model_type": "bert", "architectures": ["BertModel"]}')
+    with pytest.raises(ValueError, match="BertModel is no model of this package"):
+        load_any_checkpoint(str(tmp_path / "other"))

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from huggingface_hub.errors import StrictDataclassError
 from transformers.utils import logging
 
-from mu2slam_hf.data.audio import AudioCache
+from mu2slam_hf.data.audio import SAMPLING_RATE, AudioCache
 from mu2slam_hf.data.mixture_report import format_mixture, summarize_mixture
 from mu2slam_hf.data.pretraining_collator import PretrainingCollator
 from mu2slam_hf.data.pretraining_dataset import PretrainingDataset
@@ -107,6 +107,9 @@ def _add_speech_codec(
     if processor.speech_codec is None or (section.init_from is not None and replace_codec):
         processor.speech_codec = build_speech_tokenizer(recipe, processor)
     config, wanted = processor.speech_codec.config, processor.tokenizer.num_speech_tokens
+    if config.reads_waveforms and processor.speech_codec.encoder.sampling_rate != SAMPLING_RATE:
+        rate = processor.speech_codec.encoder.sampling_rate
+        raise RecipeError(f"speech_tokenizer: hears {rate} Hz, but recordings are read at {SAMPLING_RATE} Hz")
     if (config.num_codevectors_per_group, config.num_codevector_groups) != (wanted, 1):
         raise RecipeError(
             f"speech_tokenizer: has {config.num_codevector_groups} codebooks of {config.num_codevectors_per_group} "

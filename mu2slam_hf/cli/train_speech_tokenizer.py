@@ -2,6 +2,7 @@
 """`mu2slam train-speech-tokenizer`: a codebook that turns speech into ids, from recordings."""
 
 import argparse
+import os
 import sys
 from typing import Any
 
@@ -88,7 +89,8 @@ def run(args: argparse.Namespace) -> int:
     tokenizer = train_speech_tokenizer(recipe, print_pass)
     config = tokenizer.config
     books = f"{config.num_codevector_groups} x " if config.num_codevector_groups > 1 else ""
-    print(f"{config.kind}, {books}{config.num_codevectors_per_group} entries, written to {recipe.output}")
+    if os.environ.get("RANK", "0") == "0":  # of several processes the first one has written it
+        print(f"{config.kind}, {books}{config.num_codevectors_per_group} entries, written to {recipe.output}")
     return 0
 
 

@@ -238,7 +238,8 @@ class MSLAMModel(MSLAMPreTrainedModel):
             noise_seed: `(B,)` int64, see [`mask_speech`].
             input_values: `(B, samples)` float, in place of `input_features` for the front end `waveform`.
             language_ids: accepted, because the processor of the package gives them; the encoder is told no language.
-            **kwargs: `output_hidden_states`, `output_attentions`, arguments of the attention backend.
+            **kwargs: `output_hidden_states` (a flag, or numbers of states), `output_attentions`, arguments of the
+                attention backend.
 
         Raises:
             ValueError: neither speech nor text, two kinds of text, or packed pairs.
@@ -249,10 +250,15 @@ class MSLAMModel(MSLAMPreTrainedModel):
             raise ValueError(f"The encoder reads {self.main_input_name} (speech), input_ids (text) or both; got none.")
         if input_ids is not None and inputs_embeds is not None:
             raise ValueError("Text is given by input_ids or by inputs_embeds, not by both.")
-        if input_features is None:
-            return self._encode_text(input_ids, attention_mask, inputs_embeds, position_ids, sequence_ids, kwargs)
-        if sequence_ids is not None:
+        if input_features is not None and sequence_ids is not None:
             raise ValueError("sequence_ids (packed rows) are for text alone; give speech and pairs as padded rows.")
+        wanted = kwargs.pop("output_hidden_states", None)
+        # Numbers count the states of both stacks together, so each stack gives all of its own.
+        kwargs["output_hidden_states"] = wanted is not None and wanted is not False
+        if input_features is None:
+            outputs = self._encode_text(input_ids, attention_mask, inputs_embeds, position_ids, sequence_ids, kwargs)
+            outputs.hidden_states = select_states(outputs.hidden_states, wanted)
+            return outputs
         frames = self.embed_speech(input_features, attention_mask)
         if attention_mask is not None:
             attention_mask = downsample_attention_mask(attention_mask, self.config.encoder_config).long()
@@ -260,11 +266,14 @@ class MSLAMModel(MSLAMPreTrainedModel):
             frames = self.mask_speech(frames, speech_mask, noise_seed)
         speech = self.run_speech_layers(frames, attention_mask, **kwargs)
         projected = self.speech_projection(speech.last_hidden_state)
-        if not has_text:
+        if has_text:
+            text = self.embed_text(input_ids, position_ids, inputs_embeds)
+            outputs = self._encode_pairs(speech, projected, attention_mask, text, text_attention_mask, kwargs)
+        else:
             shared = self.run_shared_layers(projected, attention_mask, **kwargs)
-            return self._combine(speech, shared, attention_mask=attention_mask)
-        text = self.embed_text(input_ids, position_ids, inputs_embeds)
-        return self._encode_pairs(speech, projected, attention_mask, text, text_attention_mask, kwargs)
+            outputs = self._combine(speech, shared, attention_mask=attention_mask)
+        outputs.hidden_states = select_states(outputs.hidden_states, wanted)
+        return outputs
 
     def run_shared_layers(
         self,
@@ -357,6 +366,25 @@ class MSLAMModel(MSLAMPreTrainedModel):
         return nn.functional.dropout(embeds, p=self.config.encoder_config.embedding_dropout, training=self.training)
 
 
+def select_states(states: tuple[Tensor, ...] | None, wanted: bool | int | list[int] | None) -> tuple | None:
+    """Hidden states with None in place of those whose numbers are not wanted; a flag wants all."""
+    if states is None or wanted is None or isinstance(wanted, bool):
+        return states
+    numbers = [wanted] if isinstance(wanted, int) else wanted
+    kept = {number % len(states) for number in numbers if -len(states) <= number < len(states)}
+    return tuple(one if number in kept else None for number, one in enumerate(states))
+
+
+def touch_text(states: Tensor, model: MSLAMModel) -> Tensor:
+    """`states`, with a gradient of 0 to what only text goes through.
+
+    For heads that read speech alone: every parameter that trains takes part, as several processes want it.
+    """
+    for parameter in (model.embed_tokens.weight, *model.text_norm.parameters()):
+        states = states + parameter.flatten()[:0].sum().to(states.dtype)
+    return states
+
+
 class MSLAMForCTC(MSLAMPreTrainedModel):
     """mSLAM with a CTC softmax over text tokens and blank: speech in, transcript out, in one pass."""
 
@@ -413,7 +441,7 @@ class MSLAMForCTC(MSLAMPreTrainedModel):
             `logits` `(B, N, V)` float32, speech rows masked out; `loss` with labels.
         """
         outputs = self.model(input_features, attention_mask=attention_mask, **kwargs)
-        logits = mask_ctc_logits(self.ctc_head(outputs.last_hidden_state), self.config)
+        logits = mask_ctc_logits(self.ctc_head(touch_text(outputs.last_hidden_state, self.model)), self.config)
         loss = None
         if labels is not None:
             mask = outputs.attention_mask
@@ -429,7 +457,9 @@ class MSLAMForSequenceClassification(MSLAMPreTrainedModel):
     """mSLAM with classes on the pooled states of the shared layers: for text, for speech, and for pairs.
 
     One head for all of them, so that it can be trained on text and used on speech. Choice: a weighted average over the
-    layers (`use_weighted_layer_sum`) therefore takes the shared ones only.
+    layers (`use_weighted_layer_sum`) therefore takes the shared ones only. What the other modality alone goes through
+    has no gradient, and no weight decay draws it away: on several processes freeze it (`freeze_encoder`), or have
+    unused parameters found.
     """
 
     _keys_to_ignore_on_load_unexpected = [r"^(mlm_head|ctc_head|speech_heads|quantizer|project_hid|project_q)\."]
@@ -448,6 +478,10 @@ class MSLAMForSequenceClassification(MSLAMPreTrainedModel):
     @staticmethod
     def _num_averaged_states(config: MSLAMConfig) -> int:
         return config.num_shared_layers + 1
+
+    def _complete(self, states: Tensor) -> Tensor:
+        """The averaged states, on their way to the head."""
+        return states
 
     @can_return_tuple
     def forward(
@@ -477,7 +511,7 @@ class MSLAMForSequenceClassification(MSLAMPreTrainedModel):
             input_features,
             attention_mask=attention_mask,
             input_ids=input_ids,
-            output_hidden_states=asked or self.config.use_weighted_layer_sum,
+            output_hidden_states=True if self.config.use_weighted_layer_sum else asked,
             **kwargs,
         )
         states = outputs.last_hidden_state
@@ -485,13 +519,13 @@ class MSLAMForSequenceClassification(MSLAMPreTrainedModel):
             states = self.layer_weights(outputs.hidden_states[-self.layer_weights.num_layers :])
         pool = masked_max if self.config.classifier_pooling == "max" else masked_mean
         # Projected before it is pooled, as transformers' speech classifiers do.
-        pooled = pool(self.projector(states), outputs.attention_mask)
+        pooled = pool(self.projector(self._complete(states)), outputs.attention_mask)
         pooled = nn.functional.dropout(pooled, p=self.config.classifier_dropout, training=self.training)
         logits = at_least_float32(self.classifier(pooled))
         return SequenceClassifierOutput(
             loss=None if labels is None else self.loss_function(labels, logits, self.config),
             logits=logits,
-            hidden_states=outputs.hidden_states if asked else None,
+            hidden_states=None if asked is None or asked is False else select_states(outputs.hidden_states, asked),
             attentions=outputs.attentions,
         )
 
@@ -504,6 +538,9 @@ class MSLAMForAudioClassification(MSLAMForSequenceClassification):
     @staticmethod
     def _num_averaged_states(config: MSLAMConfig) -> int:
         return config.encoder_config.num_hidden_layers + 1
+
+    def _complete(self, states: Tensor) -> Tensor:
+        return touch_text(states, self.model)
 
     def forward(
         self,

@@ -151,9 +151,26 @@ def test_ctc_loss():
     ctc.config.ctc_loss_reduction = "mean"
     torch.testing.assert_close(ctc(**batch, labels=labels).loss, total / 3)
     outputs.loss.backward()
-    # Speech reads every parameter but those of text; the table is the softmax.
-    without = {name for name, parameter in ctc.named_parameters() if parameter.grad is None}
-    assert without == {"model.text_norm.weight", "model.text_norm.bias"}
+    assert all(parameter.grad is not None for parameter in ctc.parameters())
+
+
+def test_a_head_of_speech_reaches_every_parameter():
+    model = make_head(MSLAMForAudioClassification)
+    model(**speech(model.config), labels=torch.tensor([0, 1])).loss.backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    assert not model.model.embed_tokens.weight.grad.any() and not model.model.text_norm.weight.grad.any()
+
+
+@torch.no_grad()
+def test_single_hidden_states():
+    for model in (make_head(MSLAMForSequenceClassification), make_head(MSLAMForAudioClassification)):
+        batch = speech(model.config)
+        everything = model(**batch, output_hidden_states=True).hidden_states
+        chosen = model(**batch, output_hidden_states=[0, -1, 99]).hidden_states
+        assert [one is None for one in chosen] == [False, True, True, False]
+        assert torch.equal(chosen[-1], everything[-1])
+        assert model(**batch, output_hidden_states=0).hidden_states[0] is not None
+        assert torch.equal(model(**batch, output_hidden_states=[1]).logits, model(**batch).logits)
 
 
 @torch.no_grad()

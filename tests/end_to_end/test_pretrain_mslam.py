@@ -75,7 +75,7 @@ def run_head(finished, tones, tmp_path):
             "head": {"kind": kind, **head},
             "data": {"corpora": {"train": {"manifest": str(tones)}}, "batch_size": 10},
             "optim": {"learning_rate": 0.02, "warmup_steps": 2},
-            "training": {"max_steps": 30, "logging_steps": 10, "eval_steps": 15, "save_steps": 30},
+            "training": {"max_steps": 20, "logging_steps": 5, "eval_steps": 10, "save_steps": 20},
             "evaluation": {"corpora": {"same": {"manifest": str(tones)}}},
         }
         tree["training"].update(use_cpu=True, progress_bar=False)

@@ -38,7 +38,9 @@ def build_tokenizer(method: str = "gumbel", groups: int = 1, seed: int = 0, **kw
     tokenizer = SpeechTokenizerModel(config)
     for parameter in tokenizer.parameters():
         parameter.add_(0.2 * torch.randn_like(parameter))
-    tokenizer.quantizer.norm.update(torch.randn(100, 24) + torch.randn(24))
+    with torch.no_grad():
+        seen = tokenizer.encoder(features(4, 100, seed=9), torch.ones(4, 100))
+    tokenizer.quantizer.norm.update(seen.flatten(0, 1))
     return tokenizer
 
 

@@ -153,7 +153,8 @@ def test_examples_of_a_task_come_from_its_corpora_within_the_limits(load, manife
 
 
 def test_a_corpus_of_weight_0_is_left_out_of_the_mixture(load, manifest):
-    off = load(f"data.corpora.other={{manifest: {manifest}, limit: 2}}", "data.tasks.text.corpora={train: 1, other: 0}")
+    other = f"data.corpora.other={{manifest: {manifest}, limit: 2}}"
+    off = load(other, "data.tasks.text.corpora={train: 1, other: 0}")
     records = load_records(off.data.corpora, "data.corpora")
     processor = build_pretraining_processor(off, records)
     _, sampler = build_mixture(off, processor, records, build_arguments(off))

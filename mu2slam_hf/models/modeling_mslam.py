@@ -253,8 +253,10 @@ class MSLAMModel(MSLAMPreTrainedModel):
         if input_features is not None and sequence_ids is not None:
             raise ValueError("sequence_ids (packed rows) are for text alone; give speech and pairs as padded rows.")
         wanted = kwargs.pop("output_hidden_states", None)
+        if wanted is None:
+            wanted = self.config.output_hidden_states
         # Numbers count the states of both stacks together, so each stack gives all of its own.
-        kwargs["output_hidden_states"] = wanted is not None and wanted is not False
+        kwargs["output_hidden_states"] = wanted is not False
         if input_features is None:
             outputs = self._encode_text(input_ids, attention_mask, inputs_embeds, position_ids, sequence_ids, kwargs)
             outputs.hidden_states = select_states(outputs.hidden_states, wanted)

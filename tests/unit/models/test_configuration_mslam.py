@@ -48,7 +48,7 @@ def test_the_two_configurations_have_the_same_keys():
 
 @pytest.mark.parametrize(
     ("name", "speech_layers", "shared_layers", "encoder", "whole"),
-    [("paper_0_6b", 8, 16, 586_728_736, 591_463_328), ("paper_2b", 8, 32, 1_836_064_544, 1_841_881_248)],
+    [("paper_0_6b", 8, 16, 586_728_736, 591_461_280), ("paper_2b", 8, 32, 1_836_064_544, 1_841_878_432)],
 )
 def test_sizes_of_the_paper(name, speech_layers, shared_layers, encoder, whole):
     path = REPOSITORY_ROOT / "configuration" / "models" / "mslam" / f"{name}.json"

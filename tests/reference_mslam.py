@@ -136,8 +136,7 @@ class Reference:
                 index = min(range(len(entries)), key=lambda k, e=entries, z=latent: (z - e[k]).norm().item())
                 entry = entries[index]
                 part = latent + (entry - latent).detach() if quantizer.training else entry
-                pull = (latent.detach() - entry).square().sum()
-                distances.append(pull + quantizer.commitment_weight * (latent - entry.detach()).square().sum())
+                distances.append(quantizer.commitment_weight * (latent - entry).square().sum())
                 scores = torch.stack([quantizer.sharpness * (latent * other).sum() for other in entries])
                 distributions.append(log_softmax(scores).exp())
             parts.append(part)

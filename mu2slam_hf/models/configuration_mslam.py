@@ -44,7 +44,7 @@ class MSLAMConfig(PreTrainedConfig):
         contrastive_logits_temperature (`float`, *optional*, defaults to 0.1): Divisor of the cosine similarities.
         num_negatives (`int`, *optional*, defaults to 100): Distractors Q of one masked frame; the collator draws them.
         commitment_loss_weight (`float`, *optional*, defaults to 1.0): Weight, inside the contrastive loss, of the loss
-            that a quantiser of method `nearest` has for its codebook. Choice.
+            by which a quantiser of method `nearest` draws frames to their entries. Choice.
         speech_mask (`str`, *optional*, defaults to `"noise"`): What stands in place of a masked frame. `noise`: a
             random vector (w2v-BERT); `learned`: the embedding of [MASK], as in Mu2SLAM and for imported encoders.
         speech_mask_noise_std (`float`, *optional*, defaults to 0.1): Standard deviation of these random vectors.

@@ -33,6 +33,11 @@ class QuantizerOutput(NamedTuple):
     commitment: Tensor | None
 
 
+def has_other_processes() -> bool:
+    """Whether processes train together."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
 class RunningStandardization(nn.Module):
     """Zero mean and unit deviation of each feature, by statistics of the frames seen so far.
 
@@ -72,7 +77,7 @@ class RunningStandardization(nn.Module):
         """
         frames = features.detach().to(torch.float64)
         parts = torch.cat([frames.new_full((1,), len(frames)), frames.sum(0), frames.square().sum(0)])
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
+        if has_other_processes():
             torch.distributed.all_reduce(parts)
         number, sums, squares = parts[0].clamp(min=1.0), *parts[1:].chunk(2)
         mean = sums / number
@@ -96,7 +101,11 @@ class LearnedQuantizer(nn.Module):
     `gumbel`. Paper: wav2vec 2.0 section 2, which w2v-BERT takes over: a linear map to `(G, K)` logits; in training one
     entry is drawn (hard Gumbel softmax, straight-through), in evaluation it is the largest logit.
     `nearest`. Paper: Mu2SLAM Eq. 1, `argmin_j |G_j - s_i|`. Choice: vector and entries on the unit sphere,
-    straight-through, and `|q - sg(z)|^2 + beta |z - sg(q)|^2` that draws both together (van den Oord et al. 2017).
+    straight-through, and a loss `beta |z - sg(q)|^2` that draws frames to their entries (van den Oord et al. 2017).
+    The entries are no parameters: in training they are running means of the frames that choose them (appendix A.1
+    there). One that hardly any frame chooses becomes a frame of the batch (SoundStream, section III-B), and all of
+    them begin so: where an update has fewer frames than entries, the rest waits for the next. Entries that learn by a
+    gradient lost all frames to a few of them within 50 updates.
 
     Choice: features are standardised first, by running statistics. What all frames have in common is the larger part
     of what a front end gives, and it grows while one learns: it would choose one entry for all of them, as a layer
@@ -112,9 +121,14 @@ class LearnedQuantizer(nn.Module):
         method: `gumbel` or `nearest`.
         commitment_weight: beta of `nearest`.
         sharpness: of `nearest`: factor of the cosines in the softmax that gives `probabilities`.
+        decay: of `nearest`: what an update leaves of the past, in the entries and in how often they were chosen.
+        min_use: of `nearest`: an entry chosen less often is replaced; 1 is the mean of all entries.
     """
 
+    codebook: Tensor
     temperature: Tensor
+    use: Tensor
+    updates: Tensor
 
     def __init__(
         self,
@@ -125,6 +139,8 @@ class LearnedQuantizer(nn.Module):
         method: str = "gumbel",
         commitment_weight: float = 0.25,
         sharpness: float = 10.0,
+        decay: float = 0.9,
+        min_use: float = 0.1,
     ):
         super().__init__()
         if method not in QUANTIZER_METHODS:
@@ -134,14 +150,24 @@ class LearnedQuantizer(nn.Module):
                 f"codevector_dim ({codevector_dim}) must be a multiple of the number of codebooks ({num_groups})."
             )
         self.method, self.commitment_weight, self.sharpness = method, commitment_weight, sharpness
+        self.decay, self.min_use = decay, min_use
         self.num_codevectors, self.num_groups, self.codevector_dim = num_codevectors, num_groups, codevector_dim
-        self.norm = RunningStandardization(feature_size)
+        # Choice: entries that follow frames need a mean that follows them as fast: one that lags behind is a direction
+        # that all frames have in common. Measured on a run of 850 frames an update.
+        self.norm = RunningStandardization(feature_size, window=10_000 if method == "gumbel" else 1_500)
         width = num_groups * num_codevectors if method == "gumbel" else codevector_dim
-        self.linear = nn.Linear(feature_size, width)
-        self.codebook = nn.Parameter(torch.empty(num_groups, num_codevectors, codevector_dim // num_groups))
+        # What "nearest" compares are directions from the mean; a bias would be one for all frames.
+        self.linear = nn.Linear(feature_size, width, bias=method == "gumbel")
+        codebook = torch.empty(num_groups, num_codevectors, codevector_dim // num_groups)
         if method == "gumbel":
+            self.codebook = nn.Parameter(codebook)
             # In the checkpoint: a run that goes on, and a loss that is measured later, need the annealed one.
             self.register_buffer("temperature", torch.ones((), dtype=torch.float32))
+        else:
+            self.register_buffer("codebook", codebook)
+            # Running share of the choices, 1 at equal use; 0: not yet taken from a frame.
+            self.register_buffer("use", torch.zeros(num_groups, num_codevectors))
+            self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         self.reset_parameters()
 
     @torch.no_grad()
@@ -151,10 +177,13 @@ class LearnedQuantizer(nn.Module):
         # As wav2vec 2.0: logits far apart, so that frames differ in their entries from the first step on.
         std = 1.0 if self.method == "gumbel" else self.linear.in_features**-0.5
         initialization.normal_(self.linear.weight, mean=0.0, std=std)
-        initialization.zeros_(self.linear.bias)
         initialization.normal_(self.codebook, mean=0.0, std=1.0)
         if self.method == "gumbel":
+            initialization.zeros_(self.linear.bias)
             initialization.constant_(self.temperature, 2.0)
+        else:
+            initialization.zeros_(self.use)
+            initialization.zeros_(self.updates)
 
     def set_temperature(self, temperature: float) -> None:
         """Change the temperature of the Gumbel softmax; `nearest` has none.
@@ -176,13 +205,15 @@ class LearnedQuantizer(nn.Module):
         """
         if self.training:
             self.norm.update(features)
+            if self.method == "nearest":
+                self.update_codebook(features)
         ids = self.find_codes(features)
         by_group = ids.reshape(-1, self.num_groups)
         with torch.autocast(device_type=features.device.type, enabled=False):
-            mapped = self._map(at_least_float32(features))
+            features = at_least_float32(features)
             if self.method == "gumbel":
-                return self._draw(mapped.unflatten(-1, (self.num_groups, -1)), ids, by_group)
-            return self._snap(mapped.unflatten(-1, (self.num_groups, -1)), ids, by_group)
+                return self._draw(self._map(features).unflatten(-1, (self.num_groups, -1)), ids, by_group)
+            return self._snap(self._unit_latents(features), ids, by_group)
 
     @torch.no_grad()
     def find_codes(self, features: Tensor) -> Tensor:
@@ -202,17 +233,70 @@ class LearnedQuantizer(nn.Module):
                 )
                 columns = [find_best_products(frames, weight, bias) for weight, bias in maps]
             else:
-                vectors = functional.normalize(
-                    self._map(features.float()).unflatten(-1, (self.num_groups, -1)), dim=-1
-                )
-                entries = functional.normalize(self.codebook.float(), dim=-1)
+                vectors, entries = self._unit_latents(features.float()), unit_vectors(self.codebook.float())
                 columns = [find_nearest_codes(*pair) for pair in zip(vectors.unbind(1), entries, strict=True)]
         return columns[0] if self.num_groups == 1 else torch.stack(columns, dim=-1)
 
+    @torch.no_grad()
+    def update_codebook(self, features: Tensor) -> None:
+        """Replace entries of "nearest" that are hardly in use, then move all towards the frames that choose them.
+
+        Every process must call this equally often; all get the same entries.
+
+        Args:
+            features: `(M, F)` float.
+        """
+        self.updates += 1
+        with torch.autocast(device_type=features.device.type, enabled=False):
+            latents = self._unit_latents(features.float())
+        for group, vectors in enumerate(latents.double().unbind(1)):
+            self._replace_entries(group, vectors)
+            self._move_entries(group, vectors)
+
+    def _replace_entries(self, group: int, vectors: Tensor) -> None:
+        """Entries that are hardly in use become vectors `(M, D / G)` of the first process."""
+        dead = (self.use[group] < self.min_use).nonzero()[:, 0]
+        if len(dead) == 0:
+            return  # in every process: all have the same figures
+        # By the number of the update: a run that goes on draws what it would have drawn.
+        generator = torch.Generator().manual_seed(int(self.updates) * self.num_groups + group)
+        chosen = torch.randperm(len(vectors), generator=generator)[: len(dead)].to(vectors.device)
+        # NaN: no vector is left for this entry.
+        fresh = vectors.new_full((len(dead), vectors.shape[1]), torch.nan)
+        fresh[: len(chosen)] = vectors[chosen]
+        if has_other_processes():
+            torch.distributed.broadcast(fresh, src=0)
+        given = fresh.isfinite().all(dim=-1)
+        self.codebook[group, dead[given]] = fresh[given].to(self.codebook.dtype)
+        self.use[group, dead[given]] = 1.0
+
+    def _move_entries(self, group: int, vectors: Tensor) -> None:
+        """Running means of the vectors `(M, D / G)` that choose each entry."""
+        ids = find_nearest_codes(vectors.float(), unit_vectors(self.codebook[group].float()))
+        # (K, D / G + 1): sums and numbers
+        new = vectors.new_zeros(self.num_codevectors, vectors.shape[1] + 1)
+        new.index_add_(0, ids, functional.pad(vectors, (0, 1), value=1.0))
+        if has_other_processes():
+            torch.distributed.all_reduce(new)
+        total = new[:, -1].sum()
+        # No frames, no step.
+        weight = (1.0 - self.decay) * (total > 0)
+        new *= weight * self.num_codevectors / total.clamp(min=1.0)
+        past = (1.0 - weight) * self.use[group].double()
+        use = past + new[:, -1]
+        moved = (past[:, None] * self.codebook[group].double() + new[:, :-1]) / use.clamp(min=1e-12)[:, None]
+        chosen = new[:, -1:] > 0
+        self.codebook[group] = torch.where(chosen, moved, self.codebook[group].double()).to(self.codebook.dtype)
+        self.use[group] = use.to(self.use.dtype)
+
     def _map(self, features: Tensor) -> Tensor:
         """Standardised and mapped: `(M, F)` to `(M, G * K)` of "gumbel", `(M, D)` of "nearest"."""
-        weight, bias = self.linear.weight.to(features.dtype), self.linear.bias.to(features.dtype)
-        return functional.linear(self.norm(features), weight, bias)
+        weight, bias = self.linear.weight.to(features.dtype), self.linear.bias
+        return functional.linear(self.norm(features), weight, None if bias is None else bias.to(features.dtype))
+
+    def _unit_latents(self, features: Tensor) -> Tensor:
+        """What "nearest" compares: `(M, F)` to `(M, G, D / G)` of length 1."""
+        return unit_vectors(self._map(features).unflatten(-1, (self.num_groups, -1)))
 
     def _draw(self, logits: Tensor, ids: Tensor, by_group: Tensor) -> QuantizerOutput:
         """Output of "gumbel" from logits `(M, G, K)`."""
@@ -225,19 +309,21 @@ class LearnedQuantizer(nn.Module):
         return QuantizerOutput(vectors.flatten(1), ids, logits.softmax(dim=-1), None)
 
     def _snap(self, latents: Tensor, ids: Tensor, by_group: Tensor) -> QuantizerOutput:
-        """Output of "nearest" from latents `(M, G, D / G)`."""
-        latents = functional.normalize(latents, dim=-1)
-        codebook = functional.normalize(self.codebook.to(latents.dtype), dim=-1)
+        """Output of "nearest" from latents `(M, G, D / G)` of length 1."""
+        codebook = unit_vectors(self.codebook.to(latents.dtype))
         entries = codebook[torch.arange(self.num_groups, device=ids.device), by_group]
         # (M, G, D / G) -> (M, G) -> (M,)
-        to_entry = (latents.detach() - entries).square().sum(dim=-1).mean(dim=-1)
-        to_latent = (latents - entries.detach()).square().sum(dim=-1).mean(dim=-1)
-        commitment = to_entry + self.commitment_weight * to_latent
+        commitment = self.commitment_weight * (latents - entries).square().sum(dim=-1).mean(dim=-1)
         # Choice: Eq. 1 has no probabilities; those of the cosines let the diversity loss reach entries that nobody
         # chooses.
         probabilities = (self.sharpness * torch.einsum("mgd,gkd->mgk", latents, codebook)).softmax(dim=-1)
         vectors = latents + (entries - latents).detach() if self.training else entries
         return QuantizerOutput(vectors.flatten(1), ids, probabilities, commitment)
+
+
+def unit_vectors(vectors: Tensor) -> Tensor:
+    """`(..., D)` float at length 1."""
+    return functional.normalize(vectors, dim=-1)
 
 
 def anneal_temperature(step: int, start: float = 2.0, minimum: float = 0.1, factor: float = 0.999995) -> float:

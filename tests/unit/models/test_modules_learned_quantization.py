@@ -1,6 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Learned quantisers against loops: ids, straight-through gradients, commitment, temperature."""
 
+import math
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -24,6 +26,8 @@ def build(method: str, num_groups: int = 1, dtype=torch.float64, **kwargs) -> Le
     with torch.no_grad():
         for parameter in quantizer.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape))
+        if method == "nearest":
+            quantizer.use.fill_(1.0)
     # Statistics that a batch of a test hardly moves.
     quantizer.norm.update(torch.randn(5000, 6) * torch.arange(1.0, 7.0) + 0.5)
     return quantizer.to(dtype)
@@ -44,7 +48,7 @@ def unit(vector: torch.Tensor) -> torch.Tensor:
 def naive_entries(quantizer: LearnedQuantizer, features: torch.Tensor):
     """Per frame and codebook: scores of the entries (K,), the latent vector or None, the entries (K, D / G)."""
     for frame in features:
-        mapped = quantizer.linear.weight @ normalized(quantizer, frame) + quantizer.linear.bias
+        mapped = quantizer.linear(normalized(quantizer, frame))
         row = []
         for group, part in enumerate(mapped.chunk(quantizer.num_groups)):
             entries = list(quantizer.codebook[group])
@@ -61,9 +65,10 @@ def naive_entries(quantizer: LearnedQuantizer, features: torch.Tensor):
 @pytest.mark.parametrize("training", [True, False])
 def test_ids_equal_a_loop_and_have_no_noise(method, groups, training):
     quantizer, features = build(method, groups).train(training), frames()
+    found = quantizer(features).ids
     naive = [[int(scores.argmax()) for scores, _, _ in row] for row in naive_entries(quantizer, features)]
     expected = torch.tensor(naive).squeeze(-1) if groups == 1 else torch.tensor(naive)
-    assert torch.equal(quantizer(features).ids, expected)
+    assert torch.equal(found, expected)
     assert torch.equal(quantizer.find_codes(features), expected)
     assert expected.shape == ((20,) if groups == 1 else (20, 3))
 
@@ -117,7 +122,7 @@ def test_gumbel_draws_hard_entries_and_its_gradient_is_that_of_the_soft_ones(gro
 
 
 @pytest.mark.parametrize("groups", [1, 3])
-def test_nearest_passes_its_gradient_through_and_draws_both_sides_together(groups):
+def test_nearest_passes_its_gradient_through_and_draws_frames_to_their_entries(groups):
     quantizer, features = build("nearest", groups, commitment_weight=0.4).train(), frames()
     weights = torch.randn(20, 12, dtype=torch.float64)
     output = quantizer(features)
@@ -129,22 +134,16 @@ def test_nearest_passes_its_gradient_through_and_draws_both_sides_together(group
         total = 0.0
         for scores, latent, entries in row:
             entry = entries[int(scores.argmax())]
-            total = total + (latent.detach() - entry).square().sum() + 0.4 * (latent - entry.detach()).square().sum()
+            total = total + 0.4 * (latent - entry).square().sum()
         distances.append(total / groups)
     torch.testing.assert_close(output.commitment, torch.stack(distances))
-    # Straight through: the gradient of the vectors is that of the latents, and none reaches the codebook.
-    own = [features, quantizer.linear.weight, quantizer.linear.bias]
-    found = torch.autograd.grad((output.vectors * weights).sum(), own, retain_graph=True)
-    expected = torch.autograd.grad((torch.stack(latents) * weights).sum(), own, retain_graph=True)
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
-    (to_codebook,) = torch.autograd.grad(
-        (output.vectors * weights).sum(), [quantizer.codebook], retain_graph=True, allow_unused=True
-    )
-    assert to_codebook is None or (to_codebook == 0).all()
+    # Straight through: the gradient of the vectors is that of the latents. The entries are no parameters.
     parameters = [features, *quantizer.parameters()]
-    found = torch.autograd.grad(output.commitment.sum(), parameters)
-    expected = torch.autograd.grad(torch.stack(distances).sum(), parameters)
+    found = torch.autograd.grad((output.vectors * weights).sum(), parameters, retain_graph=True)
+    expected = torch.autograd.grad((torch.stack(latents) * weights).sum(), parameters, retain_graph=True)
+    found += torch.autograd.grad(output.commitment.sum(), parameters)
+    expected += torch.autograd.grad(torch.stack(distances).sum(), parameters)
+    assert len(found) == 4
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
 
@@ -191,6 +190,100 @@ def test_what_all_frames_have_in_common_does_not_choose_for_them():
     output = quantizer(torch.randn(2000, 32) + 100 * torch.randn(32))
     assert len(output.ids.unique()) > 50
     assert float(diversity_loss(output.probabilities).detach()) < 0.3
+
+
+def unit_latents(quantizer: LearnedQuantizer, features: torch.Tensor) -> torch.Tensor:
+    """Of one codebook, `(M, D)`."""
+    return torch.stack([unit(quantizer.linear(normalized(quantizer, frame))) for frame in features]).detach()
+
+
+def test_entries_of_nearest_begin_as_frames():
+    """Of fewer frames than entries each becomes one; the others wait for the next frames."""
+    quantizer = LearnedQuantizer(6, 7, 1, 12, method="nearest").double().train()
+    first = quantizer.codebook.clone()
+    quantizer(frames(0))
+    assert torch.equal(quantizer.codebook, first) and not quantizer.use.any()
+    features = frames(5, seed=1)
+    output = quantizer(features)
+    given = quantizer.use[0] > 0.5
+    assert int(given.sum()) == 5 and len(output.ids.unique()) == 5 and given[output.ids].all()
+    torch.testing.assert_close(quantizer.codebook[0, output.ids], unit_latents(quantizer, features))
+    torch.testing.assert_close(output.vectors, unit_latents(quantizer, features))
+    assert torch.equal(quantizer.codebook[0, ~given], first[0, ~given])
+    quantizer(frames(30, seed=2))
+    assert (quantizer.use[0] > 0.5).all()
+
+
+def test_entries_of_nearest_are_running_means_of_the_frames_that_choose_them():
+    quantizer = build("nearest").train()
+    quantizer.use.fill_(1.0)
+    quantizer.use[0, 2] = 3.0
+    features, before = frames(40), quantizer.codebook[0].clone()
+    quantizer.norm.count.fill_(1e12)  # statistics that stand still
+    latents = unit_latents(quantizer, features)
+    ids = [min(range(7), key=lambda k, z=z: float((z - unit(before[k])).norm())) for z in latents]
+    quantizer(features)
+    for number in range(7):
+        chosen = [latent for latent, index in zip(latents, ids, strict=True) if index == number]
+        past = quantizer.decay * (3.0 if number == 2 else 1.0)
+        new = (1 - quantizer.decay) * 7 / 40
+        use = past + new * len(chosen)
+        assert float(quantizer.use[0, number]) == pytest.approx(use, rel=1e-6)
+        expected = (past * before[number] + new * sum(chosen)) / use if chosen else before[number]
+        torch.testing.assert_close(quantizer.codebook[0, number], expected)
+
+
+def test_entries_of_nearest_that_nothing_chooses_become_frames():
+    """Three entries lie where no frame is: they come back, after as many updates as their use needs to fall."""
+    torch.manual_seed(0)
+    quantizer = LearnedQuantizer(6, 7, 1, 12, method="nearest").train()
+    far = -quantizer._unit_latents(torch.randn(1, 6) + 100)[0, 0].detach()
+    quantizer.codebook[0, :3], quantizer.use[:] = far, 1.0
+    spread = [torch.randn(60, 6) * 0.3 + 100 for _ in range(100)]
+    quantizer.norm.count.fill_(1e12)
+    expected = math.ceil(math.log(quantizer.min_use) / math.log(quantizer.decay))
+    for number, features in enumerate(spread[: expected + 5]):
+        ids = quantizer(features).ids
+        if number < expected:
+            assert not set(ids.tolist()) & {0, 1, 2}
+    assert {0, 1, 2} <= set(ids.tolist())
+
+
+def test_evaluation_leaves_the_entries_and_a_resumed_run_draws_the_same_ones(tmp_path):
+    quantizer = LearnedQuantizer(6, 50, 2, 12, method="nearest").train()
+    quantizer(frames(20, torch.float32))
+    before = {name: value.clone() for name, value in quantizer.state_dict().items()}
+    assert {"codebook", "use", "updates"} <= set(before) and int(before["updates"]) == 1
+    quantizer.eval()(frames(30, torch.float32, seed=4))
+    assert all(torch.equal(value, before[name]) for name, value in quantizer.state_dict().items())
+    save_file(before, tmp_path / "quantizer.safetensors")
+    other = LearnedQuantizer(6, 50, 2, 12, method="nearest").train()
+    other.load_state_dict(load_file(tmp_path / "quantizer.safetensors"))
+    torch.manual_seed(1)  # the global generator has no say
+    for module in (quantizer.train(), other):
+        module(frames(20, torch.float32, seed=5))
+    for name, value in quantizer.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name]), name
+
+
+def run_process(rank: int, folder: str) -> None:
+    """Two updates of one of two processes; the second one has more frames, then the first has none."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    torch.manual_seed(0)
+    quantizer = LearnedQuantizer(6, 15, 2, 12, method="nearest").train()
+    for update, count in enumerate([(10, 30), (0, 20), (20, 0)]):
+        quantizer(frames(count[rank], torch.float32, seed=10 * update + rank))
+    save_file(quantizer.state_dict(), f"{folder}/{rank}.safetensors")
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_have_the_same_entries(tmp_path):
+    torch.multiprocessing.spawn(run_process, (str(tmp_path),), nprocs=2)
+    first, second = (load_file(tmp_path / f"{rank}.safetensors") for rank in (0, 1))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    assert int(first["updates"]) == 3 and float(first["norm.count"]) == 80
+    # All of the frames of both are counted, wherever they are.
+    assert (first["use"] > 0).all()
 
 
 def test_gumbel_has_no_commitment():

@@ -163,7 +163,7 @@ def test_the_recipe_of_the_repository_is_the_small_encoder(monkeypatch, tmp_path
     assert given["encoder_config.num_hidden_layers"] == small.num_hidden_layers
     assert given["num_speech_layers"] == small.num_speech_layers
     assert list(run.data.tasks) == ["speech"] and run.data.tasks["speech"].corpora["prompts5"] == 2
-    assert run.training.use_cpu and run.training.max_steps == 900
+    assert run.training.use_cpu and run.training.max_steps == 500
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,10 @@
 """Learned quantisers against loops: ids, straight-through gradients, commitment, temperature."""
 
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -266,19 +270,14 @@ def test_evaluation_leaves_the_entries_and_a_resumed_run_draws_the_same_ones(tmp
         assert torch.equal(value, other.state_dict()[name]), name
 
 
-def run_process(rank: int, folder: str) -> None:
-    """Two updates of one of two processes; the second one has more frames, then the first has none."""
-    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    torch.manual_seed(0)
-    quantizer = LearnedQuantizer(6, 15, 2, 12, method="nearest").train()
-    for update, count in enumerate([(10, 30), (0, 20), (20, 0)]):
-        quantizer(frames(count[rank], torch.float32, seed=10 * update + rank))
-    save_file(quantizer.state_dict(), f"{folder}/{rank}.safetensors")
-    torch.distributed.destroy_process_group()
-
-
 def test_two_processes_have_the_same_entries(tmp_path):
-    torch.multiprocessing.spawn(run_process, (str(tmp_path),), nprocs=2)
+    worker = Path(__file__).resolve().parents[2] / "quantizer_worker.py"
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*launcher, str(worker), str(tmp_path)], env=environment, capture_output=True, text=True, timeout=280
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
     first, second = (load_file(tmp_path / f"{rank}.safetensors") for rank in (0, 1))
     assert all(torch.equal(value, second[name]) for name, value in first.items())
     assert int(first["updates"]) == 3 and float(first["norm.count"]) == 80

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 import torch
 from helpers import REPOSITORY_ROOT
 from safetensors.torch import load_file
+
+from mu2slam_hf.training.checkpoints import list_checkpoints
 
 SCRIPTS = REPOSITORY_ROOT / "training_scripts"
 RECIPES = REPOSITORY_ROOT / "configuration" / "recipes" / "mu2slam"
@@ -46,6 +49,43 @@ def make_launcher(script: str, default_recipe: Path, tones: Path) -> Callable[..
         return process
 
     return start
+
+
+def run_in_two_processes(worker: str, folder: Path) -> None:
+    """Run a file of `tests/` with a folder as its argument, as two processes that know each other."""
+    command = [sys.executable, *TWO_PROCESSES, str(REPOSITORY_ROOT / "tests" / worker), str(folder)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def check_kill_and_resume(launch: Callable[..., subprocess.Popen], folder: Path, launcher, *overrides: str) -> None:
+    """A run that is killed in the middle of a step and started again ends with the weights of one that was not.
+
+    Args:
+        launch: of `make_launcher`.
+        folder: where both runs go.
+        launcher: `()` or `TWO_PROCESSES`.
+        overrides: of the recipe.
+    """
+    settings = (
+        "training.max_steps=40",
+        "training.save_steps=5",
+        "training.eval_steps=0",
+        "training.save_total_limit=20",
+        "training.dataloader_num_workers=1",
+        *overrides,
+    )
+    whole, killed = folder / "whole", folder / "killed"
+    launch(whole, *settings, launcher=launcher)
+    process = launch(killed, *settings, launcher=launcher, wait=False)
+    deadline = time.monotonic() + 200
+    while len(list_checkpoints(killed)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    kill_with_children(process)
+    assert 2 <= len(list_checkpoints(killed)) < 8
+    launch(killed, *settings, launcher=launcher)
+    assert_equal_weights(whole / "final", killed / "final")
 
 
 def kill_with_children(process: subprocess.Popen) -> None:

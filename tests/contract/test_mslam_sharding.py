@@ -2,31 +2,22 @@
 """mSLAM on two processes with different data, one of them with none: sharded as alone, one set of statistics."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from mslam_sharded_worker import UPDATES, build_parts
 from sharded_worker import train_alone
+from training_runs import run_in_two_processes
 
 from mu2slam_hf import MSLAMForPreTraining
-
-WORKER = Path(__file__).resolve().parents[1] / "mslam_sharded_worker.py"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """Where two processes left their report and their checkpoint."""
     folder = tmp_path_factory.mktemp("sharded")
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*launcher, str(WORKER), str(folder)], env=environment, capture_output=True, text=True, timeout=280
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_in_two_processes("mslam_sharded_worker.py", folder)
     return folder
 
 

@@ -2,32 +2,23 @@
 """A sharded model is really in parts, trains as a whole one does, and its checkpoint loads with plain transformers."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
 from sharded_worker import build_model, build_updates, train_alone
+from training_runs import run_in_two_processes
 
 from mu2slam_hf import Mu2SLAMForConditionalGeneration
 from mu2slam_hf.training.sharding import build_mesh, shard_model
-
-WORKER = Path(__file__).resolve().parents[1] / "sharded_worker.py"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """Where two processes left their report and their checkpoint."""
     folder = tmp_path_factory.mktemp("sharded")
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*launcher, str(WORKER), str(folder)], env=environment, capture_output=True, text=True, timeout=280
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_in_two_processes("sharded_worker.py", folder)
     return folder
 
 

@@ -1,7 +1,6 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The pre-training script from a folder of recordings to a model that fine-tuning starts from."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,8 @@ from helpers import REPOSITORY_ROOT
 from training_runs import (
     RECIPES,
     TWO_PROCESSES,
-    assert_equal_weights,
     assert_same_figures,
-    kill_with_children,
+    check_kill_and_resume,
     make_launcher,
     read_log,
 )
@@ -104,24 +102,8 @@ def test_fine_tuning_starts_from_it(finished, tones, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher, accumulation", [((), 2), (TWO_PROCESSES, 1)], ids=["alone", "two processes"])
 def test_killed_in_the_middle_of_a_step_and_resumed(launch, tmp_path, launcher, accumulation):
-    settings = (
-        "training.max_steps=40",
-        "training.save_steps=5",
-        "training.eval_steps=0",
-        "training.save_total_limit=20",
-        "training.dataloader_num_workers=1",
-        f"training.gradient_accumulation_steps={accumulation}",
-    )
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    launch(whole, *settings, launcher=launcher)
-    process = launch(killed, *settings, launcher=launcher, wait=False)
-    deadline = time.monotonic() + 200
-    while len(list_checkpoints(killed)) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    kill_with_children(process)
-    assert 2 <= len(list_checkpoints(killed)) < 8
-    launch(killed, *settings, launcher=launcher)
-    assert_equal_weights(whole / "final", killed / "final")
+    accumulate = f"training.gradient_accumulation_steps={accumulation}"
+    check_kill_and_resume(launch, tmp_path, launcher, accumulate)
 
 
 @pytest.mark.slow

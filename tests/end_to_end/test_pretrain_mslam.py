@@ -3,13 +3,12 @@
 
 import json
 import math
-import time
 from pathlib import Path
 
 import pytest
 import yaml
 from helpers import REPOSITORY_ROOT
-from training_runs import TWO_PROCESSES, assert_equal_weights, kill_with_children, make_launcher, read_log
+from training_runs import TWO_PROCESSES, check_kill_and_resume, make_launcher, read_log
 
 from mu2slam_hf import MSLAMForAudioClassification, MSLAMForCTC, MSLAMForPreTraining, Mu2SLAMProcessor
 from mu2slam_hf.data.testing import write_tone_corpus
@@ -125,22 +124,5 @@ def test_ctc_on_all_layers(run_head):
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher, accumulation", [((), 2), (TWO_PROCESSES, 1)], ids=["alone", "two processes"])
 def test_killed_in_the_middle_of_a_step_and_resumed(launch, tmp_path, launcher, accumulation):
-    settings = (
-        "training.max_steps=40",
-        "training.save_steps=5",
-        "training.eval_steps=0",
-        "training.save_total_limit=20",
-        "training.dataloader_num_workers=1",
-        "model.overrides.quantizer_method=gumbel",
-        f"training.gradient_accumulation_steps={accumulation}",
-    )
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    launch(whole, *settings, launcher=launcher)
-    process = launch(killed, *settings, launcher=launcher, wait=False)
-    deadline = time.monotonic() + 200
-    while len(list_checkpoints(killed)) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    kill_with_children(process)
-    assert 2 <= len(list_checkpoints(killed)) < 8
-    launch(killed, *settings, launcher=launcher)
-    assert_equal_weights(whole / "final", killed / "final")
+    accumulate = f"training.gradient_accumulation_steps={accumulation}"
+    check_kill_and_resume(launch, tmp_path, launcher, "model.overrides.quantizer_method=gumbel", accumulate)

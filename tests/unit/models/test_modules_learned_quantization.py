@@ -2,15 +2,12 @@
 """Learned quantisers against loops: ids, straight-through gradients, commitment, temperature."""
 
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
+from training_runs import run_in_two_processes
 
 from mu2slam_hf.models import modules_learned_quantization, modules_quantization
 from mu2slam_hf.models.modules_contrastive import diversity_loss
@@ -271,13 +268,7 @@ def test_evaluation_leaves_the_entries_and_a_resumed_run_draws_the_same_ones(tmp
 
 
 def test_two_processes_have_the_same_entries(tmp_path):
-    worker = Path(__file__).resolve().parents[2] / "quantizer_worker.py"
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*launcher, str(worker), str(tmp_path)], env=environment, capture_output=True, text=True, timeout=280
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_in_two_processes("quantizer_worker.py", tmp_path)
     first, second = (load_file(tmp_path / f"{rank}.safetensors") for rank in (0, 1))
     assert all(torch.equal(value, second[name]) for name, value in first.items())
     assert int(first["updates"]) == 3 and float(first["norm.count"]) == 80

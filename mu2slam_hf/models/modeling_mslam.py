@@ -9,14 +9,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput, SequenceClassifierOutput
 from transformers.processing_utils import Unpack
 from transformers.utils.generic import TransformersKwargs, can_return_tuple, merge_with_config_defaults
 
 from .configuration_mslam import MSLAMConfig, MSLAMCTCConfig
 from .modeling_conformer import ConformerEncoder
-from .modules_base import ScaledEmbedding, initialize_module
+from .modules_base import ScaledEmbedding, SpeechTextPreTrainedModel
 from .modules_frontends import build_frontend, check_speech_shape, select_speech_input
 from .modules_lengths import default_position_ids, downsample_attention_mask
 from .modules_losses import ctc_sum, mask_ctc_logits
@@ -50,30 +49,12 @@ class MSLAMModelOutput(BaseModelOutput):
     speech_attention_mask: Tensor | None = None
 
 
-class MSLAMPreTrainedModel(PreTrainedModel):
+class MSLAMPreTrainedModel(SpeechTextPreTrainedModel):
     """What every model of the family declares to transformers."""
 
     config_class = MSLAMConfig
     config: MSLAMConfig
-    base_model_prefix = "model"
-    main_input_name = "input_features"
-    input_modalities = ("audio", "text")
-    supports_gradient_checkpointing = True
     _no_split_modules = ["ConformerLayer"]
-    _supports_sdpa = True
-    _supports_flash_attn = True
-    _supports_flex_attn = True
-    _supports_attention_backend = True
-    _can_compile_fullgraph = True
-
-    def __init__(self, config: MSLAMConfig, *args, **kwargs):
-        super().__init__(config, *args, **kwargs)
-        if getattr(getattr(config, "encoder_config", None), "frontend", None) == "waveform":
-            self.main_input_name = "input_values"
-
-    def _init_weights(self, module):
-        super()._init_weights(module)
-        initialize_module(module)
 
     def freeze_feature_encoder(self) -> None:
         """Stop training the front end."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache
 from transformers.generation import GenerationMixin
 from transformers.masking_utils import create_bidirectional_mask, create_causal_mask
@@ -29,7 +28,7 @@ from .configuration_mu2slam import Mu2SLAMConfig, Mu2SLAMCTCConfig, Mu2SLAMDecod
 from .generation_mu2slam import Mu2SLAMGenerationMixin
 from .modeling_conformer import ConformerEncoder
 from .modules_attention import ConformerSelfAttention, DecoderCrossAttention, DecoderSelfAttention
-from .modules_base import ScaledEmbedding, initialize_module
+from .modules_base import ScaledEmbedding, SpeechTextPreTrainedModel
 from .modules_conformer import ConformerLayer
 from .modules_frontends import build_frontend, check_speech_shape, select_speech_input
 from .modules_lengths import default_position_ids, downsample_attention_mask
@@ -88,30 +87,12 @@ class Mu2SLAMSeq2SeqLMOutput(Seq2SeqLMOutput):
     encoder_attention_mask: Tensor | None = None
 
 
-class Mu2SLAMPreTrainedModel(PreTrainedModel):
+class Mu2SLAMPreTrainedModel(SpeechTextPreTrainedModel):
     """What every model of the family declares to transformers."""
 
     config_class = Mu2SLAMConfig
     config: Mu2SLAMConfig
-    base_model_prefix = "model"
-    main_input_name = "input_features"
-    input_modalities = ("audio", "text")
-    supports_gradient_checkpointing = True
     _no_split_modules = ["ConformerLayer", "TransformerDecoderLayer"]
-    _supports_sdpa = True
-    _supports_flash_attn = True
-    _supports_flex_attn = True
-    _supports_attention_backend = True
-    _can_compile_fullgraph = True
-
-    def __init__(self, config: PreTrainedConfig, *args, **kwargs):
-        super().__init__(config, *args, **kwargs)
-        if getattr(getattr(config, "encoder_config", None), "frontend", None) == "waveform":
-            self.main_input_name = "input_values"
-
-    def _init_weights(self, module):
-        super()._init_weights(module)
-        initialize_module(module)
 
 
 class Mu2SLAMEncoder(Mu2SLAMPreTrainedModel):

@@ -22,6 +22,7 @@ from .modules_losses import (
     cross_entropy_sum,
     ctc_sum,
     mask_ctc_logits,
+    named_means,
     sum_by_kind,
     weighted_mean_sum,
 )
@@ -54,8 +55,7 @@ class Mu2SLAMForPreTrainingOutput(ModelOutput):
 
     def named_losses(self) -> dict[str, float]:
         """Mean per target of every loss that has targets in this batch, by name."""
-        rows = zip(PRETRAINING_LOSSES, self.loss_sums.tolist(), self.loss_counts.tolist(), strict=True)
-        return {name: total / count for name, total, count in rows if count > 0}
+        return named_means(PRETRAINING_LOSSES, self.loss_sums, self.loss_counts)
 
 
 class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):

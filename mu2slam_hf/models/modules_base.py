@@ -1,7 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Initialisation of the modules that transformers' own rules do not cover."""
+"""What the models of all families share, and the initialisation of modules that transformers' rules do not cover."""
 
 from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 
 from .modules_attention import ConformerSelfAttention
@@ -64,3 +65,26 @@ def initialize_module(module: nn.Module) -> None:
         init.kaiming_normal_(module.conv1.weight, nonlinearity="relu")
         init.kaiming_normal_(module.conv2.weight, nonlinearity="relu")
         init.normal_(module.linear.weight, mean=0.0, std=module.linear.in_features**-0.5)
+
+
+class SpeechTextPreTrainedModel(PreTrainedModel):
+    """What models that read speech and text declare to transformers, in every family."""
+
+    base_model_prefix = "model"
+    main_input_name = "input_features"
+    input_modalities = ("audio", "text")
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+
+    def __init__(self, config: PreTrainedConfig, *args, **kwargs):
+        super().__init__(config, *args, **kwargs)
+        if getattr(getattr(config, "encoder_config", None), "frontend", None) == "waveform":
+            self.main_input_name = "input_values"
+
+    def _init_weights(self, module):
+        super()._init_weights(module)
+        initialize_module(module)

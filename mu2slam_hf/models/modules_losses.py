@@ -5,7 +5,7 @@ Letters: B batch, N encoder frames, L target positions, V vocabulary, C classes,
 losses.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -111,6 +111,18 @@ def mask_ctc_logits(logits: Tensor, config) -> Tensor:
     ids = torch.arange(logits.shape[-1], device=logits.device)
     allowed = (ids >= config.text_token_offset) | (ids == config.pad_token_id) | (ids == config.unk_token_id)
     return at_least_float32(logits).masked_fill(~allowed, -1e4)
+
+
+def named_means(names: Sequence[str], sums: Tensor, counts: Tensor) -> dict[str, float]:
+    """Mean per target of every loss that has targets.
+
+    Args:
+        names: K names.
+        sums: `(K,)` summed losses.
+        counts: `(K,)` numbers of targets.
+    """
+    rows = zip(names, sums.tolist(), counts.tolist(), strict=True)
+    return {name: total / count for name, total, count in rows if count > 0}
 
 
 def ctc_sum(logits: Tensor, frame_mask: Tensor, labels: Tensor, blank: int = 0) -> tuple[Tensor, Tensor, Tensor]:

@@ -58,6 +58,7 @@ def make_model(seed: int = 0, encoder: dict | None = None, dtype=torch.float32, 
     model.quantizer.norm.update(4.0 * torch.randn(50, model.config.hidden_size) + 0.5)
     if model.quantizer.method == "nearest":
         model.quantizer.use.fill_(1.0)
+        model.quantizer.recent_use.fill_(1.0)
     return model.to(dtype).eval()
 
 

@@ -62,7 +62,7 @@ class Reference:
         states = self._shared(projected)
         self._ask_contrastive(utterance, context)
         self._ask_codes("speech_mlm", utterance, states)
-        for frame, is_masked in zip(self._frames(utterance), utterance.masked, strict=True):
+        for frame, is_masked in zip(self._targets(utterance), utterance.masked, strict=True):
             if is_masked:
                 self.probabilities.append(self._quantize(frame)[2])
         if utterance.transcript:
@@ -80,6 +80,16 @@ class Reference:
     def _frames(self, utterance: Utterance) -> Tensor:
         """`(N, D)` before masking."""
         return self.encoder.subsampling(utterance.speech[None])[0]
+
+    def _targets(self, utterance: Utterance) -> list[Tensor]:
+        """What is quantised of each frame, `(D,)`."""
+        frames = list(self._frames(utterance))
+        if self.config.quantizer_stop_gradient:
+            frames = [frame.detach() for frame in frames]
+        if self.config.quantizer_center_utterances:
+            mean = sum(frames) / len(frames)
+            frames = [frame - mean for frame in frames]
+        return frames
 
     def _speech(self, utterance: Utterance) -> tuple[Tensor, Tensor]:
         """End of the speech layers, and the same as it enters the shared ones, `(N, D)` each."""
@@ -148,7 +158,7 @@ class Reference:
 
     def _ask_contrastive(self, utterance: Utterance, context: Tensor) -> None:
         """Which of these is the frame that was masked here?"""
-        frames = self._frames(utterance)
+        frames = self._targets(utterance)
         for number, others in utterance.negatives.items():
             state = self.model.project_hid(context[number])
             scores = []
@@ -173,7 +183,7 @@ class Reference:
         self._add("diversity", (groups * size - used) / (groups * size) * number, number)
 
     def _ask_codes(self, name: str, utterance: Utterance, states: Tensor) -> None:
-        for number, (frame, is_masked) in enumerate(zip(self._frames(utterance), utterance.masked, strict=True)):
+        for number, (frame, is_masked) in enumerate(zip(self._targets(utterance), utterance.masked, strict=True)):
             if is_masked:
                 ids = self._quantize(frame)[1]
                 heads = self.model.speech_heads

@@ -23,12 +23,26 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--processor", metavar="DIR", help="feature extractor for tokenizers saved without one")
     parser.add_argument("--codebook", type=int, default=0, metavar="N", help="which one, where there are several (0)")
-    data = parser.add_argument_group("recordings")
-    data.add_argument("--corpus", metavar="NAME", help="corpus known by name, e.g. prompts5, with --root")
-    data.add_argument("--root", metavar="DIR", help="folder of the corpus")
-    data.add_argument("--split", default="dev", help="split of the corpus (dev)")
-    data.add_argument("--manifest", metavar="FILE", help="TSV, CSV, JSONL or Parquet with a column of audio files")
-    data.add_argument("--limit", type=positive_int, metavar="N", help="only N recordings, spread evenly")
+    data = parser.add_argument_group("recordings; of several sources all are taken together")
+    data.add_argument(
+        "--corpus",
+        action="append",
+        default=[],
+        metavar="NAME[=DIR]",
+        help="corpus known by name, e.g. prompts5, and its folder (without one: --root); may be repeated",
+    )
+    data.add_argument("--root", metavar="DIR", help="folder of corpora given without one")
+    data.add_argument("--split", default="dev", help="split of the corpora (dev)")
+    data.add_argument(
+        "--manifest",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="TSV, CSV, JSONL or Parquet with a column of audio files; may be repeated",
+    )
+    data.add_argument(
+        "--limit", type=positive_int, metavar="N", help="only N recordings of each source, spread evenly"
+    )
     synthetic = parser.add_argument_group("synthetic sentences (extra: synthetic)")
     synthetic.add_argument(
         "--languages", type=language_list, default=[], metavar="LANG,LANG", help="e.g. en,es,fr; default: none"
@@ -43,10 +57,11 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Assesses all tokenizers on the same sound and prints one table."""
-    if args.corpus and not args.root:
-        raise ValueError(f"--corpus {args.corpus} needs --root, the folder that holds it")
+    for corpus in args.corpus:
+        if "=" not in corpus and not args.root:
+            raise ValueError(f"--corpus {corpus} needs its folder: --corpus {corpus}=DIR, or --root DIR")
     if not (args.corpus or args.manifest or args.languages):
-        raise ValueError("give --corpus with --root, --manifest or --languages: what to assess on")
+        raise ValueError("give --corpus, --manifest or --languages: what to assess on")
     from mu2slam_hf.evaluation.speech_tokenizer_assessment import assess_tokenizer, format_assessments, make_tokenize
 
     quiet_libraries()
@@ -79,18 +94,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def load_recordings(args: argparse.Namespace) -> list[Any]:
-    """Waveforms at 16 kHz of the corpus or manifest; none where neither is given."""
+    """Waveforms at 16 kHz of all corpora and manifests; none where none is given."""
     from mu2slam_hf.data.audio import load_audio
     from mu2slam_hf.data.corpora import load_corpus
     from mu2slam_hf.data.manifests import read_manifest
 
-    if not (args.corpus or args.manifest):
-        return []
-    records = load_corpus(args.corpus, args.root, args.split) if args.corpus else read_manifest(args.manifest)
-    records = [record for record in records if record.audio is not None]
-    if args.limit and len(records) > args.limit:
-        records = [records[len(records) * number // args.limit] for number in range(args.limit)]
-    return [load_audio(record.audio) for record in records]
+    sources = []
+    for corpus in args.corpus:
+        name, _, root = corpus.partition("=")
+        sources.append(load_corpus(name, root or args.root, args.split))
+    sources += [read_manifest(manifest) for manifest in args.manifest]
+    chosen = []
+    for records in sources:
+        spoken = [record for record in records if record.audio is not None]
+        if args.limit and len(spoken) > args.limit:
+            spoken = [spoken[len(spoken) * number // args.limit] for number in range(args.limit)]
+        chosen += spoken
+    return [load_audio(record.audio) for record in chosen]
 
 
 def load_tokenizer(folder: str, processor: str | None) -> tuple[Any, Any]:

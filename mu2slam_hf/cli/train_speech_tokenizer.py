@@ -14,6 +14,7 @@ _NAMES: dict[str, str | tuple[str, ...]] = {
     "num_codevectors": "codebook.num_codevectors",
     "num_codebooks": "codebook.num_codebooks",
     "context": "codebook.num_context_frames",
+    "center": "codebook.center_utterances",
     "encoder": "codebook.encoder",
     "layer": "codebook.layer",
     "processor": "feature_extractor",
@@ -51,6 +52,12 @@ def add_parser(subparsers: Any) -> None:
     codebook.add_argument("--num-codebooks", type=positive_int, metavar="N", help="of random_projection (1)")
     codebook.add_argument(
         "--context", type=int, metavar="N", help="log-mel frames of 40 ms on either side of each (1)"
+    )
+    codebook.add_argument(
+        "--center",
+        action="store_true",
+        default=None,
+        help="subtract the mean of each utterance: ids then hang less on level, microphone and voice",
     )
     codebook.add_argument("--encoder", metavar="DIR", help="quantise a layer of this speech encoder instead")
     codebook.add_argument("--layer", type=int, metavar="N", help="which one; 0 is the input of the first layer")

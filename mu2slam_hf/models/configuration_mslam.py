@@ -36,6 +36,11 @@ class MSLAMConfig(PreTrainedConfig):
             any.
         quantizer_method (`str`, *optional*, defaults to `"gumbel"`): `gumbel`: learned logits, sampled in training;
             `nearest`: the nearest entry, both normalised to length 1.
+        quantizer_center_utterances (`bool`, *optional*, defaults to `False`): Whether the mean of each utterance is
+            subtracted from the frames that are quantised. Choice: not by default, as in the papers.
+        quantizer_stop_gradient (`bool`, *optional*, defaults to `False`): Whether the quantiser leaves the front end
+            alone. Choice: not by default, as in the papers; in runs of some hundred updates the gradient of the
+            targets makes the front end sensitive to noise.
         num_codevectors_per_group (`int`, *optional*, defaults to 1024): Entries K of a codebook.
         num_codevector_groups (`int`, *optional*, defaults to 1): Codebooks G; masked prediction has a softmax for
             each.
@@ -80,6 +85,8 @@ class MSLAMConfig(PreTrainedConfig):
     unk_token_id: int = 3
     mask_token_id: int = 4
     quantizer_method: str = "gumbel"
+    quantizer_center_utterances: bool = False
+    quantizer_stop_gradient: bool = False
     num_codevectors_per_group: int = 1024
     num_codevector_groups: int = 1
     codevector_dim: int = 1024

@@ -41,6 +41,9 @@ class SpeechTokenizerConfig(PreTrainedConfig):
         feature_mean: mean of every mel bin, subtracted before anything else. None where the feature extractor has
             already normalised its output.
         feature_std: standard deviation of every mel bin, likewise.
+        center_utterances: whether the mean of each utterance is subtracted from what is quantised, so that the level
+            of a recording and much of microphone and voice leave its ids alone. Choice: not by default, as in the
+            papers; ids of a recording then depend on all of it, and those of a part of it are others.
         features: of `kmeans`: `log_mel`, or a layer of an `encoder`. Random projection reads log-mel frames.
         num_context_frames: of `kmeans` on log-mel frames: 25 Hz frames on either side that are looked at with each
             one. 0 is the frame's own 40 ms, 1 is 120 ms, 2 is 200 ms.
@@ -66,6 +69,7 @@ class SpeechTokenizerConfig(PreTrainedConfig):
     projection_seed: int = 0
     feature_mean: list[float | int] | None = None
     feature_std: list[float | int] | None = None
+    center_utterances: bool = False
     features: str = "log_mel"
     num_context_frames: int = 0
     encoder_config: dict | PreTrainedConfig | None = None

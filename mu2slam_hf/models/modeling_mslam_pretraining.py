@@ -31,6 +31,7 @@ from .modules_losses import (
 )
 from .modules_pooling import gather_units
 from .modules_precision import at_least_float32
+from .modules_quantization import center_utterances
 from .modules_segments import SegmentRows, lay_out_segments
 from .task_types import MSLAM_LOSSES
 
@@ -248,7 +249,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         states = self._run_shared_layers(speech, model.embed_text(text_ids), layout.rows, kwargs)
 
         masked = speech_mask.flatten().nonzero()[:, 0]
-        codes = self.quantizer(frames.flatten(0, 1)[masked])
+        codes = self.quantizer(self._frames_to_quantize(frames, frame_mask).flatten(0, 1)[masked])
         in_pair = mark_rows(pair_speech_rows, len(frames))
         contrastive, diversity = self._sum_contrastive(speech, codes, masked, negative_frames, speech_mask, in_pair)
         asked = place_asked(speech_mask, in_pair, layout.speech_starts, pair_speech_rows, layout.pair_speech_starts)
@@ -271,6 +272,12 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
             speech_hidden_state=speech,
             codevector_ids=codes.ids.view(-1, config.num_codevector_groups),
         )
+
+    def _frames_to_quantize(self, frames: Tensor, frame_mask: Tensor) -> Tensor:
+        """What the quantiser sees of the front end's output `(U, N, D)`, before masking."""
+        if self.config.quantizer_stop_gradient:
+            frames = frames.detach()
+        return center_utterances(frames, frame_mask) if self.config.quantizer_center_utterances else frames
 
     @staticmethod
     def _check_masks(frames: Tensor, frame_mask: Tensor, speech_mask: Tensor, negatives: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from .modules_quantization import (
     KMeansQuantizer,
     RandomProjectionQuantizer,
     StaysFloat32,
+    center_utterances,
     full_float32,
     stack_context,
     stack_frames,
@@ -129,6 +130,7 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
                 kind="contrastive",
                 num_mel_bins=model.config.num_mel_bins,
                 encoder_config=values,
+                center_utterances=model.config.quantizer_center_utterances,
                 **{name: getattr(model.config, name) for name in _QUANTIZER_KEYS},
             )
         )
@@ -219,10 +221,17 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
         # Selected, not multiplied: padding may hold NaN, and NaN * 0 is NaN.
         features = torch.where(attention_mask.bool().unsqueeze(-1), features, 0.0)
         if self.encoder is None:
+            if self.config.center_utterances:
+                # Before stacking: the zeros that fill the last stack are then what they stand for, an average frame.
+                features = center_utterances(features, attention_mask.bool())
             stacked = stack_frames(features, self.config.num_stacked_frames)
             return stack_context(stacked, self.config.num_context_frames)
         with torch.autocast(device_type=features.device.type, enabled=False), full_float32(features.device):
-            return self.encoder(features, attention_mask)
+            return self._centered(self.encoder(features, attention_mask), downsample_attention_mask(attention_mask))
+
+    def _centered(self, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """States `(B, N, F)` of an encoder, less the means of their utterances where the configuration says so."""
+        return center_utterances(features, mask.bool()) if self.config.center_utterances else features
 
     def _waveform_features(self, waveforms: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """B waveforms to `(B, N, F)` and `(B,)` int64 lengths."""
@@ -239,7 +248,8 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
                 padded = functional.pad(waveform.float(), (0, max(0, shortest - len(waveform))))
                 rows.append(self.encoder(padded, num_ids))
         lengths = torch.tensor([len(row) for row in rows], device=device)
-        return nn.utils.rnn.pad_sequence(rows, batch_first=True), lengths
+        features = nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        return self._centered(features, length_mask(lengths, features.shape[1])), lengths
 
     def _quantize(self, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """`(B, N, F)` and its mask `(B, N)` bool to ids."""

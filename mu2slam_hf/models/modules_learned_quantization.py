@@ -106,6 +106,8 @@ class LearnedQuantizer(nn.Module):
     there). One that hardly any frame chooses becomes a frame of the batch (SoundStream, section III-B), and all of
     them begin so: where an update has fewer frames than entries, the rest waits for the next. Entries that learn by a
     gradient lost all frames to a few of them within 50 updates.
+    Choice: the running means remember more the longer a run lasts (`memory`). Entries that follow the frames of the
+    last ten updates for ever give the same frame another id every few updates, and nothing can predict them.
 
     Choice: features are standardised first, by running statistics. What all frames have in common is the larger part
     of what a front end gives, and it grows while one learns: it would choose one entry for all of them, as a layer
@@ -121,13 +123,18 @@ class LearnedQuantizer(nn.Module):
         method: `gumbel` or `nearest`.
         commitment_weight: beta of `nearest`.
         sharpness: of `nearest`: factor of the cosines in the softmax that gives `probabilities`.
-        decay: of `nearest`: what an update leaves of the past, in the entries and in how often they were chosen.
+        decay: of `nearest`: what an update leaves of the past in the entries.
+        memory: of `nearest`: share of all updates so far that entries remember, where this is more than what `decay`
+            leaves; 0: never.
+        watch_decay: of `nearest`: what an update leaves of the past in the count that tells which entries are still
+            chosen.
         min_use: of `nearest`: an entry chosen less often is replaced; 1 is the mean of all entries.
     """
 
     codebook: Tensor
     temperature: Tensor
     use: Tensor
+    recent_use: Tensor
     updates: Tensor
 
     def __init__(
@@ -140,6 +147,8 @@ class LearnedQuantizer(nn.Module):
         commitment_weight: float = 0.25,
         sharpness: float = 10.0,
         decay: float = 0.9,
+        memory: float = 0.3,
+        watch_decay: float = 0.97,
         min_use: float = 0.1,
     ):
         super().__init__()
@@ -150,7 +159,9 @@ class LearnedQuantizer(nn.Module):
                 f"codevector_dim ({codevector_dim}) must be a multiple of the number of codebooks ({num_groups})."
             )
         self.method, self.commitment_weight, self.sharpness = method, commitment_weight, sharpness
-        self.decay, self.min_use = decay, min_use
+        # Set by a training loop: statistics and entries stand still although the model trains.
+        self.is_frozen = False
+        self.decay, self.memory, self.watch_decay, self.min_use = decay, memory, watch_decay, min_use
         self.num_codevectors, self.num_groups, self.codevector_dim = num_codevectors, num_groups, codevector_dim
         # Choice: entries that follow frames need a mean that follows them as fast: one that lags behind is a direction
         # that all frames have in common. Measured on a run of 850 frames an update.
@@ -165,8 +176,10 @@ class LearnedQuantizer(nn.Module):
             self.register_buffer("temperature", torch.ones((), dtype=torch.float32))
         else:
             self.register_buffer("codebook", codebook)
-            # Running share of the choices, 1 at equal use; 0: not yet taken from a frame.
+            # Running shares of the choices, 1 at equal use; 0: not yet taken from a frame. `use` weighs what an entry
+            # remembers, `recent_use` tells whether it is still chosen.
             self.register_buffer("use", torch.zeros(num_groups, num_codevectors))
+            self.register_buffer("recent_use", torch.zeros(num_groups, num_codevectors))
             self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         self.reset_parameters()
 
@@ -183,6 +196,7 @@ class LearnedQuantizer(nn.Module):
             initialization.constant_(self.temperature, 2.0)
         else:
             initialization.zeros_(self.use)
+            initialization.zeros_(self.recent_use)
             initialization.zeros_(self.updates)
 
     def set_temperature(self, temperature: float) -> None:
@@ -201,9 +215,10 @@ class LearnedQuantizer(nn.Module):
         """Quantise frames; the gradient passes as if nothing had been rounded.
 
         Args:
-            features: `(M, F)` float, real frames only, before masking. In training their statistics are taken in.
+            features: `(M, F)` float, real frames only, before masking. In training their statistics are taken in,
+                unless it is frozen.
         """
-        if self.training:
+        if self.training and not self.is_frozen:
             self.norm.update(features)
             if self.method == "nearest":
                 self.update_codebook(features)
@@ -255,7 +270,7 @@ class LearnedQuantizer(nn.Module):
 
     def _replace_entries(self, group: int, vectors: Tensor) -> None:
         """Entries that are hardly in use become vectors `(M, D / G)` of the first process."""
-        dead = (self.use[group] < self.min_use).nonzero()[:, 0]
+        dead = (self.recent_use[group] < self.min_use).nonzero()[:, 0]
         if len(dead) == 0:
             return  # in every process: all have the same figures
         # By the number of the update: a run that goes on draws what it would have drawn.
@@ -269,6 +284,7 @@ class LearnedQuantizer(nn.Module):
         given = fresh.isfinite().all(dim=-1)
         self.codebook[group, dead[given]] = fresh[given].to(self.codebook.dtype)
         self.use[group, dead[given]] = 1.0
+        self.recent_use[group, dead[given]] = 1.0
 
     def _move_entries(self, group: int, vectors: Tensor) -> None:
         """Running means of the vectors `(M, D / G)` that choose each entry."""
@@ -280,8 +296,13 @@ class LearnedQuantizer(nn.Module):
             torch.distributed.all_reduce(new)
         total = new[:, -1].sum()
         # No frames, no step.
-        weight = (1.0 - self.decay) * (total > 0)
-        new *= weight * self.num_codevectors / total.clamp(min=1.0)
+        new *= self.num_codevectors / total.clamp(min=1.0)
+        present = total > 0
+        recent = self.recent_use[group].double()
+        recent = recent + (1.0 - self.watch_decay) * present * (new[:, -1] - recent)
+        self.recent_use[group] = recent.to(self.recent_use.dtype)
+        weight = min(1.0 - self.decay, 1.0 / max(1.0, self.memory * float(self.updates))) * present
+        new *= weight
         past = (1.0 - weight) * self.use[group].double()
         use = past + new[:, -1]
         moved = (past[:, None] * self.codebook[group].double() + new[:, :-1]) / use.clamp(min=1e-12)[:, None]

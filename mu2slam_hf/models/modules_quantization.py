@@ -117,6 +117,24 @@ def stack_context(frames: torch.Tensor, num_context_frames: int) -> torch.Tensor
     return padded.unfold(1, 2 * num_context_frames + 1, 1).transpose(2, 3).flatten(2)
 
 
+def center_utterances(features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Subtract from every frame the mean of its utterance: what level, microphone and voice add to all of them.
+
+    Args:
+        features: `(B, N, D)` floating point; padding may hold anything.
+        mask: `(B, N)` bool, True on real frames.
+
+    Returns:
+        `(B, N, D)` of the same type, zeros on padding; a row depends on its own real frames only.
+    """
+    real = mask.unsqueeze(-1)
+    features = torch.where(real, features, 0.0)
+    # Summed in float64: in float32 the sum would depend on how much padding the batch has, and ids with it.
+    count = mask.sum(dim=1)[:, None, None].clamp(min=1)
+    mean = (features.sum(dim=1, keepdim=True, dtype=torch.float64) / count).to(features.dtype)
+    return torch.where(real, features - mean, 0.0)
+
+
 class StaysFloat32:
     """Mixin of modules whose floating point parameters and buffers keep their type.
 

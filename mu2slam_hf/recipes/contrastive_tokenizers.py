@@ -100,6 +100,7 @@ def build_run(recipe: SpeechTokenizerRecipe, folder: Path) -> MSLAMRecipe:
             "num_codevector_groups": codebook.num_codebooks,
             "codevector_dim": codebook.codevector_dim or _CODEVECTOR_DIM,
             "quantizer_method": codebook.method,
+            "quantizer_center_utterances": codebook.center_utterances,
         }
         model = replace(model, config=model.config or str(folder / "model.json"), overrides=overrides)
     corpora = {name: PretrainingCorpusSection(**vars(source)) for name, source in recipe.corpora.items()}

@@ -15,7 +15,7 @@ from mu2slam_hf.recipes.loader import RecipeError
 from mu2slam_hf.recipes.mslam_schema import MSLAMRecipe
 from mu2slam_hf.recipes.pretraining_builders import build_mixture_processor, build_mixture_trainer
 from mu2slam_hf.training.mslam_trainer import MSLAMTrainer
-from mu2slam_hf.training.quantizer_callbacks import CodebookWatch, GumbelAnnealing
+from mu2slam_hf.training.quantizer_callbacks import CodebookWatch, GumbelAnnealing, QuantizerFreezing
 
 
 def build_mslam_processor(recipe: MSLAMRecipe, records: Records, checkpoint: str | None = None) -> Mu2SLAMProcessor:
@@ -46,12 +46,13 @@ def build_mslam_trainer(
     section = recipe.quantizer
     try:
         annealing = GumbelAnnealing(section.start_temperature, section.min_temperature, section.temperature_factor)
+        freezing = None if section.freeze_after is None else QuantizerFreezing(section.freeze_after)
     except ValueError as error:
         raise RecipeError(f"quantizer: {error}") from error
     watch = CodebookWatch(min_usage=section.min_usage, min_perplexity_ratio=section.min_perplexity_ratio)
     tasks = [task for task in recipe.evaluation.tasks if task in MSLAM_TASKS]
     recipe = replace(recipe, evaluation=replace(recipe.evaluation, tasks=tasks))
-    build_trainer = partial(MSLAMTrainer, model, annealing=annealing, watch=watch)
+    build_trainer = partial(MSLAMTrainer, model, annealing=annealing, watch=watch, freezing=freezing)
     return build_mixture_trainer(
         recipe, processor, records, build_trainer, partial(build_mslam_collator, recipe, processor, model.config)
     )

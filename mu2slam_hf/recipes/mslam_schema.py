@@ -44,6 +44,9 @@ class QuantizerSection:
         min_temperature: least temperature. w2v-BERT: 0.1.
         temperature_factor: by which it falls from update to update. w2v-BERT: 0.999995, for some hundred thousand
             updates.
+        freeze_after: updates after which codebooks and front end stand still, so that codes are fixed targets, as
+            those of BEST-RQ and HuBERT are from the beginning; None: never. Choice: short runs need it, because a
+            predictor cannot follow codes that still move.
         min_usage: share of the entries chosen between two logs below which a codebook is said to have collapsed.
         min_perplexity_ratio: perplexity as a share of the entries, likewise.
     """
@@ -51,6 +54,7 @@ class QuantizerSection:
     start_temperature: float = 2.0
     min_temperature: float = 0.1
     temperature_factor: float = 0.999995
+    freeze_after: int | None = None
     min_usage: float = 0.25
     min_perplexity_ratio: float = 0.05
 

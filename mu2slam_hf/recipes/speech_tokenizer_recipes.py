@@ -80,10 +80,12 @@ def build_speech_tokenizer(recipe: SpeechTokenizerRecipe, num_mel_bins: int = 80
             num_codevectors=section.num_codevectors,
             seed=seed,
             frames_per_second=section.frames_per_second,
+            center_utterances=section.center_utterances,
         )
     shared = {
         **{"kind": section.kind, "num_codevectors_per_group": section.num_codevectors},
         **{"num_codevector_groups": section.num_codebooks, "num_mel_bins": num_mel_bins, "projection_seed": seed},
+        "center_utterances": section.center_utterances,
     }
     if section.kind == "kmeans":
         return SpeechTokenizerModel(SpeechTokenizerConfig(num_context_frames=section.num_context_frames, **shared))

@@ -24,6 +24,7 @@ class CodebookSection:
         num_codebooks: of random_projection (16 of 8192 entries are those of USM) and contrastive.
         codevector_dim: width of an entry of random_projection (16), of all codebooks together of contrastive (128).
         method: of contrastive: gumbel or nearest.
+        center_utterances: whether the mean of each utterance is subtracted from what is quantised.
         num_context_frames: of kmeans on log-mel frames: 40 ms frames on either side of each.
         encoder: of kmeans: folder of a speech encoder to quantise a layer of, instead of log-mel frames.
         layer: which layer; 0 is the input of the first one.
@@ -36,6 +37,7 @@ class CodebookSection:
     num_codebooks: int = 1
     codevector_dim: int | None = None
     method: Literal["gumbel", "nearest"] = "gumbel"
+    center_utterances: bool = False
     num_context_frames: int = 1
     encoder: str | None = path_field("folder")
     layer: int | None = None

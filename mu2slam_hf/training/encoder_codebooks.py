@@ -16,7 +16,13 @@ OWN_MODELS: dict[str, Any] = {"mu2slam": Mu2SLAMModel, "mu2slam_ctc": Mu2SLAMFor
 
 
 def build_encoder_tokenizer(
-    encoder: Folder, layer: int, *, num_codevectors: int = 1024, seed: int = 0, frames_per_second: float | None = None
+    encoder: Folder,
+    layer: int,
+    *,
+    num_codevectors: int = 1024,
+    seed: int = 0,
+    frames_per_second: float | None = None,
+    center_utterances: bool = False,
 ) -> SpeechTokenizerModel:
     """A tokenizer that holds the encoder with its weights; its codebook is random until it is trained.
 
@@ -27,6 +33,7 @@ def build_encoder_tokenizer(
         num_codevectors: K.
         seed: of the codebook before training.
         frames_per_second: of an encoder of transformers; None: from its configuration.
+        center_utterances: whether the mean of each utterance is subtracted.
 
     Raises:
         ValueError: the layer does not exist, or the frame rate is not known.
@@ -35,6 +42,7 @@ def build_encoder_tokenizer(
     shared = {
         **{"kind": "kmeans", "features": "encoder", "encoder_layer": layer},
         **{"num_codevectors_per_group": num_codevectors, "projection_seed": seed},
+        "center_utterances": center_utterances,
     }
     if config.model_type in OWN_MODELS:
         return _take_own(OWN_MODELS[config.model_type].from_pretrained(encoder, dtype=torch.float32), shared)

@@ -13,7 +13,12 @@ from torch import Tensor, nn
 from mu2slam_hf.training.arguments import MultitaskTrainingArguments
 from mu2slam_hf.training.model_loss_trainer import ModelLossTrainer
 from mu2slam_hf.training.objectives import MSLAM_LOSS_TABLE, count_mslam_targets
-from mu2slam_hf.training.quantizer_callbacks import CodebookWatch, GumbelAnnealing, add_quantizer_callbacks
+from mu2slam_hf.training.quantizer_callbacks import (
+    CodebookWatch,
+    GumbelAnnealing,
+    QuantizerFreezing,
+    add_quantizer_callbacks,
+)
 
 _TASK_OF_LOSS = {"contrastive": "speech", "diversity": "speech", "speech_mlm": "speech", "text_mlm": "text"}
 
@@ -29,6 +34,7 @@ class MSLAMTrainer(ModelLossTrainer):
         args: `loss_weights` may name any of the seven losses.
         annealing: course of the temperature; None for that of w2v-BERT.
         watch: when a codebook is said to have collapsed; None for the defaults.
+        freezing: from when on codes are fixed targets; None: never.
         kwargs: as in `MultitaskTrainer`, without `table`.
     """
 
@@ -42,10 +48,11 @@ class MSLAMTrainer(ModelLossTrainer):
         *,
         annealing: GumbelAnnealing | None = None,
         watch: CodebookWatch | None = None,
+        freezing: QuantizerFreezing | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(model, args, **kwargs)
-        add_quantizer_callbacks(self, annealing or GumbelAnnealing(), watch or CodebookWatch())
+        add_quantizer_callbacks(self, annealing or GumbelAnnealing(), watch or CodebookWatch(), freezing)
 
     @staticmethod
     def tasks_of_loss(name: str) -> tuple[str, ...]:

@@ -163,6 +163,53 @@ class CodebookWatch(TrainerCallback):
         )
 
 
-def add_quantizer_callbacks(trainer: Any, annealing: GumbelAnnealing, watch: CodebookWatch) -> None:
-    """Add both to a trainer, before those that show and write its logs, which then have the figures."""
-    trainer.callback_handler.callbacks[:0] = [annealing, watch]
+class QuantizerFreezing(TrainerCallback):
+    """Holds front end and quantiser from some update on, so that the code of a frame is the same ever after.
+
+    Gradients are dropped just before the optimiser sees them, and not `requires_grad`, which several processes have
+    agreed on: nothing else of a run changes.
+
+    Args:
+        after: updates that still move them.
+    """
+
+    def __init__(self, after: int) -> None:
+        if after < 0:
+            raise ValueError(f"freeze_after must not be negative, got {after}")
+        self.after = after
+
+    def on_step_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: nn.Module | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Hold or release what the quantiser counts."""
+        assert model is not None
+        find_quantizer(model).is_frozen = state.global_step >= self.after
+
+    def on_pre_optimizer_step(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: nn.Module | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Drop their gradients."""
+        assert model is not None
+        if state.global_step < self.after:
+            return
+        for name, parameter in model.named_parameters():
+            if {"quantizer", "subsampling"} & set(name.split(".")):
+                parameter.grad = None
+
+
+def add_quantizer_callbacks(
+    trainer: Any, annealing: GumbelAnnealing, watch: CodebookWatch, freezing: QuantizerFreezing | None = None
+) -> None:
+    """Add them to a trainer, before those that show and write its logs, which then have the figures."""
+    own = [annealing, watch] + ([] if freezing is None else [freezing])
+    trainer.callback_handler.callbacks[:0] = own

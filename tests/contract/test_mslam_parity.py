@@ -97,7 +97,16 @@ def test_quantisers(quantizer, is_training, monkeypatch):
     assert_parity(model, make_batch(model.config, ALL, seed=5))
 
 
-@pytest.mark.parametrize("options", [{"ctc_input": "pair"}, {"add_speech_projection": False}], ids=str)
+OPTIONS = [
+    {"ctc_input": "pair"},
+    {"add_speech_projection": False},
+    {"quantizer_center_utterances": True},
+    {"quantizer_stop_gradient": True, "quantizer_method": "nearest"},
+    {"quantizer_center_utterances": True, "quantizer_stop_gradient": True},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_options(options):
     model = make_model(seed=2, **options)
     assert_parity(model, make_batch(model.config, ALL, seed=6))

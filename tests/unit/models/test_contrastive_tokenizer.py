@@ -193,12 +193,16 @@ def build_mslam(method: str = "gumbel", groups: int = 1, **encoder) -> MSLAMForP
 
 @pytest.mark.parametrize(("method", "groups"), CASES)
 @pytest.mark.parametrize("final_layer_norm", [False, True])
+@pytest.mark.parametrize("center", [False, True])
 @torch.no_grad()
-def test_a_tokenizer_from_mslam_gives_the_ids_of_its_quantizer(method, groups, final_layer_norm, tmp_path):
+def test_a_tokenizer_from_mslam_gives_the_ids_of_its_quantizer(method, groups, center, final_layer_norm, tmp_path):
     model = build_mslam(method, groups, final_layer_norm=final_layer_norm)
+    model.config.quantizer_center_utterances = center
     x, mask = features(2, 41), torch.tensor([[1] * 41, [1] * 18 + [0] * 23])
     x[1, 18:] = float("inf")
     frames = model.base_model.embed_speech(x, mask)
+    if center:
+        frames = torch.stack([frames[0] - frames[0].mean(0), frames[1] - frames[1, :5].mean(0)])
     expected = model.quantizer.find_codes(frames.flatten(0, 1)).reshape(2, 11, groups)
     tokenizer = SpeechTokenizerModel.from_mslam(model)
     tokenizer.save_pretrained(tmp_path)

@@ -158,9 +158,24 @@ def test_kmeans_equals_a_loop(context):
         assert ids[number] == distances.argmin()
 
 
+@pytest.mark.parametrize("kind", ["kmeans", "random_projection"])
+def test_ids_of_centred_utterances_hear_neither_level_nor_microphone(kind):
+    """What is added to all frames of an utterance, in each mel bin, changes nothing; in others it does."""
+    shared = {"num_mel_bins": 20, "kind": kind}
+    centred, plain = (build_tokenizer(center_utterances=value, **shared) for value in (True, False))
+    x, mask = torch.randn(2, 400, 20), torch.tensor([[1] * 400, [1] * 183 + [0] * 217])
+    louder = x + 3.0 + torch.randn(2, 1, 20)
+    assert (centred(x, mask) == centred(louder, mask)).float().mean() > 0.99
+    assert (plain(x, mask) == plain(louder, mask)).float().mean() < 0.9
+    mean = x[1, :183].mean(0)
+    expected = plain(torch.cat([x[1, :183] - mean, torch.zeros(1, 20)])[None])
+    assert torch.equal(centred(x, mask)[1, :46], expected[0, :46])
+
+
+@pytest.mark.parametrize("center", [False, True])
 @pytest.mark.parametrize("context", [0, 1, 2])
-def test_kmeans_does_not_depend_on_batch_padding_and_precision(context, tmp_path):
-    tokenizer, lengths = build_kmeans(context), [1, 2, 3, 4, 5, 17, 30]
+def test_kmeans_does_not_depend_on_batch_padding_and_precision(context, center, tmp_path):
+    tokenizer, lengths = build_kmeans(context, center_utterances=center), [1, 2, 3, 4, 5, 17, 30]
     batch = torch.full((len(lengths), 37, 20), float("nan"))
     mask = torch.zeros(len(lengths), 37, dtype=torch.int64)
     for row, length in enumerate(lengths):

@@ -28,10 +28,16 @@ def build(method: str, num_groups: int = 1, dtype=torch.float64, **kwargs) -> Le
         for parameter in quantizer.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape))
         if method == "nearest":
-            quantizer.use.fill_(1.0)
+            mark_all_in_use(quantizer)
     # Statistics that a batch of a test hardly moves.
     quantizer.norm.update(torch.randn(5000, 6) * torch.arange(1.0, 7.0) + 0.5)
     return quantizer.to(dtype)
+
+
+def mark_all_in_use(quantizer: LearnedQuantizer) -> None:
+    """Entries that have been taken from frames and are chosen equally often."""
+    quantizer.use.fill_(1.0)
+    quantizer.recent_use.fill_(1.0)
 
 
 def frames(count: int = 20, dtype=torch.float64, seed: int = 1) -> torch.Tensor:
@@ -215,10 +221,13 @@ def test_entries_of_nearest_begin_as_frames():
     assert (quantizer.use[0] > 0.5).all()
 
 
-def test_entries_of_nearest_are_running_means_of_the_frames_that_choose_them():
-    quantizer = build("nearest").train()
-    quantizer.use.fill_(1.0)
+@pytest.mark.parametrize(("num_updates", "decay"), [(1, 0.9), (20, 0.9), (80, 1 - 1 / 40)])
+def test_entries_of_nearest_are_running_means_of_the_frames_that_choose_them(num_updates, decay):
+    """With `memory` 0.5: of half of all updates so far, but of ten at least."""
+    quantizer = build("nearest", memory=0.5).train()
     quantizer.use[0, 2] = 3.0
+    quantizer.recent_use[0, 2] = 2.0
+    quantizer.updates.fill_(num_updates - 1)
     features, before = frames(40), quantizer.codebook[0].clone()
     quantizer.norm.count.fill_(1e12)  # statistics that stand still
     latents = unit_latents(quantizer, features)
@@ -226,10 +235,13 @@ def test_entries_of_nearest_are_running_means_of_the_frames_that_choose_them():
     quantizer(features)
     for number in range(7):
         chosen = [latent for latent, index in zip(latents, ids, strict=True) if index == number]
-        past = quantizer.decay * (3.0 if number == 2 else 1.0)
-        new = (1 - quantizer.decay) * 7 / 40
+        past = decay * (3.0 if number == 2 else 1.0)
+        new = (1 - decay) * 7 / 40
         use = past + new * len(chosen)
         assert float(quantizer.use[0, number]) == pytest.approx(use, rel=1e-6)
+        # Whether an entry is still chosen is judged by the last updates alone.
+        recent = 0.97 * (2.0 if number == 2 else 1.0) + 0.03 * len(chosen) * 7 / 40
+        assert float(quantizer.recent_use[0, number]) == pytest.approx(recent, rel=1e-6)
         expected = (past * before[number] + new * sum(chosen)) / use if chosen else before[number]
         torch.testing.assert_close(quantizer.codebook[0, number], expected)
 
@@ -239,10 +251,11 @@ def test_entries_of_nearest_that_nothing_chooses_become_frames():
     torch.manual_seed(0)
     quantizer = LearnedQuantizer(6, 7, 1, 12, method="nearest").train()
     far = -quantizer._unit_latents(torch.randn(1, 6) + 100)[0, 0].detach()
-    quantizer.codebook[0, :3], quantizer.use[:] = far, 1.0
+    mark_all_in_use(quantizer)
+    quantizer.codebook[0, :3] = far
     spread = [torch.randn(60, 6) * 0.3 + 100 for _ in range(100)]
     quantizer.norm.count.fill_(1e12)
-    expected = math.ceil(math.log(quantizer.min_use) / math.log(quantizer.decay))
+    expected = math.ceil(math.log(quantizer.min_use) / math.log(quantizer.watch_decay))
     for number, features in enumerate(spread[: expected + 5]):
         ids = quantizer(features).ids
         if number < expected:
@@ -254,7 +267,7 @@ def test_evaluation_leaves_the_entries_and_a_resumed_run_draws_the_same_ones(tmp
     quantizer = LearnedQuantizer(6, 50, 2, 12, method="nearest").train()
     quantizer(frames(20, torch.float32))
     before = {name: value.clone() for name, value in quantizer.state_dict().items()}
-    assert {"codebook", "use", "updates"} <= set(before) and int(before["updates"]) == 1
+    assert {"codebook", "use", "recent_use", "updates"} <= set(before) and int(before["updates"]) == 1
     quantizer.eval()(frames(30, torch.float32, seed=4))
     assert all(torch.equal(value, before[name]) for name, value in quantizer.state_dict().items())
     save_file(before, tmp_path / "quantizer.safetensors")

@@ -9,6 +9,7 @@ from mu2slam_hf.models import modules_quantization
 from mu2slam_hf.models.modules_quantization import (
     KMeansQuantizer,
     RandomProjectionQuantizer,
+    center_utterances,
     compute_codebook_health,
     count_codes,
     find_nearest_codes,
@@ -85,6 +86,26 @@ def test_context_equals_a_loop(context):
             frames[:, n] if 0 <= n < 5 else torch.zeros(2, 3) for n in range(number - context, number + context + 1)
         ]
         assert torch.equal(stacked[:, number], torch.cat(parts, dim=-1))
+
+
+def test_centring_subtracts_the_mean_of_real_frames_whatever_the_padding_holds():
+    generator = torch.Generator().manual_seed(0)
+    rows = [torch.randn(length, 3, generator=generator) + 50 for length in (1, 4, 9)]
+    batch, mask = torch.full((4, 11, 3), float("nan")), torch.zeros(4, 11, dtype=torch.bool)
+    for number, row in enumerate(rows):
+        batch[number, : len(row)], mask[number, : len(row)] = row, True
+    batch.requires_grad_()
+    centred = center_utterances(batch, mask)
+    for number, row in enumerate(rows):
+        expected = row - torch.stack(list(row)).double().mean(0).float()
+        assert torch.equal(centred[number, : len(row)], expected)
+    assert (centred[~mask] == 0).all(), "also of a row without frames"
+    weights = torch.randn(4, 11, 3, generator=generator)
+    gradient = torch.autograd.grad((centred * weights).sum(), batch)[0]
+    for number, row in enumerate(rows):
+        given = weights[number, : len(row)]
+        torch.testing.assert_close(gradient[number, : len(row)], given - given.mean(0))
+    assert (gradient[~mask] == 0).all()
 
 
 def test_kmeans_quantizer_standardizes_before_it_searches():

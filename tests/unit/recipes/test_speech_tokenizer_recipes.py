@@ -125,9 +125,9 @@ def test_commands_train_and_assess(tones, tmp_path, capsys):
     [
         (["train-speech-tokenizer", "--output", "x"], "give --recipe, --corpus"),
         (["train-speech-tokenizer", "--manifest", "x"], "--output is required"),
-        (["train-speech-tokenizer", "--corpus", "prompts5", "--output", "x"], "needs --root"),
+        (["train-speech-tokenizer", "--corpus", "prompts5", "--output", "x"], "needs its folder"),
         (["assess-tokenizer", "x"], "what to assess on"),
-        (["assess-tokenizer", "x", "--corpus", "prompts5"], "needs --root"),
+        (["assess-tokenizer", "x", "--corpus", "prompts5"], "needs its folder"),
     ],
 )
 def test_commands_say_what_is_missing(arguments, message, capsys):

@@ -6,13 +6,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
-from transformers import Trainer, TrainerState, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
 
 from mu2slam_hf.models.modules_learned_quantization import LearnedQuantizer
 from mu2slam_hf.training import quantizer_callbacks
 from mu2slam_hf.training.quantizer_callbacks import (
     CodebookWatch,
     GumbelAnnealing,
+    QuantizerFreezing,
     add_quantizer_callbacks,
     find_quantizer,
 )
@@ -24,12 +25,15 @@ class Model(nn.Module):
     def __init__(self, method: str = "gumbel", groups: int = 1):
         super().__init__()
         torch.manual_seed(0)
+        self.subsampling = nn.Linear(4, 4)
         self.linear = nn.Linear(4, 4)
         self.quantizer = LearnedQuantizer(4, 8, groups, 4, method=method)
 
     def forward(self, x):
-        output = self.quantizer(self.linear(x))
-        return {"loss": output.vectors.square().mean()}
+        frames = self.subsampling(x)
+        output = self.quantizer(self.linear(frames))
+        loss = output.vectors.square().mean() + self.linear(frames).square().mean()
+        return {"loss": loss if output.commitment is None else loss + output.commitment.mean()}
 
 
 class Seen:
@@ -39,8 +43,6 @@ class Seen:
         self.logs = []
 
     def callback(self):
-        from transformers import TrainerCallback
-
         seen = self
 
         class Keep(TrainerCallback):
@@ -50,7 +52,7 @@ class Seen:
         return Keep()
 
 
-def build_trainer(folder, max_steps: int, model=None, **watch):
+def build_trainer(folder, max_steps: int, model=None, freezing=None, **watch):
     seen = Seen()
     trainer = Trainer(
         model or Model(),
@@ -67,7 +69,7 @@ def build_trainer(folder, max_steps: int, model=None, **watch):
         train_dataset=[{"x": torch.randn(4, generator=torch.Generator().manual_seed(n))} for n in range(64)],
         callbacks=[seen.callback()],
     )
-    add_quantizer_callbacks(trainer, GumbelAnnealing(2.0, 0.5, 0.8), CodebookWatch(**watch))
+    add_quantizer_callbacks(trainer, GumbelAnnealing(2.0, 0.5, 0.8), CodebookWatch(**watch), freezing)
     return trainer, seen
 
 
@@ -84,6 +86,39 @@ def test_temperature_is_that_of_the_update_and_a_resumed_run_keeps_it(tmp_path):
 
     loaded.load_state_dict(load_file(tmp_path / "checkpoint-4" / "model.safetensors"))
     assert float(loaded.quantizer.temperature) == pytest.approx(1.024)
+
+
+@pytest.mark.parametrize("method", ["gumbel", "nearest"])
+def test_from_some_update_on_front_end_and_quantizer_stand_still_and_the_rest_does_not(method, tmp_path):
+    states = []
+
+    class Keep(TrainerCallback):
+        def on_step_end(self, args, state, control, model=None, **kwargs):
+            states.append({name: value.clone() for name, value in model.state_dict().items()})
+
+    trainer, _ = build_trainer(tmp_path, 6, Model(method), QuantizerFreezing(3))
+    trainer.add_callback(Keep())
+    trainer.train()
+    assert len(states) == 6
+    held = {name for name in states[0] if not name.startswith("linear.")} - {"quantizer.temperature"}
+    assert {"quantizer.norm.mean", "quantizer.codebook", "subsampling.weight"} <= held
+    for name in states[0]:
+        before, after = states[2][name], states[5][name]
+        assert torch.equal(before, after) == (name in held), name
+    assert all(
+        not torch.equal(states[0][name], states[2][name]) for name in ("subsampling.weight", "quantizer.codebook")
+    )
+
+
+def test_a_run_that_goes_on_is_frozen_as_well(tmp_path):
+    whole, _ = build_trainer(tmp_path, 6, Model("nearest"), QuantizerFreezing(3))
+    whole.train()
+    trainer, _ = build_trainer(tmp_path, 6, Model("nearest"), QuantizerFreezing(3))
+    trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(trainer.model.state_dict()[name], value), name
+    with pytest.raises(ValueError, match="must not be negative, got -1"):
+        QuantizerFreezing(-1)
 
 
 def test_figures_come_when_there_are_enough_frames(tmp_path):
@@ -104,7 +139,7 @@ def test_figures_equal_a_count_and_evaluation_is_not_counted(groups):
     x = torch.randn(50, 4)
     model.eval()(torch.randn(30, 4))
     model.train()(x)
-    ids = model.quantizer.find_codes(model.linear(x)).reshape(50, groups)
+    ids = model.quantizer.find_codes(model.linear(model.subsampling(x))).reshape(50, groups)
     logs = {"loss": 1.0}
     watch.on_log(arguments, state, None, logs=logs, model=model)
     shares = [torch.bincount(column, minlength=8) / 50 for column in ids.T]

@@ -12,7 +12,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from peft import LoraConfig, get_peft_model
 from torch import nn
-from transformers import Trainer, set_seed
+from transformers import GenerationConfig, Trainer, set_seed
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.utils import logging
 
@@ -175,12 +175,36 @@ def build_model_of(recipe: AnyRecipe, processor: Mu2SLAMProcessor, model_class: 
         model = model_class(_build_config(recipe, processor, config_class, start, fixed))
     if start is not None:
         start.load_into(model, processor)
+    set_generation(model, section)
     if section.attn_implementation is not None:
         model.set_attn_implementation(section.attn_implementation)
     for name, parameter in model.named_parameters():
         if any(name.startswith(prefix) for prefix in section.freeze):
             parameter.requires_grad_(False)
     return model
+
+
+def set_generation(model: Any, section: ModelSection) -> None:
+    """Write `model.generation` into the generation configuration that is saved with the model.
+
+    Raises:
+        RecipeError: a value that `generate` does not know or cannot take, or a model that does not write.
+    """
+    if not section.generation:
+        return
+    if not model.can_generate():
+        raise RecipeError(f"model.generation: {type(model).__name__} does not generate; leave it out")
+    known = {*GenerationConfig().to_dict(), "ctc_weight"}
+    for name, value in section.generation.items():
+        if name not in known:
+            raise RecipeError(f"model.generation.{name}: generate has no such argument")
+        if name == "ctc_weight" and not (isinstance(value, (int, float)) and 0 <= value <= 1):
+            raise RecipeError(f"model.generation.ctc_weight: is a share between 0 and 1, got {value}")
+        setattr(model.generation_config, name, value)
+    try:
+        model.generation_config.validate(strict=True)
+    except ValueError as error:
+        raise RecipeError(f"model.generation: {error}") from error
 
 
 def _build_config(

@@ -26,6 +26,8 @@ class ModelSection:
             whose front end, Conformer layers and feature extractor the model starts from, with their sizes; `config`,
             if any, gives the rest.
         freeze: parameters that are not trained, by prefix of their names.
+        generation: how the trained model writes where nobody says otherwise, saved as its `generation_config.json`:
+            `ctc_weight`, `num_beams`, ... A model trained with CTC recognises speech far better with its share.
         attn_implementation: attention backend; None for transformers' choice. On CPU, `eager` trains a small model
             with short sequences about 15 % faster than `sdpa`, whose backward pass is slow there.
     """
@@ -35,6 +37,7 @@ class ModelSection:
     init_from: str | None = path_field("folder")
     init_encoder_from: str | None = path_field("folder")
     freeze: list[str] = field(default_factory=list)
+    generation: dict[str, Any] = field(default_factory=dict)
     attn_implementation: str | None = None
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 
+from mu2slam_hf import Mu2SLAMForConditionalGeneration
 from mu2slam_hf.data.testing import write_tone_corpus
 from mu2slam_hf.recipes.builders import (
     build_arguments,
@@ -82,6 +83,16 @@ def test_a_trained_model_brings_its_own_processor(parts, load, tmp_path):
     assert frozen and all(name.startswith("model.encoder") for name in frozen)
 
 
+def test_how_a_model_writes_is_saved_with_it(parts, load, tmp_path):
+    _, records, processor = parts
+    recipe = load("model.generation={ctc_weight: 0.6, num_beams: 3}")
+    trainer = build_trainer(recipe, processor, build_model(recipe, processor), records)
+    trainer.save_model(str(tmp_path / "model"))
+    loaded = Mu2SLAMForConditionalGeneration.from_pretrained(tmp_path / "model")
+    assert loaded.generation_config.ctc_weight == 0.6 and loaded.generation_config.num_beams == 3
+    assert loaded.generation_config.bos_token_id == 1
+
+
 def test_a_foreign_processor_is_refused(parts, load, tmp_path):
     recipe, records, processor = parts
     build_model(recipe, processor).save_pretrained(tmp_path / "other")
@@ -96,6 +107,9 @@ def test_a_foreign_processor_is_refused(parts, load, tmp_path):
     [
         (["model.config=null"], "model: give either"),
         (["model.overrides={encoder_config.hidden_size: 33}"], r"model\.config: "),
+        (["model.generation={num_baems: 4}"], r"model\.generation\.num_baems: generate has no such argument"),
+        (["model.generation={ctc_weight: 6}"], r"model\.generation\.ctc_weight: is a share .* got 6"),
+        (["model.generation={max_new_tokens: -1}"], r"model\.generation: .*max_new_tokens"),
         (["lora.target_modules=[no_such_layer]"], r"lora\.target_modules: .*no_such_layer"),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from mu2slam_hf.cli.options import add_corpus_options, add_model_options, positive_int, quiet_libraries
 
-_SCORES = ("mean", "mean-centred", "mean-csls", "mean-margin", "ctc", "ctc-pmi")
+_SCORES = ("mean", "mean-centred", "mean-csls", "mean-margin", "ctc", "ctc-pmi", "decoder", "decoder-pmi")
 _EVALUATED = ("mean", "mean-centred", "mean-csls", "ctc", "ctc-pmi")
 
 
@@ -32,6 +32,11 @@ def add_parser(subparsers: Any) -> None:
         choices=_SCORES,
         metavar="SCORE",
         help=f"{', '.join(_SCORES)}; default: ctc, in an evaluation most of them",
+    )
+    parser.add_argument(
+        "--text-lang",
+        metavar="LANG",
+        help="language of the texts, for decoder; in an evaluation: look for translations into it, not transcripts",
     )
     parser.add_argument("--layer", type=int, metavar="N", help="layer whose states `mean` pools (the output)")
     parser.add_argument("--top", type=positive_int, default=3, metavar="N", help="answers to print (3)")
@@ -66,7 +71,12 @@ def run(args: argparse.Namespace) -> int:
     model, processor = load_any_checkpoint(args.model, device=args.device)
     name = (args.score or ["ctc"])[0]
     prepared = [prepare_text(text, processor.tokenizer) for text in texts]
-    scores = score_pairs(model, processor, list(waves.values()), prepared, [name], layer=args.layer)[name]
+    if name.startswith("decoder") and not args.text_lang:
+        raise ValueError(f"--score {name} needs --text-lang, the language of {args.texts}")
+    languages = [args.text_lang] * len(texts) if args.text_lang else None
+    recordings = list(waves.values())
+    options: dict[str, Any] = {"layer": args.layer, "text_languages": languages}
+    scores = score_pairs(model, processor, recordings, prepared, [name], **options)[name]
     found = list(waves)
     queries, candidates = (texts, found) if args.reverse else (found, texts)
     for query, row in zip(queries, scores.T if args.reverse else scores, strict=True):
@@ -120,6 +130,7 @@ def evaluate(args: argparse.Namespace) -> int:
         layer=args.layer,
         untrained=not args.no_untrained,
         seed=args.seed,
+        text_lang=args.text_lang,
         model_name=args.model,
         data={"corpus": args.corpus or Path(args.manifest).name, "split": args.split, "limit": args.limit},
     )

@@ -1,12 +1,13 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Which text belongs to a recording, and which recording to a text, without writing anything down.
 
-Two kinds of scores. `mean`: cosine of mean-pooled encoder states, one vector per item, fast enough for millions; it is
-as good as training has brought speech and text together. `ctc`: log probability of the text given the speech by the
+Three kinds of scores. `mean`: cosine of mean-pooled encoder states, one vector per item, fast enough for millions; it
+is as good as training has brought speech and text together. `ctc`: log probability of the text given the speech by the
 model's CTC head, one forward pass per recording and a sum over all alignments per pair; slower, and much better where
-the encoder was trained to recognise.
+the encoder was trained to recognise. `decoder`: log probability by the decoder, one pass per pair; slowest, and the
+only one that was trained on texts in another language than the speech.
 
-Letters: Q queries, C candidates.
+Letters: Q queries, C candidates, L tokens.
 """
 
 import math
@@ -23,14 +24,18 @@ from mu2slam_hf.models.modules_alignment import ctc_log_likelihoods
 from mu2slam_hf.models.modules_similarity import csls_scores, margin_scores
 from mu2slam_hf.models.processing_alignment import iterate_ctc_log_probs, join_units, split_transcript
 
-SCORES = ("mean", "mean-centred", "mean-csls", "mean-margin", "ctc", "ctc-pmi")
+SCORES = ("mean", "mean-centred", "mean-csls", "mean-margin", "ctc", "ctc-pmi", "decoder", "decoder-pmi")
 """What pairs are scored by.
 
 `mean`: cosine. `mean-centred`: cosine after each side's own mean is taken off (no pairs are needed for that).
 `mean-csls`, `mean-margin`: centred, and corrected for hubs. `ctc`: log p(text | speech). `ctc-pmi`: less the log of
 the mean of p(text | speech) over all recordings, so that a text which fits anything a little loses what it has in
-advance; for a single recording it says nothing.
+advance; for a single recording it says nothing. `decoder`, `decoder-pmi`: the same by the decoder, which is told the
+language of the text and none of the speech.
 """
+
+# Pairs that the decoder scores at a time.
+_DECODED_TEXTS = 64
 
 RECALLS = (1, 5, 10)
 
@@ -120,22 +125,24 @@ def score_pairs(
     scores: Sequence[str] = ("ctc-pmi",),
     *,
     layer: int | None = None,
+    text_languages: Sequence[str] | None = None,
 ) -> dict[str, Tensor]:
     """Scores of all recordings with all texts.
 
     Args:
-        model: with a shared encoder, and for `ctc` with a CTC head; in evaluation mode. It is told no language.
+        model: with a shared encoder, for `ctc` with a CTC head, for `decoder` with a decoder; in evaluation mode.
         processor: its processor.
         audio: Q recordings, as `load_audio` takes them.
         texts: C texts.
         scores: of `SCORES`; those of one kind share the passes through the model.
         layer: whose states `mean` pools, see `encode_in_batches`.
+        text_languages: C codes, for `decoder`; no other score is told a language.
 
     Returns:
         score -> `(Q, C)` float64; -inf where a text cannot be spelled or needs more frames than there are.
 
     Raises:
-        ValueError: another score, or none of the texts can be spelled.
+        ValueError: another score, none of the texts can be spelled, or `decoder` without languages or a decoder.
     """
     unknown = sorted(set(scores) - set(SCORES))
     if unknown:
@@ -145,10 +152,19 @@ def score_pairs(
         found |= _mean_scores(SpeechTextEncoder(model, processor, layer=layer), audio, texts)
     if any(name.startswith("ctc") for name in scores):
         likelihoods = compute_ctc_scores(model, processor, audio, texts)
-        # log p(t | s) - log mean over s' of p(t | s')
-        prior = likelihoods.logsumexp(dim=0) - math.log(len(likelihoods))
-        found |= {"ctc": likelihoods, "ctc-pmi": (likelihoods - prior).nan_to_num(nan=-math.inf)}
+        found |= {"ctc": likelihoods, "ctc-pmi": _less_their_mean(likelihoods)}
+    if any(name.startswith("decoder") for name in scores):
+        if text_languages is None:
+            raise ValueError("the decoder must be told in which languages the texts are: give text_languages")
+        likelihoods = compute_decoder_scores(model, processor, audio, texts, text_languages)
+        found |= {"decoder": likelihoods, "decoder-pmi": _less_their_mean(likelihoods)}
     return {name: found[name] for name in scores}
+
+
+def _less_their_mean(likelihoods: Tensor) -> Tensor:
+    """`log p(t | s) - log mean over s' of p(t | s')` of `(Q, C)` log probabilities."""
+    prior = likelihoods.logsumexp(dim=0) - math.log(len(likelihoods))
+    return (likelihoods - prior).nan_to_num(nan=-math.inf)
 
 
 def _mean_scores(encoder: SpeechTextEncoder, audio: Sequence[Any], texts: Sequence[str]) -> dict[str, Tensor]:
@@ -198,4 +214,50 @@ def compute_ctc_scores(model: Any, processor: Any, audio: Sequence[Any], texts: 
         windows = iterate_ctc_log_probs(model.eval(), inputs[model.main_input_name][0])
         log_probs = torch.cat([window[:, columns] for window in windows])
         scores[row, list(spelled)] = ctc_log_likelihoods(log_probs, labels)
+    return scores
+
+
+@torch.no_grad()
+def compute_decoder_scores(
+    model: Any, processor: Any, audio: Sequence[Any], texts: Sequence[str], text_languages: Sequence[str]
+) -> Tensor:
+    """Log probability of each text given each recording by the decoder, `(Q, C)` float64, with its `</s>`.
+
+    Args:
+        model: with a decoder.
+        processor: its processor.
+        audio: Q recordings.
+        texts: C texts.
+        text_languages: C codes.
+
+    Raises:
+        ValueError: the model has no decoder, or does not know a language.
+    """
+    if not model.can_generate():
+        raise ValueError(f"{type(model).__name__} has no decoder; score with mean or ctc")
+    # Texts of like length together: padding costs as much as tokens.
+    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+    chunks = [order[start : start + _DECODED_TEXTS] for start in range(0, len(order), _DECODED_TEXTS)]
+    targets = [
+        processor(text_target=[texts[c] for c in chunk], target_lang=[text_languages[c] for c in chunk]).to(
+            model.device
+        )
+        for chunk in chunks
+    ]
+    scores = torch.zeros(len(audio), len(texts), dtype=torch.float64)
+    for row, recording in enumerate(audio):
+        inputs = processor(audio=[load_audio(recording)], sampling_rate=SAMPLING_RATE, return_tensors="pt")
+        encoded = model.get_encoder()(**inputs.to(model.device))
+        for chunk, target in zip(chunks, targets, strict=True):
+            labels = target["labels"]
+            outputs = model(
+                # The one recording for all texts: (1, N, D) -> (C, N, D)
+                encoder_outputs=(encoded.last_hidden_state.expand(len(chunk), -1, -1),),
+                labels=labels,
+                decoder_language_ids=target["decoder_language_ids"],
+            )
+            log_probs = outputs.logits.float().log_softmax(dim=-1)
+            chosen = log_probs.gather(2, labels.clamp(min=0).unsqueeze(2)).squeeze(2)
+            # (C, L) -> (C,)
+            scores[row, chunk] = torch.where(labels >= 0, chosen, 0.0).double().sum(dim=1).cpu()
     return scores

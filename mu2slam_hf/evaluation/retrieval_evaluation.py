@@ -33,6 +33,7 @@ def evaluate_retrieval(
     layer: int | None = None,
     untrained: bool = True,
     seed: int = 0,
+    text_lang: str | None = None,
     model_name: str = "",
     data: Mapping[str, Any] | None = None,
 ) -> EvaluationResults:
@@ -43,55 +44,66 @@ def evaluate_retrieval(
     Args:
         model: see `score_pairs`.
         processor: its processor.
-        records: those with audio and text are used.
+        records: those with audio and text are used; with `text_lang` those with audio and a translation into it.
         scores: which scores; see `SCORES`.
         layer: whose states are pooled.
         untrained: also score a model of the same configuration with random weights, where it was not trained at all.
         seed: of these weights.
+        text_lang: look for the translations into this language instead of the transcripts; None: transcripts.
         model_name: path or name, for the record.
         data: corpus, split and options, for the record.
 
     Returns:
         scores of the tasks `retrieval_speech_to_text` and `retrieval_text_to_speech`, metrics `recall@1`, `recall@5`,
         `recall@10` (percent), `mean_rank` and `median_rank` (1 is best). `system` is the score, `chance`, or
-        `untrained:SCORE`; `source_lang` is `all` or the language whose items alone were candidates.
+        `untrained:SCORE`; `source_lang` is `all` or the language whose recordings alone, with their texts, were
+        candidates.
 
     Raises:
         ValueError: fewer than two records have audio and text.
     """
-    usable = [record for record in records if record.audio is not None and record.text]
+    usable, wanted = [], []
+    for record in records:
+        text = record.text if text_lang is None else record.translations.get(text_lang)
+        if record.audio is not None and text:
+            usable.append(record)
+            wanted.append(text)
     if len(usable) < 2:
-        raise ValueError(f"retrieval needs two records or more with audio and text; {len(usable)} have both")
+        what = "text" if text_lang is None else f"a translation into {text_lang}"
+        raise ValueError(f"retrieval needs two records or more with audio and {what}; {len(usable)} have both")
     started = time.perf_counter()
     audio = [record.audio for record in usable]
-    texts = list(dict.fromkeys(record.text or "" for record in usable))
-    systems = score_pairs(model, processor, audio, texts, scores, layer=layer)
+    # Each text once, with the language in which it was first seen.
+    languages = {text: text_lang or record.lang for text, record in reversed(list(zip(wanted, usable, strict=True)))}
+    texts = list(dict.fromkeys(wanted))
+    options: dict[str, Any] = {"layer": layer, "text_languages": [languages[text] for text in texts]}
+    systems = score_pairs(model, processor, audio, texts, scores, **options)
     if untrained:
         torch.manual_seed(seed)
         fresh = type(model)(model.config).to(device=model.device, dtype=model.dtype).eval()
-        others = score_pairs(fresh, processor, audio, texts, scores, layer=layer)
+        others = score_pairs(fresh, processor, audio, texts, scores, **options)
         systems |= {f"{UNTRAINED}:{name}": values for name, values in others.items()}
     found = []
     for group in (ALL, *sorted({record.lang for record in usable})):
         rows = [place for place, record in enumerate(usable) if group in (ALL, record.lang)]
-        own = {usable[row].text for row in rows}
+        own = {wanted[row] for row in rows}
         columns = [place for place, text in enumerate(texts) if text in own]
-        relevant = torch.tensor([[usable[row].text == texts[column] for column in columns] for row in rows])
-        found += _group_scores(group, systems, rows, columns, relevant)
+        relevant = torch.tensor([[wanted[row] == texts[column] for column in columns] for row in rows])
+        found += _group_scores(group, text_lang or group, systems, rows, columns, relevant)
     return build_results(
         model,
         usable,
         found,
         model_name=model_name,
         data={**(data or {}), "num_texts": len(texts)},
-        settings={"scores": list(scores), "layer": layer, "ties": "against"},
+        settings={"scores": list(scores), "layer": layer, "ties": "against", "text_lang": text_lang},
         seed=seed,
         duration_seconds=time.perf_counter() - started,
     )
 
 
 def _group_scores(
-    group: str, systems: Mapping[str, Tensor], rows: list[int], columns: list[int], relevant: Tensor
+    group: str, text_lang: str, systems: Mapping[str, Tensor], rows: list[int], columns: list[int], relevant: Tensor
 ) -> list[Score]:
     found = []
     for direction in DIRECTIONS:
@@ -102,11 +114,11 @@ def _group_scores(
             ranks = rank_candidates(chosen if direction == DIRECTIONS[0] else chosen.T, right)
             figures[name] = summarize_ranks(ranks, right.shape[1])
         for name, one in figures.items():
-            found += _as_scores(direction, group, name, one)
+            found += _as_scores(direction, group, text_lang, name, one)
     return found
 
 
-def _as_scores(direction: str, group: str, system: str, figures: RetrievalFigures) -> list[Score]:
+def _as_scores(direction: str, group: str, text_lang: str, system: str, figures: RetrievalFigures) -> list[Score]:
     values = {f"recall@{k}": value for k, value in figures.recall.items()}
     values |= {"mean_rank": figures.mean_rank, "median_rank": figures.median_rank}
     return [
@@ -115,7 +127,7 @@ def _as_scores(direction: str, group: str, system: str, figures: RetrievalFigure
             metric=metric,
             value=value,
             source_lang=group,
-            target_lang=group,
+            target_lang=text_lang,
             source_lang_given=False,
             system=system,
             num_items=figures.num_queries,

@@ -4,18 +4,22 @@
 import itertools
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from helpers import REPOSITORY_ROOT, make_tiny_pair
 
-from mu2slam_hf import load_default, read_manifest
+from mu2slam_hf import Mu2SLAMForCTC, load_default, read_manifest
 from mu2slam_hf.cli import main
+from mu2slam_hf.data.audio import load_audio
+from mu2slam_hf.evaluation import retrieval
 from mu2slam_hf.evaluation.results import EvaluationResults
 from mu2slam_hf.evaluation.retrieval import (
     SCORES,
     chance_figures,
     compute_ctc_scores,
+    compute_decoder_scores,
     rank_candidates,
     score_pairs,
     summarize_ranks,
@@ -63,11 +67,12 @@ def test_scores_of_the_shipped_checkpoint_find_the_texts_of_the_examples():
     pair = load_default()
     audio = [record.audio for record in RECORDS]
     texts = [record.text for record in RECORDS]
-    scores = score_pairs(*pair, audio, texts, SCORES)
+    scores = score_pairs(*pair, audio, texts, SCORES, text_languages=[record.lang for record in RECORDS])
     assert list(scores) == list(SCORES)
     assert all(values.shape == (8, 8) for values in scores.values())
     right = torch.arange(8)
-    for name in ("ctc", "ctc-pmi"):
+    # (By the decoder alone the shorter of two texts may win.)
+    for name in ("ctc", "ctc-pmi", "decoder-pmi"):
         assert torch.equal(scores[name].argmax(dim=1), right) and torch.equal(scores[name].argmax(dim=0), right)
     assert (scores["mean-centred"].argmax(dim=1) == right).sum() >= 4
     # The likelihood of a text is that of the whole text: a part of it and a foreign one are less likely.
@@ -88,6 +93,41 @@ def test_scores_do_not_depend_on_the_other_items():
         score_pairs(*pair, audio, texts, ["magic"])
     with pytest.raises(ValueError, match="can be spelled"):
         compute_ctc_scores(*pair, audio, ["日本"])
+
+
+def test_scores_of_the_decoder_equal_a_loop(monkeypatch):
+    model, processor = make_tiny_pair()
+    monkeypatch.setattr(retrieval, "_DECODED_TEXTS", 3)
+    audio, texts = [record.audio for record in RECORDS[:2]], [record.text for record in RECORDS]
+    languages = [record.lang for record in RECORDS]
+    scores = compute_decoder_scores(model, processor, audio, texts, languages)
+    for row, recording in enumerate(audio):
+        for column, (text, lang) in enumerate(zip(texts, languages, strict=True)):
+            speech = [load_audio(recording)]
+            inputs = processor(audio=speech, text=[text], target_lang=lang, sampling_rate=16000)
+            with torch.no_grad():
+                loss = model(**inputs).loss
+            expected = -float(loss) * inputs["labels"].numel()
+            assert float(scores[row, column]) == pytest.approx(expected, rel=1e-4)
+    with pytest.raises(ValueError, match="must be told in which languages"):
+        score_pairs(model, processor, audio, texts, ["decoder"])
+    with pytest.raises(ValueError, match="has no decoder; score with mean or ctc"):
+        compute_decoder_scores(Mu2SLAMForCTC.from_conditional_generation(model), processor, audio, texts, languages)
+
+
+def test_translations_are_looked_for_among_translations():
+    """Recordings in all languages but that of the texts; the same text twice is one candidate."""
+    pair = make_tiny_pair()
+    records = [
+        *(replace(record, translations={"it": f"testo {number // 2}"}) for number, record in enumerate(RECORDS[:4])),
+        *(record for record in RECORDS if record.lang == "it"),
+    ]
+    results = evaluate_retrieval(*pair, records, scores=["mean", "decoder"], text_lang="it", untrained=False)
+    (score,) = results.find(task="retrieval_speech_to_text", metric="recall@1", system="chance", source_lang="all")
+    assert score.value == 50.0 and score.num_items == 4 and score.target_lang == "it"
+    assert {one.system for one in results.scores} == {"chance", "mean", "decoder"}
+    with pytest.raises(ValueError, match="audio and a translation into de; 0 have both"):
+        evaluate_retrieval(*pair, records, text_lang="de")
 
 
 def test_evaluation_has_both_directions_chance_and_an_untrained_model(tmp_path):
@@ -131,5 +171,6 @@ def test_command_answers_reports_bad_files_and_evaluates(capsys, tmp_path):
         task="retrieval_speech_to_text", metric="recall@1", system="ctc", source_lang="all"
     )
     assert score.value == 100.0
-    for arguments in ([], [file], [file, "--manifest", "x.tsv"]):
+    without_language = [file, "--texts", str(texts), "--score", "decoder"]
+    for arguments in ([], [file], [file, "--manifest", "x.tsv"], without_language):
         assert main(["retrieve", *arguments]) == 1

@@ -8,11 +8,15 @@ import torch
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
+from mu2slam_hf.models.modeling_mslam import MSLAMModel
 from mu2slam_hf.models.modeling_mu2slam import SPEECH, Mu2SLAMForCTC, Mu2SLAMModel
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 
 Folder = str | os.PathLike[str]
-OWN_MODELS: dict[str, Any] = {"mu2slam": Mu2SLAMModel, "mu2slam_ctc": Mu2SLAMForCTC}
+OWN_MODELS: dict[str, Any] = {
+    **{"mu2slam": Mu2SLAMModel, "mu2slam_ctc": Mu2SLAMForCTC},
+    **{"mslam": MSLAMModel, "mslam_ctc": MSLAMModel},
+}
 
 
 def build_encoder_tokenizer(
@@ -27,7 +31,8 @@ def build_encoder_tokenizer(
     """A tokenizer that holds the encoder with its weights; its codebook is random until it is trained.
 
     Args:
-        encoder: folder or Hub name of a Mu2SLAM model, or of a speech encoder that `AutoModel` loads and whose
+        encoder: folder or Hub name of a Mu2SLAM or mSLAM model (of the latter the layers that only speech goes
+            through, unless nothing follows them but the next ones), or of a speech encoder that `AutoModel` loads and whose
             feature extractor is saved beside it (wav2vec 2.0, HuBERT, WavLM, w2v-BERT 2.0, ...).
         layer: which hidden states; 0 is the input of the first layer, n the output of layer n.
         num_codevectors: K.
@@ -61,12 +66,16 @@ def build_encoder_tokenizer(
 
 
 def _take_own(model: Any, shared: dict[str, Any]) -> SpeechTokenizerModel:
-    """A tokenizer with the front end and the first layers of a Mu2SLAM encoder."""
-    encoder, layer = model.encoder, shared["encoder_layer"]
+    """A tokenizer with the front end and the first layers of a Mu2SLAM or mSLAM encoder."""
+    is_mslam = isinstance(model, MSLAMModel)
+    encoder, layer = model if is_mslam else model.encoder, shared["encoder_layer"]
     values = encoder.config.encoder_config.to_dict()
     num_layers = values["num_hidden_layers"]
-    if not 0 <= layer <= num_layers:
-        raise ValueError(f"layer must be 0 to {num_layers}, the layers of this encoder; got {layer}")
+    last_layer = num_layers
+    if is_mslam and model.config.add_speech_projection:
+        last_layer = model.config.num_speech_layers  # a projection stands between these and the others
+    if not 0 <= layer <= last_layer:
+        raise ValueError(f"layer must be 0 to {last_layer}, the layers of this encoder; got {layer}")
     # The layers above are not kept, and with them not what follows the last one.
     values |= {"num_hidden_layers": layer} | ({"final_layer_norm": False} if layer < num_layers else {})
     tokenizer = SpeechTokenizerModel(
@@ -76,9 +85,10 @@ def _take_own(model: Any, shared: dict[str, Any]) -> SpeechTokenizerModel:
     kept = tokenizer.encoder.conformer.state_dict()
     weights = encoder.conformer.state_dict()
     tokenizer.encoder.conformer.load_state_dict({name: weights[name] for name in kept})
-    tokenizer.encoder.speech_embedding.copy_(
-        (encoder.embed_languages.weight[0] + encoder.embed_modalities.weight[SPEECH]).detach()
-    )
+    if not is_mslam:  # which adds nothing to speech
+        tokenizer.encoder.speech_embedding.copy_(
+            (encoder.embed_languages.weight[0] + encoder.embed_modalities.weight[SPEECH]).detach()
+        )
     return tokenizer
 
 

@@ -42,12 +42,13 @@ def finished(launch, tmp_path_factory) -> Path:
 
 
 def test_every_loss_falls(finished):
-    """But those of codes, which get harder to predict while more of 16 entries come into use: these stay at chance."""
+    """But that of diversity: codes fixed after 20 updates are used as they are; they can then be predicted."""
     logs = [logs for logs in read_log(finished) if "loss_text_mlm" in logs]
     first, last = logs[0], logs[-1]
-    for name in MSLAM_LOSSES:
-        bound = math.log(16) + 0.1 if name in ("speech_mlm", "tlm_speech") else first[f"loss_{name}"]
-        assert last[f"loss_{name}"] < bound, name
+    for name in set(MSLAM_LOSSES) - {"diversity"}:
+        assert last[f"loss_{name}"] < first[f"loss_{name}"], name
+    assert last["loss_diversity"] < 0.3
+    assert max(last["loss_speech_mlm"], last["loss_tlm_speech"]) < math.log(16) - 0.15
     assert last["loss_text_mlm"] < 0.85 * first["loss_text_mlm"] and last["loss_ctc"] < 0.85 * first["loss_ctc"]
     assert last["codebook_usage"] > 0.5 and last["codebook_perplexity"] > 4
 

@@ -32,8 +32,8 @@ def build_encoder_tokenizer(
 
     Args:
         encoder: folder or Hub name of a Mu2SLAM or mSLAM model (of the latter the layers that only speech goes
-            through, unless nothing follows them but the next ones), or of a speech encoder that `AutoModel` loads and whose
-            feature extractor is saved beside it (wav2vec 2.0, HuBERT, WavLM, w2v-BERT 2.0, ...).
+            through, unless nothing follows them but the next ones), or of a speech encoder that `AutoModel` loads and
+            whose feature extractor is saved beside it (wav2vec 2.0, HuBERT, WavLM, w2v-BERT 2.0, ...).
         layer: which hidden states; 0 is the input of the first layer, n the output of layer n.
         num_codevectors: K.
         seed: of the codebook before training.

@@ -60,16 +60,16 @@ def test_our_encoder_comes_with_the_layers_that_are_needed(layer, tmp_path):
 @pytest.mark.parametrize(("layer", "projects"), [(0, True), (1, True), (2, True), (2, False), (3, False)])
 def test_an_encoder_of_mslam_too(layer, projects, positions, tmp_path):
     """Up to the end of the speech layers; where nothing stands between them and the others, all of them."""
-    encoder = {"position_embeddings_type": positions}
-    model = make_mslam(
-        encoder={**encoder, "num_hidden_layers": 3}, num_speech_layers=2, add_speech_projection=projects
-    )
+    encoder = {"position_embeddings_type": positions, "num_hidden_layers": 3}
+    model = make_mslam(encoder=encoder, num_speech_layers=2, add_speech_projection=projects)
     model.save_pretrained(tmp_path / "model")
     tokenizer = build_encoder_tokenizer(tmp_path / "model", layer, num_codevectors=12)
     x = torch.randn(1, 40, model.config.num_mel_bins)
     with torch.no_grad():
-        states = model.model(x, output_hidden_states=True).hidden_states
-    torch.testing.assert_close(tokenizer.compute_features(x), states[layer][0], atol=1e-5, rtol=1e-5)
+        outputs = model.model(x, output_hidden_states=True)
+    # The model counts the end of the speech layers as it enters the shared ones.
+    states = outputs.speech_hidden_state if layer == 2 else outputs.hidden_states[layer]
+    torch.testing.assert_close(tokenizer.compute_features(x), states[0], atol=1e-5, rtol=1e-5)
     assert len(tokenizer.encoder.conformer.layers) == layer
     if projects:
         with pytest.raises(ValueError, match="layer must be 0 to 2, .*; got 3"):

@@ -209,19 +209,29 @@ def expected_word_mask_ratio(position: int, num_words: int, ratio: float) -> flo
 
 
 def corrupt_tokens(
-    mask: BoolArray, candidate_ids: IntArray, config: MaskingConfig, generator: np.random.Generator
+    mask: BoolArray,
+    candidate_ids: IntArray,
+    config: MaskingConfig,
+    generator: np.random.Generator,
+    *,
+    whole_runs: bool = False,
 ) -> Corruption:
     """Decides for every chosen token whether it becomes [MASK], a random token, or stays.
 
-    Choice: as in BERT, each token for itself, and a random token may be the true one.
+    Choice: a random token may be the true one.
 
     Args:
         mask: `(n,)` bool, True on chosen tokens.
         candidate_ids: ids of text tokens to draw from, each with the same chance.
         config: the shares.
         generator: n numbers and one per random token are taken from it.
+        whole_runs: decide once for each run of neighbouring chosen tokens, as SpanBERT does for a span, so that no
+            token of a hidden word stays in sight; False: for each token, as BERT does.
     """
     chances = generator.random(len(mask))
+    if whole_runs and mask.any():
+        starts = mask & ~np.append(False, mask[:-1])
+        chances[mask] = chances[starts][np.cumsum(starts)[mask] - 1]
     is_masked = mask & (chances < config.mask_token_share)
     is_random = mask & ~is_masked & (chances < config.mask_token_share + config.random_token_share)
     picks = generator.integers(len(candidate_ids), size=int(is_random.sum()))

@@ -155,7 +155,7 @@ class MSLAMCollator:
             generator = self._generator(drawn, f"mask:{task}:{0 if task == 'text' else 1}")
             ratio = rule.text_ratio if task == "text" else rule.tlm_text_ratio
             chosen = draw_token_spans(len(ids), ratio, rule, generator)
-            corruption = corrupt_tokens(chosen, self._candidate_ids, rule.speech, generator)
+            corruption = corrupt_tokens(chosen, self._candidate_ids, rule.speech, generator, whole_runs=True)
             shown = np.where(corruption.is_masked, tokenizer.mask_token_id, ids)
             shown[corruption.is_random] = corruption.random_ids
             rows.append(np.append(shown, tokenizer.eos_token_id))

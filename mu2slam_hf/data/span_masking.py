@@ -36,9 +36,10 @@ class MSLAMMaskingConfig:
         text_span_length: most tokens of one span.
         text_span_lengths: how long spans are: `uniform` from 1 to the most, `geometric` as in SpanBERT (mean 5, cut at
             the most), or `fixed`, all as long as can be.
-        mask_token_share: share of the chosen tokens that become [MASK].
-        random_token_share: share of the chosen tokens that become a random text token.
-        keep_token_share: share of the chosen tokens that the encoder sees as they are. The three add up to 1.
+        mask_token_share: share of the spans of tokens that become [MASK]. Paper: SpanBERT section 3.1, all tokens of a
+            span alike; spans that touch count as one.
+        random_token_share: share of the spans whose tokens become random text tokens.
+        keep_token_share: share of the spans that the encoder sees as they are. The three add up to 1.
     """
 
     span_start_prob: float | int = 0.065

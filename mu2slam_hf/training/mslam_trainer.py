@@ -18,6 +18,7 @@ from mu2slam_hf.training.quantizer_callbacks import (
     GumbelAnnealing,
     QuantizerFreezing,
     add_quantizer_callbacks,
+    drop_frozen_gradients,
 )
 
 _TASK_OF_LOSS = {"contrastive": "speech", "diversity": "speech", "speech_mlm": "speech", "text_mlm": "text"}
@@ -53,6 +54,14 @@ class MSLAMTrainer(ModelLossTrainer):
     ) -> None:
         super().__init__(model, args, **kwargs)
         add_quantizer_callbacks(self, annealing or GumbelAnnealing(), watch or CodebookWatch(), freezing)
+
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
+    ) -> Tensor:
+        """One micro-batch forward and backward; what is frozen has no gradient afterwards."""
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        drop_frozen_gradients(model)
+        return loss
 
     @staticmethod
     def tasks_of_loss(name: str) -> tuple[str, ...]:

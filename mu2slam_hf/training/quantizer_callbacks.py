@@ -166,8 +166,9 @@ class CodebookWatch(TrainerCallback):
 class QuantizerFreezing(TrainerCallback):
     """Holds front end and quantiser from some update on, so that the code of a frame is the same ever after.
 
-    Gradients are dropped just before the optimiser sees them, and not `requires_grad`, which several processes have
-    agreed on: nothing else of a run changes.
+    This sets `is_frozen` of the quantiser, which stops what it counts; the trainer calls `drop_frozen_gradients` after
+    every backward pass. Gradients are dropped, and not `requires_grad`, which several processes have agreed on; and
+    before they are clipped, so that they do not shrink those of the rest.
 
     Args:
         after: updates that still move them.
@@ -190,21 +191,14 @@ class QuantizerFreezing(TrainerCallback):
         assert model is not None
         find_quantizer(model).is_frozen = state.global_step >= self.after
 
-    def on_pre_optimizer_step(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        model: nn.Module | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Drop their gradients."""
-        assert model is not None
-        if state.global_step < self.after:
-            return
-        for name, parameter in model.named_parameters():
-            if {"quantizer", "subsampling"} & set(name.split(".")):
-                parameter.grad = None
+
+def drop_frozen_gradients(model: nn.Module) -> None:
+    """Forget the gradients of front end and quantiser where the quantiser is frozen; the optimiser skips them then."""
+    if not find_quantizer(model).is_frozen:
+        return
+    for name, parameter in model.named_parameters():
+        if {"quantizer", "subsampling"} & set(name.split(".")):
+            parameter.grad = None
 
 
 def add_quantizer_callbacks(

@@ -191,6 +191,31 @@ def test_extreme_shares(shares, due):
     assert is_random.tolist() == (mask & (due == "random")).tolist()
 
 
+def test_runs_of_tokens_share_one_fate():
+    """As a loop over the runs; and the shares hold over runs."""
+    generator, config = np.random.default_rng(1), MaskingConfig()
+    mask = np.repeat(np.random.default_rng(2).random(8_000) < 0.5, 3)
+    fates = corrupt_tokens(mask, np.array([9, 11]), config, generator, whole_runs=True)
+    again = np.random.default_rng(1).random(len(mask))
+    counts, position = [0, 0, 0], 0
+    while position < len(mask):
+        end = position
+        while end < len(mask) and mask[end] == mask[position]:
+            end += 1
+        masked, random = fates.is_masked[position:end], fates.is_random[position:end]
+        if mask[position]:
+            chance = again[position]
+            assert (masked == (chance < 0.8)).all() and (random == (0.8 <= chance < 0.9)).all()
+            counts[0 if masked[0] else 1 if random[0] else 2] += 1
+        else:
+            assert not masked.any() and not random.any()
+        position = end
+    assert_shares(counts, [0.8, 0.1, 0.1], sum(counts))
+    assert len(fates.random_ids) == fates.is_random.sum()
+    assert not corrupt_tokens(np.zeros(0, bool), np.array([9]), config, generator, whole_runs=True).is_masked.size
+    assert not corrupt_tokens(np.zeros(4, bool), np.array([9]), config, generator, whole_runs=True).is_masked.any()
+
+
 def test_masks_depend_on_nothing_but_the_names_of_the_draw():
     def masks(seed=0, epoch=0, copy=0, example_id="x", purpose="mask:speech:0", index=0):
         generator = draw_generator(seed, DrawKey(index, epoch, copy, step=index), example_id, purpose)

@@ -112,6 +112,35 @@ def test_temperature_and_figures_of_the_codebook(make_trainer, tmp_path):
     assert Mu2SLAMProcessor.from_pretrained(list_checkpoints(tmp_path / "run")[-1]).speech_codec is None
 
 
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_what_is_frozen_has_no_gradient_and_no_share_in_the_norm(make_trainer, monkeypatch, accumulation):
+    trainer = make_trainer(
+        "quantizer.freeze_after=0",
+        "training.max_steps=2",
+        "training.logging_steps=1",
+        f"training.gradient_accumulation_steps={accumulation}",
+        "objective.contrastive=5",
+    )
+    norms, names = [], set()
+
+    def record(model):
+        grads = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+        names.update(grads)
+        norms.append(float(torch.stack([grad.norm() for grad in grads.values()]).norm()))
+        return clip(model)
+
+    clip = trainer._clip_grad_norm
+    monkeypatch.setattr(trainer, "_clip_grad_norm", record)
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.train()
+    logged = [log["grad_norm"] for log in trainer.state.log_history if "grad_norm" in log]
+    assert logged == pytest.approx(norms, rel=1e-4) and len(logged) == 2
+    held = {name for name in before if {"quantizer", "subsampling"} & set(name.split("."))}
+    assert names and not names & held
+    for name, value in trainer.model.state_dict().items():
+        assert torch.equal(value, before[name]) or name not in held, name
+
+
 @pytest.mark.parametrize("accumulation, method", [(1, "gumbel"), (2, "nearest")])
 def test_a_resumed_run_ends_with_the_same_weights(make_trainer, tmp_path, accumulation, method):
     settings = (

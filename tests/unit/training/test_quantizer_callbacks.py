@@ -15,6 +15,7 @@ from mu2slam_hf.training.quantizer_callbacks import (
     GumbelAnnealing,
     QuantizerFreezing,
     add_quantizer_callbacks,
+    drop_frozen_gradients,
     find_quantizer,
 )
 
@@ -36,6 +37,15 @@ class Model(nn.Module):
         return {"loss": loss if output.commitment is None else loss + output.commitment.mean()}
 
 
+class DroppingTrainer(Trainer):
+    """Drops gradients as the trainer of mSLAM does."""
+
+    def training_step(self, model, *args):
+        loss = super().training_step(model, *args)
+        drop_frozen_gradients(model)
+        return loss
+
+
 class Seen:
     """The logs as callbacks after ours find them."""
 
@@ -54,7 +64,7 @@ class Seen:
 
 def build_trainer(folder, max_steps: int, model=None, freezing=None, **watch):
     seen = Seen()
-    trainer = Trainer(
+    trainer = DroppingTrainer(
         model or Model(),
         TrainingArguments(
             str(folder),

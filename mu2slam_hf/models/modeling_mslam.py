@@ -411,6 +411,7 @@ class MSLAMForCTC(MSLAMPreTrainedModel):
         input_features: Tensor | None = None,
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> CausalLMOutput:
         """Encode speech and score text tokens per frame.
@@ -419,6 +420,9 @@ class MSLAMForCTC(MSLAMPreTrainedModel):
             input_features: `(B, T, M)` float; `input_values` `(B, samples)` for the front end `waveform`.
             attention_mask: `(B, T)`, 1 on real frames.
             labels: `(B, L)` int64 transcripts, -100 on padding.
+            num_items_in_batch: target tokens over all accumulation steps and processes, the divisor of the loss where
+                `config.ctc_loss_reduction` is "mean"; those of this batch by default. A sum needs no divisor: batches
+                and processes of one update add up.
 
         Returns:
             `logits` `(B, N, V)` float32, speech rows masked out; `loss` with labels.
@@ -430,7 +434,8 @@ class MSLAMForCTC(MSLAMPreTrainedModel):
             mask = outputs.attention_mask
             mask = torch.ones(logits.shape[:2], device=logits.device) if mask is None else mask
             total, count, _ = ctc_sum(logits, mask.bool(), labels, blank=self.config.pad_token_id)
-            loss = total / count.clamp(min=1) if self.config.ctc_loss_reduction == "mean" else total
+            divisor = count if num_items_in_batch is None else torch.as_tensor(num_items_in_batch)
+            loss = total / divisor.clamp(min=1) if self.config.ctc_loss_reduction == "mean" else total
         return CausalLMOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
         )
@@ -446,6 +451,9 @@ class MSLAMForSequenceClassification(MSLAMPreTrainedModel):
     """
 
     _keys_to_ignore_on_load_unexpected = [r"^(mlm_head|ctc_head|speech_heads|quantizer|project_hid|project_q)\."]
+    # The loss is a mean over the items of a batch. transformers' Trainer takes the **kwargs below for a divisor of the
+    # whole update, and would then leave the division by the accumulation steps to the model.
+    accepts_loss_kwargs = False
 
     def __init__(self, config: MSLAMConfig):
         super().__init__(config)

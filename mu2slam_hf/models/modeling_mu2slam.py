@@ -711,6 +711,7 @@ class Mu2SLAMForCTC(Mu2SLAMPreTrainedModel):
         attention_mask: Tensor | None = None,
         language_ids: Tensor | None = None,
         labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> CausalLMOutput:
         """Encode speech and score text tokens per frame.
@@ -720,6 +721,9 @@ class Mu2SLAMForCTC(Mu2SLAMPreTrainedModel):
             attention_mask: `(B, T)`, 1 on real frames.
             language_ids: `(B,)` int64 rows of `config.languages`; 0 (`und`) by default.
             labels: `(B, L)` int64 transcripts, -100 on padding.
+            num_items_in_batch: target tokens over all accumulation steps and processes, the divisor of the loss where
+                `config.ctc_loss_reduction` is "mean"; those of this batch by default. A sum needs no divisor: batches
+                and processes of one update add up.
 
         Returns:
             `logits` `(B, N, V)` float32, speech rows masked out; `loss` with labels.
@@ -731,7 +735,8 @@ class Mu2SLAMForCTC(Mu2SLAMPreTrainedModel):
             mask = outputs.attention_mask
             mask = torch.ones(logits.shape[:2], device=logits.device) if mask is None else mask
             total, count, _ = ctc_sum(logits, mask.bool(), labels, blank=self.config.pad_token_id)
-            loss = total / count.clamp(min=1) if self.config.ctc_loss_reduction == "mean" else total
+            divisor = count if num_items_in_batch is None else torch.as_tensor(num_items_in_batch)
+            loss = total / divisor.clamp(min=1) if self.config.ctc_loss_reduction == "mean" else total
         return CausalLMOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
         )

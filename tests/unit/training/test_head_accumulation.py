@@ -1,0 +1,108 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Heads with transformers' own Trainer: an update of eight items is the same in one batch and in four."""
+
+import pytest
+import torch
+from mslam_batches import make_config, make_model
+from tiny_models import tiny_model
+from torch.nn.utils.rnn import pad_sequence
+from transformers import Trainer, TrainingArguments
+
+from mu2slam_hf import MSLAMForAudioClassification, MSLAMForCTC, MSLAMForSequenceClassification, Mu2SLAMForCTC
+
+NUM_ITEMS = 8
+# Text in the vocabularies of both tiny models.
+FIRST_TOKEN, LAST_TOKEN = 97, 111
+
+
+def make_head(head_class, reduction: str):
+    """A head with the same weights at each call; tiny models have no dropout."""
+    if head_class is Mu2SLAMForCTC:
+        model = Mu2SLAMForCTC.from_conditional_generation(tiny_model())
+    elif head_class is MSLAMForCTC:
+        model = MSLAMForCTC.from_pretraining(make_model())
+    else:
+        torch.manual_seed(0)
+        model = head_class(make_config(num_labels=3))
+    model.config.ctc_loss_reduction = reduction
+    return model
+
+
+def make_items(is_ctc: bool) -> list[dict]:
+    """Speech of one length, with transcripts of 1 to 8 tokens or with classes."""
+    generator = torch.Generator().manual_seed(1)
+    items = []
+    for number in range(NUM_ITEMS):
+        tokens = torch.randint(FIRST_TOKEN, LAST_TOKEN + 1, (number + 1,), generator=generator)
+        labels = tokens if is_ctc else torch.tensor(number % 3)
+        items.append({"input_features": torch.randn(80, 80, generator=generator), "labels": labels})
+    return items
+
+
+def collate(items: list[dict]) -> dict:
+    labels = [item["labels"] for item in items]
+    together = torch.stack(labels) if labels[0].ndim == 0 else pad_sequence(labels, True, padding_value=-100)
+    return {"input_features": torch.stack([item["input_features"] for item in items]), "labels": together}
+
+
+def update_once(model, is_ctc: bool, batch_size: int, folder) -> tuple[dict, float]:
+    """Change of every parameter, and the norm of the gradient, of one update on all items."""
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    args = TrainingArguments(
+        output_dir=str(folder),
+        max_steps=1,
+        per_device_train_batch_size=batch_size,
+        gradient_accumulation_steps=NUM_ITEMS // batch_size,
+        optim="sgd",
+        learning_rate=1.0,
+        max_grad_norm=1e6,
+        logging_steps=1,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=True,
+        remove_unused_columns=False,
+        label_names=["labels"],
+    )
+    trainer = Trainer(model=model, args=args, train_dataset=make_items(is_ctc), data_collator=collate)
+    trainer.train()
+    norm = next(logs["grad_norm"] for logs in trainer.state.log_history if "grad_norm" in logs)
+    return {name: parameter.detach() - before[name] for name, parameter in model.named_parameters()}, float(norm)
+
+
+@pytest.mark.parametrize(
+    "head_class, reduction",
+    [
+        (MSLAMForSequenceClassification, "mean"),
+        (MSLAMForAudioClassification, "mean"),
+        (MSLAMForCTC, "mean"),
+        (MSLAMForCTC, "sum"),
+        (Mu2SLAMForCTC, "mean"),
+    ],
+)
+def test_one_batch_of_eight_is_four_of_two(head_class, reduction, tmp_path):
+    is_ctc = head_class in (MSLAMForCTC, Mu2SLAMForCTC)
+    whole, norm = update_once(make_head(head_class, reduction), is_ctc, 8, tmp_path)
+    parts, norm_of_parts = update_once(make_head(head_class, reduction), is_ctc, 2, tmp_path)
+    assert norm > 0 and norm_of_parts == pytest.approx(norm, rel=1e-4)
+    for name, change in whole.items():
+        torch.testing.assert_close(parts[name], change, rtol=1e-3, atol=1e-5 * norm, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize("head_class", [MSLAMForSequenceClassification, MSLAMForAudioClassification])
+def test_the_mean_of_a_classifier_is_left_to_the_trainer(head_class, tmp_path):
+    """Else several processes would multiply it by their number."""
+    trainer = Trainer(make_head(head_class, "mean"), TrainingArguments(str(tmp_path), use_cpu=True, report_to="none"))
+    assert not trainer.model_accepts_loss_kwargs
+
+
+@pytest.mark.parametrize("head_class", [MSLAMForCTC, Mu2SLAMForCTC])
+def test_the_divisor_of_ctc_is_that_of_the_whole_update(head_class):
+    model, batch = make_head(head_class, "mean"), collate(make_items(True))
+    own = int((batch["labels"] >= 0).sum())
+    loss = model(**batch).loss
+    assert loss > 0
+    for number in (4 * own, torch.tensor(4 * own)):
+        torch.testing.assert_close(model(**batch, num_items_in_batch=number).loss, loss / 4)
+    nothing = torch.full_like(batch["labels"], -100)
+    assert model(**batch | {"labels": nothing}, num_items_in_batch=torch.tensor(0)).loss == 0

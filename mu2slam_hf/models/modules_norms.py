@@ -17,6 +17,8 @@ class SequenceBatchNorm(nn.Module):
     belong to, and the running ones move towards them by `momentum`; in evaluation the running ones are used, so that
     padding, packing and the other rows change nothing. nn.BatchNorm1d would count padding as data. As there, the
     running variance is the unbiased one, and activation checkpointing, which runs a layer twice, moves it twice.
+    Choice: a frozen layer, whose weight takes no gradient, uses the running statistics in training too, and leaves
+    them as they are: a frozen encoder gives the same states while a head learns on it as it gives afterwards.
 
     Args:
         num_channels: width D.
@@ -44,7 +46,7 @@ class SequenceBatchNorm(nn.Module):
             frame_mask: `(B, L)` bool, True on real positions; None when nothing is padded.
         """
         states = at_least_float32(hidden_states)
-        if self.training:
+        if self.training and self.weight.requires_grad:
             mean, variance = self._batch_statistics(states, frame_mask)
         else:
             mean, variance = at_least_float32(self.running_mean), at_least_float32(self.running_var)

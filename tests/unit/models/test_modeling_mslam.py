@@ -286,6 +286,20 @@ def test_freezing():
     assert changed <= head and "classifier.weight" in changed
 
 
+def test_a_frozen_encoder_with_batch_norm_stands_still_while_its_head_learns():
+    model = make_head(MSLAMForAudioClassification, encoder={"conv_norm": "batch"})
+    model.freeze_encoder(num_trainable_layers=1)
+    batch = speech(model.config)
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    expected = model(**batch, output_hidden_states=True).hidden_states
+    actual = model.train()(**batch, output_hidden_states=True).hidden_states
+    # The last layer trains: its statistics are those of the batch.
+    assert all(torch.equal(one, other) for one, other in zip(actual[:-1], expected[:-1], strict=True))
+    assert not torch.equal(actual[-1], expected[-1])
+    moved = {name for name, buffer in model.named_buffers() if not torch.equal(buffer, before[name])}
+    assert moved and all(name.startswith("model.conformer.layers.2.") for name in moved)
+
+
 def test_layer_average_and_maximum():
     average = LayerAverage(3)
     states = [torch.full((1, 2, 2), float(value)) for value in (1, 2, 6)]

@@ -57,3 +57,19 @@ def test_evaluation_does_not_depend_on_the_batch_and_one_frame_is_enough_to_trai
 def test_half_precision_keeps_its_dtype():
     ours, _ = make_pair()
     assert ours.to(torch.bfloat16)(torch.randn(1, 4, 6).bfloat16()).dtype == torch.bfloat16
+
+
+def test_a_frozen_layer_stays_as_it_is():
+    ours, _ = make_pair()
+    states = (torch.randn(2, 4, 6) * 3 + 1).requires_grad_()
+    expected = ours.eval()(states)
+    before = {name: buffer.clone() for name, buffer in ours.named_buffers()}
+    ours.train().requires_grad_(False)
+    output = ours(states)
+    assert torch.equal(output, expected)
+    assert all(torch.equal(buffer, before[name]) for name, buffer in ours.named_buffers())
+    output.sum().backward()
+    # What is below it may train all the same.
+    assert states.grad.abs().sum() > 0
+    ours.requires_grad_(True)(states)
+    assert not torch.equal(ours.running_mean, before["running_mean"])

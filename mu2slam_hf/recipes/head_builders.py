@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Recipe of a head to processor, model, data, and transformers' own Trainer."""
 
+import importlib.util
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +24,7 @@ from mu2slam_hf.recipes.builders import build_model_of, build_processor, use_own
 from mu2slam_hf.recipes.data_builders import load_records
 from mu2slam_hf.recipes.head_schema import HeadCorpusSection, HeadRecipe
 from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.training.callbacks import LogFile
+from mu2slam_hf.training.callbacks import EvaluateAtEnd, LogFile
 from mu2slam_hf.training.optim import build_optimizer, build_scheduler
 
 logger = logging.get_logger(__name__)
@@ -182,11 +183,19 @@ def build_head_trainer(
         model: of `build_head_model`.
         data: of `build_training_data`.
         development: name -> data set, evaluated during training.
+
+    Returns:
+        a trainer that ends with the weights of the best checkpoint where the recipe says `keep: best`.
+
+    Raises:
+        RecipeError: nothing says how many updates there are.
     """
     training, optim = recipe.training, recipe.optim
     if training.max_steps is None:
         raise RecipeError("training.max_steps: is required")
     evaluate = training.eval_steps > 0 and bool(development)
+    best = recipe.best_figure if training.keep == "best" else None
+    tensorboard = training.tensorboard and importlib.util.find_spec("tensorboard") is not None
     args = TrainingArguments(
         output_dir=recipe.output.dir,
         max_steps=training.max_steps,
@@ -197,13 +206,18 @@ def build_head_trainer(
         dataloader_num_workers=training.dataloader_num_workers,
         bf16=training.bf16,
         use_cpu=training.use_cpu or not torch.cuda.is_available(),
+        activation_checkpointing=training.activation_checkpointing,
         logging_steps=training.logging_steps,
         eval_strategy="steps" if evaluate else "no",
         eval_steps=training.eval_steps if evaluate else None,
         save_steps=training.save_steps,
-        save_total_limit=training.save_total_limit,
+        # At a limit of 1 the last checkpoint would go for the best one, and a restart would train again.
+        save_total_limit=max(training.save_total_limit, 2) if best else training.save_total_limit,
+        load_best_model_at_end=best is not None,
+        metric_for_best_model=best,
+        greater_is_better=training.greater_is_better if best else None,
         max_grad_norm=optim.max_grad_norm,
-        report_to="none",
+        report_to=["tensorboard"] if tensorboard else "none",
         disable_tqdm=not training.progress_bar,
         remove_unused_columns=False,
         label_names=["labels"],
@@ -236,7 +250,7 @@ def build_head_trainer(
         processing_class=processor,
         compute_metrics=None if recipe.head.kind == "ctc" else _accuracy,
         optimizers=(optimizer, scheduler),
-        callbacks=[LogFile()],
+        callbacks=[LogFile(), EvaluateAtEnd()],
     )
     use_own_console(trainer)
     return trainer

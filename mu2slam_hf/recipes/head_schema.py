@@ -80,6 +80,12 @@ class HeadRecipe:
         kind: tells it from other recipes.
         model: `init_from` is the folder of an mSLAM, pre-trained or with another head.
         processor: by default the one saved beside the model.
+        training: `keep: best` goes by `loss`, or for classes `accuracy`, of a corpus of `evaluation`: `dev_accuracy`
+            is that of the corpus `dev`, whose name may be left out where it is the only one. Heads are small:
+            `average_last`, `shard_parameters` and `num_sharding_replicas` are not for them.
+
+    Raises:
+        ValueError: something of `training` that heads do not have, or nothing to choose the best checkpoint by.
     """
 
     kind: Literal["head_finetuning"] = "head_finetuning"
@@ -91,3 +97,47 @@ class HeadRecipe:
     training: TrainingSection = field(default_factory=TrainingSection)
     evaluation: HeadEvaluationSection = field(default_factory=HeadEvaluationSection)
     output: OutputSection = field(default_factory=OutputSection)
+
+    def __post_init__(self) -> None:
+        training = self.training
+        for name, is_asked in (
+            ("average_last", training.average_last > 1),
+            ("shard_parameters", training.shard_parameters),
+            ("num_sharding_replicas", training.num_sharding_replicas != 1),
+        ):
+            if is_asked:
+                raise ValueError(f"training.{name}: the training of heads does not have it; leave it out")
+        if training.keep == "best":
+            self._check_best()
+
+    @property
+    def best_figure(self) -> str:
+        """The figure that `training.keep: best` goes by, with the name of its corpus."""
+        metric, corpora = self.training.best_metric, list(self.evaluation.corpora)
+        return f"{corpora[0]}_{metric}" if len(corpora) == 1 and metric in self._figures else metric
+
+    @property
+    def _figures(self) -> tuple[str, ...]:
+        return ("loss",) if self.head.kind == "ctc" else ("loss", "accuracy")
+
+    def _check_best(self) -> None:
+        training = self.training
+        if not self.evaluation.corpora:
+            raise ValueError(
+                "training.keep: the best checkpoint is found on evaluation.corpora; give one, or keep: last"
+            )
+        known = [f"{corpus}_{figure}" for corpus in self.evaluation.corpora for figure in self._figures]
+        if self.best_figure not in known:
+            raise ValueError(
+                f"training.best_metric: expected one of {', '.join(known)} for this head; got {training.best_metric!r}"
+            )
+        is_share = self.best_figure.endswith("_accuracy")
+        if training.greater_is_better != is_share:
+            raise ValueError(
+                f"training.greater_is_better: must be {str(is_share).lower()} for best_metric {training.best_metric!r}"
+            )
+        if training.save_steps != training.eval_steps:
+            raise ValueError(
+                f"training.save_steps: with keep: best every evaluated model is saved; set save_steps "
+                f"({training.save_steps}) and eval_steps ({training.eval_steps}) to the same number"
+            )

@@ -1,0 +1,110 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""What a recipe of a head says about training is done, or refused."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from mslam_batches import make_config
+from pretraining_batches import PROCESSOR
+
+from mu2slam_hf import MSLAMForSequenceClassification
+from mu2slam_hf.data.head_data import HeadDataset
+from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.recipes.head_builders import build_head_trainer
+from mu2slam_hf.recipes.head_schema import HeadCorpusSection, HeadEvaluationSection, HeadRecipe, HeadSection
+from mu2slam_hf.recipes.loader import RecipeError, build_section
+from mu2slam_hf.recipes.schema import OptimSection, OutputSection, TrainingSection
+
+QUICK = {"use_cpu": True, "progress_bar": False, "tensorboard": False, "logging_steps": 1}
+TEXTS = ("la mesa", "the table", "el mar", "a sea")
+
+
+def make_recipe(folder, num_corpora: int = 1, **training) -> HeadRecipe:
+    corpora = {f"dev{number}": HeadCorpusSection(manifest="none.tsv") for number in range(num_corpora)}
+    return HeadRecipe(
+        head=HeadSection(kind="sequence_classification"),
+        optim=OptimSection(learning_rate=0.02, schedule="warmup_constant", warmup_steps=1),
+        training=TrainingSection(**QUICK, **training),
+        evaluation=HeadEvaluationSection(corpora=corpora),
+        output=OutputSection(dir=str(folder)),
+    )
+
+
+def make_texts(label: int) -> HeadDataset:
+    records = [SpeechTextRecord(id=str(number), text=text, lang="es") for number, text in enumerate(TEXTS)]
+    return HeadDataset(records, [label] * len(TEXTS), modality="text")
+
+
+def make_trainer(recipe: HeadRecipe):
+    """Trained on one class and tested on the other: the longer, the worse."""
+    torch.manual_seed(0)
+    sizes = {"vocab_size": len(PROCESSOR.tokenizer), "text_token_offset": PROCESSOR.tokenizer.text_token_offset}
+    model = MSLAMForSequenceClassification(make_config(num_labels=2, **sizes))
+    return build_head_trainer(recipe, PROCESSOR, model, make_texts(0), {"dev0": make_texts(1)})
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_checkpoint_that_the_recipe_keeps(keep, tmp_path):
+    trainer = make_trainer(make_recipe(tmp_path, max_steps=4, eval_steps=1, save_steps=1, keep=keep))
+    trainer.train()
+    losses = {
+        logs["step"]: logs["eval_dev0_loss"]
+        for logs in map(json.loads, (tmp_path / "log.jsonl").read_text().splitlines())
+        if "eval_dev0_loss" in logs
+    }
+    assert list(losses) == [1, 2, 3, 4] and losses[1] < losses[4]
+    best = min(losses, key=losses.get)
+    expected = losses[best if keep == "best" else 4]
+    assert trainer.evaluate()["eval_dev0_loss"] == pytest.approx(expected)
+
+
+def test_the_last_update_is_compared_too(tmp_path):
+    recipe = make_recipe(tmp_path, max_steps=3, eval_steps=2, save_steps=2, keep="best", best_metric="accuracy",
+                         greater_is_better=True)  # fmt: skip
+    trainer = make_trainer(recipe)
+    assert trainer.args.metric_for_best_model == "dev0_accuracy" and trainer.args.greater_is_better
+    trainer.train()
+    logged = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [logs["step"] for logs in logged if "eval_dev0_loss" in logs] == [2, 3]
+
+
+def test_activation_checkpointing(tmp_path):
+    trainer = make_trainer(make_recipe(tmp_path, max_steps=1, eval_steps=0, activation_checkpointing=True))
+    calls = []
+    layer = trainer.model.model.conformer.layers[-1]
+    layer.register_forward_pre_hook(lambda *_: calls.append(torch.is_grad_enabled()))
+    trainer.train()
+    assert len(calls) == 2, "forward, and again for the backward pass"
+
+
+@pytest.mark.parametrize(
+    "training, message",
+    [
+        ({"average_last": 3}, "training.average_last: the training of heads does not have it"),
+        ({"shard_parameters": True}, "training.shard_parameters: "),
+        ({"num_sharding_replicas": 2}, "training.num_sharding_replicas: "),
+        ({"keep": "best", "best_metric": "wer"}, "expected one of dev_loss, dev_accuracy for this head; got 'wer'"),
+        ({"keep": "best", "best_metric": "accuracy"}, "must be true for best_metric 'accuracy'"),
+        ({"keep": "best", "greater_is_better": True}, "must be false for best_metric 'loss'"),
+        ({"keep": "best", "save_steps": 400}, r"save_steps \(400\) and eval_steps \(200\) to the same number"),
+    ],
+)
+def test_what_heads_do_not_have_is_refused(training, message):
+    tree = {"training": training, "evaluation": {"corpora": {"dev": {"name": "prompts5"}}}}
+    with pytest.raises(RecipeError, match=message):
+        build_section(HeadRecipe, tree, "", [])
+
+
+def test_the_best_checkpoint_needs_one_corpus_by_name(tmp_path):
+    with pytest.raises(ValueError, match="found on evaluation.corpora; give one"):
+        make_recipe(tmp_path, num_corpora=0, keep="best")
+    with pytest.raises(ValueError, match=re.escape("expected one of dev0_loss, dev0_accuracy, dev1_loss")):
+        make_recipe(tmp_path, num_corpora=2, keep="best")
+    recipe = make_recipe(tmp_path, num_corpora=2, keep="best", best_metric="dev1_loss")
+    assert recipe.best_figure == "dev1_loss"
+    training = replace(recipe.training, best_metric="dev1_accuracy", greater_is_better=True)
+    with pytest.raises(ValueError, match="expected one of dev0_loss, dev1_loss for this head"):
+        replace(recipe, head=HeadSection(kind="ctc"), training=training)

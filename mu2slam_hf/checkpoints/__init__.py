@@ -4,6 +4,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mu2slam_hf.checkpoints.devices import check_device
+from mu2slam_hf.checkpoints.folders import check_model_type, check_nothing_missing, load_processor, read_config
+
 if TYPE_CHECKING:
     from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
     from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
@@ -41,22 +44,17 @@ def load_checkpoint(
         **kwargs: go to the model's `from_pretrained`.
 
     Raises:
-        ValueError: a path without a checkpoint, or a checkpoint of another kind of model.
+        ValueError: a path without a checkpoint or without a processor, a checkpoint of another kind of model, or a
+            device that there is not.
     """
     folder = _find_folder(name_or_path)
-    import torch
-    from transformers import AutoConfig
-
+    check_model_type(folder, "mu2slam")
+    check_device(device)
+    processor = load_processor(folder)
     from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
-    from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 
-    config = AutoConfig.from_pretrained(folder)
-    if config.model_type != Mu2SLAMForConditionalGeneration.config_class.model_type:
-        raise ValueError(f"{folder}: expected a model of type mu2slam, got {config.model_type!r}")
-    model = Mu2SLAMForConditionalGeneration.from_pretrained(
-        folder, dtype=dtype if dtype == "auto" else getattr(torch, dtype), **kwargs
-    )
-    return model.to(device).eval(), Mu2SLAMProcessor.from_pretrained(folder)
+    model = Mu2SLAMForConditionalGeneration.from_pretrained(folder, dtype=_read_dtype(dtype), **kwargs)
+    return model.to(device).eval(), processor
 
 
 def load_any_checkpoint(
@@ -67,31 +65,33 @@ def load_any_checkpoint(
     Args:
         name_or_path: as in `load_checkpoint`; for commands that need an encoder or a CTC head, not a whole translator.
         device: where the model goes.
-        dtype: of the weights in memory.
+        dtype: as in `load_checkpoint`.
 
     Raises:
-        ValueError: a path without a checkpoint, or a class that is not ours.
+        ValueError: a path without a checkpoint or without a processor, a class that is not ours, weights that are
+            missing, or a device that there is not.
     """
     folder = _find_folder(name_or_path)
-    import torch
-    from transformers import AutoConfig
-
+    config = read_config(folder)
     from mu2slam_hf.models.families import FAMILIES
-    from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 
-    config = AutoConfig.from_pretrained(folder)
     known: dict[str, Any] = {one.__name__: one for family in FAMILIES.values() for one in family.models.values()}
-    name = (config.architectures or [f"type {config.model_type}"])[0]
+    name = (config.get("architectures") or [f"type {config.get('model_type')}"])[0]
     if name not in known:
         raise ValueError(f"{folder}: {name} is no model of this package; there are {', '.join(sorted(known))}")
-    model = known[name].from_pretrained(folder, dtype=getattr(torch, dtype))
-    return model.to(device).eval(), Mu2SLAMProcessor.from_pretrained(folder)
+    check_device(device)
+    processor = load_processor(folder)
+    model, info = known[name].from_pretrained(folder, dtype=_read_dtype(dtype), output_loading_info=True)
+    check_nothing_missing(folder, model, info)
+    return model.to(device).eval(), processor
 
 
 def _find_folder(name_or_path: str) -> str:
-    """The path or Hub name; raises ValueError for a path that holds no checkpoint."""
-    folder = default_checkpoint() if name_or_path == DEFAULT_NAME else name_or_path
-    looks_like_path = Path(folder).exists() or folder.startswith((".", "/", "~"))
-    if looks_like_path and not (Path(folder) / "config.json").is_file():
-        raise ValueError(f"{folder}: not a checkpoint folder (it has no config.json)")
-    return folder
+    """The path or Hub name."""
+    return default_checkpoint() if name_or_path == DEFAULT_NAME else name_or_path
+
+
+def _read_dtype(dtype: str) -> Any:
+    import torch
+
+    return dtype if dtype == "auto" else getattr(torch, dtype)

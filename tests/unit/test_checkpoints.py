@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Loading checkpoints by name and path, and what the shipped one must be."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ import torch
 from helpers import save_tiny_checkpoint
 from safetensors import safe_open
 
-from mu2slam_hf.checkpoints import default_checkpoint, load_checkpoint, load_default
+from mu2slam_hf.checkpoints import default_checkpoint, load_any_checkpoint, load_checkpoint, load_default
+from mu2slam_hf.checkpoints.devices import check_device
+from mu2slam_hf.checkpoints.folders import is_path
 
 DEFAULT = Path(default_checkpoint())
 needs_default = pytest.mark.skipif(
@@ -76,7 +79,7 @@ def test_the_shipped_weights_are_stored_in_bfloat16_and_run_in_float32():
 def test_a_checkpoint_of_any_class_is_loaded_by_the_class_that_it_names(tmp_path):
     from helpers import make_tiny_config, make_tiny_processor
 
-    from mu2slam_hf import MSLAMConfig, MSLAMModel, load_any_checkpoint
+    from mu2slam_hf import MSLAMConfig, MSLAMModel
 
     processor = make_tiny_processor()
     tiny = make_tiny_config(vocab_size=len(processor.tokenizer))
@@ -96,3 +99,53 @@ def test_a_checkpoint_of_any_class_is_loaded_by_the_class_that_it_names(tmp_path
     (tmp_path / "other" / "config.json").write_text('{"model_type": "bert", "architectures": ["BertModel"]}')
     with pytest.raises(ValueError, match="BertModel is no model of this package"):
         load_any_checkpoint(str(tmp_path / "other"))
+
+
+def test_a_path_that_is_not_there_is_no_name_of_the_hub(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    assert all(map(is_path, ("runs/mine", "some/where/final", "./final", "runs")))
+    assert not is_path("facebook/w2v-bert-2.0") and not is_path("gpt2")
+    for load in (load_checkpoint, load_any_checkpoint):
+        with pytest.raises(
+            ValueError, match=r"runs/mine: not a checkpoint folder \(there is no such folder\); expected"
+        ):
+            load("runs/mine")
+
+
+def test_adapters_alone_are_named(tmp_path):
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(ValueError, match="no config.json, only adapters"):
+        load_checkpoint(str(tmp_path))
+
+
+def test_a_model_without_its_processor_or_without_a_tokenizer_is_named(checkpoint, tmp_path):
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(Path(checkpoint) / name, tmp_path)
+    for load in (load_checkpoint, load_any_checkpoint):
+        with pytest.raises(ValueError, match=r"no processor there \(it has no processor_config.json\)"):
+            load(str(tmp_path))
+    shutil.copy(Path(checkpoint) / "processor_config.json", tmp_path)
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(ValueError, match="the processor has no tokenizer"):
+        load_checkpoint(str(tmp_path))
+
+
+def test_weights_that_are_missing_are_not_drawn_at_random(checkpoint, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(checkpoint, tmp_path / "cut")
+    weights = load_file(Path(checkpoint) / "model.safetensors")
+    del weights["ctc_head.bias"]
+    save_file(weights, tmp_path / "cut" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match="has no weights for ctc_head.bias of Mu2SLAMForConditionalGeneration"):
+        load_any_checkpoint(str(tmp_path / "cut"))
+
+
+def test_a_device_that_is_not_there_is_named(checkpoint):
+    assert check_device("cpu") == "cpu"
+    with pytest.raises(ValueError, match="device 'gpu' cannot be used here.*Expected cpu, or cuda"):
+        load_checkpoint(checkpoint, device="gpu")
+    # More GPUs than any machine has; without a GPU none of them is there either.
+    with pytest.raises(ValueError, match="device 'cuda:99' cannot be used here"):
+        load_any_checkpoint(checkpoint, device="cuda:99")

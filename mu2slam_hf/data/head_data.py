@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mu2slam_hf.data.audio import AudioCache, FloatArray
-from mu2slam_hf.data.collators import IGNORED, SpeechInputs
+from mu2slam_hf.data.collators import IGNORED, SpeechInputs, TranscriptCheck
 from mu2slam_hf.data.records import SpeechTextRecord
 
 
@@ -84,7 +84,8 @@ class HeadCollator:
 
     Speech: `input_features` `(B, T, M)` float32 (front end `waveform`: `input_values` `(B, T)`); text: `input_ids`
     `(B, L)` int64 with `</s>`. Both: `attention_mask`, 1 on what is real, and `labels`: `(B,)` int64 classes, or
-    `(B, L)` transcripts without `</s>` and `<unk>`, -100 as padding.
+    `(B, L)` transcripts without `</s>` and `<unk>`, -100 as padding. A transcript that needs more encoder frames than
+    its recording has is counted, named (the first few) and left out: CTC has no path for it.
 
     Args:
         processor: has `feature_extractor` and `tokenizer`.
@@ -94,6 +95,12 @@ class HeadCollator:
     def __init__(self, processor: Any, encoder_config: Any = None) -> None:
         self.tokenizer = processor.tokenizer
         self.speech = SpeechInputs(processor.feature_extractor, encoder_config)
+        self._transcripts = TranscriptCheck()
+
+    @property
+    def num_ctc_too_long(self) -> int:
+        """Transcripts so far, over all loader processes, that need more encoder frames than there are."""
+        return self._transcripts.num_too_long
 
     def __call__(self, items: Sequence[HeadItem]) -> dict[str, Tensor]:
         """Collate items.
@@ -101,7 +108,9 @@ class HeadCollator:
         Raises:
             ValueError: speech and text in one batch, or classes and transcripts.
         """
-        return {**self._sources([item.source for item in items]), "labels": self._labels([i.target for i in items])}
+        batch = self._sources([item.source for item in items])
+        is_speech = self.speech.name in batch
+        return {**batch, "labels": self._labels(items, batch["attention_mask"].sum(dim=1) if is_speech else None)}
 
     def _sources(self, sources: Sequence[FloatArray | str]) -> dict[str, Tensor]:
         texts = [source for source in sources if isinstance(source, str)]
@@ -114,14 +123,23 @@ class HeadCollator:
         mask = _pad([[1] * len(row) for row in rows], 0)
         return {"input_ids": _pad(rows, self.tokenizer.pad_token_id), "attention_mask": mask}
 
-    def _labels(self, targets: Sequence[int | str]) -> Tensor:
+    def _labels(self, items: Sequence[HeadItem], lengths: Tensor | None) -> Tensor:
+        """Classes, or transcripts that fit into speech of `lengths` `(B,)` real places along T; None for no speech."""
+        targets = [item.target for item in items]
         texts = [target for target in targets if isinstance(target, str)]
         if not texts:
             return torch.tensor(targets, dtype=torch.int64)
         if len(texts) < len(targets):
             raise ValueError("a batch needs targets of one kind, got classes and transcripts")
         unknown = self.tokenizer.unk_token_id
-        return _pad([[index for index in ids if index != unknown] for ids in self._encode(texts)], IGNORED)
+        rows = [[index for index in ids if index != unknown] for ids in self._encode(texts)]
+        if lengths is not None:
+            numbers = self.speech.num_frames(lengths).tolist()
+            rows = [
+                row if self._transcripts.fits(row, number, item.id) else []
+                for row, number, item in zip(rows, numbers, items, strict=True)
+            ]
+        return _pad(rows, IGNORED)
 
     def _encode(self, texts: list[str]) -> list[list[int]]:
         return list(self.tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"])

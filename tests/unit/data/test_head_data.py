@@ -44,6 +44,21 @@ def test_speech_with_transcripts():
     assert batch["labels"].tolist() == [ids[:2], [ids[2], -100], [-100, -100]]
 
 
+def test_a_transcript_without_enough_frames_is_named_and_left_out(caplog):
+    ids = TOKENIZER("sea", add_special_tokens=False).input_ids
+    speech = np.zeros(3 * 640, dtype=np.float32)
+    # 3 frames: three letters fit, two equal ones need a blank between them.
+    items = [item(speech, text, name) for name, text in (("fits", "sea"), ("repeats", "see"), ("long", "seas"))]
+    collator = HeadCollator(PROCESSOR)
+    with caplog.at_level("WARNING"):
+        batch = collator(items)
+    assert batch["labels"].tolist() == [ids, [-100] * 3, [-100] * 3]
+    assert collator.num_ctc_too_long == 2
+    messages = "\n".join(record.getMessage() for record in caplog.records)
+    assert "repeats: transcript needs 4 encoder frames, there are 3" in messages
+    assert "long: transcript needs 4" in messages and "fits:" not in messages
+
+
 def test_texts_end_as_the_processor_ends_them():
     batch = HeadCollator(PROCESSOR)([item("se", 3), item("sea", 1)])
     expected = PROCESSOR(text=["se", "sea"])

@@ -129,6 +129,8 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
     """
 
     _can_compile_fullgraph = False  # its shapes follow from how much is masked
+    # Rounded entries and running statistics would give other ids than the model was trained with.
+    _keep_in_fp32_modules_strict = ["quantizer"]
     _tied_weights_keys = {
         "mlm_head.weight": "model.embed_tokens.weight",
         "ctc_head.weight": "model.embed_tokens.weight",

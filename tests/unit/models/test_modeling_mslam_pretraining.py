@@ -135,6 +135,21 @@ def test_bfloat16_is_near(mode):
 
 
 @pytest.mark.parametrize("quantizer_method", ["gumbel", "nearest"])
+def test_a_quantiser_is_loaded_as_it_is(quantizer_method, tmp_path):
+    model = make_model(quantizer_method=quantizer_method)
+    model.save_pretrained(tmp_path)
+    loaded = MSLAMForPreTraining.from_pretrained(tmp_path, dtype=torch.bfloat16)
+    assert loaded.speech_heads[0].weight.dtype == torch.bfloat16
+    before, after = model.quantizer.state_dict(), loaded.quantizer.state_dict()
+    assert before.keys() == after.keys() and all(torch.equal(after[name], before[name]) for name in before)
+    assert {value.dtype for value in after.values() if value.is_floating_point()} == {torch.float32}
+    outputs = loaded.train()(**all_kinds(loaded))
+    outputs.loss.backward()
+    assert torch.isfinite(outputs.loss_sums).all()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in loaded.parameters())
+
+
+@pytest.mark.parametrize("quantizer_method", ["gumbel", "nearest"])
 def test_a_few_steps_lower_the_losses(quantizer_method):
     """Targets stand still here: while codes are learned, they get harder to predict, as they should."""
     model = make_model(quantizer_method=quantizer_method)

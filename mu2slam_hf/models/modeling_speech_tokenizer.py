@@ -28,6 +28,7 @@ from .modules_quantization import (
     stack_context,
     stack_frames,
 )
+from .modules_waveforms import resample_waveform
 
 # Outside of an utterance there is no id. Choice: -100, not 0, because 0 is an entry of the codebook: a position that
 # was padded by mistake is then ignored by a loss, or fails loudly in an embedding, but is never taken for speech.
@@ -158,16 +159,20 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
         return self._quantize(features, downsample_attention_mask(attention_mask))
 
     @torch.no_grad()
-    def tokenize_waveforms(self, waveforms: Sequence[torch.Tensor]) -> torch.Tensor:
+    def tokenize_waveforms(
+        self, waveforms: Sequence[torch.Tensor], sampling_rate: float | None = None
+    ) -> torch.Tensor:
         """As `forward`, for a tokenizer whose encoder reads waveforms (`config.reads_waveforms`).
 
         Args:
-            waveforms: B tensors `(n,)` float at 16 kHz, or what `encoder_feature_extractor` says.
+            waveforms: B tensors `(n,)` float.
+            sampling_rate: Hz of the waveforms; what the encoder does not hear is resampled. By default they have the
+                rate of its feature extractor (`encoder.sampling_rate`), 16 kHz for most.
 
         Returns:
             `(B, N)` int64, -100 on padding; a waveform has as many ids as its log-mel features have.
         """
-        features, lengths = self._waveform_features(waveforms)
+        features, lengths = self._waveform_features(waveforms, sampling_rate)
         return self._quantize(features, length_mask(lengths, features.shape[1]))
 
     @torch.no_grad()
@@ -176,6 +181,7 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
         input_features: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         waveforms: Sequence[torch.Tensor] | None = None,
+        sampling_rate: float | None = None,
     ) -> torch.Tensor:
         """What the codebook is searched with, before standardising: of all real frames of a batch, one after another.
 
@@ -183,12 +189,13 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
             input_features: `(B, T, M)` as in `forward`.
             attention_mask: `(B, T)` likewise.
             waveforms: as in `tokenize_waveforms`, instead of the two.
+            sampling_rate: of the waveforms, likewise.
 
         Returns:
             `(frames, F)` float32.
         """
         if waveforms is not None:
-            features, lengths = self._waveform_features(waveforms)
+            features, lengths = self._waveform_features(waveforms, sampling_rate)
             return features[length_mask(lengths, features.shape[1])]
         attention_mask = self._checked_mask(input_features, attention_mask)
         return self._log_mel_features(input_features, attention_mask)[downsample_attention_mask(attention_mask)]
@@ -233,11 +240,15 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
         """States `(B, N, F)` of an encoder, less the means of their utterances where the configuration says so."""
         return center_utterances(features, mask.bool()) if self.config.center_utterances else features
 
-    def _waveform_features(self, waveforms: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _waveform_features(
+        self, waveforms: Sequence[torch.Tensor], sampling_rate: float | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """B waveforms to `(B, N, F)` and `(B,)` int64 lengths."""
         if not self.config.reads_waveforms:
             raise ValueError("This tokenizer reads log-mel features, not waveforms: call it on input_features.")
         device = self.quantizer.codebook.device
+        if sampling_rate not in (None, self.encoder.sampling_rate):
+            waveforms = [_resample(waveform, sampling_rate, self.encoder.sampling_rate) for waveform in waveforms]
         shortest = self.encoder.sampling_rate // IDS_PER_SECOND
         hop_length = self.encoder.sampling_rate // (IDS_PER_SECOND * self.config.num_stacked_frames)
         rows = []
@@ -262,6 +273,11 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
         ids = ids.unflatten(0, features.shape[:2])
         ids = ids.masked_fill(~mask.unsqueeze(-1), PADDING_ID)
         return ids.squeeze(-1) if self.config.num_codevector_groups == 1 else ids
+
+
+def _resample(waveform: torch.Tensor, from_rate: float, to_rate: float) -> torch.Tensor:
+    """`(n,)` on the CPU, in the precision of the processor's own."""
+    return torch.from_numpy(resample_waveform(waveform.double().cpu().numpy(), from_rate, to_rate))
 
 
 def _build_quantizer(config: SpeechTokenizerConfig) -> nn.Module:

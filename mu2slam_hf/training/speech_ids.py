@@ -94,6 +94,6 @@ class SpeechIds:
     def tokenize(self, waveform: Tensor) -> Tensor:
         """`(I,)` int64 of a `(n,)` waveform at 16 kHz, on the CPU."""
         if self.tokenizer.config.reads_waveforms:
-            return self.tokenizer.tokenize_waveforms([waveform])[0].cpu()
+            return self.tokenizer.tokenize_waveforms([waveform], sampling_rate=SAMPLING_RATE)[0].cpu()
         inputs = self.extractor([waveform.cpu().numpy()], sampling_rate=SAMPLING_RATE).to(self.tokenizer.device)
         return self.tokenizer(inputs["input_features"], inputs["attention_mask"])[0].cpu()

@@ -6,6 +6,8 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import torch
+from foreign_tokenizers import make_speech, make_telephone_tokenizer
+from helpers import make_tiny_processor
 
 from mu2slam_hf import Mu2SLAMFeatureExtractor, SpeechTokenizerConfig, SpeechTokenizerModel
 from mu2slam_hf.data.synthetic_espeak import Phone
@@ -130,6 +132,16 @@ def test_real_tokenizers_with_one_and_several_codebooks():
             alone = tokenizer(extractor([wave], sampling_rate=16000)["input_features"])
             alone = alone[0] if alone.ndim == 2 else alone[0, :, codebook]
             assert torch.equal(torch.from_numpy(row), alone)
+
+
+def test_a_tokenizer_that_hears_another_rate_gets_the_ids_of_the_processor():
+    processor, codec = make_tiny_processor(), make_telephone_tokenizer()
+    processor.speech_codec = codec
+    waves = [make_speech(16000), make_speech(5000)]
+    ids = make_tokenize(codec, None)(waves)
+    assert [len(row) for row in ids] == [25, 8]
+    encoded = [processor.tokenizer.convert_speech_ids(row.tolist()) for row in ids]
+    assert encoded == processor.encode_speech(waves, sampling_rate=16000)
 
 
 def test_the_table_has_every_figure_and_one_column_each():

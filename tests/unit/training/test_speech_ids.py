@@ -5,6 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from foreign_tokenizers import make_speech, make_telephone_tokenizer
+from helpers import make_tiny_processor
 
 from mu2slam_hf import ConformerEncoderConfig, SpeechTokenizerModel
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
@@ -89,7 +91,8 @@ def test_the_models_own_features_go_to_the_tokenizer_as_they_are(tokenizer):
 def test_a_waveform_tokenizer_gets_one_waveform_at_a_time():
     calls = []
 
-    def tokenize_waveforms(waves):
+    def tokenize_waveforms(waves, sampling_rate):
+        assert sampling_rate == 16000
         calls.append([len(wave) for wave in waves])
         return torch.arange(len(waves[0]) // 640)[None]
 
@@ -99,3 +102,14 @@ def test_a_waveform_tokenizer_gets_one_waveform_at_a_time():
     batch = make_batch(["a", "b"], [6400, 3200], lambda n: n // 160)
     assert maker(batch).tolist() == [[*range(10), -100], [*range(5), *[-100] * 6]]
     assert calls == [[6400], [3200]]
+
+
+def test_a_tokenizer_that_hears_another_rate_gets_the_ids_of_the_processor():
+    processor, codec = make_tiny_processor(), make_telephone_tokenizer()
+    processor.speech_codec = codec
+    wave = make_speech(16000)
+    expected = processor.encode_speech([wave], sampling_rate=16000)[0]
+    ids = SpeechIds(codec, ConformerEncoderConfig()).tokenize(torch.from_numpy(wave)).tolist()
+    assert processor.tokenizer.convert_speech_ids(ids) == expected
+    # One second; taken for 8 kHz it would be two.
+    assert len(ids) == 25 and len(set(ids)) > 1

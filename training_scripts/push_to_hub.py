@@ -12,12 +12,10 @@ Uploading uses the token of `hf auth login`.
 import argparse
 from pathlib import Path
 
-from transformers import AutoConfig, AutoProcessor
-
+from mu2slam_hf.checkpoints import load_any_checkpoint
 from mu2slam_hf.evaluation.results import EvaluationResults
-from mu2slam_hf.hub.bundle import build_bundle, push_bundle
+from mu2slam_hf.hub.bundle import build_bundle, find_family, push_bundle
 from mu2slam_hf.hub.cards import load_card_facts, render_card
-from mu2slam_hf.models.families import FAMILIES
 
 TEMPLATE = Path(__file__).parent.parent / "model_cards" / "template.md"
 
@@ -35,10 +33,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--revision", help="branch to upload to")
     options = parser.parse_args(arguments)
 
-    family = FAMILIES[AutoConfig.from_pretrained(options.checkpoint).model_type]
-    model_class = next(cls for auto_name, cls in family.models.items() if auto_name != "AutoModel")
-    model = model_class.from_pretrained(options.checkpoint, dtype="auto")
-    processor = AutoProcessor.from_pretrained(options.checkpoint)
+    model, processor = load_any_checkpoint(options.checkpoint, dtype="auto")
+    family = find_family(model)
     results = [EvaluationResults.load(path) for path in options.results]
     card = render_card(TEMPLATE, load_card_facts(options.facts), model=model, family=family, results=results)
     build_bundle(options.folder, model, processor, card=card, extra_files=options.extra_file)

@@ -33,6 +33,16 @@ _HUB_TASKS = {
     "mt": "translation",
     "lid": "audio-classification",
 }
+# Auto class that loads a model with its heads -> what the Hub calls its work, and further tags.
+_HUB_WORK: dict[str, tuple[str, tuple[str, ...]]] = {
+    "AutoModelForSpeechSeq2Seq": ("automatic-speech-recognition", ("speech-translation", "translation")),
+    "AutoModelForCTC": ("automatic-speech-recognition", ()),
+    "AutoModelForAudioClassification": ("audio-classification", ()),
+    "AutoModelForSequenceClassification": ("text-classification", ("audio-classification",)),
+    "AutoModelForPreTraining": ("feature-extraction", ("pretraining",)),
+}
+# Beginning of a model type -> the paper that it is of.
+_PAPERS = {"mu2slam": "Mu2SLAM (Cheng et al., 2022)", "mslam": "mSLAM (Bapna et al., 2022)"}
 METRIC_TITLES = {"wer": "WER", "cer": "CER", "bleu": "BLEU", "chrf": "chrF", "accuracy": "accuracy"}
 # A remark ends where an argument or a section of a docstring begins.
 _END_OF_REMARK = re.compile(r"(Paper|Args|Returns|Raises|Shape|Attributes)\b.*:|\w+ \(`|\w+: ")
@@ -128,28 +138,56 @@ def render_card(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     languages = [code for code in model.config.languages if code != "und"]
-    is_seq2seq = model.can_generate()
+    auto_name = find_auto_name(model, family)
+    kind = model.config.model_type.split("_")[0]
     return environment.from_string(Path(template).read_text(encoding="utf-8")).render(
-        metadata=render_metadata(facts, languages, results),
+        metadata=render_metadata(facts, languages, results, auto_name=auto_name, kind=kind),
         facts=facts,
         languages=languages,
         model_class=type(model).__name__,
-        is_seq2seq=is_seq2seq,
+        auto_name=auto_name,
+        # Without its heads, the encoder is the model itself or a part of it.
+        encoder="model.encoder" if hasattr(model.base_model, "encoder") else "model",
+        paper=_PAPERS[kind],
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
         results=[describe_results(record) for record in results],
         choices=collect_choices(family),
     )
 
 
-def render_metadata(facts: CardFacts, languages: Sequence[str], results: Sequence[EvaluationResults]) -> str:
-    """YAML that the Hub reads at the top of a card."""
+def find_auto_name(model: Any, family: Family) -> str:
+    """The Auto class that loads a model with its heads.
+
+    Raises:
+        ValueError: a model without heads, of which a card has nothing to show.
+    """
+    for name, model_class in family.models.items():
+        if name != "AutoModel" and type(model) is model_class:
+            return name
+    expected = ", ".join(sorted({cls.__name__ for name, cls in family.models.items() if name != "AutoModel"}))
+    raise ValueError(f"a card is for a model with its heads; expected {expected}, got {type(model).__name__}")
+
+
+def render_metadata(
+    facts: CardFacts, languages: Sequence[str], results: Sequence[EvaluationResults], *, auto_name: str, kind: str
+) -> str:
+    """YAML that the Hub reads at the top of a card.
+
+    Args:
+        facts: what a person wrote.
+        languages: codes.
+        results: evaluations of the model.
+        auto_name: Auto class that loads it.
+        kind: mu2slam or mslam.
+    """
+    pipeline_tag, tags = _HUB_WORK[auto_name]
     scores = [result for record in results for result in _hub_scores(record)]
     data = ModelCardData(
         language=list(languages),
         license=facts.licence,
         library_name="transformers",
-        pipeline_tag="automatic-speech-recognition",
-        tags=["mu2slam", "speech-translation", "translation", "custom_code"],
+        pipeline_tag=pipeline_tag,
+        tags=[kind, *tags, "custom_code"],
         metrics=sorted({score.metric_type for score in scores}) or None,
         model_name=facts.name,
         eval_results=scores or None,

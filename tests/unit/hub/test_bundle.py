@@ -7,11 +7,15 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
+import torch
 from helpers import REPOSITORY_ROOT, make_tiny_pair
 from imported_encoders import make_source
+from safetensors.torch import load_file, save_file
 from transformers import Wav2Vec2FeatureExtractor
 
 from mu2slam_hf import (
+    MSLAMConfig,
+    MSLAMForAudioClassification,
     Mu2SLAMForConditionalGeneration,
     Mu2SLAMModel,
     Mu2SLAMProcessor,
@@ -213,11 +217,16 @@ def test_push_to_a_branch(folder):
     assert hub.calls[2][2]["revision"] == "v2" and hub.calls[2][2]["commit_message"] == "Second try"
 
 
-def test_the_script(pair, tmp_path, monkeypatch, capsys):
+def load_script():
     path = REPOSITORY_ROOT / "training_scripts" / "push_to_hub.py"
     spec = importlib.util.spec_from_file_location("push_to_hub", path)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
+    return script
+
+
+def test_the_script(pair, tmp_path, monkeypatch, capsys):
+    script = load_script()
     hub, (model, processor) = HubStub(), pair
     monkeypatch.setattr(bundle_module, "HfApi", lambda: hub)
     monkeypatch.setattr(bundle_module, "compare_in_bare_process", lambda *args: [])
@@ -231,3 +240,31 @@ def test_the_script(pair, tmp_path, monkeypatch, capsys):
     shutil.rmtree(tmp_path / "upload")
     script.main([*arguments, "--repo-id", "organisation/tiny"])
     assert hub.calls[-1][0] == "upload_folder" and "commit/1" in capsys.readouterr().out
+
+
+def test_the_script_uploads_the_class_that_was_saved_and_no_random_weights(pair, tmp_path, monkeypatch, capsys):
+    script, (tiny, processor) = load_script(), pair
+    monkeypatch.setattr(bundle_module, "compare_in_bare_process", lambda *args: [])
+    config = MSLAMConfig(
+        encoder_config=tiny.config.encoder_config.to_dict(),
+        num_speech_layers=1,
+        num_labels=3,
+        **{key: getattr(tiny.config, key) for key in ("vocab_size", "num_speech_tokens", "text_token_offset")},
+        languages=list(processor.languages),
+    )
+    model = MSLAMForAudioClassification(config)
+    model.save_pretrained(tmp_path / "checkpoint")
+    processor.save_pretrained(tmp_path / "checkpoint")
+    facts = str(REPOSITORY_ROOT / "tests" / "unit" / "hub" / "card_facts.yaml")
+    arguments = ["--checkpoint", str(tmp_path / "checkpoint"), "--facts", facts, "--folder"]
+    script.main([*arguments, str(tmp_path / "upload")])
+    assert json.loads((tmp_path / "upload" / "config.json").read_text())["architectures"] == [type(model).__name__]
+    written = load_file(tmp_path / "upload" / "model.safetensors")
+    saved = model.state_dict()
+    assert set(written) == set(saved) and all(torch.equal(tensor, saved[name]) for name, tensor in written.items())
+    assert "audio-classification" in (tmp_path / "upload" / "README.md").read_text(encoding="utf-8")
+    del written["classifier.weight"]
+    save_file(written, tmp_path / "checkpoint" / "model.safetensors", {"format": "pt"})
+    with pytest.raises((ValueError, SystemExit)):
+        script.main([*arguments, str(tmp_path / "second")])
+    assert not (tmp_path / "second").exists()

@@ -5,9 +5,11 @@ import re
 
 import jinja2
 import pytest
+import torch
 import yaml
 from helpers import REPOSITORY_ROOT, make_tiny_pair
 
+import mu2slam_hf
 from mu2slam_hf import Mu2SLAMForCTC
 from mu2slam_hf.evaluation.results import EvaluationResults, Score
 from mu2slam_hf.hub.bundle_check import _check_card
@@ -79,6 +81,46 @@ def test_a_card_of_a_ctc_model_does_not_promise_translation(model):
     ctc = Mu2SLAMForCTC.from_conditional_generation(model)
     card = render(ctc, family="mu2slam_ctc")
     assert "AutoModelForCTC" in card and "target_lang" not in card
+
+
+@pytest.mark.parametrize(
+    ("name", "pipeline_tag", "shown"),
+    [
+        ("MSLAMForAudioClassification", "audio-classification", 'pipeline("audio-classification"'),
+        ("MSLAMForSequenceClassification", "text-classification", 'pipeline("text-classification"'),
+        ("MSLAMForPreTraining", "feature-extraction", "SpeechTextEncoder"),
+    ],
+)
+def test_a_card_shows_how_to_use_this_kind_of_model(model, name, pipeline_tag, shown, tmp_path):
+    """The code without the package is run on a saved model, with its real name."""
+    processor = make_tiny_pair()[1]
+    config = mu2slam_hf.MSLAMConfig(
+        encoder_config=model.config.encoder_config.to_dict(),
+        num_speech_layers=1,
+        num_labels=3,
+        **{key: getattr(model.config, key) for key in ("vocab_size", "num_speech_tokens", "text_token_offset")},
+        languages=list(processor.languages),
+    )
+    other = getattr(mu2slam_hf, name)(config)
+    card = render(other, family="mslam")
+    metadata = yaml.safe_load(card.split("---\n")[1])
+    assert metadata["pipeline_tag"] == pipeline_tag and metadata["tags"][0] == "mslam"
+    assert shown in card and "mSLAM (Bapna et al., 2022) leaves" in card
+    assert "automatic-speech-recognition" not in card and "generate" not in card.split("## Limits")[0]
+    other.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    *_, code = re.findall(r"```python\n(.*?)```", card.split("## Limits")[0], flags=re.DOTALL)
+    *lines, last = code.replace("PATH_OR_NAME", str(tmp_path)).strip().splitlines()
+    names = {"samples": torch.sin(torch.arange(16000) * 0.05).numpy()}
+    exec("\n".join(lines), names)
+    assert type(names["model"]).__name__ in (name, "MSLAMModel")
+    answer = eval(last, names)
+    assert answer in config.id2label.values() if "Classification" in name else answer.shape[-1] == config.hidden_size
+
+
+def test_a_card_of_a_model_without_heads_is_refused(model):
+    with pytest.raises(ValueError, match="expected Mu2SLAMForConditionalGeneration, .*, got Mu2SLAMModel"):
+        render(model.model)
 
 
 def test_a_table_has_a_column_for_every_way_of_scoring():

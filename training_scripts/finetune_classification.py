@@ -11,7 +11,9 @@ numbers and as a picture.
 """
 
 import argparse
+import sys
 
+from mu2slam_hf.cli.errors import run_and_report
 from mu2slam_hf.recipes.head_runs import run_head
 from mu2slam_hf.recipes.loader import load_head_recipe
 
@@ -27,4 +29,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_and_report(main, "finetune_classification.py"))

@@ -13,7 +13,9 @@ page faults (large tensors are reused instead of returned to the system after ev
 """
 
 import argparse
+import sys
 
+from mu2slam_hf.cli.errors import run_and_report
 from mu2slam_hf.recipes.builders import build_model, build_processor, build_trainer
 from mu2slam_hf.recipes.data_builders import load_records
 from mu2slam_hf.recipes.runs import find_resume_checkpoint, finish_run, load_stages, save_recipe, unfinished_stages
@@ -45,4 +47,4 @@ def run(recipe: Recipe) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_and_report(main, "finetune_mu2slam.py"))

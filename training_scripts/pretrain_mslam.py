@@ -10,7 +10,9 @@ The result lies in `<output.dir>/final`: `finetune_classification.py` and others
 """
 
 import argparse
+import sys
 
+from mu2slam_hf.cli.errors import run_and_report
 from mu2slam_hf.recipes.loader import load_mslam_recipe
 from mu2slam_hf.recipes.mslam_builders import build_mslam_model, build_mslam_processor, build_mslam_trainer
 from mu2slam_hf.recipes.pretraining_builders import load_tables
@@ -37,4 +39,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_and_report(main, "pretrain_mslam.py"))

@@ -10,7 +10,9 @@ The result lies in `<output.dir>/final`: `finetune_mu2slam.py` starts from it wi
 """
 
 import argparse
+import sys
 
+from mu2slam_hf.cli.errors import run_and_report
 from mu2slam_hf.recipes.builders import build_model
 from mu2slam_hf.recipes.loader import load_pretraining_recipe
 from mu2slam_hf.recipes.pretraining_builders import build_pretraining_processor, build_pretraining_trainer, load_tables
@@ -37,4 +39,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_and_report(main, "pretrain_mu2slam.py"))

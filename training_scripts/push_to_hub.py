@@ -10,9 +10,11 @@ Uploading uses the token of `hf auth login`.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from mu2slam_hf.checkpoints import load_any_checkpoint
+from mu2slam_hf.cli.errors import run_and_report
 from mu2slam_hf.evaluation.results import EvaluationResults
 from mu2slam_hf.hub.bundle import build_bundle, find_family, push_bundle
 from mu2slam_hf.hub.cards import load_card_facts, render_card
@@ -44,4 +46,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_and_report(main, "push_to_hub.py"))

@@ -5,8 +5,6 @@ Nothing here imports torch or transformers before a command really runs, so that
 """
 
 import argparse
-import os
-import sys
 from collections.abc import Sequence
 
 import mu2slam_hf
@@ -23,6 +21,7 @@ from mu2slam_hf.cli import (
     transcribe,
     translate,
 )
+from mu2slam_hf.cli.errors import run_and_report
 
 _COMMANDS = (
     *(transcribe, translate, evaluate, train, train_tokenizer, train_speech_tokenizer),
@@ -50,14 +49,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0, or 1 where something failed; what is wrong goes to standard error as one line.
     """
     args = build_parser().parse_args(argv)
-    try:
-        return int(args.run(args))
-    except BrokenPipeError:  # the reader of a pipe (head, less) has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        print("mu2slam: stopped", file=sys.stderr)
-        return 130
-    except (ValueError, OSError, ImportError) as error:
-        print(f"mu2slam: {error}", file=sys.stderr)
-        return 1
+    return run_and_report(lambda: args.run(args))

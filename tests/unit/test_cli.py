@@ -2,15 +2,19 @@
 """The command line on a checkpoint with random weights: what it prints, what it reports, how it exits."""
 
 import json
+import runpy
 import shutil
 
 import pytest
 from helpers import REPOSITORY_ROOT, TINY_TEXTS, save_tiny_checkpoint
 
+from mu2slam_hf import MSLAMConfig
 from mu2slam_hf.cli import main
+from mu2slam_hf.cli.errors import run_and_report
 from mu2slam_hf.evaluation.results import EvaluationResults
 
 EXAMPLES = REPOSITORY_ROOT / "examples"
+SCRIPTS = sorted((REPOSITORY_ROOT / "training_scripts").glob("*.py"))
 SHORT = ["--max-new-tokens", "6"]
 
 
@@ -197,6 +201,32 @@ def test_train_tokenizer_from_texts_and_manifests(run, tmp_path, kind):
 def test_not_a_checkpoint(capsys, tmp_path):
     assert main(["translate", "x", "--to", "fr", "--model", str(tmp_path)]) == 1
     assert "no config.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_scripts_say_what_is_wrong_in_one_line(script, monkeypatch, capsys, tmp_path):
+    """As the command does, and in the same words: a missing file is no reason for a traceback."""
+    missing = ["--recipe", "no/such.yaml"]
+    if script.stem == "push_to_hub":
+        missing = ["--checkpoint", str(tmp_path), "--facts", "x", "--folder", "y"]
+    monkeypatch.setattr("sys.argv", [str(script), *missing])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(script), run_name="__main__")
+    assert end.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{script.name}: {missing[1]}: ")
+
+
+def test_errors_in_the_code_keep_their_traceback():
+    with pytest.raises(KeyError):
+        run_and_report(lambda: {}["absent"])
+
+
+def test_a_refused_configuration_is_one_line(capsys):
+    """transformers' error about values of a configuration is no ValueError."""
+    assert run_and_report(lambda: MSLAMConfig(num_speech_layers="many")) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("mu2slam: ") and "num_speech_layers" in line
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mu2slam_hf.checkpoints.folders import check_model_type, check_nothing_missing
 from mu2slam_hf.data.audio import FloatArray
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.models.configuration_mslam import MSLAMConfig
@@ -65,10 +66,17 @@ def load_contrastive_tokenizer(folder: str | os.PathLike[str]) -> tuple[SpeechTo
     """The tokenizer that a saved `MSLAMForPreTraining` has learned, and the feature extractor saved beside it.
 
     Raises:
-        ValueError: its front end does not give one frame per 40 ms.
+        ValueError: another model is in the folder, it has no quantiser, or its front end does not give one frame per
+            40 ms.
     """
-    tokenizer = SpeechTokenizerModel.from_mslam(MSLAMForPreTraining.from_pretrained(folder))
-    return tokenizer, Mu2SLAMFeatureExtractor.from_pretrained(folder)
+    wanted = MSLAMForPreTraining.__name__
+    config = check_model_type(folder, MSLAMConfig.model_type)
+    names = config.get("architectures") or [wanted]
+    if wanted not in names:
+        raise ValueError(f"{folder}: expected {wanted}, which has the quantiser, got {names[0]}")
+    model, info = MSLAMForPreTraining.from_pretrained(folder, output_loading_info=True)
+    check_nothing_missing(folder, model, info)
+    return SpeechTokenizerModel.from_mslam(model), Mu2SLAMFeatureExtractor.from_pretrained(folder)
 
 
 def build_small_config() -> MSLAMConfig:

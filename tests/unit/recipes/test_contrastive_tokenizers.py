@@ -7,8 +7,16 @@ import shutil
 import pytest
 import torch
 from helpers import REPOSITORY_ROOT
+from safetensors.torch import load_file, save_file
 
-from mu2slam_hf import MSLAMForPreTraining, Mu2SLAMFeatureExtractor, SpeechTokenizerModel
+from mu2slam_hf import (
+    MSLAMForCTC,
+    MSLAMForPreTraining,
+    MSLAMModel,
+    Mu2SLAMFeatureExtractor,
+    SpeechTokenizerModel,
+    default_checkpoint,
+)
 from mu2slam_hf.cli import main
 from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.manifests import read_manifest
@@ -134,6 +142,30 @@ def test_commands_train_take_and_assess(trained, tones, tmp_path, capsys):
     assert len({sum(row["counts"]) for row in rows}) == 1 and rows[1]["figures"]["perplexity"] >= 1
 
 
+def test_only_a_model_with_its_quantiser_gives_a_tokenizer(trained, tmp_path, capsys):
+    """Of any other one transformers would draw the codebook at random."""
+    model = MSLAMForPreTraining.from_pretrained(trained[1] / RUN_FOLDER / "final")
+    values = model.config.to_dict()
+    ctc = MSLAMForCTC(MSLAMForCTC.config_class(**{k: v for k, v in values.items() if k != "model_type"}))
+    ctc.save_pretrained(tmp_path / "ctc")
+    MSLAMModel(model.config).save_pretrained(tmp_path / "bare")
+    model.save_pretrained(tmp_path / "cut")
+    weights = load_file(tmp_path / "cut" / "model.safetensors")
+    del weights["quantizer.codebook"]
+    save_file(weights, tmp_path / "cut" / "model.safetensors", {"format": "pt"})
+    for folder, message in (
+        (tmp_path / "ctc", "expected a model of type mslam, got 'mslam_ctc' (MSLAMForCTC)"),
+        (tmp_path / "bare", "expected MSLAMForPreTraining, which has the quantiser, got MSLAMModel"),
+        (tmp_path / "cut", "has no weights for quantizer.codebook"),
+        (default_checkpoint(), "expected a model of type mslam, got 'mu2slam'"),
+        (tmp_path, "not a checkpoint folder (it has no config.json)"),
+    ):
+        output = tmp_path / "out"
+        assert main(["train-speech-tokenizer", "--mslam", str(folder), "--output", str(output)]) == 1
+        assert f"codebook.init_from: {folder}: {message}" in capsys.readouterr().err
+        assert not output.exists()
+
+
 def test_a_collapse_is_named_at_the_end_too(trained, monkeypatch):
     said = []
     monkeypatch.setattr(codebook_training.logger, "warning", said.append)
@@ -163,7 +195,7 @@ def test_the_recipe_of_the_repository_is_the_small_encoder(monkeypatch, tmp_path
     assert given["encoder_config.num_hidden_layers"] == small.num_hidden_layers
     assert given["num_speech_layers"] == small.num_speech_layers
     assert list(run.data.tasks) == ["speech"] and run.data.tasks["speech"].corpora["prompts5"] == 2
-    assert run.training.use_cpu and run.training.max_steps == 500
+    assert run.training.use_cpu and run.training.max_steps == 400
 
 
 @pytest.mark.parametrize(

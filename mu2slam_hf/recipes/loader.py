@@ -33,6 +33,9 @@ KINDS: dict[str, tuple[type, str]] = {
 }
 """What a recipe says under `kind` -> its tree, and the training script that runs it."""
 
+SPEECH_TOKENIZER_COMMAND = "mu2slam train-speech-tokenizer"
+"""What runs recipes of `kind: speech_tokenizer`, which have a loader of their own."""
+
 
 class RecipeError(ValueError):
     """A recipe that cannot be used; the message starts with the dotted path of what is wrong."""
@@ -69,8 +72,12 @@ def load_head_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()
 def load_any_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Any:
     """As `load_recipe`, for a recipe of any kind: an instance of what `KINDS` has for it."""
     kind = recipe_kind(path)
+    if kind == "speech_tokenizer":
+        raise RecipeError(f"kind: {path} is a recipe of a speech tokenizer; it is for `{SPEECH_TOKENIZER_COMMAND}`")
     if kind not in KINDS:
-        raise RecipeError(f"kind: expected one of {', '.join(KINDS)}; got {kind!r}{_suggest(kind, KINDS)}")
+        close = difflib.get_close_matches(kind, KINDS, n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise RecipeError(f"kind: expected one of {', '.join(KINDS)}; got {kind!r}{hint}")
     return _load(KINDS[kind][0], path, overrides)
 
 
@@ -92,6 +99,8 @@ def _load(cls: type[T], path: str | os.PathLike[str], overrides: Sequence[str]) 
     # First of all: every other message about a recipe of the other kind would lead astray.
     own_kind = next(kind for kind, (known, _) in KINDS.items() if known is cls)
     kind = tree.get("kind", own_kind)
+    if kind == "speech_tokenizer":
+        raise RecipeError(f"kind: {path} is a recipe of a speech tokenizer; it is for `{SPEECH_TOKENIZER_COMMAND}`")
     if kind != own_kind and kind in KINDS:
         raise RecipeError(f"kind: {path} is a recipe of {kind}; it is for training_scripts/{KINDS[kind][1]}")
     return build_section(cls, tree, "", search_folders(path))
@@ -103,6 +112,8 @@ def read_tree(path: Path) -> dict[str, Any]:
         raise RecipeError(f"{path}: no such recipe")
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not a recipe: it is no text in UTF-8 ({error.reason})") from error
     except yaml.YAMLError as error:
         raise RecipeError(f"{path}: not valid YAML: {error}") from error
     tree = {} if tree is None else tree
@@ -116,7 +127,12 @@ def apply_override(tree: dict[str, Any], override: str) -> None:
     name, separator, text = override.partition("=")
     if not separator or not name.strip():
         raise RecipeError(f"--set {override!r}: expected name=value, for example --set training.max_steps=100")
-    set_value(tree, name.strip(), yaml.safe_load(text))
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        reason = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise RecipeError(f"--set {override!r}: the value is not valid YAML: {reason}") from error
+    set_value(tree, name.strip(), value)
 
 
 def set_value(tree: dict[str, Any], name: str, value: Any) -> None:
@@ -265,7 +281,9 @@ def resolve_path(value: str, kind: str, path: str, folders: Iterable[Path]) -> s
             return str(candidate.resolve())
     parent = Path(text).parent
     siblings = [item.name for item in parent.iterdir()] if parent.is_dir() else []
-    raise RecipeError(f"{path}: there is no {kind} {text!r}{_suggest(Path(text).name, siblings)}")
+    variables = [match[1] for match in _ENVIRONMENT.finditer(value)]
+    named = f" ({value}; the environment variable {variables[0]} says where it is)" if variables else ""
+    raise RecipeError(f"{path}: there is no {kind} {text!r}{named}{_suggest(Path(text).name, siblings)}")
 
 
 def dump_recipe(recipe: Recipe | MixtureRecipe | HeadRecipe) -> str:

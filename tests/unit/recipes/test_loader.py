@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from mu2slam_hf.recipes.loader import RecipeError, apply_override, dump_recipe, load_recipe
+from mu2slam_hf.recipes.loader import RecipeError, apply_override, dump_recipe, load_any_recipe, load_recipe
 
 
 def load(tmp_path, text, *overrides):
@@ -79,6 +79,38 @@ def test_paths_read_the_environment(tmp_path, monkeypatch):
     corpus = load(tmp_path, text).data.corpora["a"]
     assert corpus.manifest == str(tmp_path / "train.tsv")
     assert corpus.root is not None
+
+
+def test_a_missing_folder_names_the_variable_that_says_where_it_is(tmp_path, monkeypatch):
+    monkeypatch.delenv("MY_MODEL", raising=False)
+    message = r"model\.init_from: there is no folder 'runs/none' \(.*the environment variable MY_MODEL says where"
+    with pytest.raises(RecipeError, match=message):
+        load(tmp_path, "model: {init_from: '${MY_MODEL:-runs/none}'}")
+
+
+def test_files_that_are_no_text_are_named(tmp_path):
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecipeError, match=r"binary\.yaml: not a recipe: it is no text in UTF-8"):
+        load_recipe(tmp_path / "binary.yaml")
+
+
+def test_kinds_of_recipes(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("kind: speech_tokenizer")
+    for read in (load_any_recipe, load_recipe):
+        with pytest.raises(RecipeError, match="it is for `mu2slam train-speech-tokenizer"):
+            read(path)
+    path.write_text("kind: sing")
+    with pytest.raises(RecipeError, match=r"kind: expected one of finetuning, .*; got 'sing'$"):
+        load_any_recipe(path)
+    path.write_text("kind: pretrainin")
+    with pytest.raises(RecipeError, match=r"did you mean 'pretraining'\?$"):
+        load_any_recipe(path)
+
+
+def test_an_override_that_is_no_yaml_is_named():
+    with pytest.raises(RecipeError, match=r"--set 'training.max_steps=\[1': the value is not valid YAML: expected"):
+        apply_override({}, "training.max_steps=[1")
 
 
 def test_overrides(tmp_path):

@@ -62,9 +62,13 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(f"--corpus {corpus} needs its folder: --corpus {corpus}=DIR, or --root DIR")
     if not (args.corpus or args.manifest or args.languages):
         raise ValueError("give --corpus, --manifest or --languages: what to assess on")
+    from mu2slam_hf.checkpoints.devices import check_device
     from mu2slam_hf.evaluation.speech_tokenizer_assessment import assess_tokenizer, format_assessments, make_tokenize
 
     quiet_libraries()
+    check_device(args.device)
+    # First of all what is quick to find wrong.
+    loaded = [load_tokenizer(folder, args.processor) for folder in args.tokenizers]
     recordings = load_recordings(args)
     sentences = []
     if args.languages:
@@ -72,8 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
         sentences = speak_in_voices(args.languages, args.sentences, seed=args.seed)
     assessments = []
-    for folder in args.tokenizers:
-        tokenizer, feature_extractor = load_tokenizer(folder, args.processor)
+    for folder, (tokenizer, feature_extractor) in zip(args.tokenizers, loaded, strict=True):
         config = tokenizer.config
         if not 0 <= args.codebook < config.num_codevector_groups:
             raise ValueError(f"{folder} has {config.num_codevector_groups} codebooks; there is no {args.codebook}")
@@ -119,14 +122,27 @@ def load_tokenizer(folder: str, processor: str | None) -> tuple[Any, Any]:
     Args:
         folder: of the tokenizer, or of a processor that holds one.
         processor: where the feature extractor is, if not in the folder.
+
+    Raises:
+        ValueError: something else is in the folder.
     """
+    from mu2slam_hf.checkpoints.folders import check_model_type
     from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
     from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
     from mu2slam_hf.models.processing_mu2slam import SPEECH_CODEC_FOLDER
     from mu2slam_hf.training.tokenizer_loading import find_feature_extractor
 
+    expected = "expected a speech tokenizer, or a processor that holds one"
+    if not Path(folder).is_dir():
+        raise ValueError(f"{folder}: there is no such folder; {expected}")
     inside = Path(folder) / SPEECH_CODEC_FOLDER
     place = inside if inside.is_dir() else Path(folder)
+    if not (place / "config.json").is_file():
+        raise ValueError(f"{folder}: it has no config.json; {expected}")
+    try:
+        check_model_type(place, SpeechTokenizerModel.config_class.model_type)
+    except ValueError as error:
+        raise ValueError(f"{error}; {expected}") from error
     own = find_feature_extractor(place)
     given = Mu2SLAMFeatureExtractor.from_pretrained(processor) if processor else Mu2SLAMFeatureExtractor()
     return SpeechTokenizerModel.from_pretrained(place), own or given

@@ -55,6 +55,14 @@ def positive_int(text: str) -> int:
     return value
 
 
+def number_from_0(text: str) -> int:
+    """An argument that counts something there may be none of."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"expected a number of 0 or more, got {value}")
+    return value
+
+
 def language_list(text: str) -> list[str]:
     """`en,fr` as a list."""
     codes = [code.strip() for code in text.split(",")]

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Any
 
-from mu2slam_hf.cli.options import positive_int, quiet_libraries
+from mu2slam_hf.cli.options import number_from_0, positive_int, quiet_libraries
 
 # Option of the command -> name in the recipe, or names.
 _NAMES: dict[str, str | tuple[str, ...]] = {
@@ -44,14 +44,14 @@ def add_parser(subparsers: Any) -> None:
     data = parser.add_argument_group("recordings")
     data.add_argument("--corpus", metavar="NAME", help="corpus known by name, e.g. prompts5, with --root")
     data.add_argument("--root", metavar="DIR", help="folder of the corpus")
-    data.add_argument("--split", default="train", help="split of the corpus (train)")
+    data.add_argument("--split", help="split of the corpus (train)")
     data.add_argument("--manifest", metavar="FILE", help="TSV, CSV, JSONL or Parquet with a column of audio files")
     data.add_argument("--limit", type=positive_int, metavar="N", help="only N recordings, spread evenly")
     codebook = parser.add_argument_group("codebook")
     codebook.add_argument("--num-codevectors", type=positive_int, metavar="N", help="entries (1024)")
     codebook.add_argument("--num-codebooks", type=positive_int, metavar="N", help="of random_projection (1)")
     codebook.add_argument(
-        "--context", type=int, metavar="N", help="log-mel frames of 40 ms on either side of each (1)"
+        "--context", type=number_from_0, metavar="N", help="log-mel frames of 40 ms on either side of each (1)"
     )
     codebook.add_argument(
         "--center",
@@ -60,7 +60,9 @@ def add_parser(subparsers: Any) -> None:
         help="subtract the mean of each utterance: ids then hang less on level, microphone and voice",
     )
     codebook.add_argument("--encoder", metavar="DIR", help="quantise a layer of this speech encoder instead")
-    codebook.add_argument("--layer", type=int, metavar="N", help="which one; 0 is the input of the first layer")
+    codebook.add_argument(
+        "--layer", type=number_from_0, metavar="N", help="which one; 0 is the input of the first layer"
+    )
     codebook.add_argument(
         "--mslam", metavar="DIR", help="take the contrastive tokenizer of this trained mSLAM model; nothing is trained"
     )
@@ -105,7 +107,7 @@ def recipe_values(args: argparse.Namespace) -> dict[str, Any]:
     """What was given on the command line, by the names of the recipe.
 
     Raises:
-        ValueError: the options do not say where recordings come from.
+        ValueError: the options do not say where recordings come from, or one would have no effect.
     """
     values: dict[str, Any] = {}
     for option, names in _NAMES.items():
@@ -117,9 +119,15 @@ def recipe_values(args: argparse.Namespace) -> dict[str, Any]:
         raise ValueError("give --corpus or --manifest, and not both")
     if args.corpus and not args.root:
         raise ValueError(f"--corpus {args.corpus} needs --root, the folder that holds it")
+    for option, needs in (("root", ["corpus"]), ("split", ["corpus"]), ("limit", ["corpus", "manifest"])):
+        if getattr(args, option) is not None and not any(getattr(args, name) for name in needs):
+            raise ValueError(
+                f"--{option} goes with {' or '.join(f'--{name}' for name in needs)}; for the corpora of a recipe: "
+                f"--set corpora.NAME.{option}={getattr(args, option)}"
+            )
     source: dict[str, Any] = {}
     if args.corpus:
-        source = {"name": args.corpus, "root": args.root, "split": args.split}
+        source = {"name": args.corpus, "root": args.root, "split": args.split or "train"}
     elif args.manifest:
         source = {"manifest": args.manifest}
     elif not args.recipe and not args.mslam:

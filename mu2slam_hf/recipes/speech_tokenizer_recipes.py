@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers.utils import logging
 
+from mu2slam_hf.checkpoints.devices import check_device
 from mu2slam_hf.data.audio import SAMPLING_RATE, AudioError, load_audio
 from mu2slam_hf.data.counter_seeds import counter_generator
 from mu2slam_hf.data.records import SpeechTextRecord
@@ -20,7 +21,15 @@ from mu2slam_hf.models.modules_lengths import encoder_length
 from mu2slam_hf.models.modules_quantization import CodebookHealth, compute_codebook_health, count_codes
 from mu2slam_hf.recipes.contrastive_tokenizers import load_contrastive_tokenizer, train_contrastive_tokenizer
 from mu2slam_hf.recipes.data_builders import load_records
-from mu2slam_hf.recipes.loader import RecipeError, apply_override, build_section, read_tree, search_folders, set_value
+from mu2slam_hf.recipes.loader import (
+    KINDS,
+    RecipeError,
+    apply_override,
+    build_section,
+    read_tree,
+    search_folders,
+    set_value,
+)
 from mu2slam_hf.recipes.speech_tokenizer_schema import SpeechTokenizerRecipe
 from mu2slam_hf.training.codebook_training import (
     CodebookPass,
@@ -55,7 +64,8 @@ def load_speech_tokenizer_recipe(
         apply_override(tree, override)
     kind = tree.get("kind", "speech_tokenizer")
     if kind != "speech_tokenizer":
-        raise RecipeError(f"kind: {path} is a recipe of {kind}, not of a speech_tokenizer")
+        runs_it = "; it is for `mu2slam train --recipe`" if kind in KINDS else ""
+        raise RecipeError(f"kind: {path} is a recipe of {kind}, not of a speech_tokenizer{runs_it}")
     return build_section(SpeechTokenizerRecipe, tree, "", search_folders(Path(path)) if path else [Path.cwd()])
 
 
@@ -201,7 +211,14 @@ def train_speech_tokenizer(
 
     Returns:
         the tokenizer, as it was saved.
+
+    Raises:
+        RecipeError: a folder that holds something else, or a device that there is not.
     """
+    try:
+        check_device(recipe.device)
+    except ValueError as error:
+        raise RecipeError(f"device: {error}") from error
     if recipe.codebook.kind == "contrastive":
         tokenizer, feature_extractor = _train_contrastive(recipe)
     else:

@@ -8,7 +8,7 @@ import torch
 import yaml
 from helpers import REPOSITORY_ROOT, save_tiny_checkpoint
 
-from mu2slam_hf import Mu2SLAMFeatureExtractor, SpeechTokenizerConfig, SpeechTokenizerModel
+from mu2slam_hf import Mu2SLAMFeatureExtractor, SpeechTokenizerConfig, SpeechTokenizerModel, default_checkpoint
 from mu2slam_hf.cli import main
 from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.manifests import read_manifest
@@ -23,6 +23,7 @@ from mu2slam_hf.recipes.speech_tokenizer_recipes import (
 FOLDER = REPOSITORY_ROOT / "configuration" / "recipes" / "speech_tokenizer"
 # The contrastive one trains a network: tests/unit/recipes/test_contrastive_tokenizers.py.
 RECIPES = sorted(path for path in FOLDER.glob("*.yaml") if path.stem != "contrastive")
+EXAMPLES, DEFAULT = str(REPOSITORY_ROOT / "examples" / "manifest.tsv"), default_checkpoint()
 QUICK = ["kmeans.passes=2", "codebook.num_codevectors=6", "cache_megabytes=1"]
 
 
@@ -125,7 +126,15 @@ def test_commands_train_and_assess(tones, tmp_path, capsys):
     [
         (["train-speech-tokenizer", "--output", "x"], "give --recipe, --corpus"),
         (["train-speech-tokenizer", "--manifest", "x"], "--output is required"),
-        (["train-speech-tokenizer", "--corpus", "prompts5", "--output", "x"], "needs its folder"),
+        (["train-speech-tokenizer", "--corpus", "prompts5", "--output", "x"], "needs --root"),
+        (["train-speech-tokenizer", "--recipe", "r", "--limit", "3"], "--limit goes with --corpus or --manifest; for"),
+        (["train-speech-tokenizer", "--mslam", "m", "--output", "x", "--root", "d"], "--root goes with --corpus; for"),
+        (["train-speech-tokenizer", "--manifest", "m", "--output", "x", "--split", "dev"], "--split goes with --corp"),
+        (["train-speech-tokenizer", "--manifest", EXAMPLES, "--output", "x", "--device", "gpu"], "device 'gpu'"),
+        (["assess-tokenizer", DEFAULT, "--manifest", EXAMPLES, "--device", "gpu"], "device 'gpu' cannot be used"),
+        (["assess-tokenizer", DEFAULT, "--manifest", EXAMPLES], "expected a speech tokenizer, or a processor that"),
+        (["assess-tokenizer", "no/such/dir", "--manifest", EXAMPLES], "no/such/dir: there is no such"),
+        (["assess-tokenizer", str(FOLDER), "--manifest", EXAMPLES], "tokenizer: it has no config.json; ex"),
         (["assess-tokenizer", "x"], "what to assess on"),
         (["assess-tokenizer", "x", "--corpus", "prompts5"], "needs its folder"),
     ],
@@ -133,3 +142,20 @@ def test_commands_train_and_assess(tones, tmp_path, capsys):
 def test_commands_say_what_is_missing(arguments, message, capsys):
     assert main(arguments) == 1
     assert message in capsys.readouterr().err
+
+
+def test_a_context_below_zero_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["train-speech-tokenizer", "--manifest", "m", "--output", "x", "--context", "-3"])
+    assert "--context: expected a number of 0 or more, got -3" in capsys.readouterr().err
+
+
+def test_recipes_of_models_are_named_with_the_command_that_runs_them(capsys):
+    recipe = str(REPOSITORY_ROOT / "configuration" / "recipes" / "mslam" / "pretrain_tiny_test.yaml")
+    assert main(["train-speech-tokenizer", "--recipe", recipe]) == 1
+    assert "is a recipe of mslam_pretraining, not of a speech_tokenizer; it is for `mu2slam train" in (
+        capsys.readouterr().err
+    )
+    recipe = str(REPOSITORY_ROOT / "configuration" / "recipes" / "speech_tokenizer" / "kmeans_log_mel.yaml")
+    assert main(["train", "--recipe", recipe]) == 1
+    assert "is a recipe of a speech tokenizer; it is for `mu2slam train-speech-tokenizer" in capsys.readouterr().err

@@ -16,6 +16,7 @@ from transformers import GenerationConfig, Trainer, set_seed
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.utils import logging
 
+from mu2slam_hf.checkpoints.folders import check_model_type, load_processor
 from mu2slam_hf.data.audio import AudioError, FloatArray, load_audio
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.tasks import TASK_NAMES
@@ -41,7 +42,7 @@ from mu2slam_hf.recipes.encoder_start import (
     load_start_extractor,
     load_start_processor,
 )
-from mu2slam_hf.recipes.loader import RecipeError
+from mu2slam_hf.recipes.loader import RecipeError, errors_of
 from mu2slam_hf.recipes.pretraining_schema import MixtureRecipe, PretrainingRecipe
 from mu2slam_hf.recipes.schema import LoraSection, ModelSection, Recipe
 from mu2slam_hf.training.arguments import MultitaskTrainingArguments
@@ -56,6 +57,9 @@ logger = logging.get_logger(__name__)
 
 AnyRecipe = Recipe | MixtureRecipe
 
+# One of them may start from the encoder of the other.
+_MSLAM_TYPES = ("mslam", "mslam_ctc")
+
 
 def build_processor(recipe: AnyRecipe, records: Records, checkpoint: str | None = None) -> Mu2SLAMProcessor:
     """The processor: of the checkpoint that is resumed, of `init_from`, or trained on the training texts.
@@ -66,11 +70,16 @@ def build_processor(recipe: AnyRecipe, records: Records, checkpoint: str | None 
         recipe: the run.
         records: training records.
         checkpoint: folder of the checkpoint to resume.
+
+    Raises:
+        RecipeError: a folder without a processor.
     """
     section = recipe.processor
     folder = checkpoint or section.init_from or recipe.model.init_from
     if folder is not None:
-        processor = Mu2SLAMProcessor.from_pretrained(folder)
+        name = "output.dir" if checkpoint else "processor.init_from" if section.init_from else "model.init_from"
+        with errors_of(name):
+            processor = load_processor(folder)
         return processor if checkpoint else fit_processor(recipe.model, processor, folder)
     start = recipe.model.init_encoder_from
     processor = None if start is None else load_start_processor(start)
@@ -165,6 +174,9 @@ def build_model_of(recipe: AnyRecipe, processor: Mu2SLAMProcessor, model_class: 
     set_seed(recipe.training.seed)
     config_class = model_class.config_class
     if section.init_from is not None:
+        own = config_class.model_type
+        with errors_of("model.init_from"):
+            check_model_type(section.init_from, *(_MSLAM_TYPES if own in _MSLAM_TYPES else (own,)))
         config = _override_config(config_class.from_pretrained(section.init_from).to_dict(), section, config_class)
         model = model_class.from_pretrained(section.init_from, config=config, dtype=torch.float32)
         try:

@@ -1,12 +1,13 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """YAML and `--set a.b=c` to a `Recipe`, strictly: every error names the dotted path."""
 
+import contextlib
 import difflib
 import os
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -39,6 +40,15 @@ SPEECH_TOKENIZER_COMMAND = "mu2slam train-speech-tokenizer"
 
 class RecipeError(ValueError):
     """A recipe that cannot be used; the message starts with the dotted path of what is wrong."""
+
+
+@contextlib.contextmanager
+def errors_of(path: str) -> Iterator[None]:
+    """Turns a `ValueError` of what is done with one value of a recipe into a `RecipeError` that names its path."""
+    try:
+        yield
+    except ValueError as error:
+        raise RecipeError(f"{path}: {error}") from error
 
 
 def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:

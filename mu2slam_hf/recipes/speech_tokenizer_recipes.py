@@ -26,6 +26,7 @@ from mu2slam_hf.recipes.loader import (
     RecipeError,
     apply_override,
     build_section,
+    errors_of,
     read_tree,
     search_folders,
     set_value,
@@ -215,10 +216,8 @@ def train_speech_tokenizer(
     Raises:
         RecipeError: a folder that holds something else, or a device that there is not.
     """
-    try:
+    with errors_of("device"):
         check_device(recipe.device)
-    except ValueError as error:
-        raise RecipeError(f"device: {error}") from error
     if recipe.codebook.kind == "contrastive":
         tokenizer, feature_extractor = _train_contrastive(recipe)
     else:
@@ -249,10 +248,8 @@ def _train_codebook(
 def _train_contrastive(recipe: SpeechTokenizerRecipe) -> tuple[SpeechTokenizerModel, Mu2SLAMFeatureExtractor]:
     """By training mSLAM on speech, or from an mSLAM model that is trained."""
     if recipe.codebook.init_from is not None:
-        try:
+        with errors_of("codebook.init_from"):
             return load_contrastive_tokenizer(recipe.codebook.init_from)
-        except ValueError as error:
-            raise RecipeError(f"codebook.init_from: {error}") from error
     records = load_records(recipe.corpora, "corpora")
     source = _read(recipe, [record for part in records.values() for record in part], Mu2SLAMFeatureExtractor())
     tokenizer, feature_extractor = train_contrastive_tokenizer(recipe, records, source.load)

@@ -8,11 +8,12 @@ import pytest
 import torch
 import yaml
 
-from mu2slam_hf import Mu2SLAMForConditionalGeneration
+from mu2slam_hf import MSLAMForCTC, Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC
 from mu2slam_hf.data.testing import write_tone_corpus
 from mu2slam_hf.recipes.builders import (
     build_arguments,
     build_model,
+    build_model_of,
     build_processor,
     build_trainer,
 )
@@ -100,6 +101,25 @@ def test_a_foreign_processor_is_refused(parts, load, tmp_path):
     second = load("model.config=null", f"model.init_from={tmp_path / 'other'}")
     with pytest.raises(RecipeError, match=r"model\.init_from: .*does not belong"):
         build_model(second, processor)
+
+
+def test_a_folder_that_holds_something_else_is_named(parts, load, tmp_path):
+    recipe, records, processor = parts
+    other = Mu2SLAMForCTC.from_conditional_generation(build_model(recipe, processor))
+    other.save_pretrained(tmp_path / "ctc")
+    second = load("model.config=null", f"model.init_from={tmp_path / 'ctc'}")
+    with pytest.raises(RecipeError, match=r"model\.init_from: .*ctc: no processor there"):
+        build_processor(second, records)
+    with pytest.raises(RecipeError, match=r"model\.init_from: .* of type mu2slam, got 'mu2slam_ctc' \(Mu2SLAM"):
+        build_model(second, processor)
+    # mSLAM with one head may start from mSLAM with another, but from nothing else.
+    with pytest.raises(RecipeError, match=r"expected a model of type mslam or mslam_ctc, got 'mu2slam_ctc'"):
+        build_model_of(second, processor, MSLAMForCTC)
+    third = load("model.config=null", f"model.init_from={tmp_path}", f"processor.init_from={tmp_path}")
+    with pytest.raises(RecipeError, match=r"processor\.init_from: "):
+        build_processor(third, records)
+    with pytest.raises(RecipeError, match=r"model\.init_from: .*it has no config.json"):
+        build_model(third, processor)
 
 
 @pytest.mark.parametrize(

@@ -172,20 +172,8 @@ def build_head_model(recipe: HeadRecipe, processor: Mu2SLAMProcessor, labels: Se
     return model
 
 
-def build_head_trainer(
-    recipe: HeadRecipe, processor: Mu2SLAMProcessor, model: nn.Module, data: Any, development: dict[str, Any]
-) -> Trainer:
-    """Transformers' own Trainer, with optimiser and schedule of the recipe.
-
-    Args:
-        recipe: the run.
-        processor: is saved with the model.
-        model: of `build_head_model`.
-        data: of `build_training_data`.
-        development: name -> data set, evaluated during training.
-
-    Returns:
-        a trainer that ends with the weights of the best checkpoint where the recipe says `keep: best`.
+def build_head_arguments(recipe: HeadRecipe) -> TrainingArguments:
+    """Training arguments of a recipe; it is evaluated during training where it has corpora for that.
 
     Raises:
         RecipeError: nothing says how many updates there are.
@@ -193,10 +181,10 @@ def build_head_trainer(
     training, optim = recipe.training, recipe.optim
     if training.max_steps is None:
         raise RecipeError("training.max_steps: is required")
-    evaluate = training.eval_steps > 0 and bool(development)
+    evaluate = training.eval_steps > 0 and bool(recipe.evaluation.corpora)
     best = recipe.best_figure if training.keep == "best" else None
     tensorboard = training.tensorboard and importlib.util.find_spec("tensorboard") is not None
-    args = TrainingArguments(
+    return TrainingArguments(
         output_dir=recipe.output.dir,
         max_steps=training.max_steps,
         seed=training.seed,
@@ -224,6 +212,27 @@ def build_head_trainer(
         # Logits of CTC of a whole corpus are large, and nobody reads them.
         prediction_loss_only=recipe.head.kind == "ctc",
     )
+
+
+def build_head_trainer(
+    recipe: HeadRecipe, processor: Mu2SLAMProcessor, model: nn.Module, data: Any, development: dict[str, Any]
+) -> Trainer:
+    """Transformers' own Trainer, with optimiser and schedule of the recipe.
+
+    Args:
+        recipe: the run.
+        processor: is saved with the model.
+        model: of `build_head_model`.
+        data: of `build_training_data`.
+        development: name -> data set, evaluated during training.
+
+    Returns:
+        a trainer that ends with the weights of the best checkpoint where the recipe says `keep: best`.
+
+    Raises:
+        RecipeError: nothing says how many updates there are.
+    """
+    args, optim = build_head_arguments(recipe), recipe.optim
     optimizer = build_optimizer(
         model,
         learning_rate=optim.learning_rate,
@@ -236,7 +245,7 @@ def build_head_trainer(
         optimizer,
         schedule=optim.schedule,
         num_warmup_steps=optim.warmup_steps,
-        num_training_steps=training.max_steps,
+        num_training_steps=args.max_steps,
         min_ratio=optim.min_learning_rate_ratio,
         noam_factor=optim.noam_factor,
         hidden_size=getattr(model.config, "hidden_size", None),

@@ -4,6 +4,7 @@
 The head reads the mean encoder state, of speech or of text; supervised training asks it about both.
 """
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,8 +65,13 @@ def predict_languages(
         batch_size: most items in a batch.
 
     Raises:
-        ValueError: the model has no language head, or knows no language.
+        ValueError: the model has no language head, or knows no language; or one recording or text is given without a
+            list around it.
     """
+    for name, items in (("audio", audio), ("text", text)):
+        # Every letter of a path would be taken for a file.
+        if isinstance(items, str | bytes | os.PathLike):
+            raise ValueError(f"{name}: expected a list, got one {type(items).__name__}; give {name}=[...]")
     labels = list_languages(model)
     guesses: dict[int, LanguageGuess] = {}
     sizes: dict[str, Any] = {"batch_seconds": batch_seconds, "batch_size": batch_size}

@@ -61,6 +61,13 @@ def test_a_model_without_a_head_is_refused():
         predict_languages(model.model, processor, audio=FILES[:1])
 
 
+def test_one_recording_or_text_without_a_list_is_refused():
+    pair = make_tiny_pair()
+    for name, one in (("audio", str(FILES[0])), ("audio", FILES[0]), ("text", "press one")):
+        with pytest.raises(ValueError, match=rf"{name}: expected a list, got one \w+; give {name}=\[\.\.\.\]"):
+            predict_languages(*pair, **{name: one})
+
+
 def test_evaluation_counts_recordings_and_refusals(default):
     records = read_manifest(EXAMPLES / "manifest.tsv")
     matrix, results = evaluate_language_identification(*default, records, model_name="default")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mu2slam_hf.cli.files import check_output_file, read_text
 from mu2slam_hf.cli.options import add_model_options, language_list, positive_int, quiet_libraries
 
 _FORMATS = ("tsv", "json", "textgrid", "srt", "vtt")
@@ -61,12 +62,11 @@ def run(args: argparse.Namespace) -> int:
     from mu2slam_hf.evaluation.forced_alignment import align
 
     quiet_libraries()
+    folder = make_output_folder(args.output) if args.manifest and args.output else None
+    if args.output and folder is None:
+        check_output_file(args.output)
     jobs = list(read_jobs(args))
     model, processor = load_any_checkpoint(args.model, device=args.device)
-    folder = None
-    if args.manifest and args.output:
-        folder = Path(args.output)
-        folder.mkdir(parents=True, exist_ok=True)
     failed = False
     for name, audio, transcript, language in jobs:
         try:
@@ -134,10 +134,16 @@ def read_transcript(text: str) -> str:
     """The text itself, or the content of a file named .txt."""
     if not text.lower().endswith(".txt"):
         return text
-    path = Path(text)
-    if not path.is_file():
-        raise ValueError(f"{text}: no such file")
-    return path.read_text(encoding="utf-8-sig")
+    return read_text(text, "a transcript")
+
+
+def make_output_folder(name: str) -> Path:
+    """The folder for the alignments of a manifest."""
+    folder = Path(name)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--output {name}: is a file; with --manifest expected a folder, for many files")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def write(path: Path, text: str) -> None:

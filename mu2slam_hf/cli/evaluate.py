@@ -8,6 +8,7 @@ from typing import Any
 
 from mu2slam_hf.cli.options import (
     add_generation_options,
+    add_languages_option,
     add_model_options,
     generation_arguments,
     positive_int,
@@ -31,7 +32,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--root", metavar="DIR", help="folder of the corpus")
     parser.add_argument("--split", default="dev", help="split of the corpus (dev)")
     parser.add_argument("--tasks", nargs="+", choices=("asr", "ast", "mt"), default=["asr", "ast", "mt"])
-    parser.add_argument("--languages", nargs="+", metavar="LANG", help="only these, as source and as target")
+    add_languages_option(parser, "only these, as source and as target")
     parser.add_argument(
         "--source-lang",
         choices=tuple(_CONDITIONS),
@@ -96,6 +97,9 @@ def load_records(args: argparse.Namespace, split: str, limit: int | None) -> lis
         args: corpus, root, manifest, languages.
         split: which split of the corpus.
         limit: at most so many records of each language.
+
+    Raises:
+        ValueError: no record is in one of the chosen languages.
     """
     from collections import Counter
     from dataclasses import replace
@@ -110,6 +114,12 @@ def load_records(args: argparse.Namespace, split: str, limit: int | None) -> lis
         records = read_manifest(args.manifest)
     if args.languages:
         wanted = set(args.languages)
+        there = sorted({record.lang for record in records})
+        if not wanted & set(there):
+            raise ValueError(
+                f"--languages: no record in {' or '.join(args.languages)}; {args.corpus or args.manifest} has "
+                f"{', '.join(there) or 'no record at all'}"
+            )
         records = [
             replace(record, translations={k: v for k, v in record.translations.items() if k in wanted})
             for record in records

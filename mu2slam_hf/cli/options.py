@@ -35,8 +35,21 @@ def add_corpus_options(parser: Any) -> None:
     source.add_argument("--manifest", metavar="FILE", help="TSV, CSV, JSONL or Parquet with audio, text, lang, ...")
     parser.add_argument("--root", metavar="DIR", help="folder of the corpus")
     parser.add_argument("--split", default="dev", help="split of the corpus (dev)")
-    parser.add_argument("--languages", nargs="+", metavar="LANG", help="only these")
+    add_languages_option(parser, "only these")
     parser.add_argument("--limit", type=positive_int, metavar="N", help="only the first N records of each language")
+
+
+def add_languages_option(parser: Any, description: str) -> None:
+    """`--languages`: codes with blanks or commas between them, as one list."""
+    text = f"{description}: en,fr or en fr"
+    parser.add_argument("--languages", nargs="+", type=language_list, action=_Joined, metavar="LANG", help=text)
+
+
+class _Joined(argparse.Action):
+    """Lists as one."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        setattr(namespace, self.dest, [item for part in values for item in part])
 
 
 def probability(text: str) -> float:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mu2slam_hf.cli.files import read_text
 from mu2slam_hf.cli.options import add_corpus_options, add_model_options, positive_int, quiet_libraries
 
 _SCORES = ("mean", "mean-centred", "mean-csls", "mean-margin", "ctc", "ctc-pmi", "decoder", "decoder-pmi")
@@ -56,13 +57,19 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("give recordings and --texts, or --corpus or --manifest to evaluate on")
     if args.files and not args.texts:
         raise ValueError("--texts is missing: the file with the candidates, one per line")
+    if args.files and args.score and len(args.score) > 1:
+        raise ValueError(
+            f"--score {' '.join(args.score)}: answers are put in the order of one score; give one of them (several "
+            "are for --corpus and --manifest)"
+        )
     from mu2slam_hf.checkpoints import load_any_checkpoint
 
     quiet_libraries()
     if not args.files:
         return evaluate(args)
+    content = read_text(args.texts, "candidates, one per line")
+    texts = [line.strip() for line in content.splitlines() if line.strip()]
     files, waves = read_recordings(args.files)
-    texts = [line.strip() for line in Path(args.texts).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     if not texts or not waves:
         raise ValueError(f"{args.texts} has no texts" if waves else "none of the recordings can be read")
     from mu2slam_hf.cli.translate import prepare_text

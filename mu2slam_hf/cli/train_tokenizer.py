@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from mu2slam_hf.cli.files import check_input_file, not_utf8
 from mu2slam_hf.cli.options import positive_int
 
 _MANIFEST_SUFFIXES = (".tsv", ".csv", ".jsonl", ".json", ".parquet")
@@ -57,7 +58,11 @@ def read_texts(files: Sequence[str]) -> Iterator[str]:
                 texts |= dict.fromkeys([*([record.text] if record.text else []), *record.translations.values()])
             yield from texts
             continue
-        with open(file, encoding="utf-8") as lines:
-            for line in lines:
-                if text := clean_text(line):
-                    yield text
+        check_input_file(file, "texts, one sentence a line")
+        try:
+            with open(file, encoding="utf-8-sig") as lines:
+                for line in lines:
+                    if text := clean_text(line):
+                        yield text
+        except UnicodeDecodeError as error:
+            raise not_utf8(file, error, "texts, one sentence a line") from error

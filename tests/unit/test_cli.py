@@ -9,7 +9,7 @@ import pytest
 from helpers import REPOSITORY_ROOT, TINY_TEXTS, save_tiny_checkpoint
 
 from mu2slam_hf import MSLAMConfig
-from mu2slam_hf.cli import main
+from mu2slam_hf.cli import build_parser, main
 from mu2slam_hf.cli.errors import run_and_report
 from mu2slam_hf.evaluation.results import EvaluationResults
 
@@ -170,6 +170,53 @@ def test_evaluate_compares_with_the_nearest_training_sentence(run, tmp_path):
     baseline = EvaluationResults.load(record).find(system="nearest", metric="chrf", source_lang="mean")
     assert {round(score.value) for score in baseline} == {100}
     assert any("chrf (nearest)" in line for line in lines)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "identify-language", "retrieve"])
+def test_languages_that_no_record_has_are_named_with_those_there_are(command, capsys):
+    assert main([command, "--manifest", str(EXAMPLES / "manifest.tsv"), "--languages", "de,pt"]) == 1
+    message = f"--languages: no record in de or pt; {EXAMPLES / 'manifest.tsv'} has en, es, fr, it, ru"
+    assert message in capsys.readouterr().err
+
+
+def test_languages_may_have_commas_or_blanks_between_them():
+    for languages in (["en,es"], ["en", "es"], ["en, es"]):
+        for command in ("evaluate", "identify-language", "retrieve"):
+            args = build_parser().parse_args([command, "--manifest", "m", "--languages", *languages])
+            assert args.languages == ["en", "es"]
+
+
+def test_files_that_are_missing_or_no_text_are_named(capsys, tmp_path):
+    latin, missing = tmp_path / "latin.txt", tmp_path / "missing.txt"
+    latin.write_bytes("año".encode("latin-1"))
+    audio = str(EXAMPLES / "es" / "vm-tooshort.opus")
+    for arguments in (
+        ["align", audio],
+        ["retrieve", audio, "--texts"],
+        ["train-tokenizer", "--output", str(tmp_path / "tokenizer")],
+    ):
+        assert main([*arguments, str(latin)]) == 1
+        assert f"mu2slam: {latin}: is no text in UTF-8" in capsys.readouterr().err
+        assert main([*arguments, str(missing)]) == 1
+        assert f"mu2slam: {missing}: no such file; expected " in capsys.readouterr().err
+
+
+def test_outputs_of_align_that_cannot_be_written_are_named(capsys, tmp_path):
+    audio, file = str(EXAMPLES / "es" / "vm-tooshort.opus"), tmp_path / "README.md"
+    file.write_text("")
+    absent = str(tmp_path / "absent" / "x.tsv")
+    assert main(["align", audio, "hola", "--output", absent]) == 1
+    assert f"--output {absent}: there is no folder {tmp_path / 'absent'}" in capsys.readouterr().err
+    assert main(["align", audio, "hola", "--output", str(tmp_path)]) == 1
+    assert f"--output {tmp_path}: is a folder" in capsys.readouterr().err
+    assert main(["align", "--manifest", str(EXAMPLES / "manifest.tsv"), "--output", str(file)]) == 1
+    assert f"--output {file}: is a file; with --manifest expected a folder" in capsys.readouterr().err
+
+
+def test_retrieve_puts_answers_in_the_order_of_one_score(capsys):
+    file = str(EXAMPLES / "es" / "vm-tooshort.opus")
+    assert main(["retrieve", file, "--texts", "t", "--score", "mean", "ctc"]) == 1
+    assert "--score mean ctc: answers are put in the order of one score; give one" in capsys.readouterr().err
 
 
 def test_evaluate_asks_for_the_folder_of_a_corpus(run):

@@ -79,8 +79,8 @@ def build_processor(recipe: AnyRecipe, records: Records, checkpoint: str | None 
     if folder is not None:
         name = "output.dir" if checkpoint else "processor.init_from" if section.init_from else "model.init_from"
         with errors_of(name):
-            processor = load_processor(folder)
-        return processor if checkpoint else fit_processor(recipe.model, processor, folder)
+            saved = load_processor(folder)
+        return saved if checkpoint else fit_processor(recipe.model, saved, folder)
     start = recipe.model.init_encoder_from
     processor = None if start is None else load_start_processor(start)
     if processor is not None:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mu2slam_hf.data.audio import AudioCache, FloatArray
+from mu2slam_hf.data.audio import SAMPLING_RATE, AudioCache, FloatArray
+from mu2slam_hf.data.augmentation import limit_band
 from mu2slam_hf.data.collators import IGNORED, SpeechInputs, TranscriptCheck
 from mu2slam_hf.data.records import SpeechTextRecord
 
@@ -41,9 +42,10 @@ class HeadDataset(Dataset[HeadItem]):
         targets: one per record.
         modality: "speech" or "text".
         cache: keeps decoded audio; None for none.
+        band_limit_hz: what recordings have above this is taken off; None for nothing.
 
     Raises:
-        ValueError: another number of targets, or a record without a source.
+        ValueError: another number of targets, a record without a source, or a limit beyond 0 to 8000 Hz.
     """
 
     def __init__(
@@ -53,7 +55,10 @@ class HeadDataset(Dataset[HeadItem]):
         *,
         modality: str = "speech",
         cache: AudioCache | None = None,
+        band_limit_hz: float | None = None,
     ) -> None:
+        if band_limit_hz is not None and not 0 < band_limit_hz <= SAMPLING_RATE / 2:
+            raise ValueError(f"band_limit_hz must lie in (0, {SAMPLING_RATE // 2}], got {band_limit_hz}")
         if len(records) != len(targets):
             raise ValueError(f"{len(records)} records and {len(targets)} targets; they must be pairs")
         name = "audio" if modality == "speech" else "text"
@@ -61,6 +66,7 @@ class HeadDataset(Dataset[HeadItem]):
         if lacking:
             raise ValueError(f"{lacking[0]}: has no {name}")
         self.records, self.targets, self.modality = list(records), list(targets), modality
+        self.band_limit_hz = band_limit_hz
         self._cache = AudioCache(max_bytes=0) if cache is None else cache
 
     def __len__(self) -> int:
@@ -76,6 +82,8 @@ class HeadDataset(Dataset[HeadItem]):
         if self.modality == "text":
             return HeadItem(id=record.key, source=record.text or "", target=self.targets[index])
         waveform = self._cache.load(record.audio, key=record.key, name=record.key)
+        if self.band_limit_hz is not None:
+            waveform = limit_band(waveform, self.band_limit_hz)
         return HeadItem(id=record.key, source=waveform, target=self.targets[index])
 
 

@@ -97,6 +97,7 @@ def build_head_dataset(
         [target for _, target in kept],
         modality=modality,
         cache=AudioCache() if recipe.data.cache_audio else None,
+        band_limit_hz=recipe.data.band_limit_hz,
     )
 
 

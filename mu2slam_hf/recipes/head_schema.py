@@ -51,12 +51,19 @@ class HeadDataSection:
         batch_size: items of one batch of one device.
         balance: draw classes equally often, however many items they have.
         cache_audio: keep decoded recordings in memory.
+        band_limit_hz: take off what all recordings, of the evaluation too, have above this, so that corpora of
+            different bandwidth sound alike (4000: telephone). Who uses the head later must do the same.
     """
 
     corpora: dict[str, HeadCorpusSection] = field(default_factory=dict)
     batch_size: int = 16
     balance: bool = True
     cache_audio: bool = True
+    band_limit_hz: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.band_limit_hz is not None and not 0 < self.band_limit_hz <= 8000:
+            raise ValueError(f"band_limit_hz must lie above 0 and not above 8000, got {self.band_limit_hz}")
 
 
 @dataclass(kw_only=True)

@@ -47,6 +47,14 @@ def find_commit() -> str | None:
     return answer.stdout.strip() or None
 
 
+def round_weights(model: Any) -> None:
+    """To bfloat16, but for what the model keeps in float32 (the quantiser of mSLAM: rounded, it gives other ids)."""
+    kept = set(getattr(model, "_keep_in_fp32_modules_strict", None) or ())
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_floating_point() and not kept & set(name.split(".")):
+            tensor.data = tensor.data.to(torch.bfloat16)
+
+
 def save_final(recipe: Any, model: Any, processor: Any, results: dict[str, float]) -> Path:
     """Write the final model, its processor, the recipe and the figures of its last evaluation.
 
@@ -57,7 +65,7 @@ def save_final(recipe: Any, model: Any, processor: Any, results: dict[str, float
     shutil.rmtree(incomplete, ignore_errors=True)
     with all_or_nothing(incomplete, final):
         if recipe.output.dtype == "bfloat16":
-            model = model.to(torch.bfloat16)
+            round_weights(model)
         model.save_pretrained(incomplete)
         if isinstance(recipe, Recipe) and recipe.lora is not None and recipe.lora.merge:
             model.merge_and_unload().save_pretrained(incomplete / "merged")

@@ -185,7 +185,10 @@ class RecordedFeatures:
         """Features `(frames, F)` of each waveform, on the CPU."""
         if tokenizer.config.reads_waveforms:
             for key, wave in waves.items():
-                yield key, tokenizer.compute_features(waveforms=[torch.from_numpy(wave)]).cpu()
+                yield (
+                    key,
+                    tokenizer.compute_features(waveforms=[torch.from_numpy(wave)], sampling_rate=SAMPLING_RATE).cpu(),
+                )
             return
         device = tokenizer.quantizer.codebook.device
         # Sorted and in small groups: padding costs as much as speech.

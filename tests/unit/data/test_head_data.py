@@ -11,6 +11,7 @@ from mu2slam_hf import ConformerEncoderConfig
 from mu2slam_hf.data.head_data import HeadCollator, HeadDataset, HeadItem
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.recipes.head_builders import balance_classes
+from mu2slam_hf.recipes.head_schema import HeadDataSection
 
 TOKENIZER = PROCESSOR.tokenizer
 
@@ -30,6 +31,20 @@ def test_a_data_set_reads_recordings_and_texts(tmp_path):
         HeadDataset(records, [1, 2])
     with pytest.raises(ValueError, match="/en/b: has no audio"):
         HeadDataset([SpeechTextRecord(id="b", text="one", lang="en")], [0])
+
+
+def test_a_band_limit_takes_off_what_is_above_it(tmp_path):
+    time = np.arange(16000) / 16000
+    low, high = (0.1 * np.sin(2 * np.pi * hertz * time) for hertz in (1000, 6000))
+    sf.write(tmp_path / "a.wav", low + high, 16000, subtype="FLOAT")
+    records = [SpeechTextRecord(id="a", audio=str(tmp_path / "a.wav"), lang="es")]
+    plain, limited = HeadDataset(records, [1])[0], HeadDataset(records, [1], band_limit_hz=4000)[0]
+    np.testing.assert_allclose(plain.source, low + high, atol=1e-4)
+    np.testing.assert_allclose(limited.source[500:-500], low[500:-500], atol=2e-3)
+    with pytest.raises(ValueError, match="band_limit_hz must lie .* got 9000"):
+        HeadDataset(records, [1], band_limit_hz=9000)
+    with pytest.raises(ValueError, match="band_limit_hz must lie .* got 9000"):
+        HeadDataSection(band_limit_hz=9000)
 
 
 def test_speech_with_classes():

@@ -4,10 +4,13 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from mslam_batches import make_model as make_mslam
 
 from mu2slam_hf.recipes import runs
 from mu2slam_hf.recipes.loader import RecipeError
+from mu2slam_hf.recipes.run_files import round_weights
 from mu2slam_hf.recipes.runs import final_folder, load_stages, unfinished_stages
 
 TREE = {
@@ -80,3 +83,12 @@ def test_errors_of_a_stage_come_before_the_first_one_starts(write):
     tree = {**TREE, "stages": [{"name": "a"}, {"name": "b", "set": {"training.max_step": 3}}]}
     with pytest.raises(RecipeError, match=r"stages\.1\.set: training\.max_step: unknown key; did you mean"):
         load_stages(write(tree))
+
+
+def test_rounded_weights_leave_what_must_stay_float32():
+    model = make_mslam(quantizer_method="nearest")
+    round_weights(model)
+    types = {name: tensor.dtype for name, tensor in (*model.named_parameters(), *model.named_buffers())}
+    assert types["quantizer.codebook"] == types["quantizer.linear.weight"] == torch.float32
+    assert types["ctc_head.bias"] == torch.bfloat16 and types["quantizer.updates"] == torch.int64
+    assert model.mlm_head.weight is model.get_input_embeddings().weight

@@ -7,11 +7,10 @@ from transformers import initialization as init
 
 from .modules_attention import ConformerSelfAttention
 from .modules_conformer import SequenceGroupNorm
-from .modules_frontends import StackedFrames, UtteranceNorm, WaveformConvolution, WaveformConvolutions
+from .modules_frontends import UtteranceNorm
 from .modules_learned_quantization import LearnedQuantizer
 from .modules_norms import SequenceBatchNorm
 from .modules_pooling import LayerAverage
-from .modules_subsampling import ConvolutionalSubsampling
 
 
 class ScaledEmbedding(nn.Embedding):
@@ -52,19 +51,10 @@ def initialize_module(module: nn.Module) -> None:
         init.xavier_uniform_(module.bias_v)
     elif isinstance(module, LayerAverage):
         init.zeros_(module.weight)
-    elif isinstance(module, WaveformConvolution):
-        init.kaiming_normal_(module.conv.weight)
-    elif isinstance(module, (StackedFrames, WaveformConvolutions)):
-        # Choice: S starts at the size of the scaled token embeddings, as below.
-        init.normal_(module.linear.weight, mean=0.0, std=module.linear.in_features**-0.5)
     elif isinstance(module, LearnedQuantizer):
         module.reset_parameters()
-    elif isinstance(module, ConvolutionalSubsampling):
-        # Choice: variance is kept through the front end, so that S starts at the size of the scaled token embeddings;
-        # at one small deviation for all layers, S would be drowned by the language and modality embeddings.
-        init.kaiming_normal_(module.conv1.weight, nonlinearity="relu")
-        init.kaiming_normal_(module.conv2.weight, nonlinearity="relu")
-        init.normal_(module.linear.weight, mean=0.0, std=module.linear.in_features**-0.5)
+    elif hasattr(module, "variance_nonlinearity"):
+        init.kaiming_normal_(module.weight, nonlinearity=module.variance_nonlinearity)
 
 
 class SpeechTextPreTrainedModel(PreTrainedModel):

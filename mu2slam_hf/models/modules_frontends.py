@@ -13,7 +13,7 @@ from transformers.activations import ACT2FN
 from .configuration_conformer import ConformerEncoderConfig
 from .modules_lengths import at_least, length_mask, receptive_field, valid_conv_length
 from .modules_precision import at_least_float32
-from .modules_subsampling import ConvolutionalSubsampling
+from .modules_subsampling import ConvolutionalSubsampling, start_with_variance_kept
 
 
 class StackedFrames(nn.Module):
@@ -23,6 +23,7 @@ class StackedFrames(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(config.feature_size, eps=config.layer_norm_eps)
         self.linear = nn.Linear(config.feature_size, config.hidden_size)
+        start_with_variance_kept(self.linear, "linear")
 
     def forward(self, input_features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Project a batch of utterances.
@@ -47,6 +48,7 @@ class WaveformConvolution(nn.Module):
         width, eps = config.conv_dim[index], 1e-5  # of the source, whatever its configuration says
         self.kernel_size, self.stride = config.conv_kernel[index], config.conv_stride[index]
         self.conv = nn.Conv1d(in_channels, width, self.kernel_size, stride=self.stride, bias=config.conv_bias)
+        start_with_variance_kept(self.conv, "relu")
         self.norm: nn.Module | None = None
         if config.feat_extract_norm == "layer":
             self.norm = nn.LayerNorm(width, eps=eps)
@@ -104,6 +106,7 @@ class WaveformConvolutions(nn.Module):
         self.conv_layers = nn.ModuleList(WaveformConvolution(config, i) for i in range(len(config.conv_dim)))
         self.norm = nn.LayerNorm(config.conv_dim[-1], eps=config.layer_norm_eps)
         self.linear = nn.Linear(config.conv_dim[-1], config.hidden_size)
+        start_with_variance_kept(self.linear, "linear")
         self.shortest = receptive_field(config.conv_kernel, config.conv_stride)
 
     def forward(self, input_values: Tensor, lengths: Tensor | None = None) -> Tensor:

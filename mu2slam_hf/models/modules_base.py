@@ -53,8 +53,8 @@ def initialize_module(module: nn.Module) -> None:
         init.zeros_(module.weight)
     elif isinstance(module, LearnedQuantizer):
         module.reset_parameters()
-    elif hasattr(module, "variance_nonlinearity"):
-        init.kaiming_normal_(module.weight, nonlinearity=module.variance_nonlinearity)
+    elif getattr(module, "keeps_variance", False):
+        init.kaiming_normal_(module.weight)
 
 
 class SpeechTextPreTrainedModel(PreTrainedModel):

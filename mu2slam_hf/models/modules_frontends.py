@@ -13,7 +13,7 @@ from transformers.activations import ACT2FN
 from .configuration_conformer import ConformerEncoderConfig
 from .modules_lengths import at_least, length_mask, receptive_field, valid_conv_length
 from .modules_precision import at_least_float32
-from .modules_subsampling import ConvolutionalSubsampling, start_with_variance_kept
+from .modules_subsampling import ConvolutionalSubsampling
 
 
 class StackedFrames(nn.Module):
@@ -23,7 +23,6 @@ class StackedFrames(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(config.feature_size, eps=config.layer_norm_eps)
         self.linear = nn.Linear(config.feature_size, config.hidden_size)
-        start_with_variance_kept(self.linear, "linear")
 
     def forward(self, input_features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Project a batch of utterances.
@@ -40,7 +39,11 @@ class StackedFrames(nn.Module):
 
 
 class WaveformConvolution(nn.Module):
-    """One convolution over time without padding, its normalisation and activation. Shape: (B, C, T) -> (B, C', T')."""
+    """One convolution over time without padding, its normalisation and activation. Shape: (B, C, T) -> (B, C', T').
+
+    Fresh weights keep the variance of what goes through, as in wav2vec 2.0: after seven layers at one small deviation
+    hardly anything would be left.
+    """
 
     def __init__(self, config: ConformerEncoderConfig, index: int):
         super().__init__()
@@ -48,7 +51,9 @@ class WaveformConvolution(nn.Module):
         width, eps = config.conv_dim[index], 1e-5  # of the source, whatever its configuration says
         self.kernel_size, self.stride = config.conv_kernel[index], config.conv_stride[index]
         self.conv = nn.Conv1d(in_channels, width, self.kernel_size, stride=self.stride, bias=config.conv_bias)
-        start_with_variance_kept(self.conv, "relu")
+        # transformers asks models of other packages to initialise only modules with parameters of their own, so the
+        # mark stands on the layer that has them.
+        self.conv.keeps_variance = True  # type: ignore[assignment]
         self.norm: nn.Module | None = None
         if config.feat_extract_norm == "layer":
             self.norm = nn.LayerNorm(width, eps=eps)
@@ -106,7 +111,6 @@ class WaveformConvolutions(nn.Module):
         self.conv_layers = nn.ModuleList(WaveformConvolution(config, i) for i in range(len(config.conv_dim)))
         self.norm = nn.LayerNorm(config.conv_dim[-1], eps=config.layer_norm_eps)
         self.linear = nn.Linear(config.conv_dim[-1], config.hidden_size)
-        start_with_variance_kept(self.linear, "linear")
         self.shortest = receptive_field(config.conv_kernel, config.conv_stride)
 
     def forward(self, input_values: Tensor, lengths: Tensor | None = None) -> Tensor:

@@ -11,27 +11,14 @@ from .configuration_conformer import ConformerEncoderConfig
 from .modules_lengths import conv_output_length, length_mask
 
 
-def start_with_variance_kept(layer: nn.Module, nonlinearity: str) -> None:
-    """Mark a layer whose fresh weights are to keep the variance of what goes through it, whatever its width.
-
-    Choice: so that the front end's output S starts at the size of the scaled token embeddings; at one small deviation
-    for all layers, S would be drowned by the language and modality embeddings.
-    Choice: a mark on the layer itself, which `initialize_module` reads. transformers asks a model of another package
-    to initialise only modules that have parameters of their own, so a front end is never asked for its layers.
-
-    Args:
-        layer: with `weight`.
-        nonlinearity: what follows it: relu or linear.
-    """
-    layer.variance_nonlinearity = nonlinearity  # type: ignore[assignment]
-
-
 class ConvolutionalSubsampling(nn.Module):
     """Two 2-D convolutions of stride (2, 2), then a linear map to the encoder's width.
 
     Paper: section 2.1, "two 2D-convolutional layers with strides (2, 2)" and "a subsequent linear projection".
     Choice: kernel 3, padding 1, ReLU; padding frames are zeroed before every convolution, so that what stands in the
     padding cannot reach a real frame.
+    Choice: fresh weights start at `initializer_range` like all others. With weights that keep the variance of speech S
+    starts seven times larger, and CTC of a small model stood at 3.70 after 300 updates instead of 3.16.
     """
 
     def __init__(self, config: ConformerEncoderConfig):
@@ -41,8 +28,6 @@ class ConvolutionalSubsampling(nn.Module):
         self.conv2 = nn.Conv2d(first, second, kernel_size=3, stride=2, padding=1)
         num_bins = conv_output_length(conv_output_length(config.num_mel_bins))
         self.linear = nn.Linear(second * num_bins, config.hidden_size)
-        for layer, nonlinearity in ((self.conv1, "relu"), (self.conv2, "relu"), (self.linear, "linear")):
-            start_with_variance_kept(layer, nonlinearity)
 
     def forward(self, input_features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Subsample a batch of utterances.

@@ -165,9 +165,9 @@ def test_pretraining_with_ids_of_another_encoder(sources, tmp_path, monkeypatch)
     calls = []
     tokenize = SpeechTokenizerModel.tokenize_waveforms
 
-    def count(self, waveforms):
+    def count(self, waveforms, sampling_rate=None):
         calls.append(len(waveforms))
-        return tokenize(self, waveforms)
+        return tokenize(self, waveforms, sampling_rate)
 
     monkeypatch.setattr(SpeechTokenizerModel, "tokenize_waveforms", count)
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}

@@ -23,7 +23,8 @@ def read_text(path: str | Path, what: str = "a text file") -> str:
 
 def check_input_file(path: str | Path, what: str) -> None:
     """Raises ValueError where there is no such file; the arguments are those of `read_text`."""
-    if not Path(path).is_file():
+    # A pipe, as of `<(command)`, is no regular file and as good as one.
+    if not Path(path).exists() or Path(path).is_dir():
         raise ValueError(f"{path}: {'is a folder' if Path(path).is_dir() else 'no such file'}; expected {what}")
 
 

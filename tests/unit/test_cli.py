@@ -2,6 +2,7 @@
 """The command line on a checkpoint with random weights: what it prints, what it reports, how it exits."""
 
 import json
+import os
 import runpy
 import shutil
 
@@ -313,3 +314,11 @@ def test_synthesize_generated_sentences_and_texts_of_a_manifest(run, tmp_path):
     in_use = ["synthesize", "--output", tmp_path / "read", "--languages", "it", "--num", 1]
     assert "not an empty folder" in run(*in_use, model=False)[2]
     assert "needs --root" in run("synthesize", "--output", tmp_path / "x", "--corpus", "prompts5", model=False)[2]
+
+
+def test_a_pipe_is_as_good_as_a_file():
+    read, write = os.pipe()
+    os.write(write, b"eins\nzwei\n")
+    os.close(write)
+    assert read_text(f"/dev/fd/{read}") == "eins\nzwei\n"
+    os.close(read)

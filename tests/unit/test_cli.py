@@ -12,6 +12,7 @@ from helpers import REPOSITORY_ROOT, TINY_TEXTS, save_tiny_checkpoint
 from mu2slam_hf import MSLAMConfig
 from mu2slam_hf.cli import build_parser, main
 from mu2slam_hf.cli.errors import run_and_report
+from mu2slam_hf.cli.files import read_text
 from mu2slam_hf.evaluation.results import EvaluationResults
 
 EXAMPLES = REPOSITORY_ROOT / "examples"

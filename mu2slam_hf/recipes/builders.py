@@ -213,10 +213,8 @@ def set_generation(model: Any, section: ModelSection) -> None:
         if name == "ctc_weight" and not (isinstance(value, (int, float)) and 0 <= value <= 1):
             raise RecipeError(f"model.generation.ctc_weight: is a share between 0 and 1, got {value}")
         setattr(model.generation_config, name, value)
-    try:
+    with errors_of("model.generation"):
         model.generation_config.validate(strict=True)
-    except ValueError as error:
-        raise RecipeError(f"model.generation: {error}") from error
 
 
 def _build_config(
@@ -272,10 +270,8 @@ def add_adapters(recipe: Recipe, model: nn.Module) -> nn.Module:
         target_modules=section.target_modules,
         modules_to_save=section.modules_to_save or None,
     )
-    try:
+    with errors_of("lora.target_modules"):
         return get_peft_model(model, config)
-    except ValueError as error:
-        raise RecipeError(f"lora.target_modules: {error}") from error
 
 
 def build_arguments(recipe: AnyRecipe) -> MultitaskTrainingArguments:

@@ -23,7 +23,7 @@ from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer
 from mu2slam_hf.recipes.builders import build_model_of, build_processor, use_own_console
 from mu2slam_hf.recipes.data_builders import load_records
 from mu2slam_hf.recipes.head_schema import HeadCorpusSection, HeadRecipe
-from mu2slam_hf.recipes.loader import RecipeError
+from mu2slam_hf.recipes.loader import RecipeError, errors_of
 from mu2slam_hf.training.callbacks import EvaluateAtEnd, LogFile
 from mu2slam_hf.training.optim import build_optimizer, build_scheduler
 
@@ -163,10 +163,8 @@ def build_head_model(recipe: HeadRecipe, processor: Mu2SLAMProcessor, labels: Se
     shared: Any = replace(recipe, model=replace(recipe.model, overrides=overrides))
     model: Any = build_model_of(shared, processor, MODEL_CLASSES[section.kind])
     if section.trainable_layers is not None:
-        try:
+        with errors_of("head.trainable_layers"):
             model.freeze_encoder(section.trainable_layers)
-        except ValueError as error:
-            raise RecipeError(f"head.trainable_layers: {error}") from error
         # The table of tokens is part of the encoder, but CTC writes with it.
         if section.kind == "ctc":
             model.ctc_head.requires_grad_(True)

@@ -82,8 +82,7 @@ def load_head_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()
 def load_any_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Any:
     """As `load_recipe`, for a recipe of any kind: an instance of what `KINDS` has for it."""
     kind = recipe_kind(path)
-    if kind == "speech_tokenizer":
-        raise RecipeError(f"kind: {path} is a recipe of a speech tokenizer; it is for `{SPEECH_TOKENIZER_COMMAND}`")
+    _refuse_speech_tokenizer(kind, path)
     if kind not in KINDS:
         close = difflib.get_close_matches(kind, KINDS, n=1, cutoff=0.5)
         hint = f"; did you mean {close[0]!r}?" if close else ""
@@ -101,6 +100,12 @@ def is_pretraining_recipe(path: str | os.PathLike[str]) -> bool:
     return recipe_kind(path) == "pretraining"
 
 
+def _refuse_speech_tokenizer(kind: str, path: str | os.PathLike[str]) -> None:
+    """Names the command that such a recipe is for."""
+    if kind == "speech_tokenizer":
+        raise RecipeError(f"kind: {path} is a recipe of a speech tokenizer; it is for `{SPEECH_TOKENIZER_COMMAND}`")
+
+
 def _load(cls: type[T], path: str | os.PathLike[str], overrides: Sequence[str]) -> T:
     path = Path(path)
     tree = read_tree(path)
@@ -109,8 +114,7 @@ def _load(cls: type[T], path: str | os.PathLike[str], overrides: Sequence[str]) 
     # First of all: every other message about a recipe of the other kind would lead astray.
     own_kind = next(kind for kind, (known, _) in KINDS.items() if known is cls)
     kind = tree.get("kind", own_kind)
-    if kind == "speech_tokenizer":
-        raise RecipeError(f"kind: {path} is a recipe of a speech tokenizer; it is for `{SPEECH_TOKENIZER_COMMAND}`")
+    _refuse_speech_tokenizer(kind, path)
     if kind != own_kind and kind in KINDS:
         raise RecipeError(f"kind: {path} is a recipe of {kind}; it is for training_scripts/{KINDS[kind][1]}")
     return build_section(cls, tree, "", search_folders(path))

@@ -11,7 +11,7 @@ from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.models.task_types import MSLAM_TASKS
 from mu2slam_hf.recipes.builders import build_model_of
 from mu2slam_hf.recipes.data_builders import Records
-from mu2slam_hf.recipes.loader import RecipeError
+from mu2slam_hf.recipes.loader import errors_of
 from mu2slam_hf.recipes.mslam_schema import MSLAMRecipe
 from mu2slam_hf.recipes.pretraining_builders import build_mixture_processor, build_mixture_trainer
 from mu2slam_hf.training.mslam_trainer import MSLAMTrainer
@@ -44,11 +44,9 @@ def build_mslam_trainer(
         records: of `load_tables`.
     """
     section = recipe.quantizer
-    try:
+    with errors_of("quantizer"):
         annealing = GumbelAnnealing(section.start_temperature, section.min_temperature, section.temperature_factor)
         freezing = None if section.freeze_after is None else QuantizerFreezing(section.freeze_after)
-    except ValueError as error:
-        raise RecipeError(f"quantizer: {error}") from error
     watch = CodebookWatch(min_usage=section.min_usage, min_perplexity_ratio=section.min_perplexity_ratio)
     tasks = [task for task in recipe.evaluation.tasks if task in MSLAM_TASKS]
     recipe = replace(recipe, evaluation=replace(recipe.evaluation, tasks=tasks))

@@ -53,6 +53,7 @@ class MSLAMTrainer(ModelLossTrainer):
         **kwargs: Any,
     ) -> None:
         super().__init__(model, args, **kwargs)
+        self._may_freeze = freezing is not None
         add_quantizer_callbacks(self, annealing or GumbelAnnealing(), watch or CodebookWatch(), freezing)
 
     def training_step(
@@ -60,7 +61,8 @@ class MSLAMTrainer(ModelLossTrainer):
     ) -> Tensor:
         """One micro-batch forward and backward; what is frozen has no gradient afterwards."""
         loss = super().training_step(model, inputs, num_items_in_batch)
-        drop_frozen_gradients(model)
+        if self._may_freeze:
+            drop_frozen_gradients(model)
         return loss
 
     @staticmethod

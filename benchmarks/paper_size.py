@@ -27,12 +27,12 @@ import numpy as np
 import torch
 
 from mu2slam_hf import Mu2SLAMConfig, Mu2SLAMFeatureExtractor, Mu2SLAMProcessor, Mu2SLAMTokenizer
-from mu2slam_hf.data.counter_seeds import DrawKey
-from mu2slam_hf.data.dataset import DrawnExample, MultitaskItem
-from mu2slam_hf.data.packing import padding_share
-from mu2slam_hf.data.pretraining_collator import PretrainingCollator
-from mu2slam_hf.data.task_shares import PAPER_SHARES
-from mu2slam_hf.data.tasks import Target, TrainingExample
+from mu2slam_hf.data.collation.mu2slam import PretrainingCollator
+from mu2slam_hf.data.collation.packing import padding_share
+from mu2slam_hf.data.examples.dataset import DrawnExample, MultitaskItem
+from mu2slam_hf.data.examples.tasks import Target, TrainingExample
+from mu2slam_hf.data.random_keys import DrawKey
+from mu2slam_hf.data.sampling.task_shares import PAPER_SHARES
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel

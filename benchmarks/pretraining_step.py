@@ -27,14 +27,14 @@ import transformers
 
 from mu2slam_hf import Mu2SLAMConfig, Mu2SLAMFeatureExtractor, Mu2SLAMProcessor, Mu2SLAMTokenizer
 from mu2slam_hf.data.audio import AudioCache
-from mu2slam_hf.data.corpora import load_corpus
-from mu2slam_hf.data.dataset import fill_durations
-from mu2slam_hf.data.packing import padding_share
-from mu2slam_hf.data.pretraining_collator import PretrainingCollator
-from mu2slam_hf.data.pretraining_dataset import PretrainingDataset
-from mu2slam_hf.data.pretraining_examples import ExampleLimits, build_pretraining_examples
-from mu2slam_hf.data.task_mixture import TaskMixtureSampler
-from mu2slam_hf.data.task_shares import PAPER_SHARES, TaskMixtureConfig
+from mu2slam_hf.data.collation.mu2slam import PretrainingCollator
+from mu2slam_hf.data.collation.packing import padding_share
+from mu2slam_hf.data.corpora.registry import load_corpus
+from mu2slam_hf.data.examples.dataset import fill_durations
+from mu2slam_hf.data.examples.pretraining_dataset import PretrainingDataset
+from mu2slam_hf.data.examples.pretraining_examples import ExampleLimits, build_pretraining_examples
+from mu2slam_hf.data.sampling.task_mixture import TaskMixtureSampler
+from mu2slam_hf.data.sampling.task_shares import PAPER_SHARES, TaskMixtureConfig
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel

@@ -13,7 +13,7 @@ from collections import Counter
 import torch
 
 from mu2slam_hf import SpeechTextEncoder, load_any_checkpoint
-from mu2slam_hf.data.corpora import load_corpus
+from mu2slam_hf.data.corpora.registry import load_corpus
 from mu2slam_hf.evaluation.confusion import compute_confusion, format_confusion
 from mu2slam_hf.evaluation.zero_shot_classification import fit_linear
 

@@ -44,13 +44,13 @@ _PUBLIC_NAMES = {
     "SpeechTokenizerConfig": "mu2slam_hf.models.configuration_speech_tokenizer",
     "SpeechTokenizerModel": "mu2slam_hf.models.modeling_speech_tokenizer",
     "align": "mu2slam_hf.evaluation.forced_alignment",
-    "build_from_speech_encoder": "mu2slam_hf.checkpoints.speech_encoders",
-    "build_mslam_from_speech_encoder": "mu2slam_hf.checkpoints.speech_encoders",
+    "build_from_speech_encoder": "mu2slam_hf.interop.speech_encoders",
+    "build_mslam_from_speech_encoder": "mu2slam_hf.interop.speech_encoders",
     "default_checkpoint": "mu2slam_hf.checkpoints",
-    "export_speech_encoder": "mu2slam_hf.checkpoints.speech_encoder_export",
+    "export_speech_encoder": "mu2slam_hf.interop.speech_encoder_export",
     "load_any_checkpoint": "mu2slam_hf.checkpoints",
     "load_default": "mu2slam_hf.checkpoints",
-    "load_speech_encoder": "mu2slam_hf.checkpoints.speech_encoders",
+    "load_speech_encoder": "mu2slam_hf.interop.speech_encoders",
     "predict_languages": "mu2slam_hf.evaluation.language_identification",
     "read_manifest": "mu2slam_hf.data.manifests",
 }
@@ -116,17 +116,17 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from mu2slam_hf.checkpoints import default_checkpoint, load_any_checkpoint, load_default
-    from mu2slam_hf.checkpoints.speech_encoder_export import export_speech_encoder
-    from mu2slam_hf.checkpoints.speech_encoders import (
-        build_from_speech_encoder,
-        build_mslam_from_speech_encoder,
-        load_speech_encoder,
-    )
     from mu2slam_hf.data.manifests import read_manifest
     from mu2slam_hf.data.records import SpeechTextRecord
     from mu2slam_hf.evaluation.forced_alignment import align
     from mu2slam_hf.evaluation.language_identification import predict_languages
     from mu2slam_hf.evaluation.representations import SpeechTextEncoder
+    from mu2slam_hf.interop.speech_encoder_export import export_speech_encoder
+    from mu2slam_hf.interop.speech_encoders import (
+        build_from_speech_encoder,
+        build_mslam_from_speech_encoder,
+        load_speech_encoder,
+    )
     from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
     from mu2slam_hf.models.configuration_mslam import MSLAMConfig, MSLAMCTCConfig
     from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig, Mu2SLAMCTCConfig, Mu2SLAMDecoderConfig

@@ -7,12 +7,12 @@ from helpers import make_tiny_config, make_tiny_processor
 from reference_pretraining import Example, Noise, Side
 
 from mu2slam_hf import Mu2SLAMForPreTraining
-from mu2slam_hf.data.counter_seeds import DrawKey, draw_generator
-from mu2slam_hf.data.dataset import DrawnExample, MultitaskItem
+from mu2slam_hf.data.collation.mu2slam import PretrainingCollator
+from mu2slam_hf.data.examples.dataset import DrawnExample, MultitaskItem
+from mu2slam_hf.data.examples.tasks import Target, TrainingExample
 from mu2slam_hf.data.masking import MaskingConfig, corrupt_tokens, draw_frame_mask, draw_span_mask, number_words
-from mu2slam_hf.data.pretraining_collator import PretrainingCollator
+from mu2slam_hf.data.random_keys import DrawKey, draw_generator
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.tasks import Target, TrainingExample
 
 SEED = 11
 PROCESSOR = make_tiny_processor()

@@ -93,8 +93,8 @@ def run(args: argparse.Namespace) -> int:
 def measure_on_synthetic_speech(args: argparse.Namespace) -> int:
     """Prints errors of word boundaries by language, in milliseconds, beside those of words spread evenly."""
     from mu2slam_hf.checkpoints import load_any_checkpoint
-    from mu2slam_hf.data.synthetic_phones import speak_in_voices
     from mu2slam_hf.evaluation.forced_alignment import constant_rate_boundaries, measure_boundaries
+    from mu2slam_hf.synthetic.phones import speak_in_voices
 
     quiet_libraries()
     model, processor = load_any_checkpoint(args.model, device=args.device)

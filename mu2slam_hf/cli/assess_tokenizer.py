@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     recordings = load_recordings(args)
     sentences = []
     if args.languages:
-        from mu2slam_hf.data.synthetic_phones import speak_in_voices
+        from mu2slam_hf.synthetic.phones import speak_in_voices
 
         sentences = speak_in_voices(args.languages, args.sentences, seed=args.seed)
     assessments = []
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
 def load_recordings(args: argparse.Namespace) -> list[Any]:
     """Waveforms at 16 kHz of all corpora and manifests; none where none is given."""
     from mu2slam_hf.data.audio import load_audio
-    from mu2slam_hf.data.corpora import load_corpus
+    from mu2slam_hf.data.corpora.registry import load_corpus
     from mu2slam_hf.data.manifests import read_manifest
 
     sources = []
@@ -130,7 +130,7 @@ def load_tokenizer(folder: str, processor: str | None) -> tuple[Any, Any]:
     from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
     from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
     from mu2slam_hf.models.processing_mu2slam import SPEECH_CODEC_FOLDER
-    from mu2slam_hf.training.tokenizer_loading import find_feature_extractor
+    from mu2slam_hf.quantization.tokenizer_loading import find_feature_extractor
 
     expected = "expected a speech tokenizer, or a processor that holds one"
     if not Path(folder).is_dir():

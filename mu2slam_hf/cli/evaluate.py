@@ -105,7 +105,7 @@ def load_records(args: argparse.Namespace, split: str, limit: int | None) -> lis
     from dataclasses import replace
 
     from mu2slam_hf.data.audio import audio_duration_seconds
-    from mu2slam_hf.data.corpora import load_corpus
+    from mu2slam_hf.data.corpora.registry import load_corpus
     from mu2slam_hf.data.manifests import read_manifest
 
     if args.corpus:

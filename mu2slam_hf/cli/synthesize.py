@@ -43,9 +43,9 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("give --manifest or --corpus, and not both")
     if args.corpus and not args.root:
         raise ValueError(f"--corpus {args.corpus} needs --root, the folder that holds it")
-    from mu2slam_hf.data.synthetic import write_synthetic_folder
-    from mu2slam_hf.data.synthetic_folder import FolderSettings
-    from mu2slam_hf.data.synthetic_texts import speak_manifest
+    from mu2slam_hf.synthetic.folder import FolderSettings
+    from mu2slam_hf.synthetic.generator import write_synthetic_folder
+    from mu2slam_hf.synthetic.texts import speak_manifest
 
     shared = {
         "languages": args.languages,
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         "folder": FolderSettings(num_workers=args.workers),
     }
     if args.manifest or args.corpus:
-        from mu2slam_hf.data.corpora import load_corpus
+        from mu2slam_hf.data.corpora.registry import load_corpus
 
         source = args.manifest or load_corpus(args.corpus, args.root, args.split)
         summary = speak_manifest(source, args.output, random_sequences=args.random_sequences, **shared)

@@ -15,7 +15,7 @@ from huggingface_hub.dataclasses import strict
 from torch import Tensor
 
 from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray
-from mu2slam_hf.data.counter_seeds import DrawKey, draw_generator
+from mu2slam_hf.data.random_keys import DrawKey, draw_generator
 
 SAMPLES_PER_FRAME = SAMPLING_RATE // 100
 """Samples in the 10 ms that masks over time are counted in."""

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """What pre-training hides: spans of speech frames, one span of words, and what stands in a masked token's place.
 
-Every draw takes the generator it draws from, so a mask is a function of that generator alone (see `counter_seeds`).
+Every draw takes the generator it draws from, so a mask is a function of that generator alone (see `random_keys`).
 
 Legend: N = encoder frames (25 Hz), n = tokens of a text, W = its words. Masks are bool,
 True = chosen, to be predicted.

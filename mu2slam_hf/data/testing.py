@@ -11,7 +11,7 @@ import numpy as np
 import soundfile as sf
 
 from mu2slam_hf.data.audio import FloatArray
-from mu2slam_hf.data.counter_seeds import counter_generator
+from mu2slam_hf.data.random_keys import counter_generator
 
 TONE_WORDS: dict[str, tuple[str, ...]] = {
     "en": ("one", "two", "three", "four", "red", "blue", "house", "tree"),

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
-from mu2slam_hf.data.synthetic_phones import SpokenVersion, find_words
 from mu2slam_hf.models.processing_alignment import AlignedWord, Alignment, align_waveform
+from mu2slam_hf.synthetic.phones import SpokenVersion, find_words
 
 
 def align(

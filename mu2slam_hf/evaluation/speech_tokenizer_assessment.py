@@ -17,8 +17,7 @@ import torch
 
 from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray
 from mu2slam_hf.data.augmentation import add_noise, change_speed
-from mu2slam_hf.data.counter_seeds import counter_generator
-from mu2slam_hf.data.synthetic_phones import SpokenVersion
+from mu2slam_hf.data.random_keys import counter_generator
 from mu2slam_hf.evaluation.speech_tokenizer_measures import (
     Ids,
     compute_bit_rates,
@@ -28,6 +27,7 @@ from mu2slam_hf.evaluation.speech_tokenizer_measures import (
 )
 from mu2slam_hf.models.modeling_speech_encoders import IDS_PER_SECOND
 from mu2slam_hf.models.modules_quantization import compute_codebook_health, count_codes
+from mu2slam_hf.synthetic.phones import SpokenVersion
 
 # Clips through the tokenizer at a time.
 BATCH_CLIPS = 8

@@ -18,8 +18,9 @@ from transformers.utils import logging
 
 from mu2slam_hf.checkpoints.folders import check_model_type, load_processor
 from mu2slam_hf.data.audio import AudioError, FloatArray, load_audio
+from mu2slam_hf.data.examples.tasks import TASK_NAMES
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.tasks import TASK_NAMES
+from mu2slam_hf.data.sampling.phases import PhasedBatchSampler, PhasedCollator, PhasedDataset
 from mu2slam_hf.evaluation.decode import build_requests, decode_requests
 from mu2slam_hf.evaluation.metrics import compute_chrf, compute_wer
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
@@ -47,7 +48,6 @@ from mu2slam_hf.recipes.pretraining_schema import MixtureRecipe, PretrainingReci
 from mu2slam_hf.recipes.schema import LoraSection, ModelSection, Recipe
 from mu2slam_hf.training.arguments import MultitaskTrainingArguments
 from mu2slam_hf.training.callbacks import ConsoleLines, ConsoleTable, EvaluateAtEnd, LogFile
-from mu2slam_hf.training.curriculum import PhasedBatchSampler, PhasedCollator, PhasedDataset
 from mu2slam_hf.training.decoder_noise import DecoderNoise
 from mu2slam_hf.training.objectives import LossTable
 from mu2slam_hf.training.trainer import MultitaskTrainer

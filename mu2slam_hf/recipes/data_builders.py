@@ -9,19 +9,19 @@ from transformers.utils import logging
 
 from mu2slam_hf.data.audio import AudioCache
 from mu2slam_hf.data.augmentation import SpecAugment, WaveformAugmenter
-from mu2slam_hf.data.collators import MultitaskCollator
-from mu2slam_hf.data.corpora import load_corpus
-from mu2slam_hf.data.dataset import DrawOptions, MultitaskDataset, fill_durations
+from mu2slam_hf.data.collation.supervised import MultitaskCollator
+from mu2slam_hf.data.corpora.registry import load_corpus
+from mu2slam_hf.data.examples.dataset import DrawOptions, MultitaskDataset, fill_durations
+from mu2slam_hf.data.examples.tasks import TASK_NAMES, TrainingExample, build_examples, count_characters
 from mu2slam_hf.data.manifests import ManifestColumns, read_manifest
-from mu2slam_hf.data.mixture import Mixture, MixtureConfig
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.sampling import BatchLimits, BucketedBatchSampler, ExampleCost
-from mu2slam_hf.data.tasks import TASK_NAMES, TrainingExample, build_examples, count_characters
+from mu2slam_hf.data.sampling.bucketed import BatchLimits, BucketedBatchSampler, ExampleCost
+from mu2slam_hf.data.sampling.mixture import Mixture, MixtureConfig
+from mu2slam_hf.data.sampling.phases import Phase
 from mu2slam_hf.evaluation.metrics import compute_cer, compute_wer
 from mu2slam_hf.recipes.data_schema import CorpusSection, CorpusSource, DataSection, PhaseSection, TargetSection
 from mu2slam_hf.recipes.loader import RecipeError
 from mu2slam_hf.recipes.schema import Recipe
-from mu2slam_hf.training.curriculum import Phase
 from mu2slam_hf.training.development import DevelopmentSet, TranscriptScorer
 from mu2slam_hf.training.objectives import MSLAM_LOSS_TABLE, PRETRAINING_LOSS_TABLE, LossTable
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mu2slam_hf.data.augmentation import SpecAugmentConfig, WaveformAugmentationConfig
-from mu2slam_hf.data.sampling import BatchLimits
+from mu2slam_hf.data.sampling.bucketed import BatchLimits
 from mu2slam_hf.recipes.fields import path_field, renamed_list
 from mu2slam_hf.training.decoder_noise import DecoderNoiseConfig
 
@@ -15,7 +15,7 @@ class CorpusSource:
     """Where the records of a corpus come from: a registered one in its folder, or any manifest.
 
     Attributes:
-        name: of the registry in `mu2slam_hf.data.corpora`.
+        name: of the registry in `mu2slam_hf.data.corpora.registry`.
         root: folder of the registered corpus.
         split: train, dev, ...
         options: further arguments of the corpus's loader.

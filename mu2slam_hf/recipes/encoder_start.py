@@ -9,15 +9,15 @@ from typing import Any
 from transformers import AutoConfig, AutoFeatureExtractor, SeamlessM4TFeatureExtractor, Wav2Vec2FeatureExtractor
 from transformers.utils import logging
 
-from mu2slam_hf.checkpoints.speech_encoder_formats import FORMATS, TRAINING_FIELDS, convert_config
-from mu2slam_hf.checkpoints.speech_encoders import OWN_SOURCES, SpeechEncoderWeights, load_speech_encoder
+from mu2slam_hf.interop.speech_encoder_formats import FORMATS, TRAINING_FIELDS, convert_config
+from mu2slam_hf.interop.speech_encoders import OWN_SOURCES, SpeechEncoderWeights, load_speech_encoder
 from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
 from mu2slam_hf.models.modules_speech_inputs import describe_mismatch
 from mu2slam_hf.models.processing_mu2slam import SPEECH_CODEC_FOLDER, Mu2SLAMProcessor, log_mel_extractor
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
+from mu2slam_hf.quantization.tokenizer_loading import load_speech_tokenizer
 from mu2slam_hf.recipes.loader import RecipeError
 from mu2slam_hf.recipes.schema import ModelSection
-from mu2slam_hf.training.tokenizer_loading import load_speech_tokenizer
 
 logger = logging.get_logger(__name__)
 

@@ -15,7 +15,7 @@ from transformers import EvalPrediction, Trainer, TrainingArguments
 from transformers.utils import logging
 
 from mu2slam_hf.data.audio import AudioCache
-from mu2slam_hf.data.head_data import HeadCollator, HeadDataset
+from mu2slam_hf.data.collation.heads import HeadCollator, HeadDataset
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.models.modeling_mslam import MSLAMForAudioClassification, MSLAMForCTC, MSLAMForSequenceClassification
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor

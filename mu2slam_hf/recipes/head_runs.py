@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 from transformers.utils import logging
 
-from mu2slam_hf.data.head_data import HeadCollator, HeadDataset
+from mu2slam_hf.data.collation.heads import HeadCollator, HeadDataset
 from mu2slam_hf.evaluation.confusion import compute_confusion, format_confusion, save_confusion_plot
 from mu2slam_hf.evaluation.metrics import compute_cer, compute_wer
 from mu2slam_hf.models.modules_lengths import encoder_length

@@ -5,17 +5,17 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from mu2slam_hf.data.mslam_collator import MSLAMCollator
+from mu2slam_hf.data.collation.mslam import MSLAMCollator
 from mu2slam_hf.models.modeling_mslam_pretraining import MSLAMForPreTraining
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.models.task_types import MSLAM_TASKS
+from mu2slam_hf.quantization.quantizer_callbacks import CodebookWatch, GumbelAnnealing, QuantizerFreezing
 from mu2slam_hf.recipes.builders import build_model_of
 from mu2slam_hf.recipes.data_builders import Records
 from mu2slam_hf.recipes.loader import errors_of
 from mu2slam_hf.recipes.mslam_schema import MSLAMRecipe
 from mu2slam_hf.recipes.pretraining_builders import build_mixture_processor, build_mixture_trainer
 from mu2slam_hf.training.mslam_trainer import MSLAMTrainer
-from mu2slam_hf.training.quantizer_callbacks import CodebookWatch, GumbelAnnealing, QuantizerFreezing
 
 
 def build_mslam_processor(recipe: MSLAMRecipe, records: Records, checkpoint: str | None = None) -> Mu2SLAMProcessor:

@@ -11,21 +11,22 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers.utils import logging
 
 from mu2slam_hf.data.audio import SAMPLING_RATE, AudioCache
-from mu2slam_hf.data.mixture_report import format_mixture, summarize_mixture
-from mu2slam_hf.data.pretraining_collator import PretrainingCollator
-from mu2slam_hf.data.pretraining_dataset import PretrainingDataset
-from mu2slam_hf.data.pretraining_examples import (
+from mu2slam_hf.data.collation.mu2slam import PretrainingCollator
+from mu2slam_hf.data.examples.pretraining_dataset import PretrainingDataset
+from mu2slam_hf.data.examples.pretraining_examples import (
     ExampleLimits,
     PretrainingExampleBuilder,
     build_pretraining_examples,
 )
-from mu2slam_hf.data.stream_mixture import StreamMixtureSampler
-from mu2slam_hf.data.task_mixture import TaskMixtureSampler
-from mu2slam_hf.data.task_shares import PAPER_SHARES, TaskMixtureConfig, text_tokens
-from mu2slam_hf.data.tasks import TrainingExample
+from mu2slam_hf.data.examples.tasks import TrainingExample
+from mu2slam_hf.data.sampling.mixture_report import format_mixture, summarize_mixture
+from mu2slam_hf.data.sampling.stream_mixture import StreamMixtureSampler
+from mu2slam_hf.data.sampling.task_mixture import TaskMixtureSampler
+from mu2slam_hf.data.sampling.task_shares import PAPER_SHARES, TaskMixtureConfig, text_tokens
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor, log_mel_extractor
+from mu2slam_hf.quantization.tokenizer_loading import load_speech_tokenizer
 from mu2slam_hf.recipes.builders import build_arguments, build_processor, use_own_console
 from mu2slam_hf.recipes.data_builders import Records, build_token_counter, load_records
 from mu2slam_hf.recipes.loader import RecipeError
@@ -35,7 +36,6 @@ from mu2slam_hf.training.arguments import MultitaskTrainingArguments
 from mu2slam_hf.training.callbacks import EvaluateAtEnd, LogFile
 from mu2slam_hf.training.development import DevelopmentSet
 from mu2slam_hf.training.pretraining_trainer import PretrainingTrainer
-from mu2slam_hf.training.tokenizer_loading import load_speech_tokenizer
 from mu2slam_hf.training.trainer import MultitaskTrainer
 
 logger = logging.get_logger(__name__)

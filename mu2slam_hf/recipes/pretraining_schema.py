@@ -4,8 +4,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from mu2slam_hf.data.examples.pretraining_examples import ExampleLimits
 from mu2slam_hf.data.masking import MaskingConfig
-from mu2slam_hf.data.pretraining_examples import ExampleLimits
 from mu2slam_hf.models.task_types import PRETRAINING_TASKS
 from mu2slam_hf.recipes.data_schema import CorpusSource
 from mu2slam_hf.recipes.fields import path_field

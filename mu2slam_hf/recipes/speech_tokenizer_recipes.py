@@ -12,13 +12,20 @@ from transformers.utils import logging
 
 from mu2slam_hf.checkpoints.devices import check_device
 from mu2slam_hf.data.audio import SAMPLING_RATE, AudioError, load_audio
-from mu2slam_hf.data.counter_seeds import counter_generator
+from mu2slam_hf.data.random_keys import counter_generator
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.models.modules_lengths import encoder_length
 from mu2slam_hf.models.modules_quantization import CodebookHealth, compute_codebook_health, count_codes
+from mu2slam_hf.quantization.codebook_training import (
+    CodebookPass,
+    measure_input_statistics,
+    train_codebook,
+    warn_of_collapse,
+)
+from mu2slam_hf.quantization.encoder_codebooks import build_encoder_tokenizer
 from mu2slam_hf.recipes.contrastive_tokenizers import load_contrastive_tokenizer, train_contrastive_tokenizer
 from mu2slam_hf.recipes.data_builders import load_records
 from mu2slam_hf.recipes.loader import (
@@ -32,13 +39,6 @@ from mu2slam_hf.recipes.loader import (
     set_value,
 )
 from mu2slam_hf.recipes.speech_tokenizer_schema import SpeechTokenizerRecipe
-from mu2slam_hf.training.codebook_training import (
-    CodebookPass,
-    measure_input_statistics,
-    train_codebook,
-    warn_of_collapse,
-)
-from mu2slam_hf.training.encoder_codebooks import build_encoder_tokenizer
 
 logger = logging.get_logger(__name__)
 

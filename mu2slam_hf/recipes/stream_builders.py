@@ -7,10 +7,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from mu2slam_hf.data.corpora import CORPORA, corpus_reader
-from mu2slam_hf.data.corpus_reader import CorpusReader, FaultCount
-from mu2slam_hf.data.example_streams import StreamSource, build_stream_sources
-from mu2slam_hf.data.public_corpora_parallel import TED59Reader
+from mu2slam_hf.data.corpora.parallel import TED59Reader
+from mu2slam_hf.data.corpora.reader import CorpusReader, FaultCount
+from mu2slam_hf.data.corpora.registry import CORPORA, corpus_reader
+from mu2slam_hf.data.sampling.example_streams import StreamSource, build_stream_sources
 from mu2slam_hf.models.language_codes import UNDETERMINED
 from mu2slam_hf.recipes.data_builders import Records
 from mu2slam_hf.recipes.loader import RecipeError

@@ -16,7 +16,7 @@ from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mu2slam_hf.data.counter_seeds import counter_generator
+from mu2slam_hf.data.random_keys import counter_generator
 
 SEARCH_CHUNK_ROWS = 1024
 """Tokens whose neighbours are searched at a time: bounds the matrix of similarities, does not change the result."""

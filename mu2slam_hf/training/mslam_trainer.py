@@ -10,16 +10,16 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mu2slam_hf.training.arguments import MultitaskTrainingArguments
-from mu2slam_hf.training.model_loss_trainer import ModelLossTrainer
-from mu2slam_hf.training.objectives import MSLAM_LOSS_TABLE, count_mslam_targets
-from mu2slam_hf.training.quantizer_callbacks import (
+from mu2slam_hf.quantization.quantizer_callbacks import (
     CodebookWatch,
     GumbelAnnealing,
     QuantizerFreezing,
     add_quantizer_callbacks,
     drop_frozen_gradients,
 )
+from mu2slam_hf.training.arguments import MultitaskTrainingArguments
+from mu2slam_hf.training.model_loss_trainer import ModelLossTrainer
+from mu2slam_hf.training.objectives import MSLAM_LOSS_TABLE, count_mslam_targets
 
 _TASK_OF_LOSS = {"contrastive": "speech", "diversity": "speech", "speech_mlm": "speech", "text_mlm": "text"}
 

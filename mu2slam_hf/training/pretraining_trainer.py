@@ -11,12 +11,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mu2slam_hf.data.pretraining_collator import CODEC_KEYS, PRETRAINING_NON_MODEL_KEYS
+from mu2slam_hf.data.collation.mu2slam import CODEC_KEYS, PRETRAINING_NON_MODEL_KEYS
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
+from mu2slam_hf.quantization.speech_ids import SpeechIds
 from mu2slam_hf.training.arguments import MultitaskTrainingArguments
 from mu2slam_hf.training.model_loss_trainer import ModelLossTrainer
 from mu2slam_hf.training.objectives import PRETRAINING_LOSS_TABLE, count_pretraining_targets
-from mu2slam_hf.training.speech_ids import SpeechIds
 
 
 class PretrainingTrainer(ModelLossTrainer):

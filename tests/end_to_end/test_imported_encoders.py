@@ -20,12 +20,12 @@ from transformers import (
 )
 
 from mu2slam_hf import MSLAMForPreTraining, Mu2SLAMForConditionalGeneration, Mu2SLAMForPreTraining, Mu2SLAMProcessor
-from mu2slam_hf.checkpoints.speech_encoder_export import export_speech_encoder
-from mu2slam_hf.checkpoints.speech_encoders import load_speech_encoder
 from mu2slam_hf.evaluation.decode import generate_texts
+from mu2slam_hf.interop.speech_encoder_export import export_speech_encoder
+from mu2slam_hf.interop.speech_encoders import load_speech_encoder
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
+from mu2slam_hf.quantization.encoder_codebooks import build_encoder_tokenizer
 from mu2slam_hf.recipes.runs import run_recipe
-from mu2slam_hf.training.encoder_codebooks import build_encoder_tokenizer
 
 EXAMPLES = REPOSITORY_ROOT / "examples"
 KINDS = ("bert", "conformer")

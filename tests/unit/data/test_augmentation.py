@@ -17,7 +17,7 @@ from mu2slam_hf.data.augmentation import (
     change_speed,
     limit_band,
 )
-from mu2slam_hf.data.counter_seeds import DrawKey, counter_generator
+from mu2slam_hf.data.random_keys import DrawKey, counter_generator
 
 RATE = 16_000
 

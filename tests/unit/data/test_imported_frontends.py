@@ -10,9 +10,9 @@ from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2FeatureExtractor
 
 from mu2slam_hf import ConformerEncoderConfig, Mu2SLAMProcessor, SpeechTokenizerModel
 from mu2slam_hf.data.augmentation import SpecAugment, SpecAugmentConfig
-from mu2slam_hf.data.collators import MultitaskCollator
-from mu2slam_hf.data.counter_seeds import DrawKey
-from mu2slam_hf.data.pretraining_collator import PretrainingCollator
+from mu2slam_hf.data.collation.mu2slam import PretrainingCollator
+from mu2slam_hf.data.collation.supervised import MultitaskCollator
+from mu2slam_hf.data.random_keys import DrawKey
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.modules_lengths import encoder_length
 from mu2slam_hf.models.modules_speech_inputs import extract_speech, frontend_of

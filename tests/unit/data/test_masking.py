@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from helpers import TINY_TEXTS
 
-from mu2slam_hf.data.counter_seeds import DrawKey, draw_generator
 from mu2slam_hf.data.masking import (
     MaskingConfig,
     corrupt_tokens,
@@ -16,6 +15,7 @@ from mu2slam_hf.data.masking import (
     expected_word_mask_ratio,
     number_words,
 )
+from mu2slam_hf.data.random_keys import DrawKey, draw_generator
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
 
 NUM_DRAWS = 4000

@@ -10,9 +10,9 @@ from helpers import REPOSITORY_ROOT
 
 from mu2slam_hf import load_default, read_manifest
 from mu2slam_hf.cli import main
-from mu2slam_hf.data.synthetic_espeak import Phone
-from mu2slam_hf.data.synthetic_phones import SpokenVersion, find_words, speak_in_voices
 from mu2slam_hf.evaluation.forced_alignment import align, constant_rate_boundaries, measure_boundaries
+from mu2slam_hf.synthetic.espeak import Phone
+from mu2slam_hf.synthetic.phones import SpokenVersion, find_words, speak_in_voices
 
 EXAMPLES = REPOSITORY_ROOT / "examples"
 RECORDS = read_manifest(EXAMPLES / "manifest.tsv")

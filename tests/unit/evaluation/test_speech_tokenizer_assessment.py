@@ -10,8 +10,6 @@ from foreign_tokenizers import make_speech, make_telephone_tokenizer
 from helpers import make_tiny_processor
 
 from mu2slam_hf import Mu2SLAMFeatureExtractor, SpeechTokenizerConfig, SpeechTokenizerModel
-from mu2slam_hf.data.synthetic_espeak import Phone
-from mu2slam_hf.data.synthetic_phones import SpokenVersion
 from mu2slam_hf.evaluation.speech_tokenizer_assessment import (
     FIGURES,
     add_shaped_noise,
@@ -20,6 +18,8 @@ from mu2slam_hf.evaluation.speech_tokenizer_assessment import (
     label_frames,
     make_tokenize,
 )
+from mu2slam_hf.synthetic.espeak import Phone
+from mu2slam_hf.synthetic.phones import SpokenVersion
 
 FRAME = 640
 SPELLED = {"a": 1, "b": 2, "": 0}
@@ -182,7 +182,7 @@ def test_plots_without_matplotlib_name_the_extra(monkeypatch, tmp_path):
 
 @pytest.mark.skipif(find_spec("espeakng_loader") is None, reason="needs the extra synthetic")
 def test_sentences_in_two_voices_have_the_same_phones():
-    from mu2slam_hf.data.synthetic_phones import speak_in_voices
+    from mu2slam_hf.synthetic.phones import speak_in_voices
 
     sentences = speak_in_voices(["en", "fr"], 2, seed=1)
     assert [versions[0].lang for versions in sentences] == ["en", "en", "fr", "fr"]

@@ -29,7 +29,7 @@ from mu2slam_hf.recipes.speech_tokenizer_recipes import (
     look_at_codebook,
     train_speech_tokenizer,
 )
-from mu2slam_hf.training import codebook_training
+from mu2slam_hf.quantization import codebook_training
 
 RECIPE = REPOSITORY_ROOT / "configuration" / "recipes" / "speech_tokenizer" / "contrastive.yaml"
 SMALL = {

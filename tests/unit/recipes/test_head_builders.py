@@ -11,7 +11,7 @@ from mslam_batches import make_config
 from pretraining_batches import PROCESSOR
 
 from mu2slam_hf import MSLAMForSequenceClassification
-from mu2slam_hf.data.head_data import HeadDataset
+from mu2slam_hf.data.collation.heads import HeadDataset
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.recipes.head_builders import build_head_trainer
 from mu2slam_hf.recipes.head_schema import HeadCorpusSection, HeadEvaluationSection, HeadRecipe, HeadSection

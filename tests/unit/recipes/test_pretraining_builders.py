@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from mu2slam_hf.data.examples.tasks import TrainingExample
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.tasks import TrainingExample
 from mu2slam_hf.data.testing import write_tone_corpus
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel

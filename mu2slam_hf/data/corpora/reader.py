@@ -1,0 +1,278 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""What all readers of public corpora share: shards, languages, faults, and the making of records."""
+
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from mu2slam_hf.data.corpora.files import Part, PlacedRow, Row, UnreadableFileError, split_spellings
+from mu2slam_hf.data.manifests import ManifestError
+from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.text import clean_text
+from mu2slam_hf.models.language_codes import canonical_language
+
+# Web text and subtitles hold control characters and halves of surrogate pairs; a person sees nothing there.
+_UNUSABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_PART = re.compile(r"(?P<path>.*)#(?P<index>\d+)of(?P<count>\d+)")
+
+
+class FaultCount(Protocol):
+    """Counts records: `FailureCount` of `mu2slam_hf.data.examples.dataset`, for one."""
+
+    def add(self, reason: str | None) -> None:
+        """None for a record that was read, else why one was not; may raise when there are too many."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusReader(ABC):
+    """Reads one split of a corpus, shard by shard: `for shard in reader.shards(): for record in reader(shard): ...`.
+
+    A reader is small and picklable, and a shard is a string, so that loader processes and nodes share them out.
+
+    Attributes:
+        root: folder of the corpus.
+        split: which split.
+        languages: canonical codes or the corpus's own; None takes all that are there.
+        max_duration_seconds: longer recordings are left out.
+        parts: each file becomes so many shards (`file#0of4`, ...), for corpora with few large files.
+        failures: counts records that cannot be read, which are then skipped; None raises at the first.
+    """
+
+    name: ClassVar[str]
+    aliases: ClassVar[Mapping[str, str]]
+    splits: ClassVar[tuple[str, ...]] = ("train", "validation", "test")
+    how_to_get: ClassVar[str]
+    layout: ClassVar[str]
+
+    root: str
+    split: str = "train"
+    languages: tuple[str, ...] | None = None
+    max_duration_seconds: float | None = None
+    parts: int = 1
+    failures: FaultCount | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", str(self.root))
+        if self.languages is not None:
+            languages = (self.languages,) if isinstance(self.languages, str) else tuple(self.languages)
+            object.__setattr__(self, "languages", languages)
+        if not set(split_spellings(self.split)) & set(self.splits):
+            raise ValueError(f"{self.name} has no split {self.split!r}; it has {', '.join(self.splits)}")
+        if self.parts < 1:
+            raise ValueError(f"`parts` must be at least 1, got {self.parts}")
+        self.codes()
+
+    @abstractmethod
+    def files_of(self, code: str) -> list[Path]:
+        """Files of a language by the corpus's own code, in order; empty where they are not there."""
+
+    @abstractmethod
+    def code_of(self, path: Path) -> str:
+        """The corpus's code of the language that a file of `files_of` belongs to."""
+
+    @abstractmethod
+    def rows(self, path: Path, part: Part) -> Iterator[PlacedRow]:
+        """Rows of a file, as they are."""
+
+    @abstractmethod
+    def records_of(self, row: Row, path: Path) -> Iterator[SpeechTextRecord | None]:
+        """Records of a row; a `ValueError` says what is wrong with it."""
+
+    def language_of(self, code: str) -> str:
+        """Canonical language of one of the corpus's codes."""
+        return self.aliases[code]
+
+    def codes(self) -> tuple[str, ...]:
+        """The corpus's own codes of the languages asked for."""
+        if self.languages is None:
+            return tuple(self.aliases)
+        codes: list[str] = []
+        for language in self.languages:
+            found = self.codes_of_language(language)
+            if not found:
+                known = ", ".join(dict.fromkeys(self.aliases.values()))
+                raise ValueError(f"{self.name} has no language {language!r}; it has {known}")
+            codes += found
+        return tuple(dict.fromkeys(codes))
+
+    def codes_of_language(self, language: str) -> list[str]:
+        """The corpus's codes for a canonical language, or for one of its own codes; empty where it has none."""
+        of_language = [code for code, canonical in self.aliases.items() if canonical == language]
+        if of_language or language in self.aliases:
+            return of_language or [language]
+        canonical = canonical_language_or_none(language)
+        if canonical is None:
+            return []
+        return [code for code, known in self.aliases.items() if canonical in (known, canonical_language_or_none(code))]
+
+    def shards_by_language(self) -> dict[str, list[str]]:
+        """Canonical language -> shards, for the sampling of languages.
+
+        Raises:
+            FileNotFoundError: nothing is there, or a language that was asked for by name is missing; the message says
+                what is there, how it should look, and where to get it.
+        """
+        shards: dict[str, list[str]] = {}
+        for code in self.codes():
+            files = self.files_of(code)
+            if files:
+                shards.setdefault(self.language_of(code), []).extend(self._parts_of(files))
+        missing = {code: self.language_of(code) for code in self.codes()} if self.languages is not None else {}
+        for code, language in missing.items():
+            if language not in shards:
+                raise self.not_found(f"split {self.split!r} of {code!r}")
+        if not shards:
+            raise self.not_found(f"split {self.split!r}")
+        return shards
+
+    def shards(self) -> list[str]:
+        """All shards of the split; their order is that of the languages and files."""
+        return [shard for shards in self.shards_by_language().values() for shard in shards]
+
+    def __call__(self, shard: str) -> Iterator[SpeechTextRecord]:
+        """Records of a shard, one at a time.
+
+        Raises:
+            ManifestError: a faulty row or file, named by `file:line`, unless `failures` counts them.
+        """
+        match = _PART.fullmatch(shard)
+        path = Path(match["path"] if match else shard)
+        part = Part(int(match["index"]), int(match["count"])) if match else Part()
+        try:
+            for place, row in self.rows(path, part):
+                yield from self._checked(place, row, path)
+        except UnreadableFileError as error:
+            if self.failures is None:
+                raise
+            self.failures.add(f"{self.name}: {error}")
+
+    def records(self) -> Iterator[SpeechTextRecord]:
+        """All records of the split, one at a time."""
+        for shard in self.shards():
+            yield from self(shard)
+
+    def record(
+        self,
+        *,
+        id: str,
+        lang: str,
+        audio: Any = None,
+        text: str | None = None,
+        translations: Mapping[str, str | None] | None = None,
+        duration_seconds: float | None = None,
+        speaker: Any = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> SpeechTextRecord | None:
+        """A validated record; texts are cleaned and empty ones left out. None where the recording is too long."""
+        longest = self.max_duration_seconds
+        if longest is not None and duration_seconds is not None and duration_seconds > longest:
+            return None
+        cleaned = {code: clean(version) for code, version in (translations or {}).items()}
+        return SpeechTextRecord(
+            id=id,
+            audio=audio,
+            text=clean(text),
+            lang=lang,
+            translations={code: version for code, version in cleaned.items() if version and code != lang},
+            duration_seconds=duration_seconds,
+            speaker=str(speaker) if speaker not in (None, "") else None,
+            corpus=self.name,
+            extra=dict(extra or {}),
+        ).validate()
+
+    def _parts_of(self, files: Iterable[Path]) -> list[str]:
+        if self.parts == 1:
+            return [str(path) for path in files]
+        return [f"{path}#{index}of{self.parts}" for path in files for index in range(self.parts)]
+
+    def _checked(self, place: str, row: Row | ManifestError, path: Path) -> Iterator[SpeechTextRecord]:
+        try:
+            if isinstance(row, ManifestError):
+                raise row
+            records = list(self.records_of(row, path))
+        except (ValueError, TypeError, KeyError) as error:  # the latter two: a cell that is empty, or of another type
+            reason = str(error) if isinstance(error, ValueError) else f"a cell does not fit ({error!r})"
+            if self.failures is None:
+                raise ManifestError(f"{place}: {reason}") from error
+            self.failures.add(f"{self.name}: {place}: {reason}")
+            return
+        for record in records:
+            if record is not None:
+                if self.failures is not None:
+                    self.failures.add(None)
+                yield record
+
+    def not_found(self, what: str) -> FileNotFoundError:
+        """The error that says what is there instead, how it should look, and where to get it."""
+        root = Path(self.root)
+        if not root.is_dir():
+            there = "no such folder"
+        else:
+            names = sorted(path.name + "/" * path.is_dir() for path in root.iterdir())
+            there = "there is " + (", ".join(names[:12]) + (", ..." if len(names) > 12 else "") or "nothing")
+        return FileNotFoundError(
+            f"{self.name}: {what} is not in {root} ({there}). It should look like {self.layout}. {self.how_to_get}"
+        )
+
+
+def build_reader(reader: type[CorpusReader], root: str | os.PathLike[str], split: str, **options: Any) -> CorpusReader:
+    """A reader with its options checked.
+
+    Raises:
+        ValueError: an option that this corpus does not have; the message names those it has.
+    """
+    known = [field.name for field in fields(reader) if field.name not in ("root", "split")]
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise ValueError(f"{reader.name} has no option {unknown[0]!r}; it has {', '.join(known)}")
+    return reader(root=str(root), split=split, **options)
+
+
+def read_all(
+    reader: type[CorpusReader], root: str | os.PathLike[str], split: str = "train", **options: Any
+) -> list[SpeechTextRecord]:
+    """All records of a split in memory, for corpora of which that can be asked.
+
+    Raises:
+        ManifestError: also where two records have one id.
+    """
+    records: dict[str, SpeechTextRecord] = {}
+    for record in build_reader(reader, root, split, **options).records():
+        if record.key in records:
+            raise ManifestError(f"{reader.name}: the id {record.id!r} ({record.lang}) occurs twice in {root}")
+        records[record.key] = record
+    return list(records.values())
+
+
+def clean(text: str | None) -> str | None:
+    """`clean_text` without control characters; None where nothing is left.
+
+    Raises:
+        ManifestError: not a string.
+    """
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise ManifestError(f"a text must be a string, got {type(text).__name__}")
+    return clean_text(_UNUSABLE.sub(" ", text)) or None
+
+
+def language_aliases(codes: Iterable[str]) -> dict[str, str]:
+    """A corpus's codes -> canonical languages without script and region.
+
+    Choice: `sv-SE` of one corpus and `sv` of another are one language for sampling and for the model's table, as in
+    the paper's counts; whoever needs regions finds them in the corpus's own code.
+    """
+    return {code: canonical_language(code).split("-")[0] for code in codes}
+
+
+def canonical_language_or_none(code: str) -> str | None:
+    """The canonical code, or None for what is none."""
+    try:
+        return canonical_language(code)
+    except ValueError:
+        return None

@@ -1,0 +1,206 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Streams of examples: which there are, whose turn it is, and the examples made of their records."""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mu2slam_hf.data.audio import AudioError
+from mu2slam_hf.data.audio_slices import seconds_of
+from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
+from mu2slam_hf.data.corpora.reader import CorpusReader, FaultCount
+from mu2slam_hf.data.examples.pretraining_examples import PretrainingExampleBuilder
+from mu2slam_hf.data.examples.tasks import TrainingExample
+from mu2slam_hf.data.random_keys import counter_generator
+from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.sampling.record_streams import RecordStream, ShardedStream
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamSource:
+    """One stream of one task, with what decides how often it is drawn from.
+
+    Attributes:
+        task: one of `PRETRAINING_TASKS`.
+        corpus: for the weights of the mixture.
+        lang: what the temperature acts on: a language, or a pair for mt.
+        size: declared, in any unit (hours, sentences, bytes) that all sources of the task share.
+        stream: the records; no other source may have the same one.
+    """
+
+    task: str
+    corpus: str
+    lang: str
+    size: float
+    stream: RecordStream
+
+    @property
+    def name(self) -> str:
+        """`task/corpus/lang`."""
+        return f"{self.task}/{self.corpus}/{self.lang}"
+
+
+class SourceChoice:
+    """Which source the n-th draw of a task goes to: a function of n.
+
+    Args:
+        shares: source -> share, summing to 1.
+        seed: seed of the run.
+        task: name of the task.
+        rank: rank of this process.
+    """
+
+    _GOLDEN_RATIO = 0x9E3779B97F4A7C15  # its fractional part in units of 2 ** -64
+
+    def __init__(self, shares: Mapping[str, float], seed: int, task: str, rank: int) -> None:
+        self.names = list(shares)
+        self._bounds = np.cumsum(list(shares.values()))
+        self._start = int(counter_generator(seed, "sources", task, rank).integers(2**63))
+
+    def __call__(self, number: int) -> str:
+        """The source of draw `number`."""
+        fraction = ((self._start + number * self._GOLDEN_RATIO) % 2**64) / 2**64
+        place = int(np.searchsorted(self._bounds, fraction * self._bounds[-1], side="right"))
+        return self.names[min(place, len(self.names) - 1)]
+
+
+class ExampleStream:
+    """Examples made of a stream of records, one at a time, with a look at the next one.
+
+    Args:
+        stream: the records.
+        builder: makes examples of them.
+        is_beyond: whether an example is to be left out, and counted, for a budget.
+        failures: counts recordings without a readable length; None raises.
+    """
+
+    def __init__(
+        self,
+        stream: RecordStream,
+        builder: PretrainingExampleBuilder,
+        is_beyond: Callable[[TrainingExample], bool],
+        failures: FaultCount | None = None,
+    ) -> None:
+        self.stream, self.builder, self.is_beyond, self.failures = stream, builder, is_beyond, failures
+        self.epoch = 0
+        self._waiting: deque[TrainingExample] = deque()
+        self._before: dict[str, Any] = stream.state_dict()
+        self._taken = 0
+
+    def peek(self) -> tuple[TrainingExample, int]:
+        """The next example and its epoch; the state stays before it.
+
+        Raises:
+            ValueError: a whole epoch of records gave no example.
+        """
+        begun: int | None = None
+        while not self._waiting:
+            self._before, self._taken = self.stream.state_dict(), 0
+            self.epoch, record = self.stream.read()
+            begun = self.epoch if begun is None else begun
+            if self.epoch > begun + 1:
+                reasons = "; ".join(f"{count} x {reason}" for reason, count in self.builder.left_out.most_common(5))
+                raise ValueError(
+                    f"stream {self.stream.name!r} gives no example for task {self.builder.task!r} ({reasons})"
+                )
+            self._waiting.extend(self._examples_of(record))
+        return self._waiting[0], self.epoch
+
+    def advance(self) -> None:
+        """Go past the example that `peek` gave."""
+        self._waiting.popleft()
+        self._taken += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the next example stands; JSON-serialisable."""
+        if self._waiting:
+            return {"records": self._before, "taken": self._taken}
+        return {"records": self.stream.state_dict(), "taken": 0}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state` was taken."""
+        self.stream.load_state_dict(state["records"])
+        self.epoch = int(state["records"]["epoch"])
+        self._waiting.clear()
+        self._before, self._taken = dict(state["records"]), int(state["taken"])
+        if self._taken:
+            self.epoch, record = self.stream.read()
+            self._waiting.extend(self._examples_of(record)[self._taken :])
+
+    def _examples_of(self, record: SpeechTextRecord) -> list[TrainingExample]:
+        if record.audio is not None and record.duration_seconds is None and self.builder.task not in ("text", "mt"):
+            try:
+                record = record.with_duration(seconds_of(None, record.audio, record.key))
+            except AudioError as error:
+                if self.failures is None:
+                    raise
+                self.failures.add(f"record {record.key}: {error}")
+                return []
+        examples = []
+        for example in self.builder.examples_of(record):
+            if self.is_beyond(example):
+                self.builder.left_out["beyond the budget of a batch"] += 1
+            else:
+                examples.append(example)
+        return examples
+
+
+def build_stream_sources(
+    reader: CorpusReader | ManifestShardReader,
+    task: str,
+    *,
+    shards: Mapping[str, Sequence[str]] | None = None,
+    sizes: Mapping[str, float] | None = None,
+    seed: int = 0,
+    rank: int = 0,
+    num_ranks: int = 1,
+    failures: FaultCount | None = None,
+    **kwargs: Any,
+) -> list[StreamSource]:
+    """One source for each language of a corpus.
+
+    Args:
+        reader: of the corpus, or of manifests.
+        task: one of `PRETRAINING_TASKS`.
+        shards: language (or pair) -> shards; default: those that the reader of a corpus finds.
+        sizes: language -> hours or sentences; default: bytes of its files.
+        seed: seed of the run.
+        rank: rank of this process.
+        num_ranks: number of processes.
+        failures: counts faulty rows and files, which are then skipped; None raises at the first.
+        kwargs: passed on to `ShardedStream`.
+
+    Raises:
+        ValueError: a language of the corpus has no size, or nobody said which manifests there are.
+    """
+    corpus = reader.name if isinstance(reader, CorpusReader) else reader.corpus
+    if shards is None:
+        if not isinstance(reader, CorpusReader):
+            raise ValueError(f"`shards` of {corpus} is missing: give language -> manifests")
+        shards = reader.shards_by_language()
+    read_shard = replace(reader, failures=failures)
+    sources = []
+    for lang, names in shards.items():
+        if sizes is None:
+            files = {name.split("#")[0] for name in map(str, names)}
+            size = float(sum(Path(file).stat().st_size for file in files))
+        elif lang in sizes:
+            size = float(sizes[lang])
+        else:
+            raise ValueError(f"`sizes` of {corpus} has no {lang!r}; it has {', '.join(sorted(sizes))}")
+        stream = ShardedStream(
+            names,
+            read_shard,
+            name=f"{task}/{corpus}/{lang}",
+            seed=seed,
+            rank=rank,
+            num_ranks=num_ranks,
+            failures=failures,
+            **kwargs,
+        )
+        sources.append(StreamSource(task=task, corpus=corpus, lang=lang, size=size, stream=stream))
+    return sources

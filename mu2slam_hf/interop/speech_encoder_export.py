@@ -1,0 +1,98 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The way back: the encoder of a model of ours as a checkpoint of `Wav2Vec2BertModel` or `Wav2Vec2ConformerModel`."""
+
+import os
+import re
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoModel, PreTrainedModel
+
+from mu2slam_hf.interop.speech_encoder_formats import (
+    FORMATS,
+    KeyRule,
+    list_names,
+    reason_to_leave_out,
+    restore_config,
+)
+from mu2slam_hf.interop.speech_encoders import find_encoder
+from mu2slam_hf.models.modeling_mslam import MSLAMModel
+from mu2slam_hf.models.modeling_mu2slam import SPEECH, Mu2SLAMEncoder
+
+
+def export_speech_encoder(
+    model: PreTrainedModel, folder: str | os.PathLike[str] | None = None, feature_extractor: Any = None
+) -> PreTrainedModel:
+    """An encoder that was loaded by `load_speech_encoder`, trained further, in the format that it came from.
+
+    The result computes what the encoder computes of speech, to rounding, and everything that reads such checkpoints
+    reads it. Of a Mu2SLAM it is the encoder that is told no language (`und`): what the embeddings of language and
+    modality add to every frame goes into a bias. The embedding of masked frames is our row of [MASK]. Heads, text and
+    decoder stay behind.
+
+    Args:
+        model: of the Mu2SLAM or mSLAM family, with the front end `stacked_frames` or `waveform`.
+        folder: where to save the result; None for not.
+        feature_extractor: saved beside it.
+
+    Returns:
+        `Wav2Vec2BertModel` or `Wav2Vec2ConformerModel` in float32 and evaluation mode.
+
+    Raises:
+        ValueError: the source's class cannot compute what this encoder does.
+    """
+    encoder: Any = find_encoder(model)
+    if not isinstance(encoder, (Mu2SLAMEncoder, MSLAMModel)):
+        raise ValueError(f"{type(model).__name__} has no front end, which is part of every checkpoint of an encoder.")
+    if getattr(encoder.config, "add_speech_projection", False):
+        raise ValueError(
+            "this mSLAM has a linear map between its speech layers and its shared layers (add_speech_projection), "
+            "which has no place in another format."
+        )
+    config: Any = encoder.config
+    restored = restore_config(config.encoder_config)
+    exported: Any = AutoModel.from_config(restored).float().eval()
+    own = {name: tensor.detach().float().cpu() for name, tensor in encoder.state_dict().items()}
+    constant = _constant_of(encoder)
+    own["subsampling.linear.bias"] = own["subsampling.linear.bias"] + constant
+    known = FORMATS[restored.model_type]
+    missing = []
+    with torch.no_grad():
+        for name, tensor in exported.state_dict().items():
+            if reason_to_leave_out(name, known) is not None:
+                continue
+            ours, rule = _our_name(name, known.rules)
+            if ours not in own:
+                missing.append(f"{name} ({ours})")
+            else:
+                tensor.copy_(own[ours][..., None] if rule.drop_last_axis else own[ours])
+        if hasattr(exported, "masked_spec_embed"):
+            row = encoder.embed_tokens(torch.tensor(encoder.config.mask_token_id, device=encoder.device))
+            exported.masked_spec_embed.copy_(row.detach().float().cpu() + constant)
+    if missing:
+        raise ValueError(f"the encoder lacks {list_names(missing)}.")
+    if folder is not None:
+        exported.save_pretrained(folder)
+        if feature_extractor is not None:
+            feature_extractor.save_pretrained(folder)
+    return exported
+
+
+def _constant_of(encoder: Any) -> Tensor:
+    """`(D,)` what a Mu2SLAM encoder adds to every frame of speech in an unknown language; zeros of mSLAM."""
+    if not isinstance(encoder, Mu2SLAMEncoder):
+        return torch.zeros(encoder.config.encoder_config.hidden_size)
+    return (encoder.embed_languages.weight[0] + encoder.embed_modalities.weight[SPEECH]).detach().float().cpu()
+
+
+def _our_name(name: str, rules: tuple[KeyRule, ...]) -> tuple[str, KeyRule]:
+    """What a name of the source is called here, and by which rule."""
+    for rule in rules:
+        match = re.fullmatch(rule.source, name)
+        if match:
+            return match.expand(rule.ours), rule
+    raise ValueError(f"there is no rule for {name}.")
+
+
+__all__ = ["export_speech_encoder"]

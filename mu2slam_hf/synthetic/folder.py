@@ -1,0 +1,217 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Synthetic clips as a folder: audio files, a manifest that `read_manifest` reads, and what they were made with."""
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import TextIO
+
+import soundfile
+
+from mu2slam_hf.synthetic.espeak import EspeakEngine
+from mu2slam_hf.synthetic.speech import SoundSettings, SyntheticClip, speak_plans
+
+# Clips that are spoken by one fork of espeak-ng: the audio of a clip depends on its block, and on nothing else.
+BLOCK_SIZE = 48
+MANIFEST_COLUMNS = ("id", "lang", "audio", "duration_s", "speaker", "corpus", "kind", "text", "translations")
+AUDIO_FORMATS = ("flac", "wav")
+
+
+@dataclass(kw_only=True)
+class FolderSummary:
+    """What was written.
+
+    Attributes:
+        manifest: path of `manifest.tsv`.
+        num_clips: clips by language.
+        seconds: seconds of audio by language.
+        left_out: (id, reason) of clips that were silent, or too fast or too long to learn from.
+    """
+
+    manifest: Path
+    num_clips: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def hours(self) -> float:
+        """Hours of audio over all languages."""
+        return sum(self.seconds.values()) / 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderSettings:
+    """How clips are written.
+
+    Attributes:
+        corpus: value of the manifest's column of that name.
+        audio_format: `flac` or `wav`, 16 bit.
+        max_duration_seconds: longer clips are left out.
+        max_characters_per_second: faster clips are left out: at 25 encoder frames per second, CTC cannot align them.
+        num_workers: threads, each with an espeak-ng server of its own; the result does not depend on it.
+    """
+
+    corpus: str = "synthetic"
+    audio_format: str = "flac"
+    max_duration_seconds: float = 30.0
+    max_characters_per_second: float = 24.0
+    num_workers: int = 1
+
+    def __post_init__(self) -> None:
+        if self.audio_format not in AUDIO_FORMATS:
+            raise ValueError(f"audio_format must be one of {', '.join(AUDIO_FORMATS)}; got {self.audio_format!r}")
+
+
+def library_versions(engine: EspeakEngine) -> dict[str, str]:
+    """Versions of everything that decides text and samples; recorded beside every manifest and in every state."""
+    versions = {"espeak-ng": engine.version.split()[0]}
+    for name in ("espeakng-loader", "Babel", "num2words", "soxr", "numpy"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+def check_free_folder(path: str | os.PathLike[str]) -> Path:
+    """The path of a folder that can be made.
+
+    Raises:
+        ValueError: something is there already.
+    """
+    folder = Path(path)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} exists and is not an empty folder; give a new name or remove it")
+    return folder
+
+
+def write_clips(
+    clips: Iterable[SyntheticClip],
+    out_dir: str | os.PathLike[str],
+    *,
+    sound: SoundSettings,
+    folder: FolderSettings,
+    description: Mapping[str, object],
+) -> FolderSummary:
+    """Speak clips into `out_dir/audio`, with `manifest.tsv` and `synthesis.json` (settings, versions) beside it.
+
+    The folder appears under its name only when it is complete. The same clips and versions give the same bytes.
+
+    Args:
+        clips: in blocks of 48, in this order.
+        out_dir: folder to create; it must not exist or must be empty.
+        sound: bandwidth and rate of the audio.
+        folder: format, limits, workers.
+        description: copied to `synthesis.json`.
+
+    Returns:
+        Path of the manifest, counts and what was left out.
+
+    Raises:
+        ImportError: the extra `synthetic` is not installed.
+        ValueError: `out_dir` is in use, or no clip was written.
+    """
+    target = check_free_folder(out_dir)
+    with EspeakEngine() as engine:
+        versions = library_versions(engine)
+    partial = target.with_name(target.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    summary = FolderSummary(manifest=target / "manifest.tsv")
+    with open(partial / "manifest.tsv", "w", encoding="utf-8", newline="\n") as manifest:
+        manifest.write("\t".join(MANIFEST_COLUMNS) + "\n")
+        for rows in _speak_blocks(_blocks(clips), partial, sound, folder):
+            _write_rows(rows, manifest, summary, partial, folder)
+    if not summary.num_clips:
+        raise ValueError(f"nothing was written to {target}: {summary.left_out[:3] or 'there were no texts'}")
+    facts = {
+        **{"versions": versions, "sound": asdict(sound), "folder": asdict(folder), "block_size": BLOCK_SIZE},
+        **{"description": dict(description), "num_clips": dict(summary.num_clips), "hours": summary.hours},
+        **{"seconds": summary.seconds, "left_out": summary.left_out},
+    }
+    text = json.dumps(facts, indent=1, ensure_ascii=False, default=str)
+    (partial / "synthesis.json").write_text(text + "\n", encoding="utf-8")
+    if target.exists():
+        target.rmdir()
+    os.replace(partial, target)
+    return summary
+
+
+_NumberedBlock = list[tuple[int, SyntheticClip]]
+_Rows = list[tuple[SyntheticClip, str, float]]
+
+
+def _blocks(clips: Iterable[SyntheticClip]) -> Iterator[_NumberedBlock]:
+    block: _NumberedBlock = []
+    for numbered in enumerate(clips):
+        block.append(numbered)
+        if len(block) == BLOCK_SIZE:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _speak_blocks(
+    blocks: Iterable[_NumberedBlock], target: Path, sound: SoundSettings, folder: FolderSettings
+) -> Iterator[_Rows]:
+    """Rows `(clip, file name, seconds)` of each block, in order, with few blocks in flight."""
+    engines = [EspeakEngine() for _ in range(max(1, folder.num_workers))]
+
+    def speak(number: int, block: _NumberedBlock) -> _Rows:
+        rows = []
+        waves = speak_plans(engines[number % len(engines)], [clip.plan for _, clip in block], sound)
+        for (index, clip), wave in zip(block, waves, strict=True):
+            # At most 1,000 files in a folder: many file systems and every file browser slow down above that.
+            name = f"audio/{clip.lang}/{index // 1000:04d}/{index % 1000:03d}.{folder.audio_format}"
+            if len(wave):
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                soundfile.write(target / name, wave, sound.sampling_rate, subtype="PCM_16")
+            rows.append((clip, name, len(wave) / sound.sampling_rate))
+        return rows
+
+    try:
+        with ThreadPoolExecutor(len(engines)) as pool:
+            waiting: list[Future[_Rows]] = []
+            for number, block in enumerate(blocks):
+                waiting.append(pool.submit(speak, number, block))
+                if len(waiting) > 2 * len(engines):
+                    yield waiting.pop(0).result()
+            for future in waiting:
+                yield future.result()
+    finally:
+        for engine in engines:
+            engine.close()
+
+
+def _write_rows(
+    rows: Sequence[tuple[SyntheticClip, str, float]],
+    manifest: TextIO,
+    summary: FolderSummary,
+    target: Path,
+    folder: FolderSettings,
+) -> None:
+    for clip, name, seconds in rows:
+        text = clip.plan.request.text
+        problem = ""
+        if seconds == 0:
+            problem = "espeak-ng is silent"
+        elif seconds > folder.max_duration_seconds:
+            problem = f"{seconds:.1f} s is longer than {folder.max_duration_seconds:g} s"
+        elif len(text) > folder.max_characters_per_second * seconds:
+            problem = f"{len(text) / seconds:.0f} characters per second"
+        if problem:
+            (target / name).unlink(missing_ok=True)
+            summary.left_out.append((f"{clip.lang}/{clip.id}", problem))
+            continue
+        packed = json.dumps(dict(clip.translations), ensure_ascii=False, sort_keys=True)
+        cells = (clip.id, clip.lang, name, f"{seconds:.3f}", clip.plan.speaker, folder.corpus, clip.kind, text, packed)
+        manifest.write("\t".join(cells) + "\n")
+        summary.num_clips[clip.lang] += 1
+        summary.seconds[clip.lang] = summary.seconds.get(clip.lang, 0.0) + seconds

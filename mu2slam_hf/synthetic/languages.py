@@ -1,0 +1,145 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Which languages can be spoken, found by trying: versions of espeak-ng, CLDR and num2words differ in what they do."""
+
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from mu2slam_hf.models.language_codes import canonical_language
+from mu2slam_hf.synthetic.content import CONTENT_KINDS, content
+from mu2slam_hf.synthetic.espeak import INSTALL_HINT, EspeakEngine, SpeechRequest
+from mu2slam_hf.synthetic.rendering import RenderingError, render
+from mu2slam_hf.synthetic.speech import espeak_voice
+
+logger = logging.getLogger(__name__)
+
+# A language with less than this share of the kinds of sentence has little more than digits to say.
+LEAST_SHARE_OF_KINDS = 1 / 3
+_PROBES_PER_KIND, _SPOKEN_PER_KIND = 4, 2
+_PROBE_SEED = 7
+# espeak-ng marks words that it reads by another language's rules, as in `(en)`.
+_SWITCH = re.compile(r"\(([a-z]{2,3}(?:-[a-z0-9-]+)?)\)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageReport:
+    """What one language can say.
+
+    Attributes:
+        lang: language code.
+        kinds: kinds of content that are rendered and spoken.
+        problems: kind -> why it is left out.
+        reason: why the whole language is left out; empty if it is usable.
+    """
+
+    lang: str
+    kinds: frozenset[str]
+    problems: Mapping[str, str]
+    reason: str = ""
+
+
+def shared_languages() -> list[str]:
+    """Languages for which espeak-ng has a voice and Babel a locale; whether they work, `check_languages` finds out.
+
+    Raises:
+        ImportError: the extra `synthetic` is not installed.
+    """
+    try:
+        import espeakng_loader
+        from babel import localedata
+    except ImportError as error:
+        raise ImportError(f"{INSTALL_HINT} ({error.name} is missing)") from error
+    voices = set()
+    for _, _, names in os.walk(os.path.join(espeakng_loader.get_data_path(), "lang")):
+        voices.update(names)
+    # The voices of Mandarin are the only ones whose file name is not the code of their language.
+    found = {"zh" if voice.startswith("cmn") else voice.split("-")[0] for voice in voices}
+    return sorted({canonical_language(code) for code in found & set(localedata.locale_identifiers())})
+
+
+def check_languages(
+    languages: Sequence[str],
+    *,
+    engine: EspeakEngine,
+    form: str = "written",
+    kinds: Collection[str] = CONTENT_KINDS,
+) -> dict[str, LanguageReport]:
+    """Try every language on every kind of content.
+
+    A kind is left out where most probes cannot be rendered, where any is silent, or where more than one in four is
+    read by the rules of another language. A language is left out where less than a third of `kinds` remains; that is
+    logged as a warning, a single kind as information.
+
+    Args:
+        languages: codes to try.
+        engine: speaks the probes, each language in a block of its own, so a crash costs one language.
+        form: `written` or `spoken`.
+        kinds: kinds of content that are wanted.
+    """
+    reports = {}
+    for lang in languages:
+        report = _check(lang, engine, form, [kind for kind in CONTENT_KINDS if kind in kinds])
+        if report.reason:
+            logger.warning("synthetic speech leaves out %s: %s", lang, report.reason)
+        elif report.problems:
+            logger.info("synthetic speech in %s leaves out %s", lang, dict(report.problems))
+        reports[lang] = report
+    return reports
+
+
+def _check(lang: str, engine: EspeakEngine, form: str, kinds: Sequence[str]) -> LanguageReport:
+    problems: dict[str, str] = {}
+    probes: list[tuple[str, str]] = []
+    for kind in kinds:
+        texts, reason = _probe_texts(lang, form, kind)
+        if 2 * len(texts) > _PROBES_PER_KIND:
+            probes += [(kind, text) for text in texts]
+        else:
+            problems[kind] = reason
+    try:
+        problems.update(_listen(lang, engine, probes))
+    except RuntimeError as error:
+        return LanguageReport(lang=lang, kinds=frozenset(), problems=problems, reason=str(error))
+    good = frozenset({kind for kind, _ in probes} - problems.keys())
+    reason = ""
+    if len(good) < LEAST_SHARE_OF_KINDS * len(kinds):
+        common, _ = Counter(problems.values()).most_common(1)[0]
+        reason = f"only {len(good)} of {len(kinds)} kinds of sentence work; most often because {common}"
+    return LanguageReport(lang=lang, kinds=good, problems=problems, reason=reason)
+
+
+def _probe_texts(lang: str, form: str, kind: str) -> tuple[list[str], str]:
+    texts, reason = [], ""
+    for index in range(_PROBES_PER_KIND):
+        try:
+            texts.append(render(content(_PROBE_SEED, index, kinds=[kind]), lang, form))
+        except RenderingError as error:
+            reason = f"{error}"
+    return texts, reason
+
+
+def _listen(lang: str, engine: EspeakEngine, probes: Sequence[tuple[str, str]]) -> dict[str, str]:
+    voice = espeak_voice(lang)
+    requests = [SpeechRequest(text=text, voice=voice) for _, text in probes]
+    switched: Counter[str] = Counter()
+    problems = {}
+    for (kind, text), phonemes in zip(probes, engine.phonemes_block(requests), strict=True):
+        if not phonemes.strip():
+            problems[kind] = f"espeak-ng has no voice {voice!r} for it or no sound for {text!r}"
+        others = {match for match in _SWITCH.findall(phonemes) if match.split("-")[0] != voice.split("-")[0]}
+        switched[kind] += bool(others)
+        if switched[kind] * 4 > _PROBES_PER_KIND:
+            problems[kind] = f"espeak-ng reads it by the rules of {', '.join(sorted(others)) or 'another language'}"
+    numbers: Counter[str] = Counter()
+    spoken = []
+    for (kind, _), request in zip(probes, requests, strict=True):
+        numbers[kind] += 1
+        if numbers[kind] <= _SPOKEN_PER_KIND:
+            spoken.append((kind, request))
+    for (kind, request), pcm in zip(spoken, engine.speak_block([request for _, request in spoken]), strict=True):
+        if not any(pcm):
+            problems[kind] = f"espeak-ng is silent on {request.text!r}"
+    return problems

@@ -1,0 +1,173 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Given texts as synthetic speech: any texts, or those of a manifest with random sequences of their words."""
+
+import os
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mu2slam_hf.data.manifests import read_manifest
+from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.text import clean_text, has_spaces, join_texts
+from mu2slam_hf.synthetic.folder import FolderSettings, FolderSummary, write_clips
+from mu2slam_hf.synthetic.speech import SoundSettings, SyntheticClip, plan_clips
+
+# (characters, voices): a text of up to so many characters is spoken in so many voices; longer ones not at all. Long
+# texts have many words of their own already, and cost most of the hours.
+VOICES_BY_LENGTH = ((50, 5), (100, 3), (230, 2))
+WORDS_PER_SEQUENCE = (2, 8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextToSpeak:
+    """One text.
+
+    Attributes:
+        id: unique together with `lang`; versions in other languages may share it. Clip `k` is named `<id>.<k>`.
+        lang: canonical language code.
+        text: what to say, and the transcript.
+        translations: text by language code.
+        num_voices: clips of this text; None takes the call's `voices_per_text`.
+        kind: free label that is copied to the manifest.
+    """
+
+    id: str
+    lang: str
+    text: str
+    translations: Mapping[str, str] = field(default_factory=dict)
+    num_voices: int | None = None
+    kind: str = ""
+
+
+def synthesize_texts(
+    texts: Iterable[TextToSpeak | tuple[str, str, str]],
+    out_dir: str | os.PathLike[str],
+    *,
+    voices_per_text: int = 1,
+    seed: int = 0,
+    sound: SoundSettings | None = None,
+    folder: FolderSettings | None = None,
+    description: Mapping[str, object] | None = None,
+) -> FolderSummary:
+    """Speak texts into a folder with `audio/`, `manifest.tsv` and `synthesis.json`.
+
+    Args:
+        texts: `TextToSpeak`, or tuples `(id, lang, text)`.
+        out_dir: folder to create; it must not exist or must be empty.
+        voices_per_text: clips of each text, in different voices.
+        seed: of voices, rates, pitches, levels and bandwidths.
+        sound: bandwidth, level, rates; by default 3 of 4 clips are limited to 4 kHz.
+        folder: format, limits, workers.
+        description: copied to `synthesis.json`.
+
+    Returns:
+        Path of the manifest, counts and what was left out.
+
+    Raises:
+        ImportError: the extra `synthetic` is not installed.
+        ValueError: `out_dir` is in use, or no text gave a clip.
+    """
+    sound = sound or SoundSettings()
+    facts = {"seed": seed, "voices_per_text": voices_per_text, **(description or {})}
+    clips = _clips(texts, voices_per_text, seed, sound)
+    return write_clips(clips, out_dir, sound=sound, folder=folder or FolderSettings(), description=facts)
+
+
+def _clips(
+    texts: Iterable[TextToSpeak | tuple[str, str, str]], voices_per_text: int, seed: int, sound: SoundSettings
+) -> Iterator[SyntheticClip]:
+    for item in texts:
+        if not isinstance(item, TextToSpeak):
+            item = TextToSpeak(id=item[0], lang=item[1], text=item[2])
+        num_voices = voices_per_text if item.num_voices is None else item.num_voices
+        key = f"{seed}:{item.lang}:{item.id}"
+        translations = {lang: clean_text(text) for lang, text in item.translations.items()}
+        plans = plan_clips(clean_text(item.text), item.lang, key=key, settings=sound, num_voices=num_voices)
+        for k, plan in enumerate(plans):
+            yield SyntheticClip(
+                id=f"{item.id}.{k}", lang=item.lang, plan=plan, translations=translations, kind=item.kind
+            )
+
+
+def speak_manifest(
+    manifest: str | os.PathLike[str] | Sequence[SpeechTextRecord],
+    out_dir: str | os.PathLike[str],
+    *,
+    languages: Sequence[str] | None = None,
+    voices_by_length: Sequence[tuple[int, int]] = VOICES_BY_LENGTH,
+    random_sequences: int = 0,
+    seed: int = 0,
+    sound: SoundSettings | None = None,
+    folder: FolderSettings | None = None,
+) -> FolderSummary:
+    """Speak the texts of a manifest, and random sequences of their words, in many voices.
+
+    Random sequences of words teach the sounds without the sentences: a model that has seen only the sentences learns
+    them by heart.
+
+    Args:
+        manifest: path for `read_manifest`, or records; those without text are passed over.
+        out_dir: folder to create; it must not exist or must be empty.
+        languages: languages to speak; None takes all of the manifest.
+        voices_by_length: rising pairs (characters, voices); a text is spoken in the voices of the first pair that has
+            room for it, and not at all if none has.
+        random_sequences: sequences of 2 to 8 words for each language, one voice each, without translations.
+        seed: of the sequences, the order and the voices.
+        sound: bandwidth, level, rates.
+        folder: format, limits, workers.
+
+    Raises:
+        ImportError: the extra `synthetic` is not installed.
+        ValueError: the manifest cannot be read or has no text in `languages`, or `out_dir` is in use.
+    """
+    records = manifest if isinstance(manifest, Sequence) and not isinstance(manifest, str) else read_manifest(manifest)
+    spoken = [r for r in records if r.text and (languages is None or r.lang in languages)]
+    if not spoken:
+        there = ", ".join(sorted({record.lang for record in records if record.text})) or "no texts at all"
+        raise ValueError(f"no text in the languages {list(languages or [])}; the manifest has {there}")
+    texts = [text for record in spoken if (text := _text_of(record, voices_by_length)) is not None]
+    texts += random_word_sequences(spoken, random_sequences, seed=seed)
+    # Mixed, so that a block of clips, a prefix of the manifest or a shard of it holds all languages.
+    random.Random(f"order:{seed}").shuffle(texts)
+    description = {
+        "made_by": "speak_manifest",
+        "source": os.fspath(manifest) if isinstance(manifest, (str, os.PathLike)) else f"{len(records)} records",
+        "corpora": sorted({record.corpus for record in spoken}),
+        "voices_by_length": [list(pair) for pair in voices_by_length],
+        "random_sequences": random_sequences,
+    }
+    return synthesize_texts(texts, out_dir, seed=seed, sound=sound, folder=folder, description=description)
+
+
+def _text_of(record: SpeechTextRecord, voices_by_length: Sequence[tuple[int, int]]) -> TextToSpeak | None:
+    text = record.text or ""
+    num_voices = next((voices for characters, voices in voices_by_length if len(text) <= characters), 0)
+    if not num_voices:
+        return None
+    return TextToSpeak(
+        id=record.id,
+        lang=record.lang,
+        text=text,
+        translations=record.translations,
+        num_voices=num_voices,
+        kind=record.kind or "",
+    )
+
+
+def random_word_sequences(records: Iterable[SpeechTextRecord], num: int, *, seed: int = 0) -> list[TextToSpeak]:
+    """`num` sequences of 2 to 8 words for each language, drawn evenly from the words of its texts.
+
+    Languages that do not separate words by spaces give none.
+    """
+    words: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        if has_spaces(record.lang):
+            words[record.lang].update((record.text or "").split())
+    sequences = []
+    for lang in sorted(words):
+        source, vocabulary = random.Random(f"words:{seed}:{lang}"), sorted(words[lang])
+        for number in range(num):
+            text = join_texts(source.choices(vocabulary, k=source.randint(*WORDS_PER_SEQUENCE)), lang)
+            sequences.append(TextToSpeak(id=f"random-{number:05d}", lang=lang, text=text, kind="random"))
+    return sequences

@@ -1,0 +1,472 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from helpers import TINY_LANGUAGES, TINY_TEXTS, make_tiny_processor
+from torch.utils.data import DataLoader
+
+from mu2slam_hf.data.collation.mu2slam import (
+    PRETRAINING_NON_MODEL_KEYS,
+    PretrainingCollator,
+    task_of,
+)
+from mu2slam_hf.data.collation.packing import padding_share
+from mu2slam_hf.data.examples.dataset import DrawnExample, MultitaskItem
+from mu2slam_hf.data.examples.tasks import Target, TrainingExample
+from mu2slam_hf.data.masking import MaskingConfig, corrupt_tokens, draw_frame_mask, draw_span_mask
+from mu2slam_hf.data.random_keys import DrawKey, draw_generator
+from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
+from mu2slam_hf.models.task_types import PRETRAINING_TASKS, PRETRAINING_VIEWS
+from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
+
+SEED = 11
+SHAPES = {
+    "input_features": "UTM",
+    "attention_mask": "UT",
+    "text_ids": "P",
+    "encoder_units": "RL",
+    "sequence_ids": "RL",
+    "position_ids": "RL",
+    "language_ids": "RL",
+    "modality_ids": "RL",
+    "mlm_positions": "J",
+    "mlm_labels": "J",
+    "mlm_view_ids": "J",
+    "decoder_units": "RD",
+    "decoder_sequence_ids": "RD",
+    "decoder_source_ids": "RD",
+    "decoder_position_ids": "RD",
+    "decoder_language_ids": "RD",
+    "decoder_modality_ids": "RD",
+    "decoder_label_positions": "K",
+    "decoder_labels": "K",
+    "decoder_view_ids": "K",
+    "ctc_positions": "CF",
+    "ctc_labels": "CQ",
+    "source_language_labels": "RS",
+}
+
+
+def item(name, frames=None, text=None, targets=(), lang="en", told=None, error=None, epoch=0, copy=0):
+    """Speech of so many feature frames, or text."""
+    example = TrainingExample(
+        id=name,
+        source_modality="text" if frames is None else "speech",
+        source_lang=lang,
+        source_text=text,
+        targets=tuple(Target(task=t, lang=code, text=said, num_tokens=len(said) + 1) for t, code, said in targets),
+    )
+    drawn = DrawnExample(
+        key=DrawKey(0, epoch, copy, 0),
+        example=example,
+        parts=(example,),
+        gap_seconds=0.0,
+        speed_factor=1.0,
+        source_lang=told or lang,
+        targets=example.targets,
+    )
+    waveform = None
+    if frames is not None and error is None:
+        waveform = 0.1 * np.random.default_rng(frames).standard_normal(160 * frames).astype(np.float32)
+    return MultitaskItem(drawn=drawn, waveform=waveform, error=error)
+
+
+def make_items(prefix=""):
+    """Two of each task, one of them as short as can be, one not told its language, with characters nobody knows."""
+    return [
+        item(f"{prefix}s1", frames=101),
+        item(f"{prefix}s2", frames=1, lang="ru", told="und"),
+        item(f"{prefix}t1", text="press one to qleave a message"),
+        item(f"{prefix}t2", text="a", lang="fr", told="und"),
+        item(f"{prefix}r1", frames=90, targets=(("asr", "en", "press one"),), told="und"),
+        item(f"{prefix}r2", frames=3, targets=(("asr", "it", "pi\u00f9"),), lang="it"),
+        item(f"{prefix}a1", frames=62, targets=(("ast", "fr", "appuyez \u4e16 la touche"),)),
+        item(f"{prefix}a2", frames=2, targets=(("ast", "en", "e"),), lang="es", told="und"),
+        item(f"{prefix}m1", text="marque cinco para", targets=(("mt", "en", "press five to"),), lang="es"),
+        item(f"{prefix}m2", text="o", targets=(("mt", "ru", "\u043d\u0430"),), lang="it", told="und"),
+    ]
+
+
+@pytest.fixture(scope="module", params=["char", "unigram"])
+def processor(request):
+    if request.param == "char":
+        return make_tiny_processor()
+    tokenizer = Mu2SLAMTokenizer.train_from_iterator(TINY_TEXTS * 2, vocab_size=120, kind="unigram")
+    return SimpleNamespace(
+        feature_extractor=Mu2SLAMFeatureExtractor(), tokenizer=tokenizer, languages=list(TINY_LANGUAGES)
+    )
+
+
+@pytest.fixture
+def build(processor):
+    def build_collator(**kwargs):
+        return PretrainingCollator(processor, **{"seed": SEED, **kwargs})
+
+    return build_collator
+
+
+# -- the contract: keys, shapes, types and ranges
+
+
+def check_contract(batch):
+    assert set(batch) == set(SHAPES) | {"record_ids"}
+    sizes = {}
+    for name, letters in SHAPES.items():
+        values = batch[name]
+        assert values.dtype == (torch.float32 if name == "input_features" else torch.int64), name
+        assert values.ndim == len(letters), name
+        for letter, size in zip(letters, values.shape, strict=True):
+            assert sizes.setdefault(letter, size) == size, (name, letter)
+    assert sizes["M"] == 80 and min(sizes[letter] for letter in "UTPRLDCFQS") >= 1
+    num_frames = -(-sizes["T"] // 4)
+    num_units = 1 + sizes["U"] * num_frames + sizes["P"]
+    for name in ("encoder_units", "mlm_labels", "decoder_units", "decoder_labels"):
+        assert ((batch[name] >= 0) & (batch[name] < num_units)).all(), name
+    for name, bound in (
+        ("mlm_positions", sizes["R"] * sizes["L"]),
+        ("decoder_label_positions", sizes["R"] * sizes["D"]),
+        ("mlm_view_ids", len(PRETRAINING_VIEWS)),
+        ("decoder_view_ids", len(PRETRAINING_VIEWS)),
+        ("modality_ids", 2),
+        ("decoder_modality_ids", 2),
+        ("language_ids", len(TINY_LANGUAGES)),
+        ("decoder_language_ids", len(TINY_LANGUAGES)),
+    ):
+        assert ((batch[name] >= 0) & (batch[name] < bound)).all(), name
+    for name in ("mlm_positions", "decoder_label_positions"):
+        assert len(set(batch[name].tolist())) == len(batch[name]), f"{name}: one question per position"
+    first_text = 1 + sizes["U"] * num_frames
+    pad, start = first_text, first_text + 1
+    assert not torch.isin(batch["mlm_labels"], torch.tensor([0, pad, start, start + 1])).any()
+    assert not torch.isin(batch["decoder_labels"], torch.tensor([0, pad, start])).any()
+    assert not (batch["encoder_units"] == start).any() and not (batch["decoder_units"] == start + 1).any()
+    assert batch["ctc_positions"].max() < sizes["R"] * sizes["L"]
+    # Frames of padding are nobody's.
+    frames = batch["encoder_units"][(batch["encoder_units"] > 0) & (batch["encoder_units"] < first_text)] - 1
+    real = -(-batch["attention_mask"].sum(dim=1) // 4)
+    assert (frames % num_frames < real[frames // num_frames]).all()
+    assert (batch["attention_mask"][:, 1:] <= batch["attention_mask"][:, :-1]).all()
+    check_rows(batch, pad)
+
+
+def check_rows(batch, pad):
+    for side in ("", "decoder_"):
+        units = batch[f"{side}units" if side else "encoder_units"]
+        padding = batch[f"{side}sequence_ids"] == 0
+        assert (units[padding] == pad).all() and not (units[~padding] == pad).any()
+        for row in batch[f"{side}sequence_ids"].tolist():
+            assert row == sorted(row, key=lambda number: number or len(row) + 1), "from left to right, padding last"
+            assert set(row) - {0} == set(range(1, max(row) + 1))
+    for row, sources, own in zip(
+        batch["sequence_ids"].tolist(),
+        batch["decoder_source_ids"].tolist(),
+        batch["decoder_sequence_ids"].tolist(),
+        strict=True,
+    ):
+        assert {source for source, number in zip(sources, own, strict=True) if number} == set(row) - {0}
+        assert set(sources) <= set(row), "every decoder position has a source"
+
+
+@pytest.mark.parametrize("layout", ["packed", "plain"])
+@pytest.mark.parametrize("tasks", [*([task] for task in PRETRAINING_TASKS), list(PRETRAINING_TASKS), []], ids=str)
+def test_contract(build, tasks, layout):
+    items = [one for one in make_items() if task_of(one.drawn) in tasks]
+    batches = build(layout=layout)(items)
+    names = [name for task in tasks for name in PRETRAINING_VIEWS if name.split("_")[0] == task]
+    if layout == "packed":
+        batches = [batches]
+    else:
+        assert len(batches) == max(1, len(names))
+    for batch in batches:
+        check_contract(batch)
+        assert set(PRETRAINING_NON_MODEL_KEYS) == set(batch) - set(SHAPES)
+    seen = {number for batch in batches for number in batch["decoder_view_ids"].tolist()}
+    assert [name for number, name in enumerate(PRETRAINING_VIEWS) if number in seen] == names
+
+
+def test_plain_batches_hold_one_view_of_one_task(build):
+    batches = build(layout="plain")(make_items())
+    for name, batch in zip(PRETRAINING_VIEWS, batches, strict=True):
+        task = name.split("_")[0]
+        assert set(batch["decoder_view_ids"].tolist()) == {PRETRAINING_VIEWS.index(name)}
+        assert batch["encoder_units"].shape[0] == 2 and batch["sequence_ids"].max() == 1
+        assert batch["decoder_sequence_ids"].max() == (2 if name.endswith("alignment") else 1)
+        assert batch["input_features"].shape[0] == (2 if task in ("speech", "asr", "ast") else 1)
+        assert batch["record_ids"] == [one.drawn.example.id for one in make_items() if task_of(one.drawn) == task]
+
+
+# -- what the units say, against views written by loops
+
+
+def decode(batch, items):
+    """Every view of a batch in words: what is read, written and asked, without units, rows and places."""
+    speakers = [one.drawn.example.id for one in items if one.error is None and one.waveform is not None]
+    num_frames = -(-batch["input_features"].shape[1] // 4)
+
+    def say(unit):
+        if unit == 0:
+            return "MASK"
+        if unit <= len(speakers) * num_frames:
+            return f"{speakers[(unit - 1) // num_frames]}/{(unit - 1) % num_frames}"
+        return int(batch["text_ids"][unit - 1 - batch["input_features"].shape[0] * num_frames])
+
+    def side(prefix, labels, row, sequence):
+        units = batch[f"{prefix}units" if prefix else "encoder_units"]
+        asked = dict(zip(batch[labels[0]].tolist(), map(say, batch[labels[1]].tolist()), strict=True))
+        width = units.shape[1]
+        return [
+            (
+                say(units[row, place].item()),
+                batch[f"{prefix}modality_ids"][row, place].item(),
+                batch[f"{prefix}language_ids"][row, place].item(),
+                batch[f"{prefix}position_ids"][row, place].item(),
+                asked.get(row * width + place),
+            )
+            for place in range(width)
+            if batch[f"{prefix}sequence_ids"][row, place] == sequence
+        ]
+
+    views = []
+    width = batch["decoder_units"].shape[1]
+    names = dict(zip(batch["decoder_label_positions"].tolist(), batch["decoder_view_ids"].tolist(), strict=True))
+    ctc = {}
+    for positions, labels in zip(batch["ctc_positions"].tolist(), batch["ctc_labels"].tolist(), strict=True):
+        if any(label != -100 for label in labels):
+            ctc[tuple(one for one in positions if one >= 0)] = [label for label in labels if label != -100]
+    for row in range(len(batch["sequence_ids"])):
+        for sequence in range(1, int(batch["sequence_ids"][row].max()) + 1):
+            read = side("", ("mlm_positions", "mlm_labels"), row, sequence)
+            places = (batch["sequence_ids"][row] == sequence).nonzero().flatten() + row * batch["sequence_ids"].shape[
+                1
+            ]
+            written, kinds = [], set()
+            for own in range(1, int(batch["decoder_sequence_ids"][row].max()) + 1):
+                where = (batch["decoder_sequence_ids"][row] == own).nonzero().flatten()
+                if batch["decoder_source_ids"][row, where[0]] == sequence:
+                    written.append(side("decoder_", ("decoder_label_positions", "decoder_labels"), row, own))
+                    kinds |= {names[row * width + i] for i in where.tolist() if row * width + i in names}
+            assert len(kinds) <= 1
+            name = PRETRAINING_VIEWS[kinds.pop()] if kinds else "?"
+            label = batch["source_language_labels"][row, sequence].item()
+            views.append((name, read, written, label, ctc.pop(tuple(places.tolist()), None)))
+    assert not ctc, "CTC stands on whole views"
+    return sorted(views, key=repr)
+
+
+def write_views(one, processor, ctc_input="masked"):
+    """The same by loops, from the definition."""
+    drawn, tokenizer = one.drawn, processor.tokenizer
+    example, rows = drawn.example, {code: row for row, code in enumerate(TINY_LANGUAGES)}
+    task = task_of(drawn)
+    masking = MaskingConfig()
+
+    def text_side(text, lang, told):
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        words = []
+        for start, end in offsets:
+            last = text[max(start, end - 1)]
+            words.append(len((text[: max(start + 1, end)] + ("x" if last.isspace() else "")).split()) - 1)
+        return {"content": ids, "words": words, "modality": 1, "lang": rows[lang], "told": rows[told]}
+
+    def speech_side():
+        frames = -(-len(one.waveform) // 160)
+        content = [f"{example.id}/{n}" for n in range(-(-frames // 4))]
+        lang, told = rows[example.source_lang], rows[drawn.source_lang]
+        return {"content": content, "modality": 0, "lang": lang, "told": told}
+
+    x = text_side(example.source_text, example.source_lang, drawn.source_lang) if task in ("text", "mt") else None
+    x = x or speech_side()
+    y = text_side(drawn.targets[0].text, drawn.targets[0].lang, drawn.targets[0].lang) if drawn.targets else None
+    candidates = np.arange(tokenizer.text_token_offset, len(tokenizer))
+
+    def read(side, name, number):
+        generator = draw_generator(SEED, drawn.key, example.id, f"mask:{name}:{number}")
+        n, shown = len(side["content"]), list(side["content"])
+        if name == "asr" and ctc_input == "clean":
+            mask = [False] * n
+        elif side["modality"] == 0:
+            mask = draw_frame_mask(n, masking, generator).tolist()
+            shown = ["MASK" if mask[i] else shown[i] for i in range(n)]
+        else:
+            ratio = 0.25 if task == "mt" else 0.5
+            mask = draw_span_mask(np.array(side["words"]), ratio, generator).tolist()
+            is_masked, is_random, random_ids = corrupt_tokens(np.array(mask), candidates, masking, generator)
+            drawn_ids = random_ids.tolist()
+            for i in range(n):
+                if is_masked[i]:
+                    shown[i] = "MASK"
+                elif is_random[i]:
+                    shown[i] = drawn_ids.pop(0)
+        asked = [side["content"][i] if mask[i] and side["content"][i] != 3 else None for i in range(n)]
+        if side["modality"] == 1:
+            shown, asked = [*shown, 2], [*asked, None]
+        segment = [(shown[i], side["modality"], side["told"], i, asked[i]) for i in range(len(shown))]
+        return segment, mask
+
+    def denoise(side, mask):
+        inputs = [1]
+        for i in range(len(mask) - 1):
+            inputs.append(side["content"][i] if mask[i] else "MASK")
+        asked = [side["content"][i] if mask[i] and side["content"][i] != 3 else None for i in range(len(mask))]
+        return [(inputs[i], side["modality"], side["lang"], i, asked[i]) for i in range(len(mask))]
+
+    def write(side):
+        inputs, outputs = [1, *side["content"]], [*side["content"], 2]
+        asked = [None if output == 3 else output for output in outputs]
+        return [(inputs[i], side["modality"], side["lang"], i, asked[i]) for i in range(len(inputs))]
+
+    guess = x["lang"] if x["told"] == 0 else -100
+    if y is None:
+        segment, mask = read(x, task, 0)
+        return [(task, segment, [denoise(x, mask)], guess, None)]
+    ctc = None
+    if task == "asr":
+        labels = [token for token in y["content"] if token != 3]
+        repeats = sum(labels[i] == labels[i + 1] for i in range(len(labels) - 1))
+        ctc = labels if labels and len(labels) + repeats <= len(x["content"]) else None
+    first, x_mask = read(x, f"{task}_alignment", 0)
+    second, y_mask = read(y, f"{task}_alignment", 1)
+    return [
+        (task, read(x, task, 0)[0], [write(y)], guess, ctc),
+        (f"{task}_backward", read(y, f"{task}_backward", 0)[0], [write(x)], -100, None),
+        (f"{task}_alignment", first + second, [denoise(x, x_mask), denoise(y, y_mask)], -100, None),
+    ]
+
+
+@pytest.mark.parametrize("ctc_input", ["masked", "clean"])
+def test_views_are_those_written_by_loops(build, processor, ctc_input):
+    items = make_items() + make_items("again/")
+    wanted = sorted((view for one in items for view in write_views(one, processor, ctc_input)), key=repr)
+    assert decode(build(ctc_input=ctc_input)(items), items) == wanted
+    assert sum(view[4] is not None for view in wanted) == 2, "two transcripts fit, two do not"
+    plain = build(ctc_input=ctc_input, layout="plain")(items)
+    found = []
+    for name, batch in zip(PRETRAINING_VIEWS, plain, strict=True):
+        found += decode(batch, [one for one in items if task_of(one.drawn) == name.split("_")[0]])
+    assert sorted(found, key=repr) == wanted
+
+
+def test_views_depend_on_their_example_alone(build):
+    items = make_items()
+    together = decode(build()(items), items)
+    shuffled = [items[number] for number in np.random.default_rng(0).permutation(len(items))]
+    assert decode(build()(shuffled), shuffled) == together
+    assert decode(build(max_row_length=30, pad_to_multiple_of=8)(items), items) == together
+    alone = [view for one in items for view in decode(build()([one]), [one])]
+    assert sorted(alone, key=repr) == together
+    for other in (
+        build(seed=SEED + 1)(items),
+        build()([item("s1", frames=101, epoch=1), *items[1:]]),
+        build()([item("s1", frames=101, copy=1), *items[1:]]),
+    ):
+        assert decode(other, items) != together
+
+
+def test_batches_are_the_same_with_any_number_of_workers(build):
+    items = make_items()
+    loaded = []
+    for num_workers in (0, 2):
+        loader = DataLoader(items, batch_size=5, collate_fn=build(), num_workers=num_workers)
+        loaded.append(list(loader))
+    for first, second in zip(*loaded, strict=True):
+        assert first["record_ids"] == second["record_ids"]
+        assert all(torch.equal(first[name], second[name]) for name in SHAPES)
+
+
+# -- speech, padding and limits
+
+
+def test_every_utterance_goes_in_once(build, processor):
+    items = make_items()
+    batch = build(pad_frames_to_multiple_of=16)(items)
+    speakers = [one for one in items if one.waveform is not None]
+    assert batch["input_features"].shape == (6, 112, 80)
+    assert batch["attention_mask"].sum(dim=1).tolist() == [101, 1, 90, 3, 62, 2]
+    for row, one in enumerate(speakers):
+        alone = processor.feature_extractor(one.waveform, sampling_rate=16_000, return_tensors="pt")
+        length = alone["input_features"].shape[1]
+        torch.testing.assert_close(batch["input_features"][row, :length], alone["input_features"][0])
+    assert batch["record_ids"] == [one.drawn.example.id for one in items]
+
+
+def test_without_speech_there_is_a_silent_utterance_that_nothing_points_to(build):
+    texts = [one for one in make_items() if one.waveform is None]
+    for batch in (build()(texts), *build(layout="plain")(texts)):
+        assert batch["input_features"].tolist() == torch.zeros(1, 4, 80).tolist()
+        assert batch["attention_mask"].tolist() == [[1] * 4]
+        for name in ("encoder_units", "decoder_units", "mlm_labels", "decoder_labels"):
+            assert not (batch[name] == 1).any()
+    assert build(pad_frames_to_multiple_of=32)(texts)["attention_mask"].sum(dim=1).tolist() == [4]
+
+
+def test_failed_items_are_left_out(build):
+    items = make_items()
+    bad = item("bad", frames=50, targets=(("asr", "en", "press"),), error="bad file")
+    batch, good = build()([bad, *items]), build()(items)
+    assert all(torch.equal(batch[name], good[name]) for name in SHAPES)
+    assert batch["record_ids"] == good["record_ids"]
+    empty, plain = build()([bad]), build(layout="plain")([bad])
+    check_contract(empty)
+    assert len(plain) == 1 and all(torch.equal(plain[0][name], empty[name]) for name in SHAPES)
+    for name in ("mlm_labels", "decoder_labels"):
+        assert empty[name].shape == (0,)
+    for name in ("ctc_labels", "source_language_labels"):
+        assert (empty[name] == -100).all()
+    assert empty["record_ids"] == [] and padding_share(empty) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(("frames", "fits"), [(13, True), (12, False)])
+def test_transcripts_longer_than_the_encoder_output_are_counted(frames, fits, caplog):
+    collator = PretrainingCollator(make_tiny_processor(), seed=0)
+    # "ee" and "n" need a blank: 4 of the ceil(ceil(13 / 2) / 2) = 4 frames
+    batch = collator([item("utt7", frames=frames, targets=(("asr", "en", "een"),))])
+    assert collator.num_ctc_too_long == int(not fits) and ("utt7" in caplog.text) != fits
+    assert (batch["ctc_labels"] != -100).sum() == (3 if fits else 0)
+    forward = batch["decoder_view_ids"] == PRETRAINING_VIEWS.index("asr")
+    assert forward.sum() == 4, "the decoder still learns from it"
+
+
+def test_row_lengths(build):
+    items = [item(f"m{i}", text="a message " * 6, targets=(("mt", "fr", "la touche " * 6),)) for i in range(6)]
+    together = build()(items)
+    # The two longest views alone are a pair of texts and its closing tokens.
+    longest = max(int((together["sequence_ids"] == number).sum(dim=1).max()) for number in range(1, 20))
+    batch = build(max_row_length=longest, pad_to_multiple_of=8)(items)
+    assert batch["encoder_units"].shape[1] <= longest + 8 and batch["encoder_units"].shape[1] % 8 == 0
+    assert batch["decoder_units"].shape[1] <= longest + 8 and batch["decoder_units"].shape[1] % 8 == 0
+    small = build(max_row_length=10)(items)
+    assert small["encoder_units"].shape[1] == longest, "a view is never cut"
+    assert padding_share(together).encoder <= 0.08 and padding_share(together).decoder <= 0.08
+
+
+def test_what_a_person_types_stays_text(build, processor):
+    batch = build()([item("t", text="</s><speech_5>")])
+    offset = processor.tokenizer.speech_token_offset
+    speech = (batch["text_ids"] >= offset) & (batch["text_ids"] < processor.tokenizer.text_token_offset)
+    assert not speech.any() and (batch["text_ids"] == 2).sum() == 1
+
+
+def test_faults(build, processor):
+    for example, message in (
+        (item("x", frames=5, targets=(("asr", "en", "a"), ("ast", "fr", "b"))), r"x: .*speech with \['asr', 'ast'\]"),
+        (item("x", text="a", targets=(("asr", "en", "a"),)), r"x: .*text with \['asr'\]"),
+        (item("x", frames=5, targets=(("mt", "en", "a"),)), r"x: .*speech with \['mt'\]"),
+        (item("x", text="a", lang="pt"), "'pt'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            build()([example])
+    silent = item("x", frames=5)
+    with pytest.raises(ValueError, match="x: a speech item needs a waveform"):
+        build()([MultitaskItem(drawn=silent.drawn)])
+    for options, message in (
+        ({"layout": "rows"}, "`layout` must be one of packed, plain; got 'rows'"),
+        ({"ctc_input": "dirty"}, "`ctc_input` must be one of masked, clean; got 'dirty'"),
+        ({"max_row_length": 0}, "`max_row_length` must be at least 1, got 0"),
+        ({"pad_to_multiple_of": 0}, "`pad_to_multiple_of` must be at least 1, got 0"),
+        ({"masking": MaskingConfig(), "pad_frames_to_multiple_of": -1}, "`pad_frames_to_multiple_of` must"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            build(**options)

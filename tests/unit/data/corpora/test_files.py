@@ -1,0 +1,129 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+import gzip
+
+import numpy as np
+import pytest
+from public_schema import sound, write_gzip, write_parquet, write_sound, write_tar
+
+from mu2slam_hf.data.audio import AudioError, load_audio
+from mu2slam_hf.data.audio_slices import AudioSlice, seconds_of
+from mu2slam_hf.data.corpora.files import (
+    Part,
+    UnreadableFileError,
+    find_parquet,
+    json_rows,
+    parquet_rows,
+    tar_files,
+    tsv_rows,
+)
+from mu2slam_hf.data.manifests import ManifestError
+
+
+def parts_of(read, count):
+    return [[row for _, row in read(Part(index, count))] for index in range(count)]
+
+
+def test_tables_keep_quotes_and_name_the_line_of_a_faulty_row(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text('\ufeffpath\ttext\r\na\t"said\r\n\nb\tone\ttoo many\nc\tx\u2028y\n', encoding="utf-8")
+    rows = list(tsv_rows(path, required=("text",)))
+    assert rows[0] == (f"{path}:2", {"path": "a", "text": '"said'})
+    assert rows[1][0] == f"{path}:4" and "3 cells instead of 2 (starts 'b')" in str(rows[1][1])
+    assert rows[2] == (f"{path}:5", {"path": "c", "text": "x\u2028y"})
+    with pytest.raises(UnreadableFileError, match=r"no column 'sentence'; there are path, text"):
+        list(tsv_rows(path, required=("sentence",)))
+    path.write_text('a\\"b\\\\\tc\n', encoding="utf-8")
+    assert list(tsv_rows(path, names="xy", backslash_escapes=True)) == [(f"{path}:1", {"x": 'a"b\\', "y": "c"})]
+
+
+def test_parts_of_every_format_share_the_rows_out(tmp_path):
+    numbers = [{"n": number, "unused": "x"} for number in range(11)]
+    write_parquet(tmp_path / "a.parquet", numbers, row_group_size=2)
+    write_gzip(tmp_path / "a.tsv.gz", "n\n" + "\n".join(str(row["n"]) for row in numbers) + "\n")
+    (tmp_path / "a.jsonl").write_text("".join(f'{{"n": {row["n"]}}}\n' for row in numbers), encoding="utf-8")
+    write_tar(tmp_path / "a.tar", {str(row["n"]): b"x" for row in numbers})
+    readers = {
+        "parquet": lambda part: parquet_rows(tmp_path / "a.parquet", part, required=("n",)),
+        "tsv": lambda part: tsv_rows(tmp_path / "a.tsv.gz", part, required=("n",)),
+        "jsonl": lambda part: json_rows(tmp_path / "a.jsonl", part),
+        "tar": lambda part: ((name, {"n": name}) for name, _ in tar_files(tmp_path / "a.tar", part)),
+    }
+    for read in readers.values():
+        for count in (1, 3, 8, 20):
+            found = sorted(int(row["n"]) for rows in parts_of(read, count) for row in rows)
+            assert found == list(range(11))
+    assert next(parquet_rows(tmp_path / "a.parquet", required=("n",)))[1] == {"n": 0}
+
+
+def test_faulty_files_are_named_with_the_reason(tmp_path):
+    path = tmp_path / "c4-en.json.gz"
+    packed = gzip.compress(b'{"text": "a"}\n{"text"\n[1]\n\n' + b'{"text": "b"}\n' * 3000)
+    path.write_bytes(packed)
+    rows = [row for _, row in json_rows(path)]
+    assert rows[0] == {"text": "a"} and "not JSON" in str(rows[1]) and "not an object" in str(rows[2])
+    path.write_bytes(packed[:-20])
+    with pytest.raises(UnreadableFileError, match=r"c4-en.json.gz: cannot be read, or is cut off"):
+        list(json_rows(path))
+    path.write_bytes(b"not packed at all")
+    with pytest.raises(UnreadableFileError, match=r"c4-en.json.gz"):
+        list(json_rows(path))
+    (tmp_path / "latin.tsv").write_bytes("é\n".encode("latin-1"))
+    with pytest.raises(UnreadableFileError, match="not UTF-8"):
+        list(tsv_rows(tmp_path / "latin.tsv"))
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(UnreadableFileError, match="not readable as Parquet"):
+        list(parquet_rows(tmp_path / "a.parquet"))
+    write_parquet(tmp_path / "b.parquet", [{"text": "a"}])
+    with pytest.raises(UnreadableFileError, match="no column 'audio'; there are text"):
+        list(parquet_rows(tmp_path / "b.parquet", required=("audio",)))
+    write_tar(tmp_path / "a.tar", {"1.wav": sound(), "2.wav": sound()})
+    cut = (tmp_path / "a.tar").read_bytes()[:20_000]
+    (tmp_path / "a.tar").write_bytes(cut)
+    with pytest.raises(UnreadableFileError, match="a.tar: cannot be read, or is cut off"):
+        list(tar_files(tmp_path / "a.tar"))
+    with pytest.raises(ManifestError, match="gone.tsv"):
+        list(tsv_rows(tmp_path / "gone.tsv"))
+
+
+def test_parquet_files_are_found_in_both_layouts_of_the_hub(tmp_path):
+    for name in ("de/train-00001-of-00002.parquet", "de/train-00000-of-00002.parquet", "data/fr/test/0000.parquet"):
+        write_parquet(tmp_path / name, [{"a": 1}])
+    write_parquet(tmp_path / "parquet-data" / "en_us" / "validation-00000-of-00001.parquet", [{"a": 1}])
+    names = [path.name for path in find_parquet(tmp_path, "de", "train")]
+    assert names == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"]
+    assert find_parquet(tmp_path, "fr", "test") == [tmp_path / "data" / "fr" / "test" / "0000.parquet"]
+    assert len(find_parquet(tmp_path, "en_us", "dev")) == len(find_parquet(tmp_path, "en_us", "validation")) == 1
+    assert find_parquet(tmp_path, "de", "test") == []
+
+
+@pytest.mark.parametrize(("suffix", "options"), [(".wav", {}), (".sph", {"subtype": "ULAW"}), (".flac", {})])
+def test_a_slice_has_the_samples_between_its_times(tmp_path, suffix, options):
+    path = tmp_path / f"a{suffix}"
+    write_sound(path, 2.0, rate=8000, **options)
+    whole = load_audio(path)
+    part = AudioSlice(str(path), 0.5, 1.25)
+    samples = load_audio(part)
+    assert part.duration_seconds == 0.75 == len(samples) / 16_000
+    np.testing.assert_allclose(samples[800:-800], whole[8000:20_000][800:-800], atol=2e-3)
+    assert len(load_audio(AudioSlice(str(path), 1.5, 99.0))) == 8000
+    with pytest.raises(AudioError, match=r"no samples from 3.00 s to 4.00 s, the recording has 2.00 s"):
+        load_audio(AudioSlice(str(path), 3.0, 4.0))
+
+
+def test_a_slice_of_no_audio_names_the_file(tmp_path):
+    (tmp_path / "a.sph").write_bytes(b"NIST_1A\n   1024\nsample_coding -s26 ulaw,embedded-shorten-v2.00\nend_head\n")
+    with pytest.raises(AudioError, match=r"a.sph: cannot be read .*sph2pipe"):
+        load_audio(AudioSlice(str(tmp_path / "a.sph"), 0.0, 1.0))
+    with pytest.raises(AudioError, match="gone.wav: cannot be read"):
+        load_audio(AudioSlice(str(tmp_path / "gone.wav"), 0.0, 1.0))
+
+
+@pytest.mark.parametrize("stated", [None, "", "abc", 0, -1.0, float("nan"), float("inf"), 1e9])
+def test_lengths_that_cannot_be_true_are_read_from_the_header(tmp_path, stated):
+    write_sound(tmp_path / "a.wav", 0.75)
+    content = (tmp_path / "a.wav").read_bytes()
+    for audio in (str(tmp_path / "a.wav"), content, {"bytes": content, "path": "a.wav"}, AudioSlice("a.wav", 1, 1.75)):
+        assert seconds_of(stated, audio) == 0.75
+    assert seconds_of("0.5", content) == 0.5
+    with pytest.raises(AudioError, match="a.wav"):
+        seconds_of(stated, {"bytes": b"RIFF", "path": "a.wav"})

@@ -1,0 +1,142 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+from collections import Counter
+
+import pytest
+
+from mu2slam_hf.data.examples.pretraining_examples import (
+    ExampleLimits,
+    PretrainingExampleBuilder,
+    build_pretraining_examples,
+    pretraining_task,
+    sampling_language,
+)
+from mu2slam_hf.data.examples.tasks import build_examples
+from mu2slam_hf.data.records import SpeechTextRecord
+
+
+def record(id="a", audio="a.wav", text="one two", lang="en", seconds=2.0, corpus="c", **translations):
+    return SpeechTextRecord(
+        id=id, audio=audio, text=text, lang=lang, translations=translations, duration_seconds=seconds, corpus=corpus
+    ).validate()
+
+
+THREE = [
+    record(fr="un deux", ru="odin dva"),
+    record(lang="fr", text="un deux", en="one two", ru="odin dva"),
+    record(id="b", text=None, lang="ru", seconds=3.0),
+    record(id="t", audio=None, text="only text", lang="en", seconds=None),
+]
+
+
+def ids(examples):
+    return [example.id for example in examples]
+
+
+def test_speech_only_has_audio_and_nothing_else():
+    left_out = Counter()
+    examples = build_pretraining_examples(THREE, "speech", left_out=left_out)
+    assert ids(examples) == ["speech:c/en/a", "speech:c/fr/a", "speech:c/ru/b"]
+    for example in examples:
+        assert example.targets == () and example.source_text is None and example.record is not None
+        assert pretraining_task(example) == "speech" and sampling_language(example) == example.source_lang
+    assert left_out == {"no audio": 1}
+
+
+def test_text_only_takes_each_text_once():
+    own = build_pretraining_examples(THREE, "text", left_out=(left_out := Counter()))
+    assert {example.id: example.source_text for example in own} == {
+        "text:c/en/a": "one two",
+        "text:c/fr/a": "un deux",
+        "text:c/en/t": "only text",
+    }
+    assert left_out == {"no text in a wanted language": 1}
+    every = build_pretraining_examples(THREE, "text", translations_as_texts=True)
+    assert sorted(ids(every)) == ["text:c/en/a", "text:c/en/t", "text:c/fr/a", "text:c/ru/a"]
+    for example in every:
+        assert example.record is None and example.targets == ()
+        assert example.num_source_tokens == len(example.source_text) + 1
+        assert pretraining_task(example) == "text"
+
+
+def test_a_text_of_its_own_goes_before_a_translation_of_another_record():
+    first = record(id="x", audio=None, text="hello", seconds=None, fr="from the en record")
+    second = record(id="x", audio=None, text="own", lang="fr", seconds=None)
+    for records in ([first, second], [second, first]):
+        examples = build_pretraining_examples(records, "text", translations_as_texts=True)
+        assert {example.source_lang: example.source_text for example in examples} == {"en": "hello", "fr": "own"}
+
+
+def test_asr_and_ast_have_one_target_each():
+    left_out = Counter()
+    asr = build_pretraining_examples(THREE, "asr", left_out=left_out)
+    assert ids(asr) == ["asr:c/en/a", "asr:c/fr/a"]
+    assert all(example.targets[0].lang == example.source_lang for example in asr)
+    assert left_out == {"no transcript": 1, "no audio": 1}
+    ast = build_pretraining_examples(THREE, "ast", languages=["en", "fr"])
+    assert ids(ast) == ["ast:c/en/a:fr", "ast:c/fr/a:en"]
+    both = build_pretraining_examples(THREE, "ast")
+    assert len(set(ids(both))) == len(both) == 4
+    for example in [*asr, *both]:
+        (target,) = example.targets
+        assert pretraining_task(example) == target.task and target.num_tokens == len(target.text) + 1
+        assert sampling_language(example) == example.source_lang
+
+
+def test_mt_has_each_pair_of_an_n_way_sentence_once():
+    examples = build_pretraining_examples(THREE, "mt")
+    assert ids(examples) == ["mt:c/a:en-fr", "mt:c/a:en-ru", "mt:c/a:fr-ru"]
+    texts = {"en": "one two", "fr": "un deux", "ru": "odin dva"}
+    for example in examples:
+        (target,) = example.targets
+        assert example.source_text == texts[example.source_lang] and target.text == texts[target.lang]
+        assert sampling_language(example) == example.id.split(":")[-1]
+
+
+def test_either_language_of_a_pair_may_be_the_source():
+    records = [record(id=str(n), audio=None, seconds=None, text="a", fr="b") for n in range(400)]
+    examples = build_pretraining_examples(records, "mt")
+    assert examples == build_pretraining_examples(records[::-1], "mt")[::-1]
+    share = sum(example.source_lang == "en" for example in examples) / len(examples)
+    assert 0.4 < share < 0.6
+    assert {sampling_language(example) for example in examples} == {"en-fr"}
+
+
+def test_unknown_languages_give_speech_but_no_pairs_of_texts():
+    unknown = record(lang="und", fr="un deux")
+    assert len(build_pretraining_examples([unknown], "speech")) == 1
+    with pytest.raises(ValueError, match="no two texts"):
+        build_pretraining_examples([unknown], "mt")
+
+
+def test_long_examples_are_left_out_and_counted():
+    records = [record(), record(id="long", seconds=9.0), record(id="wordy", text="x" * 50)]
+    limits = ExampleLimits(max_seconds=5.0, max_tokens=20)
+    left_out = Counter()
+    examples = build_pretraining_examples(records, "asr", limits=limits, left_out=left_out)
+    assert ids(examples) == ["asr:c/en/a"]
+    assert left_out == {"longer than 5 s": 1, "text of more than 20 tokens": 1}
+    pairs = [record(id="p", audio=None, seconds=None, fr="y" * 50)]
+    with pytest.raises(ValueError, match=r"1 records give no example for task 'mt' \(1 x text of more than 20"):
+        build_pretraining_examples(pairs, "mt", limits=limits)
+    # the bound counts `</s>`
+    assert build_pretraining_examples([record(text="x" * 19)], "asr", limits=limits)
+
+
+def test_a_record_by_itself_gives_what_all_together_give():
+    for task in ("speech", "text", "asr", "ast", "mt"):
+        builder = PretrainingExampleBuilder(task=task, languages=["en", "fr", "ru"])
+        alone = [example for each in THREE[:1] + THREE[2:] for example in builder.examples_of(each)]
+        assert sorted(ids(alone)) == sorted(ids(build_pretraining_examples(THREE[:1] + THREE[2:], task)))
+
+
+def test_faults():
+    with pytest.raises(ValueError, match="`task` must be one of speech, text"):
+        build_pretraining_examples(THREE, "tts")
+    with pytest.raises(ValueError, match="fill_durations"):
+        build_pretraining_examples([record(seconds=None)], "speech")
+    for fields in ({"max_seconds": 0}, {"max_tokens": -1}):
+        with pytest.raises(Exception, match=next(iter(fields))):
+            ExampleLimits(**fields)
+    several = build_examples([record(fr="un deux")], tasks=["asr", "ast"])
+    with pytest.raises(ValueError, match="has 2 targets"):
+        pretraining_task(several[0])

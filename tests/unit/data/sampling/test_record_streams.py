@@ -1,0 +1,288 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+import gzip
+import io
+import json
+import random
+from collections import Counter
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import soundfile as sf
+
+from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
+from mu2slam_hf.data.examples.dataset import FailureCount, TooManyBadRecordsError
+from mu2slam_hf.data.manifests import ManifestError
+from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.sampling.record_streams import DatasetStream, ShardedStream
+
+
+class Shards:
+    """Shards "0", "1", ... of so many records each; counts the records that were read."""
+
+    def __init__(self, sizes):
+        self.sizes, self.num_read = sizes, 0
+
+    def __call__(self, shard):
+        for number in range(self.sizes[int(shard)]):
+            self.num_read += 1
+            yield SpeechTextRecord(id=f"{shard}-{number}", text="x", lang="en")
+
+
+SIZES = (7, 1, 12, 0, 5, 9)
+
+
+def sharded(sizes=SIZES, reader=None, **kwargs):
+    given = {"name": "s", "seed": 2, "block_size": 4} | kwargs
+    return ShardedStream([str(n) for n in range(len(sizes))], reader or Shards(sizes), **given)
+
+
+def data_set(num_shards, size=30, with_ids=True):
+    def rows(shards):
+        for shard in shards:
+            for number in range(shard, size, num_shards):
+                yield {"text": f"text {number}", "lang": "en"} | ({"id": f"{number}"} if with_ids else {})
+
+    return datasets.IterableDataset.from_generator(rows, gen_kwargs={"shards": list(range(num_shards))})
+
+
+def first_epochs(streams, num_epochs):
+    """Per epoch the ids that all ranks read of it."""
+    epochs = [[] for _ in range(num_epochs)]
+    for stream in streams:
+        epoch, record = stream.read()
+        while epoch < num_epochs:
+            epochs[epoch].append(record.id)
+            epoch, record = stream.read()
+    return epochs
+
+
+def read(stream, count):
+    return [(epoch, record.id) for epoch, record in (stream.read() for _ in range(count))]
+
+
+STREAMS = {
+    "shards, divided": (lambda **kwargs: sharded(**kwargs), sum(SIZES)),
+    "shards, not divided": (lambda **kwargs: sharded(SIZES[:5], **kwargs), sum(SIZES[:5])),
+    "one shard": (lambda **kwargs: sharded((23,), **kwargs), 23),
+    "in order": (lambda **kwargs: sharded(shuffle=False, **kwargs), sum(SIZES)),
+    "data set, divided": (
+        lambda **kwargs: DatasetStream(data_set(6), corpus="c", name="d", block_size=4, **kwargs),
+        30,
+    ),
+    "data set, not divided": (
+        lambda **kwargs: DatasetStream(data_set(5), corpus="c", name="d", block_size=4, **kwargs),
+        30,
+    ),
+}
+
+
+@pytest.mark.parametrize("num_ranks", [1, 2, 3])
+@pytest.mark.parametrize("kind", STREAMS)
+def test_every_record_once_per_epoch_over_all_ranks(kind, num_ranks):
+    build, size = STREAMS[kind]
+    epochs = first_epochs([build(rank=rank, num_ranks=num_ranks) for rank in range(num_ranks)], 3)
+    for epoch in epochs:
+        assert len(epoch) == len(set(epoch)) == size
+    assert set(epochs[0]) == set(epochs[1])
+    assert (epochs[0] == epochs[1]) == (kind == "in order")
+
+
+@pytest.mark.parametrize("num_ranks", [1, 2, 3])
+@pytest.mark.parametrize("kind", STREAMS)
+def test_resume_is_exact_at_any_place(kind, num_ranks):
+    build, _ = STREAMS[kind]
+    chance = random.Random(0)
+    for rank in range(num_ranks):
+        whole = read(build(rank=rank, num_ranks=num_ranks), 80)
+        for stop in [0, *(chance.randrange(60) for _ in range(6))]:
+            stream = build(rank=rank, num_ranks=num_ranks)
+            read(stream, stop)
+            state = json.loads(json.dumps(stream.state_dict()))
+            resumed = build(rank=rank, num_ranks=num_ranks)
+            assert resumed.fingerprint() == stream.fingerprint()
+            resumed.load_state_dict(state)
+            assert read(resumed, 20) == whole[stop : stop + 20]
+            # back to an earlier place, in the same object
+            read(stream, 13)
+            stream.load_state_dict(state)
+            assert read(stream, 20) == whole[stop : stop + 20]
+
+
+def test_ranks_read_only_their_shards_where_they_divide():
+    reader = Shards((10,) * 6)
+    streams = [sharded((10,) * 6, reader, rank=rank, num_ranks=3) for rank in range(3)]
+    assert not streams[0].reads_all_shards
+    first_epochs(streams, 1)
+    # at most one block of the next epoch each
+    assert reader.num_read <= 60 + 3 * 4
+    shards = [sorted(stream.own_shards()) for stream in streams]
+    assert sorted(sum(shards, [])) == list(range(6))
+    assert sharded(rank=0, num_ranks=4).reads_all_shards
+
+
+def test_no_more_than_a_block_is_held():
+    reader = Shards((1000,))
+    stream = sharded((1000,), reader, block_size=10)
+    for count in range(1, 100):
+        stream.read()
+        assert reader.num_read <= 10 * -(-count // 10)
+    heavy = [
+        SpeechTextRecord(id=str(n), audio={"bytes": b"x" * 1000}, lang="en", duration_seconds=1.0) for n in range(50)
+    ]
+    stream = ShardedStream(["0"], lambda shard: iter(heavy), name="h", block_bytes=5000)
+    assert sorted(int(record.id) for _, record in (stream.read() for _ in range(5))) == [0, 1, 2, 3, 4]
+
+
+def test_shuffling_is_within_blocks_and_over_shards():
+    stream = sharded((40, 40), block_size=8)
+    ids = [record.id for _, record in (stream.read() for _ in range(80))]
+    assert len({each.split("-")[0] for each in ids[:40]}) == 1
+    numbers = [int(each.split("-")[1]) for each in ids]
+    assert numbers[:8] != list(range(8)) and sorted(numbers[:8]) == list(range(8))
+    assert ids != [record.id for _, record in (stream.read() for _ in range(80))]
+
+
+def test_a_stream_without_a_record_for_a_rank_says_so():
+    stream = sharded((2,), rank=2, num_ranks=3)
+    with pytest.raises(ValueError, match="no record for process 3 of 3.*fewer records than"):
+        stream.read()
+    for kwargs, match in [({"rank": 1}, "rank"), ({"block_size": 0}, "block_size"), ({"sizes": ()}, "no shards")]:
+        with pytest.raises(ValueError, match=match):
+            sharded(**kwargs)
+    with pytest.raises(ValueError, match="twice"):
+        ShardedStream(["a", "a"], Shards((1,)), name="s")
+
+
+ROWS = [{"id": f"r{n}", "text": f"text {n}", "lang": "en" if n % 2 else "fr", "duration_s": "1.5"} for n in range(25)]
+
+
+def write_shards(folder):
+    """The same rows as Parquet (row groups of 4), packed and plain JSONL, and TSV."""
+    pq.write_table(pa.Table.from_pylist(ROWS), folder / "a.parquet", row_group_size=4)
+    lines = [json.dumps(row) for row in ROWS]
+    (folder / "b.jsonl").write_text("\n".join(lines) + "\n")
+    with gzip.open(folder / "c.json.gz", "wt") as file:
+        file.write("\n".join(lines) + "\n")
+    table = ["\t".join(ROWS[0]), *("\t".join(row.values()) for row in ROWS)]
+    (folder / "d.tsv").write_text("\n".join(table) + "\n")
+    return [str(path) for path in sorted(folder.iterdir())]
+
+
+def test_manifests_of_all_formats_as_shards(tmp_path):
+    shards = write_shards(tmp_path)
+    reader = ManifestShardReader(corpus="c")
+    records = [list(reader(shard)) for shard in shards]
+    assert len(records) == 4 and records[0] == records[1] == records[2] == records[3]
+    assert [record.id for record in records[0]] == [row["id"] for row in ROWS]
+    assert records[0][0].lang == "fr" and records[0][0].duration_seconds == 1.5
+    streams = [ShardedStream(shards, reader, name="m", rank=rank, num_ranks=2, block_size=3) for rank in range(2)]
+    (epoch,) = first_epochs(streams, 1)
+    assert Counter(epoch) == {row["id"]: 4 for row in ROWS}
+
+
+def test_rows_of_jsonl_may_gain_columns(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"text": "a", "lang": "en"}\n{"text": "b", "lang": "en", "translations": {"fr": "bb"}}\n')
+    records = list(ManifestShardReader(corpus="c")(str(path)))
+    assert [dict(record.translations) for record in records] == [{}, {"fr": "bb"}]
+    assert [record.id for record in records] == ["x.jsonl-1", "x.jsonl-2"]
+
+
+def test_corrupt_rows_and_shards_are_counted_and_named(tmp_path, caplog):
+    good = [json.dumps(row) for row in ROWS]
+    (tmp_path / "bad.jsonl").write_text("\n".join([*good[:5], "{broken", '{"id": "e", "lang": "en"}', *good[5:]]))
+    packed = gzip.compress("\n".join(json.dumps(row | {"id": "z" + row["id"]}) for row in ROWS * 200).encode())
+    (tmp_path / "cut.jsonl.gz").write_bytes(packed[: len(packed) // 2])
+    shards = [str(path) for path in sorted(tmp_path.iterdir())]
+    failures = FailureCount(0.5)
+    stream = ShardedStream(
+        shards, ManifestShardReader(corpus="c", failures=failures), name="m", failures=failures, shuffle=False
+    )
+    (epoch,) = first_epochs([stream], 1)
+    assert epoch[:25] == [row["id"] for row in ROWS] and epoch[25].startswith("zr")
+    assert failures.failures == 3 + 2  # the faulty rows of the first shard once more: the next epoch was begun
+    for part in ("bad.jsonl:6", "bad.jsonl:7 (id e)", "cut.jsonl.gz", "cut off"):
+        assert part in caplog.text
+    with pytest.raises(ManifestError, match=r"bad.jsonl:6"):
+        first_epochs([ShardedStream(shards[:1], ManifestShardReader(corpus="c"), name="m")], 1)
+    with pytest.raises(ManifestError, match="cut off"):
+        first_epochs([ShardedStream(shards[1:], ManifestShardReader(corpus="c"), name="m")], 1)
+
+
+def test_too_many_corrupt_rows_stop_the_run(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text("\n".join(["{}"] * 9 + [json.dumps(row) for row in ROWS]))
+    failures = FailureCount(0.3)
+    reader = ManifestShardReader(corpus="c", lang="en", failures=failures)
+    assert len(list(reader(str(path)))) == len(ROWS)
+    with pytest.raises(ManifestError, match="x.jsonl:1: neither audio nor text"):
+        list(ManifestShardReader(corpus="c", lang="en")(str(path)))
+    failures = FailureCount(0.3)
+    reader = ManifestShardReader(corpus="c", lang="en", failures=failures)
+    path.write_text("\n".join([*(json.dumps(row) for row in ROWS[:1]), *["{}"] * 30]))
+    stream = ShardedStream([str(path)], reader, name="m", failures=failures)
+    with pytest.raises(TooManyBadRecordsError, match=r"more than the share of 0.3 allowed.*x.jsonl:11"):
+        first_epochs([stream], 1)
+
+
+def test_a_data_set_of_parquet_files_with_audio(tmp_path):
+    sound = io.BytesIO()
+    sf.write(sound, np.zeros(1600, dtype=np.float32), 16_000, format="WAV")
+    features = datasets.Features(
+        {"id": datasets.Value("string"), "audio": datasets.Audio(), "lang": datasets.Value("string")}
+    )
+    for shard in range(3):
+        rows = [
+            {"id": f"{shard}-{n}", "audio": {"bytes": sound.getvalue(), "path": None}, "lang": "en"} for n in range(9)
+        ]
+        columns = {"id": pa.string(), "audio": pa.struct({"bytes": pa.binary(), "path": pa.string()})}
+        schema = pa.schema({**columns, "lang": pa.string()})
+        pq.write_table(pa.Table.from_pylist(rows, schema), tmp_path / f"{shard}.parquet", row_group_size=4)
+    files = {"train": [str(path) for path in sorted(tmp_path.glob("*.parquet"))]}
+    streaming = datasets.load_dataset(
+        "parquet", data_files=files, split="train", streaming=True, features=features, cache_dir=str(tmp_path)
+    )
+    for num_ranks in (1, 2, 3):
+        streams = [
+            DatasetStream(streaming, corpus="c", name="p", rank=rank, num_ranks=num_ranks, block_size=5)
+            for rank in range(num_ranks)
+        ]
+        (epoch,) = first_epochs(streams, 1)
+        assert len(epoch) == len(set(epoch)) == 27
+    stream = DatasetStream(streaming, corpus="c", name="p", block_size=5)
+    read(stream, 7)
+    _, record = stream.read()
+    assert record.audio["bytes"] == sound.getvalue()
+    resumed = DatasetStream(streaming, corpus="c", name="p", block_size=5)
+    resumed.load_state_dict(json.loads(json.dumps(stream.state_dict())))
+    assert read(resumed, 40) == read(stream, 40)
+
+
+def test_one_data_set_for_two_streams_and_faulty_rows():
+    rows = data_set(2)
+    one, two = (DatasetStream(rows, corpus="c", name=name, block_size=4) for name in ("a", "b"))
+    read(one, 11)
+    assert len({record for _, record in read(two, 30)}) == 30
+    assert len({record for _, record in read(one, 19)}) == 19
+    assert (
+        len({record for _, record in read(DatasetStream(data_set(2, with_ids=False), corpus="c", name="n"), 30)}) == 30
+    )
+
+    def faulty():
+        for number in range(12):
+            yield {"id": str(number), "text": "" if number == 7 else "t", "lang": "en"}
+
+    failures = FailureCount(0.5)
+    stream = DatasetStream(datasets.IterableDataset.from_generator(faulty), corpus="c", name="f", failures=failures)
+    (epoch,) = first_epochs([stream], 1)
+    assert len(epoch) == 11 and failures.failures >= 1
+    with pytest.raises(ManifestError, match=r"f, row 7 of process 0 \(id 7\)"):
+        read(DatasetStream(datasets.IterableDataset.from_generator(faulty), corpus="c", name="f"), 1)
+
+
+def test_shuffle_buffers_are_refused():
+    with pytest.raises(ValueError, match="has a shuffle buffer, whose content no checkpoint holds"):
+        DatasetStream(data_set(3).shuffle(seed=0, buffer_size=10), corpus="c", name="d")

@@ -1,0 +1,296 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+import json
+import random
+from collections import Counter
+from itertools import islice
+
+import pytest
+from public_schema import sound, write_covost2, write_mc4, write_mls, write_wmt
+from torch.utils.data import DataLoader
+
+from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
+from mu2slam_hf.data.corpora.registry import corpus_reader
+from mu2slam_hf.data.examples.dataset import FailureCount
+from mu2slam_hf.data.examples.pretraining_dataset import PretrainingDataset
+from mu2slam_hf.data.examples.pretraining_examples import ExampleLimits, PretrainingExampleBuilder, pretraining_task
+from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.sampling.example_streams import ExampleStream, SourceChoice, StreamSource, build_stream_sources
+from mu2slam_hf.data.sampling.mixture import temperature_shares
+from mu2slam_hf.data.sampling.mixture_report import format_mixture, summarize_mixture
+from mu2slam_hf.data.sampling.record_streams import ShardedStream
+from mu2slam_hf.data.sampling.stream_mixture import StreamMixtureSampler
+from mu2slam_hf.data.sampling.task_shares import TaskMixtureConfig
+
+SHARES = {"speech": 4, "text": 8, "asr": 1, "ast": 1, "mt": 1}
+SIZES = {"en": 800.0, "fr": 100.0, "sw": 1.0}
+
+
+def records_of(shard):
+    """30 sentences of `corpus/lang/number`, each with three translations; lengths differ."""
+    corpus, lang, number = shard.split("/")
+    for place in range(30):
+        seconds = 1.0 + (7 * place) % 11
+        yield SpeechTextRecord(
+            id=f"{number}-{place}",
+            audio={"bytes": b"x" * 10, "path": None},
+            text="x" * (1 + (5 * place) % 23),
+            lang=lang,
+            translations={"it": "yy" * (1 + place % 5), "ru": "z"},
+            duration_seconds=seconds,
+            corpus=corpus,
+        )
+
+
+def sources(rank=0, num_ranks=1, num_shards=3, seed=0, read=records_of, sizes=SIZES):
+    found = []
+    for task in SHARES:
+        for corpus, langs in (("a", ("en", "fr")), ("b", ("en", "sw"))):
+            for lang in langs:
+                shards = [f"{corpus}/{lang}/{number}" for number in range(num_shards)]
+                stream = ShardedStream(
+                    shards, read, name=f"{task}/{corpus}/{lang}", seed=seed, rank=rank, num_ranks=num_ranks
+                )
+                found.append(StreamSource(task=task, corpus=corpus, lang=lang, size=sizes[lang], stream=stream))
+    return found
+
+
+def build(rank=0, num_ranks=1, batches_per_step=1, seed=0, num_shards=3, builders=None, read=records_of, **config):
+    return StreamMixtureSampler(
+        sources(rank, num_ranks, num_shards, seed, read),
+        TaskMixtureConfig(**config),
+        builders=builders,
+        seed=seed,
+        rank=rank,
+        num_ranks=num_ranks,
+        batches_per_step=batches_per_step,
+    )
+
+
+def first(sampler, count):
+    return list(islice(sampler, count))
+
+
+def tasks_of(batch):
+    return Counter(pretraining_task(key.example) for key in batch)
+
+
+def test_every_batch_has_the_shares_and_its_step():
+    for rank in range(2):
+        for number, batch in enumerate(first(build(rank=rank, num_ranks=2, batches_per_step=2), 30)):
+            assert tasks_of(batch) == SHARES
+            assert {key.draw.step for key in batch} == {number // 2}
+
+
+def test_each_stream_is_gone_through_once_per_epoch_over_all_ranks():
+    for num_shards in (4, 3):
+        drawn = Counter()
+        samplers = [build(rank=rank, num_ranks=2, num_shards=num_shards, shares={"asr": 2}) for rank in range(2)]
+        for sampler in samplers:
+            for batch in first(sampler, 200):
+                drawn.update((key.example.id, key.draw.epoch) for key in batch)
+        assert set(drawn.values()) == {1}
+        of_epoch = Counter(id.rsplit("/", 1)[0] for id, epoch in drawn if epoch == 0)
+        assert of_epoch["asr:a/en"] == 30 * num_shards
+
+
+@pytest.mark.parametrize("config", [{}, {"max_seconds": 30.0, "max_tokens": 130}])
+@pytest.mark.parametrize("num_ranks", [1, 3])
+def test_resume_is_exact_at_any_batch_and_on_any_rank(num_ranks, config):
+    chance = random.Random(3)
+    for rank in range(num_ranks):
+        settings = {"rank": rank, "num_ranks": num_ranks, "batches_per_step": 2, "num_shards": 2, **config}
+        whole = first(build(**settings), 60)
+        for stop in [0, *(chance.randrange(45) for _ in range(5))]:
+            sampler = build(**settings)
+            assert first(sampler, stop) == whole[:stop]
+            state = json.loads(json.dumps(sampler.state_dict()))
+            resumed = build(**settings)
+            resumed.load_state_dict(state)
+            assert first(resumed, 15) == whole[stop : stop + 15]
+            assert first(sampler, 3) == whole[stop : stop + 3]
+
+
+def test_budgets_hold_keep_the_shares_and_lose_nothing():
+    batches = first(build(max_seconds=30.0, max_tokens=130), 200)
+    free = [key for batch in first(build(), 200) for key in batch]
+    keys = [key for batch in batches for key in batch]
+    for batch in batches:
+        assert batch and sum(key.example.duration_seconds for key in batch) <= 30.0
+        assert sum(key.example.num_source_tokens + key.example.num_target_tokens for key in batch) <= 130
+    assert 15 > len(keys) / len(batches) > 5
+    unstepped = [[(key.example, key.draw._replace(step=0)) for key in each] for each in (keys, free)]
+    assert unstepped[0] == unstepped[1][: len(keys)]
+    counts = tasks_of(keys)
+    assert all(abs(counts[task] - share * len(keys) / 15) < 1 for task, share in SHARES.items())
+
+
+def test_what_is_alone_beyond_a_budget_is_left_out_and_counted():
+    sampler = build(max_seconds=9.5)
+    keys = [key for batch in first(sampler, 100) for key in batch]
+    assert max(key.example.duration_seconds for key in keys) <= 9.5
+    assert sampler.builders["speech"].left_out["beyond the budget of a batch"] > 0
+    with pytest.raises(ValueError, match="gives no example for task 'speech'.* x beyond the budget"):
+        first(build(max_seconds=0.5), 1)
+    builders = {"asr": PretrainingExampleBuilder(task="asr", languages=["de"])}
+    with pytest.raises(ValueError, match="gives no example for task 'asr'.* x other language"):
+        first(build(builders=builders), 1)
+
+
+def test_languages_by_temperature_and_corpora_by_weight():
+    sampler = build(shares={"text": 1, "asr": 1}, corpus_weights={"text": {"b": 3.0}})
+    by_lang = temperature_shares({"en": 800 + 2400, "fr": 100, "sw": 3}, 3.0)
+    wanted = {
+        "text/a/en": by_lang["en"] / 4,
+        "text/b/en": by_lang["en"] * 3 / 4,
+        "text/a/fr": by_lang["fr"],
+        "text/b/sw": by_lang["sw"],
+    }
+    assert sampler.source_shares("text") == pytest.approx(wanted)
+    counts = Counter(key.example.id[:9] for batch in first(sampler, 500) for key in batch)
+    for name, share in wanted.items():
+        assert counts[name.replace("/", ":", 1)] == pytest.approx(500 * share, abs=3)
+    summary = summarize_mixture(sampler)
+    assert summary[0].language_shares == pytest.approx(by_lang)
+    assert summary[1].language_shares["en"] == pytest.approx(1600 / 1701)
+    assert "text" in format_mixture(summary, 100) and " - " in format_mixture(summary)
+
+
+def test_choice_of_sources_is_even_over_any_stretch_and_differs_between_ranks():
+    shares = {"a": 0.7, "b": 0.25, "c": 0.04, "d": 0.01}
+    choices = [SourceChoice(shares, 0, "asr", rank) for rank in range(2)]
+    drawn = [[choice(number) for number in range(2000)] for choice in choices]
+    assert drawn[0] != drawn[1]
+    for start in range(0, 1500, 100):
+        counts = Counter(drawn[0][start : start + 500])
+        assert all(abs(counts[name] - 500 * share) <= 2.5 for name, share in shares.items())
+    assert choices[0](10**12) in shares
+
+
+def test_a_record_with_several_examples_is_resumed_between_them():
+    def stream():
+        records = ShardedStream(["a/en/0"], records_of, name="s")
+        return ExampleStream(records, PretrainingExampleBuilder(task="ast"), lambda example: False)
+
+    def take(examples, count):
+        taken = []
+        for _ in range(count):
+            taken.append((examples.peek()[0].id, examples.peek()[1]))
+            examples.advance()
+        return taken
+
+    whole = take(stream(), 130)
+    assert len(set(whole)) == 130 and whole[60][1] == 1 and whole[59][1] == 0
+    for stop in (0, 1, 2, 59, 60, 61):
+        one, two = stream(), stream()
+        take(one, stop)
+        two.load_state_dict(json.loads(json.dumps(one.state_dict())))
+        assert take(two, 40) == whole[stop : stop + 40]
+        one.peek()  # looking at the next one does not change the state
+        two.load_state_dict(one.state_dict())
+        assert take(two, 40) == whole[stop : stop + 40]
+
+
+def test_foreign_states_are_refused():
+    state = build().state_dict()
+    limits = {"text": PretrainingExampleBuilder(task="text", limits=ExampleLimits(max_tokens=9))}
+    words = {"text": PretrainingExampleBuilder(task="text", count_tokens=lambda text: len(text.split()))}
+    for other in (build(seed=1), build(num_shards=4), build(temperatures={"mt": 1}), build(builders=limits)):
+        with pytest.raises(ValueError, match="differ from those of the checkpoint"):
+            other.load_state_dict(state)
+    with pytest.raises(ValueError, match="tokenizer"):
+        build(builders=words).load_state_dict(state)
+    with pytest.raises(ValueError, match="num_ranks is 1, now it is 2"):
+        build(num_ranks=2).load_state_dict(state)
+    with pytest.raises(ValueError, match="batches_per_step is 1, now it is 2"):
+        build(batches_per_step=2).load_state_dict(state)
+    with pytest.raises(ValueError, match="state of process 0, not of 1"):
+        build(rank=1, num_ranks=2).load_state_dict(build(num_ranks=2).state_dict())
+    with pytest.raises(ValueError, match="tables"):
+        build().load_state_dict({"num_draws": 0})
+    assert build(rank=1, num_ranks=2).fingerprint() == build(num_ranks=2).fingerprint()
+
+
+def test_faulty_sources():
+    found = sources()
+    with pytest.raises(ValueError, match="occurring twice: .*speech/a/en"):
+        StreamMixtureSampler([*found, found[0]])
+    with pytest.raises(ValueError, match="`shares` has mt, but there is no stream"):
+        StreamMixtureSampler([source for source in found if source.task != "mt"])
+    with pytest.raises(ValueError, match=r"names \['z'\]"):
+        StreamMixtureSampler(found, TaskMixtureConfig(corpus_weights={"mt": {"z": 1}}))
+    with pytest.raises(ValueError, match="process 0 of 1, but this is 1 of 2"):
+        StreamMixtureSampler(found, rank=1, num_ranks=2)
+
+
+def without_durations(shard):
+    """The first two of four have no readable length."""
+    for place in range(4):
+        audio = {"bytes": b"no audio" * 20, "path": None} if place < 2 else {"bytes": sound(0.5), "path": None}
+        yield SpeechTextRecord(id=f"{shard}-{place}", audio=audio, text="x", lang="en", translations={"it": "y"})
+
+
+def test_lengths_that_nobody_stated_are_read_and_faults_counted():
+    failures = FailureCount(0.9)
+    stream = ShardedStream(["s"], without_durations, name="s")
+    examples = ExampleStream(stream, PretrainingExampleBuilder(task="asr"), lambda example: False, failures)
+    seen = set()
+    for _ in range(4):
+        example, _ = examples.peek()
+        assert example.duration_seconds == pytest.approx(0.5)
+        seen.add(example.id)
+        examples.advance()
+    assert len(seen) == 2 and failures.failures >= 2
+    with pytest.raises(ValueError, match="cannot be decoded"):
+        examples = ExampleStream(
+            ShardedStream(["s"], without_durations, name="s", shuffle=False),
+            PretrainingExampleBuilder(task="asr"),
+            lambda example: False,
+        )
+        examples.peek()
+
+
+def test_public_corpora_as_streams_through_a_loader(tmp_path):
+    failures = FailureCount(0.5)
+    readers = {
+        "speech": corpus_reader("mls", write_mls(tmp_path / "mls")),
+        "asr": corpus_reader("mls", tmp_path / "mls"),
+        "text": corpus_reader("mc4", write_mc4(tmp_path / "mc4")),
+        "ast": corpus_reader("covost2", write_covost2(tmp_path / "covost2")),
+        "mt": corpus_reader("wmt", write_wmt(tmp_path / "wmt")),
+    }
+    found, same = (
+        [
+            source
+            for task, reader in readers.items()
+            for source in build_stream_sources(reader, task, failures=failures, block_size=10)
+        ]
+        for _ in range(2)
+    )
+    assert {source.lang for source in found if source.task == "text"} == {"en", "de", "zh", "he"}
+    assert all(source.size > 0 for source in found)
+    sampler = StreamMixtureSampler(found, failures=failures)
+    wanted = first(StreamMixtureSampler(same, failures=failures), 3)
+    loader = DataLoader(PretrainingDataset(), batch_sampler=sampler, collate_fn=list, num_workers=1)
+    for batch, keys in zip(loader, wanted, strict=False):
+        assert tasks_of(keys) == SHARES
+        for item, key in zip(batch, keys, strict=True):
+            assert item.error is None and item.drawn.example.id == key.example.id
+            assert (item.waveform is None) == (key.example.source_modality == "text")
+    with pytest.raises(ValueError, match="has no 'en'|has no 'de'"):
+        build_stream_sources(readers["text"], "text", sizes={"fr": 1.0})
+
+
+def test_manifests_as_streams(tmp_path):
+    for lang, size in (("en", 60), ("fr", 20)):
+        rows = [json.dumps({"id": str(n), "text": f"{lang} {n}", "lang": lang}) for n in range(size)]
+        (tmp_path / f"{lang}.jsonl").write_text("\n".join(rows))
+    reader = ManifestShardReader(corpus="m")
+    shards = {lang: [str(tmp_path / f"{lang}.jsonl")] for lang in ("en", "fr")}
+    found = build_stream_sources(reader, "text", shards=shards, sizes={"en": 60, "fr": 20})
+    sampler = StreamMixtureSampler(found, TaskMixtureConfig(shares={"text": 8}, temperatures={"text": 1}))
+    drawn = Counter(key.example.source_lang for batch in first(sampler, 10) for key in batch)
+    assert drawn["en"] == pytest.approx(60, abs=2) and sum(drawn.values()) == 80
+    with pytest.raises(ValueError, match="give language -> manifests"):
+        build_stream_sources(reader, "text")
+    with pytest.raises(ValueError, match="has no 'fr'"):
+        build_stream_sources(reader, "text", shards=shards, sizes={"en": 1.0})

@@ -1,0 +1,324 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+import json
+import pickle
+import random
+from collections import Counter, defaultdict
+from itertools import islice
+from math import ceil, floor
+
+import numpy as np
+import pytest
+
+from mu2slam_hf.data.examples.pretraining_examples import pretraining_task, sampling_language
+from mu2slam_hf.data.examples.tasks import Target, TrainingExample
+from mu2slam_hf.data.sampling.mixture_report import format_mixture, summarize_mixture
+from mu2slam_hf.data.sampling.task_mixture import TaskMixtureSampler
+from mu2slam_hf.data.sampling.task_shares import TaskMixtureConfig, TaskOrder, deal_evenly
+
+SHARES = {"speech": 4, "text": 8, "asr": 1, "ast": 1, "mt": 1}
+
+
+def example(task, number, lang="en", other="fr", corpus="c", seconds=2.0, tokens=10):
+    targets = () if task in ("speech", "text") else (Target(task=task, lang=other, text="x", num_tokens=tokens),)
+    spoken = task in ("speech", "asr", "ast")
+    return TrainingExample(
+        id=f"{task}:{corpus}/{lang}/{other}/{number}",
+        source_modality="speech" if spoken else "text",
+        source_lang=lang,
+        targets=targets,
+        corpus=corpus,
+        duration_seconds=seconds if spoken else 0.0,
+        num_source_tokens=0 if spoken else tokens,
+    )
+
+
+def many(seed=0):
+    """All tasks, several languages, uneven lengths; sizes without common factors."""
+    lengths = np.random.default_rng(seed)
+    sizes = {
+        ("speech", "en"): 37,
+        ("speech", "fr"): 10,
+        ("text", "en"): 101,
+        ("text", "sw"): 3,
+        ("asr", "en"): 7,
+        ("ast", "fr"): 5,
+        ("mt", "en"): 6,
+        ("mt", "ru"): 11,
+    }
+    return [
+        example(task, n, lang, seconds=float(lengths.uniform(0.5, 12)), tokens=int(lengths.integers(1, 60)))
+        for (task, lang), size in sizes.items()
+        for n in range(size)
+    ]
+
+
+EXAMPLES = many()
+FLAT = {task: 1.0 for task in SHARES}
+
+
+def build(examples=EXAMPLES, rank=0, num_ranks=1, batches_per_step=1, seed=3, **config):
+    return TaskMixtureSampler(
+        examples,
+        TaskMixtureConfig(**config),
+        seed=seed,
+        rank=rank,
+        num_ranks=num_ranks,
+        batches_per_step=batches_per_step,
+    )
+
+
+def first(sampler, count):
+    return list(islice(sampler, count))
+
+
+def tasks_of(batch, examples=EXAMPLES):
+    return Counter(pretraining_task(examples[key.example_index]) for key in batch)
+
+
+def test_every_batch_of_every_rank_has_the_shares():
+    for rank in range(3):
+        sampler = build(rank=rank, num_ranks=3, batches_per_step=2)
+        for number, batch in enumerate(first(sampler, 20)):
+            assert tasks_of(batch) == SHARES
+            assert {key.step for key in batch} == {number // 2}
+
+
+def test_each_task_goes_through_its_data_epoch_after_epoch():
+    sampler = build(temperatures=FLAT)
+    drawn = defaultdict(list)
+    for batch in first(sampler, 60):
+        for key in batch:
+            assert key.copy == 0
+            drawn[pretraining_task(EXAMPLES[key.example_index])].append(key)
+    for task, keys in drawn.items():
+        size = sum(pretraining_task(each) == task for each in EXAMPLES)
+        epochs = [keys[start : start + size] for start in range(0, len(keys) - size + 1, size)]
+        assert len(epochs) >= 2, task
+        orders = set()
+        for number, epoch in enumerate(epochs):
+            assert len({key.example_index for key in epoch}) == size and {key.epoch for key in epoch} == {number}
+            orders.add(tuple(key.example_index for key in epoch))
+        assert len(orders) == len(epochs), "each epoch has an order of its own"
+
+
+def test_temperatures_and_weights_give_quotas_per_epoch():
+    examples = [example("text", n, "en", corpus="x") for n in range(800)]
+    examples += [example("text", n, "sw", corpus="y") for n in range(20)]
+    examples += [example("text", n, "en", corpus="y") for n in range(30)]
+    sampler = build(examples, shares={"text": 8}, corpus_weights={"text": {"y": 2.0}})
+    shares = np.asarray([860, 40]) ** (1 / 3)
+    total = 900
+    expected = total * shares / shares.sum()
+    counts = [Counter() for _ in range(3)]
+    for batch in first(sampler, 3 * total // 8 + 1):
+        for key in batch:
+            if key.epoch < 3:
+                counts[key.epoch][key.example_index] += 1
+    for epoch in counts:
+        by_lang = [
+            sum(epoch[i] for i, each in enumerate(examples) if each.source_lang == lang) for lang in ("en", "sw")
+        ]
+        np.testing.assert_allclose(by_lang, expected, atol=2)
+    quotas = next(iter(sampler.draws.values())).mixture.quotas()
+    for epoch in counts[:2]:
+        for (_, lang, corpus), quota in quotas.items():
+            members = [i for i, each in enumerate(examples) if (each.source_lang, each.corpus) == (lang, corpus)]
+            bounds = {floor(floor(quota) / len(members)), ceil(ceil(quota) / len(members))}
+            assert all(min(bounds) <= epoch[i] <= max(bounds) for i in members)
+
+
+def test_temperature_of_mt_acts_on_pairs_in_either_order():
+    examples = [example("mt", n, "en", "fr") for n in range(45)] + [example("mt", n, "fr", "en") for n in range(45)]
+    examples += [example("mt", n, "en", "ru") for n in range(10)]
+    assert {sampling_language(each) for each in examples} == {"en-fr", "en-ru"}
+    sampler = build(examples, shares={"mt": 1})
+    (summary,) = summarize_mixture(sampler)
+    assert summary.language_shares == pytest.approx({"en-fr": 0.75, "en-ru": 0.25})
+
+
+@pytest.mark.parametrize("config", [{}, {"max_seconds": 20.0, "max_tokens": 150}])
+def test_one_process_with_two_micro_batches_sees_the_batches_of_two_processes(config):
+    one = first(build(batches_per_step=2, **config), 40)
+    ranks = [first(build(rank=rank, num_ranks=2, **config), 20) for rank in range(2)]
+    assert one == [batch for pair in zip(*ranks, strict=True) for batch in pair]
+
+
+def test_seconds_and_tokens_are_dealt_evenly():
+    sampler = build(num_ranks=4)
+    for start in range(0, 1200, 60):
+        plan = sampler.plan_step(start)
+        assert np.bincount(plan.slots).tolist() == [15] * 4
+        for sizes in (sampler.seconds, sampler.tokens):
+            load = np.bincount(plan.slots, weights=sizes[plan.indices], minlength=4)
+            assert load.max() / load.mean() < 1.2
+
+
+def test_deal_evenly_in_closed_form():
+    slots = deal_evenly(np.asarray([[5.0], [4.0], [3.0], [2.0]]), np.zeros(4, dtype=np.int64), 2)
+    assert slots.tolist() == [0, 1, 1, 0]
+    slots = deal_evenly(np.asarray([[1.0, 0.0], [0.0, 9.0], [1.0, 0.0]]), np.asarray([0, 1, 0]), 4)
+    assert len(set(slots.tolist())) == 3, "one in each slot before any gets a second one"
+    # two long and two short recordings, two long and two short texts: each evened out for itself
+    sizes = np.asarray([[9.0, 0], [1, 0], [9, 0], [1, 0], [0, 9], [0, 9], [0, 1], [0, 1]])
+    slots = deal_evenly(sizes, np.asarray([0, 0, 0, 0, 1, 1, 1, 1]), 2)
+    assert [sizes[slots == slot].sum(axis=0).tolist() for slot in (0, 1)] == [[10, 10], [10, 10]]
+
+
+def test_budgets_hold_lose_nothing_and_keep_the_shares():
+    budgets = {"max_seconds": 42.0, "max_tokens": 420}
+    samplers = [build(rank=rank, num_ranks=2, temperatures=FLAT, **budgets) for rank in range(2)]
+    counts, full = Counter(), 0
+    keys = []
+    for batches in islice(zip(*samplers, strict=True), 300):
+        for batch in batches:
+            assert batch
+            assert sum(samplers[0].seconds[key.example_index] for key in batch) <= 42.0
+            assert sum(samplers[0].tokens[key.example_index] for key in batch) <= 420
+            counts.update(tasks_of(batch))
+            keys += batch
+        whole = sum(map(len, batches)) == 30
+        full += whole
+        assert not whole or all(tasks_of(batch) == SHARES for batch in batches)
+    assert 0 < full < 300
+    unit = sum(counts.values()) / 15
+    for task, share in SHARES.items():
+        assert abs(counts[task] - share * unit) < 2
+    # the same draws, in the same order, as without budgets
+    free = build(temperatures=FLAT, num_ranks=1)
+    wanted = {key._replace(step=0) for batch in first(free, len(keys) // 15) for key in batch}
+    taken = [key._replace(step=0) for key in keys]
+    assert len(set(taken)) == len(taken) and len(wanted - set(taken)) == 0
+
+
+def test_a_budget_for_the_longest_alone_still_goes_on():
+    seconds = max(each.duration_seconds for each in EXAMPLES)
+    sampler = build(num_ranks=2, max_seconds=seconds)
+    assert all(batch for batch in first(sampler, 50))
+    with pytest.raises(ValueError, match=r"alone has .* more than `max_seconds`"):
+        build(max_seconds=seconds - 0.01)
+    with pytest.raises(ValueError, match="`max_tokens` = 3"):
+        build(max_tokens=3)
+    # what is not trained on does not count
+    text = [each for each in EXAMPLES if pretraining_task(each) == "text"]
+    build(EXAMPLES, shares={"text": 1}, max_seconds=0.1, max_tokens=max(each.num_source_tokens for each in text))
+
+
+@pytest.mark.parametrize("config", [{}, {"max_seconds": 22.0, "max_tokens": 160}])
+def test_a_resumed_run_goes_on_exactly(config):
+    chance = random.Random(1)
+    whole = first(build(batches_per_step=3, **config), 120)
+    for _ in range(25):
+        stop = chance.randrange(100)
+        sampler = build(batches_per_step=3, **config)
+        assert first(sampler, stop) == whole[:stop]
+        state = json.loads(json.dumps(sampler.state_dict()))
+        resumed = build(batches_per_step=3, **config)
+        resumed.load_state_dict(state)
+        assert first(resumed, 20) == whole[stop : stop + 20]
+        # the interrupted one itself, iterated anew, too
+        assert first(sampler, 5) == whole[stop : stop + 5]
+
+
+def test_resume_on_another_number_of_processes_with_the_same_product():
+    whole = first(build(batches_per_step=4), 40)
+    sampler = build(batches_per_step=4)
+    first(sampler, 12)
+    ranks = [build(rank=rank, num_ranks=2, batches_per_step=2) for rank in range(2)]
+    for each in ranks:
+        each.load_state_dict(sampler.state_dict())
+    for step in range(3, 10):
+        batches = [first(each, 2) for each in ranks]
+        assert [*batches[0], *batches[1]] == whole[4 * step : 4 * step + 4]
+    first(sampler, 1)
+    with pytest.raises(ValueError, match="in the middle of an update"):
+        ranks[0].load_state_dict(sampler.state_dict())
+
+
+def test_a_foreign_state_is_refused_and_says_what_to_do():
+    state = build().state_dict()
+    others = [
+        build(seed=4),
+        build(many(seed=1)),
+        build(EXAMPLES[:-1]),
+        build(shares=SHARES | {"text": 7}),
+        build(temperatures={"text": 2.0}),
+        build(max_seconds=100.0),
+        build(corpus_weights={"asr": {"c": 2}}),
+    ]
+    for other in others:
+        with pytest.raises(ValueError, match="differ from those of the checkpoint"):
+            other.load_state_dict(state)
+    with pytest.raises(ValueError, match="updates have 1 micro-batches, now 2 processes with 1 each make 2"):
+        build(num_ranks=2).load_state_dict(state)
+    with pytest.raises(ValueError, match="streams"):
+        build().load_state_dict({"streams": []})
+    # numbers that are equal, written differently, are not another configuration
+    build(temperatures={"text": 3, "mt": 2, "asr": 1}).load_state_dict(state)
+
+
+def test_small_tasks_run_through_many_epochs_in_one_update():
+    examples = [example("asr", 0), example("asr", 1), *(example("text", n) for n in range(3))]
+    sampler = build(examples, num_ranks=5, shares={"asr": 3, "text": 1})
+    keys = [key for start in (0, 20) for key in zip(*_columns(sampler.plan_step(start)), strict=True)]
+    assert len(set(keys)) == len(keys) == 40
+    assert Counter(index for index, _, _ in keys if index < 2) == {0: 15, 1: 15}
+
+
+def _columns(plan):
+    return plan.indices.tolist(), plan.epochs.tolist(), plan.copies.tolist()
+
+
+def test_over_sampled_examples_are_told_apart_by_their_copy():
+    examples = [example("text", n, "en") for n in range(50)] + [example("text", 0, "sw")]
+    keys = [key for batch in first(build(examples, shares={"text": 1}), 51) for key in batch]
+    rare = [key for key in keys if key.example_index == 50]
+    assert len(rare) > 5 and [key.copy for key in sorted(rare, key=lambda key: key.copy)] == list(range(len(rare)))
+
+
+def test_order_of_the_tasks():
+    order = TaskOrder(SHARES)
+    assert len(order) == 15
+    for start in range(40):
+        assert np.bincount(order.turns(start, 15)).tolist() == [SHARES[task] for task in order.tasks]
+        turns = order.turns(0, start)
+        assert order.num_before(start) == {task: int((turns == n).sum()) for n, task in enumerate(order.tasks)}
+        for n, task in enumerate(order.tasks):
+            assert abs((turns == n).sum() - start * SHARES[task] / 15) < 1
+
+
+def test_faulty_configurations():
+    for fields, match in [
+        ({"shares": {"tts": 1}}, "shares"),
+        ({"shares": {"asr": -1}}, "shares"),
+        ({"shares": {}}, "shares"),
+        ({"temperatures": {"mt": 0}}, "temperatures"),
+        ({"corpus_weights": {"mt": {"x": -1.0}}}, "corpus_weights"),
+        ({"max_seconds": 0}, "max_seconds"),
+        ({"max_tokens": 0}, "max_tokens"),
+    ]:
+        with pytest.raises(Exception, match=match):
+            TaskMixtureConfig(**fields)
+    with pytest.raises(ValueError, match="`shares` has ast, but there is no such example"):
+        build([each for each in EXAMPLES if pretraining_task(each) != "ast"])
+    with pytest.raises(ValueError, match="'nowhere'"):
+        build(corpus_weights={"mt": {"nowhere": 1}})
+    with pytest.raises(ValueError, match="rank"):
+        build(rank=1)
+    assert TaskMixtureConfig().shares == SHARES
+    assert [TaskMixtureConfig().temperature(task) for task in SHARES] == [1, 3, 1, 1, 2]
+
+
+def test_table_for_the_console():
+    text = format_mixture(summarize_mixture(build()), num_steps=100)
+    lines = text.splitlines()
+    assert [line.split()[0] for line in lines] == ["task", "speech", "text", "asr", "ast", "mt"]
+    assert "en 76.4%, sw 23.6%" in lines[2] and f"{800 / 104:.1f}" in lines[2]
+    assert "steps/epoch" in format_mixture(summarize_mixture(build()))
+
+
+def test_epochs_for_logs():
+    sampler = build(temperatures=FLAT)
+    first(sampler, 14)
+    assert sampler.epochs()["asr"] == pytest.approx(2.0)
+    assert sampler.epochs()["text"] == pytest.approx(8 * 14 / 104)
+    assert pickle.loads(pickle.dumps(sampler.state_dict())) == sampler.state_dict()

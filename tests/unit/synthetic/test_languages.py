@@ -1,0 +1,55 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+import logging
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+from mu2slam_hf.models.language_codes import canonical_language
+from mu2slam_hf.synthetic.content import CONTENT_KINDS
+from mu2slam_hf.synthetic.espeak import EspeakEngine
+from mu2slam_hf.synthetic.languages import check_languages, shared_languages
+
+EXTRA = ("babel", "espeakng_loader", "num2words")
+pytestmark = pytest.mark.skipif(
+    any(map(lambda name: find_spec(name) is None, EXTRA)), reason="needs the extra synthetic"
+)
+
+
+@pytest.fixture(scope="module")
+def engine():
+    with EspeakEngine() as engine:
+        yield engine
+
+
+def test_shared_languages_are_many_and_canonical():
+    languages = shared_languages()
+    assert len(languages) >= 90 and {"en", "es", "fr", "it", "ru", "zh", "sw", "he"} <= set(languages)
+    assert all(canonical_language(lang) == lang for lang in languages)
+
+
+def test_good_languages_have_all_kinds_in_both_forms(engine):
+    for form in ("written", "spoken"):
+        for report in check_languages(["it", "ru"], engine=engine, form=form).values():
+            assert report.kinds == set(CONTENT_KINDS) and not report.reason
+
+
+def test_languages_that_cannot_be_spoken_are_left_out_with_a_message(engine, caplog):
+    with caplog.at_level(logging.WARNING):
+        reports = check_languages(["ja", "fo", "kl", "xx", "fr"], engine=engine)
+    assert [lang for lang, report in reports.items() if not report.reason] == ["fr"]
+    assert "by the rules of en" in reports["ja"].reason
+    for lang in ("ja", "fo", "kl", "xx"):
+        assert f"leaves out {lang}: " in caplog.text
+
+
+def test_kinds_are_left_out_one_by_one(engine):
+    report = check_languages(["hi"], engine=engine)["hi"]
+    assert not report.reason and "date" in report.kinds and "cardinal" in report.problems
+    assert "num2words does not have" in report.problems["cardinal"]
+
+
+def test_missing_package_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "babel", None)
+    with pytest.raises(ImportError, match=r"mu2slam-hf\[synthetic\]"):
+        shared_languages()

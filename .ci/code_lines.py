@@ -1,8 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Counts lines of Python code without docstrings, comments and blank lines.
 
-    python .ci/code_lines.py mu2slam_hf tests              # one total for each folder or file
-    python .ci/code_lines.py --files mu2slam_hf/training   # and one line for each file
+python .ci/code_lines.py mu2slam_hf tests              # one total for each folder or file
+python .ci/code_lines.py --files mu2slam_hf/training   # and one line for each file
 """
 
 import argparse

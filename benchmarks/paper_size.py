@@ -29,8 +29,9 @@ import torch
 from mu2slam_hf import Mu2SLAMConfig, Mu2SLAMFeatureExtractor, Mu2SLAMProcessor, Mu2SLAMTokenizer
 from mu2slam_hf.data.collation.mu2slam import PretrainingCollator
 from mu2slam_hf.data.collation.packing import padding_share
-from mu2slam_hf.data.examples.dataset import DrawnExample, MultitaskItem
-from mu2slam_hf.data.examples.tasks import Target, TrainingExample
+from mu2slam_hf.data.examples.dataset import Item
+from mu2slam_hf.data.examples.draws import DrawnExample
+from mu2slam_hf.data.examples.example import Example, Target
 from mu2slam_hf.data.random_keys import DrawKey
 from mu2slam_hf.data.sampling.task_shares import PAPER_SHARES
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
@@ -65,7 +66,7 @@ def read_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def make_item(task: str, number: int, seconds: float, characters: int) -> MultitaskItem:
+def make_item(task: str, number: int, seconds: float, characters: int) -> Item:
     """One made-up example."""
     generator = np.random.default_rng(number)
 
@@ -77,7 +78,7 @@ def make_item(task: str, number: int, seconds: float, characters: int) -> Multit
     written = text()
     lang = "en" if task == "asr" else "fr"
     targets = (Target(task=task, lang=lang, text=written, num_tokens=len(written) + 1),)
-    example = TrainingExample(
+    example = Example(
         id=f"{task}:{number}",
         source_modality="speech" if is_speech else "text",
         source_lang="en",
@@ -95,7 +96,7 @@ def make_item(task: str, number: int, seconds: float, characters: int) -> Multit
         targets=example.targets,
     )
     waveform = 0.1 * generator.standard_normal(round(16_000 * seconds)) if is_speech else None
-    return MultitaskItem(drawn=drawn, waveform=None if waveform is None else waveform.astype(np.float32))
+    return Item(drawn=drawn, waveform=None if waveform is None else waveform.astype(np.float32))
 
 
 def make_batch(config: Mu2SLAMConfig, name: str) -> dict[str, torch.Tensor]:

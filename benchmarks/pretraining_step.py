@@ -30,8 +30,9 @@ from mu2slam_hf.data.audio import AudioCache
 from mu2slam_hf.data.collation.mu2slam import PretrainingCollator
 from mu2slam_hf.data.collation.packing import padding_share
 from mu2slam_hf.data.corpora.registry import load_corpus
-from mu2slam_hf.data.examples.dataset import fill_durations
-from mu2slam_hf.data.examples.pretraining_dataset import PretrainingDataset
+from mu2slam_hf.data.durations import fill_durations
+from mu2slam_hf.data.examples.dataset import ExampleDataset
+from mu2slam_hf.data.examples.draws import DrawOptions
 from mu2slam_hf.data.examples.pretraining_examples import ExampleLimits, build_pretraining_examples
 from mu2slam_hf.data.sampling.task_mixture import TaskMixtureSampler
 from mu2slam_hf.data.sampling.task_shares import PAPER_SHARES, TaskMixtureConfig
@@ -92,7 +93,7 @@ def draw_batches(examples: list, collators: list, times: int, number: int) -> li
     """`number` batches of `times` 4/8/1/1/1 examples, each collated both ways."""
     shares = {task: times * share for task, share in PAPER_SHARES.items()}
     sampler = iter(TaskMixtureSampler(examples, TaskMixtureConfig(shares=shares)))
-    dataset = PretrainingDataset(examples, cache=AudioCache(max_bytes=2**30))
+    dataset = ExampleDataset(examples, DrawOptions(undetermined_source_ratio=0.3), cache=AudioCache(max_bytes=2**30))
     batches = []
     for _ in range(number):
         items = [dataset[key] for key in next(sampler)]

@@ -4,12 +4,14 @@
 import numpy as np
 import torch
 from helpers import make_tiny_config, make_tiny_processor
-from reference_pretraining import Example, Noise, Side
+from reference_pretraining import Example as ReferenceExample
+from reference_pretraining import Noise, Side
 
 from mu2slam_hf import Mu2SLAMForPreTraining
 from mu2slam_hf.data.collation.mu2slam import PretrainingCollator
-from mu2slam_hf.data.examples.dataset import DrawnExample, MultitaskItem
-from mu2slam_hf.data.examples.tasks import Target, TrainingExample
+from mu2slam_hf.data.examples.dataset import Item
+from mu2slam_hf.data.examples.draws import DrawnExample
+from mu2slam_hf.data.examples.example import Example, Target
 from mu2slam_hf.data.masking import MaskingConfig, corrupt_tokens, draw_frame_mask, draw_span_mask, number_words
 from mu2slam_hf.data.random_keys import DrawKey, draw_generator
 from mu2slam_hf.data.records import SpeechTextRecord
@@ -40,7 +42,7 @@ def draw_text(generator: np.random.Generator, max_words: int = 6) -> str:
     return " ".join(words) + (" \u4e00" if generator.random() < 0.2 else "")
 
 
-def make_item(task: str, number: int, generator: np.random.Generator, **given) -> MultitaskItem:
+def make_item(task: str, number: int, generator: np.random.Generator, **given) -> Item:
     """A random example of a task.
 
     Args:
@@ -59,7 +61,7 @@ def make_item(task: str, number: int, generator: np.random.Generator, **given) -
     targets = ()
     if task in ("asr", "ast", "mt"):
         targets = (Target(task=task, lang=target_lang, text=target_text, num_tokens=len(target_text) + 1),)
-    example = TrainingExample(
+    example = Example(
         id=f"{task}:{number}",
         source_modality="speech" if is_speech else "text",
         source_lang=source_lang,
@@ -78,22 +80,22 @@ def make_item(task: str, number: int, generator: np.random.Generator, **given) -
         targets=targets,
     )
     waveform = (0.1 * generator.standard_normal(samples)).astype(np.float32) if is_speech else None
-    return MultitaskItem(drawn=drawn, waveform=waveform)
+    return Item(drawn=drawn, waveform=waveform)
 
 
-def make_items(tasks: str | list[str], seed: int = 0, **given) -> list[MultitaskItem]:
+def make_items(tasks: str | list[str], seed: int = 0, **given) -> list[Item]:
     """One item per name in `tasks`."""
     generator = np.random.default_rng(seed)
     names = tasks.split() if isinstance(tasks, str) else tasks
     return [make_item(task, number, generator, **given) for number, task in enumerate(names)]
 
 
-def draw_speech_ids(item: MultitaskItem, num_frames: int, num_entries: int = 16) -> np.ndarray:
+def draw_speech_ids(item: Item, num_frames: int, num_entries: int = 16) -> np.ndarray:
     """Codebook entries of an utterance: any, but always the same."""
     return np.random.default_rng(len(item.waveform)).integers(num_entries, size=num_frames)
 
 
-def collate(items: list[MultitaskItem], layout: str = "packed", **options) -> dict | list[dict]:
+def collate(items: list[Item], layout: str = "packed", **options) -> dict | list[dict]:
     """The batch of a collator (or the batches of the plain layout), as the trainer gives it to the model."""
     collator = PretrainingCollator(PROCESSOR, seed=SEED, layout=layout, **options)
     collated = collator(items)
@@ -105,7 +107,7 @@ def collate(items: list[MultitaskItem], layout: str = "packed", **options) -> di
     return batches[0] if layout == "packed" else batches
 
 
-def add_speech_ids(batch: dict, speakers: list[MultitaskItem]) -> None:
+def add_speech_ids(batch: dict, speakers: list[Item]) -> None:
     """What the frozen speech tokenizer does in the trainer."""
     lengths = [count_encoder_frames(int(frames)) for frames in batch["attention_mask"].sum(dim=1)]
     ids = torch.full((len(lengths), count_encoder_frames(batch["attention_mask"].shape[1])), -100)
@@ -119,12 +121,12 @@ def count_encoder_frames(num_frames: int) -> int:
     return ((num_frames + 1) // 2 + 1) // 2
 
 
-def read_items(items: list[MultitaskItem], ctc_input: str = "masked") -> list[Example]:
+def read_items(items: list[Item], ctc_input: str = "masked") -> list[ReferenceExample]:
     """The same items for the reference; masks are drawn once more, by the functions that draw masks."""
     return [_read_item(item, ctc_input) for item in items]
 
 
-def _read_item(item: MultitaskItem, ctc_input: str) -> Example:
+def _read_item(item: Item, ctc_input: str) -> ReferenceExample:
     drawn, example = item.drawn, item.drawn.example
     target = drawn.targets[0] if drawn.targets else None
     task = target.task if target else example.source_modality
@@ -148,7 +150,7 @@ def _read_item(item: MultitaskItem, ctc_input: str) -> Example:
         noise[view] = [
             _draw_noise(item, view, number, sides[side], *texts[side], ctc_input) for number, side in enumerate(read)
         ]
-    return Example(task=task, source=sides[0], target=sides[1] if target else None, noise=noise)
+    return ReferenceExample(task=task, source=sides[0], target=sides[1] if target else None, noise=noise)
 
 
 def _draw_noise(item, view: str, number: int, side: Side, text: str | None, lang: str, ctc_input: str) -> Noise:

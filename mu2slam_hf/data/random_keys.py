@@ -1,30 +1,35 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Random draws that depend on what is drawn for, never on what was drawn before.
+"""Random draws that depend on what they are drawn for, never on what was drawn before.
 
 Choice: every draw comes from a generator of its own, keyed by seed, epoch, copy, id of the example and purpose. So it
 is the same for any number of workers and processes, after a resume, and when another kind of draw is switched on.
 """
 
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from mu2slam_hf.data.examples.example import Example
+
 
 class DrawKey(NamedTuple):
-    """What the sampler hands to the data set: which example, and which of its random versions.
+    """What a sampler hands to the data set: which example, and which of its random versions.
 
     Attributes:
-        example_index: position in the list of examples.
-        epoch: number of the pass.
-        copy: how often the same example came before in this epoch (over-sampled languages repeat).
-        step: optimizer step that the batch belongs to; decides only what a curriculum has switched on.
+        example: position in the data set's table, or the example itself where it comes from a stream.
+        epoch: number of the pass over the data.
+        copy: how many times the example came before in this epoch (over-sampled languages repeat).
+        step: optimizer step that the batch belongs to; it only decides what a curriculum has switched on.
+        phase: number of the phase of a run, from 0.
     """
 
-    example_index: int
+    example: "int | Example"
     epoch: int = 0
     copy: int = 0
     step: int = 0
+    phase: int = 0
 
 
 def counter_generator(seed: int, *counters: int | str) -> np.random.Generator:

@@ -18,7 +18,7 @@ from transformers.utils import logging
 
 from mu2slam_hf.checkpoints.folders import check_model_type, load_processor
 from mu2slam_hf.data.audio import AudioError, FloatArray, load_audio
-from mu2slam_hf.data.examples.tasks import TASK_NAMES
+from mu2slam_hf.data.examples.example import TASK_NAMES
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.sampling.phases import PhasedBatchSampler, PhasedCollator, PhasedDataset
 from mu2slam_hf.evaluation.decode import build_requests, decode_requests

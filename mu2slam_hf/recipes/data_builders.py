@@ -11,11 +11,15 @@ from mu2slam_hf.data.audio import AudioCache
 from mu2slam_hf.data.augmentation import SpecAugment, WaveformAugmenter
 from mu2slam_hf.data.collation.supervised import MultitaskCollator
 from mu2slam_hf.data.corpora.registry import load_corpus
-from mu2slam_hf.data.examples.dataset import DrawOptions, MultitaskDataset, fill_durations
-from mu2slam_hf.data.examples.tasks import TASK_NAMES, TrainingExample, build_examples, count_characters
+from mu2slam_hf.data.durations import fill_durations
+from mu2slam_hf.data.examples.batch_limits import BatchLimits
+from mu2slam_hf.data.examples.dataset import ExampleDataset
+from mu2slam_hf.data.examples.draws import DrawOptions
+from mu2slam_hf.data.examples.example import TASK_NAMES, Example
+from mu2slam_hf.data.examples.tasks import build_examples, count_characters
 from mu2slam_hf.data.manifests import ManifestColumns, read_manifest
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.sampling.bucketed import BatchLimits, BucketedBatchSampler, ExampleCost
+from mu2slam_hf.data.sampling.bucketed import BucketedBatchSampler
 from mu2slam_hf.data.sampling.mixture import Mixture, MixtureConfig
 from mu2slam_hf.data.sampling.phases import Phase
 from mu2slam_hf.evaluation.metrics import compute_cer, compute_wer
@@ -78,15 +82,15 @@ def _load_corpus(section: CorpusSource, name: str, path: str) -> list[SpeechText
 
 def build_corpus_examples(
     recipe: Recipe, corpora: dict[str, CorpusSection], records: Records, limits: BatchLimits, tokenizer: Any
-) -> list[TrainingExample]:
+) -> list[Example]:
     """Examples of all corpora; those that alone are larger than a batch may be are left out and counted."""
     count_tokens = build_token_counter(tokenizer)
-    examples: list[TrainingExample] = []
+    examples: list[Example] = []
     for name, section in corpora.items():
         built = build_examples(
             records[name], tasks=section.tasks, languages=recipe.data.languages or None, count_tokens=count_tokens
         )
-        fitting = [example for example in built if limits.hold(_largest_cost(example), 1)]
+        fitting = [example for example in built if limits.hold(example.cost, 1)]
         if len(fitting) < len(built):
             logger.warning(f"{name}: {len(built) - len(fitting)} of {len(built)} examples exceed {limits}: left out")
         examples += fitting
@@ -98,10 +102,6 @@ def build_token_counter(tokenizer: Any) -> Callable[[str], int]:
     if type(tokenizer.backend_tokenizer.model).__name__ == "WordLevel":
         return count_characters
     return lambda text: len(tokenizer.encode_ctc_labels([text])[0])
-
-
-def _largest_cost(example: TrainingExample) -> ExampleCost:
-    return ExampleCost(example.duration_seconds, example.num_source_tokens, example.num_target_tokens)
 
 
 def resolve_curriculum(recipe: Recipe) -> list[PhaseSection]:
@@ -189,7 +189,7 @@ def _build_phase(
     }
     chosen = {name: corpus for name, corpus in chosen.items() if corpus.tasks}
     examples = build_corpus_examples(recipe, chosen, records, limits, processor.tokenizer)
-    dataset = MultitaskDataset(
+    dataset = ExampleDataset(
         examples,
         _draw_options(section.targets or data.targets),
         augmenter=WaveformAugmenter(section.waveform or data.waveform, seed=seed),
@@ -262,7 +262,7 @@ def build_development_sets(
     sets = {}
     for name, corpus in section.corpora.items():
         examples = build_corpus_examples(recipe, {name: corpus}, records, section.batch, processor.tokenizer)
-        dataset = MultitaskDataset(examples, DrawOptions(), cache=AudioCache(), seed=recipe.training.seed)
+        dataset = ExampleDataset(examples, DrawOptions(), cache=AudioCache(), seed=recipe.training.seed)
         sampler = BucketedBatchSampler(Mixture(examples), dataset.cost_of, section.batch, shuffle=False)
         batches = [batch for step in sampler.plan(0) for batch in step]
         sets[name] = DevelopmentSet(dataset=dataset, batches=batches, collator=collator, scorer=scorer)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mu2slam_hf.data.augmentation import SpecAugmentConfig, WaveformAugmentationConfig
-from mu2slam_hf.data.sampling.bucketed import BatchLimits
+from mu2slam_hf.data.examples.batch_limits import BatchLimits
 from mu2slam_hf.recipes.fields import path_field, renamed_list
 from mu2slam_hf.training.decoder_noise import DecoderNoiseConfig
 

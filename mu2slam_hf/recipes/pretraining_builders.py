@@ -12,17 +12,18 @@ from transformers.utils import logging
 
 from mu2slam_hf.data.audio import SAMPLING_RATE, AudioCache
 from mu2slam_hf.data.collation.mu2slam import PretrainingCollator
-from mu2slam_hf.data.examples.pretraining_dataset import PretrainingDataset
+from mu2slam_hf.data.examples.dataset import ExampleDataset
+from mu2slam_hf.data.examples.draws import DrawOptions
+from mu2slam_hf.data.examples.example import Example
 from mu2slam_hf.data.examples.pretraining_examples import (
     ExampleLimits,
     PretrainingExampleBuilder,
     build_pretraining_examples,
 )
-from mu2slam_hf.data.examples.tasks import TrainingExample
 from mu2slam_hf.data.sampling.mixture_report import format_mixture, summarize_mixture
 from mu2slam_hf.data.sampling.stream_mixture import StreamMixtureSampler
 from mu2slam_hf.data.sampling.task_mixture import TaskMixtureSampler
-from mu2slam_hf.data.sampling.task_shares import PAPER_SHARES, TaskMixtureConfig, text_tokens
+from mu2slam_hf.data.sampling.task_shares import PAPER_SHARES, TaskMixtureConfig
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor, log_mel_extractor
@@ -178,13 +179,13 @@ def build_mixture_config(recipe: MixtureRecipe) -> TaskMixtureConfig:
 
 def build_task_examples(
     recipe: MixtureRecipe, records: Records, tasks: Sequence[str], tokenizer: Any
-) -> list[TrainingExample]:
+) -> list[Example]:
     """Examples of the tasks, each from its corpora; what is left out is counted and said.
 
     Raises:
         RecipeError: a task gets none.
     """
-    examples: list[TrainingExample] = []
+    examples: list[Example] = []
     for task in tasks:
         names = [name for name, weight in recipe.data.tasks[task].corpora.items() if weight > 0]
         builder = _build_example_builder(recipe, task, tokenizer)
@@ -264,7 +265,7 @@ def build_mixture_trainer(
 
 def build_mixture(
     recipe: MixtureRecipe, processor: Mu2SLAMProcessor, records: Records, args: MultitaskTrainingArguments
-) -> tuple[PretrainingDataset, TaskMixtureSampler | StreamMixtureSampler]:
+) -> tuple[ExampleDataset, TaskMixtureSampler | StreamMixtureSampler]:
     """The data set of this process and the sampler of its batches, over tables or over streams.
 
     Raises:
@@ -277,12 +278,12 @@ def build_mixture(
         "num_ranks": args.world_size,
         "batches_per_step": args.gradient_accumulation_steps,
     }
-    examples: list[TrainingExample] = []
+    examples: list[Example] = []
     if not data.streaming:
         examples = build_task_examples(recipe, records, mixture.tasks, processor.tokenizer)
-    dataset = PretrainingDataset(
+    dataset = ExampleDataset(
         examples,
-        undetermined_source_ratio=data.undetermined_source_ratio,
+        DrawOptions(undetermined_source_ratio=data.undetermined_source_ratio),
         cache=_build_cache(recipe, records),
         seed=seed,
         max_failed_share=data.max_failed_share,
@@ -335,7 +336,7 @@ def _build_development_sets(
     count_tokens = build_token_counter(processor.tokenizer)
     sets = {}
     for name, records in load_records(section.corpora, "evaluation.corpora").items():
-        examples: list[TrainingExample] = []
+        examples: list[Example] = []
         for task in section.tasks:
             try:
                 examples += build_pretraining_examples(
@@ -344,8 +345,10 @@ def _build_development_sets(
             except ValueError:
                 logger.warning(f"evaluation.corpora.{name}: gives no example of {task}")
         sets[name] = DevelopmentSet(
-            dataset=PretrainingDataset(
-                examples, undetermined_source_ratio=data.undetermined_source_ratio, seed=recipe.training.seed
+            dataset=ExampleDataset(
+                examples,
+                DrawOptions(undetermined_source_ratio=data.undetermined_source_ratio),
+                seed=recipe.training.seed,
             ),
             batches=plan_batches(examples, section.max_seconds, section.max_tokens),
             collator=build_collator(),
@@ -353,16 +356,16 @@ def _build_development_sets(
     return sets
 
 
-def plan_batches(examples: Sequence[TrainingExample], max_seconds: float, max_tokens: int) -> list[list[int]]:
+def plan_batches(examples: Sequence[Example], max_seconds: float, max_tokens: int) -> list[list[int]]:
     """Positions of all examples in batches within the bounds, short ones first; one too long is alone."""
-    order = sorted(range(len(examples)), key=lambda i: (examples[i].duration_seconds, text_tokens(examples[i])))
+    order = sorted(range(len(examples)), key=lambda i: (examples[i].duration_seconds, examples[i].num_text_tokens))
     batches: list[list[int]] = []
     seconds = tokens = 0.0
     for index in order:
         seconds += examples[index].duration_seconds
-        tokens += text_tokens(examples[index])
+        tokens += examples[index].num_text_tokens
         if not batches or seconds > max_seconds or tokens > max_tokens:
             batches.append([])
-            seconds, tokens = examples[index].duration_seconds, text_tokens(examples[index])
+            seconds, tokens = examples[index].duration_seconds, examples[index].num_text_tokens
         batches[-1].append(index)
     return batches

@@ -8,7 +8,7 @@ loaded. Sections that configure one piece of code are defined beside that code (
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from mu2slam_hf.data.sampling.bucketed import BatchLimits
+from mu2slam_hf.data.examples.batch_limits import BatchLimits
 from mu2slam_hf.recipes.data_schema import CorpusSection, DataSection
 from mu2slam_hf.recipes.fields import dotted_field, path_field
 from mu2slam_hf.training.decoder_noise import DecoderNoiseConfig

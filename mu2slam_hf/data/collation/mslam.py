@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mu2slam_hf.data.collation.mu2slam import list_text_ids, task_of
+from mu2slam_hf.data.collation.mu2slam import list_text_ids
 from mu2slam_hf.data.collation.supervised import IGNORED, SpeechInputs, TranscriptCheck
-from mu2slam_hf.data.examples.dataset import DrawnExample, MultitaskItem
+from mu2slam_hf.data.examples.dataset import Item
+from mu2slam_hf.data.examples.draws import DrawnExample
 from mu2slam_hf.data.masking import IntArray, corrupt_tokens, draw_frame_mask
 from mu2slam_hf.data.random_keys import draw_generator
 from mu2slam_hf.data.span_masking import MSLAMMaskingConfig, draw_negatives, draw_token_spans
@@ -86,14 +87,20 @@ class MSLAMCollator:
         """Transcripts so far, over all loader processes, that need more encoder frames than there are."""
         return self._transcripts.num_too_long
 
-    def __call__(self, items: Sequence[MultitaskItem]) -> dict[str, Any]:
+    def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
         """Collate items of any of the three tasks.
 
         Raises:
             ValueError: an example of another task, or speech without a waveform.
         """
         usable = [item for item in items if item.error is None]
-        tasks = [_task_of(item.drawn) for item in usable]
+        tasks = [item.drawn.task for item in usable]
+        for item, task in zip(usable, tasks, strict=True):
+            if task not in MSLAM_TASKS:
+                raise ValueError(
+                    f"{item.drawn.example.id}: mSLAM is trained on {', '.join(MSLAM_TASKS)}; got an example of "
+                    f"{task}: leave the task out of the recipe, or train Mu2SLAM on it"
+                )
         speech = [(item, task) for item, task in zip(usable, tasks, strict=True) if task != "text"]
         texts = [(item.drawn, task) for item, task in zip(usable, tasks, strict=True) if task != "speech"]
         encoded = self._encode([_text_of(drawn) for drawn, _ in texts])
@@ -114,7 +121,7 @@ class MSLAMCollator:
             "record_ids": [item.drawn.example.id for item in usable],
         }
 
-    def _read_speech(self, items: Sequence[MultitaskItem]) -> dict[str, Tensor]:
+    def _read_speech(self, items: Sequence[Item]) -> dict[str, Tensor]:
         """What the front end reads, with its mask."""
         missing = [item.drawn.example.id for item in items if item.waveform is None]
         if missing:
@@ -124,7 +131,7 @@ class MSLAMCollator:
         return {"input_features": features, "attention_mask": mask}
 
     def _mask_speech(
-        self, speech: Sequence[tuple[MultitaskItem, str]], num_frames: Sequence[int], longest: int
+        self, speech: Sequence[tuple[Item, str]], num_frames: Sequence[int], longest: int
     ) -> dict[str, Tensor]:
         """Masks, negatives and seeds of noise of every utterance."""
         num_rows = len(num_frames)
@@ -181,17 +188,6 @@ class MSLAMCollator:
 
     def _generator(self, drawn: DrawnExample, purpose: str) -> np.random.Generator:
         return draw_generator(self.seed, drawn.key, drawn.example.id, purpose)
-
-
-def _task_of(drawn: DrawnExample) -> str:
-    """Which of `MSLAM_TASKS` a draw of an example is."""
-    task = task_of(drawn)
-    if task not in MSLAM_TASKS:
-        raise ValueError(
-            f"{drawn.example.id}: mSLAM is trained on {', '.join(MSLAM_TASKS)}; got an example of {task}. Leave the "
-            "task out of the recipe, or train Mu2SLAM on it"
-        )
-    return task
 
 
 def _text_of(drawn: DrawnExample) -> str:

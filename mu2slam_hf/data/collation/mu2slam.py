@@ -24,7 +24,8 @@ from mu2slam_hf.data.collation.views import (
     View,
     ViewBuilder,
 )
-from mu2slam_hf.data.examples.dataset import DrawnExample, MultitaskItem
+from mu2slam_hf.data.examples.dataset import Item
+from mu2slam_hf.data.examples.draws import DrawnExample
 from mu2slam_hf.data.masking import IntArray, MaskingConfig, number_words
 from mu2slam_hf.data.random_keys import draw_generator
 from mu2slam_hf.models.language_codes import language_index
@@ -114,14 +115,14 @@ class PretrainingCollator:
         self._transcripts = TranscriptCheck()
         self._language_rows: dict[str, int] = {}
 
-    def __call__(self, items: Sequence[MultitaskItem]) -> dict[str, Any] | list[dict[str, Any]]:
+    def __call__(self, items: Sequence[Item]) -> dict[str, Any] | list[dict[str, Any]]:
         """Collate items of any tasks.
 
         Raises:
             ValueError: an example that belongs to no task, or in a language that the model does not know.
         """
         usable = [item for item in items if item.error is None]
-        tasks = [task_of(item.drawn) for item in usable]
+        tasks = [item.drawn.task for item in usable]
         texts = self._encode_texts(usable)
         if self.layout == "packed":
             return self._packed(usable, tasks, texts)
@@ -138,7 +139,7 @@ class PretrainingCollator:
         return self._transcripts.num_too_long
 
     def _packed(
-        self, items: Sequence[MultitaskItem], tasks: Sequence[str], texts: dict[tuple[str, str], _EncodedText]
+        self, items: Sequence[Item], tasks: Sequence[str], texts: dict[tuple[str, str], _EncodedText]
     ) -> dict[str, Any]:
         batch, pool, frame_counts = self._inputs(items)
         groups: list[list[View]] = []
@@ -153,9 +154,7 @@ class PretrainingCollator:
         )
         return self._batch(batch, [[view for group in row for view in groups[group]] for row in rows], pool, items)
 
-    def _plain(
-        self, items: Sequence[MultitaskItem], name: str, texts: dict[tuple[str, str], _EncodedText]
-    ) -> dict[str, Any]:
+    def _plain(self, items: Sequence[Item], name: str, texts: dict[tuple[str, str], _EncodedText]) -> dict[str, Any]:
         batch, pool, frame_counts = self._inputs(items)
         rows = []
         for item, frames in zip(items, frame_counts, strict=True):
@@ -165,7 +164,7 @@ class PretrainingCollator:
         return self._batch(batch, rows, pool, items)
 
     def _batch(
-        self, inputs: dict[str, Any], rows: list[list[View]], pool: UnitPool, items: Sequence[MultitaskItem]
+        self, inputs: dict[str, Any], rows: list[list[View]], pool: UnitPool, items: Sequence[Item]
     ) -> dict[str, Any]:
         return {
             **inputs,
@@ -174,7 +173,7 @@ class PretrainingCollator:
             "record_ids": [item.drawn.example.id for item in items],
         }
 
-    def _inputs(self, items: Sequence[MultitaskItem]) -> tuple[dict[str, Any], UnitPool, list[IntArray | None]]:
+    def _inputs(self, items: Sequence[Item]) -> tuple[dict[str, Any], UnitPool, list[IntArray | None]]:
         """Features of all utterances, the index space, and per item the units of its frames (None for text)."""
         speakers = [item for item in items if item.drawn.example.source_modality == "speech"]
         waveforms = [item.waveform for item in speakers if item.waveform is not None]
@@ -240,7 +239,7 @@ class PretrainingCollator:
             token_ids=token_ids,
         )
 
-    def _encode_texts(self, items: Sequence[MultitaskItem]) -> dict[tuple[str, str], _EncodedText]:
+    def _encode_texts(self, items: Sequence[Item]) -> dict[tuple[str, str], _EncodedText]:
         """Tokens of all texts of a batch, by text and language."""
         keys: dict[tuple[str, str], None] = {}
         for item in items:
@@ -296,29 +295,11 @@ def needs_waveforms(processor: Any) -> bool:
     return codec is not None and (codec.config.reads_waveforms or not is_log_mel(processor.feature_extractor))
 
 
-def recording_key(item: MultitaskItem) -> str:
+def recording_key(item: Item) -> str:
     """What a recording is known by: the same in all its examples, another one for every other waveform."""
     example = item.drawn.example
     name = example.id if example.record is None else example.record.key
     return f"{name}/{0 if item.waveform is None else len(item.waveform)}"
-
-
-def task_of(drawn: DrawnExample) -> str:
-    """Which of `PRETRAINING_TASKS` a draw of an example is.
-
-    Raises:
-        ValueError: more than one target, or a task that does not start from the source's modality.
-    """
-    example, targets = drawn.example, drawn.targets
-    if not targets:
-        return example.source_modality
-    due = {"asr": "speech", "ast": "speech", "mt": "text"}.get(targets[0].task)
-    if len(targets) > 1 or due != example.source_modality:
-        raise ValueError(
-            f"{example.id}: pre-training wants speech with one transcript or translation, text with one translation, "
-            f"or either alone; got {example.source_modality} with {[target.task for target in targets]}"
-        )
-    return targets[0].task
 
 
 def list_text_ids(tokenizer: Any) -> IntArray:

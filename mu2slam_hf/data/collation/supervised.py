@@ -15,8 +15,8 @@ from torch import Tensor
 
 from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray
 from mu2slam_hf.data.augmentation import SpecAugment
-from mu2slam_hf.data.examples.dataset import MultitaskItem
-from mu2slam_hf.data.examples.tasks import TASK_NAMES, Target
+from mu2slam_hf.data.examples.dataset import Item
+from mu2slam_hf.data.examples.example import TASK_NAMES, Target
 from mu2slam_hf.data.shared_counts import LogOnce, SharedCounts
 from mu2slam_hf.models.language_codes import language_index
 from mu2slam_hf.models.modules_lengths import encoder_length
@@ -122,7 +122,7 @@ class MultitaskCollator:
         self._transcripts = TranscriptCheck()
         self._language_rows: dict[str, int] = {}
 
-    def __call__(self, items: Sequence[MultitaskItem]) -> dict[str, Tensor]:
+    def __call__(self, items: Sequence[Item]) -> dict[str, Tensor]:
         """Collate items of one modality.
 
         Raises:
@@ -145,7 +145,7 @@ class MultitaskCollator:
         """Transcripts so far, over all loader processes, that need more encoder frames than there are."""
         return self._transcripts.num_too_long
 
-    def _speech_source(self, items: Sequence[MultitaskItem]) -> dict[str, Tensor]:
+    def _speech_source(self, items: Sequence[Item]) -> dict[str, Tensor]:
         if self.feature_extractor is None:
             raise ValueError("speech needs a `feature_extractor`")
         waveforms = [item.waveform for item in items] or [torch.zeros(SAMPLING_RATE // 10).numpy()]
@@ -161,13 +161,13 @@ class MultitaskCollator:
             "ctc_labels": self._ctc_labels(items, lengths),
         }
 
-    def _text_source(self, items: Sequence[MultitaskItem]) -> dict[str, Tensor]:
+    def _text_source(self, items: Sequence[Item]) -> dict[str, Tensor]:
         rows = [list(self.tokenizer(item.drawn.example.source_text)["input_ids"]) for item in items]
         ids = _pad_rows(rows, self.tokenizer.pad_token_id, self.pad_tokens_to_multiple_of)
         mask = _pad_rows([[1] * len(row) for row in rows], 0, self.pad_tokens_to_multiple_of)
         return {"input_ids": ids, "attention_mask": mask}
 
-    def _ctc_labels(self, items: Sequence[MultitaskItem], lengths: Sequence[int]) -> Tensor:
+    def _ctc_labels(self, items: Sequence[Item], lengths: Sequence[int]) -> Tensor:
         """`(B, Lc)`; a transcript that needs more encoder frames than there are is counted and left out."""
         rows: list[list[int]] = []
         for item, num_frames in zip(items, lengths, strict=False):
@@ -193,7 +193,7 @@ class MultitaskCollator:
             pad_to_multiple_of=self.pad_tokens_to_multiple_of,
         )
 
-    def _languages_of(self, items: Sequence[MultitaskItem | None]) -> dict[str, Tensor]:
+    def _languages_of(self, items: Sequence[Item | None]) -> dict[str, Tensor]:
         told = [self._language_row(item.drawn.source_lang) if item else 0 for item in items]
         true = [self._language_row(item.drawn.example.source_lang) if item else 0 for item in items]
         return {

@@ -13,7 +13,8 @@ from itertools import combinations
 
 from huggingface_hub.dataclasses import strict
 
-from mu2slam_hf.data.examples.tasks import Target, TrainingExample, count_characters
+from mu2slam_hf.data.examples.example import Example, Target
+from mu2slam_hf.data.examples.tasks import count_characters
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.models.language_codes import UNDETERMINED, canonical_language
 from mu2slam_hf.models.task_types import PRETRAINING_TASKS
@@ -64,7 +65,7 @@ class PretrainingExampleBuilder:
             raise ValueError(f"`task` must be one of {', '.join(PRETRAINING_TASKS)}; got {self.task!r}")
         self._languages = None if self.languages is None else frozenset(map(canonical_language, self.languages))
 
-    def build(self, records: Iterable[SpeechTextRecord]) -> list[TrainingExample]:
+    def build(self, records: Iterable[SpeechTextRecord]) -> list[Example]:
         """Examples of all records together.
 
         Records with one corpus and id are versions of one sentence: each of its texts, and each pair of them, is made
@@ -74,7 +75,7 @@ class PretrainingExampleBuilder:
             ValueError: a recording that is wanted has no duration, or nothing at all came out.
         """
         num_records = 0
-        examples: list[TrainingExample] = []
+        examples: list[Example] = []
         sentences: dict[tuple[str, str], dict[str, str]] = {}
         for record in records:
             num_records += 1
@@ -93,7 +94,7 @@ class PretrainingExampleBuilder:
             )
         return examples
 
-    def examples_of(self, record: SpeechTextRecord) -> list[TrainingExample]:
+    def examples_of(self, record: SpeechTextRecord) -> list[Example]:
         """Examples of one record by itself; in a stream each sentence must come once, with all its versions."""
         if self.task in ("text", "mt"):
             return list(self._examples_of_texts(record.corpus, record.id, self._texts_of(record)))
@@ -105,7 +106,7 @@ class PretrainingExampleBuilder:
             return texts
         return {**texts, **record.translations}
 
-    def _examples_of_texts(self, corpus: str, sentence_id: str, texts: Mapping[str, str]) -> Iterator[TrainingExample]:
+    def _examples_of_texts(self, corpus: str, sentence_id: str, texts: Mapping[str, str]) -> Iterator[Example]:
         wanted = {lang: text for lang, text in sorted(texts.items()) if self._wanted(lang)}
         if self.task == "text":
             if not wanted:
@@ -127,7 +128,7 @@ class PretrainingExampleBuilder:
             targets = (Target(task="mt", lang=target, text=wanted[target], num_tokens=num_target_tokens),)
             yield _text_source(example_id, corpus, source, wanted[source], num_tokens, targets)
 
-    def _speech_examples(self, record: SpeechTextRecord) -> Iterator[TrainingExample]:
+    def _speech_examples(self, record: SpeechTextRecord) -> Iterator[Example]:
         if record.audio is None or not self._wanted(record.lang):
             self.left_out["no audio" if record.audio is None else "other language"] += 1
             return
@@ -176,7 +177,7 @@ def build_pretraining_examples(
     limits: ExampleLimits | None = None,
     translations_as_texts: bool = False,
     left_out: Counter[str] | None = None,
-) -> list[TrainingExample]:
+) -> list[Example]:
     """`PretrainingExampleBuilder(...).build(records)`; `left_out` is filled with the reasons and their numbers."""
     builder = PretrainingExampleBuilder(
         task=task,
@@ -187,29 +188,6 @@ def build_pretraining_examples(
         left_out=left_out if left_out is not None else Counter(),
     )
     return builder.build(records)
-
-
-def pretraining_task(example: TrainingExample) -> str:
-    """Which of `PRETRAINING_TASKS` an example belongs to.
-
-    Raises:
-        ValueError: the example has several targets, as those of supervised training may.
-    """
-    if not example.targets:
-        return example.source_modality
-    if len(example.targets) > 1:
-        raise ValueError(
-            f"example {example.id!r} has {len(example.targets)} targets; pre-training takes one target per example "
-            "(see `build_pretraining_examples`)"
-        )
-    return example.targets[0].task
-
-
-def sampling_language(example: TrainingExample) -> str:
-    """What the sampling temperature acts on: `en-fr` for a pair of texts in either order, else the source language."""
-    if len(example.targets) == 1 and example.targets[0].task == "mt":
-        return "-".join(sorted((example.source_lang, example.targets[0].lang)))
-    return example.source_lang
 
 
 def _first_is_source(example_id: str) -> bool:
@@ -223,8 +201,8 @@ def _first_is_source(example_id: str) -> bool:
 
 def _text_source(
     example_id: str, corpus: str, lang: str, text: str, num_tokens: int, targets: tuple[Target, ...] = ()
-) -> TrainingExample:
-    return TrainingExample(
+) -> Example:
+    return Example(
         id=example_id,
         source_modality="text",
         source_lang=lang,
@@ -235,8 +213,8 @@ def _text_source(
     )
 
 
-def _speech_source(example_id: str, record: SpeechTextRecord, targets: tuple[Target, ...]) -> TrainingExample:
-    return TrainingExample(
+def _speech_source(example_id: str, record: SpeechTextRecord, targets: tuple[Target, ...]) -> Example:
+    return Example(
         id=example_id,
         source_modality="speech",
         source_lang=record.lang,

@@ -2,57 +2,16 @@
 """Batches bounded by padded seconds and tokens, bucketed by length, the same for every rank count, resumable."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from huggingface_hub.dataclasses import strict
 from torch.utils.data import Sampler
 
+from mu2slam_hf.data.examples.batch_limits import BatchLimits, ExampleCost
 from mu2slam_hf.data.random_keys import DrawKey, counter_generator
 from mu2slam_hf.data.sampling.mixture import Mixture
-
-
-class ExampleCost(NamedTuple):
-    """What one draw of an example takes in a batch."""
-
-    seconds: float = 0.0
-    source_tokens: int = 0
-    target_tokens: int = 0
-
-
-@strict
-@dataclass(kw_only=True)
-class BatchLimits:
-    """Bounds on one batch, padding included: longest times number of examples.
-
-    Attributes:
-        max_seconds: speech of a batch.
-        max_source_tokens: source tokens of a text batch.
-        max_target_tokens: decoder positions of a batch.
-        max_examples: examples of a batch.
-    """
-
-    max_seconds: float | int = 40.0
-    max_source_tokens: int = 4000
-    max_target_tokens: int = 8000
-    max_examples: int = 64
-
-    def __post_init__(self) -> None:
-        for name in ("max_seconds", "max_source_tokens", "max_target_tokens", "max_examples"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"`{name}` must be above 0, got {getattr(self, name)}")
-
-    def hold(self, longest: ExampleCost, num_examples: int) -> bool:
-        """Whether so many examples, padded to `longest`, are within all bounds."""
-        return (
-            num_examples <= self.max_examples
-            and longest.seconds * num_examples <= self.max_seconds
-            and longest.source_tokens * num_examples <= self.max_source_tokens
-            and longest.target_tokens * num_examples <= self.max_target_tokens
-        )
 
 
 class BucketedBatchSampler(Sampler[list[DrawKey]]):
@@ -215,7 +174,7 @@ class BucketedBatchSampler(Sampler[list[DrawKey]]):
         for key, cost in zip(keys, costs, strict=True):
             if not self.limits.hold(cost, 1):
                 raise ValueError(
-                    f"example {key.example_index} alone ({cost}) is beyond the limits of a batch ({self.limits})"
+                    f"example {key.example} alone ({cost}) is beyond the limits of a batch ({self.limits})"
                 )
         lengths = np.asarray(
             [[cost.seconds, cost.source_tokens, cost.target_tokens] for cost in costs], dtype=np.float64

@@ -13,8 +13,8 @@ from mu2slam_hf.data.audio import AudioError
 from mu2slam_hf.data.audio_slices import seconds_of
 from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
 from mu2slam_hf.data.corpora.reader import CorpusReader, FaultCount
+from mu2slam_hf.data.examples.example import Example
 from mu2slam_hf.data.examples.pretraining_examples import PretrainingExampleBuilder
-from mu2slam_hf.data.examples.tasks import TrainingExample
 from mu2slam_hf.data.random_keys import counter_generator
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.sampling.record_streams import RecordStream, ShardedStream
@@ -82,16 +82,16 @@ class ExampleStream:
         self,
         stream: RecordStream,
         builder: PretrainingExampleBuilder,
-        is_beyond: Callable[[TrainingExample], bool],
+        is_beyond: Callable[[Example], bool],
         failures: FaultCount | None = None,
     ) -> None:
         self.stream, self.builder, self.is_beyond, self.failures = stream, builder, is_beyond, failures
         self.epoch = 0
-        self._waiting: deque[TrainingExample] = deque()
+        self._waiting: deque[Example] = deque()
         self._before: dict[str, Any] = stream.state_dict()
         self._taken = 0
 
-    def peek(self) -> tuple[TrainingExample, int]:
+    def peek(self) -> tuple[Example, int]:
         """The next example and its epoch; the state stays before it.
 
         Raises:
@@ -131,7 +131,7 @@ class ExampleStream:
             self.epoch, record = self.stream.read()
             self._waiting.extend(self._examples_of(record)[self._taken :])
 
-    def _examples_of(self, record: SpeechTextRecord) -> list[TrainingExample]:
+    def _examples_of(self, record: SpeechTextRecord) -> list[Example]:
         if record.audio is not None and record.duration_seconds is None and self.builder.task not in ("text", "mt"):
             try:
                 record = record.with_duration(seconds_of(None, record.audio, record.key))

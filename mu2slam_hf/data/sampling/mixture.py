@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from huggingface_hub.dataclasses import strict
 
-from mu2slam_hf.data.examples.tasks import TrainingExample
+from mu2slam_hf.data.examples.example import Example
 from mu2slam_hf.data.random_keys import DrawKey, counter_generator
 
 Group = tuple[str, str, str]
@@ -80,11 +80,11 @@ class Mixture:
 
     def __init__(
         self,
-        examples: Sequence[TrainingExample],
+        examples: Sequence[Example],
         config: MixtureConfig | None = None,
         *,
         seed: int = 0,
-        language_of: Callable[[TrainingExample], str] = attrgetter("source_lang"),
+        language_of: Callable[[Example], str] = attrgetter("source_lang"),
     ) -> None:
         self.config = config or MixtureConfig()
         self.seed = seed
@@ -160,7 +160,7 @@ class Mixture:
         """Modality -> draws of the epoch, in no particular order."""
         return {
             modality: [
-                DrawKey(example_index=index, epoch=epoch, copy=copy)
+                DrawKey(example=index, epoch=epoch, copy=copy)
                 for index, copy in zip(indices.tolist(), copies.tolist(), strict=True)
             ]
             for modality, (indices, copies) in self.epoch_draws(epoch).items()

@@ -6,19 +6,12 @@ The phase travels with every key, so loader workers need no shared state and a r
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-from mu2slam_hf.data.examples.dataset import MultitaskDataset, MultitaskItem
+from mu2slam_hf.data.examples.dataset import ExampleDataset, Item
 from mu2slam_hf.data.random_keys import DrawKey
 from mu2slam_hf.data.sampling.bucketed import BucketedBatchSampler
 from mu2slam_hf.training.decoder_noise import DecoderNoiseConfig
-
-
-class PhaseKey(NamedTuple):
-    """Key of a draw and the phase that it belongs to."""
-
-    phase: int
-    key: DrawKey
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +32,8 @@ class Phase:
     name: str
     num_steps: int
     sampler: BucketedBatchSampler
-    dataset: MultitaskDataset
-    collator: Callable[[Sequence[MultitaskItem]], dict[str, Any]]
+    dataset: ExampleDataset
+    collator: Callable[[Sequence[Item]], dict[str, Any]]
     loss_weights: Mapping[str, float] | None = None
     decoder_noise: DecoderNoiseConfig | None = None
 
@@ -80,7 +73,7 @@ class PhasedBatchSampler:
         self.micro_batch = 0
         self._fingerprints: dict[int, str] = {}
 
-    def __iter__(self) -> Iterator[list[PhaseKey]]:
+    def __iter__(self) -> Iterator[list[DrawKey]]:
         while True:
             self._skip_finished_phases()
             plan = self.phases[self.phase].sampler.plan(self.epoch)
@@ -90,7 +83,7 @@ class PhasedBatchSampler:
                 self.epoch, self.position = self.epoch + 1, 0
                 continue
             draws = plan[self.position][self.rank * self.batches_per_step + self.micro_batch]
-            batch = [PhaseKey(self.phase, key._replace(step=self.num_steps)) for key in draws]
+            batch = [key._replace(step=self.num_steps, phase=self.phase) for key in draws]
             self.micro_batch += 1
             if self.micro_batch == self.batches_per_step:
                 self.micro_batch = 0
@@ -125,12 +118,10 @@ class PhasedBatchSampler:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue with the batch after the one at which `state` was taken.
 
-        Phases were called stages once; states of that time are still read.
-
         Raises:
             ValueError: if the phase is not there, or its data, weights, limits, seed or batches per update differ.
         """
-        phase = int(state["phase"] if "phase" in state else state["stage"])
+        phase = int(state["phase"])
         if phase >= len(self.phases):
             raise ValueError(f"The checkpoint stands in phase {phase + 1}, but the recipe has {len(self.phases)}.")
         if state["fingerprint"] != self._fingerprint(phase):
@@ -141,7 +132,7 @@ class PhasedBatchSampler:
             )
         self.phase = phase
         self.num_steps = int(state["num_steps"])
-        self.steps_in_phase = int(state["steps_in_phase"] if "steps_in_phase" in state else state["steps_in_stage"])
+        self.steps_in_phase = int(state["steps_in_phase"])
         self.epoch, self.position = int(state["epoch"]), int(state["position"])
         self.micro_batch = int(state["micro_batch"])
 
@@ -155,8 +146,8 @@ class PhasedDataset:
         for dataset in self.datasets[1:]:
             dataset.failures = self.datasets[0].failures
 
-    def __getitem__(self, key: PhaseKey) -> tuple[int, MultitaskItem]:
-        return key.phase, self.datasets[key.phase][key.key]
+    def __getitem__(self, key: DrawKey) -> Item:
+        return self.datasets[key.phase][key]
 
 
 class PhasedCollator:
@@ -176,14 +167,14 @@ class PhasedCollator:
         """Transcripts so far that had more tokens than encoder frames, in all phases."""
         return sum(getattr(collator, "num_ctc_too_long", 0) for collator in self.collators)
 
-    def __call__(self, items: Sequence[tuple[int, MultitaskItem]]) -> dict[str, Any]:
+    def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
         """Collate items of one phase."""
-        phase = items[0][0]
-        batch = self.collators[phase]([item for _, item in items])
+        phase = items[0].drawn.key.phase
+        batch = self.collators[phase](items)
         if self.loss_weights[phase] is not None:
             batch["loss_weights"] = dict(self.loss_weights[phase] or {})
         noise = self.decoder_noise[phase]
         if noise is not None:
             batch["decoder_noise"] = {"ratio": noise.ratio, "k": noise.k}
-        batch["record_ids"] = [item.drawn.example.id for _, item in items if item.error is None]
+        batch["record_ids"] = [item.drawn.example.id for item in items if item.error is None]
         return batch

@@ -10,18 +10,17 @@ from typing import Any
 from torch.utils.data import Sampler
 
 from mu2slam_hf.data.corpora.reader import FaultCount
-from mu2slam_hf.data.examples.pretraining_dataset import StreamKey
+from mu2slam_hf.data.examples.example import Example
 from mu2slam_hf.data.examples.pretraining_examples import PretrainingExampleBuilder
-from mu2slam_hf.data.examples.tasks import TrainingExample
 from mu2slam_hf.data.random_keys import DrawKey
 from mu2slam_hf.data.sampling.example_streams import ExampleStream, SourceChoice, StreamSource
 from mu2slam_hf.data.sampling.mixture import temperature_shares
-from mu2slam_hf.data.sampling.task_shares import TaskMixtureConfig, TaskOrder, text_tokens
+from mu2slam_hf.data.sampling.task_shares import TaskMixtureConfig, TaskOrder
 
 _PROBE = "The quick brown fox jumps over the lazy dog."
 
 
-class StreamMixtureSampler(Sampler[list[StreamKey]]):
+class StreamMixtureSampler(Sampler[list[DrawKey]]):
     """A `batch_sampler` that goes on for ever; its keys bring their examples, so loader workers only decode audio.
 
     Tasks take turns as in `TaskMixtureSampler`, and a micro-batch takes the next `sum(shares)` turns of its rank, or
@@ -80,7 +79,7 @@ class StreamMixtureSampler(Sampler[list[StreamKey]]):
         self._states = {name: stream.state_dict() for name, stream in self.streams.items()}
         self._fingerprint: str | None = None
 
-    def __iter__(self) -> Iterator[list[StreamKey]]:
+    def __iter__(self) -> Iterator[list[DrawKey]]:
         """Batches of this rank, from the present state on."""
         while True:
             batch = self._take_batch()
@@ -188,21 +187,21 @@ class StreamMixtureSampler(Sampler[list[StreamKey]]):
                     f"but this is {self.rank} of {self.num_ranks}"
                 )
 
-    def _take_batch(self) -> list[StreamKey]:
-        batch: list[StreamKey] = []
+    def _take_batch(self) -> list[DrawKey]:
+        batch: list[DrawKey] = []
         seconds, tokens = 0.0, 0
         turns = self.order.num_before(self.num_draws)
         for number in self.order.turns(self.num_draws, len(self.order)).tolist():
             task = self.order.tasks[number]
             name = self.choices[task](turns[task])
             example, epoch = self.streams[name].peek()
-            seconds, tokens = seconds + example.duration_seconds, tokens + text_tokens(example)
+            seconds, tokens = seconds + example.duration_seconds, tokens + example.num_text_tokens
             if batch and self._beyond_budget(seconds, tokens):
                 break
             self.streams[name].advance()
             self._states[name] = self.streams[name].state_dict()
             turns[task] += 1
-            batch.append(StreamKey(example, DrawKey(example_index=-1, epoch=epoch, step=self.num_steps)))
+            batch.append(DrawKey(example, epoch=epoch, step=self.num_steps))
         self.num_draws += len(batch)
         return batch
 
@@ -210,6 +209,6 @@ class StreamMixtureSampler(Sampler[list[StreamKey]]):
         max_seconds, max_tokens = self.config.max_seconds, self.config.max_tokens
         return (max_seconds is not None and seconds > max_seconds) or (max_tokens is not None and tokens > max_tokens)
 
-    def _is_beyond_alone(self, example: TrainingExample) -> bool:
+    def _is_beyond_alone(self, example: Example) -> bool:
         """Whether an example alone is beyond a budget."""
-        return self._beyond_budget(example.duration_seconds, text_tokens(example))
+        return self._beyond_budget(example.duration_seconds, example.num_text_tokens)

@@ -5,16 +5,16 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 from torch.utils.data import Sampler
 
-from mu2slam_hf.data.examples.pretraining_examples import pretraining_task, sampling_language
-from mu2slam_hf.data.examples.tasks import TrainingExample
+from mu2slam_hf.data.examples.example import Example
 from mu2slam_hf.data.random_keys import DrawKey, counter_generator
 from mu2slam_hf.data.sampling.mixture import IntArray, Mixture
-from mu2slam_hf.data.sampling.task_shares import TaskMixtureConfig, TaskOrder, deal_evenly, text_tokens
+from mu2slam_hf.data.sampling.task_shares import TaskMixtureConfig, TaskOrder, deal_evenly
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class TaskMixtureSampler(Sampler[list[DrawKey]]):
 
     def __init__(
         self,
-        examples: Sequence[TrainingExample],
+        examples: Sequence[Example],
         config: TaskMixtureConfig | None = None,
         *,
         seed: int = 0,
@@ -88,7 +88,7 @@ class TaskMixtureSampler(Sampler[list[DrawKey]]):
         self.num_slots = num_ranks * batches_per_step
         self.order = TaskOrder(self.config.shares)
         self.seconds = np.asarray([example.duration_seconds for example in examples], dtype=np.float64)
-        self.tokens = np.asarray([text_tokens(example) for example in examples], dtype=np.int64)
+        self.tokens = np.asarray([example.num_text_tokens for example in examples], dtype=np.int64)
         self.draws = self._draws_by_task()
         self._check_budgets()
         self.num_steps = 0
@@ -176,7 +176,7 @@ class TaskMixtureSampler(Sampler[list[DrawKey]]):
             hashed = blake2b(json.dumps([self.seed, self.config.to_dict()], sort_keys=True).encode(), digest_size=8)
             for start in range(0, len(self.examples), 4096):
                 some = self.examples[start : start + 4096]
-                names = (f"{example.corpus}\x1f{sampling_language(example)}\x1f{example.id}" for example in some)
+                names = (f"{example.corpus}\x1f{example.sampling_language}\x1f{example.id}" for example in some)
                 hashed.update("\n".join(names).encode())
             hashed.update(self.seconds.tobytes() + self.tokens.tobytes())
             self._fingerprint = hashed.hexdigest()
@@ -185,7 +185,7 @@ class TaskMixtureSampler(Sampler[list[DrawKey]]):
     def _draws_by_task(self) -> dict[str, "TaskDraws"]:
         members: dict[str, list[int]] = {task: [] for task in self.order.tasks}
         for index, example in enumerate(self.examples):
-            task = pretraining_task(example)
+            task = example.task
             if task in members:
                 members[task].append(index)
         empty = [task for task, indices in members.items() if not indices]
@@ -200,7 +200,7 @@ class TaskMixtureSampler(Sampler[list[DrawKey]]):
                 [self.examples[index] for index in indices],
                 self.config.mixture_config(task),
                 seed=self.seed,
-                language_of=sampling_language,
+                language_of=attrgetter("sampling_language"),
             )
             draws[task] = TaskDraws(task, np.asarray(indices, dtype=np.int64), mixture)
         return draws

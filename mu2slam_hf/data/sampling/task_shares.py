@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from huggingface_hub.dataclasses import strict
 
-from mu2slam_hf.data.examples.tasks import TrainingExample
 from mu2slam_hf.data.sampling.mixture import IntArray, MixtureConfig
 from mu2slam_hf.models.task_types import PRETRAINING_TASKS
 
@@ -131,11 +130,6 @@ class TaskOrder:
             task: cycles * int(self._before[number, -1]) + int(self._before[number, rest])
             for number, task in enumerate(self.tasks)
         }
-
-
-def text_tokens(example: TrainingExample) -> int:
-    """Text of an example, source and targets, in tokens: what a budget of tokens counts."""
-    return example.num_source_tokens + example.num_target_tokens
 
 
 def deal_evenly(sizes: FloatArray, kinds: IntArray, num_slots: int) -> IntArray:

@@ -6,13 +6,13 @@ import torch
 
 from mu2slam_hf import SpeechTokenizerConfig, SpeechTokenizerModel
 from mu2slam_hf.models.modules_quantization import compute_codebook_health
+from mu2slam_hf.quantization import codebook_training
 from mu2slam_hf.quantization.codebook_training import (
     CodebookTrainingConfig,
     measure_input_statistics,
     train_codebook,
     warn_of_collapse,
 )
-from mu2slam_hf.quantization import codebook_training
 
 MELS = 3
 

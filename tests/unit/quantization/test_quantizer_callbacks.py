@@ -9,6 +9,7 @@ from torch import nn
 from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
 
 from mu2slam_hf.models.modules_learned_quantization import LearnedQuantizer
+from mu2slam_hf.quantization import quantizer_callbacks
 from mu2slam_hf.quantization.quantizer_callbacks import (
     CodebookWatch,
     GumbelAnnealing,
@@ -17,7 +18,6 @@ from mu2slam_hf.quantization.quantizer_callbacks import (
     drop_frozen_gradients,
     find_quantizer,
 )
-from mu2slam_hf.quantization import quantizer_callbacks
 
 
 class Model(nn.Module):

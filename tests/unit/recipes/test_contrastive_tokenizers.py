@@ -22,6 +22,7 @@ from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.data.testing import write_tone_corpus
 from mu2slam_hf.models.modules_learned_quantization import anneal_temperature
+from mu2slam_hf.quantization import codebook_training
 from mu2slam_hf.recipes.contrastive_tokenizers import RUN_FOLDER, build_run, build_small_config
 from mu2slam_hf.recipes.loader import RecipeError
 from mu2slam_hf.recipes.speech_tokenizer_recipes import (
@@ -29,7 +30,6 @@ from mu2slam_hf.recipes.speech_tokenizer_recipes import (
     look_at_codebook,
     train_speech_tokenizer,
 )
-from mu2slam_hf.quantization import codebook_training
 
 RECIPE = REPOSITORY_ROOT / "configuration" / "recipes" / "speech_tokenizer" / "contrastive.yaml"
 SMALL = {

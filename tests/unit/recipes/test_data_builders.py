@@ -116,10 +116,7 @@ def test_a_phase_draws_from_its_corpora_only(manifest, processor):
     assert tasks == {("a", "asr"), ("b", "asr"), ("b", "ast"), ("b", "mt")}
     assert first.dataset.seed != second.dataset.seed
     drawn = [
-        second.dataset.examples[key.example_index]
-        for step in second.sampler.plan(0)
-        for batch in step
-        for key in batch
+        second.dataset.examples[key.example] for step in second.sampler.plan(0) for batch in step for key in batch
     ]
     assert {example.source_modality for example in drawn} == {"speech"}
     speech = [example.corpus for example in drawn]
@@ -138,5 +135,5 @@ def test_examples_larger_than_a_batch_are_left_out(manifest, processor):
 def test_development_sets_hold_every_example_once(manifest, processor):
     recipe = make({"evaluation": {"corpora": corpora(manifest, dev={})}})
     sets = build_development_sets(recipe, load_records(recipe.evaluation.corpora, "evaluation.corpora"), processor)
-    indices = sorted(key.example_index for batch in sets["dev"].batches for key in batch)
+    indices = sorted(key.example for batch in sets["dev"].batches for key in batch)
     assert indices == list(range(len(sets["dev"].dataset.examples)))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mu2slam_hf.data.examples.tasks import TrainingExample
+from mu2slam_hf.data.examples.example import Example
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.testing import write_tone_corpus
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
@@ -167,7 +167,7 @@ def test_a_corpus_of_weight_0_is_left_out_of_the_mixture(load, manifest):
 def test_development_batches_hold_everything_once_within_the_bounds():
     record = SpeechTextRecord(id="a", audio="x.wav", text="x", lang="en", duration_seconds=1.0)
     examples = [
-        TrainingExample(
+        Example(
             id=str(i), source_modality="speech", source_lang="en", targets=(), record=record, duration_seconds=seconds
         )
         for i, seconds in enumerate([3.0, 1.0, 9.0, 1.0, 2.0])

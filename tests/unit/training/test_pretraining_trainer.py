@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from mu2slam_hf import Mu2SLAMForConditionalGeneration, Mu2SLAMProcessor
-from mu2slam_hf.data.examples.dataset import TooManyBadRecordsError
+from mu2slam_hf.data.examples.failures import TooManyBadRecordsError
 from mu2slam_hf.data.testing import write_tone_corpus
 from mu2slam_hf.models.task_types import PRETRAINING_LOSSES
 from mu2slam_hf.recipes.builders import build_model

@@ -7,14 +7,11 @@ import torch
 from helpers import TINY_LANGUAGES, TINY_TEXTS, make_tiny_processor
 from torch.utils.data import DataLoader
 
-from mu2slam_hf.data.collation.mu2slam import (
-    PRETRAINING_NON_MODEL_KEYS,
-    PretrainingCollator,
-    task_of,
-)
+from mu2slam_hf.data.collation.mu2slam import PRETRAINING_NON_MODEL_KEYS, PretrainingCollator
 from mu2slam_hf.data.collation.packing import padding_share
-from mu2slam_hf.data.examples.dataset import DrawnExample, MultitaskItem
-from mu2slam_hf.data.examples.tasks import Target, TrainingExample
+from mu2slam_hf.data.examples.dataset import Item
+from mu2slam_hf.data.examples.draws import DrawnExample
+from mu2slam_hf.data.examples.example import Example, Target
 from mu2slam_hf.data.masking import MaskingConfig, corrupt_tokens, draw_frame_mask, draw_span_mask
 from mu2slam_hf.data.random_keys import DrawKey, draw_generator
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
@@ -51,7 +48,7 @@ SHAPES = {
 
 def item(name, frames=None, text=None, targets=(), lang="en", told=None, error=None, epoch=0, copy=0):
     """Speech of so many feature frames, or text."""
-    example = TrainingExample(
+    example = Example(
         id=name,
         source_modality="text" if frames is None else "speech",
         source_lang=lang,
@@ -70,7 +67,7 @@ def item(name, frames=None, text=None, targets=(), lang="en", told=None, error=N
     waveform = None
     if frames is not None and error is None:
         waveform = 0.1 * np.random.default_rng(frames).standard_normal(160 * frames).astype(np.float32)
-    return MultitaskItem(drawn=drawn, waveform=waveform, error=error)
+    return Item(drawn=drawn, waveform=waveform, error=error)
 
 
 def make_items(prefix=""):
@@ -172,7 +169,7 @@ def check_rows(batch, pad):
 @pytest.mark.parametrize("layout", ["packed", "plain"])
 @pytest.mark.parametrize("tasks", [*([task] for task in PRETRAINING_TASKS), list(PRETRAINING_TASKS), []], ids=str)
 def test_contract(build, tasks, layout):
-    items = [one for one in make_items() if task_of(one.drawn) in tasks]
+    items = [one for one in make_items() if one.drawn.task in tasks]
     batches = build(layout=layout)(items)
     names = [name for task in tasks for name in PRETRAINING_VIEWS if name.split("_")[0] == task]
     if layout == "packed":
@@ -194,7 +191,7 @@ def test_plain_batches_hold_one_view_of_one_task(build):
         assert batch["encoder_units"].shape[0] == 2 and batch["sequence_ids"].max() == 1
         assert batch["decoder_sequence_ids"].max() == (2 if name.endswith("alignment") else 1)
         assert batch["input_features"].shape[0] == (2 if task in ("speech", "asr", "ast") else 1)
-        assert batch["record_ids"] == [one.drawn.example.id for one in make_items() if task_of(one.drawn) == task]
+        assert batch["record_ids"] == [one.drawn.example.id for one in make_items() if one.drawn.task == task]
 
 
 # -- what the units say, against views written by loops
@@ -259,7 +256,7 @@ def write_views(one, processor, ctc_input="masked"):
     """The same by loops, from the definition."""
     drawn, tokenizer = one.drawn, processor.tokenizer
     example, rows = drawn.example, {code: row for row, code in enumerate(TINY_LANGUAGES)}
-    task = task_of(drawn)
+    task = drawn.task
     masking = MaskingConfig()
 
     def text_side(text, lang, told):
@@ -345,7 +342,7 @@ def test_views_are_those_written_by_loops(build, processor, ctc_input):
     plain = build(ctc_input=ctc_input, layout="plain")(items)
     found = []
     for name, batch in zip(PRETRAINING_VIEWS, plain, strict=True):
-        found += decode(batch, [one for one in items if task_of(one.drawn) == name.split("_")[0]])
+        found += decode(batch, [one for one in items if one.drawn.task == name.split("_")[0]])
     assert sorted(found, key=repr) == wanted
 
 
@@ -460,7 +457,7 @@ def test_faults(build, processor):
             build()([example])
     silent = item("x", frames=5)
     with pytest.raises(ValueError, match="x: a speech item needs a waveform"):
-        build()([MultitaskItem(drawn=silent.drawn)])
+        build()([Item(drawn=silent.drawn)])
     for options, message in (
         ({"layout": "rows"}, "`layout` must be one of packed, plain; got 'rows'"),
         ({"ctc_input": "dirty"}, "`ctc_input` must be one of masked, clean; got 'dirty'"),

@@ -7,8 +7,9 @@ import torch
 
 from mu2slam_hf.data.augmentation import SpecAugment, SpecAugmentConfig
 from mu2slam_hf.data.collation.supervised import NON_MODEL_KEYS, MultitaskCollator, PackedTarget, pack_targets
-from mu2slam_hf.data.examples.dataset import DrawnExample, MultitaskItem
-from mu2slam_hf.data.examples.tasks import Target, TrainingExample
+from mu2slam_hf.data.examples.dataset import Item
+from mu2slam_hf.data.examples.draws import DrawnExample
+from mu2slam_hf.data.examples.example import Example, Target
 from mu2slam_hf.data.random_keys import DrawKey
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
@@ -42,7 +43,7 @@ def build(tokenizer):
 
 
 def item(num_samples=16_000, targets=(("asr", "en", "ab"),), lang="en", told=None, text=None, name="x", **kwargs):
-    example = TrainingExample(
+    example = Example(
         id=name,
         source_modality="speech" if text is None else "text",
         source_lang=lang,
@@ -62,7 +63,7 @@ def item(num_samples=16_000, targets=(("asr", "en", "ab"),), lang="en", told=Non
     )
     generator = np.random.default_rng(num_samples)
     waveform = 0.1 * generator.standard_normal(num_samples).astype(np.float32) if text is None else None
-    return MultitaskItem(drawn=drawn, **({"waveform": waveform} | kwargs))
+    return Item(drawn=drawn, **({"waveform": waveform} | kwargs))
 
 
 def test_packing_by_hand():

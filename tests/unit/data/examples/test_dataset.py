@@ -11,17 +11,15 @@ from torch._utils import ExceptionWrapper
 
 from mu2slam_hf.data.audio import AudioCache
 from mu2slam_hf.data.augmentation import WaveformAugmentationConfig, WaveformAugmenter
-from mu2slam_hf.data.examples.dataset import (
-    DrawOptions,
-    MultitaskDataset,
-    TooManyBadRecordsError,
-    fill_durations,
-    split_by_limits,
-)
+from mu2slam_hf.data.durations import fill_durations
+from mu2slam_hf.data.examples.batch_limits import BatchLimits
+from mu2slam_hf.data.examples.dataset import ExampleDataset
+from mu2slam_hf.data.examples.draws import DrawOptions
+from mu2slam_hf.data.examples.failures import TooManyBadRecordsError
 from mu2slam_hf.data.examples.tasks import build_examples
 from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.data.random_keys import DrawKey
-from mu2slam_hf.data.sampling.bucketed import BatchLimits, BucketedBatchSampler
+from mu2slam_hf.data.sampling.bucketed import BucketedBatchSampler
 from mu2slam_hf.data.sampling.mixture import Mixture
 from mu2slam_hf.data.testing import write_tone_corpus
 
@@ -45,7 +43,7 @@ def examples(records):
 
 def build(examples, **kwargs):
     given = {"augmenter": WaveformAugmenter(AUGMENTATION), "limits": LIMITS, "cache": AudioCache()} | kwargs
-    return MultitaskDataset(
+    return ExampleDataset(
         examples, kwargs.pop("options", OPTIONS), **{k: v for k, v in given.items() if k != "options"}
     )
 
@@ -164,13 +162,6 @@ def test_missing_durations_are_read_from_the_files(records, tmp_path):
         [record.duration_seconds for record in records], abs=1e-3
     )
     assert len(reasons) == 1 and "gone" in reasons[0] and "no such file" in reasons[0]
-
-
-def test_split_by_limits(examples):
-    kept, beyond = split_by_limits(examples, BatchLimits(max_seconds=0.6))
-    assert len(kept) + len(beyond) == len(examples)
-    assert all(example.duration_seconds > 0.6 for example in beyond) and beyond
-    assert all(example.duration_seconds <= 0.6 for example in kept)
 
 
 def test_tone_corpus_is_the_same_every_time(tmp_path):

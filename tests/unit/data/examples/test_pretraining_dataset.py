@@ -9,9 +9,10 @@ import pytest
 from torch.utils.data import DataLoader
 
 from mu2slam_hf.data.audio import AudioCache
-from mu2slam_hf.data.examples.dataset import TooManyBadRecordsError
-from mu2slam_hf.data.examples.pretraining_dataset import PretrainingDataset, StreamKey
-from mu2slam_hf.data.examples.pretraining_examples import build_pretraining_examples, pretraining_task
+from mu2slam_hf.data.examples.dataset import ExampleDataset
+from mu2slam_hf.data.examples.draws import DrawOptions
+from mu2slam_hf.data.examples.failures import TooManyBadRecordsError
+from mu2slam_hf.data.examples.pretraining_examples import build_pretraining_examples
 from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.data.random_keys import DrawKey
 from mu2slam_hf.data.sampling.task_mixture import TaskMixtureSampler
@@ -35,7 +36,7 @@ def in_memory(example):
 
 
 def test_items_of_all_tasks(examples):
-    dataset = PretrainingDataset(examples, cache=AudioCache())
+    dataset = ExampleDataset(examples, cache=AudioCache())
     for index, example in enumerate(examples):
         item = dataset[index]
         assert item.error is None and item.drawn.example is example and item.drawn.targets == example.targets
@@ -46,12 +47,13 @@ def test_items_of_all_tasks(examples):
 
 
 def test_the_key_of_a_stream_gives_the_same_item(examples):
-    table, stream = PretrainingDataset(examples, seed=5), PretrainingDataset(seed=5)
+    options = DrawOptions(undetermined_source_ratio=0.3)
+    table, stream = ExampleDataset(examples, options, seed=5), ExampleDataset((), options, seed=5)
     told = set()
     for index, example in enumerate(examples):
         for epoch in range(2):
             one = table[DrawKey(index, epoch, step=7)]
-            key = pickle.loads(pickle.dumps(StreamKey(in_memory(example), DrawKey(-1, epoch, step=7))))
+            key = pickle.loads(pickle.dumps(DrawKey(in_memory(example), epoch, step=7)))
             two = stream[key]
             assert one.drawn.source_lang == two.drawn.source_lang and two.drawn.key.step == 7
             told.add(one.drawn.source_lang)
@@ -62,7 +64,7 @@ def test_the_key_of_a_stream_gives_the_same_item(examples):
 
 def test_the_share_of_draws_without_a_source_language(examples):
     for ratio, expected in ((0.0, 0.0), (0.3, 0.3), (1.0, 1.0)):
-        dataset = PretrainingDataset(examples, undetermined_source_ratio=ratio)
+        dataset = ExampleDataset(examples, DrawOptions(undetermined_source_ratio=ratio))
         draws = [dataset.draw(DrawKey(index, epoch)) for index in range(len(examples)) for epoch in range(20)]
         share = sum(drawn.source_lang == "und" for drawn in draws) / len(draws)
         assert share == pytest.approx(expected, abs=0.03)
@@ -73,7 +75,7 @@ def test_corrupt_audio_is_counted_and_named_until_it_is_too_much(examples, tmp_p
     broken = tmp_path / "broken.wav"
     broken.write_bytes(Path(examples[0].record.audio).read_bytes()[:100])
     bad = replace(examples[0], record=replace(examples[0].record, audio=str(broken)))
-    dataset = PretrainingDataset([bad, examples[1]], max_failed_share=0.4)
+    dataset = ExampleDataset([bad, examples[1]], max_failed_share=0.4)
     item = dataset[0]
     assert item.waveform is None and examples[0].id in item.error and "cut off" in item.error
     for _ in range(20):
@@ -81,13 +83,13 @@ def test_corrupt_audio_is_counted_and_named_until_it_is_too_much(examples, tmp_p
     assert (dataset.failures.attempts, dataset.failures.failures) == (21, 1)
     with pytest.raises(TooManyBadRecordsError, match="more than the share of 0.4 allowed.*cut off"):
         for _ in range(30):
-            dataset[StreamKey(bad, DrawKey(-1))]
+            dataset[DrawKey(bad)]
 
 
 def test_through_a_loader_with_workers(examples):
     sampler = TaskMixtureSampler(examples)
     wanted = list(islice(TaskMixtureSampler(examples), 4))
-    loader = DataLoader(PretrainingDataset(examples), batch_sampler=sampler, collate_fn=list, num_workers=2)
+    loader = DataLoader(ExampleDataset(examples), batch_sampler=sampler, collate_fn=list, num_workers=2)
     for batch, keys in zip(loader, wanted, strict=False):
         assert [item.drawn.key for item in batch] == keys
-        assert {pretraining_task(item.drawn.example) for item in batch} == set(PRETRAINING_TASKS)
+        assert {item.drawn.example.task for item in batch} == set(PRETRAINING_TASKS)

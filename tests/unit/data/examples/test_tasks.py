@@ -4,10 +4,11 @@ from collections import Counter
 
 import pytest
 
-from mu2slam_hf.data.examples.tasks import Target, build_examples, draw_source_lang, draw_targets, join_examples
+from mu2slam_hf.data.examples.draws import draw_source_lang, draw_targets
+from mu2slam_hf.data.examples.example import Target, join_examples
+from mu2slam_hf.data.examples.tasks import build_examples
 from mu2slam_hf.data.random_keys import DrawKey, counter_generator, draw_generator
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.text import join_texts
 
 
 def record(lang="en", record_id="a", **fields):
@@ -103,7 +104,7 @@ def test_joined_examples_keep_common_targets():
         [record(translations={"fr": "a b", "de": "x"}), record(record_id="b", translations={"fr": "c"})],
         tasks=["asr", "ast"],
     )
-    joined = join_examples([first, second], join_texts)
+    joined = join_examples([first, second])
     assert [(target.lang, target.text) for target in joined.targets] == [("en", "text en text en"), ("fr", "a b c")]
     assert [target.num_tokens for target in joined.targets] == [16, 6]
     assert joined.duration_seconds == 2.0 and joined.id == first.id

@@ -4,8 +4,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from mu2slam_hf.data.examples.tasks import Target, TrainingExample
-from mu2slam_hf.data.sampling.bucketed import BatchLimits, BucketedBatchSampler, ExampleCost
+from mu2slam_hf.data.examples.batch_limits import BatchLimits, ExampleCost
+from mu2slam_hf.data.examples.example import Example, Target
+from mu2slam_hf.data.sampling.bucketed import BucketedBatchSampler
 from mu2slam_hf.data.sampling.mixture import Mixture, MixtureConfig
 
 LIMITS = BatchLimits(max_seconds=30.0, max_source_tokens=300, max_target_tokens=900, max_examples=16)
@@ -18,7 +19,7 @@ def random_examples(num_speech=150, num_text=60):
         speech = number < num_speech
         target = Target(task="asr", lang="en", text="x", num_tokens=int(generator.integers(1, 100)))
         examples.append(
-            TrainingExample(
+            Example(
                 id=str(number),
                 source_modality="speech" if speech else "text",
                 source_lang=("en", "fr", "it")[number % 3 % (1 + number % 5)],
@@ -35,7 +36,7 @@ EXAMPLES = [example for example in random_examples() if example.duration_seconds
 
 
 def cost_of(key):
-    example = EXAMPLES[key.example_index]
+    example = EXAMPLES[key.example]
     return ExampleCost(example.duration_seconds, example.num_source_tokens, example.num_target_tokens)
 
 
@@ -59,14 +60,14 @@ def test_nothing_is_lost_or_doubled_over_ranks(num_ranks):
             assert len(batches) == len(sampler)
             batches_per_rank.append(batches)
         assert len({len(batches) for batches in batches_per_rank}) == 1
-        drawn = Counter(key.example_index for batches in batches_per_rank for batch in batches for key in batch)
+        drawn = Counter(key.example for batches in batches_per_rank for batch in batches for key in batch)
         assert drawn == Counter(range(len(EXAMPLES)))
 
 
 @pytest.mark.parametrize("num_ranks", [1, 4])
 def test_budget_modality_and_balance(num_ranks):
     for step in build(num_ranks=num_ranks).plan(1):
-        modalities = {EXAMPLES[key.example_index].source_modality for batch in step for key in batch}
+        modalities = {EXAMPLES[key.example].source_modality for batch in step for key in batch}
         assert len(modalities) == 1 and len(step) == num_ranks, "all ranks have the same modality at the same time"
         for batch in step:
             costs = [cost_of(key) for key in batch]
@@ -96,7 +97,7 @@ def test_batches_differ_in_composition_from_epoch_to_epoch():
     for epoch in range(2):
         pairs = set()
         for step in sampler.plan(epoch):
-            members = sorted(key.example_index for key in step[0])
+            members = sorted(key.example for key in step[0])
             pairs |= {(one, two) for one in members for two in members if one < two}
         mates.append(pairs)
     assert len(mates[0] & mates[1]) < 0.8 * len(mates[0])
@@ -150,15 +151,15 @@ def test_keys_carry_the_optimizer_step():
 def test_text_share(share):
     sampler = build(config=MixtureConfig(text_batch_share=share))
     for epoch in range(3):
-        kinds = Counter(EXAMPLES[step[0][0].example_index].source_modality for step in sampler.plan(epoch))
+        kinds = Counter(EXAMPLES[step[0][0].example].source_modality for step in sampler.plan(epoch))
         assert kinds["text"] / sum(kinds.values()) == pytest.approx(share, abs=0.04)
-        per_example = Counter(key.example_index for step in sampler.plan(epoch) for key in step[0])
+        per_example = Counter(key.example for step in sampler.plan(epoch) for key in step[0])
         speech = {index for index, example in enumerate(EXAMPLES) if example.source_modality == "speech"}
         assert all(per_example[index] == 1 for index in speech)
 
 
 def test_modalities_are_interleaved():
-    kinds = [EXAMPLES[step[0][0].example_index].source_modality for step in build().plan(0)]
+    kinds = [EXAMPLES[step[0][0].example].source_modality for step in build().plan(0)]
     assert kinds != sorted(kinds) and kinds != sorted(kinds, reverse=True)
 
 

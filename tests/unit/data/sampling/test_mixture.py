@@ -4,7 +4,7 @@ from math import ceil, floor
 
 import pytest
 
-from mu2slam_hf.data.examples.tasks import Target, TrainingExample
+from mu2slam_hf.data.examples.example import Example, Target
 from mu2slam_hf.data.sampling.mixture import Mixture, MixtureConfig, temperature_shares
 
 
@@ -12,9 +12,7 @@ def examples_of(sizes):
     """One example per count of {(modality, lang, corpus): count}."""
     target = (Target(task="asr", lang="en", text="x", num_tokens=2),)
     return [
-        TrainingExample(
-            id=f"{group}{number}", source_modality=group[0], source_lang=group[1], corpus=group[2], targets=target
-        )
+        Example(id=f"{group}{number}", source_modality=group[0], source_lang=group[1], corpus=group[2], targets=target)
         for group, size in sizes.items()
         for number in range(size)
     ]
@@ -35,7 +33,7 @@ def test_natural_mixture_has_every_example_once_per_epoch():
     mixture = Mixture(examples)
     for epoch in range(5):
         keys = mixture.epoch_keys(epoch)
-        drawn = sorted(key.example_index for pool in keys.values() for key in pool)
+        drawn = sorted(key.example for pool in keys.values() for key in pool)
         assert drawn == list(range(25))
         assert all(key.copy == 0 and key.epoch == epoch for pool in keys.values() for key in pool)
         assert {modality: len(pool) for modality, pool in keys.items()} == {"speech": 20, "text": 5}
@@ -56,7 +54,7 @@ def test_temperature_and_weights_give_the_shares_in_the_long_run():
     counts = Counter()
     for epoch in range(40):
         keys = mixture.epoch_keys(epoch)["speech"]
-        per_example = Counter(key.example_index for key in keys)
+        per_example = Counter(key.example for key in keys)
         assert len(set(keys)) == len(keys), "a repeated example must have another copy number"
         for group, members in mixture.groups.items():
             in_group = sum(per_example[index] for index in members)
@@ -73,7 +71,7 @@ def test_temperature_and_weights_give_the_shares_in_the_long_run():
 def test_fractional_quotas_are_not_lost():
     sizes = {("speech", "en", "x"): 1000, ("speech", "ml", "x"): 1}
     mixture = Mixture(examples_of(sizes), MixtureConfig(corpus_weights={"x": 0.25}))
-    drawn = [key.example_index for epoch in range(8) for key in mixture.epoch_keys(epoch)["speech"]]
+    drawn = [key.example for epoch in range(8) for key in mixture.epoch_keys(epoch)["speech"]]
     assert drawn.count(1000) == 2 and len(drawn) == 2002
 
 
@@ -95,4 +93,4 @@ def test_seed_changes_the_circle_and_nothing_else():
     half = MixtureConfig(corpus_weights={"x": 0.5})
     one, two = (Mixture(examples_of(sizes), half, seed=seed).epoch_keys(0)["speech"] for seed in (0, 1))
     assert len(one) == len(two) == 25
-    assert {key.example_index for key in one} != {key.example_index for key in two}
+    assert {key.example for key in one} != {key.example for key in two}

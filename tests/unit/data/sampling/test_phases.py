@@ -6,12 +6,13 @@ from itertools import islice
 
 import pytest
 
-from mu2slam_hf.data.examples.dataset import MultitaskDataset
+from mu2slam_hf.data.examples.batch_limits import BatchLimits
+from mu2slam_hf.data.examples.dataset import ExampleDataset
 from mu2slam_hf.data.examples.tasks import build_examples
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.sampling.bucketed import BatchLimits, BucketedBatchSampler
+from mu2slam_hf.data.sampling.bucketed import BucketedBatchSampler
 from mu2slam_hf.data.sampling.mixture import Mixture
-from mu2slam_hf.data.sampling.phases import Phase, PhasedBatchSampler, PhasedCollator, PhasedDataset, PhaseKey
+from mu2slam_hf.data.sampling.phases import Phase, PhasedBatchSampler, PhasedCollator, PhasedDataset
 from mu2slam_hf.training.decoder_noise import DecoderNoiseConfig
 
 
@@ -21,7 +22,7 @@ def make_phase(name: str, steps: int, num_ranks: int, num_records: int = 17, see
         for i in range(num_records)
     ]
     examples = build_examples(records, tasks=["asr"])
-    dataset = MultitaskDataset(examples, seed=seed)
+    dataset = ExampleDataset(examples, seed=seed)
     limits = BatchLimits(max_seconds=6.0)
     sampler = BucketedBatchSampler(
         Mixture(examples, seed=seed), dataset.cost_of, limits, seed=seed, num_ranks=num_ranks
@@ -40,14 +41,14 @@ def make_sampler(rank: int = 0, num_ranks: int = 1, batches_per_step: int = 1) -
 def test_phases_switch_at_their_update_and_steps_count_on():
     batches = list(islice(make_sampler(batches_per_step=2), 16))
     assert [batch[0].phase for batch in batches] == [0] * 6 + [1] * 10
-    assert [batch[0].key.step for batch in batches] == [i // 2 for i in range(16)]
+    assert [batch[0].step for batch in batches] == [i // 2 for i in range(16)]
 
 
 def test_an_epoch_of_a_phase_loses_and_doubles_nothing():
     sampler = make_sampler()
     steps = len(sampler.phases[1].sampler.plan(0))
     batches = list(islice(sampler, 3 + steps))[3:]
-    seen = sorted(key.key.example_index for batch in batches for key in batch)
+    seen = sorted(key.example for batch in batches for key in batch)
     assert seen == list(range(29))
 
 
@@ -87,29 +88,20 @@ def test_items_go_to_the_collator_of_their_phase_and_bring_their_ids():
     phases = [make_phase("a", 1, 1), make_phase("b", 1, 1)]
     dataset = PhasedDataset(phases)
     assert dataset.datasets[0].failures is dataset.datasets[1].failures
-    keys = [PhaseKey(1, key.key) for key in next(iter(PhasedBatchSampler(phases)))]
+    keys = [key._replace(phase=1) for key in next(iter(PhasedBatchSampler(phases)))]
     items = [dataset[key] for key in keys]
-    assert all(phase == 1 and "no such file" in item.error.lower() for phase, item in items)
+    assert all(item.drawn.key.phase == 1 and "no such file" in item.error.lower() for item in items)
     batch = PhasedCollator(phases)(items)
     # A recording that could not be read has no row in the batch, and so no id.
     assert batch["n"] == len(items) and batch["record_ids"] == []
-    read = [(phase, replace(item, error=None)) for phase, item in items]
+    read = [replace(item, error=None) for item in items]
     batch = PhasedCollator(phases)([*read, items[0]])
-    assert batch["record_ids"] == [item.drawn.example.id for _, item in items]
+    assert batch["record_ids"] == [item.drawn.example.id for item in items]
     assert "loss_weights" not in batch and "decoder_noise" not in batch
 
 
 def test_a_phase_brings_its_noise_and_weights():
     phase = replace(make_phase("a", 1, 1), decoder_noise=DecoderNoiseConfig(ratio=0.5, k=3), loss_weights={"ctc": 2.0})
     item = phase.dataset[0]
-    batch = PhasedCollator([phase])([(0, item)])
+    batch = PhasedCollator([phase])([item])
     assert batch["decoder_noise"] == {"ratio": 0.5, "k": 3} and batch["loss_weights"] == {"ctc": 2.0}
-
-
-def test_states_from_when_phases_were_stages_are_read():
-    sampler, resumed = make_sampler(), make_sampler()
-    list(islice(sampler, 4))
-    state = sampler.state_dict()
-    state["stage"], state["steps_in_stage"] = state.pop("phase"), state.pop("steps_in_phase")
-    resumed.load_state_dict(state)
-    assert resumed.state_dict() == sampler.state_dict()

@@ -10,9 +10,9 @@ from torch.utils.data import DataLoader
 
 from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
 from mu2slam_hf.data.corpora.registry import corpus_reader
-from mu2slam_hf.data.examples.dataset import FailureCount
-from mu2slam_hf.data.examples.pretraining_dataset import PretrainingDataset
-from mu2slam_hf.data.examples.pretraining_examples import ExampleLimits, PretrainingExampleBuilder, pretraining_task
+from mu2slam_hf.data.examples.dataset import ExampleDataset
+from mu2slam_hf.data.examples.failures import FailureCount
+from mu2slam_hf.data.examples.pretraining_examples import ExampleLimits, PretrainingExampleBuilder
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.sampling.example_streams import ExampleStream, SourceChoice, StreamSource, build_stream_sources
 from mu2slam_hf.data.sampling.mixture import temperature_shares
@@ -71,14 +71,14 @@ def first(sampler, count):
 
 
 def tasks_of(batch):
-    return Counter(pretraining_task(key.example) for key in batch)
+    return Counter(key.example.task for key in batch)
 
 
 def test_every_batch_has_the_shares_and_its_step():
     for rank in range(2):
         for number, batch in enumerate(first(build(rank=rank, num_ranks=2, batches_per_step=2), 30)):
             assert tasks_of(batch) == SHARES
-            assert {key.draw.step for key in batch} == {number // 2}
+            assert {key.step for key in batch} == {number // 2}
 
 
 def test_each_stream_is_gone_through_once_per_epoch_over_all_ranks():
@@ -87,7 +87,7 @@ def test_each_stream_is_gone_through_once_per_epoch_over_all_ranks():
         samplers = [build(rank=rank, num_ranks=2, num_shards=num_shards, shares={"asr": 2}) for rank in range(2)]
         for sampler in samplers:
             for batch in first(sampler, 200):
-                drawn.update((key.example.id, key.draw.epoch) for key in batch)
+                drawn.update((key.example.id, key.epoch) for key in batch)
         assert set(drawn.values()) == {1}
         of_epoch = Counter(id.rsplit("/", 1)[0] for id, epoch in drawn if epoch == 0)
         assert of_epoch["asr:a/en"] == 30 * num_shards
@@ -118,7 +118,7 @@ def test_budgets_hold_keep_the_shares_and_lose_nothing():
         assert batch and sum(key.example.duration_seconds for key in batch) <= 30.0
         assert sum(key.example.num_source_tokens + key.example.num_target_tokens for key in batch) <= 130
     assert 15 > len(keys) / len(batches) > 5
-    unstepped = [[(key.example, key.draw._replace(step=0)) for key in each] for each in (keys, free)]
+    unstepped = [[(key.example, key._replace(step=0)) for key in each] for each in (keys, free)]
     assert unstepped[0] == unstepped[1][: len(keys)]
     counts = tasks_of(keys)
     assert all(abs(counts[task] - share * len(keys) / 15) < 1 for task, share in SHARES.items())
@@ -270,7 +270,7 @@ def test_public_corpora_as_streams_through_a_loader(tmp_path):
     assert all(source.size > 0 for source in found)
     sampler = StreamMixtureSampler(found, failures=failures)
     wanted = first(StreamMixtureSampler(same, failures=failures), 3)
-    loader = DataLoader(PretrainingDataset(), batch_sampler=sampler, collate_fn=list, num_workers=1)
+    loader = DataLoader(ExampleDataset(), batch_sampler=sampler, collate_fn=list, num_workers=1)
     for batch, keys in zip(loader, wanted, strict=False):
         assert tasks_of(keys) == SHARES
         for item, key in zip(batch, keys, strict=True):

@@ -9,8 +9,7 @@ from math import ceil, floor
 import numpy as np
 import pytest
 
-from mu2slam_hf.data.examples.pretraining_examples import pretraining_task, sampling_language
-from mu2slam_hf.data.examples.tasks import Target, TrainingExample
+from mu2slam_hf.data.examples.example import Example, Target
 from mu2slam_hf.data.sampling.mixture_report import format_mixture, summarize_mixture
 from mu2slam_hf.data.sampling.task_mixture import TaskMixtureSampler
 from mu2slam_hf.data.sampling.task_shares import TaskMixtureConfig, TaskOrder, deal_evenly
@@ -21,7 +20,7 @@ SHARES = {"speech": 4, "text": 8, "asr": 1, "ast": 1, "mt": 1}
 def example(task, number, lang="en", other="fr", corpus="c", seconds=2.0, tokens=10):
     targets = () if task in ("speech", "text") else (Target(task=task, lang=other, text="x", num_tokens=tokens),)
     spoken = task in ("speech", "asr", "ast")
-    return TrainingExample(
+    return Example(
         id=f"{task}:{corpus}/{lang}/{other}/{number}",
         source_modality="speech" if spoken else "text",
         source_lang=lang,
@@ -72,7 +71,7 @@ def first(sampler, count):
 
 
 def tasks_of(batch, examples=EXAMPLES):
-    return Counter(pretraining_task(examples[key.example_index]) for key in batch)
+    return Counter(examples[key.example].task for key in batch)
 
 
 def test_every_batch_of_every_rank_has_the_shares():
@@ -89,15 +88,15 @@ def test_each_task_goes_through_its_data_epoch_after_epoch():
     for batch in first(sampler, 60):
         for key in batch:
             assert key.copy == 0
-            drawn[pretraining_task(EXAMPLES[key.example_index])].append(key)
+            drawn[EXAMPLES[key.example].task].append(key)
     for task, keys in drawn.items():
-        size = sum(pretraining_task(each) == task for each in EXAMPLES)
+        size = sum(each.task == task for each in EXAMPLES)
         epochs = [keys[start : start + size] for start in range(0, len(keys) - size + 1, size)]
         assert len(epochs) >= 2, task
         orders = set()
         for number, epoch in enumerate(epochs):
-            assert len({key.example_index for key in epoch}) == size and {key.epoch for key in epoch} == {number}
-            orders.add(tuple(key.example_index for key in epoch))
+            assert len({key.example for key in epoch}) == size and {key.epoch for key in epoch} == {number}
+            orders.add(tuple(key.example for key in epoch))
         assert len(orders) == len(epochs), "each epoch has an order of its own"
 
 
@@ -113,7 +112,7 @@ def test_temperatures_and_weights_give_quotas_per_epoch():
     for batch in first(sampler, 3 * total // 8 + 1):
         for key in batch:
             if key.epoch < 3:
-                counts[key.epoch][key.example_index] += 1
+                counts[key.epoch][key.example] += 1
     for epoch in counts:
         by_lang = [
             sum(epoch[i] for i, each in enumerate(examples) if each.source_lang == lang) for lang in ("en", "sw")
@@ -130,7 +129,7 @@ def test_temperatures_and_weights_give_quotas_per_epoch():
 def test_temperature_of_mt_acts_on_pairs_in_either_order():
     examples = [example("mt", n, "en", "fr") for n in range(45)] + [example("mt", n, "fr", "en") for n in range(45)]
     examples += [example("mt", n, "en", "ru") for n in range(10)]
-    assert {sampling_language(each) for each in examples} == {"en-fr", "en-ru"}
+    assert {each.sampling_language for each in examples} == {"en-fr", "en-ru"}
     sampler = build(examples, shares={"mt": 1})
     (summary,) = summarize_mixture(sampler)
     assert summary.language_shares == pytest.approx({"en-fr": 0.75, "en-ru": 0.25})
@@ -172,8 +171,8 @@ def test_budgets_hold_lose_nothing_and_keep_the_shares():
     for batches in islice(zip(*samplers, strict=True), 300):
         for batch in batches:
             assert batch
-            assert sum(samplers[0].seconds[key.example_index] for key in batch) <= 42.0
-            assert sum(samplers[0].tokens[key.example_index] for key in batch) <= 420
+            assert sum(samplers[0].seconds[key.example] for key in batch) <= 42.0
+            assert sum(samplers[0].tokens[key.example] for key in batch) <= 420
             counts.update(tasks_of(batch))
             keys += batch
         whole = sum(map(len, batches)) == 30
@@ -199,7 +198,7 @@ def test_a_budget_for_the_longest_alone_still_goes_on():
     with pytest.raises(ValueError, match="`max_tokens` = 3"):
         build(max_tokens=3)
     # what is not trained on does not count
-    text = [each for each in EXAMPLES if pretraining_task(each) == "text"]
+    text = [each for each in EXAMPLES if each.task == "text"]
     build(EXAMPLES, shares={"text": 1}, max_seconds=0.1, max_tokens=max(each.num_source_tokens for each in text))
 
 
@@ -271,7 +270,7 @@ def _columns(plan):
 def test_over_sampled_examples_are_told_apart_by_their_copy():
     examples = [example("text", n, "en") for n in range(50)] + [example("text", 0, "sw")]
     keys = [key for batch in first(build(examples, shares={"text": 1}), 51) for key in batch]
-    rare = [key for key in keys if key.example_index == 50]
+    rare = [key for key in keys if key.example == 50]
     assert len(rare) > 5 and [key.copy for key in sorted(rare, key=lambda key: key.copy)] == list(range(len(rare)))
 
 
@@ -299,7 +298,7 @@ def test_faulty_configurations():
         with pytest.raises(Exception, match=match):
             TaskMixtureConfig(**fields)
     with pytest.raises(ValueError, match="`shares` has ast, but there is no such example"):
-        build([each for each in EXAMPLES if pretraining_task(each) != "ast"])
+        build([each for each in EXAMPLES if each.task != "ast"])
     with pytest.raises(ValueError, match="'nowhere'"):
         build(corpus_weights={"mt": {"nowhere": 1}})
     with pytest.raises(ValueError, match="rank"):

@@ -1,0 +1,53 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""How many records could not be read, over all loader processes, and when there are too many."""
+
+import logging
+
+from mu2slam_hf.data.shared_counts import LogOnce, SharedCounts
+
+logger = logging.getLogger(__name__)
+
+
+class TooManyBadRecordsError(ValueError):
+    """More records than allowed could not be read; the message names the latest."""
+
+
+class FailureCount:
+    """Attempts and failures over all loader processes.
+
+    Args:
+        max_share: share of failures beyond which training stops.
+        min_failures: but not before so many.
+    """
+
+    def __init__(self, max_share: float, min_failures: int = 10) -> None:
+        self.max_share, self.min_failures = max_share, min_failures
+        self._counts = SharedCounts("attempts", "failures")
+        self._log = LogOnce(logger)
+
+    @property
+    def attempts(self) -> int:
+        """Records that were to be read."""
+        return self._counts["attempts"]
+
+    @property
+    def failures(self) -> int:
+        """Records that could not be read."""
+        return self._counts["failures"]
+
+    def add(self, reason: str | None) -> None:
+        """Count one attempt; `reason` says why it failed.
+
+        Raises:
+            TooManyBadRecordsError: at least `min_failures` failures, and more than the share allowed.
+        """
+        self._counts.add("attempts")
+        if reason is None:
+            return
+        self._counts.add("failures")
+        self._log.warning(reason, f"record left out: {reason}")
+        if self.failures >= self.min_failures and self.failures > self.max_share * self.attempts:
+            raise TooManyBadRecordsError(
+                f"{self.failures} of {self.attempts} records could not be read, more than the share of "
+                f"{self.max_share:g} allowed; the latest: {reason}"
+            )

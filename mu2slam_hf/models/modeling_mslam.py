@@ -18,7 +18,7 @@ from .modeling_conformer import ConformerEncoder
 from .modules_base import ScaledEmbedding, SpeechTextPreTrainedModel
 from .modules_frontends import build_frontend, check_speech_shape, select_speech_input
 from .modules_lengths import default_position_ids, downsample_attention_mask
-from .modules_losses import ctc_sum, mask_ctc_logits
+from .modules_losses import ctc_loss, mask_ctc_logits
 from .modules_pooling import LayerAverage, gather_units, masked_max, masked_mean
 from .modules_positions import sinusoidal_embedding
 from .modules_precision import at_least_float32
@@ -431,11 +431,8 @@ class MSLAMForCTC(MSLAMPreTrainedModel):
         logits = mask_ctc_logits(self.ctc_head(touch_text(outputs.last_hidden_state, self.model)), self.config)
         loss = None
         if labels is not None:
-            mask = outputs.attention_mask
-            mask = torch.ones(logits.shape[:2], device=logits.device) if mask is None else mask
-            total, count, _ = ctc_sum(logits, mask.bool(), labels, blank=self.config.pad_token_id)
-            divisor = count if num_items_in_batch is None else torch.as_tensor(num_items_in_batch)
-            loss = total / divisor.clamp(min=1) if self.config.ctc_loss_reduction == "mean" else total
+            blank, reduction = self.config.pad_token_id, self.config.ctc_loss_reduction
+            loss = ctc_loss(logits, outputs.attention_mask, labels, blank, reduction, num_items_in_batch)
         return CausalLMOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
         )

@@ -33,7 +33,9 @@ from .modules_pooling import gather_units
 from .modules_precision import at_least_float32
 from .modules_quantization import center_utterances
 from .modules_segments import SegmentRows, lay_out_segments
-from .task_types import MSLAM_LOSSES
+
+MSLAM_LOSSES = ("contrastive", "diversity", "speech_mlm", "text_mlm", "tlm_speech", "tlm_text", "ctc")
+"""Names of the losses, in the order of every vector of sums, counts or weights."""
 
 ALONE, IN_PAIR = 0, 1
 """Kinds of masked positions: two losses of one softmax."""
@@ -45,7 +47,7 @@ class MSLAMForPreTrainingOutput(ModelOutput):
 
     Args:
         loss: scalar, the weighted sum of the losses of this batch, each divided by its own count.
-        loss_sums: `(K,)` float32 sums over targets, in the order of `task_types.MSLAM_LOSSES`.
+        loss_sums: `(K,)` float32 sums over targets, in the order of `MSLAM_LOSSES`.
         loss_counts: `(K,)` float32 numbers of targets.
         last_hidden_state: `(R, L, D)` of the shared layers.
         speech_hidden_state: `(U, N, D)`, the end of the speech layers.
@@ -260,12 +262,16 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         texts_in_pair = mark_rows(pair_text_rows, len(text_ids))
         asked = place_asked(asked_tokens, texts_in_pair, layout.text_starts, pair_text_rows, layout.pair_text_starts)
         text_sums, text_counts = sum_softmax(self.mlm_head, states, asked, text_labels.flatten()[asked.units])
-        ctc = self._sum_ctc(states, layout, frame_mask, ctc_labels, pair_speech_rows)
-        # In the order of MSLAM_LOSSES.
-        parts = [contrastive, diversity, (speech_sums[ALONE], speech_counts[ALONE])]
-        parts += [(text_sums[ALONE], text_counts[ALONE]), (speech_sums[IN_PAIR], speech_counts[IN_PAIR])]
-        parts += [(text_sums[IN_PAIR], text_counts[IN_PAIR]), ctc]
-        sums, counts = (torch.stack([at_least_float32(part[i]) for part in parts]) for i in (0, 1))
+        parts = {
+            "contrastive": contrastive,
+            "diversity": diversity,
+            "speech_mlm": (speech_sums[ALONE], speech_counts[ALONE]),
+            "text_mlm": (text_sums[ALONE], text_counts[ALONE]),
+            "tlm_speech": (speech_sums[IN_PAIR], speech_counts[IN_PAIR]),
+            "tlm_text": (text_sums[IN_PAIR], text_counts[IN_PAIR]),
+            "ctc": self._sum_ctc(states, layout, frame_mask, ctc_labels, pair_speech_rows),
+        }
+        sums, counts = (torch.stack([at_least_float32(parts[name][i]) for name in MSLAM_LOSSES]) for i in (0, 1))
         return MSLAMForPreTrainingOutput(
             loss=weighted_mean_sum(sums, counts, loss_weights),
             loss_sums=sums,

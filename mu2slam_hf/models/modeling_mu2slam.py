@@ -32,17 +32,15 @@ from .modules_base import ScaledEmbedding, SpeechTextPreTrainedModel
 from .modules_conformer import ConformerLayer
 from .modules_frontends import build_frontend, check_speech_shape, select_speech_input
 from .modules_lengths import default_position_ids, downsample_attention_mask
-from .modules_losses import cross_entropy_mean, ctc_sum, mask_ctc_logits, shift_tokens_right
+from .modules_losses import cross_entropy_mean, ctc_loss, mask_ctc_logits, shift_tokens_right
 from .modules_masks import check_packing_backend, same_sequence
 from .modules_pooling import masked_mean
 from .modules_positions import sinusoidal_embedding
 from .modules_transformer import TransformerDecoderLayer
+from .task_types import SPEECH, TEXT
 
 # The ASR pipeline decides between CTC and sequence-to-sequence by this table of class names.
 MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES.setdefault("mu2slam", "Mu2SLAMForConditionalGeneration")
-
-SPEECH, TEXT = 0, 1
-"""Rows of the modality table."""
 
 
 @dataclass
@@ -639,7 +637,8 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
         if labels is not None:
             loss = cross_entropy_mean(logits, labels, num_items_in_batch)
         if ctc_labels is not None:
-            loss = self._add(loss, self.config.ctc_loss_weight, self._ctc_loss(ctc_logits, outputs, ctc_labels))
+            ctc = ctc_loss(ctc_logits, outputs.encoder_attention_mask, ctc_labels, self.config.pad_token_id)
+            loss = self._add(loss, self.config.ctc_loss_weight, ctc)
         if source_language_labels is not None:
             language_loss = cross_entropy_mean(language_logits, source_language_labels)
             loss = self._add(loss, self.config.language_loss_weight, language_loss)
@@ -661,13 +660,6 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
     @staticmethod
     def _add(loss: Tensor | None, weight: float, other: Tensor) -> Tensor:
         return weight * other if loss is None else loss + weight * other
-
-    def _ctc_loss(self, ctc_logits: Tensor, outputs: Mu2SLAMModelOutput, ctc_labels: Tensor) -> Tensor:
-        mask = outputs.encoder_attention_mask
-        if mask is None:
-            mask = torch.ones(ctc_logits.shape[:2], dtype=torch.int64, device=ctc_logits.device)
-        total, count, _ = ctc_sum(ctc_logits, mask.bool(), ctc_labels, blank=self.config.pad_token_id)
-        return total / count.clamp(min=1)
 
 
 class Mu2SLAMForCTC(Mu2SLAMPreTrainedModel):
@@ -732,11 +724,8 @@ class Mu2SLAMForCTC(Mu2SLAMPreTrainedModel):
         logits = mask_ctc_logits(self.ctc_head(outputs.last_hidden_state), self.config)
         loss = None
         if labels is not None:
-            mask = outputs.attention_mask
-            mask = torch.ones(logits.shape[:2], device=logits.device) if mask is None else mask
-            total, count, _ = ctc_sum(logits, mask.bool(), labels, blank=self.config.pad_token_id)
-            divisor = count if num_items_in_batch is None else torch.as_tensor(num_items_in_batch)
-            loss = total / divisor.clamp(min=1) if self.config.ctc_loss_reduction == "mean" else total
+            blank, reduction = self.config.pad_token_id, self.config.ctc_loss_reduction
+            loss = ctc_loss(logits, outputs.attention_mask, labels, blank, reduction, num_items_in_batch)
         return CausalLMOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
         )

@@ -28,7 +28,15 @@ from .modules_losses import (
 )
 from .modules_pooling import gather_units, mean_by_sequence, pool_embeddings, pool_ids
 from .modules_precision import at_least_float32
-from .task_types import PRETRAINING_LOSSES, PRETRAINING_VIEWS
+from .task_types import PRETRAINING_VIEWS
+
+PRETRAINING_LOSSES = (
+    *(f"{view}_decoder" for view in PRETRAINING_VIEWS),
+    *(f"{view}_mlm" for view in PRETRAINING_VIEWS),
+    "ctc",
+    "language",
+)
+"""Names of the losses, in the order of every vector of sums, counts or weights."""
 
 
 @dataclass
@@ -37,7 +45,7 @@ class Mu2SLAMForPreTrainingOutput(ModelOutput):
 
     Args:
         loss: scalar, the weighted sum of the losses of this batch, each divided by its own count.
-        loss_sums: `(K,)` float32 sums over targets, in the order of `task_types.PRETRAINING_LOSSES`.
+        loss_sums: `(K,)` float32 sums over targets, in the order of `PRETRAINING_LOSSES`.
         loss_counts: `(K,)` float32 numbers of targets.
         encoder_last_hidden_state: `(R, L, hidden_size)`.
         last_hidden_state: `(R, D, hidden_size)` of the decoder.

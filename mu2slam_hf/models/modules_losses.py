@@ -18,26 +18,47 @@ MAX_LOGITS_KEPT = 2**26
 """Most logits of one softmax that are kept for the backward pass at a time (256 MiB as float32)."""
 
 
-def cross_entropy_sum(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+def cross_entropy_by_position(
+    logits: Tensor, labels: Tensor, label_smoothing: float = 0.0, smoothing_rows: Tensor | None = None
+) -> Tensor:
+    """Cross entropy of every position, in fp32.
+
+    Args:
+        logits: `(..., V)`.
+        labels: `(...)` int64, -100 where nothing is asked.
+        label_smoothing: share of the target mass spread evenly over `smoothing_rows`.
+        smoothing_rows: `(V,)` bool, True on classes that take part in smoothing; all of them if None.
+
+    Returns:
+        `(...)` at least float32, exactly 0 where the label is -100.
+    """
+    flat = labels.reshape(-1)
+    log_probs = nn.functional.log_softmax(at_least_float32(logits.reshape(-1, logits.shape[-1])), dim=-1)
+    losses = nn.functional.nll_loss(log_probs, flat, ignore_index=IGNORE_INDEX, reduction="none")
+    if label_smoothing > 0.0:
+        if smoothing_rows is None:
+            spread = log_probs.mean(dim=-1)
+        else:
+            rows = smoothing_rows.to(log_probs.dtype)
+            spread = log_probs @ (rows / rows.sum())
+        mixed = (1.0 - label_smoothing) * losses - label_smoothing * spread
+        losses = torch.where(flat != IGNORE_INDEX, mixed, torch.zeros_like(losses))
+    return losses.view(labels.shape)
+
+
+def cross_entropy_sum(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Cross entropy in fp32, summed over the labelled positions.
 
     Args:
         logits: `(..., V)`.
         labels: `(...)` int64, -100 where nothing is asked.
-        label_smoothing: share of the target mass spread over all classes.
 
     Returns:
         Scalar sum (0, with a gradient path, when no position is labelled) and int64 count.
     """
-    count = (labels != IGNORE_INDEX).sum()
-    loss = nn.functional.cross_entropy(
-        at_least_float32(logits.reshape(-1, logits.shape[-1])),
-        labels.reshape(-1),
-        ignore_index=IGNORE_INDEX,
-        reduction="sum",
-        label_smoothing=label_smoothing,
-    )
-    return loss, count
+    logits = at_least_float32(logits.reshape(-1, logits.shape[-1]))
+    loss = nn.functional.cross_entropy(logits, labels.reshape(-1), ignore_index=IGNORE_INDEX, reduction="sum")
+    return loss, (labels != IGNORE_INDEX).sum()
 
 
 def cross_entropy_mean(logits: Tensor, labels: Tensor, num_items: Tensor | int | None = None) -> Tensor:
@@ -48,8 +69,9 @@ def cross_entropy_mean(logits: Tensor, labels: Tensor, num_items: Tensor | int |
         labels: `(...)` int64, -100 where nothing is asked.
         num_items: divisor in place of the own count (targets over all accumulation steps).
     """
-    loss, count = cross_entropy_sum(logits, labels)
-    return loss / (count.clamp(min=1) if num_items is None else num_items)
+    count = (labels != IGNORE_INDEX).sum()
+    total = cross_entropy_by_position(logits, labels).sum()
+    return total / (count.clamp(min=1) if num_items is None else num_items)
 
 
 def cross_entropy_of_states(
@@ -71,8 +93,7 @@ def cross_entropy_of_states(
     """
 
     def compute(chunk: Tensor, chunk_labels: Tensor) -> Tensor:
-        logits = at_least_float32(head(chunk))
-        return nn.functional.cross_entropy(logits, chunk_labels, ignore_index=IGNORE_INDEX, reduction="none")
+        return cross_entropy_by_position(head(chunk), chunk_labels)
 
     chunk_size = max(1, max_logits // head.out_features)
     if len(labels) <= chunk_size:
@@ -94,8 +115,8 @@ def weighted_mean_sum(sums: Tensor, counts: Tensor, weights: Tensor | None = Non
         counts: `(G,)` numbers of targets.
         weights: `(G,)` coefficients; 1 by default.
     """
-    means = sums / counts.clamp(min=1)
-    return means.sum() if weights is None else (weights.to(means) * means).sum()
+    weighted = sums if weights is None else weights.to(sums) * sums
+    return (weighted / counts.clamp(min=1)).sum()
 
 
 def mask_ctc_logits(logits: Tensor, config) -> Tensor:
@@ -125,6 +146,22 @@ def named_means(names: Sequence[str], sums: Tensor, counts: Tensor) -> dict[str,
     return {name: total / count for name, total, count in rows if count > 0}
 
 
+def find_alignable(labels: Tensor, frame_lengths: Tensor) -> Tensor:
+    """Rows with enough frames for CTC: one for each label, and one more between equal neighbours.
+
+    Args:
+        labels: `(B, L)` int64, -100 on padding.
+        frame_lengths: `(B,)` int64 encoder frames.
+
+    Returns:
+        `(B,)` bool, False also for rows without labels.
+    """
+    valid = labels != IGNORE_INDEX
+    lengths = valid.sum(-1)
+    repeats = ((labels[:, 1:] == labels[:, :-1]) & valid[:, 1:]).sum(-1)
+    return (lengths > 0) & (lengths + repeats <= frame_lengths)
+
+
 def ctc_sum(logits: Tensor, frame_mask: Tensor, labels: Tensor, blank: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """CTC in fp32, summed over utterances.
 
@@ -142,17 +179,12 @@ def ctc_sum(logits: Tensor, frame_mask: Tensor, labels: Tensor, blank: int = 0) 
         Scalar sum, int64 count of target tokens, int64 count of utterances that could not be aligned.
     """
     valid = labels != IGNORE_INDEX
-    target_lengths = valid.sum(-1)
-    input_lengths = frame_mask.sum(-1)
-    targets = labels.masked_fill(~valid, blank)
-    repeats = ((targets[:, 1:] == targets[:, :-1]) & valid[:, 1:]).sum(-1)
-    asked = target_lengths > 0
-    alignable = asked & (target_lengths + repeats <= input_lengths)
-    # (B, N, V) -> (N, B, V)
-    log_probs = nn.functional.log_softmax(at_least_float32(logits), dim=-1).transpose(0, 1)
+    target_lengths, input_lengths = valid.sum(-1), frame_mask.sum(-1)
+    alignable = find_alignable(labels, input_lengths)
     losses = nn.functional.ctc_loss(
-        log_probs,
-        targets,
+        # (B, N, V) -> (N, B, V)
+        nn.functional.log_softmax(at_least_float32(logits), dim=-1).transpose(0, 1),
+        labels.masked_fill(~valid, blank),
         input_lengths,
         target_lengths,
         blank=blank,
@@ -160,7 +192,32 @@ def ctc_sum(logits: Tensor, frame_mask: Tensor, labels: Tensor, blank: int = 0) 
         zero_infinity=True,
     )
     losses = torch.where(alignable, losses, torch.zeros_like(losses))
-    return losses.sum(), target_lengths[alignable].sum(), (asked & ~alignable).sum()
+    return losses.sum(), target_lengths[alignable].sum(), ((target_lengths > 0) & ~alignable).sum()
+
+
+def ctc_loss(
+    logits: Tensor,
+    frame_mask: Tensor | None,
+    labels: Tensor,
+    blank: int = 0,
+    reduction: str = "mean",
+    num_items: Tensor | int | None = None,
+) -> Tensor:
+    """CTC of a batch as a scalar.
+
+    Args:
+        logits: as in [`ctc_sum`].
+        frame_mask: `(B, N)`, 1 or True on real frames; None where nothing is padded.
+        labels: as in [`ctc_sum`].
+        blank: id of the blank.
+        reduction: "mean" per target token, or "sum".
+        num_items: divisor of the mean in place of the own count (targets over all accumulation steps).
+    """
+    mask = torch.ones(logits.shape[:2], device=logits.device) if frame_mask is None else frame_mask
+    total, count, _ = ctc_sum(logits, mask.bool(), labels, blank)
+    if reduction == "sum":
+        return total
+    return total / (count if num_items is None else torch.as_tensor(num_items)).clamp(min=1)
 
 
 def shift_tokens_right(labels: Tensor, pad_token_id: int, decoder_start_token_id: int) -> Tensor:

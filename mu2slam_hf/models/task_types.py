@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from .language_codes import UNDETERMINED, canonical_language, same_language
 
 MODALITIES = ("speech", "text")
+SPEECH, TEXT = 0, 1
+"""Numbers of the modalities in `modality_ids`."""
 
 PRETRAINING_TASKS = ("speech", "text", "asr", "ast", "mt")
 """Kinds of examples of pre-training: two unlabeled, three of pairs."""
@@ -26,19 +28,8 @@ PRETRAINING_VIEWS = (
 )
 """Kinds of views of pre-training: an encoder input, decoder inputs and targets made of one example."""
 
-PRETRAINING_LOSSES = (
-    *(f"{view}_decoder" for view in PRETRAINING_VIEWS),
-    *(f"{view}_mlm" for view in PRETRAINING_VIEWS),
-    "ctc",
-    "language",
-)
-"""Losses of pre-training, in the order of every vector of sums, counts or weights."""
-
 MSLAM_TASKS = ("speech", "text", "asr")
 """Kinds of examples of mSLAM's pre-training: speech by itself, text by itself, speech with its transcript."""
-
-MSLAM_LOSSES = ("contrastive", "diversity", "speech_mlm", "text_mlm", "tlm_speech", "tlm_text", "ctc")
-"""Losses of mSLAM's pre-training, in the order of every vector of sums, counts or weights."""
 
 
 @dataclass(frozen=True, kw_only=True)

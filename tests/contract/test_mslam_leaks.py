@@ -5,8 +5,8 @@ import pytest
 import torch
 from mslam_batches import FRONTENDS, VOCABULARY, collate, make_batch, make_model
 
+from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
 from mu2slam_hf.models.modules_lengths import encoder_length
-from mu2slam_hf.models.task_types import MSLAM_LOSSES
 
 ALL = "sctpsa"
 ENCODERS = pytest.mark.parametrize(

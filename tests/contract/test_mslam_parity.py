@@ -7,7 +7,7 @@ from mslam_batches import FRONTENDS, collate, make_batch, make_model
 from reference_mslam import Reference
 
 from mu2slam_hf.models.configuration_conformer import POSITION_EMBEDDINGS_TYPES
-from mu2slam_hf.models.task_types import MSLAM_LOSSES
+from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
 
 ALL = "sctpsta"
 WEIGHTS = torch.linspace(0.4, 1.7, len(MSLAM_LOSSES)).roll(3)

@@ -7,7 +7,8 @@ from pretraining_batches import collate, make_items, make_model, read_items
 from reference_pretraining import Reference
 
 from mu2slam_hf.models.configuration_conformer import POSITION_EMBEDDINGS_TYPES
-from mu2slam_hf.models.task_types import PRETRAINING_LOSSES, PRETRAINING_TASKS, PRETRAINING_VIEWS
+from mu2slam_hf.models.modeling_mu2slam_pretraining import PRETRAINING_LOSSES
+from mu2slam_hf.models.task_types import PRETRAINING_TASKS, PRETRAINING_VIEWS
 
 ALL = "speech text asr ast mt"
 ENCODERS = [

@@ -12,7 +12,7 @@ from training_runs import TWO_PROCESSES, check_kill_and_resume, make_launcher, r
 
 from mu2slam_hf import MSLAMForAudioClassification, MSLAMForCTC, MSLAMForPreTraining, Mu2SLAMProcessor
 from mu2slam_hf.data.testing import write_tone_corpus
-from mu2slam_hf.models.task_types import MSLAM_LOSSES
+from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
 from mu2slam_hf.training.checkpoints import list_checkpoints
 
 RECIPES = REPOSITORY_ROOT / "configuration" / "recipes" / "mslam"

@@ -11,8 +11,8 @@ import torch
 from mslam_batches import NUM_CODES, VOCABULARY, collate, make_batch, make_model
 
 from mu2slam_hf import MSLAMForPreTraining, MSLAMForPreTrainingOutput
+from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
 from mu2slam_hf.models.modules_segments import lay_out_segments, pack_sequences
-from mu2slam_hf.models.task_types import MSLAM_LOSSES
 
 ALL = "sctpsa"
 

@@ -12,7 +12,8 @@ from tiny_models import tiny_config
 
 import mu2slam_hf
 from mu2slam_hf import Mu2SLAMForPreTraining, Mu2SLAMForPreTrainingOutput
-from mu2slam_hf.models.task_types import PRETRAINING_LOSSES, PRETRAINING_VIEWS
+from mu2slam_hf.models.modeling_mu2slam_pretraining import PRETRAINING_LOSSES
+from mu2slam_hf.models.task_types import PRETRAINING_VIEWS
 
 TASKS = "speech text asr ast mt speech text"
 

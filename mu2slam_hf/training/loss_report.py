@@ -4,7 +4,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mu2slam_hf.models.task_types import MSLAM_LOSSES, PRETRAINING_LOSSES, PRETRAINING_VIEWS
+from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
+from mu2slam_hf.models.modeling_mu2slam_pretraining import PRETRAINING_LOSSES
+from mu2slam_hf.models.task_types import PRETRAINING_VIEWS
 
 _WIDTH = 7
 _ONLY_MSLAM = frozenset(MSLAM_LOSSES) - frozenset(PRETRAINING_LOSSES)

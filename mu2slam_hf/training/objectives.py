@@ -11,8 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
+from mu2slam_hf.models.modeling_mu2slam_pretraining import PRETRAINING_LOSSES
 from mu2slam_hf.models.modules_losses import IGNORE_INDEX
-from mu2slam_hf.models.task_types import MSLAM_LOSSES, PRETRAINING_LOSSES, PRETRAINING_VIEWS
+from mu2slam_hf.models.task_types import PRETRAINING_VIEWS
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from mu2slam_hf.data.corpora.registry import load_corpus
 from mu2slam_hf.data.durations import fill_durations
 from mu2slam_hf.data.examples.dataset import ExampleDataset
 from mu2slam_hf.data.examples.draws import DrawOptions
-from mu2slam_hf.data.examples.pretraining_examples import ExampleLimits, build_pretraining_examples
+from mu2slam_hf.data.examples.builder import ExampleBuilder, ExampleLimits
 from mu2slam_hf.data.sampling.task_mixture import TaskMixtureSampler
 from mu2slam_hf.data.sampling.task_shares import PAPER_SHARES, TaskMixtureConfig
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
@@ -75,7 +75,7 @@ def load_examples(corpora: list[str], max_seconds: float) -> list:
     ]
     records, _ = fill_durations(records)
     limits = ExampleLimits(max_seconds=max_seconds)
-    return [example for task in PAPER_SHARES for example in build_pretraining_examples(records, task, limits=limits)]
+    return ExampleBuilder(tasks=PAPER_SHARES, one_target=True, limits=limits).build(records)
 
 
 def build_collators(examples: list, config: Mu2SLAMConfig, options: argparse.Namespace) -> list:

@@ -13,8 +13,8 @@ from mu2slam_hf.data.audio import AudioError
 from mu2slam_hf.data.audio_slices import seconds_of
 from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
 from mu2slam_hf.data.corpora.reader import CorpusReader, FaultCount
+from mu2slam_hf.data.examples.builder import ExampleBuilder
 from mu2slam_hf.data.examples.example import Example
-from mu2slam_hf.data.examples.pretraining_examples import PretrainingExampleBuilder
 from mu2slam_hf.data.random_keys import counter_generator
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.sampling.record_streams import RecordStream, ShardedStream
@@ -81,7 +81,7 @@ class ExampleStream:
     def __init__(
         self,
         stream: RecordStream,
-        builder: PretrainingExampleBuilder,
+        builder: ExampleBuilder,
         is_beyond: Callable[[Example], bool],
         failures: FaultCount | None = None,
     ) -> None:
@@ -103,9 +103,9 @@ class ExampleStream:
             self.epoch, record = self.stream.read()
             begun = self.epoch if begun is None else begun
             if self.epoch > begun + 1:
-                reasons = "; ".join(f"{count} x {reason}" for reason, count in self.builder.left_out.most_common(5))
                 raise ValueError(
-                    f"stream {self.stream.name!r} gives no example for task {self.builder.task!r} ({reasons})"
+                    f"stream {self.stream.name!r} gives no example for task {self.builder.task_names} "
+                    f"({self.builder.describe_left_out()})"
                 )
             self._waiting.extend(self._examples_of(record))
         return self._waiting[0], self.epoch
@@ -132,7 +132,7 @@ class ExampleStream:
             self._waiting.extend(self._examples_of(record)[self._taken :])
 
     def _examples_of(self, record: SpeechTextRecord) -> list[Example]:
-        if record.audio is not None and record.duration_seconds is None and self.builder.task not in ("text", "mt"):
+        if record.audio is not None and record.duration_seconds is None and self.builder.reads_audio:
             try:
                 record = record.with_duration(seconds_of(None, record.audio, record.key))
             except AudioError as error:

@@ -10,14 +10,12 @@ from typing import Any
 from torch.utils.data import Sampler
 
 from mu2slam_hf.data.corpora.reader import FaultCount
+from mu2slam_hf.data.examples.builder import ExampleBuilder
 from mu2slam_hf.data.examples.example import Example
-from mu2slam_hf.data.examples.pretraining_examples import PretrainingExampleBuilder
 from mu2slam_hf.data.random_keys import DrawKey
 from mu2slam_hf.data.sampling.example_streams import ExampleStream, SourceChoice, StreamSource
 from mu2slam_hf.data.sampling.mixture import temperature_shares
 from mu2slam_hf.data.sampling.task_shares import TaskMixtureConfig, TaskOrder
-
-_PROBE = "The quick brown fox jumps over the lazy dog."
 
 
 class StreamMixtureSampler(Sampler[list[DrawKey]]):
@@ -53,7 +51,7 @@ class StreamMixtureSampler(Sampler[list[DrawKey]]):
         sources: Sequence[StreamSource],
         config: TaskMixtureConfig | None = None,
         *,
-        builders: Mapping[str, PretrainingExampleBuilder] | None = None,
+        builders: Mapping[str, ExampleBuilder] | None = None,
         failures: FaultCount | None = None,
         seed: int = 0,
         rank: int = 0,
@@ -68,7 +66,8 @@ class StreamMixtureSampler(Sampler[list[DrawKey]]):
         self.sources = [source for source in sources if source.task in self.order.tasks]
         self._check_sources()
         self.builders = {
-            task: (builders or {}).get(task) or PretrainingExampleBuilder(task=task) for task in self.order.tasks
+            task: (builders or {}).get(task) or ExampleBuilder(tasks=[task], one_target=True)
+            for task in self.order.tasks
         }
         self.streams = {
             source.name: ExampleStream(source.stream, self.builders[source.task], self._is_beyond_alone, failures)
@@ -156,9 +155,7 @@ class StreamMixtureSampler(Sampler[list[DrawKey]]):
         if self._fingerprint is None:
             parts: list[Any] = [self.seed, self.config.to_dict()]
             for task, builder in sorted(self.builders.items()):
-                languages = None if builder.languages is None else sorted(builder.languages)
-                limits = (builder.limits.max_seconds, builder.limits.max_tokens)
-                parts.append([task, languages, limits, builder.translations_as_texts, builder.count_tokens(_PROBE)])
+                parts.append([task, *builder.fingerprint_parts()])
             for source in sorted(self.sources, key=lambda source: source.name):
                 parts.append([source.name, float(source.size), source.stream.fingerprint()])
             self._fingerprint = blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=8).hexdigest()

@@ -56,7 +56,7 @@ class TaskMixtureSampler(Sampler[list[DrawKey]]):
     Choice: the state is the number of draws taken. What a draw is follows from it, so there is nothing to carry over.
 
     Args:
-        examples: all examples of all tasks (see `build_pretraining_examples`); keys are positions in them.
+        examples: all examples of all tasks (see `ExampleBuilder`); keys are positions in them.
         config: shares, temperatures, weights and budgets.
         seed: seed of the run.
         rank: rank of this process.

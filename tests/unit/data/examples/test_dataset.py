@@ -6,19 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from torch._utils import ExceptionWrapper
 
 from mu2slam_hf.data.audio import AudioCache
 from mu2slam_hf.data.augmentation import WaveformAugmentationConfig, WaveformAugmenter
-from mu2slam_hf.data.durations import fill_durations
 from mu2slam_hf.data.examples.batch_limits import BatchLimits
+from mu2slam_hf.data.examples.builder import ExampleBuilder
 from mu2slam_hf.data.examples.dataset import ExampleDataset
 from mu2slam_hf.data.examples.draws import DrawOptions
 from mu2slam_hf.data.examples.failures import TooManyBadRecordsError
-from mu2slam_hf.data.examples.tasks import build_examples
 from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.data.random_keys import DrawKey
+from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.sampling.bucketed import BucketedBatchSampler
 from mu2slam_hf.data.sampling.mixture import Mixture
 from mu2slam_hf.data.testing import write_tone_corpus
@@ -38,7 +39,7 @@ def records(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def examples(records):
-    return build_examples(records)
+    return ExampleBuilder().build(records)
 
 
 def build(examples, **kwargs):
@@ -132,7 +133,7 @@ def test_bad_recordings_are_counted_and_named(records, tmp_path, caplog):
     poisoned = [replace(record, id=f"bad{place}", audio=str(broken)) for place, record in enumerate(records[:3])]
     longest = max(records, key=lambda record: record.duration_seconds)
     wrong_length = replace(longest, id="long", duration_seconds=0.01)
-    examples = build_examples([*records, *poisoned, wrong_length], tasks=["asr"])
+    examples = ExampleBuilder(tasks=["asr"]).build([*records, *poisoned, wrong_length])
     dataset = build(examples, augmenter=None, max_failed_share=0.2)
     items = [dataset[index] for index in range(len(examples))]
     failed = [item for item in items if item.error]
@@ -154,30 +155,38 @@ def test_the_error_survives_the_way_out_of_a_loader_process():
         pickle.loads(pickle.dumps(wrapper)).reraise()
 
 
-def test_missing_durations_are_read_from_the_files(records, tmp_path):
-    bare = [replace(record, duration_seconds=None) for record in records]
-    gone = replace(bare[0], id="gone", audio=str(tmp_path / "gone.wav"))
-    filled, reasons = fill_durations([*bare, gone, records[0]])
-    assert [record.duration_seconds for record in filled[:-1]] == pytest.approx(
-        [record.duration_seconds for record in records], abs=1e-3
-    )
-    assert len(reasons) == 1 and "gone" in reasons[0] and "no such file" in reasons[0]
+def in_memory(example):
+    """The same example with the bytes of its file in the place of the path."""
+    if example.record is None:
+        return example
+    data = {"bytes": Path(example.record.audio).read_bytes(), "path": None}
+    return replace(example, record=replace(example.record, audio=data))
 
 
-def test_tone_corpus_is_the_same_every_time(tmp_path):
-    one, two = (write_tone_corpus(tmp_path / name, num_sentences=3, seed=4) for name in ("a", "b"))
-    assert one.read_bytes() == two.read_bytes()
-    for file in sorted(Path(one.parent, "audio", "train").iterdir()):
-        assert file.read_bytes() == (two.parent / "audio" / "train" / file.name).read_bytes()
-    other = write_tone_corpus(tmp_path / "c", num_sentences=3, seed=4, split="dev")
-    assert other.read_text().splitlines()[1:] != one.read_text().splitlines()[1:]
-    with pytest.raises(ValueError, match="xx"):
-        write_tone_corpus(tmp_path, languages=("xx",))
+def test_the_key_of_a_stream_gives_the_same_item(examples):
+    options = DrawOptions(undetermined_source_ratio=0.3)
+    table, stream = ExampleDataset(examples, options, seed=5), ExampleDataset((), options, seed=5)
+    told = set()
+    for index, example in enumerate(examples):
+        for epoch in range(2):
+            one = table[DrawKey(index, epoch, step=7)]
+            key = pickle.loads(pickle.dumps(DrawKey(in_memory(example), epoch, step=7)))
+            two = stream[key]
+            assert one.drawn.source_lang == two.drawn.source_lang and two.drawn.key.step == 7
+            told.add(one.drawn.source_lang)
+            if one.waveform is not None:
+                np.testing.assert_array_equal(one.waveform, two.waveform)
+    assert told == {"en", "fr", "es", "und"}
 
 
-@pytest.mark.parametrize(
-    "fields", [{"max_targets": 0}, {"undetermined_source_ratio": 2.0}, {"task_weights": {"tts": 1.0}}]
-)
-def test_faulty_options(fields):
-    with pytest.raises(Exception, match=next(iter(fields))):
-        DrawOptions(**fields)
+def test_a_band_limit_removes_what_is_above_it(tmp_path):
+    time = np.arange(16_000) / 16_000
+    low, high = (0.1 * np.sin(2 * np.pi * hertz * time) for hertz in (1000, 6000))
+    soundfile.write(tmp_path / "a.wav", low + high, 16_000, subtype="FLOAT")
+    record = SpeechTextRecord(id="a", audio=str(tmp_path / "a.wav"), duration_seconds=1.0)
+    example = ExampleBuilder(tasks=["speech"], one_target=True).examples_of(record)
+    plain, limited = (ExampleDataset(example, band_limit_hz=hertz)[0].waveform for hertz in (None, 4000))
+    np.testing.assert_allclose(plain, low + high, atol=1e-4)
+    np.testing.assert_allclose(limited[500:-500], low[500:-500], atol=2e-3)
+    with pytest.raises(ValueError, match="`band_limit_hz` must lie .* got 9000"):
+        ExampleDataset(band_limit_hz=9000)

@@ -7,8 +7,8 @@ from itertools import islice
 import pytest
 
 from mu2slam_hf.data.examples.batch_limits import BatchLimits
+from mu2slam_hf.data.examples.builder import ExampleBuilder
 from mu2slam_hf.data.examples.dataset import ExampleDataset
-from mu2slam_hf.data.examples.tasks import build_examples
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.sampling.bucketed import BucketedBatchSampler
 from mu2slam_hf.data.sampling.mixture import Mixture
@@ -21,7 +21,7 @@ def make_phase(name: str, steps: int, num_ranks: int, num_records: int = 17, see
         SpeechTextRecord(id=str(i), audio="x.wav", text="a" * (i % 5 + 1), lang="en", duration_seconds=1.0 + i % 3)
         for i in range(num_records)
     ]
-    examples = build_examples(records, tasks=["asr"])
+    examples = ExampleBuilder(tasks=["asr"]).build(records)
     dataset = ExampleDataset(examples, seed=seed)
     limits = BatchLimits(max_seconds=6.0)
     sampler = BucketedBatchSampler(

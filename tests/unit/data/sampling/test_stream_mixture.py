@@ -10,9 +10,9 @@ from torch.utils.data import DataLoader
 
 from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
 from mu2slam_hf.data.corpora.registry import corpus_reader
+from mu2slam_hf.data.examples.builder import ExampleBuilder, ExampleLimits
 from mu2slam_hf.data.examples.dataset import ExampleDataset
 from mu2slam_hf.data.examples.failures import FailureCount
-from mu2slam_hf.data.examples.pretraining_examples import ExampleLimits, PretrainingExampleBuilder
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.sampling.example_streams import ExampleStream, SourceChoice, StreamSource, build_stream_sources
 from mu2slam_hf.data.sampling.mixture import temperature_shares
@@ -64,6 +64,10 @@ def build(rank=0, num_ranks=1, batches_per_step=1, seed=0, num_shards=3, builder
         num_ranks=num_ranks,
         batches_per_step=batches_per_step,
     )
+
+
+def build_of(task, **options):
+    return ExampleBuilder(tasks=[task], one_target=True, **options)
 
 
 def first(sampler, count):
@@ -131,7 +135,7 @@ def test_what_is_alone_beyond_a_budget_is_left_out_and_counted():
     assert sampler.builders["speech"].left_out["beyond the budget of a batch"] > 0
     with pytest.raises(ValueError, match="gives no example for task 'speech'.* x beyond the budget"):
         first(build(max_seconds=0.5), 1)
-    builders = {"asr": PretrainingExampleBuilder(task="asr", languages=["de"])}
+    builders = {"asr": build_of("asr", languages=["de"])}
     with pytest.raises(ValueError, match="gives no example for task 'asr'.* x other language"):
         first(build(builders=builders), 1)
 
@@ -169,7 +173,7 @@ def test_choice_of_sources_is_even_over_any_stretch_and_differs_between_ranks():
 def test_a_record_with_several_examples_is_resumed_between_them():
     def stream():
         records = ShardedStream(["a/en/0"], records_of, name="s")
-        return ExampleStream(records, PretrainingExampleBuilder(task="ast"), lambda example: False)
+        return ExampleStream(records, build_of("ast"), lambda example: False)
 
     def take(examples, count):
         taken = []
@@ -192,8 +196,8 @@ def test_a_record_with_several_examples_is_resumed_between_them():
 
 def test_foreign_states_are_refused():
     state = build().state_dict()
-    limits = {"text": PretrainingExampleBuilder(task="text", limits=ExampleLimits(max_tokens=9))}
-    words = {"text": PretrainingExampleBuilder(task="text", count_tokens=lambda text: len(text.split()))}
+    limits = {"text": build_of("text", limits=ExampleLimits(max_tokens=9))}
+    words = {"text": build_of("text", count_tokens=lambda text: len(text.split()))}
     for other in (build(seed=1), build(num_shards=4), build(temperatures={"mt": 1}), build(builders=limits)):
         with pytest.raises(ValueError, match="differ from those of the checkpoint"):
             other.load_state_dict(state)
@@ -232,7 +236,7 @@ def without_durations(shard):
 def test_lengths_that_nobody_stated_are_read_and_faults_counted():
     failures = FailureCount(0.9)
     stream = ShardedStream(["s"], without_durations, name="s")
-    examples = ExampleStream(stream, PretrainingExampleBuilder(task="asr"), lambda example: False, failures)
+    examples = ExampleStream(stream, build_of("asr"), lambda example: False, failures)
     seen = set()
     for _ in range(4):
         example, _ = examples.peek()
@@ -243,7 +247,7 @@ def test_lengths_that_nobody_stated_are_read_and_faults_counted():
     with pytest.raises(ValueError, match="cannot be decoded"):
         examples = ExampleStream(
             ShardedStream(["s"], without_durations, name="s", shuffle=False),
-            PretrainingExampleBuilder(task="asr"),
+            build_of("asr"),
             lambda example: False,
         )
         examples.peek()

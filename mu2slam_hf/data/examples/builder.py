@@ -1,0 +1,256 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""From records to examples: which source, and which targets."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from itertools import combinations
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+
+from mu2slam_hf.data.examples.example import TASK_NAMES, Example, Target
+from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.models.language_codes import UNDETERMINED, canonical_language
+from mu2slam_hf.models.task_types import MODALITIES, TASKS
+
+_PROBE = "The quick brown fox jumps over the lazy dog."
+
+
+def count_characters(text: str) -> int:
+    """Tokens of a text for a character tokenizer."""
+    return len(text)
+
+
+@strict
+@dataclass(kw_only=True)
+class ExampleLimits:
+    """Bounds on a single example; longer ones are left out and counted. None: no bound.
+
+    Attributes:
+        max_seconds: longest recording.
+        max_tokens: longest text, with its `</s>`; source and targets are bounded each for itself.
+    """
+
+    max_seconds: float | int | None = None
+    max_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_seconds", "max_tokens"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"`{name}` must be above 0 or None, got {value}")
+
+
+@dataclass(kw_only=True)
+class ExampleBuilder:
+    """Makes examples of records.
+
+    Supervised training has one example per source, with all its targets: recordings first, then every text of every
+    n-way parallel sentence, with its versions in all other languages. Pre-training (`one_target`) has one example per
+    source and target, task by task: a recording or a text without a target ("speech", "text"), a recording with one
+    text, or a pair of texts in one of the two directions. Which text is a target of which task follows from `TASKS`.
+
+    Attributes:
+        tasks: which tasks to make: some of `TASK_NAMES`; with `one_target` also "speech" and "text".
+        one_target: one target per example.
+        languages: sources and targets in other languages are left out; None keeps all.
+        count_tokens: length of a text in tokens, without `</s>`.
+        limits: longer examples are left out.
+        translations_as_texts: for "text": each translation of a record is a text of its own too.
+        left_out: reason -> how many candidates were left out for it, counted while building.
+
+    Raises:
+        ValueError: no task, or an unknown one.
+    """
+
+    tasks: Collection[str] = TASK_NAMES
+    one_target: bool = False
+    languages: Collection[str] | None = None
+    count_tokens: Callable[[str], int] = count_characters
+    limits: ExampleLimits = field(default_factory=ExampleLimits)
+    translations_as_texts: bool = False
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        known = [*MODALITIES, *TASK_NAMES] if self.one_target else TASK_NAMES
+        if not self.tasks or set(self.tasks) - set(known):
+            raise ValueError(f"`tasks` must be some of {', '.join(known)}; got {sorted(self.tasks)}")
+        self._languages = None if self.languages is None else frozenset(map(canonical_language, self.languages))
+        # Tasks whose examples are made together; all of a group start from one modality.
+        tasks = [task for task in known if task in self.tasks]
+        together = [[task for task in tasks if _source_modality(task) == modality] for modality in MODALITIES]
+        self._groups = [[task] for task in tasks] if self.one_target else [group for group in together if group]
+
+    @property
+    def reads_audio(self) -> bool:
+        """Whether a task starts from speech."""
+        return any(_source_modality(task) == "speech" for task in self.tasks)
+
+    def build(self, records: Iterable[SpeechTextRecord]) -> list[Example]:
+        """Examples of all records together.
+
+        Records with one corpus and id are versions of one sentence: each of its texts, and each pair of them, is made
+        once, whichever records have it.
+
+        Raises:
+            ValueError: a recording that is wanted has no duration (see `fill_durations`), or there is no example.
+        """
+        records = list(records)
+        examples = [example for tasks in self._groups for example in self._build(records, tasks)]
+        if not examples:
+            raise ValueError(
+                f"{len(records)} records give no example for task {self.task_names} ({self.describe_left_out()})"
+            )
+        return examples
+
+    def examples_of(self, record: SpeechTextRecord) -> list[Example]:
+        """Examples of one record by itself; in a stream each sentence must come once, with all its versions."""
+        return [example for tasks in self._groups for example in self._build([record], tasks)]
+
+    @property
+    def task_names(self) -> str:
+        """The tasks, for messages."""
+        return ", ".join(map(repr, self.tasks))
+
+    def describe_left_out(self) -> str:
+        """Reasons with their numbers, for messages."""
+        return "; ".join(f"{count} x {reason}" for reason, count in self.left_out.most_common(5)) or "no candidate"
+
+    def fingerprint_parts(self) -> list[Any]:
+        """What the examples depend on, for a fingerprint; of the tokenizer, the length of one sentence."""
+        languages = None if self.languages is None else sorted(self.languages)
+        limits = [self.limits.max_seconds, self.limits.max_tokens]
+        return [languages, limits, self.translations_as_texts, self.count_tokens(_PROBE)]
+
+    def _build(self, records: Iterable[SpeechTextRecord], tasks: Sequence[str]) -> Iterator[Example]:
+        if _source_modality(tasks[0]) == "speech":
+            for record in records:
+                yield from self._from_recording(record, tasks)
+            return
+        sentences: dict[tuple[str, str], dict[str, str]] = {}
+        translates = all(task in TASKS and not TASKS[task].same_language for task in tasks)
+        for record in records:
+            # Choice: in supervised translation, a sentence is what a record gives with its translations; a record
+            # without any is not paired with others by its id.
+            if not self.one_target and not (record.text and (record.translations or not translates)):
+                continue
+            texts = sentences.setdefault((record.corpus, record.id), {})
+            own = _texts_of(record)
+            if tasks == ["text"] and not self.translations_as_texts:
+                own = {lang: text for lang, text in own.items() if lang == record.lang}
+            texts.update({k: v for k, v in own.items() if k not in texts or (self.one_target and k == record.lang)})
+        for (corpus, sentence_id), texts in sentences.items():
+            yield from self._from_sentence(corpus, sentence_id, texts, tasks)
+
+    def _from_recording(self, record: SpeechTextRecord, tasks: Sequence[str]) -> Iterator[Example]:
+        if record.audio is None or not self._wanted(record.lang):
+            self.left_out["no audio" if record.audio is None else "other language"] += 1
+            return
+        targets = self._targets(tasks, record.lang, self._wanted_texts(_texts_of(record)))
+        if not targets and tasks != ["speech"]:
+            reasons = {True: "no transcript", False: "no translation into a wanted language"}
+            self.left_out[" and ".join(reasons[TASKS[task].same_language is True] for task in tasks)] += 1
+            return
+        if record.duration_seconds is None:
+            raise ValueError(f"record {record.key!r} has audio but no duration; call `fill_durations` on the records")
+        longest = self.limits.max_seconds
+        if longest is not None and record.duration_seconds > longest:
+            self.left_out[f"longer than {longest:g} s"] += 1
+            return
+        source = Example(
+            id=f"speech:{record.key}",
+            source_modality="speech",
+            source_lang=record.lang,
+            corpus=record.corpus,
+            record=record,
+            duration_seconds=float(record.duration_seconds),
+        )
+        if not targets or not self.one_target:
+            yield from self._within_limits(replace(source, targets=targets))
+            return
+        for target in targets:
+            example_id = f"{target.task}:{record.key}" + ("" if target.lang == record.lang else f":{target.lang}")
+            yield from self._within_limits(replace(source, id=example_id, targets=(target,)))
+
+    def _from_sentence(
+        self, corpus: str, sentence_id: str, texts: Mapping[str, str], tasks: Sequence[str]
+    ) -> Iterator[Example]:
+        """Examples of the versions of a sentence: every language a source, or every pair of languages."""
+        task, texts = tasks[0], self._wanted_texts(texts)
+        if tasks != ["text"]:
+            texts.pop(UNDETERMINED, None)
+        if not self.one_target or task == "text" or TASKS[task].same_language:
+            prefix = task if self.one_target else "text"
+            sources = [(f"{prefix}:{corpus}/{lang}/{sentence_id}", lang, texts) for lang in texts]
+        else:
+            sources = []
+            for pair in combinations(texts, 2):
+                example_id = f"{task}:{corpus}/{sentence_id}:{'-'.join(pair)}"
+                sources.append((example_id, pair[_draw_source(example_id)], {lang: texts[lang] for lang in pair}))
+        made = 0
+        for example_id, lang, versions in sources:
+            targets = self._targets(tasks, lang, versions)
+            if not targets and tasks != ["text"]:
+                continue
+            made += 1
+            example = Example(
+                id=example_id,
+                source_modality="text",
+                source_lang=lang,
+                targets=targets,
+                corpus=corpus,
+                source_text=texts[lang],
+                num_source_tokens=self.count_tokens(texts[lang]) + 1,
+            )
+            yield from self._within_limits(example)
+        if not made:
+            self.left_out[
+                "no text in a wanted language" if task == "text" else "no two texts in wanted languages"
+            ] += 1
+
+    def _targets(self, tasks: Sequence[str], source_lang: str, texts: Mapping[str, str]) -> tuple[Target, ...]:
+        """Which of the texts are targets of a source in `source_lang`, task by task."""
+        return tuple(
+            Target(task=task, lang=lang, text=text, num_tokens=self.count_tokens(text) + 1)
+            for task in tasks
+            if task in TASKS
+            for lang, text in texts.items()
+            if TASKS[task].same_language in (None, lang == source_lang)
+        )
+
+    def _within_limits(self, example: Example) -> Iterator[Example]:
+        """The example; nothing, and counted, where a text is too long."""
+        longest = self.limits.max_tokens
+        lengths = [example.num_source_tokens, *(target.num_tokens for target in example.targets)]
+        too_long = 0 if longest is None else sum(length > longest for length in lengths)
+        if not too_long:
+            yield example
+        else:
+            self.left_out[f"text of more than {longest} tokens"] += too_long
+
+    def _wanted(self, lang: str) -> bool:
+        return self._languages is None or lang in self._languages
+
+    def _wanted_texts(self, texts: Mapping[str, str]) -> dict[str, str]:
+        """Those in wanted languages, in the order of their codes."""
+        return {lang: text for lang, text in sorted(texts.items()) if self._wanted(lang)}
+
+
+def _source_modality(task: str) -> str:
+    return TASKS[task].source if task in TASKS else task
+
+
+def _texts_of(record: SpeechTextRecord) -> dict[str, str]:
+    """Language -> text: the record's own and its translations."""
+    return {**({record.lang: record.text} if record.text else {}), **record.translations}
+
+
+def _draw_source(example_id: str) -> int:
+    """Which of the two languages of a pair is the source x: a coin thrown by its id.
+
+    Choice: both directions are views of the pair, but only x may be left unnamed (`und`); in alphabetical order some
+    languages would never be.
+    """
+    return blake2b(example_id.encode(), digest_size=1).digest()[0] % 2

@@ -14,18 +14,22 @@ import argparse
 import sys
 
 from mu2slam_hf.cli.errors import run_and_report
-from mu2slam_hf.recipes.head_runs import run_head
-from mu2slam_hf.recipes.loader import load_head_recipe
+from mu2slam_hf.recipes.runs import load_runs
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a recipe from data to saved model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", required=True, help="YAML file with kind: head_finetuning")
+    parser.add_argument("--recipe", required=True, help="YAML file, or the name of a recipe of the package")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override one value; repeatable")
     options = parser.parse_args(arguments)
-    for name, value in run_head(load_head_recipe(options.recipe, options.set)).items():
-        print(f"{name}: {value:.1f} %")
+
+    for run in load_runs(options.recipe, options.set, kind="head_finetuning"):
+        data = run.load_data()
+        processor = run.build_processor(data)
+        model = run.build_model(processor, data)
+        trainer = run.build_trainer(processor, model, data)
+        run.train(trainer)
 
 
 if __name__ == "__main__":

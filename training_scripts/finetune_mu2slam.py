@@ -16,34 +16,22 @@ import argparse
 import sys
 
 from mu2slam_hf.cli.errors import run_and_report
-from mu2slam_hf.recipes.builders import build_model, build_processor, build_trainer
-from mu2slam_hf.recipes.data_builders import load_records
-from mu2slam_hf.recipes.runs import find_resume_checkpoint, finish_run, load_stages, save_recipe, unfinished_stages
-from mu2slam_hf.recipes.schema import Recipe
+from mu2slam_hf.recipes.runs import load_runs
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a recipe from data to saved model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", required=True, help="YAML file, see configuration/recipes/")
+    parser.add_argument("--recipe", required=True, help="YAML file, or the name of a recipe of the package")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override one value; repeatable")
     options = parser.parse_args(arguments)
 
-    for recipe in unfinished_stages(load_stages(options.recipe, options.set)):
-        run(recipe)
-
-
-def run(recipe: Recipe) -> None:
-    """One stage."""
-    checkpoint = find_resume_checkpoint(recipe)
-    records = load_records(recipe.data.corpora, "data.corpora")
-    processor = build_processor(recipe, records, checkpoint)
-    model = build_model(recipe, processor)
-    trainer = build_trainer(recipe, processor, model, records)
-    if trainer.is_world_process_zero():
-        save_recipe(recipe, recipe.output.dir)
-    trainer.train(resume_from_checkpoint=checkpoint)
-    finish_run(recipe, trainer, processor)
+    for run in load_runs(options.recipe, options.set, kind="finetuning"):
+        data = run.load_data()
+        processor = run.build_processor(data)
+        model = run.build_model(processor, data)
+        trainer = run.build_trainer(processor, model, data)
+        run.train(trainer)
 
 
 if __name__ == "__main__":

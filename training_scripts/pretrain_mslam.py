@@ -13,29 +13,22 @@ import argparse
 import sys
 
 from mu2slam_hf.cli.errors import run_and_report
-from mu2slam_hf.recipes.loader import load_mslam_recipe
-from mu2slam_hf.recipes.mslam_builders import build_mslam_model, build_mslam_processor, build_mslam_trainer
-from mu2slam_hf.recipes.pretraining_builders import load_tables
-from mu2slam_hf.recipes.runs import find_resume_checkpoint, finish_run, save_recipe
+from mu2slam_hf.recipes.runs import load_runs
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a recipe from data to saved model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", required=True, help="YAML file with kind: mslam_pretraining")
+    parser.add_argument("--recipe", required=True, help="YAML file, or the name of a recipe of the package")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override one value; repeatable")
     options = parser.parse_args(arguments)
 
-    recipe = load_mslam_recipe(options.recipe, options.set)
-    checkpoint = find_resume_checkpoint(recipe)
-    records = load_tables(recipe)
-    processor = build_mslam_processor(recipe, records, checkpoint)
-    model = build_mslam_model(recipe, processor)
-    trainer = build_mslam_trainer(recipe, processor, model, records)
-    if trainer.is_world_process_zero():
-        save_recipe(recipe, recipe.output.dir)
-    trainer.train(resume_from_checkpoint=checkpoint)
-    finish_run(recipe, trainer, processor)
+    for run in load_runs(options.recipe, options.set, kind="mslam_pretraining"):
+        data = run.load_data()
+        processor = run.build_processor(data)
+        model = run.build_model(processor, data)
+        trainer = run.build_trainer(processor, model, data)
+        run.train(trainer)
 
 
 if __name__ == "__main__":

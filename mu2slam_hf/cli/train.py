@@ -28,7 +28,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the recipe, with the same steps as the scripts in `training_scripts/`."""
-    from mu2slam_hf.recipes.runs import run_recipe
+    from mu2slam_hf.recipes.runs import load_runs
 
-    run_recipe(args.recipe, args.overrides)
+    for training_run in load_runs(args.recipe, args.overrides):
+        training_run.run()
     return 0

@@ -13,11 +13,11 @@ from mu2slam_hf.interop.speech_encoder_formats import FORMATS, TRAINING_FIELDS, 
 from mu2slam_hf.interop.speech_encoders import OWN_SOURCES, SpeechEncoderWeights, load_speech_encoder
 from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
 from mu2slam_hf.models.modules_speech_inputs import describe_mismatch
-from mu2slam_hf.models.processing_mu2slam import SPEECH_CODEC_FOLDER, Mu2SLAMProcessor, log_mel_extractor
+from mu2slam_hf.models.processing_mu2slam import SPEECH_TOKENIZER_FOLDER, Mu2SLAMProcessor, log_mel_extractor
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
 from mu2slam_hf.quantization.tokenizer_loading import load_speech_tokenizer
 from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.schema import ModelSection
+from mu2slam_hf.recipes.sections import ModelSection
 
 logger = logging.get_logger(__name__)
 
@@ -162,12 +162,14 @@ def fit_processor(section: ModelSection, processor: Mu2SLAMProcessor, folder: st
     if section.init_encoder_from is None:
         return processor
     extractor = load_start_extractor(section.init_encoder_from)
-    codec = processor.speech_codec
-    if codec is not None and not codec.config.reads_waveforms:
+    speech_tokenizer = processor.speech_tokenizer
+    if speech_tokenizer is not None and not speech_tokenizer.config.reads_waveforms:
         # It goes on giving the ids that it gave for the features it was trained on.
-        reads = log_mel_extractor(extractor, codec.config.num_mel_bins)
-        codec = load_speech_tokenizer(Path(folder) / SPEECH_CODEC_FOLDER, reads)
-    return Mu2SLAMProcessor(extractor, processor.tokenizer, speech_codec=codec, languages=processor.languages)
+        reads = log_mel_extractor(extractor, speech_tokenizer.config.num_mel_bins)
+        speech_tokenizer = load_speech_tokenizer(Path(folder) / SPEECH_TOKENIZER_FOLDER, reads)
+    return Mu2SLAMProcessor(
+        extractor, processor.tokenizer, speech_tokenizer=speech_tokenizer, languages=processor.languages
+    )
 
 
 def _read_config(folder: str) -> Any:

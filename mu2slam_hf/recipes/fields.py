@@ -16,8 +16,3 @@ def dotted_field() -> Any:
     The loader knows such fields by their names, `overrides` and `set`: it applies `--set` before it knows the types.
     """
     return field(default_factory=dict)
-
-
-def renamed_list(formerly: str) -> Any:
-    """A list that recipes written before it was renamed still give under its former name."""
-    return field(default_factory=list, metadata={"formerly": formerly})

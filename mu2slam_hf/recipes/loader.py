@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""YAML and `--set a.b=c` to a `Recipe`, strictly: every error names the dotted path."""
+"""YAML and `--set a.b=c` to a typed tree, strictly: every error names the dotted path."""
 
 import contextlib
 import difflib
@@ -7,7 +7,7 @@ import os
 import re
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -15,27 +15,13 @@ from typing import Any, Literal, TypeVar
 import yaml
 from huggingface_hub.errors import StrictDataclassError
 
-from mu2slam_hf.recipes.head_schema import HeadRecipe
-from mu2slam_hf.recipes.mslam_schema import MSLAMRecipe
-from mu2slam_hf.recipes.pretraining_schema import MixtureRecipe, PretrainingRecipe
-from mu2slam_hf.recipes.schema import Recipe
-
 T = TypeVar("T")
+
+DEFAULT_KIND = "finetuning"
+"""Kind of a recipe that does not say it."""
 
 _DOTTED_FIELDS = ("overrides", "set")
 _ENVIRONMENT = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
-
-
-KINDS: dict[str, tuple[type, str]] = {
-    "finetuning": (Recipe, "finetune_mu2slam.py"),
-    "pretraining": (PretrainingRecipe, "pretrain_mu2slam.py"),
-    "mslam_pretraining": (MSLAMRecipe, "pretrain_mslam.py"),
-    "head_finetuning": (HeadRecipe, "finetune_classification.py"),
-}
-"""What a recipe says under `kind` -> its tree, and the training script that runs it."""
-
-SPEECH_TOKENIZER_COMMAND = "mu2slam train-speech-tokenizer"
-"""What runs recipes of `kind: speech_tokenizer`, which have a loader of their own."""
 
 
 class RecipeError(ValueError):
@@ -49,75 +35,6 @@ def errors_of(path: str) -> Iterator[None]:
         yield
     except ValueError as error:
         raise RecipeError(f"{path}: {error}") from error
-
-
-def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe of supervised training and apply overrides.
-
-    Args:
-        path: YAML file.
-        overrides: `a.b=c` each, applied in order; the value is read as YAML, list items by their number.
-
-    Raises:
-        RecipeError: unknown key (with the nearest known one), wrong type, missing file, bad YAML.
-    """
-    return _load(Recipe, path, overrides)
-
-
-def load_pretraining_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> PretrainingRecipe:
-    """As `load_recipe`, for a recipe with `kind: pretraining`."""
-    return _load(PretrainingRecipe, path, overrides)
-
-
-def load_mslam_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> MSLAMRecipe:
-    """As `load_recipe`, for a recipe with `kind: mslam_pretraining`."""
-    return _load(MSLAMRecipe, path, overrides)
-
-
-def load_head_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> HeadRecipe:
-    """As `load_recipe`, for a recipe with `kind: head_finetuning`."""
-    return _load(HeadRecipe, path, overrides)
-
-
-def load_any_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Any:
-    """As `load_recipe`, for a recipe of any kind: an instance of what `KINDS` has for it."""
-    kind = recipe_kind(path)
-    _refuse_speech_tokenizer(kind, path)
-    if kind not in KINDS:
-        close = difflib.get_close_matches(kind, KINDS, n=1, cutoff=0.5)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise RecipeError(f"kind: expected one of {', '.join(KINDS)}; got {kind!r}{hint}")
-    return _load(KINDS[kind][0], path, overrides)
-
-
-def recipe_kind(path: str | os.PathLike[str]) -> str:
-    """What a recipe file says under `kind`."""
-    return str(read_tree(Path(path)).get("kind", "finetuning"))
-
-
-def is_pretraining_recipe(path: str | os.PathLike[str]) -> bool:
-    """Whether a recipe file says `kind: pretraining`."""
-    return recipe_kind(path) == "pretraining"
-
-
-def _refuse_speech_tokenizer(kind: str, path: str | os.PathLike[str]) -> None:
-    """Names the command that such a recipe is for."""
-    if kind == "speech_tokenizer":
-        raise RecipeError(f"kind: {path} is a recipe of a speech tokenizer; it is for `{SPEECH_TOKENIZER_COMMAND}`")
-
-
-def _load(cls: type[T], path: str | os.PathLike[str], overrides: Sequence[str]) -> T:
-    path = Path(path)
-    tree = read_tree(path)
-    for override in overrides:
-        apply_override(tree, override)
-    # First of all: every other message about a recipe of the other kind would lead astray.
-    own_kind = next(kind for kind, (known, _) in KINDS.items() if known is cls)
-    kind = tree.get("kind", own_kind)
-    _refuse_speech_tokenizer(kind, path)
-    if kind != own_kind and kind in KINDS:
-        raise RecipeError(f"kind: {path} is a recipe of {kind}; it is for training_scripts/{KINDS[kind][1]}")
-    return build_section(cls, tree, "", search_folders(path))
 
 
 def read_tree(path: Path) -> dict[str, Any]:
@@ -134,6 +51,11 @@ def read_tree(path: Path) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of sections, got {type(tree).__name__}")
     return tree
+
+
+def recipe_kind(path: str | os.PathLike[str]) -> str:
+    """What a recipe file says under `kind`."""
+    return str(read_tree(Path(path)).get("kind", DEFAULT_KIND))
 
 
 def apply_override(tree: dict[str, Any], override: str) -> None:
@@ -193,14 +115,9 @@ def build_section(cls: type[T], tree: Any, path: str, folders: Iterable[Path] = 
         raise RecipeError(f"{path or 'recipe'}: expected a section (a mapping), got {_shown(tree)}")
     hints = typing.get_type_hints(cls)
     known = {item.name: item for item in fields(cls) if item.init}  # type: ignore[arg-type]
-    formerly = {item.metadata["formerly"]: name for name, item in known.items() if "formerly" in item.metadata}
     values: dict[str, Any] = {}
     for key, value in tree.items():
         dotted = f"{path}.{key}" if path else str(key)
-        if key in formerly:
-            if formerly[key] in tree:
-                raise RecipeError(f"{dotted}: is the former name of {formerly[key]}, which is given too; give one")
-            key = formerly[key]
         if key not in known:
             raise RecipeError(f"{dotted}: unknown key{_suggest(str(key), known)}")
         values[key] = coerce(value, hints[key], dotted, folders)
@@ -300,7 +217,7 @@ def resolve_path(value: str, kind: str, path: str, folders: Iterable[Path]) -> s
     raise RecipeError(f"{path}: there is no {kind} {text!r}{named}{_suggest(Path(text).name, siblings)}")
 
 
-def dump_recipe(recipe: Recipe | MixtureRecipe | HeadRecipe) -> str:
+def dump_recipe(recipe: Any) -> str:
     """The recipe with all defaults filled in, as YAML that `load_recipe` reads back to an equal one."""
     return yaml.safe_dump(_plain(asdict(recipe)), sort_keys=False, allow_unicode=True)
 

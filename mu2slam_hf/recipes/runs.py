@@ -1,162 +1,89 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""A recipe as runs: its stages one after the other, what each resumes from, and what it leaves behind."""
+"""The kinds of recipes, and a recipe file as the runs that it describes."""
 
-import copy
+import difflib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from transformers.utils import logging
-
-from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
-from mu2slam_hf.recipes.builders import AnyRecipe, build_model, build_processor, build_trainer
-from mu2slam_hf.recipes.data_builders import load_records
-from mu2slam_hf.recipes.head_runs import run_head
+from mu2slam_hf.recipes.finetuning import FinetuningRun
+from mu2slam_hf.recipes.head_finetuning import HeadFinetuningRun
 from mu2slam_hf.recipes.loader import (
+    DEFAULT_KIND,
     RecipeError,
     apply_override,
     build_section,
-    load_any_recipe,
-    load_head_recipe,
-    load_recipe,
     read_tree,
-    recipe_kind,
     search_folders,
-    set_value,
 )
-from mu2slam_hf.recipes.mslam_builders import build_mslam_model, build_mslam_processor, build_mslam_trainer
-from mu2slam_hf.recipes.mslam_schema import MSLAMRecipe
-from mu2slam_hf.recipes.pretraining_builders import build_pretraining_processor, build_pretraining_trainer, load_tables
-from mu2slam_hf.recipes.pretraining_schema import PretrainingRecipe
-from mu2slam_hf.recipes.run_files import final_folder, find_resume_checkpoint, save_final, save_recipe
-from mu2slam_hf.recipes.schema import Recipe
-from mu2slam_hf.training.checkpoints import list_checkpoints
-from mu2slam_hf.training.trainer import MultitaskTrainer
+from mu2slam_hf.recipes.mslam_pretraining import MSLAMPretrainingRun
+from mu2slam_hf.recipes.pretraining import PretrainingRun
+from mu2slam_hf.recipes.run import Run
+from mu2slam_hf.recipes.stages import split_stages, unfinished_stages
 
-logger = logging.get_logger(__name__)
+RUNS: dict[str, type[Run]] = {
+    run.recipe_class.kind: run for run in (FinetuningRun, PretrainingRun, MSLAMPretrainingRun, HeadFinetuningRun)
+}
+"""What a recipe says under `kind` -> its run."""
 
 
-def load_stages(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> list[Recipe]:
-    """The runs that a recipe describes: itself, or one for each of its stages with what the stage sets.
+def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = (), kind: str | None = None) -> Any:
+    """Read a recipe and apply overrides.
 
     Args:
         path: YAML file.
-        overrides: `a.b=c` each, of the whole recipe; what a stage sets wins (`stages.0.set.training.max_steps=9`).
+        overrides: `a.b=c` each, applied in order; the value is read as YAML, list items by their number.
+        kind: what the recipe must be; None for any of `RUNS`.
+
+    Returns:
+        An instance of the `recipe_class` of its run.
+
+    Raises:
+        RecipeError: unknown key (with the nearest known one), wrong type, missing file, bad YAML, another kind.
+    """
+    path = Path(path)
+    tree = _read(path, overrides, kind)
+    return build_section(RUNS[tree["kind"]].recipe_class, tree, "", search_folders(path))
+
+
+def load_recipes(path: str | os.PathLike[str], overrides: Sequence[str] = (), kind: str | None = None) -> list[Any]:
+    """As `load_recipe`: the recipe itself, or one for each of its stages with what the stage sets.
+
+    What a stage sets wins over the overrides (`stages.0.set.training.max_steps=9` changes it).
 
     Raises:
         RecipeError: as `load_recipe`, for every stage before the first one starts.
     """
-    recipe = load_recipe(path, overrides)
-    if not recipe.stages:
+    recipe = load_recipe(path, overrides, kind)
+    if not getattr(recipe, "stages", None):
         return [recipe]
-    tree = read_tree(Path(path))
+    return split_stages(recipe, _read(Path(path), overrides, kind), search_folders(Path(path)))
+
+
+def load_runs(path: str | os.PathLike[str], overrides: Sequence[str] = (), kind: str | None = None) -> Iterator[Run]:
+    """The runs of a recipe that are still to be done, one after the other; each must be finished before the next."""
+    for recipe in unfinished_stages(load_recipes(path, overrides, kind)):
+        yield build_run(recipe)
+
+
+def build_run(recipe: Any) -> Run:
+    """The run of a recipe; its newest complete checkpoint, if any, is looked up now."""
+    return RUNS[recipe.kind](recipe)
+
+
+def _read(path: Path, overrides: Sequence[str], kind: str | None) -> dict[str, Any]:
+    tree = read_tree(path)
     for override in overrides:
         apply_override(tree, override)
-    del tree["stages"]
-    runs = []
-    for number, stage in enumerate(recipe.stages):
-        own = copy.deepcopy(tree)
-        for name, value in stage.set.items():
-            set_value(own, name, copy.deepcopy(value))
-        output = own.setdefault("output", {})
-        output["dir"] = os.path.join(recipe.output.dir, f"{number + 1}_{stage.name}")
-        if number == len(recipe.stages) - 1:
-            output["final"] = recipe.output.final or os.path.join(recipe.output.dir, "final")
-        try:
-            runs.append(build_section(Recipe, own, "", search_folders(Path(path))))
-        except RecipeError as error:
-            raise RecipeError(f"stages.{number}.set: {error}") from error
-    return runs
-
-
-def unfinished_stages(runs: Sequence[Recipe]) -> Iterator[Recipe]:
-    """The runs of `load_stages` that are still to be done, each set up to start from the result of the one before.
-
-    A stage is finished when its final folder is there. A recipe without stages is always gone through: its trainer
-    knows whether there is anything left to do.
-    """
-    before: Path | None = None
-    for run in runs:
-        final = final_folder(run)
-        if before is not None:
-            start = replace(run.model, config=None, init_from=str(before.resolve()), init_encoder_from=None)
-            run = replace(run, model=start, processor=replace(run.processor, init_from=None))
-        if len(runs) > 1 and run.training.resume and final.is_dir():
-            logger.warning(f"{run.output.dir} is finished: nothing to do. Delete {final} to do it again.")
-        else:
-            yield run
-        before = final
-
-
-def run_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> None:
-    """All runs of a recipe of any kind, as the training scripts do them."""
-    kind = recipe_kind(path)
-    if kind == "head_finetuning":
-        run_head(load_head_recipe(path, overrides))
-    elif kind != "finetuning":
-        run_stage(load_any_recipe(path, overrides))
-    else:
-        for recipe in unfinished_stages(load_stages(path, overrides)):
-            run_stage(recipe)
-
-
-def run_stage(recipe: AnyRecipe) -> None:
-    """One run from data to saved model."""
-    checkpoint = find_resume_checkpoint(recipe)
-    trainer: MultitaskTrainer
-    if isinstance(recipe, PretrainingRecipe):
-        records = load_tables(recipe)
-        processor = build_pretraining_processor(recipe, records, checkpoint)
-        trainer = build_pretraining_trainer(recipe, processor, build_model(recipe, processor), records)
-    elif isinstance(recipe, MSLAMRecipe):
-        records = load_tables(recipe)
-        processor = build_mslam_processor(recipe, records, checkpoint)
-        trainer = build_mslam_trainer(recipe, processor, build_mslam_model(recipe, processor), records)
-    else:
-        assert isinstance(recipe, Recipe), "all kinds are known"
-        records = load_records(recipe.data.corpora, "data.corpora")
-        processor = build_processor(recipe, records, checkpoint)
-        trainer = build_trainer(recipe, processor, build_model(recipe, processor), records)
-    if trainer.is_world_process_zero():
-        save_recipe(recipe, recipe.output.dir)
-    trainer.train(resume_from_checkpoint=checkpoint)
-    finish_run(recipe, trainer, processor)
-
-
-def finish_run(recipe: AnyRecipe, trainer: MultitaskTrainer, processor: Mu2SLAMProcessor) -> dict[str, float]:
-    """Choose the weights that the recipe wants, evaluate them, and save model, processor and results.
-
-    The folder of the final model gets its name when it is complete, like a checkpoint.
-
-    Returns:
-        The figures of the last evaluation, also in `results.json` of that folder.
-    """
-    training = recipe.training
-    chosen = False
-    if training.average_last > 1:
-        trainer.load_averaged_weights(list_checkpoints(recipe.output.dir)[-training.average_last :])
-        chosen = True
-    elif training.keep == "best":
-        trainer.load_best_checkpoint()
-        chosen = trainer.state.best_global_step != trainer.state.global_step
-    results = {}
-    if recipe.evaluation.corpora:
-        results = (None if chosen else trainer.evaluated_at_end()) or trainer.evaluate()
-    model = trainer.whole_model()
-    if model is not None:
-        save_final(recipe, model, processor, results)
-    trainer.accelerator.wait_for_everyone()
-    return results
-
-
-__all__ = [
-    "final_folder",
-    "find_resume_checkpoint",
-    "finish_run",
-    "load_stages",
-    "run_recipe",
-    "run_stage",
-    "save_recipe",
-    "unfinished_stages",
-]
+    # First of all: every other message about a recipe of another kind would be misleading.
+    found = tree.setdefault("kind", kind or DEFAULT_KIND)
+    if found == "speech_tokenizer":
+        raise RecipeError(f"kind: {path} describes a speech tokenizer; use `mu2slam train-speech-tokenizer`")
+    if found not in RUNS:
+        close = difflib.get_close_matches(str(found), RUNS, n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise RecipeError(f"kind: expected one of {', '.join(RUNS)}; got {found!r}{hint}")
+    if kind is not None and found != kind:
+        raise RecipeError(f"kind: {path} is a recipe of kind {found}, not {kind}; use `mu2slam train --recipe {path}`")
+    return tree

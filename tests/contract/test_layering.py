@@ -170,7 +170,9 @@ def test_every_file_has_its_licence_and_says_what_it_is(path):
         "# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.\n"
     )
     assert ast.get_docstring(ast.parse(text)), f"{name_of(path)} has no docstring"
-    assert text.isascii() or "tests" in path.parts or path.parent.name in ("data", "models", "synthetic"), name_of(path)
+    assert text.isascii() or "tests" in path.parts or path.parent.name in ("data", "models", "synthetic"), name_of(
+        path
+    )
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)

@@ -4,6 +4,7 @@
 import json
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,25 +13,21 @@ from public_schema import write_public_corpora
 
 from mu2slam_hf import Mu2SLAMConfig, Mu2SLAMForPreTraining
 from mu2slam_hf.data.testing import write_tone_corpus
-from mu2slam_hf.models.task_types import PRETRAINING_LOSSES
-from mu2slam_hf.recipes.builders import build_arguments, build_model, build_processor, build_trainer
-from mu2slam_hf.recipes.data_builders import load_records, resolve_curriculum
-from mu2slam_hf.recipes.loader import is_pretraining_recipe, load_pretraining_recipe
-from mu2slam_hf.recipes.pretraining_builders import (
-    build_mixture,
-    build_pretraining_collator,
-    build_pretraining_processor,
-    build_pretraining_trainer,
-    load_tables,
-)
-from mu2slam_hf.recipes.runs import load_stages
+from mu2slam_hf.models.modeling_mu2slam_pretraining import PRETRAINING_LOSSES
+from mu2slam_hf.recipes.arguments import build_arguments
+from mu2slam_hf.recipes.curriculum import resolve_curriculum
+from mu2slam_hf.recipes.loader import recipe_kind
+from mu2slam_hf.recipes.mixtures import build_mixture
+from mu2slam_hf.recipes.processors import build_processor
+from mu2slam_hf.recipes.records import load_records
+from mu2slam_hf.recipes.runs import build_run, load_recipe, load_recipes
 from mu2slam_hf.training.objectives import count_pretraining_targets
 
 ROOT = Path(__file__).resolve().parents[2]
 # Those of speech tokenizers and of mSLAM have tests of their own: tests/unit/recipes/test_speech_tokenizer_recipes.py
 # and test_recipes_mslam.py.
 RECIPES = sorted((ROOT / "configuration" / "recipes" / "mu2slam").glob("*.yaml"))
-PRETRAINING = [path for path in RECIPES if is_pretraining_recipe(path)]
+PRETRAINING = [path for path in RECIPES if recipe_kind(path) == "pretraining"]
 STREAMED = [path for path in PRETRAINING if "streaming: true" in path.read_text(encoding="utf-8")]
 SUPERVISED = [path for path in RECIPES if path not in PRETRAINING]
 SETTINGS = (
@@ -95,19 +92,19 @@ def take_two_updates(trainer) -> None:
 
 @pytest.mark.parametrize("path", SUPERVISED, ids=lambda path: path.stem)
 def test_two_updates(path, on_tones):
-    for recipe in load_stages(on_tones(path), SETTINGS):
+    for recipe in load_recipes(on_tones(path), SETTINGS):
         assert sum(phase.steps for phase in resolve_curriculum(recipe)) > 0
         records = load_records(recipe.data.corpora, "data.corpora")
         processor = build_processor(recipe, records)
-        take_two_updates(build_trainer(recipe, processor, build_model(recipe, processor), records))
+        take_two_updates(build_run(recipe).build_trainer(processor, build_run(recipe).build_model(processor), records))
 
 
 @pytest.mark.parametrize("path", [path for path in PRETRAINING if path not in STREAMED], ids=lambda path: path.stem)
 def test_two_updates_of_pre_training(path, on_tones):
-    recipe = load_pretraining_recipe(on_tones(path), SETTINGS)
-    records = load_tables(recipe)
-    processor = build_pretraining_processor(recipe, records)
-    take_two_updates(build_pretraining_trainer(recipe, processor, build_model(recipe, processor), records))
+    recipe = load_recipe(on_tones(path), SETTINGS)
+    records = build_run(recipe).load_data()
+    processor = build_run(recipe).build_processor(records)
+    take_two_updates(build_run(recipe).build_trainer(processor, build_run(recipe).build_model(processor), records))
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +124,7 @@ def on_small_copies(public_corpora, tmp_path, monkeypatch):
         # Of the 14 languages there are three, of the limited split of MLS none.
         missing = ("data.corpora.voxpopuli.options={}", "data.corpora.mls_10_hours.split=train")
         small = ("processor.vocab_size=300", "processor.feature_statistics_utterances=20", "data.max_failed_share=1")
-        return load_pretraining_recipe(path, [*missing, *small, *SETTINGS, f"output.dir={tmp_path}", *overrides])
+        return load_recipe(path, [*missing, *small, *SETTINGS, f"output.dir={tmp_path}", *overrides])
 
     return load
 
@@ -135,13 +132,14 @@ def on_small_copies(public_corpora, tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", STREAMED, ids=lambda path: path.stem)
 def test_recipes_of_the_paper_build_their_first_batch(path, on_small_copies):
     recipe = on_small_copies(path)
-    processor = build_pretraining_processor(recipe, load_tables(recipe))
+    processor = build_run(recipe).build_processor(build_run(recipe).load_data())
     assert len(processor.languages) == 122, "all that the corpora are declared to hold, whatever is there"
     dataset, sampler = build_mixture(recipe, processor, {}, build_arguments(recipe))
     keys = next(iter(sampler))
     counts = Counter(key.example.id.split(":")[0] for key in keys)
     assert counts == {"speech": 4, "text": 8, "asr": 1, "ast": 1, "mt": 1}
-    batch = build_pretraining_collator(recipe, processor)([dataset[key] for key in keys])
+    model = SimpleNamespace(config=SimpleNamespace(encoder_config=None))
+    batch = build_run(recipe).build_collator(processor, model)([dataset[key] for key in keys])
     targets = dict(zip(PRETRAINING_LOSSES, count_pretraining_targets(batch).tolist(), strict=True))
     assert all(count > 0 for name, count in targets.items() if name not in ("ctc", "language")), targets
     assert {source.corpus for source in sampler.sources if source.task == "speech"} == {
@@ -160,8 +158,8 @@ def test_recipes_of_the_paper_take_two_updates_with_a_tiny_model(path, on_small_
     # Of TED's nine languages the small copy has two.
     ted = "data.corpora.ted59.options={languages: [ar, fa]}"
     recipe = on_small_copies(path, *sizes, ted, "data.block_size=5", "training.bf16=false")
-    processor = build_pretraining_processor(recipe, {})
-    take_two_updates(build_pretraining_trainer(recipe, processor, build_model(recipe, processor), {}))
+    processor = build_run(recipe).build_processor({})
+    take_two_updates(build_run(recipe).build_trainer(processor, build_run(recipe).build_model(processor), {}))
 
 
 def test_models_of_the_paper_have_the_papers_size():
@@ -188,5 +186,5 @@ def test_paths_of_the_recipe_resolve(path, data_root, tones, monkeypatch):
         for name, corpus in tree["data"]["corpora"].items()
         if "MU2SLAM_SYNTHETIC" in corpus.get("manifest", "")
     ]
-    recipes = [load_pretraining_recipe(path, overrides)] if path in PRETRAINING else load_stages(path, overrides)
+    recipes = [load_recipe(path, overrides)] if path in PRETRAINING else load_recipes(path, overrides)
     assert all(recipe.data.corpora and recipe.evaluation.corpora for recipe in recipes)

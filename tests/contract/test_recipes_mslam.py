@@ -10,25 +10,11 @@ from public_schema import write_public_corpora
 
 from mu2slam_hf import MSLAMForPreTraining
 from mu2slam_hf.data.testing import write_tone_corpus
-from mu2slam_hf.models.task_types import MSLAM_LOSSES
-from mu2slam_hf.recipes.builders import build_arguments
-from mu2slam_hf.recipes.head_runs import run_head
-from mu2slam_hf.recipes.loader import (
-    RecipeError,
-    dump_recipe,
-    load_any_recipe,
-    load_head_recipe,
-    load_mslam_recipe,
-    load_pretraining_recipe,
-    recipe_kind,
-)
-from mu2slam_hf.recipes.mslam_builders import (
-    build_mslam_collator,
-    build_mslam_model,
-    build_mslam_processor,
-    build_mslam_trainer,
-)
-from mu2slam_hf.recipes.pretraining_builders import build_mixture, load_tables
+from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
+from mu2slam_hf.recipes.arguments import build_arguments
+from mu2slam_hf.recipes.loader import RecipeError, dump_recipe, recipe_kind
+from mu2slam_hf.recipes.mixtures import build_mixture
+from mu2slam_hf.recipes.runs import build_run, load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = sorted((ROOT / "configuration" / "recipes" / "mslam").glob("*.yaml"))
@@ -100,12 +86,12 @@ def take_two_updates(trainer) -> None:
 def test_two_updates_of_pre_training(path, on_tones):
     model = {"config": str(ROOT / "configuration" / "models" / "mslam" / "tiny.json"), "overrides": SIZES}
     processor = {"feature_statistics_utterances": 4, "num_speech_tokens": 8}
-    recipe = load_mslam_recipe(on_tones(path, model=model, processor=processor), SETTINGS)
-    records = load_tables(recipe)
-    processor = build_mslam_processor(recipe, records)
-    model = build_mslam_model(recipe, processor)
-    assert isinstance(model, MSLAMForPreTraining) and processor.speech_codec is None
-    take_two_updates(build_mslam_trainer(recipe, processor, model, records))
+    recipe = load_recipe(on_tones(path, model=model, processor=processor), SETTINGS)
+    records = build_run(recipe).load_data()
+    processor = build_run(recipe).build_processor(records)
+    model = build_run(recipe).build_model(processor)
+    assert isinstance(model, MSLAMForPreTraining) and processor.speech_tokenizer is None
+    take_two_updates(build_run(recipe).build_trainer(processor, model, records))
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +109,7 @@ def on_small_copies(public_corpora, tmp_path, monkeypatch):
         small = ("processor.vocab_size=300", "processor.feature_statistics_utterances=20", "data.max_failed_share=1")
         missing = ("data.corpora.voxpopuli.options={}", "data.corpora.mls_10_hours.split=train", "data.block_size=5")
         sizes = [f"model.overrides.{name}={value}" for name, value in SIZES.items()]
-        return load_mslam_recipe(path, [*small, *missing, *sizes, *SETTINGS, f"output.dir={tmp_path}"])
+        return load_recipe(path, [*small, *missing, *sizes, *SETTINGS, f"output.dir={tmp_path}"])
 
     return load
 
@@ -137,12 +123,12 @@ def test_recipes_of_the_paper(path, on_small_copies):
     assert [section.share for section in recipe.data.tasks.values()] == [8, 32, 1]  # 2048, 8192 and 256 on 256 devices
     objective = recipe.objective
     assert [getattr(objective, name) for name in MSLAM_LOSSES] == [1.0, 0.1, 1.0, 0.3, 0.03, 0.03, 0.03]
-    processor = build_mslam_processor(recipe, {})
-    model = build_mslam_model(recipe, processor)
+    processor = build_run(recipe).build_processor({})
+    model = build_run(recipe).build_model(processor)
     dataset, sampler = build_mixture(recipe, processor, {}, build_arguments(recipe))
     keys = next(iter(sampler))
     assert Counter(key.example.id.split(":")[0] for key in keys) == {"speech": 8, "text": 32, "asr": 1}
-    batch = build_mslam_collator(recipe, processor, model.config)([dataset[key] for key in keys])
+    batch = build_run(recipe).build_collator(processor, model)([dataset[key] for key in keys])
     counts = dict(zip(MSLAM_LOSSES, model(**batch).loss_counts.tolist(), strict=True))
     assert all(count > 0 for name, count in counts.items() if name != "ctc"), counts
 
@@ -152,9 +138,9 @@ def pretrained(tones, tmp_path_factory) -> Path:
     """A model as pre-training leaves it, without training."""
     folder = tmp_path_factory.mktemp("pretrained")
     places = [f"data.corpora.train.manifest={tones}", f"evaluation.corpora.dev.manifest={tones}"]
-    recipe = load_mslam_recipe(TINY, [*places, f"output.dir={folder}"])
-    processor = build_mslam_processor(recipe, load_tables(recipe))
-    build_mslam_model(recipe, processor).save_pretrained(folder)
+    recipe = load_recipe(TINY, [*places, f"output.dir={folder}"])
+    processor = build_run(recipe).build_processor(build_run(recipe).load_data())
+    build_run(recipe).build_model(processor).save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
 
@@ -163,8 +149,8 @@ def pretrained(tones, tmp_path_factory) -> Path:
 def test_two_updates_of_a_head(path, on_tones, pretrained, monkeypatch):
     monkeypatch.setenv("MU2SLAM_MODEL", str(pretrained))
     steps = ("training.max_steps=2", "training.eval_steps=1", "training.save_steps=2", "data.batch_size=4")
-    recipe = load_head_recipe(on_tones(path), [*SETTINGS, *steps])
-    results = run_head(recipe)
+    recipe = load_recipe(on_tones(path), [*SETTINGS, *steps])
+    results = build_run(recipe).run()
     assert results and all(value >= 0 for value in results.values())
 
 
@@ -180,21 +166,21 @@ def test_paths_of_the_recipe_resolve_and_it_reads_back(path, data_root, tones, p
         for name, corpus in tree["data"]["corpora"].items()
         if "MU2SLAM_SYNTHETIC" in corpus.get("manifest", "")
     ]
-    recipe = load_any_recipe(path, overrides)
+    recipe = load_recipe(path, overrides)
     written = tmp_path / "recipe.yaml"
     written.write_text(dump_recipe(recipe), encoding="utf-8")
-    assert load_any_recipe(written) == recipe
+    assert load_recipe(written) == recipe
 
 
 def test_a_recipe_of_another_kind_names_its_script(tmp_path):
-    with pytest.raises(RecipeError, match="recipe of mslam_pretraining; it is for training_scripts/pretrain_mslam.py"):
-        load_pretraining_recipe(TINY)
-    with pytest.raises(RecipeError, match="finetune_classification.py"):
-        load_mslam_recipe(HEADS[0])
+    with pytest.raises(RecipeError, match="recipe of kind mslam_pretraining, not pretraining"):
+        load_recipe(TINY, kind="pretraining")
+    with pytest.raises(RecipeError, match="recipe of kind head_finetuning, not mslam_pretraining"):
+        load_recipe(HEADS[0], kind="mslam_pretraining")
     odd = tmp_path / "odd.yaml"
     odd.write_text("kind: mslam", encoding="utf-8")
     with pytest.raises(RecipeError, match="kind: expected one of .*; got 'mslam'"):
-        load_any_recipe(odd)
+        load_recipe(odd)
 
 
 @pytest.mark.parametrize(
@@ -208,13 +194,13 @@ def test_a_recipe_of_another_kind_names_its_script(tmp_path):
 def test_what_mslam_cannot_do_is_said(override, message, tones, monkeypatch):
     monkeypatch.setenv("MU2SLAM_TINY", str(tones.parent))
     with pytest.raises(RecipeError, match=message):
-        load_mslam_recipe(TINY, [override])
+        load_recipe(TINY, [override])
 
 
 def test_a_wrong_course_of_the_temperature_is_said(tones, tmp_path, monkeypatch):
     monkeypatch.setenv("MU2SLAM_TINY", str(tones.parent))
-    recipe = load_mslam_recipe(TINY, ["quantizer.min_temperature=5", f"output.dir={tmp_path}"])
-    records = load_tables(recipe)
-    processor = build_mslam_processor(recipe, records)
+    recipe = load_recipe(TINY, ["quantizer.min_temperature=5", f"output.dir={tmp_path}"])
+    records = build_run(recipe).load_data()
+    processor = build_run(recipe).build_processor(records)
     with pytest.raises(RecipeError, match="quantizer: minimum must lie between 0 and start"):
-        build_mslam_trainer(recipe, processor, build_mslam_model(recipe, processor), records)
+        build_run(recipe).build_trainer(processor, build_run(recipe).build_model(processor), records)

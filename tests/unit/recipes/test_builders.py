@@ -10,16 +10,13 @@ import yaml
 
 from mu2slam_hf import MSLAMForCTC, Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC
 from mu2slam_hf.data.testing import write_tone_corpus
-from mu2slam_hf.recipes.builders import (
-    build_arguments,
-    build_model,
-    build_model_of,
-    build_processor,
-    build_trainer,
-)
-from mu2slam_hf.recipes.data_builders import load_records
-from mu2slam_hf.recipes.loader import RecipeError, load_recipe
-from mu2slam_hf.recipes.runs import find_resume_checkpoint, save_recipe
+from mu2slam_hf.recipes.arguments import build_arguments
+from mu2slam_hf.recipes.loader import RecipeError
+from mu2slam_hf.recipes.models import build_model_of
+from mu2slam_hf.recipes.processors import build_processor
+from mu2slam_hf.recipes.records import load_records
+from mu2slam_hf.recipes.run import find_resume_checkpoint, save_recipe
+from mu2slam_hf.recipes.runs import build_run, load_recipe
 
 RECIPE = Path(__file__).resolve().parents[3] / "configuration" / "recipes" / "mu2slam" / "finetune_tiny_test.yaml"
 
@@ -64,7 +61,7 @@ def test_languages_keep_the_order_of_the_recipe(load):
 
 def test_model_fits_the_processor_and_the_seed(parts):
     recipe, _, processor = parts
-    model, again = build_model(recipe, processor), build_model(recipe, processor)
+    model, again = build_run(recipe).build_model(processor), build_run(recipe).build_model(processor)
     processor.check_config(model.config)
     assert model.config.vocab_size == len(processor.tokenizer)
     assert model.config.encoder_config.hidden_size == 32
@@ -74,11 +71,11 @@ def test_model_fits_the_processor_and_the_seed(parts):
 def test_a_trained_model_brings_its_own_processor(parts, load, tmp_path):
     recipe, records, processor = parts
     folder = tmp_path / "trained"
-    model = build_model(recipe, processor)
+    model = build_run(recipe).build_model(processor)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     second = load("model.config=null", f"model.init_from={folder}", "model.freeze=[model.encoder]")
-    loaded = build_model(second, build_processor(second, records))
+    loaded = build_run(second).build_model(build_processor(second, records))
     assert torch.equal(loaded.ctc_head.bias, model.ctc_head.bias) and loaded.dtype == torch.float32
     frozen = {name for name, p in loaded.named_parameters() if not p.requires_grad}
     assert frozen and all(name.startswith("model.encoder") for name in frozen)
@@ -87,7 +84,7 @@ def test_a_trained_model_brings_its_own_processor(parts, load, tmp_path):
 def test_how_a_model_writes_is_saved_with_it(parts, load, tmp_path):
     _, records, processor = parts
     recipe = load("model.generation={ctc_weight: 0.6, num_beams: 3}")
-    trainer = build_trainer(recipe, processor, build_model(recipe, processor), records)
+    trainer = build_run(recipe).build_trainer(processor, build_run(recipe).build_model(processor), records)
     trainer.save_model(str(tmp_path / "model"))
     loaded = Mu2SLAMForConditionalGeneration.from_pretrained(tmp_path / "model")
     assert loaded.generation_config.ctc_weight == 0.6 and loaded.generation_config.num_beams == 3
@@ -96,22 +93,22 @@ def test_how_a_model_writes_is_saved_with_it(parts, load, tmp_path):
 
 def test_a_foreign_processor_is_refused(parts, load, tmp_path):
     recipe, records, processor = parts
-    build_model(recipe, processor).save_pretrained(tmp_path / "other")
+    build_run(recipe).build_model(processor).save_pretrained(tmp_path / "other")
     processor.languages[1:] = ["fr", "en"]
     second = load("model.config=null", f"model.init_from={tmp_path / 'other'}")
     with pytest.raises(RecipeError, match=r"model\.init_from: .*does not belong"):
-        build_model(second, processor)
+        build_run(second).build_model(processor)
 
 
 def test_a_folder_that_holds_something_else_is_named(parts, load, tmp_path):
     recipe, records, processor = parts
-    other = Mu2SLAMForCTC.from_conditional_generation(build_model(recipe, processor))
+    other = Mu2SLAMForCTC.from_conditional_generation(build_run(recipe).build_model(processor))
     other.save_pretrained(tmp_path / "ctc")
     second = load("model.config=null", f"model.init_from={tmp_path / 'ctc'}")
     with pytest.raises(RecipeError, match=r"model\.init_from: .*ctc: no processor there"):
         build_processor(second, records)
     with pytest.raises(RecipeError, match=r"model\.init_from: .* of type mu2slam, got 'mu2slam_ctc' \(Mu2SLAM"):
-        build_model(second, processor)
+        build_run(second).build_model(processor)
     # mSLAM with one head may start from mSLAM with another, but from nothing else.
     with pytest.raises(RecipeError, match=r"expected a model of type mslam or mslam_ctc, got 'mu2slam_ctc'"):
         build_model_of(second, processor, MSLAMForCTC)
@@ -119,7 +116,7 @@ def test_a_folder_that_holds_something_else_is_named(parts, load, tmp_path):
     with pytest.raises(RecipeError, match=r"processor\.init_from: "):
         build_processor(third, records)
     with pytest.raises(RecipeError, match=r"model\.init_from: .*it has no config.json"):
-        build_model(third, processor)
+        build_run(third).build_model(processor)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +132,7 @@ def test_a_folder_that_holds_something_else_is_named(parts, load, tmp_path):
 )
 def test_models_that_cannot_be_built(parts, load, overrides, message):
     with pytest.raises(RecipeError, match=message):
-        build_model(load(*overrides), parts[2])
+        build_run(load(*overrides)).build_model(parts[2])
 
 
 def test_arguments_follow_the_recipe(load):
@@ -151,7 +148,7 @@ def test_arguments_follow_the_recipe(load):
 def test_generation_on_a_few_examples_is_part_of_evaluation(parts, load):
     _, records, processor = parts
     recipe = load("evaluation.generate_examples=2", "evaluation.generate={max_new_tokens: 2, num_beams: 1}")
-    trainer = build_trainer(recipe, processor, build_model(recipe, processor), records)
+    trainer = build_run(recipe).build_trainer(processor, build_run(recipe).build_model(processor), records)
     metrics = trainer.evaluate()
     assert {"eval_asr_wer", "eval_ast_chrf", "eval_mt_chrf"} <= metrics.keys()
 

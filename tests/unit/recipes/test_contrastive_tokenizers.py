@@ -23,13 +23,10 @@ from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.data.testing import write_tone_corpus
 from mu2slam_hf.models.modules_learned_quantization import anneal_temperature
 from mu2slam_hf.quantization import codebook_training
-from mu2slam_hf.recipes.contrastive_tokenizers import RUN_FOLDER, build_run, build_small_config
+from mu2slam_hf.quantization.recorded_features import measure_codebook
+from mu2slam_hf.recipes.contrastive_tokenizer import RUN_FOLDER, build_run_recipe, build_small_config
 from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.speech_tokenizer_recipes import (
-    load_speech_tokenizer_recipe,
-    look_at_codebook,
-    train_speech_tokenizer,
-)
+from mu2slam_hf.recipes.speech_tokenizer import load_speech_tokenizer_recipe, train_speech_tokenizer
 
 RECIPE = REPOSITORY_ROOT / "configuration" / "recipes" / "speech_tokenizer" / "contrastive.yaml"
 SMALL = {
@@ -176,7 +173,7 @@ def test_a_collapse_is_named_at_the_end_too(trained, monkeypatch):
             return lambda number: iter([torch.randn(100, 16)])
 
     tokenizer.quantizer.linear.bias[5] = 1e9  # one entry for all
-    healths = look_at_codebook(tokenizer, Source())
+    healths = measure_codebook(tokenizer, Source())
     assert healths[0].usage == 1 / 8 and healths[0].num_ids == 100
     assert "Only 12 % of 8 codebook entries are used by 100 frames at the end of training (perplexity 1)" in said[0]
 
@@ -188,7 +185,7 @@ def test_the_recipe_of_the_repository_is_the_small_encoder(monkeypatch, tmp_path
         (tmp_path / name).mkdir()
     (tmp_path / "prompts" / "manifest.tsv").write_text("id\taudio\n")
     recipe = load_speech_tokenizer_recipe(RECIPE)
-    run = build_run(recipe, tmp_path)
+    run = build_run_recipe(recipe, tmp_path)
     small = build_small_config()
     given = run.model.overrides
     assert given["encoder_config.hidden_size"] == small.hidden_size == 144

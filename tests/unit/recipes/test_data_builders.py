@@ -1,23 +1,21 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Corpora, phases and development sets of a recipe."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 
+from mu2slam_hf.data.collation.supervised import SupervisedCollator
 from mu2slam_hf.data.testing import write_tone_corpus
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
-from mu2slam_hf.recipes.data_builders import (
-    build_curriculum,
-    build_development_sets,
-    load_records,
-    resolve_curriculum,
-    total_steps,
-)
-from mu2slam_hf.recipes.data_schema import CorpusSection
+from mu2slam_hf.recipes.curriculum import build_curriculum, resolve_curriculum, total_steps
+from mu2slam_hf.recipes.data_sections import CorpusSection
+from mu2slam_hf.recipes.development import build_development_sets
+from mu2slam_hf.recipes.finetuning import FinetuningRecipe
 from mu2slam_hf.recipes.loader import RecipeError, build_section
-from mu2slam_hf.recipes.schema import Recipe
+from mu2slam_hf.recipes.records import load_records
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +23,12 @@ def manifest(tmp_path_factory):
     return str(write_tone_corpus(tmp_path_factory.mktemp("tones"), num_sentences=6, languages=("en", "fr", "es")))
 
 
-def make(tree) -> Recipe:
-    return build_section(Recipe, tree, "")
+def make(tree) -> FinetuningRecipe:
+    return build_section(FinetuningRecipe, tree, "")
+
+
+def collator_of(processor):
+    return partial(SupervisedCollator, processor)
 
 
 def corpora(manifest, **sections):
@@ -109,7 +111,7 @@ def test_a_phase_draws_from_its_corpora_only(manifest, processor):
         {"data": {"corpora": corpora(manifest, a={"tasks": ["asr"]}, b={"weight": 2.0}), "curriculum": phases}}
     )
     records = load_records(recipe.data.corpora, "data.corpora")
-    first, second = build_curriculum(recipe, records, processor)
+    first, second = build_curriculum(recipe, records, processor, collator_of(processor))
     assert {example.corpus for example in first.dataset.examples} == {"b"}
     assert {example.corpus for example in second.dataset.examples} == {"a", "b"}
     tasks = {(e.corpus, t.task) for e in second.dataset.examples for t in e.targets}
@@ -127,13 +129,17 @@ def test_examples_larger_than_a_batch_are_left_out(manifest, processor):
     recipe = make(
         {"data": {"corpora": corpora(manifest, a={}), "batch": {"max_seconds": 0.6}}, "training": {"max_steps": 1}}
     )
-    (phase,) = build_curriculum(recipe, load_records(recipe.data.corpora, "data.corpora"), processor)
+    (phase,) = build_curriculum(
+        recipe, load_records(recipe.data.corpora, "data.corpora"), processor, collator_of(processor)
+    )
     seconds = [example.duration_seconds for example in phase.dataset.examples if example.source_modality == "speech"]
     assert seconds and max(seconds) <= 0.6
 
 
 def test_development_sets_hold_every_example_once(manifest, processor):
     recipe = make({"evaluation": {"corpora": corpora(manifest, dev={})}})
-    sets = build_development_sets(recipe, load_records(recipe.evaluation.corpora, "evaluation.corpora"), processor)
+    sets = build_development_sets(
+        recipe, load_records(recipe.evaluation.corpora, "evaluation.corpora"), processor, collator_of(processor)
+    )
     indices = sorted(key.example for batch in sets["dev"].batches for key in batch)
     assert indices == list(range(len(sets["dev"].dataset.examples)))

@@ -19,10 +19,11 @@ from transformers import (
 from mu2slam_hf import MSLAMConfig, MSLAMForPreTraining, Mu2SLAMForPreTraining, Mu2SLAMProcessor, SpeechTokenizerModel
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
-from mu2slam_hf.recipes.builders import build_model, build_processor
 from mu2slam_hf.recipes.encoder_start import load_start_extractor
-from mu2slam_hf.recipes.loader import RecipeError, load_pretraining_recipe, load_recipe
-from mu2slam_hf.recipes.pretraining_builders import build_speech_tokenizer
+from mu2slam_hf.recipes.loader import RecipeError
+from mu2slam_hf.recipes.pretraining import build_speech_tokenizer
+from mu2slam_hf.recipes.processors import build_processor
+from mu2slam_hf.recipes.runs import build_run, load_recipe
 
 CONFIG = REPOSITORY_ROOT / "configuration" / "models" / "mu2slam" / "tiny.json"
 
@@ -43,7 +44,7 @@ def load(tmp_path):
         path = tmp_path / "recipe.yaml"
         tree = {"kind": kind, "model": {name: str(v) if name != "overrides" else v for name, v in model.items()}}
         path.write_text(yaml.safe_dump(tree | {"processor": processor or {}}))
-        return load_recipe(path) if kind == "finetuning" else load_pretraining_recipe(path)
+        return load_recipe(path) if kind == "finetuning" else load_recipe(path)
 
     return load_model
 
@@ -51,7 +52,7 @@ def load(tmp_path):
 def test_the_encoder_brings_its_sizes_and_the_decoder_follows(bert, load):
     processor = make_tiny_processor()
     recipe = load(init_encoder_from=bert, config=CONFIG, overrides={"encoder_config.hidden_dropout": 0.3})
-    config = build_model(recipe, processor).config
+    config = build_run(recipe).build_model(processor).config
     assert config.encoder_config.frontend == "stacked_frames" and config.encoder_config.hidden_dropout == 0.3
     payload = json.loads(CONFIG.read_text())
     decoder = config.decoder_config
@@ -59,7 +60,7 @@ def test_the_encoder_brings_its_sizes_and_the_decoder_follows(bert, load):
     assert decoder.num_hidden_layers == payload["decoder_config"]["num_hidden_layers"], "the rest is of the file"
     assert config.languages == processor.languages
     alone = load(init_encoder_from=bert, overrides={"decoder_config.intermediate_size": 24})
-    assert build_model(alone, processor).config.decoder_config.intermediate_size == 24
+    assert build_run(alone).build_model(processor).config.decoder_config.intermediate_size == 24
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_the_encoder_brings_its_sizes_and_the_decoder_follows(bert, load):
 )
 def test_sizes_that_contradict_the_source_are_refused(bert, load, overrides, message):
     with pytest.raises(RecipeError, match=message):
-        build_model(load(init_encoder_from=bert, overrides=overrides), make_tiny_processor())
+        build_run(load(init_encoder_from=bert, overrides=overrides)).build_model(make_tiny_processor())
 
 
 def test_folders_without_such_an_encoder_are_refused(bert, load, tmp_path, monkeypatch):
@@ -86,17 +87,17 @@ def test_folders_without_such_an_encoder_are_refused(bert, load, tmp_path, monke
         load(init_encoder_from="${NO_SUCH_ENCODER}")
     processor = make_tiny_processor()
     with pytest.raises(RecipeError, match=r"^model\.init_encoder_from: .* holds no encoder that can be read"):
-        build_model(load(init_encoder_from=tmp_path), processor)
+        build_run(load(init_encoder_from=tmp_path)).build_model(processor)
     other = tmp_path / "wavlm"
     WavLMConfig().save_pretrained(other)
     with pytest.raises(
         RecipeError, match=r"model\.init_encoder_from: expected a folder with .* wav2vec2-bert.* has .wavlm."
     ):
-        build_model(load(init_encoder_from=other), processor)
+        build_run(load(init_encoder_from=other)).build_model(processor)
     with pytest.raises(RecipeError, match=r"model\.init_encoder_from: goes with config or alone, not with init_from"):
-        build_model(load(init_encoder_from=bert, init_from=bert), processor)
+        build_run(load(init_encoder_from=bert, init_from=bert)).build_model(processor)
     with pytest.raises(RecipeError, match=r"model: give either config .*, init_from .* or init_encoder_from"):
-        build_model(load(), processor)
+        build_run(load()).build_model(processor)
 
 
 def test_the_feature_extractor_is_that_of_the_source_or_of_its_kind(bert, tmp_path):
@@ -113,7 +114,7 @@ def test_the_feature_extractor_is_that_of_the_source_or_of_its_kind(bert, tmp_pa
 def test_a_saved_processor_gives_tokenizer_and_codec_and_the_codec_keeps_its_ids(bert, load, tmp_path):
     processor = make_tiny_processor()
     processor.feature_extractor = Mu2SLAMFeatureExtractor(mean=[-11.0] * 80, std=[2.0] * 80)
-    processor.speech_codec = SpeechTokenizerModel(
+    processor.speech_tokenizer = SpeechTokenizerModel(
         SpeechTokenizerConfig(num_codevectors_per_group=16, codevector_dim=4, feature_mean=[0.4] * 80)
     )
     processor.save_pretrained(tmp_path / "processor")
@@ -150,7 +151,7 @@ def test_mslam_brings_its_processor_and_its_table_of_tokens(load, tmp_path, capl
     recipe = load(kind="pretraining", init_encoder_from=tmp_path / "mslam")
     own = build_processor(recipe, {})
     assert own.tokenizer.get_vocab() == tokenizer.get_vocab()
-    model = build_model(recipe, own)
+    model = build_run(recipe).build_model(own)
     assert isinstance(model, Mu2SLAMForPreTraining)
     assert torch.equal(model.model.encoder.embed_tokens.weight, source.model.embed_tokens.weight)
     assert torch.equal(
@@ -161,5 +162,5 @@ def test_mslam_brings_its_processor_and_its_table_of_tokens(load, tmp_path, capl
         type(tokenizer).train_from_iterator(["other"], vocab_size=20, num_speech_tokens=16),
         languages=processor.languages,
     )
-    model = build_model(recipe, other)
+    model = build_run(recipe).build_model(other)
     assert model.config.vocab_size == len(other.tokenizer)

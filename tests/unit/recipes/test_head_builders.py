@@ -13,10 +13,10 @@ from pretraining_batches import PROCESSOR
 from mu2slam_hf import MSLAMForSequenceClassification
 from mu2slam_hf.data.collation.heads import HeadDataset
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.recipes.head_builders import build_head_trainer
-from mu2slam_hf.recipes.head_schema import HeadCorpusSection, HeadEvaluationSection, HeadRecipe, HeadSection
+from mu2slam_hf.recipes.head_finetuning import build_head_trainer
+from mu2slam_hf.recipes.head_sections import HeadCorpusSection, HeadEvaluationSection, HeadRecipe, HeadSection
 from mu2slam_hf.recipes.loader import RecipeError, build_section
-from mu2slam_hf.recipes.schema import OptimSection, OutputSection, TrainingSection
+from mu2slam_hf.recipes.sections import OptimSection, OutputSection, TrainingSection
 
 QUICK = {"use_cpu": True, "progress_bar": False, "tensorboard": False, "logging_steps": 1}
 TEXTS = ("la mesa", "the table", "el mar", "a sea")

@@ -5,7 +5,8 @@ import math
 
 import pytest
 
-from mu2slam_hf.recipes.loader import RecipeError, apply_override, dump_recipe, load_any_recipe, load_recipe
+from mu2slam_hf.recipes.loader import RecipeError, apply_override, dump_recipe
+from mu2slam_hf.recipes.runs import load_recipe
 
 
 def load(tmp_path, text, *overrides):
@@ -97,15 +98,14 @@ def test_files_that_are_no_text_are_named(tmp_path):
 def test_kinds_of_recipes(tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text("kind: speech_tokenizer")
-    for read in (load_any_recipe, load_recipe):
-        with pytest.raises(RecipeError, match="it is for `mu2slam train-speech-tokenizer"):
-            read(path)
+    with pytest.raises(RecipeError, match="use `mu2slam train-speech-tokenizer"):
+        load_recipe(path)
     path.write_text("kind: sing")
     with pytest.raises(RecipeError, match=r"kind: expected one of finetuning, .*; got 'sing'$"):
-        load_any_recipe(path)
+        load_recipe(path)
     path.write_text("kind: pretrainin")
     with pytest.raises(RecipeError, match=r"did you mean 'pretraining'\?$"):
-        load_any_recipe(path)
+        load_recipe(path)
 
 
 def test_an_override_that_is_no_yaml_is_named():
@@ -129,12 +129,6 @@ def test_all_after_the_name_of_a_dotted_mapping_is_one_name(tmp_path):
     recipe = load(tmp_path, "stages: [{name: a, set: {training.seed: 3}}]", *overrides)
     assert recipe.model.overrides == {"encoder_config.hidden_size": 8}
     assert recipe.stages[0].set == {"training.seed": 3, "training.max_steps": 9}
-
-
-def test_former_names_are_still_read(tmp_path):
-    assert load(tmp_path, "data: {stages: [{name: a, steps: 3}]}").data.curriculum[0].steps == 3
-    with pytest.raises(RecipeError, match=r"data\.stages: is the former name of curriculum"):
-        load(tmp_path, "data: {stages: [], curriculum: []}")
 
 
 @pytest.mark.parametrize("override", ["training.max_steps", "=3", "data.curriculum.5.steps=1", "training.seed.x=1"])

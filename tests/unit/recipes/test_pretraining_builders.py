@@ -10,22 +10,11 @@ from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.testing import write_tone_corpus
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
-from mu2slam_hf.recipes.builders import build_arguments, build_model
-from mu2slam_hf.recipes.data_builders import load_records
-from mu2slam_hf.recipes.loader import (
-    RecipeError,
-    dump_recipe,
-    is_pretraining_recipe,
-    load_pretraining_recipe,
-    load_recipe,
-)
-from mu2slam_hf.recipes.pretraining_builders import (
-    build_mixture,
-    build_mixture_config,
-    build_pretraining_processor,
-    build_task_examples,
-    plan_batches,
-)
+from mu2slam_hf.recipes.arguments import build_arguments
+from mu2slam_hf.recipes.loader import RecipeError, dump_recipe, recipe_kind
+from mu2slam_hf.recipes.mixtures import build_mixture, build_mixture_config, build_task_examples, plan_batches
+from mu2slam_hf.recipes.records import load_records
+from mu2slam_hf.recipes.runs import build_run, load_recipe
 
 FOLDER = Path(__file__).resolve().parents[3] / "configuration" / "recipes" / "mu2slam"
 RECIPE = FOLDER / "pretrain_tiny_test.yaml"
@@ -40,7 +29,7 @@ def manifest(tmp_path_factory):
 def load(manifest):
     def load(*overrides):
         places = [f"data.corpora.train.manifest={manifest}", f"evaluation.corpora.dev.manifest={manifest}"]
-        return load_pretraining_recipe(RECIPE, [*places, *overrides])
+        return load_recipe(RECIPE, [*places, *overrides])
 
     return load
 
@@ -64,17 +53,17 @@ def test_errors_say_where_and_what(load, override, message):
         load(override)
 
 
-def test_the_two_kinds_are_told_apart(load, tmp_path):
+def test_the_kinds_are_distinguished(load, tmp_path):
     supervised = FOLDER / "finetune_tiny_test.yaml"
-    assert is_pretraining_recipe(RECIPE) and not is_pretraining_recipe(supervised)
-    with pytest.raises(RecipeError, match="kind: .* is a recipe of pretraining; .*/pretrain_mu2slam.py"):
-        load_recipe(RECIPE)
+    assert recipe_kind(RECIPE) == "pretraining" and recipe_kind(supervised) == "finetuning"
+    with pytest.raises(RecipeError, match="kind: .* is a recipe of kind pretraining, not finetuning; use `mu2slam"):
+        load_recipe(RECIPE, kind="finetuning")
     path = tmp_path / "recipe.yaml"
     path.write_text("kind: finetuning")
-    with pytest.raises(RecipeError, match="is a recipe of finetuning; .*/finetune_mu2slam.py"):
-        load_pretraining_recipe(path)
+    with pytest.raises(RecipeError, match="is a recipe of kind finetuning, not pretraining; use `mu2slam train"):
+        load_recipe(path, kind="pretraining")
     path.write_text(dump_recipe(load()))
-    assert load_pretraining_recipe(path) == load()
+    assert load_recipe(path) == load()
 
 
 def test_unset_environment_variables_are_named(monkeypatch, tmp_path):
@@ -83,43 +72,43 @@ def test_unset_environment_variables_are_named(monkeypatch, tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text("{kind: pretraining, data: {corpora: {a: {name: mc4, root: '${NO_SUCH_CORPUS}'}}}}")
     with pytest.raises(RecipeError, match=r"corpora\.a\.root: the environment variable NO_SUCH_CORPUS is not set"):
-        load_pretraining_recipe(path)
+        load_recipe(path)
 
 
 def test_processors_have_a_codec_that_fits(load, tmp_path):
     recipe = load()
     records = load_records(recipe.data.corpora, "data.corpora")
-    processor = build_pretraining_processor(recipe, records)
-    config = processor.speech_codec.config
+    processor = build_run(recipe).build_processor(records)
+    config = processor.speech_tokenizer.config
     assert (config.num_codevectors_per_group, config.codevector_dim) == (16, 4)
-    assert type(build_model(recipe, processor)).__name__ == "Mu2SLAMForPreTraining"
+    assert type(build_run(recipe).build_model(processor)).__name__ == "Mu2SLAMForPreTraining"
     processor.save_pretrained(tmp_path / "processor")
-    again = build_pretraining_processor(load(f"processor.init_from={tmp_path / 'processor'}"), records)
-    assert again.speech_codec.config.codevector_dim == 4
+    again = build_run(load(f"processor.init_from={tmp_path / 'processor'}")).build_processor(records)
+    assert again.speech_tokenizer.config.codevector_dim == 4
 
     own = tmp_path / "codec"
     SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=16, codevector_dim=6)).save_pretrained(own)
     chosen = (f"speech_tokenizer.init_from={own}", f"processor.init_from={tmp_path / 'processor'}")
     with pytest.raises(RecipeError, match="either init_from or config"):
-        build_pretraining_processor(load(*chosen), records)
-    taken = build_pretraining_processor(load(*chosen, "speech_tokenizer.config={}"), records)
-    assert taken.speech_codec.config.codevector_dim == 6
+        build_run(load(*chosen)).build_processor(records)
+    taken = build_run(load(*chosen, "speech_tokenizer.config={}")).build_processor(records)
+    assert taken.speech_tokenizer.config.codevector_dim == 6
     SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=9)).save_pretrained(own)
     with pytest.raises(RecipeError, match="1 codebooks of 9 entries, .* room for one of 16"):
-        build_pretraining_processor(load(*chosen, "speech_tokenizer.config={}"), records)
+        build_run(load(*chosen, "speech_tokenizer.config={}")).build_processor(records)
 
 
 def test_trained_codebooks_come_from_a_folder(load):
     recipe = load("speech_tokenizer.kind=kmeans", "processor.feature_statistics_utterances=0")
     with pytest.raises(RecipeError, match=r"speech_tokenizer\.init_from: a codebook of kind 'kmeans' is trained"):
-        build_pretraining_processor(recipe, load_records(recipe.data.corpora, "data.corpora"))
+        build_run(recipe).build_processor(load_records(recipe.data.corpora, "data.corpora"))
 
 
 @pytest.mark.parametrize("config", ["{codebook: 3}", "{num_codevectors_per_group: 3}", "{num_stacked_frames: 3}"])
 def test_codecs_that_cannot_be_built(load, config):
     recipe = load(f"speech_tokenizer.config={config}", "processor.feature_statistics_utterances=0")
     with pytest.raises(RecipeError, match=r"speech_tokenizer\.config"):
-        build_pretraining_processor(recipe, load_records(recipe.data.corpora, "data.corpora"))
+        build_run(recipe).build_processor(load_records(recipe.data.corpora, "data.corpora"))
 
 
 def test_shares_and_temperatures_default_to_the_papers(load):
@@ -140,7 +129,7 @@ def test_examples_of_a_task_come_from_its_corpora_within_the_limits(load, manife
         "data.limits.max_tokens=9",
     )
     records = load_records(recipe.data.corpora, "data.corpora")
-    tokenizer = build_pretraining_processor(recipe, records).tokenizer
+    tokenizer = build_run(recipe).build_processor(records).tokenizer
     examples = build_task_examples(recipe, records, ["speech", "text", "asr"], tokenizer)
     assert {(e.id.split(":")[0], e.corpus) for e in examples} == {
         ("speech", "train"),
@@ -156,7 +145,7 @@ def test_a_corpus_of_weight_0_is_left_out_of_the_mixture(load, manifest):
     other = f"data.corpora.other={{manifest: {manifest}, limit: 2}}"
     off = load(other, "data.tasks.text.corpora={train: 1, other: 0}")
     records = load_records(off.data.corpora, "data.corpora")
-    processor = build_pretraining_processor(off, records)
+    processor = build_run(off).build_processor(records)
     _, sampler = build_mixture(off, processor, records, build_arguments(off))
     assert {example.corpus for example in sampler.examples} == {"train"}
     assert build_mixture_config(off).corpus_weights["text"] == {"train": 1}

@@ -8,10 +8,12 @@ import torch
 import yaml
 from mslam_batches import make_model as make_mslam
 
-from mu2slam_hf.recipes import runs
+from mu2slam_hf.recipes.finetuning import FinetuningRun
 from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.run_files import round_weights
-from mu2slam_hf.recipes.runs import final_folder, load_stages, unfinished_stages
+from mu2slam_hf.recipes.pretraining import PretrainingRun
+from mu2slam_hf.recipes.run import final_folder, round_weights
+from mu2slam_hf.recipes.runs import load_recipes, load_runs
+from mu2slam_hf.recipes.stages import unfinished_stages
 
 TREE = {
     "model": {"overrides": {"a.b": 1}},
@@ -37,7 +39,7 @@ def write(tmp_path, monkeypatch):
 
 
 def test_each_stage_has_its_values_and_its_folder(write):
-    first, second = load_stages(write(TREE), ["training.seed=5", "stages.1.set.training.max_steps=30"])
+    first, second = load_recipes(write(TREE), ["training.seed=5", "stages.1.set.training.max_steps=30"])
     assert (first.training.max_steps, first.training.keep, first.training.seed) == (300, "last", 5)
     assert (second.training.max_steps, second.training.keep, second.training.seed) == (30, "best", 5)
     assert (first.output.dir, str(final_folder(first))) == ("run/1_multitask", "run/1_multitask/final")
@@ -48,7 +50,7 @@ def test_each_stage_has_its_values_and_its_folder(write):
 
 def test_a_recipe_without_stages_is_one_run(write):
     tree = {**TREE, "stages": []}
-    (run,) = load_stages(write(tree))
+    (run,) = load_recipes(write(tree))
     assert run.output.dir == "run" and str(final_folder(run)) == "run/final"
     final_folder(run).mkdir(parents=True)
     assert list(unfinished_stages([run])) == [run], "its trainer decides what is left to do"
@@ -57,32 +59,31 @@ def test_a_recipe_without_stages_is_one_run(write):
 def test_a_stage_starts_from_the_result_of_the_one_before_and_finished_ones_are_skipped(write):
     path = write(TREE)
     done = []
-    for run in unfinished_stages(load_stages(path)):
+    for run in unfinished_stages(load_recipes(path)):
         done.append(run)
         final_folder(run).mkdir(parents=True)
     assert [run.model.init_from for run in done] == [None, str(Path("run/1_multitask/final").resolve())]
     assert done[1].model.config is None and done[1].model.overrides == {"a.b": 1}
-    assert list(unfinished_stages(load_stages(path))) == []
+    assert list(unfinished_stages(load_recipes(path))) == []
     final_folder(done[1]).rmdir()
-    (left,) = unfinished_stages(load_stages(path))
+    (left,) = unfinished_stages(load_recipes(path))
     assert left == done[1]
-    assert len(list(unfinished_stages(load_stages(path, ["training.resume=false"])))) == 2
+    assert len(list(unfinished_stages(load_recipes(path, ["training.resume=false"])))) == 2
 
 
-def test_either_kind_of_recipe_is_run(write, monkeypatch):
+def test_either_kind_of_recipe_is_run(write):
     done = []
-    monkeypatch.setattr(
-        runs, "run_stage", lambda recipe: (done.append(recipe), final_folder(recipe).mkdir(parents=True))
-    )
-    runs.run_recipe(write({"kind": "pretraining", "training": {"max_steps": 3}}), ["training.seed=2"])
-    runs.run_recipe(write(TREE))
-    assert [(recipe.kind, recipe.training.seed) for recipe in done] == [("pretraining", 2), *[("finetuning", 4)] * 2]
+    for tree, overrides in (({"kind": "pretraining"}, ["training.seed=2"]), (TREE, [])):
+        for run in load_runs(write(tree), overrides):
+            done.append((type(run), run.recipe.training.seed))
+            final_folder(run.recipe).mkdir(parents=True)
+    assert done == [(PretrainingRun, 2), *[(FinetuningRun, 4)] * 2]
 
 
 def test_errors_of_a_stage_come_before_the_first_one_starts(write):
     tree = {**TREE, "stages": [{"name": "a"}, {"name": "b", "set": {"training.max_step": 3}}]}
     with pytest.raises(RecipeError, match=r"stages\.1\.set: training\.max_step: unknown key; did you mean"):
-        load_stages(write(tree))
+        load_recipes(write(tree))
 
 
 def test_rounded_weights_leave_what_must_stay_float32():

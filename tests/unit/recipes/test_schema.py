@@ -6,12 +6,29 @@ import typing
 
 import pytest
 
-from mu2slam_hf.models.task_types import MSLAM_LOSSES, PRETRAINING_LOSSES
-from mu2slam_hf.recipes import data_schema, head_schema, mslam_schema, pretraining_schema, schema
+from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
+from mu2slam_hf.models.modeling_mu2slam_pretraining import PRETRAINING_LOSSES
+from mu2slam_hf.recipes import (
+    data_sections,
+    finetuning,
+    head_sections,
+    mixture_sections,
+    mslam_pretraining,
+    pretraining,
+    sections,
+)
 
 SECTIONS = [
     item
-    for module in (schema, data_schema, pretraining_schema, mslam_schema, head_schema)
+    for module in (
+        sections,
+        data_sections,
+        finetuning,
+        mixture_sections,
+        pretraining,
+        mslam_pretraining,
+        head_sections,
+    )
     for item in vars(module).values()
     if dataclasses.is_dataclass(item) and item.__module__ == module.__name__
 ]
@@ -28,8 +45,8 @@ def test_every_value_has_a_default_and_is_explained(section):
 
 def test_annotations_are_types_not_strings():
     """`from __future__ import annotations` would switch the checks of `@strict` sections off."""
-    hints = typing.get_type_hints(schema.Recipe)
-    assert {*hints} - {*typing.get_type_hints(pretraining_schema.PretrainingRecipe)} == {
+    hints = typing.get_type_hints(finetuning.FinetuningRecipe)
+    assert {*hints} - {*typing.get_type_hints(pretraining.PretrainingRecipe)} == {
         "decoder_noise",
         "lora",
         "stages",
@@ -52,19 +69,19 @@ def test_annotations_are_types_not_strings():
 
 
 def test_every_loss_of_pre_training_has_a_coefficient():
-    names = {item.name for item in dataclasses.fields(pretraining_schema.PretrainingObjectiveSection)}
+    names = {item.name for item in dataclasses.fields(pretraining.PretrainingObjectiveSection)}
     assert names == {*PRETRAINING_LOSSES, "ctc_input"}
 
 
 def test_the_coefficients_of_mslam():
-    objective = dataclasses.asdict(mslam_schema.MSLAMObjectiveSection())
+    objective = dataclasses.asdict(mslam_pretraining.MSLAMObjectiveSection())
     assert tuple(objective) == MSLAM_LOSSES
     assert list(objective.values()) == [1.0, 0.1, 1.0, 0.3, 0.03, 0.03, 0.03]
 
 
 def test_the_coefficients_of_the_paper():
     """Section 3.1."""
-    objective = pretraining_schema.PretrainingObjectiveSection()
+    objective = pretraining.PretrainingObjectiveSection()
     for name in ("speech_decoder", "speech_mlm", "text_decoder", "text_mlm"):
         assert getattr(objective, name) == 1.0
     for name in ("asr_backward_decoder", "ast_backward_decoder", "asr_alignment_decoder", "mt_alignment_mlm"):

@@ -13,12 +13,9 @@ from mu2slam_hf.cli import main
 from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.data.testing import write_tone_corpus
+from mu2slam_hf.quantization.recorded_features import RecordedFeatures
 from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.speech_tokenizer_recipes import (
-    RecordedFeatures,
-    load_speech_tokenizer_recipe,
-    train_speech_tokenizer,
-)
+from mu2slam_hf.recipes.speech_tokenizer import load_speech_tokenizer_recipe, train_speech_tokenizer
 
 FOLDER = REPOSITORY_ROOT / "configuration" / "recipes" / "speech_tokenizer"
 # The contrastive one trains a network: tests/unit/recipes/test_contrastive_tokenizers.py.
@@ -87,7 +84,7 @@ def test_unreadable_recordings_are_left_out(tones, tmp_path):
     ("values", "message"),
     [
         ({}, "name at least one"),
-        ({"kind": "pretraining"}, "is a recipe of pretraining"),
+        ({"kind": "pretraining"}, "is a recipe of kind pretraining, not speech_tokenizer"),
         ({"codebook": {"kind": "kmean"}}, "codebook.kind: expected one of"),
         ({"codebook": {"encoder": "."}}, "belong together"),
         ({"codebook": {"encoder": ".", "layer": 1, "kind": "random_projection"}}, "only kmeans"),
@@ -153,9 +150,9 @@ def test_a_context_below_zero_is_refused(capsys):
 def test_recipes_of_models_are_named_with_the_command_that_runs_them(capsys):
     recipe = str(REPOSITORY_ROOT / "configuration" / "recipes" / "mslam" / "pretrain_tiny_test.yaml")
     assert main(["train-speech-tokenizer", "--recipe", recipe]) == 1
-    assert "is a recipe of mslam_pretraining, not of a speech_tokenizer; it is for `mu2slam train" in (
+    assert "is a recipe of kind mslam_pretraining, not speech_tokenizer; other kinds are for `mu2slam train" in (
         capsys.readouterr().err
     )
     recipe = str(REPOSITORY_ROOT / "configuration" / "recipes" / "speech_tokenizer" / "kmeans_log_mel.yaml")
     assert main(["train", "--recipe", recipe]) == 1
-    assert "is a recipe of a speech tokenizer; it is for `mu2slam train-speech-tokenizer" in capsys.readouterr().err
+    assert "describes a speech tokenizer; use `mu2slam train-speech-tokenizer" in capsys.readouterr().err

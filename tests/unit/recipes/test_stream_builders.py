@@ -10,14 +10,9 @@ import yaml
 from public_schema import write_public_corpora
 from safetensors.torch import load_file
 
-from mu2slam_hf.recipes.builders import build_model
-from mu2slam_hf.recipes.loader import RecipeError, load_pretraining_recipe
-from mu2slam_hf.recipes.pretraining_builders import (
-    build_pretraining_processor,
-    build_pretraining_trainer,
-    load_tables,
-)
-from mu2slam_hf.recipes.stream_builders import build_sources, declared_languages, look_at_streams
+from mu2slam_hf.recipes.loader import RecipeError
+from mu2slam_hf.recipes.runs import build_run, load_recipe
+from mu2slam_hf.recipes.streams import build_sources, declared_languages, look_at_streams
 from mu2slam_hf.training.checkpoints import list_checkpoints
 
 RECIPE = Path(__file__).resolve().parents[3] / "configuration" / "recipes" / "mu2slam" / "pretrain_tiny_test.yaml"
@@ -47,7 +42,7 @@ def load(corpora, tmp_path):
     path.write_text(yaml.safe_dump(tree))
 
     def load(*overrides):
-        return load_pretraining_recipe(path, [f"output.dir={tmp_path / 'run'}", *overrides])
+        return load_recipe(path, [f"output.dir={tmp_path / 'run'}", *overrides])
 
     return load
 
@@ -118,9 +113,9 @@ def test_a_first_look_keeps_few_recordings(load):
 def test_a_streamed_run_resumes_bit_for_bit(load, tmp_path):
     def make(output):
         recipe = load(f"output.dir={tmp_path / output}", "processor.records_per_language=5")
-        assert load_tables(recipe) == {}
-        processor = build_pretraining_processor(recipe, {})
-        return build_pretraining_trainer(recipe, processor, build_model(recipe, processor), {})
+        assert build_run(recipe).load_data() == {}
+        processor = build_run(recipe).build_processor({})
+        return build_run(recipe).build_trainer(processor, build_run(recipe).build_model(processor), {})
 
     # A trainer seeds the generators when it is made, so each is made right before it runs.
     whole = make("whole")

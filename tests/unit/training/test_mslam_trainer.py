@@ -10,10 +10,8 @@ import torch
 
 from mu2slam_hf import MSLAMForPreTraining, Mu2SLAMProcessor
 from mu2slam_hf.data.testing import write_tone_corpus
-from mu2slam_hf.models.task_types import MSLAM_LOSSES
-from mu2slam_hf.recipes.loader import load_mslam_recipe
-from mu2slam_hf.recipes.mslam_builders import build_mslam_model, build_mslam_processor, build_mslam_trainer
-from mu2slam_hf.recipes.pretraining_builders import load_tables
+from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
+from mu2slam_hf.recipes.runs import build_run, load_recipe
 from mu2slam_hf.training.checkpoints import list_checkpoints
 from mu2slam_hf.training.trainer import NonFiniteLossError
 
@@ -30,10 +28,10 @@ def tones(tmp_path_factory) -> Path:
 def make_trainer(tones, tmp_path):
     def make(*overrides, output=tmp_path / "run"):
         places = [f"data.corpora.train.manifest={tones}", f"evaluation.corpora.dev.manifest={tones}"]
-        recipe = load_mslam_recipe(RECIPE, [*places, f"output.dir={output}", *overrides])
-        records = load_tables(recipe)
-        processor = build_mslam_processor(recipe, records)
-        return build_mslam_trainer(recipe, processor, build_mslam_model(recipe, processor), records)
+        recipe = load_recipe(RECIPE, [*places, f"output.dir={output}", *overrides])
+        records = build_run(recipe).load_data()
+        processor = build_run(recipe).build_processor(records)
+        return build_run(recipe).build_trainer(processor, build_run(recipe).build_model(processor), records)
 
     return make
 
@@ -109,7 +107,7 @@ def test_temperature_and_figures_of_the_codebook(make_trainer, tmp_path):
     assert {f"eval_loss_{name}" for name in MSLAM_LOSSES} <= set(evaluated[0]) and len(evaluated) == 2
     saved = MSLAMForPreTraining.from_pretrained(list_checkpoints(tmp_path / "run")[-1])
     assert float(saved.quantizer.temperature) == pytest.approx(2.0 * 0.99**3)
-    assert Mu2SLAMProcessor.from_pretrained(list_checkpoints(tmp_path / "run")[-1]).speech_codec is None
+    assert Mu2SLAMProcessor.from_pretrained(list_checkpoints(tmp_path / "run")[-1]).speech_tokenizer is None
 
 
 @pytest.mark.parametrize("accumulation", [1, 2])

@@ -17,11 +17,9 @@ from safetensors.torch import load_file
 from mu2slam_hf import Mu2SLAMForConditionalGeneration, Mu2SLAMProcessor
 from mu2slam_hf.data.examples.failures import TooManyBadRecordsError
 from mu2slam_hf.data.testing import write_tone_corpus
-from mu2slam_hf.models.task_types import PRETRAINING_LOSSES
-from mu2slam_hf.recipes.builders import build_model
-from mu2slam_hf.recipes.data_builders import load_records
-from mu2slam_hf.recipes.loader import load_pretraining_recipe
-from mu2slam_hf.recipes.pretraining_builders import build_pretraining_processor, build_pretraining_trainer
+from mu2slam_hf.models.modeling_mu2slam_pretraining import PRETRAINING_LOSSES
+from mu2slam_hf.recipes.records import load_records
+from mu2slam_hf.recipes.runs import build_run, load_recipe
 from mu2slam_hf.training.checkpoints import list_checkpoints
 from mu2slam_hf.training.trainer import NonFiniteLossError
 
@@ -43,10 +41,10 @@ def tones(tmp_path_factory) -> Path:
 def make_trainer(tones, tmp_path):
     def make(*overrides, manifest=tones, output=tmp_path / "run"):
         places = [f"data.corpora.train.manifest={manifest}", f"evaluation.corpora.dev.manifest={manifest}"]
-        recipe = load_pretraining_recipe(RECIPE, [*places, f"output.dir={output}", *overrides])
+        recipe = load_recipe(RECIPE, [*places, f"output.dir={output}", *overrides])
         records = load_records(recipe.data.corpora, "data.corpora")
-        processor = build_pretraining_processor(recipe, records)
-        return build_pretraining_trainer(recipe, processor, build_model(recipe, processor), records)
+        processor = build_run(recipe).build_processor(records)
+        return build_run(recipe).build_trainer(processor, build_run(recipe).build_model(processor), records)
 
     return make
 
@@ -110,7 +108,7 @@ def test_every_parameter_learns_from_every_batch(make_trainer):
 def test_the_speech_tokenizer_stands_beside_the_model(make_trainer):
     trainer = make_trainer()
     codec = trainer.speech_tokenizer
-    assert codec is trainer.processing_class.speech_codec
+    assert codec is trainer.processing_class.speech_tokenizer
     assert not any(p.requires_grad for p in codec.parameters())
     names = dict(trainer.model.named_parameters())
     assert not any("codebook" in name or "speech_tokenizer" in name for name in names)
@@ -140,7 +138,7 @@ def test_a_run_logs_all_losses_with_counts_padding_and_faults_and_leaves_a_whole
     assert [logs["step"] for logs in evaluated] == [4, 8] and "eval_loss_asr_alignment_mlm" in evaluated[0]
     assert trainer.evaluate()["eval_loss"] == pytest.approx(evaluated[-1]["eval_loss"], rel=1e-6), "the same masks"
     folder = list_checkpoints(trainer.args.output_dir)[-1]
-    assert Mu2SLAMProcessor.from_pretrained(folder).speech_codec is not None
+    assert Mu2SLAMProcessor.from_pretrained(folder).speech_tokenizer is not None
     loaded = Mu2SLAMForConditionalGeneration.from_pretrained(folder)
     assert torch.equal(loaded.lm_head.bias, trainer.model.lm_head.bias)
 
@@ -180,17 +178,14 @@ SETTINGS = (
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from mu2slam_hf.recipes.builders import build_model
-from mu2slam_hf.recipes.data_builders import load_records
-from mu2slam_hf.recipes.loader import load_pretraining_recipe
-from mu2slam_hf.recipes.pretraining_builders import build_pretraining_processor, build_pretraining_trainer
+from mu2slam_hf.recipes.runs import build_run, load_recipe
 from mu2slam_hf.training import resumable
 
 moment, recipe, *overrides = sys.argv[1:]
-recipe = load_pretraining_recipe(recipe, overrides)
-records = load_records(recipe.data.corpora, "data.corpora")
-processor = build_pretraining_processor(recipe, records)
-trainer = build_pretraining_trainer(recipe, processor, build_model(recipe, processor), records)
+run = build_run(load_recipe(recipe, overrides))
+records = run.load_data()
+processor = run.build_processor(records)
+trainer = run.build_trainer(processor, run.build_model(processor), records)
 die = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
 if moment == "step":  # in the second micro-batch of update 7, after its forward pass
     calls = iter(range(1000))
@@ -207,10 +202,10 @@ def uninterrupted(tones, tmp_path_factory):
     """Weights, optimiser and sampler state after 12 updates in one go."""
     output = tmp_path_factory.mktemp("whole") / "run"
     places = [f"data.corpora.train.manifest={tones}", f"evaluation.corpora.dev.manifest={tones}"]
-    recipe = load_pretraining_recipe(RECIPE, [*places, f"output.dir={output}", *SETTINGS])
+    recipe = load_recipe(RECIPE, [*places, f"output.dir={output}", *SETTINGS])
     records = load_records(recipe.data.corpora, "data.corpora")
-    processor = build_pretraining_processor(recipe, records)
-    build_pretraining_trainer(recipe, processor, build_model(recipe, processor), records).train()
+    processor = build_run(recipe).build_processor(records)
+    build_run(recipe).build_trainer(processor, build_run(recipe).build_model(processor), records).train()
     return output / "checkpoint-12"
 
 

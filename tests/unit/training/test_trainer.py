@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from mu2slam_hf.data.random_keys import DrawKey
 from mu2slam_hf.data.testing import write_tone_corpus
-from mu2slam_hf.recipes.builders import build_model, build_processor, build_trainer
-from mu2slam_hf.recipes.data_builders import load_records
-from mu2slam_hf.recipes.loader import load_recipe
+from mu2slam_hf.recipes.processors import build_processor
+from mu2slam_hf.recipes.records import load_records
+from mu2slam_hf.recipes.runs import build_run, load_recipe
 from mu2slam_hf.training.trainer import NonFiniteLossError
 
 RECIPE = Path(__file__).resolve().parents[3] / "configuration" / "recipes" / "mu2slam" / "finetune_tiny_test.yaml"
@@ -32,7 +33,7 @@ def make_trainer(tmp_path_factory):
         )
         records = load_records(recipe.data.corpora, "data.corpora")
         processor = build_processor(recipe, records)
-        return build_trainer(recipe, processor, build_model(recipe, processor), records)
+        return build_run(recipe).build_trainer(processor, build_run(recipe).build_model(processor), records)
 
     return make
 
@@ -45,7 +46,7 @@ def trainer(make_trainer, tmp_path):
 def batch_of(trainer, modality: str, rows: slice = slice(None)):
     wanted = [i for i, e in enumerate(trainer.train_dataset.datasets[0].examples) if e.source_modality == modality]
     dataset = trainer.train_dataset.datasets[0]
-    return trainer.data_collator([(0, dataset[index]) for index in wanted[rows]])
+    return trainer.data_collator([dataset[index] for index in wanted[rows]])
 
 
 def gradients(trainer, batches):
@@ -109,7 +110,7 @@ def test_a_phase_may_bring_its_own_coefficients(make_trainer, tmp_path):
     both = trainer.train_dataset.datasets
     assert {t.task for e in both[0].examples for t in e.targets} == {"asr"}
     speech = [next(i for i, e in enumerate(d.examples) if e.source_modality == "speech") for d in both]
-    batches = [trainer.data_collator([(phase, both[phase][index])]) for phase, index in enumerate(speech)]
+    batches = [trainer.data_collator([both[phase][DrawKey(index, phase=phase)]]) for phase, index in enumerate(speech)]
     assert "loss_weights" not in batches[1]
     trainer.model.eval()
     for batch, weights in zip(batches, ([0.5, 1, 1, 0, 0.1], [1, 1, 1, 1, 0.1]), strict=True):

@@ -10,8 +10,8 @@ from transformers import Wav2Vec2FeatureExtractor
 from mu2slam_hf import ConformerEncoderConfig
 from mu2slam_hf.data.collation.heads import HeadCollator, HeadDataset, HeadItem
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.recipes.head_builders import balance_classes
-from mu2slam_hf.recipes.head_schema import HeadDataSection
+from mu2slam_hf.recipes.head_finetuning import balance_classes
+from mu2slam_hf.recipes.head_sections import HeadDataSection
 
 TOKENIZER = PROCESSOR.tokenizer
 

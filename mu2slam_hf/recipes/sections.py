@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""A training run as one typed tree. A recipe file holds only what differs from the defaults here.
+"""Sections that recipes of several kinds share. A recipe file holds only what differs from the defaults here.
 
 Every field is a section or a value; `path_field()` marks values that must exist as a file or folder when a recipe is
 loaded. Sections that configure one piece of code are defined beside that code (`WaveformAugmentationConfig`, ...).
@@ -8,10 +8,7 @@ loaded. Sections that configure one piece of code are defined beside that code (
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from mu2slam_hf.data.examples.batch_limits import BatchLimits
-from mu2slam_hf.recipes.data_schema import CorpusSection, DataSection
 from mu2slam_hf.recipes.fields import dotted_field, path_field
-from mu2slam_hf.training.decoder_noise import DecoderNoiseConfig
 
 
 @dataclass(kw_only=True)
@@ -63,26 +60,6 @@ class ProcessorSection:
     languages: list[str] = field(default_factory=list)
     feature_statistics_utterances: int = 400
     records_per_language: int = 2000
-
-
-@dataclass(kw_only=True)
-class ObjectiveSection:
-    """Coefficients of the named losses; each loss is a mean over its own targets.
-
-    Attributes:
-        asr_decoder, ast_decoder, mt_decoder: decoder cross entropy of each task. Paper: 0.3 for speech to text in
-            pre-training; fine-tuning gives none. Choice: 1.
-        ctc: CTC on the transcript. Paper: silent. Choice: 1; it is what aligns speech and text first.
-        language: the head that guesses the source language. Choice: 0.1.
-        label_smoothing: of the decoder losses, over text rows.
-    """
-
-    asr_decoder: float = 1.0
-    ast_decoder: float = 1.0
-    mt_decoder: float = 1.0
-    ctc: float = 1.0
-    language: float = 0.1
-    label_smoothing: float = 0.1
 
 
 @dataclass(kw_only=True)
@@ -178,23 +155,6 @@ class TrainingSection:
 
 
 @dataclass(kw_only=True)
-class EvaluationSection:
-    """What is evaluated during training and after it.
-
-    Attributes:
-        corpora: development corpora.
-        generate_examples: of each corpus and task this many are also generated during training; 0 for none.
-        generate: arguments of `generate` for that (num_beams, ctc_weight, ...).
-        batch: bounds on an evaluation batch.
-    """
-
-    corpora: dict[str, CorpusSection] = field(default_factory=dict)
-    generate_examples: int = 0
-    generate: dict[str, Any] = field(default_factory=lambda: {"num_beams": 1})
-    batch: BatchLimits = field(default_factory=lambda: BatchLimits(max_seconds=60.0))
-
-
-@dataclass(kw_only=True)
 class LoraSection:
     """Low-rank adapters by peft instead of training all weights.
 
@@ -252,27 +212,3 @@ class StageSection:
         taken = sorted(name for name in self.set if name.split(".")[0] in ("stages", "output", "kind"))
         if taken:
             raise ValueError(f"set: {taken[0]} is the same for all stages")
-
-
-@dataclass(kw_only=True)
-class Recipe:
-    """One run: what `finetune_mu2slam.py --recipe` reads.
-
-    Attributes:
-        kind: tells it from a recipe of pre-training.
-        decoder_noise: noise on decoder inputs; None for none.
-        stages: several runs in a row; empty for the one that the recipe describes.
-    """
-
-    kind: Literal["finetuning"] = "finetuning"
-    model: ModelSection = field(default_factory=ModelSection)
-    processor: ProcessorSection = field(default_factory=ProcessorSection)
-    data: DataSection = field(default_factory=DataSection)
-    decoder_noise: DecoderNoiseConfig | None = None
-    objective: ObjectiveSection = field(default_factory=ObjectiveSection)
-    optim: OptimSection = field(default_factory=OptimSection)
-    training: TrainingSection = field(default_factory=TrainingSection)
-    evaluation: EvaluationSection = field(default_factory=EvaluationSection)
-    lora: LoraSection | None = None
-    output: OutputSection = field(default_factory=OutputSection)
-    stages: list[StageSection] = field(default_factory=list)

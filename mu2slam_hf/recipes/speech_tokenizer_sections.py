@@ -4,13 +4,13 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mu2slam_hf.data.examples.pretraining_examples import ExampleLimits
+from mu2slam_hf.data.examples.builder import ExampleLimits
 from mu2slam_hf.data.span_masking import MSLAMMaskingConfig
 from mu2slam_hf.quantization.codebook_training import CodebookTrainingConfig
-from mu2slam_hf.recipes.data_schema import CorpusSource
+from mu2slam_hf.recipes.data_sections import CorpusSource
 from mu2slam_hf.recipes.fields import path_field
-from mu2slam_hf.recipes.mslam_schema import MSLAMObjectiveSection, QuantizerSection
-from mu2slam_hf.recipes.schema import ModelSection, OptimSection, TrainingSection
+from mu2slam_hf.recipes.mslam_pretraining import MSLAMObjectiveSection, QuantizerSection
+from mu2slam_hf.recipes.sections import ModelSection, OptimSection, TrainingSection
 
 
 @dataclass(kw_only=True)

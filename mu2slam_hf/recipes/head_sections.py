@@ -4,8 +4,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mu2slam_hf.recipes.data_schema import CorpusSource
-from mu2slam_hf.recipes.schema import ModelSection, OptimSection, OutputSection, ProcessorSection, TrainingSection
+from mu2slam_hf.recipes.data_sections import CorpusSource
+from mu2slam_hf.recipes.sections import ModelSection, OptimSection, OutputSection, ProcessorSection, TrainingSection
 
 
 @dataclass(kw_only=True)
@@ -81,7 +81,7 @@ class HeadEvaluationSection:
 
 @dataclass(kw_only=True)
 class HeadRecipe:
-    """One run of fine-tuning of a head: what `finetune_classification.py --recipe` reads.
+    """One run of fine-tuning of a head.
 
     Attributes:
         kind: tells it from other recipes.

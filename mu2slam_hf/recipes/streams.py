@@ -12,9 +12,9 @@ from mu2slam_hf.data.corpora.reader import CorpusReader, FaultCount
 from mu2slam_hf.data.corpora.registry import CORPORA, corpus_reader
 from mu2slam_hf.data.sampling.example_streams import StreamSource, build_stream_sources
 from mu2slam_hf.models.language_codes import UNDETERMINED
-from mu2slam_hf.recipes.data_builders import Records
 from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.pretraining_schema import MixtureRecipe, PretrainingCorpusSection
+from mu2slam_hf.recipes.mixture_sections import MixtureRecipe, PretrainingCorpusSection
+from mu2slam_hf.recipes.records import Records
 
 
 def build_sources(

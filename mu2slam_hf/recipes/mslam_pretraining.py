@@ -1,12 +1,22 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""A run of mSLAM's pre-training as one typed tree: the mixture of `pretraining_schema`, other masks and losses."""
+"""Pre-training of mSLAM: the mixture of Mu2SLAM's pre-training with other masks and losses."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
+from torch import nn
+
+from mu2slam_hf.data.collation.mslam import MSLAMCollator
 from mu2slam_hf.data.span_masking import MSLAMMaskingConfig
+from mu2slam_hf.models.modeling_mslam_pretraining import MSLAMForPreTraining
+from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.models.task_types import MSLAM_TASKS
-from mu2slam_hf.recipes.pretraining_schema import MixtureRecipe
+from mu2slam_hf.quantization.quantizer_callbacks import CodebookWatch, GumbelAnnealing, QuantizerFreezing
+from mu2slam_hf.recipes.loader import errors_of
+from mu2slam_hf.recipes.mixture_run import MixtureRun
+from mu2slam_hf.recipes.mixture_sections import MixtureRecipe
+from mu2slam_hf.recipes.models import build_model_of
+from mu2slam_hf.training.mslam_trainer import MSLAMTrainer
 
 
 @dataclass(kw_only=True)
@@ -61,7 +71,7 @@ class QuantizerSection:
 
 @dataclass(kw_only=True)
 class MSLAMRecipe(MixtureRecipe):
-    """One run of mSLAM's pre-training: what `pretrain_mslam.py --recipe` reads.
+    """One run of mSLAM's pre-training.
 
     Attributes:
         kind: tells it from other recipes.
@@ -76,8 +86,42 @@ class MSLAMRecipe(MixtureRecipe):
     quantizer: QuantizerSection = field(default_factory=QuantizerSection)
 
     def __post_init__(self) -> None:
+        # Evaluation names all tasks by default.
+        self.evaluation = replace(
+            self.evaluation, tasks=[task for task in self.evaluation.tasks if task in MSLAM_TASKS]
+        )
         others = [task for task in self.data.tasks if task not in MSLAM_TASKS]
         if others:
             raise ValueError(f"data.tasks.{others[0]}: mSLAM is trained on {', '.join(MSLAM_TASKS)} only")
         if self.data.max_row_length is not None:
             raise ValueError("data.max_row_length: batches of mSLAM have no packed rows; leave it out")
+
+
+class MSLAMPretrainingRun(MixtureRun):
+    """Pre-training of `MSLAMForPreTraining`."""
+
+    recipe_class = MSLAMRecipe
+    recipe: MSLAMRecipe
+
+    def build_model(self, processor: Mu2SLAMProcessor, data: Any = None) -> nn.Module:
+        """New, with the weights of `init_from`, or around a trained encoder; see `build_model_of`."""
+        return build_model_of(self.recipe, processor, MSLAMForPreTraining)
+
+    def build_collator(self, processor: Mu2SLAMProcessor, model: Any) -> MSLAMCollator:
+        """The collator with the recipe's masks, for the front end and the number of negatives of the model."""
+        return MSLAMCollator(
+            processor,
+            seed=self.recipe.training.seed,
+            masking=self.recipe.masking,
+            num_negatives=model.config.num_negatives,
+            encoder_config=model.config.encoder_config,
+        )
+
+    def make_trainer(self, processor: Mu2SLAMProcessor, model: Any, **parts: Any) -> MSLAMTrainer:
+        """See `MSLAMTrainer`."""
+        section = self.recipe.quantizer
+        with errors_of("quantizer"):
+            annealing = GumbelAnnealing(section.start_temperature, section.min_temperature, section.temperature_factor)
+            freezing = None if section.freeze_after is None else QuantizerFreezing(section.freeze_after)
+        watch = CodebookWatch(min_usage=section.min_usage, min_perplexity_ratio=section.min_perplexity_ratio)
+        return MSLAMTrainer(model, annealing=annealing, watch=watch, freezing=freezing, **parts)

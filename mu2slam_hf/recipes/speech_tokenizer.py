@@ -2,34 +2,26 @@
 """Recipes of speech tokenizers: what `mu2slam train-speech-tokenizer` reads, builds and runs."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
 from transformers.utils import logging
 
 from mu2slam_hf.checkpoints.devices import check_device
-from mu2slam_hf.data.audio import SAMPLING_RATE, AudioError, load_audio
-from mu2slam_hf.data.random_keys import counter_generator
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
-from mu2slam_hf.models.modules_lengths import encoder_length
-from mu2slam_hf.models.modules_quantization import CodebookHealth, compute_codebook_health, count_codes
 from mu2slam_hf.quantization.codebook_training import (
     CodebookPass,
     measure_input_statistics,
     train_codebook,
-    warn_of_collapse,
 )
 from mu2slam_hf.quantization.encoder_codebooks import build_encoder_tokenizer
-from mu2slam_hf.recipes.contrastive_tokenizers import load_contrastive_tokenizer, train_contrastive_tokenizer
-from mu2slam_hf.recipes.data_builders import load_records
+from mu2slam_hf.quantization.recorded_features import RecordedFeatures, measure_codebook
+from mu2slam_hf.recipes.contrastive_tokenizer import load_contrastive_tokenizer, train_contrastive_tokenizer
 from mu2slam_hf.recipes.loader import (
-    KINDS,
     RecipeError,
     apply_override,
     build_section,
@@ -38,7 +30,8 @@ from mu2slam_hf.recipes.loader import (
     search_folders,
     set_value,
 )
-from mu2slam_hf.recipes.speech_tokenizer_schema import SpeechTokenizerRecipe
+from mu2slam_hf.recipes.records import load_records
+from mu2slam_hf.recipes.speech_tokenizer_sections import SpeechTokenizerRecipe
 
 logger = logging.get_logger(__name__)
 
@@ -65,8 +58,9 @@ def load_speech_tokenizer_recipe(
         apply_override(tree, override)
     kind = tree.get("kind", "speech_tokenizer")
     if kind != "speech_tokenizer":
-        runs_it = "; it is for `mu2slam train --recipe`" if kind in KINDS else ""
-        raise RecipeError(f"kind: {path} is a recipe of {kind}, not of a speech_tokenizer{runs_it}")
+        raise RecipeError(
+            f"kind: {path} is a recipe of kind {kind}, not speech_tokenizer; other kinds are for `mu2slam train`"
+        )
     return build_section(SpeechTokenizerRecipe, tree, "", search_folders(Path(path)) if path else [Path.cwd()])
 
 
@@ -101,104 +95,6 @@ def build_speech_tokenizer(recipe: SpeechTokenizerRecipe, num_mel_bins: int = 80
     if section.kind == "kmeans":
         return SpeechTokenizerModel(SpeechTokenizerConfig(num_context_frames=section.num_context_frames, **shared))
     return SpeechTokenizerModel(SpeechTokenizerConfig(codevector_dim=section.codevector_dim or 16, **shared))
-
-
-class RecordedFeatures:
-    """Features of recordings, pass after pass, in an order drawn for each pass; unreadable ones are left out.
-
-    Args:
-        records: with audio and durations.
-        feature_extractor: waveform to log-mel.
-        batch_seconds: speech per batch.
-        max_bytes: features kept in memory after the first pass; what does not fit is computed again in each pass.
-        seed: of the orders.
-    """
-
-    def __init__(
-        self,
-        records: Sequence[SpeechTextRecord],
-        feature_extractor: Mu2SLAMFeatureExtractor,
-        *,
-        batch_seconds: float,
-        max_bytes: int = 0,
-        seed: int = 0,
-    ) -> None:
-        self.records = [record for record in records if record.audio is not None]
-        self.feature_extractor = feature_extractor
-        self.batch_seconds, self.max_bytes, self.seed = batch_seconds, max_bytes, seed
-        self.failures: dict[str, str] = {}
-
-    def batches(self, number: int) -> Iterator[list[SpeechTextRecord]]:
-        """The recordings of a pass."""
-        batch: list[SpeechTextRecord] = []
-        seconds = 0.0
-        for index in counter_generator(self.seed, "codebook", number).permutation(len(self.records)).tolist():
-            batch.append(self.records[index])
-            seconds += batch[-1].duration_seconds or 0.0
-            if seconds >= self.batch_seconds:
-                yield batch
-                batch, seconds = [], 0.0
-        if batch:
-            yield batch
-
-    def load(self, record: SpeechTextRecord) -> Any:
-        """Waveform `(n,)` float32 at 16 kHz, or None where it cannot be read."""
-        if record.key in self.failures:
-            return None
-        try:
-            return load_audio(record.audio)
-        except AudioError as error:
-            logger.warning(f"left out {record.key}: {error}")
-            self.failures[record.key] = str(error)
-            return None
-
-    def log_mel(self, number: int) -> Iterator[Tensor]:
-        """Batches of log-mel frames `(frames, M)`."""
-        for batch in self.batches(number):
-            waves = [wave for wave in map(self.load, batch) if wave is not None]
-            if waves:
-                inputs = self.feature_extractor(waves, sampling_rate=SAMPLING_RATE)
-                yield inputs["input_features"][inputs["attention_mask"].bool()]
-
-    def of(self, tokenizer: SpeechTokenizerModel) -> Callable[[int], Iterator[Tensor]]:
-        """Batches of what a tokenizer quantises, by the number of the pass."""
-        kept: dict[str, Tensor] = {}
-        num_bytes = 0
-
-        def features(number: int) -> Iterator[Tensor]:
-            nonlocal num_bytes
-            for batch in self.batches(number):
-                found = [kept[record.key] for record in batch if record.key in kept]
-                loaded = [(r.key, self.load(r)) for r in batch if r.key not in kept]
-                waves = {key: wave for key, wave in loaded if wave is not None}
-                for key, frames in self._compute(tokenizer, waves):
-                    found.append(frames)
-                    if num_bytes + frames.nbytes <= self.max_bytes:
-                        kept[key] = frames
-                        num_bytes += frames.nbytes
-                if found:
-                    yield torch.cat(found)
-
-        return features
-
-    def _compute(self, tokenizer: SpeechTokenizerModel, waves: dict[str, Any]) -> Iterator[tuple[str, Tensor]]:
-        """Features `(frames, F)` of each waveform, on the CPU."""
-        if tokenizer.config.reads_waveforms:
-            for key, wave in waves.items():
-                yield (
-                    key,
-                    tokenizer.compute_features(waveforms=[torch.from_numpy(wave)], sampling_rate=SAMPLING_RATE).cpu(),
-                )
-            return
-        device = tokenizer.quantizer.codebook.device
-        # Sorted and in small groups: padding costs as much as speech.
-        keys = sorted(waves, key=lambda key: len(waves[key]))
-        for start in range(0, len(keys), 8):
-            group = keys[start : start + 8]
-            inputs = self.feature_extractor([waves[key] for key in group], sampling_rate=SAMPLING_RATE).to(device)
-            lengths = encoder_length(inputs["attention_mask"].sum(-1)).tolist()
-            frames = tokenizer.compute_features(inputs["input_features"], inputs["attention_mask"]).cpu()
-            yield from zip(group, frames.split(lengths), strict=True)
 
 
 def train_speech_tokenizer(
@@ -257,7 +153,7 @@ def _train_contrastive(recipe: SpeechTokenizerRecipe) -> tuple[SpeechTokenizerMo
     source = _read(recipe, [record for part in records.values() for record in part], Mu2SLAMFeatureExtractor())
     tokenizer, feature_extractor = train_contrastive_tokenizer(recipe, records, source.load)
     source.feature_extractor = feature_extractor
-    look_at_codebook(tokenizer, source)
+    measure_codebook(tokenizer, source)
     return tokenizer, feature_extractor
 
 
@@ -271,25 +167,3 @@ def _read(
         max_bytes=recipe.cache_megabytes * 2**20,
         seed=recipe.kmeans.seed,
     )
-
-
-def look_at_codebook(
-    tokenizer: SpeechTokenizerModel, source: RecordedFeatures, frames_per_entry: int = 16
-) -> list[CodebookHealth]:
-    """How the codebooks are used by some of the recordings that they were trained on; warns of a collapse.
-
-    Args:
-        tokenizer: contrastive.
-        source: its recordings.
-        frames_per_entry: how many frames to look at.
-    """
-    size = tokenizer.config.num_codevectors_per_group
-    counts = torch.zeros(tokenizer.config.num_codevector_groups, size, dtype=torch.int64)
-    for features in source.of(tokenizer)(0):
-        ids = tokenizer.quantizer.find_codes(features).reshape(len(features), -1)
-        counts += torch.stack([count_codes(column, size) for column in ids.T])
-        if int(counts[0].sum()) >= frames_per_entry * size:
-            break
-    healths = [compute_codebook_health(row) for row in counts]
-    warn_of_collapse(min(healths, key=lambda health: health.perplexity), "at the end of training")
-    return healths

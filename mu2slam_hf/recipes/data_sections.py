@@ -6,7 +6,7 @@ from typing import Any
 
 from mu2slam_hf.data.augmentation import SpecAugmentConfig, WaveformAugmentationConfig
 from mu2slam_hf.data.examples.batch_limits import BatchLimits
-from mu2slam_hf.recipes.fields import path_field, renamed_list
+from mu2slam_hf.recipes.fields import path_field
 from mu2slam_hf.training.decoder_noise import DecoderNoiseConfig
 
 
@@ -115,7 +115,7 @@ class DataSection:
         waveform: waveform augmentation; off by default.
         spec_augment: masks on features; None for none.
         cache_audio: keep decoded recordings in memory.
-        curriculum: phases in order; empty for a single one. Its former name, `stages`, is still read.
+        curriculum: phases in order; empty for a single one.
     """
 
     corpora: dict[str, CorpusSection] = field(default_factory=dict)
@@ -127,4 +127,4 @@ class DataSection:
     waveform: WaveformAugmentationConfig = field(default_factory=WaveformAugmentationConfig)
     spec_augment: SpecAugmentConfig | None = None
     cache_audio: bool = True
-    curriculum: list[PhaseSection] = renamed_list(formerly="stages")
+    curriculum: list[PhaseSection] = field(default_factory=list)

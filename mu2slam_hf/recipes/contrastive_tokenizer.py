@@ -18,15 +18,15 @@ from mu2slam_hf.models.modeling_mslam_pretraining import MSLAMForPreTraining
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
-from mu2slam_hf.recipes.mslam_schema import MSLAMRecipe
-from mu2slam_hf.recipes.pretraining_schema import (
+from mu2slam_hf.recipes.mixture_sections import (
     PretrainingCorpusSection,
     PretrainingDataSection,
     PretrainingTaskSection,
 )
-from mu2slam_hf.recipes.runs import final_folder, run_stage
-from mu2slam_hf.recipes.schema import OutputSection, ProcessorSection
-from mu2slam_hf.recipes.speech_tokenizer_schema import SpeechTokenizerRecipe
+from mu2slam_hf.recipes.mslam_pretraining import MSLAMPretrainingRun, MSLAMRecipe
+from mu2slam_hf.recipes.run import final_folder
+from mu2slam_hf.recipes.sections import OutputSection, ProcessorSection
+from mu2slam_hf.recipes.speech_tokenizer_sections import SpeechTokenizerRecipe
 
 RUN_FOLDER = "training"
 """Sub-folder of a tokenizer where the run that made it is kept."""
@@ -57,9 +57,9 @@ def train_contrastive_tokenizer(
         _write_once(folder / "processor", lambda place: _make_processor(recipe, spoken, load).save_pretrained(place))
         payload = build_small_config().to_dict()
         _write_once(folder / "model.json", lambda place: place.write_text(json.dumps(payload, indent=1) + "\n"))
-    run = build_run(recipe, folder)
-    run_stage(run)
-    return load_contrastive_tokenizer(final_folder(run))
+    run = MSLAMPretrainingRun(build_run_recipe(recipe, folder))
+    run.run()
+    return load_contrastive_tokenizer(final_folder(run.recipe))
 
 
 def load_contrastive_tokenizer(folder: str | os.PathLike[str]) -> tuple[SpeechTokenizerModel, Mu2SLAMFeatureExtractor]:
@@ -92,7 +92,7 @@ def build_small_config() -> MSLAMConfig:
     )
 
 
-def build_run(recipe: SpeechTokenizerRecipe, folder: Path) -> MSLAMRecipe:
+def build_run_recipe(recipe: SpeechTokenizerRecipe, folder: Path) -> MSLAMRecipe:
     """The run of mSLAM that a recipe of a contrastive tokenizer stands for: one task, speech.
 
     Args:

@@ -1,32 +1,13 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""A run of pre-training as one typed tree; see `schema` for what it has in common with supervised training."""
+"""Sections of runs over a mixture of tasks: the pre-training of Mu2SLAM and of mSLAM."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from mu2slam_hf.data.examples.pretraining_examples import ExampleLimits
-from mu2slam_hf.data.masking import MaskingConfig
+from mu2slam_hf.data.examples.builder import ExampleLimits
 from mu2slam_hf.models.task_types import PRETRAINING_TASKS
-from mu2slam_hf.recipes.data_schema import CorpusSource
-from mu2slam_hf.recipes.fields import path_field
-from mu2slam_hf.recipes.schema import ModelSection, OptimSection, OutputSection, ProcessorSection, TrainingSection
-
-
-@dataclass(kw_only=True)
-class SpeechTokenizerSection:
-    """The frozen model that turns speech into ids. It is saved with the processor.
-
-    Attributes:
-        kind: how the codebook is made. Paper, section 2.2: that of mSLAM, learned by a contrastive loss. Choice: a
-            random projection, which needs no training.
-        config: further fields of `SpeechTokenizerConfig` (`codevector_dim`, `projection_seed`, ...). The codebook has
-            `processor.num_speech_tokens` entries.
-        init_from: folder of a saved speech tokenizer instead; `config` must then be empty.
-    """
-
-    kind: Literal["random_projection", "contrastive", "kmeans"] = "random_projection"
-    config: dict[str, Any] = field(default_factory=dict)
-    init_from: str | None = path_field("folder")
+from mu2slam_hf.recipes.data_sections import CorpusSource
+from mu2slam_hf.recipes.sections import ModelSection, OptimSection, OutputSection, ProcessorSection, TrainingSection
 
 
 @dataclass(kw_only=True)
@@ -104,54 +85,6 @@ class PretrainingDataSection:
 
 
 @dataclass(kw_only=True)
-class PretrainingObjectiveSection:
-    """Coefficients of the 24 losses; each loss is a mean over its own targets in the whole update.
-
-    Paper: section 3.1: 1 for speech-only and text-only, 0.1 for text-to-speech and alignment, 0.3 for the decoder loss
-    of speech to text.
-    Choice, where it is silent: 1 for the decoder loss of MT in both directions, 0.1 for masked prediction on pairs,
-    0.3 for CTC, 0.1 for the language head.
-
-    Attributes:
-        speech_decoder, text_decoder: denoising of unlabeled data on the decoder (Eq. 2).
-        asr_decoder, ast_decoder, mt_decoder: forward, `P(y | x)` (Eq. 4).
-        asr_backward_decoder, ast_backward_decoder, mt_backward_decoder: backward, `P(x | y)`.
-        asr_alignment_decoder, ast_alignment_decoder, mt_alignment_decoder: denoising of both sides (Eq. 5).
-        speech_mlm, text_mlm, asr_mlm, asr_backward_mlm, asr_alignment_mlm, ast_mlm, ast_backward_mlm,
-            ast_alignment_mlm, mt_mlm, mt_backward_mlm, mt_alignment_mlm: masked prediction on the encoder of each.
-        ctc: CTC on the forward ASR view.
-        language: the head that guesses the source language where it is not told.
-        ctc_input: whether the forward ASR view reads masked speech, or `clean` speech without masked prediction.
-    """
-
-    speech_decoder: float = 1.0
-    text_decoder: float = 1.0
-    asr_decoder: float = 0.3
-    asr_backward_decoder: float = 0.1
-    asr_alignment_decoder: float = 0.1
-    ast_decoder: float = 0.3
-    ast_backward_decoder: float = 0.1
-    ast_alignment_decoder: float = 0.1
-    mt_decoder: float = 1.0
-    mt_backward_decoder: float = 1.0
-    mt_alignment_decoder: float = 0.1
-    speech_mlm: float = 1.0
-    text_mlm: float = 1.0
-    asr_mlm: float = 0.1
-    asr_backward_mlm: float = 0.1
-    asr_alignment_mlm: float = 0.1
-    ast_mlm: float = 0.1
-    ast_backward_mlm: float = 0.1
-    ast_alignment_mlm: float = 0.1
-    mt_mlm: float = 0.1
-    mt_backward_mlm: float = 0.1
-    mt_alignment_mlm: float = 0.1
-    ctc: float = 0.3
-    language: float = 0.1
-    ctc_input: Literal["masked", "clean"] = "masked"
-
-
-@dataclass(kw_only=True)
 class PretrainingEvaluationSection:
     """Losses on development corpora: the same masks at every evaluation.
 
@@ -187,17 +120,3 @@ class MixtureRecipe:
     training: TrainingSection = field(default_factory=TrainingSection)
     evaluation: PretrainingEvaluationSection = field(default_factory=PretrainingEvaluationSection)
     output: OutputSection = field(default_factory=OutputSection)
-
-
-@dataclass(kw_only=True)
-class PretrainingRecipe(MixtureRecipe):
-    """One run of pre-training: what `pretrain_mu2slam.py --recipe` reads.
-
-    Attributes:
-        kind: tells it from a recipe of supervised training.
-    """
-
-    kind: Literal["pretraining"] = "pretraining"
-    speech_tokenizer: SpeechTokenizerSection = field(default_factory=SpeechTokenizerSection)
-    masking: MaskingConfig = field(default_factory=MaskingConfig)
-    objective: PretrainingObjectiveSection = field(default_factory=PretrainingObjectiveSection)

@@ -1,10 +1,11 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Recipe of a head to processor, model, data, and transformers' own Trainer."""
+"""Fine-tuning of one head on an mSLAM encoder: classes of speech or text, or CTC."""
 
 import importlib.util
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,17 @@ from transformers.utils import logging
 from mu2slam_hf.data.audio import AudioCache
 from mu2slam_hf.data.collation.heads import HeadCollator, HeadDataset
 from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.evaluation.head_evaluation import measure_head
 from mu2slam_hf.models.modeling_mslam import MSLAMForAudioClassification, MSLAMForCTC, MSLAMForSequenceClassification
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer
-from mu2slam_hf.recipes.builders import build_model_of, build_processor, use_own_console
-from mu2slam_hf.recipes.data_builders import load_records
-from mu2slam_hf.recipes.head_schema import HeadCorpusSection, HeadRecipe
+from mu2slam_hf.recipes.arguments import use_own_console
+from mu2slam_hf.recipes.head_sections import HeadCorpusSection, HeadRecipe
 from mu2slam_hf.recipes.loader import RecipeError, errors_of
+from mu2slam_hf.recipes.models import build_model_of
+from mu2slam_hf.recipes.processors import build_processor
+from mu2slam_hf.recipes.records import load_records
+from mu2slam_hf.recipes.run import Run, save_recipe
 from mu2slam_hf.training.callbacks import EvaluateAtEnd, LogFile
 from mu2slam_hf.training.optim import build_optimizer, build_scheduler
 
@@ -128,47 +133,122 @@ def balance_classes(targets: Sequence[Any]) -> list[int]:
     return balanced
 
 
-def build_head_processor(recipe: HeadRecipe, checkpoint: str | None = None) -> Mu2SLAMProcessor:
-    """The processor of the encoder, for CTC with the tokenizer that collapses repeats.
+@dataclass(frozen=True)
+class HeadData:
+    """What a head is trained and tested on.
 
-    Raises:
-        RecipeError: nothing says where it is.
+    Attributes:
+        records: of each training corpus.
+        tested: of each test corpus.
+        labels: names of the classes, none for CTC.
     """
-    if not (checkpoint or recipe.processor.init_from or recipe.model.init_from):
-        raise RecipeError("processor.init_from: is required where model.init_from is not given")
-    shared: Any = recipe
-    processor = build_processor(shared, {}, checkpoint)
-    if recipe.head.kind != "ctc" or isinstance(processor.tokenizer, Mu2SLAMCTCTokenizer):
-        return processor
-    tokenizer = Mu2SLAMCTCTokenizer.from_tokenizer(processor.tokenizer)
-    return Mu2SLAMProcessor(processor.feature_extractor, tokenizer, languages=processor.languages)
+
+    records: dict[str, list[SpeechTextRecord]]
+    tested: dict[str, list[SpeechTextRecord]]
+    labels: list[str]
 
 
-def build_head_model(recipe: HeadRecipe, processor: Mu2SLAMProcessor, labels: Sequence[str]) -> Any:
-    """The encoder with its head in float32; frozen as far as the recipe says.
+class HeadFinetuningRun(Run):
+    """Fine-tuning of a head, with tables and plots of its errors.
 
-    Raises:
-        RecipeError: as `build_model_of`, a head that cannot read the data, or fewer layers than are to be trained.
+    Besides the model, the final folder has `results.json` (`<corpus>_accuracy` and `<corpus>_macro_f1`, or
+    `<corpus>_wer` and `<corpus>_cer`, in percent), and of every test corpus of a classifier `confusion_<name>.txt`,
+    `.json` and, where matplotlib is installed, `.png`; of CTC `transcripts_<name>.tsv`.
     """
-    section = recipe.head
-    if section.kind != "sequence_classification":
-        for path, corpora in (("data", recipe.data.corpora), ("evaluation", recipe.evaluation.corpora)):
-            texts = [name for name, corpus in corpora.items() if corpus.modality == "text"]
-            if texts:
-                raise RecipeError(f"{path}.corpora.{texts[0]}.modality: {section.kind} reads speech only")
-    overrides = dict(recipe.model.overrides)
-    if labels:
-        overrides["id2label"] = dict(enumerate(labels))
-        overrides["label2id"] = {label: number for number, label in enumerate(labels)}
-    shared: Any = replace(recipe, model=replace(recipe.model, overrides=overrides))
-    model: Any = build_model_of(shared, processor, MODEL_CLASSES[section.kind])
-    if section.trainable_layers is not None:
-        with errors_of("head.trainable_layers"):
-            model.freeze_encoder(section.trainable_layers)
-        # The table of tokens is part of the encoder, but CTC writes with it.
-        if section.kind == "ctc":
-            model.ctc_head.requires_grad_(True)
-    return model
+
+    recipe_class = HeadRecipe
+    recipe: HeadRecipe
+
+    def load_data(self) -> HeadData:
+        """Records of all corpora, and the classes."""
+        records = load_head_records(self.recipe.data.corpora, "data.corpora")
+        tested = load_head_records(self.recipe.evaluation.corpora, "evaluation.corpora")
+        return HeadData(records, tested, find_labels(self.recipe, records))
+
+    def build_processor(self, data: HeadData) -> Mu2SLAMProcessor:
+        """The processor of the encoder, for CTC with the tokenizer that collapses repeats.
+
+        Raises:
+            RecipeError: nothing says where it is.
+        """
+        recipe = self.recipe
+        if not (self.checkpoint or recipe.processor.init_from or recipe.model.init_from):
+            raise RecipeError("processor.init_from: is required where model.init_from is not given")
+        processor = build_processor(recipe, {}, self.checkpoint)
+        if recipe.head.kind != "ctc" or isinstance(processor.tokenizer, Mu2SLAMCTCTokenizer):
+            return processor
+        tokenizer = Mu2SLAMCTCTokenizer.from_tokenizer(processor.tokenizer)
+        return Mu2SLAMProcessor(processor.feature_extractor, tokenizer, languages=processor.languages)
+
+    def build_model(self, processor: Mu2SLAMProcessor, data: HeadData) -> Any:
+        """The encoder with its head in float32; frozen as far as the recipe says.
+
+        Raises:
+            RecipeError: as `build_model_of`, a head that cannot read the data, or fewer layers than are to be trained.
+        """
+        recipe, section = self.recipe, self.recipe.head
+        if section.kind != "sequence_classification":
+            for path, corpora in (("data", recipe.data.corpora), ("evaluation", recipe.evaluation.corpora)):
+                texts = [name for name, corpus in corpora.items() if corpus.modality == "text"]
+                if texts:
+                    raise RecipeError(f"{path}.corpora.{texts[0]}.modality: {section.kind} reads speech only")
+        overrides = dict(recipe.model.overrides)
+        if data.labels:
+            overrides["id2label"] = dict(enumerate(data.labels))
+            overrides["label2id"] = {label: number for number, label in enumerate(data.labels)}
+        with_labels = replace(recipe, model=replace(recipe.model, overrides=overrides))
+        model: Any = build_model_of(with_labels, processor, MODEL_CLASSES[section.kind])
+        if section.trainable_layers is not None:
+            with errors_of("head.trainable_layers"):
+                model.freeze_encoder(section.trainable_layers)
+            # The table of tokens is part of the encoder, but CTC writes with it.
+            if section.kind == "ctc":
+                model.ctc_head.requires_grad_(True)
+        return model
+
+    def build_collator(self, processor: Mu2SLAMProcessor, model: Any) -> HeadCollator:
+        """The collator for the front end of the model."""
+        return HeadCollator(processor, getattr(model.config, "encoder_config", None))
+
+    def build_trainer(self, processor: Mu2SLAMProcessor, model: Any, data: HeadData) -> Any:
+        """Transformers' Trainer, with optimiser and schedule of the recipe."""
+        recipe = self.recipe
+        self.development = {
+            name: build_head_dataset(
+                recipe, part, recipe.evaluation.corpora[name].modality, data.labels, f"evaluation.corpora.{name}"
+            )
+            for name, part in data.tested.items()
+        }
+        train_data = build_training_data(recipe, data.records, data.labels)
+        return build_head_trainer(recipe, processor, model, train_data, self.development)
+
+    def train(self, trainer: Any) -> dict[str, float]:
+        """Train, test on every corpus of the evaluation, and save everything."""
+        if trainer.is_world_process_zero():
+            save_recipe(self.recipe, self.recipe.output.dir)
+        trainer.train(resume_from_checkpoint=self.checkpoint)
+        results: dict[str, float] = {}
+        if trainer.is_world_process_zero():
+            model, processor = trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class
+            results = self.test(model, processor)
+            self.save_final(model, processor, results)
+        trainer.accelerator.wait_for_everyone()
+        return results
+
+    def test(self, model: Any, processor: Mu2SLAMProcessor) -> dict[str, float]:
+        """Figures of every test corpus; the reports are kept for `save_more`."""
+        collator, batch_size = self.build_collator(processor, model), self.recipe.evaluation.batch_size
+        self.reports = {
+            name: measure_head(model, processor, dataset, collator, batch_size=batch_size)
+            for name, dataset in self.development.items()
+        }
+        reports = self.reports.items()
+        return {f"{name}_{key}": value for name, report in reports for key, value in report.figures.items()}
+
+    def save_more(self, model: Any, processor: Mu2SLAMProcessor, folder: Path) -> None:
+        """Tables and plots of the test."""
+        for name, report in self.reports.items():
+            report.save(name, folder)
 
 
 def build_head_arguments(recipe: HeadRecipe) -> TrainingArguments:

@@ -1,95 +1,44 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The data half of the factory: corpora to records, records to phases and development sets."""
+"""The phases of supervised training: from records to examples, mixtures and samplers."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from transformers.utils import logging
 
 from mu2slam_hf.data.audio import AudioCache
 from mu2slam_hf.data.augmentation import SpecAugment, WaveformAugmenter
-from mu2slam_hf.data.collation.supervised import MultitaskCollator
-from mu2slam_hf.data.corpora.registry import load_corpus
-from mu2slam_hf.data.durations import fill_durations
 from mu2slam_hf.data.examples.batch_limits import BatchLimits
 from mu2slam_hf.data.examples.dataset import ExampleDataset
 from mu2slam_hf.data.examples.draws import DrawOptions
 from mu2slam_hf.data.examples.example import TASK_NAMES, Example
-from mu2slam_hf.data.examples.tasks import build_examples, count_characters
-from mu2slam_hf.data.manifests import ManifestColumns, read_manifest
-from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.examples.builder import ExampleBuilder
 from mu2slam_hf.data.sampling.bucketed import BucketedBatchSampler
 from mu2slam_hf.data.sampling.mixture import Mixture, MixtureConfig
 from mu2slam_hf.data.sampling.phases import Phase
-from mu2slam_hf.evaluation.metrics import compute_cer, compute_wer
-from mu2slam_hf.recipes.data_schema import CorpusSection, CorpusSource, DataSection, PhaseSection, TargetSection
+from mu2slam_hf.recipes.arguments import LOSS_NAMES, asdict_objective
+from mu2slam_hf.recipes.data_sections import CorpusSection, DataSection, PhaseSection, TargetSection
 from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.schema import Recipe
-from mu2slam_hf.training.development import DevelopmentSet, TranscriptScorer
-from mu2slam_hf.training.objectives import MSLAM_LOSS_TABLE, PRETRAINING_LOSS_TABLE, LossTable
+from mu2slam_hf.recipes.processors import build_token_counter
+from mu2slam_hf.recipes.records import Records
 
 logger = logging.get_logger(__name__)
-
-Records = dict[str, list[SpeechTextRecord]]
-
-LOSS_NAMES = LossTable.of_tasks(TASK_NAMES).names
 
 SEED_STEP = 1_000_003
 """Distance between the seeds of phases, so that no phase repeats the random draws of another."""
 
 
-def load_records(corpora: Mapping[str, CorpusSource], path: str) -> Records:
-    """Records of each corpus of a section, named as the recipe names it, with durations.
-
-    Args:
-        corpora: the section.
-        path: its dotted path, for messages.
-    """
-    return {name: _load_corpus(section, name, f"{path}.{name}") for name, section in corpora.items()}
-
-
-def _load_corpus(section: CorpusSource, name: str, path: str) -> list[SpeechTextRecord]:
-    if (section.name is None) == (section.manifest is None):
-        raise RecipeError(f"{path}: give either name and root (a registered corpus) or manifest")
-    if section.name is not None:
-        if section.root is None:
-            raise RecipeError(f"{path}.root: the folder of corpus {section.name!r} is required")
-        try:
-            records = load_corpus(section.name, section.root, section.split, **section.options)
-        except TypeError as error:
-            raise RecipeError(f"{path}.options: {error}") from error
-    else:
-        try:
-            columns = ManifestColumns(**section.columns)
-        except TypeError as error:
-            raise RecipeError(f"{path}.columns: {error}") from error
-        records = read_manifest(
-            section.manifest or "", columns=columns, lang=section.lang, corpus=name, audio_root=section.audio_root
-        )
-    records, failures = fill_durations(replace(record, corpus=name) for record in records)
-    for failure in failures:
-        logger.warning(f"{path}: left out {failure}")
-    longest = section.max_duration_seconds
-    if longest is not None:
-        records = [r for r in records if r.duration_seconds is None or r.duration_seconds <= longest]
-    if section.limit is not None and len(records) > section.limit:
-        records = [records[len(records) * i // section.limit] for i in range(section.limit)]
-    if not records:
-        raise RecipeError(f"{path}: no record is left")
-    return records
-
-
 def build_corpus_examples(
-    recipe: Recipe, corpora: dict[str, CorpusSection], records: Records, limits: BatchLimits, tokenizer: Any
+    recipe: Any, corpora: dict[str, CorpusSection], records: Records, limits: BatchLimits, tokenizer: Any
 ) -> list[Example]:
     """Examples of all corpora; those that alone are larger than a batch may be are left out and counted."""
     count_tokens = build_token_counter(tokenizer)
     examples: list[Example] = []
     for name, section in corpora.items():
-        built = build_examples(
-            records[name], tasks=section.tasks, languages=recipe.data.languages or None, count_tokens=count_tokens
-        )
+        languages = recipe.data.languages or None
+        builder = ExampleBuilder(tasks=section.tasks, languages=languages, count_tokens=count_tokens)
+        built = builder.build(records[name])
         fitting = [example for example in built if limits.hold(example.cost, 1)]
         if len(fitting) < len(built):
             logger.warning(f"{name}: {len(built) - len(fitting)} of {len(built)} examples exceed {limits}: left out")
@@ -97,14 +46,7 @@ def build_corpus_examples(
     return examples
 
 
-def build_token_counter(tokenizer: Any) -> Callable[[str], int]:
-    """Length of a text in tokens; for a tokenizer of characters without running it."""
-    if type(tokenizer.backend_tokenizer.model).__name__ == "WordLevel":
-        return count_characters
-    return lambda text: len(tokenizer.encode_ctc_labels([text])[0])
-
-
-def resolve_curriculum(recipe: Recipe) -> list[PhaseSection]:
+def resolve_curriculum(recipe: Any) -> list[PhaseSection]:
     """The phases with all steps known: the last one takes what is left of `training.max_steps`.
 
     Raises:
@@ -140,13 +82,18 @@ def resolve_curriculum(recipe: Recipe) -> list[PhaseSection]:
     return [*phases[:-1], replace(phases[-1], steps=last)]
 
 
-def total_steps(recipe: Recipe) -> int:
+def total_steps(recipe: Any) -> int:
     """Updates of the whole run."""
     return recipe.training.max_steps or sum(phase.steps or 0 for phase in resolve_curriculum(recipe))
 
 
 def build_curriculum(
-    recipe: Recipe, records: Records, processor: Any, *, num_ranks: int = 1, encoder_config: Any = None
+    recipe: Any,
+    records: Records,
+    processor: Any,
+    build_collator: Callable[..., Any],
+    *,
+    num_ranks: int = 1,
 ) -> list[Phase]:
     """Phases of a run: same examples and decoded audio, own mixture, limits and augmentation.
 
@@ -154,8 +101,8 @@ def build_curriculum(
         recipe: the run.
         records: of `load_records(recipe.data.corpora, ...)`.
         processor: feature extractor, tokenizer and languages.
+        build_collator: `(spec_augment=...)` to the collator of a phase.
         num_ranks: number of processes.
-        encoder_config: the model's, names its front end; None for `conv2d`.
     """
     data = recipe.data
     cache = AudioCache() if data.cache_audio else AudioCache(max_bytes=0)
@@ -164,20 +111,20 @@ def build_curriculum(
         spoken = [r for part in records.values() for r in part if r.audio is not None]
         cache.preload({record.key: record.audio for record in spoken})
     return [
-        _build_phase(recipe, number, section, records, processor, cache, num_ranks, encoder_config)
+        _build_phase(recipe, number, section, records, processor, cache, build_collator, num_ranks)
         for number, section in enumerate(resolve_curriculum(recipe))
     ]
 
 
 def _build_phase(
-    recipe: Recipe,
+    recipe: Any,
     number: int,
     section: PhaseSection,
     records: Records,
     processor: Any,
     cache: AudioCache,
+    build_collator: Callable[..., Any],
     num_ranks: int,
-    encoder_config: Any,
 ) -> Phase:
     data, seed = recipe.data, recipe.training.seed + number * SEED_STEP
     limits = section.batch or data.batch
@@ -213,7 +160,7 @@ def _build_phase(
         num_steps=section.steps or 1,
         sampler=sampler,
         dataset=dataset,
-        collator=MultitaskCollator(processor, spec_augment=spec_augment, encoder_config=encoder_config),
+        collator=build_collator(spec_augment=spec_augment),
         loss_weights={**asdict_objective(recipe.objective), **section.objective} if section.objective else None,
         decoder_noise=section.decoder_noise,
     )
@@ -221,12 +168,6 @@ def _build_phase(
 
 def _restrict_tasks(corpus: CorpusSection, tasks: list[str]) -> CorpusSection:
     return replace(corpus, tasks=[task for task in corpus.tasks if task in tasks]) if tasks else corpus
-
-
-def asdict_objective(objective: Any) -> dict[str, float]:
-    """Coefficients of the named losses, without the other values of the section."""
-    names = {*LOSS_NAMES, *PRETRAINING_LOSS_TABLE.names, *MSLAM_LOSS_TABLE.names}
-    return {item.name: getattr(objective, item.name) for item in fields(objective) if item.name in names}
 
 
 def _draw_options(targets: TargetSection) -> DrawOptions:
@@ -246,32 +187,3 @@ def _mixture_config(
         text_temperature=data.temperature,
         text_batch_share=text_share,
     )
-
-
-def build_development_sets(
-    recipe: Recipe, records: Records, processor: Any, encoder_config: Any = None
-) -> dict[str, DevelopmentSet]:
-    """Development sets by the names of `evaluation.corpora`: every target, the source language told."""
-    section = recipe.evaluation
-    collator = MultitaskCollator(processor, encoder_config=encoder_config)
-    scorer = TranscriptScorer(
-        decode=lambda rows: processor.tokenizer.batch_decode(rows, skip_special_tokens=True),
-        score=score_transcripts,
-        languages=list(processor.languages),
-    )
-    sets = {}
-    for name, corpus in section.corpora.items():
-        examples = build_corpus_examples(recipe, {name: corpus}, records, section.batch, processor.tokenizer)
-        dataset = ExampleDataset(examples, DrawOptions(), cache=AudioCache(), seed=recipe.training.seed)
-        sampler = BucketedBatchSampler(Mixture(examples), dataset.cost_of, section.batch, shuffle=False)
-        batches = [batch for step in sampler.plan(0) for batch in step]
-        sets[name] = DevelopmentSet(dataset=dataset, batches=batches, collator=collator, scorer=scorer)
-    return sets
-
-
-def score_transcripts(references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, float]:
-    """Error rates in percent, after the normalisation that evaluation uses."""
-    return {
-        "cer": compute_cer(references, hypotheses).value,
-        "wer": compute_wer(references, hypotheses).value,
-    }

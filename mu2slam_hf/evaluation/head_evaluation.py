@@ -1,0 +1,89 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""What a head answers on a test corpus, how often it is right, and a report of its errors."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+from transformers.utils import logging
+
+from mu2slam_hf.evaluation.confusion import ConfusionMatrix, compute_confusion, format_confusion, save_confusion_plot
+from mu2slam_hf.evaluation.metrics import compute_cer, compute_wer
+from mu2slam_hf.models.modules_lengths import encoder_length
+
+logger = logging.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadReport:
+    """Figures of one corpus in percent, with what they are made of.
+
+    Attributes:
+        figures: `accuracy` and `macro_f1`, or `wer` and `cer`.
+        matrix: which classes were taken for which; None for CTC.
+        transcripts: `(id, reference, hypothesis)` of CTC.
+    """
+
+    figures: dict[str, float]
+    matrix: ConfusionMatrix | None = None
+    transcripts: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def save(self, name: str, folder: Path) -> None:
+        """Write the confusion matrix as table, numbers and picture, or the transcripts beside their references."""
+        matrix = self.matrix
+        if matrix is None:
+            lines = ["\t".join(row) for row in (("id", "reference", "hypothesis"), *self.transcripts)]
+            (folder / f"transcripts_{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+            return
+        table = format_confusion(matrix)
+        print(f"{name}\n{table}", flush=True)
+        (folder / f"confusion_{name}.txt").write_text(table + "\n", encoding="utf-8")
+        numbers = {"references": matrix.references, "predictions": matrix.predictions, "counts": matrix.counts}
+        (folder / f"confusion_{name}.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+        try:
+            save_confusion_plot(matrix, folder / f"confusion_{name}.png", f"{name}: accuracy {matrix.accuracy:.1f} %")
+        except ImportError as error:
+            logger.warning(f"no plot of {name}: {error}")
+
+
+@torch.no_grad()
+def predict(model: Any, dataset: Any, collator: Any, batch_size: int) -> list[Any]:
+    """The answers of the model for every item: the number of a class, or the best id of every frame."""
+    answers: list[Any] = []
+    model.eval()
+    for batch in DataLoader(dataset, batch_size=batch_size, collate_fn=collator, shuffle=False):
+        inputs = {name: value.to(model.device) for name, value in batch.items() if name != "labels"}
+        best = model(**inputs).logits.argmax(dim=-1)
+        if best.ndim == 1:
+            answers += best.tolist()
+        else:
+            lengths = encoder_length(inputs["attention_mask"].sum(dim=1), model.config.encoder_config)
+            answers += [row[:length] for row, length in zip(best.tolist(), lengths.tolist(), strict=True)]
+    return answers
+
+
+def measure_head(model: Any, processor: Any, dataset: Any, collator: Any, *, batch_size: int) -> HeadReport:
+    """Run a head on a corpus and compare its answers with the targets.
+
+    Args:
+        model: one of the heads on mSLAM.
+        processor: its tokenizer collapses repeats and removes blanks for CTC.
+        dataset: `HeadDataset`.
+        collator: items to a batch.
+        batch_size: items of a batch.
+    """
+    answers = predict(model, dataset, collator, batch_size)
+    if answers and isinstance(answers[0], list):
+        hypotheses = processor.tokenizer.batch_decode(answers, skip_special_tokens=True)
+        references = [str(target) for target in dataset.targets]
+        figures = {"wer": compute_wer(references, hypotheses).value, "cer": compute_cer(references, hypotheses).value}
+        keys = [record.key for record in dataset.records]
+        return HeadReport(figures=figures, transcripts=list(zip(keys, references, hypotheses, strict=True)))
+    labels = [model.config.id2label[number] for number in range(len(model.config.id2label))]
+    truth = [labels[int(target)] for target in dataset.targets]
+    present = [label for label in labels if label in set(truth)]
+    matrix = compute_confusion(truth, [labels[answer] for answer in answers], present)
+    return HeadReport(figures={"accuracy": matrix.accuracy, "macro_f1": matrix.macro_f1}, matrix=matrix)

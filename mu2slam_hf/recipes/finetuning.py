@@ -1,0 +1,162 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Supervised training of Mu2SLAM: recognition, speech translation, text translation and CTC together."""
+
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+
+from mu2slam_hf.data.collation.supervised import SupervisedCollator
+from mu2slam_hf.data.examples.batch_limits import BatchLimits
+from mu2slam_hf.data.examples.example import TASK_NAMES
+from mu2slam_hf.data.sampling.phases import PhasedBatchSampler, PhasedCollator, PhasedDataset
+from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
+from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
+from mu2slam_hf.recipes.arguments import build_arguments, use_own_console
+from mu2slam_hf.recipes.curriculum import build_curriculum, total_steps
+from mu2slam_hf.recipes.data_sections import CorpusSection, DataSection
+from mu2slam_hf.recipes.development import build_development_sets, build_generation_metrics
+from mu2slam_hf.recipes.models import add_adapters, build_model_of
+from mu2slam_hf.recipes.processors import build_processor
+from mu2slam_hf.recipes.records import Records, load_records
+from mu2slam_hf.recipes.run import Run
+from mu2slam_hf.recipes.sections import (
+    LoraSection,
+    ModelSection,
+    OptimSection,
+    OutputSection,
+    ProcessorSection,
+    StageSection,
+    TrainingSection,
+)
+from mu2slam_hf.training.callbacks import EvaluateAtEnd, LogFile
+from mu2slam_hf.training.decoder_noise import DecoderNoise, DecoderNoiseConfig
+from mu2slam_hf.training.objectives import LossTable
+from mu2slam_hf.training.trainer import MultitaskTrainer
+
+
+@dataclass(kw_only=True)
+class ObjectiveSection:
+    """Coefficients of the named losses; each loss is a mean over its own targets.
+
+    Attributes:
+        asr_decoder, ast_decoder, mt_decoder: decoder cross entropy of each task. Paper: 0.3 for speech to text in
+            pre-training; fine-tuning gives none. Choice: 1.
+        ctc: CTC on the transcript. Paper: silent. Choice: 1; it is what aligns speech and text first.
+        language: the head that guesses the source language. Choice: 0.1.
+        label_smoothing: of the decoder losses, over text rows.
+    """
+
+    asr_decoder: float = 1.0
+    ast_decoder: float = 1.0
+    mt_decoder: float = 1.0
+    ctc: float = 1.0
+    language: float = 0.1
+    label_smoothing: float = 0.1
+
+
+@dataclass(kw_only=True)
+class EvaluationSection:
+    """What is evaluated during training and after it.
+
+    Attributes:
+        corpora: development corpora.
+        generate_examples: of each corpus and task this many are also generated during training; 0 for none.
+        generate: arguments of `generate` for that (num_beams, ctc_weight, ...).
+        batch: bounds on an evaluation batch.
+    """
+
+    corpora: dict[str, CorpusSection] = field(default_factory=dict)
+    generate_examples: int = 0
+    generate: dict[str, Any] = field(default_factory=lambda: {"num_beams": 1})
+    batch: BatchLimits = field(default_factory=lambda: BatchLimits(max_seconds=60.0))
+
+
+@dataclass(kw_only=True)
+class FinetuningRecipe:
+    """One run of supervised training.
+
+    Attributes:
+        kind: tells it from a recipe of pre-training.
+        decoder_noise: noise on decoder inputs; None for none.
+        stages: several runs in a row; empty for the one that the recipe describes.
+    """
+
+    kind: Literal["finetuning"] = "finetuning"
+    model: ModelSection = field(default_factory=ModelSection)
+    processor: ProcessorSection = field(default_factory=ProcessorSection)
+    data: DataSection = field(default_factory=DataSection)
+    decoder_noise: DecoderNoiseConfig | None = None
+    objective: ObjectiveSection = field(default_factory=ObjectiveSection)
+    optim: OptimSection = field(default_factory=OptimSection)
+    training: TrainingSection = field(default_factory=TrainingSection)
+    evaluation: EvaluationSection = field(default_factory=EvaluationSection)
+    lora: LoraSection | None = None
+    output: OutputSection = field(default_factory=OutputSection)
+    stages: list[StageSection] = field(default_factory=list)
+
+
+class FinetuningRun(Run):
+    """Supervised training on batches of one source modality, with the phases of a curriculum."""
+
+    recipe_class = FinetuningRecipe
+    recipe: FinetuningRecipe
+
+    def load_data(self) -> Records:
+        """Records of the training corpora."""
+        return load_records(self.recipe.data.corpora, "data.corpora")
+
+    def build_processor(self, data: Records) -> Mu2SLAMProcessor:
+        """See `mu2slam_hf.recipes.processors.build_processor`."""
+        return build_processor(self.recipe, data, self.checkpoint)
+
+    def build_model(self, processor: Mu2SLAMProcessor, data: Any = None) -> nn.Module:
+        """See `build_model_of`; with adapters where the recipe has `lora`."""
+        model = build_model_of(self.recipe, processor, Mu2SLAMForConditionalGeneration)
+        return model if self.recipe.lora is None else add_adapters(self.recipe.lora, model)
+
+    def build_collator(self, processor: Mu2SLAMProcessor, model: Any, **kwargs: Any) -> SupervisedCollator:
+        """The collator without masks; `kwargs` are those of a phase (`spec_augment`)."""
+        return SupervisedCollator(processor, encoder_config=model.config.encoder_config, **kwargs)
+
+    def build_trainer(self, processor: Mu2SLAMProcessor, model: Any, data: Records) -> MultitaskTrainer:
+        """The trainer with its phases, development sets and console."""
+        recipe = self.recipe
+        args = build_arguments(recipe, max_steps=total_steps(recipe))
+        build_collator = partial(self.build_collator, processor, model)
+        phases = build_curriculum(recipe, data, processor, build_collator, num_ranks=args.world_size)
+        sampler = PhasedBatchSampler(
+            phases,
+            rank=args.process_index,
+            num_ranks=args.world_size,
+            batches_per_step=args.gradient_accumulation_steps,
+        )
+        development = load_records(recipe.evaluation.corpora, "evaluation.corpora")
+        dataset, collator = PhasedDataset(phases), PhasedCollator(phases)
+        trainer = MultitaskTrainer(
+            model,
+            args,
+            table=LossTable.of_tasks(TASK_NAMES),
+            train_dataset=dataset,
+            train_batch_sampler=sampler,
+            data_collator=collator,
+            development_sets=build_development_sets(recipe, development, processor, build_collator),
+            development_metrics=build_generation_metrics(recipe, development, processor),
+            counters={
+                "unreadable_recordings": lambda: dataset.datasets[0].failures.failures,
+                "ctc_too_long": lambda: collator.num_ctc_too_long,
+            },
+            decoder_noise=DecoderNoise(model.config, recipe.decoder_noise, seed=recipe.training.seed),
+            processing_class=processor,
+            callbacks=[LogFile(), EvaluateAtEnd()],
+        )
+        use_own_console(trainer)
+        return trainer
+
+    def save_more(self, model: Any, processor: Mu2SLAMProcessor, folder: Path) -> None:
+        """The model with its adapters merged in, where the recipe wants that."""
+        if self.recipe.lora is not None and self.recipe.lora.merge:
+            model.merge_and_unload().save_pretrained(folder / "merged")
+            processor.save_pretrained(folder / "merged")

@@ -1,0 +1,182 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The mixture of tasks of a recipe: examples, samplers over tables or streams, development sets."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from huggingface_hub.errors import StrictDataclassError
+from transformers.utils import logging
+
+from mu2slam_hf.data.audio import AudioCache
+from mu2slam_hf.data.examples.dataset import ExampleDataset
+from mu2slam_hf.data.examples.draws import DrawOptions
+from mu2slam_hf.data.examples.example import Example
+from mu2slam_hf.data.examples.builder import ExampleBuilder, ExampleLimits
+from mu2slam_hf.data.sampling.stream_mixture import StreamMixtureSampler
+from mu2slam_hf.data.sampling.task_mixture import TaskMixtureSampler
+from mu2slam_hf.data.sampling.task_shares import PAPER_SHARES, TaskMixtureConfig
+from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
+from mu2slam_hf.recipes.loader import RecipeError
+from mu2slam_hf.recipes.mixture_sections import MixtureRecipe
+from mu2slam_hf.recipes.processors import build_token_counter
+from mu2slam_hf.recipes.records import Records, load_records
+from mu2slam_hf.recipes.streams import build_sources
+from mu2slam_hf.training.arguments import MultitaskTrainingArguments
+from mu2slam_hf.training.development import DevelopmentSet
+
+logger = logging.get_logger(__name__)
+
+
+def build_mixture_config(recipe: MixtureRecipe) -> TaskMixtureConfig:
+    """Shares, temperatures, corpus weights and budgets of a recipe."""
+    data = recipe.data
+    shares = {
+        task: PAPER_SHARES[task] if section.share is None else section.share for task, section in data.tasks.items()
+    }
+    temperatures = {task: section.temperature for task, section in data.tasks.items()}
+    # Of a corpus with weight 0 no example is made, and the mixture does not know corpora without examples.
+    weights = {
+        task: {name: weight for name, weight in section.corpora.items() if weight != 0}
+        for task, section in data.tasks.items()
+        if shares[task]
+    }
+    try:
+        return TaskMixtureConfig(
+            shares=shares,
+            temperatures={task: value for task, value in temperatures.items() if value is not None},
+            corpus_weights=weights,
+            max_seconds=data.max_seconds,
+            max_tokens=data.max_tokens,
+        )
+    except (ValueError, StrictDataclassError) as error:
+        raise RecipeError(f"data: {error}") from error
+
+
+def build_task_examples(
+    recipe: MixtureRecipe, records: Records, tasks: Sequence[str], tokenizer: Any
+) -> list[Example]:
+    """Examples of the tasks, each from its corpora; what is left out is counted and said.
+
+    Raises:
+        RecipeError: a task gets none.
+    """
+    examples: list[Example] = []
+    for task in tasks:
+        names = [name for name, weight in recipe.data.tasks[task].corpora.items() if weight > 0]
+        builder = _build_example_builder(recipe, task, tokenizer)
+        try:
+            examples += builder.build(record for name in names for record in records[name])
+        except ValueError as error:
+            raise RecipeError(f"data.tasks.{task}: {error}") from error
+        for reason, count in builder.left_out.items():
+            logger.warning(f"data.tasks.{task}: {count} left out: {reason}")
+    return examples
+
+
+def _build_example_builder(recipe: MixtureRecipe, task: str, tokenizer: Any) -> ExampleBuilder:
+    return ExampleBuilder(
+        tasks=[task],
+        one_target=True,
+        languages=recipe.data.languages or None,
+        count_tokens=build_token_counter(tokenizer),
+        limits=recipe.data.limits,
+        translations_as_texts=recipe.data.translations_as_texts,
+    )
+
+
+def build_mixture(
+    recipe: MixtureRecipe, processor: Mu2SLAMProcessor, records: Records, args: MultitaskTrainingArguments
+) -> tuple[ExampleDataset, TaskMixtureSampler | StreamMixtureSampler]:
+    """The data set of this process and the sampler of its batches, over tables or over streams.
+
+    Raises:
+        RecipeError: a task gets no example, a batch cannot hold one, or streams have no comparable sizes.
+    """
+    data, seed = recipe.data, recipe.training.seed
+    mixture = build_mixture_config(recipe)
+    processes: dict[str, Any] = {
+        "rank": args.process_index,
+        "num_ranks": args.world_size,
+        "batches_per_step": args.gradient_accumulation_steps,
+    }
+    examples: list[Example] = []
+    if not data.streaming:
+        examples = build_task_examples(recipe, records, mixture.tasks, processor.tokenizer)
+    dataset = ExampleDataset(
+        examples,
+        DrawOptions(undetermined_source_ratio=data.undetermined_source_ratio),
+        cache=_build_cache(recipe, records),
+        seed=seed,
+        max_failed_share=data.max_failed_share,
+    )
+    try:
+        if not data.streaming:
+            return dataset, TaskMixtureSampler(examples, mixture, seed=seed, **processes)
+        builders = {task: _build_example_builder(recipe, task, processor.tokenizer) for task in mixture.tasks}
+        sources = build_sources(
+            recipe, mixture.tasks, rank=args.process_index, num_ranks=args.world_size, failures=dataset.failures
+        )
+        return dataset, StreamMixtureSampler(
+            sources, mixture, builders=builders, failures=dataset.failures, seed=seed, **processes
+        )
+    except ValueError as error:
+        raise error if isinstance(error, RecipeError) else RecipeError(f"data: {error}") from error
+
+
+def _build_cache(recipe: MixtureRecipe, records: Records) -> AudioCache | None:
+    if not recipe.data.cache_audio or recipe.data.streaming:
+        return None
+    cache = AudioCache()
+    if recipe.training.dataloader_num_workers > 0:
+        # Before the loader forks: its processes then share one copy.
+        spoken = [record for part in records.values() for record in part if record.audio is not None]
+        cache.preload({record.key: record.audio for record in spoken})
+    return cache
+
+
+def build_development_sets(
+    recipe: MixtureRecipe, processor: Mu2SLAMProcessor, build_collator: Callable[[], Any]
+) -> dict[str, DevelopmentSet]:
+    """Every example of every task that a development corpus gives, in batches of about one length."""
+    section, data = recipe.evaluation, recipe.data
+    limits = ExampleLimits(max_seconds=section.max_seconds, max_tokens=section.max_tokens // 2)
+    count_tokens = build_token_counter(processor.tokenizer)
+    sets = {}
+    for name, records in load_records(section.corpora, "evaluation.corpora").items():
+        examples: list[Example] = []
+        for task in section.tasks:
+            try:
+                examples += ExampleBuilder(
+                    tasks=[task],
+                    one_target=True,
+                    languages=data.languages or None,
+                    count_tokens=count_tokens,
+                    limits=limits,
+                ).build(records)
+            except ValueError:
+                logger.warning(f"evaluation.corpora.{name}: gives no example of {task}")
+        sets[name] = DevelopmentSet(
+            dataset=ExampleDataset(
+                examples,
+                DrawOptions(undetermined_source_ratio=data.undetermined_source_ratio),
+                seed=recipe.training.seed,
+            ),
+            batches=plan_batches(examples, section.max_seconds, section.max_tokens),
+            collator=build_collator(),
+        )
+    return sets
+
+
+def plan_batches(examples: Sequence[Example], max_seconds: float, max_tokens: int) -> list[list[int]]:
+    """Positions of all examples in batches within the bounds, short ones first; one too long is alone."""
+    order = sorted(range(len(examples)), key=lambda i: (examples[i].duration_seconds, examples[i].num_text_tokens))
+    batches: list[list[int]] = []
+    seconds = tokens = 0.0
+    for index in order:
+        seconds += examples[index].duration_seconds
+        tokens += examples[index].num_text_tokens
+        if not batches or seconds > max_seconds or tokens > max_tokens:
+            batches.append([])
+            seconds, tokens = examples[index].duration_seconds, examples[index].num_text_tokens
+        batches[-1].append(index)
+    return batches

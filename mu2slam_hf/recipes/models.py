@@ -1,0 +1,142 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The model of a run: new weights, those of a folder, or a trained encoder; adapters on request."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from peft import LoraConfig, get_peft_model
+from torch import nn
+from transformers import GenerationConfig, set_seed
+
+from mu2slam_hf.checkpoints.folders import check_model_type
+from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
+from mu2slam_hf.recipes.encoder_start import EncoderStart, load_encoder_start
+from mu2slam_hf.recipes.loader import RecipeError, errors_of
+from mu2slam_hf.recipes.sections import LoraSection, ModelSection
+
+# One of them may start from the encoder of the other.
+_MSLAM_TYPES = ("mslam", "mslam_ctc")
+
+
+def build_model_of(recipe: Any, processor: Mu2SLAMProcessor, model_class: Any, **fixed: Any) -> nn.Module:
+    """A model of any family in float32, with new weights, those of `init_from`, or a trained encoder.
+
+    Args:
+        recipe: the run.
+        processor: its vocabulary and languages are those of a new model.
+        model_class: class of the model; its `config_class` reads `model.config`.
+        fixed: further values of a new model's configuration, which no override changes.
+
+    Raises:
+        RecipeError: as `build_model`.
+    """
+    section = recipe.model
+    start = load_encoder_start(section)
+    if start is None and (section.config is None) == (section.init_from is None):
+        raise RecipeError(
+            "model: give either config (new weights), init_from (trained weights) or init_encoder_from (a trained "
+            "encoder; with config for the rest)"
+        )
+    set_seed(recipe.training.seed)
+    config_class = model_class.config_class
+    if section.init_from is not None:
+        own = config_class.model_type
+        with errors_of("model.init_from"):
+            check_model_type(section.init_from, *(_MSLAM_TYPES if own in _MSLAM_TYPES else (own,)))
+        config = _override_config(config_class.from_pretrained(section.init_from).to_dict(), section, config_class)
+        model = model_class.from_pretrained(section.init_from, config=config, dtype=torch.float32)
+        try:
+            processor.check_config(model.config)
+        except ValueError as error:
+            raise RecipeError(f"model.init_from: {error} Leave processor.init_from out to use its own.") from error
+    else:
+        model = model_class(_build_config(recipe, processor, config_class, start, fixed))
+    if start is not None:
+        start.load_into(model, processor)
+    set_generation(model, section)
+    if section.attn_implementation is not None:
+        model.set_attn_implementation(section.attn_implementation)
+    for name, parameter in model.named_parameters():
+        if any(name.startswith(prefix) for prefix in section.freeze):
+            parameter.requires_grad_(False)
+    return model
+
+
+def set_generation(model: Any, section: ModelSection) -> None:
+    """Write `model.generation` into the generation configuration that is saved with the model.
+
+    Raises:
+        RecipeError: a value that `generate` does not know or cannot take, or a model that does not write.
+    """
+    if not section.generation:
+        return
+    if not model.can_generate():
+        raise RecipeError(f"model.generation: {type(model).__name__} does not generate; leave it out")
+    known = {*GenerationConfig().to_dict(), "ctc_weight"}
+    for name, value in section.generation.items():
+        if name not in known:
+            raise RecipeError(f"model.generation.{name}: generate has no such argument")
+        if name == "ctc_weight" and not (isinstance(value, (int, float)) and 0 <= value <= 1):
+            raise RecipeError(f"model.generation.ctc_weight: is a share between 0 and 1, got {value}")
+        setattr(model.generation_config, name, value)
+    with errors_of("model.generation"):
+        model.generation_config.validate(strict=True)
+
+
+def _build_config(
+    recipe: Any,
+    processor: Mu2SLAMProcessor,
+    config_class: Any,
+    start: EncoderStart | None,
+    fixed: dict[str, Any],
+) -> Any:
+    payload: dict[str, Any] = {}
+    if recipe.model.config is not None:
+        payload = json.loads(Path(recipe.model.config).read_text(encoding="utf-8"))
+    if start is not None:
+        start.fit_payload(payload, recipe.model.overrides, config_class)
+    tokenizer = processor.tokenizer
+    return _override_config(
+        payload,
+        recipe.model,
+        config_class,
+        vocab_size=len(tokenizer),
+        speech_token_offset=tokenizer.speech_token_offset,
+        num_speech_tokens=tokenizer.num_speech_tokens,
+        text_token_offset=tokenizer.text_token_offset,
+        languages=list(processor.languages),
+        **fixed,
+    )
+
+
+def _override_config(payload: dict[str, Any], section: ModelSection, config_class: Any, **fixed: Any) -> Any:
+    """The configuration of a payload with the recipe's overrides; `fixed` values win."""
+    payload.pop("model_type", None)
+    for name, value in section.overrides.items():
+        *parents, last = name.split(".")
+        node = payload
+        for part in parents:
+            node = node.setdefault(part, {})
+        node[last] = value
+    payload.update(fixed)
+    try:
+        return config_class(**payload)
+    except (TypeError, ValueError, StrictDataclassError) as error:
+        source = section.config or section.init_from or section.init_encoder_from
+        raise RecipeError(f"model.config: {source}: {error}") from error
+
+
+def add_adapters(section: LoraSection, model: nn.Module) -> nn.Module:
+    """The model with low-rank adapters by peft; all other weights are frozen."""
+    config = LoraConfig(
+        r=section.r,
+        lora_alpha=section.alpha,
+        lora_dropout=section.dropout,
+        target_modules=section.target_modules,
+        modules_to_save=section.modules_to_save or None,
+    )
+    with errors_of("lora.target_modules"):
+        return get_peft_model(model, config)

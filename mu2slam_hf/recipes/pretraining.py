@@ -1,0 +1,183 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Pre-training of Mu2SLAM: five tasks, 24 losses, a frozen speech tokenizer beside the model."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from huggingface_hub.errors import StrictDataclassError
+from torch import nn
+
+from mu2slam_hf.data.audio import SAMPLING_RATE
+from mu2slam_hf.data.collation.mu2slam import Mu2SLAMPreTrainingCollator
+from mu2slam_hf.data.masking import MaskingConfig
+from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
+from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
+from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
+from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor, log_mel_extractor
+from mu2slam_hf.quantization.tokenizer_loading import load_speech_tokenizer
+from mu2slam_hf.recipes.fields import path_field
+from mu2slam_hf.recipes.loader import RecipeError
+from mu2slam_hf.recipes.mixture_run import MixtureRun
+from mu2slam_hf.recipes.mixture_sections import MixtureRecipe
+from mu2slam_hf.recipes.models import build_model_of
+from mu2slam_hf.training.pretraining_trainer import PretrainingTrainer
+
+
+@dataclass(kw_only=True)
+class SpeechTokenizerSection:
+    """The frozen model that turns speech into ids. It is saved with the processor.
+
+    Attributes:
+        kind: how the codebook is made. Paper, section 2.2: that of mSLAM, learned by a contrastive loss. Choice: a
+            random projection, which needs no training.
+        config: further fields of `SpeechTokenizerConfig` (`codevector_dim`, `projection_seed`, ...). The codebook has
+            `processor.num_speech_tokens` entries.
+        init_from: folder of a saved speech tokenizer instead; `config` must then be empty.
+    """
+
+    kind: Literal["random_projection", "contrastive", "kmeans"] = "random_projection"
+    config: dict[str, Any] = field(default_factory=dict)
+    init_from: str | None = path_field("folder")
+
+
+@dataclass(kw_only=True)
+class PretrainingObjectiveSection:
+    """Coefficients of the 24 losses; each loss is a mean over its own targets in the whole update.
+
+    Paper: section 3.1: 1 for speech-only and text-only, 0.1 for text-to-speech and alignment, 0.3 for the decoder loss
+    of speech to text.
+    Choice, where it is silent: 1 for the decoder loss of MT in both directions, 0.1 for masked prediction on pairs,
+    0.3 for CTC, 0.1 for the language head.
+
+    Attributes:
+        speech_decoder, text_decoder: denoising of unlabeled data on the decoder (Eq. 2).
+        asr_decoder, ast_decoder, mt_decoder: forward, `P(y | x)` (Eq. 4).
+        asr_backward_decoder, ast_backward_decoder, mt_backward_decoder: backward, `P(x | y)`.
+        asr_alignment_decoder, ast_alignment_decoder, mt_alignment_decoder: denoising of both sides (Eq. 5).
+        speech_mlm, text_mlm, asr_mlm, asr_backward_mlm, asr_alignment_mlm, ast_mlm, ast_backward_mlm,
+            ast_alignment_mlm, mt_mlm, mt_backward_mlm, mt_alignment_mlm: masked prediction on the encoder of each.
+        ctc: CTC on the forward ASR view.
+        language: the head that guesses the source language where it is not told.
+        ctc_input: whether the forward ASR view reads masked speech, or `clean` speech without masked prediction.
+    """
+
+    speech_decoder: float = 1.0
+    text_decoder: float = 1.0
+    asr_decoder: float = 0.3
+    asr_backward_decoder: float = 0.1
+    asr_alignment_decoder: float = 0.1
+    ast_decoder: float = 0.3
+    ast_backward_decoder: float = 0.1
+    ast_alignment_decoder: float = 0.1
+    mt_decoder: float = 1.0
+    mt_backward_decoder: float = 1.0
+    mt_alignment_decoder: float = 0.1
+    speech_mlm: float = 1.0
+    text_mlm: float = 1.0
+    asr_mlm: float = 0.1
+    asr_backward_mlm: float = 0.1
+    asr_alignment_mlm: float = 0.1
+    ast_mlm: float = 0.1
+    ast_backward_mlm: float = 0.1
+    ast_alignment_mlm: float = 0.1
+    mt_mlm: float = 0.1
+    mt_backward_mlm: float = 0.1
+    mt_alignment_mlm: float = 0.1
+    ctc: float = 0.3
+    language: float = 0.1
+    ctc_input: Literal["masked", "clean"] = "masked"
+
+
+@dataclass(kw_only=True)
+class PretrainingRecipe(MixtureRecipe):
+    """One run of pre-training.
+
+    Attributes:
+        kind: tells it from a recipe of supervised training.
+    """
+
+    kind: Literal["pretraining"] = "pretraining"
+    speech_tokenizer: SpeechTokenizerSection = field(default_factory=SpeechTokenizerSection)
+    masking: MaskingConfig = field(default_factory=MaskingConfig)
+    objective: PretrainingObjectiveSection = field(default_factory=PretrainingObjectiveSection)
+
+
+class PretrainingRun(MixtureRun):
+    """Pre-training of `Mu2SLAMForPreTraining`."""
+
+    recipe_class = PretrainingRecipe
+    recipe: PretrainingRecipe
+
+    def complete_processor(self, processor: Mu2SLAMProcessor, *, is_new: bool) -> Mu2SLAMProcessor:
+        """The processor with its speech tokenizer.
+
+        Raises:
+            RecipeError: the speech tokenizer does not fit the text tokenizer or the recordings.
+        """
+        replaces = not is_new and self.checkpoint is None and self.recipe.speech_tokenizer.init_from is not None
+        if processor.speech_tokenizer is None or replaces:
+            processor.speech_tokenizer = build_speech_tokenizer(self.recipe, processor)
+        config, wanted = processor.speech_tokenizer.config, processor.tokenizer.num_speech_tokens
+        if config.reads_waveforms and processor.speech_tokenizer.encoder.sampling_rate != SAMPLING_RATE:
+            rate = processor.speech_tokenizer.encoder.sampling_rate
+            raise RecipeError(f"speech_tokenizer: expects {rate} Hz, but recordings are read at {SAMPLING_RATE} Hz")
+        if (config.num_codevectors_per_group, config.num_codevector_groups) != (wanted, 1):
+            raise RecipeError(
+                f"speech_tokenizer: has {config.num_codevector_groups} codebooks of "
+                f"{config.num_codevectors_per_group} entries, but the text tokenizer leaves room for one of {wanted} "
+                "(processor.num_speech_tokens)"
+            )
+        return processor
+
+    def make_trainer(self, processor: Mu2SLAMProcessor, model: Any, **parts: Any) -> PretrainingTrainer:
+        """See `PretrainingTrainer`."""
+        return PretrainingTrainer(model, speech_tokenizer=processor.speech_tokenizer, **parts)
+
+    def build_model(self, processor: Mu2SLAMProcessor, data: Any = None) -> nn.Module:
+        """See `build_model_of`."""
+        return build_model_of(self.recipe, processor, Mu2SLAMForPreTraining)
+
+    def build_collator(self, processor: Mu2SLAMProcessor, model: Any) -> Mu2SLAMPreTrainingCollator:
+        """The collator with the recipe's masks, for the front end of the model."""
+        recipe = self.recipe
+        return Mu2SLAMPreTrainingCollator(
+            processor,
+            seed=recipe.training.seed,
+            masking=recipe.masking,
+            ctc_input=recipe.objective.ctc_input,
+            max_row_length=recipe.data.max_row_length,
+            encoder_config=model.config.encoder_config,
+        )
+
+
+def build_speech_tokenizer(recipe: PretrainingRecipe, processor: Mu2SLAMProcessor) -> SpeechTokenizerModel:
+    """The frozen speech tokenizer that a recipe names.
+
+    Raises:
+        RecipeError: both a folder and a configuration, or a configuration that does not exist.
+    """
+    section = recipe.speech_tokenizer
+    if section.init_from is not None:
+        if section.config:
+            raise RecipeError("speech_tokenizer: give either init_from or config")
+        try:
+            return load_speech_tokenizer(section.init_from, log_mel_extractor(processor.feature_extractor))
+        except ValueError as error:
+            raise RecipeError(f"speech_tokenizer.init_from: {error}") from error
+    if section.kind != "random_projection":
+        raise RecipeError(
+            f"speech_tokenizer.init_from: a codebook of kind {section.kind!r} is trained; name its folder"
+        )
+    fixed = {
+        "kind": section.kind,
+        "num_mel_bins": log_mel_extractor(processor.feature_extractor).feature_size,
+        "num_codevectors_per_group": processor.tokenizer.num_speech_tokens,
+    }
+    known = SpeechTokenizerConfig().to_dict().keys() - fixed.keys()
+    unknown = sorted(set(section.config) - known)
+    if unknown:
+        raise RecipeError(f"speech_tokenizer.config.{unknown[0]}: unknown or set elsewhere")
+    try:
+        return SpeechTokenizerModel(SpeechTokenizerConfig(**section.config, **fixed))
+    except (TypeError, ValueError, StrictDataclassError) as error:
+        raise RecipeError(f"speech_tokenizer.config: {error}") from error

@@ -1,0 +1,104 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The processor of a run: feature extractor, tokenizer and languages."""
+
+import random
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from transformers.utils import logging
+
+from mu2slam_hf.checkpoints.folders import load_processor
+from mu2slam_hf.data.audio import AudioError, FloatArray, load_audio
+from mu2slam_hf.data.examples.builder import count_characters
+from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
+from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
+from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
+from mu2slam_hf.recipes.encoder_start import fit_processor, load_start_extractor, load_start_processor
+from mu2slam_hf.recipes.loader import RecipeError, errors_of
+from mu2slam_hf.recipes.records import Records
+
+logger = logging.get_logger(__name__)
+
+
+def build_processor(recipe: Any, records: Records, checkpoint: str | None = None) -> Mu2SLAMProcessor:
+    """The processor: of the checkpoint that is resumed, of `init_from`, or trained on the training texts.
+
+    Where the encoder is a trained one (`model.init_encoder_from`), so is the feature extractor.
+
+    Args:
+        recipe: the run.
+        records: training records.
+        checkpoint: folder of the checkpoint to resume.
+
+    Raises:
+        RecipeError: a folder without a processor.
+    """
+    section = recipe.processor
+    folder = checkpoint or section.init_from or recipe.model.init_from
+    if folder is not None:
+        name = "output.dir" if checkpoint else "processor.init_from" if section.init_from else "model.init_from"
+        with errors_of(name):
+            saved = load_processor(folder)
+        return saved if checkpoint else fit_processor(recipe.model, saved, folder)
+    start = recipe.model.init_encoder_from
+    processor = None if start is None else load_start_processor(start)
+    if processor is not None:
+        return processor
+    texts = [
+        text
+        for name in sorted(records)
+        for record in records[name]
+        for text in (record.text, *record.translations.values())
+        if text
+    ]
+    tokenizer = Mu2SLAMTokenizer.train_from_iterator(
+        texts, vocab_size=section.vocab_size, kind=section.tokenizer, num_speech_tokens=section.num_speech_tokens
+    )
+    in_data = {lang for part in records.values() for record in part for lang in (record.lang, *record.translations)}
+    languages = ["und", *(lang for lang in section.languages or sorted(in_data) if lang != "und")]
+    extractor = _fit_feature_extractor(recipe, records) if start is None else load_start_extractor(start)
+    return Mu2SLAMProcessor(extractor, tokenizer, languages=languages)
+
+
+def _fit_feature_extractor(recipe: Any, records: Records) -> Mu2SLAMFeatureExtractor:
+    """Mean and deviation of each mel bin over a random choice of recordings, the same share of each corpus."""
+    extractor = Mu2SLAMFeatureExtractor()
+    wanted = recipe.processor.feature_statistics_utterances
+    spoken = {name: [r for r in part if r.audio is not None] for name, part in records.items()}
+    spoken = {name: part for name, part in spoken.items() if part}
+    if wanted <= 0 or not spoken:
+        return extractor
+    generator = random.Random(recipe.training.seed)
+    chosen = []
+    for name in sorted(spoken):
+        chosen += generator.sample(spoken[name], min(len(spoken[name]), max(1, wanted // len(spoken))))
+    return extractor.fit_statistics(_load_readable(chosen), sampling_rate=16000)
+
+
+def _load_readable(records: Iterable[SpeechTextRecord]) -> Iterator[FloatArray]:
+    """Their audio; what cannot be read is named and left to the data set, which counts it.
+
+    Raises:
+        RecipeError: nothing at all could be read.
+    """
+    reasons = []
+    num_read = 0
+    for record in records:
+        try:
+            waveform = load_audio(record.audio)
+        except AudioError as error:
+            reasons.append(f"{record.key}: {error}")
+            logger.warning(f"left out of the feature statistics: {reasons[-1]}")
+            continue
+        num_read += 1
+        yield waveform
+    if not num_read:
+        raise RecipeError(f"processor.feature_statistics_utterances: no recording can be read; {reasons[-1]}")
+
+
+def build_token_counter(tokenizer: Any) -> Callable[[str], int]:
+    """Length of a text in tokens; for a tokenizer of characters without running it."""
+    if type(tokenizer.backend_tokenizer.model).__name__ == "WordLevel":
+        return count_characters
+    return lambda text: len(tokenizer.encode_ctc_labels([text])[0])

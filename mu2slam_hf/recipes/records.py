@@ -1,0 +1,60 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Corpora of a recipe as records in memory."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from transformers.utils import logging
+
+from mu2slam_hf.data.corpora.registry import load_corpus
+from mu2slam_hf.data.durations import fill_durations
+from mu2slam_hf.data.manifests import ManifestColumns, read_manifest
+from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.recipes.data_sections import CorpusSource
+from mu2slam_hf.recipes.loader import RecipeError
+
+logger = logging.get_logger(__name__)
+
+Records = dict[str, list[SpeechTextRecord]]
+"""Name of a corpus in the recipe -> its records."""
+
+
+def load_records(corpora: Mapping[str, CorpusSource], path: str) -> Records:
+    """Records of each corpus of a section, named as the recipe names it, with durations.
+
+    Args:
+        corpora: the section.
+        path: its dotted path, for messages.
+    """
+    return {name: _load_corpus(section, name, f"{path}.{name}") for name, section in corpora.items()}
+
+
+def _load_corpus(section: CorpusSource, name: str, path: str) -> list[SpeechTextRecord]:
+    if (section.name is None) == (section.manifest is None):
+        raise RecipeError(f"{path}: give either name and root (a registered corpus) or manifest")
+    if section.name is not None:
+        if section.root is None:
+            raise RecipeError(f"{path}.root: the folder of corpus {section.name!r} is required")
+        try:
+            records = load_corpus(section.name, section.root, section.split, **section.options)
+        except TypeError as error:
+            raise RecipeError(f"{path}.options: {error}") from error
+    else:
+        try:
+            columns = ManifestColumns(**section.columns)
+        except TypeError as error:
+            raise RecipeError(f"{path}.columns: {error}") from error
+        records = read_manifest(
+            section.manifest or "", columns=columns, lang=section.lang, corpus=name, audio_root=section.audio_root
+        )
+    records, failures = fill_durations(replace(record, corpus=name) for record in records)
+    for failure in failures:
+        logger.warning(f"{path}: left out {failure}")
+    longest = section.max_duration_seconds
+    if longest is not None:
+        records = [r for r in records if r.duration_seconds is None or r.duration_seconds <= longest]
+    if section.limit is not None and len(records) > section.limit:
+        records = [records[len(records) * i // section.limit] for i in range(section.limit)]
+    if not records:
+        raise RecipeError(f"{path}: no record is left")
+    return records

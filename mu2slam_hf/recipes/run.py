@@ -1,0 +1,178 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""One training run: what is built, in which order, and what the run leaves in its folder."""
+
+import json
+import os
+import shutil
+import subprocess
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+from transformers.trainer_utils import get_last_checkpoint
+
+from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
+from mu2slam_hf.recipes.loader import dump_recipe
+from mu2slam_hf.training.checkpoints import INCOMPLETE_PREFIX, all_or_nothing, list_checkpoints, publish_checkpoint
+from mu2slam_hf.training.trainer import MultitaskTrainer
+
+
+class Run(ABC):
+    """A recipe of one kind as a training run.
+
+    Every kind has the same steps::
+
+        data = run.load_data()
+        processor = run.build_processor(data)
+        model = run.build_model(processor, data)
+        trainer = run.build_trainer(processor, model, data)
+        run.train(trainer)
+
+    Attributes:
+        recipe_class: class attribute, the dataclass that a recipe of this kind is read into; its field `kind` is the
+            name of the kind.
+        recipe: the recipe.
+        checkpoint: folder of the checkpoint to resume from, None for a new run.
+
+    Args:
+        recipe: an instance of `recipe_class`.
+    """
+
+    recipe_class: ClassVar[type]
+
+    def __init__(self, recipe: Any) -> None:
+        self.recipe = recipe
+        self.checkpoint = find_resume_checkpoint(recipe)
+
+    @abstractmethod
+    def load_data(self) -> Any:
+        """Training data, as the other steps take them."""
+
+    @abstractmethod
+    def build_processor(self, data: Any) -> Mu2SLAMProcessor:
+        """The processor: that of the checkpoint, of `init_from`, or a new one made from the data."""
+
+    @abstractmethod
+    def build_model(self, processor: Mu2SLAMProcessor, data: Any = None) -> nn.Module:
+        """The model in float32: new, or with the weights that the recipe names."""
+
+    @abstractmethod
+    def build_collator(self, processor: Mu2SLAMProcessor, model: Any) -> Any:
+        """A collator with counts of its own; called once for training and once for each development set."""
+
+    @abstractmethod
+    def build_trainer(self, processor: Mu2SLAMProcessor, model: Any, data: Any) -> MultitaskTrainer:
+        """The trainer with its sampler, objective, development sets and console."""
+
+    def run(self) -> dict[str, float]:
+        """All steps.
+
+        Returns:
+            The figures of the last evaluation, also in `results.json` of the final folder.
+        """
+        data = self.load_data()
+        processor = self.build_processor(data)
+        model = self.build_model(processor, data)
+        return self.train(self.build_trainer(processor, model, data))
+
+    def train(self, trainer: MultitaskTrainer) -> dict[str, float]:
+        """Train from the checkpoint on, choose the weights that the recipe wants, evaluate them and save everything.
+
+        The folder of the final model gets its name when it is complete, like a checkpoint.
+        """
+        if trainer.is_world_process_zero():
+            save_recipe(self.recipe, self.recipe.output.dir)
+        trainer.train(resume_from_checkpoint=self.checkpoint)
+        results = self.measure(trainer, has_other_weights=self._choose_weights(trainer))
+        model = trainer.whole_model()
+        if model is not None:
+            results |= self.test(model, trainer.processing_class)
+            self.save_final(model, trainer.processing_class, results)
+        trainer.accelerator.wait_for_everyone()
+        return results
+
+    def measure(self, trainer: MultitaskTrainer, *, has_other_weights: bool) -> dict[str, float]:
+        """Figures of the chosen weights on the development corpora, by all processes.
+
+        Args:
+            trainer: holds the weights.
+            has_other_weights: whether they are not those of the last update, so that they must be evaluated anew.
+        """
+        if not self.recipe.evaluation.corpora:
+            return {}
+        return (None if has_other_weights else trainer.evaluated_at_end()) or trainer.evaluate()
+
+    def test(self, model: nn.Module, processor: Mu2SLAMProcessor) -> dict[str, float]:
+        """Further figures of the final model, by the first process alone."""
+        return {}
+
+    def save_more(self, model: nn.Module, processor: Mu2SLAMProcessor, folder: Path) -> None:  # noqa: B027
+        """Write further files into the final folder; none by default."""
+
+    def save_final(self, model: Any, processor: Mu2SLAMProcessor, results: dict[str, float]) -> Path:
+        """Write the final model, its processor, the recipe and the figures of its evaluation."""
+        final = final_folder(self.recipe)
+        incomplete = final.with_name(INCOMPLETE_PREFIX + final.name)
+        shutil.rmtree(incomplete, ignore_errors=True)
+        with all_or_nothing(incomplete, final):
+            if self.recipe.output.dtype == "bfloat16":
+                round_weights(model)
+            model.save_pretrained(incomplete)
+            self.save_more(model, processor, incomplete)
+            processor.save_pretrained(incomplete)
+            save_recipe(self.recipe, incomplete)
+            (incomplete / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+            publish_checkpoint(incomplete, final)
+        return final
+
+    def _choose_weights(self, trainer: MultitaskTrainer) -> bool:
+        """Load averaged or best weights where the recipe wants them; whether they are not those of the last update."""
+        training = self.recipe.training
+        if training.average_last > 1:
+            trainer.load_averaged_weights(list_checkpoints(self.recipe.output.dir)[-training.average_last :])
+            return True
+        if training.keep == "best":
+            trainer.load_best_checkpoint()
+            return bool(trainer.state.best_global_step != trainer.state.global_step)
+        return False
+
+
+def final_folder(recipe: Any) -> Path:
+    """Where the final model goes."""
+    return Path(recipe.output.final or os.path.join(recipe.output.dir, "final"))
+
+
+def find_resume_checkpoint(recipe: Any) -> str | None:
+    """Newest complete checkpoint of the output folder, if the recipe wants to resume."""
+    folder = recipe.output.dir
+    return get_last_checkpoint(folder) if recipe.training.resume and os.path.isdir(folder) else None
+
+
+def save_recipe(recipe: Any, folder: str | Path) -> None:
+    """`recipe.yaml` with every default filled in, and `run.json` with the commit and versions it ran with."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+    run = {"commit": find_commit(), "torch": torch.__version__, "threads": torch.get_num_threads()}
+    (folder / "run.json").write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+
+
+def find_commit() -> str | None:
+    """Hash of the checked-out commit, with `-dirty` where tracked files were changed; None outside a repository."""
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return answer.stdout.strip() or None
+
+
+def round_weights(model: Any) -> None:
+    """To bfloat16, but for what the model keeps in float32 (the quantiser of mSLAM: rounded, it gives other ids)."""
+    kept = set(getattr(model, "_keep_in_fp32_modules_strict", None) or ())
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_floating_point() and not kept & set(name.split(".")):
+            tensor.data = tensor.data.to(torch.bfloat16)

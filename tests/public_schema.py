@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile as sf
 
-from mu2slam_hf.data.corpora.parallel import TED_COLUMNS
+from mu2slam_hf.data.corpora.ted59 import TED_COLUMNS
 
 RATE = 16_000
 TEXTS = {

@@ -1,21 +1,18 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Manifests (TSV, CSV, JSONL, Parquet) and Hugging Face data sets, read into validated records."""
+"""Manifests (TSV, CSV, JSONL, Parquet), and rows of any kind, read into validated records."""
 
-import csv
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
-from mu2slam_hf.data.records import RecordError, SpeechTextRecord, cached_canonical_language
+from mu2slam_hf.data.records import SpeechTextRecord, cached_canonical_language
+from mu2slam_hf.data.table_files import ManifestError, Row, table_rows
 from mu2slam_hf.data.text import clean_text
 from mu2slam_hf.models.language_codes import LANGUAGE_NAMES, canonical_language
-
-if TYPE_CHECKING:
-    import datasets
 
 _CANDIDATES: dict[str, tuple[str, ...]] = {
     "id": ("id", "utt_id", "utterance_id"),
@@ -27,11 +24,6 @@ _CANDIDATES: dict[str, tuple[str, ...]] = {
     "speaker": ("speaker", "speaker_id", "client_id"),
     "kind": ("kind", "category"),
 }
-MANIFEST_SUFFIXES = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
-
-
-class ManifestError(RecordError):
-    """A manifest that cannot be read; the message names the file, the line and the id where there is one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,19 +54,6 @@ class ManifestColumns:
     kind: str | None = None
 
 
-@dataclass(frozen=True)
-class DatasetAudio:
-    """Audio of one row of a Hugging Face data set, read from it only when it is needed."""
-
-    dataset: Any
-    index: int
-    column: str
-
-    def read_audio(self) -> Any:
-        """The undecoded cell: a mapping with `bytes` and `path`."""
-        return self.dataset[self.index][self.column]
-
-
 def read_manifest(
     path: str | os.PathLike[str],
     *,
@@ -89,7 +68,7 @@ def read_manifest(
     TSV is read without quoting, CSV with the usual quoting, JSONL one object per line; all UTF-8, with column names.
 
     Args:
-        path: the manifest.
+        path: the manifest; all formats but Parquet may be packed by gzip (`.gz`).
         columns: which column holds what; default: the usual names.
         lang: language of all rows, where the manifest has no such column.
         corpus: name given to the records; default: the name of the manifest's folder.
@@ -102,73 +81,34 @@ def read_manifest(
     path = Path(path)
     if not path.is_file():
         raise ManifestError(f"{path}: no such manifest" + (" (it is a folder)" if path.is_dir() else ""))
-    file_format = file_format or MANIFEST_SUFFIXES.get(path.suffix.lower(), "")
-    if file_format not in MANIFEST_SUFFIXES.values():
-        raise ManifestError(f"{path}: unknown format; name it .tsv, .csv, .jsonl or .parquet, or give `file_format`")
     root = Path(audio_root) if audio_root is not None else path.parent
     corpus = corpus if corpus is not None else path.resolve().parent.name
-    rows = list(_rows(path, file_format))
+    rows: list[tuple[str, Row]] = []
+    for place, row in table_rows(path, file_format):
+        if isinstance(row, ManifestError):
+            raise ManifestError(f"{place}: {row}")
+        rows.append((place, row))
     if not rows:
         raise ManifestError(f"{path}: has no rows")
-    reader = RowReader(columns, lang, corpus, root, names=_all_names(rows, file_format), place=str(path))
+    # Rows of JSONL may each have other columns.
+    names = list(dict.fromkeys(name for _, row in rows for name in row))
+    reader = RowReader(columns, lang, corpus, root, names=names, place=str(path))
     records: list[SpeechTextRecord] = []
-    seen: dict[str, int] = {}
-    for line, row in rows:
-        record = reader.record(row, f"{path}:{line}", str(line))
+    seen: dict[str, str] = {}
+    for place, row in rows:
+        line = place[len(place.rstrip("0123456789")) :]
+        record = reader.record(row, place, line)
         if record.key in seen:
-            raise ManifestError(
-                f"{path}:{line}: id {record.id!r} ({record.lang}) was already in line {seen[record.key]}"
-            )
+            raise ManifestError(f"{place}: id {record.id!r} ({record.lang}) was already in line {seen[record.key]}")
         seen[record.key] = line
         records.append(record)
     return records
 
 
-def read_dataset(
-    dataset: "datasets.Dataset | datasets.IterableDataset",
-    *,
-    columns: ManifestColumns | None = None,
-    lang: str | None = None,
-    corpus: str = "dataset",
-) -> Iterator[SpeechTextRecord]:
-    """Records of a Hugging Face data set, in its order; its audio is not decoded by `datasets`.
-
-    A `Dataset` is read lazily (a record holds a reference to its row), a stream carries the bytes in the record.
-
-    Args:
-        dataset: with columns as in a manifest; a column of type `Audio` is cast to `Audio(decode=False)`.
-        columns: which column holds what; default: the usual names.
-        lang: language of all rows, where there is no such column.
-        corpus: name given to the records.
-    """
-    import datasets
-
-    names = list(dataset.column_names or next(iter(dataset), {}))
-    dataset = keep_audio_encoded(dataset)
-    lazy = isinstance(dataset, datasets.Dataset)
-    rows: Iterable[Any] = dataset
-    if not names:
-        raise ManifestError(f"{corpus}: the data set has no rows")
-    reader = RowReader(columns, lang, corpus, Path("."), names=names, place=corpus)
-    audio_column = reader.names["audio"]
-    if lazy and audio_column is not None:
-        rows = cast("datasets.Dataset", dataset).remove_columns([audio_column])
-    for index, row in enumerate(rows):
-        if lazy and audio_column is not None:
-            row = {**row, audio_column: DatasetAudio(dataset, index, audio_column)}
-        yield reader.record(row, f"{corpus}, row {index}", str(index))
-
-
-def keep_audio_encoded(
-    dataset: "datasets.Dataset | datasets.IterableDataset",
-) -> "datasets.Dataset | datasets.IterableDataset":
-    """The data set with its audio as bytes or paths: `datasets` decodes by a package that need not be there."""
-    import datasets
-
-    for name, kind in (dataset.features or {}).items():
-        if isinstance(kind, datasets.Audio):
-            dataset = dataset.cast_column(name, datasets.Audio(decode=False))
-    return dataset
+def usual_columns(role: str, columns: ManifestColumns | None = None) -> tuple[str, ...]:
+    """Names of the column for a role (a field of `ManifestColumns`): the one that was chosen, else the usual ones."""
+    chosen = getattr(columns, role, None)
+    return _CANDIDATES[role] if chosen is None else (chosen,)
 
 
 class RowReader:
@@ -197,13 +137,13 @@ class RowReader:
         place: str,
     ) -> None:
         columns = columns or ManifestColumns()
-        self.lang, self.corpus, self.root = lang, corpus, root
+        self.lang, self.corpus, self.root, self.columns = lang, corpus, root, names
         self.names: dict[str, str | None] = {}
-        for role, usual in _CANDIDATES.items():
+        for role in _CANDIDATES:
             wanted = getattr(columns, role)
             if wanted is not None and wanted not in names:
                 raise ManifestError(f"{place}: no column {wanted!r} for `{role}`; there are {', '.join(names)}")
-            self.names[role] = wanted or next((name for name in usual if name in names), None)
+            self.names[role] = next((name for name in usual_columns(role, columns) if name in names), None)
         if self.names["lang"] is None and lang is None:
             raise ManifestError(
                 f"{place}: no column for the language ({', '.join(names)}); give `lang` or map a column"
@@ -219,7 +159,7 @@ class RowReader:
         record_id = str(self._cell(row, "id") or default_id)
         place = f"{place} (id {record_id})"
         try:
-            lang = cached_canonical_language(str(self.lang or self._cell(row, "lang") or ""))
+            lang = self._language_of(row)
             return SpeechTextRecord(
                 id=record_id,
                 audio=self._audio(row),
@@ -234,6 +174,16 @@ class RowReader:
             ).validate()
         except ValueError as error:
             raise ManifestError(f"{place}: {error}") from error
+
+    def may_be_of(self, row: Mapping[str, Any], language: str) -> bool:
+        """Whether a row is of a language, or of none that is valid, of which `record` says what is wrong with it."""
+        try:
+            return self._language_of(row) == language
+        except ValueError:
+            return True
+
+    def _language_of(self, row: Mapping[str, Any]) -> str:
+        return cached_canonical_language(str(self.lang or self._cell(row, "lang") or ""))
 
     def _cell(self, row: Mapping[str, Any], role: str) -> Any:
         name = self.names[role]
@@ -291,76 +241,6 @@ def _known_language(code: str) -> str | None:
     except ValueError:
         return None
     return canonical if canonical.split("-")[0] in LANGUAGE_NAMES else None
-
-
-def _rows(path: Path, file_format: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, row) of every row; Parquet counts rows from 1."""
-    if file_format == "parquet":
-        import pyarrow.parquet as pq
-
-        try:
-            table = pq.read_table(path)
-        except (OSError, ValueError) as error:
-            raise ManifestError(f"{path}: not readable as Parquet ({error})") from error
-        yield from enumerate(table.to_pylist(), start=1)
-        return
-    try:
-        with path.open(encoding="utf-8-sig", newline="" if file_format == "csv" else "\n") as file:
-            yield from _json_rows(path, file) if file_format == "jsonl" else _table_rows(path, file, file_format)
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{path}: not UTF-8 ({error.reason} at byte {error.start} of a block)") from error
-
-
-def _json_rows(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ManifestError(f"{path}:{number}: not JSON ({error})") from error
-        if not isinstance(row, dict):
-            raise ManifestError(f"{path}:{number}: expected an object with columns, got {type(row).__name__}")
-        yield number, row
-
-
-def _table_rows(path: Path, lines: Iterable[str], file_format: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    if file_format == "tsv":
-        # Not by the csv module: a stray quote or carriage return must not join lines.
-        parsed: Iterator[tuple[int, list[str]]] = (
-            (number, line.rstrip("\r\n").split("\t"))
-            for number, line in enumerate(lines, start=1)
-            if line.strip("\r\n")
-        )
-    else:
-        parsed = _csv_lines(path, lines)
-    number, header = next(parsed, (0, []))
-    if len(set(header)) != len(header):
-        raise ManifestError(f"{path}:{number}: a column name occurs twice in {header}")
-    for number, cells in parsed:
-        if len(cells) != len(header):
-            first = cells[0] if cells else ""
-            raise ManifestError(
-                f"{path}:{number}: {len(cells)} cells, the header has {len(header)} (starts {first!r})"
-            )
-        yield number, dict(zip(header, cells, strict=True))
-
-
-def _csv_lines(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(lines, strict=True)
-    try:
-        for row in reader:
-            if row:
-                yield reader.line_num, row
-    except csv.Error as error:
-        raise ManifestError(f"{path}:{reader.line_num}: {error}") from error
-
-
-def _all_names(rows: Sequence[tuple[int, Mapping[str, Any]]], file_format: str) -> list[str]:
-    """Names of all columns; rows of JSONL may each have others."""
-    if file_format != "jsonl":
-        return list(rows[0][1])
-    return list(dict.fromkeys(name for _, row in rows for name in row))
 
 
 def _optional_text(value: Any, name: str) -> str | None:

@@ -7,7 +7,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from mu2slam_hf.data.corpora.parallel import TED59Reader
 from mu2slam_hf.data.corpora.reader import CorpusReader, FaultCount
 from mu2slam_hf.data.corpora.registry import CORPORA, corpus_reader
 from mu2slam_hf.data.sampling.example_streams import StreamSource, build_stream_sources
@@ -32,7 +31,7 @@ def build_sources(
             if weight == 0:
                 continue
             section = recipe.data.corpora[name]
-            readers = _split_by_language(_build_stream_reader(recipe, name), task)
+            readers = _build_stream_reader(recipe, name).readers_of(task)
             for lang, reader in readers:
                 shards = reader.shards_by_language()
                 sizes, unit = _sizes_of(section, shards, task)
@@ -106,19 +105,7 @@ def _build_stream_reader(recipe: MixtureRecipe, name: str) -> CorpusReader:
         reader = corpus_reader(section.name, section.root, section.split, **options)
     except ValueError as error:
         raise RecipeError(f"{path}: {error}") from error
-    if not isinstance(reader, CorpusReader):
-        raise RecipeError(f"{path}: {section.name} is small and has no shards; set data.streaming to false")
     return reader
-
-
-def _split_by_language(reader: CorpusReader, task: str) -> list[tuple[str | None, CorpusReader]]:
-    """The reader, or one for each language where these share their files, so that the temperature can act on them.
-
-    Choice: TED has all its languages in one table. In translation each is a source of its own, all of one size.
-    """
-    if task == "mt" and isinstance(reader, TED59Reader) and reader.languages:
-        return [(language, replace(reader, languages=(language,))) for language in reader.languages]
-    return [(None, reader)]
 
 
 def _sizes_of(

@@ -1,7 +1,6 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Readers of Common Voice (read sentences of volunteers) and of CoVoST 2, which translates a part of it."""
+"""Common Voice: sentences read by volunteers."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,23 +8,13 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from mu2slam_hf.data.audio_slices import seconds_of
-from mu2slam_hf.data.corpora.files import (
-    Part,
-    PlacedRow,
-    Row,
-    find_parquet,
-    parquet_rows,
-    split_spellings,
-    tar_files,
-    tsv_rows,
-)
+from mu2slam_hf.data.corpora.declaration import Corpus, parse_sizes
 from mu2slam_hf.data.corpora.reader import CorpusReader, canonical_language_or_none, language_aliases
+from mu2slam_hf.data.corpora.splits import find_parquet, split_spellings
 from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.table_files import Part, PlacedRow, Row, archived_rows, keyed_rows, parquet_rows, tsv_rows
 from mu2slam_hf.models.language_codes import COMMON_VOICE_CODES
 
-# The 15 languages that English is translated into; all others are translated into English only.
-COVOST_FROM_ENGLISH = tuple("ar ca cy de et fa id ja lv mn sl sv-SE ta tr zh-CN".split())
-_PAIR = re.compile(r"(?:covost_v2\.)?(?P<source>[A-Za-z-]+)_(?P<target>[A-Za-z-]+)(?:\..*)?")
 _COLUMNS = ("client_id", "gender", "accent", "accents", "variant", "locale", "up_votes", "down_votes")
 
 
@@ -88,11 +77,8 @@ class CommonVoiceReader(CorpusReader):
                 yield place, row
         else:
             locale, split = path.parent.parent.name, path.parent.name
-            table = _rows_by_clip(Path(self.root) / "transcript" / locale / f"{split}.tsv")
-            for name, content in tar_files(path, part):
-                entry = table.get(PurePosixPath(name).name)
-                if entry is not None:
-                    yield f"{path}:{name}", {**entry, "audio": {"path": name, "bytes": content}}
+            table = Path(self.root) / "transcript" / locale / f"{split}.tsv"
+            yield from archived_rows(path, part, keyed_rows(table, "path", required=("sentence",)))
 
     def records_of(self, row: Row, path: Path) -> Iterator[SpeechTextRecord | None]:
         """One record."""
@@ -108,140 +94,6 @@ class CommonVoiceReader(CorpusReader):
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Covost2Reader(CorpusReader):
-    """CoVoST 2: Common Voice 4 with the translations of its transcripts.
-
-    Read are `validated.tsv` and `clips/` of a locale with `covost_v2.<source>_<target>.tsv` beside them (or at the
-    top of the corpus), the tables that `get_covost_splits.py` writes, or Parquet files of the Hub's columns. A
-    recording is one record with all its translations, except in Parquet files, which hold one pair each.
-
-    Attributes:
-        targets: translations into other languages are left out; None keeps all.
-    """
-
-    name: ClassVar[str] = "covost2"
-    aliases = language_aliases(COMMON_VOICE_CODES)
-    layout: ClassVar[str] = (
-        "<source>/validated.tsv with clips/ and covost_v2.<source>_<target>.tsv, or "
-        "<source>_<target>/<split>-*.parquet"
-    )
-    how_to_get: ClassVar[str] = (
-        "Get the translations from https://github.com/facebookresearch/covost and release 4 of Common Voice, whose "
-        "recordings they belong to, from https://commonvoice.mozilla.org/datasets; on the Hub: facebook/covost2"
-    )
-
-    targets: tuple[str, ...] | None = None
-
-    def files_of(self, code: str) -> list[Path]:
-        """Parquet files of all pairs, or the one table that leads to the others."""
-        root = Path(self.root)
-        pairs = [f"{code}_{target}" for target in self._targets_of(code)]
-        parquet = [path for pair in pairs for path in find_parquet(root, pair, self.split)]
-        if parquet:
-            return parquet
-        if not any(self._tables(code)):
-            return []
-        validated = root / code / "validated.tsv"
-        if validated.is_file():
-            return [validated]
-        return [table for table in self._tables(code).values() if self._is_of_split(table)][:1]
-
-    def code_of(self, path: Path) -> str:
-        """The source language, by the folder or by the name of the pair."""
-        for name in reversed(path.parts):
-            match = _PAIR.fullmatch(name)
-            if name in self.aliases or (match and match["source"] in self.aliases):
-                return name if name in self.aliases else match["source"]  # type: ignore[index]
-        raise ValueError(f"{path}: no language in its name")
-
-    def rows(self, path: Path, part: Part) -> Iterator[PlacedRow]:
-        """Rows with `sentence`, `client_id` and `translations`."""
-        if path.suffix == ".parquet":
-            match = _PAIR.fullmatch(path.parent.name) or _PAIR.fullmatch(path.parent.parent.name)
-            target = match["target"] if match else "en"
-            columns = ("id", "audio", "sentence", "translation")
-            for place, row in parquet_rows(path, part, required=columns, optional=("client_id",)):
-                if isinstance(row, dict):
-                    row["translations"] = {target: row["translation"]}
-                    row["id"] = row["id"] if target == "en" else f"{row['id']}_{target}"
-                yield place, row
-            return
-        code = self.code_of(path)
-        translations, rows = self._joined(code, path)
-        clips = Path(self.root) / code / "clips"
-        position = 0
-        for place, row in rows:
-            if isinstance(row, dict):
-                if row["path"] not in translations:
-                    continue
-                row |= {
-                    "id": PurePosixPath(row["path"]).stem,
-                    "audio": str(clips / row["path"]),
-                    "translations": translations[row["path"]],
-                }
-            position += 1
-            if part.has(position - 1):
-                yield place, row
-
-    def records_of(self, row: Row, path: Path) -> Iterator[SpeechTextRecord | None]:
-        """One record."""
-        versions = {self.aliases[target]: text for target, text in row["translations"].items()}
-        yield self.record(
-            id=row["id"],
-            lang=self.language_of(self.code_of(path)),
-            audio=row["audio"],
-            text=row["sentence"],
-            translations=versions,
-            duration_seconds=seconds_of(None, row["audio"], row["id"]),
-            speaker=row.get("client_id"),
-        )
-
-    def _targets_of(self, code: str) -> tuple[str, ...]:
-        targets = COVOST_FROM_ENGLISH if code == "en" else ("en",)
-        if self.targets is None:
-            return targets
-        wanted = {self.aliases.get(target, target) for target in self.targets}
-        return tuple(target for target in targets if self.aliases[target] in wanted)
-
-    def _tables(self, code: str) -> dict[str, Path]:
-        """Target -> table of a pair: with all splits, else the one of this split."""
-        tables: dict[str, Path] = {}
-        for target in self._targets_of(code):
-            names = [f"covost_v2.{code}_{target}.tsv"]
-            names += [f"covost_v2.{code}_{target}.{split}.tsv" for split in split_spellings(self.split)]
-            for name in names:
-                found = [path for path in (Path(self.root) / code / name, Path(self.root) / name) if path.is_file()]
-                if found:
-                    tables.setdefault(target, found[0])
-        return tables
-
-    def _is_of_split(self, table: Path) -> bool:
-        return any(table.name.endswith(f".{split}.tsv") for split in split_spellings(self.split))
-
-    def _joined(self, code: str, path: Path) -> tuple[dict[str, dict[str, str]], Iterator[PlacedRow]]:
-        """Clip -> target -> text for the clips of this split, and the rows that have their transcripts."""
-        wanted = {"train", "train_covost"} if self.split == "train" else set(split_spellings(self.split))
-        translations: dict[str, dict[str, str]] = {}
-        sentences: dict[str, Row] = {}
-        for target, table in self._tables(code).items():
-            split_already = self._is_of_split(table)
-            required = ("path", "translation", "sentence" if split_already else "split")
-            for _, row in tsv_rows(table, required=required, backslash_escapes=True):
-                if isinstance(row, dict) and (split_already or row["split"] in wanted):
-                    translations.setdefault(row["path"], {})[target] = row["translation"]
-                    sentences.setdefault(row["path"], row)
-        if path.name == "validated.tsv":
-            return translations, tsv_rows(path, required=("path", "sentence"), backslash_escapes=True)
-        return translations, ((f"{path}:{row['path']}", dict(row)) for row in sentences.values())
-
-
-@lru_cache(maxsize=2)
-def _rows_by_clip(table: Path) -> dict[str, Row]:
-    """A table by the names of its clips; the archives of a split are read one after the other."""
-    return {row["path"]: row for _, row in tsv_rows(table, required=("path", "sentence")) if isinstance(row, dict)}
-
-
 @lru_cache(maxsize=2)
 def _clip_seconds(path: Path) -> dict[str, float]:
     """Clip -> seconds, of the list that newer releases have; its entries in milliseconds."""
@@ -249,3 +101,21 @@ def _clip_seconds(path: Path) -> dict[str, float]:
         return {}
     rows = (row for _, row in tsv_rows(path, required=("clip", "duration[ms]")) if isinstance(row, dict))
     return {row["clip"]: float(row["duration[ms]"]) / 1000.0 for row in rows if row["duration[ms]"].isdigit()}
+
+
+CORPUS = Corpus.of_reader(
+    CommonVoiceReader,
+    tasks=("speech", "asr"),
+    licence="CC0-1.0",
+    redistributable_weights=True,
+    citation="Ardila et al.: Common Voice: A Massively-Multilingual Speech Corpus. LREC 2020.",
+    source="https://commonvoice.mozilla.org/datasets",
+    identifiers=("mozilla-foundation/common_voice_17_0",),
+    columns="client_id path audio sentence up_votes down_votes age gender accent locale segment variant".split(),
+    hours=parse_sizes(
+        "ar:77 ca:748 cy:124 de:836 en:2181 es:579 et:27 fa:321 fr:682 id:17 it:199 ja:5 lv:7 mn:17 nl:63 pt:63 "
+        "ru:130 sl:7 sv-SE:15 ta:24 tr:22 zh-CN:78"
+    ),
+    sizes_source="loader of common_voice (release 6.1) in huggingface/datasets, all recordings",
+    paper_use="speech-only (A.1)",
+)

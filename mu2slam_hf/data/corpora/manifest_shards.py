@@ -1,26 +1,30 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Manifests as shards of a stream: any number of Parquet, JSONL or TSV files, read row by row."""
+"""Manifests as shards of a stream: any number of TSV, CSV, JSONL or Parquet files, read row by row."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mu2slam_hf.data.corpora.files import PlacedRow, json_rows, parquet_rows, reading, tsv_rows
+from mu2slam_hf.data.audio_slices import seconds_of
 from mu2slam_hf.data.corpora.reader import FaultCount
-from mu2slam_hf.data.manifests import ManifestColumns, ManifestError, RowReader
+from mu2slam_hf.data.language_sizes import LanguageSize, measure_rows, size_columns
+from mu2slam_hf.data.manifests import ManifestColumns, RowReader
 from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.table_files import ManifestError, PlacedRow, Row, table_rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class ManifestShardReader:
-    """Reads one manifest after another: `for record in reader("train-0001.jsonl.gz"): ...`; files end as is usual.
+    """Reads one manifest after another: `for record in reader("train-0001.jsonl.gz"): ...`.
 
     Attributes:
         columns: which column holds what; default: the usual names.
         lang: language of all rows, where there is no such column.
         corpus: name given to the records.
         audio_root: what relative audio paths start from; default: the folder of each file.
+        language: only rows of this canonical language are read; None reads all.
+        max_duration_seconds: longer recordings are left out.
         failures: counts rows that cannot be read, which are then skipped; None raises at the first.
     """
 
@@ -28,52 +32,61 @@ class ManifestShardReader:
     lang: str | None = None
     corpus: str
     audio_root: str | os.PathLike[str] | None = None
+    language: str | None = None
+    max_duration_seconds: float | None = None
     failures: FaultCount | None = None
 
-    def __call__(self, shard: str) -> Iterator[SpeechTextRecord]:
+    def __call__(self, shard: str | os.PathLike[str]) -> Iterator[SpeechTextRecord]:
         """Records of a file, one at a time.
 
         Raises:
             ManifestError: a faulty row, named by file and line, unless `failures` counts them; always where the file
-                itself breaks off or is of another format.
+                itself is cut off or of another format.
         """
         path = Path(shard)
-        root = Path(self.audio_root) if self.audio_root is not None else path.parent
-        names: list[str] = []
-        rows: RowReader | None = None
-        for number, (place, row) in enumerate(_rows(path), start=1):
-            if isinstance(row, ManifestError):
-                self._count(f"{place}: {row}", row)
-                continue
+        reader: RowReader | None = None
+        for number, (place, row) in enumerate(self.rows(path), start=1):
             try:
-                if rows is None or any(name not in names for name in row):
-                    # Rows of JSONL may have columns that those before did not have.
-                    names += [name for name in row if name not in names]
-                    rows = RowReader(self.columns, self.lang, self.corpus, root, names=names, place=place)
-                record = rows.record(row, place, f"{path.name}-{number}")
-            except ManifestError as error:
-                self._count(str(error), error)
+                if isinstance(row, ManifestError):
+                    raise ManifestError(f"{place}: {row}")
+                reader = self._reader_of(row, reader, path, place)
+                if self.language is not None and not reader.may_be_of(row, self.language):
+                    continue
+                record = reader.record(row, place, f"{path.name}-{number}")
+                if self._is_too_long(record):
+                    continue
+            except ValueError as error:
+                if self.failures is None:
+                    raise
+                self.failures.add(str(error))
                 continue
             if self.failures is not None:
                 self.failures.add(None)
             yield record
 
-    def _count(self, reason: str, error: ManifestError) -> None:
-        if self.failures is None:
-            raise ManifestError(reason) from error
-        self.failures.add(reason)
+    def rows(self, path: Path, columns: Collection[str] | None = None) -> Iterator[PlacedRow]:
+        """Rows of a file; where `columns` are given, at least these."""
+        return table_rows(path, columns=columns)
 
+    def measure(self, shards: Iterable[str | os.PathLike[str]]) -> dict[str, LanguageSize]:
+        """Language -> rows and hours of all shards, in one pass that reads no audio."""
+        sizes: dict[str, LanguageSize] = {}
+        for shard in shards:
+            rows = (row for _, row in self.rows(Path(shard), size_columns(self.columns)) if isinstance(row, dict))
+            measure_rows(rows, self.columns, self.lang, sizes)
+        return sizes
 
-def _rows(path: Path) -> Iterator[PlacedRow]:
-    kinds = path.name.removesuffix(".gz").rsplit(".", 1)[-1]
-    if kinds == "parquet":
-        import pyarrow.parquet as pq
+    def _reader_of(self, row: Row, reader: RowReader | None, path: Path, place: str) -> RowReader:
+        """The reader so far, or a new one: rows of JSONL may have columns that those before did not have."""
+        known = [] if reader is None else reader.columns
+        new = [name for name in row if name not in known]
+        if reader is not None and not new:
+            return reader
+        root = Path(self.audio_root) if self.audio_root is not None else path.parent
+        return RowReader(self.columns, self.lang, self.corpus, root, names=[*known, *new], place=place)
 
-        with reading(path):
-            names = pq.read_schema(path).names
-        return parquet_rows(path, optional=names)
-    if kinds in ("jsonl", "json"):
-        return json_rows(path)
-    if kinds == "tsv":
-        return tsv_rows(path)
-    raise ManifestError(f"{path}: a shard must end in .parquet, .jsonl, .json or .tsv (the last three also with .gz)")
+    def _is_too_long(self, record: SpeechTextRecord) -> bool:
+        longest = self.max_duration_seconds
+        if longest is None or record.audio is None:
+            return False
+        return seconds_of(record.duration_seconds, record.audio, record.key) > longest

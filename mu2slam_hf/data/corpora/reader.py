@@ -6,22 +6,22 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Protocol
 
-from mu2slam_hf.data.corpora.files import Part, PlacedRow, Row, UnreadableFileError, split_spellings
-from mu2slam_hf.data.manifests import ManifestError
+from mu2slam_hf.data.corpora.splits import split_spellings
 from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.table_files import ManifestError, Part, PlacedRow, Row, UnreadableFileError
 from mu2slam_hf.data.text import clean_text
 from mu2slam_hf.models.language_codes import canonical_language
 
-# Web text and subtitles hold control characters and halves of surrogate pairs; a person sees nothing there.
+# Web text and subtitles hold control characters and halves of surrogate pairs, which are not visible.
 _UNUSABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _PART = re.compile(r"(?P<path>.*)#(?P<index>\d+)of(?P<count>\d+)")
 
 
 class FaultCount(Protocol):
-    """Counts records: `FailureCount` of `mu2slam_hf.data.examples.dataset`, for one."""
+    """Counts records, such as `FailureCount` of `mu2slam_hf.data.examples.failures`."""
 
     def add(self, reason: str | None) -> None:
         """None for a record that was read, else why one was not; may raise when there are too many."""
@@ -31,7 +31,7 @@ class FaultCount(Protocol):
 class CorpusReader(ABC):
     """Reads one split of a corpus, shard by shard: `for shard in reader.shards(): for record in reader(shard): ...`.
 
-    A reader is small and picklable, and a shard is a string, so that loader processes and nodes share them out.
+    A reader is small and picklable, and a shard is a string, so that they can be divided among processes and machines.
 
     Attributes:
         root: folder of the corpus.
@@ -70,9 +70,9 @@ class CorpusReader(ABC):
     def files_of(self, code: str) -> list[Path]:
         """Files of a language by the corpus's own code, in order; empty where they are not there."""
 
-    @abstractmethod
     def code_of(self, path: Path) -> str:
-        """The corpus's code of the language that a file of `files_of` belongs to."""
+        """The corpus's code of the language of a file of `files_of`; here, its lowest folder that is such a code."""
+        return next(name for name in reversed(path.parts[:-1]) if name in self.aliases)
 
     @abstractmethod
     def rows(self, path: Path, part: Part) -> Iterator[PlacedRow]:
@@ -129,6 +129,10 @@ class CorpusReader(ABC):
             raise self.not_found(f"split {self.split!r}")
         return shards
 
+    def readers_of(self, task: str) -> list[tuple[str | None, "CorpusReader"]]:
+        """What a task draws from separately: this reader (None), or a reader for each language in shared files."""
+        return [(None, self)]
+
     def shards(self) -> list[str]:
         """All shards of the split; their order is that of the languages and files."""
         return [shard for shards in self.shards_by_language().values() for shard in shards]
@@ -184,6 +188,11 @@ class CorpusReader(ABC):
             extra=dict(extra or {}),
         ).validate()
 
+    def check_choice(self, name: str, choices: tuple[str, ...]) -> None:
+        """Raise a `ValueError` where an option has none of its values."""
+        if getattr(self, name) not in choices:
+            raise ValueError(f"`{name}` must be one of {', '.join(choices)}; got {getattr(self, name)!r}")
+
     def _parts_of(self, files: Iterable[Path]) -> list[str]:
         if self.parts == 1:
             return [str(path) for path in files]
@@ -235,17 +244,32 @@ def build_reader(reader: type[CorpusReader], root: str | os.PathLike[str], split
 def read_all(
     reader: type[CorpusReader], root: str | os.PathLike[str], split: str = "train", **options: Any
 ) -> list[SpeechTextRecord]:
-    """All records of a split in memory, for corpora of which that can be asked.
+    """All records of a split in memory, for corpora that fit there.
 
     Raises:
         ManifestError: also where two records have one id.
     """
-    records: dict[str, SpeechTextRecord] = {}
-    for record in build_reader(reader, root, split, **options).records():
-        if record.key in records:
-            raise ManifestError(f"{reader.name}: the id {record.id!r} ({record.lang}) occurs twice in {root}")
-        records[record.key] = record
-    return list(records.values())
+    return unique_records(build_reader(reader, root, split, **options).records(), f"{reader.name}, {root}")
+
+
+def unique_records(records: Iterable[SpeechTextRecord], place: str) -> list[SpeechTextRecord]:
+    """The records as a list.
+
+    Raises:
+        ManifestError: two have one id and language; `place` leads the message.
+    """
+    found: dict[str, SpeechTextRecord] = {}
+    for record in records:
+        if record.key in found:
+            raise ManifestError(f"{place}: the id {record.id!r} ({record.lang}) occurs twice")
+        found[record.key] = record
+    return list(found.values())
+
+
+def recording_name(audio: Any, path: str | None) -> str:
+    """Name of a recording without folder and ending, by its audio cell, else by its path."""
+    named = audio.get("path") if isinstance(audio, Mapping) else audio
+    return PurePosixPath(str(named or path or "")).stem
 
 
 def clean(text: str | None) -> str | None:
@@ -265,7 +289,7 @@ def language_aliases(codes: Iterable[str]) -> dict[str, str]:
     """A corpus's codes -> canonical languages without script and region.
 
     Choice: `sv-SE` of one corpus and `sv` of another are one language for sampling and for the model's table, as in
-    the paper's counts; whoever needs regions finds them in the corpus's own code.
+    the paper's counts. Regions are in the corpus's own code.
     """
     return {code: canonical_language(code).split("-")[0] for code in codes}
 

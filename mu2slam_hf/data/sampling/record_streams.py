@@ -14,9 +14,10 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from mu2slam_hf.data.corpora.reader import FaultCount
-from mu2slam_hf.data.manifests import ManifestColumns, RowReader, keep_audio_encoded
+from mu2slam_hf.data.manifests import ManifestColumns, RowReader
 from mu2slam_hf.data.random_keys import counter_generator
 from mu2slam_hf.data.records import RecordError, SpeechTextRecord
+from mu2slam_hf.data.saved_datasets import keep_audio_encoded
 
 if TYPE_CHECKING:
     import datasets

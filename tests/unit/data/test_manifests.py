@@ -1,4 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+import gzip
 import json
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from mu2slam_hf.data.audio import load_audio
-from mu2slam_hf.data.folders import find_manifests, read_folder
-from mu2slam_hf.data.manifests import ManifestColumns, ManifestError, read_dataset, read_manifest
+from mu2slam_hf.data.manifests import ManifestColumns, read_manifest
+from mu2slam_hf.data.saved_datasets import read_dataset
+from mu2slam_hf.data.table_files import ManifestError
 from mu2slam_hf.data.testing import write_tone_corpus
 
 ROWS = [
@@ -26,6 +28,10 @@ ROWS = [
 
 
 def write_rows(path, rows=ROWS):
+    if path.suffix == ".gz":
+        plain = write_rows(path.with_suffix(""), rows)
+        path.write_bytes(gzip.compress(plain.read_bytes()))
+        return path
     if path.suffix == ".jsonl":
         path.write_text("\n".join(json.dumps(row) for row in rows) + "\n\n", encoding="utf-8")
     elif path.suffix == ".parquet":
@@ -43,7 +49,7 @@ def write_rows(path, rows=ROWS):
     return path
 
 
-@pytest.mark.parametrize("name", ["m.tsv", "m.csv", "m.jsonl", "m.parquet"])
+@pytest.mark.parametrize("name", ["m.tsv", "m.csv", "m.jsonl", "m.parquet", "m.tsv.gz", "m.csv.gz", "m.jsonl.gz"])
 def test_all_formats_give_the_same_records(tmp_path, name):
     first, second = read_manifest(write_rows(tmp_path / name), corpus="c")
     assert (first.key, first.text, first.duration_seconds) == ("c/en/a", "hello", 1.5)
@@ -157,30 +163,3 @@ def test_data_set_rows_with_faults_are_named():
     dataset = datasets.Dataset.from_dict({"id": ["a", "b"], "text": ["hi", "ho"], "lang": ["en", "zz9"]})
     with pytest.raises(ManifestError, match=r"hub, row 1 \(id b\)"):
         list(read_dataset(dataset, corpus="hub"))
-
-
-def test_folder_layouts(tmp_path):
-    layouts = {
-        "plain": ["train.tsv", "dev.tsv"],
-        "audiofolder": ["train/metadata.csv", "dev/metadata.jsonl"],
-        "hub": [
-            "data/train-00000-of-00002.parquet",
-            "data/train-00001-of-00002.parquet",
-            "data/dev-00000-of-00001.parquet",
-        ],
-        "single": ["metadata.jsonl"],
-    }
-    for name, files in layouts.items():
-        for number, file in enumerate(files):
-            path = tmp_path / name / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_rows(path, [ROWS[0] | {"id": f"a{number}"}])
-        train = read_folder(tmp_path / name)
-        assert len(train) == (2 if name == "hub" else 1)
-        assert train[0].corpus == name
-        if name != "single":
-            assert len(find_manifests(tmp_path / name, "dev")) == 1
-    with pytest.raises(ManifestError, match=r"no manifest of the split 'dev'.*metadata.jsonl"):
-        read_folder(tmp_path / "single", "dev")
-    with pytest.raises(ManifestError, match="no such folder"):
-        read_folder(tmp_path / "nowhere")

@@ -1,11 +1,10 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-import pickle
 from pathlib import Path
 
 import pytest
 
 from mu2slam_hf.data.audio import load_audio
-from mu2slam_hf.data.corpora.registry import CORPORA, corpus_reader, corpus_shards, iter_corpus, load_corpus
+from mu2slam_hf.data.corpora.registry import CORPORA, corpus_reader, load_corpus
 from mu2slam_hf.data.text import clean_text
 from mu2slam_hf.models.language_codes import canonical_language
 
@@ -73,10 +72,6 @@ def test_mboshi_texts(data_root):
     assert {record.kind for record in records} == {"dico", "part"}
 
 
-def test_a_small_corpus_is_one_shard(data_root):
-    root = data_root / "prompts5"
-    shards = corpus_shards("prompts5", root, "dev", text_column="text")
-    assert shards == [str(root / "dev.tsv")]
-    reader = pickle.loads(pickle.dumps(corpus_reader("prompts5", root, "dev", text_column="text")))
-    whole = load_corpus("prompts5", root, "dev", text_column="text")
-    assert list(reader(shards[0])) == whole == list(iter_corpus("prompts5", root, "dev", text_column="text"))
+def test_a_small_corpus_has_no_shards():
+    with pytest.raises(ValueError, match="prompts5 is small and has no shards; read it as a table"):
+        corpus_reader("prompts5", "anywhere")

@@ -21,8 +21,8 @@ from public_schema import (
 )
 
 from mu2slam_hf.data.audio import load_audio
-from mu2slam_hf.data.corpora.registry import corpus_reader, corpus_shards, iter_corpus, load_corpus
-from mu2slam_hf.data.manifests import ManifestError
+from mu2slam_hf.data.corpora.registry import corpus_reader, load_corpus
+from mu2slam_hf.data.table_files import ManifestError
 
 
 def by_lang(records):
@@ -67,7 +67,7 @@ def test_accented_english_of_voxpopuli_is_read_by_its_name_only(tmp_path):
 
 def test_unlabelled_voxpopuli_in_segments(tmp_path):
     root = write_voxpopuli_unlabelled(tmp_path)
-    shards = corpus_shards("voxpopuli_unlabelled", root)
+    shards = corpus_reader("voxpopuli_unlabelled", root).shards()
     assert [Path(shard).relative_to(root).as_posix() for shard in shards[:2]] == [
         "unlabelled_data/de/2012",
         "unlabelled_data/de/2013",
@@ -77,7 +77,7 @@ def test_unlabelled_voxpopuli_in_segments(tmp_path):
     assert {record.text for record in records} == {None} and not any(record.translations for record in records)
     assert_audio_is_as_long_as_stated(records)
     assert len(load_corpus("voxpopuli_unlabelled", root, parts=3)) == len(records)
-    assert len(corpus_shards("voxpopuli_unlabelled", root, parts=3)) == 18
+    assert len(corpus_reader("voxpopuli_unlabelled", root, parts=3).shards()) == 18
 
 
 @pytest.mark.parametrize("with_table", [True, False])
@@ -248,7 +248,7 @@ def test_a_wrong_row_is_named_or_counted(tmp_path):
     with pytest.raises(ManifestError, match=r"asr_train.tsv:3: 3 cells instead of 6 \(starts 'half'\)"):
         load_corpus("voxpopuli", root)
     failures = Failures()
-    records = list(iter_corpus("voxpopuli", root, failures=failures))
+    records = list(corpus_reader("voxpopuli", root, failures=failures).records())
     assert len(records) == failures.good == 2 and len(failures.reasons) == 2
     assert "asr_train.tsv:3" in failures.reasons[0]
     assert broken.stem in failures.reasons[1] and "asr_train.tsv:5" in failures.reasons[1]
@@ -276,7 +276,7 @@ def test_a_file_that_breaks_off_is_counted_once(tmp_path):
 
     with pytest.raises(ManifestError, match="train.tar.gz: cannot be read, or is cut off"):
         load_corpus("fleurs", root)
-    records = list(iter_corpus("fleurs", root, failures=Failures()))
+    records = list(corpus_reader("fleurs", root, failures=Failures()).records())
     assert len(reasons) == 1 and by_lang(records)["de"] == 4
 
 
@@ -293,4 +293,4 @@ def test_the_same_id_twice_is_an_error(tmp_path):
     write_table(tmp_path / "de" / "train.tsv", rows)
     with pytest.raises(ManifestError, match=r"'common_voice_de_100' \(de\) occurs twice"):
         load_corpus("common_voice", root)
-    assert json.dumps([record.text for record in iter_corpus("common_voice", root)]) == '["eins", "eins"]'
+    assert json.dumps([record.text for record in corpus_reader("common_voice", root).records()]) == '["eins", "eins"]'

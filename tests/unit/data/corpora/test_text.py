@@ -5,10 +5,10 @@ from collections import Counter
 import pytest
 from public_schema import TEXTS, write_gzip, write_mc4, write_table, write_ted59, write_wmt
 
-from mu2slam_hf.data.corpora.parallel import WMT_TASKS
-from mu2slam_hf.data.corpora.registry import corpus_reader, corpus_shards, load_corpus
-from mu2slam_hf.data.corpora.text import split_document
-from mu2slam_hf.data.manifests import ManifestError
+from mu2slam_hf.data.corpora.mc4 import split_document
+from mu2slam_hf.data.corpora.registry import corpus_reader, load_corpus
+from mu2slam_hf.data.corpora.wmt import WMT_TASKS
+from mu2slam_hf.data.table_files import ManifestError
 
 
 def by_lang(records):
@@ -120,13 +120,13 @@ def test_ted59(tmp_path, layout):
     assert everything[0].translations["zh"] == TEXTS["zh"][0]
     chinese = load_corpus("ted59", root, languages=["zh"])
     assert [dict(record.translations) for record in chinese] == [{"zh": TEXTS["zh"][0]}, {"zh": TEXTS["zh"][1]}]
-    with pytest.raises(ValueError, match="`pairs` must be english or all"):
+    with pytest.raises(ValueError, match="`pairs` must be one of english, all"):
         load_corpus("ted59", root, pairs="some")
     with pytest.raises(FileNotFoundError, match="ted_talks.tar.gz"):
         load_corpus("ted59", root, "test")
 
 
 def test_shards_of_parallel_texts(tmp_path):
-    shards = corpus_shards("wmt", write_wmt(tmp_path / "wmt"))
+    shards = corpus_reader("wmt", write_wmt(tmp_path / "wmt")).shards()
     assert len(shards) == 5 and all("wmt" in shard for shard in shards)
-    assert len(corpus_shards("ted59", write_ted59(tmp_path / "ted"), parts=4)) == 4
+    assert len(corpus_reader("ted59", write_ted59(tmp_path / "ted"), parts=4).shards()) == 4

@@ -14,7 +14,7 @@ import soundfile as sf
 
 from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
 from mu2slam_hf.data.examples.failures import FailureCount, TooManyBadRecordsError
-from mu2slam_hf.data.manifests import ManifestError
+from mu2slam_hf.data.table_files import ManifestError
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.sampling.record_streams import DatasetStream, ShardedStream
 

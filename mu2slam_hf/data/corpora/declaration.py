@@ -1,11 +1,12 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""What is said about a corpus: where it comes from, what is in it, what may be done with it."""
+"""What is declared about a corpus: where it comes from, what is in it, what may be done with it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from mu2slam_hf.data.corpora.reader import CorpusReader
+from mu2slam_hf.data.corpora.reader import CorpusReader, language_aliases, read_all
 from mu2slam_hf.data.records import SpeechTextRecord
 
 
@@ -16,13 +17,15 @@ class Corpus:
     Attributes:
         name: how recipes call it.
         load: `(root, split, **options) -> list[SpeechTextRecord]`.
-        languages: canonical languages, of the recordings where there are some.
-        tasks: what it can be used for, `speech` and `text` being the unlabeled uses.
+        languages: canonical languages; those of the recordings where there are some.
+        tasks: what it can be used for; `speech` and `text` are the unlabeled uses.
         licence: SPDX expression, or what is known where there is none.
-        redistributable_weights: whether weights trained on it may ship with the package; None where nobody can say,
-            which forbids it too.
-        citation: what anyone who publishes results must name.
+        redistributable_weights: whether weights trained on it may be distributed; None where it is unknown, which
+            forbids it too.
+        citation: what anyone who publishes results must cite.
         source: where it comes from.
+        how_to_get: what to do to get it, where `source` alone does not tell.
+        layout: the files that are read, below the folder of the corpus.
         identifiers: data sets on the Hub.
         codes: the corpus's own code of a language (name of a folder, file or column) -> canonical code.
         splits: names of its splits; `dev` and `validation` are understood for each other.
@@ -44,6 +47,8 @@ class Corpus:
     redistributable_weights: bool | None
     citation: str
     source: str
+    how_to_get: str = ""
+    layout: str = "<split>.tsv with audio/"
     identifiers: tuple[str, ...] = ()
     codes: Mapping[str, str] = field(default_factory=dict)
     splits: tuple[str, ...] = ("train", "dev")
@@ -55,3 +60,25 @@ class Corpus:
     paper_hours: Mapping[str, float] = field(default_factory=dict)
     reader: type[CorpusReader] | None = None
     reader_options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of_reader(cls, reader: type[CorpusReader], **facts: Any) -> "Corpus":
+        """A corpus with the name, codes, splits and layout of its reader, and the reader's languages by default."""
+        facts.setdefault("languages", tuple(dict.fromkeys(reader.aliases.values())))
+        return cls(
+            name=reader.name,
+            load=partial(read_all, reader),
+            reader=reader,
+            codes=dict(reader.aliases),
+            splits=reader.splits,
+            layout=reader.layout,
+            how_to_get=reader.how_to_get,
+            **facts,
+        )
+
+
+def parse_sizes(table: str) -> dict[str, float]:
+    """`code:number` pairs with blanks between them, by canonical language."""
+    pairs = dict(entry.split(":") for entry in table.split())
+    canonical = language_aliases(pairs)
+    return {canonical[code]: float(number) for code, number in pairs.items()}

@@ -7,16 +7,18 @@ from public_schema import sound, write_gzip, write_parquet, write_sound, write_t
 
 from mu2slam_hf.data.audio import AudioError, load_audio
 from mu2slam_hf.data.audio_slices import AudioSlice, seconds_of
-from mu2slam_hf.data.corpora.files import (
+from mu2slam_hf.data.corpora.splits import find_parquet
+from mu2slam_hf.data.table_files import (
+    ManifestError,
     Part,
     UnreadableFileError,
-    find_parquet,
+    csv_rows,
     json_rows,
     parquet_rows,
+    table_rows,
     tar_files,
     tsv_rows,
 )
-from mu2slam_hf.data.manifests import ManifestError
 
 
 def parts_of(read, count):
@@ -41,10 +43,12 @@ def test_parts_of_every_format_share_the_rows_out(tmp_path):
     write_parquet(tmp_path / "a.parquet", numbers, row_group_size=2)
     write_gzip(tmp_path / "a.tsv.gz", "n\n" + "\n".join(str(row["n"]) for row in numbers) + "\n")
     (tmp_path / "a.jsonl").write_text("".join(f'{{"n": {row["n"]}}}\n' for row in numbers), encoding="utf-8")
+    (tmp_path / "a.csv").write_text("n\r\n" + "".join(f'"{row["n"]}"\r\n' for row in numbers), encoding="utf-8")
     write_tar(tmp_path / "a.tar", {str(row["n"]): b"x" for row in numbers})
     readers = {
         "parquet": lambda part: parquet_rows(tmp_path / "a.parquet", part, required=("n",)),
         "tsv": lambda part: tsv_rows(tmp_path / "a.tsv.gz", part, required=("n",)),
+        "csv": lambda part: csv_rows(tmp_path / "a.csv", part),
         "jsonl": lambda part: json_rows(tmp_path / "a.jsonl", part),
         "tar": lambda part: ((name, {"n": name}) for name, _ in tar_files(tmp_path / "a.tar", part)),
     }
@@ -53,6 +57,11 @@ def test_parts_of_every_format_share_the_rows_out(tmp_path):
             found = sorted(int(row["n"]) for rows in parts_of(read, count) for row in rows)
             assert found == list(range(11))
     assert next(parquet_rows(tmp_path / "a.parquet", required=("n",)))[1] == {"n": 0}
+    assert next(table_rows(tmp_path / "a.parquet", columns=("n",)))[1] == {"n": 0}
+    for name in ("a.parquet", "a.tsv.gz", "a.jsonl", "a.csv"):
+        assert [int(row["n"]) for _, row in table_rows(tmp_path / name)] == list(range(11))
+    with pytest.raises(ManifestError, match=r"a.tar: unknown format; expected a name that ends in .tsv"):
+        table_rows(tmp_path / "a.tar")
 
 
 def test_faulty_files_are_named_with_the_reason(tmp_path):
@@ -60,13 +69,20 @@ def test_faulty_files_are_named_with_the_reason(tmp_path):
     packed = gzip.compress(b'{"text": "a"}\n{"text"\n[1]\n\n' + b'{"text": "b"}\n' * 3000)
     path.write_bytes(packed)
     rows = [row for _, row in json_rows(path)]
-    assert rows[0] == {"text": "a"} and "not JSON" in str(rows[1]) and "not an object" in str(rows[2])
+    assert (
+        rows[0] == {"text": "a"}
+        and "not JSON" in str(rows[1])
+        and "expected an object with columns, got list" in str(rows[2])
+    )
     path.write_bytes(packed[:-20])
     with pytest.raises(UnreadableFileError, match=r"c4-en.json.gz: cannot be read, or is cut off"):
         list(json_rows(path))
     path.write_bytes(b"not packed at all")
     with pytest.raises(UnreadableFileError, match=r"c4-en.json.gz"):
         list(json_rows(path))
+    (tmp_path / "open.csv").write_text('a,b\n"x,y\n', encoding="utf-8")
+    with pytest.raises(UnreadableFileError, match=r"open.csv:2: unexpected end of data"):
+        list(table_rows(tmp_path / "open.csv"))
     (tmp_path / "latin.tsv").write_bytes("é\n".encode("latin-1"))
     with pytest.raises(UnreadableFileError, match="not UTF-8"):
         list(tsv_rows(tmp_path / "latin.tsv"))

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Reader of the language packs of IARPA Babel: telephone conversations, transcribed with times."""
+"""Language packs of IARPA Babel: telephone conversations, transcribed with times."""
 
 import re
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from mu2slam_hf.data.audio_slices import AudioSlice
-from mu2slam_hf.data.corpora.files import Part, PlacedRow, Row, text_lines
+from mu2slam_hf.data.corpora.declaration import Corpus
 from mu2slam_hf.data.corpora.reader import CorpusReader
-from mu2slam_hf.data.manifests import ManifestError
 from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.table_files import ManifestError, Part, PlacedRow, Row, text_lines
 from mu2slam_hf.models.language_codes import canonical_language
 
 # Number of the pack in its file names -> (language, identifier in the catalogue of the LDC).
@@ -68,8 +68,7 @@ class BabelReader(CorpusReader):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.kind not in ("conversational", "scripted"):
-            raise ValueError(f"`kind` must be conversational or scripted, got {self.kind!r}")
+        self.check_choice("kind", ("conversational", "scripted"))
 
     def files_of(self, code: str) -> list[Path]:
         """The folders with transcripts of a pack: at the root, or up to three folders below it."""
@@ -132,3 +131,19 @@ class BabelReader(CorpusReader):
 def _words(text: str) -> str:
     """What is said, without tags and marks."""
     return " ".join(_MARKS.sub(" ", _TAG.sub(" ", text.replace(_UNINTELLIGIBLE, " "))).split())
+
+
+CORPUS = Corpus.of_reader(
+    BabelReader,
+    tasks=("speech", "asr"),
+    licence="user agreement of the LDC for IARPA Babel; not redistributable",
+    redistributable_weights=False,
+    citation=(
+        "Gales et al.: Speech recognition and keyword spotting for low-resource languages: Babel project "
+        "research at CUED. SLTU 2014."
+    ),
+    source="https://catalog.ldc.upenn.edu: " + ", ".join(number for _, number in BABEL_PACKS.values()),
+    columns=("[start time]", "transcript", "[end time]"),
+    paper_use="speech-only; ASR, 17 languages (A.1)",
+    paper_hours={"asr": 1000.0},
+)

@@ -1,118 +1,19 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Readers of VoxPopuli: transcribed speeches, and the 400,000 hours without transcripts."""
+"""VoxPopuli without transcripts: up to 24,100 hours of each of 23 languages."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import ClassVar
 
 import soundfile as sf
 
 from mu2slam_hf.data.audio_slices import AudioSlice, seconds_of
-from mu2slam_hf.data.corpora.files import (
-    Part,
-    PlacedRow,
-    Row,
-    UnreadableFileError,
-    find_parquet,
-    parquet_rows,
-    split_spellings,
-    tar_files,
-    tsv_rows,
-)
+from mu2slam_hf.data.corpora.declaration import Corpus, parse_sizes
 from mu2slam_hf.data.corpora.reader import CorpusReader, language_aliases
-from mu2slam_hf.data.manifests import ManifestError
 from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.table_files import ManifestError, Part, PlacedRow, Row, UnreadableFileError, tsv_rows
 from mu2slam_hf.models.language_codes import VOXPOPULI_CODES
-
-# The paper's 14; the corpus also has 3 hours of et and 2 of lt. Paper: Table 9.
-VOXPOPULI_ASR_CODES = tuple("en de it fr es pl ro hu nl cs sl fi hr sk".split())
-_TEXT_COLUMNS = ("normalized_text", "raw_text")
-_COLUMNS = ("speaker_id", "gender", "accent", "is_gold_transcript")
-
-
-@dataclass(frozen=True, kw_only=True)
-class VoxPopuliReader(CorpusReader):
-    """Transcribed VoxPopuli.
-
-    Read are the folders that `voxpopuli.get_asr_data` writes (`asr_<split>.tsv` and Ogg files by year), the Hub's
-    repository (`asr_<split>.tsv` and tar archives, read without unpacking), and its Parquet files.
-
-    Attributes:
-        text_column: normalized_text (lower case, numbers spelled out, no punctuation) or raw_text. Choice: the
-            former, on which word error rates are reported; rows where it is empty have no transcript.
-    """
-
-    name: ClassVar[str] = "voxpopuli"
-    aliases = {**language_aliases((*VOXPOPULI_ASR_CODES, "et", "lt")), "en_accented": "en"}
-    layout: ClassVar[str] = (
-        "transcribed_data/<lang>/asr_<split>.tsv with <year>/<id>.ogg, data/<lang>/asr_<split>.tsv with "
-        "<split>/<split>_part_<n>.tar.gz, or <lang>/<split>-*.parquet"
-    )
-    how_to_get: ClassVar[str] = (
-        "Get it by `hf download facebook/voxpopuli --repo-type dataset`, or by the scripts of "
-        "https://github.com/facebookresearch/voxpopuli"
-    )
-
-    text_column: str = "normalized_text"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.text_column not in _TEXT_COLUMNS:
-            raise ValueError(f"`text_column` must be one of {', '.join(_TEXT_COLUMNS)}; got {self.text_column!r}")
-
-    def codes(self) -> tuple[str, ...]:
-        """The corpus's own codes; accented English (a test set) only by its name."""
-        codes = super().codes()
-        accented = "en_accented" in (self.languages or ())
-        return tuple(code for code in codes if accented or code != "en_accented")
-
-    def files_of(self, code: str) -> list[Path]:
-        """Parquet files, archives, or the table of the split."""
-        root = Path(self.root)
-        parquet = find_parquet(root, code, self.split)
-        if parquet:
-            return parquet
-        for folder in (root / "transcribed_data" / code, root / "data" / code, root / code):
-            for split in split_spellings(self.split):
-                table = folder / f"asr_{split}.tsv"
-                if table.is_file():
-                    return sorted((folder / split).glob(f"{split}_part_*.tar*")) or [table]
-        return []
-
-    def code_of(self, path: Path) -> str:
-        """The folder that is named by a language."""
-        return next(name for name in reversed(path.parts[:-1]) if name in self.aliases)
-
-    def rows(self, path: Path, part: Part) -> Iterator[PlacedRow]:
-        """Rows of the table, each with its audio as path or as bytes."""
-        if path.suffix == ".parquet":
-            yield from parquet_rows(path, part, required=("audio_id", "audio", self.text_column), optional=_COLUMNS)
-        elif path.suffix == ".tsv":
-            for place, row in tsv_rows(path, part, required=("id", self.text_column)):
-                if isinstance(row, dict):
-                    row["audio"] = str(path.parent / row["id"][:4] / f"{row['id']}.ogg")
-                yield place, row
-        else:
-            table = _table_by_id(path.parent.parent / f"asr_{path.parent.name}.tsv", self.text_column)
-            for name, content in tar_files(path, part):
-                audio_id = PurePosixPath(name).stem
-                if audio_id in table:
-                    yield f"{path}:{name}", {**table[audio_id], "audio": {"path": name, "bytes": content}}
-
-    def records_of(self, row: Row, path: Path) -> Iterator[SpeechTextRecord | None]:
-        """One record."""
-        record_id = row.get("audio_id") or row.get("id") or ""
-        yield self.record(
-            id=record_id,
-            lang=self.language_of(self.code_of(path)),
-            audio=row["audio"],
-            text=row[self.text_column],
-            duration_seconds=seconds_of(None, row["audio"], record_id),
-            speaker=row.get("speaker_id"),
-            extra={name: row[name] for name in _COLUMNS[1:] if name in row},
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,8 +112,21 @@ class VoxPopuliUnlabelledReader(CorpusReader):
         ]
 
 
-@lru_cache(maxsize=2)
-def _table_by_id(path: Path, text_column: str) -> dict[str, Row]:
-    """The table that belongs to archives, by the names of their files; the archives of a split come one by one."""
-    rows = tsv_rows(path, required=("id", text_column))
-    return {row["id"]: row for _, row in rows if isinstance(row, dict)}
+CORPUS = Corpus.of_reader(
+    VoxPopuliUnlabelledReader,
+    tasks=("speech",),
+    licence="CC0-1.0; for the recordings see also the legal notice of the European Parliament",
+    redistributable_weights=True,
+    citation=(
+        "Wang et al.: VoxPopuli: A Large-Scale Multilingual Speech Corpus for Representation Learning, "
+        "Semi-Supervised Learning and Interpretation. ACL 2021."
+    ),
+    source="https://github.com/facebookresearch/voxpopuli, subset 400k",
+    columns=("event_id", "segment_no", "start", "end"),
+    hours=parse_sizes(
+        "en:24100 de:23200 fr:22800 es:21400 pl:21200 it:21900 ro:17900 hu:17700 cs:18700 nl:19000 fi:14200 hr:8100 "
+        "sk:12100 sl:11300 et:10600 lt:14400 pt:17500 bg:17600 el:17700 lv:13100 mt:9100 sv:16300 da:13600"
+    ),
+    sizes_source="README of facebookresearch/voxpopuli",
+    paper_use="speech-only (A.1)",
+)

@@ -1,0 +1,40 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Mboshi-French: speech in a language of the Congo with French translations."""
+
+from mu2slam_hf.data.corpora.declaration import Corpus
+from mu2slam_hf.data.corpora.split_manifests import Folder, read_split
+from mu2slam_hf.data.manifests import ManifestColumns
+from mu2slam_hf.data.records import SpeechTextRecord
+
+
+def load_mboshi_french(
+    root: Folder, split: str = "train", *, clean_translation: bool = False, max_duration_seconds: float | None = None
+) -> list[SpeechTextRecord]:
+    """Mboshi speech with its cleaned transcription and a French translation.
+
+    Args:
+        root: the folder with `train.tsv`, `dev.tsv` and `audio/`.
+        split: train or dev.
+        clean_translation: French in lower case with separated punctuation (`text_fr_clean`) instead of as written.
+        max_duration_seconds: longer clips are left out.
+    """
+    french = "text_fr_clean" if clean_translation else "text_fr"
+    columns = ManifestColumns(text="text_mb_clean", text_by_lang={"fr": french}, kind="source")
+    return read_split(
+        root, split, max_duration_seconds=max_duration_seconds, columns=columns, lang="mdw", corpus="mboshi_french"
+    )
+
+
+CORPUS = Corpus(
+    name="mboshi_french",
+    load=load_mboshi_french,
+    languages=("mdw",),
+    tasks=("asr", "ast", "mt"),
+    licence="no licence file; for research, with the citation",
+    redistributable_weights=False,
+    citation=(
+        "Godard et al.: A Very Low Resource Language Speech Corpus for Computational Language Documentation "
+        "Experiments. CoRR abs/1710.03501, 2017; LREC 2018."
+    ),
+    source="https://github.com/besacier/mboshi-french-parallel-corpus, commit 83c5b428a825",
+)

@@ -1,0 +1,60 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""How much data there is of each language: rows and hours, counted without reading audio."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mu2slam_hf.data.manifests import ManifestColumns, usual_columns
+from mu2slam_hf.data.records import cached_canonical_language
+
+
+@dataclass(kw_only=True)
+class LanguageSize:
+    """Size of the data of one language.
+
+    Attributes:
+        num_rows: rows.
+        hours: hours of recordings; None where a row does not state its length.
+    """
+
+    num_rows: int = 0
+    hours: float | None = 0.0
+
+
+def size_columns(columns: ManifestColumns | None = None) -> tuple[str, ...]:
+    """Names of the columns that `measure_rows` reads where they are there."""
+    return (*usual_columns("lang", columns), *usual_columns("duration_seconds", columns))
+
+
+def measure_rows(
+    rows: Iterable[Mapping[str, Any]],
+    columns: ManifestColumns | None = None,
+    lang: str | None = None,
+    sizes: dict[str, LanguageSize] | None = None,
+) -> dict[str, LanguageSize]:
+    """Canonical language -> size. Rows without a valid language are passed over.
+
+    Args:
+        rows: of a manifest or data set; only their languages and lengths are read.
+        columns: which column holds what; default: the usual names.
+        lang: language of all rows, where there is no such column.
+        sizes: sizes of other rows, to which these are added.
+    """
+    sizes = {} if sizes is None else sizes
+    for row in rows:
+        code, stated = (
+            next((row[name] for name in usual_columns(role, columns) if name in row), None)
+            for role in ("lang", "duration_seconds")
+        )
+        try:
+            size = sizes.setdefault(cached_canonical_language(str(lang or code or "")), LanguageSize())
+        except ValueError:
+            continue
+        size.num_rows += 1
+        try:
+            hours = float(stated) / 3600  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            hours = 0.0
+        size.hours = size.hours + hours if size.hours is not None and hours > 0 else None
+    return sizes

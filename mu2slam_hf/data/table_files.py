@@ -1,0 +1,260 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Rows of the files that data comes in (TSV, CSV, JSON lines, Parquet, tar), one at a time, whole or in parts."""
+
+import csv
+import gzip
+import json
+import re
+import tarfile
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any, TextIO
+
+from mu2slam_hf.data.records import RecordError
+
+Row = dict[str, Any]
+TABLE_FORMATS = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
+"""Ending of a file's name -> format; all but Parquet may also end in `.gz`."""
+
+
+class ManifestError(RecordError):
+    """A manifest that cannot be read; the message names the file, the line and the id where there is one."""
+
+
+class UnreadableFileError(ManifestError):
+    """A whole file that cannot be read (further): cut off, of another format, without a column."""
+
+
+# "file:line" for messages, and the row or what is wrong with it.
+PlacedRow = tuple[str, Row | ManifestError]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Every `count`-th row of a file, from row `index` on; (0, 1) is all of it."""
+
+    index: int = 0
+    count: int = 1
+
+    def has(self, position: int) -> bool:
+        """Whether row `position` (from 0) belongs to this part."""
+        return position % self.count == self.index
+
+
+WHOLE = Part()
+
+
+def table_format(path: Path) -> str | None:
+    """tsv, csv, jsonl or parquet by the name of a file; None for any other name."""
+    name = path.name.lower()
+    packed = name.endswith(".gz")
+    found = TABLE_FORMATS.get(Path(name.removesuffix(".gz")).suffix)
+    return None if packed and found == "parquet" else found
+
+
+def table_rows(
+    path: Path, file_format: str | None = None, columns: Collection[str] | None = None
+) -> Iterator[PlacedRow]:
+    """Rows of a table.
+
+    Args:
+        path: the file.
+        file_format: tsv, csv, jsonl or parquet; default: by the name.
+        columns: columns that are needed; Parquet files are read without the others.
+
+    Raises:
+        ManifestError: another format, or the file cannot be read (further).
+    """
+    file_format = file_format or table_format(path)
+    if file_format == "parquet":
+        return parquet_rows(path, optional=columns)
+    readers = {"tsv": tsv_rows, "csv": csv_rows, "jsonl": json_rows}
+    if file_format not in readers:
+        raise ManifestError(
+            f"{path}: unknown format; expected a name that ends in .tsv, .csv, .jsonl (each also with .gz) or .parquet"
+        )
+    return readers[file_format](path)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns every error of reading a file into an `UnreadableFileError` that names it."""
+    try:
+        yield
+    except ManifestError:
+        raise
+    except UnicodeDecodeError as error:
+        raise UnreadableFileError(f"{path}: not UTF-8 ({error.reason})") from error
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+        raise UnreadableFileError(f"{path}: cannot be read, or is cut off ({error})") from error
+
+
+def open_text(path: Path, newline: str = "\n") -> TextIO:
+    """A text file, or one packed by gzip (`.gz`). Lines end at line feeds only: texts hold stranger separators."""
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline=newline)  # type: ignore[return-value]
+    return path.open(encoding="utf-8-sig", newline=newline)
+
+
+def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """(number from 1, line without its end) of every line."""
+    with reading(path), open_text(path) as file:
+        for number, line in enumerate(file, start=1):
+            yield number, line.rstrip("\r\n")
+
+
+def tsv_rows(
+    path: Path,
+    part: Part = WHOLE,
+    *,
+    names: Sequence[str] | None = None,
+    required: Collection[str] = (),
+    backslash_escapes: bool = False,
+) -> Iterator[PlacedRow]:
+    r"""Rows of a tab-separated table without quoting (a quote is an ordinary character).
+
+    Args:
+        path: the table; `.gz` is unpacked.
+        part: which rows.
+        names: names of the columns of a file without a header; default: the first line.
+        required: columns that must be there.
+        backslash_escapes: `\"` stands for `"` (files written by pandas without quoting).
+
+    Raises:
+        UnreadableFileError: a required column is missing, or the file is cut off.
+    """
+    lines = ((number, line) for number, line in text_lines(path) if line)
+    if backslash_escapes:
+        lines = ((number, re.sub(r"\\(.)", r"\1", line)) for number, line in lines)
+    return _rows_of_cells(path, part, ((number, line.split("\t")) for number, line in lines), names, required)
+
+
+def csv_rows(path: Path, part: Part = WHOLE) -> Iterator[PlacedRow]:
+    """Rows of a comma-separated table with a header and the usual quoting; `.gz` is unpacked."""
+    return _rows_of_cells(path, part, _csv_cells(path))
+
+
+def _csv_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
+    with reading(path), open_text(path, newline="") as file:
+        reader = csv.reader(file, strict=True)
+        try:
+            yield from ((reader.line_num, cells) for cells in reader if cells)
+        except csv.Error as error:
+            raise UnreadableFileError(f"{path}:{reader.line_num}: {error}") from error
+
+
+def _rows_of_cells(
+    path: Path,
+    part: Part,
+    lines: Iterator[tuple[int, list[str]]],
+    names: Sequence[str] | None = None,
+    required: Collection[str] = (),
+) -> Iterator[PlacedRow]:
+    if names is None:
+        number, names = next(lines, (0, []))
+        if len(set(names)) != len(names):
+            raise UnreadableFileError(f"{path}:{number}: a column name occurs twice in {names}")
+    check_columns(path, names, required)
+    for position, (number, cells) in enumerate(lines):
+        if not part.has(position):
+            continue
+        if len(cells) == len(names):
+            yield f"{path}:{number}", dict(zip(names, cells, strict=True))
+        else:
+            reason = f"{len(cells)} cells instead of {len(names)} (starts {cells[0][:40]!r})"
+            yield f"{path}:{number}", ManifestError(reason)
+
+
+def json_rows(path: Path, part: Part = WHOLE) -> Iterator[PlacedRow]:
+    """Objects of a file with one JSON object per line; `.gz` is unpacked."""
+    for position, (number, line) in enumerate(text_lines(path)):
+        if not line.strip() or not part.has(position):
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            yield f"{path}:{number}", ManifestError(f"not JSON ({error})")
+            continue
+        fault = ManifestError(f"expected an object with columns, got {type(row).__name__}")
+        yield f"{path}:{number}", row if isinstance(row, dict) else fault
+
+
+def parquet_rows(
+    path: Path, part: Part = WHOLE, *, required: Collection[str] = (), optional: Collection[str] | None = ()
+) -> Iterator[PlacedRow]:
+    """Rows of a Parquet file, a few at a time; other columns than `required` and `optional` are not read.
+
+    With `optional=None` all columns are read. Whole row groups are given to the parts where there are enough of them,
+    so that a part reads only its share.
+
+    Raises:
+        UnreadableFileError: a required column is missing, or the file is not Parquet.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with reading(path), pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            check_columns(path, names, required)
+            columns = names if optional is None else [name for name in names if name in {*required, *optional}]
+            by_groups = file.num_row_groups >= part.count
+            groups = [group for group in range(file.num_row_groups) if not by_groups or part.has(group)]
+            if not groups:
+                return
+            position = 0
+            for batch in file.iter_batches(batch_size=32, row_groups=groups, columns=columns):
+                for row in batch.to_pylist():
+                    position += 1
+                    if by_groups or part.has(position - 1):
+                        yield f"{path}, row {position}", row
+    except pa.ArrowException as error:
+        raise UnreadableFileError(f"{path}: not readable as Parquet ({error})") from error
+
+
+def tar_files(path: Path, part: Part = WHOLE) -> Iterator[tuple[str, bytes]]:
+    """(name within the archive, content) of the files in a `.tar` or `.tar.gz`, in one pass."""
+    position = 0
+    with reading(path), tarfile.open(path, "r|*") as archive:
+        for member in archive:
+            if not member.isfile():
+                continue
+            position += 1
+            content = archive.extractfile(member) if part.has(position - 1) else None
+            if content is not None:
+                yield member.name, content.read()
+
+
+def archived_rows(path: Path, part: Part, table: Mapping[str, Row], *, by: str = "name") -> Iterator[PlacedRow]:
+    """The rows of a table whose recordings are files of a tar archive, with their bytes under `audio`.
+
+    Args:
+        path: the archive; files that the table does not have are passed over.
+        part: which files.
+        table: `name` or `stem` of a file -> its row.
+        by: which of the two.
+    """
+    for name, content in tar_files(path, part):
+        row = table.get(getattr(PurePosixPath(name), by))
+        if row is not None:
+            yield f"{path}:{name}", {**row, "audio": {"path": name, "bytes": content}}
+
+
+@lru_cache(maxsize=4)
+def keyed_rows(
+    path: Path, key: str, *, names: tuple[str, ...] | None = None, required: tuple[str, ...] = ()
+) -> dict[str, Row]:
+    """The valid rows of a tab-separated table by one of their columns; kept for the archives of a split."""
+    rows = tsv_rows(path, names=names, required=(key, *required))
+    return {row[key]: row for _, row in rows if isinstance(row, dict)}
+
+
+def check_columns(path: Path, names: Collection[str], required: Iterable[str]) -> None:
+    """Raise an `UnreadableFileError` where a required column is missing."""
+    missing = [name for name in required if name not in names]
+    if missing:
+        raise UnreadableFileError(f"{path}: no column {missing[0]!r}; there are {', '.join(names) or 'none'}")

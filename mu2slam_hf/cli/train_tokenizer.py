@@ -23,7 +23,7 @@ def add_parser(subparsers: Any) -> None:
         "files", nargs="+", metavar="FILE", help="plain text, one sentence a line, or manifests (texts, translations)"
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to write")
-    parser.add_argument("--kind", choices=("char", "unigram"), default="char")
+    parser.add_argument("--kind", default="char", help="char or unigram (char)")
     parser.add_argument(
         "--vocab-size", type=positive_int, metavar="N", help="text tokens (char: 4096; unigram: 64000)"
     )
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Trains and saves."""
     from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
 
-    vocab_size = args.vocab_size or {"char": 4096, "unigram": 64_000}[args.kind]
+    vocab_size = args.vocab_size or (4096 if args.kind == "char" else 64_000)
     tokenizer = Mu2SLAMTokenizer.train_from_iterator(
         read_texts(args.files), vocab_size=vocab_size, kind=args.kind, num_speech_tokens=args.num_speech_tokens
     )

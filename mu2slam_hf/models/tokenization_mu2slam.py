@@ -24,7 +24,8 @@ from .modules_vocabulary import (
 
 # What transformers calls ids 0, 1, ...
 _NAMED_TOKENS = ("pad_token", "bos_token", "eos_token", "unk_token", "mask_token")
-_BUILDERS = {"char": build_character_tokenizer, "unigram": build_unigram_tokenizer}
+TOKENIZER_KINDS = {"char": build_character_tokenizer, "unigram": build_unigram_tokenizer}
+"""Kind -> `(texts, vocab_size, num_speech_tokens)` to the backend."""
 
 
 class Mu2SLAMTokenizer(TokenizersBackend):
@@ -56,7 +57,7 @@ class Mu2SLAMTokenizer(TokenizersBackend):
         Args:
             iterator: texts, or batches of texts; read once.
             vocab_size: most *text* tokens (characters or pieces); special and speech tokens come on top.
-            kind: "char" or "unigram".
+            kind: one of `TOKENIZER_KINDS`.
             num_speech_tokens: entries of the speech codebook.
 
         Returns:
@@ -67,15 +68,15 @@ class Mu2SLAMTokenizer(TokenizersBackend):
 
         Paper: section 3.1, 4,096 characters or 64k pieces.
         """
-        if kind not in _BUILDERS:
-            raise ValueError(f"kind must be one of {sorted(_BUILDERS)}, got {kind!r}.")
+        if kind not in TOKENIZER_KINDS:
+            raise ValueError(f"kind must be one of {sorted(TOKENIZER_KINDS)}, got {kind!r}.")
         if vocab_size < 1 or num_speech_tokens < 0:
             raise ValueError(
                 f"Expected vocab_size >= 1 and num_speech_tokens >= 0, got {vocab_size} and {num_speech_tokens}."
             )
         if isinstance(iterator, str):
             raise ValueError("iterator is one str: pass a list of texts.")
-        return cls.from_backend(_BUILDERS[kind](iterate_texts(iterator), vocab_size, num_speech_tokens))
+        return cls.from_backend(TOKENIZER_KINDS[kind](iterate_texts(iterator), vocab_size, num_speech_tokens))
 
     @classmethod
     def from_backend(cls, backend: Tokenizer) -> "Mu2SLAMTokenizer":

@@ -52,9 +52,10 @@ def build_processor(recipe: Any, records: Records, checkpoint: str | None = None
         for text in (record.text, *record.translations.values())
         if text
     ]
-    tokenizer = Mu2SLAMTokenizer.train_from_iterator(
-        texts, vocab_size=section.vocab_size, kind=section.tokenizer, num_speech_tokens=section.num_speech_tokens
-    )
+    with errors_of("processor.tokenizer"):
+        tokenizer = Mu2SLAMTokenizer.train_from_iterator(
+            texts, vocab_size=section.vocab_size, kind=section.tokenizer, num_speech_tokens=section.num_speech_tokens
+        )
     in_data = {lang for part in records.values() for record in part for lang in (record.lang, *record.translations)}
     languages = ["und", *(lang for lang in section.languages or sorted(in_data) if lang != "und")]
     extractor = _fit_feature_extractor(recipe, records) if start is None else load_start_extractor(start)

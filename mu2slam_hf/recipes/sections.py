@@ -45,7 +45,7 @@ class ProcessorSection:
     Attributes:
         init_from: folder of a saved processor; everything below is then read from there. Default: that of
             `model.init_from`.
-        tokenizer: char or unigram, trained on the texts of all training corpora.
+        tokenizer: kind of text tokenizer (`TOKENIZER_KINDS`: char, unigram), trained on the texts of all training corpora.
         vocab_size: most text tokens the tokenizer may have.
         num_speech_tokens: speech ids that stand before the text.
         languages: codes in the order of the language table; default: those of the data, sorted, after `und`.
@@ -54,7 +54,7 @@ class ProcessorSection:
     """
 
     init_from: str | None = path_field("folder")
-    tokenizer: Literal["char", "unigram"] = "char"
+    tokenizer: str = "char"
     vocab_size: int = 4096
     num_speech_tokens: int = 1024
     languages: list[str] = field(default_factory=list)

@@ -1,12 +1,12 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Pre-train mSLAM, one encoder for speech and text, as a recipe says.
+"""Pre-train mSLAM, one encoder for speech and text.
 
     python training_scripts/pretrain_mslam.py --recipe configuration/recipes/mslam/pretrain_small_cpu.yaml
     python training_scripts/pretrain_mslam.py --recipe ... --set model.init_encoder_from=folder/of/w2v-bert-2.0
     python -m torch.distributed.run --nproc_per_node 2 training_scripts/pretrain_mslam.py --recipe ...
 
-Started again with the same recipe, a run goes on from its newest complete checkpoint and ends with the same weights.
-The result lies in `<output.dir>/final`: `finetune_classification.py` and others start from it.
+Started again with the same recipe, a run resumes from its newest complete checkpoint and ends with the same weights.
+The result is in `<output.dir>/final`: `finetune_mslam.py` and others start from it.
 """
 
 import argparse

@@ -1,12 +1,12 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Pre-train Mu2SLAM on speech, text and pairs together, as a recipe says.
+"""Pre-train Mu2SLAM on speech, text and pairs together.
 
     python training_scripts/pretrain_mu2slam.py --recipe configuration/recipes/mu2slam/pretrain_small_cpu.yaml
     python training_scripts/pretrain_mu2slam.py --recipe ... --set training.max_steps=100 --set output.dir=runs/trial
     python -m torch.distributed.run --nproc_per_node 2 training_scripts/pretrain_mu2slam.py --recipe ...
 
-Started again with the same recipe, a run goes on from its newest complete checkpoint and ends with the same weights.
-The result lies in `<output.dir>/final`: `finetune_mu2slam.py` starts from it with `model.init_from`.
+Started again with the same recipe, a run resumes from its newest complete checkpoint and ends with the same weights.
+The result is in `<output.dir>/final`: `finetune_mu2slam.py` starts from it with `model.init_from`.
 """
 
 import argparse

@@ -16,7 +16,7 @@ from pathlib import Path
 from mu2slam_hf.checkpoints import load_any_checkpoint
 from mu2slam_hf.cli.errors import run_and_report
 from mu2slam_hf.evaluation.results import EvaluationResults
-from mu2slam_hf.hub.bundle import build_bundle, find_family, push_bundle
+from mu2slam_hf.hub.bundle import build_bundle, find_model_type, push_bundle
 from mu2slam_hf.hub.cards import load_card_facts, render_card
 
 TEMPLATE = Path(__file__).parent.parent / "model_cards" / "template.md"
@@ -36,9 +36,9 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
 
     model, processor = load_any_checkpoint(options.checkpoint, dtype="auto")
-    family = find_family(model)
+    model_type = find_model_type(model)
     results = [EvaluationResults.load(path) for path in options.results]
-    card = render_card(TEMPLATE, load_card_facts(options.facts), model=model, family=family, results=results)
+    card = render_card(TEMPLATE, load_card_facts(options.facts), model=model, model_type=model_type, results=results)
     build_bundle(options.folder, model, processor, card=card, extra_files=options.extra_file)
     print(f"{options.folder} is complete and loads without the package.")
     if options.repo_id:

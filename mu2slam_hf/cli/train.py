@@ -10,9 +10,9 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "train",
         help="train a model as a recipe (YAML) says",
-        description="Builds processor, model, data and trainer of a recipe (of pre-training Mu2SLAM or mSLAM, of "
-        "supervised training, or of a head on an encoder), trains, evaluates and saves. Started again, it goes on "
-        "from the newest complete checkpoint.",
+        description="Builds the processor, model, data and trainer of a recipe (pre-training of Mu2SLAM or mSLAM, "
+        "supervised training, or fine-tuning of a head), trains, evaluates and saves. Started again, it resumes from "
+        "the newest complete checkpoint.",
     )
     parser.add_argument("--recipe", required=True, metavar="FILE", help="YAML file")
     parser.add_argument(

@@ -84,7 +84,7 @@ def run_head(finished, tones, tmp_path):
         tree["training"].update(use_cpu=True, progress_bar=False)
         recipe = tmp_path / "head.yaml"
         recipe.write_text(yaml.safe_dump(tree))
-        make_launcher("finetune_classification.py", recipe, tones)(tmp_path / kind)
+        make_launcher("finetune_mslam.py", recipe, tones)(tmp_path / kind)
         return tmp_path / kind / "final"
 
     return run

@@ -1,13 +1,14 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Fine-tune a head on an mSLAM encoder, frozen, partly frozen or not: classes of speech or text, or CTC.
+"""Fine-tune mSLAM with a head, frozen, partly frozen or in full: classes of speech or text, or CTC.
 
     RECIPES=configuration/recipes/mslam
-    python training_scripts/finetune_classification.py --recipe $RECIPES/language_identification.yaml
-    python training_scripts/finetune_classification.py --recipe ... --set model.init_from=runs/mine/final
-    python training_scripts/finetune_classification.py --recipe ... --set head.trainable_layers=2
+    python training_scripts/finetune_mslam.py --recipe $RECIPES/language_identification.yaml
+    python training_scripts/finetune_mslam.py --recipe $RECIPES/finetune_ctc_prompts5.yaml
+    python training_scripts/finetune_mslam.py --recipe ... --set model.init_from=runs/mine/final
+    python training_scripts/finetune_mslam.py --recipe ... --set head.trainable_layers=2
 
-The result lies in `<output.dir>/final`: the model, and for every test corpus what was taken for what, as a table, as
-numbers and as a picture.
+The result is in `<output.dir>/final`: the model, and for every test corpus a confusion matrix (text, JSON, PNG), or the
+transcripts of CTC next to their references.
 """
 
 import argparse
@@ -33,4 +34,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_and_report(main, "finetune_classification.py"))
+    sys.exit(run_and_report(main, "finetune_mslam.py"))

@@ -7,7 +7,7 @@
     python training_scripts/finetune_mslam.py --recipe ... --set model.init_from=runs/mine/final
     python training_scripts/finetune_mslam.py --recipe ... --set head.trainable_layers=2
 
-The result is in `<output.dir>/final`: the model, and for every test corpus a confusion matrix (text, JSON, PNG), or the
+The result is in `<output.dir>/final`: the model, and for every test corpus a confusion matrix (text, JSON, PNG) or the
 transcripts of CTC next to their references.
 """
 

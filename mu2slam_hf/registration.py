@@ -4,7 +4,7 @@
 `AutoModel.register` wants real classes, and importing ours imports torch (seconds), while `import transformers`
 itself does not. So `import mu2slam_hf` only leaves a watch on transformers' imports: as soon as the first of them that
 brings the Auto classes has *completed* (`from transformers import pipeline`, ...; it loads torch anyway) the table of
-families is imported and registered.
+model types is imported and registered.
 
 Waiting for the outermost import matters: our modelling files import from transformers, and would meet half-initialised
 modules if they were imported while, say, `transformers.generation` is still on its way up; the same holds for our own
@@ -21,14 +21,14 @@ from types import ModuleType
 
 # Every Auto class, the pipelines included, is built on this module's table of configurations.
 _AUTO_MODULE = "transformers.models.auto.configuration_auto"
-_FAMILIES_MODULE = "mu2slam_hf.models.families"
-# Ours are counted too: a modelling file that is imported first must be complete before the table of families is.
+_MODEL_TYPES_MODULE = "mu2slam_hf.models.model_types"
+# Ours are counted too: a modelling file that is imported first must be complete before the table of model types is.
 _WATCHED = ("transformers.", "mu2slam_hf.")
 
 
 def register_models() -> None:
-    """Imports the table of families and registers them; a second call costs nothing."""
-    importlib.import_module(_FAMILIES_MODULE).register_families()
+    """Imports the table of model types and registers them; a second call costs nothing."""
+    importlib.import_module(_MODEL_TYPES_MODULE).register_model_types()
 
 
 def register_when_needed() -> None:

@@ -73,9 +73,10 @@ def load_any_checkpoint(
     """
     folder = _find_folder(name_or_path)
     config = read_config(folder)
-    from mu2slam_hf.models.families import FAMILIES
+    from mu2slam_hf.models.model_types import MODEL_TYPES
 
-    known: dict[str, Any] = {one.__name__: one for family in FAMILIES.values() for one in family.models.values()}
+    classes = [one for model_type in MODEL_TYPES.values() for one in model_type.models.values()]
+    known: dict[str, Any] = {one.__name__: one for one in classes}
     name = (config.get("architectures") or [f"type {config.get('model_type')}"])[0]
     if name not in known:
         raise ValueError(f"{folder}: {name} is no model of this package; there are {', '.join(sorted(known))}")

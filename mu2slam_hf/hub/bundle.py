@@ -18,7 +18,7 @@ from huggingface_hub import HfApi
 from transformers.dynamic_module_utils import get_relative_import_files
 
 from mu2slam_hf.hub.bundle_check import BundleError, check_bundle, compare_in_bare_process
-from mu2slam_hf.models.families import FAMILIES, Family
+from mu2slam_hf.models.model_types import MODEL_TYPES, ModelType
 
 CARD_NAME = "README.md"
 
@@ -36,7 +36,7 @@ def build_bundle(
 
     Args:
         folder: where to; must not exist. It appears when it is complete, or not at all.
-        model: a model of one of our families, with its weights.
+        model: a model of the package that has an output head.
         processor: the processor that belongs to it.
         card: content of `README.md`, see `hub.cards`.
         extra_files: files to put beside, a licence for instance.
@@ -52,15 +52,15 @@ def build_bundle(
     folder = Path(folder)
     if folder.exists():
         raise BundleError(f"{folder} exists already; name a folder that does not, or remove it first.")
-    family = find_family(model)
+    model_type = find_model_type(model)
     processor.check_config(model.config)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         bundle = Path(temporary) / "bundle"
         model.save_pretrained(bundle)
         processor.save_pretrained(bundle)
-        copy_custom_code(bundle, family)
-        auto_map = build_auto_map(family, bundle)
+        copy_custom_code(bundle, model_type)
+        auto_map = build_auto_map(model_type, bundle)
         write_auto_map(bundle, auto_map)
         (bundle / CARD_NAME).write_text(card, encoding="utf-8")
         for extra in extra_files:
@@ -98,7 +98,7 @@ def push_bundle(
         BundleError: the folder does not pass the check; nothing is uploaded then.
     """
     config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
-    check_bundle(folder, build_auto_map(FAMILIES[config["model_type"]], Path(folder)))
+    check_bundle(folder, build_auto_map(MODEL_TYPES[config["model_type"]], Path(folder)))
     api = HfApi() if api is None else api
     repo_id = str(api.create_repo(repo_id, repo_type="model", private=private, exist_ok=True).repo_id)
     if revision is not None:
@@ -109,17 +109,17 @@ def push_bundle(
     return str(commit.commit_url)
 
 
-def find_family(model: Any) -> Family:
-    """The family of a model.
+def find_model_type(model: Any) -> ModelType:
+    """The model type of a model.
 
     Raises:
         BundleError: a model that is not ours, or a part that is no checkpoint of its own.
     """
     complete = {
-        model_class: family
-        for family in FAMILIES.values()
-        for auto_name, model_class in family.models.items()
-        if family.processor is not None and auto_name != "AutoModel"
+        model_class: model_type
+        for model_type in MODEL_TYPES.values()
+        for auto_name, model_class in model_type.models.items()
+        if model_type.processor is not None and auto_name != "AutoModel"
     }
     if type(model) not in complete:
         expected = ", ".join(model_class.__name__ for model_class in complete)
@@ -127,43 +127,41 @@ def find_family(model: Any) -> Family:
     return complete[type(model)]
 
 
-def build_auto_map(family: Family, folder: Path | None = None) -> dict[str, str]:
-    """Auto class name -> `file.Class`, for every class that a checkpoint of this family needs.
+def build_auto_map(model_type: ModelType, folder: Path | None = None) -> dict[str, str]:
+    """Auto class name -> `file.Class`, for every class that a checkpoint of this model type needs.
 
     Args:
-        family: of the model.
+        model_type: its classes, see `find_model_type`.
         folder: of the checkpoint; where its feature extractor is one of transformers (that of an imported encoder), it
             is not among them. None: it is ours.
     """
     classes: dict[str, type | None] = {
-        "AutoConfig": family.config,
-        **family.models,
-        "AutoFeatureExtractor": family.feature_extractor if _has_own_extractor(family, folder) else None,
-        "AutoProcessor": family.processor,
-        "AutoTokenizer": family.tokenizer,
+        "AutoConfig": model_type.config,
+        **model_type.models,
+        "AutoFeatureExtractor": model_type.feature_extractor if _has_own_extractor(model_type, folder) else None,
+        "AutoProcessor": model_type.processor,
+        "AutoTokenizer": model_type.tokenizer,
     }
     return {name: f"{cls.__module__.rsplit('.', 1)[-1]}.{cls.__name__}" for name, cls in classes.items() if cls}
 
 
-def _has_own_extractor(family: Family, folder: Path | None) -> bool:
-    """Whether the feature extractor saved in a folder is the family's own."""
+def _has_own_extractor(model_type: ModelType, folder: Path | None) -> bool:
+    """Whether the feature extractor saved in a folder is the model type's own."""
     file = None if folder is None else folder / "processor_config.json"
-    if file is None or family.feature_extractor is None or not file.is_file():
+    if file is None or model_type.feature_extractor is None or not file.is_file():
         return True
     saved = json.loads(file.read_text(encoding="utf-8")).get("feature_extractor") or {}
-    own_name = family.feature_extractor.__name__
+    own_name = model_type.feature_extractor.__name__
     return bool(saved.get("feature_extractor_type", own_name) == own_name)
 
 
-def copy_custom_code(folder: Path, family: Family) -> None:
-    """Copy the files of a family's classes and all that these import from their own folder."""
-    classes = [family.config, *family.models.values(), family.feature_extractor, family.processor, family.tokenizer]
+def copy_custom_code(folder: Path, model_type: ModelType) -> None:
+    """Copy the files that define the classes of a model type, with the files of the package that these import."""
     files: set[str] = set()
-    for cls in classes:
-        if cls is not None:
-            # Found the way transformers finds them when it loads, so that neither more nor less is copied.
-            entry = str(inspect.getfile(cls))
-            files |= {entry, *map(str, get_relative_import_files(entry))}
+    for cls in model_type.classes:
+        # transformers finds the files in the same way when it loads custom code: exactly what it needs is copied.
+        entry = str(inspect.getfile(cls))
+        files |= {entry, *map(str, get_relative_import_files(entry))}
     for file in sorted(files):
         shutil.copyfile(file, folder / Path(file).name)
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from mu2slam_hf.models.families import FAMILIES
+from mu2slam_hf.models.model_types import MODEL_TYPES
 
 REQUIRED_FILES = ("README.md", "config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json")
 WEIGHTS_FILES = ("model.safetensors", "model.safetensors.index.json")
@@ -70,7 +70,7 @@ def check_bundle(folder: str | os.PathLike[str], auto_map: Mapping[str, str]) ->
 
     Args:
         folder: the folder.
-        auto_map: what the family needs, see `bundle.build_auto_map`.
+        auto_map: the classes that the model type needs, see `bundle.build_auto_map`.
 
     Raises:
         BundleError: naming everything that is missing or wrong, not only the first.
@@ -200,7 +200,7 @@ def compare_in_bare_process(folder: str | os.PathLike[str], model: Any, processo
 
 def _find_auto_name(model: Any) -> str:
     """The Auto class that loads a model with its heads."""
-    for name, model_class in FAMILIES[model.config.model_type].models.items():
+    for name, model_class in MODEL_TYPES[model.config.model_type].models.items():
         if name != "AutoModel" and type(model) is model_class:
             return name
     return "AutoModel"

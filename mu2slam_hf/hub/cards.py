@@ -17,7 +17,7 @@ import yaml
 from huggingface_hub import EvalResult, ModelCardData
 
 from mu2slam_hf.evaluation.results import EvaluationResults, Score
-from mu2slam_hf.models.families import Family
+from mu2slam_hf.models.model_types import ModelType
 from mu2slam_hf.recipes.loader import build_section
 
 TASK_TITLES = {
@@ -119,7 +119,7 @@ def render_card(
     facts: CardFacts,
     *,
     model: Any,
-    family: Family,
+    model_type: ModelType,
     results: Sequence[EvaluationResults] = (),
 ) -> str:
     """Fill the template of a card.
@@ -128,7 +128,7 @@ def render_card(
         template: Jinja2 file; a name that it uses and nobody defines is an error.
         facts: what a person wrote.
         model: the model, for its size and its languages.
-        family: its family, for the decisions noted in its code.
+        model_type: its model type; the `Choice:` remarks in the code of its classes are listed.
         results: evaluations of exactly this model, the source of every number.
 
     Returns:
@@ -138,7 +138,7 @@ def render_card(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     languages = [code for code in model.config.languages if code != "und"]
-    auto_name = find_auto_name(model, family)
+    auto_name = find_auto_name(model, model_type)
     kind = model.config.model_type.split("_")[0]
     return environment.from_string(Path(template).read_text(encoding="utf-8")).render(
         metadata=render_metadata(facts, languages, results, auto_name=auto_name, kind=kind),
@@ -151,20 +151,20 @@ def render_card(
         paper=_PAPERS[kind],
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
         results=[describe_results(record) for record in results],
-        choices=collect_choices(family),
+        choices=collect_choices(model_type),
     )
 
 
-def find_auto_name(model: Any, family: Family) -> str:
+def find_auto_name(model: Any, model_type: ModelType) -> str:
     """The Auto class that loads a model with its heads.
 
     Raises:
         ValueError: a model without heads, of which a card has nothing to show.
     """
-    for name, model_class in family.models.items():
+    for name, model_class in model_type.models.items():
         if name != "AutoModel" and type(model) is model_class:
             return name
-    expected = ", ".join(sorted({cls.__name__ for name, cls in family.models.items() if name != "AutoModel"}))
+    expected = ", ".join(sorted({cls.__name__ for name, cls in model_type.models.items() if name != "AutoModel"}))
     raise ValueError(f"a card is for a model with its heads; expected {expected}, got {type(model).__name__}")
 
 
@@ -248,14 +248,13 @@ def _column(score: Score) -> str:
     return title if score.source_lang_given else f"{title}, language not told"
 
 
-def collect_choices(family: Family) -> dict[str, list[str]]:
-    """The `Choice:` remarks in the code of a family: file name -> remarks, in order.
+def collect_choices(model_type: ModelType) -> dict[str, list[str]]:
+    """The `Choice:` remarks in the code of a model type: file name -> remarks, in order.
 
     They say where the paper is silent or is not followed, and so are the list of its deviations.
     """
-    classes = [family.config, *family.models.values(), family.feature_extractor, family.tokenizer, family.processor]
-    folder = Path(inspect.getfile(family.config)).parent
-    names = {Path(inspect.getfile(cls)).name for cls in classes if cls is not None}
+    folder = Path(inspect.getfile(model_type.config)).parent
+    names = {Path(inspect.getfile(cls)).name for cls in model_type.classes}
     names |= {path.name for path in folder.glob("modules_*.py")}
     found = {name: _choices_of(folder / name) for name in sorted(names)}
     return {name: remarks for name, remarks in found.items() if remarks}

@@ -39,7 +39,7 @@ MODEL_LAYERS = {
     "modeling": 3,
     "processing": 3,
     "pipeline": 4,
-    "families": 5,
+    "model": 5,
 }
 
 MAX_LINES = {"modeling": 800, "library": 400, "script": 80}

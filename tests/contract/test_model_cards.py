@@ -10,7 +10,7 @@ from helpers import REPOSITORY_ROOT, make_tiny_pair
 from mu2slam_hf import default_checkpoint
 from mu2slam_hf.hub.bundle_check import _check_card
 from mu2slam_hf.hub.cards import load_card_facts, render_card
-from mu2slam_hf.models.families import FAMILIES
+from mu2slam_hf.models.model_types import MODEL_TYPES
 
 CARDS = REPOSITORY_ROOT / "model_cards"
 FACTS = sorted(CARDS.glob("*.yaml"))
@@ -19,7 +19,7 @@ FACTS = sorted(CARDS.glob("*.yaml"))
 @pytest.mark.parametrize("path", FACTS, ids=lambda path: path.stem)
 def test_every_card_renders(path, tmp_path):
     facts = load_card_facts(path)
-    card = render_card(CARDS / "template.md", facts, model=make_tiny_pair()[0], family=FAMILIES["mu2slam"])
+    card = render_card(CARDS / "template.md", facts, model=make_tiny_pair()[0], model_type=MODEL_TYPES["mu2slam"])
     (tmp_path / "README.md").write_text(card, encoding="utf-8")
     assert _check_card(tmp_path / "README.md") == []
     assert facts.limits and facts.licence_note and facts.command

@@ -26,10 +26,10 @@ from mu2slam_hf import (
 from mu2slam_hf.hub import bundle as bundle_module
 from mu2slam_hf.hub.bundle import build_auto_map, build_bundle, push_bundle
 from mu2slam_hf.hub.bundle_check import BundleError, check_bundle
-from mu2slam_hf.models.families import FAMILIES
+from mu2slam_hf.models.model_types import MODEL_TYPES
 
 CARD = "---\nlanguage: en\nlibrary_name: transformers\nlicense: mit\npipeline_tag: translation\n---\n# x\n"
-AUTO_MAP = build_auto_map(FAMILIES["mu2slam"])
+AUTO_MAP = build_auto_map(MODEL_TYPES["mu2slam"])
 
 
 class HubStub:
@@ -79,8 +79,8 @@ def test_a_complete_auto_map_in_every_file_that_is_looked_into(folder):
     tokenizer = json.loads((folder / "tokenizer_config.json").read_text())
     assert tokenizer["auto_map"]["AutoTokenizer"] == [None, AUTO_MAP["AutoTokenizer"]]
     assert (folder / "README.md").read_text() == CARD
-    # Only what the family reaches.
-    assert not (folder / "pipeline_mu2slam.py").exists() and not (folder / "families.py").exists()
+    # Only files that the classes of the model type import.
+    assert not (folder / "pipeline_mu2slam.py").exists() and not (folder / "model_types.py").exists()
 
 
 def test_a_model_around_an_imported_encoder_names_no_feature_extractor_of_ours(pair, tmp_path):

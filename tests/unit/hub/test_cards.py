@@ -14,7 +14,7 @@ from mu2slam_hf import Mu2SLAMForCTC
 from mu2slam_hf.evaluation.results import EvaluationResults, Score
 from mu2slam_hf.hub.bundle_check import _check_card
 from mu2slam_hf.hub.cards import collect_choices, load_card_facts, render_card, render_table
-from mu2slam_hf.models.families import FAMILIES
+from mu2slam_hf.models.model_types import MODEL_TYPES
 
 TEMPLATE = REPOSITORY_ROOT / "model_cards" / "template.md"
 FACTS = REPOSITORY_ROOT / "tests" / "unit" / "hub" / "card_facts.yaml"
@@ -52,8 +52,8 @@ def model():
     return make_tiny_pair()[0]
 
 
-def render(model, results=(), family="mu2slam"):
-    return render_card(TEMPLATE, load_card_facts(FACTS), model=model, family=FAMILIES[family], results=results)
+def render(model, results=(), name="mu2slam"):
+    return render_card(TEMPLATE, load_card_facts(FACTS), model=model, model_type=MODEL_TYPES[name], results=results)
 
 
 def test_a_card_has_metadata_and_every_number(model, tmp_path):
@@ -79,7 +79,7 @@ def test_without_results_there_is_no_number(model):
 
 def test_a_card_of_a_ctc_model_does_not_promise_translation(model):
     ctc = Mu2SLAMForCTC.from_conditional_generation(model)
-    card = render(ctc, family="mu2slam_ctc")
+    card = render(ctc, name="mu2slam_ctc")
     assert "AutoModelForCTC" in card and "target_lang" not in card
 
 
@@ -102,7 +102,7 @@ def test_a_card_shows_how_to_use_this_kind_of_model(model, name, pipeline_tag, s
         languages=list(processor.languages),
     )
     other = getattr(mu2slam_hf, name)(config)
-    card = render(other, family="mslam")
+    card = render(other, name="mslam")
     metadata = yaml.safe_load(card.split("---\n")[1])
     assert metadata["pipeline_tag"] == pipeline_tag and metadata["tags"][0] == "mslam"
     assert shown in card and "mSLAM (Bapna et al., 2022) leaves" in card
@@ -132,7 +132,7 @@ def test_a_table_has_a_column_for_every_way_of_scoring():
 
 
 def test_decisions_are_collected_whole():
-    choices = collect_choices(FAMILIES["mu2slam"])
+    choices = collect_choices(MODEL_TYPES["mu2slam"])
     assert any("without a warm-up of its own." in remark for remark in choices["modules_transformer.py"])
     for remarks in choices.values():
         for remark in remarks:
@@ -160,4 +160,4 @@ def test_faults_in_the_facts_are_named(tmp_path, model):
 def test_a_template_may_use_known_names_only(tmp_path, model):
     (tmp_path / "template.md").write_text("{{ accuracy }}")
     with pytest.raises(jinja2.UndefinedError):
-        render_card(tmp_path / "template.md", load_card_facts(FACTS), model=model, family=FAMILIES["mu2slam"])
+        render_card(tmp_path / "template.md", load_card_facts(FACTS), model=model, model_type=MODEL_TYPES["mu2slam"])

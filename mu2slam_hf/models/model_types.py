@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The model families and their registration with transformers' Auto classes."""
+"""The model types of the package and their registration with transformers' Auto classes."""
 
 from dataclasses import dataclass
 
@@ -39,12 +39,12 @@ from .tokenization_mu2slam import Mu2SLAMCTCTokenizer, Mu2SLAMTokenizer
 
 
 @dataclass(frozen=True)
-class Family:
-    """What one `model_type` brings along.
+class ModelType:
+    """The classes of one `model_type`.
 
     Args:
         config: configuration class.
-        models: Auto class name -> model class.
+        models: maps names of Auto classes to model classes.
         feature_extractor: feature extractor class, or None.
         tokenizer: tokenizer class, or None.
         processor: processor class, or None.
@@ -56,9 +56,15 @@ class Family:
     tokenizer: type | None = None
     processor: type | None = None
 
+    @property
+    def classes(self) -> list[type]:
+        """Every class of the model type."""
+        parts = (self.feature_extractor, self.tokenizer, self.processor)
+        return [self.config, *self.models.values(), *(part for part in parts if part is not None)]
 
-FAMILIES: dict[str, Family] = {
-    "mu2slam": Family(
+
+MODEL_TYPES: dict[str, ModelType] = {
+    "mu2slam": ModelType(
         config=Mu2SLAMConfig,
         models={
             "AutoModel": Mu2SLAMModel,
@@ -70,14 +76,14 @@ FAMILIES: dict[str, Family] = {
         tokenizer=Mu2SLAMTokenizer,
         processor=Mu2SLAMProcessor,
     ),
-    "mu2slam_ctc": Family(
+    "mu2slam_ctc": ModelType(
         config=Mu2SLAMCTCConfig,
         models={"AutoModel": Mu2SLAMForCTC, "AutoModelForCTC": Mu2SLAMForCTC},
         feature_extractor=Mu2SLAMFeatureExtractor,
         tokenizer=Mu2SLAMCTCTokenizer,
         processor=Mu2SLAMProcessor,
     ),
-    "mslam": Family(
+    "mslam": ModelType(
         config=MSLAMConfig,
         models={
             "AutoModel": MSLAMModel,
@@ -89,16 +95,16 @@ FAMILIES: dict[str, Family] = {
         tokenizer=Mu2SLAMTokenizer,
         processor=Mu2SLAMProcessor,
     ),
-    "mslam_ctc": Family(
+    "mslam_ctc": ModelType(
         config=MSLAMCTCConfig,
         models={"AutoModel": MSLAMForCTC, "AutoModelForCTC": MSLAMForCTC},
         feature_extractor=Mu2SLAMFeatureExtractor,
         tokenizer=Mu2SLAMCTCTokenizer,
         processor=Mu2SLAMProcessor,
     ),
-    "mu2slam_decoder": Family(config=Mu2SLAMDecoderConfig, models={"AutoModel": Mu2SLAMDecoder}),
-    "mu2slam_conformer": Family(config=ConformerEncoderConfig, models={"AutoModel": ConformerEncoder}),
-    "mu2slam_speech_tokenizer": Family(config=SpeechTokenizerConfig, models={"AutoModel": SpeechTokenizerModel}),
+    "mu2slam_decoder": ModelType(config=Mu2SLAMDecoderConfig, models={"AutoModel": Mu2SLAMDecoder}),
+    "mu2slam_conformer": ModelType(config=ConformerEncoderConfig, models={"AutoModel": ConformerEncoder}),
+    "mu2slam_speech_tokenizer": ModelType(config=SpeechTokenizerConfig, models={"AutoModel": SpeechTokenizerModel}),
 }
 
 _AUTO_MODELS = {
@@ -112,16 +118,16 @@ _AUTO_MODELS = {
 }
 
 
-def register_families() -> None:
-    """Tell the Auto classes and the ASR pipeline about every family; safe to call again."""
-    for model_type, family in FAMILIES.items():
-        AutoConfig.register(model_type, family.config, exist_ok=True)
-        for auto_name, model_class in family.models.items():
-            _AUTO_MODELS[auto_name].register(family.config, model_class, exist_ok=True)
-        if family.feature_extractor is not None:
-            AutoFeatureExtractor.register(family.config, family.feature_extractor, exist_ok=True)
-        if family.tokenizer is not None:
-            AutoTokenizer.register(family.config, tokenizer_class=family.tokenizer, exist_ok=True)
-        if family.processor is not None:
-            AutoProcessor.register(family.config, family.processor, exist_ok=True)
+def register_model_types() -> None:
+    """Register every model type with the Auto classes and the ASR pipeline; calling it again has no effect."""
+    for name, model_type in MODEL_TYPES.items():
+        AutoConfig.register(name, model_type.config, exist_ok=True)
+        for auto_name, model_class in model_type.models.items():
+            _AUTO_MODELS[auto_name].register(model_type.config, model_class, exist_ok=True)
+        if model_type.feature_extractor is not None:
+            AutoFeatureExtractor.register(model_type.config, model_type.feature_extractor, exist_ok=True)
+        if model_type.tokenizer is not None:
+            AutoTokenizer.register(model_type.config, tokenizer_class=model_type.tokenizer, exist_ok=True)
+        if model_type.processor is not None:
+            AutoProcessor.register(model_type.config, model_type.processor, exist_ok=True)
     register_pipeline()

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Every family through every door of transformers: Auto classes, configuration files, folders."""
+"""Every model type through the Auto classes, configuration files and checkpoint folders."""
 
 import json
 
@@ -20,7 +20,7 @@ from mu2slam_hf import (
     Mu2SLAMProcessor,
     SpeechTokenizerConfig,
 )
-from mu2slam_hf.models.families import FAMILIES, register_families
+from mu2slam_hf.models.model_types import MODEL_TYPES, register_model_types
 
 MODEL_CONFIGS = sorted((REPOSITORY_ROOT / "configuration" / "models").rglob("*.json"))
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
@@ -42,20 +42,20 @@ def tiny_configs() -> dict[str, object]:
     }
 
 
-PAIRS = [(model_type, auto_name) for model_type, family in FAMILIES.items() for auto_name in family.models]
+PAIRS = [(model_type, auto_name) for model_type, classes in MODEL_TYPES.items() for auto_name in classes.models]
 
 
-def test_there_is_a_tiny_configuration_of_every_family():
-    assert tiny_configs().keys() == FAMILIES.keys()
-    for model_type, family in FAMILIES.items():
-        assert family.config.model_type == model_type
-        for model_class in family.models.values():
-            assert model_class.config_class is family.config
+def test_there_is_a_tiny_configuration_of_every_model_type():
+    assert tiny_configs().keys() == MODEL_TYPES.keys()
+    for model_type, classes in MODEL_TYPES.items():
+        assert classes.config.model_type == model_type
+        for model_class in classes.models.values():
+            assert model_class.config_class is classes.config
 
 
 def test_registering_again_changes_nothing():
     before = dict(transformers.pipelines.SUPPORTED_TASKS["automatic-speech-recognition"])
-    register_families()
+    register_model_types()
     assert transformers.pipelines.SUPPORTED_TASKS["automatic-speech-recognition"] == before
 
 
@@ -63,7 +63,7 @@ def test_registering_again_changes_nothing():
 def test_auto_classes_build_save_and_load(model_type, auto_name, tmp_path):
     config, auto_class = tiny_configs()[model_type], getattr(transformers, auto_name)
     model = auto_class.from_config(config)
-    assert type(model) is FAMILIES[model_type].models[auto_name]
+    assert type(model) is MODEL_TYPES[model_type].models[auto_name]
     model.save_pretrained(tmp_path)
     loaded = auto_class.from_pretrained(tmp_path)
     assert type(loaded) is type(model)
@@ -117,15 +117,15 @@ def test_a_seq2seq_checkpoint_is_no_ctc_model_and_the_other_way_round(tmp_path):
 @pytest.mark.parametrize("path", MODEL_CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_configuration_file_makes_a_model(path):
     content = json.loads(path.read_text(encoding="utf-8"))
-    family = FAMILIES[content["model_type"]]
-    config = family.config.from_dict(content)
+    classes = MODEL_TYPES[content["model_type"]]
+    config = classes.config.from_dict(content)
     unknown = content.keys() - config.to_dict().keys()
     assert not unknown, f"{path.name} has keys that nothing reads: {sorted(unknown)}"
     for section in ("encoder_config", "decoder_config"):
         if section in content:
             unknown = content[section].keys() - getattr(config, section).to_dict().keys()
             assert not unknown, f"{path.name}: {section} has keys that nothing reads: {sorted(unknown)}"
-    model_class = next(cls for name, cls in family.models.items() if name != "AutoModel")
+    model_class = next(cls for name, cls in classes.models.items() if name != "AutoModel")
     with torch.device("meta"):
         model = model_class(config)
     assert sum(parameter.numel() for parameter in model.parameters()) > 0

@@ -85,7 +85,7 @@ def build_character_tokenizer(texts: Iterable[str], vocab_size: int, num_speech_
     backend.normalizer = normalizer
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     backend.decoder = decoders.Fuse()
-    return _finish(backend, num_speech_tokens)
+    return finish_backend(backend, num_speech_tokens)
 
 
 def build_unigram_tokenizer(texts: Iterable[str], vocab_size: int, num_speech_tokens: int) -> Tokenizer:
@@ -130,7 +130,7 @@ def build_unigram_tokenizer(texts: Iterable[str], vocab_size: int, num_speech_to
     vocabulary += sorted(pieces, key=lambda piece: (-piece[1], piece[0]))
     backend = Tokenizer(models.Unigram(vocabulary, unk_id=UNK_ID))
     _set_unigram_pipeline(backend)
-    return _finish(backend, num_speech_tokens)
+    return finish_backend(backend, num_speech_tokens)
 
 
 def rename_tokens(backend: Tokenizer, names: dict[str, str]) -> Tokenizer:
@@ -180,7 +180,7 @@ def _set_unigram_pipeline(backend: Tokenizer) -> None:
     backend.decoder = decoders.Metaspace(replacement=WORD_BOUNDARY, prepend_scheme="first")
 
 
-def _finish(backend: Tokenizer, num_speech_tokens: int) -> Tokenizer:
+def finish_backend(backend: Tokenizer, num_speech_tokens: int) -> Tokenizer:
     """Marks the specials as special and closes encoded text with nothing; the tokenizer class adds `</s>`."""
     backend.add_special_tokens(
         [AddedToken(name, special=True, normalized=False) for name in list_special_tokens(num_speech_tokens)]

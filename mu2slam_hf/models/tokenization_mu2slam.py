@@ -120,8 +120,8 @@ class Mu2SLAMTokenizer(TokenizersBackend):
 
     @property
     def _has_pieces(self) -> bool:
-        """True for unigram pieces, False for characters."""
-        return type(self._tokenizer.model).__name__ == "Unigram"
+        """True for pieces of several characters, False for characters."""
+        return type(self._tokenizer.model).__name__ != "WordLevel"
 
     @property
     def split_special_tokens(self) -> bool:

@@ -156,14 +156,14 @@ def collate(config: MSLAMConfig, batch: Batch, extra: int = 0, garbage: float = 
     attention = torch.zeros(len(utterances), longest, dtype=torch.int64)
     num_frames = encoder_length(longest, config.encoder_config)
     num_negatives = max([1, *(len(found) for one in utterances for found in one.negatives.values())])
-    speech_mask = torch.zeros(len(utterances), num_frames, dtype=torch.bool)
+    mask_time_indices = torch.zeros(len(utterances), num_frames, dtype=torch.bool)
     negatives = torch.full((len(utterances), num_frames, num_negatives), -1)
     width = max([1, *(len(one.transcript) for one in utterances)]) + extra
     labels = torch.full((len(utterances), width), IGNORED)
     for row, one in enumerate(utterances):
         features[row, : len(one.speech)] = one.speech
         attention[row, : len(one.speech)] = 1
-        speech_mask[row, : len(one.masked)] = torch.tensor(one.masked)
+        mask_time_indices[row, : len(one.masked)] = torch.tensor(one.masked)
         labels[row, : len(one.transcript)] = torch.tensor(one.transcript, dtype=torch.int64)
         for frame, found in one.negatives.items():
             negatives[row, frame, : len(found)] = torch.tensor(found)
@@ -177,9 +177,9 @@ def collate(config: MSLAMConfig, batch: Batch, extra: int = 0, garbage: float = 
     lengths = torch.tensor([len(text.shown) for text in texts])
     pairs = torch.tensor(batch.pairs, dtype=torch.int64).view(-1, 2)
     return {
-        "input_features": features,
+        "input_values" if config.encoder_config.frontend == "waveform" else "input_features": features,
         "attention_mask": attention,
-        "speech_mask": speech_mask,
+        "mask_time_indices": mask_time_indices,
         "negative_frames": negatives,
         "noise_seed": torch.tensor([one.seed for one in utterances]),
         "text_ids": ids,

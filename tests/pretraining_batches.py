@@ -8,7 +8,7 @@ from reference_pretraining import Example as ReferenceExample
 from reference_pretraining import Noise, Side
 
 from mu2slam_hf import Mu2SLAMForPreTraining
-from mu2slam_hf.data.collation.mu2slam import PretrainingCollator
+from mu2slam_hf.data.collation.mu2slam import Mu2SLAMPreTrainingCollator
 from mu2slam_hf.data.examples.dataset import Item
 from mu2slam_hf.data.examples.draws import DrawnExample
 from mu2slam_hf.data.examples.example import Example, Target
@@ -97,7 +97,7 @@ def draw_speech_ids(item: Item, num_frames: int, num_entries: int = 16) -> np.nd
 
 def collate(items: list[Item], layout: str = "packed", **options) -> dict | list[dict]:
     """The batch of a collator (or the batches of the plain layout), as the trainer gives it to the model."""
-    collator = PretrainingCollator(PROCESSOR, seed=SEED, layout=layout, **options)
+    collator = Mu2SLAMPreTrainingCollator(PROCESSOR, seed=SEED, layout=layout, **options)
     collated = collator(items)
     by_id = {item.drawn.example.id: item for item in items}
     batches = [collated] if isinstance(collated, dict) else collated

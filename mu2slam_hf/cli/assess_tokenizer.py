@@ -129,13 +129,13 @@ def load_tokenizer(folder: str, processor: str | None) -> tuple[Any, Any]:
     from mu2slam_hf.checkpoints.folders import check_model_type
     from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
     from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
-    from mu2slam_hf.models.processing_mu2slam import SPEECH_CODEC_FOLDER
+    from mu2slam_hf.models.processing_mu2slam import SPEECH_TOKENIZER_FOLDER
     from mu2slam_hf.quantization.tokenizer_loading import find_feature_extractor
 
     expected = "expected a speech tokenizer, or a processor that holds one"
     if not Path(folder).is_dir():
         raise ValueError(f"{folder}: there is no such folder; {expected}")
-    inside = Path(folder) / SPEECH_CODEC_FOLDER
+    inside = Path(folder) / SPEECH_TOKENIZER_FOLDER
     place = inside if inside.is_dir() else Path(folder)
     if not (place / "config.json").is_file():
         raise ValueError(f"{folder}: it has no config.json; {expected}")

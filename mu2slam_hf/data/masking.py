@@ -1,15 +1,15 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""What pre-training hides: spans of speech frames, one span of words, and what stands in a masked token's place.
+"""Masks of pre-training: spans of speech frames, one span of words, and what replaces a masked token.
 
 Every draw takes the generator it draws from, so a mask is a function of that generator alone (see `random_keys`).
 
-Legend: N = encoder frames (25 Hz), n = tokens of a text, W = its words. Masks are bool,
+Legend: N = encoder frames (25 Hz), n = tokens of a text, W = its words, L = frames of one span. Masks are bool,
 True = chosen, to be predicted.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 from huggingface_hub.dataclasses import strict
@@ -19,6 +19,8 @@ from mu2slam_hf.data.text import has_spaces
 
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
+GeneratorOf = Callable[[str], np.random.Generator]
+"""Purpose of a draw -> its generator, for one draw of one example."""
 
 # Code points that Unicode calls white space.
 _WHITE_SPACE = np.array([code for code in range(0x3001) if chr(code).isspace()], dtype=np.uint32)
@@ -26,14 +28,25 @@ _WHITE_SPACE = np.array([code for code in range(0x3001) if chr(code).isspace()],
 _LONGEST_WORD_TOKENS = 64
 
 
+def constant_share(step: int, num_steps: int) -> float:
+    """All of the configured masking from the first update on."""
+    return 1.0
+
+
+def linear_share(step: int, num_steps: int) -> float:
+    """Update k (from 1) masks k / `num_steps` of what is configured, from update `num_steps` on all of it."""
+    return min(1.0, (step + 1) / num_steps)
+
+
+MASKING_SCHEDULES: dict[str, Callable[[int, int], float]] = {"constant": constant_share, "linear": linear_share}
+"""Schedules by name: the number of updates before this one and `schedule_steps` -> share of the configured masking to
+apply, in (0, 1]."""
+
+
 @strict
 @dataclass(kw_only=True)
-class MaskingConfig:
-    """Rules of masking.
-
-    Paper: section 3.1: about 50 % of the frames in spans of up to 10; a continuous span of around 50 % of the words of
-    a text, 25 % in machine translation. Appendix, pre-training setup: of the chosen tokens 80 % become [MASK], 10 % a
-    random token, 10 % stay; chosen frames always become [MASK].
+class SpanMaskingConfig:
+    """Rules that the masking of Mu2SLAM and that of mSLAM have in common.
 
     Choice: spans of frames by the rule of w2v-BERT: every frame starts a span with probability 0.065, each covers 10
     frames, overlapping ones merge and are cut at the end. Away from the beginning 48.9 % of the frames are masked.
@@ -41,45 +54,92 @@ class MaskingConfig:
     Attributes:
         span_start_prob: probability that a frame starts a span.
         span_length: frames of one span.
-        text_ratio: share of words to choose in texts of text-only, ASR and AST examples.
-        mt_ratio: share of words to choose in both texts of MT examples.
+        text_ratio: share of a text to choose.
         mask_token_share: share of the chosen tokens that become [MASK].
         random_token_share: share of the chosen tokens that become a random text token.
-        keep_token_share: share of the chosen tokens that the encoder sees as they are. The three add up to 1.
+        keep_token_share: share of the chosen tokens that the encoder reads as they are. The three add up to 1.
+        schedule: name in `MASKING_SCHEDULES`: how much of this masking is applied at each update of training.
+        schedule_steps: updates until all of it is applied; `constant` does not read it.
     """
 
     span_start_prob: float | int = 0.065
     span_length: int = 10
     text_ratio: float | int = 0.5
-    mt_ratio: float | int = 0.25
     mask_token_share: float | int = 0.8
     random_token_share: float | int = 0.1
     keep_token_share: float | int = 0.1
+    schedule: str = "constant"
+    schedule_steps: int = 10_000
+
+    _ratios: ClassVar[tuple[str, ...]] = ("text_ratio",)
+    _lengths: ClassVar[tuple[str, ...]] = ("span_length", "schedule_steps")
 
     def __post_init__(self) -> None:
         shares = ("mask_token_share", "random_token_share", "keep_token_share")
         for name in ("span_start_prob", *shares):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"`{name}` must lie in [0, 1], got {getattr(self, name)}")
-        for name in ("text_ratio", "mt_ratio"):
+        for name in self._ratios:
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"`{name}` must lie in (0, 1], got {getattr(self, name)}")
-        if self.span_length < 1:
-            raise ValueError(f"`span_length` must be at least 1 frame, got {self.span_length}")
-        total = sum(getattr(self, name) for name in shares)
-        if abs(total - 1) > 1e-6:
+        for name in self._lengths:
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}")
+        if self.schedule not in MASKING_SCHEDULES:
+            raise ValueError(f"`schedule` must be one of {', '.join(MASKING_SCHEDULES)}; got {self.schedule!r}")
+        if abs(sum(getattr(self, name) for name in shares) - 1) > 1e-6:
             given = ", ".join(f"{name}: {getattr(self, name)}" for name in shares)
             raise ValueError(
                 f"`mask_token_share`, `random_token_share` and `keep_token_share` must add up to 1: {given}"
             )
 
+    def at_step(self, step: int) -> Self:
+        """The rules of one update: the shares of frames and texts that are masked times the value of the schedule.
 
-class Corruption(NamedTuple):
-    """What the encoder reads in place of the chosen tokens; tokens of neither kind stay as they are.
+        Choice: every utterance and every text has at least one masked position at any update.
+
+        Args:
+            step: updates before this one.
+        """
+        share = MASKING_SCHEDULES[self.schedule](step, self.schedule_steps)
+        if share == 1:
+            return self
+        ratio = share * (1 - (1 - self.span_start_prob) ** self.span_length)
+        return replace(
+            self,
+            schedule="constant",
+            span_start_prob=start_prob_of_ratio(ratio, self.span_length),
+            **{name: share * getattr(self, name) for name in self._ratios},
+        )
+
+
+@strict
+@dataclass(kw_only=True)
+class MaskingConfig(SpanMaskingConfig):
+    """Rules of masking of Mu2SLAM.
+
+    Paper: section 3.1: about 50 % of the frames in spans of up to 10; a continuous span of around 50 % of the words of
+    a text, 25 % in machine translation. Appendix, pre-training setup: of the chosen tokens 80 % become [MASK], 10 % a
+    random token, 10 % stay; chosen frames always become [MASK].
 
     Attributes:
-        is_masked: `(n,)` bool, True where [MASK] stands.
-        is_random: `(n,)` bool, True where a random token stands.
+        span_start_prob, span_length, mask_token_share, random_token_share, keep_token_share, schedule,
+            schedule_steps: see `SpanMaskingConfig`.
+        text_ratio: share of words to choose in texts of text-only, ASR and AST examples.
+        mt_ratio: share of words to choose in both texts of MT examples.
+    """
+
+    mt_ratio: float | int = 0.25
+
+    _ratios: ClassVar[tuple[str, ...]] = ("text_ratio", "mt_ratio")
+
+
+class Corruption(NamedTuple):
+    """What the encoder reads in place of the chosen tokens; chosen tokens of neither kind stay as they are.
+
+    Attributes:
+        is_masked: `(n,)` bool, True where the encoder reads [MASK].
+        is_random: `(n,)` bool, True where it reads a random token.
         random_ids: int64, the random tokens in order, one per True of `is_random`.
     """
 
@@ -88,21 +148,32 @@ class Corruption(NamedTuple):
     random_ids: IntArray
 
 
-def draw_frame_mask(num_frames: int, config: MaskingConfig, generator: np.random.Generator) -> BoolArray:
+def start_prob_of_ratio(ratio: float, span_length: int) -> float:
+    """The probability p with which spans must start for a share of the frames to be masked: `1 - (1 - ratio)^(1 / L)`.
+
+    The inverse of the share away from the beginning of an utterance, `1 - (1 - p)^L`.
+    """
+    return float(1.0 - (1.0 - ratio) ** (1.0 / span_length))
+
+
+def draw_frame_mask(
+    num_frames: int, config: SpanMaskingConfig, generator: np.random.Generator, start_prob: float | None = None
+) -> BoolArray:
     """Which frames of an utterance are masked.
 
     Choice: at least one frame is masked, else a short clip would have nothing to predict: where no span starts, one
-    frame, any with the same chance. One frame and not one span, because it moves the ratio of short clips least.
+    frame, each with the same chance. One frame and not one span, because it changes the ratio of short clips least.
 
     Args:
         num_frames: N.
         config: the rule.
         generator: N or N + 1 numbers are taken from it.
+        start_prob: probability that a frame starts a span; None: `config.span_start_prob`.
 
     Returns:
         `(N,)` bool.
     """
-    starts = generator.random(num_frames) < config.span_start_prob
+    starts = generator.random(num_frames) < (config.span_start_prob if start_prob is None else start_prob)
     if not starts.any():
         starts[int(generator.random() * num_frames)] = True
         return starts
@@ -113,30 +184,14 @@ def draw_frame_mask(num_frames: int, config: MaskingConfig, generator: np.random
     return started > before
 
 
-def expected_frame_mask_ratio(position: int, config: MaskingConfig, num_frames: int | None = None) -> float:
-    """Chance that the frame at a position is masked.
-
-    `1 - (1 - p) ** min(position + 1, span_length)`, and for a clip of `num_frames` the share of the draws in which no
-    span starts and one frame is masked all the same, `(1 - p) ** num_frames / num_frames`.
-
-    Args:
-        position: from 0.
-        config: the rule.
-        num_frames: N; None stands for a clip so long that some span always starts.
-    """
-    stays = 1.0 - config.span_start_prob
-    ratio = 1.0 - stays ** min(position + 1, config.span_length)
-    return ratio if num_frames is None else ratio + stays**num_frames / num_frames
-
-
 def number_words(text: str, offsets: Sequence[tuple[int, int]], lang: str) -> IntArray:
     """The word that each token of a text belongs to.
 
     Words are separated by white space. A token of nothing but white space belongs to the word after it, as the word
     boundary of a piece does; at the end of the text to the last word.
 
-    Choice: in a language written without spaces, and in a text with a word beyond 64 tokens (no spaces under another
-    code), every token is a word of its own.
+    Choice: in a language written without spaces, and in a text with a word of more than 64 tokens (written without
+    spaces under another code), every token is a word of its own.
 
     Args:
         text: the text.
@@ -144,7 +199,7 @@ def number_words(text: str, offsets: Sequence[tuple[int, int]], lang: str) -> In
         lang: canonical code of the text.
 
     Returns:
-        `(n,)` int64, 0 for the first word, without gaps and never falling.
+        `(n,)` int64, 0 for the first word, without gaps, in rising order.
     """
     num_tokens = len(offsets)
     if not has_spaces(lang) or num_tokens == 0:
@@ -195,23 +250,10 @@ def draw_span_mask(word_numbers: IntArray, ratio: float, generator: np.random.Ge
     return (word_numbers >= first) & (word_numbers < first + number)
 
 
-def expected_word_mask_ratio(position: int, num_words: int, ratio: float) -> float:
-    """Chance that the word at a position is chosen by `draw_span_mask`: the mean over its rounding and its places."""
-    exact = ratio * num_words
-    chances = {int(exact): 1.0 - (exact - int(exact)), int(exact) + 1: exact - int(exact)}
-    expected = 0.0
-    for number, chance in chances.items():
-        number = min(max(number, 1), num_words)
-        num_places = num_words - number + 1
-        covering = min(position, num_words - number) - max(position - number + 1, 0) + 1
-        expected += chance * covering / num_places
-    return expected
-
-
 def corrupt_tokens(
     mask: BoolArray,
     candidate_ids: IntArray,
-    config: MaskingConfig,
+    config: SpanMaskingConfig,
     generator: np.random.Generator,
     *,
     whole_runs: bool = False,
@@ -226,7 +268,7 @@ def corrupt_tokens(
         config: the shares.
         generator: n numbers and one per random token are taken from it.
         whole_runs: decide once for each run of neighbouring chosen tokens, as SpanBERT does for a span, so that no
-            token of a hidden word stays in sight; False: for each token, as BERT does.
+            token of a masked word stays visible; False: for each token, as BERT does.
     """
     chances = generator.random(len(mask))
     if whole_runs and mask.any():

@@ -1,16 +1,16 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""What mSLAM hides: spans of frames, spans of tokens as in SpanBERT; and the frames that a frame is told from.
+"""Masks of mSLAM: spans of frames, spans of tokens as in SpanBERT; and the negatives of masked frames.
 
 Legend: N = encoder frames, n = tokens of a text, Q = negatives. Masks are bool, True = chosen, to be predicted.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from huggingface_hub.dataclasses import strict
 
-from mu2slam_hf.data.masking import BoolArray, IntArray, MaskingConfig, draw_num_masked
+from mu2slam_hf.data.masking import BoolArray, IntArray, SpanMaskingConfig, draw_num_masked, start_prob_of_ratio
 
 # Of SpanBERT: a span grows by one more token with probability 1 - 0.2.
 _GEOMETRIC_STOP_PROB = 0.2
@@ -18,77 +18,40 @@ _GEOMETRIC_STOP_PROB = 0.2
 
 @strict
 @dataclass(kw_only=True)
-class MSLAMMaskingConfig:
+class MSLAMMaskingConfig(SpanMaskingConfig):
     """Rules of masking of mSLAM.
 
     Paper: SLAM and mSLAM (notes on them). About half of the frames of speech in spans of 10 (w2v-BERT: each frame
     starts one with probability 0.065); 15 % of the tokens of a text in spans of up to 20 characters; in pairs 75 % of
-    the frames and half of the tokens.
+    the frames and half of the tokens. SpanBERT section 3.1: all tokens of a span become [MASK], random or stay alike;
+    spans that touch count as one.
 
     Choice: frames of pairs follow the rule of w2v-BERT too, with the start probability that gives their ratio.
 
     Attributes:
-        span_start_prob: probability that a frame of speech-only data starts a span.
-        span_length: frames of one span.
+        span_start_prob, span_length, mask_token_share, random_token_share, keep_token_share, schedule,
+            schedule_steps: see `SpanMaskingConfig`; `span_start_prob` is that of speech-only data.
         tlm_speech_ratio: share of the frames of a pair, away from its beginning.
         text_ratio: share of the tokens of a text by itself.
         tlm_text_ratio: share of the tokens of the text of a pair.
         text_span_length: most tokens of one span.
         text_span_lengths: how long spans are: `uniform` from 1 to the most, `geometric` as in SpanBERT (mean 5, cut at
             the most), or `fixed`, all as long as can be.
-        mask_token_share: share of the spans of tokens that become [MASK]. Paper: SpanBERT section 3.1, all tokens of a
-            span alike; spans that touch count as one.
-        random_token_share: share of the spans whose tokens become random text tokens.
-        keep_token_share: share of the spans that the encoder sees as they are. The three add up to 1.
     """
 
-    span_start_prob: float | int = 0.065
-    span_length: int = 10
-    tlm_speech_ratio: float | int = 0.75
     text_ratio: float | int = 0.15
+    tlm_speech_ratio: float | int = 0.75
     tlm_text_ratio: float | int = 0.5
     text_span_length: int = 20
     text_span_lengths: Literal["uniform", "geometric", "fixed"] = "uniform"
-    mask_token_share: float | int = 0.8
-    random_token_share: float | int = 0.1
-    keep_token_share: float | int = 0.1
 
-    def __post_init__(self) -> None:
-        for name in ("tlm_speech_ratio", "text_ratio", "tlm_text_ratio"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"`{name}` must lie in (0, 1], got {getattr(self, name)}")
-        for name in ("span_length", "text_span_length"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}")
-        # Whatever these refuse is wrong here too.
-        _ = self.speech, self.tlm_speech
+    _ratios: ClassVar[tuple[str, ...]] = ("text_ratio", "tlm_speech_ratio", "tlm_text_ratio")
+    _lengths: ClassVar[tuple[str, ...]] = ("span_length", "text_span_length", "schedule_steps")
 
     @property
-    def speech(self) -> MaskingConfig:
-        """The rule for frames of speech-only data, and the shares of what stands in a token's place."""
-        return self._frame_rule(self.span_start_prob)
-
-    @property
-    def tlm_speech(self) -> MaskingConfig:
-        """The rule for frames of pairs."""
-        return self._frame_rule(start_prob_of_ratio(self.tlm_speech_ratio, self.span_length))
-
-    def _frame_rule(self, start_prob: float) -> MaskingConfig:
-        return MaskingConfig(
-            span_start_prob=start_prob,
-            span_length=self.span_length,
-            mask_token_share=self.mask_token_share,
-            random_token_share=self.random_token_share,
-            keep_token_share=self.keep_token_share,
-        )
-
-
-def start_prob_of_ratio(ratio: float, span_length: int) -> float:
-    """The probability p with which spans must start for a share of frames to be masked: `1 - (1 - ratio)^(1 / L)`.
-
-    The inverse of `expected_frame_mask_ratio` away from the beginning, `1 - (1 - p)^L`.
-    """
-    return float(1.0 - (1.0 - ratio) ** (1.0 / span_length))
+    def tlm_start_prob(self) -> float:
+        """Probability that a frame of a pair starts a span."""
+        return start_prob_of_ratio(self.tlm_speech_ratio, self.span_length)
 
 
 def draw_token_spans(

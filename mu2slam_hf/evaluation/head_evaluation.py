@@ -10,6 +10,9 @@ import torch
 from torch.utils.data import DataLoader
 from transformers.utils import logging
 
+from mu2slam_hf.data.collation.heads import HeadCollator
+from mu2slam_hf.data.examples.dataset import ExampleDataset, Item
+from mu2slam_hf.data.examples.example import Example
 from mu2slam_hf.evaluation.confusion import ConfusionMatrix, compute_confusion, format_confusion, save_confusion_plot
 from mu2slam_hf.evaluation.metrics import compute_cer, compute_wer
 from mu2slam_hf.models.modules_lengths import encoder_length
@@ -50,40 +53,51 @@ class HeadReport:
 
 
 @torch.no_grad()
-def predict(model: Any, dataset: Any, collator: Any, batch_size: int) -> list[Any]:
-    """The answers of the model for every item: the number of a class, or the best id of every frame."""
-    answers: list[Any] = []
+def predict(model: Any, dataset: ExampleDataset, collator: HeadCollator, batch_size: int) -> list[tuple[Example, Any]]:
+    """Every readable example with the answer of the model: the number of a class, or the best id of each frame.
+
+    Recordings that cannot be read are counted by the data set and left out.
+    """
+
+    def collate(items: list[Item]) -> tuple[list[Example], dict[str, Any]]:
+        return [item.drawn.example for item in items if item.error is None], collator(items)
+
+    answered: list[tuple[Example, Any]] = []
     model.eval()
-    for batch in DataLoader(dataset, batch_size=batch_size, collate_fn=collator, shuffle=False):
-        inputs = {name: value.to(model.device) for name, value in batch.items() if name != "labels"}
+    for examples, batch in DataLoader(dataset, batch_size=batch_size, collate_fn=collate, shuffle=False):
+        left_out = ("labels", "record_ids")
+        inputs = {name: value.to(model.device) for name, value in batch.items() if name not in left_out}
         best = model(**inputs).logits.argmax(dim=-1)
-        if best.ndim == 1:
-            answers += best.tolist()
-        else:
+        answers = best.tolist()
+        if best.ndim > 1:
             lengths = encoder_length(inputs["attention_mask"].sum(dim=1), model.config.encoder_config)
-            answers += [row[:length] for row, length in zip(best.tolist(), lengths.tolist(), strict=True)]
-    return answers
+            answers = [row[:length] for row, length in zip(answers, lengths.tolist(), strict=True)]
+        # Without examples the batch is one silent row.
+        answered += zip(examples, answers, strict=False)
+    return answered
 
 
-def measure_head(model: Any, processor: Any, dataset: Any, collator: Any, *, batch_size: int) -> HeadReport:
+def measure_head(
+    model: Any, processor: Any, dataset: ExampleDataset, collator: HeadCollator, *, batch_size: int
+) -> HeadReport:
     """Run a head on a corpus and compare its answers with the targets.
 
     Args:
         model: one of the heads on mSLAM.
         processor: its tokenizer collapses repeats and removes blanks for CTC.
-        dataset: `HeadDataset`.
+        dataset: examples with one target each.
         collator: items to a batch.
         batch_size: items of a batch.
     """
-    answers = predict(model, dataset, collator, batch_size)
-    if answers and isinstance(answers[0], list):
+    answered = predict(model, dataset, collator, batch_size)
+    answers = [answer for _, answer in answered]
+    truth = [example.targets[0].text for example, _ in answered]
+    if collator.label2id is None:
         hypotheses = processor.tokenizer.batch_decode(answers, skip_special_tokens=True)
-        references = [str(target) for target in dataset.targets]
-        figures = {"wer": compute_wer(references, hypotheses).value, "cer": compute_cer(references, hypotheses).value}
-        keys = [record.key for record in dataset.records]
-        return HeadReport(figures=figures, transcripts=list(zip(keys, references, hypotheses, strict=True)))
-    labels = [model.config.id2label[number] for number in range(len(model.config.id2label))]
-    truth = [labels[int(target)] for target in dataset.targets]
+        figures = {"wer": compute_wer(truth, hypotheses).value, "cer": compute_cer(truth, hypotheses).value}
+        ids = [example.id for example, _ in answered]
+        return HeadReport(figures=figures, transcripts=list(zip(ids, truth, hypotheses, strict=True)))
+    labels = list(collator.label2id)
     present = [label for label in labels if label in set(truth)]
     matrix = compute_confusion(truth, [labels[answer] for answer in answers], present)
     return HeadReport(figures={"accuracy": matrix.accuracy, "macro_f1": matrix.macro_f1}, matrix=matrix)

@@ -54,7 +54,7 @@ with torch.no_grad():
     results["outputs"] = outputs["logits" if "logits" in outputs else "loss_sums"]
     if model.can_generate():
         results["generated"] = model.generate(inputs[model.main_input_name], max_new_tokens=5, num_beams=2)
-    if processor.speech_codec is not None:
+    if processor.speech_tokenizer is not None:
         results["codes"] = torch.tensor(processor.encode_speech(audio, sampling_rate=16000))
 save_file({name: tensor.contiguous() for name, tensor in results.items()}, output)
 print("CLASSES", " ".join(type(x).__name__ for x in objects))
@@ -222,7 +222,7 @@ def _compare(folder: Any, actual: Mapping[str, Any], model: Any, processor: Any,
         expected["outputs"] = outputs["logits" if "logits" in outputs else "loss_sums"].float().cpu()
         if model.can_generate() and is_exact:
             expected["generated"] = model.generate(inputs[model.main_input_name], max_new_tokens=5, num_beams=2)
-        if processor.speech_codec is not None:
+        if processor.speech_tokenizer is not None:
             expected["codes"] = torch.tensor(processor.encode_speech(audio, sampling_rate=16000))
     model.train(training)
     for name, tensor in expected.items():

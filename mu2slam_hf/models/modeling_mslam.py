@@ -148,25 +148,25 @@ class MSLAMModel(MSLAMPreTrainedModel):
         embeds = embeds + sinusoidal_embedding(position_ids, embeds.shape[-1]).to(embeds.dtype)
         return self._drop(self.text_norm(embeds))
 
-    def mask_speech(self, frames: Tensor, speech_mask: Tensor, noise_seed: Tensor | None = None) -> Tensor:
+    def mask_speech(self, frames: Tensor, mask_time_indices: Tensor, noise_seed: Tensor | None = None) -> Tensor:
         """Put something else in the place of masked frames, as `config.speech_mask` says.
 
         Args:
             frames: `(B, N, D)` of [`embed_speech`].
-            speech_mask: `(B, N)` bool, True on masked frames.
-            noise_seed: `(B,)` int64, for `speech_mask="noise"`.
+            mask_time_indices: `(B, N)` bool, True on masked frames.
+            noise_seed: `(B,)` int64, for `config.speech_mask="noise"`.
 
         Raises:
             ValueError: there is no seed where one is needed.
         """
         if self.config.speech_mask == "learned":
             mask_id = torch.tensor(self.config.mask_token_id, device=frames.device)
-            return replace_frames(frames, speech_mask, self.embed_tokens(mask_id))
+            return replace_frames(frames, mask_time_indices, self.embed_tokens(mask_id))
         if noise_seed is None:
-            raise ValueError("speech_mask='noise' needs noise_seed (batch,) int64, the seed of each utterance.")
-        row, frame = speech_mask.nonzero(as_tuple=True)
+            raise ValueError("config.speech_mask='noise' needs noise_seed (batch,) int64, the seed of each utterance.")
+        row, frame = mask_time_indices.nonzero(as_tuple=True)
         noise = counter_noise(noise_seed[row], frame, frames.shape[-1]) * self.config.speech_mask_noise_std
-        return replace_frames(frames, speech_mask, noise)
+        return replace_frames(frames, mask_time_indices, noise)
 
     def run_speech_layers(
         self, frames: Tensor, attention_mask: Tensor | None = None, **kwargs: Unpack[TransformersKwargs]
@@ -199,7 +199,7 @@ class MSLAMModel(MSLAMPreTrainedModel):
         inputs_embeds: Tensor | None = None,
         position_ids: Tensor | None = None,
         sequence_ids: Tensor | None = None,
-        speech_mask: Tensor | None = None,
+        mask_time_indices: Tensor | None = None,
         noise_seed: Tensor | None = None,
         input_values: Tensor | None = None,
         language_ids: Tensor | None = None,
@@ -215,7 +215,7 @@ class MSLAMModel(MSLAMPreTrainedModel):
             inputs_embeds: `(B, L, D)` in place of `input_ids`, as `embed_tokens` gives them.
             position_ids: `(B, L)` int64 of text; counted from the start of each sequence by default.
             sequence_ids: `(B, L)` int64 for packed rows of text, 0 on padding.
-            speech_mask: `(B, N)` bool, True on frames to mask; None masks nothing.
+            mask_time_indices: `(B, N)` bool, True on frames to mask; None masks nothing.
             noise_seed: `(B,)` int64, see [`mask_speech`].
             input_values: `(B, samples)` float, in place of `input_features` for the front end `waveform`.
             language_ids: accepted, because the processor of the package gives them; the encoder is told no language.
@@ -245,8 +245,8 @@ class MSLAMModel(MSLAMPreTrainedModel):
         frames = self.embed_speech(input_features, attention_mask)
         if attention_mask is not None:
             attention_mask = downsample_attention_mask(attention_mask, self.config.encoder_config).long()
-        if speech_mask is not None:
-            frames = self.mask_speech(frames, speech_mask, noise_seed)
+        if mask_time_indices is not None:
+            frames = self.mask_speech(frames, mask_time_indices, noise_seed)
         speech = self.run_speech_layers(frames, attention_mask, **kwargs)
         projected = self.speech_projection(speech.last_hidden_state)
         if has_text:
@@ -301,19 +301,19 @@ class MSLAMModel(MSLAMPreTrainedModel):
             sequence_ids=sequence_ids,
         )
 
-    def _encode_pairs(self, speech, projected, speech_mask, text, text_mask, kwargs) -> MSLAMModelOutput:
+    def _encode_pairs(self, speech, projected, frame_mask, text, text_mask, kwargs) -> MSLAMModelOutput:
         """Frames and tokens of every row side by side, without padding between them."""
         if len(text) != len(projected):
             raise ValueError(f"Pairs need one text for each utterance, got {len(text)} for {len(projected)}.")
-        if speech_mask is None:
-            speech_mask = torch.ones(projected.shape[:2], dtype=torch.int64, device=projected.device)
+        if frame_mask is None:
+            frame_mask = torch.ones(projected.shape[:2], dtype=torch.int64, device=projected.device)
         if text_mask is None:
             text_mask = torch.ones(text.shape[:2], dtype=torch.int64, device=text.device)
         num_frames, num_tokens = projected.shape[1], text.shape[1]
         numbers = torch.arange(len(text), device=text.device)
         rows = lay_out_segments(
             numbers * num_frames,
-            speech_mask.long().sum(-1),
+            frame_mask.long().sum(-1),
             projected.shape[0] * num_frames + numbers * num_tokens,
             text_mask.long().sum(-1),
         )
@@ -326,7 +326,7 @@ class MSLAMModel(MSLAMPreTrainedModel):
             shared,
             attention_mask=rows.sequence_ids,
             modality_ids=rows.segment_ids,
-            speech_attention_mask=speech_mask,
+            speech_attention_mask=frame_mask,
         )
 
     @staticmethod

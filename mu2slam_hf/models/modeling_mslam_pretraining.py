@@ -17,7 +17,7 @@ from transformers.utils.generic import ModelOutput, TransformersKwargs, can_retu
 from .configuration_mslam import MSLAMConfig
 from .modeling_mslam import MSLAMModel, MSLAMPreTrainedModel
 from .modules_contrastive import contrastive_losses_by_index, diversity_loss
-from .modules_frontends import dummy_speech
+from .modules_frontends import dummy_speech, select_speech_input
 from .modules_learned_quantization import LearnedQuantizer, QuantizerOutput
 from .modules_lengths import downsample_attention_mask, length_mask
 from .modules_losses import (
@@ -120,7 +120,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
     >>> config = AutoConfig.for_model("mslam", encoder_config=sizes, num_speech_layers=1, codevector_dim=8)
     >>> model = AutoModelForPreTraining.from_config(config)
     >>> batch = model.dummy_inputs
-    >>> batch["input_features"].shape, batch["pair_speech_rows"].tolist(), batch["speech_mask"].tolist()
+    >>> batch["input_features"].shape, batch["pair_speech_rows"].tolist(), batch["mask_time_indices"].tolist()
     (torch.Size([2, 11, 80]), [1], [[True, False, True], [False, True, False]])
 
     >>> outputs = model(**batch)
@@ -164,7 +164,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         first, second, mask = self.config.vocab_size - 2, self.config.vocab_size - 1, self.config.mask_token_id
         speech = dummy_speech(self.config.encoder_config, self.device)
         batch = {
-            "speech_mask": [[True, False, True], [False, True, False]],
+            "mask_time_indices": [[True, False, True], [False, True, False]],
             "negative_frames": [[[2], [-1], [0]], [[-1], [-1], [-1]]],
             "noise_seed": [1, 2],
             "text_ids": [[first, mask], [mask, second]],
@@ -175,7 +175,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
             "ctc_labels": [[IGNORE_INDEX, IGNORE_INDEX], [first, second]],
         }
         return {
-            "input_features": torch.cat([speech, speech.flip(1)]),
+            self.main_input_name: torch.cat([speech, speech.flip(1)]),
             "attention_mask": torch.ones((2, speech.shape[1]), dtype=torch.int64, device=self.device),
             **{name: torch.tensor(value, device=self.device) for name, value in batch.items()},
         }
@@ -197,9 +197,10 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        input_features: Tensor,
+        input_features: Tensor | None = None,
+        *,
         attention_mask: Tensor,
-        speech_mask: Tensor,
+        mask_time_indices: Tensor,
         negative_frames: Tensor,
         noise_seed: Tensor,
         text_ids: Tensor,
@@ -208,6 +209,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         pair_speech_rows: Tensor,
         pair_text_rows: Tensor,
         ctc_labels: Tensor,
+        input_values: Tensor | None = None,
         record_ids: list[str] | None = None,
         loss_weights: Tensor | None = None,
         pack_sequences: bool | None = None,
@@ -219,19 +221,20 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         so processes with different data stay in step. What stands in any padding changes nothing.
 
         Args:
-            input_features: `(U, T, M)` float (`(U, samples)` for the front end `waveform`), each utterance once; a
-                batch without speech holds one silent utterance of which nothing is asked.
+            input_features: `(U, T, M)` float, each utterance once; a batch without speech holds one silent utterance
+                of which nothing is asked.
             attention_mask: `(U, T)` int64, 1 on real frames.
-            speech_mask: `(U, N)` bool, True on frames that are masked and predicted.
+            mask_time_indices: `(U, N)` bool, True on frames that are masked and predicted.
             negative_frames: `(U, N, Q)` int64, for masked frames of utterances alone: other masked frames of the same
                 utterance; -1 for none.
-            noise_seed: `(U,)` int64, seeds of what replaces masked frames, for `speech_mask="noise"`.
+            noise_seed: `(U,)` int64, seeds of what replaces masked frames, for `config.speech_mask="noise"`.
             text_ids: `(W, L)` int64, masked already; a batch without text holds one row of padding.
             text_attention_mask: `(W, L)` int64, 1 on real tokens.
             text_labels: `(W, L)` int64, -100 where nothing is asked.
             pair_speech_rows: `(P,)` int64 utterances of the pairs; may be empty.
             pair_text_rows: `(P,)` int64 their texts.
             ctc_labels: `(U, C)` int64 transcripts as token ids, -100 on padding; a row of -100 asks nothing.
+            input_values: `(U, samples)` float, in place of `input_features` for the front end `waveform`.
             record_ids: names of the records, not read.
             loss_weights: `(K,)` coefficients in the order of `MSLAM_LOSSES`; 1 by default. They enter only `loss`.
             pack_sequences: whether short sequences share rows of the shared layers; the result is the same. By default
@@ -242,21 +245,22 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
             ValueError: if masks do not fit the frames, or a negative is not a masked frame.
         """
         model, config = self.model, self.config
-        frames = model.embed_speech(input_features, attention_mask)
+        speech_input = select_speech_input(config.encoder_config, input_features, input_values)
+        frames = model.embed_speech(speech_input, attention_mask)
         frame_mask = at_least_one(downsample_attention_mask(attention_mask, config.encoder_config))
-        speech_mask = self._check_masks(frames, frame_mask, speech_mask, negative_frames)
+        is_masked = self._check_masks(frames, frame_mask, mask_time_indices, negative_frames)
         speech = model.run_speech_layers(
-            model.mask_speech(frames, speech_mask, noise_seed), frame_mask.long(), **kwargs
+            model.mask_speech(frames, is_masked, noise_seed), frame_mask.long(), **kwargs
         ).last_hidden_state
         text_mask = at_least_one(text_attention_mask)
         layout = self._lay_out(frame_mask, text_mask, pair_speech_rows, pair_text_rows, ctc_labels, pack_sequences)
         states = self._run_shared_layers(speech, model.embed_text(text_ids), layout.rows, kwargs)
 
-        masked = speech_mask.flatten().nonzero()[:, 0]
+        masked = is_masked.flatten().nonzero()[:, 0]
         codes = self.quantizer(self._frames_to_quantize(frames, frame_mask).flatten(0, 1)[masked])
         in_pair = mark_rows(pair_speech_rows, len(frames))
-        contrastive, diversity = self._sum_contrastive(speech, codes, masked, negative_frames, speech_mask, in_pair)
-        asked = place_asked(speech_mask, in_pair, layout.speech_starts, pair_speech_rows, layout.pair_speech_starts)
+        contrastive, diversity = self._sum_contrastive(speech, codes, masked, negative_frames, is_masked, in_pair)
+        asked = place_asked(is_masked, in_pair, layout.speech_starts, pair_speech_rows, layout.pair_speech_starts)
         speech_sums, speech_counts = self._sum_codes(states, codes, masked, asked)
         asked_tokens = (text_labels != IGNORE_INDEX) & text_mask
         texts_in_pair = mark_rows(pair_text_rows, len(text_ids))
@@ -288,24 +292,24 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         return center_utterances(frames, frame_mask) if self.config.quantizer_center_utterances else frames
 
     @staticmethod
-    def _check_masks(frames: Tensor, frame_mask: Tensor, speech_mask: Tensor, negatives: Tensor) -> Tensor:
-        """`speech_mask` without padding, after a look at what the collator has given."""
+    def _check_masks(frames: Tensor, frame_mask: Tensor, mask_time_indices: Tensor, negatives: Tensor) -> Tensor:
+        """`mask_time_indices` without padding, after they and the negatives are checked."""
         shape = tuple(frames.shape[:2])
-        if tuple(speech_mask.shape) != shape or tuple(negatives.shape[:2]) != shape:
+        if tuple(mask_time_indices.shape) != shape or tuple(negatives.shape[:2]) != shape:
             raise ValueError(
-                f"speech_mask and negative_frames must hold one row per utterance and one entry per encoder frame, "
-                f"{shape}; got {tuple(speech_mask.shape)} and {tuple(negatives.shape[:2])}."
+                "mask_time_indices and negative_frames must hold one row per utterance and one entry per encoder "
+                f"frame, {shape}; got {tuple(mask_time_indices.shape)} and {tuple(negatives.shape[:2])}."
             )
-        speech_mask = speech_mask.bool() & frame_mask
+        is_masked = mask_time_indices.bool() & frame_mask
         present = negatives >= 0
         row = torch.arange(len(negatives), device=negatives.device)[:, None, None]
-        wrong = present & ~(speech_mask[row, negatives.clamp(min=0)] & speech_mask[..., None])
+        wrong = present & ~(is_masked[row, negatives.clamp(min=0)] & is_masked[..., None])
         if wrong.any():
             raise ValueError(
                 "negative_frames must be -1 except at masked real frames, and must name masked real frames of the "
                 f"same utterance; {int(wrong.sum())} entries do not."
             )
-        return speech_mask
+        return is_masked
 
     def _lay_out(
         self,
@@ -360,13 +364,13 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         ).last_hidden_state
 
     def _sum_contrastive(
-        self, speech: Tensor, codes: QuantizerOutput, masked: Tensor, negatives: Tensor, speech_mask, in_pair
+        self, speech: Tensor, codes: QuantizerOutput, masked: Tensor, negatives: Tensor, is_masked, in_pair
     ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Sums and counts of the contrastive loss and of diversity, both over masked frames of utterances alone."""
         config = self.config
         context = self.project_hid(speech.flatten(0, 1)[masked])
         targets = self.project_q(codes.vectors.to(context.dtype))
-        by_frame = context.new_zeros(speech_mask.numel(), context.shape[-1])
+        by_frame = context.new_zeros(is_masked.numel(), context.shape[-1])
         losses, asked = contrastive_losses_by_index(
             by_frame.index_copy(0, masked, context).view(*speech.shape[:2], -1),
             by_frame.index_copy(0, masked, targets).view(*speech.shape[:2], -1),
@@ -378,7 +382,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         if codes.commitment is not None:
             weights = asked.flatten()[masked] * config.commitment_loss_weight
             total = total + (codes.commitment * weights).sum()
-        is_alone = (speech_mask & ~in_pair[:, None]).flatten()[masked]
+        is_alone = (is_masked & ~in_pair[:, None]).flatten()[masked]
         count = is_alone.sum()
         diversity = diversity_loss(codes.probabilities[is_alone]) + 0.0 * codes.probabilities.sum()
         return (total, asked.sum()), (diversity * count, count)

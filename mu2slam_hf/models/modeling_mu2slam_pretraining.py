@@ -15,7 +15,7 @@ from transformers.utils.generic import ModelOutput, TransformersKwargs, can_retu
 
 from .configuration_mu2slam import Mu2SLAMConfig
 from .modeling_mu2slam import Mu2SLAMModel, Mu2SLAMPreTrainedModel
-from .modules_frontends import dummy_speech
+from .modules_frontends import dummy_speech, select_speech_input
 from .modules_losses import (
     IGNORE_INDEX,
     cross_entropy_of_states,
@@ -73,7 +73,7 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
     CTC and the language head are as in [`Mu2SLAMForConditionalGeneration`], which loads what this class saves.
 
     A batch holds every utterance once and every text token once (the pool), and index tensors that say what each view
-    reads and predicts; `PretrainingCollator` makes it, and the frozen speech tokenizer adds `speech_token_ids`.
+    reads and predicts; `Mu2SLAMPreTrainingCollator` makes it, and the frozen speech tokenizer adds `speech_token_ids`.
 
     Example, one step on the smallest batch that has a speech-text pair:
 
@@ -146,7 +146,7 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
         }
         speech = dummy_speech(config.encoder_config, self.device)
         return {
-            "input_features": speech,
+            self.main_input_name: speech,
             "attention_mask": torch.ones(speech.shape[:2], dtype=torch.int64, device=self.device),
             **{name: torch.tensor(value, device=self.device) for name, value in batch.items()},
         }
@@ -177,7 +177,8 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        input_features: Tensor,
+        input_features: Tensor | None = None,
+        *,
         attention_mask: Tensor,
         speech_token_ids: Tensor,
         text_ids: Tensor,
@@ -201,6 +202,7 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
         ctc_positions: Tensor,
         ctc_labels: Tensor,
         source_language_labels: Tensor,
+        input_values: Tensor | None = None,
         loss_weights: Tensor | None = None,
         output_logits: bool = False,
         **kwargs: Unpack[TransformersKwargs],
@@ -211,8 +213,8 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
         targets is 0 with a gradient of 0, so processes with different tasks stay in step.
 
         Args:
-            input_features: `(U, T, M)` float (`(U, samples)` for the front end `waveform`), each utterance once; a
-                batch without speech holds one silent utterance that nothing points to.
+            input_features: `(U, T, M)` float, each utterance once; a batch without speech holds one silent utterance
+                that no unit points to.
             attention_mask: `(U, T)`, 1 on real frames; padding may hold anything.
             speech_token_ids: `(U, N)` codebook entries of the frozen speech tokenizer, -100 on padding.
             text_ids: `(P,)` pooled tokens.
@@ -237,6 +239,7 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
             ctc_labels: `(C, Q)` transcripts as token ids, -100 on padding; a row of -100 asks nothing.
             source_language_labels: `(R, S + 1)` rows of `config.languages` per sequence id, -100 where nothing is
                 asked.
+            input_values: `(U, samples)` float, in place of `input_features` for the front end `waveform`.
             loss_weights: `(K,)` coefficients in the order of `PRETRAINING_LOSSES`; 1 by default. They enter only
                 `loss`.
             output_logits: whether to return the logits at labelled positions.
@@ -245,7 +248,8 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
         Raises:
             ValueError: if the speech ids do not fit the frames.
         """
-        embeddings, ids = self._build_pools(input_features, attention_mask, speech_token_ids, text_ids)
+        speech = select_speech_input(self.config.encoder_config, input_features, input_values)
+        embeddings, ids = self._build_pools(speech, attention_mask, speech_token_ids, text_ids)
         outputs = self.model(
             inputs_embeds=gather_units(embeddings, encoder_units),
             language_ids=language_ids,
@@ -279,10 +283,10 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
             decoder_logits=self.lm_head(decoded.flatten(0, 1)[decoder_label_positions]) if output_logits else None,
         )
 
-    def _build_pools(self, input_features, attention_mask, speech_token_ids, text_ids) -> tuple[Tensor, Tensor]:
+    def _build_pools(self, speech, attention_mask, speech_token_ids, text_ids) -> tuple[Tensor, Tensor]:
         """Embeddings `(1 + U * N + P, hidden_size)` and vocabulary ids `(1 + U * N + P,)` of all units."""
         encoder, config = self.model.encoder, self.config
-        speech = encoder.embed_speech(input_features, attention_mask)
+        speech = encoder.embed_speech(speech, attention_mask)
         if speech_token_ids.shape != speech.shape[:2]:
             raise ValueError(
                 f"speech_token_ids must hold one id per encoder frame, {tuple(speech.shape[:2])} (utterances, "

@@ -170,22 +170,21 @@ def select_speech_input(
     return input_values if config.frontend == "waveform" else input_features
 
 
-def check_speech_shape(config: ConformerEncoderConfig, speech: Tensor) -> None:
+def check_speech_shape(config: ConformerEncoderConfig, speech: Tensor | None) -> None:
     """Refuse speech whose shape the front end cannot read.
 
     Raises:
         ValueError: naming the expected shape and the given one.
     """
+    shape = () if speech is None else tuple(speech.shape)
     if config.frontend == "waveform":
-        fits, expected = speech.ndim == 2, "input_values (batch, samples)"
+        fits, expected = len(shape) == 2, "input_values (batch, samples)"
     else:
-        fits = speech.ndim == 3 and speech.shape[-1] == config.feature_size
+        fits = len(shape) == 3 and shape[-1] == config.feature_size
         expected = f"input_features (batch, frames, {config.feature_size})"
     if not fits:
-        raise ValueError(
-            f"The front end {config.frontend!r} of this model reads {expected}; got a tensor of shape "
-            f"{tuple(speech.shape)}."
-        )
+        given = "none" if speech is None else f"a tensor of shape {shape}"
+        raise ValueError(f"The front end {config.frontend!r} of this model reads {expected}; got {given}.")
 
 
 def dummy_speech(config: ConformerEncoderConfig, device: torch.device) -> Tensor:

@@ -46,14 +46,14 @@ def _mix(words: Tensor) -> Tensor:
     return words ^ words >> 16
 
 
-def replace_frames(frames: Tensor, speech_mask: Tensor, substitutes: Tensor) -> Tensor:
+def replace_frames(frames: Tensor, mask_time_indices: Tensor, substitutes: Tensor) -> Tensor:
     """Frames with others in the place of the masked ones; no gradient reaches what was masked.
 
     Args:
         frames: `(U, N, D)`.
-        speech_mask: `(U, N)` bool, True on masked frames.
+        mask_time_indices: `(U, N)` bool, True on masked frames.
         substitutes: `(K, D)` for the masked frames in order, or `(D,)` for all of them.
     """
     if substitutes.ndim == 1:
-        return torch.where(speech_mask[..., None], substitutes.to(frames.dtype), frames)
-    return frames.masked_scatter(speech_mask[..., None], substitutes.to(frames.dtype))
+        return torch.where(mask_time_indices[..., None], substitutes.to(frames.dtype), frames)
+    return frames.masked_scatter(mask_time_indices[..., None], substitutes.to(frames.dtype))

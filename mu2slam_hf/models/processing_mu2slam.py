@@ -16,14 +16,13 @@ from transformers import BatchFeature, ProcessorMixin
 from .feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from .language_codes import UNDETERMINED, canonical_language, language_index
 from .modeling_speech_tokenizer import SpeechTokenizerModel
+from .modules_losses import IGNORE_INDEX
 from .modules_speech_inputs import describe_mismatch, extract_speech, is_log_mel
 from .modules_waveforms import read_waveforms
 from .task_types import check_task
 
-# Sub-folder of the speech codec inside a saved processor.
-SPEECH_CODEC_FOLDER = "speech_tokenizer"
-# Targets that no loss looks at, as everywhere in transformers.
-IGNORED_LABEL = -100
+# Sub-folder of the speech tokenizer inside a saved processor.
+SPEECH_TOKENIZER_FOLDER = "speech_tokenizer"
 
 _HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "token", "revision")
 
@@ -46,19 +45,19 @@ def check_languages(languages: Sequence[str]) -> list[str]:
 
 
 class Mu2SLAMProcessor(ProcessorMixin):
-    """Feature extractor, text tokenizer and (optional) speech codec behind one call.
+    """Feature extractor, text tokenizer and (optional) speech tokenizer behind one call.
 
     Args:
         feature_extractor: [`Mu2SLAMFeatureExtractor`], or for a model around an imported encoder that of its source
             (`SeamlessM4TFeatureExtractor`, `Wav2Vec2FeatureExtractor`).
         tokenizer: [`Mu2SLAMTokenizer`], or [`Mu2SLAMCTCTokenizer`] for a CTC model.
-        speech_codec: [`SpeechTokenizerModel`] that turns features into codebook ids; None where no speech is a target.
-            Saved in the sub-folder `speech_tokenizer`, loaded again by `from_pretrained`.
+        speech_tokenizer: [`SpeechTokenizerModel`] that turns features into codebook ids; None where speech is no
+            target. Saved in the sub-folder `speech_tokenizer`, loaded again by `from_pretrained`.
         languages: the model's language list, `und` first (`config.languages`); None means `und` alone.
         chat_template: not used; accepted because transformers hands it to every processor.
 
     Raises:
-        ValueError: a language list that no model could have, or a codec that is no model.
+        ValueError: a language list that no model could have, or a speech tokenizer that is not a model.
     """
 
     text_kwargs = {"padding": True}
@@ -67,15 +66,20 @@ class Mu2SLAMProcessor(ProcessorMixin):
         self,
         feature_extractor: Any = None,
         tokenizer: Any = None,
-        speech_codec: Any = None,
+        speech_tokenizer: Any = None,
         languages: Sequence[str] | None = None,
         chat_template: str | None = None,
     ) -> None:
         super().__init__(feature_extractor, tokenizer, chat_template=chat_template)
-        if speech_codec is not None and not isinstance(speech_codec, torch.nn.Module):
-            raise ValueError(f"speech_codec must be a model, got {type(speech_codec).__name__}.")
-        self.speech_codec: Any = speech_codec
+        if speech_tokenizer is not None and not isinstance(speech_tokenizer, torch.nn.Module):
+            raise ValueError(f"speech_tokenizer must be a model, got {type(speech_tokenizer).__name__}.")
+        self.speech_tokenizer: Any = speech_tokenizer
         self.languages = check_languages((UNDETERMINED,) if languages is None else languages)
+
+    @classmethod
+    def get_attributes(cls) -> list[str]:
+        """Parts that transformers loads and saves; by its name it would take `speech_tokenizer` for one of them."""
+        return ["feature_extractor", "tokenizer"]
 
     @property
     def model_input_names(self) -> list[str]:
@@ -111,7 +115,7 @@ class Mu2SLAMProcessor(ProcessorMixin):
             with `</s>` (CTC targets do not).
 
         Raises:
-            ValueError: nothing given, two targets, text where audio is due or the other way round, an unknown
+            ValueError: nothing given, two targets, text where audio is expected or the other way round, an unknown
                 language, or a task that does not fit; the message says what to change.
         """
         text_target = kwargs.pop("text_target", None)
@@ -142,13 +146,13 @@ class Mu2SLAMProcessor(ProcessorMixin):
         encoded = self.tokenizer(texts, **{**options, "return_attention_mask": True})
         ids, mask = encoded["input_ids"], encoded["attention_mask"]
         if isinstance(ids, torch.Tensor):
-            return ids.masked_fill(mask == 0, IGNORED_LABEL)
+            return ids.masked_fill(mask == 0, IGNORE_INDEX)
         if isinstance(ids, np.ndarray):
-            return np.where(mask == 0, IGNORED_LABEL, ids)
+            return np.where(mask == 0, IGNORE_INDEX, ids)
         rows = [ids] if isinstance(texts, str) else ids
         masks = [mask] if isinstance(texts, str) else mask
         labels = [
-            [one if real else IGNORED_LABEL for one, real in zip(row, row_mask, strict=True)]
+            [one if real else IGNORE_INDEX for one, real in zip(row, row_mask, strict=True)]
             for row, row_mask in zip(rows, masks, strict=True)
         ]
         return labels[0] if isinstance(texts, str) else labels
@@ -218,23 +222,23 @@ class Mu2SLAMProcessor(ProcessorMixin):
             per recording `N` ids, one per 40 ms.
 
         Raises:
-            ValueError: there is no speech codec, or its codebook is larger than the vocabulary's.
+            ValueError: there is no speech tokenizer, or its codebook is larger than the vocabulary's.
         """
-        codec = self.speech_codec
-        if codec is None:
+        speech_tokenizer = self.speech_tokenizer
+        if speech_tokenizer is None:
             raise ValueError(
-                "This processor has no speech codec: pass speech_codec=SpeechTokenizerModel(...) or load one."
+                "This processor has no speech tokenizer: pass speech_tokenizer=SpeechTokenizerModel(...) or load one."
             )
-        if codec.config.reads_waveforms:
-            waveforms = read_waveforms(audio, sampling_rate, codec.encoder.sampling_rate)
-            ids = codec.tokenize_waveforms([torch.from_numpy(waveform) for waveform in waveforms])
+        if speech_tokenizer.config.reads_waveforms:
+            waveforms = read_waveforms(audio, sampling_rate, speech_tokenizer.encoder.sampling_rate)
+            ids = speech_tokenizer.tokenize_waveforms([torch.from_numpy(waveform) for waveform in waveforms])
         else:
-            extractor = log_mel_extractor(self.feature_extractor, codec.config.num_mel_bins)
+            extractor = log_mel_extractor(self.feature_extractor, speech_tokenizer.config.num_mel_bins)
             features = extractor(audio, sampling_rate=sampling_rate)
-            device = next(codec.parameters()).device
-            ids = codec(features["input_features"].to(device), features["attention_mask"].to(device))
+            device = next(speech_tokenizer.parameters()).device
+            ids = speech_tokenizer(features["input_features"].to(device), features["attention_mask"].to(device))
         if ids.ndim != 2:
-            raise ValueError(f"The vocabulary has one codebook, the speech codec has {ids.shape[-1]}.")
+            raise ValueError(f"The vocabulary has one codebook, the speech tokenizer has {ids.shape[-1]}.")
         return [self.tokenizer.convert_speech_ids(row[row >= 0].tolist()) for row in ids.cpu()]
 
     def check_config(self, config: Any) -> None:
@@ -278,54 +282,55 @@ class Mu2SLAMProcessor(ProcessorMixin):
             raise ValueError("This processor does not belong to this model: " + "; ".join(differences) + ".")
 
     def to_dict(self) -> dict[str, Any]:
-        """As in `ProcessorMixin`, without the codec (a model), and with a note whether there is one."""
-        codec = self.__dict__.pop("speech_codec", None)
+        """As in `ProcessorMixin`; of the speech tokenizer, which is a model, only whether there is one."""
+        speech_tokenizer = self.__dict__.pop("speech_tokenizer", None)
         try:
             output = super().to_dict()
         finally:
-            self.speech_codec = codec
-        output["has_speech_codec"] = codec is not None
+            self.speech_tokenizer = speech_tokenizer
+        # The key under which published checkpoints have it.
+        output["has_speech_codec"] = speech_tokenizer is not None
         return output
 
     def save_pretrained(
         self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any
     ) -> list[str]:
-        """As in `ProcessorMixin`; the codec goes to the sub-folder `speech_tokenizer`."""
-        if self.speech_codec is not None:
-            self.speech_codec.save_pretrained(os.path.join(save_directory, SPEECH_CODEC_FOLDER))
+        """As in `ProcessorMixin`; the speech tokenizer goes to the sub-folder `speech_tokenizer`."""
+        if self.speech_tokenizer is not None:
+            self.speech_tokenizer.save_pretrained(os.path.join(save_directory, SPEECH_TOKENIZER_FOLDER))
         return super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
 
     @classmethod
     def from_args_and_dict(cls, args: Any, processor_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """As in `ProcessorMixin`; remembers whether a codec was saved beside."""
+        """As in `ProcessorMixin`; remembers whether a speech tokenizer was saved with it."""
         loaded = super().from_args_and_dict(args, processor_dict, **kwargs)
         processor = loaded[0] if isinstance(loaded, tuple) else loaded
-        processor._codec_was_saved = bool(processor_dict.get("has_speech_codec"))
+        processor._has_speech_tokenizer = bool(processor_dict.get("has_speech_codec"))
         return loaded
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, *args: Any, **kwargs: Any) -> Any:
-        """As in `ProcessorMixin`, with the codec when one was saved (a folder or a Hub repository)."""
+        """As in `ProcessorMixin`, with the speech tokenizer when one was saved (a folder or a Hub repository)."""
         loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         processor = loaded[0] if isinstance(loaded, tuple) else loaded
-        if processor.__dict__.pop("_codec_was_saved", False) and processor.speech_codec is None:
+        if processor.__dict__.pop("_has_speech_tokenizer", False) and processor.speech_tokenizer is None:
             hub_arguments = {name: kwargs[name] for name in _HUB_ARGUMENTS if kwargs.get(name) is not None}
-            subfolder = os.path.join(kwargs.get("subfolder") or "", SPEECH_CODEC_FOLDER)
-            processor.speech_codec = SpeechTokenizerModel.from_pretrained(
+            subfolder = os.path.join(kwargs.get("subfolder") or "", SPEECH_TOKENIZER_FOLDER)
+            processor.speech_tokenizer = SpeechTokenizerModel.from_pretrained(
                 pretrained_model_name_or_path, subfolder=subfolder, **hub_arguments
             )
         return loaded
 
 
 def log_mel_extractor(feature_extractor: Any, num_mel_bins: int = 80) -> Any:
-    """The extractor of the log-mel features that a speech codec reads, beside one that an imported encoder reads.
+    """The extractor of the log-mel features that a speech tokenizer reads, beside one that an imported encoder reads.
 
-    Choice: where the model's own input is something else, the codec reads log-mel features of the default scale;
-    `load_speech_tokenizer` adapts a trained codec to them.
+    Choice: where the model's own input is something else, the speech tokenizer reads log-mel features of the default
+    scale; `load_speech_tokenizer` adapts a trained speech tokenizer to them.
 
     Args:
         feature_extractor: of the processor, or None.
-        num_mel_bins: of the codec.
+        num_mel_bins: of the speech tokenizer.
 
     Returns:
         `feature_extractor` itself if it is ours, else a new [`Mu2SLAMFeatureExtractor`].

@@ -42,7 +42,7 @@ def spread_ids(ids: Tensor, num_frames: int, frames_per_id: float) -> Tensor:
 
 
 class SpeechIds:
-    """Makes `speech_token_ids` of a batch of `PretrainingCollator`.
+    """Makes `speech_token_ids` of a batch of `Mu2SLAMPreTrainingCollator`.
 
     Where the tokenizer reads the model's own log-mel features it runs on the batch. Else the batch brings waveforms,
     and each recording is tokenized once, alone, and its ids are kept: an encoder beside the model may cost more than
@@ -66,7 +66,7 @@ class SpeechIds:
 
     def __call__(self, batch: Mapping[str, Any]) -> Tensor:
         """`(U, N)` int64, codebook entries, -100 on padding."""
-        if "codec_waveforms" not in batch:
+        if "speech_tokenizer_waveforms" not in batch:
             ids: Tensor = self.tokenizer(batch["input_features"], batch["attention_mask"])
             return ids
         mask = batch["attention_mask"]
@@ -74,7 +74,9 @@ class SpeechIds:
         total = encoder_length(mask.shape[1], self.encoder_config)
         rows = [
             spread_ids(self._ids_of(key, waveform), length, self.frames_per_id)
-            for key, waveform, length in zip(batch["codec_keys"], batch["codec_waveforms"], lengths, strict=True)
+            for key, waveform, length in zip(
+                batch["speech_tokenizer_keys"], batch["speech_tokenizer_waveforms"], lengths, strict=True
+            )
         ]
         padded = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PADDING_ID)
         return nn.functional.pad(padded, (0, total - padded.shape[1]), value=PADDING_ID).to(mask.device)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
-from mu2slam_hf.models.processing_mu2slam import SPEECH_CODEC_FOLDER
+from mu2slam_hf.models.processing_mu2slam import SPEECH_TOKENIZER_FOLDER
 
 # What decides the log-mel features before the scaling by mean and deviation.
 _SOUND = (
@@ -62,7 +62,7 @@ def find_feature_extractor(folder: str | os.PathLike[str]) -> Mu2SLAMFeatureExtr
     folder = Path(folder)
     if (folder / "preprocessor_config.json").is_file():
         return Mu2SLAMFeatureExtractor.from_pretrained(folder)
-    if folder.name == SPEECH_CODEC_FOLDER and (folder.parent / "processor_config.json").is_file():
+    if folder.name == SPEECH_TOKENIZER_FOLDER and (folder.parent / "processor_config.json").is_file():
         return Mu2SLAMFeatureExtractor.from_pretrained(folder.parent)
     return None
 

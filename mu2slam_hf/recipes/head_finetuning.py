@@ -16,7 +16,9 @@ from transformers import EvalPrediction, Trainer, TrainingArguments
 from transformers.utils import logging
 
 from mu2slam_hf.data.audio import AudioCache
-from mu2slam_hf.data.collation.heads import HeadCollator, HeadDataset
+from mu2slam_hf.data.collation.heads import HeadCollator
+from mu2slam_hf.data.examples.dataset import ExampleDataset
+from mu2slam_hf.data.examples.example import Example, Modality, Target
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.evaluation.head_evaluation import measure_head
 from mu2slam_hf.models.modeling_mslam import MSLAMForAudioClassification, MSLAMForCTC, MSLAMForSequenceClassification
@@ -80,29 +82,40 @@ def find_labels(recipe: HeadRecipe, records: dict[str, list[SpeechTextRecord]]) 
 
 
 def build_head_dataset(
-    recipe: HeadRecipe, records: Sequence[SpeechTextRecord], modality: str, labels: Sequence[str], path: str
-) -> HeadDataset:
+    recipe: HeadRecipe, records: Sequence[SpeechTextRecord], modality: Modality, labels: Sequence[str], path: str
+) -> ExampleDataset:
     """Records with their classes, or their transcripts; others are left out and counted.
 
     Raises:
         RecipeError: none is left.
     """
-    numbers = {label: number for number, label in enumerate(labels)}
-    if recipe.head.kind == "ctc":
-        targets: list[int | str | None] = [record.text or None for record in records]
-    else:
-        targets = [numbers.get(label_of(record, recipe.head.label) or "") for record in records]
-    kept = [(record, target) for record, target in zip(records, targets, strict=True) if target is not None]
-    if len(kept) < len(records):
-        logger.warning(f"{path}: {len(records) - len(kept)} of {len(records)} left out: no class, or no transcript")
-    if not kept:
+    head, known = recipe.head, set(labels)
+    examples = []
+    for record in records:
+        text = record.text if head.kind == "ctc" else label_of(record, head.label)
+        if text and (head.kind == "ctc" or text in known):
+            examples.append(build_head_example(record, modality, "asr" if head.kind == "ctc" else head.kind, text))
+    if len(examples) < len(records):
+        left_out = len(records) - len(examples)
+        logger.warning(f"{path}: {left_out} of {len(records)} left out: no class, or no transcript")
+    if not examples:
         raise RecipeError(f"{path}: no record has one of the classes {', '.join(labels)}, or a transcript")
-    return HeadDataset(
-        [record for record, _ in kept],
-        [target for _, target in kept],
-        modality=modality,
-        cache=AudioCache() if recipe.data.cache_audio else None,
-        band_limit_hz=recipe.data.band_limit_hz,
+    cache = AudioCache() if recipe.data.cache_audio else None
+    return ExampleDataset(examples, cache=cache, band_limit_hz=recipe.data.band_limit_hz)
+
+
+def build_head_example(record: SpeechTextRecord, modality: Modality, task: str, text: str) -> Example:
+    """A recording or a text with one target: its transcript, or the name of its class."""
+    is_speech = modality == "speech"
+    return Example(
+        id=record.key,
+        source_modality=modality,
+        source_lang=record.lang,
+        targets=(Target(task=task, lang=record.lang, text=text, num_tokens=len(text) + 1),),
+        corpus=record.corpus,
+        record=record,
+        source_text=None if is_speech else record.text,
+        duration_seconds=float(record.duration_seconds or 0.0) if is_speech else 0.0,
     )
 
 
@@ -120,7 +133,8 @@ def build_training_data(recipe: HeadRecipe, records: dict[str, list[SpeechTextRe
     dataset = build_head_dataset(recipe, everything, modality, labels, "data.corpora")
     if recipe.head.kind == "ctc" or not recipe.data.balance:
         return dataset
-    return Subset(dataset, balance_classes(dataset.targets))
+    numbers = {label: number for number, label in enumerate(labels)}
+    return Subset(dataset, balance_classes([numbers[example.targets[0].text] for example in dataset.examples]))
 
 
 def balance_classes(targets: Sequence[Any]) -> list[int]:
@@ -207,8 +221,8 @@ class HeadFinetuningRun(Run):
         return model
 
     def build_collator(self, processor: Mu2SLAMProcessor, model: Any) -> HeadCollator:
-        """The collator for the front end of the model."""
-        return HeadCollator(processor, getattr(model.config, "encoder_config", None))
+        """The collator for the front end and the classes of the model."""
+        return build_head_collator(self.recipe, processor, model)
 
     def build_trainer(self, processor: Mu2SLAMProcessor, model: Any, data: HeadData) -> Any:
         """Transformers' Trainer, with optimiser and schedule of the recipe."""
@@ -293,6 +307,13 @@ def build_head_arguments(recipe: HeadRecipe) -> TrainingArguments:
     )
 
 
+def build_head_collator(recipe: HeadRecipe, processor: Mu2SLAMProcessor, model: Any) -> HeadCollator:
+    """The collator for the front end of the model, and for a classifier its classes."""
+    names = model.config.id2label
+    labels = None if recipe.head.kind == "ctc" else [names[number] for number in range(len(names))]
+    return HeadCollator(processor, labels=labels, encoder_config=model.config.encoder_config)
+
+
 def build_head_trainer(
     recipe: HeadRecipe, processor: Mu2SLAMProcessor, model: nn.Module, data: Any, development: dict[str, Any]
 ) -> Trainer:
@@ -334,7 +355,7 @@ def build_head_trainer(
         args=args,
         train_dataset=data,
         eval_dataset=development or None,
-        data_collator=HeadCollator(processor, getattr(model.config, "encoder_config", None)),
+        data_collator=build_head_collator(recipe, processor, model),
         processing_class=processor,
         compute_metrics=None if recipe.head.kind == "ctc" else _accuracy,
         optimizers=(optimizer, scheduler),

@@ -80,4 +80,4 @@ class MSLAMTrainer(ModelLossTrainer):
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Rough count: 6 per parameter, and frame or token. Frames of pairs go through the shared layers twice."""
-        return 6 * self._num_parameters * (inputs["speech_mask"].numel() + inputs["text_ids"].numel())
+        return 6 * self._num_parameters * (inputs["mask_time_indices"].numel() + inputs["text_ids"].numel())

@@ -141,7 +141,7 @@ def count_pretraining_targets(batch: Mapping[str, Tensor]) -> Tensor:
     As `Mu2SLAMForPreTraining` counts them; but these are known before the model has run.
 
     Args:
-        batch: of `PretrainingCollator`.
+        batch: of `Mu2SLAMPreTrainingCollator`.
     """
     number = len(PRETRAINING_VIEWS)
     ctc_labels = batch["ctc_labels"]
@@ -164,7 +164,7 @@ def count_mslam_targets(batch: Mapping[str, Tensor], frame_lengths: Tensor) -> T
         batch: of `MSLAMCollator`.
         frame_lengths: `(U,)` int64, encoder frames of each utterance.
     """
-    frames, tokens = batch["speech_mask"].sum(dim=1), (batch["text_labels"] != IGNORE_INDEX).sum(dim=1)
+    frames, tokens = batch["mask_time_indices"].sum(dim=1), (batch["text_labels"] != IGNORE_INDEX).sum(dim=1)
     speech_rows, text_rows = batch["pair_speech_rows"], batch["pair_text_rows"]
     in_pairs = (frames[speech_rows].sum(), tokens[text_rows].sum())
     alone = (frames.sum() - in_pairs[0], tokens.sum() - in_pairs[1])

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mu2slam_hf.data.collation.mu2slam import CODEC_KEYS, PRETRAINING_NON_MODEL_KEYS
+from mu2slam_hf.data.collation.mu2slam import NON_MODEL_KEYS
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.quantization.speech_ids import SpeechIds
 from mu2slam_hf.training.arguments import MultitaskTrainingArguments
@@ -20,14 +20,14 @@ from mu2slam_hf.training.objectives import PRETRAINING_LOSS_TABLE, count_pretrai
 
 
 class PretrainingTrainer(ModelLossTrainer):
-    """Trains `Mu2SLAMForPreTraining` on batches of `PretrainingCollator`.
+    """Trains `Mu2SLAMForPreTraining` on batches of `Mu2SLAMPreTrainingCollator`.
 
     Args:
         model: `Mu2SLAMForPreTraining`.
         args: `loss_weights` may name any of the 24 losses.
         speech_tokenizer: makes the speech ids of every batch (`SpeechIds`), without gradient and in float32. It is
             kept on the device beside the model: neither its weights nor its name are in the checkpoints' weights, but
-            the processor (`processing_class`) saves it where it holds it as its `speech_codec`.
+            the processor (`processing_class`) saves it where it holds it as its `speech_tokenizer`.
         kwargs: as in `MultitaskTrainer`, without `table`.
     """
 
@@ -51,8 +51,7 @@ class PretrainingTrainer(ModelLossTrainer):
 
     def forward_batch(self, model: nn.Module, batch: Mapping[str, Any]) -> Any:
         """Add the speech ids and run the model, which computes all losses itself."""
-        left_out = (*PRETRAINING_NON_MODEL_KEYS, *CODEC_KEYS)
-        inputs = {key: value for key, value in batch.items() if key not in left_out}
+        inputs = {key: value for key, value in batch.items() if key not in NON_MODEL_KEYS}
         # (U, T, M) -> (U, N)
         inputs["speech_token_ids"] = self.speech_ids(batch)
         return model(**inputs)

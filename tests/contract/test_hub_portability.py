@@ -31,7 +31,7 @@ MODELS = REPOSITORY_ROOT / "mu2slam_hf" / "models"
 @pytest.fixture(scope="module")
 def pair():
     model, processor = make_tiny_pair()
-    processor.speech_codec = SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=16))
+    processor.speech_tokenizer = SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=16))
     return model, processor
 
 

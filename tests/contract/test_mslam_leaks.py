@@ -41,7 +41,7 @@ def test_masked_frames_reach_their_targets_and_nothing_else(encoder, speech_mask
     model = make_model(encoder=encoder, speech_mask=speech_mask)
     batch = collate(model.config, make_batch(model.config, ALL, seed=1))
     before = model(**batch)
-    change_frames(model, batch["speech_mask"], monkeypatch)
+    change_frames(model, batch["mask_time_indices"], monkeypatch)
     after = model(**batch)
     assert torch.equal(after.speech_hidden_state, before.speech_hidden_state)
     assert torch.equal(after.last_hidden_state, before.last_hidden_state)
@@ -51,10 +51,10 @@ def test_masked_frames_reach_their_targets_and_nothing_else(encoder, speech_mask
     assert torch.equal(after.loss_sums[others], before.loss_sums[others])
     monkeypatch.undo()
     # It does see every other frame.
-    real = torch.arange(batch["speech_mask"].shape[1]) < encoder_length(
+    real = torch.arange(batch["mask_time_indices"].shape[1]) < encoder_length(
         batch["attention_mask"].sum(-1), model.config.encoder_config
     ).unsqueeze(-1)
-    change_frames(model, real & ~batch["speech_mask"], monkeypatch)
+    change_frames(model, real & ~batch["mask_time_indices"], monkeypatch)
     after = model(**batch)
     assert (after.speech_hidden_state != before.speech_hidden_state).any(-1)[real].all()
 
@@ -90,7 +90,7 @@ def test_padding_reaches_nothing(encoder, garbage):
     plain = make_batch(model.config, ALL, seed=4)
     batch, changed = collate(model.config, plain, extra=9), collate(model.config, plain, extra=9, garbage=garbage)
     frames = encoder_length(batch["attention_mask"].sum(-1), model.config.encoder_config)
-    changed["speech_mask"] |= torch.arange(batch["speech_mask"].shape[1]) >= frames[:, None]
+    changed["mask_time_indices"] |= torch.arange(batch["mask_time_indices"].shape[1]) >= frames[:, None]
     padding = batch["text_attention_mask"] == 0
     assert padding.any()
     changed["text_ids"][padding] = 90
@@ -132,12 +132,12 @@ def test_speech_text_and_pairs_are_the_same_alone_and_in_a_batch(encoder):
     model = make_model(encoder=encoder).model
     batch = collate(model.config, make_batch(model.config, "ppp", seed=6), extra=13, garbage=float("nan"))
     lengths, text_lengths = batch["attention_mask"].sum(-1), batch["text_attention_mask"].sum(-1)
-    speech = {model.main_input_name: batch["input_features"], "attention_mask": batch["attention_mask"]}
+    speech = {model.main_input_name: batch[model.main_input_name], "attention_mask": batch["attention_mask"]}
     text = {"input_ids": batch["text_ids"], "attention_mask": batch["text_attention_mask"]}
     pair = {**speech, "input_ids": batch["text_ids"], "text_attention_mask": batch["text_attention_mask"]}
     together = [model(**one) for one in (speech, text, pair)]
     for row in range(3):
-        one_speech = {model.main_input_name: batch["input_features"][row : row + 1, : lengths[row]]}
+        one_speech = {model.main_input_name: batch[model.main_input_name][row : row + 1, : lengths[row]]}
         one_text = {"input_ids": batch["text_ids"][row : row + 1, : text_lengths[row]]}
         for outputs, inputs in zip(together, (one_speech, one_text, {**one_speech, **one_text}), strict=True):
             alone = model(**inputs).last_hidden_state

@@ -53,7 +53,8 @@ def assert_same_gradients(actual, expected, tolerance: float) -> None:
 def assert_parity(model, batch, dtype=torch.float32, **options) -> Reference:
     """Values, counts and gradients of a batch; returns the reference."""
     inputs = collate(model.config, convert(batch, torch.float32))
-    inputs["input_features"] = inputs["input_features"].to(dtype)
+    name = model.main_input_name
+    inputs[name] = inputs[name].to(dtype)
     outputs = model(**inputs, loss_weights=WEIGHTS, **options)
     reference = Reference(model).run(convert(batch, dtype))
     for name, total, count in zip(MSLAM_LOSSES, outputs.loss_sums, outputs.loss_counts, strict=True):

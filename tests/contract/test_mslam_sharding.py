@@ -45,6 +45,6 @@ def test_statistics_of_the_quantiser_are_those_of_all_processes(report):
     first, second = report["statistics"]
     assert first == second
     _, updates = build_parts()
-    frames = sum(int(batch["speech_mask"].sum()) for pair in updates for batch in pair)
+    frames = sum(int(batch["mask_time_indices"].sum()) for pair in updates for batch in pair)
     # 50 frames that every model of these tests has seen before, on either process.
     assert first[0] == 2 * 50 + frames

@@ -85,7 +85,7 @@ def test_fine_tuning_starts_from_it(finished, tones, tmp_path):
     make_launcher("finetune_mu2slam.py", recipe, tones)(tmp_path / "run")
     final = tmp_path / "run" / "final"
     assert Mu2SLAMForConditionalGeneration.from_pretrained(final).config.encoder_config.hidden_dropout == 0.3
-    assert Mu2SLAMProcessor.from_pretrained(final).speech_codec is not None
+    assert Mu2SLAMProcessor.from_pretrained(final).speech_tokenizer is not None
     config = REPOSITORY_ROOT / "configuration" / "models" / "mu2slam" / "tiny.json"
     scratch = {**tree, "model": {"config": str(config)}}
     sizes = yaml.safe_load(RECIPE.read_text())["model"]["overrides"]

@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mu2slam_hf.data.collation.views import IGNORED, UnitPool, View
+from mu2slam_hf.data.collation.padding import pad_rows, padded_length
+from mu2slam_hf.data.collation.views import UnitPool, View
+from mu2slam_hf.models.modules_losses import IGNORE_INDEX
 
 ATTENTION_LENGTH = 2000
 """Row length at which attention costs as much as everything else of a layer.
@@ -161,12 +163,13 @@ def assemble_rows(rows: Sequence[Sequence[View]], pool: UnitPool, *, pad_to_mult
         `ctc_positions` `(C, Nc)`: flat encoder positions of each view with `ctc_labels`, -1 on padding; `ctc_labels`
         `(C, Lc)`, -100 on padding. Without such a view one row, position 0 and no label.
     """
-    num_positions = _padded(max(sum(view.encoder_length for view in row) for row in rows), pad_to_multiple_of)
-    num_decoder_positions = _padded(max(sum(view.decoder_length for view in row) for row in rows), pad_to_multiple_of)
-    encoder = _Side(len(rows), num_positions, pool.pad)
-    decoder = _Side(len(rows), num_decoder_positions, pool.pad)
-    source_ids = np.zeros((len(rows), num_decoder_positions), dtype=np.int64)
-    language_labels = np.full((len(rows), max(map(len, rows)) + 1), IGNORED, dtype=np.int64)
+    lengths = (
+        max(sum(view.encoder_length for view in row) for row in rows),
+        max(sum(view.decoder_length for view in row) for row in rows),
+    )
+    encoder, decoder = (_Side(len(rows), padded_length(length, pad_to_multiple_of), pool.pad) for length in lengths)
+    source_ids = np.zeros_like(decoder.units)
+    language_labels = np.full((len(rows), max(map(len, rows)) + 1), IGNORE_INDEX, dtype=np.int64)
     ctc_positions: list[np.ndarray] = []
     ctc_labels: list[np.ndarray] = []
     for number, row in enumerate(rows):
@@ -197,13 +200,15 @@ def assemble_rows(rows: Sequence[Sequence[View]], pool: UnitPool, *, pad_to_mult
         "decoder_language_ids": decoder.language_ids,
         "decoder_modality_ids": decoder.modality_ids,
         "source_language_labels": language_labels,
-        "ctc_positions": _pad_arrays(ctc_positions or [np.zeros(1, dtype=np.int64)], -1),
-        "ctc_labels": _pad_arrays(ctc_labels, IGNORED),
     }
     tensors |= dict(zip(("mlm_positions", "mlm_labels", "mlm_view_ids"), encoder.targets(), strict=True))
     names = ("decoder_label_positions", "decoder_labels", "decoder_view_ids")
     tensors |= dict(zip(names, decoder.targets(), strict=True))
-    return {name: torch.from_numpy(values) for name, values in tensors.items()}
+    return {
+        **{name: torch.from_numpy(values) for name, values in tensors.items()},
+        "ctc_positions": pad_rows(ctc_positions or [np.zeros(1, dtype=np.int64)], -1),
+        "ctc_labels": pad_rows(ctc_labels, IGNORE_INDEX),
+    }
 
 
 class _Side:
@@ -255,17 +260,3 @@ def padding_share(batch: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Pad
         padding = sum(int((one[name] == 0).sum()) for one in batches)
         shares.append(padding / max(1, sum(one[name].numel() for one in batches)))
     return PaddingShare(*shares)
-
-
-def _padded(length: int, multiple: int) -> int:
-    """At least 1 and a multiple of `multiple`."""
-    length = max(1, length)
-    return length + -length % multiple
-
-
-def _pad_arrays(arrays: Sequence[np.ndarray], value: int) -> np.ndarray:
-    """`(k, longest)` int64, both at least 1."""
-    padded = np.full((max(1, len(arrays)), max([1, *map(len, arrays)])), value, dtype=np.int64)
-    for row, array in enumerate(arrays):
-        padded[row, : len(array)] = array
-    return padded

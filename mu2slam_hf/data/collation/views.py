@@ -12,27 +12,34 @@ So masks are pointers to unit 0, and the audio of an utterance is processed once
 Legend: U = utterances, N = encoder frames of the longest one, P = tokens of `text_ids`, n = units of one content.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from mu2slam_hf.data.masking import BoolArray, IntArray, MaskingConfig, corrupt_tokens, draw_frame_mask, draw_span_mask
-from mu2slam_hf.models.task_types import PRETRAINING_TASKS, PRETRAINING_VIEWS
+from mu2slam_hf.data.masking import (
+    BoolArray,
+    GeneratorOf,
+    IntArray,
+    MaskingConfig,
+    corrupt_tokens,
+    draw_frame_mask,
+    draw_span_mask,
+)
+from mu2slam_hf.models.modules_losses import IGNORE_INDEX
+from mu2slam_hf.models.task_types import PRETRAINING_TASKS, PRETRAINING_VIEWS, TEXT
 
-IGNORED = -100
-SPEECH_MODALITY, TEXT_MODALITY = 0, 1
 MASK_UNIT = 0
+
+CTCInput = Literal["masked", "clean"]
+"""What CTC reads in pre-training: the forward ASR view, masked or clean. Clean, it has no masked prediction."""
 
 VIEWS_OF_TASK: dict[str, tuple[str, ...]] = {
     task: (task,) if task in ("speech", "text") else (task, f"{task}_backward", f"{task}_alignment")
     for task in PRETRAINING_TASKS
 }
 """Paper: section 2.3, Eq. 3 and 6. Unlabeled data are denoised; pairs are read forward, backward and together."""
-
-GeneratorOf = Callable[[str], np.random.Generator]
-"""Purpose of a draw -> its generator, for one draw of one example."""
 
 
 class UnitPool:
@@ -145,7 +152,7 @@ class View:
     name: str
     segments: tuple[EncoderSegment, ...]
     sequences: tuple[DecoderSequence, ...]
-    language_label: int = IGNORED
+    language_label: int = IGNORE_INDEX
     ctc_labels: IntArray | None = None
 
     @property
@@ -168,24 +175,25 @@ class View:
         return replace(self, ctc_labels=None)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class ViewBuilder:
-    """Makes the views of examples.
+    """Makes the views of one draw of an example.
 
     Attributes:
         masking: the rules of masking.
-        candidate_ids: text tokens that may stand in a chosen token's place.
-        ctc_input: "masked" or "clean": whether the forward ASR view, which carries CTC, is masked on the encoder side.
-            Clean, it has no masked prediction.
+        candidate_ids: `(c,)` int64, text tokens that may replace a chosen token.
+        pool: where random tokens are added.
+        generator_of: generators by purpose; the masks ask for `mask:<view>:<number of the segment>`.
+        ctc_input: see `CTCInput`.
     """
 
     masking: MaskingConfig
     candidate_ids: IntArray
-    ctc_input: Literal["masked", "clean"] = "masked"
+    pool: UnitPool
+    generator_of: GeneratorOf
+    ctc_input: CTCInput = "masked"
 
-    def build(
-        self, name: str, source: Content, target: Content | None, pool: UnitPool, generator_of: GeneratorOf
-    ) -> View:
+    def build(self, name: str, source: Content, target: Content | None) -> View:
         """One view.
 
         Paper: section 2.3. Eq. 2: denoising of one content, on the encoder and on the decoder. Eq. 4: forward and
@@ -200,51 +208,40 @@ class ViewBuilder:
             name: one of `PRETRAINING_VIEWS`.
             source: x.
             target: y; None for speech-only and text-only.
-            pool: where random tokens are added.
-            generator_of: generators by purpose; the masks ask for `mask:<view>:<number of the segment>`.
         """
         if target is None:
-            segment, mask = self._read(name, 0, source, pool, generator_of)
+            segment, mask = self._read(name, 0, source)
             return View(
                 name=name,
                 segments=(segment,),
-                sequences=(denoising_sequence(source, mask, pool),),
+                sequences=(denoising_sequence(source, mask, self.pool),),
                 language_label=_language_label(source),
             )
         if name.endswith("_alignment"):
-            read = [self._read(name, number, side, pool, generator_of) for number, side in enumerate((source, target))]
-            masks = [mask for _, mask in read]
+            read = [self._read(name, number, side) for number, side in enumerate((source, target))]
             return View(
                 name=name,
                 segments=tuple(segment for segment, _ in read),
-                sequences=(
-                    denoising_sequence(source, masks[0], pool),
-                    denoising_sequence(target, masks[1], pool),
+                sequences=tuple(
+                    denoising_sequence(side, mask, self.pool)
+                    for side, (_, mask) in zip((source, target), read, strict=True)
                 ),
             )
         if name.endswith("_backward"):
-            segment, _ = self._read(name, 0, target, pool, generator_of)
-            return View(name=name, segments=(segment,), sequences=(generation_sequence(source, pool),))
-        segment, _ = self._read(name, 0, source, pool, generator_of)
+            segment, _ = self._read(name, 0, target)
+            return View(name=name, segments=(segment,), sequences=(generation_sequence(source, self.pool),))
+        segment, _ = self._read(name, 0, source)
         return View(
             name=name,
             segments=(segment,),
-            sequences=(generation_sequence(target, pool),),
+            sequences=(generation_sequence(target, self.pool),),
             language_label=_language_label(source),
             ctc_labels=_ctc_labels(target) if name == "asr" else None,
         )
 
-    def build_all(
-        self, task: str, source: Content, target: Content | None, pool: UnitPool, generator_of: GeneratorOf
-    ) -> list[View]:
-        """All views of an example, in the order of `PRETRAINING_VIEWS`."""
-        return [self.build(name, source, target, pool, generator_of) for name in VIEWS_OF_TASK[task]]
-
-    def _read(
-        self, name: str, number: int, content: Content, pool: UnitPool, generator_of: GeneratorOf
-    ) -> tuple[EncoderSegment, BoolArray]:
+    def _read(self, name: str, number: int, content: Content) -> tuple[EncoderSegment, BoolArray]:
         """The content as the encoder reads it in this view, and its mask `(n,)`, True = to be predicted."""
-        generator = generator_of(f"mask:{name}:{number}")
+        generator = self.generator_of(f"mask:{name}:{number}")
         units = content.units.copy()
         if name == "asr" and self.ctc_input == "clean":
             mask = np.zeros(len(units), dtype=bool)
@@ -256,9 +253,9 @@ class ViewBuilder:
             mask = draw_span_mask(content.word_numbers, ratio, generator)
             corruption = corrupt_tokens(mask, self.candidate_ids, self.masking, generator)
             units[corruption.is_masked] = MASK_UNIT
-            units[corruption.is_random] = pool.add_tokens(corruption.random_ids)
-        if content.modality_id == TEXT_MODALITY:
-            units = np.append(units, pool.eos)
+            units[corruption.is_random] = self.pool.add_tokens(corruption.random_ids)
+        if content.modality_id == TEXT:
+            units = np.append(units, self.pool.eos)
         positions = np.flatnonzero(mask & content.may_be_target)
         segment = EncoderSegment(
             units=units,
@@ -306,7 +303,7 @@ def denoising_sequence(content: Content, mask: BoolArray, pool: UnitPool) -> Dec
 
 def _language_label(source: Content) -> int:
     """What the language head is asked: the truth where there is one and the model is not told."""
-    return source.language_id if source.told_language_id == 0 != source.language_id else IGNORED
+    return source.language_id if source.told_language_id == 0 != source.language_id else IGNORE_INDEX
 
 
 def _ctc_labels(transcript: Content) -> IntArray:

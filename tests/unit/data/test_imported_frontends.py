@@ -10,8 +10,8 @@ from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2FeatureExtractor
 
 from mu2slam_hf import ConformerEncoderConfig, Mu2SLAMProcessor, SpeechTokenizerModel
 from mu2slam_hf.data.augmentation import SpecAugment, SpecAugmentConfig
-from mu2slam_hf.data.collation.mu2slam import PretrainingCollator
-from mu2slam_hf.data.collation.supervised import MultitaskCollator
+from mu2slam_hf.data.collation.mu2slam import Mu2SLAMPreTrainingCollator
+from mu2slam_hf.data.collation.supervised import SupervisedCollator
 from mu2slam_hf.data.random_keys import DrawKey
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.modules_lengths import encoder_length
@@ -23,7 +23,7 @@ NAMES = {"stacked_frames": "input_features", "waveform": "input_values"}
 
 def make_processor(frontend: str, codec=None) -> Mu2SLAMProcessor:
     tiny = make_tiny_processor()
-    return Mu2SLAMProcessor(EXTRACTORS[frontend](), tiny.tokenizer, speech_codec=codec, languages=tiny.languages)
+    return Mu2SLAMProcessor(EXTRACTORS[frontend](), tiny.tokenizer, speech_tokenizer=codec, languages=tiny.languages)
 
 
 def noise(num_samples: int, seed: int = 0) -> np.ndarray:
@@ -58,12 +58,12 @@ def test_transcripts_are_held_against_fifty_frames_a_second(frontend):
     processor, config = make_processor(frontend), ConformerEncoderConfig(frontend=frontend)
     generator = np.random.default_rng(0)
     item = make_item("asr", 0, generator, samples=16000, target_text="marque" * 6 + "marq")
-    batch = MultitaskCollator(processor, encoder_config=config)([item])
+    batch = SupervisedCollator(processor, encoder_config=config)([item])
     assert (batch["ctc_labels"] >= 0).sum() == 40
     assert batch[NAMES[frontend]].dtype == torch.float32 and "attention_mask" in batch
-    ours = MultitaskCollator(make_tiny_processor())
+    ours = SupervisedCollator(make_tiny_processor())
     assert (ours([item])["ctc_labels"] < 0).all() and ours.num_ctc_too_long == 1
-    empty = MultitaskCollator(processor, encoder_config=config, pad_frames_to_multiple_of=7)
+    empty = SupervisedCollator(processor, encoder_config=config, pad_frames_to_multiple_of=7)
     padded = empty([make_item("asr", 0, generator, samples=5000)])
     assert padded["attention_mask"].shape[1] % 7 == 0
     assert padded["attention_mask"].shape == padded[NAMES[frontend]].shape[:2]
@@ -72,17 +72,17 @@ def test_transcripts_are_held_against_fifty_frames_a_second(frontend):
 def test_a_front_end_that_does_not_read_what_is_made_is_refused():
     for options in ({}, {"encoder_config": ConformerEncoderConfig(frontend="waveform")}):
         with pytest.raises(ValueError, match="do not fit one another: the model has the front end"):
-            MultitaskCollator(make_processor("stacked_frames"), **options)
+            SupervisedCollator(make_processor("stacked_frames"), **options)
     narrow = ConformerEncoderConfig(frontend="stacked_frames", num_mel_bins=40)
     with pytest.raises(ValueError, match="numbers in a stacked frame: 80 in the model, 160 by Seamless"):
-        PretrainingCollator(make_processor("stacked_frames"), seed=0, encoder_config=narrow)
+        Mu2SLAMPreTrainingCollator(make_processor("stacked_frames"), seed=0, encoder_config=narrow)
 
 
 @pytest.mark.parametrize("frontend", EXTRACTORS)
 def test_views_of_pretraining_have_fifty_frames_a_second_and_the_codec_its_waveforms(frontend):
     codec = SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=16, codevector_dim=4))
     processor, config = make_processor(frontend, codec), ConformerEncoderConfig(frontend=frontend)
-    collator = PretrainingCollator(processor, seed=0, encoder_config=config)
+    collator = Mu2SLAMPreTrainingCollator(processor, seed=0, encoder_config=config)
     generator = np.random.default_rng(0)
     items = [make_item("speech", 0, generator, samples=16000), make_item("text", 1, generator)]
     batch = collator(items)
@@ -91,11 +91,13 @@ def test_views_of_pretraining_have_fifty_frames_a_second_and_the_codec_its_wavef
     assert int(frames[0]) == 49
     lengths = [int((batch["sequence_ids"][batch["modality_ids"] == 0] > 0).sum())]
     assert lengths == [49], "speech positions of the encoder"
-    assert [len(wave) for wave in batch["codec_waveforms"]] == [16000]
-    assert batch["codec_keys"] == [f"test/{items[0].drawn.example.source_lang}/0/16000"]
+    assert [len(wave) for wave in batch["speech_tokenizer_waveforms"]] == [16000]
+    assert batch["speech_tokenizer_keys"] == [f"test/{items[0].drawn.example.source_lang}/0/16000"]
     silent = collator(items[1:])
-    assert silent["codec_keys"] == ["silence"] and not silent["input_features"].any()
-    assert "codec_keys" not in PretrainingCollator(make_processor(frontend), seed=0, encoder_config=config)(items)
+    assert silent["speech_tokenizer_keys"] == ["silence"] and not silent["input_features"].any()
+    assert "speech_tokenizer_keys" not in Mu2SLAMPreTrainingCollator(
+        make_processor(frontend), seed=0, encoder_config=config
+    )(items)
 
 
 CONFIG = SpecAugmentConfig(max_time_mask_frames=20, max_frequency_mask_bins=20, max_time_mask_share=0.5)

@@ -136,7 +136,7 @@ def test_real_tokenizers_with_one_and_several_codebooks():
 
 def test_a_tokenizer_that_hears_another_rate_gets_the_ids_of_the_processor():
     processor, codec = make_tiny_processor(), make_telephone_tokenizer()
-    processor.speech_codec = codec
+    processor.speech_tokenizer = codec
     waves = [make_speech(16000), make_speech(5000)]
     ids = make_tokenize(codec, None)(waves)
     assert [len(row) for row in ids] == [25, 8]

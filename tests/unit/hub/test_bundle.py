@@ -96,7 +96,7 @@ def test_a_model_around_an_imported_encoder_names_no_feature_extractor_of_ours(p
     )
     codec = SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=16))
     imported = Mu2SLAMProcessor(
-        Wav2Vec2FeatureExtractor(), processor.tokenizer, speech_codec=codec, languages=processor.languages
+        Wav2Vec2FeatureExtractor(), processor.tokenizer, speech_tokenizer=codec, languages=processor.languages
     )
     folder = build_bundle(tmp_path / "bundle", model, imported, card=CARD)
     written = json.loads((folder / "processor_config.json").read_text())
@@ -125,14 +125,14 @@ def test_with_the_package_the_folder_loads_as_any_other(folder, pair):
 
 def test_extra_files_and_codec(pair, tmp_path):
     model, processor = pair
-    processor.speech_codec = SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=16))
+    processor.speech_tokenizer = SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=16))
     (tmp_path / "LICENSE").write_text("free")
     try:
         path = build_bundle(
             tmp_path / "b", model, processor, card=CARD, extra_files=[tmp_path / "LICENSE"], run_check=False
         )
     finally:
-        processor.speech_codec = None
+        processor.speech_tokenizer = None
     assert (path / "LICENSE").read_text() == "free"
     assert (path / "speech_tokenizer" / "model.safetensors").is_file()
 

@@ -44,7 +44,7 @@ def test_an_imported_mslam_hears_what_the_source_hears_masked_or_not(kind, name)
         mask = torch.arange(expected.shape[1])[None] % 3 == 1
         expected = source(**speech, mask_time_indices=mask).last_hidden_state
         torch.testing.assert_close(
-            model.model(**speech, speech_mask=mask).last_hidden_state, expected, atol=1e-5, rtol=0
+            model.model(**speech, mask_time_indices=mask).last_hidden_state, expected, atol=1e-5, rtol=0
         )
 
 

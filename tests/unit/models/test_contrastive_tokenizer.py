@@ -121,7 +121,7 @@ def test_codec_of_a_processor_and_without_this_package(tmp_path):
     model, processor = make_tiny_pair()
     bins = processor.feature_extractor.feature_size
     torch.manual_seed(0)
-    processor.speech_codec = SpeechTokenizerModel(
+    processor.speech_tokenizer = SpeechTokenizerModel(
         SpeechTokenizerConfig(
             kind="contrastive",
             num_codevectors_per_group=16,
@@ -136,7 +136,7 @@ def test_codec_of_a_processor_and_without_this_package(tmp_path):
     ids = processor.encode_speech(wave, sampling_rate=16000)
     processor.save_pretrained(tmp_path / "processor")
     loaded = Mu2SLAMProcessor.from_pretrained(tmp_path / "processor")
-    assert loaded.speech_codec.config.kind == "contrastive"
+    assert loaded.speech_tokenizer.config.kind == "contrastive"
     assert loaded.encode_speech(wave, sampling_rate=16000) == ids and len(ids[0]) == 15
     card = "---\nlanguage: en\nlibrary_name: transformers\nlicense: mit\npipeline_tag: any-to-any\n---\n"
     folder = build_bundle(tmp_path / "upload", model, processor, card=card, run_check=False)

@@ -45,7 +45,7 @@ def make_head(head_class, **options):
 def test_layers_of_speech_text_and_pairs(frontend):
     model = make_model(encoder=FRONTENDS[frontend]).model
     batch = collate(model.config, make_batch(model.config, "pp", seed=0))
-    inputs = {model.main_input_name: batch["input_features"], "attention_mask": batch["attention_mask"]}
+    inputs = {model.main_input_name: batch[model.main_input_name], "attention_mask": batch["attention_mask"]}
     outputs = model(**inputs, output_hidden_states=True)
     # 1 speech layer, 2 shared ones.
     assert len(outputs.hidden_states) == 4
@@ -99,7 +99,7 @@ def test_inputs_that_cannot_be_read():
     with pytest.raises(ValueError, match="one text for each utterance, got 1 for 2"):
         model(**batch, input_ids=ids[:1])
     with pytest.raises(ValueError, match="needs noise_seed"):
-        model(**batch, speech_mask=torch.ones(2, 10, dtype=torch.bool))
+        model(**batch, mask_time_indices=torch.ones(2, 10, dtype=torch.bool))
     with pytest.raises(ValueError, match="front end 'conv2d'"):
         model(input_values=torch.zeros(1, 100))
 

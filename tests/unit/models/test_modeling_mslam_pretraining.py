@@ -65,7 +65,7 @@ def test_weights_enter_the_loss_and_nothing_else():
     torch.testing.assert_close(plain.loss, means.sum())
     torch.testing.assert_close(weighted.loss, (weights * means).sum())
     assert tuple(plain.named_losses()) == MSLAM_LOSSES
-    assert plain.codevector_ids.shape == (int(batch["speech_mask"].sum()), 1)
+    assert plain.codevector_ids.shape == (int(batch["mask_time_indices"].sum()), 1)
     as_tuple = model(**batch, return_dict=False)
     assert isinstance(as_tuple, tuple) and torch.equal(as_tuple[1], plain.loss_sums)
     assert isinstance(plain, MSLAMForPreTrainingOutput)
@@ -75,8 +75,8 @@ def test_masks_that_do_not_fit():
     model = make_model()
     batch = all_kinds(model)
     with pytest.raises(ValueError, match="one entry per encoder frame"):
-        model(**{**batch, "speech_mask": batch["speech_mask"][:, :-1]})
-    row, frame = (~batch["speech_mask"]).nonzero()[0].tolist()
+        model(**{**batch, "mask_time_indices": batch["mask_time_indices"][:, :-1]})
+    row, frame = (~batch["mask_time_indices"]).nonzero()[0].tolist()
     negatives = batch["negative_frames"].clone()
     negatives[row, frame, 0] = 0
     with pytest.raises(ValueError, match="must be -1 except at masked real frames"):

@@ -166,14 +166,14 @@ def test_our_encoder_equals_the_model_it_was_taken_from():
 
 def test_as_the_codec_of_a_processor(tmp_path):
     processor = make_tiny_processor(num_speech_tokens=24)
-    processor.speech_codec = build_foreign("wav2vec2")
+    processor.speech_tokenizer = build_foreign("wav2vec2")
     processor.save_pretrained(tmp_path)
     audio = [wave.numpy() for wave in waveforms([5000, 3000])]
     ids = processor.encode_speech(audio, sampling_rate=16000)
     assert [len(row) for row in ids] == [8, 5]
     assert Mu2SLAMProcessor.from_pretrained(tmp_path).encode_speech(audio, sampling_rate=16000) == ids
     own = make_tiny_processor(num_speech_tokens=24)
-    own.speech_codec = build_own()
+    own.speech_tokenizer = build_own()
     assert len(own.encode_speech(np.zeros(16000, dtype=np.float32), sampling_rate=16000)[0]) == 25
 
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The processor: what goes where, languages and tasks by name, the speech codec beside it, clear errors."""
+"""The processor: what goes where, languages and tasks by name, the speech tokenizer beside it, clear errors."""
 
 import json
 import shutil
@@ -155,7 +155,7 @@ def test_speech_ids(tokenizer, codec, processor):
     assert [len(row) for row in ids] == [1, 1, 2, 25]
     assert all(64 <= one < 1088 for row in ids for one in row)
     assert ids[3] == speaking.encode_speech(waves[3], RATE)[0]
-    with pytest.raises(ValueError, match="no speech codec"):
+    with pytest.raises(ValueError, match="no speech tokenizer"):
         processor.encode_speech(waves, RATE)
 
 
@@ -163,14 +163,14 @@ def test_save_and_load_with_codec(tokenizer, codec, tmp_path):
     first = Mu2SLAMProcessor(Mu2SLAMFeatureExtractor(mean=[-9.0] * 80), tokenizer, codec, LANGUAGES)
     first.save_pretrained(tmp_path / "a")
     stored = json.loads((tmp_path / "a" / "processor_config.json").read_text())
-    assert stored["languages"] == LANGUAGES and "speech_codec" not in stored
-    assert first.speech_codec is codec
+    assert stored["languages"] == LANGUAGES and "speech_tokenizer" not in stored
+    assert first.speech_tokenizer is codec
     shutil.move(tmp_path / "a", tmp_path / "b")
     wave = noise(9000)
     expected = first.encode_speech(wave, RATE)
     loaded = Mu2SLAMProcessor.from_pretrained(tmp_path / "b")
     assert loaded.languages == LANGUAGES and loaded.encode_speech(wave, RATE) == expected
-    assert not any(parameter.requires_grad for parameter in loaded.speech_codec.parameters())
+    assert not any(parameter.requires_grad for parameter in loaded.speech_tokenizer.parameters())
     torch.testing.assert_close(
         loaded(wave, sampling_rate=RATE)["input_features"], first(wave, sampling_rate=RATE)["input_features"]
     )
@@ -183,17 +183,17 @@ def test_save_and_load_with_codec(tokenizer, codec, tmp_path):
 def test_a_stale_codec_folder_is_not_loaded(tokenizer, codec, tmp_path):
     Mu2SLAMProcessor(Mu2SLAMFeatureExtractor(), tokenizer, codec).save_pretrained(tmp_path)
     Mu2SLAMProcessor(Mu2SLAMFeatureExtractor(), tokenizer).save_pretrained(tmp_path)
-    assert Mu2SLAMProcessor.from_pretrained(tmp_path).speech_codec is None
+    assert Mu2SLAMProcessor.from_pretrained(tmp_path).speech_tokenizer is None
 
 
 def test_a_given_codec_wins(tokenizer, codec, tmp_path):
     Mu2SLAMProcessor(Mu2SLAMFeatureExtractor(), tokenizer, codec).save_pretrained(tmp_path)
     other = SpeechTokenizerModel(SpeechTokenizerConfig(codevector_dim=4))
-    assert Mu2SLAMProcessor.from_pretrained(tmp_path, speech_codec=other).speech_codec is other
+    assert Mu2SLAMProcessor.from_pretrained(tmp_path, speech_tokenizer=other).speech_tokenizer is other
 
 
 def test_codec_must_be_a_model(tokenizer):
-    with pytest.raises(ValueError, match="speech_codec must be a model"):
+    with pytest.raises(ValueError, match="speech_tokenizer must be a model"):
         Mu2SLAMProcessor(Mu2SLAMFeatureExtractor(), tokenizer, "codec")
 
 

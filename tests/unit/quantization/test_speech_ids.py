@@ -43,7 +43,7 @@ def make_batch(keys, lengths, num_samples_of):
     waves = [0.1 * torch.randn(n, generator=generator) for n in lengths]
     places = [num_samples_of(n) for n in lengths]
     mask = (torch.arange(max(places) + 3)[None] < torch.tensor(places)[:, None]).long()
-    return {"codec_waveforms": waves, "codec_keys": keys, "attention_mask": mask}
+    return {"speech_tokenizer_waveforms": waves, "speech_tokenizer_keys": keys, "attention_mask": mask}
 
 
 @pytest.mark.parametrize("frontend", ["stacked_frames", "waveform"])
@@ -55,7 +55,7 @@ def test_ids_at_fifty_frames_a_second(tokenizer, frontend):
     frames = encoder_length(batch["attention_mask"].sum(dim=1), config)
     assert ids.shape == (2, encoder_length(batch["attention_mask"].shape[1], config))
     extractor = Mu2SLAMFeatureExtractor()
-    for row, wave in enumerate(batch["codec_waveforms"]):
+    for row, wave in enumerate(batch["speech_tokenizer_waveforms"]):
         inputs = extractor(wave.numpy(), sampling_rate=16000)
         alone = tokenizer(inputs["input_features"], inputs["attention_mask"])[0]
         number = int(frames[row])
@@ -71,8 +71,8 @@ def test_each_recording_is_tokenized_once_as_far_as_there_is_room(tokenizer):
     assert maker.num_tokenized == 2
     assert torch.equal(maker(batch), first) and maker.num_tokenized == 2
     turned = {
-        "codec_waveforms": batch["codec_waveforms"][::-1],
-        "codec_keys": ["b", "a"],
+        "speech_tokenizer_waveforms": batch["speech_tokenizer_waveforms"][::-1],
+        "speech_tokenizer_keys": ["b", "a"],
         "attention_mask": batch["attention_mask"].flip(0),
     }
     assert torch.equal(maker(turned), first.flip(0)) and maker.num_tokenized == 2
@@ -106,7 +106,7 @@ def test_a_waveform_tokenizer_gets_one_waveform_at_a_time():
 
 def test_a_tokenizer_that_hears_another_rate_gets_the_ids_of_the_processor():
     processor, codec = make_tiny_processor(), make_telephone_tokenizer()
-    processor.speech_codec = codec
+    processor.speech_tokenizer = codec
     wave = make_speech(16000)
     expected = processor.encode_speech([wave], sampling_rate=16000)[0]
     ids = SpeechIds(codec, ConformerEncoderConfig()).tokenize(torch.from_numpy(wave)).tolist()

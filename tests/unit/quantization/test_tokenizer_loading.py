@@ -33,7 +33,7 @@ def test_another_scale_gives_the_same_ids(own, tmp_path):
     assert (ids_of(tokenizer, used_with) == expected).float().mean() < 0.9
     # Saved with its new processor, it is what it is there, and from there for the first one again.
     processor = make_tiny_processor()
-    processor.feature_extractor, processor.speech_codec = used_with, loaded
+    processor.feature_extractor, processor.speech_tokenizer = used_with, loaded
     processor.save_pretrained(tmp_path / "b")
     again = SpeechTokenizerModel.from_pretrained(tmp_path / "b" / "speech_tokenizer")
     assert torch.equal(ids_of(again, used_with), ids_of(loaded, used_with))

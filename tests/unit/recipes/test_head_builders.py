@@ -11,9 +11,9 @@ from mslam_batches import make_config
 from pretraining_batches import PROCESSOR
 
 from mu2slam_hf import MSLAMForSequenceClassification
-from mu2slam_hf.data.collation.heads import HeadDataset
+from mu2slam_hf.data.examples.dataset import ExampleDataset
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.recipes.head_finetuning import build_head_trainer
+from mu2slam_hf.recipes.head_finetuning import build_head_example, build_head_trainer
 from mu2slam_hf.recipes.head_sections import HeadCorpusSection, HeadEvaluationSection, HeadRecipe, HeadSection
 from mu2slam_hf.recipes.loader import RecipeError, build_section
 from mu2slam_hf.recipes.sections import OptimSection, OutputSection, TrainingSection
@@ -33,9 +33,9 @@ def make_recipe(folder, num_corpora: int = 1, **training) -> HeadRecipe:
     )
 
 
-def make_texts(label: int) -> HeadDataset:
+def make_texts(label: int) -> ExampleDataset:
     records = [SpeechTextRecord(id=str(number), text=text, lang="es") for number, text in enumerate(TEXTS)]
-    return HeadDataset(records, [label] * len(TEXTS), modality="text")
+    return ExampleDataset([build_head_example(record, "text", "class", f"LABEL_{label}") for record in records])
 
 
 def make_trainer(recipe: HeadRecipe):

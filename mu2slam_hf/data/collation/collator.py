@@ -1,0 +1,115 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Base of all collators: speech, texts, languages and transcripts of a batch.
+
+Legend: B = utterances, T = frames (or samples) that the front end reads, L = tokens of the longest row.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from mu2slam_hf.data.audio import FloatArray
+from mu2slam_hf.data.collation.padding import pad_rows
+from mu2slam_hf.data.collation.speech_inputs import SpeechInputs, silence
+from mu2slam_hf.data.collation.transcripts import TranscriptCheck
+from mu2slam_hf.data.examples.dataset import Item
+from mu2slam_hf.data.masking import IntArray
+from mu2slam_hf.models.language_codes import language_index
+
+
+class SpeechTextCollator:
+    """Makes a batch of items: a dictionary by the names of the model's inputs.
+
+    Items with an `error` are left out. A batch without speech has one silent utterance that nothing is asked of where
+    the model needs one, so that all processes run the same modules.
+
+    Args:
+        processor: has `feature_extractor`, `tokenizer` and, where the model is told languages, `languages`.
+        encoder_config: the model's, names its front end; None for `conv2d`.
+        pad_to_multiple_of: of rows of tokens, limits the number of shapes.
+        pad_frames_to_multiple_of: of T, likewise.
+
+    Raises:
+        ValueError: a multiple below 1, or a front end that reads something else than the feature extractor makes.
+    """
+
+    def __init__(
+        self,
+        processor: Any,
+        *,
+        encoder_config: Any = None,
+        pad_to_multiple_of: int = 1,
+        pad_frames_to_multiple_of: int = 1,
+    ) -> None:
+        check_at_least_one(pad_to_multiple_of=pad_to_multiple_of, pad_frames_to_multiple_of=pad_frames_to_multiple_of)
+        self.tokenizer: Any = processor.tokenizer
+        self.languages: list[str] = list(getattr(processor, "languages", ()))
+        self.speech = SpeechInputs(processor.feature_extractor, encoder_config, pad_frames_to_multiple_of)
+        self.pad_to_multiple_of = pad_to_multiple_of
+        self.transcripts = TranscriptCheck()
+        self._language_rows: dict[str, int] = {}
+
+    @property
+    def num_ctc_too_long(self) -> int:
+        """Transcripts so far, over all loader processes, that need more encoder frames than there are."""
+        return self.transcripts.num_too_long
+
+    def waveforms_of(self, items: Sequence[Item]) -> list[FloatArray]:
+        """Waveforms `(n,)` of items with speech; silence where there are no items.
+
+        Raises:
+            ValueError: an item without a waveform.
+        """
+        for item in items:
+            if item.waveform is None:
+                raise ValueError(
+                    f"{item.drawn.example.id}: a speech item needs a waveform, or the `error` that left it without"
+                )
+        return [item.waveform for item in items if item.waveform is not None] or [silence()]
+
+    def count_frames(self, batch: dict[str, Any]) -> list[int]:
+        """Encoder frames of each utterance of a batch."""
+        frames: list[int] = self.speech.num_frames(batch["attention_mask"].sum(dim=1)).tolist()
+        return frames
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, without `</s>`."""
+        if not texts:
+            return []
+        return list(self.tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"])
+
+    def read_texts(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """Source texts, each with its `</s>`: `input_ids` and `attention_mask` `(B, L)` int64."""
+        rows = [[*ids, self.tokenizer.eos_token_id] for ids in self.encode(texts)]
+        mask = self.pad([[1] * len(row) for row in rows], 0)
+        return {"input_ids": self.pad(rows, self.tokenizer.pad_token_id), "attention_mask": mask}
+
+    def without_unknown(self, token_ids: Sequence[int]) -> list[int]:
+        """Token ids without `<unk>`, which no frame is to predict."""
+        return [token_id for token_id in token_ids if token_id != self.tokenizer.unk_token_id]
+
+    def pad(self, rows: Sequence[Sequence[int] | IntArray], value: int) -> Tensor:
+        """`(B, L)` int64, see `pad_rows`."""
+        return pad_rows(rows, value, self.pad_to_multiple_of)
+
+    def language_row(self, lang: str) -> int:
+        """Row of a language in the model's table.
+
+        Raises:
+            ValueError: the model does not know the language.
+        """
+        if lang not in self._language_rows:
+            self._language_rows[lang] = language_index(lang, self.languages)
+        return self._language_rows[lang]
+
+
+def check_at_least_one(**numbers: int | None) -> None:
+    """Check options of a collator; None is not checked.
+
+    Raises:
+        ValueError: a number below 1.
+    """
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise ValueError(f"`{name}` must be at least 1, got {number}")

@@ -24,6 +24,8 @@ LAYERS = {
     "hub": 5,
     "cli": 6,
 }
+# Inside data/: the files of data itself, then its sub-packages.
+DATA_LAYERS = {"": 0, "corpora": 1, "examples": 1, "sampling": 2, "collation": 2}
 # The top of the package fetches names from anywhere, by name and on first use.
 TOP = {"__init__", "registration"}
 
@@ -113,20 +115,57 @@ def test_layers_inside_models(path):
             assert other.startswith("configuration_")
 
 
-@pytest.mark.parametrize("part", LAYERS)
-def test_no_two_files_import_each_other(part):
-    edges = {}
-    for path in (PACKAGE / part).glob("*.py"):
-        parts = [name.split(".") for name in imports_of(path)]
-        edges[path.stem] = {names[2] for names in parts if len(names) > 2 and names[1] == part}
-    for start in edges:
-        reached, queue = set(), list(edges[start])
-        while queue:
-            current = queue.pop()
-            if current not in reached:
-                reached.add(current)
-                queue += edges.get(current, ())
-        assert start not in reached, f"{part}/{start}.py imports itself by way of {sorted(reached)}"
+def test_sub_packages_of_data_are_in_layers():
+    for path in sorted((PACKAGE / "data").rglob("*.py")):
+        own = sub_package_of(".".join(path.relative_to(REPOSITORY_ROOT).with_suffix("").parts))
+        for name in imports_of(path):
+            if name.startswith("mu2slam_hf.data."):
+                other = sub_package_of(name)
+                assert other == own or DATA_LAYERS[other] < DATA_LAYERS[own], f"{name_of(path)} imports {name}"
+
+
+def sub_package_of(module: str) -> str:
+    """`examples` of `mu2slam_hf.data.examples.draws...`; the empty name for the files of `data` itself."""
+    part = module.split(".")[2]
+    return part if (PACKAGE / "data" / part).is_dir() else ""
+
+
+def test_no_import_cycles():
+    """Over all files of the package, those of sub-packages included."""
+    modules = {".".join(path.relative_to(REPOSITORY_ROOT).with_suffix("").parts): path for path in FILES}
+    edges = {name: {module_of(found, modules) for found in imports_of(path)} for name, path in modules.items()}
+    finished: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join([*trail[trail.index(name) :], name])
+        if name not in finished:
+            for other in sorted(edges[name] - {None, name}):
+                visit(other, (*trail, name))
+            finished.add(name)
+
+    for name in modules:
+        # The top of the package fetches names from anywhere, on first use.
+        if name.split(".")[1] not in TOP:
+            visit(name, ())
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_no_private_names_of_other_modules(path):
+    own = path.relative_to(REPOSITORY_ROOT).with_suffix("").parts
+    for name in imports_of(path):
+        *module, last = name.split(".")
+        private = last.startswith("_") and not last.startswith("__")
+        assert not private or tuple(module) == own, f"{name_of(path)} imports {name}"
+
+
+def module_of(name: str, modules: dict[str, Path]) -> str | None:
+    """The module of a dotted name that may end in something defined in it; packages count as their `__init__`."""
+    parts = name.split(".")
+    for end in range(len(parts), 1, -1):
+        for candidate in (".".join(parts[:end]), ".".join([*parts[:end], "__init__"])):
+            if candidate in modules:
+                return candidate
+    return None
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)

@@ -27,13 +27,13 @@ import numpy as np
 import torch
 
 from mu2slam_hf import Mu2SLAMConfig, Mu2SLAMFeatureExtractor, Mu2SLAMProcessor, Mu2SLAMTokenizer
-from mu2slam_hf.data.collation.mu2slam import PretrainingCollator
+from mu2slam_hf.data.collation.mu2slam import Mu2SLAMPreTrainingCollator
 from mu2slam_hf.data.collation.packing import padding_share
 from mu2slam_hf.data.examples.dataset import Item
 from mu2slam_hf.data.examples.draws import DrawnExample
 from mu2slam_hf.data.examples.example import Example, Target
 from mu2slam_hf.data.random_keys import DrawKey
-from mu2slam_hf.data.sampling.task_shares import PAPER_SHARES
+from mu2slam_hf.data.sampling.mixture_config import PAPER_SHARES
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
@@ -107,10 +107,10 @@ def make_batch(config: Mu2SLAMConfig, name: str) -> dict[str, torch.Tensor]:
     texts = [ALPHABET + " "]
     tokenizer = Mu2SLAMTokenizer.train_from_iterator(texts, num_speech_tokens=config.num_speech_tokens)
     processor = Mu2SLAMProcessor(Mu2SLAMFeatureExtractor(), tokenizer, languages=config.languages)
-    batch = PretrainingCollator(processor, seed=0)(items)
+    batch = Mu2SLAMPreTrainingCollator(processor, seed=0)(items)
     del batch["record_ids"]
-    codec = SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=config.num_speech_tokens))
-    batch["speech_token_ids"] = codec(batch["input_features"], batch["attention_mask"])
+    speech_tokenizer = SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=config.num_speech_tokens))
+    batch["speech_token_ids"] = speech_tokenizer(batch["input_features"], batch["attention_mask"])
     return batch
 
 

@@ -27,15 +27,15 @@ import transformers
 
 from mu2slam_hf import Mu2SLAMConfig, Mu2SLAMFeatureExtractor, Mu2SLAMProcessor, Mu2SLAMTokenizer
 from mu2slam_hf.data.audio import AudioCache
-from mu2slam_hf.data.collation.mu2slam import PretrainingCollator
+from mu2slam_hf.data.collation.mu2slam import Mu2SLAMPreTrainingCollator
 from mu2slam_hf.data.collation.packing import padding_share
 from mu2slam_hf.data.corpora.registry import load_corpus
 from mu2slam_hf.data.durations import fill_durations
+from mu2slam_hf.data.examples.builder import ExampleBuilder, ExampleLimits
 from mu2slam_hf.data.examples.dataset import ExampleDataset
 from mu2slam_hf.data.examples.draws import DrawOptions
-from mu2slam_hf.data.examples.builder import ExampleBuilder, ExampleLimits
-from mu2slam_hf.data.sampling.task_mixture import TaskMixtureSampler
-from mu2slam_hf.data.sampling.task_shares import PAPER_SHARES, TaskMixtureConfig
+from mu2slam_hf.data.sampling.mixture_config import PAPER_SHARES, MixtureConfig
+from mu2slam_hf.data.sampling.tables import TableBatchSampler
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
@@ -84,7 +84,7 @@ def build_collators(examples: list, config: Mu2SLAMConfig, options: argparse.Nam
     tokenizer = Mu2SLAMTokenizer.train_from_iterator(texts, num_speech_tokens=config.num_speech_tokens)
     processor = Mu2SLAMProcessor(Mu2SLAMFeatureExtractor(), tokenizer, languages=config.languages)
     return [
-        PretrainingCollator(processor, seed=0, layout=layout, max_row_length=options.max_row_length)
+        Mu2SLAMPreTrainingCollator(processor, seed=0, layout=layout, max_row_length=options.max_row_length)
         for layout in ("packed", "plain")
     ]
 
@@ -92,7 +92,7 @@ def build_collators(examples: list, config: Mu2SLAMConfig, options: argparse.Nam
 def draw_batches(examples: list, collators: list, times: int, number: int) -> list[tuple[list, list]]:
     """`number` batches of `times` 4/8/1/1/1 examples, each collated both ways."""
     shares = {task: times * share for task, share in PAPER_SHARES.items()}
-    sampler = iter(TaskMixtureSampler(examples, TaskMixtureConfig(shares=shares)))
+    sampler = iter(TableBatchSampler(examples, MixtureConfig(shares=shares)))
     dataset = ExampleDataset(examples, DrawOptions(undetermined_source_ratio=0.3), cache=AudioCache(max_bytes=2**30))
     batches = []
     for _ in range(number):
@@ -115,8 +115,8 @@ class Step:
         self.device = torch.device(options.device)
         self.model = Mu2SLAMForPreTraining._from_config(config, attn_implementation=options.attention)
         self.model.to(self.device).train()
-        codec = SpeechTokenizerConfig(num_codevectors_per_group=config.num_speech_tokens)
-        self.tokenizer = SpeechTokenizerModel(codec).to(self.device).eval()
+        tokenizer_config = SpeechTokenizerConfig(num_codevectors_per_group=config.num_speech_tokens)
+        self.tokenizer = SpeechTokenizerModel(tokenizer_config).to(self.device).eval()
         self.optimizer = build_optimizer(self.model, learning_rate=1e-5, weight_decay=0.0, optimizer="adam")
         self.bf16 = options.bf16
         self.clock = time.thread_time if options.clock == "cpu" else time.perf_counter

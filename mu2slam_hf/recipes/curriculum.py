@@ -2,7 +2,7 @@
 """The phases of supervised training: from records to examples, mixtures and samplers."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from transformers.utils import logging
@@ -10,15 +10,15 @@ from transformers.utils import logging
 from mu2slam_hf.data.audio import AudioCache
 from mu2slam_hf.data.augmentation import SpecAugment, WaveformAugmenter
 from mu2slam_hf.data.examples.batch_limits import BatchLimits
+from mu2slam_hf.data.examples.builder import ExampleBuilder
 from mu2slam_hf.data.examples.dataset import ExampleDataset
 from mu2slam_hf.data.examples.draws import DrawOptions
 from mu2slam_hf.data.examples.example import TASK_NAMES, Example
-from mu2slam_hf.data.examples.builder import ExampleBuilder
-from mu2slam_hf.data.sampling.bucketed import BucketedBatchSampler
-from mu2slam_hf.data.sampling.mixture import Mixture, MixtureConfig
+from mu2slam_hf.data.sampling.bucketed import BucketedPlan
+from mu2slam_hf.data.sampling.mixture import Mixture
 from mu2slam_hf.data.sampling.phases import Phase
 from mu2slam_hf.recipes.arguments import LOSS_NAMES, asdict_objective
-from mu2slam_hf.recipes.data_sections import CorpusSection, DataSection, PhaseSection, TargetSection
+from mu2slam_hf.recipes.data_sections import CorpusSection, PhaseSection, TargetSection
 from mu2slam_hf.recipes.loader import RecipeError
 from mu2slam_hf.recipes.processors import build_token_counter
 from mu2slam_hf.recipes.records import Records
@@ -145,24 +145,29 @@ def _build_phase(
         seed=seed,
     )
     share = data.text_batch_share if section.text_batch_share is None else section.text_batch_share
-    sampler = BucketedBatchSampler(
-        Mixture(examples, _mixture_config(data, weights, chosen, share), seed=seed),
+    corpus_weights = {name: weights[name] for name in chosen}
+    plan = BucketedPlan(
+        Mixture(examples, corpus_weights=corpus_weights, temperature=data.temperature, seed=seed),
         dataset.cost_of,
         limits,
         seed=seed,
-        # All batches of one update are planned together; `PhasedBatchSampler` hands them out.
-        num_ranks=num_ranks * recipe.training.gradient_accumulation_steps,
+        num_slots=num_ranks * recipe.training.gradient_accumulation_steps,
+        text_batch_share=share,
     )
+    extras: dict[str, Any] = {}
+    if section.objective:
+        extras["loss_weights"] = {**asdict_objective(recipe.objective), **section.objective}
+    if section.decoder_noise is not None:
+        extras["decoder_noise"] = asdict(section.decoder_noise)
     masks = section.spec_augment or data.spec_augment
     spec_augment = SpecAugment(masks, seed=seed) if masks else None
     return Phase(
         name=section.name,
         num_steps=section.steps or 1,
-        sampler=sampler,
+        plan=plan,
         dataset=dataset,
         collator=build_collator(spec_augment=spec_augment),
-        loss_weights={**asdict_objective(recipe.objective), **section.objective} if section.objective else None,
-        decoder_noise=section.decoder_noise,
+        batch_extras=extras,
     )
 
 
@@ -175,15 +180,4 @@ def _draw_options(targets: TargetSection) -> DrawOptions:
         max_targets=targets.max_per_example,
         task_weights=targets.task_weights,
         undetermined_source_ratio=targets.undetermined_source_ratio,
-    )
-
-
-def _mixture_config(
-    data: DataSection, weights: dict[str, float], chosen: dict[str, CorpusSection], text_share: float | None
-) -> MixtureConfig:
-    return MixtureConfig(
-        corpus_weights={name: weights[name] for name in chosen},
-        speech_temperature=data.temperature,
-        text_temperature=data.temperature,
-        text_batch_share=text_share,
     )

@@ -9,7 +9,7 @@ from torch import nn
 from mu2slam_hf.data.audio import AudioCache
 from mu2slam_hf.data.examples.dataset import ExampleDataset
 from mu2slam_hf.data.examples.draws import DrawOptions
-from mu2slam_hf.data.sampling.bucketed import BucketedBatchSampler
+from mu2slam_hf.data.sampling.bucketed import BucketedPlan
 from mu2slam_hf.data.sampling.mixture import Mixture
 from mu2slam_hf.evaluation.decode import build_requests, decode_requests
 from mu2slam_hf.evaluation.metrics import compute_cer, compute_chrf, compute_wer
@@ -34,8 +34,8 @@ def build_development_sets(
     for name, corpus in section.corpora.items():
         examples = build_corpus_examples(recipe, {name: corpus}, records, section.batch, processor.tokenizer)
         dataset = ExampleDataset(examples, DrawOptions(), cache=AudioCache(), seed=recipe.training.seed)
-        sampler = BucketedBatchSampler(Mixture(examples), dataset.cost_of, section.batch, shuffle=False)
-        batches = [batch for step in sampler.plan(0) for batch in step]
+        plan = BucketedPlan(Mixture(examples), dataset.cost_of, section.batch, shuffle=False)
+        batches = [batch for step in plan.plan(0) for batch in step]
         sets[name] = DevelopmentSet(dataset=dataset, batches=batches, collator=collator, scorer=scorer)
     return sets
 

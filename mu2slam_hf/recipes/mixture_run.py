@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mu2slam_hf.data.sampling.mixture_report import format_mixture, summarize_mixture
+from mu2slam_hf.data.sampling.mixture_report import format_mixture
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.recipes.arguments import build_arguments, use_own_console
 from mu2slam_hf.recipes.mixture_sections import MixtureRecipe
@@ -86,5 +86,5 @@ class MixtureRun(Run):
         )
         use_own_console(trainer)
         if trainer.is_world_process_zero():
-            print(format_mixture(summarize_mixture(sampler), args.max_steps), flush=True)
+            print(format_mixture(sampler.summarize(), args.max_steps), flush=True)
         return trainer

@@ -8,13 +8,13 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers.utils import logging
 
 from mu2slam_hf.data.audio import AudioCache
+from mu2slam_hf.data.examples.builder import ExampleBuilder, ExampleLimits
 from mu2slam_hf.data.examples.dataset import ExampleDataset
 from mu2slam_hf.data.examples.draws import DrawOptions
 from mu2slam_hf.data.examples.example import Example
-from mu2slam_hf.data.examples.builder import ExampleBuilder, ExampleLimits
-from mu2slam_hf.data.sampling.stream_mixture import StreamMixtureSampler
-from mu2slam_hf.data.sampling.task_mixture import TaskMixtureSampler
-from mu2slam_hf.data.sampling.task_shares import PAPER_SHARES, TaskMixtureConfig
+from mu2slam_hf.data.sampling.mixture_config import PAPER_SHARES, MixtureConfig
+from mu2slam_hf.data.sampling.stream_sampler import StreamBatchSampler
+from mu2slam_hf.data.sampling.tables import TableBatchSampler
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.recipes.loader import RecipeError
 from mu2slam_hf.recipes.mixture_sections import MixtureRecipe
@@ -27,7 +27,7 @@ from mu2slam_hf.training.development import DevelopmentSet
 logger = logging.get_logger(__name__)
 
 
-def build_mixture_config(recipe: MixtureRecipe) -> TaskMixtureConfig:
+def build_mixture_config(recipe: MixtureRecipe) -> MixtureConfig:
     """Shares, temperatures, corpus weights and budgets of a recipe."""
     data = recipe.data
     shares = {
@@ -41,7 +41,7 @@ def build_mixture_config(recipe: MixtureRecipe) -> TaskMixtureConfig:
         if shares[task]
     }
     try:
-        return TaskMixtureConfig(
+        return MixtureConfig(
             shares=shares,
             temperatures={task: value for task, value in temperatures.items() if value is not None},
             corpus_weights=weights,
@@ -86,7 +86,7 @@ def _build_example_builder(recipe: MixtureRecipe, task: str, tokenizer: Any) -> 
 
 def build_mixture(
     recipe: MixtureRecipe, processor: Mu2SLAMProcessor, records: Records, args: MultitaskTrainingArguments
-) -> tuple[ExampleDataset, TaskMixtureSampler | StreamMixtureSampler]:
+) -> tuple[ExampleDataset, TableBatchSampler | StreamBatchSampler]:
     """The data set of this process and the sampler of its batches, over tables or over streams.
 
     Raises:
@@ -111,12 +111,12 @@ def build_mixture(
     )
     try:
         if not data.streaming:
-            return dataset, TaskMixtureSampler(examples, mixture, seed=seed, **processes)
+            return dataset, TableBatchSampler(examples, mixture, seed=seed, **processes)
         builders = {task: _build_example_builder(recipe, task, processor.tokenizer) for task in mixture.tasks}
         sources = build_sources(
             recipe, mixture.tasks, rank=args.process_index, num_ranks=args.world_size, failures=dataset.failures
         )
-        return dataset, StreamMixtureSampler(
+        return dataset, StreamBatchSampler(
             sources, mixture, builders=builders, failures=dataset.failures, seed=seed, **processes
         )
     except ValueError as error:

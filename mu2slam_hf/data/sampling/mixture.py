@@ -3,13 +3,11 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from math import floor
 from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
-from huggingface_hub.dataclasses import strict
 
 from mu2slam_hf.data.examples.example import Example
 from mu2slam_hf.data.random_keys import DrawKey, counter_generator
@@ -18,34 +16,7 @@ Group = tuple[str, str, str]
 """(source modality, language, corpus)"""
 
 IntArray = npt.NDArray[np.int64]
-
-
-@strict
-@dataclass(kw_only=True)
-class MixtureConfig:
-    """Shares of corpora and languages in an epoch.
-
-    Attributes:
-        corpus_weights: how often a corpus is gone through per epoch, default 1.
-        speech_temperature: T of `p ~ n ** (1 / T)` over the languages of speech sources; 1 keeps the natural shares.
-        text_temperature: the same for text sources.
-        text_batch_share: share of text batches among all batches; None goes through all text once an epoch.
-    """
-
-    corpus_weights: dict[str, float | int] = field(default_factory=dict)
-    speech_temperature: float | int = 1.0
-    text_temperature: float | int = 1.0
-    text_batch_share: float | int | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("speech_temperature", "text_temperature"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"`{name}` must be above 0, got {getattr(self, name)}")
-        if self.text_batch_share is not None and not 0 <= self.text_batch_share < 1:
-            raise ValueError(f"`text_batch_share` must lie in [0, 1), got {self.text_batch_share}")
-        for name, weight in self.corpus_weights.items():
-            if weight < 0:
-                raise ValueError(f"`corpus_weights[{name}]` must not be negative, got {weight}")
+FloatArray = npt.NDArray[np.float64]
 
 
 def temperature_shares(sizes: Mapping[str, float], temperature: float) -> dict[str, float]:
@@ -66,36 +37,45 @@ class Mixture:
     Each group (modality, language, corpus) has a real-valued quota per epoch; epoch e takes the next items of the
     group's fixed shuffled circle, from `floor(e * quota)` to `floor((e + 1) * quota)`. So an epoch holds every example
     of a group either `floor(q / n)` or `ceil(q / n)` times, over epochs no example is ever more than one draw behind
-    another, shares are exact in the long run, and any epoch is known without going through the ones before.
+    another, shares are exact in the long run, and any epoch can be computed without the ones before.
 
     Choice: the temperature acts on languages over all corpora together; within a language the corpora keep their
     weighted natural shares. The size of the epoch is the weighted number of examples, whatever the temperature.
 
     Args:
         examples: all examples; keys refer to them by position.
-        config: weights and temperatures.
+        corpus_weights: how often a corpus is gone through per epoch, default 1.
+        temperature: T of `p ~ n ** (1 / T)` over the languages of a source modality; 1 keeps the natural shares.
         seed: seed of the run.
-        language_of: what counts as the language of an example; pairs of languages for translation, say.
+        language_of: what counts as the language of an example, for example a pair of languages in translation.
+
+    Raises:
+        ValueError: a temperature of 0 or less, a negative weight, or a weight of a corpus that has no example.
     """
 
     def __init__(
         self,
         examples: Sequence[Example],
-        config: MixtureConfig | None = None,
         *,
+        corpus_weights: Mapping[str, float] | None = None,
+        temperature: float = 1.0,
         seed: int = 0,
         language_of: Callable[[Example], str] = attrgetter("source_lang"),
     ) -> None:
-        self.config = config or MixtureConfig()
-        self.seed = seed
+        if not temperature > 0:
+            raise ValueError(f"`temperature` must be above 0, got {temperature}")
+        self.corpus_weights, self.temperature, self.seed = dict(corpus_weights or {}), float(temperature), seed
         self.scales: dict[str, float] = {}
         self.groups: dict[Group, list[int]] = defaultdict(list)
         for index, example in enumerate(examples):
             self.groups[(example.source_modality, language_of(example), example.corpus)].append(index)
-        unknown = set(self.config.corpus_weights) - {corpus for _, _, corpus in self.groups}
-        if unknown:
-            known = sorted({corpus for _, _, corpus in self.groups})
-            raise ValueError(f"`corpus_weights` names {sorted(unknown)}; there are examples of {known}")
+        known = {corpus for _, _, corpus in self.groups}
+        for corpus, weight in self.corpus_weights.items():
+            if corpus not in known or not weight >= 0:
+                raise ValueError(
+                    f"`corpus_weights` expects weights of at least 0 for corpora with examples ({sorted(known)}); got "
+                    f"{corpus!r}: {weight}"
+                )
         self._circles = {
             group: np.asarray(members)[counter_generator(seed, "circle", *group).permutation(len(members))]
             for group, members in sorted(self.groups.items())
@@ -111,7 +91,7 @@ class Mixture:
         quotas: dict[Group, float] = {}
         for modality in self.modalities:
             sizes = {
-                group: len(members) * float(self.config.corpus_weights.get(group[2], 1.0))
+                group: len(members) * float(self.corpus_weights.get(group[2], 1.0))
                 for group, members in self.groups.items()
                 if group[0] == modality
             }
@@ -120,8 +100,7 @@ class Mixture:
                 by_lang[lang] += size
             if not any(sizes.values()):
                 continue
-            temperature = self.config.text_temperature if modality == "text" else self.config.speech_temperature
-            shares = temperature_shares(by_lang, float(temperature))
+            shares = temperature_shares(by_lang, self.temperature)
             total = sum(by_lang.values()) * self.scales.get(modality, 1.0)
             for group, size in sizes.items():
                 if size > 0:
@@ -160,8 +139,7 @@ class Mixture:
         """Modality -> draws of the epoch, in no particular order."""
         return {
             modality: [
-                DrawKey(example=index, epoch=epoch, copy=copy)
-                for index, copy in zip(indices.tolist(), copies.tolist(), strict=True)
+                DrawKey(index, epoch, copy) for index, copy in zip(indices.tolist(), copies.tolist(), strict=True)
             ]
             for modality, (indices, copies) in self.epoch_draws(epoch).items()
         }

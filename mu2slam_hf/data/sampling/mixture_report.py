@@ -2,11 +2,9 @@
 """A table of what a mixture holds, for the console at the start of a run."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-
-from mu2slam_hf.data.sampling.stream_mixture import StreamMixtureSampler
-from mu2slam_hf.data.sampling.task_mixture import TaskMixtureSampler
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 _MAX_LANGUAGES = 8
 
@@ -18,47 +16,30 @@ class TaskSummary:
     Attributes:
         task: its name.
         share: examples per micro-batch.
-        examples: how many there are; None where nobody knows (streams).
-        hours: of speech; None where nobody knows.
-        tokens: of text, sources and targets; None where nobody knows.
-        epoch_steps: updates that go through its data once; None where nobody knows.
         language_shares: language -> share of the draws.
+        examples: how many there are; None for streams.
+        hours: of speech; None for streams.
+        tokens: of text, sources and targets; None for streams.
+        epoch_steps: updates that go through its data once; None for streams.
     """
 
     task: str
     share: int
+    language_shares: Mapping[str, float]
     examples: int | None = None
     hours: float | None = None
     tokens: int | None = None
     epoch_steps: float | None = None
-    language_shares: Mapping[str, float] = field(default_factory=dict)
 
-
-def summarize_mixture(sampler: TaskMixtureSampler | StreamMixtureSampler) -> list[TaskSummary]:
-    """What each task of a mixture holds; updates are taken as full, without cuts by budgets.
-
-    Of streams nobody knows more than the languages and their shares.
-    """
-    if isinstance(sampler, StreamMixtureSampler):
-        return [_summarize_streams(sampler, task) for task in sampler.order.tasks]
-    summaries = []
-    for task, draws in sampler.draws.items():
+    @classmethod
+    def of_quotas(cls, task: str, share: int, quotas: Iterable[tuple[str, float]], **sizes: Any) -> "TaskSummary":
+        """With the language shares that follow from pairs `(language, quota)`; `sizes` are the other fields."""
         by_lang: dict[str, float] = defaultdict(float)
-        for (_, lang, _), quota in draws.mixture.quotas().items():
-            by_lang[lang] += quota / draws.epoch_size
-        share = sampler.config.shares[task]
-        summaries.append(
-            TaskSummary(
-                task=task,
-                share=share,
-                examples=len(draws.members),
-                hours=float(sampler.seconds[draws.members].sum()) / 3600.0,
-                tokens=int(sampler.tokens[draws.members].sum()),
-                epoch_steps=draws.epoch_size / (share * sampler.num_slots),
-                language_shares=dict(by_lang),
-            )
-        )
-    return summaries
+        for lang, quota in quotas:
+            by_lang[lang] += quota
+        total = sum(by_lang.values())
+        shares = {lang: quota / total for lang, quota in by_lang.items()}
+        return cls(task=task, share=share, language_shares=shares, **sizes)
 
 
 def format_mixture(summaries: Sequence[TaskSummary], num_steps: int | None = None) -> str:
@@ -88,14 +69,6 @@ def format_mixture(summaries: Sequence[TaskSummary], num_steps: int | None = Non
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
-
-
-def _summarize_streams(sampler: StreamMixtureSampler, task: str) -> TaskSummary:
-    langs = {source.name: source.lang for source in sampler.sources}
-    by_lang: dict[str, float] = defaultdict(float)
-    for name, share in sampler.source_shares(task).items():
-        by_lang[langs[name]] += share
-    return TaskSummary(task=task, share=sampler.config.shares[task], language_shares=dict(by_lang))
 
 
 def _languages(shares: Mapping[str, float]) -> str:

@@ -1,17 +1,19 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """A curriculum in one run: phases with their own mixture and augmentation, switched at a given update.
 
-The phase travels with every key, so loader workers need no shared state and a resumed run switches at the same batch.
+The phase is part of every key, so loader workers need no shared state and a resumed run switches at the same batch.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+
+from torch.utils.data import Dataset
 
 from mu2slam_hf.data.examples.dataset import ExampleDataset, Item
 from mu2slam_hf.data.random_keys import DrawKey
-from mu2slam_hf.data.sampling.bucketed import BucketedBatchSampler
-from mu2slam_hf.training.decoder_noise import DecoderNoiseConfig
+from mu2slam_hf.data.sampling.batch_sampler import ResumableBatchSampler
+from mu2slam_hf.data.sampling.bucketed import BucketedPlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,160 +23,127 @@ class Phase:
     Attributes:
         name: for logs.
         num_steps: updates.
-        sampler: plans of its epochs; its costs must be those of `dataset`.
+        plan: batches of its epochs; its costs must be those of `dataset`.
         dataset: examples with the phase's waveform augmentation, and a seed of its own: no phase repeats the random
             draws of another.
         collator: items to a batch, with the phase's masks.
-        loss_weights: coefficients of the named losses in this phase; None for those of the trainer.
-        decoder_noise: noise on the decoder inputs of this phase; None for that of the trainer.
+        batch_extras: entries added to every batch of the phase, for example `loss_weights`, which the objective reads.
     """
 
     name: str
     num_steps: int
-    sampler: BucketedBatchSampler
+    plan: BucketedPlan
     dataset: ExampleDataset
     collator: Callable[[Sequence[Item]], dict[str, Any]]
-    loss_weights: Mapping[str, float] | None = None
-    decoder_noise: DecoderNoiseConfig | None = None
+    batch_extras: Mapping[str, Any] = field(default_factory=dict)
 
 
-class PhasedBatchSampler:
-    """Batches of this rank, phase after phase; the last phase goes on for ever.
+class PhasedBatchSampler(ResumableBatchSampler):
+    """Batches phase after phase; the last phase never ends.
 
-    One update takes one step of a phase's plan: `num_ranks * batches_per_step` batches of one modality and about one
-    length. Who computes which of them does not change what they are: one process with two micro-batches sees the same
-    updates as two processes with one, and a run may be resumed on another number of processes with that product.
+    One update takes one step of a phase's plan: batches of one modality and about one length. They do not depend on
+    which process computes which of them: one process with two micro-batches sees the same updates as two processes
+    with one.
 
     Args:
-        phases: in order; their samplers plan steps of `num_ranks * batches_per_step` batches.
-        rank: rank of this process.
-        num_ranks: number of processes.
-        batches_per_step: micro-batches of one update in each process.
+        phases: in order; their plans have steps of `num_ranks * batches_per_step` batches.
+        kwargs: as in `ResumableBatchSampler`.
+
+    Raises:
+        ValueError: no phase, or plans for another number of batches in an update.
     """
 
-    def __init__(
-        self, phases: Sequence[Phase], *, rank: int = 0, num_ranks: int = 1, batches_per_step: int = 1
-    ) -> None:
+    kind = "phases"
+    cursor = ("steps_in_phase", "epoch", "position")
+
+    def __init__(self, phases: Sequence[Phase], **kwargs: int) -> None:
+        super().__init__(**kwargs)
         if not phases:
-            raise ValueError("A run needs at least one phase.")
-        planned = {phase.sampler.num_ranks for phase in phases}
-        if planned != {num_ranks * batches_per_step}:
+            raise ValueError("a run needs at least one phase")
+        planned = {phase.plan.num_slots for phase in phases}
+        if planned != {self.num_slots}:
             raise ValueError(
-                f"The phases plan steps of {sorted(planned)} batches, but {num_ranks} processes with "
-                f"{batches_per_step} micro-batches each need {num_ranks * batches_per_step}."
+                f"the phases plan steps of {sorted(planned)} batches, but {self.num_ranks} processes with "
+                f"{self.batches_per_step} micro-batches each need {self.num_slots}"
             )
         self.phases = list(phases)
-        self.rank, self.batches_per_step = rank, batches_per_step
-        self.num_steps = 0
-        self.phase = 0
-        self.steps_in_phase = 0
-        self.epoch = 0
-        self.position = 0
-        self.micro_batch = 0
-        self._fingerprints: dict[int, str] = {}
+        self.steps_in_phase = self.epoch = self.position = 0
 
-    def __iter__(self) -> Iterator[list[DrawKey]]:
-        while True:
-            self._skip_finished_phases()
-            plan = self.phases[self.phase].sampler.plan(self.epoch)
-            if not plan:
-                raise ValueError(f"Phase {self.phases[self.phase].name!r} has no batch; check corpora and weights.")
-            if self.position >= len(plan):
-                self.epoch, self.position = self.epoch + 1, 0
-                continue
-            draws = plan[self.position][self.rank * self.batches_per_step + self.micro_batch]
-            batch = [key._replace(step=self.num_steps, phase=self.phase) for key in draws]
-            self.micro_batch += 1
-            if self.micro_batch == self.batches_per_step:
-                self.micro_batch = 0
-                self.position += 1
-                self.num_steps += 1
-                self.steps_in_phase += 1
-            yield batch
+    @property
+    def place(self) -> str:
+        """The current phase."""
+        return f" in phase {self.phases[self.phase].name!r}"
 
-    def _skip_finished_phases(self) -> None:
-        last = len(self.phases) - 1
-        while self.phase < last and self.steps_in_phase >= self.phases[self.phase].num_steps:
-            self.phase, self.steps_in_phase, self.epoch, self.position = self.phase + 1, 0, 0, 0
-
-    def _fingerprint(self, phase: int) -> str:
-        """Kept, because the state is taken at every batch and the hash reads all examples."""
-        if phase not in self._fingerprints:
-            self._fingerprints[phase] = self.phases[phase].sampler.fingerprint()
-        return self._fingerprints[phase]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where the sampler stands; equal on every rank."""
-        return {
-            "num_steps": self.num_steps,
-            "phase": self.phase,
-            "steps_in_phase": self.steps_in_phase,
-            "epoch": self.epoch,
-            "position": self.position,
-            "micro_batch": self.micro_batch,
-            "fingerprint": self._fingerprint(self.phase),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue with the batch after the one at which `state` was taken.
+    def take_batch(self) -> list[DrawKey]:
+        """The batch of this micro-batch in the current step of the plan.
 
         Raises:
-            ValueError: if the phase is not there, or its data, weights, limits, seed or batches per update differ.
+            ValueError: the phase has no batch.
         """
-        phase = int(state["phase"])
-        if phase >= len(self.phases):
-            raise ValueError(f"The checkpoint stands in phase {phase + 1}, but the recipe has {len(self.phases)}.")
-        if state["fingerprint"] != self._fingerprint(phase):
+        while self.phase < len(self.phases) - 1 and self.steps_in_phase >= self.phases[self.phase].num_steps:
+            self.phase, self.steps_in_phase, self.epoch, self.position = self.phase + 1, 0, 0, 0
+        plan = self.phases[self.phase].plan
+        if self.position >= len(plan.plan(self.epoch)):
+            self.epoch, self.position = self.epoch + 1, 0
+        if not plan.plan(self.epoch):
+            raise ValueError(f"phase {self.phases[self.phase].name!r} has no batch; check its corpora and weights")
+        return plan.plan(self.epoch)[self.position][self.slot]
+
+    def end_step(self) -> None:
+        """Advance to the next step of the plan."""
+        self.position += 1
+        self.steps_in_phase += 1
+
+    def fingerprint_parts(self) -> dict[str, Any]:
+        """Those of the current phase's plan: other phases may change."""
+        return self.phases[self.phase].plan.fingerprint_parts()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See the base class.
+
+        Raises:
+            ValueError: also where the recipe has no such phase.
+        """
+        if int(state.get("phase", 0)) >= len(self.phases):
             raise ValueError(
-                f"Cannot resume in phase {self.phases[phase].name!r}: its examples, weights, batch limits, seed or "
-                "number of batches in an update (processes times accumulation steps) differ from those of the "
-                "checkpoint. Use the same ones, or start a new run with model.init_from set to the checkpoint."
+                f"Cannot resume: the checkpoint is in phase {state['phase'] + 1}; the recipe has {len(self.phases)}."
             )
-        self.phase = phase
-        self.num_steps = int(state["num_steps"])
-        self.steps_in_phase = int(state["steps_in_phase"])
-        self.epoch, self.position = int(state["epoch"]), int(state["position"])
-        self.micro_batch = int(state["micro_batch"])
+        super().load_state_dict(state)
 
 
-class PhasedDataset:
-    """The data sets of all phases behind one `__getitem__`; examples and decoded audio are shared by the caller."""
+class PhasedDataset(Dataset[Item]):
+    """The data sets of all phases, by `DrawKey`; examples and decoded audio are shared by the caller.
+
+    Attributes:
+        failures: one count of unreadable recordings for the whole run.
+    """
 
     def __init__(self, phases: Sequence[Phase]) -> None:
         self.datasets = [phase.dataset for phase in phases]
-        # One count of unreadable recordings for the whole run.
-        for dataset in self.datasets[1:]:
-            dataset.failures = self.datasets[0].failures
+        self.failures = self.datasets[0].failures
+        for dataset in self.datasets:
+            dataset.failures = self.failures
 
     def __getitem__(self, key: DrawKey) -> Item:
         return self.datasets[key.phase][key]
 
 
 class PhasedCollator:
-    """Hands the items of a batch to the collator of their phase.
+    """Hands the items of a batch to the collator of their phase, and adds the phase's `batch_extras`.
 
-    It adds `record_ids` of the rows (recordings that could not be read have none), and `loss_weights` and
-    `decoder_noise` where the phase has its own.
+    It also adds `record_ids`, the ids of the rows (recordings that could not be read have none).
     """
 
     def __init__(self, phases: Sequence[Phase]) -> None:
-        self.collators = [phase.collator for phase in phases]
-        self.loss_weights = [phase.loss_weights for phase in phases]
-        self.decoder_noise = [phase.decoder_noise for phase in phases]
+        self.phases = [(phase.collator, dict(phase.batch_extras)) for phase in phases]
 
     @property
     def num_ctc_too_long(self) -> int:
         """Transcripts so far that had more tokens than encoder frames, in all phases."""
-        return sum(getattr(collator, "num_ctc_too_long", 0) for collator in self.collators)
+        return sum(getattr(collator, "num_ctc_too_long", 0) for collator, _ in self.phases)
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
         """Collate items of one phase."""
-        phase = items[0].drawn.key.phase
-        batch = self.collators[phase](items)
-        if self.loss_weights[phase] is not None:
-            batch["loss_weights"] = dict(self.loss_weights[phase] or {})
-        noise = self.decoder_noise[phase]
-        if noise is not None:
-            batch["decoder_noise"] = {"ratio": noise.ratio, "k": noise.k}
-        batch["record_ids"] = [item.drawn.example.id for item in items if item.error is None]
-        return batch
+        collator, extras = self.phases[items[0].drawn.key.phase]
+        ids = [item.drawn.example.id for item in items if item.error is None]
+        return {**collator(items), **extras, "record_ids": ids}

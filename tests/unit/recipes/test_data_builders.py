@@ -118,7 +118,7 @@ def test_a_phase_draws_from_its_corpora_only(manifest, processor):
     assert tasks == {("a", "asr"), ("b", "asr"), ("b", "ast"), ("b", "mt")}
     assert first.dataset.seed != second.dataset.seed
     drawn = [
-        second.dataset.examples[key.example] for step in second.sampler.plan(0) for batch in step for key in batch
+        second.dataset.examples[key.example] for step in second.plan.plan(0) for batch in step for key in batch
     ]
     assert {example.source_modality for example in drawn} == {"speech"}
     speech = [example.corpus for example in drawn]

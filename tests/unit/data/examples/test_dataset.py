@@ -20,7 +20,7 @@ from mu2slam_hf.data.examples.failures import TooManyBadRecordsError
 from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.data.random_keys import DrawKey
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.sampling.bucketed import BucketedBatchSampler
+from mu2slam_hf.data.sampling.bucketed import BucketedPlan
 from mu2slam_hf.data.sampling.mixture import Mixture
 from mu2slam_hf.data.testing import write_tone_corpus
 
@@ -89,9 +89,12 @@ def test_same_for_any_number_of_workers(examples):
     wanted = None
     for num_workers in (0, 1, 2):
         dataset = build(examples)
-        sampler = BucketedBatchSampler(Mixture(examples), dataset.cost_of, LIMITS, seed=1)
+        plan = BucketedPlan(Mixture(examples), dataset.cost_of, LIMITS, seed=1)
         loader = torch.utils.data.DataLoader(
-            dataset, batch_sampler=sampler, num_workers=num_workers, collate_fn=describe_items
+            dataset,
+            batch_sampler=[batch for (batch,) in plan.plan(0)],
+            num_workers=num_workers,
+            collate_fn=describe_items,
         )
         got = list(loader)
         wanted = wanted or got

@@ -5,7 +5,7 @@ from math import ceil, floor
 import pytest
 
 from mu2slam_hf.data.examples.example import Example, Target
-from mu2slam_hf.data.sampling.mixture import Mixture, MixtureConfig, temperature_shares
+from mu2slam_hf.data.sampling.mixture import Mixture, temperature_shares
 
 
 def examples_of(sizes):
@@ -41,8 +41,7 @@ def test_natural_mixture_has_every_example_once_per_epoch():
 
 def test_temperature_and_weights_give_the_shares_in_the_long_run():
     sizes = {("speech", "en", "x"): 60, ("speech", "en", "y"): 20, ("speech", "fr", "x"): 5}
-    config = MixtureConfig(speech_temperature=2.0, corpus_weights={"y": 3.0})
-    mixture = Mixture(examples_of(sizes), config, seed=1)
+    mixture = Mixture(examples_of(sizes), corpus_weights={"y": 3.0}, temperature=2.0, seed=1)
     total = 60 + 60 + 5
     shares = temperature_shares({"en": 120.0, "fr": 5.0}, 2.0)
     wanted = {
@@ -70,27 +69,30 @@ def test_temperature_and_weights_give_the_shares_in_the_long_run():
 
 def test_fractional_quotas_are_not_lost():
     sizes = {("speech", "en", "x"): 1000, ("speech", "ml", "x"): 1}
-    mixture = Mixture(examples_of(sizes), MixtureConfig(corpus_weights={"x": 0.25}))
+    mixture = Mixture(examples_of(sizes), corpus_weights={"x": 0.25})
     drawn = [key.example for epoch in range(8) for key in mixture.epoch_keys(epoch)["speech"]]
     assert drawn.count(1000) == 2 and len(drawn) == 2002
 
 
 def test_weight_zero_and_faults():
     sizes = {("speech", "en", "x"): 4, ("text", "en", "y"): 4}
-    mixture = Mixture(examples_of(sizes), MixtureConfig(corpus_weights={"y": 0}))
+    mixture = Mixture(examples_of(sizes), corpus_weights={"y": 0})
     assert {modality: len(keys) for modality, keys in mixture.epoch_keys(0).items()} == {"speech": 4, "text": 0}
     with pytest.raises(ValueError, match="weight 0"):
-        Mixture(examples_of(sizes), MixtureConfig(corpus_weights={"x": 0, "y": 0})).epoch_keys(0)
-    with pytest.raises(ValueError, match="'z'"):
-        Mixture(examples_of(sizes), MixtureConfig(corpus_weights={"z": 2}))
-    for fields in ({"speech_temperature": 0}, {"text_batch_share": 1.0}, {"corpus_weights": {"x": -1.0}}):
-        with pytest.raises(Exception, match=next(iter(fields))):
-            MixtureConfig(**fields)
+        Mixture(examples_of(sizes), corpus_weights={"x": 0, "y": 0}).epoch_keys(0)
+    for fields, message in (
+        ({"temperature": 0}, "temperature"),
+        ({"corpus_weights": {"x": -1.0}}, "'x': -1.0"),
+        ({"corpus_weights": {"z": 2}}, r"\['x', 'y'\]\); got 'z': 2"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Mixture(examples_of(sizes), **fields)
 
 
 def test_seed_changes_the_circle_and_nothing_else():
     sizes = {("speech", "en", "x"): 50}
-    half = MixtureConfig(corpus_weights={"x": 0.5})
-    one, two = (Mixture(examples_of(sizes), half, seed=seed).epoch_keys(0)["speech"] for seed in (0, 1))
+    one, two = (
+        Mixture(examples_of(sizes), corpus_weights={"x": 0.5}, seed=seed).epoch_keys(0)["speech"] for seed in (0, 1)
+    )
     assert len(one) == len(two) == 25
     assert {key.example for key in one} != {key.example for key in two}

@@ -10,13 +10,12 @@ from mu2slam_hf.data.examples.batch_limits import BatchLimits
 from mu2slam_hf.data.examples.builder import ExampleBuilder
 from mu2slam_hf.data.examples.dataset import ExampleDataset
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.sampling.bucketed import BucketedBatchSampler
+from mu2slam_hf.data.sampling.bucketed import BucketedPlan
 from mu2slam_hf.data.sampling.mixture import Mixture
 from mu2slam_hf.data.sampling.phases import Phase, PhasedBatchSampler, PhasedCollator, PhasedDataset
-from mu2slam_hf.training.decoder_noise import DecoderNoiseConfig
 
 
-def make_phase(name: str, steps: int, num_ranks: int, num_records: int = 17, seed: int = 0) -> Phase:
+def make_phase(name: str, steps: int, num_slots: int, num_records: int = 17, seed: int = 0) -> Phase:
     records = [
         SpeechTextRecord(id=str(i), audio="x.wav", text="a" * (i % 5 + 1), lang="en", duration_seconds=1.0 + i % 3)
         for i in range(num_records)
@@ -24,12 +23,8 @@ def make_phase(name: str, steps: int, num_ranks: int, num_records: int = 17, see
     examples = ExampleBuilder(tasks=["asr"]).build(records)
     dataset = ExampleDataset(examples, seed=seed)
     limits = BatchLimits(max_seconds=6.0)
-    sampler = BucketedBatchSampler(
-        Mixture(examples, seed=seed), dataset.cost_of, limits, seed=seed, num_ranks=num_ranks
-    )
-    return Phase(
-        name=name, num_steps=steps, sampler=sampler, dataset=dataset, collator=lambda items: {"n": len(items)}
-    )
+    plan = BucketedPlan(Mixture(examples, seed=seed), dataset.cost_of, limits, seed=seed, num_slots=num_slots)
+    return Phase(name=name, num_steps=steps, plan=plan, dataset=dataset, collator=lambda items: {"n": len(items)})
 
 
 def make_sampler(rank: int = 0, num_ranks: int = 1, batches_per_step: int = 1) -> PhasedBatchSampler:
@@ -46,7 +41,7 @@ def test_phases_switch_at_their_update_and_steps_count_on():
 
 def test_an_epoch_of_a_phase_loses_and_doubles_nothing():
     sampler = make_sampler()
-    steps = len(sampler.phases[1].sampler.plan(0))
+    steps = len(sampler.phases[1].plan.plan(0))
     batches = list(islice(sampler, 3 + steps))[3:]
     seen = sorted(key.example for batch in batches for key in batch)
     assert seen == list(range(29))
@@ -70,7 +65,7 @@ def test_two_ranks_share_what_one_process_does_in_two_micro_batches():
 
 def test_state_of_other_data_is_refused():
     state = make_sampler().state_dict()
-    with pytest.raises(ValueError, match="Cannot resume in phase 'first'"):
+    with pytest.raises(ValueError, match="Cannot resume in phase 'first': number of batches in an update"):
         make_sampler(num_ranks=2).load_state_dict(state)
     with pytest.raises(ValueError, match="has 2"):
         make_sampler().load_state_dict({**state, "phase": 2})
@@ -87,7 +82,7 @@ def test_plans_must_be_made_for_the_processes():
 def test_items_go_to_the_collator_of_their_phase_and_bring_their_ids():
     phases = [make_phase("a", 1, 1), make_phase("b", 1, 1)]
     dataset = PhasedDataset(phases)
-    assert dataset.datasets[0].failures is dataset.datasets[1].failures
+    assert dataset.failures is dataset.datasets[0].failures is dataset.datasets[1].failures
     keys = [key._replace(phase=1) for key in next(iter(PhasedBatchSampler(phases)))]
     items = [dataset[key] for key in keys]
     assert all(item.drawn.key.phase == 1 and "no such file" in item.error.lower() for item in items)
@@ -97,11 +92,8 @@ def test_items_go_to_the_collator_of_their_phase_and_bring_their_ids():
     read = [replace(item, error=None) for item in items]
     batch = PhasedCollator(phases)([*read, items[0]])
     assert batch["record_ids"] == [item.drawn.example.id for item in items]
-    assert "loss_weights" not in batch and "decoder_noise" not in batch
 
 
-def test_a_phase_brings_its_noise_and_weights():
-    phase = replace(make_phase("a", 1, 1), decoder_noise=DecoderNoiseConfig(ratio=0.5, k=3), loss_weights={"ctc": 2.0})
-    item = phase.dataset[0]
-    batch = PhasedCollator([phase])([item])
-    assert batch["decoder_noise"] == {"ratio": 0.5, "k": 3} and batch["loss_weights"] == {"ctc": 2.0}
+def test_a_phase_adds_its_extras():
+    phase = replace(make_phase("a", 1, 1), batch_extras={"loss_weights": {"ctc": 2.0}})
+    assert PhasedCollator([phase])([phase.dataset[0]])["loss_weights"] == {"ctc": 2.0}

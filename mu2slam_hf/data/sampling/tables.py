@@ -1,20 +1,22 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Mixed batches over tables of examples: a share for each task, the same for every split over devices, resumable."""
+"""Mixed batches over tables of examples: a share for each task, the same for every split over devices."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
-from torch.utils.data import Sampler
 
 from mu2slam_hf.data.examples.example import Example
 from mu2slam_hf.data.random_keys import DrawKey, counter_generator
+from mu2slam_hf.data.sampling.batch_sampler import ResumableBatchSampler
+from mu2slam_hf.data.sampling.dealing import deal_evenly
 from mu2slam_hf.data.sampling.mixture import IntArray, Mixture
-from mu2slam_hf.data.sampling.task_shares import TaskMixtureConfig, TaskOrder, deal_evenly
+from mu2slam_hf.data.sampling.mixture_config import MixtureConfig
+from mu2slam_hf.data.sampling.mixture_report import TaskSummary
+from mu2slam_hf.data.sampling.task_order import TaskOrder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,77 +41,58 @@ class StepPlan:
         return len(self.indices)
 
 
-class TaskMixtureSampler(Sampler[list[DrawKey]]):
-    """A `batch_sampler` that goes on for ever: each batch holds the configured share of every task.
+class TableBatchSampler(ResumableBatchSampler):
+    """Batches that hold the configured share of every task, over tables of examples.
 
     Every task has its own endless sequence of draws, epoch after epoch; an epoch holds examples by the quotas of
-    `Mixture`, in an order of its own. The tasks take turns (`TaskOrder`), which makes one sequence of all draws. An
+    `Mixture`, in an order of its own. The tasks take turns (`TaskOrder`), which gives one sequence of all draws. An
     update takes the next `sum(shares) * num_ranks * batches_per_step` of it and deals them to the micro-batches of
     all devices: each gets exactly its share of every task, and about as much work.
 
-    Choice (budgets): where a micro-batch would be beyond `max_seconds` or `max_tokens`, the update takes fewer draws
-    from the same sequence, at least one per micro-batch, and the next update goes on behind them. Nothing is skipped
+    Choice (budgets): where a micro-batch would exceed `max_seconds` or `max_tokens`, the update takes fewer draws
+    from the same sequence, at least one per micro-batch, and the next update continues behind them. Nothing is skipped
     or put back, so no example is lost, no long one waits while short ones overtake it, and the tasks keep their
     shares whatever their lengths: over any stretch they are off by less than one turn each. Updates that are cut
     have the shares up to one example per micro-batch.
 
-    Choice: the state is the number of draws taken. What a draw is follows from it, so there is nothing to carry over.
+    Choice: the cursor is the number of draws taken, from which every later draw follows.
 
     Args:
         examples: all examples of all tasks (see `ExampleBuilder`); keys are positions in them.
         config: shares, temperatures, weights and budgets.
         seed: seed of the run.
-        rank: rank of this process.
-        num_ranks: number of processes.
-        batches_per_step: micro-batches of one update in each process.
+        kwargs: as in `ResumableBatchSampler`.
 
     Raises:
-        ValueError: a task with a share has no example, or one alone is beyond a budget.
+        ValueError: a task with a share has no example, or one alone exceeds a budget.
     """
 
-    state_is_per_rank = False
+    kind = "tables"
+    cursor = ("num_draws",)
 
     def __init__(
-        self,
-        examples: Sequence[Example],
-        config: TaskMixtureConfig | None = None,
-        *,
-        seed: int = 0,
-        rank: int = 0,
-        num_ranks: int = 1,
-        batches_per_step: int = 1,
+        self, examples: Sequence[Example], config: MixtureConfig | None = None, *, seed: int = 0, **kwargs: int
     ) -> None:
-        if not 0 <= rank < num_ranks:
-            raise ValueError(f"`rank` must lie in [0, {num_ranks}), got {rank}")
-        if batches_per_step < 1:
-            raise ValueError(f"`batches_per_step` must be at least 1, got {batches_per_step}")
-        self.examples, self.config, self.seed = examples, config or TaskMixtureConfig(), seed
-        self.rank, self.num_ranks, self.batches_per_step = rank, num_ranks, batches_per_step
-        self.num_slots = num_ranks * batches_per_step
+        super().__init__(**kwargs)
+        self.examples, self.config, self.seed = examples, config or MixtureConfig(), seed
         self.order = TaskOrder(self.config.shares)
         self.seconds = np.asarray([example.duration_seconds for example in examples], dtype=np.float64)
         self.tokens = np.asarray([example.num_text_tokens for example in examples], dtype=np.int64)
         self.draws = self._draws_by_task()
         self._check_budgets()
-        self.num_steps = 0
         self.num_draws = 0
-        self.micro_batch = 0
         self._plan: StepPlan | None = None
-        self._fingerprint: str | None = None
 
-    def __iter__(self) -> Iterator[list[DrawKey]]:
-        """Batches of this rank, from the present state on."""
-        while True:
-            plan = self.plan_step(self.num_draws)
-            mine = plan.slots == self.rank * self.batches_per_step + self.micro_batch
-            columns = (plan.indices[mine].tolist(), plan.epochs[mine].tolist(), plan.copies[mine].tolist())
-            batch = [DrawKey(index, epoch, copy, self.num_steps) for index, epoch, copy in zip(*columns, strict=True)]
-            self.micro_batch += 1
-            if self.micro_batch == self.batches_per_step:
-                self.micro_batch = 0
-                self.num_draws += len(plan)
-                self.num_steps += 1
-            yield batch
+    def take_batch(self) -> list[DrawKey]:
+        """The draws of the current update that are dealt to this micro-batch."""
+        plan = self.plan_step(self.num_draws)
+        mine = plan.slots == self.slot
+        columns = (plan.indices[mine].tolist(), plan.epochs[mine].tolist(), plan.copies[mine].tolist())
+        return [DrawKey(index, epoch, copy) for index, epoch, copy in zip(*columns, strict=True)]
+
+    def end_step(self) -> None:
+        """Advance past the draws of the current update."""
+        self.num_draws += len(self.plan_step(self.num_draws))
 
     def plan_step(self, first: int) -> StepPlan:
         """The update that begins with draw number `first`; the latest one is kept."""
@@ -125,85 +108,54 @@ class TaskMixtureSampler(Sampler[list[DrawKey]]):
         self._plan = StepPlan(first=first, indices=indices, epochs=epochs, copies=copies, slots=slots)
         return self._plan
 
-    def epochs(self) -> dict[str, float]:
-        """Task -> how often its data have been gone through, for logs."""
-        done = self.order.num_before(self.num_draws)
-        return {task: count / self.draws[task].epoch_size for task, count in done.items()}
+    def fingerprint_parts(self) -> dict[str, Any]:
+        """Seed, configuration, and the examples with their lengths."""
+        hashed = blake2b(digest_size=8)
+        for example in self.examples:
+            hashed.update(f"{example.corpus}\x1f{example.sampling_language}\x1f{example.id}\n".encode())
+        hashed.update(self.seconds.tobytes() + self.tokens.tobytes())
+        return {"seed": self.seed, "examples": hashed.hexdigest(), **self.config.fingerprint_parts()}
 
-    def state_dict(self) -> dict[str, Any]:
-        """Where the sampler stands; JSON-serialisable and equal on every rank."""
-        return {
-            "num_steps": self.num_steps,
-            "num_draws": self.num_draws,
-            "micro_batch": self.micro_batch,
-            "batches_per_step": self.batches_per_step,
-            "batches_per_update": self.num_slots,
-            "fingerprint": self.fingerprint(),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue with the batch after the one at which `state` was taken.
-
-        The number of processes may be another one, as long as an update has as many micro-batches in all.
-
-        Raises:
-            ValueError: examples, configuration, seed or micro-batches per update are not those of the state.
-        """
-        if "num_draws" not in state:
-            raise ValueError("The state is not one of a mixture over tables; was the run trained on streams?")
-        if state["fingerprint"] != self.fingerprint():
-            raise ValueError(
-                "Cannot resume: examples, shares, temperatures, corpus weights, budgets or seed differ from those of "
-                "the checkpoint. Use the same ones, or start a new run with model.init_from set to the checkpoint."
+    def summarize(self) -> list[TaskSummary]:
+        """What the mixture holds of each task; updates are taken as full, without cuts by budgets."""
+        return [
+            TaskSummary.of_quotas(
+                task,
+                self.config.shares[task],
+                [(lang, quota) for (_, lang, _), quota in draws.mixture.quotas().items()],
+                examples=len(draws.members),
+                hours=float(self.seconds[draws.members].sum()) / 3600.0,
+                tokens=int(self.tokens[draws.members].sum()),
+                epoch_steps=draws.epoch_size / (self.config.shares[task] * self.num_slots),
             )
-        if int(state["batches_per_update"]) != self.num_slots:
-            raise ValueError(
-                f"Cannot resume: the checkpoint's updates have {state['batches_per_update']} micro-batches, now "
-                f"{self.num_ranks} processes with {self.batches_per_step} each make {self.num_slots}. Set the "
-                "accumulation steps so that the product is the same."
-            )
-        if int(state["micro_batch"]) and int(state["batches_per_step"]) != self.batches_per_step:
-            raise ValueError(
-                "Cannot resume in the middle of an update with another number of processes; use "
-                f"{state['batches_per_step']} accumulation steps as before, or a checkpoint from the end of an update."
-            )
-        self.num_steps, self.num_draws = int(state["num_steps"]), int(state["num_draws"])
-        self.micro_batch = int(state["micro_batch"])
-
-    def fingerprint(self) -> str:
-        """Hash of all that the draws hang on: examples with their lengths, configuration and seed."""
-        if self._fingerprint is None:
-            hashed = blake2b(json.dumps([self.seed, self.config.to_dict()], sort_keys=True).encode(), digest_size=8)
-            for start in range(0, len(self.examples), 4096):
-                some = self.examples[start : start + 4096]
-                names = (f"{example.corpus}\x1f{example.sampling_language}\x1f{example.id}" for example in some)
-                hashed.update("\n".join(names).encode())
-            hashed.update(self.seconds.tobytes() + self.tokens.tobytes())
-            self._fingerprint = hashed.hexdigest()
-        return self._fingerprint
+            for task, draws in self.draws.items()
+        ]
 
     def _draws_by_task(self) -> dict[str, "TaskDraws"]:
         members: dict[str, list[int]] = {task: [] for task in self.order.tasks}
         for index, example in enumerate(self.examples):
-            task = example.task
-            if task in members:
-                members[task].append(index)
+            if example.task in members:
+                members[example.task].append(index)
         empty = [task for task, indices in members.items() if not indices]
         if empty:
             raise ValueError(
                 f"`shares` has {', '.join(empty)}, but there is no such example; add a corpus for it or set its share "
                 "to 0"
             )
-        draws = {}
-        for task, indices in members.items():
-            mixture = Mixture(
-                [self.examples[index] for index in indices],
-                self.config.mixture_config(task),
-                seed=self.seed,
-                language_of=attrgetter("sampling_language"),
+        return {
+            task: TaskDraws(
+                task,
+                np.asarray(indices, dtype=np.int64),
+                Mixture(
+                    [self.examples[index] for index in indices],
+                    corpus_weights=self.config.corpus_weights.get(task),
+                    temperature=self.config.temperature(task),
+                    seed=self.seed,
+                    language_of=attrgetter("sampling_language"),
+                ),
             )
-            draws[task] = TaskDraws(task, np.asarray(indices, dtype=np.int64), mixture)
-        return draws
+            for task, indices in members.items()
+        }
 
     def _check_budgets(self) -> None:
         used = np.concatenate([draws.members for draws in self.draws.values()])
@@ -219,7 +171,7 @@ class TaskMixtureSampler(Sampler[list[DrawKey]]):
                 )
 
     def _deal(self, indices: IntArray, tasks: IntArray) -> IntArray:
-        """Slots of as many of the draws, from the first on, as the budgets let into one update."""
+        """Slots of as many of the draws, from the first on, as the budgets allow in one update."""
         sizes = np.stack([self.seconds[indices], self.tokens[indices].astype(np.float64)], axis=1)
         budgets = (self.config.max_seconds, self.config.max_tokens)
         budget = np.asarray([np.inf if value is None else float(value) for value in budgets])
@@ -230,10 +182,10 @@ class TaskMixtureSampler(Sampler[list[DrawKey]]):
             load = np.zeros((self.num_slots, 2))
             np.add.at(load, slots, sizes[:count])
             excess = float((load.max(axis=0) / budget).max())
-            # With one example in each slot all is well: none is beyond a budget alone.
+            # One example in each slot is always within the budgets, because none exceeds a budget alone.
             if excess <= 1.0 or count <= self.num_slots:
                 return slots
-            # Half of the way that the excess asks for, so that hardly more than needed is cut off, but no crawling.
+            # Half of the reduction that the excess calls for: hardly more than needed is cut off, in few iterations.
             shrunk = round(count * min(0.5 + 0.5 / excess, 0.97))
             count = max(self.num_slots, min(count - 1, shrunk))
 
@@ -270,7 +222,7 @@ class TaskDraws:
         return taken
 
     def _go_to(self, place: int) -> None:
-        """Make the epoch that has this draw the present one."""
+        """Make the epoch that has this draw the current one."""
         if self._first <= place < self._last:
             return
         # Quotas are real numbers, epochs whole ones: the guess is off by at most the number of groups.

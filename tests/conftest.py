@@ -1,5 +1,9 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Shared set-up of all tests: offline, seeded, one thread per worker, slow tests on request."""
+"""Shared set-up of all tests: offline, seeded, one thread, without the tests that cannot run here.
+
+Deselected are: tests marked slow, without `--slow`; those of transformers' common tests that cannot apply to a class
+(`hf_common/inapplicable.py`); tests whose files are missing, which a line at the end of the run names.
+"""
 
 import os
 from pathlib import Path
@@ -9,12 +13,15 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
 os.environ["HF_EVALUATE_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ["OMP_NUM_THREADS"] = "1"  # two workers with all cores each would only wait for one another
+# Sums depend on the number of threads: runs in this process are compared with runs in processes of their own.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
+from hf_common.fetch import find_common_tests
+from hf_common.inapplicable import is_inapplicable
 
 REPOSITORY_ROOT = Path(__file__).resolve().parent.parent
+DATA_ROOT = Path(os.environ.get("MU2SLAM_DATA", REPOSITORY_ROOT.parent / "shared" / "data"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,12 +29,42 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", default="cpu", help="device of the tests that can use another one, e.g. cuda")
 
 
+def is_left_out(item: pytest.Item) -> bool:
+    """Whether a test is deselected."""
+    if "slow" in item.keywords and not item.config.getoption("--slow"):
+        return True
+    if "data_root" in item.fixturenames and not DATA_ROOT.is_dir():
+        return True
+    return item.path.parent.name == "hf_common" and item.cls and is_inapplicable(item.cls.__name__, item.name)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--slow"):
-        return
-    for item in items:
-        if "slow" in item.keywords:
-            item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+    if left_out := [item for item in items if is_left_out(item)]:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Counts for the process that reports, where this one is a worker of pytest-xdist."""
+    output = getattr(items[0].config, "workeroutput", {}) if items else {}
+    output["deselected"] = output.get("deselected", 0) + len(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node) -> None:
+    """Adds "N deselected" to the last line under pytest-xdist; all workers collect, and count, the same tests."""
+    stats = node.config.pluginmanager.get_plugin("terminalreporter").stats
+    stats.setdefault("deselected", [None] * getattr(node, "workeroutput", {}).get("deselected", 0))
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    missing = []
+    if find_common_tests() is None:
+        missing.append("transformers' common tests (`python -m tests.hf_common.fetch` fetches them)")
+    if not DATA_ROOT.is_dir():
+        missing.append(f"tests of the development corpora (no folder {DATA_ROOT}; set MU2SLAM_DATA)")
+    if missing:
+        terminalreporter.write_line(f"left out: {'; '.join(missing)}")
 
 
 @pytest.fixture(autouse=True)
@@ -55,8 +92,5 @@ def repository_root() -> Path:
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:
-    """Folder with the data sets used for development; tests that need it skip where it is absent."""
-    root = Path(os.environ.get("MU2SLAM_DATA", REPOSITORY_ROOT.parent / "shared" / "data"))
-    if not root.is_dir():
-        pytest.skip(f"no data sets at {root} (set MU2SLAM_DATA to their folder)")
-    return root
+    """Folder with the data sets used for development; tests that need it are deselected where it is absent."""
+    return DATA_ROOT

@@ -2,8 +2,8 @@
 """Stand-ins for what transformers' common tests import and its source distribution does not carry.
 
 Missing are folders (`tests/generation`, `tests/exporters`, `tests/utils`, `tests/pipelines`) and a helper of its CI.
-The mixins stand in empty: the properties of generation are tested by `tests/contract/test_generation.py`, exports are
-not offered by the package. The pipeline tests need a body, which is written here.
+The mixins are empty and only make the import possible; no test class of ours names them. Generation is tested by
+`tests/contract/test_generation.py`; the package offers no export. The pipeline tests need a body, which is here.
 """
 
 import json
@@ -17,11 +17,11 @@ import numpy as np
 
 
 class GenerationTesterMixin:
-    """Marks a tester whose model can generate; holds no test."""
+    """Imported by `test_modeling_common`; contains no test."""
 
 
 class ExportTesterMixin:
-    """Holds no test: the package does not export models."""
+    """A base of `ModelTesterMixin`; contains no test."""
 
 
 # What the configuration tests set and expect to find again, all of it fields of `PreTrainedConfig`.

@@ -2,7 +2,7 @@
 """transformers' own pipeline tests, applied to our models.
 
 The mixin finds tiny checkpoints by a table and runs a test class per task. The source distribution carries neither
-the table nor these classes: both are made here (`stand_ins.py`). Tasks without a model of ours are skipped.
+the table nor these classes: both are made here (`stand_ins.py`). Tasks without a model of ours are deselected.
 """
 
 import unittest

@@ -22,6 +22,17 @@ class LanguageSize:
     hours: float | None = 0.0
 
 
+def add_sizes(parts: Iterable[Mapping[str, LanguageSize]]) -> dict[str, LanguageSize]:
+    """Language -> size of all parts together."""
+    sizes: dict[str, LanguageSize] = {}
+    for part in parts:
+        for lang, size in part.items():
+            whole = sizes.setdefault(lang, LanguageSize())
+            whole.num_rows += size.num_rows
+            whole.hours = None if whole.hours is None or size.hours is None else whole.hours + size.hours
+    return sizes
+
+
 def size_columns(columns: ManifestColumns | None = None) -> tuple[str, ...]:
     """Names of the columns that `measure_rows` reads where they are there."""
     return (*usual_columns("lang", columns), *usual_columns("duration_seconds", columns))
@@ -31,7 +42,6 @@ def measure_rows(
     rows: Iterable[Mapping[str, Any]],
     columns: ManifestColumns | None = None,
     lang: str | None = None,
-    sizes: dict[str, LanguageSize] | None = None,
 ) -> dict[str, LanguageSize]:
     """Canonical language -> size. Rows without a valid language are passed over.
 
@@ -39,9 +49,8 @@ def measure_rows(
         rows: of a manifest or data set; only their languages and lengths are read.
         columns: which column holds what; default: the usual names.
         lang: language of all rows, where there is no such column.
-        sizes: sizes of other rows, to which these are added.
     """
-    sizes = {} if sizes is None else sizes
+    sizes: dict[str, LanguageSize] = {}
     for row in rows:
         code, stated = (
             next((row[name] for name in usual_columns(role, columns) if name in row), None)

@@ -26,6 +26,8 @@ def open_dataset(
 ) -> "datasets.Dataset | datasets.IterableDataset":
     """A data set on disk: one that `save_to_disk` wrote, or a folder of files that `datasets.load_dataset` reads.
 
+    Its audio is not decoded (see `keep_audio_encoded`).
+
     Args:
         folder: the folder.
         split: which split; a saved data set without splits is `train`.
@@ -41,15 +43,14 @@ def open_dataset(
     saved = any((folder / name).is_file() for name in ("state.json", "dataset_dict.json"))
     try:
         if not saved:
-            loaded = datasets.load_dataset(str(folder), split=split, streaming=streaming, **options)
-            return cast("datasets.Dataset | datasets.IterableDataset", loaded)
+            return keep_audio_encoded(datasets.load_dataset(str(folder), split=split, streaming=streaming, **options))
         if options:
             raise ValueError(f"a saved data set takes no options, got {', '.join(options)}")
         whole = datasets.load_from_disk(str(folder))
         splits = whole if isinstance(whole, datasets.DatasetDict) else {"train": whole}
         if split not in splits:
             raise ValueError(f"no split {split!r}; it has {', '.join(splits)}")
-        dataset = splits[split]
+        dataset = keep_audio_encoded(splits[split])
         return dataset.to_iterable_dataset(min(_NUM_SHARDS, max(1, len(dataset)))) if streaming else dataset
     except (ValueError, TypeError, OSError) as error:
         raise ManifestError(
@@ -112,6 +113,7 @@ def read_dataset(
     columns: ManifestColumns | None = None,
     lang: str | None = None,
     corpus: str = "dataset",
+    root: str | os.PathLike[str] | None = None,
 ) -> Iterator[SpeechTextRecord]:
     """Records of a Hugging Face data set, in its order; its audio is not decoded by `datasets`.
 
@@ -122,6 +124,7 @@ def read_dataset(
         columns: which column holds what; default: the usual names.
         lang: language of all rows, where there is no such column.
         corpus: name given to the records.
+        root: what relative audio paths start from; default: the working directory.
     """
     import datasets
 
@@ -131,7 +134,7 @@ def read_dataset(
     rows: Iterable[Any] = dataset
     if not names:
         raise ManifestError(f"{corpus}: the data set has no rows")
-    reader = RowReader(columns, lang, corpus, Path("."), names=names, place=corpus)
+    reader = RowReader(columns, lang, corpus, Path(root or "."), names=names, place=corpus)
     audio_column = reader.names["audio"]
     if lazy and audio_column is not None:
         rows = cast("datasets.Dataset", dataset).remove_columns([audio_column])

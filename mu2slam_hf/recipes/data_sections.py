@@ -12,26 +12,32 @@ from mu2slam_hf.training.decoder_noise import DecoderNoiseConfig
 
 @dataclass(kw_only=True)
 class CorpusSource:
-    """Where the records of a corpus come from: a registered one in its folder, or any manifest.
+    """Where the records of a corpus come from: exactly one of `name`, `manifest`, `webdataset` and `dataset`.
 
     Attributes:
-        name: of the registry in `mu2slam_hf.data.corpora.registry`.
-        root: folder of the registered corpus.
-        split: train, dev, ...
-        options: further arguments of the corpus's loader.
-        manifest: TSV, CSV, JSONL or Parquet file, instead of `name` and `root`.
-        columns: column names of the manifest (fields of `ManifestColumns`).
-        lang: language of all rows of the manifest, where it has no such column.
-        audio_root: what relative paths in the manifest start from.
+        name: a corpus that `mu2slam corpora` lists, in the folder `root`.
+        root: folder of that corpus.
+        manifest: TSV, CSV, JSONL (each also packed by gzip) or Parquet: a file, a folder, or a glob pattern of shards.
+        webdataset: tar archives with `key.wav` (.flac, .opus, .mp3, .ogg), `key.txt` and `key.json` (columns as of a
+            manifest) for each sample: a file, a folder, or a glob pattern.
+        dataset: folder of a Hugging Face data set: one that `save_to_disk` wrote, or files that
+            `datasets.load_dataset` reads.
+        split: train, dev, ...; files and glob patterns have none.
+        options: further arguments of the loader of a corpus, or of `load_dataset`.
+        columns: names of the columns (fields of `ManifestColumns`) of manifests, archives and data sets.
+        lang: language of all rows, where there is no such column.
+        audio_root: what relative audio paths start from; default: the folder of the manifest or data set.
         max_duration_seconds: longer recordings are left out.
         limit: use only this many records (spread evenly); for trials.
     """
 
     name: str | None = None
     root: str | None = path_field("folder")
+    manifest: str | None = path_field("files")
+    webdataset: str | None = path_field("files")
+    dataset: str | None = path_field("folder")
     split: str = "train"
     options: dict[str, Any] = field(default_factory=dict)
-    manifest: str | None = path_field("file")
     columns: dict[str, Any] = field(default_factory=dict)
     lang: str | None = None
     audio_root: str | None = path_field("folder")
@@ -44,8 +50,8 @@ class CorpusSection(CorpusSource):
     """One corpus of supervised training.
 
     Attributes:
-        name, root, split, options, manifest, columns, lang, audio_root, max_duration_seconds, limit: see
-            `CorpusSource`.
+        name, root, manifest, webdataset, dataset, split, options, columns, lang, audio_root, max_duration_seconds,
+            limit: see `CorpusSource`.
         tasks: which of asr, ast, mt to make of it.
         weight: how often it is gone through per epoch; 0.5 is every other time.
     """

@@ -6,7 +6,10 @@ from typing import Any
 
 
 def path_field(kind: str, default: Any = None) -> Any:
-    """A field whose value is resolved to an existing path; `kind` is file, folder or any."""
+    """A field whose value is resolved to an existing path; `kind` is file, folder, files or any.
+
+    `files` is a file, a folder, or a glob pattern that matches something.
+    """
     return field(default=default, metadata={"path": kind})
 
 

@@ -13,8 +13,8 @@ class HeadCorpusSection(CorpusSource):
     """One corpus.
 
     Attributes:
-        name, root, split, options, manifest, columns, lang, audio_root, max_duration_seconds, limit: see
-            `CorpusSource`.
+        name, root, manifest, webdataset, dataset, split, options, columns, lang, audio_root, max_duration_seconds,
+            limit: see `CorpusSource`.
         modality: whether the head reads its recordings or its texts.
         languages: only records in these; empty for all.
     """

@@ -3,6 +3,7 @@
 
 import contextlib
 import difflib
+import glob
 import os
 import re
 import types
@@ -197,7 +198,7 @@ def _coerce_scalar(value: Any, kind: Any, path: str) -> Any:
 
 
 def resolve_path(value: str, kind: str, path: str, folders: Iterable[Path]) -> str:
-    """Absolute path of an existing file or folder; `${NAME}` and `${NAME:-default}` read the environment.
+    """Absolute path (or glob pattern) of something that exists; `${NAME}` and `${NAME:-default}` read the environment.
 
     Raises:
         RecipeError: if it is not there, with the nearest name in its folder.
@@ -210,11 +211,14 @@ def resolve_path(value: str, kind: str, path: str, folders: Iterable[Path]) -> s
         candidate = folder / text
         if candidate.is_dir() if kind == "folder" else candidate.is_file() if kind == "file" else candidate.exists():
             return str(candidate.resolve())
+        if kind == "files" and next(glob.iglob(str(candidate), recursive=True), None) is not None:
+            return str(folder.resolve() / text)
     parent = Path(text).parent
     siblings = [item.name for item in parent.iterdir()] if parent.is_dir() else []
     variables = [match[1] for match in _ENVIRONMENT.finditer(value)]
     named = f" ({value}; the environment variable {variables[0]} says where it is)" if variables else ""
-    raise RecipeError(f"{path}: there is no {kind} {text!r}{named}{_suggest(Path(text).name, siblings)}")
+    wanted = "file, folder or matching file of the pattern" if kind == "files" else kind
+    raise RecipeError(f"{path}: there is no {wanted} {text!r}{named}{_suggest(Path(text).name, siblings)}")
 
 
 def dump_recipe(recipe: Any) -> str:

@@ -47,9 +47,9 @@ class MixtureRun(Run):
             if args.world_size > 1 and args.process_index > 0:
                 return Mu2SLAMProcessor.from_pretrained(folder)
             if recipe.data.streaming:
-                if not recipe.processor.languages:
-                    recipe = replace(recipe, processor=replace(recipe.processor, languages=declared_languages(recipe)))
                 data = look_at_streams(recipe)
+                languages = recipe.processor.languages or declared_languages(recipe, data)
+                recipe = replace(recipe, processor=replace(recipe.processor, languages=languages))
             processor = self.complete_processor(build_processor(recipe, data), is_new=True)
             if args.world_size > 1:
                 processor.save_pretrained(folder)

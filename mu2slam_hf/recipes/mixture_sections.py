@@ -15,10 +15,12 @@ class PretrainingCorpusSection(CorpusSource):
     """One corpus of pre-training.
 
     Attributes:
-        name, root, split, options, manifest, columns, lang, audio_root, max_duration_seconds, limit: see
-            `CorpusSource`; streams take registered corpora only, and no `limit`.
-        total_size: for streams, where the sizes of a corpus's languages are not declared: hours (or documents) in
-            all, divided like the bytes of their files.
+        name, root, manifest, webdataset, dataset, split, options, columns, lang, audio_root, max_duration_seconds,
+            limit: see `CorpusSource`; streams take no `limit`.
+        total_size: for streams: hours (or texts) in all, divided among the languages like what is known of their
+            sizes. Default: the declared sizes of a corpus that has some; else what is counted in the manifests,
+            archives or data set, which are gone through once when a run starts (not with `total_size` and `lang`);
+            else the bytes of the files.
     """
 
     total_size: float | None = None

@@ -6,10 +6,9 @@ from dataclasses import replace
 
 from transformers.utils import logging
 
-from mu2slam_hf.data.corpora.registry import load_corpus
 from mu2slam_hf.data.durations import fill_durations
-from mu2slam_hf.data.manifests import ManifestColumns, read_manifest
 from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.recipes.corpus_sources import read_table
 from mu2slam_hf.recipes.data_sections import CorpusSource
 from mu2slam_hf.recipes.loader import RecipeError
 
@@ -30,23 +29,7 @@ def load_records(corpora: Mapping[str, CorpusSource], path: str) -> Records:
 
 
 def _load_corpus(section: CorpusSource, name: str, path: str) -> list[SpeechTextRecord]:
-    if (section.name is None) == (section.manifest is None):
-        raise RecipeError(f"{path}: give either name and root (a registered corpus) or manifest")
-    if section.name is not None:
-        if section.root is None:
-            raise RecipeError(f"{path}.root: the folder of corpus {section.name!r} is required")
-        try:
-            records = load_corpus(section.name, section.root, section.split, **section.options)
-        except TypeError as error:
-            raise RecipeError(f"{path}.options: {error}") from error
-    else:
-        try:
-            columns = ManifestColumns(**section.columns)
-        except TypeError as error:
-            raise RecipeError(f"{path}.columns: {error}") from error
-        records = read_manifest(
-            section.manifest or "", columns=columns, lang=section.lang, corpus=name, audio_root=section.audio_root
-        )
+    records = read_table(section, name, path)
     records, failures = fill_durations(replace(record, corpus=name) for record in records)
     for failure in failures:
         logger.warning(f"{path}: left out {failure}")

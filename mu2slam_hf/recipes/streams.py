@@ -1,19 +1,17 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Corpora of a recipe as streams: their sources with sizes, and a first look at them for the tokenizer."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
-from typing import Any
 
-from mu2slam_hf.data.corpora.reader import CorpusReader, FaultCount
-from mu2slam_hf.data.corpora.registry import CORPORA, corpus_reader
-from mu2slam_hf.data.sampling.example_streams import StreamSource, build_stream_sources
+from mu2slam_hf.data.corpora.reader import FaultCount
+from mu2slam_hf.data.corpora.registry import find_corpus
+from mu2slam_hf.data.sampling.example_streams import StreamSource
 from mu2slam_hf.models.language_codes import UNDETERMINED
 from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.mixture_sections import MixtureRecipe, PretrainingCorpusSection
+from mu2slam_hf.recipes.mixture_sections import MixtureRecipe
 from mu2slam_hf.recipes.records import Records
+from mu2slam_hf.recipes.streamed_corpora import open_corpus
 
 
 def build_sources(
@@ -24,37 +22,27 @@ def build_sources(
     Raises:
         RecipeError: a corpus that cannot be streamed, or sizes of corpora of one task that cannot be compared.
     """
+    names = {task: [name for name, weight in recipe.data.tasks[task].corpora.items() if weight] for task in tasks}
+    # Opened once each: a person's own corpora are measured when their size is asked for.
+    corpora = {
+        name: open_corpus(section, name)
+        for name, section in recipe.data.corpora.items()
+        if any(name in used for used in names.values())
+    }
+    options = {"seed": recipe.training.seed, "rank": rank, "num_ranks": num_ranks}
     sources: list[StreamSource] = []
     for task in tasks:
         units: dict[str, list[str]] = {}
-        for name, weight in recipe.data.tasks[task].corpora.items():
-            if weight == 0:
-                continue
-            section = recipe.data.corpora[name]
-            readers = _build_stream_reader(recipe, name).readers_of(task)
-            for lang, reader in readers:
-                shards = reader.shards_by_language()
-                sizes, unit = _sizes_of(section, shards, task)
-                units.setdefault(unit, []).append(name)
-                built = build_stream_sources(
-                    reader,
-                    task,
-                    sizes=sizes,
-                    seed=recipe.training.seed,
-                    rank=rank,
-                    num_ranks=num_ranks,
-                    failures=failures,
-                    block_size=recipe.data.block_size,
-                )
-                # Weights and reports go by the recipe's own names.
-                sources += [
-                    replace(s, corpus=name, lang=lang or s.lang, size=s.size / len(readers) if lang else s.size)
-                    for s in built
-                ]
+        for name in names[task]:
+            built, unit = corpora[name].build_sources(
+                task, failures=failures, block_size=recipe.data.block_size, **options
+            )
+            sources += built
+            units.setdefault(unit, []).append(name)
         if len(units) > 1:
             raise RecipeError(
-                f"data.tasks.{task}: the sizes of {', '.join(sorted(set(units['bytes'])))} are known in bytes only, "
-                f"those of the other corpora in hours or documents; give these a total_size in the same unit"
+                f"data.tasks.{task}: the sizes of {', '.join(sorted(units['bytes']))} are known in bytes only, "
+                f"those of the other corpora in hours or texts; give these a total_size in the same unit"
             )
     return sources
 
@@ -65,13 +53,11 @@ def look_at_streams(recipe: MixtureRecipe) -> Records:
     Recordings stay with the first few of them, enough for the feature statistics: all would not fit into memory.
     """
     records: Records = {}
-    for name in recipe.data.corpora:
-        reader = _build_stream_reader(recipe, name)
-        shards = reader.shards_by_language()
-        num_recordings = max(1, recipe.processor.feature_statistics_utterances // len(shards))
+    for name, section in recipe.data.corpora.items():
+        beginnings = open_corpus(section, name).beginnings()
+        num_recordings = max(1, recipe.processor.feature_statistics_utterances // len(beginnings))
         records[name] = []
-        for parts in shards.values():
-            stream = (record for shard in parts for record in reader(shard))
+        for stream in beginnings.values():
             for number, record in enumerate(islice(stream, recipe.processor.records_per_language)):
                 if number >= num_recordings:
                     if not record.text:
@@ -81,50 +67,22 @@ def look_at_streams(recipe: MixtureRecipe) -> Records:
     return records
 
 
-def declared_languages(recipe: MixtureRecipe) -> list[str]:
-    """`und` and the languages that the corpora of a recipe are declared to hold, whatever lies in their folders."""
+def declared_languages(recipe: MixtureRecipe, records: Records) -> list[str]:
+    """`und` and the languages of the corpora of a recipe.
+
+    Of a known corpus they are those that it is declared to hold, whatever is in its folder.
+
+    Args:
+        recipe: the run.
+        records: of `look_at_streams`, for the languages of a person's own corpora.
+    """
     languages = set(recipe.data.languages)
     if not languages:
-        for section in recipe.data.corpora.values():
-            corpus = CORPORA[section.name or ""]
+        for name, section in recipe.data.corpora.items():
+            if section.name is None:
+                languages |= {lang for record in records[name] for lang in (record.lang, *record.translations)}
+                continue
+            corpus = find_corpus(section.name)
             chosen = {**corpus.reader_options, **section.options}.get("languages")
             languages |= {corpus.codes.get(code, code) for code in chosen} | {"en"} if chosen else {*corpus.languages}
     return [UNDETERMINED, *sorted(languages - {UNDETERMINED})]
-
-
-def _build_stream_reader(recipe: MixtureRecipe, name: str) -> CorpusReader:
-    path, section = f"data.corpora.{name}", recipe.data.corpora[name]
-    if section.name is None or section.root is None:
-        raise RecipeError(f"{path}: give name and root; manifests are not streamed (set data.streaming to false)")
-    if section.limit is not None:
-        raise RecipeError(f"{path}.limit: is for tables (set data.streaming to false)")
-    options = dict(section.options)
-    if section.max_duration_seconds is not None:
-        options.setdefault("max_duration_seconds", section.max_duration_seconds)
-    try:
-        reader = corpus_reader(section.name, section.root, section.split, **options)
-    except ValueError as error:
-        raise RecipeError(f"{path}: {error}") from error
-    return reader
-
-
-def _sizes_of(
-    section: PretrainingCorpusSection, shards: Mapping[str, list[str]], task: str
-) -> tuple[dict[str, float] | None, str]:
-    """Size of each language, and its unit: `declared` (hours of speech, documents of text) or `bytes` of files."""
-    corpus = CORPORA[section.name or ""]
-    declared: Mapping[str, Any] = corpus.documents if task == "text" else corpus.hours
-    if task == "mt":
-        declared = {}
-    known = {lang: float(declared[lang]) for lang in shards if lang in declared}
-    if len(known) == len(shards) and section.total_size is None:
-        return known, "declared"
-    parts = known if len(known) == len(shards) else {lang: _num_bytes(names) for lang, names in shards.items()}
-    if section.total_size is None:
-        return parts, "bytes"
-    total = sum(parts.values())
-    return {lang: section.total_size * size / total for lang, size in parts.items()}, "declared"
-
-
-def _num_bytes(shards: list[str]) -> float:
-    return float(sum(Path(file).stat().st_size for file in {shard.split("#")[0] for shard in shards}))

@@ -2,7 +2,7 @@
 """Manifests as shards of a stream: any number of TSV, CSV, JSONL or Parquet files, read row by row."""
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,13 +68,10 @@ class ManifestShardReader:
         """Rows of a file; where `columns` are given, at least these."""
         return table_rows(path, columns=columns)
 
-    def measure(self, shards: Iterable[str | os.PathLike[str]]) -> dict[str, LanguageSize]:
-        """Language -> rows and hours of all shards, in one pass that reads no audio."""
-        sizes: dict[str, LanguageSize] = {}
-        for shard in shards:
-            rows = (row for _, row in self.rows(Path(shard), size_columns(self.columns)) if isinstance(row, dict))
-            measure_rows(rows, self.columns, self.lang, sizes)
-        return sizes
+    def measure(self, shard: str | os.PathLike[str]) -> dict[str, LanguageSize]:
+        """Language -> rows and hours of a file, in one pass that reads no audio."""
+        rows = (row for _, row in self.rows(Path(shard), size_columns(self.columns)) if isinstance(row, dict))
+        return measure_rows(rows, self.columns, self.lang)
 
     def _reader_of(self, row: Row, reader: RowReader | None, path: Path, place: str) -> RowReader:
         """The reader so far, or a new one: rows of JSONL may have columns that those before did not have."""

@@ -27,17 +27,16 @@ class WebDatasetReader(ManifestShardReader):
         """One row per sample; audio is passed over where `columns` are given without `audio`."""
         with_audio = columns is None or "audio" in columns
         with reading(path), tarfile.open(path, "r:*") as archive:
-            files = (member for member in archive if member.isfile())
-            for key, members in groupby(files, lambda member: _key_and_ending(member.name)[0]):
-                if PurePosixPath(key).name:  # names that begin with a dot are not samples
-                    yield f"{path}:{key}", _row(archive, key, members, with_audio)
+            files = (file for file in archive if file.isfile() and not PurePosixPath(file.name).name.startswith("."))
+            for key, members in groupby(files, lambda file: _key_and_ending(file.name)[0]):
+                yield f"{path}:{key}", _row(archive, key, members, with_audio)
 
 
 def _key_and_ending(name: str) -> tuple[str, str]:
     """Name up to the first dot after the folders, and what follows it in lower case."""
     file = PurePosixPath(name)
     stem, _, ending = file.name.partition(".")
-    return str(file.with_name(stem)) if stem else f"{file.parent}/", ending.lower()
+    return str(file.with_name(stem)), ending.lower()
 
 
 def _row(

@@ -10,6 +10,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -237,6 +238,9 @@ class DatasetStream(RecordStream):
         corpus: name given to the records.
         lang: language of all rows, where there is no such column.
         columns: which column holds what; default: the usual names.
+        root: what relative audio paths start from.
+        by_rows: each process reads all rows and keeps every n-th; for a data set that was filtered, so that the shards
+            of a process may hold none of its rows.
         failures: counts rows that cannot be used, which are then skipped; None raises at the first.
         kwargs: as of `RecordStream`.
     """
@@ -248,6 +252,8 @@ class DatasetStream(RecordStream):
         corpus: str,
         lang: str | None = None,
         columns: ManifestColumns | None = None,
+        root: str | Path = ".",
+        by_rows: bool = False,
         failures: FaultCount | None = None,
         **kwargs: Any,
     ) -> None:
@@ -261,10 +267,13 @@ class DatasetStream(RecordStream):
             )
         # Where it stands is part of a data set: two tasks may be given the same one.
         encoded = keep_audio_encoded(copy.deepcopy(dataset))
-        self.dataset: Any = split_dataset_by_node(encoded, rank=self.rank, world_size=self.num_ranks)
+        self.by_rows = by_rows
+        self.dataset: Any = encoded
+        if not by_rows:
+            self.dataset = split_dataset_by_node(encoded, rank=self.rank, world_size=self.num_ranks)
         self.failures = failures
         names = list(dataset.column_names or next(iter(dataset), {}))
-        self._rows = RowReader(columns, lang, corpus, Path("."), names=names, place=corpus)
+        self._rows = RowReader(columns, lang, corpus, Path(root), names=names, place=corpus)
         self._iterator: Iterator[Any] | None = None
         self._reads: tuple[int, int] | None = None
 
@@ -280,7 +289,7 @@ class DatasetStream(RecordStream):
             self._iterator = iter(self.dataset)
         block: list[SpeechTextRecord] = []
         for number in range(position["row"], position["row"] + self.block_size):
-            row = next(self._iterator, None)
+            row = self._next_row()
             if row is None:
                 self._iterator = None
                 return block, None
@@ -290,6 +299,15 @@ class DatasetStream(RecordStream):
         following = position["row"] + self.block_size
         self._reads = (self.epoch, following)
         return block, {"row": following, "dataset": self.dataset.state_dict()}
+
+    def _next_row(self) -> Any:
+        """The next row of this process, None at the end."""
+        assert self._iterator is not None
+        if not self.by_rows:
+            return next(self._iterator, None)
+        # Always whole groups, so that a state is taken between two of them.
+        group = list(islice(self._iterator, self.num_ranks))
+        return group[self.rank] if len(group) > self.rank else None
 
     def fingerprint(self) -> str:
         """Of the number of shards, the seed and the number of processes."""

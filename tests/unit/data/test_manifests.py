@@ -3,14 +3,12 @@ import gzip
 import json
 from pathlib import Path
 
-import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.manifests import ManifestColumns, read_manifest
-from mu2slam_hf.data.saved_datasets import read_dataset
 from mu2slam_hf.data.table_files import ManifestError
 from mu2slam_hf.data.testing import write_tone_corpus
 
@@ -132,23 +130,6 @@ def test_unknown_language_names_near_codes(tmp_path):
         read_manifest(path)
 
 
-@pytest.mark.parametrize("streaming", [False, True])
-def test_hugging_face_data_set_without_decoding(tmp_path, streaming):
-    records = read_manifest(write_tone_corpus(tmp_path, num_sentences=2))
-    columns = {
-        "id": [record.key for record in records],
-        "audio": [record.audio for record in records],
-        "sentence": [record.text for record in records],
-        "locale": [record.lang for record in records],
-    }
-    dataset = datasets.Dataset.from_dict(columns).cast_column("audio", datasets.Audio(decode=False))
-    source = dataset.to_iterable_dataset() if streaming else dataset.cast_column("audio", datasets.Audio())
-    read = list(read_dataset(source, corpus="hub"))
-    assert [record.text for record in read] == columns["sentence"]
-    for old, new in zip(records, read, strict=True):
-        assert (load_audio(old.audio) == load_audio(new.audio)).all()
-
-
 def test_parquet_with_the_audio_inside(tmp_path):
     (record,) = read_manifest(write_tone_corpus(tmp_path, num_sentences=1, languages=("en",)))
     data = Path(record.audio).read_bytes()
@@ -157,9 +138,3 @@ def test_parquet_with_the_audio_inside(tmp_path):
     (inside,) = read_manifest(tmp_path / "inside.parquet")
     assert (load_audio(inside.audio) == load_audio(record.audio)).all()
     assert inside.translations == {"fr": "b"}
-
-
-def test_data_set_rows_with_faults_are_named():
-    dataset = datasets.Dataset.from_dict({"id": ["a", "b"], "text": ["hi", "ho"], "lang": ["en", "zz9"]})
-    with pytest.raises(ManifestError, match=r"hub, row 1 \(id b\)"):
-        list(read_dataset(dataset, corpus="hub"))

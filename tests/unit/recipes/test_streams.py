@@ -78,7 +78,12 @@ def test_ted_is_one_source_for_each_pair(load):
 @pytest.mark.parametrize(
     "override, message",
     [
-        ("data.corpora.mc4={manifest: recipe.yaml}", r"data\.corpora\.mc4: give name and root; manifests are not"),
+        (
+            "data.corpora.mc4={manifest: recipe.yaml, name: mc4}",
+            r"data\.corpora\.mc4: give exactly one of name .*got name",
+        ),
+        ("data.corpora.mc4={}", r"data\.corpora\.mc4: give exactly one of name .*; got none"),
+        ("data.corpora.mc4={name: mc4}", r"data\.corpora\.mc4\.root: the folder of corpus 'mc4' is required"),
         ("data.corpora.mc4.limit=3", r"data\.corpora\.mc4\.limit: is for tables"),
         ("data.corpora.mc4.options={lang: en}", r"data\.corpora\.mc4: .*no option 'lang'"),
         ("data.corpora.mc4.name=prompts5", r"data\.corpora\.mc4: prompts5 is small and has no shards"),
@@ -91,11 +96,11 @@ def test_what_cannot_be_streamed(load, override, message, monkeypatch, tmp_path)
 
 
 def test_languages_are_those_that_corpora_are_declared_to_hold(load):
-    assert declared_languages(load("data.languages=[fr, en]")) == ["und", "en", "fr"]
-    languages = declared_languages(load())
+    assert declared_languages(load("data.languages=[fr, en]"), {}) == ["und", "en", "fr"]
+    languages = declared_languages(load(), {})
     assert languages[0] == "und" and {"zu", "cy", "fa"} <= set(languages) and len(languages) > 100
     only = ("data.corpora.mc4.options={languages: [iw]}", "data.corpora.common_voice.options={languages: [sv-SE]}")
-    assert {"he", "sv"} <= set(declared_languages(load(*only))) and "zu" not in declared_languages(load(*only))
+    assert {"he", "sv"} <= set(declared_languages(load(*only), {})) and "zu" not in declared_languages(load(*only), {})
 
 
 def test_a_first_look_keeps_few_recordings(load):

@@ -1,0 +1,100 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Where a corpus of a recipe is read from: a known corpus, manifests, WebDataset archives or a saved data set."""
+
+from typing import Any, Literal
+
+from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
+from mu2slam_hf.data.corpora.reader import unique_records
+from mu2slam_hf.data.corpora.registry import load_corpus
+from mu2slam_hf.data.corpora.webdataset import WebDatasetReader
+from mu2slam_hf.data.manifests import ManifestColumns, read_manifest
+from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.saved_datasets import open_dataset, read_dataset
+from mu2slam_hf.data.shard_files import ARCHIVE_ENDINGS, MANIFEST_ENDINGS, find_shards
+from mu2slam_hf.recipes.data_sections import CorpusSource
+from mu2slam_hf.recipes.loader import RecipeError, errors_of
+
+SourceKind = Literal["name", "manifest", "webdataset", "dataset"]
+
+
+def source_kind(section: CorpusSource, path: str) -> SourceKind:
+    """Which of its four sources a section names.
+
+    Raises:
+        RecipeError: none or several, or a known corpus without its folder.
+    """
+    kinds: tuple[SourceKind, ...] = ("name", "manifest", "webdataset", "dataset")
+    given = [kind for kind in kinds if getattr(section, kind) is not None]
+    if len(given) != 1:
+        raise RecipeError(
+            f"{path}: give exactly one of name (a corpus of `mu2slam corpora`, with root), manifest, webdataset and "
+            f"dataset; got {' and '.join(given) or 'none'}"
+        )
+    if given[0] == "name" and section.root is None:
+        raise RecipeError(f"{path}.root: the folder of corpus {section.name!r} is required")
+    return given[0]
+
+
+def read_columns(section: CorpusSource, path: str) -> ManifestColumns:
+    """The names of the columns that a section chooses."""
+    try:
+        return ManifestColumns(**section.columns)
+    except TypeError as error:
+        raise RecipeError(f"{path}.columns: {error}") from error
+
+
+def find_own_shards(section: CorpusSource, name: str, path: str) -> tuple[ManifestShardReader, list[str]]:
+    """The reader of manifests or WebDataset archives, and their files.
+
+    Args:
+        section: with `manifest` or `webdataset`.
+        name: of the corpus.
+        path: dotted path of the section, for messages.
+    """
+    packed = section.webdataset is not None
+    reader = (WebDatasetReader if packed else ManifestShardReader)(
+        columns=read_columns(section, path), lang=section.lang, corpus=name, audio_root=section.audio_root
+    )
+    with errors_of(f"{path}.{'webdataset' if packed else 'manifest'}"):
+        where = section.webdataset or section.manifest or ""
+        files = find_shards(where, section.split, ARCHIVE_ENDINGS if packed else MANIFEST_ENDINGS)
+    return reader, [str(file) for file in files]
+
+
+def open_own_dataset(section: CorpusSource, path: str, *, streaming: bool = False) -> Any:
+    """The data set of a section with `dataset`."""
+    with errors_of(f"{path}.dataset"):
+        return open_dataset(section.dataset or "", section.split, streaming=streaming, **section.options)
+
+
+def read_table(section: CorpusSource, name: str, path: str) -> list[SpeechTextRecord]:
+    """All records of a corpus.
+
+    Args:
+        section: the corpus.
+        name: of the corpus.
+        path: dotted path of the section, for messages.
+
+    Raises:
+        RecipeError: the section does not fit together, or its files are not found.
+        ManifestError: a faulty row, or two records with one id.
+    """
+    kind = source_kind(section, path)
+    if kind == "name":
+        try:
+            return load_corpus(section.name or "", section.root or "", section.split, **section.options)
+        except TypeError as error:
+            raise RecipeError(f"{path}.options: {error}") from error
+    if kind == "dataset":
+        columns, root = read_columns(section, path), section.audio_root or section.dataset
+        dataset = open_own_dataset(section, path)
+        with errors_of(path):
+            rows = read_dataset(dataset, columns=columns, lang=section.lang, corpus=name, root=root)
+            return unique_records(rows, name)
+    reader, files = find_own_shards(section, name, path)
+    if kind == "manifest" and len(files) == 1:
+        return read_manifest(
+            files[0], columns=reader.columns, lang=reader.lang, corpus=name, audio_root=reader.audio_root
+        )
+    with errors_of(path):
+        return unique_records((record for file in files for record in reader(file)), name)

@@ -1,0 +1,238 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""One corpus of a recipe as streams: its languages, their sizes, and a source of examples for each of them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
+from mu2slam_hf.data.corpora.reader import FaultCount
+from mu2slam_hf.data.corpora.registry import CORPORA, corpus_reader
+from mu2slam_hf.data.language_sizes import LanguageSize, add_sizes
+from mu2slam_hf.data.records import SpeechTextRecord, cached_canonical_language
+from mu2slam_hf.data.sampling.example_streams import StreamSource, build_stream_sources
+from mu2slam_hf.data.sampling.record_streams import DatasetStream
+from mu2slam_hf.data.saved_datasets import measure_dataset, read_dataset, select_rows
+from mu2slam_hf.recipes.corpus_sources import find_own_shards, open_own_dataset, read_columns, source_kind
+from mu2slam_hf.recipes.loader import RecipeError, errors_of
+from mu2slam_hf.recipes.mixture_sections import PretrainingCorpusSection
+
+
+class StreamedCorpus(ABC):
+    """A corpus that is read as streams.
+
+    Args:
+        section: where it is read from.
+        name: of the corpus in the recipe.
+        path: dotted path of the section, for messages.
+    """
+
+    def __init__(self, section: PretrainingCorpusSection, name: str, path: str) -> None:
+        self.section, self.name, self.path = section, name, path
+
+    @abstractmethod
+    def beginnings(self) -> dict[str, Iterator[SpeechTextRecord]]:
+        """Language -> its records from the first one on."""
+
+    @abstractmethod
+    def build_sources(self, task: str, *, failures: FaultCount, **options: Any) -> tuple[list[StreamSource], str]:
+        """The sources of a task, and the unit of their sizes: `declared` (hours or texts) or `bytes` of files.
+
+        Args:
+            task: one of `PRETRAINING_TASKS`.
+            failures: counts what cannot be read.
+            options: arguments of `RecordStream`: `seed`, `rank`, `num_ranks`, `block_size`.
+        """
+
+    def total(self, parts: dict[str, float], unit: str) -> tuple[dict[str, float], str]:
+        """The sizes of the languages and their unit, by `total_size` where the section gives it."""
+        if self.section.total_size is None:
+            return parts, unit
+        whole = sum(parts.values())
+        return {lang: self.section.total_size * size / whole for lang, size in parts.items()}, "declared"
+
+
+class KnownCorpus(StreamedCorpus):
+    """A corpus of the registry."""
+
+    def __init__(self, section: PretrainingCorpusSection, name: str, path: str) -> None:
+        super().__init__(section, name, path)
+        options = dict(section.options)
+        if section.max_duration_seconds is not None:
+            options.setdefault("max_duration_seconds", section.max_duration_seconds)
+        with errors_of(path):
+            self.reader = corpus_reader(section.name or "", section.root or "", section.split, **options)
+
+    def beginnings(self) -> dict[str, Iterator[SpeechTextRecord]]:
+        """See `StreamedCorpus`."""
+        by_language = self.reader.shards_by_language()
+        return {lang: chain.from_iterable(map(self.reader, shards)) for lang, shards in by_language.items()}
+
+    def build_sources(self, task: str, *, failures: FaultCount, **options: Any) -> tuple[list[StreamSource], str]:
+        """See `StreamedCorpus`."""
+        sources: list[StreamSource] = []
+        readers = self.reader.readers_of(task)
+        for lang, reader in readers:
+            sizes, unit = self._sizes(reader.shards_by_language(), task)
+            built = build_stream_sources(reader, task, sizes=sizes, failures=failures, **options)
+            # Weights and reports go by the recipe's own names.
+            sources += [
+                replace(s, corpus=self.name, lang=lang or s.lang, size=s.size / len(readers) if lang else s.size)
+                for s in built
+            ]
+        return sources, unit
+
+    def _sizes(self, shards: Mapping[str, list[str]], task: str) -> tuple[dict[str, float], str]:
+        corpus = CORPORA[self.section.name or ""]
+        declared: Mapping[str, Any] = {} if task == "mt" else corpus.documents if task == "text" else corpus.hours
+        if all(lang in declared for lang in shards):
+            return self.total({lang: float(declared[lang]) for lang in shards}, "declared")
+        return self.total({lang: _num_bytes(names) for lang, names in shards.items()}, "bytes")
+
+
+class OwnCorpus(StreamedCorpus):
+    """A person's own corpus: each language of its rows is a source."""
+
+    def __init__(self, section: PretrainingCorpusSection, name: str, path: str) -> None:
+        super().__init__(section, name, path)
+        self.columns = read_columns(section, path)
+        with errors_of(f"{path}.lang"):
+            self.lang = None if section.lang is None else cached_canonical_language(section.lang)
+
+    @abstractmethod
+    def measure(self) -> dict[str, LanguageSize]:
+        """Language -> rows and hours."""
+
+    @abstractmethod
+    def num_bytes(self) -> float:
+        """Bytes of all files."""
+
+    @cached_property
+    def measured(self) -> dict[str, LanguageSize]:
+        """Language -> rows and hours; nothing is read where the section says all of it."""
+        if self.lang is not None and self.section.total_size is not None:
+            return {self.lang: LanguageSize(num_rows=1, hours=None)}
+        sizes = self.measure()
+        if not sizes:
+            raise RecipeError(
+                f"{self.path}: no row has a language; give `lang`, or name its column by `columns: {{lang: NAME}}`"
+            )
+        return sizes
+
+    def sizes(self, task: str) -> tuple[dict[str, float], str]:
+        """Language -> hours of speech or number of texts; bytes of speech where a length is missing."""
+        rows = {lang: float(size.num_rows) for lang, size in self.measured.items()}
+        if task in ("text", "mt"):
+            return self.total(rows, "declared")
+        hours = {lang: size.hours for lang, size in self.measured.items() if size.hours is not None}
+        if len(hours) == len(rows):
+            return self.total(hours, "declared")
+        num_bytes, num_rows = self.num_bytes(), sum(rows.values())
+        return self.total({lang: num_bytes * number / num_rows for lang, number in rows.items()}, "bytes")
+
+
+class ShardCorpus(OwnCorpus):
+    """Manifests or WebDataset archives."""
+
+    def __init__(self, section: PretrainingCorpusSection, name: str, path: str) -> None:
+        super().__init__(section, name, path)
+        reader, self.shards = find_own_shards(section, name, path)
+        self.reader = replace(reader, max_duration_seconds=section.max_duration_seconds)
+
+    @cached_property
+    def by_shard(self) -> dict[str, dict[str, LanguageSize]]:
+        """Shard -> language -> rows and hours."""
+        return {shard: self.reader.measure(shard) for shard in self.shards}
+
+    def measure(self) -> dict[str, LanguageSize]:
+        """See `OwnCorpus`."""
+        return add_sizes(self.by_shard.values())
+
+    def num_bytes(self) -> float:
+        """See `OwnCorpus`."""
+        return _num_bytes(self.shards)
+
+    def beginnings(self) -> dict[str, Iterator[SpeechTextRecord]]:
+        """See `StreamedCorpus`."""
+        return {lang: chain.from_iterable(map(self._reader_of(lang), self._shards_of(lang))) for lang in self.measured}
+
+    def build_sources(self, task: str, *, failures: FaultCount, **options: Any) -> tuple[list[StreamSource], str]:
+        """See `StreamedCorpus`."""
+        sizes, unit = self.sizes(task)
+        built = [
+            build_stream_sources(
+                self._reader_of(lang),
+                task,
+                shards={lang: self._shards_of(lang)},
+                sizes=sizes,
+                failures=failures,
+                **options,
+            )
+            for lang in sizes
+        ]
+        return [source for sources in built for source in sources], unit
+
+    def _reader_of(self, lang: str) -> ManifestShardReader:
+        return replace(self.reader, language=None if self.lang is not None else lang)
+
+    def _shards_of(self, lang: str) -> list[str]:
+        # A shard without the language would leave the processes that read it without a record.
+        return [shard for shard in self.shards if self.lang is not None or lang in self.by_shard[shard]]
+
+
+class DatasetCorpus(OwnCorpus):
+    """A Hugging Face data set on disk."""
+
+    def __init__(self, section: PretrainingCorpusSection, name: str, path: str) -> None:
+        super().__init__(section, name, path)
+        self.dataset = open_own_dataset(section, path, streaming=True)
+        root = section.audio_root or section.dataset
+        self.facts: dict[str, Any] = {"columns": self.columns, "lang": section.lang, "corpus": name, "root": root}
+
+    def measure(self) -> dict[str, LanguageSize]:
+        """See `OwnCorpus`."""
+        return measure_dataset(self.dataset, self.columns, self.section.lang)
+
+    def num_bytes(self) -> float:
+        """See `OwnCorpus`."""
+        files = Path(self.section.dataset or "").rglob("*")
+        return float(sum(file.stat().st_size for file in files if file.is_file()))
+
+    def beginnings(self) -> dict[str, Iterator[SpeechTextRecord]]:
+        """See `StreamedCorpus`."""
+        return {lang: read_dataset(self._rows_of(lang), **self.facts) for lang in self.measured}
+
+    def build_sources(self, task: str, *, failures: FaultCount, **options: Any) -> tuple[list[StreamSource], str]:
+        """See `StreamedCorpus`."""
+        sizes, unit = self.sizes(task)
+        shared = {"failures": failures, "by_rows": self.lang is None, **self.facts, **options}
+        sources = []
+        for lang, size in sizes.items():
+            stream = DatasetStream(self._rows_of(lang), name=f"{task}/{self.name}/{lang}", **shared)
+            sources.append(StreamSource(task=task, corpus=self.name, lang=lang, size=size, stream=stream))
+        return sources, unit
+
+    def _rows_of(self, lang: str) -> Any:
+        language, longest = None if self.lang is not None else lang, self.section.max_duration_seconds
+        return select_rows(self.dataset, self.columns, language=language, max_duration_seconds=longest)
+
+
+def open_corpus(section: PretrainingCorpusSection, name: str) -> StreamedCorpus:
+    """A corpus of a recipe.
+
+    Raises:
+        RecipeError: the section does not fit together, or its files are not found.
+    """
+    path = f"data.corpora.{name}"
+    kind = source_kind(section, path)
+    if section.limit is not None:
+        raise RecipeError(f"{path}.limit: is for tables (set data.streaming to false)")
+    return {"name": KnownCorpus, "dataset": DatasetCorpus}.get(kind, ShardCorpus)(section, name, path)
+
+
+def _num_bytes(shards: list[str]) -> float:
+    return float(sum(Path(file).stat().st_size for file in {shard.split("#")[0] for shard in shards}))

@@ -14,7 +14,7 @@ def fill_durations(
     """Records with the lengths of their recordings, read from the headers where the manifest has none.
 
     Returns:
-        The records, without those whose audio cannot be read, and the reasons for these.
+        The records whose audio can be read, and for each of the others the reason.
     """
 
     def fill(record: SpeechTextRecord) -> SpeechTextRecord | str:

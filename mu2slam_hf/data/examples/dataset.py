@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The data set that training reads: examples with what is drawn for them, their audio loaded and augmented."""
+"""The data set of training and evaluation: examples with what is drawn of them, their audio loaded and augmented."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -19,7 +19,13 @@ from mu2slam_hf.data.random_keys import DrawKey, draw_generator
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """What the collator gets: a draw with its `(n,)` float32 waveform, or the reason why there is none."""
+    """Input of the collators: a draw with its waveform, or with the reason why there is none.
+
+    Attributes:
+        drawn: the draw.
+        waveform: `(n,)` float32 at 16 kHz; None for text and for audio that cannot be read.
+        error: record and reason where the audio cannot be read.
+    """
 
     drawn: DrawnExample
     waveform: FloatArray | None = None
@@ -34,12 +40,12 @@ class ExampleDataset(Dataset[Item]):
     Args:
         examples: all examples; none for streams.
         options: what is drawn of them.
-        augmenter: changes to the waveforms; None for none.
+        augmenter: augmentation of the waveforms; None for none.
         cache: keeps decoded audio; None for none, as streams need.
-        limits: a draw never exceeds them: a concatenation or speed that would is left out.
+        limits: bounds on a batch; a concatenation or speed that alone would exceed them is not applied.
         band_limit_hz: frequencies of recordings above this are removed; None keeps all.
         seed: seed of the run.
-        max_failed_share: share of unreadable recordings from which training stops.
+        max_failed_share: largest share of unreadable recordings at which training continues.
 
     Raises:
         ValueError: `band_limit_hz` is not in (0, 8000].
@@ -93,7 +99,7 @@ class ExampleDataset(Dataset[Item]):
         return Item(drawn=drawn, waveform=waveform)
 
     def cost_of(self, key: DrawKey) -> ExampleCost:
-        """Lengths of a draw, without reading its audio; asked for every example of every epoch."""
+        """Lengths of a draw, without reading its audio; called for every example of every epoch."""
         return self._draw(self._example_of(key), key, source_lang=None).cost
 
     def draw(self, key: DrawKey) -> DrawnExample:

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""What is drawn of an example anew in every epoch: its targets and the source language that the model is told."""
+"""What is drawn of an example in every epoch: its targets, and whether the model is told its source language."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,7 @@ from mu2slam_hf.models.language_codes import UNDETERMINED
 @strict
 @dataclass(kw_only=True)
 class DrawOptions:
-    """What is drawn anew per epoch.
+    """What is drawn in every epoch.
 
     Attributes:
         max_targets: targets of one example in an epoch; None takes all.
@@ -35,7 +35,7 @@ class DrawOptions:
         for task, weight in self.task_weights.items():
             if task not in TASK_NAMES or not weight >= 0:
                 raise ValueError(
-                    f"`task_weights` must give {', '.join(TASK_NAMES)} weights from 0; got {task}: {weight}"
+                    f"`task_weights` expects weights of at least 0 for {', '.join(TASK_NAMES)}; got {task}: {weight}"
                 )
         if not 0 <= self.undetermined_source_ratio <= 1:
             raise ValueError(f"`undetermined_source_ratio` must lie in [0, 1], got {self.undetermined_source_ratio}")
@@ -96,7 +96,7 @@ def draw_targets(
         targets: all targets of an example.
         max_targets: how many to take; None takes all that have a weight above 0.
         task_weights: relative chance of a target by its task, default 1; `inf` is always taken, 0 never.
-        generator: where the draw comes from; exactly one number per target is taken from it.
+        generator: source of random numbers; exactly one number per target is drawn from it.
     """
     # Efraimidis and Spirakis: the k largest of u ** (1 / w) are a weighted sample without replacement.
     uniform = generator.random(len(targets))
@@ -114,6 +114,7 @@ def draw_targets(
 def draw_source_lang(lang: str, undetermined_source_ratio: float, generator: np.random.Generator) -> str:
     """The source language that the model is told: the true one, or `und` in the given share of draws.
 
-    Choice: 30 % in our recipes, so that the model works without being told and its language head learns to guess.
+    Choice: 30 % in our recipes, so that the model also works with an unknown source language and its language head
+    is trained.
     """
     return UNDETERMINED if generator.random() < undetermined_source_ratio else lang

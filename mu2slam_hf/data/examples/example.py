@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Examples: a source, speech or text, with the texts that a model learns to make of it."""
+"""Examples: a source, speech or text, with the texts that are its targets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ Modality = Literal["speech", "text"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """One text that a source is to be turned into; `num_tokens` counts its `</s>`."""
+    """One text that a model learns to produce from a source; `num_tokens` counts its `</s>`."""
 
     task: str
     lang: str
@@ -71,7 +71,7 @@ class Example:
 
     @property
     def sampling_language(self) -> str:
-        """What the temperature of sampling acts on: `en-fr` for a pair of texts in either order, else the source's."""
+        """Language for the sampling temperature: `en-fr` for a pair of texts in either order, else the source's."""
         if len(self.targets) == 1 and self.source_modality == "text":
             return "-".join(sorted({self.source_lang, self.targets[0].lang}))
         return self.source_lang

@@ -16,8 +16,8 @@ class FailureCount:
     """Attempts and failures over all loader processes.
 
     Args:
-        max_share: share of failures beyond which training stops.
-        min_failures: but not before so many.
+        max_share: largest share of failures at which training continues.
+        min_failures: number of failures below which training always continues.
     """
 
     def __init__(self, max_share: float, min_failures: int = 10) -> None:
@@ -27,7 +27,7 @@ class FailureCount:
 
     @property
     def attempts(self) -> int:
-        """Records that were to be read."""
+        """Records that the loaders tried to read."""
         return self._counts["attempts"]
 
     @property

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Streams of examples: which there are, whose turn it is, and the examples made of their records."""
+"""Streams of examples: the sources of a task, which of them is next, and the examples made of their records."""
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -69,12 +69,12 @@ class SourceChoice:
 
 
 class ExampleStream:
-    """Examples made of a stream of records, one at a time, with a look at the next one.
+    """Examples made of a stream of records, one at a time; the next one can be inspected before it is taken.
 
     Args:
         stream: the records.
         builder: makes examples of them.
-        is_beyond: whether an example is to be left out, and counted, for a budget.
+        is_beyond: whether an example exceeds a budget; it is then left out and counted.
         failures: counts recordings without a readable length; None raises.
     """
 
@@ -92,7 +92,7 @@ class ExampleStream:
         self._taken = 0
 
     def peek(self) -> tuple[Example, int]:
-        """The next example and its epoch; the state stays before it.
+        """The next example and its epoch; the state does not change.
 
         Raises:
             ValueError: a whole epoch of records gave no example.
@@ -111,12 +111,12 @@ class ExampleStream:
         return self._waiting[0], self.epoch
 
     def advance(self) -> None:
-        """Go past the example that `peek` gave."""
+        """Move past the example that `peek` returned."""
         self._waiting.popleft()
         self._taken += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the next example stands; JSON-serialisable."""
+        """Position of the next example; JSON-serialisable."""
         if self._waiting:
             return {"records": self._before, "taken": self._taken}
         return {"records": self.stream.state_dict(), "taken": 0}
@@ -175,7 +175,7 @@ def build_stream_sources(
         kwargs: passed on to `ShardedStream`.
 
     Raises:
-        ValueError: a language of the corpus has no size, or nobody said which manifests there are.
+        ValueError: a language of the corpus has no size, or `shards` is missing for a reader of manifests.
     """
     corpus = reader.name if isinstance(reader, CorpusReader) else reader.corpus
     if shards is None:

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""A table of what a mixture holds, for the console at the start of a run."""
+"""A table of the contents of a mixture, for the console at the start of a run."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ _MAX_LANGUAGES = 8
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSummary:
-    """What a mixture holds of one task.
+    """Contents of a mixture in one task.
 
     Attributes:
         task: its name.
@@ -20,7 +20,7 @@ class TaskSummary:
         examples: how many there are; None for streams.
         hours: of speech; None for streams.
         tokens: of text, sources and targets; None for streams.
-        epoch_steps: updates that go through its data once; None for streams.
+        epoch_steps: updates in one pass over its data; None for streams.
     """
 
     task: str
@@ -43,7 +43,7 @@ class TaskSummary:
 
 
 def format_mixture(summaries: Sequence[TaskSummary], num_steps: int | None = None) -> str:
-    """The table as text, one line per task; `num_steps` (updates of the run) adds how often its data are seen."""
+    """The table as text, one line per task; with `num_steps` (updates of the run) it gives passes over the data."""
     header = ["task", "share", "examples", "hours", "tokens", "epochs" if num_steps else "steps/epoch", "languages"]
     rows = [header]
     for summary in summaries:

@@ -3,13 +3,13 @@ import json
 import random
 from collections import Counter, defaultdict
 from itertools import islice
-from math import ceil, floor
 
 import numpy as np
 import pytest
 
 from mu2slam_hf.data.examples.example import Example, Target
 from mu2slam_hf.data.sampling.dealing import deal_evenly
+from mu2slam_hf.data.sampling.mixture import temperature_shares
 from mu2slam_hf.data.sampling.mixture_config import MixtureConfig
 from mu2slam_hf.data.sampling.mixture_report import format_mixture
 from mu2slam_hf.data.sampling.tables import TableBatchSampler
@@ -101,30 +101,17 @@ def test_each_task_goes_through_its_data_epoch_after_epoch():
         assert len(orders) == len(epochs), "each epoch has an order of its own"
 
 
-def test_temperatures_and_weights_give_quotas_per_epoch():
+def test_temperatures_and_weights_give_the_shares_of_an_epoch():
     examples = [example("text", n, "en", corpus="x") for n in range(800)]
     examples += [example("text", n, "sw", corpus="y") for n in range(20)]
     examples += [example("text", n, "en", corpus="y") for n in range(30)]
     sampler = build(examples, shares={"text": 8}, corpus_weights={"text": {"y": 2.0}})
-    shares = np.asarray([860, 40]) ** (1 / 3)
-    total = 900
-    expected = total * shares / shares.sum()
-    counts = [Counter() for _ in range(3)]
-    for batch in first(sampler, 3 * total // 8 + 1):
-        for key in batch:
-            if key.epoch < 3:
-                counts[key.epoch][key.example] += 1
-    for epoch in counts:
-        by_lang = [
-            sum(epoch[i] for i, each in enumerate(examples) if each.source_lang == lang) for lang in ("en", "sw")
-        ]
-        np.testing.assert_allclose(by_lang, expected, atol=2)
-    quotas = next(iter(sampler.draws.values())).mixture.quotas()
-    for epoch in counts[:2]:
-        for (_, lang, corpus), quota in quotas.items():
-            members = [i for i, each in enumerate(examples) if (each.source_lang, each.corpus) == (lang, corpus)]
-            bounds = {floor(floor(quota) / len(members)), ceil(ceil(quota) / len(members))}
-            assert all(min(bounds) <= epoch[i] <= max(bounds) for i in members)
+    shares = temperature_shares({"en": 860, "sw": 40}, 3.0)
+    assert sampler.summarize()[0].language_shares == pytest.approx(shares)
+    drawn = [key for batch in first(sampler, 3 * 900 // 8 + 1) for key in batch if key.epoch < 3]
+    for epoch in range(3):
+        counts = Counter(examples[key.example].source_lang for key in drawn if key.epoch == epoch)
+        assert counts == pytest.approx({lang: 900 * share for lang, share in shares.items()}, abs=2)
 
 
 def test_temperature_of_mt_acts_on_pairs_in_either_order():

@@ -188,5 +188,4 @@ def collate(config: MSLAMConfig, batch: Batch, extra: int = 0, garbage: float = 
         "pair_speech_rows": pairs[:, 0],
         "pair_text_rows": pairs[:, 1],
         "ctc_labels": labels,
-        "record_ids": [],
     }

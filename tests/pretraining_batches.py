@@ -42,6 +42,42 @@ def draw_text(generator: np.random.Generator, max_words: int = 6) -> str:
     return " ".join(words) + (" \u4e00" if generator.random() < 0.2 else "")
 
 
+def build_item(name="x", *, samples=None, text=None, targets=(), lang="en", told=None, key=None, **given) -> Item:
+    """An item of a given content.
+
+    Args:
+        name: id of the example.
+        samples: of noise at 16 kHz; None for a text source, or speech that has no waveform.
+        text: the source text; None for speech.
+        targets: (task, language, text) of each.
+        lang: true language of the source.
+        told: what the model is told instead.
+        key: of the draw; the first one of the first example by default.
+        given: `record` of the example, `waveform` and `error` of the item.
+    """
+    example = Example(
+        id=name,
+        source_modality="speech" if text is None else "text",
+        source_lang=lang,
+        source_text=text,
+        targets=tuple(Target(task=t, lang=code, text=said, num_tokens=len(said) + 1) for t, code, said in targets),
+        record=given.pop("record", None),
+        duration_seconds=(samples or 0) / 16000,
+    )
+    drawn = DrawnExample(
+        key=key or DrawKey(0),
+        example=example,
+        parts=(example,),
+        gap_seconds=0.0,
+        speed_factor=1.0,
+        source_lang=told or lang,
+        targets=example.targets,
+    )
+    if samples is not None and not given:
+        given["waveform"] = 0.1 * np.random.default_rng(samples).standard_normal(samples).astype(np.float32)
+    return Item(drawn=drawn, **given)
+
+
 def make_item(task: str, number: int, generator: np.random.Generator, **given) -> Item:
     """A random example of a task.
 
@@ -54,33 +90,20 @@ def make_item(task: str, number: int, generator: np.random.Generator, **given) -
     source_lang, target_lang = generator.choice(LANGUAGES[1:], size=2, replace=False).tolist()
     if task == "asr":
         target_lang = source_lang
-    is_speech = task in ("speech", "asr", "ast")
     samples = given.get("samples", int(generator.choice(LENGTHS)))
     source_text, target_text = given.get("source_text", draw_text(generator)), draw_text(generator)
     target_text = given.get("target_text", target_text)
-    targets = ()
-    if task in ("asr", "ast", "mt"):
-        targets = (Target(task=task, lang=target_lang, text=target_text, num_tokens=len(target_text) + 1),)
-    example = Example(
-        id=f"{task}:{number}",
-        source_modality="speech" if is_speech else "text",
-        source_lang=source_lang,
-        targets=targets,
-        record=SpeechTextRecord(id=str(number), corpus="test", lang=source_lang, audio="x.wav") if is_speech else None,
-        source_text=None if is_speech else source_text,
-        duration_seconds=samples / 16000 if is_speech else 0.0,
-    )
-    drawn = DrawnExample(
-        key=DrawKey(number, int(generator.integers(3))),
-        example=example,
-        parts=(example,),
-        gap_seconds=0.0,
-        speed_factor=1.0,
-        source_lang="und" if generator.random() < 0.5 else source_lang,
-        targets=targets,
-    )
-    waveform = (0.1 * generator.standard_normal(samples)).astype(np.float32) if is_speech else None
-    return Item(drawn=drawn, waveform=waveform)
+    common = {
+        "targets": ((task, target_lang, target_text),) if task in ("asr", "ast", "mt") else (),
+        "lang": source_lang,
+        "key": DrawKey(number, int(generator.integers(3))),
+        "told": "und" if generator.random() < 0.5 else None,
+    }
+    if task in ("text", "mt"):
+        return build_item(f"{task}:{number}", text=source_text, **common)
+    record = SpeechTextRecord(id=str(number), corpus="test", lang=source_lang, audio="x.wav")
+    waveform = (0.1 * generator.standard_normal(samples)).astype(np.float32)
+    return build_item(f"{task}:{number}", samples=samples, record=record, waveform=waveform, **common)
 
 
 def make_items(tasks: str | list[str], seed: int = 0, **given) -> list[Item]:

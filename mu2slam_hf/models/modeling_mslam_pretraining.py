@@ -210,7 +210,6 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         pair_text_rows: Tensor,
         ctc_labels: Tensor,
         input_values: Tensor | None = None,
-        record_ids: list[str] | None = None,
         loss_weights: Tensor | None = None,
         pack_sequences: bool | None = None,
         **kwargs: Unpack[TransformersKwargs],
@@ -235,7 +234,6 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
             pair_text_rows: `(P,)` int64 their texts.
             ctc_labels: `(U, C)` int64 transcripts as token ids, -100 on padding; a row of -100 asks nothing.
             input_values: `(U, samples)` float, in place of `input_features` for the front end `waveform`.
-            record_ids: names of the records, not read.
             loss_weights: `(K,)` coefficients in the order of `MSLAM_LOSSES`; 1 by default. They enter only `loss`.
             pack_sequences: whether short sequences share rows of the shared layers; the result is the same. By default
                 where the attention backend takes a mask between sequences (all but flash attention).

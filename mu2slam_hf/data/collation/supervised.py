@@ -37,8 +37,8 @@ class SupervisedCollator(SpeechTextCollator):
     `ctc_labels` `(B, Lc)` (the transcript without `</s>`, -100 elsewhere and in rows without one).
     Text: `input_ids`, `attention_mask` `(B, L)`.
     Both: `language_ids` `(B,)` (what the model is told), `source_language_labels` `(B,)` (the truth, -100 where it is
-    unknown), and the packed decoder rows of `pack_targets`. Without usable items the batch is one row of silence
-    without labels, so that all processes have the same number of batches.
+    unknown), the packed decoder rows of `pack_targets`, and `record_ids`, ids of the examples for messages. Without
+    usable items the batch is one row of silence without labels, so that all processes have the same number of batches.
 
     Args:
         processor: has `feature_extractor`, `tokenizer` and `languages`.
@@ -50,7 +50,7 @@ class SupervisedCollator(SpeechTextCollator):
         super().__init__(processor, **kwargs)
         self.spec_augment = spec_augment
 
-    def __call__(self, items: Sequence[Item]) -> dict[str, Tensor]:
+    def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
         """Collate items of one modality.
 
         Raises:
@@ -79,7 +79,7 @@ class SupervisedCollator(SpeechTextCollator):
         # Row 0 is `und`: there is nothing to learn where the truth is not known.
         labels = [row if row != 0 else IGNORE_INDEX for row in true]
         languages = {"language_ids": torch.tensor(told), "source_language_labels": torch.tensor(labels)}
-        return {**source, **decoder, **languages}
+        return {**source, **decoder, **languages, "record_ids": [item.drawn.example.id for item in usable]}
 
     def _speech_source(self, items: Sequence[Item]) -> dict[str, Tensor]:
         batch = self.speech.extract(self.waveforms_of(items))

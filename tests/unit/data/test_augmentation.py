@@ -171,6 +171,29 @@ def test_spec_augment_masks_only_real_frames_and_counts_are_bounded():
     assert torch.equal(alone[0], masked[1, :7]), "batch and padding must not matter"
 
 
+WIDE_MASKS = SpecAugmentConfig(max_time_mask_frames=20, max_frequency_mask_bins=20, max_time_mask_share=0.5)
+
+
+def test_stacked_frames_are_masked_as_if_they_stood_side_by_side():
+    masks, keys = SpecAugment(WIDE_MASKS), [DrawKey(0), DrawKey(1)]
+    frames = torch.ones(2, 60, 80)
+    expected = masks(frames, [60, 40], keys, ["a", "b"])
+    stacked = masks(frames.reshape(2, 30, 160), [30, 20], keys, ["a", "b"], num_stacked_frames=2)
+    assert torch.equal(stacked.reshape(2, 60, 80), expected)
+    assert (expected == 0).any()
+
+
+def test_waveforms_are_masked_in_time_alone():
+    masks, keys = SpecAugment(WIDE_MASKS), [DrawKey(number) for number in range(40)]
+    waves = torch.ones(40, 16080)
+    masked = masks(waves, [16010] * 40, keys, [str(number) for number in range(40)])
+    silent = (masked == 0).float().mean(dim=1)
+    assert 0 < silent.max() <= 2 * 20 * 160 / 16080 and silent.mean() > 0.02
+    assert (masked[:, 16010:] == 1).all() and (waves == 1).all()
+    edges = masked[0].diff().nonzero().flatten() + 1
+    assert all(int(edge) % 160 == 0 or int(edge) == 16010 for edge in edges)
+
+
 def test_spec_augment_widths_are_uniform():
     config = SpecAugmentConfig(
         num_time_masks=1, max_time_mask_frames=4, max_time_mask_share=1.0, num_frequency_masks=0

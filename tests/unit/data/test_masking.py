@@ -4,15 +4,15 @@ from collections import Counter
 import numpy as np
 import pytest
 from helpers import TINY_TEXTS
+from masking_chances import assert_shares, frame_mask_chance, word_mask_chance
 
 from mu2slam_hf.data.masking import (
+    MASKING_SCHEDULES,
     MaskingConfig,
     corrupt_tokens,
     draw_frame_mask,
     draw_num_masked,
     draw_span_mask,
-    expected_frame_mask_ratio,
-    expected_word_mask_ratio,
     number_words,
 )
 from mu2slam_hf.data.random_keys import DrawKey, draw_generator
@@ -21,34 +21,20 @@ from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
 NUM_DRAWS = 4000
 
 
-def assert_shares(counts, expected, num_draws=NUM_DRAWS):
-    """Counts of successes agree with their chances within five standard deviations of the binomial distribution."""
-    expected = np.asarray(expected)
-    assert ((expected >= 0) & (expected <= 1 + 1e-12)).all()
-    tolerance = 5 * np.sqrt(expected * (1 - expected).clip(min=0) / num_draws) + 1e-9
-    np.testing.assert_array_less(np.abs(np.asarray(counts) / num_draws - expected), tolerance)
-
-
 @pytest.mark.parametrize("num_frames", [*range(1, 13), 25, 60])
 @pytest.mark.parametrize("options", [{}, {"span_start_prob": 0.3, "span_length": 3}])
 def test_frames_are_masked_at_the_stated_ratio_at_every_position(num_frames, options):
     config, generator = MaskingConfig(**options), np.random.default_rng(num_frames)
     masks = np.array([draw_frame_mask(num_frames, config, generator) for _ in range(NUM_DRAWS)])
     assert masks.any(axis=1).all(), "every clip has something to predict"
-    expected = [expected_frame_mask_ratio(i, config, num_frames) for i in range(num_frames)]
-    assert_shares(masks.sum(axis=0), expected)
-    p, length = config.span_start_prob, config.span_length
-    if num_frames == 60:
-        rule = [1 - (1 - p) ** min(i + 1, length) for i in range(num_frames)]
-        assert [expected_frame_mask_ratio(i, config) for i in range(num_frames)] == pytest.approx(rule)
-        assert_shares(masks[:, 30].sum(), rule[30] + (1 - p) ** 60 / 60)
+    rule = (config.span_start_prob, config.span_length, num_frames)
+    assert_shares(masks.sum(axis=0), [frame_mask_chance(i, *rule) for i in range(num_frames)], NUM_DRAWS)
 
 
-def test_frames_away_from_the_beginning():
-    assert expected_frame_mask_ratio(500, MaskingConfig()) == pytest.approx(0.4894, abs=1e-4)
-    assert expected_frame_mask_ratio(0, MaskingConfig()) == pytest.approx(0.065)
-    assert expected_frame_mask_ratio(0, MaskingConfig(), 1) == pytest.approx(1.0)
-    assert expected_frame_mask_ratio(1, MaskingConfig(), 2) == pytest.approx(1 - 0.935**2 / 2)
+def test_share_of_frames_in_a_long_recording():
+    generator, config = np.random.default_rng(0), MaskingConfig()
+    shares = [draw_frame_mask(1500, config, generator).mean() for _ in range(200)]
+    assert np.mean(shares) == pytest.approx(0.4894, abs=0.01)
 
 
 @pytest.mark.parametrize("num_frames", [1, 2, 9, 10, 11, 200])
@@ -93,8 +79,8 @@ def test_words_are_chosen_at_the_stated_ratio_at_every_position(num_words, ratio
     assert (masks[:, ::2] == masks[:, 1::2]).all(), "words are whole"
     words = masks[:, ::2]
     assert (np.abs(np.diff(words.astype(int), axis=1, prepend=0, append=0)).sum(axis=1) == 2).all(), "one span"
-    expected = [expected_word_mask_ratio(i, num_words, ratio) for i in range(num_words)]
-    assert_shares(words.sum(axis=0), expected)
+    expected = [word_mask_chance(i, num_words, ratio) for i in range(num_words)]
+    assert_shares(words.sum(axis=0), expected, NUM_DRAWS)
     assert np.mean(expected) == pytest.approx(max(ratio, 1 / num_words))
     # Lengths of the spans: the two whole numbers around `ratio * num_words`, and none below one.
     exact = ratio * num_words
@@ -103,7 +89,7 @@ def test_words_are_chosen_at_the_stated_ratio_at_every_position(num_words, ratio
     for size, chance in ((int(exact), 1 - exact % 1), (int(exact) + 1, exact % 1)):
         due[max(size, 1)] += chance
     assert set(lengths) <= {size for size, chance in due.items() if chance > 0}
-    assert_shares([lengths[size] for size in due], [due[size] for size in due])
+    assert_shares([lengths[size] for size in due], [due[size] for size in due], NUM_DRAWS)
 
 
 def test_shortest_texts():
@@ -238,12 +224,14 @@ def test_masks_depend_on_nothing_but_the_names_of_the_draw():
     [
         ({"span_start_prob": -0.1}, r"`span_start_prob` must lie in \[0, 1\], got -0.1"),
         ({"span_start_prob": 1.5}, r"`span_start_prob` must lie in \[0, 1\], got 1.5"),
-        ({"span_length": 0}, "`span_length` must be at least 1 frame, got 0"),
+        ({"span_length": 0}, "`span_length` must be at least 1, got 0"),
         ({"text_ratio": 0}, r"`text_ratio` must lie in \(0, 1\], got 0"),
         ({"mt_ratio": 1.01}, r"`mt_ratio` must lie in \(0, 1\], got 1.01"),
         ({"mask_token_share": 1.2}, r"`mask_token_share` must lie in \[0, 1\], got 1.2"),
         ({"random_token_share": -0.1}, r"`random_token_share` must lie in \[0, 1\], got -0.1"),
         ({"keep_token_share": 0.3}, "add up to 1.*keep_token_share: 0.3"),
+        ({"schedule": "cosine"}, "`schedule` must be one of constant, linear; got 'cosine'"),
+        ({"schedule_steps": 0}, "`schedule_steps` must be at least 1, got 0"),
     ],
 )
 def test_wrong_values(options, message):
@@ -254,3 +242,21 @@ def test_wrong_values(options, message):
 def test_wrong_types():
     with pytest.raises(Exception, match="span_length"):
         MaskingConfig(span_length="ten")
+
+
+def test_the_linear_schedule_reaches_the_configured_masking():
+    config = MaskingConfig(schedule="linear", schedule_steps=4)
+    rules = [config.at_step(step) for step in range(6)]
+    shares = [1 - (1 - rule.span_start_prob) ** 10 for rule in rules]
+    assert shares == pytest.approx(np.array([0.25, 0.5, 0.75, 1, 1, 1]) * (1 - 0.935**10))
+    assert [rule.text_ratio for rule in rules] == pytest.approx([0.125, 0.25, 0.375, 0.5, 0.5, 0.5])
+    assert [rule.mt_ratio for rule in rules[:2]] == pytest.approx([0.0625, 0.125])
+    assert rules[3] is config and {rule.keep_token_share for rule in rules} == {0.1}
+
+
+def test_a_schedule_is_an_entry_of_the_table(monkeypatch):
+    monkeypatch.setitem(MASKING_SCHEDULES, "halves", lambda step, num_steps: 0.5 ** (num_steps - min(step, num_steps)))
+    config = MaskingConfig(schedule="halves", schedule_steps=2)
+    assert [config.at_step(step).text_ratio for step in range(4)] == [0.125, 0.25, 0.5, 0.5]
+    constant = MaskingConfig()
+    assert constant.at_step(0) is constant

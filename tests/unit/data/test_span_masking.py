@@ -4,24 +4,12 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from masking_chances import assert_shares, frame_mask_chance, word_mask_chance
 
-from mu2slam_hf.data.masking import draw_frame_mask, expected_frame_mask_ratio, expected_word_mask_ratio
-from mu2slam_hf.data.span_masking import (
-    MSLAMMaskingConfig,
-    _draw_lengths,
-    draw_negatives,
-    draw_token_spans,
-    start_prob_of_ratio,
-)
+from mu2slam_hf.data.masking import draw_frame_mask, start_prob_of_ratio
+from mu2slam_hf.data.span_masking import MSLAMMaskingConfig, _draw_lengths, draw_negatives, draw_token_spans
 
 NUM_DRAWS = 4000
-
-
-def assert_shares(counts, expected, num_draws=NUM_DRAWS):
-    """Counts of successes agree with their chances within five standard deviations."""
-    expected = np.asarray(expected)
-    tolerance = 5 * np.sqrt(expected * (1 - expected).clip(min=0) / num_draws) + 1e-9
-    np.testing.assert_array_less(np.abs(np.asarray(counts) / num_draws - expected), tolerance)
 
 
 def test_start_probabilities_are_the_inverse_of_the_ratio():
@@ -29,16 +17,22 @@ def test_start_probabilities_are_the_inverse_of_the_ratio():
     assert start_prob_of_ratio(1 - 0.935**10, 10) == pytest.approx(0.065)
     assert start_prob_of_ratio(1.0, 10) == 1.0
     config = MSLAMMaskingConfig()
-    assert config.speech.span_start_prob == 0.065
-    assert expected_frame_mask_ratio(500, config.tlm_speech) == pytest.approx(0.75)
-    assert expected_frame_mask_ratio(500, config.speech) == pytest.approx(0.4894, abs=1e-4)
+    assert frame_mask_chance(500, config.tlm_start_prob, 10) == pytest.approx(0.75)
+    assert frame_mask_chance(500, config.span_start_prob, 10) == pytest.approx(0.4894, abs=1e-4)
 
 
-@pytest.mark.parametrize("rule, ratio", [("speech", 0.4894), ("tlm_speech", 0.75)])
-def test_share_of_frames_in_long_recordings(rule, ratio):
-    generator, config = np.random.default_rng(0), getattr(MSLAMMaskingConfig(), rule)
-    shares = [draw_frame_mask(1500, config, generator).mean() for _ in range(200)]
+@pytest.mark.parametrize("start_prob, ratio", [("span_start_prob", 0.4894), ("tlm_start_prob", 0.75)])
+def test_share_of_frames_in_long_recordings(start_prob, ratio):
+    generator, config = np.random.default_rng(0), MSLAMMaskingConfig()
+    shares = [draw_frame_mask(1500, config, generator, getattr(config, start_prob)).mean() for _ in range(200)]
     assert np.mean(shares) == pytest.approx(ratio, abs=0.01)
+
+
+def test_a_schedule_changes_all_shares():
+    rule = MSLAMMaskingConfig(schedule="linear", schedule_steps=2).at_step(0)
+    assert (rule.text_ratio, rule.tlm_text_ratio, rule.tlm_speech_ratio) == pytest.approx((0.075, 0.25, 0.375))
+    assert frame_mask_chance(500, rule.tlm_start_prob, 10) == pytest.approx(0.375)
+    assert frame_mask_chance(500, rule.span_start_prob, 10) == pytest.approx((1 - 0.935**10) / 2)
 
 
 @pytest.mark.parametrize("lengths", ["uniform", "geometric", "fixed"])
@@ -68,7 +62,7 @@ def test_one_span_is_as_likely_at_every_place():
     config, generator = MSLAMMaskingConfig(text_span_lengths="fixed"), np.random.default_rng(2)
     masks = np.array([draw_token_spans(40, 0.15, config, generator) for _ in range(NUM_DRAWS)])
     assert all(np.diff(np.flatnonzero(mask)).max(initial=1) == 1 for mask in masks)
-    assert_shares(masks.sum(axis=0), [expected_word_mask_ratio(i, 40, 0.15) for i in range(40)])
+    assert_shares(masks.sum(axis=0), [word_mask_chance(i, 40, 0.15) for i in range(40)], NUM_DRAWS)
 
 
 def test_every_arrangement_of_spans_is_as_likely():
@@ -80,7 +74,7 @@ def test_every_arrangement_of_spans_is_as_likely():
         if second - first >= 2:
             expected[tuple(i in (first, first + 1, second, second + 1) for i in range(7))] += 1
     assert sum(expected.values()) == 10 and masks.keys() == expected.keys()
-    assert_shares([masks[key] for key in expected], np.array(list(expected.values())) / 10)
+    assert_shares([masks[key] for key in expected], np.array(list(expected.values())) / 10, NUM_DRAWS)
 
 
 @pytest.mark.parametrize("lengths, mean", [("uniform", 10.5), ("geometric", 4.94), ("fixed", 20)])

@@ -3,10 +3,7 @@ import numpy as np
 import pytest
 
 from mu2slam_hf.data.collation.views import (
-    IGNORED,
     MASK_UNIT,
-    SPEECH_MODALITY,
-    TEXT_MODALITY,
     VIEWS_OF_TASK,
     Content,
     UnitPool,
@@ -16,7 +13,8 @@ from mu2slam_hf.data.collation.views import (
 )
 from mu2slam_hf.data.masking import MaskingConfig, draw_frame_mask, draw_span_mask
 from mu2slam_hf.data.random_keys import counter_generator
-from mu2slam_hf.models.task_types import PRETRAINING_TASKS, PRETRAINING_VIEWS
+from mu2slam_hf.models.modules_losses import IGNORE_INDEX
+from mu2slam_hf.models.task_types import PRETRAINING_TASKS, PRETRAINING_VIEWS, SPEECH, TEXT
 
 UNKNOWN = 3
 CANDIDATES = np.arange(500, 600, dtype=np.int64)
@@ -30,7 +28,7 @@ def speech(pool, num_frames, language=1, told=1):
     return Content(
         units=pool.frames(0, num_frames),
         may_be_target=np.ones(num_frames, dtype=bool),
-        modality_id=SPEECH_MODALITY,
+        modality_id=SPEECH,
         language_id=language,
         told_language_id=told,
     )
@@ -41,7 +39,7 @@ def text(pool, token_ids, language=2, told=None, tokens_per_word=2):
     return Content(
         units=pool.add_tokens(token_ids),
         may_be_target=token_ids != UNKNOWN,
-        modality_id=TEXT_MODALITY,
+        modality_id=TEXT,
         language_id=language,
         told_language_id=language if told is None else told,
         word_numbers=np.arange(len(token_ids)) // tokens_per_word,
@@ -58,10 +56,15 @@ def example(task, num_frames=40, num_tokens=20, told=1):
     return pool, source, target
 
 
-def build_all(task, builder=None, **kwargs):
+def make_builder(pool, masking=None, **options):
+    masking = masking or MaskingConfig()
+    return ViewBuilder(masking=masking, candidate_ids=CANDIDATES, pool=pool, generator_of=generator_of, **options)
+
+
+def build_all(task, options=None, **kwargs):
     pool, source, target = example(task, **kwargs)
-    builder = builder or ViewBuilder(masking=MaskingConfig(), candidate_ids=CANDIDATES)
-    return pool, source, target, builder.build_all(task, source, target, pool, generator_of)
+    builder = make_builder(pool, **(options or {}))
+    return pool, source, target, [builder.build(name, source, target) for name in VIEWS_OF_TASK[task]]
 
 
 def test_units():
@@ -103,8 +106,7 @@ def test_lengths(num_frames, num_tokens):
 def test_the_encoder_does_not_see_what_it_is_asked(task):
     # Each unit occurs once in an example, so that a content is hidden exactly if its unit is not there.
     masking = MaskingConfig(mask_token_share=0.9, random_token_share=0.1, keep_token_share=0.0)
-    builder = ViewBuilder(masking=masking, candidate_ids=CANDIDATES)
-    pool, source, target, views = build_all(task, builder)
+    pool, source, target, views = build_all(task, {"masking": masking})
     contents = [content for content in (source, target) if content is not None]
     for view in views:
         read = np.concatenate([segment.units for segment in view.segments])
@@ -116,8 +118,8 @@ def test_the_encoder_does_not_see_what_it_is_asked(task):
             assert not set(segment.labels) & set(read)
             untouched = np.setdiff1d(np.arange(len(content.units)), segment.label_positions)
             assert (segment.units[untouched] == content.units[untouched]).all()
-            assert (segment.modality_id == TEXT_MODALITY) == (segment.units[-1] == pool.eos)
-            if segment.modality_id == SPEECH_MODALITY:
+            assert (segment.modality_id == TEXT) == (segment.units[-1] == pool.eos)
+            if segment.modality_id == SPEECH:
                 assert (segment.units[segment.label_positions] == MASK_UNIT).all()
 
 
@@ -145,7 +147,7 @@ def test_denoising_by_hand():
     sequence = denoising_sequence(content, mask, pool)
     assert sequence.units.tolist() == [pool.bos, 1, 0, 3, 4]
     assert sequence.label_positions.tolist() == [0, 2, 3] and sequence.labels.tolist() == [1, 3, 4]
-    assert (sequence.modality_id, sequence.language_id) == (SPEECH_MODALITY, 1)
+    assert (sequence.modality_id, sequence.language_id) == (SPEECH, 1)
     one = denoising_sequence(speech(pool, 1), np.array([True]), pool)
     assert (one.units.tolist(), one.label_positions.tolist(), one.labels.tolist()) == ([pool.bos], [0], [1])
 
@@ -182,7 +184,7 @@ def test_ratios_of_texts(task, num_chosen):
     *_, views = build_all(task, num_tokens=40)
     for view in views:
         for segment in view.segments:
-            if segment.modality_id == TEXT_MODALITY:
+            if segment.modality_id == TEXT:
                 assert len(segment.labels) == num_chosen, view.name
 
 
@@ -198,15 +200,14 @@ def test_languages():
             continue
         assert written == {task: [2], f"{task}_backward": [1], f"{task}_alignment": [1, 2]}
         assert told == {task: [0], f"{task}_backward": [2], f"{task}_alignment": [0, 2]}
-        assert {labels[name] for name in names[1:]} == {IGNORED}
-    assert build_all("asr", told=1)[-1][0].language_label == IGNORED, "told, so there is nothing to guess"
+        assert {labels[name] for name in names[1:]} == {IGNORE_INDEX}
+    assert build_all("asr", told=1)[-1][0].language_label == IGNORE_INDEX, "told, so there is nothing to guess"
 
 
 def test_an_unknown_language_is_not_asked():
     pool = UnitPool(1, 5, [0, 1, 2])
-    builder = ViewBuilder(masking=MaskingConfig(), candidate_ids=CANDIDATES)
     content = speech(pool, 5, language=0, told=0)
-    assert builder.build("speech", content, None, pool, generator_of).language_label == IGNORED
+    assert make_builder(pool).build("speech", content, None).language_label == IGNORE_INDEX
 
 
 def test_ctc_stands_on_the_forward_asr_view_alone():
@@ -220,7 +221,7 @@ def test_ctc_stands_on_the_forward_asr_view_alone():
 
 
 def test_clean_input_of_ctc():
-    clean = ViewBuilder(masking=MaskingConfig(), candidate_ids=CANDIDATES, ctc_input="clean")
+    clean = {"ctc_input": "clean"}
     pool, source, _, views = build_all("asr", clean)
     others = build_all("asr")[-1]
     assert views[0].segments[0].units.tolist() == source.units.tolist()
@@ -237,16 +238,16 @@ def test_unknown_tokens_are_read_and_never_asked():
     content = text(pool, [100, UNKNOWN, 101, UNKNOWN], tokens_per_word=4)
     unknown = {content.units[1], content.units[3]}
     keep = MaskingConfig(mask_token_share=0.0, random_token_share=0.0, keep_token_share=1.0)
-    builder = ViewBuilder(masking=keep, candidate_ids=CANDIDATES)
+    builder = make_builder(pool, keep)
     views = [
-        builder.build("text", content, None, pool, generator_of),
-        *builder.build_all("asr", speech(pool, 4), content, pool, generator_of),
-        *builder.build_all("mt", content, content, pool, generator_of),
+        builder.build("text", content, None),
+        *(builder.build(name, speech(pool, 4), content) for name in VIEWS_OF_TASK["asr"]),
+        *(builder.build(name, content, content) for name in VIEWS_OF_TASK["mt"]),
     ]
     for view in views:
         for part in (*view.segments, *view.sequences):
             assert not unknown & set(part.labels)
-            if part.modality_id == TEXT_MODALITY and part in view.segments:
+            if part.modality_id == TEXT and part in view.segments:
                 assert unknown <= set(part.units)
     assert views[0].segments[0].label_positions.tolist() == [0, 2]
     whole = generation_sequence(content, pool)
@@ -258,8 +259,7 @@ def test_unknown_tokens_are_read_and_never_asked():
 
 def test_random_tokens_are_entries_of_their_own():
     masking = MaskingConfig(mask_token_share=0.0, random_token_share=1.0, keep_token_share=0.0)
-    builder = ViewBuilder(masking=masking, candidate_ids=CANDIDATES)
-    pool, source, _, views = build_all("text", builder)
+    pool, source, _, views = build_all("text", {"masking": masking})
     segment = views[0].segments[0]
     assert len(pool.text_ids) == 3 + 20 + 10
     drawn = segment.units[segment.label_positions] - 1 - pool.frames_per_utterance

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Configuration of the one speech encoder that every family of the package holds."""
+"""Configuration of the Conformer speech encoder that every model of the package contains."""
 
 import math
 
@@ -15,54 +15,57 @@ SAMPLES_PER_FEATURE_FRAME = 160
 
 @strict
 class ConformerEncoderConfig(PreTrainedConfig):
-    r"""Shape of a [`ConformerEncoder`] and of the front end that feeds it.
+    r"""Configuration of a [`ConformerEncoder`] and its front end.
 
     Paper: section 2.1 and 3.1, "an identical Conformer layer from SLAM and mSLAM": 24 layers of width 1024,
     feed-forward 4096, 8 heads, convolution kernel 5 (the defaults here).
 
     Args:
         hidden_size (`int`, *optional*, defaults to 1024): Width D of the encoder.
-        num_hidden_layers (`int`, *optional*, defaults to 24): Conformer layers.
-        num_attention_heads (`int`, *optional*, defaults to 8): Attention heads; they share `hidden_size`.
+        num_hidden_layers (`int`, *optional*, defaults to 24): Number of Conformer layers.
+        num_attention_heads (`int`, *optional*, defaults to 8): Number of attention heads.
         intermediate_size (`int`, *optional*, defaults to 4096): Width of both half-step feed-forward modules.
         hidden_act (`str`, *optional*, defaults to `"silu"`): Activation of feed-forward and convolution modules.
-        conv_depthwise_kernel_size (`int`, *optional*, defaults to 5): Taps of the depthwise convolution, odd.
+        conv_depthwise_kernel_size (`int`, *optional*, defaults to 5): Kernel size of the depthwise convolution, odd.
         conv_norm (`str`, *optional*, defaults to `"group"`): Normalisation after the depthwise convolution.
-            `group`: statistics over the frames of one sequence (paper configurations); `layer`: per frame, so that
-            packing, chunking and padding cannot change it; `batch`: over all real frames of the batch in training,
-            running statistics in evaluation (for imported weights).
-        conv_norm_groups (`int`, *optional*, defaults to 8): Channel groups of `conv_norm="group"`.
-        conv_causal (`bool`, *optional*, defaults to `False`): Whether the depthwise convolution sees the past only.
-        convolution_bias (`bool`, *optional*, defaults to `True`): Bias of the convolution module.
-        attention_bias (`bool`, *optional*, defaults to `True`): Bias of attention and feed-forward projections.
-        position_embeddings_type (`str`, *optional*, defaults to `"sinusoidal"`): `sinusoidal` is added to the
-            input; `rotary` turns queries and keys; `relative` scores distances as Transformer-XL does;
-            `relative_key` scores clipped distances by a learned table; `none`.
-        rope_base (`float`, *optional*, defaults to 10000.0): Longest wavelength base of `rotary`.
-        rotary_before_projection (`bool`, *optional*, defaults to `False`): Whether `rotary` turns the input of the
-            query and key projections, as Wav2Vec2Conformer does, and not their output.
-        left_max_position_embeddings (`int`, *optional*, defaults to 64): Farthest distance to the past that
-            `relative_key` tells apart.
-        right_max_position_embeddings (`int`, *optional*, defaults to 8): The same to the future.
+            `group`: statistics over the frames of one sequence (as in the paper); `layer`: per frame, independent of
+            packing, chunking and padding; `batch`: over all real frames of the batch in training, running statistics
+            in evaluation (for imported weights).
+        conv_norm_groups (`int`, *optional*, defaults to 8): Number of channel groups for `conv_norm="group"`.
+        conv_causal (`bool`, *optional*, defaults to `False`): Whether the depthwise convolution covers past frames
+            only.
+        convolution_bias (`bool`, *optional*, defaults to `True`): Whether the convolution module has biases.
+        attention_bias (`bool`, *optional*, defaults to `True`): Whether the attention and feed-forward projections
+            have biases.
+        position_embeddings_type (`str`, *optional*, defaults to `"sinusoidal"`): `sinusoidal`: added to the input;
+            `rotary`: rotates queries and keys; `relative`: relative positions as in Transformer-XL; `relative_key`: a
+            learned embedding per clipped distance; `none`.
+        rope_base (`float`, *optional*, defaults to 10000.0): Base of the wavelengths of `rotary`.
+        rotary_before_projection (`bool`, *optional*, defaults to `False`): Whether `rotary` rotates the input of the
+            query and key projections, as in Wav2Vec2Conformer, instead of their output.
+        left_max_position_embeddings (`int`, *optional*, defaults to 64): Maximum distance to past frames that
+            `relative_key` distinguishes.
+        right_max_position_embeddings (`int`, *optional*, defaults to 8): Maximum distance to future frames, likewise.
         final_layer_norm (`bool`, *optional*, defaults to `False`): Whether a normalisation follows the last layer.
         hidden_dropout (`float`, *optional*, defaults to 0.0): Dropout on every residual branch.
         attention_dropout (`float`, *optional*, defaults to 0.0): Dropout on attention weights.
         activation_dropout (`float`, *optional*, defaults to 0.0): Dropout inside the feed-forward modules.
         embedding_dropout (`float`, *optional*, defaults to 0.0): Dropout on the encoder's input.
         frontend (`str`, *optional*, defaults to `"conv2d"`): `conv2d`: two stride-2 convolutions, 100 Hz to 25 Hz;
-            `stacked_frames`: features that come stacked (w2v-BERT 2.0: 2 x 80 at 50 Hz) are normalised and projected;
-            `waveform`: convolutions over samples (wav2vec 2.0: 50 Hz).
-        num_mel_bins (`int`, *optional*, defaults to 80): Log-mel bins M of one 10 ms frame.
-        num_stacked_frames (`int`, *optional*, defaults to 2): 10 ms frames in one input frame of `stacked_frames`.
-        conv_dim (`list[int]`, *optional*): Channels of the convolutions of `waveform`.
-        conv_kernel (`list[int]`, *optional*): Their kernels.
-        conv_stride (`list[int]`, *optional*): Their strides.
-        conv_bias (`bool`, *optional*, defaults to `False`): Whether they have a bias.
+            `stacked_frames`: normalises and projects features that are already stacked (w2v-BERT 2.0: 2 x 80 at 50
+            Hz); `waveform`: convolutions over samples (wav2vec 2.0: 50 Hz).
+        num_mel_bins (`int`, *optional*, defaults to 80): Number of log-mel bins M per 10 ms frame.
+        num_stacked_frames (`int`, *optional*, defaults to 2): Number of 10 ms frames per input frame of
+            `stacked_frames`.
+        conv_dim (`list[int]`, *optional*): Number of channels of each convolution of `waveform`.
+        conv_kernel (`list[int]`, *optional*): Kernel size of each of these convolutions.
+        conv_stride (`list[int]`, *optional*): Stride of each of these convolutions.
+        conv_bias (`bool`, *optional*, defaults to `False`): Whether these convolutions have biases.
         feat_extract_norm (`str`, *optional*, defaults to `"group"`): Normalisation inside `waveform`: `group`: after
             the first convolution, each channel over the time of one utterance; `layer`: per frame, after each.
         feat_extract_activation (`str`, *optional*, defaults to `"gelu"`): Activation of these convolutions.
-        subsampling_conv_channels (`list[int]`, *optional*, defaults to `[128, 32]`): Channels of the two
-            convolutions. Choice: as in the w2v-BERT line; the paper gives only the strides.
+        subsampling_conv_channels (`list[int]`, *optional*, defaults to `[128, 32]`): Number of channels of the two
+            convolutions. Choice: as in w2v-BERT; the paper specifies only the strides.
         layer_norm_eps (`float`, *optional*, defaults to 1e-05): Epsilon of every normalisation.
         initializer_range (`float`, *optional*, defaults to 0.02): Standard deviation of the initial weights.
     """
@@ -110,26 +113,26 @@ class ConformerEncoderConfig(PreTrainedConfig):
 
     @property
     def subsampling_factor(self) -> int:
-        """Feature frames (of `waveform`: samples) per encoder frame."""
+        """Number of feature frames (`waveform`: samples) per encoder frame."""
         if self.frontend == "waveform":
             return math.prod(self.conv_stride)
         return 1 if self.frontend == "stacked_frames" else 4
 
     @property
     def samples_per_frame(self) -> int:
-        """Samples of 16 kHz audio per encoder frame: 640 of `conv2d`, 320 of the public weights."""
+        """Number of 16 kHz samples per encoder frame: 640 for `conv2d`, 320 for the public weights."""
         frame = {"waveform": 1, "stacked_frames": self.num_stacked_frames * SAMPLES_PER_FEATURE_FRAME}
         return self.subsampling_factor * frame.get(self.frontend, SAMPLES_PER_FEATURE_FRAME)
 
     @property
     def feature_size(self) -> int:
-        """Numbers in one frame of `input_features`; 1 for the samples that `waveform` reads."""
+        """Size of one frame of `input_features`; 1 for the samples that `waveform` reads."""
         if self.frontend == "waveform":
             return 1
         return self.num_mel_bins * (self.num_stacked_frames if self.frontend == "stacked_frames" else 1)
 
     def validate_architecture(self):
-        """Part of `@strict` validation: reject what no encoder can be built from, in words."""
+        """Part of `@strict` validation: raises ValueError for values from which no encoder can be built."""
         if self.hidden_size % self.num_attention_heads != 0:
             raise ValueError(
                 f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads "
@@ -139,20 +142,24 @@ class ConformerEncoderConfig(PreTrainedConfig):
             raise ValueError(f"conv_depthwise_kernel_size must be odd, got {self.conv_depthwise_kernel_size}.")
         if self.conv_norm == "group" and self.hidden_size % self.conv_norm_groups != 0:
             raise ValueError(
-                f"conv_norm='group' needs hidden_size ({self.hidden_size}) to be a multiple of conv_norm_groups "
+                f"conv_norm='group' requires hidden_size ({self.hidden_size}) to be a multiple of conv_norm_groups "
                 f"({self.conv_norm_groups})."
             )
         if self.position_embeddings_type == "relative" and self.hidden_size % 2:
-            raise ValueError("position_embeddings_type='relative' needs an even hidden_size.")
+            raise ValueError(
+                f"position_embeddings_type='relative' requires an even hidden_size, got {self.hidden_size}."
+            )
         if min(self.left_max_position_embeddings, self.right_max_position_embeddings) < 0:
             raise ValueError("left_max_position_embeddings and right_max_position_embeddings cannot be negative.")
         if self.num_stacked_frames < 1:
             raise ValueError(f"num_stacked_frames must be at least 1, got {self.num_stacked_frames}.")
         if self.position_embeddings_type == "rotary" and (self.hidden_size // self.num_attention_heads) % 2:
-            raise ValueError("position_embeddings_type='rotary' needs an even head size.")
+            raise ValueError(
+                "position_embeddings_type='rotary' requires an even head size (hidden_size / num_attention_heads)."
+            )
         if len(self.subsampling_conv_channels) != 2:
             raise ValueError(
-                "subsampling_conv_channels needs two numbers, one for each stride-2 convolution, got "
+                "subsampling_conv_channels must hold two numbers, one for each stride-2 convolution, got "
                 f"{list(self.subsampling_conv_channels)}."
             )
         for key, known in (
@@ -167,14 +174,15 @@ class ConformerEncoderConfig(PreTrainedConfig):
         self._validate_convolutions()
 
     def _validate_convolutions(self):
-        """The three lists of `waveform` describe the same convolutions."""
+        """Check that the three lists of `waveform` describe the same convolutions."""
         lengths = {key: len(getattr(self, key)) for key in ("conv_dim", "conv_kernel", "conv_stride")}
         if len(set(lengths.values())) != 1 or 0 in lengths.values():
             raise ValueError(
-                f"conv_dim, conv_kernel and conv_stride need one number for each convolution, got {lengths}."
+                "conv_dim, conv_kernel and conv_stride must hold one number for each convolution, got lists of "
+                f"lengths {lengths}."
             )
         if min(*self.conv_dim, *self.conv_kernel, *self.conv_stride) < 1:
-            raise ValueError("conv_dim, conv_kernel and conv_stride hold positive numbers.")
+            raise ValueError("conv_dim, conv_kernel and conv_stride must hold positive numbers.")
 
 
 __all__ = ["ConformerEncoderConfig"]

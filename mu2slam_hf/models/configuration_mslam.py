@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Configurations of the mSLAM family: one encoder that speech and text share, and its CTC-only model."""
+"""Configurations of the mSLAM models: one encoder shared by speech and text, and its CTC-only model."""
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
@@ -17,53 +17,55 @@ CLASSIFIER_POOLINGS = ("mean", "max")
 class MSLAMConfig(PreTrainedConfig):
     r"""Configuration of the mSLAM encoder.
 
-    Paper: mSLAM (Bapna et al. 2022) and SLAM (Bapna et al. 2021): the layers `[0, num_speech_layers)` read speech
-    alone, the layers above read speech, text, or both; w2v-BERT (Chung et al. 2021) for the losses on speech. The
+    Paper: mSLAM (Bapna et al. 2022) and SLAM (Bapna et al. 2021): the layers `[0, num_speech_layers)` process speech
+    only, the layers above process speech, text, or both; w2v-BERT (Chung et al. 2021) for the losses on speech. The
     defaults are the 0.6B model: 8 + 16 layers of width 1024, 4096 characters.
-    Choice: the one id space of [`Mu2SLAMConfig`], its speech ids included (nothing here reads or predicts them), so
-    that processors, tokenizers and the table of tokens pass over.
+    Choice: the id space of [`Mu2SLAMConfig`], including its speech ids (which mSLAM neither reads nor predicts), so
+    that processors, tokenizers and token embeddings are interchangeable.
 
     Args:
         encoder_config (`dict` or [`ConformerEncoderConfig`], *optional*): All Conformer layers, and the front end.
-        num_speech_layers (`int`, *optional*, defaults to 8): Layers that only speech goes through.
-        add_speech_projection (`bool`, *optional*, defaults to `True`): Whether a linear map follows these layers, as
-            in the paper. Without it the encoder is exactly one that [`Mu2SLAMConfig`] describes.
+        num_speech_layers (`int`, *optional*, defaults to 8): Number of layers that process speech only.
+        add_speech_projection (`bool`, *optional*, defaults to `True`): Whether a linear projection follows these
+            layers, as in the paper. Without it the encoder is identical to that of [`Mu2SLAMConfig`].
         vocab_size (`int`, *optional*, defaults to 5184): As in [`Mu2SLAMConfig`].
         speech_token_offset (`int`, *optional*, defaults to 64): As in [`Mu2SLAMConfig`].
         num_speech_tokens (`int`, *optional*, defaults to 1024): As in [`Mu2SLAMConfig`].
         text_token_offset (`int`, *optional*, defaults to 1088): As in [`Mu2SLAMConfig`].
-        languages (`list[str]`, *optional*, defaults to `["und"]`): Languages of the processor; the encoder is not told
-            any.
+        languages (`list[str]`, *optional*, defaults to `["und"]`): Languages of the processor; the encoder does not
+            receive a language.
         quantizer_method (`str`, *optional*, defaults to `"gumbel"`): `gumbel`: learned logits, sampled in training;
             `nearest`: the nearest entry, both normalised to length 1.
         quantizer_center_utterances (`bool`, *optional*, defaults to `False`): Whether the mean of each utterance is
             subtracted from the frames that are quantised. Choice: not by default, as in the papers.
-        quantizer_stop_gradient (`bool`, *optional*, defaults to `False`): Whether the quantiser leaves the front end
-            alone. Choice: not by default, as in the papers; in runs of some hundred updates the gradient of the
-            targets makes the front end sensitive to noise.
-        num_codevectors_per_group (`int`, *optional*, defaults to 1024): Entries K of a codebook.
-        num_codevector_groups (`int`, *optional*, defaults to 1): Codebooks G; masked prediction has a softmax for
-            each.
-        codevector_dim (`int`, *optional*, defaults to 1024): Width of a quantised vector, all groups together.
+        quantizer_stop_gradient (`bool`, *optional*, defaults to `False`): Whether no gradient flows from the quantiser
+            into the front end. Choice: not by default, as in the papers; in runs of a few hundred updates the gradient
+            of the targets makes the front end sensitive to noise.
+        num_codevectors_per_group (`int`, *optional*, defaults to 1024): Number of entries K of a codebook.
+        num_codevector_groups (`int`, *optional*, defaults to 1): Number of codebooks G; masked prediction has a
+            softmax for each.
+        codevector_dim (`int`, *optional*, defaults to 1024): Width of a quantised vector (all groups concatenated).
         proj_codevector_dim (`int`, *optional*, defaults to 768): Width in which context and targets are compared.
         contrastive_logits_temperature (`float`, *optional*, defaults to 0.1): Divisor of the cosine similarities.
-        num_negatives (`int`, *optional*, defaults to 100): Distractors Q of one masked frame; the collator draws them.
-        commitment_loss_weight (`float`, *optional*, defaults to 1.0): Weight, inside the contrastive loss, of the loss
-            by which a quantiser of method `nearest` draws frames to their entries. Choice.
-        speech_mask (`str`, *optional*, defaults to `"noise"`): What stands in place of a masked frame. `noise`: a
-            random vector (w2v-BERT); `learned`: the embedding of [MASK], as in Mu2SLAM and for imported encoders.
+        num_negatives (`int`, *optional*, defaults to 100): Number of distractors Q per masked frame; the collator
+            draws them.
+        commitment_loss_weight (`float`, *optional*, defaults to 1.0): Weight, inside the contrastive loss, of the
+            commitment loss that moves frames towards their entries for method `nearest`. Choice.
+        speech_mask (`str`, *optional*, defaults to `"noise"`): Replacement of masked frames. `noise`: a random vector
+            (w2v-BERT); `learned`: the embedding of [MASK], as in Mu2SLAM and for imported encoders.
         speech_mask_noise_std (`float`, *optional*, defaults to 0.1): Standard deviation of these random vectors.
-        ctc_input (`str`, *optional*, defaults to `"speech"`): What CTC reads of an utterance in a pair. `speech`: the
-            utterance alone, once more through the shared layers, so that the transcript beside it cannot be copied;
-            `pair`: the speech part of the pair. Choice: the paper does not say.
+        ctc_input (`str`, *optional*, defaults to `"speech"`): Input of the CTC head for an utterance of a pair.
+            `speech`: the utterance alone, in a second pass through the shared layers, so that its transcript cannot be
+            copied; `pair`: the speech part of the pair. Choice: the paper does not specify it.
         ctc_loss_reduction (`str`, *optional*, defaults to `"mean"`): `mean` per target token, or `sum`.
-        use_weighted_layer_sum (`bool`, *optional*, defaults to `True`): Whether a classification head reads a learned
-            weighted average of layers instead of the last one.
-        classifier_proj_size (`int`, *optional*, defaults to 256): Width between the encoder and the classes.
+        use_weighted_layer_sum (`bool`, *optional*, defaults to `True`): Whether a classification head uses a learned
+            weighted average of the layers instead of the last one.
+        classifier_proj_size (`int`, *optional*, defaults to 256): Width of the projection before classification.
         classifier_pooling (`str`, *optional*, defaults to `"mean"`): `mean` or `max` over the real positions.
-        classifier_dropout (`float`, *optional*, defaults to 0.0): Dropout before the classes.
+        classifier_dropout (`float`, *optional*, defaults to 0.0): Dropout before the classifier.
         inputs_to_logits_ratio (`int`, *optional*, defaults to 640): As in [`Mu2SLAMConfig`].
-        tie_word_embeddings (`bool`, *optional*, defaults to `True`): One table for text in, text out and CTC.
+        tie_word_embeddings (`bool`, *optional*, defaults to `True`): Whether text input, text prediction and CTC share
+            one embedding table.
     """
 
     model_type = "mslam"
@@ -114,35 +116,36 @@ class MSLAMConfig(PreTrainedConfig):
 
     @property
     def num_hidden_layers(self) -> int:
-        """Layers that speech goes through."""
+        """Number of layers that process speech."""
         return self.encoder_config.num_hidden_layers
 
     @property
     def num_attention_heads(self) -> int:
-        """Attention heads of a layer."""
+        """Number of attention heads per layer."""
         return self.encoder_config.num_attention_heads
 
     @property
     def num_shared_layers(self) -> int:
-        """Layers that speech and text share."""
+        """Number of layers shared by speech and text."""
         return self.encoder_config.num_hidden_layers - self.num_speech_layers
 
     @property
     def num_mel_bins(self) -> int:
-        """Bins of the input features."""
+        """Number of mel bins of the input features."""
         return self.encoder_config.num_mel_bins
 
     def validate_architecture(self):
-        """Part of `@strict` validation: reject what no encoder can be built from, in words."""
+        """Part of `@strict` validation: raises ValueError for values from which no encoder can be built."""
         num_layers = self.encoder_config.num_hidden_layers
         if not 1 <= self.num_speech_layers < num_layers:
             raise ValueError(
-                f"num_speech_layers must be 1 to {num_layers - 1}, so that speech has layers of its own and shares "
-                f"others with text (encoder_config.num_hidden_layers is {num_layers}); got {self.num_speech_layers}."
+                f"num_speech_layers must be between 1 and {num_layers - 1}: at least one layer for speech only and "
+                f"one shared with text (encoder_config.num_hidden_layers is {num_layers}); got "
+                f"{self.num_speech_layers}."
             )
         if self.encoder_config.hidden_size % 2:
             raise ValueError(
-                "text has sinusoidal positions, which need an even hidden_size; got "
+                "the sinusoidal positions of text require an even encoder_config.hidden_size; got "
                 f"{self.encoder_config.hidden_size}."
             )
         for key, known in (
@@ -184,7 +187,7 @@ class MSLAMCTCConfig(MSLAMConfig):
     r"""Configuration of the CTC-only model, with the keys of [`MSLAMConfig`].
 
     It has its own `model_type` for the same reason as [`Mu2SLAMCTCConfig`]: a checkpoint has one tokenizer class, and
-    CTC needs one that collapses repeats.
+    CTC requires one that collapses repeats.
     """
 
     model_type = "mslam_ctc"

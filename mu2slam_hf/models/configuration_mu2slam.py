@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Configurations of the Mu2SLAM family: encoder-decoder, its decoder, and the CTC-only model."""
+"""Configurations of the Mu2SLAM models: encoder-decoder, its decoder, and the CTC-only model."""
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
@@ -11,25 +11,26 @@ NUM_RESERVED_TOKENS = 64
 
 @strict
 class Mu2SLAMDecoderConfig(PreTrainedConfig):
-    r"""Shape of the Transformer decoder.
+    r"""Configuration of the Transformer decoder.
 
     Paper: section 2.1, a shallow decoder of 6 Transformer layers of the encoder's width; appendix: dropout 0.1.
 
     Args:
-        vocab_size (`int`, *optional*, defaults to 5184): Rows of the one id space; set by [`Mu2SLAMConfig`].
-        num_languages (`int`, *optional*, defaults to 1): Rows of the language table; set by [`Mu2SLAMConfig`].
-        hidden_size (`int`, *optional*, defaults to 1024): Width D, equal to the encoder's.
-        num_hidden_layers (`int`, *optional*, defaults to 6): Transformer layers.
-        num_attention_heads (`int`, *optional*, defaults to 8): Attention heads.
+        vocab_size (`int`, *optional*, defaults to 5184): Size of the shared id space; set by [`Mu2SLAMConfig`].
+        num_languages (`int`, *optional*, defaults to 1): Number of rows of the language table; set by
+            [`Mu2SLAMConfig`].
+        hidden_size (`int`, *optional*, defaults to 1024): Width D; must equal the encoder's.
+        num_hidden_layers (`int`, *optional*, defaults to 6): Number of Transformer layers.
+        num_attention_heads (`int`, *optional*, defaults to 8): Number of attention heads.
         intermediate_size (`int`, *optional*, defaults to 4096): Width of the feed-forward module.
         hidden_act (`str`, *optional*, defaults to `"relu"`): Activation of the feed-forward module.
         hidden_dropout (`float`, *optional*, defaults to 0.1): Dropout on inputs and on every residual branch.
         attention_dropout (`float`, *optional*, defaults to 0.0): Dropout on attention weights.
         activation_dropout (`float`, *optional*, defaults to 0.0): Dropout inside the feed-forward module.
-        scale_embedding (`bool`, *optional*, defaults to `True`): Multiply token embeddings by sqrt(D).
+        scale_embedding (`bool`, *optional*, defaults to `True`): Whether token embeddings are multiplied by sqrt(D).
         layer_norm_eps (`float`, *optional*, defaults to 1e-05): Epsilon of every normalisation.
         initializer_range (`float`, *optional*, defaults to 0.02): Standard deviation of the initial weights.
-        use_cache (`bool`, *optional*, defaults to `True`): Whether decoding keeps keys and values.
+        use_cache (`bool`, *optional*, defaults to `True`): Whether decoding caches keys and values.
     """
 
     model_type = "mu2slam_decoder"
@@ -70,12 +71,12 @@ def check_vocabulary(config: PreTrainedConfig) -> None:
         config: any configuration with the shared fields of this file.
 
     Raises:
-        ValueError: naming the field, what was expected and what came.
+        ValueError: a field is invalid; the message contains the field, the expected and the received value.
     """
     if config.speech_token_offset < NUM_RESERVED_TOKENS:
         raise ValueError(
-            f"speech_token_offset must leave ids 0..{NUM_RESERVED_TOKENS - 1} to special tokens, "
-            f"got {config.speech_token_offset}."
+            f"speech_token_offset must be at least {NUM_RESERVED_TOKENS} because ids 0..{NUM_RESERVED_TOKENS - 1} are "
+            f"reserved for special tokens, got {config.speech_token_offset}."
         )
     if config.text_token_offset < config.speech_token_offset + config.num_speech_tokens:
         raise ValueError(
@@ -84,18 +85,17 @@ def check_vocabulary(config: PreTrainedConfig) -> None:
         )
     if config.vocab_size < config.text_token_offset:
         raise ValueError(
-            f"vocab_size ({config.vocab_size}) must reach past text_token_offset ({config.text_token_offset})."
+            f"vocab_size ({config.vocab_size}) must not be smaller than text_token_offset "
+            f"({config.text_token_offset})."
         )
     if not config.languages or config.languages[0] != "und":
-        raise ValueError(
-            f"languages is an ordered, append-only list whose first entry is 'und'; got {config.languages[:3]}..."
-        )
+        raise ValueError(f"languages must be a list whose first entry is 'und', got {config.languages[:3]}...")
     if len(set(config.languages)) != len(config.languages):
-        raise ValueError("languages names a code twice.")
+        raise ValueError("languages contains a code more than once.")
 
 
 def follow_frontend(config: PreTrainedConfig) -> None:
-    """Set `inputs_to_logits_ratio` for the front ends of imported encoders, whose frame rate is another one."""
+    """Set `inputs_to_logits_ratio` for the front ends of imported encoders, which have a different frame rate."""
     if config.encoder_config.frontend != "conv2d":
         config.inputs_to_logits_ratio = config.encoder_config.samples_per_frame
 
@@ -104,26 +104,29 @@ def follow_frontend(config: PreTrainedConfig) -> None:
 class Mu2SLAMConfig(PreTrainedConfig):
     r"""Configuration of the Mu2SLAM encoder-decoder.
 
-    One id space holds special tokens, the speech codebook and text, in this order, so that a new language lengthens
-    the text part and shifts nothing. Defaults are the paper's character model without its language list.
+    The id space holds special tokens, the speech codebook and text, in this order, so that a new language extends the
+    text part without changing other ids. Defaults are the paper's character model without its language list.
 
     Args:
         encoder_config (`dict` or [`ConformerEncoderConfig`], *optional*): The Conformer and its front end.
         decoder_config (`dict` or [`Mu2SLAMDecoderConfig`], *optional*): The Transformer decoder.
         vocab_size (`int`, *optional*, defaults to 5184): 64 specials + 1024 speech ids + 4096 characters.
-        speech_token_offset (`int`, *optional*, defaults to 64): Id of the first codebook entry; stored, not derived.
-        num_speech_tokens (`int`, *optional*, defaults to 1024): Entries of the speech codebook.
+        speech_token_offset (`int`, *optional*, defaults to 64): Id of the first codebook entry.
+        num_speech_tokens (`int`, *optional*, defaults to 1024): Number of entries of the speech codebook.
         text_token_offset (`int`, *optional*, defaults to 1088): Id of the first text token.
-        languages (`list[str]`, *optional*, defaults to `["und"]`): Canonical codes, append-only; row 0 is `und`.
-        mask_token_id (`int`, *optional*, defaults to 4): Id of [MASK]; its embedding also replaces masked frames.
-        unk_token_id (`int`, *optional*, defaults to 3): Id of the visible unknown token.
-        ctc_loss_weight (`float`, *optional*, defaults to 0.3): Weight of CTC in the loss of the plain forward.
-            Choice: the paper gives none.
-        language_loss_weight (`float`, *optional*, defaults to 0.1): Weight of the language head. Choice.
-        inputs_to_logits_ratio (`int`, *optional*, defaults to 640): Samples per encoder frame (160 x 4); follows from
-            the front end where that is not `conv2d`.
-        tie_word_embeddings (`bool`, *optional*, defaults to `True`): One table for encoder input, decoder input,
-            decoder softmax and CTC softmax (each softmax has its own bias): the paper's sizes need it.
+        languages (`list[str]`, *optional*, defaults to `["und"]`): Canonical language codes in the order of the
+            language table, append-only; row 0 is `und`.
+        mask_token_id (`int`, *optional*, defaults to 4): Id of [MASK]; its embedding also replaces masked speech
+            frames.
+        unk_token_id (`int`, *optional*, defaults to 3): Id of the unknown token, which decoding does not skip.
+        ctc_loss_weight (`float`, *optional*, defaults to 0.3): Weight of the CTC loss in `forward`. Choice: the paper
+            gives none.
+        language_loss_weight (`float`, *optional*, defaults to 0.1): Weight of the loss of the language head. Choice.
+        inputs_to_logits_ratio (`int`, *optional*, defaults to 640): Number of samples per encoder frame (160 x 4);
+            derived from the front end if that is not `conv2d`.
+        tie_word_embeddings (`bool`, *optional*, defaults to `True`): Whether encoder input, decoder input, decoder
+            softmax and CTC softmax share one embedding table (each softmax has its own bias); the parameter counts of
+            the paper require it.
     """
 
     model_type = "mu2slam"
@@ -156,7 +159,7 @@ class Mu2SLAMConfig(PreTrainedConfig):
     def __post_init__(self, **kwargs):
         self.languages = list(self.languages)
         super().__post_init__(**kwargs)
-        # The shared fields live on top; the decoder's copies follow them, so that one edit cannot split the two.
+        # The decoder's copies of the shared fields are overwritten, so that the two cannot differ.
         self.d_model = self.encoder_config.hidden_size
         self.decoder_config.vocab_size = self.vocab_size
         self.decoder_config.num_languages = len(self.languages)
@@ -164,16 +167,16 @@ class Mu2SLAMConfig(PreTrainedConfig):
 
     @property
     def num_languages(self) -> int:
-        """Rows of the language table."""
+        """Number of rows of the language table."""
         return len(self.languages)
 
     @property
     def num_mel_bins(self) -> int:
-        """Bins of the input features."""
+        """Number of mel bins of the input features."""
         return self.encoder_config.num_mel_bins
 
     def validate_architecture(self):
-        """Part of `@strict` validation: the two halves share one embedding table, so they share its width."""
+        """Part of `@strict` validation: encoder and decoder share one embedding table and therefore its width."""
         if self.encoder_config.hidden_size != self.decoder_config.hidden_size:
             raise ValueError(
                 f"encoder and decoder share one embedding table: encoder_config.hidden_size "
@@ -183,7 +186,7 @@ class Mu2SLAMConfig(PreTrainedConfig):
         check_vocabulary(self)
 
     def get_text_config(self, *args, **kwargs):
-        """The sub-config that carries `vocab_size` and the cache's shape: the decoder's."""
+        """The sub-config with `vocab_size` and the shape of the cache: the decoder's."""
         return self.decoder_config
 
 
@@ -191,13 +194,14 @@ class Mu2SLAMConfig(PreTrainedConfig):
 class Mu2SLAMCTCConfig(PreTrainedConfig):
     r"""Configuration of the CTC-only model: the Mu2SLAM encoder and a CTC softmax over text tokens and blank.
 
-    It has its own `model_type` because the ASR pipeline decides between CTC and sequence-to-sequence by it.
+    It has its own `model_type` because the ASR pipeline uses it to choose between CTC and sequence-to-sequence.
 
     Args:
         encoder_config (`dict` or [`ConformerEncoderConfig`], *optional*): The Conformer and its front end.
         vocab_size (`int`, *optional*, defaults to 5184): As in [`Mu2SLAMConfig`].
         speech_token_offset (`int`, *optional*, defaults to 64): As in [`Mu2SLAMConfig`].
-        num_speech_tokens (`int`, *optional*, defaults to 1024): As in [`Mu2SLAMConfig`]; their rows are masked out.
+        num_speech_tokens (`int`, *optional*, defaults to 1024): As in [`Mu2SLAMConfig`]; the logits of speech ids are
+            masked.
         text_token_offset (`int`, *optional*, defaults to 1088): As in [`Mu2SLAMConfig`].
         languages (`list[str]`, *optional*, defaults to `["und"]`): As in [`Mu2SLAMConfig`].
         pad_token_id (`int`, *optional*, defaults to 0): Also the CTC blank.
@@ -234,7 +238,7 @@ class Mu2SLAMCTCConfig(PreTrainedConfig):
 
     @property
     def num_languages(self) -> int:
-        """Rows of the language table."""
+        """Number of rows of the language table."""
         return len(self.languages)
 
     def validate_architecture(self):

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Waveform -> log-mel features: batched, the same for a clip alone, in a batch, or in pieces.
+"""Log-mel features of waveforms, in batches; the features of a clip do not depend on its batch or on chunking.
 
 Shapes: `B` recordings, `n` samples, `T` frames of 10 ms, `M` mel bins, `F` frames of all recordings together.
 """
@@ -14,21 +14,21 @@ from transformers import BatchFeature, SequenceFeatureExtractor
 
 from .modules_waveforms import read_waveforms
 
-# Frames transformed at once: bounds memory at some 0.3 GB however long the audio is.
+# Number of frames transformed at once: bounds memory at about 0.3 GB for audio of any length.
 _BLOCK_FRAMES = 16384
 
 
 def frame_count(num_samples: int, hop_length: int = 160) -> int:
-    """Feature frames of a waveform.
+    """Number of feature frames of a waveform.
 
     Args:
-        num_samples: samples at the feature extractor's rate.
+        num_samples: number of samples at the feature extractor's rate.
         hop_length: samples per frame.
 
     Returns:
         `max(1, ceil(num_samples / hop_length))`.
 
-    Choice: rounded up, so that the last samples are heard and no clip is without frames.
+    Choice: rounded up, so that the last samples are included and every clip has at least one frame.
     """
     return max(1, -(-int(num_samples) // hop_length))
 
@@ -49,9 +49,9 @@ def build_mel_filters(
         `(n_fft // 2 + 1, M)` float64; each filter has its peak 1 at its centre.
 
     Choice: Slaney's scale, not HTK's, because HTK's 80 filters are as narrow as 22 Hz apart at the low end, below the
-    31 Hz of a 512-point transform at 16 kHz, so neighbours would copy each other; Slaney's are 37 Hz apart.
-    Choice: peak 1 and not area 1: wide high filters collect more power, which keeps soft consonants above the floor;
-    the fixed mean and deviation per bin take the level out.
+    31 Hz resolution of a 512-point transform at 16 kHz, so adjacent filters would coincide; Slaney's are 37 Hz apart.
+    Choice: peak 1 rather than area 1: wide high filters collect more power, which keeps soft consonants above the
+    floor; the fixed mean and deviation per bin remove the level.
     """
     linear_slope, knee, log_step = 200.0 / 3.0, 1000.0, math.log(6.4) / 27.0
 
@@ -74,7 +74,7 @@ class Mu2SLAMFeatureExtractor(SequenceFeatureExtractor):
 
     Frame `t` is centred on the middle of samples `[t * hop_length, (t + 1) * hop_length)`, zeros around the clip, and
     there are `max(1, ceil(n / hop_length))` frames. Every frame depends on its own window only: no statistic of the
-    clip is used, so features of a piece equal the same frames of the whole.
+    clip is used, so features of a chunk equal the same frames of the whole clip.
 
     Args:
         feature_size: mel bins `M`.
@@ -84,22 +84,22 @@ class Mu2SLAMFeatureExtractor(SequenceFeatureExtractor):
         n_fft: length of the Fourier transform.
         min_frequency: lower edge of the filters in Hz.
         max_frequency: upper edge of the filters in Hz; None means half the sampling rate.
-        mel_floor: smallest mel power, where a full-scale sine in the centre of a bin has about 1.
+        mel_floor: lower bound of the mel power; a full-scale sine in the centre of a bin has a power of about 1.
         mean: fixed mean of the natural-log mel power per bin, `M` floats; None means `DEFAULT_MEAN` in every bin.
         std: fixed deviation per bin, `M` floats above 0; None means `DEFAULT_STD` in every bin.
         padding_value: written on frames after the end; 0 is the mean.
-        return_attention_mask: give the mask by default.
+        return_attention_mask: whether the mask is returned by default.
 
     Raises:
-        ValueError: a size that makes no sense, or statistics of another length.
+        ValueError: inconsistent sizes, or statistics whose length is not `feature_size`.
 
     Paper: section 3.1, 80-dimensional log-mel with 25 ms windows every 10 ms.
     Choice: fixed mean and deviation per bin, not per utterance, and an absolute floor: transcripts must not change
     with chunking, and in 8 kHz recordings 20 of the 80 bins are empty, which per-utterance scaling turns into noise.
     Choice: the floor is 7 decades under full-scale speech, whose strongest bins reach about 0.1.
-    Choice: the mean of each window is taken off first, so that a constant offset of a sound card changes nothing.
-    Choice: computed in float64: alone and in a batch agree far below float32 resolution, and it still takes only about
-    one millisecond per second of audio on one core.
+    Choice: the mean of each window is subtracted first, which removes a constant offset.
+    Choice: computed in float64: features of a clip alone and in a batch agree far below float32 resolution, at a cost
+    of about one millisecond per second of audio on one core.
     """
 
     model_input_names = ["input_features", "attention_mask"]
@@ -151,7 +151,7 @@ class Mu2SLAMFeatureExtractor(SequenceFeatureExtractor):
         self.mel_floor = mel_floor
         self.mean = self._check_statistics("mean", mean)
         self.std = self._check_statistics("std", std)
-        # These two names are left out of the saved file by transformers.
+        # transformers omits these two attributes from the saved file.
         self.mel_filters = build_mel_filters(feature_size, n_fft, sampling_rate, min_frequency, top)
         self.window = torch.hann_window(win_length, periodic=True, dtype=torch.float64)
 
@@ -175,14 +175,14 @@ class Mu2SLAMFeatureExtractor(SequenceFeatureExtractor):
 
         Args:
             waveforms: `B` float arrays `(n,)` at `sampling_rate`.
-            device: where to compute.
+            device: device of the computation.
 
         Returns:
             `B` float64 tensors `(T, M)`, on the CPU.
         """
         lengths = [self.frame_count(waveform.shape[0]) for waveform in waveforms]
-        # All clips lie one after the other in one buffer, with enough zero frames between them that no window reaches
-        # two clips: batched work without the waste of padding to the longest.
+        # All clips are concatenated in one buffer, separated by enough zeros that no window covers two clips: batched
+        # without padding to the longest clip.
         before = (self.n_fft - self.hop_length) // 2
         gap = -(-(self.n_fft - self.hop_length) // self.hop_length)
         starts = np.cumsum([0] + [length + gap for length in lengths])
@@ -200,7 +200,7 @@ class Mu2SLAMFeatureExtractor(SequenceFeatureExtractor):
         frames = frames[:, left : left + self.win_length].to(device)
         window = self.window.to(device)
         frames = (frames - frames.mean(dim=-1, keepdim=True)) * window
-        # Scaled so that a sine of amplitude 1 has power 1 at its frequency, whatever the window.
+        # Scaled so that a sine of amplitude 1 has power 1 at its frequency, independent of the window.
         spectrum = torch.fft.rfft(frames, n=self.n_fft) * (2.0 / window.sum())
         power = spectrum.real.square() + spectrum.imag.square()
         return (power @ self.mel_filters.to(device)).clamp(min=self.mel_floor).log().cpu()
@@ -217,9 +217,9 @@ class Mu2SLAMFeatureExtractor(SequenceFeatureExtractor):
         """Set `mean` and `std` per bin from recordings.
 
         Args:
-            waveforms: recordings as `__call__` takes them; read once, `batch_size` at a time.
-            sampling_rate: Hz of the recordings that do not carry their own rate.
-            batch_size: recordings per pass.
+            waveforms: recordings in any form that `__call__` accepts; read once, `batch_size` at a time.
+            sampling_rate: Hz of the recordings that do not include their own rate.
+            batch_size: number of recordings per pass.
 
         Returns:
             self.
@@ -227,8 +227,8 @@ class Mu2SLAMFeatureExtractor(SequenceFeatureExtractor):
         Raises:
             ValueError: no recordings.
 
-        Choice: a deviation never goes below 1 nor below half the median over the bins. In 8 kHz data the bins above
-        4 kHz lie at the floor; divided by their own tiny deviation, the first wide-band clip would explode there.
+        Choice: a deviation is at least 1 and at least half the median over the bins. In 8 kHz data the bins above 4
+        kHz are at the floor; divided by their own tiny deviation, wide-band clips would get huge values there.
         """
         count, total, squares = 0, torch.zeros(self.feature_size).double(), torch.zeros(self.feature_size).double()
         batch: list[Any] = []
@@ -257,12 +257,12 @@ class Mu2SLAMFeatureExtractor(SequenceFeatureExtractor):
         return self
 
     def pad(self, processed_features: Any, *args: Any, **kwargs: Any) -> BatchFeature:
-        """As in `SequenceFeatureExtractor.pad`; the mask comes back as int64, 1 on real frames."""
+        """As in `SequenceFeatureExtractor.pad`; the mask is returned as int64, 1 on real frames."""
         padded = super().pad(processed_features, *args, **kwargs)
         mask = padded.get("attention_mask")
         if isinstance(mask, torch.Tensor):
             padded["attention_mask"] = mask.long()
-        elif isinstance(mask, np.ndarray) and mask.dtype != object:  # rows of different lengths come as objects
+        elif isinstance(mask, np.ndarray) and mask.dtype != object:  # rows of different lengths have dtype object
             padded["attention_mask"] = mask.astype(np.int64)
         elif mask is not None:
             padded["attention_mask"] = [np.asarray(row).astype(np.int64) for row in mask]
@@ -287,18 +287,18 @@ class Mu2SLAMFeatureExtractor(SequenceFeatureExtractor):
                 mono or stereo, any usual sample type.
             sampling_rate: Hz of the audio; None means the feature extractor's own rate.
             padding: True or "longest", "max_length", or False.
-            max_length: frames to pad to with `padding="max_length"`.
-            truncation: cut at `max_length` frames.
-            pad_to_multiple_of: frames.
+            max_length: number of frames to pad to with `padding="max_length"`.
+            truncation: whether to truncate at `max_length` frames.
+            pad_to_multiple_of: pad the number of frames to a multiple of this.
             return_attention_mask: None means the default of this feature extractor.
             return_tensors: "pt", "np" or None (lists of arrays).
-            device: where to compute; the result is on the CPU.
+            device: device of the computation; the result is on the CPU.
 
         Returns:
             `input_features` `(B, T, M)` float32 and `attention_mask` `(B, T)` int64, 1 on real frames.
 
         Raises:
-            ValueError: audio that cannot be used, naming the recording and the reason.
+            ValueError: invalid audio; the message contains the index of the recording and the reason.
         """
         waveforms = read_waveforms(audio, sampling_rate, self.sampling_rate)
         features = [self.normalize(log_mel).numpy() for log_mel in self.compute_log_mel(waveforms, device)]

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """CTC prefix scores for joint CTC/attention decoding, as a logits processor of transformers' `generate`.
 
-Letters: R rows (batch x beams), B utterances, N encoder frames, V vocabulary, K candidate tokens.
+Shapes: R rows (batch x beams), B utterances, N encoder frames, V vocabulary, K candidate tokens.
 """
 
 from typing import NamedTuple
@@ -11,15 +11,16 @@ from torch import Tensor
 from transformers import LogitsProcessor
 
 NEGATIVE = -1e30
-"""Logarithm of zero that stays finite under subtraction."""
+"""Finite substitute for log(0), so that subtraction never gives NaN."""
 
 
 class PrefixState(NamedTuple):
-    """What the recursion keeps of each prefix.
+    """State of the recursion for each prefix.
 
     Args:
-        in_token: `(R, N + 1)` log probability of having read the prefix and standing in its last token, by frame.
-        in_blank: `(R, N + 1)` the same, standing in a blank after it.
+        in_token: `(R, N + 1)` log probability per frame that the prefix is complete and the frame is aligned to its
+            last token.
+        in_blank: `(R, N + 1)` the same with the frame aligned to a blank after the prefix.
         score: `(R,)` log probability that the transcript begins with the prefix.
     """
 
@@ -33,11 +34,11 @@ class CTCPrefixScorer:
 
     The recursion of Watanabe et al. (2017, algorithm 2) is linear in the probability domain, so it is written with
     cumulative sums instead of a loop over frames: with P the running sum of log p,
-    `r[t] = P[t] + logcumsumexp(phi[t-1] - P[t-1])`. Computed in fp64, where the running sums lose nothing.
+    `r[t] = P[t] + logcumsumexp(phi[t-1] - P[t-1])`. Computed in float64 for the precision of the running sums.
 
     Args:
         log_probs: `(B, N, V)` float log posteriors.
-        lengths: `(B,)` int64 real frames.
+        lengths: `(B,)` int64 number of real frames.
         blank: id of the blank.
     """
 
@@ -45,7 +46,7 @@ class CTCPrefixScorer:
         log_probs = log_probs.double()
         frames = torch.arange(log_probs.shape[1], device=log_probs.device)
         padded = frames[None] >= lengths[:, None]
-        # After the end only blanks come, at no cost: sums over all frames then equal sums over the real ones.
+        # Padding frames emit a blank with probability 1, so that sums over all frames equal sums over the real ones.
         log_probs = log_probs.masked_fill(padded[..., None], NEGATIVE)
         log_probs[..., blank] = log_probs[..., blank].masked_fill(padded, 0.0)
         self.log_probs = log_probs
@@ -83,7 +84,7 @@ class CTCPrefixScorer:
         Args:
             state: state of the prefixes.
             candidates: `(R, K)` int64.
-            last_tokens: `(R,)` int64 last token of each prefix (any id that is no candidate for empty ones).
+            last_tokens: `(R,)` int64 last token of each prefix (for an empty prefix any id that is not a candidate).
             utterances: `(R,)` int64.
 
         Returns:
@@ -109,14 +110,14 @@ class CTCPrefixScorer:
 class CTCPrefixLogitsProcessor(LogitsProcessor):
     """Mix the decoder's next-token scores with the change of the CTC prefix score.
 
-    `(1 - w) * log p_decoder + w * (log p_ctc(prefix + token) - log p_ctc(prefix))`. Only the `num_candidates` tokens
-    that the decoder prefers, and `</s>`, are scored; the others are ruled out.
+    `(1 - w) * log p_decoder + w * (log p_ctc(prefix + token) - log p_ctc(prefix))`. Only the `num_candidates` most
+    likely tokens of the decoder and `</s>` are scored; all others are excluded.
 
     Args:
         scorer: posteriors of the utterances.
-        weights: `(B,)` float w of each utterance; 0 leaves its scores alone (a translation).
+        weights: `(B,)` float w of each utterance; 0 keeps the decoder's scores (for translation).
         eos_token_id: id of `</s>`.
-        num_candidates: tokens scored per row. Choice: 40, beyond which nothing changes in practice.
+        num_candidates: number of tokens scored per row. Choice: 40; larger values do not change results in practice.
     """
 
     def __init__(self, scorer: CTCPrefixScorer, weights: Tensor, eos_token_id: int, num_candidates: int = 40):
@@ -138,7 +139,7 @@ class CTCPrefixLogitsProcessor(LogitsProcessor):
         state = self.state
         log_p = scores.double().log_softmax(-1)
         candidates = log_p.topk(min(self.num_candidates, scores.shape[-1]), dim=-1).indices
-        # The end is always to be had, or a row that CTC has read to its last frame could not stop.
+        # `</s>` is always a candidate; otherwise a row whose CTC alignment has reached the last frame could not end.
         has_end = (candidates == self.eos_token_id).any(dim=-1)
         candidates[:, -1] = candidates[:, -1].where(has_end, self.eos_token_id)
         ctc = self.scorer.prefix_scores(state, candidates, torch.full_like(last, -1) if empty else last, utterances)
@@ -150,7 +151,7 @@ class CTCPrefixLogitsProcessor(LogitsProcessor):
         return torch.where(weights > 0, result, scores.double()).to(scores.dtype)
 
     def _advance(self, input_ids: Tensor, utterances: Tensor) -> PrefixState:
-        """States of the current prefixes from those of their parents one token ago; beams may have been reordered."""
+        """States of the current prefixes from those of their parents one token earlier; handles reordered beams."""
         assert self.previous_ids is not None and self.state is not None
         same = (input_ids[:, None, :-1] == self.previous_ids[None]).all(-1)
         same &= utterances[:, None] == utterances[None]

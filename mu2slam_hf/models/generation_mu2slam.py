@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Generation with explicit languages and tasks: `generate(..., source_lang="es", target_lang="en")`.
 
-Letters: B batch, T feature frames, N encoder positions, V vocabulary.
+Shapes: B batch, T feature frames, N encoder positions, R rows (batch x beams), L tokens, V vocabulary.
 """
 
 from collections.abc import Sequence
@@ -16,29 +16,29 @@ from .task_types import check_task
 
 SOURCES = ("input_features", "input_values", "input_ids", "inputs_embeds", "encoder_outputs")
 DEFAULT_MAX_LENGTH = 20
-"""transformers' own default, which no transcript should be cut to."""
+"""Default of transformers, replaced by a limit derived from the source."""
 
 
 class AllowedTokensLogitsProcessor(LogitsProcessor):
-    """Rule out every token that the target modality does not use.
+    """Mask every token that does not belong to the target modality.
 
     Args:
-        allowed: `(V,)` bool, True on tokens that may be written.
+        allowed: `(V,)` bool, True on tokens that may be generated.
     """
 
     def __init__(self, allowed: Tensor):
         self.allowed = allowed
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Args: `input_ids` `(R, L)`, `scores` `(R, V)`; returns scores with -inf on what is ruled out."""
+        """Args: `input_ids` `(R, L)`, `scores` `(R, V)`; returns scores with -inf on masked tokens."""
         return scores.masked_fill(~self.allowed, -float("inf"))
 
 
 class RowLengthLogitsProcessor(LogitsProcessor):
-    """End every row at its own limit, so that a short source does not write on because a long one stands beside it.
+    """End each row at its own length limit, so that the output for a source does not depend on its batch.
 
     Args:
-        limits: `(B,)` int64 new tokens of each item, `</s>` included.
+        limits: `(B,)` int64 maximum number of new tokens of each item, including `</s>`.
         eos_token_id: id of `</s>`.
     """
 
@@ -48,7 +48,7 @@ class RowLengthLogitsProcessor(LogitsProcessor):
         self.prompt_length: int | None = None
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Args: `input_ids` `(R, L)`, `scores` `(R, V)`; returns scores with only `</s>` left on rows at their end."""
+        """Args: `input_ids` `(R, L)`, `scores` `(R, V)`; in rows at their limit only `</s>` remains."""
         if self.prompt_length is None:
             self.prompt_length = input_ids.shape[1]
         limits = self.limits.repeat_interleave(input_ids.shape[0] // self.limits.shape[0])
@@ -74,29 +74,33 @@ class Mu2SLAMGenerationMixin:
         ctc_weight: float | None = None,
         **kwargs,
     ):
-        """Write text, or speech ids, for speech or text.
+        """Generate text or speech ids from speech or text.
 
         Args:
             inputs: `(B, T, M)` float features, the same as `input_features` (for the front end `waveform`:
                 `(B, samples)`, the same as `input_values`).
             generation_config: as in transformers.
             logits_processor: further processors.
-            source_lang: language of the source, one code or one per item; None leaves it to the model (`und`).
-            target_lang: language to write, one code or one per item. Default: the source given, else the source
-                guessed by the language head.
-            task: `asr`, `ast`, `mt`, ...; adds no token, it is checked against modalities and languages.
-            target_modality: `text` (default) or `speech`: then only codebook ids and `</s>` are written.
-            ctc_weight: share of CTC in the scores of same-language transcription, 0 to 1; from
+            source_lang: language of the source, one code or one per item; None means unknown (`und`).
+            target_lang: language of the output, one code or one per item. Default: the source language if given, else
+                the one predicted by the language head.
+            task: `asr`, `ast`, `mt`, ...; only checked against modalities and languages, adds no token.
+            target_modality: `text` (default) or `speech`, which generates only codebook ids and `</s>`.
+            ctc_weight: weight of CTC in the scores of same-language transcription, between 0 and 1. Default:
                 `generation_config.ctc_weight`, else 0.
             **kwargs: `input_features` or `input_ids` with `attention_mask`, `language_ids` and
-                `decoder_language_ids` `(B,)` in place of codes, and everything that transformers' `generate` takes.
+                `decoder_language_ids` `(B,)` in place of codes, and all arguments of transformers' `generate`.
 
         Raises:
-            ValueError: unless exactly one source is given; for an unknown language or a task that does not fit.
+            ValueError: not exactly one source is given, a language is unknown, or the task does not match modalities
+                and languages.
         """
         if inputs is not None:
             if kwargs.get(self.main_input_name) is not None:
-                raise ValueError(f"The source was given twice: as first argument and as {self.main_input_name}.")
+                raise ValueError(
+                    f"The source was given both as the first argument and as {self.main_input_name}; pass only one of "
+                    "them."
+                )
             kwargs[self.main_input_name] = inputs
         source = self._single_source(kwargs)
         config = generation_config if generation_config is not None else self.generation_config
@@ -120,7 +124,7 @@ class Mu2SLAMGenerationMixin:
         processors.insert(0, AllowedTokensLogitsProcessor(self._allowed_tokens(modality, states.device)))
         weight = ctc_weight if ctc_weight is not None else getattr(config, "ctc_weight", None) or 0.0
         if not 0.0 <= weight <= 1.0:
-            raise ValueError(f"ctc_weight is a share between 0 and 1, got {weight}.")
+            raise ValueError(f"ctc_weight must be between 0 and 1, got {weight}.")
         if weight > 0 and source_modality == "speech" and modality == "text":
             processors.append(self._ctc_processor(encoder_outputs, source_ids, target_ids, weight))
         limits = self._length_limits(config, kwargs, encoder_outputs, source_modality, modality)
@@ -130,7 +134,7 @@ class Mu2SLAMGenerationMixin:
         return super().generate(None, generation_config, processors, *args, encoder_outputs=encoder_outputs, **kwargs)
 
     def guess_language(self, encoder_hidden_states: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Rows `(B,)` int64 of the likeliest languages; `und` (row 0) is never guessed where there is another.
+        """Index `(B,)` int64 of the most likely language of each item; `und` (row 0) only if there is no other.
 
         Args:
             encoder_hidden_states: `(B, N, D)`.
@@ -146,13 +150,13 @@ class Mu2SLAMGenerationMixin:
         given = [name for name in SOURCES if kwargs.get(name) is not None]
         if len(given) != 1:
             raise ValueError(
-                f"generate reads exactly one source: {self.main_input_name} (speech) or input_ids (text); got "
+                f"generate expects exactly one source: {self.main_input_name} (speech) or input_ids (text); got "
                 f"{' and '.join(given) if given else 'none'}."
             )
         return given[0]
 
     def _encode_source(self, source: str, source_lang, config, kwargs: dict):
-        """Run the encoder once (the language head, CTC and the decoder share it), unless its output was given."""
+        """Run the encoder once for language head, CTC and decoder, unless its output was given."""
         tensor = kwargs.pop(source)
         attention_mask = kwargs.pop("attention_mask", None)
         batch_size = tensor.shape[0] if isinstance(tensor, Tensor) else tensor[0].shape[0]
@@ -181,7 +185,9 @@ class Mu2SLAMGenerationMixin:
         if isinstance(codes, str):
             codes = [codes] * batch_size
         if len(codes) != batch_size:
-            raise ValueError(f"Got {len(codes)} languages for a batch of {batch_size}; give one, or one per item.")
+            raise ValueError(
+                f"Got {len(codes)} languages for a batch of {batch_size}; pass one language, or one per item."
+            )
         rows = [0 if code is None else language_index(code, self.config.languages) for code in codes]
         return torch.tensor(rows, dtype=torch.int64, device=self.device)
 
@@ -236,7 +242,7 @@ class Mu2SLAMGenerationMixin:
 
     @staticmethod
     def _length_limits(config, kwargs: dict, encoder_outputs, source_modality, modality: str) -> Tensor | None:
-        """Most new tokens `(B,)` int64 of each item, from the length of its own source; None where the caller bounds.
+        """Maximum number of new tokens `(B,)` int64, from the length of each source; None if the caller sets a limit.
 
         Choice: at 25 Hz no transcript has more characters than frames; a translation may be longer, hence 1.5 x.
         """

@@ -1,8 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Languages: canonical BCP-47 codes, rows of the language table, and the paper's lists.
 
-Pure tables, because a checkpoint with custom code must load where nothing but transformers is installed; a test holds
-them against the `langcodes` library.
+Plain tables, because a checkpoint with custom code must load with transformers as the only dependency; a test compares
+them with the `langcodes` library.
 """
 
 import difflib
@@ -27,7 +27,7 @@ sun:su swa:sw swe:sv tah:ty tam:ta tat:tt tel:te tgk:tg tha:th tib:bo tir:ti ton
 uig:ug ukr:uk urd:ur uzb:uz ven:ve vie:vi vol:vo wel:cy wln:wa wol:wo xho:xh yid:yi yor:yo zha:za zho:zh zul:zu
 """
 
-# Withdrawn codes, and members of a macrolanguage that stand for all of it in corpora (as in CLDR).
+# Withdrawn codes, and members of a macrolanguage that corpora use for all of it (as in CLDR).
 _REPLACED = """
 bh:bho bih:bho in:id iw:he ji:yi jw:jv mo:ro sh:sr-Latn hbs:sr-Latn tl:fil tgl:fil tw:ak fat:ak prs:fa-AF swc:sw-CD
 cnr:sr-ME als:sq arb:ar ayr:ay azj:az bcl:bik cmn:zh diq:zza ekk:et fuc:ff gaz:om gug:gn ike:iu khk:mn kmr:ku knc:kr
@@ -35,7 +35,7 @@ kng:kg knn:kok kpv:kv lvs:lv mhr:chm npi:ne ojg:oj ory:or pbu:ps pes:fa plt:mg p
 uzn:uz ydd:yi zsm:ms zyb:za
 """
 
-# Whole codes of corpora whose script and region only spell out what the language implies.
+# Complete codes of corpora whose script and region are implied by the language.
 _WHOLE_CODES = {"cmn-hans-cn": "zh", "yue-hant-hk": "yue", "zh-cmn": "zh", "zh-yue": "yue"}
 
 _REGIONS = {"UK": "GB", "BU": "MM", "SU": "RU", "TP": "TL", "YU": "RS", "ZR": "CD"}
@@ -78,18 +78,18 @@ _CODES_BY_NAME = {name.lower(): code for code, name in LANGUAGE_NAMES.items()}
 
 
 def canonical_language(code: str) -> str:
-    """The one spelling of a language code.
+    """Canonical spelling of a language code.
 
     Args:
         code: BCP-47 or ISO 639 in any case, with `-` or `_`, a corpus's code (`pt_BR`, `iw`, `cmn_hans_cn`,
             `zho_Hans`), or an English name of a language in `LANGUAGE_NAMES`.
 
     Returns:
-        canonical BCP-47: two letters where there are two, macrolanguages for their main member; script, region and
-        variants are kept where given (`pt-BR`, `zh-Hans`).
+        canonical BCP-47: the two-letter code where one exists, the macrolanguage for its main member; script, region
+        and variants are kept where given (`pt-BR`, `zh-Hans`).
 
     Raises:
-        ValueError: not a language code; the message names the nearest ones.
+        ValueError: not a language code; the message lists the most similar ones.
     """
     if not isinstance(code, str):
         raise ValueError(f"a language code must be a str such as 'en', got {type(code).__name__} {code!r}.")
@@ -114,16 +114,16 @@ def language_index(code: str, languages: Sequence[str]) -> int:
     """Row of a language in a model's language table.
 
     Args:
-        code: any spelling that `canonical_language` reads.
+        code: any spelling that `canonical_language` accepts.
         languages: the model's canonical codes (`config.languages`).
 
     Returns:
         the row of the code itself, else of the same language without region or without script and region.
 
     Raises:
-        ValueError: neither is in `languages`; the message names the nearest codes that are.
+        ValueError: none of these is in `languages`; the message lists the most similar codes that are.
 
-    Choice: `nb` and `no` stand in for each other, since corpora use either for the same Norwegian.
+    Choice: `nb` and `no` are interchangeable, since corpora use either code for the same language.
     """
     try:
         canonical = canonical_language(code)
@@ -133,22 +133,24 @@ def language_index(code: str, languages: Sequence[str]) -> int:
         if candidate in languages:
             return list(languages).index(candidate)
     spelled = "" if canonical == code else f" ({canonical})"
-    raise ValueError(f"the model does not know the language {code!r}{spelled}; {_describe_nearest(code, languages)}")
+    raise ValueError(
+        f"the model does not support the language {code!r}{spelled}; {_describe_nearest(code, languages)}"
+    )
 
 
 def language_name(code: str) -> str:
-    """English name of a code, or the code itself where this file has none."""
+    """English name of a code, or the code itself if its name is not in `LANGUAGE_NAMES`."""
     canonical = canonical_language(code)
     return next((LANGUAGE_NAMES[one] for one in _fallbacks(canonical) if one in LANGUAGE_NAMES), canonical)
 
 
 def same_language(first: str, second: str) -> bool:
-    """True when both codes name one language, whatever the script and region."""
+    """Whether both codes denote the same language, ignoring script and region."""
     return canonical_language(first).split("-")[0] == canonical_language(second).split("-")[0]
 
 
 def _fallbacks(canonical: str) -> list[str]:
-    """The code, then with fewer and fewer subtags, then its stand-in."""
+    """The code, then with successively fewer subtags, then its interchangeable code."""
     parts = canonical.split("-")
     candidates = ["-".join(parts[:length]) for length in range(len(parts), 0, -1)]
     if len(parts) > 2 and len(parts[1]) == 4:  # language-script-region: the region may matter more than the script
@@ -158,7 +160,7 @@ def _fallbacks(canonical: str) -> list[str]:
 
 
 def _describe_nearest(code: str, languages: Sequence[str], count: int = 5) -> str:
-    """The known codes nearest to `code`, for an error."""
+    """The known codes most similar to `code`, for an error message."""
     known = {one.lower(): one for one in languages}
     known |= {LANGUAGE_NAMES[one].lower(): one for one in languages if one in LANGUAGE_NAMES}
     wanted = code.strip().lower().replace("_", "-")
@@ -169,7 +171,7 @@ def _describe_nearest(code: str, languages: Sequence[str], count: int = 5) -> st
     return f"nearest of the {len(languages)} known codes: {shown}"
 
 
-# mC4, without its transliterated doubles (`ru-Latn`, ...). Paper: section 3.1, 101 languages.
+# mC4, without its transliterated variants (`ru-Latn`, ...). Paper: section 3.1, 101 languages.
 MC4_CODES = tuple(
     """
 af am ar az be bg bn ca ceb co cs cy da de el en eo es et eu fa fi fil fr fy ga gd gl gu ha haw hi hmn ht hu hy id ig
@@ -177,7 +179,7 @@ is it iw ja jv ka kk km kn ko ku ky la lb lo lt lv mg mi mk ml mn mr ms mt my ne
 sl sm sn so sq sr st su sv sw ta te tg th tr uk ur uz vi xh yi yo zh zu
 """.split()
 )
-# Names of the parts of FLEURS. Paper: appendix A.1 counts 101 languages; English is the 102nd here.
+# Names of the configurations of FLEURS. Paper: appendix A.1 counts 101 languages; English is the 102nd here.
 FLEURS_CODES = tuple(
     """
 af_za am_et ar_eg as_in ast_es az_az be_by bg_bg bn_in bs_ba ca_es ceb_ph ckb_iq cmn_hans_cn cs_cz cy_gb da_dk de_de

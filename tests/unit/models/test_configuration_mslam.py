@@ -15,8 +15,8 @@ from mu2slam_hf import MSLAMConfig, MSLAMCTCConfig, MSLAMForPreTraining
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_speech_layers": 0}, "num_speech_layers must be 1 to 2"),
-        ({"num_speech_layers": 3}, "num_speech_layers must be 1 to 2"),
+        ({"num_speech_layers": 0}, "num_speech_layers must be between 1 and 2"),
+        ({"num_speech_layers": 3}, "num_speech_layers must be between 1 and 2"),
         ({"quantizer_method": "kmeans"}, "quantizer_method must be one of gumbel, nearest"),
         ({"speech_mask": "zero"}, "speech_mask must be one of noise, learned"),
         ({"ctc_input": "text"}, "ctc_input must be one of speech, pair"),

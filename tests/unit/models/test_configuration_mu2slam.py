@@ -62,7 +62,7 @@ def test_shared_fields_reach_the_decoder():
     ("changes", "message"),
     [
         ({"languages": ["en"]}, "und"),
-        ({"languages": ["und", "en", "en"]}, "twice"),
+        ({"languages": ["und", "en", "en"]}, "more than once"),
         ({"text_token_offset": 70}, "codebook"),
         ({"speech_token_offset": 5}, "special"),
         ({"vocab_size": 90}, "vocab_size"),

@@ -159,7 +159,7 @@ CONFORMER = {"model_type": "mu2slam_conformer", "num_hidden_layers": 2}
     [
         ({"quantizer_method": "fsq"}, "quantizer_method must be one of gumbel, nearest; got 'fsq'"),
         ({"codevector_dim": 16, "num_codevector_groups": 3}, r"codevector_dim \(16\) must be a multiple"),
-        ({"encoder_layer": 1, "encoder_config": CONFORMER}, "quantises the output of a front end"),
+        ({"encoder_layer": 1, "encoder_config": CONFORMER}, "requires an encoder_config with .* and encoder_layer=0"),
         ({"encoder_config": {"model_type": "wav2vec2"}}, "model_type='wav2vec2' and encoder_layer=0"),
         ({"encoder_config": CONFORMER | {"frontend": "waveform"}}, "must be 'conv2d', which gives one frame per id"),
         ({"encoder_config": CONFORMER | {"num_mel_bins": 40}}, "num_mel_bins is 80 here and 40 in encoder_config"),

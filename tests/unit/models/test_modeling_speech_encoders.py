@@ -180,9 +180,9 @@ def test_as_the_codec_of_a_processor(tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"encoder_config": {"hidden_size": 16}}, "needs `model_type`"),
-        ({"encoder_config": None}, "belong together"),
-        ({"encoder_config": Wav2Vec2Config(**SIZES).to_dict(), "encoder_layer": 3}, "0 .* to 2"),
+        ({"encoder_config": {"hidden_size": 16}}, "must contain `model_type`"),
+        ({"encoder_config": None}, "must be given together"),
+        ({"encoder_config": Wav2Vec2Config(**SIZES).to_dict(), "encoder_layer": 3}, "between 0 .* and 2"),
         ({"encoder_config": Wav2Vec2Config(**SIZES).to_dict(), "encoder_layer": 1}, "encoder_feature_extractor"),
         (
             {
@@ -192,7 +192,7 @@ def test_as_the_codec_of_a_processor(tmp_path):
             },
             "encoder_frames_per_second",
         ),
-        ({"encoder_config": Wav2Vec2Config().to_dict(), "encoder_layer": 1, "num_context_frames": 1}, "sees its cont"),
+        ({"encoder_config": Wav2Vec2Config().to_dict(), "encoder_layer": 1, "num_context_frames": 1}, "num_context_frames must be 0"),
     ],
 )
 def test_wrong_configuration_is_refused(values, message):

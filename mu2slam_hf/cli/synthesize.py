@@ -13,7 +13,8 @@ def add_parser(subparsers: Any) -> None:
         "synthesize",
         help="write synthetic parallel speech with its texts (extra: synthetic)",
         description="Speaks generated sentences (numbers, dates, quantities, names, ...), or the texts of a manifest "
-        "or corpus, with espeak-ng, and writes recordings and a manifest.",
+        "or corpus, with espeak-ng, and writes recordings and a manifest. With --tones, a tiny corpus of tones for "
+        "first trials of training, which needs no espeak-ng.",
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to write; must not exist or be empty")
     parser.add_argument(
@@ -26,6 +27,9 @@ def add_parser(subparsers: Any) -> None:
     generated.add_argument("--num", type=positive_int, default=1000, metavar="N", help="meanings (1000)")
     generated.add_argument(
         "--form", choices=("written", "spoken"), default="written", help="with digits and capitals, or in plain words"
+    )
+    generated.add_argument(
+        "--tones", action="store_true", help="one tone per word instead of speech; en,es,fr,it,ru (default: en,fr)"
     )
     given = parser.add_argument_group("given texts")
     given.add_argument("--manifest", metavar="FILE", help="speak the texts of this manifest")
@@ -43,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("give --manifest or --corpus, and not both")
     if args.corpus and not args.root:
         raise ValueError(f"--corpus {args.corpus} needs --root, the folder that holds it")
+    if args.tones:
+        return write_tones(args)
     from mu2slam_hf.synthetic.folder import FolderSettings
     from mu2slam_hf.synthetic.generator import write_synthetic_folder
     from mu2slam_hf.synthetic.texts import speak_manifest
@@ -66,4 +72,18 @@ def run(args: argparse.Namespace) -> int:
     if summary.left_out:
         print(f"left out: {len(summary.left_out)} clips, listed in synthesis.json")
     print(f"written to {summary.manifest}")
+    return 0
+
+
+def write_tones(args: argparse.Namespace) -> int:
+    """Writes the corpus of tones with a manifest `<split>.tsv`."""
+    if args.manifest or args.corpus:
+        raise ValueError("--tones generates its own sentences; give it without --manifest and --corpus")
+    from mu2slam_hf.synthetic.folder import check_free_folder
+    from mu2slam_hf.synthetic.tones import write_tone_corpus
+
+    languages = args.languages or ("en", "fr")
+    folder = check_free_folder(args.output)
+    manifest = write_tone_corpus(folder, num_sentences=args.num, languages=languages, split=args.split, seed=args.seed)
+    print(f"{args.num} sentences each in {', '.join(languages)}, written to {manifest}")
     return 0

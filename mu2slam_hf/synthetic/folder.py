@@ -69,7 +69,7 @@ class FolderSettings:
 
 
 def library_versions(engine: EspeakEngine) -> dict[str, str]:
-    """Versions of everything that decides text and samples; recorded beside every manifest and in every state."""
+    """Versions of everything that decides text and samples; recorded beside every manifest."""
     versions = {"espeak-ng": engine.version.split()[0]}
     for name in ("espeakng-loader", "Babel", "num2words", "soxr", "numpy"):
         try:

@@ -12,7 +12,6 @@ import yaml
 from public_schema import write_public_corpora
 
 from mu2slam_hf import Mu2SLAMConfig, Mu2SLAMForPreTraining
-from mu2slam_hf.data.testing import write_tone_corpus
 from mu2slam_hf.models.modeling_mu2slam_pretraining import PRETRAINING_LOSSES
 from mu2slam_hf.recipes.arguments import build_arguments
 from mu2slam_hf.recipes.curriculum import resolve_curriculum
@@ -21,6 +20,7 @@ from mu2slam_hf.recipes.mixtures import build_mixture
 from mu2slam_hf.recipes.processors import build_processor
 from mu2slam_hf.recipes.records import load_records
 from mu2slam_hf.recipes.runs import build_run, load_recipe, load_recipes
+from mu2slam_hf.synthetic.tones import write_tone_corpus
 from mu2slam_hf.training.objectives import count_pretraining_targets
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,12 +9,12 @@ import yaml
 from public_schema import write_public_corpora
 
 from mu2slam_hf import MSLAMForPreTraining
-from mu2slam_hf.data.testing import write_tone_corpus
 from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
 from mu2slam_hf.recipes.arguments import build_arguments
 from mu2slam_hf.recipes.loader import RecipeError, dump_recipe, recipe_kind
 from mu2slam_hf.recipes.mixtures import build_mixture
 from mu2slam_hf.recipes.runs import build_run, load_recipe
+from mu2slam_hf.synthetic.tones import write_tone_corpus
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = sorted((ROOT / "configuration" / "recipes" / "mslam").glob("*.yaml"))

@@ -1,14 +1,13 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Lengths of recordings; the tone corpus that tests read."""
+"""Lengths of recordings."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from mu2slam_hf.data.durations import fill_durations
 from mu2slam_hf.data.manifests import read_manifest
-from mu2slam_hf.data.testing import write_tone_corpus
+from mu2slam_hf.synthetic.tones import write_tone_corpus
 
 
 def test_missing_durations_are_read_from_the_files(tmp_path):
@@ -20,14 +19,3 @@ def test_missing_durations_are_read_from_the_files(tmp_path):
         [record.duration_seconds for record in records], abs=1e-3
     )
     assert len(reasons) == 1 and "gone" in reasons[0] and "no such file" in reasons[0]
-
-
-def test_tone_corpus_is_the_same_every_time(tmp_path):
-    one, two = (write_tone_corpus(tmp_path / name, num_sentences=3, seed=4) for name in ("a", "b"))
-    assert one.read_bytes() == two.read_bytes()
-    for file in sorted(Path(one.parent, "audio", "train").iterdir()):
-        assert file.read_bytes() == (two.parent / "audio" / "train" / file.name).read_bytes()
-    other = write_tone_corpus(tmp_path / "c", num_sentences=3, seed=4, split="dev")
-    assert other.read_text().splitlines()[1:] != one.read_text().splitlines()[1:]
-    with pytest.raises(ValueError, match="xx"):
-        write_tone_corpus(tmp_path, languages=("xx",))

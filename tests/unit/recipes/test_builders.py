@@ -9,7 +9,6 @@ import torch
 import yaml
 
 from mu2slam_hf import MSLAMForCTC, Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC
-from mu2slam_hf.data.testing import write_tone_corpus
 from mu2slam_hf.recipes.arguments import build_arguments
 from mu2slam_hf.recipes.loader import RecipeError
 from mu2slam_hf.recipes.models import build_model_of
@@ -17,6 +16,7 @@ from mu2slam_hf.recipes.processors import build_processor
 from mu2slam_hf.recipes.records import load_records
 from mu2slam_hf.recipes.run import find_resume_checkpoint, save_recipe
 from mu2slam_hf.recipes.runs import build_run, load_recipe
+from mu2slam_hf.synthetic.tones import write_tone_corpus
 
 RECIPE = Path(__file__).resolve().parents[3] / "configuration" / "recipes" / "mu2slam" / "finetune_tiny_test.yaml"
 

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import pytest
 
 from mu2slam_hf.data.collation.supervised import SupervisedCollator
-from mu2slam_hf.data.testing import write_tone_corpus
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
 from mu2slam_hf.recipes.curriculum import build_curriculum, resolve_curriculum, total_steps
@@ -16,6 +15,7 @@ from mu2slam_hf.recipes.development import build_development_sets
 from mu2slam_hf.recipes.finetuning import FinetuningRecipe
 from mu2slam_hf.recipes.loader import RecipeError, build_section
 from mu2slam_hf.recipes.records import load_records
+from mu2slam_hf.synthetic.tones import write_tone_corpus
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import pytest
 
 from mu2slam_hf.data.examples.example import Example
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.testing import write_tone_corpus
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.recipes.arguments import build_arguments
@@ -15,6 +14,7 @@ from mu2slam_hf.recipes.loader import RecipeError, dump_recipe, recipe_kind
 from mu2slam_hf.recipes.mixtures import build_mixture, build_mixture_config, build_task_examples, plan_batches
 from mu2slam_hf.recipes.records import load_records
 from mu2slam_hf.recipes.runs import build_run, load_recipe
+from mu2slam_hf.synthetic.tones import write_tone_corpus
 
 FOLDER = Path(__file__).resolve().parents[3] / "configuration" / "recipes" / "mu2slam"
 RECIPE = FOLDER / "pretrain_tiny_test.yaml"

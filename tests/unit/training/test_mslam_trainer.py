@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from mu2slam_hf import MSLAMForPreTraining, Mu2SLAMProcessor
-from mu2slam_hf.data.testing import write_tone_corpus
 from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
 from mu2slam_hf.recipes.runs import build_run, load_recipe
+from mu2slam_hf.synthetic.tones import write_tone_corpus
 from mu2slam_hf.training.checkpoints import list_checkpoints
 from mu2slam_hf.training.trainer import NonFiniteLossError
 

@@ -16,10 +16,10 @@ from safetensors.torch import load_file
 
 from mu2slam_hf import Mu2SLAMForConditionalGeneration, Mu2SLAMProcessor
 from mu2slam_hf.data.examples.failures import TooManyBadRecordsError
-from mu2slam_hf.data.testing import write_tone_corpus
 from mu2slam_hf.models.modeling_mu2slam_pretraining import PRETRAINING_LOSSES
 from mu2slam_hf.recipes.records import load_records
 from mu2slam_hf.recipes.runs import build_run, load_recipe
+from mu2slam_hf.synthetic.tones import write_tone_corpus
 from mu2slam_hf.training.checkpoints import list_checkpoints
 from mu2slam_hf.training.trainer import NonFiniteLossError
 

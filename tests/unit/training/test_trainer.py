@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from mu2slam_hf.data.random_keys import DrawKey
-from mu2slam_hf.data.testing import write_tone_corpus
 from mu2slam_hf.recipes.processors import build_processor
 from mu2slam_hf.recipes.records import load_records
 from mu2slam_hf.recipes.runs import build_run, load_recipe
+from mu2slam_hf.synthetic.tones import write_tone_corpus
 from mu2slam_hf.training.trainer import NonFiniteLossError
 
 RECIPE = Path(__file__).resolve().parents[3] / "configuration" / "recipes" / "mu2slam" / "finetune_tiny_test.yaml"

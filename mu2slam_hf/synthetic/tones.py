@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""A tiny n-way parallel corpus of tones, for tests and first trials: learnable in minutes, no recordings needed."""
+"""A tiny n-way parallel corpus of tones for tests and first trials: learnable in minutes, without recordings."""
 
 import csv
 import json
@@ -58,20 +58,23 @@ def write_tone_corpus(
     """Write `<split>.tsv` and `audio/<split>/`: every sentence spoken in every language, translated into the others.
 
     Args:
-        folder: where to; made where it is not there.
+        folder: where to; it is created.
         num_sentences: sentences per language.
         languages: some of `TONE_WORDS`.
-        max_words: sentences have from 1 to so many words.
+        max_words: sentences have 1 to this many words.
         sampling_rate: rate of the WAV files in Hz.
         split: name of the manifest.
         seed: sentences are a function of seed and split.
 
     Returns:
         Path of the manifest.
+
+    Raises:
+        ValueError: a language without tone words.
     """
     unknown = sorted(set(languages) - set(TONE_WORDS))
     if unknown:
-        raise ValueError(f"there are tone words for {', '.join(TONE_WORDS)}; not for {', '.join(unknown)}")
+        raise ValueError(f"there are tone words for {', '.join(TONE_WORDS)}, not for {', '.join(unknown)}")
     folder = Path(folder)
     audio_folder = folder / "audio" / split
     audio_folder.mkdir(parents=True, exist_ok=True)

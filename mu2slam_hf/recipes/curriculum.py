@@ -21,7 +21,7 @@ from mu2slam_hf.recipes.arguments import LOSS_NAMES, asdict_objective
 from mu2slam_hf.recipes.data_sections import CorpusSection, PhaseSection, TargetSection
 from mu2slam_hf.recipes.loader import RecipeError
 from mu2slam_hf.recipes.processors import build_token_counter
-from mu2slam_hf.recipes.records import Records
+from mu2slam_hf.recipes.records import Records, build_audio_cache
 
 logger = logging.get_logger(__name__)
 
@@ -104,12 +104,7 @@ def build_curriculum(
         build_collator: `(spec_augment=...)` to the collator of a phase.
         num_ranks: number of processes.
     """
-    data = recipe.data
-    cache = AudioCache() if data.cache_audio else AudioCache(max_bytes=0)
-    if data.cache_audio and recipe.training.dataloader_num_workers > 0:
-        # Before the loader forks: its processes then share one copy.
-        spoken = [r for part in records.values() for r in part if r.audio is not None]
-        cache.preload({record.key: record.audio for record in spoken})
+    cache = build_audio_cache(recipe, records)
     return [
         _build_phase(recipe, number, section, records, processor, cache, build_collator, num_ranks)
         for number, section in enumerate(resolve_curriculum(recipe))

@@ -2,12 +2,12 @@
 """The mixture of tasks of a recipe: examples, samplers over tables or streams, development sets."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
 from transformers.utils import logging
 
-from mu2slam_hf.data.audio import AudioCache
 from mu2slam_hf.data.examples.builder import ExampleBuilder, ExampleLimits
 from mu2slam_hf.data.examples.dataset import ExampleDataset
 from mu2slam_hf.data.examples.draws import DrawOptions
@@ -19,7 +19,7 @@ from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.recipes.loader import RecipeError
 from mu2slam_hf.recipes.mixture_sections import MixtureRecipe
 from mu2slam_hf.recipes.processors import build_token_counter
-from mu2slam_hf.recipes.records import Records, load_records
+from mu2slam_hf.recipes.records import Records, build_audio_cache, load_records
 from mu2slam_hf.recipes.streams import build_sources
 from mu2slam_hf.training.arguments import MultitaskTrainingArguments
 from mu2slam_hf.training.development import DevelopmentSet
@@ -105,7 +105,7 @@ def build_mixture(
     dataset = ExampleDataset(
         examples,
         DrawOptions(undetermined_source_ratio=data.undetermined_source_ratio),
-        cache=_build_cache(recipe, records),
+        cache=build_audio_cache(recipe, records),
         seed=seed,
         max_failed_share=data.max_failed_share,
     )
@@ -123,36 +123,19 @@ def build_mixture(
         raise error if isinstance(error, RecipeError) else RecipeError(f"data: {error}") from error
 
 
-def _build_cache(recipe: MixtureRecipe, records: Records) -> AudioCache | None:
-    if not recipe.data.cache_audio or recipe.data.streaming:
-        return None
-    cache = AudioCache()
-    if recipe.training.dataloader_num_workers > 0:
-        # Before the loader forks: its processes then share one copy.
-        spoken = [record for part in records.values() for record in part if record.audio is not None]
-        cache.preload({record.key: record.audio for record in spoken})
-    return cache
-
-
 def build_development_sets(
     recipe: MixtureRecipe, processor: Mu2SLAMProcessor, build_collator: Callable[[], Any]
 ) -> dict[str, DevelopmentSet]:
     """Every example of every task that a development corpus gives, in batches of about one length."""
     section, data = recipe.evaluation, recipe.data
     limits = ExampleLimits(max_seconds=section.max_seconds, max_tokens=section.max_tokens // 2)
-    count_tokens = build_token_counter(processor.tokenizer)
     sets = {}
     for name, records in load_records(section.corpora, "evaluation.corpora").items():
         examples: list[Example] = []
         for task in section.tasks:
+            builder = _build_example_builder(recipe, task, processor.tokenizer)
             try:
-                examples += ExampleBuilder(
-                    tasks=[task],
-                    one_target=True,
-                    languages=data.languages or None,
-                    count_tokens=count_tokens,
-                    limits=limits,
-                ).build(records)
+                examples += replace(builder, limits=limits, translations_as_texts=False).build(records)
             except ValueError:
                 logger.warning(f"evaluation.corpora.{name}: gives no example of {task}")
         sets[name] = DevelopmentSet(

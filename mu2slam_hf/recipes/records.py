@@ -3,9 +3,11 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from transformers.utils import logging
 
+from mu2slam_hf.data.audio import AudioCache
 from mu2slam_hf.data.durations import fill_durations
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.recipes.corpus_sources import read_table
@@ -26,6 +28,18 @@ def load_records(corpora: Mapping[str, CorpusSource], path: str) -> Records:
         path: its dotted path, for messages.
     """
     return {name: _load_corpus(section, name, f"{path}.{name}") for name, section in corpora.items()}
+
+
+def build_audio_cache(recipe: Any, records: Records) -> AudioCache:
+    """The cache of decoded audio; empty and of size 0 where the recipe wants none or reads streams."""
+    if not recipe.data.cache_audio or getattr(recipe.data, "streaming", False):
+        return AudioCache(max_bytes=0)
+    cache = AudioCache()
+    if recipe.training.dataloader_num_workers > 0:
+        # Before the loader forks: its processes then share one copy.
+        spoken = [record for part in records.values() for record in part if record.audio is not None]
+        cache.preload({record.key: record.audio for record in spoken})
+    return cache
 
 
 def _load_corpus(section: CorpusSource, name: str, path: str) -> list[SpeechTextRecord]:

@@ -77,8 +77,11 @@ class KnownCorpus(StreamedCorpus):
         sources: list[StreamSource] = []
         readers = self.reader.readers_of(task)
         for lang, reader in readers:
-            sizes, unit = self._sizes(reader.shards_by_language(), task)
-            built = build_stream_sources(reader, task, sizes=sizes, failures=failures, **options)
+            shards = reader.shards_by_language()
+            sizes, unit = self._sizes(shards, task)
+            built = build_stream_sources(
+                reader, task, corpus=reader.name, shards=shards, sizes=sizes, failures=failures, **options
+            )
             # Weights and reports go by the recipe's own names.
             sources += [
                 replace(s, corpus=self.name, lang=lang or s.lang, size=s.size / len(readers) if lang else s.size)
@@ -167,6 +170,7 @@ class ShardCorpus(OwnCorpus):
             build_stream_sources(
                 self._reader_of(lang),
                 task,
+                corpus=self.reader.corpus,
                 shards={lang: self._shards_of(lang)},
                 sizes=sizes,
                 failures=failures,

@@ -4,7 +4,6 @@
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -153,11 +152,9 @@ def build_stream_sources(
     reader: CorpusReader | ManifestShardReader,
     task: str,
     *,
-    shards: Mapping[str, Sequence[str]] | None = None,
-    sizes: Mapping[str, float] | None = None,
-    seed: int = 0,
-    rank: int = 0,
-    num_ranks: int = 1,
+    corpus: str,
+    shards: Mapping[str, Sequence[str]],
+    sizes: Mapping[str, float],
     failures: FaultCount | None = None,
     **kwargs: Any,
 ) -> list[StreamSource]:
@@ -166,41 +163,15 @@ def build_stream_sources(
     Args:
         reader: of the corpus, or of manifests.
         task: one of `PRETRAINING_TASKS`.
-        shards: language (or pair) -> shards; default: those that the reader of a corpus finds.
-        sizes: language -> hours or sentences; default: bytes of its files.
-        seed: seed of the run.
-        rank: rank of this process.
-        num_ranks: number of processes.
+        corpus: name of the corpus; the random orders of its streams depend on it.
+        shards: language (or pair) -> shards.
+        sizes: language -> size, in one unit for all sources of the task.
         failures: counts faulty rows and files, which are then skipped; None raises at the first.
         kwargs: passed on to `ShardedStream`.
-
-    Raises:
-        ValueError: a language of the corpus has no size, or `shards` is missing for a reader of manifests.
     """
-    corpus = reader.name if isinstance(reader, CorpusReader) else reader.corpus
-    if shards is None:
-        if not isinstance(reader, CorpusReader):
-            raise ValueError(f"`shards` of {corpus} is missing: give language -> manifests")
-        shards = reader.shards_by_language()
     read_shard = replace(reader, failures=failures)
     sources = []
     for lang, names in shards.items():
-        if sizes is None:
-            files = {name.split("#")[0] for name in map(str, names)}
-            size = float(sum(Path(file).stat().st_size for file in files))
-        elif lang in sizes:
-            size = float(sizes[lang])
-        else:
-            raise ValueError(f"`sizes` of {corpus} has no {lang!r}; it has {', '.join(sorted(sizes))}")
-        stream = ShardedStream(
-            names,
-            read_shard,
-            name=f"{task}/{corpus}/{lang}",
-            seed=seed,
-            rank=rank,
-            num_ranks=num_ranks,
-            failures=failures,
-            **kwargs,
-        )
-        sources.append(StreamSource(task=task, corpus=corpus, lang=lang, size=size, stream=stream))
+        stream = ShardedStream(names, read_shard, name=f"{task}/{corpus}/{lang}", failures=failures, **kwargs)
+        sources.append(StreamSource(task=task, corpus=corpus, lang=lang, size=float(sizes[lang]), stream=stream))
     return sources

@@ -9,7 +9,6 @@ be stored with it, or be lost.
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from hashlib import blake2b
 from itertools import islice
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -103,9 +102,9 @@ class RecordStream(ABC):
         The next position is None at the end of the epoch. A block may be empty.
         """
 
-    @abstractmethod
-    def fingerprint(self) -> str:
-        """Hash of what the positions mean."""
+    def fingerprint_parts(self) -> tuple[Any, ...]:
+        """What the records at a position depend on."""
+        return self.name, self.seed, self.num_ranks, self.shuffle, self.block_size
 
     def _fill_block(self) -> None:
         records, self._next = self.read_block(self._position)
@@ -212,11 +211,9 @@ class ShardedStream(RecordStream):
         self._reads = (self.epoch, following_position)
         return block, following_position
 
-    def fingerprint(self) -> str:
-        """Of the names of the shards (without their folders), the seed and the number of processes."""
-        names = [PurePath(shard).name for shard in self.shards]
-        parts = (self.name, self.seed, self.num_ranks, self.shuffle, self.block_size, self.block_bytes, names)
-        return blake2b(repr(parts).encode(), digest_size=8).hexdigest()
+    def fingerprint_parts(self) -> tuple[Any, ...]:
+        """Also the names of the shards, without their folders."""
+        return *super().fingerprint_parts(), self.block_bytes, [PurePath(shard).name for shard in self.shards]
 
     def _opened(self, shard: str) -> Iterator[SpeechTextRecord]:
         try:
@@ -309,11 +306,9 @@ class DatasetStream(RecordStream):
         group = list(islice(self._iterator, self.num_ranks))
         return group[self.rank] if len(group) > self.rank else None
 
-    def fingerprint(self) -> str:
-        """Of the number of shards, the seed and the number of processes."""
-        shards = getattr(self.dataset, "num_shards", None)
-        parts = (self.name, self.seed, self.num_ranks, self.shuffle, self.block_size, shards)
-        return blake2b(repr(parts).encode(), digest_size=8).hexdigest()
+    def fingerprint_parts(self) -> tuple[Any, ...]:
+        """Also the number of shards."""
+        return *super().fingerprint_parts(), getattr(self.dataset, "num_shards", None)
 
     def _record(self, row: Mapping[str, Any], number: int) -> SpeechTextRecord | None:
         # Without a column of ids: unique over the ranks, and the same in every epoch as long as their number is.

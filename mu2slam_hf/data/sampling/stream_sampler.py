@@ -137,7 +137,7 @@ class StreamBatchSampler(ResumableBatchSampler):
             "seed": self.seed,
             **self.config.fingerprint_parts(),
             "languages, limits or tokenizer": {task: b.fingerprint_parts() for task, b in self.builders.items()},
-            "shards or sizes": [(source.name, float(source.size), source.stream.fingerprint()) for source in sources],
+            "shards or sizes": [(s.name, float(s.size), s.stream.fingerprint_parts()) for s in sources],
         }
 
     def _check_sources(self) -> None:

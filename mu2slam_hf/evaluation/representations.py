@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Recordings and texts as vectors of the one space that a shared encoder gives them.
 
-Letters: B batch, N encoder positions, D width.
+Shapes: B batch, N encoder positions, D width.
 """
 
 from collections.abc import Iterator, Sequence

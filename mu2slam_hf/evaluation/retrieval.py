@@ -7,7 +7,7 @@ model's CTC head, one forward pass per recording and a sum over all alignments p
 the encoder was trained to recognise. `decoder`: log probability by the decoder, one pass per pair; slowest, and the
 only one that was trained on texts in another language than the speech.
 
-Letters: Q queries, C candidates, L tokens.
+Shapes: Q queries, C candidates, L tokens.
 """
 
 import math

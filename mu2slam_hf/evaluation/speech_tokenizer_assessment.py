@@ -5,7 +5,7 @@ On recordings: use of the codebook, bits per second, and whether ids stay when a
 noisier. On sentences spoken by two synthetic voices: whether both get the same ids, and what ids say about phones. The
 phone times there are those of the synthesiser (espeak-ng's phoneme events), not of people.
 
-Letters: n samples, N ids, G codebooks.
+Shapes: n samples, N ids, G codebooks.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

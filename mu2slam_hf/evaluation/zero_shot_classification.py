@@ -4,7 +4,7 @@
 The head is linear and has a closed form (ridge regression on one-hot targets), so there is nothing to tune, to seed or
 to wait for; the encoder stays as it is.
 
-Letters: n items, D width, C classes.
+Shapes: n items, D width, C classes.
 """
 
 from collections.abc import Sequence

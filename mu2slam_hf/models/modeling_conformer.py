@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""ConformerEncoder: the one encoder of the package. It knows layers and masks, not where its input came from.
+"""ConformerEncoder: the encoder of all models, a stack of layers over embeddings from any front end.
 
-Letters: B batch, L positions of a row, D width.
+Shapes: B batch, L positions of a row, D width.
 """
 
 import torch
@@ -25,8 +25,8 @@ from .modules_positions import relative_sinusoids, rotary_angles
 class ConformerEncoder(PreTrainedModel):
     """A stack of Conformer layers over embeddings.
 
-    Families compose it: Mu2SLAM puts speech frames and token embeddings in front, mSLAM lets text enter after some
-    layers (`start_layer`), w2v-BERT taps the middle, a speech LLM averages `hidden_states` of all layers.
+    The models build on it: Mu2SLAM feeds it speech frames and token embeddings, mSLAM adds text after some layers
+    (`start_layer`).
     """
 
     config_class = ConformerEncoderConfig
@@ -67,19 +67,19 @@ class ConformerEncoder(PreTrainedModel):
         """Run layers `[start_layer, end_layer)`.
 
         Args:
-            inputs_embeds: `(B, L, D)`; absolute positions, where the configuration has them, are already added.
+            inputs_embeds: `(B, L, D)`; already includes absolute positions, if the configuration has them.
             attention_mask: `(B, L)`, 1 on real positions, 0 on padding; None when nothing is padded.
             sequence_ids: `(B, L)` int64 for packed rows: equal within a sequence, 0 on padding. Replaces
                 `attention_mask`; None for ordinary rows of one sequence each.
             position_ids: `(B, L)` int64 for rotary positions; counted from the start of each sequence by default.
-                Relative kinds take the distance in the row.
+                Relative positions use the distance within the row.
             start_layer: first layer to run.
-            end_layer: layer to stop before; None runs to the end.
+            end_layer: layer to stop before; None runs all remaining layers.
             **kwargs: passed to the attention backend.
 
         Returns:
             `last_hidden_state` `(B, L, D)` and, on request, all `hidden_states` and `attentions`. The final
-            normalisation, where there is one, runs with the last layer only.
+            normalisation, if configured, is applied after the last layer only.
         """
         position_embeddings = self._embed_positions(inputs_embeds, sequence_ids, position_ids)
         frame_mask = gapped_rows = None
@@ -92,14 +92,14 @@ class ConformerEncoder(PreTrainedModel):
                 and_mask_function=same_sequence(sequence_ids, sequence_ids),
             )
             frame_mask = sequence_ids > 0
-            if not torch.compiler.is_compiling():  # the width of the gapped rows depends on values
+            if not torch.compiler.is_compiling():  # the width of the gapped rows is data-dependent
                 gapped_rows = find_gapped_rows(sequence_ids, self.layers[0].conv.reach)
         else:
             if attention_mask is not None:
                 frame_mask = attention_mask.bool()
             layer_mask = create_bidirectional_mask(self.config, inputs_embeds, attention_mask=attention_mask)
 
-        kwargs.pop("use_cache", None)  # an encoder has none; activation checkpointing would warn of it
+        kwargs.pop("use_cache", None)  # an encoder has no cache; activation checkpointing would warn
         hidden_states = inputs_embeds
         for layer in self.layers[start_layer:end_layer]:
             hidden_states = layer(
@@ -116,7 +116,7 @@ class ConformerEncoder(PreTrainedModel):
         return BaseModelOutput(last_hidden_state=hidden_states)
 
     def _embed_positions(self, inputs_embeds, sequence_ids, position_ids) -> tuple[Tensor, Tensor] | Tensor | None:
-        """What the attention of every layer shares: rotary angles or relative sinusoids."""
+        """Positions shared by the attention of all layers: rotary angles or relative sinusoids."""
         kind = self.config.position_embeddings_type
         if kind in ("relative", "relative_key"):
             check_position_backend(self.config)

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""mSLAM: one encoder that reads speech, text, or an utterance with its transcript, and heads on top of it.
+"""mSLAM: one encoder for speech, text, or an utterance with its transcript, and models with heads on top of it.
 
-Letters: B batch, T feature frames (100 Hz), N encoder frames (25 Hz), M mel bins, L positions of the shared layers
+Shapes: B batch, T feature frames (100 Hz), N encoder frames (25 Hz), M mel bins, L positions of the shared layers
 (frames, tokens, or frames and then tokens), D width, V vocabulary, C classes.
 """
 
@@ -28,18 +28,18 @@ from .modules_speech_masking import counter_noise, replace_frames
 
 @dataclass
 class MSLAMModelOutput(BaseModelOutput):
-    """Output of the encoder, with the masks that follow from its input.
+    """Output of the encoder, including the masks derived from its input.
 
     Args:
-        last_hidden_state: `(B, L, D)`; of a pair the frames and then, without a gap, the tokens.
+        last_hidden_state: `(B, L, D)`; for a pair the frames followed directly by the tokens.
         hidden_states: on request, the input of every layer that ran and the last output: all layers for speech, the
-            shared ones for text; of a pair the first `num_speech_layers` are `(B, N, D)`.
+            shared ones for text; for pairs the first `num_speech_layers` are `(B, N, D)`.
         attentions: on request, of every layer that ran.
         attention_mask: `(B, L)` int64, 1 on real positions; None when nothing is padded.
         sequence_ids: `(B, L)` int64 for packed rows, else None.
-        modality_ids: `(B, L)` int64 of pairs, 0 speech (and padding) and 1 text; else None.
-        speech_hidden_state: `(B, N, D)`, the end of the speech layers, where the contrastive loss reads.
-        speech_attention_mask: `(B, N)` int64 of speech in pairs, 1 on real frames; else None.
+        modality_ids: `(B, L)` int64 for pairs, 0 speech (and padding) and 1 text; else None.
+        speech_hidden_state: `(B, N, D)` output of the speech layers, the input of the contrastive loss.
+        speech_attention_mask: `(B, N)` int64 for speech in pairs, 1 on real frames; else None.
     """
 
     attention_mask: Tensor | None = None
@@ -50,7 +50,7 @@ class MSLAMModelOutput(BaseModelOutput):
 
 
 class MSLAMPreTrainedModel(SpeechTextPreTrainedModel):
-    """What every model of the family declares to transformers."""
+    """Base class of the mSLAM models."""
 
     config_class = MSLAMConfig
     config: MSLAMConfig
@@ -61,16 +61,17 @@ class MSLAMPreTrainedModel(SpeechTextPreTrainedModel):
         self.base_model.subsampling.requires_grad_(False)
 
     def freeze_base_model(self) -> None:
-        """Stop training everything but the head."""
+        """Stop training everything except the head."""
         self.freeze_encoder()
 
     def freeze_encoder(self, num_trainable_layers: int = 0) -> None:
         """Stop training the encoder, except for its last layers.
 
-        What was frozen before is trained again where it belongs to these layers. Dropout stays on in training mode.
+        These last layers become trainable even if they were frozen before. Dropout stays active in training mode.
 
         Args:
-            num_trainable_layers: Conformer layers at the top, and the normalisation after them, that go on training.
+            num_trainable_layers: number of last Conformer layers that stay trainable, together with the normalisation
+                after them.
 
         Raises:
             ValueError: the encoder has fewer layers.
@@ -78,8 +79,8 @@ class MSLAMPreTrainedModel(SpeechTextPreTrainedModel):
         conformer = self.base_model.conformer
         if not 0 <= num_trainable_layers <= len(conformer.layers):
             raise ValueError(
-                f"num_trainable_layers must be 0 to {len(conformer.layers)}, the layers of this encoder; got "
-                f"{num_trainable_layers}."
+                f"num_trainable_layers must be between 0 and {len(conformer.layers)}, the number of layers of this "
+                f"encoder; got {num_trainable_layers}."
             )
         self.base_model.requires_grad_(False)
         if num_trainable_layers:
@@ -89,13 +90,13 @@ class MSLAMPreTrainedModel(SpeechTextPreTrainedModel):
 
 
 class MSLAMModel(MSLAMPreTrainedModel):
-    """Front end, embeddings and the Conformer: speech layers, then layers that speech and text share.
+    """Front end, embeddings and the Conformer: speech layers, then layers shared by speech and text.
 
     Paper: mSLAM section 3. Speech: convolutions, `num_speech_layers` Conformer layers, a linear map, then the shared
-    layers. Text: embedding, sinusoidal positions and a layer norm, then the shared layers. A pair: both, one after the
-    other, in one sequence of the shared layers.
-    Choice: token embeddings are scaled by sqrt(D), as in Mu2SLAM, so that tables pass over; positions of either
-    segment start at 0.
+    layers. Text: embedding, sinusoidal positions and a layer norm, then the shared layers. A pair: speech followed by
+    text, as one sequence of the shared layers.
+    Choice: token embeddings are scaled by sqrt(D), as in Mu2SLAM, so that embedding tables are interchangeable; the
+    positions of each segment start at 0.
     """
 
     def __init__(self, config: MSLAMConfig):
@@ -132,12 +133,12 @@ class MSLAMModel(MSLAMPreTrainedModel):
     def embed_text(
         self, input_ids: Tensor, position_ids: Tensor | None = None, inputs_embeds: Tensor | None = None
     ) -> Tensor:
-        """Text as it enters the shared layers.
+        """Input of the shared layers for text.
 
         Args:
-            input_ids: `(B, L)` int64; not read where `inputs_embeds` is given.
+            input_ids: `(B, L)` int64; ignored if `inputs_embeds` is given.
             position_ids: `(B, L)` int64; 0, 1, 2, ... by default.
-            inputs_embeds: `(B, L, D)` token embeddings, as `embed_tokens` gives them.
+            inputs_embeds: `(B, L, D)` token embeddings, as returned by `embed_tokens`.
 
         Returns:
             `(B, L, D)`.
@@ -149,7 +150,7 @@ class MSLAMModel(MSLAMPreTrainedModel):
         return self._drop(self.text_norm(embeds))
 
     def mask_speech(self, frames: Tensor, mask_time_indices: Tensor, noise_seed: Tensor | None = None) -> Tensor:
-        """Put something else in the place of masked frames, as `config.speech_mask` says.
+        """Replace masked frames as `config.speech_mask` specifies.
 
         Args:
             frames: `(B, N, D)` of [`embed_speech`].
@@ -157,13 +158,15 @@ class MSLAMModel(MSLAMPreTrainedModel):
             noise_seed: `(B,)` int64, for `config.speech_mask="noise"`.
 
         Raises:
-            ValueError: there is no seed where one is needed.
+            ValueError: `config.speech_mask="noise"` without `noise_seed`.
         """
         if self.config.speech_mask == "learned":
             mask_id = torch.tensor(self.config.mask_token_id, device=frames.device)
             return replace_frames(frames, mask_time_indices, self.embed_tokens(mask_id))
         if noise_seed is None:
-            raise ValueError("config.speech_mask='noise' needs noise_seed (batch,) int64, the seed of each utterance.")
+            raise ValueError(
+                "config.speech_mask='noise' requires noise_seed (batch,) int64, the seed of each utterance."
+            )
         row, frame = mask_time_indices.nonzero(as_tuple=True)
         noise = counter_noise(noise_seed[row], frame, frames.shape[-1]) * self.config.speech_mask_noise_std
         return replace_frames(frames, mask_time_indices, noise)
@@ -174,12 +177,12 @@ class MSLAMModel(MSLAMPreTrainedModel):
         """The layers `[0, num_speech_layers)`.
 
         Args:
-            frames: `(B, N, D)` of [`embed_speech`] or [`mask_speech`].
+            frames: `(B, N, D)` from [`embed_speech`] or [`mask_speech`].
             attention_mask: `(B, N)`, 1 on real frames, or None.
             **kwargs: `output_hidden_states`, `output_attentions`, arguments of the attention backend.
 
         Returns:
-            `last_hidden_state` `(B, N, D)`, before the linear map `speech_projection`.
+            `last_hidden_state` `(B, N, D)`, before `speech_projection`.
         """
         if self.config.encoder_config.position_embeddings_type == "sinusoidal":
             positions = default_position_ids(frames, None)
@@ -210,33 +213,37 @@ class MSLAMModel(MSLAMPreTrainedModel):
         Args:
             input_features: `(B, T, M)` float log-mel features of speech.
             attention_mask: `(B, T)` with speech, else `(B, L)`; 1 on real positions, 0 on padding (on the right).
-            input_ids: `(B, L)` int64 tokens of text; with speech: row b of both is one pair.
-            text_attention_mask: `(B, L)` of the text of pairs; all real by default.
-            inputs_embeds: `(B, L, D)` in place of `input_ids`, as `embed_tokens` gives them.
+            input_ids: `(B, L)` int64 tokens of text; together with speech, row b of both is one pair.
+            text_attention_mask: `(B, L)` for the text of pairs, 1 on real tokens; all real by default.
+            inputs_embeds: `(B, L, D)` in place of `input_ids`, as returned by `embed_tokens`.
             position_ids: `(B, L)` int64 of text; counted from the start of each sequence by default.
             sequence_ids: `(B, L)` int64 for packed rows of text, 0 on padding.
             mask_time_indices: `(B, N)` bool, True on frames to mask; None masks nothing.
             noise_seed: `(B,)` int64, see [`mask_speech`].
             input_values: `(B, samples)` float, in place of `input_features` for the front end `waveform`.
-            language_ids: accepted, because the processor of the package gives them; the encoder is told no language.
-            **kwargs: `output_hidden_states` (a flag, or numbers of states), `output_attentions`, arguments of the
+            language_ids: ignored; accepted because the processor of the package returns them.
+            **kwargs: `output_hidden_states` (a flag, or indices of states), `output_attentions`, arguments of the
                 attention backend.
 
         Raises:
-            ValueError: neither speech nor text, two kinds of text, or packed pairs.
+            ValueError: neither speech nor text is given, text is given twice, or speech is given with `sequence_ids`.
         """
         input_features = select_speech_input(self.config.encoder_config, input_features, input_values)
         has_text = input_ids is not None or inputs_embeds is not None
         if input_features is None and not has_text:
-            raise ValueError(f"The encoder reads {self.main_input_name} (speech), input_ids (text) or both; got none.")
+            raise ValueError(
+                f"The encoder expects {self.main_input_name} (speech), input_ids (text) or both; got neither."
+            )
         if input_ids is not None and inputs_embeds is not None:
-            raise ValueError("Text is given by input_ids or by inputs_embeds, not by both.")
+            raise ValueError("Text was given both as input_ids and as inputs_embeds; pass only one of them.")
         if input_features is not None and sequence_ids is not None:
-            raise ValueError("sequence_ids (packed rows) are for text alone; give speech and pairs as padded rows.")
+            raise ValueError(
+                "sequence_ids (packed rows) are supported for text only; pass speech and pairs as padded rows."
+            )
         wanted = kwargs.pop("output_hidden_states", None)
         if wanted is None:
             wanted = self.config.output_hidden_states
-        # Numbers count the states of both stacks together, so each stack gives all of its own.
+        # Indices count the states of both stacks together, so each stack returns all of its own.
         kwargs["output_hidden_states"] = wanted is not False
         if input_features is None:
             outputs = self._encode_text(input_ids, attention_mask, inputs_embeds, position_ids, sequence_ids, kwargs)
@@ -269,7 +276,7 @@ class MSLAMModel(MSLAMPreTrainedModel):
         """The layers from `num_speech_layers` on.
 
         Args:
-            embeds: `(B, L, D)` projected speech, text of [`embed_text`], or both in one sequence.
+            embeds: `(B, L, D)` projected speech, text from [`embed_text`], or both in one sequence.
             attention_mask: `(B, L)`, 1 on real positions, or None.
             sequence_ids: `(B, L)` int64 for packed rows, else None.
             position_ids: `(B, L)` int64, for rotary positions.
@@ -302,9 +309,11 @@ class MSLAMModel(MSLAMPreTrainedModel):
         )
 
     def _encode_pairs(self, speech, projected, frame_mask, text, text_mask, kwargs) -> MSLAMModelOutput:
-        """Frames and tokens of every row side by side, without padding between them."""
+        """Frames and tokens of every row as one sequence, without padding between them."""
         if len(text) != len(projected):
-            raise ValueError(f"Pairs need one text for each utterance, got {len(text)} for {len(projected)}.")
+            raise ValueError(
+                f"Pairs require one text per utterance, got {len(text)} texts for {len(projected)} utterances."
+            )
         if frame_mask is None:
             frame_mask = torch.ones(projected.shape[:2], dtype=torch.int64, device=projected.device)
         if text_mask is None:
@@ -331,7 +340,7 @@ class MSLAMModel(MSLAMPreTrainedModel):
 
     @staticmethod
     def _combine(speech: BaseModelOutput, shared: BaseModelOutput, **masks: Tensor | None) -> MSLAMModelOutput:
-        """One output of both stacks; the end of the first one is counted as it enters the second."""
+        """The combined output of both stacks; the state between them is the input of the second one."""
         hidden_states = attentions = None
         if shared.hidden_states is not None:
             hidden_states = (*speech.hidden_states[:-1], *shared.hidden_states)
@@ -350,7 +359,7 @@ class MSLAMModel(MSLAMPreTrainedModel):
 
 
 def select_states(states: tuple[Tensor, ...] | None, wanted: bool | int | list[int] | None) -> tuple | None:
-    """Hidden states with None in place of those whose numbers are not wanted; a flag wants all."""
+    """Hidden states with None in place of those whose indices are not requested; a flag requests all."""
     if states is None or wanted is None or isinstance(wanted, bool):
         return states
     numbers = [wanted] if isinstance(wanted, int) else wanted
@@ -359,9 +368,9 @@ def select_states(states: tuple[Tensor, ...] | None, wanted: bool | int | list[i
 
 
 def touch_text(states: Tensor, model: MSLAMModel) -> Tensor:
-    """`states`, with a gradient of 0 to what only text goes through.
+    """`states`, with zero gradients to the modules that process text only.
 
-    For heads that read speech alone: every parameter that trains takes part, as several processes want it.
+    For heads on speech: every trainable parameter receives a gradient, as data-parallel training requires.
     """
     for parameter in (model.embed_tokens.weight, *model.text_norm.parameters()):
         states = states + parameter.flatten()[:0].sum().to(states.dtype)
@@ -369,7 +378,7 @@ def touch_text(states: Tensor, model: MSLAMModel) -> Tensor:
 
 
 class MSLAMForCTC(MSLAMPreTrainedModel):
-    """mSLAM with a CTC softmax over text tokens and blank: speech in, transcript out, in one pass."""
+    """mSLAM with a CTC head over text tokens and blank, for speech recognition."""
 
     config_class = MSLAMCTCConfig
     config: MSLAMCTCConfig
@@ -391,10 +400,10 @@ class MSLAMForCTC(MSLAMPreTrainedModel):
 
     @classmethod
     def from_pretraining(cls, model: MSLAMPreTrainedModel) -> "MSLAMForCTC":
-        """A CTC-only copy of the encoder and the CTC softmax of an [`MSLAMForPreTraining`].
+        """A CTC-only copy of the encoder and the CTC head of an [`MSLAMForPreTraining`].
 
         Args:
-            model: any model of the family; without a CTC softmax of its own, the new one is as made.
+            model: any mSLAM model; if it has no CTC head, that of the copy is newly initialised.
         """
         config = MSLAMCTCConfig.from_dict({**model.config.to_dict(), "architectures": None})
         config.model_type = MSLAMCTCConfig.model_type
@@ -414,18 +423,17 @@ class MSLAMForCTC(MSLAMPreTrainedModel):
         num_items_in_batch: Tensor | int | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> CausalLMOutput:
-        """Encode speech and score text tokens per frame.
+        """Compute CTC logits of speech.
 
         Args:
             input_features: `(B, T, M)` float; `input_values` `(B, samples)` for the front end `waveform`.
             attention_mask: `(B, T)`, 1 on real frames.
             labels: `(B, L)` int64 transcripts, -100 on padding.
-            num_items_in_batch: target tokens over all accumulation steps and processes, the divisor of the loss where
-                `config.ctc_loss_reduction` is "mean"; those of this batch by default. A sum needs no divisor: batches
-                and processes of one update add up.
+            num_items_in_batch: number of target tokens over all accumulation steps and processes, the divisor of the
+                loss if `config.ctc_loss_reduction` is "mean"; by default the number in this batch. Unused for "sum".
 
         Returns:
-            `logits` `(B, N, V)` float32, speech rows masked out; `loss` with labels.
+            `logits` `(B, N, V)` float32, with the logits of speech ids masked; `loss` if labels are given.
         """
         outputs = self.model(input_features, attention_mask=attention_mask, **kwargs)
         logits = mask_ctc_logits(self.ctc_head(touch_text(outputs.last_hidden_state, self.model)), self.config)
@@ -439,17 +447,17 @@ class MSLAMForCTC(MSLAMPreTrainedModel):
 
 
 class MSLAMForSequenceClassification(MSLAMPreTrainedModel):
-    """mSLAM with classes on the pooled states of the shared layers: for text, for speech, and for pairs.
+    """mSLAM with a classifier on the pooled states of the shared layers: for text, for speech, and for pairs.
 
-    One head for all of them, so that it can be trained on text and used on speech. Choice: a weighted average over the
-    layers (`use_weighted_layer_sum`) therefore takes the shared ones only. What the other modality alone goes through
-    has no gradient, and no weight decay draws it away: on several processes freeze it (`freeze_encoder`), or have
-    unused parameters found.
+    All inputs share one head, so that it can be trained on text and used on speech. Choice: the weighted average over
+    layers (`use_weighted_layer_sum`) therefore covers the shared layers only. Modules that process only the other
+    modality receive no gradient (and no weight decay): for training on several processes freeze them
+    (`freeze_encoder`), or set `ddp_find_unused_parameters`.
     """
 
     _keys_to_ignore_on_load_unexpected = [r"^(mlm_head|ctc_head|speech_heads|quantizer|project_hid|project_q)\."]
-    # The loss is a mean over the items of a batch. transformers' Trainer takes the **kwargs below for a divisor of the
-    # whole update, and would then leave the division by the accumulation steps to the model.
+    # The loss is a mean over the items of a batch. Because of the **kwargs below, transformers' Trainer would assume
+    # that the model divides by the number of items of the whole update, and not divide by the accumulation steps.
     accepts_loss_kwargs = False
 
     def __init__(self, config: MSLAMConfig):
@@ -468,7 +476,7 @@ class MSLAMForSequenceClassification(MSLAMPreTrainedModel):
         return config.num_shared_layers + 1
 
     def _complete(self, states: Tensor) -> Tensor:
-        """The averaged states, on their way to the head."""
+        """Hook for subclasses on the averaged states, before the head."""
         return states
 
     @can_return_tuple
@@ -484,15 +492,15 @@ class MSLAMForSequenceClassification(MSLAMPreTrainedModel):
         """Encode as [`MSLAMModel`], pool, classify.
 
         Args:
-            input_features: `(B, T, M)` float, of speech; `input_values` `(B, samples)` for the front end `waveform`.
+            input_features: `(B, T, M)` float, speech; `input_values` `(B, samples)` for the front end `waveform`.
             attention_mask: `(B, T)` with speech, else `(B, L)`; 1 on real positions.
-            input_ids: `(B, L)` int64, of text.
-            labels: `(B,)` int64 classes, or `(B,)` and `(B, C)` float, as `config.problem_type` says.
+            input_ids: `(B, L)` int64, text.
+            labels: `(B,)` int64 classes, or `(B,)` or `(B, C)` float, depending on `config.problem_type`.
             output_hidden_states: whether to return `hidden_states`.
-            **kwargs: everything else that [`MSLAMModel`] takes.
+            **kwargs: further arguments of [`MSLAMModel`].
 
         Returns:
-            `logits` `(B, C)` float32; `loss` with labels.
+            `logits` `(B, C)` float32; `loss` if labels are given.
         """
         asked = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         outputs = self.model(
@@ -506,7 +514,7 @@ class MSLAMForSequenceClassification(MSLAMPreTrainedModel):
         if self.config.use_weighted_layer_sum:
             states = self.layer_weights(outputs.hidden_states[-self.layer_weights.num_layers :])
         pool = masked_max if self.config.classifier_pooling == "max" else masked_mean
-        # Projected before it is pooled, as transformers' speech classifiers do.
+        # Projected before pooling, as in the speech classifiers of transformers.
         pooled = pool(self.projector(self._complete(states)), outputs.attention_mask)
         pooled = nn.functional.dropout(pooled, p=self.config.classifier_dropout, training=self.training)
         logits = at_least_float32(self.classifier(pooled))
@@ -519,7 +527,7 @@ class MSLAMForSequenceClassification(MSLAMPreTrainedModel):
 
 
 class MSLAMForAudioClassification(MSLAMForSequenceClassification):
-    """mSLAM with classes on pooled speech (languages, for instance): a weighted average over *all* layers."""
+    """mSLAM with a classifier on pooled speech (for languages, for example), over an average of *all* layers."""
 
     input_modalities = ("audio",)
 
@@ -537,13 +545,13 @@ class MSLAMForAudioClassification(MSLAMForSequenceClassification):
         labels: Tensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> SequenceClassifierOutput:
-        """As [`MSLAMForSequenceClassification`], for speech alone.
+        """As [`MSLAMForSequenceClassification`], for speech only.
 
         Args:
             input_features: `(B, T, M)` float; `input_values` `(B, samples)` for the front end `waveform`.
             attention_mask: `(B, T)`, 1 on real frames.
             labels: `(B,)` int64 classes.
-            **kwargs: everything else that [`MSLAMModel`] takes.
+            **kwargs: further arguments of [`MSLAMModel`].
         """
         return super().forward(input_features, attention_mask=attention_mask, labels=labels, **kwargs)
 

@@ -1,9 +1,9 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""mSLAM for pre-training: speech, text and pairs of a batch go through the encoder together, every loss by name.
+"""mSLAM for pre-training: encodes speech, text and pairs of a batch together and returns every loss by name.
 
-Letters: U utterances, T feature frames (100 Hz), N encoder frames (25 Hz), M mel bins, W texts, L tokens, P pairs,
-Q negatives, C labels of CTC, S sequences of the shared layers, R rows of them, F masked frames of the batch, G
-codebooks, K losses, D width.
+Shapes: U utterances, T feature frames (100 Hz), N encoder frames (25 Hz), M mel bins, W texts, L tokens, P pairs, Q
+    negatives, C CTC labels, S sequences of the shared layers, R rows that hold them, F masked frames of the batch, G
+    codebooks, K losses, D width.
 """
 
 from dataclasses import dataclass
@@ -35,23 +35,24 @@ from .modules_quantization import center_utterances
 from .modules_segments import SegmentRows, lay_out_segments
 
 MSLAM_LOSSES = ("contrastive", "diversity", "speech_mlm", "text_mlm", "tlm_speech", "tlm_text", "ctc")
-"""Names of the losses, in the order of every vector of sums, counts or weights."""
+"""Names of the losses, in the order of all vectors of sums, counts and weights."""
 
 ALONE, IN_PAIR = 0, 1
-"""Kinds of masked positions: two losses of one softmax."""
+"""Kinds of masked positions; each has its own loss on the same softmax."""
 
 
 @dataclass
 class MSLAMForPreTrainingOutput(ModelOutput):
-    """Losses of one batch, by name and not divided: sums and counts add up over batches and processes.
+    """Losses of one batch as sums and counts, which can be added over batches and processes.
 
     Args:
-        loss: scalar, the weighted sum of the losses of this batch, each divided by its own count.
+        loss: scalar, the weighted sum of the losses of this batch, each divided by its count.
         loss_sums: `(K,)` float32 sums over targets, in the order of `MSLAM_LOSSES`.
-        loss_counts: `(K,)` float32 numbers of targets.
-        last_hidden_state: `(R, L, D)` of the shared layers.
-        speech_hidden_state: `(U, N, D)`, the end of the speech layers.
-        codevector_ids: `(F, G)` int64, ids of all masked frames of the batch; what a codebook in use looks like.
+        loss_counts: `(K,)` float32 number of targets per loss.
+        last_hidden_state: `(R, L, D)` output of the shared layers.
+        speech_hidden_state: `(U, N, D)` output of the speech layers.
+        codevector_ids: `(F, G)` int64, ids of all masked frames of the batch, for statistics of the use of the
+            codebooks.
     """
 
     loss: Tensor | None = None
@@ -67,14 +68,14 @@ class MSLAMForPreTrainingOutput(ModelOutput):
 
 
 class SharedLayout(NamedTuple):
-    """Where speech, text and pairs stand in the shared layers, as flat positions `r * L + l` of their first positions.
+    """Start of each utterance, text and pair in the shared layers, as flat positions `r * L + l`.
 
     Attributes:
-        rows: the rows.
-        speech_starts: `(U,)` int64 of each utterance alone; -1 for one that does not stand there alone.
-        text_starts: `(W,)` int64 of each text alone; -1 likewise.
-        pair_speech_starts: `(P,)` int64 of the speech of each pair.
-        pair_text_starts: `(P,)` int64 of the text of each pair.
+        rows: the sequences laid out in rows.
+        speech_starts: `(U,)` int64 start of each utterance as a sequence of its own; -1 if it is not one.
+        text_starts: `(W,)` int64 start of each text as a sequence of its own; -1 if it is not one.
+        pair_speech_starts: `(P,)` int64 start of the speech of each pair.
+        pair_text_starts: `(P,)` int64 start of the text of each pair.
     """
 
     rows: SegmentRows
@@ -85,12 +86,12 @@ class SharedLayout(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """Positions of which something is asked.
+    """Positions that have a prediction target.
 
     Attributes:
         positions: `(k,)` int64 flat positions in the rows of the shared layers.
         kinds: `(k,)` int64, `ALONE` or `IN_PAIR`.
-        units: `(k,)` int64 flat positions in the batch: `u * N + n` of a frame, `w * L + l` of a token.
+        units: `(k,)` int64 flat positions in the batch: `u * N + n` for a frame, `w * L + l` for a token.
     """
 
     positions: Tensor
@@ -99,17 +100,16 @@ class Asked(NamedTuple):
 
 
 class MSLAMForPreTraining(MSLAMPreTrainedModel):
-    """mSLAM with quantiser and heads of all pre-training losses.
+    """mSLAM with the quantiser and the heads of all pre-training losses.
 
-    Paper: mSLAM section 3. Utterances alone: w2v-BERT, that is a contrastive loss with diversity at the end of the
-    speech layers, and prediction of the codes of masked frames at the top; the quantiser reads the frames *before*
-    they are masked. Texts alone: prediction of masked tokens. Pairs: prediction of both in one sequence (TLM), and
-    CTC.
-    Choice: an utterance of a pair that has CTC labels goes through the shared layers a second time, alone, and CTC
-    reads
-    that (`config.ctc_input`): beside its own transcript, half of it in sight, CTC would learn to copy. Its frames are
-    masked there as they are in the pair.
-    Choice: token prediction and CTC are tied to the table of tokens, with biases of their own, as in Mu2SLAM.
+    Paper: mSLAM section 3. Speech only: w2v-BERT, that is, a contrastive and a diversity loss on the output of the
+    speech layers and prediction of the codes of masked frames on the output of the last layer; the quantiser reads the
+    frames *before* masking. Text only: prediction of masked tokens. Pairs: prediction of both in one sequence (TLM),
+    and CTC.
+    Choice: an utterance of a pair that has CTC labels passes through the shared layers a second time without its text,
+    and CTC uses that output (`config.ctc_input`): from the pair, where half of the transcript is visible, CTC would
+    learn to copy. The same frames are masked as in the pair.
+    Choice: token prediction and CTC are tied to the token embeddings, each with its own bias, as in Mu2SLAM.
 
     Example, one step on a small batch with all losses:
 
@@ -130,8 +130,8 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
     ```
     """
 
-    _can_compile_fullgraph = False  # its shapes follow from how much is masked
-    # Rounded entries and running statistics would give other ids than the model was trained with.
+    _can_compile_fullgraph = False  # its shapes depend on the number of masked positions
+    # In lower precision, entries and running statistics would give other ids than in training.
     _keep_in_fp32_modules_strict = ["quantizer"]
     _tied_weights_keys = {
         "mlm_head.weight": "model.embed_tokens.weight",
@@ -160,7 +160,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
 
     @property
     def dummy_inputs(self) -> dict[str, Tensor]:
-        """A small batch with all losses: an utterance and a text alone, and a pair; three frames, two tokens each."""
+        """A small batch with all losses: an utterance, a text and a pair; three frames and two tokens each."""
         first, second, mask = self.config.vocab_size - 2, self.config.vocab_size - 1, self.config.mask_token_id
         speech = dummy_speech(self.config.encoder_config, self.device)
         batch = {
@@ -187,7 +187,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         self.mlm_head = new_embeddings
 
     def resize_token_embeddings(self, new_num_tokens: int | None = None, *args, **kwargs) -> nn.Embedding:
-        """As in transformers; the CTC softmax follows. Text stands last in the id space, so nothing else moves."""
+        """As in transformers; also resizes the CTC head. Text is last in the id space, so other ids do not change."""
         embeddings = super().resize_token_embeddings(new_num_tokens, *args, **kwargs)
         if self.ctc_head.out_features != embeddings.weight.shape[0]:
             self.ctc_head = self._get_resized_lm_head(self.ctc_head, embeddings.weight.shape[0])
@@ -216,31 +216,31 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
     ) -> MSLAMForPreTrainingOutput:
         """Run a mixed batch and sum every loss.
 
-        Every parameter takes part in every batch, whatever is in it: a loss without targets is 0 with a gradient of 0,
-        so processes with different data stay in step. What stands in any padding changes nothing.
+        Every parameter receives a gradient in every batch: a loss without targets is 0 with zero gradients, so that
+        processes with different data stay synchronised. The values of padding have no effect.
 
         Args:
             input_features: `(U, T, M)` float, each utterance once; a batch without speech holds one silent utterance
-                of which nothing is asked.
+                without targets.
             attention_mask: `(U, T)` int64, 1 on real frames.
             mask_time_indices: `(U, N)` bool, True on frames that are masked and predicted.
-            negative_frames: `(U, N, Q)` int64, for masked frames of utterances alone: other masked frames of the same
-                utterance; -1 for none.
-            noise_seed: `(U,)` int64, seeds of what replaces masked frames, for `config.speech_mask="noise"`.
-            text_ids: `(W, L)` int64, masked already; a batch without text holds one row of padding.
+            negative_frames: `(U, N, Q)` int64, for masked frames of speech without text: other masked frames of the
+                same utterance; -1 for none.
+            noise_seed: `(U,)` int64, seeds of the noise that replaces masked frames, for `config.speech_mask="noise"`.
+            text_ids: `(W, L)` int64, already masked; a batch without text holds one row of padding.
             text_attention_mask: `(W, L)` int64, 1 on real tokens.
-            text_labels: `(W, L)` int64, -100 where nothing is asked.
-            pair_speech_rows: `(P,)` int64 utterances of the pairs; may be empty.
-            pair_text_rows: `(P,)` int64 their texts.
-            ctc_labels: `(U, C)` int64 transcripts as token ids, -100 on padding; a row of -100 asks nothing.
+            text_labels: `(W, L)` int64, -100 is ignored.
+            pair_speech_rows: `(P,)` int64 rows of the utterances of the pairs; may be empty.
+            pair_text_rows: `(P,)` int64 rows of their texts.
+            ctc_labels: `(U, C)` int64 transcripts as token ids, -100 on padding; a row of -100 has no CTC target.
             input_values: `(U, samples)` float, in place of `input_features` for the front end `waveform`.
-            loss_weights: `(K,)` coefficients in the order of `MSLAM_LOSSES`; 1 by default. They enter only `loss`.
-            pack_sequences: whether short sequences share rows of the shared layers; the result is the same. By default
-                where the attention backend takes a mask between sequences (all but flash attention).
+            loss_weights: `(K,)` coefficients in the order of `MSLAM_LOSSES`; 1 by default. They only affect `loss`.
+            pack_sequences: whether short sequences share rows of the shared layers; the result is the same. Default:
+                True if the attention backend supports a mask between sequences (all except flash attention).
             **kwargs: arguments of the attention backend.
 
         Raises:
-            ValueError: if masks do not fit the frames, or a negative is not a masked frame.
+            ValueError: masks do not match the frames, or a negative is not a masked frame.
         """
         model, config = self.model, self.config
         speech_input = select_speech_input(config.encoder_config, input_features, input_values)
@@ -284,14 +284,14 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         )
 
     def _frames_to_quantize(self, frames: Tensor, frame_mask: Tensor) -> Tensor:
-        """What the quantiser sees of the front end's output `(U, N, D)`, before masking."""
+        """Input of the quantiser from the front end's output `(U, N, D)`, before masking."""
         if self.config.quantizer_stop_gradient:
             frames = frames.detach()
         return center_utterances(frames, frame_mask) if self.config.quantizer_center_utterances else frames
 
     @staticmethod
     def _check_masks(frames: Tensor, frame_mask: Tensor, mask_time_indices: Tensor, negatives: Tensor) -> Tensor:
-        """`mask_time_indices` without padding, after they and the negatives are checked."""
+        """Check the mask and the negatives; returns `mask_time_indices` without padding."""
         shape = tuple(frames.shape[:2])
         if tuple(mask_time_indices.shape) != shape or tuple(negatives.shape[:2]) != shape:
             raise ValueError(
@@ -304,8 +304,8 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         wrong = present & ~(is_masked[row, negatives.clamp(min=0)] & is_masked[..., None])
         if wrong.any():
             raise ValueError(
-                "negative_frames must be -1 except at masked real frames, and must name masked real frames of the "
-                f"same utterance; {int(wrong.sum())} entries do not."
+                "negative_frames must be -1 except at masked real frames, and must refer to masked real frames of "
+                f"the same utterance; {int(wrong.sum())} entries are invalid."
             )
         return is_masked
 
@@ -318,7 +318,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         ctc_labels: Tensor,
         pack_sequences: bool | None,
     ) -> SharedLayout:
-        """Sequences of the shared layers: utterances alone, texts alone, pairs."""
+        """Lay out the sequences of the shared layers: utterances, texts, pairs."""
         num_frames, num_tokens = frame_mask.shape[1], text_mask.shape[1]
         frame_lengths, text_lengths = frame_mask.sum(-1), text_mask.sum(-1)
         speech_is_alone = ~mark_rows(pair_speech_rows, len(frame_mask))
@@ -326,7 +326,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
             speech_is_alone = speech_is_alone | (ctc_labels != IGNORE_INDEX).any(-1)
         speech, text = speech_is_alone.nonzero()[:, 0], (~mark_rows(pair_text_rows, len(text_mask))).nonzero()[:, 0]
         no_speech, no_text = torch.zeros_like(text), torch.zeros_like(speech)
-        # (S,): utterances alone, texts alone, pairs
+        # (S,): utterances, texts, pairs
         first_rows = torch.cat([speech, no_speech, pair_speech_rows])
         second_rows = torch.cat([no_text, text, pair_text_rows])
         first_lengths = torch.cat([frame_lengths[speech], no_speech, frame_lengths[pair_speech_rows]])
@@ -364,7 +364,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
     def _sum_contrastive(
         self, speech: Tensor, codes: QuantizerOutput, masked: Tensor, negatives: Tensor, is_masked, in_pair
     ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """Sums and counts of the contrastive loss and of diversity, both over masked frames of utterances alone."""
+        """Sums and counts of the contrastive and the diversity loss, over masked frames of speech without text."""
         config = self.config
         context = self.project_hid(speech.flatten(0, 1)[masked])
         targets = self.project_q(codes.vectors.to(context.dtype))
@@ -375,7 +375,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
             negatives,
             config.contrastive_logits_temperature,
         )
-        # What nothing is asked of takes part, with a gradient of 0.
+        # Positions without targets contribute zero gradients.
         total = losses.sum() + 0.0 * (context.sum() + targets.sum())
         if codes.commitment is not None:
             weights = asked.flatten()[masked] * config.commitment_loss_weight
@@ -388,9 +388,9 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
     def _sum_codes(
         self, states: Tensor, codes: QuantizerOutput, masked: Tensor, asked: Asked
     ) -> tuple[Tensor, Tensor]:
-        """Sums and counts `(2,)` of the prediction of codes; with several codebooks the mean over them."""
+        """Sums and counts `(2,)` of the prediction of codes; with several codebooks their mean."""
         ids = codes.ids.view(-1, self.config.num_codevector_groups)
-        # Both are flat positions in order; every asked frame is among the masked ones.
+        # Both are sorted flat positions; every frame with a target is among the masked ones.
         labels = ids[torch.searchsorted(masked, asked.units)]
         parts = [
             sum_softmax(head, states, asked, column)
@@ -405,7 +405,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         starts = layout.speech_starts
         if self.config.ctc_input == "pair":
             starts = starts.scatter_reduce(0, pair_speech_rows, layout.pair_speech_starts, "amax")
-        # Where nothing is asked of any utterance, the head takes part with the first one, with a gradient of 0.
+        # Without any target, the head receives a zero gradient through the first utterance.
         rows = first_if_none((labels != IGNORE_INDEX).any(-1))
         positions = starts[rows, None] + torch.arange(frame_mask.shape[1], device=labels.device)
         # (R, L, D) -> (R * L, D) -> (C, N, D)
@@ -417,13 +417,13 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
 def at_least_one(mask: Tensor) -> Tensor:
     """`mask` `(B, L)`, 1 on real positions (on the left), as bool and with at least one position in every row.
 
-    A row of which nothing is asked may be padding as a whole; attention over nothing would be NaN.
+    A row without targets may consist of padding only; attention over no position would give NaN.
     """
     return length_mask(mask.long().sum(-1).clamp(min=1), mask.shape[1])
 
 
 def first_if_none(chosen: Tensor) -> Tensor:
-    """Flat positions `(k,)` int64 where `chosen` is True, or the first of all where it is True nowhere."""
+    """Flat positions `(k,)` int64 where `chosen` is True, or the first position if there are none."""
     found = chosen.flatten().nonzero()[:, 0]
     return found if len(found) else found.new_zeros(1)
 
@@ -434,14 +434,14 @@ def mark_rows(rows: Tensor, number: int) -> Tensor:
 
 
 def place_asked(asked: Tensor, in_pair: Tensor, alone_starts: Tensor, pair_rows: Tensor, pair_starts: Tensor) -> Asked:
-    """Find positions of the batch in the rows of the shared layers.
+    """Map positions of the batch to the rows of the shared layers.
 
     Args:
         asked: `(A, n)` bool, frames of utterances or tokens of texts.
-        in_pair: `(A,)` bool, True for what is in a pair.
-        alone_starts: `(A,)` int64 flat positions of those alone.
-        pair_rows: `(P,)` int64 which of them are in the pairs.
-        pair_starts: `(P,)` int64 their flat positions.
+        in_pair: `(A,)` bool, True for utterances or texts of a pair.
+        alone_starts: `(A,)` int64 start of those that are sequences of their own.
+        pair_rows: `(P,)` int64 indices of those in the pairs.
+        pair_starts: `(P,)` int64 their starts.
     """
     row, place = (asked & ~in_pair[:, None]).nonzero(as_tuple=True)
     pair, inside = asked[pair_rows].nonzero(as_tuple=True)
@@ -463,7 +463,7 @@ def sum_softmax(head: nn.Linear, states: Tensor, asked: Asked, labels: Tensor) -
     """
     positions, kinds = asked.positions, asked.kinds
     if len(positions) == 0:
-        # Nothing is asked, but the head takes part, with a gradient of 0.
+        # Without targets, the head still receives a zero gradient.
         positions = kinds = positions.new_zeros(1)
         labels = labels.new_full((1,), IGNORE_INDEX)
     # (R, L, D) -> (R * L, D) -> (k, D)

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Mu2SLAM: one encoder-decoder that reads speech or text and writes text or speech ids.
+"""Mu2SLAM: an encoder-decoder from speech or text to text or speech ids.
 
-Letters: B batch, T feature frames (100 Hz), N encoder positions (25 Hz frames or tokens), M mel bins, L target
+Shapes: B batch, T feature frames (100 Hz), N encoder positions (25 Hz frames or tokens), M mel bins, L target
 positions, D width, V vocabulary.
 """
 
@@ -39,18 +39,18 @@ from .modules_positions import sinusoidal_embedding
 from .modules_transformer import TransformerDecoderLayer
 from .task_types import SPEECH, TEXT
 
-# The ASR pipeline decides between CTC and sequence-to-sequence by this table of class names.
+# The ASR pipeline uses this table of class names to choose between CTC and sequence-to-sequence.
 MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES.setdefault("mu2slam", "Mu2SLAMForConditionalGeneration")
 
 
 @dataclass
 class Mu2SLAMEncoderOutput(BaseModelOutput):
-    """Output of the encoder, with the masks that the decoder needs because lengths changed.
+    """Output of the encoder, including the masks that the decoder needs because lengths change.
 
     Args:
         last_hidden_state: `(B, N, D)`.
-        hidden_states: inputs of every layer and the last output, on request.
-        attentions: attention weights of every layer, on request.
+        hidden_states: on request, the inputs of all layers and the last output.
+        attentions: on request, the attention weights of all layers.
         attention_mask: `(B, N)` int64, 1 on real positions; None when nothing is padded.
         sequence_ids: `(B, N)` int64 for packed rows, else None.
     """
@@ -72,11 +72,11 @@ class Mu2SLAMModelOutput(Seq2SeqModelOutput):
 
 @dataclass
 class Mu2SLAMSeq2SeqLMOutput(Seq2SeqLMOutput):
-    """[`Seq2SeqLMOutput`] and what the heads on the encoder say.
+    """[`Seq2SeqLMOutput`] and the outputs of the heads on the encoder.
 
     Args:
-        ctc_logits: `(B, N, V)`, when the encoder ran on speech in this call; speech rows are masked out.
-        language_logits: `(B, num_languages)`, when the encoder ran in this call.
+        ctc_logits: `(B, N, V)`, if the encoder ran on speech in this call; the logits of speech ids are masked.
+        language_logits: `(B, num_languages)`, if the encoder ran in this call.
         encoder_attention_mask: `(B, N)` int64, 1 on real positions; None when nothing is padded.
     """
 
@@ -86,7 +86,7 @@ class Mu2SLAMSeq2SeqLMOutput(Seq2SeqLMOutput):
 
 
 class Mu2SLAMPreTrainedModel(SpeechTextPreTrainedModel):
-    """What every model of the family declares to transformers."""
+    """Base class of the Mu2SLAM models."""
 
     config_class = Mu2SLAMConfig
     config: Mu2SLAMConfig
@@ -94,11 +94,11 @@ class Mu2SLAMPreTrainedModel(SpeechTextPreTrainedModel):
 
 
 class Mu2SLAMEncoder(Mu2SLAMPreTrainedModel):
-    """Front end, embeddings and the Conformer: speech or text in, one space out.
+    """Front end, embeddings and the Conformer, for speech or text.
 
-    To speech frames and token embeddings alike are added: language, modality and (where absolute) position
-    embeddings. Paper: section 2.1.
-    Choice: token embeddings are scaled by sqrt(D), as usual with a tied softmax.
+    Language, modality and (if absolute) position embeddings are added to both speech frames and token embeddings.
+    Paper: section 2.1.
+    Choice: token embeddings are scaled by sqrt(D), as is common with a tied softmax.
     """
 
     _can_record_outputs = {"hidden_states": ConformerLayer, "attentions": ConformerSelfAttention}
@@ -159,9 +159,9 @@ class Mu2SLAMEncoder(Mu2SLAMPreTrainedModel):
             input_features: `(B, T, M)` float log-mel features of speech.
             attention_mask: `(B, T)` with `input_features`, else `(B, N)`; 1 on real positions, 0 on padding.
             input_ids: `(B, N)` int64 tokens of text (or speech ids).
-            inputs_embeds: `(B, N, D)` rows gathered from [`embed_speech`] and [`embed_text`]: a packed view.
+            inputs_embeds: `(B, N, D)`, gathered from [`embed_speech`] and [`embed_text`] for packed views.
             language_ids: `(B,)` or `(B, N)` int64 rows of `config.languages`; 0 (`und`) by default.
-            modality_ids: `(B, N)` int64, 0 speech and 1 text; follows from the source by default (text for
+            modality_ids: `(B, N)` int64, 0 speech and 1 text; by default that of the source (text for
                 `inputs_embeds`).
             position_ids: `(B, N)` int64; counted from the start of each sequence by default.
             sequence_ids: `(B, N)` int64 for packed rows, 0 on padding.
@@ -169,13 +169,13 @@ class Mu2SLAMEncoder(Mu2SLAMPreTrainedModel):
             **kwargs: `output_hidden_states`, `output_attentions`, arguments of the attention backend.
 
         Raises:
-            ValueError: unless exactly one source is given, and one that the front end reads.
+            ValueError: not exactly one source is given, or the speech input does not match the front end.
         """
         input_features = select_speech_input(self.config.encoder_config, input_features, input_values)
         sources = [source is not None for source in (input_features, input_ids, inputs_embeds)]
         if sum(sources) != 1:
             raise ValueError(
-                f"The encoder reads exactly one source: {self.main_input_name} (speech), input_ids (text) or "
+                f"The encoder expects exactly one source: {self.main_input_name} (speech), input_ids (text) or "
                 f"inputs_embeds; got {sum(sources)}."
             )
         if input_features is not None:
@@ -219,7 +219,7 @@ class Mu2SLAMEncoder(Mu2SLAMPreTrainedModel):
 
 
 class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
-    """The Transformer decoder. Language and modality embeddings of the *target* are added to its inputs.
+    """The Transformer decoder; the language and modality embeddings of the *target* are added to its inputs.
 
     Paper: section 2.1. Choice: positions are sinusoidal in every configuration, and start at 0 with `<s>`.
     """
@@ -268,30 +268,30 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
 
         Args:
             input_ids: `(B, L)` int64.
-            attention_mask: `(B, L)` (with a cache: all positions so far), 1 on real positions.
+            attention_mask: `(B, L)` (with a cache: all positions up to now), 1 on real positions.
             language_ids: `(B,)` or `(B, L)` int64 target languages; 0 (`und`) by default.
             modality_ids: `(B,)` or `(B, L)` int64, 0 speech ids and 1 text; text by default.
             position_ids: `(B, L)` int64; counted from the start of each sequence by default.
             sequence_ids: `(B, L)` int64 for packed rows: one id per target, 0 on padding.
-            source_ids: `(B, L)` int64: the encoder sequence that each position reads; equal to `sequence_ids` by
-                default. Several targets may read one source.
+            source_ids: `(B, L)` int64: the encoder sequence that each position attends to; equal to `sequence_ids` by
+                default. Several targets may share one source.
             encoder_hidden_states: `(B, S, D)`.
             encoder_attention_mask: `(B, S)`, 1 on real positions, or None.
-            encoder_sequence_ids: `(B, S)` int64 when the source rows are packed; `encoder_attention_mask` (one
-                sequence, id 1) by default.
+            encoder_sequence_ids: `(B, S)` int64 if the source rows are packed; `encoder_attention_mask` (one sequence,
+                id 1) by default.
             past_key_values: keys and values of earlier positions.
-            inputs_embeds: `(B, L, D)` in place of `input_ids`, as `embed_tokens` gives them.
+            inputs_embeds: `(B, L, D)` in place of `input_ids`, as returned by `embed_tokens`.
             use_cache: whether to return `past_key_values`.
 
         Raises:
-            ValueError: unless exactly one of `input_ids` and `inputs_embeds` is given.
+            ValueError: not exactly one of `input_ids` and `inputs_embeds` is given.
         """
         if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("The decoder reads exactly one of input_ids and inputs_embeds.")
+            raise ValueError("The decoder expects exactly one of input_ids and inputs_embeds.")
         if inputs_embeds is None:
             inputs_embeds = self.embed_tokens(input_ids)
         if sequence_ids is not None and past_key_values is None:
-            use_cache = False  # packed targets are for training
+            use_cache = False  # packed targets are used in training only
         if use_cache and past_key_values is None:
             past_key_values = EncoderDecoderCache(DynamicCache(config=self.config), DynamicCache(config=self.config))
         past_length = past_key_values.get_seq_length() if past_key_values is not None else 0
@@ -309,7 +309,7 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
             past_key_values,
         )
         for layer in self.layers:
-            # The cache by name: that is how activation checkpointing finds it, and leaves it out of the recomputation.
+            # Passed by name, so that activation checkpointing finds the cache and excludes it from recomputation.
             hidden_states = layer(
                 hidden_states,
                 self_mask,
@@ -343,7 +343,9 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
             return causal, cross
         check_packing_backend(self.config)
         if cache is not None:
-            raise ValueError("Packed targets (decoder_sequence_ids) take no past_key_values: decode them one by one.")
+            raise ValueError(
+                "Packed targets (decoder_sequence_ids) do not support past_key_values; decode one target per row."
+            )
         causal = create_causal_mask(
             self.config, embeds, None, None, and_mask_function=same_sequence(sequence_ids, sequence_ids)
         )
@@ -352,7 +354,7 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
             source_sequence_ids = ones if source_mask is None else source_mask.to(torch.int64)
         if source_ids is None:
             source_ids = sequence_ids
-        # A padded target position may find no source with its id: let it read the first one, its output is unused.
+        # A padded target position may have no source: it attends to the first one, and its output is unused.
         source_ids = torch.where(sequence_ids > 0, source_ids, source_sequence_ids[:, :1])
         cross = create_bidirectional_mask(
             self.config,
@@ -388,13 +390,13 @@ class Mu2SLAMModel(Mu2SLAMPreTrainedModel):
             self.decoder.embed_tokens = value
 
     def resize_token_embeddings(self, new_num_tokens: int | None = None, *args, **kwargs) -> nn.Embedding:
-        """As in transformers; a decoder with a table of its own follows."""
+        """As in transformers; also resizes the decoder's table if it is not shared."""
         embeddings = super().resize_token_embeddings(new_num_tokens, *args, **kwargs)
         self.follow_vocab_size(embeddings.weight.shape[0])
         return embeddings
 
     def follow_vocab_size(self, vocab_size: int) -> None:
-        """Bring the decoder's table, where it is not the encoder's, and the configuration to a new number of rows."""
+        """Resize the decoder's table, if it is not shared with the encoder, and update the configuration."""
         if self.decoder.embed_tokens.num_embeddings != vocab_size:
             self.decoder.embed_tokens = self._get_resized_embeddings(self.decoder.embed_tokens, vocab_size)
         self.config.vocab_size = self.config.decoder_config.vocab_size = vocab_size
@@ -426,11 +428,11 @@ class Mu2SLAMModel(Mu2SLAMPreTrainedModel):
     ) -> Mu2SLAMModelOutput:
         """Encode a source and decode a target.
 
-        The arguments are those of [`Mu2SLAMEncoder`] and, with the prefix `decoder_`, of [`Mu2SLAMDecoder`].
+        Arguments are those of [`Mu2SLAMEncoder`] and, with the prefix `decoder_`, of [`Mu2SLAMDecoder`].
 
         Args:
-            encoder_outputs: an earlier output of the encoder, in place of a source; `attention_mask` is then read
-                only if the output carries none (at feature or encoder rate).
+            encoder_outputs: an earlier output of the encoder, in place of a source; `attention_mask` (at feature or
+                encoder rate) is then used only if the output has none.
         """
         if encoder_outputs is None:
             encoder_outputs = self.encoder(
@@ -477,12 +479,12 @@ class Mu2SLAMModel(Mu2SLAMPreTrainedModel):
 
 
 def as_encoder_output(outputs, attention_mask: Tensor | None, encoder_config=None) -> Mu2SLAMEncoderOutput:
-    """Bring a tuple or a foreign output into our form.
+    """Convert a tuple or another output class to [`Mu2SLAMEncoderOutput`].
 
     Args:
         outputs: a tuple `(last_hidden_state, hidden_states, attentions)` (shorter allowed) or a [`BaseModelOutput`].
         attention_mask: `(B, T)` at feature rate or `(B, N)` at encoder rate, or None.
-        encoder_config: names the front end; None for `conv2d`.
+        encoder_config: configuration with the front end; None means `conv2d`.
     """
     if isinstance(outputs, (tuple, list)):
         outputs = BaseModelOutput(*outputs[:3])
@@ -498,13 +500,13 @@ def as_encoder_output(outputs, attention_mask: Tensor | None, encoder_config=Non
 
 
 class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationMixin, GenerationMixin):
-    """Mu2SLAM with its softmax over text tokens and speech ids, the CTC softmax and the language head."""
+    """Mu2SLAM with a softmax over text tokens and speech ids, a CTC head and a language head."""
 
     _tied_weights_keys = {
         "lm_head.weight": "model.encoder.embed_tokens.weight",
         "ctc_head.weight": "model.encoder.embed_tokens.weight",
     }
-    _keys_to_ignore_on_load_unexpected = [r"^mlm_head\."]  # of pre-training
+    _keys_to_ignore_on_load_unexpected = [r"^mlm_head\."]  # used in pre-training only
 
     def __init__(self, config: Mu2SLAMConfig):
         super().__init__(config)
@@ -514,7 +516,7 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
         self.ctc_head = nn.Linear(width, config.vocab_size)
         self.language_head = nn.Linear(width, config.num_languages)
         self.post_init()
-        # Marked as derived, it would lose `ctc_weight` when it is saved and loaded.
+        # Marked as derived from the model configuration, it would lose `ctc_weight` when saved and loaded.
         self.generation_config._from_model_config = False
 
     def get_input_embeddings(self) -> nn.Module:
@@ -530,7 +532,7 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
         self.lm_head = new_embeddings
 
     def resize_token_embeddings(self, new_num_tokens: int | None = None, *args, **kwargs) -> nn.Embedding:
-        """As in transformers; the CTC softmax follows. Text stands last in the id space, so nothing else moves."""
+        """As in transformers; also resizes the CTC head. Text is last in the id space, so other ids do not change."""
         embeddings = super().resize_token_embeddings(new_num_tokens, *args, **kwargs)
         vocab_size = embeddings.weight.shape[0]
         self.model.follow_vocab_size(vocab_size)
@@ -540,17 +542,17 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
         return embeddings
 
     def build_encoder_outputs(self, outputs, attention_mask: Tensor | None = None) -> Mu2SLAMEncoderOutput:
-        """A shallow copy of an encoder output in our form (beam search repeats its tensors in place)."""
+        """A shallow copy as [`Mu2SLAMEncoderOutput`] (beam search repeats the tensors in place)."""
         if isinstance(outputs, Mu2SLAMEncoderOutput):
             return Mu2SLAMEncoderOutput(**outputs)
         return as_encoder_output(outputs, attention_mask, self.config.encoder_config)
 
     def compute_ctc_logits(self, encoder_hidden_states: Tensor) -> Tensor:
-        """CTC logits `(B, N, V)` float32 of encoder states `(B, N, D)`; blank is `pad`, speech rows are masked."""
+        """CTC logits `(B, N, V)` float32 of encoder states `(B, N, D)`; blank is `pad`, speech ids are masked."""
         return mask_ctc_logits(self.ctc_head(encoder_hidden_states), self.config)
 
     def compute_language_logits(self, encoder_hidden_states: Tensor, attention_mask: Tensor | None) -> Tensor:
-        """Language logits `(B, num_languages)` float32 of the mean real encoder state."""
+        """Language logits `(B, num_languages)` float32 of the mean encoder state over real positions."""
         return self.language_head(masked_mean(encoder_hidden_states, attention_mask)).float()
 
     @can_return_tuple
@@ -582,14 +584,14 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
         input_values: Tensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> Mu2SLAMSeq2SeqLMOutput:
-        """The arguments of [`Mu2SLAMModel`], and labels.
+        """Compute outputs of all heads, and the loss if labels are given; further arguments as in [`Mu2SLAMModel`].
 
         Args:
-            labels: `(B, L)` int64 target tokens with their `</s>`, -100 where nothing is asked. Decoder inputs
-                default to these labels shifted right.
-            ctc_labels: `(B, L')` int64 transcripts without `</s>`, -100 on padding; rows of -100 ask nothing.
-            source_language_labels: `(B,)` int64 rows of `config.languages`, -100 where unknown.
-            num_items_in_batch: targets over all accumulation steps, the divisor of the decoder loss.
+            labels: `(B, L)` int64 target tokens including `</s>`; -100 is ignored. Decoder inputs default to these
+                labels shifted right.
+            ctc_labels: `(B, L')` int64 transcripts without `</s>`, -100 on padding; rows of -100 have no CTC target.
+            source_language_labels: `(B,)` int64 rows of `config.languages`, -100 if unknown.
+            num_items_in_batch: number of targets over all accumulation steps, the divisor of the decoder loss.
 
         Returns:
             `loss` is the decoder's cross entropy per target, plus `ctc_loss_weight` times CTC per target token, plus
@@ -599,7 +601,9 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
             use_cache = False
         if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
             if decoder_sequence_ids is not None:
-                raise ValueError("Packed targets need decoder_input_ids: labels alone cannot be shifted across them.")
+                raise ValueError(
+                    "Packed targets require decoder_input_ids: labels cannot be shifted across several targets."
+                )
             decoder_input_ids = shift_tokens_right(
                 labels, self.config.pad_token_id, self.config.decoder_start_token_id
             )
@@ -663,7 +667,7 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
 
 
 class Mu2SLAMForCTC(Mu2SLAMPreTrainedModel):
-    """The Mu2SLAM encoder with a CTC softmax over text tokens and blank: speech in, transcript out, in one pass."""
+    """The Mu2SLAM encoder with a CTC head over text tokens and blank, for speech recognition."""
 
     config_class = Mu2SLAMCTCConfig
     config: Mu2SLAMCTCConfig
@@ -686,7 +690,7 @@ class Mu2SLAMForCTC(Mu2SLAMPreTrainedModel):
 
     @classmethod
     def from_conditional_generation(cls, model: Mu2SLAMForConditionalGeneration) -> "Mu2SLAMForCTC":
-        """A CTC-only copy of an encoder-decoder's encoder and CTC softmax."""
+        """A CTC-only copy of the encoder and the CTC head of an encoder-decoder."""
         source = model.config.to_dict()
         names = Mu2SLAMCTCConfig().to_dict().keys() - {"model_type", "architectures", "transformers_version"}
         config = Mu2SLAMCTCConfig(**{name: source[name] for name in names if name in source})
@@ -706,19 +710,18 @@ class Mu2SLAMForCTC(Mu2SLAMPreTrainedModel):
         num_items_in_batch: Tensor | int | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> CausalLMOutput:
-        """Encode speech and score text tokens per frame.
+        """Compute CTC logits of speech.
 
         Args:
             input_features: `(B, T, M)` float; `input_values` `(B, samples)` for the front end `waveform`.
             attention_mask: `(B, T)`, 1 on real frames.
             language_ids: `(B,)` int64 rows of `config.languages`; 0 (`und`) by default.
             labels: `(B, L)` int64 transcripts, -100 on padding.
-            num_items_in_batch: target tokens over all accumulation steps and processes, the divisor of the loss where
-                `config.ctc_loss_reduction` is "mean"; those of this batch by default. A sum needs no divisor: batches
-                and processes of one update add up.
+            num_items_in_batch: number of target tokens over all accumulation steps and processes, the divisor of the
+                loss if `config.ctc_loss_reduction` is "mean"; by default the number in this batch. Unused for "sum".
 
         Returns:
-            `logits` `(B, N, V)` float32, speech rows masked out; `loss` with labels.
+            `logits` `(B, N, V)` float32, with the logits of speech ids masked; `loss` if labels are given.
         """
         outputs = self.encoder(input_features, attention_mask=attention_mask, language_ids=language_ids, **kwargs)
         logits = mask_ctc_logits(self.ctc_head(outputs.last_hidden_state), self.config)

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Mu2SLAM for pre-training: all views of a mixed batch go through encoder and decoder together, every loss by name.
 
-Letters: U utterances, T feature frames (100 Hz), N encoder frames (25 Hz), M mel bins, P pooled text tokens, R rows,
+Shapes: U utterances, T feature frames (100 Hz), N encoder frames (25 Hz), M mel bins, P pooled text tokens, R rows,
 L encoder positions of a row, D decoder positions of a row, K1 and K2 labelled positions, C transcripts, S sequences of
 a row, V vocabulary, K losses. "Units" are positions in the pool of a batch, see `modules_pooling`.
 """

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """One layer of a frozen speech encoder as features of a speech tokenizer: our Conformer, or any of transformers.
 
-Letters: B utterances, T log-mel frames (10 ms), M mel bins, N ids (40 ms), L frames of a foreign encoder, D its width.
+Shapes: B utterances, T log-mel frames (10 ms), M mel bins, N ids (40 ms), L frames of a foreign encoder, D its width.
 """
 
 from typing import Any

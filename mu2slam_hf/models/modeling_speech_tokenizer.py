@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The frozen speech tokenizer: log-mel features in, one codebook id per 25 Hz encoder frame out.
 
-Letters: B utterances, T log-mel frames (10 ms), M mel bins, N = ceil(ceil(T / 2) / 2) ids (40 ms), G codebooks, K
+Shapes: B utterances, T log-mel frames (10 ms), M mel bins, N = ceil(ceil(T / 2) / 2) ids (40 ms), G codebooks, K
 entries of a codebook, F dimensions of what is quantised.
 """
 

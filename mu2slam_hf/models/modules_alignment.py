@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Which frames a CTC model hears each token of a given text in: the best path, exactly.
 
-Letters: N encoder frames, V vocabulary, L tokens of the text, S = 2 L + 1 states (a blank before, between and after
+Shapes: N encoder frames, V vocabulary, L tokens of the text, S = 2 L + 1 states (a blank before, between and after
 the tokens), B texts.
 """
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Self-attention of the encoder, self- and cross-attention of the decoder, on transformers' attention interface.
 
-Letters: B batch, L query positions, S key positions, D width, H heads, E head size.
+Shapes: B batch, L query positions, S key positions, D width, H heads, E head size.
 """
 
 from collections.abc import Callable

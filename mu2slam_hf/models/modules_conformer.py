@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The Conformer layer: two half-step feed-forward modules around self-attention and convolution.
 
-Letters: B batch, L positions, D width, K kernel taps, G groups.
+Shapes: B batch, L positions, D width, K kernel taps, G groups.
 """
 
 from typing import NamedTuple

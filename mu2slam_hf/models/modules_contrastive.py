@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The losses that make a codebook of speech: tell a masked frame from others, and use all entries.
 
-Letters: M frames of any number of utterances, U utterances, N encoder frames of one, Q negatives, D width, G
+Shapes: M frames of any number of utterances, U utterances, N encoder frames of one, Q negatives, D width, G
 codebooks, K entries of a codebook.
 """
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Front ends of imported speech encoders, and the choice of the one that a configuration names.
 
-Letters: B batch, T stacked frames (50 Hz) or samples, N encoder frames, C channels, D width.
+Shapes: B batch, T stacked frames (50 Hz) or samples, N encoder frames, C channels, D width.
 """
 
 import math

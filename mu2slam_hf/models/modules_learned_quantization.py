@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Quantisers that are learned together with an encoder: Gumbel softmax, and the nearest entry.
 
-Letters: M real frames of any number of utterances, F features of a frame, G codebooks, K entries of each, D width of a
+Shapes: M real frames of any number of utterances, F features of a frame, G codebooks, K entries of each, D width of a
 quantised frame (G entries of D / G, one after another).
 """
 

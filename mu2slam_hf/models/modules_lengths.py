@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The only length arithmetic of the package.
 
-Letters: B batch, T feature frames (100 Hz; stacked ones: 50 Hz; of the front end `waveform`: samples), N encoder
+Shapes: B batch, T feature frames (100 Hz; stacked ones: 50 Hz; of the front end `waveform`: samples), N encoder
 frames (25 Hz; of the last two front ends: 50 Hz), L positions of a row.
 """
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Losses as pure functions. Each returns a sum and its count, so that averages over ranks and steps stay exact.
 
-Letters: B batch, N encoder frames, L target positions, V vocabulary, C classes, K labelled positions, G kinds of
+Shapes: B batch, N encoder frames, L target positions, V vocabulary, C classes, K labelled positions, G kinds of
 losses.
 """
 

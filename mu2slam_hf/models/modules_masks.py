@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Which position may see which: packed rows and sources of packed targets.
 
-Letters: B batch, L query positions, S key positions.
+Shapes: B batch, L query positions, S key positions.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Batch normalisation that does not see padding.
 
-Letters: B batch, L positions, D width.
+Shapes: B batch, L positions, D width.
 """
 
 import torch

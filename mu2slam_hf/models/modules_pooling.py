@@ -3,7 +3,7 @@
 
 One index space, "units": unit 0 is [MASK]; units 1 .. U * N are the frames of all utterances (frame n of utterance u
 is `1 + u * N + n`); then follow the text tokens. Masking a position means to point it at unit 0.
-Letters: U utterances, N encoder frames, P pooled text tokens, R rows, L positions of a row, S sequences of a row,
+Shapes: U utterances, N encoder frames, P pooled text tokens, R rows, L positions of a row, S sequences of a row,
 D width.
 """
 

@@ -4,7 +4,7 @@
 Absolute and rotary ones count `position_ids`; relative ones take the distance within the row, which packing and the
 segments of a pair do not change.
 
-Letters: B batch, L positions, D width, H heads, E head size.
+Shapes: B batch, L positions, D width, H heads, E head size.
 """
 
 import math

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Quantisers of speech frames, the exact search in a codebook, and the health of a codebook.
 
-Letters: B utterances, T log-mel frames (10 ms), N ids (40 ms), M frames of any number of utterances, F features of a
+Shapes: B utterances, T log-mel frames (10 ms), N ids (40 ms), M frames of any number of utterances, F features of a
 stacked frame, G codebooks, K entries of a codebook, D width of an entry.
 """
 

@@ -3,7 +3,7 @@
 
 Between the segments of a pair stands no padding, and between two utterances of a batch as much as need be: a sequence
 is the same wherever it stands. The states of both segments come from one pool, the first ones before the second ones.
-Letters: Q sequences, R rows, L positions of a row, D width.
+Shapes: Q sequences, R rows, L positions of a row, D width.
 """
 
 from typing import NamedTuple

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Speech and text as one vector each, and how near two vectors are.
 
-Letters: B batch, N encoder positions, D width, Q queries, C candidates, K neighbours.
+Shapes: B batch, N encoder positions, D width, Q queries, C candidates, K neighbours.
 """
 
 import torch

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """One way to what a front end reads: our log-mel features, or those that an imported encoder was trained on.
 
-Letters: B recordings, T frames (10 ms log-mel, or stacked ones) or samples, F numbers in one frame.
+Shapes: B recordings, T frames (10 ms log-mel, or stacked ones) or samples, F numbers in one frame.
 """
 
 from typing import Any

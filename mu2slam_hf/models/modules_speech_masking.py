@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """What stands in place of masked speech frames: random vectors that are a function of their place, or one embedding.
 
-Letters: U utterances, N encoder frames, K masked frames, D width.
+Shapes: U utterances, N encoder frames, K masked frames, D width.
 """
 
 import math

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The convolutional front end: log-mel features at 100 Hz to latent speech representations S at 25 Hz.
 
-Letters: B batch, T feature frames, N encoder frames, M mel bins, C channels, D width.
+Shapes: B batch, T feature frames, N encoder frames, M mel bins, C channels, D width.
 """
 
 import torch

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """A recording and what is said in it -> where each word is, by the model's own CTC head.
 
-Letters: T feature frames, N encoder frames, V vocabulary, L tokens.
+Shapes: T feature frames, N encoder frames, V vocabulary, L tokens.
 """
 
 import math

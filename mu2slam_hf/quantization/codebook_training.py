@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Trains the codebook of a k-means speech tokenizer, pass by pass over features, and goes on where it was stopped.
 
-Letters: F features of a frame, M mel bins, K entries.
+Shapes: F features of a frame, M mel bins, K entries.
 """
 
 import json

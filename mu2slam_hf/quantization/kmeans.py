@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """k-means over a stream of batches, in memory that does not grow with the data.
 
-Letters: M vectors of a batch, F their dimensions, K centres, R vectors of the sample.
+Shapes: M vectors of a batch, F their dimensions, K centres, R vectors of the sample.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """What a run does with a learned quantiser: cools its Gumbel softmax, and watches how its codebooks are used.
 
-Letters: M frames, G codebooks, K entries of each.
+Shapes: M frames, G codebooks, K entries of each.
 """
 
 from typing import Any

@@ -90,15 +90,15 @@ def test_embeddings_in_place_of_tokens():
 def test_inputs_that_cannot_be_read():
     model, ids = make_model().model, tokens()
     batch = speech(model.config)
-    with pytest.raises(ValueError, match="reads input_features .speech., input_ids .text. or both; got none"):
+    with pytest.raises(ValueError, match="expects input_features .speech., input_ids .text. or both; got neither"):
         model()
-    with pytest.raises(ValueError, match="not by both"):
+    with pytest.raises(ValueError, match="both as input_ids and as inputs_embeds"):
         model(input_ids=ids, inputs_embeds=torch.zeros(2, 6, 16))
-    with pytest.raises(ValueError, match="sequence_ids .packed rows. are for text alone"):
+    with pytest.raises(ValueError, match="sequence_ids .packed rows. are supported for text only"):
         model(**batch, input_ids=ids, sequence_ids=torch.ones(2, 6, dtype=torch.int64))
-    with pytest.raises(ValueError, match="one text for each utterance, got 1 for 2"):
+    with pytest.raises(ValueError, match="one text per utterance, got 1 texts for 2 utterances"):
         model(**batch, input_ids=ids[:1])
-    with pytest.raises(ValueError, match="needs noise_seed"):
+    with pytest.raises(ValueError, match="requires noise_seed"):
         model(**batch, mask_time_indices=torch.ones(2, 10, dtype=torch.bool))
     with pytest.raises(ValueError, match="front end 'conv2d'"):
         model(input_values=torch.zeros(1, 100))
@@ -276,7 +276,7 @@ def test_freezing():
     }
     model.freeze_encoder()
     assert trained() == head
-    with pytest.raises(ValueError, match="must be 0 to 3, the layers of this encoder; got 4"):
+    with pytest.raises(ValueError, match="must be between 0 and 3, the number of layers of this encoder; got 4"):
         model.freeze_encoder(num_trainable_layers=4)
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)

@@ -117,7 +117,7 @@ def test_options_for_one_side(processor):
         ({"text": ["a", None]}, r"text\[1\]"),
         ({"text_target": [3]}, r"text_target\[0\]"),
         ({"text": "a", "source_lang": "xx"}, "nearest of the 4 known codes"),
-        ({"text": "a", "source_lang": "de"}, "does not know the language 'de'"),
+        ({"text": "a", "source_lang": "de"}, "does not support the language 'de'"),
         ({"text": ["a", "b"], "source_lang": ["en"]}, "1 codes for 2 items"),
         ({"text": "a", "target_lang": 3}, "target_lang must be a code"),
         ({"text": "a", "task": "asr"}, "pass audio"),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mu2slam_hf.data.collation.padding import pad_rows, padded_length
-from mu2slam_hf.data.collation.views import UnitPool, View
+from mu2slam_hf.data.collation.views import Segment, UnitPool, View
 from mu2slam_hf.models.modules_losses import IGNORE_INDEX
 
 ATTENTION_LENGTH = 2000
@@ -226,8 +226,8 @@ class _Side:
         self._row, self._row_length = 0, row_length
         self._targets: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
-    def add(self, part: Any, sequence_id: int, view_id: int) -> tuple[int, int]:
-        """Write an `EncoderSegment` or `DecoderSequence` behind the last one; its flat positions, end exclusive."""
+    def add(self, part: Segment, sequence_id: int, view_id: int) -> tuple[int, int]:
+        """Write a segment behind the last one; its flat positions, end exclusive."""
         start, self.end = self.end, self.end + len(part.units)
         place = (self._row, slice(start - self._row * self._row_length, self.end - self._row * self._row_length))
         self.units[place] = part.units

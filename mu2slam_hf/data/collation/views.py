@@ -99,35 +99,18 @@ class Content:
     token_ids: IntArray | None = None
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
-class EncoderSegment:
-    """One content as the encoder reads it.
+@dataclass(frozen=True, eq=False, slots=True)
+class Segment:
+    """One content as the encoder reads it, or one pass of the decoder, with what is to be predicted from it.
 
     Attributes:
-        units: `(l,)` int64, [MASK] and random tokens in place; a text ends with `</s>`.
-        label_positions: `(k,)` int64, places in `units` whose content is to be predicted.
-        labels: `(k,)` int64, units of what is to be predicted there.
-        modality_id: speech or text.
-        language_id: what the model is told.
-    """
-
-    units: IntArray
-    label_positions: IntArray
-    labels: IntArray
-    modality_id: int
-    language_id: int
-
-
-@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
-class DecoderSequence:
-    """One pass of the decoder.
-
-    Attributes:
-        units: `(d,)` int64, inputs, the first is `<s>`.
-        label_positions: `(k,)` int64, places that predict something.
+        units: `(l,)` int64. Encoder: with [MASK] and random tokens in place; a text ends with `</s>`. Decoder: the
+            inputs, of which the first is `<s>`.
+        label_positions: `(k,)` int64, places that predict something: on the encoder itself, on the decoder what
+            follows.
         labels: `(k,)` int64, units of what they predict.
-        modality_id: speech or text, of what is written.
-        language_id: true language of what is written.
+        modality_id: speech or text.
+        language_id: encoder: what the model is told; decoder: the true language of what is written.
     """
 
     units: IntArray
@@ -150,8 +133,8 @@ class View:
     """
 
     name: str
-    segments: tuple[EncoderSegment, ...]
-    sequences: tuple[DecoderSequence, ...]
+    segments: tuple[Segment, ...]
+    sequences: tuple[Segment, ...]
     language_label: int = IGNORE_INDEX
     ctc_labels: IntArray | None = None
 
@@ -239,7 +222,7 @@ class ViewBuilder:
             ctc_labels=_ctc_labels(target) if name == "asr" else None,
         )
 
-    def _read(self, name: str, number: int, content: Content) -> tuple[EncoderSegment, BoolArray]:
+    def _read(self, name: str, number: int, content: Content) -> tuple[Segment, BoolArray]:
         """The content as the encoder reads it in this view, and its mask `(n,)`, True = to be predicted."""
         generator = self.generator_of(f"mask:{name}:{number}")
         units = content.units.copy()
@@ -257,30 +240,19 @@ class ViewBuilder:
         if content.modality_id == TEXT:
             units = np.append(units, self.pool.eos)
         positions = np.flatnonzero(mask & content.may_be_target)
-        segment = EncoderSegment(
-            units=units,
-            label_positions=positions,
-            labels=content.units[positions],
-            modality_id=content.modality_id,
-            language_id=content.told_language_id,
-        )
-        return segment, mask
+        labels = content.units[positions]
+        return Segment(units, positions, labels, content.modality_id, content.told_language_id), mask
 
 
-def generation_sequence(content: Content, pool: UnitPool) -> DecoderSequence:
+def generation_sequence(content: Content, pool: UnitPool) -> Segment:
     """`<s> y_1 .. y_n` in, `y_1 .. y_n </s>` out; an `<unk>` is read and not predicted."""
     outputs = np.append(content.units, pool.eos)
     positions = np.flatnonzero(np.append(content.may_be_target, True))
-    return DecoderSequence(
-        units=np.insert(content.units, 0, pool.bos),
-        label_positions=positions,
-        labels=outputs[positions],
-        modality_id=content.modality_id,
-        language_id=content.language_id,
-    )
+    units = np.insert(content.units, 0, pool.bos)
+    return Segment(units, positions, outputs[positions], content.modality_id, content.language_id)
 
 
-def denoising_sequence(content: Content, mask: BoolArray, pool: UnitPool) -> DecoderSequence:
+def denoising_sequence(content: Content, mask: BoolArray, pool: UnitPool) -> Segment:
     """The complementary sequence, shifted: `<s> u_1 .. u_(n-1)` in, the masked x_i out, no `</s>`.
 
     Paper: section 2.3, Eq. 2: u_i is x_i where the encoder's x_i is masked, and [MASK] where it is not.
@@ -292,13 +264,8 @@ def denoising_sequence(content: Content, mask: BoolArray, pool: UnitPool) -> Dec
     """
     shown = np.where(mask, content.units, MASK_UNIT)
     positions = np.flatnonzero(mask & content.may_be_target)
-    return DecoderSequence(
-        units=np.insert(shown[:-1], 0, pool.bos)[: len(shown)],
-        label_positions=positions,
-        labels=content.units[positions],
-        modality_id=content.modality_id,
-        language_id=content.language_id,
-    )
+    units = np.insert(shown[:-1], 0, pool.bos)[: len(shown)]
+    return Segment(units, positions, content.units[positions], content.modality_id, content.language_id)
 
 
 def _language_label(source: Content) -> int:

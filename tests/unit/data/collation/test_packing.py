@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mu2slam_hf.data.collation.packing import assemble_rows, compute_row_cost, pack_rows, padding_share
-from mu2slam_hf.data.collation.views import DecoderSequence, EncoderSegment, UnitPool, View
+from mu2slam_hf.data.collation.views import Segment, UnitPool, View
 
 
 def lengths_of_rows(rows, lengths):
@@ -106,18 +106,11 @@ def array(*values):
 
 def view(name, segments, sequences, **kwargs):
     """Segments and sequences as (units, label positions, labels, modality, language)."""
-    names = ("units", "label_positions", "labels", "modality_id", "language_id")
 
-    def build(kind, values):
-        filled = [array(*value) if isinstance(value, tuple) else value for value in values]
-        return kind(**dict(zip(names, filled, strict=True)))
+    def build(parts):
+        return tuple(Segment(*(array(*values) for values in part[:3]), *part[3:]) for part in parts)
 
-    return View(
-        name=name,
-        segments=tuple(build(EncoderSegment, values) for values in segments),
-        sequences=tuple(build(DecoderSequence, values) for values in sequences),
-        **kwargs,
-    )
+    return View(name=name, segments=build(segments), sequences=build(sequences), **kwargs)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ class SharedCounts:
         self._rows = torch.zeros((_MAX_WORKERS + 1, len(names)), dtype=torch.int64).share_memory_()
 
     def add(self, name: str, amount: int = 1) -> None:
-        """Count from whichever process this is."""
+        """Count, from any process."""
         worker = get_worker_info()
         row = _MAX_WORKERS if worker is None else worker.id % _MAX_WORKERS
         self._rows[row, self._columns[name]] += amount
@@ -32,11 +32,11 @@ class SharedCounts:
 
 
 class LogOnce:
-    """Log lines about records: each record once per process, not once per epoch, and at some point no more.
+    """Log lines about records: each record once per process, not once per epoch, and a limited number in all.
 
     Args:
         logger: where to.
-        max_lines: then no more; each loader process has a log of its own.
+        max_lines: limit; each loader process has a log of its own.
     """
 
     def __init__(self, logger: logging.Logger, max_lines: int = _MAX_LINES) -> None:
@@ -44,7 +44,7 @@ class LogOnce:
         self._seen: set[str] = set()
 
     def warning(self, record_id: str, reason: str) -> None:
-        """Say what is wrong with a record; `reason` names it."""
+        """Log what is wrong with a record; `reason` names it."""
         if record_id in self._seen or len(self._seen) > self._max_lines:
             return
         self._seen.add(record_id)

@@ -86,7 +86,7 @@ def draw_token_spans(
 def _draw_lengths(number: int, config: MSLAMMaskingConfig, generator: np.random.Generator) -> IntArray:
     """Lengths of spans that add up to `number`, in random order."""
     longest = config.text_span_length
-    # Each is at least 1, so that so many are always enough.
+    # Each length is at least 1, so this many are always enough.
     if config.text_span_lengths == "fixed":
         drawn = np.full(number, longest, dtype=np.int64)
     elif config.text_span_lengths == "uniform":

@@ -21,8 +21,8 @@ from mu2slam_hf.models.language_codes import language_index
 class SpeechTextCollator:
     """Makes a batch of items: a dictionary by the names of the model's inputs.
 
-    Items with an `error` are left out. A batch without speech has one silent utterance that nothing is asked of where
-    the model needs one, so that all processes run the same modules.
+    Items with an `error` are left out. Where the model always reads speech, a batch without any has one silent
+    utterance without labels, so that all processes run the same modules.
 
     Args:
         processor: has `feature_extractor`, `tokenizer` and, where the model is told languages, `languages`.

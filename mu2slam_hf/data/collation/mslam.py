@@ -29,10 +29,10 @@ class MSLAMCollator(MaskingCollator[MSLAMMaskingConfig]):
     `attention_mask` `(U, T)` int64, 1 on what is real; `mask_time_indices` `(U, N)` bool, True = masked;
     `negative_frames` `(U, N, Q)` int64, see `draw_negatives`, -1 also in all rows of pairs; `noise_seed` `(U,)` int64,
     of the random vectors in place of masked frames; `text_ids` `(W, L)` int64, masked already, each text with its
-    `</s>`, `text_attention_mask` and `text_labels` `(W, L)`, -100 where nothing is asked; `pair_speech_rows` and
+    `</s>`, `text_attention_mask` and `text_labels` `(W, L)`, -100 where there is no target; `pair_speech_rows` and
     `pair_text_rows` `(P,)` int64; `ctc_labels` `(U, C)` int64, -100 as padding and in all rows without a transcript;
     and `record_ids`, ids of the examples for messages. Without speech there is one silent row, without text one row of
-    padding, of which nothing is asked.
+    padding, both without labels.
 
     Paper: mSLAM has speech by itself, text by itself, and pairs of speech and its transcript (TLM and CTC).
     Choice: `<unk>` is read, and never predicted; `</s>` is read and never masked.

@@ -18,7 +18,7 @@ from mu2slam_hf.models.modules_losses import IGNORE_INDEX
 ATTENTION_LENGTH = 2000
 """Row length at which attention costs as much as everything else of a layer.
 
-Choice: rows of a few hundred positions; longer ones waste less on padding and more on attention between sequences that
+Choice: rows of a few hundred positions; longer ones spend less on padding and more on attention between sequences that
 do not see each other.
 """
 _SLACK_STEP = 0.02
@@ -38,7 +38,7 @@ def pack_rows(
     max_row_length: int | None = None,
     attention_length: float = ATTENTION_LENGTH,
 ) -> list[list[int]]:
-    """Distribute items over rows of equal length, so that the rows cost least.
+    """Distribute items over rows of equal length, at the lowest cost.
 
     For every promising number of rows the shortest row length is sought at which best-fit decreasing needs no more
     rows. Cost of R rows of L and D positions: `R * (L * (1 + L / a) + D * (1 + D / a))` with a = `attention_length`.
@@ -159,7 +159,7 @@ def assemble_rows(rows: Sequence[Sequence[View]], pool: UnitPool, *, pad_to_mult
         has an empty source (0 in an empty row, whose encoder positions are all 0).
         `(k,)`: `mlm_positions` (flat, `r * L + l`), `mlm_labels` (units), `mlm_view_ids`; `decoder_label_positions`
         (`r * D + d`), `decoder_labels`, `decoder_view_ids`.
-        `source_language_labels` `(R, S + 1)`: in column s the label of sequence id s, -100 where nothing is asked.
+        `source_language_labels` `(R, S + 1)`: in column s the label of sequence id s, -100 where there is none.
         `ctc_positions` `(C, Nc)`: flat encoder positions of each view with `ctc_labels`, -1 on padding; `ctc_labels`
         `(C, Lc)`, -100 on padding. Without such a view one row, position 0 and no label.
     """
@@ -227,7 +227,7 @@ class _Side:
         self._targets: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
     def add(self, part: Segment, sequence_id: int, view_id: int) -> tuple[int, int]:
-        """Write a segment behind the last one; its flat positions, end exclusive."""
+        """Write a segment after the last one; returns its flat positions, end exclusive."""
         start, self.end = self.end, self.end + len(part.units)
         place = (self._row, slice(start - self._row * self._row_length, self.end - self._row * self._row_length))
         self.units[place] = part.units

@@ -1,13 +1,13 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The views of pre-training: encoder segments, decoder sequences and what is to be predicted on either side.
 
-A view speaks of its contents in *units*, numbers in one index space of a batch:
+A view refers to its contents by *units*, numbers in one index space of a batch:
 
     unit 0                [MASK]
     unit 1 + u * N + n    encoder frame n of utterance u
     unit 1 + U * N + p    token p of the batch's `text_ids`
 
-So masks are pointers to unit 0, and the audio of an utterance is processed once, however many views it is part of.
+So a masked position refers to unit 0, and the audio of an utterance is processed once for all its views.
 
 Legend: U = utterances, N = encoder frames of the longest one, P = tokens of `text_ids`, n = units of one content.
 """
@@ -78,7 +78,7 @@ class UnitPool:
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class Content:
-    """What one side of an example says: the frames of an utterance or the tokens of a text, without `</s>`.
+    """One side of an example: the frames of an utterance or the tokens of a text, without `</s>`.
 
     Attributes:
         units: `(n,)` int64.
@@ -154,7 +154,7 @@ class View:
         return sum(len(sequence.units) for sequence in self.sequences)
 
     def without_ctc(self) -> "View":
-        """The same view with nothing for CTC to learn."""
+        """The same view without labels of CTC."""
         return replace(self, ctc_labels=None)
 
 
@@ -184,7 +184,7 @@ class ViewBuilder:
         each denoised by a decoder pass of its own.
 
         Choice: Eq. 6 writes the target of the forward loss as masked; the mask belongs to the source, whose length is
-        another one, so that all of the target is meant, with its `</s>` (else generated speech would never stop).
+        another one, so all of the target is predicted, with its `</s>` (else generated speech would never stop).
         Choice: the language is guessed on views of the source alone, where the model is not told it.
 
         Args:
@@ -269,11 +269,11 @@ def denoising_sequence(content: Content, mask: BoolArray, pool: UnitPool) -> Seg
 
 
 def _language_label(source: Content) -> int:
-    """What the language head is asked: the truth where there is one and the model is not told."""
+    """Label of the language head: the true language where it is known and the model is not told."""
     return source.language_id if source.told_language_id == 0 != source.language_id else IGNORE_INDEX
 
 
 def _ctc_labels(transcript: Content) -> IntArray:
-    """Ids of the transcript; no frame is to say `<unk>`."""
+    """Ids of the transcript without `<unk>`, which no frame is to predict."""
     assert transcript.token_ids is not None, "a transcript is a text"
     return transcript.token_ids[transcript.may_be_target]

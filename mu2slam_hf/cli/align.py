@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.cli.files import check_output_file, read_text
 from mu2slam_hf.cli.options import add_model_options, language_list, positive_int, quiet_libraries
 
@@ -148,6 +149,5 @@ def make_output_folder(name: str) -> Path:
 
 def write(path: Path, text: str) -> None:
     """Writes a file in one step."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

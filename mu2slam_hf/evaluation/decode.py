@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
+from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.models.modules_speech_inputs import speech_input_name
@@ -303,7 +304,6 @@ class _HypothesisFile:
         if self._path is None:
             return
         header = json.loads(json.dumps({"settings": dict(settings)}, default=str))
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         lines = self._complete_lines()
         if lines:
             if lines[0] != header:
@@ -338,6 +338,5 @@ class _HypothesisFile:
 
     def _rewrite(self, lines: Iterable[dict[str, Any]]) -> None:
         assert self._path is not None
-        temporary = self._path.with_name(self._path.name + ".tmp")
-        temporary.write_text("".join(json.dumps(x, ensure_ascii=False) + "\n" for x in lines), encoding="utf-8")
-        os.replace(temporary, self._path)
+        with atomic_path(self._path) as temporary:
+            temporary.write_text("".join(json.dumps(x, ensure_ascii=False) + "\n" for x in lines), encoding="utf-8")

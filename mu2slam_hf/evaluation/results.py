@@ -14,6 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from mu2slam_hf.atomic_files import atomic_path
+
 SCHEMA_VERSION = 1
 _REPORTED_PACKAGES = ("mu2slam-hf", "torch", "transformers", "tokenizers", "numpy", "sacrebleu", "soundfile", "soxr")
 
@@ -87,11 +89,8 @@ class EvaluationResults:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the record as JSON; an existing file is replaced in one step."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "EvaluationResults":

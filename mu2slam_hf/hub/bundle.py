@@ -9,7 +9,6 @@ import inspect
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from huggingface_hub import HfApi
 from transformers.dynamic_module_utils import get_relative_import_files
 
+from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.hub.bundle_check import BundleError, check_bundle, compare_in_bare_process
 from mu2slam_hf.models.model_types import MODEL_TYPES, ModelType
 
@@ -54,9 +54,7 @@ def build_bundle(
         raise BundleError(f"{folder} exists already; name a folder that does not, or remove it first.")
     model_type = find_model_type(model)
     processor.check_config(model.config)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
-        bundle = Path(temporary) / "bundle"
+    with atomic_path(folder) as bundle:
         model.save_pretrained(bundle)
         processor.save_pretrained(bundle)
         copy_custom_code(bundle, model_type)
@@ -68,7 +66,6 @@ def build_bundle(
         check_bundle(bundle, auto_map)
         if run_check:
             compare_in_bare_process(bundle, model, processor)
-        os.replace(bundle, folder)
     return folder
 
 

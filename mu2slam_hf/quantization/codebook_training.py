@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from transformers.utils import logging
 
+from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.models.modules_quantization import CodebookHealth, compute_codebook_health
 from mu2slam_hf.quantization.kmeans import SAMPLE_PER_CENTRE, StreamingKMeans, StreamStatistics
@@ -213,12 +214,9 @@ def _save_state(
 ) -> None:
     if path is None:
         return
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
     state = {"identity": identity, "next_pass": next_pass, "kmeans": kmeans.state_dict()}
-    torch.save({**state, "mean": quantizer.mean.data, "std": quantizer.std.data}, partial)
-    os.replace(partial, path)
+    with atomic_path(path) as temporary:
+        torch.save({**state, "mean": quantizer.mean.data, "std": quantizer.std.data}, temporary)
 
 
 def _load_state(path: str | os.PathLike[str] | None, identity: str) -> dict[str, Any] | None:

@@ -3,12 +3,12 @@
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.checkpoints.folders import check_model_type, check_nothing_missing
 from mu2slam_hf.data.audio import FloatArray
 from mu2slam_hf.data.records import SpeechTextRecord
@@ -155,10 +155,9 @@ def _write_once(path: Path, write: Callable[[Path], Any]) -> None:
     """
     if path.exists():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    own = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    write(own)
     try:
-        os.rename(own, path)
-    except OSError:  # another process was faster
-        shutil.rmtree(own, ignore_errors=True)
+        with atomic_path(path) as own:
+            write(own)
+    except OSError:
+        if not path.exists():  # else another process was faster
+            raise

@@ -3,7 +3,6 @@
 
 import json
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +13,7 @@ from typing import TextIO
 
 import soundfile
 
+from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.synthetic.espeak import EspeakEngine
 from mu2slam_hf.synthetic.speech import SoundSettings, SyntheticClip, speak_plans
 
@@ -120,26 +120,22 @@ def write_clips(
     target = check_free_folder(out_dir)
     with EspeakEngine() as engine:
         versions = library_versions(engine)
-    partial = target.with_name(target.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     summary = FolderSummary(manifest=target / "manifest.tsv")
-    with open(partial / "manifest.tsv", "w", encoding="utf-8", newline="\n") as manifest:
-        manifest.write("\t".join(MANIFEST_COLUMNS) + "\n")
-        for rows in _speak_blocks(_blocks(clips), partial, sound, folder):
-            _write_rows(rows, manifest, summary, partial, folder)
-    if not summary.num_clips:
-        raise ValueError(f"nothing was written to {target}: {summary.left_out[:3] or 'there were no texts'}")
-    facts = {
-        **{"versions": versions, "sound": asdict(sound), "folder": asdict(folder), "block_size": BLOCK_SIZE},
-        **{"description": dict(description), "num_clips": dict(summary.num_clips), "hours": summary.hours},
-        **{"seconds": summary.seconds, "left_out": summary.left_out},
-    }
-    text = json.dumps(facts, indent=1, ensure_ascii=False, default=str)
-    (partial / "synthesis.json").write_text(text + "\n", encoding="utf-8")
-    if target.exists():
-        target.rmdir()
-    os.replace(partial, target)
+    with atomic_path(target) as partial:
+        partial.mkdir()
+        with open(partial / "manifest.tsv", "w", encoding="utf-8", newline="\n") as manifest:
+            manifest.write("\t".join(MANIFEST_COLUMNS) + "\n")
+            for rows in _speak_blocks(_blocks(clips), partial, sound, folder):
+                _write_rows(rows, manifest, summary, partial, folder)
+        if not summary.num_clips:
+            raise ValueError(f"nothing was written to {target}: {summary.left_out[:3] or 'there were no texts'}")
+        facts = {
+            **{"versions": versions, "sound": asdict(sound), "folder": asdict(folder), "block_size": BLOCK_SIZE},
+            **{"description": dict(description), "num_clips": dict(summary.num_clips), "hours": summary.hours},
+            **{"seconds": summary.seconds, "left_out": summary.left_out},
+        }
+        text = json.dumps(facts, indent=1, ensure_ascii=False, default=str)
+        (partial / "synthesis.json").write_text(text + "\n", encoding="utf-8")
     return summary
 
 

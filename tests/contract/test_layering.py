@@ -27,7 +27,7 @@ LAYERS = {
 # Inside data/: the files of data itself, then its sub-packages.
 DATA_LAYERS = {"": 0, "corpora": 1, "examples": 1, "sampling": 2, "collation": 2}
 # The top of the package fetches names from anywhere, by name and on first use.
-TOP = {"__init__", "registration"}
+TOP = {"__init__", "atomic_files", "registration"}
 
 # Inside models/, by the first word of a file's name.
 MODEL_LAYERS = {

@@ -1,0 +1,39 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+import pytest
+
+from mu2slam_hf.atomic_files import atomic_path
+
+
+def test_a_file_replaces_the_one_before_when_it_is_complete(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    with atomic_path(path) as temporary:
+        temporary.write_text("one")
+        assert not path.exists() and temporary.parent == path.parent
+    with atomic_path(path) as temporary:
+        temporary.write_text("two")
+        assert path.read_text() == "one"
+    assert path.read_text() == "two" and [child.name for child in path.parent.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_what_fails_leaves_nothing_behind(tmp_path, error):
+    (tmp_path / "a.txt").write_text("one")
+    for name in ("a.txt", "folder"):
+        with pytest.raises(error), atomic_path(tmp_path / name) as temporary:
+            temporary.mkdir()
+            (temporary / "inside").touch()
+            raise error
+    assert [child.name for child in tmp_path.iterdir()] == ["a.txt"] and (tmp_path / "a.txt").read_text() == "one"
+
+
+def test_a_folder_replaces_an_empty_one_only(tmp_path):
+    def write(name):
+        with atomic_path(tmp_path / "folder") as temporary:
+            temporary.mkdir()
+            (temporary / name).touch()
+
+    (tmp_path / "folder").mkdir()
+    write("first")
+    with pytest.raises(OSError):
+        write("second")
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder", "first"]

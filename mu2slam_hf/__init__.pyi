@@ -1,0 +1,44 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The public names. `__init__.py` reads this list, and imports each name from its module on first use."""
+
+from mu2slam_hf.checkpoints import default_checkpoint as default_checkpoint
+from mu2slam_hf.checkpoints import load_any_checkpoint as load_any_checkpoint
+from mu2slam_hf.checkpoints import load_default as load_default
+from mu2slam_hf.data.manifests import read_manifest as read_manifest
+from mu2slam_hf.data.records import SpeechTextRecord as SpeechTextRecord
+from mu2slam_hf.evaluation.forced_alignment import align as align
+from mu2slam_hf.evaluation.language_identification import predict_languages as predict_languages
+from mu2slam_hf.evaluation.representations import SpeechTextEncoder as SpeechTextEncoder
+from mu2slam_hf.interop.speech_encoder_export import export_speech_encoder as export_speech_encoder
+from mu2slam_hf.interop.speech_encoders import build_from_speech_encoder as build_from_speech_encoder
+from mu2slam_hf.interop.speech_encoders import build_mslam_from_speech_encoder as build_mslam_from_speech_encoder
+from mu2slam_hf.interop.speech_encoders import load_speech_encoder as load_speech_encoder
+from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig as ConformerEncoderConfig
+from mu2slam_hf.models.configuration_mslam import MSLAMConfig as MSLAMConfig
+from mu2slam_hf.models.configuration_mslam import MSLAMCTCConfig as MSLAMCTCConfig
+from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig as Mu2SLAMConfig
+from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMCTCConfig as Mu2SLAMCTCConfig
+from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMDecoderConfig as Mu2SLAMDecoderConfig
+from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig as SpeechTokenizerConfig
+from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor as Mu2SLAMFeatureExtractor
+from mu2slam_hf.models.modeling_conformer import ConformerEncoder as ConformerEncoder
+from mu2slam_hf.models.modeling_mslam import MSLAMForAudioClassification as MSLAMForAudioClassification
+from mu2slam_hf.models.modeling_mslam import MSLAMForCTC as MSLAMForCTC
+from mu2slam_hf.models.modeling_mslam import MSLAMForSequenceClassification as MSLAMForSequenceClassification
+from mu2slam_hf.models.modeling_mslam import MSLAMModel as MSLAMModel
+from mu2slam_hf.models.modeling_mslam import MSLAMModelOutput as MSLAMModelOutput
+from mu2slam_hf.models.modeling_mslam import MSLAMPreTrainedModel as MSLAMPreTrainedModel
+from mu2slam_hf.models.modeling_mslam_pretraining import MSLAMForPreTraining as MSLAMForPreTraining
+from mu2slam_hf.models.modeling_mslam_pretraining import MSLAMForPreTrainingOutput as MSLAMForPreTrainingOutput
+from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration as Mu2SLAMForConditionalGeneration
+from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForCTC as Mu2SLAMForCTC
+from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMModel as Mu2SLAMModel
+from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMPreTrainedModel as Mu2SLAMPreTrainedModel
+from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTraining as Mu2SLAMForPreTraining
+from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTrainingOutput as Mu2SLAMForPreTrainingOutput
+from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel as SpeechTokenizerModel
+from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor as Mu2SLAMProcessor
+from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer as Mu2SLAMCTCTokenizer
+from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer as Mu2SLAMTokenizer
+
+__version__: str

@@ -1,9 +1,10 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""What a run does with a learned quantiser: cools its Gumbel softmax, and watches how its codebooks are used.
+"""What a run does with a learned quantiser: cools its Gumbel softmax, freezes it, and watches how it is used.
 
 Shapes: M frames, G codebooks, K entries of each.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -29,22 +30,57 @@ def find_quantizer(model: nn.Module) -> LearnedQuantizer:
     raise ValueError(f"{type(model).__name__} has no learned quantiser")
 
 
-class GumbelAnnealing(TrainerCallback):
-    """Sets the temperature before every update, by the number of the update alone; `nearest` has none and is left.
+@dataclass(kw_only=True)
+class QuantizerConfig:
+    """How a run treats the learned quantiser; what the quantiser is stands in the model's configuration.
 
-    Args:
-        start: temperature of the first update.
-        minimum: least temperature.
-        factor: by which it falls from update to update. Paper: 0.999995 (w2v-BERT, some hundred thousand updates);
-            short runs need a smaller one.
+    Attributes:
+        start_temperature: of the Gumbel softmax at the first update. w2v-BERT: 2.
+        min_temperature: least temperature. w2v-BERT: 0.1.
+        temperature_factor: by which it falls from update to update. w2v-BERT: 0.999995, for some hundred thousand
+            updates; short runs need a smaller one.
+        freeze_after: updates after which codebooks and front end are fixed, so that the code of a frame no longer
+            changes, as that of BEST-RQ and HuBERT never does; None: they are always trained. Choice: short runs need
+            it, because a predictor cannot follow codes that still move.
+        min_usage: share of the entries chosen between two logs below which a codebook is said to have collapsed.
+        min_perplexity_ratio: perplexity as a share of the entries, likewise.
+
+    Raises:
+        ValueError: temperatures that cannot fall, or a negative `freeze_after`.
     """
 
-    def __init__(self, start: float = 2.0, minimum: float = 0.1, factor: float = 0.999995) -> None:
-        if not 0 < minimum <= start:
-            raise ValueError(f"minimum must lie between 0 and start ({start}), got {minimum}")
-        if not 0 < factor <= 1:
-            raise ValueError(f"factor must lie between 0 and 1, got {factor}")
-        self.start, self.minimum, self.factor = start, minimum, factor
+    start_temperature: float = 2.0
+    min_temperature: float = 0.1
+    temperature_factor: float = 0.999995
+    freeze_after: int | None = None
+    min_usage: float = 0.25
+    min_perplexity_ratio: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_temperature <= self.start_temperature:
+            raise ValueError(
+                f"min_temperature must lie between 0 and start_temperature ({self.start_temperature}), "
+                f"got {self.min_temperature}"
+            )
+        if not 0 < self.temperature_factor <= 1:
+            raise ValueError(f"temperature_factor must lie between 0 and 1, got {self.temperature_factor}")
+        if self.freeze_after is not None and self.freeze_after < 0:
+            raise ValueError(f"freeze_after must not be negative, got {self.freeze_after}")
+
+
+class QuantizerSchedule(TrainerCallback):
+    """Sets the temperature and freezes the quantiser before every update, by the number of the update alone.
+
+    `nearest` has no temperature. Freezing sets `is_frozen` of the quantiser, which stops its statistics; the training
+    loop calls `drop_frozen_gradients` after every backward pass. Gradients are dropped, and not `requires_grad`, which
+    several processes have agreed on; and before they are clipped, so that they do not shrink those of the rest.
+
+    Args:
+        config: temperatures, and the update from which the quantiser is frozen.
+    """
+
+    def __init__(self, config: QuantizerConfig) -> None:
+        self.config = config
 
     def on_step_begin(
         self,
@@ -54,11 +90,14 @@ class GumbelAnnealing(TrainerCallback):
         model: nn.Module | None = None,
         **kwargs: Any,
     ) -> None:
-        """Set it."""
+        """Set both."""
         assert model is not None  # the Trainer always hands it in
-        quantizer = find_quantizer(model)
+        config, quantizer = self.config, find_quantizer(model)
         if quantizer.method == "gumbel":
-            quantizer.set_temperature(anneal_temperature(state.global_step, self.start, self.minimum, self.factor))
+            start, minimum, factor = config.start_temperature, config.min_temperature, config.temperature_factor
+            quantizer.set_temperature(anneal_temperature(state.global_step, start, minimum, factor))
+        if config.freeze_after is not None:
+            quantizer.is_frozen = state.global_step >= config.freeze_after
 
 
 class CodebookWatch(TrainerCallback):
@@ -69,20 +108,13 @@ class CodebookWatch(TrainerCallback):
     fewer frames cannot show that entries are dead. `gumbel_temperature` is given with every log.
 
     Args:
-        min_usage: a codebook of which less is used is said to have collapsed.
-        min_perplexity_ratio: one whose perplexity is a lesser share of its entries, likewise.
+        config: when a codebook is said to have collapsed.
         frames_per_entry: see above.
         grace_updates: updates before a warning; codebooks open up in the beginning.
     """
 
-    def __init__(
-        self,
-        min_usage: float = 0.25,
-        min_perplexity_ratio: float = 0.05,
-        frames_per_entry: int = 4,
-        grace_updates: int = 100,
-    ) -> None:
-        self.min_usage, self.min_perplexity_ratio = min_usage, min_perplexity_ratio
+    def __init__(self, config: QuantizerConfig, frames_per_entry: int = 4, grace_updates: int = 100) -> None:
+        self.min_usage, self.min_perplexity_ratio = config.min_usage, config.min_perplexity_ratio
         self.frames_per_entry, self.grace_updates = frames_per_entry, grace_updates
         self.warned = False
         self._counts: Tensor | None = None
@@ -163,35 +195,6 @@ class CodebookWatch(TrainerCallback):
         )
 
 
-class QuantizerFreezing(TrainerCallback):
-    """Holds front end and quantiser from some update on, so that the code of a frame is the same ever after.
-
-    This sets `is_frozen` of the quantiser, which stops what it counts; the trainer calls `drop_frozen_gradients` after
-    every backward pass. Gradients are dropped, and not `requires_grad`, which several processes have agreed on; and
-    before they are clipped, so that they do not shrink those of the rest.
-
-    Args:
-        after: updates that still move them.
-    """
-
-    def __init__(self, after: int) -> None:
-        if after < 0:
-            raise ValueError(f"freeze_after must not be negative, got {after}")
-        self.after = after
-
-    def on_step_begin(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        model: nn.Module | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Hold or release what the quantiser counts."""
-        assert model is not None
-        find_quantizer(model).is_frozen = state.global_step >= self.after
-
-
 def drop_frozen_gradients(model: nn.Module) -> None:
     """Forget the gradients of front end and quantiser where the quantiser is frozen; the optimiser skips them then."""
     if not find_quantizer(model).is_frozen:
@@ -199,11 +202,3 @@ def drop_frozen_gradients(model: nn.Module) -> None:
     for name, parameter in model.named_parameters():
         if {"quantizer", "subsampling"} & set(name.split(".")):
             parameter.grad = None
-
-
-def add_quantizer_callbacks(
-    trainer: Any, annealing: GumbelAnnealing, watch: CodebookWatch, freezing: QuantizerFreezing | None = None
-) -> None:
-    """Add them to a trainer, before those that show and write its logs, which then have the figures."""
-    own = [annealing, watch] + ([] if freezing is None else [freezing])
-    trainer.callback_handler.callbacks[:0] = own

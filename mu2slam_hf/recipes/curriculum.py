@@ -17,11 +17,11 @@ from mu2slam_hf.data.examples.example import TASK_NAMES, Example
 from mu2slam_hf.data.sampling.bucketed import BucketedPlan
 from mu2slam_hf.data.sampling.mixture import Mixture
 from mu2slam_hf.data.sampling.phases import Phase
-from mu2slam_hf.recipes.arguments import LOSS_NAMES, asdict_objective
 from mu2slam_hf.recipes.data_sections import CorpusSection, PhaseSection, TargetSection
 from mu2slam_hf.recipes.loader import RecipeError
 from mu2slam_hf.recipes.processors import build_token_counter
 from mu2slam_hf.recipes.records import Records, build_audio_cache
+from mu2slam_hf.training.objectives.supervised import SupervisedObjective
 
 logger = logging.get_logger(__name__)
 
@@ -60,9 +60,9 @@ def resolve_curriculum(recipe: Any) -> list[PhaseSection]:
         if unknown:
             known = ", ".join(recipe.data.corpora)
             raise RecipeError(f"{path}.corpora.{unknown[0]}: no such corpus in data.corpora ({known})")
-        foreign = sorted(set(phase.objective) - set(LOSS_NAMES))
+        foreign = sorted(set(phase.objective) - set(SupervisedObjective.names))
         if foreign:
-            raise RecipeError(f"{path}.objective.{foreign[0]}: unknown; known: {', '.join(LOSS_NAMES)}")
+            raise RecipeError(f"{path}.objective.{foreign[0]}: unknown; known: {', '.join(SupervisedObjective.names)}")
         foreign = sorted(set(phase.tasks) - set(TASK_NAMES))
         if foreign:
             raise RecipeError(f"{path}.tasks: {foreign[0]!r} is none of {', '.join(TASK_NAMES)}")
@@ -151,7 +151,7 @@ def _build_phase(
     )
     extras: dict[str, Any] = {}
     if section.objective:
-        extras["loss_weights"] = {**asdict_objective(recipe.objective), **section.objective}
+        extras["loss_weights"] = section.objective
     if section.decoder_noise is not None:
         extras["decoder_noise"] = asdict(section.decoder_noise)
     masks = section.spec_augment or data.spec_augment

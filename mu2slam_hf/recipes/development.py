@@ -16,7 +16,8 @@ from mu2slam_hf.evaluation.metrics import compute_cer, compute_chrf, compute_wer
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.recipes.curriculum import build_corpus_examples
 from mu2slam_hf.recipes.records import Records
-from mu2slam_hf.training.development import DevelopmentSet, TranscriptScorer
+from mu2slam_hf.training.development import DevelopmentSet
+from mu2slam_hf.training.scorers import TranscriptScorer
 
 
 def build_development_sets(
@@ -27,7 +28,7 @@ def build_development_sets(
     collator = build_collator()
     scorer = TranscriptScorer(
         decode=lambda rows: processor.tokenizer.batch_decode(rows, skip_special_tokens=True),
-        score=score_transcripts,
+        compare=score_transcripts,
         languages=list(processor.languages),
     )
     sets = {}

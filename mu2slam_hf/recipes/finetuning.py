@@ -10,11 +10,10 @@ from torch import nn
 
 from mu2slam_hf.data.collation.supervised import SupervisedCollator
 from mu2slam_hf.data.examples.batch_limits import BatchLimits
-from mu2slam_hf.data.examples.example import TASK_NAMES
 from mu2slam_hf.data.sampling.phases import PhasedBatchSampler, PhasedCollator, PhasedDataset
 from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
-from mu2slam_hf.recipes.arguments import build_arguments, use_own_console
+from mu2slam_hf.recipes.arguments import build_arguments
 from mu2slam_hf.recipes.curriculum import build_curriculum, total_steps
 from mu2slam_hf.recipes.data_sections import CorpusSection, DataSection
 from mu2slam_hf.recipes.development import build_development_sets, build_generation_metrics
@@ -31,30 +30,9 @@ from mu2slam_hf.recipes.sections import (
     StageSection,
     TrainingSection,
 )
-from mu2slam_hf.training.callbacks import EvaluateAtEnd, LogFile
-from mu2slam_hf.training.decoder_noise import DecoderNoise, DecoderNoiseConfig
-from mu2slam_hf.training.objectives import LossTable
+from mu2slam_hf.training.decoder_noise import DecoderNoiseConfig
+from mu2slam_hf.training.objectives.supervised import SupervisedObjective, SupervisedObjectiveConfig
 from mu2slam_hf.training.trainer import MultitaskTrainer
-
-
-@dataclass(kw_only=True)
-class ObjectiveSection:
-    """Coefficients of the named losses; each loss is a mean over its own targets.
-
-    Attributes:
-        asr_decoder, ast_decoder, mt_decoder: decoder cross entropy of each task. Paper: 0.3 for speech to text in
-            pre-training; fine-tuning gives none. Choice: 1.
-        ctc: CTC on the transcript. Paper: silent. Choice: 1; it is what aligns speech and text first.
-        language: the head that guesses the source language. Choice: 0.1.
-        label_smoothing: of the decoder losses, over text rows.
-    """
-
-    asr_decoder: float = 1.0
-    ast_decoder: float = 1.0
-    mt_decoder: float = 1.0
-    ctc: float = 1.0
-    language: float = 0.1
-    label_smoothing: float = 0.1
 
 
 @dataclass(kw_only=True)
@@ -89,7 +67,7 @@ class FinetuningRecipe:
     processor: ProcessorSection = field(default_factory=ProcessorSection)
     data: DataSection = field(default_factory=DataSection)
     decoder_noise: DecoderNoiseConfig | None = None
-    objective: ObjectiveSection = field(default_factory=ObjectiveSection)
+    objective: SupervisedObjectiveConfig = field(default_factory=SupervisedObjectiveConfig)
     optim: OptimSection = field(default_factory=OptimSection)
     training: TrainingSection = field(default_factory=TrainingSection)
     evaluation: EvaluationSection = field(default_factory=EvaluationSection)
@@ -122,7 +100,7 @@ class FinetuningRun(Run):
         return SupervisedCollator(processor, encoder_config=model.config.encoder_config, **kwargs)
 
     def build_trainer(self, processor: Mu2SLAMProcessor, model: Any, data: Records) -> MultitaskTrainer:
-        """The trainer with its phases, development sets and console."""
+        """The trainer with its phases and development sets."""
         recipe = self.recipe
         args = build_arguments(recipe, max_steps=total_steps(recipe))
         build_collator = partial(self.build_collator, processor, model)
@@ -135,10 +113,12 @@ class FinetuningRun(Run):
         )
         development = load_records(recipe.evaluation.corpora, "evaluation.corpora")
         dataset, collator = PhasedDataset(phases), PhasedCollator(phases)
-        trainer = MultitaskTrainer(
+        return MultitaskTrainer(
             model,
             args,
-            table=LossTable.of_tasks(TASK_NAMES),
+            objective=SupervisedObjective(
+                model, recipe.objective, decoder_noise=recipe.decoder_noise, seed=recipe.training.seed
+            ),
             train_dataset=dataset,
             train_batch_sampler=sampler,
             data_collator=collator,
@@ -148,12 +128,8 @@ class FinetuningRun(Run):
                 "unreadable_recordings": lambda: dataset.datasets[0].failures.failures,
                 "ctc_too_long": lambda: collator.num_ctc_too_long,
             },
-            decoder_noise=DecoderNoise(model.config, recipe.decoder_noise, seed=recipe.training.seed),
             processing_class=processor,
-            callbacks=[LogFile(), EvaluateAtEnd()],
         )
-        use_own_console(trainer)
-        return trainer
 
     def save_more(self, model: Any, processor: Mu2SLAMProcessor, folder: Path) -> None:
         """The model with its adapters merged in, where the recipe wants that."""

@@ -1,18 +1,13 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Fine-tuning of one head on an mSLAM encoder: classes of speech or text, or CTC."""
 
-import importlib.util
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import nn
-from torch.utils.data import Subset
-from transformers import EvalPrediction, Trainer, TrainingArguments
 from transformers.utils import logging
 
 from mu2slam_hf.data.audio import AudioCache
@@ -20,19 +15,23 @@ from mu2slam_hf.data.collation.heads import HeadCollator
 from mu2slam_hf.data.examples.dataset import ExampleDataset
 from mu2slam_hf.data.examples.example import Example, Modality, Target
 from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.sampling.shuffled import ShuffledBatchSampler
 from mu2slam_hf.evaluation.head_evaluation import measure_head
 from mu2slam_hf.models.modeling_mslam import MSLAMForAudioClassification, MSLAMForCTC, MSLAMForSequenceClassification
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
-from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer
-from mu2slam_hf.recipes.arguments import use_own_console
+from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer, Mu2SLAMTokenizer
+from mu2slam_hf.recipes.arguments import build_arguments
+from mu2slam_hf.recipes.development import score_transcripts
 from mu2slam_hf.recipes.head_sections import HeadCorpusSection, HeadRecipe
 from mu2slam_hf.recipes.loader import RecipeError, errors_of
 from mu2slam_hf.recipes.models import build_model_of
 from mu2slam_hf.recipes.processors import build_processor
 from mu2slam_hf.recipes.records import load_records
-from mu2slam_hf.recipes.run import Run, save_recipe
-from mu2slam_hf.training.callbacks import EvaluateAtEnd, LogFile
-from mu2slam_hf.training.optim import build_optimizer, build_scheduler
+from mu2slam_hf.recipes.run import Run
+from mu2slam_hf.training.development import DevelopmentSet
+from mu2slam_hf.training.objectives.heads import ClassificationObjective, CTCObjective
+from mu2slam_hf.training.scorers import ClassScorer, TranscriptScorer
+from mu2slam_hf.training.trainer import MultitaskTrainer
 
 logger = logging.get_logger(__name__)
 
@@ -119,8 +118,10 @@ def build_head_example(record: SpeechTextRecord, modality: Modality, task: str, 
     )
 
 
-def build_training_data(recipe: HeadRecipe, records: dict[str, list[SpeechTextRecord]], labels: Sequence[str]) -> Any:
-    """All training corpora as one data set, classes balanced by repetition where the recipe wants it.
+def build_training_data(
+    recipe: HeadRecipe, records: dict[str, list[SpeechTextRecord]], labels: Sequence[str]
+) -> ExampleDataset:
+    """All training corpora as one data set.
 
     Raises:
         RecipeError: corpora of different modalities, or a modality that the head cannot read.
@@ -130,11 +131,7 @@ def build_training_data(recipe: HeadRecipe, records: dict[str, list[SpeechTextRe
         raise RecipeError(f"data.corpora: all must have one modality, got {', '.join(sorted(modalities)) or 'none'}")
     (modality,) = modalities
     everything = [record for part in records.values() for record in part]
-    dataset = build_head_dataset(recipe, everything, modality, labels, "data.corpora")
-    if recipe.head.kind == "ctc" or not recipe.data.balance:
-        return dataset
-    numbers = {label: number for number, label in enumerate(labels)}
-    return Subset(dataset, balance_classes([numbers[example.targets[0].text] for example in dataset.examples]))
+    return build_head_dataset(recipe, everything, modality, labels, "data.corpora")
 
 
 def balance_classes(targets: Sequence[Any]) -> list[int]:
@@ -194,7 +191,7 @@ class HeadFinetuningRun(Run):
         tokenizer = Mu2SLAMCTCTokenizer.from_tokenizer(processor.tokenizer)
         return Mu2SLAMProcessor(processor.feature_extractor, tokenizer, languages=processor.languages)
 
-    def build_model(self, processor: Mu2SLAMProcessor, data: HeadData) -> Any:
+    def build_model(self, processor: Mu2SLAMProcessor, data: Any = None) -> Any:
         """The encoder with its head in float32; frozen as far as the recipe says.
 
         Raises:
@@ -221,33 +218,70 @@ class HeadFinetuningRun(Run):
         return model
 
     def build_collator(self, processor: Mu2SLAMProcessor, model: Any) -> HeadCollator:
-        """The collator for the front end and the classes of the model."""
-        return build_head_collator(self.recipe, processor, model)
+        """The collator for the front end of the model, and for a classifier its classes."""
+        names = model.config.id2label
+        labels = None if self.recipe.head.kind == "ctc" else [names[number] for number in range(len(names))]
+        return HeadCollator(processor, labels=labels, encoder_config=model.config.encoder_config)
 
-    def build_trainer(self, processor: Mu2SLAMProcessor, model: Any, data: HeadData) -> Any:
-        """Transformers' Trainer, with optimiser and schedule of the recipe."""
-        recipe = self.recipe
-        self.development = {
-            name: build_head_dataset(
-                recipe, part, recipe.evaluation.corpora[name].modality, data.labels, f"evaluation.corpora.{name}"
-            )
+    def build_trainer(self, processor: Mu2SLAMProcessor, model: Any, data: HeadData) -> MultitaskTrainer:
+        """The trainer with its data in random order, classes balanced by repetition where the recipe wants it."""
+        recipe, corpora = self.recipe, self.recipe.evaluation.corpora
+        development = {
+            name: build_head_dataset(recipe, part, corpora[name].modality, data.labels, f"evaluation.corpora.{name}")
             for name, part in data.tested.items()
         }
-        train_data = build_training_data(recipe, data.records, data.labels)
-        return build_head_trainer(recipe, processor, model, train_data, self.development)
+        dataset = build_training_data(recipe, data.records, data.labels)
+        return self.build_trainer_of(processor, model, dataset, development)
 
-    def train(self, trainer: Any) -> dict[str, float]:
-        """Train, test on every corpus of the evaluation, and save everything."""
-        if trainer.is_world_process_zero():
-            save_recipe(self.recipe, self.recipe.output.dir)
-        trainer.train(resume_from_checkpoint=self.checkpoint)
-        results: dict[str, float] = {}
-        if trainer.is_world_process_zero():
-            model, processor = trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class
-            results = self.test(model, processor)
-            self.save_final(model, processor, results)
-        trainer.accelerator.wait_for_everyone()
-        return results
+    def build_trainer_of(
+        self,
+        processor: Mu2SLAMProcessor,
+        model: Any,
+        dataset: ExampleDataset,
+        development: dict[str, ExampleDataset],
+    ) -> MultitaskTrainer:
+        """The trainer of a data set; `development` is evaluated during training, under the names of its sets."""
+        recipe, args, self.development = self.recipe, build_arguments(self.recipe), development
+        is_ctc, collator = recipe.head.kind == "ctc", self.build_collator(processor, model)
+        positions = None
+        if recipe.data.balance and collator.label2id is not None:
+            positions = balance_classes([collator.label2id[e.targets[0].text] for e in dataset.examples])
+        scorer, size = build_scorer(processor) if is_ctc else ClassScorer(), recipe.evaluation.batch_size
+        return MultitaskTrainer(
+            model,
+            args,
+            objective=CTCObjective(model) if is_ctc else ClassificationObjective(model),
+            train_dataset=dataset,
+            train_batch_sampler=ShuffledBatchSampler(
+                dataset.examples,
+                recipe.data.batch_size,
+                positions=positions,
+                seed=args.seed,
+                rank=args.process_index,
+                num_ranks=args.world_size,
+                batches_per_step=args.gradient_accumulation_steps,
+            ),
+            data_collator=collator,
+            development_sets={
+                name: DevelopmentSet(
+                    dataset=part,
+                    batches=[list(range(len(part)))[start : start + size] for start in range(0, len(part), size)],
+                    collator=self.build_collator(processor, model),
+                    scorer=scorer,
+                )
+                for name, part in development.items()
+            },
+            name_every_set=True,
+            counters={
+                "unreadable_recordings": lambda: dataset.failures.failures,
+                "ctc_too_long": lambda: collator.num_ctc_too_long,
+            },
+            processing_class=processor,
+        )
+
+    def measure(self, trainer: MultitaskTrainer, *, has_other_weights: bool) -> dict[str, float]:
+        """Nothing: `test` measures the chosen weights."""
+        return {}
 
     def test(self, model: Any, processor: Mu2SLAMProcessor) -> dict[str, float]:
         """Figures of every test corpus; the reports are kept for `save_more`."""
@@ -265,107 +299,8 @@ class HeadFinetuningRun(Run):
             report.save(name, folder)
 
 
-def build_head_arguments(recipe: HeadRecipe) -> TrainingArguments:
-    """Training arguments of a recipe; it is evaluated during training where it has corpora for that.
-
-    Raises:
-        RecipeError: nothing says how many updates there are.
-    """
-    training, optim = recipe.training, recipe.optim
-    if training.max_steps is None:
-        raise RecipeError("training.max_steps: is required")
-    evaluate = training.eval_steps > 0 and bool(recipe.evaluation.corpora)
-    best = recipe.best_figure if training.keep == "best" else None
-    tensorboard = training.tensorboard and importlib.util.find_spec("tensorboard") is not None
-    return TrainingArguments(
-        output_dir=recipe.output.dir,
-        max_steps=training.max_steps,
-        seed=training.seed,
-        per_device_train_batch_size=recipe.data.batch_size,
-        per_device_eval_batch_size=recipe.evaluation.batch_size,
-        gradient_accumulation_steps=training.gradient_accumulation_steps,
-        dataloader_num_workers=training.dataloader_num_workers,
-        bf16=training.bf16,
-        use_cpu=training.use_cpu or not torch.cuda.is_available(),
-        activation_checkpointing=training.activation_checkpointing,
-        logging_steps=training.logging_steps,
-        eval_strategy="steps" if evaluate else "no",
-        eval_steps=training.eval_steps if evaluate else None,
-        save_steps=training.save_steps,
-        # At a limit of 1 the last checkpoint would go for the best one, and a restart would train again.
-        save_total_limit=max(training.save_total_limit, 2) if best else training.save_total_limit,
-        load_best_model_at_end=best is not None,
-        metric_for_best_model=best,
-        greater_is_better=training.greater_is_better if best else None,
-        max_grad_norm=optim.max_grad_norm,
-        report_to=["tensorboard"] if tensorboard else "none",
-        disable_tqdm=not training.progress_bar,
-        remove_unused_columns=False,
-        label_names=["labels"],
-        # Logits of CTC of a whole corpus are large, and nobody reads them.
-        prediction_loss_only=recipe.head.kind == "ctc",
-    )
-
-
-def build_head_collator(recipe: HeadRecipe, processor: Mu2SLAMProcessor, model: Any) -> HeadCollator:
-    """The collator for the front end of the model, and for a classifier its classes."""
-    names = model.config.id2label
-    labels = None if recipe.head.kind == "ctc" else [names[number] for number in range(len(names))]
-    return HeadCollator(processor, labels=labels, encoder_config=model.config.encoder_config)
-
-
-def build_head_trainer(
-    recipe: HeadRecipe, processor: Mu2SLAMProcessor, model: nn.Module, data: Any, development: dict[str, Any]
-) -> Trainer:
-    """Transformers' own Trainer, with optimiser and schedule of the recipe.
-
-    Args:
-        recipe: the run.
-        processor: is saved with the model.
-        model: of `build_head_model`.
-        data: of `build_training_data`.
-        development: name -> data set, evaluated during training.
-
-    Returns:
-        a trainer that ends with the weights of the best checkpoint where the recipe says `keep: best`.
-
-    Raises:
-        RecipeError: nothing says how many updates there are.
-    """
-    args, optim = build_head_arguments(recipe), recipe.optim
-    optimizer = build_optimizer(
-        model,
-        learning_rate=optim.learning_rate,
-        weight_decay=optim.weight_decay,
-        optimizer=optim.optimizer,
-        betas=(optim.beta1, optim.beta2),
-        eps=optim.epsilon,
-    )
-    scheduler = build_scheduler(
-        optimizer,
-        schedule=optim.schedule,
-        num_warmup_steps=optim.warmup_steps,
-        num_training_steps=args.max_steps,
-        min_ratio=optim.min_learning_rate_ratio,
-        noam_factor=optim.noam_factor,
-        hidden_size=getattr(model.config, "hidden_size", None),
-    )
-    trainer = Trainer(
-        model=model,
-        args=args,
-        train_dataset=data,
-        eval_dataset=development or None,
-        data_collator=build_head_collator(recipe, processor, model),
-        processing_class=processor,
-        compute_metrics=None if recipe.head.kind == "ctc" else _accuracy,
-        optimizers=(optimizer, scheduler),
-        callbacks=[LogFile(), EvaluateAtEnd()],
-    )
-    use_own_console(trainer)
-    return trainer
-
-
-def _accuracy(prediction: EvalPrediction) -> dict[str, float]:
-    """Percent of right classes."""
-    logits = prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
-    return {"accuracy": 100.0 * float(np.mean(logits.argmax(axis=-1) == prediction.label_ids))}
+def build_scorer(processor: Mu2SLAMProcessor) -> TranscriptScorer:
+    """Error rates of CTC transcripts, whose repeats are collapsed once, by the scorer."""
+    tokenizer = Mu2SLAMTokenizer.from_backend(processor.tokenizer.backend_tokenizer)
+    decode = partial(tokenizer.batch_decode, skip_special_tokens=True)
+    return TranscriptScorer(decode=decode, compare=score_transcripts, logits="logits", labels="labels")

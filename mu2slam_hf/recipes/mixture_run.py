@@ -9,14 +9,14 @@ from typing import Any
 
 from mu2slam_hf.data.sampling.mixture_report import format_mixture
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
-from mu2slam_hf.recipes.arguments import build_arguments, use_own_console
+from mu2slam_hf.recipes.arguments import build_arguments
 from mu2slam_hf.recipes.mixture_sections import MixtureRecipe
 from mu2slam_hf.recipes.mixtures import build_development_sets, build_mixture
 from mu2slam_hf.recipes.processors import build_processor
 from mu2slam_hf.recipes.records import Records, load_records
 from mu2slam_hf.recipes.run import Run
 from mu2slam_hf.recipes.streams import declared_languages, look_at_streams
-from mu2slam_hf.training.callbacks import EvaluateAtEnd, LogFile
+from mu2slam_hf.training.objectives.objective import Objective
 from mu2slam_hf.training.trainer import MultitaskTrainer
 
 PROCESSOR_FOLDER = "processor"
@@ -60,19 +60,19 @@ class MixtureRun(Run):
         return processor
 
     @abstractmethod
-    def make_trainer(self, processor: Mu2SLAMProcessor, model: Any, **parts: Any) -> MultitaskTrainer:
-        """The trainer of the kind from parts that all kinds share."""
+    def build_objective(self, processor: Mu2SLAMProcessor, model: Any) -> Objective:
+        """The losses of the kind with the weights of the recipe."""
 
     def build_trainer(self, processor: Mu2SLAMProcessor, model: Any, data: Records) -> MultitaskTrainer:
-        """The trainer with its mixture of tasks, development sets and console."""
+        """The trainer with its mixture of tasks and development sets."""
         args = build_arguments(self.recipe)
         dataset, sampler = build_mixture(self.recipe, processor, data, args)
         build_collator = partial(self.build_collator, processor, model)
         collator = build_collator()
-        trainer = self.make_trainer(
-            processor,
+        trainer = MultitaskTrainer(
             model,
-            args=args,
+            args,
+            objective=self.build_objective(processor, model),
             train_dataset=dataset,
             train_batch_sampler=sampler,
             data_collator=collator,
@@ -82,9 +82,7 @@ class MixtureRun(Run):
                 "ctc_too_long": lambda: collator.num_ctc_too_long,
             },
             processing_class=processor,
-            callbacks=[LogFile(), EvaluateAtEnd()],
         )
-        use_own_console(trainer)
         if trainer.is_world_process_zero():
             print(format_mixture(sampler.summarize(), args.max_steps), flush=True)
         return trainer

@@ -11,62 +11,11 @@ from mu2slam_hf.data.span_masking import MSLAMMaskingConfig
 from mu2slam_hf.models.modeling_mslam_pretraining import MSLAMForPreTraining
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.models.task_types import MSLAM_TASKS
-from mu2slam_hf.quantization.quantizer_callbacks import CodebookWatch, GumbelAnnealing, QuantizerFreezing
-from mu2slam_hf.recipes.loader import errors_of
+from mu2slam_hf.quantization.quantizer_callbacks import QuantizerConfig
 from mu2slam_hf.recipes.mixture_run import MixtureRun
 from mu2slam_hf.recipes.mixture_sections import MixtureRecipe
 from mu2slam_hf.recipes.models import build_model_of
-from mu2slam_hf.training.mslam_trainer import MSLAMTrainer
-
-
-@dataclass(kw_only=True)
-class MSLAMObjectiveSection:
-    """Coefficients of the seven losses; each loss is a mean over its own targets in the whole update.
-
-    Paper: mSLAM weighs speech 1.0, text 0.3 and pairs (TLM and CTC) 0.03; w2v-BERT weighs diversity 0.1 of the
-    contrastive loss.
-
-    Attributes:
-        contrastive: telling the code of a masked frame from others, at the end of the speech layers.
-        diversity: for the use of all codes.
-        speech_mlm: predicting the codes of masked frames, at the top.
-        text_mlm: predicting masked tokens of texts by themselves.
-        tlm_speech: codes of masked frames beside the transcript.
-        tlm_text: masked tokens of the transcript beside the speech.
-        ctc: the transcript from the speech.
-    """
-
-    contrastive: float = 1.0
-    diversity: float = 0.1
-    speech_mlm: float = 1.0
-    text_mlm: float = 0.3
-    tlm_speech: float = 0.03
-    tlm_text: float = 0.03
-    ctc: float = 0.03
-
-
-@dataclass(kw_only=True)
-class QuantizerSection:
-    """How the learned quantiser is treated; what it is stands in the model's configuration.
-
-    Attributes:
-        start_temperature: of the Gumbel softmax at the first update. w2v-BERT: 2.
-        min_temperature: least temperature. w2v-BERT: 0.1.
-        temperature_factor: by which it falls from update to update. w2v-BERT: 0.999995, for some hundred thousand
-            updates.
-        freeze_after: updates after which codebooks and front end stand still, so that codes are fixed targets, as
-            those of BEST-RQ and HuBERT are from the beginning; None: never. Choice: short runs need it, because a
-            predictor cannot follow codes that still move.
-        min_usage: share of the entries chosen between two logs below which a codebook is said to have collapsed.
-        min_perplexity_ratio: perplexity as a share of the entries, likewise.
-    """
-
-    start_temperature: float = 2.0
-    min_temperature: float = 0.1
-    temperature_factor: float = 0.999995
-    freeze_after: int | None = None
-    min_usage: float = 0.25
-    min_perplexity_ratio: float = 0.05
+from mu2slam_hf.training.objectives.mslam import MSLAMObjective, MSLAMObjectiveConfig
 
 
 @dataclass(kw_only=True)
@@ -82,8 +31,8 @@ class MSLAMRecipe(MixtureRecipe):
 
     kind: Literal["mslam_pretraining"] = "mslam_pretraining"
     masking: MSLAMMaskingConfig = field(default_factory=MSLAMMaskingConfig)
-    objective: MSLAMObjectiveSection = field(default_factory=MSLAMObjectiveSection)
-    quantizer: QuantizerSection = field(default_factory=QuantizerSection)
+    objective: MSLAMObjectiveConfig = field(default_factory=MSLAMObjectiveConfig)
+    quantizer: QuantizerConfig = field(default_factory=QuantizerConfig)
 
     def __post_init__(self) -> None:
         # Evaluation names all tasks by default.
@@ -117,11 +66,6 @@ class MSLAMPretrainingRun(MixtureRun):
             encoder_config=model.config.encoder_config,
         )
 
-    def make_trainer(self, processor: Mu2SLAMProcessor, model: Any, **parts: Any) -> MSLAMTrainer:
-        """See `MSLAMTrainer`."""
-        section = self.recipe.quantizer
-        with errors_of("quantizer"):
-            annealing = GumbelAnnealing(section.start_temperature, section.min_temperature, section.temperature_factor)
-            freezing = None if section.freeze_after is None else QuantizerFreezing(section.freeze_after)
-        watch = CodebookWatch(min_usage=section.min_usage, min_perplexity_ratio=section.min_perplexity_ratio)
-        return MSLAMTrainer(model, annealing=annealing, watch=watch, freezing=freezing, **parts)
+    def build_objective(self, processor: Mu2SLAMProcessor, model: Any) -> MSLAMObjective:
+        """The seven losses."""
+        return MSLAMObjective(model, self.recipe.objective, quantizer=self.recipe.quantizer)

@@ -20,7 +20,7 @@ from mu2slam_hf.recipes.loader import RecipeError
 from mu2slam_hf.recipes.mixture_run import MixtureRun
 from mu2slam_hf.recipes.mixture_sections import MixtureRecipe
 from mu2slam_hf.recipes.models import build_model_of
-from mu2slam_hf.training.pretraining_trainer import PretrainingTrainer
+from mu2slam_hf.training.objectives.mu2slam import Mu2SLAMObjective, Mu2SLAMObjectiveConfig
 
 
 @dataclass(kw_only=True)
@@ -41,54 +41,6 @@ class SpeechTokenizerSection:
 
 
 @dataclass(kw_only=True)
-class PretrainingObjectiveSection:
-    """Coefficients of the 24 losses; each loss is a mean over its own targets in the whole update.
-
-    Paper: section 3.1: 1 for speech-only and text-only, 0.1 for text-to-speech and alignment, 0.3 for the decoder loss
-    of speech to text.
-    Choice, where it is silent: 1 for the decoder loss of MT in both directions, 0.1 for masked prediction on pairs,
-    0.3 for CTC, 0.1 for the language head.
-
-    Attributes:
-        speech_decoder, text_decoder: denoising of unlabeled data on the decoder (Eq. 2).
-        asr_decoder, ast_decoder, mt_decoder: forward, `P(y | x)` (Eq. 4).
-        asr_backward_decoder, ast_backward_decoder, mt_backward_decoder: backward, `P(x | y)`.
-        asr_alignment_decoder, ast_alignment_decoder, mt_alignment_decoder: denoising of both sides (Eq. 5).
-        speech_mlm, text_mlm, asr_mlm, asr_backward_mlm, asr_alignment_mlm, ast_mlm, ast_backward_mlm,
-            ast_alignment_mlm, mt_mlm, mt_backward_mlm, mt_alignment_mlm: masked prediction on the encoder of each.
-        ctc: CTC on the forward ASR view.
-        language: the head that guesses the source language where it is not told.
-        ctc_input: whether the forward ASR view reads masked speech, or `clean` speech without masked prediction.
-    """
-
-    speech_decoder: float = 1.0
-    text_decoder: float = 1.0
-    asr_decoder: float = 0.3
-    asr_backward_decoder: float = 0.1
-    asr_alignment_decoder: float = 0.1
-    ast_decoder: float = 0.3
-    ast_backward_decoder: float = 0.1
-    ast_alignment_decoder: float = 0.1
-    mt_decoder: float = 1.0
-    mt_backward_decoder: float = 1.0
-    mt_alignment_decoder: float = 0.1
-    speech_mlm: float = 1.0
-    text_mlm: float = 1.0
-    asr_mlm: float = 0.1
-    asr_backward_mlm: float = 0.1
-    asr_alignment_mlm: float = 0.1
-    ast_mlm: float = 0.1
-    ast_backward_mlm: float = 0.1
-    ast_alignment_mlm: float = 0.1
-    mt_mlm: float = 0.1
-    mt_backward_mlm: float = 0.1
-    mt_alignment_mlm: float = 0.1
-    ctc: float = 0.3
-    language: float = 0.1
-    ctc_input: Literal["masked", "clean"] = "masked"
-
-
-@dataclass(kw_only=True)
 class PretrainingRecipe(MixtureRecipe):
     """One run of pre-training.
 
@@ -99,7 +51,7 @@ class PretrainingRecipe(MixtureRecipe):
     kind: Literal["pretraining"] = "pretraining"
     speech_tokenizer: SpeechTokenizerSection = field(default_factory=SpeechTokenizerSection)
     masking: MaskingConfig = field(default_factory=MaskingConfig)
-    objective: PretrainingObjectiveSection = field(default_factory=PretrainingObjectiveSection)
+    objective: Mu2SLAMObjectiveConfig = field(default_factory=Mu2SLAMObjectiveConfig)
 
 
 class PretrainingRun(MixtureRun):
@@ -129,9 +81,10 @@ class PretrainingRun(MixtureRun):
             )
         return processor
 
-    def make_trainer(self, processor: Mu2SLAMProcessor, model: Any, **parts: Any) -> PretrainingTrainer:
-        """See `PretrainingTrainer`."""
-        return PretrainingTrainer(model, speech_tokenizer=processor.speech_tokenizer, **parts)
+    def build_objective(self, processor: Mu2SLAMProcessor, model: Any) -> Mu2SLAMObjective:
+        """The 24 losses, with the speech tokenizer of the processor."""
+        assert processor.speech_tokenizer is not None, "complete_processor adds it"
+        return Mu2SLAMObjective(model, self.recipe.objective, speech_tokenizer=processor.speech_tokenizer)
 
     def build_model(self, processor: Mu2SLAMProcessor, data: Any = None) -> nn.Module:
         """See `build_model_of`."""

@@ -7,10 +7,11 @@ from typing import Literal
 from mu2slam_hf.data.examples.builder import ExampleLimits
 from mu2slam_hf.data.span_masking import MSLAMMaskingConfig
 from mu2slam_hf.quantization.codebook_training import CodebookTrainingConfig
+from mu2slam_hf.quantization.quantizer_callbacks import QuantizerConfig
 from mu2slam_hf.recipes.data_sections import CorpusSource
 from mu2slam_hf.recipes.fields import path_field
-from mu2slam_hf.recipes.mslam_pretraining import MSLAMObjectiveSection, QuantizerSection
 from mu2slam_hf.recipes.sections import ModelSection, OptimSection, TrainingSection
+from mu2slam_hf.training.objectives.mslam import MSLAMObjectiveConfig
 
 
 @dataclass(kw_only=True)
@@ -75,9 +76,9 @@ class ContrastiveSection:
 
     model: ModelSection = field(default_factory=ModelSection)
     masking: MSLAMMaskingConfig = field(default_factory=MSLAMMaskingConfig)
-    objective: MSLAMObjectiveSection = field(default_factory=lambda: MSLAMObjectiveSection(diversity=1.0))
-    quantizer: QuantizerSection = field(
-        default_factory=lambda: QuantizerSection(min_temperature=0.5, temperature_factor=0.998)
+    objective: MSLAMObjectiveConfig = field(default_factory=lambda: MSLAMObjectiveConfig(diversity=1.0))
+    quantizer: QuantizerConfig = field(
+        default_factory=lambda: QuantizerConfig(min_temperature=0.5, temperature_factor=0.998)
     )
     optim: OptimSection = field(default_factory=OptimSection)
     training: TrainingSection = field(default_factory=lambda: TrainingSection(max_steps=1000))

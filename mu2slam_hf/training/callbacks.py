@@ -10,13 +10,19 @@ from tqdm.auto import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from mu2slam_hf.training.loss_report import format_loss_table, split_losses
+from mu2slam_hf.training.loss_report import LossTable, format_loss_table, split_losses
 
 _HIDDEN = ("epoch", "total_flos", "train_samples_per_second", "train_steps_per_second")
 
 
-def format_logs(step: int, max_steps: int, logs: dict[str, Any], seconds_left: float | None = None) -> str:
-    """One line: update, losses without their prefix, learning rate, time; those of pre-training as a table below.
+def format_logs(
+    step: int,
+    max_steps: int,
+    logs: dict[str, Any],
+    seconds_left: float | None = None,
+    table: LossTable | None = None,
+) -> str:
+    """One line: update, losses without their prefix, learning rate, time; and a table of losses below it, if any.
 
     Counts of what went wrong are shown where they are not 0.
 
@@ -25,8 +31,9 @@ def format_logs(step: int, max_steps: int, logs: dict[str, Any], seconds_left: f
         max_steps: updates in all.
         logs: figures by name.
         seconds_left: estimate for the rest of the run.
+        table: layout of the losses that do not stand in the line.
     """
-    losses, rest = split_losses(logs)
+    losses, rest = split_losses(logs, table)
     parts = [f"{step:>6}/{max_steps}"]
     for name, value in rest.items():
         if name in _HIDDEN or value == 0 and isinstance(value, int):
@@ -41,18 +48,26 @@ def format_logs(step: int, max_steps: int, logs: dict[str, Any], seconds_left: f
     if seconds_left is not None:
         parts.append(f"left {seconds_left / 60:.0f} min")
     line = "  ".join(parts)
-    return f"{line}\n{format_loss_table(losses)}" if losses else line
+    return line if table is None or not losses else f"{line}\n{format_loss_table(losses, table)}"
 
 
-def format_line(state: TrainerState, logs: dict[str, Any]) -> str:
-    """The line of `format_logs` for the state of a run, with the time that is left at its present speed."""
+def format_line(state: TrainerState, logs: dict[str, Any], table: LossTable | None) -> str:
+    """The lines of `format_logs` for the state of a run, with the time that is left at its present speed."""
     per_step = logs.get("seconds_per_step")
     left = None if per_step is None else per_step * (state.max_steps - state.global_step)
-    return format_logs(state.global_step, state.max_steps, logs, left)
+    return format_logs(state.global_step, state.max_steps, logs, left, table)
 
 
 class ConsoleTable(ProgressCallback):
-    """Progress bars as transformers shows them, but each log as one aligned line."""
+    """Progress bars as transformers shows them, but each log as aligned lines.
+
+    Args:
+        table: layout of the losses; None for one line.
+    """
+
+    def __init__(self, table: LossTable | None = None) -> None:
+        super().__init__()
+        self.table = table
 
     def on_log(
         self,
@@ -62,13 +77,20 @@ class ConsoleTable(ProgressCallback):
         logs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Write the line above the bar."""
+        """Write the lines above the bar."""
         if state.is_world_process_zero and logs:
-            tqdm.write(format_line(state, logs))
+            tqdm.write(format_line(state, logs, self.table))
 
 
 class ConsoleLines(PrinterCallback):
-    """The same lines without bars, for logs that go to a file."""
+    """The same lines without bars, for logs that go to a file.
+
+    Args:
+        table: layout of the losses; None for one line.
+    """
+
+    def __init__(self, table: LossTable | None = None) -> None:
+        self.table = table
 
     def on_log(
         self,
@@ -78,9 +100,9 @@ class ConsoleLines(PrinterCallback):
         logs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Print the line."""
+        """Print the lines."""
         if state.is_world_process_zero and logs:
-            print(format_line(state, logs), flush=True)
+            print(format_line(state, logs, self.table), flush=True)
 
 
 class LogFile(TrainerCallback):

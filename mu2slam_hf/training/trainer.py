@@ -1,69 +1,64 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Multi-task trainer: every loss has a name, its own weight, and its own number of targets.
+"""The trainer of all kinds of training: every loss has a name, its own weight, and its own number of targets.
 
-A batch is a dict of tensors. What the model does not take is named in `TARGET_KEYS`; all else goes to its forward.
-Legend: K loss names.
+A batch is a dict of tensors; the objective knows what is in it. Legend: K losses.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
-from peft import set_peft_model_state_dict
+from accelerate.utils import gather_object
 from torch import Tensor, nn
+from transformers import TrainerCallback
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from mu2slam_hf.models.modules_lengths import encoder_length, length_mask
-from mu2slam_hf.models.modules_losses import cross_entropy_sum, ctc_sum
+from mu2slam_hf.models.modules_losses import weighted_mean_sum
 from mu2slam_hf.training.arguments import MultitaskTrainingArguments
-from mu2slam_hf.training.checkpoints import average_checkpoints
-from mu2slam_hf.training.decoder_noise import DecoderNoise
-from mu2slam_hf.training.development import DevelopmentSet, evaluate_development
+from mu2slam_hf.training.batch_tracking import StatefulBatchSampler, TrackedBatchSampler
+from mu2slam_hf.training.callbacks import ConsoleLines, ConsoleTable, EvaluateAtEnd, LogFile
+from mu2slam_hf.training.development import DevelopmentSet, measure
 from mu2slam_hf.training.graph import find_untouched_parameters
-from mu2slam_hf.training.objectives import (
-    LossTable,
-    compute_decoder_nll,
-    count_targets,
-    describe_losses,
-    expand_task_ids,
-    sum_by_task,
-    weigh_losses,
-)
+from mu2slam_hf.training.loss_meter import LossMeter
+from mu2slam_hf.training.objectives.objective import Objective
 from mu2slam_hf.training.optim import build_optimizer, build_scheduler
-from mu2slam_hf.training.resumable import ResumableTrainer
+from mu2slam_hf.training.resume import ResumeMixin
+from mu2slam_hf.training.sharded_training import ShardingMixin, choose_sharding
 
-TARGET_KEYS = (
-    "labels",
-    "task_ids",
-    "ctc_labels",
-    "source_language_labels",
-    "record_ids",
-    "loss_weights",
-    "decoder_noise",
-)
+MAX_NAMED_RECORDS = 32
+"""Records that an error names before it stops with "and so many more"."""
 
 
 class NonFiniteLossError(RuntimeError):
     """A loss became NaN or infinite; the message names the records of the batch."""
 
 
-class MultitaskTrainer(ResumableTrainer):
-    """Trainer for packed speech and text batches with named losses.
+class MultitaskTrainer(ResumeMixin, ShardingMixin):
+    """transformers' `Seq2SeqTrainer` for any objective, over an endless and stateful batch sampler.
+
+    A killed and resumed run ends with the same weights, bit for bit, as an uninterrupted one. The model may be split
+    over the processes: if `args.shard_parameters` is set, or if the launch configuration of accelerate asks for FSDP2.
+    Logs go to `log.jsonl` in the output folder and, as lines and tables, to the console.
 
     Args:
-        model: `Mu2SLAMForConditionalGeneration` or a peft wrapper of it.
-        args: `MultitaskTrainingArguments`.
-        table: names and order of the losses.
+        model: what is trained; split over the processes, if at all, when training starts.
+        args: `max_steps` counts the updates; epochs do not exist here.
+        objective: runs the model and gives the losses.
+        train_batch_sampler: batches of keys of `train_dataset`, already shared out among the processes; None for
+            evaluation only.
         development_sets: what `evaluate` reads, by name.
         development_metrics: `(model) -> dict` of further figures (generation on a few examples), run on the first
             process only, or on all of them alike where the model is sharded; injected, because training does not know
             evaluation.
-        decoder_noise: makes noisy decoder inputs in training; None for clean ones.
         counters: by name, how often something happened in this process so far (unreadable recordings, ...); each log
             has their sums over all processes.
-        kwargs: `train_dataset` (its keys are what the sampler yields), `train_batch_sampler`, `data_collator`,
-            `callbacks`, ... as in `ResumableTrainer`.
+        name_every_set: figures are named by their development set even if it is the only one.
+        callbacks: further ones.
+        kwargs: `train_dataset`, `data_collator`, `processing_class`, ... as in `Seq2SeqTrainer`.
+
+    Raises:
+        ValueError: a model or a precision that cannot be sharded.
     """
 
     def __init__(
@@ -71,46 +66,49 @@ class MultitaskTrainer(ResumableTrainer):
         model: nn.Module,
         args: MultitaskTrainingArguments,
         *,
-        table: LossTable,
+        objective: Objective,
+        train_batch_sampler: StatefulBatchSampler | None = None,
         development_sets: Mapping[str, DevelopmentSet] | None = None,
         development_metrics: Callable[[nn.Module], dict[str, float]] | None = None,
-        decoder_noise: DecoderNoise | None = None,
         counters: Mapping[str, Callable[[], int]] | None = None,
+        name_every_set: bool = False,
+        callbacks: list[TrainerCallback] | None = None,
         **kwargs: Any,
     ) -> None:
-        # The parent wants some dataset where eval_strategy is set; ours are read by `evaluate` below.
-        super().__init__(model, args, eval_dataset=dict(development_sets or {}) or None, **kwargs)
+        self.sharding = choose_sharding(model, args)
+        # Searching the graph at every step would cost time, and count parameters twice that are given a zero gradient.
+        args.ddp_find_unused_parameters = objective.unused_parameters == "no_gradient"
+        super().__init__(
+            model=model,
+            args=args,
+            # The parent wants some dataset where eval_strategy is set; ours are read by `evaluate` below.
+            eval_dataset=dict(development_sets or {}) or None,
+            callbacks=[LogFile(), EvaluateAtEnd(), *(callbacks or [])],
+            **kwargs,
+        )
         # Every loss is divided by its count over the whole update before backward.
         self.loss_is_scaled_for_ga = True
-        self.table = table
-        # Names the front end, which decides how many encoder frames there are.
-        self.encoder_config: Any = getattr(getattr(model, "config", None), "encoder_config", None)
+        self.objective = objective
+        objective.to(args.device)
+        self.tracked_sampler = None if train_batch_sampler is None else TrackedBatchSampler(train_batch_sampler)
         self.development_sets = dict(development_sets or {})
         self.development_metrics = development_metrics
-        self.decoder_noise = decoder_noise
         self.counters = dict(counters or {})
-        self._weight_vectors: dict[Any, tuple[Tensor, list[float]]] = {}
-        self.table.weight_vector(args.loss_weights or {})  # a wrong name is an error now, not at the first batch
+        self.name_every_set = name_every_set
+        self.meter = LossMeter(objective, args.device)
+        self._weight_vectors: dict[tuple[float, ...], Tensor] = {}
         self._untouched: dict[Any, list[nn.Parameter]] = {}
-        self._smoothing_rows = self._build_smoothing_rows()
-        self._num_parameters = sum(parameter.numel() for parameter in model.parameters())
         self._last_metrics: tuple[int, dict[str, float]] | None = None
-        self._reset_report()
+        self._set_up_console()
+
+    def _set_up_console(self) -> None:
+        """Our lines and tables instead of the Trainer's dictionaries, after whatever adds figures to the logs."""
+        self.callback_handler.callbacks[:0] = self.objective.callbacks()
+        for replaced in (ProgressCallback, PrinterCallback):
+            self.remove_callback(replaced)
+        self.add_callback((ConsoleLines if self.args.disable_tqdm else ConsoleTable)(self.objective.table))
 
     # ---- losses -------------------------------------------------------------------------------------------------
-
-    def forward_batch(self, model: nn.Module, batch: Mapping[str, Any]) -> Any:
-        """Run the model on what it takes of a batch; targets stay here, so it computes no loss of its own."""
-        inputs = {key: value for key, value in batch.items() if key not in TARGET_KEYS}
-        if model.training and self.decoder_noise is not None:
-            inputs["decoder_input_ids"] = self.decoder_noise(
-                model,
-                inputs["decoder_input_ids"],
-                step=self.state.global_step,
-                record_ids=batch.get("record_ids", ()),
-                settings=batch.get("decoder_noise"),
-            )
-        return model(**inputs, use_cache=False)
 
     def compute_loss(
         self,
@@ -133,81 +131,52 @@ class MultitaskTrainer(ResumableTrainer):
         Raises:
             NonFiniteLossError: on a NaN or infinite loss, if `args.check_finite_loss`.
         """
-        outputs = self.forward_batch(model, inputs)
-        sums, computed = self.compute_loss_sums(outputs, inputs)
-        if num_items_in_batch is None:
-            counts = self.count_batch(inputs).to(sums.device)
-        else:
-            counts = torch.as_tensor(num_items_in_batch, device=sums.device)
-        loss = weigh_losses(sums, counts, self._weights_of(inputs)[0])
+        objective = self.objective
+        outputs = objective.forward(model, inputs, self.state.global_step)
+        computed = objective.sum(outputs, inputs, is_training=model.training)
+        sums = objective.stack(computed, self.args.device)
+        counts = objective.stack(objective.count(inputs)) if num_items_in_batch is None else num_items_in_batch
+        counts = torch.as_tensor(counts, device=sums.device)
+        loss = weighted_mean_sum(sums, counts, self._weight_vector(inputs))
         if self.args.check_finite_loss and not bool(torch.isfinite(loss.detach())):
             raise NonFiniteLossError(self._describe_bad_loss(sums, inputs))
         if model.training:
-            self._report_sums += sums.detach()
-            loss = self._touch_parameters(loss, (frozenset(inputs), computed))
+            self.meter.sums += sums.detach()
+            if objective.unused_parameters == "zero_gradient":
+                loss = self._touch_parameters(loss, (frozenset(inputs), frozenset(computed)))
             loss = loss * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
 
-    def compute_loss_sums(self, outputs: Any, batch: Mapping[str, Any]) -> tuple[Tensor, tuple[bool, ...]]:
-        """`(K,)` sums of the losses with targets in the batch and a weight, and which groups (of three) those are."""
-        vector, weights = self._weights_of(batch)
-        num_tasks = len(self.table.tasks)
-        zero = torch.zeros((), device=vector.device)
-        decoder_sums, sum_ctc, sum_language = zero.expand(num_tasks), zero, zero
-        labels, ctc_labels = batch.get("labels"), batch.get("ctc_labels")
-        has_decoder = labels is not None and any(weights[:num_tasks])
-        if labels is not None and has_decoder:
-            nll = compute_decoder_nll(
-                outputs.logits,
-                labels,
-                label_smoothing=self.args.label_smoothing if self.model.training else 0.0,
-                smoothing_rows=self._smoothing_rows,
-            )
-            decoder_sums = sum_by_task(nll, expand_task_ids(batch["task_ids"], labels), num_tasks)
-        has_ctc = ctc_labels is not None and bool(weights[-2])
-        if ctc_labels is not None and has_ctc:
-            frames = length_mask(self.count_frames(batch), outputs.ctc_logits.shape[1])
-            sum_ctc = ctc_sum(outputs.ctc_logits, frames, ctc_labels)[0]
-        has_language = batch.get("source_language_labels") is not None and bool(weights[-1])
-        if has_language:
-            sum_language = cross_entropy_sum(outputs.language_logits, batch["source_language_labels"])[0]
-        sums = torch.cat([decoder_sums, sum_ctc[None], sum_language[None]])
-        return sums, (has_decoder, has_ctc, has_language)
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
+    ) -> Tensor:
+        """Forward and backward pass of one micro-batch."""
+        loss: Tensor = super().training_step(model, inputs, num_items_in_batch)
+        self.objective.after_backward(model)
+        return loss
 
-    def _weights_of(self, batch: Mapping[str, Any]) -> tuple[Tensor, list[float]]:
-        """`(K,)` coefficients on the device and as numbers: those that the batch brings from its phase, or ours."""
-        weights = batch.get("loss_weights", self.args.loss_weights or {})
-        key = tuple(sorted(weights.items()))
+    def _weight_vector(self, batch: Mapping[str, Any]) -> Tensor:
+        """`(K,)` coefficients in a batch, on the device."""
+        weights = self.objective.weights_of(batch)
+        key = tuple(weights[name] for name in self.objective.names)
         if key not in self._weight_vectors:
-            vector = self.table.weight_vector(weights)
-            self._weight_vectors[key] = (vector.to(self.args.device), vector.tolist())
+            self._weight_vectors[key] = torch.tensor(key, device=self.args.device)
         return self._weight_vectors[key]
-
-    def count_batch(self, batch: Mapping[str, Any]) -> Tensor:
-        """`(K,)` float32 numbers of targets of one micro-batch, on the CPU."""
-        has_ctc = "attention_mask" in batch and "ctc_labels" in batch
-        return count_targets(batch, self.table, self.count_frames(batch) if has_ctc else None)
-
-    def count_frames(self, batch: Mapping[str, Any]) -> Tensor:
-        """`(B,)` int64 encoder frames of each utterance of a batch of speech."""
-        frames: Tensor = encoder_length(batch["attention_mask"].sum(dim=1), self.encoder_config)
-        return frames
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor | None:
         """Counts of the whole update, summed over micro-batches and ranks (the Trainer's hook for this)."""
         if not batch_samples:
             return None
-        counts = torch.stack([self.count_batch(batch) for batch in batch_samples]).sum(dim=0).to(device)
-        self._report_counts += counts
+        counts = self.meter.count(batch_samples).to(device)
         if self.tracked_sampler is not None:
             self.tracked_sampler.mark_consumed(len(batch_samples))
-        return self._sum_over_processes(counts.clone())
+        return self._sum_over_processes(counts)
 
     def _touch_parameters(self, loss: Tensor, signature: Any) -> Tensor:
         """Give parameters that this kind of batch leaves out a zero gradient, as if their loss had weight 0.
 
-        A text batch uses neither the convolutional front end nor the CTC head. DDP would wait for their gradients,
-        and Adam treats "none" and "zero" differently, so one process must do as many processes do.
+        DDP would wait for their gradients, and Adam treats "none" and "zero" differently, so one process must do as
+        many processes do.
         """
         if signature not in self._untouched:
             self._untouched[signature] = find_untouched_parameters(loss, self.model)
@@ -215,23 +184,17 @@ class MultitaskTrainer(ResumableTrainer):
             loss = loss + parameter.sum() * 0.0
         return loss
 
-    def _build_smoothing_rows(self) -> Tensor | None:
-        config = self.model.config
-        offset = getattr(config, "text_token_offset", None)
-        if offset is None or self.args.label_smoothing == 0.0:
-            return None
-        rows = torch.zeros(config.vocab_size, dtype=torch.bool, device=self.args.device)
-        rows[offset:] = True
-        rows[config.eos_token_id] = True
-        return rows
-
     def _describe_bad_loss(self, sums: Tensor, inputs: Mapping[str, Any]) -> str:
-        parts = describe_losses(self.table.names, sums.detach().cpu(), self.count_batch(inputs))
-        ids = list(inputs.get("record_ids", ())) or ["(the batch names no records)"]
+        """Names the losses that are not finite, and the records that may have caused them."""
+        bad = [name for name, good in zip(self.objective.names, sums.isfinite().tolist(), strict=True) if not good]
+        records = self.objective.records_of(bad, [str(record) for record in inputs.get("record_ids", ())])
+        named = ", ".join(records[:MAX_NAMED_RECORDS]) or "(the batch names no records)"
+        if len(records) > MAX_NAMED_RECORDS:
+            named += f" and {len(records) - MAX_NAMED_RECORDS} more"
         return (
-            f"The loss of update {self.state.global_step + 1} is not finite: {parts}. Records of this batch: "
-            f"{', '.join(map(str, ids))}. Look at their audio and text, lower the learning rate, or resume from the "
-            f"last checkpoint in {self.args.output_dir}."
+            f"The loss of update {self.state.global_step + 1} is not finite: {', '.join(bad) or 'their sum'}. Records "
+            f"of the batch with this loss: {named}. Look at their audio and text, lower the learning rate, or resume "
+            f"from the last checkpoint in {self.args.output_dir}."
         )
 
     # ---- optimiser and schedule ---------------------------------------------------------------------------------
@@ -255,7 +218,7 @@ class MultitaskTrainer(ResumableTrainer):
             self.lr_scheduler = build_scheduler(
                 self.optimizer if optimizer is None else optimizer,
                 schedule=self.args.schedule,
-                num_warmup_steps=self.args.num_warmup_steps,
+                num_warmup_steps=self.args.get_warmup_steps(num_training_steps),
                 num_training_steps=num_training_steps,
                 min_ratio=self.args.min_learning_rate_ratio,
                 noam_factor=self.args.noam_factor,
@@ -264,51 +227,26 @@ class MultitaskTrainer(ResumableTrainer):
             self._created_lr_scheduler = True
         return self.lr_scheduler
 
-    def load_averaged_weights(self, checkpoints: Sequence[str | Path]) -> None:
-        """Replace the weights by the mean of those of several checkpoints of this run.
-
-        Args:
-            checkpoints: folders; adapters are averaged where the model has adapters.
-        """
-        averaged = average_checkpoints(checkpoints)
-        if hasattr(self.model, "peft_config"):
-            set_peft_model_state_dict(self.model, averaged)
-            return
-        self.load_whole_weights(averaged)
-
     # ---- reports ------------------------------------------------------------------------------------------------
-
-    def _reset_report(self) -> None:
-        self._report_sums = torch.zeros(len(self.table.names), device=self.args.device)
-        self._report_counts = torch.zeros(len(self.table.names), device=self.args.device)
-        self._report_start = (time.monotonic(), self.state.global_step)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the named losses, averaged over the targets since the last log, to the Trainer's own figures."""
         if "loss" in logs:
-            sums, counts = self._sum_over_processes(torch.stack([self._report_sums, self._report_counts]))
-            logs.update(self.describe_training(sums, counts))
+            step = self.state.global_step
+            logs.update(self.meter.describe(self._sum_over_processes))
             if self.counters:
                 totals = torch.tensor([float(count()) for count in self.counters.values()], device=self.args.device)
                 logs.update(zip(self.counters, map(int, self._sum_over_processes(totals).tolist()), strict=True))
-            started, steps = self._report_start
-            logs["seconds_per_step"] = (time.monotonic() - started) / max(1, self.state.global_step - steps)
-            self._reset_report()
+            logs["seconds_per_step"] = self.meter.seconds_per_step(step)
+            self.meter.restart(step)
         super().log(logs, start_time)
-
-    def describe_training(self, sums: Tensor, counts: Tensor) -> dict[str, float]:
-        """What a log says of `(K,)` sums and counts over all processes and updates since the last one."""
-        return describe_losses(self.table.names, sums, counts)
 
     def _sum_over_processes(self, values: Tensor) -> Tensor:
         return self.accelerator.reduce(values, reduction="sum") if self.args.world_size > 1 else values
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        """Rough count: 6 per parameter and position; the parent's estimate walks over all modules at every step."""
-        mask = inputs.get("attention_mask")
-        if mask is None:
-            return 0
-        return int(6 * self._num_parameters * mask.shape[0] * encoder_length(mask.shape[1], self.encoder_config))
+        """The objective's rough count; the parent's estimate walks over all modules at every step."""
+        return self.objective.count_operations(inputs)
 
     def evaluate(
         self,
@@ -317,7 +255,7 @@ class MultitaskTrainer(ResumableTrainer):
         metric_key_prefix: str = "eval",
         **gen_kwargs: Any,
     ) -> dict[str, float]:
-        """Named losses and greedy CTC error rates on the development sets, then the injected metrics.
+        """Named losses and the scorers' figures on the development sets, then the injected metrics.
 
         Args:
             eval_dataset: `{name: DevelopmentSet}`; the trainer's own if None.
@@ -329,8 +267,9 @@ class MultitaskTrainer(ResumableTrainer):
         started = time.monotonic()
         metrics: dict[str, float] = {}
         for name, development_set in sets.items():
-            prefix = metric_key_prefix if len(sets) == 1 else f"{metric_key_prefix}_{name}"
-            figures = evaluate_development(self, development_set)
+            named = self.name_every_set or len(sets) > 1
+            prefix = f"{metric_key_prefix}_{name}" if named else metric_key_prefix
+            figures = self._measure(development_set)
             metrics.update({f"{prefix}_{key}": value for key, value in figures.items()})
         if self.development_metrics is not None:
             if self.is_world_process_zero() or self.is_sharded:
@@ -342,11 +281,38 @@ class MultitaskTrainer(ResumableTrainer):
         seconds = time.monotonic() - started
         metrics[f"{metric_key_prefix}_runtime"] = seconds
         self._last_metrics = (self.state.global_step, dict(metrics))
-        # Time spent here is not time of training steps.
-        self._report_start = (self._report_start[0] + seconds, self._report_start[1])
+        self.meter.skip_time(seconds)
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _measure(self, development_set: DevelopmentSet) -> dict[str, float]:
+        """Figures of one development set over all processes."""
+        args, batches = self.args, development_set.batches
+        share = list(batches[args.process_index :: args.world_size])
+        num_batches = len(share)
+        if self.is_sharded and num_batches * args.world_size < len(batches):
+            # Every process must run the model as often as the first one, which has most batches.
+            share.append(batches[0])
+        loader = self.build_loader(development_set.dataset, share, development_set.collator)
+
+        def prepare() -> Iterator[dict[str, Any]]:
+            for batch in loader:
+                yield self._prepare_inputs(batch)
+                self.control = self.callback_handler.on_prediction_step(args, self.state, self.control)
+
+        found = measure(
+            self.objective,
+            self.model,
+            prepare(),
+            num_batches=num_batches,
+            device=args.device,
+            scorer=development_set.scorer,
+        )
+        if args.world_size > 1:
+            found.sums, found.counts = self._sum_over_processes(torch.stack([found.sums, found.counts]))
+            found.rows = gather_object(found.rows)
+        return found.describe(self.objective, development_set.scorer)
 
     def evaluated_at_end(self) -> dict[str, float] | None:
         """Figures of the last evaluation, if no update came after it."""

@@ -21,7 +21,7 @@ from mu2slam_hf.recipes.processors import build_processor
 from mu2slam_hf.recipes.records import load_records
 from mu2slam_hf.recipes.runs import build_run, load_recipe, load_recipes
 from mu2slam_hf.synthetic.tones import write_tone_corpus
-from mu2slam_hf.training.objectives import count_pretraining_targets
+from mu2slam_hf.training.objectives.mu2slam import Mu2SLAMObjective
 
 ROOT = Path(__file__).resolve().parents[2]
 # Those of speech tokenizers and of mSLAM have tests of their own: tests/unit/recipes/test_speech_tokenizer_recipes.py
@@ -140,7 +140,7 @@ def test_recipes_of_the_paper_build_their_first_batch(path, on_small_copies):
     assert counts == {"speech": 4, "text": 8, "asr": 1, "ast": 1, "mt": 1}
     model = SimpleNamespace(config=SimpleNamespace(encoder_config=None))
     batch = build_run(recipe).build_collator(processor, model)([dataset[key] for key in keys])
-    targets = dict(zip(PRETRAINING_LOSSES, count_pretraining_targets(batch).tolist(), strict=True))
+    targets = Mu2SLAMObjective.count(SimpleNamespace(names=PRETRAINING_LOSSES), batch)
     assert all(count > 0 for name, count in targets.items() if name not in ("ctc", "language")), targets
     assert {source.corpus for source in sampler.sources if source.task == "speech"} == {
         "voxpopuli_unlabelled",

@@ -137,10 +137,10 @@ def test_models_that_cannot_be_built(parts, load, overrides, message):
 
 def test_arguments_follow_the_recipe(load):
     arguments = build_arguments(
-        load("optim.schedule=noam", "optim.noam_factor=3", "objective.ctc=0.5", "training.average_last=7")
+        load("optim.schedule=noam", "optim.noam_factor=3", "optim.warmup_steps=5", "training.average_last=7")
     )
     assert arguments.schedule == "noam" and arguments.noam_factor == 3.0
-    assert arguments.loss_weights["ctc"] == 0.5 and arguments.loss_weights["mt_decoder"] == 1.0
+    assert arguments.get_warmup_steps(8) == 5
     assert arguments.save_total_limit == 7 and arguments.max_steps == 8
     assert build_arguments(load("training.eval_steps=0")).eval_strategy == "no"
 

@@ -13,7 +13,7 @@ from pretraining_batches import PROCESSOR
 from mu2slam_hf import MSLAMForSequenceClassification
 from mu2slam_hf.data.examples.dataset import ExampleDataset
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.recipes.head_finetuning import build_head_example, build_head_trainer
+from mu2slam_hf.recipes.head_finetuning import HeadFinetuningRun, build_head_example
 from mu2slam_hf.recipes.head_sections import HeadCorpusSection, HeadEvaluationSection, HeadRecipe, HeadSection
 from mu2slam_hf.recipes.loader import RecipeError, build_section
 from mu2slam_hf.recipes.sections import OptimSection, OutputSection, TrainingSection
@@ -38,18 +38,19 @@ def make_texts(label: int) -> ExampleDataset:
     return ExampleDataset([build_head_example(record, "text", "class", f"LABEL_{label}") for record in records])
 
 
-def make_trainer(recipe: HeadRecipe):
-    """Trained on one class and tested on the other: the longer, the worse."""
+def make_run(recipe: HeadRecipe):
+    """A run and its trainer, trained on one class and tested on the other: the longer, the worse."""
     torch.manual_seed(0)
     sizes = {"vocab_size": len(PROCESSOR.tokenizer), "text_token_offset": PROCESSOR.tokenizer.text_token_offset}
     model = MSLAMForSequenceClassification(make_config(num_labels=2, **sizes))
-    return build_head_trainer(recipe, PROCESSOR, model, make_texts(0), {"dev0": make_texts(1)})
+    run = HeadFinetuningRun(recipe)
+    return run, run.build_trainer_of(PROCESSOR, model, make_texts(0), {"dev0": make_texts(1)})
 
 
 @pytest.mark.parametrize("keep", ["best", "last"])
 def test_the_checkpoint_that_the_recipe_keeps(keep, tmp_path):
-    trainer = make_trainer(make_recipe(tmp_path, max_steps=4, eval_steps=1, save_steps=1, keep=keep))
-    trainer.train()
+    run, trainer = make_run(make_recipe(tmp_path, max_steps=4, eval_steps=1, save_steps=1, keep=keep))
+    run.train(trainer)
     losses = {
         logs["step"]: logs["eval_dev0_loss"]
         for logs in map(json.loads, (tmp_path / "log.jsonl").read_text().splitlines())
@@ -64,7 +65,7 @@ def test_the_checkpoint_that_the_recipe_keeps(keep, tmp_path):
 def test_the_last_update_is_compared_too(tmp_path):
     recipe = make_recipe(tmp_path, max_steps=3, eval_steps=2, save_steps=2, keep="best", best_metric="accuracy",
                          greater_is_better=True)  # fmt: skip
-    trainer = make_trainer(recipe)
+    _, trainer = make_run(recipe)
     assert trainer.args.metric_for_best_model == "dev0_accuracy" and trainer.args.greater_is_better
     trainer.train()
     logged = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
@@ -72,7 +73,7 @@ def test_the_last_update_is_compared_too(tmp_path):
 
 
 def test_activation_checkpointing(tmp_path):
-    trainer = make_trainer(make_recipe(tmp_path, max_steps=1, eval_steps=0, activation_checkpointing=True))
+    _, trainer = make_run(make_recipe(tmp_path, max_steps=1, eval_steps=0, activation_checkpointing=True))
     calls = []
     part = trainer.model.model.conformer.layers[-1].conv_norm
     part.register_forward_hook(lambda *_: calls.append(1))

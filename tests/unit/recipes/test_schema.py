@@ -6,8 +6,6 @@ import typing
 
 import pytest
 
-from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
-from mu2slam_hf.models.modeling_mu2slam_pretraining import PRETRAINING_LOSSES
 from mu2slam_hf.recipes import (
     data_sections,
     finetuning,
@@ -66,24 +64,3 @@ def test_annotations_are_types_not_strings():
         "output",
         "stages",
     }
-
-
-def test_every_loss_of_pre_training_has_a_coefficient():
-    names = {item.name for item in dataclasses.fields(pretraining.PretrainingObjectiveSection)}
-    assert names == {*PRETRAINING_LOSSES, "ctc_input"}
-
-
-def test_the_coefficients_of_mslam():
-    objective = dataclasses.asdict(mslam_pretraining.MSLAMObjectiveSection())
-    assert tuple(objective) == MSLAM_LOSSES
-    assert list(objective.values()) == [1.0, 0.1, 1.0, 0.3, 0.03, 0.03, 0.03]
-
-
-def test_the_coefficients_of_the_paper():
-    """Section 3.1."""
-    objective = pretraining.PretrainingObjectiveSection()
-    for name in ("speech_decoder", "speech_mlm", "text_decoder", "text_mlm"):
-        assert getattr(objective, name) == 1.0
-    for name in ("asr_backward_decoder", "ast_backward_decoder", "asr_alignment_decoder", "mt_alignment_mlm"):
-        assert getattr(objective, name) == 0.1
-    assert objective.asr_decoder == objective.ast_decoder == 0.3

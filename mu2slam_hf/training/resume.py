@@ -8,27 +8,29 @@ global random state; and checkpoints that get their name only when they are comp
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from peft import set_peft_model_state_dict
 from torch import nn
 from torch.utils.data import DataLoader
+from transformers import Seq2SeqTrainer
 from transformers.trainer_callback import ExportableState, TrainerState
 from transformers.trainer_utils import TrainOutput, get_last_checkpoint
 from transformers.utils import logging
 
 from mu2slam_hf.training.arguments import MultitaskTrainingArguments
-from mu2slam_hf.training.batch_tracking import StatefulBatchSampler, TrackedBatchSampler
+from mu2slam_hf.training.batch_tracking import TrackedBatchSampler
 from mu2slam_hf.training.checkpoints import (
     INCOMPLETE_PREFIX,
     all_or_nothing,
+    average_checkpoints,
     clear_incomplete,
     publish_checkpoint,
     rotate_checkpoints,
 )
-from mu2slam_hf.training.sharded_trainer import ShardedTrainer
 
 logger = logging.get_logger(__name__)
 
@@ -37,26 +39,11 @@ RANK_PROGRESS_NAME = "data_progress_{rank}.json"
 TRAINER_STATE_NAME = "trainer_state.json"
 
 
-class ResumableTrainer(ShardedTrainer):
-    """`Seq2SeqTrainer`, sharded or not, over an endless, stateful batch sampler.
+class ResumeMixin(Seq2SeqTrainer):
+    """The part of a trainer that reads and writes checkpoints, and continues from them."""
 
-    Args:
-        model: what is trained.
-        args: `max_steps` counts the updates; epochs do not exist here.
-        train_batch_sampler: already sharded by rank; None for evaluation only.
-        kwargs: passed on to `Seq2SeqTrainer`.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        args: MultitaskTrainingArguments,
-        *,
-        train_batch_sampler: StatefulBatchSampler | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(model=model, args=args, **kwargs)
-        self.tracked_sampler = None if train_batch_sampler is None else TrackedBatchSampler(train_batch_sampler)
+    args: MultitaskTrainingArguments
+    tracked_sampler: TrackedBatchSampler | None
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> TrainOutput:
         """Train to `max_steps`; a checkpoint that is already there is loaded and returned as it is.
@@ -117,7 +104,6 @@ class ResumableTrainer(ShardedTrainer):
         if resume_from_checkpoint is not None and self.tracked_sampler is not None:
             progress = _read_json(Path(resume_from_checkpoint) / PROGRESS_NAME)
             self.tracked_sampler.load_state_dict(self._read_sampler_state(Path(resume_from_checkpoint), progress))
-            self.load_progress(progress)
         return super()._prepare_for_training(max_steps, train_dataloader, resume_from_checkpoint)
 
     def _read_sampler_state(self, checkpoint: Path, progress: dict[str, Any]) -> dict[str, Any]:
@@ -172,12 +158,17 @@ class ResumableTrainer(ShardedTrainer):
         self._load_best_model()
         return folder
 
-    def export_progress(self) -> dict[str, Any]:
-        """JSON-serialisable state to store beside the sampler's; subclasses add theirs."""
-        return {}
+    def load_averaged_weights(self, checkpoints: Sequence[str | Path]) -> None:
+        """Replace the weights by the mean of those of several checkpoints of this run.
 
-    def load_progress(self, progress: dict[str, Any]) -> None:
-        """Counterpart of `export_progress`."""
+        Args:
+            checkpoints: folders; adapters are averaged where the model has adapters.
+        """
+        averaged = average_checkpoints(checkpoints)
+        if hasattr(self.model, "peft_config"):
+            set_peft_model_state_dict(self.model, averaged)
+        else:
+            self.load_whole_weights(averaged)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Write every part into a hidden folder, then rename it: what is named `checkpoint-N` is complete."""
@@ -197,7 +188,7 @@ class ResumableTrainer(ShardedTrainer):
             self._save_optimizer_and_scheduler(str(incomplete))
             self._save_scaler(str(incomplete))
             self._save_rng_state(str(incomplete))
-        progress = self.export_progress()
+        progress: dict[str, Any] = {}
         self._write_sampler_state(incomplete, progress)
         # Whatever other processes write is there before the first one gives the folder its name.
         self.accelerator.wait_for_everyone()

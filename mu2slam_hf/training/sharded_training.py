@@ -38,36 +38,36 @@ logger = logging.get_logger(__name__)
 SCHEDULER_NAME = "scheduler.pt"
 
 
-class ShardedTrainer(Seq2SeqTrainer):
-    """A `Seq2SeqTrainer` that can shard its model over the processes, on CPU and GPU.
-
-    It does so if `args.shard_parameters` is set, or if the launch configuration of accelerate asks for FSDP2.
-    Checkpoints hold whole weights, which load with plain `from_pretrained`, and the optimiser in parts that any number
-    of processes can read.
-
-    Args:
-        model: what is trained; sharded when training starts.
-        args: training arguments.
-        kwargs: passed on to `Seq2SeqTrainer`.
+def choose_sharding(model: nn.Module, args: MultitaskTrainingArguments) -> ShardingSettings | None:
+    """How a model is sharded: as the launch configuration asks, or the arguments; None for not at all.
 
     Raises:
         ValueError: a model or a precision that cannot be sharded.
     """
+    sharding = take_over_launch_settings(args.num_sharding_replicas)
+    if sharding is None and args.shard_parameters:
+        sharding = ShardingSettings(num_replicas=args.num_sharding_replicas)
+    if sharding is None:
+        return None
+    if args.world_size == 1:
+        logger.warning("There is one process, so nothing is sharded.")
+        return None
+    if hasattr(model, "peft_config"):
+        raise ValueError("Adapters are small: train them without sharding, one copy of the model per process.")
+    if args.mixed_precision == "fp16":
+        raise ValueError("A sharded model is trained in float32 or bfloat16, not in float16; set training.bf16.")
+    return sharding
+
+
+class ShardingMixin(Seq2SeqTrainer):
+    """The part of a trainer that shards its model over the processes, on CPU and GPU, where `sharding` is set.
+
+    Checkpoints hold whole weights, which load with plain `from_pretrained`, and the optimiser in parts that any number
+    of processes can read.
+    """
 
     args: MultitaskTrainingArguments
-
-    def __init__(self, model: nn.Module, args: MultitaskTrainingArguments, **kwargs: Any) -> None:
-        self.sharding = take_over_launch_settings(args.num_sharding_replicas)
-        if self.sharding is None and args.shard_parameters:
-            self.sharding = ShardingSettings(num_replicas=args.num_sharding_replicas)
-        if self.sharding is not None and args.world_size == 1:
-            logger.warning("There is one process, so nothing is sharded.")
-            self.sharding = None
-        if self.sharding is not None and hasattr(model, "peft_config"):
-            raise ValueError("Adapters are small: train them without sharding, one copy of the model per process.")
-        if self.sharding is not None and args.mixed_precision == "fp16":
-            raise ValueError("A sharded model is trained in float32 or bfloat16, not in float16; set training.bf16.")
-        super().__init__(model=model, args=args, **kwargs)
+    sharding: ShardingSettings | None
 
     @property
     def is_sharded(self) -> bool:

@@ -1,0 +1,55 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Fine-tuning of one head on an encoder: classes of speech or text, or CTC."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from mu2slam_hf.models.modules_lengths import length_mask
+from mu2slam_hf.models.modules_losses import IGNORE_INDEX, cross_entropy_sum, ctc_sum, find_alignable
+from mu2slam_hf.training.objectives.objective import Objective
+
+
+class HeadObjective(Objective):
+    """Runs a model with one head on batches of `HeadCollator`; its labels stay here.
+
+    All batches of a run are of one modality: what only the other modality uses has no gradient, and no weight decay
+    draws it to zero.
+    """
+
+    unused_parameters = "no_gradient"
+
+    def forward(self, model: nn.Module, batch: Mapping[str, Any], step: int) -> Any:
+        """Run the model."""
+        return model(**{key: value for key, value in batch.items() if key not in ("labels", "record_ids")})
+
+
+class ClassificationObjective(HeadObjective):
+    """Cross entropy of `MSLAMForAudioClassification` or `MSLAMForSequenceClassification`, a mean over all items."""
+
+    names = ("classification",)
+
+    def count(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Items with a class."""
+        return {"classification": (batch["labels"] != IGNORE_INDEX).sum()}
+
+    def sum(self, outputs: Any, batch: Mapping[str, Any], *, is_training: bool) -> dict[str, Tensor]:
+        """Cross entropy summed over all items."""
+        return {"classification": cross_entropy_sum(outputs.logits, batch["labels"])[0]}
+
+
+class CTCObjective(HeadObjective):
+    """CTC of `MSLAMForCTC` or `Mu2SLAMForCTC`, a mean over the tokens of all transcripts that can be aligned."""
+
+    names = ("ctc",)
+
+    def count(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Tokens of the transcripts that can be aligned."""
+        alignable = find_alignable(batch["labels"], self.count_frames(batch))
+        return {"ctc": (batch["labels"][alignable] != IGNORE_INDEX).sum()}
+
+    def sum(self, outputs: Any, batch: Mapping[str, Any], *, is_training: bool) -> dict[str, Tensor]:
+        """CTC summed over all utterances."""
+        frames = length_mask(self.count_frames(batch), outputs.logits.shape[1])
+        return {"ctc": ctc_sum(outputs.logits, frames, batch["labels"], self.model_config.pad_token_id)[0]}

@@ -1,0 +1,122 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Pre-training of mSLAM: seven losses on mixed batches of speech, text and pairs, with a learned codebook."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import TrainerCallback
+
+from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
+from mu2slam_hf.models.modules_losses import IGNORE_INDEX, find_alignable
+from mu2slam_hf.quantization.quantizer_callbacks import (
+    CodebookWatch,
+    QuantizerConfig,
+    QuantizerSchedule,
+    drop_frozen_gradients,
+)
+from mu2slam_hf.training.loss_report import LossTable
+from mu2slam_hf.training.objectives.objective import Objective
+
+
+@dataclass(kw_only=True)
+class MSLAMObjectiveConfig:
+    """Coefficients of the seven losses; each loss is a mean over its own targets in the whole update.
+
+    Paper: mSLAM weighs speech 1.0, text 0.3 and pairs (TLM and CTC) 0.03; w2v-BERT weighs diversity 0.1 of the
+    contrastive loss.
+
+    Attributes:
+        contrastive: telling the code of a masked frame from others, at the end of the speech layers.
+        diversity: for the use of all codes.
+        speech_mlm: predicting the codes of masked frames, at the top.
+        text_mlm: predicting masked tokens of texts by themselves.
+        tlm_speech: codes of masked frames beside the transcript.
+        tlm_text: masked tokens of the transcript beside the speech.
+        ctc: the transcript from the speech.
+    """
+
+    contrastive: float = 1.0
+    diversity: float = 0.1
+    speech_mlm: float = 1.0
+    text_mlm: float = 0.3
+    tlm_speech: float = 0.03
+    tlm_text: float = 0.03
+    ctc: float = 0.03
+
+
+class MSLAMObjective(Objective):
+    """Losses of `MSLAMForPreTraining` on batches of `MSLAMCollator`; the model sums them itself.
+
+    The temperature of a Gumbel quantiser is set before every update, and logs tell how its codebook is used (see
+    `quantizer_callbacks`); a collapse is warned of once.
+
+    Args:
+        model: lets every parameter take part in every batch.
+        config: weights.
+        quantizer: course of the temperature, when a codebook is said to have collapsed, and when it is frozen.
+    """
+
+    names = MSLAM_LOSSES
+    padded = MappingProxyType({"speech": "attention_mask", "text": "text_attention_mask"})
+    tasks = MappingProxyType(
+        {
+            "contrastive": "speech",
+            "diversity": "speech",
+            "speech_mlm": "speech",
+            "text_mlm": "text",
+            "tlm_speech": "asr",
+            "tlm_text": "asr",
+            "ctc": "asr",
+        }
+    )
+    table = LossTable(columns=MSLAM_LOSSES, rows={"": MSLAM_LOSSES})
+    logs_counts = True
+
+    def __init__(
+        self,
+        model: nn.Module,
+        config: MSLAMObjectiveConfig | None = None,
+        *,
+        quantizer: QuantizerConfig | None = None,
+    ) -> None:
+        super().__init__(model, config or MSLAMObjectiveConfig())
+        self.quantizer = quantizer or QuantizerConfig()
+
+    def forward(self, model: nn.Module, batch: Mapping[str, Any], step: int) -> Any:
+        """Run the model."""
+        return model(**{key: value for key, value in batch.items() if key != "record_ids"})
+
+    def count(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """As `MSLAMForPreTraining` counts them, before it has run."""
+        frames, tokens = batch["mask_time_indices"].sum(dim=1), (batch["text_labels"] != IGNORE_INDEX).sum(dim=1)
+        frames_in_pairs, tokens_in_pairs = (
+            frames[batch["pair_speech_rows"]].sum(),
+            tokens[batch["pair_text_rows"]].sum(),
+        )
+        frames_alone = frames.sum() - frames_in_pairs
+        alignable = find_alignable(batch["ctc_labels"], self.count_frames(batch))
+        return {
+            "contrastive": (batch["negative_frames"] >= 0).any(dim=-1).sum(),
+            "diversity": frames_alone,
+            "speech_mlm": frames_alone,
+            "text_mlm": tokens.sum() - tokens_in_pairs,
+            "tlm_speech": frames_in_pairs,
+            "tlm_text": tokens_in_pairs,
+            "ctc": (batch["ctc_labels"][alignable] != IGNORE_INDEX).sum(),
+        }
+
+    def count_operations(self, batch: Mapping[str, Any]) -> int:
+        """Roughly 6 per parameter, and frame or token. Frames of pairs go through the shared layers twice."""
+        return 6 * self.num_parameters * (batch["mask_time_indices"].numel() + batch["text_ids"].numel())
+
+    def callbacks(self) -> list[TrainerCallback]:
+        """Those of the quantiser."""
+        return [QuantizerSchedule(self.quantizer), CodebookWatch(self.quantizer)]
+
+    def after_backward(self, model: nn.Module) -> None:
+        """What is frozen has no gradient."""
+        if self.quantizer.freeze_after is not None:
+            drop_frozen_gradients(model)

@@ -1,0 +1,134 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Named losses as sums with their own counts, so that any split of an update adds up to the same number.
+
+Legend: K losses.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from transformers import TrainerCallback
+
+from mu2slam_hf.models.modules_lengths import encoder_length
+from mu2slam_hf.models.modules_losses import named_means
+from mu2slam_hf.training.loss_report import LossTable
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Objective(ABC):
+    """The losses of one kind of training: how a batch is run, what is summed and how many targets there are.
+
+    A new loss needs a name in `names`, its count in `count`, its sum in `sum` (or in the model, where that sums its
+    own losses) and its weight in the dataclass that configures the objective. All else finds it by name.
+
+    Attributes:
+        names: of the losses. Sums are added up in this order.
+        padded: name in the log -> key of a batch whose positive entries are real positions and all others padding.
+        tasks: name of a loss -> task whose examples have it, as their ids begin (`asr:...`). A loss that is not named
+            here may be due to any record.
+        table: how the console shows the losses; None for one line.
+        logs_counts: whether logs also have the number of targets of each loss.
+        unused_parameters: what happens to parameters that a batch does not use: "none": there are none;
+            "zero_gradient": their gradient is 0, as if their loss had weight 0; "no_gradient": the optimiser skips
+            them, because no batch of the run uses them.
+        weights: coefficient of each loss; a loss of weight 0 need not be computed.
+
+    Args:
+        model: what is trained.
+        config: has the weight of each loss under its name; None for weights of 1.
+    """
+
+    names: ClassVar[tuple[str, ...]]
+    padded: ClassVar[Mapping[str, str]] = NOTHING
+    tasks: ClassVar[Mapping[str, str]] = NOTHING
+    table: ClassVar[LossTable | None] = None
+    logs_counts: ClassVar[bool] = False
+    unused_parameters: ClassVar[Literal["none", "zero_gradient", "no_gradient"]] = "none"
+
+    def __init__(self, model: nn.Module, config: Any = None) -> None:
+        self.model_config: Any = model.config
+        # Names the front end, which decides how many encoder frames there are.
+        self.encoder_config: Any = getattr(model.config, "encoder_config", None)
+        self.num_parameters = sum(parameter.numel() for parameter in model.parameters())
+        self.weights = {name: 1.0 if config is None else float(getattr(config, name)) for name in self.names}
+
+    @abstractmethod
+    def forward(self, model: nn.Module, batch: Mapping[str, Any], step: int) -> Any:
+        """Run the model.
+
+        Args:
+            model: as the trainer wraps it.
+            batch: collated, on the device of the model.
+            step: updates so far; what is drawn at random is drawn anew for each.
+        """
+
+    @abstractmethod
+    def count(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Number of targets of each loss, 0-d, from the batch alone: they are needed before the model has run."""
+
+    def sum(self, outputs: Any, batch: Mapping[str, Any], *, is_training: bool) -> dict[str, Tensor]:
+        """Sum of each loss over its targets, 0-d, of those that are computed.
+
+        By default those of the model, whose `loss_sums` `(K,)` are in the order of `names`.
+
+        Args:
+            outputs: of `forward`.
+            batch: what they were computed from.
+            is_training: False in evaluation.
+        """
+        return dict(zip(self.names, outputs.loss_sums.unbind(), strict=True))
+
+    def stack(self, values: Mapping[str, Tensor], device: torch.device | str | None = None) -> Tensor:
+        """`(K,)` values in the order of `names`, 0 for those that are missing."""
+        zero = torch.zeros((), device=device)
+        return torch.stack([values.get(name, zero) for name in self.names])
+
+    def weights_of(self, batch: Mapping[str, Any]) -> dict[str, float]:
+        """Weight of each loss in a batch, whose `loss_weights` (of a phase of the run) come first."""
+        return self.weights | batch.get("loss_weights", NOTHING)
+
+    def describe(self, sums: Tensor, counts: Tensor) -> dict[str, float]:
+        """Mean of each loss that has targets, by name; a single loss is the loss of the run and needs no name.
+
+        Args:
+            sums: `(K,)`.
+            counts: `(K,)`.
+        """
+        means = named_means(self.names, sums, counts)
+        return {f"loss_{name}": mean for name, mean in means.items()} if len(self.names) > 1 else {}
+
+    def weigh(self, sums: Tensor, counts: Tensor) -> float:
+        """Weighted sum of the means of all losses."""
+        return sum(self.weights[name] * mean for name, mean in named_means(self.names, sums, counts).items())
+
+    def records_of(self, names: Iterable[str], record_ids: Sequence[str]) -> list[str]:
+        """The records among `record_ids` that may have caused these losses."""
+        tasks = {self.tasks.get(name) for name in names}
+        return [record for record in record_ids if record.split(":")[0] in tasks] or list(record_ids)
+
+    def count_frames(self, batch: Mapping[str, Any]) -> Tensor:
+        """`(B,)` int64 encoder frames of each utterance of a batch of speech."""
+        frames: Tensor = encoder_length(batch["attention_mask"].sum(dim=1), self.encoder_config)
+        return frames
+
+    def count_operations(self, batch: Mapping[str, Any]) -> int:
+        """Roughly the floating-point operations of an update on a batch: 6 per parameter and encoder position."""
+        mask = batch.get("attention_mask")
+        if mask is None:
+            return 0
+        return int(6 * self.num_parameters * len(mask) * encoder_length(mask.shape[1], self.encoder_config))
+
+    def callbacks(self) -> list[TrainerCallback]:
+        """What the trainer calls between updates, before anything that shows or writes its logs."""
+        return []
+
+    def after_backward(self, model: nn.Module) -> None:  # noqa: B027 - optional
+        """Called after the backward pass of each micro-batch."""
+
+    def to(self, device: torch.device) -> None:  # noqa: B027 - optional
+        """Move what the objective keeps beside the model."""

@@ -129,10 +129,7 @@ class PhasedDataset(Dataset[Item]):
 
 
 class PhasedCollator:
-    """Hands the items of a batch to the collator of their phase, and adds the phase's `batch_extras`.
-
-    It also adds `record_ids`, the ids of the rows (recordings that could not be read have none).
-    """
+    """Hands the items of a batch to the collator of their phase, and adds the phase's `batch_extras`."""
 
     def __init__(self, phases: Sequence[Phase]) -> None:
         self.phases = [(phase.collator, dict(phase.batch_extras)) for phase in phases]
@@ -145,5 +142,4 @@ class PhasedCollator:
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
         """Collate items of one phase."""
         collator, extras = self.phases[items[0].drawn.key.phase]
-        ids = [item.drawn.example.id for item in items if item.error is None]
-        return {**collator(items), **extras, "record_ids": ids}
+        return {**collator(items), **extras}

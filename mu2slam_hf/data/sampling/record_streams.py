@@ -1,9 +1,9 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Records from shards, without ever holding a corpus: divided over ranks, shuffled by blocks, resumed exactly.
+"""Records from shards, without loading a corpus: divided over ranks, shuffled by blocks, resumed exactly.
 
 Choice: shuffling is a permutation of the shards and a permutation within blocks of consecutive records, both functions
-of seed, epoch and place. So the state is a place and an offset; a shuffle buffer, as `datasets` has one, would have to
-be stored with it, or be lost.
+of seed, epoch and position. So the state is a position and an offset; a shuffle buffer, as in `datasets`, would have
+to be stored with it, or be lost.
 """
 
 import copy
@@ -26,17 +26,17 @@ Position = dict[str, Any]
 
 
 class RecordStream(ABC):
-    """Records of one rank, epoch after epoch, for ever.
+    """Records of one rank, epoch after epoch, without end.
 
     Over all ranks each record occurs exactly once in an epoch; ranks need not begin their epochs at the same time.
 
     Args:
-        name: unique among the streams of a run; random orders hang on it.
+        name: unique among the streams of a run; its random orders depend on it.
         seed: seed of the run.
         rank: rank of this process.
         num_ranks: number of processes.
         shuffle: False: records in the order of the shards.
-        block_size: records that are shuffled among themselves and held in memory.
+        block_size: records that are held in memory and shuffled together.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class RecordStream(ABC):
             self._to_next_block()
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the next record stands; JSON-serialisable."""
+        """Position of the next record; JSON-serialisable."""
         return {"epoch": self.epoch, "position": dict(self._position), "offset": self._offset}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -114,7 +114,7 @@ class RecordStream(ABC):
         self._block = [None] * min(self._offset, len(records)) + records[self._offset :]
 
     def _place(self) -> list[Any]:
-        """What tells the blocks of an epoch apart."""
+        """Numbers that identify the block within the epoch."""
         return [value for _, value in sorted(self._position.items()) if isinstance(value, int)]
 
     def _to_next_block(self) -> None:
@@ -136,17 +136,17 @@ class ShardedStream(RecordStream):
     """Records of shards that a function reads.
 
     If the number of shards is a multiple of the number of ranks, each rank reads shards of its own (others in each
-    epoch), else each reads all of them and keeps every n-th record, as `datasets` does. The latter costs reading:
-    let a corpus have as many shards as there are processes (`parts` of a corpus reader), or a multiple. After a resume
-    the shard that was begun is read up to where it stood, without decoding audio: rather many shards than large ones.
+    epoch), else each reads all of them and keeps every n-th record, as `datasets` does. The latter costs reading time:
+    the number of shards should be a multiple of the number of processes (`parts` of a corpus reader). After a resume
+    the current shard is read again up to its position, without decoding audio: many small shards resume faster.
 
     Args:
         shards: names of the shards: paths, usually.
         read_shard: name -> records, always in the same order; a `CorpusReader` or a `ManifestShardReader`.
-        block_bytes: a block ends early when its recordings have so many bytes. Each stream holds one block: 200 of
-            speech (a hundred languages, two tasks) take 1.6 GB in each process.
-        failures: counts shards that break off, whose rest is then skipped; None raises.
-        kwargs: as of `RecordStream`.
+        block_bytes: a block ends early when its recordings have this many bytes. Each stream holds one block: 200
+            streams of speech (a hundred languages, two tasks) take 1.6 GB in each process.
+        failures: counts shards that are cut off, and skips the rest of them; None raises.
+        kwargs: as in `RecordStream`.
     """
 
     def __init__(
@@ -171,11 +171,11 @@ class ShardedStream(RecordStream):
 
     @property
     def reads_all_shards(self) -> bool:
-        """Whether each rank goes through all shards and keeps a part of the records."""
+        """Whether each rank reads all shards and keeps a part of the records."""
         return len(self.shards) % self.num_ranks != 0
 
     def own_shards(self) -> list[int]:
-        """Numbers of the shards that this rank reads in the present epoch, in this order."""
+        """Numbers of the shards that this rank reads in the current epoch, in this order."""
         if self._own[0] != self.epoch:
             order = list(range(len(self.shards)))
             if self.shuffle:
@@ -235,11 +235,11 @@ class DatasetStream(RecordStream):
         corpus: name given to the records.
         lang: language of all rows, where there is no such column.
         columns: which column holds what; default: the usual names.
-        root: what relative audio paths start from.
+        root: folder of relative audio paths.
         by_rows: each process reads all rows and keeps every n-th; for a data set that was filtered, so that the shards
             of a process may hold none of its rows.
         failures: counts rows that cannot be used, which are then skipped; None raises at the first.
-        kwargs: as of `RecordStream`.
+        kwargs: as in `RecordStream`.
     """
 
     def __init__(
@@ -262,7 +262,7 @@ class DatasetStream(RecordStream):
                 f"stream {self.name!r}: the data set has a shuffle buffer, whose content no checkpoint holds; leave "
                 "`shuffle` out, the stream shuffles by blocks"
             )
-        # Where it stands is part of a data set: two tasks may be given the same one.
+        # A data set holds its own position, and two tasks may be given the same one.
         encoded = keep_audio_encoded(copy.deepcopy(dataset))
         self.by_rows = by_rows
         self.dataset: Any = encoded

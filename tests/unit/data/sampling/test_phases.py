@@ -79,21 +79,12 @@ def test_plans_must_be_made_for_the_processes():
         PhasedBatchSampler([])
 
 
-def test_items_go_to_the_collator_of_their_phase_and_bring_their_ids():
-    phases = [make_phase("a", 1, 1), make_phase("b", 1, 1)]
+def test_items_go_to_the_data_set_and_collator_of_their_phase():
+    phases = [make_phase("a", 1, 1), replace(make_phase("b", 1, 1), batch_extras={"loss_weights": {"ctc": 2.0}})]
     dataset = PhasedDataset(phases)
     assert dataset.failures is dataset.datasets[0].failures is dataset.datasets[1].failures
-    keys = [key._replace(phase=1) for key in next(iter(PhasedBatchSampler(phases)))]
-    items = [dataset[key] for key in keys]
-    assert all(item.drawn.key.phase == 1 and "no such file" in item.error.lower() for item in items)
-    batch = PhasedCollator(phases)(items)
-    # A recording that could not be read has no row in the batch, and so no id.
-    assert batch["n"] == len(items) and batch["record_ids"] == []
-    read = [replace(item, error=None) for item in items]
-    batch = PhasedCollator(phases)([*read, items[0]])
-    assert batch["record_ids"] == [item.drawn.example.id for item in items]
-
-
-def test_a_phase_adds_its_extras():
-    phase = replace(make_phase("a", 1, 1), batch_extras={"loss_weights": {"ctc": 2.0}})
-    assert PhasedCollator([phase])([phase.dataset[0]])["loss_weights"] == {"ctc": 2.0}
+    keys = next(iter(PhasedBatchSampler(phases)))
+    for phase, extras in ((0, {}), (1, {"loss_weights": {"ctc": 2.0}})):
+        items = [dataset[key._replace(phase=phase)] for key in keys]
+        assert all(item.drawn.key.phase == phase and "no such file" in item.error for item in items)
+        assert PhasedCollator(phases)(items) == {"n": len(items)} | extras

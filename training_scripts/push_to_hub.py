@@ -11,15 +11,12 @@ Uploading uses the token of `hf auth login`.
 
 import argparse
 import sys
-from pathlib import Path
 
 from mu2slam_hf.checkpoints import load_any_checkpoint
 from mu2slam_hf.cli.errors import run_and_report
 from mu2slam_hf.evaluation.results import EvaluationResults
 from mu2slam_hf.hub.bundle import build_bundle, find_model_type, push_bundle
-from mu2slam_hf.hub.cards import load_card_facts, render_card
-
-TEMPLATE = Path(__file__).parent.parent / "model_cards" / "template.md"
+from mu2slam_hf.hub.cards import card_template, load_card_facts, render_card
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -38,7 +35,8 @@ def main(arguments: list[str] | None = None) -> None:
     model, processor = load_any_checkpoint(options.checkpoint, dtype="auto")
     model_type = find_model_type(model)
     results = [EvaluationResults.load(path) for path in options.results]
-    card = render_card(TEMPLATE, load_card_facts(options.facts), model=model, model_type=model_type, results=results)
+    facts = load_card_facts(options.facts)
+    card = render_card(card_template(), facts, model=model, model_type=model_type, results=results)
     build_bundle(options.folder, model, processor, card=card, extra_files=options.extra_file)
     print(f"{options.folder} is complete and loads without the package.")
     if options.repo_id:

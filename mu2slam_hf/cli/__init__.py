@@ -11,8 +11,10 @@ import mu2slam_hf
 from mu2slam_hf.cli import (
     align,
     assess_tokenizer,
+    corpora,
     evaluate,
     identify_language,
+    recipes,
     retrieve,
     synthesize,
     train,
@@ -25,7 +27,7 @@ from mu2slam_hf.cli.errors import run_and_report
 
 _COMMANDS = (
     *(transcribe, translate, evaluate, train, train_tokenizer, train_speech_tokenizer),
-    *(align, retrieve, identify_language, assess_tokenizer, synthesize),
+    *(align, retrieve, identify_language, assess_tokenizer, synthesize, corpora, recipes),
 )
 
 

@@ -14,7 +14,9 @@ def add_parser(subparsers: Any) -> None:
         "supervised training, or fine-tuning of a head), trains, evaluates and saves. Started again, it resumes from "
         "the newest complete checkpoint.",
     )
-    parser.add_argument("--recipe", required=True, metavar="FILE", help="YAML file")
+    parser.add_argument(
+        "--recipe", required=True, metavar="NAME", help="YAML file, or a name that `mu2slam recipes` lists"
+    )
     parser.add_argument(
         "--set",
         dest="overrides",

@@ -38,7 +38,11 @@ def add_parser(subparsers: Any) -> None:
         "contrastive training after its last checkpoint.",
         epilog="What is not given here or in the recipe has the default of the recipe.",
     )
-    parser.add_argument("--recipe", metavar="FILE", help="YAML file; the options below replace its values")
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="YAML file, or a name that `mu2slam recipes` lists; the options below replace its values",
+    )
     parser.add_argument("--kind", choices=("kmeans", "contrastive", "random_projection"), help="how (kmeans)")
     parser.add_argument("--output", metavar="DIR", help="folder to write")
     data = parser.add_argument_group("recordings")

@@ -19,6 +19,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from mu2slam_hf.evaluation.results import EvaluationResults, Score
 from mu2slam_hf.models.model_types import ModelType
 from mu2slam_hf.recipes.loader import build_section
+from mu2slam_hf.recipes.shipped import shipped_path
 
 TASK_TITLES = {
     "asr": "Speech recognition",
@@ -112,6 +113,11 @@ def load_card_facts(path: str | os.PathLike[str]) -> CardFacts:
     if not isinstance(tree, dict):
         raise ValueError(f"{path}: the facts of a model card are a mapping, got {type(tree).__name__}.")
     return build_section(CardFacts, tree, "")
+
+
+def card_template() -> Path:
+    """The template of the package."""
+    return shipped_path("model_cards/template.md")
 
 
 def render_card(

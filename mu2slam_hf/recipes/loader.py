@@ -9,12 +9,29 @@ import re
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, asdict, fields, is_dataclass
+from dataclasses import MISSING, asdict, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
 from huggingface_hub.errors import StrictDataclassError
+
+
+def path_field(kind: str, default: Any = None) -> Any:
+    """A field whose value is resolved to an existing path; `kind` is file, folder, files or any.
+
+    `files` is a file, a folder, or a glob pattern that matches something.
+    """
+    return field(default=default, metadata={"path": kind})
+
+
+def dotted_field() -> Any:
+    """A mapping from dotted names to values; `--set` takes all that follows its name as one dotted name.
+
+    The loader knows such fields by their names, `overrides` and `set`: it applies `--set` before it knows the types.
+    """
+    return field(default_factory=dict)
+
 
 T = TypeVar("T")
 
@@ -96,11 +113,6 @@ def set_value(tree: dict[str, Any], name: str, value: Any) -> None:
             if part in _DOTTED_FIELDS and isinstance(node, dict):
                 node[".".join(parts[depth + 1 :])] = value
                 return
-
-
-def search_folders(recipe_path: Path) -> list[Path]:
-    """Where relative paths of a recipe start: the working directory, then the recipe's folder and those above it."""
-    return [Path.cwd(), *recipe_path.resolve().parents]
 
 
 def build_section(cls: type[T], tree: Any, path: str, folders: Iterable[Path] = ()) -> T:

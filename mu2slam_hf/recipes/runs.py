@@ -15,11 +15,11 @@ from mu2slam_hf.recipes.loader import (
     apply_override,
     build_section,
     read_tree,
-    search_folders,
 )
 from mu2slam_hf.recipes.mslam_pretraining import MSLAMPretrainingRun
 from mu2slam_hf.recipes.pretraining import PretrainingRun
 from mu2slam_hf.recipes.run import Run
+from mu2slam_hf.recipes.shipped import find_recipe, search_folders
 from mu2slam_hf.recipes.stages import split_stages, unfinished_stages
 
 RUNS: dict[str, type[Run]] = {
@@ -32,7 +32,7 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = (), kin
     """Read a recipe and apply overrides.
 
     Args:
-        path: YAML file.
+        path: YAML file, or the name of a recipe of the package (see `find_recipe`).
         overrides: `a.b=c` each, applied in order; the value is read as YAML, list items by their number.
         kind: what the recipe must be; None for any of `RUNS`.
 
@@ -42,7 +42,7 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = (), kin
     Raises:
         RecipeError: unknown key (with the nearest known one), wrong type, missing file, bad YAML, another kind.
     """
-    path = Path(path)
+    path = find_recipe(path)
     tree = _read(path, overrides, kind)
     return build_section(RUNS[tree["kind"]].recipe_class, tree, "", search_folders(path))
 
@@ -55,10 +55,11 @@ def load_recipes(path: str | os.PathLike[str], overrides: Sequence[str] = (), ki
     Raises:
         RecipeError: as `load_recipe`, for every stage before the first one starts.
     """
+    path = find_recipe(path)
     recipe = load_recipe(path, overrides, kind)
     if not getattr(recipe, "stages", None):
         return [recipe]
-    return split_stages(recipe, _read(Path(path), overrides, kind), search_folders(Path(path)))
+    return split_stages(recipe, _read(path, overrides, kind), search_folders(path))
 
 
 def load_runs(path: str | os.PathLike[str], overrides: Sequence[str] = (), kind: str | None = None) -> Iterator[Run]:

@@ -27,10 +27,10 @@ from mu2slam_hf.recipes.loader import (
     build_section,
     errors_of,
     read_tree,
-    search_folders,
     set_value,
 )
 from mu2slam_hf.recipes.records import load_records
+from mu2slam_hf.recipes.shipped import find_recipe, search_folders
 from mu2slam_hf.recipes.speech_tokenizer_sections import SpeechTokenizerRecipe
 
 logger = logging.get_logger(__name__)
@@ -44,14 +44,15 @@ def load_speech_tokenizer_recipe(
     """A recipe from a file, from values, or from both.
 
     Args:
-        path: YAML file, or None.
+        path: YAML file, the name of a recipe of the package, or None.
         overrides: `a.b=c` each, as for other recipes.
         values: dotted name -> value, applied before the overrides.
 
     Raises:
         RecipeError: unknown key, wrong type, missing file.
     """
-    tree = read_tree(Path(path)) if path is not None else {}
+    path = None if path is None else find_recipe(path)
+    tree = {} if path is None else read_tree(path)
     for name, value in (values or {}).items():
         set_value(tree, name, value)
     for override in overrides:
@@ -61,7 +62,7 @@ def load_speech_tokenizer_recipe(
         raise RecipeError(
             f"kind: {path} is a recipe of kind {kind}, not speech_tokenizer; other kinds are for `mu2slam train`"
         )
-    return build_section(SpeechTokenizerRecipe, tree, "", search_folders(Path(path)) if path else [Path.cwd()])
+    return build_section(SpeechTokenizerRecipe, tree, "", search_folders(path) if path else [Path.cwd()])
 
 
 def build_feature_extractor(recipe: SpeechTokenizerRecipe) -> Mu2SLAMFeatureExtractor:

@@ -13,10 +13,10 @@ import mu2slam_hf
 from mu2slam_hf import Mu2SLAMForCTC
 from mu2slam_hf.evaluation.results import EvaluationResults, Score
 from mu2slam_hf.hub.bundle_check import _check_card
-from mu2slam_hf.hub.cards import collect_choices, load_card_facts, render_card, render_table
+from mu2slam_hf.hub.cards import card_template, collect_choices, load_card_facts, render_card, render_table
 from mu2slam_hf.models.model_types import MODEL_TYPES
 
-TEMPLATE = REPOSITORY_ROOT / "model_cards" / "template.md"
+TEMPLATE = card_template()
 FACTS = REPOSITORY_ROOT / "tests" / "unit" / "hub" / "card_facts.yaml"
 
 
@@ -133,7 +133,7 @@ def test_a_table_has_a_column_for_every_way_of_scoring():
 
 def test_decisions_are_collected_whole():
     choices = collect_choices(MODEL_TYPES["mu2slam"])
-    assert any("without a warm-up of its own." in remark for remark in choices["modules_transformer.py"])
+    assert any("without a special warm-up." in remark for remark in choices["modules_transformer.py"])
     for remarks in choices.values():
         for remark in remarks:
             assert remark and "Args:" not in remark and "import " not in remark and '"""' not in remark

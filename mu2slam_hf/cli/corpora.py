@@ -1,0 +1,63 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""`mu2slam corpora`: the corpora that recipes and other commands know by name."""
+
+import argparse
+from typing import Any
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "corpora",
+        help="list the known corpora, or print what is known of one",
+        description="Lists the corpora that a recipe (`data.corpora`) or an option `--corpus` may name, with tasks, "
+        "number of languages, hours, licence and source; or prints all that is declared about one of them. "
+        "None of them is part of the package.",
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="print languages, layout, licence, ... of this one")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints a table of all corpora, or the declaration of one."""
+    from mu2slam_hf.data.corpora.registry import CORPORA, find_corpus
+
+    if args.name is not None:
+        for title, value in describe(find_corpus(args.name)).items():
+            print(f"{title}: {value}")
+        return 0
+    rows = [("corpus", "tasks", "languages", "hours", "licence", "source")]
+    for corpus in CORPORA.values():
+        hours = f"{sum(corpus.hours.values()):,.0f}" if corpus.hours else "-"
+        licence = corpus.licence if len(corpus.licence) <= 40 else f"{corpus.licence[:36]} ..."
+        tasks = " ".join(corpus.tasks)
+        rows.append((corpus.name, tasks, str(len(corpus.languages)), hours, licence, corpus.source))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+def describe(corpus: Any) -> dict[str, str]:
+    """What is declared about a corpus, by title; what is not known is left out."""
+    sizes = {lang: f"{lang} {size:,.0f}" for lang, size in {**corpus.documents, **corpus.hours}.items()}
+    unit = f"documents ({corpus.sizes_source})" if corpus.documents else f"hours ({corpus.sizes_source})"
+    weights = {True: "yes", False: "no", None: "unknown"}[corpus.redistributable_weights]
+    facts = {
+        "name": corpus.name,
+        "tasks": ", ".join(corpus.tasks),
+        "languages": ", ".join(corpus.languages),
+        unit: ", ".join(sizes.values()),
+        "splits": ", ".join(corpus.splits),
+        "licence": corpus.licence,
+        "trained weights may be distributed": weights,
+        "citation": corpus.citation,
+        "source": corpus.source,
+        "on the Hub": ", ".join(corpus.identifiers),
+        "how to get it": corpus.how_to_get,
+        "files": corpus.layout,
+        "columns": ", ".join(corpus.columns),
+        "use in the paper": corpus.paper_use,
+        "hours in the paper": ", ".join(f"{task} {hours:,.0f}" for task, hours in corpus.paper_hours.items()),
+    }
+    return {title: value for title, value in facts.items() if value}

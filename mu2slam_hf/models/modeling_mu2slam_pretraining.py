@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Mu2SLAM for pre-training: all views of a mixed batch go through encoder and decoder together, every loss by name.
+"""Mu2SLAM for pre-training: encodes and decodes all views of a mixed batch together and returns every loss by name.
 
 Shapes: U utterances, T feature frames (100 Hz), N encoder frames (25 Hz), M mel bins, P pooled text tokens, R rows,
 L encoder positions of a row, D decoder positions of a row, K1 and K2 labelled positions, C transcripts, S sequences of
@@ -36,21 +36,21 @@ PRETRAINING_LOSSES = (
     "ctc",
     "language",
 )
-"""Names of the losses, in the order of every vector of sums, counts or weights."""
+"""Names of the losses, in the order of all vectors of sums, counts and weights."""
 
 
 @dataclass
 class Mu2SLAMForPreTrainingOutput(ModelOutput):
-    """Losses of one batch, by name and not divided: sums and counts add up over batches and processes.
+    """Losses of one batch as sums and counts, which can be added over batches and processes.
 
     Args:
-        loss: scalar, the weighted sum of the losses of this batch, each divided by its own count.
+        loss: scalar, the weighted sum of the losses of this batch, each divided by its count.
         loss_sums: `(K,)` float32 sums over targets, in the order of `PRETRAINING_LOSSES`.
-        loss_counts: `(K,)` float32 numbers of targets.
+        loss_counts: `(K,)` float32 number of targets per loss.
         encoder_last_hidden_state: `(R, L, hidden_size)`.
-        last_hidden_state: `(R, D, hidden_size)` of the decoder.
-        mlm_logits: `(K1, V)` of the masked positions, on request.
-        decoder_logits: `(K2, V)` of the decoder's targets, on request.
+        last_hidden_state: `(R, D, hidden_size)` output of the decoder.
+        mlm_logits: `(K1, V)` at masked positions, on request.
+        decoder_logits: `(K2, V)` at the decoder's targets, on request.
     """
 
     loss: Tensor | None = None
@@ -70,10 +70,10 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
     """Mu2SLAM with the heads of all pre-training losses.
 
     Paper: section 2.3. Encoder masked prediction and decoder share one output space of text tokens and speech ids;
-    CTC and the language head are as in [`Mu2SLAMForConditionalGeneration`], which loads what this class saves.
+    CTC and the language head are as in [`Mu2SLAMForConditionalGeneration`], which can load checkpoints of this class.
 
-    A batch holds every utterance once and every text token once (the pool), and index tensors that say what each view
-    reads and predicts; `Mu2SLAMPreTrainingCollator` makes it, and the frozen speech tokenizer adds `speech_token_ids`.
+    A batch holds every utterance and every text token once (the pool), and index tensors with the inputs and targets
+    of each view; `Mu2SLAMPreTrainingCollator` creates it, and the frozen speech tokenizer adds `speech_token_ids`.
 
     Example, one step on the smallest batch that has a speech-text pair:
 
@@ -93,10 +93,10 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
     ['asr_decoder', 'asr_mlm', 'ctc', 'language']
     ```
 
-    Unit 0 is [MASK], so the encoder reads frames 1 and 3 of three, and is asked for frame 2.
+    Unit 0 is [MASK], so the encoder reads frames 1 and 3 of three, and predicts frame 2.
     """
 
-    _can_compile_fullgraph = False  # torch compiles around its CTC
+    _can_compile_fullgraph = False  # graph break at the CTC loss
     _tied_weights_keys = {
         "lm_head.weight": "model.encoder.embed_tokens.weight",
         "mlm_head.weight": "model.encoder.embed_tokens.weight",
@@ -164,7 +164,7 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
         self.lm_head = new_embeddings
 
     def resize_token_embeddings(self, new_num_tokens: int | None = None, *args, **kwargs) -> nn.Embedding:
-        """As in transformers; the other softmaxes follow. Text stands last in the id space, so nothing else moves."""
+        """As in transformers; also resizes the other heads. Text is last in the id space, so no other id changes."""
         embeddings = super().resize_token_embeddings(new_num_tokens, *args, **kwargs)
         vocab_size = embeddings.weight.shape[0]
         self.model.follow_vocab_size(vocab_size)
@@ -209,26 +209,26 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
     ) -> Mu2SLAMForPreTrainingOutput:
         """Run all views of a batch and sum every loss.
 
-        All integer inputs are int64. Every parameter takes part in every batch, whatever is in it: a loss without
-        targets is 0 with a gradient of 0, so processes with different tasks stay in step.
+        All integer inputs are int64. Every parameter receives a gradient in every batch: a loss without targets is 0
+        with zero gradients, so that processes with different tasks stay synchronised.
 
         Args:
             input_features: `(U, T, M)` float, each utterance once; a batch without speech holds one silent utterance
-                that no unit points to.
-            attention_mask: `(U, T)`, 1 on real frames; padding may hold anything.
+                that no unit refers to.
+            attention_mask: `(U, T)`, 1 on real frames; the values of padding have no effect.
             speech_token_ids: `(U, N)` codebook entries of the frozen speech tokenizer, -100 on padding.
             text_ids: `(P,)` pooled tokens.
             encoder_units: `(R, L)` units that the encoder reads.
             sequence_ids: `(R, L)`, 1 .. S within a row, one id per view; 0 on padding.
             position_ids: `(R, L)`, restarting with every segment.
-            language_ids: `(R, L)` rows of `config.languages`, as the encoder is told.
+            language_ids: `(R, L)` rows of `config.languages` for the encoder.
             modality_ids: `(R, L)`, 0 speech and 1 text.
             mlm_positions: `(K1,)` flat positions `r * L + l` of masked prediction; may be empty.
             mlm_labels: `(K1,)` units of the targets.
             mlm_view_ids: `(K1,)` rows of `PRETRAINING_VIEWS`.
             decoder_units: `(R, D)` units that the decoder reads.
             decoder_sequence_ids: `(R, D)`, one id per decoder sequence of a row; 0 on padding.
-            decoder_source_ids: `(R, D)`: the sequence id of the encoder row r that each position reads.
+            decoder_source_ids: `(R, D)`: the sequence id in encoder row r that each position attends to.
             decoder_position_ids: `(R, D)`.
             decoder_language_ids: `(R, D)` rows of `config.languages`.
             decoder_modality_ids: `(R, D)`, 0 speech and 1 text.
@@ -236,17 +236,16 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
             decoder_labels: `(K2,)` units of the targets.
             decoder_view_ids: `(K2,)` rows of `PRETRAINING_VIEWS`.
             ctc_positions: `(C, F)` flat encoder positions of transcribed speech, -1 on padding; at least one row.
-            ctc_labels: `(C, Q)` transcripts as token ids, -100 on padding; a row of -100 asks nothing.
-            source_language_labels: `(R, S + 1)` rows of `config.languages` per sequence id, -100 where nothing is
-                asked.
+            ctc_labels: `(C, Q)` transcripts as token ids, -100 on padding; a row of -100 has no CTC target.
+            source_language_labels: `(R, S + 1)` rows of `config.languages` per sequence id; -100 is ignored.
             input_values: `(U, samples)` float, in place of `input_features` for the front end `waveform`.
-            loss_weights: `(K,)` coefficients in the order of `PRETRAINING_LOSSES`; 1 by default. They enter only
+            loss_weights: `(K,)` coefficients in the order of `PRETRAINING_LOSSES`; 1 by default. They only affect
                 `loss`.
             output_logits: whether to return the logits at labelled positions.
             **kwargs: arguments of the attention backend.
 
         Raises:
-            ValueError: if the speech ids do not fit the frames.
+            ValueError: the speech ids do not match the frames.
         """
         speech = select_speech_input(self.config.encoder_config, input_features, input_values)
         embeddings, ids = self._build_pools(speech, attention_mask, speech_token_ids, text_ids)
@@ -290,9 +289,10 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
         if speech_token_ids.shape != speech.shape[:2]:
             raise ValueError(
                 f"speech_token_ids must hold one id per encoder frame, {tuple(speech.shape[:2])} (utterances, "
-                f"frames); got {tuple(speech_token_ids.shape)}. A SpeechTokenizerModel with one codebook makes them."
+                f"frames); got {tuple(speech_token_ids.shape)}. Use the ids of a SpeechTokenizerModel with one "
+                "codebook."
             )
-        # [MASK] and the text in one look-up: the table is large, and so is every gradient of it.
+        # [MASK] and the text in one lookup: every lookup adds a gradient of the size of the large table.
         tokens = encoder.embed_text(nn.functional.pad(text_ids, (1, 0), value=config.mask_token_id))
         ids = pool_ids(config.mask_token_id, speech_token_ids, config.speech_token_offset, text_ids)
         return pool_embeddings(tokens, speech), ids
@@ -303,7 +303,7 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
     ) -> tuple[Tensor, Tensor]:
         """Sums and counts `(11,)` of one softmax at labelled positions, by view."""
         if len(positions) == 0:
-            # Nothing is asked, but the head takes part, with a gradient of 0.
+            # Without targets, the head still receives a zero gradient.
             positions = view_ids = positions.new_zeros(1)
             labels = labels.new_full((1,), IGNORE_INDEX)
         # (R, L, D) -> (R * L, D) -> (K1, D)
@@ -320,7 +320,7 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
         return ctc_sum(logits, positions >= 0, labels, blank=self.config.pad_token_id)[:2]
 
     def _sum_language(self, states: Tensor, sequence_ids: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Sum over sequences whose language is asked and their number."""
+        """Sum over sequences with a language target, and their number."""
         means = mean_by_sequence(states, sequence_ids, labels.shape[1])
         logits = self.language_head(means.to(self.language_head.weight.dtype))
         return cross_entropy_sum(logits, labels)

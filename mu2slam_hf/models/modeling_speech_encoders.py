@@ -1,7 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""One layer of a frozen speech encoder as features of a speech tokenizer: our Conformer, or any of transformers.
+"""Features of a speech tokenizer from a layer of a frozen speech encoder of this package or of transformers.
 
-Shapes: B utterances, T log-mel frames (10 ms), M mel bins, N ids (40 ms), L frames of a foreign encoder, D its width.
+Shapes: B utterances, T log-mel frames (10 ms), M mel bins, N ids (40 ms), L frames of an encoder of transformers, D
+    its width.
 """
 
 from typing import Any
@@ -17,21 +18,21 @@ from .modules_lengths import downsample_attention_mask
 from .modules_positions import sinusoidal_embedding
 from .modules_subsampling import ConvolutionalSubsampling
 
-# Ids per second; one for each frame of our own encoders.
+# Ids per second; one per frame of the encoders of this package.
 IDS_PER_SECOND = 25
 
 
 def pool_frames(frames: Tensor, num_ids: int, frames_per_id: float) -> Tensor:
     """Mean of the frames that belong to each id, anchored at the start of the clip.
 
-    Frame j has its centre at `(j + 0.5) / frames_per_id` ids. An id without a frame of its own takes the one over its
-    middle, or the last one. Choice: anchored in time, not stretched to fit: the same sound has the same features
-    wherever a clip ends, and encoders whose last window does not fit give a frame or two too few.
+    Frame j has its centre at `(j + 0.5) / frames_per_id` ids. An id without a frame of its own uses the one at its
+    centre, or the last one. Choice: anchored in time rather than stretched to fit: features do not depend on where a
+    clip ends, and encoders may return a frame or two less than expected.
 
     Args:
         frames: `(L, D)`, `L >= 1`.
         num_ids: N.
-        frames_per_id: frames of the encoder in 40 ms; 2 at 50 Hz, below 1 at less than 25 Hz.
+        frames_per_id: number of encoder frames per 40 ms; 2 at 50 Hz, below 1 at less than 25 Hz.
 
     Returns:
         `(N, D)`.
@@ -47,13 +48,13 @@ def pool_frames(frames: Tensor, num_ids: int, frames_per_id: float) -> Tensor:
 
 
 class ConformerFeatures(nn.Module):
-    """Front end and the first layers of an encoder of this package, with what it adds to speech of unknown language.
+    """Front end and first layers of an encoder of this package, for speech of unknown language.
 
-    Choice: the sum of the language embedding of `und` and the modality embedding of speech is one vector; the
-    vocabulary and the layers above are left out, so that the tokenizer is no larger than it must be.
+    Choice: the language embedding of `und` and the modality embedding of speech are stored as one vector; vocabulary
+    and later layers are omitted to keep the tokenizer small.
 
     Args:
-        config: `config.encoder_config` is a `ConformerEncoderConfig` with `config.encoder_layer` layers or more.
+        config: `config.encoder_config` must be a `ConformerEncoderConfig` with at least `config.encoder_layer` layers.
     """
 
     def __init__(self, config: SpeechTokenizerConfig):
@@ -72,7 +73,7 @@ class ConformerFeatures(nn.Module):
             attention_mask: `(B, T)`, 1 on real frames.
 
         Returns:
-            `(B, N, D)`; arbitrary on padding.
+            `(B, N, D)`; values on padding are arbitrary.
         """
         states = self.subsampling(input_features, attention_mask.to(torch.int64).sum(-1)) + self.speech_embedding
         if self.has_positions:
@@ -85,7 +86,7 @@ class ConformerFeatures(nn.Module):
 
 
 class FrontendFeatures(nn.Module):
-    """The front end of an encoder of this package, and nothing else: what a learned quantiser reads.
+    """The front end of an encoder of this package, whose output a learned quantiser reads.
 
     Args:
         config: `config.encoder_config` is a `ConformerEncoderConfig`; its layers are not built.
@@ -101,10 +102,10 @@ class FrontendFeatures(nn.Module):
 
 
 class WaveformFeatures(nn.Module):
-    """A layer of any speech encoder of transformers, with its own feature extractor.
+    """A layer of a speech encoder of transformers, with its feature extractor.
 
-    Choice: one utterance at a time, unpadded. Several of these encoders answer differently when their input stands in
-    a batch (group norm over padding, convolutions that read it); ids must not.
+    Choice: one utterance at a time, unpadded. The output of several of these encoders depends on padding (through
+    group norms and convolutions); ids must not.
 
     Args:
         config: `encoder_config`, `encoder_layer`, `encoder_feature_extractor`, `encoder_frames_per_second`.
@@ -137,14 +138,14 @@ class WaveformFeatures(nn.Module):
         inputs = self.extractor(
             waveform.cpu().numpy(), sampling_rate=self.extractor.sampling_rate, return_tensors="pt"
         )
-        # The mask of one unpadded utterance is all ones, and some of these encoders cannot take one.
+        # The mask of one unpadded utterance is all ones, and some of these encoders do not accept a mask.
         inputs = {name: value.to(device) for name, value in inputs.items() if name == self.model.main_input_name}
         states = self.model(**inputs, output_hidden_states=True).hidden_states[self.layer][0]
         return pool_frames(states.float(), num_ids, self.frames_per_id)
 
 
 def build_feature_extractor(values: dict):
-    """A feature extractor of transformers from the payload of its `preprocessor_config.json`.
+    """A feature extractor of transformers from the content of its `preprocessor_config.json`.
 
     Raises:
         ValueError: transformers has no such class.
@@ -157,7 +158,7 @@ def build_feature_extractor(values: dict):
 
 
 def build_encoder_features(config: SpeechTokenizerConfig) -> nn.Module | None:
-    """The encoder of a tokenizer, in evaluation mode; None where it looks at log-mel frames."""
+    """The encoder of a tokenizer, in evaluation mode; None if it quantises log-mel frames."""
     if config.features != "encoder":
         return None
     if config.kind == "contrastive":

@@ -1,8 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The frozen speech tokenizer: log-mel features in, one codebook id per 25 Hz encoder frame out.
+"""The frozen speech tokenizer: maps log-mel features to one codebook id per 25 Hz encoder frame.
 
 Shapes: B utterances, T log-mel frames (10 ms), M mel bins, N = ceil(ceil(T / 2) / 2) ids (40 ms), G codebooks, K
-entries of a codebook, F dimensions of what is quantised.
+entries of a codebook, F dimensions of the quantised features.
 """
 
 from collections.abc import Sequence
@@ -30,25 +30,24 @@ from .modules_quantization import (
 )
 from .modules_waveforms import resample_waveform
 
-# Outside of an utterance there is no id. Choice: -100, not 0, because 0 is an entry of the codebook: a position that
-# was padded by mistake is then ignored by a loss, or fails loudly in an embedding, but is never taken for speech.
+# Padding has no id. Choice: -100 rather than 0, which is an entry of the codebook: losses ignore it and an embedding
+# raises an error, so that padding is never taken for speech.
 PADDING_ID = -100
-# Keys of a learned quantiser that the configuration of mSLAM has by the same names.
+# Keys of a learned quantiser that have the same names in the configuration of mSLAM.
 _QUANTIZER_KEYS = ("num_codevectors_per_group", "num_codevector_groups", "codevector_dim", "quantizer_method")
 
 
 class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
-    """Speech to discrete ids, each frame independently, by a codebook that never changes.
+    """Maps speech to discrete ids, frame by frame, with a fixed codebook.
 
     Paper: Mu2SLAM section 2.2, `z_i = argmin_j |G_j - s_i|`, kept constant while the model trains.
-    Choice: parameters are frozen and stay float32 whatever is asked of the model, and it stays in evaluation mode, so
-    that ids belong to a checkpoint, not to how it was loaded. Frames of padding are zeroed before anything looks at
-    them.
+    Choice: parameters are frozen and stay float32 even after `.half()` or `.to(dtype)`, and the model stays in
+    evaluation mode, so that ids do not depend on how a checkpoint is loaded. Padding frames are zeroed first.
 
     Args:
-        config: the configuration; `config.kind` chooses how the codebook is made, `config.features` what it is
-            searched with. A `kmeans` tokenizer that was not loaded has a random codebook until one is trained, a
-            `contrastive` one is random altogether: it is made by `from_mslam`.
+        config: the configuration; `config.kind` selects the kind of codebook, `config.features` the quantised
+            features. A new `kmeans` tokenizer has a random codebook until it is trained; a `contrastive` one is
+            created by `from_mslam`.
     """
 
     config_class = SpeechTokenizerConfig
@@ -74,11 +73,11 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
         self.eval()
 
     def train(self, mode: bool = True):
-        """Stays in evaluation mode: dropout in its encoder would change the ids."""
+        """Stays in evaluation mode, since dropout in its encoder would change the ids."""
         return super().train(False)
 
     def _init_weights(self, module: nn.Module) -> None:
-        # Runs after __init__ and for whatever a checkpoint does not hold, among it these non-persistent buffers.
+        # Runs after __init__ and for everything missing from a checkpoint, including these non-persistent buffers.
         if isinstance(module, (RandomProjectionQuantizer, KMeansQuantizer)):
             module.reset_parameters()
         elif isinstance(module, SpeechTokenizerModel):
@@ -95,7 +94,7 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, *args, **kwargs):
-        """Load as every transformers model does, and freeze: loading makes parameters trainable again."""
+        """As in transformers; also freezes the parameters, which loading makes trainable."""
         loaded = super().from_pretrained(*args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         model.requires_grad_(False)
@@ -103,15 +102,15 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
 
     @classmethod
     def from_mslam(cls, model: Any) -> "SpeechTokenizerModel":
-        """The tokenizer that an mSLAM model has learned: copies of its front end and its quantiser, frozen.
+        """The tokenizer learned by an mSLAM model: frozen copies of its front end and its quantiser.
 
-        Paper: Mu2SLAM section 2.2 takes the tokenizer of mSLAM.
+        Paper: Mu2SLAM section 2.2 uses the tokenizer of mSLAM.
 
         Args:
-            model: an `MSLAMForPreTraining`, of any type and on any device.
+            model: an `MSLAMForPreTraining`, of any dtype and on any device.
 
         Returns:
-            a tokenizer on the CPU, whose ids are those of `model.quantizer.find_codes` on the output of the model's
+            a tokenizer on the CPU; its ids equal those of `model.quantizer.find_codes` on the output of the model's
             front end in float32.
 
         Raises:
@@ -120,11 +119,11 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
         frontend = model.config.encoder_config.frontend
         if frontend != "conv2d":
             raise ValueError(
-                f"A speech tokenizer needs one frame per 40 ms of log-mel features, which the front end 'conv2d' "
-                f"gives; this model has {frontend!r}. Train k-means on one of its layers instead."
+                "A speech tokenizer requires the front end 'conv2d' (one frame per 40 ms), but this model has "
+                f"{frontend!r}. Train k-means on one of its layers instead."
             )
         values = model.config.encoder_config.to_dict()
-        # No layer is kept, and with them not what follows the last one.
+        # No layer is kept, and neither is the normalisation after the last one.
         values |= {"num_hidden_layers": 0, "final_layer_norm": False}
         tokenizer = cls(
             SpeechTokenizerConfig(
@@ -144,15 +143,15 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
         """Tokenize a batch of utterances.
 
         Args:
-            input_features: `(B, T, M)` float log-mel features; padding may hold anything.
+            input_features: `(B, T, M)` float log-mel features; the values of padding have no effect.
             attention_mask: `(B, T)`, 1 on real frames, 0 on padding at the end. None: every frame is real.
 
         Returns:
             `(B, N)` int64, or `(B, N, G)` with more than one codebook: ids in `[0, K)`, without the offset of the
-            shared vocabulary, and -100 on padding. An utterance of t frames has exactly ceil(ceil(t / 2) / 2) ids.
+            shared vocabulary, and -100 on padding. An utterance of t frames has ceil(ceil(t / 2) / 2) ids.
 
         Raises:
-            ValueError: where the features do not have the shape above, or the tokenizer reads waveforms.
+            ValueError: the features do not have the shape above, or the tokenizer reads waveforms.
         """
         attention_mask = self._checked_mask(input_features, attention_mask)
         features = self._log_mel_features(input_features, attention_mask)
@@ -166,11 +165,11 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
 
         Args:
             waveforms: B tensors `(n,)` float.
-            sampling_rate: Hz of the waveforms; what the encoder does not hear is resampled. By default they have the
+            sampling_rate: Hz of the waveforms, which are resampled if the encoder expects another rate. Default: the
                 rate of its feature extractor (`encoder.sampling_rate`), 16 kHz for most.
 
         Returns:
-            `(B, N)` int64, -100 on padding; a waveform has as many ids as its log-mel features have.
+            `(B, N)` int64, -100 on padding; N is the same as for the log-mel features of the waveforms.
         """
         features, lengths = self._waveform_features(waveforms, sampling_rate)
         return self._quantize(features, length_mask(lengths, features.shape[1]))
@@ -183,12 +182,12 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
         waveforms: Sequence[torch.Tensor] | None = None,
         sampling_rate: float | None = None,
     ) -> torch.Tensor:
-        """What the codebook is searched with, before standardising: of all real frames of a batch, one after another.
+        """The features to quantise, before standardisation, of all real frames of a batch (concatenated).
 
         Args:
             input_features: `(B, T, M)` as in `forward`.
             attention_mask: `(B, T)` likewise.
-            waveforms: as in `tokenize_waveforms`, instead of the two.
+            waveforms: as in `tokenize_waveforms`, in place of features and mask.
             sampling_rate: of the waveforms, likewise.
 
         Returns:
@@ -201,11 +200,11 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
         return self._log_mel_features(input_features, attention_mask)[downsample_attention_mask(attention_mask)]
 
     def _checked_mask(self, input_features: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
-        """The mask `(B, T)` of features that this tokenizer can read."""
+        """Check the features; returns their mask `(B, T)`."""
         if self.config.reads_waveforms:
             raise ValueError(
-                f"This tokenizer quantises an encoder of type {self.config.encoder_config.model_type!r} that reads "
-                "waveforms, not log-mel features: call tokenize_waveforms, or the processor's encode_speech."
+                f"This tokenizer expects waveforms for its encoder of type {self.config.encoder_config.model_type!r}, "
+                "not log-mel features: call tokenize_waveforms, or the processor's encode_speech."
             )
         num_mel_bins = self.config.num_mel_bins
         if input_features.ndim != 3 or input_features.shape[-1] != num_mel_bins or input_features.shape[1] == 0:
@@ -229,7 +228,7 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
         features = torch.where(attention_mask.bool().unsqueeze(-1), features, 0.0)
         if self.encoder is None:
             if self.config.center_utterances:
-                # Before stacking: the zeros that fill the last stack are then what they stand for, an average frame.
+                # Before stacking: the zeros that fill the last stack then represent an average frame.
                 features = center_utterances(features, attention_mask.bool())
             stacked = stack_frames(features, self.config.num_stacked_frames)
             return stack_context(stacked, self.config.num_context_frames)
@@ -237,7 +236,7 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
             return self._centered(self.encoder(features, attention_mask), downsample_attention_mask(attention_mask))
 
     def _centered(self, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """States `(B, N, F)` of an encoder, less the means of their utterances where the configuration says so."""
+        """States `(B, N, F)` of an encoder, with the mean of each utterance subtracted if configured."""
         return center_utterances(features, mask.bool()) if self.config.center_utterances else features
 
     def _waveform_features(
@@ -245,7 +244,7 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """B waveforms to `(B, N, F)` and `(B,)` int64 lengths."""
         if not self.config.reads_waveforms:
-            raise ValueError("This tokenizer reads log-mel features, not waveforms: call it on input_features.")
+            raise ValueError("This tokenizer expects log-mel features, not waveforms: call it on input_features.")
         device = self.quantizer.codebook.device
         if sampling_rate not in (None, self.encoder.sampling_rate):
             waveforms = [_resample(waveform, sampling_rate, self.encoder.sampling_rate) for waveform in waveforms]
@@ -255,7 +254,7 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
         with torch.autocast(device_type=device.type, enabled=False), full_float32(device):
             for waveform in waveforms:
                 num_ids = encoder_length(frame_count(len(waveform), hop_length))
-                # An encoder's window must fit once.
+                # At least one window of the encoder.
                 padded = functional.pad(waveform.float(), (0, max(0, shortest - len(waveform))))
                 rows.append(self.encoder(padded, num_ids))
         lengths = torch.tensor([len(row) for row in rows], device=device)
@@ -276,12 +275,12 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
 
 
 def _resample(waveform: torch.Tensor, from_rate: float, to_rate: float) -> torch.Tensor:
-    """`(n,)` on the CPU, in the precision of the processor's own."""
+    """Resample `(n,)` on the CPU, with the same precision as the processor."""
     return torch.from_numpy(resample_waveform(waveform.double().cpu().numpy(), from_rate, to_rate))
 
 
 def _build_quantizer(config: SpeechTokenizerConfig) -> nn.Module:
-    """The codebook that `config.kind` names."""
+    """The quantiser of kind `config.kind`."""
     if config.kind == "kmeans":
         return KMeansQuantizer(
             feature_size=config.feature_size,

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Which frames a CTC model hears each token of a given text in: the best path, exactly.
+"""Forced alignment of a text to the frames of a recording with CTC probabilities: the exact best path.
 
 Shapes: N encoder frames, V vocabulary, L tokens of the text, S = 2 L + 1 states (a blank before, between and after
 the tokens), B texts.
@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 WILDCARD = -1
-"""A label that stands for anything: speech that the text leaves out."""
+"""A label that matches any speech, for parts that the text omits."""
 
 WILDCARD_COST = 0.01
-"""What a frame costs in a wildcard beyond its best label, so that the text is preferred where it fits as well."""
+"""Additional cost per frame of a wildcard, so that the text is preferred if it fits equally well."""
 
 BLANK_FRAME = -1
-"""What the path says of a frame that belongs to no token."""
+"""Value in the path of a frame that belongs to no token."""
 
 
 class CTCAlignment(NamedTuple):
@@ -26,11 +26,11 @@ class CTCAlignment(NamedTuple):
 
     Args:
         starts: `(L,)` int64 first frame of each token.
-        ends: `(L,)` int64 the frame after its last one.
+        ends: `(L,)` int64 frame after the last one of each token.
         scores: `(L,)` float64 mean log probability of each token over its frames.
-        path: `(N,)` int64 token of each frame, `BLANK_FRAME` where there is none.
-        log_prob: log probability of the path; with wildcards, which take the best label of each frame, not a
-            probability any more, but still comparable for one recording.
+        path: `(N,)` int64 token of each frame, `BLANK_FRAME` if there is none.
+        log_prob: log probability of the path. With wildcards, which use the best label of each frame, it is only a
+            score, comparable between texts for one recording.
     """
 
     starts: np.ndarray
@@ -41,44 +41,44 @@ class CTCAlignment(NamedTuple):
 
 
 def shortest_length(labels) -> int:
-    """Fewest frames that a text needs: one for each token, and a blank between equal neighbours (not wildcards)."""
+    """Minimum number of frames of a text: one per token, and a blank between equal neighbours (not wildcards)."""
     return int(len(labels) + _needs_blank(np.asarray(labels, dtype=np.int64)).sum())
 
 
 def _needs_blank(labels: np.ndarray) -> np.ndarray:
-    """Of each token but the first `(L - 1,)` bool: whether only a blank tells it from the one before."""
+    """For each token except the first, `(L - 1,)` bool: whether a blank must separate it from the previous one."""
     return (labels[1:] == labels[:-1]) & (labels[1:] != WILDCARD)
 
 
 def align_ctc(log_probs: np.ndarray | Tensor, labels, blank: int = 0, best: np.ndarray | None = None) -> CTCAlignment:
-    """The most probable path among all that spell `labels` (Viterbi), in float64.
+    """The most probable path among all that emit `labels` (Viterbi), in float64.
 
-    Every frame is one vector operation over the states. Scores are kept at the edges of about sqrt(N) stretches of
-    frames, and the moves (int8) of one stretch at a time are computed again on the way back: memory grows with
-    S sqrt(N), so that an hour of speech fits.
+    Every frame is one vector operation over the states. Scores are stored at the edges of about sqrt(N) segments of
+    frames, and the moves (int8) within a segment are recomputed during backtracking: memory grows with S sqrt(N), so
+    that an hour of speech fits.
 
     Args:
         log_probs: `(N, V)` log probabilities; array or tensor of any float type.
-        labels: `(L,)` ids of the tokens, none of them the blank; `WILDCARD` stands for anything, at least one frame.
+        labels: `(L,)` ids of the tokens, none of them the blank; `WILDCARD` matches any speech of at least one frame.
         blank: id of the blank.
-        best: `(N,)` log probability of the best label of each frame, where `log_probs` holds only the columns that
-            the text needs. A wildcard has that, less `WILDCARD_COST`.
+        best: `(N,)` log probability of the best label of each frame, required if `log_probs` holds only the columns of
+            the text. That of a wildcard is lower by `WILDCARD_COST`.
 
     Raises:
-        ValueError: no labels, a label that there is not, values that are NaN, or fewer frames than the text needs.
+        ValueError: no labels, an invalid label, NaN values, or fewer frames than the text requires.
 
-    Choice: of equally good paths the one that stays longest in a state.
+    Choice: among equally good paths, the one that stays longest in a state.
     """
     values = log_probs.detach().double().cpu().numpy() if isinstance(log_probs, Tensor) else log_probs
     values = np.asarray(values, dtype=np.float64)
     labels = np.asarray(labels, dtype=np.int64)
     _check(values, labels, blank)
     best = values.max(axis=1) if best is None else np.asarray(best, dtype=np.float64)
-    # The wildcard is one more column.
+    # The wildcard is an additional column.
     values = np.concatenate([values, best[:, None] - WILDCARD_COST], axis=1)
     states = np.full(2 * len(labels) + 1, blank, dtype=np.int64)
     states[1::2] = np.where(labels == WILDCARD, values.shape[1] - 1, labels)
-    # From token to token without a blank between them, unless they are equal.
+    # Two different tokens may follow each other without a blank.
     may_skip = np.zeros(len(states), dtype=bool)
     may_skip[3::2] = ~_needs_blank(labels)
     final, path = _best_path(values, states, may_skip)
@@ -96,19 +96,19 @@ def _check(values: np.ndarray, labels: np.ndarray, blank: int) -> None:
             f"{labels.shape}."
         )
     if not len(labels):
-        raise ValueError("There is nothing to align: the text has no tokens.")
+        raise ValueError("The text has no tokens to align.")
     if np.isnan(values).any():
-        raise ValueError("The log probabilities hold NaN.")
+        raise ValueError("The log probabilities contain NaN.")
     wrong = labels[(labels != WILDCARD) & ((labels < 0) | (labels >= values.shape[1]) | (labels == blank))]
     if len(wrong):
         raise ValueError(
-            f"Label {wrong[0]} is no token: expected 0 to {values.shape[1] - 1} without the blank {blank}."
+            f"Label {wrong[0]} is invalid: expected 0 to {values.shape[1] - 1}, except the blank {blank}."
         )
     needed = shortest_length(labels)
     if len(values) < needed:
         raise ValueError(
-            f"The text is too long for the recording: its {len(labels)} tokens need at least {needed} frames, the "
-            f"recording has {len(values)}."
+            f"The text is too long for the recording: its {len(labels)} tokens require at least {needed} frames, but "
+            f"the recording has {len(values)}."
         )
 
 
@@ -123,7 +123,7 @@ def _best_path(values: np.ndarray, states: np.ndarray, may_skip: np.ndarray) -> 
         if (frame - 1) % stretch == 0:
             edges.append(scores.copy())
         scores = _advance(scores, values[frame, states], may_skip)[0]
-    # It ends in the last token or in the blank after it.
+    # The path ends in the last token or in the blank after it.
     state = num_states - 1 if scores[-1] >= scores[-2] else num_states - 2
     final = float(scores[state])
     path = np.empty(num_frames, dtype=np.int64)
@@ -141,7 +141,7 @@ def _best_path(values: np.ndarray, states: np.ndarray, may_skip: np.ndarray) -> 
 
 
 def _advance(scores: np.ndarray, emissions: np.ndarray, may_skip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scores `(S,)` of one more frame, and by how many states `(S,)` int8 the best predecessor lies before."""
+    """Scores `(S,)` after one more frame, and the distance `(S,)` int8 in states to the best predecessor."""
     best, moves = scores.copy(), np.zeros(len(scores), dtype=np.int8)
     step = scores[:-1] > best[1:]
     best[1:][step] = scores[:-1][step]
@@ -157,11 +157,11 @@ def ctc_log_likelihoods(log_probs: Tensor, texts: list[list[int]], blank: int = 
 
     Args:
         log_probs: `(N, V)` log probabilities of the recording's real frames, on any device.
-        texts: B texts as ids, without blanks; an empty one is the probability of silence.
+        texts: B texts as ids, without blanks; an empty text gives the probability of silence.
         blank: id of the blank.
 
     Returns:
-        `(B,)` float64 on the CPU; -inf for a text that needs more frames than there are.
+        `(B,)` float64 on the CPU; -inf for a text that requires more frames than the recording has.
     """
     values = log_probs.detach().double().cpu()
     lengths = torch.tensor([len(text) for text in texts])

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Self-attention of the encoder, self- and cross-attention of the decoder, on transformers' attention interface.
+"""Attention of encoder and decoder, with the attention interface of transformers.
 
 Shapes: B batch, L query positions, S key positions, D width, H heads, E head size.
 """
@@ -24,16 +24,17 @@ def eager_attention_forward(
     dropout: float = 0.0,
     **kwargs,
 ) -> tuple[Tensor, Tensor]:
-    """Plain attention: the reference of every other backend.
+    """Plain attention, the reference for all other backends.
 
     Args:
-        module: the calling module; only its `training` flag is read.
+        module: the calling module; only its `training` flag is used.
         query: `(B, H, L, E)`.
         key: `(B, H, S, E)`.
         value: `(B, H, S, E)`.
-        attention_mask: `(B, 1, L, S)` added to the scores, 0 where allowed and very negative elsewhere, or None.
+        attention_mask: `(B, 1, L, S)` added to the scores: 0 where attention is allowed, a large negative number
+            elsewhere; or None.
         scaling: factor on the scores.
-        dropout: probability on the weights, in training.
+        dropout: dropout probability of the weights, in training.
 
     Returns:
         `(B, L, H, E)` and the weights `(B, H, L, S)`.
@@ -47,7 +48,7 @@ def eager_attention_forward(
 
 
 class _MultiHeadAttention(nn.Module):
-    """The four projections and the dispatch that the three attentions below share."""
+    """The four projections and the dispatch to the backend, shared by the attention classes below."""
 
     def __init__(self, config, layer_idx: int, bias: bool = True):
         super().__init__()
@@ -65,7 +66,7 @@ class _MultiHeadAttention(nn.Module):
         self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=bias)
 
     def split_heads(self, states: Tensor) -> Tensor:
-        """Moves the heads out: (B, L, D) -> (B, H, L, E)."""
+        """Split the heads: (B, L, D) -> (B, H, L, E)."""
         return states.view(*states.shape[:-1], self.num_heads, self.head_dim).transpose(1, 2)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs):
@@ -116,7 +117,7 @@ class ConformerSelfAttention(_MultiHeadAttention):
 
         Args:
             hidden_states: `(B, L, D)`.
-            attention_mask: whatever the attention backend takes; bool or additive with relative positions.
+            attention_mask: mask in the form of the attention backend; bool or additive with relative positions.
             position_embeddings: cosines and sines of `rotary`, `(1, 2 * L - 1, D)` sinusoids of `relative`, or None.
             **kwargs: passed to the attention backend.
         """
@@ -138,7 +139,7 @@ class ConformerSelfAttention(_MultiHeadAttention):
         return self.attend(query, key, value, attention_mask, **kwargs)
 
     def _score_sinusoids(self, query: Tensor, sinusoids: Tensor) -> Tensor:
-        """Scores `(B, H, L, L)` of `relative`: terms b and d of Transformer-XL; a and c are in the attention."""
+        """Scores `(B, H, L, L)` of `relative`: terms b and d of Transformer-XL; the attention computes a and c."""
         distances = self.split_heads(self.relative_k_proj(sinusoids.to(query.dtype)))
         query = query + self.bias_v[:, None].to(query.dtype)
         return align_distances(torch.matmul(query, distances.transpose(2, 3))) * self.scaling
@@ -146,7 +147,7 @@ class ConformerSelfAttention(_MultiHeadAttention):
     def _score_table(self, query: Tensor) -> Tensor:
         """Scores `(B, H, L, L)` of `relative_key`.
 
-        First against every row of the table, then picked by distance: an embedding of each pair would need L * L * E.
+        Products with every row of the table, selected by distance: an embedding per pair would need L * L * E values.
         """
         rows = clipped_distances(query.shape[2], self.left, self.right, query.device)
         scores = torch.matmul(query, self.distance_embedding.weight.to(query.dtype).T) * self.scaling
@@ -182,7 +183,7 @@ class DecoderSelfAttention(_MultiHeadAttention):
 
 
 class DecoderCrossAttention(_MultiHeadAttention):
-    """Attention from the target to the encoder's output; keys and values are computed once and kept in the cache.
+    """Attention from the target to the encoder's output; keys and values are computed once and cached.
 
     Shape: `hidden_states` (B, L, D), `encoder_hidden_states` (B, S, D) -> (B, L, D) and weights (B, H, L, S) or None.
     """

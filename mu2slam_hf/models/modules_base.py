@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""What the models of all families share, and the initialisation of modules that transformers' rules do not cover."""
+"""Base class of all models, and initialisation of the modules that transformers does not cover."""
 
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -14,15 +14,15 @@ from .modules_pooling import LayerAverage
 
 
 class ScaledEmbedding(nn.Embedding):
-    """An embedding table whose rows are multiplied by a constant where they are read.
+    """An embedding table whose rows are multiplied by a constant on lookup.
 
-    The scale is part of the table, so that `inputs_embeds = get_input_embeddings()(input_ids)` equals `input_ids`, as
-    everywhere in transformers, while a softmax tied to the table sees the rows themselves.
+    The scale is part of the table, so that `inputs_embeds = get_input_embeddings()(input_ids)` is equivalent to
+    `input_ids`, as everywhere in transformers, while a tied softmax uses the unscaled rows.
 
     Args:
-        num_embeddings: rows.
+        num_embeddings: number of rows.
         embedding_dim: width D.
-        padding_idx: row that stays without a gradient.
+        padding_idx: row that receives no gradient.
         scale: the constant.
     """
 
@@ -36,9 +36,9 @@ class ScaledEmbedding(nn.Embedding):
 
 
 def initialize_module(module: nn.Module) -> None:
-    """Fill the parameters of one of our own modules, through transformers' guarded initialisers.
+    """Initialise the parameters of a module of this package, with the guarded initialisers of transformers.
 
-    A bare parameter missing from a checkpoint would otherwise come back as uninitialised memory.
+    Without this, a parameter missing from a checkpoint would be uninitialised memory.
     """
     if isinstance(module, (SequenceGroupNorm, SequenceBatchNorm, UtteranceNorm)):
         init.ones_(module.weight)
@@ -58,7 +58,7 @@ def initialize_module(module: nn.Module) -> None:
 
 
 class SpeechTextPreTrainedModel(PreTrainedModel):
-    """What models that read speech and text declare to transformers, in every family."""
+    """Base class of all models that read speech and text."""
 
     base_model_prefix = "model"
     main_input_name = "input_features"

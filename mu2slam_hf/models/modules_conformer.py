@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The Conformer layer: two half-step feed-forward modules around self-attention and convolution.
 
-Shapes: B batch, L positions, D width, K kernel taps, G groups.
+Shapes: B batch, L positions, D width, K kernel size, G groups.
 """
 
 from typing import NamedTuple
@@ -36,8 +36,8 @@ class ConformerFeedForward(nn.Module):
 class SequenceGroupNorm(nn.Module):
     """Group normalisation with statistics over the real frames of one sequence.
 
-    nn.GroupNorm would count padding frames and mix the sequences of a packed row.
-    Choice: the two segments of a concatenated pair are one sequence here (they share a sequence id).
+    nn.GroupNorm would include padding frames and mix the sequences of a packed row.
+    Choice: the two segments of a pair are one sequence here (they share a sequence id).
     """
 
     def __init__(self, num_groups: int, num_channels: int, eps: float):
@@ -69,7 +69,7 @@ class SequenceGroupNorm(nn.Module):
     def _statistics(self, states: Tensor, sequence_ids: Tensor) -> tuple[Tensor, Tensor]:
         batch, length, groups, size = states.shape
         index = sequence_ids[:, :, None].expand(batch, length, groups)
-        slots = length + 1  # sequence ids are at most the number of positions
+        slots = length + 1  # sequence ids do not exceed the number of positions
         zeros = states.new_zeros(batch, slots, groups)
         count = zeros.scatter_add(1, index, states.new_full((), size).expand(batch, length, groups)).clamp(min=1)
         mean = (zeros.scatter_add(1, index, states.sum(-1)) / count).gather(1, index)[..., None]
@@ -79,10 +79,10 @@ class SequenceGroupNorm(nn.Module):
 
 
 class GappedRows(NamedTuple):
-    """Packed rows with room between their sequences, so that an ordinary convolution does not reach across.
+    """Packed rows with gaps between their sequences, so that a standard convolution does not mix them.
 
     Attributes:
-        slots: `(B * L,)` int64: where each position of the packed rows stands in rows of `width`, laid end to end.
+        slots: `(B * L,)` int64: index of each position of the packed rows in the concatenated rows of `width`.
         width: length of a row with its gaps.
     """
 
@@ -91,14 +91,14 @@ class GappedRows(NamedTuple):
 
 
 def find_gapped_rows(sequence_ids: Tensor, gap: int) -> GappedRows:
-    """Move the sequences of packed rows apart.
+    """Insert gaps between the sequences of packed rows.
 
     Args:
         sequence_ids: `(B, L)` int64.
-        gap: positions between two sequences, at least as many as a tap reaches to either side.
+        gap: number of positions between two sequences, at least the reach of the kernel to either side.
     """
     batch, length = sequence_ids.shape
-    # (B, L): how many sequences began before or at each position, the first not counted
+    # (B, L): number of sequences that began at or before each position, not counting the first
     number = nn.functional.pad(sequence_ids[:, 1:] != sequence_ids[:, :-1], (1, 0)).cumsum(dim=1)
     places = torch.arange(length, device=sequence_ids.device) + gap * number
     width = length + gap * int(number[:, -1].max())
@@ -139,11 +139,11 @@ class ConformerConvolution(nn.Module):
             hidden_states: `(B, L, D)`.
             frame_mask: `(B, L)` bool, True on real positions; None when nothing is padded.
             sequence_ids: `(B, L)` int64 when rows hold several sequences, else None.
-            gapped_rows: of these ids, for packed rows: the same result, several times as fast.
+            gapped_rows: gapped rows for `sequence_ids`: the same result, several times faster.
         """
         hidden_states = nn.functional.glu(self.pointwise_conv1(hidden_states), dim=-1)
         if frame_mask is not None:
-            # Mask the input of the convolution: masked afterwards, padding would already have leaked in.
+            # Masked before the convolution, so that padding does not leak into real frames.
             hidden_states = hidden_states.masked_fill(~frame_mask[..., None], 0.0)
         if sequence_ids is None:
             hidden_states = self._convolve_rows(hidden_states)
@@ -175,7 +175,7 @@ class ConformerConvolution(nn.Module):
         return gapped.flatten(0, 1).index_select(0, slots).view(hidden_states.shape)
 
     def _convolve_packed(self, hidden_states: Tensor, sequence_ids: Tensor) -> Tensor:
-        # Tap by tap: a tap counts only where it reads from the sequence it writes to.
+        # Tap by tap: a tap contributes only if its input belongs to the same sequence as its output.
         length = hidden_states.shape[1]
         padded = nn.functional.pad(hidden_states, (0, 0, self.left, self.right))
         padded_ids = nn.functional.pad(sequence_ids, (self.left, self.right))
@@ -220,7 +220,7 @@ class ConformerLayer(GradientCheckpointingLayer):
 
         Args:
             hidden_states: `(B, L, D)`.
-            attention_mask: whatever the attention backend takes.
+            attention_mask: mask in the form of the attention backend.
             frame_mask: `(B, L)` bool, True on real positions, or None.
             sequence_ids: `(B, L)` int64 for packed rows, or None.
             position_embeddings: rotary cosines and sines, relative sinusoids, or None.

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The losses that make a codebook of speech: tell a masked frame from others, and use all entries.
+"""Losses that train a codebook of speech: contrastive loss over masked frames, and diversity of the entries.
 
 Shapes: M frames of any number of utterances, U utterances, N encoder frames of one, Q negatives, D width, G
 codebooks, K entries of a codebook.
@@ -15,18 +15,18 @@ from .modules_precision import at_least_float32
 def contrastive_losses(
     context: Tensor, targets: Tensor, negatives: Tensor, temperature: float = 0.1, negative_mask: Tensor | None = None
 ) -> Tensor:
-    """Cross entropy of the true target among negatives, by cosine similarity, frame by frame.
+    """Cross entropy of the true target among negatives, by cosine similarity, for each frame.
 
-    Paper: wav2vec 2.0 (Baevski et al. 2020) Eq. 3, which w2v-BERT takes over: `-log softmax(cos(c, q) / temperature)`.
-    Choice: a negative that equals the target counts like any other: where all frames have one code the loss is
-    `log(Q + 1)`, not 0, and a codebook that collapses does not pay.
+    Paper: wav2vec 2.0 (Baevski et al. 2020) Eq. 3, also used by w2v-BERT: `-log softmax(cos(c, q) / temperature)`.
+    Choice: a negative that equals the target is treated like any other: if all frames have the same code the loss is
+    `log(Q + 1)`, not 0, so that a collapsed codebook is not rewarded.
 
     Args:
-        context: `(M, D)` float, outputs of the encoder at masked frames.
-        targets: `(M, D)` float, quantised frames at the same places.
-        negatives: `(M, Q, D)` float, quantised frames of other places; finite, also where the mask is False.
+        context: `(M, D)` float, encoder outputs at masked frames.
+        targets: `(M, D)` float, quantised frames at the same positions.
+        negatives: `(M, Q, D)` float, quantised frames at other positions; must be finite even where the mask is False.
         temperature: divisor of the similarities.
-        negative_mask: `(M, Q)` bool, True where there is a negative; None: everywhere.
+        negative_mask: `(M, Q)` bool, True where there is a negative; None means everywhere.
 
     Returns:
         `(M,)` at least float32; exactly 0 for a frame without negatives.
@@ -43,17 +43,17 @@ def contrastive_losses_by_index(
 ) -> tuple[Tensor, Tensor]:
     """As `contrastive_losses`, for negatives that are frames of the same utterance.
 
-    One product of all frames of an utterance with each other takes the place of Q copies of every frame.
+    Uses one product of all pairs of frames of an utterance instead of Q copies of every frame.
 
     Args:
-        context: `(U, N, D)` float; may hold anything at frames that are neither asked nor negatives.
+        context: `(U, N, D)` float; arbitrary at frames that are neither targets nor negatives.
         targets: `(U, N, D)` float, likewise.
-        negative_frames: `(U, N, Q)` int64, frames of the same utterance, -1 for none. Asked is every frame that has at
-            least one.
+        negative_frames: `(U, N, Q)` int64, frames of the same utterance, -1 for none. Frames with at least one
+            negative are targets.
         temperature: divisor of the similarities.
 
     Returns:
-        losses `(U, N)` at least float32, 0 where nothing is asked; and `(U, N)` bool, True where something is.
+        losses `(U, N)` at least float32, 0 for frames that are not targets; and `(U, N)` bool, True on targets.
     """
     present = negative_frames >= 0
     asked = present.any(dim=-1)
@@ -71,34 +71,34 @@ def contrastive_losses_by_index(
 
 
 def diversity_loss(probabilities: Tensor) -> Tensor:
-    """How far the use of the codebooks is from even: 0 where all entries are equally likely, up to 1.
+    """Diversity loss of codebooks: 0 if all entries are equally likely, up to 1.
 
-    Paper: w2v-BERT takes that of wav2vec 2.0: `(G K - sum_g exp(H(p_g))) / (G K)`, `p_g` the mean over the batch of
-    the softmax of each codebook, without noise and temperature.
+    Paper: w2v-BERT uses that of wav2vec 2.0: `(G K - sum_g exp(H(p_g))) / (G K)`, `p_g` the mean over the batch of the
+    softmax of each codebook, without noise and temperature.
 
     Args:
-        probabilities: `(M, G, K)` of real frames, sums 1 over the last dimension.
+        probabilities: `(M, G, K)` of real frames, which sum to 1 over the last dimension.
 
     Returns:
-        scalar, at least float32, in `[0, 1 - 1 / K]`; 0 where there are no frames.
+        scalar, at least float32, in `[0, 1 - 1 / K]`; 0 if there are no frames.
     """
     num_frames, num_groups, num_codevectors = probabilities.shape
     if num_frames == 0:
         return at_least_float32(probabilities).sum()
     mean = at_least_float32(probabilities).mean(dim=0)
-    # An entry that no frame can reach has probability 0; its logarithm is kept finite for the gradient.
+    # An entry may have probability 0; its logarithm is kept finite for the gradient.
     entropy = -(mean * mean.clamp(min=torch.finfo(mean.dtype).tiny).log()).sum(dim=-1)
     total = num_groups * num_codevectors
     return (total - entropy.exp().sum()) / total
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    """`(..., D)` at least float32, of length 1; zeros stay zeros."""
+    """Normalise `(..., D)` to length 1, at least float32; zeros stay zeros."""
     return functional.normalize(at_least_float32(vectors), dim=-1)
 
 
 def _cross_entropy(positive: Tensor, others: Tensor, mask: Tensor | None) -> Tensor:
-    """Of logits `(...)` of the target against those `(..., Q)` of the negatives; `mask` True where there is one."""
+    """Cross entropy of target logits `(...)` and negative logits `(..., Q)`; `mask` is True on negatives."""
     if mask is not None:
         others = others.masked_fill(~mask, float("-inf"))
     everything = torch.cat([positive.unsqueeze(-1), others], dim=-1)

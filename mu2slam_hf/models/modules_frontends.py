@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Front ends of imported speech encoders, and the choice of the one that a configuration names.
+"""Front ends of imported speech encoders, and construction of the front end of a configuration.
 
 Shapes: B batch, T stacked frames (50 Hz) or samples, N encoder frames, C channels, D width.
 """
@@ -17,7 +17,7 @@ from .modules_subsampling import ConvolutionalSubsampling
 
 
 class StackedFrames(nn.Module):
-    """Normalisation and projection of features that come stacked, as w2v-BERT 2.0 reads them."""
+    """Normalisation and projection of already stacked features, as in w2v-BERT 2.0."""
 
     def __init__(self, config: ConformerEncoderConfig):
         super().__init__()
@@ -29,7 +29,7 @@ class StackedFrames(nn.Module):
 
         Args:
             input_features: `(B, T, num_stacked_frames * num_mel_bins)` float.
-            lengths: `(B,)` int64, real frames of each utterance; None when none is padded.
+            lengths: `(B,)` int64, number of real frames of each utterance; None when none is padded.
 
         Returns:
             `(B, T, D)`; frames past `lengths` hold arbitrary finite values.
@@ -41,18 +41,18 @@ class StackedFrames(nn.Module):
 class WaveformConvolution(nn.Module):
     """One convolution over time without padding, its normalisation and activation. Shape: (B, C, T) -> (B, C', T').
 
-    Fresh weights keep the variance of what goes through, as in wav2vec 2.0: after seven layers at one small deviation
-    hardly anything would be left.
+    New weights preserve the variance of the signal, as in wav2vec 2.0; with a small fixed deviation it would vanish
+    after seven layers.
     """
 
     def __init__(self, config: ConformerEncoderConfig, index: int):
         super().__init__()
         in_channels = config.conv_dim[index - 1] if index else 1
-        width, eps = config.conv_dim[index], 1e-5  # of the source, whatever its configuration says
+        width, eps = config.conv_dim[index], 1e-5  # value of the original model, regardless of its configuration
         self.kernel_size, self.stride = config.conv_kernel[index], config.conv_stride[index]
         self.conv = nn.Conv1d(in_channels, width, self.kernel_size, stride=self.stride, bias=config.conv_bias)
-        # transformers asks models of other packages to initialise only modules with parameters of their own, so the
-        # mark stands on the layer that has them.
+        # For models outside its package, transformers calls the initialisation only for modules that own parameters,
+        # so the flag is set on the layer that owns them.
         self.conv.keeps_variance = True  # type: ignore[assignment]
         self.norm: nn.Module | None = None
         if config.feat_extract_norm == "layer":
@@ -72,9 +72,9 @@ class WaveformConvolution(nn.Module):
 
 
 class UtteranceNorm(nn.Module):
-    """Normalisation of each channel over the time of one utterance; padding does not count.
+    """Normalisation of each channel over the time of one utterance, excluding padding.
 
-    nn.GroupNorm with one channel in a group, as in the source, would count it.
+    nn.GroupNorm with one channel per group, as in the original model, would include padding.
     """
 
     def __init__(self, num_channels: int, eps: float):
@@ -102,8 +102,8 @@ class UtteranceNorm(nn.Module):
 class WaveformConvolutions(nn.Module):
     """Convolutions from samples to frames, normalisation and projection, as in wav2vec 2.0.
 
-    A frame counts as real where all its samples are; an utterance that is too short for one frame is filled up with
-    silence, alone and in a batch alike.
+    A frame is real if all of its samples are; an utterance that is too short for one frame is padded with silence,
+    both alone and in a batch.
     """
 
     def __init__(self, config: ConformerEncoderConfig):
@@ -114,11 +114,11 @@ class WaveformConvolutions(nn.Module):
         self.shortest = receptive_field(config.conv_kernel, config.conv_stride)
 
     def forward(self, input_values: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Read a batch of utterances.
+        """Encode a batch of utterances.
 
         Args:
             input_values: `(B, samples)` float at 16 kHz.
-            lengths: `(B,)` int64, real samples of each utterance; None when none is padded.
+            lengths: `(B,)` int64, number of real samples of each utterance; None when none is padded.
 
         Returns:
             `(B, N, D)`; frames past `encoder_length(lengths, config)` hold arbitrary finite values.
@@ -138,7 +138,7 @@ class WaveformConvolutions(nn.Module):
 
 
 def build_frontend(config: ConformerEncoderConfig) -> nn.Module:
-    """The front end that `config.frontend` names."""
+    """Build the front end `config.frontend`."""
     kinds = {"conv2d": ConvolutionalSubsampling, "stacked_frames": StackedFrames, "waveform": WaveformConvolutions}
     return kinds[config.frontend](config)
 
@@ -146,15 +146,15 @@ def build_frontend(config: ConformerEncoderConfig) -> nn.Module:
 def select_speech_input(
     config: ConformerEncoderConfig, input_features: Tensor | None, input_values: Tensor | None
 ) -> Tensor | None:
-    """The speech that the front end reads, if any is given.
+    """Select the speech input of the front end, if one is given.
 
     Args:
-        config: names the front end.
+        config: configuration with the front end.
         input_features: `(B, T, config.feature_size)` float, or None.
         input_values: `(B, samples)` float at 16 kHz, or None.
 
     Raises:
-        ValueError: for the input of another front end.
+        ValueError: the input is for another front end.
     """
     if config.frontend == "waveform":
         wrong, name = input_features, "input_features"
@@ -164,17 +164,17 @@ def select_speech_input(
         expected = f"input_features (batch, frames, {config.feature_size})"
     if wrong is not None:
         raise ValueError(
-            f"This model has the front end {config.frontend!r}, which reads {expected}; "
-            f"got {name} of shape {tuple(wrong.shape)}."
+            f"This model has the front end {config.frontend!r}, which expects {expected}; got {name} of shape "
+            f"{tuple(wrong.shape)}."
         )
     return input_values if config.frontend == "waveform" else input_features
 
 
 def check_speech_shape(config: ConformerEncoderConfig, speech: Tensor | None) -> None:
-    """Refuse speech whose shape the front end cannot read.
+    """Check that the shape of speech matches the front end.
 
     Raises:
-        ValueError: naming the expected shape and the given one.
+        ValueError: the shape differs; the message contains the expected and the received shape.
     """
     shape = () if speech is None else tuple(speech.shape)
     if config.frontend == "waveform":
@@ -184,11 +184,11 @@ def check_speech_shape(config: ConformerEncoderConfig, speech: Tensor | None) ->
         expected = f"input_features (batch, frames, {config.feature_size})"
     if not fits:
         given = "none" if speech is None else f"a tensor of shape {shape}"
-        raise ValueError(f"The front end {config.frontend!r} of this model reads {expected}; got {given}.")
+        raise ValueError(f"The front end {config.frontend!r} of this model expects {expected}; got {given}.")
 
 
 def dummy_speech(config: ConformerEncoderConfig, device: torch.device) -> Tensor:
-    """A short utterance by a formula, three encoder frames long: `(1, T, feature_size)`, or `(1, samples)`."""
+    """A deterministic utterance of three encoder frames: `(1, T, feature_size)`, or `(1, samples)`."""
     if config.frontend == "waveform":
         shape = (1, receptive_field(config.conv_kernel, config.conv_stride) + 2 * config.subsampling_factor)
     else:
@@ -197,7 +197,7 @@ def dummy_speech(config: ConformerEncoderConfig, device: torch.device) -> Tensor
 
 
 def _clear_padding(states: Tensor, lengths: Tensor | None) -> Tensor:
-    """Zeros where an utterance has ended; selected, not multiplied: padding may hold NaN. Shape: (B, T, ...)."""
+    """Set padding to zero; selected, not multiplied, because padding may hold NaN. Shape: (B, T, ...)."""
     if lengths is None:
         return states
     real = length_mask(lengths, states.shape[1])

@@ -1,8 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Quantisers that are learned together with an encoder: Gumbel softmax, and the nearest entry.
+"""Quantisers that are trained together with an encoder: Gumbel softmax and nearest entry.
 
 Shapes: M real frames of any number of utterances, F features of a frame, G codebooks, K entries of each, D width of a
-quantised frame (G entries of D / G, one after another).
+    quantised frame (G concatenated entries of D / G).
 """
 
 from typing import NamedTuple
@@ -18,13 +18,13 @@ from .modules_quantization import find_best_products, find_nearest_codes, full_f
 
 
 class QuantizerOutput(NamedTuple):
-    """What a learned quantiser makes of frames.
+    """Output of a learned quantiser.
 
     Attributes:
-        vectors: `(M, D)` at least float32, with a gradient to the features.
-        ids: `(M,)` int64, or `(M, G)` with more than one codebook: those of `find_codes`, without noise.
+        vectors: `(M, D)` at least float32, differentiable with respect to the features.
+        ids: `(M,)` int64, or `(M, G)` with more than one codebook: as from `find_codes`, without noise.
         probabilities: `(M, G, K)` at least float32, for the diversity loss.
-        commitment: `(M,)` at least float32, the two distances of "nearest"; None of "gumbel".
+        commitment: `(M,)` at least float32, the commitment loss of "nearest"; None for "gumbel".
     """
 
     vectors: Tensor
@@ -34,20 +34,20 @@ class QuantizerOutput(NamedTuple):
 
 
 def has_other_processes() -> bool:
-    """Whether processes train together."""
+    """Whether training is distributed over several processes."""
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 class RunningStandardization(nn.Module):
-    """Zero mean and unit deviation of each feature, by statistics of the frames seen so far.
+    """Standardise each feature with running statistics of the frames of training.
 
-    The statistics are constants for the gradient and the same in training and evaluation: `update` is a step of its
-    own. So what comes out for a frame does not depend on its batch.
+    The statistics have no gradient and are the same in training and evaluation (`update` is a separate step), so that
+    the output for a frame does not depend on its batch.
 
     Args:
         feature_size: F.
-        window: frames after which the past counts no more than what is new; the statistics follow a front end that
-            learns.
+        window: number of frames after which old frames lose weight, so that the statistics follow a front end that is
+            being trained.
         eps: added to variances.
     """
 
@@ -71,9 +71,9 @@ class RunningStandardization(nn.Module):
 
     @torch.no_grad()
     def update(self, features: Tensor) -> None:
-        """Take in frames `(M, F)` of this process, and those of all others where there are some.
+        """Update the statistics with frames `(M, F)` of this process and those of all other processes.
 
-        Every process must call this equally often.
+        Every process must call this the same number of times.
         """
         frames = features.detach().to(torch.float64)
         parts = torch.cat([frames.new_full((1,), len(frames)), frames.sum(0), frames.square().sum(0)])
@@ -82,7 +82,7 @@ class RunningStandardization(nn.Module):
         number, sums, squares = parts[0].clamp(min=1.0), *parts[1:].chunk(2)
         mean = sums / number
         variance = (squares / number - mean.square()).clamp(min=0.0)
-        # No frames, no weight; the first ones have all of it.
+        # Without frames the weight is 0; for the first frames it is 1.
         weight = parts[0] / (self.count.double() + parts[0]).clamp(min=1.0)
         between = weight * (1.0 - weight) * (mean - self.mean).square()
         self.variance.copy_((1.0 - weight) * self.variance + weight * variance + between)
@@ -90,30 +90,30 @@ class RunningStandardization(nn.Module):
         self.count.copy_((self.count + parts[0]).clamp(max=self.window))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Standardise `(..., F)` float, in its own type."""
+        """Standardise `(..., F)` float; the dtype is kept."""
         deviation = (self.variance.to(features.dtype) + self.eps).sqrt()
         return (features - self.mean.to(features.dtype)) / deviation
 
 
 class LearnedQuantizer(nn.Module):
-    """Frames to entries of codebooks that are learned.
+    """Quantises frames with learned codebooks.
 
-    `gumbel`. Paper: wav2vec 2.0 section 2, which w2v-BERT takes over: a linear map to `(G, K)` logits; in training one
-    entry is drawn (hard Gumbel softmax, straight-through), in evaluation it is the largest logit.
-    `nearest`. Paper: Mu2SLAM Eq. 1, `argmin_j |G_j - s_i|`. Choice: vector and entries on the unit sphere,
-    straight-through, and a loss `beta |z - sg(q)|^2` that draws frames to their entries (van den Oord et al. 2017).
-    The entries are no parameters: in training they are running means of the frames that choose them (appendix A.1
-    there). One that hardly any frame chooses becomes a frame of the batch (SoundStream, section III-B), and all of
-    them begin so: where an update has fewer frames than entries, the rest waits for the next. Entries that learn by a
-    gradient lost all frames to a few of them within 50 updates.
-    Choice: the running means remember more the longer a run lasts (`memory`). Entries that follow the frames of the
-    last ten updates for ever give the same frame another id every few updates, and nothing can predict them.
+    `gumbel`. Paper: wav2vec 2.0 section 2, also used by w2v-BERT: a linear map to `(G, K)` logits; in training one
+    entry is sampled (hard Gumbel softmax, straight-through), in evaluation the largest logit is selected. `nearest`.
+    Paper: Mu2SLAM Eq. 1, `argmin_j |G_j - s_i|`. Choice: vector and entries on the unit sphere, straight-through, and
+    a commitment loss `beta |z - sg(q)|^2` (van den Oord et al. 2017). The entries are not parameters: in training they
+    are running means of the frames assigned to them (appendix A.1 there). An entry with hardly any frames is replaced
+    by a frame of the batch (SoundStream, section III-B), and all entries are initialised in this way: if an update has
+    fewer frames than entries, the remaining entries are initialised in later updates. Entries trained by gradient
+    collapsed to a few within 50 updates.
+    Choice: the time constant of the running means grows during training (`memory`). With a constant of ten updates the
+    id of the same frame keeps changing every few updates, which makes ids unpredictable.
 
-    Choice: features are standardised first, by running statistics. What all frames have in common is the larger part
-    of what a front end gives, and it grows while one learns: it would choose one entry for all of them, as a layer
-    norm per frame lets it. Padding must not be among the frames: hand in real ones only, `states[mask]`.
-    Choice: `ids` are those without noise in training too, as the tokenizer that is made of the quantiser will give
-    them; targets that are drawn anew at each step cannot be predicted.
+    Choice: features are standardised first, with running statistics. The component common to all frames dominates the
+    output of a front end and grows during training; without standardisation (or with a layer norm per frame) all
+    frames would be assigned to one entry. Padding must be excluded: pass real frames only, `states[mask]`.
+    Choice: `ids` are computed without noise in training too, as in the resulting tokenizer; targets that are sampled
+    anew at each step cannot be predicted.
 
     Args:
         feature_size: F.
@@ -121,14 +121,13 @@ class LearnedQuantizer(nn.Module):
         num_groups: G.
         codevector_dim: D, a multiple of G.
         method: `gumbel` or `nearest`.
-        commitment_weight: beta of `nearest`.
-        sharpness: of `nearest`: factor of the cosines in the softmax that gives `probabilities`.
-        decay: of `nearest`: what an update leaves of the past in the entries.
-        memory: of `nearest`: share of all updates so far that entries remember, where this is more than what `decay`
-            leaves; 0: never.
-        watch_decay: of `nearest`: what an update leaves of the past in the count that tells which entries are still
-            chosen.
-        min_use: of `nearest`: an entry chosen less often is replaced; 1 is the mean of all entries.
+        commitment_weight: for `nearest`: beta.
+        sharpness: for `nearest`: factor of the cosines in the softmax that gives `probabilities`.
+        decay: for `nearest`: decay of the running means of the entries per update.
+        memory: for `nearest`: lower bound of the time constant of the entries, as a share of the number of updates; 0
+            disables it.
+        watch_decay: for `nearest`: decay per update of the counts that decide which entries are in use.
+        min_use: for `nearest`: entries used less than this are replaced; 1 is the mean of all entries.
     """
 
     codebook: Tensor
@@ -159,25 +158,25 @@ class LearnedQuantizer(nn.Module):
                 f"codevector_dim ({codevector_dim}) must be a multiple of the number of codebooks ({num_groups})."
             )
         self.method, self.commitment_weight, self.sharpness = method, commitment_weight, sharpness
-        # Set by a training loop: statistics and entries stand still although the model trains.
+        # Set by the training loop: statistics and entries are not updated in training mode.
         self.is_frozen = False
         self.decay, self.memory, self.watch_decay, self.min_use = decay, memory, watch_decay, min_use
         self.num_codevectors, self.num_groups, self.codevector_dim = num_codevectors, num_groups, codevector_dim
-        # Choice: entries that follow frames need a mean that follows them as fast: one that lags behind is a direction
-        # that all frames have in common. Measured on a run of 850 frames an update.
+        # Choice: the mean must follow the frames as fast as the entries do: the error of a lagging mean is a direction
+        # common to all frames. Measured with 850 frames per update.
         self.norm = RunningStandardization(feature_size, window=10_000 if method == "gumbel" else 1_500)
         width = num_groups * num_codevectors if method == "gumbel" else codevector_dim
-        # What "nearest" compares are directions from the mean; a bias would be one for all frames.
+        # "nearest" compares directions from the mean; a bias would be the same for all frames.
         self.linear = nn.Linear(feature_size, width, bias=method == "gumbel")
         codebook = torch.empty(num_groups, num_codevectors, codevector_dim // num_groups)
         if method == "gumbel":
             self.codebook = nn.Parameter(codebook)
-            # In the checkpoint: a run that goes on, and a loss that is measured later, need the annealed one.
+            # Saved, because resumed runs and later evaluations need the annealed value.
             self.register_buffer("temperature", torch.ones((), dtype=torch.float32))
         else:
             self.register_buffer("codebook", codebook)
-            # Running shares of the choices, 1 at equal use; 0: not yet taken from a frame. `use` weighs what an entry
-            # remembers, `recent_use` tells whether it is still chosen.
+            # Running relative frequencies, 1 at equal use; 0: not yet initialised from a frame. `use` is the weight of
+            # the running mean of an entry, `recent_use` decides whether the entry is still in use.
             self.register_buffer("use", torch.zeros(num_groups, num_codevectors))
             self.register_buffer("recent_use", torch.zeros(num_groups, num_codevectors))
             self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
@@ -185,9 +184,9 @@ class LearnedQuantizer(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw all parameters anew, from the global generator; the temperature starts at 2."""
+        """Initialise all parameters with the global generator; the temperature starts at 2."""
         self.norm.reset_parameters()
-        # As wav2vec 2.0: logits far apart, so that frames differ in their entries from the first step on.
+        # As in wav2vec 2.0: a large spread of the logits, so that frames differ in their entries from the first step.
         std = 1.0 if self.method == "gumbel" else self.linear.in_features**-0.5
         initialization.normal_(self.linear.weight, mean=0.0, std=std)
         initialization.normal_(self.codebook, mean=0.0, std=1.0)
@@ -200,10 +199,10 @@ class LearnedQuantizer(nn.Module):
             initialization.zeros_(self.updates)
 
     def set_temperature(self, temperature: float) -> None:
-        """Change the temperature of the Gumbel softmax; `nearest` has none.
+        """Set the temperature of the Gumbel softmax; `nearest` has none.
 
         Raises:
-            ValueError: it is not above 0, or the quantiser has none.
+            ValueError: the temperature is not above 0, or the method is not `gumbel`.
         """
         if self.method != "gumbel":
             raise ValueError("Only a quantiser with method 'gumbel' has a temperature; this one has 'nearest'.")
@@ -212,11 +211,11 @@ class LearnedQuantizer(nn.Module):
         self.temperature.fill_(temperature)
 
     def forward(self, features: Tensor) -> QuantizerOutput:
-        """Quantise frames; the gradient passes as if nothing had been rounded.
+        """Quantise frames with a straight-through gradient.
 
         Args:
-            features: `(M, F)` float, real frames only, before masking. In training their statistics are taken in,
-                unless it is frozen.
+            features: `(M, F)` float, real frames only, before masking. In training they update the statistics, unless
+                the quantiser is frozen.
         """
         if self.training and not self.is_frozen:
             self.norm.update(features)
@@ -254,9 +253,9 @@ class LearnedQuantizer(nn.Module):
 
     @torch.no_grad()
     def update_codebook(self, features: Tensor) -> None:
-        """Replace entries of "nearest" that are hardly in use, then move all towards the frames that choose them.
+        """Replace entries of "nearest" that are hardly used, then move all towards the frames assigned to them.
 
-        Every process must call this equally often; all get the same entries.
+        Every process must call this the same number of times; the entries are the same in all processes.
 
         Args:
             features: `(M, F)` float.
@@ -269,14 +268,14 @@ class LearnedQuantizer(nn.Module):
             self._move_entries(group, vectors)
 
     def _replace_entries(self, group: int, vectors: Tensor) -> None:
-        """Entries that are hardly in use become vectors `(M, D / G)` of the first process."""
+        """Replace entries that are hardly used by vectors `(M, D / G)` of the first process."""
         dead = (self.recent_use[group] < self.min_use).nonzero()[:, 0]
         if len(dead) == 0:
-            return  # in every process: all have the same figures
-        # By the number of the update: a run that goes on draws what it would have drawn.
+            return  # in all processes, since they have the same statistics
+        # Seeded by the number of the update, so that a resumed run draws the same vectors.
         generator = torch.Generator().manual_seed(int(self.updates) * self.num_groups + group)
         chosen = torch.randperm(len(vectors), generator=generator)[: len(dead)].to(vectors.device)
-        # NaN: no vector is left for this entry.
+        # NaN: no vector available for this entry.
         fresh = vectors.new_full((len(dead), vectors.shape[1]), torch.nan)
         fresh[: len(chosen)] = vectors[chosen]
         if has_other_processes():
@@ -287,15 +286,15 @@ class LearnedQuantizer(nn.Module):
         self.recent_use[group, dead[given]] = 1.0
 
     def _move_entries(self, group: int, vectors: Tensor) -> None:
-        """Running means of the vectors `(M, D / G)` that choose each entry."""
+        """Update the entries: running means of the vectors `(M, D / G)` assigned to them."""
         ids = find_nearest_codes(vectors.float(), unit_vectors(self.codebook[group].float()))
-        # (K, D / G + 1): sums and numbers
+        # (K, D / G + 1): sums and counts
         new = vectors.new_zeros(self.num_codevectors, vectors.shape[1] + 1)
         new.index_add_(0, ids, functional.pad(vectors, (0, 1), value=1.0))
         if has_other_processes():
             torch.distributed.all_reduce(new)
         total = new[:, -1].sum()
-        # No frames, no step.
+        # Without frames, nothing changes.
         new *= self.num_codevectors / total.clamp(min=1.0)
         present = total > 0
         recent = self.recent_use[group].double()
@@ -311,12 +310,12 @@ class LearnedQuantizer(nn.Module):
         self.use[group] = use.to(self.use.dtype)
 
     def _map(self, features: Tensor) -> Tensor:
-        """Standardised and mapped: `(M, F)` to `(M, G * K)` of "gumbel", `(M, D)` of "nearest"."""
+        """Standardise and project `(M, F)` to `(M, G * K)` for "gumbel", `(M, D)` for "nearest"."""
         weight, bias = self.linear.weight.to(features.dtype), self.linear.bias
         return functional.linear(self.norm(features), weight, None if bias is None else bias.to(features.dtype))
 
     def _unit_latents(self, features: Tensor) -> Tensor:
-        """What "nearest" compares: `(M, F)` to `(M, G, D / G)` of length 1."""
+        """Latents of "nearest": `(M, F)` to `(M, G, D / G)` of length 1."""
         return unit_vectors(self._map(features).unflatten(-1, (self.num_groups, -1)))
 
     def _draw(self, logits: Tensor, ids: Tensor, by_group: Tensor) -> QuantizerOutput:
@@ -335,23 +334,22 @@ class LearnedQuantizer(nn.Module):
         entries = codebook[torch.arange(self.num_groups, device=ids.device), by_group]
         # (M, G, D / G) -> (M, G) -> (M,)
         commitment = self.commitment_weight * (latents - entries).square().sum(dim=-1).mean(dim=-1)
-        # Choice: Eq. 1 has no probabilities; those of the cosines let the diversity loss reach entries that nobody
-        # chooses.
+        # Choice: Eq. 1 has no probabilities; a softmax of the cosines gives unused entries a diversity gradient.
         probabilities = (self.sharpness * torch.einsum("mgd,gkd->mgk", latents, codebook)).softmax(dim=-1)
         vectors = latents + (entries - latents).detach() if self.training else entries
         return QuantizerOutput(vectors.flatten(1), ids, probabilities, commitment)
 
 
 def unit_vectors(vectors: Tensor) -> Tensor:
-    """`(..., D)` float at length 1."""
+    """Normalise `(..., D)` float to length 1."""
     return functional.normalize(vectors, dim=-1)
 
 
 def anneal_temperature(step: int, start: float = 2.0, minimum: float = 0.1, factor: float = 0.999995) -> float:
     """Temperature of the Gumbel softmax after `step` updates: `max(minimum, start * factor^step)`.
 
-    Paper: wav2vec 2.0 section 4.2; the defaults are those of fairseq2's w2v-BERT. Choice: a function of the step, not
-    a product that is kept: the same after a restart.
+    Paper: wav2vec 2.0 section 4.2; the defaults are those of fairseq2's w2v-BERT. Choice: a function of the step
+    rather than a running product, so that it is the same after resuming.
     """
     return max(minimum, start * factor**step)
 

@@ -1,8 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The only length arithmetic of the package.
+"""Length arithmetic of all front ends.
 
-Shapes: B batch, T feature frames (100 Hz; stacked ones: 50 Hz; of the front end `waveform`: samples), N encoder
-frames (25 Hz; of the last two front ends: 50 Hz), L positions of a row.
+Shapes: B batch, T feature frames (100 Hz; `stacked_frames`: 50 Hz; `waveform`: samples), N encoder frames (25 Hz;
+    `stacked_frames` and `waveform`: 50 Hz), L positions of a row.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def valid_conv_length(length, kernel: int, stride: int):
 
 
 def receptive_field(kernels: Sequence[int], strides: Sequence[int]) -> int:
-    """Samples that the first output of convolutions without padding reads."""
+    """Number of samples covered by one output of convolutions without padding."""
     length = 1
     for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
         length = (length - 1) * stride + kernel
@@ -30,20 +30,21 @@ def receptive_field(kernels: Sequence[int], strides: Sequence[int]) -> int:
 
 
 def at_least(length, minimum: int):
-    """The larger one of `length`, int or integer tensor, and `minimum`."""
+    """The larger of `length`, int or integer tensor, and `minimum`."""
     return length.clamp(min=minimum) if isinstance(length, Tensor) else max(length, minimum)
 
 
 def encoder_length(num_frames, encoder_config=None):
-    """Encoder frames of an utterance.
+    """Number of encoder frames of an utterance.
 
     Args:
-        num_frames: length of what the front end reads, int or integer tensor: 10 ms frames, stacked frames or samples.
-        encoder_config: names the front end; None for `conv2d`, the one that reads our log-mel features.
+        num_frames: length of the input of the front end, int or integer tensor: 10 ms frames, stacked frames or
+            samples.
+        encoder_config: configuration with the front end; None means `conv2d`, which reads log-mel features.
 
     Returns:
-        As `num_frames`. `conv2d`: `ceil(ceil(T / 2) / 2)`; `stacked_frames`: T; `waveform`: what the convolutions
-        leave, and one frame of what is too short for them (it is filled up with silence).
+        the same type as `num_frames`. `conv2d`: `ceil(ceil(T / 2) / 2)`; `stacked_frames`: T; `waveform`: output
+        length of the convolutions, at least 1 (shorter input is padded with silence).
     """
     frontend = "conv2d" if encoder_config is None else encoder_config.frontend
     if frontend == "stacked_frames":
@@ -62,7 +63,7 @@ def length_mask(lengths: Tensor, max_length: int) -> Tensor:
 
     Args:
         lengths: `(B,)` int64.
-        max_length: positions of the padded row.
+        max_length: length of the padded row.
 
     Returns:
         `(B, max_length)` bool, True on real positions.
@@ -71,15 +72,15 @@ def length_mask(lengths: Tensor, max_length: int) -> Tensor:
 
 
 def downsample_attention_mask(attention_mask: Tensor, encoder_config=None) -> Tensor:
-    """Mask of the frames that leave the front end.
+    """Mask of the output frames of the front end.
 
     Args:
         attention_mask: `(B, T)` int64 or bool, 1 on real 10 ms frames (stacked frames, samples), 0 on padding (on the
             right).
-        encoder_config: names the front end; None for `conv2d`.
+        encoder_config: configuration with the front end; None means `conv2d`.
 
     Returns:
-        `(B, N)` bool, N as in [`encoder_length`]; True on frames that see at least one real frame.
+        `(B, N)` bool, N as in [`encoder_length`]; True on frames that cover at least one real input frame.
     """
     lengths = encoder_length(attention_mask.to(torch.int64).sum(-1), encoder_config)
     return length_mask(lengths, encoder_length(attention_mask.shape[1], encoder_config))
@@ -89,7 +90,7 @@ def restarting_position_ids(sequence_ids: Tensor) -> Tensor:
     """Positions that restart at every sequence of a packed row.
 
     Args:
-        sequence_ids: `(B, L)` int64, equal within one sequence, different between neighbours, 0 on padding.
+        sequence_ids: `(B, L)` int64, equal within a sequence, different for adjacent sequences, 0 on padding.
 
     Returns:
         `(B, L)` int64: 0, 1, 2, ... within each run of equal ids.
@@ -102,12 +103,12 @@ def restarting_position_ids(sequence_ids: Tensor) -> Tensor:
 
 
 def default_position_ids(embeds: Tensor, sequence_ids: Tensor | None, past_length: int | Tensor = 0) -> Tensor:
-    """Positions `(1, L)` of ordinary rows, or `(B, L)` restarting in each sequence of packed rows.
+    """Positions `(1, L)` of unpacked rows, or `(B, L)` restarting in each sequence of packed rows.
 
     Args:
-        embeds: `(B, L, D)`; only its length is read.
-        sequence_ids: `(B, L)` int64 of packed rows, else None.
-        past_length: positions before the first one, of ordinary rows.
+        embeds: `(B, L, D)`; only its shape is used.
+        sequence_ids: `(B, L)` int64 for packed rows, else None.
+        past_length: number of cached positions before the first one, for unpacked rows.
     """
     if sequence_ids is not None:
         return restarting_position_ids(sequence_ids)

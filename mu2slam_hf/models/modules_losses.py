@@ -1,8 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Losses as pure functions. Each returns a sum and its count, so that averages over ranks and steps stay exact.
+"""Losses as pure functions. Each returns a sum and a count, so that averages over ranks and steps are exact.
 
-Shapes: B batch, N encoder frames, L target positions, V vocabulary, C classes, K labelled positions, G kinds of
-losses.
+Shapes: B batch, N encoder frames, L target positions, V vocabulary, C classes, K labelled positions, G kinds of loss.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,19 +14,19 @@ from .modules_precision import at_least_float32
 
 IGNORE_INDEX = -100
 MAX_LOGITS_KEPT = 2**26
-"""Most logits of one softmax that are kept for the backward pass at a time (256 MiB as float32)."""
+"""Maximum number of logits of a softmax stored for the backward pass (256 MiB as float32)."""
 
 
 def cross_entropy_by_position(
     logits: Tensor, labels: Tensor, label_smoothing: float = 0.0, smoothing_rows: Tensor | None = None
 ) -> Tensor:
-    """Cross entropy of every position, in fp32.
+    """Cross entropy of every position, in float32.
 
     Args:
         logits: `(..., V)`.
-        labels: `(...)` int64, -100 where nothing is asked.
-        label_smoothing: share of the target mass spread evenly over `smoothing_rows`.
-        smoothing_rows: `(V,)` bool, True on classes that take part in smoothing; all of them if None.
+        labels: `(...)` int64, -100 is ignored.
+        label_smoothing: share of the target mass distributed evenly over `smoothing_rows`.
+        smoothing_rows: `(V,)` bool, True on classes used in smoothing; None means all.
 
     Returns:
         `(...)` at least float32, exactly 0 where the label is -100.
@@ -47,14 +46,14 @@ def cross_entropy_by_position(
 
 
 def cross_entropy_sum(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross entropy in fp32, summed over the labelled positions.
+    """Cross entropy in float32, summed over the labelled positions.
 
     Args:
         logits: `(..., V)`.
-        labels: `(...)` int64, -100 where nothing is asked.
+        labels: `(...)` int64, -100 is ignored.
 
     Returns:
-        Scalar sum (0, with a gradient path, when no position is labelled) and int64 count.
+        Scalar sum (a differentiable 0 if no position is labelled) and int64 count.
     """
     logits = at_least_float32(logits.reshape(-1, logits.shape[-1]))
     loss = nn.functional.cross_entropy(logits, labels.reshape(-1), ignore_index=IGNORE_INDEX, reduction="sum")
@@ -62,12 +61,12 @@ def cross_entropy_sum(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def cross_entropy_mean(logits: Tensor, labels: Tensor, num_items: Tensor | int | None = None) -> Tensor:
-    """Cross entropy per labelled position; 0, not NaN, when there is none.
+    """Mean cross entropy per labelled position; 0 if there is none.
 
     Args:
         logits: `(..., V)`.
-        labels: `(...)` int64, -100 where nothing is asked.
-        num_items: divisor in place of the own count (targets over all accumulation steps).
+        labels: `(...)` int64, -100 is ignored.
+        num_items: divisor in place of the count (targets over all accumulation steps).
     """
     count = (labels != IGNORE_INDEX).sum()
     total = cross_entropy_by_position(logits, labels).sum()
@@ -77,16 +76,16 @@ def cross_entropy_mean(logits: Tensor, labels: Tensor, num_items: Tensor | int |
 def cross_entropy_of_states(
     states: Tensor, labels: Tensor, head: Callable[[Tensor], Tensor], max_logits: int = MAX_LOGITS_KEPT
 ) -> Tensor:
-    """Cross entropy of a softmax on selected hidden states, position by position, in fp32.
+    """Cross entropy of a softmax on selected hidden states, per position, in float32.
 
-    Choice: where the logits would take much memory (a vocabulary of 64k), positions go through the head in chunks
-    whose logits are computed again in the backward pass: one more product with the table, instead of gigabytes.
+    Choice: if the logits would require too much memory (a vocabulary of 64k), positions are processed in chunks whose
+    logits are recomputed in the backward pass: one more product with the table instead of gigabytes.
 
     Args:
         states: `(K, D)` hidden states of the labelled positions.
-        labels: `(K,)` int64, -100 where nothing is asked.
+        labels: `(K,)` int64, -100 is ignored.
         head: hidden states `(k, D)` to logits `(k, V)`.
-        max_logits: most logits that may be kept; V is read from `head.out_features`.
+        max_logits: maximum number of logits to store; V is `head.out_features`.
 
     Returns:
         `(K,)` at least float32, exactly 0 where the label is -100.
@@ -108,11 +107,11 @@ def sum_by_kind(values: Tensor, kinds: Tensor, num_kinds: int) -> Tensor:
 
 
 def weighted_mean_sum(sums: Tensor, counts: Tensor, weights: Tensor | None = None) -> Tensor:
-    """`sum_k weights_k * sums_k / counts_k`, a scalar; what has no targets gives 0, not NaN.
+    """`sum_k weights_k * sums_k / counts_k`, a scalar; losses without targets are 0.
 
     Args:
         sums: `(G,)` summed losses.
-        counts: `(G,)` numbers of targets.
+        counts: `(G,)` number of targets per loss.
         weights: `(G,)` coefficients; 1 by default.
     """
     weighted = sums if weights is None else weights.to(sums) * sums
@@ -120,11 +119,11 @@ def weighted_mean_sum(sums: Tensor, counts: Tensor, weights: Tensor | None = Non
 
 
 def mask_ctc_logits(logits: Tensor, config) -> Tensor:
-    """Forbid what CTC must never emit: specials other than blank and unknown, and the speech codebook.
+    """Mask the ids that CTC must not emit: special tokens except blank and unknown, and the speech codebook.
 
     Args:
         logits: `(B, N, V)`.
-        config: names the blank (`pad_token_id`), `unk_token_id` and `text_token_offset`.
+        config: configuration with `pad_token_id` (the blank), `unk_token_id` and `text_token_offset`.
 
     Returns:
         `(B, N, V)` at least float32.
@@ -140,18 +139,18 @@ def named_means(names: Sequence[str], sums: Tensor, counts: Tensor) -> dict[str,
     Args:
         names: K names.
         sums: `(K,)` summed losses.
-        counts: `(K,)` numbers of targets.
+        counts: `(K,)` number of targets per loss.
     """
     rows = zip(names, sums.tolist(), counts.tolist(), strict=True)
     return {name: total / count for name, total, count in rows if count > 0}
 
 
 def find_alignable(labels: Tensor, frame_lengths: Tensor) -> Tensor:
-    """Rows with enough frames for CTC: one for each label, and one more between equal neighbours.
+    """Rows with enough frames for CTC: one per label, and one between equal adjacent labels.
 
     Args:
         labels: `(B, L)` int64, -100 on padding.
-        frame_lengths: `(B,)` int64 encoder frames.
+        frame_lengths: `(B,)` int64 number of encoder frames.
 
     Returns:
         `(B,)` bool, False also for rows without labels.
@@ -163,16 +162,16 @@ def find_alignable(labels: Tensor, frame_lengths: Tensor) -> Tensor:
 
 
 def ctc_sum(logits: Tensor, frame_mask: Tensor, labels: Tensor, blank: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    """CTC in fp32, summed over utterances.
+    """CTC loss in float32, summed over utterances.
 
     Paper: section 2.3, CTC is active on ASR data only.
-    Choice: an utterance whose labels cannot be aligned (longer than its frames, repeats counted) gives 0 and is
-    counted, instead of an infinite loss.
+    Choice: an utterance whose labels cannot be aligned (more labels than frames, including blanks between repeats)
+    contributes 0 and is counted, instead of an infinite loss.
 
     Args:
-        logits: `(B, N, V)`; rows that must never be emitted hold very negative values.
+        logits: `(B, N, V)`; ids that must not be emitted have large negative logits.
         frame_mask: `(B, N)` bool, True on real frames.
-        labels: `(B, L)` int64, -100 on padding; a row of -100 alone asks nothing.
+        labels: `(B, L)` int64, -100 on padding; a row of -100 has no target.
         blank: id of the blank.
 
     Returns:
@@ -203,15 +202,15 @@ def ctc_loss(
     reduction: str = "mean",
     num_items: Tensor | int | None = None,
 ) -> Tensor:
-    """CTC of a batch as a scalar.
+    """CTC loss of a batch as a scalar.
 
     Args:
         logits: as in [`ctc_sum`].
-        frame_mask: `(B, N)`, 1 or True on real frames; None where nothing is padded.
+        frame_mask: `(B, N)`, 1 or True on real frames; None when nothing is padded.
         labels: as in [`ctc_sum`].
         blank: id of the blank.
         reduction: "mean" per target token, or "sum".
-        num_items: divisor of the mean in place of the own count (targets over all accumulation steps).
+        num_items: divisor of the mean in place of the count (targets over all accumulation steps).
     """
     mask = torch.ones(logits.shape[:2], device=logits.device) if frame_mask is None else frame_mask
     total, count, _ = ctc_sum(logits, mask.bool(), labels, blank)
@@ -221,11 +220,11 @@ def ctc_loss(
 
 
 def shift_tokens_right(labels: Tensor, pad_token_id: int, decoder_start_token_id: int) -> Tensor:
-    """Decoder inputs of teacher forcing: the start token, then the labels without their last one.
+    """Decoder inputs for teacher forcing: the start token, then the labels without the last one.
 
     Args:
-        labels: `(B, L)` int64, -100 becomes padding.
-        pad_token_id: id written in place of -100.
+        labels: `(B, L)` int64; -100 is replaced by padding.
+        pad_token_id: id that replaces -100.
         decoder_start_token_id: id of `<s>`.
     """
     shifted = torch.full_like(labels, decoder_start_token_id)

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Which position may see which: packed rows and sources of packed targets.
+"""Attention masks of packed rows and of the sources of packed targets, and checks of attention backends.
 
 Shapes: B batch, L query positions, S key positions.
 """
@@ -10,10 +10,10 @@ from torch import Tensor
 
 
 def same_sequence(query_ids: Tensor, key_ids: Tensor) -> Callable:
-    """Mask function for transformers' `create_*_mask`: True where query and key carry the same sequence id.
+    """Mask function for transformers' `create_*_mask`: True where query and key have the same sequence id.
 
-    Padding (id 0) sees padding only: no real position is touched, and no row of the mask is empty (an empty row would
-    turn into NaN in some backends).
+    Padding (id 0) attends to padding only: real positions are unaffected, and no row of the mask is empty (an empty
+    row would give NaN in some backends).
 
     Args:
         query_ids: `(B, L)` int64.
@@ -27,28 +27,29 @@ def same_sequence(query_ids: Tensor, key_ids: Tensor) -> Callable:
 
 
 def check_packing_backend(config) -> None:
-    """Packed rows need a backend that takes a full mask.
+    """Check that the attention backend supports a full mask, as packed rows require.
 
     Raises:
-        ValueError: with a flash-attention backend, which would silently attend across sequences.
+        ValueError: a flash-attention backend is used, which would silently attend across sequences.
     """
     backend = config._attn_implementation or "eager"
     if "flash" in backend:
         raise ValueError(
-            f"Packed rows (sequence_ids) need attn_implementation 'sdpa', 'flex_attention' or 'eager'; this model "
-            f"runs {backend!r}, which takes no mask between sequences. Call model.set_attn_implementation('sdpa')."
+            "Packed rows (sequence_ids) require attn_implementation 'sdpa', 'flex_attention' or 'eager'; this model "
+            f"uses {backend!r}, which does not support a mask between sequences. Call "
+            "model.set_attn_implementation('sdpa')."
         )
 
 
 def check_position_backend(config) -> None:
-    """Relative positions need a backend that takes additive scores.
+    """Check that the attention backend supports additive scores, as relative positions require.
 
     Raises:
-        ValueError: with another backend, which would silently lose the positions.
+        ValueError: another backend is used, which would silently ignore the positions.
     """
     backend = config._attn_implementation or "eager"
     if backend not in ("eager", "sdpa"):
         raise ValueError(
-            f"position_embeddings_type={config.position_embeddings_type!r} needs attn_implementation 'sdpa' or "
-            f"'eager'; this model runs {backend!r}. Call model.set_attn_implementation('sdpa')."
+            f"position_embeddings_type={config.position_embeddings_type!r} requires attn_implementation 'sdpa' or "
+            f"'eager'; this model uses {backend!r}. Call model.set_attn_implementation('sdpa')."
         )

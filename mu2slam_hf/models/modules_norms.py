@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Batch normalisation that does not see padding.
+"""Batch normalisation that excludes padding.
 
 Shapes: B batch, L positions, D width.
 """
@@ -13,17 +13,17 @@ from .modules_precision import at_least_float32
 class SequenceBatchNorm(nn.Module):
     """Batch normalisation over the real frames of a batch, for weights that were trained with it.
 
-    In training the statistics are those of all real frames of the batch of this process, whichever sequence they
-    belong to, and the running ones move towards them by `momentum`; in evaluation the running ones are used, so that
-    padding, packing and the other rows change nothing. nn.BatchNorm1d would count padding as data. As there, the
-    running variance is the unbiased one, and activation checkpointing, which runs a layer twice, moves it twice.
-    Choice: a frozen layer, whose weight takes no gradient, uses the running statistics in training too, and leaves
-    them as they are: a frozen encoder gives the same states while a head learns on it as it gives afterwards.
+    In training the statistics are those of all real frames of the batch of this process, and update the running
+    statistics with `momentum`; in evaluation the running statistics are used, so that padding, packing and other rows
+    have no effect. nn.BatchNorm1d would include padding. As there, the running variance is unbiased, and activation
+    checkpointing, which runs a layer twice, updates it twice.
+    Choice: a frozen layer, whose weight requires no gradient, uses the running statistics in training too and does not
+    update them: a frozen encoder gives the same states during and after the training of a head.
 
     Args:
         num_channels: width D.
         eps: added to the variance.
-        momentum: share of a new batch in the running statistics.
+        momentum: weight of a new batch in the running statistics.
     """
 
     running_mean: Tensor

@@ -1,8 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The pool of a batch: every frame and token stands in it once, and all views are gathered from it.
+"""The pool of a batch: every frame and token is stored once, and all views are gathered from it.
 
 One index space, "units": unit 0 is [MASK]; units 1 .. U * N are the frames of all utterances (frame n of utterance u
-is `1 + u * N + n`); then follow the text tokens. Masking a position means to point it at unit 0.
+is `1 + u * N + n`); the text tokens follow. A masked position refers to unit 0.
 Shapes: U utterances, N encoder frames, P pooled text tokens, R rows, L positions of a row, S sequences of a row,
 D width.
 """
@@ -20,7 +20,7 @@ def pool_embeddings(token_embeds: Tensor, speech_embeds: Tensor) -> Tensor:
 
     Args:
         token_embeds: `(1 + P, D)` embeddings of [MASK] and of the pooled text tokens.
-        speech_embeds: `(U, N, D)` latent speech representations; what stands in their padding is never pointed at.
+        speech_embeds: `(U, N, D)` latent speech representations; their padding is never referred to.
     """
     # (U, N, D) -> (U * N, D)
     frames = speech_embeds.flatten(0, 1)
@@ -32,7 +32,7 @@ def pool_ids(mask_token_id: int, speech_token_ids: Tensor, speech_token_offset: 
 
     Args:
         mask_token_id: id of [MASK].
-        speech_token_ids: `(U, N)` int64 codebook entries, -100 on padding (never pointed at).
+        speech_token_ids: `(U, N)` int64 codebook entries, -100 on padding (never referred to).
         speech_token_offset: id of the first codebook entry.
         text_ids: `(P,)` int64.
     """
@@ -43,8 +43,8 @@ def pool_ids(mask_token_id: int, speech_token_ids: Tensor, speech_token_offset: 
 def gather_units(pool: Tensor, units: Tensor) -> Tensor:
     """Rows `(..., D)` of a pool `(n, D)` at `units` `(...)` int64.
 
-    As a look-up in an embedding table: many positions point to one row ([MASK]), and the gradient of an embedding adds
-    them up fast and in a fixed order, which plain indexing does not on every device.
+    Implemented as an embedding lookup: many positions refer to one row ([MASK]), and the gradient of an embedding is
+    summed fast and in a fixed order, unlike that of indexing on some devices.
     """
     return nn.functional.embedding(units, pool)
 
@@ -54,11 +54,11 @@ def mean_by_sequence(states: Tensor, sequence_ids: Tensor, num_slots: int) -> Te
 
     Args:
         states: `(R, L, D)`.
-        sequence_ids: `(R, L)` int64 in `[0, num_slots)`, numbered within the row; 0 is padding.
+        sequence_ids: `(R, L)` int64 in `[0, num_slots)`, unique within the row; 0 is padding.
         num_slots: S + 1.
 
     Returns:
-        `(R, S + 1, D)`, at least float32; 0 for ids that do not occur. Slot 0 is the mean of the padding.
+        `(R, S + 1, D)`, at least float32; 0 for absent ids. Slot 0 is the mean of the padding.
     """
     rows = torch.arange(len(states), device=states.device)[:, None]
     # (R, L) -> (R * L,)
@@ -85,10 +85,10 @@ def masked_max(states: Tensor, attention_mask: Tensor | None) -> Tensor:
 
 
 class LayerAverage(nn.Module):
-    """A learned weighted average of the states of several layers; all weigh the same at the start.
+    """A learned weighted average of the states of several layers, initialised to equal weights.
 
     Args:
-        num_layers: K.
+        num_layers: number of states K.
     """
 
     def __init__(self, num_layers: int):
@@ -97,7 +97,7 @@ class LayerAverage(nn.Module):
         self.weight = nn.Parameter(torch.zeros(num_layers))
 
     def forward(self, hidden_states: Sequence[Tensor]) -> Tensor:
-        """`(B, L, D)` of K states `(B, L, D)`; the weights are the softmax of the parameter."""
+        """Average K states `(B, L, D)` to `(B, L, D)`; the weights are the softmax of the parameter."""
         weights = at_least_float32(self.weight).softmax(dim=0)
         average = hidden_states[0] * weights[0].to(hidden_states[0].dtype)
         for states, weight in zip(hidden_states[1:], weights[1:], strict=True):

@@ -1,8 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Positions: absolute (sinusoidal), rotary and relative, computed on the fly: no length limit.
+"""Positions: absolute (sinusoidal), rotary and relative, computed on the fly without a length limit.
 
-Absolute and rotary ones count `position_ids`; relative ones take the distance within the row, which packing and the
-segments of a pair do not change.
+Absolute and rotary positions use `position_ids`; relative positions use the distance within the row, which does not
+depend on packing and segments.
 
 Shapes: B batch, L positions, D width, H heads, E head size.
 """
@@ -30,15 +30,15 @@ def sinusoidal_embedding(position_ids: Tensor, hidden_size: int) -> Tensor:
 
 
 def rotary_angles(position_ids: Tensor, head_dim: int, base: float) -> tuple[Tensor, Tensor]:
-    """Cosines and sines that turn queries and keys.
+    """Cosines and sines that rotate queries and keys.
 
     Args:
         position_ids: `(B, L)` int64.
         head_dim: even head size E.
-        base: longest wavelength base.
+        base: base of the wavelengths.
 
     Returns:
-        Two tensors `(B, 1, L, E)` float32, the halves repeated.
+        Two tensors `(B, 1, L, E)` float32, with both halves equal.
     """
     angles = _angles(position_ids, head_dim // 2, base)
     angles = torch.cat([angles, angles], dim=-1).unsqueeze(1)
@@ -46,7 +46,7 @@ def rotary_angles(position_ids: Tensor, head_dim: int, base: float) -> tuple[Ten
 
 
 def apply_rotary(states: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
-    """Turn `states` `(B, H, L, E)` by the angles of [`rotary_angles`]; dtype is kept."""
+    """Rotate `states` `(B, H, L, E)` by the angles of [`rotary_angles`]; the dtype is kept."""
     first, second = states.chunk(2, dim=-1)
     turned = torch.cat([-second, first], dim=-1)
     return states * cosines.to(states.dtype) + turned * sines.to(states.dtype)
@@ -56,12 +56,12 @@ def relative_sinusoids(length: int, hidden_size: int, device: torch.device) -> T
     """Sines and cosines, interleaved, of all distances in a row (Dai et al., 2019, Transformer-XL).
 
     Args:
-        length: positions L of the row.
+        length: length L of the row.
         hidden_size: even width D.
-        device: where to.
+        device: device of the result.
 
     Returns:
-        `(1, 2 * L - 1, D)` float32; row k is the distance `L - 1 - k`, positive where the key stands to the left.
+        `(1, 2 * L - 1, D)` float32; row k is the distance `L - 1 - k`, positive if the key is to the left.
     """
     distances = torch.arange(length - 1, -length, -1, device=device, dtype=torch.float32)
     steps = torch.arange(0, hidden_size, 2, device=device, dtype=torch.float32)
@@ -70,7 +70,7 @@ def relative_sinusoids(length: int, hidden_size: int, device: torch.device) -> T
 
 
 def align_distances(scores: Tensor) -> Tensor:
-    """From scores per distance to scores per key.
+    """Convert scores per distance to scores per key.
 
     Args:
         scores: `(B, H, L, 2 * L - 1)`, the last axis as the rows of [`relative_sinusoids`].
@@ -79,13 +79,13 @@ def align_distances(scores: Tensor) -> Tensor:
         `(B, H, L, L)`: `output[..., i, j] = scores[..., i, L - 1 - i + j]`.
     """
     batch, heads, length, distances = scores.shape
-    # One column of padding turns every row by one place against the row above it.
+    # One column of padding shifts every row by one position relative to the row above it.
     scores = nn.functional.pad(scores, (1, 0)).view(batch, heads, distances + 1, length)
     return scores[:, :, 1:].reshape(batch, heads, length, distances)[..., :length]
 
 
 def clipped_distances(length: int, left: int, right: int, device: torch.device) -> Tensor:
-    """Rows of the table of `relative_key`: distance `j - i` clipped to `[-left, right]`, plus `left`.
+    """Indices into the table of `relative_key`: distance `j - i` clipped to `[-left, right]`, plus `left`.
 
     Returns:
         `(L, L)` int64 in `[0, left + right]`.
@@ -95,7 +95,7 @@ def clipped_distances(length: int, left: int, right: int, device: torch.device) 
 
 
 def add_position_scores(attention_mask: Tensor | None, scores: Tensor) -> Tensor:
-    """Position scores and mask as the one additive mask that attention backends take.
+    """Combine position scores and mask into one additive mask for the attention backend.
 
     Args:
         attention_mask: None, `(B, 1, L, L)` bool (True where allowed), or float to add.

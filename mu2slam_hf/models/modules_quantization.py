@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Quantisers of speech frames, the exact search in a codebook, and the health of a codebook.
+"""Quantisers of speech frames, exact search in a codebook, and usage statistics of a codebook.
 
 Shapes: B utterances, T log-mel frames (10 ms), N ids (40 ms), M frames of any number of utterances, F features of a
 stacked frame, G codebooks, K entries of a codebook, D width of an entry.
@@ -13,12 +13,12 @@ from torch import nn
 from torch.nn import functional
 from transformers import initialization
 
-# Entries of the distance matrix computed at a time: 16 MB, whatever the length of the audio and the codebook.
+# Number of entries of the distance matrix computed at a time (16 MB).
 SEARCH_CHUNK_ENTRIES = 4 * 1024 * 1024
 
 
 def find_nearest_codes(vectors: torch.Tensor, codebook: torch.Tensor, chunk_rows: int | None = None) -> torch.Tensor:
-    """Index of the entry with the least euclidean distance to each vector, by exhaustive search in float32.
+    """Index of the entry with the smallest Euclidean distance to each vector, by exhaustive search in float32.
 
     `|v - c|^2 = |v|^2 - 2 (v c - |c|^2 / 2)`, so one matrix product per chunk ranks all entries.
 
@@ -27,8 +27,8 @@ def find_nearest_codes(vectors: torch.Tensor, codebook: torch.Tensor, chunk_rows
     Args:
         vectors: `(M, D)` floating point.
         codebook: `(K, D)` floating point.
-        chunk_rows: vectors compared at a time; bounds the memory, does not change the result. None: as many as fill
-            `SEARCH_CHUNK_ENTRIES`.
+        chunk_rows: number of vectors compared at a time; bounds the memory without changing the result. Default:
+            derived from `SEARCH_CHUNK_ENTRIES`.
 
     Returns:
         `(M,)` int64 in `[0, K)`.
@@ -41,7 +41,7 @@ def find_nearest_codes(vectors: torch.Tensor, codebook: torch.Tensor, chunk_rows
 def find_best_products(
     vectors: torch.Tensor, weights: torch.Tensor, bias: torch.Tensor, chunk_rows: int | None = None
 ) -> torch.Tensor:
-    """Index of the largest of K linear functions at each vector, in float32.
+    """Index of the largest of K linear functions of each vector, in float32.
 
     Args:
         vectors: `(M, D)` floating point.
@@ -54,21 +54,21 @@ def find_best_products(
     """
     if chunk_rows is None:
         chunk_rows = max(1, SEARCH_CHUNK_ENTRIES // max(1, weights.shape[0]))
-    # Autocast would turn the product into bfloat16, and a GPU may be allowed to use TF32: 8 and 11 bits of mantissa
-    # pick another entry for many frames.
+    # Under autocast the product would be bfloat16, and a GPU may use TF32: with 8 and 11 bits of mantissa many frames
+    # would get another entry.
     with torch.autocast(device_type=vectors.device.type, enabled=False), full_float32(vectors.device):
         weights, bias = weights.float(), bias.float()
-        # The bias is in the product from the start: no second pass over the matrix.
+        # The bias is added in the same operation, without a second pass over the matrix.
         chunks = [torch.addmm(bias, chunk.float(), weights.T).argmax(dim=-1) for chunk in vectors.split(chunk_rows)]
     return torch.cat(chunks) if chunks else vectors.new_zeros(0, dtype=torch.int64)
 
 
 @contextmanager
 def full_float32(device: torch.device):
-    """Products and convolutions of float32 without TF32 inside; no effect outside of GPUs.
+    """Context manager: float32 products and convolutions without TF32; no effect except on GPUs.
 
-    Choice: by the setting of each operation. The older `get_float32_matmul_precision` raises where somebody has used
-    the newer settings, as transformers' `tf32=True` does.
+    Choice: uses the setting of each operation. The older `get_float32_matmul_precision` raises an error after use of
+    the newer settings, as by `tf32=True` of transformers.
     """
     if device.type != "cuda":
         yield
@@ -85,11 +85,11 @@ def full_float32(device: torch.device):
 
 
 def stack_frames(features: torch.Tensor, num_stacked_frames: int) -> torch.Tensor:
-    """Concatenate neighbouring frames; the last group is filled with zeros.
+    """Concatenate adjacent frames; the last group is padded with zeros.
 
     Args:
         features: `(B, T, D)`; padding must already be zero.
-        num_stacked_frames: frames per group, S.
+        num_stacked_frames: number of frames per group, S.
 
     Returns:
         `(B, ceil(T / S), S * D)`, earlier frames first.
@@ -101,11 +101,11 @@ def stack_frames(features: torch.Tensor, num_stacked_frames: int) -> torch.Tenso
 
 
 def stack_context(frames: torch.Tensor, num_context_frames: int) -> torch.Tensor:
-    """Concatenate every frame with its neighbours; beyond the ends stand zeros.
+    """Concatenate every frame with its neighbours, with zeros at both ends.
 
     Args:
         frames: `(B, N, D)`; padding must already be zero.
-        num_context_frames: neighbours on either side, C.
+        num_context_frames: number of neighbours on either side, C.
 
     Returns:
         `(B, N, (2 C + 1) * D)`, earlier frames first.
@@ -118,28 +118,28 @@ def stack_context(frames: torch.Tensor, num_context_frames: int) -> torch.Tensor
 
 
 def center_utterances(features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Subtract from every frame the mean of its utterance: what level, microphone and voice add to all of them.
+    """Subtract the mean of its utterance from every frame, which reduces effects of level, microphone and voice.
 
     Args:
-        features: `(B, N, D)` floating point; padding may hold anything.
+        features: `(B, N, D)` floating point; the values of padding have no effect.
         mask: `(B, N)` bool, True on real frames.
 
     Returns:
-        `(B, N, D)` of the same type, zeros on padding; a row depends on its own real frames only.
+        `(B, N, D)` of the same dtype, zeros on padding; a row depends on its own real frames only.
     """
     real = mask.unsqueeze(-1)
     features = torch.where(real, features, 0.0)
-    # Summed in float64: in float32 the sum would depend on how much padding the batch has, and ids with it.
+    # Summed in float64: in float32 the sum, and therefore ids, would depend on the amount of padding.
     count = mask.sum(dim=1)[:, None, None].clamp(min=1)
     mean = (features.sum(dim=1, keepdim=True, dtype=torch.float64) / count).to(features.dtype)
     return torch.where(real, features - mean, 0.0)
 
 
 class StaysFloat32:
-    """Mixin of modules whose floating point parameters and buffers keep their type.
+    """Mixin for modules whose floating point parameters and buffers keep their dtype.
 
-    Rounded to half precision, they would give other ids. Moving between devices is applied, a change of floating point
-    type is taken back, whoever asks for it (`.half()`, `.to(torch.bfloat16)` of a parent).
+    In half precision they would give other ids. Moves between devices are applied, changes of the floating point dtype
+    (`.half()`, `.to(torch.bfloat16)` of a parent) are reverted.
     """
 
     def _apply(self, fn, recurse: bool = True):
@@ -157,31 +157,31 @@ class StaysFloat32:
 
 
 class RandomProjectionQuantizer(StaysFloat32, nn.Module):
-    """Nearest entry of a fixed random codebook to a fixed random projection, both on the unit sphere.
+    """Nearest entry of a fixed random codebook to a fixed random projection of a frame, on the unit sphere.
 
-    Paper: BEST-RQ, `argmin_j | norm(C_j) - norm(A x) |`, A by Xavier initialisation, C standard normal.
-    Choice: both are drawn on the CPU from their own seed, not from the global generator: the ids of a recording belong
-    to the configuration, and must not depend on what was initialised before or on the device.
+    Paper: BEST-RQ, `argmin_j | norm(C_j) - norm(A x) |`, A with Xavier initialisation, C standard normal.
+    Choice: both are drawn on the CPU from a seed, not from the global generator: ids must depend on the configuration
+    only, not on earlier initialisations or the device.
 
     Args:
-        input_size: F, features of a stacked frame.
+        input_size: number of features of a stacked frame, F.
         num_codevectors: K.
         codevector_dim: D.
-        num_groups: G, codebooks with a projection of their own.
+        num_groups: number of codebooks G, each with its own projection.
         seed: seed of both.
     """
 
     def __init__(self, input_size: int, num_codevectors: int, codevector_dim: int, num_groups: int, seed: int):
         super().__init__()
         self.seed = seed
-        # Parameters, because a model that holds buffers only cannot be saved.
+        # Parameters, because a model with buffers only cannot be saved.
         self.projection = nn.Parameter(torch.empty(num_groups, input_size, codevector_dim), requires_grad=False)
         self.codebook = nn.Parameter(torch.empty(num_groups, num_codevectors, codevector_dim), requires_grad=False)
         self.reset_parameters()
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw projection and codebook again from the seed."""
+        """Draw projection and codebook from the seed."""
         generator = torch.Generator(device="cpu").manual_seed(self.seed)
         num_groups, input_size, dim = self.projection.shape
         bound = (6.0 / (input_size + dim)) ** 0.5  # Xavier, uniform
@@ -207,15 +207,15 @@ class RandomProjectionQuantizer(StaysFloat32, nn.Module):
 
 
 class KMeansQuantizer(StaysFloat32, nn.Module):
-    """Nearest centre to features that are standardised dimension by dimension.
+    """Nearest centre to features whose dimensions are standardised.
 
-    Choice: standardised as in AudioLM: a few dimensions of an encoder are tens of times wider than the others, and the
-    distance would be theirs alone.
+    Choice: standardised as in AudioLM: a few dimensions of an encoder vary tens of times more than the others and
+    would dominate the distance.
 
     Args:
         feature_size: F.
         num_codevectors: K.
-        seed: of the codebook before it is trained, standard normal.
+        seed: seed of the standard normal codebook before training.
     """
 
     def __init__(self, feature_size: int, num_codevectors: int, seed: int = 0):
@@ -230,14 +230,14 @@ class KMeansQuantizer(StaysFloat32, nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """The codebook before it is trained: standard normal, features as they are."""
+        """Reset to the untrained state: a standard normal codebook and no standardisation."""
         generator = torch.Generator(device="cpu").manual_seed(self.seed)
         initialization.zeros_(self.mean)
         initialization.ones_(self.std)
         initialization.copy_(self.codebook, torch.randn(self.codebook.shape, generator=generator, device="cpu"))
 
     def standardize(self, features: torch.Tensor) -> torch.Tensor:
-        """Zero mean and unit deviation in each dimension: `(..., F)` float to `(..., F)` float32."""
+        """Standardise each dimension: `(..., F)` float to `(..., F)` float32."""
         return (features.float() - self.mean) / self.std
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
@@ -254,13 +254,13 @@ class KMeansQuantizer(StaysFloat32, nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class CodebookHealth:
-    """How well a codebook is used by a body of speech.
+    """Usage statistics of a codebook on a data set.
 
     Attributes:
-        num_ids: ids counted.
-        num_codevectors: entries of the codebook, K.
-        num_dead: entries that no frame chose.
-        usage: share of entries chosen at least once, 0 to 1.
+        num_ids: number of ids counted.
+        num_codevectors: number of entries of the codebook, K.
+        num_dead: number of entries that no frame was assigned to.
+        usage: share of entries used at least once, 0 to 1.
         perplexity: exponential of the entropy of the ids in nats, 1 (one entry for all) to K (all equally often).
     """
 
@@ -272,7 +272,7 @@ class CodebookHealth:
 
 
 def count_codes(ids: torch.Tensor, num_codevectors: int) -> torch.Tensor:
-    """How often each entry was chosen; counts of several batches may be added.
+    """Count the use of each entry; counts of several batches may be added.
 
     Args:
         ids: int64 of any shape; negative ids (padding) are not counted.
@@ -283,18 +283,18 @@ def count_codes(ids: torch.Tensor, num_codevectors: int) -> torch.Tensor:
     """
     ids = ids[ids >= 0]
     if ids.numel() and int(ids.max()) >= num_codevectors:
-        raise ValueError(f"Speech id {int(ids.max())} is outside of a codebook of {num_codevectors} entries.")
+        raise ValueError(f"Speech id {int(ids.max())} is out of range for a codebook of {num_codevectors} entries.")
     return torch.bincount(ids, minlength=num_codevectors)
 
 
 def compute_codebook_health(counts: torch.Tensor) -> CodebookHealth:
-    """Health figures of a codebook from the counts of `count_codes`.
+    """Usage statistics of a codebook from the counts of `count_codes`.
 
     Args:
-        counts: `(K,)` number of times each entry was chosen.
+        counts: `(K,)` number of uses of each entry.
 
     Returns:
-        The figures; perplexity 0 and usage 0 where nothing was counted.
+        The statistics; perplexity and usage are 0 if nothing was counted.
     """
     total = int(counts.sum())
     num_codevectors = counts.numel()

@@ -1,8 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Sequences of one or two segments (speech, text, speech before text) laid out in rows without gaps.
+"""Layout of sequences of one or two segments (speech, text, speech followed by text) in rows without gaps.
 
-Between the segments of a pair stands no padding, and between two utterances of a batch as much as need be: a sequence
-is the same wherever it stands. The states of both segments come from one pool, the first ones before the second ones.
+There is no padding between the segments of a pair, so that a sequence does not depend on its row. The states of both
+segments come from one pool, first segments before second ones.
 Shapes: Q sequences, R rows, L positions of a row, D width.
 """
 
@@ -13,10 +13,10 @@ from torch import Tensor
 
 
 class SegmentRows(NamedTuple):
-    """Where every sequence stands.
+    """Positions of all sequences.
 
     Attributes:
-        units: `(R, L)` int64 rows of the pool; 0 on padding.
+        units: `(R, L)` int64 indices into the pool; 0 on padding.
         sequence_ids: `(R, L)` int64, 1 .. within a row; 0 on padding.
         position_ids: `(R, L)` int64, restarting with every segment.
         segment_ids: `(R, L)` int64, 0 in first segments and on padding, 1 in second ones.
@@ -35,15 +35,15 @@ class SegmentRows(NamedTuple):
 def lay_out_segments(
     first_starts: Tensor, first_lengths: Tensor, second_starts: Tensor, second_lengths: Tensor, pack: bool = False
 ) -> SegmentRows:
-    """Lay out Q sequences, each a run of rows of the pool followed by another run.
+    """Lay out Q sequences, each of one run of the pool followed by another one.
 
     Args:
-        first_starts: `(Q,)` int64 rows of the pool where the first segments begin.
-        first_lengths: `(Q,)` int64, 0 for a sequence without one.
+        first_starts: `(Q,)` int64 indices into the pool where the first segments begin.
+        first_lengths: `(Q,)` int64, 0 for a sequence without a first segment.
         second_starts: `(Q,)` int64.
-        second_lengths: `(Q,)` int64; the two lengths together are at least 1.
-        pack: whether short sequences share rows, which are then as long as the longest sequence; else each has its
-            own.
+        second_lengths: `(Q,)` int64; the sum of both lengths is at least 1.
+        pack: whether short sequences share rows, whose length is that of the longest sequence; else each has its own
+            row.
     """
     lengths = first_lengths + second_lengths
     device = lengths.device
@@ -55,7 +55,7 @@ def lay_out_segments(
         places[:, 0] = torch.arange(len(lengths), device=device)
     row, offset, number = places.unbind(1)
     num_rows = int(row.max()) + 1
-    # (total positions,): the sequence and the position in it
+    # (total positions,): sequence, and position within it
     owner = torch.repeat_interleave(torch.arange(len(lengths), device=device), lengths)
     inside = torch.arange(len(owner), device=device) - (lengths.cumsum(0) - lengths)[owner]
     is_second = inside >= first_lengths[owner]
@@ -72,14 +72,14 @@ def lay_out_segments(
 
 
 def pack_sequences(lengths: list[int], row_length: int) -> list[tuple[int, int, int]]:
-    """First-fit decreasing: row, offset and number in the row of every sequence.
+    """First-fit decreasing packing: row, offset and number within the row for each sequence.
 
     Args:
-        lengths: of the sequences.
-        row_length: of every row, at least the longest sequence.
+        lengths: lengths of the sequences.
+        row_length: length of the rows, at least that of the longest sequence.
     """
     places = [(0, 0, 0)] * len(lengths)
-    filled: list[tuple[int, int]] = []  # positions and sequences of each row so far
+    filled: list[tuple[int, int]] = []  # number of positions and sequences of each row
     for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
         row = next((r for r, (used, _) in enumerate(filled) if used + lengths[index] <= row_length), len(filled))
         if row == len(filled):

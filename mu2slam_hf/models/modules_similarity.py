@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Speech and text as one vector each, and how near two vectors are.
+"""Vectors of utterances and texts, and similarities between them.
 
 Shapes: B batch, N encoder positions, D width, Q queries, C candidates, K neighbours.
 """
@@ -11,18 +11,18 @@ from .modules_pooling import masked_mean
 from .modules_precision import at_least_float32
 
 NEIGHBOURS = 10
-"""Neighbours that CSLS and margin scores look at, as in the papers."""
+"""Number of neighbours for CSLS and margin scores, as in the papers."""
 
 
 def pool_states(states: Tensor, attention_mask: Tensor | None) -> Tensor:
     """Mean state of the real positions, in at least float32.
 
     Args:
-        states: `(B, N, D)` of any float type; what stands in the padding is never read, be it NaN or infinite.
+        states: `(B, N, D)` of any float type; padding is ignored, even if NaN or infinite.
         attention_mask: `(B, N)`, 1 on real positions, 0 on padding; None when nothing is padded.
 
     Returns:
-        `(B, D)` float32 (float64 where the states are); zeros for a row without real positions.
+        `(B, D)` float32 (float64 for float64 states); zeros for a row without real positions.
     """
     return masked_mean(at_least_float32(states), attention_mask)
 
@@ -32,13 +32,13 @@ def unit_vectors(vectors: Tensor, center: Tensor | None = None) -> Tensor:
 
     Args:
         vectors: `(B, D)`.
-        center: `(D,)`, taken off first, or None.
+        center: `(D,)`, subtracted first, or None.
 
     Returns:
-        `(B, D)`; a vector of zeros stays one, and is similar to nothing.
+        `(B, D)`; zero vectors stay zero, and have similarity 0 to all others.
 
-    Choice: the mean over many vectors of one modality carries most of the length of each of them, and separates speech
-    from text whatever is said; without it, cosines compare what differs between utterances.
+    Choice: the mean over many vectors of one modality accounts for most of the length of each vector, and separates
+    speech from text regardless of the content; without it, cosines compare the differences between utterances.
     """
     vectors = at_least_float32(vectors)
     if center is not None:
@@ -62,24 +62,24 @@ def cosine_similarities(queries: Tensor, candidates: Tensor) -> Tensor:
     """
     if queries.ndim != 2 or candidates.ndim != 2 or queries.shape[1] != candidates.shape[1]:
         raise ValueError(
-            f"Expected vectors (Q, D) and (C, D) of one width, got {tuple(queries.shape)} and "
+            f"Expected vectors (Q, D) and (C, D) of the same width, got {tuple(queries.shape)} and "
             f"{tuple(candidates.shape)}."
         )
     return (unit_vectors(queries) @ unit_vectors(candidates).T).clamp(min=-1.0, max=1.0)
 
 
 def neighbour_means(similarities: Tensor, num_neighbours: int = NEIGHBOURS) -> tuple[Tensor, Tensor]:
-    """How similar each query, and each candidate, is to those most similar to it on the other side.
+    """Mean similarity of each query, and each candidate, to its nearest neighbours on the other side.
 
     Args:
         similarities: `(Q, C)`.
-        num_neighbours: K; all there are, where there are fewer.
+        num_neighbours: K; limited to the number of vectors.
 
     Returns:
         `(Q,)` and `(C,)`.
     """
     if num_neighbours < 1:
-        raise ValueError(f"Expected 1 or more neighbours, got {num_neighbours}.")
+        raise ValueError(f"num_neighbours must be at least 1, got {num_neighbours}.")
     queries, candidates = similarities.shape
     of_queries = similarities.topk(min(num_neighbours, candidates), dim=1).values.mean(dim=1)
     of_candidates = similarities.topk(min(num_neighbours, queries), dim=0).values.mean(dim=0)
@@ -89,7 +89,7 @@ def neighbour_means(similarities: Tensor, num_neighbours: int = NEIGHBOURS) -> t
 def csls_scores(similarities: Tensor, num_neighbours: int = NEIGHBOURS) -> Tensor:
     """Cross-domain similarity local scaling: `2 s - r_query - r_candidate`, r the means of the K best.
 
-    Candidates that are near to everything ("hubs") lose what they have in advance.
+    It lowers the scores of candidates that are similar to everything ("hubs").
 
     Paper: Conneau et al. (2018), Word translation without parallel data, section 2.3.
 
@@ -108,7 +108,7 @@ def margin_scores(similarities: Tensor, num_neighbours: int = NEIGHBOURS) -> Ten
     """Ratio margin: `s / ((r_query + r_candidate) / 2)`, r the means of the K best.
 
     Paper: Artetxe and Schwenk (2019), Margin-based parallel corpus mining, section 3.1 (ratio).
-    Choice: a mean below a thousandth counts as one, so that the sign of the score stays that of the cosine.
+    Choice: means are clamped to at least 0.001, so that the score has the sign of the cosine.
 
     Args:
         similarities: `(Q, C)`.

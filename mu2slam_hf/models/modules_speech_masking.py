@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""What stands in place of masked speech frames: random vectors that are a function of their place, or one embedding.
+"""Replacements of masked speech frames: random vectors determined by their position, or one embedding.
 
 Shapes: U utterances, N encoder frames, K masked frames, D width.
 """
@@ -14,14 +14,14 @@ _GOLDEN = 0x9E3779B1
 
 
 def counter_noise(seeds: Tensor, frames: Tensor, width: int) -> Tensor:
-    """Standard normal vectors, each a function of a seed and a frame number alone.
+    """Standard normal vectors, each a function of a seed and a frame index only.
 
-    Choice: no generator with a state, so that the vectors are the same whatever else is in the batch, however far it
-    is padded, on every device, and after a resume.
+    Choice: no stateful generator, so that the vectors do not depend on the rest of the batch, its padding, the device,
+    or resuming.
 
     Args:
         seeds: `(K,)` int64.
-        frames: `(K,)` int64, numbers of the frames in their utterances.
+        frames: `(K,)` int64, indices of the frames in their utterances.
         width: D.
 
     Returns:
@@ -30,15 +30,15 @@ def counter_noise(seeds: Tensor, frames: Tensor, width: int) -> Tensor:
     keys = _mix(_mix(seeds & _WORD) ^ (seeds >> 32 & _WORD))
     keys = _mix(keys ^ (frames * _GOLDEN & _WORD))
     pairs = torch.arange(width + width % 2, device=seeds.device)
-    # (K, 2 * ceil(D / 2)) in (0, 1]; 24 bits, which float32 holds without rounding
+    # (K, 2 * ceil(D / 2)) in (0, 1]; 24 bits, exact in float32
     uniform = ((_mix(keys[:, None] + pairs * _GOLDEN & _WORD) >> 8) + 1).to(torch.float32) * 2.0**-24
-    # Box-Muller: two uniform numbers make two normal ones.
+    # Box-Muller: two uniform numbers give two normal ones.
     radius, angle = (-2.0 * uniform[:, 0::2].log()).sqrt(), 2.0 * math.pi * uniform[:, 1::2]
     return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=-1)[:, :width]
 
 
 def _mix(words: Tensor) -> Tensor:
-    """A hash of 32-bit words, held in int64: MurmurHash3's finaliser (products may wrap, their low half is right)."""
+    """Hash of 32-bit words in int64: finaliser of MurmurHash3 (products may wrap, their low half is exact)."""
     words = words ^ words >> 16
     words = words * 0x85EBCA6B & _WORD
     words = words ^ words >> 13
@@ -47,7 +47,7 @@ def _mix(words: Tensor) -> Tensor:
 
 
 def replace_frames(frames: Tensor, mask_time_indices: Tensor, substitutes: Tensor) -> Tensor:
-    """Frames with others in the place of the masked ones; no gradient reaches what was masked.
+    """Replace masked frames; no gradient reaches the masked frames.
 
     Args:
         frames: `(U, N, D)`.

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The convolutional front end: log-mel features at 100 Hz to latent speech representations S at 25 Hz.
+"""The convolutional front end, from log-mel features at 100 Hz to latent speech representations S at 25 Hz.
 
 Shapes: B batch, T feature frames, N encoder frames, M mel bins, C channels, D width.
 """
@@ -15,10 +15,10 @@ class ConvolutionalSubsampling(nn.Module):
     """Two 2-D convolutions of stride (2, 2), then a linear map to the encoder's width.
 
     Paper: section 2.1, "two 2D-convolutional layers with strides (2, 2)" and "a subsequent linear projection".
-    Choice: kernel 3, padding 1, ReLU; padding frames are zeroed before every convolution, so that what stands in the
-    padding cannot reach a real frame.
-    Choice: fresh weights start at `initializer_range` like all others. With weights that keep the variance of speech S
-    starts seven times larger, and CTC of a small model stood at 3.70 after 300 updates instead of 3.16.
+    Choice: kernel 3, padding 1, ReLU; padding frames are zeroed before every convolution, so that their values cannot
+    affect real frames.
+    Choice: new weights use `initializer_range` like all others. With a variance-preserving initialisation S is
+    initially seven times larger, and the CTC loss of a small model was 3.70 after 300 updates instead of 3.16.
     """
 
     def __init__(self, config: ConformerEncoderConfig):
@@ -34,7 +34,7 @@ class ConvolutionalSubsampling(nn.Module):
 
         Args:
             input_features: `(B, T, M)` float.
-            lengths: `(B,)` int64, real frames of each utterance; None when none is padded.
+            lengths: `(B,)` int64, number of real frames of each utterance; None when none is padded.
 
         Returns:
             `(B, N, D)`; frames past `encoder_length(lengths)` hold arbitrary finite values.
@@ -44,7 +44,7 @@ class ConvolutionalSubsampling(nn.Module):
         for conv in (self.conv1, self.conv2):
             if lengths is not None:
                 frame_mask = length_mask(lengths, states.shape[2])[:, None, :, None]
-                # where, not multiplication: garbage in the padding may be infinite.
+                # Selected, not multiplied: padding may hold NaN or infinite values.
                 states = torch.where(frame_mask, states, torch.zeros((), dtype=states.dtype, device=states.device))
                 lengths = conv_output_length(lengths)
             states = nn.functional.relu(conv(states))

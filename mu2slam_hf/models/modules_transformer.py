@@ -11,9 +11,9 @@ from .modules_attention import DecoderCrossAttention, DecoderSelfAttention
 
 
 class TransformerDecoderLayer(GradientCheckpointingLayer):
-    """Causal self-attention, cross-attention and feed-forward, each normalised before (pre-norm).
+    """Causal self-attention, cross-attention and feed-forward, each with pre-normalisation.
 
-    Paper: section 2.1 (Vaswani et al., 2017). Choice: pre-norm, the form that trains without a warm-up of its own.
+    Paper: section 2.1 (Vaswani et al., 2017). Choice: pre-norm, which trains without a special warm-up.
     Shape: (B, L, D) -> (B, L, D).
     """
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The one id space `[specials and reserved][speech codebook][text ...]` and the text models behind it.
+"""The id space `[specials and reserved][speech codebook][text ...]` and its text models.
 
 Paper: section 3.1, a character vocabulary of 4,096 and a SentencePiece vocabulary of 64k; speech ids share the output
 space with text ("speech is another language").
@@ -30,32 +30,32 @@ UNK_ID = SPECIAL_TOKENS.index(UNK_TOKEN)
 # Word boundary of the pieces, as in SentencePiece.
 WORD_BOUNDARY = "\u2581"
 _REPLACEMENT_CHARACTER = "\ufffd"
-# Log probability of special tokens inside the unigram model. The model would match a typed `</s>` as one piece; at
-# this price spelling it out is always cheaper, and every character that their names need is a piece (see below).
+# Log probability of special tokens in the unigram model. The model would match a literal `</s>` as one piece; with
+# this score spelling it out is always more probable, and all characters of these names are pieces (see below).
 _NEVER = -1e4
 
 
 def speech_token(index: int) -> str:
-    """Name of codebook entry `index` in the vocabulary."""
+    """Token of codebook entry `index`."""
     return f"<speech_{index}>"
 
 
 def list_special_tokens(num_speech_tokens: int) -> list[str]:
-    """Names of all ids before the text part: specials, reserved ones, the speech codebook."""
+    """Tokens of all ids before the text part: special, reserved and speech tokens."""
     reserved = [f"<reserved_{index}>" for index in range(len(SPECIAL_TOKENS), NUM_RESERVED_TOKENS)]
     return [*SPECIAL_TOKENS, *reserved, *(speech_token(index) for index in range(num_speech_tokens))]
 
 
 def iterate_texts(iterator: Iterable[str | list[str]]) -> Iterator[str]:
-    """Single texts out of an iterator over texts or batches of texts.
+    """Flatten an iterator over texts or batches of texts.
 
     Raises:
-        ValueError: an item that is neither.
+        ValueError: an item is neither.
     """
     for position, item in enumerate(iterator):
         for text in [item] if isinstance(item, str) else item:
             if not isinstance(text, str):
-                raise ValueError(f"item {position} of the texts is {type(text).__name__}, expected str.")
+                raise ValueError(f"expected texts of type str, but item {position} is {type(text).__name__}.")
             yield text
 
 
@@ -64,21 +64,21 @@ def build_character_tokenizer(texts: Iterable[str], vocab_size: int, num_speech_
 
     Args:
         texts: training texts, read once.
-        vocab_size: most characters to keep, the most frequent ones; the rest becomes `<unk>`.
-        num_speech_tokens: entries of the speech codebook.
+        vocab_size: maximum number of characters; only the most frequent ones are kept, all others become `<unk>`.
+        num_speech_tokens: number of entries of the speech codebook.
 
     Raises:
-        ValueError: there is no character in `texts`.
+        ValueError: `texts` contain no characters.
 
-    Choice: NFC, so that an accent is one token however it was typed. Ties are broken by code point: the same texts
-    give the same ids.
+    Choice: NFC, so that an accented letter is one token in any encoding. Ties are broken by code point, so that the
+    same texts give the same ids.
     """
     counts: Counter[str] = Counter({" ": 1})
     normalizer = normalizers.NFC()
     for text in texts:
         counts.update(normalizer.normalize_str(text))
     if len(counts) == 1:
-        raise ValueError("Cannot train a tokenizer: the texts hold no character.")
+        raise ValueError("Cannot train a tokenizer: the texts contain no characters.")
     characters = sorted(counts, key=lambda character: (-counts[character], character))[:vocab_size]
     names = list_special_tokens(num_speech_tokens) + sorted(characters)
     backend = Tokenizer(models.WordLevel({name: index for index, name in enumerate(names)}, unk_token=UNK_TOKEN))
@@ -93,13 +93,13 @@ def build_unigram_tokenizer(texts: Iterable[str], vocab_size: int, num_speech_to
 
     Args:
         texts: training texts, read once.
-        vocab_size: most pieces to keep; small corpora give fewer.
-        num_speech_tokens: entries of the speech codebook.
+        vocab_size: maximum number of pieces; small corpora give fewer.
+        num_speech_tokens: number of entries of the speech codebook.
 
     Raises:
-        ValueError: no text at all, or more different characters than `vocab_size`.
+        ValueError: no text, or more different characters than `vocab_size`.
 
-    Choice: pieces are sorted by probability and name: the trainer's own order changes from run to run.
+    Choice: pieces are sorted by probability and text, since the order of the trainer varies between runs.
     """
     backend = Tokenizer(models.Unigram())
     _set_unigram_pipeline(backend)
@@ -115,14 +115,14 @@ def build_unigram_tokenizer(texts: Iterable[str], vocab_size: int, num_speech_to
         if "not large enough" not in str(error):
             raise
         raise ValueError(
-            f"The texts hold more different characters than vocab_size={vocab_size}. Raise vocab_size, drop texts "
-            "with rare characters, or use kind='char', which keeps the most frequent ones."
+            f"The texts contain more different characters than vocab_size={vocab_size}. Increase vocab_size, remove "
+            "texts with rare characters, or use kind='char', which keeps the most frequent ones."
         ) from None
     pieces = _settle_scores(json.loads(backend.to_str())["model"]["vocab"][1:])
     if len(pieces) < 2:
-        raise ValueError("Cannot train a tokenizer: the texts hold no character.")
+        raise ValueError("Cannot train a tokenizer: the texts contain no characters.")
     specials = list_special_tokens(num_speech_tokens)
-    # Letters of the special tokens' own names must be pieces, or a typed `</s>` could only be matched as the token.
+    # The characters of special tokens must be pieces, or a literal `</s>` could only be matched as the token.
     known, worst = {piece for piece, _ in pieces}, min(score for _, score in pieces)
     spelling = sorted(set("".join(specials)) | {WORD_BOUNDARY})
     pieces += [(character, worst - 1.0) for character in spelling if character not in known]
@@ -134,7 +134,7 @@ def build_unigram_tokenizer(texts: Iterable[str], vocab_size: int, num_speech_to
 
 
 def rename_tokens(backend: Tokenizer, names: dict[str, str]) -> Tokenizer:
-    """The same tokenizer with other names for some tokens; every id stays."""
+    """The same tokenizer with some tokens renamed; ids do not change."""
     content = json.loads(backend.to_str())
     for token in content["added_tokens"]:
         token["content"] = names.get(token["content"], token["content"])
@@ -148,10 +148,10 @@ def rename_tokens(backend: Tokenizer, names: dict[str, str]) -> Tokenizer:
 
 
 def _settle_scores(pieces: list[list]) -> list[tuple[str, float]]:
-    """Scores that do not change from run to run.
+    """Scores of pieces that are the same in every run.
 
-    The trainer gives characters that earned no probability `lowest`, `lowest + 1e-4`, `lowest + 2e-4`, ... in the
-    order of a hash table; here they all get `lowest`.
+    The trainer assigns characters without probability `lowest`, `lowest + 1e-4`, `lowest + 2e-4`, ... in the order of
+    a hash table; here they all get `lowest`.
     """
     lowest = min((score for _, score in pieces), default=0.0)
 
@@ -163,11 +163,11 @@ def _settle_scores(pieces: list[list]) -> list[tuple[str, float]]:
 
 
 def _set_unigram_pipeline(backend: Tokenizer) -> None:
-    """Normaliser, word splitting and decoder of the pieces; every space survives the round trip.
+    """Set normaliser, word splitting and decoder of the pieces; encoding and decoding preserve every space.
 
-    The word boundary is put in front of the first word and taken off again. A text that begins with a space would lose
-    it that way, so it is doubled first; a word-boundary character in the text itself would come back as a space, so it
-    becomes U+FFFD, which is unknown and therefore visible.
+    The word boundary is added before the first word and removed again. A leading space would be lost, so it is doubled
+    first; a literal word-boundary character would be decoded as a space, so it is replaced by U+FFFD, which is unknown
+    and therefore visible.
     """
     backend.normalizer = normalizers.Sequence(
         [
@@ -181,7 +181,7 @@ def _set_unigram_pipeline(backend: Tokenizer) -> None:
 
 
 def finish_backend(backend: Tokenizer, num_speech_tokens: int) -> Tokenizer:
-    """Marks the specials as special and closes encoded text with nothing; the tokenizer class adds `</s>`."""
+    """Mark special tokens, and add none to encoded text; the tokenizer class adds `</s>`."""
     backend.add_special_tokens(
         [AddedToken(name, special=True, normalized=False) for name in list_special_tokens(num_speech_tokens)]
     )

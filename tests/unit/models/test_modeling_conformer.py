@@ -82,7 +82,7 @@ def test_layers_run_in_parts(kind):
 def test_backends_that_would_lose_the_positions_are_refused(kind):
     encoder = make_encoder(kind)
     encoder.config._attn_implementation = "flex_attention"
-    with pytest.raises(ValueError, match=f"'{kind}' needs attn_implementation 'sdpa' or 'eager'"):
+    with pytest.raises(ValueError, match=f"'{kind}' requires attn_implementation 'sdpa' or 'eager'"):
         encoder(torch.randn(1, 3, 16))
 
 

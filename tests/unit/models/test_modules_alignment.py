@@ -133,12 +133,12 @@ def test_wildcard_takes_what_the_text_leaves_out():
 
 def test_what_cannot_be_aligned_is_refused():
     log_probs = random_log_probs(3, 4)
-    with pytest.raises(ValueError, match="3 tokens need at least 4 frames, the recording has 3"):
+    with pytest.raises(ValueError, match="3 tokens require at least 4 frames, but the recording has 3"):
         align_ctc(log_probs, [1, 1, 2])
     with pytest.raises(ValueError, match="no tokens"):
         align_ctc(log_probs, [])
     for label in (0, 4, -2):
-        with pytest.raises(ValueError, match=f"Label {label} is no token"):
+        with pytest.raises(ValueError, match=f"Label {label} is invalid"):
             align_ctc(log_probs, [1, label])
     with pytest.raises(ValueError, match="NaN"):
         align_ctc(log_probs * np.nan, [1])

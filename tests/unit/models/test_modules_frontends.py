@@ -95,11 +95,11 @@ def test_wrong_speech_is_named():
     assert select_speech_input(waveform, None, values) is values
     assert select_speech_input(stacked, None, None) is None
     with pytest.raises(
-        ValueError, match=r"'stacked_frames', which reads input_features .batch, frames, 160.*input_values"
+        ValueError, match=r"'stacked_frames', which expects input_features .batch, frames, 160.*input_values"
     ):
         select_speech_input(stacked, features, values)
     with pytest.raises(
-        ValueError, match=r"'waveform', which reads input_values .*got input_features of shape .1, 5, 160"
+        ValueError, match=r"'waveform', which expects input_values .*got input_features of shape .1, 5, 160"
     ):
         select_speech_input(waveform, features, None)
     for config, wrong in (
@@ -108,5 +108,5 @@ def test_wrong_speech_is_named():
         (stacked, features[..., :80]),
         (make_config("conv2d"), features),
     ):
-        with pytest.raises(ValueError, match="of this model reads"):
+        with pytest.raises(ValueError, match="of this model expects"):
             check_speech_shape(config, wrong)

@@ -145,5 +145,5 @@ def test_health_of_known_distributions():
 
 
 def test_counting_refuses_ids_outside_of_the_codebook():
-    with pytest.raises(ValueError, match="outside of a codebook of 8"):
+    with pytest.raises(ValueError, match="out of range for a codebook of 8"):
         count_codes(torch.tensor([8]), 8)

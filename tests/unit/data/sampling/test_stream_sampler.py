@@ -8,7 +8,6 @@ import pytest
 from public_schema import sound, write_covost2, write_mc4, write_mls, write_wmt
 from torch.utils.data import DataLoader
 
-from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
 from mu2slam_hf.data.corpora.registry import corpus_reader
 from mu2slam_hf.data.examples.builder import ExampleBuilder, ExampleLimits
 from mu2slam_hf.data.examples.dataset import ExampleDataset
@@ -272,15 +271,3 @@ def test_public_corpora_as_streams_through_a_loader(tmp_path):
         for item, key in zip(batch, keys, strict=True):
             assert item.error is None and item.drawn.example.id == key.example.id
             assert (item.waveform is None) == (key.example.source_modality == "text")
-
-
-def test_manifests_as_streams(tmp_path):
-    for lang, size in (("en", 60), ("fr", 20)):
-        rows = [json.dumps({"id": str(n), "text": f"{lang} {n}", "lang": lang}) for n in range(size)]
-        (tmp_path / f"{lang}.jsonl").write_text("\n".join(rows))
-    reader = ManifestShardReader(corpus="m")
-    shards = {lang: [str(tmp_path / f"{lang}.jsonl")] for lang in ("en", "fr")}
-    found = build_stream_sources(reader, "text", corpus="m", shards=shards, sizes={"en": 60, "fr": 20})
-    sampler = StreamBatchSampler(found, MixtureConfig(shares={"text": 8}, temperatures={"text": 1}))
-    drawn = Counter(key.example.source_lang for batch in first(sampler, 10) for key in batch)
-    assert drawn["en"] == pytest.approx(60, abs=2) and sum(drawn.values()) == 80

@@ -4,12 +4,12 @@
     python training_scripts/finetune_mu2slam.py --recipe configuration/recipes/mu2slam/finetune_prompts5.yaml
     python training_scripts/finetune_mu2slam.py --recipe ... --set training.max_steps=100 --set output.dir=runs/trial
     python -m torch.distributed.run --nproc_per_node 2 training_scripts/finetune_mu2slam.py --recipe ...
-
 Started again with the same recipe, a run resumes from its newest complete checkpoint and ends with the same weights.
-The result is in `<output.dir>/final`. A recipe with `stages` (gradual fine-tuning) is several such runs, each from the
-result of the previous one; finished ones are not repeated. On CPU, `OMP_NUM_THREADS` sets the threads of a process; with
-glibc, `MALLOC_ARENA_MAX=2 MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_MMAP_THRESHOLD_=1073741824` saves page faults (large
-tensors are reused instead of being returned to the system after every step).
+The result is in `<output.dir>/final`. A recipe with `stages` (gradual fine-tuning) is several such runs, each starting
+from the result of the previous one; finished ones are not repeated. On CPU, `OMP_NUM_THREADS` sets the number of
+threads of a process; with glibc, `MALLOC_ARENA_MAX=2 MALLOC_TRIM_THRESHOLD_=1073741824
+MALLOC_MMAP_THRESHOLD_=1073741824` saves page faults (large tensors are reused instead of being returned to the system
+after every step).
 """
 
 import argparse

@@ -6,7 +6,7 @@ from typing import Any
 
 from mu2slam_hf.data.augmentation import SpecAugmentConfig, WaveformAugmentationConfig
 from mu2slam_hf.data.examples.batch_limits import BatchLimits
-from mu2slam_hf.recipes.fields import path_field
+from mu2slam_hf.recipes.loader import path_field
 from mu2slam_hf.training.decoder_noise import DecoderNoiseConfig
 
 

@@ -20,7 +20,7 @@ from mu2slam_hf.recipes.development import build_development_sets, build_generat
 from mu2slam_hf.recipes.models import add_adapters, build_model_of
 from mu2slam_hf.recipes.processors import build_processor
 from mu2slam_hf.recipes.records import Records, load_records
-from mu2slam_hf.recipes.run import Run
+from mu2slam_hf.recipes.run import Run, assemble_trainer
 from mu2slam_hf.recipes.sections import (
     LoraSection,
     ModelSection,
@@ -105,30 +105,20 @@ class FinetuningRun(Run):
         args = build_arguments(recipe, max_steps=total_steps(recipe))
         build_collator = partial(self.build_collator, processor, model)
         phases = build_curriculum(recipe, data, processor, build_collator, num_ranks=args.world_size)
-        sampler = PhasedBatchSampler(
-            phases,
-            rank=args.process_index,
-            num_ranks=args.world_size,
-            batches_per_step=args.gradient_accumulation_steps,
-        )
         development = load_records(recipe.evaluation.corpora, "evaluation.corpora")
-        dataset, collator = PhasedDataset(phases), PhasedCollator(phases)
-        return MultitaskTrainer(
+        objective = SupervisedObjective(
+            model, recipe.objective, decoder_noise=recipe.decoder_noise, seed=recipe.training.seed
+        )
+        return assemble_trainer(
             model,
             args,
-            objective=SupervisedObjective(
-                model, recipe.objective, decoder_noise=recipe.decoder_noise, seed=recipe.training.seed
-            ),
-            train_dataset=dataset,
-            train_batch_sampler=sampler,
-            data_collator=collator,
+            processor,
+            objective=objective,
+            dataset=PhasedDataset(phases),
+            sampler=PhasedBatchSampler(phases, **args.place),
+            collator=PhasedCollator(phases),
             development_sets=build_development_sets(recipe, development, processor, build_collator),
             development_metrics=build_generation_metrics(recipe, development, processor),
-            counters={
-                "unreadable_recordings": lambda: dataset.datasets[0].failures.failures,
-                "ctc_too_long": lambda: collator.num_ctc_too_long,
-            },
-            processing_class=processor,
         )
 
     def save_more(self, model: Any, processor: Mu2SLAMProcessor, folder: Path) -> None:

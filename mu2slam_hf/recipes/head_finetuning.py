@@ -27,7 +27,7 @@ from mu2slam_hf.recipes.loader import RecipeError, errors_of
 from mu2slam_hf.recipes.models import build_model_of
 from mu2slam_hf.recipes.processors import build_processor
 from mu2slam_hf.recipes.records import load_records
-from mu2slam_hf.recipes.run import Run
+from mu2slam_hf.recipes.run import Run, assemble_trainer
 from mu2slam_hf.training.development import DevelopmentSet
 from mu2slam_hf.training.objectives.heads import ClassificationObjective, CTCObjective
 from mu2slam_hf.training.scorers import ClassScorer, TranscriptScorer
@@ -247,21 +247,16 @@ class HeadFinetuningRun(Run):
         if recipe.data.balance and collator.label2id is not None:
             positions = balance_classes([collator.label2id[e.targets[0].text] for e in dataset.examples])
         scorer, size = build_scorer(processor) if is_ctc else ClassScorer(), recipe.evaluation.batch_size
-        return MultitaskTrainer(
+        return assemble_trainer(
             model,
             args,
+            processor,
             objective=CTCObjective(model) if is_ctc else ClassificationObjective(model),
-            train_dataset=dataset,
-            train_batch_sampler=ShuffledBatchSampler(
-                dataset.examples,
-                recipe.data.batch_size,
-                positions=positions,
-                seed=args.seed,
-                rank=args.process_index,
-                num_ranks=args.world_size,
-                batches_per_step=args.gradient_accumulation_steps,
+            dataset=dataset,
+            sampler=ShuffledBatchSampler(
+                dataset.examples, recipe.data.batch_size, positions=positions, seed=args.seed, **args.place
             ),
-            data_collator=collator,
+            collator=collator,
             development_sets={
                 name: DevelopmentSet(
                     dataset=part,
@@ -272,11 +267,6 @@ class HeadFinetuningRun(Run):
                 for name, part in development.items()
             },
             name_every_set=True,
-            counters={
-                "unreadable_recordings": lambda: dataset.failures.failures,
-                "ctc_too_long": lambda: collator.num_ctc_too_long,
-            },
-            processing_class=processor,
         )
 
     def measure(self, trainer: MultitaskTrainer, *, has_other_weights: bool) -> dict[str, float]:

@@ -2,20 +2,33 @@
 """What the runs over a mixture of tasks share: pre-training of Mu2SLAM and of mSLAM, on tables or on streams."""
 
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub.errors import StrictDataclassError
+from transformers.utils import logging
+
+from mu2slam_hf.data.examples.builder import ExampleBuilder, ExampleLimits
+from mu2slam_hf.data.examples.dataset import ExampleDataset
+from mu2slam_hf.data.examples.draws import DrawOptions
+from mu2slam_hf.data.examples.example import Example
+from mu2slam_hf.data.sampling.mixture_config import PAPER_SHARES, MixtureConfig
 from mu2slam_hf.data.sampling.mixture_report import format_mixture
+from mu2slam_hf.data.sampling.stream_sampler import StreamBatchSampler
+from mu2slam_hf.data.sampling.tables import TableBatchSampler
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.recipes.arguments import build_arguments
+from mu2slam_hf.recipes.loader import RecipeError
 from mu2slam_hf.recipes.mixture_sections import MixtureRecipe
-from mu2slam_hf.recipes.mixtures import build_development_sets, build_mixture
-from mu2slam_hf.recipes.processors import build_processor
-from mu2slam_hf.recipes.records import Records, load_records
-from mu2slam_hf.recipes.run import Run
-from mu2slam_hf.recipes.streams import declared_languages, look_at_streams
+from mu2slam_hf.recipes.processors import build_processor, build_token_counter
+from mu2slam_hf.recipes.records import Records, build_audio_cache, load_records
+from mu2slam_hf.recipes.run import Run, assemble_trainer
+from mu2slam_hf.recipes.streams import build_sources, declared_languages, look_at_streams
+from mu2slam_hf.training.arguments import MultitaskTrainingArguments
+from mu2slam_hf.training.development import DevelopmentSet
 from mu2slam_hf.training.objectives.objective import Objective
 from mu2slam_hf.training.trainer import MultitaskTrainer
 
@@ -68,21 +81,152 @@ class MixtureRun(Run):
         args = build_arguments(self.recipe)
         dataset, sampler = build_mixture(self.recipe, processor, data, args)
         build_collator = partial(self.build_collator, processor, model)
-        collator = build_collator()
-        trainer = MultitaskTrainer(
+        trainer = assemble_trainer(
             model,
             args,
+            processor,
             objective=self.build_objective(processor, model),
-            train_dataset=dataset,
-            train_batch_sampler=sampler,
-            data_collator=collator,
+            dataset=dataset,
+            sampler=sampler,
+            collator=build_collator(),
             development_sets=build_development_sets(self.recipe, processor, build_collator),
-            counters={
-                "unreadable_recordings": lambda: dataset.failures.failures,
-                "ctc_too_long": lambda: collator.num_ctc_too_long,
-            },
-            processing_class=processor,
         )
         if trainer.is_world_process_zero():
             print(format_mixture(sampler.summarize(), args.max_steps), flush=True)
         return trainer
+
+
+logger = logging.get_logger(__name__)
+
+
+def build_mixture_config(recipe: MixtureRecipe) -> MixtureConfig:
+    """Shares, temperatures, corpus weights and budgets of a recipe."""
+    data = recipe.data
+    shares = {
+        task: PAPER_SHARES[task] if section.share is None else section.share for task, section in data.tasks.items()
+    }
+    temperatures = {task: section.temperature for task, section in data.tasks.items()}
+    # Of a corpus with weight 0 no example is made, and the mixture does not know corpora without examples.
+    weights = {
+        task: {name: weight for name, weight in section.corpora.items() if weight != 0}
+        for task, section in data.tasks.items()
+        if shares[task]
+    }
+    try:
+        return MixtureConfig(
+            shares=shares,
+            temperatures={task: value for task, value in temperatures.items() if value is not None},
+            corpus_weights=weights,
+            max_seconds=data.max_seconds,
+            max_tokens=data.max_tokens,
+        )
+    except (ValueError, StrictDataclassError) as error:
+        raise RecipeError(f"data: {error}") from error
+
+
+def build_task_examples(
+    recipe: MixtureRecipe, records: Records, tasks: Sequence[str], tokenizer: Any
+) -> list[Example]:
+    """Examples of the tasks, each from its corpora; what is left out is counted and said.
+
+    Raises:
+        RecipeError: a task gets none.
+    """
+    examples: list[Example] = []
+    for task in tasks:
+        names = [name for name, weight in recipe.data.tasks[task].corpora.items() if weight > 0]
+        builder = _build_example_builder(recipe, task, tokenizer)
+        try:
+            examples += builder.build(record for name in names for record in records[name])
+        except ValueError as error:
+            raise RecipeError(f"data.tasks.{task}: {error}") from error
+        for reason, count in builder.left_out.items():
+            logger.warning(f"data.tasks.{task}: {count} left out: {reason}")
+    return examples
+
+
+def _build_example_builder(recipe: MixtureRecipe, task: str, tokenizer: Any) -> ExampleBuilder:
+    return ExampleBuilder(
+        tasks=[task],
+        one_target=True,
+        languages=recipe.data.languages or None,
+        count_tokens=build_token_counter(tokenizer),
+        limits=recipe.data.limits,
+        translations_as_texts=recipe.data.translations_as_texts,
+    )
+
+
+def build_mixture(
+    recipe: MixtureRecipe, processor: Mu2SLAMProcessor, records: Records, args: MultitaskTrainingArguments
+) -> tuple[ExampleDataset, TableBatchSampler | StreamBatchSampler]:
+    """The data set of this process and the sampler of its batches, over tables or over streams.
+
+    Raises:
+        RecipeError: a task gets no example, a batch cannot hold one, or streams have no comparable sizes.
+    """
+    data, seed = recipe.data, recipe.training.seed
+    mixture = build_mixture_config(recipe)
+    examples: list[Example] = []
+    if not data.streaming:
+        examples = build_task_examples(recipe, records, mixture.tasks, processor.tokenizer)
+    dataset = ExampleDataset(
+        examples,
+        DrawOptions(undetermined_source_ratio=data.undetermined_source_ratio),
+        cache=build_audio_cache(recipe, records),
+        seed=seed,
+        max_failed_share=data.max_failed_share,
+    )
+    try:
+        if not data.streaming:
+            return dataset, TableBatchSampler(examples, mixture, seed=seed, **args.place)
+        builders = {task: _build_example_builder(recipe, task, processor.tokenizer) for task in mixture.tasks}
+        sources = build_sources(
+            recipe, mixture.tasks, rank=args.process_index, num_ranks=args.world_size, failures=dataset.failures
+        )
+        return dataset, StreamBatchSampler(
+            sources, mixture, builders=builders, failures=dataset.failures, seed=seed, **args.place
+        )
+    except ValueError as error:
+        raise error if isinstance(error, RecipeError) else RecipeError(f"data: {error}") from error
+
+
+def build_development_sets(
+    recipe: MixtureRecipe, processor: Mu2SLAMProcessor, build_collator: Callable[[], Any]
+) -> dict[str, DevelopmentSet]:
+    """Every example of every task that a development corpus gives, in batches of about one length."""
+    section, data = recipe.evaluation, recipe.data
+    limits = ExampleLimits(max_seconds=section.max_seconds, max_tokens=section.max_tokens // 2)
+    sets = {}
+    for name, records in load_records(section.corpora, "evaluation.corpora").items():
+        examples: list[Example] = []
+        for task in section.tasks:
+            builder = _build_example_builder(recipe, task, processor.tokenizer)
+            try:
+                examples += replace(builder, limits=limits, translations_as_texts=False).build(records)
+            except ValueError:
+                logger.warning(f"evaluation.corpora.{name}: gives no example of {task}")
+        sets[name] = DevelopmentSet(
+            dataset=ExampleDataset(
+                examples,
+                DrawOptions(undetermined_source_ratio=data.undetermined_source_ratio),
+                seed=recipe.training.seed,
+            ),
+            batches=plan_batches(examples, section.max_seconds, section.max_tokens),
+            collator=build_collator(),
+        )
+    return sets
+
+
+def plan_batches(examples: Sequence[Example], max_seconds: float, max_tokens: int) -> list[list[int]]:
+    """Positions of all examples in batches within the bounds, short ones first; one too long is alone."""
+    order = sorted(range(len(examples)), key=lambda i: (examples[i].duration_seconds, examples[i].num_text_tokens))
+    batches: list[list[int]] = []
+    seconds = tokens = 0.0
+    for index in order:
+        seconds += examples[index].duration_seconds
+        tokens += examples[index].num_text_tokens
+        if not batches or seconds > max_seconds or tokens > max_tokens:
+            batches.append([])
+            seconds, tokens = examples[index].duration_seconds, examples[index].num_text_tokens
+        batches[-1].append(index)
+    return batches

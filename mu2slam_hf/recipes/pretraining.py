@@ -15,8 +15,7 @@ from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor, log_mel_extractor
 from mu2slam_hf.quantization.tokenizer_loading import load_speech_tokenizer
-from mu2slam_hf.recipes.fields import path_field
-from mu2slam_hf.recipes.loader import RecipeError
+from mu2slam_hf.recipes.loader import RecipeError, path_field
 from mu2slam_hf.recipes.mixture_run import MixtureRun
 from mu2slam_hf.recipes.mixture_sections import MixtureRecipe
 from mu2slam_hf.recipes.models import build_model_of

@@ -15,6 +15,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.recipes.loader import dump_recipe
+from mu2slam_hf.training.arguments import MultitaskTrainingArguments
 from mu2slam_hf.training.checkpoints import INCOMPLETE_PREFIX, all_or_nothing, list_checkpoints, publish_checkpoint
 from mu2slam_hf.training.trainer import MultitaskTrainer
 
@@ -137,6 +138,42 @@ class Run(ABC):
             trainer.load_best_checkpoint()
             return bool(trainer.state.best_global_step != trainer.state.global_step)
         return False
+
+
+def assemble_trainer(
+    model: nn.Module,
+    args: MultitaskTrainingArguments,
+    processor: Mu2SLAMProcessor,
+    *,
+    dataset: Any,
+    sampler: Any,
+    collator: Any,
+    **kwargs: Any,
+) -> MultitaskTrainer:
+    """The trainer, whose logs have the numbers of unreadable recordings and of transcripts too long for CTC.
+
+    Args:
+        model: of `Run.build_model`.
+        args: of `build_arguments`.
+        processor: is saved with the model.
+        dataset: has `failures`.
+        sampler: of this process's batches.
+        collator: has `num_ctc_too_long`.
+        kwargs: objective and development sets, see `MultitaskTrainer`.
+    """
+    return MultitaskTrainer(
+        model,
+        args,
+        train_dataset=dataset,
+        train_batch_sampler=sampler,
+        data_collator=collator,
+        counters={
+            "unreadable_recordings": lambda: dataset.failures.failures,
+            "ctc_too_long": lambda: collator.num_ctc_too_long,
+        },
+        processing_class=processor,
+        **kwargs,
+    )
 
 
 def final_folder(recipe: Any) -> Path:

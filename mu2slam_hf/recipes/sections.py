@@ -8,7 +8,7 @@ loaded. Sections that configure one piece of code are defined beside that code (
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from mu2slam_hf.recipes.fields import dotted_field, path_field
+from mu2slam_hf.recipes.loader import dotted_field, path_field
 
 
 @dataclass(kw_only=True)
@@ -45,7 +45,7 @@ class ProcessorSection:
     Attributes:
         init_from: folder of a saved processor; everything below is then read from there. Default: that of
             `model.init_from`.
-        tokenizer: kind of text tokenizer (`TOKENIZER_KINDS`: char, unigram), trained on the texts of all training corpora.
+        tokenizer: kind of text tokenizer (char, unigram), trained on the texts of all training corpora.
         vocab_size: most text tokens the tokenizer may have.
         num_speech_tokens: speech ids that stand before the text.
         languages: codes in the order of the language table; default: those of the data, sorted, after `und`.

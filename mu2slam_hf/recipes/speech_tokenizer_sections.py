@@ -9,7 +9,7 @@ from mu2slam_hf.data.span_masking import MSLAMMaskingConfig
 from mu2slam_hf.quantization.codebook_training import CodebookTrainingConfig
 from mu2slam_hf.quantization.quantizer_callbacks import QuantizerConfig
 from mu2slam_hf.recipes.data_sections import CorpusSource
-from mu2slam_hf.recipes.fields import path_field
+from mu2slam_hf.recipes.loader import path_field
 from mu2slam_hf.recipes.sections import ModelSection, OptimSection, TrainingSection
 from mu2slam_hf.training.objectives.mslam import MSLAMObjectiveConfig
 

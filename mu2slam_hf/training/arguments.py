@@ -30,6 +30,15 @@ class MultitaskTrainingArguments(Seq2SeqTrainingArguments):
     shard_parameters: bool = False
     num_sharding_replicas: int = 1
 
+    @property
+    def place(self) -> dict[str, int]:
+        """Arguments of a batch sampler: this process, all of them, and the micro-batches of an update."""
+        return {
+            "rank": self.process_index,
+            "num_ranks": self.world_size,
+            "batches_per_step": self.gradient_accumulation_steps,
+        }
+
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, known in (("schedule", SCHEDULES), ("optimizer", OPTIMIZERS)):

@@ -16,7 +16,7 @@ from mu2slam_hf.models.modeling_mu2slam_pretraining import PRETRAINING_LOSSES
 from mu2slam_hf.recipes.arguments import build_arguments
 from mu2slam_hf.recipes.curriculum import resolve_curriculum
 from mu2slam_hf.recipes.loader import recipe_kind
-from mu2slam_hf.recipes.mixtures import build_mixture
+from mu2slam_hf.recipes.mixture_run import build_mixture
 from mu2slam_hf.recipes.processors import build_processor
 from mu2slam_hf.recipes.records import load_records
 from mu2slam_hf.recipes.runs import build_run, load_recipe, load_recipes

@@ -12,7 +12,7 @@ from mu2slam_hf import MSLAMForPreTraining
 from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
 from mu2slam_hf.recipes.arguments import build_arguments
 from mu2slam_hf.recipes.loader import RecipeError, dump_recipe, recipe_kind
-from mu2slam_hf.recipes.mixtures import build_mixture
+from mu2slam_hf.recipes.mixture_run import build_mixture
 from mu2slam_hf.recipes.runs import build_run, load_recipe
 from mu2slam_hf.synthetic.tones import write_tone_corpus
 

@@ -13,7 +13,7 @@ from public_schema import write_tar
 from mu2slam_hf.cli import main
 from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.recipes.arguments import build_arguments
-from mu2slam_hf.recipes.mixtures import build_mixture
+from mu2slam_hf.recipes.mixture_run import build_mixture
 from mu2slam_hf.recipes.records import load_records
 from mu2slam_hf.recipes.runs import build_run, load_recipe
 from mu2slam_hf.recipes.streams import build_sources

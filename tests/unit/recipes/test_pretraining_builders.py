@@ -11,7 +11,7 @@ from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConf
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.recipes.arguments import build_arguments
 from mu2slam_hf.recipes.loader import RecipeError, dump_recipe, recipe_kind
-from mu2slam_hf.recipes.mixtures import build_mixture, build_mixture_config, build_task_examples, plan_batches
+from mu2slam_hf.recipes.mixture_run import build_mixture, build_mixture_config, build_task_examples, plan_batches
 from mu2slam_hf.recipes.records import load_records
 from mu2slam_hf.recipes.runs import build_run, load_recipe
 from mu2slam_hf.synthetic.tones import write_tone_corpus

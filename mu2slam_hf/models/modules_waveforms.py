@@ -1,8 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""From whatever a person calls "audio" to mono float waveforms at one sampling rate, or an error that says why not.
+"""Conversion of audio in many forms to mono float waveforms at one sampling rate, with descriptive errors.
 
-Shapes: `n` samples, `c` channels. A waveform is a float64 numpy array `(n,)` in [-1, 1] (a little above is allowed:
-resampling overshoots).
+Shapes: `n` samples, `c` channels. A waveform is a float64 numpy array `(n,)` in [-1, 1] (slightly exceeded after
+    resampling).
 """
 
 import math
@@ -16,35 +16,35 @@ from transformers.utils import logging
 
 try:
     import soxr
-except ImportError:  # only needed for audio at another rate than the model's
+except ImportError:  # only required for audio at another rate than the model's
     soxr = None
 
 
 logger = logging.get_logger(__name__)
 
-# Choice: more channels than this on the short axis is a batch or a feature matrix, not a recording.
+# Choice: an array with more channels than this is a batch or a feature matrix, not a recording.
 MAX_CHANNELS = 8
-# Float samples beyond this are integer PCM that somebody cast to float without scaling.
+# Float samples above this are integer PCM that was cast to float without scaling.
 MAX_FLOAT_AMPLITUDE = 100.0
 MIN_SAMPLING_RATE = 2000
 
-# Value that maps to 1.0, per integer type; uint8 is centred on 128 as in WAV files.
+# Full scale of each integer type; uint8 is centred at 128 as in WAV files.
 _INTEGER_FULL_SCALE = {"int8": 2.0**7, "uint8": 2.0**7, "int16": 2.0**15, "int32": 2.0**31}
 
 
 def check_sampling_rate(sampling_rate: Any, where: str = "sampling_rate") -> float:
-    """Sampling rate in Hz as a number.
+    """Check a sampling rate in Hz and convert it to float.
 
     Raises:
-        ValueError: not a positive finite number, or so low that it must be kHz.
+        ValueError: not a positive finite number, or so low that it is probably in kHz.
     """
     is_number = isinstance(sampling_rate, numbers.Real) and not isinstance(sampling_rate, bool)
     if not is_number or not math.isfinite(sampling_rate) or sampling_rate <= 0:
-        raise ValueError(f"{where} must be a positive number of Hz, got {sampling_rate!r}.")
+        raise ValueError(f"{where} must be a positive number in Hz, got {sampling_rate!r}.")
     if sampling_rate < MIN_SAMPLING_RATE:
         raise ValueError(
-            f"{where}={sampling_rate} Hz is below {MIN_SAMPLING_RATE} Hz, too low for speech. Give the rate in Hz, "
-            "not kHz (for example 16000)."
+            f"{where}={sampling_rate} Hz is below the minimum of {MIN_SAMPLING_RATE} Hz. Pass the rate in Hz, not kHz "
+            "(for example 16000)."
         )
     return float(sampling_rate)
 
@@ -55,10 +55,10 @@ def resample_waveform(waveform: np.ndarray, from_rate: float, to_rate: float) ->
     Args:
         waveform: `(n,)` float.
         from_rate: rate of `waveform` in Hz.
-        to_rate: wanted rate in Hz.
+        to_rate: rate of the result in Hz.
 
     Returns:
-        `(max(1, about n * to_rate / from_rate),)` of the same dtype: a clip never becomes empty.
+        `(max(1, about n * to_rate / from_rate),)` of the same dtype, never empty.
 
     Raises:
         ValueError: the rates differ and soxr is not installed.
@@ -67,8 +67,8 @@ def resample_waveform(waveform: np.ndarray, from_rate: float, to_rate: float) ->
         return waveform
     if soxr is None:
         raise ValueError(
-            f"The audio has {from_rate:g} Hz and the model needs {to_rate:g} Hz. Resampling needs the package soxr "
-            "(pip install soxr); or resample the audio yourself."
+            f"The audio has {from_rate:g} Hz, but the model expects {to_rate:g} Hz. Resampling requires the package "
+            "soxr (pip install soxr); install it or resample the audio first."
         )
     resampled = soxr.resample(waveform, from_rate, to_rate)
     return resampled if resampled.size else waveform[:1]
@@ -81,34 +81,35 @@ def read_waveforms(audio: Any, sampling_rate: float | None, target_rate: float) 
         audio: one recording or a sequence of recordings. A recording is a numpy array or torch tensor `(n,)`,
             `(n, c)` or `(c, n)`, a list of floats, or a mapping with `array` (or `raw`) and `sampling_rate`.
             float16/32/64 and bfloat16 in [-1, 1]; int8, int16, int32 and uint8 are scaled by their full scale.
-        sampling_rate: rate in Hz of the recordings that do not carry their own; None means `target_rate`.
+        sampling_rate: rate in Hz of recordings that do not include their own; None means `target_rate`.
         target_rate: rate in Hz of the result.
 
     Returns:
         list of `(n,)` float64 arrays.
 
     Raises:
-        ValueError: naming the recording and the reason (empty, NaN, infinite, text, wrong type or shape).
+        ValueError: invalid audio (empty, NaN, infinite, text, wrong type or shape); the message contains the index of
+            the recording.
 
     Choice: channels are averaged. In a two-dimensional recording the channel axis is the shorter one, at most 8 long.
-    A bare two-dimensional array that is not inside a list is one recording when it is `(n, c)` or has one or two
-    rows (what soundfile and torchcodec return); with three or more rows it is a batch of mono recordings, as in
-    transformers' own feature extractors. Inside a list there is no such doubt.
+    A two-dimensional array outside of a list is one recording if it is `(n, c)` or has one or two rows (as returned by
+    soundfile and torchcodec); with three or more rows it is a batch of mono recordings, as in the feature extractors
+    of transformers. Inside a list it is always one recording.
     """
     rate = target_rate if sampling_rate is None else check_sampling_rate(sampling_rate)
     items = _split_batch(audio)
     if not items:
-        raise ValueError("audio is an empty list: give at least one recording.")
+        raise ValueError("audio is an empty list: pass at least one recording.")
     if sampling_rate is None and not all(isinstance(item, Mapping) for item in items):
         logger.warning_once(
-            f"No sampling_rate was given: the audio is taken as {target_rate:g} Hz. Pass sampling_rate= to be sure; "
+            f"No sampling_rate was given: assuming {target_rate:g} Hz. Pass sampling_rate= to avoid silent errors; "
             "other rates are resampled."
         )
     return [_read_one(item, rate, target_rate, f"audio[{index}]") for index, item in enumerate(items)]
 
 
 def _split_batch(audio: Any) -> list[Any]:
-    """The recordings in `audio` (see `read_waveforms` for what counts as one)."""
+    """The recordings in `audio`, with the rules of `read_waveforms`."""
     if isinstance(audio, (np.ndarray, torch.Tensor)):
         if audio.ndim != 2:
             return [audio]
@@ -117,7 +118,7 @@ def _split_batch(audio: Any) -> list[Any]:
             return [audio]
         if rows == 2 and columns > 2:
             logger.warning_once(
-                "A bare array of shape (2, n) is read as one stereo recording; pass a list for a batch of two."
+                "An array of shape (2, n) is treated as one stereo recording; pass a list for a batch of two."
             )
         return [audio] if rows <= 2 else list(audio)
     if isinstance(audio, Sequence) and not isinstance(audio, (str, bytes, bytearray, memoryview)):
@@ -127,7 +128,7 @@ def _split_batch(audio: Any) -> list[Any]:
 
 
 def _read_one(item: Any, sampling_rate: float, target_rate: float, name: str) -> np.ndarray:
-    """Mono float64 waveform `(n,)` of one recording called `name` in errors."""
+    """Mono float64 waveform `(n,)` of one recording; errors contain `name`."""
     if isinstance(item, Mapping):
         if "sampling_rate" not in item or not ("array" in item or "raw" in item):
             raise ValueError(
@@ -138,16 +139,16 @@ def _read_one(item: Any, sampling_rate: float, target_rate: float, name: str) ->
     samples = _scale_samples(_as_array(item, name), name)
     samples = _mix_channels(samples, name)
     if samples.size == 0:
-        raise ValueError(f"{name} is empty: it has no samples.")
+        raise ValueError(f"{name} is empty (no samples).")
     if not np.isfinite(samples).all():
         position = int(np.argmin(np.isfinite(samples)))
         reason = "NaN" if np.isnan(samples[position]) else "infinite"
-        raise ValueError(f"{name} is not usable: sample {position} of {samples.size} is {reason}.")
+        raise ValueError(f"{name} is invalid: sample {position} of {samples.size} is {reason}.")
     peak = float(np.abs(samples).max())
     if peak > MAX_FLOAT_AMPLITUDE:
         raise ValueError(
-            f"{name} has float samples up to {peak:g}, expected about [-1, 1]: this looks like integer audio cast to "
-            "float. Divide it by its full scale (32768 for 16 bits) or pass the integers."
+            f"{name} has float samples up to {peak:g}, expected [-1, 1]: this looks like integer audio cast to float. "
+            "Divide it by its full scale (32768 for 16 bits) or pass the integers."
         )
     return resample_waveform(samples, sampling_rate, target_rate)
 
@@ -157,8 +158,8 @@ def _as_array(item: Any, name: str) -> np.ndarray:
     if isinstance(item, (str, bytes, bytearray, memoryview)):
         shown = repr(item[:40]) if isinstance(item, str) else f"{len(item)} bytes"
         raise ValueError(
-            f"{name} is {type(item).__name__} ({shown}) where audio samples are due. Read the file first (for example "
-            "with soundfile.read) and pass the array with its sampling_rate; pass text as `text=`."
+            f"{name} is {type(item).__name__} ({shown}) but audio samples are expected. Read the file first (for "
+            "example with soundfile.read) and pass the array with its sampling_rate; pass text as `text=`."
         )
     if isinstance(item, torch.Tensor):
         item = item.detach().cpu()
@@ -166,7 +167,7 @@ def _as_array(item: Any, name: str) -> np.ndarray:
     try:
         samples = np.asarray(item)
     except ValueError as error:  # ragged nested lists
-        raise ValueError(f"{name} cannot be read as an array of samples: {error}.") from None
+        raise ValueError(f"{name} cannot be converted to an array of samples: {error}.") from None
     if samples.ndim == 0:
         raise ValueError(f"{name} is a {type(item).__name__}, expected an array of samples.")
     return samples
@@ -182,7 +183,7 @@ def _scale_samples(samples: np.ndarray, name: str) -> np.ndarray:
     if full_scale is None:
         raise ValueError(
             f"{name} has dtype {samples.dtype}: expected float16, float32, float64, int8, int16, int32 or uint8. "
-            "Other integers have no agreed full scale; convert them to floats in [-1, 1]."
+            "Convert other types to floats in [-1, 1]."
         )
     centre = 128.0 if samples.dtype.name == "uint8" else 0.0
     return (samples.astype(np.float64) - centre) / full_scale
@@ -199,7 +200,7 @@ def _mix_channels(samples: np.ndarray, name: str) -> np.ndarray:
         return samples.reshape(-1)
     if min(first, second) > MAX_CHANNELS or (first == second and first > 1):
         raise ValueError(
-            f"{name} has shape {samples.shape}: one axis must be the channels, at most {MAX_CHANNELS} and fewer than "
-            "the samples. Pass a list for a batch of recordings."
+            f"{name} has shape {samples.shape}: one axis must be the channels (at most {MAX_CHANNELS}, and shorter "
+            "than the samples). Pass a list for a batch of recordings."
         )
     return samples.mean(axis=1 if second <= first else 0)

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""A recording and what is said in it -> where each word is, by the model's own CTC head.
+"""Alignment of a transcript with a recording by the CTC head of a model.
 
 Shapes: T feature frames, N encoder frames, V vocabulary, L tokens.
 """
@@ -20,7 +20,7 @@ from .modules_vocabulary import WORD_BOUNDARY
 from .modules_waveforms import read_waveforms
 
 WILDCARD_WORD = "*"
-"""A word of a transcript that stands for anything that is said."""
+"""A word of a transcript that matches any speech."""
 
 LEVELS = ("word", "token")
 _LANGUAGES_WITHOUT_SPACES = frozenset({"zh", "ja", "th", "lo", "km", "my", "bo", "dz"})
@@ -28,14 +28,14 @@ _LANGUAGES_WITHOUT_SPACES = frozenset({"zh", "ja", "th", "lo", "km", "my", "bo",
 
 @dataclass(frozen=True, kw_only=True)
 class AlignedWord:
-    """A word and where it is.
+    """A word with its times.
 
     Attributes:
-        text: as it stands in the transcript.
-        start_seconds: where it begins.
-        end_seconds: where it ends.
-        score: mean log probability of its tokens over their frames; None for a wildcard, and for a word that the
-            vocabulary cannot spell at all.
+        text: the word as in the transcript.
+        start_seconds: start of the word.
+        end_seconds: end of the word.
+        score: mean log probability of its tokens over their frames; None for a wildcard, and for a word without
+            characters of the vocabulary.
     """
 
     text: str
@@ -45,7 +45,7 @@ class AlignedWord:
 
     @property
     def confidence(self) -> float | None:
-        """`exp(score)`, from 0 to 1; None where there is no score."""
+        """`exp(score)`, from 0 to 1; None without a score."""
         return None if self.score is None else math.exp(self.score)
 
 
@@ -56,9 +56,9 @@ class Alignment:
     Attributes:
         words: the words (or tokens).
         duration_seconds: length of the recording.
-        score: mean log probability of a frame on the best path: to compare transcripts of one recording.
-        unknown_characters: letters, digits and the like that the vocabulary cannot spell, in order of appearance.
-            They were left out; a word of nothing else was aligned as a wildcard.
+        score: mean log probability per frame on the best path, to compare transcripts of one recording.
+        unknown_characters: letters, digits and symbols missing from the vocabulary, in order of appearance. They are
+            omitted; a word consisting only of them is aligned as a wildcard.
     """
 
     words: tuple[AlignedWord, ...]
@@ -69,12 +69,12 @@ class Alignment:
 
 @dataclass(frozen=True, kw_only=True)
 class TranscriptUnit:
-    """A word or token of a transcript, as ids.
+    """A word or token of a transcript with its ids.
 
     Attributes:
-        text: what is shown.
-        ids: its tokens; `[WILDCARD]` for anything.
-        begins_word: whether a space stands before it.
+        text: the displayed text.
+        ids: its tokens; `[WILDCARD]` for a wildcard.
+        begins_word: whether a space precedes it.
     """
 
     text: str
@@ -83,21 +83,21 @@ class TranscriptUnit:
 
 
 def split_transcript(text: str, tokenizer: Any, level: str = "word") -> tuple[list[TranscriptUnit], list[str]]:
-    """A transcript as units to align, and the characters that the vocabulary cannot spell.
+    """Split a transcript into units to align; also returns the characters missing from the vocabulary.
 
     Args:
-        text: the transcript; a word `*` stands for anything.
+        text: the transcript; a word `*` matches any speech.
         tokenizer: the model's tokenizer.
         level: "word", or "token" for characters or pieces.
 
     Returns:
-        the units; unknown characters in order of appearance, punctuation not counted.
+        the units; unknown characters in order of appearance, except punctuation.
 
     Raises:
-        ValueError: another level, or nothing that could be aligned.
+        ValueError: unknown level, or nothing to align.
 
-    Choice: a word is tried as it is written, then in lower case where that leaves fewer unknown characters. What is
-    still unknown is left out: punctuation is not heard, and the rest is said in the result.
+    Choice: a word is converted to lower case if that gives fewer unknown characters. Remaining unknown characters are
+    omitted and, except for punctuation, returned.
     """
     if level not in LEVELS:
         raise ValueError(f"level must be one of {', '.join(LEVELS)}, got {level!r}.")
@@ -111,7 +111,7 @@ def split_transcript(text: str, tokenizer: Any, level: str = "word") -> tuple[li
         unknown += missing
         if not spelled and missing:
             units.append(TranscriptUnit(text=word, ids=[WILDCARD]))
-        elif not spelled and units:  # punctuation that stands alone belongs to the word before it
+        elif not spelled and units:  # separate punctuation belongs to the previous word
             last = units[-1]
             units[-1] = TranscriptUnit(text=f"{last.text} {word}", ids=last.ids, begins_word=last.begins_word)
         elif spelled and level == "word":
@@ -119,13 +119,15 @@ def split_transcript(text: str, tokenizer: Any, level: str = "word") -> tuple[li
         else:
             units += _split_word(spelled)
     if not any(unit.ids != [WILDCARD] for unit in units):
-        reason = f"unknown to the vocabulary: {' '.join(dict.fromkeys(unknown))}" if unknown else "it has no words"
-        raise ValueError(f"The transcript {text[:60]!r} cannot be aligned; {reason}.")
+        reason = (
+            f"characters not in the vocabulary: {' '.join(dict.fromkeys(unknown))}" if unknown else "it has no words"
+        )
+        raise ValueError(f"The transcript {text[:60]!r} cannot be aligned: {reason}.")
     return units, list(dict.fromkeys(unknown))
 
 
 def _split_word(spelled: list[tuple[int, str]]) -> Iterator[TranscriptUnit]:
-    """A unit for each token; a word boundary that is a piece of its own goes with the token after it."""
+    """One unit per token; a separate word-boundary piece is merged with the token after it."""
     waiting: list[int] = []
     begins = True
     for index, shown in spelled:
@@ -136,7 +138,7 @@ def _split_word(spelled: list[tuple[int, str]]) -> Iterator[TranscriptUnit]:
 
 
 def _spell(word: str, tokenizer: Any) -> tuple[list[tuple[int, str]], list[str]]:
-    """Ids of a word with what each shows, and the characters that had to be left out."""
+    """Ids of a word with the text of each, and the omitted characters."""
     best: list[tuple[int, str]] = []
     fewest = None
     for written in dict.fromkeys((word, word.lower())):
@@ -149,7 +151,7 @@ def _spell(word: str, tokenizer: Any) -> tuple[list[tuple[int, str]], list[str]]
     if not fewest:
         return best, []
     left_out = [char for char in kept if _is_unknown(char, tokenizer)]
-    # Punctuation is not heard; that it is not in the vocabulary is no news.
+    # Punctuation is not spoken, so missing punctuation is not reported.
     missing = [char for char in left_out if unicodedata.category(char)[0] not in "PZC"]
     return [] if len(left_out) == len(kept) else best, missing
 
@@ -159,10 +161,10 @@ def _is_unknown(char: str, tokenizer: Any) -> bool:
 
 
 def join_units(units: list[TranscriptUnit], tokenizer: Any) -> tuple[list[int], list[int]]:
-    """The ids of all units with what stands between words, and the unit of each id (-1 between words).
+    """The ids of all units, with separators between words, and the unit of each id (-1 for separators).
 
-    A vocabulary of pieces marks the beginning of a word in its piece; one of characters has the space as a token. A
-    wildcard takes the spaces around it.
+    A vocabulary of pieces marks the beginning of a word within the piece; one of characters has a space token. A
+    wildcard includes the spaces around it.
     """
     separator: list[int] = []
     if not tokenizer._has_pieces and not _is_unknown(" ", tokenizer):
@@ -186,14 +188,14 @@ def iterate_ctc_log_probs(
     window_seconds: float = 30.0,
     context_seconds: float = 3.0,
 ) -> Iterator[Tensor]:
-    """CTC log probabilities of one recording, window by window, so that hours of speech fit into memory.
+    """CTC log probabilities of one recording in windows, so that hours of speech fit into memory.
 
     Args:
-        model: with a CTC head: `Mu2SLAMForConditionalGeneration`, `Mu2SLAMForCTC`, `MSLAMForCTC`.
+        model: model with a CTC head: `Mu2SLAMForConditionalGeneration`, `Mu2SLAMForCTC`, `MSLAMForCTC`.
         features: `(T, M)` float, or `(samples,)` for the front end `waveform`.
-        language_row: row of the language table; 0 says nothing.
-        window_seconds: length of a window. A recording of up to one window and two contexts is one piece.
-        context_seconds: what a window hears beyond its edges on each side, and does not answer for.
+        language_row: row of the language table; 0 means unknown.
+        window_seconds: length of a window. A recording of up to one window and two contexts is not split.
+        context_seconds: additional input on both sides of each window, whose output is discarded.
 
     Yields:
         `(n, V)` float32 on the CPU, N rows in all.
@@ -201,11 +203,11 @@ def iterate_ctc_log_probs(
     Raises:
         ValueError: the model has no CTC head.
 
-    Choice: other front ends than `conv2d` read the recording in one piece; their frames do not fall on the edges of
+    Choice: with other front ends than `conv2d` the recording is not split, since their frames are not aligned with
     windows.
     """
     config = model.config.encoder_config
-    # Feature frames of 10 ms; windows begin on encoder frames of four of them.
+    # In feature frames of 10 ms; windows start at encoder frames (four feature frames each).
     window, context = (4 * max(1, round(seconds * 25)) for seconds in (window_seconds, context_seconds))
     if config.frontend != "conv2d" or len(features) <= window + 2 * context:
         yield _ctc_log_probs(model, features, language_row)
@@ -229,7 +231,7 @@ def _ctc_log_probs(model: Any, features: Tensor, language_row: int) -> Tensor:
         logits = model(**inputs, return_dict=True).logits
     else:
         raise ValueError(
-            f"{type(model).__name__} has no CTC head; take a Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC or "
+            f"{type(model).__name__} has no CTC head; use a Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC or "
             "MSLAMForCTC checkpoint."
         )
     return logits[0].float().log_softmax(dim=-1).cpu()
@@ -246,25 +248,26 @@ def align_waveform(
     level: str | None = None,
     window_seconds: float = 30.0,
 ) -> Alignment:
-    """Where each word of a transcript is said.
+    """Align the words of a transcript with a recording.
 
     Args:
-        model: with a CTC head, in evaluation mode; see `iterate_ctc_log_probs`.
+        model: model with a CTC head, in evaluation mode; see `iterate_ctc_log_probs`.
         processor: its processor.
-        waveform: one recording, as the feature extractor takes it.
-        transcript: what is said; a word `*` stands for anything.
-        language: what is spoken; None tells the model nothing.
-        sampling_rate: of the recording; None is the feature extractor's.
-        level: "word", or "token" for characters or pieces; None is the token in languages that write no spaces.
+        waveform: one recording, in any form that the feature extractor accepts.
+        transcript: the spoken text; a word `*` matches any speech.
+        language: the spoken language; None means unknown.
+        sampling_rate: Hz of the recording; None means that of the feature extractor.
+        level: "word", or "token" for characters or pieces; None means "token" for languages written without spaces,
+            else "word".
         window_seconds: see `iterate_ctc_log_probs`.
 
     Raises:
-        ValueError: a transcript that cannot be spelled or is too long for the recording, an unknown language, a
-            model without CTC.
+        ValueError: the transcript cannot be aligned or is too long for the recording, the language is unknown, or the
+            model has no CTC head.
 
-    Choice: a word lasts from the first frame of its first token to the last frame of its last one, and takes half of
-    the pause on either side, up to one frame. CTC finds a token inside its sound, not at its edges: on synthetic
-    speech (contents of the training split) this takes the mean error of a boundary from 36 to 23 ms.
+    Choice: a word extends from the first frame of its first token to the last frame of its last one, plus half of the
+    pause on either side, up to one frame. CTC locates a token inside its sound, not at its edges: on synthetic speech
+    (training split) this reduces the mean error of a boundary from 36 to 23 ms.
     """
     rate = processor.feature_extractor.sampling_rate
     (samples,) = read_waveforms([waveform], sampling_rate or rate, rate)
@@ -275,7 +278,7 @@ def align_waveform(
     ids, owners = join_units(units, processor.tokenizer)
     inputs = processor(audio=[samples], sampling_rate=rate, return_tensors="pt")
     row = processor.language_row(language)
-    # Only the columns that the text needs; the blank comes first.
+    # Only the columns of the text; the blank is the first.
     columns = [model.config.pad_token_id, *sorted(set(ids) - {WILDCARD})]
     kept, best = [], []
     for log_probs in iterate_ctc_log_probs(model, inputs[model.main_input_name][0], row, window_seconds):
@@ -297,7 +300,7 @@ def align_waveform(
 def _words(
     units: list[TranscriptUnit], owners: list[int], found, frame_seconds: float, duration: float
 ) -> Iterator[AlignedWord]:
-    """Units with the times of their tokens."""
+    """Convert units to words with the times of their tokens."""
     firsts: dict[int, int] = {}
     lasts: dict[int, int] = {}
     for token, place in enumerate(owners):
@@ -316,7 +319,7 @@ def _words(
 
 
 def _widen(words: list[AlignedWord], frame_seconds: float, duration: float) -> Iterator[AlignedWord]:
-    """Words with half of the pause on either side, up to one frame."""
+    """Extend words by half of the pause on either side, up to one frame."""
     ends = [0.0, *(word.end_seconds for word in words)]
     starts = [*(word.start_seconds for word in words), duration]
     shares = [min((start - end) / 2, frame_seconds) for start, end in zip(starts, ends, strict=True)]

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Audio and text -> the arguments of the model, with languages and tasks by name.
+"""Processor: converts audio, text, languages and tasks to model inputs.
 
-Shapes: `B` items, `T` frames of 10 ms (of imported encoders: 20 ms, or samples), `M` numbers in a frame, `L` tokens,
+Shapes: `B` items, `T` frames of 10 ms (imported encoders: 20 ms, or samples), `M` values per frame, `L` tokens,
 `N` speech ids (25 per second).
 """
 
@@ -21,43 +21,43 @@ from .modules_speech_inputs import describe_mismatch, extract_speech, is_log_mel
 from .modules_waveforms import read_waveforms
 from .task_types import check_task
 
-# Sub-folder of the speech tokenizer inside a saved processor.
+# Subfolder of the speech tokenizer in a saved processor.
 SPEECH_TOKENIZER_FOLDER = "speech_tokenizer"
 
 _HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "token", "revision")
 
 
 def check_languages(languages: Sequence[str]) -> list[str]:
-    """A language list as `config.languages` holds it.
+    """Check a list of languages for `config.languages`.
 
     Raises:
-        ValueError: it does not begin with `und`, repeats a code or has one that is not canonical.
+        ValueError: it does not begin with `und`, contains a code twice, or contains a code that is not canonical.
     """
     checked = list(languages)
     if not checked or checked[0] != UNDETERMINED:
-        raise ValueError(f"languages must begin with {UNDETERMINED!r}, row 0 of the table, got {checked[:3]}.")
+        raise ValueError(f"languages must begin with {UNDETERMINED!r} (row 0 of the table), got {checked[:3]}.")
     for code in checked:
         if canonical_language(code) != code:
-            raise ValueError(f"languages holds {code!r}; write {canonical_language(code)!r}.")
+            raise ValueError(f"languages contains {code!r}; use the canonical code {canonical_language(code)!r}.")
         if checked.count(code) > 1:
-            raise ValueError(f"languages holds {code!r} twice.")
+            raise ValueError(f"languages contains {code!r} more than once.")
     return checked
 
 
 class Mu2SLAMProcessor(ProcessorMixin):
-    """Feature extractor, text tokenizer and (optional) speech tokenizer behind one call.
+    """Combines a feature extractor, a text tokenizer and an optional speech tokenizer.
 
     Args:
-        feature_extractor: [`Mu2SLAMFeatureExtractor`], or for a model around an imported encoder that of its source
-            (`SeamlessM4TFeatureExtractor`, `Wav2Vec2FeatureExtractor`).
+        feature_extractor: [`Mu2SLAMFeatureExtractor`], or for a model with an imported encoder that of the original
+            model (`SeamlessM4TFeatureExtractor`, `Wav2Vec2FeatureExtractor`).
         tokenizer: [`Mu2SLAMTokenizer`], or [`Mu2SLAMCTCTokenizer`] for a CTC model.
-        speech_tokenizer: [`SpeechTokenizerModel`] that turns features into codebook ids; None where speech is no
-            target. Saved in the sub-folder `speech_tokenizer`, loaded again by `from_pretrained`.
+        speech_tokenizer: [`SpeechTokenizerModel`] that converts features to codebook ids; None if speech is not a
+            target. Saved in the subfolder `speech_tokenizer` and loaded by `from_pretrained`.
         languages: the model's language list, `und` first (`config.languages`); None means `und` alone.
-        chat_template: not used; accepted because transformers hands it to every processor.
+        chat_template: ignored; accepted because transformers passes it to every processor.
 
     Raises:
-        ValueError: a language list that no model could have, or a speech tokenizer that is not a model.
+        ValueError: an invalid list of languages, or a speech tokenizer that is not a model.
     """
 
     text_kwargs = {"padding": True}
@@ -78,12 +78,12 @@ class Mu2SLAMProcessor(ProcessorMixin):
 
     @classmethod
     def get_attributes(cls) -> list[str]:
-        """Parts that transformers loads and saves; by its name it would take `speech_tokenizer` for one of them."""
+        """The parts that transformers loads and saves; excludes `speech_tokenizer`, which its name would include."""
         return ["feature_extractor", "tokenizer"]
 
     @property
     def model_input_names(self) -> list[str]:
-        """What a call with audio and its text gives."""
+        """Names of the outputs of a call with audio and text."""
         return [*self.feature_extractor.model_input_names, "labels"]
 
     def __call__(
@@ -98,32 +98,34 @@ class Mu2SLAMProcessor(ProcessorMixin):
         """Model inputs of a batch.
 
         Args:
-            audio: speech source; see [`Mu2SLAMFeatureExtractor`] for what it may be.
-            text: without `audio`, the source text; with `audio`, the text to write, as `text_target`.
-            source_lang: language of the source, one code or one per item; None (or `und`) leaves it to the model.
-            target_lang: language to write; None means the source's.
-            task: "asr", "ast", "mt", ...: only checked against what is given.
-            **kwargs: `text_target`, the text to write; `sampling_rate` of the audio in Hz; `return_tensors` ("pt" by
+            audio: speech source, in any form that [`Mu2SLAMFeatureExtractor`] accepts.
+            text: the source text; together with `audio`, the target text, like `text_target`.
+            source_lang: language of the source, one code or one per item; None (or `und`) means unknown.
+            target_lang: language of the target; None means that of the source.
+            task: "asr", "ast", "mt", ...: only checked against the other arguments.
+            **kwargs: `text_target`, the target text; `sampling_rate` of the audio in Hz; `return_tensors` ("pt" by
                 default, "np"), `padding`, `max_length`, `truncation`; or `audio_kwargs` and `text_kwargs`,
-                dictionaries for one side alone.
+                dictionaries for one side only.
 
         Returns:
-            with audio `input_features` `(B, T, M)` (front end `waveform`: `input_values` `(B, T)`) and
-            `attention_mask` `(B, T)`; with text alone `input_ids` and
-            `attention_mask` `(B, L)`; `labels` `(B, L)` with -100 after the end where there is a target;
-            `language_ids` and `decoder_language_ids` `(B,)` int64 where languages are given. Sources and targets end
+            for audio `input_features` `(B, T, M)` (front end `waveform`: `input_values` `(B, T)`) and `attention_mask`
+            `(B, T)`; for text only `input_ids` and `attention_mask` `(B, L)`; for targets `labels` `(B, L)` with -100
+            on padding; for languages `language_ids` and `decoder_language_ids` `(B,)` int64. Sources and targets end
             with `</s>` (CTC targets do not).
 
         Raises:
-            ValueError: nothing given, two targets, text where audio is expected or the other way round, an unknown
-                language, or a task that does not fit; the message says what to change.
+            ValueError: no input, two targets, text in place of audio or vice versa, an unknown language, or a task
+                that does not match the other arguments.
         """
         text_target = kwargs.pop("text_target", None)
         if audio is None and text is None and text_target is None:
-            raise ValueError("Nothing to process: give audio= (speech source), text= (text source) or text_target=.")
+            raise ValueError("Nothing to process: pass audio= (speech source), text= (text source) or text_target=.")
         if audio is not None and text is not None:
             if text_target is not None:
-                raise ValueError("With audio, `text` is the target; `text_target` gives a second one. Leave one out.")
+                raise ValueError(
+                    "Together with audio, `text` is the target, so `text_target` is a second one. Pass only one of "
+                    "them."
+                )
             text, text_target = None, text
         kwargs.setdefault("return_tensors", "pt")
         options = self._merge_kwargs(tokenizer_init_kwargs=self.tokenizer.init_kwargs, **kwargs)
@@ -142,7 +144,7 @@ class Mu2SLAMProcessor(ProcessorMixin):
         return BatchFeature(outputs)
 
     def _labels(self, texts: str | list[str], options: dict[str, Any]) -> Any:
-        """Token ids of targets with -100 on padding, in the form that `return_tensors` asks for."""
+        """Token ids of targets with -100 on padding, in the form specified by `return_tensors`."""
         encoded = self.tokenizer(texts, **{**options, "return_attention_mask": True})
         ids, mask = encoded["input_ids"], encoded["attention_mask"]
         if isinstance(ids, torch.Tensor):
@@ -159,7 +161,7 @@ class Mu2SLAMProcessor(ProcessorMixin):
 
     @staticmethod
     def _batch_size(outputs: dict[str, Any]) -> int:
-        """Items of the batch.
+        """Number of items of the batch.
 
         Raises:
             ValueError: source and target have different numbers of items.
@@ -171,7 +173,7 @@ class Mu2SLAMProcessor(ProcessorMixin):
                 is_single = isinstance(value, list) and bool(value) and isinstance(value[0], int)
                 sizes[name] = 1 if is_single else len(value)
         if len(set(sizes.values())) > 1:
-            raise ValueError(f"Every item needs one source and one target, got {sizes}.")
+            raise ValueError(f"Every item must have one source and one target, got {sizes}.")
         return next(iter(sizes.values()))
 
     def _language_rows(
@@ -183,7 +185,7 @@ class Mu2SLAMProcessor(ProcessorMixin):
         batch_size: int,
         outputs: dict[str, Any],
     ) -> dict[str, list[int]]:
-        """Rows of the language table per item, after the task is checked item by item."""
+        """Check the task for every item; returns the rows of the language table per item."""
         sources = _one_per_item("source_lang", source_lang, batch_size)
         targets = _one_per_item("target_lang", target_lang, batch_size)
         if task is not None:
@@ -191,14 +193,14 @@ class Mu2SLAMProcessor(ProcessorMixin):
             for source, target in zip(sources, targets, strict=True):
                 check_task(task, source_modality, target_modality, source, target)
             if task.lower() in ("ast", "mt") and target_lang is None:
-                raise ValueError(f"task={task!r} translates: say into which language with target_lang=.")
+                raise ValueError(f"task={task!r} requires target_lang=, the language to translate into.")
         rows: dict[str, list[int]] = {}
         if source_lang is not None and source_modality is not None:
             rows["language_ids"] = [self.language_row(code) for code in sources]
         if target_lang is not None:
             rows["decoder_language_ids"] = [self.language_row(code) for code in targets]
         elif source_lang is not None and "labels" in outputs:
-            # The text to write is in the source's language unless something else is said.
+            # The target text is in the language of the source by default.
             rows["decoder_language_ids"] = [self.language_row(code) for code in sources]
         return rows
 
@@ -206,7 +208,7 @@ class Mu2SLAMProcessor(ProcessorMixin):
         """Row of a language in the model's table; None is `und`.
 
         Raises:
-            ValueError: the model does not know it; the message lists the nearest codes that it knows.
+            ValueError: the model does not support it; the message lists the most similar codes.
         """
         return 0 if code is None else language_index(code, self.languages)
 
@@ -215,14 +217,14 @@ class Mu2SLAMProcessor(ProcessorMixin):
         """Speech ids of recordings, as ids of the vocabulary (`<speech_k>`).
 
         Args:
-            audio: as in a call.
+            audio: as in `__call__`.
             sampling_rate: Hz of the audio.
 
         Returns:
-            per recording `N` ids, one per 40 ms.
+            for each recording `N` ids, one per 40 ms.
 
         Raises:
-            ValueError: there is no speech tokenizer, or its codebook is larger than the vocabulary's.
+            ValueError: the processor has no speech tokenizer, or its codebook is larger than that of the vocabulary.
         """
         speech_tokenizer = self.speech_tokenizer
         if speech_tokenizer is None:
@@ -238,17 +240,17 @@ class Mu2SLAMProcessor(ProcessorMixin):
             device = next(speech_tokenizer.parameters()).device
             ids = speech_tokenizer(features["input_features"].to(device), features["attention_mask"].to(device))
         if ids.ndim != 2:
-            raise ValueError(f"The vocabulary has one codebook, the speech tokenizer has {ids.shape[-1]}.")
+            raise ValueError(f"The vocabulary supports one codebook, but the speech tokenizer has {ids.shape[-1]}.")
         return [self.tokenizer.convert_speech_ids(row[row >= 0].tolist()) for row in ids.cpu()]
 
     def check_config(self, config: Any) -> None:
-        """Check that this processor belongs to a model.
+        """Check that this processor matches a model.
 
         Args:
             config: the model's configuration.
 
         Raises:
-            ValueError: languages, vocabulary, mel bins or codebook differ; all differences are named.
+            ValueError: languages, vocabulary, mel bins or codebook differ; the message contains all differences.
         """
         differences = []
         theirs = list(getattr(config, "languages", self.languages))
@@ -279,30 +281,30 @@ class Mu2SLAMProcessor(ProcessorMixin):
             mismatch = describe_mismatch(self.feature_extractor, encoder_config)
             differences += [mismatch] if mismatch else []
         if differences:
-            raise ValueError("This processor does not belong to this model: " + "; ".join(differences) + ".")
+            raise ValueError("This processor does not match this model: " + "; ".join(differences) + ".")
 
     def to_dict(self) -> dict[str, Any]:
-        """As in `ProcessorMixin`; of the speech tokenizer, which is a model, only whether there is one."""
+        """As in `ProcessorMixin`; of the speech tokenizer, which is a model, only its presence is stored."""
         speech_tokenizer = self.__dict__.pop("speech_tokenizer", None)
         try:
             output = super().to_dict()
         finally:
             self.speech_tokenizer = speech_tokenizer
-        # The key under which published checkpoints have it.
+        # The key used in published checkpoints.
         output["has_speech_codec"] = speech_tokenizer is not None
         return output
 
     def save_pretrained(
         self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any
     ) -> list[str]:
-        """As in `ProcessorMixin`; the speech tokenizer goes to the sub-folder `speech_tokenizer`."""
+        """As in `ProcessorMixin`; the speech tokenizer is saved in the subfolder `speech_tokenizer`."""
         if self.speech_tokenizer is not None:
             self.speech_tokenizer.save_pretrained(os.path.join(save_directory, SPEECH_TOKENIZER_FOLDER))
         return super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
 
     @classmethod
     def from_args_and_dict(cls, args: Any, processor_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """As in `ProcessorMixin`; remembers whether a speech tokenizer was saved with it."""
+        """As in `ProcessorMixin`; also reads whether a speech tokenizer was saved."""
         loaded = super().from_args_and_dict(args, processor_dict, **kwargs)
         processor = loaded[0] if isinstance(loaded, tuple) else loaded
         processor._has_speech_tokenizer = bool(processor_dict.get("has_speech_codec"))
@@ -310,7 +312,7 @@ class Mu2SLAMProcessor(ProcessorMixin):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, *args: Any, **kwargs: Any) -> Any:
-        """As in `ProcessorMixin`, with the speech tokenizer when one was saved (a folder or a Hub repository)."""
+        """As in `ProcessorMixin`, including the speech tokenizer if one was saved."""
         loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         processor = loaded[0] if isinstance(loaded, tuple) else loaded
         if processor.__dict__.pop("_has_speech_tokenizer", False) and processor.speech_tokenizer is None:
@@ -323,17 +325,17 @@ class Mu2SLAMProcessor(ProcessorMixin):
 
 
 def log_mel_extractor(feature_extractor: Any, num_mel_bins: int = 80) -> Any:
-    """The extractor of the log-mel features that a speech tokenizer reads, beside one that an imported encoder reads.
+    """The extractor of log-mel features for a speech tokenizer, also for processors of imported encoders.
 
-    Choice: where the model's own input is something else, the speech tokenizer reads log-mel features of the default
-    scale; `load_speech_tokenizer` adapts a trained speech tokenizer to them.
+    Choice: if the model has other inputs, the speech tokenizer reads log-mel features with the default scale, to which
+    `load_speech_tokenizer` adapts a trained speech tokenizer.
 
     Args:
-        feature_extractor: of the processor, or None.
-        num_mel_bins: of the speech tokenizer.
+        feature_extractor: that of the processor, or None.
+        num_mel_bins: number of mel bins of the speech tokenizer.
 
     Returns:
-        `feature_extractor` itself if it is ours, else a new [`Mu2SLAMFeatureExtractor`].
+        `feature_extractor` if it is a [`Mu2SLAMFeatureExtractor`], else a new one.
     """
     return feature_extractor if is_log_mel(feature_extractor) else Mu2SLAMFeatureExtractor(feature_size=num_mel_bins)
 
@@ -344,11 +346,11 @@ def _check_text(name: str, text: Any) -> str | list[str]:
         return text
     if not isinstance(text, (list, tuple)):
         raise ValueError(
-            f"{name} must be a str or a list of str, got {type(text).__name__}. Audio belongs in audio=, token ids go "
-            "to the model directly."
+            f"{name} must be a str or a list of str, got {type(text).__name__}. Pass audio as audio=, and token ids "
+            "directly to the model."
         )
     if not text:
-        raise ValueError(f"{name} is an empty list: give at least one text.")
+        raise ValueError(f"{name} is an empty list: pass at least one text.")
     for index, item in enumerate(text):
         if not isinstance(item, str):
             raise ValueError(f"{name}[{index}] must be a str, got {type(item).__name__}.")
@@ -358,13 +360,13 @@ def _check_text(name: str, text: Any) -> str | list[str]:
 def _one_per_item(
     name: str, codes: str | Sequence[str | None] | None, batch_size: int
 ) -> list[str] | list[str | None] | list[None]:
-    """One code per item out of one for all, or one for each."""
+    """One code per item, from one for all or one for each."""
     if codes is None or isinstance(codes, str):
         return [codes] * batch_size
     if not isinstance(codes, (list, tuple)):
         raise ValueError(f"{name} must be a code or a list of codes, got {type(codes).__name__}.")
     if len(codes) != batch_size:
-        raise ValueError(f"{name} holds {len(codes)} codes for {batch_size} items; give one code or one per item.")
+        raise ValueError(f"{name} has {len(codes)} codes for {batch_size} items; pass one code or one per item.")
     return list(codes)
 
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Tasks by name. A task adds no token: it is a promise about modalities and languages that is checked."""
+"""Tasks by name, checked against modalities and languages. A task adds no token to the input."""
 
 import difflib
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from .language_codes import UNDETERMINED, canonical_language, same_language
 
 MODALITIES = ("speech", "text")
 SPEECH, TEXT = 0, 1
-"""Numbers of the modalities in `modality_ids`."""
+"""Values of the modalities in `modality_ids`."""
 
 PRETRAINING_TASKS = ("speech", "text", "asr", "ast", "mt")
-"""Kinds of examples of pre-training: two unlabeled, three of pairs."""
+"""Tasks of Mu2SLAM pre-training: two for unlabeled data, three for pairs."""
 
 PRETRAINING_VIEWS = (
     "speech",
@@ -26,21 +26,21 @@ PRETRAINING_VIEWS = (
     "mt_backward",
     "mt_alignment",
 )
-"""Kinds of views of pre-training: an encoder input, decoder inputs and targets made of one example."""
+"""Views of Mu2SLAM pre-training: encoder input, decoder inputs and targets created from one example."""
 
 MSLAM_TASKS = ("speech", "text", "asr")
-"""Kinds of examples of mSLAM's pre-training: speech by itself, text by itself, speech with its transcript."""
+"""Tasks of mSLAM pre-training: speech only, text only, speech with its transcript."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskType:
-    """What a task turns into what.
+    """Source and target of a task.
 
     Args:
-        title: what to call it in a message.
-        source: modality that goes in, "speech" or "text".
-        target: modality that comes out.
-        same_language: True: the language stays; False: it changes; None: either.
+        title: name of the task in messages.
+        source: modality of the source, "speech" or "text".
+        target: modality of the target.
+        same_language: whether source and target have the same language; None means either.
     """
 
     title: str
@@ -65,20 +65,20 @@ def check_task(
     source_lang: str | None = None,
     target_lang: str | None = None,
 ) -> TaskType:
-    """Check what a person asked for against what they gave.
+    """Check a task against modalities and languages.
 
     Args:
         task: name in `TASKS`.
-        source_modality: "speech" or "text" as given; None: not known yet.
-        target_modality: "speech" or "text" as wanted; None: the task's own.
-        source_lang: code, or None or `und` when it is not known.
-        target_lang: code, or None when it is not said.
+        source_modality: "speech" or "text"; None means unknown.
+        target_modality: "speech" or "text"; None means that of the task.
+        source_lang: code; None or `und` means unknown.
+        target_lang: code; None means unspecified.
 
     Returns:
         the task.
 
     Raises:
-        ValueError: what does not fit, and what to change.
+        ValueError: unknown task or modality, or a modality or language that does not match the task.
     """
     if not isinstance(task, str) or task.lower() not in TASKS:
         nearest = difflib.get_close_matches(str(task).lower(), TASKS, n=1)
@@ -92,38 +92,38 @@ def check_task(
     if source_modality not in (None, kind.source):
         due = "pass audio (input_features)" if kind.source == "speech" else "pass text (input_ids)"
         raise ValueError(
-            f"task={name!r} ({kind.title}) starts from {kind.source}, but {source_modality} was given: {due}, or use "
+            f"task={name!r} ({kind.title}) expects {kind.source}, but got {source_modality}: {due}, or use "
             f"{_other_tasks(source_modality, target_modality)}."
         )
     if target_modality not in (None, kind.target):
         raise ValueError(
-            f"task={name!r} ({kind.title}) makes {kind.target}, but target_modality={target_modality!r}: leave it "
-            f"out, or use {_other_tasks(kind.source, target_modality)}."
+            f"task={name!r} ({kind.title}) generates {kind.target}, but got target_modality={target_modality!r}: omit "
+            f"it, or use {_other_tasks(kind.source, target_modality)}."
         )
     _check_languages(name, kind, source_lang, target_lang)
     return kind
 
 
 def _check_languages(name: str, kind: TaskType, source_lang: str | None, target_lang: str | None) -> None:
-    """Raises when two known languages contradict the task."""
+    """Check that two known languages match the task."""
     known = [None if code is None else canonical_language(code) for code in (source_lang, target_lang)]
     source, target = (None if code == UNDETERMINED else code for code in known)
     if source is None or target is None:
         return
     if kind.same_language is True and not same_language(source, target):
         raise ValueError(
-            f"task={name!r} ({kind.title}) keeps the language, but source_lang={source!r} and target_lang={target!r} "
-            f"differ: leave target_lang out, or use task='ast' to translate."
+            f"task={name!r} ({kind.title}) does not change the language, but source_lang={source!r} and "
+            f"target_lang={target!r} differ: omit target_lang, or use task='ast' to translate."
         )
     if kind.same_language is False and source == target:
-        other = "use task='asr' to transcribe" if kind.source == "speech" else "give the text another target_lang"
+        other = "use task='asr' to transcribe" if kind.source == "speech" else "pass another target_lang"
         raise ValueError(
             f"task={name!r} ({kind.title}) changes the language, but source_lang and target_lang are both {source!r}: "
-            f"set target_lang to the language you want, or {other}."
+            f"set target_lang to the language to translate into, or {other}."
         )
 
 
 def _other_tasks(source: str | None, target: str | None) -> str:
-    """Names of the tasks between two modalities, for an error."""
+    """Names of the tasks between two modalities, for an error message."""
     fitting = [name for name, kind in TASKS.items() if source in (None, kind.source) and target in (None, kind.target)]
     return "task=" + " or ".join(repr(name) for name in fitting) if fitting else "other modalities"

@@ -1,7 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Text tokenizers of the family: one for the encoder-decoder, one that reads CTC output.
+"""Text tokenizers: one for the encoder-decoder, one that decodes CTC output.
 
-Neither has an `__init__`: with one, transformers would rebuild the backend and lose normaliser and decoder on loading.
+Neither has an `__init__`, with which transformers would rebuild the backend on loading, without normaliser and
+decoder.
 """
 
 from collections.abc import Iterable
@@ -22,23 +23,23 @@ from .modules_vocabulary import (
     speech_token,
 )
 
-# What transformers calls ids 0, 1, ...
+# Names in transformers of the ids 0, 1, ...
 _NAMED_TOKENS = ("pad_token", "bos_token", "eos_token", "unk_token", "mask_token")
 TOKENIZER_KINDS = {"char": build_character_tokenizer, "unigram": build_unigram_tokenizer}
-"""Kind -> `(texts, vocab_size, num_speech_tokens)` to the backend."""
+"""Maps each kind to a function `(texts, vocab_size, num_speech_tokens)` that returns the backend."""
 
 
 class Mu2SLAMTokenizer(TokenizersBackend):
-    """Characters or unigram pieces behind special tokens and speech ids.
+    """Tokenizer of characters or unigram pieces, with special tokens and speech ids.
 
     Ids: pad 0, `<s>` 1, `</s>` 2, `<unk>` 3, `<mask>` 4, reserved up to 63, then `<speech_0>`, `<speech_1>`, ..., then
-    text. `tokenizer(text)` appends `</s>` and adds no `<s>`: encoder sources and decoder targets both end so.
+    text. `tokenizer(text)` appends `</s>` and adds no `<s>`, for encoder sources and decoder targets alike.
 
-    What a person types stays text: `</s>` or `<speech_5>` inside a text is spelled out, never turned into that id,
-    unless one call says `split_special_tokens=False`. Text that the vocabulary cannot spell becomes `<unk>`, and
-    decoding shows it, also with `skip_special_tokens=True`: a gap in a transcript must be seen.
+    Special tokens within a text, such as `</s>` or `<speech_5>`, are encoded as text, never as the id, unless a call
+    passes `split_special_tokens=False`. Characters that are not in the vocabulary become `<unk>`, which decoding keeps
+    even with `skip_special_tokens=True`, so that gaps in a transcript are visible.
 
-    New characters or words are appended with `add_tokens`; no id ever moves.
+    New characters or words are appended with `add_tokens`; existing ids do not change.
     """
 
     model_input_names = ["input_ids", "attention_mask"]
@@ -56,15 +57,16 @@ class Mu2SLAMTokenizer(TokenizersBackend):
 
         Args:
             iterator: texts, or batches of texts; read once.
-            vocab_size: most *text* tokens (characters or pieces); special and speech tokens come on top.
+            vocab_size: maximum number of *text* tokens (characters or pieces), not including special and speech
+                tokens.
             kind: one of `TOKENIZER_KINDS`.
-            num_speech_tokens: entries of the speech codebook.
+            num_speech_tokens: number of entries of the speech codebook.
 
         Returns:
             a tokenizer of this class with at most `64 + num_speech_tokens + vocab_size` ids.
 
         Raises:
-            ValueError: a bad argument, or texts that cannot be trained on.
+            ValueError: an invalid argument, or texts without characters.
 
         Paper: section 3.1, 4,096 characters or 64k pieces.
         """
@@ -75,12 +77,12 @@ class Mu2SLAMTokenizer(TokenizersBackend):
                 f"Expected vocab_size >= 1 and num_speech_tokens >= 0, got {vocab_size} and {num_speech_tokens}."
             )
         if isinstance(iterator, str):
-            raise ValueError("iterator is one str: pass a list of texts.")
+            raise ValueError("iterator must be an iterable of texts, got one str: pass a list of texts.")
         return cls.from_backend(TOKENIZER_KINDS[kind](iterate_texts(iterator), vocab_size, num_speech_tokens))
 
     @classmethod
     def from_backend(cls, backend: Tokenizer) -> "Mu2SLAMTokenizer":
-        """A tokenizer of this class around a backend with this family's id space."""
+        """A tokenizer of this class for a backend with the id space of this package."""
         names = dict(zip(_NAMED_TOKENS, map(backend.id_to_token, range(len(_NAMED_TOKENS))), strict=True))
         return cls(
             tokenizer_object=backend,
@@ -98,17 +100,17 @@ class Mu2SLAMTokenizer(TokenizersBackend):
         new_special_tokens: list[str | AddedToken] | None = None,
         special_tokens_map: dict[str, str] | None = None,
     ) -> "Mu2SLAMTokenizer":
-        """A new tokenizer of the same kind and codebook size, trained on other texts.
+        """Train a new tokenizer of the same kind and codebook size on other texts.
 
-        Replaces transformers' method, which counts special tokens and codebook against `vocab_size` and would leave no
-        room for text.
+        Overrides the method of transformers, which includes special tokens and codebook in `vocab_size` and would
+        leave no room for text.
 
         Args:
             text_iterator: texts, or batches of texts.
-            vocab_size: most text tokens, as in `train_from_iterator`.
-            length: not used; accepted because transformers has it.
+            vocab_size: maximum number of text tokens, as in `train_from_iterator`.
+            length: ignored; accepted for compatibility with transformers.
             new_special_tokens: appended after the text.
-            special_tokens_map: other names for special tokens.
+            special_tokens_map: new names of special tokens.
         """
         kind = "unigram" if self._has_pieces else "char"
         trained = self.train_from_iterator(text_iterator, vocab_size, kind, self.num_speech_tokens)
@@ -120,28 +122,28 @@ class Mu2SLAMTokenizer(TokenizersBackend):
 
     @property
     def _has_pieces(self) -> bool:
-        """True for pieces of several characters, False for characters."""
+        """Whether tokens are pieces of several characters."""
         return type(self._tokenizer.model).__name__ != "WordLevel"
 
     @property
     def split_special_tokens(self) -> bool:
-        """Always True: see the class. Only a single call can ask otherwise."""
+        """Always True, see the class; only a single call can override it."""
         return True
 
     @split_special_tokens.setter
     def split_special_tokens(self, value: bool) -> None:
-        # The base class assigns its default (False) while it is built; user text must stay text whatever was saved.
+        # Ignored: the base class assigns its default (False) on construction, and saved values must not override True.
         pass
 
     @property
     def speech_token_offset(self) -> int:
-        """Id of the first speech token; with no codebook, the id it would have."""
+        """Id of the first speech token, or the id that it would have without a codebook."""
         first = self._tokenizer.token_to_id(speech_token(0))
         return self.text_token_offset if first is None else first
 
     @property
     def num_speech_tokens(self) -> int:
-        """Entries of the speech codebook in the vocabulary."""
+        """Number of speech tokens in the vocabulary."""
         return len(self._special_ids() & self._speech_ids())
 
     @property
@@ -151,29 +153,29 @@ class Mu2SLAMTokenizer(TokenizersBackend):
         return next(index for index in range(len(self) + 1) if index not in specials)
 
     def convert_speech_ids(self, speech_ids: Iterable[int]) -> list[int]:
-        """Codebook entries `0..num_speech_tokens-1` as ids of this vocabulary.
+        """Convert codebook entries `0..num_speech_tokens-1` to ids of this vocabulary.
 
         Raises:
-            ValueError: an entry outside the codebook.
+            ValueError: an entry is out of range.
         """
         offset, size, converted = self.speech_token_offset, self.num_speech_tokens, []
         for entry in speech_ids:
             if not 0 <= int(entry) < size:
-                raise ValueError(f"speech id {int(entry)} lies outside the codebook 0..{size - 1}.")
+                raise ValueError(f"speech id {int(entry)} is out of range for the codebook, 0..{size - 1}.")
             converted.append(offset + int(entry))
         return converted
 
     def encode_labels(self, texts: list[str]) -> list[list[int]]:
-        """Decoder targets: ids of each text, closed by `</s>`."""
+        """Decoder targets: ids of each text, with `</s>`."""
         eos = self.eos_token_id
         return [ids + [eos] for ids in self.encode_ctc_labels(texts)]
 
     def encode_ctc_labels(self, texts: list[str]) -> list[list[int]]:
-        """CTC targets: ids of each text and nothing else."""
+        """CTC targets: ids of each text, without special tokens."""
         return self(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"] if texts else []
 
     def _special_ids(self) -> frozenset[int]:
-        """Ids that decoding leaves out on request: all special ones but `<unk>`."""
+        """Ids that `skip_special_tokens` skips: all special ones except `<unk>`."""
         cached = self.__dict__.get("_special_ids_cache")
         if cached is None:
             tokens = self._tokenizer.get_added_tokens_decoder()
@@ -202,8 +204,8 @@ class Mu2SLAMTokenizer(TokenizersBackend):
             for index, item in enumerate([text] if isinstance(text, str) else text):
                 if isinstance(item, str) and any("\ud800" <= character <= "\udfff" for character in item):
                     raise ValueError(
-                        f"text[{index}] holds a lone surrogate, which no Unicode text may: read the file with its "
-                        "real encoding, or with errors='replace'."
+                        f"text[{index}] contains a lone surrogate, which is not valid Unicode: read the file with its "
+                        "correct encoding, or with errors='replace'."
                     ) from error
             raise
 
@@ -211,7 +213,7 @@ class Mu2SLAMTokenizer(TokenizersBackend):
         if isinstance(token_ids, int):
             token_ids = [token_ids]
         if skip_special_tokens:
-            # Not left to the backend: it would hide `<unk>` too.
+            # Not done by the backend, which would also skip `<unk>`.
             hidden = self._special_ids() - {self.unk_token_id}
             token_ids = [index for index in token_ids if index not in hidden]
         return super()._decode(token_ids, skip_special_tokens=False, **kwargs)
@@ -219,12 +221,12 @@ class Mu2SLAMTokenizer(TokenizersBackend):
 
 @dataclass
 class Mu2SLAMCTCTokenizerOutput(ModelOutput):
-    """Text with the frames it was read from.
+    """Decoded text with frame offsets.
 
     Args:
         text: the decoded text.
-        char_offsets: per token, `{"char", "start_offset", "end_offset"}` in encoder frames, end exclusive.
-        word_offsets: per word, `{"word", "start_offset", "end_offset"}`.
+        char_offsets: for each token `{"char", "start_offset", "end_offset"}` in encoder frames, end exclusive.
+        word_offsets: for each word `{"word", "start_offset", "end_offset"}`.
     """
 
     text: str | list[str] | None = None
@@ -233,14 +235,14 @@ class Mu2SLAMCTCTokenizerOutput(ModelOutput):
 
 
 class Mu2SLAMCTCTokenizer(Mu2SLAMTokenizer):
-    """Reads CTC output: repeated ids are one token, pad is the blank.
+    """Tokenizer for CTC output: collapses repeated ids; pad is the blank.
 
-    A class of its own, because pipelines call `decode` the same way for both kinds of model, and collapsing repeats in
-    ordinary output would turn "hello" into "helo". `tokenizer(text)` gives CTC labels: no `</s>`.
+    A separate class, because pipelines call `decode` in the same way for both kinds of model, and collapsing repeats
+    in other output would turn "hello" into "helo". `tokenizer(text)` returns CTC labels, without `</s>`.
     """
 
     _ends_with_eos = False
-    # The stock pipeline hands this to `_get_word_offsets`.
+    # The pipeline of transformers passes this to `_get_word_offsets`.
     replace_word_delimiter_char = " "
 
     @classmethod
@@ -256,7 +258,7 @@ class Mu2SLAMCTCTokenizer(Mu2SLAMTokenizer):
         output_word_offsets: bool = False,
         **kwargs: Any,
     ) -> list[str] | Mu2SLAMCTCTokenizerOutput:
-        """Texts of a batch, or one output of lists when offsets are asked for."""
+        """Texts of a batch, or one output with lists if offsets are requested."""
         decoded = [
             self.decode(
                 sequence,
@@ -284,15 +286,15 @@ class Mu2SLAMCTCTokenizer(Mu2SLAMTokenizer):
         output_word_offsets: bool = False,
         **kwargs: Any,
     ) -> str | Mu2SLAMCTCTokenizerOutput:
-        """Text of one row of best ids per frame.
+        """Text of one sequence of best ids per frame.
 
         Args:
             token_ids: id of each encoder frame.
-            skip_special_tokens: leave out special tokens other than the blank and `<unk>`; the blank never shows.
-            group_tokens: False when repeats are already collapsed; then the blanks are still removed.
-            output_char_offsets: also give the frames of each token.
-            output_word_offsets: also give the frames of each word.
-            **kwargs: as for every tokenizer.
+            skip_special_tokens: skip special tokens except `<unk>`; the blank is always skipped.
+            group_tokens: whether to collapse repeats; blanks are removed in any case.
+            output_char_offsets: whether to return the frames of each token.
+            output_word_offsets: whether to return the frames of each word.
+            **kwargs: as in the base class.
         """
         if isinstance(token_ids, int):
             token_ids = [token_ids]
@@ -315,7 +317,7 @@ class Mu2SLAMCTCTokenizer(Mu2SLAMTokenizer):
         )
 
     def _compute_offsets(self, kept: list[tuple[int, int, int]]) -> list[dict[str, Any]]:
-        """Frames of each token; a piece that begins a word carries its space."""
+        """Frames of each token; a piece that begins a word includes its space."""
         offsets = []
         for index, start, end in kept:
             token = self._tokenizer.id_to_token(index) or ""
@@ -327,7 +329,7 @@ class Mu2SLAMCTCTokenizer(Mu2SLAMTokenizer):
 
     @staticmethod
     def _get_word_offsets(offsets: list[dict[str, Any]], word_delimiter_char: str = " ") -> list[dict[str, Any]]:
-        """Frames of each word, from the frames of its tokens; the name is what the stock pipeline calls."""
+        """Frames of each word, from the frames of its tokens; the pipeline of transformers calls this method."""
         words: list[dict[str, Any]] = []
         inside = False
         for offset in offsets:

@@ -154,7 +154,7 @@ def test_what_is_no_model_to_upload_is_refused(pair, tmp_path):
         build_bundle(tmp_path / "bundle", Mu2SLAMModel(model.config), processor, card=CARD, run_check=False)
     other = make_tiny_pair()[1]
     other.languages = ["und", "de"]
-    with pytest.raises(ValueError, match="does not belong to this model"):
+    with pytest.raises(ValueError, match="does not match this model"):
         build_bundle(tmp_path / "bundle", model, other, card=CARD, run_check=False)
 
 

@@ -380,5 +380,5 @@ def test_speech_recognition_pipeline(folders):
     alone = hear(wave)["text"]
     assert isinstance(alone, str)
     assert [answer["text"] for answer in hear([wave, torch.randn(9000).numpy()], batch_size=2)][0] == alone
-    with pytest.raises(ValueError, match="A CTC model writes what was said"):
+    with pytest.raises(ValueError, match="A CTC model only transcribes"):
         hear(wave, generate_kwargs={"target_lang": "fr"})

@@ -36,5 +36,5 @@ def test_alone_and_in_a_batch_at_any_rate_and_however_short(frontend):
     stereo = np.stack([clips[0], clips[0]], axis=1)
     resampled = extract_speech(extractor, [{"array": stereo[::2], "sampling_rate": 8000}])
     assert abs(int(resampled["attention_mask"].sum()) - int(lengths[0])) <= lengths[0] // 50
-    with pytest.raises(ValueError, match=r"audio\[0\] is not usable: sample 1 of 2 is NaN"):
+    with pytest.raises(ValueError, match=r"audio\[0\] is invalid: sample 1 of 2 is NaN"):
         extract_speech(extractor, [np.array([0.0, np.nan])], 16000)

@@ -94,8 +94,8 @@ BAD_RECORDINGS = {
     "empty stereo": (np.zeros((0, 2), dtype=np.float32), "empty"),
     "nan": (np.array([0.0, np.nan, 0.1]), "sample 1 of 3 is NaN"),
     "inf": (np.array([0.0, 0.1, -np.inf]), "sample 2 of 3 is infinite"),
-    "text": ("hello.wav", "str .*where audio samples are due"),
-    "bytes": (b"RIFF", "bytes .*where audio samples are due"),
+    "text": ("hello.wav", "str .*but audio samples are expected"),
+    "bytes": (b"RIFF", "bytes .*but audio samples are expected"),
     "none": (None, "expected an array of samples"),
     "number": (3.0, "expected an array of samples"),
     "int64": (np.zeros(5, dtype=np.int64), "int64"),
@@ -108,7 +108,7 @@ BAD_RECORDINGS = {
     "square": (np.zeros((4, 4)), r"shape \(4, 4\)"),
     "unscaled": (np.array([0.0, 12000.0]), "32768"),
     "mapping": ({"path": "x.wav"}, "sampling_rate"),
-    "ragged": ([[0.0, 0.1], [0.1]], "cannot be read"),
+    "ragged": ([[0.0, 0.1], [0.1]], "cannot be converted"),
 }
 
 

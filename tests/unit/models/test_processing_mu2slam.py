@@ -108,11 +108,11 @@ def test_options_for_one_side(processor):
     ("arguments", "reason"),
     [
         ({}, "Nothing to process"),
-        ({"audio": "speech.wav"}, "where audio samples are due"),
+        ({"audio": "speech.wav"}, "but audio samples are expected"),
         ({"audio": noise(100), "text": "a", "text_target": "b"}, "second one"),
         ({"audio": [noise(100)] * 2, "text": ["a"]}, "one source and one target"),
         ({"audio": [noise(100), np.array([np.nan])]}, r"audio\[1\].*NaN"),
-        ({"text": noise(100)}, "Audio belongs in audio="),
+        ({"text": noise(100)}, "Pass audio as audio="),
         ({"text": []}, "empty list"),
         ({"text": ["a", None]}, r"text\[1\]"),
         ({"text_target": [3]}, r"text_target\[0\]"),
@@ -125,7 +125,7 @@ def test_options_for_one_side(processor):
         ({"audio": noise(100), "task": "asr", "source_lang": "en", "target_lang": "es"}, "task='ast'"),
         ({"audio": noise(100), "task": "ast", "source_lang": "en"}, "target_lang="),
         ({"audio": noise(100), "task": "tts"}, "pass text"),
-        ({"text": "a", "text_target": "b", "task": "tts"}, "makes speech"),
+        ({"text": "a", "text_target": "b", "task": "tts"}, "generates speech"),
         ({"audio": noise(100), "task": "transcribe"}, "known tasks"),
     ],
 )

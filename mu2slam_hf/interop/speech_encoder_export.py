@@ -18,7 +18,8 @@ from mu2slam_hf.interop.speech_encoder_formats import (
 )
 from mu2slam_hf.interop.speech_encoders import find_encoder
 from mu2slam_hf.models.modeling_mslam import MSLAMModel
-from mu2slam_hf.models.modeling_mu2slam import SPEECH, Mu2SLAMEncoder
+from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMEncoder
+from mu2slam_hf.models.task_types import SPEECH
 
 
 def export_speech_encoder(

@@ -9,8 +9,9 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.modeling_mslam import MSLAMModel
-from mu2slam_hf.models.modeling_mu2slam import SPEECH, Mu2SLAMForCTC, Mu2SLAMModel
+from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForCTC, Mu2SLAMModel
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
+from mu2slam_hf.models.task_types import SPEECH
 
 Folder = str | os.PathLike[str]
 OWN_MODELS: dict[str, Any] = {

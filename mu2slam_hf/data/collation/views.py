@@ -33,7 +33,7 @@ from mu2slam_hf.models.task_types import PRETRAINING_TASKS, PRETRAINING_VIEWS, T
 MASK_UNIT = 0
 
 CTCInput = Literal["masked", "clean"]
-"""What CTC reads in pre-training: the forward ASR view, masked or clean. Clean, it has no masked prediction."""
+"""How the forward ASR view, which CTC reads, enters the encoder: masked, or clean and then without masked prediction."""
 
 VIEWS_OF_TASK: dict[str, tuple[str, ...]] = {
     task: (task,) if task in ("speech", "text") else (task, f"{task}_backward", f"{task}_alignment")

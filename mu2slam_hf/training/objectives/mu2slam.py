@@ -7,12 +7,13 @@ Legend: U utterances, T feature frames (or samples), N encoder frames.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mu2slam_hf.data.collation.mu2slam import NON_MODEL_KEYS
+from mu2slam_hf.data.collation.views import CTCInput
 from mu2slam_hf.models.modeling_mu2slam_pretraining import PRETRAINING_LOSSES
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.models.modules_losses import IGNORE_INDEX, find_alignable
@@ -40,7 +41,7 @@ class Mu2SLAMObjectiveConfig:
             ast_alignment_mlm, mt_mlm, mt_backward_mlm, mt_alignment_mlm: masked prediction on the encoder of each.
         ctc: CTC on the forward ASR view.
         language: the head that guesses the source language where it is not told.
-        ctc_input: whether the forward ASR view reads masked speech, or `clean` speech without masked prediction.
+        ctc_input: see `CTCInput`: `masked` or `clean`.
     """
 
     speech_decoder: float = 1.0
@@ -67,7 +68,7 @@ class Mu2SLAMObjectiveConfig:
     mt_alignment_mlm: float = 0.1
     ctc: float = 0.3
     language: float = 0.1
-    ctc_input: Literal["masked", "clean"] = "masked"
+    ctc_input: CTCInput = "masked"
 
 
 class Mu2SLAMObjective(Objective):

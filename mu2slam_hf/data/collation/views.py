@@ -33,7 +33,7 @@ from mu2slam_hf.models.task_types import PRETRAINING_TASKS, PRETRAINING_VIEWS, T
 MASK_UNIT = 0
 
 CTCInput = Literal["masked", "clean"]
-"""How the forward ASR view, which CTC reads, enters the encoder: masked, or clean and then without masked prediction."""
+"""How the encoder reads the forward ASR view, which has the CTC loss: masked, or clean, without masked prediction."""
 
 VIEWS_OF_TASK: dict[str, tuple[str, ...]] = {
     task: (task,) if task in ("speech", "text") else (task, f"{task}_backward", f"{task}_alignment")

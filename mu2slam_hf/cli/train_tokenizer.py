@@ -9,8 +9,6 @@ from typing import Any
 from mu2slam_hf.cli.files import check_input_file, not_utf8
 from mu2slam_hf.cli.options import positive_int
 
-_MANIFEST_SUFFIXES = (".tsv", ".csv", ".jsonl", ".json", ".parquet")
-
 
 def add_parser(subparsers: Any) -> None:
     """Adds the command."""
@@ -49,10 +47,11 @@ def run(args: argparse.Namespace) -> int:
 def read_texts(files: Sequence[str]) -> Iterator[str]:
     """Every text of text files and manifests, translations included, each distinct one of a manifest once."""
     from mu2slam_hf.data.manifests import read_manifest
+    from mu2slam_hf.data.table_files import table_format
     from mu2slam_hf.data.text import clean_text
 
     for file in files:
-        if Path(file).suffix.lower() in _MANIFEST_SUFFIXES:
+        if table_format(Path(file)) is not None:
             texts: dict[str, None] = {}
             for record in read_manifest(file):
                 texts |= dict.fromkeys([*([record.text] if record.text else []), *record.translations.values()])

@@ -1,11 +1,19 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Lengths of recordings, read from their headers."""
 
-from collections.abc import Iterable
+import io
+import math
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import soundfile as sf
 
 from mu2slam_hf.data.audio import AudioError, audio_duration_seconds
+from mu2slam_hf.data.audio_slices import AudioSlice
 from mu2slam_hf.data.records import SpeechTextRecord
+
+_LONGEST_SECONDS = 24 * 3600.0
 
 
 def fill_durations(
@@ -29,3 +37,36 @@ def fill_durations(
         results = list(pool.map(fill, records))
     filled = [result for result in results if isinstance(result, SpeechTextRecord)]
     return filled, [result for result in results if isinstance(result, str)]
+
+
+def seconds_of(stated: Any, audio: Any, name: str | None = None) -> float:
+    """Length of a recording in seconds: as stated, else by the header of the file.
+
+    Args:
+        stated: seconds, as a number or a string; anything else, and what cannot be a length, is ignored.
+        audio: path, bytes, or a mapping with `bytes` or `path`.
+        name: what errors call it.
+
+    Raises:
+        AudioError: nothing usable is stated and the header cannot be read.
+    """
+    try:
+        seconds = float(stated)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if 0.0 < seconds <= _LONGEST_SECONDS:
+        return seconds
+    if isinstance(audio, AudioSlice):
+        return audio.duration_seconds
+    if isinstance(audio, Mapping):
+        name = name or audio.get("path")
+        audio = audio.get("bytes") if audio.get("bytes") is not None else audio.get("path")
+    if not isinstance(audio, bytes):
+        return audio_duration_seconds(audio, name=name)
+    try:
+        info = sf.info(io.BytesIO(audio))
+    except (sf.SoundFileError, RuntimeError) as error:
+        raise AudioError(f"{name or 'audio bytes'}: cannot be decoded as audio ({error})") from error
+    if info.frames <= 0:
+        raise AudioError(f"{name or 'audio bytes'}: has no samples")
+    return float(info.frames / info.samplerate)

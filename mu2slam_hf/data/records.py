@@ -49,7 +49,7 @@ class SpeechTextRecord:
 
     @property
     def key(self) -> str:
-        """`corpus/lang/id`: unique over everything that is trained on together; random draws hang on it."""
+        """`corpus/lang/id`: unique over everything that is trained on together; random draws depend on it."""
         return f"{self.corpus}/{self.lang}/{self.id}"
 
     def validate(self) -> "SpeechTextRecord":

@@ -7,10 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
-from mu2slam_hf.data.audio_slices import seconds_of
 from mu2slam_hf.data.corpora.declaration import Corpus
 from mu2slam_hf.data.corpora.reader import CorpusReader, language_aliases, recording_name
 from mu2slam_hf.data.corpora.splits import find_parquet, split_spellings
+from mu2slam_hf.data.durations import seconds_of
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.table_files import Part, PlacedRow, Row, archived_rows, keyed_rows, parquet_rows, tsv_rows
 from mu2slam_hf.models.language_codes import FLEURS_CODES

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mu2slam_hf.data.audio_slices import seconds_of
 from mu2slam_hf.data.corpora.reader import FaultCount
+from mu2slam_hf.data.durations import seconds_of
 from mu2slam_hf.data.language_sizes import LanguageSize, measure_rows, size_columns
 from mu2slam_hf.data.manifests import ManifestColumns, RowReader
 from mu2slam_hf.data.records import SpeechTextRecord

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from mu2slam_hf.data.audio_slices import seconds_of
 from mu2slam_hf.data.corpora.declaration import Corpus, parse_sizes
 from mu2slam_hf.data.corpora.reader import CorpusReader, language_aliases
 from mu2slam_hf.data.corpora.splits import find_parquet, split_spellings
+from mu2slam_hf.data.durations import seconds_of
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.table_files import Part, PlacedRow, Row, archived_rows, keyed_rows, parquet_rows, tsv_rows
 

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import soundfile as sf
 
-from mu2slam_hf.data.audio_slices import AudioSlice, seconds_of
+from mu2slam_hf.data.audio_slices import AudioSlice
 from mu2slam_hf.data.corpora.declaration import Corpus, parse_sizes
 from mu2slam_hf.data.corpora.reader import CorpusReader, language_aliases
+from mu2slam_hf.data.durations import seconds_of
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.table_files import ManifestError, Part, PlacedRow, Row, UnreadableFileError, tsv_rows
 from mu2slam_hf.models.language_codes import VOXPOPULI_CODES

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from mu2slam_hf.data.audio import AudioError
-from mu2slam_hf.data.audio_slices import seconds_of
 from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
 from mu2slam_hf.data.corpora.reader import CorpusReader, FaultCount
+from mu2slam_hf.data.durations import seconds_of
 from mu2slam_hf.data.examples.builder import ExampleBuilder
 from mu2slam_hf.data.examples.example import Example
 from mu2slam_hf.data.random_keys import counter_generator

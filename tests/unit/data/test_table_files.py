@@ -1,12 +1,9 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 import gzip
 
-import numpy as np
 import pytest
-from public_schema import sound, write_gzip, write_parquet, write_sound, write_tar
+from public_schema import sound, write_gzip, write_parquet, write_tar
 
-from mu2slam_hf.data.audio import AudioError, load_audio
-from mu2slam_hf.data.audio_slices import AudioSlice, seconds_of
 from mu2slam_hf.data.corpora.splits import find_parquet
 from mu2slam_hf.data.table_files import (
     ManifestError,
@@ -110,36 +107,3 @@ def test_parquet_files_are_found_in_both_layouts_of_the_hub(tmp_path):
     assert find_parquet(tmp_path, "fr", "test") == [tmp_path / "data" / "fr" / "test" / "0000.parquet"]
     assert len(find_parquet(tmp_path, "en_us", "dev")) == len(find_parquet(tmp_path, "en_us", "validation")) == 1
     assert find_parquet(tmp_path, "de", "test") == []
-
-
-@pytest.mark.parametrize(("suffix", "options"), [(".wav", {}), (".sph", {"subtype": "ULAW"}), (".flac", {})])
-def test_a_slice_has_the_samples_between_its_times(tmp_path, suffix, options):
-    path = tmp_path / f"a{suffix}"
-    write_sound(path, 2.0, rate=8000, **options)
-    whole = load_audio(path)
-    part = AudioSlice(str(path), 0.5, 1.25)
-    samples = load_audio(part)
-    assert part.duration_seconds == 0.75 == len(samples) / 16_000
-    np.testing.assert_allclose(samples[800:-800], whole[8000:20_000][800:-800], atol=2e-3)
-    assert len(load_audio(AudioSlice(str(path), 1.5, 99.0))) == 8000
-    with pytest.raises(AudioError, match=r"no samples from 3.00 s to 4.00 s, the recording has 2.00 s"):
-        load_audio(AudioSlice(str(path), 3.0, 4.0))
-
-
-def test_a_slice_of_no_audio_names_the_file(tmp_path):
-    (tmp_path / "a.sph").write_bytes(b"NIST_1A\n   1024\nsample_coding -s26 ulaw,embedded-shorten-v2.00\nend_head\n")
-    with pytest.raises(AudioError, match=r"a.sph: cannot be read .*sph2pipe"):
-        load_audio(AudioSlice(str(tmp_path / "a.sph"), 0.0, 1.0))
-    with pytest.raises(AudioError, match="gone.wav: cannot be read"):
-        load_audio(AudioSlice(str(tmp_path / "gone.wav"), 0.0, 1.0))
-
-
-@pytest.mark.parametrize("stated", [None, "", "abc", 0, -1.0, float("nan"), float("inf"), 1e9])
-def test_lengths_that_cannot_be_true_are_read_from_the_header(tmp_path, stated):
-    write_sound(tmp_path / "a.wav", 0.75)
-    content = (tmp_path / "a.wav").read_bytes()
-    for audio in (str(tmp_path / "a.wav"), content, {"bytes": content, "path": "a.wav"}, AudioSlice("a.wav", 1, 1.75)):
-        assert seconds_of(stated, audio) == 0.75
-    assert seconds_of("0.5", content) == 0.5
-    with pytest.raises(AudioError, match="a.wav"):
-        seconds_of(stated, {"bytes": b"RIFF", "path": "a.wav"})

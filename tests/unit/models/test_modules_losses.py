@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from mu2slam_hf.models.modules_losses import (
+    cross_entropy_by_position,
     cross_entropy_mean,
     cross_entropy_of_states,
     cross_entropy_sum,
     ctc_sum,
+    find_alignable,
     shift_tokens_right,
     sum_by_kind,
     weighted_mean_sum,
@@ -20,6 +22,23 @@ def test_uniform_logits_cost_log_vocabulary():
     total, count = cross_entropy_sum(torch.zeros(2, 3, 7), torch.tensor([[1, 2, -100], [3, -100, -100]]))
     assert count.item() == 3
     assert math.isclose(total.item(), 3 * math.log(7), rel_tol=1e-6)
+
+
+def test_label_smoothing_equals_a_loop_and_leaves_rows_out():
+    labels = torch.randint(0, 6, (2, 5))
+    labels[1, 3:] = -100
+    uniform = cross_entropy_by_position(torch.zeros(2, 5, 6), labels, 0.3)
+    torch.testing.assert_close(uniform, (labels != -100).float() * math.log(6))
+    logits, rows = torch.randn(2, 5, 6), torch.tensor([False, True, False, True, True, True])
+    expected = torch.zeros(2, 5)
+    for b, position in (labels >= 0).nonzero().tolist():
+        log_probs = logits[b, position].log_softmax(-1)
+        expected[b, position] = -0.8 * log_probs[labels[b, position]] - 0.2 * log_probs[rows].mean()
+    torch.testing.assert_close(cross_entropy_by_position(logits, labels, 0.2, rows), expected)
+    reference = torch.nn.functional.cross_entropy(
+        logits.transpose(1, 2), labels, reduction="none", label_smoothing=0.2
+    )
+    torch.testing.assert_close(cross_entropy_by_position(logits, labels, 0.2), reference)
 
 
 def test_no_target_costs_zero_and_keeps_the_graph():
@@ -97,6 +116,24 @@ def test_ctc_equals_the_sum_over_all_alignments(target):
         assert math.isclose(total.item(), -expected, rel_tol=1e-5)
     else:
         assert total.item() == 0.0
+
+
+@pytest.mark.parametrize(
+    "labels, frames, alignable",
+    [
+        ([1, 2, 3], 3, True),
+        ([1, 2, 3], 2, False),
+        ([1, 1, 2], 3, False),
+        ([1, 1, 2], 4, True),
+        ([1, 2, 1], 3, True),
+        ([-100, -100, -100], 5, False),
+    ],
+)
+def test_what_can_be_aligned_has_a_loss(labels, frames, alignable):
+    labels, lengths = torch.tensor([labels]), torch.tensor([frames])
+    assert find_alignable(labels, lengths).tolist() == [alignable]
+    total, count, _ = ctc_sum(torch.randn(1, 6, 5), torch.arange(6)[None] < lengths[:, None], labels)
+    assert bool(count > 0) == alignable == bool(total > 0)
 
 
 def test_labels_longer_than_frames_are_counted_and_finite():

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Heads with transformers' own Trainer: an update of eight items is the same in one batch and in four."""
+"""Heads: an update of eight items is the same in one batch and in four, with our objective as with transformers."""
 
 import pytest
 import torch
@@ -9,6 +9,8 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import Trainer, TrainingArguments
 
 from mu2slam_hf import MSLAMForAudioClassification, MSLAMForCTC, MSLAMForSequenceClassification, Mu2SLAMForCTC
+from mu2slam_hf.models.modules_losses import weighted_mean_sum
+from mu2slam_hf.training.objectives.heads import ClassificationObjective, CTCObjective
 
 NUM_ITEMS = 8
 # Text in the vocabularies of both tiny models.
@@ -42,7 +44,9 @@ def make_items(is_ctc: bool) -> list[dict]:
 def collate(items: list[dict]) -> dict:
     labels = [item["labels"] for item in items]
     together = torch.stack(labels) if labels[0].ndim == 0 else pad_sequence(labels, True, padding_value=-100)
-    return {"input_features": torch.stack([item["input_features"] for item in items]), "labels": together}
+    features = torch.stack([item["input_features"] for item in items])
+    mask = torch.ones(features.shape[:2], dtype=torch.int64)
+    return {"input_features": features, "attention_mask": mask, "labels": together}
 
 
 def update_once(model, is_ctc: bool, batch_size: int, folder) -> tuple[dict, float]:
@@ -87,6 +91,26 @@ def test_one_batch_of_eight_is_four_of_two(head_class, reduction, tmp_path):
     assert norm > 0 and norm_of_parts == pytest.approx(norm, rel=1e-4)
     for name, change in whole.items():
         torch.testing.assert_close(parts[name], change, rtol=1e-3, atol=1e-5 * norm, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize("head_class", [MSLAMForSequenceClassification, MSLAMForCTC, Mu2SLAMForCTC])
+def test_the_objective_gives_the_gradients_of_transformers(head_class, tmp_path):
+    is_ctc = head_class in (MSLAMForCTC, Mu2SLAMForCTC)
+    changes, norm = update_once(make_head(head_class, "mean"), is_ctc, 8, tmp_path)
+    model = make_head(head_class, "mean")
+    objective = (CTCObjective if is_ctc else ClassificationObjective)(model)
+    items = make_items(is_ctc)
+    batches = [collate(items[first : first + 2]) for first in range(0, NUM_ITEMS, 2)]
+    counts = sum(objective.stack(objective.count(batch)) for batch in batches)
+    for batch in batches:
+        outputs = objective.forward(model, {**batch, "record_ids": ["a", "b"]}, step=0)
+        assert outputs.loss is None, "labels stay with the objective"
+        weighted_mean_sum(objective.stack(objective.sum(outputs, batch, is_training=True)), counts).backward()
+    for name, parameter in model.named_parameters():
+        grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        torch.testing.assert_close(
+            -grad, changes[name], rtol=1e-3, atol=1e-5 * norm, msg=lambda m, n=name: f"{n}: {m}"
+        )
 
 
 @pytest.mark.parametrize("head_class", [MSLAMForSequenceClassification, MSLAMForAudioClassification])

@@ -35,9 +35,9 @@ class QuantizerConfig:
     """How a run treats the learned quantiser; what the quantiser is stands in the model's configuration.
 
     Attributes:
-        start_temperature: of the Gumbel softmax at the first update. w2v-BERT: 2.
-        min_temperature: least temperature. w2v-BERT: 0.1.
-        temperature_factor: by which it falls from update to update. w2v-BERT: 0.999995, for some hundred thousand
+        max_gumbel_temperature: of the Gumbel softmax at the first update. w2v-BERT: 2.
+        min_gumbel_temperature: least temperature. w2v-BERT: 0.1.
+        gumbel_temperature_decay: factor of each update. w2v-BERT: 0.999995, for some hundred thousand
             updates; short runs need a smaller one.
         freeze_after: updates after which codebooks and front end are fixed, so that the code of a frame no longer
             changes, as that of BEST-RQ and HuBERT never does; None: they are always trained. Choice: short runs need
@@ -49,21 +49,22 @@ class QuantizerConfig:
         ValueError: temperatures that cannot fall, or a negative `freeze_after`.
     """
 
-    start_temperature: float = 2.0
-    min_temperature: float = 0.1
-    temperature_factor: float = 0.999995
+    max_gumbel_temperature: float = 2.0
+    min_gumbel_temperature: float = 0.1
+    gumbel_temperature_decay: float = 0.999995
     freeze_after: int | None = None
     min_usage: float = 0.25
     min_perplexity_ratio: float = 0.05
 
     def __post_init__(self) -> None:
-        if not 0 < self.min_temperature <= self.start_temperature:
+        if not 0 < self.min_gumbel_temperature <= self.max_gumbel_temperature:
             raise ValueError(
-                f"min_temperature must lie between 0 and start_temperature ({self.start_temperature}), "
-                f"got {self.min_temperature}"
+                "min_gumbel_temperature must lie between 0 and max_gumbel_temperature "
+                f"({self.max_gumbel_temperature}), "
+                f"got {self.min_gumbel_temperature}"
             )
-        if not 0 < self.temperature_factor <= 1:
-            raise ValueError(f"temperature_factor must lie between 0 and 1, got {self.temperature_factor}")
+        if not 0 < self.gumbel_temperature_decay <= 1:
+            raise ValueError(f"gumbel_temperature_decay must lie between 0 and 1, got {self.gumbel_temperature_decay}")
         if self.freeze_after is not None and self.freeze_after < 0:
             raise ValueError(f"freeze_after must not be negative, got {self.freeze_after}")
 
@@ -94,7 +95,11 @@ class QuantizerSchedule(TrainerCallback):
         assert model is not None  # the Trainer always hands it in
         config, quantizer = self.config, find_quantizer(model)
         if quantizer.method == "gumbel":
-            start, minimum, factor = config.start_temperature, config.min_temperature, config.temperature_factor
+            start, minimum, factor = (
+                config.max_gumbel_temperature,
+                config.min_gumbel_temperature,
+                config.gumbel_temperature_decay,
+            )
             quantizer.set_temperature(anneal_temperature(state.global_step, start, minimum, factor))
         if config.freeze_after is not None:
             quantizer.is_frozen = state.global_step >= config.freeze_after

@@ -112,13 +112,13 @@ def build_run_recipe(recipe: SpeechTokenizerRecipe, folder: Path) -> MSLAMRecipe
         }
         model = replace(model, config=model.config or str(folder / "model.json"), overrides=overrides)
     corpora = {name: PretrainingCorpusSection(**vars(source)) for name, source in recipe.corpora.items()}
-    weights = {name: section.weights.get(name, 1.0) for name in corpora}
+    weights = {name: section.corpus_weights.get(name, 1.0) for name in corpora}
     return MSLAMRecipe(
         model=model,
         processor=ProcessorSection(init_from=None if model.init_from else str(folder / "processor")),
         data=PretrainingDataSection(
             corpora=corpora,
-            tasks={"speech": PretrainingTaskSection(share=section.utterances, corpora=weights)},
+            tasks={"speech": PretrainingTaskSection(share=section.utterances, corpus_weights=weights)},
             limits=section.limits,
             max_seconds=section.max_seconds,
         ),

@@ -56,10 +56,10 @@ def resolve_curriculum(recipe: Any) -> list[PhaseSection]:
     total = recipe.training.max_steps
     for number, phase in enumerate(phases):
         path = f"data.curriculum.{number}"
-        unknown = sorted(set(phase.corpora) - set(recipe.data.corpora))
+        unknown = sorted(set(phase.corpus_weights) - set(recipe.data.corpora))
         if unknown:
             known = ", ".join(recipe.data.corpora)
-            raise RecipeError(f"{path}.corpora.{unknown[0]}: no such corpus in data.corpora ({known})")
+            raise RecipeError(f"{path}.corpus_weights.{unknown[0]}: no such corpus in data.corpora ({known})")
         foreign = sorted(set(phase.objective) - set(SupervisedObjective.names))
         if foreign:
             raise RecipeError(f"{path}.objective.{foreign[0]}: unknown; known: {', '.join(SupervisedObjective.names)}")
@@ -123,7 +123,7 @@ def _build_phase(
 ) -> Phase:
     data, seed = recipe.data, recipe.training.seed + number * SEED_STEP
     limits = section.batch or data.batch
-    weights = section.corpora or {name: corpus.weight for name, corpus in data.corpora.items()}
+    weights = section.corpus_weights or {name: corpus.weight for name, corpus in data.corpora.items()}
     chosen = {
         name: _restrict_tasks(corpus, section.tasks)
         for name, corpus in data.corpora.items()

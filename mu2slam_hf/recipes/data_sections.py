@@ -84,8 +84,8 @@ class PhaseSection:
         steps: updates of this phase; the last phase may leave it out and gets what is left of `training.max_steps`.
         tasks: only these of the tasks of each corpus; empty for all.
         objective: coefficients that differ from those of `objective`, by the same names.
-        corpora: how often each corpus is gone through per epoch, replacing `weight`; a corpus that is not named is
-            left out. Empty: all, by `weight`.
+        corpus_weights: how often each corpus is used per epoch, replacing `weight`; a corpus that is not named is left
+            out. Empty: all, by `weight`.
         batch: bounds on a batch; None for those of `data`.
         text_batch_share: share of text batches; None for that of `data`.
         targets: what a source is asked for; None for that of `data`.
@@ -98,7 +98,7 @@ class PhaseSection:
     steps: int | None = None
     tasks: list[str] = field(default_factory=list)
     objective: dict[str, float] = field(default_factory=dict)
-    corpora: dict[str, float] = field(default_factory=dict)
+    corpus_weights: dict[str, float] = field(default_factory=dict)
     batch: BatchLimits | None = None
     text_batch_share: float | None = None
     targets: TargetSection | None = None

@@ -66,7 +66,7 @@ def build_generation_metrics(
     def measure(model: nn.Module) -> dict[str, float]:
         figures = {}
         for (name, task), requests in chosen.items():
-            hypotheses = decode_requests(requests, model, processor, progress=False, **section.generate)
+            hypotheses = decode_requests(requests, model, processor, progress=False, **section.generate_kwargs)
             references, texts = [h.reference for h in hypotheses], [h.hypothesis for h in hypotheses]
             prefix = task if len(section.corpora) == 1 else f"{name}_{task}"
             if task == "asr":

@@ -42,13 +42,13 @@ class EvaluationSection:
     Attributes:
         corpora: development corpora.
         generate_examples: of each corpus and task this many are also generated during training; 0 for none.
-        generate: arguments of `generate` for that (num_beams, ctc_weight, ...).
+        generate_kwargs: arguments of `generate` for that (num_beams, ctc_weight, ...).
         batch: bounds on an evaluation batch.
     """
 
     corpora: dict[str, CorpusSection] = field(default_factory=dict)
     generate_examples: int = 0
-    generate: dict[str, Any] = field(default_factory=lambda: {"num_beams": 1})
+    generate_kwargs: dict[str, Any] = field(default_factory=lambda: {"num_beams": 1})
     batch: BatchLimits = field(default_factory=lambda: BatchLimits(max_seconds=60.0))
 
 

@@ -246,7 +246,10 @@ class HeadFinetuningRun(Run):
         positions = None
         if recipe.data.balance and collator.label2id is not None:
             positions = balance_classes([collator.label2id[e.targets[0].text] for e in dataset.examples])
-        scorer, size = build_scorer(processor) if is_ctc else ClassScorer(), recipe.evaluation.batch_size
+        scorer, size = (
+            build_scorer(processor) if is_ctc else ClassScorer(),
+            recipe.evaluation.per_device_eval_batch_size,
+        )
         return assemble_trainer(
             model,
             args,
@@ -254,7 +257,11 @@ class HeadFinetuningRun(Run):
             objective=CTCObjective(model) if is_ctc else ClassificationObjective(model),
             dataset=dataset,
             sampler=ShuffledBatchSampler(
-                dataset.examples, recipe.data.batch_size, positions=positions, seed=args.seed, **args.place
+                dataset.examples,
+                recipe.data.per_device_train_batch_size,
+                positions=positions,
+                seed=args.seed,
+                **args.place,
             ),
             collator=collator,
             development_sets={
@@ -275,7 +282,7 @@ class HeadFinetuningRun(Run):
 
     def test(self, model: Any, processor: Mu2SLAMProcessor) -> dict[str, float]:
         """Figures of every test corpus; the reports are kept for `save_more`."""
-        collator, batch_size = self.build_collator(processor, model), self.recipe.evaluation.batch_size
+        collator, batch_size = self.build_collator(processor, model), self.recipe.evaluation.per_device_eval_batch_size
         self.reports = {
             name: measure_head(model, processor, dataset, collator, batch_size=batch_size)
             for name, dataset in self.development.items()

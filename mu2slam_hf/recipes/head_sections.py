@@ -48,7 +48,7 @@ class HeadDataSection:
 
     Attributes:
         corpora: by a name of the recipe's own; all of one modality.
-        batch_size: items of one batch of one device.
+        per_device_train_batch_size: items of one batch of one device.
         balance: draw classes equally often, however many items they have.
         cache_audio: keep decoded recordings in memory.
         band_limit_hz: take off what all recordings, of the evaluation too, have above this, so that corpora of
@@ -56,7 +56,7 @@ class HeadDataSection:
     """
 
     corpora: dict[str, HeadCorpusSection] = field(default_factory=dict)
-    batch_size: int = 16
+    per_device_train_batch_size: int = 16
     balance: bool = True
     cache_audio: bool = True
     band_limit_hz: float | None = None
@@ -72,11 +72,11 @@ class HeadEvaluationSection:
 
     Attributes:
         corpora: items of classes that the head does not know are left out.
-        batch_size: items of one batch.
+        per_device_eval_batch_size: items of one batch.
     """
 
     corpora: dict[str, HeadCorpusSection] = field(default_factory=dict)
-    batch_size: int = 16
+    per_device_eval_batch_size: int = 16
 
 
 @dataclass(kw_only=True)
@@ -87,12 +87,11 @@ class HeadRecipe:
         kind: tells it from other recipes.
         model: `init_from` is the folder of an mSLAM, pre-trained or with another head.
         processor: by default the one saved beside the model.
-        training: `keep: best` goes by `loss`, or for classes `accuracy`, of a corpus of `evaluation`: `dev_accuracy`
-            is that of the corpus `dev`, whose name may be left out where it is the only one. Heads are small:
-            `average_last`, `shard_parameters` and `num_sharding_replicas` are not for them.
+        training: `metric_for_best_model` is `loss`, or for classes `accuracy`, of a corpus of `evaluation`:
+            `dev_accuracy` is that of the corpus `dev`, whose name may be left out where it is the only one.
 
     Raises:
-        ValueError: something of `training` that heads do not have, or nothing to choose the best checkpoint by.
+        ValueError: the evaluation does not give what the best checkpoint is to be chosen by.
     """
 
     kind: Literal["head_finetuning"] = "head_finetuning"
@@ -106,21 +105,13 @@ class HeadRecipe:
     output: OutputSection = field(default_factory=OutputSection)
 
     def __post_init__(self) -> None:
-        training = self.training
-        for name, is_asked in (
-            ("average_last", training.average_last > 1),
-            ("shard_parameters", training.shard_parameters),
-            ("num_sharding_replicas", training.num_sharding_replicas != 1),
-        ):
-            if is_asked:
-                raise ValueError(f"training.{name}: the training of heads does not have it; leave it out")
-        if training.keep == "best":
+        if self.training.load_best_model_at_end:
             self._check_best()
 
     @property
     def best_figure(self) -> str:
-        """The figure that `training.keep: best` goes by, with the name of its corpus."""
-        metric, corpora = self.training.best_metric, list(self.evaluation.corpora)
+        """The figure that `training.load_best_model_at_end` goes by, with the name of its corpus."""
+        metric, corpora = self.training.metric_for_best_model, list(self.evaluation.corpora)
         return f"{corpora[0]}_{metric}" if len(corpora) == 1 and metric in self._figures else metric
 
     @property
@@ -128,23 +119,16 @@ class HeadRecipe:
         return ("loss",) if self.head.kind == "ctc" else ("loss", "accuracy")
 
     def _check_best(self) -> None:
-        training = self.training
-        if not self.evaluation.corpora:
-            raise ValueError(
-                "training.keep: the best checkpoint is found on evaluation.corpora; give one, or keep: last"
-            )
+        metric = self.training.metric_for_best_model
         known = [f"{corpus}_{figure}" for corpus in self.evaluation.corpora for figure in self._figures]
+        if not known:
+            raise ValueError("training.load_best_model_at_end: needs a corpus in evaluation.corpora")
         if self.best_figure not in known:
             raise ValueError(
-                f"training.best_metric: expected one of {', '.join(known)} for this head; got {training.best_metric!r}"
+                f"training.metric_for_best_model: expected one of {', '.join(known)} for this head; got {metric!r}"
             )
         is_share = self.best_figure.endswith("_accuracy")
-        if training.greater_is_better != is_share:
+        if self.training.greater_is_better != is_share:
             raise ValueError(
-                f"training.greater_is_better: must be {str(is_share).lower()} for best_metric {training.best_metric!r}"
-            )
-        if training.save_steps != training.eval_steps:
-            raise ValueError(
-                f"training.save_steps: with keep: best every evaluated model is saved; set save_steps "
-                f"({training.save_steps}) and eval_steps ({training.eval_steps}) to the same number"
+                f"training.greater_is_better: must be {str(is_share).lower()} for metric_for_best_model {metric!r}"
             )

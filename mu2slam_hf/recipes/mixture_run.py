@@ -108,7 +108,7 @@ def build_mixture_config(recipe: MixtureRecipe) -> MixtureConfig:
     temperatures = {task: section.temperature for task, section in data.tasks.items()}
     # Of a corpus with weight 0 no example is made, and the mixture does not know corpora without examples.
     weights = {
-        task: {name: weight for name, weight in section.corpora.items() if weight != 0}
+        task: {name: weight for name, weight in section.corpus_weights.items() if weight != 0}
         for task, section in data.tasks.items()
         if shares[task]
     }
@@ -134,7 +134,7 @@ def build_task_examples(
     """
     examples: list[Example] = []
     for task in tasks:
-        names = [name for name, weight in recipe.data.tasks[task].corpora.items() if weight > 0]
+        names = [name for name, weight in recipe.data.tasks[task].corpus_weights.items() if weight > 0]
         builder = _build_example_builder(recipe, task, tokenizer)
         try:
             examples += builder.build(record for name in names for record in records[name])

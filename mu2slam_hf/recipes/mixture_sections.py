@@ -34,12 +34,12 @@ class PretrainingTaskSection:
         share: examples in a micro-batch of one device. Default, by the paper (section 3.1): speech 4, text 8, asr, ast
             and mt 1; 0 for none.
         temperature: T of sampling over languages. Default, by the paper (appendix A.1): text 3, mt 2; Choice: 1 else.
-        corpora: name in `data.corpora` -> how often it is gone through per epoch of the task.
+        corpus_weights: name in `data.corpora` -> how often it is gone through per epoch of the task.
     """
 
     share: int | None = None
     temperature: float | None = None
-    corpora: dict[str, float] = field(default_factory=dict)
+    corpus_weights: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -80,10 +80,10 @@ class PretrainingDataSection:
         for task, section in self.tasks.items():
             if task not in PRETRAINING_TASKS:
                 raise ValueError(f"tasks.{task}: unknown; the tasks are {', '.join(PRETRAINING_TASKS)}")
-            for corpus in section.corpora:
+            for corpus in section.corpus_weights:
                 if corpus not in self.corpora:
                     known = ", ".join(self.corpora)
-                    raise ValueError(f"tasks.{task}.corpora.{corpus}: no such corpus in data.corpora ({known})")
+                    raise ValueError(f"tasks.{task}.corpus_weights.{corpus}: no such corpus in data.corpora ({known})")
 
 
 @dataclass(kw_only=True)

@@ -66,23 +66,23 @@ def build_model_of(recipe: Any, processor: Mu2SLAMProcessor, model_class: Any, *
 
 
 def set_generation(model: Any, section: ModelSection) -> None:
-    """Write `model.generation` into the generation configuration that is saved with the model.
+    """Write `model.generation_config` into the generation configuration that is saved with the model.
 
     Raises:
         RecipeError: a value that `generate` does not know or cannot take, or a model that does not write.
     """
-    if not section.generation:
+    if not section.generation_config:
         return
     if not model.can_generate():
-        raise RecipeError(f"model.generation: {type(model).__name__} does not generate; leave it out")
+        raise RecipeError(f"model.generation_config: {type(model).__name__} does not generate; leave it out")
     known = {*GenerationConfig().to_dict(), "ctc_weight"}
-    for name, value in section.generation.items():
+    for name, value in section.generation_config.items():
         if name not in known:
-            raise RecipeError(f"model.generation.{name}: generate has no such argument")
+            raise RecipeError(f"model.generation_config.{name}: generate has no such argument")
         if name == "ctc_weight" and not (isinstance(value, (int, float)) and 0 <= value <= 1):
-            raise RecipeError(f"model.generation.ctc_weight: is a share between 0 and 1, got {value}")
+            raise RecipeError(f"model.generation_config.ctc_weight: is a share between 0 and 1, got {value}")
         setattr(model.generation_config, name, value)
-    with errors_of("model.generation"):
+    with errors_of("model.generation_config"):
         model.generation_config.validate(strict=True)
 
 
@@ -133,8 +133,8 @@ def add_adapters(section: LoraSection, model: nn.Module) -> nn.Module:
     """The model with low-rank adapters by peft; all other weights are frozen."""
     config = LoraConfig(
         r=section.r,
-        lora_alpha=section.alpha,
-        lora_dropout=section.dropout,
+        lora_alpha=section.lora_alpha,
+        lora_dropout=section.lora_dropout,
         target_modules=section.target_modules,
         modules_to_save=section.modules_to_save or None,
     )

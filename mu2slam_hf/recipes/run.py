@@ -134,7 +134,7 @@ class Run(ABC):
         if training.average_last > 1:
             trainer.load_averaged_weights(list_checkpoints(self.recipe.output.dir)[-training.average_last :])
             return True
-        if training.keep == "best":
+        if training.load_best_model_at_end:
             trainer.load_best_checkpoint()
             return bool(trainer.state.best_global_step != trainer.state.global_step)
         return False

@@ -23,7 +23,7 @@ class ModelSection:
             whose front end, Conformer layers and feature extractor the model starts from, with their sizes; `config`,
             if any, gives the rest.
         freeze: parameters that are not trained, by prefix of their names.
-        generation: how the trained model writes where nobody says otherwise, saved as its `generation_config.json`:
+        generation_config: defaults of `generate` for the trained model, saved as its `generation_config.json`:
             `ctc_weight`, `num_beams`, ... A model trained with CTC recognises speech far better with its share.
         attn_implementation: attention backend; None for transformers' choice. On CPU, `eager` trains a small model
             with short sequences about 15 % faster than `sdpa`, whose backward pass is slow there.
@@ -34,7 +34,7 @@ class ModelSection:
     init_from: str | None = path_field("folder")
     init_encoder_from: str | None = path_field("folder")
     freeze: list[str] = field(default_factory=list)
-    generation: dict[str, Any] = field(default_factory=dict)
+    generation_config: dict[str, Any] = field(default_factory=dict)
     attn_implementation: str | None = None
 
 
@@ -75,7 +75,7 @@ class OptimSection:
         warmup_steps: updates of linear growth.
         min_learning_rate_ratio: floor as a share of the peak.
         weight_decay: of matrices. Paper: 0.01 in fine-tuning.
-        beta1, beta2, epsilon: of Adam.
+        adam_beta1, adam_beta2, adam_epsilon: of Adam.
         max_grad_norm: gradients are clipped to it; 0 for never.
     """
 
@@ -88,9 +88,9 @@ class OptimSection:
     warmup_steps: int = 200
     min_learning_rate_ratio: float = 0.02
     weight_decay: float = 0.01
-    beta1: float = 0.9
-    beta2: float = 0.98
-    epsilon: float = 1e-9
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.98
+    adam_epsilon: float = 1e-9
     max_grad_norm: float = 5.0
 
     def __post_init__(self) -> None:
@@ -118,11 +118,11 @@ class TrainingSection:
         logging_steps, eval_steps, save_steps: every so many updates; eval_steps 0 for no evaluation.
         save_total_limit: newest checkpoints that are kept, besides the best one.
         average_last: newest checkpoints whose weights are averaged into the result; 0 for the last one as it is.
-        keep: what becomes the result: the last checkpoint, or the best one on the development corpora.
-        best_metric: the figure of the evaluation that decides (`loss`, `ctc_wer`, `asr_wer`, ...; see `log.jsonl`).
+        load_best_model_at_end: the result is the best checkpoint on the development corpora, not the last one.
+        metric_for_best_model: figure of the evaluation (`loss`, `ctc_wer`, `asr_wer`, ...; see `log.jsonl`).
         greater_is_better: True for BLEU and the like.
-        tensorboard: write TensorBoard logs where it is installed.
-        progress_bar: show one.
+        report_to: integrations of transformers that get the logs; default: TensorBoard where it is installed.
+        disable_tqdm: show no progress bar.
         resume: go on from the newest complete checkpoint of the output folder, if there is one.
     """
 
@@ -140,18 +140,18 @@ class TrainingSection:
     save_steps: int = 200
     save_total_limit: int = 3
     average_last: int = 0
-    keep: Literal["last", "best"] = "last"
-    best_metric: str = "loss"
+    load_best_model_at_end: bool = False
+    metric_for_best_model: str = "loss"
     greater_is_better: bool = False
-    tensorboard: bool = True
-    progress_bar: bool = True
+    report_to: list[str] | None = None
+    disable_tqdm: bool = False
     resume: bool = True
 
     def __post_init__(self) -> None:
-        if self.keep == "best" and self.average_last > 1:
-            raise ValueError("keep: best and average_last exclude one another; leave one of them out")
-        if self.keep == "best" and self.eval_steps <= 0:
-            raise ValueError("keep: best needs evaluations; set eval_steps")
+        if self.load_best_model_at_end and self.average_last > 1:
+            raise ValueError("load_best_model_at_end and average_last exclude each other; leave one of them out")
+        if self.load_best_model_at_end and self.eval_steps <= 0:
+            raise ValueError("load_best_model_at_end needs evaluations; set eval_steps")
 
 
 @dataclass(kw_only=True)
@@ -160,16 +160,16 @@ class LoraSection:
 
     Attributes:
         r: rank.
-        alpha: scale; the update is multiplied by alpha / r.
-        dropout: on the adapters' input.
+        lora_alpha: scale; the update is multiplied by lora_alpha / r.
+        lora_dropout: on the adapters' input.
         target_modules: names of linear layers, or a regular expression.
         modules_to_save: modules trained in full beside the adapters.
         merge: also save the model with the adapters merged in, under `merged/`.
     """
 
     r: int = 8
-    alpha: float = 16.0
-    dropout: float = 0.0
+    lora_alpha: float = 16.0
+    lora_dropout: float = 0.0
     target_modules: list[str] | str = field(default_factory=lambda: ["q_proj", "v_proj"])
     modules_to_save: list[str] = field(default_factory=list)
     merge: bool = True
@@ -200,7 +200,7 @@ class StageSection:
     Attributes:
         name: the stage writes to `<output.dir>/<number>_<name>`, the last one its model to `<output.dir>/final`.
         set: what differs from the recipe, by dotted name (`training.max_steps: 300`); a value replaces what was there.
-            What the next stage starts from is decided here too: `training.keep: last | best`.
+            What the next stage starts from is decided here too: `training.load_best_model_at_end`.
     """
 
     name: str = "stage"

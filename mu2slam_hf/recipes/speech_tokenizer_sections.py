@@ -71,21 +71,21 @@ class ContrastiveSection:
         limits: longer recordings are left out.
         utterances: of a micro-batch.
         max_seconds: most speech of a micro-batch; longer recordings make it smaller.
-        weights: corpus -> how often it is gone through per epoch; 1 for those that are not named.
+        corpus_weights: corpus -> how often it is gone through per epoch; 1 for those that are not named.
     """
 
     model: ModelSection = field(default_factory=ModelSection)
     masking: MSLAMMaskingConfig = field(default_factory=MSLAMMaskingConfig)
     objective: MSLAMObjectiveConfig = field(default_factory=lambda: MSLAMObjectiveConfig(diversity=1.0))
     quantizer: QuantizerConfig = field(
-        default_factory=lambda: QuantizerConfig(min_temperature=0.5, temperature_factor=0.998)
+        default_factory=lambda: QuantizerConfig(min_gumbel_temperature=0.5, gumbel_temperature_decay=0.998)
     )
     optim: OptimSection = field(default_factory=OptimSection)
     training: TrainingSection = field(default_factory=lambda: TrainingSection(max_steps=1000))
     limits: ExampleLimits = field(default_factory=ExampleLimits)
     utterances: int = 16
     max_seconds: float = 60.0
-    weights: dict[str, float] = field(default_factory=dict)
+    corpus_weights: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.utterances < 1:
@@ -127,6 +127,8 @@ class SpeechTokenizerRecipe:
             raise ValueError("corpora: name at least one")
         if self.batch_seconds <= 0:
             raise ValueError(f"batch_seconds must be above 0, got {self.batch_seconds}")
-        for name in self.contrastive.weights:
+        for name in self.contrastive.corpus_weights:
             if name not in self.corpora:
-                raise ValueError(f"contrastive.weights.{name}: no such corpus in corpora ({', '.join(self.corpora)})")
+                raise ValueError(
+                    f"contrastive.corpus_weights.{name}: no such corpus in corpora ({', '.join(self.corpora)})"
+                )

@@ -22,7 +22,9 @@ def build_sources(
     Raises:
         RecipeError: a corpus that cannot be streamed, or sizes of corpora of one task that cannot be compared.
     """
-    names = {task: [name for name, weight in recipe.data.tasks[task].corpora.items() if weight] for task in tasks}
+    names = {
+        task: [name for name, weight in recipe.data.tasks[task].corpus_weights.items() if weight] for task in tasks
+    }
     # Opened once each: a person's own corpora are measured when their size is asked for.
     corpora = {
         name: open_corpus(section, name)

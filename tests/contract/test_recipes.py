@@ -32,8 +32,8 @@ STREAMED = [path for path in PRETRAINING if "streaming: true" in path.read_text(
 SUPERVISED = [path for path in RECIPES if path not in PRETRAINING]
 SETTINGS = (
     "training.use_cpu=true",
-    "training.tensorboard=false",
-    "training.progress_bar=false",
+    "training.report_to=[]",
+    "training.disable_tqdm=true",
     "training.dataloader_num_workers=0",
 )
 LOCATION = ("name", "root", "split", "options", "manifest", "columns", "lang", "audio_root")

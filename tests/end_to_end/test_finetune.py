@@ -87,7 +87,7 @@ def test_gradual_and_noisy_fine_tuning(launch, tmp_path):
     tree["data"]["curriculum"] = []
     tree["optim"]["learning_rate"] = 0.05  # soon too large, so that the best checkpoint is not the last one
     only_recognition = {"data.corpora.train.tasks": ["asr"], "objective.ctc": 0.5}
-    best = {"training.keep": "best", "training.best_metric": "loss_asr_decoder", "training.eval_steps": 2}
+    best = {"training.load_best_model_at_end": True, "training.metric_for_best_model": "loss_asr_decoder", "training.eval_steps": 2}
     tree["stages"] = [
         {"name": "multitask"},
         {"name": "asr", "set": {**only_recognition, **best, "training.max_steps": 6, "decoder_noise.ratio": 0.4}},
@@ -159,7 +159,7 @@ def test_adapters_train_save_load_and_merge(launch, finished, tmp_path):
     peft = pytest.importorskip("peft")
     tree = yaml.safe_load(RECIPE.read_text())
     tree["model"] = {"init_from": str(finished / "final")}
-    tree["lora"] = {"r": 2, "alpha": 4, "target_modules": ["q_proj", "v_proj"]}
+    tree["lora"] = {"r": 2, "lora_alpha": 4, "target_modules": ["q_proj", "v_proj"]}
     tree["data"]["curriculum"] = []
     tree["optim"]["learning_rate"] = 0.05
     recipe = tmp_path / "lora.yaml"

@@ -36,7 +36,7 @@ COMMON = {
     "optim": {"learning_rate": 5e-3, "warmup_steps": 4},
     "training": {
         **{"max_steps": NUM_STEPS, "logging_steps": 1, "eval_steps": NUM_STEPS, "save_steps": NUM_STEPS},
-        **{"progress_bar": False, "tensorboard": False, "use_cpu": True},
+        **{"disable_tqdm": True, "report_to": [], "use_cpu": True},
     },
 }
 CORPORA = {"examples": {"manifest": str(EXAMPLES / "manifest.tsv")}}
@@ -57,8 +57,8 @@ PRETRAINING = {
     "data": {
         "corpora": CORPORA,
         "tasks": {
-            **{"speech": {"share": 2, "corpora": {"examples": 1}}, "text": {"share": 2, "corpora": {"examples": 1}}},
-            **{task: {"share": 1, "corpora": {"examples": 1}} for task in ("asr", "ast", "mt")},
+            **{task: {"share": 2, "corpus_weights": {"examples": 1}} for task in ("speech", "text")},
+            **{task: {"share": 1, "corpus_weights": {"examples": 1}} for task in ("asr", "ast", "mt")},
         },
     },
     "evaluation": {"corpora": CORPORA, "tasks": ["asr", "speech"]},

@@ -76,12 +76,12 @@ def run_head(finished, tones, tmp_path):
             "kind": "head_finetuning",
             "model": {"init_from": str(finished / "final"), "overrides": {"encoder_config.hidden_dropout": 0.0}},
             "head": {"kind": kind, **head},
-            "data": {"corpora": {"train": {"manifest": str(tones)}}, "batch_size": 10},
+            "data": {"corpora": {"train": {"manifest": str(tones)}}, "per_device_train_batch_size": 10},
             "optim": {"learning_rate": 0.02, "warmup_steps": 2},
             "training": {"max_steps": 20, "logging_steps": 5, "eval_steps": 10, "save_steps": 20},
             "evaluation": {"corpora": {"same": {"manifest": str(tones)}}},
         }
-        tree["training"].update(use_cpu=True, progress_bar=False)
+        tree["training"].update(use_cpu=True, disable_tqdm=True)
         recipe = tmp_path / "head.yaml"
         recipe.write_text(yaml.safe_dump(tree))
         make_launcher("finetune_mslam.py", recipe, tones)(tmp_path / kind)

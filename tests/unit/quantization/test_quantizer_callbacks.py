@@ -12,9 +12,8 @@ from mu2slam_hf.models.modules_learned_quantization import LearnedQuantizer
 from mu2slam_hf.quantization import quantizer_callbacks
 from mu2slam_hf.quantization.quantizer_callbacks import (
     CodebookWatch,
-    GumbelAnnealing,
-    QuantizerFreezing,
-    add_quantizer_callbacks,
+    QuantizerConfig,
+    QuantizerSchedule,
     drop_frozen_gradients,
     find_quantizer,
 )
@@ -62,8 +61,9 @@ class Seen:
         return Keep()
 
 
-def build_trainer(folder, max_steps: int, model=None, freezing=None, **watch):
+def build_trainer(folder, max_steps: int, model=None, freeze_after=None, **watch):
     seen = Seen()
+    config = QuantizerConfig(min_gumbel_temperature=0.5, gumbel_temperature_decay=0.8, freeze_after=freeze_after)
     trainer = DroppingTrainer(
         model or Model(),
         TrainingArguments(
@@ -77,9 +77,8 @@ def build_trainer(folder, max_steps: int, model=None, freezing=None, **watch):
             use_cpu=True,
         ),
         train_dataset=[{"x": torch.randn(4, generator=torch.Generator().manual_seed(n))} for n in range(64)],
-        callbacks=[seen.callback()],
+        callbacks=[QuantizerSchedule(config), CodebookWatch(config, **watch), seen.callback()],
     )
-    add_quantizer_callbacks(trainer, GumbelAnnealing(2.0, 0.5, 0.8), CodebookWatch(**watch), freezing)
     return trainer, seen
 
 
@@ -106,7 +105,7 @@ def test_from_some_update_on_front_end_and_quantizer_stand_still_and_the_rest_do
         def on_step_end(self, args, state, control, model=None, **kwargs):
             states.append({name: value.clone() for name, value in model.state_dict().items()})
 
-    trainer, _ = build_trainer(tmp_path, 6, Model(method), QuantizerFreezing(3))
+    trainer, _ = build_trainer(tmp_path, 6, Model(method), 3)
     trainer.add_callback(Keep())
     trainer.train()
     assert len(states) == 6
@@ -121,14 +120,12 @@ def test_from_some_update_on_front_end_and_quantizer_stand_still_and_the_rest_do
 
 
 def test_a_run_that_goes_on_is_frozen_as_well(tmp_path):
-    whole, _ = build_trainer(tmp_path, 6, Model("nearest"), QuantizerFreezing(3))
+    whole, _ = build_trainer(tmp_path, 6, Model("nearest"), 3)
     whole.train()
-    trainer, _ = build_trainer(tmp_path, 6, Model("nearest"), QuantizerFreezing(3))
+    trainer, _ = build_trainer(tmp_path, 6, Model("nearest"), 3)
     trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))
     for name, value in whole.model.state_dict().items():
         assert torch.equal(trainer.model.state_dict()[name], value), name
-    with pytest.raises(ValueError, match="must not be negative, got -1"):
-        QuantizerFreezing(-1)
 
 
 def test_figures_come_when_there_are_enough_frames(tmp_path):
@@ -143,7 +140,7 @@ def test_figures_come_when_there_are_enough_frames(tmp_path):
 
 @pytest.mark.parametrize("groups", [1, 2])
 def test_figures_equal_a_count_and_evaluation_is_not_counted(groups):
-    model, watch = Model(groups=groups), CodebookWatch(frames_per_entry=1)
+    model, watch = Model(groups=groups), CodebookWatch(QuantizerConfig(), frames_per_entry=1)
     state, arguments = TrainerState(), SimpleNamespace(world_size=1)
     watch.on_train_begin(arguments, state, None, model=model)
     x = torch.randn(50, 4)
@@ -165,7 +162,7 @@ def test_figures_equal_a_count_and_evaluation_is_not_counted(groups):
 def test_a_collapse_is_named_once_with_numbers_and_advice(monkeypatch):
     said = []
     monkeypatch.setattr(quantizer_callbacks.logger, "warning", said.append)
-    model, watch = Model(), CodebookWatch(frames_per_entry=1, grace_updates=10)
+    model, watch = Model(), CodebookWatch(QuantizerConfig(), frames_per_entry=1, grace_updates=10)
     with torch.no_grad():
         model.quantizer.linear.bias[3] = 1000.0  # one entry for all
     state, arguments = TrainerState(), SimpleNamespace(world_size=1)
@@ -182,7 +179,7 @@ def test_a_collapse_is_named_once_with_numbers_and_advice(monkeypatch):
 def test_a_codebook_in_use_is_not_named(monkeypatch):
     said = []
     monkeypatch.setattr(quantizer_callbacks.logger, "warning", said.append)
-    watch = CodebookWatch(grace_updates=0)
+    watch = CodebookWatch(QuantizerConfig(), grace_updates=0)
     counts = torch.ones(1, 8, dtype=torch.int64) * 10
     watch._counts = counts
     watch.on_log(SimpleNamespace(world_size=1), TrainerState(), None, logs={"loss": 1.0}, model=Model())
@@ -191,18 +188,25 @@ def test_a_codebook_in_use_is_not_named(monkeypatch):
 
 def test_nearest_has_no_temperature():
     model, logs = Model("nearest"), {"loss": 1.0}
-    GumbelAnnealing().on_step_begin(None, TrainerState(), None, model=model)
-    CodebookWatch().on_log(SimpleNamespace(world_size=1), TrainerState(), None, logs=logs, model=model)
+    QuantizerSchedule(QuantizerConfig()).on_step_begin(None, TrainerState(), None, model=model)
+    CodebookWatch(QuantizerConfig()).on_log(
+        SimpleNamespace(world_size=1), TrainerState(), None, logs=logs, model=model
+    )
     assert "gumbel_temperature" not in logs
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [((2.0, 3.0, 0.9), "minimum must lie"), ((2.0, 0.0, 0.9), "minimum must lie"), ((2.0, 1.0, 1.1), "factor must")],
+    [
+        ({"min_gumbel_temperature": 3.0}, "min_gumbel_temperature must lie"),
+        ({"min_gumbel_temperature": 0.0}, "min_gumbel_temperature must lie"),
+        ({"gumbel_temperature_decay": 1.1}, "gumbel_temperature_decay must"),
+        ({"freeze_after": -1}, "must not be negative, got -1"),
+    ],
 )
-def test_wrong_annealing_is_refused(values, message):
+def test_wrong_settings_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
-        GumbelAnnealing(*values)
+        QuantizerConfig(**values)
 
 
 def test_a_model_without_a_quantizer_is_refused():

@@ -38,7 +38,7 @@ SMALL = {
     "num_speech_layers": 1,
     "num_negatives": 4,
 }
-TRAINING = {"progress_bar": "false", "tensorboard": "false", "logging_steps": 1, "save_steps": 2}
+TRAINING = {"disable_tqdm": "true", "report_to": "[]", "logging_steps": 1, "save_steps": 2}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def tones(tmp_path_factory):
 def overrides(max_steps: int, **codebook) -> list[str]:
     values = {f"contrastive.model.overrides.{name}": value for name, value in SMALL.items()}
     values |= {f"contrastive.training.{name}": value for name, value in TRAINING.items()}
-    values |= {"contrastive.training.max_steps": max_steps, "contrastive.quantizer.temperature_factor": 0.9}
+    values |= {"contrastive.training.max_steps": max_steps, "contrastive.quantizer.gumbel_temperature_decay": 0.9}
     values |= {f"codebook.{name}": value for name, value in {"codevector_dim": 8, **codebook}.items()}
     return [f"{name}={value}" for name, value in values.items()]
 
@@ -191,7 +191,7 @@ def test_the_recipe_of_the_repository_is_the_small_encoder(monkeypatch, tmp_path
     assert given["encoder_config.hidden_size"] == small.hidden_size == 144
     assert given["encoder_config.num_hidden_layers"] == small.num_hidden_layers
     assert given["num_speech_layers"] == small.num_speech_layers
-    assert list(run.data.tasks) == ["speech"] and run.data.tasks["speech"].corpora["prompts5"] == 2
+    assert list(run.data.tasks) == ["speech"] and run.data.tasks["speech"].corpus_weights["prompts5"] == 2
     assert run.training.use_cpu and run.training.max_steps == 400
 
 
@@ -200,7 +200,7 @@ def test_the_recipe_of_the_repository_is_the_small_encoder(monkeypatch, tmp_path
     [
         ({"codebook.kind": "kmeans", "codebook.init_from": "."}, "only a contrastive tokenizer is taken from"),
         ({"codebook.kind": "contrastive", "codebook.method": "fsq"}, "expected one of gumbel, nearest"),
-        ({"contrastive.weights.b": 1}, "contrastive.weights.b: no such corpus"),
+        ({"contrastive.corpus_weights.b": 1}, "contrastive.corpus_weights.b: no such corpus"),
         ({"contrastive.utterances": 0}, "utterances must be at least 1"),
         ({"contrastive.quantizer.factor": 1}, "unknown key"),
     ],

@@ -55,7 +55,7 @@ def test_records_bear_the_name_of_the_recipe_and_are_limited(manifest):
 @pytest.mark.parametrize(
     "section, message",
     [
-        ({}, r"data\.corpora\.x: give either"),
+        ({}, r"data\.corpora\.x: give exactly one of name"),
         ({"name": "prompts5"}, r"data\.corpora\.x\.root"),
         ({"name": "prompts5", "root": "/", "options": {"nope": 1}}, r"data\.corpora\.x\.options: .*nope"),
         ({"manifest": "m", "columns": {"txt": "a"}}, r"data\.corpora\.x\.columns: .*txt"),
@@ -95,8 +95,8 @@ def test_a_short_trial_ends_in_an_early_phase():
         ),
         ({"data": {"curriculum": [{"steps": 3, "tasks": ["tts"]}]}}, r"data\.curriculum\.0\.tasks: 'tts'"),
         (
-            {"data": {"curriculum": [{"steps": 3, "corpora": {"x": 1}}]}},
-            r"curriculum\.0\.corpora\.x: no such corpus",
+            {"data": {"curriculum": [{"steps": 3, "corpus_weights": {"x": 1}}]}},
+            r"curriculum\.0\.corpus_weights\.x: no such corpus",
         ),
     ],
 )
@@ -106,7 +106,7 @@ def test_bad_phases(tree, message):
 
 
 def test_a_phase_draws_from_its_corpora_only(manifest, processor):
-    phases = [{"steps": 2, "corpora": {"b": 1.0}}, {"steps": 2, "text_batch_share": 0.0}]
+    phases = [{"steps": 2, "corpus_weights": {"b": 1.0}}, {"steps": 2, "text_batch_share": 0.0}]
     recipe = make(
         {"data": {"corpora": corpora(manifest, a={"tasks": ["asr"]}, b={"weight": 2.0}), "curriculum": phases}}
     )
@@ -117,9 +117,7 @@ def test_a_phase_draws_from_its_corpora_only(manifest, processor):
     tasks = {(e.corpus, t.task) for e in second.dataset.examples for t in e.targets}
     assert tasks == {("a", "asr"), ("b", "asr"), ("b", "ast"), ("b", "mt")}
     assert first.dataset.seed != second.dataset.seed
-    drawn = [
-        second.dataset.examples[key.example] for step in second.plan.plan(0) for batch in step for key in batch
-    ]
+    drawn = [second.dataset.examples[key.example] for step in second.plan.plan(0) for batch in step for key in batch]
     assert {example.source_modality for example in drawn} == {"speech"}
     speech = [example.corpus for example in drawn]
     assert speech.count("b") == 2 * speech.count("a")

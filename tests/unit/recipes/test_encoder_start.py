@@ -107,7 +107,9 @@ def test_the_feature_extractor_is_that_of_the_source_or_of_its_kind(bert, tmp_pa
     made = load_start_extractor(str(tmp_path))
     assert type(made) is Wav2Vec2FeatureExtractor and made.return_attention_mask
     SeamlessM4TFeatureExtractor().save_pretrained(tmp_path)
-    with pytest.raises(RecipeError, match="the front end 'waveform', SeamlessM4TFeatureExtractor makes what 'stacked"):
+    with pytest.raises(
+        RecipeError, match="the front end 'waveform', but SeamlessM4TFeatureExtractor creates the input of 'stacked"
+    ):
         load_start_extractor(str(tmp_path))
 
 

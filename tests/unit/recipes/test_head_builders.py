@@ -18,7 +18,8 @@ from mu2slam_hf.recipes.head_sections import HeadCorpusSection, HeadEvaluationSe
 from mu2slam_hf.recipes.loader import RecipeError, build_section
 from mu2slam_hf.recipes.sections import OptimSection, OutputSection, TrainingSection
 
-QUICK = {"use_cpu": True, "progress_bar": False, "tensorboard": False, "logging_steps": 1}
+BEST = {"load_best_model_at_end": True}
+QUICK = {"use_cpu": True, "disable_tqdm": True, "report_to": [], "logging_steps": 1}
 TEXTS = ("la mesa", "the table", "el mar", "a sea")
 
 
@@ -47,9 +48,11 @@ def make_run(recipe: HeadRecipe):
     return run, run.build_trainer_of(PROCESSOR, model, make_texts(0), {"dev0": make_texts(1)})
 
 
-@pytest.mark.parametrize("keep", ["best", "last"])
-def test_the_checkpoint_that_the_recipe_keeps(keep, tmp_path):
-    run, trainer = make_run(make_recipe(tmp_path, max_steps=4, eval_steps=1, save_steps=1, keep=keep))
+@pytest.mark.parametrize("best", [True, False])
+def test_the_checkpoint_that_the_recipe_keeps(best, tmp_path):
+    run, trainer = make_run(
+        make_recipe(tmp_path, max_steps=4, eval_steps=1, save_steps=1, load_best_model_at_end=best)
+    )
     run.train(trainer)
     losses = {
         logs["step"]: logs["eval_dev0_loss"]
@@ -57,14 +60,14 @@ def test_the_checkpoint_that_the_recipe_keeps(keep, tmp_path):
         if "eval_dev0_loss" in logs
     }
     assert list(losses) == [1, 2, 3, 4] and losses[1] < losses[4]
-    best = min(losses, key=losses.get)
-    expected = losses[best if keep == "best" else 4]
+    expected = losses[min(losses, key=losses.get) if best else 4]
     assert trainer.evaluate()["eval_dev0_loss"] == pytest.approx(expected)
 
 
 def test_the_last_update_is_compared_too(tmp_path):
-    recipe = make_recipe(tmp_path, max_steps=3, eval_steps=2, save_steps=2, keep="best", best_metric="accuracy",
-                         greater_is_better=True)  # fmt: skip
+    recipe = make_recipe(
+        tmp_path, max_steps=3, eval_steps=2, metric_for_best_model="accuracy", greater_is_better=True, **BEST
+    )
     _, trainer = make_run(recipe)
     assert trainer.args.metric_for_best_model == "dev0_accuracy" and trainer.args.greater_is_better
     trainer.train()
@@ -84,28 +87,24 @@ def test_activation_checkpointing(tmp_path):
 @pytest.mark.parametrize(
     "training, message",
     [
-        ({"average_last": 3}, "training.average_last: the training of heads does not have it"),
-        ({"shard_parameters": True}, "training.shard_parameters: "),
-        ({"num_sharding_replicas": 2}, "training.num_sharding_replicas: "),
-        ({"keep": "best", "best_metric": "wer"}, "expected one of dev_loss, dev_accuracy for this head; got 'wer'"),
-        ({"keep": "best", "best_metric": "accuracy"}, "must be true for best_metric 'accuracy'"),
-        ({"keep": "best", "greater_is_better": True}, "must be false for best_metric 'loss'"),
-        ({"keep": "best", "save_steps": 400}, r"save_steps \(400\) and eval_steps \(200\) to the same number"),
+        ({**BEST, "metric_for_best_model": "wer"}, "expected one of dev_loss, dev_accuracy for this head; got 'wer'"),
+        ({**BEST, "metric_for_best_model": "accuracy"}, "must be true for metric_for_best_model 'accuracy'"),
+        ({**BEST, "greater_is_better": True}, "must be false for metric_for_best_model 'loss'"),
     ],
 )
-def test_what_heads_do_not_have_is_refused(training, message):
+def test_figures_that_the_evaluation_does_not_give_are_refused(training, message):
     tree = {"training": training, "evaluation": {"corpora": {"dev": {"name": "prompts5"}}}}
     with pytest.raises(RecipeError, match=message):
         build_section(HeadRecipe, tree, "", [])
 
 
 def test_the_best_checkpoint_needs_one_corpus_by_name(tmp_path):
-    with pytest.raises(ValueError, match="found on evaluation.corpora; give one"):
-        make_recipe(tmp_path, num_corpora=0, keep="best")
+    with pytest.raises(ValueError, match="needs a corpus in evaluation.corpora"):
+        make_recipe(tmp_path, num_corpora=0, load_best_model_at_end=True)
     with pytest.raises(ValueError, match=re.escape("expected one of dev0_loss, dev0_accuracy, dev1_loss")):
-        make_recipe(tmp_path, num_corpora=2, keep="best")
-    recipe = make_recipe(tmp_path, num_corpora=2, keep="best", best_metric="dev1_loss")
+        make_recipe(tmp_path, num_corpora=2, load_best_model_at_end=True)
+    recipe = make_recipe(tmp_path, num_corpora=2, load_best_model_at_end=True, metric_for_best_model="dev1_loss")
     assert recipe.best_figure == "dev1_loss"
-    training = replace(recipe.training, best_metric="dev1_accuracy", greater_is_better=True)
+    training = replace(recipe.training, metric_for_best_model="dev1_accuracy", greater_is_better=True)
     with pytest.raises(ValueError, match="expected one of dev0_loss, dev1_loss for this head"):
         replace(recipe, head=HeadSection(kind="ctc"), training=training)

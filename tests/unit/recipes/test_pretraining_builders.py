@@ -39,7 +39,10 @@ def load(manifest):
     [
         ("objective.asr_backwards_mlm=1", r"objective\.asr_backwards_mlm: unknown key; did you mean 'asr_backward"),
         ("data.tasks.tts.share=1", r"data: tasks\.tts: unknown; the tasks are speech, text, asr"),
-        ("data.tasks.mt.corpora={trian: 1}", r"data: tasks\.mt\.corpora\.trian: no such corpus.*\(train\)"),
+        (
+            "data.tasks.mt.corpus_weights={trian: 1}",
+            r"data: tasks\.mt\.corpus_weights\.trian: no such corpus.*\(train\)",
+        ),
         ("data.tasks.mt.shares=1", r"data\.tasks\.mt\.shares: unknown key; did you mean 'share'"),
         ("masking.text_ratio=2", r"masking: .*text_ratio"),
         ("data.limits.max_seconds=-1", r"data\.limits: .*max_seconds"),
@@ -123,8 +126,8 @@ def test_shares_and_temperatures_default_to_the_papers(load):
 def test_examples_of_a_task_come_from_its_corpora_within_the_limits(load, manifest, caplog):
     recipe = load(
         f"data.corpora.other={{manifest: {manifest}, limit: 2}}",
-        "data.tasks.text.corpora={other: 1}",
-        "data.tasks.speech.corpora={train: 1, other: 0}",
+        "data.tasks.text.corpus_weights={other: 1}",
+        "data.tasks.speech.corpus_weights={train: 1, other: 0}",
         "data.translations_as_texts=false",
         "data.limits.max_tokens=9",
     )
@@ -143,14 +146,14 @@ def test_examples_of_a_task_come_from_its_corpora_within_the_limits(load, manife
 
 def test_a_corpus_of_weight_0_is_left_out_of_the_mixture(load, manifest):
     other = f"data.corpora.other={{manifest: {manifest}, limit: 2}}"
-    off = load(other, "data.tasks.text.corpora={train: 1, other: 0}")
+    off = load(other, "data.tasks.text.corpus_weights={train: 1, other: 0}")
     records = load_records(off.data.corpora, "data.corpora")
     processor = build_run(off).build_processor(records)
     _, sampler = build_mixture(off, processor, records, build_arguments(off))
     assert {example.corpus for example in sampler.examples} == {"train"}
     assert build_mixture_config(off).corpus_weights["text"] == {"train": 1}
     with pytest.raises(RecipeError, match="must not be negative"):
-        build_mixture_config(load("data.tasks.text.corpora={train: -1}"))
+        build_mixture_config(load("data.tasks.text.corpus_weights={train: -1}"))
 
 
 def test_development_batches_hold_everything_once_within_the_bounds():

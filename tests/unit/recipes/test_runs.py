@@ -21,7 +21,14 @@ TREE = {
     "output": {"dir": "run"},
     "stages": [
         {"name": "multitask"},
-        {"name": "asr", "set": {"training.max_steps": 20, "training.keep": "best", "data.curriculum": [{"steps": 5}]}},
+        {
+            "name": "asr",
+            "set": {
+                "training.max_steps": 20,
+                "training.load_best_model_at_end": True,
+                "data.curriculum": [{"steps": 5}],
+            },
+        },
     ],
 }
 
@@ -40,8 +47,8 @@ def write(tmp_path, monkeypatch):
 
 def test_each_stage_has_its_values_and_its_folder(write):
     first, second = load_recipes(write(TREE), ["training.seed=5", "stages.1.set.training.max_steps=30"])
-    assert (first.training.max_steps, first.training.keep, first.training.seed) == (300, "last", 5)
-    assert (second.training.max_steps, second.training.keep, second.training.seed) == (30, "best", 5)
+    assert (first.training.max_steps, first.training.load_best_model_at_end, first.training.seed) == (300, False, 5)
+    assert (second.training.max_steps, second.training.load_best_model_at_end, second.training.seed) == (30, True, 5)
     assert (first.output.dir, str(final_folder(first))) == ("run/1_multitask", "run/1_multitask/final")
     assert (second.output.dir, str(final_folder(second))) == ("run/2_asr", "run/final")
     assert second.data.curriculum[0].steps == 5 and first.data.curriculum == []

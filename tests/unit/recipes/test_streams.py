@@ -33,7 +33,7 @@ def load(corpora, tmp_path):
         "block_size": 4,
         "max_failed_share": 1.0,
         "corpora": {name: {"name": name, "root": corpora[name]} for part in names.values() for name in part},
-        "tasks": {task: {"share": 1, "corpora": dict.fromkeys(part, 1)} for task, part in names.items()},
+        "tasks": {task: {"share": 1, "corpus_weights": dict.fromkeys(part, 1)} for task, part in names.items()},
     }
     tree["data"]["corpora"]["ted59"]["options"] = {"languages": ["ar", "fa", "tr"]}
     tree["training"].update(eval_steps=0)
@@ -56,7 +56,7 @@ def test_sizes_are_declared_given_or_those_of_files(load, corpora):
     assert hours["en"] == 2181 and hours["tr"] == 22, "declared hours, not the bytes of small copies"
     (first, *_) = documents = sources_of(load(), "text")
     assert first.task == "text" and {s.lang: s.size for s in documents}["en"] == 3079081989
-    more = (f"data.corpora.babel={{name: babel, root: '{corpora['babel']}'}}", "data.tasks.asr.corpora.babel=1")
+    more = (f"data.corpora.babel={{name: babel, root: '{corpora['babel']}'}}", "data.tasks.asr.corpus_weights.babel=1")
     with pytest.raises(RecipeError, match=r"data\.tasks\.asr: the sizes of babel are known in bytes only"):
         sources_of(load(*more), "asr")
     given = sources_of(load(*more, "data.corpora.babel.total_size=1000"), "asr")
@@ -65,7 +65,7 @@ def test_sizes_are_declared_given_or_those_of_files(load, corpora):
 
 def test_sources_have_the_names_of_the_recipe(load, corpora):
     renamed = f"data.corpora.web={{name: mc4, root: '{corpora['mc4']}', options: {{languages: [en, de]}}}}"
-    sources = sources_of(load(renamed, "data.tasks.text.corpora={mc4: 0, web: 2}"), "text")
+    sources = sources_of(load(renamed, "data.tasks.text.corpus_weights={mc4: 0, web: 2}"), "text")
     assert sorted(source.name for source in sources) == ["text/web/de", "text/web/en"]
 
 

@@ -81,6 +81,8 @@ class MixtureRun(Run):
         args = build_arguments(self.recipe)
         dataset, sampler = build_mixture(self.recipe, processor, data, args)
         build_collator = partial(self.build_collator, processor, model)
+        # Development batches do not belong to an update: they are masked in full from the beginning.
+        development_masking = replace(self.recipe.masking, schedule="constant")
         trainer = assemble_trainer(
             model,
             args,
@@ -89,7 +91,9 @@ class MixtureRun(Run):
             dataset=dataset,
             sampler=sampler,
             collator=build_collator(),
-            development_sets=build_development_sets(self.recipe, processor, build_collator),
+            development_sets=build_development_sets(
+                self.recipe, processor, partial(build_collator, masking=development_masking)
+            ),
         )
         if trainer.is_world_process_zero():
             print(format_mixture(sampler.summarize(), args.max_steps), flush=True)

@@ -110,6 +110,7 @@ class MixtureRecipe:
     Attributes:
         kind: tells one kind of recipe from another.
         model, processor, data, optim, training, evaluation, output: sections.
+        masking: rules of masking of the kind.
         objective: weights of the losses of the kind.
     """
 
@@ -117,6 +118,7 @@ class MixtureRecipe:
     model: ModelSection = field(default_factory=ModelSection)
     processor: ProcessorSection = field(default_factory=ProcessorSection)
     data: PretrainingDataSection = field(default_factory=PretrainingDataSection)
+    masking: Any = None
     objective: Any = None
     optim: OptimSection = field(default_factory=OptimSection)
     training: TrainingSection = field(default_factory=TrainingSection)

@@ -56,12 +56,12 @@ class MSLAMPretrainingRun(MixtureRun):
         """New, with the weights of `init_from`, or around a trained encoder; see `build_model_of`."""
         return build_model_of(self.recipe, processor, MSLAMForPreTraining)
 
-    def build_collator(self, processor: Mu2SLAMProcessor, model: Any) -> MSLAMCollator:
-        """The collator with the recipe's masks, for the front end and the number of negatives of the model."""
+    def build_collator(self, processor: Mu2SLAMProcessor, model: Any, masking: Any = None) -> MSLAMCollator:
+        """The collator for the front end and the number of negatives of the model; `masking`: in place of that of the recipe."""
         return MSLAMCollator(
             processor,
             seed=self.recipe.training.seed,
-            masking=self.recipe.masking,
+            masking=masking or self.recipe.masking,
             num_negatives=model.config.num_negatives,
             encoder_config=model.config.encoder_config,
         )

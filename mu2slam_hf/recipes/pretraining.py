@@ -89,13 +89,15 @@ class PretrainingRun(MixtureRun):
         """See `build_model_of`."""
         return build_model_of(self.recipe, processor, Mu2SLAMForPreTraining)
 
-    def build_collator(self, processor: Mu2SLAMProcessor, model: Any) -> Mu2SLAMPreTrainingCollator:
-        """The collator with the recipe's masks, for the front end of the model."""
+    def build_collator(
+        self, processor: Mu2SLAMProcessor, model: Any, masking: Any = None
+    ) -> Mu2SLAMPreTrainingCollator:
+        """The collator for the front end of the model; `masking`: in place of that of the recipe."""
         recipe = self.recipe
         return Mu2SLAMPreTrainingCollator(
             processor,
             seed=recipe.training.seed,
-            masking=recipe.masking,
+            masking=masking or recipe.masking,
             ctc_input=recipe.objective.ctc_input,
             max_row_length=recipe.data.max_row_length,
             encoder_config=model.config.encoder_config,

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The checkpoint that ships in the package, and loading of any checkpoint by name or path."""
+"""The checkpoint included in the package, and loading of any checkpoint by name or path."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,18 +15,18 @@ DEFAULT_NAME = "default"
 
 
 def default_checkpoint() -> str:
-    """Folder of the checkpoint that ships in the package: English, Spanish, French, Italian, Russian; tiny.
+    """Folder of the tiny checkpoint included in the package: English, Spanish, French, Italian, Russian.
 
-    `from_pretrained` and `pipeline(..., model=default_checkpoint())` take it like any other folder.
+    It can be passed to `from_pretrained` and `pipeline(..., model=default_checkpoint())` like any other folder.
     """
     return str(Path(__file__).parent / DEFAULT_NAME)
 
 
 def load_default(**kwargs: Any) -> tuple["Mu2SLAMForConditionalGeneration", "Mu2SLAMProcessor"]:
-    """Model (evaluation mode, float32 unless `dtype` says otherwise) and processor of the shipped checkpoint.
+    """Model (evaluation mode, float32 by default) and processor of the included checkpoint.
 
     Args:
-        **kwargs: go to `load_checkpoint`.
+        **kwargs: passed to `load_checkpoint`.
     """
     return load_checkpoint(DEFAULT_NAME, **kwargs)
 
@@ -38,14 +38,14 @@ def load_checkpoint(
 
     Args:
         name_or_path: "default", a folder, or a name on the Hub.
-        device: where the model goes.
-        dtype: of the weights in memory; "auto" for the one they are stored in. Choice: float32 also for weights
-            stored as bfloat16, which most processors compute with slowly.
-        **kwargs: go to the model's `from_pretrained`.
+        device: device of the model.
+        dtype: dtype of the weights in memory; "auto" for the dtype in which they are stored. Choice: float32 also for
+            weights stored as bfloat16, which is slow on most CPUs.
+        **kwargs: passed to `from_pretrained` of the model.
 
     Raises:
-        ValueError: a path without a checkpoint or without a processor, a checkpoint of another kind of model, or a
-            device that there is not.
+        ValueError: the path has no checkpoint or no processor, the checkpoint is of another model type, or the device
+            is not available.
     """
     folder = _find_folder(name_or_path)
     check_model_type(folder, "mu2slam")
@@ -60,16 +60,16 @@ def load_checkpoint(
 def load_any_checkpoint(
     name_or_path: str = DEFAULT_NAME, *, device: str = "cpu", dtype: str = "float32"
 ) -> tuple[Any, "Mu2SLAMProcessor"]:
-    """Model and processor of a checkpoint of any class of the package, as its configuration names it.
+    """Model and processor of a checkpoint of any class of the package.
 
     Args:
-        name_or_path: as in `load_checkpoint`; for commands that need an encoder or a CTC head, not a whole translator.
-        device: where the model goes.
+        name_or_path: as in `load_checkpoint`.
+        device: device of the model.
         dtype: as in `load_checkpoint`.
 
     Raises:
-        ValueError: a path without a checkpoint or without a processor, a class that is not ours, weights that are
-            missing, or a device that there is not.
+        ValueError: the path has no checkpoint or no processor, the class is not part of the package, weights are
+            missing, or the device is not available.
     """
     folder = _find_folder(name_or_path)
     config = read_config(folder)
@@ -79,7 +79,9 @@ def load_any_checkpoint(
     known: dict[str, Any] = {one.__name__: one for one in classes}
     name = (config.get("architectures") or [f"type {config.get('model_type')}"])[0]
     if name not in known:
-        raise ValueError(f"{folder}: {name} is no model of this package; there are {', '.join(sorted(known))}")
+        raise ValueError(
+            f"{folder}: {name} is not a model of this package; expected one of {', '.join(sorted(known))}"
+        )
     check_device(device)
     processor = load_processor(folder)
     model, info = known[name].from_pretrained(folder, dtype=_read_dtype(dtype), output_loading_info=True)
@@ -88,7 +90,7 @@ def load_any_checkpoint(
 
 
 def _find_folder(name_or_path: str) -> str:
-    """The path or Hub name."""
+    """Path or Hub name of a checkpoint."""
     return default_checkpoint() if name_or_path == DEFAULT_NAME else name_or_path
 
 

@@ -1,15 +1,15 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Whether a device can be used, before a model has been loaded for it."""
+"""Check of devices before a model is loaded."""
 
 
 def check_device(device: str) -> str:
-    """The name of a device, if something can be put there.
+    """Check that a device can be used; returns its name.
 
     Args:
         device: cpu, cuda, cuda:1, ...
 
     Raises:
-        ValueError: no such device, here or anywhere.
+        ValueError: the device is invalid or not available.
     """
     import torch
 
@@ -18,7 +18,6 @@ def check_device(device: str) -> str:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ValueError(
-            f"device {str(device)!r} cannot be used here: {reason}. Expected cpu, or cuda, cuda:1, ... where PyTorch "
-            "finds such a GPU"
+            f"device {str(device)!r} is not available: {reason}. Expected cpu, or cuda, cuda:1, ... for available GPUs"
         ) from error
     return device

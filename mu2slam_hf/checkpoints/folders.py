@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""What a folder holds, looked at before anything is built from it, so that a wrong one is named in words."""
+"""Checks of checkpoint folders before loading, for clear errors."""
 
 import json
 import os
@@ -13,9 +13,9 @@ _EXPECTED = "expected the folder of a model with its processor, or a name on the
 
 
 def is_path(name_or_path: str) -> bool:
-    """Whether a name stands for a folder of this machine, there or not, rather than for a model on the Hub.
+    """Whether a name is a local path (existing or not) rather than a model on the Hub.
 
-    On the Hub a name is `model` or `owner/model`; where a folder `owner` is at hand, a path is meant.
+    A name on the Hub is `model` or `owner/model`; it is a path if a local folder `owner` exists.
     """
     first, *others = Path(name_or_path).parts or ("",)
     return (
@@ -27,26 +27,26 @@ def is_path(name_or_path: str) -> bool:
 
 
 def read_config(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The plain values of a model's `config.json`.
+    """The content of a model's `config.json`.
 
     Args:
         name_or_path: a folder, or a name on the Hub.
 
     Raises:
-        ValueError: a path that holds no model, or a name that the Hub does not give.
+        ValueError: the path does not contain a model, or the model cannot be loaded from the Hub.
     """
     place = str(name_or_path)
     if is_path(place):
         file = Path(place) / "config.json"
         if not file.is_file():
-            lack = "it has no config.json" if Path(place).is_dir() else "there is no such folder"
+            reason = "no config.json" if Path(place).is_dir() else "no such folder"
             if (Path(place) / "adapter_config.json").is_file():
-                lack += ", only adapters; a recipe with `lora.merge: true` writes the whole model to its folder merged"
-            raise ValueError(f"{place}: not a checkpoint folder ({lack}); {_EXPECTED}")
+                reason += ", only adapters; use the folder merged of a recipe with `lora.merge: true`"
+            raise ValueError(f"{place}: not a checkpoint folder ({reason}); {_EXPECTED}")
         try:
             config = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise ValueError(f"{file}: is not JSON ({error})") from None
+            raise ValueError(f"{file}: not valid JSON ({error})") from None
         return config if isinstance(config, dict) else {}
     from transformers import PreTrainedConfig
 
@@ -55,22 +55,22 @@ def read_config(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
     except OSError as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
-            f"{place}: there is no such folder, and the Hub does not give it; {_EXPECTED}. {reason}"
+            f"{place}: no such folder, and it cannot be loaded from the Hub; {_EXPECTED}. {reason}"
         ) from (error)
 
 
 def check_model_type(name_or_path: str | os.PathLike[str], *expected: str) -> dict[str, Any]:
-    """The configuration of a model, if it is of a type that is wanted.
+    """Read the configuration of a model and check its type.
 
-    Choice: looked at before `from_pretrained`, which reads a configuration of another type as its own, with a warning
-    at best, and fails in the middle of it or leaves weights random.
+    Choice: checked before `from_pretrained`, which accepts a configuration of another type, at best with a warning,
+    and then fails or leaves weights uninitialised.
 
     Args:
         name_or_path: a folder, or a name on the Hub.
         expected: values of `model_type`.
 
     Raises:
-        ValueError: it is of another type, or there is no model.
+        ValueError: the model is of another type, or does not exist.
     """
     config = read_config(name_or_path)
     model_type = config.get("model_type")
@@ -82,33 +82,33 @@ def check_model_type(name_or_path: str | os.PathLike[str], *expected: str) -> di
 
 
 def check_nothing_missing(name_or_path: str | os.PathLike[str], model: Any, info: dict[str, Any]) -> None:
-    """Refuse a model of which some weights were not in the checkpoint: transformers draws them at random.
+    """Raise an error if weights of a model were missing from the checkpoint, which transformers initialises randomly.
 
     Args:
-        name_or_path: where it came from, for the message.
-        model: what was loaded.
-        info: what `from_pretrained(..., output_loading_info=True)` gives beside it.
+        name_or_path: source of the checkpoint, for the message.
+        model: loaded model.
+        info: second output of `from_pretrained(..., output_loading_info=True)`.
 
     Raises:
-        ValueError: naming the first of the weights.
+        ValueError: weights are missing; the message contains the first ones.
     """
     missing = sorted(info["missing_keys"])
     if missing:
         named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-        raise ValueError(f"{name_or_path}: has no weights for {named} of {type(model).__name__}")
+        raise ValueError(f"{name_or_path}: the checkpoint has no weights for {named} of {type(model).__name__}")
 
 
 def load_processor(name_or_path: str | os.PathLike[str]) -> "Mu2SLAMProcessor":
-    """The processor saved beside a model.
+    """Load the processor saved with a model.
 
     Raises:
-        ValueError: there is none, or a part of it is missing.
+        ValueError: the processor or a part of it is missing.
     """
     place = str(name_or_path)
     advice = "save it there with `processor.save_pretrained`, or copy its files from the folder of the same run"
     if is_path(place) and not (Path(place) / "processor_config.json").is_file():
-        lack = "it has no processor_config.json" if Path(place).is_dir() else "there is no such folder"
-        raise ValueError(f"{place}: no processor there ({lack}), which turns speech and text into inputs; {advice}")
+        reason = "no processor_config.json" if Path(place).is_dir() else "no such folder"
+        raise ValueError(f"{place}: no processor found ({reason}); {advice}")
     from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 
     try:
@@ -116,4 +116,4 @@ def load_processor(name_or_path: str | os.PathLike[str]) -> "Mu2SLAMProcessor":
     except (OSError, ValueError, TypeError) as error:
         if is_path(place) and not (Path(place) / "tokenizer.json").is_file():
             raise ValueError(f"{place}: the processor has no tokenizer (tokenizer.json); {advice}") from error
-        raise ValueError(f"{place}: the processor cannot be read: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"{place}: the processor cannot be loaded: {str(error).splitlines()[0]}") from error

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Evaluation: decoding to JSONL, WER, CER, BLEU and chrF, the plain baseline, and the record of a run."""
+"""Evaluation: decoding to JSONL, WER, CER, BLEU and chrF, a baseline, and the record of a run."""
 
 from pathlib import Path
 
@@ -9,5 +9,5 @@ METRIC_MODULES = ("wer", "cer", "bleu", "chrf")
 def metric_module_path(name: str) -> str:
     """Folder of a local metric module: `evaluate.load(metric_module_path("wer"))` works without the Hub."""
     if name not in METRIC_MODULES:
-        raise ValueError(f"no metric {name!r}; there are {', '.join(METRIC_MODULES)}")
+        raise ValueError(f"unknown metric {name!r}; expected one of {', '.join(METRIC_MODULES)}")
     return str(Path(__file__).parent / "metric_modules" / name)

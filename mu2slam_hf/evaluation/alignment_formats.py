@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Words with their times as files: TSV, JSON, TextGrid (Praat), SRT and WebVTT subtitles."""
+"""File formats of alignments: TSV, JSON, TextGrid (Praat), SRT and WebVTT subtitles."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -7,14 +7,14 @@ from typing import Any
 
 from mu2slam_hf.models.processing_alignment import AlignedWord, Alignment
 
-# Subtitles: so much is read at a glance (two lines of 42 characters, 7 seconds), and a pause begins a new one.
+# Limits of a subtitle (two lines of 42 characters, 7 seconds); a pause starts a new one.
 _MOST_CHARACTERS = 84
 _MOST_SECONDS = 7.0
 _PAUSE_SECONDS = 0.7
 
 
 def format_tsv(alignment: Alignment) -> str:
-    """One line per word: start and end in seconds, confidence (empty where there is none), the word."""
+    """One line per word: start and end in seconds, confidence (or empty), the word."""
     lines = ["start\tend\tconfidence\tword"]
     for word in alignment.words:
         confidence = "" if word.confidence is None else f"{word.confidence:.4f}"
@@ -52,7 +52,7 @@ def format_textgrid(alignment: Alignment) -> str:
     for word in alignment.words:
         if word.start_seconds - here > 1e-9:
             intervals.append((here, word.start_seconds, ""))
-        # Praat wants no interval without length.
+        # Praat does not accept empty intervals.
         if word.end_seconds - word.start_seconds > 1e-9:
             intervals.append((word.start_seconds, word.end_seconds, word.text))
         here = max(here, word.end_seconds)
@@ -84,7 +84,7 @@ def format_srt(alignment: Alignment) -> str:
 
 
 def format_vtt(alignment: Alignment) -> str:
-    """WebVTT subtitles, with the time of each word inside them (players may highlight the word that is said)."""
+    """WebVTT subtitles, with the time of each word (players may highlight the current word)."""
     blocks = ["WEBVTT\n"]
     for words in split_subtitles(alignment.words):
         timed = [_escape(words[0].text)]
@@ -95,7 +95,7 @@ def format_vtt(alignment: Alignment) -> str:
 
 
 def split_subtitles(words: Sequence[AlignedWord]) -> Iterator[list[AlignedWord]]:
-    """Words that stand on the screen together: up to two lines and 7 seconds; a longer pause begins a new one."""
+    """Group words into subtitles of up to two lines and 7 seconds; a longer pause starts a new one."""
     group: list[AlignedWord] = []
     for word in words:
         if group and (
@@ -132,6 +132,6 @@ FORMATS: dict[str, Callable[[Alignment], str]] = {
     "srt": format_srt,
     "vtt": format_vtt,
 }
-"""Name of a format (also the ending of its files, with `TextGrid` in capitals as Praat has it) -> the function."""
+"""Maps each format (also the extension of its files, with Praat's capitals for `TextGrid`) to its function."""
 
 SUFFIXES = {name: ".TextGrid" if name == "textgrid" else f".{name}" for name in FORMATS}

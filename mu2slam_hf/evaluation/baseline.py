@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The plain baseline of translation: look up the nearest training sentence and answer with its translation.
+"""A translation baseline that returns the translation of the nearest training sentence.
 
-A translation model on a small corpus of near duplicates is worth something only where it beats this.
+On a small corpus of near duplicates, a translation model should be better than this.
 """
 
 from collections import defaultdict
@@ -16,8 +16,8 @@ from mu2slam_hf.data.records import SpeechTextRecord
 class NearestSentenceBaseline:
     """Translates by the training pair whose source text has the smallest edit distance to the given text.
 
-    Choice: the distance is divided by the longer length, so that a short sentence is not the neighbour of everything;
-    of equally near ones the first in the order of the records is taken.
+    Choice: the distance is divided by the longer length, so that short sentences are not preferred; ties are resolved
+    by the order of the records.
 
     Args:
         records: training records with `text`, `lang` and `translations`.
@@ -35,18 +35,18 @@ class NearestSentenceBaseline:
 
     @property
     def directions(self) -> list[tuple[str, str]]:
-        """`(source, target)` pairs of languages that it can translate."""
+        """The supported pairs of languages `(source, target)`."""
         return sorted(self._sources)
 
     def translate(self, text: str, source_lang: str, target_lang: str) -> str:
-        """Returns the translation of the nearest training sentence.
+        """The translation of the nearest training sentence.
 
         Raises:
-            ValueError: the training records have no pair of this direction.
+            ValueError: the training records have no pairs of this direction.
         """
         direction = (source_lang, target_lang)
         if direction not in self._sources:
             known = ", ".join("-".join(pair) for pair in self.directions) or "none"
-            raise ValueError(f"no training pair for {source_lang}-{target_lang}; directions with pairs: {known}")
+            raise ValueError(f"no training pairs for {source_lang}-{target_lang}; directions with pairs: {known}")
         _, _, index = extractOne(text, self._sources[direction], scorer=Levenshtein.normalized_distance)
         return self._translations[direction][index]

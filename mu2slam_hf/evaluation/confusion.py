@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Which label is taken for which: a confusion matrix, its table and its plot. For languages and any other classes."""
+"""Confusion matrix of languages or other classes, with its table and plot."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -10,11 +10,11 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class ConfusionMatrix:
-    """How often each true label was given each label.
+    """Counts of predicted labels for each true label.
 
     Attributes:
         references: true labels, the rows.
-        predictions: labels that were given, the columns; may hold some that no item has (a refusal).
+        predictions: predicted labels, the columns; may contain labels that no item has (such as `und`).
         counts: one row per true label.
     """
 
@@ -24,24 +24,24 @@ class ConfusionMatrix:
 
     @property
     def num_items(self) -> int:
-        """Items counted."""
+        """Number of items."""
         return sum(map(sum, self.counts))
 
     @property
     def accuracy(self) -> float:
-        """Percent of the items with the right label."""
+        """Percentage of correctly labelled items."""
         right = sum(self.count(label, label) for label in self.references)
         return 100.0 * right / self.num_items
 
     @property
     def recalls(self) -> Mapping[str, float]:
-        """Percent of the items of each true label that were given it; labels without items are left out."""
+        """Recall of each true label in percent; labels without items are omitted."""
         totals = {label: sum(row) for label, row in zip(self.references, self.counts, strict=True)}
         return {label: 100.0 * self.count(label, label) / total for label, total in totals.items() if total}
 
     @property
     def macro_f1(self) -> float:
-        """Mean F1 in percent over the true labels that have items, all weighing the same."""
+        """Unweighted mean F1 in percent over the true labels that have items."""
         scores = []
         for label, row in zip(self.references, self.counts, strict=True):
             given = sum(self.count(other, label) for other in self.references)
@@ -50,7 +50,7 @@ class ConfusionMatrix:
         return sum(scores) / len(scores)
 
     def count(self, reference: str, prediction: str) -> int:
-        """Items of the label `reference` that were given `prediction`; 0 for labels that do not occur."""
+        """Number of items of `reference` labelled `prediction`; 0 for labels that do not occur."""
         if reference not in self.references or prediction not in self.predictions:
             return 0
         return self.counts[self.references.index(reference)][self.predictions.index(prediction)]
@@ -59,25 +59,28 @@ class ConfusionMatrix:
 def compute_confusion(
     references: Sequence[str], predictions: Sequence[str], labels: Sequence[str] | None = None
 ) -> ConfusionMatrix:
-    """Counts of a list of answers.
+    """Compute a confusion matrix.
 
     Args:
         references: true labels.
-        predictions: given labels, in the same order.
-        labels: order of the labels, and rows for those that do not occur; default: those that occur, sorted. What
-            is predicted beyond them (a refusal such as `und`) gets a column after them.
+        predictions: predicted labels, in the same order.
+        labels: order of the rows, which may include labels that do not occur; default: all labels that occur, sorted.
+            Other predicted labels (such as `und`) are appended as columns.
 
     Raises:
-        ValueError: different numbers of items, none at all, or a true label that is not among `labels`.
+        ValueError: the lists differ in length or are empty, or a true label is not in `labels`.
     """
     if len(references) != len(predictions):
-        raise ValueError(f"{len(references)} true labels and {len(predictions)} predictions; they must be pairs")
+        raise ValueError(
+            f"expected one prediction for each true label, got {len(references)} true labels and {len(predictions)} "
+            "predictions"
+        )
     if not references:
-        raise ValueError("there is nothing to count: no items")
+        raise ValueError("a confusion matrix requires at least one item")
     rows = sorted(set(references)) if labels is None else list(dict.fromkeys(labels))
     missing = sorted(set(references) - set(rows))
     if missing:
-        raise ValueError(f"true labels {missing} are not among the labels {rows}")
+        raise ValueError(f"true labels {missing} are not in the labels {rows}")
     columns = [*rows, *sorted(set(predictions) - set(rows))]
     counts = {row: dict.fromkeys(columns, 0) for row in rows}
     for reference, prediction in zip(references, predictions, strict=True):
@@ -90,7 +93,7 @@ def compute_confusion(
 
 
 def format_confusion(matrix: ConfusionMatrix) -> str:
-    """A plain-text table: one row per true label, with its recall; zeros are dots, so that errors stand out."""
+    """A plain-text table: one row per true label, with its recall; zeros are shown as dots."""
     recalls = matrix.recalls
     rows = [["true \\ given", *matrix.predictions, "recall"]]
     for label, counts in zip(matrix.references, matrix.counts, strict=True):
@@ -106,20 +109,20 @@ def format_confusion(matrix: ConfusionMatrix) -> str:
 
 
 def save_confusion_plot(matrix: ConfusionMatrix, path: str | os.PathLike[str], title: str = "") -> Path:
-    """Write the matrix as a picture, coloured by the share of each row.
+    """Save a plot of the matrix, coloured by the share within each row.
 
     Args:
         matrix: the counts.
-        path: of the file; its ending decides the format (png, svg, pdf).
-        title: stands above it.
+        path: path of the file; its extension determines the format (png, svg, pdf).
+        title: title of the plot.
 
     Raises:
-        ImportError: matplotlib is not installed; the message names the extra.
+        ImportError: matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError("plots need matplotlib: pip install 'mu2slam-hf[plots]'") from error
+        raise ImportError("plots require matplotlib: pip install 'mu2slam-hf[plots]'") from error
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = len(matrix.references), len(matrix.predictions)
@@ -130,7 +133,7 @@ def save_confusion_plot(matrix: ConfusionMatrix, path: str | os.PathLike[str], t
     for row, counts in enumerate(matrix.counts):
         for column, count in enumerate(counts):
             if count:
-                # White on dark cells.
+                # White text on dark cells.
                 color = "white" if shares[row][column] > 0.5 else "black"
                 axes.text(column, row, str(count), ha="center", va="center", color=color)
     axes.set_xticks(range(width), matrix.predictions, rotation=45 if width > 8 else 0)

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""One evaluation of a model on a corpus: decode, score, compare with the plain baseline, record how it was done."""
+"""Evaluation of a model on a corpus: decoding, scoring, comparison with a baseline, and a record of the run."""
 
 import hashlib
 import os
@@ -35,15 +35,15 @@ from mu2slam_hf.evaluation.scoring import NEAREST_SENTENCE, score_hypotheses, tr
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSettings:
-    """What an evaluation does, besides model and data.
+    """Settings of an evaluation.
 
     Attributes:
         tasks: subset of asr, ast, mt.
-        source_lang_given: conditions to test: told the source language (True), having to guess it (False), or both.
-            Where it is guessed and asr is among the tasks, the guesses are scored too (task `lid`).
-        batch_seconds: most seconds of audio in a batch.
-        batch_size: most items in a batch.
-        seed: seed of the run; greedy and beam search draw nothing.
+        source_lang_given: conditions to test: source language given (True), predicted (False), or both. If it is
+            predicted and asr is one of the tasks, the predictions are scored too (task `lid`).
+        batch_seconds: maximum seconds of audio in a batch.
+        batch_size: maximum number of items in a batch.
+        seed: seed of the run; unused by greedy and beam search.
         generate: options of the model's `generate`.
     """
 
@@ -67,21 +67,21 @@ def evaluate_corpus(
     hypotheses_path: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> EvaluationResults:
-    """Scores a model on records, per language and direction.
+    """Score a model on records, per language and direction.
 
     Args:
         model: `Mu2SLAMForConditionalGeneration`.
         processor: its processor.
-        records: what to test on; ASR needs audio and text, AST audio and translations, MT text and translations.
+        records: test records; ASR requires audio and text, AST audio and translations, MT text and translations.
         settings: tasks, conditions, batches, generation.
         train_records: if given, translations are also scored for `NearestSentenceBaseline` over these records.
-        model_name: path or name, for the record.
-        data: corpus, split and options, for the record.
+        model_name: path or name, stored in the record.
+        data: corpus, split and options, stored in the record.
         hypotheses_path: JSONL of all hypotheses; an interrupted evaluation resumes from it.
         progress: show a progress bar.
 
     Raises:
-        ValueError: nothing in the records fits the tasks.
+        ValueError: no record is suitable for the tasks.
     """
     settings = settings or EvaluationSettings()
     torch.manual_seed(settings.seed)
@@ -117,17 +117,17 @@ def build_results(
     seed: int = 0,
     duration_seconds: float = 0.0,
 ) -> EvaluationResults:
-    """The record of an evaluation that this process made.
+    """Create the record of an evaluation by this process.
 
     Args:
-        model: what was evaluated.
-        records: on what.
-        scores: what came out.
+        model: evaluated model.
+        records: test records.
+        scores: results.
         model_name: path or name of the model.
         data: corpus, split and options.
-        settings: what the evaluation did.
-        seed: of everything random.
-        duration_seconds: how long it took.
+        settings: settings of the evaluation.
+        seed: seed of the run.
+        duration_seconds: duration of the evaluation.
     """
     return EvaluationResults(
         command=describe_command(),
@@ -158,7 +158,7 @@ def _decode(
         request for told in conditions for request in build_requests(records, settings.tasks, source_lang_given=told)
     ]
     if not requests:
-        raise ValueError(f"none of the {len(records)} records has what the tasks {', '.join(settings.tasks)} need")
+        raise ValueError(f"none of the {len(records)} records is suitable for the tasks {', '.join(settings.tasks)}")
     hypotheses = decode_requests(
         requests,
         model,

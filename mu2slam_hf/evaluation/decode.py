@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""From records to hypotheses: requests, batches sorted by length, generation, and a JSONL file that can be resumed."""
+"""Decoding of records to hypotheses, in batches of similar length, with a JSONL file that can be resumed."""
 
 import json
 import os
@@ -24,14 +24,14 @@ EVALUATION_TASKS = (*SPEECH_TASKS, *TEXT_TASKS)
 
 @dataclass(frozen=True, kw_only=True)
 class DecodingRequest:
-    """One thing to generate, and what should come out.
+    """A text to generate, with its reference.
 
     Attributes:
-        record: the source record; its audio is read when its batch is made.
+        record: the source record; its audio is loaded with its batch.
         task: asr, ast or mt.
         target_lang: language to generate.
-        source_lang_given: whether the model is told the source language, or has to guess it.
-        reference: the text that is right.
+        source_lang_given: whether the source language is given to the model.
+        reference: the reference text.
     """
 
     record: SpeechTextRecord
@@ -48,7 +48,7 @@ class DecodingRequest:
 
     @property
     def size(self) -> float:
-        """What the batches are sorted by: seconds of audio, or characters of text."""
+        """Size by which batches are sorted: seconds of audio, or characters of text."""
         if self.task in TEXT_TASKS:
             return float(len(self.record.text or ""))
         return self.record.duration_seconds or 0.0
@@ -56,7 +56,7 @@ class DecodingRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Hypothesis:
-    """One generated text; the fields say where it belongs, as in `DecodingRequest`."""
+    """A generated text; other fields as in `DecodingRequest`."""
 
     key: str
     id: str
@@ -72,16 +72,16 @@ class Hypothesis:
 def build_requests(
     records: Iterable[SpeechTextRecord], tasks: Sequence[str] = EVALUATION_TASKS, *, source_lang_given: bool = True
 ) -> list[DecodingRequest]:
-    """Everything the records allow to test: ASR of all with audio and text, AST and MT into every translation.
+    """All requests for a set of records: ASR of all with audio and text, AST and MT into every translation.
 
     Args:
         records: validated records.
         tasks: subset of asr, ast, mt.
-        source_lang_given: whether the model will be told the source language.
+        source_lang_given: whether the source language is given to the model.
     """
     unknown = sorted(set(tasks) - set(EVALUATION_TASKS))
     if unknown:
-        raise ValueError(f"unknown tasks {unknown}: this evaluates {', '.join(EVALUATION_TASKS)}")
+        raise ValueError(f"unknown tasks {unknown}; expected some of {', '.join(EVALUATION_TASKS)}")
     requests = []
     for record in records:
         for task in tasks:
@@ -107,15 +107,15 @@ def build_requests(
 def make_batches(
     requests: Sequence[DecodingRequest], *, batch_seconds: float = 60.0, batch_size: int = 32
 ) -> Iterator[list[DecodingRequest]]:
-    """Batches of one task and condition each, longest first: little is padded, and lack of memory shows at once.
+    """Batches of one task and condition each, longest first, for little padding and early out-of-memory errors.
 
     Args:
-        requests: what to generate.
-        batch_seconds: most seconds of audio in a batch, padding counted; one longer clip is a batch of its own.
-        batch_size: most requests in a batch.
+        requests: requests to batch.
+        batch_seconds: maximum seconds of audio in a batch, including padding; a longer clip is a batch of its own.
+        batch_size: maximum number of requests in a batch.
     """
     if batch_size < 1 or batch_seconds <= 0:
-        raise ValueError(f"batches need a positive size, got {batch_size} requests and {batch_seconds} seconds")
+        raise ValueError(f"batch_size and batch_seconds must be positive, got {batch_size} and {batch_seconds}")
     groups: dict[tuple[str, bool], list[DecodingRequest]] = defaultdict(list)
     for request in requests:
         groups[request.task, request.source_lang_given].append(request)
@@ -144,20 +144,20 @@ def generate_texts(
     task: str | None = None,
     **generate_kwargs: Any,
 ) -> list[str]:
-    """Generates one text for every recording or every source text.
+    """Generate one text for every recording or every source text.
 
     Args:
-        model: `Mu2SLAMForConditionalGeneration`; its mode (train or eval) is left as it is found.
+        model: `Mu2SLAMForConditionalGeneration`; its mode (train or eval) is restored afterwards.
         processor: its processor.
         audio: 16 kHz arrays `(samples,)`; exactly one of `audio` and `text` must be given.
         text: source texts.
-        source_lang: code or one per item; None lets the model guess.
-        target_lang: code or one per item; None means the source language, given or guessed.
+        source_lang: code or one per item; None means unknown.
+        target_lang: code or one per item; None means the source language, given or predicted.
         task: checked against modality and languages, see the model's `generate`.
-        **generate_kwargs: go to `generate`.
+        **generate_kwargs: passed to `generate`.
     """
     if (audio is None) == (text is None):
-        raise ValueError("give either `audio` or `text`, and not both")
+        raise ValueError("expected exactly one of `audio` and `text`")
     inputs = _prepare_inputs(model, processor, audio, text)
     languages = {
         name: value if value is None or isinstance(value, str) else list(value)
@@ -169,7 +169,7 @@ def generate_texts(
 
 @torch.no_grad()
 def guess_languages(model: Any, processor: Any, audio: Sequence[Any]) -> list[str]:
-    """The language that the model's language head hears in each recording.
+    """Predict the language of each recording with the language head.
 
     Args:
         model: `Mu2SLAMForConditionalGeneration`.
@@ -195,24 +195,24 @@ def decode_requests(
     progress: bool = True,
     **generate_kwargs: Any,
 ) -> list[Hypothesis]:
-    """Generates the answer to every request; interrupted, it goes on where it stopped.
+    """Generate a hypothesis for every request; an interrupted run can be resumed.
 
     Args:
         requests: from `build_requests`.
         model: `Mu2SLAMForConditionalGeneration`.
         processor: its processor.
-        output_path: JSONL file, written batch by batch. What it already holds is not generated again.
-        settings: what the hypotheses depend on (model, options); stored in the first line of the file.
+        output_path: JSONL file, written batch by batch. Hypotheses that it already contains are not generated again.
+        settings: settings that affect the hypotheses (model, options); stored in the first line of the file.
         batch_seconds: see `make_batches`.
         batch_size: see `make_batches`.
         progress: show a progress bar.
-        **generate_kwargs: go to `generate`.
+        **generate_kwargs: passed to `generate`.
 
     Returns:
         One hypothesis per request, in the order of the requests.
 
     Raises:
-        ValueError: the file was made with other settings.
+        ValueError: the file was created with other settings.
     """
     store = _HypothesisFile(output_path, {**(settings or {}), "generate": generate_kwargs})
     waiting = [request for request in requests if request.key not in store.hypotheses]
@@ -238,7 +238,7 @@ def identify_languages(
     batch_seconds: float = 60.0,
     batch_size: int = 32,
 ) -> list[Hypothesis]:
-    """The language guessed for every recording, as hypotheses of the task `lid` whose reference is the true one."""
+    """Predict the language of every recording, as hypotheses of the task `lid` with the true language as reference."""
     requests = build_requests(records, ["asr"], source_lang_given=False)
     hypotheses = []
     was_training = model.training
@@ -268,7 +268,7 @@ def _generate_batch(
 ) -> list[str]:
     first = batch[0]
     told = first.source_lang_given
-    # Who is not told the source language must not be told the target of ASR either: it is the same one.
+    # Without a given source language, the target language of ASR, which is the same, must not be given either.
     return generate_texts(
         model,
         processor,
@@ -296,7 +296,7 @@ def _hypothesis(request: DecodingRequest, text: str) -> Hypothesis:
 
 
 class _HypothesisFile:
-    """JSONL with the settings in the first line and a hypothesis in every other; a cut last line is dropped."""
+    """JSONL with the settings in the first line, then one hypothesis per line; an incomplete last line is dropped."""
 
     def __init__(self, path: str | os.PathLike[str] | None, settings: Mapping[str, Any]) -> None:
         self.hypotheses: dict[str, Hypothesis] = {}
@@ -308,8 +308,8 @@ class _HypothesisFile:
         if lines:
             if lines[0] != header:
                 raise ValueError(
-                    f"{self._path} holds hypotheses made with other settings: {lines[0]}, now {header}. "
-                    "Delete it or choose another file."
+                    f"{self._path} contains hypotheses created with other settings: {lines[0]}, now {header}. Delete "
+                    "it or choose another file."
                 )
             self.hypotheses = {line["key"]: Hypothesis(**line) for line in lines[1:]}
         self._rewrite([header, *(asdict(hypothesis) for hypothesis in self.hypotheses.values())])
@@ -328,12 +328,12 @@ class _HypothesisFile:
         lines = []
         with self._path.open(encoding="utf-8", newline="\n") as file:
             for number, line in enumerate(file, start=1):
-                if not line.endswith("\n"):  # killed while it was written
+                if not line.endswith("\n"):  # interrupted while writing
                     break
                 try:
                     lines.append(json.loads(line))
                 except json.JSONDecodeError as error:
-                    raise ValueError(f"{self._path}, line {number}: not a line of JSON ({error})") from error
+                    raise ValueError(f"{self._path}, line {number}: not valid JSON ({error})") from error
         return lines
 
     def _rewrite(self, lines: Iterable[dict[str, Any]]) -> None:

@@ -1,8 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Forced alignment: where each word of a transcript is said, and how far the times are from known ones.
+"""Forced alignment of transcripts with recordings, and its accuracy on synthetic speech.
 
-The known times are those of espeak-ng's synthesis: exact for its voices, and no measure of how well people's speech is
-aligned. On real recordings only what must hold can be tested (order, bounds, scores of wrong transcripts).
+The known times are those of espeak-ng: exact for its voices, but not a measure of the accuracy on human speech.
 """
 
 from collections.abc import Sequence
@@ -19,36 +18,36 @@ from mu2slam_hf.synthetic.phones import SpokenVersion, find_words
 def align(
     model: Any, processor: Any, audio: Any, transcript: str, language: str | None = None, **options: Any
 ) -> Alignment:
-    """Where each word of a transcript is said in a recording.
+    """Align the words of a transcript with a recording.
 
     Args:
-        model: with a CTC head: `Mu2SLAMForConditionalGeneration`, `Mu2SLAMForCTC`, `MSLAMForCTC`.
+        model: model with a CTC head: `Mu2SLAMForConditionalGeneration`, `Mu2SLAMForCTC`, `MSLAMForCTC`.
         processor: its processor.
         audio: a path, an array at 16 kHz, the bytes of a file, a mapping with its rate; see `load_audio`.
-        transcript: what is said; a word `*` stands for anything.
-        language: what is spoken; None tells the model nothing.
+        transcript: the spoken text; a word `*` matches any speech.
+        language: the spoken language; None means unknown.
         **options: `level` ("word" or "token"), `window_seconds`; see `align_waveform`.
 
     Returns:
-        words with `start_seconds`, `end_seconds`, `score` and `confidence`; the characters that the model cannot
-        spell and that were left out.
+        words with `start_seconds`, `end_seconds`, `score` and `confidence`; and the omitted characters that are not in
+        the vocabulary.
 
     Raises:
         AudioError: a recording that cannot be read.
-        ValueError: a transcript that cannot be spelled or is too long for the recording, an unknown language.
+        ValueError: the transcript cannot be aligned or is too long for the recording, or the language is unknown.
     """
     return align_waveform(model.eval(), processor, load_audio(audio), transcript, language, **options)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoundaryErrors:
-    """How far aligned boundaries are from known ones.
+    """Differences between aligned and known boundaries.
 
     Attributes:
         start_seconds: `(n,)` aligned minus known start of each word; positive is late.
-        end_seconds: `(n,)` the same of ends.
-        num_sentences: sentences measured.
-        num_left_out: sentences left out because known and aligned words could not be paired.
+        end_seconds: `(n,)` the same for ends.
+        num_sentences: number of sentences measured.
+        num_left_out: number of sentences skipped because known and aligned words could not be matched.
     """
 
     start_seconds: np.ndarray
@@ -69,12 +68,12 @@ class BoundaryErrors:
 
 
 def measure_boundaries(model: Any, processor: Any, sentences: Sequence[SpokenVersion]) -> BoundaryErrors:
-    """Align synthetic sentences and compare with where espeak-ng put their words.
+    """Align synthetic sentences and compare with the word times of espeak-ng.
 
     Args:
-        model: as for `align`.
+        model: as in `align`.
         processor: its processor.
-        sentences: of `speak_in_voices`, in the form "spoken".
+        sentences: output of `speak_in_voices`, in the form "spoken".
 
     Raises:
         ValueError: no sentence could be measured.
@@ -101,7 +100,7 @@ def measure_boundaries(model: Any, processor: Any, sentences: Sequence[SpokenVer
 
 
 def constant_rate_boundaries(sentences: Sequence[SpokenVersion]) -> BoundaryErrors:
-    """What to compare with: words laid over the whole clip, each as long as its letters."""
+    """A baseline: words spread over the clip in proportion to their number of letters."""
     starts, ends = [], []
     for version in sentences:
         seconds = len(version.audio) / SAMPLING_RATE / max(len(version.text), 1)
@@ -119,7 +118,7 @@ def constant_rate_boundaries(sentences: Sequence[SpokenVersion]) -> BoundaryErro
 def _pair(
     known: Sequence[tuple[str, float, float]], words: Sequence[AlignedWord]
 ) -> list[tuple[AlignedWord, AlignedWord]] | None:
-    """First and last aligned word of each known entry, which may hold several; None where they do not fit."""
+    """First and last aligned word of each known entry, which may contain several; None if they do not match."""
     pairs, place = [], 0
     for text, _, _ in known:
         number = len(text.split())

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""What a head answers on a test corpus, how often it is right, and a report of its errors."""
+"""Evaluation of a classification or CTC head on a corpus, with a report of its errors."""
 
 import json
 from dataclasses import dataclass, field
@@ -22,11 +22,11 @@ logger = logging.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class HeadReport:
-    """Figures of one corpus in percent, with what they are made of.
+    """Results of a head on one corpus.
 
     Attributes:
-        figures: `accuracy` and `macro_f1`, or `wer` and `cer`.
-        matrix: which classes were taken for which; None for CTC.
+        figures: `accuracy` and `macro_f1`, or `wer` and `cer`, in percent.
+        matrix: the confusion matrix of the classes; None for CTC.
         transcripts: `(id, reference, hypothesis)` of CTC.
     """
 
@@ -35,7 +35,7 @@ class HeadReport:
     transcripts: list[tuple[str, str, str]] = field(default_factory=list)
 
     def save(self, name: str, folder: Path) -> None:
-        """Write the confusion matrix as table, numbers and picture, or the transcripts beside their references."""
+        """Save the confusion matrix (text, JSON, PNG), or the transcripts with their references (TSV)."""
         matrix = self.matrix
         if matrix is None:
             lines = ["\t".join(row) for row in (("id", "reference", "hypothesis"), *self.transcripts)]
@@ -54,9 +54,9 @@ class HeadReport:
 
 @torch.no_grad()
 def predict(model: Any, dataset: ExampleDataset, collator: HeadCollator, batch_size: int) -> list[tuple[Example, Any]]:
-    """Every readable example with the answer of the model: the number of a class, or the best id of each frame.
+    """Predict the index of a class, or the best id of each frame, for every readable example.
 
-    Recordings that cannot be read are counted by the data set and left out.
+    Unreadable recordings are skipped and counted by the data set.
     """
 
     def collate(items: list[Item]) -> tuple[list[Example], dict[str, Any]]:
@@ -72,7 +72,7 @@ def predict(model: Any, dataset: ExampleDataset, collator: HeadCollator, batch_s
         if best.ndim > 1:
             lengths = encoder_length(inputs["attention_mask"].sum(dim=1), model.config.encoder_config)
             answers = [row[:length] for row, length in zip(answers, lengths.tolist(), strict=True)]
-        # Without examples the batch is one silent row.
+        # A batch without readable examples has one silent row.
         answered += zip(examples, answers, strict=False)
     return answered
 
@@ -80,14 +80,14 @@ def predict(model: Any, dataset: ExampleDataset, collator: HeadCollator, batch_s
 def measure_head(
     model: Any, processor: Any, dataset: ExampleDataset, collator: HeadCollator, *, batch_size: int
 ) -> HeadReport:
-    """Run a head on a corpus and compare its answers with the targets.
+    """Evaluate a head on a corpus.
 
     Args:
-        model: one of the heads on mSLAM.
-        processor: its tokenizer collapses repeats and removes blanks for CTC.
+        model: an mSLAM model with a classification or CTC head.
+        processor: its processor, whose tokenizer decodes CTC output.
         dataset: examples with one target each.
-        collator: items to a batch.
-        batch_size: items of a batch.
+        collator: collator of the items.
+        batch_size: number of items per batch.
     """
     answered = predict(model, dataset, collator, batch_size)
     answers = [answer for _, answer in answered]

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Which language is spoken or written: probabilities of the model's language head, refusal, and how often it is right.
+"""Identification of spoken or written languages with the language head of a model, and its evaluation.
 
-The head reads the mean encoder state, of speech or of text; supervised training asks it about both.
+The input of the head is the mean encoder state of speech or text; supervised training trains it on both.
 """
 
 import os
@@ -20,23 +20,23 @@ from mu2slam_hf.evaluation.results import EvaluationResults, Score
 from mu2slam_hf.models.language_codes import UNDETERMINED, canonical_language
 
 REFUSED = UNDETERMINED
-"""The answer where no language is likely enough."""
+"""The prediction if no language is probable enough."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageGuess:
-    """What the language head says of one item.
+    """Prediction of the language head for one item.
 
     Attributes:
-        lang: the likeliest language, or `und` where it was not likely enough.
-        probabilities: of all languages that the model knows, likeliest first; they sum to 1.
+        lang: the most probable language, or `und` if its probability is too low.
+        probabilities: probabilities of all languages of the model, in descending order; they sum to 1.
     """
 
     lang: str
     probabilities: Mapping[str, float]
 
     def top(self, number: int) -> dict[str, float]:
-        """The `number` likeliest languages."""
+        """The `number` most probable languages."""
         return dict(list(self.probabilities.items())[:number])
 
 
@@ -51,32 +51,32 @@ def predict_languages(
     batch_seconds: float = 60.0,
     batch_size: int = 32,
 ) -> list[LanguageGuess]:
-    """The language of each recording, or of each text.
+    """Predict the language of each recording or text.
 
     Args:
-        model: with a language head (`Mu2SLAMForConditionalGeneration`), or a classifier whose classes are languages
+        model: model with a language head (`Mu2SLAMForConditionalGeneration`), or a classifier of languages
             (`MSLAMForAudioClassification`, ...).
         processor: its processor.
-        audio: recordings, as `load_audio` takes them; or
-        text: texts. Exactly one of both.
-        min_probability: the answer is `und` where the likeliest language is below it. A head knows nothing of
-            languages that it was not trained on, and is often sure of a wrong one.
-        batch_seconds: most seconds of audio in a batch.
-        batch_size: most items in a batch.
+        audio: recordings, in any form that `load_audio` accepts; or
+        text: texts. Exactly one of both must be given.
+        min_probability: the prediction is `und` if the most probable language is below it. For languages that were not
+            in its training data, a head often predicts another language with high probability.
+        batch_seconds: maximum seconds of audio in a batch.
+        batch_size: maximum number of items in a batch.
 
     Raises:
-        ValueError: the model has no language head, or knows no language; or one recording or text is given without a
-            list around it.
+        ValueError: the model has no language head or no languages, or `audio` or `text` is a single item instead of a
+            list.
     """
     for name, items in (("audio", audio), ("text", text)):
-        # Every letter of a path would be taken for a file.
+        # Every character of a path would be treated as a file.
         if isinstance(items, str | bytes | os.PathLike):
-            raise ValueError(f"{name}: expected a list, got one {type(items).__name__}; give {name}=[...]")
+            raise ValueError(f"{name}: expected a list, got {type(items).__name__}; pass {name}=[...]")
     labels = list_languages(model)
     guesses: dict[int, LanguageGuess] = {}
     sizes: dict[str, Any] = {"batch_seconds": batch_seconds, "batch_size": batch_size}
     for indices, logits in _language_logits(model.eval(), processor, audio, text, sizes):
-        # `und` is no language that could be spoken.
+        # `und` is never predicted.
         places = [place for place, label in enumerate(labels) if label != UNDETERMINED]
         probabilities = logits[:, places].float().softmax(dim=-1).cpu()
         for index, row in zip(indices, probabilities, strict=True):
@@ -101,10 +101,10 @@ def _language_logits(
 
 
 def list_languages(model: Any) -> list[str]:
-    """The languages that a model can tell, in the order of its logits.
+    """The languages that a model can identify, in the order of its logits.
 
     Raises:
-        ValueError: it has no language head, its classes are no languages, or it knows no language.
+        ValueError: the model has no language head, its classes are not languages, or it has no languages.
     """
     if hasattr(model, "compute_language_logits"):
         labels = list(model.config.languages)
@@ -113,14 +113,14 @@ def list_languages(model: Any) -> list[str]:
         try:
             labels = [canonical_language(name) for name in names]
         except ValueError:
-            raise ValueError(f"the classes of this model are no languages: {', '.join(names[:5])}") from None
+            raise ValueError(f"the classes of this model are not languages: {', '.join(names[:5])}") from None
     else:
         raise ValueError(
-            f"{type(model).__name__} has no language head; take a Mu2SLAMForConditionalGeneration checkpoint, or a "
+            f"{type(model).__name__} has no language head; use a Mu2SLAMForConditionalGeneration checkpoint, or a "
             "classifier with languages as classes"
         )
     if set(labels) <= {UNDETERMINED}:
-        raise ValueError("this model knows no language: its table holds only 'und'")
+        raise ValueError("this model has no languages: its table only contains 'und'")
     return labels
 
 
@@ -136,26 +136,27 @@ def evaluate_language_identification(
     batch_seconds: float = 60.0,
     batch_size: int = 32,
 ) -> tuple[ConfusionMatrix, EvaluationResults]:
-    """Who is taken for whom, and the record of the evaluation.
+    """Evaluate language identification; returns the confusion matrix and the record of the evaluation.
 
     Args:
         model: as in `predict_languages`.
         processor: its processor.
-        records: with `audio`, or for the modality `text` with `text`; others are left out.
+        records: records with `audio`, or with `text` for the modality `text`; others are ignored.
         modality: "speech" or "text".
-        min_probability: see `predict_languages`; a refusal counts as wrong where the model knows the language, and
-            as right where it does not.
-        model_name: path or name, for the record.
-        data: corpus, split and options, for the record.
-        batch_seconds: most seconds of audio in a batch.
-        batch_size: most items in a batch.
+        min_probability: see `predict_languages`; `und` is wrong if the model supports the language, and correct if it
+            does not.
+        model_name: path or name, stored in the record.
+        data: corpus, split and options, stored in the record.
+        batch_seconds: maximum seconds of audio in a batch.
+        batch_size: maximum number of items in a batch.
 
     Returns:
-        the confusion matrix (languages unknown to the model are rows too); scores of the task `lid`: accuracy and
-        macro F1 over the known languages, recall of each, and, where there are unknown ones, how many were refused.
+        the confusion matrix (including rows for languages that the model does not support); scores of the task `lid`:
+        accuracy and macro F1 over supported languages, recall of each, and the share of `und` for unsupported
+        languages, if any.
 
     Raises:
-        ValueError: no record can be used.
+        ValueError: no record is suitable.
     """
     if modality not in ("speech", "text"):
         raise ValueError(f"modality must be 'speech' or 'text', got {modality!r}")

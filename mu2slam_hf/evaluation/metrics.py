@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Corpus-level scores: WER and CER from edit distances, BLEU and chrF from sacreBLEU with their signatures.
 
-All rates and scores are in percent, as papers print them. A list of references holds one reference per utterance.
+All rates and scores are in percent. A list of references holds one reference per utterance.
 """
 
 from collections.abc import Hashable, Sequence
@@ -13,8 +13,8 @@ from sacrebleu.metrics.chrf import CHRF
 
 from mu2slam_hf.data.text import normalize_for_scoring
 
-# Languages whose words sacreBLEU's default tokenizer does not find. Choice: characters where the better tokenizers
-# need more than pip (MeCab); the signature says which one was used.
+# Languages that the default tokenizer of sacreBLEU cannot split into words. Choice: characters if better tokenizers
+# require more than pip packages (MeCab); the signature contains the tokenizer.
 _BLEU_TOKENIZERS = {"zh": "zh", "ja": "char", "th": "char", "lo": "char", "km": "char", "my": "char"}
 
 
@@ -24,8 +24,8 @@ class MetricValue:
 
     Attributes:
         value: percent; for rates lower is better and more than 100 is possible, for BLEU and chrF higher is better.
-        signature: how it was computed, enough to compute it again.
-        num_items: utterances that were scored.
+        signature: how it was computed, sufficient to reproduce it.
+        num_items: number of utterances scored.
     """
 
     value: float
@@ -34,7 +34,7 @@ class MetricValue:
 
 
 def edit_distance(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> int:
-    """Smallest number of insertions, deletions and substitutions that turn one sequence into the other."""
+    """Minimum number of insertions, deletions and substitutions that convert one sequence to the other."""
     return Levenshtein.distance(reference, hypothesis)
 
 
@@ -42,12 +42,12 @@ def compute_wer(references: Sequence[str], hypotheses: Sequence[str], *, normali
     """Word error rate of a corpus: all edits over all reference words.
 
     Args:
-        references: what was said.
-        hypotheses: what was recognised, in the same order.
-        normalize: lower case and no punctuation on both sides first, see `normalize_for_scoring`.
+        references: reference transcripts.
+        hypotheses: recognised texts, in the same order.
+        normalize: whether to convert both sides to lower case without punctuation, see `normalize_for_scoring`.
 
     Raises:
-        ValueError: different lengths, or no reference word at all.
+        ValueError: the lists differ in length, or there are no reference words.
     """
     references, hypotheses = _prepared(references, hypotheses, normalize)
     value = _error_rate([text.split() for text in references], [text.split() for text in hypotheses], "words")
@@ -83,16 +83,16 @@ def compute_chrf(references: Sequence[str], hypotheses: Sequence[str]) -> Metric
 
 
 def compute_accuracy(references: Sequence[str], hypotheses: Sequence[str]) -> MetricValue:
-    """Share of hypotheses that are exactly right, e.g. of guessed languages."""
+    """Percentage of hypotheses that equal the reference, for example of predicted languages."""
     _check_paired(references, hypotheses)
     right = sum(reference == hypothesis for reference, hypothesis in zip(references, hypotheses, strict=True))
     return MetricValue(value=100.0 * right / len(references), signature="accuracy", num_items=len(references))
 
 
 def compute_mean(values: Sequence[float]) -> float:
-    """Unweighted mean: every language or direction counts the same, whatever its size."""
+    """Unweighted mean over languages or directions."""
     if not values:
-        raise ValueError("there is no score to take the mean of")
+        raise ValueError("cannot compute the mean of no scores")
     return sum(values) / len(values)
 
 
@@ -107,15 +107,18 @@ def _check_paired(references: Sequence[str], hypotheses: Sequence[str]) -> None:
     if isinstance(references, str) or isinstance(hypotheses, str):
         raise ValueError("references and hypotheses must be lists of texts, not one text")
     if len(references) != len(hypotheses):
-        raise ValueError(f"{len(references)} references but {len(hypotheses)} hypotheses: they must be pairs")
+        raise ValueError(
+            f"expected one hypothesis for each reference, got {len(references)} references and {len(hypotheses)} "
+            "hypotheses"
+        )
     if not references:
-        raise ValueError("there is nothing to score: no reference was given")
+        raise ValueError("nothing to score: the list of references is empty")
 
 
 def _error_rate(references: Sequence[Sequence[str]], hypotheses: Sequence[Sequence[str]], unit: str) -> float:
     length = sum(len(reference) for reference in references)
     if length == 0:
-        raise ValueError(f"all references are empty: an error rate needs reference {unit}")
+        raise ValueError(f"all references are empty: an error rate requires reference {unit}")
     errors = sum(edit_distance(*pair) for pair in zip(references, hypotheses, strict=True))
     return 100.0 * errors / length
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Recordings and texts as vectors of the one space that a shared encoder gives them.
+"""Vectors of recordings and texts in the shared space of an encoder.
 
 Shapes: B batch, N encoder positions, D width.
 """
@@ -20,10 +20,10 @@ Languages = str | Sequence[str | None] | None
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedBatch:
-    """States of some of the items.
+    """States of one batch of items.
 
     Attributes:
-        indices: which ones, as places in the list that was given.
+        indices: positions of the items in the input list.
         states: `(B, N, D)`.
         attention_mask: `(B, N)`, 1 on real positions; None when nothing is padded.
     """
@@ -34,7 +34,7 @@ class EncodedBatch:
 
 
 def find_encoder(model: Any) -> Any:
-    """The part of a model that reads speech or text into one space: of an encoder-decoder, a CTC model, or itself."""
+    """The shared encoder of speech and text of an encoder-decoder or a CTC model, or the model itself."""
     base = model.base_model
     return getattr(base, "encoder", base)
 
@@ -50,21 +50,21 @@ def encode_in_batches(
     batch_seconds: float = 60.0,
     batch_size: int = 32,
 ) -> Iterator[EncodedBatch]:
-    """Encoder states of recordings or texts; an item's states do not depend on the batch that it stands in.
+    """Encoder states of recordings or texts; the states of an item do not depend on its batch.
 
     Args:
         model: any model of the package with a shared encoder, in evaluation mode.
         processor: its processor.
-        audio: recordings, as `load_audio` takes them (paths, arrays at 16 kHz, bytes, ...); or
-        text: texts. Exactly one of both.
-        source_lang: code or one per item; None tells the encoder nothing.
-        layer: states after this layer of the encoder (0: what enters the first one; negative: from the end); None:
-            the output. Where text enters an encoder after some layers, it has no states before them.
-        batch_seconds: most seconds of audio in a batch, padding counted.
-        batch_size: most items in a batch.
+        audio: recordings, in any form that `load_audio` accepts (paths, arrays at 16 kHz, bytes, ...); or
+        text: texts. Exactly one of both must be given.
+        source_lang: code or one per item; None means unknown.
+        layer: states after this layer of the encoder (0: the input of the first layer; negative: from the end); None
+            means the output. If text enters an encoder after some layers, it has no states before them.
+        batch_seconds: maximum seconds of audio in a batch, including padding.
+        batch_size: maximum number of items in a batch.
 
     Raises:
-        ValueError: both or neither of audio and text, an empty text, a layer that there is not.
+        ValueError: not exactly one of audio and text is given, a text is empty, or the layer is out of range.
         AudioError: a recording that cannot be read.
     """
     encoder = find_encoder(model)
@@ -76,14 +76,14 @@ def encode_in_batches(
             outputs = encoder(**inputs, output_hidden_states=layer is not None, return_dict=True)
         states, mask = outputs.last_hidden_state, getattr(outputs, "attention_mask", None)
         if layer is not None:
-            # Text enters an mSLAM after its speech layers.
+            # In mSLAM, text enters after the speech layers.
             first = 0 if text is None else getattr(encoder.config, "num_speech_layers", 0)
             every = outputs.hidden_states
             place = layer - first if layer >= 0 else layer + len(every)
             if not 0 <= place < len(every):
                 raise ValueError(
-                    f"there is no layer {layer}: this input goes through the layers {first + 1} to "
-                    f"{first + len(every) - 1} ({first} is what enters them)"
+                    f"layer {layer} is out of range: this input passes through the layers {first + 1} to "
+                    f"{first + len(every) - 1} ({first} is their input)"
                 )
             states = every[place]
         yield EncodedBatch(indices=indices, states=states, attention_mask=mask)
@@ -99,12 +99,12 @@ def prepare_batches(
     batch_seconds: float = 60.0,
     batch_size: int = 32,
 ) -> Iterator[tuple[list[int], dict[str, Any]]]:
-    """Inputs of a model for recordings or texts, those of like length together, with the places of their items.
+    """Batches of model inputs for recordings or texts of similar length, with the positions of their items.
 
-    The arguments are those of `encode_in_batches`.
+    Arguments are those of `encode_in_batches`.
     """
     if (audio is None) == (text is None):
-        raise ValueError("give either `audio` or `text`, and not both")
+        raise ValueError("expected exactly one of `audio` and `text`")
     items: Sequence[Any]
     if audio is not None:
         items = [load_audio(one) for one in audio]
@@ -113,10 +113,10 @@ def prepare_batches(
         items = list(text or ())
         sizes, budget = [len(one) for one in items], float("inf")
         if 0 in map(len, map(str.strip, items)):
-            raise ValueError(f"text[{[one.strip() for one in items].index('')}] is empty; there is nothing to encode")
+            raise ValueError(f"text[{[one.strip() for one in items].index('')}] is empty")
     languages = [source_lang] * len(items) if source_lang is None or isinstance(source_lang, str) else source_lang
     if len(languages) != len(items):
-        raise ValueError(f"{len(languages)} languages for {len(items)} items; give one code or one per item")
+        raise ValueError(f"got {len(languages)} languages for {len(items)} items; pass one code or one per item")
     for indices in group_by_size(sizes, budget, batch_size):
         chosen = [items[index] for index in indices]
         source: dict[str, Any] = {"text": chosen}
@@ -134,9 +134,9 @@ def prepare_batches(
 
 
 def group_by_size(sizes: Sequence[float], budget: float, batch_size: int) -> Iterator[list[int]]:
-    """Places of the items, longest first, in groups whose padded size stays within the budget."""
+    """Positions of the items, longest first, in groups whose padded size does not exceed the budget."""
     if batch_size < 1 or budget <= 0:
-        raise ValueError(f"batches need a positive size, got {batch_size} items and a budget of {budget}")
+        raise ValueError(f"batch_size and budget must be positive, got {batch_size} and {budget}")
     group: list[int] = []
     for index in sorted(range(len(sizes)), key=lambda place: (-sizes[place], place)):
         if len(group) == batch_size or (group and sizes[group[0]] * (len(group) + 1) > budget):
@@ -150,19 +150,19 @@ def group_by_size(sizes: Sequence[float], budget: float, batch_size: int) -> Ite
 class SpeechTextEncoder:
     """Vectors of recordings and of texts, and their similarity.
 
-    Mean pooling over the real positions, in float32. Speech and text live in one space only as far as training has
-    brought them together: measure with `mu2slam retrieve` before trusting it.
+    Mean pooling over the real positions, in float32. How well speech and text share one space depends on the training
+    of the model: measure it with `mu2slam retrieve` first.
 
     Args:
         model: `Mu2SLAMForConditionalGeneration`, `Mu2SLAMModel`, `Mu2SLAMForCTC`, or another model with a shared
-            encoder; it is put into evaluation mode.
+            encoder; it is set to evaluation mode.
         processor: its processor.
-        layer: see `encode_in_batches`; None is the encoder's output.
-        batch_seconds: most seconds of audio in a batch.
-        batch_size: most items in a batch.
+        layer: see `encode_in_batches`; None means the output of the encoder.
+        batch_seconds: maximum seconds of audio in a batch.
+        batch_size: maximum number of items in a batch.
 
     Attributes:
-        centers: mean vectors by modality, taken off before vectors are compared; see `fit_centers`.
+        centers: mean vectors by modality, subtracted before comparison; see `fit_centers`.
     """
 
     def __init__(
@@ -182,41 +182,41 @@ class SpeechTextEncoder:
         self.centers: dict[str, Tensor] = {}
 
     def encode_speech(self, audio: Sequence[Any], source_lang: Languages = None, *, normalize: bool = False) -> Tensor:
-        """Vectors `(n, D)` float32, on the CPU, of recordings (paths, arrays at 16 kHz, bytes, ...).
+        """Vectors `(n, D)` float32 of recordings (paths, arrays at 16 kHz, bytes, ...), on the CPU.
 
         Args:
             audio: the recordings.
-            source_lang: code or one per item; None tells the encoder nothing.
-            normalize: take the centre off (if fitted) and bring to length 1; else the vectors are as pooled.
+            source_lang: code or one per item; None means unknown.
+            normalize: whether to subtract the centre (if fitted) and normalise to length 1.
         """
         return self._encode(SPEECH, normalize, audio=audio, source_lang=source_lang)
 
     def encode_text(self, text: Sequence[str], source_lang: Languages = None, *, normalize: bool = False) -> Tensor:
-        """Vectors `(n, D)` float32, on the CPU, of texts; the arguments are those of `encode_speech`."""
+        """Vectors `(n, D)` float32 of texts, on the CPU; arguments as in `encode_speech`."""
         return self._encode(TEXT, normalize, text=text, source_lang=source_lang)
 
     def fit_centers(self, speech: Tensor | None = None, text: Tensor | None = None) -> "SpeechTextEncoder":
-        """Remember the mean of vectors `(n, D)` of each modality; needs no pairs. Returns itself."""
+        """Store the mean of vectors `(n, D)` of each modality (not necessarily pairs). Returns self."""
         for name, vectors in ((SPEECH, speech), (TEXT, text)):
             if vectors is not None:
                 self.centers[name] = vectors.mean(dim=0)
         return self
 
     def similarity(self, speech: Tensor, text: Tensor) -> Tensor:
-        """Cosines `(Q, C)` of speech vectors `(Q, D)` with text vectors `(C, D)`, both as pooled; centres come off."""
+        """Cosines `(Q, C)` of speech vectors `(Q, D)` and text vectors `(C, D)`, after subtraction of the centres."""
         return cosine_similarities(
             unit_vectors(speech, self.centers.get(SPEECH)), unit_vectors(text, self.centers.get(TEXT))
         )
 
     def _encode(self, modality: str, normalize: bool, **source: Any) -> Tensor:
         if isinstance(source.get("text"), str):
-            raise ValueError("text must be a list of texts, got one str")
+            raise ValueError("text must be a list of str, got one str")
         vectors: dict[int, Tensor] = {}
         sizes: dict[str, Any] = {"batch_seconds": self.batch_seconds, "batch_size": self.batch_size}
         for batch in encode_in_batches(self.model, self.processor, layer=self.layer, **source, **sizes):
             pooled = pool_states(batch.states, batch.attention_mask).cpu()
             vectors.update(zip(batch.indices, pooled, strict=True))
         if not vectors:
-            raise ValueError("there is nothing to encode: an empty list")
+            raise ValueError("nothing to encode: the list is empty")
         stacked = torch.stack([vectors[index] for index in range(len(vectors))])
         return unit_vectors(stacked, self.centers.get(modality)) if normalize else stacked

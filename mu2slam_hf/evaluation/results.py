@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The record of one evaluation: every score, and all that is needed to get it again. Model cards are made from it."""
+"""The record of an evaluation: all scores and everything needed to reproduce them; the source of model cards."""
 
 import json
 import os
@@ -21,22 +21,22 @@ _REPORTED_PACKAGES = ("mu2slam-hf", "torch", "transformers", "tokenizers", "nump
 
 
 class ResultsError(ValueError):
-    """A results file that cannot be read; the message names the file and the reason."""
+    """A results file that cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """One number of an evaluation.
+    """One score of an evaluation.
 
     Attributes:
-        task: asr, ast, mt, or lid (the language guessed from speech).
+        task: asr, ast, mt, or lid (the language predicted from speech).
         metric: wer, cer, bleu, chrf, accuracy.
-        value: in percent.
+        value: value in percent.
         source_lang: language of the input; "mean" for a mean over languages or directions.
         target_lang: language of the output; "mean" likewise.
-        source_lang_given: whether the model was told the source language.
+        source_lang_given: whether the source language was given to the model.
         system: "model", or the name of a baseline.
-        num_items: utterances scored; for means, the number of scores averaged.
+        num_items: number of utterances scored; for means, the number of scores averaged.
         signature: how it was computed.
     """
 
@@ -56,18 +56,18 @@ class EvaluationResults:
     """One evaluation run.
 
     Attributes:
-        command: the command line that made it.
+        command: the command line of the run.
         created: UTC, ISO 8601.
-        git_commit: commit of the working tree that ran it, with "-dirty" where it had changes; None outside of git.
+        git_commit: commit of the working tree, with "-dirty" if it had changes; None outside of git.
         machine: platform, processor, cores, device.
-        versions: of Python and the packages that decide the numbers.
+        versions: versions of Python and of the packages that affect the scores.
         model: path or name, number of parameters, fingerprint of the weights.
         data: corpus, split, number of records, seconds of audio, options.
         settings: generation and batching.
-        seed: seed of everything random; greedy and beam search draw nothing.
-        duration_seconds: how long decoding took.
+        seed: seed of the run; unused by greedy and beam search.
+        duration_seconds: duration of decoding.
         scores: all scores.
-        schema_version: of this record.
+        schema_version: schema version of the record.
     """
 
     command: str
@@ -88,21 +88,21 @@ class EvaluationResults:
         return [s for s in self.scores if all(getattr(s, name) == value for name, value in wanted.items())]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the record as JSON; an existing file is replaced in one step."""
+        """Write the record as JSON; an existing file is replaced atomically."""
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "EvaluationResults":
-        """Reads what `save` wrote.
+        """Read a record written by `save`.
 
         Raises:
-            ResultsError: not JSON, of another schema version, or with missing or unknown fields.
+            ResultsError: the file is not JSON, has another schema version, or has missing or unknown fields.
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
         except json.JSONDecodeError as error:
-            raise ResultsError(f"{path}: not a JSON file ({error})") from error
+            raise ResultsError(f"{path}: not valid JSON ({error})") from error
         if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
             version = content.get("schema_version") if isinstance(content, dict) else None
             raise ResultsError(f"{path}: expected a results record of version {SCHEMA_VERSION}, got {version!r}")
@@ -120,12 +120,12 @@ def _check_fields(record: Any, content: Mapping[str, Any], where: str) -> None:
 
 
 def describe_command() -> str:
-    """The command line of this process, as it would be typed again."""
+    """The command line of this process."""
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def describe_machine(device: str = "cpu") -> dict[str, Any]:
-    """What the run time of an evaluation depends on."""
+    """The machine, on which the duration of an evaluation depends."""
     import torch
 
     description = {
@@ -141,7 +141,7 @@ def describe_machine(device: str = "cpu") -> dict[str, Any]:
 
 
 def describe_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide the numbers."""
+    """Versions of Python and of the packages that affect the scores."""
     versions = {"python": platform.python_version()}
     for package in _REPORTED_PACKAGES:
         try:
@@ -152,7 +152,7 @@ def describe_versions() -> dict[str, str]:
 
 
 def current_commit(folder: str | os.PathLike[str] = ".") -> str | None:
-    """Git commit checked out in a folder, with "-dirty" after it if tracked files differ; None where there is none."""
+    """Git commit checked out in a folder, with "-dirty" if tracked files differ; None outside of git."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", os.fspath(folder), *arguments]
@@ -166,7 +166,7 @@ def current_commit(folder: str | os.PathLike[str] = ".") -> str | None:
 
 
 def current_time() -> str:
-    """Now, UTC, to the second."""
+    """Current time, UTC, in seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 

@@ -1,11 +1,11 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Which text belongs to a recording, and which recording to a text, without writing anything down.
+"""Retrieval between recordings and texts.
 
-Three kinds of scores. `mean`: cosine of mean-pooled encoder states, one vector per item, fast enough for millions; it
-is as good as training has brought speech and text together. `ctc`: log probability of the text given the speech by the
-model's CTC head, one forward pass per recording and a sum over all alignments per pair; slower, and much better where
-the encoder was trained to recognise. `decoder`: log probability by the decoder, one pass per pair; slowest, and the
-only one that was trained on texts in another language than the speech.
+There are three kinds of scores. `mean`: cosine of mean-pooled encoder states, one vector per item, fast enough for
+millions; its quality depends on how well training has aligned speech and text. `ctc`: log probability of the text
+given the speech by the CTC head, one forward pass per recording and a sum over all alignments per pair; slower, and
+much better if the encoder was trained for recognition. `decoder`: log probability by the decoder, one pass per pair;
+slowest, and the only one trained on texts in another language than the speech.
 
 Shapes: Q queries, C candidates, L tokens.
 """
@@ -25,16 +25,16 @@ from mu2slam_hf.models.modules_similarity import csls_scores, margin_scores
 from mu2slam_hf.models.processing_alignment import iterate_ctc_log_probs, join_units, split_transcript
 
 SCORES = ("mean", "mean-centred", "mean-csls", "mean-margin", "ctc", "ctc-pmi", "decoder", "decoder-pmi")
-"""What pairs are scored by.
+"""Names of the scores of pairs.
 
-`mean`: cosine. `mean-centred`: cosine after each side's own mean is taken off (no pairs are needed for that).
-`mean-csls`, `mean-margin`: centred, and corrected for hubs. `ctc`: log p(text | speech). `ctc-pmi`: less the log of
-the mean of p(text | speech) over all recordings, so that a text which fits anything a little loses what it has in
-advance; for a single recording it says nothing. `decoder`, `decoder-pmi`: the same by the decoder, which is told the
-language of the text and none of the speech.
+`mean`: cosine. `mean-centred`: cosine after subtraction of the mean of each side (which does not require pairs).
+`mean-csls`, `mean-margin`: centred, and corrected for hubs. `ctc`: log p(text | speech). `ctc-pmi`: minus the log of
+the mean of p(text | speech) over all recordings, which corrects for texts that are probable for any recording; not
+meaningful for a single recording. `decoder`, `decoder-pmi`: the same with the decoder, which receives the language of
+the text but not that of the speech.
 """
 
-# Pairs that the decoder scores at a time.
+# Number of pairs that the decoder scores at a time.
 _DECODED_TEXTS = 64
 
 RECALLS = (1, 5, 10)
@@ -42,12 +42,12 @@ RECALLS = (1, 5, 10)
 
 @dataclass(frozen=True, kw_only=True)
 class RetrievalFigures:
-    """How high the right candidates stand.
+    """Ranks of the correct candidates.
 
     Attributes:
-        recall: k -> percent of the queries with a right candidate among the first k.
-        mean_rank: of the first right candidate; 1 is best.
-        median_rank: likewise.
+        recall: maps k to the percentage of queries with a correct candidate among the first k.
+        mean_rank: mean rank of the first correct candidate; 1 is best.
+        median_rank: median rank, likewise.
         num_queries: Q.
         num_candidates: C.
     """
@@ -60,24 +60,27 @@ class RetrievalFigures:
 
 
 def rank_candidates(scores: Tensor, relevant: Tensor) -> Tensor:
-    """Place of the best right candidate of every query, `(Q,)` int64, 1 is first.
+    """Rank of the best correct candidate of every query, `(Q,)` int64; 1 is first.
 
     Args:
         scores: `(Q, C)`, higher is better.
-        relevant: `(Q, C)` bool, True where the candidate is right.
+        relevant: `(Q, C)` bool, True where the candidate is correct.
 
     Raises:
-        ValueError: shapes that differ, NaN, or a query without a right candidate.
+        ValueError: shapes differ, scores contain NaN, or a query has no correct candidate.
 
-    Choice: ties count against us: a wrong candidate with the same score stands before the right one, so that a model
-    that gives everything one score comes last and not first.
+    Choice: wrong candidates with the same score are ranked before the correct one, so that a model with a constant
+    score ranks last.
     """
     if scores.shape != relevant.shape or scores.ndim != 2:
-        raise ValueError(f"Expected scores and relevance (Q, C), got {tuple(scores.shape)}, {tuple(relevant.shape)}.")
+        raise ValueError(
+            f"Expected scores and relevance of the same shape (Q, C), got {tuple(scores.shape)}, "
+            f"{tuple(relevant.shape)}."
+        )
     if scores.isnan().any():
-        raise ValueError("The scores hold NaN.")
+        raise ValueError("The scores contain NaN.")
     if not relevant.any(dim=1).all():
-        raise ValueError(f"Query {int((~relevant.any(dim=1)).nonzero()[0])} has no right candidate.")
+        raise ValueError(f"Query {int((~relevant.any(dim=1)).nonzero()[0])} has no correct candidate.")
     best = scores.masked_fill(~relevant, -math.inf).amax(dim=1, keepdim=True)
     return ((scores >= best) & ~relevant).sum(dim=1) + 1
 
@@ -87,7 +90,7 @@ def summarize_ranks(ranks: Tensor, num_candidates: int) -> RetrievalFigures:
     return RetrievalFigures(
         recall={k: 100.0 * float((ranks <= k).double().mean()) for k in RECALLS},
         mean_rank=float(ranks.double().mean()),
-        # torch's median is the lower one of an even number.
+        # torch.median returns the lower one for an even number.
         median_rank=float(ranks.double().quantile(0.5)),
         num_queries=len(ranks),
         num_candidates=num_candidates,
@@ -95,7 +98,7 @@ def summarize_ranks(ranks: Tensor, num_candidates: int) -> RetrievalFigures:
 
 
 def chance_figures(relevant: Tensor) -> RetrievalFigures:
-    """What candidates in random order are expected to give; the median is that of the expected ranks.
+    """Expected figures for candidates in random order; the median is that of the expected ranks.
 
     Args:
         relevant: `(Q, C)` bool.
@@ -106,7 +109,7 @@ def chance_figures(relevant: Tensor) -> RetrievalFigures:
     def hit(number: int, k: int) -> float:
         return 1.0 - math.comb(candidates - number, k) / math.comb(candidates, k) if k <= candidates else 1.0
 
-    # The first of r right ones has (C - r) / (r + 1) wrong ones before it.
+    # On average (C - r) / (r + 1) wrong candidates precede the first of r correct ones.
     ranks = torch.tensor([1 + (candidates - number) / (number + 1) for number in right], dtype=torch.float64)
     return RetrievalFigures(
         recall={k: 100.0 * sum(hit(number, k) for number in right) / queries for k in RECALLS},
@@ -127,26 +130,27 @@ def score_pairs(
     layer: int | None = None,
     text_languages: Sequence[str] | None = None,
 ) -> dict[str, Tensor]:
-    """Scores of all recordings with all texts.
+    """Scores of all pairs of recordings and texts.
 
     Args:
-        model: with a shared encoder, for `ctc` with a CTC head, for `decoder` with a decoder; in evaluation mode.
+        model: model with a shared encoder, with a CTC head for `ctc`, and a decoder for `decoder`; in evaluation mode.
         processor: its processor.
-        audio: Q recordings, as `load_audio` takes them.
+        audio: Q recordings, in any form that `load_audio` accepts.
         texts: C texts.
-        scores: of `SCORES`; those of one kind share the passes through the model.
-        layer: whose states `mean` pools, see `encode_in_batches`.
-        text_languages: C codes, for `decoder`; no other score is told a language.
+        scores: names in `SCORES`; scores of one kind share the forward passes.
+        layer: the layer whose states `mean` pools, see `encode_in_batches`.
+        text_languages: C codes, for `decoder`; the other scores do not use languages.
 
     Returns:
-        score -> `(Q, C)` float64; -inf where a text cannot be spelled or needs more frames than there are.
+        a dictionary from each score to `(Q, C)` float64; -inf if a text cannot be encoded or requires more frames than
+        the recording has.
 
     Raises:
-        ValueError: another score, none of the texts can be spelled, or `decoder` without languages or a decoder.
+        ValueError: an unknown score, no text can be encoded, or `decoder` without languages or a decoder.
     """
     unknown = sorted(set(scores) - set(SCORES))
     if unknown:
-        raise ValueError(f"unknown scores {unknown}; there are {', '.join(SCORES)}")
+        raise ValueError(f"unknown scores {unknown}; expected some of {', '.join(SCORES)}")
     found: dict[str, Tensor] = {}
     if any(name.startswith("mean") for name in scores):
         found |= _mean_scores(SpeechTextEncoder(model, processor, layer=layer), audio, texts)
@@ -155,7 +159,7 @@ def score_pairs(
         found |= {"ctc": likelihoods, "ctc-pmi": _less_their_mean(likelihoods)}
     if any(name.startswith("decoder") for name in scores):
         if text_languages is None:
-            raise ValueError("the decoder must be told in which languages the texts are: give text_languages")
+            raise ValueError("the decoder requires the languages of the texts: pass text_languages")
         likelihoods = compute_decoder_scores(model, processor, audio, texts, text_languages)
         found |= {"decoder": likelihoods, "decoder-pmi": _less_their_mean(likelihoods)}
     return {name: found[name] for name in scores}
@@ -183,16 +187,17 @@ def _mean_scores(encoder: SpeechTextEncoder, audio: Sequence[Any], texts: Sequen
 def compute_ctc_scores(model: Any, processor: Any, audio: Sequence[Any], texts: Sequence[str]) -> Tensor:
     """Log probability of each text given each recording, `(Q, C)` float64, over all alignments.
 
-    Characters that the vocabulary cannot spell are left out, as in forced alignment; a text of nothing else gets -inf.
+    Characters that are not in the vocabulary are omitted, as in forced alignment; a text of only such characters gets
+    -inf.
 
     Args:
-        model: with a CTC head.
+        model: model with a CTC head.
         processor: its processor.
         audio: Q recordings.
         texts: C texts.
 
     Raises:
-        ValueError: the model has no CTC head, or no text can be spelled.
+        ValueError: the model has no CTC head, or no text can be encoded.
     """
     spelled: dict[int, list[int]] = {}
     for place, text in enumerate(texts):
@@ -203,9 +208,9 @@ def compute_ctc_scores(model: Any, processor: Any, audio: Sequence[Any], texts: 
         ids, _ = join_units([unit for unit in units if min(unit.ids) >= 0], processor.tokenizer)
         spelled[place] = ids
     if not spelled:
-        raise ValueError("none of the texts can be spelled with the vocabulary of the model")
+        raise ValueError("none of the texts has characters of the vocabulary")
     scores = torch.full((len(audio), len(texts)), -math.inf, dtype=torch.float64)
-    # The loss needs only the columns that occur; the blank comes first.
+    # The loss requires only the columns that occur; the blank is the first.
     columns = [model.config.pad_token_id, *sorted({index for ids in spelled.values() for index in ids})]
     places = {index: place for place, index in enumerate(columns)}
     labels = [[places[index] for index in ids] for ids in spelled.values()]
@@ -221,21 +226,21 @@ def compute_ctc_scores(model: Any, processor: Any, audio: Sequence[Any], texts: 
 def compute_decoder_scores(
     model: Any, processor: Any, audio: Sequence[Any], texts: Sequence[str], text_languages: Sequence[str]
 ) -> Tensor:
-    """Log probability of each text given each recording by the decoder, `(Q, C)` float64, with its `</s>`.
+    """Log probability of each text given each recording by the decoder, `(Q, C)` float64, including `</s>`.
 
     Args:
-        model: with a decoder.
+        model: model with a decoder.
         processor: its processor.
         audio: Q recordings.
         texts: C texts.
         text_languages: C codes.
 
     Raises:
-        ValueError: the model has no decoder, or does not know a language.
+        ValueError: the model has no decoder, or does not support a language.
     """
     if not model.can_generate():
-        raise ValueError(f"{type(model).__name__} has no decoder; score with mean or ctc")
-    # Texts of like length together: padding costs as much as tokens.
+        raise ValueError(f"{type(model).__name__} has no decoder; use the scores mean or ctc")
+    # Texts of similar length together, to minimise padding.
     order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
     chunks = [order[start : start + _DECODED_TEXTS] for start in range(0, len(order), _DECODED_TEXTS)]
     targets = [
@@ -251,7 +256,7 @@ def compute_decoder_scores(
         for chunk, target in zip(chunks, targets, strict=True):
             labels = target["labels"]
             outputs = model(
-                # The one recording for all texts: (1, N, D) -> (C, N, D)
+                # One recording for all texts: (1, N, D) -> (C, N, D)
                 encoder_outputs=(encoded.last_hidden_state.expand(len(chunk), -1, -1),),
                 labels=labels,
                 decoder_language_ids=target["decoder_language_ids"],

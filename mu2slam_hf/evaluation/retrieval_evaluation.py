@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Retrieval on a corpus, in both directions, beside chance and beside an untrained model of the same size."""
+"""Evaluation of retrieval on a corpus in both directions, compared with chance and with an untrained model."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -39,28 +39,27 @@ def evaluate_retrieval(
 ) -> EvaluationResults:
     """Recall and ranks over all recordings and texts together, and within each language.
 
-    Equal texts are one candidate; a recording of any of its utterances is right for it.
+    Equal texts are one candidate; all recordings of its utterances are correct for it.
 
     Args:
         model: see `score_pairs`.
         processor: its processor.
-        records: those with audio and text are used; with `text_lang` those with audio and a translation into it.
-        scores: which scores; see `SCORES`.
-        layer: whose states are pooled.
-        untrained: also score a model of the same configuration with random weights, where it was not trained at all.
-        seed: of these weights.
-        text_lang: look for the translations into this language instead of the transcripts; None: transcripts.
-        model_name: path or name, for the record.
-        data: corpus, split and options, for the record.
+        records: only those with audio and text (or, with `text_lang`, a translation into it) are used.
+        scores: names of scores, see `SCORES`.
+        layer: the layer whose states are pooled.
+        untrained: whether to score a model of the same configuration with random weights too.
+        seed: seed of these weights.
+        text_lang: retrieve translations into this language instead of transcripts; None means transcripts.
+        model_name: path or name, stored in the record.
+        data: corpus, split and options, stored in the record.
 
     Returns:
         scores of the tasks `retrieval_speech_to_text` and `retrieval_text_to_speech`, metrics `recall@1`, `recall@5`,
         `recall@10` (percent), `mean_rank` and `median_rank` (1 is best). `system` is the score, `chance`, or
-        `untrained:SCORE`; `source_lang` is `all` or the language whose recordings alone, with their texts, were
-        candidates.
+        `untrained:SCORE`; `source_lang` is `all`, or the language to which recordings and texts were restricted.
 
     Raises:
-        ValueError: fewer than two records have audio and text.
+        ValueError: fewer than two records are suitable.
     """
     usable, wanted = [], []
     for record in records:
@@ -70,10 +69,10 @@ def evaluate_retrieval(
             wanted.append(text)
     if len(usable) < 2:
         what = "text" if text_lang is None else f"a translation into {text_lang}"
-        raise ValueError(f"retrieval needs two records or more with audio and {what}; {len(usable)} have both")
+        raise ValueError(f"retrieval requires at least two records with audio and {what}, got {len(usable)}")
     started = time.perf_counter()
     audio = [record.audio for record in usable]
-    # Each text once, with the language in which it was first seen.
+    # Each text once, with the language of its first occurrence.
     languages = {text: text_lang or record.lang for text, record in reversed(list(zip(wanted, usable, strict=True)))}
     texts = list(dict.fromkeys(wanted))
     options: dict[str, Any] = {"layer": layer, "text_languages": [languages[text] for text in texts]}
@@ -138,7 +137,7 @@ def _as_scores(direction: str, group: str, text_lang: str, system: str, figures:
 
 
 def format_retrieval(results: EvaluationResults, group: str = ALL) -> str:
-    """A plain-text table of one group, a block for each direction, and recall@1 within each language."""
+    """A plain-text table of one group, with a block for each direction, and recall@1 within each language."""
     blocks = []
     for direction in DIRECTIONS:
         chosen = results.find(task=f"retrieval_{direction}", source_lang=group)

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""From hypotheses to scores: per language and direction, means over them, and the table that a person reads."""
+"""Scores of hypotheses per language and direction, their means, and tables."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -28,9 +28,9 @@ _TRANSLATION_TASKS = ("ast", "mt")
 def score_hypotheses(hypotheses: Iterable[Hypothesis], *, system: str = MODEL) -> list[Score]:
     """Scores of every task and direction, then the means.
 
-    ASR is scored by WER and CER, translation by BLEU and chrF, guessed languages by their accuracy. Means weigh every
-    language (asr, lid) or direction (ast, mt) the same: over all, and for translation also out of English (`en-mean`)
-    and into English (`mean-en`).
+    ASR is scored by WER and CER, translation by BLEU and chrF, predicted languages by accuracy. Means are unweighted
+    over languages (asr, lid) or directions (ast, mt): over all, and for translation also from English (`en-mean`) and
+    into English (`mean-en`).
     """
     groups: dict[tuple[str, bool, str, str], list[Hypothesis]] = defaultdict(list)
     for hypothesis in hypotheses:
@@ -56,10 +56,10 @@ def score_hypotheses(hypotheses: Iterable[Hypothesis], *, system: str = MODEL) -
 
 
 def translate_by_baseline(hypotheses: Iterable[Hypothesis], baseline: NearestSentenceBaseline) -> list[Hypothesis]:
-    """The baseline's answer to every translation request.
+    """Translations of the baseline for every translation request.
 
     Text translation looks up the source text; speech translation looks up what *the same model* recognised in the
-    recording, so the hypotheses must hold the ASR of every recording that is translated.
+    recording, so the hypotheses must include the ASR of every translated recording.
     """
     hypotheses = list(hypotheses)
     recognised = {(h.id, h.source_lang, h.source_lang_given): h.hypothesis for h in hypotheses if h.task == "asr"}
@@ -75,7 +75,7 @@ def translate_by_baseline(hypotheses: Iterable[Hypothesis], baseline: NearestSen
             source = recognised.get((hypothesis.id, hypothesis.source_lang, hypothesis.source_lang_given))
         if source is None:
             raise ValueError(
-                f"{hypothesis.key}: the baseline translates the recognised text, but no ASR hypothesis is there; "
+                f"{hypothesis.key}: the baseline translates the recognised text, but there is no ASR hypothesis; "
                 "evaluate asr together with ast"
             )
         answer = baseline.translate(source, hypothesis.source_lang, hypothesis.target_lang)
@@ -84,7 +84,7 @@ def translate_by_baseline(hypotheses: Iterable[Hypothesis], baseline: NearestSen
 
 
 def format_scores(scores: Sequence[Score]) -> str:
-    """Plain-text tables, one per task and condition; a baseline's scores stand beside the model's."""
+    """Plain-text tables, one per task and condition; scores of baselines are shown next to those of the model."""
     blocks = []
     for task in _METRICS:
         for told in (True, False):
@@ -142,7 +142,7 @@ def _format_block(task: str, told: bool, scores: Sequence[Score]) -> str:
         direction = (score.source_lang, score.target_lang)
         values[direction][score.metric, score.system] = score.value
         counts.setdefault(direction, score.num_items)
-    # Means last, whatever the languages are called.
+    # Means last, regardless of the names of the languages.
     directions = sorted(values, key=lambda pair: (MEAN in pair, pair))
     header = [task.upper(), "n", *(m if s == MODEL else f"{m} ({s})" for m, s in columns)]
     rows = [header]

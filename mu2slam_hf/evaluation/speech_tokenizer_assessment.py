@@ -1,9 +1,9 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""How good a speech tokenizer is, without training anything on its ids (in the spirit of STAB and DASB).
+"""Assessment of a speech tokenizer without training a model on its ids (similar to STAB and DASB).
 
-On recordings: use of the codebook, bits per second, and whether ids stay when a clip is made faster, slower, softer or
-noisier. On sentences spoken by two synthetic voices: whether both get the same ids, and what ids say about phones. The
-phone times there are those of the synthesiser (espeak-ng's phoneme events), not of people.
+On recordings: use of the codebook, bits per second, and stability of ids under changes of speed, level and noise. On
+sentences spoken by two synthetic voices: agreement of the ids of both voices, and information of ids about phones. The
+phone times are those of the synthesiser (phoneme events of espeak-ng), not of human annotators.
 
 Shapes: n samples, N ids, G codebooks.
 """
@@ -29,36 +29,36 @@ from mu2slam_hf.models.modeling_speech_encoders import IDS_PER_SECOND
 from mu2slam_hf.models.modules_quantization import compute_codebook_health, count_codes
 from mu2slam_hf.synthetic.phones import SpokenVersion
 
-# Clips through the tokenizer at a time.
+# Number of clips per batch.
 BATCH_CLIPS = 8
 
-# Name of the figure -> what it says, in the order of the table. Shares are 0 to 1.
+# Maps names of figures to descriptions, in the order of the table. Shares are 0 to 1.
 FIGURES = {
-    "usage": "share of the codebook that is used",
-    "perplexity": "of the ids: entries used, as if equally often",
-    "dead_codes": "entries that no frame chose",
+    "usage": "share of the codebook in use",
+    "perplexity": "perplexity of the ids: effective number of entries",
+    "dead_codes": "entries without a frame",
     "bits_nominal": "bits per second: log2 of the codebook for every id",
-    "bits_entropy": "bits per second: ids by their frequency",
+    "bits_entropy": "bits per second: entropy of the ids",
     "bits_run_length": "bits per second: runs of equal ids",
     "bits_zlib": "bits per second: compressed by zlib",
     "bits_bz2": "bits per second: compressed by bz2",
     "mean_run": "mean length of a run of equal ids, in ids",
-    "speed_0.9": "share of ids that stay at 0.9 of the speed (pitch too)",
-    "speed_1.1": "share of ids that stay at 1.1 of the speed (pitch too)",
-    "gain_-12db": "share of ids that stay 12 dB softer",
-    "shift_10ms": "share of ids that stay 10 ms later",
-    "noise_20db": "share of ids that stay with noise of the clip's own spectrum at 20 dB",
-    "noise_10db": "share of ids that stay with noise of the clip's own spectrum at 10 dB",
-    "white_20db": "share of ids that stay with white noise at 20 dB, which fills empty bands",
-    "speaker_agreement": "equal ids of two voices on one sentence, warped in time",
-    "speaker_agreement_chance": "the same of two voices on different sentences",
-    "phone_purity": "frames with the most frequent phone of their id",
-    "phone_purity_chance": "the same of shuffled ids",
-    "id_purity": "frames with the most frequent id of their phone",
+    "speed_0.9": "share of ids unchanged at 0.9 of the speed (and pitch)",
+    "speed_1.1": "share of ids unchanged at 1.1 of the speed (and pitch)",
+    "gain_-12db": "share of ids unchanged at -12 dB",
+    "shift_10ms": "share of ids unchanged after a shift by 10 ms",
+    "noise_20db": "share of ids unchanged with noise of the clip's spectrum at 20 dB",
+    "noise_10db": "share of ids unchanged with noise of the clip's spectrum at 10 dB",
+    "white_20db": "share of ids unchanged with white noise at 20 dB, which fills empty bands",
+    "speaker_agreement": "share of equal ids of two voices on the same sentence, warped in time",
+    "speaker_agreement_chance": "the same for two voices on different sentences",
+    "phone_purity": "share of frames with the most frequent phone of their id",
+    "phone_purity_chance": "the same for shuffled ids",
+    "id_purity": "share of frames with the most frequent id of their phone",
     "phone_information": "mutual information / entropy of the phones",
-    "phone_information_chance": "the same of shuffled ids",
+    "phone_information_chance": "the same for shuffled ids",
     "phone_nmi": "2 x mutual information / both entropies",
-    "phone_nmi_chance": "the same of shuffled ids",
+    "phone_nmi_chance": "the same for shuffled ids",
 }
 
 _GAIN = 10.0 ** (-12.0 / 20.0)
@@ -67,17 +67,17 @@ _SHIFT_SAMPLES = SAMPLING_RATE // 100
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerAssessment:
-    """What was found out about one tokenizer.
+    """Result of the assessment of one tokenizer.
 
     Attributes:
-        name: for tables.
-        figures: by the names of `FIGURES`; what was not measured is absent.
+        name: name in tables.
+        figures: values by the names of `FIGURES`, except those not measured.
         num_codevectors: K.
-        num_recordings: clips of the first part.
-        num_seconds: their length, in ids of 40 ms.
-        num_sentences: sentences of the second part.
-        num_phone_frames: frames with a phone.
-        counts: how often each entry was chosen on the recordings.
+        num_recordings: number of recordings.
+        num_seconds: total duration, in multiples of 40 ms.
+        num_sentences: number of synthetic sentences.
+        num_phone_frames: number of frames with a phone.
+        counts: number of uses of each entry on the recordings.
     """
 
     name: str
@@ -90,7 +90,7 @@ class TokenizerAssessment:
     counts: Sequence[int] = field(default_factory=tuple)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+        """Convert to plain JSON types."""
         return {**vars(self), "figures": dict(self.figures), "counts": list(self.counts)}
 
 
@@ -98,18 +98,18 @@ Tokenize = Callable[[Sequence[FloatArray]], list[Ids]]
 
 
 def make_tokenize(tokenizer: Any, feature_extractor: Any, codebook: int = 0) -> Tokenize:
-    """A function from waveforms at 16 kHz to ids `(N,)`; an encoder that hears another rate gets them resampled.
+    """A function from waveforms at 16 kHz to ids `(N,)`; waveforms are resampled if the encoder expects another rate.
 
     Args:
         tokenizer: `SpeechTokenizerModel`.
         feature_extractor: its feature extractor.
-        codebook: which one, where there are several.
+        codebook: index of the codebook, if there are several.
     """
 
     def tokenize(waves: Sequence[FloatArray]) -> list[Ids]:
         device = tokenizer.quantizer.codebook.device
         found: dict[int, Ids] = {}
-        # Clips of like length together; the ids do not depend on it, the time does.
+        # Clips of similar length together, for speed; the ids do not depend on the batch.
         order = sorted(range(len(waves)), key=lambda index: len(waves[index]))
         for start in range(0, len(order), BATCH_CLIPS):
             chosen = order[start : start + BATCH_CLIPS]
@@ -136,21 +136,21 @@ def assess_tokenizer(
     name: str = "",
     seed: int = 0,
 ) -> TokenizerAssessment:
-    """All figures of one tokenizer.
+    """Assess one tokenizer.
 
     Args:
-        tokenize: of `make_tokenize`.
+        tokenize: function from `make_tokenize`.
         num_codevectors: K.
         recordings: `(n,)` float32 at 16 kHz.
-        sentences: of `speak_in_voices`; the first two voices of each are compared.
-        name: for tables.
-        seed: of noise and shuffling.
+        sentences: output of `speak_in_voices`; the first two voices of each are compared.
+        name: name in tables.
+        seed: seed of noise and shuffling.
 
     Raises:
-        ValueError: neither recordings nor sentences.
+        ValueError: neither recordings nor sentences are given.
     """
     if not recordings and not sentences:
-        raise ValueError("there is nothing to assess on: give recordings, sentences, or both")
+        raise ValueError("no data to assess the tokenizer on: pass recordings, sentences, or both")
     figures: dict[str, float] = {}
     facts: dict[str, Any] = {}
     if recordings:
@@ -176,13 +176,13 @@ def assess_tokenizer(
 def compute_invariance(
     tokenize: Tokenize, recordings: Sequence[FloatArray], ids: Sequence[Ids], seed: int
 ) -> dict[str, float]:
-    """Share of ids that stay when clips are changed, each clip by its length.
+    """Share of ids that are unchanged when clips are modified, weighted by the length of the clips.
 
     Args:
         tokenize: waveforms to ids.
         recordings: the clips.
-        ids: of the clips as they are.
-        seed: of the noise, which is the same for all tokenizers.
+        ids: ids of the original clips.
+        seed: seed of the noise, which is the same for all tokenizers.
     """
 
     def noisy(add: Callable[..., FloatArray], snr_db: float) -> list[FloatArray]:
@@ -208,9 +208,9 @@ def compute_invariance(
 
 
 def add_shaped_noise(waveform: FloatArray, snr_db: float, generator: np.random.Generator) -> FloatArray:
-    """With steady noise that has the spectrum of the clip, `(n,)` to `(n,)`.
+    """Add stationary noise with the spectrum of the clip, `(n,)` to `(n,)`.
 
-    White noise would fill the bands that telephone speech leaves empty, and measure the bandwidth.
+    White noise would fill the empty bands of telephone speech, and measure the bandwidth.
     """
     spectrum = np.abs(np.fft.rfft(waveform))
     noise = np.fft.irfft(spectrum * np.exp(2j * np.pi * generator.random(len(spectrum))), len(waveform))
@@ -227,8 +227,8 @@ def compute_speaker_agreement(
     """Agreement of the first two voices of each sentence, and of different sentences of one language.
 
     Args:
-        sentences: at least two versions of each.
-        spoken: their ids.
+        sentences: sentences with at least two versions each.
+        spoken: ids of all versions.
     """
     same, other = [], []
     for number, versions in enumerate(sentences):
@@ -252,8 +252,8 @@ def compute_phone_figures(
 ) -> tuple[dict[str, float], int]:
     """Purity and mutual information of ids and phones, over all versions, and the number of frames.
 
-    Choice: pauses are left out; they are a third of some clips, easy to tell, and would flatter every tokenizer. A
-    frame has the phone at its middle.
+    Choice: pauses are excluded; they make up a third of some clips, are easy to recognise, and would inflate all
+    figures. The phone of a frame is that at its centre.
     """
     ids, phones = [], []
     for versions, rows in zip(sentences, spoken, strict=True):
@@ -278,10 +278,10 @@ def compute_phone_figures(
 
 
 def label_frames(version: SpokenVersion, num_frames: int) -> list[str]:
-    """The phone at the middle of each frame of 40 ms; empty in pauses and after the end.
+    """The phone at the centre of each frame of 40 ms; empty in pauses and after the end.
 
-    Choice: frame n is asked at 40n + 20 ms, the middle of its step, whatever the tokenizer reads. What the front end
-    `conv2d` hears is centred at 40n + 5 ms; labels taken there changed the figures by no more than noise.
+    Choice: frame n is labelled at 40n + 20 ms, the centre of its step, for all tokenizers. The receptive field of the
+    front end `conv2d` is centred at 40n + 5 ms; labels at that time changed the figures by no more than noise.
     """
     ends = np.asarray([phone.end_seconds for phone in version.phones])
     middles = (np.arange(num_frames) + 0.5) / IDS_PER_SECOND
@@ -290,9 +290,9 @@ def label_frames(version: SpokenVersion, num_frames: int) -> list[str]:
 
 
 def format_assessments(assessments: Iterable[TokenizerAssessment]) -> str:
-    """A table in Markdown, one column for each tokenizer, with a line of what it was measured on."""
+    """A Markdown table with one column per tokenizer, and a line about the data."""
     assessments = list(assessments)
-    rows = [["figure", *(assessment.name for assessment in assessments), "what it says"]]
+    rows = [["figure", *(assessment.name for assessment in assessments), "description"]]
     for key, meaning in FIGURES.items():
         if any(key in assessment.figures for assessment in assessments):
             rows.append([key, *(_format(assessment.figures.get(key)) for assessment in assessments), meaning])
@@ -304,7 +304,7 @@ def format_assessments(assessments: Iterable[TokenizerAssessment]) -> str:
     first = assessments[0]
     facts = f"{first.num_recordings} recordings, {first.num_seconds / 60:.1f} minutes"
     facts += f"; {first.num_sentences} synthetic sentences in two voices, {first.num_phone_frames} frames with a phone"
-    return "\n".join([*lines, "", facts + "; phone times are the synthesiser's."])
+    return "\n".join([*lines, "", facts + "; phone times are those of the synthesiser."])
 
 
 def _format(value: float | None) -> str:

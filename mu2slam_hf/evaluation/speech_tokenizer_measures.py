@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Figures of speech ids: agreement of two sequences, what ids say about phones, how many bits they carry.
+"""Measures of speech ids: agreement of two sequences, information about phones, and bit rates.
 
 Sequences are one-dimensional integer arrays without padding, one id per 40 ms.
 """
@@ -17,18 +17,18 @@ Ids = npt.NDArray[np.int64]
 
 
 def align_ids(first: Ids, second: Ids) -> list[tuple[int, int]]:
-    """Dynamic time warping at a cost of 1 for every pair of different ids; of equally good paths the shortest.
+    """Dynamic time warping with cost 1 for each pair of different ids; the shortest of equally good paths.
 
     Args:
         first: `(n,)`, n > 0.
         second: `(m,)`, m > 0.
 
     Returns:
-        pairs of positions from `(0, 0)` to `(n - 1, m - 1)`; each step advances one of the two, or both.
+        pairs of positions from `(0, 0)` to `(n - 1, m - 1)`; each step advances one position or both.
     """
     if not len(first) or not len(second):
         raise ValueError("an empty sequence cannot be aligned")
-    # Mismatches first, then length: one number, since no path is as long as `scale`.
+    # Mismatches first, then length, as one number: no path is as long as `scale`.
     scale = len(first) + len(second)
     step = (first[:, None] != second[None, :]).astype(np.int64) * scale + 1
     total = step.tolist()
@@ -53,19 +53,19 @@ def align_ids(first: Ids, second: Ids) -> list[tuple[int, int]]:
 def compute_warped_agreement(first: Ids, second: Ids) -> float:
     """Share of equal ids along the best alignment of two sequences, 0 to 1.
 
-    Warping finds equal ids between unrelated sentences too: hold it against the figure of such pairs.
+    Warping also finds equal ids in unrelated sentences: compare with the agreement of such pairs.
     """
     path = align_ids(first, second)
     return float(np.mean([first[i] == second[j] for i, j in path]))
 
 
 def compute_timed_agreement(ids: Ids, changed: Ids, speed: float = 1.0) -> float:
-    """Share of the ids of a changed clip that equal those of the original at the same moment, 0 to 1.
+    """Share of the ids of a changed clip that equal those of the original at the same time, 0 to 1.
 
     Args:
-        ids: of the original.
-        changed: of the changed clip.
-        speed: how much faster it is; its frame n lies at frame `(n + 0.5) * speed` of the original.
+        ids: ids of the original.
+        changed: ids of the changed clip.
+        speed: factor by which it is faster; its frame n is at frame `(n + 0.5) * speed` of the original.
     """
     moments = ((np.arange(len(changed)) + 0.5) * speed).astype(np.int64)
     return float(np.mean(changed == ids[np.minimum(moments, len(ids) - 1)]))
@@ -73,13 +73,13 @@ def compute_timed_agreement(ids: Ids, changed: Ids, speed: float = 1.0) -> float
 
 @dataclass(frozen=True, kw_only=True)
 class LabelAgreement:
-    """What ids say about labels, over frames.
+    """Agreement of ids and labels over frames.
 
     Attributes:
         label_purity: share of frames whose label is the most frequent one of their id ("phone purity").
         id_purity: share of frames whose id is the most frequent one of their label ("cluster purity").
         information: mutual information in bits.
-        label_share: information / entropy of the labels: how much of the labels the ids tell.
+        label_share: information / entropy of the labels.
         normalized: 2 * information / (entropy of labels + entropy of ids).
     """
 
@@ -91,16 +91,16 @@ class LabelAgreement:
 
 
 def compute_label_agreement(ids: Ids, labels: Sequence[str]) -> LabelAgreement:
-    """Purity and mutual information of ids and labels, frame by frame.
+    """Purity and mutual information of ids and labels over frames.
 
-    Choice: purity and normalised mutual information as HuBERT (Hsu et al. 2021, section IV-D) measures its clusters.
-    With many ids and few frames all of them are too high; hold them against the same figures of shuffled ids.
+    Choice: purity and normalised mutual information as for the clusters of HuBERT (Hsu et al. 2021, section IV-D).
+    With many ids and few frames all of them are overestimated; compare with the same figures for shuffled ids.
 
     Raises:
-        ValueError: different numbers of both, or none.
+        ValueError: ids and labels differ in number, or there are none.
     """
     if len(ids) != len(labels) or not len(ids):
-        raise ValueError(f"needs as many labels as ids, and at least one; got {len(labels)} and {len(ids)}")
+        raise ValueError(f"expected one label per id, and at least one; got {len(labels)} labels and {len(ids)} ids")
     _, id_rows = np.unique(ids, return_inverse=True)
     _, label_rows = np.unique(np.asarray(labels), return_inverse=True)
     joint = np.zeros((id_rows.max() + 1, label_rows.max() + 1))
@@ -118,23 +118,23 @@ def compute_label_agreement(ids: Ids, labels: Sequence[str]) -> LabelAgreement:
 
 
 def compute_entropy(weights: npt.NDArray[Any]) -> float:
-    """Entropy in bits of weights of any shape that sum to anything above 0."""
+    """Entropy in bits of unnormalised weights of any shape, with a positive sum."""
     shares = np.asarray(weights, dtype=np.float64).ravel()
     shares = shares[shares > 0] / shares.sum()
-    # Without the addition, the entropy of a certain event is minus zero.
+    # Without the addition, the entropy of a certain event would be -0.0.
     return float(-(shares * np.log2(shares)).sum()) + 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class BitRates:
-    """Bits per second of speech, by how the ids are written down.
+    """Bits per second of speech for several encodings of the ids.
 
     Attributes:
         nominal: every id with log2(K) bits.
-        entropy: every id by its frequency (an ideal code without memory).
-        run_length: runs of equal ids: id and length of each, each by its own frequency.
+        entropy: every id by its frequency (an ideal memoryless code).
+        run_length: runs of equal ids: id and length of each, each by its frequency.
         zlib: two bytes per id, compressed.
-        bz2: the same by bz2, which finds longer repetitions.
+        bz2: the same with bz2, which finds longer repetitions.
         mean_run: mean length of a run in ids.
     """
 
@@ -147,10 +147,11 @@ class BitRates:
 
 
 def compute_bit_rates(sequences: Sequence[Ids], num_codevectors: int, ids_per_second: float = 25.0) -> BitRates:
-    """Bit rates of a body of speech.
+    """Bit rates of a set of sequences.
 
     Args:
-        sequences: ids of each clip, in `[0, num_codevectors)`, at most 65,536 of them; runs end with a clip.
+        sequences: ids of each clip, in `[0, num_codevectors)`, with at most 65,536 entries; runs end at the end of a
+            clip.
         num_codevectors: K.
         ids_per_second: 25.
 

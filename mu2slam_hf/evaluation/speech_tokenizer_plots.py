@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Plots of assessments of speech tokenizers. Needs the extra `plots` (matplotlib)."""
+"""Plots of assessments of speech tokenizers. Requires the extra `plots` (matplotlib)."""
 
 import os
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import numpy as np
 
 from mu2slam_hf.evaluation.speech_tokenizer_assessment import TokenizerAssessment
 
-# Figures of one plot share an axis from 0 to 1.
+# The figures of a plot share an axis from 0 to 1.
 _GROUPS = {
     "invariance": (*("speed_0.9", "speed_1.1", "gain_-12db", "shift_10ms", "noise_20db", "noise_10db", "white_20db"),),
     "phones": (
@@ -21,15 +21,15 @@ _GROUPS = {
 
 
 def save_plots(assessments: Sequence[TokenizerAssessment], folder: str | os.PathLike[str]) -> list[Path]:
-    """Write `usage.png`, `invariance.png` and `phones.png`, each with all tokenizers; what was not measured is absent.
+    """Save `usage.png`, `invariance.png` and `phones.png`, each with all tokenizers, if measured.
 
     Raises:
-        ImportError: matplotlib is not installed; the message names the extra.
+        ImportError: matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError("plots need matplotlib: pip install 'mu2slam-hf[plots]'") from error
+        raise ImportError("plots require matplotlib: pip install 'mu2slam-hf[plots]'") from error
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -49,7 +49,7 @@ def save_plots(assessments: Sequence[TokenizerAssessment], folder: str | os.Path
 
 
 def _plot_usage(axes: Any, assessments: Sequence[TokenizerAssessment]) -> None:
-    """Share of the frames of each entry, most frequent first."""
+    """Share of frames per entry, most frequent first."""
     for assessment in assessments:
         counts = np.sort(np.asarray(assessment.counts, dtype=np.float64))[::-1]
         if counts.sum() > 0:

@@ -1,8 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""A classifier that has only ever read text, put to recordings: what a shared space of speech and text is good for.
+"""Zero-shot classification of recordings by a classifier that is trained on text only, in a shared space.
 
-The head is linear and has a closed form (ridge regression on one-hot targets), so there is nothing to tune, to seed or
-to wait for; the encoder stays as it is.
+The head is linear with a closed-form solution (ridge regression on one-hot targets), so it requires neither tuning nor
+a seed; the encoder is not changed.
 
 Shapes: n items, D width, C classes.
 """
@@ -18,19 +18,19 @@ from mu2slam_hf.evaluation.confusion import ConfusionMatrix, compute_confusion
 from mu2slam_hf.evaluation.representations import SpeechTextEncoder
 
 RIDGES = tuple(10.0**exponent for exponent in range(-4, 4))
-"""Strengths that are tried, relative to the mean variance of the vectors."""
+"""Candidate strengths, relative to the mean variance of the vectors."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LinearClassifier:
-    """Classes from vectors.
+    """A linear classifier of vectors.
 
     Attributes:
         labels: the C classes, sorted.
         weight: `(D, C)` float64.
         bias: `(C,)` float64.
-        ridge: strength that was chosen.
-        leave_one_out: percent of the training items that are right when they are left out of the training.
+        ridge: selected strength.
+        leave_one_out: accuracy on the training items in percent, each predicted without itself.
     """
 
     labels: tuple[str, ...]
@@ -40,40 +40,42 @@ class LinearClassifier:
     leave_one_out: float
 
     def scores(self, vectors: Tensor) -> Tensor:
-        """`(n, D)` -> `(n, C)` float64, higher is likelier; no probabilities."""
+        """Scores `(n, C)` float64 of vectors `(n, D)`, higher is better; not probabilities."""
         return vectors.double() @ self.weight + self.bias
 
     def predict(self, vectors: Tensor) -> list[str]:
-        """The likeliest class of each of `(n, D)`."""
+        """The class with the highest score for each of `(n, D)`."""
         return [self.labels[place] for place in self.scores(vectors).argmax(dim=1).tolist()]
 
 
 def fit_linear(vectors: Tensor, classes: Sequence[str], ridges: Sequence[float] = RIDGES) -> LinearClassifier:
-    """Ridge regression on one-hot classes, in float64; the strength by leaving one out, which needs no second fit.
+    """Ridge regression on one-hot classes, in float64; selects the strength by leave-one-out accuracy.
 
     Args:
         vectors: `(n, D)`.
         classes: the class of each.
-        ridges: strengths to try, relative to the mean variance of the vectors; of equally good ones the strongest.
+        ridges: candidate strengths, relative to the mean variance of the vectors; the strongest of equally good ones
+            is selected.
 
     Raises:
-        ValueError: another number of classes than of vectors, fewer than two classes, NaN.
+        ValueError: numbers of vectors and classes differ, there are fewer than two classes, or values are not finite.
 
-    Choice: every class weighs the same whatever its number of items, or rare ones would never be answered.
+    Choice: all classes have the same weight regardless of their number of items, or rare ones would never be
+    predicted.
     """
     labels = tuple(sorted(set(classes)))
     if len(classes) != len(vectors):
-        raise ValueError(f"{len(vectors)} vectors and {len(classes)} classes; they must be pairs")
+        raise ValueError(f"expected one class for each vector, got {len(vectors)} vectors and {len(classes)} classes")
     if len(labels) < 2:
-        raise ValueError(f"a classifier needs two classes or more, got {list(labels)}")
+        raise ValueError(f"a classifier requires at least two classes, got {list(labels)}")
     values = vectors.double()
     if not values.isfinite().all():
-        raise ValueError("the vectors hold NaN or infinite values")
+        raise ValueError("the vectors contain NaN or infinite values")
     places = torch.tensor([labels.index(one) for one in classes])
     targets = torch.nn.functional.one_hot(places, len(labels)).double()
     weights = 1.0 / targets.sum(dim=0)[places]
     weights = weights / weights.sum()
-    # Weighted means are taken out first, so that the bias is not held back.
+    # Weighted means are subtracted first, so that the bias is not regularised.
     mean, target_mean = weights @ values, weights @ targets
     roots = weights.sqrt()[:, None]
     left, singular, right = torch.linalg.svd(roots * (values - mean), full_matrices=False)
@@ -83,7 +85,7 @@ def fit_linear(vectors: Tensor, classes: Sequence[str], ridges: Sequence[float] 
     for ridge in sorted(ridges, reverse=True):
         shrunk = singular.square() / (singular.square() + ridge * scale)
         fitted = left @ (shrunk[:, None] * (left.T @ centred))
-        # Influence of each item on its own answer: that of the slope, and that of the means.
+        # Influence of each item on its own prediction: through the slope, and through the means.
         leverage = left.square() @ shrunk + weights
         residual = (centred - fitted) / (1.0 - leverage).clamp(min=1e-9)[:, None]
         answers = (targets - residual / roots).argmax(dim=1)
@@ -104,12 +106,12 @@ def fit_linear(vectors: Tensor, classes: Sequence[str], ridges: Sequence[float] 
 
 @dataclass(frozen=True, kw_only=True)
 class ZeroShotResult:
-    """A head trained on text and what it makes of speech.
+    """A head trained on text, and its predictions for speech.
 
     Attributes:
-        classifier: the head.
-        predictions: class of each recording.
-        confusion: against the true classes, where these were given.
+        classifier: the trained head.
+        predictions: predicted class of each recording.
+        confusion: confusion matrix, if the true classes are given.
     """
 
     classifier: LinearClassifier
@@ -128,21 +130,21 @@ def classify_speech_by_text(
     layer: int | None = None,
     center: bool = True,
 ) -> ZeroShotResult:
-    """Train a linear head on the vectors of texts, and apply it to recordings.
+    """Train a linear head on vectors of texts, and apply it to recordings.
 
     Args:
-        model: with a shared encoder; see `SpeechTextEncoder`. It is told no language.
+        model: model with a shared encoder, see `SpeechTextEncoder`; it receives no language.
         processor: its processor.
         texts: training texts.
-        text_classes: the class of each, any words.
-        audio: recordings, as `load_audio` takes them.
-        audio_classes: their true classes, to count how often the answer is right; never used for training.
-        layer: whose states are pooled.
-        center: take the mean of the recordings' vectors off them, and that of the texts off theirs: it holds the
-            difference between the modalities. The mean over recordings uses no class, but all recordings.
+        text_classes: the class of each text, arbitrary names.
+        audio: recordings, in any form that `load_audio` accepts.
+        audio_classes: their true classes, for evaluation only.
+        layer: the layer whose states are pooled.
+        center: whether to subtract the mean vector of each modality, which contains the difference between the
+            modalities. The mean over recordings uses all recordings, but no classes.
 
     Raises:
-        ValueError: as `fit_linear`; a true class that no text has.
+        ValueError: as in `fit_linear`, or a true class has no text.
     """
     encoder = SpeechTextEncoder(model, processor, layer=layer)
     text, speech = encoder.encode_text(texts), encoder.encode_speech(audio)

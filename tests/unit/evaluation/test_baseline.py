@@ -44,5 +44,5 @@ def test_distance_is_relative_to_length():
 
 def test_unknown_direction_lists_the_known_ones(baseline):
     assert baseline.directions == [("en", "es"), ("en", "fr"), ("fr", "en")]
-    with pytest.raises(ValueError, match="no training pair for fr-es; directions with pairs: en-es, en-fr, fr-en"):
+    with pytest.raises(ValueError, match="no training pairs for fr-es; directions with pairs: en-es, en-fr, fr-en"):
         baseline.translate("x", "fr", "es")

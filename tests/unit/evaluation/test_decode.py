@@ -156,11 +156,11 @@ def test_hypotheses_of_other_settings_are_not_mixed_in(records, tmp_path):
     path = tmp_path / "hypotheses.jsonl"
     requests = build_requests(records)
     decode_requests(requests, EchoModel(), EchoProcessor(), output_path=path, settings={"model": "a"}, progress=False)
-    with pytest.raises(ValueError, match="made with other settings"):
+    with pytest.raises(ValueError, match="created with other settings"):
         decode_requests(
             requests, EchoModel(), EchoProcessor(), output_path=path, settings={"model": "b"}, progress=False
         )
-    with pytest.raises(ValueError, match="made with other settings"):
+    with pytest.raises(ValueError, match="created with other settings"):
         decode_requests(
             requests,
             EchoModel(),
@@ -182,7 +182,7 @@ def test_a_line_separator_inside_a_text_does_not_break_the_file(tmp_path):
 
 
 def test_exactly_one_kind_of_source():
-    with pytest.raises(ValueError, match="either `audio` or `text`"):
+    with pytest.raises(ValueError, match="exactly one of `audio` and `text`"):
         generate_texts(EchoModel(), EchoProcessor())
-    with pytest.raises(ValueError, match="either `audio` or `text`"):
+    with pytest.raises(ValueError, match="exactly one of `audio` and `text`"):
         generate_texts(EchoModel(), EchoProcessor(), audio=[np.zeros(10)], text=["x"])

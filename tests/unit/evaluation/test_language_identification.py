@@ -64,7 +64,7 @@ def test_a_model_without_a_head_is_refused():
 def test_one_recording_or_text_without_a_list_is_refused():
     pair = make_tiny_pair()
     for name, one in (("audio", str(FILES[0])), ("audio", FILES[0]), ("text", "press one")):
-        with pytest.raises(ValueError, match=rf"{name}: expected a list, got one \w+; give {name}=\[\.\.\.\]"):
+        with pytest.raises(ValueError, match=rf"{name}: expected a list, got \w+; pass {name}=\[\.\.\.\]"):
             predict_languages(*pair, **{name: one})
 
 

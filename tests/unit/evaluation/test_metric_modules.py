@@ -33,5 +33,5 @@ def test_module_gives_what_the_function_gives(name, tmp_path):
 
 
 def test_unknown_metric_lists_those_that_are_there():
-    with pytest.raises(ValueError, match="no metric 'ter'; there are wer, cer, bleu, chrf"):
+    with pytest.raises(ValueError, match="unknown metric 'ter'; expected one of wer, cer, bleu, chrf"):
         metric_module_path("ter")

@@ -81,7 +81,7 @@ def test_load_says_what_is_wrong(tmp_path, change, message):
 def test_load_refuses_what_is_not_json(tmp_path):
     path = tmp_path / "results.json"
     path.write_text("{")
-    with pytest.raises(ResultsError, match="not a JSON file"):
+    with pytest.raises(ResultsError, match="not valid JSON"):
         EvaluationResults.load(path)
 
 

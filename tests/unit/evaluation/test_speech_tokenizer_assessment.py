@@ -151,7 +151,7 @@ def test_the_table_has_every_figure_and_one_column_each():
     assert list(assessments[0].figures) == list(FIGURES)
     lines = format_assessments(assessments).splitlines()
     assert "first" in lines[0] and "second" in lines[0]
-    assert len(lines) == len(FIGURES) + 4 and "synthesiser's" in lines[-1]
+    assert len(lines) == len(FIGURES) + 4 and "those of the synthesiser" in lines[-1]
 
 
 def test_nothing_to_assess_on():

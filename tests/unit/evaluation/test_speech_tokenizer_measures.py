@@ -115,5 +115,5 @@ def test_runs_end_with_their_clip():
 
 
 def test_labels_must_match():
-    with pytest.raises(ValueError, match="as many labels"):
+    with pytest.raises(ValueError, match="one label per id"):
         compute_label_agreement(ids(1, 2), ["a"])

@@ -105,7 +105,7 @@ def test_a_folder_that_holds_something_else_is_named(parts, load, tmp_path):
     other = Mu2SLAMForCTC.from_conditional_generation(build_run(recipe).build_model(processor))
     other.save_pretrained(tmp_path / "ctc")
     second = load("model.config=null", f"model.init_from={tmp_path / 'ctc'}")
-    with pytest.raises(RecipeError, match=r"model\.init_from: .*ctc: no processor there"):
+    with pytest.raises(RecipeError, match=r"model\.init_from: .*ctc: no processor found"):
         build_processor(second, records)
     with pytest.raises(RecipeError, match=r"model\.init_from: .* of type mu2slam, got 'mu2slam_ctc' \(Mu2SLAM"):
         build_run(second).build_model(processor)

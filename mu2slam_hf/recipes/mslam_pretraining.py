@@ -57,7 +57,7 @@ class MSLAMPretrainingRun(MixtureRun):
         return build_model_of(self.recipe, processor, MSLAMForPreTraining)
 
     def build_collator(self, processor: Mu2SLAMProcessor, model: Any, masking: Any = None) -> MSLAMCollator:
-        """The collator for the front end and the number of negatives of the model; `masking`: in place of that of the recipe."""
+        """The collator for the front end and the negatives of the model; `masking` replaces that of the recipe."""
         return MSLAMCollator(
             processor,
             seed=self.recipe.training.seed,

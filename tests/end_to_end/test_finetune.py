@@ -87,7 +87,11 @@ def test_gradual_and_noisy_fine_tuning(launch, tmp_path):
     tree["data"]["curriculum"] = []
     tree["optim"]["learning_rate"] = 0.05  # soon too large, so that the best checkpoint is not the last one
     only_recognition = {"data.corpora.train.tasks": ["asr"], "objective.ctc": 0.5}
-    best = {"training.load_best_model_at_end": True, "training.metric_for_best_model": "loss_asr_decoder", "training.eval_steps": 2}
+    best = {
+        "training.load_best_model_at_end": True,
+        "training.metric_for_best_model": "loss_asr_decoder",
+        "training.eval_steps": 2,
+    }
     tree["stages"] = [
         {"name": "multitask"},
         {"name": "asr", "set": {**only_recognition, **best, "training.max_steps": 6, "decoder_noise.ratio": 0.4}},

@@ -29,19 +29,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", default="cpu", help="device of the tests that can use another one, e.g. cuda")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--slow"):
+        os.environ["RUN_SLOW"] = "1"  # transformers' own switch for its common tests
+
+
 def is_left_out(item: pytest.Item) -> bool:
     """Whether a test is deselected."""
     if "slow" in item.keywords and not item.config.getoption("--slow"):
         return True
     if "data_root" in item.fixturenames and not DATA_ROOT.is_dir():
         return True
-    return item.path.parent.name == "hf_common" and item.cls and is_inapplicable(item.cls.__name__, item.name)
+    common = item.path.parent.name == "hf_common" and item.cls is not None
+    return common and is_inapplicable(item.cls.__name__, item.name)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if left_out := [item for item in items if is_left_out(item)]:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
+    if left_out := {item for item in items if is_left_out(item)}:
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
@@ -53,8 +59,8 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node) -> None:
     """Adds "N deselected" to the last line under pytest-xdist; all workers collect, and count, the same tests."""
-    stats = node.config.pluginmanager.get_plugin("terminalreporter").stats
-    stats.setdefault("deselected", [None] * getattr(node, "workeroutput", {}).get("deselected", 0))
+    if count := getattr(node, "workeroutput", {}).get("deselected"):
+        node.config.pluginmanager.get_plugin("terminalreporter").stats["deselected"] = [None] * count
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

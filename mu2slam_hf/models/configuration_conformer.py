@@ -6,6 +6,8 @@ import math
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from .configuration_checks import check_choice, check_multiple, check_positive
+
 FRONTENDS = ("conv2d", "stacked_frames", "waveform")
 CONV_NORMS = ("group", "layer", "batch")
 POSITION_EMBEDDINGS_TYPES = ("sinusoidal", "relative", "relative_key", "rotary", "none")
@@ -133,11 +135,7 @@ class ConformerEncoderConfig(PreTrainedConfig):
 
     def validate_architecture(self):
         """Part of `@strict` validation: raises ValueError for values from which no encoder can be built."""
-        if self.hidden_size % self.num_attention_heads != 0:
-            raise ValueError(
-                f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads "
-                f"({self.num_attention_heads})."
-            )
+        check_multiple(self, "hidden_size", "num_attention_heads")
         if self.conv_depthwise_kernel_size % 2 == 0:
             raise ValueError(f"conv_depthwise_kernel_size must be odd, got {self.conv_depthwise_kernel_size}.")
         if self.conv_norm == "group" and self.hidden_size % self.conv_norm_groups != 0:
@@ -151,8 +149,7 @@ class ConformerEncoderConfig(PreTrainedConfig):
             )
         if min(self.left_max_position_embeddings, self.right_max_position_embeddings) < 0:
             raise ValueError("left_max_position_embeddings and right_max_position_embeddings cannot be negative.")
-        if self.num_stacked_frames < 1:
-            raise ValueError(f"num_stacked_frames must be at least 1, got {self.num_stacked_frames}.")
+        check_positive(self, "num_stacked_frames")
         if self.position_embeddings_type == "rotary" and (self.hidden_size // self.num_attention_heads) % 2:
             raise ValueError(
                 "position_embeddings_type='rotary' requires an even head size (hidden_size / num_attention_heads)."
@@ -162,15 +159,10 @@ class ConformerEncoderConfig(PreTrainedConfig):
                 "subsampling_conv_channels must hold two numbers, one for each stride-2 convolution, got "
                 f"{list(self.subsampling_conv_channels)}."
             )
-        for key, known in (
-            ("frontend", FRONTENDS),
-            ("conv_norm", CONV_NORMS),
-            ("position_embeddings_type", POSITION_EMBEDDINGS_TYPES),
-            ("feat_extract_norm", FEAT_EXTRACT_NORMS),
-        ):
-            value = getattr(self, key)
-            if value not in known:
-                raise ValueError(f"{key} must be one of {', '.join(known)}; got {value!r}.")
+        check_choice(self, "frontend", FRONTENDS)
+        check_choice(self, "conv_norm", CONV_NORMS)
+        check_choice(self, "position_embeddings_type", POSITION_EMBEDDINGS_TYPES)
+        check_choice(self, "feat_extract_norm", FEAT_EXTRACT_NORMS)
         self._validate_convolutions()
 
     def _validate_convolutions(self):

@@ -2,10 +2,9 @@
 """Configurations of the mSLAM models: one encoder shared by speech and text, and its CTC-only model."""
 
 from huggingface_hub.dataclasses import strict
-from transformers import PreTrainedConfig
 
-from .configuration_conformer import ConformerEncoderConfig
-from .configuration_mu2slam import NUM_RESERVED_TOKENS, check_vocabulary, follow_frontend
+from .configuration_checks import check_choice, check_multiple, check_positive
+from .configuration_mu2slam import CTC_LOSS_REDUCTIONS, SpeechTextConfig
 
 QUANTIZER_METHODS = ("gumbel", "nearest")
 SPEECH_MASKS = ("noise", "learned")
@@ -14,7 +13,7 @@ CLASSIFIER_POOLINGS = ("mean", "max")
 
 
 @strict
-class MSLAMConfig(PreTrainedConfig):
+class MSLAMConfig(SpeechTextConfig):
     r"""Configuration of the mSLAM encoder.
 
     Paper: mSLAM (Bapna et al. 2022) and SLAM (Bapna et al. 2021): the layers `[0, num_speech_layers)` process speech
@@ -69,23 +68,9 @@ class MSLAMConfig(PreTrainedConfig):
     """
 
     model_type = "mslam"
-    sub_configs_defaults = {"encoder_config": ConformerEncoderConfig}
-    attribute_map = {"hidden_size": "d_model"}
 
-    encoder_config: dict | PreTrainedConfig | None = None
     num_speech_layers: int = 8
     add_speech_projection: bool = True
-    vocab_size: int = 5184
-    d_model: int | None = None
-    speech_token_offset: int = NUM_RESERVED_TOKENS
-    num_speech_tokens: int = 1024
-    text_token_offset: int = NUM_RESERVED_TOKENS + 1024
-    languages: list[str] | tuple[str, ...] = ("und",)
-    pad_token_id: int | None = 0
-    bos_token_id: int | None = 1
-    eos_token_id: int | None = 2
-    unk_token_id: int = 3
-    mask_token_id: int = 4
     quantizer_method: str = "gumbel"
     quantizer_center_utterances: bool = False
     quantizer_stop_gradient: bool = False
@@ -104,15 +89,6 @@ class MSLAMConfig(PreTrainedConfig):
     classifier_proj_size: int = 256
     classifier_pooling: str = "mean"
     classifier_dropout: float | int = 0.0
-    inputs_to_logits_ratio: int = 640
-    initializer_range: float = 0.02
-    tie_word_embeddings: bool = True
-
-    def __post_init__(self, **kwargs):
-        self.languages = list(self.languages)
-        super().__post_init__(**kwargs)
-        self.d_model = self.encoder_config.hidden_size
-        follow_frontend(self)
 
     @property
     def num_hidden_layers(self) -> int:
@@ -129,11 +105,6 @@ class MSLAMConfig(PreTrainedConfig):
         """Number of layers shared by speech and text."""
         return self.encoder_config.num_hidden_layers - self.num_speech_layers
 
-    @property
-    def num_mel_bins(self) -> int:
-        """Number of mel bins of the input features."""
-        return self.encoder_config.num_mel_bins
-
     def validate_architecture(self):
         """Part of `@strict` validation: raises ValueError for values from which no encoder can be built."""
         num_layers = self.encoder_config.num_hidden_layers
@@ -148,38 +119,21 @@ class MSLAMConfig(PreTrainedConfig):
                 "the sinusoidal positions of text require an even encoder_config.hidden_size; got "
                 f"{self.encoder_config.hidden_size}."
             )
-        for key, known in (
-            ("quantizer_method", QUANTIZER_METHODS),
-            ("speech_mask", SPEECH_MASKS),
-            ("ctc_input", CTC_INPUTS),
-            ("ctc_loss_reduction", ("mean", "sum")),
-            ("classifier_pooling", CLASSIFIER_POOLINGS),
-        ):
-            value = getattr(self, key)
-            if value not in known:
-                raise ValueError(f"{key} must be one of {', '.join(known)}; got {value!r}.")
-        for key in (
-            "num_codevectors_per_group",
-            "num_codevector_groups",
-            "codevector_dim",
-            "proj_codevector_dim",
-            "num_negatives",
-            "classifier_proj_size",
-        ):
-            if getattr(self, key) < 1:
-                raise ValueError(f"{key} must be at least 1, got {getattr(self, key)}.")
-        if self.codevector_dim % self.num_codevector_groups:
-            raise ValueError(
-                f"codevector_dim ({self.codevector_dim}) must be a multiple of num_codevector_groups "
-                f"({self.num_codevector_groups})."
-            )
+        check_choice(self, "quantizer_method", QUANTIZER_METHODS)
+        check_choice(self, "speech_mask", SPEECH_MASKS)
+        check_choice(self, "ctc_input", CTC_INPUTS)
+        check_choice(self, "ctc_loss_reduction", CTC_LOSS_REDUCTIONS)
+        check_choice(self, "classifier_pooling", CLASSIFIER_POOLINGS)
+        check_positive(self, "num_codevectors_per_group", "num_codevector_groups", "codevector_dim")
+        check_positive(self, "proj_codevector_dim", "num_negatives", "classifier_proj_size")
+        check_multiple(self, "codevector_dim", "num_codevector_groups")
         if self.contrastive_logits_temperature <= 0:
             raise ValueError(
                 f"contrastive_logits_temperature must be positive, got {self.contrastive_logits_temperature}."
             )
         if self.speech_mask_noise_std < 0:
             raise ValueError(f"speech_mask_noise_std cannot be negative, got {self.speech_mask_noise_std}.")
-        check_vocabulary(self)
+        super().validate_architecture()
 
 
 @strict

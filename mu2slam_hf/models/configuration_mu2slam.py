@@ -4,9 +4,11 @@
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from .configuration_checks import check_choice, check_multiple
 from .configuration_conformer import ConformerEncoderConfig
 
 NUM_RESERVED_TOKENS = 64
+CTC_LOSS_REDUCTIONS = ("mean", "sum")
 
 
 @strict
@@ -57,51 +59,79 @@ class Mu2SLAMDecoderConfig(PreTrainedConfig):
 
     def validate_architecture(self):
         """Part of `@strict` validation."""
-        if self.hidden_size % self.num_attention_heads != 0:
-            raise ValueError(
-                f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads "
-                f"({self.num_attention_heads})."
-            )
-
-
-def check_vocabulary(config: PreTrainedConfig) -> None:
-    """Check the id space `[specials and reserved][speech codebook][text ...]` and the language table.
-
-    Args:
-        config: any configuration with the shared fields of this file.
-
-    Raises:
-        ValueError: a field is invalid; the message contains the field, the expected and the received value.
-    """
-    if config.speech_token_offset < NUM_RESERVED_TOKENS:
-        raise ValueError(
-            f"speech_token_offset must be at least {NUM_RESERVED_TOKENS} because ids 0..{NUM_RESERVED_TOKENS - 1} are "
-            f"reserved for special tokens, got {config.speech_token_offset}."
-        )
-    if config.text_token_offset < config.speech_token_offset + config.num_speech_tokens:
-        raise ValueError(
-            f"text_token_offset ({config.text_token_offset}) lies inside the speech codebook, which ends at "
-            f"{config.speech_token_offset + config.num_speech_tokens}."
-        )
-    if config.vocab_size < config.text_token_offset:
-        raise ValueError(
-            f"vocab_size ({config.vocab_size}) must not be smaller than text_token_offset "
-            f"({config.text_token_offset})."
-        )
-    if not config.languages or config.languages[0] != "und":
-        raise ValueError(f"languages must be a list whose first entry is 'und', got {config.languages[:3]}...")
-    if len(set(config.languages)) != len(config.languages):
-        raise ValueError("languages contains a code more than once.")
-
-
-def follow_frontend(config: PreTrainedConfig) -> None:
-    """Set `inputs_to_logits_ratio` for the front ends of imported encoders, which have a different frame rate."""
-    if config.encoder_config.frontend != "conv2d":
-        config.inputs_to_logits_ratio = config.encoder_config.samples_per_frame
+        check_multiple(self, "hidden_size", "num_attention_heads")
 
 
 @strict
-class Mu2SLAMConfig(PreTrainedConfig):
+class SpeechTextConfig(PreTrainedConfig):
+    """Fields and checks shared by the configurations of all models that read speech and text.
+
+    The id space is `[specials and reserved][speech codebook][text ...]`. The fields are described in
+    [`Mu2SLAMConfig`].
+    """
+
+    sub_configs_defaults = {"encoder_config": ConformerEncoderConfig}
+    attribute_map = {"hidden_size": "d_model"}
+
+    encoder_config: dict | PreTrainedConfig | None = None
+    vocab_size: int = 5184
+    d_model: int | None = None
+    speech_token_offset: int = NUM_RESERVED_TOKENS
+    num_speech_tokens: int = 1024
+    text_token_offset: int = NUM_RESERVED_TOKENS + 1024
+    languages: list[str] | tuple[str, ...] = ("und",)
+    pad_token_id: int | None = 0
+    bos_token_id: int | None = 1
+    eos_token_id: int | None = 2
+    unk_token_id: int = 3
+    mask_token_id: int = 4
+    inputs_to_logits_ratio: int = 640
+    initializer_range: float = 0.02
+    tie_word_embeddings: bool = True
+
+    def __post_init__(self, **kwargs):
+        self.languages = list(self.languages)
+        super().__post_init__(**kwargs)
+        self.d_model = self.encoder_config.hidden_size
+        # Imported encoders have a different frame rate.
+        if self.encoder_config.frontend != "conv2d":
+            self.inputs_to_logits_ratio = self.encoder_config.samples_per_frame
+
+    @property
+    def num_languages(self) -> int:
+        """Number of rows of the language table."""
+        return len(self.languages)
+
+    @property
+    def num_mel_bins(self) -> int:
+        """Number of mel bins of the input features."""
+        return self.encoder_config.num_mel_bins
+
+    def validate_architecture(self):
+        """Part of `@strict` validation: raises ValueError for an invalid id space or list of languages."""
+        if self.speech_token_offset < NUM_RESERVED_TOKENS:
+            raise ValueError(
+                f"speech_token_offset must be at least {NUM_RESERVED_TOKENS} because ids 0..{NUM_RESERVED_TOKENS - 1} "
+                f"are reserved for special tokens, got {self.speech_token_offset}."
+            )
+        if self.text_token_offset < self.speech_token_offset + self.num_speech_tokens:
+            raise ValueError(
+                f"text_token_offset ({self.text_token_offset}) lies inside the speech codebook, which ends at "
+                f"{self.speech_token_offset + self.num_speech_tokens}."
+            )
+        if self.vocab_size < self.text_token_offset:
+            raise ValueError(
+                f"vocab_size ({self.vocab_size}) must not be smaller than text_token_offset "
+                f"({self.text_token_offset})."
+            )
+        if not self.languages or self.languages[0] != "und":
+            raise ValueError(f"languages must be a list whose first entry is 'und', got {self.languages[:3]}...")
+        if len(set(self.languages)) != len(self.languages):
+            raise ValueError("languages contains a code more than once.")
+
+
+@strict
+class Mu2SLAMConfig(SpeechTextConfig):
     r"""Configuration of the Mu2SLAM encoder-decoder.
 
     The id space holds special tokens, the speech codebook and text, in this order, so that a new language extends the
@@ -132,48 +162,19 @@ class Mu2SLAMConfig(PreTrainedConfig):
     model_type = "mu2slam"
     keys_to_ignore_at_inference = ["past_key_values"]
     sub_configs_defaults = {"encoder_config": ConformerEncoderConfig, "decoder_config": Mu2SLAMDecoderConfig}
-    attribute_map = {"hidden_size": "d_model"}
 
-    encoder_config: dict | PreTrainedConfig | None = None
     decoder_config: dict | PreTrainedConfig | None = None
-    vocab_size: int = 5184
-    d_model: int | None = None
-    speech_token_offset: int = NUM_RESERVED_TOKENS
-    num_speech_tokens: int = 1024
-    text_token_offset: int = NUM_RESERVED_TOKENS + 1024
-    languages: list[str] | tuple[str, ...] = ("und",)
-    pad_token_id: int | None = 0
-    bos_token_id: int | None = 1
-    eos_token_id: int | None = 2
-    unk_token_id: int = 3
-    mask_token_id: int = 4
     decoder_start_token_id: int | None = 1
     ctc_loss_weight: float | int = 0.3
     language_loss_weight: float | int = 0.1
-    inputs_to_logits_ratio: int = 640
-    initializer_range: float = 0.02
     use_cache: bool = True
     is_encoder_decoder: bool = True
-    tie_word_embeddings: bool = True
 
     def __post_init__(self, **kwargs):
-        self.languages = list(self.languages)
         super().__post_init__(**kwargs)
         # The decoder's copies of the shared fields are overwritten, so that the two cannot differ.
-        self.d_model = self.encoder_config.hidden_size
         self.decoder_config.vocab_size = self.vocab_size
         self.decoder_config.num_languages = len(self.languages)
-        follow_frontend(self)
-
-    @property
-    def num_languages(self) -> int:
-        """Number of rows of the language table."""
-        return len(self.languages)
-
-    @property
-    def num_mel_bins(self) -> int:
-        """Number of mel bins of the input features."""
-        return self.encoder_config.num_mel_bins
 
     def validate_architecture(self):
         """Part of `@strict` validation: encoder and decoder share one embedding table and therefore its width."""
@@ -183,7 +184,7 @@ class Mu2SLAMConfig(PreTrainedConfig):
                 f"({self.encoder_config.hidden_size}) must equal decoder_config.hidden_size "
                 f"({self.decoder_config.hidden_size})."
             )
-        check_vocabulary(self)
+        super().validate_architecture()
 
     def get_text_config(self, *args, **kwargs):
         """The sub-config with `vocab_size` and the shape of the cache: the decoder's."""
@@ -191,7 +192,7 @@ class Mu2SLAMConfig(PreTrainedConfig):
 
 
 @strict
-class Mu2SLAMCTCConfig(PreTrainedConfig):
+class Mu2SLAMCTCConfig(SpeechTextConfig):
     r"""Configuration of the CTC-only model: the Mu2SLAM encoder and a CTC softmax over text tokens and blank.
 
     It has its own `model_type` because the ASR pipeline uses it to choose between CTC and sequence-to-sequence.
@@ -210,42 +211,13 @@ class Mu2SLAMCTCConfig(PreTrainedConfig):
     """
 
     model_type = "mu2slam_ctc"
-    sub_configs_defaults = {"encoder_config": ConformerEncoderConfig}
-    attribute_map = {"hidden_size": "d_model"}
 
-    encoder_config: dict | PreTrainedConfig | None = None
-    vocab_size: int = 5184
-    d_model: int | None = None
-    speech_token_offset: int = NUM_RESERVED_TOKENS
-    num_speech_tokens: int = 1024
-    text_token_offset: int = NUM_RESERVED_TOKENS + 1024
-    languages: list[str] | tuple[str, ...] = ("und",)
-    pad_token_id: int | None = 0
-    bos_token_id: int | None = 1
-    eos_token_id: int | None = 2
-    unk_token_id: int = 3
-    mask_token_id: int = 4
     ctc_loss_reduction: str = "mean"
-    inputs_to_logits_ratio: int = 640
-    initializer_range: float = 0.02
-    tie_word_embeddings: bool = True
-
-    def __post_init__(self, **kwargs):
-        self.languages = list(self.languages)
-        super().__post_init__(**kwargs)
-        self.d_model = self.encoder_config.hidden_size
-        follow_frontend(self)
-
-    @property
-    def num_languages(self) -> int:
-        """Number of rows of the language table."""
-        return len(self.languages)
 
     def validate_architecture(self):
         """Part of `@strict` validation."""
-        if self.ctc_loss_reduction not in ("mean", "sum"):
-            raise ValueError(f"ctc_loss_reduction must be 'mean' or 'sum', got {self.ctc_loss_reduction!r}.")
-        check_vocabulary(self)
+        check_choice(self, "ctc_loss_reduction", CTC_LOSS_REDUCTIONS)
+        super().validate_architecture()
 
 
-__all__ = ["Mu2SLAMCTCConfig", "Mu2SLAMConfig", "Mu2SLAMDecoderConfig"]
+__all__ = ["Mu2SLAMCTCConfig", "Mu2SLAMConfig", "Mu2SLAMDecoderConfig", "SpeechTextConfig"]

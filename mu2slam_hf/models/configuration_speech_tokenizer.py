@@ -4,6 +4,7 @@
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 
+from .configuration_checks import check_choice, check_multiple, check_positive
 from .configuration_conformer import ConformerEncoderConfig
 from .configuration_mslam import QUANTIZER_METHODS
 
@@ -102,16 +103,13 @@ class SpeechTokenizerConfig(PreTrainedConfig):
 
     def validate_architecture(self) -> None:
         """Raise ValueError for values from which no tokenizer can be built."""
-        if self.kind not in SPEECH_TOKENIZER_KINDS:
-            raise ValueError(f"kind must be one of {', '.join(SPEECH_TOKENIZER_KINDS)}; got {self.kind!r}.")
+        check_choice(self, "kind", SPEECH_TOKENIZER_KINDS)
         if self.num_stacked_frames != 4:
             raise ValueError(
                 "num_stacked_frames must be 4, which gives exactly one id per encoder frame; got "
                 f"{self.num_stacked_frames}."
             )
-        for name in ("num_mel_bins", "num_codevectors_per_group", "num_codevector_groups", "codevector_dim"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        check_positive(self, "num_mel_bins", "num_codevectors_per_group", "num_codevector_groups", "codevector_dim")
         self._validate_features()
         for name in ("feature_mean", "feature_std"):
             values = getattr(self, name)
@@ -123,8 +121,7 @@ class SpeechTokenizerConfig(PreTrainedConfig):
             raise ValueError("feature_std must be positive in every mel bin.")
 
     def _validate_features(self) -> None:
-        if self.features not in SPEECH_TOKENIZER_FEATURES:
-            raise ValueError(f"features must be one of {', '.join(SPEECH_TOKENIZER_FEATURES)}; got {self.features!r}.")
+        check_choice(self, "features", SPEECH_TOKENIZER_FEATURES)
         if self.kind == "random_projection" and (self.features != "log_mel" or self.num_context_frames):
             raise ValueError(
                 "kind 'random_projection' requires features='log_mel' and num_context_frames=0; use kind 'kmeans' "
@@ -145,15 +142,8 @@ class SpeechTokenizerConfig(PreTrainedConfig):
             self._validate_encoder()
 
     def _validate_contrastive(self) -> None:
-        if self.quantizer_method not in QUANTIZER_METHODS:
-            raise ValueError(
-                f"quantizer_method must be one of {', '.join(QUANTIZER_METHODS)}; got {self.quantizer_method!r}."
-            )
-        if self.codevector_dim % self.num_codevector_groups:
-            raise ValueError(
-                f"codevector_dim ({self.codevector_dim}) must be a multiple of num_codevector_groups "
-                f"({self.num_codevector_groups})."
-            )
+        check_choice(self, "quantizer_method", QUANTIZER_METHODS)
+        check_multiple(self, "codevector_dim", "num_codevector_groups")
         if self.reads_waveforms or self.encoder_layer != 0:
             raise ValueError(
                 f"kind 'contrastive' requires an encoder_config with model_type={ConformerEncoderConfig.model_type!r} "

@@ -6,7 +6,6 @@ Shapes: B batch, L positions of a row, D width.
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.processing_utils import Unpack
@@ -15,14 +14,14 @@ from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_conformer import ConformerEncoderConfig
 from .modules_attention import ConformerSelfAttention
-from .modules_base import initialize_module
+from .modules_base import SpeechTextPreTrainedModel
 from .modules_conformer import ConformerLayer, find_gapped_rows
 from .modules_lengths import restarting_position_ids
 from .modules_masks import check_packing_backend, check_position_backend, same_sequence
 from .modules_positions import relative_sinusoids, rotary_angles
 
 
-class ConformerEncoder(PreTrainedModel):
+class ConformerEncoder(SpeechTextPreTrainedModel):
     """A stack of Conformer layers over embeddings.
 
     The models build on it: Mu2SLAM feeds it speech frames and token embeddings, mSLAM adds text after some layers
@@ -33,13 +32,8 @@ class ConformerEncoder(PreTrainedModel):
     config: ConformerEncoderConfig
     base_model_prefix = "conformer"
     main_input_name = "inputs_embeds"
-    supports_gradient_checkpointing = True
+    input_modalities = "text"
     _no_split_modules = ["ConformerLayer"]
-    _supports_sdpa = True
-    _supports_flash_attn = True
-    _supports_flex_attn = True
-    _supports_attention_backend = True
-    _can_compile_fullgraph = True
     _can_record_outputs = {"hidden_states": ConformerLayer, "attentions": ConformerSelfAttention}
 
     def __init__(self, config: ConformerEncoderConfig):
@@ -47,10 +41,6 @@ class ConformerEncoder(PreTrainedModel):
         self.layers = nn.ModuleList(ConformerLayer(config, index) for index in range(config.num_hidden_layers))
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps) if config.final_layer_norm else None
         self.post_init()
-
-    def _init_weights(self, module):
-        super()._init_weights(module)
-        initialize_module(module)
 
     @merge_with_config_defaults
     @capture_outputs

@@ -15,10 +15,9 @@ from transformers.utils.generic import TransformersKwargs, can_return_tuple, mer
 
 from .configuration_mslam import MSLAMConfig, MSLAMCTCConfig
 from .modeling_conformer import ConformerEncoder
-from .modules_base import ScaledEmbedding, SpeechTextPreTrainedModel
-from .modules_frontends import build_frontend, check_speech_shape, select_speech_input
+from .modules_base import CTCMixin, ScaledEmbedding, SpeechTextPreTrainedModel
+from .modules_frontends import SpeechFrontendMixin, build_frontend, select_speech_input
 from .modules_lengths import default_position_ids, downsample_attention_mask
-from .modules_losses import ctc_loss, mask_ctc_logits
 from .modules_pooling import LayerAverage, gather_units, masked_max, masked_mean
 from .modules_positions import sinusoidal_embedding
 from .modules_precision import at_least_float32
@@ -89,7 +88,7 @@ class MSLAMPreTrainedModel(SpeechTextPreTrainedModel):
                 conformer.norm.requires_grad_(True)
 
 
-class MSLAMModel(MSLAMPreTrainedModel):
+class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
     """Front end, embeddings and the Conformer: speech layers, then layers shared by speech and text.
 
     Paper: mSLAM section 3. Speech: convolutions, `num_speech_layers` Conformer layers, a linear map, then the shared
@@ -109,26 +108,6 @@ class MSLAMModel(MSLAMPreTrainedModel):
         self.speech_projection = nn.Linear(width, width) if config.add_speech_projection else nn.Identity()
         self.conformer = ConformerEncoder(encoder_config)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        return self.embed_tokens
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        self.embed_tokens = value
-
-    def embed_speech(self, input_features: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Latent speech representations S, before masking and without positions.
-
-        Args:
-            input_features: `(B, T, M)` float, or `(B, samples)` for the front end `waveform`.
-            attention_mask: `(B, T)`, 1 on real frames (samples), or None.
-
-        Returns:
-            `(B, N, D)`.
-        """
-        check_speech_shape(self.config.encoder_config, input_features)
-        lengths = None if attention_mask is None else attention_mask.to(torch.int64).sum(-1)
-        return self.subsampling(input_features, lengths)
 
     def embed_text(
         self, input_ids: Tensor, position_ids: Tensor | None = None, inputs_embeds: Tensor | None = None
@@ -377,12 +356,11 @@ def touch_text(states: Tensor, model: MSLAMModel) -> Tensor:
     return states
 
 
-class MSLAMForCTC(MSLAMPreTrainedModel):
+class MSLAMForCTC(CTCMixin, MSLAMPreTrainedModel):
     """mSLAM with a CTC head over text tokens and blank, for speech recognition."""
 
     config_class = MSLAMCTCConfig
     config: MSLAMCTCConfig
-    input_modalities = ("audio",)
     _tied_weights_keys = {"ctc_head.weight": "model.embed_tokens.weight"}
     _keys_to_ignore_on_load_unexpected = [r"^(mlm_head|speech_heads|quantizer|project_hid|project_q)\."]
 
@@ -391,12 +369,6 @@ class MSLAMForCTC(MSLAMPreTrainedModel):
         self.model = MSLAMModel(config)
         self.ctc_head = nn.Linear(config.encoder_config.hidden_size, config.vocab_size)
         self.post_init()
-
-    def get_output_embeddings(self) -> nn.Module:
-        return self.ctc_head
-
-    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
-        self.ctc_head = new_embeddings
 
     @classmethod
     def from_pretraining(cls, model: MSLAMPreTrainedModel) -> "MSLAMForCTC":
@@ -407,12 +379,7 @@ class MSLAMForCTC(MSLAMPreTrainedModel):
         """
         config = MSLAMCTCConfig.from_dict({**model.config.to_dict(), "architectures": None})
         config.model_type = MSLAMCTCConfig.model_type
-        ctc = cls(config)
-        ctc.model.load_state_dict(model.base_model.state_dict())
-        if hasattr(model, "ctc_head"):
-            ctc.ctc_head.load_state_dict(model.ctc_head.state_dict())
-        ctc.tie_weights()
-        return ctc.to(device=model.device, dtype=model.dtype).train(model.training)
+        return cls(config).copy_weights(model, model.base_model)
 
     @can_return_tuple
     def forward(
@@ -436,14 +403,8 @@ class MSLAMForCTC(MSLAMPreTrainedModel):
             `logits` `(B, N, V)` float32, with the logits of speech ids masked; `loss` if labels are given.
         """
         outputs = self.model(input_features, attention_mask=attention_mask, **kwargs)
-        logits = mask_ctc_logits(self.ctc_head(touch_text(outputs.last_hidden_state, self.model)), self.config)
-        loss = None
-        if labels is not None:
-            blank, reduction = self.config.pad_token_id, self.config.ctc_loss_reduction
-            loss = ctc_loss(logits, outputs.attention_mask, labels, blank, reduction, num_items_in_batch)
-        return CausalLMOutput(
-            loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
-        )
+        states = touch_text(outputs.last_hidden_state, self.model)
+        return self.compute_output(states, outputs, labels, num_items_in_batch)
 
 
 class MSLAMForSequenceClassification(MSLAMPreTrainedModel):

@@ -137,6 +137,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         "mlm_head.weight": "model.embed_tokens.weight",
         "ctc_head.weight": "model.embed_tokens.weight",
     }
+    _vocabulary_heads = ("mlm_head", "ctc_head")
 
     def __init__(self, config: MSLAMConfig):
         super().__init__(config)
@@ -179,20 +180,6 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
             "attention_mask": torch.ones((2, speech.shape[1]), dtype=torch.int64, device=self.device),
             **{name: torch.tensor(value, device=self.device) for name, value in batch.items()},
         }
-
-    def get_output_embeddings(self) -> nn.Module:
-        return self.mlm_head
-
-    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
-        self.mlm_head = new_embeddings
-
-    def resize_token_embeddings(self, new_num_tokens: int | None = None, *args, **kwargs) -> nn.Embedding:
-        """As in transformers; also resizes the CTC head. Text is last in the id space, so other ids do not change."""
-        embeddings = super().resize_token_embeddings(new_num_tokens, *args, **kwargs)
-        if self.ctc_head.out_features != embeddings.weight.shape[0]:
-            self.ctc_head = self._get_resized_lm_head(self.ctc_head, embeddings.weight.shape[0])
-        self.tie_weights()
-        return embeddings
 
     @can_return_tuple
     def forward(

@@ -28,9 +28,9 @@ from .configuration_mu2slam import Mu2SLAMConfig, Mu2SLAMCTCConfig, Mu2SLAMDecod
 from .generation_mu2slam import Mu2SLAMGenerationMixin
 from .modeling_conformer import ConformerEncoder
 from .modules_attention import ConformerSelfAttention, DecoderCrossAttention, DecoderSelfAttention
-from .modules_base import ScaledEmbedding, SpeechTextPreTrainedModel
+from .modules_base import CTCMixin, ScaledEmbedding, SpeechTextPreTrainedModel
 from .modules_conformer import ConformerLayer
-from .modules_frontends import build_frontend, check_speech_shape, select_speech_input
+from .modules_frontends import SpeechFrontendMixin, build_frontend, select_speech_input
 from .modules_lengths import default_position_ids, downsample_attention_mask
 from .modules_losses import cross_entropy_mean, ctc_loss, mask_ctc_logits, shift_tokens_right
 from .modules_masks import check_packing_backend, same_sequence
@@ -93,7 +93,7 @@ class Mu2SLAMPreTrainedModel(SpeechTextPreTrainedModel):
     _no_split_modules = ["ConformerLayer", "TransformerDecoderLayer"]
 
 
-class Mu2SLAMEncoder(Mu2SLAMPreTrainedModel):
+class Mu2SLAMEncoder(SpeechFrontendMixin, Mu2SLAMPreTrainedModel):
     """Front end, embeddings and the Conformer, for speech or text.
 
     Language, modality and (if absolute) position embeddings are added to both speech frames and token embeddings.
@@ -114,29 +114,9 @@ class Mu2SLAMEncoder(Mu2SLAMPreTrainedModel):
         self.conformer = ConformerEncoder(encoder_config)
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Module:
-        return self.embed_tokens
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        self.embed_tokens = value
-
     def embed_text(self, input_ids: Tensor) -> Tensor:
         """Token embeddings `(B, N, D)` of `input_ids` `(B, N)` int64, without language, modality and position."""
         return self.embed_tokens(input_ids)
-
-    def embed_speech(self, input_features: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Latent speech representations S, without language, modality and position.
-
-        Args:
-            input_features: `(B, T, M)` float, or `(B, samples)` for the front end `waveform`.
-            attention_mask: `(B, T)`, 1 on real frames (samples), or None.
-
-        Returns:
-            `(B, N, D)`.
-        """
-        check_speech_shape(self.config.encoder_config, input_features)
-        lengths = None if attention_mask is None else attention_mask.to(torch.int64).sum(-1)
-        return self.subsampling(input_features, lengths)
 
     @merge_with_config_defaults
     @can_return_tuple
@@ -389,12 +369,6 @@ class Mu2SLAMModel(Mu2SLAMPreTrainedModel):
         if self.config.tie_word_embeddings:
             self.decoder.embed_tokens = value
 
-    def resize_token_embeddings(self, new_num_tokens: int | None = None, *args, **kwargs) -> nn.Embedding:
-        """As in transformers; also resizes the decoder's table if it is not shared."""
-        embeddings = super().resize_token_embeddings(new_num_tokens, *args, **kwargs)
-        self.follow_vocab_size(embeddings.weight.shape[0])
-        return embeddings
-
     def follow_vocab_size(self, vocab_size: int) -> None:
         """Resize the decoder's table, if it is not shared with the encoder, and update the configuration."""
         if self.decoder.embed_tokens.num_embeddings != vocab_size:
@@ -507,6 +481,7 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
         "ctc_head.weight": "model.encoder.embed_tokens.weight",
     }
     _keys_to_ignore_on_load_unexpected = [r"^mlm_head\."]  # used in pre-training only
+    _vocabulary_heads = ("lm_head", "ctc_head")
 
     def __init__(self, config: Mu2SLAMConfig):
         super().__init__(config)
@@ -518,28 +493,6 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
         self.post_init()
         # Marked as derived from the model configuration, it would lose `ctc_weight` when saved and loaded.
         self.generation_config._from_model_config = False
-
-    def get_input_embeddings(self) -> nn.Module:
-        return self.model.get_input_embeddings()
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        self.model.set_input_embeddings(value)
-
-    def get_output_embeddings(self) -> nn.Module:
-        return self.lm_head
-
-    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
-        self.lm_head = new_embeddings
-
-    def resize_token_embeddings(self, new_num_tokens: int | None = None, *args, **kwargs) -> nn.Embedding:
-        """As in transformers; also resizes the CTC head. Text is last in the id space, so other ids do not change."""
-        embeddings = super().resize_token_embeddings(new_num_tokens, *args, **kwargs)
-        vocab_size = embeddings.weight.shape[0]
-        self.model.follow_vocab_size(vocab_size)
-        if self.ctc_head.out_features != vocab_size:
-            self.ctc_head = self._get_resized_lm_head(self.ctc_head, vocab_size)
-            self.tie_weights()
-        return embeddings
 
     def build_encoder_outputs(self, outputs, attention_mask: Tensor | None = None) -> Mu2SLAMEncoderOutput:
         """A shallow copy as [`Mu2SLAMEncoderOutput`] (beam search repeats the tensors in place)."""
@@ -666,13 +619,12 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
         return weight * other if loss is None else loss + weight * other
 
 
-class Mu2SLAMForCTC(Mu2SLAMPreTrainedModel):
+class Mu2SLAMForCTC(CTCMixin, Mu2SLAMPreTrainedModel):
     """The Mu2SLAM encoder with a CTC head over text tokens and blank, for speech recognition."""
 
     config_class = Mu2SLAMCTCConfig
     config: Mu2SLAMCTCConfig
     base_model_prefix = "encoder"
-    input_modalities = ("audio",)
     _no_split_modules = ["ConformerLayer"]
     _tied_weights_keys = {"ctc_head.weight": "encoder.embed_tokens.weight"}
 
@@ -682,23 +634,13 @@ class Mu2SLAMForCTC(Mu2SLAMPreTrainedModel):
         self.ctc_head = nn.Linear(config.encoder_config.hidden_size, config.vocab_size)
         self.post_init()
 
-    def get_output_embeddings(self) -> nn.Module:
-        return self.ctc_head
-
-    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
-        self.ctc_head = new_embeddings
-
     @classmethod
     def from_conditional_generation(cls, model: Mu2SLAMForConditionalGeneration) -> "Mu2SLAMForCTC":
         """A CTC-only copy of the encoder and the CTC head of an encoder-decoder."""
         source = model.config.to_dict()
         names = Mu2SLAMCTCConfig().to_dict().keys() - {"model_type", "architectures", "transformers_version"}
         config = Mu2SLAMCTCConfig(**{name: source[name] for name in names if name in source})
-        ctc = cls(config)
-        ctc.encoder.load_state_dict(model.model.encoder.state_dict())
-        ctc.ctc_head.load_state_dict(model.ctc_head.state_dict())
-        ctc.tie_weights()
-        return ctc.to(device=model.device, dtype=model.dtype).train(model.training)
+        return cls(config).copy_weights(model, model.model.encoder)
 
     @can_return_tuple
     def forward(
@@ -724,14 +666,7 @@ class Mu2SLAMForCTC(Mu2SLAMPreTrainedModel):
             `logits` `(B, N, V)` float32, with the logits of speech ids masked; `loss` if labels are given.
         """
         outputs = self.encoder(input_features, attention_mask=attention_mask, language_ids=language_ids, **kwargs)
-        logits = mask_ctc_logits(self.ctc_head(outputs.last_hidden_state), self.config)
-        loss = None
-        if labels is not None:
-            blank, reduction = self.config.pad_token_id, self.config.ctc_loss_reduction
-            loss = ctc_loss(logits, outputs.attention_mask, labels, blank, reduction, num_items_in_batch)
-        return CausalLMOutput(
-            loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
-        )
+        return self.compute_output(outputs.last_hidden_state, outputs, labels, num_items_in_batch)
 
 
 __all__ = [

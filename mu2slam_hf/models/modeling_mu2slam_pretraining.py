@@ -102,6 +102,7 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
         "mlm_head.weight": "model.encoder.embed_tokens.weight",
         "ctc_head.weight": "model.encoder.embed_tokens.weight",
     }
+    _vocabulary_heads = ("lm_head", "mlm_head", "ctc_head")
 
     def __init__(self, config: Mu2SLAMConfig):
         super().__init__(config)
@@ -150,29 +151,6 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
             "attention_mask": torch.ones(speech.shape[:2], dtype=torch.int64, device=self.device),
             **{name: torch.tensor(value, device=self.device) for name, value in batch.items()},
         }
-
-    def get_input_embeddings(self) -> nn.Module:
-        return self.model.get_input_embeddings()
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        self.model.set_input_embeddings(value)
-
-    def get_output_embeddings(self) -> nn.Module:
-        return self.lm_head
-
-    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
-        self.lm_head = new_embeddings
-
-    def resize_token_embeddings(self, new_num_tokens: int | None = None, *args, **kwargs) -> nn.Embedding:
-        """As in transformers; also resizes the other heads. Text is last in the id space, so no other id changes."""
-        embeddings = super().resize_token_embeddings(new_num_tokens, *args, **kwargs)
-        vocab_size = embeddings.weight.shape[0]
-        self.model.follow_vocab_size(vocab_size)
-        for name in ("mlm_head", "ctc_head"):
-            if getattr(self, name).out_features != vocab_size:
-                setattr(self, name, self._get_resized_lm_head(getattr(self, name), vocab_size))
-        self.tie_weights()
-        return embeddings
 
     @can_return_tuple
     def forward(

@@ -1,14 +1,16 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Base class of all models, and initialisation of the modules that transformers does not cover."""
+"""Base classes of the models, and initialisation of the modules that transformers does not cover."""
 
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
+from transformers.modeling_outputs import CausalLMOutput
 
 from .modules_attention import ConformerSelfAttention
 from .modules_conformer import SequenceGroupNorm
 from .modules_frontends import UtteranceNorm
 from .modules_learned_quantization import LearnedQuantizer
+from .modules_losses import ctc_loss, mask_ctc_logits
 from .modules_norms import SequenceBatchNorm
 from .modules_pooling import LayerAverage
 
@@ -58,7 +60,7 @@ def initialize_module(module: nn.Module) -> None:
 
 
 class SpeechTextPreTrainedModel(PreTrainedModel):
-    """Base class of all models that read speech and text."""
+    """Base class of the Conformer and of all models that read speech and text."""
 
     base_model_prefix = "model"
     main_input_name = "input_features"
@@ -69,6 +71,8 @@ class SpeechTextPreTrainedModel(PreTrainedModel):
     _supports_flex_attn = True
     _supports_attention_backend = True
     _can_compile_fullgraph = True
+    # Names of the heads over the vocabulary. The first one is the output embeddings of transformers.
+    _vocabulary_heads: tuple[str, ...] = ()
 
     def __init__(self, config: PreTrainedConfig, *args, **kwargs):
         super().__init__(config, *args, **kwargs)
@@ -78,3 +82,49 @@ class SpeechTextPreTrainedModel(PreTrainedModel):
     def _init_weights(self, module):
         super()._init_weights(module)
         initialize_module(module)
+
+    def get_output_embeddings(self) -> nn.Module | None:
+        return getattr(self, self._vocabulary_heads[0]) if self._vocabulary_heads else None
+
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        setattr(self, self._vocabulary_heads[0], new_embeddings)
+
+    def resize_token_embeddings(self, new_num_tokens: int | None = None, *args, **kwargs) -> nn.Embedding:
+        """As in transformers; also resizes all other tables and heads. Text is last, so no other id changes."""
+        embeddings = super().resize_token_embeddings(new_num_tokens, *args, **kwargs)
+        vocab_size = embeddings.weight.shape[0]
+        self.base_model.follow_vocab_size(vocab_size)
+        for name in self._vocabulary_heads[1:]:
+            if getattr(self, name).out_features != vocab_size:
+                setattr(self, name, self._get_resized_lm_head(getattr(self, name), vocab_size))
+        self.tie_weights()
+        return embeddings
+
+    def follow_vocab_size(self, vocab_size: int) -> None:
+        """Hook for base models with more than one embedding table, after a change of the vocabulary's size."""
+
+
+class CTCMixin:
+    """Methods shared by the models with nothing but a CTC head, `ctc_head`, on their base model."""
+
+    input_modalities = ("audio",)
+    _vocabulary_heads = ("ctc_head",)
+
+    def copy_weights(self, model: PreTrainedModel, encoder: nn.Module):
+        """Copy the weights of `encoder` and, if `model` has one, its CTC head; returns self."""
+        self.base_model.load_state_dict(encoder.state_dict())
+        if hasattr(model, "ctc_head"):
+            self.ctc_head.load_state_dict(model.ctc_head.state_dict())
+        self.tie_weights()
+        return self.to(device=model.device, dtype=model.dtype).train(model.training)
+
+    def compute_output(self, states: Tensor, outputs, labels: Tensor | None, num_items_in_batch) -> CausalLMOutput:
+        """Logits of `states` `(B, N, D)`, and their loss if labels are given; `outputs` are those of the encoder."""
+        logits = mask_ctc_logits(self.ctc_head(states), self.config)
+        loss = None
+        if labels is not None:
+            blank, reduction = self.config.pad_token_id, self.config.ctc_loss_reduction
+            loss = ctc_loss(logits, outputs.attention_mask, labels, blank, reduction, num_items_in_batch)
+        return CausalLMOutput(
+            loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+        )

@@ -187,6 +187,24 @@ def check_speech_shape(config: ConformerEncoderConfig, speech: Tensor | None) ->
         raise ValueError(f"The front end {config.frontend!r} of this model expects {expected}; got {given}.")
 
 
+class SpeechFrontendMixin:
+    """The method of the encoders that runs their front end, `subsampling`."""
+
+    def embed_speech(self, input_features: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Latent speech representations S: before masking, and without language, modality and position.
+
+        Args:
+            input_features: `(B, T, M)` float, or `(B, samples)` for the front end `waveform`.
+            attention_mask: `(B, T)`, 1 on real frames (samples), or None.
+
+        Returns:
+            `(B, N, D)`.
+        """
+        check_speech_shape(self.config.encoder_config, input_features)
+        lengths = None if attention_mask is None else attention_mask.to(torch.int64).sum(-1)
+        return self.subsampling(input_features, lengths)
+
+
 def dummy_speech(config: ConformerEncoderConfig, device: torch.device) -> Tensor:
     """A deterministic utterance of three encoder frames: `(1, T, feature_size)`, or `(1, samples)`."""
     if config.frontend == "waveform":

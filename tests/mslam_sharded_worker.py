@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from mslam_batches import collate, make_batch, make_model
-from sharded_worker import describe_shards, train_sharded
+from sharded_worker import describe_shards, save_model, train_sharded
 from torch import nn
 
-from mu2slam_hf.training.sharding import build_mesh, gather_weights, save_sharded_model, shard_model
+from mu2slam_hf.training.sharding import build_mesh, gather_weights, shard_model
 
 UPDATES = (("tt", "s"), ("sc", "tpa"), ("", "c"), ("st", "p"))
 """Kinds of records of both processes in each update; the first has nothing at all in one of them."""
@@ -43,7 +43,7 @@ def main() -> None:
     shapes = describe_shards(model)
     losses = train_sharded(model, torch.optim.Adam(model.parameters(), lr=0.01, eps=1e-3), updates)
     gather_weights(model)
-    save_sharded_model(model, folder / "checkpoint")
+    save_model(model, folder / "checkpoint")
     learner, updates = build_parts()
     shard_model(learner.train(), mesh)
     train_sharded(learner, torch.optim.SGD(learner.parameters(), lr=0.0), updates)

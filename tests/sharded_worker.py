@@ -21,9 +21,9 @@ from mu2slam_hf.models.modules_losses import weighted_mean_sum
 from mu2slam_hf.training.sharding import (
     bfloat16_policy,
     build_mesh,
+    build_whole_model,
     gather_weights,
     load_sharded_optimizer,
-    save_sharded_model,
     save_sharded_optimizer,
     shard_model,
 )
@@ -95,6 +95,14 @@ def train_sharded(model, optimizer, updates: list[list[dict]]) -> list[float]:
     return losses
 
 
+def save_model(model, folder: Path) -> None:
+    """Write a sharded model as an ordinary checkpoint."""
+    whole = build_whole_model(model)
+    if whole is not None:
+        whole.save_pretrained(folder)
+    dist.barrier()
+
+
 def describe_shards(model) -> dict[str, list]:
     """Global and local shape of every parameter; fails where one is no `DTensor`."""
     shapes = {}
@@ -109,7 +117,7 @@ def resume_differs(folder: Path, mesh, updates: list[list[dict]]) -> float:
     first = shard_model(build_model(), mesh)
     optimizer = build_optimizer(first)
     train_sharded(first, optimizer, updates[:2])
-    save_sharded_model(first, folder / "half")
+    save_model(first, folder / "half")
     save_sharded_optimizer(first, optimizer, folder / "half_optimizer")
     train_sharded(first, optimizer, updates[2:])
     second = shard_model(Mu2SLAMForPreTraining.from_pretrained(folder / "half").train(), mesh)
@@ -152,7 +160,7 @@ def main() -> None:
         "losses": train_sharded(model, build_optimizer(model), updates),
         "shapes": describe_shards(model),
     }
-    save_sharded_model(model, folder / "saved")
+    save_model(model, folder / "saved")
     report["resume"] = resume_differs(folder, mesh, updates)
     report["checkpointing"] = first_losses(mesh, updates, checkpointing=True)
     report["bfloat16"] = first_losses(mesh, updates, bfloat16=True)

@@ -161,6 +161,11 @@ def find_alignable(labels: Tensor, frame_lengths: Tensor) -> Tensor:
     return (lengths > 0) & (lengths + repeats <= frame_lengths)
 
 
+def count_alignable(labels: Tensor, frame_lengths: Tensor) -> Tensor:
+    """Number of labels in the rows of [`find_alignable`], the targets of CTC: int64 scalar."""
+    return (labels[find_alignable(labels, frame_lengths)] != IGNORE_INDEX).sum()
+
+
 def ctc_sum(logits: Tensor, frame_mask: Tensor, labels: Tensor, blank: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """CTC loss in float32, summed over utterances.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerState
 from transformers.utils import logging
 
 from mu2slam_hf.models.modules_learned_quantization import LearnedQuantizer, QuantizerOutput, anneal_temperature
@@ -83,16 +83,8 @@ class QuantizerSchedule(TrainerCallback):
     def __init__(self, config: QuantizerConfig) -> None:
         self.config = config
 
-    def on_step_begin(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        model: nn.Module | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def on_step_begin(self, args: Any, state: TrainerState, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Set both."""
-        assert model is not None  # the Trainer always hands it in
         config, quantizer = self.config, find_quantizer(model)
         if quantizer.method == "gumbel":
             start, minimum, factor = (
@@ -125,22 +117,12 @@ class CodebookWatch(TrainerCallback):
         self._counts: Tensor | None = None
         self._hook: Any = None
 
-    def on_train_begin(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        model: nn.Module | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def on_train_begin(self, args: Any, state: TrainerState, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Begin to count."""
-        assert model is not None
         if self._hook is None:
             self._hook = find_quantizer(model).register_forward_hook(self._count)
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_end(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
         """Stop counting."""
         if self._hook is not None:
             self._hook.remove()
@@ -158,13 +140,7 @@ class CodebookWatch(TrainerCallback):
         self._counts.scatter_add_(1, ids, torch.ones_like(ids))
 
     def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        model: nn.Module | None = None,
-        **kwargs: Any,
+        self, args: Any, state: TrainerState, control: Any, logs: Any = None, model: Any = None, **kwargs: Any
     ) -> None:
         """Add the figures of training; those of an evaluation are left alone."""
         if not logs or "loss" not in logs or model is None:

@@ -6,24 +6,10 @@ Loader workers fetch ahead: when update 100 ends, the sampler has already handed
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
-
-class StatefulBatchSampler(Protocol):
-    """What the trainer asks of a batch sampler.
-
-    A sampler whose attribute `state_is_per_rank` is True (one over streams) has a state of its own on every rank;
-    without it the state is equal on all of them.
-    """
-
-    def __iter__(self) -> Iterator[list[Any]]:
-        """Yield the batches of this rank, from the current state on."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """JSON-serialisable state after the last batch yielded."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue right after the batch at which `state` was taken."""
+from mu2slam_hf.data.random_keys import DrawKey
+from mu2slam_hf.data.sampling.batch_sampler import ResumableBatchSampler
 
 
 class TrackedBatchSampler:
@@ -32,7 +18,7 @@ class TrackedBatchSampler:
     It has no length on purpose: the Trainer then counts updates, not epochs.
     """
 
-    def __init__(self, sampler: StatefulBatchSampler) -> None:
+    def __init__(self, sampler: ResumableBatchSampler) -> None:
         self.sampler = sampler
         self._ahead: deque[dict[str, Any]] = deque()
         self._consumed: dict[str, Any] = sampler.state_dict()
@@ -40,9 +26,9 @@ class TrackedBatchSampler:
     @property
     def state_is_per_rank(self) -> bool:
         """Whether each rank has to store its own state."""
-        return bool(getattr(self.sampler, "state_is_per_rank", False))
+        return self.sampler.state_is_per_rank
 
-    def __iter__(self) -> Iterator[list[Any]]:
+    def __iter__(self) -> Iterator[list[DrawKey]]:
         self._ahead.clear()
         for batch in self.sampler:
             self._ahead.append(self.sampler.state_dict())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from mu2slam_hf.training.loss_report import LossTable, format_loss_table, split_losses
@@ -69,14 +69,7 @@ class ConsoleTable(ProgressCallback):
         super().__init__()
         self.table = table
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def on_log(self, args: Any, state: TrainerState, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """Write the lines above the bar."""
         if state.is_world_process_zero and logs:
             tqdm.write(format_line(state, logs, self.table))
@@ -92,14 +85,7 @@ class ConsoleLines(PrinterCallback):
     def __init__(self, table: LossTable | None = None) -> None:
         self.table = table
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def on_log(self, args: Any, state: TrainerState, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """Print the lines."""
         if state.is_world_process_zero and logs:
             print(format_line(state, logs, self.table), flush=True)
@@ -108,14 +94,7 @@ class ConsoleLines(PrinterCallback):
 class LogFile(TrainerCallback):
     """Appends every log to `log.jsonl` in the output folder, so that a run can be followed and plotted."""
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def on_log(self, args: Any, state: TrainerState, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """Append one line."""
         if not state.is_world_process_zero or not logs:
             return
@@ -128,9 +107,7 @@ class LogFile(TrainerCallback):
 class EvaluateAtEnd(TrainerCallback):
     """Evaluates after the last update where the best checkpoint is kept, so that the last one is compared too."""
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Ask for an evaluation."""
         if args.metric_for_best_model is not None and state.global_step >= state.max_steps:
             control.should_evaluate = True

@@ -10,7 +10,14 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-SCHEDULES = ("noam", "warmup_cosine", "warmup_inverse_sqrt", "warmup_linear", "warmup_constant")
+DECAYS: dict[str, Callable[[float, int, int], float]] = {
+    "warmup_cosine": lambda progress, step, warmup: 0.5 * (1.0 + math.cos(math.pi * progress)),
+    "warmup_inverse_sqrt": lambda progress, step, warmup: math.sqrt(max(1, warmup) / max(1, step, warmup)),
+    "warmup_linear": lambda progress, step, warmup: 1.0 - progress,
+    "warmup_constant": lambda progress, step, warmup: 1.0,
+}
+"""Multipliers after the warm-up; of the progress in [0, 1] to the end of the run, the update, and the warm-up."""
+SCHEDULES = ("noam", *DECAYS)
 
 
 def compute_noam_rate(step: int, *, hidden_size: int, num_warmup_steps: int, factor: float = 1.0) -> float:
@@ -50,17 +57,7 @@ def compute_schedule_multiplier(
     if step < num_warmup_steps:
         return step / num_warmup_steps
     progress = (step - num_warmup_steps) / max(1, num_training_steps - num_warmup_steps)
-    progress = min(1.0, max(0.0, progress))
-    if schedule == "warmup_cosine":
-        decayed = 0.5 * (1.0 + math.cos(math.pi * progress))
-    elif schedule == "warmup_linear":
-        decayed = 1.0 - progress
-    elif schedule == "warmup_inverse_sqrt":
-        decayed = math.sqrt(max(1, num_warmup_steps) / max(1, step, num_warmup_steps))
-    elif schedule == "warmup_constant":
-        decayed = 1.0
-    else:
-        raise ValueError(f"Unknown schedule {schedule!r}; known: {', '.join(SCHEDULES)}.")
+    decayed = DECAYS[schedule](min(1.0, max(0.0, progress)), step, num_warmup_steps)
     return min_ratio + (1.0 - min_ratio) * decayed
 
 
@@ -80,28 +77,21 @@ def build_scheduler(
     """
     if schedule not in SCHEDULES:
         raise ValueError(f"Unknown schedule {schedule!r}; known: {', '.join(SCHEDULES)}.")
-    multiplier: Callable[[int], float]
-    if schedule == "noam":
-        if hidden_size is None:
-            raise ValueError("The Noam schedule needs the model's hidden_size.")
-        for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"] = 1.0
-        warmup, width, factor = max(1, num_warmup_steps), hidden_size, noam_factor
-
-        def multiplier(updates_done: int) -> float:
-            return compute_noam_rate(updates_done + 1, hidden_size=width, num_warmup_steps=warmup, factor=factor)
-    else:
-
-        def multiplier(updates_done: int) -> float:
-            return compute_schedule_multiplier(
-                updates_done + 1,
-                schedule=schedule,
-                num_warmup_steps=num_warmup_steps,
-                num_training_steps=num_training_steps,
-                min_ratio=min_ratio,
-            )
-
-    return LambdaLR(optimizer, multiplier)
+    if schedule != "noam":
+        settings = {"num_warmup_steps": num_warmup_steps, "num_training_steps": num_training_steps}
+        return LambdaLR(
+            optimizer,
+            lambda done: compute_schedule_multiplier(done + 1, schedule=schedule, min_ratio=min_ratio, **settings),
+        )
+    if hidden_size is None:
+        raise ValueError("The Noam schedule needs the model's hidden_size.")
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] = 1.0
+    width, warmup = hidden_size, max(1, num_warmup_steps)
+    return LambdaLR(
+        optimizer,
+        lambda done: compute_noam_rate(done + 1, hidden_size=width, num_warmup_steps=warmup, factor=noam_factor),
+    )
 
 
 def build_parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -116,13 +106,10 @@ def build_parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[s
         if isinstance(module, nn.Embedding)
         for parameter in module.parameters(recurse=False)
     }
-    decayed: list[nn.Parameter] = []
-    kept: list[nn.Parameter] = []
-    for parameter in model.parameters():
-        if not parameter.requires_grad:
-            continue
-        exempt = parameter.ndim < 2 or id(parameter) in embeddings
-        (kept if exempt else decayed).append(parameter)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    kept = [parameter for parameter in trained if parameter.ndim < 2 or id(parameter) in embeddings]
+    kept_ids = set(map(id, kept))
+    decayed = [parameter for parameter in trained if id(parameter) not in kept_ids]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
 

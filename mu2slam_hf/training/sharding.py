@@ -11,7 +11,6 @@ import copy
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -35,8 +34,6 @@ from torch.distributed.fsdp import (
     register_fsdp_forward_method,
 )
 from transformers import PreTrainedModel
-
-from mu2slam_hf.training.checkpoints import INCOMPLETE_PREFIX, publish_checkpoint
 
 OPTIMIZER_FOLDER = "sharded_optimizer"
 """Sub-folder of a checkpoint with one file per process; any number of processes may read it."""
@@ -217,24 +214,6 @@ def build_whole_model(model: PreTrainedModel) -> PreTrainedModel | None:
     if whole.can_generate():
         whole.generation_config = copy.deepcopy(model.generation_config)
     return whole.train(model.training)
-
-
-def save_sharded_model(model: PreTrainedModel, folder: str | os.PathLike[str]) -> None:
-    """Write a sharded model as an ordinary checkpoint, for plain `from_pretrained`; every process must call this.
-
-    It is written under another name and then renamed: a folder with the given name is complete.
-
-    Args:
-        model: sharded `PreTrainedModel`.
-        folder: where to; replaced if it exists. Only the first process writes.
-    """
-    whole = build_whole_model(model)
-    if whole is not None:
-        final = Path(folder)
-        incomplete = final.with_name(f"{INCOMPLETE_PREFIX}{final.name}")
-        whole.save_pretrained(incomplete)
-        publish_checkpoint(incomplete, final)
-    dist.barrier()
 
 
 def save_sharded_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, folder: str | os.PathLike[str]) -> None:

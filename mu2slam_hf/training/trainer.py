@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+from mu2slam_hf.data.sampling.batch_sampler import ResumableBatchSampler
 from mu2slam_hf.models.modules_losses import weighted_mean_sum
 from mu2slam_hf.training.arguments import MultitaskTrainingArguments
-from mu2slam_hf.training.batch_tracking import StatefulBatchSampler, TrackedBatchSampler
+from mu2slam_hf.training.batch_tracking import TrackedBatchSampler
 from mu2slam_hf.training.callbacks import ConsoleLines, ConsoleTable, EvaluateAtEnd, LogFile
 from mu2slam_hf.training.development import DevelopmentSet, measure
 from mu2slam_hf.training.graph import find_untouched_parameters
@@ -67,7 +68,7 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
         args: MultitaskTrainingArguments,
         *,
         objective: Objective,
-        train_batch_sampler: StatefulBatchSampler | None = None,
+        train_batch_sampler: ResumableBatchSampler | None = None,
         development_sets: Mapping[str, DevelopmentSet] | None = None,
         development_metrics: Callable[[nn.Module], dict[str, float]] | None = None,
         counters: Mapping[str, Callable[[], int]] | None = None,
@@ -96,7 +97,6 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
         self.counters = dict(counters or {})
         self.name_every_set = name_every_set
         self.meter = LossMeter(objective, args.device)
-        self._weight_vectors: dict[tuple[float, ...], Tensor] = {}
         self._untouched: dict[Any, list[nn.Parameter]] = {}
         self._last_metrics: tuple[int, dict[str, float]] | None = None
         self._set_up_console()
@@ -137,7 +137,7 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
         sums = objective.stack(computed, self.args.device)
         counts = objective.stack(objective.count(inputs)) if num_items_in_batch is None else num_items_in_batch
         counts = torch.as_tensor(counts, device=sums.device)
-        loss = weighted_mean_sum(sums, counts, self._weight_vector(inputs))
+        loss = weighted_mean_sum(sums, counts, objective.weight_vector(inputs, sums.device))
         if self.args.check_finite_loss and not bool(torch.isfinite(loss.detach())):
             raise NonFiniteLossError(self._describe_bad_loss(sums, inputs))
         if model.training:
@@ -154,14 +154,6 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
         loss: Tensor = super().training_step(model, inputs, num_items_in_batch)
         self.objective.after_backward(model)
         return loss
-
-    def _weight_vector(self, batch: Mapping[str, Any]) -> Tensor:
-        """`(K,)` coefficients in a batch, on the device."""
-        weights = self.objective.weights_of(batch)
-        key = tuple(weights[name] for name in self.objective.names)
-        if key not in self._weight_vectors:
-            self._weight_vectors[key] = torch.tensor(key, device=self.args.device)
-        return self._weight_vectors[key]
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor | None:
         """Counts of the whole update, summed over micro-batches and ranks (the Trainer's hook for this)."""

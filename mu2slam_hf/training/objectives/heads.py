@@ -4,25 +4,22 @@
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mu2slam_hf.models.modules_lengths import length_mask
-from mu2slam_hf.models.modules_losses import IGNORE_INDEX, cross_entropy_sum, ctc_sum, find_alignable
+from mu2slam_hf.models.modules_losses import IGNORE_INDEX, count_alignable, cross_entropy_sum, ctc_sum
 from mu2slam_hf.training.objectives.objective import Objective
 
 
 class HeadObjective(Objective):
-    """Runs a model with one head on batches of `HeadCollator`; its labels stay here.
+    """Runs a model with one head on batches of `HeadCollator`, without its labels.
 
     All batches of a run are of one modality: what only the other modality uses has no gradient, and no weight decay
     draws it to zero.
     """
 
+    left_out = (*Objective.left_out, "labels")
     unused_parameters = "no_gradient"
-
-    def forward(self, model: nn.Module, batch: Mapping[str, Any], step: int) -> Any:
-        """Run the model."""
-        return model(**{key: value for key, value in batch.items() if key not in ("labels", "record_ids")})
 
 
 class ClassificationObjective(HeadObjective):
@@ -46,8 +43,7 @@ class CTCObjective(HeadObjective):
 
     def count(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Tokens of the transcripts that can be aligned."""
-        alignable = find_alignable(batch["labels"], self.count_frames(batch))
-        return {"ctc": (batch["labels"][alignable] != IGNORE_INDEX).sum()}
+        return {"ctc": count_alignable(batch["labels"], self.count_frames(batch))}
 
     def sum(self, outputs: Any, batch: Mapping[str, Any], *, is_training: bool) -> dict[str, Tensor]:
         """CTC summed over all utterances."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import TrainerCallback
 
 from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
-from mu2slam_hf.models.modules_losses import IGNORE_INDEX, find_alignable
+from mu2slam_hf.models.modules_losses import IGNORE_INDEX, count_alignable
 from mu2slam_hf.quantization.quantizer_callbacks import (
     CodebookWatch,
     QuantizerConfig,
@@ -85,10 +85,6 @@ class MSLAMObjective(Objective):
         super().__init__(model, config or MSLAMObjectiveConfig())
         self.quantizer = quantizer or QuantizerConfig()
 
-    def forward(self, model: nn.Module, batch: Mapping[str, Any], step: int) -> Any:
-        """Run the model."""
-        return model(**{key: value for key, value in batch.items() if key != "record_ids"})
-
     def count(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """As `MSLAMForPreTraining` counts them, before it has run."""
         frames, tokens = batch["mask_time_indices"].sum(dim=1), (batch["text_labels"] != IGNORE_INDEX).sum(dim=1)
@@ -97,7 +93,6 @@ class MSLAMObjective(Objective):
             tokens[batch["pair_text_rows"]].sum(),
         )
         frames_alone = frames.sum() - frames_in_pairs
-        alignable = find_alignable(batch["ctc_labels"], self.count_frames(batch))
         return {
             "contrastive": (batch["negative_frames"] >= 0).any(dim=-1).sum(),
             "diversity": frames_alone,
@@ -105,7 +100,7 @@ class MSLAMObjective(Objective):
             "text_mlm": tokens.sum() - tokens_in_pairs,
             "tlm_speech": frames_in_pairs,
             "tlm_text": tokens_in_pairs,
-            "ctc": (batch["ctc_labels"][alignable] != IGNORE_INDEX).sum(),
+            "ctc": count_alignable(batch["ctc_labels"], self.count_frames(batch)),
         }
 
     def count_operations(self, batch: Mapping[str, Any]) -> int:

@@ -16,7 +16,7 @@ from mu2slam_hf.data.collation.mu2slam import NON_MODEL_KEYS
 from mu2slam_hf.data.collation.views import CTCInput
 from mu2slam_hf.models.modeling_mu2slam_pretraining import PRETRAINING_LOSSES
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
-from mu2slam_hf.models.modules_losses import IGNORE_INDEX, find_alignable
+from mu2slam_hf.models.modules_losses import IGNORE_INDEX, count_alignable
 from mu2slam_hf.models.task_types import PRETRAINING_VIEWS
 from mu2slam_hf.quantization.speech_ids import SpeechIds
 from mu2slam_hf.training.loss_report import LossTable
@@ -83,6 +83,7 @@ class Mu2SLAMObjective(Objective):
     """
 
     names = PRETRAINING_LOSSES
+    left_out = (*Objective.left_out, *NON_MODEL_KEYS)
     padded = MappingProxyType({"encoder": "sequence_ids", "decoder": "decoder_sequence_ids"})
     tasks = MappingProxyType({name: name.split("_")[0] for name in PRETRAINING_LOSSES if "_" in name})
     # In the heading `<` is backward, `=` alignment.
@@ -114,20 +115,16 @@ class Mu2SLAMObjective(Objective):
         self.speech_ids = SpeechIds(speech_tokenizer, self.encoder_config)
 
     def forward(self, model: nn.Module, batch: Mapping[str, Any], step: int) -> Any:
-        """Add the speech ids and run the model."""
-        inputs = {key: value for key, value in batch.items() if key not in NON_MODEL_KEYS}
-        # (U, T, M) -> (U, N)
-        return model(**inputs, speech_token_ids=self.speech_ids(batch))
+        """Add the speech ids `(U, N)` and run the model."""
+        return model(**self.inputs_of(batch), speech_token_ids=self.speech_ids(batch))
 
     def count(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """As `Mu2SLAMForPreTraining` counts them, before it has run."""
         number = len(PRETRAINING_VIEWS)
-        ctc_labels = batch["ctc_labels"]
-        alignable = find_alignable(ctc_labels, (batch["ctc_positions"] >= 0).sum(dim=1))
         counts = [
             *torch.bincount(batch["decoder_view_ids"], minlength=number),
             *torch.bincount(batch["mlm_view_ids"], minlength=number),
-            (ctc_labels[alignable] != IGNORE_INDEX).sum(),
+            count_alignable(batch["ctc_labels"], (batch["ctc_positions"] >= 0).sum(dim=1)),
             (batch["source_language_labels"] != IGNORE_INDEX).sum(),
         ]
         return dict(zip(self.names, counts, strict=True))

@@ -36,6 +36,7 @@ class Objective(ABC):
         unused_parameters: what happens to parameters that a batch does not use: "none": there are none;
             "zero_gradient": their gradient is 0, as if their loss had weight 0; "no_gradient": the optimiser skips
             them, because no batch of the run uses them.
+        left_out: keys of a batch that the model does not read.
         weights: coefficient of each loss; a loss of weight 0 need not be computed.
 
     Args:
@@ -44,6 +45,7 @@ class Objective(ABC):
     """
 
     names: ClassVar[tuple[str, ...]]
+    left_out: ClassVar[tuple[str, ...]] = ("record_ids", "loss_weights", "decoder_noise")
     padded: ClassVar[Mapping[str, str]] = NOTHING
     tasks: ClassVar[Mapping[str, str]] = NOTHING
     table: ClassVar[LossTable | None] = None
@@ -57,15 +59,19 @@ class Objective(ABC):
         self.num_parameters = sum(parameter.numel() for parameter in model.parameters())
         self.weights = {name: 1.0 if config is None else float(getattr(config, name)) for name in self.names}
 
-    @abstractmethod
     def forward(self, model: nn.Module, batch: Mapping[str, Any], step: int) -> Any:
-        """Run the model.
+        """Run the model on what it reads of a batch.
 
         Args:
             model: as the trainer wraps it.
             batch: collated, on the device of the model.
             step: updates so far; what is drawn at random is drawn anew for each.
         """
+        return model(**self.inputs_of(batch))
+
+    def inputs_of(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """What the model reads of a batch."""
+        return {key: value for key, value in batch.items() if key not in self.left_out}
 
     @abstractmethod
     def count(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -91,6 +97,11 @@ class Objective(ABC):
     def weights_of(self, batch: Mapping[str, Any]) -> dict[str, float]:
         """Weight of each loss in a batch, whose `loss_weights` (of a phase of the run) come first."""
         return self.weights | batch.get("loss_weights", NOTHING)
+
+    def weight_vector(self, batch: Mapping[str, Any], device: torch.device | str | None = None) -> Tensor:
+        """`(K,)` weights in a batch, in the order of `names`."""
+        weights = self.weights_of(batch)
+        return torch.tensor([weights[name] for name in self.names], device=device)
 
     def describe(self, sums: Tensor, counts: Tensor) -> dict[str, float]:
         """Mean of each loss that has targets, by name; a single loss is the loss of the run and needs no name.

@@ -15,25 +15,14 @@ from mu2slam_hf.data.examples.example import TASK_NAMES
 from mu2slam_hf.models.modules_lengths import length_mask
 from mu2slam_hf.models.modules_losses import (
     IGNORE_INDEX,
+    count_alignable,
     cross_entropy_by_position,
     cross_entropy_sum,
     ctc_sum,
-    find_alignable,
     sum_by_kind,
 )
 from mu2slam_hf.training.decoder_noise import DecoderNoise, DecoderNoiseConfig
 from mu2slam_hf.training.objectives.objective import Objective
-
-TARGET_KEYS = (
-    "labels",
-    "task_ids",
-    "ctc_labels",
-    "source_language_labels",
-    "record_ids",
-    "loss_weights",
-    "decoder_noise",
-)
-"""What the model does not read of a batch: it computes no loss of its own."""
 
 DECODER_LOSSES = tuple(f"{task}_decoder" for task in TASK_NAMES)
 
@@ -79,6 +68,8 @@ class SupervisedObjective(Objective):
     """
 
     names = (*DECODER_LOSSES, "ctc", "language")
+    # Without labels the model computes no loss of its own.
+    left_out = (*Objective.left_out, "labels", "task_ids", "ctc_labels", "source_language_labels")
     # A text batch uses neither the convolutional front end nor the CTC head.
     unused_parameters = "zero_gradient"
 
@@ -101,7 +92,7 @@ class SupervisedObjective(Objective):
 
     def forward(self, model: nn.Module, batch: Mapping[str, Any], step: int) -> Any:
         """Run the model, in training on noisy decoder inputs."""
-        inputs = {key: value for key, value in batch.items() if key not in TARGET_KEYS}
+        inputs = self.inputs_of(batch)
         if model.training:
             inputs["decoder_input_ids"] = self.decoder_noise(
                 model,
@@ -119,8 +110,7 @@ class SupervisedObjective(Objective):
         if labels is not None:
             counts.update(_sum_by_task((labels != IGNORE_INDEX).long(), batch["task_ids"]))
         if ctc_labels is not None:
-            alignable = find_alignable(ctc_labels, self.count_frames(batch))
-            counts["ctc"] = (ctc_labels[alignable] != IGNORE_INDEX).sum()
+            counts["ctc"] = count_alignable(ctc_labels, self.count_frames(batch))
         if (language_labels := batch.get("source_language_labels")) is not None:
             counts["language"] = (language_labels != IGNORE_INDEX).sum()
         return counts

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The command `mu2slam`: thin layers over the library, one file per command.
+"""The command `mu2slam`, with one file per subcommand.
 
-Nothing here imports torch or transformers before a command really runs, so that `--help` answers at once.
+torch and transformers are imported only when a command runs, so that `--help` is fast.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Returns:
-        Exit status: 0, or 1 where something failed; what is wrong goes to standard error as one line.
+        Exit status: 0, or 1 after an error, which is printed to standard error as one line.
     """
     args = build_parser().parse_args(argv)
     return run_and_report(lambda: args.run(args))

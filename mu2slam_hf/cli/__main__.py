@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`python -m mu2slam_hf.cli`, for where the console command is not on the path."""
+"""`python -m mu2slam_hf.cli`, equivalent to the command `mu2slam`."""
 
 import sys
 

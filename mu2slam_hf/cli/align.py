@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`mu2slam align`: where each word of a transcript is said."""
+"""`mu2slam align`: alignment of a transcript with its recording."""
 
 import argparse
 import json
@@ -20,44 +20,47 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "align",
-        help="where each word of a transcript is said",
+        help="align a transcript with its recording",
         description="Finds start and end of each word of a transcript in its recording, with a confidence. A word * "
-        "in the transcript stands for anything. The transcript may be a .txt file; a manifest has many of them.",
-        epilog="Recordings that cannot be read or aligned are reported and left out; the exit status is then 1.",
+        "in the transcript matches any speech. The transcript may be a .txt file; use a manifest for "
+        "many recordings.",
+        epilog="Recordings that cannot be read or aligned are reported and skipped; the exit status is then 1.",
     )
     parser.add_argument("file", nargs="?", metavar="FILE", help="a recording")
-    parser.add_argument("transcript", nargs="*", metavar="TEXT", help="what is said in it, or a .txt file with that")
-    parser.add_argument("--from", dest="source_lang", metavar="LANG", help="language spoken; default: not told")
+    parser.add_argument("transcript", nargs="*", metavar="TEXT", help="its transcript, or a .txt file with it")
+    parser.add_argument("--from", dest="source_lang", metavar="LANG", help="spoken language; default: unknown")
     parser.add_argument("--manifest", metavar="FILE", help="many recordings: TSV, CSV, JSONL with audio, text, lang")
-    parser.add_argument("--format", choices=_FORMATS, default="tsv", help="of the output (tsv)")
+    parser.add_argument("--format", choices=_FORMATS, default="tsv", help="format of the output (tsv)")
     parser.add_argument("--output", metavar="PATH", help="file; with --manifest: folder (default: standard output)")
     parser.add_argument(
         "--level",
         choices=("word", "token"),
-        help="token: characters or pieces; default: words, where there are spaces",
+        help="token: characters or pieces; default: words, if the language has spaces",
     )
     parser.add_argument("--limit", type=positive_int, metavar="N", help="only the first N rows of the manifest")
-    measure = parser.add_argument_group("measuring (extra: synthetic)")
+    measure = parser.add_argument_group("evaluation on synthetic speech (extra: synthetic)")
     measure.add_argument(
         "--measure",
         type=language_list,
         metavar="LANG,LANG",
-        help="instead: align synthetic sentences, and print how far words are from where espeak-ng put them",
+        help="align synthetic sentences, and print the differences to the word times of espeak-ng",
     )
-    measure.add_argument("--sentences", type=positive_int, default=15, metavar="N", help="of each language (15)")
-    measure.add_argument("--seed", type=int, default=0, help="of sentences and voices (0)")
+    measure.add_argument(
+        "--sentences", type=positive_int, default=15, metavar="N", help="number of sentences per language (15)"
+    )
+    measure.add_argument("--seed", type=int, default=0, help="seed of sentences and voices (0)")
     add_model_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Aligns everything that can be aligned; 1 if something could not."""
+    """Aligns all recordings; returns 1 if a recording could not be aligned."""
     if args.measure:
         return measure_on_synthetic_speech(args)
     if (args.manifest is None) == (args.file is None):
-        raise ValueError("give a recording and its transcript, or --manifest with many of them")
+        raise ValueError("pass either a recording and its transcript, or --manifest")
     if args.file is not None and not args.transcript:
-        raise ValueError(f"what is said in {args.file}? Give the transcript, or a .txt file that holds it")
+        raise ValueError(f"{args.file}: pass its transcript too, or a .txt file that contains it")
     from mu2slam_hf.checkpoints import load_any_checkpoint
     from mu2slam_hf.evaluation.alignment_formats import FORMATS, SUFFIXES, alignment_to_dict
     from mu2slam_hf.evaluation.forced_alignment import align
@@ -78,7 +81,9 @@ def run(args: argparse.Namespace) -> int:
             continue
         if alignment.unknown_characters:
             left_out = " ".join(alignment.unknown_characters)
-            print(f"{name}: characters unknown to the model, left out: {left_out}", file=sys.stderr, flush=True)
+            print(
+                f"{name}: omitted characters that are not in the vocabulary: {left_out}", file=sys.stderr, flush=True
+            )
         text = FORMATS[args.format](alignment)
         if folder is not None:
             write(folder / (name.replace("/", "_") + SUFFIXES[args.format]), text)
@@ -92,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def measure_on_synthetic_speech(args: argparse.Namespace) -> int:
-    """Prints errors of word boundaries by language, in milliseconds, beside those of words spread evenly."""
+    """Prints errors of word boundaries by language, in milliseconds, compared with those of words spread evenly."""
     from mu2slam_hf.checkpoints import load_any_checkpoint
     from mu2slam_hf.evaluation.forced_alignment import constant_rate_boundaries, measure_boundaries
     from mu2slam_hf.synthetic.phones import speak_in_voices
@@ -117,7 +122,7 @@ def measure_on_synthetic_speech(args: argparse.Namespace) -> int:
 
 
 def read_jobs(args: argparse.Namespace) -> Iterator[tuple[str, Any, str, str | None]]:
-    """Name, recording, transcript and language of everything to align; rows without one of both are an error."""
+    """Name, recording, transcript and language of all items; rows without recording or transcript are an error."""
     if args.manifest is None:
         yield args.file, args.file, read_transcript(" ".join(args.transcript)), args.source_lang
         return
@@ -126,7 +131,7 @@ def read_jobs(args: argparse.Namespace) -> Iterator[tuple[str, Any, str, str | N
     records = read_manifest(args.manifest, lang=args.source_lang)[: args.limit]
     shared = {name for name, number in Counter(record.id for record in records).items() if number > 1}
     for record in records:
-        # One id stands for all languages of a sentence.
+        # The id of a sentence is the same in all languages.
         name = f"{record.lang}/{record.id}" if record.id in shared else record.id
         yield name, record.audio, record.text or "", None if record.lang == "und" else record.lang
 
@@ -142,12 +147,12 @@ def make_output_folder(name: str) -> Path:
     """The folder for the alignments of a manifest."""
     folder = Path(name)
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--output {name}: is a file; with --manifest expected a folder, for many files")
+        raise ValueError(f"--output {name}: is a file; with --manifest expected a folder")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def write(path: Path, text: str) -> None:
-    """Writes a file in one step."""
+    """Writes a file atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`mu2slam assess-tokenizer`: what speech tokenizers are worth, side by side."""
+"""`mu2slam assess-tokenizer`: comparison of speech tokenizers."""
 
 import argparse
 import json
@@ -13,17 +13,19 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "assess-tokenizer",
-        help="use, bit rate, invariance, phones and speakers of speech tokenizers",
+        help="compare speech tokenizers: codebook use, bit rate, invariance, phones, speakers",
         description="Prints a table of figures for each speech tokenizer: on recordings, use of the codebook, bits "
-        "per second and invariance to speed, level and noise; on synthetic sentences, agreement of two voices and "
-        "what ids say about phones, whose times are the synthesiser's.",
+        "per second and invariance to speed, level and noise; on synthetic sentences, agreement of two "
+        "voices and information about phones (with times of the synthesiser).",
     )
     parser.add_argument(
-        "tokenizers", nargs="+", metavar="DIR", help="saved speech tokenizers, or processors that hold one"
+        "tokenizers", nargs="+", metavar="DIR", help="saved speech tokenizers, or processors that contain one"
     )
     parser.add_argument("--processor", metavar="DIR", help="feature extractor for tokenizers saved without one")
-    parser.add_argument("--codebook", type=int, default=0, metavar="N", help="which one, where there are several (0)")
-    data = parser.add_argument_group("recordings; of several sources all are taken together")
+    parser.add_argument(
+        "--codebook", type=int, default=0, metavar="N", help="index of the codebook, if there are several (0)"
+    )
+    data = parser.add_argument_group("recordings; several sources are combined")
     data.add_argument(
         "--corpus",
         action="append",
@@ -47,27 +49,27 @@ def add_parser(subparsers: Any) -> None:
     synthetic.add_argument(
         "--languages", type=language_list, default=[], metavar="LANG,LANG", help="e.g. en,es,fr; default: none"
     )
-    synthetic.add_argument("--sentences", type=positive_int, default=20, metavar="N", help="of each language (20)")
+    synthetic.add_argument("--sentences", type=positive_int, default=20, metavar="N", help="per language (20)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
-    parser.add_argument("--json", metavar="FILE", help="write all figures there")
-    parser.add_argument("--plots", metavar="DIR", help="write plots there (extra: plots)")
+    parser.add_argument("--json", metavar="FILE", help="write all figures to FILE")
+    parser.add_argument("--plots", metavar="DIR", help="write plots to DIR (extra: plots)")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Assesses all tokenizers on the same sound and prints one table."""
+    """Assesses all tokenizers on the same data and prints one table."""
     for corpus in args.corpus:
         if "=" not in corpus and not args.root:
-            raise ValueError(f"--corpus {corpus} needs its folder: --corpus {corpus}=DIR, or --root DIR")
+            raise ValueError(f"--corpus {corpus} requires its folder: --corpus {corpus}=DIR, or --root DIR")
     if not (args.corpus or args.manifest or args.languages):
-        raise ValueError("give --corpus, --manifest or --languages: what to assess on")
+        raise ValueError("pass --corpus, --manifest or --languages: the data to assess tokenizers on")
     from mu2slam_hf.checkpoints.devices import check_device
     from mu2slam_hf.evaluation.speech_tokenizer_assessment import assess_tokenizer, format_assessments, make_tokenize
 
     quiet_libraries()
     check_device(args.device)
-    # First of all what is quick to find wrong.
+    # Fast checks first.
     loaded = [load_tokenizer(folder, args.processor) for folder in args.tokenizers]
     recordings = load_recordings(args)
     sentences = []
@@ -79,7 +81,9 @@ def run(args: argparse.Namespace) -> int:
     for folder, (tokenizer, feature_extractor) in zip(args.tokenizers, loaded, strict=True):
         config = tokenizer.config
         if not 0 <= args.codebook < config.num_codevector_groups:
-            raise ValueError(f"{folder} has {config.num_codevector_groups} codebooks; there is no {args.codebook}")
+            raise ValueError(
+                f"--codebook {args.codebook} is out of range: {folder} has {config.num_codevector_groups} codebooks"
+            )
         tokenize = make_tokenize(tokenizer.to(args.device), feature_extractor, args.codebook)
         size = config.num_codevectors_per_group
         name = Path(folder).resolve().name
@@ -97,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def load_recordings(args: argparse.Namespace) -> list[Any]:
-    """Waveforms at 16 kHz of all corpora and manifests; none where none is given."""
+    """Waveforms at 16 kHz of all given corpora and manifests."""
     from mu2slam_hf.data.audio import load_audio
     from mu2slam_hf.data.corpora.registry import load_corpus
     from mu2slam_hf.data.manifests import read_manifest
@@ -117,14 +121,14 @@ def load_recordings(args: argparse.Namespace) -> list[Any]:
 
 
 def load_tokenizer(folder: str, processor: str | None) -> tuple[Any, Any]:
-    """A speech tokenizer and the feature extractor that it was trained with.
+    """Load a speech tokenizer and the feature extractor that it was trained with.
 
     Args:
-        folder: of the tokenizer, or of a processor that holds one.
-        processor: where the feature extractor is, if not in the folder.
+        folder: folder of the tokenizer, or of a processor that contains one.
+        processor: folder of the feature extractor, if it is not in `folder`.
 
     Raises:
-        ValueError: something else is in the folder.
+        ValueError: the folder does not contain a speech tokenizer.
     """
     from mu2slam_hf.checkpoints.folders import check_model_type
     from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
@@ -132,13 +136,13 @@ def load_tokenizer(folder: str, processor: str | None) -> tuple[Any, Any]:
     from mu2slam_hf.models.processing_mu2slam import SPEECH_TOKENIZER_FOLDER
     from mu2slam_hf.quantization.tokenizer_loading import find_feature_extractor
 
-    expected = "expected a speech tokenizer, or a processor that holds one"
+    expected = "expected a speech tokenizer, or a processor that contains one"
     if not Path(folder).is_dir():
-        raise ValueError(f"{folder}: there is no such folder; {expected}")
+        raise ValueError(f"{folder}: no such folder; {expected}")
     inside = Path(folder) / SPEECH_TOKENIZER_FOLDER
     place = inside if inside.is_dir() else Path(folder)
     if not (place / "config.json").is_file():
-        raise ValueError(f"{folder}: it has no config.json; {expected}")
+        raise ValueError(f"{folder}: no config.json; {expected}")
     try:
         check_model_type(place, SpeechTokenizerModel.config_class.model_type)
     except ValueError as error:

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`mu2slam corpora`: the corpora that recipes and other commands know by name."""
+"""`mu2slam corpora`: the corpora supported by name in recipes and commands."""
 
 import argparse
 from typing import Any
@@ -9,12 +9,12 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "corpora",
-        help="list the known corpora, or print what is known of one",
-        description="Lists the corpora that a recipe (`data.corpora`) or an option `--corpus` may name, with tasks, "
-        "number of languages, hours, licence and source; or prints all that is declared about one of them. "
-        "None of them is part of the package.",
+        help="list the supported corpora, or describe one",
+        description="Lists the names of corpora for recipes (`data.corpora`) and the option `--corpus`, with tasks, "
+        "number of languages, hours, licence and source; or prints the declaration of one corpus. The "
+        "package does not include their data.",
     )
-    parser.add_argument("name", nargs="?", metavar="NAME", help="print languages, layout, licence, ... of this one")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="print languages, layout, licence, ... of this corpus")
     parser.set_defaults(run=run)
 
 
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def describe(corpus: Any) -> dict[str, str]:
-    """What is declared about a corpus, by title; what is not known is left out."""
+    """The declaration of a corpus by title, without unknown values."""
     sizes = {lang: f"{lang} {size:,.0f}" for lang, size in {**corpus.documents, **corpus.hours}.items()}
     unit = f"documents ({corpus.sizes_source})" if corpus.documents else f"hours ({corpus.sizes_source})"
     weights = {True: "yes", False: "no", None: "unknown"}[corpus.redistributable_weights]

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Errors that a person can mend, as one line on standard error; all others keep their traceback."""
+"""Reports user errors as one line on standard error; all other errors keep their traceback."""
 
 import os
 import sys
@@ -7,24 +7,24 @@ from collections.abc import Callable
 
 
 def run_and_report(run: Callable[[], object], name: str = "mu2slam") -> int:
-    """Runs something for the command line.
+    """Run a function and report user errors.
 
     Args:
-        run: returns an exit status, or None for 0.
-        name: begins the line of an error.
+        run: function that returns an exit status, or None for 0.
+        name: prefix of error messages.
 
     Returns:
-        Exit status: that of `run`; 1 where a value, a file or an import is wrong, which is then said; 130 where it was
-        stopped.
+        Exit status: that of `run`; 1 for an error in a value, a file or an import, which is printed; 130 after an
+        interrupt.
     """
     try:
         status = run()
         return status if isinstance(status, int) else 0
-    except BrokenPipeError:  # the reader of a pipe (head, less) has seen enough
+    except BrokenPipeError:  # the reader of a pipe (head, less) has exited
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        print(f"{name}: stopped", file=sys.stderr)
+        print(f"{name}: interrupted", file=sys.stderr)
         return 130
     except Exception as error:
         if isinstance(error, (ValueError, OSError, ImportError)):
@@ -37,7 +37,7 @@ def run_and_report(run: Callable[[], object], name: str = "mu2slam") -> int:
 
 
 def _is_bad_configuration(error: Exception) -> bool:
-    """Whether transformers has refused a value of a configuration; its error is no ValueError."""
-    # Not imported here, which would be slow: who raises it has done so.
+    """Whether transformers has rejected a value of a configuration; its error is not a ValueError."""
+    # Not imported here, which would be slow; already imported if the error was raised.
     module = sys.modules.get("huggingface_hub.errors")
     return module is not None and isinstance(error, module.StrictDataclassError)

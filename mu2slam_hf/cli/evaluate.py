@@ -24,7 +24,7 @@ def add_parser(subparsers: Any) -> None:
         "evaluate",
         help="WER, CER, BLEU and chrF of a checkpoint on a corpus",
         description="Transcribes and translates a corpus and prints scores per language and direction, with their "
-        "means (also out of and into English) and sacreBLEU's signatures.",
+        "means (also from and into English) and sacreBLEU signatures.",
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--corpus", metavar="NAME", help="corpus known by name, e.g. prompts5")
@@ -32,23 +32,23 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--root", metavar="DIR", help="folder of the corpus")
     parser.add_argument("--split", default="dev", help="split of the corpus (dev)")
     parser.add_argument("--tasks", nargs="+", choices=("asr", "ast", "mt"), default=["asr", "ast", "mt"])
-    add_languages_option(parser, "only these, as source and as target")
+    add_languages_option(parser, "use only these, as source and target")
     parser.add_argument(
         "--source-lang",
         choices=tuple(_CONDITIONS),
         default="given",
-        help="whether the model is told the source language; both: one table each (given)",
+        help="whether the model receives the source language; both: one table each (given)",
     )
     parser.add_argument(
         "--baseline-split",
         metavar="SPLIT",
-        help="also score the plain baseline: the translation, in this split, of the sentence nearest to the source",
+        help="also score a baseline: the translation of the nearest sentence in this split",
     )
     parser.add_argument("--limit", type=positive_int, metavar="N", help="only the first N records of each language")
-    parser.add_argument("--json", metavar="FILE", help="write the full record of the evaluation there")
-    parser.add_argument("--hypotheses", metavar="FILE", help="JSONL of all hypotheses; resumes if interrupted")
-    parser.add_argument("--batch-seconds", type=float, default=60.0, help="most seconds of audio in a batch (60)")
-    parser.add_argument("--batch-size", type=positive_int, default=32, help="most items in a batch (32)")
+    parser.add_argument("--json", metavar="FILE", help="write the record of the evaluation to FILE")
+    parser.add_argument("--hypotheses", metavar="FILE", help="JSONL of all hypotheses; interrupted runs are resumed")
+    parser.add_argument("--batch-seconds", type=float, default=60.0, help="maximum seconds of audio in a batch (60)")
+    parser.add_argument("--batch-size", type=positive_int, default=32, help="maximum number of items in a batch (32)")
     parser.add_argument("--seed", type=int, default=0)
     add_model_options(parser)
     add_generation_options(parser)
@@ -58,7 +58,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluates, prints the tables, writes the record."""
     if args.corpus and not args.root:
-        raise ValueError(f"--corpus {args.corpus} needs --root, the folder that holds it")
+        raise ValueError(f"--corpus {args.corpus} requires --root, the folder of the corpus")
     from mu2slam_hf.checkpoints import load_checkpoint
     from mu2slam_hf.evaluation.corpus_evaluation import EvaluationSettings, evaluate_corpus
     from mu2slam_hf.evaluation.scoring import format_scores
@@ -91,15 +91,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def load_records(args: argparse.Namespace, split: str, limit: int | None) -> list[Any]:
-    """Records of the corpus or manifest, in the chosen languages, with known durations.
+    """Load records of a corpus or manifest in the selected languages, with durations.
 
     Args:
-        args: corpus, root, manifest, languages.
-        split: which split of the corpus.
-        limit: at most so many records of each language.
+        args: arguments of the command: corpus, root, manifest, languages.
+        split: split of the corpus.
+        limit: maximum number of records per language.
 
     Raises:
-        ValueError: no record is in one of the chosen languages.
+        ValueError: there are no records in the selected languages.
     """
     from collections import Counter
     from dataclasses import replace
@@ -117,7 +117,7 @@ def load_records(args: argparse.Namespace, split: str, limit: int | None) -> lis
         there = sorted({record.lang for record in records})
         if not wanted & set(there):
             raise ValueError(
-                f"--languages: no record in {' or '.join(args.languages)}; {args.corpus or args.manifest} has "
+                f"--languages: no records in {' or '.join(args.languages)}; {args.corpus or args.manifest} has "
                 f"{', '.join(there) or 'no record at all'}"
             )
         records = [

@@ -1,18 +1,18 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Text files that a person names, read and written with messages that name them."""
+"""Reading of text files and checks of paths, with clear errors."""
 
 from pathlib import Path
 
 
 def read_text(path: str | Path, what: str = "a text file") -> str:
-    """The content of a file in UTF-8, with or without a mark of that at its beginning.
+    """Read a UTF-8 file, with or without a byte order mark.
 
     Args:
         path: the file.
-        what: what was expected there, for messages.
+        what: expected content, for messages.
 
     Raises:
-        ValueError: there is no such file, or it is no text in UTF-8.
+        ValueError: the file does not exist, or is not valid UTF-8.
     """
     check_input_file(path, what)
     try:
@@ -22,30 +22,30 @@ def read_text(path: str | Path, what: str = "a text file") -> str:
 
 
 def check_input_file(path: str | Path, what: str) -> None:
-    """Raises ValueError where there is no such file; the arguments are those of `read_text`."""
-    # A pipe, as of `<(command)`, is no regular file and as good as one.
+    """Raises ValueError if the file does not exist; arguments as in `read_text`."""
+    # A pipe, such as `<(command)`, is not a regular file, but can be read.
     if not Path(path).exists() or Path(path).is_dir():
         raise ValueError(f"{path}: {'is a folder' if Path(path).is_dir() else 'no such file'}; expected {what}")
 
 
 def not_utf8(path: str | Path, error: UnicodeDecodeError, what: str) -> ValueError:
-    """The error to raise for a file of other bytes; the arguments are those of `read_text`."""
-    return ValueError(f"{path}: is no text in UTF-8 ({error.reason}); expected {what} in UTF-8")
+    """The error to raise for a file that is not valid UTF-8; arguments as in `read_text`."""
+    return ValueError(f"{path}: not valid UTF-8 ({error.reason}); expected {what} in UTF-8")
 
 
 def check_output_file(path: str | Path, option: str = "--output") -> Path:
-    """The path of a file to write, if it can be made there.
+    """Check that a file can be created; returns its path.
 
     Args:
         path: the file.
-        option: that names it, for messages.
+        option: option of the path, for messages.
 
     Raises:
-        ValueError: its folder is not there, or it is a folder itself.
+        ValueError: the parent folder does not exist, or the path is a folder.
     """
     path = Path(path)
     if path.is_dir():
-        raise ValueError(f"{option} {path}: is a folder; expected the name of a file")
+        raise ValueError(f"{option} {path}: is a folder; expected a file")
     if not path.parent.is_dir():
-        raise ValueError(f"{option} {path}: there is no folder {path.parent}; make it first")
+        raise ValueError(f"{option} {path}: the folder {path.parent} does not exist; create it first")
     return path

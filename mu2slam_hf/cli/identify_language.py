@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`mu2slam identify-language`: which language is spoken or written, and how often a checkpoint is right about it."""
+"""`mu2slam identify-language`: identification of spoken or written languages, and its evaluation."""
 
 import argparse
 import json
@@ -14,28 +14,32 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "identify-language",
-        help="which language is spoken or written",
-        description="Prints the likeliest languages of recordings or texts with their probabilities; with --corpus or "
-        "--manifest, how often that is right, and which language is taken for which.",
-        epilog="Files that cannot be read are reported and left out; the exit status is then 1.",
+        help="identify the language of recordings or texts",
+        description="Prints the most probable languages of recordings or texts; with --corpus or --manifest, the "
+        "accuracy and a confusion matrix.",
+        epilog="Files that cannot be read are reported and skipped; the exit status is then 1.",
     )
     parser.add_argument("files", nargs="*", metavar="FILE", help="recordings")
     parser.add_argument("--text", nargs="+", default=[], metavar="TEXT", help="texts instead of recordings")
-    parser.add_argument("--top", type=positive_int, default=3, metavar="N", help="languages to print (3)")
+    parser.add_argument("--top", type=positive_int, default=3, metavar="N", help="number of languages to print (3)")
     parser.add_argument(
         "--min-probability",
         type=probability,
         default=0.0,
         metavar="P",
-        help="answer und (unknown) where the likeliest language is below P (0)",
+        help="print und (unknown) if the highest probability is below P (0)",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object per item and line")
-    parser.add_argument("--batch-size", type=positive_int, default=16, metavar="N", help="items at a time (16)")
+    parser.add_argument("--batch-size", type=positive_int, default=16, metavar="N", help="items per batch (16)")
     evaluation = parser.add_argument_group("evaluation")
     add_corpus_options(evaluation)
-    evaluation.add_argument("--modality", choices=("speech", "text"), default="speech", help="what is read (speech)")
-    evaluation.add_argument("--results", metavar="FILE", help="write the record of the evaluation there (JSON)")
-    evaluation.add_argument("--plot", metavar="FILE", help="draw the confusion matrix there (extra: plots)")
+    evaluation.add_argument(
+        "--modality", choices=("speech", "text"), default="speech", help="modality of the input (speech)"
+    )
+    evaluation.add_argument("--results", metavar="FILE", help="write the record of the evaluation to FILE (JSON)")
+    evaluation.add_argument(
+        "--plot", metavar="FILE", help="write a plot of the confusion matrix to FILE (extra: plots)"
+    )
     add_model_options(parser)
     parser.set_defaults(run=run)
 
@@ -44,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     """Identifies, or evaluates; 1 if a file could not be read."""
     given = [bool(args.files), bool(args.text), bool(args.corpus or args.manifest)]
     if sum(given) != 1:
-        raise ValueError("give recordings, or --text, or --corpus or --manifest to evaluate on; one of these")
+        raise ValueError("pass exactly one of recordings, --text, and --corpus or --manifest (for an evaluation)")
     from mu2slam_hf.checkpoints import load_any_checkpoint
 
     quiet_libraries()
@@ -59,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def identify(items: list[str], model: Any, processor: Any, args: argparse.Namespace) -> bool:
-    """Prints the languages of one batch, in its order; True if a file could not be read."""
+    """Prints the languages of one batch in order; returns True if a file could not be read."""
     from mu2slam_hf.cli.translate import prepare_text
     from mu2slam_hf.data.audio import AudioError, load_audio
     from mu2slam_hf.evaluation.language_identification import predict_languages
@@ -87,7 +91,7 @@ def identify(items: list[str], model: Any, processor: Any, args: argparse.Namesp
 
 
 def print_guess(name: str, item: str, guess: Any, args: argparse.Namespace) -> None:
-    """One line: the item, its language, and the likeliest languages with their probabilities."""
+    """Prints one line: the item, its language, and the most probable languages with their probabilities."""
     top = guess.top(args.top)
     if args.json:
         rounded = {lang: round(value, 6) for lang, value in top.items()}
@@ -105,7 +109,7 @@ def evaluate(args: argparse.Namespace) -> int:
     from mu2slam_hf.evaluation.language_identification import evaluate_language_identification
 
     if args.corpus and not args.root:
-        raise ValueError(f"--corpus {args.corpus} needs --root, the folder that holds it")
+        raise ValueError(f"--corpus {args.corpus} requires --root, the folder of the corpus")
     records = load_records(args, args.split, args.limit)
     model, processor = load_any_checkpoint(args.model, device=args.device)
     matrix, results = evaluate_language_identification(
@@ -120,7 +124,7 @@ def evaluate(args: argparse.Namespace) -> int:
     )
     print(format_confusion(matrix))
     for score in results.find(metric="refused"):
-        print(f"languages unknown to the model: {score.value:.1f} % of {score.num_items} items refused")
+        print(f"languages not supported by the model: und for {score.value:.1f} % of {score.num_items} items")
     if args.results:
         results.save(args.results)
         print(f"written to {args.results}")

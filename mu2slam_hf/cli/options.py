@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Options that several commands share."""
+"""Options shared by several commands."""
 
 import argparse
 from typing import Any
@@ -14,39 +14,43 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_generation_options(parser: argparse.ArgumentParser) -> None:
-    """`--num-beams`, `--ctc-weight`, `--max-new-tokens`; without them the checkpoint's own settings hold."""
-    parser.add_argument("--num-beams", type=positive_int, metavar="N", help="beams; 1 is greedy")
+    """`--num-beams`, `--ctc-weight`, `--max-new-tokens`; the defaults are those of the checkpoint."""
+    parser.add_argument("--num-beams", type=positive_int, metavar="N", help="number of beams; 1 is greedy search")
     parser.add_argument(
-        "--ctc-weight", type=float, metavar="W", help="share of CTC in transcription, 0 (attention only) to 1"
+        "--ctc-weight", type=float, metavar="W", help="weight of CTC in transcription, 0 (attention only) to 1"
     )
-    parser.add_argument("--max-new-tokens", type=positive_int, metavar="N", help="most tokens to write")
+    parser.add_argument(
+        "--max-new-tokens", type=positive_int, metavar="N", help="maximum number of tokens to generate"
+    )
 
 
 def generation_arguments(args: argparse.Namespace) -> dict[str, Any]:
-    """What of `add_generation_options` was given."""
+    """The given options of `add_generation_options`."""
     names = ("num_beams", "ctc_weight", "max_new_tokens")
     return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
 def add_corpus_options(parser: Any) -> None:
-    """What `evaluate.load_records` reads: `--corpus` with `--root`, or `--manifest`, and which of its records."""
+    """Options of `evaluate.load_records`: `--corpus` with `--root`, or `--manifest`, and filters of records."""
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--corpus", metavar="NAME", help="corpus known by name, e.g. prompts5, with --root")
     source.add_argument("--manifest", metavar="FILE", help="TSV, CSV, JSONL or Parquet with audio, text, lang, ...")
     parser.add_argument("--root", metavar="DIR", help="folder of the corpus")
     parser.add_argument("--split", default="dev", help="split of the corpus (dev)")
-    add_languages_option(parser, "only these")
-    parser.add_argument("--limit", type=positive_int, metavar="N", help="only the first N records of each language")
+    add_languages_option(parser, "use only these")
+    parser.add_argument(
+        "--limit", type=positive_int, metavar="N", help="use only the first N records of each language"
+    )
 
 
 def add_languages_option(parser: Any, description: str) -> None:
-    """`--languages`: codes with blanks or commas between them, as one list."""
+    """`--languages`: codes separated by spaces or commas, as one list."""
     text = f"{description}: en,fr or en fr"
     parser.add_argument("--languages", nargs="+", type=language_list, action=_Joined, metavar="LANG", help=text)
 
 
 class _Joined(argparse.Action):
-    """Lists as one."""
+    """Concatenates lists."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         setattr(namespace, self.dest, [item for part in values for item in part])
@@ -61,18 +65,18 @@ def probability(text: str) -> float:
 
 
 def positive_int(text: str) -> int:
-    """An argument that counts something."""
+    """A positive integer argument."""
     value = int(text)
     if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a number of 1 or more, got {value}")
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {value}")
     return value
 
 
 def number_from_0(text: str) -> int:
-    """An argument that counts something there may be none of."""
+    """A non-negative integer argument."""
     value = int(text)
     if value < 0:
-        raise argparse.ArgumentTypeError(f"expected a number of 0 or more, got {value}")
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {value}")
     return value
 
 
@@ -85,7 +89,7 @@ def language_list(text: str) -> list[str]:
 
 
 def quiet_libraries() -> None:
-    """No progress bars and notices of transformers between the lines of a command's output."""
+    """Disable progress bars and messages of transformers in the output of a command."""
     from transformers.utils import logging
 
     logging.set_verbosity_error()

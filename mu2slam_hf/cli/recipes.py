@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`mu2slam recipes`: the recipes that ship with the package."""
+"""`mu2slam recipes`: the recipes included in the package."""
 
 import argparse
 import textwrap
@@ -11,8 +11,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "recipes",
         help="list the recipes of the package, or print one",
-        description="Lists the recipes of the package with their kinds. `mu2slam train --recipe NAME` runs one, and "
-        "`mu2slam train-speech-tokenizer --recipe NAME` those of speech tokenizers.",
+        description="Lists the recipes of the package with their kinds. Run one with `mu2slam train --recipe NAME`, "
+        "or with `mu2slam train-speech-tokenizer --recipe NAME` for speech tokenizers.",
     )
     parser.add_argument("name", nargs="?", metavar="NAME", help="print this recipe")
     parser.set_defaults(run=run)

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`mu2slam retrieve`: which text belongs to a recording, and which recording to a text."""
+"""`mu2slam retrieve`: retrieval of texts for recordings, and of recordings for texts."""
 
 import argparse
 import json
@@ -18,35 +18,38 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "retrieve",
-        help="which text belongs to a recording, and the other way round",
-        description="Prints the texts of a file that fit each recording best, or with --reverse the recordings that "
-        "fit each text best; with --corpus or --manifest, how often the best one is right, beside chance and an "
+        help="retrieve texts for recordings, or recordings for texts",
+        description="Prints the best texts of a file for each recording, or with --reverse the best recordings for "
+        "each text; with --corpus or --manifest, evaluates retrieval, compared with chance and an "
         "untrained model.",
-        epilog="Recordings that cannot be read are reported and left out; the exit status is then 1.",
+        epilog="Recordings that cannot be read are reported and skipped; the exit status is then 1.",
     )
     parser.add_argument("files", nargs="*", metavar="FILE", help="recordings, or one folder of them")
-    parser.add_argument("--texts", metavar="FILE", help="text file, one candidate per line")
-    parser.add_argument("--reverse", action="store_true", help="the best recordings for each text")
+    parser.add_argument("--texts", metavar="FILE", help="text file with one candidate per line")
+    parser.add_argument("--reverse", action="store_true", help="print the best recordings for each text")
     parser.add_argument(
         "--score",
         nargs="+",
         choices=_SCORES,
         metavar="SCORE",
-        help=f"{', '.join(_SCORES)}; default: ctc, in an evaluation most of them",
+        help=f"{', '.join(_SCORES)}; default: ctc; in an evaluation most of them",
     )
     parser.add_argument(
         "--text-lang",
         metavar="LANG",
-        help="language of the texts, for decoder; in an evaluation: look for translations into it, not transcripts",
+        help=(
+            "language of the texts, for decoder; in an evaluation: retrieve translations into it instead of "
+            "transcripts"
+        ),
     )
     parser.add_argument("--layer", type=int, metavar="N", help="layer whose states `mean` pools (the output)")
-    parser.add_argument("--top", type=positive_int, default=3, metavar="N", help="answers to print (3)")
+    parser.add_argument("--top", type=positive_int, default=3, metavar="N", help="number of results to print (3)")
     parser.add_argument("--json", action="store_true", help="one JSON object per query and line")
     evaluation = parser.add_argument_group("evaluation")
     add_corpus_options(evaluation)
-    evaluation.add_argument("--no-untrained", action="store_true", help="without the untrained model (half the time)")
-    evaluation.add_argument("--seed", type=int, default=0, help="of the untrained model (0)")
-    evaluation.add_argument("--results", metavar="FILE", help="write the record of the evaluation there (JSON)")
+    evaluation.add_argument("--no-untrained", action="store_true", help="skip the untrained model (half the time)")
+    evaluation.add_argument("--seed", type=int, default=0, help="seed of the untrained model (0)")
+    evaluation.add_argument("--results", metavar="FILE", help="write the record of the evaluation to FILE (JSON)")
     add_model_options(parser)
     parser.set_defaults(run=run)
 
@@ -54,13 +57,13 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Retrieves, or evaluates; 1 if a recording could not be read."""
     if bool(args.files) == bool(args.corpus or args.manifest):
-        raise ValueError("give recordings and --texts, or --corpus or --manifest to evaluate on")
+        raise ValueError("pass recordings and --texts, or --corpus or --manifest for an evaluation")
     if args.files and not args.texts:
-        raise ValueError("--texts is missing: the file with the candidates, one per line")
+        raise ValueError("--texts, the file with one candidate per line, is required")
     if args.files and args.score and len(args.score) > 1:
         raise ValueError(
-            f"--score {' '.join(args.score)}: answers are put in the order of one score; give one of them (several "
-            "are for --corpus and --manifest)"
+            f"--score {' '.join(args.score)}: pass a single score to rank by; several are supported with --corpus and "
+            "--manifest only"
         )
     from mu2slam_hf.checkpoints import load_any_checkpoint
 
@@ -79,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     name = (args.score or ["ctc"])[0]
     prepared = [prepare_text(text, processor.tokenizer) for text in texts]
     if name.startswith("decoder") and not args.text_lang:
-        raise ValueError(f"--score {name} needs --text-lang, the language of {args.texts}")
+        raise ValueError(f"--score {name} requires --text-lang, the language of {args.texts}")
     languages = [args.text_lang] * len(texts) if args.text_lang else None
     recordings = list(waves.values())
     options: dict[str, Any] = {"layer": args.layer, "text_languages": languages}
@@ -94,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def read_recordings(names: list[str]) -> tuple[list[str], dict[str, Any]]:
-    """All files (those of a folder, in order of their names), and the waveforms of those that can be read."""
+    """All files (those of a folder sorted by name), and the waveforms of those that can be read."""
     from mu2slam_hf.data.audio import AudioError, load_audio
 
     files: list[str] = []
@@ -111,7 +114,7 @@ def read_recordings(names: list[str]) -> tuple[list[str], dict[str, Any]]:
 
 
 def print_answers(query: str, answers: list[tuple[str, float]], *, as_json: bool) -> None:
-    """The best candidates of a query with their scores; what cannot fit at all (minus infinity) is null in JSON."""
+    """Prints the best candidates of a query with their scores; minus infinity is null in JSON."""
     if as_json:
         best = [{"answer": answer, "score": round(score, 4) if score > -1e300 else None} for answer, score in answers]
         print(json.dumps({"query": query, "answers": best}, ensure_ascii=False), flush=True)
@@ -126,7 +129,7 @@ def evaluate(args: argparse.Namespace) -> int:
     from mu2slam_hf.evaluation.retrieval_evaluation import evaluate_retrieval, format_retrieval
 
     if args.corpus and not args.root:
-        raise ValueError(f"--corpus {args.corpus} needs --root, the folder that holds it")
+        raise ValueError(f"--corpus {args.corpus} requires --root, the folder of the corpus")
     records = load_records(args, args.split, args.limit)
     model, processor = load_any_checkpoint(args.model, device=args.device)
     results = evaluate_retrieval(

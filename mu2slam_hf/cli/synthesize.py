@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`mu2slam synthesize`: n-way parallel synthetic speech, written as a folder with a manifest."""
+"""`mu2slam synthesize`: n-way parallel synthetic speech in a folder with a manifest."""
 
 import argparse
 from typing import Any
@@ -11,29 +11,31 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "synthesize",
-        help="write synthetic parallel speech with its texts (extra: synthetic)",
-        description="Speaks generated sentences (numbers, dates, quantities, names, ...), or the texts of a manifest "
-        "or corpus, with espeak-ng, and writes recordings and a manifest. With --tones, a tiny corpus of tones for "
-        "first trials of training, which needs no espeak-ng.",
+        help="create synthetic parallel speech with texts (extra: synthetic)",
+        description="Synthesises generated sentences (numbers, dates, quantities, names, ...), or the texts of a "
+        "manifest or corpus, with espeak-ng, and writes recordings and a manifest. With --tones, writes "
+        "a tiny corpus of tones for tests of training, without espeak-ng.",
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to write; must not exist or be empty")
     parser.add_argument(
-        "--languages", type=language_list, metavar="LANG,LANG", help="e.g. en,es,fr; default: all that can be spoken"
+        "--languages", type=language_list, metavar="LANG,LANG", help="e.g. en,es,fr; default: all supported languages"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of meanings and voices (0)")
-    parser.add_argument("--split", choices=("train", "dev", "test"), default="train", help="which part (train)")
-    parser.add_argument("--workers", type=positive_int, default=1, metavar="N", help="espeak-ng servers (1)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of meanings and voices (0)")
+    parser.add_argument("--split", choices=("train", "dev", "test"), default="train", help="split (train)")
+    parser.add_argument(
+        "--workers", type=positive_int, default=1, metavar="N", help="number of espeak-ng processes (1)"
+    )
     generated = parser.add_argument_group("generated sentences")
-    generated.add_argument("--num", type=positive_int, default=1000, metavar="N", help="meanings (1000)")
+    generated.add_argument("--num", type=positive_int, default=1000, metavar="N", help="number of meanings (1000)")
     generated.add_argument(
-        "--form", choices=("written", "spoken"), default="written", help="with digits and capitals, or in plain words"
+        "--form", choices=("written", "spoken"), default="written", help="with digits and capitals, or as spoken words"
     )
     generated.add_argument(
         "--tones", action="store_true", help="one tone per word instead of speech; en,es,fr,it,ru (default: en,fr)"
     )
     given = parser.add_argument_group("given texts")
-    given.add_argument("--manifest", metavar="FILE", help="speak the texts of this manifest")
-    given.add_argument("--corpus", metavar="NAME", help="speak the texts of this corpus, with --root")
+    given.add_argument("--manifest", metavar="FILE", help="synthesise the texts of this manifest")
+    given.add_argument("--corpus", metavar="NAME", help="synthesise the texts of this corpus, with --root")
     given.add_argument("--root", metavar="DIR", help="folder of the corpus")
     given.add_argument(
         "--random-sequences", type=int, default=0, metavar="N", help="also N random word sequences per language (0)"
@@ -42,11 +44,11 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Speaks and writes; prints what was made and what was left out."""
+    """Synthesises and writes clips; prints a summary."""
     if args.manifest and args.corpus:
-        raise ValueError("give --manifest or --corpus, and not both")
+        raise ValueError("pass either --manifest or --corpus, not both")
     if args.corpus and not args.root:
-        raise ValueError(f"--corpus {args.corpus} needs --root, the folder that holds it")
+        raise ValueError(f"--corpus {args.corpus} requires --root, the folder of the corpus")
     if args.tones:
         return write_tones(args)
     from mu2slam_hf.synthetic.folder import FolderSettings
@@ -70,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     for lang, count in sorted(summary.num_clips.items()):
         print(f"{lang}: {count} clips, {summary.seconds[lang] / 3600:.2f} h")
     if summary.left_out:
-        print(f"left out: {len(summary.left_out)} clips, listed in synthesis.json")
+        print(f"skipped: {len(summary.left_out)} clips, listed in synthesis.json")
     print(f"written to {summary.manifest}")
     return 0
 
@@ -78,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
 def write_tones(args: argparse.Namespace) -> int:
     """Writes the corpus of tones with a manifest `<split>.tsv`."""
     if args.manifest or args.corpus:
-        raise ValueError("--tones generates its own sentences; give it without --manifest and --corpus")
+        raise ValueError("--tones cannot be combined with --manifest and --corpus")
     from mu2slam_hf.synthetic.folder import check_free_folder
     from mu2slam_hf.synthetic.tones import write_tone_corpus
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`mu2slam train`: one recipe, one run."""
+"""`mu2slam train`: training with a recipe."""
 
 import argparse
 from typing import Any
@@ -9,13 +9,13 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "train",
-        help="train a model as a recipe (YAML) says",
+        help="train a model with a recipe (YAML)",
         description="Builds the processor, model, data and trainer of a recipe (pre-training of Mu2SLAM or mSLAM, "
-        "supervised training, or fine-tuning of a head), trains, evaluates and saves. Started again, it resumes from "
-        "the newest complete checkpoint.",
+        "supervised training, or fine-tuning of a head), trains, evaluates and saves. Interrupted runs "
+        "resume from the newest complete checkpoint.",
     )
     parser.add_argument(
-        "--recipe", required=True, metavar="NAME", help="YAML file, or a name that `mu2slam recipes` lists"
+        "--recipe", required=True, metavar="NAME", help="YAML file, or a name listed by `mu2slam recipes`"
     )
     parser.add_argument(
         "--set",
@@ -23,13 +23,13 @@ def add_parser(subparsers: Any) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change one value, e.g. --set training.max_steps=100; may be repeated",
+        help="override a value, e.g. --set training.max_steps=100; may be repeated",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the recipe, with the same steps as the scripts in `training_scripts/`."""
+    """Runs the recipe, like the scripts in `training_scripts/`."""
     from mu2slam_hf.recipes.runs import load_runs
 
     for training_run in load_runs(args.recipe, args.overrides):

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`mu2slam train-speech-tokenizer`: a codebook that turns speech into ids, from recordings."""
+"""`mu2slam train-speech-tokenizer`: training of a speech tokenizer on recordings."""
 
 import argparse
 import os
@@ -8,7 +8,7 @@ from typing import Any
 
 from mu2slam_hf.cli.options import number_from_0, positive_int, quiet_libraries
 
-# Option of the command -> name in the recipe, or names.
+# Maps options of the command to keys of the recipe.
 _NAMES: dict[str, str | tuple[str, ...]] = {
     "kind": "codebook.kind",
     "num_codevectors": "codebook.num_codevectors",
@@ -31,58 +31,69 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "train-speech-tokenizer",
-        help="a codebook that turns speech into ids, from recordings",
-        description="Learns a codebook by k-means, on log-mel frames or on the layer of a speech encoder; or by a "
-        "contrastive loss, with a small encoder around it that is not kept; or measures the input of a random "
-        "projection; and saves a speech tokenizer. Stopped and started again, k-means goes on after its last pass, "
-        "contrastive training after its last checkpoint.",
-        epilog="What is not given here or in the recipe has the default of the recipe.",
+        help="train a speech tokenizer on recordings",
+        description="Trains a codebook by k-means, on log-mel frames or a layer of a speech encoder, or by a "
+        "contrastive loss, with a small auxiliary encoder; or measures the input statistics of a random "
+        "projection; and saves a speech tokenizer. After an interruption, k-means resumes after its last "
+        "pass, contrastive training after its last checkpoint.",
+        epilog="All other values have the defaults of recipes.",
     )
     parser.add_argument(
         "--recipe",
         metavar="NAME",
-        help="YAML file, or a name that `mu2slam recipes` lists; the options below replace its values",
+        help="YAML file, or a name listed by `mu2slam recipes`; the options below override its values",
     )
-    parser.add_argument("--kind", choices=("kmeans", "contrastive", "random_projection"), help="how (kmeans)")
+    parser.add_argument(
+        "--kind", choices=("kmeans", "contrastive", "random_projection"), help="kind of tokenizer (kmeans)"
+    )
     parser.add_argument("--output", metavar="DIR", help="folder to write")
     data = parser.add_argument_group("recordings")
     data.add_argument("--corpus", metavar="NAME", help="corpus known by name, e.g. prompts5, with --root")
     data.add_argument("--root", metavar="DIR", help="folder of the corpus")
     data.add_argument("--split", help="split of the corpus (train)")
     data.add_argument("--manifest", metavar="FILE", help="TSV, CSV, JSONL or Parquet with a column of audio files")
-    data.add_argument("--limit", type=positive_int, metavar="N", help="only N recordings, spread evenly")
+    data.add_argument("--limit", type=positive_int, metavar="N", help="use only N recordings, spread evenly")
     codebook = parser.add_argument_group("codebook")
-    codebook.add_argument("--num-codevectors", type=positive_int, metavar="N", help="entries (1024)")
-    codebook.add_argument("--num-codebooks", type=positive_int, metavar="N", help="of random_projection (1)")
+    codebook.add_argument("--num-codevectors", type=positive_int, metavar="N", help="entries per codebook (1024)")
     codebook.add_argument(
-        "--context", type=number_from_0, metavar="N", help="log-mel frames of 40 ms on either side of each (1)"
+        "--num-codebooks", type=positive_int, metavar="N", help="number of codebooks of random_projection (1)"
+    )
+    codebook.add_argument(
+        "--context", type=number_from_0, metavar="N", help="context frames of 40 ms on either side (1)"
     )
     codebook.add_argument(
         "--center",
         action="store_true",
         default=None,
-        help="subtract the mean of each utterance: ids then hang less on level, microphone and voice",
+        help="subtract the mean of each utterance: ids then depend less on level, microphone and voice",
     )
-    codebook.add_argument("--encoder", metavar="DIR", help="quantise a layer of this speech encoder instead")
+    codebook.add_argument("--encoder", metavar="DIR", help="quantise a layer of this speech encoder")
     codebook.add_argument(
-        "--layer", type=number_from_0, metavar="N", help="which one; 0 is the input of the first layer"
+        "--layer", type=number_from_0, metavar="N", help="layer of the encoder; 0 is the input of the first layer"
     )
     codebook.add_argument(
-        "--mslam", metavar="DIR", help="take the contrastive tokenizer of this trained mSLAM model; nothing is trained"
+        "--mslam",
+        metavar="DIR",
+        help="extract the contrastive tokenizer of this trained mSLAM model, without training",
     )
-    codebook.add_argument("--processor", metavar="DIR", help="processor whose log-mel features are tokenized")
-    codebook.add_argument("--passes", type=positive_int, metavar="N", help="of k-means over the recordings (8)")
-    codebook.add_argument("--updates", type=positive_int, metavar="N", help="of contrastive training (1000)")
+    codebook.add_argument("--processor", metavar="DIR", help="processor whose log-mel features are used")
+    codebook.add_argument("--passes", type=positive_int, metavar="N", help="passes of k-means over the recordings (8)")
+    codebook.add_argument("--updates", type=positive_int, metavar="N", help="updates of contrastive training (1000)")
     codebook.add_argument("--seed", type=int)
     codebook.add_argument("--device", help="cpu (default), cuda, cuda:1, ...")
     codebook.add_argument(
-        "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="any value of the recipe"
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a value of the recipe",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trains and saves; prints a line for each pass."""
+    """Trains and saves a tokenizer; prints a line for each pass."""
     values = recipe_values(args)
     from mu2slam_hf.recipes.speech_tokenizer import load_speech_tokenizer_recipe, train_speech_tokenizer
 
@@ -97,21 +108,21 @@ def run(args: argparse.Namespace) -> int:
             flush=True,
         )
         if done.number == recipe.kmeans.passes and health.usage < 0.6:
-            print("less than 60 % of the codebook is used: take fewer entries or more audio", file=sys.stderr)
+            print("less than 60 % of the codebook is used: use fewer entries or more audio", file=sys.stderr)
 
     tokenizer = train_speech_tokenizer(recipe, print_pass)
     config = tokenizer.config
     books = f"{config.num_codevector_groups} x " if config.num_codevector_groups > 1 else ""
-    if os.environ.get("RANK", "0") == "0":  # of several processes the first one has written it
+    if os.environ.get("RANK", "0") == "0":  # saved by the first process only
         print(f"{config.kind}, {books}{config.num_codevectors_per_group} entries, written to {recipe.output}")
     return 0
 
 
 def recipe_values(args: argparse.Namespace) -> dict[str, Any]:
-    """What was given on the command line, by the names of the recipe.
+    """Convert the options of the command line to values of the recipe.
 
     Raises:
-        ValueError: the options do not say where recordings come from, or one would have no effect.
+        ValueError: no recordings are given, or an option would have no effect.
     """
     values: dict[str, Any] = {}
     for option, names in _NAMES.items():
@@ -120,13 +131,13 @@ def recipe_values(args: argparse.Namespace) -> dict[str, Any]:
     if args.mslam:
         values.setdefault("codebook.kind", "contrastive")
     if args.corpus and args.manifest:
-        raise ValueError("give --corpus or --manifest, and not both")
+        raise ValueError("pass either --corpus or --manifest, not both")
     if args.corpus and not args.root:
-        raise ValueError(f"--corpus {args.corpus} needs --root, the folder that holds it")
+        raise ValueError(f"--corpus {args.corpus} requires --root, the folder of the corpus")
     for option, needs in (("root", ["corpus"]), ("split", ["corpus"]), ("limit", ["corpus", "manifest"])):
         if getattr(args, option) is not None and not any(getattr(args, name) for name in needs):
             raise ValueError(
-                f"--{option} goes with {' or '.join(f'--{name}' for name in needs)}; for the corpora of a recipe: "
+                f"--{option} requires {' or '.join(f'--{name}' for name in needs)}; for the corpora of a recipe use "
                 f"--set corpora.NAME.{option}={getattr(args, option)}"
             )
     source: dict[str, Any] = {}
@@ -135,9 +146,9 @@ def recipe_values(args: argparse.Namespace) -> dict[str, Any]:
     elif args.manifest:
         source = {"manifest": args.manifest}
     elif not args.recipe and not args.mslam:
-        raise ValueError("give --recipe, --corpus with --root, or --manifest")
+        raise ValueError("pass --recipe, --corpus with --root, or --manifest")
     if source:
         values["corpora"] = {"recordings": source | ({"limit": args.limit} if args.limit else {})}
     if not args.recipe and not args.output:
-        raise ValueError("--output is required: the folder to write")
+        raise ValueError("--output, the folder to write, is required")
     return values

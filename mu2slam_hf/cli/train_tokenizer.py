@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`mu2slam train-tokenizer`: a character or unigram tokenizer from texts."""
+"""`mu2slam train-tokenizer`: training of a character or unigram tokenizer on texts."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -14,25 +14,31 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "train-tokenizer",
-        help="a character or unigram tokenizer from texts",
-        description="Trains the text part of the vocabulary and saves a tokenizer with the speech codebook's ids.",
+        help="train a character or unigram tokenizer on texts",
+        description=(
+            "Trains the text part of the vocabulary and saves a tokenizer that includes the ids of the speech "
+            "codebook."
+        ),
     )
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="plain text, one sentence a line, or manifests (texts, translations)"
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="plain text, one sentence per line, or manifests (texts, translations)",
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--kind", default="char", help="char or unigram (char)")
     parser.add_argument(
-        "--vocab-size", type=positive_int, metavar="N", help="text tokens (char: 4096; unigram: 64000)"
+        "--vocab-size", type=positive_int, metavar="N", help="number of text tokens (char: 4096; unigram: 64000)"
     )
     parser.add_argument(
-        "--num-speech-tokens", type=positive_int, default=1024, metavar="N", help="speech codebook size (1024)"
+        "--num-speech-tokens", type=positive_int, default=1024, metavar="N", help="size of the speech codebook (1024)"
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trains and saves."""
+    """Trains and saves a tokenizer."""
     from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
 
     vocab_size = args.vocab_size or (4096 if args.kind == "char" else 64_000)
@@ -45,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def read_texts(files: Sequence[str]) -> Iterator[str]:
-    """Every text of text files and manifests, translations included, each distinct one of a manifest once."""
+    """Texts of text files and manifests, including translations; each distinct text of a manifest once."""
     from mu2slam_hf.data.manifests import read_manifest
     from mu2slam_hf.data.table_files import table_format
     from mu2slam_hf.data.text import clean_text
@@ -57,11 +63,11 @@ def read_texts(files: Sequence[str]) -> Iterator[str]:
                 texts |= dict.fromkeys([*([record.text] if record.text else []), *record.translations.values()])
             yield from texts
             continue
-        check_input_file(file, "texts, one sentence a line")
+        check_input_file(file, "texts, one sentence per line")
         try:
             with open(file, encoding="utf-8-sig") as lines:
                 for line in lines:
                     if text := clean_text(line):
                         yield text
         except UnicodeDecodeError as error:
-            raise not_utf8(file, error, "texts, one sentence a line") from error
+            raise not_utf8(file, error, "texts, one sentence per line") from error

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`mu2slam transcribe FILE...`: recordings to text, in their own language and in others."""
+"""`mu2slam transcribe FILE...`: transcription and translation of recordings."""
 
 import argparse
 import json
@@ -21,26 +21,31 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "transcribe",
-        help="recordings to text, in their own language and in others",
-        description="Writes down what is said in each file and, with --to, what it means in other languages. "
-        "Reads wav, flac, ogg, opus, mp3 at any sampling rate.",
-        epilog="Files that cannot be read are reported and left out; the exit status is then 1.",
+        help="transcribe recordings, and translate them",
+        description="Transcribes each file and, with --to, translates it. Supports wav, flac, ogg, opus and mp3 at "
+        "any sampling rate.",
+        epilog="Files that cannot be read are reported and skipped; the exit status is then 1.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="recordings")
-    parser.add_argument("--from", dest="source_lang", metavar="LANG", help="language spoken; default: guessed")
+    parser.add_argument("--from", dest="source_lang", metavar="LANG", help="spoken language; default: predicted")
     parser.add_argument(
-        "--to", dest="target_langs", type=language_list, default=[], metavar="LANG[,LANG]", help="translate too"
+        "--to",
+        dest="target_langs",
+        type=language_list,
+        default=[],
+        metavar="LANG[,LANG]",
+        help="also translate into these languages",
     )
-    parser.add_argument("--word-times", action="store_true", help="where each recognised word is, and its confidence")
+    parser.add_argument("--word-times", action="store_true", help="print times and confidence of each word")
     parser.add_argument("--json", action="store_true", help="one JSON object per file and line")
-    parser.add_argument("--batch-size", type=positive_int, default=8, metavar="N", help="files at a time (8)")
+    parser.add_argument("--batch-size", type=positive_int, default=8, metavar="N", help="files per batch (8)")
     add_model_options(parser)
     add_generation_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Transcribes all files that can be read; 1 if one could not."""
+    """Transcribes all readable files; returns 1 if a file could not be read."""
     from mu2slam_hf.checkpoints import load_checkpoint
 
     quiet_libraries()
@@ -56,13 +61,13 @@ def run(args: argparse.Namespace) -> int:
 def transcribe_files(
     files: Sequence[str], model: Any, processor: Any, args: argparse.Namespace
 ) -> Iterator[dict[str, Any]]:
-    """Results of one batch, in the order of the files: what was recognised, or `error`.
+    """Results of one batch, in the order of the files: the recognised texts, or `error`.
 
     Args:
         files: paths.
         model: `Mu2SLAMForConditionalGeneration`.
         processor: its processor.
-        args: of the command: source_lang, target_langs, generation options.
+        args: arguments of the command: source_lang, target_langs, generation options.
     """
     from mu2slam_hf.data.audio import SAMPLING_RATE, AudioError, load_audio
     from mu2slam_hf.evaluation.decode import generate_texts, guess_languages
@@ -78,7 +83,7 @@ def transcribe_files(
     spoken: list[str] = []
     if waves:
         spoken = [args.source_lang] * len(waves) if args.source_lang else guess_languages(model, processor, waves)
-        # A guess is only the language to write; the encoder is not told what nobody said.
+        # A predicted language is used for the target only, not for the encoder.
         shared = {"audio": waves, "source_lang": args.source_lang, **options}
         texts["transcript"] = generate_texts(model, processor, target_lang=spoken, task="asr", **shared)
         for target in args.target_langs:
@@ -105,7 +110,7 @@ def transcribe_files(
 def find_word_times(
     model: Any, processor: Any, wave: Any, transcript: str, args: argparse.Namespace
 ) -> list[dict[str, Any]] | None:
-    """Words of a recognised text with start, end and confidence; None where the text does not fit the recording."""
+    """Words of a recognised text with start, end and confidence; None if the text cannot be aligned."""
     from mu2slam_hf.evaluation.alignment_formats import alignment_to_dict
     from mu2slam_hf.evaluation.forced_alignment import align
 
@@ -118,15 +123,15 @@ def find_word_times(
 
 
 def print_result(result: dict[str, Any], *, as_json: bool) -> None:
-    """One file's result, for a person or a program; errors for a person go to standard error."""
+    """Prints the result of one file, as text or JSON; without JSON, errors go to standard error."""
     if as_json:
         print(json.dumps(result, ensure_ascii=False), flush=True)
     elif "error" in result:
         message = result["error"]
-        # The reader's messages name the file already; do not say it twice.
+        # Most messages already contain the name of the file.
         print(message if result["file"] in message else f"{result['file']}: {message}", file=sys.stderr, flush=True)
     else:
-        guessed = ", language guessed" if result["source_lang_guessed"] else ""
+        guessed = ", language predicted" if result["source_lang_guessed"] else ""
         print(f"{result['file']} ({result['duration_seconds']:.1f} s{guessed})")
         lines = {result["source_lang"]: result["transcript"]}
         lines |= {lang: text for lang, text in result["translations"].items() if lang not in lines}

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`mu2slam translate TEXT...`: text to text."""
+"""`mu2slam translate TEXT...`: translation of texts."""
 
 import argparse
 import json
@@ -20,27 +20,27 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "translate",
-        help="text to text in another language",
+        help="translate texts",
         description="Translates each TEXT; without TEXT, each line of standard input.",
     )
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="sentences; quote each one")
-    parser.add_argument("--from", dest="source_lang", metavar="LANG", help="language of the text; default: guessed")
+    parser.add_argument("--from", dest="source_lang", metavar="LANG", help="language of the text; default: predicted")
     parser.add_argument(
         "--to",
         dest="target_langs",
         type=language_list,
         required=True,
         metavar="LANG[,LANG]",
-        help="languages to write",
+        help="target languages",
     )
     parser.add_argument(
         "--normalize",
         choices=("auto", "always", "never"),
         default="auto",
-        help="lower case without punctuation first; auto: where the model does not know the characters otherwise",
+        help="convert to lower case without punctuation first; auto: if that leaves fewer unknown characters",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object per text and line")
-    parser.add_argument("--batch-size", type=positive_int, default=16, metavar="N", help="texts at a time (16)")
+    parser.add_argument("--batch-size", type=positive_int, default=16, metavar="N", help="texts per batch (16)")
     add_model_options(parser)
     add_generation_options(parser)
     parser.set_defaults(run=run)
@@ -69,19 +69,19 @@ def run(args: argparse.Namespace) -> int:
             else:
                 print("\n".join([text, *(f"  {lang}  {line}" for lang, line in translations.items())]), flush=True)
     if len(usable) < len(texts):
-        print(f"{len(texts) - len(usable)} of {len(texts)} texts are empty and were left out", file=sys.stderr)
+        print(f"skipped {len(texts) - len(usable)} of {len(texts)} texts, which are empty", file=sys.stderr)
         return 1
     return 0
 
 
 def prepare_text(text: str, tokenizer: Any, normalize: str = "auto") -> str:
-    """The text as the model should read it, with a warning for characters that it does not know.
+    """Normalise a text for a model, and print a warning for unknown characters.
 
     Args:
         text: one sentence.
         tokenizer: the model's tokenizer.
         normalize: "always", "never", or "auto": only if that leaves fewer unknown tokens. A model trained on
-            lower-case text without punctuation knows no capitals; one trained on written text needs them.
+            lower-case text without punctuation does not support capitals; one trained on written text needs them.
     """
     from mu2slam_hf.data.text import normalize_for_scoring
 
@@ -92,7 +92,7 @@ def prepare_text(text: str, tokenizer: Any, normalize: str = "auto") -> str:
         text = normalized
     unknown = sorted({char for char in text if not char.isspace() and _num_unknown(char, tokenizer)})
     if unknown:
-        print(f"characters unknown to the model: {' '.join(unknown)}", file=sys.stderr)
+        print(f"characters that are not in the vocabulary: {' '.join(unknown)}", file=sys.stderr)
     return text
 
 

@@ -153,9 +153,9 @@ def test_only_a_model_with_its_quantiser_gives_a_tokenizer(trained, tmp_path, ca
     for folder, message in (
         (tmp_path / "ctc", "expected a model of type mslam, got 'mslam_ctc' (MSLAMForCTC)"),
         (tmp_path / "bare", "expected MSLAMForPreTraining, which has the quantiser, got MSLAMModel"),
-        (tmp_path / "cut", "has no weights for quantizer.codebook"),
+        (tmp_path / "cut", "the checkpoint has no weights for quantizer.codebook"),
         (default_checkpoint(), "expected a model of type mslam, got 'mu2slam'"),
-        (tmp_path, "not a checkpoint folder (it has no config.json)"),
+        (tmp_path, "not a checkpoint folder (no config.json)"),
     ):
         output = tmp_path / "out"
         assert main(["train-speech-tokenizer", "--mslam", str(folder), "--output", str(output)]) == 1

@@ -121,19 +121,19 @@ def test_commands_train_and_assess(tones, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train-speech-tokenizer", "--output", "x"], "give --recipe, --corpus"),
-        (["train-speech-tokenizer", "--manifest", "x"], "--output is required"),
-        (["train-speech-tokenizer", "--corpus", "prompts5", "--output", "x"], "needs --root"),
-        (["train-speech-tokenizer", "--recipe", "r", "--limit", "3"], "--limit goes with --corpus or --manifest; for"),
-        (["train-speech-tokenizer", "--mslam", "m", "--output", "x", "--root", "d"], "--root goes with --corpus; for"),
-        (["train-speech-tokenizer", "--manifest", "m", "--output", "x", "--split", "dev"], "--split goes with --corp"),
+        (["train-speech-tokenizer", "--output", "x"], "pass --recipe, --corpus"),
+        (["train-speech-tokenizer", "--manifest", "x"], "--output, the folder to write, is required"),
+        (["train-speech-tokenizer", "--corpus", "prompts5", "--output", "x"], "requires --root"),
+        (["train-speech-tokenizer", "--recipe", "r", "--limit", "3"], "--limit requires --corpus or --manifest; for"),
+        (["train-speech-tokenizer", "--mslam", "m", "--output", "x", "--root", "d"], "--root requires --corpus; for"),
+        (["train-speech-tokenizer", "--manifest", "m", "--output", "x", "--split", "dev"], "--split requires --corp"),
         (["train-speech-tokenizer", "--manifest", EXAMPLES, "--output", "x", "--device", "gpu"], "device 'gpu'"),
-        (["assess-tokenizer", DEFAULT, "--manifest", EXAMPLES, "--device", "gpu"], "device 'gpu' cannot be used"),
+        (["assess-tokenizer", DEFAULT, "--manifest", EXAMPLES, "--device", "gpu"], "device 'gpu' is not available"),
         (["assess-tokenizer", DEFAULT, "--manifest", EXAMPLES], "expected a speech tokenizer, or a processor that"),
-        (["assess-tokenizer", "no/such/dir", "--manifest", EXAMPLES], "no/such/dir: there is no such"),
-        (["assess-tokenizer", str(FOLDER), "--manifest", EXAMPLES], "tokenizer: it has no config.json; ex"),
-        (["assess-tokenizer", "x"], "what to assess on"),
-        (["assess-tokenizer", "x", "--corpus", "prompts5"], "needs its folder"),
+        (["assess-tokenizer", "no/such/dir", "--manifest", EXAMPLES], "no/such/dir: no such"),
+        (["assess-tokenizer", str(FOLDER), "--manifest", EXAMPLES], "tokenizer: no config.json; ex"),
+        (["assess-tokenizer", "x"], "the data to assess tokenizers on"),
+        (["assess-tokenizer", "x", "--corpus", "prompts5"], "requires its folder"),
     ],
 )
 def test_commands_say_what_is_missing(arguments, message, capsys):
@@ -144,7 +144,7 @@ def test_commands_say_what_is_missing(arguments, message, capsys):
 def test_a_context_below_zero_is_refused(capsys):
     with pytest.raises(SystemExit):
         main(["train-speech-tokenizer", "--manifest", "m", "--output", "x", "--context", "-3"])
-    assert "--context: expected a number of 0 or more, got -3" in capsys.readouterr().err
+    assert "--context: expected a number of at least 0, got -3" in capsys.readouterr().err
 
 
 def test_recipes_of_models_are_named_with_the_command_that_runs_them(capsys):

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Remember the sampler's state at every batch, so that a checkpoint holds the state of the last batch trained on.
+"""States of a batch sampler after every batch, so that a checkpoint holds that of the last batch trained on.
 
 Loader workers fetch ahead: when update 100 ends, the sampler has already handed out batches of updates 101 to 110.
 """
@@ -35,7 +35,7 @@ class TrackedBatchSampler:
             yield batch
 
     def mark_consumed(self, num_batches: int) -> None:
-        """Say that the oldest `num_batches` outstanding batches went into an update."""
+        """Record that the oldest `num_batches` outstanding batches were used in an update."""
         for _ in range(num_batches):
             if not self._ahead:
                 raise RuntimeError("More batches were consumed than the sampler handed out; this is a bug.")

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""What a run shows and keeps: a line or a short table per log on the console, all figures in a JSONL file."""
+"""Logs of a run: lines and short tables on the console, all figures in a JSONL file."""
 
 import json
 import time
@@ -15,26 +15,18 @@ from mu2slam_hf.training.loss_report import LossTable, format_loss_table, split_
 _HIDDEN = ("epoch", "total_flos", "train_samples_per_second", "train_steps_per_second")
 
 
-def format_logs(
-    step: int,
-    max_steps: int,
-    logs: dict[str, Any],
-    seconds_left: float | None = None,
-    table: LossTable | None = None,
-) -> str:
-    """One line: update, losses without their prefix, learning rate, time; and a table of losses below it, if any.
+def format_logs(state: TrainerState, logs: dict[str, Any], table: LossTable | None = None) -> str:
+    """A line with update, losses, learning rate and the time that is left, and below it a table of losses, if any.
 
-    Counts of what went wrong are shown where they are not 0.
+    Numbers of failures are shown where they are not 0.
 
     Args:
-        step: update.
-        max_steps: updates in all.
+        state: of the run.
         logs: figures by name.
-        seconds_left: estimate for the rest of the run.
-        table: layout of the losses that do not stand in the line.
+        table: layout of the losses that are not in the line.
     """
     losses, rest = split_losses(logs, table)
-    parts = [f"{step:>6}/{max_steps}"]
+    parts = [f"{state.global_step:>6}/{state.max_steps}"]
     for name, value in rest.items():
         if name in _HIDDEN or value == 0 and isinstance(value, int):
             continue
@@ -45,17 +37,10 @@ def format_logs(
         else:
             shown = f"{value:.3f}" if isinstance(value, float) else str(value)
             parts.append(f"{name.removeprefix('loss_')} {shown}")
-    if seconds_left is not None:
-        parts.append(f"left {seconds_left / 60:.0f} min")
+    if "seconds_per_step" in logs:
+        parts.append(f"left {logs['seconds_per_step'] * (state.max_steps - state.global_step) / 60:.0f} min")
     line = "  ".join(parts)
     return line if table is None or not losses else f"{line}\n{format_loss_table(losses, table)}"
-
-
-def format_line(state: TrainerState, logs: dict[str, Any], table: LossTable | None) -> str:
-    """The lines of `format_logs` for the state of a run, with the time that is left at its present speed."""
-    per_step = logs.get("seconds_per_step")
-    left = None if per_step is None else per_step * (state.max_steps - state.global_step)
-    return format_logs(state.global_step, state.max_steps, logs, left, table)
 
 
 class ConsoleTable(ProgressCallback):
@@ -72,7 +57,7 @@ class ConsoleTable(ProgressCallback):
     def on_log(self, args: Any, state: TrainerState, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """Write the lines above the bar."""
         if state.is_world_process_zero and logs:
-            tqdm.write(format_line(state, logs, self.table))
+            tqdm.write(format_logs(state, logs, self.table))
 
 
 class ConsoleLines(PrinterCallback):
@@ -88,7 +73,7 @@ class ConsoleLines(PrinterCallback):
     def on_log(self, args: Any, state: TrainerState, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """Print the lines."""
         if state.is_world_process_zero and logs:
-            print(format_line(state, logs, self.table), flush=True)
+            print(format_logs(state, logs, self.table), flush=True)
 
 
 class LogFile(TrainerCallback):

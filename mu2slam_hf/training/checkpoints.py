@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Checkpoints that are complete before they bear their name, and averages of them."""
+"""Checkpoints, which get their name only when they are complete, and averages of them."""
 
 import os
 import re
@@ -18,7 +18,7 @@ WEIGHTS_FILES = ("model.safetensors", "adapter_model.safetensors")
 
 
 def list_checkpoints(output_dir: str | Path) -> list[Path]:
-    """Complete checkpoints of a run, oldest first; unfinished ones have another name and are not seen."""
+    """Complete checkpoints of a run, oldest first; incomplete ones have another name and are not listed."""
     folder = Path(output_dir)
     if not folder.is_dir():
         return []
@@ -27,14 +27,14 @@ def list_checkpoints(output_dir: str | Path) -> list[Path]:
 
 
 def clear_incomplete(output_dir: str | Path) -> None:
-    """Delete what a killed run left half written."""
+    """Delete incomplete checkpoints of a killed run."""
     for path in Path(output_dir).glob(f"{INCOMPLETE_PREFIX}*"):
         shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager
 def all_or_nothing(incomplete: str | Path, final: str | Path) -> Iterator[None]:
-    """Around the writing of a folder: what fails to be written leaves nothing behind and says what to do.
+    """Delete a folder that could not be written completely, and raise an error that says what to do.
 
     Libraries report a full disk in their own ways: safetensors with an error class of its own, torch with a
     RuntimeError of its stream writer.
@@ -51,7 +51,7 @@ def all_or_nothing(incomplete: str | Path, final: str | Path) -> Iterator[None]:
         shutil.rmtree(incomplete, ignore_errors=True)
         complete = list_checkpoints(final.parent)
         raise RuntimeError(
-            f"Could not write {final}: {error}. Nothing half written was left under that name; the last complete "
+            f"Could not write {final}: {error}. The incomplete folder was deleted; the last complete "
             f"checkpoint is {complete[-1] if complete else 'none'}. Free space and start again with resume."
         ) from error
 

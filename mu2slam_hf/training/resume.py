@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""A trainer whose killed and resumed run ends with the same weights, bit for bit, as an uninterrupted one.
+"""Checkpoints from which a run resumes exactly: it ends with the same weights, bit for bit, as an uninterrupted one.
 
-What that takes: the sampler's own state instead of skipping data by reading it; a loader that does not draw from the
+This needs the sampler's own state instead of skipping data by reading it; a loader that does not draw from the
 global random state; and checkpoints that get their name only when they are complete.
 """
 
@@ -100,7 +100,7 @@ class ResumeMixin(Seq2SeqTrainer):
         super().log(logs, start_time)
 
     def _prepare_for_training(self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: Any) -> Any:
-        """The parent loads weights and optimiser here; the sampler joins them."""
+        """Load the state of the sampler too."""
         if resume_from_checkpoint is not None and self.tracked_sampler is not None:
             progress = _read_json(Path(resume_from_checkpoint) / PROGRESS_NAME)
             self.tracked_sampler.load_state_dict(self._read_sampler_state(Path(resume_from_checkpoint), progress))
@@ -118,13 +118,13 @@ class ResumeMixin(Seq2SeqTrainer):
         return _read_json(checkpoint / RANK_PROGRESS_NAME.format(rank=self.args.process_index))
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
-        """Say nothing of tied weights: they are stored once, under the name of their source."""
+        """Do not report tied weights as missing: they are stored once, under the name of their source."""
         tied = getattr(self.model, "all_tied_weights_keys", None) or {}
         missing = [key for key in load_result.missing_keys if key not in tied]
         super()._issue_warnings_after_load(type(load_result)(missing, load_result.unexpected_keys))
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
-        """As the parent; what is best so far is saved at once, else it could not be kept.
+        """As the parent; the best checkpoint so far is saved at once.
 
         Raises:
             ValueError: the evaluation has no figure of that name.

@@ -1,8 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""What the Trainer does differently with a sharded model: everything that touches all weights takes all processes.
+"""Training of a sharded model: everything that concerns all weights is done by all processes together.
 
-The Trainer has a place for models that were sharded before it got them; there it leaves placement and the reduction of
-gradients to the model. Such models it cannot resume, so their optimiser is saved and loaded here.
+transformers' Trainer accepts models that are sharded already and leaves placement and the reduction of gradients to
+them. It cannot resume such models, so their optimiser is saved and loaded here.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ SCHEDULER_NAME = "scheduler.pt"
 
 
 def choose_sharding(model: nn.Module, args: MultitaskTrainingArguments) -> ShardingSettings | None:
-    """How a model is sharded: as the launch configuration asks, or the arguments; None for not at all.
+    """How a model is sharded, by the launch configuration or by the arguments; None: it is not sharded.
 
     Raises:
         ValueError: a model or a precision that cannot be sharded.
@@ -95,7 +95,7 @@ class ShardingMixin(Seq2SeqTrainer):
         self.model.tie_weights()
 
     def _prepare_for_training(self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: Any) -> Any:
-        """The weights of a checkpoint are in the model by now, its optimiser is not yet made: the time to shard."""
+        """Shard the model, after the weights of a checkpoint were loaded and before the optimiser is created."""
         if self.sharding is not None and not self.is_sharded:
             settings = self.sharding
             shard_model(
@@ -162,7 +162,7 @@ class ShardingMixin(Seq2SeqTrainer):
         self.lr_scheduler.load_state_dict(torch.load(Path(checkpoint) / SCHEDULER_NAME, weights_only=True))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        """As the parent, which knows how to fill a whole model."""
+        """As the parent for a whole model."""
         if self.is_sharded:
             load_weights(self.model, load_file(find_weights_file(resume_from_checkpoint)))
         else:

@@ -19,7 +19,7 @@ LOGS = {
 
 
 def test_a_log_is_one_line():
-    line = format_logs(20, 200, LOGS, seconds_left=100.0)
+    line = format_logs(TrainerState(global_step=20, max_steps=200), LOGS)
     assert line.split() == "20/200 loss 3.500 ctc 1.250 lr 1.00e-03 0.50 s/step eval_loss_ctc 2.000 left 2 min".split()
 
 

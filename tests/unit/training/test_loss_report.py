@@ -1,6 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The console tables of pre-training."""
 
+from transformers import TrainerState
+
 from mu2slam_hf.models.modeling_mu2slam_pretraining import PRETRAINING_LOSSES
 from mu2slam_hf.training.callbacks import format_logs
 from mu2slam_hf.training.loss_report import format_loss_table, split_losses
@@ -29,7 +31,10 @@ def test_losses_are_taken_out_whatever_stands_before_them():
 def test_supervised_losses_stay_in_their_line():
     logs = {"loss": 1.0, "loss_asr_decoder": 2.0, "loss_ctc": 3.0}
     assert split_losses(logs, None) == ({}, logs)
-    assert format_logs(3, 5, logs).split() == "3/5 loss 1.000 asr_decoder 2.000 ctc 3.000".split()
+    assert (
+        format_logs(TrainerState(global_step=3, max_steps=5), logs).split()
+        == "3/5 loss 1.000 asr_decoder 2.000 ctc 3.000".split()
+    )
 
 
 def test_two_aligned_rows():
@@ -47,7 +52,7 @@ def test_only_what_there_is_and_a_dash_for_half_a_view():
 
 
 def test_a_log_is_a_line_and_the_table_with_faults_only_where_there_are_some():
-    shown = format_logs(20, 200, LOGS, table=TABLE).splitlines()
+    shown = format_logs(TrainerState(global_step=20, max_steps=200), LOGS, TABLE).splitlines()
     assert shown[0].split() == "20/200 loss 12.000 padding_encoder 0.050 ctc_too_long 2".split()
     assert len(shown) == 4
 

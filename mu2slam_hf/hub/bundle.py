@@ -1,8 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Folders for the Hub: model, processor, card and the code they need, complete enough to load without this package.
+"""Upload folders for the Hub: model, processor, card and custom code, which load without this package.
 
-Choice: custom code is added here, by one function, and not by registering classes at import: a registered class would
-put its `.py` files into every checkpoint that a Trainer writes.
+Choice: custom code is added by a function here rather than by registering classes: a registered class would add its
+`.py` files to every checkpoint that a Trainer saves.
 """
 
 import inspect
@@ -35,23 +35,23 @@ def build_bundle(
     """Write a complete folder for the Hub and check it.
 
     Args:
-        folder: where to; must not exist. It appears when it is complete, or not at all.
+        folder: folder to create; must not exist. It is created atomically.
         model: a model of the package that has an output head.
-        processor: the processor that belongs to it.
+        processor: the processor of the model.
         card: content of `README.md`, see `hub.cards`.
-        extra_files: files to put beside, a licence for instance.
-        run_check: also load the folder in a process that cannot import this package, and compare outputs.
+        extra_files: further files to copy, for example a licence.
+        run_check: whether to load the folder in a process that cannot import this package, and compare outputs.
 
     Returns:
         The folder.
 
     Raises:
-        BundleError: the folder exists, or what was written does not pass the check.
-        ValueError: the processor does not belong to the model.
+        BundleError: the folder exists, or a check fails.
+        ValueError: the processor does not match the model.
     """
     folder = Path(folder)
     if folder.exists():
-        raise BundleError(f"{folder} exists already; name a folder that does not, or remove it first.")
+        raise BundleError(f"{folder} already exists; choose another folder, or remove it first.")
     model_type = find_model_type(model)
     processor.check_config(model.config)
     with atomic_path(folder) as bundle:
@@ -78,21 +78,21 @@ def push_bundle(
     commit_message: str = "Upload model, processor, card and code",
     api: HfApi | None = None,
 ) -> str:
-    """Check a folder made by `build_bundle` and upload all of it in one commit.
+    """Check a folder created by `build_bundle` and upload it in one commit.
 
     Args:
         folder: the folder.
-        repo_id: `name` or `organisation/name`; made if it does not exist.
-        private: whether a repository that is made is private; None leaves it to the account.
-        revision: branch to commit to; made if it does not exist. None is the main branch.
+        repo_id: `name` or `organisation/name`; created if it does not exist.
+        private: whether a new repository is private; None means the default of the account.
+        revision: branch to commit to; created if it does not exist. None means the main branch.
         commit_message: message of the commit.
-        api: client to use; by default one with the token of `hf auth login`.
+        api: client; by default one with the token of `hf auth login`.
 
     Returns:
-        Address of the commit.
+        URL of the commit.
 
     Raises:
-        BundleError: the folder does not pass the check; nothing is uploaded then.
+        BundleError: a check fails; nothing is uploaded.
     """
     config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
     check_bundle(folder, build_auto_map(MODEL_TYPES[config["model_type"]], Path(folder)))
@@ -110,7 +110,7 @@ def find_model_type(model: Any) -> ModelType:
     """The model type of a model.
 
     Raises:
-        BundleError: a model that is not ours, or a part that is no checkpoint of its own.
+        BundleError: the model does not belong to the package, or has no processor or head.
     """
     complete = {
         model_class: model_type
@@ -120,17 +120,17 @@ def find_model_type(model: Any) -> ModelType:
     }
     if type(model) not in complete:
         expected = ", ".join(model_class.__name__ for model_class in complete)
-        raise BundleError(f"{type(model).__name__} is no model to upload with a processor; expected {expected}.")
+        raise BundleError(f"{type(model).__name__} cannot be uploaded with a processor; expected one of {expected}.")
     return complete[type(model)]
 
 
 def build_auto_map(model_type: ModelType, folder: Path | None = None) -> dict[str, str]:
-    """Auto class name -> `file.Class`, for every class that a checkpoint of this model type needs.
+    """Map names of Auto classes to `file.Class` for all classes of a model type.
 
     Args:
         model_type: its classes, see `find_model_type`.
-        folder: of the checkpoint; where its feature extractor is one of transformers (that of an imported encoder), it
-            is not among them. None: it is ours.
+        folder: folder of the checkpoint. If its feature extractor is one of transformers (that of an imported
+            encoder), it is excluded. None means that of the model type.
     """
     classes: dict[str, type | None] = {
         "AutoConfig": model_type.config,
@@ -164,7 +164,7 @@ def copy_custom_code(folder: Path, model_type: ModelType) -> None:
 
 
 def write_auto_map(folder: Path, auto_map: Mapping[str, str]) -> None:
-    """Name the classes in each file that some Auto class looks into."""
+    """Add the classes to each file that an Auto class reads."""
 
     def only(*names: str) -> dict[str, str]:
         return {name: auto_map[name] for name in names if name in auto_map}
@@ -177,7 +177,7 @@ def write_auto_map(folder: Path, auto_map: Mapping[str, str]) -> None:
             content["feature_extractor"]["auto_map"] = only("AutoProcessor", "AutoFeatureExtractor")
 
     _edit_json(folder / "processor_config.json", edit_processor)
-    # Of the pair (slow, fast) there is only one in version 5 of transformers.
+    # A pair (slow, fast), of which transformers 5 only has the latter.
     tokenizer = {"AutoTokenizer": [None, auto_map["AutoTokenizer"]], **only("AutoProcessor")}
     _edit_json(folder / "tokenizer_config.json", lambda content: content.update(auto_map=tokenizer))
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Self-check of an upload folder: what must be there, and whether it loads where this package is not installed."""
+"""Checks of an upload folder: completeness, and loading without this package."""
 
 import ast
 import json
@@ -23,7 +23,7 @@ PACKAGE = "mu2slam_hf"
 _TIMEOUT_SECONDS = 600
 _FRAMES, _TARGET_IDS = 41, (1, 70, 90)
 
-# Runs in a process of its own: what a stranger does with the folder, with the package made impossible to import.
+# Runs in a separate process that cannot import this package.
 _BARE_PROGRAM = """
 import importlib.abc, sys
 class Blocker(importlib.abc.MetaPathFinder):
@@ -62,7 +62,7 @@ print("CLASSES", " ".join(type(x).__name__ for x in objects))
 
 
 class BundleError(ValueError):
-    """An upload folder that cannot be written or would not work; the message says what is wrong and where."""
+    """An upload folder that cannot be written or is invalid."""
 
 
 def check_bundle(folder: str | os.PathLike[str], auto_map: Mapping[str, str]) -> None:
@@ -70,10 +70,10 @@ def check_bundle(folder: str | os.PathLike[str], auto_map: Mapping[str, str]) ->
 
     Args:
         folder: the folder.
-        auto_map: the classes that the model type needs, see `bundle.build_auto_map`.
+        auto_map: expected classes, see `bundle.build_auto_map`.
 
     Raises:
-        BundleError: naming everything that is missing or wrong, not only the first.
+        BundleError: files are missing or invalid; the message contains all problems.
     """
     folder = Path(folder)
     problems = [f"{name} is missing" for name in REQUIRED_FILES if not (folder / name).is_file()]
@@ -87,7 +87,7 @@ def check_bundle(folder: str | os.PathLike[str], auto_map: Mapping[str, str]) ->
             problems += _check_json(file)
         problems += _check_card(folder / "README.md")
     if problems:
-        raise BundleError(f"{folder} is not fit for upload: " + "; ".join(problems) + ".")
+        raise BundleError(f"{folder} cannot be uploaded: " + "; ".join(problems) + ".")
 
 
 def _check_auto_map(folder: Path, auto_map: Mapping[str, str]) -> list[str]:
@@ -115,7 +115,7 @@ def _check_code(file: Path) -> list[str]:
         elif isinstance(node, ast.ImportFrom):
             where, names = f"{file.name} line {node.lineno}", [node.module or ""] if node.level == 0 else []
             if node.level > 1 or (node.level == 1 and (node.module is None or "." in node.module)):
-                problems.append(f"{where}: only `from .file import name` survives an upload")
+                problems.append(f"{where}: only `from .file import name` is supported in an upload")
             elif node.level == 1 and not (file.parent / f"{node.module}.py").is_file():
                 problems.append(f"{where}: {node.module}.py is missing")
         else:
@@ -129,12 +129,12 @@ def _check_json(file: Path) -> list[str]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        return [f"{file.name} is not JSON ({error})"]
-    # A path of the machine that made the folder means nothing elsewhere, and may tell a name.
+        return [f"{file.name} is not valid JSON ({error})"]
+    # A local path is invalid on other machines, and may contain a user name.
     if file.name == "tokenizer.json":
         return []
     found = [text for text in _strings(content) if text.startswith(("/", "~/")) and Path(text).expanduser().exists()]
-    return [f"{file.name} holds the local path {path!r}" for path in found if path != "/"]
+    return [f"{file.name} contains the local path {path!r}" for path in found if path != "/"]
 
 
 def _strings(content: Any) -> list[str]:
@@ -154,7 +154,7 @@ def _check_card(file: Path) -> list[str]:
 
 
 def compare_in_bare_process(folder: str | os.PathLike[str], model: Any, processor: Any) -> list[str]:
-    """Load a folder in a process that cannot import this package, and compare with the objects it was made from.
+    """Load a folder in a process that cannot import this package, and compare its outputs with the originals.
 
     Args:
         folder: the folder.
@@ -162,10 +162,10 @@ def compare_in_bare_process(folder: str | os.PathLike[str], model: Any, processo
         processor: the processor that was saved.
 
     Returns:
-        Names of the classes that the process used: model, processor, tokenizer, feature extractor, configuration.
+        Names of the classes in that process: model, processor, tokenizer, feature extractor, configuration.
 
     Raises:
-        BundleError: it does not load, or gives other numbers.
+        BundleError: the folder does not load, or its outputs differ.
     """
     generator = torch.Generator().manual_seed(0)
     encoder_config = model.config.encoder_config
@@ -179,7 +179,7 @@ def compare_in_bare_process(folder: str | os.PathLike[str], model: Any, processo
     with tempfile.TemporaryDirectory() as temporary:
         output = os.path.join(temporary, "outputs.safetensors")
         torch.save(inputs, f"{output}.inputs.pt")
-        # A cache of its own, where no module of an earlier load is found; isolated mode ignores PYTHONPATH.
+        # A separate cache, without modules of earlier loads; isolated mode ignores PYTHONPATH.
         environment = {**os.environ, "HF_HOME": temporary, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
         for name in ("HF_MODULES_CACHE", "TRANSFORMERS_CACHE", "HF_HUB_CACHE"):
             environment.pop(name, None)
@@ -199,7 +199,7 @@ def compare_in_bare_process(folder: str | os.PathLike[str], model: Any, processo
 
 
 def _find_auto_name(model: Any) -> str:
-    """The Auto class that loads a model with its heads."""
+    """Name of the Auto class that loads a model with its heads."""
     for name, model_class in MODEL_TYPES[model.config.model_type].models.items():
         if name != "AutoModel" and type(model) is model_class:
             return name
@@ -208,7 +208,7 @@ def _find_auto_name(model: Any) -> str:
 
 def _compare(folder: Any, actual: Mapping[str, Any], model: Any, processor: Any, inputs: Mapping[str, Any]) -> None:
     training, device = model.training, model.device
-    # The process computes in float32 on a CPU; a model in half precision or on a GPU is only near.
+    # The process computes in float32 on a CPU; a model in half precision or on a GPU agrees only approximately.
     is_exact = model.dtype == torch.float32 and device.type == "cpu"
     inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
     audio = torch.sin(torch.arange(16000) * 0.05).numpy()
@@ -228,4 +228,4 @@ def _compare(folder: Any, actual: Mapping[str, Any], model: Any, processor: Any,
     for name, tensor in expected.items():
         tolerance = 1e-5 if is_exact or name != "outputs" else 0.1
         if actual[name].shape != tensor.shape or not torch.allclose(actual[name], tensor, rtol=0, atol=tolerance):
-            raise BundleError(f"{folder} gives other {name} without the package {PACKAGE} than with it.")
+            raise BundleError(f"{folder}: {name} differ between loading with and without the package {PACKAGE}.")

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Model cards: what a person says about a checkpoint, and numbers that come from results records only."""
+"""Model cards from facts written by the author and scores of evaluation records."""
 
 import ast
 import inspect
@@ -25,16 +25,16 @@ TASK_TITLES = {
     "asr": "Speech recognition",
     "ast": "Speech translation",
     "mt": "Text translation",
-    "lid": "Language guessed from speech",
+    "lid": "Language identification from speech",
 }
-# Names of tasks on the Hub, for the scores that it shows beside a model.
+# Names of tasks on the Hub, for the scores that it shows for a model.
 _HUB_TASKS = {
     "asr": "automatic-speech-recognition",
     "ast": "translation",
     "mt": "translation",
     "lid": "audio-classification",
 }
-# Auto class that loads a model with its heads -> what the Hub calls its work, and further tags.
+# Maps Auto classes to the task on the Hub, and further tags.
 _HUB_WORK: dict[str, tuple[str, tuple[str, ...]]] = {
     "AutoModelForSpeechSeq2Seq": ("automatic-speech-recognition", ("speech-translation", "translation")),
     "AutoModelForCTC": ("automatic-speech-recognition", ()),
@@ -42,7 +42,7 @@ _HUB_WORK: dict[str, tuple[str, tuple[str, ...]]] = {
     "AutoModelForSequenceClassification": ("text-classification", ("audio-classification",)),
     "AutoModelForPreTraining": ("feature-extraction", ("pretraining",)),
 }
-# Beginning of a model type -> the paper that it is of.
+# Maps prefixes of model types to papers.
 _PAPERS = {"mu2slam": "Mu2SLAM (Cheng et al., 2022)", "mslam": "mSLAM (Bapna et al., 2022)"}
 METRIC_TITLES = {"wer": "WER", "cer": "CER", "bleu": "BLEU", "chrf": "chrF", "accuracy": "accuracy"}
 # A remark ends where an argument or a section of a docstring begins.
@@ -51,14 +51,14 @@ _END_OF_REMARK = re.compile(r"(Paper|Args|Returns|Raises|Shape|Attributes)\b.*:|
 
 @dataclass(frozen=True, kw_only=True)
 class DataSource:
-    """One body of training data.
+    """A source of training data.
 
     Attributes:
-        name: what it is called.
-        use: what it was used for, and how much of it.
-        licence: its licence, with the people to name.
-        hours: of audio; None for text.
-        url: where it is from.
+        name: name of the data.
+        use: how it was used, and its amount.
+        licence: its licence, with attribution.
+        hours: hours of audio; None for text.
+        url: source of the data.
     """
 
     name: str
@@ -70,20 +70,20 @@ class DataSource:
 
 @dataclass(frozen=True, kw_only=True)
 class CardFacts:
-    """What a person writes about a checkpoint; everything else on its card is looked up.
+    """Facts about a checkpoint written by its author; everything else on the card is generated.
 
     Attributes:
         name: title of the card.
-        summary: one paragraph: what it is and what it can do.
-        licence: identifier of the Hub, for instance `cc-by-sa-3.0`.
-        licence_note: what is under that licence and who is to be named.
-        data: what it was trained on.
-        command: command line that trained it.
+        summary: one paragraph on the model and its capabilities.
+        licence: identifier of the Hub, for example `cc-by-sa-3.0`.
+        licence_note: scope of that licence and attribution.
+        data: training data.
+        command: command line of the training.
         recipe: recipe file of that command.
-        seed: seed of that run.
-        intended_use: who may use it for what.
-        limits: what it cannot do and where it fails.
-        tried: what was tried and did not help, or how the numbers came about.
+        seed: seed of the training.
+        intended_use: intended uses.
+        limits: limitations.
+        tried: negative results, or notes on the scores.
     """
 
     name: str
@@ -100,23 +100,23 @@ class CardFacts:
 
 
 def load_card_facts(path: str | os.PathLike[str]) -> CardFacts:
-    """Read the facts of a card from YAML, strictly.
+    """Read the facts of a card from YAML, with strict checks.
 
     Raises:
-        RecipeError: unknown or missing keys and wrong types, with their dotted path.
-        ValueError: no such file, or not a mapping.
+        RecipeError: unknown or missing keys, or wrong types; the message contains their dotted path.
+        ValueError: the file does not exist, or is not a mapping.
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"{path}: no such file with the facts of a model card.")
+        raise ValueError(f"{path}: no such file; expected the facts of a model card.")
     tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(tree, dict):
-        raise ValueError(f"{path}: the facts of a model card are a mapping, got {type(tree).__name__}.")
+        raise ValueError(f"{path}: expected a mapping with the facts of a model card, got {type(tree).__name__}.")
     return build_section(CardFacts, tree, "")
 
 
 def card_template() -> Path:
-    """The template of the package."""
+    """Path of the template of the package."""
     return shipped_path("model_cards/template.md")
 
 
@@ -131,14 +131,14 @@ def render_card(
     """Fill the template of a card.
 
     Args:
-        template: Jinja2 file; a name that it uses and nobody defines is an error.
-        facts: what a person wrote.
-        model: the model, for its size and its languages.
+        template: Jinja2 file; undefined names are an error.
+        facts: the facts of the card.
+        model: the model, for its size and languages.
         model_type: its model type; the `Choice:` remarks in the code of its classes are listed.
-        results: evaluations of exactly this model, the source of every number.
+        results: evaluations of this model, the source of all scores.
 
     Returns:
-        Content of `README.md`: metadata of the Hub, then Markdown.
+        Content of `README.md`: metadata for the Hub, then Markdown.
     """
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
@@ -152,7 +152,7 @@ def render_card(
         languages=languages,
         model_class=type(model).__name__,
         auto_name=auto_name,
-        # Without its heads, the encoder is the model itself or a part of it.
+        # The encoder is the base model or a part of it.
         encoder="model.encoder" if hasattr(model.base_model, "encoder") else "model",
         paper=_PAPERS[kind],
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
@@ -162,28 +162,28 @@ def render_card(
 
 
 def find_auto_name(model: Any, model_type: ModelType) -> str:
-    """The Auto class that loads a model with its heads.
+    """Name of the Auto class that loads a model with its heads.
 
     Raises:
-        ValueError: a model without heads, of which a card has nothing to show.
+        ValueError: the model has no heads.
     """
     for name, model_class in model_type.models.items():
         if name != "AutoModel" and type(model) is model_class:
             return name
     expected = ", ".join(sorted({cls.__name__ for name, cls in model_type.models.items() if name != "AutoModel"}))
-    raise ValueError(f"a card is for a model with its heads; expected {expected}, got {type(model).__name__}")
+    raise ValueError(f"expected a model with its heads ({expected}), got {type(model).__name__}")
 
 
 def render_metadata(
     facts: CardFacts, languages: Sequence[str], results: Sequence[EvaluationResults], *, auto_name: str, kind: str
 ) -> str:
-    """YAML that the Hub reads at the top of a card.
+    """YAML metadata for the Hub, at the top of a card.
 
     Args:
-        facts: what a person wrote.
-        languages: codes.
+        facts: the facts of the card.
+        languages: language codes.
         results: evaluations of the model.
-        auto_name: Auto class that loads it.
+        auto_name: Auto class that loads the model.
         kind: mu2slam or mslam.
     """
     pipeline_tag, tags = _HUB_WORK[auto_name]
@@ -202,7 +202,7 @@ def render_metadata(
 
 
 def _hub_scores(record: EvaluationResults) -> list[EvalResult]:
-    # The Hub shows one number per task, data set and metric: the means of the model that was told the language.
+    # The Hub shows one score per task, data set and metric: the means with given source language.
     means = record.find(system="model", source_lang="mean", target_lang="mean", source_lang_given=True)
     corpus, split = str(record.data.get("corpus", "evaluation data")), record.data.get("split")
     return [
@@ -222,7 +222,7 @@ def _hub_scores(record: EvaluationResults) -> list[EvalResult]:
 
 
 def describe_results(record: EvaluationResults) -> dict[str, Any]:
-    """A results record as a template needs it: tables per task, and all that makes the numbers reproducible."""
+    """An evaluation record for the template: tables per task, and everything needed to reproduce the scores."""
     tasks = dict.fromkeys(score.task for score in record.scores)
     return {
         "record": record,
@@ -234,7 +234,7 @@ def describe_results(record: EvaluationResults) -> dict[str, Any]:
 
 
 def render_table(scores: Iterable[Score]) -> str:
-    """Markdown table of the scores of one task: a row per language or direction, a column per way of scoring."""
+    """Markdown table of the scores of one task: a row per language or direction, a column per metric."""
     cells: dict[tuple[str, str], dict[str, Score]] = {}
     for score in scores:
         cells.setdefault((score.source_lang, score.target_lang), {})[_column(score)] = score
@@ -251,13 +251,13 @@ def _column(score: Score) -> str:
     title = METRIC_TITLES.get(score.metric, score.metric)
     if score.system != "model":
         title += f", baseline {score.system}"
-    return title if score.source_lang_given else f"{title}, language not told"
+    return title if score.source_lang_given else f"{title}, language not given"
 
 
 def collect_choices(model_type: ModelType) -> dict[str, list[str]]:
-    """The `Choice:` remarks in the code of a model type: file name -> remarks, in order.
+    """The `Choice:` remarks in the code of a model type: a dictionary from file names to remarks, in order.
 
-    They say where the paper is silent or is not followed, and so are the list of its deviations.
+    They document details that the paper does not specify, and deviations from it.
     """
     folder = Path(inspect.getfile(model_type.config)).parent
     names = {Path(inspect.getfile(cls)).name for cls in model_type.classes}

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The way back: the encoder of a model of ours as a checkpoint of `Wav2Vec2BertModel` or `Wav2Vec2ConformerModel`."""
+"""Export of an encoder as a checkpoint of `Wav2Vec2BertModel` or `Wav2Vec2ConformerModel`."""
 
 import os
 import re
@@ -25,31 +25,30 @@ from mu2slam_hf.models.task_types import SPEECH
 def export_speech_encoder(
     model: PreTrainedModel, folder: str | os.PathLike[str] | None = None, feature_extractor: Any = None
 ) -> PreTrainedModel:
-    """An encoder that was loaded by `load_speech_encoder`, trained further, in the format that it came from.
+    """Export an encoder that was imported by `load_speech_encoder` in its original format.
 
-    The result computes what the encoder computes of speech, to rounding, and everything that reads such checkpoints
-    reads it. Of a Mu2SLAM it is the encoder that is told no language (`und`): what the embeddings of language and
-    modality add to every frame goes into a bias. The embedding of masked frames is our row of [MASK]. Heads, text and
-    decoder stay behind.
+    The result is equivalent to the encoder for speech, up to rounding. For Mu2SLAM it corresponds to unknown language
+    (`und`): the language and modality embeddings, which are the same for every frame, are added to a bias. The
+    embedding of masked frames is the row of [MASK]. Heads, text and decoder are not exported.
 
     Args:
-        model: of the Mu2SLAM or mSLAM family, with the front end `stacked_frames` or `waveform`.
-        folder: where to save the result; None for not.
-        feature_extractor: saved beside it.
+        model: a Mu2SLAM or mSLAM model with the front end `stacked_frames` or `waveform`.
+        folder: folder to save the result in; None to skip saving.
+        feature_extractor: feature extractor to save with it.
 
     Returns:
         `Wav2Vec2BertModel` or `Wav2Vec2ConformerModel` in float32 and evaluation mode.
 
     Raises:
-        ValueError: the source's class cannot compute what this encoder does.
+        ValueError: the class of the source cannot represent this encoder.
     """
     encoder: Any = find_encoder(model)
     if not isinstance(encoder, (Mu2SLAMEncoder, MSLAMModel)):
-        raise ValueError(f"{type(model).__name__} has no front end, which is part of every checkpoint of an encoder.")
+        raise ValueError(f"{type(model).__name__} has no front end, which is required for the export.")
     if getattr(encoder.config, "add_speech_projection", False):
         raise ValueError(
-            "this mSLAM has a linear map between its speech layers and its shared layers (add_speech_projection), "
-            "which has no place in another format."
+            "this mSLAM model has a linear projection between its speech layers and its shared layers "
+            "(add_speech_projection), which other formats do not support."
         )
     config: Any = encoder.config
     restored = restore_config(config.encoder_config)
@@ -72,7 +71,7 @@ def export_speech_encoder(
             row = encoder.embed_tokens(torch.tensor(encoder.config.mask_token_id, device=encoder.device))
             exported.masked_spec_embed.copy_(row.detach().float().cpu() + constant)
     if missing:
-        raise ValueError(f"the encoder lacks {list_names(missing)}.")
+        raise ValueError(f"the encoder has no weights for {list_names(missing)}.")
     if folder is not None:
         exported.save_pretrained(folder)
         if feature_extractor is not None:
@@ -81,19 +80,19 @@ def export_speech_encoder(
 
 
 def _constant_of(encoder: Any) -> Tensor:
-    """`(D,)` what a Mu2SLAM encoder adds to every frame of speech in an unknown language; zeros of mSLAM."""
+    """`(D,)` sum of the embeddings that a Mu2SLAM encoder adds to speech of unknown language; zeros for mSLAM."""
     if not isinstance(encoder, Mu2SLAMEncoder):
         return torch.zeros(encoder.config.encoder_config.hidden_size)
     return (encoder.embed_languages.weight[0] + encoder.embed_modalities.weight[SPEECH]).detach().float().cpu()
 
 
 def _our_name(name: str, rules: tuple[KeyRule, ...]) -> tuple[str, KeyRule]:
-    """What a name of the source is called here, and by which rule."""
+    """The name in this package of a weight of the source, and its rule."""
     for rule in rules:
         match = re.fullmatch(rule.source, name)
         if match:
             return match.expand(rule.ours), rule
-    raise ValueError(f"there is no rule for {name}.")
+    raise ValueError(f"no rule matches {name}.")
 
 
 __all__ = ["export_speech_encoder"]

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Formats of public speech encoders: what each of their names and configuration fields is called here, both ways."""
+"""Formats of public speech encoders: mappings of names and configuration fields in both directions."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -12,12 +12,12 @@ from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
 
 
 class KeyRule(NamedTuple):
-    r"""What one kind of name becomes.
+    r"""A rule to rename weights.
 
     Attributes:
-        source: regular expression for the whole name in the source.
+        source: regular expression of the full name in the source.
         ours: name in a [`Mu2SLAMEncoder`]; `\1` is the first group of the expression.
-        drop_last_axis: the source keeps a linear map as a convolution of one tap, `(out, in, 1)`.
+        drop_last_axis: whether the source stores a linear map as a convolution with kernel size 1, `(out, in, 1)`.
     """
 
     source: str
@@ -46,12 +46,12 @@ LAYER_RULES = (
     KeyRule(r"feature_projection\.projection\." + _BOTH, r"subsampling.linear.\1"),
 )
 
-# Names of the source that have no place here, each with its reason.
+# Omitted weights of the source, with reasons.
 LEFT_OUT = {
-    r"masked_spec_embed": "embedding of masked frames; ours is the row of [MASK] in the token table",
+    r"masked_spec_embed": "embedding of masked frames; stored as the row of [MASK] in the token embeddings",
     r"(lm_head|classifier|projector|tdnn|feature_extractor_head|objective)\..*|layer_weights": "heads",
-    r"(quantizer|project_q|project_hid)\..*": "the quantiser of the source's own pre-training",
-    r".*\.num_batches_tracked": "a counter that nothing reads",
+    r"(quantizer|project_q|project_hid)\..*": "quantiser of the pre-training of the source",
+    r".*\.num_batches_tracked": "an unused counter",
     r"encoder\.embed_positions\.(inv_freq|pe)": "computed from the configuration",
 }
 
@@ -60,9 +60,9 @@ class SourceFormat(NamedTuple):
     """One format of checkpoints.
 
     Attributes:
-        prefix: of all names, where the checkpoint has a head.
-        rules: in this order; the first expression that fits decides.
-        left_out: expression -> reason.
+        prefix: prefix of all names in checkpoints with a head.
+        rules: rules in order; the first match is used.
+        left_out: maps expressions of omitted names to reasons.
     """
 
     prefix: str
@@ -94,12 +94,12 @@ FORMATS = {
         ),
         left_out={
             **LEFT_OUT,
-            r"encoder\.pos_conv_embed\..*": "made by the source's constructor and never used by its forward",
+            r"encoder\.pos_conv_embed\..*": "created by the constructor of the source but unused in its forward",
         },
     ),
 }
 
-# Fields of the configuration: name in the source -> ours.
+# Fields of the configuration: maps names in the source to names in this package.
 SHARED_FIELDS = {
     **{name: name for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")},
     **{name: name for name in ("hidden_act", "conv_depthwise_kernel_size", "layer_norm_eps", "initializer_range")},
@@ -115,7 +115,7 @@ CONFORMER_FIELDS = (
     "feat_extract_norm",
     "feat_extract_activation",
 )
-# Fields that say how an encoder is trained, not what it computes.
+# Fields that affect training only, not the function of an encoder.
 TRAINING_FIELDS = (
     "hidden_dropout",
     "attention_dropout",
@@ -126,15 +126,15 @@ TRAINING_FIELDS = (
 
 
 def convert_config(config: PreTrainedConfig, source: str) -> ConformerEncoderConfig:
-    """Our configuration of an encoder that computes what the source's computes.
+    """Convert the configuration of an encoder of the source to an equivalent one of this package.
 
     Raises:
-        ValueError: for what our encoder cannot compute.
+        ValueError: the encoder of this package cannot represent it.
     """
     if config.add_adapter:
         raise ValueError(
-            f"{source} has an adapter (add_adapter=True), which shortens the output of the encoder and is no part of "
-            "ours. Load a checkpoint without one, for instance the one it was fine-tuned from."
+            f"{source} has an adapter (add_adapter=True), which is not supported. Load a checkpoint without one, for "
+            "example the one from which it was fine-tuned."
         )
     options: dict[str, Any] = {ours: getattr(config, theirs) for theirs, ours in SHARED_FIELDS.items()}
     options |= {
@@ -157,8 +157,8 @@ def convert_config(config: PreTrainedConfig, source: str) -> ConformerEncoderCon
     else:
         if config.layer_norm_eps != 1e-5:
             raise ValueError(
-                f"{source} has layer_norm_eps={config.layer_norm_eps}. Wav2Vec2Conformer uses it in two places and "
-                "1e-5 in all others; our encoder has one for all, so only 1e-5 can be loaded."
+                f"{source} has layer_norm_eps={config.layer_norm_eps}. Only 1e-5 is supported, because "
+                "Wav2Vec2Conformer uses 1e-5 in some norms regardless of its configuration."
             )
         options |= {"frontend": "waveform", "conv_norm": "batch", "final_layer_norm": True}
         options |= {name: getattr(config, name) for name in CONFORMER_FIELDS}
@@ -166,10 +166,10 @@ def convert_config(config: PreTrainedConfig, source: str) -> ConformerEncoderCon
 
 
 def restore_config(config: ConformerEncoderConfig) -> PreTrainedConfig:
-    """The configuration of the source's own class for an encoder of ours: `convert_config` backwards.
+    """The inverse of `convert_config`: the configuration of the class of the source for an encoder of this package.
 
     Raises:
-        ValueError: the source's class cannot compute what this encoder does; all fields in the way are named.
+        ValueError: the class of the source cannot represent this encoder; the message contains all conflicting fields.
     """
     values: dict[str, Any] = {theirs: getattr(config, ours) for theirs, ours in SHARED_FIELDS.items()}
     kind = config.position_embeddings_type
@@ -183,15 +183,15 @@ def restore_config(config: ConformerEncoderConfig) -> PreTrainedConfig:
         restored = Wav2Vec2BertConfig(**values, feature_projection_input_dim=config.feature_size)
     else:
         raise ValueError(
-            f"an encoder with the front end {config.frontend!r} has no other format; only encoders that were loaded "
-            f"from {' or '.join(FORMATS)} can be written as one."
+            f"an encoder with the front end {config.frontend!r} cannot be exported; only encoders imported from "
+            f"{' or '.join(FORMATS)} can."
         )
     again = convert_config(restored, "the encoder").to_dict()
     own = {name: value for name, value in config.to_dict().items() if name in ConformerEncoderConfig.__annotations__}
     different = sorted(name for name in own if name not in TRAINING_FIELDS and again.get(name) != own[name])
     if different:
         raise ValueError(
-            f"{restored.model_type} cannot compute what this encoder does; these fields differ: "
+            f"{restored.model_type} cannot represent this encoder; these fields differ: "
             + ", ".join(f"{name} ({own[name]}, there {again.get(name)})" for name in different)
         )
     return restored
@@ -200,10 +200,10 @@ def restore_config(config: ConformerEncoderConfig) -> PreTrainedConfig:
 def rename_weights(
     state_dict: Mapping[str, Tensor], known: SourceFormat, source: str
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Weights in our names, and what was left out with its reasons.
+    """Rename weights; returns them with the omitted names and reasons.
 
     Raises:
-        ValueError: naming every weight that no rule knows.
+        ValueError: weights match no rule; the message contains their names.
     """
     renamed: dict[str, Tensor] = {}
     left_out: dict[str, str] = {}
@@ -222,28 +222,28 @@ def rename_weights(
         else:
             unknown.append(name)
     if unknown:
-        raise ValueError(f"{source}: there is no place in our encoder for {list_names(unknown)}.")
+        raise ValueError(f"{source}: unexpected weights {list_names(unknown)}.")
     return renamed, left_out
 
 
 def refuse_unknown(names: Iterable[str], known: SourceFormat, source: str) -> None:
-    """Names in the files that the source's own class does not know must at least be known here.
+    """Check the names in the files that the class of the source does not use.
 
     Raises:
-        ValueError: naming those that are not.
+        ValueError: names are unknown; the message contains them.
     """
     short = [name.removeprefix(known.prefix) for name in names]
     unknown = [name for name in short if reason_to_leave_out(name, known) is None]
     if unknown:
-        raise ValueError(f"{source}: the checkpoint holds unknown weights: {list_names(unknown)}.")
+        raise ValueError(f"{source}: the checkpoint contains unknown weights: {list_names(unknown)}.")
 
 
 def reason_to_leave_out(name: str, known: SourceFormat) -> str | None:
-    """Why a weight of the source has no place here; None for one that needs a place."""
+    """Reason to omit a weight of the source; None if it must be loaded."""
     return next((reason for pattern, reason in known.left_out.items() if re.fullmatch(pattern, name)), None)
 
 
 def list_names(names: list[str], most: int = 12) -> str:
-    """The first names of a list, and how many more there are."""
+    """The first names of a list, and the number of remaining ones."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

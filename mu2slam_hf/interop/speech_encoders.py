@@ -1,8 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Trained encoders as a start: `Wav2Vec2Bert` (w2v-BERT 2.0) and `Wav2Vec2Conformer` checkpoints, and mSLAM's.
+"""Import of trained encoders: `Wav2Vec2Bert` (w2v-BERT 2.0), `Wav2Vec2Conformer` and mSLAM checkpoints.
 
-Every name of the source stands in a map below or in the list of what is left out on purpose; every weight of ours is
-filled or is named as new. Anything else is an error that names the weight: half an encoder is worse than none.
+Every weight of the source must be mapped or be in a list of omitted weights, and every weight of the model must be
+loaded or be in the list of new weights. Anything else is an error, so that an encoder is never loaded partially.
 """
 
 import copy
@@ -30,30 +30,30 @@ from mu2slam_hf.models.modeling_mslam import MSLAMModel
 from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMEncoder
 
 OWN_SOURCES = ("mslam", "mslam_ctc")
-"""Model types of this package whose encoder a Mu2SLAM may start from."""
+"""Model types of this package whose encoder can initialise a Mu2SLAM model."""
 
-# Weights of our encoders that no speech encoder has: they stay as the model was made, except for the two tables of
-# ZEROED, so that speech comes out of the encoder as it came out of the source.
+# Weights that speech encoders do not have: they are newly initialised, except for the two tables of ZEROED, so that
+# the output for speech equals that of the source.
 NEW_KEYS = (r"embed_(tokens|languages|modalities)\.weight", r"text_norm\.(weight|bias)")
 ZEROED = ("embed_languages", "embed_modalities")
-# Weights of mSLAM that have no place in Mu2SLAM, each with its reason.
+# Weights of mSLAM that Mu2SLAM does not have, with reasons.
 LEFT_OUT_OF_MSLAM = {
-    r"text_norm\..*": "the norm of text where it enters mSLAM's shared layers; here it enters the first layer",
-    r"speech_projection\..*": "the linear map between mSLAM's stacks; there is none with add_speech_projection=False",
+    r"text_norm\..*": "normalises text before mSLAM's shared layers; in Mu2SLAM text enters the first layer",
+    r"speech_projection\..*": "the linear projection between mSLAM's stacks; absent with add_speech_projection=False",
 }
 
 
 @dataclass(frozen=True)
 class SpeechEncoderWeights:
-    """An encoder of another package in our names.
+    """Weights of a speech encoder, with the names of this package.
 
     Args:
-        config: what our encoder must be to hold it.
-        state_dict: name in a [`Mu2SLAMEncoder`] (`subsampling.*`, `conformer.*`) -> tensor.
-        source: where it came from, for messages.
-        left_out: names of the source without a place here -> reason.
-        mask_embedding: `(D,)` what the source puts in place of a masked frame, or None.
-        token_table: `(V, D)` token embeddings of an mSLAM, or None; for `load_tokens_into`.
+        config: configuration of the encoder.
+        state_dict: maps names in a [`Mu2SLAMEncoder`] (`subsampling.*`, `conformer.*`) to tensors.
+        source: source of the weights, for messages.
+        left_out: maps omitted names of the source to reasons.
+        mask_embedding: `(D,)` embedding of masked frames in the source, or None.
+        token_table: `(V, D)` token embeddings of an mSLAM model, or None; for `load_tokens_into`.
     """
 
     config: ConformerEncoderConfig
@@ -64,10 +64,10 @@ class SpeechEncoderWeights:
     token_table: Tensor | None = field(default=None, repr=False)
 
     def build_config(self, decoder_config: PreTrainedConfig | dict | None = None, **shared: Any) -> Mu2SLAMConfig:
-        """A configuration of Mu2SLAM around this encoder.
+        """A configuration of Mu2SLAM with this encoder.
 
         Args:
-            decoder_config: of the decoder; its width and heads default to the encoder's.
+            decoder_config: configuration of the decoder; its width and heads default to the encoder's.
             **shared: `vocab_size`, `languages` and all other keys of [`Mu2SLAMConfig`].
         """
         if decoder_config is None or isinstance(decoder_config, dict):
@@ -77,17 +77,15 @@ class SpeechEncoderWeights:
         return Mu2SLAMConfig(encoder_config=encoder_config, decoder_config=decoder_config, **shared)
 
     def load_into(self, model: nn.Module) -> None:
-        """Copy the weights into a model of ours.
+        """Copy the weights into a model of this package.
 
         Args:
-            model: a [`ConformerEncoder`], a [`Mu2SLAMEncoder`], an [`MSLAMModel`], or a model that holds one. The
-                tables of languages and modalities of the encoder are set to zero: speech then comes out as from the
-                source. Choice: they are new, they learn from there, and what they would add is noise to a trained
-                encoder.
+            model: a [`ConformerEncoder`], a [`Mu2SLAMEncoder`], an [`MSLAMModel`], or a model that contains one. The
+                language and modality embeddings of the encoder are set to zero, so that its output for speech equals
+                that of the source. Choice: with random initialisation they would add noise to a trained encoder.
 
         Raises:
-            ValueError: naming every weight that the model has and the source has not, the other way round, or that
-                has another shape.
+            ValueError: weights are missing, unexpected, or have another shape; the message contains their names.
         """
         encoder, state_dict = find_encoder(model), self.state_dict
         if isinstance(encoder, ConformerEncoder):
@@ -103,7 +101,7 @@ class SpeechEncoderWeights:
                     getattr(encoder, name).weight.zero_()
 
     def load_mask_into(self, model: nn.Module) -> None:
-        """Make the source's embedding of masked frames the row of [MASK]; nothing where the source has none."""
+        """Copy the source's embedding of masked frames to the row of [MASK], if the source has one."""
         if self.mask_embedding is None:
             return
         encoder: Any = find_encoder(model)
@@ -112,35 +110,38 @@ class SpeechEncoderWeights:
             table.weight[encoder.config.mask_token_id] = self.mask_embedding / table.scale
 
     def load_tokens_into(self, model: nn.Module) -> None:
-        """Copy the table of tokens of an mSLAM; only right where both have the same tokenizer.
+        """Copy the token embeddings of an mSLAM model, which must have the same tokenizer.
 
         Raises:
-            ValueError: the source has none, or one of another size.
+            ValueError: the source has none, or their shape differs.
         """
         table: Any = find_encoder(model).get_input_embeddings()
         if self.token_table is None or self.token_table.shape != table.weight.shape:
             own = None if self.token_table is None else tuple(self.token_table.shape)
-            raise ValueError(f"{self.source}: its table of tokens is {own}, the model's {tuple(table.weight.shape)}.")
+            raise ValueError(
+                f"{self.source}: its token embeddings are {own}, but those of the model are "
+                f"{tuple(table.weight.shape)}."
+            )
         with torch.no_grad():
             table.weight.copy_(self.token_table)
 
 
 def load_speech_encoder(name_or_model: str | PreTrainedModel, **kwargs: Any) -> SpeechEncoderWeights:
-    """Read a trained speech encoder into our names.
+    """Load a trained speech encoder, with the names of this package.
 
-    `load_speech_encoder("facebook/w2v-bert-2.0")` gives the configuration and the weights;
-    `build_from_speech_encoder` makes a model around them. In evaluation mode the outputs are those of the source, for
-    utterances without padding; our encoder also gives them in a padded batch. Dropout in training is ours: one
-    probability on every residual branch, no layer drop.
+    `load_speech_encoder("facebook/w2v-bert-2.0")` returns the configuration and the weights;
+    `build_from_speech_encoder` creates a model from them. In evaluation mode the outputs equal those of the source for
+    utterances without padding; this encoder also returns them in a padded batch. Dropout differs: one probability on
+    every residual branch, no layer drop.
 
     Args:
         name_or_model: a folder, a name on the Hub, or a model, with or without a head: `Wav2Vec2Bert`,
-            `Wav2Vec2Conformer`, or an mSLAM of this package, for a Mu2SLAM that starts from it.
-        **kwargs: go to `from_pretrained` (`revision`, `token`, `dtype`, ...); not with a model.
+            `Wav2Vec2Conformer`, or an mSLAM model of this package (to initialise Mu2SLAM).
+        **kwargs: passed to `from_pretrained` (`revision`, `token`, `dtype`, ...); ignored for a model.
 
     Raises:
-        ValueError: for another kind of model, for an encoder with an adapter, for a weight without a place here, or
-            for a checkpoint that does not hold all of them.
+        ValueError: another kind of model, an encoder with an adapter, an unexpected weight, or an incomplete
+            checkpoint.
     """
     missing: Iterable[str] = ()
     if isinstance(name_or_model, PreTrainedModel):
@@ -166,7 +167,7 @@ def load_speech_encoder(name_or_model: str | PreTrainedModel, **kwargs: Any) -> 
     state_dict, left_out = rename_weights(model.state_dict(), known, source)
     invented = sorted(name for name in missing if name not in left_out)
     if invented:
-        raise ValueError(f"{source}: the checkpoint lacks {list_names(invented)}.")
+        raise ValueError(f"{source}: the checkpoint has no weights for {list_names(invented)}.")
     own = model.base_model
     return SpeechEncoderWeights(
         config=our_config,
@@ -180,20 +181,22 @@ def load_speech_encoder(name_or_model: str | PreTrainedModel, **kwargs: Any) -> 
 def read_mslam(
     name_or_model: str | PreTrainedModel, source: str, config: Any, options: dict[str, Any]
 ) -> SpeechEncoderWeights:
-    """The encoder of an mSLAM for a Mu2SLAM: its names are ours already.
+    """The encoder of an mSLAM model, to initialise Mu2SLAM; names do not change.
 
-    Choice: an mSLAM that was trained with the paper's linear map between its stacks loses it here, with a reason in
-    `left_out`, because Mu2SLAM's layers follow one another.
+    Choice: the paper's linear projection between the stacks of mSLAM is omitted (see `left_out`), because Mu2SLAM has
+    a single stack.
 
     Raises:
-        ValueError: the checkpoint lacks some of the encoder.
+        ValueError: the checkpoint does not contain all weights of the encoder.
     """
     model: Any = name_or_model
     if not isinstance(name_or_model, PreTrainedModel):
         options.setdefault("dtype", torch.float32)
         model, info = AutoModel.from_pretrained(source, output_loading_info=True, **options)
         if info["missing_keys"]:
-            raise ValueError(f"{source}: the checkpoint lacks {list_names(sorted(info['missing_keys']))}.")
+            raise ValueError(
+                f"{source}: the checkpoint has no weights for {list_names(sorted(info['missing_keys']))}."
+            )
     state_dict = {name: tensor.detach() for name, tensor in find_encoder(model).state_dict().items()}
     tokens = state_dict.pop("embed_tokens.weight")
     reasons = {name: reason for name in state_dict for p, reason in LEFT_OUT_OF_MSLAM.items() if re.fullmatch(p, name)}
@@ -212,11 +215,11 @@ def build_from_speech_encoder(
     decoder_config: PreTrainedConfig | dict | None = None,
     **shared: Any,
 ) -> PreTrainedModel:
-    """A new Mu2SLAM whose encoder is a public speech encoder, in evaluation mode.
+    """A new Mu2SLAM model with a pretrained speech encoder, in evaluation mode.
 
     Args:
-        name_or_model: as in `load_speech_encoder`, or what it returned.
-        model_class: of the Mu2SLAM family; `Mu2SLAMForPreTraining` by default.
+        name_or_model: as in `load_speech_encoder`, or its result.
+        model_class: a Mu2SLAM model class; `Mu2SLAMForPreTraining` by default.
         decoder_config: as in `SpeechEncoderWeights.build_config`.
         **shared: `vocab_size`, `languages` and all other keys of `Mu2SLAMConfig`.
     """
@@ -238,26 +241,26 @@ def build_mslam_from_speech_encoder(
     model_class: type[PreTrainedModel] | None = None,
     **shared: Any,
 ) -> PreTrainedModel:
-    """A new mSLAM whose encoder is a public speech encoder: its self-supervised training goes on with our losses.
+    """A new mSLAM model with a pretrained speech encoder, to continue its self-supervised training.
 
-    There is no linear map between the stacks, and masked frames are replaced by the source's own embedding of masked
-    frames, which becomes the row of [MASK]. So speech comes out of the encoder as from the source, masked or not, and
-    `export_speech_encoder` can write the trained encoder in the source's format again. Text, its table and its norm,
-    the quantiser and the heads are new.
+    There is no linear projection between the stacks, and masked frames are replaced by the source's embedding of
+    masked frames, which becomes the row of [MASK]. The output for speech therefore equals that of the source, masked
+    or not, and `export_speech_encoder` can save the trained encoder in the format of the source. Token embeddings,
+    text norm, quantiser and heads are newly initialised.
 
     Args:
-        name_or_model: as in `load_speech_encoder`, or what it returned.
-        num_speech_layers: layers that only speech goes through; text enters above them. Of w2v-BERT 2.0, 8 of 24 would
-            be mSLAM's own share.
-        model_class: of the mSLAM family; `MSLAMForPreTraining` by default.
+        name_or_model: as in `load_speech_encoder`, or its result.
+        num_speech_layers: number of layers that process speech only; text enters after them. 8 of the 24 layers of
+            w2v-BERT 2.0 correspond to the paper.
+        model_class: an mSLAM model class; `MSLAMForPreTraining` by default.
         **shared: `vocab_size`, `languages` and all other keys of `MSLAMConfig`.
 
     Returns:
         the model in evaluation mode.
 
     Raises:
-        ValueError: as `load_speech_encoder`.
-        StrictDataclassError: the number of layers leaves one of the stacks empty.
+        ValueError: as in `load_speech_encoder`.
+        StrictDataclassError: one of the stacks would be empty.
     """
     if model_class is None:
         from mu2slam_hf.models.modeling_mslam_pretraining import MSLAMForPreTraining
@@ -278,44 +281,44 @@ def build_mslam_from_speech_encoder(
 
 
 def check_names(own: Mapping[str, Tensor], given: Mapping[str, Tensor], source: str) -> None:
-    """Every weight of ours is given or is new, every given one has a place, and shapes agree.
+    """Check that names and shapes of weights match those of a model, except for new weights.
 
     Raises:
-        ValueError: naming all that do not.
+        ValueError: weights are missing, unexpected, or have another shape; the message contains their names.
     """
     new = [name for name in own if any(re.fullmatch(pattern, name) for pattern in NEW_KEYS)]
     problems = []
     missing = [name for name in own if name not in given and name not in new]
     if missing:
-        problems.append(f"nothing for {list_names(missing)}")
+        problems.append(f"missing weights {list_names(missing)}")
     surplus = [name for name in given if name not in own]
     if surplus:
-        problems.append(f"no place for {list_names(surplus)}")
+        problems.append(f"unexpected weights {list_names(surplus)}")
     shapes = [
-        f"{name} {tuple(tensor.shape)} instead of {tuple(own[name].shape)}"
+        f"{name} {tuple(tensor.shape)}, expected {tuple(own[name].shape)}"
         for name, tensor in given.items()
         if name in own and tensor.shape != own[name].shape
     ]
     if shapes:
-        problems.append(f"other shapes: {list_names(shapes)}")
+        problems.append(f"shape mismatch: {list_names(shapes)}")
     if problems:
         raise ValueError(
-            f"{source} does not fit this model: {'; '.join(problems)}. Make the model with the configuration that "
-            "load_speech_encoder(...).build_config() gives."
+            f"{source}: state dict mismatch: {'; '.join(problems)}. Create the model with the configuration from "
+            "load_speech_encoder(...).build_config()."
         )
 
 
 def find_encoder(model: nn.Module) -> Mu2SLAMEncoder | MSLAMModel | ConformerEncoder:
-    """The encoder inside a model, with its front end where it has one.
+    """The encoder of a model, with its front end if it has one.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the model has no encoder of this package.
     """
     for module in model.modules():
-        # The front end's holder comes before the layers that it holds.
+        # A module with a front end precedes the layers that it contains.
         if isinstance(module, (Mu2SLAMEncoder, MSLAMModel, ConformerEncoder)):
             return module
-    raise ValueError(f"{type(model).__name__} holds no encoder of this package.")
+    raise ValueError(f"{type(model).__name__} has no encoder of this package.")
 
 
 __all__ = [

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Trains the codebook of a k-means speech tokenizer, pass by pass over features, and goes on where it was stopped.
+"""Training of the codebook of a k-means speech tokenizer in several passes over features, with resuming.
 
 Shapes: F features of a frame, M mel bins, K entries.
 """
@@ -22,27 +22,28 @@ from mu2slam_hf.quantization.kmeans import SAMPLE_PER_CENTRE, StreamingKMeans, S
 
 logger = logging.get_logger(__name__)
 
-# A codebook of which less is used is said to have collapsed.
+# A codebook with a lower usage has collapsed.
 COLLAPSED_USAGE = 0.6
-# As for the feature extractor's own statistics: bins above 4 kHz are empty in telephone speech.
+# As in the statistics of the feature extractor: bins above 4 kHz are empty in telephone speech.
 LOG_MEL_STD_FLOOR = 0.5
-# Dimensions of an encoder are what they are; only those that hardly move at all are held down.
+# Only limits dimensions of an encoder that are nearly constant.
 ENCODER_STD_FLOOR = 0.01
 
 
 @dataclass(kw_only=True)
 class CodebookTrainingConfig:
-    """How long k-means runs.
+    """Configuration of k-means.
 
     Attributes:
-        passes: over the data, after one that measures means and deviations and takes a sample. In the last one the
-            codebook moves once, at the end, to the means of all frames.
-        update_frames: frames after which the codebook moves, in all passes but the last.
-        keep: share of what was seen before that still counts after a move.
-        sample_per_centre: frames per entry in the sample that k-means++ starts from and dead entries return to.
-        std_floor_ratio: no deviation is less than this share of their median; None: 0.5 for log-mel features, 0.01
+        passes: number of passes over the data, after one that computes means, deviations and a sample. In the last
+            pass the codebook is updated once, at the end, to the means of all frames.
+        update_frames: number of frames per update of the codebook, in all passes except the last.
+        keep: weight of earlier frames after an update.
+        sample_per_centre: number of frames per entry in the sample for k-means++ and for the replacement of dead
+            entries.
+        std_floor_ratio: lower bound of deviations relative to their median; None means 0.5 for log-mel features, 0.01
             for those of an encoder.
-        seed: of the sample, the first entries, and the order of the recordings.
+        seed: seed of the sample, the initial entries, and the order of the recordings.
     """
 
     passes: int = 8
@@ -57,18 +58,19 @@ class CodebookTrainingConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0.0 <= self.keep <= 1.0:
-            raise ValueError(f"keep must lie between 0 and 1, got {self.keep}")
+            raise ValueError(f"keep must be between 0 and 1, got {self.keep}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CodebookPass:
-    """What one pass showed.
+    """Statistics of one pass.
 
     Attributes:
-        number: 1 and on.
-        num_frames: frames of the pass.
-        inertia: mean squared distance to the nearest entry, per standardised dimension: 1 is no better than the mean.
-        health: how the entries were used in this pass.
+        number: number of the pass, from 1.
+        num_frames: number of frames of the pass.
+        inertia: mean squared distance to the nearest entry, per standardised dimension; 1 for a single entry at the
+            mean.
+        health: usage statistics of the entries.
     """
 
     number: int
@@ -91,21 +93,22 @@ def train_codebook(
     """Fit standardisation and codebook of a `kmeans` tokenizer, in place.
 
     Args:
-        tokenizer: where the result goes; its encoder is not touched.
-        features_of_pass: number of the pass -> batches `(frames, F)` float, raw (`tokenizer.compute_features`). Every
-            pass must bring the same frames, in any order; 0 is the pass that measures.
-        config: how long.
-        state_file: written after every pass; a run that finds it goes on from there. Removed at the end.
-        on_pass: called with the figures of each pass.
+        tokenizer: tokenizer to train; its encoder is not changed.
+        features_of_pass: function from the number of a pass to batches `(frames, F)` float of features
+            (`tokenizer.compute_features`). Every pass must return the same frames, in any order; pass 0 computes the
+            statistics.
+        config: configuration of k-means.
+        state_file: written after every pass; an existing file is resumed from. Removed at the end.
+        on_pass: called with the statistics of each pass.
 
     Returns:
         the passes of this call.
 
     Raises:
-        ValueError: the tokenizer is of another kind, there are too few frames, or the state is of another run.
+        ValueError: the tokenizer is of another kind, there are too few frames, or the state file is from another run.
     """
     if tokenizer.config.kind != "kmeans":
-        raise ValueError(f"only a tokenizer of kind 'kmeans' has a codebook to train; got {tokenizer.config.kind!r}")
+        raise ValueError(f"expected a tokenizer of kind 'kmeans', got {tokenizer.config.kind!r}")
     identity = json.dumps([asdict(config), tokenizer.config.to_dict()], sort_keys=True, default=str)
     quantizer = tokenizer.quantizer
     device = quantizer.codebook.device
@@ -126,7 +129,7 @@ def train_codebook(
         quantizer.codebook.copy_(kmeans.centres)
         _save_state(state_file, identity, number + 1, kmeans, quantizer)
         on_pass(done)
-        # Not after the first pass, unless it is the only one: dead entries have just been moved for the first time.
+        # Not after the first pass, unless it is the only one: dead entries have only just been replaced.
         if not warned and (number > 1 or number == config.passes):
             warned = warn_of_collapse(done.health, f"in pass {number} of {config.passes}")
     quantizer.codebook.copy_(kmeans.centres)
@@ -136,7 +139,7 @@ def train_codebook(
 
 
 def _start(tokenizer: SpeechTokenizerModel, batches: Iterable[Tensor], config: CodebookTrainingConfig) -> Any:
-    """The measuring pass, and the first entries."""
+    """Run the statistics pass and choose the initial entries."""
     num_centres = tokenizer.config.num_codevectors_per_group
     quantizer, device = tokenizer.quantizer, tokenizer.quantizer.codebook.device
     statistics = StreamStatistics(
@@ -154,13 +157,13 @@ def _start(tokenizer: SpeechTokenizerModel, batches: Iterable[Tensor], config: C
 def run_pass(
     kmeans: StreamingKMeans, batches: Iterable[Tensor], config: CodebookTrainingConfig, number: int
 ) -> CodebookPass:
-    """One pass over standardised features; `kmeans` changes.
+    """Run one pass over standardised features, which updates `kmeans`.
 
     Args:
         kmeans: the centres.
         batches: `(frames, F)` float each.
-        config: the run.
-        number: which pass; the last one of the run moves the centres once.
+        config: configuration of k-means.
+        number: number of the pass; the last one updates the centres once.
     """
     is_last = number == config.passes
     num_frames, squared_distance = 0, 0.0
@@ -180,7 +183,7 @@ def run_pass(
     if kmeans.num_pending:
         close_window()
     if num_frames == 0:
-        raise ValueError("k-means: there are no features; is the corpus empty?")
+        raise ValueError("k-means: no features; is the corpus empty?")
     return CodebookPass(
         number=number,
         num_frames=num_frames,
@@ -190,21 +193,20 @@ def run_pass(
 
 
 def warn_of_collapse(health: CodebookHealth, when: str = "") -> bool:
-    """A warning where most of a codebook is not used.
+    """Warn if most of a codebook is not used.
 
     Args:
-        health: its figures.
-        when: words on when they were taken, for the message.
+        health: usage statistics.
+        when: time of the statistics, for the message.
 
     Returns:
-        whether there was a warning.
+        whether a warning was logged.
     """
     if health.usage >= COLLAPSED_USAGE:
         return False
     logger.warning(
-        f"Only {100 * health.usage:.0f} % of {health.num_codevectors} codebook entries are used by "
-        f"{health.num_ids} frames{' ' if when else ''}{when} (perplexity {health.perplexity:.0f}): take fewer entries "
-        "or more audio."
+        f"Only {100 * health.usage:.0f} % of {health.num_codevectors} codebook entries are used by {health.num_ids} "
+        f"frames{' ' if when else ''}{when} (perplexity {health.perplexity:.0f}): use fewer entries or more audio."
     )
     return True
 
@@ -225,25 +227,25 @@ def _load_state(path: str | os.PathLike[str] | None, identity: str) -> dict[str,
     state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
     if state["identity"] != identity:
         raise ValueError(
-            f"{path} is left from a run with other settings: remove it to start anew, or write to another folder"
+            f"{path} is from a run with other settings: remove it to train from scratch, or use another folder"
         )
-    logger.warning(f"Going on with pass {state['next_pass']}, from {path}.")
+    logger.warning(f"Resuming with pass {state['next_pass']} from {path}.")
     return state
 
 
 def measure_input_statistics(batches: Iterable[Tensor]) -> tuple[list[float], list[float]]:
     """Mean and deviation of every mel bin, for the `feature_mean` and `feature_std` of a random projection.
 
-    Paper: BEST-RQ needs its input at zero mean and unit variance, else few entries are ever used.
+    Paper: BEST-RQ requires input with zero mean and unit variance; otherwise few entries are used.
 
     Args:
-        batches: `(frames, M)` float, of real frames only.
+        batches: `(frames, M)` float, real frames only.
     """
     statistics: StreamStatistics | None = None
     for features in batches:
         statistics = statistics or StreamStatistics(features.shape[-1], 0)
         statistics.add(features)
     if statistics is None:
-        raise ValueError("there are no features; is the corpus empty?")
+        raise ValueError("no features; is the corpus empty?")
     mean, std = statistics.standardization(LOG_MEL_STD_FLOOR)
     return [round(value, 4) for value in mean.tolist()], [round(value, 4) for value in std.tolist()]

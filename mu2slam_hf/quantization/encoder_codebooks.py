@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""A k-means speech tokenizer, not trained yet, on a layer of a saved encoder: one of ours or of transformers."""
+"""Untrained k-means speech tokenizers on a layer of a saved encoder of this package or of transformers."""
 
 import os
 from typing import Any
@@ -29,20 +29,20 @@ def build_encoder_tokenizer(
     frames_per_second: float | None = None,
     center_utterances: bool = False,
 ) -> SpeechTokenizerModel:
-    """A tokenizer that holds the encoder with its weights; its codebook is random until it is trained.
+    """Build a tokenizer that includes the weights of an encoder; its codebook is random until it is trained.
 
     Args:
-        encoder: folder or Hub name of a Mu2SLAM or mSLAM model (of the latter the layers that only speech goes
-            through, unless nothing follows them but the next ones), or of a speech encoder that `AutoModel` loads and
-            whose feature extractor is saved beside it (wav2vec 2.0, HuBERT, WavLM, w2v-BERT 2.0, ...).
-        layer: which hidden states; 0 is the input of the first layer, n the output of layer n.
+        encoder: folder or Hub name of a Mu2SLAM or mSLAM model (for an mSLAM model with a speech projection, speech
+            layers only), or of a speech encoder that `AutoModel` loads, with its feature extractor (wav2vec 2.0,
+            HuBERT, WavLM, w2v-BERT 2.0, ...).
+        layer: index of the hidden states; 0 is the input of the first layer, n the output of layer n.
         num_codevectors: K.
-        seed: of the codebook before training.
-        frames_per_second: of an encoder of transformers; None: from its configuration.
+        seed: seed of the codebook before training.
+        frames_per_second: frame rate of an encoder of transformers; None means that of its configuration.
         center_utterances: whether the mean of each utterance is subtracted.
 
     Raises:
-        ValueError: the layer does not exist, or the frame rate is not known.
+        ValueError: the layer is out of range, or the frame rate is unknown.
     """
     config = AutoConfig.from_pretrained(encoder)
     shared = {
@@ -74,10 +74,10 @@ def _take_own(model: Any, shared: dict[str, Any]) -> SpeechTokenizerModel:
     num_layers = values["num_hidden_layers"]
     last_layer = num_layers
     if is_mslam and model.config.add_speech_projection:
-        last_layer = model.config.num_speech_layers  # a projection stands between these and the others
+        last_layer = model.config.num_speech_layers  # a projection follows these layers
     if not 0 <= layer <= last_layer:
-        raise ValueError(f"layer must be 0 to {last_layer}, the layers of this encoder; got {layer}")
-    # The layers above are not kept, and with them not what follows the last one.
+        raise ValueError(f"layer must be between 0 and {last_layer} for this encoder, got {layer}")
+    # Later layers and the normalisation after the last one are not kept.
     values |= {"num_hidden_layers": layer} | ({"final_layer_norm": False} if layer < num_layers else {})
     tokenizer = SpeechTokenizerModel(
         SpeechTokenizerConfig(encoder_config=values, num_mel_bins=values["num_mel_bins"], **shared)
@@ -86,7 +86,7 @@ def _take_own(model: Any, shared: dict[str, Any]) -> SpeechTokenizerModel:
     kept = tokenizer.encoder.conformer.state_dict()
     weights = encoder.conformer.state_dict()
     tokenizer.encoder.conformer.load_state_dict({name: weights[name] for name in kept})
-    if not is_mslam:  # which adds nothing to speech
+    if not is_mslam:  # mSLAM adds no embeddings to speech
         tokenizer.encoder.speech_embedding.copy_(
             (encoder.embed_languages.weight[0] + encoder.embed_modalities.weight[SPEECH]).detach()
         )
@@ -97,7 +97,7 @@ def guess_frames_per_second(config: Any, extractor: Any) -> float:
     """Frame rate of an encoder of transformers from its configuration.
 
     Raises:
-        ValueError: it does not say.
+        ValueError: the configuration does not contain it.
     """
     if getattr(config, "conv_stride", None):  # convolutions over samples
         samples = int(torch.tensor(config.conv_stride).prod())
@@ -105,5 +105,5 @@ def guess_frames_per_second(config: Any, extractor: Any) -> float:
     if hasattr(extractor, "stride"):  # stacked frames of 10 ms
         return 100.0 / extractor.stride
     raise ValueError(
-        f"the configuration of {config.model_type!r} does not say how many frames a second has: give frames_per_second"
+        f"the configuration of {config.model_type!r} does not contain the frame rate: pass frames_per_second"
     )

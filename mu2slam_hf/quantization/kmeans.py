@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""k-means over a stream of batches, in memory that does not grow with the data.
+"""k-means over a stream of batches, with constant memory.
 
 Shapes: M vectors of a batch, F their dimensions, K centres, R vectors of the sample.
 """
@@ -11,17 +11,17 @@ from torch import Tensor
 
 from mu2slam_hf.models.modules_quantization import find_nearest_codes
 
-# Vectors of the sample per centre: enough for k-means++ to tell dense places from stray vectors.
+# Vectors of the sample per centre: enough for k-means++ to distinguish dense regions from outliers.
 SAMPLE_PER_CENTRE = 16
 
 
 class StreamStatistics:
-    """Mean, deviation and a uniform sample of the vectors of a stream.
+    """Mean, standard deviation and a uniform sample of the vectors of a stream.
 
     Args:
         feature_size: F.
-        sample_size: R, vectors kept.
-        seed: of the sample.
+        sample_size: number of vectors in the sample, R.
+        seed: seed of the sample.
     """
 
     def __init__(self, feature_size: int, sample_size: int, seed: int = 0) -> None:
@@ -35,17 +35,17 @@ class StreamStatistics:
         self._keys = torch.zeros(0, dtype=torch.float64)
 
     def add(self, vectors: Tensor) -> None:
-        """Take in a batch `(M, F)` of finite floats.
+        """Add a batch `(M, F)` of finite floats.
 
-        Choice: every vector draws a key, and those with the least keys are the sample: exactly uniform, however the
-        stream is cut into batches.
+        Choice: every vector draws a key, and the vectors with the smallest keys form the sample: exactly uniform,
+        independent of batch boundaries.
         """
         vectors = vectors.detach().cpu().float()
         if not vectors.isfinite().all():
-            raise ValueError("k-means: features are NaN or infinite.")
+            raise ValueError("k-means: features contain NaN or infinite values.")
         if len(vectors) == 0:
             return
-        if self._shift is None:  # sums of squares around a typical vector lose no digits
+        if self._shift is None:  # sums of squares around a typical vector avoid cancellation
             self._shift = vectors[0].double()
         shifted = vectors.double() - self._shift
         self.count += len(vectors)
@@ -57,21 +57,21 @@ class StreamStatistics:
 
     @property
     def sample(self) -> Tensor:
-        """`(R, F)` float32, or fewer where the stream is shorter."""
+        """`(R, F)` float32, or fewer rows if the stream is shorter."""
         return self._sample
 
     def standardization(self, floor_ratio: float = 0.0) -> tuple[Tensor, Tensor]:
-        """Mean and deviation `(F,)` float32 of each dimension.
+        """Mean and standard deviation `(F,)` float32 of each dimension.
 
         Args:
-            floor_ratio: no deviation is less than this share of the median over the dimensions. Bins without signal
-                (above 4 kHz in telephone speech) would otherwise be blown up to the size of the others.
+            floor_ratio: lower bound of deviations relative to their median over the dimensions. Bins without signal
+                (above 4 kHz in telephone speech) would otherwise be amplified.
 
         Raises:
-            ValueError: nothing was taken in.
+            ValueError: no vectors were added.
         """
         if self.count == 0 or self._shift is None:
-            raise ValueError("k-means: there are no features; is the corpus empty?")
+            raise ValueError("k-means: no features; is the corpus empty?")
         mean = self.sums / self.count
         std = (self.squares / self.count - mean.square()).clamp(min=0.0).sqrt()
         std = std.clamp(min=max(floor_ratio * float(std.median()), 1e-5))
@@ -79,12 +79,12 @@ class StreamStatistics:
 
 
 def choose_initial_centres(sample: Tensor, num_centres: int, generator: torch.Generator) -> Tensor:
-    """k-means++ (Arthur and Vassilvitskii 2007): each next centre with a chance proportional to its squared distance.
+    """k-means++ (Arthur and Vassilvitskii 2007): probabilities are proportional to squared distances.
 
     Args:
         sample: `(R, F)` float32.
         num_centres: K.
-        generator: on the CPU.
+        generator: generator on the CPU.
 
     Returns:
         `(K, F)` float32, rows of the sample.
@@ -93,13 +93,16 @@ def choose_initial_centres(sample: Tensor, num_centres: int, generator: torch.Ge
         ValueError: there are fewer different vectors than centres.
     """
     if len(sample) < num_centres:
-        raise ValueError(f"k-means: {len(sample)} frames are too few for {num_centres} centres; give more audio.")
+        raise ValueError(
+            f"k-means requires at least one frame per centre, got {len(sample)} frames for {num_centres} centres; use "
+            "more audio."
+        )
     norms = sample.square().sum(dim=-1)
-    # Differences of large numbers: what is below their rounding is the same vector.
+    # Differences of large numbers: values below rounding errors mean equal vectors.
     tiny = 1e-5 * norms
 
     def distances_to(index: int) -> Tensor:
-        # By a product, in one pass over the sample; there are K of them.
+        # As a matrix product, in one pass over the sample, since it is called K times.
         distances = norms + norms[index] - 2.0 * torch.mv(sample, sample[index])
         return torch.where(distances > tiny, distances, 0.0)
 
@@ -114,34 +117,34 @@ def choose_initial_centres(sample: Tensor, num_centres: int, generator: torch.Ge
 def _draw_by_weight(weights: Tensor, generator: torch.Generator) -> int:
     cumulative = weights.double().cpu().cumsum(dim=0)
     if float(cumulative[-1]) <= 0:
-        raise ValueError("k-means: there are fewer different frames than centres; give more audio or fewer centres.")
+        raise ValueError("k-means: there are fewer distinct frames than centres; use more audio or fewer centres.")
     threshold = torch.rand(1, dtype=torch.float64, generator=generator) * cumulative[-1]
-    # Never one of weight 0, which rounding at the upper end could give.
+    # Never one with weight 0, which rounding at the upper end could select.
     found = int(torch.searchsorted(cumulative, threshold, right=True).clamp(max=len(cumulative) - 1))
     return found if float(weights[found]) > 0 else int(weights.argmax())
 
 
 class StreamingKMeans:
-    """Mini-batch k-means, which is Lloyd's algorithm when one update sees all data.
+    """Mini-batch k-means, which equals Lloyd's algorithm if one update uses all data.
 
-    `accumulate` assigns vectors to the centres as they are; `update` moves the centres to the means of what was
-    assigned. Both together after each batch, with a share of the past kept, is mini-batch k-means (Sculley 2010);
-    one `update(keep=0)` after a whole pass is a step of Lloyd, after which the inertia cannot be higher.
+    `accumulate` assigns vectors to the current centres; `update` moves the centres to the means of their vectors. Both
+    after each batch, with `keep` above 0, is mini-batch k-means (Sculley 2010); one `update(keep=0)` after a complete
+    pass is a step of Lloyd's algorithm, which never increases the inertia.
 
     Attributes:
         centres: `(K, F)` float32.
-        counts: `(K,)` float64, vectors behind each centre, the past discounted.
+        counts: `(K,)` float64, discounted number of vectors of each centre.
         inertia: mean squared distance to the nearest centre since the last `update`, float.
-        num_reseeded: centres that were dead and moved elsewhere, so far.
+        num_reseeded: number of dead centres replaced.
     """
 
     def __init__(self, sample: Tensor, num_centres: int, *, seed: int = 0) -> None:
-        """Choose the first centres.
+        """Choose the initial centres.
 
         Args:
-            sample: `(R, F)` float, standardised; also where dead centres are put.
+            sample: `(R, F)` float, standardised; also used to replace dead centres.
             num_centres: K.
-            seed: of every choice.
+            seed: seed of all random choices.
         """
         self._generator = torch.Generator().manual_seed(seed)
         self._sample = sample.float()
@@ -158,7 +161,7 @@ class StreamingKMeans:
 
     @property
     def num_pending(self) -> int:
-        """Vectors since the last `update`."""
+        """Number of vectors since the last `update`."""
         return int(self._new_counts.sum())
 
     @property
@@ -168,12 +171,12 @@ class StreamingKMeans:
 
     @property
     def new_counts(self) -> Tensor:
-        """`(K,)` float64, vectors assigned to each centre since the last `update`."""
+        """`(K,)` float64, number of vectors assigned to each centre since the last `update`."""
         return self._new_counts.clone()
 
     @torch.no_grad()
     def accumulate(self, vectors: Tensor) -> Tensor:
-        """Assign vectors `(M, F)` to the centres, which stay where they are; returns their ids `(M,)` int64."""
+        """Assign vectors `(M, F)` to the centres, without moving these; returns their ids `(M,)` int64."""
         vectors = vectors.to(self.centres.device).float()
         ids = find_nearest_codes(vectors, self.centres)
         self._new_counts += torch.bincount(ids, minlength=len(self.centres))
@@ -186,9 +189,9 @@ class StreamingKMeans:
         """Move every centre to the mean of its vectors.
 
         Args:
-            keep: share of the past that still counts, 0 (Lloyd) to 1 (all of it, as Sculley's rule does).
-            dead_below: centres with fewer vectors behind them, the past discounted, are dead.
-            reseed: move dead centres to vectors of the sample, by the rule of k-means++; else they stay.
+            keep: weight of earlier vectors, from 0 (Lloyd) to 1 (Sculley).
+            dead_below: centres with a lower discounted number of vectors are dead.
+            reseed: whether dead centres are moved to vectors of the sample, with the rule of k-means++.
 
         Returns:
             number of dead centres.
@@ -215,13 +218,13 @@ class StreamingKMeans:
                 return
             vector = self._sample[_draw_by_weight(distances, self._generator)]
             self.centres[centre] = vector
-            # One vector stands behind it: with the next vectors it moves at once.
+            # A count of one vector, so that it moves with the next vectors.
             self.counts[centre], self._sums[centre] = 1.0, vector.double()
             distances = torch.minimum(distances, (self._sample - vector).square().sum(dim=-1))
             self.num_reseeded += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """All that decides what follows."""
+        """The complete state."""
         return {
             "centres": self.centres.clone(),
             "counts": self.counts.clone(),
@@ -236,7 +239,7 @@ class StreamingKMeans:
 
     @classmethod
     def from_state(cls, state: dict[str, Any], device: str | torch.device = "cpu") -> "StreamingKMeans":
-        """Go on from a state of `state_dict`."""
+        """Restore a state of `state_dict`."""
         kmeans = cls.__new__(cls)
         tensors = {name: value.to(device) for name, value in state.items() if isinstance(value, Tensor)}
         kmeans.centres, kmeans.counts, kmeans._sums = tensors["centres"], tensors["counts"], tensors["sums"]

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""What a run does with a learned quantiser: cools its Gumbel softmax, freezes it, and watches how it is used.
+"""Callbacks for a learned quantiser: temperature of the Gumbel softmax, freezing, and usage statistics.
 
 Shapes: M frames, G codebooks, K entries of each.
 """
@@ -19,10 +19,10 @@ logger = logging.get_logger(__name__)
 
 
 def find_quantizer(model: nn.Module) -> LearnedQuantizer:
-    """The learned quantiser inside of a model, however it is wrapped.
+    """The learned quantiser of a model, which may be wrapped.
 
     Raises:
-        ValueError: it has none.
+        ValueError: the model has none.
     """
     for module in model.modules():
         if isinstance(module, LearnedQuantizer):
@@ -32,21 +32,21 @@ def find_quantizer(model: nn.Module) -> LearnedQuantizer:
 
 @dataclass(kw_only=True)
 class QuantizerConfig:
-    """How a run treats the learned quantiser; what the quantiser is stands in the model's configuration.
+    """Training of the learned quantiser; its architecture is defined in the configuration of the model.
 
     Attributes:
-        max_gumbel_temperature: of the Gumbel softmax at the first update. w2v-BERT: 2.
-        min_gumbel_temperature: least temperature. w2v-BERT: 0.1.
-        gumbel_temperature_decay: factor of each update. w2v-BERT: 0.999995, for some hundred thousand
-            updates; short runs need a smaller one.
-        freeze_after: updates after which codebooks and front end are fixed, so that the code of a frame no longer
-            changes, as that of BEST-RQ and HuBERT never does; None: they are always trained. Choice: short runs need
-            it, because a predictor cannot follow codes that still move.
-        min_usage: share of the entries chosen between two logs below which a codebook is said to have collapsed.
-        min_perplexity_ratio: perplexity as a share of the entries, likewise.
+        max_gumbel_temperature: temperature of the Gumbel softmax at the first update. w2v-BERT: 2.
+        min_gumbel_temperature: minimum temperature. w2v-BERT: 0.1.
+        gumbel_temperature_decay: factor per update. w2v-BERT: 0.999995, for several hundred thousand updates; short
+            runs need a smaller one.
+        freeze_after: number of updates after which codebooks and front end are frozen, so that codes of frames no
+            longer change, as in BEST-RQ and HuBERT; None means never. Choice: short runs need it, because codes that
+            keep changing cannot be predicted.
+        min_usage: minimum share of the entries used between two logs; below it a codebook has collapsed.
+        min_perplexity_ratio: minimum perplexity relative to the number of entries, likewise.
 
     Raises:
-        ValueError: temperatures that cannot fall, or a negative `freeze_after`.
+        ValueError: invalid temperatures, or a negative `freeze_after`.
     """
 
     max_gumbel_temperature: float = 2.0
@@ -59,32 +59,32 @@ class QuantizerConfig:
     def __post_init__(self) -> None:
         if not 0 < self.min_gumbel_temperature <= self.max_gumbel_temperature:
             raise ValueError(
-                "min_gumbel_temperature must lie between 0 and max_gumbel_temperature "
-                f"({self.max_gumbel_temperature}), "
-                f"got {self.min_gumbel_temperature}"
+                "min_gumbel_temperature must be between 0 and max_gumbel_temperature "
+                f"({self.max_gumbel_temperature}), got {self.min_gumbel_temperature}"
             )
         if not 0 < self.gumbel_temperature_decay <= 1:
-            raise ValueError(f"gumbel_temperature_decay must lie between 0 and 1, got {self.gumbel_temperature_decay}")
+            raise ValueError(f"gumbel_temperature_decay must be between 0 and 1, got {self.gumbel_temperature_decay}")
         if self.freeze_after is not None and self.freeze_after < 0:
             raise ValueError(f"freeze_after must not be negative, got {self.freeze_after}")
 
 
 class QuantizerSchedule(TrainerCallback):
-    """Sets the temperature and freezes the quantiser before every update, by the number of the update alone.
+    """Sets the temperature and freezes the quantiser, as a function of the number of the update.
 
     `nearest` has no temperature. Freezing sets `is_frozen` of the quantiser, which stops its statistics; the training
-    loop calls `drop_frozen_gradients` after every backward pass. Gradients are dropped, and not `requires_grad`, which
-    several processes have agreed on; and before they are clipped, so that they do not shrink those of the rest.
+    loop calls `drop_frozen_gradients` after every backward pass. Gradients are dropped instead of changing
+    `requires_grad`, which must not change in distributed training, and before clipping, so that they do not affect the
+    norm of the others.
 
     Args:
-        config: temperatures, and the update from which the quantiser is frozen.
+        config: temperatures, and the update at which the quantiser is frozen.
     """
 
     def __init__(self, config: QuantizerConfig) -> None:
         self.config = config
 
     def on_step_begin(self, args: Any, state: TrainerState, control: Any, model: Any = None, **kwargs: Any) -> None:
-        """Set both."""
+        """Set temperature and `is_frozen`."""
         config, quantizer = self.config, find_quantizer(model)
         if quantizer.method == "gumbel":
             start, minimum, factor = (
@@ -98,16 +98,16 @@ class QuantizerSchedule(TrainerCallback):
 
 
 class CodebookWatch(TrainerCallback):
-    """Counts the entries that frames choose, adds figures to the logs, and warns once where a codebook collapses.
+    """Counts the use of entries, adds statistics to the logs, and warns once if a codebook collapses.
 
-    Figures: `codebook_usage`, share of entries chosen since the last figures; `codebook_perplexity` of these choices;
-    of several codebooks the means. They are given when at least `frames_per_entry` frames per entry were seen, because
-    fewer frames cannot show that entries are dead. `gumbel_temperature` is given with every log.
+    `codebook_usage` is the share of entries used since the last log, `codebook_perplexity` the perplexity of the ids;
+    both are means over codebooks. They are logged after at least `frames_per_entry` frames per entry, because fewer
+    frames cannot show that entries are dead. `gumbel_temperature` is part of every log.
 
     Args:
-        config: when a codebook is said to have collapsed.
+        config: thresholds of a collapse.
         frames_per_entry: see above.
-        grace_updates: updates before a warning; codebooks open up in the beginning.
+        grace_updates: number of updates without warnings at the beginning.
     """
 
     def __init__(self, config: QuantizerConfig, frames_per_entry: int = 4, grace_updates: int = 100) -> None:
@@ -118,7 +118,7 @@ class CodebookWatch(TrainerCallback):
         self._hook: Any = None
 
     def on_train_begin(self, args: Any, state: TrainerState, control: Any, model: Any = None, **kwargs: Any) -> None:
-        """Begin to count."""
+        """Start counting."""
         if self._hook is None:
             self._hook = find_quantizer(model).register_forward_hook(self._count)
 
@@ -142,7 +142,7 @@ class CodebookWatch(TrainerCallback):
     def on_log(
         self, args: Any, state: TrainerState, control: Any, logs: Any = None, model: Any = None, **kwargs: Any
     ) -> None:
-        """Add the figures of training; those of an evaluation are left alone."""
+        """Add the statistics to logs of training, not to those of evaluation."""
         if not logs or "loss" not in logs or model is None:
             return
         quantizer = find_quantizer(model)
@@ -169,15 +169,15 @@ class CodebookWatch(TrainerCallback):
             return
         self.warned = True
         logger.warning(
-            f"The codebook has collapsed, or never opened: at update {step} only {100 * health.usage:.0f} % of its "
-            f"{health.num_codevectors} entries are chosen (perplexity {health.perplexity:.0f} over {health.num_ids} "
-            "frames). Give the diversity loss more weight, lower the learning rate, let the Gumbel temperature fall "
-            "more slowly, or take fewer entries."
+            f"The codebook has collapsed: at update {step} only {100 * health.usage:.0f} % of its "
+            f"{health.num_codevectors} entries are used (perplexity {health.perplexity:.0f} over {health.num_ids} "
+            "frames). Increase the weight of the diversity loss, decrease the learning rate, decrease the Gumbel "
+            "temperature more slowly, or use fewer entries."
         )
 
 
 def drop_frozen_gradients(model: nn.Module) -> None:
-    """Forget the gradients of front end and quantiser where the quantiser is frozen; the optimiser skips them then."""
+    """Drop the gradients of front end and quantiser if the quantiser is frozen, so that the optimiser skips them."""
     if not find_quantizer(model).is_frozen:
         return
     for name, parameter in model.named_parameters():

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Features of recordings, pass after pass, for the training of codebooks."""
+"""Features of recordings for the training of codebooks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -21,14 +21,14 @@ logger = logging.get_logger(__name__)
 
 
 class RecordedFeatures:
-    """Features of recordings, pass after pass, in an order drawn for each pass; unreadable ones are left out.
+    """Features of recordings in several passes, shuffled in each pass; unreadable recordings are skipped.
 
     Args:
-        records: with audio and durations.
-        feature_extractor: waveform to log-mel.
-        batch_seconds: speech per batch.
-        max_bytes: features kept in memory after the first pass; what does not fit is computed again in each pass.
-        seed: of the orders.
+        records: records with audio and durations.
+        feature_extractor: extractor of log-mel features.
+        batch_seconds: seconds of speech per batch.
+        max_bytes: maximum size of cached features; others are recomputed in each pass.
+        seed: seed of the orders.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class RecordedFeatures:
             yield batch
 
     def load(self, record: SpeechTextRecord) -> Any:
-        """Waveform `(n,)` float32 at 16 kHz, or None where it cannot be read."""
+        """Waveform `(n,)` float32 at 16 kHz, or None if it cannot be read."""
         if record.key in self.failures:
             return None
         try:
             return load_audio(record.audio)
         except AudioError as error:
-            logger.warning(f"left out {record.key}: {error}")
+            logger.warning(f"skipped {record.key}: {error}")
             self.failures[record.key] = str(error)
             return None
 
@@ -78,7 +78,7 @@ class RecordedFeatures:
                 yield inputs["input_features"][inputs["attention_mask"].bool()]
 
     def of(self, tokenizer: SpeechTokenizerModel) -> Callable[[int], Iterator[Tensor]]:
-        """Batches of what a tokenizer quantises, by the number of the pass."""
+        """A function from the number of a pass to batches of the features that a tokenizer quantises."""
         kept: dict[str, Tensor] = {}
         num_bytes = 0
 
@@ -108,7 +108,7 @@ class RecordedFeatures:
                 )
             return
         device = tokenizer.quantizer.codebook.device
-        # Sorted and in small groups: padding costs as much as speech.
+        # Sorted and in small groups, to minimise padding.
         keys = sorted(waves, key=lambda key: len(waves[key]))
         for start in range(0, len(keys), 8):
             group = keys[start : start + 8]
@@ -121,12 +121,12 @@ class RecordedFeatures:
 def measure_codebook(
     tokenizer: SpeechTokenizerModel, source: RecordedFeatures, frames_per_entry: int = 16
 ) -> list[CodebookHealth]:
-    """How the codebooks are used by some of the recordings that they were trained on; warns of a collapse.
+    """Usage of the codebooks on a part of the training recordings; warns of a collapse.
 
     Args:
-        tokenizer: contrastive.
-        source: its recordings.
-        frames_per_entry: how many frames to look at.
+        tokenizer: a contrastive tokenizer.
+        source: its training recordings.
+        frames_per_entry: number of frames per entry to evaluate.
     """
     size = tokenizer.config.num_codevectors_per_group
     counts = torch.zeros(tokenizer.config.num_codevector_groups, size, dtype=torch.int64)

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Speech ids for every encoder frame of a batch, whatever the speech tokenizer reads and at which rate it writes.
+"""Speech ids for every encoder frame of a batch, for all kinds of speech tokenizers and frame rates.
 
-Legend: U = utterances, n = samples, N = encoder frames, I = ids of the tokenizer (25 per second).
+Shapes: U utterances, n samples, N encoder frames, I ids of the tokenizer (25 per second).
 """
 
 from collections.abc import Mapping
@@ -17,20 +17,20 @@ from mu2slam_hf.models.modules_lengths import encoder_length
 from mu2slam_hf.models.processing_mu2slam import log_mel_extractor
 
 CACHE_BYTES = 512 * 2**20
-"""Ids kept by one process; a second of speech takes 50 bytes, so this is some 3,000 hours."""
+"""Maximum size of the cache of ids per process; at 50 bytes per second of speech about 3,000 hours."""
 
 
 def spread_ids(ids: Tensor, num_frames: int, frames_per_id: float) -> Tensor:
-    """One id for every encoder frame: the one that covers the middle of the frame.
+    """One id for every encoder frame: the one at the centre of the frame.
 
-    Choice: an encoder of 50 frames a second predicts every id twice. The codebook then means the same for every
-    encoder, its ids stay those of `encode_speech`, and no tokenizer has to be trained again; what it costs is that a
-    frame beside an unmasked one is easy, as at the edge of every masked span.
+    Choice: an encoder with 50 frames per second predicts every id twice. The same codebook can then be used for every
+    encoder, and ids equal those of `encode_speech`; the disadvantage is that frames next to unmasked ones are easy to
+    predict, as at the edge of every masked span.
 
     Args:
         ids: `(I,)` int64.
         num_frames: N.
-        frames_per_id: encoder frames in 40 ms, 1 for our own front end.
+        frames_per_id: number of encoder frames per 40 ms, 1 for the front end `conv2d`.
 
     Returns:
         `(N,)` int64; frames after the last id repeat it.
@@ -42,17 +42,17 @@ def spread_ids(ids: Tensor, num_frames: int, frames_per_id: float) -> Tensor:
 
 
 class SpeechIds:
-    """Makes `speech_token_ids` of a batch of `Mu2SLAMPreTrainingCollator`.
+    """Computes `speech_token_ids` for a batch of `Mu2SLAMPreTrainingCollator`.
 
-    Where the tokenizer reads the model's own log-mel features it runs on the batch. Else the batch brings waveforms,
-    and each recording is tokenized once, alone, and its ids are kept: an encoder beside the model may cost more than
-    a step of training, and ids that were computed alone do not depend on the batch that asked first, so a resumed run
-    goes on with the same ones.
+    If the tokenizer reads the log-mel features of the model, it is applied to the batch. Otherwise the batch contains
+    waveforms; each recording is tokenized once, on its own, and its ids are cached: another encoder may take longer
+    than a training step, and ids computed per recording do not depend on the batch, so that a resumed run uses the
+    same ones.
 
     Args:
-        tokenizer: frozen, with one codebook.
-        encoder_config: the model's; None for `conv2d`.
-        max_bytes: of ids that are kept.
+        tokenizer: frozen speech tokenizer with one codebook.
+        encoder_config: configuration of the model's encoder; None means `conv2d`.
+        max_bytes: maximum size of cached ids.
     """
 
     def __init__(self, tokenizer: SpeechTokenizerModel, encoder_config: Any = None, max_bytes: int = CACHE_BYTES):

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""A saved speech tokenizer for use with another feature extractor than the one it was trained with."""
+"""Loading of a speech tokenizer for another feature extractor than that of its training."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.models.processing_mu2slam import SPEECH_TOKENIZER_FOLDER
 
-# What decides the log-mel features before the scaling by mean and deviation.
+# Settings of log-mel features except the scaling by mean and deviation.
 _SOUND = (
     *("feature_size", "sampling_rate", "hop_length", "win_length", "n_fft"),
     *("min_frequency", "max_frequency", "mel_floor"),
@@ -21,18 +21,18 @@ _SOUND = (
 def load_speech_tokenizer(
     folder: str | os.PathLike[str], feature_extractor: Mu2SLAMFeatureExtractor
 ) -> SpeechTokenizerModel:
-    """A tokenizer that gives, for the features of `feature_extractor`, the ids that it was trained to give.
+    """Load a tokenizer and adapt it to the features of `feature_extractor`, so that its ids do not change.
 
-    Feature extractors that differ in their fixed mean and deviation of each mel bin differ by a shift and a factor,
-    which the tokenizer's own `feature_mean` and `feature_std` take back.
+    Feature extractors with different mean and deviation of each mel bin differ by an affine map, which is compensated
+    in `feature_mean` and `feature_std` of the tokenizer.
 
     Args:
-        folder: of the tokenizer. Where no feature extractor was saved in it, or in the processor around it, its input
-            is taken to be as it should be.
-        feature_extractor: whose features it will read.
+        folder: folder of the tokenizer. If it contains no feature extractor, and is not part of a processor, the
+            tokenizer is not adapted.
+        feature_extractor: feature extractor of its input.
 
     Raises:
-        ValueError: the two hear different things (mel bins, window, frequencies).
+        ValueError: the feature extractors differ in mel bins, window or frequencies.
     """
     tokenizer = SpeechTokenizerModel.from_pretrained(folder)
     trained_with = find_feature_extractor(folder)
@@ -41,8 +41,8 @@ def load_speech_tokenizer(
     different = [key for key in _SOUND if getattr(trained_with, key) != getattr(feature_extractor, key)]
     if different:
         raise ValueError(
-            f"{folder}: was trained on other log-mel features; these differ: {', '.join(different)}. Train it with "
-            "--processor, the folder of the processor that it is for"
+            f"{folder} was trained on other log-mel features; these settings differ: {', '.join(different)}. Train it "
+            "with --processor, the folder of the processor to use"
         )
     (mean, std), (other_mean, other_std) = map(_scaling, (trained_with, feature_extractor))
     if torch.equal(mean, other_mean) and torch.equal(std, other_std):
@@ -58,7 +58,7 @@ def load_speech_tokenizer(
 
 
 def find_feature_extractor(folder: str | os.PathLike[str]) -> Mu2SLAMFeatureExtractor | None:
-    """The feature extractor saved beside a tokenizer or in the processor that holds it; None where there is none."""
+    """The feature extractor saved with a tokenizer or in its processor, or None."""
     folder = Path(folder)
     if (folder / "preprocessor_config.json").is_file():
         return Mu2SLAMFeatureExtractor.from_pretrained(folder)
@@ -68,7 +68,7 @@ def find_feature_extractor(folder: str | os.PathLike[str]) -> Mu2SLAMFeatureExtr
 
 
 def _scaling(extractor: Mu2SLAMFeatureExtractor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of each bin, `(M,)` float64."""
+    """Mean and standard deviation of each bin, `(M,)` float64."""
     mean = [extractor.DEFAULT_MEAN] * extractor.feature_size if extractor.mean is None else extractor.mean
     std = [extractor.DEFAULT_STD] * extractor.feature_size if extractor.std is None else extractor.std
     return torch.tensor(mean, dtype=torch.float64), torch.tensor(std, dtype=torch.float64)

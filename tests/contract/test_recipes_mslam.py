@@ -204,5 +204,5 @@ def test_what_mslam_cannot_do_is_said(override, message, tones, monkeypatch):
 
 def test_a_wrong_course_of_the_temperature_is_said(tones, monkeypatch):
     monkeypatch.setenv("MU2SLAM_TINY", str(tones.parent))
-    with pytest.raises(RecipeError, match="quantizer: min_gumbel_temperature must lie between 0 and max_"):
+    with pytest.raises(RecipeError, match="quantizer: min_gumbel_temperature must be between 0 and max_"):
         load_recipe(TINY, ["quantizer.min_gumbel_temperature=5"])

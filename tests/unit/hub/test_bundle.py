@@ -142,14 +142,14 @@ def test_nothing_is_left_of_a_folder_that_fails(pair, tmp_path):
         build_bundle(tmp_path / "bundle", *pair, card="no metadata", run_check=False)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "bundle").mkdir()
-    with pytest.raises(BundleError, match="exists already"):
+    with pytest.raises(BundleError, match="already exists"):
         build_bundle(tmp_path / "bundle", *pair, card=CARD, run_check=False)
 
 
 def test_what_is_no_model_to_upload_is_refused(pair, tmp_path):
     model, processor = pair
     with pytest.raises(
-        BundleError, match="expected Mu2SLAMForConditionalGeneration, Mu2SLAMForPreTraining, Mu2SLAMForCTC"
+        BundleError, match="expected one of Mu2SLAMForConditionalGeneration, Mu2SLAMForPreTraining, Mu2SLAMForCTC"
     ):
         build_bundle(tmp_path / "bundle", Mu2SLAMModel(model.config), processor, card=CARD, run_check=False)
     other = make_tiny_pair()[1]
@@ -177,8 +177,8 @@ DAMAGES = {
     "imports the package": lambda folder: (folder / "modules_masks.py").write_text("import mu2slam_hf.data\n"),
     "only `from .file import name`": lambda folder: (folder / "modules_masks.py").write_text("from . import x\n"),
     "does not define Mu2SLAMConfig": lambda folder: (folder / "configuration_mu2slam.py").write_text("x = 1\n"),
-    "holds the local path": name_a_local_path,
-    "is not JSON": lambda folder: (folder / "generation_config.json").write_text("{"),
+    "contains the local path": name_a_local_path,
+    "is not valid JSON": lambda folder: (folder / "generation_config.json").write_text("{"),
     "has no 'license'": lambda folder: (folder / "README.md").write_text(CARD.replace("license", "lizenz")),
 }
 

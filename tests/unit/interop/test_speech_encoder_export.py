@@ -54,7 +54,7 @@ def test_an_imported_mslam_takes_a_step_with_all_its_losses():
     outputs.loss.backward()
     assert {"contrastive", "speech_mlm", "text_mlm", "tlm_speech", "ctc"} <= outputs.named_losses().keys()
     assert all(p.grad is not None for p in model.model.conformer.parameters())
-    with pytest.raises(StrictDataclassError, match="num_speech_layers must be 1 to 2"):
+    with pytest.raises(StrictDataclassError, match="num_speech_layers must be between 1 and 2"):
         build_mslam_from_speech_encoder(make_source("bert", "rotary"), 3, **MSLAM)
 
 
@@ -92,10 +92,10 @@ def test_an_untrained_round_trip_changes_no_bit():
 
 def test_what_has_no_other_format_is_refused():
     config = make_mslam_config()
-    with pytest.raises(ValueError, match="linear map between its speech layers"):
+    with pytest.raises(ValueError, match="linear projection between its speech layers"):
         export_speech_encoder(MSLAMModel(config))
     config.add_speech_projection = False
-    with pytest.raises(ValueError, match="the front end 'conv2d' has no other format"):
+    with pytest.raises(ValueError, match="the front end 'conv2d' cannot be exported"):
         export_speech_encoder(MSLAMModel(config))
     with pytest.raises(ValueError, match="has no front end"):
         export_speech_encoder(MSLAMModel(config).conformer)
@@ -138,5 +138,5 @@ def test_mslam_is_a_start_of_mu2slam(model_class, projection, tmp_path):
         theirs = pretrained.model(features).last_hidden_state
     assert torch.allclose(ours, theirs, atol=1e-5) is not projection
     wider = build_from_speech_encoder(weights, Mu2SLAMModel, {"num_hidden_layers": 1}, **{**SHARED, "vocab_size": 161})
-    with pytest.raises(ValueError, match=r"its table of tokens is \(160, 16\), the model's \(161, 16\)"):
+    with pytest.raises(ValueError, match=r"its token embeddings are \(160, 16\), .* \(161, 16\)"):
         weights.load_tokens_into(wider)

@@ -72,12 +72,12 @@ def test_an_encoder_of_mslam_too(layer, projects, positions, tmp_path):
     torch.testing.assert_close(tokenizer.compute_features(x), states[0], atol=1e-5, rtol=1e-5)
     assert len(tokenizer.encoder.conformer.layers) == layer
     if projects:
-        with pytest.raises(ValueError, match="layer must be 0 to 2, .*; got 3"):
+        with pytest.raises(ValueError, match="layer must be between 0 and 2 .*, got 3"):
             build_encoder_tokenizer(tmp_path / "model", 3)
 
 
 def test_a_layer_that_is_not_there(tmp_path):
-    with pytest.raises(ValueError, match="layer must be 0 to 2"):
+    with pytest.raises(ValueError, match="layer must be between 0 and 2"):
         build_encoder_tokenizer(save_tiny_checkpoint(tmp_path), 3)
 
 
@@ -85,5 +85,5 @@ def test_an_unknown_frame_rate_is_asked_for():
     class Config:
         model_type = "unheard"
 
-    with pytest.raises(ValueError, match="give frames_per_second"):
+    with pytest.raises(ValueError, match="pass frames_per_second"):
         guess_frames_per_second(Config(), object())

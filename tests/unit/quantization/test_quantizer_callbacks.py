@@ -172,8 +172,8 @@ def test_a_collapse_is_named_once_with_numbers_and_advice(monkeypatch):
         state.global_step = step
         watch.on_log(arguments, state, None, logs={"loss": 1.0}, model=model)
     assert len(said) == 1
-    assert "at update 10 only 12 % of its 8 entries are chosen (perplexity 1 over 40 frames)" in said[0]
-    assert "diversity loss more weight" in said[0]
+    assert "at update 10 only 12 % of its 8 entries are used (perplexity 1 over 40 frames)" in said[0]
+    assert "weight of the diversity loss" in said[0]
 
 
 def test_a_codebook_in_use_is_not_named(monkeypatch):
@@ -198,8 +198,8 @@ def test_nearest_has_no_temperature():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"min_gumbel_temperature": 3.0}, "min_gumbel_temperature must lie"),
-        ({"min_gumbel_temperature": 0.0}, "min_gumbel_temperature must lie"),
+        ({"min_gumbel_temperature": 3.0}, "min_gumbel_temperature must be"),
+        ({"min_gumbel_temperature": 0.0}, "min_gumbel_temperature must be"),
         ({"gumbel_temperature_decay": 1.1}, "gumbel_temperature_decay must"),
         ({"freeze_after": -1}, "must not be negative, got -1"),
     ],

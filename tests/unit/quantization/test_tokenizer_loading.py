@@ -53,5 +53,5 @@ def test_the_same_scale_changes_nothing(tmp_path):
 def test_other_features_are_refused(tmp_path):
     SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=32)).save_pretrained(tmp_path)
     Mu2SLAMFeatureExtractor(max_frequency=4000.0).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="these differ: max_frequency"):
+    with pytest.raises(ValueError, match="these settings differ: max_frequency"):
         load_speech_tokenizer(tmp_path, Mu2SLAMFeatureExtractor())

@@ -2,7 +2,7 @@
 """Mu2SLAM on Hugging Face transformers: speech and text in many languages, one encoder-decoder.
 
 After `import mu2slam_hf`, `pipeline("automatic-speech-recognition", model=...)` and the Auto classes can load our
-checkpoints. The import loads neither torch nor transformers: the public names, which `__init__.pyi` lists, are fetched
+checkpoints. The import loads neither torch nor transformers: the public names, listed in `__init__.pyi`, are imported
 on first use.
 """
 
@@ -27,7 +27,7 @@ __all__ = [*_PUBLIC_NAMES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    """Fetches a public name from its module on first use."""
+    """Imports a public name from its module on first use."""
     if name not in _PUBLIC_NAMES:
         raise AttributeError(f"module 'mu2slam_hf' has no attribute {name!r}")
     value = getattr(importlib.import_module(_PUBLIC_NAMES[name]), name)
@@ -36,7 +36,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Public names, those not fetched yet included."""
+    """All public names, including those not yet imported."""
     return sorted({*globals(), *_PUBLIC_NAMES})
 
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Files and folders that appear under their names when they are complete, or not at all."""
+"""Files and folders that are written under a temporary name and renamed when they are complete."""
 
 import os
 import shutil
@@ -12,14 +12,14 @@ from pathlib import Path
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path beside `path`, for a file or a folder; it is renamed to `path` when the block ends.
 
-    Where the block raises, what was written is removed and an existing `path` stays as it is. Each process has a
-    temporary path of its own.
+    If the block raises, the temporary path is removed and an existing `path` is left unchanged. Each process has
+    its own temporary path.
 
     Args:
-        path: an existing file is replaced; an existing folder must be empty. Its parents are created.
+        path: final path. An existing file is replaced; an existing folder must be empty. Parents are created.
 
     Raises:
-        OSError: it cannot be written, or `path` is a folder that is not empty.
+        OSError: the path cannot be written, or is a folder that is not empty.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

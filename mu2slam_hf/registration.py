@@ -1,14 +1,14 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Makes transformers' Auto classes and pipelines know our models, without importing torch up front.
+"""Registration of our models with transformers' Auto classes and pipelines, without importing torch up front.
 
-`AutoModel.register` wants real classes, and importing ours imports torch (seconds), while `import transformers`
-itself does not. So `import mu2slam_hf` only leaves a watch on transformers' imports: as soon as the first of them that
-brings the Auto classes has *completed* (`from transformers import pipeline`, ...; it loads torch anyway) the table of
-model types is imported and registered.
+`AutoModel.register` requires classes, and importing ours imports torch (seconds), while `import transformers` itself
+does not. So `import mu2slam_hf` only installs a hook on transformers' imports: as soon as the first import that loads
+the Auto classes has *completed* (`from transformers import pipeline`, ...; it loads torch anyway), the table of model
+types is imported and registered.
 
-Waiting for the outermost import matters: our modelling files import from transformers, and would meet half-initialised
-modules if they were imported while, say, `transformers.generation` is still on its way up; the same holds for our own
-modules, whose imports are therefore counted too.
+The hook waits for the outermost import, because our modelling files import from transformers and would find partially
+initialised modules if they were imported during the import of, for example, `transformers.generation`. The same holds
+for our own modules, whose imports are therefore counted too.
 """
 
 import importlib
@@ -19,15 +19,15 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-# Every Auto class, the pipelines included, is built on this module's table of configurations.
+# All Auto classes and the pipelines depend on this module's table of configurations.
 _AUTO_MODULE = "transformers.models.auto.configuration_auto"
 _MODEL_TYPES_MODULE = "mu2slam_hf.models.model_types"
-# Ours are counted too: a modelling file that is imported first must be complete before the table of model types is.
+# Ours are counted too: a modelling file that is imported first must be complete before the table of model types.
 _WATCHED = ("transformers.", "mu2slam_hf.")
 
 
 def register_models() -> None:
-    """Imports the table of model types and registers them; a second call costs nothing."""
+    """Imports the table of model types and registers them; a second call has no effect."""
     importlib.import_module(_MODEL_TYPES_MODULE).register_model_types()
 
 
@@ -40,9 +40,9 @@ def register_when_needed() -> None:
 
 
 class _TransformersWatch(MetaPathFinder):
-    """Counts how deep the imports of the watched packages are nested, per thread; acts when they are back at zero.
+    """Counts the nesting depth of imports of the watched packages, per thread; acts when it returns to zero.
 
-    Modules are found and executed by the interpreter's own finders and loaders; the watch leaves when it has acted.
+    Modules are found and executed by the interpreter's finders and loaders; the finder removes itself after acting.
     """
 
     def __init__(self, action: Callable[[], None]) -> None:
@@ -64,7 +64,7 @@ class _TransformersWatch(MetaPathFinder):
         execute = loader.exec_module  # type: ignore[attr-defined]
 
         def exec_module(module: ModuleType) -> None:
-            del loader.exec_module  # type: ignore[attr-defined]  # what the class says holds again
+            del loader.exec_module  # type: ignore[attr-defined]  # restores the method of the class
             self._nesting.depth = getattr(self._nesting, "depth", 0) + 1
             try:
                 execute(module)

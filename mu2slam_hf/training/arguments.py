@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Training arguments of the multi-task trainer: those of transformers and what our schedules and sharding need."""
+"""Training arguments of the multi-task trainer: those of transformers, and fields for schedules and sharding."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,14 @@ class MultitaskTrainingArguments(Seq2SeqTrainingArguments):
     """`Seq2SeqTrainingArguments` with closed-form schedules and sharding; losses are the objective's.
 
     Args:
-        optimizer: one of `mu2slam_hf.training.optim.OPTIMIZERS`.
-        schedule: one of `mu2slam_hf.training.optim.SCHEDULES`; `warmup_steps` is the length of its linear growth.
+        optimizer: name of the optimizer, one of `mu2slam_hf.training.optim.OPTIMIZERS`.
+        schedule: name of the schedule, one of `mu2slam_hf.training.optim.SCHEDULES`; its linear growth takes
+            `warmup_steps` updates.
         noam_factor: multiplier of the Noam schedule, which ignores `learning_rate`.
-        min_learning_rate_ratio: floor of the schedule as a share of the peak.
-        check_finite_loss: stop with the record ids at the first NaN or infinite loss.
-        shard_parameters: split parameters, gradients and optimiser states over the processes (FSDP2).
-        num_sharding_replicas: whole copies of a sharded model, the number of machines for example.
+        min_learning_rate_ratio: lower bound of the schedule as a share of the peak.
+        check_finite_loss: whether to stop at the first NaN or infinite loss, with the record ids in the error.
+        shard_parameters: whether to split parameters, gradients and optimizer states over the processes (FSDP2).
+        num_sharding_replicas: number of whole copies of a sharded model, for example the number of machines.
     """
 
     optimizer: str = "adamw"
@@ -32,7 +33,7 @@ class MultitaskTrainingArguments(Seq2SeqTrainingArguments):
 
     @property
     def place(self) -> dict[str, int]:
-        """Arguments of a batch sampler: this process, all of them, and the micro-batches of an update."""
+        """Arguments of a batch sampler: rank, number of ranks and micro-batches per update."""
         return {
             "rank": self.process_index,
             "num_ranks": self.world_size,

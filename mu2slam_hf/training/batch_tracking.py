@@ -15,7 +15,7 @@ from mu2slam_hf.data.sampling.batch_sampler import ResumableBatchSampler
 class TrackedBatchSampler:
     """Wrapper that pairs each batch with the state after it.
 
-    It has no length on purpose: the Trainer then counts updates, not epochs.
+    It has no length, so that the Trainer counts updates, not epochs.
     """
 
     def __init__(self, sampler: ResumableBatchSampler) -> None:

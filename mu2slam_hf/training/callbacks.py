@@ -16,12 +16,12 @@ _HIDDEN = ("epoch", "total_flos", "train_samples_per_second", "train_steps_per_s
 
 
 def format_logs(state: TrainerState, logs: dict[str, Any], table: LossTable | None = None) -> str:
-    """A line with update, losses, learning rate and the time that is left, and below it a table of losses, if any.
+    """A line with update, losses, learning rate and remaining time, followed by a table of losses, if any.
 
-    Numbers of failures are shown where they are not 0.
+    Numbers of failures are shown if they are not 0.
 
     Args:
-        state: of the run.
+        state: state of the trainer.
         logs: figures by name.
         table: layout of the losses that are not in the line.
     """
@@ -90,9 +90,9 @@ class LogFile(TrainerCallback):
 
 
 class EvaluateAtEnd(TrainerCallback):
-    """Evaluates after the last update where the best checkpoint is kept, so that the last one is compared too."""
+    """Evaluates after the last update if the best checkpoint is loaded at the end, so that the last one competes."""
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Ask for an evaluation."""
+        """Request an evaluation."""
         if args.metric_for_best_model is not None and state.global_step >= state.max_steps:
             control.should_evaluate = True

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Checkpoints, which get their name only when they are complete, and averages of them."""
+"""Checkpoints, which are renamed to their final name when they are complete, and averages of their weights."""
 
 import os
 import re
@@ -34,13 +34,13 @@ def clear_incomplete(output_dir: str | Path) -> None:
 
 @contextmanager
 def all_or_nothing(incomplete: str | Path, final: str | Path) -> Iterator[None]:
-    """Delete a folder that could not be written completely, and raise an error that says what to do.
+    """Delete a folder that could not be written completely, and raise an error with a remedy.
 
-    Libraries report a full disk in their own ways: safetensors with an error class of its own, torch with a
-    RuntimeError of its stream writer.
+    Libraries report a full disk differently: safetensors with its own error class, torch with a RuntimeError
+    of its stream writer.
 
     Raises:
-        RuntimeError: in place of any of these.
+        RuntimeError: if the folder could not be written, whatever the library raised.
     """
     incomplete, final = Path(incomplete), Path(final)
     try:
@@ -57,10 +57,10 @@ def all_or_nothing(incomplete: str | Path, final: str | Path) -> Iterator[None]:
 
 
 def publish_checkpoint(incomplete: str | Path, final: str | Path) -> None:
-    """Flush a finished checkpoint folder to the disk and give it its name in one step.
+    """Flush a finished checkpoint folder to the disk and rename it in one step.
 
     Raises:
-        OSError: if the disk is full or the folder cannot be renamed; `incomplete` then stays as it is.
+        OSError: if the disk is full or the folder cannot be renamed; `incomplete` is then left unchanged.
     """
     incomplete, final = Path(incomplete), Path(final)
     for path in incomplete.rglob("*"):
@@ -74,7 +74,7 @@ def publish_checkpoint(incomplete: str | Path, final: str | Path) -> None:
 
 
 def rotate_checkpoints(output_dir: str | Path, limit: int | None, protected: Sequence[str | Path] = ()) -> None:
-    """Delete the oldest checkpoints until `limit` are left; `protected` ones are neither deleted nor counted out."""
+    """Delete the oldest checkpoints until `limit` remain; `protected` ones are never deleted, but count."""
     if limit is None or limit <= 0:
         return
     kept = {Path(path).resolve() for path in protected}
@@ -85,16 +85,16 @@ def rotate_checkpoints(output_dir: str | Path, limit: int | None, protected: Seq
 
 
 def average_checkpoints(checkpoints: Sequence[str | Path]) -> dict[str, Tensor]:
-    """Mean of the weights of several checkpoints, accumulated in float64 and returned in their own dtype.
+    """Mean of the weights of several checkpoints, accumulated in float64 and returned in their original dtype.
 
     Args:
         checkpoints: folders with one `model.safetensors` (or `adapter_model.safetensors`) each.
 
     Raises:
-        ValueError: if there is none, a file is missing, or two checkpoints have different keys.
+        ValueError: if the list is empty, a file is missing, or two checkpoints have different keys.
     """
     if not checkpoints:
-        raise ValueError("There is no checkpoint to average.")
+        raise ValueError("Expected at least one checkpoint to average, got none.")
     sums: dict[str, Tensor] = {}
     dtypes: dict[str, torch.dtype] = {}
     for folder in checkpoints:
@@ -102,7 +102,7 @@ def average_checkpoints(checkpoints: Sequence[str | Path]) -> dict[str, Tensor]:
             keys = set(file.keys())
             if sums and keys != set(sums):
                 odd = sorted(keys ^ set(sums))
-                raise ValueError(f"{folder} has other weights than its siblings, for example {odd[0]}.")
+                raise ValueError(f"{folder} has different weights than the other checkpoints, for example {odd[0]}.")
             for key in keys:
                 tensor = file.get_tensor(key)
                 dtypes[key] = tensor.dtype
@@ -114,10 +114,10 @@ def find_weights_file(folder: str | Path) -> Path:
     """The single safetensors file of a checkpoint folder.
 
     Raises:
-        ValueError: if it has none (weights in several shards are not averaged).
+        ValueError: if it has none (weights in several shards cannot be averaged).
     """
     for name in WEIGHTS_FILES:
         path = Path(folder) / name
         if path.is_file():
             return path
-    raise ValueError(f"{folder} holds none of {', '.join(WEIGHTS_FILES)}.")
+    raise ValueError(f"{folder} has none of the files {', '.join(WEIGHTS_FILES)}.")

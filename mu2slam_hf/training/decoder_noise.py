@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Noisy fine-tuning: some decoder inputs become a near neighbour in the word-embedding space, targets stay clean.
+"""Noisy fine-tuning: some decoder inputs are replaced by near neighbours of their embeddings, targets are not.
 
 Paper: section 2.4, "we randomly replace some tokens in the decoder inputs with their synonym tokens measured by the
 word embeddings"; section 3.1: in 6 % of the positions.
@@ -19,7 +19,7 @@ from torch.nn import functional
 from mu2slam_hf.data.random_keys import counter_generator
 
 SEARCH_CHUNK_ROWS = 1024
-"""Tokens whose neighbours are searched at a time: bounds the matrix of similarities, does not change the result."""
+"""Number of tokens per neighbour search: bounds the matrix of similarities, does not change the result."""
 
 
 @strict
@@ -28,8 +28,8 @@ class DecoderNoiseConfig:
     """How many decoder inputs are replaced, and by what.
 
     Attributes:
-        ratio: chance of each token. Paper: 0.06; more gains nothing from others into English, and harms from English.
-        k: the replacement is drawn among so many nearest neighbours by cosine. Choice: 8; the paper is silent.
+        ratio: probability that a token is replaced. Paper: 0.06; more does not help into English, harms from English.
+        k: number of nearest neighbours by cosine among which the replacement is drawn. Choice: 8; not in the paper.
     """
 
     ratio: float | int = 0.06
@@ -37,19 +37,19 @@ class DecoderNoiseConfig:
 
     def __post_init__(self) -> None:
         if not 0 <= self.ratio <= 1:
-            raise ValueError(f"`ratio` must lie in [0, 1], got {self.ratio}")
+            raise ValueError(f"`ratio` must be in [0, 1], got {self.ratio}")
         if self.k < 1:
             raise ValueError(f"`k` must be at least 1, got {self.k}")
 
 
 def find_neighbours(embeddings: Tensor, token_ids: Tensor, candidates: tuple[int, int], k: int) -> Tensor:
-    """The tokens most like given ones by the cosine of their embeddings, nearest first, never a token itself.
+    """Nearest neighbours of tokens by the cosine of their embeddings, nearest first, without the token itself.
 
     Args:
         embeddings: `(V, D)` float.
         token_ids: `(U,)` int64.
         candidates: first row and row after the last one among which neighbours are searched.
-        k: how many; fewer where there are fewer candidates.
+        k: number of neighbours; fewer if there are fewer candidates.
 
     Returns:
         `(U, k')` int64 with `k' = min(k, number of candidates - 1)`; at least one candidate must remain.
@@ -70,14 +70,14 @@ def find_neighbours(embeddings: Tensor, token_ids: Tensor, candidates: tuple[int
 
 
 def draw_noise(seed: int, step: int, record_ids: Sequence[str], shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Uniform numbers for every position, a function of seed, update, record and position alone.
+    """Uniform numbers for every position, a function of seed, update, record and position only.
 
-    They are the same however a batch is split over processes, padded, or reached after a resume.
+    They do not depend on padding, on the number of processes, or on a resume.
 
     Args:
-        seed: of the run.
+        seed: seed of the run.
         step: number of the update.
-        record_ids: one per row; rows beyond them (a batch of silence has no record) have the empty name.
+        record_ids: one per row; rows without a record (a batch of silence) have the empty name.
         shape: `(B, L)`.
 
     Returns:
@@ -87,7 +87,7 @@ def draw_noise(seed: int, step: int, record_ids: Sequence[str], shape: tuple[int
     names = [*map(str, record_ids), *[""] * rows][:rows]
     uniform = np.empty((rows, width, 2))
     for row, name in enumerate(names):
-        # Two numbers per position, position after position: what stands before a position decides nothing.
+        # Two numbers per position, in the order of positions, so that the length of a row does not change them.
         uniform[row] = counter_generator(seed, "decoder_noise", step, name).random((width, 2))
     drawn = torch.from_numpy(uniform)
     return drawn[..., 0], drawn[..., 1]
@@ -97,14 +97,14 @@ class DecoderNoise:
     """Replaces decoder inputs by neighbours of the same kind: text by text, speech ids by speech ids.
 
     Special tokens (`<s>` among them) are neither replaced nor inserted.
-    Choice: neighbours are searched for the drawn tokens alone, at every update, in the embeddings as they are then.
-    That is less work than a table of all tokens now and then (U is a few hundred), it follows the embeddings as they
-    move, and there is no table that a checkpoint would have to hold.
+    Choice: neighbours are searched for the drawn tokens only, at every update, in the current embeddings. This is
+    less work than a table of all tokens that is rebuilt regularly (U is a few hundred), it follows the embeddings
+    during training, and checkpoints need no table.
 
     Args:
-        config: the model's; names where speech ids and text begin.
-        noise: ratio and k where a batch does not bring its own; None for no noise there.
-        seed: of the run.
+        config: configuration of the model, for the first speech id and the first text id.
+        noise: ratio and k for batches without settings of their own; None for no noise.
+        seed: seed of the run.
     """
 
     def __init__(self, config: Any, noise: DecoderNoiseConfig | None = None, *, seed: int = 0) -> None:
@@ -122,14 +122,14 @@ class DecoderNoise:
         """Noisy decoder inputs of one batch.
 
         Args:
-            model: where the embeddings are.
+            model: model with the embeddings.
             input_ids: `(B, L)` int64, packed or not.
             step: number of the update.
-            record_ids: of the rows.
+            record_ids: record ids of the rows.
             settings: `{"ratio": ..., "k": ...}` of the batch; None for those of the run.
 
         Returns:
-            `(B, L)` int64; `input_ids` itself where there is no noise.
+            `(B, L)` int64; `input_ids` itself if there is no noise.
         """
         noise = self.noise if settings is None else DecoderNoiseConfig(**settings)
         if noise is None or noise.ratio == 0:
@@ -142,7 +142,7 @@ class DecoderNoise:
             chosen = (whether < noise.ratio) & (input_ids >= first) & (input_ids < last)
             if last - first < 2 or not bool(chosen.any()):
                 continue
-            # Each different token is looked up once.
+            # Neighbours of each distinct token are searched once.
             tokens, back = input_ids[chosen].unique(return_inverse=True)
             neighbours = find_neighbours(embeddings, tokens, (first, last), noise.k)
             noisy[chosen] = neighbours[back, (which[chosen] * neighbours.shape[1]).long()]
@@ -150,9 +150,9 @@ class DecoderNoise:
 
 
 def find_decoder_embeddings(model: nn.Module) -> Tensor:
-    """`(V, D)` table of the decoder's word embeddings, whatever wraps the model; gathered where it is sharded."""
+    """`(V, D)` table of the decoder's word embeddings, whatever wraps the model; gathered if it is sharded."""
     for name, module in model.named_modules():
         if name.endswith("decoder.embed_tokens"):
             weight = module.weight
             return weight.full_tensor() if hasattr(weight, "full_tensor") else weight
-    raise ValueError(f"{type(model).__name__} has no decoder.embed_tokens: decoder noise needs a decoder.")
+    raise ValueError(f"{type(model).__name__} has no decoder.embed_tokens: decoder noise requires a decoder.")

@@ -18,13 +18,13 @@ from mu2slam_hf.training.scorers import Scorer
 
 @dataclass(frozen=True, kw_only=True)
 class DevelopmentSet:
-    """Examples that `evaluate` reads.
+    """Examples of an evaluation.
 
     Attributes:
-        dataset: map-style.
+        dataset: map-style data set.
         batches: lists of dataset keys, the whole set; every process takes its share.
-        collator: list of items to a batch.
-        scorer: None for losses only.
+        collator: collates a list of items into a batch.
+        scorer: scorer of the outputs; None for losses only.
     """
 
     dataset: Any
@@ -35,12 +35,12 @@ class DevelopmentSet:
 
 @dataclass
 class Measurement:
-    """What a process measured on its share of a development set.
+    """Results of one process on its share of a development set.
 
     Attributes:
         sums: `(K,)` sums of the losses.
         counts: `(K,)` float32 numbers of targets.
-        rows: of the scorer.
+        rows: rows of the scorer.
     """
 
     sums: Tensor
@@ -64,16 +64,16 @@ def measure(
     device: torch.device,
     scorer: Scorer | None = None,
 ) -> Measurement:
-    """Run a model over batches in evaluation mode; its mode is as before afterwards.
+    """Run a model over batches in evaluation mode, and restore its mode afterwards.
 
     Args:
-        objective: runs it.
-        model: as it is trained.
-        batches: on the device of the model.
-        num_batches: batches that are measured. The model also runs on those after them, to stay in step with other
-            processes.
-        device: of the sums.
-        scorer: None for losses only.
+        objective: objective that runs the model.
+        model: model as it is trained.
+        batches: batches on the device of the model.
+        num_batches: number of batches that are measured. The model also runs on the remaining ones, to stay
+            synchronized with other processes.
+        device: device of the sums.
+        scorer: scorer of the outputs; None for losses only.
     """
     was_training = model.training
     model.eval()

@@ -10,15 +10,15 @@ from torch.distributed.tensor import DTensor
 def find_untouched_parameters(loss: Tensor, model: nn.Module) -> list[nn.Parameter]:
     """Trainable parameters of `model` that get no gradient from `loss`.
 
-    The walk visits every node once (some thousand for a small model, milliseconds), so callers keep the answer for
+    The walk visits every node once (some thousand for a small model, milliseconds), so callers keep the result for
     each kind of batch.
 
-    Of a sharded model only what belongs to its root is looked at. Its layers have freed their whole parameters by
-    then, and all of them take part in every batch.
+    Of a sharded model only the parameters of its root are checked: its layers have already freed their whole
+    parameters, and all layers take part in every batch.
 
     Args:
         loss: 0-d tensor with a graph.
-        model: the module whose parameters are asked about.
+        model: module whose parameters are checked.
     """
     touched: set[int] = set()
     seen: set[Any] = set()

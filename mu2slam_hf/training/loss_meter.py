@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""What a process has trained on since the last log: sums and counts of the losses, padding, time.
+"""Sums and counts of the losses, padding and time of a process since the last log.
 
 Letters: K losses, S sides of a batch that are padded.
 """
@@ -15,11 +15,11 @@ from mu2slam_hf.training.objectives.objective import Objective
 
 
 class LossMeter:
-    """Adds up over micro-batches and updates, from one log to the next.
+    """Accumulates figures over micro-batches and updates, from one log to the next.
 
     Args:
-        objective: names the losses and what is padded.
-        device: where losses are.
+        objective: objective with the names of the losses and of the padded inputs.
+        device: device of the losses.
     """
 
     def __init__(self, objective: Objective, device: torch.device) -> None:
@@ -27,19 +27,19 @@ class LossMeter:
         self.restart(0)
 
     def restart(self, step: int) -> None:
-        """Begin anew after `step` updates."""
+        """Reset all figures after `step` updates."""
         self.sums = torch.zeros(len(self.objective.names), device=self.device)
         self.counts = torch.zeros_like(self.sums)
-        # (S, 2): of each side real positions, all positions
+        # (S, 2): real positions and all positions of each side
         self.positions = torch.zeros(len(self.objective.padded), 2)
         self._started, self._step = time.monotonic(), step
 
     def skip_time(self, seconds: float) -> None:
-        """Leave out time that was not spent on updates."""
+        """Exclude time that was not spent on updates."""
         self._started += seconds
 
     def count(self, batches: Sequence[Mapping[str, Any]]) -> Tensor:
-        """`(K,)` float32 targets in the micro-batches of an update, which are added to the report."""
+        """`(K,)` float32 numbers of targets in the micro-batches of an update; they are added to the figures."""
         objective = self.objective
         counts = torch.stack([objective.stack(objective.count(batch)) for batch in batches]).float().sum(dim=0)
         self.counts += counts.to(self.device)
@@ -49,7 +49,7 @@ class LossMeter:
         return counts
 
     def describe(self, reduce: Callable[[Tensor], Tensor]) -> dict[str, float]:
-        """Figures of all processes; `reduce` adds up over them."""
+        """Figures of all processes; `reduce` sums over the processes."""
         objective = self.objective
         sums, counts = reduce(torch.stack([self.sums, self.counts]))
         figures = objective.describe(sums, counts)

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Many losses as a short table for the console: so many figures do not fit into a line."""
+"""Many losses as a short table for the console."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class LossTable:
-    """Where each loss stands in the table.
+    """Layout of a table of losses.
 
     Attributes:
-        columns: headings.
+        columns: headings of the columns.
         rows: heading of a row -> name of the loss in each column, "" for none.
     """
 
@@ -20,13 +20,13 @@ class LossTable:
 
 
 def split_losses(logs: Mapping[str, Any], table: LossTable | None) -> tuple[dict[str, float], dict[str, Any]]:
-    """Losses of a table without what stands before their names, and all other figures.
+    """Losses of a table, without the prefix of their names, and all other figures.
 
-    Numbers of targets (`count_...`) are for the log file: they are in neither.
+    Numbers of targets (`count_...`) are for the log file only and in neither result.
 
     Args:
-        logs: of the trainer; names may have a prefix (`eval_`, `eval_<development set>_`).
-        table: None: all losses stay with the other figures.
+        logs: logs of the trainer; names may have a prefix (`eval_`, `eval_<development set>_`).
+        table: layout; with None all losses stay with the other figures.
     """
     known = set() if table is None else {name for row in table.rows.values() for name in row}
     losses: dict[str, float] = {}
@@ -41,7 +41,7 @@ def split_losses(logs: Mapping[str, Any], table: LossTable | None) -> tuple[dict
 
 
 def format_loss_table(losses: Mapping[str, float], table: LossTable) -> str:
-    """The headings and one line for each row, with the columns that have a loss; a missing one is shown as `-`."""
+    """The headings and one line for each row, with the columns that have a loss; `-` for a missing loss."""
     shown = [place for place in range(len(table.columns)) if any(row[place] in losses for row in table.rows.values())]
     widths = [max(7, len(table.columns[place]) + 2) for place in shown]
     margin = max(len(heading) for heading in table.rows) + 2

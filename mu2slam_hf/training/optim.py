@@ -16,7 +16,7 @@ DECAYS: dict[str, Callable[[float, int, int], float]] = {
     "warmup_linear": lambda progress, step, warmup: 1.0 - progress,
     "warmup_constant": lambda progress, step, warmup: 1.0,
 }
-"""Multipliers after the warm-up; of the progress in [0, 1] to the end of the run, the update, and the warm-up."""
+"""Multipliers after the warm-up, functions of the progress to the end of the run in [0, 1], update and warm-up."""
 SCHEDULES = ("noam", *DECAYS)
 
 
@@ -24,9 +24,9 @@ def compute_noam_rate(step: int, *, hidden_size: int, num_warmup_steps: int, fac
     """Learning rate of the Noam schedule, `factor * d^-0.5 * min(step^-0.5, step * warmup^-1.5)`.
 
     Args:
-        step: number of the update that is about to run, counted from 1.
+        step: number of the current update, counted from 1.
         hidden_size: width `d` of the model.
-        num_warmup_steps: updates of linear growth; at least 1.
+        num_warmup_steps: number of updates of linear growth; at least 1.
         factor: the paper's multiplier (3 in pre-training, 0.5 to 5 in fine-tuning).
 
     Returns:
@@ -42,14 +42,14 @@ def compute_noam_rate(step: int, *, hidden_size: int, num_warmup_steps: int, fac
 def compute_schedule_multiplier(
     step: int, *, schedule: str, num_warmup_steps: int, num_training_steps: int, min_ratio: float = 0.0
 ) -> float:
-    """Fraction of the peak rate that update `step` (counted from 1) runs with.
+    """Learning rate of update `step` as a fraction of the peak.
 
     Args:
-        step: number of the update that is about to run, from 1.
+        step: number of the current update, counted from 1.
         schedule: one of `SCHEDULES` except "noam".
-        num_warmup_steps: updates of linear growth, 0 for none; the last of them runs at the peak.
-        num_training_steps: updates in all; cosine and linear reach `min_ratio` on the last one.
-        min_ratio: floor of the multiplier after the warm-up.
+        num_warmup_steps: number of updates of linear growth, 0 for none; the last one runs at the peak.
+        num_training_steps: total number of updates; cosine and linear reach `min_ratio` on the last one.
+        min_ratio: lower bound of the multiplier after the warm-up.
 
     Returns:
         A number in [0, 1].
@@ -71,9 +71,9 @@ def build_scheduler(
     noam_factor: float = 1.0,
     hidden_size: int | None = None,
 ) -> LambdaLR:
-    """Scheduler over `optimizer`, whose groups must all start at the same rate.
+    """Scheduler of `optimizer`, whose groups must all start at the same rate.
 
-    "noam" ignores the optimizer's own rate: it sets the absolute one and needs `hidden_size`.
+    "noam" ignores the optimizer's rate: it sets the absolute one and requires `hidden_size`.
     """
     if schedule not in SCHEDULES:
         raise ValueError(f"Unknown schedule {schedule!r}; known: {', '.join(SCHEDULES)}.")
@@ -84,7 +84,7 @@ def build_scheduler(
             lambda done: compute_schedule_multiplier(done + 1, schedule=schedule, min_ratio=min_ratio, **settings),
         )
     if hidden_size is None:
-        raise ValueError("The Noam schedule needs the model's hidden_size.")
+        raise ValueError("The Noam schedule requires the model's hidden_size.")
     for group in optimizer.param_groups:
         group["lr"] = group["initial_lr"] = 1.0
     width, warmup = hidden_size, max(1, num_warmup_steps)
@@ -95,10 +95,10 @@ def build_scheduler(
 
 
 def build_parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two AdamW groups: decayed matrices, and everything that must not be pulled to zero.
+    """Two AdamW groups: matrices with weight decay, and all other parameters without.
 
     Not decayed: biases, norms, every parameter with fewer than two dimensions, and embedding tables (decay would
-    shrink rows that a small corpus never touches). Frozen parameters are left out; a tied one occurs once.
+    shrink rows that a small corpus never uses). Frozen parameters are left out; a tied one occurs once.
     """
     embeddings = {
         id(parameter)
@@ -123,21 +123,21 @@ def build_optimizer(
     betas: tuple[float, float] = (0.9, 0.98),
     eps: float = 1e-9,
 ) -> torch.optim.Optimizer:
-    """AdamW over `build_parameter_groups`, or Adam; the fused kernel where every parameter is a plain fp32 tensor.
+    """AdamW over `build_parameter_groups`, or Adam; the fused kernel if every parameter is a plain fp32 tensor.
 
     Paper: section 3.1, Adam in pre-training and AdamW with decay 0.01 in fine-tuning.
-    Choice: fused also on CPU, where it saves the Python loop over some hundred small tensors per update.
+    Choice: fused also on CPU, where it avoids a Python loop over some hundred small tensors per update.
 
     Raises:
-        ValueError: an unknown optimiser, decay for Adam (it would be L2 regularisation), or nothing to train.
+        ValueError: unknown optimizer, weight decay with Adam (it would be L2 regularisation), or nothing to train.
     """
     if optimizer not in OPTIMIZERS:
         raise ValueError(f"Unknown optimizer {optimizer!r}; known: {', '.join(OPTIMIZERS)}.")
     if optimizer == "adam" and weight_decay != 0.0:
-        raise ValueError(f"Adam takes no weight decay; set it to 0 (it is {weight_decay}) or use adamw.")
+        raise ValueError(f"Adam does not support weight decay; set it to 0 (got {weight_decay}) or use adamw.")
     groups = build_parameter_groups(model, weight_decay)
     if not groups:
-        raise ValueError("The model has no trainable parameter: everything is frozen.")
+        raise ValueError("The model has no trainable parameters: all are frozen.")
     parameters = [parameter for group in groups for parameter in group["params"]]
     fused = all(type(p.data) is torch.Tensor and p.device.type in ("cpu", "cuda") for p in parameters)
     return OPTIMIZERS[optimizer](groups, lr=learning_rate, betas=betas, eps=eps, fused=fused)

@@ -1,8 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Checkpoints from which a run resumes exactly: it ends with the same weights, bit for bit, as an uninterrupted one.
 
-This needs the sampler's own state instead of skipping data by reading it; a loader that does not draw from the
-global random state; and checkpoints that get their name only when they are complete.
+This requires the sampler's own state instead of skipping data by reading it, a loader that does not draw from the
+global random state, and checkpoints that are renamed to their final name when they are complete.
 """
 
 import json
@@ -46,41 +46,42 @@ class ResumeMixin(Seq2SeqTrainer):
     tracked_sampler: TrackedBatchSampler | None
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> TrainOutput:
-        """Train to `max_steps`; a checkpoint that is already there is loaded and returned as it is.
+        """Train to `max_steps`; a checkpoint that has reached it is only loaded.
 
         Args:
-            resume_from_checkpoint: a folder, True for the newest complete one (none is then an error), or None.
-            args: passed on.
-            kwargs: passed on.
+            resume_from_checkpoint: folder of a checkpoint, True for the newest complete one (an error if there is
+                none), or None.
+            args: passed to the parent.
+            kwargs: passed to the parent.
         """
         if resume_from_checkpoint is True:
             resume_from_checkpoint = get_last_checkpoint(self.args.output_dir)
             if resume_from_checkpoint is None:
-                raise ValueError(f"{self.args.output_dir} holds no complete checkpoint to resume from.")
+                raise ValueError(f"{self.args.output_dir} has no complete checkpoint to resume from.")
         if self.is_world_process_zero():
             clear_incomplete(self.args.output_dir)
         if isinstance(resume_from_checkpoint, str):
             state = TrainerState.load_from_json(os.path.join(resume_from_checkpoint, TRAINER_STATE_NAME))
             if state.global_step >= self.args.max_steps:
-                logger.warning(f"{resume_from_checkpoint} has all {self.args.max_steps} updates: nothing to do.")
+                logger.warning(f"{resume_from_checkpoint} has all {self.args.max_steps} updates: nothing to train.")
                 self._load_from_checkpoint(resume_from_checkpoint)
                 self.state = state
                 return TrainOutput(state.global_step, 0.0, {})
         return super().train(resume_from_checkpoint or None, *args, **kwargs)
 
     def get_train_dataloader(self) -> DataLoader:
-        """Loader over our own batches; accelerate does not wrap it, because the sampler already shards by rank."""
+        """Loader over the batches of the sampler; accelerate does not wrap it, since the sampler shards by rank."""
         if self.train_dataset is None or self.tracked_sampler is None:
-            raise ValueError("Training needs train_dataset and train_batch_sampler.")
+            raise ValueError("Training requires train_dataset and train_batch_sampler.")
         return self.build_loader(self.train_dataset, self.tracked_sampler, self.data_collator, keep_workers=True)
 
     def build_loader(
         self, dataset: Any, batch_sampler: Any, collator: Callable[[list[Any]], Any], *, keep_workers: bool = False
     ) -> DataLoader:
-        """A plain loader whose own generator leaves the global random state alone.
+        """A loader with its own generator, which does not change the global random state.
 
-        The loader draws a base seed at every start. Taken from the global state, that draw would shift dropout
-        after a resume, which starts one loader more.
+        The loader draws a base seed at every start. Drawn from the global state, it would change dropout after a
+        resume, which starts one more loader.
         """
         num_workers = self.args.dataloader_num_workers
         return DataLoader(
@@ -95,12 +96,12 @@ class ResumeMixin(Seq2SeqTrainer):
         )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As the parent, with `epoch` as the share of the run: its own count would start anew after a resume."""
+        """As the parent, with `epoch` as the share of the run: the parent's count would restart after a resume."""
         self.state.epoch = self.state.global_step / self.args.max_steps
         super().log(logs, start_time)
 
     def _prepare_for_training(self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: Any) -> Any:
-        """Load the state of the sampler too."""
+        """As the parent; the state of the sampler is loaded too."""
         if resume_from_checkpoint is not None and self.tracked_sampler is not None:
             progress = _read_json(Path(resume_from_checkpoint) / PROGRESS_NAME)
             self.tracked_sampler.load_state_dict(self._read_sampler_state(Path(resume_from_checkpoint), progress))
@@ -112,13 +113,13 @@ class ResumeMixin(Seq2SeqTrainer):
             return dict(progress["sampler"])
         if stored != self.args.world_size:
             raise ValueError(
-                f"{checkpoint} holds the places of {stored} processes in their streams, but there are "
-                f"{self.args.world_size} now. Start as many, or begin a new run with model.init_from set to it."
+                f"{checkpoint} has the positions of {stored} processes in their streams, but there are "
+                f"{self.args.world_size} now. Start {stored} processes, or a new run with model.init_from set to it."
             )
         return _read_json(checkpoint / RANK_PROGRESS_NAME.format(rank=self.args.process_index))
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
-        """Do not report tied weights as missing: they are stored once, under the name of their source."""
+        """As the parent, but tied weights are not reported as missing: they are stored once, under one name."""
         tied = getattr(self.model, "all_tied_weights_keys", None) or {}
         missing = [key for key in load_result.missing_keys if key not in tied]
         super()._issue_warnings_after_load(type(load_result)(missing, load_result.unexpected_keys))
@@ -127,7 +128,7 @@ class ResumeMixin(Seq2SeqTrainer):
         """As the parent; the best checkpoint so far is saved at once.
 
         Raises:
-            ValueError: the evaluation has no figure of that name.
+            ValueError: the evaluation has no figure named `metric_for_best_model`.
         """
         try:
             is_new_best = super()._determine_best_metric(metrics, trial)
@@ -145,14 +146,14 @@ class ResumeMixin(Seq2SeqTrainer):
         """Replace the weights by those of the best checkpoint of the run.
 
         Raises:
-            ValueError: there was no evaluation to compare checkpoints by, or the best one is gone.
+            ValueError: there was no evaluation to compare checkpoints, or the best one no longer exists.
         """
         step = self.state.best_global_step
         folder = Path(self.args.output_dir) / f"checkpoint-{step}"
         if not step or not folder.is_dir():
             raise ValueError(
                 f"{self.args.output_dir} has no best checkpoint"
-                + (f": checkpoint-{step} is gone." if step else ": no evaluation gave the metric that decides.")
+                + (f": checkpoint-{step} no longer exists." if step else ": no evaluation had metric_for_best_model.")
             )
         self.state.best_model_checkpoint = str(folder)
         self._load_best_model()
@@ -162,7 +163,7 @@ class ResumeMixin(Seq2SeqTrainer):
         """Replace the weights by the mean of those of several checkpoints of this run.
 
         Args:
-            checkpoints: folders; adapters are averaged where the model has adapters.
+            checkpoints: folders; adapters are averaged if the model has adapters.
         """
         averaged = average_checkpoints(checkpoints)
         if hasattr(self.model, "peft_config"):
@@ -171,7 +172,7 @@ class ResumeMixin(Seq2SeqTrainer):
             self.load_whole_weights(averaged)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """Write every part into a hidden folder, then rename it: what is named `checkpoint-N` is complete."""
+        """Write all parts into a hidden folder, then rename it: a folder named `checkpoint-N` is complete."""
         output_dir = Path(self._get_output_dir(trial=trial))
         final = output_dir / f"checkpoint-{self.state.global_step}"
         incomplete = output_dir / f"{INCOMPLETE_PREFIX}{final.name}"
@@ -190,7 +191,7 @@ class ResumeMixin(Seq2SeqTrainer):
             self._save_rng_state(str(incomplete))
         progress: dict[str, Any] = {}
         self._write_sampler_state(incomplete, progress)
-        # Whatever other processes write is there before the first one gives the folder its name.
+        # All processes have written their files before the first one renames the folder.
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             if self.state.best_global_step:
@@ -207,7 +208,7 @@ class ResumeMixin(Seq2SeqTrainer):
             self._push_from_checkpoint(str(final))
 
     def _write_sampler_state(self, incomplete: Path, progress: dict[str, Any]) -> None:
-        """Into `progress`, or into a file of this process where each has a state of its own."""
+        """Write it into `progress`, or into a file of this process if each has its own state."""
         if self.tracked_sampler is None:
             return
         if not self.tracked_sampler.state_is_per_rank:
@@ -233,5 +234,5 @@ class ResumeMixin(Seq2SeqTrainer):
 
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise ValueError(f"{path} is missing, so the data cannot continue where that run stopped.")
+        raise ValueError(f"{path} is missing, so the data cannot continue from the position of the checkpoint.")
     return dict(json.loads(path.read_text(encoding="utf-8")))

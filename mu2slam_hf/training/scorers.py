@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Figures beside the losses of an evaluation: error rates of greedy CTC transcripts, accuracy of classes.
+"""Figures of an evaluation besides the losses: error rates of greedy CTC transcripts, accuracy of classes.
 
-How texts are compared is injected: training does not import evaluation.
+The comparison of texts is injected, because training does not import evaluation.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,13 +15,13 @@ from mu2slam_hf.training.objectives.objective import Objective
 
 
 class Scorer(Protocol):
-    """Collects what a process finds in its batches, and makes figures of what all of them found."""
+    """Collects results of the batches of a process, and computes figures from the results of all processes."""
 
     def collect(self, objective: Objective, outputs: Any, batch: Mapping[str, Any]) -> list[Any]:
-        """What there is to score in a batch and its `outputs`, as objects that can be sent to other processes."""
+        """Results of a batch and its `outputs`, as objects that can be sent to other processes."""
 
     def score(self, rows: Sequence[Any]) -> dict[str, float]:
-        """Figures by name, of at least one row."""
+        """Figures by name from at least one row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class TranscriptScorer:
         return [row for row, keep in zip(rows, asked, strict=True) if keep]
 
     def score(self, rows: Sequence[tuple[int, str, str]]) -> dict[str, float]:
-        """`ctc_cer` and `ctc_wer` over all rows and, where languages are named, for each language."""
+        """`ctc_cer` and `ctc_wer` over all rows and, with `languages`, for each language."""
         figures = self._compare(rows)
         for index in sorted({row[0] for row in rows if row[0] >= 0} if self.languages else ()):
             assert self.languages is not None
@@ -70,15 +70,15 @@ class TranscriptScorer:
 
 
 class ClassScorer:
-    """`accuracy`: percent of right classes."""
+    """`accuracy`: percentage of correct classes."""
 
     def collect(self, objective: Objective, outputs: Any, batch: Mapping[str, Any]) -> list[bool]:
-        """Whether the class of each item is right."""
+        """Whether the predicted class of each item is correct."""
         right: list[bool] = (outputs.logits.argmax(dim=-1) == batch["labels"]).tolist()
         return right
 
     def score(self, rows: Sequence[bool]) -> dict[str, float]:
-        """The share of right ones."""
+        """The percentage of correct classes."""
         return {"accuracy": 100.0 * (sum(rows) / len(rows))}
 
 
@@ -86,7 +86,7 @@ def collapse_ctc(best_ids: Tensor, frame_lengths: Tensor, blank: int = 0) -> lis
     """Greedy CTC paths without repeats and blanks.
 
     Args:
-        best_ids: `(B, N)` int64, the best id of each frame.
+        best_ids: `(B, N)` int64, the most likely id of each frame.
         frame_lengths: `(B,)` int64.
         blank: id of the blank.
     """

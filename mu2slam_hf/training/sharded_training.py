@@ -1,8 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Training of a sharded model: everything that concerns all weights is done by all processes together.
+"""Training of a sharded model: operations on all weights are collective.
 
-transformers' Trainer accepts models that are sharded already and leaves placement and the reduction of gradients to
-them. It cannot resume such models, so their optimiser is saved and loaded here.
+transformers' Trainer accepts models that are already sharded and leaves placement and the reduction of gradients to
+them. It cannot resume such models, so their optimizer is saved and loaded here.
 """
 
 import contextlib
@@ -39,10 +39,10 @@ SCHEDULER_NAME = "scheduler.pt"
 
 
 def choose_sharding(model: nn.Module, args: MultitaskTrainingArguments) -> ShardingSettings | None:
-    """How a model is sharded, by the launch configuration or by the arguments; None: it is not sharded.
+    """Sharding settings of the launch configuration or of the arguments; None for a model that is not sharded.
 
     Raises:
-        ValueError: a model or a precision that cannot be sharded.
+        ValueError: the model or the precision does not support sharding.
     """
     sharding = take_over_launch_settings(args.num_sharding_replicas)
     if sharding is None and args.shard_parameters:
@@ -50,19 +50,19 @@ def choose_sharding(model: nn.Module, args: MultitaskTrainingArguments) -> Shard
     if sharding is None:
         return None
     if args.world_size == 1:
-        logger.warning("There is one process, so nothing is sharded.")
+        logger.warning("The model is not sharded, because there is only one process.")
         return None
     if hasattr(model, "peft_config"):
-        raise ValueError("Adapters are small: train them without sharding, one copy of the model per process.")
+        raise ValueError("Models with adapters cannot be sharded; set training.shard_parameters to false.")
     if args.mixed_precision == "fp16":
         raise ValueError("A sharded model is trained in float32 or bfloat16, not in float16; set training.bf16.")
     return sharding
 
 
 class ShardingMixin(Seq2SeqTrainer):
-    """The part of a trainer that shards its model over the processes, on CPU and GPU, where `sharding` is set.
+    """The part of a trainer that shards its model over the processes, on CPU and GPU, if `sharding` is set.
 
-    Checkpoints hold whole weights, which load with plain `from_pretrained`, and the optimiser in parts that any number
+    Checkpoints have whole weights, which plain `from_pretrained` loads, and the optimizer in parts that any number
     of processes can read.
     """
 
@@ -71,11 +71,11 @@ class ShardingMixin(Seq2SeqTrainer):
 
     @property
     def is_sharded(self) -> bool:
-        """Whether the model is in parts now."""
+        """Whether the model is currently sharded."""
         return self.sharding is not None and self.is_distributed_loading_by_transformers
 
     def whole_model(self) -> PreTrainedModel | None:
-        """The model in one piece on the first process, None on others; every process must ask."""
+        """The whole model on the first process, None on others; every process must call this."""
         if self.is_sharded:
             return build_whole_model(self.model)
         return self.accelerator.unwrap_model(self.model) if self.is_world_process_zero() else None
@@ -84,18 +84,18 @@ class ShardingMixin(Seq2SeqTrainer):
         """Replace the weights; every process must call this with all of them.
 
         Raises:
-            ValueError: the model has other weights.
+            ValueError: the model has different weights.
         """
         if self.is_sharded:
             load_weights(self.model, weights)
             return
         result = self.model.load_state_dict(weights, strict=False)
         if result.unexpected_keys:
-            raise ValueError(f"The model lacks these weights: {result.unexpected_keys[:3]}.")
+            raise ValueError(f"State dict mismatch: the model has no weights {result.unexpected_keys[:3]}.")
         self.model.tie_weights()
 
     def _prepare_for_training(self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: Any) -> Any:
-        """Shard the model, after the weights of a checkpoint were loaded and before the optimiser is created."""
+        """Shard the model, after the weights of a checkpoint were loaded and before the optimizer is created."""
         if self.sharding is not None and not self.is_sharded:
             settings = self.sharding
             shard_model(
@@ -110,7 +110,7 @@ class ShardingMixin(Seq2SeqTrainer):
 
     @contextlib.contextmanager
     def _defer_fsdp_gradient_reduction(self) -> Iterator[None]:
-        """Gradients of all micro-batches but the last stay where they are; with copies, within their copy."""
+        """Gradients of all micro-batches but the last are not reduced; with replicas, only within a replica."""
         assert self.sharding is not None
         model: Any = self.model
         defer = model.set_requires_gradient_sync if self.sharding.num_replicas == 1 else model.set_requires_all_reduce
@@ -144,7 +144,7 @@ class ShardingMixin(Seq2SeqTrainer):
         """As the parent.
 
         Raises:
-            ValueError: the checkpoint is from a sharded run and this is none, or the other way round.
+            ValueError: the checkpoint is from a sharded run and this run is unsharded, or vice versa.
         """
         if checkpoint is None:
             return
@@ -152,7 +152,7 @@ class ShardingMixin(Seq2SeqTrainer):
         if folder.is_dir() != self.is_sharded:
             kind, key = ("a sharded", "true") if folder.is_dir() else ("an unsharded", "false")
             raise ValueError(
-                f"{checkpoint} is from {kind} run, whose optimiser this one cannot read. Resume with "
+                f"{checkpoint} is from {kind} run, whose optimizer this run cannot read. Resume with "
                 f"training.shard_parameters={key}, or start a new run with model.init_from set to it."
             )
         if not self.is_sharded:
@@ -176,5 +176,5 @@ class ShardingMixin(Seq2SeqTrainer):
 
 
 def _inner(optimizer: Any) -> torch.optim.Optimizer:
-    """The optimiser itself, without accelerate's wrapper."""
+    """The optimizer without accelerate's wrapper."""
     return getattr(optimizer, "optimizer", optimizer)

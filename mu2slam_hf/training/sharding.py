@@ -1,10 +1,10 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Fully sharded models (FSDP2): every process keeps its part of each parameter, gradient and optimiser state.
+"""Fully sharded models (FSDP2): every process has its part of each parameter, gradient and optimizer state.
 
-Choice: sharded by our own few lines, on CPU and GPU alike. accelerate puts the embedding table and the softmax tied to
-it into one group and all else into another; three more modules hold that table here (decoder, CTC and masked
-prediction), and torch refuses a parameter of two groups. On CPU accelerate and the Trainer's `fsdp` flag run plain DDP
-and say nothing.
+Choice: sharded here, on CPU and GPU, not by accelerate. accelerate puts the embedding table and the softmax tied to it
+into one group and all other parameters into another; in these models three more modules share that table (decoder, CTC
+and masked prediction), and torch does not allow a parameter in two groups. On CPU accelerate and the Trainer's `fsdp`
+flag run plain DDP without a warning.
 """
 
 import copy
@@ -41,7 +41,7 @@ OPTIMIZER_FOLDER = "sharded_optimizer"
 
 @dataclass(frozen=True, kw_only=True)
 class ShardingSettings:
-    """How a trainer shards.
+    """Settings of sharding.
 
     Attributes:
         num_replicas: see `build_mesh`.
@@ -55,18 +55,18 @@ class ShardingSettings:
 
 
 def take_over_launch_settings(num_replicas: int = 1) -> ShardingSettings | None:
-    """What `accelerate launch` asks for by a configuration with `distributed_type: FSDP`; None if it does not.
+    """Settings of an `accelerate launch` configuration with `distributed_type: FSDP`; None without one.
 
-    The request is taken out of the environment, so that accelerate does not shard the model a second time.
+    They are removed from the environment, so that accelerate does not shard the model a second time.
 
     Raises:
-        ValueError: it asks for what this package does not do.
+        ValueError: a setting that this package does not support.
     """
     if not _is_set("ACCELERATE_USE_FSDP"):
         return None
     if os.environ.get("FSDP_VERSION", "1") != "2":
         raise ValueError(
-            "The launch configuration asks for FSDP 1, which is on its way out of torch; set fsdp_version: 2 as in "
+            "The launch configuration requests FSDP 1, which is deprecated in torch; set fsdp_version: 2 as in "
             "configuration/accelerate/fsdp2.yaml."
         )
     if _is_set("FSDP_CPU_RAM_EFFICIENT_LOADING"):
@@ -96,15 +96,17 @@ def build_mesh(device_type: str, *, num_replicas: int = 1) -> DeviceMesh:
 
     Args:
         device_type: "cpu" (gloo) or "cuda" (nccl).
-        num_replicas: 1: parameters are split over all processes. More: over `world size / num_replicas` of them, and
-            each part has so many copies. With one copy per node, only gradients cross the network.
+        num_replicas: number of copies of each part; parameters are split over `world size / num_replicas`
+            processes. With one copy per node, only gradients cross the network.
 
     Raises:
-        ValueError: if the processes cannot be arranged so.
+        ValueError: if the number of processes is not a multiple of `num_replicas`.
     """
     num_processes = dist.get_world_size()
     if num_replicas < 1 or num_processes % num_replicas:
-        raise ValueError(f"{num_processes} processes cannot hold {num_replicas} copies of a model in equal parts.")
+        raise ValueError(
+            f"The number of processes ({num_processes}) must be a multiple of num_replicas ({num_replicas})."
+        )
     if num_replicas == 1:
         return init_device_mesh(device_type, (num_processes,), mesh_dim_names=("shard",))
     shape = (num_replicas, num_processes // num_replicas)
@@ -112,7 +114,7 @@ def build_mesh(device_type: str, *, num_replicas: int = 1) -> DeviceMesh:
 
 
 def bfloat16_policy() -> MixedPrecisionPolicy:
-    """Compute in bfloat16, keep parameters and add up gradients in float32."""
+    """Compute in bfloat16; parameters and the sums of gradients are float32."""
     return MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
 
 
@@ -124,35 +126,35 @@ def shard_model(
     reshard_after_forward: bool = True,
     cpu_offload: bool = False,
 ) -> nn.Module:
-    """Shard a model in place: each Conformer and decoder layer is a group of its own, all else is the root's.
+    """Shard a model in place: each Conformer and decoder layer is a group, all other parameters are the root's.
 
     Gradients are averaged over the processes, as in DDP. Every process must run the same number of forward and
-    backward passes, and every parameter must take part in each: both hold for `Mu2SLAMForPreTraining`. The optimiser
-    is made afterwards, from the parameters of the sharded model.
+    backward passes, and every parameter must take part in each: both hold for `Mu2SLAMForPreTraining`. The optimizer
+    is created afterwards, from the parameters of the sharded model.
 
     Args:
-        model: whole and equal on every process, on the device of `mesh`; its class names its layers
+        model: whole model, the same on every process, on the device of `mesh`; its class names its layers
             (`_no_split_modules`).
-        mesh: of `build_mesh`.
-        mixed_precision: None computes in the dtype of the parameters; see `bfloat16_policy`.
-        reshard_after_forward: free the whole layer after its forward pass and gather it again for the backward pass;
-            False costs the memory of all layers and saves that communication.
-        cpu_offload: keep parameters, gradients and optimiser states in CPU memory.
+        mesh: mesh of `build_mesh`.
+        mixed_precision: policy such as `bfloat16_policy`; None computes in the dtype of the parameters.
+        reshard_after_forward: whether to free a whole layer after its forward pass and gather it again for the
+            backward pass; False requires the memory of all layers and saves that communication.
+        cpu_offload: whether to keep parameters, gradients and optimizer states in CPU memory.
 
     Returns:
-        `model`, whose parameters are now `DTensor`s; tied weights are still one parameter.
+        `model`, whose parameters are now `DTensor`s; tied weights remain one parameter.
 
     Raises:
-        ValueError: if the model is sharded already, or has no layers to shard.
+        ValueError: if the model is already sharded, or has no layers to shard.
     """
     if isinstance(model, FSDPModule):
-        raise ValueError("The model is sharded already.")
+        raise ValueError("The model is already sharded.")
     names = set(getattr(model, "_no_split_modules", None) or ())
     layers = [module for module in model.modules() if type(module).__name__ in names]
     if not layers:
         raise ValueError(
             f"{type(model).__name__} has no layers to shard: its `_no_split_modules` ({sorted(names) or 'none'}) "
-            "names none of its modules."
+            "match none of its modules."
         )
     settings: dict[str, Any] = {
         "mesh": mesh,
@@ -164,14 +166,14 @@ def shard_model(
     # The root stays gathered from its forward to its backward pass: the heads run last, and first again.
     fully_shard(model, **settings)
     if hasattr(model, "generate"):
-        # It calls the encoder directly, which gathers nothing of what belongs to the root.
+        # It calls the encoder directly, which does not gather the parameters of the root.
         register_fsdp_forward_method(model, "generate")
     setattr(model, "_is_fsdp_managed_module", True)  # noqa: B010 - transformers asks for it; torch types it as Tensor
     return model
 
 
 def gather_weights(model: nn.Module) -> dict[str, Tensor]:
-    """Whole weights of a sharded model on the CPU of the first process; empty on the others, which must call it too.
+    """Whole weights of a sharded model on the CPU of the first process; empty on others; all must call this.
 
     Tied weights occur under each of their names and share their memory, as in an ordinary state dict.
     """
@@ -184,14 +186,14 @@ def gather_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Put whole weights into a sharded model; every process calls this with all of them.
+    """Load whole weights into a sharded model; every process must call this with all of them.
 
     Args:
-        model: sharded.
-        weights: by name; of tied weights one name is enough.
+        model: sharded model.
+        weights: weights by name; one name is sufficient for tied weights.
 
     Raises:
-        ValueError: a weight is missing, or the model has none of that name.
+        ValueError: a weight is missing, or the model has no weight of that name.
     """
     tied: Mapping[str, str] = getattr(model, "all_tied_weights_keys", None) or {}
     given = {**weights, **{name: weights[source] for name, source in tied.items() if source in weights}}
@@ -200,15 +202,15 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     result = set_model_state_dict(model, ordered, options=StateDictOptions(full_state_dict=True, strict=False))
     odd = [*result.missing_keys, *result.unexpected_keys]
     if odd:
-        raise ValueError(f"These weights are not those of the model; for example {odd[0]} is missing on one side.")
+        raise ValueError(f"State dict mismatch: for example {odd[0]} is only in one of the model and the weights.")
 
 
 def build_whole_model(model: PreTrainedModel) -> PreTrainedModel | None:
-    """An ordinary copy of a sharded model on the CPU of the first process; None on the others, which call it too."""
+    """An ordinary copy of a sharded model on the CPU of the first process; None on others; all must call this."""
     weights = gather_weights(model)
     if not weights:
         return None
-    # `fully_shard` puts a class of its own in front: (FSDPModule, the model's class).
+    # `fully_shard` creates a class with the bases (FSDPModule, the model's class).
     whole = type(model).__bases__[1](copy.deepcopy(model.config))
     whole.load_state_dict(weights)
     if whole.can_generate():
@@ -217,7 +219,7 @@ def build_whole_model(model: PreTrainedModel) -> PreTrainedModel | None:
 
 
 def save_sharded_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, folder: str | os.PathLike[str]) -> None:
-    """Write the optimiser of a sharded model, each process its own part; every process must call this."""
+    """Write the optimizer of a sharded model, each process its part; every process must call this."""
     state = get_optimizer_state_dict(model, optimizer)
     dcp.state_dict_saver.save({"optimizer": state}, checkpoint_id=os.fspath(folder))
 

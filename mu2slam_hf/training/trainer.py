@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The trainer of all kinds of training: every loss has a name, its own weight, and its own number of targets.
 
-A batch is a dict of tensors; the objective knows what is in it. Legend: K losses.
+A batch is a dict of tensors that the objective interprets. Legend: K losses.
 """
 
 import time
@@ -28,38 +28,37 @@ from mu2slam_hf.training.resume import ResumeMixin
 from mu2slam_hf.training.sharded_training import ShardingMixin, choose_sharding
 
 MAX_NAMED_RECORDS = 32
-"""Records that an error names before it stops with "and so many more"."""
+"""Maximum number of records in an error message; the others are only counted."""
 
 
 class NonFiniteLossError(RuntimeError):
-    """A loss became NaN or infinite; the message names the records of the batch."""
+    """A loss is NaN or infinite; the message contains the records of the batch."""
 
 
 class MultitaskTrainer(ResumeMixin, ShardingMixin):
-    """transformers' `Seq2SeqTrainer` for any objective, over an endless and stateful batch sampler.
+    """transformers' `Seq2SeqTrainer` for any objective, with an endless, stateful batch sampler.
 
-    A killed and resumed run ends with the same weights, bit for bit, as an uninterrupted one. The model may be split
-    over the processes: if `args.shard_parameters` is set, or if the launch configuration of accelerate asks for FSDP2.
+    A killed and resumed run ends with the same weights, bit for bit, as an uninterrupted one. The model is split over
+    the processes if `args.shard_parameters` is set or the launch configuration of accelerate selects FSDP2.
     Logs go to `log.jsonl` in the output folder and, as lines and tables, to the console.
 
     Args:
-        model: what is trained; split over the processes, if at all, when training starts.
-        args: `max_steps` counts the updates; epochs do not exist here.
-        objective: runs the model and gives the losses.
-        train_batch_sampler: batches of keys of `train_dataset`, already shared out among the processes; None for
-            evaluation only.
-        development_sets: what `evaluate` reads, by name.
+        model: model to train; it is sharded, if requested, when training starts.
+        args: training arguments; the length of a run is `max_steps` updates, there are no epochs.
+        objective: runs the model and computes the losses.
+        train_batch_sampler: batches of keys of `train_dataset` for this process; None for evaluation only.
+        development_sets: development sets of `evaluate`, by name.
         development_metrics: `(model) -> dict` of further figures (generation on a few examples), run on the first
-            process only, or on all of them alike where the model is sharded; injected, because training does not know
+            process only, or on all of them if the model is sharded; injected, because training does not import
             evaluation.
-        counters: by name, how often something happened in this process so far (unreadable recordings, ...); each log
-            has their sums over all processes.
-        name_every_set: figures are named by their development set even if it is the only one.
-        callbacks: further ones.
+        counters: functions by name that return the number of events of this process so far (unreadable recordings,
+            ...); each log has their sums over all processes.
+        name_every_set: whether figures have the name of their development set even if it is the only one.
+        callbacks: further callbacks.
         kwargs: `train_dataset`, `data_collator`, `processing_class`, ... as in `Seq2SeqTrainer`.
 
     Raises:
-        ValueError: a model or a precision that cannot be sharded.
+        ValueError: the model or the precision does not support sharding.
     """
 
     def __init__(
@@ -77,12 +76,12 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
         **kwargs: Any,
     ) -> None:
         self.sharding = choose_sharding(model, args)
-        # Searching the graph at every step would cost time, and count parameters twice that are given a zero gradient.
+        # Searching the graph at every step is slow, and would count parameters with an added zero gradient twice.
         args.ddp_find_unused_parameters = objective.unused_parameters == "no_gradient"
         super().__init__(
             model=model,
             args=args,
-            # The parent wants some dataset where eval_strategy is set; ours are read by `evaluate` below.
+            # The parent requires a data set if eval_strategy is set; `evaluate` below reads the development sets.
             eval_dataset=dict(development_sets or {}) or None,
             callbacks=[LogFile(), EvaluateAtEnd(), *(callbacks or [])],
             **kwargs,
@@ -102,7 +101,7 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
         self._set_up_console()
 
     def _set_up_console(self) -> None:
-        """Our lines and tables instead of the Trainer's dictionaries, after whatever adds figures to the logs."""
+        """Show lines and tables instead of the Trainer's dictionaries, after callbacks that add figures to logs."""
         self.callback_handler.callbacks[:0] = self.objective.callbacks()
         for replaced in (ProgressCallback, PrinterCallback):
             self.remove_callback(replaced)
@@ -122,14 +121,14 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
         Args:
             model: the wrapped model.
             inputs: a collated batch.
-            return_outputs: also return the model's outputs.
+            return_outputs: whether to return the model's outputs too.
             num_items_in_batch: `(K,)` counts of the whole update from `get_batch_samples`; counted here if None.
 
         Returns:
             The loss to call backward on, times the number of processes, because DDP averages gradients.
 
         Raises:
-            NonFiniteLossError: on a NaN or infinite loss, if `args.check_finite_loss`.
+            NonFiniteLossError: a loss is NaN or infinite and `args.check_finite_loss` is set.
         """
         objective = self.objective
         outputs = objective.forward(model, inputs, self.state.global_step)
@@ -165,10 +164,10 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
         return self._sum_over_processes(counts)
 
     def _touch_parameters(self, loss: Tensor, signature: Any) -> Tensor:
-        """Give parameters that this kind of batch leaves out a zero gradient, as if their loss had weight 0.
+        """Give parameters that this kind of batch does not use a zero gradient, as if their loss had weight 0.
 
-        DDP would wait for their gradients, and Adam treats "none" and "zero" differently, so one process must do as
-        many processes do.
+        DDP would wait for their gradients, and Adam treats "none" and "zero" differently, so one process must do the
+        same as several.
         """
         if signature not in self._untouched:
             self._untouched[signature] = find_untouched_parameters(loss, self.model)
@@ -177,10 +176,10 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
         return loss
 
     def _describe_bad_loss(self, sums: Tensor, inputs: Mapping[str, Any]) -> str:
-        """Names the losses that are not finite, and the records that may have caused them."""
+        """Message with the losses that are not finite, and the records that may have caused them."""
         bad = [name for name, good in zip(self.objective.names, sums.isfinite().tolist(), strict=True) if not good]
         records = self.objective.records_of(bad, [str(record) for record in inputs.get("record_ids", ())])
-        named = ", ".join(records[:MAX_NAMED_RECORDS]) or "(the batch names no records)"
+        named = ", ".join(records[:MAX_NAMED_RECORDS]) or "(the batch has no record ids)"
         if len(records) > MAX_NAMED_RECORDS:
             named += f" and {len(records) - MAX_NAMED_RECORDS} more"
         return (
@@ -189,10 +188,10 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
             f"from the last checkpoint in {self.args.output_dir}."
         )
 
-    # ---- optimiser and schedule ---------------------------------------------------------------------------------
+    # ---- optimizer and schedule ---------------------------------------------------------------------------------
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """The optimiser named by the arguments, without decay on norms, biases and embeddings."""
+        """The optimizer named by the arguments, without decay on norms, biases and embeddings."""
         if self.optimizer is None:
             self.optimizer = build_optimizer(
                 self.model if model is None else model,
@@ -237,7 +236,7 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
         return self.accelerator.reduce(values, reduction="sum") if self.args.world_size > 1 else values
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        """The objective's rough count; the parent's estimate walks over all modules at every step."""
+        """The objective's estimate; the parent's walks over all modules at every step."""
         return self.objective.count_operations(inputs)
 
     def evaluate(
@@ -252,7 +251,7 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
         Args:
             eval_dataset: `{name: DevelopmentSet}`; the trainer's own if None.
             ignore_keys: unused, part of the Trainer's signature.
-            metric_key_prefix: put before every name.
+            metric_key_prefix: prefix of every name.
             gen_kwargs: unused; generation settings belong to `development_metrics`.
         """
         sets = self.development_sets if eval_dataset is None else dict(eval_dataset)
@@ -284,7 +283,7 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
         share = list(batches[args.process_index :: args.world_size])
         num_batches = len(share)
         if self.is_sharded and num_batches * args.world_size < len(batches):
-            # Every process must run the model as often as the first one, which has most batches.
+            # Every process must run the model as often as the first one, which has the most batches.
             share.append(batches[0])
         loader = self.build_loader(development_set.dataset, share, development_set.collator)
 
@@ -307,7 +306,7 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
         return found.describe(self.objective, development_set.scorer)
 
     def evaluated_at_end(self) -> dict[str, float] | None:
-        """Figures of the last evaluation, if no update came after it."""
+        """Figures of the last evaluation, if no update followed it."""
         if self._last_metrics is None or self._last_metrics[0] != self.state.global_step:
             return None
         return self._last_metrics[1]

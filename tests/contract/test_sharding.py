@@ -75,13 +75,13 @@ def test_generation_runs_sharded(report):
 def test_what_cannot_be_sharded_says_why(tmp_path):
     dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
     try:
-        with pytest.raises(ValueError, match="1 processes cannot hold 2 copies"):
+        with pytest.raises(ValueError, match=r"processes \(1\) must be a multiple of num_replicas \(2\)"):
             build_mesh("cpu", num_replicas=2)
         mesh = build_mesh("cpu")
         with pytest.raises(ValueError, match="Linear has no layers to shard"):
             shard_model(torch.nn.Linear(2, 2), mesh)
         model = shard_model(build_model(), mesh)
-        with pytest.raises(ValueError, match="sharded already"):
+        with pytest.raises(ValueError, match="already sharded"):
             shard_model(model, mesh)
     finally:
         dist.destroy_process_group()

@@ -1,2 +1,2 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""What runs train their models for: the named losses of each kind of training."""
+"""Objectives: the named losses of each kind of training."""

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Fine-tuning of one head on an encoder: classes of speech or text, or CTC."""
+"""Objectives of fine-tuning one head on an encoder: classification of speech or text, or CTC."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,8 +14,8 @@ from mu2slam_hf.training.objectives.objective import Objective
 class HeadObjective(Objective):
     """Runs a model with one head on batches of `HeadCollator`, without its labels.
 
-    All batches of a run are of one modality: what only the other modality uses has no gradient, and no weight decay
-    draws it to zero.
+    All batches of a run have one modality: parameters that only the other modality uses have no gradient, so weight
+    decay does not shrink them.
     """
 
     left_out = (*Objective.left_out, "labels")

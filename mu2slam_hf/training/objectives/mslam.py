@@ -29,12 +29,12 @@ class MSLAMObjectiveConfig:
     contrastive loss.
 
     Attributes:
-        contrastive: telling the code of a masked frame from others, at the end of the speech layers.
-        diversity: for the use of all codes.
-        speech_mlm: predicting the codes of masked frames, at the top.
-        text_mlm: predicting masked tokens of texts by themselves.
-        tlm_speech: codes of masked frames beside the transcript.
-        tlm_text: masked tokens of the transcript beside the speech.
+        contrastive: identification of the code of a masked frame among others, at the end of the speech layers.
+        diversity: uniform use of all codes.
+        speech_mlm: prediction of the codes of masked frames, at the last layer.
+        text_mlm: prediction of masked tokens of unpaired texts.
+        tlm_speech: prediction of the codes of masked frames, given the transcript.
+        tlm_text: prediction of masked tokens of the transcript, given the speech.
         ctc: the transcript from the speech.
     """
 
@@ -50,13 +50,14 @@ class MSLAMObjectiveConfig:
 class MSLAMObjective(Objective):
     """Losses of `MSLAMForPreTraining` on batches of `MSLAMCollator`; the model sums them itself.
 
-    The temperature of a Gumbel quantiser is set before every update, and logs tell how its codebook is used (see
-    `quantizer_callbacks`); a collapse is warned of once.
+    The temperature of a Gumbel quantizer is set before every update, and logs contain the use of its codebook (see
+    `quantizer_callbacks`); a collapse is logged once as a warning.
 
     Args:
-        model: lets every parameter take part in every batch.
-        config: weights.
-        quantizer: course of the temperature, when a codebook is said to have collapsed, and when it is frozen.
+        model: model to train; configured so that every parameter takes part in every batch.
+        config: weights of the losses.
+        quantizer: schedule of the temperature, threshold of the warning about a collapse, and the update at which the
+            codebook is frozen.
     """
 
     names = MSLAM_LOSSES
@@ -86,7 +87,7 @@ class MSLAMObjective(Objective):
         self.quantizer = quantizer or QuantizerConfig()
 
     def count(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """As `MSLAMForPreTraining` counts them, before it has run."""
+        """The counts of `MSLAMForPreTraining`, before it has run."""
         frames, tokens = batch["mask_time_indices"].sum(dim=1), (batch["text_labels"] != IGNORE_INDEX).sum(dim=1)
         frames_in_pairs, tokens_in_pairs = (
             frames[batch["pair_speech_rows"]].sum(),
@@ -104,14 +105,14 @@ class MSLAMObjective(Objective):
         }
 
     def count_operations(self, batch: Mapping[str, Any]) -> int:
-        """Roughly 6 per parameter, and frame or token. Frames of pairs go through the shared layers twice."""
+        """Roughly 6 per parameter and frame or token. The shared layers process frames of pairs twice."""
         return 6 * self.num_parameters * (batch["mask_time_indices"].numel() + batch["text_ids"].numel())
 
     def callbacks(self) -> list[TrainerCallback]:
-        """Those of the quantiser."""
+        """The callbacks of the quantizer."""
         return [QuantizerSchedule(self.quantizer), CodebookWatch(self.quantizer)]
 
     def after_backward(self, model: nn.Module) -> None:
-        """What is frozen has no gradient."""
+        """Remove the gradients of frozen parameters."""
         if self.quantizer.freeze_after is not None:
             drop_frozen_gradients(model)

@@ -29,7 +29,7 @@ class Mu2SLAMObjectiveConfig:
 
     Paper: section 3.1: 1 for speech-only and text-only, 0.1 for text-to-speech and alignment, 0.3 for the decoder loss
     of speech to text.
-    Choice, where it is silent: 1 for the decoder loss of MT in both directions, 0.1 for masked prediction on pairs,
+    Choice, not in the paper: 1 for the decoder loss of MT in both directions, 0.1 for masked prediction on pairs,
     0.3 for CTC, 0.1 for the language head.
 
     Attributes:
@@ -40,8 +40,8 @@ class Mu2SLAMObjectiveConfig:
         speech_mlm, text_mlm, asr_mlm, asr_backward_mlm, asr_alignment_mlm, ast_mlm, ast_backward_mlm,
             ast_alignment_mlm, mt_mlm, mt_backward_mlm, mt_alignment_mlm: masked prediction on the encoder of each.
         ctc: CTC on the forward ASR view.
-        language: the head that guesses the source language where it is not told.
-        ctc_input: see `CTCInput`: `masked` or `clean`.
+        language: the head that predicts the source language if it is not given.
+        ctc_input: `masked` or `clean`, see `CTCInput`.
     """
 
     speech_decoder: float = 1.0
@@ -75,18 +75,18 @@ class Mu2SLAMObjective(Objective):
     """Losses of `Mu2SLAMForPreTraining` on batches of `Mu2SLAMPreTrainingCollator`; the model sums them itself.
 
     Args:
-        model: lets every parameter take part in every batch.
-        config: weights.
-        speech_tokenizer: makes the speech ids of every batch (`SpeechIds`), without gradient and in float32. It is
-            kept on the device beside the model: neither its weights nor its name are in the checkpoints' weights, but
-            the processor saves it where it holds it as its `speech_tokenizer`.
+        model: model to train; configured so that every parameter takes part in every batch.
+        config: weights of the losses.
+        speech_tokenizer: computes the speech ids of every batch (`SpeechIds`), without gradient and in float32. It is
+            on the device of the model, but not part of the weights of checkpoints; the processor saves it as its
+            `speech_tokenizer`.
     """
 
     names = PRETRAINING_LOSSES
     left_out = (*Objective.left_out, *NON_MODEL_KEYS)
     padded = MappingProxyType({"encoder": "sequence_ids", "decoder": "decoder_sequence_ids"})
     tasks = MappingProxyType({"ctc": "asr"} | {name: name.split("_")[0] for name in PRETRAINING_LOSSES if "_" in name})
-    # In the heading `<` is backward, `=` alignment.
+    # In the headings `<` is backward, `=` alignment.
     table = LossTable(
         columns=(
             *(view.replace("_backward", "<").replace("_alignment", "=") for view in PRETRAINING_VIEWS),
@@ -119,7 +119,7 @@ class Mu2SLAMObjective(Objective):
         return model(**self.inputs_of(batch), speech_token_ids=self.speech_ids(batch))
 
     def count(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """As `Mu2SLAMForPreTraining` counts them, before it has run."""
+        """The counts of `Mu2SLAMForPreTraining`, before it has run."""
         number = len(PRETRAINING_VIEWS)
         counts = [
             *torch.bincount(batch["decoder_view_ids"], minlength=number),
@@ -130,10 +130,10 @@ class Mu2SLAMObjective(Objective):
         return dict(zip(self.names, counts, strict=True))
 
     def count_operations(self, batch: Mapping[str, Any]) -> int:
-        """Roughly 6 per parameter of the encoder and of the decoder, and position of its rows."""
+        """Roughly 6 per parameter of the encoder or decoder and position of its rows."""
         encoder, decoder = self.stack_sizes
         return 6 * (encoder * batch["encoder_units"].numel() + decoder * batch["decoder_units"].numel())
 
     def to(self, device: torch.device) -> None:
-        """Move the speech tokenizer."""
+        """Move the speech tokenizer to a device."""
         self.speech_tokenizer.to(device)

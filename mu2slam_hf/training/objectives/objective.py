@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Named losses as sums with their own counts, so that any split of an update adds up to the same number.
+"""Named losses as sums with their own counts, so that every split of an update has the same total.
 
 Legend: K losses.
 """
@@ -21,27 +21,27 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Objective(ABC):
-    """The losses of one kind of training: how a batch is run, what is summed and how many targets there are.
+    """The losses of one kind of training: forward pass, sums, and numbers of targets.
 
-    A new loss needs a name in `names`, its count in `count`, its sum in `sum` (or in the model, where that sums its
-    own losses) and its weight in the dataclass that configures the objective. All else finds it by name.
+    A new loss requires a name in `names`, its count in `count`, its sum in `sum` (or in the model, if that sums its
+    own losses) and its weight in the dataclass that configures the objective. All other code refers to it by name.
 
     Attributes:
-        names: of the losses. Sums are added up in this order.
+        names: names of the losses, in the order of summation.
         padded: name in the log -> key of a batch whose positive entries are real positions and all others padding.
-        tasks: name of a loss -> task whose examples have it, as their ids begin (`asr:...`). A loss that is not named
-            here may be due to any record.
-        table: how the console shows the losses; None for one line.
+        tasks: name of a loss -> task whose examples have it, the prefix of their ids (`asr:...`). A loss without a
+            task can be caused by any record.
+        table: layout of the losses on the console; None for one line.
         logs_counts: whether logs also have the number of targets of each loss.
-        unused_parameters: what happens to parameters that a batch does not use: "none": there are none;
-            "zero_gradient": their gradient is 0, as if their loss had weight 0; "no_gradient": the optimiser skips
+        unused_parameters: treatment of parameters that a batch does not use: "none": there are none;
+            "zero_gradient": their gradient is 0, as if their loss had weight 0; "no_gradient": the optimizer skips
             them, because no batch of the run uses them.
         left_out: keys of a batch that the model does not read.
         weights: coefficient of each loss; a loss of weight 0 need not be computed.
 
     Args:
-        model: what is trained.
-        config: has the weight of each loss under its name; None for weights of 1.
+        model: model to train.
+        config: dataclass with the weight of each loss under its name; None for weights of 1.
     """
 
     names: ClassVar[tuple[str, ...]]
@@ -54,48 +54,48 @@ class Objective(ABC):
 
     def __init__(self, model: nn.Module, config: Any = None) -> None:
         self.model_config: Any = model.config
-        # Names the front end, which decides how many encoder frames there are.
+        # The front end in this configuration determines the number of encoder frames.
         self.encoder_config: Any = getattr(model.config, "encoder_config", None)
         self.num_parameters = sum(parameter.numel() for parameter in model.parameters())
         self.weights = {name: 1.0 if config is None else float(getattr(config, name)) for name in self.names}
 
     def forward(self, model: nn.Module, batch: Mapping[str, Any], step: int) -> Any:
-        """Run the model on what it reads of a batch.
+        """Run the model on its inputs in a batch.
 
         Args:
-            model: as the trainer wraps it.
-            batch: collated, on the device of the model.
-            step: updates so far; what is drawn at random is drawn anew for each.
+            model: model as the trainer wraps it.
+            batch: collated batch on the device of the model.
+            step: number of updates so far; random draws differ between updates.
         """
         return model(**self.inputs_of(batch))
 
     def inputs_of(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """What the model reads of a batch."""
+        """The inputs of the model in a batch."""
         return {key: value for key, value in batch.items() if key not in self.left_out}
 
     @abstractmethod
     def count(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """Number of targets of each loss, 0-d, from the batch alone: they are needed before the model has run."""
+        """Number of targets of each loss, 0-d, from the batch only: they are required before the model has run."""
 
     def sum(self, outputs: Any, batch: Mapping[str, Any], *, is_training: bool) -> dict[str, Tensor]:
-        """Sum of each loss over its targets, 0-d, of those that are computed.
+        """Sum of each computed loss over its targets, 0-d.
 
-        By default those of the model, whose `loss_sums` `(K,)` are in the order of `names`.
+        By default the sums of the model, whose `loss_sums` `(K,)` are in the order of `names`.
 
         Args:
-            outputs: of `forward`.
-            batch: what they were computed from.
+            outputs: outputs of `forward`.
+            batch: batch of these outputs.
             is_training: False in evaluation.
         """
         return dict(zip(self.names, outputs.loss_sums.unbind(), strict=True))
 
     def stack(self, values: Mapping[str, Tensor], device: torch.device | str | None = None) -> Tensor:
-        """`(K,)` values in the order of `names`, 0 for those that are missing."""
+        """`(K,)` values in the order of `names`, 0 for missing ones."""
         zero = torch.zeros((), device=device)
         return torch.stack([values.get(name, zero) for name in self.names])
 
     def weights_of(self, batch: Mapping[str, Any]) -> dict[str, float]:
-        """Weight of each loss in a batch, whose `loss_weights` (of a phase of the run) come first."""
+        """Weight of each loss in a batch, whose `loss_weights` (of a phase of the run) take precedence."""
         return self.weights | batch.get("loss_weights", NOTHING)
 
     def weight_vector(self, batch: Mapping[str, Any], device: torch.device | str | None = None) -> Tensor:
@@ -104,11 +104,11 @@ class Objective(ABC):
         return torch.tensor([weights[name] for name in self.names], device=device)
 
     def describe(self, sums: Tensor, counts: Tensor) -> dict[str, float]:
-        """Mean of each loss that has targets, by name; a single loss is the loss of the run and needs no name.
+        """Mean of each loss with targets, by name; empty for a single loss, which is the loss of the run.
 
         Args:
-            sums: `(K,)`.
-            counts: `(K,)`.
+            sums: `(K,)` sums of the losses.
+            counts: `(K,)` numbers of targets.
         """
         means = named_means(self.names, sums, counts)
         return {f"loss_{name}": mean for name, mean in means.items()} if len(self.names) > 1 else {}
@@ -135,11 +135,11 @@ class Objective(ABC):
         return int(6 * self.num_parameters * len(mask) * encoder_length(mask.shape[1], self.encoder_config))
 
     def callbacks(self) -> list[TrainerCallback]:
-        """What the trainer calls between updates, before anything that shows or writes its logs."""
+        """Callbacks of the trainer that run before those that show or write its logs."""
         return []
 
     def after_backward(self, model: nn.Module) -> None:  # noqa: B027 - optional
         """Called after the backward pass of each micro-batch."""
 
     def to(self, device: torch.device) -> None:  # noqa: B027 - optional
-        """Move what the objective keeps beside the model."""
+        """Move tensors and modules of the objective to a device."""

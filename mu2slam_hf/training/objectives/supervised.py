@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Supervised training: the decoder loss of each task, CTC, and the source language.
+"""Objective of supervised training: the decoder loss of each task, CTC, and the source language.
 
 Legend: B rows of the encoder, L decoder positions, V vocabulary rows.
 """
@@ -33,10 +33,10 @@ class SupervisedObjectiveConfig:
 
     Attributes:
         asr_decoder, ast_decoder, mt_decoder: decoder cross entropy of each task. Paper: 0.3 for speech to text in
-            pre-training; fine-tuning gives none. Choice: 1.
-        ctc: CTC on the transcript. Paper: silent. Choice: 1; it is what aligns speech and text first.
-        language: the head that guesses the source language. Choice: 0.1.
-        label_smoothing: of the decoder losses, over text rows.
+            pre-training, none for fine-tuning. Choice: 1.
+        ctc: CTC on the transcript. Choice, not in the paper: 1; it aligns speech and text first.
+        language: the head that predicts the source language. Choice: 0.1.
+        label_smoothing: label smoothing of the decoder losses, over text rows.
 
     Raises:
         ValueError: label smoothing outside [0, 1).
@@ -57,14 +57,14 @@ class SupervisedObjectiveConfig:
 class SupervisedObjective(Objective):
     """Losses of `Mu2SLAMForConditionalGeneration` on batches of `SupervisedCollator`.
 
-    Choice: smoothing leaves out rows that text never contains (the speech codebook): spread over them, it would teach
-    the decoder to emit speech ids in the middle of a sentence.
+    Choice: smoothing excludes rows that text never contains (the speech codebook); otherwise the decoder would learn
+    to emit speech ids in the middle of a sentence.
 
     Args:
-        model: or a peft wrapper of it.
+        model: model to train, or a peft wrapper of it.
         config: weights and label smoothing.
-        decoder_noise: noise on the decoder inputs in training; None for none. A batch may bring its own.
-        seed: of that noise.
+        decoder_noise: noise on the decoder inputs in training; None for none. A batch may have its own settings.
+        seed: seed of that noise.
     """
 
     names = (*DECODER_LOSSES, "ctc", "language")
@@ -104,7 +104,7 @@ class SupervisedObjective(Objective):
         return model(**inputs, use_cache=False)
 
     def count(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """Targets of each decoder task, labels of CTC that can be aligned, utterances with a language."""
+        """Numbers of targets of each decoder task, CTC labels that can be aligned, and utterances with a language."""
         counts: dict[str, Tensor] = {}
         labels, ctc_labels = batch.get("labels"), batch.get("ctc_labels")
         if labels is not None:
@@ -132,12 +132,12 @@ class SupervisedObjective(Objective):
         return sums
 
     def to(self, device: torch.device) -> None:
-        """Move the mask of rows that take part in smoothing."""
+        """Move the mask of rows that take part in smoothing to a device."""
         self.smoothing_rows = self.smoothing_rows.to(device)
 
 
 def _sum_by_task(values: Tensor, task_ids: Tensor) -> dict[str, Tensor]:
-    """Sums of `values` `(B, L)` by loss; `task_ids` `(B,)`, or `(B, L)` with -1 where nothing is asked."""
+    """Sums of `values` `(B, L)` by loss; `task_ids` `(B,)`, or `(B, L)` with -1 for positions without a task."""
     by_position = task_ids[:, None].expand_as(values) if task_ids.ndim == 1 else task_ids
     # The value of a position without a task is 0, so it may be added to the first one.
     sums = sum_by_kind(values.reshape(-1), by_position.clamp_min(0).reshape(-1), len(TASK_NAMES))

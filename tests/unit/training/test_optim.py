@@ -110,7 +110,7 @@ def test_adam_decays_nothing():
     linear.weight.grad = torch.full_like(before, 3.0)
     optimizer.step()
     torch.testing.assert_close(linear.weight.detach(), before - 0.1)
-    with pytest.raises(ValueError, match="no weight decay"):
+    with pytest.raises(ValueError, match="Adam does not support weight decay"):
         build_optimizer(linear, learning_rate=0.1, weight_decay=0.1, optimizer="adam")
     with pytest.raises(ValueError, match="'sgd'; known: adamw, adam"):
         build_optimizer(linear, learning_rate=0.1, weight_decay=0.0, optimizer="sgd")

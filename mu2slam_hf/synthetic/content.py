@@ -1,9 +1,9 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Meanings without a language: what an n-way parallel synthetic sentence says, drawn from a seed and an index.
+"""Language-independent meanings of n-way parallel synthetic sentences, drawn from a seed and an index.
 
-Choice: amounts, minutes and hours end neither in 1 nor in 2 (11 and 12 excepted) and hours leave out 1 and 21: those
-numerals are what most languages inflect for the noun, and the spelling of numbers knows no nouns. For the same reason
-amounts stay below 200 or are whole thousands (Spanish inflects hundreds), and ordinals stop at 10.
+Choice: amounts, minutes and hours do not end in 1 or 2 (except 11 and 12), and hours exclude 1 and 21: many languages
+inflect these numerals for the noun, which number spelling does not support. For the same reason amounts are below 200
+or whole thousands (Spanish inflects hundreds), and ordinals are at most 10.
 """
 
 import hashlib
@@ -44,11 +44,11 @@ FIRST_DAY, LAST_DAY = date(1900, 1, 1).toordinal(), date(2069, 12, 31).toordinal
 
 @dataclass(frozen=True)
 class Content:
-    """A meaning.
+    """The meaning of a sentence.
 
     Attributes:
         kind: one of `CONTENT_KINDS`.
-        values: codes and numbers, their order fixed by the kind.
+        values: codes and numbers, in the order defined by the kind.
     """
 
     kind: str
@@ -56,7 +56,7 @@ class Content:
 
     @property
     def split(self) -> str:
-        """`train`, `dev` or `test`, by a hash of the meaning: the same in every language, for every seed."""
+        """`train`, `dev` or `test`, by a hash of the meaning; the same for every language and seed."""
         digest = hashlib.blake2b(repr((self.kind, self.values)).encode(), digest_size=8).digest()
         place = int.from_bytes(digest, "big") / 2**64
         return "dev" if place < DEV_SHARE else "test" if place < DEV_SHARE + TEST_SHARE else "train"
@@ -107,7 +107,7 @@ def _date(source: random.Random) -> tuple:
     return (source.randint(FIRST_DAY, LAST_DAY),)
 
 
-# Kind -> (weight, draw). Kinds of few meanings weigh little, so that few sentences come twice.
+# Maps kinds to (weight, draw). Kinds with few meanings have small weights, to avoid duplicates.
 _DRAWS: dict[str, tuple[float, Callable[[random.Random], tuple]]] = {
     "cardinal": (10, _cardinal),
     "digits": (8, _digits),
@@ -132,12 +132,12 @@ CONTENT_KINDS = tuple(_DRAWS)
 
 
 def content(seed: int, index: int, *, split: str | None = None, kinds: Collection[str] = CONTENT_KINDS) -> Content:
-    """The meaning number `index` of a seed; a pure function of its arguments.
+    """The meaning at `index` for a seed; a pure function of its arguments.
 
     Args:
-        seed: of the whole stream.
-        index: place in the stream, any integer.
-        split: draw until the meaning lies in this split; None takes the first.
+        seed: seed of the stream.
+        index: position in the stream, any integer.
+        split: draw until the meaning belongs to this split; None means any split.
         kinds: kinds to draw from.
 
     Raises:
@@ -145,9 +145,9 @@ def content(seed: int, index: int, *, split: str | None = None, kinds: Collectio
     """
     unknown = sorted(set(kinds) - set(CONTENT_KINDS))
     if unknown or not kinds:
-        raise ValueError(f"unknown kinds of content {unknown}; choose from {', '.join(CONTENT_KINDS)}")
+        raise ValueError(f"unknown kinds of content {unknown}; expected some of {', '.join(CONTENT_KINDS)}")
     if split is not None and split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}; choose from {', '.join(SPLITS)}")
+        raise ValueError(f"unknown split {split!r}; expected one of {', '.join(SPLITS)}")
     source = random.Random(f"{seed}:{index}")
     names = [kind for kind in CONTENT_KINDS if kind in kinds]
     weights = [_DRAWS[kind][0] for kind in names]
@@ -156,4 +156,4 @@ def content(seed: int, index: int, *, split: str | None = None, kinds: Collectio
         meaning = Content(kind, _DRAWS[kind][1](source))
         if split is None or meaning.split == split:
             return meaning
-    raise ValueError(f"the kinds {', '.join(names)} have no meaning in the split {split!r}; add other kinds")
+    raise ValueError(f"the kinds {', '.join(names)} have no meanings in the split {split!r}; add other kinds")

@@ -1,13 +1,14 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The espeak-ng speech engine, and the small server process that makes its audio repeatable.
+"""The espeak-ng speech engine, with a server process that makes its audio reproducible.
 
-espeak-ng keeps state between calls: the same text gives other samples on a second call. A fork of a process that has
-initialised the library and spoken nothing starts from one known state, so the audio of a block of clips depends on
-that block alone. The forks are made by a server that imports nothing but the standard library and the engine: the
-process that asks may have threads, a GPU or gigabytes of memory, and is never forked itself.
+espeak-ng keeps state between calls: a second call with the same text gives other samples. A fork of a process that has
+only initialised the library starts from a fixed state, so that the audio of a block of clips depends on that block
+only. The forks are created by a server that only imports the standard library and the engine; the calling process,
+which may have threads, a GPU or gigabytes of memory, is never forked.
 
-This file is both sides of that arrangement. It is started by its path (not as a module), so it must import nothing
-from the package. espeak-ng is GPL-3 software: it is an optional dependency, loaded from the wheel `espeakng-loader`.
+This file contains both server and client. The server is started by the path of this file (not as a module), so it must
+not import anything from the package. espeak-ng is GPL-3 software: it is an optional dependency, loaded from the wheel
+`espeakng-loader`.
 """
 
 import atexit
@@ -26,7 +27,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import IO, Any
 
-INSTALL_HINT = "Synthetic speech needs the extra 'synthetic': pip install 'mu2slam-hf[synthetic]'"
+INSTALL_HINT = "Synthetic speech requires the extra 'synthetic': pip install 'mu2slam-hf[synthetic]'"
 NATIVE_SAMPLING_RATE = 22050
 
 _AUDIO_OUTPUT_SYNCHRONOUS_RETRIEVAL = 2
@@ -39,14 +40,14 @@ _POSITION_CHARACTER, _CHARS_UTF8 = 1, 1
 _RATE, _PITCH = 1, 3
 _PHONEMES_IPA = 2
 _NOISE_SEED = 1
-# Far above what a block needs (a tenth of a second): a language that sends espeak-ng into a loop counts as a crash.
+# Far more than a block takes (a tenth of a second): an infinite loop in espeak-ng is treated as a crash.
 _BLOCK_TIMEOUT_SECONDS = 120
 # espeak-ng copies its data path into a buffer of 160 bytes and silently truncates longer ones.
 _LONGEST_DATA_PATH = 140
 
 
 class _Event(ctypes.Structure):
-    """`espeak_EVENT` of espeak-ng's speak_lib.h; the union at its end holds the name of a phoneme."""
+    """`espeak_EVENT` of espeak-ng's speak_lib.h; its final union contains the name of a phoneme."""
 
     _fields_ = [
         *(
@@ -63,13 +64,13 @@ _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechRequest:
-    """One clip to be spoken.
+    """A clip to synthesise.
 
     Attributes:
-        text: what to say.
+        text: text to speak.
         voice: espeak-ng voice, a language with an optional variant, such as `fr` or `en-us+f3`.
         rate: words per minute, 80 to 450.
-        pitch: 0 to 99, 50 is the voice's own.
+        pitch: 0 to 99; 50 is the default of the voice.
     """
 
     text: str
@@ -80,13 +81,13 @@ class SpeechRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Phone:
-    """One phone of a clip, as espeak-ng places it.
+    """A phone of a clip, with the times of espeak-ng.
 
     Attributes:
         symbol: IPA without stress marks; empty for a pause.
-        start_seconds: where it starts.
-        end_seconds: where the next one starts.
-        text_position: character of the text where its word starts; of a pause, that of the word before it.
+        start_seconds: start of the phone.
+        end_seconds: start of the next phone.
+        text_position: character position of its word in the text; for a pause, that of the previous word.
     """
 
     symbol: str
@@ -96,17 +97,17 @@ class Phone:
 
 
 class EspeakLibrary:
-    """The shared library in this process. Only the server's forks speak with it."""
+    """The shared library in this process, used by the forks of the server only."""
 
     def __init__(self, phoneme_events: bool = False) -> None:
         """Load the library of `espeakng-loader`.
 
         Args:
-            phoneme_events: also take down when each phoneme starts.
+            phoneme_events: whether to record the start of each phoneme.
 
         Raises:
             ImportError: `espeakng-loader` is not installed.
-            RuntimeError: the library does not find its data.
+            RuntimeError: the library cannot find its data.
         """
         import espeakng_loader
 
@@ -117,14 +118,14 @@ class EspeakLibrary:
         options = _INITIALIZE_DONT_EXIT
         if phoneme_events:
             options |= _INITIALIZE_PHONEME_EVENTS | _INITIALIZE_PHONEME_IPA
-        # The C side keeps only a pointer: the Python object must live as long as the library does.
+        # The C library only keeps a pointer: the Python object must live as long as the library.
         self._callback = _CALLBACK(self._receive)
         data_path = _short_path(espeakng_loader.get_data_path())
         rate = self._library.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS_RETRIEVAL, 0, data_path.encode(), options)
         if rate != NATIVE_SAMPLING_RATE:
-            raise RuntimeError(f"espeak-ng did not start with its data in {data_path} (it answered {rate})")
+            raise RuntimeError(f"espeak-ng could not be initialised with its data in {data_path} (it returned {rate})")
         self._library.espeak_SetSynthCallback(self._callback)
-        # The noise of breathy voices (f2, Alicia) is otherwise seeded by the clock.
+        # Otherwise the noise of breathy voices (f2, Alicia) is seeded by the clock.
         seed_noise = getattr(self._library, "espeak_ng_SetRandSeed", None) or ctypes.CDLL(None).srand
         seed_noise(ctypes.c_long(_NOISE_SEED))
         self._library.espeak_Info.restype = ctypes.c_char_p
@@ -148,11 +149,11 @@ class EspeakLibrary:
         return self._library.espeak_Info(None).decode()
 
     def has_voice(self, voice: str) -> bool:
-        """Select `voice`; False if espeak-ng does not have it."""
+        """Select `voice`; returns False if espeak-ng does not have it."""
         return self._library.espeak_SetVoiceByName(voice.encode()) == 0
 
     def speak(self, request: SpeechRequest) -> bytes:
-        """Samples of one clip as native-endian int16 at 22,050 Hz; empty if the voice is missing or stays silent."""
+        """Samples of one clip as native-endian int16 at 22,050 Hz; empty if the voice is missing or silent."""
         self._chunks, self._starts, self._word_position = [], [], 0
         if not self.has_voice(request.voice):
             return b""
@@ -165,13 +166,13 @@ class EspeakLibrary:
         return b"".join(self._chunks)
 
     def speak_phones(self, request: SpeechRequest) -> bytes:
-        """As `speak`, after the length and the JSON of where each phoneme starts: `[[sample, symbol, place], ...]`."""
+        """As `speak`, preceded by the length and JSON of the phoneme starts, `[[sample, symbol, place], ...]`."""
         samples = self.speak(request)
         starts = json.dumps(self._starts).encode()
         return struct.pack("<i", len(starts)) + starts + samples
 
     def phonemes(self, request: SpeechRequest) -> bytes:
-        """IPA of the text in UTF-8; `(en)` in it marks where espeak-ng fell back to English."""
+        """IPA of the text in UTF-8; `(en)` marks where espeak-ng switches to English."""
         if not self.has_voice(request.voice):
             return b""
         text = ctypes.c_char_p(request.text.encode())
@@ -192,47 +193,47 @@ def _short_path(path: str) -> str:
 
 
 class EspeakEngine:
-    """Speaks blocks of clips through one server process. Threads may share an engine; blocks then queue.
+    """Synthesises blocks of clips with a server process, which threads may share.
 
-    The same block gives the same samples in every process and in every order of blocks. One clip does not: espeak-ng's
-    state passes from clip to clip inside a block.
+    The same block gives the same samples in every process and in any order of blocks. This does not hold for single
+    clips, since the state of espeak-ng depends on earlier clips of the block.
     """
 
     def __init__(self, *, phoneme_events: bool = False) -> None:
         """Start the server.
 
         Args:
-            phoneme_events: for `speak_phones_block`.
+            phoneme_events: required for `speak_phones_block`.
 
         Raises:
-            ImportError: `espeakng-loader` is not installed; the message names the extra.
-            OSError: the system cannot fork.
+            ImportError: `espeakng-loader` is not installed.
+            OSError: the system does not support fork.
         """
         try:
             import espeakng_loader  # noqa: F401
         except ImportError as error:
             raise ImportError(f"{INSTALL_HINT} (espeakng-loader is missing)") from error
         if not hasattr(os, "fork"):
-            raise OSError("synthetic speech needs a system that can fork, such as Linux or macOS")
+            raise OSError("synthetic speech requires a system with fork, such as Linux or macOS")
         self.phoneme_events = phoneme_events
         self._forget()
         self.version = self._ask("version", [])[0].decode()
 
     def _forget(self) -> None:
-        """Own no server, as after construction, unpickling or a fork."""
+        """Reset to a state without a server, for construction, unpickling and after a fork."""
         self._lock, self._owner = threading.Lock(), os.getpid()
         self._process: subprocess.Popen[bytes] | None = None
 
     def _start(self) -> subprocess.Popen[bytes]:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        # -P: the files beside this one must not hide modules of the same name.
+        # -P: files in this folder must not shadow modules of the same name.
         command = [sys.executable, "-P", os.path.abspath(__file__)]
         command += [_PHONEME_EVENTS_ARGUMENT] if self.phoneme_events else []
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
 
     def _ask(self, action: str, requests: Sequence[SpeechRequest]) -> list[bytes]:
         if self._owner != os.getpid():
-            # A forked worker must not use its parent's pipe: their blocks would mix.
+            # A forked worker must not use the pipe of its parent, or their blocks would be mixed.
             self._forget()
         message = json.dumps({"action": action, "requests": [asdict(request) for request in requests]})
         with self._lock:
@@ -248,35 +249,35 @@ class EspeakEngine:
                 process.kill()
                 process.wait()
                 self._process = None
-                raise RuntimeError(f"the espeak-ng server ended while it did {action!r}") from error
+                raise RuntimeError(f"the espeak-ng server exited during {action!r}") from error
         if answers is None:
             texts = ", ".join(f"{request.voice}: {request.text!r}" for request in requests[:4])
             raise RuntimeError(
-                f"espeak-ng crashed or hung on a block of {len(requests)} clips that starts with {texts}"
+                f"espeak-ng crashed or hung in a block of {len(requests)} clips that starts with {texts}"
             )
         return answers
 
     def speak_block(self, requests: Sequence[SpeechRequest]) -> list[bytes]:
-        """Samples of each clip, int16 at 22,050 Hz in the machine's byte order; empty where nothing was said.
+        """Samples of each clip, int16 at 22,050 Hz in native byte order; empty for silent clips.
 
         Raises:
-            RuntimeError: espeak-ng crashed or hung; the message shows the first texts of the block.
+            RuntimeError: espeak-ng crashed or hung; the message contains the first texts of the block.
         """
         return self._ask("speak", requests)
 
     def speak_phones_block(self, requests: Sequence[SpeechRequest]) -> list[tuple[bytes, list[Phone]]]:
-        """As `speak_block`, each clip with its phones.
+        """As `speak_block`, with the phones of each clip.
 
-        The times are where espeak-ng's own synthesis starts each phoneme: exact for this voice, but those of a
-        synthesiser, not of a person. A mark that espeak-ng speaks as a phoneme of its own (such as palatalisation)
-        belongs to the phone before it.
+        The times are the starts of phonemes in the synthesis of espeak-ng: exact for its voices, but not those of
+        human speech. A modifier that espeak-ng treats as a separate phoneme (such as palatalisation) is merged with
+        the previous phone.
 
         Raises:
-            RuntimeError: as for `speak_block`.
-            ValueError: the engine was built without `phoneme_events`.
+            RuntimeError: as in `speak_block`.
+            ValueError: the engine was created without `phoneme_events`.
         """
         if not self.phoneme_events:
-            raise ValueError("phones need EspeakEngine(phoneme_events=True)")
+            raise ValueError("phones require EspeakEngine(phoneme_events=True)")
         clips = []
         for answer in self._ask("speak_phones", requests):
             (size,) = struct.unpack("<i", answer[:4])
@@ -285,16 +286,16 @@ class EspeakEngine:
         return clips
 
     def phonemes_block(self, requests: Sequence[SpeechRequest]) -> list[str]:
-        """IPA of each text, empty without a voice; `(en)` in it marks where espeak-ng fell back to English."""
+        """IPA of each text, empty without a voice; `(en)` marks where espeak-ng switches to English."""
         return [answer.decode() for answer in self._ask("phonemes", requests)]
 
     def close(self) -> None:
-        """End the server. The next call starts a new one."""
+        """Stop the server; the next call starts a new one."""
         if self._owner != os.getpid():
             return
         with self._lock:
             if self._process is not None:
-                # Not by closing its input: forked workers hold copies of that pipe.
+                # Not by closing its input, since forked workers have copies of that pipe.
                 self._process.terminate()
                 self._process.communicate()
                 self._process = None
@@ -324,7 +325,7 @@ def _as_phones(starts: Sequence[tuple[int, str, int]], num_samples: int) -> list
         symbol = "".join(char for char in name if char not in _STRESS_MARKS)
         if symbol and symbols[-1] and all(unicodedata.category(char) in ("Lm", "Mn", "Sk") for char in symbol):
             symbols[-1] += symbol
-        elif symbol or symbols[-1]:  # two pauses in a row are one
+        elif symbol or symbols[-1]:  # adjacent pauses are merged
             symbols.append(symbol)
             bounds.append(min(sample, num_samples))
             places.append(place)
@@ -337,7 +338,7 @@ def _as_phones(starts: Sequence[tuple[int, str, int]], num_samples: int) -> list
 
 
 def _read_answers(stream: IO[bytes]) -> list[bytes] | None:
-    """Answers of one block; None if the fork that spoke it died."""
+    """Answers of one block; None if its fork crashed."""
     count = _read_number(stream)
     return None if count < 0 else [_read(stream, _read_number(stream)) for _ in range(count)]
 
@@ -361,9 +362,9 @@ def _answer(library: EspeakLibrary, action: str, requests: list[SpeechRequest]) 
 
 def serve() -> None:
     """Answer blocks from stdin on stdout until stdin closes, one fork per block."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that what `_short_path` made is removed
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # removes the link of `_short_path`
     library = EspeakLibrary(phoneme_events=_PHONEME_EVENTS_ARGUMENT in sys.argv)
-    # espeak-ng and the dynamic linker may print; the answers need a stream of their own.
+    # espeak-ng and the dynamic linker may print; answers use a separate stream.
     stream = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     for line in sys.stdin.buffer:
@@ -376,7 +377,7 @@ def serve() -> None:
             try:
                 os.close(read_end)
                 signal.alarm(_BLOCK_TIMEOUT_SECONDS)
-                # espeak-ng writes a line for each word it cannot speak; the empty answer says enough.
+                # Suppresses a line per word that espeak-ng cannot speak; the answer is then empty.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
                 with os.fdopen(write_end, "wb") as pipe:
                     for answer in _answer(library, message["action"], requests):

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Synthetic clips as a folder: audio files, a manifest that `read_manifest` reads, and what they were made with."""
+"""Folders of synthetic clips: audio files, a manifest for `read_manifest`, and a record of settings and versions."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.synthetic.espeak import EspeakEngine
 from mu2slam_hf.synthetic.speech import SoundSettings, SyntheticClip, speak_plans
 
-# Clips that are spoken by one fork of espeak-ng: the audio of a clip depends on its block, and on nothing else.
+# Number of clips synthesised by one fork of espeak-ng: the audio of a clip depends on its block only.
 BLOCK_SIZE = 48
 MANIFEST_COLUMNS = ("id", "lang", "audio", "duration_s", "speaker", "corpus", "kind", "text", "translations")
 AUDIO_FORMATS = ("flac", "wav")
@@ -25,13 +25,13 @@ AUDIO_FORMATS = ("flac", "wav")
 
 @dataclass(kw_only=True)
 class FolderSummary:
-    """What was written.
+    """Summary of a written folder.
 
     Attributes:
         manifest: path of `manifest.tsv`.
-        num_clips: clips by language.
+        num_clips: number of clips by language.
         seconds: seconds of audio by language.
-        left_out: (id, reason) of clips that were silent, or too fast or too long to learn from.
+        left_out: (id, reason) of skipped clips, which were silent, too fast or too long.
     """
 
     manifest: Path
@@ -47,14 +47,14 @@ class FolderSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class FolderSettings:
-    """How clips are written.
+    """Settings of a folder of clips.
 
     Attributes:
-        corpus: value of the manifest's column of that name.
+        corpus: value of the column `corpus` of the manifest.
         audio_format: `flac` or `wav`, 16 bit.
-        max_duration_seconds: longer clips are left out.
-        max_characters_per_second: faster clips are left out: at 25 encoder frames per second, CTC cannot align them.
-        num_workers: threads, each with an espeak-ng server of its own; the result does not depend on it.
+        max_duration_seconds: longer clips are skipped.
+        max_characters_per_second: faster clips, which CTC cannot align at 25 encoder frames per second, are skipped.
+        num_workers: number of threads, each with an espeak-ng server; does not affect the result.
     """
 
     corpus: str = "synthetic"
@@ -69,7 +69,7 @@ class FolderSettings:
 
 
 def library_versions(engine: EspeakEngine) -> dict[str, str]:
-    """Versions of everything that decides text and samples; recorded beside every manifest."""
+    """Versions of all libraries that affect texts and samples, recorded with every manifest."""
     versions = {"espeak-ng": engine.version.split()[0]}
     for name in ("espeakng-loader", "Babel", "num2words", "soxr", "numpy"):
         try:
@@ -80,14 +80,14 @@ def library_versions(engine: EspeakEngine) -> dict[str, str]:
 
 
 def check_free_folder(path: str | os.PathLike[str]) -> Path:
-    """The path of a folder that can be made.
+    """Check that a folder can be created; returns its path.
 
     Raises:
-        ValueError: something is there already.
+        ValueError: the path exists and is not an empty folder.
     """
     folder = Path(path)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} exists and is not an empty folder; give a new name or remove it")
+        raise ValueError(f"{folder} exists and is not an empty folder; choose another name or remove it")
     return folder
 
 
@@ -99,23 +99,23 @@ def write_clips(
     folder: FolderSettings,
     description: Mapping[str, object],
 ) -> FolderSummary:
-    """Speak clips into `out_dir/audio`, with `manifest.tsv` and `synthesis.json` (settings, versions) beside it.
+    """Synthesise clips in `out_dir/audio`, with `manifest.tsv` and `synthesis.json` (settings, versions).
 
-    The folder appears under its name only when it is complete. The same clips and versions give the same bytes.
+    The folder is created atomically. The same clips and versions give the same bytes.
 
     Args:
-        clips: in blocks of 48, in this order.
-        out_dir: folder to create; it must not exist or must be empty.
+        clips: clips to synthesise, in blocks of 48.
+        out_dir: folder to create; must not exist or be empty.
         sound: bandwidth and rate of the audio.
         folder: format, limits, workers.
         description: copied to `synthesis.json`.
 
     Returns:
-        Path of the manifest, counts and what was left out.
+        path of the manifest, counts and skipped clips.
 
     Raises:
         ImportError: the extra `synthetic` is not installed.
-        ValueError: `out_dir` is in use, or no clip was written.
+        ValueError: `out_dir` is not empty, or no clip was written.
     """
     target = check_free_folder(out_dir)
     with EspeakEngine() as engine:
@@ -128,7 +128,7 @@ def write_clips(
             for rows in _speak_blocks(_blocks(clips), partial, sound, folder):
                 _write_rows(rows, manifest, summary, partial, folder)
         if not summary.num_clips:
-            raise ValueError(f"nothing was written to {target}: {summary.left_out[:3] or 'there were no texts'}")
+            raise ValueError(f"no clips were written to {target}: {summary.left_out[:3] or 'there were no texts'}")
         facts = {
             **{"versions": versions, "sound": asdict(sound), "folder": asdict(folder), "block_size": BLOCK_SIZE},
             **{"description": dict(description), "num_clips": dict(summary.num_clips), "hours": summary.hours},
@@ -157,14 +157,14 @@ def _blocks(clips: Iterable[SyntheticClip]) -> Iterator[_NumberedBlock]:
 def _speak_blocks(
     blocks: Iterable[_NumberedBlock], target: Path, sound: SoundSettings, folder: FolderSettings
 ) -> Iterator[_Rows]:
-    """Rows `(clip, file name, seconds)` of each block, in order, with few blocks in flight."""
+    """Rows `(clip, file name, seconds)` of each block, in order, with a limited number of pending blocks."""
     engines = [EspeakEngine() for _ in range(max(1, folder.num_workers))]
 
     def speak(number: int, block: _NumberedBlock) -> _Rows:
         rows = []
         waves = speak_plans(engines[number % len(engines)], [clip.plan for _, clip in block], sound)
         for (index, clip), wave in zip(block, waves, strict=True):
-            # At most 1,000 files in a folder: many file systems and every file browser slow down above that.
+            # At most 1,000 files per folder, because many file systems and browsers slow down above that.
             name = f"audio/{clip.lang}/{index // 1000:04d}/{index % 1000:03d}.{folder.audio_format}"
             if len(wave):
                 (target / name).parent.mkdir(parents=True, exist_ok=True)

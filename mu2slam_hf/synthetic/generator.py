@@ -1,9 +1,9 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""n-way parallel synthetic speech: seeded sentences in many languages, each with its translations, as a folder.
+"""n-way parallel synthetic speech: seeded sentences in many languages with translations, in a folder.
 
 A meaning is drawn from seed and index (`content`), expressed in every language (`rendering`), and spoken in blocks of
-48 clips (`espeak`). Every clip is a function of its block alone. The speech teaches alignment, not language: there are
-some hundred word types per language. Report scores on it apart from those on real voices.
+48 clips (`espeak`). Every clip is a function of its block only. The data are suited to learn alignment, not language:
+there are only a few hundred word types per language. Report scores on them separately from those on real voices.
 """
 
 import os
@@ -18,20 +18,20 @@ from mu2slam_hf.synthetic.languages import check_languages, shared_languages
 from mu2slam_hf.synthetic.rendering import FORMS, RenderingError, render
 from mu2slam_hf.synthetic.speech import SoundSettings, SyntheticClip, plan_clips
 
-# Indices of redrawn meanings lie beyond every other index.
+# Indices of redrawn meanings are above all other indices.
 _REDRAW_STRIDE = 10**12
 _MOST_REDRAWS = 100
 
 
 class SyntheticSpeech:
-    """The sentences of one split, planned but not spoken.
+    """The planned sentences of one split.
 
     Clip `i` is meaning `i // len(languages)` in language `i % len(languages)`; if that language cannot express the
-    meaning, another one gets a second clip of it in another voice.
+    meaning, it is a second clip of another language in another voice.
 
     Attributes:
-        languages: languages that are spoken, in the order of the clips.
-        left_out: language -> why it is not spoken.
+        languages: supported languages, in the order of the clips.
+        left_out: maps unsupported languages to reasons.
     """
 
     def __init__(
@@ -45,20 +45,20 @@ class SyntheticSpeech:
         kinds: Collection[str] = CONTENT_KINDS,
         sound: SoundSettings | None = None,
     ) -> None:
-        """Try the languages, and leave out with a warning those that cannot be spoken here.
+        """Test the languages, and skip unsupported ones with a warning.
 
         Args:
-            seed: of meanings and voices.
-            languages: codes; None takes all that espeak-ng and CLDR share.
-            split: `train`, `dev` or `test`: by the meaning, the same in every language and for every seed.
-            num_meanings: meanings in the set; there are `num_meanings * len(languages)` clips.
+            seed: seed of meanings and voices.
+            languages: language codes; None means all that both espeak-ng and CLDR support.
+            split: `train`, `dev` or `test`; a function of the meaning, the same for every language and seed.
+            num_meanings: number of meanings; there are `num_meanings * len(languages)` clips.
             form: `written` (digits, capitals, punctuation) or `spoken` (numbers in words, lower case, plain words).
             kinds: kinds of content to draw from.
             sound: bandwidth, level, rates.
 
         Raises:
             ImportError: the extra `synthetic` is not installed.
-            ValueError: an argument is unknown, or none of the languages can be spoken.
+            ValueError: an argument is invalid, or none of the languages is supported.
         """
         for name, value, choices in (("split", split, SPLITS), ("form", form, FORMS)):
             if value not in choices:
@@ -73,7 +73,7 @@ class SyntheticSpeech:
         self.languages = [lang for lang in asked if not reports[lang].reason]
         self.left_out = {lang: report.reason for lang, report in reports.items() if report.reason}
         if not self.languages:
-            raise ValueError(f"none of the languages can be spoken: {self.left_out}")
+            raise ValueError(f"none of the languages is supported: {self.left_out}")
         self._kinds = {lang: reports[lang].kinds for lang in self.languages}
         self._all_kinds = sorted(frozenset().union(*self._kinds.values()))
 
@@ -88,7 +88,7 @@ class SyntheticSpeech:
         }
 
     def clips(self) -> Iterator[SyntheticClip]:
-        """Texts and sound of all clips, in order."""
+        """Plans of all clips, in order."""
         for number in range(self.num_meanings):
             meaning, texts = self.express(number)
             for slot in range(len(self.languages)):
@@ -108,7 +108,7 @@ class SyntheticSpeech:
                         continue
             if texts:
                 return meaning, texts
-        raise RenderingError(f"no language of {self.languages} has a text for meaning {number}")
+        raise RenderingError(f"none of the languages {self.languages} can express meaning {number}")
 
     def _clip(self, number: int, slot: int, meaning: Content, texts: dict[str, str]) -> SyntheticClip:
         lang, name = self.languages[slot], f"{self.split}-{self.seed}-{number:08d}"
@@ -135,10 +135,10 @@ def write_synthetic_folder(
     """Write all clips of a `SyntheticSpeech` as a folder with `audio/`, `manifest.tsv` and `synthesis.json`.
 
     Args:
-        out_dir: folder to create; it must not exist or must be empty.
-        languages: codes; None takes all that espeak-ng and CLDR share.
-        num_meanings: meanings; each is spoken once in every language.
-        seed: of meanings and voices.
+        out_dir: folder to create; must not exist or be empty.
+        languages: language codes; None means all that both espeak-ng and CLDR support.
+        num_meanings: number of meanings, each with one clip per language.
+        seed: seed of meanings and voices.
         split: `train`, `dev` or `test`.
         form: `written` or `spoken`.
         kinds: kinds of content to draw from.
@@ -147,10 +147,10 @@ def write_synthetic_folder(
 
     Raises:
         ImportError: the extra `synthetic` is not installed.
-        ValueError: an argument is unknown, `out_dir` is in use, or none of the languages can be spoken.
+        ValueError: an argument is invalid, `out_dir` is not empty, or none of the languages is supported.
     """
     folder = folder or FolderSettings()
-    # Before all languages are tried out, which takes a while.
+    # Checked before the languages are tested, which takes longer.
     check_free_folder(out_dir)
     speech = SyntheticSpeech(
         seed=seed,

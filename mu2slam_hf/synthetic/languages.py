@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Which languages can be spoken, found by trying: versions of espeak-ng, CLDR and num2words differ in what they do."""
+"""Detection of supported languages, which depend on the versions of espeak-ng, CLDR and num2words."""
 
 import logging
 import os
@@ -16,23 +16,23 @@ from mu2slam_hf.synthetic.speech import espeak_voice
 
 logger = logging.getLogger(__name__)
 
-# A language with less than this share of the kinds of sentence has little more than digits to say.
+# A language with a smaller share of the kinds of content has little more than digits.
 LEAST_SHARE_OF_KINDS = 1 / 3
 _PROBES_PER_KIND, _SPOKEN_PER_KIND = 4, 2
 _PROBE_SEED = 7
-# espeak-ng marks words that it reads by another language's rules, as in `(en)`.
+# espeak-ng marks words pronounced with the rules of another language, as in `(en)`.
 _SWITCH = re.compile(r"\(([a-z]{2,3}(?:-[a-z0-9-]+)?)\)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageReport:
-    """What one language can say.
+    """Support of one language.
 
     Attributes:
         lang: language code.
-        kinds: kinds of content that are rendered and spoken.
-        problems: kind -> why it is left out.
-        reason: why the whole language is left out; empty if it is usable.
+        kinds: supported kinds of content.
+        problems: maps unsupported kinds to reasons.
+        reason: why the language is not supported; empty if it is.
     """
 
     lang: str
@@ -42,7 +42,7 @@ class LanguageReport:
 
 
 def shared_languages() -> list[str]:
-    """Languages for which espeak-ng has a voice and Babel a locale; whether they work, `check_languages` finds out.
+    """Languages with a voice in espeak-ng and a locale in Babel; see also `check_languages`.
 
     Raises:
         ImportError: the extra `synthetic` is not installed.
@@ -55,7 +55,7 @@ def shared_languages() -> list[str]:
     voices = set()
     for _, _, names in os.walk(os.path.join(espeakng_loader.get_data_path(), "lang")):
         voices.update(names)
-    # The voices of Mandarin are the only ones whose file name is not the code of their language.
+    # Only for Mandarin the file names of voices differ from the code of the language.
     found = {"zh" if voice.startswith("cmn") else voice.split("-")[0] for voice in voices}
     return sorted({canonical_language(code) for code in found & set(localedata.locale_identifiers())})
 
@@ -67,25 +67,25 @@ def check_languages(
     form: str = "written",
     kinds: Collection[str] = CONTENT_KINDS,
 ) -> dict[str, LanguageReport]:
-    """Try every language on every kind of content.
+    """Test every language with every kind of content.
 
-    A kind is left out where most probes cannot be rendered, where any is silent, or where more than one in four is
-    read by the rules of another language. A language is left out where less than a third of `kinds` remains; that is
-    logged as a warning, a single kind as information.
+    A kind is excluded if most probes cannot be rendered, if any is silent, or if more than a quarter is pronounced
+    with the rules of another language. A language is excluded if less than a third of `kinds` remains, which is logged
+    as a warning; excluded kinds are logged as information.
 
     Args:
-        languages: codes to try.
-        engine: speaks the probes, each language in a block of its own, so a crash costs one language.
+        languages: codes to test.
+        engine: synthesises the probes, one block per language, so that a crash affects one language only.
         form: `written` or `spoken`.
-        kinds: kinds of content that are wanted.
+        kinds: kinds of content to test.
     """
     reports = {}
     for lang in languages:
         report = _check(lang, engine, form, [kind for kind in CONTENT_KINDS if kind in kinds])
         if report.reason:
-            logger.warning("synthetic speech leaves out %s: %s", lang, report.reason)
+            logger.warning("synthetic speech does not support %s: %s", lang, report.reason)
         elif report.problems:
-            logger.info("synthetic speech in %s leaves out %s", lang, dict(report.problems))
+            logger.info("synthetic speech in %s does not support %s", lang, dict(report.problems))
         reports[lang] = report
     return reports
 
@@ -107,7 +107,7 @@ def _check(lang: str, engine: EspeakEngine, form: str, kinds: Sequence[str]) -> 
     reason = ""
     if len(good) < LEAST_SHARE_OF_KINDS * len(kinds):
         common, _ = Counter(problems.values()).most_common(1)[0]
-        reason = f"only {len(good)} of {len(kinds)} kinds of sentence work; most often because {common}"
+        reason = f"only {len(good)} of {len(kinds)} kinds of content are supported; most common reason: {common}"
     return LanguageReport(lang=lang, kinds=good, problems=problems, reason=reason)
 
 
@@ -128,11 +128,13 @@ def _listen(lang: str, engine: EspeakEngine, probes: Sequence[tuple[str, str]]) 
     problems = {}
     for (kind, text), phonemes in zip(probes, engine.phonemes_block(requests), strict=True):
         if not phonemes.strip():
-            problems[kind] = f"espeak-ng has no voice {voice!r} for it or no sound for {text!r}"
+            problems[kind] = f"espeak-ng has no voice {voice!r}, or it has no phonemes for {text!r}"
         others = {match for match in _SWITCH.findall(phonemes) if match.split("-")[0] != voice.split("-")[0]}
         switched[kind] += bool(others)
         if switched[kind] * 4 > _PROBES_PER_KIND:
-            problems[kind] = f"espeak-ng reads it by the rules of {', '.join(sorted(others)) or 'another language'}"
+            problems[kind] = (
+                f"espeak-ng pronounces it with the rules of {', '.join(sorted(others)) or 'another language'}"
+            )
     numbers: Counter[str] = Counter()
     spoken = []
     for (kind, _), request in zip(probes, requests, strict=True):
@@ -141,5 +143,5 @@ def _listen(lang: str, engine: EspeakEngine, probes: Sequence[tuple[str, str]]) 
             spoken.append((kind, request))
     for (kind, request), pcm in zip(spoken, engine.speak_block([request for _, request in spoken]), strict=True):
         if not any(pcm):
-            problems[kind] = f"espeak-ng is silent on {request.text!r}"
+            problems[kind] = f"espeak-ng is silent for {request.text!r}"
     return problems

@@ -1,8 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Sentences spoken by several synthetic voices, with the times of their phones: what speech tokenizers are judged by.
+"""Sentences in several synthetic voices, with the times of their phones, for the assessment of speech tokenizers.
 
-The phone times are those of espeak-ng's synthesis, not of people: they are exact for the sound they come with, and say
-nothing about how phones lie in natural speech.
+The phone times are those of the synthesis by espeak-ng: exact for its audio, but not representative of natural speech.
 """
 
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from mu2slam_hf.synthetic.espeak import EspeakEngine, Phone
 from mu2slam_hf.synthetic.rendering import RenderingError, render
 from mu2slam_hf.synthetic.speech import ClipPlan, SoundSettings, finish_clip, plan_clips
 
-# Kinds of content that make sentences of several different words.
+# Kinds of content with sentences of several different words.
 _KINDS = ("listing", "currency", "quantity", "duration", "relative", "date", "datetime")
 _MOST_TRIES = 20
 
@@ -26,11 +25,11 @@ class SpokenVersion:
     """One sentence in one voice.
 
     Attributes:
-        text: what is said.
-        lang: its language.
-        speaker: the voice.
+        text: the spoken text.
+        lang: language of the text.
+        speaker: name of the voice.
         audio: `(n,)` float32 at the rate of the settings.
-        phones: without gaps, from 0 to the end; times in seconds of `audio`.
+        phones: phones without gaps, from 0 to the end; times in seconds.
     """
 
     text: str
@@ -50,19 +49,19 @@ def speak_in_voices(
     sound: SoundSettings | None = None,
     form: str = "written",
 ) -> list[list[SpokenVersion]]:
-    """The same sentences in several voices of each language.
+    """Synthesise sentences of each language in several voices.
 
     Args:
-        languages: codes.
-        num_sentences: of each language.
-        num_voices: of each sentence, drawn anew for each.
-        seed: of sentences and voices.
-        split: of the generated contents; training sets of synthetic speech leave `test` out.
-        sound: bandwidth, level, rates. All versions of a sentence have the bandwidth of its first one.
-        form: of the texts: "written", or "spoken" (numbers in words, lower case, no punctuation).
+        languages: language codes.
+        num_sentences: number of sentences per language.
+        num_voices: number of voices per sentence, drawn for each sentence.
+        seed: seed of sentences and voices.
+        split: split of the generated contents; training sets of synthetic speech exclude `test`.
+        sound: bandwidth, level, rates. All versions of a sentence have the bandwidth of the first one.
+        form: form of the texts: "written", or "spoken" (numbers in words, lower case, no punctuation).
 
     Returns:
-        for each sentence its versions; a sentence that espeak-ng does not speak in every voice is left out.
+        the versions of each sentence; sentences that espeak-ng cannot speak in every voice are skipped.
 
     Raises:
         ImportError: the extra `synthetic` is not installed.
@@ -85,9 +84,9 @@ def speak_in_voices(
 
 
 def find_words(version: SpokenVersion) -> list[tuple[str, float, float]]:
-    """Words of a sentence with where they start and end in seconds; the pauses between them belong to none.
+    """Words of a sentence with start and end in seconds, excluding pauses.
 
-    What espeak-ng speaks as one ("in the") is one entry, with the space.
+    Words that espeak-ng merges ("in the") are one entry, with the space.
     """
     found: list[tuple[int, float, float]] = []
     for phone in version.phones:
@@ -109,7 +108,7 @@ def _sentence(lang: str, seed: int, number: int, split: str | None, form: str) -
             return render(content(seed, number * _MOST_TRIES + attempt, split=split, kinds=_KINDS), lang, form)
         except RenderingError:
             continue
-    raise ValueError(f"there are no synthetic sentences in {lang!r}")
+    raise ValueError(f"synthetic sentences are not supported in {lang!r}")
 
 
 def _speak(engine: EspeakEngine, plans: Sequence[ClipPlan], lang: str, sound: SoundSettings) -> list[SpokenVersion]:

@@ -1,9 +1,9 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Meanings as text: CLDR's patterns and names (Babel) and numbers in words (num2words).
+"""Rendering of meanings as text, with patterns and names of CLDR (Babel) and numbers in words (num2words).
 
-`written` is what CLDR writes: digits, punctuation, capitals. `spoken` is what is heard: numbers in words, lower case,
-no punctuation; it exists only where num2words has the language. In English, Spanish, French, Italian and Russian,
-spoken dates and times follow the language's way of saying them; elsewhere they are cardinal numbers in CLDR's order.
+The form `written` is that of CLDR: digits, punctuation, capitals. The form `spoken` has numbers in words, lower case
+and no punctuation; it requires support of the language in num2words. In English, Spanish, French, Italian and Russian,
+spoken dates and times are idiomatic; in other languages they are cardinal numbers in CLDR's order.
 """
 
 import re
@@ -19,33 +19,33 @@ from mu2slam_hf.synthetic.espeak import INSTALL_HINT
 FORMS = ("written", "spoken")
 _NUM2WORDS_NAMES = {"nb": "no", "nn": "no", "kk": "kz"}
 _SPOKEN_TIMES = {"es": "{0} y {1}", "it": "{0} e {1}", "fr": "{0} heures {1}"}
-# What CLDR abbreviates, as it is said.
+# Spoken forms of abbreviations in CLDR.
 _SPOKEN_ABBREVIATIONS = {
     "en": ((r"&", " and "), (r"\bSt\.", "Saint")),
     "ru": ((r"\sг\.", " года"), (r"\bо-ва\b", "острова"), (r"\bо-в\b", "остров")),
     "uk": ((r"\sр\.", " року"),),
 }
-# Private-use characters that stand for day and year while Babel formats a date.
+# Private-use characters as placeholders of day and year while Babel formats a date.
 _DAY, _YEAR = "\ue000", "\ue001"
 
 
 class RenderingError(ValueError):
-    """A meaning that cannot be said in a language: CLDR or num2words lacks the pattern, name or spelling."""
+    """A meaning that cannot be rendered: CLDR or num2words has no pattern, name or spelling for it."""
 
 
 class Renderer:
-    """Renders meanings in one language and form. Use `render` unless you render many."""
+    """Renders meanings in one language and form; see also the function `render`."""
 
     def __init__(self, lang: str, form: str = "written") -> None:
-        """Load the language's data.
+        """Load the data of a language.
 
         Args:
             lang: language code, such as `pt` or `pt-BR`.
             form: `written` or `spoken`.
 
         Raises:
-            ImportError: Babel or num2words is missing; the message names the extra.
-            RenderingError: CLDR does not have the language.
+            ImportError: Babel or num2words is not installed.
+            RenderingError: CLDR does not support the language.
             ValueError: `form` is unknown.
         """
         if form not in FORMS:
@@ -58,25 +58,25 @@ class Renderer:
         try:
             self.locale = _load_locale(lang)
         except (babel.UnknownLocaleError, ValueError) as error:
-            raise RenderingError(f"CLDR, as Babel carries it, does not have the language {lang!r}") from error
+            raise RenderingError(f"the CLDR data of Babel do not include the language {lang!r}") from error
         self.lang, self.form, self.language = lang, form, self.locale.language
         self._num2words = num2words.num2words
-        # num2words takes a language it does not know by its first two letters ("kok" as Korean).
+        # num2words truncates unknown languages to two letters ("kok" would be Korean).
         name = _NUM2WORDS_NAMES.get(self.language, self.language)
         self._num2words_name = name if name in num2words.CONVERTER_CLASSES else None
-        # Babel publishes only some of the patterns that are needed.
+        # Babel has no public API for some of the required patterns.
         self._data: Mapping[str, Any] = self.locale._data
 
     def render(self, meaning: Content) -> str:
         """Text of a meaning.
 
         Raises:
-            RenderingError: the language lacks something this meaning needs.
+            RenderingError: the meaning cannot be rendered in the language.
         """
         try:
             text = getattr(self, f"_render_{meaning.kind}")(*meaning.values)
         except (KeyError, IndexError, NotImplementedError, TypeError, OverflowError) as error:
-            raise RenderingError(f"no {self.form} text for {meaning} in {self.lang!r}: {error!r}") from error
+            raise RenderingError(f"cannot render {meaning} as {self.form} text in {self.lang!r}: {error!r}") from error
         text = clean_text(text)
         if self.form == "spoken":
             for pattern, words in _SPOKEN_ABBREVIATIONS.get(self.language, ()):
@@ -88,10 +88,10 @@ class Renderer:
 
     def _words(self, number: int, to: str = "cardinal", **inflection: str) -> str:
         if self._num2words_name is None:
-            raise RenderingError(f"num2words does not have the language {self.lang!r}")
+            raise RenderingError(f"num2words does not support the language {self.lang!r}")
         words = self._num2words(number, lang=self._num2words_name, to=to, **inflection)
         if any(char.isdigit() for char in words):
-            raise RenderingError(f"num2words does not spell {number} in {self.lang!r}")
+            raise RenderingError(f"num2words cannot spell {number} in {self.lang!r}")
         return words
 
     def _number(self, number: int) -> str:
@@ -102,9 +102,9 @@ class Renderer:
         return format_decimal(number, locale=self.locale)
 
     def _check_own(self, value: object, of_root: object) -> None:
-        """Refuse what CLDR gives to every language that lacks an entry ("5 d", "Mon", "M01")."""
+        """Raise an error for defaults of CLDR in languages without an entry ("5 d", "Mon", "M01")."""
         if value == of_root and self.language != "en":
-            raise RenderingError(f"CLDR has nothing of {self.lang!r}'s own for {value!r}")
+            raise RenderingError(f"CLDR has no entry in {self.lang!r} for {value!r}")
 
     def _plural(self, patterns: Mapping[str, Any], number: int) -> Any:
         form = self.locale.plural_form(number)
@@ -112,13 +112,13 @@ class Renderer:
 
     def _unit(self, number: int, unit: str) -> str:
         lengths = self._data["unit_patterns"][unit]
-        # CLDR lists in `long` only what differs from `short`.
+        # In CLDR, `long` only contains differences to `short`.
         patterns = {**lengths.get("short", {}), **lengths.get("long", {})}
         self._check_own(patterns["other"], _root_data()["unit_patterns"].get(unit, {}).get("short", {}).get("other"))
         return self._plural(patterns, number).format(self._number(number))
 
     def _list(self, items: Sequence[str], style: str) -> str:
-        # CLDR lists in `unit` only what differs from `standard`.
+        # In CLDR, `unit` only contains differences to `standard`.
         patterns = {**self._data["list_patterns"]["standard"], **self._data["list_patterns"].get(style, {})}
         if style == "or":
             self._check_own(patterns["2"], _root_data()["list_patterns"]["or"]["2"])
@@ -171,9 +171,11 @@ class Renderer:
         from babel.numbers import format_compact_decimal
 
         text = format_compact_decimal(number * 10**exponent, format_type="long", locale=self.locale)
-        # Where CLDR counts in other steps (lakh, crore), rounding would change the meaning.
+        # If CLDR uses other steps (lakh, crore), rounding would change the meaning.
         if re.findall(r"\d[\d.,\s]*\d|\d", text) != [str(number)]:
-            raise RenderingError(f"{self.lang!r} does not count {number} times 10 to the {exponent} in these steps")
+            raise RenderingError(
+                f"cannot express {number} times 10 to the {exponent} in {self.lang!r} without rounding"
+            )
         return text.replace(str(number), self._words(number)) if self.form == "spoken" else text
 
     def _render_duration(self, hours: int, minutes: int, seconds: int) -> str:
@@ -216,7 +218,7 @@ class Renderer:
     def _date(self, day: date, pattern: str) -> str:
         from babel.dates import format_date
 
-        self._render_month(day.month), self._render_weekday(day.weekday())  # refuses languages without such names
+        self._render_month(day.month), self._render_weekday(day.weekday())  # raises if there are no such names
         marks = {"d": f"'{_DAY}'", "y": f"'{_YEAR}'"}
         pattern = re.sub(r"'[^']*'|d+|y+", lambda match: marks.get(match[0][0], match[0]), pattern)
         text = format_date(day, pattern, locale=self.locale)
@@ -238,10 +240,10 @@ class Renderer:
 
 
 def _load_data(identifier: str) -> Any:
-    """CLDR data of one locale that no other locale shares.
+    """CLDR data of one locale, not shared with other locales.
 
-    Babel resolves inherited entries in place, in dictionaries that all locales share: what one locale resolved first,
-    another then reads as its own (the months of Azerbaijani in Malayalam). An empty cache leaves nothing to share.
+    Babel resolves inherited entries in place, in dictionaries shared by all locales, so that entries of one locale can
+    leak into another (the months of Azerbaijani into Malayalam). With an empty cache nothing is shared.
     """
     from babel import localedata
 
@@ -265,7 +267,7 @@ def _load_locale(lang: str) -> Any:
     locale = Locale.parse(lang, sep="-")
     identifier = str(locale)
     data = _load_data(identifier if localedata.exists(identifier) else locale.language)
-    vars(locale)["_Locale__data"] = data  # what the property `_data` caches
+    vars(locale)["_Locale__data"] = data  # the cache of the property `_data`
     return locale
 
 
@@ -278,12 +280,12 @@ def render(meaning: Content, lang: str, form: str = "written") -> str:
     """Text of a meaning in a language.
 
     Args:
-        meaning: from `content`.
+        meaning: output of `content`.
         lang: language code.
         form: `written` (digits, capitals, punctuation) or `spoken` (numbers in words, lower case, no punctuation).
 
     Raises:
         ImportError: the extra `synthetic` is not installed.
-        RenderingError: CLDR or num2words lacks the language, or something this meaning needs.
+        RenderingError: CLDR or num2words does not support the language or the meaning.
     """
     return _renderer(lang, form).render(meaning)

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Voices, level and bandwidth of synthetic speech: from a text and a seed to a float32 waveform.
+"""Synthesis of waveforms from texts, with voices, levels and bandwidths drawn from a seed.
 
-Legend: n samples of one clip.
+Shapes: n samples of one clip.
 """
 
 import random
@@ -12,8 +12,8 @@ import numpy as np
 
 from mu2slam_hf.synthetic.espeak import INSTALL_HINT, NATIVE_SAMPLING_RATE, EspeakEngine, SpeechRequest
 
-# Variants of espeak-ng 1.52 whose log spectra differ clearly from each other on one sentence. Whispering, robotic and
-# broken ones (whisper*, robosoft*, croak, UniRobot, Demonic, announcer, anikaRobot) and near copies are left out.
+# Variants of espeak-ng 1.52 with clearly different log spectra for the same sentence. Whispering, robotic and broken
+# ones (whisper*, robosoft*, croak, UniRobot, Demonic, announcer, anikaRobot) and near duplicates are excluded.
 VOICE_VARIANTS = (
     *("Alex Alicia Andrea Andy Annie Denis Diogo Gene Gene2 Henrique Hugo Jacky Lee Marco Mario Michael Mike").split(),
     *(
@@ -24,7 +24,7 @@ VOICE_VARIANTS = (
     ).split(),
     *("m7 m8 marcelo max norbert pablo paul pedro quincy robert shelby steph travis victor zac").split(),
 )
-# Voices of espeak-ng are file names; languages not named here have the name of their primary subtag.
+# Voices of espeak-ng are file names; those of other languages have the name of the primary subtag.
 ESPEAK_VOICES = {
     **{"en": "en-us", "en-GB": "en", "zh": "cmn", "pt-BR": "pt-br", "es-419": "es-419", "es-MX": "es-419"},
     **{"fr-BE": "fr-be", "fr-CH": "fr-ch", "no": "nb"},
@@ -32,23 +32,23 @@ ESPEAK_VOICES = {
 
 
 def espeak_voice(lang: str) -> str:
-    """Name of the espeak-ng voice that should speak `lang`; whether it exists, the engine says."""
+    """Name of the espeak-ng voice for `lang`, which may not exist."""
     primary = lang.split("-")[0]
     return ESPEAK_VOICES.get(lang) or ESPEAK_VOICES.get(primary) or primary.lower()
 
 
 @dataclass(frozen=True, kw_only=True)
 class SoundSettings:
-    """How clips sound.
+    """Settings of the sound of clips.
 
     Attributes:
-        sampling_rate: of the result, in Hz.
-        band_limit_hz: upper edge of a band-limited clip in Hz, 4,000 for telephone sound; None limits none.
-        band_limit_prob: share of the clips that are band-limited.
-        level_range_dbfs: each clip gets a random level (root mean square, in dB below full scale) from this range.
-        rate_range: words per minute, as espeak-ng counts them. At 130 to 200, espeak-ng says 15 to 18 characters per
-            second; professional telephone prompts have 9 to 14, so the range starts lower.
-        pitch_range: 0 to 99, 50 is the voice's own.
+        sampling_rate: sampling rate of the result in Hz.
+        band_limit_hz: upper edge of band-limited clips in Hz, 4,000 for telephone speech; None means no limit.
+        band_limit_prob: share of band-limited clips.
+        level_range_dbfs: range of random levels (root mean square, in dB relative to full scale).
+        rate_range: range of words per minute for espeak-ng. 130 to 200 gives 15 to 18 characters per second;
+            professional telephone prompts have 9 to 14, so the range starts lower.
+        pitch_range: range within 0 to 99; 50 is the default of the voice.
     """
 
     sampling_rate: int = 16000
@@ -60,23 +60,25 @@ class SoundSettings:
 
     def __post_init__(self) -> None:
         if self.band_limit_hz is not None and not 0 < self.band_limit_hz <= NATIVE_SAMPLING_RATE / 2:
-            raise ValueError(f"band_limit_hz must lie in 0 to {NATIVE_SAMPLING_RATE // 2}, got {self.band_limit_hz}")
+            raise ValueError(
+                f"band_limit_hz must be between 0 and {NATIVE_SAMPLING_RATE // 2}, got {self.band_limit_hz}"
+            )
         if not 0 <= self.band_limit_prob <= 1:
-            raise ValueError(f"band_limit_prob is a share from 0 to 1, got {self.band_limit_prob}")
+            raise ValueError(f"band_limit_prob must be between 0 and 1, got {self.band_limit_prob}")
         ranges = {"rate_range": (self.rate_range, 80, 450), "pitch_range": (self.pitch_range, 0, 99)}
         for name, ((low, high), least, most) in ranges.items():
             if not least <= low <= high <= most:
-                raise ValueError(f"{name} must rise within {least} to {most}, got {low} to {high}")
+                raise ValueError(f"{name} must be an increasing range within {least} to {most}, got {low} to {high}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipPlan:
-    """Everything that decides how a clip sounds, besides its place in its block.
+    """Plan of a clip, which together with its position in the block determines its sound.
 
     Attributes:
         request: text, voice, rate, pitch.
-        level_dbfs: root mean square of the clip in dB below full scale.
-        band_limited: True if the clip keeps only frequencies below `SoundSettings.band_limit_hz`.
+        level_dbfs: root mean square of the clip in dB relative to full scale.
+        band_limited: whether frequencies above `SoundSettings.band_limit_hz` are removed.
     """
 
     request: SpeechRequest
@@ -91,14 +93,14 @@ class ClipPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticClip:
-    """One clip before it is spoken.
+    """A clip to synthesise.
 
     Attributes:
         id: unique together with `lang`.
         lang: language code.
         plan: text and sound.
         translations: text by language code, without `lang`.
-        kind: free label.
+        kind: arbitrary label.
     """
 
     id: str
@@ -109,14 +111,14 @@ class SyntheticClip:
 
 
 def plan_clips(text: str, lang: str, *, key: str, settings: SoundSettings, num_voices: int = 1) -> list[ClipPlan]:
-    """Plans of one text in `num_voices` voices, distinct while there are enough variants.
+    """Plans of one text in `num_voices` voices, which are distinct if there are enough variants.
 
     Args:
-        text: what to say.
+        text: text to speak.
         lang: language of the text.
-        key: seed of the choice, any string; equal keys give equal plans.
+        key: seed, any string; equal keys give equal plans.
         settings: bandwidth and level.
-        num_voices: clips of this text.
+        num_voices: number of clips.
     """
     source = random.Random(key)
     variants: list[str] = []
@@ -133,11 +135,10 @@ def plan_clips(text: str, lang: str, *, key: str, settings: SoundSettings, num_v
 
 
 def speak_plans(engine: EspeakEngine, plans: Sequence[ClipPlan], settings: SoundSettings) -> list[np.ndarray]:
-    """Waveforms of one block of plans.
+    """Synthesise one block of plans.
 
     Returns:
-        One `(n,)` float32 array per plan at `settings.sampling_rate`, within -1 to 1; `n = 0` where espeak-ng was
-        silent.
+        One `(n,)` float32 array per plan at `settings.sampling_rate`, within -1 to 1; `n = 0` for silent clips.
 
     Raises:
         ImportError: soxr is not installed.
@@ -148,10 +149,10 @@ def speak_plans(engine: EspeakEngine, plans: Sequence[ClipPlan], settings: Sound
 
 
 def finish_clip(pcm: bytes, plan: ClipPlan, settings: SoundSettings) -> np.ndarray:
-    """Waveform `(n,)` float32 of what espeak-ng said for a plan; nothing is cut off, so times stay what they are.
+    """Waveform `(n,)` float32 of the output of espeak-ng for a plan; not trimmed, so that times are preserved.
 
     Args:
-        pcm: int16 at espeak-ng's rate.
+        pcm: int16 samples at the rate of espeak-ng.
         plan: bandwidth and level.
         settings: rate of the result.
     """
@@ -169,5 +170,5 @@ def finish_clip(pcm: bytes, plan: ClipPlan, settings: SoundSettings) -> np.ndarr
     if rate != settings.sampling_rate:
         audio = soxr.resample(audio, rate, settings.sampling_rate)
     gain = 10 ** (plan.level_dbfs / 20) / float(np.sqrt(np.mean(np.square(audio))))
-    # Speech peaks 12 to 20 dB over its mean: the loudest clips are held below full scale instead of being clipped.
+    # Peaks of speech exceed its mean by 12 to 20 dB: the loudest clips are scaled down to avoid clipping.
     return (audio * min(gain, 0.99 / float(np.max(np.abs(audio))))).astype(np.float32)

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Given texts as synthetic speech: any texts, or those of a manifest with random sequences of their words."""
+"""Synthetic speech of given texts, or of the texts of a manifest with random sequences of their words."""
 
 import os
 import random
@@ -13,23 +13,23 @@ from mu2slam_hf.data.text import clean_text, has_spaces, join_texts
 from mu2slam_hf.synthetic.folder import FolderSettings, FolderSummary, write_clips
 from mu2slam_hf.synthetic.speech import SoundSettings, SyntheticClip, plan_clips
 
-# (characters, voices): a text of up to so many characters is spoken in so many voices; longer ones not at all. Long
-# texts have many words of their own already, and cost most of the hours.
+# (characters, voices): a text of at most this many characters is spoken in this many voices; longer ones are skipped.
+# Long texts contain many different words already, and take most of the hours.
 VOICES_BY_LENGTH = ((50, 5), (100, 3), (230, 2))
 WORDS_PER_SEQUENCE = (2, 8)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextToSpeak:
-    """One text.
+    """A text to synthesise.
 
     Attributes:
         id: unique together with `lang`; versions in other languages may share it. Clip `k` is named `<id>.<k>`.
         lang: canonical language code.
-        text: what to say, and the transcript.
+        text: text to speak, and the transcript.
         translations: text by language code.
-        num_voices: clips of this text; None takes the call's `voices_per_text`.
-        kind: free label that is copied to the manifest.
+        num_voices: number of clips of this text; None means `voices_per_text`.
+        kind: arbitrary label, copied to the manifest.
     """
 
     id: str
@@ -50,23 +50,23 @@ def synthesize_texts(
     folder: FolderSettings | None = None,
     description: Mapping[str, object] | None = None,
 ) -> FolderSummary:
-    """Speak texts into a folder with `audio/`, `manifest.tsv` and `synthesis.json`.
+    """Synthesise texts in a folder with `audio/`, `manifest.tsv` and `synthesis.json`.
 
     Args:
         texts: `TextToSpeak`, or tuples `(id, lang, text)`.
-        out_dir: folder to create; it must not exist or must be empty.
-        voices_per_text: clips of each text, in different voices.
-        seed: of voices, rates, pitches, levels and bandwidths.
+        out_dir: folder to create; must not exist or be empty.
+        voices_per_text: number of clips per text, in different voices.
+        seed: seed of voices, rates, pitches, levels and bandwidths.
         sound: bandwidth, level, rates; by default 3 of 4 clips are limited to 4 kHz.
         folder: format, limits, workers.
         description: copied to `synthesis.json`.
 
     Returns:
-        Path of the manifest, counts and what was left out.
+        path of the manifest, counts and skipped clips.
 
     Raises:
         ImportError: the extra `synthetic` is not installed.
-        ValueError: `out_dir` is in use, or no text gave a clip.
+        ValueError: `out_dir` is not empty, or no clip was created.
     """
     sound = sound or SoundSettings()
     facts = {"seed": seed, "voices_per_text": voices_per_text, **(description or {})}
@@ -101,34 +101,34 @@ def speak_manifest(
     sound: SoundSettings | None = None,
     folder: FolderSettings | None = None,
 ) -> FolderSummary:
-    """Speak the texts of a manifest, and random sequences of their words, in many voices.
+    """Synthesise the texts of a manifest, and random sequences of their words, in many voices.
 
-    Random sequences of words teach the sounds without the sentences: a model that has seen only the sentences learns
-    them by heart.
+    Random sequences of words train acoustics independent of sentences: a model trained on the sentences only memorises
+    them.
 
     Args:
-        manifest: path for `read_manifest`, or records; those without text are passed over.
-        out_dir: folder to create; it must not exist or must be empty.
-        languages: languages to speak; None takes all of the manifest.
-        voices_by_length: rising pairs (characters, voices); a text is spoken in the voices of the first pair that has
-            room for it, and not at all if none has.
-        random_sequences: sequences of 2 to 8 words for each language, one voice each, without translations.
-        seed: of the sequences, the order and the voices.
+        manifest: path for `read_manifest`, or records; those without text are ignored.
+        out_dir: folder to create; must not exist or be empty.
+        languages: languages to speak; None means all languages of the manifest.
+        voices_by_length: increasing pairs (characters, voices); the first pair with enough characters determines the
+            number of voices of a text; longer texts are skipped.
+        random_sequences: number of sequences of 2 to 8 words per language, one voice each, without translations.
+        seed: seed of the sequences, the order and the voices.
         sound: bandwidth, level, rates.
         folder: format, limits, workers.
 
     Raises:
         ImportError: the extra `synthetic` is not installed.
-        ValueError: the manifest cannot be read or has no text in `languages`, or `out_dir` is in use.
+        ValueError: the manifest cannot be read or has no texts in `languages`, or `out_dir` is not empty.
     """
     records = manifest if isinstance(manifest, Sequence) and not isinstance(manifest, str) else read_manifest(manifest)
     spoken = [r for r in records if r.text and (languages is None or r.lang in languages)]
     if not spoken:
         there = ", ".join(sorted({record.lang for record in records if record.text})) or "no texts at all"
-        raise ValueError(f"no text in the languages {list(languages or [])}; the manifest has {there}")
+        raise ValueError(f"no texts in the languages {list(languages or [])}; the manifest has {there}")
     texts = [text for record in spoken if (text := _text_of(record, voices_by_length)) is not None]
     texts += random_word_sequences(spoken, random_sequences, seed=seed)
-    # Mixed, so that a block of clips, a prefix of the manifest or a shard of it holds all languages.
+    # Shuffled, so that blocks of clips, prefixes and shards of the manifest contain all languages.
     random.Random(f"order:{seed}").shuffle(texts)
     description = {
         "made_by": "speak_manifest",
@@ -156,9 +156,9 @@ def _text_of(record: SpeechTextRecord, voices_by_length: Sequence[tuple[int, int
 
 
 def random_word_sequences(records: Iterable[SpeechTextRecord], num: int, *, seed: int = 0) -> list[TextToSpeak]:
-    """`num` sequences of 2 to 8 words for each language, drawn evenly from the words of its texts.
+    """`num` sequences of 2 to 8 words for each language, drawn uniformly from the words of its texts.
 
-    Languages that do not separate words by spaces give none.
+    Languages that do not separate words by spaces are skipped.
     """
     words: dict[str, set[str]] = defaultdict(set)
     for record in records:

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""A tiny n-way parallel corpus of tones for tests and first trials: learnable in minutes, without recordings."""
+"""A tiny n-way parallel corpus of tones for tests and experiments, which can be learned in minutes."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ TONE_WORDS: dict[str, tuple[str, ...]] = {
     "it": ("uno", "due", "tre", "quattro", "rosso", "blu", "casa", "albero"),
     "ru": ("один", "два", "три", "четыре", "красный", "синий", "дом", "дерево"),
 }
-"""Language -> words, in the order of their meanings."""
+"""Maps languages to words, in the order of their meanings."""
 
 _COLUMNS = ("id", "lang", "audio", "duration_s", "speaker", "text", "translations")
 
@@ -28,9 +28,9 @@ _COLUMNS = ("id", "lang", "audio", "duration_s", "speaker", "text", "translation
 def tone_waveform(
     lang: str, meanings: Sequence[int], *, sampling_rate: int = 16_000, word_seconds: float = 0.4
 ) -> FloatArray:
-    """One tone per word: meaning and language decide its two frequencies.
+    """One tone per word, with two frequencies determined by meaning and language.
 
-    Choice: 0.4 s a word are 10 encoder frames, enough for CTC on the longest of `TONE_WORDS`.
+    Choice: 0.4 s per word is 10 encoder frames, enough for CTC with the longest of `TONE_WORDS`.
 
     Returns:
         `(n,)` float32, `n = len(meanings) * word_seconds * sampling_rate`.
@@ -58,23 +58,23 @@ def write_tone_corpus(
     """Write `<split>.tsv` and `audio/<split>/`: every sentence spoken in every language, translated into the others.
 
     Args:
-        folder: where to; it is created.
-        num_sentences: sentences per language.
+        folder: folder to create.
+        num_sentences: number of sentences per language.
         languages: some of `TONE_WORDS`.
-        max_words: sentences have 1 to this many words.
+        max_words: maximum number of words per sentence.
         sampling_rate: rate of the WAV files in Hz.
         split: name of the manifest.
         seed: sentences are a function of seed and split.
 
     Returns:
-        Path of the manifest.
+        path of the manifest.
 
     Raises:
-        ValueError: a language without tone words.
+        ValueError: a language has no tone words.
     """
     unknown = sorted(set(languages) - set(TONE_WORDS))
     if unknown:
-        raise ValueError(f"there are tone words for {', '.join(TONE_WORDS)}, not for {', '.join(unknown)}")
+        raise ValueError(f"tone words exist for {', '.join(TONE_WORDS)}, but not for {', '.join(unknown)}")
     folder = Path(folder)
     audio_folder = folder / "audio" / split
     audio_folder.mkdir(parents=True, exist_ok=True)

@@ -44,9 +44,9 @@ def test_amounts_avoid_the_numerals_that_nouns_inflect():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"split": "valid"}, "unknown split 'valid'; choose from train, dev, test"),
+        ({"split": "valid"}, "unknown split 'valid'; expected one of train, dev, test"),
         ({"kinds": ["poem"]}, r"unknown kinds of content \['poem'\]"),
-        ({"kinds": []}, "choose from cardinal"),
+        ({"kinds": []}, "expected some of cardinal"),
     ],
 )
 def test_unknown_names_are_errors(arguments, message):

@@ -85,7 +85,7 @@ def test_phonemes_mark_the_fall_back_to_english(engine):
 
 
 def test_a_crash_of_the_fork_is_an_error_and_the_server_lives_on(engine):
-    with pytest.raises(RuntimeError, match="crashed or hung on a block of 1 clips that starts with en-us: 7"):
+    with pytest.raises(RuntimeError, match="crashed or hung in a block of 1 clips that starts with en-us: 7"):
         engine.speak_block([SpeechRequest(text=7, voice="en-us")])
     assert engine.speak_block(BLOCK[:1])[0]
 

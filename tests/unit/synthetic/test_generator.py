@@ -82,6 +82,6 @@ def test_bad_arguments_and_unusable_languages():
         SyntheticSpeech(form="sung")
     with pytest.raises(ValueError, match="at least 1"):
         SyntheticSpeech(num_meanings=0)
-    with pytest.raises(ValueError, match="none of the languages can be spoken.*only"):
+    with pytest.raises(ValueError, match="none of the languages is supported.*only"):
         SyntheticSpeech(languages=["ja"])
     assert list(SyntheticSpeech(languages=["ja", "en"], kinds=["month", "date"]).left_out) == ["ja"]

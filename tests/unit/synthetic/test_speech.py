@@ -41,10 +41,10 @@ def test_plans_keep_their_ranges():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"band_limit_hz": 20_000}, "band_limit_hz must lie in"),
-        ({"band_limit_prob": 2}, "share from 0 to 1"),
-        ({"rate_range": (50, 100)}, "rate_range must rise within 80 to 450, got 50 to 100"),
-        ({"pitch_range": (60, 40)}, "pitch_range must rise"),
+        ({"band_limit_hz": 20_000}, "band_limit_hz must be between"),
+        ({"band_limit_prob": 2}, "between 0 and 1"),
+        ({"rate_range": (50, 100)}, "rate_range must be an increasing range within 80 to 450, got 50 to 100"),
+        ({"pitch_range": (60, 40)}, "pitch_range must be an increasing"),
     ],
 )
 def test_bad_settings(arguments, message):

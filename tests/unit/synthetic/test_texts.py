@@ -79,7 +79,7 @@ def test_silent_and_long_and_fast_clips_are_left_out_and_named(tmp_path):
     reasons = dict(summary.left_out)
     assert reasons["en/silent.0"] == "espeak-ng is silent" and "longer than 4 s" in reasons["en/long.0"]
     assert len(list((tmp_path / "out" / "audio").rglob("*.flac"))) == 1
-    with pytest.raises(ValueError, match="nothing was written.*characters per second"):
+    with pytest.raises(ValueError, match="no clips were written.*characters per second"):
         synthesize_texts(texts[2:], tmp_path / "fast", folder=FolderSettings(max_characters_per_second=1))
 
 
@@ -112,7 +112,7 @@ def test_random_sequences_use_the_words_of_the_language():
 
 
 def test_messages(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match=r"no text in the languages \['fr'\]; the manifest has en, it"):
+    with pytest.raises(ValueError, match=r"no texts in the languages \['fr'\]; the manifest has en, it"):
         speak_manifest(RECORDS, tmp_path / "out", languages=["fr"])
     with pytest.raises(ValueError, match="audio_format must be one of flac, wav; got 'mp3'"):
         FolderSettings(audio_format="mp3")

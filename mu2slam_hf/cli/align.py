@@ -2,8 +2,6 @@
 """`mu2slam align`: alignment of a transcript with its recording."""
 
 import argparse
-import json
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +9,8 @@ from typing import Any
 
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.cli.files import check_output_file, read_text
-from mu2slam_hf.cli.options import add_model_options, language_list, positive_int, quiet_libraries
+from mu2slam_hf.cli.options import add_model_options, language_list, load_model, positive_int
+from mu2slam_hf.cli.recordings import print_error, print_json
 
 _FORMATS = ("tsv", "json", "textgrid", "srt", "vtt")
 
@@ -61,36 +60,32 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("pass either a recording and its transcript, or --manifest")
     if args.file is not None and not args.transcript:
         raise ValueError(f"{args.file}: pass its transcript too, or a .txt file that contains it")
-    from mu2slam_hf.checkpoints import load_any_checkpoint
     from mu2slam_hf.evaluation.alignment_formats import FORMATS, SUFFIXES, alignment_to_dict
     from mu2slam_hf.evaluation.forced_alignment import align
 
-    quiet_libraries()
     folder = make_output_folder(args.output) if args.manifest and args.output else None
     if args.output and folder is None:
         check_output_file(args.output)
     jobs = list(read_jobs(args))
-    model, processor = load_any_checkpoint(args.model, device=args.device)
+    model, processor = load_model(args)
     failed = False
     for name, audio, transcript, language in jobs:
         try:
             alignment = align(model, processor, audio, transcript, language, level=args.level)
         except ValueError as error:
             failed = True
-            print(str(error) if str(error).startswith(name) else f"{name}: {error}", file=sys.stderr, flush=True)
+            print_error(name, error)
             continue
         if alignment.unknown_characters:
             left_out = " ".join(alignment.unknown_characters)
-            print(
-                f"{name}: omitted characters that are not in the vocabulary: {left_out}", file=sys.stderr, flush=True
-            )
+            print_error(name, f"omitted characters that are not in the vocabulary: {left_out}")
         text = FORMATS[args.format](alignment)
         if folder is not None:
             write(folder / (name.replace("/", "_") + SUFFIXES[args.format]), text)
         elif args.output:
             write(Path(args.output), text)
         elif args.manifest and args.format == "json":
-            print(json.dumps({"id": name, **alignment_to_dict(alignment)}, ensure_ascii=False), flush=True)
+            print_json({"id": name, **alignment_to_dict(alignment)})
         else:
             print((f"# {name}\n" if args.manifest else "") + text, flush=True)
     return 1 if failed else 0
@@ -98,12 +93,10 @@ def run(args: argparse.Namespace) -> int:
 
 def measure_on_synthetic_speech(args: argparse.Namespace) -> int:
     """Prints errors of word boundaries by language, in milliseconds, compared with those of words spread evenly."""
-    from mu2slam_hf.checkpoints import load_any_checkpoint
     from mu2slam_hf.evaluation.forced_alignment import constant_rate_boundaries, measure_boundaries
     from mu2slam_hf.synthetic.phones import speak_in_voices
 
-    quiet_libraries()
-    model, processor = load_any_checkpoint(args.model, device=args.device)
+    model, processor = load_model(args)
     columns = ("mean_absolute_ms", "median_absolute_ms", "mean_ms", "within_50ms", "within_100ms")
     print("synthetic speech, two voices; times in ms, shares in percent")
     print(f"{'':16}{'words':>6}" + "".join(f"{name.replace('_', ' '):>20}" for name in columns))
@@ -138,9 +131,7 @@ def read_jobs(args: argparse.Namespace) -> Iterator[tuple[str, Any, str, str | N
 
 def read_transcript(text: str) -> str:
     """The text itself, or the content of a file named .txt."""
-    if not text.lower().endswith(".txt"):
-        return text
-    return read_text(text, "a transcript")
+    return read_text(text, "a transcript") if text.lower().endswith(".txt") else text
 
 
 def make_output_folder(name: str) -> Path:

@@ -2,12 +2,11 @@
 """`mu2slam identify-language`: identification of spoken or written languages, and its evaluation."""
 
 import argparse
-import json
-import sys
-from pathlib import Path
 from typing import Any
 
-from mu2slam_hf.cli.options import add_corpus_options, add_model_options, positive_int, probability, quiet_libraries
+from mu2slam_hf.cli.options import add_corpus_options, add_model_options, load_model, positive_int, probability
+from mu2slam_hf.cli.recordings import load_recordings, print_error, print_json
+from mu2slam_hf.cli.records import describe_data, load_records, save_results
 
 
 def add_parser(subparsers: Any) -> None:
@@ -49,12 +48,9 @@ def run(args: argparse.Namespace) -> int:
     given = [bool(args.files), bool(args.text), bool(args.corpus or args.manifest)]
     if sum(given) != 1:
         raise ValueError("pass exactly one of recordings, --text, and --corpus or --manifest (for an evaluation)")
-    from mu2slam_hf.checkpoints import load_any_checkpoint
-
-    quiet_libraries()
     if given[2]:
         return evaluate(args)
-    model, processor = load_any_checkpoint(args.model, device=args.device)
+    model, processor = load_model(args)
     failed = False
     items = args.files or args.text
     for start in range(0, len(items), args.batch_size):
@@ -65,29 +61,23 @@ def run(args: argparse.Namespace) -> int:
 def identify(items: list[str], model: Any, processor: Any, args: argparse.Namespace) -> bool:
     """Prints the languages of one batch in order; returns True if a file could not be read."""
     from mu2slam_hf.cli.translate import prepare_text
-    from mu2slam_hf.data.audio import AudioError, load_audio
+    from mu2slam_hf.data.audio import AudioError
     from mu2slam_hf.evaluation.language_identification import predict_languages
 
     name = "file" if args.files else "text"
-    usable: dict[int, Any] = {}
-    errors: dict[int, str] = {}
-    for position, item in enumerate(items):
-        try:
-            usable[position] = load_audio(item) if args.files else prepare_text(item, processor.tokenizer)
-        except AudioError as error:
-            errors[position] = str(error)
-    sources: dict[str, Any] = {"audio" if args.files else "text": list(usable.values())}
+    loaded = load_recordings(items) if args.files else [prepare_text(text, processor.tokenizer) for text in items]
+    usable = [one for one in loaded if not isinstance(one, AudioError)]
+    sources: dict[str, Any] = {"audio" if args.files else "text": usable}
     guesses = predict_languages(model, processor, **sources, min_probability=args.min_probability) if usable else []
-    found = dict(zip(usable, guesses, strict=True))
-    for position, item in enumerate(items):
-        if position in errors and not args.json:
-            message = errors[position]
-            print(message if item in message else f"{item}: {message}", file=sys.stderr, flush=True)
-        elif position in errors:
-            print(json.dumps({name: item, "error": errors[position]}, ensure_ascii=False), flush=True)
+    following = iter(guesses)
+    for item, one in zip(items, loaded, strict=True):
+        if not isinstance(one, AudioError):
+            print_guess(name, item, next(following), args)
+        elif args.json:
+            print_json({name: item, "error": str(one)})
         else:
-            print_guess(name, item, found[position], args)
-    return bool(errors)
+            print_error(item, one)
+    return len(usable) < len(items)
 
 
 def print_guess(name: str, item: str, guess: Any, args: argparse.Namespace) -> None:
@@ -95,7 +85,7 @@ def print_guess(name: str, item: str, guess: Any, args: argparse.Namespace) -> N
     top = guess.top(args.top)
     if args.json:
         rounded = {lang: round(value, 6) for lang, value in top.items()}
-        print(json.dumps({name: item, "lang": guess.lang, "probabilities": rounded}, ensure_ascii=False), flush=True)
+        print_json({name: item, "lang": guess.lang, "probabilities": rounded})
     else:
         shares = ", ".join(f"{lang} {100 * value:.1f} %" for lang, value in top.items())
         print(f"{item}: {guess.lang} ({shares})", flush=True)
@@ -103,15 +93,11 @@ def print_guess(name: str, item: str, guess: Any, args: argparse.Namespace) -> N
 
 def evaluate(args: argparse.Namespace) -> int:
     """Prints the confusion matrix of a corpus; writes record and plot."""
-    from mu2slam_hf.checkpoints import load_any_checkpoint
-    from mu2slam_hf.cli.evaluate import load_records
     from mu2slam_hf.evaluation.confusion import format_confusion, save_confusion_plot
     from mu2slam_hf.evaluation.language_identification import evaluate_language_identification
 
-    if args.corpus and not args.root:
-        raise ValueError(f"--corpus {args.corpus} requires --root, the folder of the corpus")
     records = load_records(args, args.split, args.limit)
-    model, processor = load_any_checkpoint(args.model, device=args.device)
+    model, processor = load_model(args)
     matrix, results = evaluate_language_identification(
         model,
         processor,
@@ -119,15 +105,13 @@ def evaluate(args: argparse.Namespace) -> int:
         modality=args.modality,
         min_probability=args.min_probability,
         model_name=args.model,
-        data={"corpus": args.corpus or Path(args.manifest).name, "split": args.split, "limit": args.limit},
+        data=describe_data(args),
         batch_size=args.batch_size,
     )
     print(format_confusion(matrix))
     for score in results.find(metric="refused"):
         print(f"languages not supported by the model: und for {score.value:.1f} % of {score.num_items} items")
-    if args.results:
-        results.save(args.results)
-        print(f"written to {args.results}")
+    save_results(results, args.results)
     if args.plot:
         print(f"written to {save_confusion_plot(matrix, args.plot)}")
     return 0

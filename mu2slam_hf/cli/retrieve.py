@@ -2,13 +2,13 @@
 """`mu2slam retrieve`: retrieval of texts for recordings, and of recordings for texts."""
 
 import argparse
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from mu2slam_hf.cli.files import read_text
-from mu2slam_hf.cli.options import add_corpus_options, add_model_options, positive_int, quiet_libraries
+from mu2slam_hf.cli.options import add_corpus_options, add_model_options, load_model, positive_int
+from mu2slam_hf.cli.recordings import load_recordings, print_error, print_json
+from mu2slam_hf.cli.records import describe_data, load_records, save_results
 
 _SCORES = ("mean", "mean-centred", "mean-csls", "mean-margin", "ctc", "ctc-pmi", "decoder", "decoder-pmi")
 _EVALUATED = ("mean", "mean-centred", "mean-csls", "ctc", "ctc-pmi")
@@ -65,20 +65,18 @@ def run(args: argparse.Namespace) -> int:
             f"--score {' '.join(args.score)}: pass a single score to rank by; several are supported with --corpus and "
             "--manifest only"
         )
-    from mu2slam_hf.checkpoints import load_any_checkpoint
-
-    quiet_libraries()
     if not args.files:
         return evaluate(args)
     content = read_text(args.texts, "candidates, one per line")
     texts = [line.strip() for line in content.splitlines() if line.strip()]
-    files, waves = read_recordings(args.files)
+    files = list_files(args.files)
+    waves = read_recordings(files)
     if not texts or not waves:
         raise ValueError(f"{args.texts} has no texts" if waves else "none of the recordings can be read")
     from mu2slam_hf.cli.translate import prepare_text
     from mu2slam_hf.evaluation.retrieval import score_pairs
 
-    model, processor = load_any_checkpoint(args.model, device=args.device)
+    model, processor = load_model(args)
     name = (args.score or ["ctc"])[0]
     prepared = [prepare_text(text, processor.tokenizer) for text in texts]
     if name.startswith("decoder") and not args.text_lang:
@@ -96,42 +94,41 @@ def run(args: argparse.Namespace) -> int:
     return 1 if len(found) < len(files) else 0
 
 
-def read_recordings(names: list[str]) -> tuple[list[str], dict[str, Any]]:
-    """All files (those of a folder sorted by name), and the waveforms of those that can be read."""
-    from mu2slam_hf.data.audio import AudioError, load_audio
-
+def list_files(names: list[str]) -> list[str]:
+    """All files; those of a folder sorted by name."""
     files: list[str] = []
     for name in names:
         folder = Path(name)
         files += sorted(str(path) for path in folder.iterdir() if path.is_file()) if folder.is_dir() else [name]
-    waves: dict[str, Any] = {}
-    for file in files:
-        try:
-            waves[file] = load_audio(file)
-        except AudioError as error:
-            print(error, file=sys.stderr, flush=True)
-    return files, waves
+    return files
+
+
+def read_recordings(files: list[str]) -> dict[str, Any]:
+    """The waveforms of the files that can be read; the others are reported."""
+    from mu2slam_hf.data.audio import AudioError
+
+    loaded = dict(zip(files, load_recordings(files), strict=True))
+    for file, wave in loaded.items():
+        if isinstance(wave, AudioError):
+            print_error(file, wave)
+    return {file: wave for file, wave in loaded.items() if not isinstance(wave, AudioError)}
 
 
 def print_answers(query: str, answers: list[tuple[str, float]], *, as_json: bool) -> None:
     """Prints the best candidates of a query with their scores; minus infinity is null in JSON."""
     if as_json:
         best = [{"answer": answer, "score": round(score, 4) if score > -1e300 else None} for answer, score in answers]
-        print(json.dumps({"query": query, "answers": best}, ensure_ascii=False), flush=True)
+        print_json({"query": query, "answers": best})
     else:
         print("\n".join([query, *(f"  {score:9.3f}  {answer}" for answer, score in answers)]), flush=True)
 
 
 def evaluate(args: argparse.Namespace) -> int:
     """Prints the tables of a corpus; writes the record."""
-    from mu2slam_hf.checkpoints import load_any_checkpoint
-    from mu2slam_hf.cli.evaluate import load_records
     from mu2slam_hf.evaluation.retrieval_evaluation import evaluate_retrieval, format_retrieval
 
-    if args.corpus and not args.root:
-        raise ValueError(f"--corpus {args.corpus} requires --root, the folder of the corpus")
     records = load_records(args, args.split, args.limit)
-    model, processor = load_any_checkpoint(args.model, device=args.device)
+    model, processor = load_model(args)
     results = evaluate_retrieval(
         model,
         processor,
@@ -142,10 +139,8 @@ def evaluate(args: argparse.Namespace) -> int:
         seed=args.seed,
         text_lang=args.text_lang,
         model_name=args.model,
-        data={"corpus": args.corpus or Path(args.manifest).name, "split": args.split, "limit": args.limit},
+        data=describe_data(args),
     )
     print(format_retrieval(results))
-    if args.results:
-        results.save(args.results)
-        print(f"\nwritten to {args.results}")
+    save_results(results, args.results)
     return 0

@@ -4,7 +4,7 @@
 import argparse
 from typing import Any
 
-from mu2slam_hf.cli.options import language_list, positive_int
+from mu2slam_hf.cli.options import add_source_options, check_source, language_list, positive_int
 
 
 def add_parser(subparsers: Any) -> None:
@@ -33,10 +33,8 @@ def add_parser(subparsers: Any) -> None:
     generated.add_argument(
         "--tones", action="store_true", help="one tone per word instead of speech; en,es,fr,it,ru (default: en,fr)"
     )
-    given = parser.add_argument_group("given texts")
-    given.add_argument("--manifest", metavar="FILE", help="synthesise the texts of this manifest")
-    given.add_argument("--corpus", metavar="NAME", help="synthesise the texts of this corpus, with --root")
-    given.add_argument("--root", metavar="DIR", help="folder of the corpus")
+    given = parser.add_argument_group("texts of a corpus or manifest instead of generated sentences")
+    add_source_options(given)
     given.add_argument(
         "--random-sequences", type=int, default=0, metavar="N", help="also N random word sequences per language (0)"
     )
@@ -45,21 +43,14 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Synthesises and writes clips; prints a summary."""
-    if args.manifest and args.corpus:
-        raise ValueError("pass either --manifest or --corpus, not both")
-    if args.corpus and not args.root:
-        raise ValueError(f"--corpus {args.corpus} requires --root, the folder of the corpus")
+    check_source(args)
     if args.tones:
         return write_tones(args)
     from mu2slam_hf.synthetic.folder import FolderSettings
     from mu2slam_hf.synthetic.generator import write_synthetic_folder
     from mu2slam_hf.synthetic.texts import speak_manifest
 
-    shared = {
-        "languages": args.languages,
-        "seed": args.seed,
-        "folder": FolderSettings(num_workers=args.workers),
-    }
+    shared = {"languages": args.languages, "seed": args.seed, "folder": FolderSettings(num_workers=args.workers)}
     if args.manifest or args.corpus:
         from mu2slam_hf.data.corpora.registry import load_corpus
 

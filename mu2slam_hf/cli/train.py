@@ -4,6 +4,8 @@
 import argparse
 from typing import Any
 
+from mu2slam_hf.cli.options import add_overrides_option
+
 
 def add_parser(subparsers: Any) -> None:
     """Adds the command."""
@@ -17,14 +19,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--recipe", required=True, metavar="NAME", help="YAML file, or a name listed by `mu2slam recipes`"
     )
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="override a value, e.g. --set training.max_steps=100; may be repeated",
-    )
+    add_overrides_option(parser)
     parser.set_defaults(run=run)
 
 

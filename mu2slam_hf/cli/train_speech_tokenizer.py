@@ -6,7 +6,14 @@ import os
 import sys
 from typing import Any
 
-from mu2slam_hf.cli.options import number_from_0, positive_int, quiet_libraries
+from mu2slam_hf.cli.options import (
+    add_overrides_option,
+    add_source_options,
+    check_source,
+    number_from_0,
+    positive_int,
+    quiet_libraries,
+)
 
 # Maps options of the command to keys of the recipe.
 _NAMES: dict[str, str | tuple[str, ...]] = {
@@ -48,10 +55,8 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--output", metavar="DIR", help="folder to write")
     data = parser.add_argument_group("recordings")
-    data.add_argument("--corpus", metavar="NAME", help="corpus known by name, e.g. prompts5, with --root")
-    data.add_argument("--root", metavar="DIR", help="folder of the corpus")
+    add_source_options(data)
     data.add_argument("--split", help="split of the corpus (train)")
-    data.add_argument("--manifest", metavar="FILE", help="TSV, CSV, JSONL or Parquet with a column of audio files")
     data.add_argument("--limit", type=positive_int, metavar="N", help="use only N recordings, spread evenly")
     codebook = parser.add_argument_group("codebook")
     codebook.add_argument("--num-codevectors", type=positive_int, metavar="N", help="entries per codebook (1024)")
@@ -81,14 +86,7 @@ def add_parser(subparsers: Any) -> None:
     codebook.add_argument("--updates", type=positive_int, metavar="N", help="updates of contrastive training (1000)")
     codebook.add_argument("--seed", type=int)
     codebook.add_argument("--device", help="cpu (default), cuda, cuda:1, ...")
-    codebook.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="override a value of the recipe",
-    )
+    add_overrides_option(codebook)
     parser.set_defaults(run=run)
 
 
@@ -130,10 +128,7 @@ def recipe_values(args: argparse.Namespace) -> dict[str, Any]:
             values |= dict.fromkeys([names] if isinstance(names, str) else names, getattr(args, option))
     if args.mslam:
         values.setdefault("codebook.kind", "contrastive")
-    if args.corpus and args.manifest:
-        raise ValueError("pass either --corpus or --manifest, not both")
-    if args.corpus and not args.root:
-        raise ValueError(f"--corpus {args.corpus} requires --root, the folder of the corpus")
+    check_source(args)
     for option, needs in (("root", ["corpus"]), ("split", ["corpus"]), ("limit", ["corpus", "manifest"])):
         if getattr(args, option) is not None and not any(getattr(args, name) for name in needs):
             raise ValueError(

@@ -2,8 +2,6 @@
 """`mu2slam transcribe FILE...`: transcription and translation of recordings."""
 
 import argparse
-import json
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,9 +10,10 @@ from mu2slam_hf.cli.options import (
     add_model_options,
     generation_arguments,
     language_list,
+    load_model,
     positive_int,
-    quiet_libraries,
 )
+from mu2slam_hf.cli.recordings import load_recordings, print_error, print_json
 
 
 def add_parser(subparsers: Any) -> None:
@@ -46,10 +45,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Transcribes all readable files; returns 1 if a file could not be read."""
-    from mu2slam_hf.checkpoints import load_checkpoint
-
-    quiet_libraries()
-    model, processor = load_checkpoint(args.model, device=args.device)
+    model, processor = load_model(args, any_class=False)
     failed = False
     for start in range(0, len(args.files), args.batch_size):
         for result in transcribe_files(args.files[start : start + args.batch_size], model, processor, args):
@@ -69,40 +65,35 @@ def transcribe_files(
         processor: its processor.
         args: arguments of the command: source_lang, target_langs, generation options.
     """
-    from mu2slam_hf.data.audio import SAMPLING_RATE, AudioError, load_audio
+    from mu2slam_hf.data.audio import SAMPLING_RATE, AudioError
     from mu2slam_hf.evaluation.decode import generate_texts, guess_languages
 
-    audio, errors = {}, {}
-    for position, file in enumerate(files):
-        try:
-            audio[position] = load_audio(file)
-        except AudioError as error:
-            errors[position] = str(error)
-    waves, options = list(audio.values()), generation_arguments(args)
+    loaded = load_recordings(files)
+    waves = [wave for wave in loaded if not isinstance(wave, AudioError)]
     texts: dict[str, list[str]] = {}
     spoken: list[str] = []
     if waves:
         spoken = [args.source_lang] * len(waves) if args.source_lang else guess_languages(model, processor, waves)
         # A predicted language is used for the target only, not for the encoder.
-        shared = {"audio": waves, "source_lang": args.source_lang, **options}
+        shared = {"audio": waves, "source_lang": args.source_lang, **generation_arguments(args)}
         texts["transcript"] = generate_texts(model, processor, target_lang=spoken, task="asr", **shared)
         for target in args.target_langs:
             texts[target] = generate_texts(model, processor, target_lang=target, **shared)
     row = 0
-    for position, file in enumerate(files):
-        if position in errors:
-            yield {"file": file, "error": errors[position]}
+    for file, wave in zip(files, loaded, strict=True):
+        if isinstance(wave, AudioError):
+            yield {"file": file, "error": str(wave)}
             continue
         result = {
             "file": file,
-            "duration_seconds": round(len(audio[position]) / SAMPLING_RATE, 3),
+            "duration_seconds": round(len(wave) / SAMPLING_RATE, 3),
             "source_lang": spoken[row],
             "source_lang_guessed": args.source_lang is None,
             "transcript": texts["transcript"][row],
             "translations": {target: texts[target][row] for target in args.target_langs},
         }
         if args.word_times:
-            result["words"] = find_word_times(model, processor, audio[position], texts["transcript"][row], args)
+            result["words"] = find_word_times(model, processor, wave, texts["transcript"][row], args)
         yield result
         row += 1
 
@@ -125,11 +116,9 @@ def find_word_times(
 def print_result(result: dict[str, Any], *, as_json: bool) -> None:
     """Prints the result of one file, as text or JSON; without JSON, errors go to standard error."""
     if as_json:
-        print(json.dumps(result, ensure_ascii=False), flush=True)
+        print_json(result)
     elif "error" in result:
-        message = result["error"]
-        # Most messages already contain the name of the file.
-        print(message if result["file"] in message else f"{result['file']}: {message}", file=sys.stderr, flush=True)
+        print_error(result["file"], result["error"])
     else:
         guessed = ", language predicted" if result["source_lang_guessed"] else ""
         print(f"{result['file']} ({result['duration_seconds']:.1f} s{guessed})")

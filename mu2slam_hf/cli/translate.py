@@ -2,7 +2,6 @@
 """`mu2slam translate TEXT...`: translation of texts."""
 
 import argparse
-import json
 import sys
 from typing import Any
 
@@ -11,9 +10,10 @@ from mu2slam_hf.cli.options import (
     add_model_options,
     generation_arguments,
     language_list,
+    load_model,
     positive_int,
-    quiet_libraries,
 )
+from mu2slam_hf.cli.recordings import print_json
 
 
 def add_parser(subparsers: Any) -> None:
@@ -48,12 +48,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Translates all texts; 1 if one is empty."""
-    from mu2slam_hf.checkpoints import load_checkpoint
     from mu2slam_hf.evaluation.decode import generate_texts
 
-    quiet_libraries()
     texts = args.texts or [line.rstrip("\n") for line in sys.stdin]
-    model, processor = load_checkpoint(args.model, device=args.device)
+    model, processor = load_model(args, any_class=False)
     usable = [text for text in texts if text.strip()]
     for start in range(0, len(usable), args.batch_size):
         batch = usable[start : start + args.batch_size]
@@ -63,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         for row, text in enumerate(batch):
             translations = {lang: lines[row] for lang, lines in outputs.items()}
             if args.json:
-                print(json.dumps({"text": text, "translations": translations}, ensure_ascii=False), flush=True)
+                print_json({"text": text, "translations": translations})
             elif len(translations) == 1:
                 print(*translations.values(), flush=True)
             else:

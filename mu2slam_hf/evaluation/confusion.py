@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mu2slam_hf.evaluation.tables import align_columns
+
 
 @dataclass(frozen=True, kw_only=True)
 class ConfusionMatrix:
@@ -99,13 +101,8 @@ def format_confusion(matrix: ConfusionMatrix) -> str:
     for label, counts in zip(matrix.references, matrix.counts, strict=True):
         recall = f"{recalls[label]:.1f}" if label in recalls else "-"
         rows.append([label, *(str(count) if count else "." for count in counts), recall])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
-        for row in rows
-    ]
     summary = f"accuracy {matrix.accuracy:.1f} %, macro F1 {matrix.macro_f1:.1f} %, {matrix.num_items} items"
-    return "\n".join([*lines, summary])
+    return "\n".join([*align_columns(rows), summary])
 
 
 def save_confusion_plot(matrix: ConfusionMatrix, path: str | os.PathLike[str], title: str = "") -> Path:

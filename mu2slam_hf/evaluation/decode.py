@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.models.modules_speech_inputs import speech_input_name
+from mu2slam_hf.evaluation.representations import group_by_size, prepare_inputs
 
 SPEECH_TASKS = ("asr", "ast")
 TEXT_TASKS = ("mt",)
@@ -49,9 +49,7 @@ class DecodingRequest:
     @property
     def size(self) -> float:
         """Size by which batches are sorted: seconds of audio, or characters of text."""
-        if self.task in TEXT_TASKS:
-            return float(len(self.record.text or ""))
-        return self.record.duration_seconds or 0.0
+        return float(len(self.record.text or "")) if self.task in TEXT_TASKS else self.record.duration_seconds or 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,14 +88,9 @@ def build_requests(
             if task in TEXT_TASKS and not record.text:
                 continue
             references = {record.lang: record.text} if task == "asr" else dict(record.translations)
+            shared: dict[str, Any] = {"record": record, "task": task, "source_lang_given": source_lang_given}
             requests += [
-                DecodingRequest(
-                    record=record,
-                    task=task,
-                    target_lang=target_lang,
-                    source_lang_given=source_lang_given,
-                    reference=reference,
-                )
+                DecodingRequest(target_lang=target_lang, reference=reference, **shared)
                 for target_lang, reference in references.items()
                 if reference
             ]
@@ -120,16 +113,10 @@ def make_batches(
     for request in requests:
         groups[request.task, request.source_lang_given].append(request)
     for (task, _), group in groups.items():
-        ordered = sorted(group, key=lambda request: (-request.size, request.key))
-        batch: list[DecodingRequest] = []
-        for request in ordered:
-            too_long = task in SPEECH_TASKS and batch and batch[0].size * (len(batch) + 1) > batch_seconds
-            if len(batch) == batch_size or too_long:
-                yield batch
-                batch = []
-            batch.append(request)
-        if batch:
-            yield batch
+        ordered = sorted(group, key=lambda request: request.key)
+        budget = batch_seconds if task in SPEECH_TASKS else float("inf")
+        for places in group_by_size([request.size for request in ordered], budget, batch_size):
+            yield [ordered[place] for place in places]
 
 
 @torch.no_grad()
@@ -158,7 +145,7 @@ def generate_texts(
     """
     if (audio is None) == (text is None):
         raise ValueError("expected exactly one of `audio` and `text`")
-    inputs = _prepare_inputs(model, processor, audio, text)
+    inputs = prepare_inputs(model, processor, audio=audio, text=text)
     languages = {
         name: value if value is None or isinstance(value, str) else list(value)
         for name, value in (("source_lang", source_lang), ("target_lang", target_lang))
@@ -176,7 +163,7 @@ def guess_languages(model: Any, processor: Any, audio: Sequence[Any]) -> list[st
         processor: its processor.
         audio: 16 kHz arrays `(samples,)`.
     """
-    inputs = _prepare_inputs(model, processor, audio, None)
+    inputs = prepare_inputs(model, processor, audio=audio)
     unknown = torch.zeros(len(audio), dtype=torch.int64, device=model.device)  # row 0 is "und"
     outputs = model.get_encoder()(**inputs, language_ids=unknown)
     rows = model.guess_language(outputs.last_hidden_state, outputs.attention_mask)
@@ -249,18 +236,6 @@ def identify_languages(
             hypotheses.append(replace(_hypothesis(request, guess), task="lid", reference=request.record.lang))
     model.train(was_training)
     return hypotheses
-
-
-def _prepare_inputs(
-    model: Any, processor: Any, audio: Sequence[Any] | None, text: Sequence[str] | None
-) -> Mapping[str, Any]:
-    if audio is not None:
-        rate = processor.feature_extractor.sampling_rate
-        inputs = processor(audio=list(audio), sampling_rate=rate, return_tensors="pt").to(model.device)
-        name = speech_input_name(inputs)
-        inputs[name] = inputs[name].to(model.dtype)
-        return inputs
-    return processor(text=list(text or ()), return_tensors="pt").to(model.device)
 
 
 def _generate_batch(

@@ -74,8 +74,8 @@ def predict_languages(
             raise ValueError(f"{name}: expected a list, got {type(items).__name__}; pass {name}=[...]")
     labels = list_languages(model)
     guesses: dict[int, LanguageGuess] = {}
-    sizes: dict[str, Any] = {"batch_seconds": batch_seconds, "batch_size": batch_size}
-    for indices, logits in _language_logits(model.eval(), processor, audio, text, sizes):
+    options: dict[str, Any] = {"audio": audio, "text": text, "batch_seconds": batch_seconds, "batch_size": batch_size}
+    for indices, logits in _language_logits(model.eval(), processor, options):
         # `und` is never predicted.
         places = [place for place, label in enumerate(labels) if label != UNDETERMINED]
         probabilities = logits[:, places].float().softmax(dim=-1).cpu()
@@ -90,13 +90,13 @@ def predict_languages(
 
 
 def _language_logits(
-    model: Any, processor: Any, audio: Sequence[Any] | None, text: Sequence[str] | None, sizes: Mapping[str, Any]
+    model: Any, processor: Any, options: Mapping[str, Any]
 ) -> Iterator[tuple[list[int], torch.Tensor]]:
     if hasattr(model, "compute_language_logits"):
-        for batch in encode_in_batches(model, processor, audio=audio, text=text, **sizes):
+        for batch in encode_in_batches(model, processor, **options):
             yield batch.indices, model.compute_language_logits(batch.states, batch.attention_mask)
     else:
-        for indices, inputs in prepare_batches(model, processor, audio=audio, text=text, **sizes):
+        for indices, inputs in prepare_batches(model, processor, **options):
             yield indices, model(**inputs, return_dict=True).logits
 
 
@@ -163,20 +163,12 @@ def evaluate_language_identification(
     usable = [record for record in records if (record.audio is not None if modality == "speech" else record.text)]
     if not usable:
         raise ValueError(f"none of the {len(records)} records has {'a recording' if modality == 'speech' else 'text'}")
-    sources: dict[str, Any] = (
-        {"audio": [record.audio for record in usable]}
-        if modality == "speech"
-        else {"text": [record.text for record in usable]}
-    )
+    name = "audio" if modality == "speech" else "text"
+    source: dict[str, Any] = {name: [getattr(record, name) for record in usable]}
+    sizes = {"batch_seconds": batch_seconds, "batch_size": batch_size}
+    settings: dict[str, Any] = {"min_probability": min_probability, **sizes}
     started = time.perf_counter()
-    guesses = predict_languages(
-        model,
-        processor,
-        **sources,
-        min_probability=min_probability,
-        batch_seconds=batch_seconds,
-        batch_size=batch_size,
-    )
+    guesses = predict_languages(model, processor, **source, **settings)
     seconds = time.perf_counter() - started
     references, answers = [record.lang for record in usable], [guess.lang for guess in guesses]
     matrix = compute_confusion(references, answers)
@@ -186,7 +178,7 @@ def evaluate_language_identification(
         _scores(references, answers, set(list_languages(model)), min_probability),
         model_name=model_name,
         data={**(data or {}), "modality": modality},
-        settings={"min_probability": min_probability, "batch_seconds": batch_seconds, "batch_size": batch_size},
+        settings=settings,
         duration_seconds=seconds,
     )
     return matrix, results
@@ -197,16 +189,8 @@ def _scores(references: list[str], answers: list[str], known: set[str], min_prob
     signature = f"language head, refused below {min_probability:g}"
 
     def score(metric: str, value: float, lang: str, number: int) -> Score:
-        return Score(
-            task="lid",
-            metric=metric,
-            value=value,
-            source_lang=lang,
-            target_lang=lang,
-            source_lang_given=False,
-            num_items=number,
-            signature=signature,
-        )
+        direction: dict[str, Any] = {"source_lang": lang, "target_lang": lang, "source_lang_given": False}
+        return Score(task="lid", metric=metric, value=value, num_items=number, signature=signature, **direction)
 
     scores = []
     inside = [pair for pair in pairs if pair[0] in known]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
 from mu2slam_hf.models.modules_similarity import cosine_similarities, pool_states, unit_vectors
+from mu2slam_hf.models.modules_speech_inputs import speech_input_name
 
 SPEECH, TEXT = "speech", "text"
 Languages = str | Sequence[str | None] | None
@@ -43,35 +44,26 @@ def encode_in_batches(
     model: Any,
     processor: Any,
     *,
-    audio: Sequence[Any] | None = None,
     text: Sequence[str] | None = None,
-    source_lang: Languages = None,
     layer: int | None = None,
-    batch_seconds: float = 60.0,
-    batch_size: int = 32,
+    **options: Any,
 ) -> Iterator[EncodedBatch]:
     """Encoder states of recordings or texts; the states of an item do not depend on its batch.
 
     Args:
         model: any model of the package with a shared encoder, in evaluation mode.
         processor: its processor.
-        audio: recordings, in any form that `load_audio` accepts (paths, arrays at 16 kHz, bytes, ...); or
-        text: texts. Exactly one of both must be given.
-        source_lang: code or one per item; None means unknown.
+        text: texts, if the items are not recordings.
         layer: states after this layer of the encoder (0: the input of the first layer; negative: from the end); None
             means the output. If text enters an encoder after some layers, it has no states before them.
-        batch_seconds: maximum seconds of audio in a batch, including padding.
-        batch_size: maximum number of items in a batch.
+        **options: `audio`, `source_lang`, `batch_seconds` and `batch_size` of `prepare_batches`.
 
     Raises:
-        ValueError: not exactly one of audio and text is given, a text is empty, or the layer is out of range.
+        ValueError: as in `prepare_batches`, or the layer is out of range.
         AudioError: a recording that cannot be read.
     """
     encoder = find_encoder(model)
-    sources: dict[str, Any] = {"audio": audio, "text": text, "source_lang": source_lang}
-    for indices, inputs in prepare_batches(
-        model, processor, **sources, batch_seconds=batch_seconds, batch_size=batch_size
-    ):
+    for indices, inputs in prepare_batches(model, processor, text=text, **options):
         with torch.no_grad():
             outputs = encoder(**inputs, output_hidden_states=layer is not None, return_dict=True)
         states, mask = outputs.last_hidden_state, getattr(outputs, "attention_mask", None)
@@ -101,7 +93,18 @@ def prepare_batches(
 ) -> Iterator[tuple[list[int], dict[str, Any]]]:
     """Batches of model inputs for recordings or texts of similar length, with the positions of their items.
 
-    Arguments are those of `encode_in_batches`.
+    Args:
+        model: model of the inputs.
+        processor: its processor.
+        audio: recordings, in any form that `load_audio` accepts (paths, arrays at 16 kHz, bytes, ...); or
+        text: texts. Exactly one of both must be given.
+        source_lang: code or one per item; None means unknown.
+        batch_seconds: maximum seconds of audio in a batch, including padding.
+        batch_size: maximum number of items in a batch.
+
+    Raises:
+        ValueError: not exactly one of audio and text is given, or a text is empty.
+        AudioError: a recording that cannot be read.
     """
     if (audio is None) == (text is None):
         raise ValueError("expected exactly one of `audio` and `text`")
@@ -119,18 +122,30 @@ def prepare_batches(
         raise ValueError(f"got {len(languages)} languages for {len(items)} items; pass one code or one per item")
     for indices in group_by_size(sizes, budget, batch_size):
         chosen = [items[index] for index in indices]
-        source: dict[str, Any] = {"text": chosen}
-        if audio is not None:
-            source = {"audio": chosen, "sampling_rate": SAMPLING_RATE}
-        inputs = dict(processor(**source, return_tensors="pt").to(model.device))
-        for name in ("input_features", "input_values"):
-            if name in inputs:
-                inputs[name] = inputs[name].to(model.dtype)
+        inputs = prepare_inputs(model, processor, **{"text" if audio is None else "audio": chosen})
         spoken = [languages[index] for index in indices]
         if any(language is not None for language in spoken):
             rows = [processor.language_row(language) for language in spoken]
             inputs["language_ids"] = torch.tensor(rows, device=model.device)
         yield indices, inputs
+
+
+def prepare_inputs(
+    model: Any, processor: Any, *, audio: Sequence[Any] | None = None, text: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Model inputs of one batch, on the device and with the dtype of the model.
+
+    Args:
+        model: model of the inputs.
+        processor: its processor.
+        audio: 16 kHz arrays `(samples,)`; or
+        text: texts.
+    """
+    if audio is None:
+        return dict(processor(text=list(text or ()), return_tensors="pt").to(model.device))
+    inputs = dict(processor(audio=list(audio), sampling_rate=SAMPLING_RATE, return_tensors="pt").to(model.device))
+    name = speech_input_name(inputs)
+    return {**inputs, name: inputs[name].to(model.dtype)}
 
 
 def group_by_size(sizes: Sequence[float], budget: float, batch_size: int) -> Iterator[list[int]]:

@@ -18,6 +18,7 @@ from mu2slam_hf.evaluation.retrieval import (
     score_pairs,
     summarize_ranks,
 )
+from mu2slam_hf.evaluation.tables import align_columns
 
 DIRECTIONS = ("speech_to_text", "text_to_speech")
 CHANCE, UNTRAINED = "chance", "untrained"
@@ -146,11 +147,7 @@ def format_retrieval(results: EvaluationResults, group: str = ALL) -> str:
         for system in dict.fromkeys(score.system for score in chosen):
             values = {score.metric: score.value for score in chosen if score.system == system}
             rows.append([system, *(f"{values[metric]:.1f}" for metric in metrics)])
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines = [
-            "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
-            for row in rows
-        ]
+        lines = align_columns(rows)
         lines[0] += f"   [{chosen[0].num_items} queries, {chosen[0].signature}]"
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)

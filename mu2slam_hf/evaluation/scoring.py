@@ -4,6 +4,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from mu2slam_hf.evaluation.baseline import NearestSentenceBaseline
 from mu2slam_hf.evaluation.decode import Hypothesis
@@ -17,6 +18,7 @@ from mu2slam_hf.evaluation.metrics import (
     compute_wer,
 )
 from mu2slam_hf.evaluation.results import Score
+from mu2slam_hf.evaluation.tables import align_columns
 
 MODEL = "model"
 NEAREST_SENTENCE = "nearest"
@@ -38,20 +40,9 @@ def score_hypotheses(hypotheses: Iterable[Hypothesis], *, system: str = MODEL) -
         groups[hypothesis.task, told, source, target].append(hypothesis)
     scores = []
     for (task, told, source, target), group in sorted(groups.items(), key=lambda item: (item[0][0], not item[0][1])):
+        shared: dict[str, Any] = {"source_lang": source, "target_lang": target, "source_lang_given": told}
         for metric, value in _compute(task, target, group).items():
-            scores.append(
-                Score(
-                    task=task,
-                    metric=metric,
-                    value=value.value,
-                    source_lang=source,
-                    target_lang=target,
-                    source_lang_given=told,
-                    system=system,
-                    num_items=value.num_items,
-                    signature=value.signature,
-                )
-            )
+            scores.append(Score(task=task, metric=metric, system=system, **shared, **vars(value)))
     return [*scores, *_means(scores)]
 
 
@@ -120,16 +111,8 @@ def _means(scores: Sequence[Score]) -> list[Score]:
         for (source, target), members in subsets.items():
             if members:
                 value = compute_mean([score.value for score in members])
-                means.append(
-                    replace(
-                        members[0],
-                        value=value,
-                        source_lang=source,
-                        target_lang=target,
-                        num_items=len(members),
-                        signature="unweighted mean",
-                    )
-                )
+                mean = replace(members[0], value=value, num_items=len(members), signature="unweighted mean")
+                means.append(replace(mean, source_lang=source, target_lang=target))
     return means
 
 
@@ -144,16 +127,11 @@ def _format_block(task: str, told: bool, scores: Sequence[Score]) -> str:
         counts.setdefault(direction, score.num_items)
     # Means last, regardless of the names of the languages.
     directions = sorted(values, key=lambda pair: (MEAN in pair, pair))
-    header = [task.upper(), "n", *(m if s == MODEL else f"{m} ({s})" for m, s in columns)]
-    rows = [header]
+    rows = [[task.upper(), "n", *(m if s == MODEL else f"{m} ({s})" for m, s in columns)]]
     for source, target in directions:
         name = source if source == target else f"{source}-{target}"
         cells = [values[source, target].get(column) for column in columns]
         rows.append([name, str(counts[source, target]), *("-" if cell is None else f"{cell:.1f}" for cell in cells)])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
-        for row in rows
-    ]
+    lines = align_columns(rows)
     condition = "source language given" if told else "source language not given"
     return "\n".join([f"{lines[0]}   [{condition}]", *lines[1:]])

@@ -21,7 +21,7 @@ from mu2slam_hf.data.random_keys import counter_generator
 from mu2slam_hf.evaluation.speech_tokenizer_measures import (
     Ids,
     compute_bit_rates,
-    compute_label_agreement,
+    compute_phone_agreement,
     compute_timed_agreement,
     compute_warped_agreement,
 )
@@ -156,11 +156,9 @@ def assess_tokenizer(
     if recordings:
         ids = tokenize(recordings)
         counts = count_codes(torch.from_numpy(np.concatenate(ids)), num_codevectors)
-        health, rates = compute_codebook_health(counts), compute_bit_rates(ids, num_codevectors)
+        health = compute_codebook_health(counts)
         figures |= {"usage": health.usage, "perplexity": health.perplexity, "dead_codes": float(health.num_dead)}
-        figures |= {f"bits_{key}": value for key, value in vars(rates).items() if key != "mean_run"}
-        figures["mean_run"] = rates.mean_run
-        figures |= compute_invariance(tokenize, recordings, ids, seed)
+        figures |= compute_bit_rates(ids, num_codevectors) | compute_invariance(tokenize, recordings, ids, seed)
         facts |= {"num_recordings": len(ids), "num_seconds": sum(map(len, ids)) / IDS_PER_SECOND}
         facts["counts"] = tuple(counts.tolist())
     if sentences:
@@ -230,19 +228,15 @@ def compute_speaker_agreement(
         sentences: sentences with at least two versions each.
         spoken: ids of all versions.
     """
+    by_language: dict[str, list[Sequence[Ids]]] = {}
+    for versions, rows in zip(sentences, spoken, strict=True):
+        by_language.setdefault(versions[0].lang, []).append(rows)
     same, other = [], []
-    for number, versions in enumerate(sentences):
-        same.append(compute_warped_agreement(spoken[number][0], spoken[number][1]))
-        following = next(
-            (
-                later % len(sentences)
-                for later in range(number + 1, number + len(sentences))
-                if sentences[later % len(sentences)][0].lang == versions[0].lang
-            ),
-            None,
-        )
-        if following is not None:
-            other.append(compute_warped_agreement(spoken[number][0], spoken[following][1]))
+    for group in by_language.values():
+        for rows, following in zip(group, [*group[1:], group[0]], strict=True):
+            same.append(compute_warped_agreement(rows[0], rows[1]))
+            if len(group) > 1:
+                other.append(compute_warped_agreement(rows[0], following[1]))
     figures = {"speaker_agreement": float(np.mean(same))}
     return figures | ({"speaker_agreement_chance": float(np.mean(other))} if other else {})
 
@@ -263,18 +257,9 @@ def compute_phone_figures(
                     ids.append(id_)
                     phones.append(symbol)
     frames = np.asarray(ids, dtype=np.int64)
-    found = compute_label_agreement(frames, phones)
-    shuffled = compute_label_agreement(counter_generator(seed, "shuffled").permutation(frames), phones)
-    figures = {
-        "phone_purity": found.label_purity,
-        "phone_purity_chance": shuffled.label_purity,
-        "id_purity": found.id_purity,
-        "phone_information": found.label_share,
-        "phone_information_chance": shuffled.label_share,
-        "phone_nmi": found.normalized,
-        "phone_nmi_chance": shuffled.normalized,
-    }
-    return figures, len(ids)
+    shuffled = compute_phone_agreement(counter_generator(seed, "shuffled").permutation(frames), phones)
+    chance = {f"{name}_chance": value for name, value in shuffled.items() if f"{name}_chance" in FIGURES}
+    return {**compute_phone_agreement(frames, phones), **chance}, len(ids)
 
 
 def label_frames(version: SpokenVersion, num_frames: int) -> list[str]:

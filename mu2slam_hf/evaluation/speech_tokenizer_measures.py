@@ -7,7 +7,6 @@ Sequences are one-dimensional integer arrays without padding, one id per 40 ms.
 import bz2
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -71,50 +70,35 @@ def compute_timed_agreement(ids: Ids, changed: Ids, speed: float = 1.0) -> float
     return float(np.mean(changed == ids[np.minimum(moments, len(ids) - 1)]))
 
 
-@dataclass(frozen=True, kw_only=True)
-class LabelAgreement:
-    """Agreement of ids and labels over frames.
-
-    Attributes:
-        label_purity: share of frames whose label is the most frequent one of their id ("phone purity").
-        id_purity: share of frames whose id is the most frequent one of their label ("cluster purity").
-        information: mutual information in bits.
-        label_share: information / entropy of the labels.
-        normalized: 2 * information / (entropy of labels + entropy of ids).
-    """
-
-    label_purity: float
-    id_purity: float
-    information: float
-    label_share: float
-    normalized: float
-
-
-def compute_label_agreement(ids: Ids, labels: Sequence[str]) -> LabelAgreement:
-    """Purity and mutual information of ids and labels over frames.
+def compute_phone_agreement(ids: Ids, phones: Sequence[str]) -> dict[str, float]:
+    """Purity and mutual information of ids and phones over frames.
 
     Choice: purity and normalised mutual information as for the clusters of HuBERT (Hsu et al. 2021, section IV-D).
     With many ids and few frames all of them are overestimated; compare with the same figures for shuffled ids.
 
+    Returns:
+        `phone_purity`: share of frames whose phone is the most frequent one of their id. `id_purity`: share of frames
+        whose id is the most frequent one of their phone ("cluster purity"). `phone_information`: mutual information /
+        entropy of the phones. `phone_nmi`: 2 * mutual information / (entropy of phones + entropy of ids).
+
     Raises:
-        ValueError: ids and labels differ in number, or there are none.
+        ValueError: ids and phones differ in number, or there are none.
     """
-    if len(ids) != len(labels) or not len(ids):
-        raise ValueError(f"expected one label per id, and at least one; got {len(labels)} labels and {len(ids)} ids")
+    if len(ids) != len(phones) or not len(ids):
+        raise ValueError(f"expected one phone per id, and at least one; got {len(phones)} phones and {len(ids)} ids")
     _, id_rows = np.unique(ids, return_inverse=True)
-    _, label_rows = np.unique(np.asarray(labels), return_inverse=True)
-    joint = np.zeros((id_rows.max() + 1, label_rows.max() + 1))
-    np.add.at(joint, (id_rows, label_rows), 1.0 / len(ids))
-    id_entropy, label_entropy = compute_entropy(joint.sum(axis=1)), compute_entropy(joint.sum(axis=0))
-    information = max(0.0, id_entropy + label_entropy - compute_entropy(joint))
-    both = id_entropy + label_entropy
-    return LabelAgreement(
-        label_purity=float(joint.max(axis=1).sum()),
-        id_purity=float(joint.max(axis=0).sum()),
-        information=information,
-        label_share=information / label_entropy if label_entropy > 0 else 1.0,
-        normalized=2 * information / both if both > 0 else 1.0,
-    )
+    _, phone_rows = np.unique(np.asarray(phones), return_inverse=True)
+    joint = np.zeros((id_rows.max() + 1, phone_rows.max() + 1))
+    np.add.at(joint, (id_rows, phone_rows), 1.0 / len(ids))
+    phone_entropy = compute_entropy(joint.sum(axis=0))
+    both = compute_entropy(joint.sum(axis=1)) + phone_entropy
+    information = max(0.0, both - compute_entropy(joint))
+    return {
+        "phone_purity": float(joint.max(axis=1).sum()),
+        "id_purity": float(joint.max(axis=0).sum()),
+        "phone_information": information / phone_entropy if phone_entropy > 0 else 1.0,
+        "phone_nmi": 2 * information / both if both > 0 else 1.0,
+    }
 
 
 def compute_entropy(weights: npt.NDArray[Any]) -> float:
@@ -125,35 +109,22 @@ def compute_entropy(weights: npt.NDArray[Any]) -> float:
     return float(-(shares * np.log2(shares)).sum()) + 0.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class BitRates:
+def compute_bit_rates(
+    sequences: Sequence[Ids], num_codevectors: int, ids_per_second: float = 25.0
+) -> dict[str, float]:
     """Bits per second of speech for several encodings of the ids.
-
-    Attributes:
-        nominal: every id with log2(K) bits.
-        entropy: every id by its frequency (an ideal memoryless code).
-        run_length: runs of equal ids: id and length of each, each by its frequency.
-        zlib: two bytes per id, compressed.
-        bz2: the same with bz2, which finds longer repetitions.
-        mean_run: mean length of a run in ids.
-    """
-
-    nominal: float
-    entropy: float
-    run_length: float
-    zlib: float
-    bz2: float
-    mean_run: float
-
-
-def compute_bit_rates(sequences: Sequence[Ids], num_codevectors: int, ids_per_second: float = 25.0) -> BitRates:
-    """Bit rates of a set of sequences.
 
     Args:
         sequences: ids of each clip, in `[0, num_codevectors)`, with at most 65,536 entries; runs end at the end of a
             clip.
         num_codevectors: K.
         ids_per_second: 25.
+
+    Returns:
+        `bits_nominal`: every id with log2(K) bits. `bits_entropy`: every id by its frequency (an ideal memoryless
+        code). `bits_run_length`: runs of equal ids: id and length of each, each by its frequency. `bits_zlib`: two
+        bytes per id, compressed. `bits_bz2`: the same with bz2, which finds longer repetitions. `mean_run`: mean
+        length of a run in ids.
 
     Raises:
         ValueError: there are no ids.
@@ -167,14 +138,14 @@ def compute_bit_rates(sequences: Sequence[Ids], num_codevectors: int, ids_per_se
     _, run_ids = np.unique([symbol for symbol, _ in runs], return_counts=True)
     _, run_lengths = np.unique([length for _, length in runs], return_counts=True)
     data = b"".join(np.asarray(ids).astype("<u2").tobytes() for ids in sequences)
-    return BitRates(
-        nominal=float(np.log2(num_codevectors)) * ids_per_second,
-        entropy=compute_entropy(counts) * ids_per_second,
-        run_length=(compute_entropy(run_ids) + compute_entropy(run_lengths)) * len(runs) / seconds,
-        zlib=8 * len(zlib.compress(data, 9)) / seconds,
-        bz2=8 * len(bz2.compress(data, 9)) / seconds,
-        mean_run=total / len(runs),
-    )
+    return {
+        "bits_nominal": float(np.log2(num_codevectors)) * ids_per_second,
+        "bits_entropy": compute_entropy(counts) * ids_per_second,
+        "bits_run_length": (compute_entropy(run_ids) + compute_entropy(run_lengths)) * len(runs) / seconds,
+        "bits_zlib": 8 * len(zlib.compress(data, 9)) / seconds,
+        "bits_bz2": 8 * len(bz2.compress(data, 9)) / seconds,
+        "mean_run": total / len(runs),
+    }
 
 
 def find_runs(ids: Ids) -> list[tuple[int, int]]:

@@ -100,7 +100,7 @@ def test_command_prints_languages_reports_bad_files_and_fails(capsys, tmp_path):
     answer = json.loads(capsys.readouterr().out)
     assert answer["lang"] == "ru" and len(answer["probabilities"]) == 3
     assert main(["identify-language"]) == 1
-    assert "one of these" in capsys.readouterr().err
+    assert "exactly one of recordings, --text" in capsys.readouterr().err
 
 
 def test_command_evaluates_a_manifest(capsys, tmp_path):

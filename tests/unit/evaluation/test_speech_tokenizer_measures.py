@@ -8,7 +8,7 @@ from mu2slam_hf.evaluation.speech_tokenizer_measures import (
     align_ids,
     compute_bit_rates,
     compute_entropy,
-    compute_label_agreement,
+    compute_phone_agreement,
     compute_timed_agreement,
     compute_warped_agreement,
     find_runs,
@@ -60,26 +60,20 @@ def test_timed_agreement_of_known_sequences():
     assert compute_timed_agreement(original, ids(0, 0, 1, 1, 2, 2, 2)) == 1.0
 
 
-def test_labels_that_ids_tell_wholly_half_and_not_at_all():
-    labels = ["a", "a", "b", "b"]
-    whole = compute_label_agreement(ids(7, 7, 3, 3), labels)
-    assert (whole.label_purity, whole.id_purity, whole.label_share, whole.normalized) == (1.0, 1.0, 1.0, 1.0)
-    assert whole.information == pytest.approx(1.0)
-    # Four ids of 2 bits for labels of 1 bit: pure, but each label is split in two.
-    split = compute_label_agreement(ids(0, 1, 2, 3), labels)
-    assert (split.label_purity, split.id_purity, split.label_share) == (1.0, 0.5, 1.0)
-    assert split.normalized == pytest.approx(2 / 3)
-    nothing = compute_label_agreement(ids(0, 1, 0, 1), labels)
-    assert (nothing.label_purity, nothing.id_purity, nothing.information) == (0.5, 0.5, 0.0)
-    constant = compute_label_agreement(ids(5, 5, 5, 5), labels)
-    assert (constant.label_purity, constant.id_purity, constant.normalized) == (0.5, 1.0, 0.0)
+def test_phones_that_ids_tell_wholly_half_and_not_at_all():
+    def figures(*values, phones=("a", "a", "b", "b")):
+        return tuple(compute_phone_agreement(ids(*values), phones).values())
 
-
-def test_information_of_a_noisy_channel():
-    """Labels of one bit, flipped in a quarter of the cases: 1 - H(1/4) bits."""
-    agreement = compute_label_agreement(ids(0, 0, 0, 0, 1, 1, 1, 1), list("aaabbbba"))
-    assert agreement.information == pytest.approx(1 - compute_entropy(np.array([1.0, 3.0])))
-    assert agreement.label_purity == 0.75
+    assert figures(7, 7, 3, 3) == (1.0, 1.0, 1.0, 1.0)
+    # Four ids of 2 bits for phones of 1 bit: pure, but each phone is split in two.
+    assert figures(0, 1, 2, 3) == (1.0, 0.5, 1.0, pytest.approx(2 / 3))
+    assert figures(0, 1, 0, 1) == (0.5, 0.5, 0.0, 0.0)
+    assert figures(5, 5, 5, 5) == (0.5, 1.0, 0.0, 0.0)
+    # Phones of one bit, flipped in a quarter of the cases: 1 - H(1/4) bits.
+    information = pytest.approx(1 - compute_entropy(np.array([1.0, 3.0])))
+    assert figures(*[0] * 4, *[1] * 4, phones=list("aaabbbba")) == (0.75, 0.75, information, information)
+    with pytest.raises(ValueError, match="one phone per id"):
+        compute_phone_agreement(ids(1, 2), ["a"])
 
 
 def test_entropy():
@@ -94,26 +88,25 @@ def test_runs():
 
 
 def test_bit_rates_of_known_sequences():
-    even = compute_bit_rates([ids(0, 1, 2, 3)] * 5, 1024)
-    assert even.nominal == 250.0 and even.entropy == pytest.approx(50.0) and even.mean_run == 1.0
-    assert even.run_length == pytest.approx(50.0)  # lengths are certain
+    def rates(*sequences, size):
+        found = compute_bit_rates(sequences, size)
+        assert list(found) == [
+            *(f"bits_{name}" for name in ("nominal", "entropy", "run_length", "zlib", "bz2")),
+            "mean_run",
+        ]
+        return found.values()
+
+    nominal, entropy, run_length, _, _, mean_run = rates(*[ids(0, 1, 2, 3)] * 5, size=1024)
+    assert (nominal, entropy, run_length, mean_run) == (250.0, pytest.approx(50.0), pytest.approx(50.0), 1.0)
     # Runs of 5 of two symbols, as often: a fifth of the runs, one bit each.
-    runs = compute_bit_rates([ids(*[0] * 5, *[1] * 5)] * 4, 2)
-    assert runs.entropy == pytest.approx(25.0) and runs.run_length == pytest.approx(5.0) and runs.mean_run == 5.0
-    constant = compute_bit_rates([ids(*[3] * 25_000)], 4)
-    assert constant.entropy == 0.0 and constant.run_length == 0.0
-    assert constant.zlib < 1.0 and constant.bz2 < 1.0
-    noise = compute_bit_rates([np.random.default_rng(0).integers(1024, size=20_000)], 1024)
-    assert 0.97 * 250 < noise.entropy <= 250.0
-    assert noise.zlib > 240.0 and noise.bz2 > 240.0
+    _, entropy, run_length, _, _, mean_run = rates(*[ids(*[0] * 5, *[1] * 5)] * 4, size=2)
+    assert (entropy, run_length, mean_run) == (pytest.approx(25.0), pytest.approx(5.0), 5.0)
+    _, entropy, run_length, zlib, bz2, _ = rates(ids(*[3] * 25_000), size=4)
+    assert entropy == run_length == 0.0 and zlib < 1.0 and bz2 < 1.0
+    _, entropy, _, zlib, bz2, _ = rates(np.random.default_rng(0).integers(1024, size=20_000), size=1024)
+    assert 0.97 * 250 < entropy <= 250.0 and zlib > 240.0 and bz2 > 240.0
+    # Runs end with their clip.
+    *_, mean_run = rates(ids(1, 1), ids(1, 1), size=4)
+    assert mean_run == 2.0
     with pytest.raises(ValueError, match="no ids"):
         compute_bit_rates([ids()], 4)
-
-
-def test_runs_end_with_their_clip():
-    assert compute_bit_rates([ids(1, 1), ids(1, 1)], 4).mean_run == 2.0
-
-
-def test_labels_must_match():
-    with pytest.raises(ValueError, match="one label per id"):
-        compute_label_agreement(ids(1, 2), ["a"])

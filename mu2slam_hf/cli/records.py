@@ -1,0 +1,64 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Records of the corpus or manifest given by the options of `add_corpus_options`, and the results on them."""
+
+import argparse
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mu2slam_hf.cli.options import check_source
+
+
+def load_records(args: argparse.Namespace, split: str, limit: int | None) -> list[Any]:
+    """Load records of a corpus or manifest in the selected languages, with durations.
+
+    Args:
+        args: arguments of the command: corpus, root, manifest, languages.
+        split: split of the corpus.
+        limit: maximum number of records per language.
+
+    Raises:
+        ValueError: a corpus without its folder, or no records in the selected languages.
+    """
+    from mu2slam_hf.data.audio import audio_duration_seconds
+    from mu2slam_hf.data.corpora.registry import load_corpus
+    from mu2slam_hf.data.manifests import read_manifest
+
+    check_source(args)
+    records = load_corpus(args.corpus, args.root, split) if args.corpus else read_manifest(args.manifest)
+    if args.languages:
+        wanted = set(args.languages)
+        there = sorted({record.lang for record in records})
+        if not wanted & set(there):
+            raise ValueError(
+                f"--languages: no records in {' or '.join(args.languages)}; {args.corpus or args.manifest} has "
+                f"{', '.join(there) or 'no record at all'}"
+            )
+        records = [
+            replace(record, translations={k: v for k, v in record.translations.items() if k in wanted})
+            for record in records
+            if record.lang in wanted
+        ]
+    seen: Counter[str] = Counter()
+    chosen = []
+    for record in records:
+        seen[record.lang] += 1
+        if limit is not None and seen[record.lang] > limit:
+            continue
+        if record.audio is not None and record.duration_seconds is None:
+            record = record.with_duration(audio_duration_seconds(record.audio))
+        chosen.append(record)
+    return chosen
+
+
+def describe_data(args: argparse.Namespace) -> dict[str, Any]:
+    """Corpus, split and limit, for the record of an evaluation."""
+    return {"corpus": args.corpus or Path(args.manifest).name, "split": args.split, "limit": args.limit}
+
+
+def save_results(results: Any, path: str | None) -> None:
+    """Writes the record of an evaluation, if a file is given."""
+    if path:
+        results.save(path)
+        print(f"\nwritten to {path}")

@@ -141,10 +141,7 @@ class Mu2SLAMGenerationMixin:
             attention_mask: `(B, N)`, 1 on real positions, or None.
         """
         logits = self.compute_language_logits(encoder_hidden_states, attention_mask)
-        if logits.shape[-1] > 1:
-            logits = logits[:, 1:]
-            return logits.argmax(-1) + 1
-        return logits.argmax(-1)
+        return logits[:, 1:].argmax(-1) + 1 if logits.shape[-1] > 1 else logits.argmax(-1)
 
     def _single_source(self, kwargs: dict) -> str:
         given = [name for name in SOURCES if kwargs.get(name) is not None]
@@ -166,19 +163,15 @@ class Mu2SLAMGenerationMixin:
             return self.build_encoder_outputs(tensor, attention_mask)
         if kwargs.get("language_ids") is None:
             kwargs["language_ids"] = torch.zeros(batch_size, dtype=torch.int64, device=self.device)
-        flags = {}
-        for flag in ("output_attentions", "output_hidden_states"):
-            value = kwargs.get(flag, getattr(config, flag, None))
-            if value:
-                flags[flag] = True
-        extras = {name: kwargs.pop(name) for name in ("modality_ids", "position_ids") if name in kwargs}
+        flags = ("output_attentions", "output_hidden_states")
+        options = {flag: True for flag in flags if kwargs.get(flag, getattr(config, flag, None))}
+        options |= {name: kwargs.pop(name) for name in ("modality_ids", "position_ids") if name in kwargs}
         return self.get_encoder()(
             **{source: tensor},
             attention_mask=attention_mask,
             language_ids=kwargs["language_ids"],
             return_dict=True,
-            **extras,
-            **flags,
+            **options,
         )
 
     def _language_rows(self, codes: str | Sequence[str | None], batch_size: int) -> Tensor:
@@ -198,13 +191,22 @@ class Mu2SLAMGenerationMixin:
             return self._language_rows(target_lang, states.shape[0])
         if given is not None:
             return given.to(states.device)
-        guessed = self.guess_language(states, encoder_outputs.attention_mask)
-        if source_ids is not None:
-            guessed = torch.where(source_ids > 0, source_ids, guessed)
+        guessed = self._spoken_languages(encoder_outputs, source_ids)
         if target_lang is not None:
             rows = self._language_rows(target_lang, states.shape[0])
             guessed = torch.where(rows > 0, rows, guessed)
         return guessed
+
+    def _spoken_languages(self, encoder_outputs, source_ids: Tensor | None) -> Tensor:
+        """Rows `(B,)` of the source languages; those of the language head where they are not given."""
+        guessed = self.guess_language(encoder_outputs.last_hidden_state, encoder_outputs.attention_mask)
+        return guessed if source_ids is None else torch.where(source_ids > 0, source_ids, guessed)
+
+    @staticmethod
+    def _source_lengths(encoder_outputs) -> Tensor:
+        """Numbers `(B,)` of real encoder positions."""
+        states, mask = encoder_outputs.last_hidden_state, encoder_outputs.attention_mask
+        return torch.full(states.shape[:1], states.shape[1], device=states.device) if mask is None else mask.sum(-1)
 
     def _check_task(self, task, source_modality, modality, source_ids, target_ids) -> None:
         languages = self.config.languages
@@ -227,21 +229,12 @@ class Mu2SLAMGenerationMixin:
         return allowed | (ids == config.eos_token_id)
 
     def _ctc_processor(self, encoder_outputs, source_ids, target_ids, weight: float) -> LogitsProcessor:
-        states, mask = encoder_outputs.last_hidden_state, encoder_outputs.attention_mask
-        log_probs = self.compute_ctc_logits(states).log_softmax(-1)
-        if mask is None:
-            lengths = torch.full(states.shape[:1], states.shape[1], device=states.device)
-        else:
-            lengths = mask.sum(-1)
-        spoken = self.guess_language(states, mask)
-        if source_ids is not None:
-            spoken = torch.where(source_ids > 0, source_ids, spoken)
-        weights = torch.where(spoken == target_ids, weight, 0.0)
-        scorer = CTCPrefixScorer(log_probs, lengths, self.config.pad_token_id)
+        log_probs = self.compute_ctc_logits(encoder_outputs.last_hidden_state).log_softmax(-1)
+        weights = torch.where(self._spoken_languages(encoder_outputs, source_ids) == target_ids, weight, 0.0)
+        scorer = CTCPrefixScorer(log_probs, self._source_lengths(encoder_outputs), self.config.pad_token_id)
         return CTCPrefixLogitsProcessor(scorer, weights, self.config.eos_token_id)
 
-    @staticmethod
-    def _length_limits(config, kwargs: dict, encoder_outputs, source_modality, modality: str) -> Tensor | None:
+    def _length_limits(self, config, kwargs: dict, encoder_outputs, source_modality, modality: str) -> Tensor | None:
         """Maximum number of new tokens `(B,)` int64, from the length of each source; None if the caller sets a limit.
 
         Choice: at 25 Hz no transcript has more characters than frames; a translation may be longer, hence 1.5 x.
@@ -249,7 +242,5 @@ class Mu2SLAMGenerationMixin:
         asked = any(kwargs.get(name) is not None for name in ("max_length", "max_new_tokens", "max_time"))
         if asked or config.max_new_tokens is not None or config.max_length not in (None, DEFAULT_MAX_LENGTH):
             return None
-        states, mask = encoder_outputs.last_hidden_state, encoder_outputs.attention_mask
-        lengths = torch.full(states.shape[:1], states.shape[1], device=states.device) if mask is None else mask.sum(-1)
         factor = 16 if source_modality == "text" and modality == "speech" else 1.5
-        return (factor * lengths).to(torch.int64) + 32
+        return (factor * self._source_lengths(encoder_outputs)).to(torch.int64) + 32

@@ -138,12 +138,6 @@ def language_index(code: str, languages: Sequence[str]) -> int:
     )
 
 
-def language_name(code: str) -> str:
-    """English name of a code, or the code itself if its name is not in `LANGUAGE_NAMES`."""
-    canonical = canonical_language(code)
-    return next((LANGUAGE_NAMES[one] for one in _fallbacks(canonical) if one in LANGUAGE_NAMES), canonical)
-
-
 def same_language(first: str, second: str) -> bool:
     """Whether both codes denote the same language, ignoring script and region."""
     return canonical_language(first).split("-")[0] == canonical_language(second).split("-")[0]

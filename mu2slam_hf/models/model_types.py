@@ -3,19 +3,8 @@
 
 from dataclasses import dataclass
 
-from transformers import (
-    AutoConfig,
-    AutoFeatureExtractor,
-    AutoModel,
-    AutoModelForAudioClassification,
-    AutoModelForCTC,
-    AutoModelForPreTraining,
-    AutoModelForSeq2SeqLM,
-    AutoModelForSequenceClassification,
-    AutoModelForSpeechSeq2Seq,
-    AutoProcessor,
-    AutoTokenizer,
-)
+import transformers
+from transformers import AutoConfig, AutoFeatureExtractor, AutoProcessor, AutoTokenizer
 
 from .configuration_conformer import ConformerEncoderConfig
 from .configuration_mslam import MSLAMConfig, MSLAMCTCConfig
@@ -107,23 +96,13 @@ MODEL_TYPES: dict[str, ModelType] = {
     "mu2slam_speech_tokenizer": ModelType(config=SpeechTokenizerConfig, models={"AutoModel": SpeechTokenizerModel}),
 }
 
-_AUTO_MODELS = {
-    "AutoModel": AutoModel,
-    "AutoModelForAudioClassification": AutoModelForAudioClassification,
-    "AutoModelForCTC": AutoModelForCTC,
-    "AutoModelForPreTraining": AutoModelForPreTraining,
-    "AutoModelForSeq2SeqLM": AutoModelForSeq2SeqLM,
-    "AutoModelForSequenceClassification": AutoModelForSequenceClassification,
-    "AutoModelForSpeechSeq2Seq": AutoModelForSpeechSeq2Seq,
-}
-
 
 def register_model_types() -> None:
     """Register every model type with the Auto classes and the ASR pipeline; calling it again has no effect."""
     for name, model_type in MODEL_TYPES.items():
         AutoConfig.register(name, model_type.config, exist_ok=True)
         for auto_name, model_class in model_type.models.items():
-            _AUTO_MODELS[auto_name].register(model_type.config, model_class, exist_ok=True)
+            getattr(transformers, auto_name).register(model_type.config, model_class, exist_ok=True)
         if model_type.feature_extractor is not None:
             AutoFeatureExtractor.register(model_type.config, model_type.feature_extractor, exist_ok=True)
         if model_type.tokenizer is not None:

@@ -16,17 +16,16 @@ from transformers.utils.generic import ModelOutput, TransformersKwargs, can_retu
 
 from .configuration_mslam import MSLAMConfig
 from .modeling_mslam import MSLAMModel, MSLAMPreTrainedModel
-from .modules_contrastive import contrastive_losses_by_index, diversity_loss
+from .modules_contrastive import contrastive_losses, diversity_loss
 from .modules_frontends import dummy_speech, select_speech_input
 from .modules_learned_quantization import LearnedQuantizer, QuantizerOutput
 from .modules_lengths import downsample_attention_mask, length_mask
 from .modules_losses import (
     IGNORE_INDEX,
-    cross_entropy_of_states,
     ctc_sum,
     mask_ctc_logits,
     named_means,
-    sum_by_kind,
+    softmax_sums,
     weighted_mean_sum,
 )
 from .modules_pooling import gather_units
@@ -250,7 +249,8 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         asked_tokens = (text_labels != IGNORE_INDEX) & text_mask
         texts_in_pair = mark_rows(pair_text_rows, len(text_ids))
         asked = place_asked(asked_tokens, texts_in_pair, layout.text_starts, pair_text_rows, layout.pair_text_starts)
-        text_sums, text_counts = sum_softmax(self.mlm_head, states, asked, text_labels.flatten()[asked.units])
+        labels = text_labels.flatten()[asked.units]
+        text_sums, text_counts = softmax_sums(self.mlm_head, states, asked.positions, labels, asked.kinds, 2)
         parts = {
             "contrastive": contrastive,
             "diversity": diversity,
@@ -356,7 +356,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         context = self.project_hid(speech.flatten(0, 1)[masked])
         targets = self.project_q(codes.vectors.to(context.dtype))
         by_frame = context.new_zeros(is_masked.numel(), context.shape[-1])
-        losses, asked = contrastive_losses_by_index(
+        losses, asked = contrastive_losses(
             by_frame.index_copy(0, masked, context).view(*speech.shape[:2], -1),
             by_frame.index_copy(0, masked, targets).view(*speech.shape[:2], -1),
             negatives,
@@ -380,7 +380,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         # Both are sorted flat positions; every frame with a target is among the masked ones.
         labels = ids[torch.searchsorted(masked, asked.units)]
         parts = [
-            sum_softmax(head, states, asked, column)
+            softmax_sums(head, states, asked.positions, column, asked.kinds, 2)
             for head, column in zip(self.speech_heads, labels.unbind(-1), strict=True)
         ]
         return torch.stack([sums for sums, _ in parts]).mean(0), parts[0][1]
@@ -437,25 +437,6 @@ def place_asked(asked: Tensor, in_pair: Tensor, alone_starts: Tensor, pair_rows:
         kinds=torch.cat([torch.full_like(row, ALONE), torch.full_like(pair, IN_PAIR)]),
         units=torch.cat([row * asked.shape[1] + place, pair_rows[pair] * asked.shape[1] + inside]),
     )
-
-
-def sum_softmax(head: nn.Linear, states: Tensor, asked: Asked, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums and counts `(2,)` of the cross entropy of one softmax, by kind.
-
-    Args:
-        head: hidden states to logits.
-        states: `(R, L, D)`.
-        asked: k positions.
-        labels: `(k,)` int64.
-    """
-    positions, kinds = asked.positions, asked.kinds
-    if len(positions) == 0:
-        # Without targets, the head still receives a zero gradient.
-        positions = kinds = positions.new_zeros(1)
-        labels = labels.new_full((1,), IGNORE_INDEX)
-    # (R, L, D) -> (R * L, D) -> (k, D)
-    losses = cross_entropy_of_states(states.flatten(0, 1).index_select(0, positions), labels, head)
-    return sum_by_kind(losses, kinds, 2), sum_by_kind((labels != IGNORE_INDEX).to(losses.dtype), kinds, 2)
 
 
 __all__ = ["MSLAMForPreTraining", "MSLAMForPreTrainingOutput"]

@@ -18,12 +18,11 @@ from .modeling_mu2slam import Mu2SLAMModel, Mu2SLAMPreTrainedModel
 from .modules_frontends import dummy_speech, select_speech_input
 from .modules_losses import (
     IGNORE_INDEX,
-    cross_entropy_of_states,
     cross_entropy_sum,
     ctc_sum,
     mask_ctc_logits,
     named_means,
-    sum_by_kind,
+    softmax_sums,
     weighted_mean_sum,
 )
 from .modules_pooling import gather_units, mean_by_sequence, pool_embeddings, pool_ids
@@ -243,9 +242,11 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
             **kwargs,
         )
         encoded, decoded = outputs.encoder_last_hidden_state, outputs.last_hidden_state
+        num_views = len(PRETRAINING_VIEWS)
+        labels = ids[decoder_labels]
         parts = [
-            self._sum_softmax(self.lm_head, decoded, decoder_label_positions, ids[decoder_labels], decoder_view_ids),
-            self._sum_softmax(self.mlm_head, encoded, mlm_positions, ids[mlm_labels], mlm_view_ids),
+            softmax_sums(self.lm_head, decoded, decoder_label_positions, labels, decoder_view_ids, num_views),
+            softmax_sums(self.mlm_head, encoded, mlm_positions, ids[mlm_labels], mlm_view_ids, num_views),
             self._sum_ctc(encoded, ctc_positions, ctc_labels),
             self._sum_language(encoded, sequence_ids, source_language_labels),
         ]
@@ -274,21 +275,6 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
         tokens = encoder.embed_text(nn.functional.pad(text_ids, (1, 0), value=config.mask_token_id))
         ids = pool_ids(config.mask_token_id, speech_token_ids, config.speech_token_offset, text_ids)
         return pool_embeddings(tokens, speech), ids
-
-    @staticmethod
-    def _sum_softmax(
-        head: nn.Linear, states: Tensor, positions: Tensor, labels: Tensor, view_ids: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Sums and counts `(11,)` of one softmax at labelled positions, by view."""
-        if len(positions) == 0:
-            # Without targets, the head still receives a zero gradient.
-            positions = view_ids = positions.new_zeros(1)
-            labels = labels.new_full((1,), IGNORE_INDEX)
-        # (R, L, D) -> (R * L, D) -> (K1, D)
-        losses = cross_entropy_of_states(states.flatten(0, 1).index_select(0, positions), labels, head)
-        asked = (labels != IGNORE_INDEX).to(losses.dtype)
-        number = len(PRETRAINING_VIEWS)
-        return sum_by_kind(losses, view_ids, number), sum_by_kind(asked, view_ids, number)
 
     def _sum_ctc(self, states: Tensor, positions: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Sum over transcripts and count of target tokens."""

@@ -164,14 +164,3 @@ def build_encoder_features(config: SpeechTokenizerConfig) -> nn.Module | None:
     if config.kind == "contrastive":
         return FrontendFeatures(config).eval()
     return (WaveformFeatures(config) if config.reads_waveforms else ConformerFeatures(config)).eval()
-
-
-__all__ = [
-    "IDS_PER_SECOND",
-    "ConformerFeatures",
-    "FrontendFeatures",
-    "WaveformFeatures",
-    "build_encoder_features",
-    "build_feature_extractor",
-    "pool_frames",
-]

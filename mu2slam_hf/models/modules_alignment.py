@@ -172,6 +172,3 @@ def ctc_log_likelihoods(log_probs: Tensor, texts: list[list[int]], blank: int = 
     # (N, V) -> (N, B, V), without copies
     shared = values[:, None].expand(-1, len(texts), -1)
     return -nn.functional.ctc_loss(shared, labels, frames, lengths, blank=blank, reduction="none")
-
-
-__all__ = ["BLANK_FRAME", "WILDCARD", "CTCAlignment", "align_ctc", "ctc_log_likelihoods", "shortest_length"]

@@ -13,36 +13,13 @@ from .modules_precision import at_least_float32
 
 
 def contrastive_losses(
-    context: Tensor, targets: Tensor, negatives: Tensor, temperature: float = 0.1, negative_mask: Tensor | None = None
-) -> Tensor:
-    """Cross entropy of the true target among negatives, by cosine similarity, for each frame.
+    context: Tensor, targets: Tensor, negative_frames: Tensor, temperature: float = 0.1
+) -> tuple[Tensor, Tensor]:
+    """Cross entropy of the true target among negatives of the same utterance, by cosine similarity, for each frame.
 
     Paper: wav2vec 2.0 (Baevski et al. 2020) Eq. 3, also used by w2v-BERT: `-log softmax(cos(c, q) / temperature)`.
     Choice: a negative that equals the target is treated like any other: if all frames have the same code the loss is
     `log(Q + 1)`, not 0, so that a collapsed codebook is not rewarded.
-
-    Args:
-        context: `(M, D)` float, encoder outputs at masked frames.
-        targets: `(M, D)` float, quantised frames at the same positions.
-        negatives: `(M, Q, D)` float, quantised frames at other positions; must be finite even where the mask is False.
-        temperature: divisor of the similarities.
-        negative_mask: `(M, Q)` bool, True where there is a negative; None means everywhere.
-
-    Returns:
-        `(M,)` at least float32; exactly 0 for a frame without negatives.
-    """
-    with torch.autocast(device_type=context.device.type, enabled=False):
-        context, targets, negatives = (_unit(vectors) for vectors in (context, targets, negatives))
-        positive = (context * targets).sum(dim=-1) / temperature
-        others = torch.einsum("md,mqd->mq", context, negatives) / temperature
-        return _cross_entropy(positive, others, negative_mask)
-
-
-def contrastive_losses_by_index(
-    context: Tensor, targets: Tensor, negative_frames: Tensor, temperature: float = 0.1
-) -> tuple[Tensor, Tensor]:
-    """As `contrastive_losses`, for negatives that are frames of the same utterance.
-
     Uses one product of all pairs of frames of an utterance instead of Q copies of every frame.
 
     Args:
@@ -66,7 +43,8 @@ def contrastive_losses_by_index(
         # (U, N, D) x (U, N, D) -> (U, N, N)
         similarities = context @ targets.transpose(1, 2) / temperature
         positive = similarities.diagonal(dim1=1, dim2=2)
-        losses = _cross_entropy(positive, similarities.gather(2, places), present)
+        others = similarities.gather(2, places).masked_fill(~present, float("-inf"))
+        losses = torch.cat([positive.unsqueeze(-1), others], dim=-1).logsumexp(dim=-1) - positive
     return torch.where(asked, losses, 0.0), asked
 
 
@@ -95,14 +73,3 @@ def diversity_loss(probabilities: Tensor) -> Tensor:
 def _unit(vectors: Tensor) -> Tensor:
     """Normalise `(..., D)` to length 1, at least float32; zeros stay zeros."""
     return functional.normalize(at_least_float32(vectors), dim=-1)
-
-
-def _cross_entropy(positive: Tensor, others: Tensor, mask: Tensor | None) -> Tensor:
-    """Cross entropy of target logits `(...)` and negative logits `(..., Q)`; `mask` is True on negatives."""
-    if mask is not None:
-        others = others.masked_fill(~mask, float("-inf"))
-    everything = torch.cat([positive.unsqueeze(-1), others], dim=-1)
-    return torch.logsumexp(everything, dim=-1) - positive
-
-
-__all__ = ["contrastive_losses", "contrastive_losses_by_index", "diversity_loss"]

@@ -352,6 +352,3 @@ def anneal_temperature(step: int, start: float = 2.0, minimum: float = 0.1, fact
     rather than a running product, so that it is the same after resuming.
     """
     return max(minimum, start * factor**step)
-
-
-__all__ = ["LearnedQuantizer", "QuantizerOutput", "RunningStandardization", "anneal_temperature"]

@@ -106,6 +106,28 @@ def sum_by_kind(values: Tensor, kinds: Tensor, num_kinds: int) -> Tensor:
     return values.new_zeros(num_kinds).index_add(0, kinds, values)
 
 
+def softmax_sums(
+    head: nn.Linear, states: Tensor, positions: Tensor, labels: Tensor, kinds: Tensor, num_kinds: int
+) -> tuple[Tensor, Tensor]:
+    """Sums and counts `(G,)` of the cross entropy of one softmax at selected positions, by kind.
+
+    Args:
+        head: hidden states to logits.
+        states: `(R, L, D)`.
+        positions: `(K,)` int64 flat positions `r * L + l`; may be empty, the head then receives a zero gradient.
+        labels: `(K,)` int64, -100 is ignored.
+        kinds: `(K,)` int64 in `[0, num_kinds)`.
+        num_kinds: G.
+    """
+    if len(positions) == 0:
+        positions = kinds = positions.new_zeros(1)
+        labels = labels.new_full((1,), IGNORE_INDEX)
+    # (R, L, D) -> (R * L, D) -> (K, D)
+    losses = cross_entropy_of_states(states.flatten(0, 1).index_select(0, positions), labels, head)
+    counted = (labels != IGNORE_INDEX).to(losses.dtype)
+    return sum_by_kind(losses, kinds, num_kinds), sum_by_kind(counted, kinds, num_kinds)
+
+
 def weighted_mean_sum(sums: Tensor, counts: Tensor, weights: Tensor | None = None) -> Tensor:
     """`sum_k weights_k * sums_k / counts_k`, a scalar; losses without targets are 0.
 

@@ -308,18 +308,3 @@ def compute_codebook_health(counts: torch.Tensor) -> CodebookHealth:
         usage=(num_codevectors - num_dead) / num_codevectors,
         perplexity=float(entropy.exp()) if total else 0.0,
     )
-
-
-__all__ = [
-    "CodebookHealth",
-    "KMeansQuantizer",
-    "RandomProjectionQuantizer",
-    "StaysFloat32",
-    "compute_codebook_health",
-    "count_codes",
-    "find_best_products",
-    "find_nearest_codes",
-    "full_float32",
-    "stack_context",
-    "stack_frames",
-]

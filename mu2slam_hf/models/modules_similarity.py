@@ -119,13 +119,3 @@ def margin_scores(similarities: Tensor, num_neighbours: int = NEIGHBOURS) -> Ten
     """
     of_queries, of_candidates = neighbour_means(similarities, num_neighbours)
     return similarities / ((of_queries[:, None] + of_candidates[None]) / 2).clamp(min=1e-3)
-
-
-__all__ = [
-    "cosine_similarities",
-    "csls_scores",
-    "margin_scores",
-    "neighbour_means",
-    "pool_states",
-    "unit_vectors",
-]

@@ -102,14 +102,3 @@ def extract_speech(
     elif isinstance(mask, np.ndarray) and mask.dtype != object:
         inputs["attention_mask"] = mask.astype(np.int64)
     return inputs
-
-
-__all__ = [
-    "SPEECH_INPUTS",
-    "describe_mismatch",
-    "extract_speech",
-    "frontend_of",
-    "is_log_mel",
-    "speech_input_name",
-    "stacked_frames_of",
-]

@@ -329,14 +329,3 @@ def _widen(words: list[AlignedWord], frame_seconds: float, duration: float) -> I
             start_seconds=word.start_seconds - shares[place],
             end_seconds=word.end_seconds + shares[place + 1],
         )
-
-
-__all__ = [
-    "AlignedWord",
-    "Alignment",
-    "TranscriptUnit",
-    "align_waveform",
-    "iterate_ctc_log_probs",
-    "join_units",
-    "split_transcript",
-]

@@ -16,15 +16,7 @@ PRETRAINING_TASKS = ("speech", "text", "asr", "ast", "mt")
 PRETRAINING_VIEWS = (
     "speech",
     "text",
-    "asr",
-    "asr_backward",
-    "asr_alignment",
-    "ast",
-    "ast_backward",
-    "ast_alignment",
-    "mt",
-    "mt_backward",
-    "mt_alignment",
+    *(f"{task}{view}" for task in ("asr", "ast", "mt") for view in ("", "_backward", "_alignment")),
 )
 """Views of Mu2SLAM pre-training: encoder input, decoder inputs and targets created from one example."""
 

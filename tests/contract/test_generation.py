@@ -292,6 +292,8 @@ def test_exactly_one_source(model):
         model.generate(features, input_features=features, **options)
     with pytest.raises(ValueError, match="exactly one source"):
         model(input_features=features, input_ids=ids, decoder_input_ids=ids)
+    with pytest.raises(ValueError, match="exactly one source"):
+        model(decoder_input_ids=ids)
     # The source text is never taken for the beginning of the target.
     assert model.generate(input_ids=ids, target_lang="en", max_new_tokens=2)[0, 0] == BOS
 

@@ -1,11 +1,10 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The speech tokenizer that mSLAM learns: front end and quantiser alone, one id per encoder frame, ids that stay."""
 
-import math
-
 import pytest
 import torch
 from helpers import make_tiny_pair
+from speech_tokenizer_checks import assert_ids_survive_saving, assert_one_id_per_frame, draw_features
 from torch.nn import functional
 
 from mu2slam_hf import (
@@ -39,37 +38,20 @@ def build_tokenizer(method: str = "gumbel", groups: int = 1, seed: int = 0, **kw
     for parameter in tokenizer.parameters():
         parameter.add_(0.2 * torch.randn_like(parameter))
     with torch.no_grad():
-        seen = tokenizer.encoder(features(4, 100, seed=9), torch.ones(4, 100))
+        seen = tokenizer.encoder(draw_features(4, 100, 16, seed=9), torch.ones(4, 100))
     tokenizer.quantizer.norm.update(seen.flatten(0, 1))
     return tokenizer
-
-
-def features(batch: int, frames: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(batch, frames, 16, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize(("method", "groups"), CASES)
 @pytest.mark.parametrize("garbage", [1e30, float("nan"), float("inf")])
 def test_one_id_per_frame_whatever_stands_around_it(method, groups, garbage):
-    tokenizer, lengths = build_tokenizer(method, groups), [1, 2, 3, 4, 5, 17, 30]
-    batch = torch.full((len(lengths), 37, 16), garbage)
-    mask = torch.zeros(len(lengths), 37, dtype=torch.int64)
-    for row, length in enumerate(lengths):
-        batch[row, :length] = features(1, length, seed=row)[0]
-        mask[row, :length] = 1
-    ids = tokenizer(batch, mask)
-    assert ids.shape == ((7, 10) if groups == 1 else (7, 10, groups)) and ids.dtype == torch.int64
-    for row, length in enumerate(lengths):
-        alone = tokenizer(features(1, length, seed=row))[0]
-        assert len(alone) == math.ceil(math.ceil(length / 2) / 2)
-        assert alone.min() >= 0 and alone.max() < 64
-        assert torch.equal(ids[row, : len(alone)], alone)
-        assert (ids[row, len(alone) :] == -100).all()
+    assert_one_id_per_frame(build_tokenizer(method, groups), garbage)
 
 
 @pytest.mark.parametrize("method", ["gumbel", "nearest"])
 def test_ids_equal_equation_one_by_hand(method):
-    tokenizer, x = build_tokenizer(method), features(1, 41)
+    tokenizer, x = build_tokenizer(method), draw_features(1, 41, 16)
     front, quantizer = tokenizer.encoder.subsampling, tokenizer.quantizer
     states = functional.relu(functional.conv2d(x[:, None], front.conv1.weight, front.conv1.bias, 2, 1))
     states = functional.relu(functional.conv2d(states, front.conv2.weight, front.conv2.bias, 2, 1))
@@ -87,28 +69,15 @@ def test_ids_equal_equation_one_by_hand(method):
 
 @pytest.mark.parametrize(("method", "groups"), CASES)
 def test_saved_loaded_and_whatever_precision_is_asked_for(method, groups, tmp_path):
-    tokenizer, x = build_tokenizer(method, groups), features(2, 400)
-    ids = tokenizer(x)
-    tokenizer.save_pretrained(tmp_path)
+    tokenizer = build_tokenizer(method, groups)
+    assert_ids_survive_saving(tokenizer, draw_features(2, 400, 16), tmp_path)
     assert (tmp_path / "model.safetensors").is_file()
-    loaded, info = SpeechTokenizerModel.from_pretrained(tmp_path, output_loading_info=True)
-    assert not info["missing_keys"] and not info["unexpected_keys"]
-    for other in (
-        loaded,
-        SpeechTokenizerModel.from_pretrained(tmp_path, dtype=torch.bfloat16),
-        torch.nn.ModuleList([SpeechTokenizerModel.from_pretrained(tmp_path)]).half()[0],
-    ):
-        assert torch.equal(other(x), ids)
-        assert not any(parameter.requires_grad for parameter in other.parameters())
-        assert other.train().training is False
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(tokenizer(x), ids)
     assert set(tokenizer.config.to_diff_dict()) & {"encoder_layer", "features"}
 
 
 def test_scale_of_the_input_is_taken_back():
     mean, std = [0.5] * 16, [2.0] * 16
-    plain, scaled, x = build_tokenizer(), build_tokenizer(feature_mean=mean, feature_std=std), features(2, 38)
+    plain, scaled, x = build_tokenizer(), build_tokenizer(feature_mean=mean, feature_std=std), draw_features(2, 38, 16)
     mask = torch.tensor([[1] * 38, [1] * 21 + [0] * 17])
     assert torch.equal(scaled(x * 2.0 + 0.5, mask), plain(x, mask))
 
@@ -198,7 +167,7 @@ def build_mslam(method: str = "gumbel", groups: int = 1, **encoder) -> MSLAMForP
 def test_a_tokenizer_from_mslam_gives_the_ids_of_its_quantizer(method, groups, center, final_layer_norm, tmp_path):
     model = build_mslam(method, groups, final_layer_norm=final_layer_norm)
     model.config.quantizer_center_utterances = center
-    x, mask = features(2, 41), torch.tensor([[1] * 41, [1] * 18 + [0] * 23])
+    x, mask = draw_features(2, 41, 16), torch.tensor([[1] * 41, [1] * 18 + [0] * 23])
     x[1, 18:] = float("inf")
     frames = model.base_model.embed_speech(x, mask)
     if center:
@@ -220,7 +189,7 @@ def test_a_tokenizer_from_mslam_gives_the_ids_of_its_quantizer(method, groups, c
 @torch.no_grad()
 def test_a_tokenizer_from_a_model_in_half_precision_computes_in_float32():
     model = build_mslam().to(torch.bfloat16)
-    tokenizer, x = SpeechTokenizerModel.from_mslam(model), features(1, 400)
+    tokenizer, x = SpeechTokenizerModel.from_mslam(model), draw_features(1, 400, 16)
     assert all(parameter.dtype == torch.float32 for parameter in tokenizer.parameters())
     assert torch.equal(tokenizer(x), SpeechTokenizerModel.from_mslam(model.float())(x))
 

@@ -84,7 +84,8 @@ def test_level_shifts_features_by_a_constant(extractor):
 
 
 def test_alone_equals_batch(extractor):
-    waveforms = [noise(n, seed=n) for n in (1, 700, 16000, 4801, 160, 33333)]
+    # Every other one is ten thousand times as loud as its neighbours.
+    waveforms = [noise(n, n, 10.0 ** -(4 * (k % 2))) for k, n in enumerate((1, 700, 16000, 4801, 160, 33333))]
     batch = extractor(waveforms, sampling_rate=RATE)
     assert batch["input_features"].dtype == torch.float32 and batch["attention_mask"].dtype == torch.int64
     assert batch["input_features"].shape == (6, frame_count(33333), 80)
@@ -94,14 +95,6 @@ def test_alone_equals_batch(extractor):
         assert frames == alone.shape[0] == frame_count(len(waveform))
         torch.testing.assert_close(batch["input_features"][index, :frames], alone, atol=1e-6, rtol=0)
         assert (batch["input_features"][index, frames:] == 0).all()
-
-
-def test_a_loud_neighbour_changes_nothing(extractor):
-    quiet = 1e-4 * noise(5000)
-    alone = extractor(quiet, sampling_rate=RATE)["input_features"][0]
-    for batch in ([noise(4000, 1, 1.0), quiet, noise(7000, 2, 1.0)],):
-        both = extractor(batch, sampling_rate=RATE)["input_features"][1, : alone.shape[0]]
-        torch.testing.assert_close(both, alone, atol=1e-6, rtol=0)
 
 
 def test_features_of_a_piece_equal_those_of_the_whole(extractor):
@@ -213,5 +206,5 @@ def test_bad_settings(arguments):
 def test_bad_item_is_named(extractor):
     with pytest.raises(ValueError, match=r"audio\[1\].*NaN"):
         extractor([noise(100), np.array([np.nan])], sampling_rate=RATE)
-    with pytest.raises(ValueError, match="where audio samples are due"):
+    with pytest.raises(ValueError, match="but audio samples are expected"):
         extractor("hello", sampling_rate=RATE)

@@ -74,7 +74,10 @@ def test_layers_run_in_parts(kind):
     with torch.no_grad():
         first = encoder(states, end_layer=2).last_hidden_state
         second = encoder(first, start_layer=2).last_hidden_state
-        torch.testing.assert_close(second, encoder(states).last_hidden_state)
+        whole = encoder(states, output_hidden_states=True)
+    torch.testing.assert_close(second, whole.last_hidden_state)
+    assert len(whole.hidden_states) == 4
+    torch.testing.assert_close(whole.hidden_states[2], first)
     assert (encoder.norm is not None) == (kind == "relative")
 
 

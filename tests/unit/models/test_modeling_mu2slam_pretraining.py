@@ -1,30 +1,16 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """What the model does beside the losses themselves: those are compared with a reference in tests/contract."""
 
-import doctest
-import inspect
 import math
 
 import pytest
 import torch
 from pretraining_batches import collate, make_items, make_model
-from tiny_models import tiny_config
 
-import mu2slam_hf
-from mu2slam_hf import Mu2SLAMForPreTraining, Mu2SLAMForPreTrainingOutput
 from mu2slam_hf.models.modeling_mu2slam_pretraining import PRETRAINING_LOSSES
 from mu2slam_hf.models.task_types import PRETRAINING_VIEWS
 
 TASKS = "speech text asr ast mt speech text"
-
-
-def test_the_example_of_the_docstring_runs():
-    text = inspect.getdoc(Mu2SLAMForPreTraining).replace("```python", "").replace("```", "")
-    example = doctest.DocTestParser().get_doctest(text, {}, "Mu2SLAMForPreTraining", None, 0)
-    assert len(example.examples) >= 6 and mu2slam_hf
-    runner = doctest.DocTestRunner()
-    runner.run(example)
-    assert runner.summarize().failed == 0
 
 
 def test_names_of_losses_have_one_order():
@@ -53,18 +39,6 @@ def test_a_model_that_knows_nothing_pays_the_logarithm_of_what_it_chooses_from()
     assert math.isclose(losses["ctc"], expected, rel_tol=1e-4)
 
 
-def test_weights_enter_the_loss_and_nothing_else():
-    model, batch = make_model(), collate(make_items(TASKS))
-    plain = model(**batch)
-    weights = torch.rand(len(PRETRAINING_LOSSES))
-    weighted = model(**batch, loss_weights=weights)
-    assert torch.equal(plain.loss_sums, weighted.loss_sums)
-    means = plain.loss_sums / plain.loss_counts.clamp(min=1)
-    torch.testing.assert_close(plain.loss, means.sum())
-    torch.testing.assert_close(weighted.loss, (weights * means).sum())
-    assert list(plain.named_losses()) == [n for n, c in zip(PRETRAINING_LOSSES, plain.loss_counts, strict=True) if c]
-
-
 @torch.no_grad()
 def test_logits_on_request_are_those_of_the_losses():
     model, batch = make_model(), collate(make_items(TASKS))
@@ -82,13 +56,6 @@ def test_logits_on_request_are_those_of_the_losses():
             torch.testing.assert_close(losses[views == number].sum(), total)
 
 
-def test_outputs_as_a_tuple():
-    model = make_model()
-    outputs = model(**model.dummy_inputs, return_dict=False)
-    assert isinstance(outputs, tuple) and outputs[1].shape == (24,)
-    assert isinstance(model(**model.dummy_inputs), Mu2SLAMForPreTrainingOutput)
-
-
 def test_speech_ids_that_do_not_fit_the_frames():
     model, batch = make_model(), collate(make_items("speech text"))
     for wrong in (batch["speech_token_ids"][:, :-1], batch["speech_token_ids"][..., None]):
@@ -96,46 +63,11 @@ def test_speech_ids_that_do_not_fit_the_frames():
             model(**{**batch, "speech_token_ids": wrong})
 
 
-def test_input_softmax_heads_share_one_table_with_biases_of_their_own():
-    model = Mu2SLAMForPreTraining(tiny_config())
-    table = model.get_input_embeddings().weight
-    heads = [model.lm_head, model.mlm_head, model.ctc_head]
-    assert all(head.weight is table for head in heads)
-    assert len({id(head.bias) for head in heads}) == 3
-    assert not model.can_generate()
-
-
 def gradients(model, batch):
     model.zero_grad()
     outputs = model(**batch)
     outputs.loss.backward()
     return outputs, {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
-
-
-def test_activation_checkpointing_changes_nothing():
-    model, batch = make_model(), collate(make_items(TASKS))
-    model.train()
-    torch.manual_seed(0)
-    expected_outputs, expected = gradients(model, batch)
-    model.gradient_checkpointing_enable()
-    torch.manual_seed(0)
-    outputs, actual = gradients(model, batch)
-    assert torch.equal(outputs.loss_sums, expected_outputs.loss_sums)
-    for name, gradient in expected.items():
-        torch.testing.assert_close(actual[name], gradient, rtol=1e-5, atol=1e-7, msg=lambda m, n=name: f"{n}: {m}")
-
-
-def test_chunked_softmaxes_change_nothing(monkeypatch):
-    from mu2slam_hf.models import modeling_mu2slam_pretraining as module
-
-    model, batch = make_model(), collate(make_items(TASKS))
-    expected_outputs, expected = gradients(model, batch)
-    original = module.cross_entropy_of_states
-    monkeypatch.setattr(module, "cross_entropy_of_states", lambda *args: original(*args, max_logits=1000))
-    outputs, actual = gradients(model, batch)
-    torch.testing.assert_close(outputs.loss_sums, expected_outputs.loss_sums)
-    for name, gradient in expected.items():
-        torch.testing.assert_close(actual[name], gradient, rtol=1e-4, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
 
 
 @pytest.mark.parametrize("mode", ["autocast", "weights"])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import make_tiny_config, make_tiny_processor
+from speech_tokenizer_checks import assert_ids_survive_saving, assert_one_id_per_frame, draw_features
 from transformers import Wav2Vec2BertConfig, Wav2Vec2Config
 
 from mu2slam_hf import Mu2SLAMModel, Mu2SLAMProcessor, SpeechTokenizerConfig, SpeechTokenizerModel
@@ -124,28 +125,11 @@ def build_own(layer: int = 2, **options) -> SpeechTokenizerModel:
 @pytest.mark.parametrize("layer", [0, 1, 2])
 @pytest.mark.parametrize("positions", ["sinusoidal", "rotary"])
 def test_our_encoder_gives_one_id_per_frame_alone_and_in_a_batch(layer, positions):
-    tokenizer, lengths = build_own(layer, position_embeddings_type=positions), [1, 2, 5, 17, 30]
-    generator = torch.Generator().manual_seed(0)
-    rows = [torch.randn(length, 80, generator=generator) for length in lengths]
-    batch = torch.full((5, 37, 80), float("nan"))
-    mask = torch.zeros(5, 37, dtype=torch.int64)
-    for number, row in enumerate(rows):
-        batch[number, : len(row)], mask[number, : len(row)] = row, 1
-    ids = tokenizer(batch, mask)
-    for row, features in zip(ids, rows, strict=True):
-        alone = tokenizer(features[None])[0]
-        assert torch.equal(row[: len(alone)], alone) and (row[len(alone) :] == -100).all()
+    assert_one_id_per_frame(build_own(layer, position_embeddings_type=positions))
 
 
 def test_our_encoder_is_saved_with_its_weights(tmp_path):
-    tokenizer, x = build_own(), torch.randn(2, 40, 80)
-    ids = tokenizer(x)
-    tokenizer.save_pretrained(tmp_path)
-    loaded, info = SpeechTokenizerModel.from_pretrained(tmp_path, output_loading_info=True)
-    assert not info["missing_keys"] and not info["unexpected_keys"]
-    assert torch.equal(loaded(x), ids)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(loaded(x), ids)
+    assert_ids_survive_saving(build_own(), draw_features(2, 40), tmp_path)
 
 
 def test_our_encoder_equals_the_model_it_was_taken_from():

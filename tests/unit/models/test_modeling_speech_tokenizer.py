@@ -1,10 +1,9 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The speech tokenizer: exactly one id per encoder frame, whatever stands around the utterance."""
 
-import math
-
 import pytest
 import torch
+from speech_tokenizer_checks import assert_ids_survive_saving, assert_one_id_per_frame, draw_features
 
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
@@ -15,35 +14,14 @@ def build_tokenizer(**kwargs) -> SpeechTokenizerModel:
     return SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=64, **kwargs)).eval()
 
 
-def features(batch: int, frames: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(batch, frames, 80, generator=torch.Generator().manual_seed(seed))
-
-
-@pytest.mark.parametrize("frames", [1, 2, 3, 4, 5, 6, 7, 8, 9, 31, 32, 33])
-def test_one_id_per_encoder_frame(frames):
-    ids = build_tokenizer()(features(2, frames))
-    assert ids.shape == (2, math.ceil(math.ceil(frames / 2) / 2))
-    assert ids.dtype == torch.int64
-    assert ids.min() >= 0 and ids.max() < 64
-
-
 @pytest.mark.parametrize("garbage", [1e30, float("nan"), float("inf")])
-def test_padding_may_be_garbage_and_ids_do_not_depend_on_the_batch(garbage):
-    tokenizer, lengths = build_tokenizer(), [1, 2, 3, 4, 5, 17, 30]
-    batch = torch.full((len(lengths), 37, 80), garbage)
-    mask = torch.zeros(len(lengths), 37, dtype=torch.int64)
-    for row, length in enumerate(lengths):
-        batch[row, :length] = features(1, length, seed=row)[0]
-        mask[row, :length] = 1
-    ids = tokenizer(batch, mask)
-    for row, length in enumerate(lengths):
-        alone = tokenizer(features(1, length, seed=row))[0]
-        assert torch.equal(ids[row, : len(alone)], alone)
-        assert (ids[row, len(alone) :] == -100).all()
+@pytest.mark.parametrize("groups", [1, 3])
+def test_one_id_per_encoder_frame_whatever_stands_around_it(garbage, groups):
+    assert_one_id_per_frame(build_tokenizer(num_codevector_groups=groups), garbage)
 
 
 def test_an_id_sees_its_own_four_frames_only():
-    tokenizer, one = build_tokenizer(), features(1, 12)
+    tokenizer, one = build_tokenizer(), draw_features(1, 12)
     other = one.clone()
     other[:, 4:8] *= -1.0
     before, after = tokenizer(one)[0], tokenizer(other)[0]
@@ -53,7 +31,7 @@ def test_an_id_sees_its_own_four_frames_only():
 def test_mean_and_deviation_are_applied_and_survive_loading(tmp_path):
     mean, std = [float(i) for i in range(80)], [2.0] * 80
     tokenizer = build_tokenizer(feature_mean=mean, feature_std=std)
-    plain, x = build_tokenizer(), features(2, 40)
+    plain, x = build_tokenizer(), draw_features(2, 40)
     scaled = x * 2.0 + torch.tensor(mean)
     assert torch.equal(tokenizer(scaled), plain((scaled - torch.tensor(mean)) / 2.0))
     tokenizer.save_pretrained(tmp_path)
@@ -65,41 +43,17 @@ def test_the_configuration_alone_determines_the_ids():
     first = build_tokenizer()
     torch.manual_seed(2)
     second = build_tokenizer()
-    x = features(2, 400)
+    x = draw_features(2, 400)
     assert torch.equal(first(x), second(x))
     assert not torch.equal(first(x), build_tokenizer(projection_seed=1)(x))
 
 
-def test_frozen_after_building_and_after_loading(tmp_path):
-    tokenizer = build_tokenizer()
-    tokenizer.save_pretrained(tmp_path)
-    loaded, info = SpeechTokenizerModel.from_pretrained(tmp_path, output_loading_info=True)
-    assert not info["missing_keys"] and not info["unexpected_keys"]
-    for model in (tokenizer, loaded, SpeechTokenizerModel.from_pretrained(tmp_path)):
-        assert list(model.parameters())
-        assert not any(parameter.requires_grad for parameter in model.parameters())
-        assert torch.equal(model(features(2, 40)), tokenizer(features(2, 40)))
-
-
-def test_ids_do_not_depend_on_the_precision_asked_for(tmp_path):
-    tokenizer, x = build_tokenizer(), features(2, 400)
-    ids = tokenizer(x)
-    tokenizer.save_pretrained(tmp_path)
-    assert torch.equal(SpeechTokenizerModel.from_pretrained(tmp_path, dtype=torch.bfloat16)(x), ids)
-    assert torch.equal(torch.nn.ModuleList([tokenizer]).to(torch.bfloat16)[0](x), ids)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(tokenizer(x), ids)
-
-
-def test_several_codebooks():
-    tokenizer = build_tokenizer(num_codevector_groups=3)
-    ids = tokenizer(features(2, 9), torch.tensor([[1] * 9, [1] * 4 + [0] * 5]))
-    assert ids.shape == (2, 3, 3)
-    assert (ids[1, 1:] == -100).all() and (ids[1, 0] >= 0).all()
+def test_saved_loaded_and_whatever_precision_is_asked_for(tmp_path):
+    assert_ids_survive_saving(build_tokenizer(), draw_features(2, 400), tmp_path)
 
 
 def test_speech_like_noise_uses_the_codebook():
-    health = compute_codebook_health(count_codes(build_tokenizer()(features(8, 4000)), 64))
+    health = compute_codebook_health(count_codes(build_tokenizer()(draw_features(8, 4000)), 64))
     assert health.num_ids == 8000 and health.num_dead == 0
     assert health.perplexity > 32
 
@@ -112,7 +66,7 @@ def test_wrong_features_are_refused(shape):
 
 def test_wrong_mask_is_refused():
     with pytest.raises(ValueError, match="attention_mask must have the shape"):
-        build_tokenizer()(features(2, 8), torch.ones(2, 9))
+        build_tokenizer()(draw_features(2, 8), torch.ones(2, 9))
 
 
 @pytest.mark.parametrize(
@@ -147,7 +101,7 @@ def build_kmeans(context: int = 0, **kwargs) -> SpeechTokenizerModel:
 @pytest.mark.parametrize("context", [0, 1, 2])
 def test_kmeans_equals_a_loop(context):
     tokenizer = build_kmeans(context, feature_mean=[0.5] * 20, feature_std=[2.0] * 20)
-    x = features(1, 22)[..., :20]
+    x = draw_features(1, 22, 20)
     ids, quantizer = tokenizer(x)[0], tokenizer.quantizer
     frames = torch.cat([(x[0] - 0.5) / 2.0, torch.zeros(2, 20)]).reshape(6, 80)
     zero = torch.zeros(80)
@@ -175,25 +129,9 @@ def test_ids_of_centred_utterances_hear_neither_level_nor_microphone(kind):
 @pytest.mark.parametrize("center", [False, True])
 @pytest.mark.parametrize("context", [0, 1, 2])
 def test_kmeans_does_not_depend_on_batch_padding_and_precision(context, center, tmp_path):
-    tokenizer, lengths = build_kmeans(context, center_utterances=center), [1, 2, 3, 4, 5, 17, 30]
-    batch = torch.full((len(lengths), 37, 20), float("nan"))
-    mask = torch.zeros(len(lengths), 37, dtype=torch.int64)
-    for row, length in enumerate(lengths):
-        batch[row, :length] = features(1, length, seed=row)[0, :, :20]
-        mask[row, :length] = 1
-    ids = tokenizer(batch, mask)
-    for row, length in enumerate(lengths):
-        alone = tokenizer(features(1, length, seed=row)[..., :20])[0]
-        assert torch.equal(ids[row, : len(alone)], alone)
-        assert (ids[row, len(alone) :] == -100).all()
-    tokenizer.save_pretrained(tmp_path)
-    for loaded in (
-        SpeechTokenizerModel.from_pretrained(tmp_path),
-        SpeechTokenizerModel.from_pretrained(tmp_path, dtype=torch.bfloat16),
-        torch.nn.ModuleList([SpeechTokenizerModel.from_pretrained(tmp_path)]).half()[0],
-    ):
-        assert torch.equal(loaded(batch, mask), ids)
-        assert not any(parameter.requires_grad for parameter in loaded.parameters())
+    tokenizer = build_kmeans(context, center_utterances=center)
+    assert_one_id_per_frame(tokenizer)
+    assert_ids_survive_saving(tokenizer, draw_features(2, 37, 20), tmp_path)
 
 
 def test_means_of_the_input_are_not_rounded_either(tmp_path):
@@ -201,23 +139,6 @@ def test_means_of_the_input_are_not_rounded_either(tmp_path):
     build_tokenizer(feature_mean=mean).save_pretrained(tmp_path)
     loaded = SpeechTokenizerModel.from_pretrained(tmp_path, dtype=torch.bfloat16).to(torch.bfloat16)
     assert loaded.feature_mean.tolist() == torch.tensor(mean).tolist()
-
-
-def test_sixteen_large_codebooks(tmp_path):
-    """As USM and others have them: 16 x 8192; each equals a search of its own, also after loading."""
-    tokenizer = SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=8192, num_codevector_groups=16))
-    x = features(2, 50)
-    ids = tokenizer(x)
-    assert ids.shape == (2, 13, 16) and ids.max() < 8192
-    quantizer = tokenizer.quantizer
-    stacked = torch.cat([x, torch.zeros(2, 2, 80)], dim=1).reshape(2, 13, 320)
-    for group in (0, 15):
-        projected = torch.nn.functional.normalize(stacked @ quantizer.projection[group], dim=-1)
-        expected = (projected @ quantizer.codebook[group].T).argmax(-1)
-        assert (ids[..., group] == expected).float().mean() > 0.99
-    assert len({tuple(row) for row in ids.flatten(0, 1).T.tolist()}) == 16
-    tokenizer.save_pretrained(tmp_path)
-    assert torch.equal(SpeechTokenizerModel.from_pretrained(tmp_path)(x), ids)
 
 
 def test_several_codebooks_of_kmeans_are_refused():

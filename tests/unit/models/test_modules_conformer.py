@@ -39,15 +39,6 @@ def test_both_forms_of_the_depthwise_convolution_equal_loops(causal, length):
     torch.testing.assert_close(module._convolve_packed(states, ids)[0], expected, atol=1e-5, rtol=1e-5)
 
 
-def test_gradients_of_rows_and_packed_agree():
-    module = ConformerConvolution(narrow_config())
-    first = torch.randn(1, 5, 8, requires_grad=True)
-    second = first.detach().clone().requires_grad_()
-    module._convolve_rows(first).square().sum().backward()
-    module._convolve_packed(second, torch.ones(1, 5, dtype=torch.int64)).square().sum().backward()
-    torch.testing.assert_close(first.grad, second.grad, atol=1e-5, rtol=1e-5)
-
-
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
 def test_gapped_rows_give_what_the_taps_give(causal, kernel_size):
@@ -62,17 +53,6 @@ def test_gapped_rows_give_what_the_taps_give(causal, kernel_size):
     gapped.square().sum().backward()
     taps.square().sum().backward()
     torch.testing.assert_close(first.grad, second.grad, atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize("norm", ["layer", "group"])
-def test_packed_sequences_do_not_touch_each_other(norm):
-    module = ConformerConvolution(tiny_config(conv_norm=norm).encoder_config).eval()
-    one, two = torch.randn(1, 6, 64), torch.randn(1, 3, 64)
-    packed = torch.cat([one, two, torch.full((1, 2, 64), 1e4)], dim=1)
-    ids = torch.tensor([[1] * 6 + [2] * 3 + [0] * 2])
-    output = module(packed, ids > 0, ids)
-    torch.testing.assert_close(output[:, :6], module(one, None, None), atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(output[:, 6:9], module(two, None, None), atol=1e-5, rtol=1e-5)
 
 
 def test_group_norm_equals_torch_on_whole_sequences_and_ignores_padding():

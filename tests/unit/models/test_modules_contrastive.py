@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from mu2slam_hf.models.modules_contrastive import contrastive_losses, contrastive_losses_by_index, diversity_loss
+from mu2slam_hf.models.modules_contrastive import contrastive_losses, diversity_loss
 
 TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-12}
 
@@ -15,7 +15,7 @@ def draw(*shape: int, dtype=torch.float64, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, dtype=dtype, generator=torch.Generator().manual_seed(seed)).requires_grad_()
 
 
-def naive_contrastive(context, targets, negatives, temperature, negative_mask=None):
+def naive_contrastive(context, targets, negatives, temperature, negative_mask):
     """One frame, one negative, one dimension at a time."""
 
     def cosine(a, b):
@@ -27,7 +27,7 @@ def naive_contrastive(context, targets, negatives, temperature, negative_mask=No
         true = (cosine(context[frame], targets[frame]) / temperature).exp()
         total = true
         for number in range(negatives.shape[1]):
-            if negative_mask is None or negative_mask[frame, number]:
+            if negative_mask[frame, number]:
                 total = total + (cosine(context[frame], negatives[frame, number]) / temperature).exp()
         losses.append(-(true / total).log())
     return torch.stack(losses)
@@ -43,53 +43,30 @@ def assert_same_with_gradients(function, reference, tensors, tolerance):
         torch.testing.assert_close(one, other, atol=tolerance, rtol=tolerance)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("masked", [False, True])
-def test_contrastive_equals_a_loop(dtype, masked):
-    tensors = [draw(5, 4, dtype=dtype), draw(5, 4, dtype=dtype, seed=1), draw(5, 3, 4, dtype=dtype, seed=2)]
-    mask = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 0, 1], [1, 1, 0], [0, 0, 0]]).bool() if masked else None
-    assert_same_with_gradients(
-        lambda *t: contrastive_losses(*t, temperature=0.3, negative_mask=mask),
-        lambda *t: naive_contrastive(*t, temperature=0.3, negative_mask=mask),
-        tensors,
-        TOLERANCES[dtype],
-    )
-
-
 @pytest.mark.parametrize("num_negatives", [1, 4])
 def test_negatives_equal_to_the_target_give_a_logarithm(num_negatives):
     """One distractor that equals the target: log 2."""
-    context, targets = draw(6, 8), draw(6, 8, seed=1)
-    negatives = targets.unsqueeze(1).expand(-1, num_negatives, -1)
-    losses = contrastive_losses(context, targets, negatives, temperature=0.1)
-    torch.testing.assert_close(losses, torch.full_like(losses, math.log(1 + num_negatives)))
-    frames = torch.tensor([[[1], [0]]])
-    same = targets[:1].expand(2, -1).unsqueeze(0)
-    losses, asked = contrastive_losses_by_index(context[:2].unsqueeze(0), same, frames)
+    targets = draw(1, 1, 8, seed=1).expand(1, 2, 8)
+    frames = torch.tensor([[[1], [0]]]).expand(1, 2, num_negatives)
+    losses, asked = contrastive_losses(draw(1, 2, 8), targets, frames)
     assert asked.all()
-    torch.testing.assert_close(losses, torch.full_like(losses, math.log(2)))
+    torch.testing.assert_close(losses, torch.full_like(losses, math.log(1 + num_negatives)))
 
 
 def test_length_does_not_count_and_half_precision_is_computed_in_float32():
-    context, targets, negatives = draw(4, 8), draw(4, 8, seed=1), draw(4, 2, 8, seed=2)
-    losses = contrastive_losses(context, targets, negatives)
-    torch.testing.assert_close(contrastive_losses(7 * context, 0.1 * targets, 3 * negatives), losses)
-    half = [tensor.detach().bfloat16() for tensor in (context, targets, negatives)]
+    context, targets = draw(1, 4, 8), draw(1, 4, 8, seed=1)
+    frames = torch.tensor([[[1, 2], [0, 3], [3, 0], [2, 1]]])
+    losses, _ = contrastive_losses(context, targets, frames)
+    torch.testing.assert_close(contrastive_losses(7 * context, 0.1 * targets, frames)[0], losses)
+    half = [tensor.detach().bfloat16() for tensor in (context, targets)]
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = contrastive_losses(*half)
+        found, _ = contrastive_losses(*half, frames)
     assert found.dtype == torch.float32
-    torch.testing.assert_close(found, contrastive_losses(*(tensor.float() for tensor in half)))
-
-
-def test_a_frame_without_negatives_costs_nothing():
-    context = draw(2, 4)
-    losses = contrastive_losses(context, draw(2, 4, seed=1), draw(2, 3, 4, seed=2), 0.1, torch.zeros(2, 3).bool())
-    assert losses.tolist() == [0.0, 0.0]
-    assert (torch.autograd.grad(losses.sum(), context)[0] == 0).all()
+    torch.testing.assert_close(found, contrastive_losses(*(tensor.float() for tensor in half), frames)[0])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_negatives_by_index_equal_copied_negatives(dtype):
+def test_contrastive_equals_a_loop(dtype):
     context, targets = draw(2, 5, 4, dtype=dtype), draw(2, 5, 4, dtype=dtype, seed=1)
     frames = torch.full((2, 5, 3), -1)
     frames[0, 1], frames[0, 3], frames[0, 4] = (
@@ -108,12 +85,12 @@ def test_negatives_by_index_equal_copied_negatives(dtype):
         return torch.stack(rows)
 
     assert_same_with_gradients(
-        lambda *t: contrastive_losses_by_index(*t, frames, temperature=0.2)[0],
+        lambda *t: contrastive_losses(*t, frames, temperature=0.2)[0],
         copied,
         [context, targets],
         TOLERANCES[dtype],
     )
-    asked = contrastive_losses_by_index(context, targets, frames)[1]
+    asked = contrastive_losses(context, targets, frames)[1]
     assert asked.tolist() == [[False, True, False, True, True], [True, False, True, False, False]]
 
 
@@ -128,7 +105,7 @@ def test_frames_that_nobody_asks_for_never_enter(garbage):
         context, targets = (tensor.clone() for tensor in clean)
         context[0, 2:], targets[0, 3:] = fill, fill
         context, targets = context.requires_grad_(), targets.requires_grad_()
-        losses, _ = contrastive_losses_by_index(context, targets, frames)
+        losses, _ = contrastive_losses(context, targets, frames)
         results.append((losses, *torch.autograd.grad(losses.sum(), (context, targets))))
     for one, other in zip(*results, strict=True):
         assert torch.equal(one, other)
@@ -179,5 +156,5 @@ def test_no_frames_cost_nothing():
     loss = diversity_loss(probabilities)
     loss.backward()
     assert float(loss.detach()) == 0.0 and probabilities.grad.shape == (0, 2, 4)
-    empty = contrastive_losses(torch.zeros(0, 4), torch.zeros(0, 4), torch.zeros(0, 3, 4))
-    assert empty.shape == (0,)
+    empty, _ = contrastive_losses(torch.zeros(0, 3, 4), torch.zeros(0, 3, 4), torch.zeros(0, 3, 2).long())
+    assert empty.shape == (0, 3)

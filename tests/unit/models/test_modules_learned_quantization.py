@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional
 from training_runs import run_in_two_processes
 
-from mu2slam_hf.models import modules_learned_quantization, modules_quantization
+from mu2slam_hf.models import modules_quantization
 from mu2slam_hf.models.modules_contrastive import diversity_loss
 from mu2slam_hf.models.modules_learned_quantization import (
     LearnedQuantizer,
@@ -382,7 +382,3 @@ def test_a_hot_gumbel_softmax_spreads_its_gradient():
 def test_what_makes_no_sense_is_refused(function, message):
     with pytest.raises(ValueError, match=message):
         function()
-
-
-def test_public_names():
-    assert set(modules_learned_quantization.__all__) >= {"LearnedQuantizer", "QuantizerOutput"}

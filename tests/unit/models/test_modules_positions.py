@@ -7,8 +7,6 @@ from mu2slam_hf.models.modules_positions import (
     add_position_scores,
     align_distances,
     apply_rotary,
-    clipped_distances,
-    relative_sinusoids,
     rotary_angles,
     sinusoidal_embedding,
 )
@@ -36,16 +34,6 @@ def test_rotary_scores_depend_on_the_distance_only():
     assert not torch.allclose(score(3, 1), score(3, 2))
 
 
-def test_relative_sinusoids_go_from_the_far_past_to_the_far_future():
-    embedding = relative_sinusoids(4, 6, torch.device("cpu"))
-    assert embedding.shape == (1, 7, 6)
-    for row, distance in enumerate(range(3, -4, -1)):
-        for pair in range(3):
-            angle = distance / 10000 ** (pair / 3)
-            assert math.isclose(embedding[0, row, 2 * pair].item(), math.sin(angle), abs_tol=1e-6)
-            assert math.isclose(embedding[0, row, 2 * pair + 1].item(), math.cos(angle), abs_tol=1e-6)
-
-
 def test_scores_by_distance_become_scores_by_key():
     for length in (1, 2, 5):
         scores = torch.randn(2, 3, length, 2 * length - 1)
@@ -53,15 +41,6 @@ def test_scores_by_distance_become_scores_by_key():
         for i in range(length):
             for j in range(length):
                 assert torch.equal(aligned[..., i, j], scores[..., i, length - 1 - i + j])
-
-
-def test_distances_are_clipped():
-    assert clipped_distances(4, 2, 1, torch.device("cpu")).tolist() == [
-        [2, 3, 3, 3],
-        [1, 2, 3, 3],
-        [0, 1, 2, 3],
-        [0, 0, 1, 2],
-    ]
 
 
 def test_masks_of_every_kind_take_scores():

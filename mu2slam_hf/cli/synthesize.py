@@ -22,11 +22,9 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of meanings and voices (0)")
     parser.add_argument("--split", choices=("train", "dev", "test"), default="train", help="split (train)")
-    parser.add_argument(
-        "--workers", type=positive_int, default=1, metavar="N", help="number of espeak-ng processes (1)"
-    )
+    parser.add_argument("--workers", type=positive_int, default=1, metavar="N", help="espeak-ng processes (1)")
     generated = parser.add_argument_group("generated sentences")
-    generated.add_argument("--num", type=positive_int, default=1000, metavar="N", help="number of meanings (1000)")
+    generated.add_argument("--num", type=positive_int, metavar="N", help="number of meanings (1000; of tones: 20)")
     generated.add_argument(
         "--form", choices=("written", "spoken"), default="written", help="with digits and capitals, or as spoken words"
     )
@@ -58,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         summary = speak_manifest(source, args.output, random_sequences=args.random_sequences, **shared)
     else:
         summary = write_synthetic_folder(
-            args.output, num_meanings=args.num, split=args.split, form=args.form, **shared
+            args.output, num_meanings=args.num or 1000, split=args.split, form=args.form, **shared
         )
     for lang, count in sorted(summary.num_clips.items()):
         print(f"{lang}: {count} clips, {summary.seconds[lang] / 3600:.2f} h")
@@ -77,6 +75,7 @@ def write_tones(args: argparse.Namespace) -> int:
 
     languages = args.languages or ("en", "fr")
     folder = check_free_folder(args.output)
-    manifest = write_tone_corpus(folder, num_sentences=args.num, languages=languages, split=args.split, seed=args.seed)
-    print(f"{args.num} sentences each in {', '.join(languages)}, written to {manifest}")
+    number = args.num or 20
+    manifest = write_tone_corpus(folder, num_sentences=number, languages=languages, split=args.split, seed=args.seed)
+    print(f"{number} sentences each in {', '.join(languages)}, written to {manifest}")
     return 0

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Reading audio of any kind into 16 kHz mono float32, by soundfile and soxr; errors name the file and the reason."""
+"""Reading of audio from many kinds of sources into 16 kHz mono float32, with soundfile and soxr."""
 
 import io
 import os
@@ -19,27 +19,27 @@ _UNKNOWN_SIZES = frozenset({0, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 0x7FFFF000})
 
 
 class AudioError(ValueError):
-    """Audio that cannot be used; the message names the file and the reason."""
+    """Invalid audio; the message contains the file and the reason."""
 
 
 def load_audio(
     source: Any, sampling_rate: int = SAMPLING_RATE, *, source_rate: int | None = None, name: str | None = None
 ) -> FloatArray:
-    """Read audio from nearly anything.
+    """Read audio from any supported source.
 
     Args:
         source: path; bytes of a file; binary file object; array of samples `(n,)`, `(n, channels)` or
             `(channels, n)` (numpy, torch, list; float, int16, int32, uint8, int8); mapping with `array` and
-            `sampling_rate`, or with `path` and/or `bytes`; object whose method `read_audio()` gives one of these.
+            `sampling_rate`, or with `path` and/or `bytes`; object whose method `read_audio()` returns one of these.
         sampling_rate: rate of the result in Hz.
-        source_rate: rate of an array in Hz; files know theirs. Default: `sampling_rate`.
-        name: what error messages call it; default: the path.
+        source_rate: rate of an array in Hz, not used for files. Default: `sampling_rate`.
+        name: name for error messages; default: the path.
 
     Returns:
         `(samples,)` float32, mono (mean of the channels), at least one sample, finite.
 
     Raises:
-        AudioError: the file is missing, a folder, not audio, cut off, without samples, or with NaN or infinite ones.
+        AudioError: the file is missing, a folder, not audio, truncated, empty, or has NaN or infinite samples.
     """
     label, content = _located(source, name)
     if isinstance(content, bytes):
@@ -51,7 +51,7 @@ def load_audio(
 
 
 def audio_duration_seconds(source: Any, *, name: str | None = None) -> float:
-    """Length in seconds; of a path only the header is read."""
+    """Duration in seconds; only the header of a file is read."""
     if isinstance(source, (str, os.PathLike)):
         path = _checked_path(source)
         try:
@@ -65,15 +65,15 @@ def audio_duration_seconds(source: Any, *, name: str | None = None) -> float:
 
 
 class AudioCache:
-    """Decoded 16 kHz audio in memory, so that training decodes every file once and not once an epoch.
+    """Decoded 16 kHz audio in memory, so that training decodes every file once, not once per epoch.
 
-    Samples are kept as int16 (2 bytes; the rounding is 80 dB below the speech). Choice: when the bound is reached,
-    nothing more is taken in and nothing is thrown out: an epoch reads every file once, where evicting the least
-    recently used one would mean that no file is ever found again. Each loader process has its own cache; fill it by
-    `preload` before the loader forks to share one.
+    Samples are kept as int16 (2 bytes; the rounding is 80 dB below the speech). Choice: when the limit is reached,
+    nothing is added or evicted: an epoch reads every file once, so with the eviction of the least recently used
+    file no file would ever be found. Each loader process has its own cache; to share one, fill it with `preload`
+    before the loader forks.
 
     Args:
-        max_bytes: bound on the samples kept; 0 keeps nothing.
+        max_bytes: maximum size of the samples; 0 disables the cache.
         sampling_rate: rate of the audio in Hz.
     """
 
@@ -91,7 +91,7 @@ class AudioCache:
         return len(self._kept)
 
     def load(self, source: Any, *, key: Hashable | None = None, name: str | None = None) -> FloatArray:
-        """As `load_audio`, from memory where it was read before; `key` defaults to the path."""
+        """As `load_audio`, from memory if it was read before; `key` defaults to the path."""
         if key is None and isinstance(source, (str, os.PathLike)):
             key = os.fspath(source)
         if key is not None and key in self._kept:
@@ -103,11 +103,11 @@ class AudioCache:
         if key is not None and self.num_bytes + rounded.nbytes <= self.max_bytes:
             self._kept[key] = rounded
             self.num_bytes += rounded.nbytes
-        # The rounded samples also the first time, so that the first epoch equals a resumed one.
+        # Rounded on the first read too, so that the first epoch equals a resumed one.
         return rounded.astype(np.float32) / np.float32(32768.0)
 
     def preload(self, sources: Mapping[Hashable, Any]) -> list[AudioError]:
-        """Read all of them now; faulty ones are returned as errors, not raised."""
+        """Read all sources; errors are returned, not raised."""
         errors = []
         for key, source in sources.items():
             try:
@@ -118,7 +118,7 @@ class AudioCache:
 
 
 def _located(source: Any, name: str | None) -> tuple[str, Any]:
-    """The name for messages, and the bytes of the file, or the array (in its mapping where it came in one)."""
+    """The name for messages, and the bytes of the file or the array (with its mapping, if any)."""
     if hasattr(source, "read_audio"):
         source = source.read_audio()
     if isinstance(source, Mapping):
@@ -128,7 +128,7 @@ def _located(source: Any, name: str | None) -> tuple[str, Any]:
         inner = source.get("bytes") if source.get("bytes") is not None else source.get("path")
         if inner is None:
             keys = sorted(map(str, source))
-            raise AudioError(f"{name or 'audio'}: a mapping needs `array`, `bytes` or `path`, got {keys}")
+            raise AudioError(f"{name or 'audio'}: a mapping must have `array`, `bytes` or `path`, got {keys}")
         return _located(inner, name)
     if isinstance(source, (str, os.PathLike)):
         path = _checked_path(source)
@@ -145,7 +145,7 @@ def _located(source: Any, name: str | None) -> tuple[str, Any]:
             raise AudioError(f"{label}: opened as text; open it in binary mode ('rb')")
         return label, data
     if source is None:
-        raise AudioError(f"{name or 'audio'}: there is none")
+        raise AudioError(f"{name or 'audio'}: expected audio, got None")
     return name or "audio array", source
 
 
@@ -160,7 +160,7 @@ def _checked_path(source: str | os.PathLike[str]) -> Path:
         if not path.is_file():
             hint = " (to translate text, pass it as text)" if " " in text and not path.suffix else ""
             raise AudioError(f"{path}: no such file{hint}")
-    except OSError as error:  # a name longer than the file system takes
+    except OSError as error:  # the name is too long for the file system
         raise AudioError(f"{text[:60]!r}...: not the path of an audio file ({error.strerror})") from error
     return path
 
@@ -169,7 +169,7 @@ def _decode(data: bytes, label: str) -> tuple[npt.NDArray[Any], int]:
     if not data:
         raise AudioError(f"{label}: the file is empty (0 bytes)")
     if reason := _cut_off(data):
-        raise AudioError(f"{label}: the file is cut off ({reason})")
+        raise AudioError(f"{label}: the file is truncated ({reason})")
     try:
         file = sf.SoundFile(io.BytesIO(data))
     except (sf.SoundFileError, RuntimeError) as error:
@@ -179,10 +179,12 @@ def _decode(data: bytes, label: str) -> tuple[npt.NDArray[Any], int]:
         try:
             samples = file.read(dtype="float32", always_2d=True)
         except (sf.SoundFileError, RuntimeError) as error:
-            raise AudioError(f"{label}: the file is corrupted or cut off ({_reason(error)})") from error
+            raise AudioError(f"{label}: the file is corrupted or truncated ({_reason(error)})") from error
     if 0 < promised < 2**62 and len(samples) < promised:
-        raise AudioError(f"{label}: the file is corrupted or cut off, {len(samples)} of {promised} samples are there")
-    # (n, channels) -> (n,) here, where it is known which axis is which
+        raise AudioError(
+            f"{label}: the file is corrupted or truncated: expected {promised} samples, got {len(samples)}"
+        )
+    # (n, channels) -> (n,) here, where the order of the axes is known
     return samples.mean(axis=1, dtype=np.float64), int(rate)
 
 
@@ -208,11 +210,11 @@ def _looks_like_text(head: bytes) -> bool:
 
 
 def _cut_off(data: bytes) -> str:
-    """Why a WAV or Ogg file is incomplete, or "". libsndfile reads what is there of both without a word."""
+    """Why a WAV or Ogg file is incomplete, or "". libsndfile reads incomplete files of both formats without error."""
     if data[:4] == b"RIFF" and len(data) >= 8:
         promised = struct.unpack("<I", data[4:8])[0]
         if promised not in _UNKNOWN_SIZES and promised + 8 > len(data) + 1:
-            return f"its header promises {promised + 8} bytes, it has {len(data)}"
+            return f"{promised + 8} bytes by its header, got {len(data)}"
     if data[:4] == b"OggS":
         last = data.rfind(b"OggS")
         header = data[last : last + 27]
@@ -227,7 +229,7 @@ def _cut_off(data: bytes) -> str:
 
 
 def _from_array(source: Any, source_rate: float | None, sampling_rate: int, label: str) -> FloatArray:
-    """Arrays are read exactly as the feature extractor reads them."""
+    """Read an array exactly as the feature extractor does."""
     # Imported here: files are read without torch.
     from mu2slam_hf.models.modules_waveforms import read_waveforms
 
@@ -252,5 +254,5 @@ def _resample(samples: FloatArray, rate: int, target_rate: int) -> FloatArray:
     if rate == target_rate:
         return samples
     resampled = soxr.resample(samples, rate, target_rate, quality="HQ")
-    # A clip shorter than one output sample would vanish.
+    # A clip shorter than one output sample would become empty.
     return np.asarray(resampled, dtype=np.float32) if len(resampled) else samples[:1]

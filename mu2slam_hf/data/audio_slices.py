@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""A part of a long recording, read from it only when it is needed."""
+"""Parts of long recordings, read on demand."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from mu2slam_hf.data.audio import AudioError
 
 @dataclass(frozen=True)
 class AudioSlice:
-    """Seconds [start, end) of a file; what is beyond its end is left out.
+    """Seconds [start, end) of a file, cut at its end.
 
-    `load_audio` takes it, so that conversations and plenary sessions need not be cut into files first.
+    `load_audio` accepts it, so that conversations and plenary sessions need not be split into files.
     """
 
     path: str
@@ -23,7 +23,7 @@ class AudioSlice:
 
     @property
     def duration_seconds(self) -> float:
-        """Length by the times given."""
+        """Nominal duration, `end_seconds - start_seconds`."""
         return self.end_seconds - self.start_seconds
 
     def read_audio(self) -> Mapping[str, Any]:

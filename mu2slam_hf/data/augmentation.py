@@ -18,28 +18,28 @@ from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray
 from mu2slam_hf.data.random_keys import DrawKey, draw_generator
 
 SAMPLES_PER_FRAME = SAMPLING_RATE // 100
-"""Samples in the 10 ms that masks over time are counted in."""
+"""Samples in 10 ms, the unit of masks over time."""
 
 
 @strict
 @dataclass(kw_only=True)
 class WaveformAugmentationConfig:
-    """What is done to waveforms in training; everything is off by default.
+    """Augmentation of waveforms in training; everything is off by default.
 
     Attributes:
-        speed_factors: one of them is drawn; 1.1 is faster and higher. By resampling, so the pitch moves too.
+        speed_factors: factors to draw from; 1.1 is faster. Speed changes by resampling, so the pitch changes too.
         speed_from_epoch: epoch of the first speed perturbation (lengths must not depend on the step).
         gain_prob: share of utterances whose loudness changes.
-        gain_db: bounds of the change in decibels.
+        gain_db: lower and upper bound of the change in decibels.
         noise_prob: share of utterances with added noise, half of them white, half pink.
-        noise_snr_db: bounds of the signal-to-noise ratio in decibels.
-        band_limit_prob: share of utterances cut off above `band_limit_hz`, as on a telephone.
+        noise_snr_db: lower and upper bound of the signal-to-noise ratio in decibels.
+        band_limit_prob: share of utterances without frequencies above `band_limit_hz`, as on a telephone.
         band_limit_hz: upper end of the pass band.
-        concatenate_prob: share of short utterances that another of the same language and corpus is appended to.
-        concatenate_max_seconds: bound on each of the two.
-        concatenate_gap_seconds: bounds of the silence between them.
+        concatenate_prob: share of short utterances to which another of the same language and corpus is appended.
+        concatenate_max_seconds: maximum length of each of the two.
+        concatenate_gap_seconds: lower and upper bound of the silence between them.
         concatenate_from_epoch: epoch of the first concatenation.
-        from_step: optimizer step from which gain, noise and band limit are on.
+        from_step: first optimizer step with gain, noise and band limit.
     """
 
     speed_factors: tuple[float | int, ...] | list[float | int] = (1.0,)
@@ -64,27 +64,27 @@ class WaveformAugmentationConfig:
             if len(bounds) != 2 or bounds[0] > bounds[1]:
                 raise ValueError(f"`{name}` must be (lower, upper), got {bounds!r}")
         if not self.speed_factors or not all(0.5 <= factor <= 2.0 for factor in self.speed_factors):
-            raise ValueError(f"`speed_factors` must lie between 0.5 and 2, got {self.speed_factors!r}")
+            raise ValueError(f"`speed_factors` must be in [0.5, 2], got {self.speed_factors!r}")
         if self.concatenate_gap_seconds[0] < 0:
             raise ValueError(f"`concatenate_gap_seconds` must not be negative, got {self.concatenate_gap_seconds!r}")
         if not 0 < self.band_limit_hz <= SAMPLING_RATE / 2:
-            raise ValueError(f"`band_limit_hz` must lie in (0, {SAMPLING_RATE // 2}], got {self.band_limit_hz}")
+            raise ValueError(f"`band_limit_hz` must be in (0, {SAMPLING_RATE // 2}], got {self.band_limit_hz}")
 
 
 @strict
 @dataclass(kw_only=True)
 class SpecAugmentConfig:
-    """Masks on log-mel features; off where all numbers are 0. Of waveforms only time can be masked.
+    """Masks on log-mel features; off if all numbers are 0. For waveforms there are time masks only.
 
     Attributes:
-        num_time_masks: masks over time per utterance.
-        max_time_mask_frames: greatest width of one, in 10 ms frames.
-        max_time_mask_share: greatest width of one as a share of the utterance.
-        num_frequency_masks: masks over mel bins per utterance.
-        max_frequency_mask_bins: greatest width of one.
-        prob: share of utterances that are masked at all.
-        from_step: optimizer step from which it is on; before, CTC must find its alignment undisturbed.
-        ramp_steps: steps over which widths grow from nothing to full.
+        num_time_masks: number of masks over time per utterance.
+        max_time_mask_frames: maximum width of a time mask, in 10 ms frames.
+        max_time_mask_share: maximum width of a time mask as a share of the utterance.
+        num_frequency_masks: number of masks over mel bins per utterance.
+        max_frequency_mask_bins: maximum width of a frequency mask.
+        prob: share of utterances with masks.
+        from_step: first optimizer step with masks; CTC learns its alignment without them before.
+        ramp_steps: number of steps over which widths grow from zero to their maximum.
     """
 
     num_time_masks: int = 2
@@ -106,10 +106,10 @@ class SpecAugmentConfig:
 
 
 class RunTimeStrength:
-    """A number between 0 and 1 that loader processes share: what the main process sets holds in all of them.
+    """A number between 0 and 1 in shared memory: a value set by the main process holds in all loader processes.
 
-    Batches that were already prefetched keep the old value: where a resumed run must be bit-exact, use `from_step`
-    and `ramp_steps` of the configuration instead.
+    Prefetched batches keep the old value; for runs that must resume bit-exactly, use `from_step` and `ramp_steps`
+    of the configuration instead.
     """
 
     def __init__(self, value: float = 1.0) -> None:
@@ -117,7 +117,7 @@ class RunTimeStrength:
 
     @property
     def value(self) -> float:
-        """The present strength."""
+        """The current strength."""
         return float(self._shared[0])
 
     @value.setter
@@ -130,7 +130,7 @@ class WaveformAugmenter:
     """Applies a `WaveformAugmentationConfig`.
 
     Args:
-        config: what is done.
+        config: probabilities and bounds.
         seed: seed of the run.
         sampling_rate: rate of the waveforms in Hz.
     """
@@ -144,14 +144,14 @@ class WaveformAugmenter:
         self.strength = RunTimeStrength()
 
     def speed_factor(self, key: DrawKey, example_id: str) -> float:
-        """The factor for this draw; the sampler asks for it too, because it changes the length."""
+        """The factor for this draw; the sampler uses it too, because it changes the length."""
         if key.epoch < self.config.speed_from_epoch:
             return 1.0
         generator = draw_generator(self.seed, key, example_id, "speed")
         return float(self.config.speed_factors[int(generator.integers(len(self.config.speed_factors)))])
 
     def partner(self, key: DrawKey, example_id: str, num_candidates: int) -> tuple[int, float] | None:
-        """Which of the short utterances follows, and after how many seconds of silence; None for no concatenation."""
+        """Index of the short utterance to append, and seconds of silence before it; None for no concatenation."""
         if num_candidates == 0 or key.epoch < self.config.concatenate_from_epoch:
             return None
         generator = draw_generator(self.seed, key, example_id, "concatenate")
@@ -169,7 +169,7 @@ class WaveformAugmenter:
         if key.step < self.config.from_step or strength == 0.0:
             return waveform
         generator = draw_generator(self.seed, key, example_id, "waveform")
-        # All numbers are drawn whether they are used or not: a probability changes nothing but its own effect.
+        # All numbers are always drawn, so that a probability changes only its own effect.
         chances = generator.random(4)
         snr_db = float(generator.uniform(*self.config.noise_snr_db))
         gain_db = float(generator.uniform(*self.config.gain_db))
@@ -185,13 +185,13 @@ class WaveformAugmenter:
 class SpecAugment:
     """Time and frequency masks on normalised features: log-mel, stacked log-mel, or waveforms.
 
-    Paper: section 3.2 uses SpecAugment in fine-tuning and leaves its sizes open.
+    Paper: section 3.2 uses SpecAugment in fine-tuning, without its sizes.
     Choice: masked cells become 0, which is the mean after the extractor's normalisation.
-    Choice: stacked frames are masked as if they stood side by side, in the same 10 ms and mel bins. A waveform has no
-    bins: its time masks are silence, and frequency masks are left out.
+    Choice: stacked frames are masked as the 10 ms frames that they consist of. Time masks of a waveform are silence;
+    it has no frequency masks.
 
     Args:
-        config: numbers and sizes.
+        config: numbers and sizes of the masks.
         seed: seed of the run.
     """
 
@@ -217,13 +217,13 @@ class SpecAugment:
         *,
         num_stacked_frames: int = 1,
     ) -> Tensor:
-        """A masked copy.
+        """Return a masked copy.
 
         Args:
-            features: `(B, T, F)` float, normalised; `(B, T / k, k * F)` where frames are stacked; or `(B, n)`.
-            lengths: real rows (samples) of each utterance along the second axis.
-            keys: which draw each row is.
-            ids: id of the example of each row.
+            features: `(B, T, F)` float, normalised; `(B, T / k, k * F)` with stacked frames; or `(B, n)`.
+            lengths: number of real positions of each utterance along the second axis.
+            keys: draw of each row.
+            ids: example id of each row.
             num_stacked_frames: k.
         """
         features = features.clone(memory_format=torch.contiguous_format)
@@ -272,7 +272,7 @@ class SpecAugment:
 
 
 def change_speed(waveform: FloatArray, factor: float, sampling_rate: int = SAMPLING_RATE) -> FloatArray:
-    """Faster (factor > 1) or slower by resampling: `(n,)` -> about `(n / factor,)`."""
+    """Change the speed by resampling, faster for factor > 1: `(n,)` -> about `(n / factor,)`."""
     if factor == 1.0:
         return waveform
     resampled = soxr.resample(waveform, sampling_rate * factor, sampling_rate, quality="HQ")
@@ -280,7 +280,7 @@ def change_speed(waveform: FloatArray, factor: float, sampling_rate: int = SAMPL
 
 
 def limit_band(waveform: FloatArray, cutoff_hz: float, sampling_rate: int = SAMPLING_RATE) -> FloatArray:
-    """Without what lies above `cutoff_hz`; a raised cosine over the 200 Hz below it, so that nothing rings."""
+    """Remove frequencies above `cutoff_hz`, with a raised cosine over the 200 Hz below it to avoid ringing."""
     num_samples = len(waveform)
     size = 1 << max(num_samples - 1, 1).bit_length()  # a power of two: other sizes may be very slow
     spectrum = np.fft.rfft(waveform, size)
@@ -292,7 +292,7 @@ def limit_band(waveform: FloatArray, cutoff_hz: float, sampling_rate: int = SAMP
 def add_noise(
     waveform: FloatArray, snr_db: float, generator: np.random.Generator, *, pink: bool = False
 ) -> FloatArray:
-    """With white or pink (1/f) noise at the given signal-to-noise ratio over the whole utterance."""
+    """Add white or pink (1/f) noise at the given signal-to-noise ratio over the whole utterance."""
     noise = generator.standard_normal(len(waveform))
     if pink:
         size = 1 << max(len(waveform) - 1, 1).bit_length()
@@ -308,4 +308,4 @@ def add_noise(
 
 def _check_share(name: str, value: float) -> None:
     if not 0.0 <= value <= 1.0:
-        raise ValueError(f"`{name}` must lie between 0 and 1, got {value}")
+        raise ValueError(f"`{name}` must be in [0, 1], got {value}")

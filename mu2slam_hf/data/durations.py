@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Lengths of recordings, read from their headers."""
+"""Durations of recordings, read from their headers."""
 
 import io
 import math
@@ -19,10 +19,10 @@ _LONGEST_SECONDS = 24 * 3600.0
 def fill_durations(
     records: Iterable[SpeechTextRecord], *, num_threads: int = 8
 ) -> tuple[list[SpeechTextRecord], list[str]]:
-    """Records with the lengths of their recordings, read from the headers where the manifest has none.
+    """Records with durations, read from the headers of recordings if the manifest has none.
 
     Returns:
-        The records whose audio can be read, and for each of the others the reason.
+        The records with readable audio, and the reasons for all others.
     """
 
     def fill(record: SpeechTextRecord) -> SpeechTextRecord | str:
@@ -40,15 +40,15 @@ def fill_durations(
 
 
 def seconds_of(stated: Any, audio: Any, name: str | None = None) -> float:
-    """Length of a recording in seconds: as stated, else by the header of the file.
+    """Duration of a recording in seconds: as stated, else from the header of the file.
 
     Args:
-        stated: seconds, as a number or a string; anything else, and what cannot be a length, is ignored.
+        stated: seconds as a number or a string; invalid values are ignored.
         audio: path, bytes, or a mapping with `bytes` or `path`.
-        name: what errors call it.
+        name: name for error messages.
 
     Raises:
-        AudioError: nothing usable is stated and the header cannot be read.
+        AudioError: no valid duration is stated and the header cannot be read.
     """
     try:
         seconds = float(stated)

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""How much data there is of each language: rows and hours, counted without reading audio."""
+"""Size of the data of each language: rows and hours, counted without reading audio."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ class LanguageSize:
     """Size of the data of one language.
 
     Attributes:
-        num_rows: rows.
-        hours: hours of recordings; None where a row does not state its length.
+        num_rows: number of rows.
+        hours: hours of recordings; None if a row has no duration.
     """
 
     num_rows: int = 0
@@ -34,7 +34,7 @@ def add_sizes(parts: Iterable[Mapping[str, LanguageSize]]) -> dict[str, Language
 
 
 def size_columns(columns: ManifestColumns | None = None) -> tuple[str, ...]:
-    """Names of the columns that `measure_rows` reads where they are there."""
+    """Names of the columns that `measure_rows` reads if they exist."""
     return (*usual_columns("lang", columns), *usual_columns("duration_seconds", columns))
 
 
@@ -43,12 +43,12 @@ def measure_rows(
     columns: ManifestColumns | None = None,
     lang: str | None = None,
 ) -> dict[str, LanguageSize]:
-    """Canonical language -> size. Rows without a valid language are passed over.
+    """Canonical language -> size. Rows without a valid language are skipped.
 
     Args:
-        rows: of a manifest or data set; only their languages and lengths are read.
-        columns: which column holds what; default: the usual names.
-        lang: language of all rows, where there is no such column.
+        rows: rows of a manifest or data set; only their languages and durations are read.
+        columns: names of the columns; default: the usual names.
+        lang: language of all rows, if there is no such column.
     """
     sizes: dict[str, LanguageSize] = {}
     for row in rows:

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Manifests (TSV, CSV, JSONL, Parquet), and rows of any kind, read into validated records."""
+"""Reading of manifests (TSV, CSV, JSONL, Parquet) and of other rows into validated records."""
 
 import json
 import math
@@ -28,7 +28,7 @@ _CANDIDATES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ManifestColumns:
-    """Which column holds what. None takes the first usual name that the manifest has.
+    """Names of columns. None selects the first of the default names that the manifest has.
 
     Attributes:
         id: default: `id`, `utt_id`; without one, the line number.
@@ -36,8 +36,8 @@ class ManifestColumns:
         text: default: `text`, `sentence`, `transcription`.
         lang: default: `lang`, `locale`, `language`.
         translations: one column with a JSON object language -> text; default: `translations`.
-        text_by_lang: language -> column with its text; columns named `text_<language>` need not be listed when
-            the language has a name in `LANGUAGE_NAMES`.
+        text_by_lang: language -> column with its text; columns named `text_<language>` need not be listed if
+            the language is in `LANGUAGE_NAMES`.
         duration_seconds: default: `duration_s`, `duration_seconds`, `duration`.
         speaker: default: `speaker`, `speaker_id`, `client_id`.
         kind: default: `kind`, `category`.
@@ -63,20 +63,20 @@ def read_manifest(
     audio_root: str | os.PathLike[str] | None = None,
     file_format: str | None = None,
 ) -> list[SpeechTextRecord]:
-    """Read a manifest into records, all of them validated.
+    """Read a manifest into validated records.
 
     TSV is read without quoting, CSV with the usual quoting, JSONL one object per line; all UTF-8, with column names.
 
     Args:
-        path: the manifest; all formats but Parquet may be packed by gzip (`.gz`).
-        columns: which column holds what; default: the usual names.
-        lang: language of all rows, where the manifest has no such column.
-        corpus: name given to the records; default: the name of the manifest's folder.
-        audio_root: what relative audio paths start from; default: the folder of the manifest.
-        file_format: tsv, csv, jsonl or parquet; default: by the ending of the name.
+        path: the manifest; all formats except Parquet may be compressed by gzip (`.gz`).
+        columns: names of the columns; default: the usual names.
+        lang: language of all rows, if the manifest has no such column.
+        corpus: corpus name of the records; default: the name of the manifest's folder.
+        audio_root: folder that audio paths are relative to; default: the folder of the manifest.
+        file_format: tsv, csv, jsonl or parquet; default: by the extension.
 
     Raises:
-        ManifestError: with `file:line` and the id of the row.
+        ManifestError: invalid file or row; the message has `file:line` and the id of the row.
     """
     path = Path(path)
     if not path.is_file():
@@ -90,7 +90,7 @@ def read_manifest(
         rows.append((place, row))
     if not rows:
         raise ManifestError(f"{path}: has no rows")
-    # Rows of JSONL may each have other columns.
+    # Rows of JSONL may have different columns.
     names = list(dict.fromkeys(name for _, row in rows for name in row))
     reader = RowReader(columns, lang, corpus, root, names=names, place=str(path))
     records: list[SpeechTextRecord] = []
@@ -99,31 +99,31 @@ def read_manifest(
         line = place[len(place.rstrip("0123456789")) :]
         record = reader.record(row, place, line)
         if record.key in seen:
-            raise ManifestError(f"{place}: id {record.id!r} ({record.lang}) was already in line {seen[record.key]}")
+            raise ManifestError(f"{place}: id {record.id!r} ({record.lang}) is a duplicate of line {seen[record.key]}")
         seen[record.key] = line
         records.append(record)
     return records
 
 
 def usual_columns(role: str, columns: ManifestColumns | None = None) -> tuple[str, ...]:
-    """Names of the column for a role (a field of `ManifestColumns`): the one that was chosen, else the usual ones."""
+    """Names of the column for a role (a field of `ManifestColumns`): the configured one, else the usual ones."""
     chosen = getattr(columns, role, None)
     return _CANDIDATES[role] if chosen is None else (chosen,)
 
 
 class RowReader:
-    """Turns rows into records; knows which column holds what.
+    """Converts rows to records.
 
     Args:
-        columns: which column holds what; default: the usual names.
-        lang: language of all rows, where there is no such column.
-        corpus: name given to the records.
-        root: what relative audio paths start from.
-        names: all columns.
-        place: the file, for errors.
+        columns: names of the columns; default: the usual names.
+        lang: language of all rows, if there is no such column.
+        corpus: corpus name of the records.
+        root: folder that audio paths are relative to.
+        names: names of all columns.
+        place: the file, for error messages.
 
     Raises:
-        ManifestError: there is no column for the language, or none for audio and text.
+        ManifestError: no column for the language, or no column for audio or text.
     """
 
     def __init__(
@@ -142,20 +142,18 @@ class RowReader:
         for role in _CANDIDATES:
             wanted = getattr(columns, role)
             if wanted is not None and wanted not in names:
-                raise ManifestError(f"{place}: no column {wanted!r} for `{role}`; there are {', '.join(names)}")
+                raise ManifestError(f"{place}: no column {wanted!r} for `{role}`; the columns are {', '.join(names)}")
             self.names[role] = next((name for name in usual_columns(role, columns) if name in names), None)
         if self.names["lang"] is None and lang is None:
-            raise ManifestError(
-                f"{place}: no column for the language ({', '.join(names)}); give `lang` or map a column"
-            )
+            raise ManifestError(f"{place}: no column for the language ({', '.join(names)}); set `lang` or `columns`")
         if self.names["audio"] is None and self.names["text"] is None:
-            raise ManifestError(f"{place}: neither audio nor text among the columns {', '.join(names)}; map them")
+            raise ManifestError(f"{place}: neither audio nor text among the columns {', '.join(names)}; set `columns`")
         self.text_by_lang = _text_columns(columns, names, self.names, place)
         used = {*self.names.values(), *self.text_by_lang.values()}
         self.extra = [name for name in names if name not in used]
 
     def record(self, row: Mapping[str, Any], place: str, default_id: str) -> SpeechTextRecord:
-        """The validated record of one row; `place` (`file:line`) and the id lead every error."""
+        """The validated record of one row; every error starts with `place` (`file:line`) and the id."""
         record_id = str(self._cell(row, "id") or default_id)
         place = f"{place} (id {record_id})"
         try:
@@ -176,7 +174,7 @@ class RowReader:
             raise ManifestError(f"{place}: {error}") from error
 
     def may_be_of(self, row: Mapping[str, Any], language: str) -> bool:
-        """Whether a row is of a language, or of none that is valid, of which `record` says what is wrong with it."""
+        """Whether a row has this language, or an invalid one, for which `record` raises the error."""
         try:
             return self._language_of(row) == language
         except ValueError:
@@ -202,7 +200,7 @@ class RowReader:
             try:
                 given = json.loads(given)
             except json.JSONDecodeError as error:
-                raise ValueError(f"`translations` is not JSON ({error})") from error
+                raise ValueError(f"`translations` is not valid JSON ({error})") from error
         if not isinstance(given, Mapping):
             raise ValueError(f"`translations` must be an object language -> text, got {type(given).__name__}")
         pairs = [*given.items(), *((code, row.get(column)) for code, column in self.text_by_lang.items())]
@@ -210,7 +208,7 @@ class RowReader:
         for code, value in pairs:
             text = _optional_text(value, f"translations[{code}]")
             code = cached_canonical_language(code)
-            # The own language may be among the columns; a code given twice under two spellings keeps the first text.
+            # The row's own language may be among the columns; of a code with two spellings the first text is kept.
             if text is not None and code != lang:
                 translations.setdefault(code, text)
         return translations
@@ -222,7 +220,9 @@ def _text_columns(
     found: dict[str, str] = {}
     for code, name in columns.text_by_lang.items():
         if name not in names:
-            raise ManifestError(f"{place}: no column {name!r} for the texts in {code!r}; there are {', '.join(names)}")
+            raise ManifestError(
+                f"{place}: no column {name!r} for the texts in {code!r}; the columns are {', '.join(names)}"
+            )
         found[canonical_language(code)] = name
     if columns.text_by_lang:
         return found
@@ -235,7 +235,7 @@ def _text_columns(
 
 
 def _known_language(code: str) -> str | None:
-    """The canonical code of a language with a name; None for `norm` or `raw`, which only look like codes."""
+    """The canonical code of a language with a name; None for words such as `norm` or `raw`, which look like codes."""
     try:
         canonical = canonical_language(code)
     except ValueError:

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Masks of pre-training: spans of speech frames, one span of words, and what replaces a masked token.
+"""Masks of pre-training: spans of speech frames, one span of words, and replacements of masked tokens.
 
-Every draw takes the generator it draws from, so a mask is a function of that generator alone (see `random_keys`).
+Every draw takes a generator, so a mask is a function of that generator only (see `random_keys`).
 
 Legend: N = encoder frames (25 Hz), n = tokens of a text, W = its words, L = frames of one span. Masks are bool,
 True = chosen, to be predicted.
@@ -24,17 +24,17 @@ GeneratorOf = Callable[[str], np.random.Generator]
 
 # Code points that Unicode calls white space.
 _WHITE_SPACE = np.array([code for code in range(0x3001) if chr(code).isspace()], dtype=np.uint32)
-# No word of a language with spaces is as long; a "word" beyond it is text without spaces under a wrong language code.
+# Words of languages with spaces are shorter; a longer "word" is text without spaces under a wrong language code.
 _LONGEST_WORD_TOKENS = 64
 
 
 def constant_share(step: int, num_steps: int) -> float:
-    """All of the configured masking from the first update on."""
+    """The full configured masking from the first update on."""
     return 1.0
 
 
 def linear_share(step: int, num_steps: int) -> float:
-    """Update k (from 1) masks k / `num_steps` of what is configured, from update `num_steps` on all of it."""
+    """Update k (from 1) has k / `num_steps` of the configured masking, updates from `num_steps` on all of it."""
     return min(1.0, (step + 1) / num_steps)
 
 
@@ -46,7 +46,7 @@ apply, in (0, 1]."""
 @strict
 @dataclass(kw_only=True)
 class SpanMaskingConfig:
-    """Rules that the masking of Mu2SLAM and that of mSLAM have in common.
+    """Common rules of masking of Mu2SLAM and mSLAM.
 
     Choice: spans of frames by the rule of w2v-BERT: every frame starts a span with probability 0.065, each covers 10
     frames, overlapping ones merge and are cut at the end. Away from the beginning 48.9 % of the frames are masked.
@@ -54,12 +54,12 @@ class SpanMaskingConfig:
     Attributes:
         span_start_prob: probability that a frame starts a span.
         span_length: frames of one span.
-        text_ratio: share of a text to choose.
+        text_ratio: share of a text to mask.
         mask_token_share: share of the chosen tokens that become [MASK].
         random_token_share: share of the chosen tokens that become a random text token.
-        keep_token_share: share of the chosen tokens that the encoder reads as they are. The three add up to 1.
-        schedule: name in `MASKING_SCHEDULES`: how much of this masking is applied at each update of training.
-        schedule_steps: updates until all of it is applied; `constant` does not read it.
+        keep_token_share: share of the chosen tokens that stay unchanged. The three shares add up to 1.
+        schedule: name in `MASKING_SCHEDULES`: share of this masking to apply at each update of training.
+        schedule_steps: number of updates until all of it is applied; unused by `constant`.
     """
 
     span_start_prob: float | int = 0.065
@@ -78,10 +78,10 @@ class SpanMaskingConfig:
         shares = ("mask_token_share", "random_token_share", "keep_token_share")
         for name in ("span_start_prob", *shares):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"`{name}` must lie in [0, 1], got {getattr(self, name)}")
+                raise ValueError(f"`{name}` must be in [0, 1], got {getattr(self, name)}")
         for name in self._ratios:
             if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"`{name}` must lie in (0, 1], got {getattr(self, name)}")
+                raise ValueError(f"`{name}` must be in (0, 1], got {getattr(self, name)}")
         for name in self._lengths:
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}")
@@ -94,12 +94,12 @@ class SpanMaskingConfig:
             )
 
     def at_step(self, step: int) -> Self:
-        """The rules of one update: the shares of frames and texts that are masked times the value of the schedule.
+        """The rules of one update: the shares of masked frames and texts, multiplied by the value of the schedule.
 
-        Choice: every utterance and every text has at least one masked position at any update.
+        Choice: every utterance and every text has at least one masked position at every update.
 
         Args:
-            step: updates before this one.
+            step: number of updates before this one.
         """
         share = MASKING_SCHEDULES[self.schedule](step, self.schedule_steps)
         if share == 1:
@@ -135,11 +135,11 @@ class MaskingConfig(SpanMaskingConfig):
 
 
 class Corruption(NamedTuple):
-    """What the encoder reads in place of the chosen tokens; chosen tokens of neither kind stay as they are.
+    """Encoder inputs in place of the chosen tokens; chosen tokens of neither kind stay unchanged.
 
     Attributes:
-        is_masked: `(n,)` bool, True where the encoder reads [MASK].
-        is_random: `(n,)` bool, True where it reads a random token.
+        is_masked: `(n,)` bool, True for [MASK].
+        is_random: `(n,)` bool, True for a random token.
         random_ids: int64, the random tokens in order, one per True of `is_random`.
     """
 
@@ -149,7 +149,7 @@ class Corruption(NamedTuple):
 
 
 def start_prob_of_ratio(ratio: float, span_length: int) -> float:
-    """The probability p with which spans must start for a share of the frames to be masked: `1 - (1 - ratio)^(1 / L)`.
+    """The start probability p of spans that masks a share of the frames, `p = 1 - (1 - ratio)^(1 / L)`.
 
     The inverse of the share away from the beginning of an utterance, `1 - (1 - p)^L`.
     """
@@ -161,13 +161,13 @@ def draw_frame_mask(
 ) -> BoolArray:
     """Which frames of an utterance are masked.
 
-    Choice: at least one frame is masked, else a short clip would have nothing to predict: where no span starts, one
-    frame, each with the same chance. One frame and not one span, because it changes the ratio of short clips least.
+    Choice: at least one frame is masked, so that a short clip has a target: if no span starts, one frame, drawn
+    uniformly. One frame, not one span, because it changes the ratio of short clips least.
 
     Args:
         num_frames: N.
-        config: the rule.
-        generator: N or N + 1 numbers are taken from it.
+        config: rules of masking.
+        generator: N or N + 1 numbers are drawn from it.
         start_prob: probability that a frame starts a span; None: `config.span_start_prob`.
 
     Returns:
@@ -177,7 +177,7 @@ def draw_frame_mask(
     if not starts.any():
         starts[int(generator.random() * num_frames)] = True
         return starts
-    # A frame is covered where a span started on it or on one of the `span_length - 1` frames before.
+    # A frame is covered if a span starts on it or on one of the `span_length - 1` frames before.
     started = np.cumsum(starts, dtype=np.int64)
     before = np.zeros_like(started)
     before[config.span_length :] = started[: -config.span_length]
@@ -185,21 +185,21 @@ def draw_frame_mask(
 
 
 def number_words(text: str, offsets: Sequence[tuple[int, int]], lang: str) -> IntArray:
-    """The word that each token of a text belongs to.
+    """Number of the word of each token of a text.
 
-    Words are separated by white space. A token of nothing but white space belongs to the word after it, as the word
+    Words are separated by white space. A token of white space only belongs to the word after it, as the word
     boundary of a piece does; at the end of the text to the last word.
 
     Choice: in a language written without spaces, and in a text with a word of more than 64 tokens (written without
-    spaces under another code), every token is a word of its own.
+    spaces under a wrong code), every token is a word.
 
     Args:
         text: the text.
-        offsets: per token its first character in `text` and the one after its last, as fast tokenizers give them.
+        offsets: start and end of each token in `text`, in characters, as returned by fast tokenizers.
         lang: canonical code of the text.
 
     Returns:
-        `(n,)` int64, 0 for the first word, without gaps, in rising order.
+        `(n,)` int64, 0 for the first word, without gaps, in ascending order.
     """
     num_tokens = len(offsets)
     if not has_spaces(lang) or num_tokens == 0:
@@ -207,7 +207,7 @@ def number_words(text: str, offsets: Sequence[tuple[int, int]], lang: str) -> In
     is_space = np.isin(np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32), _WHITE_SPACE)
     begins_word = ~is_space
     begins_word[1:] &= is_space[:-1]
-    # White space has the number of the word to come.
+    # White space has the number of the next word.
     word_of_character: IntArray = np.cumsum(begins_word, dtype=np.int64) - ~is_space
     word_of_character = np.clip(word_of_character, 0, max(int(begins_word.sum()) - 1, 0))
     spans = np.asarray(offsets, dtype=np.int64)
@@ -220,11 +220,11 @@ def number_words(text: str, offsets: Sequence[tuple[int, int]], lang: str) -> In
 
 
 def draw_num_masked(num_words: int, ratio: float, generator: np.random.Generator) -> int:
-    """How many of the words are chosen.
+    """Number of words to mask.
 
-    Choice: `ratio * num_words`, rounded up with the chance of its fraction and down otherwise, so that the expected
-    share is the ratio itself at every length where that is one word or more (5 words at 25 %: one, and two in a
-    quarter of the draws); below it one word, so that every text has something to predict.
+    Choice: `ratio * num_words`, rounded up with the probability of its fraction and down otherwise, so that the
+    expected share is the ratio for every length at which this is one word or more (5 words at 25 %: one, and two in
+    a quarter of the draws); otherwise one word, so that every text has a target.
     """
     exact = ratio * num_words
     number = int(exact) + int(generator.random() < exact - int(exact))
@@ -234,12 +234,12 @@ def draw_num_masked(num_words: int, ratio: float, generator: np.random.Generator
 def draw_span_mask(word_numbers: IntArray, ratio: float, generator: np.random.Generator) -> BoolArray:
     """One continuous span of words.
 
-    Paper: section 3.1, one span per text. Choice: every place of the span is equally likely.
+    Paper: section 3.1, one span per text. Choice: all positions of the span are equally likely.
 
     Args:
         word_numbers: `(n,)` int64, see `number_words`.
         ratio: share of the words, see `draw_num_masked`.
-        generator: two numbers are taken from it.
+        generator: two numbers are drawn from it.
 
     Returns:
         `(n,)` bool, True on every token of the words chosen and between them.
@@ -258,17 +258,17 @@ def corrupt_tokens(
     *,
     whole_runs: bool = False,
 ) -> Corruption:
-    """Decides for every chosen token whether it becomes [MASK], a random token, or stays.
+    """Decide for every chosen token whether it becomes [MASK], a random token, or stays.
 
-    Choice: a random token may be the true one.
+    Choice: a random token may equal the original one.
 
     Args:
         mask: `(n,)` bool, True on chosen tokens.
-        candidate_ids: ids of text tokens to draw from, each with the same chance.
-        config: the shares.
-        generator: n numbers and one per random token are taken from it.
-        whole_runs: decide once for each run of neighbouring chosen tokens, as SpanBERT does for a span, so that no
-            token of a masked word stays visible; False: for each token, as BERT does.
+        candidate_ids: ids of text tokens to draw from uniformly.
+        config: rules of masking.
+        generator: n numbers and one per random token are drawn from it.
+        whole_runs: whether to decide once for each run of adjacent chosen tokens, as SpanBERT does for a span, so
+            that no token of a masked word stays visible; False: for each token, as BERT does.
     """
     chances = generator.random(len(mask))
     if whole_runs and mask.any():

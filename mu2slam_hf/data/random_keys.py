@@ -1,8 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Random draws that depend on what they are drawn for, never on what was drawn before.
+"""Random draws that depend on their keys only, not on earlier draws.
 
-Choice: every draw comes from a generator of its own, keyed by seed, epoch, copy, id of the example and purpose. So it
-is the same for any number of workers and processes, after a resume, and when another kind of draw is switched on.
+Choice: every draw has its own generator, keyed by seed, epoch, copy, id of the example and purpose. It is therefore
+the same for any number of workers and processes, after a resume, and when another kind of draw is enabled.
 """
 
 from hashlib import blake2b
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class DrawKey(NamedTuple):
-    """What a sampler hands to the data set: which example, and which of its random versions.
+    """Key of a sampler for the data set: an example and the version of its random draws.
 
     Attributes:
-        example: position in the data set's table, or the example itself where it comes from a stream.
+        example: position in the data set's table, or the example itself in streams.
         epoch: number of the pass over the data.
-        copy: how many times the example came before in this epoch (over-sampled languages repeat).
-        step: optimizer step that the batch belongs to; it only decides what a curriculum has switched on.
+        copy: number of earlier occurrences of the example in this epoch (over-sampled languages repeat).
+        step: optimizer step of the batch; used only by schedules of augmentation and masking.
         phase: number of the phase of a run, from 0.
     """
 
@@ -33,7 +33,7 @@ class DrawKey(NamedTuple):
 
 
 def counter_generator(seed: int, *counters: int | str) -> np.random.Generator:
-    """A generator that is a function of its arguments alone (Philox, keyed by a hash)."""
+    """A generator that is a function of its arguments only (Philox, keyed by a hash)."""
     text = "\x1f".join((str(seed), *map(str, counters)))
     digest = blake2b(text.encode(), digest_size=16).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))

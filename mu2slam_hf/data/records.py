@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The one record type that every corpus is read into, validated at the boundary."""
+"""The record type of all corpora, with its validation."""
 
 import re
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from typing import Any
 from mu2slam_hf.models.language_codes import UNDETERMINED, canonical_language
 
 _UNUSABLE = re.compile("[\x00-\x1f\ud800-\udfff]")
-# A corpus repeats a few codes millions of times.
+# A corpus has a few codes, repeated millions of times.
 cached_canonical_language = lru_cache(maxsize=8192)(canonical_language)
 
 
 class RecordError(ValueError):
-    """A record that cannot be used; the message names the record and what is wrong with it."""
+    """An invalid record; the message contains its key and the reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,15 +25,15 @@ class SpeechTextRecord:
 
     Attributes:
         id: name within its corpus and language; the n-way parallel versions of one sentence share it.
-        audio: path of a file, or what `load_audio` takes (bytes, mapping, an object with `read_audio()`), or None.
-        text: what is said or written in `lang`; None for speech without a transcript.
-        lang: canonical BCP-47 code of `text` and `audio` ("und" where unknown).
+        audio: path of a file, another source of `load_audio` (bytes, mapping, object with `read_audio()`), or None.
+        text: transcript or text in `lang`; None for speech without a transcript.
+        lang: canonical BCP-47 code of `text` and `audio` ("und" if unknown).
         translations: canonical code -> text, without `lang` itself.
-        duration_seconds: length of the recording; None where not known yet.
-        speaker: name of the voice, None where unknown.
+        duration_seconds: length of the recording; None if not known yet.
+        speaker: name of the speaker; None if unknown.
         corpus: name of the corpus, part of `key`.
         kind: free label of the corpus ("prompt", "number", ...), for reports.
-        extra: other columns of the manifest, as they came.
+        extra: other columns of the manifest, unchanged.
     """
 
     id: str
@@ -49,20 +49,20 @@ class SpeechTextRecord:
 
     @property
     def key(self) -> str:
-        """`corpus/lang/id`: unique over everything that is trained on together; random draws depend on it."""
+        """`corpus/lang/id`: unique over the training data; random draws depend on it."""
         return f"{self.corpus}/{self.lang}/{self.id}"
 
     def validate(self) -> "SpeechTextRecord":
         """Check every field and return the record itself.
 
         Raises:
-            RecordError: with the key of the record and all faults found, not only the first.
+            RecordError: the record is invalid; the message has its key and all faults.
         """
         faults = [*self._text_faults(), *self._language_faults(), *self._number_faults()]
         if not isinstance(self.id, str) or not self.id.strip():
             faults.insert(0, f"`id` must be a non-empty string, got {self.id!r}")
         if self.audio is None and not self.text:
-            faults.append("it has neither `audio` nor `text`")
+            faults.append("must have `audio` or `text`")
         if faults:
             raise RecordError(f"record {self.key!r}: " + "; ".join(faults))
         return self
@@ -80,7 +80,7 @@ class SpeechTextRecord:
             if not isinstance(text, str):
                 faults.append(f"`{name}` must be a string, got {type(text).__name__}")
             elif not text.strip():
-                faults.append(f"`{name}` is empty; leave it out where there is no text")
+                faults.append(f"`{name}` is empty; use None if there is no text")
             elif _UNUSABLE.search(text):
                 faults.append(f"`{name}` has a control character or half of a surrogate pair: {text[:40]!r}")
         return faults
@@ -94,7 +94,7 @@ class SpeechTextRecord:
                 faults.append(f"`{name}`: {error}")
                 continue
             if canonical != code:
-                faults.append(f"`{name}`: {code!r} is not canonical, write {canonical!r}")
+                faults.append(f"`{name}`: {code!r} is not canonical, use {canonical!r}")
         if self.lang in self.translations:
             faults.append(f"`translations` has {self.lang!r}, which is the language of the record itself")
         return faults

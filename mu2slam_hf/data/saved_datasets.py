@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Hugging Face data sets on disk, read into validated records without decoding their audio."""
+"""Reading of Hugging Face data sets on disk into validated records, without decoding their audio."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import datasets
 
 
-# A data set saved whole becomes so many shards of a stream, which divides among most numbers of processes.
+# Number of shards of a stream over a data set saved as a whole, divisible by most numbers of processes.
 _NUM_SHARDS = 64
 
 
@@ -30,12 +30,12 @@ def open_dataset(
 
     Args:
         folder: the folder.
-        split: which split; a saved data set without splits is `train`.
-        streaming: as an `IterableDataset`, without a copy in the cache of `datasets`.
+        split: name of the split; a saved data set without splits is `train`.
+        streaming: whether to return an `IterableDataset`, without a copy in the cache of `datasets`.
         options: further arguments of `load_dataset`, such as `name` and `data_files`.
 
     Raises:
-        ManifestError: the folder or the split cannot be read; the message says why.
+        ManifestError: the folder or the split cannot be read.
     """
     import datasets
 
@@ -45,7 +45,7 @@ def open_dataset(
         if not saved:
             return keep_audio_encoded(datasets.load_dataset(str(folder), split=split, streaming=streaming, **options))
         if options:
-            raise ValueError(f"a saved data set takes no options, got {', '.join(options)}")
+            raise ValueError(f"options are not supported for a saved data set, got {', '.join(options)}")
         whole = datasets.load_from_disk(str(folder))
         splits = whole if isinstance(whole, datasets.DatasetDict) else {"train": whole}
         if split not in splits:
@@ -64,10 +64,10 @@ def measure_dataset(
     columns: ManifestColumns | None = None,
     lang: str | None = None,
 ) -> dict[str, LanguageSize]:
-    """Language -> rows and hours of a data set, in one pass that reads no audio."""
+    """Language -> rows and hours of a data set, in one pass without reading audio."""
     names = dataset.column_names or list(next(iter(dataset), {}))
     chosen = [name for name in names if name in size_columns(columns)]
-    # Without any of these columns, all are read for their number.
+    # Without any of these columns, all are read, to count the rows.
     return measure_rows(dataset.select_columns(chosen or names), columns, lang)
 
 
@@ -78,7 +78,7 @@ def select_rows(
     language: str | None = None,
     max_duration_seconds: float | None = None,
 ) -> "datasets.IterableDataset":
-    """The rows of a canonical language that are not too long, by their columns of languages and lengths."""
+    """The rows of a canonical language that are not too long, by their language and duration columns."""
     if language is None and max_duration_seconds is None:
         return dataset
     return dataset.filter(partial(_is_wanted, columns, language, max_duration_seconds))
@@ -96,7 +96,7 @@ def _is_wanted(
 
 @dataclass(frozen=True)
 class DatasetAudio:
-    """Audio of one row of a Hugging Face data set, read from it only when it is needed."""
+    """Audio of one row of a Hugging Face data set, read on demand."""
 
     dataset: Any
     index: int
@@ -117,14 +117,14 @@ def read_dataset(
 ) -> Iterator[SpeechTextRecord]:
     """Records of a Hugging Face data set, in its order; its audio is not decoded by `datasets`.
 
-    A `Dataset` is read lazily (a record holds a reference to its row), a stream carries the bytes in the record.
+    Records of a `Dataset` refer to their rows, which are read on demand; records of a stream contain the bytes.
 
     Args:
-        dataset: with columns as in a manifest; a column of type `Audio` is cast to `Audio(decode=False)`.
-        columns: which column holds what; default: the usual names.
-        lang: language of all rows, where there is no such column.
-        corpus: name given to the records.
-        root: what relative audio paths start from; default: the working directory.
+        dataset: data set with columns as in a manifest; a column of type `Audio` is cast to `Audio(decode=False)`.
+        columns: names of the columns; default: the usual names.
+        lang: language of all rows, if there is no such column.
+        corpus: corpus name of the records.
+        root: folder that audio paths are relative to; default: the working directory.
     """
     import datasets
 
@@ -147,7 +147,7 @@ def read_dataset(
 def keep_audio_encoded(
     dataset: "datasets.Dataset | datasets.IterableDataset",
 ) -> "datasets.Dataset | datasets.IterableDataset":
-    """The data set with its audio as bytes or paths: `datasets` decodes by a package that need not be there."""
+    """The data set with its audio as bytes or paths; `datasets` requires an optional package to decode it."""
     import datasets
 
     for name, kind in (dataset.features or {}).items():

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Files of a split of a person's own data: one file, a folder in one of the usual layouts, or a glob pattern."""
+"""Files of a split of a user's data: one file, a folder in one of the usual layouts, or a glob pattern."""
 
 import glob
 import os
@@ -16,19 +16,19 @@ _OTHER_SPLIT = re.compile(r"(dev|val|valid|validation|eval|test)([-_.]|$)")
 def find_shards(
     where: str | os.PathLike[str], split: str = "train", endings: tuple[str, ...] = MANIFEST_ENDINGS
 ) -> list[Path]:
-    """The manifests or archives of a split, in order of their names.
+    """The manifests or archives of a split, sorted by name.
 
     Args:
-        where: a file; a glob pattern, such as `shards/*.jsonl.gz`; or a folder. Of a folder, the first of these that
-            there is: `<split>.tsv` (or another ending); `<split>/metadata.csv` and the like;
+        where: a file; a glob pattern, such as `shards/*.jsonl.gz`; or a folder. In a folder, the first of these that
+            exists: `<split>.tsv` (or another extension); `<split>/metadata.csv` and the like;
             `<split>-00000-of-00002.parquet`, `<split>_7.jsonl` and the like; all files in `<split>/`; the same below
-            `data/`; and for `train`: `manifest.tsv` or `metadata.csv`, else all files but those named after another
+            `data/`; and for `train`: `manifest.tsv` or `metadata.csv`, else all files except those named after another
             split.
         split: train, dev, ...; for folders only.
-        endings: of the files.
+        endings: extensions of the files.
 
     Raises:
-        ManifestError: there is none; the message lists what is there.
+        ManifestError: no file was found; the message lists the files that exist.
     """
     where = Path(where)
     if where.is_file():
@@ -53,7 +53,7 @@ def find_shards(
 
 
 def _layouts(folder: Path, split: str, endings: tuple[str, ...]) -> list[list[Path]]:
-    """The files of each layout, those first that go before others."""
+    """The files of each layout, in order of precedence."""
     stems = _files_by_stem(folder, endings)
     inside = _files_by_stem(folder / split, endings)
     numbered = re.compile(rf"{re.escape(split)}[-_.]?\d.*")
@@ -67,7 +67,7 @@ def _layouts(folder: Path, split: str, endings: tuple[str, ...]) -> list[list[Pa
 
 
 def _files_by_stem(folder: Path, endings: tuple[str, ...]) -> dict[Path, str]:
-    """File -> its name without the ending, in order of the names."""
+    """File -> its name without the extension, sorted by name."""
     files = {}
     for path in sorted(folder.glob("*")):
         ending = next((ending for ending in endings if path.name.lower().endswith(ending)), None)

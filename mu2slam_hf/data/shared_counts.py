@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Counts that loader processes and the main process share."""
+"""Counters shared by loader processes and the main process."""
 
 import logging
 
@@ -11,10 +11,10 @@ _MAX_LINES = 50
 
 
 class SharedCounts:
-    """Named counters in shared memory; each loader process writes a row of its own, so no increment is lost.
+    """Named counters in shared memory; each loader process writes its own row, so no increment is lost.
 
     Args:
-        names: of the counters.
+        names: names of the counters.
     """
 
     def __init__(self, *names: str) -> None:
@@ -22,7 +22,7 @@ class SharedCounts:
         self._rows = torch.zeros((_MAX_WORKERS + 1, len(names)), dtype=torch.int64).share_memory_()
 
     def add(self, name: str, amount: int = 1) -> None:
-        """Count, from any process."""
+        """Add to a counter, from any process."""
         worker = get_worker_info()
         row = _MAX_WORKERS if worker is None else worker.id % _MAX_WORKERS
         self._rows[row, self._columns[name]] += amount
@@ -32,11 +32,11 @@ class SharedCounts:
 
 
 class LogOnce:
-    """Log lines about records: each record once per process, not once per epoch, and a limited number in all.
+    """Log lines about records: each record once per process, not once per epoch, and a limited number in total.
 
     Args:
-        logger: where to.
-        max_lines: limit; each loader process has a log of its own.
+        logger: logger for the lines.
+        max_lines: maximum number of lines of each loader process.
     """
 
     def __init__(self, logger: logging.Logger, max_lines: int = _MAX_LINES) -> None:
@@ -44,7 +44,7 @@ class LogOnce:
         self._seen: set[str] = set()
 
     def warning(self, record_id: str, reason: str) -> None:
-        """Log what is wrong with a record; `reason` names it."""
+        """Log a fault of a record; `reason` should contain the record."""
         if record_id in self._seen or len(self._seen) > self._max_lines:
             return
         self._seen.add(record_id)

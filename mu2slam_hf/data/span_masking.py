@@ -12,7 +12,7 @@ from huggingface_hub.dataclasses import strict
 
 from mu2slam_hf.data.masking import BoolArray, IntArray, SpanMaskingConfig, draw_num_masked, start_prob_of_ratio
 
-# Of SpanBERT: a span grows by one more token with probability 1 - 0.2.
+# SpanBERT: a span is extended by one more token with probability 1 - 0.2.
 _GEOMETRIC_STOP_PROB = 0.2
 
 
@@ -23,8 +23,8 @@ class MSLAMMaskingConfig(SpanMaskingConfig):
 
     Paper: SLAM and mSLAM (notes on them). About half of the frames of speech in spans of 10 (w2v-BERT: each frame
     starts one with probability 0.065); 15 % of the tokens of a text in spans of up to 20 characters; in pairs 75 % of
-    the frames and half of the tokens. SpanBERT section 3.1: all tokens of a span become [MASK], random or stay alike;
-    spans that touch count as one.
+    the frames and half of the tokens. SpanBERT section 3.1: the tokens of a span are all [MASK], all random or all
+    unchanged; adjacent spans count as one.
 
     Choice: frames of pairs follow the rule of w2v-BERT too, with the start probability that gives their ratio.
 
@@ -32,11 +32,11 @@ class MSLAMMaskingConfig(SpanMaskingConfig):
         span_start_prob, span_length, mask_token_share, random_token_share, keep_token_share, schedule,
             schedule_steps: see `SpanMaskingConfig`; `span_start_prob` is that of speech-only data.
         tlm_speech_ratio: share of the frames of a pair, away from its beginning.
-        text_ratio: share of the tokens of a text by itself.
+        text_ratio: share of the tokens of an unpaired text.
         tlm_text_ratio: share of the tokens of the text of a pair.
-        text_span_length: most tokens of one span.
-        text_span_lengths: how long spans are: `uniform` from 1 to the most, `geometric` as in SpanBERT (mean 5, cut at
-            the most), or `fixed`, all as long as can be.
+        text_span_length: maximum number of tokens of a span.
+        text_span_lengths: their distribution: `uniform` from 1 to the maximum, `geometric` as in SpanBERT (mean 5,
+            cut at the maximum), or `fixed` at the maximum.
     """
 
     text_ratio: float | int = 0.15
@@ -57,17 +57,17 @@ class MSLAMMaskingConfig(SpanMaskingConfig):
 def draw_token_spans(
     num_tokens: int, ratio: float, config: MSLAMMaskingConfig, generator: np.random.Generator
 ) -> BoolArray:
-    """Spans of tokens that together are a share of a text.
+    """Spans of tokens that together make up a share of a text.
 
-    Choice: the number of tokens is decided first (`draw_num_masked`: its mean is the ratio exactly, and it is at least
-    one), then it is divided into spans, the last one cut, and they are put into the text in random order, every
-    arrangement without overlap as likely as any other. Spans may touch.
+    Choice: the number of tokens is drawn first (`draw_num_masked`: its mean is exactly the ratio, and it is at least
+    one), then divided into spans, the last one cut. They are placed in the text in random order; all arrangements
+    without overlap are equally likely. Spans may be adjacent.
 
     Args:
         num_tokens: n.
         ratio: share of the tokens.
-        config: lengths of the spans.
-        generator: as many numbers as needed are taken from it.
+        config: rules of masking, for the lengths of the spans.
+        generator: numbers are drawn from it.
 
     Returns:
         `(n,)` bool; all False for an empty text.
@@ -75,7 +75,7 @@ def draw_token_spans(
     number = draw_num_masked(num_tokens, ratio, generator)
     lengths: IntArray = _draw_lengths(number, config, generator)
     num_spans = len(lengths)
-    # A span shrunk to one place: choose places among those of the shrunk text.
+    # Each span is shrunk to one position: choose positions in the shrunk text.
     places = np.sort(generator.permutation(num_tokens - number + num_spans)[:num_spans])
     starts = places + np.cumsum(lengths) - lengths - np.arange(num_spans)
     mask = np.zeros(num_tokens, dtype=bool)
@@ -86,7 +86,7 @@ def draw_token_spans(
 def _draw_lengths(number: int, config: MSLAMMaskingConfig, generator: np.random.Generator) -> IntArray:
     """Lengths of spans that add up to `number`, in random order."""
     longest = config.text_span_length
-    # Each length is at least 1, so this many are always enough.
+    # Each length is at least 1, so this number is always sufficient.
     if config.text_span_lengths == "fixed":
         drawn = np.full(number, longest, dtype=np.int64)
     elif config.text_span_lengths == "uniform":
@@ -99,24 +99,24 @@ def _draw_lengths(number: int, config: MSLAMMaskingConfig, generator: np.random.
 
 
 def draw_negatives(mask: BoolArray, num_negatives: int, generator: np.random.Generator) -> IntArray:
-    """For every masked frame, other masked frames of the same utterance.
+    """Draw other masked frames of the same utterance for every masked frame.
 
-    Paper: w2v-BERT, distractors are drawn from the masked steps of the same utterance. With replacement, each other
-    frame with the same chance.
+    Paper: w2v-BERT, distractors are drawn from the masked steps of the same utterance. With replacement, uniformly
+    among the other frames.
 
     Args:
         mask: `(N,)` bool, True on masked frames.
         num_negatives: Q.
-        generator: Q numbers per masked frame are taken from it.
+        generator: Q numbers per masked frame are drawn from it.
 
     Returns:
-        `(N, Q)` int64 positions; -1 in rows of frames that are not masked, everywhere where fewer than two are.
+        `(N, Q)` int64 positions; -1 in rows of frames that are not masked, and everywhere if fewer than two are.
     """
     positions = np.flatnonzero(mask)
     negatives = np.full((len(mask), num_negatives), -1, dtype=np.int64)
     if len(positions) >= 2:
         ranks = np.arange(len(positions))[:, None]
         others = generator.integers(len(positions) - 1, size=(len(positions), num_negatives))
-        # (masked, Q): a frame's own rank is left out
+        # (masked, Q): a frame's own rank is excluded
         negatives[positions] = positions[others + (others >= ranks)]
     return negatives

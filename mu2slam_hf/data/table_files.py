@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Rows of the files that data comes in (TSV, CSV, JSON lines, Parquet, tar), one at a time, whole or in parts."""
+"""Rows of data files (TSV, CSV, JSON lines, Parquet, tar), one at a time, of whole files or parts."""
 
 import csv
 import gzip
@@ -18,24 +18,24 @@ from mu2slam_hf.data.records import RecordError
 
 Row = dict[str, Any]
 TABLE_FORMATS = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
-"""Ending of a file's name -> format; all but Parquet may also end in `.gz`."""
+"""Extension of a file -> format; all except Parquet may also end in `.gz`."""
 
 
 class ManifestError(RecordError):
-    """A manifest that cannot be read; the message names the file, the line and the id where there is one."""
+    """A manifest that cannot be read; the message contains the file, and line and id if they are known."""
 
 
 class UnreadableFileError(ManifestError):
-    """A whole file that cannot be read (further): cut off, of another format, without a column."""
+    """A file that cannot be read (further): truncated, in another format, or without a column."""
 
 
-# "file:line" for messages, and the row or what is wrong with it.
+# "file:line" for messages, and the row or its error.
 PlacedRow = tuple[str, Row | ManifestError]
 
 
 @dataclass(frozen=True)
 class Part:
-    """Every `count`-th row of a file, from row `index` on; (0, 1) is all of it."""
+    """Every `count`-th row of a file, from row `index` on; (0, 1) is the whole file."""
 
     index: int = 0
     count: int = 1
@@ -82,19 +82,19 @@ def table_rows(
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turns every error of reading a file into an `UnreadableFileError` that names it."""
+    """Converts every error of reading a file into an `UnreadableFileError` with its path."""
     try:
         yield
     except ManifestError:
         raise
     except UnicodeDecodeError as error:
-        raise UnreadableFileError(f"{path}: not UTF-8 ({error.reason})") from error
+        raise UnreadableFileError(f"{path}: not valid UTF-8 ({error.reason})") from error
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
-        raise UnreadableFileError(f"{path}: cannot be read, or is cut off ({error})") from error
+        raise UnreadableFileError(f"{path}: cannot be read, or is truncated ({error})") from error
 
 
 def open_text(path: Path, newline: str = "\n") -> TextIO:
-    """A text file, or one packed by gzip (`.gz`). Lines end at line feeds only: texts hold stranger separators."""
+    """A text file, also compressed by gzip (`.gz`). Lines end at line feeds only: texts may have other separators."""
     if path.suffix == ".gz":
         return gzip.open(path, "rt", encoding="utf-8-sig", newline=newline)  # type: ignore[return-value]
     return path.open(encoding="utf-8-sig", newline=newline)
@@ -118,14 +118,14 @@ def tsv_rows(
     r"""Rows of a tab-separated table without quoting (a quote is an ordinary character).
 
     Args:
-        path: the table; `.gz` is unpacked.
-        part: which rows.
+        path: the table; `.gz` is decompressed.
+        part: part of the rows.
         names: names of the columns of a file without a header; default: the first line.
-        required: columns that must be there.
-        backslash_escapes: `\"` stands for `"` (files written by pandas without quoting).
+        required: columns that must exist.
+        backslash_escapes: whether `\"` means `"` (files written by pandas without quoting).
 
     Raises:
-        UnreadableFileError: a required column is missing, or the file is cut off.
+        UnreadableFileError: a required column is missing, or the file is truncated.
     """
     lines = ((number, line) for number, line in text_lines(path) if line)
     if backslash_escapes:
@@ -134,7 +134,7 @@ def tsv_rows(
 
 
 def csv_rows(path: Path, part: Part = WHOLE) -> Iterator[PlacedRow]:
-    """Rows of a comma-separated table with a header and the usual quoting; `.gz` is unpacked."""
+    """Rows of a comma-separated table with a header and the usual quoting; `.gz` is decompressed."""
     return _rows_of_cells(path, part, _csv_cells(path))
 
 
@@ -165,19 +165,19 @@ def _rows_of_cells(
         if len(cells) == len(names):
             yield f"{path}:{number}", dict(zip(names, cells, strict=True))
         else:
-            reason = f"{len(cells)} cells instead of {len(names)} (starts {cells[0][:40]!r})"
+            reason = f"expected {len(names)} cells, got {len(cells)} (starts with {cells[0][:40]!r})"
             yield f"{path}:{number}", ManifestError(reason)
 
 
 def json_rows(path: Path, part: Part = WHOLE) -> Iterator[PlacedRow]:
-    """Objects of a file with one JSON object per line; `.gz` is unpacked."""
+    """Objects of a file with one JSON object per line; `.gz` is decompressed."""
     for position, (number, line) in enumerate(text_lines(path)):
         if not line.strip() or not part.has(position):
             continue
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            yield f"{path}:{number}", ManifestError(f"not JSON ({error})")
+            yield f"{path}:{number}", ManifestError(f"not valid JSON ({error})")
             continue
         fault = ManifestError(f"expected an object with columns, got {type(row).__name__}")
         yield f"{path}:{number}", row if isinstance(row, dict) else fault
@@ -186,10 +186,10 @@ def json_rows(path: Path, part: Part = WHOLE) -> Iterator[PlacedRow]:
 def parquet_rows(
     path: Path, part: Part = WHOLE, *, required: Collection[str] = (), optional: Collection[str] | None = ()
 ) -> Iterator[PlacedRow]:
-    """Rows of a Parquet file, a few at a time; other columns than `required` and `optional` are not read.
+    """Rows of a Parquet file, a few at a time; only the columns `required` and `optional` are read.
 
-    With `optional=None` all columns are read. Whole row groups are given to the parts where there are enough of them,
-    so that a part reads only its share.
+    With `optional=None` all columns are read. Parts consist of whole row groups if there are enough of them, so that
+    a part reads only its share.
 
     Raises:
         UnreadableFileError: a required column is missing, or the file is not Parquet.
@@ -213,7 +213,7 @@ def parquet_rows(
                     if by_groups or part.has(position - 1):
                         yield f"{path}, row {position}", row
     except pa.ArrowException as error:
-        raise UnreadableFileError(f"{path}: not readable as Parquet ({error})") from error
+        raise UnreadableFileError(f"{path}: not valid Parquet ({error})") from error
 
 
 def tar_files(path: Path, part: Part = WHOLE) -> Iterator[tuple[str, bytes]]:
@@ -233,10 +233,10 @@ def archived_rows(path: Path, part: Part, table: Mapping[str, Row], *, by: str =
     """The rows of a table whose recordings are files of a tar archive, with their bytes under `audio`.
 
     Args:
-        path: the archive; files that the table does not have are passed over.
-        part: which files.
+        path: the archive; files that are not in the table are skipped.
+        part: part of the files.
         table: `name` or `stem` of a file -> its row.
-        by: which of the two.
+        by: key of the table, `name` or `stem`.
     """
     for name, content in tar_files(path, part):
         row = table.get(getattr(PurePosixPath(name), by))
@@ -248,13 +248,13 @@ def archived_rows(path: Path, part: Part, table: Mapping[str, Row], *, by: str =
 def keyed_rows(
     path: Path, key: str, *, names: tuple[str, ...] | None = None, required: tuple[str, ...] = ()
 ) -> dict[str, Row]:
-    """The valid rows of a tab-separated table by one of their columns; kept for the archives of a split."""
+    """The valid rows of a tab-separated table by one of their columns; cached for the archives of a split."""
     rows = tsv_rows(path, names=names, required=(key, *required))
     return {row[key]: row for _, row in rows if isinstance(row, dict)}
 
 
 def check_columns(path: Path, names: Collection[str], required: Iterable[str]) -> None:
-    """Raise an `UnreadableFileError` where a required column is missing."""
+    """Raise an `UnreadableFileError` if a required column is missing."""
     missing = [name for name in required if name not in names]
     if missing:
-        raise UnreadableFileError(f"{path}: no column {missing[0]!r}; there are {', '.join(names) or 'none'}")
+        raise UnreadableFileError(f"{path}: no column {missing[0]!r}; the columns are {', '.join(names) or 'none'}")

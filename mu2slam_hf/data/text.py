@@ -1,28 +1,28 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Text normalisation: what is done to every text at reading, and what is done before scoring."""
+"""Text normalisation on reading and before scoring."""
 
 import re
 import unicodedata
 
-# Invisible characters that change ids but not what a person reads: soft hyphen, zero-width marks, bidi controls, BOM.
-# The zero-width joiner and non-joiner stay: Persian and Indic spelling needs them.
+# Invisible characters that change ids but not the displayed text: soft hyphen, zero-width marks, bidi controls, BOM.
+# The zero-width joiner and non-joiner are kept, because Persian and Indic spelling requires them.
 _INVISIBLE = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _APOSTROPHES = str.maketrans({"\u2019": "'", "\u02bc": "'", "\u2018": "'", "\u00b4": "'", "\u0060": "'"})
 _LANGUAGES_WITHOUT_SPACES = frozenset({"zh", "ja", "th", "lo", "km", "my", "bo", "dz"})
 
 
 def clean_text(text: str) -> str:
-    """NFC, invisible marks removed, every run of white space one space, no space at the ends.
+    """NFC without invisible marks; every run of white space is one space, with none at the ends.
 
-    Choice: this much is done to every text of every corpus; it changes nothing that a person sees.
+    Choice: applied to every text of every corpus; it does not change the displayed text.
     """
     return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFC", text)).split())
 
 
 def normalize_for_scoring(text: str) -> str:
-    """Lower case without punctuation, for WER and CER; apostrophes inside a word stay.
+    """Lower case without punctuation, for WER and CER; apostrophes inside a word are kept.
 
-    Choice: letters, marks, digits and symbols that carry meaning (currency, mathematics) stay; punctuation becomes a
+    Choice: letters, marks, digits and symbols with a meaning (currency, mathematics) are kept; punctuation becomes a
     space. NFKC folds full-width forms.
     """
     text = unicodedata.normalize("NFKC", clean_text(text)).translate(_APOSTROPHES).lower()
@@ -44,5 +44,5 @@ def has_spaces(lang: str) -> bool:
 
 
 def join_texts(texts: list[str], lang: str) -> str:
-    """Texts one after the other, as one text of the language would be written."""
+    """Concatenate texts with the word separator of the language."""
     return (" " if has_spaces(lang) else "").join(texts)

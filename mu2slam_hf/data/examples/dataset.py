@@ -64,7 +64,7 @@ class ExampleDataset(Dataset[Item]):
         max_failed_share: float = 0.01,
     ) -> None:
         if band_limit_hz is not None and not 0 < band_limit_hz <= SAMPLING_RATE / 2:
-            raise ValueError(f"`band_limit_hz` must lie in (0, {SAMPLING_RATE // 2}], got {band_limit_hz}")
+            raise ValueError(f"`band_limit_hz` must be in (0, {SAMPLING_RATE // 2}], got {band_limit_hz}")
         self.examples = list(examples)
         self.options = options or DrawOptions()
         self.augmenter, self.limits, self.band_limit_hz, self.seed = augmenter, limits, band_limit_hz, seed

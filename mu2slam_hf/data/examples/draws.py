@@ -38,7 +38,7 @@ class DrawOptions:
                     f"`task_weights` expects weights of at least 0 for {', '.join(TASK_NAMES)}; got {task}: {weight}"
                 )
         if not 0 <= self.undetermined_source_ratio <= 1:
-            raise ValueError(f"`undetermined_source_ratio` must lie in [0, 1], got {self.undetermined_source_ratio}")
+            raise ValueError(f"`undetermined_source_ratio` must be in [0, 1], got {self.undetermined_source_ratio}")
 
 
 @dataclass(frozen=True, kw_only=True)

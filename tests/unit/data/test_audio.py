@@ -100,12 +100,12 @@ def test_bad_files_are_named_with_the_reason(tmp_path):
         "empty.wav": (b"", "0 bytes"),
         "noise.wav": (b"\xff\x00" + noise, "cannot be decoded"),
         "text.wav": ("bonjour tout le monde, ça va ?".encode(), "text, not audio"),
-        "cut.wav": (good["wav"][:-999], "cut off"),
-        "header.wav": (good["wav"][:20], "cut off"),
-        "cut.flac": (good["flac"][: len(good["flac"]) // 2], "cut off"),
+        "cut.wav": (good["wav"][:-999], "truncated"),
+        "header.wav": (good["wav"][:20], "truncated"),
+        "cut.flac": (good["flac"][: len(good["flac"]) // 2], "truncated"),
         "flipped.flac": (bytes(flipped), ""),
-        "cut.ogg": (good["ogg"][:-100], "cut off"),
-        "pages.ogg": (good["ogg"][: good["ogg"].rfind(b"OggS")], "cut off"),
+        "cut.ogg": (good["ogg"][:-100], "truncated"),
+        "pages.ogg": (good["ogg"][: good["ogg"].rfind(b"OggS")], "truncated"),
     }
     for name, (data, reason) in cases.items():
         path = tmp_path / name
@@ -128,14 +128,14 @@ def test_bad_samples_and_sources(tmp_path):
         ("how are you today", "as text", "how are you"),
         ("a line\nanother line", "this is text", "a line"),
         ("x" * 300, "not the path", "xxx"),
-        ({"path": None}, "mapping needs", "path"),
+        ({"path": None}, "mapping must have", "path"),
         ({"array": tone()}, "sampling_rate", "audio array"),
         (np.array([1.0, np.inf]), "infinite", "audio array"),
         (np.zeros(0), "no samples", "audio array"),
         (np.zeros((2, 3, 4)), "", "audio array"),
         (np.array(["a", "b"]), "", "audio array"),
         (io.StringIO("abc"), "binary", "audio file"),
-        (None, "none", "audio"),
+        (None, "got None", "audio"),
         (3, "", "audio array"),
     ]
     for source, reason, name in cases:

@@ -82,7 +82,7 @@ def test_text_language_columns_need_no_mapping(tmp_path):
         ("id\ttext\tlang\na\thi\ten\na\tho\ten\n", (":3", "'a'", "line 2")),
         ("id\ttext\tlang\na\thi\n", (":2", "2 cells", "3")),
         ("id\ttext\tlang\tduration\na\thi\ten\tlong\n", (":2", "number of seconds", "'long'")),
-        ("id\ttext\tlang\ttranslations\na\thi\ten\t{oops\n", (":2", "not JSON")),
+        ("id\ttext\tlang\ttranslations\na\thi\ten\t{oops\n", (":2", "not valid JSON")),
         ("id\ttext\tlang\ttranslations\na\thi\ten\t[1]\n", (":2", "object language -> text")),
         ('id\ttext\tlang\ttranslations\na\thi\ten\t{"fr": 3}\n', (":2", "translations[fr]")),
         ("id\ttext\ttext\na\thi\ten\n", (":1", "twice")),
@@ -108,13 +108,13 @@ def test_other_faulty_files(tmp_path):
     with pytest.raises(ManifestError, match="it is a folder"):
         read_manifest(tmp_path)
     (tmp_path / "latin.tsv").write_bytes("id\ttext\tlang\na\tété\tfr\n".encode("latin-1"))
-    with pytest.raises(ManifestError, match="not UTF-8"):
+    with pytest.raises(ManifestError, match="not valid UTF-8"):
         read_manifest(tmp_path / "latin.tsv")
     (tmp_path / "m.parquet").write_bytes(b"not parquet at all")
     with pytest.raises(ManifestError, match="Parquet"):
         read_manifest(tmp_path / "m.parquet")
     (tmp_path / "m.jsonl").write_text('{"id": "a"\n')
-    with pytest.raises(ManifestError, match=r"m.jsonl:1: not JSON"):
+    with pytest.raises(ManifestError, match=r"m.jsonl:1: not valid JSON"):
         read_manifest(tmp_path / "m.jsonl")
     (tmp_path / "m.xlsx").write_text("x")
     with pytest.raises(ManifestError, match="unknown format"):

@@ -47,7 +47,7 @@ def test_saved_data_sets_and_their_splits(tmp_path):
             assert isinstance(dataset, datasets.IterableDataset if streaming else datasets.Dataset)
     with pytest.raises(ManifestError, match=r"splits: cannot be read as a data set; .*no split 'train'; it has dev"):
         open_dataset(tmp_path / "splits")
-    with pytest.raises(ManifestError, match=r"one: .*a saved data set takes no options, got name"):
+    with pytest.raises(ManifestError, match=r"one: .*options are not supported for a saved data set, got name"):
         open_dataset(tmp_path / "one", name="x")
     with pytest.raises(ManifestError, match="gone: cannot be read as a data set"):
         open_dataset(tmp_path / "gone")

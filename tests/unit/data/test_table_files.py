@@ -27,9 +27,9 @@ def test_tables_keep_quotes_and_name_the_line_of_a_faulty_row(tmp_path):
     path.write_text('\ufeffpath\ttext\r\na\t"said\r\n\nb\tone\ttoo many\nc\tx\u2028y\n', encoding="utf-8")
     rows = list(tsv_rows(path, required=("text",)))
     assert rows[0] == (f"{path}:2", {"path": "a", "text": '"said'})
-    assert rows[1][0] == f"{path}:4" and "3 cells instead of 2 (starts 'b')" in str(rows[1][1])
+    assert rows[1][0] == f"{path}:4" and "expected 2 cells, got 3 (starts with 'b')" in str(rows[1][1])
     assert rows[2] == (f"{path}:5", {"path": "c", "text": "x\u2028y"})
-    with pytest.raises(UnreadableFileError, match=r"no column 'sentence'; there are path, text"):
+    with pytest.raises(UnreadableFileError, match=r"no column 'sentence'; the columns are path, text"):
         list(tsv_rows(path, required=("sentence",)))
     path.write_text('a\\"b\\\\\tc\n', encoding="utf-8")
     assert list(tsv_rows(path, names="xy", backslash_escapes=True)) == [(f"{path}:1", {"x": 'a"b\\', "y": "c"})]
@@ -68,11 +68,11 @@ def test_faulty_files_are_named_with_the_reason(tmp_path):
     rows = [row for _, row in json_rows(path)]
     assert (
         rows[0] == {"text": "a"}
-        and "not JSON" in str(rows[1])
+        and "not valid JSON" in str(rows[1])
         and "expected an object with columns, got list" in str(rows[2])
     )
     path.write_bytes(packed[:-20])
-    with pytest.raises(UnreadableFileError, match=r"c4-en.json.gz: cannot be read, or is cut off"):
+    with pytest.raises(UnreadableFileError, match=r"c4-en.json.gz: cannot be read, or is truncated"):
         list(json_rows(path))
     path.write_bytes(b"not packed at all")
     with pytest.raises(UnreadableFileError, match=r"c4-en.json.gz"):
@@ -81,18 +81,18 @@ def test_faulty_files_are_named_with_the_reason(tmp_path):
     with pytest.raises(UnreadableFileError, match=r"open.csv:2: unexpected end of data"):
         list(table_rows(tmp_path / "open.csv"))
     (tmp_path / "latin.tsv").write_bytes("é\n".encode("latin-1"))
-    with pytest.raises(UnreadableFileError, match="not UTF-8"):
+    with pytest.raises(UnreadableFileError, match="not valid UTF-8"):
         list(tsv_rows(tmp_path / "latin.tsv"))
     (tmp_path / "a.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(UnreadableFileError, match="not readable as Parquet"):
+    with pytest.raises(UnreadableFileError, match="not valid Parquet"):
         list(parquet_rows(tmp_path / "a.parquet"))
     write_parquet(tmp_path / "b.parquet", [{"text": "a"}])
-    with pytest.raises(UnreadableFileError, match="no column 'audio'; there are text"):
+    with pytest.raises(UnreadableFileError, match="no column 'audio'; the columns are text"):
         list(parquet_rows(tmp_path / "b.parquet", required=("audio",)))
     write_tar(tmp_path / "a.tar", {"1.wav": sound(), "2.wav": sound()})
     cut = (tmp_path / "a.tar").read_bytes()[:20_000]
     (tmp_path / "a.tar").write_bytes(cut)
-    with pytest.raises(UnreadableFileError, match="a.tar: cannot be read, or is cut off"):
+    with pytest.raises(UnreadableFileError, match="a.tar: cannot be read, or is truncated"):
         list(tar_files(tmp_path / "a.tar"))
     with pytest.raises(ManifestError, match="gone.tsv"):
         list(tsv_rows(tmp_path / "gone.tsv"))

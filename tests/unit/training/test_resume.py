@@ -122,7 +122,7 @@ def test_states_of_single_ranks_have_their_own_files(make_trainer, uninterrupted
     assert_equal_weights(uninterrupted, tmp_path / "run" / "checkpoint-12")
 
     (checkpoint / "data_progress.json").write_text('{"num_rank_states": 3}')
-    with pytest.raises(ValueError, match="the places of 3 processes in their streams, but there are 1 now"):
+    with pytest.raises(ValueError, match="the positions of 3 processes in their streams, but there are 1 now"):
         make_trainer("mu2slam", *SETTINGS).train(resume_from_checkpoint=str(checkpoint))
 
 

@@ -245,7 +245,7 @@ def test_a_wrong_row_is_named_or_counted(tmp_path):
     table.write_text("\n".join([*lines[:2], "half\ta\trow", *lines[2:]]) + "\n", encoding="utf-8")
     broken = next((tmp_path / "transcribed_data").rglob("*PLENARY-2*.ogg"))
     broken.write_bytes(b"OggS broken")
-    with pytest.raises(ManifestError, match=r"asr_train.tsv:3: 3 cells instead of 6 \(starts 'half'\)"):
+    with pytest.raises(ManifestError, match=r"asr_train.tsv:3: expected 6 cells, got 3 \(starts with 'half'\)"):
         load_corpus("voxpopuli", root)
     failures = Failures()
     records = list(corpus_reader("voxpopuli", root, failures=failures).records())
@@ -261,7 +261,7 @@ def test_an_empty_cell_of_a_parquet_file_is_named(tmp_path):
     reasons = []
     reader = corpus_reader("common_voice", tmp_path, failures=SimpleNamespace(add=reasons.append))
     assert list(reader.records()) == []
-    assert "row 1: a cell does not fit" in reasons[0] and "row 2: b: there is none" in reasons[1]
+    assert "row 1: a cell does not fit" in reasons[0] and "row 2: b: expected audio, got None" in reasons[1]
 
 
 def test_a_file_that_breaks_off_is_counted_once(tmp_path):
@@ -274,7 +274,7 @@ def test_a_file_that_breaks_off_is_counted_once(tmp_path):
         def add(self, reason):
             reasons.extend([reason] if reason else [])
 
-    with pytest.raises(ManifestError, match="train.tar.gz: cannot be read, or is cut off"):
+    with pytest.raises(ManifestError, match="train.tar.gz: cannot be read, or is truncated"):
         load_corpus("fleurs", root)
     records = list(corpus_reader("fleurs", root, failures=Failures()).records())
     assert len(reasons) == 1 and by_lang(records)["de"] == 4

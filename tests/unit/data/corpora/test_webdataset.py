@@ -63,5 +63,5 @@ def test_faulty_samples_are_named_or_counted(tmp_path):
     expected = ("a.json is not JSON", "expected an object with columns, got list", "d.txt is not UTF-8", "no column")
     assert all(part in reason for part, reason in zip(expected, failures.reasons, strict=True))
     (tmp_path / "x.tar").write_bytes(b"no archive at all")
-    with pytest.raises(UnreadableFileError, match="x.tar: cannot be read, or is cut off"):
+    with pytest.raises(UnreadableFileError, match="x.tar: cannot be read, or is truncated"):
         list(counting(tmp_path / "x.tar"))

@@ -191,5 +191,5 @@ def test_a_band_limit_removes_what_is_above_it(tmp_path):
     plain, limited = (ExampleDataset(example, band_limit_hz=hertz)[0].waveform for hertz in (None, 4000))
     np.testing.assert_allclose(plain, low + high, atol=1e-4)
     np.testing.assert_allclose(limited[500:-500], low[500:-500], atol=2e-3)
-    with pytest.raises(ValueError, match="`band_limit_hz` must lie .* got 9000"):
+    with pytest.raises(ValueError, match="`band_limit_hz` must be in .* got 9000"):
         ExampleDataset(band_limit_hz=9000)

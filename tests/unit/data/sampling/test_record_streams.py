@@ -204,11 +204,11 @@ def test_corrupt_rows_and_shards_are_counted_and_named(tmp_path, caplog):
     (epoch,) = first_epochs([stream], 1)
     assert epoch[:25] == [row["id"] for row in ROWS] and epoch[25].startswith("zr")
     assert failures.failures == 3 + 2  # the faulty rows of the first shard once more: the next epoch was begun
-    for part in ("bad.jsonl:6", "bad.jsonl:7 (id e)", "cut.jsonl.gz", "cut off"):
+    for part in ("bad.jsonl:6", "bad.jsonl:7 (id e)", "cut.jsonl.gz", "truncated"):
         assert part in caplog.text
     with pytest.raises(ManifestError, match=r"bad.jsonl:6"):
         first_epochs([ShardedStream(shards[:1], ManifestShardReader(corpus="c"), name="m")], 1)
-    with pytest.raises(ManifestError, match="cut off"):
+    with pytest.raises(ManifestError, match="truncated"):
         first_epochs([ShardedStream(shards[1:], ManifestShardReader(corpus="c"), name="m")], 1)
 
 

@@ -19,19 +19,19 @@ from mu2slam_hf.models.language_codes import language_index
 
 
 class SpeechTextCollator:
-    """Makes a batch of items: a dictionary by the names of the model's inputs.
+    """Collates items into a batch: a dictionary with the names of the model's inputs.
 
-    Items with an `error` are left out. Where the model always reads speech, a batch without any has one silent
+    Items with an `error` are left out. If the model always requires speech, a batch without any has one silent
     utterance without labels, so that all processes run the same modules.
 
     Args:
-        processor: has `feature_extractor`, `tokenizer` and, where the model is told languages, `languages`.
-        encoder_config: the model's, names its front end; None for `conv2d`.
-        pad_to_multiple_of: of rows of tokens, limits the number of shapes.
-        pad_frames_to_multiple_of: of T, likewise.
+        processor: processor with `feature_extractor`, `tokenizer` and, for models with language ids, `languages`.
+        encoder_config: encoder configuration of the model, for its front end; None for `conv2d`.
+        pad_to_multiple_of: multiple for the length of rows of tokens, limits the number of shapes.
+        pad_frames_to_multiple_of: multiple for T, limits the number of shapes.
 
     Raises:
-        ValueError: a multiple below 1, or a front end that reads something else than the feature extractor makes.
+        ValueError: a multiple below 1, or a feature extractor that does not match the front end.
     """
 
     def __init__(
@@ -52,24 +52,22 @@ class SpeechTextCollator:
 
     @property
     def num_ctc_too_long(self) -> int:
-        """Transcripts so far, over all loader processes, that need more encoder frames than there are."""
+        """Number of transcripts so far, over all loader processes, that need more encoder frames than there are."""
         return self.transcripts.num_too_long
 
     def waveforms_of(self, items: Sequence[Item]) -> list[FloatArray]:
-        """Waveforms `(n,)` of items with speech; silence where there are no items.
+        """Waveforms `(n,)` of items with speech; silence if there are no items.
 
         Raises:
             ValueError: an item without a waveform.
         """
         for item in items:
             if item.waveform is None:
-                raise ValueError(
-                    f"{item.drawn.example.id}: a speech item needs a waveform, or the `error` that left it without"
-                )
+                raise ValueError(f"{item.drawn.example.id}: a speech item must have a waveform or an `error`")
         return [item.waveform for item in items if item.waveform is not None] or [silence()]
 
     def count_frames(self, batch: dict[str, Any]) -> list[int]:
-        """Encoder frames of each utterance of a batch."""
+        """Number of encoder frames of each utterance of a batch."""
         frames: list[int] = self.speech.num_frames(batch["attention_mask"].sum(dim=1)).tolist()
         return frames
 
@@ -80,13 +78,13 @@ class SpeechTextCollator:
         return list(self.tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"])
 
     def read_texts(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """Source texts, each with its `</s>`: `input_ids` and `attention_mask` `(B, L)` int64."""
+        """Source texts, each with `</s>`: `input_ids` and `attention_mask` `(B, L)` int64."""
         rows = [[*ids, self.tokenizer.eos_token_id] for ids in self.encode(texts)]
         mask = self.pad([[1] * len(row) for row in rows], 0)
         return {"input_ids": self.pad(rows, self.tokenizer.pad_token_id), "attention_mask": mask}
 
     def without_unknown(self, token_ids: Sequence[int]) -> list[int]:
-        """Token ids without `<unk>`, which no frame is to predict."""
+        """Token ids without `<unk>`, which is not a target of CTC."""
         return [token_id for token_id in token_ids if token_id != self.tokenizer.unk_token_id]
 
     def pad(self, rows: Sequence[Sequence[int] | IntArray], value: int) -> Tensor:
@@ -97,7 +95,7 @@ class SpeechTextCollator:
         """Row of a language in the model's table.
 
         Raises:
-            ValueError: the model does not know the language.
+            ValueError: the language is not in the table.
         """
         if lang not in self._language_rows:
             self._language_rows[lang] = language_index(lang, self.languages)
@@ -105,7 +103,7 @@ class SpeechTextCollator:
 
 
 def check_at_least_one(**numbers: int | None) -> None:
-    """Check options of a collator; None is not checked.
+    """Check that options of a collator are at least 1 or None.
 
     Raises:
         ValueError: a number below 1.

@@ -16,18 +16,18 @@ from mu2slam_hf.models.modules_losses import IGNORE_INDEX
 
 
 class HeadCollator(SpeechTextCollator):
-    """Makes the inputs of a model with one head, of items with one target each; a batch has one source modality.
+    """Collates items with one target each for a model with one head; a batch has one source modality.
 
     Speech: `input_features` `(B, T, M)` float32 (front end `waveform`: `input_values` `(B, T)`); text: `input_ids`
-    `(B, L)` int64 with `</s>`. Both: `attention_mask`, 1 on what is real, and `labels`: `(B,)` int64 classes, or for
+    `(B, L)` int64 with `</s>`. Both: `attention_mask`, 1 on real positions, and `labels`: `(B,)` int64 classes, or for
     CTC `(B, L)` transcripts without `</s>` and `<unk>`, -100 as padding. A transcript that needs more encoder frames
-    than its recording has is counted, named (the first few) and left out. `record_ids`: ids of the examples, in the
+    than its recording has is counted, logged (the first few) and left out. `record_ids`: ids of the examples, in the
     order of the rows. Without usable items the batch is one silent utterance with the label -100.
 
     Args:
-        processor: has `feature_extractor` and `tokenizer`.
-        labels: names of the classes, in the order of their numbers: the text of a target is one of them; None where it
-            is a transcript for CTC.
+        processor: processor with `feature_extractor` and `tokenizer`.
+        labels: names of the classes, in the order of their numbers: the text of a target is one of them; None for
+            transcripts for CTC.
         kwargs: as in `SpeechTextCollator`.
     """
 
@@ -39,12 +39,12 @@ class HeadCollator(SpeechTextCollator):
         """Collate items.
 
         Raises:
-            ValueError: speech and text in one batch, or a class without a number.
+            ValueError: speech and text in one batch, or an unknown class.
         """
         usable = [item for item in items if item.error is None]
         modalities = {item.drawn.example.source_modality for item in usable}
         if len(modalities) > 1:
-            raise ValueError("a batch needs sources of one modality, got recordings and texts")
+            raise ValueError("expected sources of one modality in a batch, got recordings and texts")
         if modalities == {"text"}:
             source = self.read_texts([item.drawn.example.source_text or "" for item in usable])
         else:

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Base of the collators that mask: generators by purpose, rules of masking by update, candidates of random tokens."""
+"""Base of collators with masking: generators by purpose, rules of masking by update, candidates of random tokens."""
 
 from typing import Any, Generic, TypeVar
 
@@ -18,8 +18,8 @@ class MaskingCollator(SpeechTextCollator, Generic[MaskingT]):
 
     Args:
         processor: as in `SpeechTextCollator`.
-        seed: of the run; with epoch, copy, id and purpose of a draw it decides every mask.
-        masking: the rules; the update that a draw belongs to decides how much of them its schedule applies.
+        seed: seed of the run; masks depend on it and on epoch, copy, id and purpose of a draw.
+        masking: rules of masking; their schedule depends on the update of a draw.
         kwargs: as in `SpeechTextCollator`.
     """
 
@@ -49,5 +49,5 @@ def list_text_ids(tokenizer: Any) -> IntArray:
     specials = set(tokenizer.all_special_ids)
     ids = [index for index in range(tokenizer.text_token_offset, len(tokenizer)) if index not in specials]
     if not ids:
-        raise ValueError("the tokenizer has no text token; train it on texts first")
+        raise ValueError("the tokenizer has no text tokens; train it on texts first")
     return np.array(ids, dtype=np.int64)

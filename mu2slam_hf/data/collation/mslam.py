@@ -23,30 +23,30 @@ from mu2slam_hf.models.task_types import MSLAM_TASKS
 
 
 class MSLAMCollator(MaskingCollator[MSLAMMaskingConfig]):
-    """Makes one batch of examples of the tasks speech, text and asr: each utterance and each text one padded row.
+    """Collates examples of the tasks speech, text and asr: each utterance and each text is a padded row.
 
     The batch has `input_features` `(U, T, M)` float32 (front end `waveform`: `input_values` `(U, T)`) and
-    `attention_mask` `(U, T)` int64, 1 on what is real; `mask_time_indices` `(U, N)` bool, True = masked;
+    `attention_mask` `(U, T)` int64, 1 on real positions; `mask_time_indices` `(U, N)` bool, True = masked;
     `negative_frames` `(U, N, Q)` int64, see `draw_negatives`, -1 also in all rows of pairs; `noise_seed` `(U,)` int64,
-    of the random vectors in place of masked frames; `text_ids` `(W, L)` int64, masked already, each text with its
-    `</s>`, `text_attention_mask` and `text_labels` `(W, L)`, -100 where there is no target; `pair_speech_rows` and
+    seeds of the random vectors in place of masked frames; `text_ids` `(W, L)` int64, already masked, each text with
+    `</s>`, `text_attention_mask` and `text_labels` `(W, L)`, -100 if there is no target; `pair_speech_rows` and
     `pair_text_rows` `(P,)` int64; `ctc_labels` `(U, C)` int64, -100 as padding and in all rows without a transcript;
     and `record_ids`, ids of the examples for messages. Without speech there is one silent row, without text one row of
     padding, both without labels.
 
-    Paper: mSLAM has speech by itself, text by itself, and pairs of speech and its transcript (TLM and CTC).
-    Choice: `<unk>` is read, and never predicted; `</s>` is read and never masked.
-    Choice: a transcript that has more labels than frames gets no CTC loss; it is counted and named once.
+    Paper: mSLAM has unpaired speech, unpaired text, and pairs of speech and its transcript (TLM and CTC).
+    Choice: `<unk>` is an input, but never a target; `</s>` is never masked.
+    Choice: a transcript with more labels than frames has no CTC loss; it is counted and logged once.
 
     Args:
-        processor: has `feature_extractor` and `tokenizer`.
-        seed: of the run; with epoch, copy, id and purpose it decides every mask, negative and seed of noise.
-        masking: the rules.
+        processor: processor with `feature_extractor` and `tokenizer`.
+        seed: seed of the run; masks, negatives and seeds of noise depend on it and on epoch, copy, id and purpose.
+        masking: rules of masking.
         num_negatives: Q. w2v-BERT: 100.
         kwargs: as in `SpeechTextCollator`.
 
     Raises:
-        ValueError: a number below 1, or a front end that reads something else than the feature extractor makes.
+        ValueError: a number below 1, or a feature extractor that does not match the front end.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class MSLAMCollator(MaskingCollator[MSLAMMaskingConfig]):
     def _mask_texts(
         self, texts: Sequence[tuple[DrawnExample, str]], encoded: Sequence[list[int]]
     ) -> dict[str, Tensor]:
-        """Texts with [MASK] and random tokens in them, and what is to be predicted."""
+        """Texts with [MASK] and random tokens, and the labels."""
         tokenizer = self.tokenizer
         rows: list[IntArray] = []
         labels: list[IntArray] = []
@@ -138,7 +138,7 @@ class MSLAMCollator(MaskingCollator[MSLAMMaskingConfig]):
 
 
 def _task_of(drawn: DrawnExample) -> str:
-    """Which of `MSLAM_TASKS` a draw of an example is."""
+    """The task of a draw, one of `MSLAM_TASKS`."""
     if drawn.task not in MSLAM_TASKS:
         raise ValueError(
             f"{drawn.example.id}: mSLAM is trained on {', '.join(MSLAM_TASKS)}; got an example of {drawn.task}. Leave "
@@ -148,10 +148,10 @@ def _task_of(drawn: DrawnExample) -> str:
 
 
 def _text_of(drawn: DrawnExample) -> str:
-    """The text by itself, or the transcript."""
+    """The unpaired text or the transcript."""
     return drawn.targets[0].text if drawn.targets else drawn.example.source_text or ""
 
 
 def _rows_of_pairs(tasks: Sequence[str]) -> Tensor:
-    """Rows of pairs, which have the order of the examples among utterances and among texts."""
+    """Rows of pairs; utterances and texts are both in the order of the examples."""
     return torch.tensor([row for row, task in enumerate(tasks) if task == "asr"], dtype=torch.int64)

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Collation of Mu2SLAM's pre-training: views of a mixed batch of speech, text and pairs.
 
-Legend: U = utterances, T = 10 ms frames (of imported encoders: 20 ms, or samples), M = numbers in one of them, N =
+Legend: U = utterances, T = 10 ms frames (of imported encoders: 20 ms, or samples), M = values per frame, N =
 encoder frames, P = text tokens, R = rows, L = encoder positions of a row, D = decoder positions of a row. Units are
 explained in `views`.
 """
@@ -23,36 +23,36 @@ from mu2slam_hf.models.modules_speech_inputs import is_log_mel
 from mu2slam_hf.models.task_types import PRETRAINING_VIEWS, SPEECH, TEXT
 
 NON_MODEL_KEYS: tuple[str, ...] = ("record_ids", "speech_tokenizer_waveforms", "speech_tokenizer_keys")
-"""Keys of a batch that the model does not read; the last two are only there where the speech tokenizer needs them."""
+"""Keys of a batch that are no inputs of the model; the last two exist only if the speech tokenizer requires them."""
 
 EncodedTexts = dict[tuple[str, str], tuple[IntArray, IntArray]]
 """Text and language -> ids and word numbers of its tokens."""
 
 
 class Mu2SLAMPreTrainingCollator(MaskingCollator[MaskingConfig]):
-    """Makes one batch of examples of all five tasks: every view of every example, packed into rows.
+    """Collates examples of all five tasks: every view of every example, packed into rows.
 
     The batch has `input_features` `(U, T, M)` float32 (front end `waveform`: `input_values` `(U, T)`) and
     `attention_mask` `(U, T)` int64 (1 on real frames), each utterance once; `text_ids` `(P,)` int64 (pad, `<s>`,
-    `</s>`, then tokens); all that `assemble_rows` gives; and `record_ids`, ids of the examples for messages. Without
-    speech there is one utterance of 40 ms of silence that no unit points to. Where the speech tokenizer reads
-    something else than the model, there are also `speech_tokenizer_waveforms`, a list of U tensors `(n,)` float32 at
-    16 kHz, and `speech_tokenizer_keys`, names by which ids of these recordings can be kept. A batch without usable
-    items is one empty row.
+    `</s>`, then tokens); the tensors of `assemble_rows`; and `record_ids`, ids of the examples for messages. Without
+    speech there is one utterance of 40 ms of silence that no unit refers to. If the speech tokenizer has other inputs
+    than the model, there are also `speech_tokenizer_waveforms`, a list of U tensors `(n,)` float32 at 16 kHz, and
+    `speech_tokenizer_keys`, names of these recordings for caching their ids. A batch without usable items is one empty
+    row.
 
-    Choice: the forward and the backward view of one example go into the same row, because one is as long on the
-    encoder side as the other on the decoder side; where they are too long together, each goes where it fits.
-    Choice: `<unk>` is read, and never predicted.
-    Choice: a transcript that has more labels than frames gets no CTC loss; it is counted and named once.
+    Choice: the forward and the backward view of an example are packed into the same row, because one is as long on the
+    encoder side as the other on the decoder side; if they are too long together, they are packed separately.
+    Choice: `<unk>` is an input, but never a target.
+    Choice: a transcript with more labels than frames has no CTC loss; it is counted and logged once.
 
     Args:
-        processor: has `feature_extractor`, `tokenizer`, `languages` and the `speech_tokenizer`, if any.
-        seed: of the run; with epoch, copy, id, view and segment it decides every mask.
-        masking: the rules of masking.
-        layout: "packed"; or "plain", which gives a list of batches, one per task and view with one view in a row and
-            the utterances of that view: the slow way, as a reference and for benchmarks.
+        processor: processor with `feature_extractor`, `tokenizer`, `languages` and the `speech_tokenizer`, if any.
+        seed: seed of the run; masks depend on it and on epoch, copy, id, view and segment.
+        masking: rules of masking.
+        layout: "packed"; or "plain" for a list of batches, one per task and view, with one view per row and the
+            utterances of that view: slow, as a reference and for benchmarks.
         ctc_input: "masked" or "clean", see `ViewBuilder`.
-        max_row_length: most encoder or decoder positions of a row; a view longer than that has a row of its own.
+        max_row_length: maximum number of encoder or decoder positions of a row; a longer view is alone in its row.
         kwargs: as in `SpeechTextCollator`.
 
     Raises:
@@ -85,7 +85,7 @@ class Mu2SLAMPreTrainingCollator(MaskingCollator[MaskingConfig]):
         """Collate items of any tasks.
 
         Raises:
-            ValueError: an example that belongs to no task, or in a language that the model does not know.
+            ValueError: an example without a task, or in a language that is not in the model's table.
         """
         usable = [item for item in items if item.error is None]
         texts = self._encode_texts(usable)
@@ -203,7 +203,7 @@ class Mu2SLAMPreTrainingCollator(MaskingCollator[MaskingConfig]):
         }
 
     def _group(self, views: list[View]) -> list[list[View]]:
-        """Views that are to be in one row."""
+        """Groups of views that are packed into the same row."""
         if len(views) == 1:
             return [views]
         first, backward, alignment = views
@@ -213,7 +213,7 @@ class Mu2SLAMPreTrainingCollator(MaskingCollator[MaskingConfig]):
         return [[first, backward], [alignment]]
 
     def _check_ctc(self, view: View, drawn: DrawnExample) -> View:
-        """The view, without CTC labels where there are none or too many."""
+        """The view, without CTC labels if there are none or too many."""
         if view.ctc_labels is None:
             return view
         labels = view.ctc_labels.tolist()
@@ -222,7 +222,7 @@ class Mu2SLAMPreTrainingCollator(MaskingCollator[MaskingConfig]):
 
 
 def needs_waveforms(processor: Any) -> bool:
-    """Whether the speech tokenizer of a processor reads something else than the model does."""
+    """Whether the speech tokenizer of a processor has other inputs than the model."""
     speech_tokenizer = getattr(processor, "speech_tokenizer", None)
     if speech_tokenizer is None:
         return False
@@ -230,7 +230,7 @@ def needs_waveforms(processor: Any) -> bool:
 
 
 def recording_key(item: Item) -> str:
-    """A name of a recording: the same in all its examples, another one for every other waveform."""
+    """A name of a recording: the same for all its examples, different for every other waveform."""
     example = item.drawn.example
     name = example.id if example.record is None else example.record.key
     return f"{name}/{0 if item.waveform is None else len(item.waveform)}"

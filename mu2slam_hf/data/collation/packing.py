@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Views side by side in rows of equal length: which goes where, and the tensors of the rows.
+"""Packing of views into rows of equal length, and the tensors of the rows.
 
-Legend: R = rows, L = encoder positions of a row, D = decoder positions of a row, S = most views in a row.
+Legend: R = rows, L = encoder positions of a row, D = decoder positions of a row, S = maximum number of views in a row.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,10 +16,10 @@ from mu2slam_hf.data.collation.views import Segment, UnitPool, View
 from mu2slam_hf.models.modules_losses import IGNORE_INDEX
 
 ATTENTION_LENGTH = 2000
-"""Row length at which attention costs as much as everything else of a layer.
+"""Row length at which attention costs as much as the rest of a layer.
 
-Choice: rows of a few hundred positions; longer ones spend less on padding and more on attention between sequences that
-do not see each other.
+Choice: rows of a few hundred positions; longer ones have less padding, but more attention between sequences that are
+masked from each other.
 """
 _SLACK_STEP = 0.02
 
@@ -40,33 +40,33 @@ def pack_rows(
 ) -> list[list[int]]:
     """Distribute items over rows of equal length, at the lowest cost.
 
-    For every promising number of rows the shortest row length is sought at which best-fit decreasing needs no more
-    rows. Cost of R rows of L and D positions: `R * (L * (1 + L / a) + D * (1 + D / a))` with a = `attention_length`.
-    The result depends on the arguments alone.
+    For every promising number of rows, the shortest row length is determined at which best-fit decreasing needs
+    no more rows. Cost of R rows of L and D positions: `R * (L * (1 + L / a) + D * (1 + D / a))` with a =
+    `attention_length`. The result depends on the arguments only.
 
     Args:
         encoder_lengths: encoder positions of each item.
-        decoder_lengths: decoder positions of each item, as many.
-        max_row_length: most positions of a row on either side; an item that is longer alone makes all rows as long.
+        decoder_lengths: decoder positions of each item.
+        max_row_length: maximum number of positions of a row on either side, or the longest item if it is longer.
         attention_length: see `ATTENTION_LENGTH`.
 
     Returns:
-        items of each row, rising; every item is in exactly one row, no row is empty.
+        items of each row, in ascending order; every item is in exactly one row, no row is empty.
 
     Raises:
         ValueError: the two lists differ in length.
     """
     if len(encoder_lengths) != len(decoder_lengths):
         raise ValueError(
-            f"every item needs two lengths, got {len(encoder_lengths)} for the encoder and {len(decoder_lengths)} for "
-            "the decoder"
+            f"expected two lengths for every item, got {len(encoder_lengths)} for the encoder and "
+            f"{len(decoder_lengths)} for the decoder"
         )
     if not encoder_lengths:
         return []
     lengths = np.array([encoder_lengths, decoder_lengths], dtype=np.int64)  # (2, items)
     longest, total = lengths.max(axis=1), lengths.sum(axis=1)
     bound = total if max_row_length is None else np.maximum(longest, max_row_length)
-    # Rows as short as the items allow and without padding: no packing into so many rows can cost less.
+    # Rows as short as the items allow and without padding: a lower bound on the cost for each number of rows.
     numbers = np.arange(1, len(encoder_lengths) + 1)
     shortest = np.maximum(longest, -(-total // numbers[:, None]))  # (items, 2)
     least = compute_row_cost(numbers, shortest, attention_length)
@@ -86,7 +86,7 @@ def pack_rows(
 
 
 def compute_row_cost(num_rows: np.ndarray, row_lengths: np.ndarray, attention_length: float) -> np.ndarray:
-    """What rows cost, in positions without attention: `(...,)` numbers and `(..., 2)` lengths -> `(...,)` float64."""
+    """Cost of rows in positions without attention: `(...,)` numbers and `(..., 2)` lengths -> `(...,)` float64."""
     return num_rows * (row_lengths * (1 + row_lengths / attention_length)).sum(axis=-1)
 
 
@@ -98,9 +98,9 @@ def _fill_rows(
     attention_length: float,
     most: float,
 ) -> list[list[int]] | None:
-    """Best-fit decreasing into at most `num_rows` rows, as short as it can.
+    """Best-fit decreasing into at most `num_rows` rows, as short as possible.
 
-    None where `bound`, the greatest capacity `(2,)`, does not allow it, or rows that do would cost `most` or more.
+    None if `bound`, the maximum capacity `(2,)`, is too small, or the rows would cost `most` or more.
     """
     order = np.argsort(-lengths.sum(axis=0), kind="stable").tolist()
     items = [(item, int(lengths[0, item]), int(lengths[1, item])) for item in order]
@@ -122,7 +122,7 @@ def _fill_rows(
 def _best_fit(
     items: Sequence[tuple[int, int, int]], encoder_capacity: int, decoder_capacity: int, num_rows: int
 ) -> list[list[int]] | None:
-    """Each item into the row that it leaves least room in; None where the rows do not hold all."""
+    """Pack each item into the row with the least remaining space; None if the rows are too small."""
     rows: list[list[int]] = []
     room: list[tuple[int, int]] = []
     for item, encoder_length, decoder_length in items:
@@ -148,8 +148,8 @@ def assemble_rows(rows: Sequence[Sequence[View]], pool: UnitPool, *, pad_to_mult
 
     Args:
         rows: views of each row, in order; at least one row, which may be empty.
-        pool: the index space of their units.
-        pad_to_multiple_of: of L and D.
+        pool: index space of their units.
+        pad_to_multiple_of: multiple for L and D.
 
     Returns:
         All int64. `(R, L)`: `encoder_units` (pad on padding), `sequence_ids` (1, 2, ... within a row, 0 on padding),
@@ -159,9 +159,9 @@ def assemble_rows(rows: Sequence[Sequence[View]], pool: UnitPool, *, pad_to_mult
         has an empty source (0 in an empty row, whose encoder positions are all 0).
         `(k,)`: `mlm_positions` (flat, `r * L + l`), `mlm_labels` (units), `mlm_view_ids`; `decoder_label_positions`
         (`r * D + d`), `decoder_labels`, `decoder_view_ids`.
-        `source_language_labels` `(R, S + 1)`: in column s the label of sequence id s, -100 where there is none.
+        `source_language_labels` `(R, S + 1)`: in column s the label of sequence id s, -100 if there is none.
         `ctc_positions` `(C, Nc)`: flat encoder positions of each view with `ctc_labels`, -1 on padding; `ctc_labels`
-        `(C, Lc)`, -100 on padding. Without such a view one row, position 0 and no label.
+        `(C, Lc)`, -100 on padding. Without such a view: one row with position 0 and no label.
     """
     lengths = (
         max(sum(view.encoder_length for view in row) for row in rows),
@@ -212,7 +212,7 @@ def assemble_rows(rows: Sequence[Sequence[View]], pool: UnitPool, *, pad_to_mult
 
 
 class _Side:
-    """Rows of the encoder or of the decoder while they are filled, row by row and from left to right."""
+    """Rows of the encoder or of the decoder, filled row by row and from left to right."""
 
     def __init__(self, num_rows: int, row_length: int, pad_unit: int) -> None:
         shape = (num_rows, row_length)
@@ -227,7 +227,7 @@ class _Side:
         self._targets: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
     def add(self, part: Segment, sequence_id: int, view_id: int) -> tuple[int, int]:
-        """Write a segment after the last one; returns its flat positions, end exclusive."""
+        """Append a segment; returns its flat positions, end exclusive."""
         start, self.end = self.end, self.end + len(part.units)
         place = (self._row, slice(start - self._row * self._row_length, self.end - self._row * self._row_length))
         self.units[place] = part.units
@@ -240,7 +240,7 @@ class _Side:
         return start, self.end
 
     def next_row(self) -> None:
-        """Go on at the beginning of the next row."""
+        """Continue at the beginning of the next row."""
         self._row += 1
         self.end, self.num_in_row = self._row * self._row_length, 0
 

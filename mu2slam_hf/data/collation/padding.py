@@ -16,12 +16,12 @@ def padded_length(length: int, multiple: int = 1) -> int:
 
 
 def pad_rows(rows: Sequence[Sequence[int] | IntArray], value: int, multiple: int = 1) -> Tensor:
-    """Rows filled up on the right.
+    """Pad rows on the right.
 
     Args:
-        rows: numbers of each row; without rows the result is one row of padding.
-        value: of the padding.
-        multiple: of L, limits the number of shapes.
+        rows: values of each row; without rows the result is one row of padding.
+        value: value of the padding.
+        multiple: multiple for L, limits the number of shapes.
 
     Returns:
         `(B, L)` int64, L at least 1.

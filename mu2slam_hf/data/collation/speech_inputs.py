@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Waveforms to what a model's front end reads."""
+"""Inputs of a model's front end from waveforms."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,22 +18,22 @@ from mu2slam_hf.models.modules_speech_inputs import (
 )
 
 SILENT_SAMPLES = 640
-"""Length of the silent utterance of a batch without speech: one encoder frame of a front end that reads features, and
-of `waveform` with the usual convolutions (shorter utterances are filled up)."""
+"""Length of the silent utterance of a batch without speech: one encoder frame of front ends for features, and of
+`waveform` with the usual convolutions (shorter utterances are padded)."""
 
 
 class SpeechInputs:
-    """Inputs of a front end, and how many encoder frames it makes of them.
+    """Inputs of a front end, and the number of encoder frames.
 
-    Legend: B = utterances, T = frames or samples, F = numbers in a frame.
+    Legend: B = utterances, T = frames or samples, F = values per frame.
 
     Args:
-        feature_extractor: ours, or that of an imported encoder.
-        encoder_config: names the front end; None for `conv2d`.
-        pad_to_multiple_of: of T, limits the number of shapes.
+        feature_extractor: feature extractor of this package, or of an imported encoder.
+        encoder_config: encoder configuration with the front end; None for `conv2d`.
+        pad_to_multiple_of: multiple for T, limits the number of shapes.
 
     Raises:
-        ValueError: the front end reads something else than the feature extractor makes.
+        ValueError: the feature extractor does not match the front end.
     """
 
     def __init__(self, feature_extractor: Any, encoder_config: Any = None, pad_to_multiple_of: int = 1) -> None:
@@ -41,7 +41,7 @@ class SpeechInputs:
         self.pad_to_multiple_of = pad_to_multiple_of
         mismatch = describe_mismatch(feature_extractor, encoder_config)
         if mismatch is not None:
-            raise ValueError(f"`feature_extractor` and `encoder_config` do not fit one another: {mismatch}")
+            raise ValueError(f"`feature_extractor` and `encoder_config` do not match: {mismatch}")
 
     @property
     def name(self) -> str:
@@ -50,11 +50,11 @@ class SpeechInputs:
 
     @property
     def num_stacked_frames(self) -> int:
-        """10 ms frames in one frame of the inputs."""
+        """Number of 10 ms frames in one frame of the inputs."""
         return stacked_frames_of(self.feature_extractor)
 
     def extract(self, waveforms: Sequence[FloatArray]) -> dict[str, Tensor]:
-        """Inputs of `(n,)` waveforms at 16 kHz.
+        """Compute the inputs from `(n,)` waveforms at 16 kHz.
 
         Returns:
             `input_features` `(B, T, F)` (or `input_values` `(B, T)`) float32 and `attention_mask` `(B, T)` int64, 1 on
@@ -66,13 +66,13 @@ class SpeechInputs:
         speech, mask = extracted[self.name], extracted["attention_mask"].to(torch.int64)
         extra = -speech.shape[1] % self.pad_to_multiple_of
         if extra:
-            # Time is the second axis of both.
+            # Time is the second axis of both inputs.
             speech = torch.nn.functional.pad(speech, (*(0,) * (2 * (speech.ndim - 2)), 0, extra))
             mask = torch.nn.functional.pad(mask, (0, extra))
         return {self.name: speech, "attention_mask": mask}
 
     def num_frames(self, lengths: Any) -> Any:
-        """Encoder frames of `lengths` real places along T, an int or an integer tensor."""
+        """Number of encoder frames for `lengths` real positions along T, an int or an integer tensor."""
         return encoder_length(lengths, self.encoder_config)
 
 

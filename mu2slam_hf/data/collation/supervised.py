@@ -1,8 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Collation of supervised training: examples with one or more texts to write.
+"""Collation of supervised training: examples with one or more target texts.
 
-Legend: B = examples, T = 10 ms frames (of imported encoders: 20 ms, or samples), F = numbers in one of them, L =
-positions of the longest row, Lc = longest transcript in tokens.
+Legend: B = examples, T = 10 ms frames (of imported encoders: 20 ms, or samples), F = values per frame, L =
+positions of the longest row, Lc = tokens of the longest transcript.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from mu2slam_hf.models.task_types import TEXT
 
 @dataclass(frozen=True)
 class PackedTarget:
-    """One decoder sequence before packing: `<s> y1 .. yn` in, `y1 .. yn </s>` out."""
+    """One decoder sequence before packing: inputs `<s> y1 .. yn`, labels `y1 .. yn </s>`."""
 
     token_ids: list[int]
     language_id: int
@@ -31,17 +31,17 @@ class PackedTarget:
 
 
 class SupervisedCollator(SpeechTextCollator):
-    """Makes speech batches and text batches; all items of a batch have the same source modality.
+    """Collates speech batches and text batches; all items of a batch have the same source modality.
 
     Speech: `input_features` `(B, T, F)` (front end `waveform`: `input_values` `(B, T)`), `attention_mask` `(B, T)`,
     `ctc_labels` `(B, Lc)` (the transcript without `</s>`, -100 elsewhere and in rows without one).
     Text: `input_ids`, `attention_mask` `(B, L)`.
-    Both: `language_ids` `(B,)` (what the model is told), `source_language_labels` `(B,)` (the truth, -100 where it is
+    Both: `language_ids` `(B,)` (inputs of the model), `source_language_labels` `(B,)` (the true languages, -100 if
     unknown), the packed decoder rows of `pack_targets`, and `record_ids`, ids of the examples for messages. Without
     usable items the batch is one row of silence without labels, so that all processes have the same number of batches.
 
     Args:
-        processor: has `feature_extractor`, `tokenizer` and `languages`.
+        processor: processor with `feature_extractor`, `tokenizer` and `languages`.
         spec_augment: masks on the features; None for none.
         kwargs: as in `SpeechTextCollator`.
     """
@@ -59,7 +59,7 @@ class SupervisedCollator(SpeechTextCollator):
         modalities = {item.drawn.example.source_modality for item in items}
         if len(modalities) != 1:
             raise ValueError(
-                f"a batch needs examples of exactly one source modality, got {sorted(modalities) or 'none'}"
+                f"expected examples of exactly one source modality in a batch, got {sorted(modalities) or 'none'}"
             )
         usable = [item for item in items if item.error is None]
         if modalities == {"text"}:
@@ -76,7 +76,7 @@ class SupervisedCollator(SpeechTextCollator):
         )
         told = [self.language_row(item.drawn.source_lang) for item in usable] or [0]
         true = [self.language_row(item.drawn.example.source_lang) for item in usable] or [0]
-        # Row 0 is `und`: there is nothing to learn where the truth is not known.
+        # Row 0 is `und`: no label if the true language is unknown.
         labels = [row if row != 0 else IGNORE_INDEX for row in true]
         languages = {"language_ids": torch.tensor(told), "source_language_labels": torch.tensor(labels)}
         return {**source, **decoder, **languages, "record_ids": [item.drawn.example.id for item in usable]}
@@ -116,14 +116,14 @@ def pack_targets(
     pad_token_id: int,
     pad_to_multiple_of: int = 1,
 ) -> dict[str, Tensor]:
-    """Several targets of one source side by side in one decoder row.
+    """Pack the targets of each source into one decoder row.
 
     Args:
         rows: targets of each example.
         bos_token_id: `<s>`, first input of every sequence.
         eos_token_id: `</s>`, last label of every sequence.
         pad_token_id: input on padding.
-        pad_to_multiple_of: of L.
+        pad_to_multiple_of: multiple for L.
 
     Returns:
         All `(B, L)` int64: `decoder_input_ids`; `labels` (-100 on padding); `decoder_sequence_ids` (1, 2, ... within a

@@ -9,7 +9,7 @@ logger = logging.getLogger(__name__)
 
 
 class TranscriptCheck:
-    """Finds transcripts that CTC has no path for, counts them over all loader processes and names the first few.
+    """Finds transcripts without a CTC path, counts them over all loader processes and logs the first few.
 
     Choice: only a few, because such a transcript is no error: dense text is common, and the trainer logs the number.
     """
@@ -20,12 +20,12 @@ class TranscriptCheck:
 
     @property
     def num_too_long(self) -> int:
-        """Transcripts so far that did not fit."""
+        """Number of transcripts so far that did not fit."""
         return self._counts["ctc_too_long"]
 
     def keep_fitting(self, token_ids: list[int], num_frames: int, example_id: str) -> list[int]:
-        """The labels, or none where they need more than `num_frames` encoder frames: CTC has no path for them."""
-        # CTC needs a blank between two equal labels.
+        """The labels, or none if they need more than `num_frames` encoder frames, so that CTC has no path."""
+        # CTC requires a blank between two equal labels.
         repeats = sum(first == second for first, second in zip(token_ids, token_ids[1:], strict=False))
         needed = len(token_ids) + repeats
         if needed <= num_frames:
@@ -33,6 +33,6 @@ class TranscriptCheck:
         self._counts.add("ctc_too_long")
         self._log.warning(
             example_id,
-            f"{example_id}: transcript needs {needed} encoder frames, there are {num_frames}; no CTC loss for it",
+            f"{example_id}: the transcript needs {needed} encoder frames, got {num_frames}; it has no CTC loss",
         )
         return []

@@ -1,13 +1,13 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The views of pre-training: encoder segments, decoder sequences and what is to be predicted on either side.
+"""The views of pre-training: encoder segments, decoder sequences and their targets.
 
-A view refers to its contents by *units*, numbers in one index space of a batch:
+A view refers to its contents by *units*, indices in one index space of a batch:
 
     unit 0                [MASK]
     unit 1 + u * N + n    encoder frame n of utterance u
     unit 1 + U * N + p    token p of the batch's `text_ids`
 
-So a masked position refers to unit 0, and the audio of an utterance is processed once for all its views.
+A masked position refers to unit 0, and the audio of an utterance is processed once for all its views.
 
 Legend: U = utterances, N = encoder frames of the longest one, P = tokens of `text_ids`, n = units of one content.
 """
@@ -33,13 +33,13 @@ from mu2slam_hf.models.task_types import PRETRAINING_TASKS, PRETRAINING_VIEWS, T
 MASK_UNIT = 0
 
 CTCInput = Literal["masked", "clean"]
-"""How the encoder reads the forward ASR view, which has the CTC loss: masked, or clean, without masked prediction."""
+"""Encoder inputs of the forward ASR view, which has the CTC loss: masked, or clean without masked prediction."""
 
 VIEWS_OF_TASK: dict[str, tuple[str, ...]] = {
     task: (task,) if task in ("speech", "text") else (task, f"{task}_backward", f"{task}_alignment")
     for task in PRETRAINING_TASKS
 }
-"""Paper: section 2.3, Eq. 3 and 6. Unlabeled data are denoised; pairs are read forward, backward and together."""
+"""Paper: section 2.3, Eq. 3 and 6. Unlabeled data have denoising; pairs have forward, backward and alignment views."""
 
 
 class UnitPool:
@@ -48,7 +48,7 @@ class UnitPool:
     Args:
         num_utterances: U.
         frames_per_utterance: N.
-        special_ids: ids of pad, `<s>` and `</s>`, which open `text_ids`.
+        special_ids: ids of pad, `<s>` and `</s>`, the first entries of `text_ids`.
     """
 
     def __init__(self, num_utterances: int, frames_per_utterance: int, special_ids: Sequence[int]) -> None:
@@ -64,7 +64,7 @@ class UnitPool:
         return np.arange(first, first + num_frames, dtype=np.int64)
 
     def add_tokens(self, token_ids: IntArray) -> IntArray:
-        """Units of tokens, which are put at the end of `text_ids`."""
+        """Append tokens to `text_ids` and return their units."""
         first = self._first_text + self._num_tokens
         self._parts.append(token_ids)
         self._num_tokens += len(token_ids)
@@ -82,10 +82,10 @@ class Content:
 
     Attributes:
         units: `(n,)` int64.
-        may_be_target: `(n,)` bool, False where nothing may be predicted (`<unk>`).
+        may_be_target: `(n,)` bool, False for positions that are never targets (`<unk>`).
         modality_id: speech or text.
-        language_id: the true row of the language table.
-        told_language_id: the row that the encoder is told, 0 (`und`) in a share of the draws.
+        language_id: row of the true language in the language table.
+        told_language_id: row of the language given to the encoder, 0 (`und`) in a share of the draws.
         word_numbers: `(n,)` int64, see `number_words`; None for speech.
         token_ids: `(n,)` int64; None for speech.
     """
@@ -101,16 +101,16 @@ class Content:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Segment:
-    """One content as the encoder reads it, or one pass of the decoder, with what is to be predicted from it.
+    """One content as an input of the encoder, or one decoder sequence, with its targets.
 
     Attributes:
-        units: `(l,)` int64. Encoder: with [MASK] and random tokens in place; a text ends with `</s>`. Decoder: the
-            inputs, of which the first is `<s>`.
-        label_positions: `(k,)` int64, places that predict something: on the encoder itself, on the decoder what
-            follows.
-        labels: `(k,)` int64, units of what they predict.
+        units: `(l,)` int64. Encoder: with [MASK] and random tokens; a text ends with `</s>`. Decoder: the inputs, the
+            first is `<s>`.
+        label_positions: `(k,)` int64, positions with a target: the unit at this position on the encoder, the next
+            one on the decoder.
+        labels: `(k,)` int64, units of the targets.
         modality_id: speech or text.
-        language_id: encoder: what the model is told; decoder: the true language of what is written.
+        language_id: encoder: the language given to the model; decoder: the true language of the output.
     """
 
     units: IntArray
@@ -122,13 +122,13 @@ class Segment:
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class View:
-    """One encoder sequence with everything that is predicted from it.
+    """One encoder sequence with all its targets.
 
     Attributes:
         name: one of `PRETRAINING_VIEWS`.
-        segments: what the encoder reads, one after the other, as one sequence.
-        sequences: what the decoder writes, each for itself.
-        language_label: true row of the source's language where the model is to guess it, else -100.
+        segments: inputs of the encoder, concatenated to one sequence.
+        sequences: separate sequences of the decoder.
+        language_label: row of the source's true language if the model predicts it, else -100.
         ctc_labels: token ids of the transcript on the forward ASR view, else None.
     """
 
@@ -154,19 +154,19 @@ class View:
         return sum(len(sequence.units) for sequence in self.sequences)
 
     def without_ctc(self) -> "View":
-        """The same view without labels of CTC."""
+        """The same view without CTC labels."""
         return replace(self, ctc_labels=None)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class ViewBuilder:
-    """Makes the views of one draw of an example.
+    """Builds the views of one draw of an example.
 
     Attributes:
-        masking: the rules of masking.
+        masking: rules of masking.
         candidate_ids: `(c,)` int64, text tokens that may replace a chosen token.
-        pool: where random tokens are added.
-        generator_of: generators by purpose; the masks ask for `mask:<view>:<number of the segment>`.
+        pool: index space to which random tokens are added.
+        generator_of: generators by purpose; masks use `mask:<view>:<number of the segment>`.
         ctc_input: see `CTCInput`.
     """
 
@@ -177,15 +177,15 @@ class ViewBuilder:
     ctc_input: CTCInput = "masked"
 
     def build(self, name: str, source: Content, target: Content | None) -> View:
-        """One view.
+        """Build one view.
 
         Paper: section 2.3. Eq. 2: denoising of one content, on the encoder and on the decoder. Eq. 4: forward and
-        backward, from a masked source to all of the target. Eq. 5: alignment, both contents in one encoder sequence,
-        each denoised by a decoder pass of its own.
+        backward, from a masked source to the whole target. Eq. 5: alignment, both contents in one encoder sequence,
+        each denoised by its own decoder sequence.
 
-        Choice: Eq. 6 writes the target of the forward loss as masked; the mask belongs to the source, whose length is
-        another one, so all of the target is predicted, with its `</s>` (else generated speech would never stop).
-        Choice: the language is guessed on views of the source alone, where the model is not told it.
+        Choice: Eq. 6 has a masked target in the forward loss; the mask is that of the source, whose length differs, so
+        the whole target is predicted, with its `</s>` (otherwise generated speech would never stop).
+        Choice: the language is predicted on views of the source only, if it is not given.
 
         Args:
             name: one of `PRETRAINING_VIEWS`.
@@ -223,7 +223,7 @@ class ViewBuilder:
         )
 
     def _read(self, name: str, number: int, content: Content) -> tuple[Segment, BoolArray]:
-        """The content as the encoder reads it in this view, and its mask `(n,)`, True = to be predicted."""
+        """The encoder inputs of a content in this view, and its mask `(n,)`, True = to be predicted."""
         generator = self.generator_of(f"mask:{name}:{number}")
         units = content.units.copy()
         if name == "asr" and self.ctc_input == "clean":
@@ -245,7 +245,7 @@ class ViewBuilder:
 
 
 def generation_sequence(content: Content, pool: UnitPool) -> Segment:
-    """`<s> y_1 .. y_n` in, `y_1 .. y_n </s>` out; an `<unk>` is read and not predicted."""
+    """Inputs `<s> y_1 .. y_n`, targets `y_1 .. y_n </s>`; an `<unk>` is an input, but not a target."""
     outputs = np.append(content.units, pool.eos)
     positions = np.flatnonzero(np.append(content.may_be_target, True))
     units = np.insert(content.units, 0, pool.bos)
@@ -253,14 +253,14 @@ def generation_sequence(content: Content, pool: UnitPool) -> Segment:
 
 
 def denoising_sequence(content: Content, mask: BoolArray, pool: UnitPool) -> Segment:
-    """The complementary sequence, shifted: `<s> u_1 .. u_(n-1)` in, the masked x_i out, no `</s>`.
+    """The complementary sequence, shifted: inputs `<s> u_1 .. u_(n-1)`, targets the masked x_i, no `</s>`.
 
-    Paper: section 2.3, Eq. 2: u_i is x_i where the encoder's x_i is masked, and [MASK] where it is not.
+    Paper: section 2.3, Eq. 2: u_i is x_i if the encoder's x_i is masked, and [MASK] otherwise.
 
     Args:
         content: x.
-        mask: `(n,)` bool, True where the encoder does not see x_i.
-        pool: for `<s>`.
+        mask: `(n,)` bool, True if x_i is masked on the encoder.
+        pool: index space, for `<s>`.
     """
     shown = np.where(mask, content.units, MASK_UNIT)
     positions = np.flatnonzero(mask & content.may_be_target)
@@ -269,11 +269,11 @@ def denoising_sequence(content: Content, mask: BoolArray, pool: UnitPool) -> Seg
 
 
 def _language_label(source: Content) -> int:
-    """Label of the language head: the true language where it is known and the model is not told."""
+    """Label of the language head: the true language if it is known and not given to the model."""
     return source.language_id if source.told_language_id == 0 != source.language_id else IGNORE_INDEX
 
 
 def _ctc_labels(transcript: Content) -> IntArray:
-    """Ids of the transcript without `<unk>`, which no frame is to predict."""
+    """Ids of the transcript without `<unk>`, which is not a target of CTC."""
     assert transcript.token_ids is not None, "a transcript is a text"
     return transcript.token_ids[transcript.may_be_target]

@@ -21,10 +21,10 @@ class BatchLimits:
     """Bounds on one batch, padding included: the longest example times the number of examples.
 
     Attributes:
-        max_seconds: speech of a batch.
-        max_source_tokens: source tokens of a text batch.
-        max_target_tokens: decoder positions of a batch.
-        max_examples: examples of a batch.
+        max_seconds: maximum speech of a batch in seconds.
+        max_source_tokens: maximum number of source tokens of a text batch.
+        max_target_tokens: maximum number of decoder positions of a batch.
+        max_examples: maximum number of examples of a batch.
     """
 
     max_seconds: float | int = 40.0

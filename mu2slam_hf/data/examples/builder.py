@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""From records to examples: which source, and which targets."""
+"""Construction of examples from records: sources and their targets."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ _PROBE = "The quick brown fox jumps over the lazy dog."
 
 
 def count_characters(text: str) -> int:
-    """Tokens of a text for a character tokenizer."""
+    """Number of tokens of a text for a character tokenizer."""
     return len(text)
 
 
@@ -29,8 +29,8 @@ class ExampleLimits:
     """Bounds on a single example; longer ones are left out and counted. None: no bound.
 
     Attributes:
-        max_seconds: longest recording.
-        max_tokens: longest text, with its `</s>`; source and targets are bounded each for itself.
+        max_seconds: maximum length of a recording.
+        max_tokens: maximum length of a text with its `</s>`, for source and targets separately.
     """
 
     max_seconds: float | int | None = None
@@ -45,21 +45,21 @@ class ExampleLimits:
 
 @dataclass(kw_only=True)
 class ExampleBuilder:
-    """Makes examples of records.
+    """Builds examples from records.
 
     Supervised training has one example per source, with all its targets: recordings first, then every text of every
     n-way parallel sentence, with its versions in all other languages. Pre-training (`one_target`) has one example per
     source and target, task by task: a recording or a text without a target ("speech", "text"), a recording with one
-    text, or a pair of texts in one of the two directions. Which text is a target of which task follows from `TASKS`.
+    text, or a pair of texts in one of the two directions. `TASKS` determines the targets of each task.
 
     Attributes:
-        tasks: which tasks to make: some of `TASK_NAMES`; with `one_target` also "speech" and "text".
-        one_target: one target per example.
+        tasks: tasks to build: some of `TASK_NAMES`; with `one_target` also "speech" and "text".
+        one_target: whether each example has one target only.
         languages: sources and targets in other languages are left out; None keeps all.
-        count_tokens: length of a text in tokens, without `</s>`.
+        count_tokens: function that returns the length of a text in tokens, without `</s>`.
         limits: longer examples are left out.
-        translations_as_texts: for "text": each translation of a record is a text of its own too.
-        left_out: reason -> how many candidates were left out for it, counted while building.
+        translations_as_texts: whether each translation of a record is also a text of the task "text".
+        left_out: reason -> number of candidates that were left out for it, counted while building.
 
     Raises:
         ValueError: no task, or an unknown one.
@@ -78,24 +78,24 @@ class ExampleBuilder:
         if not self.tasks or set(self.tasks) - set(known):
             raise ValueError(f"`tasks` must be some of {', '.join(known)}; got {sorted(self.tasks)}")
         self._languages = None if self.languages is None else frozenset(map(canonical_language, self.languages))
-        # Tasks whose examples are made together; all of a group start from one modality.
+        # Tasks whose examples are built together; all tasks of a group have one source modality.
         tasks = [task for task in known if task in self.tasks]
         together = [[task for task in tasks if _source_modality(task) == modality] for modality in MODALITIES]
         self._groups = [[task] for task in tasks] if self.one_target else [group for group in together if group]
 
     @property
     def reads_audio(self) -> bool:
-        """Whether a task starts from speech."""
+        """Whether a task has speech as its source."""
         return any(_source_modality(task) == "speech" for task in self.tasks)
 
     def build(self, records: Iterable[SpeechTextRecord]) -> list[Example]:
-        """Examples of all records together.
+        """Build the examples of all records.
 
-        Records with one corpus and id are versions of one sentence: each of its texts, and each pair of them, is made
-        once, whichever records have it.
+        Records with the same corpus and id are versions of one sentence: each of its texts, and each pair of them, is
+        built once, no matter how many records have it.
 
         Raises:
-            ValueError: a recording that is wanted has no duration (see `fill_durations`), or there is no example.
+            ValueError: a required recording has no duration (see `fill_durations`), or there is no example.
         """
         records = list(records)
         examples = [example for tasks in self._groups for example in self._build(records, tasks)]
@@ -106,7 +106,7 @@ class ExampleBuilder:
         return examples
 
     def examples_of(self, record: SpeechTextRecord) -> list[Example]:
-        """Examples of one record by itself; in a stream each sentence must come once, with all its versions."""
+        """Examples of one record; in a stream each sentence must occur once, with all its versions."""
         return [example for tasks in self._groups for example in self._build([record], tasks)]
 
     @property
@@ -115,11 +115,11 @@ class ExampleBuilder:
         return ", ".join(map(repr, self.tasks))
 
     def describe_left_out(self) -> str:
-        """Reasons with their numbers, for messages."""
+        """Reasons with their counts, for messages."""
         return "; ".join(f"{count} x {reason}" for reason, count in self.left_out.most_common(5)) or "no candidate"
 
     def fingerprint_parts(self) -> list[Any]:
-        """What the examples depend on, for a fingerprint; of the tokenizer, the length of one sentence."""
+        """Parts of a fingerprint of the settings; for the tokenizer, the length of one sentence."""
         languages = None if self.languages is None else sorted(self.languages)
         limits = [self.limits.max_seconds, self.limits.max_tokens]
         return [languages, limits, self.translations_as_texts, self.count_tokens(_PROBE)]
@@ -132,8 +132,8 @@ class ExampleBuilder:
         sentences: dict[tuple[str, str], dict[str, str]] = {}
         translates = all(task in TASKS and not TASKS[task].same_language for task in tasks)
         for record in records:
-            # Choice: in supervised translation, a sentence is what a record gives with its translations; a record
-            # without any is not paired with others by its id.
+            # Choice: in supervised translation, a sentence consists of a record and its translations; a record
+            # without translations is not paired with others by its id.
             if not self.one_target and not (record.text and (record.translations or not translates)):
                 continue
             texts = sentences.setdefault((record.corpus, record.id), {})
@@ -211,7 +211,7 @@ class ExampleBuilder:
             ] += 1
 
     def _targets(self, tasks: Sequence[str], source_lang: str, texts: Mapping[str, str]) -> tuple[Target, ...]:
-        """Which of the texts are targets of a source in `source_lang`, task by task."""
+        """The texts that are targets of a source in `source_lang`, task by task."""
         return tuple(
             Target(task=task, lang=lang, text=text, num_tokens=self.count_tokens(text) + 1)
             for task in tasks
@@ -221,7 +221,7 @@ class ExampleBuilder:
         )
 
     def _within_limits(self, example: Example) -> Iterator[Example]:
-        """The example; nothing, and counted, where a text is too long."""
+        """Yield the example, or count it as left out if a text is too long."""
         longest = self.limits.max_tokens
         lengths = [example.num_source_tokens, *(target.num_tokens for target in example.targets)]
         too_long = 0 if longest is None else sum(length > longest for length in lengths)
@@ -234,7 +234,7 @@ class ExampleBuilder:
         return self._languages is None or lang in self._languages
 
     def _wanted_texts(self, texts: Mapping[str, str]) -> dict[str, str]:
-        """Those in wanted languages, in the order of their codes."""
+        """Texts in the selected languages, in the order of their codes."""
         return {lang: text for lang, text in sorted(texts.items()) if self._wanted(lang)}
 
 
@@ -248,9 +248,9 @@ def _texts_of(record: SpeechTextRecord) -> dict[str, str]:
 
 
 def _draw_source(example_id: str) -> int:
-    """Which of the two languages of a pair is the source x: a coin thrown by its id.
+    """Index of the language of a pair that is the source x: a random choice by its id.
 
-    Choice: both directions are views of the pair, but only x may be left unnamed (`und`); in alphabetical order some
+    Choice: both directions are views of the pair, but only the language of x may be `und`; in alphabetical order some
     languages would never be.
     """
     return blake2b(example_id.encode(), digest_size=1).digest()[0] % 2

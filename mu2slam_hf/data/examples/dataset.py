@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The data set of training and evaluation: examples with what is drawn of them, their audio loaded and augmented."""
+"""The data set of training and evaluation: examples with their random draws, and audio, loaded and augmented."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ from mu2slam_hf.data.random_keys import DrawKey, draw_generator
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """Input of the collators: a draw with its waveform, or with the reason why there is none.
+    """Input of the collators: a draw with its waveform, or with the error of reading it.
 
     Attributes:
         drawn: the draw.
         waveform: `(n,)` float32 at 16 kHz; None for text and for audio that cannot be read.
-        error: record and reason where the audio cannot be read.
+        error: record and reason if the audio cannot be read.
     """
 
     drawn: DrawnExample
@@ -33,16 +33,16 @@ class Item:
 
 
 class ExampleDataset(Dataset[Item]):
-    """Examples with what is drawn of them and their audio, by `DrawKey` or by plain index (evaluation: epoch 0).
+    """Examples with their random draws and audio, by `DrawKey` or by plain index (evaluation: epoch 0).
 
-    A key brings its example along where it comes from a stream; else it gives the position in the table.
+    In streams a key contains its example, otherwise the position in the table.
 
     Args:
         examples: all examples; none for streams.
-        options: what is drawn of them.
+        options: options of the random draws.
         augmenter: augmentation of the waveforms; None for none.
-        cache: keeps decoded audio; None for none, as streams need.
-        limits: bounds on a batch; a concatenation or speed that alone would exceed them is not applied.
+        cache: cache of decoded audio; None for none, required for streams.
+        limits: bounds on a batch; a concatenation or speed that exceeds them by itself is not applied.
         band_limit_hz: frequencies of recordings above this are removed; None keeps all.
         seed: seed of the run.
         max_failed_share: largest share of unreadable recordings at which training continues.
@@ -81,10 +81,10 @@ class ExampleDataset(Dataset[Item]):
         return len(self.examples)
 
     def __getitem__(self, key: DrawKey | int) -> Item:
-        """The draw with its audio; `error` names the record and the reason where the audio cannot be read.
+        """The draw with its audio; `error` has the record and the reason if the audio cannot be read.
 
         Raises:
-            TooManyBadRecordsError: more recordings than the share allowed could not be read.
+            TooManyBadRecordsError: the share of unreadable recordings exceeds `max_failed_share`.
         """
         drawn = self.draw(key if isinstance(key, DrawKey) else DrawKey(int(key)))
         if drawn.example.source_modality == "text":
@@ -99,11 +99,11 @@ class ExampleDataset(Dataset[Item]):
         return Item(drawn=drawn, waveform=waveform)
 
     def cost_of(self, key: DrawKey) -> ExampleCost:
-        """Lengths of a draw, without reading its audio; called for every example of every epoch."""
+        """Lengths of a draw, without reading audio; called for every example of every epoch."""
         return self._draw(self._example_of(key), key, source_lang=None).cost
 
     def draw(self, key: DrawKey) -> DrawnExample:
-        """Everything that is random about an example except its samples: a function of the key and the seed."""
+        """All random choices for an example except its samples: a function of the key and the seed."""
         example = self._example_of(key)
         generator = draw_generator(self.seed, key, example.id, "source_lang")
         ratio = float(self.options.undetermined_source_ratio)
@@ -128,7 +128,7 @@ class ExampleDataset(Dataset[Item]):
         )
 
     def _draw_lengths(self, head: Example, key: DrawKey) -> tuple[tuple[Example, ...], float, float]:
-        """The utterances to join, the silence between them and the speed, within the limits."""
+        """The utterances to concatenate, the silence between them and the speed, within the limits."""
         if self.augmenter is None or head.source_modality == "text":
             return (head,), 0.0, 1.0
         longest = float(self.limits.max_seconds) if self.limits is not None else float("inf")
@@ -172,7 +172,7 @@ class ExampleDataset(Dataset[Item]):
         name = record.audio if isinstance(record.audio, str) else f"audio of record {record.key}"
         waveform = self.cache.load(record.audio, key=name, name=name)
         seconds = len(waveform) / SAMPLING_RATE
-        # Batches are filled by the manifest's lengths: a wrong one would silently exceed the memory bound.
+        # Batches are filled by the durations of the manifest: a wrong one could exceed the memory limit.
         if seconds > 1.1 * example.duration_seconds + 0.5:
-            raise AudioError(f"{name}: lasts {seconds:.2f} s, the manifest says {example.duration_seconds:.2f} s")
+            raise AudioError(f"{name}: expected {example.duration_seconds:.2f} s by the manifest, got {seconds:.2f} s")
         return waveform

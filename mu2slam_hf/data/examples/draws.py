@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""What is drawn of an example in every epoch: its targets, and whether the model is told its source language."""
+"""Random draws of an example in every epoch: its targets, and whether its source language is given."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,12 +17,12 @@ from mu2slam_hf.models.language_codes import UNDETERMINED
 @strict
 @dataclass(kw_only=True)
 class DrawOptions:
-    """What is drawn in every epoch.
+    """Options of the draws in every epoch.
 
     Attributes:
-        max_targets: targets of one example in an epoch; None takes all.
-        task_weights: relative chance of a target by task, default 1; `inf` always, 0 never.
-        undetermined_source_ratio: share of draws where the model is not told the source language.
+        max_targets: maximum number of targets of one example in an epoch; None for all.
+        task_weights: relative probability of a target by task, default 1; `inf` always, 0 never.
+        undetermined_source_ratio: share of draws without the source language as an input of the model.
     """
 
     max_targets: int | None = None
@@ -46,12 +46,12 @@ class DrawnExample:
     """One example as it is trained on in one epoch.
 
     Attributes:
-        key: of the draw.
-        example: the example, joined where two utterances were concatenated.
+        key: key of the draw.
+        example: the example, joined if two utterances were concatenated.
         parts: the utterances, one or two.
         gap_seconds: silence between the utterances.
-        speed_factor: of the speed perturbation.
-        source_lang: the language that the model is told; `und` in a share of the draws.
+        speed_factor: factor of the speed perturbation.
+        source_lang: source language given to the model; `und` in a share of the draws.
         targets: the targets drawn.
     """
 
@@ -68,7 +68,7 @@ class DrawnExample:
         """Task of the only target drawn; "speech" or "text" for a source without targets.
 
         Raises:
-            ValueError: several targets, or a task that starts from the other modality.
+            ValueError: several targets, or a task with another source modality.
         """
         return replace(self.example, targets=self.targets).task
 
@@ -94,8 +94,8 @@ def draw_targets(
 
     Args:
         targets: all targets of an example.
-        max_targets: how many to take; None takes all that have a weight above 0.
-        task_weights: relative chance of a target by its task, default 1; `inf` is always taken, 0 never.
+        max_targets: maximum number of targets; None for all with a weight above 0.
+        task_weights: relative probability of a target by its task, default 1; `inf` always, 0 never.
         generator: source of random numbers; exactly one number per target is drawn from it.
     """
     # Efraimidis and Spirakis: the k largest of u ** (1 / w) are a weighted sample without replacement.
@@ -112,7 +112,7 @@ def draw_targets(
 
 
 def draw_source_lang(lang: str, undetermined_source_ratio: float, generator: np.random.Generator) -> str:
-    """The source language that the model is told: the true one, or `und` in the given share of draws.
+    """The source language given to the model: the true one, or `und` in the given share of draws.
 
     Choice: 30 % in our recipes, so that the model also works with an unknown source language and its language head
     is trained.

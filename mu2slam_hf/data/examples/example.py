@@ -57,15 +57,15 @@ class Example:
         """Task of the only target; "speech" or "text" for a source without targets.
 
         Raises:
-            ValueError: several targets, or a task that starts from the other modality.
+            ValueError: several targets, or a task with another source modality.
         """
         if not self.targets:
             return self.source_modality
         tasks = [target.task for target in self.targets]
         if len(tasks) > 1 or tasks[0] not in TASKS or TASKS[tasks[0]].source != self.source_modality:
             raise ValueError(
-                f"{self.id}: pre-training expects a source with at most one target, of a task that starts from the "
-                f"modality of the source; got {self.source_modality} with {tasks}"
+                f"{self.id}: pre-training expects at most one target, of a task with the source's modality; got "
+                f"{self.source_modality} with {tasks}"
             )
         return tasks[0]
 
@@ -78,12 +78,12 @@ class Example:
 
     @property
     def num_target_tokens(self) -> int:
-        """Decoder positions of all targets together."""
+        """Number of decoder positions of all targets."""
         return sum(target.num_tokens for target in self.targets)
 
     @property
     def num_text_tokens(self) -> int:
-        """Tokens of source and targets: what a budget of tokens counts."""
+        """Number of tokens of source and targets, for a budget of tokens."""
         return self.num_source_tokens + self.num_target_tokens
 
     @property
@@ -93,10 +93,10 @@ class Example:
 
 
 def join_examples(parts: Sequence[Example]) -> Example:
-    """Utterances spoken one after the other as one example; only targets that all of them have remain.
+    """Concatenate utterances into one example, with the targets that all of them have.
 
     Args:
-        parts: speech examples of one language; the first gives id and record.
+        parts: speech examples of one language; id and record are those of the first.
     """
     by_part = [{(target.task, target.lang): target for target in part.targets} for part in parts]
     targets = []

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""How many records could not be read, over all loader processes, and when there are too many."""
+"""Number of unreadable records over all loader processes, with a maximum share."""
 
 import logging
 
@@ -9,11 +9,11 @@ logger = logging.getLogger(__name__)
 
 
 class TooManyBadRecordsError(ValueError):
-    """More records than allowed could not be read; the message names the latest."""
+    """The share of unreadable records is too large; the message contains the latest one."""
 
 
 class FailureCount:
-    """Attempts and failures over all loader processes.
+    """Counts attempts and failures over all loader processes.
 
     Args:
         max_share: largest share of failures at which training continues.
@@ -27,19 +27,19 @@ class FailureCount:
 
     @property
     def attempts(self) -> int:
-        """Records that the loaders tried to read."""
+        """Number of records that the loaders tried to read."""
         return self._counts["attempts"]
 
     @property
     def failures(self) -> int:
-        """Records that could not be read."""
+        """Number of records that could not be read."""
         return self._counts["failures"]
 
     def add(self, reason: str | None) -> None:
-        """Count one attempt; `reason` says why it failed.
+        """Count one attempt; `reason` is the reason of a failure, or None.
 
         Raises:
-            TooManyBadRecordsError: at least `min_failures` failures, and more than the share allowed.
+            TooManyBadRecordsError: at least `min_failures` failures, and a share above `max_share`.
         """
         self._counts.add("attempts")
         if reason is None:
@@ -48,6 +48,6 @@ class FailureCount:
         self._log.warning(reason, f"record left out: {reason}")
         if self.failures >= self.min_failures and self.failures > self.max_share * self.attempts:
             raise TooManyBadRecordsError(
-                f"{self.failures} of {self.attempts} records could not be read, more than the share of "
-                f"{self.max_share:g} allowed; the latest: {reason}"
+                f"{self.failures} of {self.attempts} records could not be read, which exceeds the "
+                f"maximum share of {self.max_share:g}; the latest: {reason}"
             )

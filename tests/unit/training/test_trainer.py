@@ -170,7 +170,7 @@ def test_unreadable_recordings_are_counted_and_named_and_the_run_goes_on(make_tr
 
 def test_too_many_unreadable_recordings_stop_the_run(make_trainer, damage):
     trainer = make_trainer("mu2slam", "data.max_failed_share=0.1", "training.eval_steps=0", manifest=damage(14))
-    with pytest.raises(TooManyBadRecordsError, match=r"more than the share of 0\.1 allowed; the latest: \w+:train/"):
+    with pytest.raises(TooManyBadRecordsError, match=r"exceeds the maximum share of 0\.1; the latest: \w+:train/"):
         trainer.train()
 
 

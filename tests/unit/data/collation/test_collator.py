@@ -66,7 +66,7 @@ def test_transcripts_longer_than_the_encoder_output_are_counted(kind, samples, f
     assert labels_of(kind, batch)[0].tolist() == (ids if fits else [-100])
     assert not (labels_of(kind, batch)[1:] >= 0).any()
     assert collator.num_ctc_too_long == int(not fits)
-    message = "utt7: transcript needs 4 encoder frames, there are 3; no CTC loss for it"
+    message = "utt7: the transcript needs 4 encoder frames, got 3; it has no CTC loss"
     assert (message in caplog.text) != fits and "silent" not in caplog.text
 
 
@@ -115,14 +115,14 @@ def test_batches_are_the_same_with_any_number_of_workers(kind):
 @ALL
 def test_faults(kind):
     build = COLLATORS[kind]
-    with pytest.raises(ValueError, match="utt7: a speech item needs a waveform"):
+    with pytest.raises(ValueError, match="utt7: a speech item must have a waveform"):
         build(PROCESSOR)([transcribed(waveform=None)])
     for name in ("pad_to_multiple_of", "pad_frames_to_multiple_of"):
         with pytest.raises(ValueError, match=f"`{name}` must be at least 1, got 0"):
             build(PROCESSOR, **{name: 0})
     processor = SimpleNamespace(feature_extractor=SeamlessM4TFeatureExtractor(), tokenizer=PROCESSOR.tokenizer)
     for config in (None, ConformerEncoderConfig(frontend="waveform")):
-        with pytest.raises(ValueError, match="do not fit one another: the model has the front end"):
+        with pytest.raises(ValueError, match="do not match: the model has the front end"):
             build(processor, encoder_config=config)
     narrow = ConformerEncoderConfig(frontend="stacked_frames", num_mel_bins=40)
     with pytest.raises(ValueError, match="the model expects frames of size 80, Seamless.* creates size 160"):

@@ -39,7 +39,10 @@ def test_nothing_usable_is_one_row_without_a_class():
 @pytest.mark.parametrize(
     "items, message",
     [
-        ([item("es", samples=800), item("es", text="a")], "sources of one modality, got recordings and texts"),
+        (
+            [item("es", samples=800), item("es", text="a")],
+            "sources of one modality in a batch, got recordings and texts",
+        ),
         ([item("de", "utt", text="a")], "utt: expected one of the classes es, fr, it, en, got 'de'"),
     ],
 )

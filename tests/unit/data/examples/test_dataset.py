@@ -142,7 +142,7 @@ def test_bad_recordings_are_counted_and_named(records, tmp_path, caplog):
     failed = [item for item in items if item.error]
     assert len(failed) == 4 and all(item.waveform is None for item in failed)
     assert (dataset.failures.attempts, dataset.failures.failures) == (34, 4)
-    assert "bad0" in caplog.text and "broken.wav" in caplog.text and "the manifest says 0.01 s" in caplog.text
+    assert "bad0" in caplog.text and "broken.wav" in caplog.text and "expected 0.01 s by the manifest" in caplog.text
     with pytest.raises(TooManyBadRecordsError, match=r"10 of \d+ records.*broken\.wav"):
         for _ in range(4):
             for index in range(30, 33):

@@ -224,7 +224,7 @@ def test_too_many_corrupt_rows_stop_the_run(tmp_path):
     reader = ManifestShardReader(corpus="c", lang="en", failures=failures)
     path.write_text("\n".join([*(json.dumps(row) for row in ROWS[:1]), *["{}"] * 30]))
     stream = ShardedStream([str(path)], reader, name="m", failures=failures)
-    with pytest.raises(TooManyBadRecordsError, match=r"more than the share of 0.3 allowed.*x.jsonl:11"):
+    with pytest.raises(TooManyBadRecordsError, match=r"exceeds the maximum share of 0.3.*x.jsonl:11"):
         first_epochs([stream], 1)
 
 

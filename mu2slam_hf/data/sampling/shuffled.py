@@ -14,11 +14,11 @@ from mu2slam_hf.data.sampling.batch_sampler import ResumableBatchSampler
 class ShuffledBatchSampler(ResumableBatchSampler):
     """Every position of a table once in an epoch, in an order of its own.
 
-    The order is that of accelerate's `SeedableRandomSampler`: a permutation by a `torch.Generator` with the seed of
-    the run plus the number of the epoch. The last update of an epoch takes what is left, in batches of the usual size
-    or, where some micro-batch would get nothing, in equal parts.
-    Choice: what is less than one for each micro-batch is filled up from the beginning of the epoch, as accelerate
-    fills up the batches of several processes.
+    Order and batches are those of transformers' Trainer, which uses accelerate's `SeedableRandomSampler` and
+    `BatchSamplerShard`: a permutation by a `torch.Generator` with the seed of the run plus the number of the epoch; on
+    several processes an epoch is filled up from its beginning, so that each has as many full batches. The last update
+    of an epoch takes what is left, in batches of the usual size or, where some micro-batch would get nothing, in equal
+    parts.
 
     Args:
         examples: the table; keys are positions in it.
@@ -56,7 +56,11 @@ class ShuffledBatchSampler(ResumableBatchSampler):
 
     def take_batch(self) -> list[DrawKey]:
         """The share of this micro-batch in the current update."""
-        places, bounds = self._places(), (self.slot, self.slot + 1)
+        order, size = self._order_of_epoch(), self.batch_size * self.num_slots
+        places = order[self.position : self.position + size]
+        # With more micro-batches than examples, some are repeated.
+        places += [order[place % len(order)] for place in range(self.num_slots - len(places))]
+        bounds = (self.slot, self.slot + 1)
         if len(places) > self.batch_size * (self.num_slots - 1):
             first, last = (self.batch_size * slot for slot in bounds)
         else:
@@ -66,7 +70,7 @@ class ShuffledBatchSampler(ResumableBatchSampler):
     def end_step(self) -> None:
         """Advance to the next update, after the last one to the next epoch."""
         self.position += self.batch_size * self.num_slots
-        if self.position >= len(self.positions):
+        if self.position >= len(self._order_of_epoch()):
             self.epoch, self.position = self.epoch + 1, 0
 
     def fingerprint_parts(self) -> dict[str, Any]:
@@ -74,12 +78,12 @@ class ShuffledBatchSampler(ResumableBatchSampler):
         ids = [self.examples[position].id for position in self.positions]
         return {"seed": self.seed, "batch size": self.batch_size, "examples": ids}
 
-    def _places(self) -> list[int]:
-        """Places among the positions that the current update takes."""
+    def _order_of_epoch(self) -> list[int]:
+        """Places among the positions, in the order of the current epoch."""
         if self._order[0] != self.epoch:
+            number = len(self.positions)
             generator = torch.Generator().manual_seed(self.seed + self.epoch)
-            self._order = (self.epoch, torch.randperm(len(self.positions), generator=generator).tolist())
-        order = self._order[1]
-        places = order[self.position : self.position + self.batch_size * self.num_slots]
-        missing = max(0, self.num_slots - len(places))
-        return places + [order[place % len(order)] for place in range(missing)]
+            order = torch.randperm(number, generator=generator).tolist()
+            missing = -number % (self.batch_size * self.num_ranks) if self.num_ranks > 1 else 0
+            self._order = (self.epoch, order + [order[place % number] for place in range(missing)])
+        return self._order[1]

@@ -79,9 +79,7 @@ def load_any_checkpoint(
     known: dict[str, Any] = {one.__name__: one for one in classes}
     name = (config.get("architectures") or [f"type {config.get('model_type')}"])[0]
     if name not in known:
-        raise ValueError(
-            f"{folder}: {name} is not a model of this package; expected one of {', '.join(sorted(known))}"
-        )
+        raise ValueError(f"{folder}: {name} is not a model of this package: {', '.join(sorted(known))}")
     check_device(device)
     processor = load_processor(folder)
     model, info = known[name].from_pretrained(folder, dtype=_read_dtype(dtype), output_loading_info=True)

@@ -21,8 +21,8 @@ def add_parser(subparsers: Any) -> None:
         "align",
         help="align a transcript with its recording",
         description="Finds start and end of each word of a transcript in its recording, with a confidence. A word * "
-        "in the transcript matches any speech. The transcript may be a .txt file; use a manifest for "
-        "many recordings.",
+        "in the transcript matches any speech. TEXT may be a .txt file; use a manifest for many "
+        "recordings.",
         epilog="Recordings that cannot be read or aligned are reported and skipped; the exit status is then 1.",
     )
     parser.add_argument("file", nargs="?", metavar="FILE", help="a recording")
@@ -44,9 +44,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="LANG,LANG",
         help="align synthetic sentences, and print the differences to the word times of espeak-ng",
     )
-    measure.add_argument(
-        "--sentences", type=positive_int, default=15, metavar="N", help="number of sentences per language (15)"
-    )
+    measure.add_argument("--sentences", type=positive_int, default=15, metavar="N", help="sentences per language (15)")
     measure.add_argument("--seed", type=int, default=0, help="seed of sentences and voices (0)")
     add_model_options(parser)
     parser.set_defaults(run=run)
@@ -78,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
             continue
         if alignment.unknown_characters:
             left_out = " ".join(alignment.unknown_characters)
-            print_error(name, f"omitted characters that are not in the vocabulary: {left_out}")
+            print_error(name, f"omitted characters (not in the vocabulary): {left_out}")
         text = FORMATS[args.format](alignment)
         if folder is not None:
             write(folder / (name.replace("/", "_") + SUFFIXES[args.format]), text)

@@ -22,9 +22,7 @@ def add_parser(subparsers: Any) -> None:
         "tokenizers", nargs="+", metavar="DIR", help="saved speech tokenizers, or processors that contain one"
     )
     parser.add_argument("--processor", metavar="DIR", help="feature extractor for tokenizers saved without one")
-    parser.add_argument(
-        "--codebook", type=int, default=0, metavar="N", help="index of the codebook, if there are several (0)"
-    )
+    parser.add_argument("--codebook", type=int, default=0, metavar="N", help="index of the codebook (0)")
     data = parser.add_argument_group("recordings; several sources are combined")
     data.add_argument(
         "--corpus",
@@ -81,9 +79,7 @@ def run(args: argparse.Namespace) -> int:
     for folder, (tokenizer, feature_extractor) in zip(args.tokenizers, loaded, strict=True):
         config = tokenizer.config
         if not 0 <= args.codebook < config.num_codevector_groups:
-            raise ValueError(
-                f"--codebook {args.codebook} is out of range: {folder} has {config.num_codevector_groups} codebooks"
-            )
+            raise ValueError(f"--codebook out of range: {folder} has {config.num_codevector_groups} codebooks")
         tokenize = make_tokenize(tokenizer.to(args.device), feature_extractor, args.codebook)
         size = config.num_codevectors_per_group
         name = Path(folder).resolve().name

@@ -32,13 +32,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--batch-size", type=positive_int, default=16, metavar="N", help="items per batch (16)")
     evaluation = parser.add_argument_group("evaluation")
     add_corpus_options(evaluation)
-    evaluation.add_argument(
-        "--modality", choices=("speech", "text"), default="speech", help="modality of the input (speech)"
-    )
+    evaluation.add_argument("--modality", choices=("speech", "text"), default="speech", help="input (speech)")
     evaluation.add_argument("--results", metavar="FILE", help="write the record of the evaluation to FILE (JSON)")
-    evaluation.add_argument(
-        "--plot", metavar="FILE", help="write a plot of the confusion matrix to FILE (extra: plots)"
-    )
+    evaluation.add_argument("--plot", metavar="FILE", help="plot the confusion matrix to FILE (extra: plots)")
     add_model_options(parser)
     parser.set_defaults(run=run)
 

@@ -32,9 +32,7 @@ def add_generation_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ctc-weight", type=float, metavar="W", help="weight of CTC in transcription, 0 (attention only) to 1"
     )
-    parser.add_argument(
-        "--max-new-tokens", type=positive_int, metavar="N", help="maximum number of tokens to generate"
-    )
+    parser.add_argument("--max-new-tokens", type=positive_int, metavar="N", help="maximum number of tokens")
 
 
 def generation_arguments(args: argparse.Namespace) -> dict[str, Any]:
@@ -63,9 +61,7 @@ def add_corpus_options(parser: Any, *, required: bool = False, languages: str = 
     parser.add_argument("--split", default="dev", help="split of the corpus (dev)")
     text = f"{languages}: en,fr or en fr"
     parser.add_argument("--languages", nargs="+", type=language_list, action=_Joined, metavar="LANG", help=text)
-    parser.add_argument(
-        "--limit", type=positive_int, metavar="N", help="use only the first N records of each language"
-    )
+    parser.add_argument("--limit", type=positive_int, metavar="N", help="only the first N records of each language")
 
 
 class _Joined(argparse.Action):

@@ -37,10 +37,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--text-lang",
         metavar="LANG",
-        help=(
-            "language of the texts, for decoder; in an evaluation: retrieve translations into it instead of "
-            "transcripts"
-        ),
+        help="language of the texts, for decoder; in an evaluation: retrieve translations into it",
     )
     parser.add_argument("--layer", type=int, metavar="N", help="layer whose states `mean` pools (the output)")
     parser.add_argument("--top", type=positive_int, default=3, metavar="N", help="number of results to print (3)")

@@ -50,9 +50,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="NAME",
         help="YAML file, or a name listed by `mu2slam recipes`; the options below override its values",
     )
-    parser.add_argument(
-        "--kind", choices=("kmeans", "contrastive", "random_projection"), help="kind of tokenizer (kmeans)"
-    )
+    parser.add_argument("--kind", choices=("kmeans", "contrastive", "random_projection"), help="kind (kmeans)")
     parser.add_argument("--output", metavar="DIR", help="folder to write")
     data = parser.add_argument_group("recordings")
     add_source_options(data)
@@ -60,9 +58,7 @@ def add_parser(subparsers: Any) -> None:
     data.add_argument("--limit", type=positive_int, metavar="N", help="use only N recordings, spread evenly")
     codebook = parser.add_argument_group("codebook")
     codebook.add_argument("--num-codevectors", type=positive_int, metavar="N", help="entries per codebook (1024)")
-    codebook.add_argument(
-        "--num-codebooks", type=positive_int, metavar="N", help="number of codebooks of random_projection (1)"
-    )
+    codebook.add_argument("--num-codebooks", type=positive_int, metavar="N", help="codebooks of random_projection (1)")
     codebook.add_argument(
         "--context", type=number_from_0, metavar="N", help="context frames of 40 ms on either side (1)"
     )
@@ -77,9 +73,7 @@ def add_parser(subparsers: Any) -> None:
         "--layer", type=number_from_0, metavar="N", help="layer of the encoder; 0 is the input of the first layer"
     )
     codebook.add_argument(
-        "--mslam",
-        metavar="DIR",
-        help="extract the contrastive tokenizer of this trained mSLAM model, without training",
+        "--mslam", metavar="DIR", help="extract the tokenizer of this trained mSLAM model, without training"
     )
     codebook.add_argument("--processor", metavar="DIR", help="processor whose log-mel features are used")
     codebook.add_argument("--passes", type=positive_int, metavar="N", help="passes of k-means over the recordings (8)")

@@ -15,16 +15,10 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "train-tokenizer",
         help="train a character or unigram tokenizer on texts",
-        description=(
-            "Trains the text part of the vocabulary and saves a tokenizer that includes the ids of the speech "
-            "codebook."
-        ),
+        description="Trains the text part of the vocabulary and saves a tokenizer with ids of the speech codebook.",
     )
     parser.add_argument(
-        "files",
-        nargs="+",
-        metavar="FILE",
-        help="plain text, one sentence per line, or manifests (texts, translations)",
+        "files", nargs="+", metavar="FILE", help="text, one sentence per line, or manifests (texts, translations)"
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--kind", default="char", help="char or unigram (char)")

@@ -28,12 +28,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="recordings")
     parser.add_argument("--from", dest="source_lang", metavar="LANG", help="spoken language; default: predicted")
     parser.add_argument(
-        "--to",
-        dest="target_langs",
-        type=language_list,
-        default=[],
-        metavar="LANG[,LANG]",
-        help="also translate into these languages",
+        "--to", dest="target_langs", type=language_list, default=[], metavar="LANG[,LANG]", help="also translate"
     )
     parser.add_argument("--word-times", action="store_true", help="print times and confidence of each word")
     parser.add_argument("--json", action="store_true", help="one JSON object per file and line")

@@ -73,10 +73,7 @@ def compute_confusion(
         ValueError: the lists differ in length or are empty, or a true label is not in `labels`.
     """
     if len(references) != len(predictions):
-        raise ValueError(
-            f"expected one prediction for each true label, got {len(references)} true labels and {len(predictions)} "
-            "predictions"
-        )
+        raise ValueError(f"got {len(references)} true labels but {len(predictions)} predictions")
     if not references:
         raise ValueError("a confusion matrix requires at least one item")
     rows = sorted(set(references)) if labels is None else list(dict.fromkeys(labels))

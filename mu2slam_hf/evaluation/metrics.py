@@ -107,10 +107,7 @@ def _check_paired(references: Sequence[str], hypotheses: Sequence[str]) -> None:
     if isinstance(references, str) or isinstance(hypotheses, str):
         raise ValueError("references and hypotheses must be lists of texts, not one text")
     if len(references) != len(hypotheses):
-        raise ValueError(
-            f"expected one hypothesis for each reference, got {len(references)} references and {len(hypotheses)} "
-            "hypotheses"
-        )
+        raise ValueError(f"got {len(references)} references but {len(hypotheses)} hypotheses")
     if not references:
         raise ValueError("nothing to score: the list of references is empty")
 

@@ -73,10 +73,7 @@ def rank_candidates(scores: Tensor, relevant: Tensor) -> Tensor:
     score ranks last.
     """
     if scores.shape != relevant.shape or scores.ndim != 2:
-        raise ValueError(
-            f"Expected scores and relevance of the same shape (Q, C), got {tuple(scores.shape)}, "
-            f"{tuple(relevant.shape)}."
-        )
+        raise ValueError(f"Expected scores and relevance (Q, C), got {tuple(scores.shape)}, {tuple(relevant.shape)}.")
     if scores.isnan().any():
         raise ValueError("The scores contain NaN.")
     if not relevant.any(dim=1).all():

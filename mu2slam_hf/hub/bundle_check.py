@@ -2,6 +2,7 @@
 """Checks of an upload folder: completeness, and loading without this package."""
 
 import ast
+import inspect
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from mu2slam_hf.hub.auto_names import find_auto_name
 from mu2slam_hf.models.model_types import MODEL_TYPES
 
 REQUIRED_FILES = ("README.md", "config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json")
@@ -23,7 +25,7 @@ PACKAGE = "mu2slam_hf"
 _TIMEOUT_SECONDS = 600
 _FRAMES, _TARGET_IDS = 41, (1, 70, 90)
 
-# Runs in a separate process that cannot import this package.
+# Runs in a separate process that cannot import this package, after the source of `compute_outputs`.
 _BARE_PROGRAM = """
 import importlib.abc, sys
 class Blocker(importlib.abc.MetaPathFinder):
@@ -45,17 +47,7 @@ for mine, expected in ((processor.tokenizer, tokenizer), (processor.feature_extr
 objects = (model, processor, tokenizer, extractor, config)
 ours = [x for x in objects if x is not extractor or not type(x).__module__.startswith("transformers.models.")]
 assert all(type(x).__module__.startswith("transformers_modules.") for x in ours), objects
-inputs = torch.load(output + ".inputs.pt")
-audio = torch.sin(torch.arange(16000) * 0.05).numpy()
-results = {"features": processor(audio=audio, sampling_rate=16000)[model.main_input_name]}
-results["ids"] = torch.tensor(tokenizer("a b").input_ids)
-with torch.no_grad():
-    outputs = model(**inputs)
-    results["outputs"] = outputs["logits" if "logits" in outputs else "loss_sums"]
-    if model.can_generate():
-        results["generated"] = model.generate(inputs[model.main_input_name], max_new_tokens=5, num_beams=2)
-    if processor.speech_tokenizer is not None:
-        results["codes"] = torch.tensor(processor.encode_speech(audio, sampling_rate=16000))
+results = compute_outputs(model, processor, tokenizer, torch.load(output + ".inputs.pt"))
 save_file({name: tensor.contiguous() for name, tensor in results.items()}, output)
 print("CLASSES", " ".join(type(x).__name__ for x in objects))
 """
@@ -169,7 +161,7 @@ def compare_in_bare_process(folder: str | os.PathLike[str], model: Any, processo
     """
     generator = torch.Generator().manual_seed(0)
     encoder_config = model.config.encoder_config
-    auto_name = _find_auto_name(model)
+    auto_name = find_auto_name(model, MODEL_TYPES[model.config.model_type])
     shape = (1, _FRAMES * 320) if encoder_config.frontend == "waveform" else (1, _FRAMES, encoder_config.feature_size)
     inputs = {model.main_input_name: torch.randn(shape, generator=generator)}
     if model.can_generate():
@@ -183,8 +175,9 @@ def compare_in_bare_process(folder: str | os.PathLike[str], model: Any, processo
         environment = {**os.environ, "HF_HOME": temporary, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
         for name in ("HF_MODULES_CACHE", "TRANSFORMERS_CACHE", "HF_HUB_CACHE"):
             environment.pop(name, None)
+        program = f"from typing import Any\n{inspect.getsource(compute_outputs)}{_BARE_PROGRAM}"
         done = subprocess.run(
-            [sys.executable, "-I", "-c", _BARE_PROGRAM, os.path.abspath(folder), auto_name, output],
+            [sys.executable, "-I", "-c", program, os.path.abspath(folder), auto_name, output],
             capture_output=True,
             text=True,
             timeout=_TIMEOUT_SECONDS,
@@ -198,12 +191,23 @@ def compare_in_bare_process(folder: str | os.PathLike[str], model: Any, processo
     return done.stdout.split("CLASSES", 1)[1].split()
 
 
-def _find_auto_name(model: Any) -> str:
-    """Name of the Auto class that loads a model with its heads."""
-    for name, model_class in MODEL_TYPES[model.config.model_type].models.items():
-        if name != "AutoModel" and type(model) is model_class:
-            return name
-    return "AutoModel"
+def compute_outputs(model: Any, processor: Any, tokenizer: Any, inputs: Any) -> dict[str, Any]:
+    """Outputs of a model and its processor for fixed inputs; also runs in the other process, from its source."""
+    import torch
+
+    audio = torch.sin(torch.arange(16000) * 0.05).numpy()
+    results = {
+        "features": processor(audio=audio, sampling_rate=16000)[model.main_input_name],
+        "ids": torch.tensor(tokenizer("a b").input_ids),
+    }
+    with torch.no_grad():
+        outputs = model(**inputs)
+        results["outputs"] = outputs["logits" if "logits" in outputs else "loss_sums"].float().cpu()
+        if model.can_generate():
+            results["generated"] = model.generate(inputs[model.main_input_name], max_new_tokens=5, num_beams=2)
+        if processor.speech_tokenizer is not None:
+            results["codes"] = torch.tensor(processor.encode_speech(audio, sampling_rate=16000))
+    return results
 
 
 def _compare(folder: Any, actual: Mapping[str, Any], model: Any, processor: Any, inputs: Mapping[str, Any]) -> None:
@@ -211,19 +215,9 @@ def _compare(folder: Any, actual: Mapping[str, Any], model: Any, processor: Any,
     # The process computes in float32 on a CPU; a model in half precision or on a GPU agrees only approximately.
     is_exact = model.dtype == torch.float32 and device.type == "cpu"
     inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
-    audio = torch.sin(torch.arange(16000) * 0.05).numpy()
-    expected = {
-        "features": processor(audio=audio, sampling_rate=16000)[model.main_input_name],
-        "ids": torch.tensor(processor.tokenizer("a b").input_ids),
-    }
-    model.eval()
-    with torch.no_grad():
-        outputs = model(**inputs)
-        expected["outputs"] = outputs["logits" if "logits" in outputs else "loss_sums"].float().cpu()
-        if model.can_generate() and is_exact:
-            expected["generated"] = model.generate(inputs[model.main_input_name], max_new_tokens=5, num_beams=2)
-        if processor.speech_tokenizer is not None:
-            expected["codes"] = torch.tensor(processor.encode_speech(audio, sampling_rate=16000))
+    expected = compute_outputs(model.eval(), processor, processor.tokenizer, inputs)
+    if not is_exact:  # the search may take another path
+        expected.pop("generated", None)
     model.train(training)
     for name, tensor in expected.items():
         tolerance = 1e-5 if is_exact or name != "outputs" else 0.1

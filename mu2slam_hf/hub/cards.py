@@ -17,6 +17,7 @@ import yaml
 from huggingface_hub import EvalResult, ModelCardData
 
 from mu2slam_hf.evaluation.results import EvaluationResults, Score
+from mu2slam_hf.hub.auto_names import find_auto_name
 from mu2slam_hf.models.model_types import ModelType
 from mu2slam_hf.recipes.loader import build_section
 from mu2slam_hf.recipes.shipped import shipped_path
@@ -159,19 +160,6 @@ def render_card(
         results=[describe_results(record) for record in results],
         choices=collect_choices(model_type),
     )
-
-
-def find_auto_name(model: Any, model_type: ModelType) -> str:
-    """Name of the Auto class that loads a model with its heads.
-
-    Raises:
-        ValueError: the model has no heads.
-    """
-    for name, model_class in model_type.models.items():
-        if name != "AutoModel" and type(model) is model_class:
-            return name
-    expected = ", ".join(sorted({cls.__name__ for name, cls in model_type.models.items() if name != "AutoModel"}))
-    raise ValueError(f"expected a model with its heads ({expected}), got {type(model).__name__}")
 
 
 def render_metadata(

@@ -2,7 +2,6 @@
 """Export of an encoder as a checkpoint of `Wav2Vec2BertModel` or `Wav2Vec2ConformerModel`."""
 
 import os
-import re
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from transformers import AutoModel, PreTrainedModel
 
 from mu2slam_hf.interop.speech_encoder_formats import (
     FORMATS,
-    KeyRule,
+    find_name,
     list_names,
     reason_to_leave_out,
     restore_config,
@@ -62,8 +61,8 @@ def export_speech_encoder(
         for name, tensor in exported.state_dict().items():
             if reason_to_leave_out(name, known) is not None:
                 continue
-            ours, rule = _our_name(name, known.rules)
-            if ours not in own:
+            ours, rule = find_name(name, known) or ("no rule", None)
+            if rule is None or ours not in own:
                 missing.append(f"{name} ({ours})")
             else:
                 tensor.copy_(own[ours][..., None] if rule.drop_last_axis else own[ours])
@@ -84,15 +83,6 @@ def _constant_of(encoder: Any) -> Tensor:
     if not isinstance(encoder, Mu2SLAMEncoder):
         return torch.zeros(encoder.config.encoder_config.hidden_size)
     return (encoder.embed_languages.weight[0] + encoder.embed_modalities.weight[SPEECH]).detach().float().cpu()
-
-
-def _our_name(name: str, rules: tuple[KeyRule, ...]) -> tuple[str, KeyRule]:
-    """The name in this package of a weight of the source, and its rule."""
-    for rule in rules:
-        match = re.fullmatch(rule.source, name)
-        if match:
-            return match.expand(rule.ours), rule
-    raise ValueError(f"no rule matches {name}.")
 
 
 __all__ = ["export_speech_encoder"]

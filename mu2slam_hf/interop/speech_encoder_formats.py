@@ -214,13 +214,12 @@ def rename_weights(
         if reason is not None:
             left_out[name] = reason
             continue
-        for rule in known.rules:
-            match = re.fullmatch(rule.source, name)
-            if match:
-                renamed[match.expand(rule.ours)] = tensor.detach()[..., 0] if rule.drop_last_axis else tensor.detach()
-                break
-        else:
+        found = find_name(name, known)
+        if found is None:
             unknown.append(name)
+        else:
+            ours, rule = found
+            renamed[ours] = tensor.detach()[..., 0] if rule.drop_last_axis else tensor.detach()
     if unknown:
         raise ValueError(f"{source}: unexpected weights {list_names(unknown)}.")
     return renamed, left_out
@@ -236,6 +235,12 @@ def refuse_unknown(names: Iterable[str], known: SourceFormat, source: str) -> No
     unknown = [name for name in short if reason_to_leave_out(name, known) is None]
     if unknown:
         raise ValueError(f"{source}: the checkpoint contains unknown weights: {list_names(unknown)}.")
+
+
+def find_name(name: str, known: SourceFormat) -> tuple[str, KeyRule] | None:
+    """The name in this package of a weight of the source, and its rule; None if no rule matches."""
+    matches = ((re.fullmatch(rule.source, name), rule) for rule in known.rules)
+    return next(((match.expand(rule.ours), rule) for match, rule in matches if match), None)
 
 
 def reason_to_leave_out(name: str, known: SourceFormat) -> str | None:

@@ -118,10 +118,7 @@ class SpeechEncoderWeights:
         table: Any = find_encoder(model).get_input_embeddings()
         if self.token_table is None or self.token_table.shape != table.weight.shape:
             own = None if self.token_table is None else tuple(self.token_table.shape)
-            raise ValueError(
-                f"{self.source}: its token embeddings are {own}, but those of the model are "
-                f"{tuple(table.weight.shape)}."
-            )
+            raise ValueError(f"{self.source}: token embeddings are {own}, expected {tuple(table.weight.shape)}.")
         with torch.no_grad():
             table.weight.copy_(self.token_table)
 
@@ -143,31 +140,28 @@ def load_speech_encoder(name_or_model: str | PreTrainedModel, **kwargs: Any) -> 
         ValueError: another kind of model, an encoder with an adapter, an unexpected weight, or an incomplete
             checkpoint.
     """
-    missing: Iterable[str] = ()
-    if isinstance(name_or_model, PreTrainedModel):
-        source, model = type(name_or_model).__name__, name_or_model
-        config = model.config
-    else:
-        source = str(name_or_model)
-        config = AutoConfig.from_pretrained(source, **{k: v for k, v in kwargs.items() if k != "dtype"})
-    if config.model_type in OWN_SOURCES:
-        return read_mslam(name_or_model, source, config, kwargs)
+    info: dict[str, Any] = {"missing_keys": [], "unexpected_keys": []}
+    is_model = isinstance(name_or_model, PreTrainedModel)
+    model: Any = name_or_model
+    source = type(name_or_model).__name__ if is_model else str(name_or_model)
+    options = {name: value for name, value in kwargs.items() if name != "dtype"}
+    config = model.config if is_model else AutoConfig.from_pretrained(source, **options)
     known = FORMATS.get(config.model_type)
-    if known is None:
+    if known is None and config.model_type not in OWN_SOURCES:
         *types, last = (*FORMATS, *OWN_SOURCES)
         raise ValueError(
             f"{source}: expected a speech encoder of type {', '.join(types)} or {last}, got {config.model_type!r}."
         )
-    our_config = convert_config(config, source)
-    if not isinstance(name_or_model, PreTrainedModel):
-        kwargs.setdefault("dtype", torch.float32)
-        model, info = AutoModel.from_pretrained(source, output_loading_info=True, **kwargs)
-        missing = [name.removeprefix(known.prefix) for name in info["missing_keys"]]
-        refuse_unknown(info["unexpected_keys"], known, source)
+    our_config = copy.deepcopy(config.encoder_config) if known is None else convert_config(config, source)
+    if not is_model:
+        model, info = AutoModel.from_pretrained(source, output_loading_info=True, **{"dtype": torch.float32, **kwargs})
+    if known is None:
+        check_complete(info["missing_keys"], source)
+        return read_mslam(model, source, our_config)
+    refuse_unknown(info["unexpected_keys"], known, source)
     state_dict, left_out = rename_weights(model.state_dict(), known, source)
-    invented = sorted(name for name in missing if name not in left_out)
-    if invented:
-        raise ValueError(f"{source}: the checkpoint has no weights for {list_names(invented)}.")
+    missing = [name.removeprefix(known.prefix) for name in info["missing_keys"]]
+    check_complete([name for name in missing if name not in left_out], source)
     own = model.base_model
     return SpeechEncoderWeights(
         config=our_config,
@@ -178,35 +172,37 @@ def load_speech_encoder(name_or_model: str | PreTrainedModel, **kwargs: Any) -> 
     )
 
 
-def read_mslam(
-    name_or_model: str | PreTrainedModel, source: str, config: Any, options: dict[str, Any]
-) -> SpeechEncoderWeights:
+def check_complete(missing: Iterable[str], source: str) -> None:
+    """Raises ValueError if a checkpoint lacks weights."""
+    if missing := sorted(missing):
+        raise ValueError(f"{source}: no weights for {list_names(missing)}.")
+
+
+def read_mslam(model: PreTrainedModel, source: str, config: ConformerEncoderConfig) -> SpeechEncoderWeights:
     """The encoder of an mSLAM model, to initialise Mu2SLAM; names do not change.
 
     Choice: the paper's linear projection between the stacks of mSLAM is omitted (see `left_out`), because Mu2SLAM has
     a single stack.
 
-    Raises:
-        ValueError: the checkpoint does not contain all weights of the encoder.
+    Args:
+        model: the mSLAM model.
+        source: its name, for messages.
+        config: configuration of its encoder.
     """
-    model: Any = name_or_model
-    if not isinstance(name_or_model, PreTrainedModel):
-        options.setdefault("dtype", torch.float32)
-        model, info = AutoModel.from_pretrained(source, output_loading_info=True, **options)
-        if info["missing_keys"]:
-            raise ValueError(
-                f"{source}: the checkpoint has no weights for {list_names(sorted(info['missing_keys']))}."
-            )
     state_dict = {name: tensor.detach() for name, tensor in find_encoder(model).state_dict().items()}
     tokens = state_dict.pop("embed_tokens.weight")
     reasons = {name: reason for name in state_dict for p, reason in LEFT_OUT_OF_MSLAM.items() if re.fullmatch(p, name)}
     return SpeechEncoderWeights(
-        config=copy.deepcopy(config.encoder_config),
+        config=config,
         state_dict={name: tensor for name, tensor in state_dict.items() if name not in reasons},
         source=source,
         left_out=reasons,
         token_table=tokens,
     )
+
+
+def _as_weights(name_or_model: str | PreTrainedModel | SpeechEncoderWeights) -> SpeechEncoderWeights:
+    return name_or_model if isinstance(name_or_model, SpeechEncoderWeights) else load_speech_encoder(name_or_model)
 
 
 def build_from_speech_encoder(
@@ -227,9 +223,7 @@ def build_from_speech_encoder(
         from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
 
         model_class = Mu2SLAMForPreTraining
-    weights = name_or_model
-    if not isinstance(weights, SpeechEncoderWeights):
-        weights = load_speech_encoder(weights)
+    weights = _as_weights(name_or_model)
     model = model_class(weights.build_config(decoder_config, **shared))
     weights.load_into(model)
     return model.eval()
@@ -266,9 +260,7 @@ def build_mslam_from_speech_encoder(
         from mu2slam_hf.models.modeling_mslam_pretraining import MSLAMForPreTraining
 
         model_class = MSLAMForPreTraining
-    weights = name_or_model
-    if not isinstance(weights, SpeechEncoderWeights):
-        weights = load_speech_encoder(weights)
+    weights = _as_weights(name_or_model)
     own = {"add_speech_projection": False, "speech_mask": "learned"}
     config: Any = (model_class.config_class or MSLAMConfig)(
         encoder_config=copy.deepcopy(weights.config), num_speech_layers=num_speech_layers, **{**own, **shared}
@@ -287,23 +279,19 @@ def check_names(own: Mapping[str, Tensor], given: Mapping[str, Tensor], source: 
         ValueError: weights are missing, unexpected, or have another shape; the message contains their names.
     """
     new = [name for name in own if any(re.fullmatch(pattern, name) for pattern in NEW_KEYS)]
-    problems = []
-    missing = [name for name in own if name not in given and name not in new]
-    if missing:
-        problems.append(f"missing weights {list_names(missing)}")
-    surplus = [name for name in given if name not in own]
-    if surplus:
-        problems.append(f"unexpected weights {list_names(surplus)}")
-    shapes = [
-        f"{name} {tuple(tensor.shape)}, expected {tuple(own[name].shape)}"
-        for name, tensor in given.items()
-        if name in own and tensor.shape != own[name].shape
-    ]
-    if shapes:
-        problems.append(f"shape mismatch: {list_names(shapes)}")
-    if problems:
+    problems = {
+        "missing weights": [name for name in own if name not in given and name not in new],
+        "unexpected weights": [name for name in given if name not in own],
+        "shape mismatch": [
+            f"{name} {tuple(tensor.shape)}, expected {tuple(own[name].shape)}"
+            for name, tensor in given.items()
+            if name in own and tensor.shape != own[name].shape
+        ],
+    }
+    if any(problems.values()):
+        text = "; ".join(f"{problem}: {list_names(names)}" for problem, names in problems.items() if names)
         raise ValueError(
-            f"{source}: state dict mismatch: {'; '.join(problems)}. Create the model with the configuration from "
+            f"{source}: state dict mismatch: {text}. Create the model with the configuration from "
             "load_speech_encoder(...).build_config()."
         )
 

@@ -144,16 +144,12 @@ class ConformerEncoderConfig(PreTrainedConfig):
                 f"({self.conv_norm_groups})."
             )
         if self.position_embeddings_type == "relative" and self.hidden_size % 2:
-            raise ValueError(
-                f"position_embeddings_type='relative' requires an even hidden_size, got {self.hidden_size}."
-            )
+            raise ValueError("position_embeddings_type='relative' requires an even hidden_size.")
         if min(self.left_max_position_embeddings, self.right_max_position_embeddings) < 0:
             raise ValueError("left_max_position_embeddings and right_max_position_embeddings cannot be negative.")
         check_positive(self, "num_stacked_frames")
         if self.position_embeddings_type == "rotary" and (self.hidden_size // self.num_attention_heads) % 2:
-            raise ValueError(
-                "position_embeddings_type='rotary' requires an even head size (hidden_size / num_attention_heads)."
-            )
+            raise ValueError("position_embeddings_type='rotary' requires an even head size.")
         if len(self.subsampling_conv_channels) != 2:
             raise ValueError(
                 "subsampling_conv_channels must hold two numbers, one for each stride-2 convolution, got "
@@ -170,8 +166,7 @@ class ConformerEncoderConfig(PreTrainedConfig):
         lengths = {key: len(getattr(self, key)) for key in ("conv_dim", "conv_kernel", "conv_stride")}
         if len(set(lengths.values())) != 1 or 0 in lengths.values():
             raise ValueError(
-                "conv_dim, conv_kernel and conv_stride must hold one number for each convolution, got lists of "
-                f"lengths {lengths}."
+                f"conv_dim, conv_kernel and conv_stride must have the same length, at least 1; got {lengths}."
             )
         if min(*self.conv_dim, *self.conv_kernel, *self.conv_stride) < 1:
             raise ValueError("conv_dim, conv_kernel and conv_stride must hold positive numbers.")

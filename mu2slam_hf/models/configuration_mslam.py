@@ -110,9 +110,8 @@ class MSLAMConfig(SpeechTextConfig):
         num_layers = self.encoder_config.num_hidden_layers
         if not 1 <= self.num_speech_layers < num_layers:
             raise ValueError(
-                f"num_speech_layers must be between 1 and {num_layers - 1}: at least one layer for speech only and "
-                f"one shared with text (encoder_config.num_hidden_layers is {num_layers}); got "
-                f"{self.num_speech_layers}."
+                f"num_speech_layers must be between 1 and {num_layers - 1}, with at least one shared layer "
+                f"(encoder_config.num_hidden_layers is {num_layers}); got {self.num_speech_layers}."
             )
         if self.encoder_config.hidden_size % 2:
             raise ValueError(

@@ -121,8 +121,7 @@ class SpeechTextConfig(PreTrainedConfig):
             )
         if self.vocab_size < self.text_token_offset:
             raise ValueError(
-                f"vocab_size ({self.vocab_size}) must not be smaller than text_token_offset "
-                f"({self.text_token_offset})."
+                f"vocab_size ({self.vocab_size}) must be at least text_token_offset ({self.text_token_offset})."
             )
         if not self.languages or self.languages[0] != "und":
             raise ValueError(f"languages must be a list whose first entry is 'und', got {self.languages[:3]}...")

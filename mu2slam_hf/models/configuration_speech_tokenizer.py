@@ -114,19 +114,14 @@ class SpeechTokenizerConfig(PreTrainedConfig):
         for name in ("feature_mean", "feature_std"):
             values = getattr(self, name)
             if values is not None and len(values) != self.num_mel_bins:
-                raise ValueError(
-                    f"{name} must hold one value per mel bin ({self.num_mel_bins}); got {len(values)} values."
-                )
+                raise ValueError(f"{name} must have {self.num_mel_bins} values, one per mel bin; got {len(values)}.")
         if self.feature_std is not None and min(self.feature_std) <= 0:
             raise ValueError("feature_std must be positive in every mel bin.")
 
     def _validate_features(self) -> None:
         check_choice(self, "features", SPEECH_TOKENIZER_FEATURES)
         if self.kind == "random_projection" and (self.features != "log_mel" or self.num_context_frames):
-            raise ValueError(
-                "kind 'random_projection' requires features='log_mel' and num_context_frames=0; use kind 'kmeans' "
-                "for others."
-            )
+            raise ValueError("kind 'random_projection' requires features='log_mel' and num_context_frames=0.")
         if self.kind == "kmeans" and self.num_codevector_groups != 1:
             raise ValueError(
                 f"kind 'kmeans' supports one codebook only, got num_codevector_groups={self.num_codevector_groups}; "
@@ -153,9 +148,7 @@ class SpeechTokenizerConfig(PreTrainedConfig):
 
     def _validate_encoder(self) -> None:
         if self.num_context_frames:
-            raise ValueError(
-                "num_context_frames must be 0 for features='encoder'; it applies to log-mel features only."
-            )
+            raise ValueError("num_context_frames must be 0 for features='encoder'.")
         num_layers = self.encoder_config.num_hidden_layers
         if self.encoder_layer is None or not 0 <= self.encoder_layer <= num_layers:
             raise ValueError(

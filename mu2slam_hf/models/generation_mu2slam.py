@@ -97,10 +97,7 @@ class Mu2SLAMGenerationMixin:
         """
         if inputs is not None:
             if kwargs.get(self.main_input_name) is not None:
-                raise ValueError(
-                    f"The source was given both as the first argument and as {self.main_input_name}; pass only one of "
-                    "them."
-                )
+                raise ValueError(f"The source was given twice: as first argument and as {self.main_input_name}.")
             kwargs[self.main_input_name] = inputs
         source = self._single_source(kwargs)
         config = generation_config if generation_config is not None else self.generation_config
@@ -178,9 +175,7 @@ class Mu2SLAMGenerationMixin:
         if isinstance(codes, str):
             codes = [codes] * batch_size
         if len(codes) != batch_size:
-            raise ValueError(
-                f"Got {len(codes)} languages for a batch of {batch_size}; pass one language, or one per item."
-            )
+            raise ValueError(f"Got {len(codes)} languages for a batch of {batch_size}; pass one, or one per item.")
         rows = [0 if code is None else language_index(code, self.config.languages) for code in codes]
         return torch.tensor(rows, dtype=torch.int64, device=self.device)
 

@@ -133,9 +133,7 @@ def language_index(code: str, languages: Sequence[str]) -> int:
         if candidate in languages:
             return list(languages).index(candidate)
     spelled = "" if canonical == code else f" ({canonical})"
-    raise ValueError(
-        f"the model does not support the language {code!r}{spelled}; {_describe_nearest(code, languages)}"
-    )
+    raise ValueError(f"the model does not support language {code!r}{spelled}; {_describe_nearest(code, languages)}")
 
 
 def same_language(first: str, second: str) -> bool:

@@ -143,9 +143,7 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
             mask_id = torch.tensor(self.config.mask_token_id, device=frames.device)
             return replace_frames(frames, mask_time_indices, self.embed_tokens(mask_id))
         if noise_seed is None:
-            raise ValueError(
-                "config.speech_mask='noise' requires noise_seed (batch,) int64, the seed of each utterance."
-            )
+            raise ValueError("config.speech_mask='noise' requires noise_seed (batch,) int64, a seed per utterance.")
         row, frame = mask_time_indices.nonzero(as_tuple=True)
         noise = counter_noise(noise_seed[row], frame, frames.shape[-1]) * self.config.speech_mask_noise_std
         return replace_frames(frames, mask_time_indices, noise)
@@ -210,15 +208,11 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
         input_features = select_speech_input(self.config.encoder_config, input_features, input_values)
         has_text = input_ids is not None or inputs_embeds is not None
         if input_features is None and not has_text:
-            raise ValueError(
-                f"The encoder expects {self.main_input_name} (speech), input_ids (text) or both; got neither."
-            )
+            raise ValueError(f"The encoder expects {self.main_input_name} (speech) or input_ids (text); got neither.")
         if input_ids is not None and inputs_embeds is not None:
             raise ValueError("Text was given both as input_ids and as inputs_embeds; pass only one of them.")
         if input_features is not None and sequence_ids is not None:
-            raise ValueError(
-                "sequence_ids (packed rows) are supported for text only; pass speech and pairs as padded rows."
-            )
+            raise ValueError("sequence_ids (packed rows) are for text only; pass speech and pairs as padded rows.")
         wanted = kwargs.pop("output_hidden_states", None)
         if wanted is None:
             wanted = self.config.output_hidden_states
@@ -290,9 +284,7 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
     def _encode_pairs(self, speech, projected, frame_mask, text, text_mask, kwargs) -> MSLAMModelOutput:
         """Frames and tokens of every row as one sequence, without padding between them."""
         if len(text) != len(projected):
-            raise ValueError(
-                f"Pairs require one text per utterance, got {len(text)} texts for {len(projected)} utterances."
-            )
+            raise ValueError(f"Pairs require one text per utterance, got {len(text)} for {len(projected)}.")
         if frame_mask is None:
             frame_mask = torch.ones(projected.shape[:2], dtype=torch.int64, device=projected.device)
         if text_mask is None:

@@ -323,9 +323,7 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
             return causal, cross
         check_packing_backend(self.config)
         if cache is not None:
-            raise ValueError(
-                "Packed targets (decoder_sequence_ids) do not support past_key_values; decode one target per row."
-            )
+            raise ValueError("Packed targets (decoder_sequence_ids) do not support past_key_values.")
         causal = create_causal_mask(
             self.config, embeds, None, None, and_mask_function=same_sequence(sequence_ids, sequence_ids)
         )
@@ -554,9 +552,7 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
             use_cache = False
         if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
             if decoder_sequence_ids is not None:
-                raise ValueError(
-                    "Packed targets require decoder_input_ids: labels cannot be shifted across several targets."
-                )
+                raise ValueError("Packed targets require decoder_input_ids, which cannot be derived from labels.")
             decoder_input_ids = shift_tokens_right(
                 labels, self.config.pad_token_id, self.config.decoder_start_token_id
             )

@@ -268,8 +268,7 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
         if speech_token_ids.shape != speech.shape[:2]:
             raise ValueError(
                 f"speech_token_ids must hold one id per encoder frame, {tuple(speech.shape[:2])} (utterances, "
-                f"frames); got {tuple(speech_token_ids.shape)}. Use the ids of a SpeechTokenizerModel with one "
-                "codebook."
+                f"frames); got {tuple(speech_token_ids.shape)}. Use a SpeechTokenizerModel with one codebook."
             )
         # [MASK] and the text in one lookup: every lookup adds a gradient of the size of the large table.
         tokens = encoder.embed_text(nn.functional.pad(text_ids, (1, 0), value=config.mask_token_id))

@@ -35,9 +35,8 @@ def check_packing_backend(config) -> None:
     backend = config._attn_implementation or "eager"
     if "flash" in backend:
         raise ValueError(
-            "Packed rows (sequence_ids) require attn_implementation 'sdpa', 'flex_attention' or 'eager'; this model "
-            f"uses {backend!r}, which does not support a mask between sequences. Call "
-            "model.set_attn_implementation('sdpa')."
+            "Packed rows (sequence_ids) require attn_implementation 'sdpa', 'flex_attention' or 'eager', but this "
+            f"model uses {backend!r}. Call model.set_attn_implementation('sdpa')."
         )
 
 

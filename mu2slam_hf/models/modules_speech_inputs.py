@@ -52,17 +52,11 @@ def describe_mismatch(feature_extractor: Any, encoder_config: ConformerEncoderCo
     if encoder_config is None:
         return None
     if read == "conv2d" and feature_extractor.feature_size != encoder_config.num_mel_bins:
-        return (
-            f"the model expects {encoder_config.num_mel_bins} mel bins, but the feature extractor has "
-            f"{feature_extractor.feature_size}"
-        )
+        return f"the model expects {encoder_config.num_mel_bins} mel bins, got {feature_extractor.feature_size}"
     if read == "stacked_frames":
         width = feature_extractor.feature_size * stacked_frames_of(feature_extractor)
         if width != encoder_config.feature_size:
-            return (
-                f"the model expects stacked frames of size {encoder_config.feature_size}, but {name} creates size "
-                f"{width}"
-            )
+            return f"the model expects frames of size {encoder_config.feature_size}, {name} creates size {width}"
     return None
 
 

@@ -119,9 +119,7 @@ def split_transcript(text: str, tokenizer: Any, level: str = "word") -> tuple[li
         else:
             units += _split_word(spelled)
     if not any(unit.ids != [WILDCARD] for unit in units):
-        reason = (
-            f"characters not in the vocabulary: {' '.join(dict.fromkeys(unknown))}" if unknown else "it has no words"
-        )
+        reason = f"not in the vocabulary: {' '.join(dict.fromkeys(unknown))}" if unknown else "it has no words"
         raise ValueError(f"The transcript {text[:60]!r} cannot be aligned: {reason}.")
     return units, list(dict.fromkeys(unknown))
 

@@ -123,8 +123,7 @@ class Mu2SLAMProcessor(ProcessorMixin):
         if audio is not None and text is not None:
             if text_target is not None:
                 raise ValueError(
-                    "Together with audio, `text` is the target, so `text_target` is a second one. Pass only one of "
-                    "them."
+                    "With audio, `text` is the target and `text_target` a second one. Pass only one of them."
                 )
             text, text_target = None, text
         kwargs.setdefault("return_tensors", "pt")

@@ -22,6 +22,9 @@ class StreamStatistics:
         feature_size: F.
         sample_size: number of vectors in the sample, R.
         seed: seed of the sample.
+
+    Attributes:
+        sample: `(R, F)` float32, or fewer rows if the stream is shorter.
     """
 
     def __init__(self, feature_size: int, sample_size: int, seed: int = 0) -> None:
@@ -31,7 +34,7 @@ class StreamStatistics:
         self.squares = torch.zeros(feature_size, dtype=torch.float64)
         self._shift: Tensor | None = None
         self._generator = torch.Generator().manual_seed(seed)
-        self._sample = torch.zeros(0, feature_size)
+        self.sample = torch.zeros(0, feature_size)
         self._keys = torch.zeros(0, dtype=torch.float64)
 
     def add(self, vectors: Tensor) -> None:
@@ -53,12 +56,7 @@ class StreamStatistics:
         self.squares += shifted.square().sum(dim=0)
         keys = torch.cat([self._keys, torch.rand(len(vectors), dtype=torch.float64, generator=self._generator)])
         kept = torch.topk(keys, min(self.sample_size, len(keys)), largest=False, sorted=True).indices
-        self._sample, self._keys = torch.cat([self._sample, vectors])[kept], keys[kept]
-
-    @property
-    def sample(self) -> Tensor:
-        """`(R, F)` float32, or fewer rows if the stream is shorter."""
-        return self._sample
+        self.sample, self._keys = torch.cat([self.sample, vectors])[kept], keys[kept]
 
     def standardization(self, floor_ratio: float = 0.0) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation `(F,)` float32 of each dimension.
@@ -93,10 +91,7 @@ def choose_initial_centres(sample: Tensor, num_centres: int, generator: torch.Ge
         ValueError: there are fewer different vectors than centres.
     """
     if len(sample) < num_centres:
-        raise ValueError(
-            f"k-means requires at least one frame per centre, got {len(sample)} frames for {num_centres} centres; use "
-            "more audio."
-        )
+        raise ValueError(f"k-means: {len(sample)} frames are too few for {num_centres} centres; use more audio.")
     norms = sample.square().sum(dim=-1)
     # Differences of large numbers: values below rounding errors mean equal vectors.
     tiny = 1e-5 * norms
@@ -134,6 +129,7 @@ class StreamingKMeans:
     Attributes:
         centres: `(K, F)` float32.
         counts: `(K,)` float64, discounted number of vectors of each centre.
+        new_counts: `(K,)` float64, number of vectors assigned to each centre since the last `update`.
         inertia: mean squared distance to the nearest centre since the last `update`, float.
         num_reseeded: number of dead centres replaced.
     """
@@ -155,31 +151,26 @@ class StreamingKMeans:
         self._start_window()
 
     def _start_window(self) -> None:
-        self._new_counts = torch.zeros_like(self.counts)
+        self.new_counts = torch.zeros_like(self.counts)
         self._new_sums = torch.zeros_like(self._sums)
         self._squared_distance = 0.0
 
     @property
     def num_pending(self) -> int:
         """Number of vectors since the last `update`."""
-        return int(self._new_counts.sum())
+        return int(self.new_counts.sum())
 
     @property
     def inertia(self) -> float:
         """Mean squared distance of the vectors since the last `update` to their centres."""
         return self._squared_distance / max(1, self.num_pending)
 
-    @property
-    def new_counts(self) -> Tensor:
-        """`(K,)` float64, number of vectors assigned to each centre since the last `update`."""
-        return self._new_counts.clone()
-
     @torch.no_grad()
     def accumulate(self, vectors: Tensor) -> Tensor:
         """Assign vectors `(M, F)` to the centres, without moving these; returns their ids `(M,)` int64."""
         vectors = vectors.to(self.centres.device).float()
         ids = find_nearest_codes(vectors, self.centres)
-        self._new_counts += torch.bincount(ids, minlength=len(self.centres))
+        self.new_counts += torch.bincount(ids, minlength=len(self.centres))
         self._new_sums.index_add_(0, ids, vectors.double())
         self._squared_distance += float((vectors - self.centres[ids]).square().sum(dtype=torch.float64))
         return ids
@@ -196,7 +187,7 @@ class StreamingKMeans:
         Returns:
             number of dead centres.
         """
-        self.counts = keep * self.counts + self._new_counts
+        self.counts = keep * self.counts + self.new_counts
         self._sums = keep * self._sums + self._new_sums
         dead = self.counts < dead_below
         means = (self._sums / self.counts.clamp(min=1e-12)[:, None]).float()
@@ -208,11 +199,11 @@ class StreamingKMeans:
         return num_dead
 
     def _reseed(self, dead: Tensor) -> None:
-        nearest = find_nearest_codes(self._sample, self.centres[~dead]) if (~dead).any() else None
-        if nearest is None:
-            distances = torch.ones(len(self._sample), device=self._sample.device)
-        else:
-            distances = (self._sample - self.centres[~dead][nearest]).square().sum(dim=-1)
+        distances = torch.ones(len(self._sample), device=self._sample.device)
+        if not dead.all():
+            living = self.centres[~dead]
+            nearest = living[find_nearest_codes(self._sample, living)]
+            distances = (self._sample - nearest).square().sum(dim=-1)
         for centre in dead.nonzero().flatten().tolist():
             if float(distances.max()) <= 0:  # every vector of the sample is a centre
                 return
@@ -225,27 +216,16 @@ class StreamingKMeans:
 
     def state_dict(self) -> dict[str, Any]:
         """The complete state."""
-        return {
-            "centres": self.centres.clone(),
-            "counts": self.counts.clone(),
-            "sums": self._sums.clone(),
-            "new_counts": self._new_counts.clone(),
-            "new_sums": self._new_sums.clone(),
-            "squared_distance": self._squared_distance,
-            "sample": self._sample.clone(),
-            "generator": self._generator.get_state(),
-            "num_reseeded": self.num_reseeded,
-        }
+        state = {name: value.clone() if isinstance(value, Tensor) else value for name, value in vars(self).items()}
+        return {**state, "_generator": self._generator.get_state()}
 
     @classmethod
     def from_state(cls, state: dict[str, Any], device: str | torch.device = "cpu") -> "StreamingKMeans":
         """Restore a state of `state_dict`."""
         kmeans = cls.__new__(cls)
-        tensors = {name: value.to(device) for name, value in state.items() if isinstance(value, Tensor)}
-        kmeans.centres, kmeans.counts, kmeans._sums = tensors["centres"], tensors["counts"], tensors["sums"]
-        kmeans._new_counts, kmeans._new_sums = tensors["new_counts"], tensors["new_sums"]
-        kmeans._sample, kmeans._squared_distance = tensors["sample"], state["squared_distance"]
+        vars(kmeans).update(
+            {k: value.to(device) if isinstance(value, Tensor) else value for k, value in state.items()}
+        )
         kmeans._generator = torch.Generator()
-        kmeans._generator.set_state(state["generator"].cpu())
-        kmeans.num_reseeded = state["num_reseeded"]
+        kmeans._generator.set_state(state["_generator"].cpu())
         return kmeans

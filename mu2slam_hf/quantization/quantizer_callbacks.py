@@ -87,12 +87,8 @@ class QuantizerSchedule(TrainerCallback):
         """Set temperature and `is_frozen`."""
         config, quantizer = self.config, find_quantizer(model)
         if quantizer.method == "gumbel":
-            start, minimum, factor = (
-                config.max_gumbel_temperature,
-                config.min_gumbel_temperature,
-                config.gumbel_temperature_decay,
-            )
-            quantizer.set_temperature(anneal_temperature(state.global_step, start, minimum, factor))
+            bounds = config.max_gumbel_temperature, config.min_gumbel_temperature
+            quantizer.set_temperature(anneal_temperature(state.global_step, *bounds, config.gumbel_temperature_decay))
         if config.freeze_after is not None:
             quantizer.is_frozen = state.global_step >= config.freeze_after
 
@@ -111,7 +107,7 @@ class CodebookWatch(TrainerCallback):
     """
 
     def __init__(self, config: QuantizerConfig, frames_per_entry: int = 4, grace_updates: int = 100) -> None:
-        self.min_usage, self.min_perplexity_ratio = config.min_usage, config.min_perplexity_ratio
+        self.config = config
         self.frames_per_entry, self.grace_updates = frames_per_entry, grace_updates
         self.warned = False
         self._counts: Tensor | None = None
@@ -139,11 +135,9 @@ class CodebookWatch(TrainerCallback):
             self._counts = ids.new_zeros(quantizer.num_groups, quantizer.num_codevectors)
         self._counts.scatter_add_(1, ids, torch.ones_like(ids))
 
-    def on_log(
-        self, args: Any, state: TrainerState, control: Any, logs: Any = None, model: Any = None, **kwargs: Any
-    ) -> None:
+    def on_log(self, args: Any, state: TrainerState, control: Any, logs: Any, model: Any, **kwargs: Any) -> None:
         """Add the statistics to logs of training, not to those of evaluation."""
-        if not logs or "loss" not in logs or model is None:
+        if "loss" not in logs:
             return
         quantizer = find_quantizer(model)
         if quantizer.method == "gumbel":
@@ -162,9 +156,8 @@ class CodebookWatch(TrainerCallback):
         self._judge(min(healths, key=lambda health: health.perplexity), state.global_step)
 
     def _judge(self, health: CodebookHealth, step: int) -> None:
-        collapsed = (
-            health.usage < self.min_usage or health.perplexity < self.min_perplexity_ratio * health.num_codevectors
-        )
+        min_perplexity = self.config.min_perplexity_ratio * health.num_codevectors
+        collapsed = health.usage < self.config.min_usage or health.perplexity < min_perplexity
         if self.warned or not collapsed or step < self.grace_updates:
             return
         self.warned = True

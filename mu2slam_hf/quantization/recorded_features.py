@@ -102,10 +102,8 @@ class RecordedFeatures:
         """Features `(frames, F)` of each waveform, on the CPU."""
         if tokenizer.config.reads_waveforms:
             for key, wave in waves.items():
-                yield (
-                    key,
-                    tokenizer.compute_features(waveforms=[torch.from_numpy(wave)], sampling_rate=SAMPLING_RATE).cpu(),
-                )
+                speech = torch.from_numpy(wave)
+                yield key, tokenizer.compute_features(waveforms=[speech], sampling_rate=SAMPLING_RATE).cpu()
             return
         device = tokenizer.quantizer.codebook.device
         # Sorted and in small groups, to minimise padding.

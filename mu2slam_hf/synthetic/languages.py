@@ -132,9 +132,7 @@ def _listen(lang: str, engine: EspeakEngine, probes: Sequence[tuple[str, str]]) 
         others = {match for match in _SWITCH.findall(phonemes) if match.split("-")[0] != voice.split("-")[0]}
         switched[kind] += bool(others)
         if switched[kind] * 4 > _PROBES_PER_KIND:
-            problems[kind] = (
-                f"espeak-ng pronounces it with the rules of {', '.join(sorted(others)) or 'another language'}"
-            )
+            problems[kind] = f"espeak-ng applies the rules of {', '.join(sorted(others)) or 'another language'}"
     numbers: Counter[str] = Counter()
     spoken = []
     for (kind, _), request in zip(probes, requests, strict=True):

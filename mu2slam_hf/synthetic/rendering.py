@@ -173,9 +173,7 @@ class Renderer:
         text = format_compact_decimal(number * 10**exponent, format_type="long", locale=self.locale)
         # If CLDR uses other steps (lakh, crore), rounding would change the meaning.
         if re.findall(r"\d[\d.,\s]*\d|\d", text) != [str(number)]:
-            raise RenderingError(
-                f"cannot express {number} times 10 to the {exponent} in {self.lang!r} without rounding"
-            )
+            raise RenderingError(f"cannot express {number}e{exponent} in {self.lang!r} without rounding")
         return text.replace(str(number), self._words(number)) if self.form == "spoken" else text
 
     def _render_duration(self, hours: int, minutes: int, seconds: int) -> str:

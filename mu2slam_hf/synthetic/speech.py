@@ -60,9 +60,7 @@ class SoundSettings:
 
     def __post_init__(self) -> None:
         if self.band_limit_hz is not None and not 0 < self.band_limit_hz <= NATIVE_SAMPLING_RATE / 2:
-            raise ValueError(
-                f"band_limit_hz must be between 0 and {NATIVE_SAMPLING_RATE // 2}, got {self.band_limit_hz}"
-            )
+            raise ValueError(f"band_limit_hz must be in 0 to {NATIVE_SAMPLING_RATE // 2}, got {self.band_limit_hz}")
         if not 0 <= self.band_limit_prob <= 1:
             raise ValueError(f"band_limit_prob must be between 0 and 1, got {self.band_limit_prob}")
         ranges = {"rate_range": (self.rate_range, 80, 450), "pitch_range": (self.pitch_range, 0, 99)}

@@ -288,7 +288,7 @@ def test_exactly_one_source(model):
         model.generate(input_features=features, input_ids=ids, **options)
     with pytest.raises(ValueError, match="exactly one source"):
         model.generate(**options)
-    with pytest.raises(ValueError, match="given both as the first argument and as input_features"):
+    with pytest.raises(ValueError, match="given twice: as first argument and as input_features"):
         model.generate(features, input_features=features, **options)
     with pytest.raises(ValueError, match="exactly one source"):
         model(input_features=features, input_ids=ids, decoder_input_ids=ids)

@@ -71,7 +71,7 @@ def test_normalisation_can_be_switched_off_and_shows_in_the_signature():
 
 @pytest.mark.parametrize("compute", [compute_wer, compute_cer, compute_bleu, compute_chrf])
 def test_pairs_must_match(compute):
-    with pytest.raises(ValueError, match="got 2 references and 1 hypotheses"):
+    with pytest.raises(ValueError, match="got 2 references but 1 hypotheses"):
         compute(["a", "b"], ["a"])
     with pytest.raises(ValueError, match="nothing to score"):
         compute([], [])

@@ -138,5 +138,5 @@ def test_mslam_is_a_start_of_mu2slam(model_class, projection, tmp_path):
         theirs = pretrained.model(features).last_hidden_state
     assert torch.allclose(ours, theirs, atol=1e-5) is not projection
     wider = build_from_speech_encoder(weights, Mu2SLAMModel, {"num_hidden_layers": 1}, **{**SHARED, "vocab_size": 161})
-    with pytest.raises(ValueError, match=r"its token embeddings are \(160, 16\), .* \(161, 16\)"):
+    with pytest.raises(ValueError, match=r"token embeddings are \(160, 16\), expected \(161, 16\)"):
         weights.load_tokens_into(wider)

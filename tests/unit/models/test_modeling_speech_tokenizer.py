@@ -77,7 +77,7 @@ def test_wrong_mask_is_refused():
         ("num_context_frames", 1, "requires .* num_context_frames=0"),
         ("num_stacked_frames", 2, "must be 4"),
         ("codevector_dim", 0, "at least 1"),
-        ("feature_mean", [0.0], "one value per mel bin"),
+        ("feature_mean", [0.0], "one per mel bin"),
         ("feature_std", [0.0] * 80, "must be positive"),
     ],
 )

@@ -117,7 +117,7 @@ def test_options_for_one_side(processor):
         ({"text": ["a", None]}, r"text\[1\]"),
         ({"text_target": [3]}, r"text_target\[0\]"),
         ({"text": "a", "source_lang": "xx"}, "nearest of the 4 known codes"),
-        ({"text": "a", "source_lang": "de"}, "does not support the language 'de'"),
+        ({"text": "a", "source_lang": "de"}, "does not support language 'de'"),
         ({"text": ["a", "b"], "source_lang": ["en"]}, "1 codes for 2 items"),
         ({"text": "a", "target_lang": 3}, "target_lang must be a code"),
         ({"text": "a", "task": "asr"}, "pass audio"),
@@ -218,7 +218,7 @@ def test_check_config(processor):
         ({"num_speech_tokens": 500}, "num_speech_tokens is 500 in the model and 1024"),
         ({"text_token_offset": 2000}, "text_token_offset"),
         ({"vocab_size": 1090}, "ids and the model 1090 rows"),
-        ({"encoder_config": SimpleNamespace(num_mel_bins=128)}, "expects 128 mel bins, but .* has 80"),
+        ({"encoder_config": SimpleNamespace(num_mel_bins=128)}, "expects 128 mel bins, got 80"),
     ):
         with pytest.raises(ValueError, match=reason):
             processor.check_config(config(**changes))

@@ -145,7 +145,7 @@ def test_the_first_centres_prefer_what_is_far():
 
 
 @pytest.mark.parametrize(
-    ("sample", "message"), [(torch.randn(2, 2), "one frame per centre"), (torch.ones(9, 2), "fewer distinct")]
+    ("sample", "message"), [(torch.randn(2, 2), "too few for 3"), (torch.ones(9, 2), "fewer distinct")]
 )
 def test_too_little_to_start_from(sample, message):
     with pytest.raises(ValueError, match=message):

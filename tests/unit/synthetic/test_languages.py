@@ -38,7 +38,7 @@ def test_languages_that_cannot_be_spoken_are_left_out_with_a_message(engine, cap
     with caplog.at_level(logging.WARNING):
         reports = check_languages(["ja", "fo", "kl", "xx", "fr"], engine=engine)
     assert [lang for lang, report in reports.items() if not report.reason] == ["fr"]
-    assert "with the rules of en" in reports["ja"].reason
+    assert "applies the rules of en" in reports["ja"].reason
     for lang in ("ja", "fo", "kl", "xx"):
         assert f"does not support {lang}: " in caplog.text
 

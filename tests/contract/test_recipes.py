@@ -1,51 +1,64 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Every recipe in the repository parses, resolves, and takes two CPU updates at tiny size."""
+"""Every recipe of a model parses, resolves, is dumped and read back, and takes two CPU updates at tiny size."""
 
 import json
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 import yaml
+from helpers import REPOSITORY_ROOT
 from public_schema import write_public_corpora
 
-from mu2slam_hf import Mu2SLAMConfig, Mu2SLAMForPreTraining
-from mu2slam_hf.models.modeling_mu2slam_pretraining import PRETRAINING_LOSSES
+from mu2slam_hf import MSLAMForPreTraining, Mu2SLAMConfig, Mu2SLAMForPreTraining
+from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
 from mu2slam_hf.recipes.arguments import build_arguments
 from mu2slam_hf.recipes.curriculum import resolve_curriculum
-from mu2slam_hf.recipes.loader import recipe_kind
+from mu2slam_hf.recipes.loader import dump_recipe, recipe_kind
 from mu2slam_hf.recipes.mixture_run import build_mixture
-from mu2slam_hf.recipes.processors import build_processor
-from mu2slam_hf.recipes.records import load_records
-from mu2slam_hf.recipes.runs import build_run, load_recipe, load_recipes
+from mu2slam_hf.recipes.runs import RUNS, build_run, load_recipe, load_recipes
 from mu2slam_hf.synthetic.tones import write_tone_corpus
-from mu2slam_hf.training.objectives.mu2slam import Mu2SLAMObjective
 
-ROOT = Path(__file__).resolve().parents[2]
-# Those of speech tokenizers and of mSLAM have tests of their own: tests/unit/recipes/test_speech_tokenizer_recipes.py
-# and test_recipes_mslam.py.
-RECIPES = sorted((ROOT / "configuration" / "recipes" / "mu2slam").glob("*.yaml"))
-PRETRAINING = [path for path in RECIPES if recipe_kind(path) == "pretraining"]
-STREAMED = [path for path in PRETRAINING if "streaming: true" in path.read_text(encoding="utf-8")]
-SUPERVISED = [path for path in RECIPES if path not in PRETRAINING]
+CONFIGURATION = REPOSITORY_ROOT / "configuration"
+# Those of speech tokenizers are no runs of `RUNS`; they have tests of their own in tests/unit/recipes.
+RECIPES = {
+    path: kind for path in sorted((CONFIGURATION / "recipes").rglob("*.yaml")) if (kind := recipe_kind(path)) in RUNS
+}
+HEADS = [path for path, kind in RECIPES.items() if kind == "head_finetuning"]
+STREAMED = [path for path in RECIPES if "streaming: true" in path.read_text(encoding="utf-8")]
+TABLES = [path for path in RECIPES if path not in STREAMED and path not in HEADS]
 SETTINGS = (
     "training.use_cpu=true",
     "training.report_to=[]",
     "training.disable_tqdm=true",
     "training.dataloader_num_workers=0",
+    "training.bf16=false",
 )
-LOCATION = ("name", "root", "split", "options", "manifest", "columns", "lang", "audio_root")
-SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+LOCATION = ("name", "root", "split", "options", "manifest", "columns", "lang", "languages", "audio_root")
+SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+ENCODER = {f"encoder_config.{key}": value for key, value in SIZES.items()}
+ENCODER["encoder_config.subsampling_conv_channels"] = [2, 2]
+CODEBOOK = dict.fromkeys(("num_codevectors_per_group", "codevector_dim", "proj_codevector_dim"), 8)
 OVERRIDES = {
-    **{f"{part}_config.{key}": value for part in ("encoder", "decoder") for key, value in SIZES.items()},
-    "encoder_config.subsampling_conv_channels": [2, 2],
+    "mu2slam": {**ENCODER, **{f"decoder_config.{key}": value for key, value in SIZES.items()}},
+    "mslam": {**ENCODER, **CODEBOOK, "num_speech_layers": 1, "num_negatives": 4},
+}
+FIRST_BATCH = {
+    "pretraining": {"speech": 4, "text": 8, "asr": 1, "ast": 1, "mt": 1},
+    "mslam_pretraining": {"speech": 8, "text": 32, "asr": 1},  # 2048, 8192 and 256 on 256 devices
 }
 
 
-def test_there_are_recipes():
-    assert len(SUPERVISED) >= 4 and len(PRETRAINING) >= 4 and len(STREAMED) == 2
+def each(paths):
+    return pytest.mark.parametrize("path", paths, ids=lambda path: f"{path.parent.name}-{path.stem}")
+
+
+def test_every_kind_has_recipes():
+    least = {"finetuning": 4, "pretraining": 4, "mslam_pretraining": 4, "head_finetuning": 3}
+    counts = Counter(RECIPES.values())
+    assert counts.keys() == RUNS.keys() and all(counts[kind] >= number for kind, number in least.items())
+    assert [path.stem for path in STREAMED] == ["pretrain_0_6b", "pretrain_2b", "pretrain_char", "pretrain_spm"]
 
 
 @pytest.fixture(scope="module")
@@ -60,21 +73,21 @@ def on_tones(tones, tmp_path):
 
     def rewrite(path: Path) -> Path:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-        tree.setdefault("processor", {}).pop("init_from", None)
         of_stages = [stage.get("set", {}).get("data.corpora", {}) for stage in tree.get("stages", [])]
         for corpora in (*(tree.get(name, {}).get("corpora", {}) for name in ("data", "evaluation")), *of_stages):
             for corpus in corpora.values():
                 for key in LOCATION:
                     corpus.pop(key, None)
-                corpus["manifest"] = str(tones)
-                corpus["limit"] = 10
-        tree.get("data", {}).pop("languages", None)
-        tree["processor"].pop("languages", None)
-        tree["processor"].update(feature_statistics_utterances=4, num_speech_tokens=8)
-        tree["model"] = {
-            "config": str(ROOT / "configuration" / "models" / "mu2slam" / "tiny.json"),
-            "overrides": OVERRIDES,
-        }
+                corpus.update(manifest=str(tones), limit=10)
+        if path not in HEADS:
+            tree["data"].pop("languages", None)
+            processor = tree.setdefault("processor", {})
+            for key in ("init_from", "languages"):
+                processor.pop(key, None)
+            processor.update(feature_statistics_utterances=4, num_speech_tokens=8)
+            family = path.parent.name
+            config = CONFIGURATION / "models" / family / "tiny.json"
+            tree["model"] = {"config": str(config), "overrides": OVERRIDES[family]}
         tree["output"] = {"dir": str(tmp_path / "run")}
         written = tmp_path / path.name
         written.write_text(yaml.safe_dump(tree), encoding="utf-8")
@@ -83,28 +96,46 @@ def on_tones(tones, tmp_path):
     return rewrite
 
 
-def take_two_updates(trainer) -> None:
+def take_two_updates(run) -> None:
+    data = run.load_data()
+    processor = run.build_processor(data)
+    model = run.build_model(processor, data)
+    if run.recipe.kind == "mslam_pretraining":
+        assert isinstance(model, MSLAMForPreTraining) and processor.speech_tokenizer is None
+    trainer = run.build_trainer(processor, model, data)
     trainer.args.max_steps = 2
     trainer.args.eval_strategy = trainer.args.save_strategy = "no"
     result = trainer.train()
     assert result.global_step == 2 and result.training_loss > 0
 
 
-@pytest.mark.parametrize("path", SUPERVISED, ids=lambda path: path.stem)
+@each(TABLES)
 def test_two_updates(path, on_tones):
     for recipe in load_recipes(on_tones(path), SETTINGS):
-        assert sum(phase.steps for phase in resolve_curriculum(recipe)) > 0
-        records = load_records(recipe.data.corpora, "data.corpora")
-        processor = build_processor(recipe, records)
-        take_two_updates(build_run(recipe).build_trainer(processor, build_run(recipe).build_model(processor), records))
+        if recipe.kind == "finetuning":
+            assert sum(phase.steps for phase in resolve_curriculum(recipe)) > 0
+        take_two_updates(build_run(recipe))
 
 
-@pytest.mark.parametrize("path", [path for path in PRETRAINING if path not in STREAMED], ids=lambda path: path.stem)
-def test_two_updates_of_pre_training(path, on_tones):
-    recipe = load_recipe(on_tones(path), SETTINGS)
-    records = build_run(recipe).load_data()
-    processor = build_run(recipe).build_processor(records)
-    take_two_updates(build_run(recipe).build_trainer(processor, build_run(recipe).build_model(processor), records))
+@pytest.fixture(scope="module")
+def pretrained(tones, tmp_path_factory) -> Path:
+    """A model as pre-training of mSLAM leaves it, without training."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    places = [f"data.corpora.train.manifest={tones}", f"evaluation.corpora.dev.manifest={tones}"]
+    run = build_run(load_recipe("mslam/pretrain_tiny_test", [*places, f"output.dir={folder}"]))
+    processor = run.build_processor(run.load_data())
+    run.build_model(processor).save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+@each(HEADS)
+def test_two_updates_of_a_head(path, on_tones, pretrained, monkeypatch):
+    monkeypatch.setenv("MU2SLAM_MODEL", str(pretrained))
+    steps = ("max_steps=2", "eval_steps=1", "save_steps=2")
+    small = (*(f"training.{step}" for step in steps), "data.per_device_train_batch_size=4")
+    results = build_run(load_recipe(on_tones(path), [*SETTINGS, *small])).run()
+    assert results and all(value >= 0 for value in results.values())
 
 
 @pytest.fixture(scope="module")
@@ -117,56 +148,62 @@ def public_corpora(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def on_small_copies(public_corpora, tmp_path, monkeypatch):
-    """Read a recipe of the paper's scale with its corpora as small copies."""
+    """The run of a recipe of the paper's scale with its corpora as small copies and a tiny model."""
     monkeypatch.setenv("MU2SLAM_CORPORA", str(public_corpora))
 
-    def load(path, *overrides):
+    def build(path, *overrides):
         # Of the 14 languages there are three, of the limited split of MLS none.
         missing = ("data.corpora.voxpopuli.options={}", "data.corpora.mls_10_hours.split=train")
         small = ("processor.vocab_size=300", "processor.feature_statistics_utterances=20", "data.max_failed_share=1")
-        return load_recipe(path, [*missing, *small, *SETTINGS, f"output.dir={tmp_path}", *overrides])
+        sizes = [f"model.overrides.{name}={value}" for name, value in OVERRIDES[path.parent.name].items()]
+        everything = [*missing, *small, *sizes, *SETTINGS, f"output.dir={tmp_path}", *overrides]
+        return build_run(load_recipe(path, everything))
 
-    return load
+    return build
 
 
-@pytest.mark.parametrize("path", STREAMED, ids=lambda path: path.stem)
-def test_recipes_of_the_paper_build_their_first_batch(path, on_small_copies):
-    recipe = on_small_copies(path)
-    processor = build_run(recipe).build_processor(build_run(recipe).load_data())
-    assert len(processor.languages) == 122, "all that the corpora are declared to hold, whatever is there"
-    dataset, sampler = build_mixture(recipe, processor, {}, build_arguments(recipe))
+@each(STREAMED)
+def test_recipes_of_the_papers_build_their_first_batch(path, on_small_copies):
+    run = on_small_copies(path)
+    processor = run.build_processor(run.load_data())
+    dataset, sampler = build_mixture(run.recipe, processor, {}, build_arguments(run.recipe))
     keys = next(iter(sampler))
-    counts = Counter(key.example.id.split(":")[0] for key in keys)
-    assert counts == {"speech": 4, "text": 8, "asr": 1, "ast": 1, "mt": 1}
-    model = SimpleNamespace(config=SimpleNamespace(encoder_config=None))
-    batch = build_run(recipe).build_collator(processor, model)([dataset[key] for key in keys])
-    targets = Mu2SLAMObjective.count(SimpleNamespace(names=PRETRAINING_LOSSES), batch)
+    assert Counter(key.example.id.split(":")[0] for key in keys) == FIRST_BATCH[run.recipe.kind]
+    model = run.build_model(processor)
+    batch = run.build_collator(processor, model)([dataset[key] for key in keys])
+    targets = run.build_objective(processor, model).count(batch)
     assert all(count > 0 for name, count in targets.items() if name not in ("ctc", "language")), targets
-    assert {source.corpus for source in sampler.sources if source.task == "speech"} == {
-        "voxpopuli_unlabelled",
-        "common_voice",
-        "mls",
-        "babel",
-    }
-    ted = {source.lang: source.size for source in sampler.sources if source.corpus == "ted59"}
-    assert set(ted) == {"ar", "fa", "id", "it", "mn", "nl", "pt", "sl", "sv"} and len(set(ted.values())) == 1
+    speech = {source.corpus for source in sampler.sources if source.task == "speech"}
+    assert speech == {"voxpopuli_unlabelled", "common_voice", "mls", "babel"}
+    if run.recipe.kind == "pretraining":
+        assert len(processor.languages) == 122, "all that the corpora are declared to hold, whatever is there"
+        ted = {source.lang: source.size for source in sampler.sources if source.corpus == "ted59"}
+        assert set(ted) == {"ar", "fa", "id", "it", "mn", "nl", "pt", "sl", "sv"} and len(set(ted.values())) == 1
 
 
-@pytest.mark.parametrize("path", STREAMED, ids=lambda path: path.stem)
-def test_recipes_of_the_paper_take_two_updates_with_a_tiny_model(path, on_small_copies):
-    sizes = [f"model.overrides.{name}={value}" for name, value in OVERRIDES.items()]
+@each(STREAMED)
+def test_recipes_of_the_papers_take_two_updates(path, on_small_copies):
     # Of TED's nine languages the small copy has two.
-    ted = "data.corpora.ted59.options={languages: [ar, fa]}"
-    recipe = on_small_copies(path, *sizes, ted, "data.block_size=5", "training.bf16=false")
-    processor = build_run(recipe).build_processor({})
-    take_two_updates(build_run(recipe).build_trainer(processor, build_run(recipe).build_model(processor), {}))
+    ted = ["data.corpora.ted59.options={languages: [ar, fa]}"] if RECIPES[path] == "pretraining" else []
+    take_two_updates(on_small_copies(path, *ted, "data.block_size=5"))
+
+
+@pytest.mark.parametrize(
+    "name, learning_rate, max_steps", [("pretrain_0_6b", 6e-4, 1_300_000), ("pretrain_2b", 3.6e-4, 350_000)]
+)
+def test_recipes_of_mslam_have_the_figures_of_the_papers(name, learning_rate, max_steps, on_small_copies):
+    recipe = on_small_copies(CONFIGURATION / "recipes" / "mslam" / f"{name}.yaml").recipe
+    assert (recipe.optim.learning_rate, recipe.optim.warmup_steps) == (learning_rate, 40_000)
+    assert recipe.training.max_steps == max_steps
+    assert [getattr(recipe.objective, loss) for loss in MSLAM_LOSSES] == [1.0, 0.1, 1.0, 0.3, 0.03, 0.03, 0.03]
 
 
 def test_models_of_the_paper_have_the_papers_size():
     """Section 2.1 and the tables: an encoder of 0.58B, in all 0.69B and 0.75B with a vocabulary of 4096 and 64k."""
-    for path, total in zip(STREAMED, (0.69e9, 0.75e9), strict=True):
+    paths = [path for path in STREAMED if RECIPES[path] == "pretraining"]
+    for path, total in zip(paths, (0.69e9, 0.75e9), strict=True):
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-        payload = json.loads((ROOT / tree["model"]["config"]).read_text(encoding="utf-8"))
+        payload = json.loads((REPOSITORY_ROOT / tree["model"]["config"]).read_text(encoding="utf-8"))
         assert payload["vocab_size"] == 64 + tree["processor"]["num_speech_tokens"] + tree["processor"]["vocab_size"]
         payload.pop("model_type")
         with torch.device("meta"):
@@ -174,17 +211,24 @@ def test_models_of_the_paper_have_the_papers_size():
         assert sum(p.numel() for p in model.parameters()) == pytest.approx(total, rel=0.02)
 
 
-@pytest.mark.parametrize("path", [path for path in RECIPES if path not in STREAMED], ids=lambda path: path.stem)
-def test_paths_of_the_recipe_resolve(path, data_root, tones, monkeypatch):
+@each(RECIPES)
+def test_recipes_resolve_and_read_back(path, data_root, tones, public_corpora, tmp_path, monkeypatch):
     """With the development data in place, and stand-ins for what is made by hand (synthetic speech, a model)."""
     for name in ("MU2SLAM_SYNTHETIC", "MU2SLAM_TINY", "MU2SLAM_MODEL", "MU2SLAM_ENCODER"):
         monkeypatch.setenv(name, str(tones.parent))
     monkeypatch.setenv("MU2SLAM_DATA", str(data_root))
+    monkeypatch.setenv("MU2SLAM_CORPORA", str(public_corpora))
     tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     overrides = [
         f"data.corpora.{name}.manifest={tones}"
         for name, corpus in tree["data"]["corpora"].items()
         if "MU2SLAM_SYNTHETIC" in corpus.get("manifest", "")
     ]
-    recipes = [load_recipe(path, overrides)] if path in PRETRAINING else load_recipes(path, overrides)
-    assert all(recipe.data.corpora and recipe.evaluation.corpora for recipe in recipes)
+    for recipe in load_recipes(path, overrides):
+        assert recipe.data.corpora and (recipe.evaluation.corpora or path in STREAMED)
+        written = tmp_path / "recipe.yaml"
+        written.write_text(dump_recipe(recipe), encoding="utf-8")
+        again = load_recipe(written)
+        assert dump_recipe(again) == dump_recipe(recipe)
+        # Ranges of augmentation are tuples by default and lists when they are read.
+        assert again == recipe or recipe.kind == "finetuning"

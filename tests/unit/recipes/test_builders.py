@@ -2,7 +2,7 @@
 """Recipe to processor, model, arguments and saved run."""
 
 import json
-from pathlib import Path
+from functools import partial
 
 import pytest
 import torch
@@ -16,23 +16,11 @@ from mu2slam_hf.recipes.processors import build_processor
 from mu2slam_hf.recipes.records import load_records
 from mu2slam_hf.recipes.run import find_resume_checkpoint, save_recipe
 from mu2slam_hf.recipes.runs import build_run, load_recipe
-from mu2slam_hf.synthetic.tones import write_tone_corpus
-
-RECIPE = Path(__file__).resolve().parents[3] / "configuration" / "recipes" / "mu2slam" / "finetune_tiny_test.yaml"
-
-
-@pytest.fixture(scope="module")
-def manifest(tmp_path_factory):
-    return write_tone_corpus(tmp_path_factory.mktemp("tones"), num_sentences=3, max_words=2)
 
 
 @pytest.fixture
-def load(manifest, tmp_path):
-    def load(*overrides):
-        places = [f"data.corpora.train.manifest={manifest}", f"evaluation.corpora.dev.manifest={manifest}"]
-        return load_recipe(RECIPE, [*places, f"output.dir={tmp_path / 'run'}", *overrides])
-
-    return load
+def load(load_tiny):
+    return partial(load_tiny, "supervised")
 
 
 @pytest.fixture

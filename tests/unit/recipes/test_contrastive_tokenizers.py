@@ -26,7 +26,6 @@ from mu2slam_hf.quantization.recorded_features import measure_codebook
 from mu2slam_hf.recipes.contrastive_tokenizer import RUN_FOLDER, build_run_recipe, build_small_config
 from mu2slam_hf.recipes.loader import RecipeError
 from mu2slam_hf.recipes.speech_tokenizer import load_speech_tokenizer_recipe, train_speech_tokenizer
-from mu2slam_hf.synthetic.tones import write_tone_corpus
 
 RECIPE = REPOSITORY_ROOT / "configuration" / "recipes" / "speech_tokenizer" / "contrastive.yaml"
 SMALL = {
@@ -39,11 +38,6 @@ SMALL = {
     "num_negatives": 4,
 }
 TRAINING = {"disable_tqdm": "true", "report_to": "[]", "logging_steps": 1, "save_steps": 2}
-
-
-@pytest.fixture(scope="module")
-def tones(tmp_path_factory):
-    return write_tone_corpus(tmp_path_factory.mktemp("tones"), num_sentences=3)
 
 
 def overrides(max_steps: int, **codebook) -> list[str]:

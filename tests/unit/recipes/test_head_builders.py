@@ -48,22 +48,6 @@ def make_run(recipe: HeadRecipe):
     return run, run.build_trainer_of(PROCESSOR, model, make_texts(0), {"dev0": make_texts(1)})
 
 
-@pytest.mark.parametrize("best", [True, False])
-def test_the_checkpoint_that_the_recipe_keeps(best, tmp_path):
-    run, trainer = make_run(
-        make_recipe(tmp_path, max_steps=4, eval_steps=1, save_steps=1, load_best_model_at_end=best)
-    )
-    run.train(trainer)
-    losses = {
-        logs["step"]: logs["eval_dev0_loss"]
-        for logs in map(json.loads, (tmp_path / "log.jsonl").read_text().splitlines())
-        if "eval_dev0_loss" in logs
-    }
-    assert list(losses) == [1, 2, 3, 4] and losses[1] < losses[4]
-    expected = losses[min(losses, key=losses.get) if best else 4]
-    assert trainer.evaluate()["eval_dev0_loss"] == pytest.approx(expected)
-
-
 def test_the_last_update_is_compared_too(tmp_path):
     recipe = make_recipe(
         tmp_path, max_steps=3, eval_steps=2, metric_for_best_model="accuracy", greater_is_better=True, **BEST

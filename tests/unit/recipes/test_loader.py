@@ -45,7 +45,7 @@ def test_numbers_written_as_yaml_strings_are_numbers(tmp_path):
             r"curriculum\.0\.corpus_weight: unknown key; did you mean 'corpus_weights'",
         ),
         ("data: {corpora: {a: {weight: x}}}", r"data\.corpora\.a\.weight: expected a number"),
-        ("data: {waveform: {speed_factors: [9]}}", r"data\.waveform: .*between 0\.5 and 2"),
+        ("data: {waveform: {speed_factors: [9]}}", r"data\.waveform: .*in \[0\.5, 2\]"),
         ("data: {batch: {max_seconds: -1}}", r"data\.batch: .*above 0"),
         ("kind: finetunning", r"kind: expected one of finetuning"),
         ("optim: {optimizer: adam}", r"optim: Adam takes no weight decay"),
@@ -64,11 +64,67 @@ def test_numbers_written_as_yaml_strings_are_numbers(tmp_path):
         ("- 1", "a recipe is a mapping"),
         ("a: [", "not valid YAML"),
         ("model: {config: tiny.jso}", r"model\.config: there is no file 'tiny\.jso'"),
+        # An unset variable would be an empty name, and that the working directory.
+        (
+            "{kind: pretraining, data: {corpora: {a: {name: mc4, root: '${NO_SUCH}'}}}}",
+            r"corpora\.a\.root: the environment variable NO_SUCH is not set",
+        ),
+        ("model: {init_encoder_from: '${NO_SUCH}'}", "init_encoder_from: the environment variable NO_SUCH is not set"),
+        (
+            "model: {init_from: '${NO_SUCH:-runs/none}'}",
+            r"model\.init_from: there is no folder 'runs/none' \(.*the environment variable NO_SUCH says where",
+        ),
     ],
 )
 def test_errors_say_where_and_what(tmp_path, text, message):
     with pytest.raises(RecipeError, match=message):
         load(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "kind, override, message",
+    [
+        ("mu2slam", "objective.asr_backwards_mlm=1", r"\.asr_backwards_mlm: unknown key; did you mean 'asr_backward"),
+        ("mu2slam", "data.tasks.tts.share=1", r"data: tasks\.tts: unknown; the tasks are speech, text, asr"),
+        (
+            "mu2slam",
+            "data.tasks.mt.corpus_weights={trian: 1}",
+            r"data: tasks\.mt\.corpus_weights\.trian: no such corpus.*\(train\)",
+        ),
+        ("mu2slam", "data.tasks.mt.shares=1", r"data\.tasks\.mt\.shares: unknown key; did you mean 'share'"),
+        ("mu2slam", "masking.text_ratio=2", r"masking: .*text_ratio"),
+        ("mu2slam", "data.limits.max_seconds=-1", r"data\.limits: .*max_seconds"),
+        ("mu2slam", "speech_tokenizer.kind=kmean", r"_tokenizer\.kind: expected one of .*did you mean 'kmeans'"),
+        ("mu2slam", "speech_tokenizer.init_from=nowhere", r"speech_tokenizer\.init_from: there is no folder"),
+        ("mu2slam", "decoder_noise.ratio=0.1", r"decoder_noise: unknown key"),
+        ("mslam", "data.tasks.mt={}", "data.tasks.mt: mSLAM is trained on speech, text, asr only"),
+        ("mslam", "data.max_row_length=100", "data.max_row_length: batches of mSLAM have no packed rows"),
+        ("mslam", "masking.tlm_text_ratio=0", "masking: .*tlm_text_ratio"),
+        ("mslam", "quantizer.min_gumbel_temperature=5", "min_gumbel_temperature must be between 0 and max_"),
+    ],
+)
+def test_errors_of_pre_training_say_where_and_what(load_tiny, kind, override, message):
+    with pytest.raises(RecipeError, match=message):
+        load_tiny(kind, override)
+
+
+@pytest.mark.parametrize(
+    "found, wanted, message",
+    [
+        ("speech_tokenizer", None, "describes a speech tokenizer; use `mu2slam train-speech-tokenizer"),
+        ("sing", None, r"kind: expected one of finetuning, .*; got 'sing'$"),
+        ("pretrainin", None, r"did you mean 'pretraining'\?$"),
+        ("pretraining", "finetuning", "kind: .* is a recipe of kind pretraining, not finetuning; use `mu2slam train"),
+        ("finetuning", "pretraining", "is a recipe of kind finetuning, not pretraining; use `mu2slam train"),
+        ("mslam_pretraining", "pretraining", "recipe of kind mslam_pretraining, not pretraining"),
+        ("head_finetuning", "mslam_pretraining", "recipe of kind head_finetuning, not mslam_pretraining"),
+    ],
+)
+def test_kinds_of_recipes(tmp_path, found, wanted, message):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"kind: {found}")
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(path, kind=wanted)
 
 
 def test_missing_file_names_its_nearest_neighbour(tmp_path, monkeypatch):
@@ -88,30 +144,10 @@ def test_paths_read_the_environment(tmp_path, monkeypatch):
     assert corpus.root is not None
 
 
-def test_a_missing_folder_names_the_variable_that_says_where_it_is(tmp_path, monkeypatch):
-    monkeypatch.delenv("MY_MODEL", raising=False)
-    message = r"model\.init_from: there is no folder 'runs/none' \(.*the environment variable MY_MODEL says where"
-    with pytest.raises(RecipeError, match=message):
-        load(tmp_path, "model: {init_from: '${MY_MODEL:-runs/none}'}")
-
-
 def test_files_that_are_no_text_are_named(tmp_path):
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RecipeError, match=r"binary\.yaml: not a recipe: it is no text in UTF-8"):
         load_recipe(tmp_path / "binary.yaml")
-
-
-def test_kinds_of_recipes(tmp_path):
-    path = tmp_path / "recipe.yaml"
-    path.write_text("kind: speech_tokenizer")
-    with pytest.raises(RecipeError, match="use `mu2slam train-speech-tokenizer"):
-        load_recipe(path)
-    path.write_text("kind: sing")
-    with pytest.raises(RecipeError, match=r"kind: expected one of finetuning, .*; got 'sing'$"):
-        load_recipe(path)
-    path.write_text("kind: pretrainin")
-    with pytest.raises(RecipeError, match=r"did you mean 'pretraining'\?$"):
-        load_recipe(path)
 
 
 def test_an_override_that_is_no_yaml_is_named():

@@ -170,6 +170,9 @@ def test_sizes_are_given_or_those_of_files(own, load, kind):
         ({"dataset": "empty"}, r"data\.corpora\.train\.dataset: .*cannot be read as a data set; expected a folder"),
         ({"dataset": "."}, r"data\.corpora\.train: .*(no row has a language|no column for the language)"),
         ({"manifest": "x.tsv", "columns": {"words": "text"}}, r"data\.corpora\.train\.columns: .*'words'"),
+        ({}, r"data\.corpora\.train: give exactly one of name .*; got none"),
+        ({"manifest": "x.tsv", "name": "mc4"}, r"data\.corpora\.train: give exactly one of name .*got name"),
+        ({"name": "mc4"}, r"data\.corpora\.train\.root: the folder of corpus 'mc4' is required"),
         ({"manifest": "x.tsv"}, r"no row has a language|no column for the language"),
     ],
 )

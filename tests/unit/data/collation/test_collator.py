@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """What all collators have in common: items that are left out, transcripts, front ends, padding."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +17,9 @@ from mu2slam_hf.data.collation.mslam import MSLAMCollator
 from mu2slam_hf.data.collation.mu2slam import Mu2SLAMPreTrainingCollator
 from mu2slam_hf.data.collation.padding import pad_rows
 from mu2slam_hf.data.collation.supervised import SupervisedCollator
+from mu2slam_hf.data.masking import MaskingConfig
+from mu2slam_hf.data.random_keys import DrawKey
+from mu2slam_hf.data.span_masking import MSLAMMaskingConfig
 from mu2slam_hf.models.modules_lengths import encoder_length
 
 COLLATORS = {
@@ -110,6 +114,25 @@ def test_batches_are_the_same_with_any_number_of_workers(kind):
     )
     for one, other in zip(alone, loaded, strict=True):
         assert_equal(one, other)
+
+
+@ALL
+def test_typed_special_tokens_stay_text(kind):
+    ids = set(labels_of(kind, COLLATORS[kind](PROCESSOR)([transcribed("</s><speech_5>")])).flatten().tolist())
+    tokenizer = PROCESSOR.tokenizer
+    assert len(ids) > 2 and min(ids - {tokenizer.unk_token_id, -100}) >= tokenizer.text_token_offset
+
+
+@pytest.mark.parametrize("kind, config", [("mu2slam", MaskingConfig), ("mslam", MSLAMMaskingConfig)])
+def test_masks_follow_the_schedule(kind, config):
+    linear = config(schedule="linear", schedule_steps=10)
+    collator = COLLATORS[kind](PROCESSOR, masking=linear)
+    for step in (0, 4, 9, 40):
+        key = DrawKey(0, step=step)
+        items = [transcribed("on", samples=64_000, key=key), build_item("t", text="press one", key=key)]
+        constant = replace(linear.at_step(step), schedule="constant")
+        assert_equal(collator(items), COLLATORS[kind](PROCESSOR, masking=constant)(items))
+    assert constant == config(schedule_steps=10)
 
 
 @ALL

@@ -180,15 +180,6 @@ def test_ratios_over_many_examples():
     assert shown == pytest.approx([0.8, 0.1 + by_chance], abs=0.03)
 
 
-def test_masked_shares_grow_with_the_schedule():
-    collator = make_collator(masking=MSLAMMaskingConfig(schedule="linear", schedule_steps=10))
-    assert count_masked(collator, 3, step=4)[0] == pytest.approx([0.24, 0.365, 0.075, 0.25], abs=0.03)
-    items = make_items(MIXED)
-    late = [redraw(item, step=9) for item in items]
-    for name, values in make_collator()(items).items():
-        assert name == "record_ids" or torch.equal(collator(late)[name], values), name
-
-
 @pytest.mark.parametrize("samples", [1, 159, 160, 161, 640, 641, 1281])
 def test_shortest_utterances_and_texts(samples):
     items = make_items("speech asr text", 0, samples=samples, source_text="a", target_text="e")

@@ -106,13 +106,6 @@ def test_spec_augment_starts_at_its_step():
     assert torch.equal(masked["attention_mask"], plain["attention_mask"])
 
 
-def test_typed_special_tokens_stay_text():
-    batch = collate(item(targets=(("asr", "en", "</s><speech_5>"),)))
-    offset = TOKENIZER.speech_token_offset
-    assert not ((batch["ctc_labels"] >= offset) & (batch["ctc_labels"] < offset + 8)).any()
-    assert (batch["labels"] == TOKENIZER.eos_token_id).sum() == 1
-
-
 @pytest.mark.parametrize(
     "items, message",
     [([item(), item(text="a")], "exactly one source modality"), ([], "none"), ([item(lang="it")], "'it'")],

@@ -69,7 +69,8 @@ class CTCPrefixScorer:
         """
         # (B, N, V) -> (R, N)
         log_p = self.log_probs[utterances, :, tokens]
-        before = self._before(state, repeats[:, None])
+        either = torch.logaddexp(state.in_token, state.in_blank)
+        before = torch.where(repeats[:, None], state.in_blank, either)[:, :-1]
         total = torch.nn.functional.pad(log_p.cumsum(-1), (1, 0))
         in_token = total[:, 1:] + torch.logcumsumexp(before - total[:, :-1], dim=-1)
         in_token = torch.nn.functional.pad(in_token, (1, 0), value=NEGATIVE)
@@ -100,11 +101,6 @@ class CTCPrefixScorer:
     def end_scores(self, state: PrefixState) -> Tensor:
         """Log probability `(R,)` that the transcript is exactly each prefix."""
         return torch.logaddexp(state.in_token[:, -1], state.in_blank[:, -1])
-
-    @staticmethod
-    def _before(state: PrefixState, repeats: Tensor) -> Tensor:
-        either = torch.logaddexp(state.in_token, state.in_blank)
-        return torch.where(repeats, state.in_blank, either)[:, :-1]
 
 
 class CTCPrefixLogitsProcessor(LogitsProcessor):

@@ -52,6 +52,8 @@ class ModelType:
         return [self.config, *self.models.values(), *(part for part in parts if part is not None)]
 
 
+_SPEECH_TEXT = {"feature_extractor": Mu2SLAMFeatureExtractor, "processor": Mu2SLAMProcessor}
+
 MODEL_TYPES: dict[str, ModelType] = {
     "mu2slam": ModelType(
         config=Mu2SLAMConfig,
@@ -61,16 +63,14 @@ MODEL_TYPES: dict[str, ModelType] = {
             "AutoModelForSeq2SeqLM": Mu2SLAMForConditionalGeneration,
             "AutoModelForPreTraining": Mu2SLAMForPreTraining,
         },
-        feature_extractor=Mu2SLAMFeatureExtractor,
         tokenizer=Mu2SLAMTokenizer,
-        processor=Mu2SLAMProcessor,
+        **_SPEECH_TEXT,
     ),
     "mu2slam_ctc": ModelType(
         config=Mu2SLAMCTCConfig,
         models={"AutoModel": Mu2SLAMForCTC, "AutoModelForCTC": Mu2SLAMForCTC},
-        feature_extractor=Mu2SLAMFeatureExtractor,
         tokenizer=Mu2SLAMCTCTokenizer,
-        processor=Mu2SLAMProcessor,
+        **_SPEECH_TEXT,
     ),
     "mslam": ModelType(
         config=MSLAMConfig,
@@ -80,16 +80,14 @@ MODEL_TYPES: dict[str, ModelType] = {
             "AutoModelForSequenceClassification": MSLAMForSequenceClassification,
             "AutoModelForAudioClassification": MSLAMForAudioClassification,
         },
-        feature_extractor=Mu2SLAMFeatureExtractor,
         tokenizer=Mu2SLAMTokenizer,
-        processor=Mu2SLAMProcessor,
+        **_SPEECH_TEXT,
     ),
     "mslam_ctc": ModelType(
         config=MSLAMCTCConfig,
         models={"AutoModel": MSLAMForCTC, "AutoModelForCTC": MSLAMForCTC},
-        feature_extractor=Mu2SLAMFeatureExtractor,
         tokenizer=Mu2SLAMCTCTokenizer,
-        processor=Mu2SLAMProcessor,
+        **_SPEECH_TEXT,
     ),
     "mu2slam_decoder": ModelType(config=Mu2SLAMDecoderConfig, models={"AutoModel": Mu2SLAMDecoder}),
     "mu2slam_conformer": ModelType(config=ConformerEncoderConfig, models={"AutoModel": ConformerEncoder}),

@@ -142,18 +142,11 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         super().__init__(config)
         self.model = MSLAMModel(config)
         width = config.encoder_config.hidden_size
-        self.quantizer = LearnedQuantizer(
-            width,
-            config.num_codevectors_per_group,
-            config.num_codevector_groups,
-            config.codevector_dim,
-            method=config.quantizer_method,
-        )
+        groups, entries = config.num_codevector_groups, config.num_codevectors_per_group
+        self.quantizer = LearnedQuantizer(width, entries, groups, config.codevector_dim, config.quantizer_method)
         self.project_hid = nn.Linear(width, config.proj_codevector_dim)
         self.project_q = nn.Linear(config.codevector_dim, config.proj_codevector_dim)
-        self.speech_heads = nn.ModuleList(
-            nn.Linear(width, config.num_codevectors_per_group) for _ in range(config.num_codevector_groups)
-        )
+        self.speech_heads = nn.ModuleList(nn.Linear(width, entries) for _ in range(groups))
         self.mlm_head = nn.Linear(width, config.vocab_size)
         self.ctc_head = nn.Linear(width, config.vocab_size)
         self.post_init()

@@ -92,6 +92,14 @@ class Mu2SLAMPreTrainedModel(SpeechTextPreTrainedModel):
     config: Mu2SLAMConfig
     _no_split_modules = ["ConformerLayer", "TransformerDecoderLayer"]
 
+    def add_identities(self, embeds: Tensor, language_ids: Tensor | None, modality_ids: Tensor) -> Tensor:
+        """Add the embeddings of language (`und` if None) and modality, `(B,)` or `(B, L)` int64, to `(B, L, D)`."""
+        if language_ids is None:
+            language_ids = torch.zeros(1, dtype=torch.int64, device=embeds.device)
+        language_ids = language_ids[:, None] if language_ids.dim() == 1 else language_ids
+        modality_ids = modality_ids[:, None] if modality_ids.dim() == 1 else modality_ids
+        return embeds + self.embed_languages(language_ids) + self.embed_modalities(modality_ids)
+
 
 class Mu2SLAMEncoder(SpeechFrontendMixin, Mu2SLAMPreTrainedModel):
     """Front end, embeddings and the Conformer, for speech or text.
@@ -186,11 +194,7 @@ class Mu2SLAMEncoder(SpeechFrontendMixin, Mu2SLAMPreTrainedModel):
 
     def _add_embeddings(self, embeds, language_ids, modality_ids, position_ids, sequence_ids) -> Tensor:
         encoder_config = self.config.encoder_config
-        if language_ids is None:
-            language_ids = torch.zeros(1, dtype=torch.int64, device=embeds.device)
-        if language_ids.dim() == 1:
-            language_ids = language_ids[:, None]
-        embeds = embeds + self.embed_languages(language_ids) + self.embed_modalities(modality_ids)
+        embeds = self.add_identities(embeds, language_ids, modality_ids)
         if encoder_config.position_embeddings_type == "sinusoidal":
             if position_ids is None:
                 position_ids = default_position_ids(embeds, sequence_ids)
@@ -304,13 +308,9 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
         )
 
     def _add_embeddings(self, embeds, language_ids, modality_ids, position_ids) -> Tensor:
-        if language_ids is None:
-            language_ids = torch.zeros(1, dtype=torch.int64, device=embeds.device)
         if modality_ids is None:
             modality_ids = torch.full((1,), TEXT, dtype=torch.int64, device=embeds.device)
-        language_ids = language_ids[:, None] if language_ids.dim() == 1 else language_ids
-        modality_ids = modality_ids[:, None] if modality_ids.dim() == 1 else modality_ids
-        embeds = embeds + self.embed_languages(language_ids) + self.embed_modalities(modality_ids)
+        embeds = self.add_identities(embeds, language_ids, modality_ids)
         embeds = embeds + sinusoidal_embedding(position_ids, embeds.shape[-1]).to(embeds.dtype)
         return nn.functional.dropout(embeds, p=self.config.hidden_dropout, training=self.training)
 

@@ -281,27 +281,12 @@ def _resample(waveform: torch.Tensor, from_rate: float, to_rate: float) -> torch
 
 def _build_quantizer(config: SpeechTokenizerConfig) -> nn.Module:
     """The quantiser of kind `config.kind`."""
+    size, entries, groups = config.feature_size, config.num_codevectors_per_group, config.num_codevector_groups
     if config.kind == "kmeans":
-        return KMeansQuantizer(
-            feature_size=config.feature_size,
-            num_codevectors=config.num_codevectors_per_group,
-            seed=config.projection_seed,
-        )
+        return KMeansQuantizer(size, entries, config.projection_seed)
     if config.kind == "contrastive":
-        return LearnedQuantizer(
-            feature_size=config.feature_size,
-            num_codevectors=config.num_codevectors_per_group,
-            num_groups=config.num_codevector_groups,
-            codevector_dim=config.codevector_dim,
-            method=config.quantizer_method,
-        )
-    return RandomProjectionQuantizer(
-        input_size=config.feature_size,
-        num_codevectors=config.num_codevectors_per_group,
-        codevector_dim=config.codevector_dim,
-        num_groups=config.num_codevector_groups,
-        seed=config.projection_seed,
-    )
+        return LearnedQuantizer(size, entries, groups, config.codevector_dim, config.quantizer_method)
+    return RandomProjectionQuantizer(size, entries, config.codevector_dim, groups, config.projection_seed)
 
 
 __all__ = ["PADDING_ID", "SpeechTokenizerModel"]

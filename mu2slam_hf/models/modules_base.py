@@ -7,11 +7,9 @@ from transformers import initialization as init
 from transformers.modeling_outputs import CausalLMOutput
 
 from .modules_attention import ConformerSelfAttention
-from .modules_conformer import SequenceGroupNorm
-from .modules_frontends import UtteranceNorm
 from .modules_learned_quantization import LearnedQuantizer
 from .modules_losses import ctc_loss, mask_ctc_logits
-from .modules_norms import SequenceBatchNorm
+from .modules_norms import ChannelNorm, SequenceBatchNorm
 from .modules_pooling import LayerAverage
 
 
@@ -42,7 +40,7 @@ def initialize_module(module: nn.Module) -> None:
 
     Without this, a parameter missing from a checkpoint would be uninitialised memory.
     """
-    if isinstance(module, (SequenceGroupNorm, SequenceBatchNorm, UtteranceNorm)):
+    if isinstance(module, ChannelNorm):
         init.ones_(module.weight)
         init.zeros_(module.bias)
         if isinstance(module, SequenceBatchNorm):

@@ -13,7 +13,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_conformer import ConformerEncoderConfig
 from .modules_attention import ConformerSelfAttention
-from .modules_norms import SequenceBatchNorm
+from .modules_norms import ChannelNorm, SequenceBatchNorm
 from .modules_precision import at_least_float32
 
 
@@ -33,7 +33,7 @@ class ConformerFeedForward(nn.Module):
         return self.down_proj(hidden_states)
 
 
-class SequenceGroupNorm(nn.Module):
+class SequenceGroupNorm(ChannelNorm):
     """Group normalisation with statistics over the real frames of one sequence.
 
     nn.GroupNorm would include padding frames and mix the sequences of a packed row.
@@ -41,11 +41,8 @@ class SequenceGroupNorm(nn.Module):
     """
 
     def __init__(self, num_groups: int, num_channels: int, eps: float):
-        super().__init__()
+        super().__init__(num_channels, eps)
         self.num_groups = num_groups
-        self.eps = eps
-        self.weight = nn.Parameter(torch.ones(num_channels))
-        self.bias = nn.Parameter(torch.zeros(num_channels))
 
     def forward(self, hidden_states: Tensor, sequence_ids: Tensor | None = None) -> Tensor:
         """Normalise.

@@ -12,6 +12,7 @@ from transformers.activations import ACT2FN
 
 from .configuration_conformer import ConformerEncoderConfig
 from .modules_lengths import at_least, length_mask, receptive_field, valid_conv_length
+from .modules_norms import ChannelNorm
 from .modules_precision import at_least_float32
 from .modules_subsampling import ConvolutionalSubsampling
 
@@ -71,17 +72,11 @@ class WaveformConvolution(nn.Module):
         return self.activation(states)
 
 
-class UtteranceNorm(nn.Module):
+class UtteranceNorm(ChannelNorm):
     """Normalisation of each channel over the time of one utterance, excluding padding.
 
     nn.GroupNorm with one channel per group, as in the original model, would include padding.
     """
-
-    def __init__(self, num_channels: int, eps: float):
-        super().__init__()
-        self.eps = eps
-        self.weight = nn.Parameter(torch.ones(num_channels))
-        self.bias = nn.Parameter(torch.zeros(num_channels))
 
     def forward(self, hidden_states: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Normalise `hidden_states` `(B, C, T)`; `lengths` `(B,)` int64 are its real frames, or None."""

@@ -10,7 +10,22 @@ from torch import Tensor, nn
 from .modules_precision import at_least_float32
 
 
-class SequenceBatchNorm(nn.Module):
+class ChannelNorm(nn.Module):
+    """Base class of normalisations with a weight and a bias for each channel.
+
+    Args:
+        num_channels: width D.
+        eps: added to the variance.
+    """
+
+    def __init__(self, num_channels: int, eps: float):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(num_channels))
+        self.bias = nn.Parameter(torch.zeros(num_channels))
+
+
+class SequenceBatchNorm(ChannelNorm):
     """Batch normalisation over the real frames of a batch, for weights that were trained with it.
 
     In training the statistics are those of all real frames of the batch of this process, and update the running
@@ -30,11 +45,8 @@ class SequenceBatchNorm(nn.Module):
     running_var: Tensor
 
     def __init__(self, num_channels: int, eps: float, momentum: float = 0.1):
-        super().__init__()
-        self.eps = eps
+        super().__init__(num_channels, eps)
         self.momentum = momentum
-        self.weight = nn.Parameter(torch.ones(num_channels))
-        self.bias = nn.Parameter(torch.zeros(num_channels))
         self.register_buffer("running_mean", torch.zeros(num_channels))
         self.register_buffer("running_var", torch.ones(num_channels))
 

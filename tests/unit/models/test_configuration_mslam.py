@@ -7,7 +7,7 @@ import pytest
 import torch
 from helpers import REPOSITORY_ROOT
 from huggingface_hub.errors import StrictDataclassError
-from mslam_batches import FRONTENDS, make_config
+from mslam_batches import make_config
 
 from mu2slam_hf import MSLAMConfig, MSLAMCTCConfig, MSLAMForPreTraining
 
@@ -32,12 +32,6 @@ from mu2slam_hf import MSLAMConfig, MSLAMCTCConfig, MSLAMForPreTraining
 def test_what_no_model_can_be_built_from(options, message):
     with pytest.raises(StrictDataclassError, match=message):
         make_config(**options)
-
-
-@pytest.mark.parametrize("frontend", FRONTENDS)
-def test_samples_per_frame_follow_the_front_end(frontend):
-    ratio = {"conv2d": 640, "stacked_frames": 320, "waveform": 10}[frontend]
-    assert make_config(FRONTENDS[frontend]).inputs_to_logits_ratio == ratio
 
 
 def test_the_two_configurations_have_the_same_keys():

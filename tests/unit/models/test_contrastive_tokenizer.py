@@ -4,11 +4,11 @@
 import pytest
 import torch
 from helpers import make_tiny_pair
+from mslam_batches import make_model
 from speech_tokenizer_checks import assert_ids_survive_saving, assert_one_id_per_frame, draw_features
 from torch.nn import functional
 
 from mu2slam_hf import (
-    MSLAMConfig,
     MSLAMForPreTraining,
     Mu2SLAMProcessor,
     SpeechTokenizerConfig,
@@ -112,52 +112,9 @@ def test_codec_of_a_processor_and_without_this_package(tmp_path):
     assert compare_in_bare_process(folder, model, processor)[1] == "Mu2SLAMProcessor"
 
 
-def test_defaults_build_a_tokenizer():
-    config = SpeechTokenizerConfig(kind="contrastive", num_mel_bins=80)
-    assert (config.features, config.encoder_layer, config.reads_waveforms) == ("encoder", 0, False)
-    assert config.feature_size == config.encoder_config.hidden_size
-    with torch.device("meta"):
-        SpeechTokenizerModel(config)
-
-
-CONFORMER = {"model_type": "mu2slam_conformer", "num_hidden_layers": 2}
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"quantizer_method": "fsq"}, "quantizer_method must be one of gumbel, nearest; got 'fsq'"),
-        ({"codevector_dim": 16, "num_codevector_groups": 3}, r"codevector_dim \(16\) must be a multiple"),
-        ({"encoder_layer": 1, "encoder_config": CONFORMER}, "requires an encoder_config with .* and encoder_layer=0"),
-        ({"encoder_config": {"model_type": "wav2vec2"}}, "model_type='wav2vec2' and encoder_layer=0"),
-        ({"encoder_config": CONFORMER | {"frontend": "waveform"}}, "must be 'conv2d', which gives one frame per id"),
-        ({"encoder_config": CONFORMER | {"num_mel_bins": 40}}, "num_mel_bins is 80 here and 40 in encoder_config"),
-    ],
-)
-def test_wrong_configuration_is_refused(values, message):
-    with pytest.raises(Exception, match=message):
-        SpeechTokenizerConfig(kind="contrastive", **values)
-
-
 def build_mslam(method: str = "gumbel", groups: int = 1, **encoder) -> MSLAMForPreTraining:
-    """A tiny mSLAM with random weights, biases included."""
-    sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-    sizes |= {"num_mel_bins": 16, "subsampling_conv_channels": [6, 4]}
-    config = MSLAMConfig(
-        encoder_config=sizes | encoder,
-        num_speech_layers=1,
-        quantizer_method=method,
-        num_codevectors_per_group=64,
-        num_codevector_groups=groups,
-        codevector_dim=12,
-    )
-    torch.manual_seed(0)
-    model = MSLAMForPreTraining(config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
-        model.quantizer.norm.update(torch.randn(100, 24) + torch.randn(24))
-    return model
+    options = {"quantizer_method": method, "num_codevector_groups": groups, "codevector_dim": 12}
+    return make_model(encoder={"num_mel_bins": 16, **encoder}, **options)
 
 
 @pytest.mark.parametrize(("method", "groups"), CASES)

@@ -165,12 +165,8 @@ def test_save_and_load_give_the_same_features(tmp_path):
     assert loaded.to_dict() == extractor.to_dict()
     assert "mel_filters" not in extractor.to_dict() and "window" not in extractor.to_dict()
     waveform = noise(5000)
-    torch.testing.assert_close(
-        loaded(waveform, sampling_rate=RATE)["input_features"],
-        extractor(waveform, sampling_rate=RATE)["input_features"],
-        atol=0,
-        rtol=0,
-    )
+    features = [one(waveform, sampling_rate=RATE)["input_features"] for one in (extractor, loaded)]
+    assert torch.equal(*features)
 
 
 def test_padding_options(extractor):

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from helpers import TINY_TEXTS, make_tiny_config, make_tiny_pair
+from helpers import TINY_TEXTS, make_tiny_pair
+from mslam_batches import make_config
 
-from mu2slam_hf import ConformerEncoderConfig, MSLAMConfig, MSLAMForCTC, MSLAMModel, Mu2SLAMForCTC, Mu2SLAMTokenizer
+from mu2slam_hf import MSLAMForCTC, MSLAMModel, Mu2SLAMForCTC, Mu2SLAMTokenizer
 from mu2slam_hf.models.modules_alignment import WILDCARD
 from mu2slam_hf.models.processing_alignment import (
     AlignedWord,
@@ -117,14 +118,7 @@ def test_all_models_with_ctc_align_and_others_say_what_they_lack(pair):
     other = align_waveform(ctc, processor, wave, "press one")
     assert [word.start_seconds for word in other.words] == [word.start_seconds for word in found.words]
     assert other.score == pytest.approx(found.score, abs=1e-4)
-    tiny = make_tiny_config(vocab_size=len(processor.tokenizer))
-    config = MSLAMConfig(
-        encoder_config=ConformerEncoderConfig(**tiny.encoder_config.to_dict()),
-        num_speech_layers=1,
-        vocab_size=tiny.vocab_size,
-        num_speech_tokens=tiny.num_speech_tokens,
-        text_token_offset=tiny.text_token_offset,
-    )
+    config = make_config({"num_mel_bins": 80}, vocab_size=len(processor.tokenizer))
     mslam = MSLAMForCTC.from_pretraining(MSLAMModel(config)).eval()
     assert len(align_waveform(mslam, processor, wave, "press one").words) == 2
     with pytest.raises(ValueError, match="Mu2SLAMModel has no CTC head"):

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
-from mu2slam_hf.data.corpora.reader import FaultCount
 from mu2slam_hf.data.corpora.registry import CORPORA, corpus_reader
 from mu2slam_hf.data.language_sizes import LanguageSize, add_sizes
 from mu2slam_hf.data.records import SpeechTextRecord, cached_canonical_language
@@ -39,13 +38,12 @@ class StreamedCorpus(ABC):
         """Language -> its records from the first one on."""
 
     @abstractmethod
-    def build_sources(self, task: str, *, failures: FaultCount, **options: Any) -> tuple[list[StreamSource], str]:
+    def build_sources(self, task: str, **options: Any) -> tuple[list[StreamSource], str]:
         """The sources of a task, and the unit of their sizes: `declared` (hours or texts) or `bytes` of files.
 
         Args:
             task: one of `PRETRAINING_TASKS`.
-            failures: counts what cannot be read.
-            options: arguments of `RecordStream`: `seed`, `rank`, `num_ranks`, `block_size`.
+            options: arguments of `RecordStream`: `seed`, `rank`, `num_ranks`, `block_size`, `failures`.
         """
 
     def total(self, parts: dict[str, float], unit: str) -> tuple[dict[str, float], str]:
@@ -72,16 +70,14 @@ class KnownCorpus(StreamedCorpus):
         by_language = self.reader.shards_by_language()
         return {lang: chain.from_iterable(map(self.reader, shards)) for lang, shards in by_language.items()}
 
-    def build_sources(self, task: str, *, failures: FaultCount, **options: Any) -> tuple[list[StreamSource], str]:
+    def build_sources(self, task: str, **options: Any) -> tuple[list[StreamSource], str]:
         """See `StreamedCorpus`."""
         sources: list[StreamSource] = []
         readers = self.reader.readers_of(task)
         for lang, reader in readers:
             shards = reader.shards_by_language()
             sizes, unit = self._sizes(shards, task)
-            built = build_stream_sources(
-                reader, task, corpus=reader.name, shards=shards, sizes=sizes, failures=failures, **options
-            )
+            built = build_stream_sources(reader, task, corpus=reader.name, shards=shards, sizes=sizes, **options)
             # Weights and reports go by the recipe's own names.
             sources += [
                 replace(s, corpus=self.name, lang=lang or s.lang, size=s.size / len(readers) if lang else s.size)
@@ -163,22 +159,15 @@ class ShardCorpus(OwnCorpus):
         """See `StreamedCorpus`."""
         return {lang: chain.from_iterable(map(self._reader_of(lang), self._shards_of(lang))) for lang in self.measured}
 
-    def build_sources(self, task: str, *, failures: FaultCount, **options: Any) -> tuple[list[StreamSource], str]:
+    def build_sources(self, task: str, **options: Any) -> tuple[list[StreamSource], str]:
         """See `StreamedCorpus`."""
         sizes, unit = self.sizes(task)
-        built = [
-            build_stream_sources(
-                self._reader_of(lang),
-                task,
-                corpus=self.reader.corpus,
-                shards={lang: self._shards_of(lang)},
-                sizes=sizes,
-                failures=failures,
-                **options,
-            )
-            for lang in sizes
-        ]
-        return [source for sources in built for source in sources], unit
+        sources: list[StreamSource] = []
+        for lang in sizes:
+            shards = {lang: self._shards_of(lang)}
+            shared: dict[str, Any] = {"corpus": self.reader.corpus, "shards": shards, "sizes": sizes, **options}
+            sources += build_stream_sources(self._reader_of(lang), task, **shared)
+        return sources, unit
 
     def _reader_of(self, lang: str) -> ManifestShardReader:
         return replace(self.reader, language=None if self.lang is not None else lang)
@@ -210,10 +199,10 @@ class DatasetCorpus(OwnCorpus):
         """See `StreamedCorpus`."""
         return {lang: read_dataset(self._rows_of(lang), **self.facts) for lang in self.measured}
 
-    def build_sources(self, task: str, *, failures: FaultCount, **options: Any) -> tuple[list[StreamSource], str]:
+    def build_sources(self, task: str, **options: Any) -> tuple[list[StreamSource], str]:
         """See `StreamedCorpus`."""
         sizes, unit = self.sizes(task)
-        shared = {"failures": failures, "by_rows": self.lang is None, **self.facts, **options}
+        shared = {"by_rows": self.lang is None, **self.facts, **options}
         sources = []
         for lang, size in sizes.items():
             stream = DatasetStream(self._rows_of(lang), name=f"{task}/{self.name}/{lang}", **shared)

@@ -3,6 +3,7 @@
 
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 from mu2slam_hf.data.corpora.reader import FaultCount
 from mu2slam_hf.data.corpora.registry import find_corpus
@@ -31,14 +32,13 @@ def build_sources(
         for name, section in recipe.data.corpora.items()
         if any(name in used for used in names.values())
     }
-    options = {"seed": recipe.training.seed, "rank": rank, "num_ranks": num_ranks}
+    options: dict[str, Any] = {"seed": recipe.training.seed, "block_size": recipe.data.block_size}
+    options |= {"rank": rank, "num_ranks": num_ranks, "failures": failures}
     sources: list[StreamSource] = []
     for task in tasks:
         units: dict[str, list[str]] = {}
         for name in names[task]:
-            built, unit = corpora[name].build_sources(
-                task, failures=failures, block_size=recipe.data.block_size, **options
-            )
+            built, unit = corpora[name].build_sources(task, **options)
             sources += built
             units.setdefault(unit, []).append(name)
         if len(units) > 1:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -144,13 +145,8 @@ _Rows = list[tuple[SyntheticClip, str, float]]
 
 
 def _blocks(clips: Iterable[SyntheticClip]) -> Iterator[_NumberedBlock]:
-    block: _NumberedBlock = []
-    for numbered in enumerate(clips):
-        block.append(numbered)
-        if len(block) == BLOCK_SIZE:
-            yield block
-            block = []
-    if block:
+    numbered = enumerate(clips)
+    while block := list(islice(numbered, BLOCK_SIZE)):
         yield block
 
 

@@ -123,43 +123,26 @@ class SyntheticSpeech:
 def write_synthetic_folder(
     out_dir: str | os.PathLike[str],
     *,
-    languages: Sequence[str] | None = None,
     num_meanings: int = 1000,
-    seed: int = 0,
-    split: str = "train",
-    form: str = "written",
-    kinds: Collection[str] = CONTENT_KINDS,
-    sound: SoundSettings | None = None,
     folder: FolderSettings | None = None,
+    **options: Any,
 ) -> FolderSummary:
     """Write all clips of a `SyntheticSpeech` as a folder with `audio/`, `manifest.tsv` and `synthesis.json`.
 
     Args:
         out_dir: folder to create; must not exist or be empty.
-        languages: language codes; None means all that both espeak-ng and CLDR support.
         num_meanings: number of meanings, each with one clip per language.
-        seed: seed of meanings and voices.
-        split: `train`, `dev` or `test`.
-        form: `written` or `spoken`.
-        kinds: kinds of content to draw from.
-        sound: bandwidth, level, rates.
         folder: format, limits, workers.
+        **options: other arguments of `SyntheticSpeech`: languages, seed, split, form, kinds, sound.
 
     Raises:
         ImportError: the extra `synthetic` is not installed.
         ValueError: an argument is invalid, `out_dir` is not empty, or none of the languages is supported.
     """
-    folder = folder or FolderSettings()
     # Checked before the languages are tested, which takes longer.
     check_free_folder(out_dir)
-    speech = SyntheticSpeech(
-        seed=seed,
-        languages=languages,
-        split=split,
-        num_meanings=num_meanings,
-        form=form,
-        kinds=kinds,
-        sound=sound,
+    speech = SyntheticSpeech(num_meanings=num_meanings, **options)
+    facts = {"made_by": "write_synthetic_folder", **speech._identity(), "languages_left_out": speech.left_out}
+    return write_clips(
+        speech.clips(), out_dir, sound=speech.sound, folder=folder or FolderSettings(), description=facts
     )
-    description = {"made_by": "write_synthetic_folder", **speech._identity(), "languages_left_out": speech.left_out}
-    return write_clips(speech.clips(), out_dir, sound=speech.sound, folder=folder, description=description)

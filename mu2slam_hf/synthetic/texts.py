@@ -126,7 +126,18 @@ def speak_manifest(
     if not spoken:
         there = ", ".join(sorted({record.lang for record in records if record.text})) or "no texts at all"
         raise ValueError(f"no texts in the languages {list(languages or [])}; the manifest has {there}")
-    texts = [text for record in spoken if (text := _text_of(record, voices_by_length)) is not None]
+    texts = [
+        TextToSpeak(
+            id=record.id,
+            lang=record.lang,
+            text=record.text or "",
+            translations=record.translations,
+            num_voices=num_voices,
+            kind=record.kind or "",
+        )
+        for record in spoken
+        if (num_voices := _num_voices(record.text or "", voices_by_length))
+    ]
     texts += random_word_sequences(spoken, random_sequences, seed=seed)
     # Shuffled, so that blocks of clips, prefixes and shards of the manifest contain all languages.
     random.Random(f"order:{seed}").shuffle(texts)
@@ -140,19 +151,8 @@ def speak_manifest(
     return synthesize_texts(texts, out_dir, seed=seed, sound=sound, folder=folder, description=description)
 
 
-def _text_of(record: SpeechTextRecord, voices_by_length: Sequence[tuple[int, int]]) -> TextToSpeak | None:
-    text = record.text or ""
-    num_voices = next((voices for characters, voices in voices_by_length if len(text) <= characters), 0)
-    if not num_voices:
-        return None
-    return TextToSpeak(
-        id=record.id,
-        lang=record.lang,
-        text=text,
-        translations=record.translations,
-        num_voices=num_voices,
-        kind=record.kind or "",
-    )
+def _num_voices(text: str, voices_by_length: Sequence[tuple[int, int]]) -> int:
+    return next((voices for characters, voices in voices_by_length if len(text) <= characters), 0)
 
 
 def random_word_sequences(records: Iterable[SpeechTextRecord], num: int, *, seed: int = 0) -> list[TextToSpeak]:

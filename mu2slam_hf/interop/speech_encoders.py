@@ -173,7 +173,7 @@ def load_speech_encoder(name_or_model: str | PreTrainedModel, **kwargs: Any) -> 
 
 
 def check_complete(missing: Iterable[str], source: str) -> None:
-    """Raises ValueError if a checkpoint lacks weights."""
+    """Raises ValueError if weights are missing from a checkpoint."""
     if missing := sorted(missing):
         raise ValueError(f"{source}: no weights for {list_names(missing)}.")
 

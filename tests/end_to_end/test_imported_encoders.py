@@ -25,7 +25,7 @@ from mu2slam_hf.interop.speech_encoder_export import export_speech_encoder
 from mu2slam_hf.interop.speech_encoders import load_speech_encoder
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.quantization.encoder_codebooks import build_encoder_tokenizer
-from mu2slam_hf.recipes.runs import run_recipe
+from mu2slam_hf.recipes.runs import load_runs
 
 EXAMPLES = REPOSITORY_ROOT / "examples"
 KINDS = ("bert", "conformer")
@@ -91,7 +91,8 @@ def run(tree: dict, folder: Path, **sections) -> Path:
     for name, values in sections.items():
         merged[name] = {**merged.get(name, {}), **values}
     path.write_text(yaml.safe_dump(merged))
-    run_recipe(path)
+    for run in load_runs(path):
+        run.run()
     return folder / "run"
 
 

@@ -261,16 +261,6 @@ def test_without_speech_there_is_a_silent_utterance_that_nothing_points_to(build
     assert build(pad_frames_to_multiple_of=32)(texts)["attention_mask"].sum(dim=1).tolist() == [4]
 
 
-def test_a_batch_without_usable_items_is_one_empty_row(build):
-    bad = [item("bad", frames=50, targets=(("asr", "en", "press"),), waveform=None, error="bad file")]
-    empty, plain = build()(bad), build(layout="plain")(bad)
-    check_contract(empty)
-    assert len(plain) == 1 and all(torch.equal(plain[0][name], empty[name]) for name in SHAPES)
-    assert empty["mlm_labels"].shape == empty["decoder_labels"].shape == (0,)
-    assert (empty["ctc_labels"] == -100).all() and (empty["source_language_labels"] == -100).all()
-    assert empty["record_ids"] == [] and padding_share(empty) == (1.0, 1.0)
-
-
 @pytest.mark.parametrize("extractor", [SeamlessM4TFeatureExtractor, Wav2Vec2FeatureExtractor])
 def test_a_speech_tokenizer_that_reads_something_else_gets_waveforms(extractor):
     tiny, frontend = make_tiny_processor(), "waveform" if extractor is Wav2Vec2FeatureExtractor else "stacked_frames"

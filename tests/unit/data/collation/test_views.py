@@ -1,9 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 import numpy as np
-import pytest
 
 from mu2slam_hf.data.collation.views import (
-    MASK_UNIT,
     VIEWS_OF_TASK,
     Content,
     UnitPool,
@@ -66,44 +64,6 @@ def test_every_task_has_its_views():
         *_, views = build_all(task)
         assert [view.name for view in views] == list(VIEWS_OF_TASK[task])
         assert [PRETRAINING_VIEWS[view.view_id] for view in views] == list(VIEWS_OF_TASK[task])
-
-
-@pytest.mark.parametrize("task", PRETRAINING_TASKS)
-def test_the_encoder_does_not_see_what_it_is_asked(task):
-    # Each unit occurs once in an example, so that a content is hidden exactly if its unit is not there.
-    masking = {"mask_token_share": 0.9, "random_token_share": 0.1, "keep_token_share": 0.0}
-    pool, source, target, views = build_all(task, **masking)
-    contents = [content for content in (source, target) if content is not None]
-    for view in views:
-        read = np.concatenate([segment.units for segment in view.segments])
-        for segment in view.segments:
-            content = next(one for one in contents if one.modality_id == segment.modality_id or task == "mt")
-            if task == "mt":
-                content = contents[0] if segment.labels[0] in source.units else target
-            assert segment.labels.tolist() == content.units[segment.label_positions].tolist()
-            assert not set(segment.labels) & set(read)
-            untouched = np.setdiff1d(np.arange(len(content.units)), segment.label_positions)
-            assert (segment.units[untouched] == content.units[untouched]).all()
-            assert (segment.modality_id == TEXT) == (segment.units[-1] == pool.eos)
-            if segment.modality_id == SPEECH:
-                assert (segment.units[segment.label_positions] == MASK_UNIT).all()
-
-
-@pytest.mark.parametrize("task", PRETRAINING_TASKS)
-def test_the_decoder_reads_the_past_and_of_the_rest_nothing(task):
-    pool, source, target, views = build_all(task)
-    for view in views:
-        for sequence in view.sequences:
-            assert sequence.units[0] == pool.bos
-            for position, label in zip(sequence.label_positions, sequence.labels, strict=True):
-                assert label not in sequence.units[: position + 1]
-            denoises = view.name.endswith("_alignment") or target is None
-            assert (pool.eos in sequence.labels) != denoises
-            if not denoises:
-                assert MASK_UNIT not in sequence.units
-                content = target if view.name == task else source
-                assert sequence.labels.tolist() == [*content.units, pool.eos]
-                assert sequence.units.tolist() == [pool.bos, *content.units]
 
 
 def test_denoising_by_hand():

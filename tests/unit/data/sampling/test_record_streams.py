@@ -1,16 +1,11 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 import gzip
-import io
 import json
 import random
-from collections import Counter
 
 import datasets
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-import soundfile as sf
+from resuming import check_resume
 
 from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
 from mu2slam_hf.data.examples.failures import FailureCount, TooManyBadRecordsError
@@ -96,19 +91,9 @@ def test_resume_is_exact_at_any_place(kind, num_ranks):
     build, _ = STREAMS[kind]
     chance = random.Random(0)
     for rank in range(num_ranks):
-        whole = read(build(rank=rank, num_ranks=num_ranks), 80)
-        for stop in [0, *(chance.randrange(60) for _ in range(6))]:
-            stream = build(rank=rank, num_ranks=num_ranks)
-            read(stream, stop)
-            state = json.loads(json.dumps(stream.state_dict()))
-            resumed = build(rank=rank, num_ranks=num_ranks)
-            assert resumed.fingerprint_parts() == stream.fingerprint_parts()
-            resumed.load_state_dict(state)
-            assert read(resumed, 20) == whole[stop : stop + 20]
-            # back to an earlier place, in the same object
-            read(stream, 13)
-            stream.load_state_dict(state)
-            assert read(stream, 20) == whole[stop : stop + 20]
+        place = {"rank": rank, "num_ranks": num_ranks}
+        assert build(**place).fingerprint_parts() == build(**place).fingerprint_parts()
+        check_resume(lambda given=place: build(**given), [0, *(chance.randrange(60) for _ in range(6))], 20, read)
 
 
 def test_ranks_read_only_their_shards_where_they_divide():
@@ -159,30 +144,6 @@ def test_a_stream_without_a_record_for_a_rank_says_so():
 ROWS = [{"id": f"r{n}", "text": f"text {n}", "lang": "en" if n % 2 else "fr", "duration_s": "1.5"} for n in range(25)]
 
 
-def write_shards(folder):
-    """The same rows as Parquet (row groups of 4), packed and plain JSONL, and TSV."""
-    pq.write_table(pa.Table.from_pylist(ROWS), folder / "a.parquet", row_group_size=4)
-    lines = [json.dumps(row) for row in ROWS]
-    (folder / "b.jsonl").write_text("\n".join(lines) + "\n")
-    with gzip.open(folder / "c.json.gz", "wt") as file:
-        file.write("\n".join(lines) + "\n")
-    table = ["\t".join(ROWS[0]), *("\t".join(row.values()) for row in ROWS)]
-    (folder / "d.tsv").write_text("\n".join(table) + "\n")
-    return [str(path) for path in sorted(folder.iterdir())]
-
-
-def test_manifests_of_all_formats_as_shards(tmp_path):
-    shards = write_shards(tmp_path)
-    reader = ManifestShardReader(corpus="c")
-    records = [list(reader(shard)) for shard in shards]
-    assert len(records) == 4 and records[0] == records[1] == records[2] == records[3]
-    assert [record.id for record in records[0]] == [row["id"] for row in ROWS]
-    assert records[0][0].lang == "fr" and records[0][0].duration_seconds == 1.5
-    streams = [ShardedStream(shards, reader, name="m", rank=rank, num_ranks=2, block_size=3) for rank in range(2)]
-    (epoch,) = first_epochs(streams, 1)
-    assert Counter(epoch) == {row["id"]: 4 for row in ROWS}
-
-
 def test_rows_of_jsonl_may_gain_columns(tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_text('{"text": "a", "lang": "en"}\n{"text": "b", "lang": "en", "translations": {"fr": "bb"}}\n')
@@ -226,39 +187,6 @@ def test_too_many_corrupt_rows_stop_the_run(tmp_path):
     stream = ShardedStream([str(path)], reader, name="m", failures=failures)
     with pytest.raises(TooManyBadRecordsError, match=r"exceeds the maximum share of 0.3.*x.jsonl:11"):
         first_epochs([stream], 1)
-
-
-def test_a_data_set_of_parquet_files_with_audio(tmp_path):
-    sound = io.BytesIO()
-    sf.write(sound, np.zeros(1600, dtype=np.float32), 16_000, format="WAV")
-    features = datasets.Features(
-        {"id": datasets.Value("string"), "audio": datasets.Audio(), "lang": datasets.Value("string")}
-    )
-    for shard in range(3):
-        rows = [
-            {"id": f"{shard}-{n}", "audio": {"bytes": sound.getvalue(), "path": None}, "lang": "en"} for n in range(9)
-        ]
-        columns = {"id": pa.string(), "audio": pa.struct({"bytes": pa.binary(), "path": pa.string()})}
-        schema = pa.schema({**columns, "lang": pa.string()})
-        pq.write_table(pa.Table.from_pylist(rows, schema), tmp_path / f"{shard}.parquet", row_group_size=4)
-    files = {"train": [str(path) for path in sorted(tmp_path.glob("*.parquet"))]}
-    streaming = datasets.load_dataset(
-        "parquet", data_files=files, split="train", streaming=True, features=features, cache_dir=str(tmp_path)
-    )
-    for num_ranks in (1, 2, 3):
-        streams = [
-            DatasetStream(streaming, corpus="c", name="p", rank=rank, num_ranks=num_ranks, block_size=5)
-            for rank in range(num_ranks)
-        ]
-        (epoch,) = first_epochs(streams, 1)
-        assert len(epoch) == len(set(epoch)) == 27
-    stream = DatasetStream(streaming, corpus="c", name="p", block_size=5)
-    read(stream, 7)
-    _, record = stream.read()
-    assert record.audio["bytes"] == sound.getvalue()
-    resumed = DatasetStream(streaming, corpus="c", name="p", block_size=5)
-    resumed.load_state_dict(json.loads(json.dumps(stream.state_dict())))
-    assert read(resumed, 40) == read(stream, 40)
 
 
 def test_one_data_set_for_two_streams_and_faulty_rows():

@@ -1,11 +1,10 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-import json
 import random
 from collections import Counter
-from itertools import islice
 
 import pytest
 from public_schema import sound, write_covost2, write_mc4, write_mls, write_wmt
+from resuming import check_resume, take
 from torch.utils.data import DataLoader
 
 from mu2slam_hf.data.corpora.registry import corpus_reader
@@ -69,17 +68,13 @@ def build_of(task, **options):
     return ExampleBuilder(tasks=[task], one_target=True, **options)
 
 
-def first(sampler, count):
-    return list(islice(sampler, count))
-
-
 def tasks_of(batch):
     return Counter(key.example.task for key in batch)
 
 
 def test_every_batch_has_the_shares_and_its_step():
     for rank in range(2):
-        for number, batch in enumerate(first(build(rank=rank, num_ranks=2, batches_per_step=2), 30)):
+        for number, batch in enumerate(take(build(rank=rank, num_ranks=2, batches_per_step=2), 30)):
             assert tasks_of(batch) == SHARES
             assert {key.step for key in batch} == {number // 2}
 
@@ -89,7 +84,7 @@ def test_each_stream_is_gone_through_once_per_epoch_over_all_ranks():
         drawn = Counter()
         samplers = [build(rank=rank, num_ranks=2, num_shards=num_shards, shares={"asr": 2}) for rank in range(2)]
         for sampler in samplers:
-            for batch in first(sampler, 200):
+            for batch in take(sampler, 200):
                 drawn.update((key.example.id, key.epoch) for key in batch)
         assert set(drawn.values()) == {1}
         of_epoch = Counter(id.rsplit("/", 1)[0] for id, epoch in drawn if epoch == 0)
@@ -102,20 +97,12 @@ def test_resume_is_exact_at_any_batch_and_on_any_rank(num_ranks, config):
     chance = random.Random(3)
     for rank in range(num_ranks):
         settings = {"rank": rank, "num_ranks": num_ranks, "batches_per_step": 2, "num_shards": 2, **config}
-        whole = first(build(**settings), 60)
-        for stop in [0, *(chance.randrange(45) for _ in range(5))]:
-            sampler = build(**settings)
-            assert first(sampler, stop) == whole[:stop]
-            state = json.loads(json.dumps(sampler.state_dict()))
-            resumed = build(**settings)
-            resumed.load_state_dict(state)
-            assert first(resumed, 15) == whole[stop : stop + 15]
-            assert first(sampler, 3) == whole[stop : stop + 3]
+        check_resume(lambda given=settings: build(**given), [0, *(chance.randrange(45) for _ in range(5))])
 
 
 def test_budgets_hold_keep_the_shares_and_lose_nothing():
-    batches = first(build(max_seconds=30.0, max_tokens=130), 200)
-    free = [key for batch in first(build(), 200) for key in batch]
+    batches = take(build(max_seconds=30.0, max_tokens=130), 200)
+    free = [key for batch in take(build(), 200) for key in batch]
     keys = [key for batch in batches for key in batch]
     for batch in batches:
         assert batch and sum(key.example.duration_seconds for key in batch) <= 30.0
@@ -129,14 +116,14 @@ def test_budgets_hold_keep_the_shares_and_lose_nothing():
 
 def test_what_is_alone_beyond_a_budget_is_left_out_and_counted():
     sampler = build(max_seconds=9.5)
-    keys = [key for batch in first(sampler, 100) for key in batch]
+    keys = [key for batch in take(sampler, 100) for key in batch]
     assert max(key.example.duration_seconds for key in keys) <= 9.5
     assert sampler.builders["speech"].left_out["beyond the budget of a batch"] > 0
     with pytest.raises(ValueError, match="gives no example for task 'speech'.* x beyond the budget"):
-        first(build(max_seconds=0.5), 1)
+        take(build(max_seconds=0.5), 1)
     builders = {"asr": build_of("asr", languages=["de"])}
     with pytest.raises(ValueError, match="gives no example for task 'asr'.* x other language"):
-        first(build(builders=builders), 1)
+        take(build(builders=builders), 1)
 
 
 def test_languages_by_temperature_and_corpora_by_weight():
@@ -149,7 +136,7 @@ def test_languages_by_temperature_and_corpora_by_weight():
         "text/b/sw": by_lang["sw"],
     }
     assert sampler.source_shares("text") == pytest.approx(wanted)
-    counts = Counter(key.example.id[:9] for batch in first(sampler, 500) for key in batch)
+    counts = Counter(key.example.id[:9] for batch in take(sampler, 500) for key in batch)
     for name, share in wanted.items():
         assert counts[name.replace("/", ":", 1)] == pytest.approx(500 * share, abs=3)
     summary = sampler.summarize()
@@ -174,23 +161,17 @@ def test_a_record_with_several_examples_is_resumed_between_them():
         records = ShardedStream(["a/en/0"], records_of, name="s")
         return ExampleStream(records, build_of("ast"), lambda example: False)
 
-    def take(examples, count):
+    def take_examples(examples, count):
         taken = []
         for _ in range(count):
             taken.append((examples.peek()[0].id, examples.peek()[1]))
             examples.advance()
+        examples.peek()  # looking at the next one does not change the state
         return taken
 
-    whole = take(stream(), 130)
+    whole = take_examples(stream(), 130)
     assert len(set(whole)) == 130 and whole[60][1] == 1 and whole[59][1] == 0
-    for stop in (0, 1, 2, 59, 60, 61):
-        one, two = stream(), stream()
-        take(one, stop)
-        two.load_state_dict(json.loads(json.dumps(one.state_dict())))
-        assert take(two, 40) == whole[stop : stop + 40]
-        one.peek()  # looking at the next one does not change the state
-        two.load_state_dict(one.state_dict())
-        assert take(two, 40) == whole[stop : stop + 40]
+    check_resume(stream, [0, 1, 2, 59, 60, 61], 40, take_examples)
 
 
 def test_foreign_states_are_refused():
@@ -264,7 +245,7 @@ def test_public_corpora_as_streams_through_a_loader(tmp_path):
             built += build_stream_sources(reader, task, corpus=reader.name, **options)
     assert {source.lang for source in found if source.task == "text"} == {"en", "de", "zh", "he"}
     sampler = StreamBatchSampler(found, failures=failures)
-    wanted = first(StreamBatchSampler(same, failures=failures), 3)
+    wanted = take(StreamBatchSampler(same, failures=failures), 3)
     loader = DataLoader(ExampleDataset(), batch_sampler=sampler, collate_fn=list, num_workers=1)
     for batch, keys in zip(loader, wanted, strict=False):
         assert tasks_of(keys) == SHARES

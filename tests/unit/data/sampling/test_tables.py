@@ -1,11 +1,11 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-import json
 import random
 from collections import Counter, defaultdict
 from itertools import islice
 
 import numpy as np
 import pytest
+from resuming import check_resume, take
 
 from mu2slam_hf.data.examples.example import Example, Target
 from mu2slam_hf.data.sampling.dealing import deal_evenly
@@ -67,10 +67,6 @@ def build(examples=EXAMPLES, rank=0, num_ranks=1, batches_per_step=1, seed=3, **
     )
 
 
-def first(sampler, count):
-    return list(islice(sampler, count))
-
-
 def tasks_of(batch, examples=EXAMPLES):
     return Counter(examples[key.example].task for key in batch)
 
@@ -78,7 +74,7 @@ def tasks_of(batch, examples=EXAMPLES):
 def test_every_batch_of_every_rank_has_the_shares():
     for rank in range(3):
         sampler = build(rank=rank, num_ranks=3, batches_per_step=2)
-        for number, batch in enumerate(first(sampler, 20)):
+        for number, batch in enumerate(take(sampler, 20)):
             assert tasks_of(batch) == SHARES
             assert {key.step for key in batch} == {number // 2}
 
@@ -86,7 +82,7 @@ def test_every_batch_of_every_rank_has_the_shares():
 def test_each_task_goes_through_its_data_epoch_after_epoch():
     sampler = build(temperatures=FLAT)
     drawn = defaultdict(list)
-    for batch in first(sampler, 60):
+    for batch in take(sampler, 60):
         for key in batch:
             assert key.copy == 0
             drawn[EXAMPLES[key.example].task].append(key)
@@ -108,7 +104,7 @@ def test_temperatures_and_weights_give_the_shares_of_an_epoch():
     sampler = build(examples, shares={"text": 8}, corpus_weights={"text": {"y": 2.0}})
     shares = temperature_shares({"en": 860, "sw": 40}, 3.0)
     assert sampler.summarize()[0].language_shares == pytest.approx(shares)
-    drawn = [key for batch in first(sampler, 3 * 900 // 8 + 1) for key in batch if key.epoch < 3]
+    drawn = [key for batch in take(sampler, 3 * 900 // 8 + 1) for key in batch if key.epoch < 3]
     for epoch in range(3):
         counts = Counter(examples[key.example].source_lang for key in drawn if key.epoch == epoch)
         assert counts == pytest.approx({lang: 900 * share for lang, share in shares.items()}, abs=2)
@@ -125,8 +121,8 @@ def test_temperature_of_mt_acts_on_pairs_in_either_order():
 
 @pytest.mark.parametrize("config", [{}, {"max_seconds": 20.0, "max_tokens": 150}])
 def test_one_process_with_two_micro_batches_sees_the_batches_of_two_processes(config):
-    one = first(build(batches_per_step=2, **config), 40)
-    ranks = [first(build(rank=rank, num_ranks=2, **config), 20) for rank in range(2)]
+    one = take(build(batches_per_step=2, **config), 40)
+    ranks = [take(build(rank=rank, num_ranks=2, **config), 20) for rank in range(2)]
     assert one == [batch for pair in zip(*ranks, strict=True) for batch in pair]
 
 
@@ -172,7 +168,7 @@ def test_budgets_hold_lose_nothing_and_keep_the_shares():
         assert abs(counts[task] - share * unit) < 2
     # the same draws, in the same order, as without budgets
     free = build(temperatures=FLAT, num_ranks=1)
-    wanted = {key._replace(step=0) for batch in first(free, len(keys) // 15) for key in batch}
+    wanted = {key._replace(step=0) for batch in take(free, len(keys) // 15) for key in batch}
     taken = [key._replace(step=0) for key in keys]
     assert len(set(taken)) == len(taken) and len(wanted - set(taken)) == 0
 
@@ -180,7 +176,7 @@ def test_budgets_hold_lose_nothing_and_keep_the_shares():
 def test_a_budget_for_the_longest_alone_still_goes_on():
     seconds = max(each.duration_seconds for each in EXAMPLES)
     sampler = build(num_ranks=2, max_seconds=seconds)
-    assert all(batch for batch in first(sampler, 50))
+    assert all(batch for batch in take(sampler, 50))
     with pytest.raises(ValueError, match=r"alone has .* more than `max_seconds`"):
         build(max_seconds=seconds - 0.01)
     with pytest.raises(ValueError, match="`max_tokens` = 3"):
@@ -193,17 +189,7 @@ def test_a_budget_for_the_longest_alone_still_goes_on():
 @pytest.mark.parametrize("config", [{}, {"max_seconds": 22.0, "max_tokens": 160}])
 def test_a_resumed_run_goes_on_exactly(config):
     chance = random.Random(1)
-    whole = first(build(batches_per_step=3, **config), 120)
-    for _ in range(25):
-        stop = chance.randrange(100)
-        sampler = build(batches_per_step=3, **config)
-        assert first(sampler, stop) == whole[:stop]
-        state = json.loads(json.dumps(sampler.state_dict()))
-        resumed = build(batches_per_step=3, **config)
-        resumed.load_state_dict(state)
-        assert first(resumed, 20) == whole[stop : stop + 20]
-        # the interrupted one itself, iterated anew, too
-        assert first(sampler, 5) == whole[stop : stop + 5]
+    check_resume(lambda: build(batches_per_step=3, **config), [chance.randrange(100) for _ in range(12)])
 
 
 def test_a_foreign_state_is_refused_and_says_what_to_do():
@@ -237,7 +223,7 @@ def _columns(plan):
 
 def test_over_sampled_examples_are_told_apart_by_their_copy():
     examples = [example("text", n, "en") for n in range(50)] + [example("text", 0, "sw")]
-    keys = [key for batch in first(build(examples, shares={"text": 1}), 51) for key in batch]
+    keys = [key for batch in take(build(examples, shares={"text": 1}), 51) for key in batch]
     rare = [key for key in keys if key.example == 50]
     assert len(rare) > 5 and [key.copy for key in sorted(rare, key=lambda key: key.copy)] == list(range(len(rare)))
 

@@ -4,7 +4,7 @@
 All rates and scores are in percent. A list of references holds one reference per utterance.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from rapidfuzz.distance import Levenshtein
@@ -49,9 +49,7 @@ def compute_wer(references: Sequence[str], hypotheses: Sequence[str], *, normali
     Raises:
         ValueError: the lists differ in length, or there are no reference words.
     """
-    references, hypotheses = _prepared(references, hypotheses, normalize)
-    value = _error_rate([text.split() for text in references], [text.split() for text in hypotheses], "words")
-    return MetricValue(value=value, signature=_rate_signature("wer", normalize), num_items=len(references))
+    return _error_rate("wer", "words", str.split, references, hypotheses, normalize)
 
 
 def compute_cer(references: Sequence[str], hypotheses: Sequence[str], *, normalize: bool = True) -> MetricValue:
@@ -59,27 +57,18 @@ def compute_cer(references: Sequence[str], hypotheses: Sequence[str], *, normali
 
     Args and errors as in `compute_wer`.
     """
-    references, hypotheses = _prepared(references, hypotheses, normalize)
-    references = [" ".join(text.split()) for text in references]
-    hypotheses = [" ".join(text.split()) for text in hypotheses]
-    value = _error_rate(references, hypotheses, "characters")
-    return MetricValue(value=value, signature=_rate_signature("cer", normalize), num_items=len(references))
+    return _error_rate("cer", "characters", lambda text: " ".join(text.split()), references, hypotheses, normalize)
 
 
 def compute_bleu(references: Sequence[str], hypotheses: Sequence[str], *, target_lang: str = "en") -> MetricValue:
     """SacreBLEU's corpus BLEU; `target_lang` chooses the tokenizer for languages without spaces."""
-    _check_paired(references, hypotheses)
-    metric = BLEU(tokenize=_BLEU_TOKENIZERS.get(target_lang.split("-")[0], "13a"))
-    value = metric.corpus_score(list(hypotheses), [list(references)]).score
-    return MetricValue(value=value, signature=f"BLEU|{metric.get_signature()}", num_items=len(references))
+    tokenizer = _BLEU_TOKENIZERS.get(target_lang.split("-")[0], "13a")
+    return _sacrebleu("BLEU", BLEU(tokenize=tokenizer), references, hypotheses)
 
 
 def compute_chrf(references: Sequence[str], hypotheses: Sequence[str]) -> MetricValue:
     """SacreBLEU's corpus chrF2."""
-    _check_paired(references, hypotheses)
-    metric = CHRF()
-    value = metric.corpus_score(list(hypotheses), [list(references)]).score
-    return MetricValue(value=value, signature=f"chrF2|{metric.get_signature()}", num_items=len(references))
+    return _sacrebleu("chrF2", CHRF(), references, hypotheses)
 
 
 def compute_accuracy(references: Sequence[str], hypotheses: Sequence[str]) -> MetricValue:
@@ -96,13 +85,6 @@ def compute_mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _prepared(references: Sequence[str], hypotheses: Sequence[str], normalize: bool) -> tuple[list[str], list[str]]:
-    _check_paired(references, hypotheses)
-    if not normalize:
-        return list(references), list(hypotheses)
-    return [normalize_for_scoring(text) for text in references], [normalize_for_scoring(text) for text in hypotheses]
-
-
 def _check_paired(references: Sequence[str], hypotheses: Sequence[str]) -> None:
     if isinstance(references, str) or isinstance(hypotheses, str):
         raise ValueError("references and hypotheses must be lists of texts, not one text")
@@ -112,14 +94,28 @@ def _check_paired(references: Sequence[str], hypotheses: Sequence[str]) -> None:
         raise ValueError("nothing to score: the list of references is empty")
 
 
-def _error_rate(references: Sequence[Sequence[str]], hypotheses: Sequence[Sequence[str]], unit: str) -> float:
-    length = sum(len(reference) for reference in references)
+def _error_rate(
+    name: str,
+    unit: str,
+    split: Callable[[str], Sequence[str]],
+    references: Sequence[str],
+    hypotheses: Sequence[str],
+    normalize: bool,
+) -> MetricValue:
+    _check_paired(references, hypotheses)
+    expected, actual = (
+        [split(normalize_for_scoring(text) if normalize else text) for text in texts]
+        for texts in (references, hypotheses)
+    )
+    length = sum(map(len, expected))
     if length == 0:
         raise ValueError(f"all references are empty: an error rate requires reference {unit}")
-    errors = sum(edit_distance(*pair) for pair in zip(references, hypotheses, strict=True))
-    return 100.0 * errors / length
+    errors = sum(map(edit_distance, expected, actual))
+    signature = f"{name}|pooled|text:{'nfkc+lower+nopunct' if normalize else 'as-is'}"
+    return MetricValue(value=100.0 * errors / length, signature=signature, num_items=len(references))
 
 
-def _rate_signature(name: str, normalize: bool) -> str:
-    text = "nfkc+lower+nopunct" if normalize else "as-is"
-    return f"{name}|pooled|text:{text}"
+def _sacrebleu(name: str, metric: BLEU | CHRF, references: Sequence[str], hypotheses: Sequence[str]) -> MetricValue:
+    _check_paired(references, hypotheses)
+    value = metric.corpus_score(list(hypotheses), [list(references)]).score
+    return MetricValue(value=value, signature=f"{name}|{metric.get_signature()}", num_items=len(references))

@@ -4,13 +4,20 @@
 import pytest
 import torch
 from mslam_batches import make_config, make_model
+from pretraining_batches import PROCESSOR
 from tiny_models import tiny_model
 from torch.nn.utils.rnn import pad_sequence
 from transformers import Trainer, TrainingArguments
 
 from mu2slam_hf import MSLAMForAudioClassification, MSLAMForCTC, MSLAMForSequenceClassification, Mu2SLAMForCTC
+from mu2slam_hf.data.collation.heads import HeadCollator
+from mu2slam_hf.data.examples.dataset import ExampleDataset
+from mu2slam_hf.data.examples.example import Example, Target
+from mu2slam_hf.data.sampling.shuffled import ShuffledBatchSampler
 from mu2slam_hf.models.modules_losses import weighted_mean_sum
+from mu2slam_hf.training.arguments import MultitaskTrainingArguments
 from mu2slam_hf.training.objectives.heads import ClassificationObjective, CTCObjective
+from mu2slam_hf.training.trainer import MultitaskTrainer
 
 NUM_ITEMS = 8
 # Text in the vocabularies of both tiny models.
@@ -130,3 +137,38 @@ def test_the_divisor_of_ctc_is_that_of_the_whole_update(head_class):
         torch.testing.assert_close(model(**batch, num_items_in_batch=number).loss, loss / 4)
     nothing = torch.full_like(batch["labels"], -100)
     assert model(**batch | {"labels": nothing}, num_items_in_batch=torch.tensor(0)).loss == 0
+
+
+def make_trainer(folder) -> MultitaskTrainer:
+    """A classifier of eight texts in batches of three, with dropout."""
+    tokenizer = PROCESSOR.tokenizer
+    sizes = {"vocab_size": len(tokenizer), "text_token_offset": tokenizer.text_token_offset}
+    torch.manual_seed(0)
+    model = MSLAMForSequenceClassification(make_config(num_labels=2, classifier_dropout=0.3, **sizes))
+    targets = [Target(task="class", lang="en", text="ab"[number % 2], num_tokens=1) for number in range(NUM_ITEMS)]
+    examples = [
+        Example(id=f"x{n}", source_modality="text", source_lang="en", targets=(target,), source_text="a" * (n + 1))
+        for n, target in enumerate(targets)
+    ]
+    return MultitaskTrainer(
+        model,
+        MultitaskTrainingArguments(
+            str(folder), max_steps=5, save_steps=2, weight_decay=0.1, use_cpu=True, report_to="none", disable_tqdm=True
+        ),
+        objective=ClassificationObjective(model),
+        train_dataset=ExampleDataset(examples),
+        train_batch_sampler=ShuffledBatchSampler(examples, 3),
+        data_collator=HeadCollator(PROCESSOR, labels=["a", "b"]),
+    )
+
+
+def test_a_resumed_run_ends_with_the_same_weights_and_the_other_modality_stays_as_it_was(tmp_path):
+    whole, again = make_trainer(tmp_path / "whole"), make_trainer(tmp_path / "again")
+    before = {name: value.clone() for name, value in whole.model.state_dict().items()}
+    whole.train()
+    again.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-2"))
+    after = whole.model.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in again.model.state_dict().items())
+    changed = {name for name, _ in whole.model.named_parameters() if not torch.equal(after[name], before[name])}
+    assert "classifier.weight" in changed and "model.embed_tokens.weight" in changed
+    assert not [name for name in changed if "subsampling" in name or "speech_projection" in name], "no weight decay"

@@ -1,2 +1,2 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Recipes: one YAML file describes one training run; `loader` reads it, `builders` make the objects it names."""
+"""Recipes: YAML files that describe training runs; `loader` reads them, `runs` builds the run of each kind."""

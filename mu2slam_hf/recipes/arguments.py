@@ -15,11 +15,11 @@ def build_arguments(recipe: Any, max_steps: int | None = None) -> MultitaskTrain
     """Training arguments of a recipe.
 
     Args:
-        recipe: of any kind.
-        max_steps: updates in all; None for `training.max_steps`.
+        recipe: recipe of any kind.
+        max_steps: total number of updates; None for `training.max_steps`.
 
     Raises:
-        RecipeError: nothing says how many updates there are.
+        RecipeError: the number of updates is not given.
     """
     training = recipe.training
     if (max_steps or training.max_steps) is None:
@@ -36,10 +36,10 @@ def build_arguments(recipe: Any, max_steps: int | None = None) -> MultitaskTrain
             "use_cpu": training.use_cpu or not torch.cuda.is_available(),
             "eval_strategy": "steps" if evaluate else "no",
             "eval_steps": training.eval_steps if evaluate else None,
-            # With a limit of 1 the Trainer would delete the last checkpoint for the best one, and a restart would
+            # With a limit of 1 the Trainer would keep only the best checkpoint, not the last one, and a restart would
             # train again.
             "save_total_limit": max(training.save_total_limit, training.average_last, 2 if wants_best else 1),
-            # The metric of a head is named with its corpus. The best weights are loaded by `Run.train`.
+            # The metric of a head includes the name of its corpus. `Run.train` loads the best weights.
             "metric_for_best_model": getattr(recipe, "best_figure", training.metric_for_best_model)
             if wants_best
             else None,
@@ -52,5 +52,5 @@ def build_arguments(recipe: Any, max_steps: int | None = None) -> MultitaskTrain
 
 
 def default_integrations() -> list[str]:
-    """TensorBoard, where it is installed."""
+    """TensorBoard, if it is installed."""
     return [name for name in ("tensorboard",) if importlib.util.find_spec(name) is not None]

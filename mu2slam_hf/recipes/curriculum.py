@@ -26,13 +26,13 @@ from mu2slam_hf.training.objectives.supervised import SupervisedObjective
 logger = logging.get_logger(__name__)
 
 SEED_STEP = 1_000_003
-"""Distance between the seeds of phases, so that no phase repeats the random draws of another."""
+"""Difference between the seeds of phases, so that they have different random draws."""
 
 
 def build_corpus_examples(
     recipe: Any, corpora: dict[str, CorpusSection], records: Records, limits: BatchLimits, tokenizer: Any
 ) -> list[Example]:
-    """Examples of all corpora; those that alone are larger than a batch may be are left out and counted."""
+    """Examples of all corpora; those that exceed the limits of a batch by themselves are left out and counted."""
     count_tokens = build_token_counter(tokenizer)
     examples: list[Example] = []
     for name, section in corpora.items():
@@ -50,7 +50,7 @@ def resolve_curriculum(recipe: Any) -> list[PhaseSection]:
     """The phases with all steps known: the last one takes what is left of `training.max_steps`.
 
     Raises:
-        RecipeError: if steps are missing or do not add up.
+        RecipeError: steps are missing or do not add up.
     """
     phases = list(recipe.data.curriculum) or [PhaseSection()]
     total = recipe.training.max_steps
@@ -65,14 +65,14 @@ def resolve_curriculum(recipe: Any) -> list[PhaseSection]:
             raise RecipeError(f"{path}.objective.{foreign[0]}: unknown; known: {', '.join(SupervisedObjective.names)}")
         foreign = sorted(set(phase.tasks) - set(TASK_NAMES))
         if foreign:
-            raise RecipeError(f"{path}.tasks: {foreign[0]!r} is none of {', '.join(TASK_NAMES)}")
+            raise RecipeError(f"{path}.tasks: expected some of {', '.join(TASK_NAMES)}; got {foreign[0]!r}")
         if phase.steps is None and number < len(phases) - 1:
-            raise RecipeError(f"{path}.steps: only the last phase may leave it out")
+            raise RecipeError(f"{path}.steps: is required for all phases but the last")
     before = sum(phase.steps or 0 for phase in phases[:-1])
     last = phases[-1].steps
     if last is None:
         if total is None:
-            raise RecipeError("training.max_steps: is required where the last phase names no steps")
+            raise RecipeError("training.max_steps: is required if the last phase has no steps")
         last = total - before
     if last <= 0 and total is not None and before >= total:
         # A trial run with few updates ends in an early phase.
@@ -83,7 +83,7 @@ def resolve_curriculum(recipe: Any) -> list[PhaseSection]:
 
 
 def total_steps(recipe: Any) -> int:
-    """Updates of the whole run."""
+    """Total number of updates of the run."""
     return recipe.training.max_steps or sum(phase.steps or 0 for phase in resolve_curriculum(recipe))
 
 
@@ -95,13 +95,13 @@ def build_curriculum(
     *,
     num_ranks: int = 1,
 ) -> list[Phase]:
-    """Phases of a run: same examples and decoded audio, own mixture, limits and augmentation.
+    """Phases of a run; they share examples and decoded audio, not mixture, limits and augmentation.
 
     Args:
-        recipe: the run.
-        records: of `load_records(recipe.data.corpora, ...)`.
+        recipe: recipe of the run.
+        records: records of `load_records(recipe.data.corpora, ...)`.
         processor: feature extractor, tokenizer and languages.
-        build_collator: `(spec_augment=...)` to the collator of a phase.
+        build_collator: function of `spec_augment` that returns the collator of a phase.
         num_ranks: number of processes.
     """
     cache = build_audio_cache(recipe, records)

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The data sections of recipes: corpora, what is asked of a source, and the phases of a curriculum."""
+"""The data sections of recipes: corpora, targets, and the phases of a curriculum."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,20 +15,19 @@ class CorpusSource:
     """Where the records of a corpus come from: exactly one of `name`, `manifest`, `webdataset` and `dataset`.
 
     Attributes:
-        name: a corpus that `mu2slam corpora` lists, in the folder `root`.
+        name: name of a corpus that `mu2slam corpora` lists, in the folder `root`.
         root: folder of that corpus.
-        manifest: TSV, CSV, JSONL (each also packed by gzip) or Parquet: a file, a folder, or a glob pattern of shards.
+        manifest: TSV, CSV, JSONL (also compressed by gzip) or Parquet: a file, a folder, or a glob pattern of shards.
         webdataset: tar archives with `key.wav` (.flac, .opus, .mp3, .ogg), `key.txt` and `key.json` (columns as of a
             manifest) for each sample: a file, a folder, or a glob pattern.
-        dataset: folder of a Hugging Face data set: one that `save_to_disk` wrote, or files that
-            `datasets.load_dataset` reads.
-        split: train, dev, ...; files and glob patterns have none.
+        dataset: folder of a Hugging Face data set, written by `save_to_disk` or readable by `datasets.load_dataset`.
+        split: name of the split (train, dev, ...); not used for files and glob patterns.
         options: further arguments of the loader of a corpus, or of `load_dataset`.
         columns: names of the columns (fields of `ManifestColumns`) of manifests, archives and data sets.
-        lang: language of all rows, where there is no such column.
-        audio_root: what relative audio paths start from; default: the folder of the manifest or data set.
+        lang: language of all rows, if there is no such column.
+        audio_root: folder that audio paths are relative to; default: the folder of the manifest or data set.
         max_duration_seconds: longer recordings are left out.
-        limit: use only this many records (spread evenly); for trials.
+        limit: number of records to use (spread evenly), for trials.
     """
 
     name: str | None = None
@@ -52,8 +51,8 @@ class CorpusSection(CorpusSource):
     Attributes:
         name, root, manifest, webdataset, dataset, split, options, columns, lang, audio_root, max_duration_seconds,
             limit: see `CorpusSource`.
-        tasks: which of asr, ast, mt to make of it.
-        weight: how often it is gone through per epoch; 0.5 is every other time.
+        tasks: tasks of its examples: some of asr, ast, mt.
+        weight: number of passes per epoch; 0.5 is every other epoch.
     """
 
     tasks: list[str] = field(default_factory=lambda: ["asr", "ast", "mt"])
@@ -62,12 +61,13 @@ class CorpusSection(CorpusSource):
 
 @dataclass(kw_only=True)
 class TargetSection:
-    """What a source is asked for in one pass.
+    """Targets of a source in one epoch.
 
     Attributes:
-        max_per_example: targets drawn for one source; None for all.
-        task_weights: relative chance of a target by its task; `.inf` is always taken.
-        undetermined_source_ratio: share of sources whose language the model is not told. Paper: silent. Choice: 0.3.
+        max_per_example: maximum number of targets of one source; None for all.
+        task_weights: relative probability of a target by its task; `.inf` for always.
+        undetermined_source_ratio: share of sources whose language is not given to the model. Choice, not in the paper:
+            0.3.
     """
 
     max_per_example: int | None = 2
@@ -77,20 +77,20 @@ class TargetSection:
 
 @dataclass(kw_only=True)
 class PhaseSection:
-    """A part of one run with its own mixture and augmentation; optimiser and schedule go on. See also `stages`.
+    """A part of one run with its own mixture and augmentation; optimizer and schedule continue. See also `stages`.
 
     Attributes:
-        name: for logs.
-        steps: updates of this phase; the last phase may leave it out and gets what is left of `training.max_steps`.
-        tasks: only these of the tasks of each corpus; empty for all.
-        objective: coefficients that differ from those of `objective`, by the same names.
-        corpus_weights: how often each corpus is used per epoch, replacing `weight`; a corpus that is not named is left
+        name: name for logs.
+        steps: number of updates; None in the last phase for the rest of `training.max_steps`.
+        tasks: tasks of the corpora that are used; empty for all.
+        objective: coefficients that differ from those of `objective`, by name.
+        corpus_weights: number of passes over each corpus per epoch, in place of `weight`; other corpora are left
             out. Empty: all, by `weight`.
         batch: bounds on a batch; None for those of `data`.
         text_batch_share: share of text batches; None for that of `data`.
-        targets: what a source is asked for; None for that of `data`.
+        targets: targets of a source; None for those of `data`.
         waveform: waveform augmentation; None for that of `data`. Its `from_step` counts the updates of the whole run.
-        spec_augment: masks; None for those of `data`. `from_step` and `ramp_steps` count likewise.
+        spec_augment: masks; None for those of `data`. `from_step` and `ramp_steps` also count those of the whole run.
         decoder_noise: noise on decoder inputs; None for that of the recipe, `ratio: 0` for none.
     """
 
@@ -109,18 +109,19 @@ class PhaseSection:
 
 @dataclass(kw_only=True)
 class DataSection:
-    """Corpora, how they are mixed, and what is done to them.
+    """Corpora, their mixture and their augmentation.
 
     Attributes:
-        corpora: by a name of the recipe's own.
-        languages: only these, as source and target; empty for all.
-        temperature: of sampling over languages; 1 keeps sizes, larger is flatter. Paper: 3 for text, 2 for MT.
-        text_batch_share: share of text batches among all; None goes through all text once an epoch.
+        corpora: corpora by a name chosen in the recipe.
+        languages: languages of sources and targets; empty for all.
+        temperature: temperature of sampling over languages; 1 keeps sizes, larger is flatter. Paper: 3 for text, 2 for
+            MT.
+        text_batch_share: share of text batches among all; None for one pass over all text per epoch.
         batch: bounds on one batch of one process and one micro-step.
-        targets: what a source is asked for.
+        targets: targets of a source.
         waveform: waveform augmentation; off by default.
         spec_augment: masks on features; None for none.
-        cache_audio: keep decoded recordings in memory.
+        cache_audio: whether to keep decoded recordings in memory.
         curriculum: phases in order; empty for a single one.
     """
 

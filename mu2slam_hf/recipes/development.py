@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Development sets of supervised training, and figures of generated text."""
+"""Development sets of supervised training, and metrics of generated text."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ from mu2slam_hf.training.scorers import TranscriptScorer
 def build_development_sets(
     recipe: Any, records: Records, processor: Any, build_collator: Callable[[], Any]
 ) -> dict[str, DevelopmentSet]:
-    """Development sets by the names of `evaluation.corpora`: every target, the source language told."""
+    """Development sets by the names of `evaluation.corpora`, with all targets and the source languages."""
     section = recipe.evaluation
     collator = build_collator()
     scorer = TranscriptScorer(
@@ -42,7 +42,7 @@ def build_development_sets(
 
 
 def score_transcripts(references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, float]:
-    """Error rates in percent, after the normalisation that evaluation uses."""
+    """Error rates in percent, after the normalisation of evaluation."""
     return {
         "cer": compute_cer(references, hypotheses).value,
         "wer": compute_wer(references, hypotheses).value,

@@ -37,12 +37,12 @@ from mu2slam_hf.training.trainer import MultitaskTrainer
 
 @dataclass(kw_only=True)
 class EvaluationSection:
-    """What is evaluated during training and after it.
+    """Evaluation during training and after it.
 
     Attributes:
         corpora: development corpora.
-        generate_examples: of each corpus and task this many are also generated during training; 0 for none.
-        generate_kwargs: arguments of `generate` for that (num_beams, ctc_weight, ...).
+        generate_examples: number of examples of each corpus and task to generate during training; 0 for none.
+        generate_kwargs: arguments of `generate` for them (num_beams, ctc_weight, ...).
         batch: bounds on an evaluation batch.
     """
 
@@ -57,9 +57,9 @@ class FinetuningRecipe:
     """One run of supervised training.
 
     Attributes:
-        kind: tells it from a recipe of pre-training.
+        kind: kind of the recipe.
         decoder_noise: noise on decoder inputs; None for none.
-        stages: several runs in a row; empty for the one that the recipe describes.
+        stages: consecutive runs; empty for a single run.
     """
 
     kind: Literal["finetuning"] = "finetuning"
@@ -91,12 +91,12 @@ class FinetuningRun(Run):
         return build_processor(self.recipe, data, self.checkpoint)
 
     def build_model(self, processor: Mu2SLAMProcessor, data: Any = None) -> nn.Module:
-        """See `build_model_of`; with adapters where the recipe has `lora`."""
+        """See `build_model_of`; with adapters if the recipe has `lora`."""
         model = build_model_of(self.recipe, processor, Mu2SLAMForConditionalGeneration)
         return model if self.recipe.lora is None else add_adapters(self.recipe.lora, model)
 
     def build_collator(self, processor: Mu2SLAMProcessor, model: Any, **kwargs: Any) -> SupervisedCollator:
-        """The collator without masks; `kwargs` are those of a phase (`spec_augment`)."""
+        """The collator without masks; `kwargs` are the options of a phase (`spec_augment`)."""
         return SupervisedCollator(processor, encoder_config=model.config.encoder_config, **kwargs)
 
     def build_trainer(self, processor: Mu2SLAMProcessor, model: Any, data: Records) -> MultitaskTrainer:
@@ -122,7 +122,7 @@ class FinetuningRun(Run):
         )
 
     def save_more(self, model: Any, processor: Mu2SLAMProcessor, folder: Path) -> None:
-        """The model with its adapters merged in, where the recipe wants that."""
+        """Save the model with its adapters merged in, if `lora.merge` is set."""
         if self.recipe.lora is not None and self.recipe.lora.merge:
             model.merge_and_unload().save_pretrained(folder / "merged")
             processor.save_pretrained(folder / "merged")

@@ -43,10 +43,10 @@ MODEL_CLASSES: dict[str, Any] = {
 
 
 def load_head_records(corpora: dict[str, HeadCorpusSection], path: str) -> dict[str, list[SpeechTextRecord]]:
-    """Records of each corpus that have what its modality needs, in its languages.
+    """Records of each corpus that have the source of its modality, in its languages.
 
     Raises:
-        RecipeError: none is left of a corpus.
+        RecipeError: a corpus has no such record.
     """
     chosen = {}
     for name, records in load_records(corpora, path).items():
@@ -55,12 +55,12 @@ def load_head_records(corpora: dict[str, HeadCorpusSection], path: str) -> dict[
         wanted = set(section.languages)
         chosen[name] = [r for r in records if getattr(r, source) and (not wanted or r.lang in wanted)]
         if not chosen[name]:
-            raise RecipeError(f"{path}.{name}: no record with {source} in the languages wanted is left")
+            raise RecipeError(f"{path}.{name}: no record with {source} in the selected languages")
     return chosen
 
 
 def label_of(record: SpeechTextRecord, name: str) -> str | None:
-    """What a record is a member of: a field of it, or a further column of its manifest; None where it does not say."""
+    """The class of a record: a field of it, or another column of its manifest; None if it has none."""
     value = getattr(record, name) if name in ("lang", "speaker", "kind", "corpus") else record.extra.get(name)
     return None if value is None or value == "" else str(value)
 
@@ -69,24 +69,24 @@ def find_labels(recipe: HeadRecipe, records: dict[str, list[SpeechTextRecord]]) 
     """Names of the classes; none for CTC.
 
     Raises:
-        RecipeError: the training data have fewer than two.
+        RecipeError: the training data have fewer than two classes.
     """
     if recipe.head.kind == "ctc":
         return []
     found = {label_of(record, recipe.head.label) for part in records.values() for record in part} - {None}
     labels = list(recipe.head.labels) or sorted(str(label) for label in found)
     if len(labels) < 2:
-        raise RecipeError(f"head.label: a head needs two classes or more; {recipe.head.label!r} gives {labels}")
+        raise RecipeError(f"head.label: expected at least two classes; {recipe.head.label!r} has {labels}")
     return labels
 
 
 def build_head_dataset(
     recipe: HeadRecipe, records: Sequence[SpeechTextRecord], modality: Modality, labels: Sequence[str], path: str
 ) -> ExampleDataset:
-    """Records with their classes, or their transcripts; others are left out and counted.
+    """Records with a class or a transcript; others are left out and counted.
 
     Raises:
-        RecipeError: none is left.
+        RecipeError: no record has one.
     """
     head, known = recipe.head, set(labels)
     examples = []
@@ -96,9 +96,9 @@ def build_head_dataset(
             examples.append(build_head_example(record, modality, "asr" if head.kind == "ctc" else head.kind, text))
     if len(examples) < len(records):
         left_out = len(records) - len(examples)
-        logger.warning(f"{path}: {left_out} of {len(records)} left out: no class, or no transcript")
+        logger.warning(f"{path}: {left_out} of {len(records)} left out: without a class or transcript")
     if not examples:
-        raise RecipeError(f"{path}: no record has one of the classes {', '.join(labels)}, or a transcript")
+        raise RecipeError(f"{path}: no record has a transcript or one of the classes {', '.join(labels)}")
     cache = AudioCache() if recipe.data.cache_audio else None
     return ExampleDataset(examples, cache=cache, band_limit_hz=recipe.data.band_limit_hz)
 
@@ -135,7 +135,7 @@ def build_training_data(
 
 
 def balance_classes(targets: Sequence[Any]) -> list[int]:
-    """Positions with repetitions, so that every class has as many items as the largest."""
+    """Positions with repetitions, so that all classes have the same number of items as the largest."""
     largest = max(Counter(targets).values())
     balanced: list[int] = []
     for target in sorted(set(targets)):
@@ -146,11 +146,11 @@ def balance_classes(targets: Sequence[Any]) -> list[int]:
 
 @dataclass(frozen=True)
 class HeadData:
-    """What a head is trained and tested on.
+    """Training and test data of a head.
 
     Attributes:
-        records: of each training corpus.
-        tested: of each test corpus.
+        records: records of each training corpus.
+        tested: records of each test corpus.
         labels: names of the classes, none for CTC.
     """
 
@@ -162,9 +162,9 @@ class HeadData:
 class HeadFinetuningRun(Run):
     """Fine-tuning of a head, with tables and plots of its errors.
 
-    Besides the model, the final folder has `results.json` (`<corpus>_accuracy` and `<corpus>_macro_f1`, or
-    `<corpus>_wer` and `<corpus>_cer`, in percent), and of every test corpus of a classifier `confusion_<name>.txt`,
-    `.json` and, where matplotlib is installed, `.png`; of CTC `transcripts_<name>.tsv`.
+    The final folder has, next to the model, `results.json` (`<corpus>_accuracy` and `<corpus>_macro_f1`, or
+    `<corpus>_wer` and `<corpus>_cer`, in percent). For each test corpus, the confusion matrix of a classifier is in
+    `confusion_<name>.txt`, `.json` and, if matplotlib is installed, `.png`; CTC has `transcripts_<name>.tsv`.
     """
 
     recipe_class = HeadRecipe
@@ -177,14 +177,14 @@ class HeadFinetuningRun(Run):
         return HeadData(records, tested, find_labels(self.recipe, records))
 
     def build_processor(self, data: HeadData) -> Mu2SLAMProcessor:
-        """The processor of the encoder, for CTC with the tokenizer that collapses repeats.
+        """The processor of the encoder; for CTC its tokenizer collapses repeats.
 
         Raises:
-            RecipeError: nothing says where it is.
+            RecipeError: neither the recipe nor the model has one.
         """
         recipe = self.recipe
         if not (self.checkpoint or recipe.processor.init_from or recipe.model.init_from):
-            raise RecipeError("processor.init_from: is required where model.init_from is not given")
+            raise RecipeError("processor.init_from: is required without model.init_from")
         processor = build_processor(recipe, {}, self.checkpoint)
         if recipe.head.kind != "ctc" or isinstance(processor.tokenizer, Mu2SLAMCTCTokenizer):
             return processor
@@ -192,17 +192,17 @@ class HeadFinetuningRun(Run):
         return Mu2SLAMProcessor(processor.feature_extractor, tokenizer, languages=processor.languages)
 
     def build_model(self, processor: Mu2SLAMProcessor, data: Any = None) -> Any:
-        """The encoder with its head in float32; frozen as far as the recipe says.
+        """The encoder with its head in float32; layers are frozen by `head.trainable_layers`.
 
         Raises:
-            RecipeError: as `build_model_of`, a head that cannot read the data, or fewer layers than are to be trained.
+            RecipeError: as `build_model_of`; a head that does not support the modality; or too few layers.
         """
         recipe, section = self.recipe, self.recipe.head
         if section.kind != "sequence_classification":
             for path, corpora in (("data", recipe.data.corpora), ("evaluation", recipe.evaluation.corpora)):
                 texts = [name for name, corpus in corpora.items() if corpus.modality == "text"]
                 if texts:
-                    raise RecipeError(f"{path}.corpora.{texts[0]}.modality: {section.kind} reads speech only")
+                    raise RecipeError(f"{path}.corpora.{texts[0]}.modality: {section.kind} supports speech only")
         overrides = dict(recipe.model.overrides)
         if data.labels:
             overrides["id2label"] = dict(enumerate(data.labels))
@@ -212,19 +212,19 @@ class HeadFinetuningRun(Run):
         if section.trainable_layers is not None:
             with errors_of("head.trainable_layers"):
                 model.freeze_encoder(section.trainable_layers)
-            # The table of tokens is part of the encoder, but CTC writes with it.
+            # The token embeddings are part of the encoder, but also the output layer of CTC.
             if section.kind == "ctc":
                 model.ctc_head.requires_grad_(True)
         return model
 
     def build_collator(self, processor: Mu2SLAMProcessor, model: Any) -> HeadCollator:
-        """The collator for the front end of the model, and for a classifier its classes."""
+        """The collator for the front end of the model, and for the classes of a classifier."""
         names = model.config.id2label
         labels = None if self.recipe.head.kind == "ctc" else [names[number] for number in range(len(names))]
         return HeadCollator(processor, labels=labels, encoder_config=model.config.encoder_config)
 
     def build_trainer(self, processor: Mu2SLAMProcessor, model: Any, data: HeadData) -> MultitaskTrainer:
-        """The trainer with its data in random order, classes balanced by repetition where the recipe wants it."""
+        """The trainer with its data in random order, and with balanced classes if `data.balance` is set."""
         recipe, corpora = self.recipe, self.recipe.evaluation.corpora
         development = {
             name: build_head_dataset(recipe, part, corpora[name].modality, data.labels, f"evaluation.corpora.{name}")
@@ -240,7 +240,7 @@ class HeadFinetuningRun(Run):
         dataset: ExampleDataset,
         development: dict[str, ExampleDataset],
     ) -> MultitaskTrainer:
-        """The trainer of a data set; `development` is evaluated during training, under the names of its sets."""
+        """The trainer of a data set; `development` is evaluated during training, by name."""
         recipe, args, self.development = self.recipe, build_arguments(self.recipe), development
         is_ctc, collator = recipe.head.kind == "ctc", self.build_collator(processor, model)
         positions = None
@@ -281,7 +281,7 @@ class HeadFinetuningRun(Run):
         return {}
 
     def test(self, model: Any, processor: Mu2SLAMProcessor) -> dict[str, float]:
-        """Figures of every test corpus; the reports are kept for `save_more`."""
+        """Metrics of every test corpus; the reports are kept for `save_more`."""
         collator, batch_size = self.build_collator(processor, model), self.recipe.evaluation.per_device_eval_batch_size
         self.reports = {
             name: measure_head(model, processor, dataset, collator, batch_size=batch_size)
@@ -297,7 +297,7 @@ class HeadFinetuningRun(Run):
 
 
 def build_scorer(processor: Mu2SLAMProcessor) -> TranscriptScorer:
-    """Error rates of CTC transcripts, whose repeats are collapsed once, by the scorer."""
+    """Scorer of error rates of CTC transcripts; it collapses repeats, the tokenizer does not."""
     tokenizer = Mu2SLAMTokenizer.from_backend(processor.tokenizer.backend_tokenizer)
     decode = partial(tokenizer.batch_decode, skip_special_tokens=True)
     return TranscriptScorer(decode=decode, compare=score_transcripts, logits="logits", labels="labels")

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Fine-tuning of one head on an mSLAM encoder as one typed tree: classes of speech or text, or CTC."""
+"""Recipes of fine-tuning one head on an mSLAM encoder: classes of speech or text, or CTC."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,13 +10,13 @@ from mu2slam_hf.recipes.sections import ModelSection, OptimSection, OutputSectio
 
 @dataclass(kw_only=True)
 class HeadCorpusSection(CorpusSource):
-    """One corpus.
+    """One corpus of a head.
 
     Attributes:
         name, root, manifest, webdataset, dataset, split, options, columns, lang, audio_root, max_duration_seconds,
             limit: see `CorpusSource`.
-        modality: whether the head reads its recordings or its texts.
-        languages: only records in these; empty for all.
+        modality: inputs of the head: recordings or texts.
+        languages: languages of the records; empty for all.
     """
 
     modality: Literal["speech", "text"] = "speech"
@@ -25,15 +25,15 @@ class HeadCorpusSection(CorpusSource):
 
 @dataclass(kw_only=True)
 class HeadSection:
-    """What stands on the encoder, and how much below it is trained.
+    """The head on the encoder, and the number of encoder layers to train.
 
     Attributes:
         kind: `audio_classification`: classes of speech, from a weighted average over all layers;
             `sequence_classification`: classes of speech or text, from the layers that both share, so that a head
             trained on one may be used on the other; `ctc`: the transcript.
-        label: what a record is a member of: `lang`, `speaker`, `kind`, `corpus`, or a further column of its manifest.
+        label: class of a record: `lang`, `speaker`, `kind`, `corpus`, or another column of its manifest.
         labels: names of the classes, in the order of their numbers; empty: those of the training corpora, sorted.
-        trainable_layers: 0 trains the head alone; k also the last k layers; None everything.
+        trainable_layers: number of last encoder layers to train; 0 for the head only, None for all parameters.
     """
 
     kind: Literal["audio_classification", "sequence_classification", "ctc"] = "audio_classification"
@@ -44,15 +44,15 @@ class HeadSection:
 
 @dataclass(kw_only=True)
 class HeadDataSection:
-    """What the head learns from.
+    """Training data of a head.
 
     Attributes:
-        corpora: by a name of the recipe's own; all of one modality.
-        per_device_train_batch_size: items of one batch of one device.
-        balance: draw classes equally often, however many items they have.
-        cache_audio: keep decoded recordings in memory.
-        band_limit_hz: take off what all recordings, of the evaluation too, have above this, so that corpora of
-            different bandwidth sound alike (4000: telephone). Who uses the head later must do the same.
+        corpora: corpora by a name chosen in the recipe; all of one modality.
+        per_device_train_batch_size: number of items of one batch of one device.
+        balance: whether to draw all classes equally often, regardless of their numbers of items.
+        cache_audio: whether to keep decoded recordings in memory.
+        band_limit_hz: frequencies above this are removed from all recordings, also in evaluation, so that corpora of
+            different bandwidth are comparable (4000: telephone). Inference with the head must do the same.
     """
 
     corpora: dict[str, HeadCorpusSection] = field(default_factory=dict)
@@ -63,16 +63,16 @@ class HeadDataSection:
 
     def __post_init__(self) -> None:
         if self.band_limit_hz is not None and not 0 < self.band_limit_hz <= 8000:
-            raise ValueError(f"band_limit_hz must lie above 0 and not above 8000, got {self.band_limit_hz}")
+            raise ValueError(f"band_limit_hz must be in (0, 8000], got {self.band_limit_hz}")
 
 
 @dataclass(kw_only=True)
 class HeadEvaluationSection:
-    """What the head is tested on: each corpus by itself, during training and, with all its errors, after it.
+    """Test corpora of a head, evaluated separately during training and, with reports of errors, after it.
 
     Attributes:
-        corpora: items of classes that the head does not know are left out.
-        per_device_eval_batch_size: items of one batch.
+        corpora: test corpora; items of classes that the head does not have are left out.
+        per_device_eval_batch_size: number of items of one batch.
     """
 
     corpora: dict[str, HeadCorpusSection] = field(default_factory=dict)
@@ -84,14 +84,14 @@ class HeadRecipe:
     """One run of fine-tuning of a head.
 
     Attributes:
-        kind: tells it from other recipes.
+        kind: kind of the recipe.
         model: `init_from` is the folder of an mSLAM, pre-trained or with another head.
-        processor: by default the one saved beside the model.
+        processor: by default the one saved next to the model.
         training: `metric_for_best_model` is `loss`, or for classes `accuracy`, of a corpus of `evaluation`:
-            `dev_accuracy` is that of the corpus `dev`, whose name may be left out where it is the only one.
+            `dev_accuracy` is that of the corpus `dev`, whose name may be left out if it is the only one.
 
     Raises:
-        ValueError: the evaluation does not give what the best checkpoint is to be chosen by.
+        ValueError: the evaluation has no such metric.
     """
 
     kind: Literal["head_finetuning"] = "head_finetuning"
@@ -110,7 +110,7 @@ class HeadRecipe:
 
     @property
     def best_figure(self) -> str:
-        """The figure that `training.load_best_model_at_end` goes by, with the name of its corpus."""
+        """The metric for `training.load_best_model_at_end`, with the name of its corpus."""
         metric, corpora = self.training.metric_for_best_model, list(self.evaluation.corpora)
         return f"{corpora[0]}_{metric}" if len(corpora) == 1 and metric in self._figures else metric
 
@@ -122,7 +122,7 @@ class HeadRecipe:
         metric = self.training.metric_for_best_model
         known = [f"{corpus}_{figure}" for corpus in self.evaluation.corpora for figure in self._figures]
         if not known:
-            raise ValueError("training.load_best_model_at_end: needs a corpus in evaluation.corpora")
+            raise ValueError("training.load_best_model_at_end: requires a corpus in evaluation.corpora")
         if self.best_figure not in known:
             raise ValueError(
                 f"training.metric_for_best_model: expected one of {', '.join(known)} for this head; got {metric!r}"

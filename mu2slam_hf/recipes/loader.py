@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""YAML and `--set a.b=c` to a typed tree, strictly: every error names the dotted path."""
+"""Strict loading of YAML and `--set a.b=c` into dataclasses; every error starts with the dotted path."""
 
 import contextlib
 import difflib
@@ -20,15 +20,15 @@ from huggingface_hub.errors import StrictDataclassError
 def path_field(kind: str, default: Any = None) -> Any:
     """A field whose value is resolved to an existing path; `kind` is file, folder, files or any.
 
-    `files` is a file, a folder, or a glob pattern that matches something.
+    `files` is a file, a folder, or a glob pattern with at least one match.
     """
     return field(default=default, metadata={"path": kind})
 
 
 def dotted_field() -> Any:
-    """A mapping from dotted names to values; `--set` takes all that follows its name as one dotted name.
+    """A mapping from dotted names to values; `--set` reads everything after its name as one dotted name.
 
-    The loader knows such fields by their names, `overrides` and `set`: it applies `--set` before it knows the types.
+    The loader recognizes such fields by their names, `overrides` and `set`: it applies `--set` before types are known.
     """
     return field(default_factory=dict)
 
@@ -36,19 +36,19 @@ def dotted_field() -> Any:
 T = TypeVar("T")
 
 DEFAULT_KIND = "finetuning"
-"""Kind of a recipe that does not say it."""
+"""Default kind of a recipe."""
 
 _DOTTED_FIELDS = ("overrides", "set")
 _ENVIRONMENT = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
 class RecipeError(ValueError):
-    """A recipe that cannot be used; the message starts with the dotted path of what is wrong."""
+    """An invalid recipe; the message starts with the dotted path of the error."""
 
 
 @contextlib.contextmanager
 def errors_of(path: str) -> Iterator[None]:
-    """Turns a `ValueError` of what is done with one value of a recipe into a `RecipeError` that names its path."""
+    """Converts a `ValueError` caused by one value of a recipe into a `RecipeError` with its path."""
     try:
         yield
     except ValueError as error:
@@ -62,22 +62,22 @@ def read_tree(path: Path) -> dict[str, Any]:
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
-        raise RecipeError(f"{path}: not a recipe: it is no text in UTF-8 ({error.reason})") from error
+        raise RecipeError(f"{path}: not a recipe: not valid UTF-8 ({error.reason})") from error
     except yaml.YAMLError as error:
         raise RecipeError(f"{path}: not valid YAML: {error}") from error
     tree = {} if tree is None else tree
     if not isinstance(tree, dict):
-        raise RecipeError(f"{path}: a recipe is a mapping of sections, got {type(tree).__name__}")
+        raise RecipeError(f"{path}: expected a mapping of sections, got {type(tree).__name__}")
     return tree
 
 
 def recipe_kind(path: str | os.PathLike[str]) -> str:
-    """What a recipe file says under `kind`."""
+    """The value of `kind` in a recipe file."""
     return str(read_tree(Path(path)).get("kind", DEFAULT_KIND))
 
 
 def apply_override(tree: dict[str, Any], override: str) -> None:
-    """Set one `a.b=c` in a tree of plain values, making sections on the way."""
+    """Set one `a.b=c` in a tree of plain values, creating missing sections."""
     name, separator, text = override.partition("=")
     if not separator or not name.strip():
         raise RecipeError(f"--set {override!r}: expected name=value, for example --set training.max_steps=100")
@@ -90,9 +90,9 @@ def apply_override(tree: dict[str, Any], override: str) -> None:
 
 
 def set_value(tree: dict[str, Any], name: str, value: Any) -> None:
-    """Put `value` at a dotted name of a tree of plain values, making sections on the way; list items by their number.
+    """Set `value` at a dotted name of a tree of plain values, creating missing sections; list items by index.
 
-    What follows the name of a mapping of dotted names (`model.overrides`, `stages.0.set`) is one name in it.
+    Everything after the name of a mapping of dotted names (`model.overrides`, `stages.0.set`) is one key of it.
     """
     parts = name.split(".")
     node: Any = tree
@@ -100,7 +100,7 @@ def set_value(tree: dict[str, Any], name: str, value: Any) -> None:
         key: Any = part
         if isinstance(node, list):
             if not part.isdigit() or int(part) >= len(node):
-                raise RecipeError(f"{name}: {part!r} is not the number of one of {len(node)} items")
+                raise RecipeError(f"{name}: index {part!r} is out of range for {len(node)} items")
             key = int(part)
         elif not isinstance(node, dict):
             raise RecipeError(f"{name}: {'.'.join(parts[:depth])} is a value, not a section")
@@ -116,13 +116,13 @@ def set_value(tree: dict[str, Any], name: str, value: Any) -> None:
 
 
 def build_section(cls: type[T], tree: Any, path: str, folders: Iterable[Path] = ()) -> T:
-    """An instance of a dataclass from plain values.
+    """Build an instance of a dataclass from plain values.
 
     Args:
         cls: the dataclass.
-        tree: mapping of its fields; missing ones keep their defaults.
+        tree: mapping of its fields; missing ones have their defaults.
         path: dotted path so far, for messages.
-        folders: where relative paths are looked for.
+        folders: folders to search for relative paths.
     """
     if not isinstance(tree, Mapping):
         raise RecipeError(f"{path or 'recipe'}: expected a section (a mapping), got {_shown(tree)}")
@@ -181,7 +181,7 @@ def _coerce_union(value: Any, kinds: tuple[Any, ...], path: str, folders: Iterab
     kinds = tuple(kind for kind in kinds if kind is not type(None))
     if len(kinds) == 1 or (isinstance(value, Mapping) and is_dataclass(kinds[0])):
         return coerce(value, kinds[0], path, folders)
-    # A value of exactly one of the types wins over one that could be turned into it.
+    # A value of exactly one of the types takes precedence over one that can be converted to it.
     for kind in sorted(kinds, key=lambda kind: not _is_exactly(value, kind)):
         try:
             return coerce(value, kind, path, folders)
@@ -210,14 +210,14 @@ def _coerce_scalar(value: Any, kind: Any, path: str) -> Any:
 
 
 def resolve_path(value: str, kind: str, path: str, folders: Iterable[Path]) -> str:
-    """Absolute path (or glob pattern) of something that exists; `${NAME}` and `${NAME:-default}` read the environment.
+    """Absolute path (or glob pattern) that exists; `${NAME}` and `${NAME:-default}` are environment variables.
 
     Raises:
-        RecipeError: if it is not there, with the nearest name in its folder.
+        RecipeError: the path does not exist; the message has the most similar name in its folder.
     """
     unset = [m[1] for m in _ENVIRONMENT.finditer(value) if not os.environ.get(m[1]) and m[2] is None]
     if unset:
-        raise RecipeError(f"{path}: the environment variable {unset[0]} is not set; it names the {kind} ({value})")
+        raise RecipeError(f"{path}: the environment variable {unset[0]} is not set; set it to the {kind} ({value})")
     text = os.path.expanduser(_ENVIRONMENT.sub(lambda m: os.environ.get(m[1]) or m[2] or "", value))
     for folder in [Path("/")] if os.path.isabs(text) else folders:
         candidate = folder / text
@@ -228,13 +228,13 @@ def resolve_path(value: str, kind: str, path: str, folders: Iterable[Path]) -> s
     parent = Path(text).parent
     siblings = [item.name for item in parent.iterdir()] if parent.is_dir() else []
     variables = [match[1] for match in _ENVIRONMENT.finditer(value)]
-    named = f" ({value}; the environment variable {variables[0]} says where it is)" if variables else ""
+    named = f" ({value}; set by the environment variable {variables[0]})" if variables else ""
     wanted = "file, folder or matching file of the pattern" if kind == "files" else kind
-    raise RecipeError(f"{path}: there is no {wanted} {text!r}{named}{_suggest(Path(text).name, siblings)}")
+    raise RecipeError(f"{path}: no such {wanted}: {text!r}{named}{_suggest(Path(text).name, siblings)}")
 
 
 def dump_recipe(recipe: Any) -> str:
-    """The recipe with all defaults filled in, as YAML that `load_recipe` reads back to an equal one."""
+    """The recipe with all defaults as YAML; `load_recipe` reads an equal recipe from it."""
     return yaml.safe_dump(_plain(asdict(recipe)), sort_keys=False, allow_unicode=True)
 
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""What the runs over a mixture of tasks share: pre-training of Mu2SLAM and of mSLAM, on tables or on streams."""
+"""Base of runs over a mixture of tasks: pre-training of Mu2SLAM and of mSLAM, on tables or on streams."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -33,23 +33,23 @@ from mu2slam_hf.training.objectives.objective import Objective
 from mu2slam_hf.training.trainer import MultitaskTrainer
 
 PROCESSOR_FOLDER = "processor"
-"""Sub-folder of a run where its first process leaves the processor for the others."""
+"""Sub-folder of a run to which the first process saves the processor for the others."""
 
 
 class MixtureRun(Run):
-    """A run whose batches hold a share of every task."""
+    """A run whose batches contain a share of every task."""
 
     recipe: MixtureRecipe
 
     def load_data(self) -> Records:
-        """Records of all corpora; none where they are streamed."""
+        """Records of all corpora; none if they are streamed."""
         return {} if self.recipe.data.streaming else load_records(self.recipe.data.corpora, "data.corpora")
 
     def build_processor(self, data: Records) -> Mu2SLAMProcessor:
         """The processor: of the checkpoint that is resumed, of `init_from`, or new.
 
-        A new one is made by the first process of a run alone; the others read what it saved. So all have the same
-        tokenizer, whatever the threads of its training did, and only one reads the beginning of the streams.
+        Only the first process of a run builds a new one; the others load it. All have therefore the same tokenizer,
+        whose training may depend on threads, and only one reads the beginning of the streams.
         """
         recipe = self.recipe
         if self.checkpoint or recipe.processor.init_from or recipe.model.init_from:
@@ -69,19 +69,19 @@ class MixtureRun(Run):
         return processor
 
     def complete_processor(self, processor: Mu2SLAMProcessor, *, is_new: bool) -> Mu2SLAMProcessor:
-        """The processor with what else the kind of run needs."""
+        """The processor with the additional parts of a kind of run."""
         return processor
 
     @abstractmethod
     def build_objective(self, processor: Mu2SLAMProcessor, model: Any) -> Objective:
-        """The losses of the kind with the weights of the recipe."""
+        """The objective of a kind of run, with the weights of the recipe."""
 
     def build_trainer(self, processor: Mu2SLAMProcessor, model: Any, data: Records) -> MultitaskTrainer:
         """The trainer with its mixture of tasks and development sets."""
         args = build_arguments(self.recipe)
         dataset, sampler = build_mixture(self.recipe, processor, data, args)
         build_collator = partial(self.build_collator, processor, model)
-        # Development batches do not belong to an update: they are masked in full from the beginning.
+        # Development batches do not belong to an update: they always have the full masking.
         development_masking = replace(self.recipe.masking, schedule="constant")
         trainer = assemble_trainer(
             model,
@@ -110,7 +110,7 @@ def build_mixture_config(recipe: MixtureRecipe) -> MixtureConfig:
         task: PAPER_SHARES[task] if section.share is None else section.share for task, section in data.tasks.items()
     }
     temperatures = {task: section.temperature for task, section in data.tasks.items()}
-    # Of a corpus with weight 0 no example is made, and the mixture does not know corpora without examples.
+    # A corpus with weight 0 has no examples, and the mixture does not accept corpora without examples.
     weights = {
         task: {name: weight for name, weight in section.corpus_weights.items() if weight != 0}
         for task, section in data.tasks.items()
@@ -131,10 +131,10 @@ def build_mixture_config(recipe: MixtureRecipe) -> MixtureConfig:
 def build_task_examples(
     recipe: MixtureRecipe, records: Records, tasks: Sequence[str], tokenizer: Any
 ) -> list[Example]:
-    """Examples of the tasks, each from its corpora; what is left out is counted and said.
+    """Examples of the tasks, each from its corpora; those left out are counted and logged.
 
     Raises:
-        RecipeError: a task gets none.
+        RecipeError: a task has no example.
     """
     examples: list[Example] = []
     for task in tasks:
@@ -166,7 +166,7 @@ def build_mixture(
     """The data set of this process and the sampler of its batches, over tables or over streams.
 
     Raises:
-        RecipeError: a task gets no example, a batch cannot hold one, or streams have no comparable sizes.
+        RecipeError: a task has no example, an example exceeds a batch, or sizes of streams are not comparable.
     """
     data, seed = recipe.data, recipe.training.seed
     mixture = build_mixture_config(recipe)
@@ -197,7 +197,7 @@ def build_mixture(
 def build_development_sets(
     recipe: MixtureRecipe, processor: Mu2SLAMProcessor, build_collator: Callable[[], Any]
 ) -> dict[str, DevelopmentSet]:
-    """Every example of every task that a development corpus gives, in batches of about one length."""
+    """All examples of all tasks of the development corpora, in batches of similar lengths."""
     section, data = recipe.evaluation, recipe.data
     limits = ExampleLimits(max_seconds=section.max_seconds, max_tokens=section.max_tokens // 2)
     sets = {}
@@ -208,7 +208,7 @@ def build_development_sets(
             try:
                 examples += replace(builder, limits=limits, translations_as_texts=False).build(records)
             except ValueError:
-                logger.warning(f"evaluation.corpora.{name}: gives no example of {task}")
+                logger.warning(f"evaluation.corpora.{name}: has no example of {task}")
         sets[name] = DevelopmentSet(
             dataset=ExampleDataset(
                 examples,
@@ -222,7 +222,7 @@ def build_development_sets(
 
 
 def plan_batches(examples: Sequence[Example], max_seconds: float, max_tokens: int) -> list[list[int]]:
-    """Positions of all examples in batches within the bounds, short ones first; one too long is alone."""
+    """Positions of all examples in batches within the bounds, short ones first; longer examples are alone."""
     order = sorted(range(len(examples)), key=lambda i: (examples[i].duration_seconds, examples[i].num_text_tokens))
     batches: list[list[int]] = []
     seconds = tokens = 0.0

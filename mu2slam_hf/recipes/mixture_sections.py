@@ -16,11 +16,11 @@ class PretrainingCorpusSection(CorpusSource):
 
     Attributes:
         name, root, manifest, webdataset, dataset, split, options, columns, lang, audio_root, max_duration_seconds,
-            limit: see `CorpusSource`; streams take no `limit`.
-        total_size: for streams: hours (or texts) in all, divided among the languages like what is known of their
-            sizes. Default: the declared sizes of a corpus that has some; else what is counted in the manifests,
-            archives or data set, which are gone through once when a run starts (not with `total_size` and `lang`);
-            else the bytes of the files.
+            limit: see `CorpusSource`; `limit` is not supported for streams.
+        total_size: for streams: total hours (or texts), divided among the languages in proportion to their known
+            sizes. Default: the declared sizes of a corpus, if any; else the sizes counted in the manifests, archives
+            or data set in one pass at the start of a run (not with `total_size` and `lang`); else the bytes of the
+            files.
     """
 
     total_size: float | None = None
@@ -31,10 +31,10 @@ class PretrainingTaskSection:
     """One of the five kinds of examples.
 
     Attributes:
-        share: examples in a micro-batch of one device. Default, by the paper (section 3.1): speech 4, text 8, asr, ast
-            and mt 1; 0 for none.
+        share: number of examples in a micro-batch of one device. Default, by the paper (section 3.1): speech 4, text
+            8, asr, ast and mt 1; 0 for none.
         temperature: T of sampling over languages. Default, by the paper (appendix A.1): text 3, mt 2; Choice: 1 else.
-        corpus_weights: name in `data.corpora` -> how often it is gone through per epoch of the task.
+        corpus_weights: name in `data.corpora` -> number of passes per epoch of the task.
     """
 
     share: int | None = None
@@ -44,22 +44,22 @@ class PretrainingTaskSection:
 
 @dataclass(kw_only=True)
 class PretrainingDataSection:
-    """Corpora, what is made of them, and how they are mixed.
+    """Corpora, tasks and their mixture.
 
     Attributes:
-        corpora: by a name of the recipe's own.
-        tasks: `speech`, `text`, `asr`, `ast`, `mt` -> share and corpora; those that are not named are not trained.
-        languages: only these, as source and target; empty for all.
-        translations_as_texts: translations are texts of text-only examples too.
+        corpora: corpora by a name chosen in the recipe.
+        tasks: `speech`, `text`, `asr`, `ast`, `mt` -> share and corpora; other tasks are not trained.
+        languages: languages of sources and targets; empty for all.
+        translations_as_texts: whether translations are also texts of text-only examples.
         limits: longer examples are left out.
-        max_seconds: speech in one micro-batch of one device; None for no bound. Longer ones make the batch smaller.
-        max_tokens: text tokens in one micro-batch of one device, likewise.
-        max_row_length: most encoder or decoder positions of a packed row; None: the collator chooses.
-        undetermined_source_ratio: share of draws where the encoder is not told the source's language. Choice: 0.3.
-        max_failed_share: share of unreadable recordings beyond which the run stops.
-        cache_audio: keep decoded recordings in memory; not for streams.
-        streaming: read corpora shard by shard instead of as tables in memory. Each process reads its own part.
-        block_size: records of a stream that are shuffled among themselves, and held in memory.
+        max_seconds: maximum speech in one micro-batch of one device, by smaller batches; None for no bound.
+        max_tokens: maximum number of text tokens in one micro-batch of one device, as `max_seconds`.
+        max_row_length: maximum number of encoder or decoder positions of a packed row; None: chosen by the collator.
+        undetermined_source_ratio: share of draws without the source language as encoder input. Choice: 0.3.
+        max_failed_share: maximum share of unreadable recordings; the run stops if it is exceeded.
+        cache_audio: whether to keep decoded recordings in memory; not for streams.
+        streaming: whether to read corpora shard by shard instead of as tables in memory, each process its own part.
+        block_size: number of records of a stream that are held in memory and shuffled together.
     """
 
     corpora: dict[str, PretrainingCorpusSection] = field(default_factory=dict)
@@ -88,13 +88,13 @@ class PretrainingDataSection:
 
 @dataclass(kw_only=True)
 class PretrainingEvaluationSection:
-    """Losses on development corpora: the same masks at every evaluation.
+    """Losses on development corpora, with the same masks at every evaluation.
 
     Attributes:
         corpora: development corpora.
-        tasks: which kinds of examples to make of them, as far as they give some.
-        max_seconds: speech of an evaluation batch.
-        max_tokens: text tokens of an evaluation batch.
+        tasks: tasks of the examples, if the corpora have any for them.
+        max_seconds: maximum speech of an evaluation batch.
+        max_tokens: maximum number of text tokens of an evaluation batch.
     """
 
     corpora: dict[str, CorpusSource] = field(default_factory=dict)
@@ -105,13 +105,13 @@ class PretrainingEvaluationSection:
 
 @dataclass(kw_only=True)
 class MixtureRecipe:
-    """What all runs over a mixture of tasks have in common.
+    """Base of the recipes of runs over a mixture of tasks.
 
     Attributes:
-        kind: tells one kind of recipe from another.
+        kind: kind of the recipe.
         model, processor, data, optim, training, evaluation, output: sections.
-        masking: rules of masking of the kind.
-        objective: weights of the losses of the kind.
+        masking: rules of masking.
+        objective: weights of the losses.
     """
 
     kind: str = ""

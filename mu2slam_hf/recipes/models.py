@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The model of a run: new weights, those of a folder, or a trained encoder; adapters on request."""
+"""The model of a run: new weights, those of a folder, or a trained encoder; optionally with adapters."""
 
 import json
 from pathlib import Path
@@ -17,18 +17,18 @@ from mu2slam_hf.recipes.encoder_start import EncoderStart, load_encoder_start
 from mu2slam_hf.recipes.loader import RecipeError, errors_of
 from mu2slam_hf.recipes.sections import LoraSection, ModelSection
 
-# One of them may start from the encoder of the other.
+# Each of them may start from the encoder of the other.
 _MSLAM_TYPES = ("mslam", "mslam_ctc")
 
 
 def build_model_of(recipe: Any, processor: Mu2SLAMProcessor, model_class: Any, **fixed: Any) -> nn.Module:
-    """A model of any family in float32, with new weights, those of `init_from`, or a trained encoder.
+    """Build a model in float32, with new weights, those of `init_from`, or a trained encoder.
 
     Args:
-        recipe: the run.
-        processor: its vocabulary and languages are those of a new model.
-        model_class: class of the model; its `config_class` reads `model.config`.
-        fixed: further values of a new model's configuration, which no override changes.
+        recipe: recipe of the run.
+        processor: processor with the vocabulary and languages of a new model.
+        model_class: class of the model; its `config_class` loads `model.config`.
+        fixed: further values of a new model's configuration, which take precedence over overrides.
 
     Raises:
         RecipeError: as `build_model`.
@@ -66,10 +66,10 @@ def build_model_of(recipe: Any, processor: Mu2SLAMProcessor, model_class: Any, *
 
 
 def set_generation(model: Any, section: ModelSection) -> None:
-    """Write `model.generation_config` into the generation configuration that is saved with the model.
+    """Set `model.generation_config` in the generation configuration that is saved with the model.
 
     Raises:
-        RecipeError: a value that `generate` does not know or cannot take, or a model that does not write.
+        RecipeError: an unknown or invalid argument of `generate`, or a model that does not generate.
     """
     if not section.generation_config:
         return
@@ -78,9 +78,9 @@ def set_generation(model: Any, section: ModelSection) -> None:
     known = {*GenerationConfig().to_dict(), "ctc_weight"}
     for name, value in section.generation_config.items():
         if name not in known:
-            raise RecipeError(f"model.generation_config.{name}: generate has no such argument")
+            raise RecipeError(f"model.generation_config.{name}: unknown argument of generate")
         if name == "ctc_weight" and not (isinstance(value, (int, float)) and 0 <= value <= 1):
-            raise RecipeError(f"model.generation_config.ctc_weight: is a share between 0 and 1, got {value}")
+            raise RecipeError(f"model.generation_config.ctc_weight: must be in [0, 1], got {value}")
         setattr(model.generation_config, name, value)
     with errors_of("model.generation_config"):
         model.generation_config.validate(strict=True)
@@ -113,7 +113,7 @@ def _build_config(
 
 
 def _override_config(payload: dict[str, Any], section: ModelSection, config_class: Any, **fixed: Any) -> Any:
-    """The configuration of a payload with the recipe's overrides; `fixed` values win."""
+    """The configuration of a payload with the recipe's overrides; `fixed` values take precedence."""
     payload.pop("model_type", None)
     for name, value in section.overrides.items():
         *parents, last = name.split(".")
@@ -130,7 +130,7 @@ def _override_config(payload: dict[str, Any], section: ModelSection, config_clas
 
 
 def add_adapters(section: LoraSection, model: nn.Module) -> nn.Module:
-    """The model with low-rank adapters by peft; all other weights are frozen."""
+    """Add low-rank adapters by peft; all other weights are frozen."""
     config = LoraConfig(
         r=section.r,
         lora_alpha=section.lora_alpha,

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Pre-training of mSLAM: the mixture of Mu2SLAM's pre-training with other masks and losses."""
+"""Pre-training of mSLAM: the mixture of Mu2SLAM's pre-training with mSLAM's masks and losses."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -23,10 +23,10 @@ class MSLAMRecipe(MixtureRecipe):
     """One run of mSLAM's pre-training.
 
     Attributes:
-        kind: tells it from other recipes.
-        masking: what is hidden of speech, texts and pairs.
+        kind: kind of the recipe.
+        masking: rules of masking of speech, texts and pairs.
         objective: weights of the losses.
-        quantizer: course of its temperature, and when a collapse is warned of.
+        quantizer: schedule of its temperature, and threshold of the warning about a collapse.
     """
 
     kind: Literal["mslam_pretraining"] = "mslam_pretraining"
@@ -35,13 +35,13 @@ class MSLAMRecipe(MixtureRecipe):
     quantizer: QuantizerConfig = field(default_factory=QuantizerConfig)
 
     def __post_init__(self) -> None:
-        # Evaluation names all tasks by default.
+        # The default of evaluation is all tasks.
         self.evaluation = replace(
             self.evaluation, tasks=[task for task in self.evaluation.tasks if task in MSLAM_TASKS]
         )
         others = [task for task in self.data.tasks if task not in MSLAM_TASKS]
         if others:
-            raise ValueError(f"data.tasks.{others[0]}: mSLAM is trained on {', '.join(MSLAM_TASKS)} only")
+            raise ValueError(f"data.tasks.{others[0]}: mSLAM supports {', '.join(MSLAM_TASKS)} only")
         if self.data.max_row_length is not None:
             raise ValueError("data.max_row_length: batches of mSLAM have no packed rows; leave it out")
 
@@ -53,11 +53,11 @@ class MSLAMPretrainingRun(MixtureRun):
     recipe: MSLAMRecipe
 
     def build_model(self, processor: Mu2SLAMProcessor, data: Any = None) -> nn.Module:
-        """New, with the weights of `init_from`, or around a trained encoder; see `build_model_of`."""
+        """See `build_model_of`."""
         return build_model_of(self.recipe, processor, MSLAMForPreTraining)
 
     def build_collator(self, processor: Mu2SLAMProcessor, model: Any, masking: Any = None) -> MSLAMCollator:
-        """The collator for the front end and the negatives of the model; `masking` replaces that of the recipe."""
+        """The collator for the front end and the negatives of the model; `masking` overrides the recipe's."""
         return MSLAMCollator(
             processor,
             seed=self.recipe.training.seed,

@@ -24,11 +24,11 @@ from mu2slam_hf.training.objectives.mu2slam import Mu2SLAMObjective, Mu2SLAMObje
 
 @dataclass(kw_only=True)
 class SpeechTokenizerSection:
-    """The frozen model that turns speech into ids. It is saved with the processor.
+    """The frozen model that converts speech to ids. It is saved with the processor.
 
     Attributes:
-        kind: how the codebook is made. Paper, section 2.2: that of mSLAM, learned by a contrastive loss. Choice: a
-            random projection, which needs no training.
+        kind: kind of the codebook. Paper, section 2.2: that of mSLAM, learned by a contrastive loss. Choice: a random
+            projection, which requires no training.
         config: further fields of `SpeechTokenizerConfig` (`codevector_dim`, `projection_seed`, ...). The codebook has
             `processor.num_speech_tokens` entries.
         init_from: folder of a saved speech tokenizer instead; `config` must then be empty.
@@ -44,7 +44,7 @@ class PretrainingRecipe(MixtureRecipe):
     """One run of pre-training.
 
     Attributes:
-        kind: tells it from a recipe of supervised training.
+        kind: kind of the recipe.
     """
 
     kind: Literal["pretraining"] = "pretraining"
@@ -63,7 +63,7 @@ class PretrainingRun(MixtureRun):
         """The processor with its speech tokenizer.
 
         Raises:
-            RecipeError: the speech tokenizer does not fit the text tokenizer or the recordings.
+            RecipeError: the speech tokenizer does not match the text tokenizer or the sampling rate.
         """
         replaces = not is_new and self.checkpoint is None and self.recipe.speech_tokenizer.init_from is not None
         if processor.speech_tokenizer is None or replaces:
@@ -82,7 +82,7 @@ class PretrainingRun(MixtureRun):
 
     def build_objective(self, processor: Mu2SLAMProcessor, model: Any) -> Mu2SLAMObjective:
         """The 24 losses, with the speech tokenizer of the processor."""
-        assert processor.speech_tokenizer is not None, "complete_processor adds it"
+        assert processor.speech_tokenizer is not None, "set by complete_processor"
         return Mu2SLAMObjective(model, self.recipe.objective, speech_tokenizer=processor.speech_tokenizer)
 
     def build_model(self, processor: Mu2SLAMProcessor, data: Any = None) -> nn.Module:
@@ -92,7 +92,7 @@ class PretrainingRun(MixtureRun):
     def build_collator(
         self, processor: Mu2SLAMProcessor, model: Any, masking: Any = None
     ) -> Mu2SLAMPreTrainingCollator:
-        """The collator for the front end of the model; `masking`: in place of that of the recipe."""
+        """The collator for the front end of the model; `masking` overrides the recipe's."""
         recipe = self.recipe
         return Mu2SLAMPreTrainingCollator(
             processor,
@@ -105,10 +105,10 @@ class PretrainingRun(MixtureRun):
 
 
 def build_speech_tokenizer(recipe: PretrainingRecipe, processor: Mu2SLAMProcessor) -> SpeechTokenizerModel:
-    """The frozen speech tokenizer that a recipe names.
+    """The frozen speech tokenizer of a recipe.
 
     Raises:
-        RecipeError: both a folder and a configuration, or a configuration that does not exist.
+        RecipeError: both `init_from` and `config` are given, or `config` is invalid.
     """
     section = recipe.speech_tokenizer
     if section.init_from is not None:
@@ -120,7 +120,7 @@ def build_speech_tokenizer(recipe: PretrainingRecipe, processor: Mu2SLAMProcesso
             raise RecipeError(f"speech_tokenizer.init_from: {error}") from error
     if section.kind != "random_projection":
         raise RecipeError(
-            f"speech_tokenizer.init_from: a codebook of kind {section.kind!r} is trained; name its folder"
+            f"speech_tokenizer.init_from: is required for a codebook of kind {section.kind!r}, which must be trained"
         )
     fixed = {
         "kind": section.kind,

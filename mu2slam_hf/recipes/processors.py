@@ -24,10 +24,10 @@ logger = logging.get_logger(__name__)
 def build_processor(recipe: Any, records: Records, checkpoint: str | None = None) -> Mu2SLAMProcessor:
     """The processor: of the checkpoint that is resumed, of `init_from`, or trained on the training texts.
 
-    Where the encoder is a trained one (`model.init_encoder_from`), so is the feature extractor.
+    With a trained encoder (`model.init_encoder_from`), the feature extractor is that of the encoder.
 
     Args:
-        recipe: the run.
+        recipe: recipe of the run.
         records: training records.
         checkpoint: folder of the checkpoint to resume.
 
@@ -63,7 +63,7 @@ def build_processor(recipe: Any, records: Records, checkpoint: str | None = None
 
 
 def _fit_feature_extractor(recipe: Any, records: Records) -> Mu2SLAMFeatureExtractor:
-    """Mean and deviation of each mel bin over a random choice of recordings, the same share of each corpus."""
+    """Measure mean and deviation of each mel bin on random recordings, the same share of each corpus."""
     extractor = Mu2SLAMFeatureExtractor()
     wanted = recipe.processor.feature_statistics_utterances
     spoken = {name: [r for r in part if r.audio is not None] for name, part in records.items()}
@@ -78,10 +78,10 @@ def _fit_feature_extractor(recipe: Any, records: Records) -> Mu2SLAMFeatureExtra
 
 
 def _load_readable(records: Iterable[SpeechTextRecord]) -> Iterator[FloatArray]:
-    """Their audio; what cannot be read is named and left to the data set, which counts it.
+    """Audio of the records; unreadable recordings are logged and left out, and counted later by the data set.
 
     Raises:
-        RecipeError: nothing at all could be read.
+        RecipeError: no recording could be read.
     """
     reasons = []
     num_read = 0
@@ -99,7 +99,7 @@ def _load_readable(records: Iterable[SpeechTextRecord]) -> Iterator[FloatArray]:
 
 
 def build_token_counter(tokenizer: Any) -> Callable[[str], int]:
-    """Length of a text in tokens; for a tokenizer of characters without running it."""
+    """A function that counts the tokens of a text; for character tokenizers without running the tokenizer."""
     if type(tokenizer.backend_tokenizer.model).__name__ == "WordLevel":
         return count_characters
     return lambda text: len(tokenizer.encode_ctc_labels([text])[0])

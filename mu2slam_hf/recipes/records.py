@@ -21,22 +21,22 @@ Records = dict[str, list[SpeechTextRecord]]
 
 
 def load_records(corpora: Mapping[str, CorpusSource], path: str) -> Records:
-    """Records of each corpus of a section, named as the recipe names it, with durations.
+    """Records with durations of each corpus of a section, by its name in the recipe.
 
     Args:
-        corpora: the section.
-        path: its dotted path, for messages.
+        corpora: section with the corpora.
+        path: dotted path of the section, for messages.
     """
     return {name: _load_corpus(section, name, f"{path}.{name}") for name, section in corpora.items()}
 
 
 def build_audio_cache(recipe: Any, records: Records) -> AudioCache:
-    """The cache of decoded audio; empty and of size 0 where the recipe wants none or reads streams."""
+    """The cache of decoded audio; of size 0 without `data.cache_audio` or for streams."""
     if not recipe.data.cache_audio or getattr(recipe.data, "streaming", False):
         return AudioCache(max_bytes=0)
     cache = AudioCache()
     if recipe.training.dataloader_num_workers > 0:
-        # Before the loader forks: its processes then share one copy.
+        # Filled before the loader forks, so that its processes share one copy.
         spoken = [record for part in records.values() for record in part if record.audio is not None]
         cache.preload({record.key: record.audio for record in spoken})
     return cache
@@ -53,5 +53,5 @@ def _load_corpus(section: CorpusSource, name: str, path: str) -> list[SpeechText
     if section.limit is not None and len(records) > section.limit:
         records = [records[len(records) * i // section.limit] for i in range(section.limit)]
     if not records:
-        raise RecipeError(f"{path}: no record is left")
+        raise RecipeError(f"{path}: no records remain")
     return records

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""One training run: what is built, in which order, and what the run leaves in its folder."""
+"""The steps of a training run and the files that it writes."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from mu2slam_hf.training.trainer import MultitaskTrainer
 
 
 class Run(ABC):
-    """A recipe of one kind as a training run.
+    """A training run of one kind of recipe.
 
     Every kind has the same steps::
 
@@ -32,8 +32,8 @@ class Run(ABC):
         run.train(trainer)
 
     Attributes:
-        recipe_class: class attribute, the dataclass that a recipe of this kind is read into; its field `kind` is the
-            name of the kind.
+        recipe_class: class attribute, the dataclass of recipes of this kind; its field `kind` is the name of the
+            kind.
         recipe: the recipe.
         checkpoint: folder of the checkpoint to resume from, None for a new run.
 
@@ -49,29 +49,29 @@ class Run(ABC):
 
     @abstractmethod
     def load_data(self) -> Any:
-        """Training data, as the other steps take them."""
+        """Training data for the other steps."""
 
     @abstractmethod
     def build_processor(self, data: Any) -> Mu2SLAMProcessor:
-        """The processor: that of the checkpoint, of `init_from`, or a new one made from the data."""
+        """The processor: that of the checkpoint, of `init_from`, or a new one built from the data."""
 
     @abstractmethod
     def build_model(self, processor: Mu2SLAMProcessor, data: Any = None) -> nn.Module:
-        """The model in float32: new, or with the weights that the recipe names."""
+        """The model in float32: new, or with the weights given in the recipe."""
 
     @abstractmethod
     def build_collator(self, processor: Mu2SLAMProcessor, model: Any) -> Any:
-        """A collator with counts of its own; called once for training and once for each development set."""
+        """A collator with its own counters; called once for training and once for each development set."""
 
     @abstractmethod
     def build_trainer(self, processor: Mu2SLAMProcessor, model: Any, data: Any) -> MultitaskTrainer:
         """The trainer with its sampler, objective, development sets and console."""
 
     def run(self) -> dict[str, float]:
-        """All steps.
+        """Run all steps.
 
         Returns:
-            The figures of the last evaluation, also in `results.json` of the final folder.
+            The metrics of the last evaluation, also in `results.json` of the final folder.
         """
         data = self.load_data()
         processor = self.build_processor(data)
@@ -79,9 +79,9 @@ class Run(ABC):
         return self.train(self.build_trainer(processor, model, data))
 
     def train(self, trainer: MultitaskTrainer) -> dict[str, float]:
-        """Train from the checkpoint on, choose the weights that the recipe wants, evaluate them and save everything.
+        """Train from the checkpoint on, select the final weights, evaluate them and save everything.
 
-        The folder of the final model gets its name when it is complete, like a checkpoint.
+        The folder of the final model is renamed to its name when it is complete, like a checkpoint.
         """
         if trainer.is_world_process_zero():
             save_recipe(self.recipe, self.recipe.output.dir)
@@ -95,25 +95,25 @@ class Run(ABC):
         return results
 
     def measure(self, trainer: MultitaskTrainer, *, has_other_weights: bool) -> dict[str, float]:
-        """Figures of the chosen weights on the development corpora, by all processes.
+        """Metrics of the final weights on the development corpora, by all processes.
 
         Args:
-            trainer: holds the weights.
-            has_other_weights: whether they are not those of the last update, so that they must be evaluated anew.
+            trainer: trainer with the weights.
+            has_other_weights: whether they are not those of the last update and must be evaluated again.
         """
         if not self.recipe.evaluation.corpora:
             return {}
         return (None if has_other_weights else trainer.evaluated_at_end()) or trainer.evaluate()
 
     def test(self, model: nn.Module, processor: Mu2SLAMProcessor) -> dict[str, float]:
-        """Further figures of the final model, by the first process alone."""
+        """Further metrics of the final model, by the first process only."""
         return {}
 
     def save_more(self, model: nn.Module, processor: Mu2SLAMProcessor, folder: Path) -> None:  # noqa: B027
         """Write further files into the final folder; none by default."""
 
     def save_final(self, model: Any, processor: Mu2SLAMProcessor, results: dict[str, float]) -> Path:
-        """Write the final model, its processor, the recipe and the figures of its evaluation."""
+        """Write the final model, its processor, the recipe and the metrics of its evaluation."""
         final = final_folder(self.recipe)
         incomplete = final.with_name(INCOMPLETE_PREFIX + final.name)
         shutil.rmtree(incomplete, ignore_errors=True)
@@ -129,7 +129,7 @@ class Run(ABC):
         return final
 
     def _choose_weights(self, trainer: MultitaskTrainer) -> bool:
-        """Load averaged or best weights where the recipe wants them; whether they are not those of the last update."""
+        """Load averaged or best weights if the recipe requests them; returns whether it did."""
         training = self.recipe.training
         if training.average_last > 1:
             trainer.load_averaged_weights(list_checkpoints(self.recipe.output.dir)[-training.average_last :])
@@ -150,15 +150,15 @@ def assemble_trainer(
     collator: Any,
     **kwargs: Any,
 ) -> MultitaskTrainer:
-    """The trainer, whose logs have the numbers of unreadable recordings and of transcripts too long for CTC.
+    """Build the trainer; its logs have the numbers of unreadable recordings and of transcripts too long for CTC.
 
     Args:
-        model: of `Run.build_model`.
-        args: of `build_arguments`.
-        processor: is saved with the model.
-        dataset: has `failures`.
-        sampler: of this process's batches.
-        collator: has `num_ctc_too_long`.
+        model: model of `Run.build_model`.
+        args: arguments of `build_arguments`.
+        processor: processor that is saved with the model.
+        dataset: data set with `failures`.
+        sampler: sampler of this process's batches.
+        collator: collator with `num_ctc_too_long`.
         kwargs: objective and development sets, see `MultitaskTrainer`.
     """
     return MultitaskTrainer(
@@ -177,18 +177,18 @@ def assemble_trainer(
 
 
 def final_folder(recipe: Any) -> Path:
-    """Where the final model goes."""
+    """Folder of the final model."""
     return Path(recipe.output.final or os.path.join(recipe.output.dir, "final"))
 
 
 def find_resume_checkpoint(recipe: Any) -> str | None:
-    """Newest complete checkpoint of the output folder, if the recipe wants to resume."""
+    """Newest complete checkpoint of the output folder, if `training.resume` is set."""
     folder = recipe.output.dir
     return get_last_checkpoint(folder) if recipe.training.resume and os.path.isdir(folder) else None
 
 
 def save_recipe(recipe: Any, folder: str | Path) -> None:
-    """`recipe.yaml` with every default filled in, and `run.json` with the commit and versions it ran with."""
+    """Write `recipe.yaml` with all defaults, and `run.json` with the commit and the versions of packages."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
@@ -197,7 +197,7 @@ def save_recipe(recipe: Any, folder: str | Path) -> None:
 
 
 def find_commit() -> str | None:
-    """Hash of the checked-out commit, with `-dirty` where tracked files were changed; None outside a repository."""
+    """Hash of the checked-out commit, with `-dirty` if tracked files were changed; None outside a repository."""
     try:
         answer = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40"], capture_output=True, text=True, check=True
@@ -208,7 +208,7 @@ def find_commit() -> str | None:
 
 
 def round_weights(model: Any) -> None:
-    """To bfloat16, but for what the model keeps in float32 (the quantiser of mSLAM: rounded, it gives other ids)."""
+    """Convert to bfloat16, except modules that stay in float32 (rounding the quantizer of mSLAM would change ids)."""
     kept = set(getattr(model, "_keep_in_fp32_modules_strict", None) or ())
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if tensor.is_floating_point() and not kept & set(name.split(".")):

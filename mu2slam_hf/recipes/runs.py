@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The kinds of recipes, and a recipe file as the runs that it describes."""
+"""The kinds of recipes, and the runs of a recipe file."""
 
 import difflib
 import os
@@ -25,7 +25,7 @@ from mu2slam_hf.recipes.stages import split_stages, unfinished_stages
 RUNS: dict[str, type[Run]] = {
     run.recipe_class.kind: run for run in (FinetuningRun, PretrainingRun, MSLAMPretrainingRun, HeadFinetuningRun)
 }
-"""What a recipe says under `kind` -> its run."""
+"""`kind` of a recipe -> class of its run."""
 
 
 def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = (), kind: str | None = None) -> Any:
@@ -34,13 +34,13 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = (), kin
     Args:
         path: YAML file, or the name of a recipe of the package (see `find_recipe`).
         overrides: `a.b=c` each, applied in order; the value is read as YAML, list items by their number.
-        kind: what the recipe must be; None for any of `RUNS`.
+        kind: expected kind of the recipe; None for any of `RUNS`.
 
     Returns:
         An instance of the `recipe_class` of its run.
 
     Raises:
-        RecipeError: unknown key (with the nearest known one), wrong type, missing file, bad YAML, another kind.
+        RecipeError: unknown key (with the most similar known one), wrong type, missing file, invalid YAML, other kind.
     """
     path = find_recipe(path)
     tree = _read(path, overrides, kind)
@@ -48,9 +48,9 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = (), kin
 
 
 def load_recipes(path: str | os.PathLike[str], overrides: Sequence[str] = (), kind: str | None = None) -> list[Any]:
-    """As `load_recipe`: the recipe itself, or one for each of its stages with what the stage sets.
+    """As `load_recipe`: the recipe itself, or one for each of its stages with the values of the stage.
 
-    What a stage sets wins over the overrides (`stages.0.set.training.max_steps=9` changes it).
+    Values of a stage take precedence over the overrides (`stages.0.set.training.max_steps=9` changes them).
 
     Raises:
         RecipeError: as `load_recipe`, for every stage before the first one starts.
@@ -63,13 +63,13 @@ def load_recipes(path: str | os.PathLike[str], overrides: Sequence[str] = (), ki
 
 
 def load_runs(path: str | os.PathLike[str], overrides: Sequence[str] = (), kind: str | None = None) -> Iterator[Run]:
-    """The runs of a recipe that are still to be done, one after the other; each must be finished before the next."""
+    """The remaining runs of a recipe, one after the other; each must be finished before the next."""
     for recipe in unfinished_stages(load_recipes(path, overrides, kind)):
         yield build_run(recipe)
 
 
 def build_run(recipe: Any) -> Run:
-    """The run of a recipe; its newest complete checkpoint, if any, is looked up now."""
+    """The run of a recipe, with its newest complete checkpoint, if any."""
     return RUNS[recipe.kind](recipe)
 
 
@@ -77,7 +77,7 @@ def _read(path: Path, overrides: Sequence[str], kind: str | None) -> dict[str, A
     tree = read_tree(path)
     for override in overrides:
         apply_override(tree, override)
-    # First of all: every other message about a recipe of another kind would be misleading.
+    # Checked first: every other message about a recipe of another kind would be misleading.
     found = tree.setdefault("kind", kind or DEFAULT_KIND)
     if found == "speech_tokenizer":
         raise RecipeError(f"kind: {path} describes a speech tokenizer; use `mu2slam train-speech-tokenizer`")

@@ -1,8 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Sections that recipes of several kinds share. A recipe file holds only what differs from the defaults here.
+"""Sections of recipes of several kinds. A recipe file contains only values that differ from these defaults.
 
-Every field is a section or a value; `path_field()` marks values that must exist as a file or folder when a recipe is
-loaded. Sections that configure one piece of code are defined beside that code (`WaveformAugmentationConfig`, ...).
+Every field is a section or a value; `path_field()` marks files or folders that must exist when a recipe is loaded.
+Sections that configure one class are defined next to that class (`WaveformAugmentationConfig`, ...).
 """
 
 from dataclasses import dataclass, field
@@ -13,18 +13,18 @@ from mu2slam_hf.recipes.loader import dotted_field, path_field
 
 @dataclass(kw_only=True)
 class ModelSection:
-    """What is trained.
+    """The model to train.
 
     Attributes:
         config: JSON file with the payload of a `config.json`.
-        overrides: values set in it, by dotted name (`encoder_config.num_hidden_layers`).
-        init_from: folder of a model to start from instead; `config` must then be absent.
+        overrides: values to set in it, by dotted name (`encoder_config.num_hidden_layers`).
+        init_from: folder of a trained model in place of `config`.
         init_encoder_from: folder of a public speech encoder (`Wav2Vec2Bert`, `Wav2Vec2Conformer`) or of an mSLAM,
-            whose front end, Conformer layers and feature extractor the model starts from, with their sizes; `config`,
-            if any, gives the rest.
-        freeze: parameters that are not trained, by prefix of their names.
+            whose front end, Conformer layers and feature extractor the model starts from, with their sizes;
+            `config`, if any, defines the rest.
+        freeze: prefixes of the names of parameters that are not trained.
         generation_config: defaults of `generate` for the trained model, saved as its `generation_config.json`:
-            `ctc_weight`, `num_beams`, ... A model trained with CTC recognises speech far better with its share.
+            `ctc_weight`, `num_beams`, ... A model trained with CTC recognizes speech far better with `ctc_weight`.
         attn_implementation: attention backend; None for transformers' choice. On CPU, `eager` trains a small model
             with short sequences about 15 % faster than `sdpa`, whose backward pass is slow there.
     """
@@ -43,14 +43,13 @@ class ProcessorSection:
     """Feature extractor and tokenizer.
 
     Attributes:
-        init_from: folder of a saved processor; everything below is then read from there. Default: that of
-            `model.init_from`.
+        init_from: folder of a saved processor in place of all fields below. Default: `model.init_from`.
         tokenizer: kind of text tokenizer (char, unigram), trained on the texts of all training corpora.
-        vocab_size: most text tokens the tokenizer may have.
-        num_speech_tokens: speech ids that stand before the text.
+        vocab_size: maximum number of text tokens of the tokenizer.
+        num_speech_tokens: number of speech ids, which precede the text tokens.
         languages: codes in the order of the language table; default: those of the data, sorted, after `und`.
-        feature_statistics_utterances: recordings from which mean and deviation of each mel bin are measured.
-        records_per_language: of streams, so many records of each language of each corpus are read for all this.
+        feature_statistics_utterances: number of recordings for mean and deviation of each mel bin.
+        records_per_language: number of records of each language of each corpus that are read from streams for this.
     """
 
     init_from: str | None = path_field("folder")
@@ -64,19 +63,19 @@ class ProcessorSection:
 
 @dataclass(kw_only=True)
 class OptimSection:
-    """The optimiser and its schedule.
+    """The optimizer and its schedule.
 
     Attributes:
-        optimizer: adamw, or adam, which takes no weight decay. Paper, section 3.1: Adam in pre-training, AdamW in
+        optimizer: adamw, or adam without weight decay. Paper, section 3.1: Adam in pre-training, AdamW in
             fine-tuning.
         schedule: noam, warmup_cosine, warmup_inverse_sqrt, warmup_linear or warmup_constant.
-        learning_rate: peak; the Noam schedule ignores it.
-        noam_factor: of the Noam schedule. Paper: 3 in pre-training, 0.5 to 5 in fine-tuning.
-        warmup_steps: updates of linear growth.
-        min_learning_rate_ratio: floor as a share of the peak.
-        weight_decay: of matrices. Paper: 0.01 in fine-tuning.
-        adam_beta1, adam_beta2, adam_epsilon: of Adam.
-        max_grad_norm: gradients are clipped to it; 0 for never.
+        learning_rate: peak learning rate; the Noam schedule ignores it.
+        noam_factor: factor of the Noam schedule. Paper: 3 in pre-training, 0.5 to 5 in fine-tuning.
+        warmup_steps: number of updates of linear growth.
+        min_learning_rate_ratio: lower bound as a share of the peak.
+        weight_decay: weight decay of matrices. Paper: 0.01 in fine-tuning.
+        adam_beta1, adam_beta2, adam_epsilon: parameters of Adam.
+        max_grad_norm: maximum norm for gradient clipping; 0 for none.
     """
 
     optimizer: Literal["adamw", "adam"] = "adamw"
@@ -96,34 +95,34 @@ class OptimSection:
     def __post_init__(self) -> None:
         if self.optimizer == "adam" and self.weight_decay != 0.0:
             raise ValueError(
-                f"Adam takes no weight decay: set weight_decay to 0 (it is {self.weight_decay}) or use adamw"
+                f"Adam does not support weight decay: set weight_decay to 0 (got {self.weight_decay}) or use adamw"
             )
 
 
 @dataclass(kw_only=True)
 class TrainingSection:
-    """How long and how.
+    """Length and settings of training.
 
     Attributes:
-        max_steps: updates in all; default: the sum over the phases.
-        seed: of everything that is drawn.
-        gradient_accumulation_steps: micro-batches of one update.
-        dataloader_num_workers: loader processes of each training process.
-        bf16: autocast to bfloat16; losses stay in fp32.
-        use_cpu: do not use an accelerator that is there.
-        activation_checkpointing: trade time for memory.
-        shard_parameters: split parameters, gradients and optimiser over the processes (FSDP2); a launch with
-            configuration/accelerate/fsdp2.yaml does so by itself.
-        num_sharding_replicas: whole copies of the sharded model, for example one in each machine.
-        logging_steps, eval_steps, save_steps: every so many updates; eval_steps 0 for no evaluation.
-        save_total_limit: newest checkpoints that are kept, besides the best one.
-        average_last: newest checkpoints whose weights are averaged into the result; 0 for the last one as it is.
-        load_best_model_at_end: the result is the best checkpoint on the development corpora, not the last one.
-        metric_for_best_model: figure of the evaluation (`loss`, `ctc_wer`, `asr_wer`, ...; see `log.jsonl`).
-        greater_is_better: True for BLEU and the like.
-        report_to: integrations of transformers that get the logs; default: TensorBoard where it is installed.
-        disable_tqdm: show no progress bar.
-        resume: go on from the newest complete checkpoint of the output folder, if there is one.
+        max_steps: total number of updates; default: the sum over the phases.
+        seed: seed of all random draws.
+        gradient_accumulation_steps: number of micro-batches of one update.
+        dataloader_num_workers: number of loader processes of each training process.
+        bf16: whether to autocast to bfloat16; losses are computed in fp32.
+        use_cpu: whether to train on CPU even if an accelerator is available.
+        activation_checkpointing: whether to recompute activations to save memory.
+        shard_parameters: whether to split parameters, gradients and optimizer over the processes (FSDP2); implied by a
+            launch with configuration/accelerate/fsdp2.yaml.
+        num_sharding_replicas: number of whole copies of the sharded model, for example one per machine.
+        logging_steps, eval_steps, save_steps: intervals in updates; eval_steps 0 for no evaluation.
+        save_total_limit: number of newest checkpoints to keep, besides the best one.
+        average_last: number of newest checkpoints whose weights are averaged into the result; 0 for the last one.
+        load_best_model_at_end: whether the result is the best checkpoint on the development corpora, not the last one.
+        metric_for_best_model: metric of the evaluation (`loss`, `ctc_wer`, `asr_wer`, ...; see `log.jsonl`).
+        greater_is_better: whether a larger metric is better (BLEU, accuracy).
+        report_to: integrations of transformers for the logs; default: TensorBoard if it is installed.
+        disable_tqdm: whether to disable progress bars.
+        resume: whether to continue from the newest complete checkpoint of the output folder, if there is one.
     """
 
     max_steps: int | None = None
@@ -149,9 +148,9 @@ class TrainingSection:
 
     def __post_init__(self) -> None:
         if self.load_best_model_at_end and self.average_last > 1:
-            raise ValueError("load_best_model_at_end and average_last exclude each other; leave one of them out")
+            raise ValueError("load_best_model_at_end and average_last exclude each other; use only one")
         if self.load_best_model_at_end and self.eval_steps <= 0:
-            raise ValueError("load_best_model_at_end needs evaluations; set eval_steps")
+            raise ValueError("load_best_model_at_end requires evaluations; set eval_steps")
 
 
 @dataclass(kw_only=True)
@@ -161,10 +160,10 @@ class LoraSection:
     Attributes:
         r: rank.
         lora_alpha: scale; the update is multiplied by lora_alpha / r.
-        lora_dropout: on the adapters' input.
+        lora_dropout: dropout on the adapters' input.
         target_modules: names of linear layers, or a regular expression.
-        modules_to_save: modules trained in full beside the adapters.
-        merge: also save the model with the adapters merged in, under `merged/`.
+        modules_to_save: modules trained in full besides the adapters.
+        merge: whether to save the model with merged adapters too, in `merged/`.
     """
 
     r: int = 8
@@ -177,12 +176,12 @@ class LoraSection:
 
 @dataclass(kw_only=True)
 class OutputSection:
-    """Where the result goes.
+    """Folders and dtype of the result.
 
     Attributes:
         dir: folder of checkpoints, logs and the final model.
         final: folder of the final model; default: `final` in `dir`.
-        dtype: of the final weights.
+        dtype: dtype of the final weights.
     """
 
     dir: str = "runs/mu2slam"
@@ -192,15 +191,16 @@ class OutputSection:
 
 @dataclass(kw_only=True)
 class StageSection:
-    """One of several runs, each with an optimiser and a schedule of its own, that start from one another's results.
+    """One of several consecutive runs, each with its own optimizer and schedule, that starts from the previous result.
 
     Not to be confused with the phases of `data.curriculum`, which share one optimiser.
     Paper: section 2.4, gradual fine-tuning: a stage on all labeled tasks without [MASK], then one on a single task.
 
     Attributes:
-        name: the stage writes to `<output.dir>/<number>_<name>`, the last one its model to `<output.dir>/final`.
-        set: what differs from the recipe, by dotted name (`training.max_steps: 300`); a value replaces what was there.
-            What the next stage starts from is decided here too: `training.load_best_model_at_end`.
+        name: name of the stage, for its folder `<output.dir>/<number>_<name>`; the last model is in
+            `<output.dir>/final`.
+        set: values that replace those of the recipe, by dotted name (`training.max_steps: 300`).
+            `training.load_best_model_at_end` selects the weights for the next stage.
     """
 
     name: str = "stage"
@@ -208,7 +208,7 @@ class StageSection:
 
     def __post_init__(self) -> None:
         if not self.name.replace("_", "").replace("-", "").isalnum():
-            raise ValueError(f"name {self.name!r} becomes part of a folder's name: use letters, digits, - and _")
+            raise ValueError(f"name {self.name!r} is used in the name of a folder: use letters, digits, - and _ only")
         taken = sorted(name for name in self.set if name.split(".")[0] in ("stages", "output", "kind"))
         if taken:
             raise ValueError(f"set: {taken[0]} is the same for all stages")

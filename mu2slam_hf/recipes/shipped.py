@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Recipes and settings that ship with the package, found by name from a wheel, a clone or an editable installation."""
+"""Recipes and settings of the package, found by name in a wheel, a clone or an editable installation."""
 
 import difflib
 import os
@@ -19,9 +19,9 @@ class ShippedRecipe:
 
     Attributes:
         name: folder and file name, such as `mu2slam/finetune_lora`.
-        kind: what it says under `kind`.
+        kind: kind of the recipe.
         summary: first sentence of the comment at its top.
-        path: the file.
+        path: path of the file.
     """
 
     name: str
@@ -31,7 +31,7 @@ class ShippedRecipe:
 
 
 def shipped_path(name: str) -> Path:
-    """A file or folder beside the code: inside the package as a wheel has it, or at the top of the repository."""
+    """A file or folder of the distribution: inside the package in a wheel, else at the top of the repository."""
     inside = _PACKAGE / name
     return inside if inside.exists() else _PACKAGE.parent / name
 
@@ -42,7 +42,7 @@ def configuration_folder() -> Path:
 
 
 def list_recipes() -> list[ShippedRecipe]:
-    """The recipes of the package, by name."""
+    """The recipes of the package, sorted by name."""
     return [
         ShippedRecipe(name=name, kind=recipe_kind(path), summary=_summary(path), path=path)
         for name, path in _recipe_files().items()
@@ -57,7 +57,7 @@ def find_recipe(name: str | os.PathLike[str]) -> Path:
             `configuration/recipes/mu2slam/finetune_lora.yaml`.
 
     Raises:
-        RecipeError: there is none, or several have the name.
+        RecipeError: no recipe, or several recipes have the name.
     """
     path = Path(name)
     if path.is_file():
@@ -77,7 +77,7 @@ def find_recipe(name: str | os.PathLike[str]) -> Path:
 
 
 def search_folders(recipe_path: Path) -> list[Path]:
-    """Where relative paths of a recipe start.
+    """Folders to search for relative paths of a recipe.
 
     The working directory, then the recipe's folder and those above it, then the folder that holds `configuration/`.
     """

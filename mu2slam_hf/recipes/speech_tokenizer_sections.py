@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The making of a speech tokenizer as one typed tree: what `mu2slam train-speech-tokenizer --recipe` reads."""
+"""Recipes of speech tokenizers, for `mu2slam train-speech-tokenizer --recipe`."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -16,21 +16,21 @@ from mu2slam_hf.training.objectives.mslam import MSLAMObjectiveConfig
 
 @dataclass(kw_only=True)
 class CodebookSection:
-    """What is made.
+    """The codebook.
 
     Attributes:
-        kind: kmeans; contrastive, which trains an mSLAM encoder on speech alone (w2v-BERT) and takes its front end and
-            quantiser; or random_projection, of which only means and deviations of the input are measured.
-        num_codevectors: entries of a codebook. Paper: 1024, as AudioLM.
-        num_codebooks: of random_projection (16 of 8192 entries are those of USM) and contrastive.
-        codevector_dim: width of an entry of random_projection (16), of all codebooks together of contrastive (128).
-        method: of contrastive: gumbel or nearest.
-        center_utterances: whether the mean of each utterance is subtracted from what is quantised.
-        num_context_frames: of kmeans on log-mel frames: 40 ms frames on either side of each.
-        encoder: of kmeans: folder of a speech encoder to quantise a layer of, instead of log-mel frames.
-        layer: which layer; 0 is the input of the first one.
-        frames_per_second: of an encoder of transformers whose configuration does not say.
-        init_from: of contrastive: folder of an mSLAM model whose pre-training is done; nothing is trained.
+        kind: kmeans; contrastive, which trains an mSLAM encoder on speech only (w2v-BERT) and uses its front end and
+            quantizer; or random_projection, for which only means and deviations of the input are measured.
+        num_codevectors: number of entries of a codebook. Paper: 1024, as AudioLM.
+        num_codebooks: number of codebooks of random_projection (USM has 16 of 8192 entries) and contrastive.
+        codevector_dim: width of an entry of random_projection (16), total width of the codebooks of contrastive (128).
+        method: for contrastive: gumbel or nearest.
+        center_utterances: whether to subtract the mean of each utterance from the quantized features.
+        num_context_frames: for kmeans on log-mel frames: number of 40 ms frames on either side of each.
+        encoder: for kmeans: folder of a speech encoder whose layer is quantized, in place of log-mel frames.
+        layer: index of the layer; 0 is the input of the first one.
+        frames_per_second: frame rate of an encoder of transformers, if its configuration does not have it.
+        init_from: for contrastive: folder of a pre-trained mSLAM model; nothing is trained.
     """
 
     kind: Literal["kmeans", "random_projection", "contrastive"] = "kmeans"
@@ -47,31 +47,31 @@ class CodebookSection:
 
     def __post_init__(self) -> None:
         if (self.encoder is None) != (self.layer is None):
-            raise ValueError("encoder and layer belong together: give both or neither")
+            raise ValueError("encoder and layer must be given together")
         if self.encoder is not None and self.kind != "kmeans":
-            raise ValueError("only kmeans is trained on the layer of an encoder")
+            raise ValueError("encoder and layer are for kmeans only")
         if self.init_from is not None and self.kind != "contrastive":
-            raise ValueError("only a contrastive tokenizer is taken from an mSLAM model (init_from)")
+            raise ValueError("init_from (an mSLAM model) is for contrastive only")
 
 
 @dataclass(kw_only=True)
 class ContrastiveSection:
-    """The training of a contrastive tokenizer: mSLAM's, on speech alone. Sections as in recipes of mSLAM.
+    """The training of a contrastive tokenizer: mSLAM's, on speech only. Sections as in recipes of mSLAM.
 
     Attributes:
-        model: the encoder; without config and init_from a small one, 4 + 3 layers of width 144. What `codebook` says
-            of the codebook wins over it.
-        masking: of frames.
-        objective: weights of `contrastive`, `diversity` and `speech_mlm`; there are no other losses here. Choice: 1
-            for diversity, where w2v-BERT has 0.1: its gradient shrinks with the share of the codebook that is in use,
-            and at 0.2 and 1024 entries a small encoder gives all frames one entry within 30 updates.
-        quantizer: course of the Gumbel temperature, and when a collapse is warned of. Choice: a factor for a run of a
-            thousand updates; that of the paper is for some hundred thousand.
-        optim, training: as elsewhere; `training.use_cpu` follows from `device`.
+        model: the encoder; without config and init_from a small one, 4 + 3 layers of width 144. Values of `codebook`
+            take precedence.
+        masking: rules of masking of frames.
+        objective: weights of `contrastive`, `diversity` and `speech_mlm`, the only losses. Choice: 1 for diversity,
+            where w2v-BERT has 0.1: its gradient shrinks with the share of the codebook that is in use, and at 0.2 and
+            1024 entries a small encoder assigns all frames to one entry within 30 updates.
+        quantizer: schedule of the Gumbel temperature, and threshold of the warning about a collapse. Choice: a decay
+            for a run of a thousand updates; that of the paper is for some hundred thousand.
+        optim, training: as in other recipes; `training.use_cpu` depends on `device`.
         limits: longer recordings are left out.
-        utterances: of a micro-batch.
-        max_seconds: most speech of a micro-batch; longer recordings make it smaller.
-        corpus_weights: corpus -> how often it is gone through per epoch; 1 for those that are not named.
+        utterances: number of utterances of a micro-batch.
+        max_seconds: maximum speech of a micro-batch; longer recordings make it smaller.
+        corpus_weights: corpus -> number of passes per epoch, default 1.
     """
 
     model: ModelSection = field(default_factory=ModelSection)
@@ -97,18 +97,18 @@ class SpeechTokenizerRecipe:
     """One speech tokenizer.
 
     Attributes:
-        kind: tells it from the other recipes.
-        codebook: what is made.
+        kind: kind of the recipe.
+        codebook: kind and size of the codebook.
         feature_extractor: folder of a processor or feature extractor whose features are tokenized; default: that of
             the encoder if it is ours, else a new one.
-        corpora: recordings, by a name of one's own.
-        kmeans: how long k-means runs.
-        contrastive: how a contrastive tokenizer is trained.
-        batch_seconds: speech read at a time by k-means.
-        cache_megabytes: features kept between its passes (100 kB for a second of 120 ms log-mel frames).
+        corpora: corpora of recordings, by a name chosen in the recipe.
+        kmeans: length of k-means.
+        contrastive: training of a contrastive tokenizer.
+        batch_seconds: seconds of speech in one batch of k-means.
+        cache_megabytes: maximum size of features kept between passes (100 kB per second of 120 ms log-mel frames).
         device: cpu, cuda, ...
-        output: folder of the tokenizer; its feature extractor is saved with it. The run of a contrastive one is kept
-            in its folder `training`.
+        output: folder of the tokenizer and its feature extractor. Its sub-folder `training` has the run of a
+            contrastive one.
     """
 
     kind: Literal["speech_tokenizer"] = "speech_tokenizer"
@@ -124,7 +124,7 @@ class SpeechTokenizerRecipe:
 
     def __post_init__(self) -> None:
         if not self.corpora and self.codebook.init_from is None:
-            raise ValueError("corpora: name at least one")
+            raise ValueError("corpora: at least one is required")
         if self.batch_seconds <= 0:
             raise ValueError(f"batch_seconds must be above 0, got {self.batch_seconds}")
         for name in self.contrastive.corpus_weights:

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""A recipe with stages: several runs, each from the result of the one before (gradual fine-tuning)."""
+"""Recipes with stages: consecutive runs, each from the result of the previous one (gradual fine-tuning)."""
 
 import copy
 import os
@@ -20,12 +20,12 @@ def split_stages(recipe: Any, tree: dict[str, Any], folders: Iterable[Path]) -> 
     """One recipe for each stage.
 
     Args:
-        recipe: with `stages`.
-        tree: its plain values, overrides applied.
-        folders: where relative paths are looked for.
+        recipe: recipe with `stages`.
+        tree: its plain values, after overrides.
+        folders: folders to search for relative paths.
 
     Raises:
-        RecipeError: a stage sets what does not exist or does not fit.
+        RecipeError: a stage sets an unknown or invalid value.
     """
     shared = {name: value for name, value in tree.items() if name != "stages"}
     recipes = []
@@ -45,10 +45,10 @@ def split_stages(recipe: Any, tree: dict[str, Any], folders: Iterable[Path]) -> 
 
 
 def unfinished_stages(recipes: Sequence[Any]) -> Iterator[Any]:
-    """The recipes of `split_stages` that are still to be run, each set up to start from the result of the one before.
+    """The recipes of `split_stages` that are not finished, each with the result of the previous one as its start.
 
-    A stage is finished when its final folder exists. A recipe without stages is always run: its trainer finds out
-    whether there is anything left to do.
+    A stage is finished when its final folder exists. A recipe without stages is always run: its trainer checks
+    whether training is complete.
     """
     before: Path | None = None
     for recipe in recipes:
@@ -57,7 +57,7 @@ def unfinished_stages(recipes: Sequence[Any]) -> Iterator[Any]:
             start = replace(recipe.model, config=None, init_from=str(before.resolve()), init_encoder_from=None)
             recipe = replace(recipe, model=start, processor=replace(recipe.processor, init_from=None))
         if len(recipes) > 1 and recipe.training.resume and final.is_dir():
-            logger.warning(f"{recipe.output.dir} is finished: nothing to do. Delete {final} to run it again.")
+            logger.warning(f"{recipe.output.dir} is finished; skipped. Delete {final} to run it again.")
         else:
             yield recipe
         before = final

@@ -112,8 +112,11 @@ def test_a_folder_that_holds_something_else_is_named(parts, load, tmp_path):
     [
         (["model.config=null"], "model: give either"),
         (["model.overrides={encoder_config.hidden_size: 33}"], r"model\.config: "),
-        (["model.generation_config={num_baems: 4}"], r"generation_config\.num_baems: generate has no such argument"),
-        (["model.generation_config={ctc_weight: 6}"], r"model\.generation_config\.ctc_weight: is a share .* got 6"),
+        (["model.generation_config={num_baems: 4}"], r"generation_config\.num_baems: unknown argument of generate"),
+        (
+            ["model.generation_config={ctc_weight: 6}"],
+            r"model\.generation_config\.ctc_weight: must be in \[0, 1\], got 6",
+        ),
         (["model.generation_config={max_new_tokens: -1}"], r"model\.generation_config: .*max_new_tokens"),
         (["lora.target_modules=[no_such_layer]"], r"lora\.target_modules: .*no_such_layer"),
     ],

@@ -192,7 +192,10 @@ def test_the_recipe_of_the_repository_is_the_small_encoder(monkeypatch, tmp_path
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"codebook.kind": "kmeans", "codebook.init_from": "."}, "only a contrastive tokenizer is taken from"),
+        (
+            {"codebook.kind": "kmeans", "codebook.init_from": "."},
+            r"init_from \(an mSLAM model\) is for contrastive only",
+        ),
         ({"codebook.kind": "contrastive", "codebook.method": "fsq"}, "expected one of gumbel, nearest"),
         ({"contrastive.corpus_weights.b": 1}, "contrastive.corpus_weights.b: no such corpus"),
         ({"contrastive.utterances": 0}, "utterances must be at least 1"),

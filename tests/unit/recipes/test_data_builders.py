@@ -53,7 +53,7 @@ def test_unknown_options_of_a_corpus_are_named():
 
 
 def test_nothing_left_is_an_error(tones):
-    with pytest.raises(RecipeError, match="no record is left"):
+    with pytest.raises(RecipeError, match="no records remain"):
         load_records({"x": CorpusSection(manifest=str(tones), max_duration_seconds=0.01)}, "data.corpora")
 
 
@@ -79,7 +79,10 @@ def test_a_short_trial_ends_in_an_early_phase():
             {"data": {"curriculum": [{"steps": 3, "objective": {"ctx": 1}}]}},
             r"curriculum\.0\.objective\.ctx: unknown",
         ),
-        ({"data": {"curriculum": [{"steps": 3, "tasks": ["tts"]}]}}, r"data\.curriculum\.0\.tasks: 'tts'"),
+        (
+            {"data": {"curriculum": [{"steps": 3, "tasks": ["tts"]}]}},
+            r"data\.curriculum\.0\.tasks: expected some of .*; got 'tts'",
+        ),
         (
             {"data": {"curriculum": [{"steps": 3, "corpus_weights": {"x": 1}}]}},
             r"curriculum\.0\.corpus_weights\.x: no such corpus",

@@ -80,7 +80,7 @@ def test_sizes_that_contradict_the_source_are_refused(bert, load, overrides, mes
 
 
 def test_folders_without_such_an_encoder_are_refused(bert, load, tmp_path):
-    with pytest.raises(RecipeError, match=r"^model\.init_encoder_from: there is no folder 'nowhere'"):
+    with pytest.raises(RecipeError, match=r"^model\.init_encoder_from: no such folder: 'nowhere'"):
         load(init_encoder_from="nowhere")
     processor = make_tiny_processor()
     with pytest.raises(RecipeError, match=r"^model\.init_encoder_from: .* holds no encoder that can be read"):

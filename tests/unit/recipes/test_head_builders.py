@@ -83,7 +83,7 @@ def test_figures_that_the_evaluation_does_not_give_are_refused(training, message
 
 
 def test_the_best_checkpoint_needs_one_corpus_by_name(tmp_path):
-    with pytest.raises(ValueError, match="needs a corpus in evaluation.corpora"):
+    with pytest.raises(ValueError, match="requires a corpus in evaluation.corpora"):
         make_recipe(tmp_path, num_corpora=0, load_best_model_at_end=True)
     with pytest.raises(ValueError, match=re.escape("expected one of dev0_loss, dev0_accuracy, dev1_loss")):
         make_recipe(tmp_path, num_corpora=2, load_best_model_at_end=True)

@@ -165,7 +165,7 @@ def test_sizes_are_given_or_those_of_files(own, load, kind):
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"manifest": "gone/*.tsv"}, r"data\.corpora\.train\.manifest: there is no .*pattern 'gone/\*\.tsv'"),
+        ({"manifest": "gone/*.tsv"}, r"data\.corpora\.train\.manifest: no such .*pattern: 'gone/\*\.tsv'"),
         ({"webdataset": "."}, r"data\.corpora\.train\.webdataset: .*no files of the split 'train' that end in .tar"),
         ({"dataset": "empty"}, r"data\.corpora\.train\.dataset: .*cannot be read as a data set; expected a folder"),
         ({"dataset": "."}, r"data\.corpora\.train: .*(no row has a language|no column for the language)"),

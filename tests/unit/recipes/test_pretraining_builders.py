@@ -46,7 +46,7 @@ def test_processors_have_a_codec_that_fits(load, tmp_path):
 
 def test_trained_codebooks_come_from_a_folder(load):
     recipe = load("speech_tokenizer.kind=kmeans", "processor.feature_statistics_utterances=0")
-    with pytest.raises(RecipeError, match=r"speech_tokenizer\.init_from: a codebook of kind 'kmeans' is trained"):
+    with pytest.raises(RecipeError, match=r"speech_tokenizer\.init_from: is required for a codebook of kind 'kmeans'"):
         build_run(recipe).build_processor(load_records(recipe.data.corpora, "data.corpora"))
 
 

@@ -77,11 +77,11 @@ def test_unreadable_recordings_are_left_out(tones, tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({}, "name at least one"),
+        ({}, "corpora: at least one is required"),
         ({"kind": "pretraining"}, "of kind pretraining, not speech_tokenizer; other kinds are for `mu2slam train"),
         ({"codebook": {"kind": "kmean"}}, "codebook.kind: expected one of"),
-        ({"codebook": {"encoder": "."}}, "belong together"),
-        ({"codebook": {"encoder": ".", "layer": 1, "kind": "random_projection"}}, "only kmeans"),
+        ({"codebook": {"encoder": "."}}, "must be given together"),
+        ({"codebook": {"encoder": ".", "layer": 1, "kind": "random_projection"}}, "for kmeans only"),
         ({"kmean": {}}, "unknown key"),
     ],
 )

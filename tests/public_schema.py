@@ -31,6 +31,17 @@ TEXTS = {
 }
 
 
+class Failures:
+    """Counts what a reader reports."""
+
+    def __init__(self):
+        self.reasons, self.good = [], 0
+
+    def add(self, reason):
+        self.reasons += [reason] if reason else []
+        self.good += reason is None
+
+
 def tone(seconds=0.5, hertz=300.0, rate=RATE):
     """`(n,)` float32."""
     return (0.3 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
@@ -46,8 +57,8 @@ def sound(seconds=0.5, file_format="WAV", rate=RATE, **options):
 def write_sound(path, seconds=0.5, rate=RATE, **options):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    formats = {".ogg": "OGG", ".sph": "NIST", ".mp3": "MP3", ".flac": "FLAC", ".wav": "WAV"}
-    sf.write(path, tone(seconds, rate=rate), rate, format=formats[path.suffix], **options)
+    file_format = {".sph": "NIST"}.get(path.suffix, path.suffix[1:].upper())
+    path.write_bytes(sound(seconds, file_format, rate, **options))
 
 
 def write_table(path, rows, header=None):

@@ -7,7 +7,6 @@ from helpers import TINY_TEXTS
 from masking_chances import assert_shares, frame_mask_chance, word_mask_chance
 
 from mu2slam_hf.data.masking import (
-    MASKING_SCHEDULES,
     MaskingConfig,
     corrupt_tokens,
     draw_frame_mask,
@@ -223,11 +222,5 @@ def test_the_linear_schedule_reaches_the_configured_masking():
     assert [rule.text_ratio for rule in rules] == pytest.approx([0.125, 0.25, 0.375, 0.5, 0.5, 0.5])
     assert [rule.mt_ratio for rule in rules[:2]] == pytest.approx([0.0625, 0.125])
     assert rules[3] is config and {rule.keep_token_share for rule in rules} == {0.1}
-
-
-def test_a_schedule_is_an_entry_of_the_table(monkeypatch):
-    monkeypatch.setitem(MASKING_SCHEDULES, "halves", lambda step, num_steps: 0.5 ** (num_steps - min(step, num_steps)))
-    config = MaskingConfig(schedule="halves", schedule_steps=2)
-    assert [config.at_step(step).text_ratio for step in range(4)] == [0.125, 0.25, 0.5, 0.5]
     constant = MaskingConfig()
     assert constant.at_step(0) is constant

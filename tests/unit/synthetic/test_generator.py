@@ -1,6 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 import json
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,7 @@ from mu2slam_hf.synthetic.content import content
 from mu2slam_hf.synthetic.generator import SyntheticSpeech, write_synthetic_folder
 from mu2slam_hf.synthetic.rendering import render
 
-EXTRA = ("babel", "espeakng_loader", "num2words")
-pytestmark = pytest.mark.skipif(
-    any(map(lambda name: find_spec(name) is None, EXTRA)), reason="needs the extra synthetic"
-)
+pytest.importorskip("espeakng_loader", reason="needs the extra synthetic")
 
 
 KINDS = ("time", "territory", "quantity")

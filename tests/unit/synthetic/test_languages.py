@@ -1,25 +1,16 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 import logging
 import sys
-from importlib.util import find_spec
 
 import pytest
 
 from mu2slam_hf.models.language_codes import canonical_language
-from mu2slam_hf.synthetic.content import CONTENT_KINDS
+from mu2slam_hf.synthetic.content import CONTENT_KINDS, Content
 from mu2slam_hf.synthetic.espeak import EspeakEngine
 from mu2slam_hf.synthetic.languages import check_languages, shared_languages
+from mu2slam_hf.synthetic.rendering import render
 
-EXTRA = ("babel", "espeakng_loader", "num2words")
-pytestmark = pytest.mark.skipif(
-    any(map(lambda name: find_spec(name) is None, EXTRA)), reason="needs the extra synthetic"
-)
-
-
-@pytest.fixture(scope="module")
-def engine():
-    with EspeakEngine() as engine:
-        yield engine
+pytest.importorskip("espeakng_loader", reason="needs the extra synthetic")
 
 
 def test_shared_languages_are_many_and_canonical():
@@ -43,13 +34,21 @@ def test_languages_that_cannot_be_spoken_are_left_out_with_a_message(engine, cap
         assert f"does not support {lang}: " in caplog.text
 
 
+@pytest.mark.parametrize(
+    "package, call",
+    [
+        ("babel", shared_languages),
+        ("num2words", lambda: render(Content("time", (501,)), "sv")),
+        ("espeakng_loader", EspeakEngine),
+    ],
+)
+def test_missing_packages_name_the_extra(monkeypatch, package, call):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=r"pip install 'mu2slam-hf\[synthetic\]'"):
+        call()
+
+
 def test_kinds_are_left_out_one_by_one(engine):
     report = check_languages(["hi"], engine=engine)["hi"]
     assert not report.reason and "date" in report.kinds and "cardinal" in report.problems
     assert "num2words does not support" in report.problems["cardinal"]
-
-
-def test_missing_package_names_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "babel", None)
-    with pytest.raises(ImportError, match=r"mu2slam-hf\[synthetic\]"):
-        shared_languages()

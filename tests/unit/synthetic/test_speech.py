@@ -1,5 +1,4 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -7,10 +6,7 @@ import pytest
 from mu2slam_hf.synthetic.espeak import EspeakEngine
 from mu2slam_hf.synthetic.speech import VOICE_VARIANTS, SoundSettings, espeak_voice, plan_clips, speak_plans
 
-EXTRA = ("babel", "espeakng_loader", "num2words")
-pytestmark = pytest.mark.skipif(
-    any(map(lambda name: find_spec(name) is None, EXTRA)), reason="needs the extra synthetic"
-)
+pytest.importorskip("espeakng_loader", reason="needs the extra synthetic")
 
 
 LEFT_OUT = ("whisper", "robosoft", "croak", "UniRobot", "Demonic", "announcer", "fast")

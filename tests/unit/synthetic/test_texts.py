@@ -2,7 +2,6 @@
 import hashlib
 import json
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,7 @@ from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.synthetic.folder import FolderSettings
 from mu2slam_hf.synthetic.texts import TextToSpeak, random_word_sequences, speak_manifest, synthesize_texts
 
-EXTRA = ("babel", "espeakng_loader", "num2words")
-pytestmark = pytest.mark.skipif(
-    any(map(lambda name: find_spec(name) is None, EXTRA)), reason="needs the extra synthetic"
-)
+pytest.importorskip("espeakng_loader", reason="needs the extra synthetic")
 
 
 RECORDS = [

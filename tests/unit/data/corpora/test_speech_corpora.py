@@ -2,11 +2,11 @@
 import json
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from public_schema import (
     TEXTS,
+    Failures,
     sound,
     write_babel,
     write_common_voice,
@@ -231,14 +231,6 @@ def test_fleurs(tmp_path, layout):
 
 
 def test_a_wrong_row_is_named_or_counted(tmp_path):
-    class Failures:
-        def __init__(self):
-            self.reasons, self.good = [], 0
-
-        def add(self, reason):
-            self.reasons += [reason] if reason else []
-            self.good += reason is None
-
     root = write_voxpopuli(tmp_path, languages=("en",), splits=("train",))
     table = tmp_path / "transcribed_data" / "en" / "asr_train.tsv"
     lines = table.read_text(encoding="utf-8").splitlines()
@@ -258,26 +250,24 @@ def test_an_empty_cell_of_a_parquet_file_is_named(tmp_path):
     rows = [{"path": None, "audio": {"bytes": sound(), "path": "a.wav"}, "sentence": "eins"}]
     rows.append({"path": "b.mp3", "audio": None, "sentence": "zwei"})
     write_parquet(tmp_path / "de" / "train-00000-of-00001.parquet", rows)
-    reasons = []
-    reader = corpus_reader("common_voice", tmp_path, failures=SimpleNamespace(add=reasons.append))
+    failures = Failures()
+    reader = corpus_reader("common_voice", tmp_path, failures=failures)
     assert list(reader.records()) == []
-    assert "row 1: a cell does not fit" in reasons[0] and "row 2: b: expected audio, got None" in reasons[1]
+    assert (
+        "row 1: a cell does not fit" in failures.reasons[0]
+        and "row 2: b: expected audio, got None" in failures.reasons[1]
+    )
 
 
 def test_a_file_that_breaks_off_is_counted_once(tmp_path):
     root = write_fleurs(tmp_path, codes=("en_us", "de_de"))
     archive = tmp_path / "data" / "en_us" / "audio" / "train.tar.gz"
     archive.write_bytes(archive.read_bytes()[:-60])
-    reasons = []
-
-    class Failures:
-        def add(self, reason):
-            reasons.extend([reason] if reason else [])
-
+    failures = Failures()
     with pytest.raises(ManifestError, match="train.tar.gz: cannot be read, or is truncated"):
         load_corpus("fleurs", root)
-    records = list(corpus_reader("fleurs", root, failures=Failures()).records())
-    assert len(reasons) == 1 and by_lang(records)["de"] == 4
+    records = list(corpus_reader("fleurs", root, failures=failures).records())
+    assert len(failures.reasons) == 1 and by_lang(records)["de"] == 4
 
 
 def test_recordings_longer_than_asked_are_left_out(tmp_path):

@@ -2,21 +2,12 @@
 import json
 
 import pytest
-from public_schema import sound, write_tar
+from public_schema import Failures, sound, write_tar
 
 from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.corpora.webdataset import WebDatasetReader
 from mu2slam_hf.data.manifests import ManifestColumns
 from mu2slam_hf.data.table_files import UnreadableFileError
-
-
-class Failures:
-    def __init__(self):
-        self.reasons, self.good = [], 0
-
-    def add(self, reason):
-        self.reasons += [reason] if reason else []
-        self.good += reason is None
 
 
 @pytest.mark.parametrize("name", ["train-0.tar", "train-0.tar.gz"])

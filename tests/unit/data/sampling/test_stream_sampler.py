@@ -3,16 +3,13 @@ import random
 from collections import Counter
 
 import pytest
-from public_schema import sound, write_covost2, write_mc4, write_mls, write_wmt
+from public_schema import sound
 from resuming import check_resume, take
-from torch.utils.data import DataLoader
 
-from mu2slam_hf.data.corpora.registry import corpus_reader
 from mu2slam_hf.data.examples.builder import ExampleBuilder, ExampleLimits
-from mu2slam_hf.data.examples.dataset import ExampleDataset
 from mu2slam_hf.data.examples.failures import FailureCount
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.sampling.example_streams import ExampleStream, SourceChoice, StreamSource, build_stream_sources
+from mu2slam_hf.data.sampling.example_streams import ExampleStream, SourceChoice, StreamSource
 from mu2slam_hf.data.sampling.mixture import temperature_shares
 from mu2slam_hf.data.sampling.mixture_config import MixtureConfig
 from mu2slam_hf.data.sampling.mixture_report import format_mixture
@@ -226,29 +223,3 @@ def test_lengths_that_nobody_stated_are_read_and_faults_counted():
             lambda example: False,
         )
         examples.peek()
-
-
-def test_public_corpora_as_streams_through_a_loader(tmp_path):
-    failures = FailureCount(0.5)
-    readers = {
-        "speech": corpus_reader("mls", write_mls(tmp_path / "mls")),
-        "asr": corpus_reader("mls", tmp_path / "mls"),
-        "text": corpus_reader("mc4", write_mc4(tmp_path / "mc4")),
-        "ast": corpus_reader("covost2", write_covost2(tmp_path / "covost2")),
-        "mt": corpus_reader("wmt", write_wmt(tmp_path / "wmt")),
-    }
-    found, same = ([], [])
-    for task, reader in readers.items():
-        shards = reader.shards_by_language()
-        options = {"shards": shards, "sizes": dict.fromkeys(shards, 1.0), "failures": failures, "block_size": 10}
-        for built in (found, same):
-            built += build_stream_sources(reader, task, corpus=reader.name, **options)
-    assert {source.lang for source in found if source.task == "text"} == {"en", "de", "zh", "he"}
-    sampler = StreamBatchSampler(found, failures=failures)
-    wanted = take(StreamBatchSampler(same, failures=failures), 3)
-    loader = DataLoader(ExampleDataset(), batch_sampler=sampler, collate_fn=list, num_workers=1)
-    for batch, keys in zip(loader, wanted, strict=False):
-        assert tasks_of(keys) == SHARES
-        for item, key in zip(batch, keys, strict=True):
-            assert item.error is None and item.drawn.example.id == key.example.id
-            assert (item.waveform is None) == (key.example.source_modality == "text")

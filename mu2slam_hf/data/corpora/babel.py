@@ -15,7 +15,7 @@ from mu2slam_hf.data.table_files import ManifestError, Part, PlacedRow, Row, tex
 from mu2slam_hf.models.language_codes import canonical_language
 
 # Number of the pack in its file names -> (language, identifier in the catalogue of the LDC).
-# Paper: A.1 counts 17 languages and names none; Choice: those of `BABEL_CODES`.
+# Paper: A.1 has 17 languages, without their names; Choice: those of `BABEL_CODES`.
 BABEL_PACKS: dict[str, tuple[str, str]] = {
     "101": ("yue", "LDC2016S02"),
     "102": ("as", "LDC2016S06"),
@@ -38,7 +38,7 @@ BABEL_PACKS: dict[str, tuple[str, str]] = {
 _NAME = re.compile(r"BABEL_[A-Za-z0-9]+_(?P<pack>\d{3})_(?P<speaker>\d+)_(?P<date>\d+)_(?P<time>\d+)_(?P<channel>\w+)")
 _TIME = re.compile(r"\[(\d+(?:\.\d+)?)\]")
 _TAG = re.compile(r"<[^<>]*>")
-# Mispronounced words stand in stars, cut-off ones have a hyphen at the cut, the end of a turn has a tilde.
+# Mispronounced words are between asterisks, truncated words have a hyphen, the end of a turn has a tilde.
 _MARKS = re.compile(r"[*~]|(?<!\S)-+|-+(?!\S)")
 _UNINTELLIGIBLE = "(())"
 
@@ -48,8 +48,8 @@ class BabelReader(CorpusReader):
     """IARPA Babel, as the LDC ships it: SPHERE or WAV files with transcripts of alternating times and texts.
 
     A record is one transcribed stretch of a conversation. Choice: stretches without a word (`<no-speech>`, noises) are
-    left out, those with unintelligible words have no text (their sound is still speech); marks of mispronunciation and
-    of cut-off words go.
+    left out, those with unintelligible words have no text (their audio is still speech); marks of mispronunciation and
+    of truncated words are removed.
 
     Attributes:
         kind: conversational or scripted.
@@ -82,7 +82,7 @@ class BabelReader(CorpusReader):
         return next((match["pack"] for file in path.glob("*.txt") if (match := _NAME.fullmatch(file.stem))), "")
 
     def rows(self, path: Path, part: Part) -> Iterator[PlacedRow]:
-        """One row per stretch; the parts share out conversations."""
+        """One row per stretch; parts consist of whole conversations."""
         pack = self.code_of(path)
         for position, transcript in enumerate(sorted(path.glob("*.txt"))):
             if part.has(position):
@@ -90,7 +90,7 @@ class BabelReader(CorpusReader):
                     yield place, row if isinstance(row, ManifestError) else {**row, "pack": pack}
 
     def records_of(self, row: Row, path: Path) -> Iterator[SpeechTextRecord | None]:
-        """One record, or none where nothing is said."""
+        """One record, or none without a word."""
         words = _words(row["text"])
         unintelligible = _UNINTELLIGIBLE in row["text"]
         if not words and not unintelligible:
@@ -122,14 +122,14 @@ class BabelReader(CorpusReader):
             if match is None:
                 text = f"{text} {line}".strip()
                 continue
-            # Two times in a row: nothing was written for the stretch between them.
+            # Two consecutive times: the stretch between them has no transcript.
             if start is not None and text:
                 yield f"{transcript}:{number}", {"text": text, "audio": AudioSlice(str(audio), start, float(match[1]))}
             start, text = float(match[1]), ""
 
 
 def _words(text: str) -> str:
-    """What is said, without tags and marks."""
+    """The words, without tags and marks."""
     return " ".join(_MARKS.sub(" ", _TAG.sub(" ", text.replace(_UNINTELLIGIBLE, " "))).split())
 
 

@@ -22,8 +22,8 @@ _COLUMNS = ("client_id", "gender", "accent", "accents", "variant", "locale", "up
 class CommonVoiceReader(CorpusReader):
     """Common Voice: an unpacked release, the Hub's tables with tar archives, or Parquet files.
 
-    Choice: without `languages`, the 22 of CoVoST 2 that are there; any other locale of a release may be named.
-    Splits `validated` and `other` hold what `train` does not; without its texts they serve as speech-only data.
+    Choice: without `languages`, those of the 22 of CoVoST 2 that exist; other locales of a release may be given.
+    Splits `validated` and `other` have clips that `train` does not have; without texts they are speech-only data.
     """
 
     name: ClassVar[str] = "common_voice"
@@ -39,11 +39,11 @@ class CommonVoiceReader(CorpusReader):
     )
 
     def language_of(self, code: str) -> str:
-        """Canonical language; any locale will do."""
+        """Canonical language of any locale."""
         return self.aliases.get(code) or language_aliases((code,))[code]
 
     def codes_of_language(self, language: str) -> list[str]:
-        """The locales of a language; what is none of the 22 is taken as a locale itself."""
+        """The locales of a language; a code that is none of the 22 is used as a locale."""
         known = super().codes_of_language(language)
         return known or ([language] if canonical_language_or_none(language) else [])
 
@@ -66,7 +66,7 @@ class CommonVoiceReader(CorpusReader):
         return path.parent.parent.name
 
     def rows(self, path: Path, part: Part) -> Iterator[PlacedRow]:
-        """Rows of the table, each with its audio and its length where the release states it."""
+        """Rows of the table, each with its audio and, if the release has it, its length."""
         if path.suffix == ".parquet":
             yield from parquet_rows(path, part, required=("path", "audio", "sentence"), optional=_COLUMNS)
         elif path.suffix == ".tsv":
@@ -96,7 +96,7 @@ class CommonVoiceReader(CorpusReader):
 
 @lru_cache(maxsize=2)
 def _clip_seconds(path: Path) -> dict[str, float]:
-    """Clip -> seconds, of the list that newer releases have; its entries in milliseconds."""
+    """Clip -> seconds, from the list in newer releases, whose unit is milliseconds."""
     if not path.is_file():
         return {}
     rows = (row for _, row in tsv_rows(path, required=("clip", "duration[ms]")) if isinstance(row, dict))

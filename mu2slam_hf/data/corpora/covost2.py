@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""CoVoST 2: a part of Common Voice with translations of its transcripts."""
+"""CoVoST 2: part of Common Voice with translations of its transcripts."""
 
 import re
 from collections.abc import Iterator
@@ -24,9 +24,9 @@ _PAIR = re.compile(r"(?:covost_v2\.)?(?P<source>[A-Za-z-]+)_(?P<target>[A-Za-z-]
 class Covost2Reader(CorpusReader):
     """CoVoST 2: Common Voice 4 with the translations of its transcripts.
 
-    Read are `validated.tsv` and `clips/` of a locale with `covost_v2.<source>_<target>.tsv` beside them (or at the
-    top of the corpus), the tables that `get_covost_splits.py` writes, or Parquet files of the Hub's columns. A
-    recording is one record with all its translations, except in Parquet files, which hold one pair each.
+    Supported are `validated.tsv` and `clips/` of a locale with `covost_v2.<source>_<target>.tsv` next to them (or at
+    the top of the corpus), the tables of `get_covost_splits.py`, or Parquet files with the Hub's columns. A recording
+    is one record with all its translations, except in Parquet files, which have one pair each.
 
     Attributes:
         targets: translations into other languages are left out; None keeps all.
@@ -46,7 +46,7 @@ class Covost2Reader(CorpusReader):
     targets: tuple[str, ...] | None = None
 
     def files_of(self, code: str) -> list[Path]:
-        """Parquet files of all pairs, or the one table that leads to the others."""
+        """Parquet files of all pairs, or the table of all clips."""
         root = Path(self.root)
         pairs = [f"{code}_{target}" for target in self._targets_of(code)]
         parquet = [path for pair in pairs for path in find_parquet(root, pair, self.split)]

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""What is declared about a corpus: where it comes from, what is in it, what may be done with it."""
+"""Declaration of a corpus: source, contents, licence and sizes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,28 +15,28 @@ class Corpus:
     """One known corpus.
 
     Attributes:
-        name: how recipes call it.
+        name: name in recipes.
         load: `(root, split, **options) -> list[SpeechTextRecord]`.
-        languages: canonical languages; those of the recordings where there are some.
-        tasks: what it can be used for; `speech` and `text` are the unlabeled uses.
-        licence: SPDX expression, or what is known where there is none.
-        redistributable_weights: whether weights trained on it may be distributed; None where it is unknown, which
-            forbids it too.
-        citation: what anyone who publishes results must cite.
-        source: where it comes from.
-        how_to_get: what to do to get it, where `source` alone does not tell.
-        layout: the files that are read, below the folder of the corpus.
+        languages: canonical languages; those of the recordings, if there are any.
+        tasks: tasks that it supports; `speech` and `text` are the unlabeled ones.
+        licence: SPDX expression, or a description if there is none.
+        redistributable_weights: whether weights trained on it may be distributed; None if unknown, which forbids it
+            too.
+        citation: required citation for published results.
+        source: origin of the corpus.
+        how_to_get: instructions for download, if `source` is not sufficient.
+        layout: files that are read, below the folder of the corpus.
         identifiers: data sets on the Hub.
         codes: the corpus's own code of a language (name of a folder, file or column) -> canonical code.
         splits: names of its splits; `dev` and `validation` are understood for each other.
         columns: columns of its public schema.
-        hours: canonical language -> hours of recordings, where known.
-        documents: canonical language -> number of documents, where known; for temperature sampling without counting.
-        sizes_source: where `hours` and `documents` are taken from.
-        paper_use: what the paper trains on it, with the section.
+        hours: canonical language -> hours of recordings, if known.
+        documents: canonical language -> number of documents, if known; for temperature sampling without counting.
+        sizes_source: source of `hours` and `documents`.
+        paper_use: use in the paper, with the section.
         paper_hours: task -> hours by the paper.
-        reader: reads it shard by shard; None for corpora that are small enough for `load`.
-        reader_options: options of the reader that make it what the paper uses.
+        reader: reader of its shards; None for corpora that are small enough for `load`.
+        reader_options: options of the reader for the data of the paper.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Corpus:
 
 
 def parse_sizes(table: str) -> dict[str, float]:
-    """`code:number` pairs with blanks between them, by canonical language."""
+    """Parse `code:number` pairs separated by spaces into numbers by canonical language."""
     pairs = dict(entry.split(":") for entry in table.split())
     canonical = language_aliases(pairs)
     return {canonical[code]: float(number) for code, number in pairs.items()}

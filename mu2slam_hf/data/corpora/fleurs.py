@@ -27,8 +27,8 @@ class FleursReader(CorpusReader):
     Attributes:
         text_column: raw_transcription (as written) or transcription (lower case, no punctuation). Choice: as written,
             like the other corpora with translations.
-        pairs: which translations a recording gets, by the number of its sentence within the split: english (other
-            languages into English, English into all others), all (n-way), or none.
+        pairs: translations of a recording, by the number of its sentence within the split: english (other languages
+            into English, English into all others), all (n-way), or none.
     """
 
     name: ClassVar[str] = "fleurs"
@@ -47,7 +47,7 @@ class FleursReader(CorpusReader):
         self.check_choice("pairs", ("english", "all", "none"))
 
     def files_of(self, code: str) -> list[Path]:
-        """Parquet files, the table where its audio is unpacked, or the archive of the audio."""
+        """Parquet files, the table if its audio is unpacked, or the archive of the audio."""
         parquet = find_parquet(Path(self.root), code, self.split)
         if parquet:
             return parquet

@@ -19,11 +19,11 @@ class ManifestShardReader:
     """Reads one manifest after another: `for record in reader("train-0001.jsonl.gz"): ...`.
 
     Attributes:
-        columns: which column holds what; default: the usual names.
-        lang: language of all rows, where there is no such column.
-        corpus: name given to the records.
-        audio_root: what relative audio paths start from; default: the folder of each file.
-        language: only rows of this canonical language are read; None reads all.
+        columns: names of the columns; default: the usual names.
+        lang: language of all rows, if there is no such column.
+        corpus: corpus name of the records.
+        audio_root: folder that audio paths are relative to; default: the folder of each file.
+        language: canonical language of the rows to read; None for all.
         max_duration_seconds: longer recordings are left out.
         failures: counts rows that cannot be read, which are then skipped; None raises at the first.
     """
@@ -40,8 +40,8 @@ class ManifestShardReader:
         """Records of a file, one at a time.
 
         Raises:
-            ManifestError: a faulty row, named by file and line, unless `failures` counts them; always where the file
-                itself is cut off or of another format.
+            ManifestError: invalid row, with file and line, unless `failures` counts them; truncated file or other
+                format in any case.
         """
         path = Path(shard)
         reader: RowReader | None = None
@@ -65,16 +65,16 @@ class ManifestShardReader:
             yield record
 
     def rows(self, path: Path, columns: Collection[str] | None = None) -> Iterator[PlacedRow]:
-        """Rows of a file; where `columns` are given, at least these."""
+        """Rows of a file, with at least the given `columns`."""
         return table_rows(path, columns=columns)
 
     def measure(self, shard: str | os.PathLike[str]) -> dict[str, LanguageSize]:
-        """Language -> rows and hours of a file, in one pass that reads no audio."""
+        """Language -> rows and hours of a file, in one pass without reading audio."""
         rows = (row for _, row in self.rows(Path(shard), size_columns(self.columns)) if isinstance(row, dict))
         return measure_rows(rows, self.columns, self.lang)
 
     def _reader_of(self, row: Row, reader: RowReader | None, path: Path, place: str) -> RowReader:
-        """The reader so far, or a new one: rows of JSONL may have columns that those before did not have."""
+        """The current reader, or a new one: rows of JSONL may have new columns."""
         known = [] if reader is None else reader.columns
         new = [name for name in row if name not in known]
         if reader is not None and not new:

@@ -16,7 +16,7 @@ from mu2slam_hf.data.text import join_texts
 from mu2slam_hf.models.language_codes import MC4_CODES
 
 # White space after the marks that end a sentence in the scripts of mC4 (and a quote or bracket after them), or the
-# place after the full-width ones.
+# position after the full-width ones.
 _SENTENCE_END = re.compile(
     "(?<=[.!?\u2026\u061f\u06d4\u0964\u1362])\\s+|(?<=[.!?][\"'\u201d\u00bb)\\]])\\s+|(?<=[\u3002\uff01\uff1f])\\s*"
 )
@@ -42,8 +42,8 @@ class MC4Reader(CorpusReader):
     """mC4 in the version of the Allen Institute: `c4-<lang>.tfrecord-00000-of-01024.json.gz`, each a shard.
 
     Attributes:
-        max_characters: a page becomes pieces of at most so many characters, cut at the ends of lines, else of
-            sentences, else of words. Choice: 512, some 120 pieces of the 64k vocabulary; the paper gives no length.
+        max_characters: maximum length of the pieces of a page, cut at the ends of lines, else of sentences, else of
+            words. Choice: 512, about 120 pieces of the 64k vocabulary; not in the paper.
         min_characters: shorter pieces (menus, dates) are left out.
     """
 
@@ -62,11 +62,11 @@ class MC4Reader(CorpusReader):
         super().__post_init__()
         if not 0 <= self.min_characters <= self.max_characters or self.max_characters < 1:
             raise ValueError(
-                f"`min_characters` ({self.min_characters}) must not be above `max_characters` ({self.max_characters})"
+                f"`min_characters` ({self.min_characters}) must not exceed `max_characters` ({self.max_characters})"
             )
 
     def files_of(self, code: str) -> list[Path]:
-        """The packed files of a language."""
+        """The compressed files of a language."""
         infix = "-validation" if "validation" in split_spellings(self.split) else ""
         for folder in (Path(self.root) / "multilingual", Path(self.root)):
             found = sorted(folder.glob(f"c4-{code}{infix}.tfrecord-*.json.gz"))
@@ -91,7 +91,7 @@ class MC4Reader(CorpusReader):
     def records_of(self, row: Row, path: Path) -> Iterator[SpeechTextRecord | None]:
         """One record per piece of the page; none for a page without text."""
         if not isinstance(row.get("text"), str):
-            raise ValueError(f"no column `text` with a string; there are {', '.join(sorted(row))}")
+            raise ValueError(f"no column `text` with a string; the columns are {', '.join(sorted(row))}")
         lang = self.language_of(self.code_of(path))
         shard = path.name.removesuffix(".json.gz")
         for number, piece in enumerate(split_document(row["text"], lang, self.max_characters)):
@@ -105,12 +105,12 @@ def split_document(text: str, lang: str, max_characters: int) -> Iterator[str]:
     """Pieces of at most `max_characters`, as few as whole lines, sentences and words allow.
 
     Args:
-        text: with its line ends.
-        lang: canonical; decides whether pieces are joined with a space.
-        max_characters: bound on each piece.
+        text: text with line breaks.
+        lang: canonical language; determines whether pieces are joined with a space.
+        max_characters: maximum length of each piece.
 
     Yields:
-        Cleaned, non-empty pieces; in order they hold all of the text.
+        Cleaned, non-empty pieces that together contain the whole text, in order.
     """
     current = ""
     for unit in _units(text, max_characters):
@@ -125,7 +125,7 @@ def split_document(text: str, lang: str, max_characters: int) -> Iterator[str]:
 
 
 def _units(text: str, max_characters: int) -> Iterator[str]:
-    """Lines; of those that are too long, sentences; of those, as many words as fit; of a word, stretches."""
+    """Lines; too long ones are split into sentences, these into sequences of words, these into characters."""
     for line in text.splitlines():
         line = clean(line) or ""
         if not line:

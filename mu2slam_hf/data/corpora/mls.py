@@ -103,8 +103,8 @@ def _ids_of_limited(train: Path, names: tuple[str, ...]) -> frozenset[str]:
 class _SegmentLengths:
     """Lengths of `segments.txt` (id, source, begin, end), which is in the order of the transcripts.
 
-    The English list has 10 million lines, too many for a table: both files are read in step. Where they differ, None
-    tells the caller to read the header of the recording.
+    The English list has 10 million lines, too many for a table: both files are read in parallel. If they differ, the
+    result is None, and the caller reads the header of the recording.
     """
 
     def __init__(self, path: Path) -> None:

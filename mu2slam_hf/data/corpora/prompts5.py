@@ -22,8 +22,8 @@ def load_prompts5(
         max_duration_seconds: longer clips are left out (the longest has 86 s); their texts stay as translations.
 
     Returns:
-        Records whose `translations` are the versions in the other languages, where the corpus says that they mean
-        the same (`mt` = 1).
+        Records whose `translations` are the versions in the other languages, if the corpus marks them as
+            equivalent (`mt` = 1).
     """
     if text_column not in ("text", "text_norm", "text_raw"):
         raise ValueError(f"`text_column` must be one of text, text_norm, text_raw; got {text_column!r}")

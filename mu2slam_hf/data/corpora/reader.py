@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""What all readers of public corpora share: shards, languages, faults, and the making of records."""
+"""Base of the readers of public corpora: shards, languages, faults, and records."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from mu2slam_hf.data.table_files import ManifestError, Part, PlacedRow, Row, Unr
 from mu2slam_hf.data.text import clean_text
 from mu2slam_hf.models.language_codes import canonical_language
 
-# Web text and subtitles hold control characters and halves of surrogate pairs, which are not visible.
+# Web text and subtitles contain control characters and halves of surrogate pairs, which are not visible.
 _UNUSABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _PART = re.compile(r"(?P<path>.*)#(?P<index>\d+)of(?P<count>\d+)")
 
@@ -24,7 +24,7 @@ class FaultCount(Protocol):
     """Counts records, such as `FailureCount` of `mu2slam_hf.data.examples.failures`."""
 
     def add(self, reason: str | None) -> None:
-        """None for a record that was read, else why one was not; may raise when there are too many."""
+        """Count a record: None if it was read, else the reason of the failure; may raise if there are too many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +35,10 @@ class CorpusReader(ABC):
 
     Attributes:
         root: folder of the corpus.
-        split: which split.
-        languages: canonical codes or the corpus's own; None takes all that are there.
+        split: name of the split.
+        languages: canonical codes or the corpus's own; None for all that exist.
         max_duration_seconds: longer recordings are left out.
-        parts: each file becomes so many shards (`file#0of4`, ...), for corpora with few large files.
+        parts: number of shards per file (`file#0of4`, ...), for corpora with few large files.
         failures: counts records that cannot be read, which are then skipped; None raises at the first.
     """
 
@@ -61,14 +61,14 @@ class CorpusReader(ABC):
             languages = (self.languages,) if isinstance(self.languages, str) else tuple(self.languages)
             object.__setattr__(self, "languages", languages)
         if not set(split_spellings(self.split)) & set(self.splits):
-            raise ValueError(f"{self.name} has no split {self.split!r}; it has {', '.join(self.splits)}")
+            raise ValueError(f"{self.name} has no split {self.split!r}; its splits are {', '.join(self.splits)}")
         if self.parts < 1:
             raise ValueError(f"`parts` must be at least 1, got {self.parts}")
         self.codes()
 
     @abstractmethod
     def files_of(self, code: str) -> list[Path]:
-        """Files of a language by the corpus's own code, in order; empty where they are not there."""
+        """Files of a language by the corpus's own code, in order; empty if there are none."""
 
     def code_of(self, path: Path) -> str:
         """The corpus's code of the language of a file of `files_of`; here, its lowest folder that is such a code."""
@@ -80,14 +80,18 @@ class CorpusReader(ABC):
 
     @abstractmethod
     def records_of(self, row: Row, path: Path) -> Iterator[SpeechTextRecord | None]:
-        """Records of a row; a `ValueError` says what is wrong with it."""
+        """Records of a row.
+
+        Raises:
+            ValueError: the row is invalid.
+        """
 
     def language_of(self, code: str) -> str:
         """Canonical language of one of the corpus's codes."""
         return self.aliases[code]
 
     def codes(self) -> tuple[str, ...]:
-        """The corpus's own codes of the languages asked for."""
+        """The corpus's own codes of the requested languages."""
         if self.languages is None:
             return tuple(self.aliases)
         codes: list[str] = []
@@ -100,7 +104,7 @@ class CorpusReader(ABC):
         return tuple(dict.fromkeys(codes))
 
     def codes_of_language(self, language: str) -> list[str]:
-        """The corpus's codes for a canonical language, or for one of its own codes; empty where it has none."""
+        """The corpus's codes for a canonical language, or for one of its own codes; empty if it has none."""
         of_language = [code for code, canonical in self.aliases.items() if canonical == language]
         if of_language or language in self.aliases:
             return of_language or [language]
@@ -113,8 +117,8 @@ class CorpusReader(ABC):
         """Canonical language -> shards, for the sampling of languages.
 
         Raises:
-            FileNotFoundError: nothing is there, or a language that was asked for by name is missing; the message says
-                what is there, how it should look, and where to get it.
+            FileNotFoundError: no file was found, or a requested language is missing; the message lists the existing
+                files, the expected layout, and where to get them.
         """
         shards: dict[str, list[str]] = {}
         for code in self.codes():
@@ -130,18 +134,18 @@ class CorpusReader(ABC):
         return shards
 
     def readers_of(self, task: str) -> list[tuple[str | None, "CorpusReader"]]:
-        """What a task draws from separately: this reader (None), or a reader for each language in shared files."""
+        """Readers that a task draws from separately: this one (None), or one for each language in shared files."""
         return [(None, self)]
 
     def shards(self) -> list[str]:
-        """All shards of the split; their order is that of the languages and files."""
+        """All shards of the split, in the order of languages and files."""
         return [shard for shards in self.shards_by_language().values() for shard in shards]
 
     def __call__(self, shard: str) -> Iterator[SpeechTextRecord]:
         """Records of a shard, one at a time.
 
         Raises:
-            ManifestError: a faulty row or file, named by `file:line`, unless `failures` counts them.
+            ManifestError: invalid row or file, with `file:line`, unless `failures` counts them.
         """
         match = _PART.fullmatch(shard)
         path = Path(match["path"] if match else shard)
@@ -171,7 +175,7 @@ class CorpusReader(ABC):
         speaker: Any = None,
         extra: Mapping[str, Any] | None = None,
     ) -> SpeechTextRecord | None:
-        """A validated record; texts are cleaned and empty ones left out. None where the recording is too long."""
+        """A validated record; texts are cleaned and empty ones left out. None if the recording is too long."""
         longest = self.max_duration_seconds
         if longest is not None and duration_seconds is not None and duration_seconds > longest:
             return None
@@ -189,7 +193,7 @@ class CorpusReader(ABC):
         ).validate()
 
     def check_choice(self, name: str, choices: tuple[str, ...]) -> None:
-        """Raise a `ValueError` where an option has none of its values."""
+        """Raise a `ValueError` if an option has an invalid value."""
         if getattr(self, name) not in choices:
             raise ValueError(f"`{name}` must be one of {', '.join(choices)}; got {getattr(self, name)!r}")
 
@@ -216,15 +220,15 @@ class CorpusReader(ABC):
                 yield record
 
     def not_found(self, what: str) -> FileNotFoundError:
-        """The error that says what is there instead, how it should look, and where to get it."""
+        """The error with the existing files, the expected layout, and where to get them."""
         root = Path(self.root)
         if not root.is_dir():
             there = "no such folder"
         else:
             names = sorted(path.name + "/" * path.is_dir() for path in root.iterdir())
-            there = "there is " + (", ".join(names[:12]) + (", ..." if len(names) > 12 else "") or "nothing")
+            there = "it has " + (", ".join(names[:12]) + (", ..." if len(names) > 12 else "") or "nothing")
         return FileNotFoundError(
-            f"{self.name}: {what} is not in {root} ({there}). It should look like {self.layout}. {self.how_to_get}"
+            f"{self.name}: {what} is not in {root} ({there}). Expected layout: {self.layout}. {self.how_to_get}"
         )
 
 
@@ -232,12 +236,12 @@ def build_reader(reader: type[CorpusReader], root: str | os.PathLike[str], split
     """A reader with its options checked.
 
     Raises:
-        ValueError: an option that this corpus does not have; the message names those it has.
+        ValueError: unknown option of this corpus; the message lists the known ones.
     """
     known = [field.name for field in fields(reader) if field.name not in ("root", "split")]
     unknown = [name for name in options if name not in known]
     if unknown:
-        raise ValueError(f"{reader.name} has no option {unknown[0]!r}; it has {', '.join(known)}")
+        raise ValueError(f"{reader.name} has no option {unknown[0]!r}; its options are {', '.join(known)}")
     return reader(root=str(root), split=split, **options)
 
 
@@ -247,7 +251,7 @@ def read_all(
     """All records of a split in memory, for corpora that fit there.
 
     Raises:
-        ManifestError: also where two records have one id.
+        ManifestError: invalid row or file, or two records with the same id.
     """
     return unique_records(build_reader(reader, root, split, **options).records(), f"{reader.name}, {root}")
 
@@ -256,7 +260,7 @@ def unique_records(records: Iterable[SpeechTextRecord], place: str) -> list[Spee
     """The records as a list.
 
     Raises:
-        ManifestError: two have one id and language; `place` leads the message.
+        ManifestError: two records have the same id and language; the message starts with `place`.
     """
     found: dict[str, SpeechTextRecord] = {}
     for record in records:
@@ -267,13 +271,13 @@ def unique_records(records: Iterable[SpeechTextRecord], place: str) -> list[Spee
 
 
 def recording_name(audio: Any, path: str | None) -> str:
-    """Name of a recording without folder and ending, by its audio cell, else by its path."""
+    """Name of a recording without folder and extension, by its audio cell, else by its path."""
     named = audio.get("path") if isinstance(audio, Mapping) else audio
     return PurePosixPath(str(named or path or "")).stem
 
 
 def clean(text: str | None) -> str | None:
-    """`clean_text` without control characters; None where nothing is left.
+    """`clean_text` without control characters; None if the result is empty.
 
     Raises:
         ManifestError: not a string.
@@ -295,7 +299,7 @@ def language_aliases(codes: Iterable[str]) -> dict[str, str]:
 
 
 def canonical_language_or_none(code: str) -> str | None:
-    """The canonical code, or None for what is none."""
+    """The canonical code, or None for an invalid code."""
     try:
         return canonical_language(code)
     except ValueError:

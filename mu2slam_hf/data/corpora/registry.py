@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The corpora that the package knows by name. A new corpus is a file of its own, and its name in the list below."""
+"""The corpora of the package by name. A new corpus has its own file and an entry in the list below."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def find_corpus(name: str) -> Corpus:
     """A corpus by its name.
 
     Raises:
-        ValueError: there is none of that name; the message lists the names.
+        ValueError: unknown name; the message lists the known ones.
     """
     if name not in CORPORA:
         raise ValueError(f"`corpus` must be one of {', '.join(CORPORA)}; got {name!r}")
@@ -55,11 +55,11 @@ def corpus_reader(name: str, root: Folder, split: str = "train", **options: Any)
         name: one of `CORPORA`.
         root: folder of the corpus.
         split: train, ...
-        options: of the corpus; all take `languages`, `max_duration_seconds`, `parts` and `failures` (see
+        options: options of the corpus; all support `languages`, `max_duration_seconds`, `parts` and `failures` (see
             `CorpusReader`).
 
     Raises:
-        ValueError: an unknown name or option, or a corpus that is small and has no shards.
+        ValueError: unknown name or option, or a small corpus without shards.
     """
     corpus = find_corpus(name)
     if corpus.reader is None:

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Small corpora that are a folder with a manifest for each split."""
+"""Small corpora: a folder with a manifest for each split."""
 
 import os
 from pathlib import Path
@@ -23,17 +23,17 @@ def read_split(
         options: as for `read_manifest`.
 
     Raises:
-        FileNotFoundError: there is no such split; the message lists those that are there.
+        FileNotFoundError: unknown split; the message lists the existing ones.
     """
     path = Path(root) / f"{split}.tsv"
     if not path.is_file():
         there = sorted(found.stem for found in Path(root).glob("*.tsv")) or "no .tsv at all"
-        raise FileNotFoundError(f"{path}: no such split; in that folder: {there}")
+        raise FileNotFoundError(f"{path}: no such split; the folder has {there}")
     return not_longer(read_manifest(path, **options), max_duration_seconds)
 
 
 def not_longer(records: list[SpeechTextRecord], max_duration_seconds: float | None) -> list[SpeechTextRecord]:
-    """The records whose recordings are not longer; None keeps all."""
+    """The records whose recordings do not exceed a duration; None keeps all."""
     if max_duration_seconds is None:
         return records
     return [record for record in records if (record.duration_seconds or 0.0) <= max_duration_seconds]

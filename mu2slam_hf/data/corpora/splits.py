@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def split_spellings(split: str) -> tuple[str, ...]:
-    """The split's name and the other one for the same: corpora write `dev` or `validation`."""
+    """The split's name and its synonym: `dev` and `validation`."""
     other = {"dev": "validation", "validation": "dev"}.get(split)
     return (split, other) if other else (split,)
 

@@ -14,7 +14,7 @@ from mu2slam_hf.data.table_files import Part, PlacedRow, Row, parquet_rows, tsv_
 
 # Paper: A.1.
 PAPER_CODES = tuple("ar fa id it mn nl pt sl sv".split())
-# Columns of the table; `calv` is no language.
+# Columns of the table; `calv` is not a language.
 TED_COLUMNS = tuple(
     """
 en es pt-br fr ru he ar ko zh-cn it ja zh-tw nl ro tr de vi pl pt bg el fa sr hu hr uk cs id th sv sk sq lt da calv my
@@ -28,7 +28,7 @@ _MISSING = ("__NULL__", "_ _ NULL _ _")
 class TED59Reader(CorpusReader):
     """TED talks in 59 languages: the table of the original archive (`all_talks_train.tsv`) or the Hub's Parquet files.
 
-    The sentences come tokenised (`Thank you so much , Chris .`), as in the original.
+    The sentences are tokenised (`Thank you so much , Chris .`), as in the original.
 
     Attributes:
         pairs: english (a record per sentence and language, paired with English; paper) or all (a record per sentence
@@ -51,14 +51,14 @@ class TED59Reader(CorpusReader):
         self.check_choice("pairs", ("english", "all"))
 
     def shards_by_language(self) -> dict[str, list[str]]:
-        """All languages stand in the same files."""
+        """All languages are in the same files."""
         files = self.files_of("en")
         if not files:
             raise self.not_found(f"split {self.split!r}")
         return {"en": self._parts_of(files)}
 
     def readers_of(self, task: str) -> list[tuple[str | None, CorpusReader]]:
-        """In translation one for each language, so that the temperature can act on them. Choice: all of one size."""
+        """In translation one for each language, for sampling with a temperature. Choice: all of one size."""
         if task != "mt" or not self.languages:
             return super().readers_of(task)
         return [(language, replace(self, languages=(language,))) for language in self.languages]
@@ -74,7 +74,7 @@ class TED59Reader(CorpusReader):
         return [table for table in tables if table.is_file()][:1]
 
     def code_of(self, path: Path) -> str:
-        """English stands in every row that is read."""
+        """English, which is in every row that is read."""
         return "en"
 
     def rows(self, path: Path, part: Part) -> Iterator[PlacedRow]:
@@ -95,9 +95,9 @@ class TED59Reader(CorpusReader):
             yield place, row
 
     def records_of(self, row: Row, path: Path) -> Iterator[SpeechTextRecord | None]:
-        """Records of a sentence; none where English or all other languages are missing."""
+        """Records of a sentence; none if English or all other languages are missing."""
         texts: dict[str, str] = {}
-        # Codes without a region first: theirs is the text that stays.
+        # Codes without a region first, because the first text is kept.
         for code in sorted({"en", *self.codes()}, key=lambda code: ("-" in code, code)):
             text = row["texts"].get(code)
             if text and text.strip() and not any(mark in text for mark in _MISSING):
@@ -115,7 +115,7 @@ class TED59Reader(CorpusReader):
 
 
 def _ted_texts(translations: Mapping[str, Any]) -> dict[str, str]:
-    """Of the Hub's `{"language": [...], "translation": [...]}`."""
+    """Texts by column from the Hub's `{"language": [...], "translation": [...]}`."""
     return dict(zip(translations.get("language") or (), translations.get("translation") or (), strict=False))
 
 

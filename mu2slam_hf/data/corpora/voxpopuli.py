@@ -22,12 +22,12 @@ _COLUMNS = ("speaker_id", "gender", "accent", "is_gold_transcript")
 class VoxPopuliReader(CorpusReader):
     """Transcribed VoxPopuli.
 
-    Read are the folders that `voxpopuli.get_asr_data` writes (`asr_<split>.tsv` and Ogg files by year), the Hub's
+    Supported are the folders of `voxpopuli.get_asr_data` (`asr_<split>.tsv` and Ogg files by year), the Hub's
     repository (`asr_<split>.tsv` and tar archives, read without unpacking), and its Parquet files.
 
     Attributes:
         text_column: normalized_text (lower case, numbers spelled out, no punctuation) or raw_text. Choice: the
-            former, on which word error rates are reported; rows where it is empty have no transcript.
+            former, on which word error rates are reported; rows in which it is empty have no transcript.
     """
 
     name: ClassVar[str] = "voxpopuli"
@@ -48,7 +48,7 @@ class VoxPopuliReader(CorpusReader):
         self.check_choice("text_column", ("normalized_text", "raw_text"))
 
     def codes(self) -> tuple[str, ...]:
-        """The corpus's own codes; accented English (a test set) only by its name."""
+        """The corpus's own codes; accented English (a test set) only if it is requested."""
         codes = super().codes()
         accented = "en_accented" in (self.languages or ())
         return tuple(code for code in codes if accented or code != "en_accented")

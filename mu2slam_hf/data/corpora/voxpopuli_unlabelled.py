@@ -21,9 +21,9 @@ from mu2slam_hf.models.language_codes import VOXPOPULI_CODES
 class VoxPopuliUnlabelledReader(CorpusReader):
     """VoxPopuli without transcripts: 24,100 hours of English to 8,100 of Croatian.
 
-    Read are the segments that `voxpopuli.get_unlabelled_data` cuts (`unlabelled_data/<lang>/<year>/<id>_<n>.ogg`), or
+    Supported are the segments of `voxpopuli.get_unlabelled_data` (`unlabelled_data/<lang>/<year>/<id>_<n>.ogg`), or
     the uncut sessions (`raw_audios/<lang>/<year>/<id>.ogg`): by the segments of `unlabelled_data/unlabelled_v2.tsv.gz`
-    where it is there, else in equal pieces. A shard is one year of one language; `parts` makes them smaller.
+    if it exists, else in equal pieces. A shard is one year of one language; `parts` makes them smaller.
 
     Attributes:
         segment_seconds: length of the pieces of uncut sessions without a table. Choice: 30, the order of the corpus's
@@ -57,7 +57,7 @@ class VoxPopuliUnlabelledReader(CorpusReader):
         return path.parent.name
 
     def rows(self, path: Path, part: Part) -> Iterator[PlacedRow]:
-        """One row per segment; the parts share out sessions."""
+        """One row per segment; parts consist of whole sessions."""
         files = sorted(path.glob("*.ogg"))
         if not files:
             raise UnreadableFileError(f"{path}: no .ogg files")

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""WebDataset archives as shards of a stream: tar files in which the files of a sample follow one another."""
+"""WebDataset archives as shards of a stream: tar files with consecutive files for each sample."""
 
 import json
 import tarfile
@@ -19,12 +19,12 @@ class WebDatasetReader(ManifestShardReader):
     """Reads one archive after another: `for record in reader("train-0001.tar"): ...`.
 
     A sample is all consecutive files with one name up to the first dot: `key.wav` (.flac, .opus, .mp3, .ogg),
-    `key.txt` with the text, `key.json` with an object that has the columns of a manifest; other files are passed over.
+    `key.txt` with the text, `key.json` with an object that has the columns of a manifest; other files are skipped.
     The name is the id, unless the object has one. Recordings stay in the record as bytes.
     """
 
     def rows(self, path: Path, columns: Collection[str] | None = None) -> Iterator[PlacedRow]:
-        """One row per sample; audio is passed over where `columns` are given without `audio`."""
+        """One row per sample; audio is skipped if `columns` are given without `audio`."""
         with_audio = columns is None or "audio" in columns
         with reading(path), tarfile.open(path, "r:*") as archive:
             files = (file for file in archive if file.isfile() and not PurePosixPath(file.name).name.startswith("."))
@@ -33,7 +33,7 @@ class WebDatasetReader(ManifestShardReader):
 
 
 def _key_and_ending(name: str) -> tuple[str, str]:
-    """Name up to the first dot after the folders, and what follows it in lower case."""
+    """Name up to the first dot after the folders, and the rest in lower case."""
     file = PurePosixPath(name)
     stem, _, ending = file.name.partition(".")
     return str(file.with_name(stem)), ending.lower()
@@ -53,7 +53,7 @@ def _row(
                 content = _content(archive, member).decode("utf-8-sig")
                 value = content.strip() if ending == "txt" else json.loads(content)
             except (UnicodeDecodeError, json.JSONDecodeError) as error:
-                return ManifestError(f"{member.name} is not {'JSON' if ending == 'json' else 'UTF-8'} ({error})")
+                return ManifestError(f"{member.name} is not valid {'JSON' if ending == 'json' else 'UTF-8'} ({error})")
             if ending == "txt":
                 texts["text"] = value
             elif isinstance(value, dict):

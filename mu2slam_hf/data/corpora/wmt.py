@@ -23,7 +23,7 @@ from mu2slam_hf.data.table_files import (
     text_lines,
 )
 
-# Language -> the task it is taken from, each paired with English. Paper: A.1, "the MT sets in mSLAM".
+# Language -> its task, each paired with English. Paper: A.1, "the MT sets in mSLAM".
 WMT_TASKS: dict[str, str] = {
     "ja": "wmt20",
     "ta": "wmt20",
@@ -41,12 +41,12 @@ _SEGMENT = re.compile(r"<seg[^>]*>(.*?)</seg>", flags=re.IGNORECASE)
 
 @dataclass(frozen=True, kw_only=True)
 class WMTReader(CorpusReader):
-    """The pairs with English of A.1, each from the year that the paper names.
+    """The pairs with English of A.1, each from the year in the paper.
 
-    Below `<task>/` (`wmt19/`) stands what the Hub's repository of that task holds (`de-en/train-*.parquet`), or the
-    texts of the task's page: twins of one line per sentence (`europarl-v7.es-en.es` and `.en`, also `.gz`), tables of
-    two columns (`news-commentary-v15.en-ja.tsv`), and test sets in SGML (`newstest2013-src.es.sgm` and
-    `-ref.en.sgm`). Files in a folder `dev` are the validation split, those in `test` the test split.
+    The folder `<task>/` (`wmt19/`) has the files of the Hub's repository of that task (`de-en/train-*.parquet`), or
+    the texts of the task's page: parallel files with one line per sentence (`europarl-v7.es-en.es` and `.en`, also
+    `.gz`), tables of two columns (`news-commentary-v15.en-ja.tsv`), and test sets in SGML (`newstest2013-src.es.sgm`
+    and `-ref.en.sgm`). Files in a folder `dev` are the validation split, those in `test` the test split.
 
     Attributes:
         tsv_columns: beginning of a file's name -> the numbers (from 0) of the two columns with the texts, in the
@@ -106,7 +106,7 @@ class WMTReader(CorpusReader):
             yield from self._twins(path, part, code)
 
     def records_of(self, row: Row, path: Path) -> Iterator[SpeechTextRecord | None]:
-        """One record, or none where a side is empty."""
+        """One record, or none if a side is empty."""
         code = self.code_of(path)
         text, english = row.get(code), row.get("en")
         if not (text and text.strip() and english and english.strip()):
@@ -122,7 +122,7 @@ class WMTReader(CorpusReader):
         return found in split_spellings(self.split)
 
     def _twin(self, path: Path, code: str) -> Path | None:
-        """The English file that belongs to one of another language."""
+        """The English file that is parallel to one in another language."""
         packed = ".gz" if path.suffix == ".gz" else ""
         name = path.name.removesuffix(".gz")
         if name.endswith(".sgm"):
@@ -159,7 +159,7 @@ class WMTReader(CorpusReader):
                 yield (
                     place,
                     ManifestError(
-                        f"{len(cells)} columns; say which two hold the texts by "
+                        f"{len(cells)} columns; select the two with the texts by "
                         f"`tsv_columns: {{{name.split('.')[0]}: [i, j]}}`"
                     ),
                 )

@@ -20,12 +20,12 @@ class ResumableBatchSampler(Sampler[list[DrawKey]], ABC):
 
     Class attributes:
         kind: what the batches are drawn from, for messages.
-        cursor: names of the integer attributes of a subclass that say where it stands.
-        state_is_per_rank: whether each process has a state of its own.
+        cursor: names of the integer attributes of a subclass that are its position.
+        state_is_per_rank: whether each process has its own state.
 
     Attributes:
-        num_steps: updates handed out so far.
-        micro_batch: micro-batches of the current update handed out so far.
+        num_steps: number of updates yielded so far.
+        micro_batch: number of micro-batches of the current update yielded so far.
         phase: number of the current phase of a curriculum.
 
     Args:
@@ -43,7 +43,7 @@ class ResumableBatchSampler(Sampler[list[DrawKey]], ABC):
 
     def __init__(self, *, rank: int = 0, num_ranks: int = 1, batches_per_step: int = 1) -> None:
         if not 0 <= rank < num_ranks:
-            raise ValueError(f"`rank` must lie in [0, {num_ranks}), got {rank}")
+            raise ValueError(f"`rank` must be in [0, {num_ranks}), got {rank}")
         if batches_per_step < 1:
             raise ValueError(f"`batches_per_step` must be at least 1, got {batches_per_step}")
         self.rank, self.num_ranks, self.batches_per_step = rank, num_ranks, batches_per_step
@@ -70,7 +70,7 @@ class ResumableBatchSampler(Sampler[list[DrawKey]], ABC):
 
     @property
     def place(self) -> str:
-        """Where the sampler stands, for messages."""
+        """Position of the sampler, for messages."""
         return ""
 
     @abstractmethod
@@ -82,7 +82,7 @@ class ResumableBatchSampler(Sampler[list[DrawKey]], ABC):
 
     @abstractmethod
     def fingerprint_parts(self) -> dict[str, Any]:
-        """What the draws depend on: name for messages -> value, compared by its `repr`."""
+        """Settings that the draws depend on: name for messages -> value, compared by its `repr`."""
 
     def fingerprint(self) -> dict[str, int | str]:
         """Name of a part -> its value if it is an integer, else a hash; computed once per phase."""
@@ -98,7 +98,7 @@ class ResumableBatchSampler(Sampler[list[DrawKey]], ABC):
         return self._fingerprints[self.phase]
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the sampler stands; JSON-serialisable."""
+        """Position of the sampler; JSON-serialisable."""
         names = ("num_steps", "micro_batch", "phase", *self.cursor)
         return {
             "kind": self.kind,

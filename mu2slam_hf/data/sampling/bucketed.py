@@ -12,21 +12,21 @@ from mu2slam_hf.data.sampling.mixture import FloatArray, Mixture
 
 
 class BucketedPlan:
-    """Which draws of a mixture make up which batch, epoch by epoch; each batch has one source modality.
+    """Assignment of the draws of a mixture to batches, epoch by epoch; each batch has one source modality.
 
-    The plan of an epoch is a function of (seed, epoch, number of slots) alone. It consists of steps of `num_slots`
+    The plan of an epoch is a function of (seed, epoch, number of slots) only. It consists of steps of `num_slots`
     batches of one modality and of about one length; each draw of the mixture is in exactly one batch.
 
     Args:
-        mixture: what an epoch holds.
+        mixture: mixture with the draws of an epoch.
         cost_of: `DrawKey -> ExampleCost`; lengths after length-changing augmentation.
         limits: bounds on a batch.
         seed: seed of the run.
         num_slots: batches of one step: processes times accumulation steps.
         length_noise: lengths are multiplied by `exp(u)`, u uniform in +-noise, before sorting, so that neighbours
             change from epoch to epoch. 0 gives the least padding.
-        shuffle: False for evaluation: batches in order of length.
-        text_batch_share: share of text batches among all batches; None goes through all text once an epoch.
+        shuffle: whether to shuffle; False for evaluation: batches in order of length.
+        text_batch_share: share of text batches among all batches; None for one pass over all text per epoch.
 
     Raises:
         ValueError: `text_batch_share` is not in [0, 1).
@@ -45,7 +45,7 @@ class BucketedPlan:
         text_batch_share: float | None = None,
     ) -> None:
         if text_batch_share is not None and not 0 <= text_batch_share < 1:
-            raise ValueError(f"`text_batch_share` must lie in [0, 1), got {text_batch_share}")
+            raise ValueError(f"`text_batch_share` must be in [0, 1), got {text_batch_share}")
         self.mixture, self.cost_of, self.limits = mixture, cost_of, limits or BatchLimits()
         self.seed, self.num_slots, self.length_noise, self.shuffle = seed, num_slots, length_noise, shuffle
         self._plans: dict[int, list[list[list[DrawKey]]]] = {}
@@ -54,7 +54,7 @@ class BucketedPlan:
             mixture.scales["text"] = num_speech * text_batch_share / (1.0 - text_batch_share) / num_text
 
     def fingerprint_parts(self) -> dict[str, Any]:
-        """What the plan depends on: name -> value; of the lengths, a sample."""
+        """Settings that the plan depends on: name -> value; a sample of the lengths."""
         quotas = [(group, quota, self.mixture.groups[group]) for group, quota in sorted(self.mixture.quotas().items())]
         keys = [key for keys in self.mixture.epoch_keys(0).values() for key in keys[:: max(1, len(keys) // 256)]]
         return {

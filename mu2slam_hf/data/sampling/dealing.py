@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""How the examples of an update are dealt to the micro-batches of all devices."""
+"""Distribution of the examples of an update over the micro-batches of all devices."""
 
 import numpy as np
 
@@ -18,10 +18,10 @@ def deal_evenly(sizes: FloatArray, kinds: IntArray, num_slots: int) -> IntArray:
     Args:
         sizes: `(n, m)`: m sizes of each example, 0 or more.
         kinds: `(n,)` numbers of the kinds.
-        num_slots: how many slots.
+        num_slots: number of slots.
 
     Returns:
-        `(n,)` number of the slot of each example; a function of the arguments alone.
+        `(n,)` number of the slot of each example; a function of the arguments only.
     """
     sizes = sizes / np.maximum(sizes.mean(axis=0), 1e-9)
     slots = np.zeros(len(sizes), dtype=np.int64)

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Streams of examples: the sources of a task, which of them is next, and the examples made of their records."""
+"""Streams of examples: the sources of a task, their order, and the examples of their records."""
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -21,12 +21,12 @@ from mu2slam_hf.data.sampling.record_streams import RecordStream, ShardedStream
 
 @dataclass(frozen=True, kw_only=True)
 class StreamSource:
-    """One stream of one task, with what decides how often it is drawn from.
+    """One stream of one task, with its weights for sampling.
 
     Attributes:
         task: one of `PRETRAINING_TASKS`.
-        corpus: for the weights of the mixture.
-        lang: what the temperature acts on: a language, or a pair for mt.
+        corpus: name for the weights of the mixture.
+        lang: language for the temperature, or a pair for mt.
         size: declared, in any unit (hours, sentences, bytes) that all sources of the task share.
         stream: the records; no other source may have the same one.
     """
@@ -44,7 +44,7 @@ class StreamSource:
 
 
 class SourceChoice:
-    """Which source the n-th draw of a task goes to: a function of n.
+    """The source of the n-th draw of a task: a function of n.
 
     Args:
         shares: source -> share, summing to 1.
@@ -68,7 +68,7 @@ class SourceChoice:
 
 
 class ExampleStream:
-    """Examples made of a stream of records, one at a time; the next one can be inspected before it is taken.
+    """Examples of a stream of records, one at a time; the next one can be inspected before it is taken.
 
     Args:
         stream: the records.
@@ -94,7 +94,7 @@ class ExampleStream:
         """The next example and its epoch; the state does not change.
 
         Raises:
-            ValueError: a whole epoch of records gave no example.
+            ValueError: a whole epoch of records has no example.
         """
         begun: int | None = None
         while not self._waiting:
@@ -103,7 +103,7 @@ class ExampleStream:
             begun = self.epoch if begun is None else begun
             if self.epoch > begun + 1:
                 raise ValueError(
-                    f"stream {self.stream.name!r} gives no example for task {self.builder.task_names} "
+                    f"stream {self.stream.name!r} has no example for task {self.builder.task_names} "
                     f"({self.builder.describe_left_out()})"
                 )
             self._waiting.extend(self._examples_of(record))
@@ -121,7 +121,7 @@ class ExampleStream:
         return {"records": self.stream.state_dict(), "taken": 0}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where `state` was taken."""
+        """Continue at the position of `state`."""
         self.stream.load_state_dict(state["records"])
         self.epoch = int(state["records"]["epoch"])
         self._waiting.clear()

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""How often each example occurs in an epoch: corpora with weights, languages with a temperature."""
+"""Number of occurrences of each example in an epoch: corpora with weights, languages with a temperature."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ def temperature_shares(sizes: Mapping[str, float], temperature: float) -> dict[s
 
 
 class Mixture:
-    """Which examples an epoch holds.
+    """The examples of an epoch.
 
     Each group (modality, language, corpus) has a real-valued quota per epoch; epoch e takes the next items of the
     group's fixed shuffled circle, from `floor(e * quota)` to `floor((e + 1) * quota)`. So an epoch holds every example
@@ -44,10 +44,10 @@ class Mixture:
 
     Args:
         examples: all examples; keys refer to them by position.
-        corpus_weights: how often a corpus is gone through per epoch, default 1.
+        corpus_weights: number of passes over a corpus per epoch, default 1.
         temperature: T of `p ~ n ** (1 / T)` over the languages of a source modality; 1 keeps the natural shares.
         seed: seed of the run.
-        language_of: what counts as the language of an example, for example a pair of languages in translation.
+        language_of: language of an example for sampling, for example a pair of languages in translation.
 
     Raises:
         ValueError: a temperature of 0 or less, a negative weight, or a weight of a corpus that has no example.
@@ -106,7 +106,7 @@ class Mixture:
                 if size > 0:
                     quotas[group] = total * shares[group[1]] * size / by_lang[group[1]]
         if not quotas:
-            raise ValueError("all corpora have weight 0: there is nothing to train on")
+            raise ValueError("all corpora have weight 0; at least one must be above 0")
         return quotas
 
     def num_draws_before(self, epoch: int, modality: str) -> int:

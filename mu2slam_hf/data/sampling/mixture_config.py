@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""What a batch of pre-training consists of: shares of the tasks, temperatures, weights of corpora, budgets."""
+"""Composition of a batch of pre-training: shares of tasks, temperatures, weights of corpora, budgets."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,17 +15,17 @@ PAPER_TEMPERATURES = {"text": 3.0, "mt": 2.0}
 @strict
 @dataclass(kw_only=True)
 class MixtureConfig:
-    """What a micro-batch of one device consists of.
+    """Composition of a micro-batch of one device.
 
     Paper: section 3.1: 4 speech-only, 8 text-only, 1 AST, 1 ASR and 1 MT example per device; languages of text-only
     data are sampled with T = 3, those of MT pairs with T = 2. Section A gives no temperature for speech.
     Choice: 1 for all other tasks.
 
     Attributes:
-        shares: task -> examples per device and micro-batch; a task that is not named is not trained.
+        shares: task -> examples per device and micro-batch; other tasks are not trained.
         temperatures: task -> T of `p ~ n ** (1 / T)` over its languages (over pairs for mt); those not named keep
             the defaults: 3 for text, 2 for mt, 1 for the others.
-        corpus_weights: task -> corpus -> how often the corpus is gone through per epoch of the task, default 1.
+        corpus_weights: task -> corpus -> number of passes over the corpus per epoch of the task, default 1.
         max_seconds: speech in one micro-batch of one device; None: no bound.
         max_tokens: text tokens, of sources and targets, in one micro-batch of one device; None: no bound.
     """
@@ -65,13 +65,13 @@ class MixtureConfig:
         return float(self.temperatures.get(task, PAPER_TEMPERATURES.get(task, 1.0)))
 
     def exceeded_by(self, seconds: float, tokens: int) -> bool:
-        """Whether so much is more than a budget allows for one micro-batch."""
+        """Whether this amount exceeds a budget of one micro-batch."""
         return (self.max_seconds is not None and seconds > self.max_seconds) or (
             self.max_tokens is not None and tokens > self.max_tokens
         )
 
     def fingerprint_parts(self) -> dict[str, Any]:
-        """What draws depend on, name -> value; numbers as floats, defaults filled in."""
+        """Settings that draws depend on, name -> value; numbers as floats, with defaults."""
         weights = {task: self.corpus_weights.get(task, {}) for task in self.tasks}
         return {
             "shares": {task: self.shares[task] for task in self.tasks},

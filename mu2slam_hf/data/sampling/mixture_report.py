@@ -14,13 +14,13 @@ class TaskSummary:
     """Contents of a mixture in one task.
 
     Attributes:
-        task: its name.
-        share: examples per micro-batch.
+        task: name of the task.
+        share: number of examples per micro-batch.
         language_shares: language -> share of the draws.
-        examples: how many there are; None for streams.
-        hours: of speech; None for streams.
-        tokens: of text, sources and targets; None for streams.
-        epoch_steps: updates in one pass over its data; None for streams.
+        examples: number of examples; None for streams.
+        hours: hours of speech; None for streams.
+        tokens: number of text tokens of sources and targets; None for streams.
+        epoch_steps: number of updates in one pass over its data; None for streams.
     """
 
     task: str
@@ -72,7 +72,7 @@ def format_mixture(summaries: Sequence[TaskSummary], num_steps: int | None = Non
 
 
 def _languages(shares: Mapping[str, float]) -> str:
-    """The largest shares in percent, and how many more languages there are."""
+    """The largest shares in percent, and the number of other languages."""
     ranked = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
     shown = [f"{lang} {100 * share:.1f}%" for lang, share in ranked[:_MAX_LANGUAGES]]
     rest = len(ranked) - len(shown)

@@ -21,12 +21,12 @@ class Phase:
     """One part of a run.
 
     Attributes:
-        name: for logs.
-        num_steps: updates.
+        name: name for logs.
+        num_steps: number of updates.
         plan: batches of its epochs; its costs must be those of `dataset`.
-        dataset: examples with the phase's waveform augmentation, and a seed of its own: no phase repeats the random
-            draws of another.
-        collator: items to a batch, with the phase's masks.
+        dataset: examples with the phase's waveform augmentation, and its own seed, so that phases have different
+            random draws.
+        collator: collator with the phase's masks.
         batch_extras: entries added to every batch of the phase, for example `loss_weights`, which the objective reads.
     """
 
@@ -59,7 +59,7 @@ class PhasedBatchSampler(ResumableBatchSampler):
     def __init__(self, phases: Sequence[Phase], **kwargs: int) -> None:
         super().__init__(**kwargs)
         if not phases:
-            raise ValueError("a run needs at least one phase")
+            raise ValueError("expected at least one phase")
         planned = {phase.plan.num_slots for phase in phases}
         if planned != {self.num_slots}:
             raise ValueError(
@@ -102,7 +102,7 @@ class PhasedBatchSampler(ResumableBatchSampler):
         """See the base class.
 
         Raises:
-            ValueError: also where the recipe has no such phase.
+            ValueError: as in the base class, or the recipe has no such phase.
         """
         if int(state.get("phase", 0)) >= len(self.phases):
             raise ValueError(
@@ -129,7 +129,7 @@ class PhasedDataset(Dataset[Item]):
 
 
 class PhasedCollator:
-    """Hands the items of a batch to the collator of their phase, and adds the phase's `batch_extras`."""
+    """Calls the collator of the phase of a batch, and adds the phase's `batch_extras`."""
 
     def __init__(self, phases: Sequence[Phase]) -> None:
         self.phases = [(phase.collator, dict(phase.batch_extras)) for phase in phases]

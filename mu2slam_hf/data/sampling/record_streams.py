@@ -50,7 +50,7 @@ class RecordStream(ABC):
         block_size: int = 1000,
     ) -> None:
         if not 0 <= rank < num_ranks:
-            raise ValueError(f"`rank` must lie in [0, {num_ranks}), got {rank}")
+            raise ValueError(f"`rank` must be in [0, {num_ranks}), got {rank}")
         if block_size < 1:
             raise ValueError(f"`block_size` must be at least 1, got {block_size}")
         self.name, self.seed, self.rank, self.num_ranks = name, seed, rank, num_ranks
@@ -85,7 +85,7 @@ class RecordStream(ABC):
         return {"epoch": self.epoch, "position": dict(self._position), "offset": self._offset}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where `state` was taken."""
+        """Continue at the position of `state`."""
         self.epoch, self._offset = int(state["epoch"]), int(state["offset"])
         self._position = dict(state["position"])
         self._block = None
@@ -93,7 +93,7 @@ class RecordStream(ABC):
 
     @abstractmethod
     def first_position(self) -> Position:
-        """Where an epoch begins."""
+        """Position of the beginning of an epoch."""
 
     @abstractmethod
     def read_block(self, position: Position) -> tuple[list[SpeechTextRecord], Position | None]:
@@ -103,7 +103,7 @@ class RecordStream(ABC):
         """
 
     def fingerprint_parts(self) -> tuple[Any, ...]:
-        """What the records at a position depend on."""
+        """Settings that the records at a position depend on."""
         return self.name, self.seed, self.num_ranks, self.shuffle, self.block_size
 
     def _fill_block(self) -> None:
@@ -141,11 +141,11 @@ class ShardedStream(RecordStream):
     the current shard is read again up to its position, without decoding audio: many small shards resume faster.
 
     Args:
-        shards: names of the shards: paths, usually.
+        shards: names of the shards, usually paths.
         read_shard: name -> records, always in the same order; a `CorpusReader` or a `ManifestShardReader`.
         block_bytes: a block ends early when its recordings have this many bytes. Each stream holds one block: 200
             streams of speech (a hundred languages, two tasks) take 1.6 GB in each process.
-        failures: counts shards that are cut off, and skips the rest of them; None raises.
+        failures: counts truncated shards, whose rest is skipped; None raises.
         kwargs: as in `RecordStream`.
     """
 
@@ -212,7 +212,7 @@ class ShardedStream(RecordStream):
         return block, following_position
 
     def fingerprint_parts(self) -> tuple[Any, ...]:
-        """Also the names of the shards, without their folders."""
+        """As the parent, with the names of the shards, without their folders."""
         return *super().fingerprint_parts(), self.block_bytes, [PurePath(shard).name for shard in self.shards]
 
     def _opened(self, shard: str) -> Iterator[SpeechTextRecord]:
@@ -232,10 +232,10 @@ class DatasetStream(RecordStream):
 
     Args:
         dataset: without a shuffle buffer (its content would be lost at a resume); it is copied.
-        corpus: name given to the records.
-        lang: language of all rows, where there is no such column.
-        columns: which column holds what; default: the usual names.
-        root: folder of relative audio paths.
+        corpus: corpus name of the records.
+        lang: language of all rows, if there is no such column.
+        columns: names of the columns; default: the usual names.
+        root: folder that audio paths are relative to.
         by_rows: each process reads all rows and keeps every n-th; for a data set that was filtered, so that the shards
             of a process may hold none of its rows.
         failures: counts rows that cannot be used, which are then skipped; None raises at the first.
@@ -262,7 +262,7 @@ class DatasetStream(RecordStream):
                 f"stream {self.name!r}: the data set has a shuffle buffer, whose content no checkpoint holds; leave "
                 "`shuffle` out, the stream shuffles by blocks"
             )
-        # A data set holds its own position, and two tasks may be given the same one.
+        # A data set has its own position, and two tasks may use the same one.
         encoded = keep_audio_encoded(copy.deepcopy(dataset))
         self.by_rows = by_rows
         self.dataset: Any = encoded
@@ -307,7 +307,7 @@ class DatasetStream(RecordStream):
         return group[self.rank] if len(group) > self.rank else None
 
     def fingerprint_parts(self) -> tuple[Any, ...]:
-        """Also the number of shards."""
+        """As the parent, with the number of shards."""
         return *super().fingerprint_parts(), getattr(self.dataset, "num_shards", None)
 
     def _record(self, row: Mapping[str, Any], number: int) -> SpeechTextRecord | None:
@@ -331,7 +331,7 @@ def _num_audio_bytes(audio: Any) -> int:
 
 
 def _has_shuffle_buffer(iterable: Any) -> bool:
-    """Whether one of the steps that a data set is made of is a shuffle buffer of more than one record."""
+    """Whether one of the steps of a data set is a shuffle buffer of more than one record."""
     if iterable is None:
         return False
     if type(iterable).__name__ == "BufferShuffledExamplesIterable" and iterable.buffer_size > 1:

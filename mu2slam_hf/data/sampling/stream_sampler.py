@@ -29,7 +29,7 @@ class StreamBatchSampler(ResumableBatchSampler):
     state, and each process starts elsewhere in it, so that they do not all draw one language at once.
 
     Args:
-        sources: of all tasks.
+        sources: sources of all tasks.
         config: shares, temperatures, weights and budgets (of one micro-batch).
         builders: task -> how examples are made of records; default: without limits. An example that exceeds a budget
             by itself is left out and counted in `left_out` of the builder.
@@ -75,7 +75,7 @@ class StreamBatchSampler(ResumableBatchSampler):
         self._states = {name: stream.state_dict() for name, stream in self.streams.items()}
 
     def take_batch(self) -> list[DrawKey]:
-        """The next turns of this process, as many as the budgets allow."""
+        """The next turns of this process, up to the budgets."""
         batch: list[DrawKey] = []
         seconds, tokens = 0.0, 0
         turns = self.order.num_before(self.num_draws)
@@ -120,7 +120,7 @@ class StreamBatchSampler(ResumableBatchSampler):
         ]
 
     def state_dict(self) -> dict[str, Any]:
-        """Where this process and each of its streams stand; JSON-serialisable."""
+        """Position of this process and each of its streams; JSON-serialisable."""
         return {**super().state_dict(), "streams": dict(self._states)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -131,7 +131,7 @@ class StreamBatchSampler(ResumableBatchSampler):
             stream.load_state_dict(self._states[name])
 
     def fingerprint_parts(self) -> dict[str, Any]:
-        """Seed, configuration, how examples are made, and the sources."""
+        """Seed, configuration, settings of the examples, and the sources."""
         sources = sorted(self.sources, key=lambda source: source.name)
         return {
             "seed": self.seed,

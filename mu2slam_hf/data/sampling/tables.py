@@ -42,7 +42,7 @@ class StepPlan:
 
 
 class TableBatchSampler(ResumableBatchSampler):
-    """Batches that hold the configured share of every task, over tables of examples.
+    """Batches with the configured share of every task, over tables of examples.
 
     Every task has its own endless sequence of draws, epoch after epoch; an epoch holds examples by the quotas of
     `Mixture`, in an order of its own. The tasks take turns (`TaskOrder`), which gives one sequence of all draws. An
@@ -117,7 +117,7 @@ class TableBatchSampler(ResumableBatchSampler):
         return {"seed": self.seed, "examples": hashed.hexdigest(), **self.config.fingerprint_parts()}
 
     def summarize(self) -> list[TaskSummary]:
-        """What the mixture holds of each task; updates are taken as full, without cuts by budgets."""
+        """Contents of the mixture by task; updates count as full, without cuts by budgets."""
         return [
             TaskSummary.of_quotas(
                 task,

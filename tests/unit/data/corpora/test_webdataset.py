@@ -46,12 +46,17 @@ def test_faulty_samples_are_named_or_counted(tmp_path):
     bad = {"a.json": b"{oops", "a.txt": b"x", "b.json": b"[1]", "d.txt": "\xe9".encode("latin-1"), "e.cls": b"1"}
     write_tar(tmp_path / "x.tar", bad | good)
     reader = WebDatasetReader(corpus="own", columns=ManifestColumns(lang="code"))
-    with pytest.raises(ValueError, match=r"x.tar:a: a.json is not JSON"):
+    with pytest.raises(ValueError, match=r"x.tar:a: a.json is not valid JSON"):
         list(reader(tmp_path / "x.tar"))
     failures = Failures()
     counting = WebDatasetReader(corpus="own", columns=ManifestColumns(lang="code"), failures=failures)
     assert [record.text for record in counting(tmp_path / "x.tar")] == ["fine"] and failures.good == 1
-    expected = ("a.json is not JSON", "expected an object with columns, got list", "d.txt is not UTF-8", "no column")
+    expected = (
+        "a.json is not valid JSON",
+        "expected an object with columns, got list",
+        "d.txt is not valid UTF-8",
+        "no column",
+    )
     assert all(part in reason for part, reason in zip(expected, failures.reasons, strict=True))
     (tmp_path / "x.tar").write_bytes(b"no archive at all")
     with pytest.raises(UnreadableFileError, match="x.tar: cannot be read, or is truncated"):

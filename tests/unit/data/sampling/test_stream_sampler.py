@@ -116,10 +116,10 @@ def test_what_is_alone_beyond_a_budget_is_left_out_and_counted():
     keys = [key for batch in take(sampler, 100) for key in batch]
     assert max(key.example.duration_seconds for key in keys) <= 9.5
     assert sampler.builders["speech"].left_out["beyond the budget of a batch"] > 0
-    with pytest.raises(ValueError, match="gives no example for task 'speech'.* x beyond the budget"):
+    with pytest.raises(ValueError, match="has no example for task 'speech'.* x beyond the budget"):
         take(build(max_seconds=0.5), 1)
     builders = {"asr": build_of("asr", languages=["de"])}
-    with pytest.raises(ValueError, match="gives no example for task 'asr'.* x other language"):
+    with pytest.raises(ValueError, match="has no example for task 'asr'.* x other language"):
         take(build(builders=builders), 1)
 
 

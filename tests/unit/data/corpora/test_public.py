@@ -134,7 +134,8 @@ def test_errors_say_what_is_there_and_how_to_get_the_corpus(roots, name, tmp_pat
         load_corpus(name, roots[name], "evening")
     with pytest.raises(ValueError, match=f"{name} has no language '!'"):
         load_corpus(name, roots[name], languages=["!"])
-    with pytest.raises(ValueError, match=f"{name} has no option 'language'; its options are languages, "):
+    expected = f"{name} has no option 'language'; its options are languages, max_duration_seconds"
+    with pytest.raises(ValueError, match=expected):
         load_corpus(name, roots[name], language="en")
     with pytest.raises(ValueError, match="`parts` must be at least 1"):
         corpus_reader(name, roots[name], parts=0)

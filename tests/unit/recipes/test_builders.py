@@ -1,12 +1,10 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Recipe to processor, model, arguments and saved run."""
 
-import json
 from functools import partial
 
 import pytest
 import torch
-import yaml
 
 from mu2slam_hf import MSLAMForCTC, Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC
 from mu2slam_hf.recipes.arguments import build_arguments
@@ -14,8 +12,8 @@ from mu2slam_hf.recipes.loader import RecipeError
 from mu2slam_hf.recipes.models import build_model_of
 from mu2slam_hf.recipes.processors import build_processor
 from mu2slam_hf.recipes.records import load_records
-from mu2slam_hf.recipes.run import find_resume_checkpoint, save_recipe
-from mu2slam_hf.recipes.runs import build_run, load_recipe
+from mu2slam_hf.recipes.run import find_resume_checkpoint
+from mu2slam_hf.recipes.runs import build_run
 
 
 @pytest.fixture
@@ -142,14 +140,6 @@ def test_generation_on_a_few_examples_is_part_of_evaluation(parts, load):
     trainer = build_run(recipe).build_trainer(processor, build_run(recipe).build_model(processor), records)
     metrics = trainer.evaluate()
     assert {"eval_asr_wer", "eval_ast_chrf", "eval_mt_chrf"} <= metrics.keys()
-
-
-def test_saved_with_the_run(load, tmp_path):
-    recipe = load()
-    save_recipe(recipe, tmp_path / "run")
-    assert yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())["optim"]["learning_rate"] == 3e-3
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["torch"] == torch.__version__
-    assert load_recipe(tmp_path / "run" / "recipe.yaml").training == recipe.training
 
 
 def test_resume_only_from_complete_checkpoints_and_when_wanted(load, tmp_path):

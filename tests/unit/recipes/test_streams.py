@@ -109,11 +109,14 @@ def test_a_first_look_keeps_few_recordings(load):
 
 
 def test_a_streamed_run_resumes_bit_for_bit(load, tmp_path):
+    settings = ("processor.records_per_language=5", "training.dataloader_num_workers=1")
+    run = build_run(load(*settings))
+    assert run.load_data() == {}
+    processor = run.build_processor({})
+
     def make(output):
-        recipe = load(f"output.dir={tmp_path / output}", "processor.records_per_language=5")
-        assert build_run(recipe).load_data() == {}
-        processor = build_run(recipe).build_processor({})
-        return build_run(recipe).build_trainer(processor, build_run(recipe).build_model(processor), {})
+        run = build_run(load(*settings, f"output.dir={tmp_path / output}"))
+        return run.build_trainer(processor, run.build_model(processor), {})
 
     # A trainer seeds the generators when it is made, so each is made right before it runs.
     whole = make("whole")

@@ -8,6 +8,7 @@ import torch
 import yaml
 from helpers import REPOSITORY_ROOT, make_tiny_processor
 from imported_encoders import bert_config, conformer_config
+from mslam_batches import make_model as make_mslam
 from transformers import (
     SeamlessM4TFeatureExtractor,
     Wav2Vec2BertModel,
@@ -16,7 +17,7 @@ from transformers import (
     WavLMConfig,
 )
 
-from mu2slam_hf import MSLAMConfig, MSLAMForPreTraining, Mu2SLAMForPreTraining, Mu2SLAMProcessor, SpeechTokenizerModel
+from mu2slam_hf import Mu2SLAMForPreTraining, Mu2SLAMProcessor, SpeechTokenizerModel
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.recipes.encoder_start import load_start_extractor
@@ -133,18 +134,8 @@ def test_a_saved_processor_gives_tokenizer_and_codec_and_the_codec_keeps_its_ids
 
 def test_mslam_brings_its_processor_and_its_table_of_tokens(load, tmp_path, caplog):
     processor = make_tiny_processor()
-    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
     tokenizer = processor.tokenizer
-    config = MSLAMConfig(
-        encoder_config={**sizes, "subsampling_conv_channels": [4, 2]},
-        num_speech_layers=1,
-        vocab_size=len(tokenizer),
-        num_speech_tokens=tokenizer.num_speech_tokens,
-        text_token_offset=tokenizer.text_token_offset,
-        languages=processor.languages,
-        codevector_dim=8,
-    )
-    source = MSLAMForPreTraining(config)
+    source = make_mslam(vocab_size=len(tokenizer), languages=processor.languages)
     source.save_pretrained(tmp_path / "mslam")
     processor.save_pretrained(tmp_path / "mslam")
     recipe = load(kind="pretraining", init_encoder_from=tmp_path / "mslam")

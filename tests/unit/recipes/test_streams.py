@@ -69,12 +69,6 @@ def test_sources_have_the_names_of_the_recipe(load, corpora):
     assert sorted(source.name for source in sources) == ["text/web/de", "text/web/en"]
 
 
-def test_ted_is_one_source_for_each_pair(load):
-    sources = sources_of(load(), "mt")
-    assert sorted(source.name for source in sources) == ["mt/ted59/ar", "mt/ted59/fa", "mt/ted59/tr"]
-    assert len({source.size for source in sources}) == 1
-
-
 @pytest.mark.parametrize(
     "override, message",
     [

@@ -93,7 +93,7 @@ def build_small_config() -> MSLAMConfig:
 
 
 def build_run_recipe(recipe: SpeechTokenizerRecipe, folder: Path) -> MSLAMRecipe:
-    """The run of mSLAM that a recipe of a contrastive tokenizer stands for: one task, speech.
+    """The mSLAM run of a contrastive tokenizer: one task, speech.
 
     Args:
         recipe: the recipe.
@@ -136,7 +136,7 @@ def _make_processor(
     records: list[SpeechTextRecord],
     load: Callable[[SpeechTextRecord], FloatArray | None],
 ) -> Mu2SLAMProcessor:
-    """Features with measured statistics, or those of the recipe; and a text tokenizer that nothing asks."""
+    """Features with measured statistics, or those of the recipe; and a text tokenizer that is not used."""
     if recipe.feature_extractor is not None:
         extractor = Mu2SLAMFeatureExtractor.from_pretrained(recipe.feature_extractor)
     else:
@@ -149,9 +149,9 @@ def _make_processor(
 
 
 def _write_once(path: Path, write: Callable[[Path], Any]) -> None:
-    """Make a file or folder under a name of this process's own, and keep the first one that gets its name.
+    """Create a file or folder under a temporary name, and keep the first one that is renamed.
 
-    All processes of a run make the same one, so it does not matter whose it is.
+    All processes of a run make the same one, so either one can be kept.
     """
     if path.exists():
         return

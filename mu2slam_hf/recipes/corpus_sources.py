@@ -18,7 +18,7 @@ SourceKind = Literal["name", "manifest", "webdataset", "dataset"]
 
 
 def source_kind(section: CorpusSource, path: str) -> SourceKind:
-    """Which of its four sources a section names.
+    """The one of the four sources that a section names.
 
     Raises:
         RecipeError: none or several, or a known corpus without its folder.
@@ -36,7 +36,7 @@ def source_kind(section: CorpusSource, path: str) -> SourceKind:
 
 
 def read_columns(section: CorpusSource, path: str) -> ManifestColumns:
-    """The names of the columns that a section chooses."""
+    """The column names of a section."""
     try:
         return ManifestColumns(**section.columns)
     except TypeError as error:

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`model.init_encoder_from`: a new model whose encoder, with its feature extractor, is a trained one."""
+"""`model.init_encoder_from`: a new model that starts from a trained encoder and its feature extractor."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ class EncoderStart:
     """A trained encoder in a folder.
 
     Attributes:
-        folder: where it lies.
-        config: what ours must be to hold it.
-        weights: by our names.
+        folder: folder of the encoder.
+        config: configuration of our encoder with its sizes.
+        weights: weights under our names.
     """
 
     folder: str
@@ -39,9 +39,9 @@ class EncoderStart:
     weights: SpeechEncoderWeights
 
     def fit_payload(self, payload: dict[str, Any], overrides: Mapping[str, Any], config_class: Any) -> None:
-        """Put the encoder into the payload of a configuration, and its width into the decoder.
+        """Set the encoder of a configuration, and the width of the decoder to that of the encoder.
 
-        Choice: the encoder is that of the source, whatever `model.config` says of its own. Where the decoder of
+        Choice: the encoder is that of the source and replaces the one of `model.config`. If the decoder of
         `model.config` has another width, it takes width, heads and feed-forward from the encoder.
 
         Args:
@@ -68,7 +68,7 @@ class EncoderStart:
                 names = ("hidden_size", "num_attention_heads", "intermediate_size")
                 decoder.update({name: getattr(self.config, name) for name in names})
         else:
-            # An mSLAM: nothing stands between its layers, and its masked frames are those of the source.
+            # An mSLAM without a projection between its layers, with the masked frames of the source.
             if self.weights.token_table is not None:
                 raise RecipeError(f"{PATH}: {self.folder} is an mSLAM itself; start from it with model.init_from")
             payload.update(add_speech_projection=False, speech_mask="learned")
@@ -76,7 +76,7 @@ class EncoderStart:
     def load_into(self, model: Any, processor: Mu2SLAMProcessor) -> None:
         """Copy the weights into a new model.
 
-        Of an mSLAM the table of tokens is copied too, where its tokenizer is that of the run.
+        The token embeddings of an mSLAM are copied too, if its tokenizer is that of the run.
 
         Raises:
             RecipeError: the weights do not fit the model.
@@ -88,28 +88,30 @@ class EncoderStart:
             elif _has_tokenizer(self.folder, processor.tokenizer):
                 self.weights.load_tokens_into(model)
             else:
-                logger.warning(f"{PATH}: the tokenizer is another one, so the table of tokens starts anew.")
+                logger.warning(f"{PATH}: the tokenizers differ, so the token embeddings are trained from scratch.")
         except ValueError as error:
             raise RecipeError(f"{PATH}: {error}") from error
         if any(name.startswith("speech_projection.") for name in self.weights.left_out):
             logger.warning(
-                f"{PATH}: {self.folder} has a linear map between its speech layers and its shared layers, which has "
-                "no place here; the layers above it read something else than they were trained on. An mSLAM trained "
-                "with add_speech_projection: false passes over whole."
+                f"{PATH}: {self.folder} has a linear map between its speech layers and its shared layers, which is "
+                "not loaded; the layers above it get other inputs than in training. An mSLAM trained with "
+                "add_speech_projection: false is loaded completely."
             )
 
 
 def load_encoder_start(section: ModelSection) -> EncoderStart | None:
-    """The encoder that a recipe starts from; None where it names none.
+    """The encoder that a recipe starts from, or None.
 
     Raises:
-        RecipeError: a folder without such an encoder, or `model.init_from` beside it.
+        RecipeError: a folder without such an encoder, or `model.init_from` in the same recipe.
     """
     folder = section.init_encoder_from
     if folder is None:
         return None
     if section.init_from is not None:
-        raise RecipeError(f"{PATH}: goes with config or alone, not with init_from, which brings an encoder of its own")
+        raise RecipeError(
+            f"{PATH}: cannot be combined with init_from, which includes an encoder; use it alone or with config"
+        )
     _read_config(folder)
     try:
         weights = load_speech_encoder(folder)
@@ -119,7 +121,7 @@ def load_encoder_start(section: ModelSection) -> EncoderStart | None:
 
 
 def load_start_processor(folder: str) -> Mu2SLAMProcessor | None:
-    """The processor of an mSLAM, saved beside it, for a Mu2SLAM that starts from it; None where there is none."""
+    """The processor saved next to an mSLAM, for a Mu2SLAM that starts from it; None if there is none."""
     if _read_config(folder).model_type != "mslam" or not (Path(folder) / "processor_config.json").is_file():
         return None
     processor: Mu2SLAMProcessor = Mu2SLAMProcessor.from_pretrained(folder)
@@ -127,10 +129,10 @@ def load_start_processor(folder: str) -> Mu2SLAMProcessor | None:
 
 
 def load_start_extractor(folder: str) -> Any:
-    """The feature extractor that a trained encoder reads: saved beside it, else that of its kind.
+    """The feature extractor of a trained encoder: the one saved next to it, else the default of its type.
 
     Raises:
-        RecipeError: none is saved where one is needed, or one that the encoder cannot read.
+        RecipeError: none is saved and the type has no default, or its output does not match the encoder.
     """
     config = _read_config(folder)
     files = ("preprocessor_config.json", "processor_config.json")
@@ -164,7 +166,7 @@ def fit_processor(section: ModelSection, processor: Mu2SLAMProcessor, folder: st
     extractor = load_start_extractor(section.init_encoder_from)
     speech_tokenizer = processor.speech_tokenizer
     if speech_tokenizer is not None and not speech_tokenizer.config.reads_waveforms:
-        # It goes on giving the ids that it gave for the features it was trained on.
+        # Its ids stay those of the features that it was trained on.
         reads = log_mel_extractor(extractor, speech_tokenizer.config.num_mel_bins)
         speech_tokenizer = load_speech_tokenizer(Path(folder) / SPEECH_TOKENIZER_FOLDER, reads)
     return Mu2SLAMProcessor(
@@ -176,7 +178,7 @@ def _read_config(folder: str) -> Any:
     try:
         config = AutoConfig.from_pretrained(folder)
     except (OSError, ValueError) as error:
-        raise RecipeError(f"{PATH}: {folder} holds no encoder that can be read: {error}") from error
+        raise RecipeError(f"{PATH}: {folder} has no readable encoder: {error}") from error
     if config.model_type not in (*FORMATS, *OWN_SOURCES):
         known = ", ".join((*FORMATS, *OWN_SOURCES))
         raise RecipeError(
@@ -193,7 +195,7 @@ def _has_tokenizer(folder: str, tokenizer: Mu2SLAMTokenizer) -> bool:
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Mappings within mappings as one, by dotted names."""
+    """Nested mappings as one mapping with dotted names."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}

@@ -25,8 +25,8 @@ class StreamedCorpus(ABC):
     """A corpus that is read as streams.
 
     Args:
-        section: where it is read from.
-        name: of the corpus in the recipe.
+        section: section of the recipe.
+        name: name of the corpus in the recipe.
         path: dotted path of the section, for messages.
     """
 
@@ -47,7 +47,7 @@ class StreamedCorpus(ABC):
         """
 
     def total(self, parts: dict[str, float], unit: str) -> tuple[dict[str, float], str]:
-        """The sizes of the languages and their unit, by `total_size` where the section gives it."""
+        """The sizes of the languages and their unit, scaled to `total_size` if the section has it."""
         if self.section.total_size is None:
             return parts, unit
         whole = sum(parts.values())
@@ -78,7 +78,7 @@ class KnownCorpus(StreamedCorpus):
             shards = reader.shards_by_language()
             sizes, unit = self._sizes(shards, task)
             built = build_stream_sources(reader, task, corpus=reader.name, shards=shards, sizes=sizes, **options)
-            # Weights and reports go by the recipe's own names.
+            # Weights and reports use the names of the recipe.
             sources += [
                 replace(s, corpus=self.name, lang=lang or s.lang, size=s.size / len(readers) if lang else s.size)
                 for s in built
@@ -94,7 +94,7 @@ class KnownCorpus(StreamedCorpus):
 
 
 class OwnCorpus(StreamedCorpus):
-    """A person's own corpus: each language of its rows is a source."""
+    """A corpus of the user's own: each language of its rows is a source."""
 
     def __init__(self, section: PretrainingCorpusSection, name: str, path: str) -> None:
         super().__init__(section, name, path)
@@ -112,7 +112,7 @@ class OwnCorpus(StreamedCorpus):
 
     @cached_property
     def measured(self) -> dict[str, LanguageSize]:
-        """Language -> rows and hours; nothing is read where the section says all of it."""
+        """Language -> rows and hours; nothing is read if `lang` and `total_size` are given."""
         if self.lang is not None and self.section.total_size is not None:
             return {self.lang: LanguageSize(num_rows=1, hours=None)}
         sizes = self.measure()
@@ -173,7 +173,7 @@ class ShardCorpus(OwnCorpus):
         return replace(self.reader, language=None if self.lang is not None else lang)
 
     def _shards_of(self, lang: str) -> list[str]:
-        # A shard without the language would leave the processes that read it without a record.
+        # A process that reads only shards without the language would have no record.
         return [shard for shard in self.shards if self.lang is not None or lang in self.by_shard[shard]]
 
 
@@ -223,7 +223,7 @@ def open_corpus(section: PretrainingCorpusSection, name: str) -> StreamedCorpus:
     path = f"data.corpora.{name}"
     kind = source_kind(section, path)
     if section.limit is not None:
-        raise RecipeError(f"{path}.limit: is for tables (set data.streaming to false)")
+        raise RecipeError(f"{path}.limit: is supported for tables only; set data.streaming to false")
     return {"name": KnownCorpus, "dataset": DatasetCorpus}.get(kind, ShardCorpus)(section, name, path)
 
 

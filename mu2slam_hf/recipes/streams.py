@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Corpora of a recipe as streams: their sources with sizes, and a first look at them for the tokenizer."""
+"""Corpora of a recipe as streams: their sources with sizes, and their first records for the tokenizer."""
 
 from dataclasses import replace
 from itertools import islice
@@ -26,7 +26,7 @@ def build_sources(
     names = {
         task: [name for name, weight in recipe.data.tasks[task].corpus_weights.items() if weight] for task in tasks
     }
-    # Opened once each: a person's own corpora are measured when their size is asked for.
+    # Each is opened once: own corpora are measured when their size is requested.
     corpora = {
         name: open_corpus(section, name)
         for name, section in recipe.data.corpora.items()
@@ -50,7 +50,7 @@ def build_sources(
 
 
 def look_at_streams(recipe: MixtureRecipe) -> Records:
-    """The first records of every language of every corpus, as many as `processor.records_per_language` says.
+    """The first `processor.records_per_language` records of every language of every corpus.
 
     Recordings stay with the first few of them, enough for the feature statistics: all would not fit into memory.
     """
@@ -76,7 +76,7 @@ def declared_languages(recipe: MixtureRecipe, records: Records) -> list[str]:
 
     Args:
         recipe: the run.
-        records: of `look_at_streams`, for the languages of a person's own corpora.
+        records: of `look_at_streams`, for the languages of own corpora.
     """
     languages = set(recipe.data.languages)
     if not languages:

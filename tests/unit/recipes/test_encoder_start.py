@@ -84,7 +84,7 @@ def test_folders_without_such_an_encoder_are_refused(bert, load, tmp_path):
     with pytest.raises(RecipeError, match=r"^model\.init_encoder_from: no such folder: 'nowhere'"):
         load(init_encoder_from="nowhere")
     processor = make_tiny_processor()
-    with pytest.raises(RecipeError, match=r"^model\.init_encoder_from: .* holds no encoder that can be read"):
+    with pytest.raises(RecipeError, match=r"^model\.init_encoder_from: .* has no readable encoder"):
         build_run(load(init_encoder_from=tmp_path)).build_model(processor)
     other = tmp_path / "wavlm"
     WavLMConfig().save_pretrained(other)
@@ -92,7 +92,7 @@ def test_folders_without_such_an_encoder_are_refused(bert, load, tmp_path):
         RecipeError, match=r"model\.init_encoder_from: expected a folder with .* wav2vec2-bert.* has .wavlm."
     ):
         build_run(load(init_encoder_from=other)).build_model(processor)
-    with pytest.raises(RecipeError, match=r"model\.init_encoder_from: goes with config or alone, not with init_from"):
+    with pytest.raises(RecipeError, match=r"model\.init_encoder_from: cannot be combined with init_from"):
         build_run(load(init_encoder_from=bert, init_from=bert)).build_model(processor)
     with pytest.raises(RecipeError, match=r"model: give either config .*, init_from .* or init_encoder_from"):
         build_run(load()).build_model(processor)

@@ -73,7 +73,7 @@ def test_sources_have_the_names_of_the_recipe(load, corpora):
     "override, message",
     [
         ("data.corpora.mc4.options={lang: en}", r"data\.corpora\.mc4: .*no option 'lang'"),
-        ("data.corpora.mc4.limit=3", r"data\.corpora\.mc4\.limit: is for tables"),
+        ("data.corpora.mc4.limit=3", r"data\.corpora\.mc4\.limit: is supported for tables only"),
         ("data.corpora.mc4.name=prompts5", r"data\.corpora\.mc4: prompts5 is small and has no shards"),
     ],
 )

@@ -123,6 +123,11 @@ class Mu2SLAMGenerationMixin:
         if not 0.0 <= weight <= 1.0:
             raise ValueError(f"ctc_weight must be between 0 and 1, got {weight}.")
         if weight > 0 and source_modality == "speech" and modality == "text":
+            if kwargs.get("prompt_lookup_num_tokens", getattr(config, "prompt_lookup_num_tokens", None)):
+                raise ValueError(
+                    "CTC scores texts that grow by one token, prompt_lookup_num_tokens proposes several at once: pass "
+                    "ctc_weight=0.0 or leave prompt_lookup_num_tokens out."
+                )
             processors.append(self._ctc_processor(encoder_outputs, source_ids, target_ids, weight))
         limits = self._length_limits(config, kwargs, encoder_outputs, source_modality, modality)
         if limits is not None:

@@ -5,14 +5,15 @@ from helpers import REPOSITORY_ROOT
 from mu2slam_hf.cli import main
 from mu2slam_hf.data.corpora.registry import CORPORA
 from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.shipped import find_recipe, list_recipes, search_folders
+from mu2slam_hf.recipes.shipped import configuration_folder, find_recipe, list_recipes, search_folders
 
 RECIPES = REPOSITORY_ROOT / "configuration" / "recipes"
 
 
 def test_recipes_are_found_by_path_and_by_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    expected = RECIPES / "mu2slam" / "finetune_lora.yaml"
+    expected = configuration_folder() / "recipes" / "mu2slam" / "finetune_lora.yaml"
+    assert expected.read_bytes() == (RECIPES / "mu2slam" / "finetune_lora.yaml").read_bytes()
     for name in ("finetune_lora", "mu2slam/finetune_lora", "configuration/recipes/mu2slam/finetune_lora.yaml"):
         assert find_recipe(name) == expected
     (tmp_path / "finetune_lora").touch()
@@ -23,12 +24,13 @@ def test_recipes_are_found_by_path_and_by_name(tmp_path, monkeypatch):
         find_recipe("finetune_lroa")
     with pytest.raises(RecipeError, match=r"zzz: no such recipe.*`mu2slam recipes` lists the names"):
         find_recipe("zzz")
-    assert (search_folders(tmp_path / "x.yaml")[-1] / "configuration").samefile(RECIPES.parent)
+    assert (search_folders(tmp_path / "x.yaml")[-1] / "configuration").samefile(configuration_folder())
 
 
 def test_every_recipe_is_listed_with_its_kind_and_what_it_is(capsys):
     recipes = list_recipes()
-    assert {recipe.path for recipe in recipes} == set(RECIPES.rglob("*.yaml"))
+    names = {path.relative_to(RECIPES).with_suffix("").as_posix() for path in RECIPES.rglob("*.yaml")}
+    assert {recipe.name for recipe in recipes} == names
     assert all(len(recipe.summary) > 15 and recipe.kind for recipe in recipes)
     assert main(["recipes"]) == 0
     lines = capsys.readouterr().out.splitlines()

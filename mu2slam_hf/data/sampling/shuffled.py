@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Batches of one size over a table in random order, epoch after epoch."""
+"""Fixed-size batches over a table in random order."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,18 +12,18 @@ from mu2slam_hf.data.sampling.batch_sampler import ResumableBatchSampler
 
 
 class ShuffledBatchSampler(ResumableBatchSampler):
-    """Every position of a table once in an epoch, in an order of its own.
+    """Fixed-size batches that contain every position of a table once per epoch, in random order.
 
     Order and batches are those of transformers' Trainer, which uses accelerate's `SeedableRandomSampler` and
-    `BatchSamplerShard`: a permutation by a `torch.Generator` with the seed of the run plus the number of the epoch; on
-    several processes an epoch is filled up from its beginning, so that each has as many full batches. The last update
-    of an epoch takes what is left, in batches of the usual size or, where some micro-batch would get nothing, in equal
-    parts.
+    `BatchSamplerShard`: the permutation comes from a `torch.Generator` seeded with the seed of the run plus the number
+    of the epoch. On several processes an epoch is padded with its first positions, so that all processes have the same
+    number of full batches. The last update of an epoch contains the remaining positions, in batches of the usual size
+    or, if a micro-batch would be empty otherwise, split evenly.
 
     Args:
         examples: the table; keys are positions in it.
-        batch_size: examples of a micro-batch.
-        positions: those that are drawn, one as often as it is named here; None for all of them once.
+        batch_size: number of examples per micro-batch.
+        positions: positions to draw; one that is listed n times is drawn n times per epoch. None: all positions once.
         seed: seed of the run.
         kwargs: as in `ResumableBatchSampler`.
 
@@ -55,10 +55,10 @@ class ShuffledBatchSampler(ResumableBatchSampler):
         self._order: tuple[int, list[int]] = (-1, [])
 
     def take_batch(self) -> list[DrawKey]:
-        """The share of this micro-batch in the current update."""
+        """The part of the current update that this micro-batch takes."""
         order, size = self._order_of_epoch(), self.batch_size * self.num_slots
         places = order[self.position : self.position + size]
-        # With more micro-batches than examples, some are repeated.
+        # If there are more micro-batches than examples left, some examples are repeated.
         places += [order[place % len(order)] for place in range(self.num_slots - len(places))]
         bounds = (self.slot, self.slot + 1)
         if len(places) > self.batch_size * (self.num_slots - 1):
@@ -79,7 +79,7 @@ class ShuffledBatchSampler(ResumableBatchSampler):
         return {"seed": self.seed, "batch size": self.batch_size, "examples": ids}
 
     def _order_of_epoch(self) -> list[int]:
-        """Places among the positions, in the order of the current epoch."""
+        """Indices into `positions`, in the order of the current epoch."""
         if self._order[0] != self.epoch:
             number = len(self.positions)
             generator = torch.Generator().manual_seed(self.seed + self.epoch)

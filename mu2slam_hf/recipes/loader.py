@@ -228,7 +228,7 @@ def resolve_path(value: str, kind: str, path: str, folders: Iterable[Path]) -> s
     parent = Path(text).parent
     siblings = [item.name for item in parent.iterdir()] if parent.is_dir() else []
     variables = [match[1] for match in _ENVIRONMENT.finditer(value)]
-    named = f" ({value}; set by the environment variable {variables[0]})" if variables else ""
+    named = f" ({value}; set the environment variable {variables[0]})" if variables else ""
     wanted = "file, folder or matching file of the pattern" if kind == "files" else kind
     raise RecipeError(f"{path}: no such {wanted}: {text!r}{named}{_suggest(Path(text).name, siblings)}")
 

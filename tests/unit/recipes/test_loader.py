@@ -72,7 +72,7 @@ def test_numbers_written_as_yaml_strings_are_numbers(tmp_path):
         ("model: {init_encoder_from: '${NO_SUCH}'}", "init_encoder_from: the environment variable NO_SUCH is not set"),
         (
             "model: {init_from: '${NO_SUCH:-runs/none}'}",
-            r"model\.init_from: no such folder: 'runs/none' \(.*set by the environment variable NO_SUCH",
+            r"model\.init_from: no such folder: 'runs/none' \(.*set the environment variable NO_SUCH",
         ),
     ],
 )

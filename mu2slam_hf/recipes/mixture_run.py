@@ -26,11 +26,14 @@ from mu2slam_hf.recipes.mixture_sections import MixtureRecipe
 from mu2slam_hf.recipes.processors import build_processor, build_token_counter
 from mu2slam_hf.recipes.records import Records, build_audio_cache, load_records
 from mu2slam_hf.recipes.run import Run, assemble_trainer
+from mu2slam_hf.recipes.streamed_corpora import StreamedCorpus
 from mu2slam_hf.recipes.streams import build_sources, declared_languages, look_at_streams
 from mu2slam_hf.training.arguments import MultitaskTrainingArguments
 from mu2slam_hf.training.development import DevelopmentSet
 from mu2slam_hf.training.objectives.objective import Objective
 from mu2slam_hf.training.trainer import MultitaskTrainer
+
+logger = logging.get_logger(__name__)
 
 PROCESSOR_FOLDER = "processor"
 """Sub-folder of a run to which the first process saves the processor for the others."""
@@ -40,6 +43,11 @@ class MixtureRun(Run):
     """A run whose batches contain a share of every task."""
 
     recipe: MixtureRecipe
+
+    def __init__(self, recipe: MixtureRecipe) -> None:
+        super().__init__(recipe)
+        # Streamed corpora by name: the processor and the trainer share them, and with them what was measured.
+        self._opened: dict[str, StreamedCorpus] = {}
 
     def load_data(self) -> Records:
         """Records of all corpora; none if they are streamed."""
@@ -60,7 +68,7 @@ class MixtureRun(Run):
             if args.world_size > 1 and args.process_index > 0:
                 return Mu2SLAMProcessor.from_pretrained(folder)
             if recipe.data.streaming:
-                data = look_at_streams(recipe)
+                data = look_at_streams(recipe, self._opened)
                 languages = recipe.processor.languages or declared_languages(recipe, data)
                 recipe = replace(recipe, processor=replace(recipe.processor, languages=languages))
             processor = self.complete_processor(build_processor(recipe, data), is_new=True)
@@ -79,7 +87,7 @@ class MixtureRun(Run):
     def build_trainer(self, processor: Mu2SLAMProcessor, model: Any, data: Records) -> MultitaskTrainer:
         """The trainer with its mixture of tasks and development sets."""
         args = build_arguments(self.recipe)
-        dataset, sampler = build_mixture(self.recipe, processor, data, args)
+        dataset, sampler = build_mixture(self.recipe, processor, data, args, self._opened)
         build_collator = partial(self.build_collator, processor, model)
         # Development batches do not belong to an update: they always have the full masking.
         development_masking = replace(self.recipe.masking, schedule="constant")
@@ -98,9 +106,6 @@ class MixtureRun(Run):
         if trainer.is_world_process_zero():
             print(format_mixture(sampler.summarize(), args.max_steps), flush=True)
         return trainer
-
-
-logger = logging.get_logger(__name__)
 
 
 def build_mixture_config(recipe: MixtureRecipe) -> MixtureConfig:
@@ -161,9 +166,20 @@ def _build_example_builder(recipe: MixtureRecipe, task: str, tokenizer: Any) -> 
 
 
 def build_mixture(
-    recipe: MixtureRecipe, processor: Mu2SLAMProcessor, records: Records, args: MultitaskTrainingArguments
+    recipe: MixtureRecipe,
+    processor: Mu2SLAMProcessor,
+    records: Records,
+    args: MultitaskTrainingArguments,
+    opened: dict[str, StreamedCorpus] | None = None,
 ) -> tuple[ExampleDataset, TableBatchSampler | StreamBatchSampler]:
     """The data set of this process and the sampler of its batches, over tables or over streams.
+
+    Args:
+        recipe: the run.
+        processor: its processor.
+        records: records of tables, by corpus.
+        args: arguments with the place of this process.
+        opened: streamed corpora that the run has opened before, by name.
 
     Raises:
         RecipeError: a task has no example, an example exceeds a batch, or sizes of streams are not comparable.
@@ -185,7 +201,12 @@ def build_mixture(
             return dataset, TableBatchSampler(examples, mixture, seed=seed, **args.place)
         builders = {task: _build_example_builder(recipe, task, processor.tokenizer) for task in mixture.tasks}
         sources = build_sources(
-            recipe, mixture.tasks, rank=args.process_index, num_ranks=args.world_size, failures=dataset.failures
+            recipe,
+            mixture.tasks,
+            rank=args.process_index,
+            num_ranks=args.world_size,
+            failures=dataset.failures,
+            opened=opened,
         )
         return dataset, StreamBatchSampler(
             sources, mixture, builders=builders, failures=dataset.failures, seed=seed, **args.place

@@ -1,8 +1,9 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Corpora of a recipe as streams: their sources with sizes, and their first records for the tokenizer."""
 
+from collections.abc import Iterable
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from mu2slam_hf.data.corpora.reader import FaultCount
@@ -12,13 +13,38 @@ from mu2slam_hf.models.language_codes import UNDETERMINED
 from mu2slam_hf.recipes.loader import RecipeError
 from mu2slam_hf.recipes.mixture_sections import MixtureRecipe
 from mu2slam_hf.recipes.records import Records
-from mu2slam_hf.recipes.streamed_corpora import open_corpus
+from mu2slam_hf.recipes.streamed_corpora import StreamedCorpus, open_corpus
+
+
+def open_corpora(recipe: MixtureRecipe, names: Iterable[str], opened: dict[str, StreamedCorpus]) -> None:
+    """Open the corpora that are not in `opened` yet, in the order of the recipe.
+
+    Each is opened once in a run: own corpora are read as a whole when their sizes are requested.
+    """
+    wanted = set(names)
+    for name, section in recipe.data.corpora.items():
+        if name in wanted and name not in opened:
+            opened[name] = open_corpus(section, name)
 
 
 def build_sources(
-    recipe: MixtureRecipe, tasks: list[str], *, rank: int, num_ranks: int, failures: FaultCount
+    recipe: MixtureRecipe,
+    tasks: list[str],
+    *,
+    rank: int,
+    num_ranks: int,
+    failures: FaultCount,
+    opened: dict[str, StreamedCorpus] | None = None,
 ) -> list[StreamSource]:
     """One source for each task, corpus and language.
+
+    Args:
+        recipe: the run.
+        tasks: the tasks.
+        rank: rank of this process.
+        num_ranks: number of processes.
+        failures: counts the rows that cannot be read.
+        opened: corpora that the run has opened before, by name; others are added.
 
     Raises:
         RecipeError: a corpus that cannot be streamed, or sizes of corpora of one task that cannot be compared.
@@ -26,12 +52,8 @@ def build_sources(
     names = {
         task: [name for name, weight in recipe.data.tasks[task].corpus_weights.items() if weight] for task in tasks
     }
-    # Each is opened once: own corpora are measured when their size is requested.
-    corpora = {
-        name: open_corpus(section, name)
-        for name, section in recipe.data.corpora.items()
-        if any(name in used for used in names.values())
-    }
+    corpora = {} if opened is None else opened
+    open_corpora(recipe, chain.from_iterable(names.values()), corpora)
     options: dict[str, Any] = {"seed": recipe.training.seed, "block_size": recipe.data.block_size}
     options |= {"rank": rank, "num_ranks": num_ranks, "failures": failures}
     sources: list[StreamSource] = []
@@ -49,14 +71,20 @@ def build_sources(
     return sources
 
 
-def look_at_streams(recipe: MixtureRecipe) -> Records:
+def look_at_streams(recipe: MixtureRecipe, opened: dict[str, StreamedCorpus] | None = None) -> Records:
     """The first `processor.records_per_language` records of every language of every corpus.
 
     Recordings stay with the first few of them, enough for the feature statistics: all would not fit into memory.
+
+    Args:
+        recipe: the run.
+        opened: as in `build_sources`.
     """
     records: Records = {}
-    for name, section in recipe.data.corpora.items():
-        beginnings = open_corpus(section, name).beginnings()
+    corpora = {} if opened is None else opened
+    for name in recipe.data.corpora:
+        open_corpora(recipe, [name], corpora)
+        beginnings = corpora[name].beginnings()
         num_recordings = max(1, recipe.processor.feature_statistics_utterances // len(beginnings))
         records[name] = []
         for stream in beginnings.values():

@@ -12,6 +12,7 @@ from public_schema import write_tar
 from resuming import check_resume
 
 from mu2slam_hf.cli import main
+from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
 from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.recipes.arguments import build_arguments
 from mu2slam_hf.recipes.mixture_run import build_mixture
@@ -125,6 +126,19 @@ def test_every_kind_of_data_gives_batches(own, load, kind, streaming):
             expected[record.lang] += record.duration_seconds / 3600
         assert hours == pytest.approx(expected)
         assert {source.size for source in sampler.sources if source.task == "mt"} == {NUM_SENTENCES}
+
+
+@pytest.mark.parametrize("kind", ["manifest", "webdataset"])
+def test_a_streamed_run_measures_every_file_once(own, load, kind, monkeypatch):
+    measured, measure = [], ManifestShardReader.measure
+    monkeypatch.setattr(
+        ManifestShardReader, "measure", lambda self, shard: measured.append(shard) or measure(self, shard)
+    )
+    run = build_run(load(own[kind], "data.streaming=true"))
+    data = run.load_data()
+    processor = run.build_processor(data)
+    run.build_trainer(processor, run.build_model(processor, data), data)
+    assert measured and len(measured) == len(set(measured))
 
 
 def read_all(section, **more):

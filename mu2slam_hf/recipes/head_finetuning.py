@@ -246,10 +246,8 @@ class HeadFinetuningRun(Run):
         positions = None
         if recipe.data.balance and collator.label2id is not None:
             positions = balance_classes([collator.label2id[e.targets[0].text] for e in dataset.examples])
-        scorer, size = (
-            build_scorer(processor) if is_ctc else ClassScorer(),
-            recipe.evaluation.per_device_eval_batch_size,
-        )
+        scorer = build_scorer(processor) if is_ctc else ClassScorer()
+        size = recipe.evaluation.per_device_eval_batch_size
         return assemble_trainer(
             model,
             args,

@@ -20,7 +20,7 @@ class TranscriptionOptions:
         target_langs: languages to translate into, besides the transcript.
         timestamps: "word" or "token" for the times of words or tokens (characters, pieces); None for segments only.
         multilingual: predict the language of every segment instead of one for the whole recording.
-        split_channels: transcribe the channels of a recording separately, as different speakers, instead of their mean.
+        split_channels: transcribe the channels of a recording separately, as different speakers, not their mean.
         chunk_length_s: maximum seconds of speech that the model reads at once; None means that of the generation
             configuration.
         batch_seconds: maximum seconds of audio in a batch, including padding.
@@ -85,9 +85,7 @@ def _transcribe_window(model, processor, waveform, options) -> Transcript:
     duration = len(waveform) / 16_000
     words = ()
     if options.timestamps and text:
-        words = align_waveform(
-            model, processor, waveform, text, options.source_lang, level=options.timestamps
-        ).words
+        words = align_waveform(model, processor, waveform, text, options.source_lang, level=options.timestamps).words
     segment = TranscriptSegment(
         start_seconds=0.0, end_seconds=duration, text=text, language=language, words=words, translations=translations
     )

@@ -128,7 +128,7 @@ def test_bad_samples_and_sources(tmp_path):
         ("how are you today", "as text", "how are you"),
         ("a line\nanother line", "this is text", "a line"),
         ("x" * 300, "not the path", "xxx"),
-        ({"path": None}, "mapping must have", "path"),
+        ({"path": None}, "mapping must contain", "path"),
         ({"array": tone()}, "sampling_rate", "audio array"),
         (np.array([1.0, np.inf]), "infinite", "audio array"),
         (np.zeros(0), "no samples", "audio array"),

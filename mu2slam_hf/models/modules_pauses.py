@@ -1,0 +1,211 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Stretches of sound between the pauses of a recording, found by energy.
+
+Shapes: `n` samples, `F` frames of 10 ms.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+FRAMES_PER_SECOND = 100
+_SILENCE_DBFS = -70.0
+_DIGITAL_SILENCE_DBFS = -100.0
+# Frequencies that count, in Hz: mains hum and rumble are below, hiss of analogue recordings is above.
+_BAND = (100.0, 4000.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PauseSettings:
+    """What counts as a pause.
+
+    Attributes:
+        min_pause_seconds: shortest pause.
+        below_peak_db: a frame is quiet if it is this much below the loud frames around it,
+        above_floor_db: or less than this above the background around it.
+        steady_db: or if the levels of 0.3 s around it deviate by less than this, which speech does not do.
+        context_seconds: how far around a frame loudness and background are measured, on either side.
+        padding_seconds: how much of a silent pause is kept at either end of a stretch.
+        noise_padding_seconds: the same for a pause with background noise,
+        noise_below_peak_db: which is less than this below the loud frames.
+    """
+
+    min_pause_seconds: float = 0.5
+    below_peak_db: float = 25.0
+    above_floor_db: float = 6.0
+    steady_db: float = 1.2
+    context_seconds: float = 10.0
+    padding_seconds: float = 0.2
+    noise_padding_seconds: float = 0.05
+    noise_below_peak_db: float = 35.0
+
+
+def compute_levels(waveform: np.ndarray, sampling_rate: int) -> np.ndarray:
+    """Level of each frame of 10 ms in dB relative to full scale, from 100 Hz to 4 kHz.
+
+    Args:
+        waveform: `(n,)` float in [-1, 1].
+        sampling_rate: Hz.
+
+    Returns:
+        `(F,)` float64, `F = ceil(n / 10 ms)`; -120 for digital silence.
+    """
+    hop = sampling_rate // FRAMES_PER_SECOND
+    num_frames = -(-len(waveform) // hop)
+    # A frame is measured over 20 ms around its middle.
+    padded = np.pad(np.asarray(waveform, dtype=np.float64), (hop // 2, num_frames * hop + hop - len(waveform)))
+    window = np.hanning(2 * hop)
+    frequencies = np.fft.rfftfreq(2 * hop, 1 / sampling_rate)
+    band = (frequencies >= _BAND[0]) & (frequencies <= _BAND[1])
+    frames = np.lib.stride_tricks.sliding_window_view(padded, 2 * hop)[::hop][:num_frames]
+    power = np.empty(num_frames)
+    # In pieces, so that the spectra of an hour are never in memory together.
+    for start in range(0, num_frames, 6000):
+        spectra = np.fft.rfft(frames[start : start + 6000] * window, axis=1)[:, band]
+        power[start : start + 6000] = (spectra.real**2 + spectra.imag**2).sum(axis=1)
+    return 10 * np.log10(power * 2 / (window**2).sum() / (2 * hop) + 1e-12)
+
+
+def find_stretches(levels: np.ndarray, settings: PauseSettings) -> list[tuple[int, int]]:
+    """Stretches between pauses, with their padding, in order and without overlap.
+
+    A pause that has sound of its own, such as a second speaker far from the microphone, is searched again by itself.
+
+    Args:
+        levels: `(F,)` dB.
+        settings: what counts as a pause.
+
+    Returns:
+        First frame and frame after the last one of each stretch.
+    """
+    found = _search(levels, 0, settings)
+    padded = [
+        (start - _padding(levels, start, -1, settings), stop + _padding(levels, stop - 1, 1, settings))
+        for start, stop in found
+    ]
+    for place in range(1, len(padded)):
+        if padded[place][0] < padded[place - 1][1]:
+            middle = (found[place - 1][1] + found[place][0]) // 2
+            padded[place - 1] = (padded[place - 1][0], middle)
+            padded[place] = (middle, padded[place][1])
+    return padded
+
+
+def _padding(levels: np.ndarray, edge: int, step: int, settings: PauseSettings) -> int:
+    """Number of frames to add before (`step` -1) or after (1) the frame `edge` of a stretch."""
+    longest, shortest = (
+        round(seconds * FRAMES_PER_SECOND) for seconds in (settings.padding_seconds, settings.noise_padding_seconds)
+    )
+    frames = levels[edge + 1 : edge + 1 + longest] if step > 0 else levels[max(0, edge - longest) : edge][::-1]
+    around = levels[max(0, edge - FRAMES_PER_SECOND) : edge + FRAMES_PER_SECOND]
+    loud = frames > max(np.percentile(around, 95) - settings.noise_below_peak_db, _SILENCE_DBFS)
+    # Nor is digital silence worth keeping, which no microphone records.
+    ends = loud | (frames < _DIGITAL_SILENCE_DBFS)
+    return min(len(frames), max(int(np.argmax(ends)) if ends.any() else len(frames), shortest))
+
+
+def _search(levels: np.ndarray, offset: int, settings: PauseSettings, is_pause: bool = False) -> list[tuple[int, int]]:
+    active = _active_frames(levels, settings, is_pause)
+    min_pause = round(settings.min_pause_seconds * FRAMES_PER_SECOND)
+    # A click of less than 40 ms does not end a pause.
+    stretches = _join([run for run in _runs(active) if run[1] - run[0] >= 4], min_pause)
+    edges = [0, *(edge for stretch in stretches for edge in stretch), len(levels)]
+    again: list[tuple[int, int]] = []
+    # Only where something was found; else the same search would be repeated.
+    for start, stop in zip(edges[::2], edges[1::2], strict=True) if stretches else ():
+        if stop - start >= FRAMES_PER_SECOND:
+            quiet = levels[start + 10 : stop - 10]
+            if np.percentile(quiet, 95) - max(np.percentile(quiet, 10), _SILENCE_DBFS) > 12.0:
+                again += _search(quiet, offset + start + 10, settings, is_pause=True)
+    # What is found in a pause may be the end of a word: joined where the rest of the pause is too short.
+    return _join(sorted([(start + offset, stop + offset) for start, stop in stretches] + again), min_pause)
+
+
+def _join(stretches: list[tuple[int, int]], min_pause: int) -> list[tuple[int, int]]:
+    """The stretches, joined where fewer than `min_pause` frames are between them."""
+    joined: list[tuple[int, int]] = []
+    for start, stop in stretches:
+        if joined and start - joined[-1][1] < min_pause:
+            joined[-1] = (joined[-1][0], stop)
+        else:
+            joined.append((start, stop))
+    return joined
+
+
+def _active_frames(levels: np.ndarray, settings: PauseSettings, is_pause: bool) -> np.ndarray:
+    """Whether each frame is neither quiet relative to its surroundings nor silent, `(F,)` bool."""
+    context = round(settings.context_seconds * FRAMES_PER_SECOND)
+    # Percentiles every second, over the frames around it.
+    centres = np.arange(0, len(levels), FRAMES_PER_SECOND) + FRAMES_PER_SECOND // 2
+    peaks, floors = np.empty(len(centres)), np.empty(len(centres))
+    for place, centre in enumerate(centres):
+        around = levels[max(0, centre - context) : centre + context]
+        floors[place], peaks[place] = np.percentile(around, (10, 95))
+    peak, floor = (np.repeat(values, FRAMES_PER_SECOND)[: len(levels)] for values in (peaks, floors))
+    threshold = np.maximum(peak - settings.below_peak_db, floor + settings.above_floor_db)
+    # Without pauses, for example in noise, the background is not known.
+    threshold = np.maximum(np.minimum(threshold, peak - 8.0), _SILENCE_DBFS)
+    steady = _running_deviation(levels, 30) < settings.steady_db
+    if not is_pause:
+        # A loud steady sound may be a long vowel.
+        steady &= levels < peak - 10.0
+    return (levels > threshold) & ~_widen(steady, 15)
+
+
+def _widen(values: np.ndarray, width: int) -> np.ndarray:
+    """True within `width` frames of each True, `(F,)` bool."""
+    return _running_maximum(values.astype(np.int8), 2 * width) > 0
+
+
+def _running_deviation(values: np.ndarray, width: int) -> np.ndarray:
+    """Standard deviation of the values around each frame, `(F,)`."""
+    padded = np.pad(values, width // 2, mode="reflect" if len(values) > width else "edge")
+    return np.lib.stride_tricks.sliding_window_view(padded, 2 * (width // 2) + 1).std(axis=1)
+
+
+def _runs(active: np.ndarray) -> list[tuple[int, int]]:
+    """First frame and frame after the last one of each run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]]).astype(np.int8)))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def find_cuts(levels: np.ndarray, max_frames: int, blanks: np.ndarray | None = None) -> list[int]:
+    """Frames at which a stretch that is too long is cut: where it is quietest, or where CTC is surest of blanks.
+
+    Args:
+        levels: `(F,)` dB.
+        max_frames: maximum number of frames between two cuts.
+        blanks: `(F,)` probability of the CTC blank in each frame; None if there is none.
+
+    Returns:
+        positions of the cuts in ascending order; empty if `F <= max_frames`.
+
+    Choice: a cut is searched in the second half of what is allowed, and, so that the last piece is not tiny, at most
+    in the middle of what remains.
+    """
+    # The loudest frame within 150 ms: a pause inside a word is shorter.
+    smooth = _running_maximum(levels, 15)
+    scores = smooth - smooth.max()
+    if blanks is not None:
+        scores = scores - 20.0 * _running_minimum(blanks, 9)
+    cuts: list[int] = []
+    start = 0
+    while len(levels) - start > max_frames:
+        remaining = len(levels) - start
+        last = min(max_frames, remaining // 2) if remaining < 2 * max_frames else max_frames
+        last = max(last, remaining - max_frames)
+        first = max(last // 2, 1)
+        # Equal scores: the latest.
+        window = scores[start + first : start + last + 1][::-1]
+        start += last - int(np.argmin(window))
+        cuts.append(start)
+    return cuts
+
+
+def _running_maximum(values: np.ndarray, width: int) -> np.ndarray:
+    padded = np.pad(values, width // 2, mode="edge")
+    return np.lib.stride_tricks.sliding_window_view(padded, 2 * (width // 2) + 1).max(axis=1)
+
+
+def _running_minimum(values: np.ndarray, width: int) -> np.ndarray:
+    return -_running_maximum(-values, width)

@@ -68,8 +68,9 @@ def _different_stems(recordings: Sequence[Recording]) -> list[str]:
         one.stem if _is_remote(one) else Path(one.name).absolute().relative_to(common).with_suffix("").as_posix()
         for one in recordings
     ]
+    folded = _folded(stems)
     for place, one in enumerate(recordings):
-        if _folded(stems).count(stems[place].casefold()) > 1 and not _is_remote(one):
+        if folded.count(folded[place]) > 1 and not _is_remote(one):
             stems[place] += Path(one.name).suffix
     for place in range(len(stems)):
         number = 2

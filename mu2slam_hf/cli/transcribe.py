@@ -38,8 +38,8 @@ def add_parser(subparsers: Any) -> None:
         description="Transcribes recordings and, with --to or --task translate, translates them. Audio and video "
         "files of any sampling rate can be read.",
         epilog="Recordings that cannot be read are reported and skipped; the exit status is then 1. With "
-        "--output-dir, an interrupted run continues where it stopped when the same command is run again: finished recordings are "
-        "known by their content, the options and the model (addresses by their name).",
+        "--output-dir, an interrupted run continues where it stopped when the same command is run again: finished "
+        "recordings are known by their content, the options and the model (addresses by their name).",
     )
     add_recordings(parser)
     add_source_language_option(parser)
@@ -110,8 +110,6 @@ def check_arguments(args: argparse.Namespace, recordings: Sequence[Recording]) -
     """Raises ValueError for options that contradict each other, and ImportError for plots without their extra."""
     if args.plot:
         check_plots()
-    if args.multilingual and args.source_lang:
-        raise ValueError("--multilingual predicts the language of every segment; remove --from")
     if args.overwrite and not args.output_dir:
         raise ValueError("--overwrite requires --output-dir")
     if args.output_dir:
@@ -153,6 +151,8 @@ def resolve(args: argparse.Namespace) -> None:
     if args.task == "translate" and not args.target_langs:
         args.target_langs = ["en"]
     resolve_languages(args, config, source_lang="--from", target_langs="--to")
+    if args.multilingual and args.source_lang:
+        raise ValueError("--multilingual predicts the language of every segment; remove --from")
     if "und" in args.target_langs:
         raise ValueError("--to und: expected a language to translate into")
     if args.target_langs and name.endswith("ForCTC"):

@@ -62,11 +62,11 @@ def test_transcribe_reports_bad_files_finishes_the_rest_and_fails(run, tmp_path)
     cut.write_bytes(good.read_bytes()[:700])
     missing = tmp_path / "missing.wav"
     status, lines, errors = run(
-        "transcribe", text, good, empty, missing, tmp_path, good, cut, "--from", "it", "--batch-size", 3, *SHORT
+        "transcribe", text, good, empty, missing, good, cut, "--from", "it", "--batch-seconds", 3, *SHORT
     )
     assert status == 1
     assert [line for line in lines if line.startswith(str(good))] == [f"{good} (2.1 s)"] * 2
-    for bad in (text, empty, missing, tmp_path, cut):
+    for bad in (text, empty, missing, cut):
         (line,) = [line for line in errors.splitlines() if line.startswith(f"{bad}:")]
         assert len(line) > len(f"{bad}: ")
 
@@ -78,10 +78,10 @@ def test_transcribe_json_has_one_object_per_file(run, tmp_path):
     first, second = map(json.loads, lines)
     assert first["file"] == str(good)
     assert first["duration_seconds"] == pytest.approx(2.148, abs=0.01)
-    assert first["source_lang"] == "ru"
-    assert first["source_lang_guessed"] is False
-    assert isinstance(first["transcript"], str)
-    assert list(first["translations"]) == ["en"]
+    assert first["language"] == "ru"
+    assert first["language_probability"] is None
+    assert isinstance(first["text"], str)
+    assert list(first["segments"][0]["translations"]) == list(first["translations"]) == ["en"]
     assert second == {"file": str(missing), "error": second["error"]}
     assert "missing.wav" in second["error"]
 
@@ -131,8 +131,8 @@ def test_translate_leaves_out_empty_texts_and_fails(run):
 def test_evaluate_prints_tables_and_writes_the_record(run, tmp_path):
     record, hypotheses = tmp_path / "results.json", tmp_path / "hypotheses.jsonl"
     status, lines, _ = run(
-        *("evaluate", "--manifest", EXAMPLES / "manifest.tsv", "--languages", "en", "es", "--source-lang", "both"),
-        *("--json", record, "--hypotheses", hypotheses, "--num-beams", 2, *SHORT),
+        *("evaluate", "--manifest", EXAMPLES / "manifest.tsv", "--languages", "en", "Spanish", "--condition", "both"),
+        *("--results", record, "--hypotheses", hypotheses, "--num-beams", 2, *SHORT),
     )
     assert status == 0
     headers = [line for line in lines if line.startswith(("ASR", "AST", "MT"))]
@@ -167,7 +167,7 @@ def test_evaluate_compares_with_the_nearest_training_sentence(run, tmp_path):
     record = tmp_path / "results.json"
     status, lines, _ = run(
         *("evaluate", "--corpus", "prompts5", "--root", tmp_path / "corpus", "--tasks", "mt", "--limit", 1),
-        *("--baseline-split", "train", "--json", record, *SHORT),
+        *("--baseline-split", "train", "--results", record, *SHORT),
     )
     assert status == 0
     baseline = EvaluationResults.load(record).find(system="nearest", metric="chrf", source_lang="mean")
@@ -183,11 +183,15 @@ def test_evaluate_compares_with_the_nearest_training_sentence(run, tmp_path):
             for command in ("evaluate", "identify-language", "retrieve")
         ),
         (["retrieve", AUDIO, "--texts", "t", "--score", "mean", "ctc"], "--score mean ctc: pass a single score"),
-        (["evaluate", "--corpus", "prompts5"], "--corpus prompts5 requires --root"),
-        (["synthesize", "--output", "x", "--corpus", "prompts5"], "--corpus prompts5 requires --root"),
-        (["align", AUDIO, "hola", "--output", "absent/x.tsv"], "x.tsv: the folder absent does not exist"),
-        (["align", AUDIO, "hola", "--output", "folder"], "--output folder: is a folder"),
-        (["align", "--manifest", MANIFEST, "--output", "file"], "file: is a file; with --manifest"),
+        (["evaluate", "--corpus", "prompts5"], "--corpus prompts5 requires its folder: --corpus prompts5=DIR"),
+        (
+            ["synthesize", "--output", "x", "--corpus", "prompts5"],
+            "--corpus prompts5 requires its folder: --corpus prompts5=DIR",
+        ),
+        (["align", AUDIO, "hola", "--output-dir", "x.tsv"], "x.tsv: expected a folder; for a single file use"),
+        (["align", "folder", "hola"], "folder: is a folder; its transcripts are the .txt files"),
+        (["align", "--manifest", MANIFEST, "--output-dir", "file"], "file: is a file; expected a folder"),
+        (["evaluate", "--manifest", MANIFEST, "--results", "absent/x"], "--results absent/x: the folder absent does"),
         (["translate", "x", "--to", "fr", "--model", "./folder"], "no config.json"),
     ],
 )
@@ -270,12 +274,12 @@ def test_a_refused_configuration_is_one_line(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["transcribe"], "FILE"),
-        (["transcribe", "a.wav", "--batch-size", "0"], "at least 1"),
+        (["transcribe", "a.wav", "--batch-seconds", "0"], "positive number of seconds"),
+        (["translate", "a", "--to", "fr", "--batch-size", "0"], "at least 1"),
         (["translate", "x"], "--to"),
         (["translate", "x", "--to", "fr,,en"], "separated by commas"),
         (["evaluate"], "--corpus"),
-        (["sing"], "invalid choice"),
+        (["sing"], "unknown command 'sing'"),
         ([], "COMMAND"),
     ],
 )

@@ -31,7 +31,9 @@ def add_parser(subparsers: Any) -> None:
         "means (also from and into English) and sacreBLEU signatures.",
     )
     add_corpus_options(parser, required=True)
-    parser.add_argument("--tasks", nargs="+", choices=("asr", "ast", "mt"), default=["asr", "ast", "mt"])
+    tasks = ("asr", "ast", "mt")
+    text = "transcription, translation of speech, translation of text (all)"
+    parser.add_argument("--tasks", nargs="+", choices=tasks, default=list(tasks), help=text)
     parser.add_argument(
         "--condition",
         choices=tuple(_CONDITIONS),

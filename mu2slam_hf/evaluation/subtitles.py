@@ -19,8 +19,9 @@ MAX_CHARACTERS_PER_SECOND = 20.0
 PAUSE_SECONDS = 0.7
 # Between a subtitle that stays on the screen for longer than its speech and the next one.
 _GAP_SECONDS = 0.08
-_SENTENCE_ENDS = frozenset(".!?…。！？؟।")
-_CLAUSE_ENDS = frozenset(",;:，、；：،")
+# Also the full stops, question and exclamation marks of Arabic, Devanagari, Chinese and Japanese, and an ellipsis.
+_SENTENCE_ENDS = frozenset(".!?\u2026\u3002\uff01\uff1f\u061f\u0964")
+_CLAUSE_ENDS = frozenset(",;:\uff0c\u3001\uff1b\uff1a\u060c\u061b")
 
 
 @dataclass(frozen=True, kw_only=True)

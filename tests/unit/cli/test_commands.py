@@ -1,10 +1,12 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The command line on a checkpoint with random weights: what it prints, what it reports, how it exits."""
 
+import io
 import json
 import os
 import runpy
 import shutil
+from pathlib import Path
 
 import pytest
 from helpers import REPOSITORY_ROOT, TINY_TEXTS, save_tiny_checkpoint
@@ -149,6 +151,48 @@ def test_evaluate_prints_tables_and_writes_the_record(run, tmp_path):
     assert results.model["num_parameters"] > 0
     # The file has a line of settings, but not the four guesses of the language.
     assert len(hypotheses.read_text(encoding="utf-8").splitlines()) == 1 + results.settings["num_hypotheses"] - 4
+
+
+def test_scores_as_json_lines(run, tmp_path):
+    arguments = ["--manifest", MANIFEST, "--languages", "en", "--json", "--results", tmp_path / "results.json"]
+    for command in (["evaluate", "--tasks", "asr", *SHORT], ["identify-language"]):
+        status, lines, errors = run(command[0], *arguments, *command[1:])
+        scores = [json.loads(line) for line in lines]
+        assert status == 0 and {"task", "metric", "value", "source_lang"} <= set(scores[0])
+        assert scores == json.loads((tmp_path / "results.json").read_text())["scores"]
+        assert "written to" in errors
+
+
+def test_translate_accepts_any_spelling_of_a_language(run):
+    codes = run("translate", "press one", "--from", "en", "--to", "fr,es", "--json", *SHORT)
+    names = run("translate", "press one", "--language", "English", "--target-lang", "French,spa", "--json", *SHORT)
+    assert codes == names and list(json.loads(names[1][0])["translations"]) == ["fr", "es"]
+    assert "--to German: the model does not support" in run("translate", "x", "--to", "German", *SHORT)[2]
+
+
+def test_identify_language_and_retrieve_of_folders_lists_and_standard_input(run, tmp_path, monkeypatch):
+    folder = tmp_path / "recordings"
+    shutil.copytree(EXAMPLES / "it", folder / "it")
+    (folder / "notes.txt").write_text("no recording")
+    (tmp_path / "list").write_text(f"{EXAMPLES / 'ru' / 'vm-tooshort.opus'}\n")
+    names = [str(folder / "it" / "vm-leavemsg.opus"), str(folder / "it" / "vm-tooshort.opus")]
+    status, lines, _ = run("identify-language", folder, "--file-list", tmp_path / "list", "--json")
+    assert status == 0
+    assert [json.loads(line)["file"] for line in lines] == [*names, str(EXAMPLES / "ru" / "vm-tooshort.opus")]
+    with Path(names[0]).open("rb") as file:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(file))
+        status, lines, _ = run("identify-language", "-", "--json")
+    assert status == 0 and json.loads(lines[0])["file"] == "-"
+    texts = tmp_path / "texts"
+    texts.write_text("press one\nleave a message\n")
+    arguments = ["--score", "decoder", "--text-lang", "English", "--top", 1, "--json"]
+    status, lines, _ = run("retrieve", folder, "--texts", texts, *arguments)
+    assert status == 0 and [json.loads(line)["query"] for line in lines] == names
+    assert (
+        "--text-lang Klingon: unknown language"
+        in run("retrieve", folder, "--texts", texts, "--text-lang", "Klingon")[2]
+    )
+    assert "--plot requires --corpus" in run("identify-language", names[0], "--plot", "x.png")[2]
 
 
 def test_evaluate_compares_with_the_nearest_training_sentence(run, tmp_path):

@@ -20,6 +20,7 @@ from mu2slam_hf.cli.options import (
     add_seed_option,
     add_source_language_option,
     add_synthetic_options,
+    check_synthetic,
     format_list,
     hide_option,
     load_model,
@@ -108,6 +109,7 @@ def run(args: argparse.Namespace) -> int:
 def check_arguments(args: argparse.Namespace) -> None:
     """Raises ValueError for missing or contradicting arguments."""
     if args.synthetic:
+        check_synthetic()
         return
     if (args.manifest is None) == (args.file is None):
         raise ValueError("pass either a recording and its transcript, or --manifest")

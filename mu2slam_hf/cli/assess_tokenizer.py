@@ -22,6 +22,7 @@ from mu2slam_hf.cli.options import (
     add_split_option,
     add_synthetic_options,
     check_plots,
+    check_synthetic,
     quiet_libraries,
 )
 from mu2slam_hf.cli.recordings import print_json
@@ -64,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("pass --corpus, --manifest or --synthetic: the data to assess tokenizers on")
     if args.plot:
         check_plots()
+    if args.synthetic:
+        check_synthetic()
     if args.results:
         check_output_file(args.results, "--results")
     args.synthetic = [language_code(lang) for lang in args.synthetic]

@@ -58,7 +58,15 @@ class TranscriptJournal:
             return None
         with self.path.open("rb") as lines:
             lines.seek(self._places[key])
-            return _build_transcript(_parse(lines.readline())["transcript"])
+            content = _parse(lines.readline())
+        try:
+            return _build_transcript(content["transcript"])
+        except (KeyError, TypeError):  # written by a version with other fields
+            del self._places[key]
+            return None
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._places
 
     def add(self, key: str, transcript: Transcript) -> None:
         """Record a finished transcript."""

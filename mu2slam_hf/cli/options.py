@@ -331,6 +331,13 @@ def check_plots() -> None:
         raise ImportError("--plot requires matplotlib: pip install 'mu2slam-hf[plots]'")
 
 
+def check_synthetic() -> None:
+    """Raises ImportError if the extra `synthetic` is not installed, before a model is loaded."""
+    missing = [name for name in ("espeakng_loader", "babel", "num2words") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(f"--synthetic requires {', '.join(missing)}: pip install 'mu2slam-hf[synthetic]'")
+
+
 def quiet_libraries() -> None:
     """Disable progress bars and messages of transformers in the output of a command."""
     from transformers.utils import logging

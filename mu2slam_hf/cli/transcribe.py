@@ -2,6 +2,7 @@
 """`mu2slam transcribe`: transcription and translation of recordings of any length."""
 
 import argparse
+import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
@@ -231,10 +232,11 @@ def transcribe_all(
 
     The model is loaded when the first recording needs it; recordings are read when the model asks for them.
     """
-    import sys
-
-    seconds = measure_seconds(recordings) if sys.stderr.isatty() else {}
-    progress = TranscriptionProgress(sum(seconds.values()))
+    usable = [recording for recording in recordings if recording.name not in unusable]
+    seconds = measure_seconds(usable) if sys.stderr.isatty() else {}
+    # Without the length of one recording the total is unknown.
+    known_lengths = all(recording.name in seconds for recording in usable)
+    progress = TranscriptionProgress(sum(seconds[one.name] for one in usable) if known_lengths else None)
     # Recordings that were looked at, with their result, or None if the model has to give it.
     looked_at: deque[tuple[Recording, Any]] = deque()
 

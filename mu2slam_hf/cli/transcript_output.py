@@ -208,7 +208,7 @@ class FolderOutput:
     def write(self, recording: Recording, transcript: Transcript) -> None:
         """Write those files that are not there with this content yet."""
         key = self._keys[recording.name]
-        if self._journal.find(key) is None:
+        if key not in self._journal:
             self._journal.add(key, transcript)
         written = []
         for path, (name, lang) in self._outputs[recording.stem].items():

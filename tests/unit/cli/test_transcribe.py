@@ -300,6 +300,9 @@ def test_progress_is_shown_on_a_terminal_only(run, heard, files, monkeypatch, ca
     status, output, errors = run("a.wav", "b.wav", "--from", "es")
     assert status == 0 and output.count("(2.5 s)") == 2
     assert "/5 s of audio" in errors and "x real time" in errors
+    # The length of an address is unknown, and so is the total.
+    errors = run("a.wav", "https://example.org/b.wav")[2]
+    assert "/2" not in errors and "s of audio" in errors
 
 
 class TestOutputFolder:
@@ -419,13 +422,14 @@ class TestOutputFolder:
         lines = journal.read_bytes().splitlines(keepends=True)
         assert len(lines) == 4  # a transcript and a file for each recording
         journal.write_bytes(b"".join(lines[:2]) + lines[2][:20])
-        run(".", "-o", "out", "--overwrite")
-        journal.write_bytes(b"".join(lines[:2]) + lines[2][:20])
         Path("out/b.txt").unlink()
         del heard.contents[:]
         for _ in range(2):
             assert run(".", "-o", "out")[0] == 0
         assert heard.contents == ["dos"] and Path("out/b.txt").read_text() == "dos\n"
+        # A transcript with fields that this version does not have is made again.
+        journal.write_text(journal.read_text().replace('"duration_seconds"', '"length"'))
+        assert run(".", "-o", "out")[0] == 0 and heard.contents[1:] == ["uno", "dos"]
 
 
 def test_the_first_command_of_the_readme(capsys):

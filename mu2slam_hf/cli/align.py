@@ -25,7 +25,7 @@ from mu2slam_hf.cli.options import (
     hide_option,
     load_model,
 )
-from mu2slam_hf.cli.recordings import Recording, list_recordings, print_error, print_json
+from mu2slam_hf.cli.recordings import Recording, list_recordings, print_error, print_json, report_all_unusable
 
 
 def add_parser(subparsers: Any) -> None:
@@ -84,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
         return measure_on_synthetic_speech(args)
     jobs = list(read_jobs(args))
     writer = AlignmentWriter(args, jobs)
+    if args.manifest is None and report_all_unusable([job.recording for job in jobs], as_json=args.json):
+        return 1
     from mu2slam_hf.evaluation.forced_alignment import align
 
     model, processor = load_model(args)

@@ -19,7 +19,14 @@ from mu2slam_hf.cli.options import (
     load_model,
     probability,
 )
-from mu2slam_hf.cli.recordings import in_batches, list_recordings, load_recordings, print_error, print_json
+from mu2slam_hf.cli.recordings import (
+    in_batches,
+    list_recordings,
+    load_recordings,
+    print_error,
+    print_json,
+    report_all_unusable,
+)
 from mu2slam_hf.cli.records import describe_data, load_records, print_scores, save_results
 
 
@@ -63,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
     if args.plot or args.results:
         raise ValueError(f"--{'plot' if args.plot else 'results'} requires --corpus or --manifest: an evaluation")
     items: list[Any] = args.text or list_recordings(args.files, args.file_list)
+    if not args.text and report_all_unusable(items, as_json=args.json):
+        return 1
     model, processor = load_model(args)
     failed = False
     for batch in in_batches(items, args.batch_size):

@@ -30,7 +30,7 @@ class Recording:
 
     Attributes:
         name: path or address, for messages and results; `-` for standard input.
-        source: path, address, or the bytes read from standard input.
+        source: path, address, or the bytes read from standard input or a pipe.
         stem: name of its output files without extension, relative to their folder; keeps sub-folders.
     """
 
@@ -66,6 +66,8 @@ def list_recordings(names: Sequence[str], file_list: str | None = None) -> list[
             found.append(Recording(name=name, source=name, stem=_address_stem(name)))
         elif Path(name).is_dir():
             found += _walk(name)
+        elif Path(name).is_fifo():  # such as `<(command)`: can be read once only
+            found.append(Recording(name=name, source=Path(name).read_bytes(), stem=Path(name).stem))
         else:
             found.append(Recording(name=name, source=name, stem=Path(name).stem))
     return found
@@ -83,7 +85,6 @@ def find_unusable(recordings: Sequence[Recording]) -> dict[str, str]:
         if not isinstance(recording.source, str) or is_address(recording.source):
             continue
         path = Path(recording.source)
-        # A pipe, such as `<(command)`, is not a regular file, but can be read.
         if not path.exists():
             messages[recording.name] = f"{path}: no such file"
         elif path.suffix.lower() in _TEXT_SUFFIXES:
@@ -93,6 +94,19 @@ def find_unusable(recordings: Sequence[Recording]) -> dict[str, str]:
         elif not os.access(path, os.R_OK):
             messages[recording.name] = f"{path}: permission denied"
     return messages
+
+
+def report_all_unusable(recordings: Sequence[Recording], *, as_json: bool = False) -> bool:
+    """If not even one recording may be usable, report them all, and return True: no model needs to be loaded."""
+    unusable = find_unusable(recordings)
+    if not all(recording.name in unusable for recording in recordings):
+        return False
+    for recording in recordings:
+        if as_json:
+            print_json({"file": recording.name, "error": unusable[recording.name]})
+        else:
+            print_error(recording.name, unusable[recording.name])
+    return True
 
 
 def _walk(folder: str) -> list[Recording]:

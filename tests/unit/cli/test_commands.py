@@ -255,6 +255,14 @@ def test_languages_may_have_commas_or_blanks_between_them():
             assert args.languages == ["en", "es"]
 
 
+@pytest.mark.parametrize("arguments", [["identify-language", "gone.wav"], ["align", "gone.wav", "hola"]])
+def test_without_a_usable_recording_no_model_is_loaded(capsys, monkeypatch, arguments):
+    monkeypatch.setattr("mu2slam_hf.checkpoints.load_any_checkpoint", lambda *_, **__: pytest.fail("was loaded"))
+    assert main(arguments) == 1 and capsys.readouterr().err == "gone.wav: no such file\n"
+    assert main([*arguments, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == {"file": "gone.wav", "error": "gone.wav: no such file"}
+
+
 def test_files_that_are_missing_or_no_text_are_named(capsys, tmp_path):
     latin, missing = tmp_path / "latin.txt", tmp_path / "missing.txt"
     latin.write_bytes("año".encode("latin-1"))

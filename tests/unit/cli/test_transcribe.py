@@ -5,6 +5,7 @@ The "recordings" are small files whose content is what is said in them.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -205,6 +206,11 @@ def test_folders_lists_addresses_and_standard_input(run, heard, files, monkeypat
     (tmp_path / "piped").write_text("cinco")
     monkeypatch.setattr(sys, "stdin", (tmp_path / "piped").open(encoding="utf-8"))
     assert json.loads(run("-", "--json")[1])["text"] == "cinco"
+    read, write = os.pipe()
+    os.write(write, b"seis")
+    os.close(write)
+    assert run(f"/dev/fd/{read}", "-o", "piped")[0] == 0 and heard.contents[-1] == "seis"
+    os.close(read)
     Path("empty").mkdir()
     assert "empty: no recordings in this folder" in run("empty")[2]
     assert run()[0] == 2 and "expected FILE" in run()[2]

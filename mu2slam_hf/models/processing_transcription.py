@@ -85,7 +85,9 @@ def _transcribe_window(model, processor, waveform, options) -> Transcript:
     duration = len(waveform) / 16_000
     words = ()
     if options.timestamps and text:
-        words = align_waveform(model, processor, waveform, text, options.source_lang, level=options.timestamps).words
+        words = align_waveform(
+            model, processor, waveform, text, options.source_lang, level=options.timestamps
+        ).words
     segment = TranscriptSegment(
         start_seconds=0.0, end_seconds=duration, text=text, language=language, words=words, translations=translations
     )

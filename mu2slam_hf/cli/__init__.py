@@ -5,6 +5,7 @@ torch and transformers are imported only when a command runs, so that `--help` i
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 import mu2slam_hf
@@ -24,6 +25,7 @@ from mu2slam_hf.cli import (
     translate,
 )
 from mu2slam_hf.cli.errors import run_and_report
+from mu2slam_hf.cli.parsers import CommandParser
 
 _COMMANDS = (
     *(transcribe, translate, evaluate, train, train_tokenizer, train_speech_tokenizer),
@@ -31,16 +33,22 @@ _COMMANDS = (
 )
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """The parser of all commands; each stores its `run(args) -> exit status` in `args.run`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="mu2slam",
         description="Speech and text in many languages: transcribe, translate, train, evaluate.",
+        epilog="`mu2slam COMMAND --help` (or `mu2slam help COMMAND`) describes a command.",
     )
     parser.add_argument("--version", action="version", version=f"mu2slam-hf {mu2slam_hf.__version__}")
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    subparsers: argparse._SubParsersAction[CommandParser] = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True
+    )
     for command in _COMMANDS:
         command.add_parser(subparsers)
+    parser.commands = dict(subparsers.choices)
+    for name in parser.commands:
+        parser.commands[name].commands = parser.commands
     return parser
 
 
@@ -48,7 +56,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Returns:
-        Exit status: 0, or 1 after an error, which is printed to standard error as one line.
+        Exit status: 0, or 1 after an error, which is printed to standard error as one line. Wrong usage exits with 2.
     """
-    args = build_parser().parse_args(argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    if not arguments:
+        parser.print_help(sys.stderr)
+        parser.exit(2, "mu2slam: error: a COMMAND is required\n")
+    if arguments[0] == "help":
+        arguments = [*arguments[1:2], "--help"]
+    args = parser.parse_args(arguments)
     return run_and_report(lambda: args.run(args))

@@ -1,18 +1,31 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`mu2slam align`: alignment of a transcript with its recording."""
+"""`mu2slam align`: alignment of transcripts with their recordings."""
 
 import argparse
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mu2slam_hf.atomic_files import atomic_path
-from mu2slam_hf.cli.files import check_output_file, read_text
-from mu2slam_hf.cli.options import add_model_options, language_list, load_model, positive_int
-from mu2slam_hf.cli.recordings import print_error, print_json
-
-_FORMATS = ("tsv", "json", "textgrid", "srt", "vtt")
+from mu2slam_hf.cli.files import read_text
+from mu2slam_hf.cli.languages import model_config, resolve_languages
+from mu2slam_hf.cli.options import (
+    add_json_option,
+    add_limit_option,
+    add_model_options,
+    add_output_dir_option,
+    add_output_format_option,
+    add_seed_option,
+    add_source_language_option,
+    add_synthetic_options,
+    check_synthetic,
+    format_list,
+    hide_option,
+    load_model,
+)
+from mu2slam_hf.cli.recordings import Recording, list_recordings, print_error, print_json, report_all_unusable
 
 
 def add_parser(subparsers: Any) -> None:
@@ -21,72 +34,101 @@ def add_parser(subparsers: Any) -> None:
         "align",
         help="align a transcript with its recording",
         description="Finds start and end of each word of a transcript in its recording, with a confidence. A word * "
-        "in the transcript matches any speech. TEXT may be a .txt file; use a manifest for many "
-        "recordings.",
+        "in the transcript matches any speech. FILE may be a folder, whose recordings have their transcripts beside "
+        "them (talk.wav, talk.txt).",
         epilog="Recordings that cannot be read or aligned are reported and skipped; the exit status is then 1.",
     )
-    parser.add_argument("file", nargs="?", metavar="FILE", help="a recording")
+    parser.add_argument("file", nargs="?", metavar="FILE", help="a recording, a folder, or - for standard input")
     parser.add_argument("transcript", nargs="*", metavar="TEXT", help="its transcript, or a .txt file with it")
-    parser.add_argument("--from", dest="source_lang", metavar="LANG", help="spoken language; default: unknown")
-    parser.add_argument("--manifest", metavar="FILE", help="many recordings: TSV, CSV, JSONL with audio, text, lang")
-    parser.add_argument("--format", choices=_FORMATS, default="tsv", help="format of the output (tsv)")
-    parser.add_argument("--output", metavar="PATH", help="file; with --manifest: folder (default: standard output)")
+    add_source_language_option(parser, "unknown")
+    parser.add_argument(
+        "--manifest", metavar="FILE", help="TSV, CSV, JSONL or Parquet with audio, text, lang, ...; instead of FILE"
+    )
+    add_output_format_option(parser, "tsv")
+    hide_option(parser, "--format", dest="formats", type=format_list)
+    add_output_dir_option(parser, "one file per recording and format")
+    add_json_option(parser)
     parser.add_argument(
         "--level",
         choices=("word", "token"),
         help="token: characters or pieces; default: words, if the language has spaces",
     )
-    parser.add_argument("--limit", type=positive_int, metavar="N", help="only the first N rows of the manifest")
-    measure = parser.add_argument_group("evaluation on synthetic speech (extra: synthetic)")
-    measure.add_argument(
-        "--measure",
-        type=language_list,
-        metavar="LANG,LANG",
-        help="align synthetic sentences, and print the differences to the word times of espeak-ng",
-    )
-    measure.add_argument("--sentences", type=positive_int, default=15, metavar="N", help="sentences per language (15)")
-    measure.add_argument("--seed", type=int, default=0, help="seed of sentences and voices (0)")
+    add_limit_option(parser)
+    measure = parser.add_argument_group("evaluation: differences to the word times of espeak-ng (extra: synthetic)")
+    add_synthetic_options(measure, 15, "--measure")
+    add_seed_option(measure, "of sentences and voices")
     add_model_options(parser)
     parser.set_defaults(run=run)
 
 
+@dataclass(frozen=True, kw_only=True)
+class AlignmentJob:
+    """A recording with its transcript.
+
+    Attributes:
+        recording: the recording.
+        transcript: its text, or the error that tells why there is none.
+        language: spoken language; None means unknown.
+    """
+
+    recording: Recording
+    transcript: str | ValueError
+    language: str | None
+
+
 def run(args: argparse.Namespace) -> int:
     """Aligns all recordings; returns 1 if a recording could not be aligned."""
-    if args.measure:
+    check_arguments(args)
+    resolve_languages(args, model_config(args), source_lang="--from", synthetic="--synthetic")
+    if args.synthetic:
         return measure_on_synthetic_speech(args)
-    if (args.manifest is None) == (args.file is None):
-        raise ValueError("pass either a recording and its transcript, or --manifest")
-    if args.file is not None and not args.transcript:
-        raise ValueError(f"{args.file}: pass its transcript too, or a .txt file that contains it")
-    from mu2slam_hf.evaluation.alignment_formats import FORMATS, SUFFIXES, alignment_to_dict
+    jobs = list(read_jobs(args))
+    writer = AlignmentWriter(args, jobs)
+    if args.manifest is None and report_all_unusable([job.recording for job in jobs], as_json=args.json):
+        return 1
     from mu2slam_hf.evaluation.forced_alignment import align
 
-    folder = make_output_folder(args.output) if args.manifest and args.output else None
-    if args.output and folder is None:
-        check_output_file(args.output)
-    jobs = list(read_jobs(args))
     model, processor = load_model(args)
     failed = False
-    for name, audio, transcript, language in jobs:
+    for job in jobs:
+        name = job.recording.name
         try:
-            alignment = align(model, processor, audio, transcript, language, level=args.level)
+            if isinstance(job.transcript, ValueError):
+                raise job.transcript
+            source = job.recording.source
+            alignment = align(model, processor, source, job.transcript, job.language, level=args.level)
         except ValueError as error:
             failed = True
-            print_error(name, error)
+            writer.report(job, error)
             continue
         if alignment.unknown_characters:
             left_out = " ".join(alignment.unknown_characters)
             print_error(name, f"omitted characters (not in the vocabulary): {left_out}")
-        text = FORMATS[args.format](alignment)
-        if folder is not None:
-            write(folder / (name.replace("/", "_") + SUFFIXES[args.format]), text)
-        elif args.output:
-            write(Path(args.output), text)
-        elif args.manifest and args.format == "json":
-            print_json({"id": name, **alignment_to_dict(alignment)})
-        else:
-            print((f"# {name}\n" if args.manifest else "") + text, flush=True)
+        writer.write(job, alignment)
     return 1 if failed else 0
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    """Raises ValueError for missing or contradicting arguments."""
+    if args.synthetic:
+        check_synthetic()
+        return
+    if (args.manifest is None) == (args.file is None):
+        raise ValueError("pass either a recording and its transcript, or --manifest")
+    if args.file is not None and not args.transcript and not Path(args.file).is_dir():
+        raise ValueError(f"{args.file}: pass its transcript too, or a .txt file that contains it")
+    if args.file is not None and args.transcript and Path(args.file).is_dir():
+        raise ValueError(f"{args.file}: is a folder; its transcripts are the .txt files beside the recordings")
+    if args.output_dir:
+        args.formats = args.formats or ["tsv"]
+        return
+    if args.formats == ["json"]:
+        args.json, args.formats = True, None
+    if args.json and args.formats:
+        raise ValueError(f"--json and --output-format {','.join(args.formats)} cannot both be printed")
+    args.formats = args.formats or ["tsv"]
+    if len(args.formats) > 1:
+        raise ValueError(f"--output-format {','.join(args.formats)}: several formats require --output-dir")
 
 
 def measure_on_synthetic_speech(args: argparse.Namespace) -> int:
@@ -98,7 +140,7 @@ def measure_on_synthetic_speech(args: argparse.Namespace) -> int:
     columns = ("mean_absolute_ms", "median_absolute_ms", "mean_ms", "within_50ms", "within_100ms")
     print("synthetic speech, two voices; times in ms, shares in percent")
     print(f"{'':16}{'words':>6}" + "".join(f"{name.replace('_', ' '):>20}" for name in columns))
-    for lang in args.measure:
+    for lang in args.synthetic:
         spoken = speak_in_voices([lang], args.sentences, seed=args.seed, form="spoken")
         sentences = [version for versions in spoken for version in versions]
         for name, errors in (
@@ -112,19 +154,40 @@ def measure_on_synthetic_speech(args: argparse.Namespace) -> int:
     return 0
 
 
-def read_jobs(args: argparse.Namespace) -> Iterator[tuple[str, Any, str, str | None]]:
-    """Name, recording, transcript and language of all items; rows without recording or transcript are an error."""
-    if args.manifest is None:
-        yield args.file, args.file, read_transcript(" ".join(args.transcript)), args.source_lang
+def read_jobs(args: argparse.Namespace) -> Iterator[AlignmentJob]:
+    """All recordings with transcripts and languages."""
+    if args.manifest is not None:
+        yield from read_manifest_jobs(args.manifest, args.limit, args.source_lang)
         return
+    for recording in list_recordings([args.file]):
+        text: str | ValueError
+        if args.transcript:
+            text = read_transcript(" ".join(args.transcript))
+        else:
+            try:
+                text = read_text(Path(recording.name).with_suffix(".txt"), "the transcript of the recording")
+            except ValueError as error:
+                text = error
+        yield AlignmentJob(recording=recording, transcript=text, language=args.source_lang)
+
+
+def read_manifest_jobs(manifest: str, limit: int | None, language: str | None) -> Iterator[AlignmentJob]:
+    """Rows of a manifest; those without recording or transcript are an error later."""
     from mu2slam_hf.data.manifests import read_manifest
 
-    records = read_manifest(args.manifest, lang=args.source_lang)[: args.limit]
+    seen: Counter[str] = Counter()
+    records = []
+    for record in read_manifest(manifest):
+        seen[record.lang] += 1
+        if limit is None or seen[record.lang] <= limit:
+            records.append(record)
     shared = {name for name, number in Counter(record.id for record in records).items() if number > 1}
     for record in records:
         # The id of a sentence is the same in all languages.
         name = f"{record.lang}/{record.id}" if record.id in shared else record.id
-        yield name, record.audio, record.text or "", None if record.lang == "und" else record.lang
+        recording = Recording(name=name, source=record.audio, stem=name.replace("/", "_"))
+        lang = language if record.lang == "und" else record.lang
+        yield AlignmentJob(recording=recording, transcript=record.text or "", language=lang)
 
 
 def read_transcript(text: str) -> str:
@@ -132,16 +195,62 @@ def read_transcript(text: str) -> str:
     return read_text(text, "a transcript") if text.lower().endswith(".txt") else text
 
 
-def make_output_folder(name: str) -> Path:
-    """The folder for the alignments of a manifest."""
-    folder = Path(name)
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--output {name}: is a file; with --manifest expected a folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+class AlignmentWriter:
+    """Prints alignments, or writes them to files.
+
+    Args:
+        args: arguments of the command.
+        jobs: all recordings.
+
+    Raises:
+        ValueError: the output folder cannot be written, or one document is asked for several recordings.
+    """
+
+    def __init__(self, args: argparse.Namespace, jobs: Sequence[AlignmentJob]) -> None:
+        from mu2slam_hf.cli.output_names import check_output_folder
+        from mu2slam_hf.cli.transcript_output import Document
+
+        self._formats, self._json = args.formats, args.json
+        self._folder = check_output_folder(args.output_dir) if args.output_dir else None
+        several = args.manifest is not None or len(jobs) > 1
+        if self._folder is None and not args.json and several and args.formats[0] not in ("txt", "tsv"):
+            raise ValueError(f"--output-format {args.formats[0]} of several recordings requires --output-dir")
+        self._document = Document(args.formats[0], with_names=several, word_times=True)
+        # Rows of manifests have ids.
+        self._key = "file" if args.manifest is None else "id"
+
+    def write(self, job: AlignmentJob, alignment: Any) -> None:
+        """Print or write one alignment."""
+        from mu2slam_hf.evaluation.alignment_formats import alignment_to_dict, alignment_to_transcript
+        from mu2slam_hf.evaluation.transcript_formats import format_transcript, output_suffixes
+
+        head = {self._key: job.recording.name}
+        if self._json:
+            print_json({**head, **alignment_to_dict(alignment)})
+        transcript = alignment_to_transcript(alignment, str(job.transcript), job.language)
+        if self._folder is None:
+            if not self._json:
+                self._document.write(job.recording, transcript)
+            return
+        for name in self._formats:
+            (suffix,) = output_suffixes(name)
+            if name == "json":
+                text = format_json({**head, **alignment_to_dict(alignment)})
+            else:
+                text = format_transcript(transcript, name, word_times=True)
+            with atomic_path(self._folder / (job.recording.stem + suffix)) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+
+    def report(self, job: AlignmentJob, error: ValueError) -> None:
+        """Report a recording that cannot be aligned."""
+        if self._json:
+            print_json({self._key: job.recording.name, "error": str(error)})
+        else:
+            print_error(job.recording.name, error)
 
 
-def write(path: Path, text: str) -> None:
-    """Writes a file atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+def format_json(content: dict[str, Any]) -> str:
+    """A JSON file."""
+    import json
+
+    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"

@@ -3,10 +3,29 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
-from mu2slam_hf.cli.options import language_list, positive_int, quiet_libraries
+from mu2slam_hf.atomic_files import atomic_path
+from mu2slam_hf.cli.files import check_output_file
+from mu2slam_hf.cli.languages import language_code
+from mu2slam_hf.cli.options import (
+    add_device_option,
+    add_json_option,
+    add_num_recordings_option,
+    add_plot_option,
+    add_processor_option,
+    add_results_option,
+    add_seed_option,
+    add_source_options,
+    add_split_option,
+    add_synthetic_options,
+    check_plots,
+    check_synthetic,
+    quiet_libraries,
+)
+from mu2slam_hf.cli.recordings import print_json
 
 
 def add_parser(subparsers: Any) -> None:
@@ -21,37 +40,19 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "tokenizers", nargs="+", metavar="DIR", help="saved speech tokenizers, or processors that contain one"
     )
-    parser.add_argument("--processor", metavar="DIR", help="feature extractor for tokenizers saved without one")
+    add_processor_option(parser, "for tokenizers saved without one")
     parser.add_argument("--codebook", type=int, default=0, metavar="N", help="index of the codebook (0)")
     data = parser.add_argument_group("recordings; several sources are combined")
-    data.add_argument(
-        "--corpus",
-        action="append",
-        default=[],
-        metavar="NAME[=DIR]",
-        help="corpus known by name, e.g. prompts5, and its folder (without one: --root); may be repeated",
-    )
-    data.add_argument("--root", metavar="DIR", help="folder of corpora given without one")
-    data.add_argument("--split", default="dev", help="split of the corpora (dev)")
-    data.add_argument(
-        "--manifest",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="TSV, CSV, JSONL or Parquet with a column of audio files; may be repeated",
-    )
-    data.add_argument(
-        "--limit", type=positive_int, metavar="N", help="only N recordings of each source, spread evenly"
-    )
+    add_source_options(data, repeated=True)
+    add_split_option(data)
+    add_num_recordings_option(data)
     synthetic = parser.add_argument_group("synthetic sentences (extra: synthetic)")
-    synthetic.add_argument(
-        "--languages", type=language_list, default=[], metavar="LANG,LANG", help="e.g. en,es,fr; default: none"
-    )
-    synthetic.add_argument("--sentences", type=positive_int, default=20, metavar="N", help="per language (20)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
-    parser.add_argument("--json", metavar="FILE", help="write all figures to FILE")
-    parser.add_argument("--plots", metavar="DIR", help="write plots to DIR (extra: plots)")
+    add_synthetic_options(synthetic, 20, "--languages")
+    add_seed_option(parser, "of sentences, voices and noise")
+    add_device_option(parser, default="cpu")
+    add_json_option(parser)
+    add_results_option(parser)
+    add_plot_option(parser, "use of the codebook, invariance and phones, a folder")
     parser.set_defaults(run=run)
 
 
@@ -60,8 +61,15 @@ def run(args: argparse.Namespace) -> int:
     for corpus in args.corpus:
         if "=" not in corpus and not args.root:
             raise ValueError(f"--corpus {corpus} requires its folder: --corpus {corpus}=DIR, or --root DIR")
-    if not (args.corpus or args.manifest or args.languages):
-        raise ValueError("pass --corpus, --manifest or --languages: the data to assess tokenizers on")
+    if not (args.corpus or args.manifest or args.synthetic):
+        raise ValueError("pass --corpus, --manifest or --synthetic: the data to assess tokenizers on")
+    if args.plot:
+        check_plots()
+    if args.synthetic:
+        check_synthetic()
+    if args.results:
+        check_output_file(args.results, "--results")
+    args.synthetic = [language_code(lang) for lang in args.synthetic]
     from mu2slam_hf.checkpoints.devices import check_device
     from mu2slam_hf.evaluation.speech_tokenizer_assessment import assess_tokenizer, format_assessments, make_tokenize
 
@@ -71,10 +79,10 @@ def run(args: argparse.Namespace) -> int:
     loaded = [load_tokenizer(folder, args.processor) for folder in args.tokenizers]
     recordings = load_recordings(args)
     sentences = []
-    if args.languages:
+    if args.synthetic:
         from mu2slam_hf.synthetic.phones import speak_in_voices
 
-        sentences = speak_in_voices(args.languages, args.sentences, seed=args.seed)
+        sentences = speak_in_voices(args.synthetic, args.sentences, seed=args.seed)
     assessments = []
     for folder, (tokenizer, feature_extractor) in zip(args.tokenizers, loaded, strict=True):
         config = tokenizer.config
@@ -84,15 +92,20 @@ def run(args: argparse.Namespace) -> int:
         size = config.num_codevectors_per_group
         name = Path(folder).resolve().name
         assessments.append(assess_tokenizer(tokenize, size, recordings, sentences, name=name, seed=args.seed))
-    print(format_assessments(assessments))
+    values = [assessment.to_dict() for assessment in assessments]
     if args.json:
-        values = [assessment.to_dict() for assessment in assessments]
-        Path(args.json).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    if args.plots:
+        for value in values:
+            print_json(value)
+    else:
+        print(format_assessments(assessments))
+    if args.results:
+        with atomic_path(args.results) as temporary:
+            temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    if args.plot:
         from mu2slam_hf.evaluation.speech_tokenizer_plots import save_plots
 
-        for path in save_plots(assessments, args.plots):
-            print(f"written to {path}")
+        for path in save_plots(assessments, args.plot):
+            print(f"written to {path}", file=sys.stderr)
     return 0
 
 
@@ -110,8 +123,9 @@ def load_recordings(args: argparse.Namespace) -> list[Any]:
     chosen = []
     for records in sources:
         spoken = [record for record in records if record.audio is not None]
-        if args.limit and len(spoken) > args.limit:
-            spoken = [spoken[len(spoken) * number // args.limit] for number in range(args.limit)]
+        limit = args.num_recordings
+        if limit and len(spoken) > limit:
+            spoken = [spoken[len(spoken) * number // limit] for number in range(limit)]
         chosen += spoken
     return [load_audio(record.audio) for record in chosen]
 

@@ -6,6 +6,10 @@ import sys
 from collections.abc import Callable
 
 
+class UsageError(ValueError):
+    """Arguments that are missing; the exit status is 2, as for errors of the parser."""
+
+
 def run_and_report(run: Callable[[], object], name: str = "mu2slam") -> int:
     """Run a function and report user errors.
 
@@ -14,8 +18,8 @@ def run_and_report(run: Callable[[], object], name: str = "mu2slam") -> int:
         name: prefix of error messages.
 
     Returns:
-        Exit status: that of `run`; 1 for an error in a value, a file or an import, which is printed; 130 after an
-        interrupt.
+        Exit status: that of `run`; 1 for an error in a value, a file or an import, which is printed; 2 for missing
+        arguments; 130 after an interrupt.
     """
     try:
         status = run()
@@ -29,6 +33,7 @@ def run_and_report(run: Callable[[], object], name: str = "mu2slam") -> int:
     except Exception as error:
         if isinstance(error, (ValueError, OSError, ImportError)):
             print(f"{name}: {error}", file=sys.stderr)
+            return 2 if isinstance(error, UsageError) else 1
         elif _is_bad_configuration(error):
             print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
         else:

@@ -6,14 +6,18 @@ import sys
 from typing import Any
 
 from mu2slam_hf.cli.options import (
+    add_batch_seconds_option,
+    add_batch_size_option,
     add_corpus_options,
     add_generation_options,
     add_model_options,
+    add_results_option,
+    add_seed_option,
     generation_arguments,
+    hide_option,
     load_model,
-    positive_int,
 )
-from mu2slam_hf.cli.records import describe_data, load_records, save_results
+from mu2slam_hf.cli.records import describe_data, load_records, print_scores, save_results
 
 _CONDITIONS = {"given": (True,), "guessed": (False,), "both": (True, False)}
 
@@ -26,24 +30,30 @@ def add_parser(subparsers: Any) -> None:
         description="Transcribes and translates a corpus and prints scores per language and direction, with their "
         "means (also from and into English) and sacreBLEU signatures.",
     )
-    add_corpus_options(parser, required=True, languages="use only these, as source and target")
-    parser.add_argument("--tasks", nargs="+", choices=("asr", "ast", "mt"), default=["asr", "ast", "mt"])
+    add_corpus_options(parser, required=True)
+    tasks = ("asr", "ast", "mt")
+    text = "transcription, translation of speech, translation of text (all)"
+    parser.add_argument("--tasks", nargs="+", choices=tasks, default=list(tasks), help=text)
     parser.add_argument(
-        "--source-lang",
+        "--condition",
         choices=tuple(_CONDITIONS),
         default="given",
         help="whether the model receives the source language; both: one table each (given)",
     )
+    hide_option(parser, "--source-lang", dest="condition", choices=tuple(_CONDITIONS), default="given")
     parser.add_argument(
         "--baseline-split",
         metavar="SPLIT",
         help="also score a baseline: the translation of the nearest sentence in this split",
     )
-    parser.add_argument("--json", metavar="FILE", help="write the record of the evaluation to FILE")
+    add_results_option(parser)
+    # With a file it is an old spelling of --results.
+    text = "print one JSON object per line instead of text: one score each"
+    parser.add_argument("--json", nargs="?", const=True, default=False, metavar="", help=text)
     parser.add_argument("--hypotheses", metavar="FILE", help="JSONL of all hypotheses; interrupted runs are resumed")
-    parser.add_argument("--batch-seconds", type=float, default=60.0, help="maximum seconds of audio in a batch (60)")
-    parser.add_argument("--batch-size", type=positive_int, default=32, help="maximum number of items in a batch (32)")
-    parser.add_argument("--seed", type=int, default=0)
+    add_batch_seconds_option(parser)
+    add_batch_size_option(parser, 32)
+    add_seed_option(parser, "part of the record")
     add_model_options(parser)
     add_generation_options(parser)
     parser.set_defaults(run=run)
@@ -51,6 +61,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluates, prints the tables, writes the record."""
+    if isinstance(args.json, str):
+        args.results, args.json = args.results or args.json, False
     from mu2slam_hf.evaluation.corpus_evaluation import EvaluationSettings, evaluate_corpus
     from mu2slam_hf.evaluation.scoring import format_scores
 
@@ -62,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         records,
         EvaluationSettings(
             tasks=args.tasks,
-            source_lang_given=_CONDITIONS[args.source_lang],
+            source_lang_given=_CONDITIONS[args.condition],
             batch_seconds=args.batch_seconds,
             batch_size=args.batch_size,
             seed=args.seed,
@@ -74,6 +86,6 @@ def run(args: argparse.Namespace) -> int:
         hypotheses_path=args.hypotheses,
         progress=sys.stderr.isatty(),
     )
-    print(format_scores(results.scores))
-    save_results(results, args.json)
+    print_scores(results, format_scores(results.scores), as_json=args.json)
+    save_results(results, args.results)
     return 0

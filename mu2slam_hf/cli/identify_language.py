@@ -2,11 +2,32 @@
 """`mu2slam identify-language`: identification of spoken or written languages, and its evaluation."""
 
 import argparse
+import sys
+from collections.abc import Sequence
 from typing import Any
 
-from mu2slam_hf.cli.options import add_corpus_options, add_model_options, load_model, positive_int, probability
-from mu2slam_hf.cli.recordings import load_recordings, print_error, print_json
-from mu2slam_hf.cli.records import describe_data, load_records, save_results
+from mu2slam_hf.cli.options import (
+    add_batch_size_option,
+    add_corpus_options,
+    add_json_option,
+    add_model_options,
+    add_plot_option,
+    add_recordings,
+    add_results_option,
+    add_top_option,
+    check_plots,
+    load_model,
+    probability,
+)
+from mu2slam_hf.cli.recordings import (
+    in_batches,
+    list_recordings,
+    load_recordings,
+    print_error,
+    print_json,
+    report_all_unusable,
+)
+from mu2slam_hf.cli.records import describe_data, load_records, print_scores, save_results
 
 
 def add_parser(subparsers: Any) -> None:
@@ -18,9 +39,9 @@ def add_parser(subparsers: Any) -> None:
         "accuracy and a confusion matrix.",
         epilog="Files that cannot be read are reported and skipped; the exit status is then 1.",
     )
-    parser.add_argument("files", nargs="*", metavar="FILE", help="recordings")
+    add_recordings(parser)
     parser.add_argument("--text", nargs="+", default=[], metavar="TEXT", help="texts instead of recordings")
-    parser.add_argument("--top", type=positive_int, default=3, metavar="N", help="number of languages to print (3)")
+    add_top_option(parser)
     parser.add_argument(
         "--min-probability",
         type=probability,
@@ -28,42 +49,50 @@ def add_parser(subparsers: Any) -> None:
         metavar="P",
         help="print und (unknown) if the highest probability is below P (0)",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object per item and line")
-    parser.add_argument("--batch-size", type=positive_int, default=16, metavar="N", help="items per batch (16)")
+    add_json_option(parser)
+    add_batch_size_option(parser, 16)
     evaluation = parser.add_argument_group("evaluation")
     add_corpus_options(evaluation)
     evaluation.add_argument("--modality", choices=("speech", "text"), default="speech", help="input (speech)")
-    evaluation.add_argument("--results", metavar="FILE", help="write the record of the evaluation to FILE (JSON)")
-    evaluation.add_argument("--plot", metavar="FILE", help="plot the confusion matrix to FILE (extra: plots)")
+    add_results_option(evaluation)
+    add_plot_option(evaluation, "the confusion matrix, a file")
     add_model_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Identifies, or evaluates; 1 if a file could not be read."""
-    given = [bool(args.files), bool(args.text), bool(args.corpus or args.manifest)]
+    given = [bool(args.files or args.file_list), bool(args.text), bool(args.corpus or args.manifest)]
     if sum(given) != 1:
         raise ValueError("pass exactly one of recordings, --text, and --corpus or --manifest (for an evaluation)")
     if given[2]:
         return evaluate(args)
+    if args.plot or args.results:
+        raise ValueError(f"--{'plot' if args.plot else 'results'} requires --corpus or --manifest: an evaluation")
+    items: list[Any] = args.text or list_recordings(args.files, args.file_list)
+    if not args.text and report_all_unusable(items, as_json=args.json):
+        return 1
     model, processor = load_model(args)
     failed = False
-    items = args.files or args.text
-    for start in range(0, len(items), args.batch_size):
-        failed |= identify(items[start : start + args.batch_size], model, processor, args)
+    for batch in in_batches(items, args.batch_size):
+        failed |= identify(batch, model, processor, args)
     return 1 if failed else 0
 
 
-def identify(items: list[str], model: Any, processor: Any, args: argparse.Namespace) -> bool:
-    """Prints the languages of one batch in order; returns True if a file could not be read."""
+def identify(items: Sequence[Any], model: Any, processor: Any, args: argparse.Namespace) -> bool:
+    """Prints the languages of one batch in order; returns True if a recording could not be read."""
     from mu2slam_hf.cli.translate import prepare_text
     from mu2slam_hf.data.audio import AudioError
     from mu2slam_hf.evaluation.language_identification import predict_languages
 
-    name = "file" if args.files else "text"
-    loaded = load_recordings(items) if args.files else [prepare_text(text, processor.tokenizer) for text in items]
+    name = "text" if args.text else "file"
+    if args.text:
+        loaded = [prepare_text(text, processor.tokenizer) for text in items]
+    else:
+        loaded = load_recordings([recording.source for recording in items])
+        items = [recording.name for recording in items]
     usable = [one for one in loaded if not isinstance(one, AudioError)]
-    sources: dict[str, Any] = {"audio" if args.files else "text": usable}
+    sources: dict[str, Any] = {"text" if args.text else "audio": usable}
     guesses = predict_languages(model, processor, **sources, min_probability=args.min_probability) if usable else []
     following = iter(guesses)
     for item, one in zip(items, loaded, strict=True):
@@ -89,6 +118,8 @@ def print_guess(name: str, item: str, guess: Any, args: argparse.Namespace) -> N
 
 def evaluate(args: argparse.Namespace) -> int:
     """Prints the confusion matrix of a corpus; writes record and plot."""
+    if args.plot:
+        check_plots()
     from mu2slam_hf.evaluation.confusion import format_confusion, save_confusion_plot
     from mu2slam_hf.evaluation.language_identification import evaluate_language_identification
 
@@ -104,10 +135,11 @@ def evaluate(args: argparse.Namespace) -> int:
         data=describe_data(args),
         batch_size=args.batch_size,
     )
-    print(format_confusion(matrix))
+    lines = [format_confusion(matrix)]
     for score in results.find(metric="refused"):
-        print(f"languages not supported by the model: und for {score.value:.1f} % of {score.num_items} items")
+        lines.append(f"languages not supported by the model: und for {score.value:.1f} % of {score.num_items} items")
+    print_scores(results, "\n".join(lines), as_json=args.json)
     save_results(results, args.results)
     if args.plot:
-        print(f"written to {save_confusion_plot(matrix, args.plot)}")
+        print(f"written to {save_confusion_plot(matrix, args.plot)}", file=sys.stderr)
     return 0

@@ -1,8 +1,26 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Options shared by several commands."""
+"""Options shared by several commands. An option has the same meaning in all commands that have it."""
 
 import argparse
+import importlib.util
 from typing import Any
+
+FORMATS = ("txt", "srt", "vtt", "tsv", "json", "textgrid")
+"""As `mu2slam_hf.evaluation.transcript_formats.FORMATS`, which is not imported for the help of a command."""
+
+
+def add_recordings(parser: Any) -> None:
+    """The positional FILE ..., and `--file-list`; see `recordings.list_recordings`."""
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="recordings, folders of them (with their sub-folders), http(s) addresses; - reads one recording from "
+        "standard input",
+    )
+    parser.add_argument(
+        "--file-list", metavar="LIST", help="also the recordings that the text file LIST names, one per line"
+    )
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -10,7 +28,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", default="default", metavar="PATH", help="folder or Hub name; default: the checkpoint in the package"
     )
-    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
+    add_device_option(parser, default="cpu")
+
+
+def add_device_option(parser: Any, *, default: str | None = None) -> None:
+    """`--device`."""
+    parser.add_argument("--device", default=default, help="cpu (default), cuda, cuda:1, ...")
 
 
 def load_model(args: argparse.Namespace, *, any_class: bool = True) -> tuple[Any, Any]:
@@ -26,11 +49,34 @@ def load_model(args: argparse.Namespace, *, any_class: bool = True) -> tuple[Any
     return (load_any_checkpoint if any_class else load_checkpoint)(args.model, device=args.device)
 
 
+def add_source_language_option(parser: Any, default: str = "predicted") -> None:
+    """`--from`, as `args.source_lang`."""
+    parser.add_argument(
+        *("--from", "--source-lang", "--language"),
+        dest="source_lang",
+        metavar="LANG",
+        help=f"language of the input, as es, spa, es-MX or Spanish; default: {default}",
+    )
+
+
+def add_target_languages_option(parser: Any, *, required: bool = False) -> None:
+    """`--to`, as the list `args.target_langs`."""
+    parser.add_argument(
+        *("--to", "--target-lang"),
+        dest="target_langs",
+        type=language_list,
+        default=[],
+        required=required,
+        metavar="LANG[,LANG]",
+        help="languages to translate into, as en,fr",
+    )
+
+
 def add_generation_options(parser: argparse.ArgumentParser) -> None:
     """`--num-beams`, `--ctc-weight`, `--max-new-tokens`; the defaults are those of the checkpoint."""
     parser.add_argument("--num-beams", type=positive_int, metavar="N", help="number of beams; 1 is greedy search")
     parser.add_argument(
-        "--ctc-weight", type=float, metavar="W", help="weight of CTC in transcription, 0 (attention only) to 1"
+        "--ctc-weight", type=probability, metavar="W", help="weight of CTC in transcription, 0 (attention only) to 1"
     )
     parser.add_argument("--max-new-tokens", type=positive_int, metavar="N", help="maximum number of tokens")
 
@@ -41,34 +87,185 @@ def generation_arguments(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
-def add_source_options(parser: Any, *, required: bool = False) -> None:
-    """`--corpus` with `--root`, or `--manifest`."""
-    source = parser.add_mutually_exclusive_group(required=required)
-    source.add_argument("--corpus", metavar="NAME", help="corpus known by name, e.g. prompts5, with --root")
-    source.add_argument("--manifest", metavar="FILE", help="TSV, CSV, JSONL or Parquet with audio, text, lang, ...")
+def add_batch_size_option(parser: Any, default: int) -> None:
+    """`--batch-size`."""
+    text = f"maximum number of items in a batch ({default})"
+    parser.add_argument("--batch-size", type=positive_int, default=default, metavar="N", help=text)
+
+
+def add_batch_seconds_option(parser: Any) -> None:
+    """`--batch-seconds`."""
+    text = "maximum seconds of audio in a batch, with padding (60)"
+    parser.add_argument("--batch-seconds", type=positive_seconds, default=60.0, metavar="SECONDS", help=text)
+
+
+def add_json_option(parser: Any) -> None:
+    """`--json`."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line instead of text")
+
+
+def add_top_option(parser: Any) -> None:
+    """`--top`."""
+    parser.add_argument("--top", type=positive_int, default=3, metavar="N", help="number of results to print (3)")
+
+
+def add_layer_option(parser: Any, what: str) -> None:
+    """`--layer`."""
+    parser.add_argument("--layer", type=number_from_0, metavar="N", help=f"layer of the encoder: {what}")
+
+
+def add_processor_option(parser: Any, what: str) -> None:
+    """`--processor`."""
+    parser.add_argument("--processor", metavar="DIR", help=f"processor with a feature extractor: {what}")
+
+
+def add_kind_option(parser: Any, what: str, **options: Any) -> None:
+    """`--kind`."""
+    parser.add_argument("--kind", help=f"kind of tokenizer: {what}", **options)
+
+
+def add_results_option(parser: Any) -> None:
+    """`--results`."""
+    parser.add_argument("--results", metavar="FILE", help="write the record of the evaluation to FILE (JSON)")
+
+
+def add_plot_option(parser: Any, what: str) -> None:
+    """`--plot`."""
+    parser.add_argument("--plot", metavar="PATH", help=f"write plots to PATH: {what} (extra: plots)")
+
+
+def add_output_dir_option(parser: Any, what: str, *, required: bool = False) -> None:
+    """`--output-dir`, as `args.output_dir`."""
+    names = ("-o", "--output-dir", "--output")
+    parser.add_argument(
+        *names, dest="output_dir", required=required, metavar="DIR", help=f"folder for everything written: {what}"
+    )
+
+
+def add_output_format_option(parser: Any, default: str) -> None:
+    """`--output-format`, as the list `args.formats` (None if it is not given)."""
+    parser.add_argument(
+        *("-f", "--output-format"),
+        dest="formats",
+        type=format_list,
+        metavar="FORMAT[,FORMAT]",
+        help=f"formats of the output: {', '.join(FORMATS)} or all; default: {default}",
+    )
+
+
+def add_seed_option(parser: Any, what: str, *, default: int | None = 0) -> None:
+    """`--seed`."""
+    parser.add_argument("--seed", type=int, default=default, help=f"seed of random numbers: {what} (0)")
+
+
+def add_synthetic_options(parser: Any, sentences: int, *old_names: str) -> None:
+    """`--synthetic` with `--sentences`: an evaluation on synthetic speech."""
+    parser.add_argument(
+        "--synthetic",
+        nargs="+",
+        type=language_list,
+        action=Joined,
+        default=[],
+        metavar="LANG",
+        help="evaluate on synthetic sentences in these languages (en,fr or en fr), which espeak-ng speaks",
+    )
+    for name in old_names:
+        hide_option(parser, name, dest="synthetic", nargs="+", type=language_list, action=Joined, default=[])
+    text = f"number of synthetic sentences per language ({sentences})"
+    parser.add_argument("--sentences", type=positive_int, default=sentences, metavar="N", help=text)
+
+
+def add_source_options(parser: Any, *, required: bool = False, repeated: bool = False) -> None:
+    """`--corpus` with `--root`, or `--manifest`; see `check_source`.
+
+    Args:
+        parser: parser or group.
+        required: whether one of both is required.
+        repeated: accept both, several times; the values are lists.
+    """
+    source = parser if repeated else parser.add_mutually_exclusive_group(required=required)
+    more: dict[str, Any] = {"action": "append", "default": []} if repeated else {}
+    again = "; may be repeated" if repeated else ""
+    source.add_argument(
+        "--corpus",
+        metavar="NAME[=DIR]",
+        help=f"corpus known by name, as prompts5, and its folder (or --root){again}",
+        **more,
+    )
+    source.add_argument(
+        "--manifest", metavar="FILE", help=f"TSV, CSV, JSONL or Parquet with audio, text, lang, ...{again}", **more
+    )
     parser.add_argument("--root", metavar="DIR", help="folder of the corpus")
 
 
 def check_source(args: argparse.Namespace) -> None:
-    """Raises ValueError if a corpus is given without its folder."""
+    """Separate NAME=DIR of `--corpus` into `args.corpus` and `args.root`.
+
+    Raises:
+        ValueError: a corpus without its folder, or with two.
+    """
+    if args.corpus and "=" in args.corpus:
+        name, _, root = args.corpus.partition("=")
+        if args.root and args.root != root:
+            raise ValueError(f"--corpus {args.corpus} has a folder already; remove --root {args.root}")
+        args.corpus, args.root = name, root
     if args.corpus and not args.root:
-        raise ValueError(f"--corpus {args.corpus} requires --root, the folder of the corpus")
+        raise ValueError(f"--corpus {args.corpus} requires its folder: --corpus {args.corpus}=DIR, or --root DIR")
 
 
-def add_corpus_options(parser: Any, *, required: bool = False, languages: str = "use only these") -> None:
+def add_split_option(parser: Any, default: str | None = "dev", *, text: str = "dev", **options: Any) -> None:
+    """`--split`."""
+    parser.add_argument("--split", default=default, help=f"split of the corpus ({text})", **options)
+
+
+def add_corpus_options(parser: Any, *, required: bool = False) -> None:
     """Options of `records.load_records`: the source, and filters of its records."""
     add_source_options(parser, required=required)
-    parser.add_argument("--split", default="dev", help="split of the corpus (dev)")
-    text = f"{languages}: en,fr or en fr"
-    parser.add_argument("--languages", nargs="+", type=language_list, action=_Joined, metavar="LANG", help=text)
+    add_split_option(parser)
+    add_languages_option(parser, "use only these")
+    add_limit_option(parser)
+
+
+def add_languages_option(parser: Any, what: str) -> None:
+    """`--languages`, as a list or None."""
+    parser.add_argument(
+        "--languages",
+        nargs="+",
+        type=language_list,
+        action=Joined,
+        metavar="LANG",
+        help=f"languages of the data: {what}; en,fr or en fr",
+    )
+
+
+def add_limit_option(parser: Any) -> None:
+    """`--limit`."""
     parser.add_argument("--limit", type=positive_int, metavar="N", help="only the first N records of each language")
 
 
-class _Joined(argparse.Action):
+def add_num_recordings_option(parser: Any) -> None:
+    """`--num-recordings`."""
+    text = "use only N recordings of each source, spread evenly"
+    parser.add_argument("--num-recordings", type=positive_int, metavar="N", help=text)
+
+
+class Joined(argparse.Action):
     """Concatenates lists."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        """Store the concatenation."""
         setattr(namespace, self.dest, [item for part in values for item in part])
+
+
+def hide_option(parser: Any, name: str, **options: Any) -> None:
+    """An old spelling of an option, which the help does not show."""
+    parser.add_argument(name, help=argparse.SUPPRESS, **options)
+
+
+def add_recipe_option(parser: Any, *, required: bool = False, more: str = "") -> None:
+    """`--recipe`."""
+    text = f"YAML file, or a name listed by `mu2slam recipes`{more}"
+    parser.add_argument("--recipe", required=required, metavar="NAME", help=text)
 
 
 def add_overrides_option(parser: Any) -> None:
@@ -93,6 +290,14 @@ def positive_int(text: str) -> int:
     return value
 
 
+def positive_seconds(text: str) -> float:
+    """A positive number of seconds."""
+    value = float(text)
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a positive number of seconds, got {text}")
+    return value
+
+
 def number_from_0(text: str) -> int:
     """A non-negative integer argument."""
     value = int(text)
@@ -107,6 +312,30 @@ def language_list(text: str) -> list[str]:
     if not all(codes):
         raise argparse.ArgumentTypeError(f"expected language codes separated by commas, got {text!r}")
     return codes
+
+
+def format_list(text: str) -> list[str]:
+    """`txt,srt` or `all` as a list."""
+    names = [name.strip().lower().removeprefix(".") for name in text.split(",")]
+    if names == ["all"]:
+        return list(FORMATS)
+    unknown = [name for name in names if name not in FORMATS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"unknown format {unknown[0]!r}; expected {', '.join(FORMATS)} or all")
+    return list(dict.fromkeys(names))
+
+
+def check_plots() -> None:
+    """Raises ImportError if matplotlib is not installed, before anything is computed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ImportError("--plot requires matplotlib: pip install 'mu2slam-hf[plots]'")
+
+
+def check_synthetic() -> None:
+    """Raises ImportError if the extra `synthetic` is not installed, before a model is loaded."""
+    missing = [name for name in ("espeakng_loader", "babel", "num2words") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(f"--synthetic requires {', '.join(missing)}: pip install 'mu2slam-hf[synthetic]'")
 
 
 def quiet_libraries() -> None:

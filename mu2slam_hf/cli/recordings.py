@@ -1,23 +1,157 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Loading of recordings that are given as files, and the report of those that cannot be used."""
+"""Recordings given to a command: files, folders, lists, addresses, standard input; and the report of unusable ones."""
 
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from mu2slam_hf.cli.errors import UsageError
+from mu2slam_hf.cli.files import read_text
+
+RECORDING_SUFFIXES = frozenset(
+    """
+    .3gp .aac .aif .aiff .amr .au .avi .caf .flac .flv .m4a .m4b .m4v .mka .mkv .mov .mp2 .mp3 .mp4 .mpeg .mpg .mpga
+    .oga .ogg .ogv .opus .ts .w64 .wav .webm .wma .wmv
+    """.split()
+)
+"""Extensions of the audio and video files that are looked for in folders."""
+_TEXT_SUFFIXES = frozenset(".txt .md .tsv .csv .json .jsonl .srt .vtt .textgrid .html .pdf .docx .yaml".split())
+STANDARD_INPUT = "-"
 
 
-def load_recordings(files: Sequence[str]) -> list[Any]:
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """A recording given to a command.
+
+    Attributes:
+        name: path or address, for messages and results; `-` for standard input.
+        source: path, address, or the bytes read from standard input or a pipe.
+        stem: name of its output files without extension, relative to their folder; keeps sub-folders.
+    """
+
+    name: str
+    source: Any
+    stem: str
+
+
+def list_recordings(names: Sequence[str], file_list: str | None = None) -> list[Recording]:
+    """All recordings of the arguments of a command, in their order; those of folders by name.
+
+    Args:
+        names: files, folders (searched with their sub-folders), http(s) addresses, `-` for standard input.
+        file_list: file with one more of these per line; empty lines and lines that start with # are skipped.
+
+    Raises:
+        ValueError: a folder without recordings, a list that cannot be read, or nothing to process. Files that do not
+            exist are reported by `find_unusable`.
+    """
+    given = list(names)
+    if file_list is not None:
+        lines = (line.strip() for line in read_text(file_list, "a list of recordings, one per line").splitlines())
+        given += [line for line in lines if line and not line.startswith("#")]
+    if not given:
+        if file_list is not None:
+            raise ValueError(f"{file_list}: the list is empty")
+        raise UsageError("no recordings are given; expected FILE ..., folders, addresses, - or --file-list")
+    found: list[Recording] = []
+    for name in given:
+        if name == STANDARD_INPUT:
+            found.append(Recording(name=name, source=_read_standard_input(), stem="stdin"))
+        elif is_address(name):
+            found.append(Recording(name=name, source=name, stem=_address_stem(name)))
+        elif Path(name).is_dir():
+            found += _walk(name)
+        elif Path(name).is_fifo():  # such as `<(command)`: can be read once only
+            found.append(Recording(name=name, source=Path(name).read_bytes(), stem=Path(name).stem))
+        else:
+            found.append(Recording(name=name, source=name, stem=Path(name).stem))
+    return found
+
+
+def is_address(name: str) -> bool:
+    """Whether a name is an http or https address."""
+    return name.lower().startswith(("http://", "https://"))
+
+
+def find_unusable(recordings: Sequence[Recording]) -> dict[str, str]:
+    """Messages for files that are missing or whose extension is that of texts, by name; the others are not opened."""
+    messages = {}
+    for recording in recordings:
+        if not isinstance(recording.source, str) or is_address(recording.source):
+            continue
+        path = Path(recording.source)
+        if not path.exists():
+            messages[recording.name] = f"{path}: no such file"
+        elif path.suffix.lower() in _TEXT_SUFFIXES:
+            messages[recording.name] = (
+                f"{path}: is a text file; expected a recording (--file-list reads a list of recordings from a file)"
+            )
+        elif not os.access(path, os.R_OK):
+            messages[recording.name] = f"{path}: permission denied"
+    return messages
+
+
+def report_all_unusable(recordings: Sequence[Recording], *, as_json: bool = False) -> bool:
+    """If not even one recording may be usable, report them all, and return True: no model needs to be loaded."""
+    unusable = find_unusable(recordings)
+    if not all(recording.name in unusable for recording in recordings):
+        return False
+    for recording in recordings:
+        if as_json:
+            print_json({"file": recording.name, "error": unusable[recording.name]})
+        else:
+            print_error(recording.name, unusable[recording.name])
+    return True
+
+
+def _walk(folder: str) -> list[Recording]:
+    """Recordings of a folder and its sub-folders; names that start with a dot are skipped."""
+    found = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in files:
+            path = Path(parent, name)
+            if path.suffix.lower() in RECORDING_SUFFIXES and not name.startswith("."):
+                stem = PurePosixPath(path.relative_to(folder).with_suffix("").as_posix())
+                found.append(Recording(name=str(path), source=str(path), stem=str(stem)))
+    if not found:
+        raise ValueError(f"{folder}: no recordings in this folder; looked for {' '.join(sorted(RECORDING_SUFFIXES))}")
+    return sorted(found, key=lambda recording: recording.name)
+
+
+def _address_stem(address: str) -> str:
+    parts = urlsplit(address)
+    name = PurePosixPath(unquote(parts.path)).stem or parts.hostname or "recording"
+    return name.replace("/", "_").replace("\\", "_").lstrip(".") or "recording"
+
+
+def _read_standard_input() -> bytes:
+    data: bytes = sys.stdin.buffer.read()
+    return data
+
+
+def load_recordings(sources: Sequence[Any]) -> list[Any]:
     """The waveform of each file, `(n,)` float32 at 16 kHz, or the `AudioError` of a file that cannot be read."""
     from mu2slam_hf.data.audio import AudioError, load_audio
 
     loaded: list[Any] = []
-    for file in files:
+    for source in sources:
         try:
-            loaded.append(load_audio(file))
+            loaded.append(load_audio(source))
         except AudioError as error:
             loaded.append(error)
     return loaded
+
+
+def in_batches(recordings: Sequence[Recording], batch_size: int) -> Iterator[Sequence[Recording]]:
+    """Consecutive recordings, `batch_size` at a time."""
+    for start in range(0, len(recordings), batch_size):
+        yield recordings[start : start + batch_size]
 
 
 def print_error(name: str, error: object) -> None:

@@ -2,12 +2,16 @@
 """Records of the corpus or manifest given by the options of `add_corpus_options`, and the results on them."""
 
 import argparse
+import sys
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from mu2slam_hf.cli.files import check_output_file
+from mu2slam_hf.cli.languages import language_code
 from mu2slam_hf.cli.options import check_source
+from mu2slam_hf.cli.recordings import print_json
 
 
 def load_records(args: argparse.Namespace, split: str, limit: int | None) -> list[Any]:
@@ -26,9 +30,11 @@ def load_records(args: argparse.Namespace, split: str, limit: int | None) -> lis
     from mu2slam_hf.data.manifests import read_manifest
 
     check_source(args)
+    if getattr(args, "results", None):
+        check_output_file(args.results, "--results")
     records = load_corpus(args.corpus, args.root, split) if args.corpus else read_manifest(args.manifest)
     if args.languages:
-        wanted = set(args.languages)
+        wanted = {language_code(lang) for lang in args.languages}
         there = sorted({record.lang for record in records})
         if not wanted & set(there):
             raise ValueError(
@@ -61,4 +67,13 @@ def save_results(results: Any, path: str | None) -> None:
     """Writes the record of an evaluation, if a file is given."""
     if path:
         results.save(path)
-        print(f"\nwritten to {path}")
+        print(f"\nwritten to {path}", file=sys.stderr)
+
+
+def print_scores(results: Any, table: str, *, as_json: bool) -> None:
+    """Prints a table, or one JSON object per score."""
+    if not as_json:
+        print(table)
+        return
+    for score in results.scores:
+        print_json(asdict(score))

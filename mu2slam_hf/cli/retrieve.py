@@ -2,13 +2,24 @@
 """`mu2slam retrieve`: retrieval of texts for recordings, and of recordings for texts."""
 
 import argparse
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from mu2slam_hf.cli.files import read_text
-from mu2slam_hf.cli.options import add_corpus_options, add_model_options, load_model, positive_int
-from mu2slam_hf.cli.recordings import load_recordings, print_error, print_json
-from mu2slam_hf.cli.records import describe_data, load_records, save_results
+from mu2slam_hf.cli.languages import model_config, resolve_languages
+from mu2slam_hf.cli.options import (
+    add_corpus_options,
+    add_json_option,
+    add_layer_option,
+    add_model_options,
+    add_recordings,
+    add_results_option,
+    add_seed_option,
+    add_top_option,
+    load_model,
+)
+from mu2slam_hf.cli.recordings import Recording, list_recordings, load_recordings, print_error, print_json
+from mu2slam_hf.cli.records import describe_data, load_records, print_scores, save_results
 
 _SCORES = ("mean", "mean-centred", "mean-csls", "mean-margin", "ctc", "ctc-pmi", "decoder", "decoder-pmi")
 _EVALUATED = ("mean", "mean-centred", "mean-csls", "ctc", "ctc-pmi")
@@ -24,7 +35,7 @@ def add_parser(subparsers: Any) -> None:
         "untrained model.",
         epilog="Recordings that cannot be read are reported and skipped; the exit status is then 1.",
     )
-    parser.add_argument("files", nargs="*", metavar="FILE", help="recordings, or one folder of them")
+    add_recordings(parser)
     parser.add_argument("--texts", metavar="FILE", help="text file with one candidate per line")
     parser.add_argument("--reverse", action="store_true", help="print the best recordings for each text")
     parser.add_argument(
@@ -39,34 +50,39 @@ def add_parser(subparsers: Any) -> None:
         metavar="LANG",
         help="language of the texts, for decoder; in an evaluation: retrieve translations into it",
     )
-    parser.add_argument("--layer", type=int, metavar="N", help="layer whose states `mean` pools (the output)")
-    parser.add_argument("--top", type=positive_int, default=3, metavar="N", help="number of results to print (3)")
-    parser.add_argument("--json", action="store_true", help="one JSON object per query and line")
+    add_layer_option(parser, "its states are pooled by `mean` (the output)")
+    add_top_option(parser)
+    add_json_option(parser)
     evaluation = parser.add_argument_group("evaluation")
     add_corpus_options(evaluation)
     evaluation.add_argument("--no-untrained", action="store_true", help="skip the untrained model (half the time)")
-    evaluation.add_argument("--seed", type=int, default=0, help="seed of the untrained model (0)")
-    evaluation.add_argument("--results", metavar="FILE", help="write the record of the evaluation to FILE (JSON)")
+    add_seed_option(evaluation, "of the untrained model")
+    add_results_option(evaluation)
     add_model_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Retrieves, or evaluates; 1 if a recording could not be read."""
-    if bool(args.files) == bool(args.corpus or args.manifest):
+    given = bool(args.files or args.file_list)
+    if given == bool(args.corpus or args.manifest):
         raise ValueError("pass recordings and --texts, or --corpus or --manifest for an evaluation")
-    if args.files and not args.texts:
+    if given and not args.texts:
         raise ValueError("--texts, the file with one candidate per line, is required")
-    if args.files and args.score and len(args.score) > 1:
+    if given and args.score and len(args.score) > 1:
         raise ValueError(
             f"--score {' '.join(args.score)}: pass a single score to rank by; several are supported with --corpus and "
             "--manifest only"
         )
-    if not args.files:
+    resolve_languages(args, model_config(args), text_lang="--text-lang")
+    if not given:
         return evaluate(args)
+    name = (args.score or ["ctc"])[0]
+    if name.startswith("decoder") and not args.text_lang:
+        raise ValueError(f"--score {name} requires --text-lang, the language of {args.texts}")
     content = read_text(args.texts, "candidates, one per line")
     texts = [line.strip() for line in content.splitlines() if line.strip()]
-    files = list_files(args.files)
+    files = list_recordings(args.files, args.file_list)
     waves = read_recordings(files)
     if not texts or not waves:
         raise ValueError(f"{args.texts} has no texts" if waves else "none of the recordings can be read")
@@ -74,10 +90,7 @@ def run(args: argparse.Namespace) -> int:
     from mu2slam_hf.evaluation.retrieval import score_pairs
 
     model, processor = load_model(args)
-    name = (args.score or ["ctc"])[0]
     prepared = [prepare_text(text, processor.tokenizer) for text in texts]
-    if name.startswith("decoder") and not args.text_lang:
-        raise ValueError(f"--score {name} requires --text-lang, the language of {args.texts}")
     languages = [args.text_lang] * len(texts) if args.text_lang else None
     recordings = list(waves.values())
     options: dict[str, Any] = {"layer": args.layer, "text_languages": languages}
@@ -91,20 +104,12 @@ def run(args: argparse.Namespace) -> int:
     return 1 if len(found) < len(files) else 0
 
 
-def list_files(names: list[str]) -> list[str]:
-    """All files; those of a folder sorted by name."""
-    files: list[str] = []
-    for name in names:
-        folder = Path(name)
-        files += sorted(str(path) for path in folder.iterdir() if path.is_file()) if folder.is_dir() else [name]
-    return files
-
-
-def read_recordings(files: list[str]) -> dict[str, Any]:
-    """The waveforms of the files that can be read; the others are reported."""
+def read_recordings(recordings: Sequence[Recording]) -> dict[str, Any]:
+    """The waveforms of the recordings that can be read, by name; the others are reported."""
     from mu2slam_hf.data.audio import AudioError
 
-    loaded = dict(zip(files, load_recordings(files), strict=True))
+    waves = load_recordings([recording.source for recording in recordings])
+    loaded = dict(zip([recording.name for recording in recordings], waves, strict=True))
     for file, wave in loaded.items():
         if isinstance(wave, AudioError):
             print_error(file, wave)
@@ -138,6 +143,6 @@ def evaluate(args: argparse.Namespace) -> int:
         model_name=args.model,
         data=describe_data(args),
     )
-    print(format_retrieval(results))
+    print_scores(results, format_retrieval(results), as_json=args.json)
     save_results(results, args.results)
     return 0

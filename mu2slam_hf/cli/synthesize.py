@@ -4,7 +4,17 @@
 import argparse
 from typing import Any
 
-from mu2slam_hf.cli.options import add_source_options, check_source, language_list, positive_int
+from mu2slam_hf.cli.languages import language_code
+from mu2slam_hf.cli.options import (
+    add_languages_option,
+    add_output_dir_option,
+    add_seed_option,
+    add_source_options,
+    add_split_option,
+    check_source,
+    number_from_0,
+    positive_int,
+)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -16,12 +26,10 @@ def add_parser(subparsers: Any) -> None:
         "manifest or corpus, with espeak-ng, and writes recordings and a manifest. With --tones, writes "
         "a tiny corpus of tones for tests of training, without espeak-ng.",
     )
-    parser.add_argument("--output", required=True, metavar="DIR", help="folder to write; must not exist or be empty")
-    parser.add_argument(
-        "--languages", type=language_list, metavar="LANG,LANG", help="e.g. en,es,fr; default: all supported languages"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of meanings and voices (0)")
-    parser.add_argument("--split", choices=("train", "dev", "test"), default="train", help="split (train)")
+    add_output_dir_option(parser, "must not exist or be empty", required=True)
+    add_languages_option(parser, "default: all supported ones")
+    add_seed_option(parser, "of meanings and voices")
+    add_split_option(parser, "train", text="train", choices=("train", "dev", "test"))
     parser.add_argument("--workers", type=positive_int, default=1, metavar="N", help="espeak-ng processes (1)")
     generated = parser.add_argument_group("generated sentences")
     generated.add_argument("--num", type=positive_int, metavar="N", help="number of meanings (1000; of tones: 20)")
@@ -34,7 +42,11 @@ def add_parser(subparsers: Any) -> None:
     given = parser.add_argument_group("texts of a corpus or manifest instead of generated sentences")
     add_source_options(given)
     given.add_argument(
-        "--random-sequences", type=int, default=0, metavar="N", help="also N random word sequences per language (0)"
+        "--random-sequences",
+        type=number_from_0,
+        default=0,
+        metavar="N",
+        help="also N random word sequences per language",
     )
     parser.set_defaults(run=run)
 
@@ -42,6 +54,8 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Synthesises and writes clips; prints a summary."""
     check_source(args)
+    if args.languages:
+        args.languages = [language_code(lang) for lang in args.languages]
     if args.tones:
         return write_tones(args)
     from mu2slam_hf.synthetic.folder import FolderSettings
@@ -53,10 +67,10 @@ def run(args: argparse.Namespace) -> int:
         from mu2slam_hf.data.corpora.registry import load_corpus
 
         source = args.manifest or load_corpus(args.corpus, args.root, args.split)
-        summary = speak_manifest(source, args.output, random_sequences=args.random_sequences, **shared)
+        summary = speak_manifest(source, args.output_dir, random_sequences=args.random_sequences, **shared)
     else:
         summary = write_synthetic_folder(
-            args.output, num_meanings=args.num or 1000, split=args.split, form=args.form, **shared
+            args.output_dir, num_meanings=args.num or 1000, split=args.split, form=args.form, **shared
         )
     for lang, count in sorted(summary.num_clips.items()):
         print(f"{lang}: {count} clips, {summary.seconds[lang] / 3600:.2f} h")
@@ -74,7 +88,7 @@ def write_tones(args: argparse.Namespace) -> int:
     from mu2slam_hf.synthetic.tones import write_tone_corpus
 
     languages = args.languages or ("en", "fr")
-    folder = check_free_folder(args.output)
+    folder = check_free_folder(args.output_dir)
     number = args.num or 20
     manifest = write_tone_corpus(folder, num_sentences=number, languages=languages, split=args.split, seed=args.seed)
     print(f"{number} sentences each in {', '.join(languages)}, written to {manifest}")

@@ -4,7 +4,7 @@
 import argparse
 from typing import Any
 
-from mu2slam_hf.cli.options import add_overrides_option
+from mu2slam_hf.cli.options import add_overrides_option, add_recipe_option
 
 
 def add_parser(subparsers: Any) -> None:
@@ -16,9 +16,7 @@ def add_parser(subparsers: Any) -> None:
         "supervised training, or fine-tuning of a head), trains, evaluates and saves. Interrupted runs "
         "resume from the newest complete checkpoint.",
     )
-    parser.add_argument(
-        "--recipe", required=True, metavar="NAME", help="YAML file, or a name listed by `mu2slam recipes`"
-    )
+    add_recipe_option(parser, required=True)
     add_overrides_option(parser)
     parser.set_defaults(run=run)
 

@@ -7,8 +7,17 @@ import sys
 from typing import Any
 
 from mu2slam_hf.cli.options import (
+    add_device_option,
+    add_kind_option,
+    add_layer_option,
+    add_num_recordings_option,
+    add_output_dir_option,
     add_overrides_option,
+    add_processor_option,
+    add_recipe_option,
+    add_seed_option,
     add_source_options,
+    add_split_option,
     check_source,
     number_from_0,
     positive_int,
@@ -30,7 +39,7 @@ _NAMES: dict[str, str | tuple[str, ...]] = {
     "updates": "contrastive.training.max_steps",
     "seed": ("kmeans.seed", "contrastive.training.seed"),
     "device": "device",
-    "output": "output",
+    "output_dir": "output",
 }
 
 
@@ -45,17 +54,14 @@ def add_parser(subparsers: Any) -> None:
         "pass, contrastive training after its last checkpoint.",
         epilog="All other values have the defaults of recipes.",
     )
-    parser.add_argument(
-        "--recipe",
-        metavar="NAME",
-        help="YAML file, or a name listed by `mu2slam recipes`; the options below override its values",
-    )
-    parser.add_argument("--kind", choices=("kmeans", "contrastive", "random_projection"), help="kind (kmeans)")
-    parser.add_argument("--output", metavar="DIR", help="folder to write")
+    add_recipe_option(parser, more="; the options below override its values")
+    kinds = ("kmeans", "contrastive", "random_projection")
+    add_kind_option(parser, f"{', '.join(kinds)} (kmeans)", choices=kinds)
+    add_output_dir_option(parser, "the tokenizer")
     data = parser.add_argument_group("recordings")
     add_source_options(data)
-    data.add_argument("--split", help="split of the corpus (train)")
-    data.add_argument("--limit", type=positive_int, metavar="N", help="use only N recordings, spread evenly")
+    add_split_option(data, None, text="train")
+    add_num_recordings_option(data)
     codebook = parser.add_argument_group("codebook")
     codebook.add_argument("--num-codevectors", type=positive_int, metavar="N", help="entries per codebook (1024)")
     codebook.add_argument("--num-codebooks", type=positive_int, metavar="N", help="codebooks of random_projection (1)")
@@ -69,17 +75,15 @@ def add_parser(subparsers: Any) -> None:
         help="subtract the mean of each utterance: ids then depend less on level, microphone and voice",
     )
     codebook.add_argument("--encoder", metavar="DIR", help="quantise a layer of this speech encoder")
-    codebook.add_argument(
-        "--layer", type=number_from_0, metavar="N", help="layer of the encoder; 0 is the input of the first layer"
-    )
+    add_layer_option(codebook, "its states are quantised; 0 is the input of the first layer")
     codebook.add_argument(
         "--mslam", metavar="DIR", help="extract the tokenizer of this trained mSLAM model, without training"
     )
-    codebook.add_argument("--processor", metavar="DIR", help="processor whose log-mel features are used")
+    add_processor_option(codebook, "its log-mel features are quantised")
     codebook.add_argument("--passes", type=positive_int, metavar="N", help="passes of k-means over the recordings (8)")
     codebook.add_argument("--updates", type=positive_int, metavar="N", help="updates of contrastive training (1000)")
-    codebook.add_argument("--seed", type=int)
-    codebook.add_argument("--device", help="cpu (default), cuda, cuda:1, ...")
+    add_seed_option(codebook, "of the codebook and of training", default=None)
+    add_device_option(codebook)
     add_overrides_option(codebook)
     parser.set_defaults(run=run)
 
@@ -123,11 +127,12 @@ def recipe_values(args: argparse.Namespace) -> dict[str, Any]:
     if args.mslam:
         values.setdefault("codebook.kind", "contrastive")
     check_source(args)
-    for option, needs in (("root", ["corpus"]), ("split", ["corpus"]), ("limit", ["corpus", "manifest"])):
+    for option, needs in (("root", ["corpus"]), ("split", ["corpus"]), ("num_recordings", ["corpus", "manifest"])):
         if getattr(args, option) is not None and not any(getattr(args, name) for name in needs):
+            key = "limit" if option == "num_recordings" else option
             raise ValueError(
-                f"--{option} requires {' or '.join(f'--{name}' for name in needs)}; for the corpora of a recipe use "
-                f"--set corpora.NAME.{option}={getattr(args, option)}"
+                f"--{option.replace('_', '-')} requires {' or '.join(f'--{name}' for name in needs)}; for the corpora "
+                f"of a recipe use --set corpora.NAME.{key}={getattr(args, option)}"
             )
     source: dict[str, Any] = {}
     if args.corpus:
@@ -137,7 +142,7 @@ def recipe_values(args: argparse.Namespace) -> dict[str, Any]:
     elif not args.recipe and not args.mslam:
         raise ValueError("pass --recipe, --corpus with --root, or --manifest")
     if source:
-        values["corpora"] = {"recordings": source | ({"limit": args.limit} if args.limit else {})}
-    if not args.recipe and not args.output:
-        raise ValueError("--output, the folder to write, is required")
+        values["corpora"] = {"recordings": source | ({"limit": args.num_recordings} if args.num_recordings else {})}
+    if not args.recipe and not args.output_dir:
+        raise ValueError("--output-dir, the folder to write, is required")
     return values

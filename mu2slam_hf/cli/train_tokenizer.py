@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mu2slam_hf.cli.files import check_input_file, not_utf8
-from mu2slam_hf.cli.options import positive_int
+from mu2slam_hf.cli.options import add_kind_option, add_output_dir_option, positive_int
 
 
 def add_parser(subparsers: Any) -> None:
@@ -20,8 +20,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="text, one sentence per line, or manifests (texts, translations)"
     )
-    parser.add_argument("--output", required=True, metavar="DIR", help="folder to write")
-    parser.add_argument("--kind", default="char", help="char or unigram (char)")
+    add_output_dir_option(parser, "the tokenizer", required=True)
+    add_kind_option(parser, "char or unigram (char)", default="char")
     parser.add_argument(
         "--vocab-size", type=positive_int, metavar="N", help="number of text tokens (char: 4096; unigram: 64000)"
     )
@@ -39,8 +39,8 @@ def run(args: argparse.Namespace) -> int:
     tokenizer = Mu2SLAMTokenizer.train_from_iterator(
         read_texts(args.files), vocab_size=vocab_size, kind=args.kind, num_speech_tokens=args.num_speech_tokens
     )
-    tokenizer.save_pretrained(args.output)
-    print(f"{len(tokenizer)} ids, written to {args.output}")
+    tokenizer.save_pretrained(args.output_dir)
+    print(f"{len(tokenizer)} ids, written to {args.output_dir}")
     return 0
 
 

@@ -1,17 +1,20 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`mu2slam translate TEXT...`: translation of texts."""
+"""`mu2slam translate`: translation of texts."""
 
 import argparse
 import sys
 from typing import Any
 
+from mu2slam_hf.cli.languages import model_config, resolve_languages
 from mu2slam_hf.cli.options import (
+    add_batch_size_option,
     add_generation_options,
+    add_json_option,
     add_model_options,
+    add_source_language_option,
+    add_target_languages_option,
     generation_arguments,
-    language_list,
     load_model,
-    positive_int,
 )
 from mu2slam_hf.cli.recordings import print_json
 
@@ -24,23 +27,16 @@ def add_parser(subparsers: Any) -> None:
         description="Translates each TEXT; without TEXT, each line of standard input.",
     )
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="sentences; quote each one")
-    parser.add_argument("--from", dest="source_lang", metavar="LANG", help="language of the text; default: predicted")
-    parser.add_argument(
-        "--to",
-        dest="target_langs",
-        type=language_list,
-        required=True,
-        metavar="LANG[,LANG]",
-        help="target languages",
-    )
+    add_source_language_option(parser)
+    add_target_languages_option(parser, required=True)
     parser.add_argument(
         "--normalize",
         choices=("auto", "always", "never"),
         default="auto",
         help="convert to lower case without punctuation first; auto: if that leaves fewer unknown characters",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object per text and line")
-    parser.add_argument("--batch-size", type=positive_int, default=16, metavar="N", help="texts per batch (16)")
+    add_json_option(parser)
+    add_batch_size_option(parser, 16)
     add_model_options(parser)
     add_generation_options(parser)
     parser.set_defaults(run=run)
@@ -48,6 +44,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Translates all texts; 1 if one is empty."""
+    resolve_languages(args, model_config(args), source_lang="--from", target_langs="--to")
     from mu2slam_hf.evaluation.decode import generate_texts
 
     texts = args.texts or [line.rstrip("\n") for line in sys.stdin]

@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Forced alignment by the shipped checkpoint: real recordings (what must hold) and synthetic ones (known times)."""
 
+import io
 import json
 from importlib.util import find_spec
 
@@ -82,10 +83,32 @@ def test_command_writes_every_format(capsys, tmp_path):
     assert main(["align", str(file), str(text), "--from", "it"]) == 0
     lines = capsys.readouterr().out.strip().splitlines()
     assert [line.split("\t")[-1] for line in lines] == ["word", *text.read_text().split()]
-    out = tmp_path / "words.TextGrid"
-    assert main(["align", str(file), "premere 日 per", "--format", "textgrid", "--output", str(out)]) == 0
+    out = tmp_path / "out"
+    assert main(["align", str(file), "premere 日 per", "--output-format", "all", "--output-dir", str(out)]) == 0
     assert "日" in capsys.readouterr().err
-    assert out.read_text(encoding="utf-8").startswith('File type = "ooTextFile"')
+    assert sorted(path.suffix for path in out.iterdir()) == [".TextGrid", ".json", ".srt", ".tsv", ".txt", ".vtt"]
+    assert (out / "vm-leavemsg.TextGrid").read_text(encoding="utf-8").startswith('File type = "ooTextFile"')
+    assert json.loads((out / "vm-leavemsg.json").read_text(encoding="utf-8"))["unknown_characters"] == ["日"]
+
+
+def test_command_aligns_folders_standard_input_and_any_spelling_of_a_language(capsys, tmp_path, monkeypatch):
+    said = {"vm-leavemsg": "premere cinque per lasciare un messaggio", "vm-tooshort": "il messaggio è troppo corto"}
+    folder = tmp_path / "talks" / "inner"
+    folder.mkdir(parents=True)
+    for name, text in said.items():
+        (folder / f"{name}.opus").write_bytes((EXAMPLES / "it" / f"{name}.opus").read_bytes())
+        (folder / f"{name}.txt").write_text(text, encoding="utf-8")
+    (tmp_path / "talks" / "alone.opus").write_bytes((EXAMPLES / "it" / "vm-tooshort.opus").read_bytes())
+    assert main(["align", str(tmp_path / "talks"), "--language", "Italian"]) == 1
+    captured = capsys.readouterr()
+    rows = [line.split("\t") for line in captured.out.splitlines()]
+    assert rows[0] == ["file", "start", "end", "confidence", "word"]
+    assert [row[-1] for row in rows[1:]] == [word for text in said.values() for word in text.split()]
+    assert "alone.txt: no such file; expected the transcript" in captured.err
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper((folder / "vm-tooshort.opus").open("rb")))
+    assert main(["align", "-", said["vm-tooshort"], "--source-lang", "ita", "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["file"] == "-" and " ".join(word["word"] for word in content["words"]) == said["vm-tooshort"]
 
 
 def test_command_goes_on_after_bad_rows_and_fails(capsys, tmp_path):
@@ -96,13 +119,14 @@ def test_command_goes_on_after_bad_rows_and_fails(capsys, tmp_path):
     manifest = tmp_path / "manifest.tsv"
     manifest.write_text("\n".join(rows) + "\n", encoding="utf-8")
     out = tmp_path / "out"
-    assert main(["align", "--manifest", str(manifest), "--format", "srt", "--output", str(out)]) == 1
+    assert main(["align", "--manifest", str(manifest), "--output-format", "srt", "--output-dir", str(out)]) == 1
     errors = capsys.readouterr().err
     assert sorted(path.name for path in out.iterdir()) == ["good.srt", "last.srt"]
     assert "long: The text is too long" in errors and "missing.wav" in errors and "mute:" in errors
-    assert main(["align", "--manifest", str(manifest), "--format", "json"]) == 1
+    assert main(["align", "--manifest", str(manifest), "--json"]) == 1
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["id"] for line in lines] == ["good", "last"]
+    assert [line["id"] for line in lines if "error" not in line] == ["good", "last"]
+    assert [line["id"] for line in lines if "error" in line] == ["long", "gone", "mute"]
     for arguments in ([], ["x.wav"], ["x.wav", "text", "--manifest", "m.tsv"]):
         assert main(["align", *arguments]) == 1
         assert capsys.readouterr().err.startswith("mu2slam: ")
@@ -112,7 +136,8 @@ def test_transcription_with_word_times(capsys):
     file = EXAMPLES / "es" / "vm-tooshort.opus"
     assert main(["transcribe", str(file), "--from", "es", "--word-times", "--json", "--num-beams", "1"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert [word["word"] for word in result["words"]] == result["transcript"].split()
-    assert all(word["start"] < word["end"] <= 2.37 for word in result["words"])
+    (segment,) = result["segments"]
+    assert [word["word"] for word in segment["words"]] == result["text"].split()
+    assert all(word["start"] < word["end"] <= 2.37 for word in segment["words"])
     assert main(["transcribe", str(file), "--from", "es", "--word-times", "--num-beams", "1"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 2 + len(result["words"])
+    assert len(capsys.readouterr().out.splitlines()) == 2 + len(segment["words"])

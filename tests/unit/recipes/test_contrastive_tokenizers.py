@@ -125,7 +125,7 @@ def test_commands_train_take_and_assess(trained, tones, tmp_path, capsys):
     projection = str(tmp_path / "projection")
     SpeechTokenizerModel(SpeechTokenizerModel.config_class(num_codevectors_per_group=8)).save_pretrained(projection)
     capsys.readouterr()
-    status = main(["assess-tokenizer", projection, taken, own, "--manifest", str(tones), "--json", str(figures)])
+    status = main(["assess-tokenizer", projection, taken, own, "--manifest", str(tones), "--results", str(figures)])
     assert status == 0 and "| taken" in capsys.readouterr().out
     rows = json.loads(figures.read_text(encoding="utf-8"))
     assert [row["name"] for row in rows] == ["projection", "taken", "own"]

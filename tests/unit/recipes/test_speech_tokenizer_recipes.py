@@ -104,7 +104,7 @@ def test_commands_train_and_assess(tones, tmp_path, capsys):
     config = SpeechTokenizerModel.from_pretrained(projection).config
     assert len(config.feature_mean) == 80 and config.num_codevector_groups == 2
     figures = tmp_path / "figures.json"
-    status = main(["assess-tokenizer", projection, kmeans, "--manifest", str(tones), "--json", str(figures)])
+    status = main(["assess-tokenizer", projection, kmeans, "--manifest", str(tones), "--results", str(figures)])
     output = capsys.readouterr().out
     assert status == 0 and "perplexity" in output and "| kmeans" in output
     first, second = json.loads(figures.read_text(encoding="utf-8"))
@@ -116,9 +116,9 @@ def test_commands_train_and_assess(tones, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["train-speech-tokenizer", "--output", "x"], "pass --recipe, --corpus"),
-        (["train-speech-tokenizer", "--manifest", "x"], "--output, the folder to write, is required"),
-        (["train-speech-tokenizer", "--corpus", "prompts5", "--output", "x"], "requires --root"),
-        (["train-speech-tokenizer", "--recipe", "r", "--limit", "3"], "--limit requires --corpus or --manifest; for"),
+        (["train-speech-tokenizer", "--manifest", "x"], "--output-dir, the folder to write, is required"),
+        (["train-speech-tokenizer", "--corpus", "prompts5", "--output", "x"], "or --root DIR"),
+        (["train-speech-tokenizer", "--recipe", "r", "--num-recordings", "3"], "--set corpora.NAME.limit=3"),
         (["train-speech-tokenizer", "--mslam", "m", "--output", "x", "--root", "d"], "--root requires --corpus; for"),
         (["train-speech-tokenizer", "--manifest", "m", "--output", "x", "--split", "dev"], "--split requires --corp"),
         (["train-speech-tokenizer", "--manifest", EXAMPLES, "--output", "x", "--device", "gpu"], "device 'gpu'"),

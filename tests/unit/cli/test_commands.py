@@ -1,10 +1,12 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The command line on a checkpoint with random weights: what it prints, what it reports, how it exits."""
 
+import io
 import json
 import os
 import runpy
 import shutil
+from pathlib import Path
 
 import pytest
 from helpers import REPOSITORY_ROOT, TINY_TEXTS, save_tiny_checkpoint
@@ -62,11 +64,11 @@ def test_transcribe_reports_bad_files_finishes_the_rest_and_fails(run, tmp_path)
     cut.write_bytes(good.read_bytes()[:700])
     missing = tmp_path / "missing.wav"
     status, lines, errors = run(
-        "transcribe", text, good, empty, missing, tmp_path, good, cut, "--from", "it", "--batch-size", 3, *SHORT
+        "transcribe", text, good, empty, missing, good, cut, "--from", "it", "--batch-seconds", 3, *SHORT
     )
     assert status == 1
     assert [line for line in lines if line.startswith(str(good))] == [f"{good} (2.1 s)"] * 2
-    for bad in (text, empty, missing, tmp_path, cut):
+    for bad in (text, empty, missing, cut):
         (line,) = [line for line in errors.splitlines() if line.startswith(f"{bad}:")]
         assert len(line) > len(f"{bad}: ")
 
@@ -78,10 +80,10 @@ def test_transcribe_json_has_one_object_per_file(run, tmp_path):
     first, second = map(json.loads, lines)
     assert first["file"] == str(good)
     assert first["duration_seconds"] == pytest.approx(2.148, abs=0.01)
-    assert first["source_lang"] == "ru"
-    assert first["source_lang_guessed"] is False
-    assert isinstance(first["transcript"], str)
-    assert list(first["translations"]) == ["en"]
+    assert first["language"] == "ru"
+    assert first["language_probability"] is None
+    assert isinstance(first["text"], str)
+    assert list(first["segments"][0]["translations"]) == list(first["translations"]) == ["en"]
     assert second == {"file": str(missing), "error": second["error"]}
     assert "missing.wav" in second["error"]
 
@@ -131,8 +133,8 @@ def test_translate_leaves_out_empty_texts_and_fails(run):
 def test_evaluate_prints_tables_and_writes_the_record(run, tmp_path):
     record, hypotheses = tmp_path / "results.json", tmp_path / "hypotheses.jsonl"
     status, lines, _ = run(
-        *("evaluate", "--manifest", EXAMPLES / "manifest.tsv", "--languages", "en", "es", "--source-lang", "both"),
-        *("--json", record, "--hypotheses", hypotheses, "--num-beams", 2, *SHORT),
+        *("evaluate", "--manifest", EXAMPLES / "manifest.tsv", "--languages", "en", "Spanish", "--condition", "both"),
+        *("--results", record, "--hypotheses", hypotheses, "--num-beams", 2, *SHORT),
     )
     assert status == 0
     headers = [line for line in lines if line.startswith(("ASR", "AST", "MT"))]
@@ -151,6 +153,48 @@ def test_evaluate_prints_tables_and_writes_the_record(run, tmp_path):
     assert len(hypotheses.read_text(encoding="utf-8").splitlines()) == 1 + results.settings["num_hypotheses"] - 4
 
 
+def test_scores_as_json_lines(run, tmp_path):
+    arguments = ["--manifest", MANIFEST, "--languages", "en", "--json", "--results", tmp_path / "results.json"]
+    for command in (["evaluate", "--tasks", "asr", *SHORT], ["identify-language"]):
+        status, lines, errors = run(command[0], *arguments, *command[1:])
+        scores = [json.loads(line) for line in lines]
+        assert status == 0 and {"task", "metric", "value", "source_lang"} <= set(scores[0])
+        assert scores == json.loads((tmp_path / "results.json").read_text())["scores"]
+        assert "written to" in errors
+
+
+def test_translate_accepts_any_spelling_of_a_language(run):
+    codes = run("translate", "press one", "--from", "en", "--to", "fr,es", "--json", *SHORT)
+    names = run("translate", "press one", "--language", "English", "--target-lang", "French,spa", "--json", *SHORT)
+    assert codes == names and list(json.loads(names[1][0])["translations"]) == ["fr", "es"]
+    assert "--to German: the model does not support" in run("translate", "x", "--to", "German", *SHORT)[2]
+
+
+def test_identify_language_and_retrieve_of_folders_lists_and_standard_input(run, tmp_path, monkeypatch):
+    folder = tmp_path / "recordings"
+    shutil.copytree(EXAMPLES / "it", folder / "it")
+    (folder / "notes.txt").write_text("no recording")
+    (tmp_path / "list").write_text(f"{EXAMPLES / 'ru' / 'vm-tooshort.opus'}\n")
+    names = [str(folder / "it" / "vm-leavemsg.opus"), str(folder / "it" / "vm-tooshort.opus")]
+    status, lines, _ = run("identify-language", folder, "--file-list", tmp_path / "list", "--json")
+    assert status == 0
+    assert [json.loads(line)["file"] for line in lines] == [*names, str(EXAMPLES / "ru" / "vm-tooshort.opus")]
+    with Path(names[0]).open("rb") as file:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(file))
+        status, lines, _ = run("identify-language", "-", "--json")
+    assert status == 0 and json.loads(lines[0])["file"] == "-"
+    texts = tmp_path / "texts"
+    texts.write_text("press one\nleave a message\n")
+    arguments = ["--score", "decoder", "--text-lang", "English", "--top", 1, "--json"]
+    status, lines, _ = run("retrieve", folder, "--texts", texts, *arguments)
+    assert status == 0 and [json.loads(line)["query"] for line in lines] == names
+    assert (
+        "--text-lang Klingon: unknown language"
+        in run("retrieve", folder, "--texts", texts, "--text-lang", "Klingon")[2]
+    )
+    assert "--plot requires --corpus" in run("identify-language", names[0], "--plot", "x.png")[2]
+
+
 def test_evaluate_compares_with_the_nearest_training_sentence(run, tmp_path):
     """A corpus whose training part holds the very sentences of the test part: the baseline must be perfect."""
     shutil.copytree(EXAMPLES, tmp_path / "corpus")
@@ -167,7 +211,7 @@ def test_evaluate_compares_with_the_nearest_training_sentence(run, tmp_path):
     record = tmp_path / "results.json"
     status, lines, _ = run(
         *("evaluate", "--corpus", "prompts5", "--root", tmp_path / "corpus", "--tasks", "mt", "--limit", 1),
-        *("--baseline-split", "train", "--json", record, *SHORT),
+        *("--baseline-split", "train", "--results", record, *SHORT),
     )
     assert status == 0
     baseline = EvaluationResults.load(record).find(system="nearest", metric="chrf", source_lang="mean")
@@ -183,11 +227,15 @@ def test_evaluate_compares_with_the_nearest_training_sentence(run, tmp_path):
             for command in ("evaluate", "identify-language", "retrieve")
         ),
         (["retrieve", AUDIO, "--texts", "t", "--score", "mean", "ctc"], "--score mean ctc: pass a single score"),
-        (["evaluate", "--corpus", "prompts5"], "--corpus prompts5 requires --root"),
-        (["synthesize", "--output", "x", "--corpus", "prompts5"], "--corpus prompts5 requires --root"),
-        (["align", AUDIO, "hola", "--output", "absent/x.tsv"], "x.tsv: the folder absent does not exist"),
-        (["align", AUDIO, "hola", "--output", "folder"], "--output folder: is a folder"),
-        (["align", "--manifest", MANIFEST, "--output", "file"], "file: is a file; with --manifest"),
+        (["evaluate", "--corpus", "prompts5"], "--corpus prompts5 requires its folder: --corpus prompts5=DIR"),
+        (
+            ["synthesize", "--output", "x", "--corpus", "prompts5"],
+            "--corpus prompts5 requires its folder: --corpus prompts5=DIR",
+        ),
+        (["align", AUDIO, "hola", "--output-dir", "x.tsv"], "x.tsv: expected a folder; for a single file use"),
+        (["align", "folder", "hola"], "folder: is a folder; its transcripts are the .txt files"),
+        (["align", "--manifest", MANIFEST, "--output-dir", "file"], "file: is a file; expected a folder"),
+        (["evaluate", "--manifest", MANIFEST, "--results", "absent/x"], "--results absent/x: the folder absent does"),
         (["translate", "x", "--to", "fr", "--model", "./folder"], "no config.json"),
     ],
 )
@@ -205,6 +253,14 @@ def test_languages_may_have_commas_or_blanks_between_them():
         for command in ("evaluate", "identify-language", "retrieve"):
             args = build_parser().parse_args([command, "--manifest", "m", "--languages", *languages])
             assert args.languages == ["en", "es"]
+
+
+@pytest.mark.parametrize("arguments", [["identify-language", "gone.wav"], ["align", "gone.wav", "hola"]])
+def test_without_a_usable_recording_no_model_is_loaded(capsys, monkeypatch, arguments):
+    monkeypatch.setattr("mu2slam_hf.checkpoints.load_any_checkpoint", lambda *_, **__: pytest.fail("was loaded"))
+    assert main(arguments) == 1 and capsys.readouterr().err == "gone.wav: no such file\n"
+    assert main([*arguments, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == {"file": "gone.wav", "error": "gone.wav: no such file"}
 
 
 def test_files_that_are_missing_or_no_text_are_named(capsys, tmp_path):
@@ -270,12 +326,12 @@ def test_a_refused_configuration_is_one_line(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["transcribe"], "FILE"),
-        (["transcribe", "a.wav", "--batch-size", "0"], "at least 1"),
+        (["transcribe", "a.wav", "--batch-seconds", "0"], "positive number of seconds"),
+        (["translate", "a", "--to", "fr", "--batch-size", "0"], "at least 1"),
         (["translate", "x"], "--to"),
         (["translate", "x", "--to", "fr,,en"], "separated by commas"),
         (["evaluate"], "--corpus"),
-        (["sing"], "invalid choice"),
+        (["sing"], "unknown command 'sing'"),
         ([], "COMMAND"),
     ],
 )

@@ -1,0 +1,103 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""A model that is replaced by a table: "recordings" are small files whose content is what is said in them."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from mu2slam_hf.cli import main
+from mu2slam_hf.cli import transcribe as command
+from mu2slam_hf.models import processing_transcription
+from mu2slam_hf.models.processing_alignment import AlignedWord
+from mu2slam_hf.models.processing_transcripts import Transcript, TranscriptSegment
+
+
+def say(content, options):
+    """A transcript: one segment per line of the content, one second per word; lines may start with a language."""
+    segments, here = [], 0.0
+    for number, line in enumerate(content.splitlines()):
+        language, _, text = line.rpartition(": ")
+        texts = text.split()
+        words = [
+            AlignedWord(text=one, start_seconds=here + place, end_seconds=here + place + 0.9, score=-0.1)
+            for place, one in enumerate(texts)
+        ]
+        uncertain = language == "und"
+        segments.append(
+            TranscriptSegment(
+                start_seconds=here,
+                end_seconds=here + len(texts),
+                text=text,
+                language=options.source_lang or language or "es",
+                language_probability=None if options.source_lang else 0.984,
+                written_language="es" if uncertain else None,
+                words=tuple(words) if options.timestamps else (),
+                translations={lang: f"{lang} {text}" for lang in options.target_langs},
+                channel=number % 2 if options.split_channels else None,
+            )
+        )
+        here += len(texts) + 1.0
+    language = segments[0].language if segments else "und"
+    return Transcript(
+        segments=tuple(segments),
+        duration_seconds=here + 0.5,
+        language=language,
+        language_probability=segments[0].language_probability if segments else None,
+        written_language=segments[0].written_language if segments else None,
+    )
+
+
+@pytest.fixture
+def heard(monkeypatch):
+    """What the replaced model was asked: options, contents; `interrupt_at` stops a run before that recording."""
+    log = SimpleNamespace(options=None, contents=[], loaded=0, interrupt_at=None)
+
+    def load_model(args, **_):
+        log.loaded += 1
+        return None, None
+
+    def transcribe_recordings(model, processor, recordings, options=None, *, progress=None):
+        log.options = options
+        for recording in recordings:
+            content = recording if isinstance(recording, bytes) else f"address {recording}".encode()
+            if isinstance(recording, str) and Path(recording).exists():
+                content = Path(recording).read_bytes()
+            if log.interrupt_at == len(log.contents):
+                raise KeyboardInterrupt
+            log.contents.append(content.decode())
+            if content == b"broken":
+                yield ValueError(f"{recording}: cannot be decoded")
+                continue
+            transcript = say(content.decode(), options)
+            progress(transcript.duration_seconds)
+            yield transcript
+
+    monkeypatch.setattr(command, "load_model", load_model)
+    monkeypatch.setattr(processing_transcription, "transcribe_recordings", transcribe_recordings)
+    return log
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """Creates files with contents in the current folder."""
+    (tmp_path / "in").mkdir()
+    monkeypatch.chdir(tmp_path / "in")
+
+    def create(**contents):
+        for name, content in contents.items():
+            path = Path(name.replace("__", "/") + ".wav")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8")
+
+    return create
+
+
+@pytest.fixture
+def transcribe(capsys):
+    def call(*arguments):
+        status = main(["transcribe", *map(str, arguments)])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call

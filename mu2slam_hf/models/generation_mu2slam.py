@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from .generation_ctc import CTCPrefixLogitsProcessor, CTCPrefixScorer
+from .generation_loops import LoopLogitsProcessor
 from .language_codes import language_index
 from .task_types import check_task
 
@@ -72,6 +73,8 @@ class Mu2SLAMGenerationMixin:
         task: str | None = None,
         target_modality: str | None = None,
         ctc_weight: float | None = None,
+        source_modality: str | None = None,
+        max_repeats: int | None = None,
         **kwargs,
     ):
         """Generate text or speech ids from speech or text.
@@ -88,6 +91,9 @@ class Mu2SLAMGenerationMixin:
             target_modality: `text` (default) or `speech`, which generates only codebook ids and `</s>`.
             ctc_weight: weight of CTC in the scores of same-language transcription, between 0 and 1. Default:
                 `generation_config.ctc_weight`, else 0.
+            source_modality: `speech` or `text`, only for `encoder_outputs`; None means unknown, without CTC.
+            max_repeats: number of times that the same tokens may be repeated before a row is ended; texts that CTC
+                scores may repeat what is said. Default: `generation_config.max_repeats`, else no limit.
             **kwargs: `input_features` or `input_ids` with `attention_mask`, `language_ids` and
                 `decoder_language_ids` `(B,)` in place of codes, and all arguments of transformers' `generate`.
 
@@ -106,7 +112,6 @@ class Mu2SLAMGenerationMixin:
         batch_size = states.shape[0]
 
         modality = target_modality or ("speech" if task in ("tts", "s2st") else "text")
-        source_modality = None
         if source != "encoder_outputs":
             source_modality = "speech" if source == self.main_input_name else "text"
         source_ids = kwargs.pop("language_ids", None)
@@ -122,13 +127,19 @@ class Mu2SLAMGenerationMixin:
         weight = ctc_weight if ctc_weight is not None else getattr(config, "ctc_weight", None) or 0.0
         if not 0.0 <= weight <= 1.0:
             raise ValueError(f"ctc_weight must be between 0 and 1, got {weight}.")
+        confirmed = None
         if weight > 0 and source_modality == "speech" and modality == "text":
             if kwargs.get("prompt_lookup_num_tokens", getattr(config, "prompt_lookup_num_tokens", None)):
                 raise ValueError(
                     "CTC scores texts that grow by one token, prompt_lookup_num_tokens proposes several at once: pass "
                     "ctc_weight=0.0 or leave prompt_lookup_num_tokens out."
                 )
-            processors.append(self._ctc_processor(encoder_outputs, source_ids, target_ids, weight))
+            ctc_processor = self._ctc_processor(encoder_outputs, source_ids, target_ids, weight)
+            processors.append(ctc_processor)
+            confirmed = ctc_processor.weights > 0
+        max_repeats = max_repeats if max_repeats is not None else getattr(config, "max_repeats", None)
+        if max_repeats is not None:
+            processors.append(LoopLogitsProcessor(max_repeats, self.config.eos_token_id, confirmed))
         limits = self._length_limits(config, kwargs, encoder_outputs, source_modality, modality)
         if limits is not None:
             kwargs["max_new_tokens"] = int(limits.max())

@@ -6,7 +6,7 @@ Shapes: T feature frames, N encoder frames, V vocabulary, L tokens.
 
 import math
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -269,30 +269,68 @@ def align_waveform(
     """
     rate = processor.feature_extractor.sampling_rate
     (samples,) = read_waveforms([waveform], sampling_rate or rate, rate)
-    if level is None:
-        spaceless = language is not None and canonical_language(language).split("-")[0] in _LANGUAGES_WITHOUT_SPACES
-        level = "token" if spaceless else "word"
-    units, unknown = split_transcript(transcript, processor.tokenizer, level)
-    ids, owners = join_units(units, processor.tokenizer)
+    level = level or default_level(language)
     inputs = processor(audio=[samples], sampling_rate=rate, return_tensors="pt")
     row = processor.language_row(language)
+    log_probs = iterate_ctc_log_probs(model, inputs[model.main_input_name][0], row, window_seconds)
+    return align_log_probs(
+        processor.tokenizer,
+        log_probs,
+        transcript,
+        blank=model.config.pad_token_id,
+        level=level,
+        frame_seconds=model.config.inputs_to_logits_ratio / rate,
+        duration_seconds=len(samples) / rate,
+    )
+
+
+def align_log_probs(
+    tokenizer: Any,
+    log_probs: Iterable[Tensor],
+    transcript: str,
+    *,
+    blank: int,
+    level: str,
+    frame_seconds: float,
+    duration_seconds: float,
+) -> Alignment:
+    """Align a transcript with CTC posteriors.
+
+    Args:
+        tokenizer: tokenizer of the posteriors.
+        log_probs: consecutive pieces `(n, V)` float of the CTC log posteriors.
+        transcript: the spoken text.
+        blank: id of the blank.
+        level: "word" or "token".
+        frame_seconds: seconds per frame.
+        duration_seconds: length of the recording; no time is later.
+
+    Raises:
+        ValueError: the transcript cannot be aligned or is too long for the recording.
+    """
+    units, unknown = split_transcript(transcript, tokenizer, level)
+    ids, owners = join_units(units, tokenizer)
     # Only the columns of the text; the blank is the first.
-    columns = [model.config.pad_token_id, *sorted(set(ids) - {WILDCARD})]
+    columns = [blank, *sorted(set(ids) - {WILDCARD})]
     kept, best = [], []
-    for log_probs in iterate_ctc_log_probs(model, inputs[model.main_input_name][0], row, window_seconds):
-        kept.append(log_probs[:, columns].double())
-        best.append(log_probs.amax(dim=-1).double())
+    for piece in log_probs:
+        kept.append(piece[:, columns].double())
+        best.append(piece.amax(dim=-1).double())
     labels = [WILDCARD if index == WILDCARD else columns.index(index) for index in ids]
     found = align_ctc(torch.cat(kept), labels, best=torch.cat(best).numpy())
-    frame_seconds = model.config.inputs_to_logits_ratio / rate
-    duration = len(samples) / rate
-    words = list(_words(units, owners, found, frame_seconds, duration))
+    words = list(_words(units, owners, found, frame_seconds, duration_seconds))
     return Alignment(
-        words=tuple(_widen(words, frame_seconds, duration) if level == "word" else words),
-        duration_seconds=duration,
+        words=tuple(_widen(words, frame_seconds, duration_seconds) if level == "word" else words),
+        duration_seconds=duration_seconds,
         score=found.log_prob / len(found.path),
         unknown_characters=tuple(unknown),
     )
+
+
+def default_level(language: str | None) -> str:
+    """Level of alignment of a language: "token" if it is written without spaces, else "word"."""
+    spaceless = language is not None and canonical_language(language).split("-")[0] in _LANGUAGES_WITHOUT_SPACES
+    return "token" if spaceless else "word"
 
 
 def _words(

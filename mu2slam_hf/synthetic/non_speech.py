@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Seeded sounds without speech: silence, noise, hum, tones, clicks, music-like sound. For the calibration of silence."""
+"""Seeded sounds without speech, for the calibration of silence: noise, hum, tones, clicks, music-like sound."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

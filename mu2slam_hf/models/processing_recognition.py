@@ -1,0 +1,270 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Recognition of the windows of recordings in batches: one pass of the encoder for languages, CTC and decoder.
+
+Shapes: `n` samples, N encoder frames, D width, V vocabulary.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from .generation_loops import find_loop
+from .generation_no_speech import AGREEMENT, NoSpeechSettings, measure_agreement, measure_ctc
+from .modules_lengths import downsample_attention_mask
+from .modules_sound_features import measure_sound
+from .processing_alignment import AlignedWord, align_log_probs
+from .processing_windows import Window
+
+# Choice: used if the generation configuration does not say otherwise.
+DEFAULT_MAX_REPEATS = 4
+
+
+@dataclass(kw_only=True)
+class RecognizedWindow:
+    """A window and what was found in it.
+
+    Attributes:
+        window: the window; its samples are dropped after the encoder.
+        num_samples: length of the window.
+        has_speech: whether anything may be written.
+        language_probabilities: by language, without `und`; None if the model has no language head.
+        log_probs: `(N, V)` CTC log posteriors on the CPU; None if the model has no CTC head.
+        states: `(N, D)` encoder states.
+        text: the transcript, "" without speech.
+        words: words of the transcript with times in the recording; empty if they cannot be aligned.
+        translations: text by target language.
+    """
+
+    window: Window
+    num_samples: int
+    has_speech: bool = True
+    language_probabilities: Mapping[str, float] | None = None
+    log_probs: Tensor | None = None
+    states: Tensor | None = None
+    text: str = ""
+    words: tuple[AlignedWord, ...] = ()
+    translations: dict[str, str] = field(default_factory=dict)
+    _features: dict[str, float] = field(default_factory=dict)
+
+
+class WindowRecognizer:
+    """Runs a model on windows.
+
+    Args:
+        model: `Mu2SLAMForConditionalGeneration`, `Mu2SLAMForCTC` or `MSLAMForCTC`, in evaluation mode.
+        processor: its processor.
+        source_lang: the spoken language; None means unknown.
+        batch_seconds: maximum seconds of audio in a batch, including padding.
+        generate_kwargs: passed to `generate`.
+
+    Raises:
+        ValueError: the model can do neither, or the language is unknown.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        *,
+        source_lang: str | None = None,
+        batch_seconds: float = 60.0,
+        generate_kwargs: Mapping[str, Any] | None = None,
+    ):
+        self.is_ctc = not hasattr(model, "generate") or type(model).__name__.endswith("ForCTC")
+        if self.is_ctc and not type(model).__name__.endswith("ForCTC"):
+            raise ValueError(
+                f"{type(model).__name__} cannot transcribe; use a Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC or "
+                "MSLAMForCTC checkpoint."
+            )
+        if self.is_ctc and generate_kwargs:
+            raise ValueError(
+                f"A CTC model only transcribes in the spoken language and does not support "
+                f"{', '.join(sorted(generate_kwargs))}. Use a Mu2SLAMForConditionalGeneration checkpoint to translate."
+            )
+        self.model = model
+        self.processor = processor
+        self.source_lang = source_lang
+        self.language_row = processor.language_row(source_lang)
+        self.batch_seconds = batch_seconds
+        self.generate_kwargs = dict(generate_kwargs or {})
+        self.sampling_rate = processor.feature_extractor.sampling_rate
+        self.frame_seconds = model.config.inputs_to_logits_ratio / self.sampling_rate
+        self.no_speech = NoSpeechSettings.from_model(model)
+        self.max_repeats = getattr(getattr(model, "generation_config", None), "max_repeats", None)
+        if self.max_repeats is None:
+            self.max_repeats = DEFAULT_MAX_REPEATS
+
+    @torch.no_grad()
+    def compute_blanks(self, waveform: np.ndarray) -> np.ndarray:
+        """Probability `(N,)` of the CTC blank in each encoder frame of `(n,)` samples."""
+        parts = []
+        for start in range(0, len(waveform), 30 * self.sampling_rate):
+            states, log_probs, _ = self._encode_batch([waveform[start : start + 30 * self.sampling_rate]])
+            parts.append(log_probs[0][:, self.model.config.pad_token_id].exp().numpy())
+        return np.concatenate(parts)
+
+    @torch.no_grad()
+    def encode(self, windows: Sequence[Window]) -> list[RecognizedWindow]:
+        """Run the encoder; decides, as far as possible without the decoder, which windows have no speech."""
+        found = [RecognizedWindow(window=window, num_samples=len(window.waveform)) for window in windows]
+        for one in found:
+            level, one._features = measure_sound(one.window.waveform, self.sampling_rate)
+            one.has_speech = not self.no_speech.is_silent(level) and self.no_speech.score(one._features) > 0
+        hearing = [one for one in found if one.has_speech]
+        for batch in self._batches(hearing, [len(one.window.waveform) / self.sampling_rate for one in hearing]):
+            results = self._encode_batch([one.window.waveform for one in batch])
+            for one, states, log_probs, probabilities in zip(batch, *results, strict=True):
+                one.states, one.log_probs, one.language_probabilities = states, log_probs, probabilities
+                one._features |= measure_ctc(log_probs, self.model.config.pad_token_id, 1 / self.frame_seconds)
+                one.has_speech = self.no_speech.score(one._features) > 0
+        for one in found:
+            one.window = replace(one.window, waveform=one.window.waveform[:0])
+        return found
+
+    def _encode_batch(self, waveforms: Sequence[np.ndarray]) -> tuple[list[Tensor], list[Tensor], list[Any]]:
+        """States, CTC log posteriors and language probabilities of each recording."""
+        model = self.model
+        inputs = self.processor(audio=list(waveforms), sampling_rate=self.sampling_rate, return_tensors="pt")
+        mask = inputs["attention_mask"].to(model.device)
+        speech = {model.main_input_name: inputs[model.main_input_name].to(model.device, model.dtype)}
+        rows = torch.full((len(waveforms),), self.language_row, device=model.device)
+        if self.is_ctc:
+            logits = model(**speech, attention_mask=mask, language_ids=rows, return_dict=True).logits
+            states, languages = logits, [None] * len(waveforms)
+            real = downsample_attention_mask(mask, model.config.encoder_config)
+        else:
+            outputs = model.get_encoder()(**speech, attention_mask=mask, language_ids=rows, return_dict=True)
+            states, real = outputs.last_hidden_state, outputs.attention_mask
+            real = torch.ones(states.shape[:2], device=states.device) if real is None else real
+            logits = model.compute_ctc_logits(states)
+            languages = self._language_probabilities(states, real)
+        lengths = real.sum(dim=-1).tolist()
+        log_probs = logits.float().log_softmax(dim=-1).cpu()
+        return (
+            [states[row, : int(length)] for row, length in enumerate(lengths)],
+            [log_probs[row, : int(length)] for row, length in enumerate(lengths)],
+            languages,
+        )
+
+    def _language_probabilities(self, states: Tensor, mask: Tensor) -> list[dict[str, float]]:
+        codes = self.model.config.languages
+        if len(codes) < 2:
+            return [{codes[0]: 1.0}] * len(states)
+        # `und`, the first row, is never predicted.
+        probabilities = self.model.compute_language_logits(states, mask)[:, 1:].softmax(dim=-1).cpu().tolist()
+        return [dict(zip(codes[1:], row, strict=True)) for row in probabilities]
+
+    @torch.no_grad()
+    def transcribe(self, windows: Sequence[RecognizedWindow], languages: Sequence[str | None], level: str) -> None:
+        """Write the transcripts of windows with speech and align them; the agreement of CTC may find no speech.
+
+        Args:
+            windows: from `encode`.
+            languages: the language to write, one for each window.
+            level: of the words, "word" or "token".
+        """
+        speaking = [(one, lang) for one, lang in zip(windows, languages, strict=True) if one.has_speech]
+        for pairs in self._batches(speaking, [len(one.states) * self.frame_seconds for one, _ in speaking]):
+            batch = [one for one, _ in pairs]
+            if self.is_ctc:
+                ids = [self._best_ctc_ids(one.log_probs) for one in batch]
+            else:
+                langs = [lang for _, lang in pairs]
+                ids = self._generate([one.states for one in batch], langs, task="asr")
+            for one, tokens in zip(batch, ids, strict=True):
+                self._finish(one, tokens, level)
+
+    def _finish(self, one: RecognizedWindow, ids: list[int], level: str) -> None:
+        assert one.log_probs is not None
+        blank = self.model.config.pad_token_id
+        if AGREEMENT in self.no_speech.weights:
+            one._features[AGREEMENT] = measure_agreement(one.log_probs, ids, blank)
+            one.has_speech = self.no_speech.score(one._features) > 0
+        one.text = self._to_text(ids) if one.has_speech else ""
+        one.has_speech = bool(one.text)
+        if not one.has_speech:
+            return
+        start = one.window.start_sample / self.sampling_rate
+        try:
+            alignment = align_log_probs(
+                self.processor.tokenizer,
+                [one.log_probs],
+                one.text,
+                blank=blank,
+                level=level,
+                frame_seconds=self.frame_seconds,
+                duration_seconds=one.num_samples / self.sampling_rate,
+            )
+        except ValueError:  # a text too long for the window
+            return
+        one.words = tuple(
+            replace(word, start_seconds=word.start_seconds + start, end_seconds=word.end_seconds + start)
+            for word in alignment.words
+        )
+
+    def _best_ctc_ids(self, log_probs: Tensor) -> list[int]:
+        best = torch.unique_consecutive(log_probs.argmax(dim=-1))
+        return best[best != self.model.config.pad_token_id].tolist()
+
+    @torch.no_grad()
+    def translate(self, windows: Sequence[RecognizedWindow], target_lang: str) -> None:
+        """Write the translations of windows with speech; only of the frames between their cuts."""
+        speaking = [one for one in windows if one.has_speech]
+        per_frame = self.frame_seconds * self.sampling_rate
+        for batch in self._batches(speaking, [len(one.states) * self.frame_seconds for one in speaking]):
+            states = []
+            for one in batch:
+                first = int(one.window.core_start / per_frame)
+                stop = max(first + 1, -(-one.window.core_stop // round(per_frame)))
+                states.append(one.states[first:stop])
+            ids = self._generate(states, [target_lang] * len(batch))
+            for one, tokens in zip(batch, ids, strict=True):
+                one.translations[target_lang] = self._to_text(tokens)
+
+    def _generate(
+        self, states: Sequence[Tensor], target_langs: Sequence[str | None], **kwargs: Any
+    ) -> list[list[int]]:
+        """Tokens for each item, without special tokens and loops."""
+        mask = pad_sequence([torch.ones(len(one), dtype=torch.int64) for one in states], batch_first=True)
+        outputs = self.model.build_encoder_outputs(
+            (pad_sequence(list(states), batch_first=True),), mask.to(self.model.device)
+        )
+        outputs.attention_mask = mask.to(self.model.device)
+        ids = self.model.generate(
+            encoder_outputs=outputs,
+            source_modality="speech",
+            source_lang=self.source_lang,
+            target_lang=list(target_langs),
+            **{"max_repeats": self.max_repeats, **kwargs, **self.generate_kwargs},
+        )
+        ids = getattr(ids, "sequences", ids)
+        special = set(self.processor.tokenizer.all_special_ids)
+        texts = [[token for token in row if token not in special] for row in ids.tolist()]
+        return [row[: find_loop(row, self.max_repeats)] for row in texts]
+
+    def _to_text(self, ids: list[int]) -> str:
+        return self.processor.tokenizer.decode(ids, skip_special_tokens=True, **self._decode_options()).strip()
+
+    def _decode_options(self) -> dict[str, Any]:
+        # A CTC tokenizer would collapse tokens that were collapsed already.
+        return {"group_tokens": False} if self.is_ctc else {}
+
+    def _batches(self, items: Sequence[Any], seconds: Sequence[float]) -> Iterator[list[Any]]:
+        """Batches of similar length, longest first."""
+        order = sorted(range(len(items)), key=lambda place: -seconds[place])
+        batch: list[Any] = []
+        longest = 0.0
+        for place in order:
+            if batch and longest * (len(batch) + 1) > self.batch_seconds:
+                yield batch
+                batch = []
+            if not batch:
+                longest = seconds[place]
+            batch.append(items[place])
+        if batch:
+            yield batch

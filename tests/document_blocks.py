@@ -3,14 +3,14 @@
 
 Conventions of a page:
 
-- `bash` blocks hold `mu2slam ...`, `cat FILE` and `export NAME=VALUE`. They are executed in this process, in a temporary
-  folder with links to what is at the top of the repository, in the order of the page. `pip install` and `pytest` are
-  left to `.ci/run`.
+- `bash` blocks hold `mu2slam ...`, `cat FILE` and `export NAME=VALUE`. They are executed in this process, in a
+  temporary folder with links to what is at the top of the repository, in the order of the page. `pip install` and
+  `pytest` are left to `.ci/run`.
 - `python` blocks of a page share their names, and run in the same folder, in the same order.
 - A `text` block directly after an executed block is its standard output. A line `...` stands for any lines.
 - A `yaml` block is a recipe, or after `<!-- recipe: NAME -->` a part of one, merged into the recipe NAME.
-- `<!-- not executed: REASON -->` directly above a block exempts it. Its `mu2slam` lines are still parsed, its scripts and
-  recipes must exist, its Python must compile and its YAML must load.
+- `<!-- not executed: REASON -->` directly above a block exempts it. Its `mu2slam` lines are still parsed, its scripts
+  and recipes must exist, its Python must compile and its YAML must load.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ import io
 import os
 import re
 import shlex
+import unittest.mock
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,8 @@ LINKED = ("benchmarks", "configuration", "examples", "model_cards", "mu2slam_hf"
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```[ ]*$", re.MULTILINE | re.DOTALL)
 _MARKER = re.compile(r"<!-- (not executed|recipe): ([^\n]+) -->\n\Z")
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+# Durations are different in every run.
+_DURATION = re.compile(r"\d[\d.]*(?= s/step| min\b)|(?<=runtime )\d[\d.]*")
 # What .ci/run does in an environment of its own.
 _LEFT_TO_CI = ("python -m pip install ", "pytest ")
 _ASSIGNMENT = re.compile(r"[A-Z_][A-Z0-9_]*=")
@@ -188,7 +191,7 @@ def check_command(command: str) -> None:
 
 
 def read_recipe(block: Block, folder: Path) -> Any:
-    """Loads the recipe of a YAML block as `mu2slam train` does."""
+    """Loads the recipe of a YAML block as `mu2slam train` does; its paths are the reader's and need not exist."""
     from mu2slam_hf.recipes.loader import read_tree
     from mu2slam_hf.recipes.runs import load_recipe
     from mu2slam_hf.recipes.shipped import find_recipe
@@ -199,7 +202,8 @@ def read_recipe(block: Block, folder: Path) -> Any:
         tree = merge(read_tree(find_recipe(block.remark.strip())), tree)
     file = folder / "recipe_of_a_page.yaml"
     file.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
-    return load_recipe(file)
+    with unittest.mock.patch("mu2slam_hf.recipes.loader.resolve_path", lambda value, *_: value):
+        return load_recipe(file)
 
 
 def merge(base: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,10 +218,13 @@ def merge(base: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
 def explain_difference(expected: str, actual: str) -> str | None:
     """What differs between a shown and a written output; None if nothing does.
 
-    Whitespace at the ends of lines does not count, a line `...` stands for any number of lines, and numbers may differ
-    by 5 % or one in the last place that is shown: other processors and versions round differently.
+    Whitespace at the ends of lines is ignored, a line `...` stands for any number of lines, and numbers may differ
+    by 5 % or one in the last place that is shown: other processors and versions round differently. Durations are not
+    compared.
     """
-    shown, written = ([line.rstrip() for line in text.strip("\n").splitlines()] for text in (expected, actual))
+    shown, written = (
+        [_DURATION.sub("0", line).rstrip() for line in text.strip("\n").splitlines()] for text in (expected, actual)
+    )
     place = 0
     is_open = False
     for line in shown:

@@ -2,7 +2,9 @@
 """What the documentation shows is what happens: every code block is executed, or says why not and is checked."""
 
 import re
+import runpy
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -126,3 +128,13 @@ def test_blocks_are_found_with_their_markers_and_outputs():
     assert third.language == "text" and third.marker is None  # which the test above refuses
     assert command_lines(second.text) == ["mu2slam corpora"]
     assert content[slice(*first.output.span)] == "out\n"
+
+
+def test_figures_are_those_of_their_script():
+    figures = REPOSITORY_ROOT / "docs" / "figures"
+    names = runpy.run_path(str(figures / "make_figures.py"))
+    for name, drawing in names["make_drawings"]().items():
+        assert (figures / name).read_text(encoding="utf-8") == drawing, f"{name}: run docs/figures/make_figures.py"
+        ElementTree.fromstring(drawing)
+    assert (REPOSITORY_ROOT / names["RECORDING"]).is_file()
+    assert 10_000 < (figures / "recording.png").stat().st_size < 200_000

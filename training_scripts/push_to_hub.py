@@ -2,7 +2,7 @@
 """Make an upload folder of a checkpoint (weights, processor, card, code), check it, and upload it.
 
     python training_scripts/push_to_hub.py --checkpoint runs/x/final --facts model_cards/x.yaml \
-        --results results/x.json --folder upload/x                             # only make and check the folder
+        --results results/x.json --examples examples/manifest.tsv --folder upload/x   # only make and check the folder
     python training_scripts/push_to_hub.py ... --folder upload/x --repo-id organisation/x    # and upload it
 
 The folder loads with `trust_remote_code=True` where this package is not installed; that is part of the check.
@@ -14,8 +14,10 @@ import sys
 
 from mu2slam_hf.checkpoints import load_any_checkpoint
 from mu2slam_hf.cli.errors import run_and_report
+from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.evaluation.results import EvaluationResults
 from mu2slam_hf.hub.bundle import build_bundle, find_model_type, push_bundle
+from mu2slam_hf.hub.card_examples import choose_records, make_card_examples
 from mu2slam_hf.hub.cards import card_template, load_card_facts, render_card
 
 
@@ -23,9 +25,12 @@ def main(arguments: list[str] | None = None) -> None:
     """Build, check and, with --repo-id, upload."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", required=True, help="folder with model and processor")
-    parser.add_argument("--facts", required=True, help="YAML with what a person has to say on the card")
+    parser.add_argument("--facts", required=True, help="YAML with the facts of the card that its author writes")
     parser.add_argument("--results", action="append", default=[], help="record of `mu2slam evaluate`; repeatable")
-    parser.add_argument("--extra-file", action="append", default=[], help="file to put beside, e.g. LICENSE")
+    parser.add_argument(
+        "--examples", metavar="MANIFEST", help="recordings of which three are transcribed for the card"
+    )
+    parser.add_argument("--extra-file", action="append", default=[], help="file to add, e.g. LICENSE")
     parser.add_argument("--folder", required=True, help="upload folder to make; must not exist")
     parser.add_argument("--repo-id", help="upload to this repository of the Hub")
     parser.add_argument("--private", action="store_true", help="make the repository private")
@@ -36,7 +41,9 @@ def main(arguments: list[str] | None = None) -> None:
     model_type = find_model_type(model)
     results = [EvaluationResults.load(path) for path in options.results]
     facts = load_card_facts(options.facts)
-    card = render_card(card_template(), facts, model=model, model_type=model_type, results=results)
+    chosen = choose_records(read_manifest(options.examples)) if options.examples else []
+    examples = make_card_examples(model, processor, chosen) if options.examples else []
+    card = render_card(card_template(), facts, model=model, model_type=model_type, results=results, examples=examples)
     build_bundle(options.folder, model, processor, card=card, extra_files=options.extra_file)
     print(f"{options.folder} is complete and loads without the package.")
     if options.repo_id:

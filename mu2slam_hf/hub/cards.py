@@ -18,6 +18,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from mu2slam_hf.evaluation.results import EvaluationResults, Score
 from mu2slam_hf.hub.auto_names import find_auto_name
+from mu2slam_hf.hub.card_examples import CardExample
 from mu2slam_hf.models.model_types import ModelType
 from mu2slam_hf.recipes.loader import build_section
 from mu2slam_hf.recipes.shipped import shipped_path
@@ -128,6 +129,7 @@ def render_card(
     model: Any,
     model_type: ModelType,
     results: Sequence[EvaluationResults] = (),
+    examples: Sequence[CardExample] = (),
 ) -> str:
     """Fill the template of a card.
 
@@ -137,6 +139,7 @@ def render_card(
         model: the model, for its size and languages.
         model_type: its model type; the `Choice:` remarks in the code of its classes are listed.
         results: evaluations of this model, the source of all scores.
+        examples: outputs of this model, see `make_card_examples`.
 
     Returns:
         Content of `README.md`: metadata for the Hub, then Markdown.
@@ -158,6 +161,7 @@ def render_card(
         paper=_PAPERS[kind],
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
         results=[describe_results(record) for record in results],
+        examples=examples,
         choices=collect_choices(model_type),
     )
 

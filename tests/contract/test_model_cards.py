@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from helpers import REPOSITORY_ROOT, make_tiny_pair
 
-from mu2slam_hf import default_checkpoint
+from mu2slam_hf import default_checkpoint, load_default, read_manifest
 from mu2slam_hf.hub.bundle_check import _check_card
+from mu2slam_hf.hub.card_examples import choose_records, make_card_examples
 from mu2slam_hf.hub.cards import load_card_facts, render_card
 from mu2slam_hf.models.model_types import MODEL_TYPES
 
@@ -51,3 +52,17 @@ def test_the_shipped_checkpoint_has_its_card():
     assert _check_card(card) == []
     text = card.read_text(encoding="utf-8")
     assert "## Limits" in text and "## Results" in text and "None are recorded." not in text
+
+
+def test_the_examples_of_the_shipped_card_are_outputs_of_the_checkpoint():
+    card = Path(default_checkpoint()) / "README.md"
+    if not card.is_file():
+        pytest.skip("the shipped checkpoint has not been trained in this working tree")
+    chosen = choose_records(read_manifest(REPOSITORY_ROOT / "examples" / "manifest.tsv"))
+    text = card.read_text(encoding="utf-8")
+    shown = text[text.index("## Examples") : text.index("## Use")]
+    for example in make_card_examples(*load_default(), chosen):
+        for line in (example.name, f"said: {example.reference}", f"output: {example.output}"):
+            assert line in shown, line
+        for reference, output in example.translations.values():
+            assert f": {reference}\n  - output: {output}\n" in shown

@@ -12,6 +12,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 
 from .generation_ctc import CTCPrefixLogitsProcessor, CTCPrefixScorer
 from .language_codes import language_index
+from .task_arguments import listing_choices, resolve_task_arguments
 from .task_types import check_task
 
 SOURCES = ("input_features", "input_values", "input_ids", "inputs_embeds", "encoder_outputs")
@@ -72,6 +73,7 @@ class Mu2SLAMGenerationMixin:
         task: str | None = None,
         target_modality: str | None = None,
         ctc_weight: float | None = None,
+        language: str | Sequence[str | None] | None = None,
         **kwargs,
     ):
         """Generate text or speech ids from speech or text.
@@ -81,19 +83,23 @@ class Mu2SLAMGenerationMixin:
                 `(B, samples)`, the same as `input_values`).
             generation_config: as in transformers.
             logits_processor: further processors.
-            source_lang: language of the source, one code or one per item; None means unknown (`und`).
+            source_lang: language of the source, one code (or name, such as "Spanish") or one per item; None means
+                unknown (`und`).
             target_lang: language of the output, one code or one per item. Default: the source language if given, else
                 the one predicted by the language head.
-            task: `asr`, `ast`, `mt`, ...; only checked against modalities and languages, adds no token.
+            task: `asr`, `ast`, `mt`, ...; only checked against modalities and languages, adds no token. As in Whisper
+                also `transcribe` and `translate`, which translates into English by default. Default:
+                `generation_config.task`.
             target_modality: `text` (default) or `speech`, which generates only codebook ids and `</s>`.
             ctc_weight: weight of CTC in the scores of same-language transcription, between 0 and 1. Default:
                 `generation_config.ctc_weight`, else 0.
+            language: Whisper's name of `source_lang`. Default: `generation_config.language`.
             **kwargs: `input_features` or `input_ids` with `attention_mask`, `language_ids` and
                 `decoder_language_ids` `(B,)` in place of codes, and all arguments of transformers' `generate`.
 
         Raises:
-            ValueError: not exactly one source is given, a language is unknown, or the task does not match modalities
-                and languages.
+            ValueError: not exactly one source is given, a language or task is unknown, or the task does not match
+                modalities and languages; the message contains all tasks and the languages of the model.
         """
         if inputs is not None:
             if kwargs.get(self.main_input_name) is not None:
@@ -101,18 +107,30 @@ class Mu2SLAMGenerationMixin:
             kwargs[self.main_input_name] = inputs
         source = self._single_source(kwargs)
         config = generation_config if generation_config is not None else self.generation_config
+        source_modality = None
+        if source != "encoder_outputs":
+            source_modality = "speech" if source == self.main_input_name else "text"
+        source_lang, target_lang, task = resolve_task_arguments(
+            self.config.languages,
+            source_modality,
+            language=language,
+            source_lang=source_lang,
+            target_lang=target_lang,
+            task=task,
+            defaults=config,
+            has_source=kwargs.get("language_ids") is not None,
+            has_target=kwargs.get("decoder_language_ids") is not None,
+        )
         encoder_outputs = self._encode_source(source, source_lang, config, kwargs)
         states = encoder_outputs.last_hidden_state
         batch_size = states.shape[0]
 
         modality = target_modality or ("speech" if task in ("tts", "s2st") else "text")
-        source_modality = None
-        if source != "encoder_outputs":
-            source_modality = "speech" if source == self.main_input_name else "text"
         source_ids = kwargs.pop("language_ids", None)
         target_ids = self._target_languages(target_lang, source_ids, encoder_outputs, kwargs)
         if task is not None:
-            self._check_task(task, source_modality, modality, source_ids, target_ids)
+            with listing_choices(self.config.languages):
+                self._check_task(task, source_modality, modality, source_ids, target_ids)
         kwargs["decoder_language_ids"] = target_ids
         modality_row = 0 if modality == "speech" else 1
         kwargs["decoder_modality_ids"] = torch.full((batch_size,), modality_row, device=states.device)

@@ -314,6 +314,24 @@ def test_languages_by_code_by_item_and_by_default(model, case):
     assert torch.equal(run(source_lang="es"), run(source_lang="es", target_lang="es"))
 
 
+def test_arguments_of_whisper_mean_what_they_mean_there(model, case):
+    def run(**options):
+        return model.generate(**case.batch, max_new_tokens=STEPS, **options)
+
+    is_speech = "input_features" in case.batch
+    translation = run(source_lang="es", target_lang="en", task="ast" if is_speech else "mt")
+    assert torch.equal(run(language="spanish", task="translate"), translation)
+    assert torch.equal(run(language=["es-ES"] * ROWS, task="translate", target_lang="English"), translation)
+    if is_speech:
+        assert torch.equal(run(language="spa", task="transcribe"), run(source_lang="es", task="asr"))
+    else:
+        with pytest.raises(ValueError, match="pass audio"):
+            run(task="transcribe")
+    config = GenerationConfig.from_dict({**model.generation_config.to_dict(), "language": "es", "task": "translate"})
+    assert torch.equal(run(generation_config=config), translation)
+    assert torch.equal(run(generation_config=config, target_lang="fr"), run(source_lang="es", target_lang="fr"))
+
+
 @torch.no_grad()
 def test_default_target_is_the_language_guessed(model, case):
     states = [model.get_encoder()(**row).last_hidden_state for row in case.rows]
@@ -332,8 +350,10 @@ def test_default_target_is_the_language_guessed(model, case):
         ({"target_lang": "en", "task": "mt"}, "speech"),
         ({"source_lang": "en", "target_lang": "fr", "task": "asr"}, "ast"),
         ({"source_lang": "en", "target_lang": "en", "task": "ast"}, "asr"),
-        ({"target_lang": "en", "task": "transcribe"}, "unknown task"),
+        ({"target_lang": "en", "task": "dictate"}, "unknown task"),
         ({"target_lang": "en", "target_modality": "video"}, "target_modality"),
+        ({"language": "fr", "source_lang": "en"}, "differ.*asr or transcribe.*es .Spanish."),
+        ({"language": "en", "task": "translate"}, "both 'en'.*asr or transcribe.*es .Spanish."),
         ({"target_lang": "en", "target_modality": "speech", "task": "asr"}, "target_modality|speech"),
         ({"target_lang": "en", "ctc_weight": 1.5}, "ctc_weight"),
         ({"target_lang": "en", "tarket_lang": "fr"}, "tarket_lang"),

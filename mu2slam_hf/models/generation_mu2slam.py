@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
+from .generation_assisted import prepare_assistant
 from .generation_ctc import CTCPrefixLogitsProcessor, CTCPrefixScorer
 from .language_codes import language_index
 from .task_arguments import listing_choices, resolve_task_arguments
@@ -95,7 +96,9 @@ class Mu2SLAMGenerationMixin:
                 `generation_config.ctc_weight`, else 0.
             language: Whisper's name of `source_lang`. Default: `generation_config.language`.
             **kwargs: `input_features` or `input_ids` with `attention_mask`, `language_ids` and
-                `decoder_language_ids` `(B,)` in place of codes, and all arguments of transformers' `generate`.
+                `decoder_language_ids` `(B,)` in place of codes, and all arguments of transformers' `generate`. For
+                assisted decoding (one item, greedy or sampling): `prompt_lookup_num_tokens`, or `assistant_model`,
+                another encoder-decoder with the same vocabulary, which encodes the source itself.
 
         Raises:
             ValueError: not exactly one source is given, a language or task is unknown, or the task does not match
@@ -121,6 +124,7 @@ class Mu2SLAMGenerationMixin:
             has_source=kwargs.get("language_ids") is not None,
             has_target=kwargs.get("decoder_language_ids") is not None,
         )
+        assistant = prepare_assistant(self, config, kwargs, source, source_lang)
         encoder_outputs = self._encode_source(source, source_lang, config, kwargs)
         states = encoder_outputs.last_hidden_state
         batch_size = states.shape[0]
@@ -132,6 +136,8 @@ class Mu2SLAMGenerationMixin:
             with listing_choices(self.config.languages):
                 self._check_task(task, source_modality, modality, source_ids, target_ids)
         kwargs["decoder_language_ids"] = target_ids
+        if assistant is not None:
+            kwargs["assistant_model"] = assistant
         modality_row = 0 if modality == "speech" else 1
         kwargs["decoder_modality_ids"] = torch.full((batch_size,), modality_row, device=states.device)
 
@@ -141,11 +147,6 @@ class Mu2SLAMGenerationMixin:
         if not 0.0 <= weight <= 1.0:
             raise ValueError(f"ctc_weight must be between 0 and 1, got {weight}.")
         if weight > 0 and source_modality == "speech" and modality == "text":
-            if kwargs.get("prompt_lookup_num_tokens", getattr(config, "prompt_lookup_num_tokens", None)):
-                raise ValueError(
-                    "CTC scores texts that grow by one token, prompt_lookup_num_tokens proposes several at once: pass "
-                    "ctc_weight=0.0 or leave prompt_lookup_num_tokens out."
-                )
             processors.append(self._ctc_processor(encoder_outputs, source_ids, target_ids, weight))
         limits = self._length_limits(config, kwargs, encoder_outputs, source_modality, modality)
         if limits is not None:
@@ -178,7 +179,7 @@ class Mu2SLAMGenerationMixin:
         attention_mask = kwargs.pop("attention_mask", None)
         batch_size = tensor.shape[0] if isinstance(tensor, Tensor) else tensor[0].shape[0]
         if source_lang is not None:
-            kwargs["language_ids"] = self._language_rows(source_lang, batch_size)
+            kwargs["language_ids"] = self.language_rows(source_lang, batch_size)
         if source == "encoder_outputs":
             return self.build_encoder_outputs(tensor, attention_mask)
         if kwargs.get("language_ids") is None:
@@ -194,7 +195,7 @@ class Mu2SLAMGenerationMixin:
             **options,
         )
 
-    def _language_rows(self, codes: str | Sequence[str | None], batch_size: int) -> Tensor:
+    def language_rows(self, codes: str | Sequence[str | None], batch_size: int) -> Tensor:
         if isinstance(codes, str):
             codes = [codes] * batch_size
         if len(codes) != batch_size:
@@ -206,12 +207,12 @@ class Mu2SLAMGenerationMixin:
         states = encoder_outputs.last_hidden_state
         given = kwargs.pop("decoder_language_ids", None)
         if target_lang is not None and (isinstance(target_lang, str) or all(target_lang)):
-            return self._language_rows(target_lang, states.shape[0])
+            return self.language_rows(target_lang, states.shape[0])
         if given is not None:
             return given.to(states.device)
         guessed = self._spoken_languages(encoder_outputs, source_ids)
         if target_lang is not None:
-            rows = self._language_rows(target_lang, states.shape[0])
+            rows = self.language_rows(target_lang, states.shape[0])
             guessed = torch.where(rows > 0, rows, guessed)
         return guessed
 

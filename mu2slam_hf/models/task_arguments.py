@@ -1,8 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The arguments for languages and tasks: ours, and those of Whisper, converted to ours.
 
-Ours are `source_lang`, `target_lang` and `task` ("asr", "ast", "mt", ...). Whisper's are `language`, the language of the
-source, and `task`: "transcribe" (asr) or "translate" (ast, or mt for texts), by default into English.
+Ours are `source_lang`, `target_lang` and `task` ("asr", "ast", "mt", ...). Whisper's are `language`, the language of
+the source, and `task`: "transcribe" (asr) or "translate" (ast, or mt for texts), by default into English.
 """
 
 from collections.abc import Callable, Iterator, Sequence

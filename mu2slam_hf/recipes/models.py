@@ -75,7 +75,7 @@ def set_generation(model: Any, section: ModelSection) -> None:
         return
     if not model.can_generate():
         raise RecipeError(f"model.generation_config: {type(model).__name__} does not generate; leave it out")
-    known = {*GenerationConfig().to_dict(), "ctc_weight"}
+    known = {*GenerationConfig().to_dict(), "ctc_weight", "language", "task"}
     for name, value in section.generation_config.items():
         if name not in known:
             raise RecipeError(f"model.generation_config.{name}: unknown argument of generate")

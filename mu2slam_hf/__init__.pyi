@@ -34,6 +34,9 @@ from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration a
 from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForCTC as Mu2SLAMForCTC
 from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMModel as Mu2SLAMModel
 from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMPreTrainedModel as Mu2SLAMPreTrainedModel
+from mu2slam_hf.models.modeling_mu2slam_classification import (
+    Mu2SLAMForAudioClassification as Mu2SLAMForAudioClassification,
+)
 from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTraining as Mu2SLAMForPreTraining
 from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTrainingOutput as Mu2SLAMForPreTrainingOutput
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel as SpeechTokenizerModel

@@ -133,8 +133,7 @@ class Mu2SLAMGenerationMixin:
         source_ids = kwargs.pop("language_ids", None)
         target_ids = self._target_languages(target_lang, source_ids, encoder_outputs, kwargs)
         if task is not None:
-            with listing_choices(self.config.languages):
-                self._check_task(task, source_modality, modality, source_ids, target_ids)
+            self._check_task(task, source_modality, modality, source_ids, target_ids)
         kwargs["decoder_language_ids"] = target_ids
         if assistant is not None:
             kwargs["assistant_model"] = assistant
@@ -143,9 +142,7 @@ class Mu2SLAMGenerationMixin:
 
         processors = LogitsProcessorList(logits_processor or [])
         processors.insert(0, AllowedTokensLogitsProcessor(self._allowed_tokens(modality, states.device)))
-        weight = ctc_weight if ctc_weight is not None else getattr(config, "ctc_weight", None) or 0.0
-        if not 0.0 <= weight <= 1.0:
-            raise ValueError(f"ctc_weight must be between 0 and 1, got {weight}.")
+        weight = self._ctc_weight(ctc_weight, config)
         if weight > 0 and source_modality == "speech" and modality == "text":
             processors.append(self._ctc_processor(encoder_outputs, source_ids, target_ids, weight))
         limits = self._length_limits(config, kwargs, encoder_outputs, source_modality, modality)
@@ -230,9 +227,10 @@ class Mu2SLAMGenerationMixin:
     def _check_task(self, task, source_modality, modality, source_ids, target_ids) -> None:
         languages = self.config.languages
         sources = [None] * len(target_ids) if source_ids is None else source_ids.tolist()
-        for source, target in zip(sources, target_ids.tolist(), strict=True):
-            source_code = languages[source] if source else None
-            check_task(task, source_modality, modality, source_code, languages[target] if target else None)
+        with listing_choices(languages):
+            for source, target in zip(sources, target_ids.tolist(), strict=True):
+                source_code = languages[source] if source else None
+                check_task(task, source_modality, modality, source_code, languages[target] if target else None)
 
     def _allowed_tokens(self, modality: str, device: torch.device) -> Tensor:
         config = self.config
@@ -246,6 +244,13 @@ class Mu2SLAMGenerationMixin:
         else:
             allowed = ids >= config.text_token_offset
         return allowed | (ids == config.eos_token_id)
+
+    @staticmethod
+    def _ctc_weight(given: float | None, config) -> float:
+        weight = given if given is not None else getattr(config, "ctc_weight", None) or 0.0
+        if not 0.0 <= weight <= 1.0:
+            raise ValueError(f"ctc_weight must be between 0 and 1, got {weight}.")
+        return weight
 
     def _ctc_processor(self, encoder_outputs, source_ids, target_ids, weight: float) -> LogitsProcessor:
         log_probs = self.compute_ctc_logits(encoder_outputs.last_hidden_state).log_softmax(-1)

@@ -2,9 +2,10 @@
 """The model types of the package and their registration with transformers' Auto classes."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import transformers
-from transformers import AutoConfig, AutoFeatureExtractor, AutoProcessor, AutoTokenizer
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForCTC, AutoProcessor, AutoTokenizer
 
 from .configuration_conformer import ConformerEncoderConfig
 from .configuration_mslam import MSLAMConfig, MSLAMCTCConfig
@@ -20,6 +21,7 @@ from .modeling_mu2slam import (
     Mu2SLAMForCTC,
     Mu2SLAMModel,
 )
+from .modeling_mu2slam_classification import Mu2SLAMForAudioClassification
 from .modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
 from .modeling_speech_tokenizer import SpeechTokenizerModel
 from .pipeline_mu2slam import register_pipeline
@@ -62,6 +64,7 @@ MODEL_TYPES: dict[str, ModelType] = {
             "AutoModelForSpeechSeq2Seq": Mu2SLAMForConditionalGeneration,
             "AutoModelForSeq2SeqLM": Mu2SLAMForConditionalGeneration,
             "AutoModelForPreTraining": Mu2SLAMForPreTraining,
+            "AutoModelForAudioClassification": Mu2SLAMForAudioClassification,
         },
         tokenizer=Mu2SLAMTokenizer,
         **_SPEECH_TEXT,
@@ -95,6 +98,35 @@ MODEL_TYPES: dict[str, ModelType] = {
 }
 
 
+class EncoderDecoderIsNoCTCModel:
+    """What `AutoModelForCTC` finds for an encoder-decoder: an error that says how to get its CTC head.
+
+    Registered as a CTC model, the speech recognition pipeline would load an encoder-decoder without its decoder,
+    because it tries CTC models first.
+    """
+
+    config_class = Mu2SLAMConfig
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """Raise the error.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            f"{pretrained_model_name_or_path} is an encoder-decoder: use AutoModelForSpeechSeq2Seq, or load its "
+            f"encoder and CTC head with Mu2SLAMForCTC.from_pretrained({str(pretrained_model_name_or_path)!r})."
+        )
+
+    @classmethod
+    def _from_config(cls, config: Any, **kwargs: Any) -> Any:
+        raise ValueError(
+            "Mu2SLAMConfig is the configuration of an encoder-decoder: use AutoModelForSpeechSeq2Seq, or "
+            "Mu2SLAMForCTC(Mu2SLAMCTCConfig.from_mu2slam_config(config))."
+        )
+
+
 def register_model_types() -> None:
     """Register every model type with the Auto classes and the ASR pipeline; calling it again has no effect."""
     for name, model_type in MODEL_TYPES.items():
@@ -107,4 +139,5 @@ def register_model_types() -> None:
             AutoTokenizer.register(model_type.config, tokenizer_class=model_type.tokenizer, exist_ok=True)
         if model_type.processor is not None:
             AutoProcessor.register(model_type.config, model_type.processor, exist_ok=True)
+    AutoModelForCTC.register(Mu2SLAMConfig, EncoderDecoderIsNoCTCModel, exist_ok=True)
     register_pipeline()

@@ -615,7 +615,35 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
         return weight * other if loss is None else loss + weight * other
 
 
-class Mu2SLAMForCTC(CTCMixin, Mu2SLAMPreTrainedModel):
+class EncoderHeadMixin:
+    """Loading of a head on the encoder alone: also from an encoder-decoder, of which it keeps encoder and head."""
+
+    _encoder_decoder_keys = {r"^model\.encoder\.": "encoder."}
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path=None, *args, config=None, key_mapping=None, **kwargs):
+        """As in transformers; the path may be that of a [`Mu2SLAMForConditionalGeneration`].
+
+        Its encoder and its head are loaded, everything else is left out. Decode the output of a CTC model with
+        `processor.for_ctc()`, because the tokenizer of an encoder-decoder does not collapse repeated ids.
+        """
+        if getattr(config, "model_type", None) == Mu2SLAMConfig.model_type and cls.config_class is Mu2SLAMCTCConfig:
+            config = Mu2SLAMCTCConfig.from_mu2slam_config(config)
+        keys = {**cls._encoder_decoder_keys, **(key_mapping or {})}
+        loaded = super().from_pretrained(
+            pretrained_model_name_or_path, *args, config=config, key_mapping=keys, **kwargs
+        )
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        # transformers would save the weights under the names of the encoder-decoder.
+        model._weight_conversions = [
+            one
+            for one in getattr(model, "_weight_conversions", None) or []
+            if not set(one.source_patterns) & set(cls._encoder_decoder_keys)
+        ]
+        return loaded
+
+
+class Mu2SLAMForCTC(EncoderHeadMixin, CTCMixin, Mu2SLAMPreTrainedModel):
     """The Mu2SLAM encoder with a CTC head over text tokens and blank, for speech recognition."""
 
     config_class = Mu2SLAMCTCConfig
@@ -623,6 +651,8 @@ class Mu2SLAMForCTC(CTCMixin, Mu2SLAMPreTrainedModel):
     base_model_prefix = "encoder"
     _no_split_modules = ["ConformerLayer"]
     _tied_weights_keys = {"ctc_head.weight": "encoder.embed_tokens.weight"}
+    # Parts of an encoder-decoder.
+    _keys_to_ignore_on_load_unexpected = [r"^(model\.)?decoder\.", r"^(lm_head|mlm_head|language_head)\."]
 
     def __init__(self, config: Mu2SLAMCTCConfig):
         super().__init__(config)
@@ -633,9 +663,7 @@ class Mu2SLAMForCTC(CTCMixin, Mu2SLAMPreTrainedModel):
     @classmethod
     def from_conditional_generation(cls, model: Mu2SLAMForConditionalGeneration) -> "Mu2SLAMForCTC":
         """A CTC-only copy of the encoder and the CTC head of an encoder-decoder."""
-        source = model.config.to_dict()
-        names = Mu2SLAMCTCConfig().to_dict().keys() - {"model_type", "architectures", "transformers_version"}
-        config = Mu2SLAMCTCConfig(**{name: source[name] for name in names if name in source})
+        config = Mu2SLAMCTCConfig.from_mu2slam_config(model.config)
         return cls(config).copy_weights(model, model.model.encoder)
 
     @can_return_tuple
@@ -666,6 +694,7 @@ class Mu2SLAMForCTC(CTCMixin, Mu2SLAMPreTrainedModel):
 
 
 __all__ = [
+    "EncoderHeadMixin",
     "Mu2SLAMDecoder",
     "Mu2SLAMEncoder",
     "Mu2SLAMForCTC",

@@ -21,6 +21,7 @@ from .modules_speech_inputs import describe_mismatch, extract_speech, is_log_mel
 from .modules_waveforms import read_waveforms
 from .task_arguments import listing_choices, resolve_task_arguments
 from .task_types import check_task
+from .tokenization_mu2slam import Mu2SLAMCTCTokenizer
 
 # Subfolder of the speech tokenizer in a saved processor.
 SPEECH_TOKENIZER_FOLDER = "speech_tokenizer"
@@ -224,6 +225,13 @@ class Mu2SLAMProcessor(ProcessorMixin):
             ValueError: the model does not support it; the message lists the most similar codes.
         """
         return 0 if code is None else language_index(code, self.languages)
+
+    def for_ctc(self) -> "Mu2SLAMProcessor":
+        """The processor of a CTC model with this vocabulary: its tokenizer collapses repeated ids when decoding."""
+        tokenizer = self.tokenizer
+        if not isinstance(tokenizer, Mu2SLAMCTCTokenizer):
+            tokenizer = Mu2SLAMCTCTokenizer.from_tokenizer(tokenizer)
+        return type(self)(self.feature_extractor, tokenizer, languages=self.languages)
 
     @torch.no_grad()
     def encode_speech(self, audio: Any, sampling_rate: float | None = None) -> list[list[int]]:

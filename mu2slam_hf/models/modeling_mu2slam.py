@@ -36,6 +36,7 @@ from .modules_losses import cross_entropy_mean, ctc_loss, mask_ctc_logits, shift
 from .modules_masks import check_packing_backend, same_sequence
 from .modules_pooling import masked_mean
 from .modules_positions import sinusoidal_embedding
+from .modules_precision import in_dtype_of
 from .modules_transformer import TransformerDecoderLayer
 from .task_types import SPEECH, TEXT
 
@@ -171,7 +172,8 @@ class Mu2SLAMEncoder(SpeechFrontendMixin, Mu2SLAMPreTrainedModel):
             if attention_mask is not None:
                 attention_mask = downsample_attention_mask(attention_mask, self.config.encoder_config).long()
         else:
-            embeds = self.embed_text(input_ids) if input_ids is not None else inputs_embeds
+            given = in_dtype_of(inputs_embeds, self.embed_tokens.weight)
+            embeds = self.embed_text(input_ids) if input_ids is not None else given
         if sequence_ids is not None:
             attention_mask = (sequence_ids > 0).to(torch.int64)
         if modality_ids is None:
@@ -274,6 +276,8 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
             raise ValueError("The decoder expects exactly one of input_ids and inputs_embeds.")
         if inputs_embeds is None:
             inputs_embeds = self.embed_tokens(input_ids)
+        inputs_embeds = in_dtype_of(inputs_embeds, self.embed_tokens.weight)
+        encoder_hidden_states = in_dtype_of(encoder_hidden_states, self.embed_tokens.weight)
         if sequence_ids is not None and past_key_values is None:
             use_cache = False  # packed targets are used in training only
         if use_cache and past_key_values is None:
@@ -500,11 +504,12 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
 
     def compute_ctc_logits(self, encoder_hidden_states: Tensor) -> Tensor:
         """CTC logits `(B, N, V)` float32 of encoder states `(B, N, D)`; blank is `pad`, speech ids are masked."""
-        return mask_ctc_logits(self.ctc_head(encoder_hidden_states), self.config)
+        return mask_ctc_logits(self.ctc_head(in_dtype_of(encoder_hidden_states, self.ctc_head.weight)), self.config)
 
     def compute_language_logits(self, encoder_hidden_states: Tensor, attention_mask: Tensor | None) -> Tensor:
         """Language logits `(B, num_languages)` float32 of the mean encoder state over real positions."""
-        return self.language_head(masked_mean(encoder_hidden_states, attention_mask)).float()
+        states = in_dtype_of(encoder_hidden_states, self.language_head.weight)
+        return self.language_head(masked_mean(states, attention_mask)).float()
 
     @can_return_tuple
     def forward(

@@ -9,6 +9,7 @@ from mu2slam_hf.data.records import SpeechTextRecord as SpeechTextRecord
 from mu2slam_hf.evaluation.forced_alignment import align as align
 from mu2slam_hf.evaluation.language_identification import predict_languages as predict_languages
 from mu2slam_hf.evaluation.representations import SpeechTextEncoder as SpeechTextEncoder
+from mu2slam_hf.evaluation.translation import translate as translate
 from mu2slam_hf.interop.speech_encoder_export import export_speech_encoder as export_speech_encoder
 from mu2slam_hf.interop.speech_encoders import build_from_speech_encoder as build_from_speech_encoder
 from mu2slam_hf.interop.speech_encoders import build_mslam_from_speech_encoder as build_mslam_from_speech_encoder

@@ -24,7 +24,11 @@ from .modeling_mu2slam import (
 from .modeling_mu2slam_classification import Mu2SLAMForAudioClassification
 from .modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
 from .modeling_speech_tokenizer import SpeechTokenizerModel
+from .pipeline_audio_classification import Mu2SLAMAudioClassificationPipeline
+from .pipeline_feature_extraction import Mu2SLAMFeatureExtractionPipeline
 from .pipeline_mu2slam import register_pipeline
+from .pipeline_registration import register_for_task, register_new_task
+from .pipeline_translation import Mu2SLAMTranslationPipeline
 from .processing_mu2slam import Mu2SLAMProcessor
 from .tokenization_mu2slam import Mu2SLAMCTCTokenizer, Mu2SLAMTokenizer
 
@@ -128,7 +132,7 @@ class EncoderDecoderIsNoCTCModel:
 
 
 def register_model_types() -> None:
-    """Register every model type with the Auto classes and the ASR pipeline; calling it again has no effect."""
+    """Register every model type with the Auto classes and the pipelines; calling it again has no effect."""
     for name, model_type in MODEL_TYPES.items():
         AutoConfig.register(name, model_type.config, exist_ok=True)
         for auto_name, model_class in model_type.models.items():
@@ -141,3 +145,6 @@ def register_model_types() -> None:
             AutoProcessor.register(model_type.config, model_type.processor, exist_ok=True)
     AutoModelForCTC.register(Mu2SLAMConfig, EncoderDecoderIsNoCTCModel, exist_ok=True)
     register_pipeline()
+    register_for_task("audio-classification", Mu2SLAMAudioClassificationPipeline)
+    register_for_task("feature-extraction", Mu2SLAMFeatureExtractionPipeline)
+    register_new_task("translation", Mu2SLAMTranslationPipeline, transformers.AutoModelForSeq2SeqLM)

@@ -351,6 +351,7 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
 class Mu2SLAMModel(Mu2SLAMPreTrainedModel):
     """Encoder and decoder without heads."""
 
+    _keys_to_ignore_on_load_unexpected = [r"^(lm_head|mlm_head|ctc_head|language_head)\."]
     _tied_weights_keys = {
         "decoder.embed_tokens.weight": "encoder.embed_tokens.weight",
         "decoder.embed_languages.weight": "encoder.embed_languages.weight",

@@ -6,13 +6,19 @@ Shapes: B batch, T feature frames (100 Hz), M mel bins, C languages without `und
 
 import copy
 
+import torch
 from torch import Tensor, nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.processing_utils import Unpack
 from transformers.utils.generic import TransformersKwargs, can_return_tuple
 
 from .configuration_mu2slam import Mu2SLAMConfig
-from .modeling_mu2slam import EncoderHeadMixin, Mu2SLAMEncoder, Mu2SLAMPreTrainedModel
+from .modeling_mu2slam import (
+    EncoderHeadMixin,
+    Mu2SLAMEncoder,
+    Mu2SLAMForConditionalGeneration,
+    Mu2SLAMPreTrainedModel,
+)
 from .modules_losses import cross_entropy_mean
 from .modules_pooling import masked_mean
 
@@ -40,6 +46,14 @@ class Mu2SLAMForAudioClassification(EncoderHeadMixin, Mu2SLAMPreTrainedModel):
         self.encoder = Mu2SLAMEncoder(config)
         self.language_head = nn.Linear(config.encoder_config.hidden_size, config.num_languages)
         self.post_init()
+
+    @classmethod
+    def from_conditional_generation(cls, model: Mu2SLAMForConditionalGeneration) -> "Mu2SLAMForAudioClassification":
+        """A classifier that shares the encoder and the language head of an encoder-decoder."""
+        with torch.device("meta"):
+            classifier = cls(model.config)
+        classifier.encoder, classifier.language_head = model.model.encoder, model.language_head
+        return classifier.train(model.training)
 
     @can_return_tuple
     def forward(

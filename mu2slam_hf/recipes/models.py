@@ -130,7 +130,14 @@ def _override_config(payload: dict[str, Any], section: ModelSection, config_clas
 
 
 def add_adapters(section: LoraSection, model: nn.Module) -> nn.Module:
-    """Add low-rank adapters by peft; all other weights are frozen."""
+    """Add low-rank adapters by peft; all other weights are frozen.
+
+    The folder of the base model, which peft stores with the adapters, becomes an absolute path: transformers loads it
+    together with the adapters, from any working directory.
+    """
+    base = getattr(model, "name_or_path", None)
+    if base and Path(base).is_dir():
+        model.name_or_path = str(Path(base).resolve())
     config = LoraConfig(
         r=section.r,
         lora_alpha=section.lora_alpha,

@@ -42,6 +42,7 @@ class Mu2SLAMForAudioClassification(EncoderHeadMixin, Mu2SLAMPreTrainedModel):
         # A model without a language list has the class `und`.
         config.id2label = dict(enumerate(config.languages[1:] or config.languages))
         config.label2id = {label: index for index, label in config.id2label.items()}
+        config.is_encoder_decoder = False
         super().__init__(config)
         self.encoder = Mu2SLAMEncoder(config)
         self.language_head = nn.Linear(config.encoder_config.hidden_size, config.num_languages)
@@ -76,7 +77,10 @@ class Mu2SLAMForAudioClassification(EncoderHeadMixin, Mu2SLAMPreTrainedModel):
             `logits` `(B, C)` float32; `loss` if labels are given.
         """
         outputs = self.encoder(input_features, attention_mask=attention_mask, **kwargs)
-        logits = self.language_head(masked_mean(outputs.last_hidden_state, outputs.attention_mask)).float()
+        # With a zero gradient to token embeddings, which speech does not use: data-parallel training requires one.
+        states = outputs.last_hidden_state
+        states = states + self.encoder.embed_tokens.weight.flatten()[:0].sum().to(states.dtype)
+        logits = self.language_head(masked_mean(states, outputs.attention_mask)).float()
         logits = logits[:, self.config.num_languages - self.config.num_labels :]
         return SequenceClassifierOutput(
             loss=None if labels is None else cross_entropy_mean(logits, labels),

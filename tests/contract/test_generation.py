@@ -490,3 +490,16 @@ def test_ctc_weight_in_the_generation_config_is_kept(model, tmp_path):
     assert GenerationConfig.from_pretrained(tmp_path).ctc_weight == 0.5
     loaded = Mu2SLAMForConditionalGeneration.from_pretrained(tmp_path).eval()
     assert torch.equal(loaded.generate(**batch, **options), model.generate(**batch, ctc_weight=0.5, **options))
+
+
+def test_language_and_task_in_the_generation_config_are_kept(model, tmp_path):
+    batch = speech_batch([80, 60])
+    copy = Mu2SLAMForConditionalGeneration(model.config).eval()
+    copy.load_state_dict(model.state_dict())
+    copy.generation_config.language, copy.generation_config.task = "spanish", "translate"
+    copy.save_pretrained(tmp_path)
+    loaded = Mu2SLAMForConditionalGeneration.from_pretrained(tmp_path).eval()
+    expected = model.generate(**batch, source_lang="es", target_lang="en", max_new_tokens=STEPS)
+    assert torch.equal(loaded.generate(**batch, max_new_tokens=STEPS), expected)
+    french = model.generate(**batch, source_lang="fr", target_lang="es", max_new_tokens=STEPS)
+    assert torch.equal(loaded.generate(**batch, language="fr", target_lang="es", max_new_tokens=STEPS), french)

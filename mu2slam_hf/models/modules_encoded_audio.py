@@ -1,6 +1,9 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Decoding of recordings that are not arrays yet: rows of `datasets.Audio`, and decoders of torchcodec.
 
+Without torchcodec, `datasets` cannot decode: `dataset.cast_column("audio", Audio(decode=False))` then gives rows that
+are decoded here, by soundfile.
+
 Shapes: n samples, c channels.
 """
 

@@ -129,7 +129,7 @@ def _override_config(payload: dict[str, Any], section: ModelSection, config_clas
         raise RecipeError(f"model.config: {source}: {error}") from error
 
 
-def add_adapters(section: LoraSection, model: nn.Module) -> nn.Module:
+def add_adapters(section: LoraSection, model: Any) -> nn.Module:
     """Add low-rank adapters by peft; all other weights are frozen.
 
     The folder of the base model, which peft stores with the adapters, becomes an absolute path: transformers loads it

@@ -79,7 +79,9 @@ def prepare_assistant(
     beams = kwargs.get("num_beams") or getattr(config, "num_beams", None) or 1
     if beams > 1:
         place = "" if kwargs.get("num_beams") else " in the generation configuration"
-        raise ValueError(f"{option} supports greedy decoding and sampling, but num_beams={beams}{place}: num_beams=1.")
+        raise ValueError(
+            f"{option} supports greedy decoding and sampling, but num_beams={beams}{place}: pass num_beams=1."
+        )
     states = kwargs[source] if isinstance(kwargs[source], Tensor) else kwargs[source][0]
     if states.shape[0] > 1:
         raise ValueError(f"{option} supports one item at a time, got {states.shape[0]}: call generate for each.")

@@ -423,8 +423,8 @@ def test_the_assistant_is_asked_in_its_own_terms(model, case):
 @pytest.mark.parametrize(
     ("row", "options", "message"),
     [
-        (0, {"assistant_model": True, "num_beams": 2}, "num_beams=2: num_beams=1"),
-        (0, {"prompt_lookup_num_tokens": 3, "num_beams": 2}, "num_beams=2: num_beams=1"),
+        (0, {"assistant_model": True, "num_beams": 2}, "num_beams=2: pass num_beams=1"),
+        (0, {"prompt_lookup_num_tokens": 3, "num_beams": 2}, "num_beams=2: pass num_beams=1"),
         (None, {"assistant_model": True}, "one item at a time, got 3"),
         (0, {"assistant_model": torch.nn.Linear(2, 2)}, "must be a Mu2SLAMForConditionalGeneration, got Linear"),
         (0, {"assistant_early_exit": 1}, None),
@@ -464,7 +464,7 @@ def test_assisted_decoding_of_a_recording_with_the_shipped_checkpoint(source, ta
     small = Mu2SLAMForConditionalGeneration(small).eval()
     for assisted in ({"assistant_model": small}, {"assistant_model": model}, {"prompt_lookup_num_tokens": 5}):
         assert torch.equal(model.generate(**inputs, **options, **assisted, num_beams=1), expected)
-    with pytest.raises(ValueError, match="num_beams=4 in the generation configuration: num_beams=1"):
+    with pytest.raises(ValueError, match="num_beams=4 in the generation configuration: pass num_beams=1"):
         model.generate(**inputs, **options, assistant_model=small)
 
 

@@ -9,6 +9,7 @@ from mu2slam_hf.data.records import SpeechTextRecord as SpeechTextRecord
 from mu2slam_hf.evaluation.forced_alignment import align as align
 from mu2slam_hf.evaluation.language_identification import predict_languages as predict_languages
 from mu2slam_hf.evaluation.representations import SpeechTextEncoder as SpeechTextEncoder
+from mu2slam_hf.evaluation.translation import translate as translate
 from mu2slam_hf.interop.speech_encoder_export import export_speech_encoder as export_speech_encoder
 from mu2slam_hf.interop.speech_encoders import build_from_speech_encoder as build_from_speech_encoder
 from mu2slam_hf.interop.speech_encoders import build_mslam_from_speech_encoder as build_mslam_from_speech_encoder
@@ -34,6 +35,9 @@ from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration a
 from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForCTC as Mu2SLAMForCTC
 from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMModel as Mu2SLAMModel
 from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMPreTrainedModel as Mu2SLAMPreTrainedModel
+from mu2slam_hf.models.modeling_mu2slam_classification import (
+    Mu2SLAMForAudioClassification as Mu2SLAMForAudioClassification,
+)
 from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTraining as Mu2SLAMForPreTraining
 from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTrainingOutput as Mu2SLAMForPreTrainingOutput
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel as SpeechTokenizerModel

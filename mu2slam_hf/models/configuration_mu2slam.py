@@ -213,6 +213,25 @@ class Mu2SLAMCTCConfig(SpeechTextConfig):
 
     ctc_loss_reduction: str = "mean"
 
+    @classmethod
+    def from_mu2slam_config(cls, config: "Mu2SLAMConfig") -> "Mu2SLAMCTCConfig":
+        """The configuration of the encoder and CTC head of an encoder-decoder."""
+        return cls(**cls._keep_encoder(config.to_dict()))
+
+    @classmethod
+    def get_config_dict(cls, pretrained_model_name_or_path, **kwargs) -> tuple[dict, dict]:
+        """As in transformers; for the folder of an encoder-decoder, its encoder and CTC head."""
+        content, others = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        if content.get("model_type") == Mu2SLAMConfig.model_type:
+            content = {**cls._keep_encoder(content), "model_type": cls.model_type}
+        return content, others
+
+    @classmethod
+    def _keep_encoder(cls, content: dict) -> dict:
+        """The part of the content of a [`Mu2SLAMConfig`] that this configuration has too."""
+        others = {"model_type", "architectures", "transformers_version", "is_encoder_decoder"}
+        return {name: content[name] for name in cls().to_dict().keys() - others if name in content}
+
     def validate_architecture(self):
         """Part of `@strict` validation."""
         check_choice(self, "ctc_loss_reduction", CTC_LOSS_REDUCTIONS)

@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
+KEPT_PREFIXES = 64
+"""Number of earlier lengths whose states are kept while a single row is decoded, at least a round of candidates."""
+
 NEGATIVE = -1e30
 """Finite substitute for log(0), so that subtraction never gives NaN."""
 
@@ -109,6 +112,9 @@ class CTCPrefixLogitsProcessor(LogitsProcessor):
     `(1 - w) * log p_decoder + w * (log p_ctc(prefix + token) - log p_ctc(prefix))`. Only the `num_candidates` most
     likely tokens of the decoder and `</s>` are scored; all others are excluded.
 
+    Prefixes may grow by one token, be reordered (beam search), or be rewound and replaced (assisted decoding, which
+    scores several candidates before it rejects some): the state of a prefix is computed from the longest known part.
+
     Args:
         scorer: posteriors of the utterances.
         weights: `(B,)` float w of each utterance; 0 keeps the decoder's scores (for translation).
@@ -121,8 +127,9 @@ class CTCPrefixLogitsProcessor(LogitsProcessor):
         self.weights = weights.double()
         self.eos_token_id = eos_token_id
         self.num_candidates = num_candidates
-        self.previous_ids: Tensor | None = None
-        self.state: PrefixState | None = None
+        # By length: prefixes `(R, L)` and their states. Several lengths are kept for a single row only, because only
+        # then may prefixes be rewound.
+        self.known: dict[int, tuple[Tensor, PrefixState]] = {}
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Args: `input_ids` `(R, L)` int64 with `<s>` first, `scores` `(R, V)` logits or log probabilities."""
@@ -130,9 +137,10 @@ class CTCPrefixLogitsProcessor(LogitsProcessor):
         utterances = torch.arange(rows, device=scores.device) // (rows // num_utterances)
         last = input_ids[:, -1]
         empty = input_ids.shape[1] == 1
-        self.state = self.scorer.initial_state(utterances) if empty else self._advance(input_ids, utterances)
-        self.previous_ids = input_ids.clone()
-        state = self.state
+        state = self._state(input_ids, utterances)
+        if rows == 1 and is_constant(scores):
+            # Prompt lookup passes constants to find out which tokens are excluded; they rank no candidates.
+            return scores
         log_p = scores.double().log_softmax(-1)
         candidates = log_p.topk(min(self.num_candidates, scores.shape[-1]), dim=-1).indices
         # `</s>` is always a candidate; otherwise a row whose CTC alignment has reached the last frame could not end.
@@ -146,12 +154,40 @@ class CTCPrefixLogitsProcessor(LogitsProcessor):
         result = torch.full_like(log_p, -float("inf")).scatter(1, candidates, mixed)
         return torch.where(weights > 0, result, scores.double()).to(scores.dtype)
 
-    def _advance(self, input_ids: Tensor, utterances: Tensor) -> PrefixState:
-        """States of the current prefixes from those of their parents one token earlier; handles reordered beams."""
-        assert self.previous_ids is not None and self.state is not None
-        same = (input_ids[:, None, :-1] == self.previous_ids[None]).all(-1)
-        same &= utterances[:, None] == utterances[None]
-        parents = same.to(torch.int64).argmax(dim=1)
-        state = PrefixState(*(part[parents] for part in self.state))
-        tokens = input_ids[:, -1]
-        return self.scorer.extend(state, tokens, tokens == input_ids[:, -2], utterances)
+    def _state(self, input_ids: Tensor, utterances: Tensor) -> PrefixState:
+        """States of all prefixes `input_ids` `(R, L)`, from those of their longest known parts."""
+        length = input_ids.shape[1]
+        start, state = 1, self.scorer.initial_state(utterances)
+        for known in sorted(self.known, reverse=True):
+            parents = self._find(input_ids[:, :known], utterances, known) if known <= length else None
+            if parents is not None:
+                start, state = known, PrefixState(*(part[parents] for part in self.known[known][1]))
+                break
+        for end in range(start + 1, length + 1):
+            tokens = input_ids[:, end - 1]
+            repeats = (tokens == input_ids[:, end - 2]) & (end > 2)
+            state = self.scorer.extend(state, tokens, repeats, utterances)
+            self._keep(input_ids[:, :end], state)
+        if start == length:
+            self._keep(input_ids, state)
+        return state
+
+    def _find(self, prefixes: Tensor, utterances: Tensor, length: int) -> Tensor | None:
+        """Rows `(R,)` of the known prefixes of a length that equal `prefixes`; None if one of them is not known."""
+        known = self.known[length][0]
+        if known.shape[0] != prefixes.shape[0]:
+            return None
+        same = (prefixes[:, None] == known[None]).all(-1) & (utterances[:, None] == utterances[None])
+        return same.to(torch.int64).argmax(dim=1) if bool(same.any(dim=1).all()) else None
+
+    def _keep(self, prefixes: Tensor, state: PrefixState) -> None:
+        if prefixes.shape[0] > 1:
+            self.known.clear()
+        self.known[prefixes.shape[1]] = (prefixes.clone(), state)
+        self.known.pop(prefixes.shape[1] - KEPT_PREFIXES, None)
+
+
+def is_constant(scores: Tensor) -> bool:
+    """Whether several tokens are not excluded, and all of these have the same score."""
+    allowed = scores[torch.isfinite(scores)]
+    return allowed.numel() > 1 and bool((allowed == allowed[0]).all())

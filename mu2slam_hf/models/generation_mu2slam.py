@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
+from .generation_assisted import prepare_assistant
 from .generation_ctc import CTCPrefixLogitsProcessor, CTCPrefixScorer
 from .generation_loops import LoopLogitsProcessor
 from .language_codes import language_index
+from .task_arguments import listing_choices, resolve_task_arguments
 from .task_types import check_task
 
 SOURCES = ("input_features", "input_values", "input_ids", "inputs_embeds", "encoder_outputs")
@@ -75,6 +77,7 @@ class Mu2SLAMGenerationMixin:
         ctc_weight: float | None = None,
         source_modality: str | None = None,
         max_repeats: int | None = None,
+        language: str | Sequence[str | None] | None = None,
         **kwargs,
     ):
         """Generate text or speech ids from speech or text.
@@ -84,22 +87,28 @@ class Mu2SLAMGenerationMixin:
                 `(B, samples)`, the same as `input_values`).
             generation_config: as in transformers.
             logits_processor: further processors.
-            source_lang: language of the source, one code or one per item; None means unknown (`und`).
+            source_lang: language of the source, one code (or name, such as "Spanish") or one per item; None means
+                unknown (`und`).
             target_lang: language of the output, one code or one per item. Default: the source language if given, else
                 the one predicted by the language head.
-            task: `asr`, `ast`, `mt`, ...; only checked against modalities and languages, adds no token.
+            task: `asr`, `ast`, `mt`, ...; only checked against modalities and languages, adds no token. As in Whisper
+                also `transcribe` and `translate`, which translates into English by default. Default:
+                `generation_config.task`.
             target_modality: `text` (default) or `speech`, which generates only codebook ids and `</s>`.
             ctc_weight: weight of CTC in the scores of same-language transcription, between 0 and 1. Default:
                 `generation_config.ctc_weight`, else 0.
             source_modality: `speech` or `text`, only for `encoder_outputs`; None means unknown, without CTC.
             max_repeats: number of times that the same tokens may be repeated before a row is ended; texts that CTC
                 scores may repeat what is said. Default: `generation_config.max_repeats`, else no limit.
+            language: Whisper's name of `source_lang`. Default: `generation_config.language`.
             **kwargs: `input_features` or `input_ids` with `attention_mask`, `language_ids` and
-                `decoder_language_ids` `(B,)` in place of codes, and all arguments of transformers' `generate`.
+                `decoder_language_ids` `(B,)` in place of codes, and all arguments of transformers' `generate`. For
+                assisted decoding (one item, greedy or sampling): `prompt_lookup_num_tokens`, or `assistant_model`,
+                another encoder-decoder with the same vocabulary, which encodes the source itself.
 
         Raises:
-            ValueError: not exactly one source is given, a language is unknown, or the task does not match modalities
-                and languages.
+            ValueError: not exactly one source is given, a language or task is unknown, or the task does not match
+                modalities and languages; the message contains all tasks and the languages of the model.
         """
         if inputs is not None:
             if kwargs.get(self.main_input_name) is not None:
@@ -107,33 +116,40 @@ class Mu2SLAMGenerationMixin:
             kwargs[self.main_input_name] = inputs
         source = self._single_source(kwargs)
         config = generation_config if generation_config is not None else self.generation_config
+        if source != "encoder_outputs":
+            source_modality = "speech" if source == self.main_input_name else "text"
+        source_lang, target_lang, task = resolve_task_arguments(
+            self.config.languages,
+            source_modality,
+            language=language,
+            source_lang=source_lang,
+            target_lang=target_lang,
+            task=task,
+            defaults=config,
+            has_source=kwargs.get("language_ids") is not None,
+            has_target=kwargs.get("decoder_language_ids") is not None,
+        )
+        assistant = prepare_assistant(self, config, kwargs, source, source_lang)
         encoder_outputs = self._encode_source(source, source_lang, config, kwargs)
         states = encoder_outputs.last_hidden_state
         batch_size = states.shape[0]
 
         modality = target_modality or ("speech" if task in ("tts", "s2st") else "text")
-        if source != "encoder_outputs":
-            source_modality = "speech" if source == self.main_input_name else "text"
         source_ids = kwargs.pop("language_ids", None)
         target_ids = self._target_languages(target_lang, source_ids, encoder_outputs, kwargs)
         if task is not None:
             self._check_task(task, source_modality, modality, source_ids, target_ids)
         kwargs["decoder_language_ids"] = target_ids
+        if assistant is not None:
+            kwargs["assistant_model"] = assistant
         modality_row = 0 if modality == "speech" else 1
         kwargs["decoder_modality_ids"] = torch.full((batch_size,), modality_row, device=states.device)
 
         processors = LogitsProcessorList(logits_processor or [])
         processors.insert(0, AllowedTokensLogitsProcessor(self._allowed_tokens(modality, states.device)))
-        weight = ctc_weight if ctc_weight is not None else getattr(config, "ctc_weight", None) or 0.0
-        if not 0.0 <= weight <= 1.0:
-            raise ValueError(f"ctc_weight must be between 0 and 1, got {weight}.")
+        weight = self._ctc_weight(ctc_weight, config)
         confirmed = None
         if weight > 0 and source_modality == "speech" and modality == "text":
-            if kwargs.get("prompt_lookup_num_tokens", getattr(config, "prompt_lookup_num_tokens", None)):
-                raise ValueError(
-                    "CTC scores texts that grow by one token, prompt_lookup_num_tokens proposes several at once: pass "
-                    "ctc_weight=0.0 or leave prompt_lookup_num_tokens out."
-                )
             ctc_processor = self._ctc_processor(encoder_outputs, source_ids, target_ids, weight)
             processors.append(ctc_processor)
             confirmed = ctc_processor.weights > 0
@@ -171,7 +187,7 @@ class Mu2SLAMGenerationMixin:
         attention_mask = kwargs.pop("attention_mask", None)
         batch_size = tensor.shape[0] if isinstance(tensor, Tensor) else tensor[0].shape[0]
         if source_lang is not None:
-            kwargs["language_ids"] = self._language_rows(source_lang, batch_size)
+            kwargs["language_ids"] = self.language_rows(source_lang, batch_size)
         if source == "encoder_outputs":
             return self.build_encoder_outputs(tensor, attention_mask)
         if kwargs.get("language_ids") is None:
@@ -187,7 +203,7 @@ class Mu2SLAMGenerationMixin:
             **options,
         )
 
-    def _language_rows(self, codes: str | Sequence[str | None], batch_size: int) -> Tensor:
+    def language_rows(self, codes: str | Sequence[str | None], batch_size: int) -> Tensor:
         if isinstance(codes, str):
             codes = [codes] * batch_size
         if len(codes) != batch_size:
@@ -199,12 +215,12 @@ class Mu2SLAMGenerationMixin:
         states = encoder_outputs.last_hidden_state
         given = kwargs.pop("decoder_language_ids", None)
         if target_lang is not None and (isinstance(target_lang, str) or all(target_lang)):
-            return self._language_rows(target_lang, states.shape[0])
+            return self.language_rows(target_lang, states.shape[0])
         if given is not None:
             return given.to(states.device)
         guessed = self._spoken_languages(encoder_outputs, source_ids)
         if target_lang is not None:
-            rows = self._language_rows(target_lang, states.shape[0])
+            rows = self.language_rows(target_lang, states.shape[0])
             guessed = torch.where(rows > 0, rows, guessed)
         return guessed
 
@@ -222,9 +238,10 @@ class Mu2SLAMGenerationMixin:
     def _check_task(self, task, source_modality, modality, source_ids, target_ids) -> None:
         languages = self.config.languages
         sources = [None] * len(target_ids) if source_ids is None else source_ids.tolist()
-        for source, target in zip(sources, target_ids.tolist(), strict=True):
-            source_code = languages[source] if source else None
-            check_task(task, source_modality, modality, source_code, languages[target] if target else None)
+        with listing_choices(languages):
+            for source, target in zip(sources, target_ids.tolist(), strict=True):
+                source_code = languages[source] if source else None
+                check_task(task, source_modality, modality, source_code, languages[target] if target else None)
 
     def _allowed_tokens(self, modality: str, device: torch.device) -> Tensor:
         config = self.config
@@ -238,6 +255,13 @@ class Mu2SLAMGenerationMixin:
         else:
             allowed = ids >= config.text_token_offset
         return allowed | (ids == config.eos_token_id)
+
+    @staticmethod
+    def _ctc_weight(given: float | None, config) -> float:
+        weight = given if given is not None else getattr(config, "ctc_weight", None) or 0.0
+        if not 0.0 <= weight <= 1.0:
+            raise ValueError(f"ctc_weight must be between 0 and 1, got {weight}.")
+        return weight
 
     def _ctc_processor(self, encoder_outputs, source_ids, target_ids, weight: float) -> LogitsProcessor:
         log_probs = self.compute_ctc_logits(encoder_outputs.last_hidden_state).log_softmax(-1)

@@ -57,6 +57,27 @@ tpi Tok Pisin, tr Turkish, uk Ukrainian, umb Umbundu, ur Urdu, uz Uzbek, vi Viet
 yi Yiddish, yo Yoruba, yue Cantonese, zh Chinese, zu Zulu
 """
 
+# Further names: other languages, and other English names in common use. Not in `LANGUAGE_NAMES`, which also tells
+# language codes (`text_fr`) from other words (`text_to`) in the names of columns.
+_OTHER_NAMES = """
+aa Afar, ab Abkhazian, ak Akan, an Aragonese, av Avaric, ay Aymara, ba Bashkir, bho Bhojpuri, bm Bambara, bo Tibetan,
+br Breton, ce Chechen, ch Chamorro, chr Cherokee, cv Chuvash, dv Dhivehi, dz Dzongkha, ee Ewe, fj Fijian, fo Faroese,
+fon Fon, fur Friulian, gn Guarani, gsw Swiss German, gv Manx, hsb Upper Sorbian, ia Interlingua, ii Sichuan Yi,
+ilo Iloko, io Ido, iu Inuktitut, kab Kabyle, kg Kongo, ki Kikuyu, kl Kalaallisut, kr Kanuri, ks Kashmiri, kv Komi,
+kw Cornish, li Limburgish, lu Luba-Katanga, mai Maithili, mh Marshallese, mni Manipuri, na Nauru, nn Norwegian Nynorsk,
+nv Navajo, os Ossetic, pap Papiamento, qu Quechua, rm Romansh, rn Rundi, rw Kinyarwanda, sa Sanskrit, sah Yakut,
+sat Santali, sc Sardinian, scn Sicilian, se Northern Sami, sg Sango, ss Swati, szl Silesian, ti Tigrinya, tk Turkmen,
+tn Tswana, to Tongan, ts Tsonga, tt Tatar, ty Tahitian, ug Uyghur, ve Venda, vec Venetian, vo Volapuk, wa Walloon,
+war Waray, za Zhuang,
+az Azeri, bn Bangla, ca Valencian, dv Maldivian, el Modern Greek, es Castilian, fa Farsi, ff Fulah, fil Tagalog,
+fil Pilipino, fy Frisian, ga Gaelic, he Modern Hebrew, ht Haitian, hu Magyar, ii Nuosu, ki Gikuyu, kk Qazaq,
+kl Greenlandic, ku Kurmanji, ky Kirghiz, ky Kirgiz, lb Letzeburgesch, lg Luganda, li Limburgan, my Myanmar,
+my Myanmar language, nb Bokmal, nb Norwegian Bokm\u00e5l, nl Flemish, nn Nynorsk, nso Sepedi, nso Pedi, ny Chichewa,
+ny Chewa, om Afaan Oromo, or Oriya, pa Panjabi, ps Pushto, rn Kirundi, ro Moldavian, ro Moldovan, si Sinhalese,
+ss Swazi, st Sesotho, sw Kiswahili, tn Setswana, ug Uighur, vo Volap\u00fck, yue Yue Chinese, zh Mandarin,
+zh Mandarin Chinese
+"""
+
 
 # language - script - region - variants, lower case
 _TAG = re.compile(
@@ -70,11 +91,15 @@ def _parse_pairs(table: str) -> dict[str, str]:
 
 _LANGUAGES = _parse_pairs(_ALPHA3) | _parse_pairs(_REPLACED)
 _TWO_LETTER = frozenset(_parse_pairs(_ALPHA3).values())
-LANGUAGE_NAMES: dict[str, str] = dict(
-    entry.strip().split(" ", 1)
-    for entry in _NAMES.replace("\n", " ").split(",")  # type: ignore[misc]
-)
-_CODES_BY_NAME = {name.lower(): code for code, name in LANGUAGE_NAMES.items()}
+
+
+def _parse_names(table: str) -> list[tuple[str, str]]:
+    entries = (entry.strip().partition(" ") for entry in table.replace("\n", " ").split(","))
+    return [(code, name) for code, _, name in entries]
+
+
+LANGUAGE_NAMES: dict[str, str] = dict(_parse_names(_NAMES))
+_CODES_BY_NAME = {name.lower(): code for code, name in (*_parse_names(_OTHER_NAMES), *LANGUAGE_NAMES.items())}
 
 
 def canonical_language(code: str) -> str:
@@ -82,7 +107,7 @@ def canonical_language(code: str) -> str:
 
     Args:
         code: BCP-47 or ISO 639 in any case, with `-` or `_`, a corpus's code (`pt_BR`, `iw`, `cmn_hans_cn`,
-            `zho_Hans`), or an English name of a language in `LANGUAGE_NAMES`.
+            `zho_Hans`), or an English name of a language (`Spanish`, `haitian creole`).
 
     Returns:
         canonical BCP-47: the two-letter code where one exists, the macrolanguage for its main member; script, region
@@ -93,11 +118,12 @@ def canonical_language(code: str) -> str:
     """
     if not isinstance(code, str):
         raise ValueError(f"a language code must be a str such as 'en', got {type(code).__name__} {code!r}.")
+    name = re.sub(r"[\s_]+", " ", code.strip()).lower()
+    if name in _CODES_BY_NAME:
+        return _CODES_BY_NAME[name]
     tag = re.sub(r"[-_]+", "-", code.strip()).lower()
     if tag in _WHOLE_CODES:
         return _WHOLE_CODES[tag]
-    if tag in _CODES_BY_NAME:
-        return _CODES_BY_NAME[tag]
     match = _TAG.fullmatch(tag)
     if match is None or (len(match[1]) == 2 and match[1] not in _TWO_LETTER and match[1] not in _LANGUAGES):
         raise ValueError(f"unknown language {code!r}; {_describe_nearest(code, tuple(LANGUAGE_NAMES))}")
@@ -139,6 +165,14 @@ def language_index(code: str, languages: Sequence[str]) -> int:
 def same_language(first: str, second: str) -> bool:
     """Whether both codes denote the same language, ignoring script and region."""
     return canonical_language(first).split("-")[0] == canonical_language(second).split("-")[0]
+
+
+def describe_languages(languages: Sequence[str]) -> str:
+    """All languages of a model with their names (`und` excepted), for an error message."""
+    known = [code for code in languages if code != UNDETERMINED]
+    return (
+        ", ".join(f"{code} ({LANGUAGE_NAMES[code]})" if code in LANGUAGE_NAMES else code for code in known) or "none"
+    )
 
 
 def _fallbacks(canonical: str) -> list[str]:

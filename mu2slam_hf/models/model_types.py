@@ -2,9 +2,10 @@
 """The model types of the package and their registration with transformers' Auto classes."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import transformers
-from transformers import AutoConfig, AutoFeatureExtractor, AutoProcessor, AutoTokenizer
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForCTC, AutoProcessor, AutoTokenizer
 
 from .configuration_conformer import ConformerEncoderConfig
 from .configuration_mslam import MSLAMConfig, MSLAMCTCConfig
@@ -20,9 +21,14 @@ from .modeling_mu2slam import (
     Mu2SLAMForCTC,
     Mu2SLAMModel,
 )
+from .modeling_mu2slam_classification import Mu2SLAMForAudioClassification
 from .modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
 from .modeling_speech_tokenizer import SpeechTokenizerModel
+from .pipeline_audio_classification import Mu2SLAMAudioClassificationPipeline
+from .pipeline_feature_extraction import Mu2SLAMFeatureExtractionPipeline
 from .pipeline_mu2slam import register_pipeline
+from .pipeline_registration import register_for_task, register_new_task
+from .pipeline_translation import Mu2SLAMTranslationPipeline
 from .processing_mu2slam import Mu2SLAMProcessor
 from .tokenization_mu2slam import Mu2SLAMCTCTokenizer, Mu2SLAMTokenizer
 
@@ -62,6 +68,7 @@ MODEL_TYPES: dict[str, ModelType] = {
             "AutoModelForSpeechSeq2Seq": Mu2SLAMForConditionalGeneration,
             "AutoModelForSeq2SeqLM": Mu2SLAMForConditionalGeneration,
             "AutoModelForPreTraining": Mu2SLAMForPreTraining,
+            "AutoModelForAudioClassification": Mu2SLAMForAudioClassification,
         },
         tokenizer=Mu2SLAMTokenizer,
         **_SPEECH_TEXT,
@@ -95,8 +102,37 @@ MODEL_TYPES: dict[str, ModelType] = {
 }
 
 
+class EncoderDecoderIsNoCTCModel:
+    """What `AutoModelForCTC` finds for an encoder-decoder: an error that says how to get its CTC head.
+
+    Registered as a CTC model, the speech recognition pipeline would load an encoder-decoder without its decoder,
+    because it tries CTC models first.
+    """
+
+    config_class = Mu2SLAMConfig
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """Raise the error.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            f"{pretrained_model_name_or_path} is an encoder-decoder: use AutoModelForSpeechSeq2Seq, or load its "
+            f"encoder and CTC head with Mu2SLAMForCTC.from_pretrained({str(pretrained_model_name_or_path)!r})."
+        )
+
+    @classmethod
+    def _from_config(cls, config: Any, **kwargs: Any) -> Any:
+        raise ValueError(
+            "Mu2SLAMConfig is the configuration of an encoder-decoder: use AutoModelForSpeechSeq2Seq, or "
+            "Mu2SLAMForCTC(Mu2SLAMCTCConfig.from_mu2slam_config(config))."
+        )
+
+
 def register_model_types() -> None:
-    """Register every model type with the Auto classes and the ASR pipeline; calling it again has no effect."""
+    """Register every model type with the Auto classes and the pipelines; calling it again has no effect."""
     for name, model_type in MODEL_TYPES.items():
         AutoConfig.register(name, model_type.config, exist_ok=True)
         for auto_name, model_class in model_type.models.items():
@@ -107,4 +143,8 @@ def register_model_types() -> None:
             AutoTokenizer.register(model_type.config, tokenizer_class=model_type.tokenizer, exist_ok=True)
         if model_type.processor is not None:
             AutoProcessor.register(model_type.config, model_type.processor, exist_ok=True)
+    AutoModelForCTC.register(Mu2SLAMConfig, EncoderDecoderIsNoCTCModel, exist_ok=True)
     register_pipeline()
+    register_for_task("audio-classification", Mu2SLAMAudioClassificationPipeline)
+    register_for_task("feature-extraction", Mu2SLAMFeatureExtractionPipeline)
+    register_new_task("translation", Mu2SLAMTranslationPipeline, transformers.AutoModelForSeq2SeqLM)

@@ -20,7 +20,7 @@ from .modules_frontends import SpeechFrontendMixin, build_frontend, select_speec
 from .modules_lengths import default_position_ids, downsample_attention_mask
 from .modules_pooling import LayerAverage, gather_units, masked_max, masked_mean
 from .modules_positions import sinusoidal_embedding
-from .modules_precision import at_least_float32
+from .modules_precision import at_least_float32, in_dtype_of
 from .modules_segments import lay_out_segments
 from .modules_speech_masking import counter_noise, replace_frames
 
@@ -122,7 +122,8 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
         Returns:
             `(B, L, D)`.
         """
-        embeds = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
+        given = in_dtype_of(inputs_embeds, self.embed_tokens.weight)
+        embeds = self.embed_tokens(input_ids) if given is None else given
         if position_ids is None:
             position_ids = default_position_ids(embeds, None)
         embeds = embeds + sinusoidal_embedding(position_ids, embeds.shape[-1]).to(embeds.dtype)

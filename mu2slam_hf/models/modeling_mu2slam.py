@@ -36,6 +36,7 @@ from .modules_losses import cross_entropy_mean, ctc_loss, mask_ctc_logits, shift
 from .modules_masks import check_packing_backend, same_sequence
 from .modules_pooling import masked_mean
 from .modules_positions import sinusoidal_embedding
+from .modules_precision import in_dtype_of
 from .modules_transformer import TransformerDecoderLayer
 from .task_types import SPEECH, TEXT
 
@@ -171,7 +172,8 @@ class Mu2SLAMEncoder(SpeechFrontendMixin, Mu2SLAMPreTrainedModel):
             if attention_mask is not None:
                 attention_mask = downsample_attention_mask(attention_mask, self.config.encoder_config).long()
         else:
-            embeds = self.embed_text(input_ids) if input_ids is not None else inputs_embeds
+            given = in_dtype_of(inputs_embeds, self.embed_tokens.weight)
+            embeds = self.embed_text(input_ids) if input_ids is not None else given
         if sequence_ids is not None:
             attention_mask = (sequence_ids > 0).to(torch.int64)
         if modality_ids is None:
@@ -274,6 +276,8 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
             raise ValueError("The decoder expects exactly one of input_ids and inputs_embeds.")
         if inputs_embeds is None:
             inputs_embeds = self.embed_tokens(input_ids)
+        inputs_embeds = in_dtype_of(inputs_embeds, self.embed_tokens.weight)
+        encoder_hidden_states = in_dtype_of(encoder_hidden_states, self.embed_tokens.weight)
         if sequence_ids is not None and past_key_values is None:
             use_cache = False  # packed targets are used in training only
         if use_cache and past_key_values is None:
@@ -347,6 +351,7 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
 class Mu2SLAMModel(Mu2SLAMPreTrainedModel):
     """Encoder and decoder without heads."""
 
+    _keys_to_ignore_on_load_unexpected = [r"^(lm_head|mlm_head|ctc_head|language_head)\."]
     _tied_weights_keys = {
         "decoder.embed_tokens.weight": "encoder.embed_tokens.weight",
         "decoder.embed_languages.weight": "encoder.embed_languages.weight",
@@ -500,11 +505,12 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
 
     def compute_ctc_logits(self, encoder_hidden_states: Tensor) -> Tensor:
         """CTC logits `(B, N, V)` float32 of encoder states `(B, N, D)`; blank is `pad`, speech ids are masked."""
-        return mask_ctc_logits(self.ctc_head(encoder_hidden_states), self.config)
+        return mask_ctc_logits(self.ctc_head(in_dtype_of(encoder_hidden_states, self.ctc_head.weight)), self.config)
 
     def compute_language_logits(self, encoder_hidden_states: Tensor, attention_mask: Tensor | None) -> Tensor:
         """Language logits `(B, num_languages)` float32 of the mean encoder state over real positions."""
-        return self.language_head(masked_mean(encoder_hidden_states, attention_mask)).float()
+        states = in_dtype_of(encoder_hidden_states, self.language_head.weight)
+        return self.language_head(masked_mean(states, attention_mask)).float()
 
     @can_return_tuple
     def forward(
@@ -615,7 +621,35 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
         return weight * other if loss is None else loss + weight * other
 
 
-class Mu2SLAMForCTC(CTCMixin, Mu2SLAMPreTrainedModel):
+class EncoderHeadMixin:
+    """Loading of a head on the encoder alone: also from an encoder-decoder, of which it keeps encoder and head."""
+
+    _encoder_decoder_keys = {r"^model\.encoder\.": "encoder."}
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path=None, *args, config=None, key_mapping=None, **kwargs):
+        """As in transformers; the path may be that of a [`Mu2SLAMForConditionalGeneration`].
+
+        Its encoder and its head are loaded, everything else is left out. Decode the output of a CTC model with
+        `processor.for_ctc()`, because the tokenizer of an encoder-decoder does not collapse repeated ids.
+        """
+        if getattr(config, "model_type", None) == Mu2SLAMConfig.model_type and cls.config_class is Mu2SLAMCTCConfig:
+            config = Mu2SLAMCTCConfig.from_mu2slam_config(config)
+        keys = {**cls._encoder_decoder_keys, **(key_mapping or {})}
+        loaded = super().from_pretrained(
+            pretrained_model_name_or_path, *args, config=config, key_mapping=keys, **kwargs
+        )
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        # transformers would save the weights under the names of the encoder-decoder.
+        model._weight_conversions = [
+            one
+            for one in getattr(model, "_weight_conversions", None) or []
+            if not set(one.source_patterns) & set(cls._encoder_decoder_keys)
+        ]
+        return loaded
+
+
+class Mu2SLAMForCTC(EncoderHeadMixin, CTCMixin, Mu2SLAMPreTrainedModel):
     """The Mu2SLAM encoder with a CTC head over text tokens and blank, for speech recognition."""
 
     config_class = Mu2SLAMCTCConfig
@@ -623,6 +657,8 @@ class Mu2SLAMForCTC(CTCMixin, Mu2SLAMPreTrainedModel):
     base_model_prefix = "encoder"
     _no_split_modules = ["ConformerLayer"]
     _tied_weights_keys = {"ctc_head.weight": "encoder.embed_tokens.weight"}
+    # Parts of an encoder-decoder.
+    _keys_to_ignore_on_load_unexpected = [r"^(model\.)?decoder\.", r"^(lm_head|mlm_head|language_head)\."]
 
     def __init__(self, config: Mu2SLAMCTCConfig):
         super().__init__(config)
@@ -633,9 +669,7 @@ class Mu2SLAMForCTC(CTCMixin, Mu2SLAMPreTrainedModel):
     @classmethod
     def from_conditional_generation(cls, model: Mu2SLAMForConditionalGeneration) -> "Mu2SLAMForCTC":
         """A CTC-only copy of the encoder and the CTC head of an encoder-decoder."""
-        source = model.config.to_dict()
-        names = Mu2SLAMCTCConfig().to_dict().keys() - {"model_type", "architectures", "transformers_version"}
-        config = Mu2SLAMCTCConfig(**{name: source[name] for name in names if name in source})
+        config = Mu2SLAMCTCConfig.from_mu2slam_config(model.config)
         return cls(config).copy_weights(model, model.model.encoder)
 
     @can_return_tuple
@@ -666,6 +700,7 @@ class Mu2SLAMForCTC(CTCMixin, Mu2SLAMPreTrainedModel):
 
 
 __all__ = [
+    "EncoderHeadMixin",
     "Mu2SLAMDecoder",
     "Mu2SLAMEncoder",
     "Mu2SLAMForCTC",

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from transformers.utils import logging
 
+from .modules_encoded_audio import decode_recording, is_encoded
+
 try:
     import soxr
 except ImportError:  # only required for audio at another rate than the model's
@@ -79,7 +81,9 @@ def read_waveforms(audio: Any, sampling_rate: float | None, target_rate: float) 
 
     Args:
         audio: one recording or a sequence of recordings. A recording is a numpy array or torch tensor `(n,)`,
-            `(n, c)` or `(c, n)`, a list of floats, or a mapping with `array` (or `raw`) and `sampling_rate`.
+            `(n, c)` or `(c, n)`, a list of floats, or a mapping with `array` (or `raw`) and `sampling_rate`; or a row
+            of a `datasets.Audio` column: with `decode=False` a mapping with `bytes` or `path`, else a decoder of
+            torchcodec (an object with `get_all_samples()`).
             float16/32/64 and bfloat16 in [-1, 1]; int8, int16, int32 and uint8 are scaled by their full scale.
         sampling_rate: rate in Hz of recordings that do not include their own; None means `target_rate`.
         target_rate: rate in Hz of the result.
@@ -100,7 +104,7 @@ def read_waveforms(audio: Any, sampling_rate: float | None, target_rate: float) 
     items = _split_batch(audio)
     if not items:
         raise ValueError("audio is an empty list: pass at least one recording.")
-    if sampling_rate is None and not all(isinstance(item, Mapping) for item in items):
+    if sampling_rate is None and not all(isinstance(item, Mapping) or is_encoded(item) for item in items):
         logger.warning_once(
             f"No sampling_rate was given: assuming {target_rate:g} Hz. Pass sampling_rate= to avoid silent errors; "
             "other rates are resampled."
@@ -129,10 +133,13 @@ def _split_batch(audio: Any) -> list[Any]:
 
 def _read_one(item: Any, sampling_rate: float, target_rate: float, name: str) -> np.ndarray:
     """Mono float64 waveform `(n,)` of one recording; errors contain `name`."""
-    if isinstance(item, Mapping):
+    if is_encoded(item):
+        item, sampling_rate = decode_recording(item, name)
+    elif isinstance(item, Mapping):
         if "sampling_rate" not in item or not ("array" in item or "raw" in item):
             raise ValueError(
-                f"{name} is a mapping with the keys {sorted(map(str, item))}; expected `array` and `sampling_rate`."
+                f"{name} is a mapping with the keys {sorted(map(str, item))}; expected `array` and `sampling_rate`, "
+                "or `bytes` or `path`."
             )
         sampling_rate = check_sampling_rate(item["sampling_rate"], f"the sampling_rate of {name}")
         item = item["array"] if "array" in item else item["raw"]

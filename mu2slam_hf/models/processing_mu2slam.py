@@ -19,7 +19,9 @@ from .modeling_speech_tokenizer import SpeechTokenizerModel
 from .modules_losses import IGNORE_INDEX
 from .modules_speech_inputs import describe_mismatch, extract_speech, is_log_mel
 from .modules_waveforms import read_waveforms
+from .task_arguments import listing_choices, resolve_task_arguments
 from .task_types import check_task
+from .tokenization_mu2slam import Mu2SLAMCTCTokenizer
 
 # Subfolder of the speech tokenizer in a saved processor.
 SPEECH_TOKENIZER_FOLDER = "speech_tokenizer"
@@ -93,6 +95,7 @@ class Mu2SLAMProcessor(ProcessorMixin):
         source_lang: str | Sequence[str | None] | None = None,
         target_lang: str | Sequence[str | None] | None = None,
         task: str | None = None,
+        language: str | Sequence[str | None] | None = None,
         **kwargs: Any,
     ) -> BatchFeature:
         """Model inputs of a batch.
@@ -100,9 +103,12 @@ class Mu2SLAMProcessor(ProcessorMixin):
         Args:
             audio: speech source, in any form that [`Mu2SLAMFeatureExtractor`] accepts.
             text: the source text; together with `audio`, the target text, like `text_target`.
-            source_lang: language of the source, one code or one per item; None (or `und`) means unknown.
+            source_lang: language of the source, one code (or name, such as "Spanish") or one per item; None (or
+                `und`) means unknown.
             target_lang: language of the target; None means that of the source.
-            task: "asr", "ast", "mt", ...: only checked against the other arguments.
+            task: "asr", "ast", "mt", ...: only checked against the other arguments. As in Whisper also "transcribe"
+                and "translate", whose `target_lang` is English by default.
+            language: Whisper's name of `source_lang`.
             **kwargs: `text_target`, the target text; `sampling_rate` of the audio in Hz; `return_tensors` ("pt" by
                 default, "np"), `padding`, `max_length`, `truncation`; or `audio_kwargs` and `text_kwargs`,
                 dictionaries for one side only.
@@ -114,8 +120,8 @@ class Mu2SLAMProcessor(ProcessorMixin):
             with `</s>` (CTC targets do not).
 
         Raises:
-            ValueError: no input, two targets, text in place of audio or vice versa, an unknown language, or a task
-                that does not match the other arguments.
+            ValueError: no input, two targets, text in place of audio or vice versa, an unknown language or task, or
+                a task that does not match the other arguments.
         """
         text_target = kwargs.pop("text_target", None)
         if audio is None and text is None and text_target is None:
@@ -137,6 +143,14 @@ class Mu2SLAMProcessor(ProcessorMixin):
             outputs["labels"] = self._labels(_check_text("text_target", text_target), options["text_kwargs"])
         batch_size = self._batch_size(outputs)
         source_modality = "speech" if audio is not None else "text" if text is not None else None
+        source_lang, target_lang, task = resolve_task_arguments(
+            self.languages,
+            source_modality,
+            language=language,
+            source_lang=source_lang,
+            target_lang=target_lang,
+            task=task,
+        )
         languages = self._language_rows(source_modality, source_lang, target_lang, task, batch_size, outputs)
         as_array = np.asarray if kwargs["return_tensors"] == "np" else torch.tensor
         outputs.update({name: as_array(rows, dtype=as_array([0]).dtype) for name, rows in languages.items()})
@@ -189,9 +203,10 @@ class Mu2SLAMProcessor(ProcessorMixin):
         targets = _one_per_item("target_lang", target_lang, batch_size)
         if task is not None:
             target_modality = "text" if "labels" in outputs else None
-            for source, target in zip(sources, targets, strict=True):
-                check_task(task, source_modality, target_modality, source, target)
-            if task.lower() in ("ast", "mt") and target_lang is None:
+            with listing_choices(self.languages):
+                for source, target in zip(sources, targets, strict=True):
+                    check_task(task, source_modality, target_modality, source, target)
+            if task in ("ast", "mt") and target_lang is None:
                 raise ValueError(f"task={task!r} requires target_lang=, the language to translate into.")
         rows: dict[str, list[int]] = {}
         if source_lang is not None and source_modality is not None:
@@ -210,6 +225,13 @@ class Mu2SLAMProcessor(ProcessorMixin):
             ValueError: the model does not support it; the message lists the most similar codes.
         """
         return 0 if code is None else language_index(code, self.languages)
+
+    def for_ctc(self) -> "Mu2SLAMProcessor":
+        """The processor of a CTC model with this vocabulary: its tokenizer collapses repeated ids when decoding."""
+        tokenizer = self.tokenizer
+        if not isinstance(tokenizer, Mu2SLAMCTCTokenizer):
+            tokenizer = Mu2SLAMCTCTokenizer.from_tokenizer(tokenizer)
+        return type(self)(self.feature_extractor, tokenizer, languages=self.languages)
 
     @torch.no_grad()
     def encode_speech(self, audio: Any, sampling_rate: float | None = None) -> list[list[int]]:

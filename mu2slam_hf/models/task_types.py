@@ -50,6 +50,38 @@ TASKS: dict[str, TaskType] = {
 }
 
 
+TASK_ALIASES = {"transcribe": {"speech": "asr"}, "translate": {"speech": "ast", "text": "mt"}}
+"""Names of tasks in Whisper, with our name for each modality of the source."""
+
+
+def canonical_task(task: str, source_modality: str | None = None) -> str:
+    """Our name of a task.
+
+    Args:
+        task: name in `TASKS` or `TASK_ALIASES`, in any case.
+        source_modality: "speech" or "text"; None means unknown, then speech.
+
+    Raises:
+        ValueError: unknown name; the message contains all names.
+    """
+    name = task.lower() if isinstance(task, str) else None
+    if name in TASK_ALIASES:
+        names = TASK_ALIASES[name]
+        # Not defined for this source: the name for speech, for which `check_task` raises the error.
+        return names.get(source_modality or "speech", names["speech"])
+    if name not in TASKS:
+        nearest = difflib.get_close_matches(str(task).lower(), (*TASKS, *TASK_ALIASES), n=1)
+        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        raise ValueError(f"unknown task {task!r}; known tasks: {describe_tasks()}.{hint}")
+    return name
+
+
+def describe_tasks() -> str:
+    """All tasks under all of their names, for an error message."""
+    aliases = {name: [alias for alias, names in TASK_ALIASES.items() if name in names.values()] for name in TASKS}
+    return ", ".join(f"{' or '.join((name, *aliases[name]))} ({kind.title})" for name, kind in TASKS.items())
+
+
 def check_task(
     task: str,
     source_modality: str | None = None,
@@ -60,7 +92,7 @@ def check_task(
     """Check a task against modalities and languages.
 
     Args:
-        task: name in `TASKS`.
+        task: name in `TASKS` or `TASK_ALIASES`.
         source_modality: "speech" or "text"; None means unknown.
         target_modality: "speech" or "text"; None means that of the task.
         source_lang: code; None or `und` means unknown.
@@ -72,12 +104,8 @@ def check_task(
     Raises:
         ValueError: unknown task or modality, or a modality or language that does not match the task.
     """
-    if not isinstance(task, str) or task.lower() not in TASKS:
-        nearest = difflib.get_close_matches(str(task).lower(), TASKS, n=1)
-        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-        listed = ", ".join(f"{name} ({kind.title})" for name, kind in TASKS.items())
-        raise ValueError(f"unknown task {task!r}; known tasks: {listed}.{hint}")
-    name, kind = task.lower(), TASKS[task.lower()]
+    name = canonical_task(task, source_modality)
+    kind = TASKS[name]
     for what, given in (("source", source_modality), ("target", target_modality)):
         if given is not None and given not in MODALITIES:
             raise ValueError(f"{what}_modality must be one of {MODALITIES}, got {given!r}.")

@@ -75,7 +75,7 @@ def set_generation(model: Any, section: ModelSection) -> None:
         return
     if not model.can_generate():
         raise RecipeError(f"model.generation_config: {type(model).__name__} does not generate; leave it out")
-    known = {*GenerationConfig().to_dict(), "ctc_weight"}
+    known = {*GenerationConfig().to_dict(), "ctc_weight", "language", "task"}
     for name, value in section.generation_config.items():
         if name not in known:
             raise RecipeError(f"model.generation_config.{name}: unknown argument of generate")
@@ -129,8 +129,15 @@ def _override_config(payload: dict[str, Any], section: ModelSection, config_clas
         raise RecipeError(f"model.config: {source}: {error}") from error
 
 
-def add_adapters(section: LoraSection, model: nn.Module) -> nn.Module:
-    """Add low-rank adapters by peft; all other weights are frozen."""
+def add_adapters(section: LoraSection, model: Any) -> nn.Module:
+    """Add low-rank adapters by peft; all other weights are frozen.
+
+    The folder of the base model, which peft stores with the adapters, becomes an absolute path: transformers loads it
+    together with the adapters, from any working directory.
+    """
+    base = getattr(model, "name_or_path", None)
+    if base and Path(base).is_dir():
+        model.name_or_path = str(Path(base).resolve())
     config = LoraConfig(
         r=section.r,
         lora_alpha=section.lora_alpha,

@@ -5,12 +5,14 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from helpers import REPOSITORY_ROOT
 from tiny_models import LANGUAGES, NUM_SPEECH, TEXT_OFFSET, VOCABULARY, speech_batch, text_ids, tiny_config, tiny_model
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, MaxLengthCriteria
 from transformers.generation.streamers import BaseStreamer
 from transformers.modeling_outputs import BaseModelOutput
 
-from mu2slam_hf import Mu2SLAMForConditionalGeneration
+from mu2slam_hf import Mu2SLAMConfig, Mu2SLAMForConditionalGeneration, load_default
+from mu2slam_hf.data.audio import load_audio
 
 STEPS, ROWS = 10, 3
 PAD, BOS, EOS = 0, 1, 2
@@ -314,6 +316,24 @@ def test_languages_by_code_by_item_and_by_default(model, case):
     assert torch.equal(run(source_lang="es"), run(source_lang="es", target_lang="es"))
 
 
+def test_arguments_of_whisper_mean_what_they_mean_there(model, case):
+    def run(**options):
+        return model.generate(**case.batch, max_new_tokens=STEPS, **options)
+
+    is_speech = "input_features" in case.batch
+    translation = run(source_lang="es", target_lang="en", task="ast" if is_speech else "mt")
+    assert torch.equal(run(language="spanish", task="translate"), translation)
+    assert torch.equal(run(language=["es-ES"] * ROWS, task="translate", target_lang="English"), translation)
+    if is_speech:
+        assert torch.equal(run(language="spa", task="transcribe"), run(source_lang="es", task="asr"))
+    else:
+        with pytest.raises(ValueError, match="pass audio"):
+            run(task="transcribe")
+    config = GenerationConfig.from_dict({**model.generation_config.to_dict(), "language": "es", "task": "translate"})
+    assert torch.equal(run(generation_config=config), translation)
+    assert torch.equal(run(generation_config=config, target_lang="fr"), run(source_lang="es", target_lang="fr"))
+
+
 @torch.no_grad()
 def test_default_target_is_the_language_guessed(model, case):
     states = [model.get_encoder()(**row).last_hidden_state for row in case.rows]
@@ -332,8 +352,10 @@ def test_default_target_is_the_language_guessed(model, case):
         ({"target_lang": "en", "task": "mt"}, "speech"),
         ({"source_lang": "en", "target_lang": "fr", "task": "asr"}, "ast"),
         ({"source_lang": "en", "target_lang": "en", "task": "ast"}, "asr"),
-        ({"target_lang": "en", "task": "transcribe"}, "unknown task"),
+        ({"target_lang": "en", "task": "dictate"}, "unknown task"),
         ({"target_lang": "en", "target_modality": "video"}, "target_modality"),
+        ({"language": "fr", "source_lang": "en"}, "differ.*asr or transcribe.*es .Spanish."),
+        ({"language": "en", "task": "translate"}, "both 'en'.*asr or transcribe.*es .Spanish."),
         ({"target_lang": "en", "target_modality": "speech", "task": "asr"}, "target_modality|speech"),
         ({"target_lang": "en", "ctc_weight": 1.5}, "ctc_weight"),
         ({"target_lang": "en", "tarket_lang": "fr"}, "tarket_lang"),
@@ -344,19 +366,106 @@ def test_wrong_arguments_are_refused(model, options, message):
         model.generate(**speech_batch([40, 30, 20]), **options)
 
 
-def test_candidates_from_the_source_do_not_change_the_text(model, case):
-    if "ctc_weight" in case.options:  # CTC scores prefixes that grow by one token
-        with pytest.raises(ValueError, match="ctc_weight=0.0"):
-            generate(model, case, 0, prompt_lookup_num_tokens=3)
-    else:
-        assert torch.equal(generate(model, case, 0, prompt_lookup_num_tokens=3), generate(model, case, 0))
+def assistant_for(model, seed: int) -> Mu2SLAMForConditionalGeneration:
+    """A smaller model with other weights and its languages in another order."""
+    torch.manual_seed(seed)
+    config = tiny_config(num_hidden_layers=1, initializer_range=0.3)
+    config.decoder_config.num_hidden_layers = 1
+    config.languages = ["und", "es", "fr", "en"]
+    return Mu2SLAMForConditionalGeneration(config).eval()
 
 
-@pytest.mark.parametrize("options", ["assistant_model", "assistant_early_exit", "guidance_scale"])
-def test_second_models_are_refused(model, case, options):
-    values = {"assistant_model": model, "assistant_early_exit": 1, "guidance_scale": 1.5}
-    with pytest.raises(ValueError):
-        generate(model, case, 0, **{options: values[options]})
+@pytest.mark.parametrize("kind", ["lookup", "itself", "other"])
+@pytest.mark.parametrize("row", range(ROWS))
+def test_assisted_decoding_gives_the_tokens_of_greedy_decoding(model, case, kind, row):
+    """Also where the assistant proposes wrong tokens, so that CTC's prefixes are rewound."""
+    assistants = {"itself": model, "other": assistant_for(model, 1)}
+    options = {"assistant_model": assistants[kind]} if kind in assistants else {"prompt_lookup_num_tokens": 4}
+    options["max_new_tokens"] = 24
+    languages = {"source_lang": case.options.get("source_lang", "es")}
+    for target in ("en", "fr", languages["source_lang"]):
+        wanted = {**case.options, **languages, "target_lang": target}
+        expected = model.generate(**case.rows[row], **wanted, max_new_tokens=24)
+        assert torch.equal(model.generate(**case.rows[row], **wanted, **options), expected)
+    # Limits that follow from the source hold too.
+    expected = generate(model, case, row, max_new_tokens=None)
+    assert torch.equal(generate(model, case, row, **{**options, "max_new_tokens": None}), expected)
+
+
+def test_the_assistant_is_asked_in_its_own_terms(model, case):
+    """It encodes the source itself and gets the languages; an assistant equal to the model saves decoder calls."""
+    assistant = assistant_for(model, 1)
+    calls = {"encoder": [], "decoder": [], "model": []}
+
+    def listen(module, name):
+        return module.register_forward_pre_hook(
+            lambda _, __, kwargs: calls[name].append(kwargs["language_ids"].tolist()), with_kwargs=True
+        )
+
+    listen(assistant.model.encoder, "encoder")
+    listen(assistant.model.decoder, "decoder")
+    options = {"source_lang": "fr", "target_lang": "en", "max_new_tokens": 6}
+    model.generate(**case.rows[0], **options, assistant_model=assistant)
+    assert calls["encoder"] == [[2]]
+    assert calls["decoder"] and all(ids == [3] for ids in calls["decoder"])
+
+    twin = Mu2SLAMForConditionalGeneration(model.config).eval()
+    twin.load_state_dict(model.state_dict())
+    twin.generation_config.assistant_confidence_threshold = 0.0
+    handle = listen(model.model.decoder, "model")
+    try:
+        ids = model.generate(**case.rows[0], **options, min_new_tokens=6, assistant_model=twin)
+    finally:
+        handle.remove()
+    assert ids.shape[1] == 7 and 1 <= len(calls["model"]) <= 2
+
+
+@pytest.mark.parametrize(
+    ("row", "options", "message"),
+    [
+        (0, {"assistant_model": True, "num_beams": 2}, "num_beams=2: pass num_beams=1"),
+        (0, {"prompt_lookup_num_tokens": 3, "num_beams": 2}, "num_beams=2: pass num_beams=1"),
+        (None, {"assistant_model": True}, "one item at a time, got 3"),
+        (0, {"assistant_model": torch.nn.Linear(2, 2)}, "must be a Mu2SLAMForConditionalGeneration, got Linear"),
+        (0, {"assistant_early_exit": 1}, None),
+        (0, {"guidance_scale": 1.5}, None),
+    ],
+)
+def test_what_assisted_decoding_does_not_support(model, case, row, options, message):
+    if options.get("assistant_model") is True:
+        options = {**options, "assistant_model": model}
+    with pytest.raises(ValueError, match=message):
+        generate(model, case, row, **options)
+
+
+def test_an_assistant_must_have_the_same_vocabulary(model, case):
+    config = tiny_config()
+    config.vocab_size = config.decoder_config.vocab_size = VOCABULARY + 1
+    with pytest.raises(ValueError, match="assistant_model differ: vocab_size 160 and 161"):
+        generate(model, case, 0, assistant_model=Mu2SLAMForConditionalGeneration(config))
+    states = model.get_encoder()(**case.rows[0])
+    with pytest.raises(ValueError, match="encodes the source itself"):
+        model.generate(encoder_outputs=states, target_lang="en", assistant_model=model)
+
+
+@pytest.mark.parametrize(("source", "target"), [("es", "es"), ("es", "en"), ("it", "fr")])
+def test_assisted_decoding_of_a_recording_with_the_shipped_checkpoint(source, target):
+    """With the share of CTC that its generation configuration sets."""
+    model, processor = load_default()
+    assert model.generation_config.ctc_weight > 0
+    file = next((REPOSITORY_ROOT / "examples" / source).glob("*.opus"))
+    inputs = processor(audio=load_audio(file), sampling_rate=16000)
+    options = {"language": source, "target_lang": target}
+    expected = model.generate(**inputs, **options, num_beams=1)
+    assert expected.shape[1] > 10
+    torch.manual_seed(0)
+    small = Mu2SLAMConfig.from_dict(model.config.to_dict())
+    small.encoder_config.num_hidden_layers = small.decoder_config.num_hidden_layers = 1
+    small = Mu2SLAMForConditionalGeneration(small).eval()
+    for assisted in ({"assistant_model": small}, {"assistant_model": model}, {"prompt_lookup_num_tokens": 5}):
+        assert torch.equal(model.generate(**inputs, **options, **assisted, num_beams=1), expected)
+    with pytest.raises(ValueError, match="num_beams=4 in the generation configuration: pass num_beams=1"):
+        model.generate(**inputs, **options, assistant_model=small)
 
 
 def test_ctc_weighs_transcripts_only(model, case):
@@ -381,3 +490,16 @@ def test_ctc_weight_in_the_generation_config_is_kept(model, tmp_path):
     assert GenerationConfig.from_pretrained(tmp_path).ctc_weight == 0.5
     loaded = Mu2SLAMForConditionalGeneration.from_pretrained(tmp_path).eval()
     assert torch.equal(loaded.generate(**batch, **options), model.generate(**batch, ctc_weight=0.5, **options))
+
+
+def test_language_and_task_in_the_generation_config_are_kept(model, tmp_path):
+    batch = speech_batch([80, 60])
+    copy = Mu2SLAMForConditionalGeneration(model.config).eval()
+    copy.load_state_dict(model.state_dict())
+    copy.generation_config.language, copy.generation_config.task = "spanish", "translate"
+    copy.save_pretrained(tmp_path)
+    loaded = Mu2SLAMForConditionalGeneration.from_pretrained(tmp_path).eval()
+    expected = model.generate(**batch, source_lang="es", target_lang="en", max_new_tokens=STEPS)
+    assert torch.equal(loaded.generate(**batch, max_new_tokens=STEPS), expected)
+    french = model.generate(**batch, source_lang="fr", target_lang="es", max_new_tokens=STEPS)
+    assert torch.equal(loaded.generate(**batch, language="fr", target_lang="es", max_new_tokens=STEPS), french)

@@ -15,6 +15,7 @@ from mu2slam_hf import (
     MSLAMForPreTraining,
     MSLAMForSequenceClassification,
     Mu2SLAMCTCTokenizer,
+    Mu2SLAMForAudioClassification,
     Mu2SLAMForCTC,
     Mu2SLAMForPreTraining,
     Mu2SLAMProcessor,
@@ -60,6 +61,30 @@ def test_ctc_model_in_a_bare_process(pair, tmp_path):
     path = build_bundle(tmp_path / "ctc", ctc, ctc_processor, card=CARD, run_check=False)
     names = compare_in_bare_process(path, ctc, ctc_processor)
     assert names[0] == "Mu2SLAMForCTC" and names[2] == "Mu2SLAMCTCTokenizer" and names[4] == "Mu2SLAMCTCConfig"
+
+
+def test_classifier_of_languages_in_a_bare_process(folder, pair, tmp_path):
+    """Its own folder; and the folder of an encoder-decoder, for whoever asks for a classifier."""
+    model, processor = Mu2SLAMForAudioClassification.from_conditional_generation(pair[0]), pair[1]
+    path = build_bundle(tmp_path / "classifier", model, processor, card=CARD, run_check=False)
+    assert compare_in_bare_process(path, model, processor)[0] == "Mu2SLAMForAudioClassification"
+    done = run_python(
+        """
+import importlib.abc, sys
+class Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "mu2slam_hf":
+            raise ImportError("blocked")
+sys.meta_path.insert(0, Blocker())
+import numpy as np
+from transformers import pipeline
+classifier = pipeline("audio-classification", model=sys.argv[1], trust_remote_code=True, device="cpu")
+print(*sorted(one["label"] for one in classifier(np.sin(np.arange(8000) * 0.1).astype(np.float32))))
+""",
+        str(folder),
+        HF_HOME=str(folder.parent / "home"),
+    )
+    assert done.stdout.split() == ["en", "es", "fr", "it", "ru"]
 
 
 def test_pre_training_model_in_a_bare_process(pair, tmp_path):

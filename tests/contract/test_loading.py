@@ -12,7 +12,19 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from tiny_models import speech_batch, text_ids, tiny_config, tiny_model
 
-from mu2slam_hf import Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC, Mu2SLAMForPreTraining, Mu2SLAMModel
+from mu2slam_hf import (
+    Mu2SLAMCTCConfig,
+    Mu2SLAMCTCTokenizer,
+    Mu2SLAMForAudioClassification,
+    Mu2SLAMForConditionalGeneration,
+    Mu2SLAMForCTC,
+    Mu2SLAMForPreTraining,
+    Mu2SLAMModel,
+    Mu2SLAMProcessor,
+    default_checkpoint,
+)
+from mu2slam_hf.data.audio import load_audio
+from mu2slam_hf.evaluation.metrics import compute_cer
 
 GOLDEN = REPOSITORY_ROOT / "tests" / "golden"
 
@@ -206,6 +218,69 @@ def test_the_ctc_copy_says_what_the_ctc_head_says(tmp_path):
     loaded = Mu2SLAMForCTC.from_pretrained(tmp_path).eval()
     expected = model(**batch, decoder_input_ids=text_ids(2, 1)).ctc_logits
     assert torch.equal(loaded(**batch).logits, expected)
+
+
+@pytest.fixture
+def quiet(caplog):
+    """Fails if transformers says something while it loads."""
+    logger = logging.getLogger("transformers")
+    logger.addHandler(caplog.handler)
+    yield
+    logger.removeHandler(caplog.handler)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize("saved_class", [Mu2SLAMForConditionalGeneration, Mu2SLAMForPreTraining])
+@pytest.mark.parametrize("is_tied", [True, False])
+@torch.no_grad()
+def test_heads_on_the_encoder_load_from_an_encoder_decoder(saved_class, is_tied, tmp_path, quiet):
+    """Nothing is new, nothing is said, the numbers are the same, and they are saved under their own names."""
+    config = tiny_config()
+    config.tie_word_embeddings = config.decoder_config.tie_word_embeddings = is_tied
+    torch.manual_seed(0)
+    model = saved_class(config).eval()
+    model.ctc_head.bias.normal_()
+    model.language_head.bias.normal_()
+    model.save_pretrained(tmp_path / "whole")
+    batch = {**speech_batch([60, 31]), "language_ids": torch.tensor([1, 2])}
+    whole = Mu2SLAMForConditionalGeneration.from_pretrained(tmp_path / "whole").eval()
+    expected = whole(**batch, decoder_input_ids=text_ids(2, 1))
+    for head_class, logits in (
+        (Mu2SLAMForCTC, expected.ctc_logits),
+        (Mu2SLAMForAudioClassification, expected.language_logits[:, 1:]),
+    ):
+        head, info = head_class.from_pretrained(tmp_path / "whole", output_loading_info=True)
+        assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
+        assert torch.equal(head(**batch).logits, logits)
+        assert torch.equal(head_class.from_pretrained(tmp_path / "whole", config=config)(**batch).logits, logits)
+        head.save_pretrained(tmp_path / head_class.__name__)
+        names = load_file(tmp_path / head_class.__name__ / "model.safetensors").keys()
+        assert all(name.startswith(("encoder.", "ctc_head.", "language_head.")) for name in names)
+        assert torch.equal(head_class.from_pretrained(tmp_path / head_class.__name__)(**batch).logits, logits)
+
+
+def test_the_ctc_configuration_of_an_encoder_decoder(tmp_path, quiet):
+    config = tiny_config()
+    config.save_pretrained(tmp_path)
+    for ctc in (Mu2SLAMCTCConfig.from_pretrained(tmp_path), Mu2SLAMCTCConfig.from_mu2slam_config(config)):
+        assert ctc.model_type == "mu2slam_ctc" and not ctc.is_encoder_decoder and not hasattr(ctc, "decoder_config")
+        assert ctc.encoder_config.to_dict() == config.encoder_config.to_dict()
+        assert (ctc.languages, ctc.vocab_size, ctc.d_model) == (config.languages, config.vocab_size, config.d_model)
+
+
+@torch.no_grad()
+def test_the_ctc_head_of_an_encoder_decoder_transcribes():
+    """With a tokenizer for CTC made of that of the encoder-decoder: repeats are collapsed, blanks are removed."""
+    folder = default_checkpoint()
+    file, text = REPOSITORY_ROOT / "examples" / "en" / "vm-tooshort.opus", "your message is too short"
+    processor = Mu2SLAMProcessor.from_pretrained(folder).for_ctc()
+    model = Mu2SLAMForCTC.from_pretrained(folder)
+    inputs = processor(audio=load_audio(file), sampling_rate=16000, language="en")
+    ids = model(**inputs).logits.argmax(-1)
+    decoded = processor.batch_decode(ids)[0]
+    assert Mu2SLAMCTCTokenizer.from_pretrained(folder).decode(ids[0]) == decoded
+    assert compute_cer([text], [decoded]).value < 30, decoded
+    assert processor.for_ctc().tokenizer is processor.tokenizer
 
 
 def test_weights_in_half_precision_load_in_the_precision_asked_for(tmp_path):

@@ -105,13 +105,15 @@ def test_processors_by_auto_class(auto_name, tmp_path):
 
 def test_a_seq2seq_checkpoint_is_no_ctc_model_and_the_other_way_round(tmp_path):
     configs = tiny_configs()
-    for model_type, right, wrong in (
-        ("mu2slam", "AutoModelForSpeechSeq2Seq", "AutoModelForCTC"),
-        ("mu2slam_ctc", "AutoModelForCTC", "AutoModelForSpeechSeq2Seq"),
+    for model_type, right, wrong, message in (
+        ("mu2slam", "AutoModelForSpeechSeq2Seq", "AutoModelForCTC", r"Mu2SLAMForCTC\.from_pretrained\('.*mu2slam'\)"),
+        ("mu2slam_ctc", "AutoModelForCTC", "AutoModelForSpeechSeq2Seq", "Unrecognized configuration class"),
     ):
         getattr(transformers, right).from_config(configs[model_type]).save_pretrained(tmp_path / model_type)
-        with pytest.raises(ValueError, match="Unrecognized configuration class"):
+        with pytest.raises(ValueError, match=message):
             getattr(transformers, wrong).from_pretrained(tmp_path / model_type)
+    with pytest.raises(ValueError, match="from_mu2slam_config"):
+        transformers.AutoModelForCTC.from_config(configs["mu2slam"])
 
 
 @pytest.mark.parametrize("path", MODEL_CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")

@@ -21,6 +21,7 @@ from training_runs import (
     make_launcher,
     read_log,
 )
+from transformers import AutoModelForSpeechSeq2Seq
 
 from mu2slam_hf import Mu2SLAMForConditionalGeneration, Mu2SLAMProcessor
 from mu2slam_hf.synthetic.tones import write_tone_corpus
@@ -183,7 +184,11 @@ def test_adapters_train_save_load_and_merge(launch, finished, tmp_path):
     torch.testing.assert_close(merged, adapted, rtol=1e-4, atol=1e-5)
     adapter = load_file(output / "final" / "adapter_model.safetensors")
     assert all("lora_" in name for name in adapter)
-    assert Mu2SLAMProcessor.from_pretrained(output / "final" / "merged").languages == ["und", "en", "fr"]
+    for folder in (output / "final" / "merged", output / "final", output / "checkpoint-4"):
+        assert Mu2SLAMProcessor.from_pretrained(folder).languages == ["und", "en", "fr"]
+    # The base model is found from any working directory, so that the folder is a model for transformers.
+    loaded = AutoModelForSpeechSeq2Seq.from_pretrained(output / "final")(**inputs).logits
+    torch.testing.assert_close(loaded, adapted, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ class Inapplicable(NamedTuple):
         return all(any(fnmatchcase(name, pattern) for pattern in patterns.split()) for name, patterns in names)
 
 
-ENCODER, CTC, TEXT = "ConformerEncoderTest", "*ForCTCTest", "*TokenizationTest"
+ENCODER, CTC, TEXT = "ConformerEncoderTest", "*ForCTCTest *ForAudioClassificationTest", "*TokenizationTest"
 MODELS, SPEECH = f"{ENCODER} {CTC} M*ModelTest", "Mu2SLAMProcessorTest"
 
 TABLE = (
@@ -53,7 +53,9 @@ TABLE = (
     Inapplicable(ENCODER, "test_attn_*_composite_* test_*_dynamically_composite_* test_internal_*", "has no parts"),
     Inapplicable(ENCODER, "test_inputs_embeds* test_*_set_embeddings test_resize_*", "has no token embeddings"),
     Inapplicable(ENCODER, "test_enable_input_require_grads_with_*", "has no token embeddings"),
-    Inapplicable(CTC, "test_inputs_embeds", "the CTC models take speech only"),
+    Inapplicable(CTC, "test_inputs_embeds", "the heads take speech only"),
+    Inapplicable("Mu2SLAMForAudioClassificationTest", "test_resize_*", "the classes are languages"),
+    Inapplicable("Mu2SLAMForAudioClassificationTest", "test_enable_input_require_grads_with_*", "takes speech only"),
     Inapplicable("MSLAMForCTCTest", "test_resize_*", "the tests need input_ids; tests/unit/models resizes it"),
     Inapplicable("Mu2SLAMModelTest", "test_can_capture_specific_*", "the output has no field hidden_states"),
     Inapplicable(MODELS, "test_*deepspeed*", "needs DeepSpeed", package="deepspeed"),

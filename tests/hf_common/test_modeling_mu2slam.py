@@ -20,6 +20,7 @@ from mu2slam_hf import (
     ConformerEncoderConfig,
     Mu2SLAMConfig,
     Mu2SLAMCTCConfig,
+    Mu2SLAMForAudioClassification,
     Mu2SLAMForConditionalGeneration,
     Mu2SLAMForCTC,
     Mu2SLAMModel,
@@ -61,6 +62,8 @@ class Mu2SLAMLabels:
                 # All heads, so that every parameter must get a gradient.
                 inputs["ctc_labels"] = labels
                 inputs["source_language_labels"] = torch.arange(shape[0], device=torch_device) % 3
+        if return_labels and model_class is Mu2SLAMForAudioClassification:
+            inputs["labels"] = torch.arange(self.model_tester.batch_size, device=torch_device) % 2
         return inputs
 
 
@@ -136,6 +139,23 @@ class Mu2SLAMForCTCTest(Mu2SLAMLabels, CommonModelTests, unittest.TestCase):
 
     def test_resize_embeddings_untied(self):
         self.check_resizing(tie_word_embeddings=False)
+
+
+class Mu2SLAMForAudioClassificationTester(SpeechModelTester):
+    def get_config(self) -> Mu2SLAMConfig:
+        return Mu2SLAMConfig(
+            encoder_config=self.get_encoder_options(),
+            decoder_config={**self.get_sizes(), "hidden_dropout": 0.0},
+            languages=["und", "en", "fr"],
+            is_encoder_decoder=False,
+            **self.get_vocabulary(),
+        )
+
+
+class Mu2SLAMForAudioClassificationTest(Mu2SLAMLabels, CommonModelTests, unittest.TestCase):
+    all_model_classes = (Mu2SLAMForAudioClassification,)
+    test_resize_embeddings = False
+    model_tester_class = Mu2SLAMForAudioClassificationTester
 
 
 class ConformerEncoderTester(SpeechModelTester):

@@ -119,7 +119,7 @@ def test_a_card_shows_how_to_use_this_kind_of_model(model, name, pipeline_tag, s
 
 
 def test_a_card_of_a_model_without_heads_is_refused(model):
-    with pytest.raises(ValueError, match="its heads .Mu2SLAMForConditionalGeneration, .*, got Mu2SLAMModel"):
+    with pytest.raises(ValueError, match="its heads .*Mu2SLAMForConditionalGeneration, .*, got Mu2SLAMModel"):
         render(model.model)
 
 

@@ -71,3 +71,23 @@ def test_processor_follows_reordered_beams_and_leaves_translations_alone(log_pro
     )
     torch.testing.assert_close(mixed[0, 3].double(), expected, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(mixed[2:], scores[2:])
+
+
+def test_processor_rewinds_and_replaces_prefixes(log_probs):
+    """As assisted decoding does: candidates are scored position by position, and some are then rejected."""
+    scorer = CTCPrefixScorer(log_probs, torch.tensor([5]), BLANK)
+    processor = CTCPrefixLogitsProcessor(scorer, torch.tensor([0.5]), EOS)
+    scores = torch.randn(1, 4).log_softmax(-1)
+    asked = [[9], [9, 2], [9, 2, 2], [9, 2, 2, 3], [9, 3], [9, 3, 2], [9, 3, 2, 3], [9, 2, 2], [9, 3, 2, 2], [9]]
+    for prefix in asked:
+        fresh = CTCPrefixLogitsProcessor(scorer, torch.tensor([0.5]), EOS)
+        assert torch.equal(processor(torch.tensor([prefix]), scores), fresh(torch.tensor([prefix]), scores)), prefix
+
+
+def test_constant_scores_exclude_no_token(log_probs):
+    """Prompt lookup asks with constants which tokens may be proposed."""
+    scorer = CTCPrefixScorer(log_probs, torch.tensor([5]), BLANK)
+    processor = CTCPrefixLogitsProcessor(scorer, torch.tensor([0.5]), EOS, num_candidates=2)
+    constant = torch.tensor([[-float("inf"), 1.0, 1.0, 1.0]])
+    assert torch.equal(processor(torch.tensor([[9]]), constant), constant)
+    assert torch.isinf(processor(torch.tensor([[9]]), torch.tensor([[0.0, 1.0, 2.0, 3.0]]))).sum() == 2

@@ -99,3 +99,25 @@ def test_what_is_no_code(bad):
 
 def test_sameness():
     assert same_language("pt_BR", "por") and not same_language("es", "pt")
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("Spanish", "es"), ("CASTILIAN", "es"), ("spa", "es"), ("es-ES", "es-ES"), ("haitian_creole", "ht")]
+    + [("Haitian Creole", "ht"), ("mandarin", "zh"), ("Tagalog", "fil"), ("nynorsk", "nn"), ("breton", "br")],
+)
+def test_languages_by_name(name, code):
+    assert canonical_language(name) == code
+
+
+def test_other_names_agree_with_langcodes():
+    langcodes = pytest.importorskip("langcodes", reason="langcodes is not installed")
+    for code, name in language_codes._parse_names(language_codes._OTHER_NAMES):
+        assert langcodes.tag_is_valid(code) and canonical_language(code) == code
+        assert canonical_language(name.title()) == code
+
+
+def test_all_languages_of_a_model_are_described():
+    described = language_codes.describe_languages(["und", "en", "es", "qaa"])
+    assert described == "en (English), es (Spanish), qaa"
+    assert language_codes.describe_languages(["und"]) == "none"

@@ -1,8 +1,12 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Audio in every usual form becomes the same mono waveform; bad audio becomes an error that names it."""
 
+import io
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from mu2slam_hf.models import modules_waveforms
@@ -107,7 +111,9 @@ BAD_RECORDINGS = {
     "matrix": (np.zeros((80, 100)), r"shape \(80, 100\)"),
     "square": (np.zeros((4, 4)), r"shape \(4, 4\)"),
     "unscaled": (np.array([0.0, 12000.0]), "32768"),
-    "mapping": ({"path": "x.wav"}, "sampling_rate"),
+    "mapping": ({"sampling_rate": 16000}, "`bytes` or `path`"),
+    "missing file": ({"path": "x.wav"}, r"\(x.wav\): no such file"),
+    "no audio": ({"bytes": b"12345", "path": "x.wav"}, r"\(x.wav\): 5 bytes cannot be decoded"),
     "ragged": ([[0.0, 0.1], [0.1]], "cannot be converted"),
 }
 
@@ -129,3 +135,53 @@ def test_bad_audio_alone(audio):
 def test_bad_rates(rate):
     with pytest.raises(ValueError, match="sampling_rate"):
         check_sampling_rate(rate)
+
+
+class Decoder:
+    """What datasets returns for a row where torchcodec is installed: samples `(channels, n)`, and no mapping."""
+
+    def __init__(self, samples, rate):
+        self.samples, self.rate = samples, rate
+
+    def get_all_samples(self):
+        if self.rate is None:
+            raise RuntimeError("broken stream")
+        return SimpleNamespace(data=torch.from_numpy(self.samples), sample_rate=self.rate)
+
+
+def wav_bytes(samples: np.ndarray, rate: int) -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, rate, format="WAV", subtype="FLOAT")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("length", [1, 2, 800])
+def test_rows_of_audio_columns(length, tmp_path):
+    """The channels are known, also where a recording is shorter than its number of channels."""
+    stereo = np.random.default_rng(0).uniform(-1, 1, (length, 2)).astype(np.float32)
+    expected = read_waveforms([{"array": stereo.mean(1), "sampling_rate": 8000}], None, RATE)[0]
+    data = wav_bytes(stereo, 8000)
+    (tmp_path / "a.wav").write_bytes(data)
+    rows = [{"bytes": data, "path": None}, {"bytes": None, "path": str(tmp_path / "a.wav")}]
+    rows += [{"bytes": data, "path": "elsewhere.wav"}, Decoder(stereo.T.copy(), 8000)]
+    for row in rows:
+        assert np.allclose(read_waveforms(row, None, RATE)[0], expected, atol=1e-6)
+    # Their own rate counts, not that of the call.
+    assert all(np.allclose(one, expected, atol=1e-6) for one in read_waveforms(rows, 44100, RATE))
+
+
+def test_rows_of_a_data_set_without_torchcodec(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    files = []
+    for index, frequency in enumerate((440, 880)):
+        files.append(str(tmp_path / f"{index}.wav"))
+        soundfile.write(files[-1], sine(frequency, 0.1), RATE)
+    column = datasets.Dataset.from_dict({"audio": files}).cast_column("audio", datasets.Audio(decode=False))
+    for row, frequency in zip(column, (440, 880), strict=True):
+        assert np.allclose(read_waveforms(row["audio"], None, RATE)[0], sine(frequency, 0.1), atol=1e-4)
+    assert len(read_waveforms(column["audio"], None, RATE)) == 2
+
+
+def test_a_decoder_that_fails():
+    with pytest.raises(ValueError, match=r"audio\[0\]: the decoder Decoder failed \(broken stream\)"):
+        read_waveforms(Decoder(np.zeros((1, 8)), None), None, RATE)

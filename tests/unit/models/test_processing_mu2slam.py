@@ -105,6 +105,25 @@ def test_options_for_one_side(processor):
 
 
 @pytest.mark.parametrize(
+    ("whisper", "ours"),
+    [
+        ({"language": "spanish"}, {"source_lang": "es"}),
+        ({"language": "<|es|>", "task": "transcribe"}, {"source_lang": "es", "task": "asr"}),
+        ({"language": ["es-ES"], "task": "translate"}, {"source_lang": "es", "target_lang": "en", "task": "ast"}),
+        (
+            {"language": "es", "source_lang": "Spanish", "target_lang": "English"},
+            {"source_lang": "es", "target_lang": "en"},
+        ),
+    ],
+)
+def test_arguments_of_whisper(processor, whisper, ours):
+    actual, expected = (processor(noise(1600), sampling_rate=RATE, **given) for given in (whisper, ours))
+    assert actual.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(actual[name], tensor), name
+
+
+@pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         ({}, "Nothing to process"),
@@ -126,7 +145,9 @@ def test_options_for_one_side(processor):
         ({"audio": noise(100), "task": "ast", "source_lang": "en"}, "target_lang="),
         ({"audio": noise(100), "task": "tts"}, "pass text"),
         ({"text": "a", "text_target": "b", "task": "tts"}, "generates speech"),
-        ({"audio": noise(100), "task": "transcribe"}, "known tasks"),
+        ({"audio": noise(100), "task": "dictate"}, "known tasks: asr or transcribe .*Languages of this model: en"),
+        ({"audio": noise(100), "language": "es", "source_lang": "en"}, "differ.*Tasks: asr or.*es .Spanish"),
+        ({"text": "a", "task": "transcribe"}, "pass audio"),
     ],
 )
 def test_errors_say_what_to_do(processor, arguments, reason):

@@ -1,0 +1,85 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Decoding of recordings that are not arrays yet: rows of `datasets.Audio`, and decoders of torchcodec.
+
+Without torchcodec, `datasets` cannot decode: `dataset.cast_column("audio", Audio(decode=False))` then gives rows that
+are decoded here, by soundfile.
+
+Shapes: n samples, c channels.
+"""
+
+import io
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+try:
+    import soundfile
+except ImportError:  # only required for encoded audio
+    soundfile = None
+
+
+def is_encoded(item: Any) -> bool:
+    """Whether a recording is a row of `datasets.Audio(decode=False)` (`bytes`, `path`) or a decoder of torchcodec."""
+    if isinstance(item, Mapping):
+        has_samples = item.get("array") is not None or item.get("raw") is not None
+        return not has_samples and (item.get("bytes") is not None or item.get("path") is not None)
+    return is_decoder(item)
+
+
+def is_decoder(item: Any) -> bool:
+    """Whether an object is a `torchcodec.decoders.AudioDecoder`, or behaves like one."""
+    return callable(getattr(item, "get_all_samples", None))
+
+
+def decode_recording(item: Any, name: str) -> tuple[np.ndarray, float]:
+    """Mono samples and rate of a recording for which `is_encoded` holds; channels are averaged.
+
+    Args:
+        item: a row of `datasets.Audio(decode=False)`, or a decoder.
+        name: name of the recording in errors.
+
+    Returns:
+        samples `(n,)` float32; the rate in Hz.
+
+    Raises:
+        ValueError: the audio cannot be decoded; the message contains the name, the file and the reason.
+    """
+    if is_decoder(item):
+        try:
+            samples = item.get_all_samples()
+        except Exception as error:  # of any kind, from the libraries behind it
+            raise ValueError(f"{name}: the decoder {type(item).__name__} failed ({error}).") from error
+        data = np.asarray(samples.data, dtype=np.float32)
+        return data.mean(axis=0) if data.ndim == 2 else data, float(samples.sample_rate)
+    path, data = item.get("path"), item.get("bytes")
+    if path is not None:
+        name = f"{name} ({path})"
+    if data is None:
+        if not os.path.isfile(path):
+            raise ValueError(f"{name}: no such file.")
+        with open(path, "rb") as file:
+            data = file.read()
+    return decode_audio(bytes(data), name)
+
+
+def decode_audio(data: bytes, name: str) -> tuple[np.ndarray, float]:
+    """Mono samples `(n,)` float32 and rate in Hz of an audio file; errors as in `decode_recording`."""
+    if soundfile is None:
+        raise ValueError(
+            f"{name}: decoding audio requires the package soundfile (pip install soundfile); or pass samples as "
+            '{"array": array, "sampling_rate": rate}.'
+        )
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            samples, rate, expected = file.read(dtype="float32", always_2d=True), file.samplerate, file.frames
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise ValueError(
+            f"{name}: {len(data)} bytes cannot be decoded as audio ({error}); supported formats are wav, flac, ogg, "
+            "opus and mp3."
+        ) from error
+    # For streams of unknown length (some opus and mp3 files) the library reports a huge number.
+    if len(samples) < expected < 2**40:
+        raise ValueError(f"{name}: the file is truncated: it has {len(samples)} of {expected} samples.")
+    return samples.mean(axis=1), float(rate)

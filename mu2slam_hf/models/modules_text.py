@@ -1,0 +1,80 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Normalisation of text: on reading, before scoring, and for the vocabulary of a model."""
+
+import re
+import unicodedata
+from typing import Any
+
+from transformers.utils import logging
+
+logger = logging.get_logger(__name__)
+
+NORMALIZE_CHOICES = ("auto", "always", "never")
+
+# Invisible characters that change ids but not the displayed text: soft hyphen, zero-width marks, bidi controls, BOM.
+# The zero-width joiner and non-joiner are kept, because Persian and Indic spelling requires them.
+_INVISIBLE = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+_APOSTROPHES = str.maketrans({"\u2019": "'", "\u02bc": "'", "\u2018": "'", "\u00b4": "'", "\u0060": "'"})
+
+
+def clean_text(text: str) -> str:
+    """NFC without invisible marks; every run of white space is one space, with none at the ends.
+
+    Choice: applied to every text of every corpus; it does not change the displayed text.
+    """
+    return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFC", text)).split())
+
+
+def normalize_for_scoring(text: str) -> str:
+    """Lower case without punctuation, for WER and CER; apostrophes inside a word are kept.
+
+    Choice: letters, marks, digits and symbols with a meaning (currency, mathematics) are kept; punctuation becomes a
+    space. NFKC folds full-width forms.
+    """
+    text = unicodedata.normalize("NFKC", clean_text(text)).translate(_APOSTROPHES).lower()
+    kept = []
+    for position, char in enumerate(text):
+        around = text[max(position - 1, 0) : position] + text[position + 1 : position + 2]
+        if char == "'" and len(around) == 2 and around.isalnum():
+            kept.append(char)
+        elif unicodedata.category(char)[0] in "PZC" and char not in "\u200c\u200d":
+            kept.append(" ")
+        else:
+            kept.append(char)
+    return " ".join("".join(kept).split())
+
+
+def prepare_text(text: str, tokenizer: Any, normalize: str = "auto") -> str:
+    """Normalise a source text for the vocabulary of a model; a warning lists the characters that it does not have.
+
+    Args:
+        text: one sentence.
+        tokenizer: the model's tokenizer.
+        normalize: "always": lower case without punctuation; "never"; or "auto": only if that leaves fewer unknown
+            tokens. A model trained on lower-case text without punctuation does not support capitals; one trained on
+            written text needs them.
+
+    Raises:
+        ValueError: another value of `normalize`.
+    """
+    if normalize not in NORMALIZE_CHOICES:
+        raise ValueError(f"normalize must be one of {', '.join(NORMALIZE_CHOICES)}, got {normalize!r}.")
+    normalized = normalize_for_scoring(text)
+    if normalize == "always":
+        text = normalized
+    elif normalize == "auto" and _num_unknown(normalized, tokenizer) < _num_unknown(text, tokenizer):
+        text = normalized
+    unknown = find_unknown_characters(text, tokenizer)
+    if unknown:
+        logger.warning(f"characters that are not in the vocabulary: {' '.join(unknown)}")
+    return text
+
+
+def find_unknown_characters(text: str, tokenizer: Any) -> list[str]:
+    """The characters of a text that a tokenizer does not have, sorted."""
+    return sorted({char for char in text if not char.isspace() and _num_unknown(char, tokenizer)})
+
+
+def _num_unknown(text: str, tokenizer: Any) -> int:
+    ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    return int(ids.count(tokenizer.unk_token_id))

@@ -38,6 +38,8 @@ class RecognizedWindow:
         text: the transcript, "" without speech.
         words: words of the transcript with times in the recording; empty if they cannot be aligned.
         translations: text by target language.
+        features: what the decision about speech was made from, by name.
+        level_dbfs: level of the loud frames in dB relative to full scale.
     """
 
     window: Window
@@ -49,7 +51,8 @@ class RecognizedWindow:
     text: str = ""
     words: tuple[AlignedWord, ...] = ()
     translations: dict[str, str] = field(default_factory=dict)
-    _features: dict[str, float] = field(default_factory=dict)
+    features: dict[str, float] = field(default_factory=dict)
+    level_dbfs: float = 0.0
 
 
 class WindowRecognizer:
@@ -113,15 +116,15 @@ class WindowRecognizer:
         """Run the encoder; decides, as far as possible without the decoder, which windows have no speech."""
         found = [RecognizedWindow(window=window, num_samples=len(window.waveform)) for window in windows]
         for one in found:
-            level, one._features = measure_sound(one.window.waveform, self.sampling_rate)
-            one.has_speech = not self.no_speech.is_silent(level) and self.no_speech.score(one._features) > 0
+            one.level_dbfs, one.features = measure_sound(one.window.waveform, self.sampling_rate)
+            one.has_speech = not self.no_speech.is_silent(one.level_dbfs) and self.no_speech.score(one.features) > 0
         hearing = [one for one in found if one.has_speech]
         for batch in self._batches(hearing, [len(one.window.waveform) / self.sampling_rate for one in hearing]):
             results = self._encode_batch([one.window.waveform for one in batch])
             for one, states, log_probs, probabilities in zip(batch, *results, strict=True):
                 one.states, one.log_probs, one.language_probabilities = states, log_probs, probabilities
-                one._features |= measure_ctc(log_probs, self.model.config.pad_token_id, 1 / self.frame_seconds)
-                one.has_speech = self.no_speech.score(one._features) > 0
+                one.features |= measure_ctc(log_probs, self.model.config.pad_token_id, 1 / self.frame_seconds)
+                one.has_speech = self.no_speech.score(one.features) > 0
         for one in found:
             one.window = replace(one.window, waveform=one.window.waveform[:0])
         return found
@@ -183,8 +186,8 @@ class WindowRecognizer:
         assert one.log_probs is not None
         blank = self.model.config.pad_token_id
         if AGREEMENT in self.no_speech.weights:
-            one._features[AGREEMENT] = measure_agreement(one.log_probs, ids, blank)
-            one.has_speech = self.no_speech.score(one._features) > 0
+            one.features[AGREEMENT] = measure_agreement(one.log_probs, ids, blank)
+            one.has_speech = self.no_speech.score(one.features) > 0
         one.text = self._to_text(ids) if one.has_speech else ""
         one.has_speech = bool(one.text)
         if not one.has_speech:

@@ -12,6 +12,7 @@ import mu2slam_hf
 from mu2slam_hf.cli import (
     align,
     assess_tokenizer,
+    calibrate,
     corpora,
     evaluate,
     identify_language,
@@ -29,7 +30,7 @@ from mu2slam_hf.cli.parsers import CommandParser
 
 _COMMANDS = (
     *(transcribe, translate, evaluate, train, train_tokenizer, train_speech_tokenizer),
-    *(align, retrieve, identify_language, assess_tokenizer, synthesize, corpora, recipes),
+    *(align, retrieve, identify_language, calibrate, assess_tokenizer, synthesize, corpora, recipes),
 )
 
 

@@ -1,0 +1,113 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""`mu2slam calibrate`: thresholds of a checkpoint below which nothing is written."""
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mu2slam_hf.atomic_files import atomic_path
+from mu2slam_hf.cli.options import add_model_options, add_num_recordings_option, load_model, positive_int, probability
+
+GENERATION_CONFIG, CONFIG = "generation_config.json", "config.json"
+# Share of the clips of each kind of sound that are used to measure, not to calibrate.
+_MEASURED_CLIPS = 150
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "calibrate",
+        help="find the thresholds below which a checkpoint writes nothing",
+        description="Calibrates the decision whether a recording has speech, from recordings of speech and synthetic "
+        "silence, noise, tones and music, and stores it in the folder of the checkpoint. Prints how often speech is "
+        "emptied and how often something is written where nobody speaks, also for kinds of sound that calibration "
+        "has not used.",
+        epilog="Use training data, as varied as possible: several voices, languages, microphones. Measure with "
+        "--check on recordings that were not used.",
+    )
+    parser.add_argument(
+        "--manifest",
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="TSV, CSV, JSONL or Parquet with audio, text, lang, ...; every language of each file is a source",
+    )
+    add_num_recordings_option(parser)
+    parser.add_argument("--check", action="store_true", help="only measure with the stored thresholds")
+    parser.add_argument(
+        "--max-muted", type=probability, default=0.005, metavar="P", help="share of speech that may be emptied (0.005)"
+    )
+    parser.add_argument(
+        "--noisy-share", type=probability, default=0.35, metavar="P", help="share of speech that gets noise (0.35)"
+    )
+    parser.add_argument(
+        "--num-sounds", type=positive_int, default=600, metavar="N", help="number of sounds without speech (600)"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    add_model_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Calibrates a checkpoint, or measures it."""
+    from mu2slam_hf.evaluation.no_speech_calibration import (
+        fit_no_speech,
+        format_no_speech,
+        measure_clips,
+        non_speech_clips,
+        score_no_speech,
+    )
+    from mu2slam_hf.models.generation_no_speech import NoSpeechSettings
+    from mu2slam_hf.synthetic.unseen_sounds import UNSEEN_KINDS
+
+    folder = Path(args.model)
+    if not args.check and not (folder / CONFIG).is_file():
+        raise ValueError(f"--model {args.model}: expected the folder of a checkpoint, in which the result is stored")
+    clips = list(read_speech(args))
+    model, processor = load_model(args)
+    model.eval()
+    speech = measure_clips(model, processor, clips)
+    if args.check:
+        settings = NoSpeechSettings.from_model(model)
+    else:
+        sounds = measure_clips(model, processor, non_speech_clips(args.num_sounds, seed=args.seed))
+        settings = fit_no_speech([*speech, *sounds], max_muted=args.max_muted)
+        store(folder, settings.to_dict())
+    measured = measure_clips(model, processor, non_speech_clips(_MEASURED_CLIPS, seed=args.seed + 1))
+    unseen = measure_clips(model, processor, non_speech_clips(2 * _MEASURED_CLIPS, seed=args.seed, kinds=UNSEEN_KINDS))
+    print(format_no_speech(score_no_speech(settings, [*speech, *measured])))
+    print("\nkinds of sound that calibration does not use")
+    print(format_no_speech(score_no_speech(settings, unseen)))
+    return 0
+
+
+def read_speech(args: argparse.Namespace) -> Iterator[Any]:
+    """Clips of speech of all manifests; with `--check` as they are, else some with noise."""
+    from mu2slam_hf.data.manifests import read_manifest
+    from mu2slam_hf.evaluation.no_speech_calibration import speech_clips
+
+    for file in args.manifest:
+        records: dict[str, list[Any]] = {}
+        for record in read_manifest(file):
+            if record.audio is not None:
+                records.setdefault(record.lang, []).append(record)
+        if not records:
+            raise ValueError(f"--manifest {file}: has no recordings")
+        for own in records.values():
+            number = min(args.num_recordings or len(own), len(own))
+            chosen = [own[place * len(own) // number] for place in range(number)]
+            share = 0.0 if args.check else args.noisy_share
+            yield from speech_clips(chosen, Path(file).parent.name, noisy_share=share, seed=args.seed)
+
+
+def store(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Writes the settings into the generation configuration; of a CTC model, into the configuration."""
+    from mu2slam_hf.models.generation_no_speech import SETTINGS_NAME
+
+    path = folder / (GENERATION_CONFIG if (folder / GENERATION_CONFIG).is_file() else CONFIG)
+    content = json.loads(path.read_text(encoding="utf-8")) | {SETTINGS_NAME: dict(settings)}
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    print(f"written to {path}\n")

@@ -251,7 +251,8 @@ class WindowRecognizer:
         return [row[: find_loop(row, self.max_repeats)] for row in texts]
 
     def _to_text(self, ids: list[int]) -> str:
-        return self.processor.tokenizer.decode(ids, skip_special_tokens=True, **self._decode_options()).strip()
+        text = self.processor.tokenizer.decode(ids, skip_special_tokens=True, **self._decode_options())
+        return " ".join(text.split())
 
     def _decode_options(self) -> dict[str, Any]:
         # A CTC tokenizer would collapse tokens that were collapsed already.

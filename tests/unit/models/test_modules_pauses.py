@@ -67,10 +67,10 @@ def test_order_and_range_of_random_levels(seed):
 
 
 def test_a_pause_is_found_where_it_is():
-    for gap in (30, 40, 60, 80, 200):
+    for gap in (20, 30, 60, 80, 200):
         silent = np.full(gap, -120.0)
         stretches = find_stretches(np.concatenate([speech_levels(300), silent, speech_levels(300, 1)]), SETTINGS)
-        assert len(stretches) == (1 if gap <= 40 else 2), gap
+        assert len(stretches) == (1 if gap <= 30 else 2), gap
         if gap >= 60:
             # Digital silence is kept for no longer than the padding of noise.
             assert stretches[0][1] == pytest.approx(300, abs=6) and stretches[1][0] == pytest.approx(300 + gap, abs=6)

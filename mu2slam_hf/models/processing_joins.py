@@ -36,6 +36,8 @@ def split_at_cut(
     def cost(place: float) -> tuple[int, int, float]:
         halved = sum(word.start_seconds < place < word.end_seconds for word in (*earlier, *later))
         kept, rest = _split(earlier, later, place)
+        # Nor are tokens of a word separated, except in languages without spaces.
+        halved += sum(not word.begins_word for word in (*earlier[len(kept) :][:1], *rest[:1]))
         # The others of a window do not overlap with a word that it loses.
         lost = sum(not any(_touch(word, other) for other in rest) for word in earlier[len(kept) :])
         lost += sum(not any(_touch(word, other) for other in kept) for word in later[: len(later) - len(rest)])

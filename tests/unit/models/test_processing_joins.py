@@ -58,6 +58,31 @@ def test_halves_of_words_at_the_ends_of_windows_are_dropped():
     assert texts(kept) + texts(rest) == ["please", "leave", "a", "message", "now"]
 
 
+def spell(words):
+    """One token per character, of equal length."""
+    for one in words:
+        step = (one.end_seconds - one.start_seconds) / len(one.text)
+        for place, char in enumerate(one.text):
+            start = one.start_seconds + place * step
+            yield word(char, start, start + step, begins_word=place == 0)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_tokens_are_separated_between_words(seed):
+    words, cut = draw_speech(seed)
+    earlier = list(spell(one for one in words if one.end_seconds <= cut + 1))
+    later = list(spell(one for one in words if one.start_seconds >= cut - 1))
+    kept, rest = split_at_cut(earlier, later, cut)
+    assert rest[0].begins_word
+    assert f"{join_words(kept)} {join_words(rest)}" == " ".join(texts(words))
+
+
+def test_tokens_of_a_language_without_spaces_are_separated_anywhere():
+    tokens = list(spell([word("abcdefghijklmnopqrstuvwxyz", 0.0, 26.0)]))
+    kept, rest = split_at_cut(tokens[:14], tokens[12:], 13.2)
+    assert "".join(texts(kept) + texts(rest)) == "abcdefghijklmnopqrstuvwxyz"
+
+
 def test_a_word_that_only_one_window_has_is_kept():
     earlier = [word("one", 9.0, 9.4), word("two", 10.3, 10.6)]
     later = [word("three", 11.5, 11.9)]

@@ -114,6 +114,8 @@ class Mu2SLAMGenerationMixin:
         config = generation_config if generation_config is not None else self.generation_config
         if source != "encoder_outputs":
             source_modality = "speech" if source == self.main_input_name else "text"
+        elif source_modality not in (None, "speech", "text"):
+            raise ValueError(f"source_modality must be 'speech' or 'text', got {source_modality!r}.")
         source_lang, target_lang, task = resolve_task_arguments(
             self.config.languages,
             source_modality,

@@ -36,12 +36,14 @@ class AlignedWord:
         end_seconds: end of the word.
         score: mean log probability of its tokens over their frames; None for a wildcard, and for a word without
             characters of the vocabulary.
+        begins_word: whether a space precedes it in the transcript; False only for tokens inside a word.
     """
 
     text: str
     start_seconds: float
     end_seconds: float
     score: float | None
+    begins_word: bool = True
 
     @property
     def confidence(self) -> float | None:
@@ -351,6 +353,7 @@ def _words(
             start_seconds=min(float(found.starts[first]) * frame_seconds, duration),
             end_seconds=min(float(found.ends[last]) * frame_seconds, duration),
             score=None if unit.ids == [WILDCARD] else min(score, 0.0),
+            begins_word=unit.begins_word,
         )
 
 

@@ -17,7 +17,7 @@ from .generation_loops import find_loop
 from .generation_no_speech import AGREEMENT, NoSpeechSettings, measure_agreement, measure_ctc
 from .modules_lengths import downsample_attention_mask
 from .modules_sound_features import measure_sound
-from .processing_alignment import AlignedWord, align_log_probs
+from .processing_alignment import AlignedWord, align_log_probs, default_level
 from .processing_windows import Window
 
 # Choice: used if the generation configuration does not say otherwise.
@@ -35,6 +35,7 @@ class RecognizedWindow:
         language_probabilities: by language, without `und`; None if the model has no language head.
         log_probs: `(N, V)` CTC log posteriors on the CPU; None if the model has no CTC head.
         states: `(N, D)` encoder states.
+        written_language: the language of the transcript; None means unknown.
         text: the transcript, "" without speech.
         words: words of the transcript with times in the recording; empty if they cannot be aligned.
         translations: text by target language.
@@ -48,6 +49,7 @@ class RecognizedWindow:
     language_probabilities: Mapping[str, float] | None = None
     log_probs: Tensor | None = None
     states: Tensor | None = None
+    written_language: str | None = None
     text: str = ""
     words: tuple[AlignedWord, ...] = ()
     translations: dict[str, str] = field(default_factory=dict)
@@ -163,24 +165,27 @@ class WindowRecognizer:
         return [dict(zip(codes[1:], row, strict=True)) for row in probabilities]
 
     @torch.no_grad()
-    def transcribe(self, windows: Sequence[RecognizedWindow], languages: Sequence[str | None], level: str) -> None:
+    def transcribe(
+        self, windows: Sequence[RecognizedWindow], languages: Sequence[str | None], level: str | None = None
+    ) -> None:
         """Write the transcripts of windows with speech and align them; the agreement of CTC may find no speech.
 
         Args:
             windows: from `encode`.
             languages: the language to write, one for each window.
-            level: of the words, "word" or "token".
+            level: of the words, "word" or "token"; None means that of the language.
         """
-        speaking = [(one, lang) for one, lang in zip(windows, languages, strict=True) if one.has_speech]
-        for pairs in self._batches(speaking, [len(one.states) * self.frame_seconds for one, _ in speaking]):
-            batch = [one for one, _ in pairs]
+        for one, lang in zip(windows, languages, strict=True):
+            one.written_language = lang
+        speaking = [one for one in windows if one.has_speech]
+        for batch in self._batches(speaking, [len(one.states) * self.frame_seconds for one in speaking]):
             if self.is_ctc:
                 ids = [self._best_ctc_ids(one.log_probs) for one in batch]
             else:
-                langs = [lang for _, lang in pairs]
-                ids = self._generate([one.states for one in batch], langs, task="asr")
+                langs = [one.written_language for one in batch]
+                ids = self._generate([one.states for one in batch], langs, langs, task="asr")
             for one, tokens in zip(batch, ids, strict=True):
-                self._finish(one, tokens, level)
+                self._finish(one, tokens, level or default_level(one.written_language))
 
     def _finish(self, one: RecognizedWindow, ids: list[int], level: str) -> None:
         assert one.log_probs is not None
@@ -218,21 +223,29 @@ class WindowRecognizer:
     def translate(self, windows: Sequence[RecognizedWindow], target_lang: str) -> None:
         """Write the translations of windows with speech; only of the frames between their cuts."""
         speaking = [one for one in windows if one.has_speech]
-        per_frame = self.frame_seconds * self.sampling_rate
+        per_frame = self.model.config.inputs_to_logits_ratio
         for batch in self._batches(speaking, [len(one.states) * self.frame_seconds for one in speaking]):
             states = []
             for one in batch:
-                first = int(one.window.core_start / per_frame)
-                stop = max(first + 1, -(-one.window.core_stop // round(per_frame)))
+                first = min(one.window.core_start // per_frame, len(one.states) - 1)
+                stop = max(first + 1, -(-one.window.core_stop // per_frame))
                 states.append(one.states[first:stop])
-            ids = self._generate(states, [target_lang] * len(batch))
+            ids = self._generate(states, [one.written_language for one in batch], [target_lang] * len(batch))
             for one, tokens in zip(batch, ids, strict=True):
                 one.translations[target_lang] = self._to_text(tokens)
 
     def _generate(
-        self, states: Sequence[Tensor], target_langs: Sequence[str | None], **kwargs: Any
+        self,
+        states: Sequence[Tensor],
+        source_langs: Sequence[str | None],
+        target_langs: Sequence[str | None],
+        **kwargs: Any,
     ) -> list[list[int]]:
-        """Tokens for each item, without special tokens and loops."""
+        """Tokens for each item, without special tokens and loops.
+
+        The source languages are passed on, so that CTC scores all transcripts, also of windows whose own prediction
+        differs from that of the recording.
+        """
         mask = pad_sequence([torch.ones(len(one), dtype=torch.int64) for one in states], batch_first=True)
         outputs = self.model.build_encoder_outputs(
             (pad_sequence(list(states), batch_first=True),), mask.to(self.model.device)
@@ -241,14 +254,19 @@ class WindowRecognizer:
         ids = self.model.generate(
             encoder_outputs=outputs,
             source_modality="speech",
-            source_lang=self.source_lang,
+            source_lang=list(source_langs),
             target_lang=list(target_langs),
             **{"max_repeats": self.max_repeats, **kwargs, **self.generate_kwargs},
         )
         ids = getattr(ids, "sequences", ids)
         special = set(self.processor.tokenizer.all_special_ids)
         texts = [[token for token in row if token not in special] for row in ids.tolist()]
-        return [row[: find_loop(row, self.max_repeats)] for row in texts]
+        weight = self.generate_kwargs.get("ctc_weight", getattr(self.model.generation_config, "ctc_weight", None))
+        # What CTC scores may repeat itself, if that is what is said; as in `generate`.
+        return [
+            row if weight and source == target else row[: find_loop(row, self.max_repeats)]
+            for row, source, target in zip(texts, source_langs, target_langs, strict=True)
+        ]
 
     def _to_text(self, ids: list[int]) -> str:
         text = self.processor.tokenizer.decode(ids, skip_special_tokens=True, **self._decode_options())

@@ -4,7 +4,7 @@
 Shapes: `n` samples, N encoder frames, D width, V vocabulary.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from .generation_loops import find_loop
 from .generation_no_speech import AGREEMENT, NoSpeechSettings, measure_agreement, measure_ctc
 from .modules_lengths import downsample_attention_mask
 from .modules_sound_features import measure_sound
-from .processing_alignment import AlignedWord, align_log_probs
+from .processing_alignment import AlignedWord, align_log_probs, split_transcript
 from .processing_windows import Window
 
 # Choice: used if the generation configuration does not say otherwise.
@@ -61,6 +61,7 @@ class WindowRecognizer:
         source_lang: the spoken language; None means unknown.
         batch_seconds: maximum seconds of audio in a batch, including padding.
         generate_kwargs: passed to `generate`.
+        ctc_decoder: see `TranscriptionOptions`.
 
     Raises:
         ValueError: the model can do neither, or the language is unknown.
@@ -74,6 +75,7 @@ class WindowRecognizer:
         source_lang: str | None = None,
         batch_seconds: float = 60.0,
         generate_kwargs: Mapping[str, Any] | None = None,
+        ctc_decoder: Callable[[np.ndarray], str] | None = None,
     ):
         self.is_ctc = not hasattr(model, "generate") or type(model).__name__.endswith("ForCTC")
         if self.is_ctc and not type(model).__name__.endswith("ForCTC"):
@@ -92,6 +94,7 @@ class WindowRecognizer:
         self.language_row = processor.language_row(source_lang)
         self.batch_seconds = batch_seconds
         self.generate_kwargs = dict(generate_kwargs or {})
+        self.ctc_decoder = ctc_decoder
         self.sampling_rate = processor.feature_extractor.sampling_rate
         self.frame_seconds = model.config.inputs_to_logits_ratio / self.sampling_rate
         self.no_speech = NoSpeechSettings.from_model(model)
@@ -172,7 +175,7 @@ class WindowRecognizer:
         for pairs in self._batches(speaking, [len(one.states) * self.frame_seconds for one, _ in speaking]):
             batch = [one for one, _ in pairs]
             if self.is_ctc:
-                ids = [self._best_ctc_ids(one.log_probs) for one in batch]
+                ids = [self._ctc_ids(one.log_probs) for one in batch]
             else:
                 langs = [lang for _, lang in pairs]
                 ids = self._generate([one.states for one in batch], langs, task="asr")
@@ -189,25 +192,46 @@ class WindowRecognizer:
         one.has_speech = bool(one.text)
         if not one.has_speech:
             return
-        start = one.window.start_sample / self.sampling_rate
         try:
-            alignment = align_log_probs(
-                self.processor.tokenizer,
-                [one.log_probs],
-                one.text,
-                blank=blank,
-                level=level,
-                frame_seconds=self.frame_seconds,
-                duration_seconds=one.num_samples / self.sampling_rate,
-            )
+            one.words = self._align(one, level)
         except ValueError:  # a text too long for the window
             return
-        one.words = tuple(
+
+    def _align(self, one: RecognizedWindow, level: str) -> tuple[AlignedWord, ...]:
+        """The words (tokens) of a transcript with their times in the recording."""
+        assert one.log_probs is not None
+        start = one.window.start_sample / self.sampling_rate
+        alignment = align_log_probs(
+            self.processor.tokenizer,
+            [one.log_probs],
+            one.text,
+            blank=self.model.config.pad_token_id,
+            level=level,
+            frame_seconds=self.frame_seconds,
+            duration_seconds=one.num_samples / self.sampling_rate,
+        )
+        return tuple(
             replace(word, start_seconds=word.start_seconds + start, end_seconds=word.end_seconds + start)
             for word in alignment.words
         )
 
-    def _best_ctc_ids(self, log_probs: Tensor) -> list[int]:
+    def align_tokens(self, one: RecognizedWindow) -> list[list[AlignedWord]]:
+        """The tokens of each word of an aligned transcript."""
+        if not one.words:
+            return []
+        units, _ = split_transcript(one.text, self.processor.tokenizer, "token")
+        groups: list[list[AlignedWord]] = []
+        for unit, token in zip(units, self._align(one, "token"), strict=True):
+            if unit.begins_word:
+                groups.append([])
+            groups[-1].append(token)
+        # A word whose tokens show nothing has none.
+        return groups if len(groups) == len(one.words) else [[word] for word in one.words]
+
+    def _ctc_ids(self, log_probs: Tensor) -> list[int]:
+        if self.ctc_decoder is not None:
+            text = self.ctc_decoder(log_probs.numpy())
+            return self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
         best = torch.unique_consecutive(log_probs.argmax(dim=-1))
         return best[best != self.model.config.pad_token_id].tolist()
 

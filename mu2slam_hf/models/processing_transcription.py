@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from .language_codes import UNDETERMINED
 from .modules_audio_files import stream_audio_source
 from .processing_alignment import AlignedWord, default_level
@@ -32,7 +34,8 @@ class TranscriptionOptions:
     Attributes:
         source_lang: spoken language; None means that it is predicted.
         target_langs: languages to translate into, besides the transcript.
-        timestamps: "word" or "token" for the times of words or tokens (characters, pieces); None for segments only.
+        timestamps: "word" or "token" for the times of words or tokens (characters, pieces); None for segments only. In
+            languages that are written without spaces, the tokens are the words. The text does not depend on it.
         multilingual: predict the language of every segment instead of one for the whole recording.
         split_channels: transcribe the channels of a recording separately, as different speakers, not their mean.
         chunk_length_s: maximum seconds of speech that the model reads at once; None means that of the generation
@@ -41,6 +44,8 @@ class TranscriptionOptions:
         min_language_probability: a language that is less probable is `und`; the text is then written in the most
             probable one. None means that of the generation configuration, else 0.
         generate_kwargs: passed to `generate`.
+        ctc_decoder: only for CTC models: function from CTC log posteriors `(N, V)`, a numpy array, to their text, for
+            example of a beam search with a language model. None means the best path.
     """
 
     source_lang: str | None = None
@@ -52,6 +57,7 @@ class TranscriptionOptions:
     batch_seconds: float = 60.0
     min_language_probability: float | None = None
     generate_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    ctc_decoder: Callable[[np.ndarray], str] | None = None
 
 
 def transcribe_recordings(
@@ -103,10 +109,16 @@ class _Recording:
         self.num_samples: int | None = None
         self.error: ValueError | None = None
         self.last: dict[int | None, RecognizedWindow] = {}
+        self.tokens: dict[tuple[int | None, AlignedWord], Sequence[AlignedWord]] = {}
 
     @property
     def is_read(self) -> bool:
         return self.num_samples is not None or self.error is not None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the language was predicted; it does not depend on what is recognised together."""
+        return self.is_read or self.speech_seconds >= _LANGUAGE_SECONDS
 
     def hear(self, one: RecognizedWindow, seconds: float) -> None:
         """Count the languages of a window, as long as they are not settled."""
@@ -135,6 +147,7 @@ class _Transcriber:
             source_lang=options.source_lang,
             batch_seconds=options.batch_seconds,
             generate_kwargs=options.generate_kwargs,
+            ctc_decoder=options.ctc_decoder,
         )
         if self.recognizer.is_ctc and options.target_langs:
             raise ValueError(
@@ -153,9 +166,13 @@ class _Transcriber:
         )
         if options.timestamps not in (None, "word", "token"):
             raise ValueError(f"timestamps must be 'word', 'token' or None, got {options.timestamps!r}.")
-        self.level = options.timestamps or default_level(options.source_lang)
+        self.level = default_level(options.source_lang)
+        # One language is predicted for a whole recording.
+        self.predicts = options.source_lang is None and not options.multilingual and not self.recognizer.is_ctc
         self.waiting: deque[_Recording] = deque()
         self.pool: list[tuple[_Recording, Window]] = []
+        # Windows with speech whose language is not settled.
+        self.encoded: list[tuple[_Recording, RecognizedWindow]] = []
         self.pooled_seconds = 0.0
         self.read_seconds = 0.0
 
@@ -184,6 +201,7 @@ class _Transcriber:
         except ValueError as error:
             recording.error = error
             self.pool = [(other, window) for other, window in self.pool if other is not recording]
+            self.encoded = [(other, one) for other, one in self.encoded if other is not recording]
 
     def _count(self, seconds: float) -> None:
         self.read_seconds += seconds
@@ -192,16 +210,22 @@ class _Transcriber:
         """Recognise the windows that were collected."""
         pool, self.pool, self.pooled_seconds = self.pool, [], 0.0
         found = self.recognizer.encode([window for _, window in pool])
-        heard = list(zip([recording for recording, _ in pool], found, strict=True))
-        for recording, one in heard:
+        for (recording, _), one in zip(pool, found, strict=True):
             if one.has_speech:
                 recording.hear(one, one.num_samples / self.recognizer.sampling_rate)
+                self.encoded.append((recording, one))
+        heard = [pair for pair in self.encoded if pair[0].is_settled or not self.predicts]
+        self.encoded = [pair for pair in self.encoded if not pair[0].is_settled and self.predicts]
+        found = [one for _, one in heard]
         languages = [self._language(recording, one) for recording, one in heard]
         self.recognizer.transcribe(found, [written for _, _, written in languages], self.level)
         for target in self.options.target_langs:
             self.recognizer.translate(found, target)
         for (recording, one), language in zip(heard, languages, strict=True):
             if one.has_speech:
+                if self.options.timestamps == "token" and self.level == "word":
+                    for word, tokens in zip(one.words, self.recognizer.align_tokens(one), strict=True):
+                        recording.tokens[one.window.channel, word] = tokens
                 self._add(recording, one, *language)
         if self.progress is not None and self.read_seconds:
             self.progress(self.read_seconds)
@@ -273,7 +297,7 @@ class _Transcriber:
 
     def finished(self) -> Iterator[Transcript | ValueError]:
         """Transcripts of recordings that are complete, in order."""
-        pending = {id(recording) for recording, _ in self.pool}
+        pending = {id(recording) for recording, _ in (*self.pool, *self.encoded)}
         while self.waiting and self.waiting[0].is_read and id(self.waiting[0]) not in pending:
             yield self._assemble(self.waiting.popleft())
 
@@ -281,7 +305,10 @@ class _Transcriber:
         if recording.error is not None:
             return recording.error
         assert recording.num_samples is not None
-        segments = without_overlap(recording.segments)
+        segments = recording.segments
+        if recording.tokens:
+            segments = [replace(segment, words=_tokens_of(segment, recording.tokens)) for segment in segments]
+        segments = without_overlap(segments)
         if self.options.timestamps is None:
             segments = [replace(segment, words=()) for segment in segments]
         seconds: dict[str, float] = defaultdict(float)
@@ -301,6 +328,13 @@ class _Transcriber:
 def _first_given(*values: Any) -> Any:
     """The first value that is not None."""
     return next(value for value in values if value is not None)
+
+
+def _tokens_of(
+    segment: TranscriptSegment, tokens: Mapping[tuple[int | None, AlignedWord], Sequence[AlignedWord]]
+) -> tuple[AlignedWord, ...]:
+    """The tokens of all words of a segment."""
+    return tuple(token for word in segment.words for token in tokens[segment.channel, word])
 
 
 def split_at_cut(

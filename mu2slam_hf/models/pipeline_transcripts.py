@@ -45,9 +45,9 @@ class RecognitionIterator:
 
     def _read_inputs(self) -> "Iterator[PipelineInput]":
         inputs = self.inputs
-        if not hasattr(inputs, "__iter__"):  # a data set of torch
-            inputs = (inputs[place] for place in range(len(inputs)))
-        for source in inputs:
+        # Data sets of torch do not have to be iterable.
+        places = None if hasattr(inputs, "__iter__") else range(len(inputs))
+        for source in inputs if places is None else (inputs[place] for place in places):
             self._waiting.append(PipelineInput(source))
             yield self._waiting[-1]
 
@@ -170,11 +170,11 @@ class ResultFormatter:
         else:
             found = [(text, segment.start_seconds, segment.end_seconds)] if text else []
         for content, start, end in found:
-            chunk: dict[str, Any] = {"language": segment.language} if self.with_language else {}
+            chunk: dict[str, Any] = {"text": content}
             if self.timestamps:
                 times = (None if time is None else min(round(time, 3), duration) for time in (start, end))
                 chunk["timestamp"] = tuple(times)
-            yield {**chunk, "text": content}
+            yield chunk | ({"language": segment.language} if self.with_language else {})
 
 
 def _within(segment: TranscriptSegment, first: float, last: float) -> TranscriptSegment | None:

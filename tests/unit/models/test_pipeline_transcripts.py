@@ -131,15 +131,13 @@ def test_times_do_not_change_the_text(recognizer, recordings, segments, level):
 def test_results_do_not_depend_on_what_is_recognised_together(recognizer, recordings, clips):
     english = read_audio_source(REPOSITORY_ROOT / "examples" / "en" / "vm-tooshort.opus", RATE)
     # Its beginning alone would be taken for English.
-    mixed = np.concatenate([english, np.zeros(RATE, np.float32), recordings["pauses"][: 16 * RATE]])
-    inputs = [clips[0], mixed, clips[1]]
-    options = {"chunk_length_s": 3, "return_timestamps": "word", "return_language": True}
+    mixed = np.concatenate([english, np.zeros(RATE, np.float32), recordings["pauses"][: 11 * RATE]])
+    inputs = [clips[0], mixed]
+    options = {"chunk_length_s": 2, "return_timestamps": "word", "return_language": True}
     alone = [recognizer(one, **options) for one in inputs]
     assert {chunk["language"] for chunk in alone[1]["chunks"]} == {alone[1]["language"]} == {"es"}
     assert recognizer(inputs, **options) == alone
-    assert recognizer(inputs, batch_size=2, num_workers=2, **options) == alone
-    assert list(recognizer((one for one in inputs), **options)) == alone
-    assert list(recognizer((one for one in inputs), batch_size=2, **options)) == alone
+    assert list(recognizer((one for one in inputs), batch_size=2, num_workers=2, **options)) == alone
 
 
 def test_data_sets(recognizer):

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from .language_codes import UNDETERMINED
-from .modules_audio_files import AudioError, stream_audio_source
+from .modules_audio_files import AudioError
+from .modules_audio_sources import stream_audio_source
 from .processing_alignment import AlignedWord
 from .processing_joins import join_words, split_at_cut, without_overlap
 from .processing_recognition import RecognizedWindow, WindowRecognizer

@@ -16,7 +16,8 @@ from transformers.pipelines.pt_utils import KeyDataset
 
 import mu2slam_hf
 from mu2slam_hf.cli import main
-from mu2slam_hf.models.modules_audio_files import AudioError, read_audio_source
+from mu2slam_hf.models.modules_audio_files import AudioError
+from mu2slam_hf.models.modules_audio_sources import read_audio_source
 from mu2slam_hf.models.pipeline_transcripts import PipelineInput, ResultFormatter
 from mu2slam_hf.models.processing_alignment import AlignedWord
 from mu2slam_hf.models.processing_transcription import TranscriptionOptions, transcribe_recordings

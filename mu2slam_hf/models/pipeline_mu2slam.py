@@ -11,6 +11,7 @@ from dataclasses import replace
 from types import GeneratorType
 from typing import Any
 
+from transformers import AutoModelForSpeechSeq2Seq
 from transformers.pipelines import SUPPORTED_TASKS
 from transformers.pipelines.automatic_speech_recognition import AutomaticSpeechRecognitionPipeline
 
@@ -19,12 +20,11 @@ from .pipeline_transcripts import TIMESTAMPS, RecognitionIterator, ResultFormatt
 from .processing_mu2slam import Mu2SLAMProcessor
 from .processing_transcription import DEFAULT_CHUNK_SECONDS, TranscriptionOptions, transcribe_recordings
 from .processing_transcripts import Transcript
+from .task_arguments import resolve_task_arguments
 from .task_types import check_task
 
 TASK = "automatic-speech-recognition"
 OUR_MODEL_TYPES = ("mu2slam", "mu2slam_ctc", "mslam_ctc")
-# Names of tasks in Whisper.
-_TASK_ALIASES = {"transcribe": "asr", "translate": "ast"}
 # Generation with these options reads one recording at a time.
 _UNBATCHED_OPTIONS = ("assistant_model", "prompt_lookup_num_tokens")
 
@@ -73,6 +73,11 @@ class Mu2SLAMSpeechRecognitionPipeline(AutomaticSpeechRecognitionPipeline):
     _stock = AutomaticSpeechRecognitionPipeline
 
     def __init__(self, model: Any, *args: Any, **kwargs: Any):
+        if isinstance(kwargs.get("assistant_model"), str):
+            # transformers cannot load an assistant by name if its class is not one of its own.
+            name = kwargs["assistant_model"]
+            assistant = AutoModelForSpeechSeq2Seq.from_pretrained(name, dtype=model.dtype)
+            kwargs["assistant_model"] = assistant.to(model.device).eval()
         super().__init__(model, *args, **kwargs)
         self._generation_defaults: dict[str, Any] = {}
 
@@ -146,7 +151,9 @@ class Mu2SLAMSpeechRecognitionPipeline(AutomaticSpeechRecognitionPipeline):
         """The results of all inputs, in order."""
         languages = getattr(self.model.config, "languages", None)
         generate_kwargs = self._prepare_generate_kwargs(forward_params) if self.type == "seq2seq" else {}
-        source_lang, target_lang, generate_kwargs = _split_languages(generate_kwargs, languages)
+        source_lang, target_lang, generate_kwargs = _split_languages(
+            generate_kwargs, languages, getattr(self.model, "generation_config", None)
+        )
         formatter = ResultFormatter(
             target_lang=target_lang,
             timestamps=postprocess_params.get("return_timestamps") or None,
@@ -188,7 +195,7 @@ class Mu2SLAMSpeechRecognitionPipeline(AutomaticSpeechRecognitionPipeline):
 
 
 def _split_languages(
-    generate_kwargs: Mapping[str, Any], languages: Sequence[str] | None
+    generate_kwargs: Mapping[str, Any], languages: Sequence[str] | None, generation_config: Any
 ) -> tuple[str | None, str | None, dict[str, Any]]:
     """Spoken language, language to translate into, and the remaining options of `generate`.
 
@@ -196,24 +203,21 @@ def _split_languages(
         ValueError: unknown languages or tasks, or a task that does not match the languages.
     """
     rest = dict(generate_kwargs)
-    task, spoken, target = (rest.pop(name, None) for name in ("task", "language", "target_lang"))
-    source = rest.pop("source_lang", None) or spoken
     modality = rest.pop("target_modality", None)
     if modality not in (None, "text"):
         raise ValueError(f"The pipeline writes text, but got target_modality={modality!r}: use generate.")
-
-    def canonical(code: str | None) -> str | None:
-        row = 0 if code is None else language_index(code, languages or ())
-        return languages[row] if row and languages else None
-
-    source, target = canonical(source), canonical(target)
-    if task is not None:
-        name = _TASK_ALIASES.get(str(task).lower(), str(task).lower())
-        if name == "ast" and target is None:
-            target = canonical("en")
-        check_task(name, "speech", "text", source, target)
-        if name == "asr":
-            return source or target, None, rest
+    given = {name: rest.pop(name, None) for name in ("task", "language", "source_lang", "target_lang")}
+    if languages is None:
+        return given["source_lang"] or given["language"], given["target_lang"], rest
+    arguments = resolve_task_arguments(languages, "speech", defaults=generation_config, **given)
+    source, target = (
+        None if code is None else languages[language_index(code, languages)]
+        for code in (arguments.source_lang, arguments.target_lang)
+    )
+    if arguments.task is not None:
+        check_task(arguments.task, "speech", "text", source, target)
+    if arguments.task == "asr":
+        return source or target, None, rest
     return source, None if target == source else target, rest
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from .generation_assisted import SourceAssistant, map_assistant_languages
 from .generation_loops import find_loop
 from .generation_no_speech import AGREEMENT, NoSpeechSettings, measure_agreement, measure_ctc
 from .modules_lengths import downsample_attention_mask
@@ -35,6 +36,7 @@ class RecognizedWindow:
         language_probabilities: by language, without `und`; None if the model has no language head.
         log_probs: `(N, V)` CTC log posteriors on the CPU; None if the model has no CTC head.
         states: `(N, D)` encoder states.
+        assistant_states: the same of the assistant of assisted decoding, if there is one.
         written_language: the language of the transcript; None means unknown.
         text: the transcript, "" without speech.
         words: words of the transcript with times in the recording; empty if they cannot be aligned.
@@ -49,6 +51,7 @@ class RecognizedWindow:
     language_probabilities: Mapping[str, float] | None = None
     log_probs: Tensor | None = None
     states: Tensor | None = None
+    assistant_states: Tensor | None = None
     written_language: str | None = None
     text: str = ""
     words: tuple[AlignedWord, ...] = ()
@@ -99,6 +102,10 @@ class WindowRecognizer:
         self.language_row = processor.language_row(source_lang)
         self.batch_seconds = batch_seconds
         self.generate_kwargs = dict(generate_kwargs or {})
+        self.assistant = self.generate_kwargs.pop("assistant_model", None)
+        if self.assistant is not None:
+            self.batch_seconds = 0.0
+            self.assistant_rows = map_assistant_languages(model, self.assistant)
         self.ctc_decoder = ctc_decoder
         self.sampling_rate = processor.feature_extractor.sampling_rate
         self.frame_seconds = model.config.inputs_to_logits_ratio / self.sampling_rate
@@ -128,11 +135,22 @@ class WindowRecognizer:
             results = self._encode_batch([one.window.waveform for one in batch])
             for one, states, log_probs, probabilities in zip(batch, *results, strict=True):
                 one.states, one.log_probs, one.language_probabilities = states, log_probs, probabilities
+                if self.assistant is not None:
+                    one.assistant_states = self._encode_for_assistant(one.window.waveform)
                 one.features |= measure_ctc(log_probs, self.model.config.pad_token_id, 1 / self.frame_seconds)
                 one.has_speech = self.no_speech.score(one.features) > 0
         for one in found:
             one.window = replace(one.window, waveform=one.window.waveform[:0])
         return found
+
+    def _encode_for_assistant(self, waveform: np.ndarray) -> Tensor:
+        """States `(N, D)` of the assistant of assisted decoding."""
+        assert self.assistant is not None
+        inputs = self.processor(audio=[waveform], sampling_rate=self.sampling_rate, return_tensors="pt")
+        features = inputs[self.assistant.main_input_name].to(self.assistant.device, self.assistant.dtype)
+        row = self.assistant_rows[[self.language_row]].to(self.assistant.device)
+        speech = {self.assistant.main_input_name: features}
+        return self.assistant.get_encoder()(**speech, language_ids=row, return_dict=True).last_hidden_state[0]
 
     def _encode_batch(self, waveforms: Sequence[np.ndarray]) -> tuple[list[Tensor], list[Tensor], list[Any]]:
         """States, CTC log posteriors and language probabilities of each recording."""
@@ -186,7 +204,7 @@ class WindowRecognizer:
                 ids = [self._ctc_ids(one.log_probs) for one in batch]
             else:
                 langs = [one.written_language for one in batch]
-                ids = self._generate([one.states for one in batch], langs, langs, task="asr")
+                ids = self._generate(batch, langs, task="asr")
             for one, tokens in zip(batch, ids, strict=True):
                 self._finish(one, tokens, level or default_level(one.written_language))
 
@@ -234,38 +252,35 @@ class WindowRecognizer:
     def translate(self, windows: Sequence[RecognizedWindow], target_lang: str) -> None:
         """Write the translations of windows with speech; only of the frames between their cuts."""
         speaking = [one for one in windows if one.has_speech]
-        per_frame = self.model.config.inputs_to_logits_ratio
         for batch in self._batches(speaking, [len(one.states) * self.frame_seconds for one in speaking]):
-            states = []
-            for one in batch:
-                first = min(one.window.core_start // per_frame, len(one.states) - 1)
-                stop = max(first + 1, -(-one.window.core_stop // per_frame))
-                states.append(one.states[first:stop])
-            ids = self._generate(states, [one.written_language for one in batch], [target_lang] * len(batch))
+            ids = self._generate(batch, [target_lang] * len(batch), only_core=True)
             for one, tokens in zip(batch, ids, strict=True):
                 one.translations[target_lang] = self._to_text(tokens)
 
     def _generate(
         self,
-        states: Sequence[Tensor],
-        source_langs: Sequence[str | None],
+        windows: Sequence[RecognizedWindow],
         target_langs: Sequence[str | None],
+        only_core: bool = False,
         **kwargs: Any,
     ) -> list[list[int]]:
-        """Tokens for each item, without special tokens and loops.
+        """Tokens for each window, without special tokens and loops.
 
         The source languages are passed on, so that CTC scores all transcripts, also of windows whose own prediction
         differs from that of the recording.
         """
-        mask = pad_sequence([torch.ones(len(one), dtype=torch.int64) for one in states], batch_first=True)
-        outputs = self.model.build_encoder_outputs(
-            (pad_sequence(list(states), batch_first=True),), mask.to(self.model.device)
-        )
-        outputs.attention_mask = mask.to(self.model.device)
+        source_langs = [one.written_language for one in windows]
+        parts = [self._core_frames(one) if only_core else slice(None) for one in windows]
+        states = [one.states[part] for one, part in zip(windows, parts, strict=True) if one.states is not None]
+        outputs = _pad_states(self.model, states)
+        if self.assistant is not None and windows[0].assistant_states is not None:
+            # One at a time, as in transformers.
+            own = _pad_states(self.assistant, [windows[0].assistant_states[parts[0]]])
+            kwargs["assistant_model"] = SourceAssistant(self.assistant, own, self.assistant_rows)
         ids = self.model.generate(
             encoder_outputs=outputs,
             source_modality="speech",
-            source_lang=list(source_langs),
+            source_lang=source_langs,
             target_lang=list(target_langs),
             **{"max_repeats": self.max_repeats, **kwargs, **self.generate_kwargs},
         )
@@ -278,6 +293,12 @@ class WindowRecognizer:
             row if weight and source == target else row[: find_loop(row, self.max_repeats)]
             for row, source, target in zip(texts, source_langs, target_langs, strict=True)
         ]
+
+    def _core_frames(self, one: RecognizedWindow) -> slice:
+        """The encoder frames of the piece itself, without what it shares with its neighbours."""
+        per_frame = self.model.config.inputs_to_logits_ratio
+        first = min(one.window.core_start // per_frame, len(one.states) - 1)
+        return slice(first, max(first + 1, -(-one.window.core_stop // per_frame)))
 
     def _to_text(self, ids: list[int]) -> str:
         text = self.processor.tokenizer.decode(ids, skip_special_tokens=True, **self._decode_options())
@@ -301,3 +322,12 @@ class WindowRecognizer:
             batch.append(items[place])
         if batch:
             yield batch
+
+
+def _pad_states(model: Any, states: Sequence[Tensor]) -> Any:
+    """States `(N, D)` of several windows as the output of a model's encoder."""
+    mask = pad_sequence([torch.ones(len(one), dtype=torch.int64) for one in states], batch_first=True)
+    mask = mask.to(model.device)
+    outputs = model.build_encoder_outputs((pad_sequence(list(states), batch_first=True),), mask)
+    outputs.attention_mask = mask
+    return outputs

@@ -4,7 +4,7 @@
 Shapes: `n` samples, N encoder frames, D width, V vocabulary.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -66,6 +66,7 @@ class WindowRecognizer:
         source_lang: the spoken language; None means unknown.
         batch_seconds: maximum seconds of audio in a batch, including padding.
         generate_kwargs: passed to `generate`.
+        ctc_decoder: see `TranscriptionOptions`.
 
     Raises:
         ValueError: the model can do neither, or the language is unknown.
@@ -79,6 +80,7 @@ class WindowRecognizer:
         source_lang: str | None = None,
         batch_seconds: float = 60.0,
         generate_kwargs: Mapping[str, Any] | None = None,
+        ctc_decoder: Callable[[np.ndarray], str] | None = None,
     ):
         self.is_ctc = not hasattr(model, "generate") or type(model).__name__.endswith("ForCTC")
         if self.is_ctc and not type(model).__name__.endswith("ForCTC"):
@@ -97,6 +99,7 @@ class WindowRecognizer:
         self.language_row = processor.language_row(source_lang)
         self.batch_seconds = batch_seconds
         self.generate_kwargs = dict(generate_kwargs or {})
+        self.ctc_decoder = ctc_decoder
         self.sampling_rate = processor.feature_extractor.sampling_rate
         self.frame_seconds = model.config.inputs_to_logits_ratio / self.sampling_rate
         self.no_speech = NoSpeechSettings.from_model(model)
@@ -180,7 +183,7 @@ class WindowRecognizer:
         speaking = [one for one in windows if one.has_speech]
         for batch in self._batches(speaking, [len(one.states) * self.frame_seconds for one in speaking]):
             if self.is_ctc:
-                ids = [self._best_ctc_ids(one.log_probs) for one in batch]
+                ids = [self._ctc_ids(one.log_probs) for one in batch]
             else:
                 langs = [one.written_language for one in batch]
                 ids = self._generate([one.states for one in batch], langs, langs, task="asr")
@@ -197,25 +200,33 @@ class WindowRecognizer:
         one.has_speech = bool(one.text)
         if not one.has_speech:
             return
-        start = one.window.start_sample / self.sampling_rate
         try:
-            alignment = align_log_probs(
-                self.processor.tokenizer,
-                [one.log_probs],
-                one.text,
-                blank=blank,
-                level=level,
-                frame_seconds=self.frame_seconds,
-                duration_seconds=one.num_samples / self.sampling_rate,
-            )
+            one.words = self._align(one, level)
         except ValueError:  # a text too long for the window
             return
-        one.words = tuple(
+
+    def _align(self, one: RecognizedWindow, level: str) -> tuple[AlignedWord, ...]:
+        """The words (tokens) of a transcript with their times in the recording."""
+        assert one.log_probs is not None
+        start = one.window.start_sample / self.sampling_rate
+        alignment = align_log_probs(
+            self.processor.tokenizer,
+            [one.log_probs],
+            one.text,
+            blank=self.model.config.pad_token_id,
+            level=level,
+            frame_seconds=self.frame_seconds,
+            duration_seconds=one.num_samples / self.sampling_rate,
+        )
+        return tuple(
             replace(word, start_seconds=word.start_seconds + start, end_seconds=word.end_seconds + start)
             for word in alignment.words
         )
 
-    def _best_ctc_ids(self, log_probs: Tensor) -> list[int]:
+    def _ctc_ids(self, log_probs: Tensor) -> list[int]:
+        if self.ctc_decoder is not None:
+            text = self.ctc_decoder(log_probs.numpy())
+            return self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
         best = torch.unique_consecutive(log_probs.argmax(dim=-1))
         return best[best != self.model.config.pad_token_id].tolist()
 
@@ -269,7 +280,8 @@ class WindowRecognizer:
         ]
 
     def _to_text(self, ids: list[int]) -> str:
-        return self.processor.tokenizer.decode(ids, skip_special_tokens=True, **self._decode_options()).strip()
+        text = self.processor.tokenizer.decode(ids, skip_special_tokens=True, **self._decode_options())
+        return " ".join(text.split())
 
     def _decode_options(self) -> dict[str, Any]:
         # A CTC tokenizer would collapse tokens that were collapsed already.

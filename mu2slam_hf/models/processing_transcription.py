@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from .language_codes import UNDETERMINED
-from .modules_audio_files import AudioError, stream_audio_source
+from .modules_audio_files import AudioError
+from .modules_audio_sources import stream_audio_source
 from .processing_alignment import AlignedWord
 from .processing_joins import join_words, split_at_cut, without_overlap
 from .processing_recognition import RecognizedWindow, WindowRecognizer
@@ -34,7 +37,8 @@ class TranscriptionOptions:
     Attributes:
         source_lang: spoken language; None means that it is predicted.
         target_langs: languages to translate into, besides the transcript.
-        timestamps: "word" or "token" for the times of words or tokens (characters, pieces); None for segments only.
+        timestamps: "word" or "token" for the times of words or tokens (characters, pieces); None for segments only. In
+            languages that are written without spaces, the tokens are the words. The text does not depend on it.
         multilingual: predict the language of every segment instead of one for the whole recording.
         split_channels: transcribe the channels of a recording separately, as different speakers, not their mean.
         chunk_length_s: maximum seconds of speech that the model reads at once; None means that of the generation
@@ -43,6 +47,8 @@ class TranscriptionOptions:
         min_language_probability: a language that is less probable is `und`; the text is then written in the most
             probable one. None means that of the generation configuration, else 0.
         generate_kwargs: passed to `generate`.
+        ctc_decoder: only for CTC models: function from CTC log posteriors `(N, V)`, a numpy array, to their text, for
+            example of a beam search with a language model. None means the best path.
     """
 
     source_lang: str | None = None
@@ -54,6 +60,7 @@ class TranscriptionOptions:
     batch_seconds: float = 60.0
     min_language_probability: float | None = None
     generate_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    ctc_decoder: Callable[[np.ndarray], str] | None = None
 
 
 def transcribe_recordings(
@@ -148,6 +155,7 @@ class _Transcriber:
             source_lang=self.source_lang,
             batch_seconds=options.batch_seconds,
             generate_kwargs=options.generate_kwargs,
+            ctc_decoder=options.ctc_decoder,
         )
         if self.recognizer.is_ctc and options.target_langs:
             raise ValueError(

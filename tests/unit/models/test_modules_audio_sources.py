@@ -12,8 +12,9 @@ import soundfile as sf
 import torch
 from huggingface_hub.utils import get_session
 
-from mu2slam_hf.models import modules_audio_files
-from mu2slam_hf.models.modules_audio_files import AudioError, read_audio_source, stream_audio_source
+from mu2slam_hf.models import modules_audio_files, modules_audio_sources
+from mu2slam_hf.models.modules_audio_files import AudioError
+from mu2slam_hf.models.modules_audio_sources import read_audio_source, stream_audio_source
 
 RATE = 16_000
 
@@ -256,7 +257,7 @@ def server(monkeypatch):
 
     # The tests are offline; this server is on the same machine.
     client = type(get_session())
-    monkeypatch.setattr(modules_audio_files, "get_session", lambda: client(trust_env=False))
+    monkeypatch.setattr(modules_audio_sources, "get_session", lambda: client(trust_env=False))
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{running.server_address[1]}"

@@ -112,10 +112,7 @@ class Mu2SLAMGenerationMixin:
         """
         source = self._single_source(inputs, kwargs)
         config = generation_config if generation_config is not None else self.generation_config
-        if source != "encoder_outputs":
-            source_modality = "speech" if source == self.main_input_name else "text"
-        elif source_modality not in (None, "speech", "text"):
-            raise ValueError(f"source_modality must be 'speech' or 'text', got {source_modality!r}.")
+        source_modality = self._source_modality(source, source_modality)
         source_lang, target_lang, task = resolve_task_arguments(
             self.config.languages,
             source_modality,
@@ -179,6 +176,13 @@ class Mu2SLAMGenerationMixin:
                 f"{' and '.join(given) if given else 'none'}."
             )
         return given[0]
+
+    def _source_modality(self, source: str, given: str | None) -> str | None:
+        if source != "encoder_outputs":
+            return "speech" if source == self.main_input_name else "text"
+        if given not in (None, "speech", "text"):
+            raise ValueError(f"source_modality must be 'speech' or 'text', got {given!r}.")
+        return given
 
     def _encode_source(self, source: str, source_lang, config, kwargs: dict):
         """Run the encoder once for language head, CTC and decoder, unless its output was given."""

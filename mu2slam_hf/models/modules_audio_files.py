@@ -164,7 +164,8 @@ def _open_decoder(file: BinaryIO, label: str) -> tuple[int, Iterator[np.ndarray]
         )
     file.seek(0)
     try:
-        container = av.open(file)
+        # Titles in an unknown encoding do not matter.
+        container = av.open(file, metadata_errors="ignore")
     except (av.error.FFmpegError, OSError) as error:
         raise AudioError(f"{label}: cannot be decoded as audio ({reason})") from error
     if not container.streams.audio:

@@ -4,6 +4,7 @@
 Shapes: `n` samples, `c` channels.
 """
 
+import numbers
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from huggingface_hub.utils import get_session
 
 from .modules_audio_files import AudioError, stream_audio_file
-from .modules_waveforms import read_waveforms
+from .modules_waveforms import MAX_CHANNELS, read_waveforms
 
 
 def read_audio_source(
@@ -101,8 +102,8 @@ def _locate(source: Any, name: str | None) -> tuple[str, Any]:
         if not isinstance(data, bytes):
             raise AudioError(f"{label}: opened as text; open it in binary mode ('rb')")
         return label, data
-    if source is None:
-        raise AudioError(f"{name or 'audio'}: expected audio, got None")
+    if source is None or isinstance(source, numbers.Number):
+        raise AudioError(f"{name or 'audio array'}: expected audio, got {source!r}")
     return name or "audio array", source
 
 
@@ -127,13 +128,16 @@ def _read_array(content: Any, source_rate: float, sampling_rate: int, split_chan
 
 
 def _channels(content: Any) -> list[Any]:
-    """One recording per channel."""
+    """One recording per channel; what is not `(n, c)` or `(c, n)` is left as it is, for `read_waveforms` to judge."""
     rate = {}
+    whole = content
     if isinstance(content, Mapping):
-        rate = {"sampling_rate": content["sampling_rate"]} if "sampling_rate" in content else {}
+        if "sampling_rate" not in content:
+            return [content]
+        rate = {"sampling_rate": content["sampling_rate"]}
         content = content["array"] if content.get("array") is not None else content["raw"]
     samples = content if hasattr(content, "ndim") else np.asarray(content)
-    if samples.ndim == 2 and samples.shape[0] > samples.shape[1]:
-        samples = samples.T
-    rows = list(samples) if samples.ndim == 2 else [samples]
+    if samples.ndim != 2 or not 0 < min(samples.shape) <= MAX_CHANNELS or samples.shape[0] == samples.shape[1]:
+        return [whole]
+    rows = list(samples.T if samples.shape[0] > samples.shape[1] else samples)
     return [{"array": row, **rate} if rate else row for row in rows]

@@ -83,6 +83,20 @@ def test_windows_cover_all_sound_once(seed, max_seconds):
     assert covered.sum() <= sounding.sum() + 2 * 0.6 * RATE * (np.diff(sounding.astype(int)) == 1).sum() + RATE
 
 
+@pytest.mark.parametrize("seed", [*range(6), 35, 128, 140])
+@pytest.mark.parametrize("max_seconds", [3.0, 15.0])
+def test_pauses_that_are_almost_long_enough(seed, max_seconds):
+    """With more context, a pause may be found that was not one when the sound before it was cut."""
+    rng = np.random.default_rng(seed)
+    parts: list[np.ndarray] = []
+    while sum(map(len, parts)) < 90 * RATE:
+        parts.append(syllables(float(rng.uniform(0.1, 2.5)), rng, level=float(10 ** rng.uniform(-2.3, -0.5))))
+        gap = int(float(rng.uniform(0.3, 0.6)) * RATE)
+        parts.append((10 ** rng.uniform(-4, -2.5) * rng.standard_normal(gap)).astype(np.float32))
+    samples = np.concatenate(parts)
+    check_windows(cut(samples, max_seconds), samples, max_seconds)
+
+
 @pytest.mark.parametrize("size", [7, 999, 10_000, 10**9])
 def test_windows_do_not_depend_on_blocks(size):
     samples, _ = draw_recording(3)

@@ -21,8 +21,6 @@ from mu2slam_hf.cli.options import (
     add_source_language_option,
     add_synthetic_options,
     check_synthetic,
-    format_list,
-    hide_option,
     load_model,
 )
 from mu2slam_hf.cli.recordings import Recording, list_recordings, print_error, print_json, report_all_unusable
@@ -45,7 +43,6 @@ def add_parser(subparsers: Any) -> None:
         "--manifest", metavar="FILE", help="TSV, CSV, JSONL or Parquet with audio, text, lang, ...; instead of FILE"
     )
     add_output_format_option(parser, "tsv")
-    hide_option(parser, "--format", dest="formats", type=format_list)
     add_output_dir_option(parser, "one file per recording and format")
     add_json_option(parser)
     parser.add_argument(
@@ -55,7 +52,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add_limit_option(parser)
     measure = parser.add_argument_group("evaluation: differences to the word times of espeak-ng (extra: synthetic)")
-    add_synthetic_options(measure, 15, "--measure")
+    add_synthetic_options(measure, 15)
     add_seed_option(measure, "of sentences and voices")
     add_model_options(parser)
     parser.set_defaults(run=run)

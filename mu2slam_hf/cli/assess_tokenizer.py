@@ -47,7 +47,7 @@ def add_parser(subparsers: Any) -> None:
     add_split_option(data)
     add_num_recordings_option(data)
     synthetic = parser.add_argument_group("synthetic sentences (extra: synthetic)")
-    add_synthetic_options(synthetic, 20, "--languages")
+    add_synthetic_options(synthetic, 20)
     add_seed_option(parser, "of sentences, voices and noise")
     add_device_option(parser, default="cpu")
     add_json_option(parser)

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from mu2slam_hf.atomic_files import atomic_path
-from mu2slam_hf.cli.options import add_model_options, add_num_recordings_option, load_model, positive_int, probability
+from mu2slam_hf.cli.options import (
+    add_model_options,
+    add_num_recordings_option,
+    add_seed_option,
+    load_model,
+    positive_int,
+    probability,
+)
 
 GENERATION_CONFIG, CONFIG = "generation_config.json", "config.json"
 # Share of the clips of each kind of sound that are used to measure, not to calibrate.
@@ -45,7 +52,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--num-sounds", type=positive_int, default=600, metavar="N", help="number of sounds without speech (600)"
     )
-    parser.add_argument("--seed", type=int, default=0)
+    add_seed_option(parser, "of noise and of sounds without speech")
     add_model_options(parser)
     parser.set_defaults(run=run)
 

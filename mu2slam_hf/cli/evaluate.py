@@ -10,11 +10,11 @@ from mu2slam_hf.cli.options import (
     add_batch_size_option,
     add_corpus_options,
     add_generation_options,
+    add_json_option,
     add_model_options,
     add_results_option,
     add_seed_option,
     generation_arguments,
-    hide_option,
     load_model,
 )
 from mu2slam_hf.cli.records import describe_data, load_records, print_scores, save_results
@@ -40,16 +40,13 @@ def add_parser(subparsers: Any) -> None:
         default="given",
         help="whether the model receives the source language; both: one table each (given)",
     )
-    hide_option(parser, "--source-lang", dest="condition", choices=tuple(_CONDITIONS), default="given")
     parser.add_argument(
         "--baseline-split",
         metavar="SPLIT",
         help="also score a baseline: the translation of the nearest sentence in this split",
     )
     add_results_option(parser)
-    # With a file it is an old spelling of --results.
-    text = "print one JSON object per line instead of text: one score each"
-    parser.add_argument("--json", nargs="?", const=True, default=False, metavar="", help=text)
+    add_json_option(parser)
     parser.add_argument("--hypotheses", metavar="FILE", help="JSONL of all hypotheses; interrupted runs are resumed")
     add_batch_seconds_option(parser)
     add_batch_size_option(parser, 32)
@@ -61,8 +58,6 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluates, prints the tables, writes the record."""
-    if isinstance(args.json, str):
-        args.results, args.json = args.results or args.json, False
     from mu2slam_hf.evaluation.corpus_evaluation import EvaluationSettings, evaluate_corpus
     from mu2slam_hf.evaluation.scoring import format_scores
 

@@ -158,7 +158,7 @@ def add_seed_option(parser: Any, what: str, *, default: int | None = 0) -> None:
     parser.add_argument("--seed", type=int, default=default, help=f"seed of random numbers: {what} (0)")
 
 
-def add_synthetic_options(parser: Any, sentences: int, *old_names: str) -> None:
+def add_synthetic_options(parser: Any, sentences: int) -> None:
     """`--synthetic` with `--sentences`: an evaluation on synthetic speech."""
     parser.add_argument(
         "--synthetic",
@@ -169,8 +169,6 @@ def add_synthetic_options(parser: Any, sentences: int, *old_names: str) -> None:
         metavar="LANG",
         help="evaluate on synthetic sentences in these languages (en,fr or en fr), which espeak-ng speaks",
     )
-    for name in old_names:
-        hide_option(parser, name, dest="synthetic", nargs="+", type=language_list, action=Joined, default=[])
     text = f"number of synthetic sentences per language ({sentences})"
     parser.add_argument("--sentences", type=positive_int, default=sentences, metavar="N", help=text)
 
@@ -255,11 +253,6 @@ class Joined(argparse.Action):
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         """Store the concatenation."""
         setattr(namespace, self.dest, [item for part in values for item in part])
-
-
-def hide_option(parser: Any, name: str, **options: Any) -> None:
-    """An old spelling of an option, which the help does not show."""
-    parser.add_argument(name, help=argparse.SUPPRESS, **options)
 
 
 def add_recipe_option(parser: Any, *, required: bool = False, more: str = "") -> None:

@@ -102,10 +102,10 @@ class CommandParser(argparse.ArgumentParser):
 
     def _describe_unknown_option(self, name: str) -> str:
         message = f"unknown option {name}"
-        own = find_similar_option(name, visible_options(self))
+        own = find_similar_option(name, options_of(self))
         if own:
             return f"{message}; did you mean {own}?"
-        others = {other: visible_options(parser) for other, parser in self.commands.items() if parser is not self}
+        others = {other: options_of(parser) for other, parser in self.commands.items() if parser is not self}
         exact = [other for other, options in others.items() if name in options]
         if exact:
             return f"{message}; it is an option of {' and '.join(f'`mu2slam {other}`' for other in exact)}"
@@ -115,9 +115,9 @@ class CommandParser(argparse.ArgumentParser):
         return message
 
 
-def visible_options(parser: argparse.ArgumentParser) -> list[str]:
-    """Option strings that the help of a parser shows."""
-    return [name for action in parser._actions if action.help != argparse.SUPPRESS for name in action.option_strings]
+def options_of(parser: argparse.ArgumentParser) -> list[str]:
+    """All option strings of a parser."""
+    return [name for action in parser._actions for name in action.option_strings]
 
 
 def find_similar_option(name: str, options: Sequence[str]) -> str | None:

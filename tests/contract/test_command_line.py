@@ -11,26 +11,19 @@ from mu2slam_hf.cli import build_parser
 from mu2slam_hf.cli.parsers import CommandParser
 
 COMMANDS = build_parser().commands
-# Spellings of earlier versions, which the help does not show.
-OLD_SPELLINGS = {
-    ("align", "--format"),
-    ("align", "--measure"),
-    ("assess-tokenizer", "--languages"),
-    ("evaluate", "--source-lang"),
-}
 # Options whose value is a list in one command and single in another: the element has the same meaning.
 REPEATED = {"--corpus", "--manifest"}
 
 
-def visible(parser):
-    return [action for action in parser._actions if action.help != argparse.SUPPRESS and action.option_strings]
+def options_of(parser):
+    return [action for action in parser._actions if action.option_strings]
 
 
 def by_option():
     """Option string -> command -> action."""
     found = defaultdict(dict)
     for name, parser in COMMANDS.items():
-        for action in visible(parser):
+        for action in options_of(parser):
             for option in action.option_strings:
                 found[option][name] = action
     return found
@@ -62,9 +55,6 @@ def test_an_option_has_one_meaning(option):
     assert len({action.dest for action in actions.values()}) == 1, actions
     assert len({meaning(action) for action in actions.values()}) == 1, {n: meaning(a) for n, a in actions.items()}
     assert len({tuple(action.option_strings) for action in actions.values()}) == 1, actions
-    if option == "--json":  # of `evaluate`, also an old spelling of --results
-        assert all(action.default is False for action in actions.values())
-        return
     assert len({kind_of_value(action) for action in actions.values()}) == 1, actions
     assert len({action.metavar for action in actions.values()}) == 1, actions
     assert option in REPEATED or len({str(action.nargs) for action in actions.values()}) == 1, actions
@@ -72,21 +62,15 @@ def test_an_option_has_one_meaning(option):
 
 def test_every_option_is_explained_and_has_a_long_name_with_hyphens():
     for name, parser in COMMANDS.items():
-        for action in visible(parser):
+        for action in options_of(parser):
             assert action.help, f"{name} {action.option_strings}"
             long = [option for option in action.option_strings if option.startswith("--")]
             assert long and all(re.fullmatch(r"--[a-z]+(-[a-z]+)*", option) for option in long), long
 
 
-def test_old_spellings_are_hidden_and_listed():
-    hidden = {
-        (name, option)
-        for name, parser in COMMANDS.items()
-        for action in parser._actions
-        if action.help == argparse.SUPPRESS
-        for option in action.option_strings
-    }
-    assert hidden == OLD_SPELLINGS
+def test_the_help_shows_every_option():
+    for name, parser in COMMANDS.items():
+        assert all(action.help != argparse.SUPPRESS for action in parser._actions), name
 
 
 def test_no_parser_accepts_abbreviations():

@@ -8,6 +8,7 @@ from mu2slam_hf.data.manifests import read_manifest as read_manifest
 from mu2slam_hf.data.records import SpeechTextRecord as SpeechTextRecord
 from mu2slam_hf.evaluation.forced_alignment import align as align
 from mu2slam_hf.evaluation.language_identification import predict_languages as predict_languages
+from mu2slam_hf.evaluation.recording_plots import plot_recording as plot_recording
 from mu2slam_hf.evaluation.representations import SpeechTextEncoder as SpeechTextEncoder
 from mu2slam_hf.evaluation.translation import translate as translate
 from mu2slam_hf.interop.speech_encoder_export import export_speech_encoder as export_speech_encoder
@@ -42,6 +43,10 @@ from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
 from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTrainingOutput as Mu2SLAMForPreTrainingOutput
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel as SpeechTokenizerModel
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor as Mu2SLAMProcessor
+from mu2slam_hf.models.processing_transcription import TranscriptionOptions as TranscriptionOptions
+from mu2slam_hf.models.processing_transcription import transcribe_recordings as transcribe_recordings
+from mu2slam_hf.models.processing_transcripts import Transcript as Transcript
+from mu2slam_hf.models.processing_transcripts import TranscriptSegment as TranscriptSegment
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer as Mu2SLAMCTCTokenizer
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer as Mu2SLAMTokenizer
 

@@ -26,8 +26,23 @@ def is_path(name_or_path: str) -> bool:
     )
 
 
+def find_base_model(folder: str | os.PathLike[str]) -> str | None:
+    """The model of a folder that has only adapters (`PeftModel.save_pretrained`); None for other folders.
+
+    Raises:
+        ValueError: the adapters do not name their model.
+    """
+    file = Path(folder) / "adapter_config.json"
+    if (Path(folder) / "config.json").is_file() or not file.is_file():
+        return None
+    base = json.loads(file.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    if not base:
+        raise ValueError(f"{file}: expected the model of the adapters in base_model_name_or_path, got {base!r}")
+    return str(base)
+
+
 def read_config(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The content of a model's `config.json`.
+    """The content of a model's `config.json`; for a folder of adapters, that of their model.
 
     Args:
         name_or_path: a folder, or a name on the Hub.
@@ -37,11 +52,15 @@ def read_config(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     place = str(name_or_path)
     if is_path(place):
+        base = find_base_model(place)
+        if base is not None:
+            try:
+                return read_config(base)
+            except ValueError as error:
+                raise ValueError(f"{place}: the model of these adapters cannot be loaded: {error}") from error
         file = Path(place) / "config.json"
         if not file.is_file():
             reason = "no config.json" if Path(place).is_dir() else "no such folder"
-            if (Path(place) / "adapter_config.json").is_file():
-                reason += ", only adapters; use the folder merged of a recipe with `lora.merge: true`"
             raise ValueError(f"{place}: not a checkpoint folder ({reason}); {_EXPECTED}")
         try:
             config = json.loads(file.read_text(encoding="utf-8"))
@@ -99,7 +118,7 @@ def check_nothing_missing(name_or_path: str | os.PathLike[str], model: Any, info
 
 
 def load_processor(name_or_path: str | os.PathLike[str]) -> "Mu2SLAMProcessor":
-    """Load the processor saved with a model.
+    """Load the processor saved with a model; for adapters without one, that of their model.
 
     Raises:
         ValueError: the processor or a part of it is missing.
@@ -107,6 +126,9 @@ def load_processor(name_or_path: str | os.PathLike[str]) -> "Mu2SLAMProcessor":
     place = str(name_or_path)
     advice = "save it there with `processor.save_pretrained`, or copy its files from the folder of the same run"
     if is_path(place) and not (Path(place) / "processor_config.json").is_file():
+        base = find_base_model(place)
+        if base is not None:
+            return load_processor(base)
         reason = "no processor_config.json" if Path(place).is_dir() else "no such folder"
         raise ValueError(f"{place}: no processor found ({reason}); {advice}")
     from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from mu2slam_hf.checkpoints.folders import find_base_model
 from mu2slam_hf.cli.recordings import Recording, is_address
 from mu2slam_hf.models.processing_alignment import AlignedWord
 from mu2slam_hf.models.processing_transcripts import Transcript, TranscriptSegment
@@ -154,7 +155,8 @@ def describe_model(name_or_path: str) -> dict[str, Any]:
 
         cached = try_to_load_from_cache(name_or_path, "config.json")
         return {"name": name_or_path, "commit": Path(cached).parent.name if isinstance(cached, str) else None}
-    identity: dict[str, Any] = {}
+    base = find_base_model(folder)
+    identity: dict[str, Any] = {} if base is None else {"model of the adapters": describe_model(base)}
     for path in sorted(folder.rglob("*")):
         if not path.is_file() or path.name.startswith("."):
             continue

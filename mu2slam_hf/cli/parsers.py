@@ -75,10 +75,16 @@ class CommandParser(argparse.ArgumentParser):
         """Parsers of all commands by name, also in the parser of each command."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As in argparse, but unknown options are reported first, and not after arguments that are missing."""
+        """As in argparse, but unknown options are reported first, and superfluous arguments by their command."""
         if args is not None:
             self._check(list(args))
-        return super().parse_known_args(args, namespace)
+        parsed, rest = super().parse_known_args(args, namespace)
+        if rest and self._subparsers is None:
+            before = list(args or [])[: list(args or []).index(rest[0])][-1:]
+            file = before == ["--json"] and "--results" in self._option_string_actions
+            hint = f"; --json takes no file, did you mean --results {rest[0]}?" if file else ""
+            self.error(f"unexpected argument {rest[0]!r}{hint}")
+        return parsed, rest
 
     def error(self, message: str) -> Any:
         """Exits with a message of one line, without the usage, which may be long."""

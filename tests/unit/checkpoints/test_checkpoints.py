@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import save_tiny_checkpoint
+from peft import LoraConfig, get_peft_model
 from safetensors import safe_open
 
 from mu2slam_hf.checkpoints import default_checkpoint, load_any_checkpoint, load_checkpoint, load_default
@@ -111,10 +112,38 @@ def test_a_path_that_is_not_there_is_no_name_of_the_hub(tmp_path, monkeypatch):
             load("runs/mine")
 
 
-def test_adapters_alone_are_named(tmp_path):
-    (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(ValueError, match="no config.json, only adapters"):
-        load_checkpoint(str(tmp_path))
+@pytest.mark.parametrize("load", [load_checkpoint, load_any_checkpoint])
+@pytest.mark.parametrize("with_processor", [True, False])
+def test_a_folder_of_adapters_is_loaded_with_its_model(load, with_processor, checkpoint, tmp_path):
+    model, processor = load_checkpoint(checkpoint)
+    torch.manual_seed(0)
+    adapted = get_peft_model(
+        model, LoraConfig(r=2, lora_alpha=64, target_modules="all-linear", init_lora_weights=False)
+    )
+    adapted.save_pretrained(tmp_path)
+    if with_processor:
+        processor.save_pretrained(tmp_path)
+    loaded, its_processor = load(str(tmp_path))
+    assert its_processor.languages == processor.languages and not loaded.training
+    original = load_checkpoint(checkpoint)[0]
+    ids = torch.tensor([[5, 6, 7, 8]])
+    outputs = [one(input_ids=ids, labels=ids).logits for one in (adapted, loaded, original)]
+    torch.testing.assert_close(outputs[1], outputs[0])
+    assert not torch.allclose(outputs[1], outputs[2], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("{}", "expected the model of the adapters in base_model_name_or_path, got None"),
+        ('{"base_model_name_or_path": "./gone"}', r"the model of these adapters cannot be loaded: .*no such folder"),
+    ],
+)
+def test_adapters_without_their_model_are_named(config, message, tmp_path):
+    (tmp_path / "adapter_config.json").write_text(config)
+    for load in (load_checkpoint, load_any_checkpoint):
+        with pytest.raises(ValueError, match=message):
+            load(str(tmp_path))
 
 
 def test_a_model_without_its_processor_or_without_a_tokenizer_is_named(checkpoint, tmp_path):

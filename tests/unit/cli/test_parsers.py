@@ -32,6 +32,8 @@ from mu2slam_hf.cli.parsers import find_similar_option
         ("translate x --too en", "unknown option --too; did you mean --to?"),
         ("assess-tokenizer x --plots y", "did you mean --plot?"),
         ("train --config x", "did you mean --recipe?"),
+        ("evaluate --manifest m --json a.json", "'a.json'; --json takes no file, did you mean --results a.json?"),
+        ("train all --recipe r", "mu2slam train: error: unexpected argument 'all' ("),
         ("--versio", "unknown option --versio; did you mean --version?"),
         ("transcribed a.wav", "unknown command 'transcribed'; did you mean `mu2slam transcribe`?"),
         ("identify_language a.wav", "did you mean `mu2slam identify-language`?"),

@@ -34,6 +34,7 @@ FOLDER = mu2slam_hf.default_checkpoint()
 RECORDINGS = REPOSITORY_ROOT / "examples" / "es"
 SAID = "por favor marque el número que desea llamar"
 GREEDY = "por favor marque el número que de sera llamar"
+TEXT = "por favor marque el número"
 TRANSLATED = "please enter your password followed by the pound key"
 SHORT = "su mensaje es mo y corto"
 ADDRESS = "https://example.org"
@@ -207,7 +208,7 @@ COMMANDS = {
     f"{TALK} --language German": refused("the model does not support language 'de'; nearest of the 6 known codes", 1),
     "mu2slam transcribe missing.opus": refused("missing.opus: no such file", 1),
     "mu2slam talk.opus": refused("did you mean `mu2slam transcribe talk.opus`?", 2),
-    'mu2slam translate "por favor marque el número" --from es --to en': printed_exactly("please enter the number\n"),
+    f'mu2slam translate "{TEXT}" --from es --to en': printed_exactly("please enter the number\n"),
     "mu2slam identify-language talk.opus": printed("talk.opus: es (es 100.0 %, "),
     f'mu2slam align talk.opus "{SAID}" --language es': printed("start\tend\tconfidence\tword\n0.000\t", "\tllamar\n"),
 }
@@ -310,7 +311,7 @@ PYTHON = {
     "AutoModelForCTC.from_pretrained(folder)": raises("is an encoder-decoder: use AutoModelForSpeechSeq2Seq"),
     'pipeline("audio-classification", model=folder)("talk.opus")': has_languages,
     'pipeline("feature-extraction", model=folder)("talk.opus")': has_states,
-    'pipeline("translation", model=folder)("por favor marque el número", src_lang="es", tgt_lang="en")': has_translation,
+    f'pipeline("translation", model=folder)("{TEXT}", src_lang="es", tgt_lang="en")': has_translation,
     f'{RECOGNIZER}folder, device_map="auto")("talk.opus")': text(SAID),
     f'{RECOGNIZER}folder, dtype=torch.bfloat16)("talk.opus")': text(SAID),
     f'{RECOGNIZER}"adapters")("talk.opus")': text(SAID),

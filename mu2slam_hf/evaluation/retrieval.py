@@ -21,8 +21,10 @@ from torch import Tensor
 from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
 from mu2slam_hf.evaluation.representations import SpeechTextEncoder
 from mu2slam_hf.models.modules_alignment import ctc_log_likelihoods
+from mu2slam_hf.models.modules_audio_files import stream_audio_source
 from mu2slam_hf.models.modules_similarity import csls_scores, margin_scores
-from mu2slam_hf.models.processing_alignment import iterate_ctc_log_probs, join_units, split_transcript
+from mu2slam_hf.models.processing_alignment import join_units, split_transcript
+from mu2slam_hf.models.processing_ctc_windows import iterate_ctc_log_probs
 
 SCORES = ("mean", "mean-centred", "mean-csls", "mean-margin", "ctc", "ctc-pmi", "decoder", "decoder-pmi")
 """Names of the scores of pairs.
@@ -212,8 +214,8 @@ def compute_ctc_scores(model: Any, processor: Any, audio: Sequence[Any], texts: 
     places = {index: place for place, index in enumerate(columns)}
     labels = [[places[index] for index in ids] for ids in spelled.values()]
     for row, recording in enumerate(audio):
-        inputs = processor(audio=[load_audio(recording)], sampling_rate=SAMPLING_RATE, return_tensors="pt")
-        windows = iterate_ctc_log_probs(model.eval(), inputs[model.main_input_name][0])
+        blocks = stream_audio_source(recording, SAMPLING_RATE)
+        windows = iterate_ctc_log_probs(model.eval(), processor, blocks)
         log_probs = torch.cat([window[:, columns] for window in windows])
         scores[row, list(spelled)] = ctc_log_likelihoods(log_probs, labels)
     return scores

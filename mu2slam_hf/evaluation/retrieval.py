@@ -15,10 +15,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
+from mu2slam_hf.data.audio import SAMPLING_RATE
+from mu2slam_hf.evaluation.recording_windows import open_recording
 from mu2slam_hf.evaluation.representations import SpeechTextEncoder
 from mu2slam_hf.models.modules_alignment import ctc_log_likelihoods
 from mu2slam_hf.models.modules_audio_files import stream_audio_source
@@ -38,6 +40,8 @@ the text but not that of the speech.
 
 # Number of pairs that the decoder scores at a time.
 _DECODED_TEXTS = 64
+# Decoders are trained on single utterances; attention to a whole recording is quadratic in its length.
+_DECODER_SECONDS = 60.0
 
 RECALLS = (1, 5, 10)
 
@@ -235,7 +239,7 @@ def compute_decoder_scores(
         text_languages: C codes.
 
     Raises:
-        ValueError: the model has no decoder, or does not support a language.
+        ValueError: the model has no decoder, or does not support a language; or a recording is longer than a minute.
     """
     if not model.can_generate():
         raise ValueError(f"{type(model).__name__} has no decoder; use the scores mean or ctc")
@@ -250,7 +254,13 @@ def compute_decoder_scores(
     ]
     scores = torch.zeros(len(audio), len(texts), dtype=torch.float64)
     for row, recording in enumerate(audio):
-        inputs = processor(audio=[load_audio(recording)], sampling_rate=SAMPLING_RATE, return_tensors="pt")
+        waveform = open_recording(recording, _DECODER_SECONDS)
+        if not isinstance(waveform, np.ndarray):
+            raise ValueError(
+                f"audio[{row}] is longer than {_DECODER_SECONDS:g} s, the most that the decoder scores at once; use "
+                "the scores ctc, ctc-pmi or mean, which read recordings of any length"
+            )
+        inputs = processor(audio=[waveform], sampling_rate=SAMPLING_RATE, return_tensors="pt")
         encoded = model.get_encoder()(**inputs.to(model.device))
         for chunk, target in zip(chunks, targets, strict=True):
             labels = target["labels"]

@@ -54,7 +54,7 @@ def _shared_once(first: np.ndarray, second: np.ndarray) -> list[tuple[int, int]]
         once = (counts == 1) & (windows[index] >= 0).all(axis=1)
         hashes.append(found[once])
         places.append(index[once])
-    _, left, right = np.intersect1d(*hashes, assume_unique=True, return_indices=True)
+    _, left, right = np.intersect1d(hashes[0], hashes[1], assume_unique=True, return_indices=True)
     pairs = zip(places[0][left].tolist(), places[1][right].tolist(), strict=True)
     return sorted(pairs)
 

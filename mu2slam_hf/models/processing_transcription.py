@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .generation_settings import DEFAULT_CHUNK_SECONDS as DEFAULT_CHUNK_SECONDS
+from .generation_settings import find_chunk_seconds, find_min_language_probability
 from .language_codes import UNDETERMINED
 from .modules_audio_files import stream_audio_source
 from .processing_alignment import AlignedWord, default_level
+from .processing_languages import LanguageAverage
 from .processing_recognition import RecognizedWindow, WindowRecognizer
 from .processing_transcripts import Transcript, TranscriptSegment
 from .processing_windows import RecordingEnd, Window, cut_windows
-
-DEFAULT_CHUNK_SECONDS = 15.0
-"""Maximum length of a window if neither options nor generation configuration say otherwise."""
 
 # The language of a recording is predicted once from this much speech, unless the recording is shorter.
 _LANGUAGE_SECONDS = 60.0
@@ -98,8 +98,7 @@ class _Recording:
 
     def __init__(self) -> None:
         self.segments: list[TranscriptSegment] = []
-        self.probabilities: dict[str, float] = defaultdict(float)
-        self.speech_seconds = 0.0
+        self.languages = LanguageAverage()
         self.num_samples: int | None = None
         self.error: ValueError | None = None
         self.last: dict[int | None, RecognizedWindow] = {}
@@ -110,15 +109,8 @@ class _Recording:
 
     def hear(self, one: RecognizedWindow, seconds: float) -> None:
         """Count the languages of a window, as long as they are not settled."""
-        if self.speech_seconds < _LANGUAGE_SECONDS and one.language_probabilities is not None:
-            for code, probability in one.language_probabilities.items():
-                self.probabilities[code] += seconds * probability
-            self.speech_seconds += seconds
-
-    def guess(self) -> tuple[str, float]:
-        """The most probable language so far, and its probability."""
-        code = max(self.probabilities, key=lambda code: self.probabilities[code])
-        return code, self.probabilities[code] / self.speech_seconds
+        if self.languages.seconds < _LANGUAGE_SECONDS and one.language_probabilities is not None:
+            self.languages.add(one.language_probabilities, seconds)
 
 
 class _Transcriber:
@@ -142,15 +134,8 @@ class _Transcriber:
             )
         for code in options.target_langs:
             processor.language_row(code)
-        generation_config = getattr(model, "generation_config", None)
-        self.chunk_seconds = _first_given(
-            options.chunk_length_s, getattr(generation_config, "chunk_length_s", None), DEFAULT_CHUNK_SECONDS
-        )
-        if self.chunk_seconds < 1.0:
-            raise ValueError(f"chunk_length_s must be at least 1 second, got {self.chunk_seconds}.")
-        self.min_language_probability = _first_given(
-            options.min_language_probability, getattr(generation_config, "min_language_probability", None), 0.0
-        )
+        self.chunk_seconds = find_chunk_seconds(model, options.chunk_length_s)
+        self.min_language_probability = find_min_language_probability(model, options.min_language_probability)
         if options.timestamps not in (None, "word", "token"):
             raise ValueError(f"timestamps must be 'word', 'token' or None, got {options.timestamps!r}.")
         self.level = options.timestamps or default_level(options.source_lang)
@@ -214,7 +199,7 @@ class _Transcriber:
         if self.options.multilingual:
             code, probability = max(one.language_probabilities.items(), key=lambda item: item[1])
         else:
-            code, probability = recording.guess()
+            code, probability = recording.languages.best()
         return code if probability >= self.min_language_probability else UNDETERMINED, probability, code
 
     def _add(
@@ -296,11 +281,6 @@ class _Transcriber:
             language_probability=first.language_probability if first else None,
             written_language=first.written_language if first else None,
         )
-
-
-def _first_given(*values: Any) -> Any:
-    """The first value that is not None."""
-    return next(value for value in values if value is not None)
 
 
 def split_at_cut(

@@ -13,6 +13,7 @@ from .generation_settings import DEFAULT_CHUNK_SECONDS as DEFAULT_CHUNK_SECONDS
 from .generation_settings import find_chunk_seconds, find_min_language_probability
 from .language_codes import UNDETERMINED
 from .modules_audio_files import stream_audio_source
+from .modules_speech_detection import build_detector
 from .processing_alignment import AlignedWord, default_level
 from .processing_languages import LanguageAverage
 from .processing_recognition import RecognizedWindow, WindowRecognizer
@@ -40,6 +41,8 @@ class TranscriptionOptions:
         batch_seconds: maximum seconds of audio in a batch, including padding.
         min_language_probability: a language that is less probable is `und`; the text is then written in the most
             probable one. None means that of the generation configuration, else 0.
+        vad: what decides where speech is: "energy", or "silero" for the neural network silero-vad (extra `vad`), which
+            is stricter with noise and music, and removes what is not speech from short recordings too.
         generate_kwargs: passed to `generate`.
     """
 
@@ -51,6 +54,7 @@ class TranscriptionOptions:
     chunk_length_s: float | None = None
     batch_seconds: float = 60.0
     min_language_probability: float | None = None
+    vad: str = "energy"
     generate_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -79,6 +83,7 @@ def transcribe_recordings(
 
     Raises:
         ValueError: an unknown language, options that the model does not support, or a model that cannot transcribe.
+        ImportError: `vad` requires a package that is not installed.
     """
     transcriber = _Transcriber(model, processor, options or TranscriptionOptions(), progress)
     try:
@@ -138,6 +143,7 @@ class _Transcriber:
         self.min_language_probability = find_min_language_probability(model, options.min_language_probability)
         if options.timestamps not in (None, "word", "token"):
             raise ValueError(f"timestamps must be 'word', 'token' or None, got {options.timestamps!r}.")
+        self.detector = build_detector(options.vad, self.recognizer.sampling_rate)
         self.level = options.timestamps or default_level(options.source_lang)
         self.waiting: deque[_Recording] = deque()
         self.pool: list[tuple[_Recording, Window]] = []
@@ -155,6 +161,7 @@ class _Transcriber:
                 blocks,
                 rate,
                 self.chunk_seconds,
+                detector=self.detector,
                 blank_posteriors=self.recognizer.compute_blanks,
                 progress=self._count,
             )

@@ -111,7 +111,7 @@ def find_readable(recordings: Sequence[Recording]) -> dict[str, Any]:
     address is downloaded once.
     """
     from mu2slam_hf.data.audio import SAMPLING_RATE, AudioError, load_audio
-    from mu2slam_hf.models.modules_audio_files import stream_audio_source
+    from mu2slam_hf.models.modules_audio_sources import stream_audio_source
 
     readable: dict[str, Any] = {}
     for recording in recordings:

@@ -9,12 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile as sf
 
-from mu2slam_hf.models.modules_audio_files import (
-    AudioError,
-    check_audio_path,
-    read_audio_source,
-    stream_audio_source,
-)
+from mu2slam_hf.models.modules_audio_files import AudioError, check_audio_path
+from mu2slam_hf.models.modules_audio_sources import read_audio_source, stream_audio_source
 
 __all__ = ["AudioCache", "AudioError", "FloatArray", "SAMPLING_RATE", "audio_duration_seconds", "load_audio"]
 

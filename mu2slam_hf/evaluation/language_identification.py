@@ -23,7 +23,7 @@ from mu2slam_hf.evaluation.results import EvaluationResults, Score
 from mu2slam_hf.models.generation_no_speech import NoSpeechSettings, measure_ctc
 from mu2slam_hf.models.generation_settings import find_chunk_seconds, find_min_language_probability
 from mu2slam_hf.models.language_codes import UNDETERMINED, canonical_language
-from mu2slam_hf.models.modules_audio_files import stream_audio_source
+from mu2slam_hf.models.modules_audio_sources import stream_audio_source
 from mu2slam_hf.models.modules_sound_features import measure_sound
 from mu2slam_hf.models.processing_languages import LanguageAverage
 from mu2slam_hf.models.processing_windows import RecordingEnd, cut_windows

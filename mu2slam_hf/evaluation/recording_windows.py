@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray
-from mu2slam_hf.models.modules_audio_files import stream_audio_source
+from mu2slam_hf.models.modules_audio_sources import stream_audio_source
 from mu2slam_hf.models.processing_windows import RecordingEnd, Window, cut_windows
 
 

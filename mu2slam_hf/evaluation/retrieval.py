@@ -23,7 +23,7 @@ from mu2slam_hf.data.audio import SAMPLING_RATE
 from mu2slam_hf.evaluation.recording_windows import open_recording
 from mu2slam_hf.evaluation.representations import SpeechTextEncoder
 from mu2slam_hf.models.modules_alignment import ctc_log_likelihoods
-from mu2slam_hf.models.modules_audio_files import stream_audio_source
+from mu2slam_hf.models.modules_audio_sources import stream_audio_source
 from mu2slam_hf.models.modules_similarity import csls_scores, margin_scores
 from mu2slam_hf.models.processing_alignment import join_units, split_transcript
 from mu2slam_hf.models.processing_ctc_windows import iterate_ctc_log_probs

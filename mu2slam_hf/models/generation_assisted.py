@@ -60,7 +60,8 @@ def prepare_assistant(
     Args:
         model: the main model.
         config: the generation configuration.
-        kwargs: arguments of `generate`; `assistant_model` is removed.
+        kwargs: arguments of `generate`; `assistant_model` is removed. Choice: beams of the generation configuration
+            do not apply, only those that are given here.
         source: name of the source in `kwargs`.
         source_lang: language of the source, or None.
 
@@ -76,18 +77,20 @@ def prepare_assistant(
     if assistant is None and not lookup:
         return None
     option = "prompt_lookup_num_tokens" if assistant is None else "assistant_model"
-    beams = kwargs.get("num_beams") or getattr(config, "num_beams", None) or 1
+    beams = kwargs.setdefault("num_beams", 1)
     if beams > 1:
-        place = "" if kwargs.get("num_beams") else " in the generation configuration"
-        raise ValueError(
-            f"{option} supports greedy decoding and sampling, but num_beams={beams}{place}: pass num_beams=1."
-        )
+        raise ValueError(f"{option} supports greedy decoding and sampling, but num_beams={beams}: pass num_beams=1.")
     states = kwargs[source] if isinstance(kwargs[source], Tensor) else kwargs[source][0]
     if states.shape[0] > 1:
         raise ValueError(f"{option} supports one item at a time, got {states.shape[0]}: call generate for each.")
-    if assistant is None:
-        return None
-    rows = _check_assistant(model, assistant, source)
+    if assistant is None or isinstance(assistant, SourceAssistant):
+        return assistant
+    rows = map_assistant_languages(model, assistant)
+    if source == "encoder_outputs":
+        raise ValueError(
+            f"assistant_model encodes the source itself: pass {model.main_input_name} or input_ids instead of "
+            "encoder_outputs, or a SourceAssistant."
+        )
     device = assistant.device
     names = ("attention_mask", "language_ids", "modality_ids", "position_ids", source)
     own = {name: kwargs[name].to(device) for name in names if kwargs.get(name) is not None}
@@ -101,22 +104,21 @@ def prepare_assistant(
     return SourceAssistant(assistant, encoded, rows)
 
 
-def _check_assistant(model: Any, assistant: Any, source: str) -> Tensor:
-    """Check that an assistant has the vocabulary and inputs of a model; returns its rows of the model's languages."""
+def map_assistant_languages(model: Any, assistant: Any) -> Tensor:
+    """The assistant's row `(num_languages,)` int64 for each row of a model's languages; 0 for those that it lacks.
+
+    Raises:
+        ValueError: it is not an encoder-decoder, or its vocabulary or inputs are not those of the model.
+    """
     if not hasattr(assistant, "build_encoder_outputs"):
         raise ValueError(f"assistant_model must be a Mu2SLAMForConditionalGeneration, got {type(assistant).__name__}.")
-    if source == "encoder_outputs":
-        raise ValueError(
-            f"assistant_model encodes the source itself: pass {model.main_input_name} or input_ids instead of "
-            "encoder_outputs."
-        )
     mine, other = model.config, assistant.config
     differences = [
         f"{name} {getattr(mine, name)} and {getattr(other, name)}"
         for name in ("vocab_size", "speech_token_offset", "num_speech_tokens", "text_token_offset")
         if getattr(mine, name) != getattr(other, name)
     ]
-    if source not in ("input_ids", "inputs_embeds") and model.main_input_name != assistant.main_input_name:
+    if model.main_input_name != assistant.main_input_name:
         differences.append(f"inputs {model.main_input_name} and {assistant.main_input_name}")
     if differences:
         raise ValueError(f"The model and assistant_model differ: {', '.join(differences)}.")

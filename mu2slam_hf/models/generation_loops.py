@@ -40,9 +40,14 @@ class LoopLogitsProcessor(LogitsProcessor):
         max_repeats: number of repetitions that are allowed.
         eos_token_id: id of `</s>`.
         exempt: `(B,)` bool, True for items that may repeat themselves, because CTC confirms every token; or None.
+
+    Raises:
+        ValueError: `max_repeats` is below 1.
     """
 
     def __init__(self, max_repeats: int, eos_token_id: int, exempt: Tensor | None = None):
+        if max_repeats < 1:
+            raise ValueError(f"max_repeats must be at least 1, or None for no limit; got {max_repeats}.")
         self.max_repeats = max_repeats
         self.eos_token_id = eos_token_id
         self.exempt = exempt

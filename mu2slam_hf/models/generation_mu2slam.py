@@ -110,14 +110,9 @@ class Mu2SLAMGenerationMixin:
             ValueError: not exactly one source is given, a language or task is unknown, or the task does not match
                 modalities and languages; the message contains all tasks and the languages of the model.
         """
-        if inputs is not None:
-            if kwargs.get(self.main_input_name) is not None:
-                raise ValueError(f"The source was given twice: as first argument and as {self.main_input_name}.")
-            kwargs[self.main_input_name] = inputs
-        source = self._single_source(kwargs)
+        source = self._single_source(inputs, kwargs)
         config = generation_config if generation_config is not None else self.generation_config
-        if source != "encoder_outputs":
-            source_modality = "speech" if source == self.main_input_name else "text"
+        source_modality = self._source_modality(source, source_modality)
         source_lang, target_lang, task = resolve_task_arguments(
             self.config.languages,
             source_modality,
@@ -148,14 +143,11 @@ class Mu2SLAMGenerationMixin:
         processors = LogitsProcessorList(logits_processor or [])
         processors.insert(0, AllowedTokensLogitsProcessor(self._allowed_tokens(modality, states.device)))
         weight = self._ctc_weight(ctc_weight, config)
-        confirmed = None
+        confirmed = None  # tokens that CTC scores
         if weight > 0 and source_modality == "speech" and modality == "text":
-            ctc_processor = self._ctc_processor(encoder_outputs, source_ids, target_ids, weight)
-            processors.append(ctc_processor)
-            confirmed = ctc_processor.weights > 0
-        max_repeats = max_repeats if max_repeats is not None else getattr(config, "max_repeats", None)
-        if max_repeats is not None:
-            processors.append(LoopLogitsProcessor(max_repeats, self.config.eos_token_id, confirmed))
+            processors.append(self._ctc_processor(encoder_outputs, source_ids, target_ids, weight))
+            confirmed = processors[-1].weights > 0
+        processors += self._loop_processors(max_repeats, config, confirmed)
         limits = self._length_limits(config, kwargs, encoder_outputs, source_modality, modality)
         if limits is not None:
             kwargs["max_new_tokens"] = int(limits.max())
@@ -172,7 +164,11 @@ class Mu2SLAMGenerationMixin:
         logits = self.compute_language_logits(encoder_hidden_states, attention_mask)
         return logits[:, 1:].argmax(-1) + 1 if logits.shape[-1] > 1 else logits.argmax(-1)
 
-    def _single_source(self, kwargs: dict) -> str:
+    def _single_source(self, inputs: Tensor | None, kwargs: dict) -> str:
+        if inputs is not None:
+            if kwargs.get(self.main_input_name) is not None:
+                raise ValueError(f"The source was given twice: as first argument and as {self.main_input_name}.")
+            kwargs[self.main_input_name] = inputs
         given = [name for name in SOURCES if kwargs.get(name) is not None]
         if len(given) != 1:
             raise ValueError(
@@ -180,6 +176,13 @@ class Mu2SLAMGenerationMixin:
                 f"{' and '.join(given) if given else 'none'}."
             )
         return given[0]
+
+    def _source_modality(self, source: str, given: str | None) -> str | None:
+        if source != "encoder_outputs":
+            return "speech" if source == self.main_input_name else "text"
+        if given not in (None, "speech", "text"):
+            raise ValueError(f"source_modality must be 'speech' or 'text', got {given!r}.")
+        return given
 
     def _encode_source(self, source: str, source_lang, config, kwargs: dict):
         """Run the encoder once for language head, CTC and decoder, unless its output was given."""
@@ -268,6 +271,10 @@ class Mu2SLAMGenerationMixin:
         weights = torch.where(self._spoken_languages(encoder_outputs, source_ids) == target_ids, weight, 0.0)
         scorer = CTCPrefixScorer(log_probs, self._source_lengths(encoder_outputs), self.config.pad_token_id)
         return CTCPrefixLogitsProcessor(scorer, weights, self.config.eos_token_id)
+
+    def _loop_processors(self, max_repeats: int | None, config, confirmed: Tensor | None) -> list[LogitsProcessor]:
+        max_repeats = max_repeats if max_repeats is not None else getattr(config, "max_repeats", None)
+        return [] if max_repeats is None else [LoopLogitsProcessor(max_repeats, self.config.eos_token_id, confirmed)]
 
     def _length_limits(self, config, kwargs: dict, encoder_outputs, source_modality, modality: str) -> Tensor | None:
         """Maximum number of new tokens `(B,)` int64, from the length of each source; None if the caller sets a limit.

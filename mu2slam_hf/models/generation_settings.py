@@ -26,7 +26,7 @@ def find_min_language_probability(model: Any, given: float | None = None) -> flo
 
 def _stored(model: Any, name: str) -> Any:
     """A value of the generation configuration, or of the configuration of a model that does not generate."""
-    configs = (getattr(model, "generation_config", None), model.config)
+    configs = (getattr(model, "generation_config", None), getattr(model, "config", None))
     return _first_given(*(getattr(config, name, None) for config in configs), None)
 
 

@@ -7,14 +7,11 @@ Shapes: `n` samples, `c` channels.
 import io
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from huggingface_hub.utils import get_session
-
-from .modules_waveforms import read_waveforms
 
 try:
     import soundfile
@@ -39,108 +36,35 @@ class AudioError(ValueError):
     """Invalid audio; the message contains the file and the reason."""
 
 
-def read_audio_source(
-    source: Any, sampling_rate: int, *, source_rate: float | None = None, name: str | None = None
-) -> np.ndarray:
-    """All of a recording, mono.
-
-    Args:
-        source: see `stream_audio_source`.
-        sampling_rate: rate of the result in Hz.
-        source_rate: rate of an array in Hz, not used for files. Default: `sampling_rate`.
-        name: name for error messages; default: the path.
-
-    Returns:
-        `(n,)` float32, at least one sample, finite.
-
-    Raises:
-        AudioError: the recording cannot be read.
-    """
-    blocks = [block[:, 0] for block in stream_audio_source(source, sampling_rate, source_rate=source_rate, name=name)]
-    return np.concatenate(blocks) if len(blocks) > 1 else np.ascontiguousarray(blocks[0])
-
-
-def stream_audio_source(
-    source: Any,
-    sampling_rate: int,
-    *,
-    source_rate: float | None = None,
-    split_channels: bool = False,
-    name: str | None = None,
+def stream_audio_file(
+    content: str | os.PathLike | bytes, label: str, sampling_rate: int, split_channels: bool = False
 ) -> Iterator[np.ndarray]:
-    """Blocks of a recording, so that an hour never is in memory at once.
+    """Blocks of a file.
 
     Args:
-        source: path; http(s) URL; bytes of a file; binary file object; array of samples `(n,)`, `(n, c)` or `(c, n)`
-            (see `read_waveforms`); mapping with `array` (or `raw`) and `sampling_rate`, or with `bytes` or `path`;
-            an `AudioDecoder` of torchcodec, as in the rows of `datasets.Audio`; object whose method `read_audio()`
-            returns one of these.
+        content: the path of the file, or its bytes.
+        label: name for error messages.
         sampling_rate: rate of the result in Hz.
-        source_rate: rate of an array in Hz, not used for files. Default: `sampling_rate`.
         split_channels: keep the channels apart instead of averaging them.
-        name: name for error messages; default: the path.
 
     Yields:
-        `(n, c)` float32, `c = 1` unless channels are split; at least one sample in all. The samples do not depend on
-        the size of the blocks.
+        `(n, c)` float32.
 
     Raises:
-        AudioError: the file is missing, a folder, not audio, truncated, empty, or has NaN or infinite samples.
+        AudioError: see `stream_audio_source`.
     """
-    label, content = _locate(source, name)
-    if isinstance(content, (str, os.PathLike)):
-        with _open(content, label) as file:
-            yield from _decode(file, label, sampling_rate, split_channels)
-    elif isinstance(content, bytes):
-        yield from _decode(io.BytesIO(content), label, sampling_rate, split_channels)
-    else:
-        yield _read_array(content, source_rate or sampling_rate, sampling_rate, split_channels, label)
+    with io.BytesIO(content) if isinstance(content, bytes) else _open(content, label) as file:
+        yield from _decode(file, label, sampling_rate, split_channels)
 
 
-def _locate(source: Any, name: str | None) -> tuple[str, Any]:
-    """The name for messages, and a path, the bytes of a file, or an array (with its mapping, if any)."""
-    if hasattr(source, "read_audio"):
-        source = source.read_audio()
-    if hasattr(source, "get_all_samples"):
-        samples = source.get_all_samples()
-        return name or "the decoded audio", {"array": samples.data, "sampling_rate": samples.sample_rate}
-    if isinstance(source, Mapping):
-        name = name or source.get("path")
-        if source.get("array") is not None or source.get("raw") is not None:
-            return name or "audio array", source
-        inner = source.get("bytes") if source.get("bytes") is not None else source.get("path")
-        if inner is None:
-            keys = ", ".join(map(repr, source)) or "none"
-            raise AudioError(
-                f"{name or 'audio'}: a mapping must contain `array` (or `raw`) and `sampling_rate`, or `bytes` or "
-                f"`path`; got the keys {keys}"
-            )
-        return _locate(inner, name)
-    if isinstance(source, str) and source.startswith(("http://", "https://")):
-        return name or source, _download(source)
-    if isinstance(source, (str, os.PathLike)):
-        return name or os.fspath(source), source
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return name or "audio bytes", bytes(source)
-    if hasattr(source, "read"):
-        data = source.read()
-        label = name or str(getattr(source, "name", "audio file object"))
-        if not isinstance(data, bytes):
-            raise AudioError(f"{label}: opened as text; open it in binary mode ('rb')")
-        return label, data
-    if source is None:
-        raise AudioError(f"{name or 'audio'}: expected audio, got None")
-    return name or "audio array", source
-
-
-def _download(url: str) -> bytes:
-    """The content of a URL."""
-    try:
-        response = get_session().get(url, follow_redirects=True)
-        response.raise_for_status()
-    except Exception as error:
-        raise AudioError(f"{url}: cannot be downloaded ({error})") from error
-    return response.content
+def read_audio_file(content: str | os.PathLike | bytes, label: str) -> tuple[np.ndarray, int]:
+    """Mono samples `(n,)` float32 of a file at its own rate, and the rate; see `stream_audio_file`."""
+    with io.BytesIO(content) if isinstance(content, bytes) else _open(content, label) as file:
+        rate, blocks = _open_decoder(file, label)
+        samples = [block.mean(axis=1, dtype=np.float64).astype(np.float32) for block in blocks]
+    if not samples:
+        raise AudioError(f"{label}: has no samples")
+    return np.concatenate(samples), rate
 
 
 def check_audio_path(source: str | os.PathLike) -> Path:
@@ -174,13 +98,7 @@ def _open(source: str | os.PathLike, label: str) -> BinaryIO:
 
 def _decode(file: BinaryIO, label: str, sampling_rate: int, split_channels: bool) -> Iterator[np.ndarray]:
     """Blocks `(n, c)` float32 at `sampling_rate` of an open file."""
-    head = file.read(256)
-    if not head:
-        raise AudioError(f"{label}: the file is empty (0 bytes)")
-    if reason := find_truncation(file):
-        raise AudioError(f"{label}: the file is truncated ({reason})")
-    file.seek(0)
-    rate, blocks = _open_decoder(file, head, label)
+    rate, blocks = _open_decoder(file, label)
     found = 0
     resampler = None
     for block in blocks:
@@ -216,8 +134,14 @@ def _build_resampler(rate: int, sampling_rate: int, num_channels: int, label: st
     return soxr.ResampleStream(rate, sampling_rate, num_channels, dtype="float32", quality="HQ")
 
 
-def _open_decoder(file: BinaryIO, head: bytes, label: str) -> tuple[int, Iterator[np.ndarray]]:
+def _open_decoder(file: BinaryIO, label: str) -> tuple[int, Iterator[np.ndarray]]:
     """Sampling rate and blocks `(n, c)` float32, by soundfile or, for what it does not read, by PyAV."""
+    head = file.read(256)
+    if not head:
+        raise AudioError(f"{label}: the file is empty (0 bytes)")
+    if reason := find_truncation(file):
+        raise AudioError(f"{label}: the file is truncated ({reason})")
+    file.seek(0)
     if soundfile is None and av is None:
         raise AudioError(
             f"{label}: reading audio files requires the package soundfile (pip install soundfile); or pass samples as "
@@ -240,7 +164,8 @@ def _open_decoder(file: BinaryIO, head: bytes, label: str) -> tuple[int, Iterato
         )
     file.seek(0)
     try:
-        container = av.open(file)
+        # Titles in an unknown encoding do not matter.
+        container = av.open(file, metadata_errors="ignore")
     except (av.error.FFmpegError, OSError) as error:
         raise AudioError(f"{label}: cannot be decoded as audio ({reason})") from error
     if not container.streams.audio:
@@ -330,26 +255,3 @@ def find_truncation(file: BinaryIO) -> str:
         if not header[5] & 4:
             return "the last Ogg page is not marked as the end"
     return ""
-
-
-def _read_array(content: Any, source_rate: float, sampling_rate: int, split_channels: bool, label: str) -> np.ndarray:
-    """An array `(n, c)` float32; mono exactly as the feature extractor reads it."""
-    try:
-        channels = _channels(content) if split_channels else [content]
-        waveforms = read_waveforms(channels, source_rate, sampling_rate)
-    except (ValueError, TypeError) as error:
-        raise AudioError(str(error).replace("audio[0]", label)) from error
-    return np.stack(waveforms, axis=1).astype(np.float32)
-
-
-def _channels(content: Any) -> list[Any]:
-    """One recording per channel."""
-    rate = {}
-    if isinstance(content, Mapping):
-        rate = {"sampling_rate": content["sampling_rate"]} if "sampling_rate" in content else {}
-        content = content["array"] if content.get("array") is not None else content["raw"]
-    samples = content if hasattr(content, "ndim") else np.asarray(content)
-    if samples.ndim == 2 and samples.shape[0] > samples.shape[1]:
-        samples = samples.T
-    rows = list(samples) if samples.ndim == 2 else [samples]
-    return [{"array": row, **rate} if rate else row for row in rows]

@@ -2,22 +2,17 @@
 """Decoding of recordings that are not arrays yet: rows of `datasets.Audio`, and decoders of torchcodec.
 
 Without torchcodec, `datasets` cannot decode: `dataset.cast_column("audio", Audio(decode=False))` then gives rows that
-are decoded here, by soundfile.
+are decoded here.
 
 Shapes: n samples, c channels.
 """
 
-import io
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-try:
-    import soundfile
-except ImportError:  # only required for encoded audio
-    soundfile = None
+from .modules_audio_files import read_audio_file
 
 
 def is_encoded(item: Any) -> bool:
@@ -54,32 +49,4 @@ def decode_recording(item: Any, name: str) -> tuple[np.ndarray, float]:
         data = np.asarray(samples.data, dtype=np.float32)
         return data.mean(axis=0) if data.ndim == 2 else data, float(samples.sample_rate)
     path, data = item.get("path"), item.get("bytes")
-    if path is not None:
-        name = f"{name} ({path})"
-    if data is None:
-        if not os.path.isfile(path):
-            raise ValueError(f"{name}: no such file.")
-        with open(path, "rb") as file:
-            data = file.read()
-    return decode_audio(bytes(data), name)
-
-
-def decode_audio(data: bytes, name: str) -> tuple[np.ndarray, float]:
-    """Mono samples `(n,)` float32 and rate in Hz of an audio file; errors as in `decode_recording`."""
-    if soundfile is None:
-        raise ValueError(
-            f"{name}: decoding audio requires the package soundfile (pip install soundfile); or pass samples as "
-            '{"array": array, "sampling_rate": rate}.'
-        )
-    try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
-            samples, rate, expected = file.read(dtype="float32", always_2d=True), file.samplerate, file.frames
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        raise ValueError(
-            f"{name}: {len(data)} bytes cannot be decoded as audio ({error}); supported formats are wav, flac, ogg, "
-            "opus and mp3."
-        ) from error
-    # For streams of unknown length (some opus and mp3 files) the library reports a huge number.
-    if len(samples) < expected < 2**40:
-        raise ValueError(f"{name}: the file is truncated: it has {len(samples)} of {expected} samples.")
-    return samples.mean(axis=1), float(rate)
+    return read_audio_file(path if data is None else bytes(data), name if path is None else f"{name} ({path})")

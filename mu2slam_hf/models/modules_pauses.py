@@ -78,6 +78,8 @@ def find_stretches(levels: np.ndarray, settings: PauseSettings) -> list[tuple[in
     Returns:
         First frame and frame after the last one of each stretch.
     """
+    if not len(levels):
+        return []
     found = _search(levels, 0, settings)
     padded = [
         (start - _padding(levels, start, -1, settings), stop + _padding(levels, stop - 1, 1, settings))
@@ -193,7 +195,6 @@ def find_cuts(levels: np.ndarray, max_frames: int, blanks: np.ndarray | None = N
     while len(levels) - start > max_frames:
         remaining = len(levels) - start
         last = min(max_frames, remaining // 2) if remaining < 2 * max_frames else max_frames
-        last = max(last, remaining - max_frames)
         first = max(last // 2, 1)
         # Equal scores: the latest.
         window = scores[start + first : start + last + 1][::-1]

@@ -34,7 +34,10 @@ def measure_sound(waveform: np.ndarray, sampling_rate: int) -> tuple[float, dict
         the level of the loud frames in dB relative to full scale, from 100 to 3800 Hz (-120 for digital silence), and
         the features by name.
     """
-    frames, power = _spectra(np.asarray(waveform, dtype=np.float64), sampling_rate)
+    waveform = np.asarray(waveform, dtype=np.float64)
+    peak = float(np.abs(waveform).max(initial=0.0))
+    # Else the features of quiet sounds would depend on the smallest power that counts.
+    frames, power = _spectra(waveform / peak if peak > 0 else waveform, sampling_rate)
     frequencies = np.fft.rfftfreq(2 * (power.shape[1] - 1), 1 / sampling_rate)
     band = (frequencies >= _BAND[0]) & (frequencies <= _BAND[1])
     mel = power @ _mel_bands(sampling_rate, power.shape[1]).T + 1e-12
@@ -52,7 +55,7 @@ def measure_sound(waveform: np.ndarray, sampling_rate: int) -> tuple[float, dict
         **_pitch_features(frames, active, sampling_rate),
         "log_seconds": float(np.log(max(len(waveform), 1) / sampling_rate)),
     }
-    return level, features
+    return (level + 20 * np.log10(peak) if peak > 0 else -120.0), features
 
 
 def _spectra(waveform: np.ndarray, sampling_rate: int) -> tuple[np.ndarray, np.ndarray]:

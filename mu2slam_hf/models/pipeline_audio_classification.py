@@ -6,8 +6,8 @@ from typing import Any
 from transformers.pipelines.audio_classification import AudioClassificationPipeline
 
 from .modeling_mu2slam_classification import Mu2SLAMForAudioClassification
+from .modules_audio_sources import read_audio_source
 from .modules_speech_inputs import extract_speech
-from .pipeline_recordings import read_recording
 from .pipeline_registration import OurModelsMixin
 
 
@@ -34,7 +34,7 @@ class Mu2SLAMAudioClassificationPipeline(OurModelsMixin, AudioClassificationPipe
     def preprocess(self, inputs: Any) -> Any:
         """The inputs of the front end, for a recording in any form."""
         rate = self.feature_extractor.sampling_rate
-        waveform = read_recording(inputs, rate)
+        waveform = read_audio_source(inputs, rate)
         return extract_speech(self.feature_extractor, [waveform], sampling_rate=rate, return_tensors="pt")
 
 

@@ -10,8 +10,8 @@ from transformers import AutoFeatureExtractor
 from transformers.pipelines.feature_extraction import FeatureExtractionPipeline
 
 from .language_codes import language_index
+from .modules_audio_sources import read_audio_source
 from .modules_speech_inputs import extract_speech
-from .pipeline_recordings import read_recording
 from .pipeline_registration import OurModelsMixin
 
 
@@ -56,7 +56,7 @@ class Mu2SLAMFeatureExtractionPipeline(OurModelsMixin, FeatureExtractionPipeline
         if self.feature_extractor is None:
             raise ValueError("Recordings require a feature extractor: pass feature_extractor= to the pipeline.")
         rate = self.feature_extractor.sampling_rate
-        waveform = read_recording(inputs, rate)
+        waveform = read_audio_source(inputs, rate)
         return extract_speech(self.feature_extractor, [waveform], sampling_rate=rate, return_tensors="pt")
 
     def _forward(self, model_inputs: Any, language_row: int | None = None) -> dict[str, Any]:

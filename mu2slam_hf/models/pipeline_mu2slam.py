@@ -1,48 +1,60 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The pipeline `pipeline("automatic-speech-recognition", model=...)` for the models of this package.
 
-Files and bytes are decoded by soundfile and resampled by soxr, so neither an ffmpeg binary nor torchaudio is required;
-results do not depend on the batch. All other models get the original pipeline.
+It writes what `transcribe_recordings` writes, for recordings of any length; neither an ffmpeg binary nor torchaudio is
+required. All other models get the original pipeline.
 """
 
 import importlib
-import io
-import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from types import GeneratorType
 from typing import Any
 
-import numpy as np
-from huggingface_hub.utils import get_session
+from transformers import AutoModelForSpeechSeq2Seq
 from transformers.pipelines import SUPPORTED_TASKS
 from transformers.pipelines.automatic_speech_recognition import AutomaticSpeechRecognitionPipeline
 
-from .modules_lengths import downsample_attention_mask
-from .modules_waveforms import read_waveforms
-from .processing_alignment import align_waveform
+from .language_codes import language_index
+from .pipeline_transcripts import TIMESTAMPS, RecognitionIterator, ResultFormatter
 from .processing_mu2slam import Mu2SLAMProcessor
-
-try:
-    import soundfile
-except ImportError:  # not required for arrays
-    soundfile = None
+from .processing_transcription import DEFAULT_CHUNK_SECONDS, TranscriptionOptions, transcribe_recordings
+from .processing_transcripts import Transcript
+from .task_arguments import resolve_task_arguments
+from .task_types import check_task
 
 TASK = "automatic-speech-recognition"
-# Values of `return_timestamps` and the corresponding levels of alignment.
-TIMESTAMP_LEVELS = {"word": "word", "char": "token"}
-# Key under which the steps of the pipeline pass on the recording.
-_WAVEFORM = "waveform_to_align"
 OUR_MODEL_TYPES = ("mu2slam", "mu2slam_ctc", "mslam_ctc")
+# Generation with these options reads one recording at a time.
+_UNBATCHED_OPTIONS = ("assistant_model", "prompt_lookup_num_tokens")
 
 
 class Mu2SLAMSpeechRecognitionPipeline(AutomaticSpeechRecognitionPipeline):
-    """Speech recognition and translation; see the pipeline of transformers for further arguments and results.
+    """Speech recognition and translation of recordings of any length.
 
-    An input is a path, a URL, the bytes of a file, an array of samples at the rate of the feature extractor, or a
-    mapping with `sampling_rate` and `raw` or `array` (any rate, as in `datasets`) or with `bytes` or `path`
-    (`datasets.Audio(decode=False)`); or a list, a data set or a generator of them. `generate_kwargs` are passed to
-    `generate`: `{"target_lang": "fr"}` translates.
+    An input is a path, a URL, the bytes of a file, an array of samples at the rate of the feature extractor, an
+    `AudioDecoder` of torchcodec, or a mapping with `sampling_rate` and `raw` or `array` (any rate, as in `datasets`)
+    or with `bytes` or `path` (`datasets.Audio(decode=False)`); or a list, a data set or a generator of them. Channels
+    are averaged. Other keys of a mapping are in its result, as a list of one value. With `stride`, the numbers of
+    samples at the beginning and end that belong to other recordings (of a microphone, for example), their words are
+    omitted.
 
-    `return_timestamps="word"` (or "char") is also supported for encoder-decoders: the output is aligned with the
-    recording by the model's CTC head. It is not supported for translations.
+    The parameters of a call, which are those of the pipeline of transformers, may also be given at construction:
+
+    - `return_timestamps`: True, "word" or "char" adds `chunks`, the segments, words or characters (pieces) with
+      `timestamp`, their start and end in seconds; (None, None) for words that cannot be aligned. Translations have
+      segments only.
+    - `return_language`: adds `language`, the code of the spoken language or `und`, to the result and all chunks.
+    - `generate_kwargs`: `source_lang` (or `language`), `target_lang`, `task` ("asr" or "transcribe", "ast" or
+      "translate"), and everything that `generate` accepts. With a target language, the text is the translation.
+    - `chunk_length_s`: maximum seconds of speech that the model reads at once. Recordings are cut at pauses if there
+      are any; `stride_length_s` has no effect.
+    - `batch_size`: maximum number of chunks of this length in a batch; 1, the default of transformers, means the
+      default of `TranscriptionOptions`, which is several. Results do not depend on it. Recordings of a generator are
+      finished one by one if `batch_size` is 1, since it may be a microphone. `num_workers` has no effect.
+
+    A recording without speech has the text "". For a recording that cannot be read, `ValueError` is raised; an
+    iterator over a data set or generator can be continued after it.
 
     Choice: generation parameters are those of the model's generation configuration, not `num_beams=5,
     max_new_tokens=256` of the original pipeline, so that pipeline and `generate` give the same text and no text is
@@ -61,170 +73,152 @@ class Mu2SLAMSpeechRecognitionPipeline(AutomaticSpeechRecognitionPipeline):
     _stock = AutomaticSpeechRecognitionPipeline
 
     def __init__(self, model: Any, *args: Any, **kwargs: Any):
+        if isinstance(kwargs.get("assistant_model"), str):
+            # transformers cannot load an assistant by name if its class is not one of its own.
+            name = kwargs["assistant_model"]
+            assistant = AutoModelForSpeechSeq2Seq.from_pretrained(name, dtype=model.dtype)
+            kwargs["assistant_model"] = assistant.to(model.device).eval()
         super().__init__(model, *args, **kwargs)
         self._generation_defaults: dict[str, Any] = {}
 
-    def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict, dict, dict]:
-        timestamps = kwargs.pop("return_timestamps", None) if self.type == "seq2seq" else None
-        preprocess, forward, postprocess = super()._sanitize_parameters(**kwargs)
-        if timestamps:
-            _check_timestamps(timestamps, forward)
-            preprocess["keep_waveform"] = True
-            postprocess |= {"align_level": TIMESTAMP_LEVELS[timestamps], "source_lang": forward.get("source_lang")}
-        unknown = sorted(forward.keys() - {"return_timestamps", "return_language"})
-        if self.type == "ctc" and unknown:
+    def _sanitize_parameters(
+        self,
+        chunk_length_s: float | None = None,
+        stride_length_s: Any = None,
+        ignore_warning: bool | None = None,
+        decoder_kwargs: dict[str, Any] | None = None,
+        return_timestamps: bool | str | None = None,
+        return_language: bool | None = None,
+        **generate_kwargs: Any,
+    ) -> tuple[dict, dict, dict]:
+        forward = dict(generate_kwargs.pop("generate_kwargs", None) or {}) | generate_kwargs
+        if self.type != "seq2seq" and forward:
             raise ValueError(
-                f"A CTC model only transcribes in the spoken language and does not support {', '.join(unknown)}. Use "
-                "a Mu2SLAMForConditionalGeneration checkpoint to translate."
+                f"A CTC model only transcribes in the spoken language and does not support "
+                f"{', '.join(sorted(forward))}. Use a Mu2SLAMForConditionalGeneration checkpoint to translate."
             )
-        return preprocess, forward, postprocess
+        if self.type != "seq2seq" and return_language:
+            raise ValueError("A CTC model does not predict the language: omit return_language.")
+        if return_timestamps and return_timestamps not in TIMESTAMPS:
+            raise ValueError(
+                "return_timestamps must be True (segments), 'word', 'char' or False, got " + repr(return_timestamps)
+            )
+        if getattr(self, "assistant_model", None) is not None:
+            forward["assistant_model"] = self.assistant_model
+        if getattr(self, "assistant_tokenizer", None) is not None:
+            forward |= {"tokenizer": self.tokenizer, "assistant_tokenizer": self.assistant_tokenizer}
+        results = {
+            "decoder_kwargs": decoder_kwargs,
+            "return_timestamps": return_timestamps,
+            "return_language": return_language,
+        }
+        preprocess = {} if chunk_length_s is None else {"chunk_length_s": chunk_length_s}
+        return preprocess, forward, {name: value for name, value in results.items() if value is not None}
 
-    def preprocess(self, inputs: Any, keep_waveform: bool = False, **kwargs: Any):
-        """Convert any input to `{"raw": (n,) float32 at the model's rate, "sampling_rate": ...}`."""
-        rate = self.feature_extractor.sampling_rate
-        extra: dict[str, Any] = {}
-        if isinstance(inputs, dict):
-            extra = {key: value for key, value in inputs.items() if key not in ("array", "raw", "path", "bytes")}
-            if inputs.get("raw") is None and inputs.get("array") is None:
-                inputs = inputs.get("bytes") or inputs.get("path") or inputs
-        recording, name = self._decode(inputs)
-        try:
-            waveform = read_waveforms(recording, rate, rate)[0].astype(np.float32)
-        except ValueError as error:
-            raise ValueError(str(error).replace("audio[0]", name)) from None
-        stride = extra.pop("stride", None)
-        if stride is not None:
-            ratio = rate / (extra.get("sampling_rate") or rate)
-            extra["stride"] = tuple(round(samples * ratio) for samples in stride)
-        for item in super().preprocess({**extra, "raw": waveform, "sampling_rate": rate}, **kwargs):
-            # The whole recording, with its last chunk, so that times refer to the recording and not to a chunk.
-            yield {**item, _WAVEFORM: waveform if item["is_last"] else None} if keep_waveform else item
+    def __call__(self, inputs: Any, **kwargs: Any) -> Any:
+        """Transcribe (or translate) a recording, or each recording of a list, data set or generator.
 
-    @staticmethod
-    def _decode(source: Any) -> tuple[Any, str]:
-        """A recording for `read_waveforms`, and its name in errors."""
-        if source is None or isinstance(source, (str, os.PathLike, bytes, bytearray)):
-            return _decode_file(source)
-        if type(source).__module__.startswith("torchcodec"):
-            samples = source.get_all_samples()
-            return [{"array": samples.data, "sampling_rate": samples.sample_rate}], "the decoded audio"
-        if isinstance(source, dict):
-            name = str(source.get("path") or "the audio")
-            samples = source.get("raw") if source.get("raw") is not None else source.get("array")
-            if samples is None or source.get("sampling_rate") is None:
-                raise ValueError(
-                    f"{name}: a mapping must contain `sampling_rate` and `raw` or `array`, or else `bytes` or `path`; "
-                    f"got the keys {', '.join(map(repr, source)) or 'none'}."
-                )
-            return [{"array": samples, "sampling_rate": source["sampling_rate"]}], name
-        # Inside a list, a two-dimensional array is one recording with several channels, never a batch.
-        return [source], "the audio"
+        Args:
+            inputs: see the class.
+            **kwargs: see the class.
 
-    def _forward(self, model_inputs: dict, **kwargs: Any) -> dict:
-        stride = model_inputs.get("stride")
-        attention_mask = model_inputs.get("attention_mask")
-        outputs = super()._forward(model_inputs, **kwargs)
-        if self.type == "ctc" and attention_mask is not None:
-            # The output of the head on padding frames must not become text.
-            real = downsample_attention_mask(attention_mask, self.model.config.encoder_config)
-            real = real.to(outputs["tokens"].device)
-            outputs["tokens"] = outputs["tokens"].masked_fill(~real, self.model.config.pad_token_id)
-        if self.type == "seq2seq" and stride is not None:
-            # The original pipeline drops the stride here, which repeats the overlap of two chunks.
-            outputs["stride"] = stride
-        return outputs
+        Returns:
+            a dict with `text` and, if asked for, `chunks` and `language`; for a list a list of them, for a data set or
+            generator an iterator.
 
-    def postprocess(
-        self, model_outputs: Any, align_level: str | None = None, source_lang: str | None = None, **kwargs: Any
-    ):
-        """As in the base class; with `align_level` also `chunks`, the words (tokens) with their times in seconds."""
-        if align_level is None:
-            return super().postprocess(model_outputs, **kwargs)
-        outputs = list(model_outputs)
-        waveforms = [output.pop(_WAVEFORM) for output in outputs]
-        result = super().postprocess(outputs, **kwargs)
-        # Batching adds a leading axis to each array.
-        waveform = next(wave for wave in waveforms if wave is not None).reshape(-1)
-        return {**result, "chunks": self._align(waveform, result["text"], align_level, source_lang)}
+        Raises:
+            ValueError: a recording that cannot be read, or parameters that do not fit the model.
+        """
+        if hasattr(inputs, "column_names"):
+            raise ValueError(
+                "Expected the recordings of a data set, got the data set itself: pass KeyDataset(dataset, column) "
+                f"with one of the columns {inputs.column_names}."
+            )
+        if type(inputs).__name__ in ("Column", "IterableColumn"):
+            # `dataset["audio"]`, which was a list in older versions of datasets.
+            inputs = list(inputs) if hasattr(inputs, "__len__") else (one for one in inputs)
+        return [] if isinstance(inputs, list) and not inputs else super().__call__(inputs, **kwargs)
 
-    def _align(self, waveform: np.ndarray, text: str, level: str, source_lang: str | None) -> list[dict[str, Any]]:
-        if not text.strip():
-            return []
+    def get_iterator(
+        self,
+        inputs: Any,
+        num_workers: int,
+        batch_size: int,
+        preprocess_params: dict,
+        forward_params: dict,
+        postprocess_params: dict,
+    ) -> "RecognitionIterator":
+        """The results of all inputs, in order."""
         languages = getattr(self.model.config, "languages", None)
-        processor = Mu2SLAMProcessor(self.feature_extractor, self.tokenizer, languages=languages)
-        try:
-            words = align_waveform(self.model, processor, waveform, text, source_lang, level=level).words
-        except ValueError:  # a text too long for the recording
-            return [{"text": word, "timestamp": (None, None)} for word in text.split()]
-        return [{"text": word.text, "timestamp": (word.start_seconds, word.end_seconds)} for word in words]
-
-
-def _check_timestamps(timestamps: Any, forward: dict) -> None:
-    """Check that the requested timestamps are supported."""
-    if timestamps not in TIMESTAMP_LEVELS:
-        raise ValueError(f"return_timestamps must be 'word' or 'char', got {timestamps!r}.")
-    target, task = forward.get("target_lang"), str(forward.get("task") or "asr").lower()
-    if task != "asr" or (target is not None and target != forward.get("source_lang")):
-        raise ValueError(
-            "Timestamps are not supported for translations: omit return_timestamps, or omit target_lang and task. "
-            "(If you know the spoken language, pass it as source_lang.)"
+        generate_kwargs = self._prepare_generate_kwargs(forward_params) if self.type == "seq2seq" else {}
+        source_lang, target_lang, generate_kwargs = _split_languages(
+            generate_kwargs, languages, getattr(self.model, "generation_config", None)
         )
+        formatter = ResultFormatter(
+            target_lang=target_lang,
+            timestamps=postprocess_params.get("return_timestamps") or None,
+            with_language=bool(postprocess_params.get("return_language")),
+        )
+        chunk_length_s = preprocess_params.get("chunk_length_s") or None
+        options = TranscriptionOptions(
+            source_lang=source_lang,
+            target_langs=() if target_lang is None else (target_lang,),
+            timestamps="token" if formatter.timestamps == "char" else "word",
+            chunk_length_s=chunk_length_s,
+            generate_kwargs=generate_kwargs,
+            ctc_decoder=self._ctc_decoder(postprocess_params.get("decoder_kwargs") or {}),
+        )
+        generation_config = getattr(self.model, "generation_config", None)
+        if any(generate_kwargs.get(name, getattr(generation_config, name, None)) for name in _UNBATCHED_OPTIONS):
+            options = replace(options, batch_seconds=0.0)
+        elif batch_size > 1:
+            of_model = getattr(generation_config, "chunk_length_s", None)
+            seconds = chunk_length_s or of_model or DEFAULT_CHUNK_SECONDS
+            options = replace(options, batch_seconds=batch_size * seconds)
+        processor = Mu2SLAMProcessor(self.feature_extractor, self.tokenizer, languages=languages)
+
+        def transcribe(recordings: Iterable[Any]) -> Iterator[Transcript | ValueError]:
+            return transcribe_recordings(self.model, processor, recordings, options)
+
+        one_by_one = isinstance(inputs, GeneratorType) and batch_size <= 1
+        return RecognitionIterator(inputs, transcribe, formatter, one_by_one=one_by_one)
+
+    def _ctc_decoder(self, decoder_kwargs: dict[str, Any]) -> Callable[[Any], str] | None:
+        """The beam search of `decoder=` (pyctcdecode) for CTC models, which returns the best text first."""
+        if self.type != "ctc_with_lm":
+            return None
+        return lambda log_probs: self.decoder.decode_beams(log_probs, **decoder_kwargs)[0][0]
+
+    def run_single(self, inputs: Any, preprocess_params: dict, forward_params: dict, postprocess_params: dict) -> dict:
+        """The result of one input."""
+        return next(self.get_iterator([inputs], 0, 1, preprocess_params, forward_params, postprocess_params))
 
 
-def _decode_file(source: str | os.PathLike | bytes | bytearray | None) -> tuple[list[dict], str]:
-    """Samples and rate of an audio file, and its name in errors.
-
-    Args:
-        source: path, URL, or the bytes of a file.
-
-    Returns:
-        A list of one mapping with `array` `(n, channels)` float32 and `sampling_rate`; the name.
+def _split_languages(
+    generate_kwargs: Mapping[str, Any], languages: Sequence[str] | None, generation_config: Any
+) -> tuple[str | None, str | None, dict[str, Any]]:
+    """Spoken language, language to translate into, and the remaining options of `generate`.
 
     Raises:
-        ValueError: the file cannot be read; the message contains its name and the reason.
+        ValueError: unknown languages or tasks, or a task that does not match the languages.
     """
-    is_bytes = isinstance(source, (bytes, bytearray))
-    name = f"audio of {len(source)} bytes" if is_bytes else str(source)
-    if soundfile is None:
-        raise ValueError(
-            f"{name}: reading audio files requires the package soundfile (pip install soundfile); or pass samples as "
-            'a mapping {"raw": array, "sampling_rate": rate}.'
-        )
-    if is_bytes:
-        data = bytes(source)
-    elif name.startswith(("http://", "https://")):
-        data = _download(name)
-    elif source is None or not os.path.isfile(source):
-        kind = "is a folder, not an audio file" if source is not None and os.path.isdir(source) else "no such file"
-        raise ValueError(f"{name}: {kind}.")
-    else:
-        with open(source, "rb") as file:
-            data = file.read()
-    if not data:
-        raise ValueError(f"{name}: the file is empty.")
-    try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
-            samples = file.read(dtype="float32", always_2d=True)
-            # The length of a stream (opus, mp3) is not always known in advance; it is then reported as a huge number.
-            expected, rate = file.frames, file.samplerate
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        raise ValueError(
-            f"{name}: cannot be decoded as audio ({error}); supported formats are wav, flac, ogg, opus and mp3."
-        ) from error
-    if len(samples) < expected < 2**40:
-        raise ValueError(f"{name}: the file is truncated: it has {len(samples)} of {expected} samples.")
-    # Averaged here, where the axis of the channels is known.
-    return [{"array": samples.mean(axis=1), "sampling_rate": rate}], name
-
-
-def _download(url: str) -> bytes:
-    """Download the content of a URL; errors contain the URL."""
-    try:
-        response = get_session().get(url, follow_redirects=True)
-        response.raise_for_status()
-    except Exception as error:
-        raise ValueError(f"{url}: cannot be downloaded ({error}).") from error
-    return response.content
+    rest = dict(generate_kwargs)
+    modality = rest.pop("target_modality", None)
+    if modality not in (None, "text"):
+        raise ValueError(f"The pipeline writes text, but got target_modality={modality!r}: use generate.")
+    given = {name: rest.pop(name, None) for name in ("task", "language", "source_lang", "target_lang")}
+    if languages is None:
+        return given["source_lang"] or given["language"], given["target_lang"], rest
+    arguments = resolve_task_arguments(languages, "speech", defaults=generation_config, **given)
+    source, target = (
+        None if code is None else languages[language_index(code, languages)]
+        for code in (arguments.source_lang, arguments.target_lang)
+    )
+    if arguments.task is not None:
+        check_task(arguments.task, "speech", "text", source, target)
+    if arguments.task == "asr":
+        return source or target, None, rest
+    return source, None if target == source else target, rest
 
 
 def register_pipeline() -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .language_codes import canonical_language
 from .modules_alignment import WILDCARD, align_ctc
-from .modules_audio_files import stream_audio_source
+from .modules_audio_sources import stream_audio_source
 from .modules_vocabulary import WORD_BOUNDARY
 from .processing_ctc_windows import iterate_ctc_log_probs
 
@@ -37,12 +37,14 @@ class AlignedWord:
         end_seconds: end of the word.
         score: mean log probability of its tokens over their frames; None for a wildcard, and for a word without
             characters of the vocabulary.
+        begins_word: whether a space precedes it in the transcript; False only for tokens inside a word.
     """
 
     text: str
     start_seconds: float
     end_seconds: float
     score: float | None
+    begins_word: bool = True
 
     @property
     def confidence(self) -> float | None:
@@ -323,6 +325,7 @@ def _words(
             start_seconds=min(float(found.starts[first]) * frame_seconds, duration),
             end_seconds=min(float(found.ends[last]) * frame_seconds, duration),
             score=None if unit.ids == [WILDCARD] else min(score, 0.0),
+            begins_word=unit.begins_word,
         )
 
 

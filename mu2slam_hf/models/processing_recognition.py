@@ -4,7 +4,7 @@
 Shapes: `n` samples, N encoder frames, D width, V vocabulary.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from .generation_assisted import SourceAssistant, map_assistant_languages
 from .generation_loops import find_loop
 from .generation_no_speech import AGREEMENT, NoSpeechSettings, measure_agreement, measure_ctc
 from .modules_lengths import downsample_attention_mask
 from .modules_sound_features import measure_sound
-from .processing_alignment import AlignedWord, align_log_probs
+from .processing_alignment import AlignedWord, align_log_probs, default_level
 from .processing_windows import Window
 
 # Choice: used if the generation configuration does not say otherwise.
@@ -35,6 +36,8 @@ class RecognizedWindow:
         language_probabilities: by language, without `und`; None if the model has no language head.
         log_probs: `(N, V)` CTC log posteriors on the CPU; None if the model has no CTC head.
         states: `(N, D)` encoder states.
+        assistant_states: the same of the assistant of assisted decoding, if there is one.
+        written_language: the language of the transcript; None means unknown.
         text: the transcript, "" without speech.
         words: words of the transcript with times in the recording; empty if they cannot be aligned.
         translations: text by target language.
@@ -48,6 +51,8 @@ class RecognizedWindow:
     language_probabilities: Mapping[str, float] | None = None
     log_probs: Tensor | None = None
     states: Tensor | None = None
+    assistant_states: Tensor | None = None
+    written_language: str | None = None
     text: str = ""
     words: tuple[AlignedWord, ...] = ()
     translations: dict[str, str] = field(default_factory=dict)
@@ -64,6 +69,7 @@ class WindowRecognizer:
         source_lang: the spoken language; None means unknown.
         batch_seconds: maximum seconds of audio in a batch, including padding.
         generate_kwargs: passed to `generate`.
+        ctc_decoder: see `TranscriptionOptions`.
 
     Raises:
         ValueError: the model can do neither, or the language is unknown.
@@ -77,6 +83,7 @@ class WindowRecognizer:
         source_lang: str | None = None,
         batch_seconds: float = 60.0,
         generate_kwargs: Mapping[str, Any] | None = None,
+        ctc_decoder: Callable[[np.ndarray], str] | None = None,
     ):
         self.is_ctc = not hasattr(model, "generate") or type(model).__name__.endswith("ForCTC")
         if self.is_ctc and not type(model).__name__.endswith("ForCTC"):
@@ -95,6 +102,11 @@ class WindowRecognizer:
         self.language_row = processor.language_row(source_lang)
         self.batch_seconds = batch_seconds
         self.generate_kwargs = dict(generate_kwargs or {})
+        self.assistant = self.generate_kwargs.pop("assistant_model", None)
+        if self.assistant is not None:
+            self.batch_seconds = 0.0
+            self.assistant_rows = map_assistant_languages(model, self.assistant)
+        self.ctc_decoder = ctc_decoder
         self.sampling_rate = processor.feature_extractor.sampling_rate
         self.frame_seconds = model.config.inputs_to_logits_ratio / self.sampling_rate
         self.no_speech = NoSpeechSettings.from_model(model)
@@ -123,11 +135,22 @@ class WindowRecognizer:
             results = self._encode_batch([one.window.waveform for one in batch])
             for one, states, log_probs, probabilities in zip(batch, *results, strict=True):
                 one.states, one.log_probs, one.language_probabilities = states, log_probs, probabilities
+                if self.assistant is not None:
+                    one.assistant_states = self._encode_for_assistant(one.window.waveform)
                 one.features |= measure_ctc(log_probs, self.model.config.pad_token_id, 1 / self.frame_seconds)
                 one.has_speech = self.no_speech.score(one.features) > 0
         for one in found:
             one.window = replace(one.window, waveform=one.window.waveform[:0])
         return found
+
+    def _encode_for_assistant(self, waveform: np.ndarray) -> Tensor:
+        """States `(N, D)` of the assistant of assisted decoding."""
+        assert self.assistant is not None
+        inputs = self.processor(audio=[waveform], sampling_rate=self.sampling_rate, return_tensors="pt")
+        features = inputs[self.assistant.main_input_name].to(self.assistant.device, self.assistant.dtype)
+        row = self.assistant_rows[[self.language_row]].to(self.assistant.device)
+        speech = {self.assistant.main_input_name: features}
+        return self.assistant.get_encoder()(**speech, language_ids=row, return_dict=True).last_hidden_state[0]
 
     def _encode_batch(self, waveforms: Sequence[np.ndarray]) -> tuple[list[Tensor], list[Tensor], list[Any]]:
         """States, CTC log posteriors and language probabilities of each recording."""
@@ -163,24 +186,27 @@ class WindowRecognizer:
         return [dict(zip(codes[1:], row, strict=True)) for row in probabilities]
 
     @torch.no_grad()
-    def transcribe(self, windows: Sequence[RecognizedWindow], languages: Sequence[str | None], level: str) -> None:
+    def transcribe(
+        self, windows: Sequence[RecognizedWindow], languages: Sequence[str | None], level: str | None = None
+    ) -> None:
         """Write the transcripts of windows with speech and align them; the agreement of CTC may find no speech.
 
         Args:
             windows: from `encode`.
             languages: the language to write, one for each window.
-            level: of the words, "word" or "token".
+            level: of the words, "word" or "token"; None means that of the language.
         """
-        speaking = [(one, lang) for one, lang in zip(windows, languages, strict=True) if one.has_speech]
-        for pairs in self._batches(speaking, [len(one.states) * self.frame_seconds for one, _ in speaking]):
-            batch = [one for one, _ in pairs]
+        for one, lang in zip(windows, languages, strict=True):
+            one.written_language = lang
+        speaking = [one for one in windows if one.has_speech]
+        for batch in self._batches(speaking, [len(one.states) * self.frame_seconds for one in speaking]):
             if self.is_ctc:
-                ids = [self._best_ctc_ids(one.log_probs) for one in batch]
+                ids = [self._ctc_ids(one.log_probs) for one in batch]
             else:
-                langs = [lang for _, lang in pairs]
-                ids = self._generate([one.states for one in batch], langs, task="asr")
+                langs = [one.written_language for one in batch]
+                ids = self._generate(batch, langs, task="asr")
             for one, tokens in zip(batch, ids, strict=True):
-                self._finish(one, tokens, level)
+                self._finish(one, tokens, level or default_level(one.written_language))
 
     def _finish(self, one: RecognizedWindow, ids: list[int], level: str) -> None:
         assert one.log_probs is not None
@@ -192,25 +218,33 @@ class WindowRecognizer:
         one.has_speech = bool(one.text)
         if not one.has_speech:
             return
-        start = one.window.start_sample / self.sampling_rate
         try:
-            alignment = align_log_probs(
-                self.processor.tokenizer,
-                [one.log_probs],
-                one.text,
-                blank=blank,
-                level=level,
-                frame_seconds=self.frame_seconds,
-                duration_seconds=one.num_samples / self.sampling_rate,
-            )
+            one.words = self._align(one, level)
         except ValueError:  # a text too long for the window
             return
-        one.words = tuple(
+
+    def _align(self, one: RecognizedWindow, level: str) -> tuple[AlignedWord, ...]:
+        """The words (tokens) of a transcript with their times in the recording."""
+        assert one.log_probs is not None
+        start = one.window.start_sample / self.sampling_rate
+        alignment = align_log_probs(
+            self.processor.tokenizer,
+            [one.log_probs],
+            one.text,
+            blank=self.model.config.pad_token_id,
+            level=level,
+            frame_seconds=self.frame_seconds,
+            duration_seconds=one.num_samples / self.sampling_rate,
+        )
+        return tuple(
             replace(word, start_seconds=word.start_seconds + start, end_seconds=word.end_seconds + start)
             for word in alignment.words
         )
 
-    def _best_ctc_ids(self, log_probs: Tensor) -> list[int]:
+    def _ctc_ids(self, log_probs: Tensor) -> list[int]:
+        if self.ctc_decoder is not None:
+            text = self.ctc_decoder(log_probs.numpy())
+            return self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
         best = torch.unique_consecutive(log_probs.argmax(dim=-1))
         return best[best != self.model.config.pad_token_id].tolist()
 
@@ -218,40 +252,57 @@ class WindowRecognizer:
     def translate(self, windows: Sequence[RecognizedWindow], target_lang: str) -> None:
         """Write the translations of windows with speech; only of the frames between their cuts."""
         speaking = [one for one in windows if one.has_speech]
-        per_frame = self.frame_seconds * self.sampling_rate
         for batch in self._batches(speaking, [len(one.states) * self.frame_seconds for one in speaking]):
-            states = []
-            for one in batch:
-                first = int(one.window.core_start / per_frame)
-                stop = max(first + 1, -(-one.window.core_stop // round(per_frame)))
-                states.append(one.states[first:stop])
-            ids = self._generate(states, [target_lang] * len(batch))
+            ids = self._generate(batch, [target_lang] * len(batch), only_core=True)
             for one, tokens in zip(batch, ids, strict=True):
                 one.translations[target_lang] = self._to_text(tokens)
 
     def _generate(
-        self, states: Sequence[Tensor], target_langs: Sequence[str | None], **kwargs: Any
+        self,
+        windows: Sequence[RecognizedWindow],
+        target_langs: Sequence[str | None],
+        only_core: bool = False,
+        **kwargs: Any,
     ) -> list[list[int]]:
-        """Tokens for each item, without special tokens and loops."""
-        mask = pad_sequence([torch.ones(len(one), dtype=torch.int64) for one in states], batch_first=True)
-        outputs = self.model.build_encoder_outputs(
-            (pad_sequence(list(states), batch_first=True),), mask.to(self.model.device)
-        )
-        outputs.attention_mask = mask.to(self.model.device)
+        """Tokens for each window, without special tokens and loops.
+
+        The source languages are passed on, so that CTC scores all transcripts, also of windows whose own prediction
+        differs from that of the recording.
+        """
+        source_langs = [one.written_language for one in windows]
+        parts = [self._core_frames(one) if only_core else slice(None) for one in windows]
+        states = [one.states[part] for one, part in zip(windows, parts, strict=True) if one.states is not None]
+        outputs = _pad_states(self.model, states)
+        if self.assistant is not None and windows[0].assistant_states is not None:
+            # One at a time, as in transformers.
+            own = _pad_states(self.assistant, [windows[0].assistant_states[parts[0]]])
+            kwargs["assistant_model"] = SourceAssistant(self.assistant, own, self.assistant_rows)
         ids = self.model.generate(
             encoder_outputs=outputs,
             source_modality="speech",
-            source_lang=self.source_lang,
+            source_lang=source_langs,
             target_lang=list(target_langs),
             **{"max_repeats": self.max_repeats, **kwargs, **self.generate_kwargs},
         )
         ids = getattr(ids, "sequences", ids)
         special = set(self.processor.tokenizer.all_special_ids)
         texts = [[token for token in row if token not in special] for row in ids.tolist()]
-        return [row[: find_loop(row, self.max_repeats)] for row in texts]
+        weight = self.generate_kwargs.get("ctc_weight", getattr(self.model.generation_config, "ctc_weight", None))
+        # What CTC scores may repeat itself, if that is what is said; as in `generate`.
+        return [
+            row if weight and source == target else row[: find_loop(row, self.max_repeats)]
+            for row, source, target in zip(texts, source_langs, target_langs, strict=True)
+        ]
+
+    def _core_frames(self, one: RecognizedWindow) -> slice:
+        """The encoder frames of the piece itself, without what it shares with its neighbours."""
+        per_frame = self.model.config.inputs_to_logits_ratio
+        first = min(one.window.core_start // per_frame, len(one.states) - 1)
+        return slice(first, max(first + 1, -(-one.window.core_stop // per_frame)))
 
     def _to_text(self, ids: list[int]) -> str:
-        return self.processor.tokenizer.decode(ids, skip_special_tokens=True, **self._decode_options()).strip()
+        text = self.processor.tokenizer.decode(ids, skip_special_tokens=True, **self._decode_options())
+        return " ".join(text.split())
 
     def _decode_options(self) -> dict[str, Any]:
         # A CTC tokenizer would collapse tokens that were collapsed already.
@@ -271,3 +322,12 @@ class WindowRecognizer:
             batch.append(items[place])
         if batch:
             yield batch
+
+
+def _pad_states(model: Any, states: Sequence[Tensor]) -> Any:
+    """States `(N, D)` of several windows as the output of a model's encoder."""
+    mask = pad_sequence([torch.ones(len(one), dtype=torch.int64) for one in states], batch_first=True)
+    mask = mask.to(model.device)
+    outputs = model.build_encoder_outputs((pad_sequence(list(states), batch_first=True),), mask)
+    outputs.attention_mask = mask
+    return outputs

@@ -4,17 +4,22 @@
 A recording is read in blocks, cut at pauses, and its windows are recognised in batches with those of other recordings.
 """
 
+import os
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from .generation_settings import DEFAULT_CHUNK_SECONDS as DEFAULT_CHUNK_SECONDS
 from .generation_settings import find_chunk_seconds, find_min_language_probability
 from .language_codes import UNDETERMINED
-from .modules_audio_files import stream_audio_source
+from .modules_audio_files import AudioError
+from .modules_audio_sources import stream_audio_source
 from .modules_speech_detection import build_detector
-from .processing_alignment import AlignedWord, default_level
+from .processing_alignment import AlignedWord
+from .processing_joins import join_words, split_at_cut, without_overlap
 from .processing_languages import LanguageAverage
 from .processing_recognition import RecognizedWindow, WindowRecognizer
 from .processing_transcripts import Transcript, TranscriptSegment
@@ -33,7 +38,8 @@ class TranscriptionOptions:
     Attributes:
         source_lang: spoken language; None means that it is predicted.
         target_langs: languages to translate into, besides the transcript.
-        timestamps: "word" or "token" for the times of words or tokens (characters, pieces); None for segments only.
+        timestamps: "word" or "token" for the times of words or tokens (characters, pieces); None for segments only. In
+            languages that are written without spaces, the tokens are the words. The text does not depend on it.
         multilingual: predict the language of every segment instead of one for the whole recording.
         split_channels: transcribe the channels of a recording separately, as different speakers, not their mean.
         chunk_length_s: maximum seconds of speech that the model reads at once; None means that of the generation
@@ -44,6 +50,8 @@ class TranscriptionOptions:
         vad: what decides where speech is: "energy", or "silero" for the neural network silero-vad (extra `vad`), which
             is stricter with noise and music, and removes what is not speech from short recordings too.
         generate_kwargs: passed to `generate`.
+        ctc_decoder: only for CTC models: function from CTC log posteriors `(N, V)`, a numpy array, to their text, for
+            example of a beam search with a language model. None means the best path.
     """
 
     source_lang: str | None = None
@@ -56,6 +64,7 @@ class TranscriptionOptions:
     min_language_probability: float | None = None
     vad: str = "energy"
     generate_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    ctc_decoder: Callable[[np.ndarray], str] | None = None
 
 
 def transcribe_recordings(
@@ -82,13 +91,16 @@ def transcribe_recordings(
         for each recording, in order, its transcript, or the `AudioError` that tells why it cannot be read.
 
     Raises:
-        ValueError: an unknown language, options that the model does not support, or a model that cannot transcribe.
+        ValueError: an unknown language, options that the model does not support, a model that cannot transcribe, or
+            one recording in place of several.
         ImportError: `vad` requires a package that is not installed.
     """
+    if isinstance(recordings, (str, bytes, bytearray, os.PathLike, Mapping)):
+        raise ValueError(f"recordings must be a list or another iterable of recordings, got {recordings!r:.60}.")
     transcriber = _Transcriber(model, processor, options or TranscriptionOptions(), progress)
+    was_training = model.training
+    model.eval()
     try:
-        was_training = model.training
-        model.eval()
         for recording in recordings:
             transcriber.read(recording)
             yield from transcriber.finished()
@@ -105,12 +117,17 @@ class _Recording:
         self.segments: list[TranscriptSegment] = []
         self.languages = LanguageAverage()
         self.num_samples: int | None = None
-        self.error: ValueError | None = None
+        self.error: AudioError | None = None
         self.last: dict[int | None, RecognizedWindow] = {}
 
     @property
     def is_read(self) -> bool:
         return self.num_samples is not None or self.error is not None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the language does not change any more."""
+        return self.is_read or self.languages.seconds >= _LANGUAGE_SECONDS
 
     def hear(self, one: RecognizedWindow, seconds: float) -> None:
         """Count the languages of a window, as long as they are not settled."""
@@ -126,12 +143,16 @@ class _Transcriber:
     ):
         self.options = options
         self.progress = progress
+        row = processor.language_row(options.source_lang)
+        # As the model calls it; `und` is the same as None.
+        self.source_lang = processor.languages[row] if row else None
         self.recognizer = WindowRecognizer(
             model,
             processor,
-            source_lang=options.source_lang,
+            source_lang=self.source_lang,
             batch_seconds=options.batch_seconds,
             generate_kwargs=options.generate_kwargs,
+            ctc_decoder=options.ctc_decoder,
         )
         if self.recognizer.is_ctc and options.target_langs:
             raise ValueError(
@@ -141,12 +162,13 @@ class _Transcriber:
             processor.language_row(code)
         self.chunk_seconds = find_chunk_seconds(model, options.chunk_length_s)
         self.min_language_probability = find_min_language_probability(model, options.min_language_probability)
+        self.detector = build_detector(options.vad, self.recognizer.sampling_rate)
         if options.timestamps not in (None, "word", "token"):
             raise ValueError(f"timestamps must be 'word', 'token' or None, got {options.timestamps!r}.")
-        self.detector = build_detector(options.vad, self.recognizer.sampling_rate)
-        self.level = options.timestamps or default_level(options.source_lang)
         self.waiting: deque[_Recording] = deque()
         self.pool: list[tuple[_Recording, Window]] = []
+        # Windows that have passed the encoder and wait until the language of their recording is settled.
+        self.held: list[tuple[_Recording, RecognizedWindow]] = []
         self.pooled_seconds = 0.0
         self.read_seconds = 0.0
 
@@ -155,54 +177,69 @@ class _Transcriber:
         recording = _Recording()
         self.waiting.append(recording)
         rate = self.recognizer.sampling_rate
-        try:
-            blocks = stream_audio_source(source, rate, split_channels=self.options.split_channels)
-            windows = cut_windows(
-                blocks,
-                rate,
-                self.chunk_seconds,
-                detector=self.detector,
-                blank_posteriors=self.recognizer.compute_blanks,
-                progress=self._count,
-            )
-            for window in windows:
-                if isinstance(window, RecordingEnd):
-                    recording.num_samples = window.num_samples
-                    continue
-                self.pool.append((recording, window))
-                self.pooled_seconds += len(window.waveform) / rate
-                if self.pooled_seconds >= _POOLED_BATCHES * self.options.batch_seconds:
-                    self.recognize()
-        except ValueError as error:
-            recording.error = error
-            self.pool = [(other, window) for other, window in self.pool if other is not recording]
+        windows = cut_windows(
+            stream_audio_source(source, rate, split_channels=self.options.split_channels),
+            rate,
+            self.chunk_seconds,
+            detector=self.detector,
+            blank_posteriors=self.recognizer.compute_blanks,
+            progress=self._count,
+        )
+        while not recording.is_read:
+            try:
+                window = next(windows)
+            except AudioError as error:
+                recording.error = error
+                self._forget(recording)
+                return
+            if isinstance(window, RecordingEnd):
+                recording.num_samples = window.num_samples
+                return
+            self.pool.append((recording, window))
+            self.pooled_seconds += len(window.waveform) / rate
+            if self.pooled_seconds >= _POOLED_BATCHES * self.options.batch_seconds:
+                self.recognize()
+
+    def _forget(self, recording: _Recording) -> None:
+        """Drop the windows of a recording."""
+        self.pool = [(other, window) for other, window in self.pool if other is not recording]
+        self.held = [(other, one) for other, one in self.held if other is not recording]
+        self.pooled_seconds = sum(len(window.waveform) for _, window in self.pool) / self.recognizer.sampling_rate
 
     def _count(self, seconds: float) -> None:
         self.read_seconds += seconds
 
     def recognize(self) -> None:
-        """Recognise the windows that were collected."""
+        """Recognise the windows that were collected, except those of a recording whose language is not settled."""
         pool, self.pool, self.pooled_seconds = self.pool, [], 0.0
         found = self.recognizer.encode([window for _, window in pool])
-        heard = list(zip([recording for recording, _ in pool], found, strict=True))
-        for recording, one in heard:
-            if one.has_speech:
-                recording.hear(one, one.num_samples / self.recognizer.sampling_rate)
-        languages = [self._language(recording, one) for recording, one in heard]
-        self.recognizer.transcribe(found, [written for _, _, written in languages], self.level)
+        encoded = [(recording, one) for (recording, _), one in zip(pool, found, strict=True) if one.has_speech]
+        for recording, one in encoded:
+            recording.hear(one, one.num_samples / self.recognizer.sampling_rate)
+        encoded, self.held = self.held + encoded, []
+        ready = [(recording, one) for recording, one in encoded if self._is_settled(recording, one)]
+        self.held = [(recording, one) for recording, one in encoded if not self._is_settled(recording, one)]
+        languages = [self._language(recording, one) for recording, one in ready]
+        windows = [one for _, one in ready]
+        self.recognizer.transcribe(windows, [written for _, _, written in languages], self.options.timestamps)
         for target in self.options.target_langs:
-            self.recognizer.translate(found, target)
-        for (recording, one), language in zip(heard, languages, strict=True):
+            self.recognizer.translate(windows, target)
+        for (recording, one), language in zip(ready, languages, strict=True):
             if one.has_speech:
                 self._add(recording, one, *language)
         if self.progress is not None and self.read_seconds:
             self.progress(self.read_seconds)
             self.read_seconds = 0.0
 
+    def _is_settled(self, recording: _Recording, one: RecognizedWindow) -> bool:
+        """Whether the language of a window is known, so that it does not depend on what is recognised together."""
+        given = self.source_lang is not None or self.options.multilingual or one.language_probabilities is None
+        return given or recording.is_settled
+
     def _language(self, recording: _Recording, one: RecognizedWindow) -> tuple[str, float | None, str | None]:
         """Language, its probability, and the language to write."""
-        if self.options.source_lang is not None or one.language_probabilities is None:
-            return self.options.source_lang or UNDETERMINED, None, self.options.source_lang
+        if self.source_lang is not None or one.language_probabilities is None:
+            return self.source_lang or UNDETERMINED, None, self.source_lang
         if self.options.multilingual:
             code, probability = max(one.language_probabilities.items(), key=lambda item: item[1])
         else:
@@ -222,15 +259,18 @@ class _Transcriber:
         words = list(one.words)
         previous = recording.last.get(window.channel)
         segments = recording.segments
-        if window.joins_previous and previous is not None and words and previous.words:
-            cut = (window.start_sample + window.core_start) / rate
+        cut_sample = window.start_sample + window.core_start
+        # The window before may have been without speech; then nothing is heard twice.
+        follows = previous is not None and previous.window.start_sample + previous.window.core_stop == cut_sample
+        if window.joins_previous and previous is not None and follows and words and previous.words:
+            cut = cut_sample / rate
             kept, words = split_at_cut(previous.words, words, cut)
             place = max(i for i, segment in enumerate(segments) if segment.channel == window.channel)
             segments[place] = self._with_words(segments[place], kept)
             if not kept:
                 del segments[place]
         recording.last[window.channel] = replace(one, words=tuple(words), states=None, log_probs=None)
-        start = (window.start_sample + window.core_start) / rate
+        start = cut_sample / rate
         stop = (window.start_sample + window.core_stop) / rate
         segment = TranscriptSegment(
             start_seconds=start,
@@ -254,18 +294,17 @@ class _Transcriber:
         """The segment with other words, from the start of the first to the end of the last one."""
         if not words:
             return segment
-        separator = "" if self.level == "token" else " "
         return replace(
             segment,
             words=tuple(words),
-            text=segment.text if keep_text else separator.join(word.text for word in words),
+            text=segment.text if keep_text else join_words(words),
             start_seconds=words[0].start_seconds,
             end_seconds=words[-1].end_seconds,
         )
 
     def finished(self) -> Iterator[Transcript | ValueError]:
         """Transcripts of recordings that are complete, in order."""
-        pending = {id(recording) for recording, _ in self.pool}
+        pending = {id(recording) for recording, _ in (*self.pool, *self.held)}
         while self.waiting and self.waiting[0].is_read and id(self.waiting[0]) not in pending:
             yield self._assemble(self.waiting.popleft())
 
@@ -284,60 +323,7 @@ class _Transcriber:
         return Transcript(
             segments=tuple(segments),
             duration_seconds=recording.num_samples / self.recognizer.sampling_rate,
-            language=language if first or self.options.source_lang is None else self.options.source_lang,
+            language=language if first or self.source_lang is None else self.source_lang,
             language_probability=first.language_probability if first else None,
             written_language=first.written_language if first else None,
         )
-
-
-def split_at_cut(
-    earlier: Sequence[AlignedWord], later: Sequence[AlignedWord], cut_seconds: float
-) -> tuple[list[AlignedWord], list[AlignedWord]]:
-    """Words of two overlapping windows, those of the overlap once.
-
-    The windows are separated where fewest words of either are cut in two, close to the cut.
-
-    Args:
-        earlier: words of the first window, in order, with times in the recording.
-        later: words of the second window.
-        cut_seconds: where the recording was cut.
-
-    Returns:
-        the words of the first window before the separation, and those of the second one after it.
-    """
-    overlap_start, overlap_stop = later[0].start_seconds - 0.5, earlier[-1].end_seconds + 0.5
-
-    def cost(place: float) -> tuple[int, float]:
-        halved = sum(word.start_seconds < place < word.end_seconds for word in (*earlier, *later))
-        return halved, abs(place - cut_seconds)
-
-    edges = [edge for word in (*earlier, *later) for edge in (word.start_seconds, word.end_seconds)]
-    places = [cut_seconds, *(edge for edge in edges if overlap_start <= edge <= overlap_stop)]
-    separation = min(places, key=cost)
-
-    def middle(word: AlignedWord) -> float:
-        return (word.start_seconds + word.end_seconds) / 2
-
-    kept = [word for word in earlier if middle(word) < separation]
-    rest = [word for word in later if middle(word) >= separation]
-    # The same word on both sides of the separation, because the windows disagree about its time.
-    if kept and rest and kept[-1].text == rest[0].text and rest[0].start_seconds < kept[-1].end_seconds:
-        rest = rest[1:]
-    return kept, rest
-
-
-def without_overlap(segments: Sequence[TranscriptSegment]) -> list[TranscriptSegment]:
-    """Segments by start, none before the end of the previous one of its channel; words likewise."""
-    ordered: list[TranscriptSegment] = []
-    ends: dict[int | None, float] = defaultdict(float)
-    for segment in sorted(segments, key=lambda segment: segment.start_seconds):
-        start = max(segment.start_seconds, ends[segment.channel])
-        words = []
-        end = start
-        for word in segment.words:
-            first = max(word.start_seconds, end)
-            end = max(word.end_seconds, first)
-            words.append(replace(word, start_seconds=first, end_seconds=end))
-        ends[segment.channel] = end = max(segment.end_seconds, end)
-        ordered.append(replace(segment, start_seconds=start, end_seconds=end, words=tuple(words)))
-    return ordered

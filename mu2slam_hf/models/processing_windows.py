@@ -59,7 +59,7 @@ def cut_windows(
     blank_posteriors: BlankPosteriors | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Iterator[Window | RecordingEnd]:
-    """The windows of a recording, in the order of their ends, then its end.
+    """The windows of a recording, those of each channel in order, then its end.
 
     A recording of at most `max_seconds` is one window, as it is, unless a detector of speech is given.
 
@@ -143,57 +143,68 @@ class _ChannelCutter:
         self.find_speech = find_speech
         self.blank_posteriors = blank_posteriors
         self.rest = np.zeros(0, dtype=np.float32)
-        # Samples of `rest` that an earlier window has covered and the next one only hears.
+        # Samples of `rest` that the previous window covers: the next one hears them, to join the texts.
         self.heard = 0
 
     def add(self, samples: np.ndarray, offset: int, is_last: bool) -> Iterator[Window]:
         """The windows that end in the rest of the earlier samples or in these, which start at `offset`."""
         waveform = np.concatenate([self.rest, samples])
         start = offset - len(self.rest)
-        heard, self.heard = self.heard, 0
+        # Frames that the previous window covers; a stretch that continues there was cut inside speech.
+        covered, self.heard = self.heard // self.hop, 0
         levels = compute_levels(waveform, self.sampling_rate)
-        stretches = self.find_speech(waveform, levels)
-        kept = len(levels)
         pause = round(self.settings.min_pause_seconds * FRAMES_PER_SECOND)
-        for first, stop in stretches:
+        # The last pause may hold the soft beginning of what follows.
+        kept = len(levels) if is_last else max(len(levels) - 2 * pause, 0)
+        for first, stop in self.find_speech(waveform, levels):
+            if stop <= covered:
+                continue
+            edges = [max(first, covered), stop]
+            joins = first < covered
             if not is_last and stop > len(levels) - 2 * pause:
-                kept = first
+                # It may go on in what follows: its end waits, unless it is too long already.
+                cuts = self._cuts(waveform, levels, *edges)
+                yield from self._windows(waveform, start, first, [edges[0], *cuts], joins, is_cut=True)
+                kept = self._keep_open(first, covered, cuts)
                 break
-            yield from self._windows(waveform, levels, start, first, stop, heard)
-        else:
-            # The last pause may hold the soft beginning of what follows.
-            kept = len(levels) - 2 * pause if not is_last else kept
-        kept = max(kept, 0)
-        if not is_last and (len(levels) - kept) > self.max_frames + pause:
-            kept = yield from self._cut_open_stretch(waveform, levels, start, kept, heard)
+            edges[1:1] = self._cuts(waveform, levels, *edges)
+            yield from self._windows(waveform, start, first, edges, joins, is_cut=False)
         self.rest = waveform[min(kept * self.hop, len(waveform)) :].copy()
 
-    def _windows(
-        self, waveform: np.ndarray, levels: np.ndarray, start: int, first: int, stop: int, heard: int
-    ) -> Iterator[Window]:
-        """The windows of a stretch of frames."""
-        joins = 0 < heard > first * self.hop
-        core = max(first * self.hop, heard)
-        edges = [core // self.hop, *self._cuts(waveform, levels, core // self.hop, stop), stop]
-        for place, (left, right) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
-            yield self._window(
-                waveform, start, max(left * self.hop, heard), right * self.hop, joins or place > 0, right < stop
-            )
-
-    def _cut_open_stretch(self, waveform, levels, start: int, first: int, heard: int):
-        """Windows of a stretch that goes on and is too long already; the first frame of what is kept."""
-        joins = heard > first * self.hop
-        core = max(first, heard // self.hop)
-        cuts = self._cuts(waveform, levels, core, len(levels))
-        if not cuts:
-            self.heard = max(0, heard - first * self.hop)
-            return first
-        for place, (left, right) in enumerate(zip([core, *cuts[:-1]], cuts, strict=True)):
-            yield self._window(waveform, start, left * self.hop, right * self.hop, joins or place > 0, True)
-        overlap = round(_OVERLAP_SECONDS * FRAMES_PER_SECOND)
-        kept = max(0, cuts[-1] - overlap)
-        self.heard = (cuts[-1] - kept) * self.hop
+    def _keep_open(self, first: int, covered: int, cuts: list[int]) -> int:
+        """The first frame that is kept of a stretch that goes on; notes how much of it is covered."""
+        covered = cuts[-1] if cuts else covered
+        kept = max(first, covered - round(_OVERLAP_SECONDS * FRAMES_PER_SECOND))
+        self.heard = max(0, covered - kept) * self.hop
         return kept
+
+    def _windows(
+        self, waveform: np.ndarray, start: int, first: int, edges: list[int], joins: bool, is_cut: bool
+    ) -> Iterator[Window]:
+        """The windows between the frames `edges` of a stretch.
+
+        Args:
+            waveform: samples, the first of which is `start` in the recording.
+            start: see above.
+            first: first frame of the stretch; nothing before it is heard.
+            edges: first frame, cuts, and frame after the last one.
+            joins: whether the first window continues an earlier one.
+            is_cut: whether the last window is cut inside speech.
+        """
+        overlap = round(_OVERLAP_SECONDS * self.sampling_rate)
+        for place, (left, right) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+            joined = joins or place > 0
+            core_start, core_stop = left * self.hop, min(right * self.hop, len(waveform))
+            begin = max(first * self.hop, core_start - overlap) if joined else core_start
+            end = min(core_stop + overlap, len(waveform)) if is_cut or place + 2 < len(edges) else core_stop
+            yield Window(
+                waveform=waveform[begin:end].copy(),
+                start_sample=start + begin,
+                core_start=core_start - begin,
+                core_stop=core_stop - begin,
+                channel=self.channel,
+                joins_previous=joined,
+            )
 
     def _cuts(self, waveform: np.ndarray, levels: np.ndarray, first: int, stop: int) -> list[int]:
         if stop - first <= self.max_frames:
@@ -204,18 +215,3 @@ class _ChannelCutter:
             places = np.arange(stop - first) * len(posteriors) // max(stop - first, 1)
             blanks = posteriors[np.minimum(places, len(posteriors) - 1)]
         return [first + cut for cut in find_cuts(levels[first:stop], self.max_frames, blanks)]
-
-    def _window(self, waveform, start: int, left: int, right: int, joins: bool, is_cut: bool) -> Window:
-        """The window of the samples `left` to `right`, with an overlap where it is cut inside speech."""
-        overlap = round(_OVERLAP_SECONDS * self.sampling_rate)
-        right = min(right, len(waveform))
-        first = max(0, left - overlap) if joins else left
-        last = min(len(waveform), right + overlap) if is_cut else right
-        return Window(
-            waveform=waveform[first:last].copy(),
-            start_sample=start + first,
-            core_start=left - first,
-            core_stop=right - first,
-            channel=self.channel,
-            joins_previous=joins,
-        )

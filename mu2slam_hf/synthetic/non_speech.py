@@ -30,7 +30,7 @@ class NonSpeechClip:
 def generate_non_speech(
     num_clips: int, *, seed: int = 0, kinds: Mapping[str, Sound] | None = None
 ) -> Iterator[NonSpeechClip]:
-    """Sounds of all kinds in turn, 0.5 to 12 s long, at levels from -60 to -12 dBFS.
+    """Sounds of all kinds in turn, 0.5 to 12 s long, at levels from -60 to -12 dBFS (less for sounds of high peaks).
 
     Args:
         num_clips: number of clips.
@@ -45,7 +45,10 @@ def generate_non_speech(
         seconds = float(np.exp(generator.uniform(np.log(0.5), np.log(12.0))))
         level = float(generator.uniform(-60.0, -12.0))
         raw = table[kind](round(seconds * SAMPLING_RATE), generator)
-        yield NonSpeechClip(kind=kind, level_dbfs=level if raw.any() else -np.inf, waveform=_at_level(raw, level))
+        waveform = _at_level(raw, level)
+        # Less than what was drawn, if the peaks would have been clipped.
+        level = 10 * np.log10(np.mean(np.square(waveform, dtype=np.float64))) if raw.any() else -np.inf
+        yield NonSpeechClip(kind=kind, level_dbfs=float(level), waveform=waveform)
 
 
 def _at_level(samples: np.ndarray, level_dbfs: float) -> FloatArray:

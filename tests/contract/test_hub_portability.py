@@ -191,7 +191,7 @@ def test_every_file_of_the_folder_can_be_uploaded(path):
 
 
 ALLOWED = {"torch", "transformers", "tokenizers", "numpy", "huggingface_hub", "safetensors"}
-OPTIONAL = {"soundfile", "soxr", "langcodes"}
+OPTIONAL = {"av", "langcodes", "soundfile", "soxr"}
 
 
 @pytest.mark.parametrize("path", sorted(MODELS.glob("*.py")), ids=lambda path: path.name)

@@ -15,6 +15,7 @@ from transformers import AutomaticSpeechRecognitionPipeline, pipeline
 from transformers.pipelines import SUPPORTED_TASKS
 
 from mu2slam_hf import Mu2SLAMCTCTokenizer, Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC, Mu2SLAMProcessor
+from mu2slam_hf.models.generation_loops import find_loop
 from mu2slam_hf.models.pipeline_mu2slam import Mu2SLAMSpeechRecognitionPipeline, register_pipeline
 
 TASK = "automatic-speech-recognition"
@@ -151,24 +152,11 @@ def test_a_target_language_reaches_generate(recognizer, model, processor):
 
 def test_generation_defaults_are_those_of_the_model(recognizer, model, processor):
     audio = tone(0.7)
-    ids = model.generate(**processor(audio=audio, sampling_rate=16000))
-    assert recognizer(audio) == {"text": processor.batch_decode(ids, skip_special_tokens=True)[0]}
-
-
-def test_chunks_are_merged_and_not_written_twice(recognizer, monkeypatch):
-    spoken = torch.arange(80 + 5, 80 + 45)  # the tokens of a recording of 4 s, one every 0.1 s
-    start = 0.0
-
-    def generate(input_features, **kwargs):
-        nonlocal start
-        first, count = round(start * 10), -(-input_features.shape[1] // 10)
-        start += 1.0
-        return spoken[None, first : first + count]
-
-    monkeypatch.setattr(recognizer.model, "generate", generate)
-    # Chunks of 2 s, 0.5 s of which on either side are shared.
-    merged = recognizer(tone(4.0), chunk_length_s=2.0, stride_length_s=0.5)
-    assert merged["text"] == recognizer.tokenizer.decode(spoken, skip_special_tokens=True)
+    ids = model.generate(**processor(audio=audio, sampling_rate=16000), max_repeats=4)[0]
+    ids = [token for token in ids.tolist() if token not in processor.tokenizer.all_special_ids]
+    # What a loop has written before it was found is cut off.
+    text = processor.decode(ids[: find_loop(ids, 4)])
+    assert text and recognizer(audio) == {"text": text}
 
 
 @pytest.mark.parametrize("level", ["word", "char"])
@@ -189,36 +177,121 @@ def test_timestamps_of_what_an_encoder_decoder_writes(recognizer, level):
         assert times and times == sorted(times) and times[0] >= 0 and times[-1] <= seconds + 1e-9
 
 
-def test_timestamps_of_a_long_recording_are_those_of_the_whole(recognizer):
-    audio = {"raw": tone(6.0), "sampling_rate": 16000}
-    options = {"generate_kwargs": MAX_NEW_TOKENS, "chunk_length_s": 2.0, "ignore_warning": True}
-    found = recognizer(audio, return_timestamps="word", **options)
-    assert [chunk["text"] for chunk in found["chunks"]] == found["text"].split()
-    assert found["chunks"][-1]["timestamp"][1] > 2.0
-
-
-def test_a_translation_has_no_timestamps(recognizer):
+def test_a_translation_has_times_of_segments_only(recognizer):
     audio = {"raw": tone(1.0), "sampling_rate": 16000}
-    for options in ({"target_lang": "fr"}, {"target_lang": "fr", "source_lang": "en"}, {"task": "ast"}):
+    for options in ({"target_lang": "fr"}, {"target_lang": "fr", "source_lang": "en"}, {"task": "translate"}):
         with pytest.raises(ValueError, match="not supported for translations"):
-            recognizer(dict(audio), return_timestamps="word", generate_kwargs=options)
-    with pytest.raises(ValueError, match="must be 'word' or 'char', got True"):
-        recognizer(audio, return_timestamps=True)
+            recognizer(audio, return_timestamps="word", generate_kwargs=options)
+        found = recognizer(audio, return_timestamps=True, generate_kwargs={**options, **MAX_NEW_TOKENS})
+        assert found["text"] == " ".join(chunk["text"] for chunk in found["chunks"])
+        assert (
+            found["chunks"] and 0.0 <= found["chunks"][0]["timestamp"][0] < found["chunks"][0]["timestamp"][1] <= 1.0
+        )
+
+
+def test_names_of_languages_and_tasks(recognizer, model, processor):
+    audio = tone(1.2)
+    inputs = processor(audio=audio, sampling_rate=16000)
+
+    def expect(**options):
+        ids = model.generate(**inputs, max_repeats=4, **options, **MAX_NEW_TOKENS)
+        return {"text": processor.batch_decode(ids, skip_special_tokens=True)[0]}
+
+    for given, wanted in (
+        ({"language": "es"}, {"source_lang": "es"}),
+        ({"source_lang": "es", "target_lang": "es"}, {"source_lang": "es"}),
+        ({"language": "es", "task": "transcribe"}, {"source_lang": "es"}),
+        ({"task": "asr", "target_lang": "ru"}, {"source_lang": "ru"}),
+        ({"task": "translate"}, {"target_lang": "en"}),
+        ({"task": "ast", "source_lang": "es", "target_lang": "fr"}, {"source_lang": "es", "target_lang": "fr"}),
+        ({"target_lang": "und", "num_beams": 2}, {"num_beams": 2}),
+    ):
+        assert recognizer(audio, generate_kwargs={**given, **MAX_NEW_TOKENS}) == expect(**wanted), given
+    for given, message in (
+        ({"task": "mt"}, "expects text"),
+        ({"task": "s2st"}, "generates speech"),
+        ({"task": "sing"}, "unknown task"),
+        ({"target_modality": "speech"}, "writes text"),
+        ({"task": "translate", "language": "en"}, "both 'en'"),
+        ({"task": "transcribe", "source_lang": "en", "target_lang": "fr"}, "does not change the language"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            recognizer(audio, generate_kwargs=given)
+
+
+def test_parameters_at_construction_and_in_a_call(folder):
+    recognizer = pipeline(
+        *(TASK, folder),
+        device="cpu",
+        return_timestamps="word",
+        max_new_tokens=5,
+        generate_kwargs={"source_lang": "es"},
+        chunk_length_s=2,
+        stride_length_s=(0.2, 0.1),
+        batch_size=2,
+        num_workers=2,
+        ignore_warning=True,
+    )
+    plain = pipeline(TASK, folder, device="cpu")
+    audio, options = tone(5.0), {"source_lang": "es", "max_new_tokens": 5}
+    expected = plain(audio, chunk_length_s=2, generate_kwargs=options, return_timestamps="word")
+    assert recognizer(audio) == expected and expected["chunks"]
+    assert recognizer(audio, return_timestamps=False) == {"text": expected["text"]}
+    longer = plain(audio, generate_kwargs=options | {"max_new_tokens": 9})
+    assert (
+        recognizer(audio, chunk_length_s=0, return_timestamps=False, generate_kwargs={"max_new_tokens": 9}) == longer
+    )
+    with pytest.raises(ValueError, match="must be True .segments., 'word', 'char' or False, got 'line'"):
+        recognizer(audio, return_timestamps="line")
 
 
 def test_ctc_models(ctc_folder, model):
     recognizer = pipeline(TASK, model=ctc_folder, device="cpu")
     assert isinstance(recognizer.model, Mu2SLAMForCTC) and recognizer.type == "ctc"
-    assert set(recognizer(tone(1.0))) == {"text"}
-    chunked = recognizer(tone(3.0), return_timestamps="word", chunk_length_s=2.0)
-    assert all(0.0 <= start <= end <= 3.1 for start, end in (chunk["timestamp"] for chunk in chunked["chunks"]))
+    long = recognizer(tone(5.0), return_timestamps="word", chunk_length_s=2.0)
+    times = [edge for chunk in long["chunks"] for edge in chunk["timestamp"]]
+    assert times and times == sorted(times) and times[0] >= 0.0 and times[-1] <= 5.0
+    assert long["text"] == recognizer(tone(5.0), chunk_length_s=2.0)["text"]
     with pytest.raises(ValueError, match="does not support target_lang"):
         recognizer(tone(1.0), generate_kwargs={"target_lang": "fr"})
+    with pytest.raises(ValueError, match="does not predict the language"):
+        recognizer(tone(1.0), return_language=True)
 
 
-def test_what_is_not_to_be_had_is_refused(recognizer):
-    with pytest.raises(ValueError, match="Stride"):
-        recognizer({"raw": tone(1.0), "sampling_rate": 16000, "stride": (10, 10)})
+def test_ctc_with_a_decoder_of_texts(ctc_folder):
+    class Decoder:
+        def decode_beams(self, log_probs, best="uno"):
+            assert log_probs.ndim == 2 and np.allclose(np.exp(log_probs).sum(axis=1), 1.0, atol=1e-4)
+            return [(best, None), ("other", None)]
+
+    recognizer = pipeline(TASK, model=ctc_folder, device="cpu", decoder=Decoder())
+    assert recognizer.type == "ctc_with_lm" and recognizer(tone(2.0)) == {"text": "uno"}
+    found = recognizer(tone(2.0), decoder_kwargs={"best": "uno dos"}, return_timestamps="word")
+    assert [chunk["text"] for chunk in found["chunks"]] == ["uno", "dos"]
+
+
+def test_other_keys_of_a_mapping_are_in_the_result(recognizer):
+    audio = {"raw": tone(1.0), "sampling_rate": 16000, "id": 7, "partial": [True]}
+    before = dict(audio)
+    found = recognizer([audio, tone(1.0)], **MAX_NEW_TOKENS)
+    assert found[0] == {**found[1], "id": [7], "partial": [[True]]} and audio == before
+
+
+@pytest.mark.parametrize("option", ["assistant_model", "prompt_lookup_num_tokens"])
+def test_assisted_generation_reads_one_window_at_a_time(recognizer, monkeypatch, option):
+    sizes, generate = [], recognizer.model.generate
+
+    def record(**kwargs):
+        assert kwargs.pop("assistant_model", None) is (recognizer.model if option == "assistant_model" else None)
+        sizes.append(len(kwargs["encoder_outputs"].last_hidden_state))
+        return generate(**kwargs)
+
+    clips, options = [tone(1.0, 1), tone(1.5, 2)], {"source_lang": "es", **MAX_NEW_TOKENS}
+    expected = recognizer(list(clips), generate_kwargs=options)
+    monkeypatch.setattr(recognizer.model, "generate", record)
+    value = recognizer.model if option == "assistant_model" else 3
+    assert recognizer(list(clips), generate_kwargs=options | {option: value}, batch_size=8) == expected
+    assert sizes == [1, 1]
 
 
 def test_bad_audio_is_named(recognizer, tmp_path):
@@ -230,12 +303,12 @@ def test_bad_audio_is_named(recognizer, tmp_path):
     soundfile.write(cut, tone(1.0), 16000)
     cut.write_bytes(cut.read_bytes()[:2000])
     for source, message in (
-        (str(text), r"notes\.txt: cannot be decoded"),
+        (str(text), r"notes\.txt: this is text, not audio"),
         (str(empty), r"empty\.wav: the file is empty"),
         (str(cut), r"cut\.flac"),
         (str(tmp_path), "is a folder"),
         ("hello, please translate this", "hello, please translate this: no such file"),
-        (b"xx", "audio of 2 bytes: cannot be decoded"),
+        (b"\xff\x00", "audio bytes: cannot be decoded"),
         ({"raw": tone(1.0)}, "must contain `sampling_rate`"),
         ({"bytes": None, "path": None}, "must contain `sampling_rate`"),
         (np.zeros(0, dtype=np.float32), "empty"),

@@ -208,6 +208,14 @@ class _Transcriber:
 
     def _count(self, seconds: float) -> None:
         self.read_seconds += seconds
+        # Long silence has no windows to recognise.
+        if not self.pool and self.read_seconds >= _POOLED_BATCHES * self.options.batch_seconds:
+            self._report()
+
+    def _report(self) -> None:
+        if self.progress is not None and self.read_seconds:
+            self.progress(self.read_seconds)
+            self.read_seconds = 0.0
 
     def recognize(self) -> None:
         """Recognise the windows that were collected, except those of a recording whose language is not settled."""
@@ -227,9 +235,7 @@ class _Transcriber:
         for (recording, one), language in zip(ready, languages, strict=True):
             if one.has_speech:
                 self._add(recording, one, *language)
-        if self.progress is not None and self.read_seconds:
-            self.progress(self.read_seconds)
-            self.read_seconds = 0.0
+        self._report()
 
     def _is_settled(self, recording: _Recording, one: RecognizedWindow) -> bool:
         """Whether the language of a window is known, so that it does not depend on what is recognised together."""

@@ -20,9 +20,8 @@ from mu2slam_hf.cli.options import (
     probability,
 )
 from mu2slam_hf.cli.recordings import (
-    in_batches,
+    Recording,
     list_recordings,
-    load_recordings,
     print_error,
     print_json,
     report_all_unusable,
@@ -45,9 +44,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--min-probability",
         type=probability,
-        default=0.0,
         metavar="P",
-        help="print und (unknown) if the highest probability is below P (0)",
+        help="print und (unknown) if the highest probability is below P; default: that of the checkpoint, else 0",
     )
     add_json_option(parser)
     add_batch_size_option(parser, 16)
@@ -73,36 +71,48 @@ def run(args: argparse.Namespace) -> int:
     if not args.text and report_all_unusable(items, as_json=args.json):
         return 1
     model, processor = load_model(args)
-    failed = False
-    for batch in in_batches(items, args.batch_size):
-        failed |= identify(batch, model, processor, args)
-    return 1 if failed else 0
+    if args.text:
+        identify_texts(model, processor, args)
+        return 0
+    return 1 if identify_recordings(items, model, processor, args) else 0
 
 
-def identify(items: Sequence[Any], model: Any, processor: Any, args: argparse.Namespace) -> bool:
-    """Prints the languages of one batch in order; returns True if a recording could not be read."""
+def identify_texts(model: Any, processor: Any, args: argparse.Namespace) -> None:
+    """Prints the languages of texts."""
     from mu2slam_hf.cli.translate import prepare_text
-    from mu2slam_hf.data.audio import AudioError
     from mu2slam_hf.evaluation.language_identification import predict_languages
 
-    name = "text" if args.text else "file"
-    if args.text:
-        loaded = [prepare_text(text, processor.tokenizer) for text in items]
-    else:
-        loaded = load_recordings([recording.source for recording in items])
-        items = [recording.name for recording in items]
-    usable = [one for one in loaded if not isinstance(one, AudioError)]
-    sources: dict[str, Any] = {"text" if args.text else "audio": usable}
-    guesses = predict_languages(model, processor, **sources, min_probability=args.min_probability) if usable else []
-    following = iter(guesses)
-    for item, one in zip(items, loaded, strict=True):
-        if not isinstance(one, AudioError):
-            print_guess(name, item, next(following), args)
-        elif args.json:
-            print_json({name: item, "error": str(one)})
+    for start in range(0, len(args.text), args.batch_size):
+        texts = args.text[start : start + args.batch_size]
+        prepared = [prepare_text(text, processor.tokenizer) for text in texts]
+        guesses = predict_languages(model, processor, text=prepared, min_probability=args.min_probability)
+        for text, guess in zip(texts, guesses, strict=True):
+            print_guess("text", text, guess, args)
+
+
+def identify_recordings(recordings: Sequence[Recording], model: Any, processor: Any, args: argparse.Namespace) -> bool:
+    """Prints the languages of recordings in order; returns True if one could not be read."""
+    from mu2slam_hf.data.audio import AudioError
+    from mu2slam_hf.evaluation.language_identification import iterate_languages
+
+    failed = False
+    guesses = iterate_languages(
+        model,
+        processor,
+        (recording.source for recording in recordings),
+        min_probability=args.min_probability,
+        batch_size=args.batch_size,
+    )
+    for recording, guess in zip(recordings, guesses, strict=True):
+        if not isinstance(guess, AudioError):
+            print_guess("file", recording.name, guess, args)
+            continue
+        failed = True
+        if args.json:
+            print_json({"file": recording.name, "error": str(guess)})
         else:
-            print_error(item, one)
-    return len(usable) < len(items)
+            print_error(recording.name, guess)
+    return failed
 
 
 def print_guess(name: str, item: str, guess: Any, args: argparse.Namespace) -> None:
@@ -110,7 +120,10 @@ def print_guess(name: str, item: str, guess: Any, args: argparse.Namespace) -> N
     top = guess.top(args.top)
     if args.json:
         rounded = {lang: round(value, 6) for lang, value in top.items()}
-        print_json({name: item, "lang": guess.lang, "probabilities": rounded})
+        silent = {} if guess.has_speech else {"has_speech": False}
+        print_json({name: item, "lang": guess.lang, "probabilities": rounded, **silent})
+    elif not guess.has_speech:
+        print(f"{item}: {guess.lang} (no speech)", flush=True)
     else:
         shares = ", ".join(f"{lang} {100 * value:.1f} %" for lang, value in top.items())
         print(f"{item}: {guess.lang} ({shares})", flush=True)

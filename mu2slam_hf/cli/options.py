@@ -324,6 +324,12 @@ def check_plots() -> None:
         raise ImportError("--plot requires matplotlib: pip install 'mu2slam-hf[plots]'")
 
 
+def check_silero() -> None:
+    """Raises ImportError if silero-vad is not installed, before a model is loaded."""
+    if importlib.util.find_spec("silero_vad") is None:
+        raise ImportError("--vad silero requires silero-vad: pip install 'mu2slam-hf[vad]'")
+
+
 def check_synthetic() -> None:
     """Raises ImportError if the extra `synthetic` is not installed, before a model is loaded."""
     missing = [name for name in ("espeakng_loader", "babel", "num2words") if importlib.util.find_spec(name) is None]

@@ -4,7 +4,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -133,25 +133,6 @@ def _address_stem(address: str) -> str:
 def _read_standard_input() -> bytes:
     data: bytes = sys.stdin.buffer.read()
     return data
-
-
-def load_recordings(sources: Sequence[Any]) -> list[Any]:
-    """The waveform of each file, `(n,)` float32 at 16 kHz, or the `AudioError` of a file that cannot be read."""
-    from mu2slam_hf.data.audio import AudioError, load_audio
-
-    loaded: list[Any] = []
-    for source in sources:
-        try:
-            loaded.append(load_audio(source))
-        except AudioError as error:
-            loaded.append(error)
-    return loaded
-
-
-def in_batches(recordings: Sequence[Recording], batch_size: int) -> Iterator[Sequence[Recording]]:
-    """Consecutive recordings, `batch_size` at a time."""
-    for start in range(0, len(recordings), batch_size):
-        yield recordings[start : start + batch_size]
 
 
 def print_error(name: str, error: object) -> None:

@@ -18,7 +18,7 @@ from mu2slam_hf.cli.options import (
     add_top_option,
     load_model,
 )
-from mu2slam_hf.cli.recordings import Recording, list_recordings, load_recordings, print_error, print_json
+from mu2slam_hf.cli.recordings import Recording, is_address, list_recordings, print_error, print_json
 from mu2slam_hf.cli.records import describe_data, load_records, print_scores, save_results
 
 _SCORES = ("mean", "mean-centred", "mean-csls", "mean-margin", "ctc", "ctc-pmi", "decoder", "decoder-pmi")
@@ -83,19 +83,19 @@ def run(args: argparse.Namespace) -> int:
     content = read_text(args.texts, "candidates, one per line")
     texts = [line.strip() for line in content.splitlines() if line.strip()]
     files = list_recordings(args.files, args.file_list)
-    waves = read_recordings(files)
-    if not texts or not waves:
-        raise ValueError(f"{args.texts} has no texts" if waves else "none of the recordings can be read")
+    readable = find_readable(files)
+    if not texts or not readable:
+        raise ValueError(f"{args.texts} has no texts" if readable else "none of the recordings can be read")
     from mu2slam_hf.cli.translate import prepare_text
     from mu2slam_hf.evaluation.retrieval import score_pairs
 
     model, processor = load_model(args)
     prepared = [prepare_text(text, processor.tokenizer) for text in texts]
     languages = [args.text_lang] * len(texts) if args.text_lang else None
-    recordings = list(waves.values())
+    recordings = list(readable.values())
     options: dict[str, Any] = {"layer": args.layer, "text_languages": languages}
     scores = score_pairs(model, processor, recordings, prepared, [name], **options)[name]
-    found = list(waves)
+    found = list(readable)
     queries, candidates = (texts, found) if args.reverse else (found, texts)
     for query, row in zip(queries, scores.T if args.reverse else scores, strict=True):
         best = row.topk(min(args.top, len(candidates)))
@@ -104,16 +104,27 @@ def run(args: argparse.Namespace) -> int:
     return 1 if len(found) < len(files) else 0
 
 
-def read_recordings(recordings: Sequence[Recording]) -> dict[str, Any]:
-    """The waveforms of the recordings that can be read, by name; the others are reported."""
-    from mu2slam_hf.data.audio import AudioError
+def find_readable(recordings: Sequence[Recording]) -> dict[str, Any]:
+    """Sources of the recordings that can be read, by name; the others are reported.
 
-    waves = load_recordings([recording.source for recording in recordings])
-    loaded = dict(zip([recording.name for recording in recordings], waves, strict=True))
-    for file, wave in loaded.items():
-        if isinstance(wave, AudioError):
-            print_error(file, wave)
-    return {file: wave for file, wave in loaded.items() if not isinstance(wave, AudioError)}
+    They are decoded once to find out, and again for the scores, so that they need not all be in memory; what has an
+    address is downloaded once.
+    """
+    from mu2slam_hf.data.audio import SAMPLING_RATE, AudioError, load_audio
+    from mu2slam_hf.models.modules_audio_sources import stream_audio_source
+
+    readable: dict[str, Any] = {}
+    for recording in recordings:
+        try:
+            if is_address(recording.name):
+                readable[recording.name] = load_audio(recording.source)
+            else:
+                for _ in stream_audio_source(recording.source, SAMPLING_RATE):
+                    pass
+                readable[recording.name] = recording.source
+        except AudioError as error:
+            print_error(recording.name, error)
+    return readable
 
 
 def print_answers(query: str, answers: list[tuple[str, float]], *, as_json: bool) -> None:

@@ -23,6 +23,7 @@ from mu2slam_hf.cli.options import (
     add_source_language_option,
     add_target_languages_option,
     check_plots,
+    check_silero,
     generation_arguments,
     load_model,
     positive_seconds,
@@ -77,6 +78,13 @@ def add_parser(subparsers: Any) -> None:
         metavar="SECONDS",
         help="maximum seconds of speech that the model reads at once; default: that of the checkpoint",
     )
+    long.add_argument(
+        "--vad",
+        choices=("energy", "silero"),
+        default="energy",
+        help="what finds the speech: pauses by energy, or the neural network silero-vad (extra: vad), which ignores "
+        "noise and music (energy)",
+    )
     add_batch_seconds_option(long)
     add_model_options(parser)
     add_generation_options(parser)
@@ -108,9 +116,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def check_arguments(args: argparse.Namespace, recordings: Sequence[Recording]) -> None:
-    """Raises ValueError for options that contradict each other, and ImportError for plots without their extra."""
+    """Raises ValueError for options that contradict each other, and ImportError for a missing extra."""
     if args.plot:
         check_plots()
+    if args.vad == "silero":
+        check_silero()
     if args.overwrite and not args.output_dir:
         raise ValueError("--overwrite requires --output-dir")
     if args.output_dir:
@@ -221,6 +231,7 @@ def describe_settings(args: argparse.Namespace) -> dict[str, Any]:
         "multilingual": args.multilingual,
         "channels": args.channels,
         "chunk_length": args.chunk_length,
+        "vad": args.vad,
         "generation": generation_arguments(args),
     }
 
@@ -279,6 +290,7 @@ def transcribe(sources: Iterator[Any], args: argparse.Namespace, progress: Trans
         multilingual=args.multilingual,
         split_channels=args.channels,
         chunk_length_s=args.chunk_length,
+        vad=args.vad,
         batch_seconds=args.batch_seconds,
         generate_kwargs=generation_arguments(args),
     )

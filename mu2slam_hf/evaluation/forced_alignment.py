@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
+from mu2slam_hf.data.audio import SAMPLING_RATE
 from mu2slam_hf.models.processing_alignment import AlignedWord, Alignment, align_waveform
 from mu2slam_hf.synthetic.phones import SpokenVersion, find_words
 
@@ -18,12 +18,13 @@ from mu2slam_hf.synthetic.phones import SpokenVersion, find_words
 def align(
     model: Any, processor: Any, audio: Any, transcript: str, language: str | None = None, **options: Any
 ) -> Alignment:
-    """Align the words of a transcript with a recording.
+    """Align the words of a transcript with a recording of any length, which is read in blocks.
 
     Args:
         model: model with a CTC head: `Mu2SLAMForConditionalGeneration`, `Mu2SLAMForCTC`, `MSLAMForCTC`.
         processor: its processor.
-        audio: a path, an array at 16 kHz, the bytes of a file, a mapping with its rate; see `load_audio`.
+        audio: a path, an array at 16 kHz, the bytes of a file, a mapping with its rate, ...; see
+            `stream_audio_source`.
         transcript: the spoken text; a word `*` matches any speech.
         language: the spoken language; None means unknown.
         **options: `level` ("word" or "token"), `window_seconds`; see `align_waveform`.
@@ -36,7 +37,7 @@ def align(
         AudioError: a recording that cannot be read.
         ValueError: the transcript cannot be aligned or is too long for the recording, or the language is unknown.
     """
-    return align_waveform(model.eval(), processor, load_audio(audio), transcript, language, **options)
+    return align_waveform(model.eval(), processor, audio, transcript, language, **options)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,14 +15,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
+from mu2slam_hf.data.audio import SAMPLING_RATE
+from mu2slam_hf.evaluation.recording_windows import open_recording
 from mu2slam_hf.evaluation.representations import SpeechTextEncoder
 from mu2slam_hf.models.modules_alignment import ctc_log_likelihoods
+from mu2slam_hf.models.modules_audio_sources import stream_audio_source
 from mu2slam_hf.models.modules_similarity import csls_scores, margin_scores
-from mu2slam_hf.models.processing_alignment import iterate_ctc_log_probs, join_units, split_transcript
+from mu2slam_hf.models.processing_alignment import join_units, split_transcript
+from mu2slam_hf.models.processing_ctc_windows import iterate_ctc_log_probs
 
 SCORES = ("mean", "mean-centred", "mean-csls", "mean-margin", "ctc", "ctc-pmi", "decoder", "decoder-pmi")
 """Names of the scores of pairs.
@@ -36,6 +40,8 @@ the text but not that of the speech.
 
 # Number of pairs that the decoder scores at a time.
 _DECODED_TEXTS = 64
+# Decoders are trained on single utterances; attention to a whole recording is quadratic in its length.
+_DECODER_SECONDS = 60.0
 
 RECALLS = (1, 5, 10)
 
@@ -212,8 +218,8 @@ def compute_ctc_scores(model: Any, processor: Any, audio: Sequence[Any], texts: 
     places = {index: place for place, index in enumerate(columns)}
     labels = [[places[index] for index in ids] for ids in spelled.values()]
     for row, recording in enumerate(audio):
-        inputs = processor(audio=[load_audio(recording)], sampling_rate=SAMPLING_RATE, return_tensors="pt")
-        windows = iterate_ctc_log_probs(model.eval(), inputs[model.main_input_name][0])
+        blocks = stream_audio_source(recording, SAMPLING_RATE)
+        windows = iterate_ctc_log_probs(model.eval(), processor, blocks)
         log_probs = torch.cat([window[:, columns] for window in windows])
         scores[row, list(spelled)] = ctc_log_likelihoods(log_probs, labels)
     return scores
@@ -233,7 +239,7 @@ def compute_decoder_scores(
         text_languages: C codes.
 
     Raises:
-        ValueError: the model has no decoder, or does not support a language.
+        ValueError: the model has no decoder, or does not support a language; or a recording is longer than a minute.
     """
     if not model.can_generate():
         raise ValueError(f"{type(model).__name__} has no decoder; use the scores mean or ctc")
@@ -248,7 +254,13 @@ def compute_decoder_scores(
     ]
     scores = torch.zeros(len(audio), len(texts), dtype=torch.float64)
     for row, recording in enumerate(audio):
-        inputs = processor(audio=[load_audio(recording)], sampling_rate=SAMPLING_RATE, return_tensors="pt")
+        waveform = open_recording(recording, _DECODER_SECONDS)
+        if not isinstance(waveform, np.ndarray):
+            raise ValueError(
+                f"audio[{row}] is longer than {_DECODER_SECONDS:g} s, the most that the decoder scores at once; use "
+                "the scores ctc, ctc-pmi or mean, which read recordings of any length"
+            )
+        inputs = processor(audio=[waveform], sampling_rate=SAMPLING_RATE, return_tensors="pt")
         encoded = model.get_encoder()(**inputs.to(model.device))
         for chunk, target in zip(chunks, targets, strict=True):
             labels = target["labels"]

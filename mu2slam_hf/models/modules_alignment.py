@@ -1,8 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Forced alignment of a text to the frames of a recording with CTC probabilities: the exact best path.
+"""Forced alignment of a text to the frames of a recording with CTC probabilities: the best path.
 
 Shapes: N encoder frames, V vocabulary, L tokens of the text, S = 2 L + 1 states (a blank before, between and after
-the tokens), B texts.
+the tokens), W states of a band, B texts.
 """
 
 from typing import NamedTuple
@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from .modules_alignment_anchors import estimate_places
 
 WILDCARD = -1
 """A label that matches any speech, for parts that the text omits."""
@@ -19,6 +21,14 @@ WILDCARD_COST = 0.01
 
 BLANK_FRAME = -1
 """Value in the path of a frame that belongs to no token."""
+
+# Frames times states up to which all paths are searched: about four minutes of speech.
+_FULL_SEARCH = 50_000_000
+# States searched in each frame of a longer recording, about a minute of speech, and their growth when the path comes
+# closer to the edge than this share of the width.
+_BAND_STATES, _BAND_GROWTH, _EDGE = 2048, 4, 1 / 8
+# Maximum number of float64 in the sums over paths of several texts.
+_LIKELIHOOD_VALUES = 2**25
 
 
 class CTCAlignment(NamedTuple):
@@ -51,11 +61,10 @@ def _needs_blank(labels: np.ndarray) -> np.ndarray:
 
 
 def align_ctc(log_probs: np.ndarray | Tensor, labels, blank: int = 0, best: np.ndarray | None = None) -> CTCAlignment:
-    """The most probable path among all that emit `labels` (Viterbi), in float64.
+    """The most probable path among all that emit `labels` (Viterbi), with scores in float64.
 
     Every frame is one vector operation over the states. Scores are stored at the edges of about sqrt(N) segments of
-    frames, and the moves (int8) within a segment are recomputed during backtracking: memory grows with S sqrt(N), so
-    that an hour of speech fits.
+    frames, and the moves (int8) within a segment are recomputed during backtracking.
 
     Args:
         log_probs: `(N, V)` log probabilities; array or tensor of any float type.
@@ -68,25 +77,38 @@ def align_ctc(log_probs: np.ndarray | Tensor, labels, blank: int = 0, best: np.n
         ValueError: no labels, an invalid label, NaN values, or fewer frames than the text requires.
 
     Choice: among equally good paths, the one that stays longest in a state.
+    Choice: if N times S is large, only a band of states around the place that `estimate_places` expects is searched,
+    and a wider one if the path found comes close to its edge, up to all states. Time is then linear in the length of
+    the recording; the path is the best one of all unless that leaves the band.
     """
-    values = log_probs.detach().double().cpu().numpy() if isinstance(log_probs, Tensor) else log_probs
-    values = np.asarray(values, dtype=np.float64)
+    values = _as_array(log_probs)
     labels = np.asarray(labels, dtype=np.int64)
     _check(values, labels, blank)
-    best = values.max(axis=1) if best is None else np.asarray(best, dtype=np.float64)
-    # The wildcard is an additional column.
-    values = np.concatenate([values, best[:, None] - WILDCARD_COST], axis=1)
+    best = values.max(axis=1) if best is None else np.asarray(best)
     states = np.full(2 * len(labels) + 1, blank, dtype=np.int64)
-    states[1::2] = np.where(labels == WILDCARD, values.shape[1] - 1, labels)
+    states[1::2] = np.where(labels == WILDCARD, values.shape[1], labels)
     # Two different tokens may follow each other without a blank.
     may_skip = np.zeros(len(states), dtype=bool)
     may_skip[3::2] = ~_needs_blank(labels)
-    final, path = _best_path(values, states, may_skip)
+    places = estimate_places(values, labels, blank, best) if len(values) * len(states) > _FULL_SEARCH else None
+    if (labels == WILDCARD).any():
+        # The wildcard is an additional column.
+        values = np.concatenate([values, (best.astype(np.float64) - WILDCARD_COST)[:, None]], axis=1)
+    final, path = _search(values, states, may_skip, places)
     tokens = np.where(path % 2 == 1, path // 2, BLANK_FRAME)
-    places = np.arange(len(labels))
-    starts, ends = np.searchsorted(path, 2 * places + 1), np.searchsorted(path, 2 * places + 1, side="right")
-    running = np.concatenate([[0.0], np.cumsum(values[np.arange(len(path)), states[path]])])
+    odd = 2 * np.arange(len(labels)) + 1
+    starts, ends = np.searchsorted(path, odd), np.searchsorted(path, odd, side="right")
+    on_path = values[np.arange(len(path)), states[path]].astype(np.float64)
+    running = np.concatenate([[0.0], np.cumsum(on_path)])
     return CTCAlignment(starts, ends, (running[ends] - running[starts]) / (ends - starts), tokens, final)
+
+
+def _as_array(log_probs: np.ndarray | Tensor) -> np.ndarray:
+    """Values in float32 or float64; others become float64."""
+    if isinstance(log_probs, Tensor):
+        log_probs = log_probs.detach().cpu()
+        log_probs = (log_probs if log_probs.dtype == torch.float32 else log_probs.double()).numpy()
+    return log_probs if log_probs.dtype == np.float32 else np.asarray(log_probs, dtype=np.float64)
 
 
 def _check(values: np.ndarray, labels: np.ndarray, blank: int) -> None:
@@ -112,44 +134,104 @@ def _check(values: np.ndarray, labels: np.ndarray, blank: int) -> None:
         )
 
 
-def _best_path(values: np.ndarray, states: np.ndarray, may_skip: np.ndarray) -> tuple[float, np.ndarray]:
-    """Log probability of the best path, and its state in every frame `(N,)` int64."""
-    num_frames, num_states = len(values), len(states)
+def _search(
+    values: np.ndarray, states: np.ndarray, may_skip: np.ndarray, places: np.ndarray | None
+) -> tuple[float, np.ndarray]:
+    """Log probability of the best path, and its state in every frame `(N,)` int64.
+
+    Args:
+        values: `(N, V)` log probabilities.
+        states: `(S,)` the column of each state.
+        may_skip: `(S,)` whether the state may follow the one two before it.
+        places: `(N,)` expected tokens, to search a band around them; None to search all states.
+    """
+    width = _BAND_STATES if places is not None else len(states)
+    while width < len(states):
+        assert places is not None
+        lows = np.clip((2 * places).astype(np.int64) - width // 2, 0, len(states) - width)
+        # A path starts in the first two states and ends in the last two.
+        lows[0], lows[-1] = 0, len(states) - width
+        final, path = _best_path(values, states, may_skip, lows, width)
+        if np.isfinite(final) and not _is_near_edge(path - lows, lows, width, len(states)):
+            return final, path
+        width *= _BAND_GROWTH
+    return _best_path(values, states, may_skip, np.zeros(len(values), dtype=np.int64), len(states))
+
+
+def _is_near_edge(offsets: np.ndarray, lows: np.ndarray, width: int, num_states: int) -> bool:
+    """Whether a path with the `offsets` `(N,)` in its band comes close to an edge with states beyond it."""
+    margin = int(width * _EDGE)
+    below = (offsets < margin) & (lows > 0)
+    above = (offsets >= width - margin) & (lows + width < num_states)
+    return bool((below | above).any())
+
+
+def _best_path(
+    values: np.ndarray, states: np.ndarray, may_skip: np.ndarray, lows: np.ndarray, width: int
+) -> tuple[float, np.ndarray]:
+    """The best path through a band of `width` states, which begins at the states `lows` `(N,)`, ascending."""
+    num_frames = len(values)
     stretch = max(1, round((8 * num_frames) ** 0.5))
-    scores = np.full(num_states, -np.inf)
+    scores = np.full(width, -np.inf)
     scores[:2] = values[0, states[:2]]
+    bands = [slice(low, low + width) for low in lows.tolist()]
+    shifts = np.diff(lows, prepend=0).tolist()
+
+    def advance(scores: np.ndarray, frame: int) -> tuple[np.ndarray, np.ndarray]:
+        band = bands[frame]
+        return _advance(scores, shifts[frame], values[frame, states[band]], may_skip[band])
+
     edges = []
     for frame in range(1, num_frames):
         if (frame - 1) % stretch == 0:
-            edges.append(scores.copy())
-        scores = _advance(scores, values[frame, states], may_skip)[0]
+            edges.append(scores)
+        scores = advance(scores, frame)[0]
     # The path ends in the last token or in the blank after it.
-    state = num_states - 1 if scores[-1] >= scores[-2] else num_states - 2
-    final = float(scores[state])
-    path = np.empty(num_frames, dtype=np.int64)
+    offset = width - 1 if scores[-1] >= scores[-2] else width - 2
+    final = float(scores[offset])
+    path = np.zeros(num_frames, dtype=np.int64)
+    if width < len(states) and not np.isfinite(final):  # no path through this band
+        return final, path
+    state = int(lows[-1]) + offset
     path[-1] = state
     for number in reversed(range(len(edges))):
         first = 1 + number * stretch
         scores, moves = edges.pop(), []
         for frame in range(first, min(first + stretch, num_frames)):
-            scores, move = _advance(scores, values[frame, states], may_skip)
+            scores, move = advance(scores, frame)
             moves.append(move)
         for frame in reversed(range(first, first + len(moves))):
-            state -= int(moves[frame - first][state])
+            state -= int(moves[frame - first][state - bands[frame].start])
             path[frame - 1] = state
     return final, path
 
 
-def _advance(scores: np.ndarray, emissions: np.ndarray, may_skip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scores `(S,)` after one more frame, and the distance `(S,)` int8 in states to the best predecessor."""
-    best, moves = scores.copy(), np.zeros(len(scores), dtype=np.int8)
-    step = scores[:-1] > best[1:]
-    best[1:][step] = scores[:-1][step]
-    moves[1:][step] = 1
-    skip = may_skip[2:] & (scores[:-2] > best[2:])
-    best[2:][skip] = scores[:-2][skip]
-    moves[2:][skip] = 2
-    return best + emissions, moves
+def _advance(
+    scores: np.ndarray, shift: int, emissions: np.ndarray, may_skip: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores `(W,)` after one more frame, and the distance `(W,)` int8 in states to the best predecessor.
+
+    Args:
+        scores: `(W,)` of the previous frame.
+        shift: how many states further the band begins.
+        emissions: `(W,)` log probabilities of the states.
+        may_skip: `(W,)` bool.
+    """
+    width = len(scores)
+    # Predecessors by distance: two more states before the band, and those that it has moved on by.
+    padded = np.full(width + 2 + shift, -np.inf)
+    padded[2 : width + 2] = scores
+    best, moves = padded[2 + shift :].copy(), np.zeros(width, dtype=np.int8)
+    step = padded[1 + shift : -1]
+    better = step > best
+    np.copyto(best, step, where=better)
+    moves[better] = 1
+    skip = padded[shift:-2]
+    better = may_skip & (skip > best)
+    np.copyto(best, skip, where=better)
+    moves[better] = 2
+    best += emissions
+    return best, moves
 
 
 def ctc_log_likelihoods(log_probs: Tensor, texts: list[list[int]], blank: int = 0) -> Tensor:
@@ -164,6 +246,14 @@ def ctc_log_likelihoods(log_probs: Tensor, texts: list[list[int]], blank: int = 
         `(B,)` float64 on the CPU; -inf for a text that requires more frames than the recording has.
     """
     values = log_probs.detach().double().cpu()
+    # In groups, so that the sums over the paths of long recordings fit into memory.
+    longest = max(map(len, texts), default=0)
+    size = max(1, _LIKELIHOOD_VALUES // (len(values) * max(2 * longest + 1, values.shape[1])))
+    found = [_group_likelihoods(values, texts[start : start + size], blank) for start in range(0, len(texts), size)]
+    return torch.cat(found) if found else torch.zeros(0, dtype=torch.float64)
+
+
+def _group_likelihoods(values: Tensor, texts: list[list[int]], blank: int) -> Tensor:
     lengths = torch.tensor([len(text) for text in texts])
     labels = torch.zeros(len(texts), max(1, int(lengths.max())), dtype=torch.int64)
     for row, text in enumerate(texts):

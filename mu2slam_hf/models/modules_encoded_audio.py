@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .modules_audio_files import read_audio_file
+from .modules_audio_files import AudioError, read_audio_file
 
 
 def is_encoded(item: Any) -> bool:
@@ -49,4 +49,9 @@ def decode_recording(item: Any, name: str) -> tuple[np.ndarray, float]:
         data = np.asarray(samples.data, dtype=np.float32)
         return data.mean(axis=0) if data.ndim == 2 else data, float(samples.sample_rate)
     path, data = item.get("path"), item.get("bytes")
-    return read_audio_file(path if data is None else bytes(data), name if path is None else f"{name} ({path})")
+    name = name if path is None else f"{name} ({path})"
+    try:
+        return read_audio_file(path if data is None else bytes(data), name)
+    except AudioError as error:
+        # Errors about a path name the path only.
+        raise AudioError(f"{name}: {str(error).removeprefix(f'{name}: ').removeprefix(f'{path}: ')}") from error

@@ -11,6 +11,7 @@ import numpy as np
 FRAMES_PER_SECOND = 100
 _SILENCE_DBFS = -70.0
 _DIGITAL_SILENCE_DBFS = -100.0
+_STEADY_FRAMES = 30
 # Frequencies that count, in Hz: mains hum and rumble are below, hiss of analogue recordings is above.
 _BAND = (100.0, 4000.0)
 
@@ -36,7 +37,7 @@ class PauseSettings:
     steady_db: float = 1.2
     context_seconds: float = 10.0
     padding_seconds: float = 0.2
-    noise_padding_seconds: float = 0.05
+    noise_padding_seconds: float = 0.0
     noise_below_peak_db: float = 35.0
 
 
@@ -81,8 +82,9 @@ def find_stretches(levels: np.ndarray, settings: PauseSettings) -> list[tuple[in
     if not len(levels):
         return []
     found = _search(levels, 0, settings)
+    steady = _widen(_running_deviation(levels, _STEADY_FRAMES) < settings.steady_db, _STEADY_FRAMES // 2)
     padded = [
-        (start - _padding(levels, start, -1, settings), stop + _padding(levels, stop - 1, 1, settings))
+        (start - _padding(levels, steady, start, -1, settings), stop + _padding(levels, steady, stop - 1, 1, settings))
         for start, stop in found
     ]
     for place in range(1, len(padded)):
@@ -93,14 +95,18 @@ def find_stretches(levels: np.ndarray, settings: PauseSettings) -> list[tuple[in
     return padded
 
 
-def _padding(levels: np.ndarray, edge: int, step: int, settings: PauseSettings) -> int:
-    """Number of frames to add before (`step` -1) or after (1) the frame `edge` of a stretch."""
+def _padding(levels: np.ndarray, steady: np.ndarray, edge: int, step: int, settings: PauseSettings) -> int:
+    """Number of frames to add before (`step` -1) or after (1) the frame `edge` of a stretch.
+
+    Soft sounds at the edges of words are not steady; steady noise, which is heard as a fricative, is left out.
+    """
     longest, shortest = (
         round(seconds * FRAMES_PER_SECOND) for seconds in (settings.padding_seconds, settings.noise_padding_seconds)
     )
-    frames = levels[edge + 1 : edge + 1 + longest] if step > 0 else levels[max(0, edge - longest) : edge][::-1]
+    places = slice(edge + 1, edge + 1 + longest) if step > 0 else slice(max(0, edge - longest), edge)
+    frames, noise = levels[places][::step], steady[places][::step]
     around = levels[max(0, edge - FRAMES_PER_SECOND) : edge + FRAMES_PER_SECOND]
-    loud = frames > max(np.percentile(around, 95) - settings.noise_below_peak_db, _SILENCE_DBFS)
+    loud = noise & (frames > max(np.percentile(around, 95) - settings.noise_below_peak_db, _SILENCE_DBFS))
     # Nor is digital silence worth keeping, which no microphone records.
     ends = loud | (frames < _DIGITAL_SILENCE_DBFS)
     return min(len(frames), max(int(np.argmax(ends)) if ends.any() else len(frames), shortest))
@@ -147,11 +153,11 @@ def _active_frames(levels: np.ndarray, settings: PauseSettings, is_pause: bool) 
     threshold = np.maximum(peak - settings.below_peak_db, floor + settings.above_floor_db)
     # Without pauses, for example in noise, the background is not known.
     threshold = np.maximum(np.minimum(threshold, peak - 8.0), _SILENCE_DBFS)
-    steady = _running_deviation(levels, 30) < settings.steady_db
+    steady = _running_deviation(levels, _STEADY_FRAMES) < settings.steady_db
     if not is_pause:
         # A loud steady sound may be a long vowel.
         steady &= levels < peak - 10.0
-    return (levels > threshold) & ~_widen(steady, 15)
+    return (levels > threshold) & ~_widen(steady, _STEADY_FRAMES // 2)
 
 
 def _widen(values: np.ndarray, width: int) -> np.ndarray:

@@ -210,10 +210,12 @@ def _split_languages(
     if languages is None:
         return given["source_lang"] or given["language"], given["target_lang"], rest
     arguments = resolve_task_arguments(languages, "speech", defaults=generation_config, **given)
-    source, target = (
-        None if code is None else languages[language_index(code, languages)]
+    # The first row, `und`, is the same as None.
+    rows = [
+        0 if code is None else language_index(code, languages)
         for code in (arguments.source_lang, arguments.target_lang)
-    )
+    ]
+    source, target = (languages[row] if row else None for row in rows)
     if arguments.task is not None:
         check_task(arguments.task, "speech", "text", source, target)
     if arguments.task == "asr":

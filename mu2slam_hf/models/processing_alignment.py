@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Alignment of a transcript with a recording by the CTC head of a model.
 
-Shapes: T feature frames, N encoder frames, V vocabulary, L tokens.
+Shapes: N encoder frames, V vocabulary, L tokens.
 """
 
 import math
@@ -10,14 +10,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from .language_codes import canonical_language
 from .modules_alignment import WILDCARD, align_ctc
-from .modules_lengths import encoder_length
+from .modules_audio_sources import stream_audio_source
 from .modules_vocabulary import WORD_BOUNDARY
-from .modules_waveforms import read_waveforms
+from .processing_ctc_windows import iterate_ctc_log_probs
 
 WILDCARD_WORD = "*"
 """A word of a transcript that matches any speech."""
@@ -180,63 +181,6 @@ def join_units(units: list[TranscriptUnit], tokenizer: Any) -> tuple[list[int], 
     return ids, owners
 
 
-@torch.no_grad()
-def iterate_ctc_log_probs(
-    model: Any,
-    features: Tensor,
-    language_row: int = 0,
-    window_seconds: float = 30.0,
-    context_seconds: float = 3.0,
-) -> Iterator[Tensor]:
-    """CTC log probabilities of one recording in windows, so that hours of speech fit into memory.
-
-    Args:
-        model: model with a CTC head: `Mu2SLAMForConditionalGeneration`, `Mu2SLAMForCTC`, `MSLAMForCTC`.
-        features: `(T, M)` float, or `(samples,)` for the front end `waveform`.
-        language_row: row of the language table; 0 means unknown.
-        window_seconds: length of a window. A recording of up to one window and two contexts is not split.
-        context_seconds: additional input on both sides of each window, whose output is discarded.
-
-    Yields:
-        `(n, V)` float32 on the CPU, N rows in all.
-
-    Raises:
-        ValueError: the model has no CTC head.
-
-    Choice: with other front ends than `conv2d` the recording is not split, since their frames are not aligned with
-    windows.
-    """
-    config = model.config.encoder_config
-    # In feature frames of 10 ms; windows start at encoder frames (four feature frames each).
-    window, context = (4 * max(1, round(seconds * 25)) for seconds in (window_seconds, context_seconds))
-    if config.frontend != "conv2d" or len(features) <= window + 2 * context:
-        yield _ctc_log_probs(model, features, language_row)
-        return
-    for start in range(0, len(features), window):
-        first = max(0, start - context)
-        piece = features[first : start + window + context]
-        wanted = encoder_length(min(window, len(features) - start))
-        offset = (start - first) // 4
-        yield _ctc_log_probs(model, piece, language_row)[offset : offset + wanted]
-
-
-def _ctc_log_probs(model: Any, features: Tensor, language_row: int) -> Tensor:
-    inputs = {
-        model.main_input_name: features[None].to(device=model.device, dtype=model.dtype),
-        "language_ids": torch.tensor([language_row], device=model.device),
-    }
-    if hasattr(model, "compute_ctc_logits"):
-        logits = model.compute_ctc_logits(model.get_encoder()(**inputs, return_dict=True).last_hidden_state)
-    elif type(model).__name__.endswith("ForCTC"):
-        logits = model(**inputs, return_dict=True).logits
-    else:
-        raise ValueError(
-            f"{type(model).__name__} has no CTC head; use a Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC or "
-            "MSLAMForCTC checkpoint."
-        )
-    return logits[0].float().log_softmax(dim=-1).cpu()
-
-
 def align_waveform(
     model: Any,
     processor: Any,
@@ -248,20 +192,21 @@ def align_waveform(
     level: str | None = None,
     window_seconds: float = 30.0,
 ) -> Alignment:
-    """Align the words of a transcript with a recording.
+    """Align the words of a transcript with a recording of any length, which is read in blocks.
 
     Args:
         model: model with a CTC head, in evaluation mode; see `iterate_ctc_log_probs`.
         processor: its processor.
-        waveform: one recording, in any form that the feature extractor accepts.
+        waveform: one recording: an array, a path, ...; see `stream_audio_source`.
         transcript: the spoken text; a word `*` matches any speech.
         language: the spoken language; None means unknown.
-        sampling_rate: Hz of the recording; None means that of the feature extractor.
+        sampling_rate: Hz of an array; None means that of the feature extractor.
         level: "word", or "token" for characters or pieces; None means "token" for languages written without spaces,
             else "word".
         window_seconds: see `iterate_ctc_log_probs`.
 
     Raises:
+        AudioError: the recording cannot be read.
         ValueError: the transcript cannot be aligned or is too long for the recording, the language is unknown, or the
             model has no CTC head.
 
@@ -270,20 +215,19 @@ def align_waveform(
     (training split) this reduces the mean error of a boundary from 36 to 23 ms.
     """
     rate = processor.feature_extractor.sampling_rate
-    (samples,) = read_waveforms([waveform], sampling_rate or rate, rate)
     level = level or default_level(language)
-    inputs = processor(audio=[samples], sampling_rate=rate, return_tensors="pt")
     row = processor.language_row(language)
-    log_probs = iterate_ctc_log_probs(model, inputs[model.main_input_name][0], row, window_seconds)
-    return align_log_probs(
-        processor.tokenizer,
-        log_probs,
-        transcript,
-        blank=model.config.pad_token_id,
-        level=level,
-        frame_seconds=model.config.inputs_to_logits_ratio / rate,
-        duration_seconds=len(samples) / rate,
-    )
+    text = _Text(transcript, processor.tokenizer, level, model.config.pad_token_id)
+    num_samples = 0
+
+    def count_samples() -> Iterator[np.ndarray]:
+        nonlocal num_samples
+        for block in stream_audio_source(waveform, rate, source_rate=sampling_rate):
+            num_samples += len(block)
+            yield block
+
+    text.read(iterate_ctc_log_probs(model, processor, count_samples(), row, window_seconds))
+    return text.align(model.config.inputs_to_logits_ratio / rate, num_samples / rate)
 
 
 def align_log_probs(
@@ -310,23 +254,51 @@ def align_log_probs(
     Raises:
         ValueError: the transcript cannot be aligned or is too long for the recording.
     """
-    units, unknown = split_transcript(transcript, tokenizer, level)
-    ids, owners = join_units(units, tokenizer)
-    # Only the columns of the text; the blank is the first.
-    columns = [blank, *sorted(set(ids) - {WILDCARD})]
-    kept, best = [], []
-    for piece in log_probs:
-        kept.append(piece[:, columns].double())
-        best.append(piece.amax(dim=-1).double())
-    labels = [WILDCARD if index == WILDCARD else columns.index(index) for index in ids]
-    found = align_ctc(torch.cat(kept), labels, best=torch.cat(best).numpy())
-    words = list(_words(units, owners, found, frame_seconds, duration_seconds))
-    return Alignment(
-        words=tuple(_widen(words, frame_seconds, duration_seconds) if level == "word" else words),
-        duration_seconds=duration_seconds,
-        score=found.log_prob / len(found.path),
-        unknown_characters=tuple(unknown),
-    )
+    text = _Text(transcript, tokenizer, level, blank)
+    text.read(log_probs)
+    return text.align(frame_seconds, duration_seconds)
+
+
+class _Text:
+    """A transcript with the posteriors of its tokens, all that is kept of a recording.
+
+    Raises:
+        ValueError: the transcript cannot be aligned.
+    """
+
+    def __init__(self, transcript: str, tokenizer: Any, level: str, blank: int):
+        self.level = level
+        self.units, self.unknown = split_transcript(transcript, tokenizer, level)
+        ids, self.owners = join_units(self.units, tokenizer)
+        # Only the columns of the text; the blank is the first.
+        self.columns = [blank, *sorted(set(ids) - {WILDCARD})]
+        places = {index: place for place, index in enumerate(self.columns)}
+        self.labels = [WILDCARD if index == WILDCARD else places[index] for index in ids]
+        self.kept: list[Tensor] = []
+        self.best: list[Tensor] = []
+
+    def read(self, log_probs: Iterable[Tensor]) -> None:
+        """Keep the columns of consecutive pieces `(n, V)`."""
+        for piece in log_probs:
+            self.kept.append(piece[:, self.columns])
+            self.best.append(piece.amax(dim=-1))
+
+    def align(self, frame_seconds: float, duration_seconds: float) -> Alignment:
+        """Align the text with what was read.
+
+        Raises:
+            ValueError: the text is too long for the recording.
+        """
+        kept, best = torch.cat(self.kept), torch.cat(self.best).numpy()
+        self.kept = []
+        found = align_ctc(kept, self.labels, best=best)
+        words = list(_words(self.units, self.owners, found, frame_seconds, duration_seconds))
+        return Alignment(
+            words=tuple(_widen(words, frame_seconds, duration_seconds) if self.level == "word" else words),
+            duration_seconds=duration_seconds,
+            score=found.log_prob / len(found.path),
+            unknown_characters=tuple(self.unknown),
+        )
 
 
 def default_level(language: str | None) -> str:

@@ -12,17 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from .generation_settings import DEFAULT_CHUNK_SECONDS as DEFAULT_CHUNK_SECONDS
+from .generation_settings import find_chunk_seconds, find_min_language_probability
 from .language_codes import UNDETERMINED
 from .modules_audio_files import AudioError
 from .modules_audio_sources import stream_audio_source
+from .modules_speech_detection import build_detector
 from .processing_alignment import AlignedWord
 from .processing_joins import join_words, split_at_cut, without_overlap
+from .processing_languages import LanguageAverage
 from .processing_recognition import RecognizedWindow, WindowRecognizer
 from .processing_transcripts import Transcript, TranscriptSegment
 from .processing_windows import RecordingEnd, Window, cut_windows
-
-DEFAULT_CHUNK_SECONDS = 15.0
-"""Maximum length of a window if neither options nor generation configuration say otherwise."""
 
 # The language of a recording is predicted once from this much speech, unless the recording is shorter.
 _LANGUAGE_SECONDS = 60.0
@@ -46,6 +47,8 @@ class TranscriptionOptions:
         batch_seconds: maximum seconds of audio in a batch, including padding.
         min_language_probability: a language that is less probable is `und`; the text is then written in the most
             probable one. None means that of the generation configuration, else 0.
+        vad: what decides where speech is: "energy", or "silero" for the neural network silero-vad (extra `vad`), which
+            is stricter with noise and music, and removes what is not speech from short recordings too.
         generate_kwargs: passed to `generate`.
         ctc_decoder: only for CTC models: function from CTC log posteriors `(N, V)`, a numpy array, to their text, for
             example of a beam search with a language model. None means the best path.
@@ -59,6 +62,7 @@ class TranscriptionOptions:
     chunk_length_s: float | None = None
     batch_seconds: float = 60.0
     min_language_probability: float | None = None
+    vad: str = "energy"
     generate_kwargs: Mapping[str, Any] = field(default_factory=dict)
     ctc_decoder: Callable[[np.ndarray], str] | None = None
 
@@ -89,6 +93,7 @@ def transcribe_recordings(
     Raises:
         ValueError: an unknown language, options that the model does not support, a model that cannot transcribe, or
             one recording in place of several.
+        ImportError: `vad` requires a package that is not installed.
     """
     if isinstance(recordings, (str, bytes, bytearray, os.PathLike, Mapping)):
         raise ValueError(f"recordings must be a list or another iterable of recordings, got {recordings!r:.60}.")
@@ -110,8 +115,7 @@ class _Recording:
 
     def __init__(self) -> None:
         self.segments: list[TranscriptSegment] = []
-        self.probabilities: dict[str, float] = defaultdict(float)
-        self.speech_seconds = 0.0
+        self.languages = LanguageAverage()
         self.num_samples: int | None = None
         self.error: AudioError | None = None
         self.last: dict[int | None, RecognizedWindow] = {}
@@ -123,19 +127,12 @@ class _Recording:
     @property
     def is_settled(self) -> bool:
         """Whether the language does not change any more."""
-        return self.is_read or self.speech_seconds >= _LANGUAGE_SECONDS
+        return self.is_read or self.languages.seconds >= _LANGUAGE_SECONDS
 
     def hear(self, one: RecognizedWindow, seconds: float) -> None:
         """Count the languages of a window, as long as they are not settled."""
-        if self.speech_seconds < _LANGUAGE_SECONDS and one.language_probabilities is not None:
-            for code, probability in one.language_probabilities.items():
-                self.probabilities[code] += seconds * probability
-            self.speech_seconds += seconds
-
-    def guess(self) -> tuple[str, float]:
-        """The most probable language so far, and its probability."""
-        code = max(self.probabilities, key=lambda code: self.probabilities[code])
-        return code, self.probabilities[code] / self.speech_seconds
+        if self.languages.seconds < _LANGUAGE_SECONDS and one.language_probabilities is not None:
+            self.languages.add(one.language_probabilities, seconds)
 
 
 class _Transcriber:
@@ -163,15 +160,9 @@ class _Transcriber:
             )
         for code in options.target_langs:
             processor.language_row(code)
-        generation_config = getattr(model, "generation_config", None)
-        self.chunk_seconds = _first_given(
-            options.chunk_length_s, getattr(generation_config, "chunk_length_s", None), DEFAULT_CHUNK_SECONDS
-        )
-        if self.chunk_seconds < 1.0:
-            raise ValueError(f"chunk_length_s must be at least 1 second, got {self.chunk_seconds}.")
-        self.min_language_probability = _first_given(
-            options.min_language_probability, getattr(generation_config, "min_language_probability", None), 0.0
-        )
+        self.chunk_seconds = find_chunk_seconds(model, options.chunk_length_s)
+        self.min_language_probability = find_min_language_probability(model, options.min_language_probability)
+        self.detector = build_detector(options.vad, self.recognizer.sampling_rate)
         if options.timestamps not in (None, "word", "token"):
             raise ValueError(f"timestamps must be 'word', 'token' or None, got {options.timestamps!r}.")
         self.waiting: deque[_Recording] = deque()
@@ -190,6 +181,7 @@ class _Transcriber:
             stream_audio_source(source, rate, split_channels=self.options.split_channels),
             rate,
             self.chunk_seconds,
+            detector=self.detector,
             blank_posteriors=self.recognizer.compute_blanks,
             progress=self._count,
         )
@@ -216,6 +208,14 @@ class _Transcriber:
 
     def _count(self, seconds: float) -> None:
         self.read_seconds += seconds
+        # Long silence has no windows to recognise.
+        if not self.pool and self.read_seconds >= _POOLED_BATCHES * self.options.batch_seconds:
+            self._report()
+
+    def _report(self) -> None:
+        if self.progress is not None and self.read_seconds:
+            self.progress(self.read_seconds)
+            self.read_seconds = 0.0
 
     def recognize(self) -> None:
         """Recognise the windows that were collected, except those of a recording whose language is not settled."""
@@ -235,9 +235,7 @@ class _Transcriber:
         for (recording, one), language in zip(ready, languages, strict=True):
             if one.has_speech:
                 self._add(recording, one, *language)
-        if self.progress is not None and self.read_seconds:
-            self.progress(self.read_seconds)
-            self.read_seconds = 0.0
+        self._report()
 
     def _is_settled(self, recording: _Recording, one: RecognizedWindow) -> bool:
         """Whether the language of a window is known, so that it does not depend on what is recognised together."""
@@ -251,7 +249,7 @@ class _Transcriber:
         if self.options.multilingual:
             code, probability = max(one.language_probabilities.items(), key=lambda item: item[1])
         else:
-            code, probability = recording.guess()
+            code, probability = recording.languages.best()
         return code if probability >= self.min_language_probability else UNDETERMINED, probability, code
 
     def _add(
@@ -335,8 +333,3 @@ class _Transcriber:
             language_probability=first.language_probability if first else None,
             written_language=first.written_language if first else None,
         )
-
-
-def _first_given(*values: Any) -> Any:
-    """The first value that is not None."""
-    return next(value for value in values if value is not None)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .modules_pauses import FRAMES_PER_SECOND, PauseSettings, compute_levels, find_cuts, find_stretches
+from .modules_pauses import FRAMES_PER_SECOND, PauseSettings, compute_levels, find_cuts
+from .modules_speech_detection import SpeechDetector, build_energy_detector
 
 # What is analysed at once. Memory grows with it; windows at its end wait for what follows.
 _BUFFER_SECONDS = 60.0
@@ -54,18 +55,20 @@ def cut_windows(
     max_seconds: float,
     *,
     settings: PauseSettings | None = None,
+    detector: SpeechDetector | None = None,
     blank_posteriors: BlankPosteriors | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Iterator[Window | RecordingEnd]:
     """The windows of a recording, those of each channel in order, then its end.
 
-    A recording of at most `max_seconds` is one window, as it is.
+    A recording of at most `max_seconds` is one window, as it is, unless a detector of speech is given.
 
     Args:
         blocks: `(n, c)` float32 blocks of the recording.
         sampling_rate: Hz.
         max_seconds: maximum length of a window without overlap.
         settings: what counts as a pause.
+        detector: finds the speech, in short recordings too; None to find pauses by energy.
         blank_posteriors: function from a waveform `(n,)` to the probabilities `(N,)` of CTC's blank in each encoder
             frame, asked where there is no pause; None to cut by energy alone.
         progress: called with the seconds of audio that have been read since the last call.
@@ -74,6 +77,8 @@ def cut_windows(
         AudioError: from `blocks`.
     """
     settings = settings or PauseSettings()
+    find_speech = detector or build_energy_detector(settings)
+    options = (sampling_rate, max_seconds, settings, find_speech, blank_posteriors)
     hop = sampling_rate // FRAMES_PER_SECOND
     buffer_samples = max(round(_BUFFER_SECONDS * FRAMES_PER_SECOND), 2 * round(max_seconds * FRAMES_PER_SECOND)) * hop
     buffer, offset, total, is_first = np.zeros((0, 1), np.float32), 0, 0, True
@@ -85,11 +90,11 @@ def cut_windows(
             progress(len(block) / sampling_rate)
         while len(buffer) > buffer_samples:
             is_first = False
-            cutters = cutters or _build_cutters(block.shape[1], sampling_rate, max_seconds, settings, blank_posteriors)
+            cutters = cutters or _build_cutters(block.shape[1], *options)
             yield from _merge(cutters, buffer[:buffer_samples], offset, is_last=False)
             buffer = buffer[buffer_samples:]
             offset += buffer_samples
-    if is_first and total <= max_seconds * sampling_rate:
+    if detector is None and is_first and total <= max_seconds * sampling_rate:
         for channel in range(buffer.shape[1]):
             yield Window(
                 waveform=np.ascontiguousarray(buffer[:, channel]),
@@ -99,7 +104,7 @@ def cut_windows(
                 channel=channel if buffer.shape[1] > 1 else None,
             )
     else:
-        cutters = cutters or _build_cutters(buffer.shape[1], sampling_rate, max_seconds, settings, blank_posteriors)
+        cutters = cutters or _build_cutters(buffer.shape[1], *options)
         yield from _merge(cutters, buffer, offset, is_last=True)
     yield RecordingEnd(num_samples=total)
 
@@ -127,6 +132,7 @@ class _ChannelCutter:
         sampling_rate: int,
         max_seconds: float,
         settings: PauseSettings,
+        find_speech: SpeechDetector,
         blank_posteriors: BlankPosteriors | None,
     ):
         self.channel = channel
@@ -134,6 +140,7 @@ class _ChannelCutter:
         self.hop = sampling_rate // FRAMES_PER_SECOND
         self.max_frames = max(1, round(max_seconds * FRAMES_PER_SECOND))
         self.settings = settings
+        self.find_speech = find_speech
         self.blank_posteriors = blank_posteriors
         self.rest = np.zeros(0, dtype=np.float32)
         # Samples of `rest` that the previous window covers: the next one hears them, to join the texts.
@@ -149,7 +156,7 @@ class _ChannelCutter:
         pause = round(self.settings.min_pause_seconds * FRAMES_PER_SECOND)
         # The last pause may hold the soft beginning of what follows.
         kept = len(levels) if is_last else max(len(levels) - 2 * pause, 0)
-        for first, stop in find_stretches(levels, self.settings):
+        for first, stop in self.find_speech(waveform, levels):
             if stop <= covered:
                 continue
             edges = [max(first, covered), stop]

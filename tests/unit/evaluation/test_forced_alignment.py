@@ -7,11 +7,14 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+import soundfile
 from helpers import REPOSITORY_ROOT
 
 from mu2slam_hf import load_default, read_manifest
 from mu2slam_hf.cli import main
+from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.evaluation.forced_alignment import align, constant_rate_boundaries, measure_boundaries
+from mu2slam_hf.models import modules_alignment
 from mu2slam_hf.synthetic.espeak import Phone
 from mu2slam_hf.synthetic.phones import SpokenVersion, find_words, speak_in_voices
 
@@ -42,6 +45,27 @@ def test_real_recordings(default, record):
     filled = align(*default, record.audio, record.text.rsplit(" ", 1)[0] + " *", record.lang)
     assert filled.score > missing.score
     assert filled.words[-1].start_seconds == pytest.approx(found.words[-1].start_seconds, abs=0.17)
+
+
+def test_a_long_recording_has_the_words_of_its_parts(default, tmp_path, monkeypatch):
+    """From a file in blocks, with windows and a band: each word is where it is in the short recording."""
+    monkeypatch.setattr(modules_alignment, "_FULL_SEARCH", 0)
+    monkeypatch.setattr(modules_alignment, "_BAND_STATES", 256)
+    pause = np.zeros(16000, dtype=np.float32)
+    parts, texts, expected, offset = [], [], [], 0.0
+    for record in [*RECORDS, *RECORDS[::-1], *RECORDS]:
+        found = align(*default, record.audio, record.text)
+        expected += [(word.text, word.start_seconds + offset, word.end_seconds + offset) for word in found.words]
+        parts += [load_audio(record.audio), pause]
+        texts.append(record.text)
+        offset += len(parts[-2]) / 16000 + 1.0
+    file = tmp_path / "long.wav"
+    soundfile.write(file, np.concatenate(parts), 16000)
+    found = align(*default, file, " ".join(texts))
+    assert found.duration_seconds == pytest.approx(offset) and offset > 66
+    assert [word.text for word in found.words] == [text for text, _, _ in expected]
+    errors = [abs(word.start_seconds - start) for word, (_, start, _) in zip(found.words, expected, strict=True)]
+    assert np.median(errors) < 0.05 and np.mean(np.array(errors) < 0.2) > 0.9
 
 
 def test_words_of_synthetic_phones():

@@ -1,17 +1,27 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Languages of recordings and texts: probabilities, refusal, evaluation, and the command."""
 
+import itertools
 import json
 
+import numpy as np
 import pytest
+import soundfile
 from helpers import REPOSITORY_ROOT, make_tiny_pair
+from mslam_batches import make_config
 
-from mu2slam_hf import load_default, read_manifest
+from mu2slam_hf import MSLAMForAudioClassification, load_default, read_manifest
 from mu2slam_hf.cli import main
+from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.evaluation.decode import guess_languages
-from mu2slam_hf.evaluation.language_identification import evaluate_language_identification, predict_languages
+from mu2slam_hf.evaluation.language_identification import (
+    evaluate_language_identification,
+    iterate_languages,
+    predict_languages,
+)
 from mu2slam_hf.evaluation.results import EvaluationResults
+from mu2slam_hf.models.processing_windows import RecordingEnd, cut_windows
 
 EXAMPLES = REPOSITORY_ROOT / "examples"
 FILES = sorted(EXAMPLES.glob("*/*.opus"))
@@ -37,14 +47,108 @@ def test_the_shipped_checkpoint_knows_the_languages_of_the_examples(default):
 
 
 def test_guesses_are_those_of_transcription_and_do_not_depend_on_the_batch():
-    from mu2slam_hf.data.audio import load_audio
-
     pair = make_tiny_pair()
     waves = [load_audio(file) for file in FILES]
     guesses = predict_languages(*pair, audio=waves)
     assert [guess.lang for guess in guesses] == guess_languages(*pair, waves)
     (alone,) = predict_languages(*pair, audio=waves[3:4])
     assert alone.probabilities == pytest.approx(guesses[3].probabilities, abs=1e-5)
+
+
+def make_long(seconds: float, pause_seconds: float = 1.0) -> np.ndarray:
+    """Examples with pauses, until there are at least so many seconds."""
+    pause = np.zeros(round(pause_seconds * 16000), dtype=np.float32)
+    parts: list[np.ndarray] = []
+    for file in itertools.cycle(FILES):
+        parts += [load_audio(file), pause]
+        if sum(map(len, parts)) >= seconds * 16000:
+            return np.concatenate(parts)
+
+
+def test_a_long_recording_has_the_mean_of_its_windows(tmp_path):
+    pair = make_tiny_pair()
+    waveform = make_long(40)
+    windows = [
+        window.waveform
+        for window in cut_windows(iter([waveform[:, None]]), 16000, 15.0)
+        if not isinstance(window, RecordingEnd)
+    ]
+    assert len(windows) > 5 and max(map(len, windows)) < 16000 * 15
+    alone = predict_languages(*pair, audio=windows)
+    weights = [len(window) / sum(map(len, windows)) for window in windows]
+    expected = {
+        lang: sum(weight * guess.probabilities[lang] for weight, guess in zip(weights, alone, strict=True))
+        for lang in alone[0].probabilities
+    }
+    # From a file that is read in blocks, between other recordings and in many batches.
+    file = tmp_path / "long.wav"
+    soundfile.write(file, waveform, 16000, subtype="FLOAT")
+    short, guess, *_ = predict_languages(*pair, audio=[FILES[0], file, FILES[1]], batch_seconds=3.0)
+    assert guess.probabilities == pytest.approx(expected, abs=1e-5) and guess.has_speech
+    assert list(guess.probabilities) == sorted(expected, key=lambda lang: -expected[lang])
+    assert short.probabilities == pytest.approx(predict_languages(*pair, audio=FILES[:1])[0].probabilities, abs=1e-6)
+
+
+def test_a_classifier_reads_windows_of_the_length_that_its_configuration_says():
+    processor = make_tiny_pair()[1]
+    config = make_config({"num_mel_bins": 80}, vocab_size=len(processor.tokenizer), id2label={0: "en", 1: "ru"})
+    model = MSLAMForAudioClassification(config).eval()
+    model.config.chunk_length_s = 3.0
+    lengths = []
+    forward = model.forward
+
+    def count(*args, **inputs):
+        lengths.append(inputs["input_features"].shape[1])
+        return forward(*args, **inputs)
+
+    model.forward = count
+    (guess,) = predict_languages(model, processor, audio=[make_long(20)])
+    # Windows have at most a second more on both sides.
+    assert max(lengths) <= 500 and sum(guess.probabilities.values()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("seconds", [2, 40])
+def test_without_speech_the_language_is_undetermined(seconds, capsys, tmp_path):
+    pair = make_tiny_pair()
+    silence = np.zeros(16000 * seconds, dtype=np.float32)
+    silent, spoken = predict_languages(*pair, audio=[silence, FILES[0]])
+    assert (silent.lang, silent.probabilities, silent.has_speech) == ("und", {}, False)
+    assert spoken.has_speech
+    file = tmp_path / "silence.wav"
+    soundfile.write(file, silence, 16000)
+    assert main(["identify-language", str(file)]) == 0
+    assert capsys.readouterr().out == f"{file}: und (no speech)\n"
+    assert main(["identify-language", str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "file": str(file),
+        "lang": "und",
+        "probabilities": {},
+        "has_speech": False,
+    }
+
+
+def test_windows_that_ctc_finds_without_speech_are_left_out():
+    model, processor = make_tiny_pair()
+    (plain,) = predict_languages(model, processor, audio=FILES[:1])
+    feature = {"mean": 0.0, "deviation": 1.0, "linear": 1.0}
+    model.generation_config.no_speech = {"bias": -9.0, "weights": {"ctc_largest": feature}}
+    assert not predict_languages(model, processor, audio=FILES[:1])[0].has_speech
+    model.generation_config.no_speech = {"bias": 9.0, "weights": {"ctc_largest": feature}}
+    assert predict_languages(model, processor, audio=FILES[:1]) == [plain]
+
+
+def test_recordings_are_read_one_after_the_other():
+    pair = make_tiny_pair()
+    found = list(iterate_languages(*pair, iter([FILES[0], "missing.wav", make_long(20)])))
+    assert [type(one).__name__ for one in found] == ["LanguageGuess", "AudioError", "LanguageGuess"]
+    assert found[0].probabilities == pytest.approx(predict_languages(*pair, audio=FILES[:1])[0].probabilities)
+
+
+def test_the_checkpoint_may_say_what_is_too_unlikely():
+    model, processor = make_tiny_pair()
+    model.generation_config.min_language_probability = 0.99
+    assert predict_languages(model, processor, audio=FILES[:1])[0].lang == "und"
+    assert predict_languages(model, processor, audio=FILES[:1], min_probability=0.0)[0].lang != "und"
 
 
 def test_an_unlikely_language_is_refused():

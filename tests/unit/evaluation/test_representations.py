@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Vectors of real recordings and of texts: the same alone and in a batch, in the order that was asked for."""
 
+import numpy as np
 import pytest
 import torch
 from helpers import REPOSITORY_ROOT, TINY_TEXTS, make_tiny_config, make_tiny_pair
@@ -8,7 +9,13 @@ from helpers import REPOSITORY_ROOT, TINY_TEXTS, make_tiny_config, make_tiny_pai
 from mu2slam_hf import MSLAMConfig, MSLAMForAudioClassification, MSLAMModel, Mu2SLAMForCTC
 from mu2slam_hf.data.audio import AudioError, load_audio
 from mu2slam_hf.evaluation.language_identification import predict_languages
-from mu2slam_hf.evaluation.representations import SpeechTextEncoder, encode_in_batches, group_by_size
+from mu2slam_hf.evaluation.recording_windows import cut_speech, open_recording
+from mu2slam_hf.evaluation.representations import (
+    SpeechTextEncoder,
+    encode_in_batches,
+    encode_pieces,
+    group_by_size,
+)
 from mu2slam_hf.models.modules_similarity import unit_vectors
 
 FILES = sorted((REPOSITORY_ROOT / "examples").glob("*/*.opus"))
@@ -40,6 +47,58 @@ def test_vectors_are_means_of_the_encoder_states(encoder, pair):
     inputs = processor(audio=load_audio(FILES[0]), sampling_rate=16000)
     states = model.get_encoder()(input_features=inputs["input_features"]).last_hidden_state
     torch.testing.assert_close(encoder.encode_speech(FILES[:1])[0], states[0].mean(dim=0), atol=1e-5, rtol=1e-5)
+
+
+def make_long(pause_seconds: float = 1.0) -> np.ndarray:
+    pause = np.zeros(round(pause_seconds * 16000), dtype=np.float32)
+    return np.concatenate([part for file in FILES for part in (load_audio(file), pause)])
+
+
+@pytest.mark.parametrize("layer", [None, 1])
+def test_a_long_recording_has_the_states_of_its_windows(pair, layer):
+    waveform = make_long()
+    assert len(waveform) > 15 * 16000
+    windows = [window.waveform for window in cut_speech(iter([waveform[:, None]]), 15.0)]
+    assert len(windows) > 3
+    states = []
+    for window in windows:
+        (batch,) = encode_in_batches(*pair, audio=[window], layer=layer)
+        states.append(batch.states[0])
+    expected = torch.cat(states)
+    batches = {}
+    for batch in encode_in_batches(*pair, audio=[FILES[0], waveform, FILES[1]], layer=layer, batch_seconds=5.0):
+        assert batch.is_complete
+        batches.update(dict.fromkeys(batch.indices, batch))
+    assert sorted(batches) == [0, 1, 2] and batches[1].indices == [1]
+    torch.testing.assert_close(batches[1].states[0], expected, atol=1e-5, rtol=1e-5)
+    pieces = [batch for batch in encode_pieces(*pair, audio=[waveform], layer=layer) if batch.indices == [0]]
+    assert [piece.is_complete for piece in pieces] == [False] * (len(windows) - 1) + [True]
+    vectors = SpeechTextEncoder(*pair, layer=layer).encode_speech([FILES[0], waveform, FILES[1]])
+    torch.testing.assert_close(vectors[1], expected.mean(dim=0), atol=1e-5, rtol=1e-5)
+    short = SpeechTextEncoder(*pair, layer=layer).encode_speech([FILES[0], FILES[1]])
+    torch.testing.assert_close(vectors[[0, 2]], short, atol=1e-6, rtol=1e-5)
+
+
+def test_states_that_two_windows_share_are_counted_once(pair):
+    # Without a pause, windows overlap by a second on both sides.
+    waveform = np.tile(load_audio(FILES[0])[4000:20000], 35)
+    windows = list(cut_speech(iter([waveform[:, None]]), 15.0))
+    assert len(windows) > 2 and all(window.joins_previous for window in windows[1:])
+    (batch,) = encode_in_batches(*pair, audio=[waveform])
+    assert batch.states.shape[1] == pytest.approx(len(waveform) / 640, abs=2 * len(windows))
+
+
+def test_a_long_recording_without_sound_is_its_first_window(encoder):
+    silence = np.zeros(16000 * 40, dtype=np.float32)
+    torch.testing.assert_close(encoder.encode_speech([silence]), encoder.encode_speech([silence[: 16000 * 15]]))
+
+
+def test_recordings_are_whole_or_blocks():
+    waveform = make_long()
+    whole = open_recording(waveform, len(waveform) / 16000)
+    np.testing.assert_array_equal(whole, waveform)
+    blocks = list(open_recording(waveform, 3.0))
+    np.testing.assert_array_equal(np.concatenate(blocks)[:, 0], waveform)
 
 
 def test_layers_from_the_embeddings_to_the_output(pair):

@@ -6,7 +6,9 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from helpers import REPOSITORY_ROOT, make_tiny_pair
 
@@ -174,3 +176,26 @@ def test_command_answers_reports_bad_files_and_evaluates(capsys, tmp_path):
     without_language = [file, "--texts", str(texts), "--score", "decoder"]
     for arguments in ([], [file], [file, "--manifest", "x.tsv"], without_language):
         assert main(["retrieve", *arguments]) == 1
+
+
+def test_long_recordings(tmp_path, capsys):
+    """By CTC, texts are found in a recording of several windows; the decoder says that it is too long."""
+    pair = load_default()
+    texts = [record.text for record in RECORDS if record.lang == "it"]
+    waves = [load_audio(record.audio) for record in RECORDS if record.lang == "it"]
+    pause = np.zeros(12000, dtype=np.float32)
+    long = np.concatenate([part for _ in range(16) for part in (*waves, pause)])
+    assert len(long) > 60 * 16000
+    whole = " ".join(texts * 16)
+    scores = compute_ctc_scores(*pair, [long], [whole, " ".join(texts * 15), " ".join(texts[::-1] * 16)])
+    assert scores[0].argmax() == 0
+    with pytest.raises(ValueError, match=r"audio\[1\] is longer than 60 s.*the scores ctc, ctc-pmi or mean"):
+        compute_decoder_scores(*pair, [waves[0], long], texts, ["it", "it"])
+    file, lines = tmp_path / "long.wav", tmp_path / "texts.txt"
+    soundfile.write(file, long, 16000)
+    lines.write_text("\n".join([whole, texts[0]]), encoding="utf-8")
+    assert main(["retrieve", str(file), str(tmp_path / "missing.wav"), "--texts", str(lines), "--top", "1"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[1].endswith(whole) and "missing.wav" in captured.err
+    assert main(["retrieve", str(file), "--texts", str(lines), "--score", "decoder", "--text-lang", "it"]) == 1
+    assert "is longer than 60 s" in capsys.readouterr().err

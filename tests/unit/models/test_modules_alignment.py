@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from mu2slam_hf.models import modules_alignment
 from mu2slam_hf.models.modules_alignment import (
     BLANK_FRAME,
     WILDCARD,
@@ -156,3 +157,95 @@ def test_memory_of_a_long_recording_stays_small():
     tracemalloc.stop()
     # All moves would be 4000 x 2401 bytes, all scores eight times as many.
     assert peak < 4000 * 2401 / 2
+
+
+def spoken_posteriors(labels, size: int, seed: int = 0, noise: float = 1.0) -> np.ndarray:
+    """Posteriors of a recording of the labels: one to three frames each, blanks and some pauses in between."""
+    generator = np.random.default_rng(seed)
+    frames = []
+    for label in labels:
+        frames += [label] * generator.integers(1, 4) + [0] * generator.integers(1, 3)
+        frames += [0] * (60 if generator.random() < 0.02 else 0)
+    logits = noise * generator.standard_normal((len(frames), size))
+    logits[np.arange(len(frames)), frames] += 3.5
+    return torch.from_numpy(logits).log_softmax(-1).numpy()
+
+
+@pytest.fixture
+def search_in_bands(monkeypatch):
+    """Even short recordings are searched in bands; returns the widths that were searched."""
+    widths = []
+    search = modules_alignment._best_path
+
+    def count_widths(values, states, may_skip, lows, width):
+        widths.append(width)
+        return search(values, states, may_skip, lows, width)
+
+    monkeypatch.setattr(modules_alignment, "_FULL_SEARCH", 0)
+    monkeypatch.setattr(modules_alignment, "_BAND_STATES", 256)
+    monkeypatch.setattr(modules_alignment, "_best_path", count_widths)
+    return widths
+
+
+def full_search(monkeypatch, *args, **kwargs):
+    with monkeypatch.context() as patch:
+        patch.setattr(modules_alignment, "_FULL_SEARCH", 10**18)
+        return align_ctc(*args, **kwargs)
+
+
+def test_a_band_has_the_best_path_of_all(monkeypatch, search_in_bands):
+    spoken = np.random.default_rng(1).integers(1, 30, 1500)
+    log_probs = spoken_posteriors(spoken, 30)
+    found = align_ctc(log_probs, spoken)
+    assert search_in_bands == [256]
+    expected = full_search(monkeypatch, log_probs, spoken)
+    assert found.path.tolist() == expected.path.tolist() and found.log_prob == expected.log_prob
+    assert found.scores.tolist() == expected.scores.tolist()
+    # float32 is kept as it is; the scores are added in float64
+    single = align_ctc(torch.from_numpy(log_probs).float(), spoken)
+    assert single.log_prob == full_search(monkeypatch, torch.from_numpy(log_probs).float().double(), spoken).log_prob
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: np.delete(text, slice(300, 900)),
+        lambda text: np.insert(text, 700, np.random.default_rng(5).integers(1, 30, 500)),
+        lambda text: np.tile(text[:300], 4),
+        lambda text: np.where(np.arange(len(text)) % 3 == 0, 1 + text % 29, text),
+        lambda text: np.concatenate([text[:500], [WILDCARD], text[900:]]),
+    ],
+    ids=["left out", "added", "repeated", "misheard", "wildcard"],
+)
+def test_a_band_widens_until_it_has_the_path_of_texts_that_differ(monkeypatch, search_in_bands, change):
+    spoken = np.random.default_rng(2).integers(1, 30, 1500)
+    log_probs = spoken_posteriors(spoken, 30)
+    text = change(spoken)
+    found, expected = align_ctc(log_probs, text), full_search(monkeypatch, log_probs, text)
+    assert found.log_prob == pytest.approx(expected.log_prob, abs=1e-9)
+    assert found.path.tolist() == expected.path.tolist()
+
+
+def test_a_repeated_text_without_anchors_is_found(monkeypatch, search_in_bands):
+    spoken = np.tile(np.random.default_rng(3).integers(1, 30, 150), 8)
+    log_probs = spoken_posteriors(spoken, 30)
+    found, expected = align_ctc(log_probs, spoken), full_search(monkeypatch, log_probs, spoken)
+    assert found.path.tolist() == expected.path.tolist()
+
+
+def test_an_unrelated_text_has_a_path_that_is_hardly_worse_than_the_best(monkeypatch, search_in_bands):
+    log_probs = spoken_posteriors(np.random.default_rng(2).integers(1, 30, 1500), 30)
+    text = np.random.default_rng(6).integers(1, 30, 1400)
+    found, expected = align_ctc(log_probs, text), full_search(monkeypatch, log_probs, text)
+    assert 0 <= expected.log_prob - found.log_prob < 0.001 * abs(expected.log_prob)
+    assert (found.ends > found.starts).all() and (found.starts[1:] >= found.ends[:-1]).all()
+    assert sum(path_scores(log_probs, text.tolist(), found.path)) == pytest.approx(found.log_prob, abs=1e-6)
+
+
+def test_likelihoods_in_groups_are_those_of_all_texts_together(monkeypatch):
+    log_probs = torch.from_numpy(random_log_probs(12, 5))
+    texts = [[1, 2], [], [3], [4, 4, 1], [2] * 20]
+    together = ctc_log_likelihoods(log_probs, texts)
+    monkeypatch.setattr(modules_alignment, "_LIKELIHOOD_VALUES", 12 * 41 * 2)
+    assert torch.equal(ctc_log_likelihoods(log_probs, texts), together)
+    assert ctc_log_likelihoods(log_probs, []).shape == (0,)

@@ -15,10 +15,10 @@ from mu2slam_hf.models.processing_alignment import (
     AlignedWord,
     _widen,
     align_waveform,
-    iterate_ctc_log_probs,
     join_units,
     split_transcript,
 )
+from mu2slam_hf.models.processing_ctc_windows import iterate_ctc_log_probs
 
 
 @pytest.fixture(scope="module", params=["char", "unigram"])
@@ -83,12 +83,15 @@ def test_windows_of_a_long_recording_give_one_row_per_frame(pair):
     model, processor = pair
     for samples in (16000, 16000 * 5 + 77, 16000 * 7):
         wave = np.random.default_rng(0).standard_normal(samples).astype(np.float32) * 0.1
-        features = processor(audio=[wave], sampling_rate=16000)["input_features"][0]
-        whole = torch.cat(list(iterate_ctc_log_probs(model, features, window_seconds=60)))
-        windows = list(iterate_ctc_log_probs(model, features, window_seconds=1, context_seconds=1))
+        whole = torch.cat(list(iterate_ctc_log_probs(model, processor, [wave], window_seconds=60)))
+        windows = list(iterate_ctc_log_probs(model, processor, [wave], window_seconds=1, context_seconds=1))
         cut = torch.cat(windows)
         assert cut.shape == whole.shape
-        assert len(windows) == (1 if samples == 16000 else -(-len(features) // 100))
+        assert len(windows) == (1 if samples == 16000 else -(-samples // 16000))
+        blocks = np.array_split(wave[:, None], [1, 700, 40000])
+        again = list(iterate_ctc_log_probs(model, processor, blocks, window_seconds=1, context_seconds=1))
+        assert [len(window) for window in again] == [len(window) for window in windows]
+        assert torch.equal(torch.cat(again), cut)
         torch.testing.assert_close(cut.exp().sum(-1), torch.ones(len(cut)))
         # What a frame is beyond the context is hardly heard; the model is random, but not deaf to its surroundings.
         assert (cut - whole).abs().mean() < 0.1 * whole.std()

@@ -10,6 +10,7 @@ import torch
 from mu2slam_hf import Mu2SLAMForCTC
 from mu2slam_hf.checkpoints import load_default
 from mu2slam_hf.data.audio import load_audio
+from mu2slam_hf.models.generation_no_speech import NoSpeechSettings
 from mu2slam_hf.models.processing_alignment import align_waveform
 from mu2slam_hf.models.processing_recognition import WindowRecognizer
 from mu2slam_hf.models.processing_transcription import TranscriptionOptions, transcribe_recordings
@@ -44,7 +45,7 @@ def test_a_short_clip_is_transcribed_as_by_generate(pair, clips, generate_kwargs
     for clip, transcript in zip(clips, together, strict=True):
         inputs = processor(audio=clip, sampling_rate=RATE, return_tensors="pt")
         ids = model.generate(**inputs, task="asr", **generate_kwargs)
-        assert transcript.text == processor.batch_decode(ids, skip_special_tokens=True)[0].strip()
+        assert transcript.text == " ".join(processor.batch_decode(ids, skip_special_tokens=True)[0].split())
         guessed = model.guess_language(model.get_encoder()(**inputs, return_dict=True).last_hidden_state)
         assert transcript.written_language == model.config.languages[guessed.item()]
     assert [transcript.language for transcript in together] == ["en", "es", "fr", "it", "ru"]
@@ -99,24 +100,29 @@ def test_text_of_tokens_keeps_spaces_at_cuts(pair, clips):
     assert max(len(word) for word in tokens.text.split()) <= longest + 3
 
 
-def test_translation_reads_only_what_is_between_the_cuts(pair, clips):
+def test_translation_reads_only_what_is_between_the_cuts(pair, clips, monkeypatch):
     """A window that hears its neighbours translates the frames of its core."""
-    recognizer = WindowRecognizer(*pair, generate_kwargs=GREEDY)
+    model, processor = pair
+    recognizer = WindowRecognizer(model, processor, generate_kwargs=GREEDY)
     around = np.concatenate([clips[0][:RATE], clips[1], clips[0][:RATE]])
     whole = Window(waveform=around, start_sample=0, core_start=0, core_stop=len(around))
     core = replace(whole, core_start=RATE, core_stop=RATE + len(clips[1]))
-    given = []
-    generate = recognizer._generate
-    recognizer._generate = lambda states, *args, **kwargs: (
-        given.append([len(one) for one in states]),
-        generate(states, *args, **kwargs),
-    )[1]
     found = recognizer.encode([whole, core])
     recognizer.transcribe(found, ["es", "es"])
-    given.clear()
+    given, generate = [], model.generate
+
+    def recording(**kwargs):
+        given.append(kwargs)
+        return generate(**kwargs)
+
+    monkeypatch.setattr(model, "generate", recording)
     recognizer.translate(found, "en")
     frames = len(found[0].states)
-    assert sorted(given[0]) == [-(-(RATE + len(clips[1])) // 640) - 25, frames]
+    assert given[0]["encoder_outputs"].attention_mask.sum(-1).tolist() == [
+        frames,
+        -(-(RATE + len(clips[1])) // 640) - 25,
+    ]
+    assert given[0]["source_lang"] == ["es", "es"] and given[0]["target_lang"] == ["en", "en"]
     assert all(one.translations["en"] for one in found)
 
 
@@ -157,14 +163,18 @@ def test_a_model_that_cannot_transcribe(pair):
         transcribe((pair[0].get_encoder(), pair[1]), [np.zeros(100)])
 
 
-def test_repetitions_that_ctc_confirms_are_kept(pair, monkeypatch):
+def test_repetitions_that_ctc_confirms_are_kept(pair, clips, monkeypatch):
     """What is said again and again is written again and again; a loop of the decoder alone is cut."""
     model, processor = pair
     said = processor.tokenizer("no " * 30, add_special_tokens=False)["input_ids"]
     monkeypatch.setattr(model, "generate", lambda **kwargs: torch.tensor([said] * len(kwargs["target_lang"])))
-    states = [torch.zeros(3, model.config.d_model)] * 2
-    recognizer = WindowRecognizer(model, processor)
-    kept, cut = recognizer._generate(states, ["en", "en"], ["en", "es"])
-    assert kept == said and len(cut) < 10
-    recognizer = WindowRecognizer(model, processor, generate_kwargs={"ctc_weight": 0.0})
-    assert recognizer._generate(states, ["en", "en"], ["en", "es"]) == [cut, cut]
+    for ctc_weight, count in ((0.5, 30), (0.0, 1)):
+        recognizer = WindowRecognizer(model, processor, generate_kwargs={"ctc_weight": ctc_weight})
+        recognizer.no_speech = NoSpeechSettings()
+        window = Window(waveform=clips[0], start_sample=0, core_start=0, core_stop=len(clips[0]))
+        found = recognizer.encode([window])
+        recognizer.transcribe(found, ["es"])
+        recognizer.translate(found, "en")
+        assert len(found[0].text.split()) == count
+        # No CTC for translations.
+        assert len(found[0].translations["en"].split()) == 1

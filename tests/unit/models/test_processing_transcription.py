@@ -272,10 +272,14 @@ def test_a_generator_of_recordings_is_read_as_results_are_taken(monkeypatch, tra
     assert len(list(results)) == 5 and taken == list(range(6))
 
 
-def test_progress_counts_every_second_once(transcribe):
+def test_progress_counts_every_second_once(transcribe, tmp_path):
     seconds = []
     transcribe(sound(70), silence(200), b"", sound(3), progress=seconds.append, batch_seconds=10.0)
     assert sum(seconds) == pytest.approx(273)
+    seconds = []
+    sf.write(tmp_path / "silence.wav", silence(600), RATE)
+    transcribe(tmp_path / "silence.wav", progress=seconds.append)
+    assert sum(seconds) == pytest.approx(600) and len(seconds) >= 4
 
 
 def test_the_mode_of_the_model_is_restored(transcribe, monkeypatch):

@@ -135,6 +135,7 @@ def names(files, spoken):
         "silence": np.zeros(3 * SAMPLING_RATE, dtype=np.float32),
         "torch": torch,
         "transcribe_recordings": mu2slam_hf.transcribe_recordings,
+        "translate": mu2slam_hf.translate,
         "undecoded": dataset.cast_column("audio", datasets.Audio(decode=False)),
     }
 
@@ -279,6 +280,10 @@ def has_translation(result, _):
     assert result == [{"translation_text": "please enter the number"}]
 
 
+def is_list_of_a_translation(result, _):
+    assert result == ["please enter the number"]
+
+
 def has_transcript(result, _):
     (transcript,) = result
     assert (transcript.text, transcript.language, len(transcript.segments)) == (SAID, "es", 1)
@@ -316,6 +321,7 @@ PYTHON = {
     f'{RECOGNIZER}folder, dtype=torch.bfloat16)("talk.opus")': text(SAID),
     f'{RECOGNIZER}"adapters")("talk.opus")': text(SAID),
     'list(transcribe_recordings(model, processor, ["talk.opus"]))': has_transcript,
+    f'translate(model, processor, "{TEXT}", source_lang="es", target_lang="en")': is_list_of_a_translation,
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from mu2slam_hf.cli.recordings import RECORDING_SUFFIXES
 
-# What other programs call an option -> what it may be called here.
+# What other programs and earlier versions call an option -> what it may be called here.
 _OTHER_NAMES = {
     "--lang": ("--language",),
     "--src": ("--from",),
@@ -40,6 +40,10 @@ _OTHER_NAMES = {
     "--gpu": ("--device",),
     "--cuda": ("--device",),
     "--plots": ("--plot",),
+    "--source-lang": ("--condition",),
+    "--measure": ("--synthetic",),
+    "--languages": ("--synthetic",),
+    "--limit": ("--num-recordings",),
     "--out-json": ("--results",),
     "--input-list": ("--file-list",),
     "--config": ("--recipe",),

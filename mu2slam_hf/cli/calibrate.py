@@ -3,15 +3,24 @@
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mu2slam_hf.atomic_files import atomic_path
-from mu2slam_hf.cli.options import add_model_options, add_num_recordings_option, load_model, positive_int, probability
+from mu2slam_hf.cli.options import (
+    add_model_options,
+    add_num_recordings_option,
+    add_seed_option,
+    add_source_options,
+    add_split_option,
+    load_model,
+    positive_int,
+    probability,
+)
 
 GENERATION_CONFIG, CONFIG = "generation_config.json", "config.json"
-# Share of the clips of each kind of sound that are used to measure, not to calibrate.
+# Number of sounds to measure with, other ones than those to calibrate with.
 _MEASURED_CLIPS = 150
 
 
@@ -27,14 +36,10 @@ def add_parser(subparsers: Any) -> None:
         epilog="Use training data, as varied as possible: several voices, languages, microphones. Measure with "
         "--check on recordings that were not used.",
     )
-    parser.add_argument(
-        "--manifest",
-        nargs="+",
-        required=True,
-        metavar="FILE",
-        help="TSV, CSV, JSONL or Parquet with audio, text, lang, ...; every language of each file is a source",
-    )
-    add_num_recordings_option(parser)
+    data = parser.add_argument_group("speech; every language of each corpus is a source of its own")
+    add_source_options(data, repeated=True)
+    add_split_option(data)
+    add_num_recordings_option(data)
     parser.add_argument("--check", action="store_true", help="only measure with the stored thresholds")
     parser.add_argument(
         "--max-muted", type=probability, default=0.005, metavar="P", help="share of speech that may be emptied (0.005)"
@@ -45,7 +50,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--num-sounds", type=positive_int, default=600, metavar="N", help="number of sounds without speech (600)"
     )
-    parser.add_argument("--seed", type=int, default=0)
+    add_seed_option(parser, "of noise and sounds")
     add_model_options(parser)
     parser.set_defaults(run=run)
 
@@ -84,22 +89,37 @@ def run(args: argparse.Namespace) -> int:
 
 
 def read_speech(args: argparse.Namespace) -> Iterator[Any]:
-    """Clips of speech of all manifests; with `--check` as they are, else some with noise."""
-    from mu2slam_hf.data.manifests import read_manifest
+    """Clips of speech of all corpora; with `--check` as they are, else some with noise."""
     from mu2slam_hf.evaluation.no_speech_calibration import speech_clips
 
-    for file in args.manifest:
-        records: dict[str, list[Any]] = {}
-        for record in read_manifest(file):
+    for name, records in read_corpora(args):
+        by_language: dict[str, list[Any]] = {}
+        for record in records:
             if record.audio is not None:
-                records.setdefault(record.lang, []).append(record)
-        if not records:
-            raise ValueError(f"--manifest {file}: has no recordings")
-        for own in records.values():
+                by_language.setdefault(record.lang, []).append(record)
+        if not by_language:
+            raise ValueError(f"{name}: has no recordings")
+        for own in by_language.values():
             number = min(args.num_recordings or len(own), len(own))
             chosen = [own[place * len(own) // number] for place in range(number)]
             share = 0.0 if args.check else args.noisy_share
-            yield from speech_clips(chosen, Path(file).parent.name, noisy_share=share, seed=args.seed)
+            yield from speech_clips(chosen, name, noisy_share=share, seed=args.seed)
+
+
+def read_corpora(args: argparse.Namespace) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Name and records of each corpus and manifest."""
+    from mu2slam_hf.data.corpora.registry import load_corpus
+    from mu2slam_hf.data.manifests import read_manifest
+
+    if not (args.corpus or args.manifest):
+        raise ValueError("pass --corpus or --manifest: recordings of speech")
+    for corpus in args.corpus:
+        name, _, folder = corpus.partition("=")
+        if not (folder or args.root):
+            raise ValueError(f"--corpus {corpus} requires its folder: --corpus {corpus}=DIR, or --root DIR")
+        yield name, load_corpus(name, folder or args.root, args.split)
+    for file in args.manifest:
+        yield Path(file).resolve().parent.name, read_manifest(file)
 
 
 def store(folder: Path, settings: Mapping[str, Any]) -> None:

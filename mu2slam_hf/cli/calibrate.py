@@ -20,8 +20,6 @@ from mu2slam_hf.cli.options import (
 )
 
 GENERATION_CONFIG, CONFIG = "generation_config.json", "config.json"
-# Number of sounds to measure with, other ones than those to calibrate with.
-_MEASURED_CLIPS = 150
 
 
 def add_parser(subparsers: Any) -> None:
@@ -38,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
     )
     data = parser.add_argument_group("speech; every language of each corpus is a source of its own")
     add_source_options(data, repeated=True)
-    add_split_option(data)
+    add_split_option(data, default=None, text="train; with --check dev")
     add_num_recordings_option(data)
     parser.add_argument("--check", action="store_true", help="only measure with the stored thresholds")
     parser.add_argument(
@@ -48,7 +46,18 @@ def add_parser(subparsers: Any) -> None:
         "--noisy-share", type=probability, default=0.35, metavar="P", help="share of speech that gets noise (0.35)"
     )
     parser.add_argument(
-        "--num-sounds", type=positive_int, default=600, metavar="N", help="number of sounds without speech (600)"
+        "--num-sounds",
+        type=positive_int,
+        default=600,
+        metavar="N",
+        help="sounds without speech to calibrate with (600)",
+    )
+    parser.add_argument(
+        "--num-measured",
+        type=positive_int,
+        default=150,
+        metavar="N",
+        help="other sounds without speech to measure with, twice as many of kinds that calibration does not use (150)",
     )
     add_seed_option(parser, "of noise and sounds")
     add_model_options(parser)
@@ -80,8 +89,10 @@ def run(args: argparse.Namespace) -> int:
         sounds = measure_clips(model, processor, non_speech_clips(args.num_sounds, seed=args.seed))
         settings = fit_no_speech([*speech, *sounds], max_muted=args.max_muted)
         store(folder, settings.to_dict())
-    measured = measure_clips(model, processor, non_speech_clips(_MEASURED_CLIPS, seed=args.seed + 1))
-    unseen = measure_clips(model, processor, non_speech_clips(2 * _MEASURED_CLIPS, seed=args.seed, kinds=UNSEEN_KINDS))
+    measured = measure_clips(model, processor, non_speech_clips(args.num_measured, seed=args.seed + 1))
+    unseen = measure_clips(
+        model, processor, non_speech_clips(2 * args.num_measured, seed=args.seed, kinds=UNSEEN_KINDS)
+    )
     print(format_no_speech(score_no_speech(settings, [*speech, *measured])))
     print("\nkinds of sound that calibration does not use")
     print(format_no_speech(score_no_speech(settings, unseen)))
@@ -117,7 +128,8 @@ def read_corpora(args: argparse.Namespace) -> Iterator[tuple[str, Sequence[Any]]
         name, _, folder = corpus.partition("=")
         if not (folder or args.root):
             raise ValueError(f"--corpus {corpus} requires its folder: --corpus {corpus}=DIR, or --root DIR")
-        yield name, load_corpus(name, folder or args.root, args.split)
+        split = args.split or ("dev" if args.check else "train")
+        yield name, load_corpus(name, folder or args.root, split)
     for file in args.manifest:
         yield Path(file).resolve().parent.name, read_manifest(file)
 

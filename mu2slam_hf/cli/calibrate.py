@@ -3,7 +3,7 @@
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,14 @@ from mu2slam_hf.cli.options import (
     add_model_options,
     add_num_recordings_option,
     add_seed_option,
+    add_source_options,
+    add_split_option,
     load_model,
     positive_int,
     probability,
 )
 
 GENERATION_CONFIG, CONFIG = "generation_config.json", "config.json"
-# Share of the clips of each kind of sound that are used to measure, not to calibrate.
-_MEASURED_CLIPS = 150
 
 
 def add_parser(subparsers: Any) -> None:
@@ -34,14 +34,10 @@ def add_parser(subparsers: Any) -> None:
         epilog="Use training data, as varied as possible: several voices, languages, microphones. Measure with "
         "--check on recordings that were not used.",
     )
-    parser.add_argument(
-        "--manifest",
-        nargs="+",
-        required=True,
-        metavar="FILE",
-        help="TSV, CSV, JSONL or Parquet with audio, text, lang, ...; every language of each file is a source",
-    )
-    add_num_recordings_option(parser)
+    data = parser.add_argument_group("speech; every language of each corpus is a source of its own")
+    add_source_options(data, repeated=True)
+    add_split_option(data, default=None, text="train; with --check dev")
+    add_num_recordings_option(data)
     parser.add_argument("--check", action="store_true", help="only measure with the stored thresholds")
     parser.add_argument(
         "--max-muted", type=probability, default=0.005, metavar="P", help="share of speech that may be emptied (0.005)"
@@ -50,9 +46,20 @@ def add_parser(subparsers: Any) -> None:
         "--noisy-share", type=probability, default=0.35, metavar="P", help="share of speech that gets noise (0.35)"
     )
     parser.add_argument(
-        "--num-sounds", type=positive_int, default=600, metavar="N", help="number of sounds without speech (600)"
+        "--num-sounds",
+        type=positive_int,
+        default=600,
+        metavar="N",
+        help="sounds without speech to calibrate with (600)",
     )
-    add_seed_option(parser, "of noise and of sounds without speech")
+    parser.add_argument(
+        "--num-measured",
+        type=positive_int,
+        default=150,
+        metavar="N",
+        help="other sounds without speech to measure with, twice as many of kinds that calibration does not use (150)",
+    )
+    add_seed_option(parser, "of noise and sounds")
     add_model_options(parser)
     parser.set_defaults(run=run)
 
@@ -82,8 +89,10 @@ def run(args: argparse.Namespace) -> int:
         sounds = measure_clips(model, processor, non_speech_clips(args.num_sounds, seed=args.seed))
         settings = fit_no_speech([*speech, *sounds], max_muted=args.max_muted)
         store(folder, settings.to_dict())
-    measured = measure_clips(model, processor, non_speech_clips(_MEASURED_CLIPS, seed=args.seed + 1))
-    unseen = measure_clips(model, processor, non_speech_clips(2 * _MEASURED_CLIPS, seed=args.seed, kinds=UNSEEN_KINDS))
+    measured = measure_clips(model, processor, non_speech_clips(args.num_measured, seed=args.seed + 1))
+    unseen = measure_clips(
+        model, processor, non_speech_clips(2 * args.num_measured, seed=args.seed, kinds=UNSEEN_KINDS)
+    )
     print(format_no_speech(score_no_speech(settings, [*speech, *measured])))
     print("\nkinds of sound that calibration does not use")
     print(format_no_speech(score_no_speech(settings, unseen)))
@@ -91,22 +100,38 @@ def run(args: argparse.Namespace) -> int:
 
 
 def read_speech(args: argparse.Namespace) -> Iterator[Any]:
-    """Clips of speech of all manifests; with `--check` as they are, else some with noise."""
-    from mu2slam_hf.data.manifests import read_manifest
+    """Clips of speech of all corpora; with `--check` as they are, else some with noise."""
     from mu2slam_hf.evaluation.no_speech_calibration import speech_clips
 
-    for file in args.manifest:
-        records: dict[str, list[Any]] = {}
-        for record in read_manifest(file):
+    for name, records in read_corpora(args):
+        by_language: dict[str, list[Any]] = {}
+        for record in records:
             if record.audio is not None:
-                records.setdefault(record.lang, []).append(record)
-        if not records:
-            raise ValueError(f"--manifest {file}: has no recordings")
-        for own in records.values():
+                by_language.setdefault(record.lang, []).append(record)
+        if not by_language:
+            raise ValueError(f"{name}: has no recordings")
+        for own in by_language.values():
             number = min(args.num_recordings or len(own), len(own))
             chosen = [own[place * len(own) // number] for place in range(number)]
             share = 0.0 if args.check else args.noisy_share
-            yield from speech_clips(chosen, Path(file).parent.name, noisy_share=share, seed=args.seed)
+            yield from speech_clips(chosen, name, noisy_share=share, seed=args.seed)
+
+
+def read_corpora(args: argparse.Namespace) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Name and records of each corpus and manifest."""
+    from mu2slam_hf.data.corpora.registry import load_corpus
+    from mu2slam_hf.data.manifests import read_manifest
+
+    if not (args.corpus or args.manifest):
+        raise ValueError("pass --corpus or --manifest: recordings of speech")
+    for corpus in args.corpus:
+        name, _, folder = corpus.partition("=")
+        if not (folder or args.root):
+            raise ValueError(f"--corpus {corpus} requires its folder: --corpus {corpus}=DIR, or --root DIR")
+        split = args.split or ("dev" if args.check else "train")
+        yield name, load_corpus(name, folder or args.root, split)
+    for file in args.manifest:
+        yield Path(file).resolve().parent.name, read_manifest(file)
 
 
 def store(folder: Path, settings: Mapping[str, Any]) -> None:

@@ -19,13 +19,15 @@ SETTINGS_NAME = "no_speech"
 """Name in the generation configuration (of a CTC model: in the configuration)."""
 
 AGREEMENT = "agreement"
+# Values further from the mean count as this many deviations.
+_MAX_DEVIATIONS = 4.0
 # Agreement of a perfect text, and of one that has nothing to do with the recording.
 _AGREEMENT_RANGE = (-1.0, 0.2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureWeight:
-    """How a feature counts: `linear * z + square * z ** 2` with `z = (value - mean) / deviation`, limited to +-4."""
+    """How a feature counts: `linear * z + square * z ** 2`, with `z = (value - mean) / deviation` within +-4."""
 
     mean: float
     deviation: float
@@ -34,8 +36,15 @@ class FeatureWeight:
 
     def __call__(self, value: float) -> float:
         """The contribution of a value to the score."""
-        z = min(max((value - self.mean) / self.deviation, -4.0), 4.0)
+        z = min(max((value - self.mean) / self.deviation, -_MAX_DEVIATIONS), _MAX_DEVIATIONS)
         return self.linear * z + self.square * z * z
+
+    def largest(self) -> float:
+        """The largest contribution of any value."""
+        edges = [sign * self.linear * _MAX_DEVIATIONS + self.square * _MAX_DEVIATIONS**2 for sign in (-1, 1)]
+        if self.square < 0 and abs(self.linear) < -2 * self.square * _MAX_DEVIATIONS:
+            edges.append(-(self.linear**2) / (4 * self.square))
+        return max(edges)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,17 +95,14 @@ class NoSpeechSettings:
         """The score of a recording, above 0 for speech; without weights always above.
 
         Args:
-            features: values by name. If the agreement is missing, that of a perfect text is assumed, so that a score
-                below 0 is final.
+            features: values by name. For those that are missing, the best value is assumed, so that a score below 0
+                is final.
         """
         if not self.weights:
             return 1.0
         total = self.bias
         for name, weight in self.weights.items():
-            if name in features:
-                total += weight(features[name])
-            elif name == AGREEMENT:
-                total += max(weight(edge) for edge in _AGREEMENT_RANGE)
+            total += weight(features[name]) if name in features else weight.largest()
         return total
 
     def is_silent(self, level_dbfs: float) -> bool:

@@ -35,6 +35,16 @@ from mu2slam_hf.data.text import normalize_for_scoring
 from mu2slam_hf.evaluation.metrics import compute_wer
 
 CHUNK_LENGTHS = (None, 10, 20, 30)
+# A command with its seconds and its peak memory in MiB (of Linux: `ru_maxrss` would include that of this process).
+_MEASURED = """
+import pathlib, re, sys, time
+from mu2slam_hf.cli import main
+started = time.perf_counter()
+status = main(sys.argv[1:])
+peak = re.search("VmHWM:\\s+([0-9]+)", pathlib.Path("/proc/self/status").read_text())
+print(time.perf_counter() - started, int(peak[1]) / 1024)
+sys.exit(status)
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,15 +156,10 @@ def measure_length(args: argparse.Namespace) -> None:
         for minutes in args.minutes:
             file = f"{folder}/{minutes}.flac"
             limit = (60.0 * minutes, 60.0 * minutes)
-            (first, *_) = join_recordings(args.manifest, per_language=1, seconds=limit, noise_db=None, seed=args.seed)
+            first = next(join_recordings(args.manifest, per_language=1, seconds=limit, noise_db=None, seed=args.seed))
             soundfile.write(file, first.waveform, SAMPLING_RATE)
-            code = (
-                "import resource, sys, time; from mu2slam_hf.cli import main; started = time.perf_counter(); "
-                "status = main(sys.argv[1:]); "
-                "print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024); "
-                "sys.exit(status)"
-            )
-            command = [sys.executable, "-c", code, "transcribe", file, "--from", first.lang, "--output-dir", folder]
+            command = [sys.executable, "-c", _MEASURED, "transcribe", file]
+            command += ["--from", first.lang, "--output-dir", folder]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             seconds, megabytes = map(float, done.stdout.split()[-2:])
             audio = len(first.waveform) / SAMPLING_RATE

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from mu2slam_hf.atomic_files import atomic_path
+from mu2slam_hf.cli.languages import language_code
 from mu2slam_hf.cli.options import (
     add_model_options,
     add_num_recordings_option,
     add_seed_option,
     add_source_options,
     add_split_option,
+    add_synthetic_options,
+    check_synthetic,
     load_model,
     positive_int,
     probability,
@@ -38,6 +41,7 @@ def add_parser(subparsers: Any) -> None:
     add_source_options(data, repeated=True)
     add_split_option(data, default=None, text="train; with --check dev")
     add_num_recordings_option(data)
+    add_synthetic_options(parser.add_argument_group("synthetic voices (extra: synthetic)"), 40)
     parser.add_argument("--check", action="store_true", help="only measure with the stored thresholds")
     parser.add_argument(
         "--max-muted", type=probability, default=0.005, metavar="P", help="share of speech that may be emptied (0.005)"
@@ -79,6 +83,9 @@ def run(args: argparse.Namespace) -> int:
     folder = Path(args.model)
     if not args.check and not (folder / CONFIG).is_file():
         raise ValueError(f"--model {args.model}: expected the folder of a checkpoint, in which the result is stored")
+    if args.synthetic:
+        check_synthetic()
+    args.synthetic = [language_code(lang) for lang in args.synthetic]
     clips = list(read_speech(args))
     model, processor = load_model(args)
     model.eval()
@@ -115,6 +122,19 @@ def read_speech(args: argparse.Namespace) -> Iterator[Any]:
             chosen = [own[place * len(own) // number] for place in range(number)]
             share = 0.0 if args.check else args.noisy_share
             yield from speech_clips(chosen, name, noisy_share=share, seed=args.seed)
+    yield from speak(args)
+
+
+def speak(args: argparse.Namespace) -> Iterator[Any]:
+    """Clips of synthetic voices; with `--check` other sentences and voices than to calibrate."""
+    from mu2slam_hf.evaluation.no_speech_calibration import SoundClip
+    from mu2slam_hf.synthetic.phones import speak_in_voices
+
+    options: dict[str, Any] = {"seed": args.seed, "split": "test" if args.check else "train", "form": "spoken"}
+    for lang in args.synthetic:
+        for versions in speak_in_voices([lang], args.sentences, **options):
+            for version in versions:
+                yield SoundClip(source=f"synthetic {lang}", has_speech=True, waveform=version.audio)
 
 
 def read_corpora(args: argparse.Namespace) -> Iterator[tuple[str, Sequence[Any]]]:
@@ -122,8 +142,8 @@ def read_corpora(args: argparse.Namespace) -> Iterator[tuple[str, Sequence[Any]]
     from mu2slam_hf.data.corpora.registry import load_corpus
     from mu2slam_hf.data.manifests import read_manifest
 
-    if not (args.corpus or args.manifest):
-        raise ValueError("pass --corpus or --manifest: recordings of speech")
+    if not (args.corpus or args.manifest or args.synthetic):
+        raise ValueError("pass --corpus, --manifest or --synthetic: speech")
     for corpus in args.corpus:
         name, _, folder = corpus.partition("=")
         if not (folder or args.root):

@@ -159,7 +159,7 @@ def add_seed_option(parser: Any, what: str, *, default: int | None = 0) -> None:
 
 
 def add_synthetic_options(parser: Any, sentences: int) -> None:
-    """`--synthetic` with `--sentences`: an evaluation on synthetic speech."""
+    """`--synthetic` with `--sentences`: synthetic speech."""
     parser.add_argument(
         "--synthetic",
         nargs="+",
@@ -167,7 +167,7 @@ def add_synthetic_options(parser: Any, sentences: int) -> None:
         action=Joined,
         default=[],
         metavar="LANG",
-        help="evaluate on synthetic sentences in these languages (en,fr or en fr), which espeak-ng speaks",
+        help="use synthetic sentences in these languages (en,fr or en fr), which espeak-ng speaks",
     )
     text = f"number of synthetic sentences per language ({sentences})"
     parser.add_argument("--sentences", type=positive_int, default=sentences, metavar="N", help=text)

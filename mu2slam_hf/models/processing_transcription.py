@@ -4,6 +4,7 @@
 A recording is read in blocks, cut at pauses, and its windows are recognised in batches with those of other recordings.
 """
 
+import gc
 import os
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -213,6 +214,8 @@ class _Transcriber:
             self._report()
 
     def _report(self) -> None:
+        # Generation leaves tensors in reference cycles; over an hour they would be hundreds of megabytes.
+        gc.collect()
         if self.progress is not None and self.read_seconds:
             self.progress(self.read_seconds)
             self.read_seconds = 0.0

@@ -191,7 +191,7 @@ def test_every_file_of_the_folder_can_be_uploaded(path):
 
 
 ALLOWED = {"torch", "transformers", "tokenizers", "numpy", "huggingface_hub", "safetensors"}
-OPTIONAL = {"av", "langcodes", "soundfile", "soxr"}
+OPTIONAL = {"av", "langcodes", "silero_vad", "soundfile", "soxr"}
 
 
 @pytest.mark.parametrize("path", sorted(MODELS.glob("*.py")), ids=lambda path: path.name)

@@ -15,7 +15,8 @@ from tqdm.auto import tqdm
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.evaluation.representations import group_by_size, prepare_inputs
+from mu2slam_hf.evaluation.representations import prepare_inputs
+from mu2slam_hf.models.modules_lengths import group_by_size
 
 SPEECH_TASKS = ("asr", "ast")
 TEXT_TASKS = ("mt",)

@@ -15,6 +15,7 @@ from torch import Tensor
 from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
 from mu2slam_hf.evaluation.recording_windows import cut_speech, open_recording
 from mu2slam_hf.models.generation_settings import find_chunk_seconds
+from mu2slam_hf.models.modules_lengths import group_by_size
 from mu2slam_hf.models.modules_similarity import cosine_similarities, pool_states, unit_vectors
 from mu2slam_hf.models.modules_speech_inputs import speech_input_name
 from mu2slam_hf.models.processing_windows import Window
@@ -288,20 +289,6 @@ def prepare_inputs(
     inputs = dict(processor(audio=list(audio), sampling_rate=SAMPLING_RATE, return_tensors="pt").to(model.device))
     name = speech_input_name(inputs)
     return {**inputs, name: inputs[name].to(model.dtype)}
-
-
-def group_by_size(sizes: Sequence[float], budget: float, batch_size: int) -> Iterator[list[int]]:
-    """Positions of the items, longest first, in groups whose padded size does not exceed the budget."""
-    if batch_size < 1 or budget <= 0:
-        raise ValueError(f"batch_size and budget must be positive, got {batch_size} and {budget}")
-    group: list[int] = []
-    for index in sorted(range(len(sizes)), key=lambda place: (-sizes[place], place)):
-        if len(group) == batch_size or (group and sizes[group[0]] * (len(group) + 1) > budget):
-            yield group
-            group = []
-        group.append(index)
-    if group:
-        yield group
 
 
 class SpeechTextEncoder:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mu2slam_hf.evaluation.decode import generate_texts
-from mu2slam_hf.evaluation.representations import group_by_size
+from mu2slam_hf.models.modules_lengths import group_by_size
 from mu2slam_hf.models.modules_text import prepare_text
 
 

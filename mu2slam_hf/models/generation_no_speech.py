@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .generation_settings import find_setting
 from .modules_alignment import ctc_log_likelihoods
 from .modules_sound_features import measure_sound
 
@@ -64,11 +65,7 @@ class NoSpeechSettings:
     @classmethod
     def from_model(cls, model: Any) -> "NoSpeechSettings":
         """The settings of a model; the default ones if it was not calibrated."""
-        for config in (getattr(model, "generation_config", None), model.config):
-            stored = getattr(config, SETTINGS_NAME, None)
-            if stored:
-                return cls.from_dict(stored)
-        return cls()
+        return cls.from_dict(find_setting(model, SETTINGS_NAME, default={}))
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "NoSpeechSettings":

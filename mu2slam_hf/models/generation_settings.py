@@ -6,6 +6,19 @@ from typing import Any
 DEFAULT_CHUNK_SECONDS = 15.0
 """Maximum length of a window if neither options nor generation configuration say otherwise."""
 
+DEFAULT_MAX_REPEATS = 4
+"""Number of repetitions that are allowed in transcripts and translations if the generation configuration has none."""
+
+
+def find_setting(model: Any, name: str, given: Any = None, default: Any = None) -> Any:
+    """`given`, else the value that is stored with a model, else `default`; None counts as missing.
+
+    Stored is what the generation configuration has, or the configuration of a model that does not generate.
+    """
+    configs = (getattr(model, "generation_config", None), getattr(model, "config", None))
+    values = (given, *(getattr(config, name, None) for config in configs))
+    return next((value for value in values if value is not None), default)
+
 
 def find_chunk_seconds(model: Any, given: float | None = None) -> float:
     """Maximum seconds of speech that a model reads at once: `given`, or the stored `chunk_length_s`, or the default.
@@ -13,7 +26,7 @@ def find_chunk_seconds(model: Any, given: float | None = None) -> float:
     Raises:
         ValueError: less than a second.
     """
-    seconds = _first_given(given, _stored(model, "chunk_length_s"), DEFAULT_CHUNK_SECONDS)
+    seconds = find_setting(model, "chunk_length_s", given, DEFAULT_CHUNK_SECONDS)
     if seconds < 1.0:
         raise ValueError(f"chunk_length_s must be at least 1 second, got {seconds}.")
     return float(seconds)
@@ -21,15 +34,4 @@ def find_chunk_seconds(model: Any, given: float | None = None) -> float:
 
 def find_min_language_probability(model: Any, given: float | None = None) -> float:
     """Probability below which a language is `und`: `given`, or the stored `min_language_probability`, or 0."""
-    return float(_first_given(given, _stored(model, "min_language_probability"), 0.0))
-
-
-def _stored(model: Any, name: str) -> Any:
-    """A value of the generation configuration, or of the configuration of a model that does not generate."""
-    configs = (getattr(model, "generation_config", None), getattr(model, "config", None))
-    return _first_given(*(getattr(config, name, None) for config in configs), None)
-
-
-def _first_given(*values: Any) -> Any:
-    """The first value that is not None; the last one if all are."""
-    return next((value for value in values if value is not None), values[-1])
+    return float(find_setting(model, "min_language_probability", given, 0.0))

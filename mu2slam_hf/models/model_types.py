@@ -26,7 +26,7 @@ from .modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
 from .modeling_speech_tokenizer import SpeechTokenizerModel
 from .pipeline_audio_classification import Mu2SLAMAudioClassificationPipeline
 from .pipeline_feature_extraction import Mu2SLAMFeatureExtractionPipeline
-from .pipeline_mu2slam import register_pipeline
+from .pipeline_mu2slam import Mu2SLAMSpeechRecognitionPipeline
 from .pipeline_registration import register_for_task, register_new_task
 from .pipeline_translation import Mu2SLAMTranslationPipeline
 from .processing_mu2slam import Mu2SLAMProcessor
@@ -144,7 +144,7 @@ def register_model_types() -> None:
         if model_type.processor is not None:
             AutoProcessor.register(model_type.config, model_type.processor, exist_ok=True)
     AutoModelForCTC.register(Mu2SLAMConfig, EncoderDecoderIsNoCTCModel, exist_ok=True)
-    register_pipeline()
+    register_for_task("automatic-speech-recognition", Mu2SLAMSpeechRecognitionPipeline)
     register_for_task("audio-classification", Mu2SLAMAudioClassificationPipeline)
     register_for_task("feature-extraction", Mu2SLAMFeatureExtractionPipeline)
     register_new_task("translation", Mu2SLAMTranslationPipeline, transformers.AutoModelForSeq2SeqLM)

@@ -5,7 +5,7 @@ Shapes: B batch, T feature frames (100 Hz; `stacked_frames`: 50 Hz; `waveform`: 
     `stacked_frames` and `waveform`: 50 Hz), L positions of a row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -113,3 +113,26 @@ def default_position_ids(embeds: Tensor, sequence_ids: Tensor | None, past_lengt
     if sequence_ids is not None:
         return restarting_position_ids(sequence_ids)
     return (torch.arange(embeds.shape[1], device=embeds.device) + past_length)[None]
+
+
+def group_by_size(sizes: Sequence[float], budget: float, batch_size: int) -> Iterator[list[int]]:
+    """Positions of the items, longest first, in groups whose padded size does not exceed the budget.
+
+    Args:
+        sizes: size of each item.
+        budget: maximum number of items times size of the longest; an item above it is a group of its own.
+        batch_size: maximum number of items.
+
+    Raises:
+        ValueError: budget or number of items is not positive.
+    """
+    if batch_size < 1 or budget <= 0:
+        raise ValueError(f"batch_size and budget must be positive, got {batch_size} and {budget}")
+    group: list[int] = []
+    for index in sorted(range(len(sizes)), key=lambda place: (-sizes[place], place)):
+        if len(group) == batch_size or (group and sizes[group[0]] * (len(group) + 1) > budget):
+            yield group
+            group = []
+        group.append(index)
+    if group:
+        yield group

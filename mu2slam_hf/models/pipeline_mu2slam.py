@@ -5,31 +5,29 @@ It writes what `transcribe_recordings` writes, for recordings of any length; nei
 required. All other models get the original pipeline.
 """
 
-import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import GeneratorType
 from typing import Any
 
 from transformers import AutoModelForSpeechSeq2Seq
-from transformers.pipelines import SUPPORTED_TASKS
 from transformers.pipelines.automatic_speech_recognition import AutomaticSpeechRecognitionPipeline
 
+from .generation_settings import find_chunk_seconds, find_setting
 from .language_codes import language_index
+from .pipeline_registration import OurModelsMixin
 from .pipeline_transcripts import TIMESTAMPS, RecognitionIterator, ResultFormatter
 from .processing_mu2slam import Mu2SLAMProcessor
-from .processing_transcription import DEFAULT_CHUNK_SECONDS, TranscriptionOptions, transcribe_recordings
+from .processing_transcription import TranscriptionOptions, transcribe_recordings
 from .processing_transcripts import Transcript
 from .task_arguments import resolve_task_arguments
 from .task_types import check_task
 
-TASK = "automatic-speech-recognition"
-OUR_MODEL_TYPES = ("mu2slam", "mu2slam_ctc", "mslam_ctc")
 # Generation with these options reads one recording at a time.
 _UNBATCHED_OPTIONS = ("assistant_model", "prompt_lookup_num_tokens")
 
 
-class Mu2SLAMSpeechRecognitionPipeline(AutomaticSpeechRecognitionPipeline):
+class Mu2SLAMSpeechRecognitionPipeline(OurModelsMixin, AutomaticSpeechRecognitionPipeline):
     """Speech recognition and translation of recordings of any length.
 
     An input is a path, a URL, the bytes of a file, an array of samples at the rate of the feature extractor, an
@@ -61,15 +59,7 @@ class Mu2SLAMSpeechRecognitionPipeline(AutomaticSpeechRecognitionPipeline):
     truncated.
     """
 
-    def __new__(cls, model: Any = None, *args: Any, **kwargs: Any):
-        """This class for the models of this package (and for copying, without a model), else the original pipeline."""
-        model_type = getattr(getattr(model, "config", None), "model_type", None)
-        if model is None or model_type in OUR_MODEL_TYPES:
-            return super().__new__(cls)
-        # Not an instance of this class, so that Python does not call __init__ a second time.
-        return cls._stock(model, *args, **kwargs)
-
-    # The pipeline class for all other models; `register_pipeline` finds it in the table of tasks.
+    our_model_types = ("mu2slam", "mu2slam_ctc", "mslam_ctc")
     _stock = AutomaticSpeechRecognitionPipeline
 
     def __init__(self, model: Any, *args: Any, **kwargs: Any):
@@ -168,13 +158,10 @@ class Mu2SLAMSpeechRecognitionPipeline(AutomaticSpeechRecognitionPipeline):
             generate_kwargs=generate_kwargs,
             ctc_decoder=self._ctc_decoder(postprocess_params.get("decoder_kwargs") or {}),
         )
-        generation_config = getattr(self.model, "generation_config", None)
-        if any(generate_kwargs.get(name, getattr(generation_config, name, None)) for name in _UNBATCHED_OPTIONS):
+        if any(generate_kwargs.get(name, find_setting(self.model, name)) for name in _UNBATCHED_OPTIONS):
             options = replace(options, batch_seconds=0.0)
         elif batch_size > 1:
-            of_model = getattr(generation_config, "chunk_length_s", None)
-            seconds = chunk_length_s or of_model or DEFAULT_CHUNK_SECONDS
-            options = replace(options, batch_seconds=batch_size * seconds)
+            options = replace(options, batch_seconds=batch_size * find_chunk_seconds(self.model, chunk_length_s))
         processor = Mu2SLAMProcessor(self.feature_extractor, self.tokenizer, languages=languages)
 
         def transcribe(recordings: Iterable[Any]) -> Iterator[Transcript | ValueError]:
@@ -223,22 +210,4 @@ def _split_languages(
     return source, None if target == source else target, rest
 
 
-def register_pipeline() -> None:
-    """Register this pipeline for the ASR task; calling it again has no effect.
-
-    If another package has registered its own class, that class is still used for the models of other packages.
-    """
-    entry = SUPPORTED_TASKS[TASK]
-    current = entry["impl"]
-    if isinstance(current, str):  # a lazy import of transformers
-        module_name, class_name = current.rsplit(".", 1)
-        current = getattr(importlib.import_module(module_name), class_name)
-    if issubclass(current, Mu2SLAMSpeechRecognitionPipeline):
-        return
-    ours: type = Mu2SLAMSpeechRecognitionPipeline
-    if current is not AutomaticSpeechRecognitionPipeline:
-        ours = type(ours.__name__, (ours,), {"_stock": current, "__module__": ours.__module__})
-    entry["impl"] = ours
-
-
-__all__ = ["Mu2SLAMSpeechRecognitionPipeline", "register_pipeline"]
+__all__ = ["Mu2SLAMSpeechRecognitionPipeline"]

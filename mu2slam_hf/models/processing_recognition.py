@@ -16,13 +16,11 @@ from torch.nn.utils.rnn import pad_sequence
 from .generation_assisted import SourceAssistant, map_assistant_languages
 from .generation_loops import find_loop
 from .generation_no_speech import AGREEMENT, NoSpeechSettings, measure_agreement, measure_ctc
-from .modules_lengths import downsample_attention_mask
+from .generation_settings import DEFAULT_MAX_REPEATS, find_setting
+from .modules_lengths import downsample_attention_mask, group_by_size
 from .modules_sound_features import measure_sound
 from .processing_alignment import AlignedWord, align_log_probs, default_level
 from .processing_windows import Window
-
-# Choice: used if the generation configuration does not say otherwise.
-DEFAULT_MAX_REPEATS = 4
 
 
 @dataclass(kw_only=True)
@@ -110,9 +108,7 @@ class WindowRecognizer:
         self.sampling_rate = processor.feature_extractor.sampling_rate
         self.frame_seconds = model.config.inputs_to_logits_ratio / self.sampling_rate
         self.no_speech = NoSpeechSettings.from_model(model)
-        self.max_repeats = getattr(getattr(model, "generation_config", None), "max_repeats", None)
-        if self.max_repeats is None:
-            self.max_repeats = DEFAULT_MAX_REPEATS
+        self.max_repeats = find_setting(model, "max_repeats", default=DEFAULT_MAX_REPEATS)
 
     @torch.no_grad()
     def compute_blanks(self, waveform: np.ndarray) -> np.ndarray:
@@ -309,19 +305,10 @@ class WindowRecognizer:
         return {"group_tokens": False} if self.is_ctc else {}
 
     def _batches(self, items: Sequence[Any], seconds: Sequence[float]) -> Iterator[list[Any]]:
-        """Batches of similar length, longest first."""
-        order = sorted(range(len(items)), key=lambda place: -seconds[place])
-        batch: list[Any] = []
-        longest = 0.0
-        for place in order:
-            if batch and longest * (len(batch) + 1) > self.batch_seconds:
-                yield batch
-                batch = []
-            if not batch:
-                longest = seconds[place]
-            batch.append(items[place])
-        if batch:
-            yield batch
+        """Batches of similar length, longest first; one by one if there is no budget."""
+        budget, size = (self.batch_seconds, max(len(items), 1)) if self.batch_seconds > 0 else (float("inf"), 1)
+        for places in group_by_size(seconds, budget, size):
+            yield [items[place] for place in places]
 
 
 def _pad_states(model: Any, states: Sequence[Tensor]) -> Any:

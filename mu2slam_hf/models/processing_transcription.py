@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from .generation_settings import DEFAULT_CHUNK_SECONDS as DEFAULT_CHUNK_SECONDS
 from .generation_settings import find_chunk_seconds, find_min_language_probability
 from .language_codes import UNDETERMINED
 from .modules_audio_files import AudioError

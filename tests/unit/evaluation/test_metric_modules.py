@@ -1,6 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The metrics as local modules of `evaluate`, without the Hub."""
 
+import sys
+
 import evaluate
 import pytest
 
@@ -19,6 +21,9 @@ def own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("evaluate.config.HF_MODULES_CACHE", str(folder / "modules"))
         patch.setattr("evaluate.config.HF_METRICS_CACHE", str(folder / "metrics"))
+        # A test before this one may have imported the package from another cache.
+        for name in [name for name in sys.modules if name.partition(".")[0] == "evaluate_modules"]:
+            patch.delitem(sys.modules, name)
         patch.syspath_prepend(str(folder / "modules"))
         yield
 

@@ -14,8 +14,8 @@ from mu2slam_hf.evaluation.representations import (
     SpeechTextEncoder,
     encode_in_batches,
     encode_pieces,
-    group_by_size,
 )
+from mu2slam_hf.models.modules_lengths import group_by_size
 from mu2slam_hf.models.modules_similarity import unit_vectors
 
 FILES = sorted((REPOSITORY_ROOT / "examples").glob("*/*.opus"))

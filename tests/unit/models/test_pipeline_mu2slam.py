@@ -16,7 +16,8 @@ from transformers.pipelines import SUPPORTED_TASKS
 
 from mu2slam_hf import Mu2SLAMCTCTokenizer, Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC, Mu2SLAMProcessor
 from mu2slam_hf.models.generation_loops import find_loop
-from mu2slam_hf.models.pipeline_mu2slam import Mu2SLAMSpeechRecognitionPipeline, register_pipeline
+from mu2slam_hf.models.pipeline_mu2slam import Mu2SLAMSpeechRecognitionPipeline
+from mu2slam_hf.models.pipeline_registration import register_for_task
 
 TASK = "automatic-speech-recognition"
 MAX_NEW_TOKENS = {"max_new_tokens": 12}
@@ -403,9 +404,9 @@ def test_registering_keeps_the_class_of_another_package(monkeypatch):
             self.model = model
 
     monkeypatch.setitem(SUPPORTED_TASKS[TASK], "impl", Foreign)
-    register_pipeline()
+    register_for_task(TASK, Mu2SLAMSpeechRecognitionPipeline)
     combined = SUPPORTED_TASKS[TASK]["impl"]
-    register_pipeline()
+    register_for_task(TASK, Mu2SLAMSpeechRecognitionPipeline)
     assert SUPPORTED_TASKS[TASK]["impl"] is combined
     assert issubclass(combined, Mu2SLAMSpeechRecognitionPipeline)
     assert type(combined(object())) is Foreign

@@ -42,6 +42,12 @@ def add_parser(subparsers: Any) -> None:
     given = parser.add_argument_group("texts of a corpus or manifest instead of generated sentences")
     add_source_options(given)
     given.add_argument(
+        "--max-texts", type=positive_int, metavar="N", help="at most N texts of each language, drawn at random (all)"
+    )
+    given.add_argument(
+        "--voices-per-text", type=positive_int, metavar="N", help="number of voices of each text (5 to 2, by length)"
+    )
+    given.add_argument(
         "--random-sequences",
         type=number_from_0,
         default=0,
@@ -60,14 +66,18 @@ def run(args: argparse.Namespace) -> int:
         return write_tones(args)
     from mu2slam_hf.synthetic.folder import FolderSettings
     from mu2slam_hf.synthetic.generator import write_synthetic_folder
-    from mu2slam_hf.synthetic.texts import speak_manifest
+    from mu2slam_hf.synthetic.texts import VOICES_BY_LENGTH, speak_manifest
 
     shared = {"languages": args.languages, "seed": args.seed, "folder": FolderSettings(num_workers=args.workers)}
     if args.manifest or args.corpus:
         from mu2slam_hf.data.corpora.registry import load_corpus
 
         source = args.manifest or load_corpus(args.corpus, args.root, args.split)
-        summary = speak_manifest(source, args.output_dir, random_sequences=args.random_sequences, **shared)
+        if args.voices_per_text is not None:
+            shared["voices_by_length"] = ((VOICES_BY_LENGTH[-1][0], args.voices_per_text),)
+        summary = speak_manifest(
+            source, args.output_dir, max_texts=args.max_texts, random_sequences=args.random_sequences, **shared
+        )
     else:
         summary = write_synthetic_folder(
             args.output_dir, num_meanings=args.num or 1000, split=args.split, form=args.form, **shared

@@ -96,6 +96,7 @@ def speak_manifest(
     *,
     languages: Sequence[str] | None = None,
     voices_by_length: Sequence[tuple[int, int]] = VOICES_BY_LENGTH,
+    max_texts: int | None = None,
     random_sequences: int = 0,
     seed: int = 0,
     sound: SoundSettings | None = None,
@@ -112,6 +113,7 @@ def speak_manifest(
         languages: languages to speak; None means all languages of the manifest.
         voices_by_length: increasing pairs (characters, voices); the first pair with enough characters determines the
             number of voices of a text; longer texts are skipped.
+        max_texts: maximum number of texts of each language, drawn at random; None means all.
         random_sequences: number of sequences of 2 to 8 words per language, one voice each, without translations.
         seed: seed of the sequences, the order and the voices.
         sound: bandwidth, level, rates.
@@ -126,6 +128,8 @@ def speak_manifest(
     if not spoken:
         there = ", ".join(sorted({record.lang for record in records if record.text})) or "no texts at all"
         raise ValueError(f"no texts in the languages {list(languages or [])}; the manifest has {there}")
+    if max_texts is not None:
+        spoken = _draw_records(spoken, max_texts, seed)
     texts = [
         TextToSpeak(
             id=record.id,
@@ -146,9 +150,22 @@ def speak_manifest(
         "source": os.fspath(manifest) if isinstance(manifest, (str, os.PathLike)) else f"{len(records)} records",
         "corpora": sorted({record.corpus for record in spoken}),
         "voices_by_length": [list(pair) for pair in voices_by_length],
+        "max_texts": max_texts,
         "random_sequences": random_sequences,
     }
     return synthesize_texts(texts, out_dir, seed=seed, sound=sound, folder=folder, description=description)
+
+
+def _draw_records(records: Sequence[SpeechTextRecord], number: int, seed: int) -> list[SpeechTextRecord]:
+    """At most `number` records of each language."""
+    by_language: dict[str, list[SpeechTextRecord]] = defaultdict(list)
+    for record in records:
+        by_language[record.lang].append(record)
+    return [
+        record
+        for lang, own in sorted(by_language.items())
+        for record in random.Random(f"texts:{seed}:{lang}").sample(own, min(number, len(own)))
+    ]
 
 
 def _num_voices(text: str, voices_by_length: Sequence[tuple[int, int]]) -> int:

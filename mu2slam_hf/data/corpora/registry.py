@@ -8,9 +8,11 @@ from mu2slam_hf.data.corpora import (
     common_voice,
     covost2,
     fleurs,
+    gcompris_voices,
     mboshi_french,
     mc4,
     mls,
+    parallel_text,
     prompts5,
     stamps,
     ted59,
@@ -24,7 +26,7 @@ from mu2slam_hf.data.corpora.split_manifests import Folder
 from mu2slam_hf.data.records import SpeechTextRecord
 
 _FILES = (
-    *(prompts5, stamps, mboshi_french),
+    *(prompts5, stamps, mboshi_french, gcompris_voices, parallel_text),
     # Those that the paper trains on. Paper: section 3.1 and appendix A.1.
     *(voxpopuli_unlabelled, voxpopuli, mls, common_voice, babel, covost2, fleurs, mc4, wmt, ted59),
 )

@@ -1,0 +1,100 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""parallel_text: sentences, user-interface strings and verses in five languages, without recordings."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from mu2slam_hf.data.corpora.declaration import Corpus
+from mu2slam_hf.data.corpora.split_manifests import Folder
+from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.table_files import ManifestError, table_rows
+from mu2slam_hf.data.text import clean_text, normalize_for_scoring
+from mu2slam_hf.models.language_codes import canonical_language
+
+LANGUAGES = ("en", "es", "fr", "it", "ru")
+TRAIN_FILES = {"everyday": "train.tsv.gz", "ui": "ui.tsv.gz", "bible": "bible.tsv.gz"}
+"""Domain -> file of the training split; the file of dev contains all domains."""
+TEXT_STYLES = ("norm", "written")
+# First letters of `source`; everything else is from user interfaces.
+_DOMAIN_OF_SOURCE = {"tatoeba": "everyday", "smartool": "everyday", "bible": "bible"}
+
+
+def load_parallel_text(
+    root: Folder,
+    split: str = "train",
+    *,
+    domains: Sequence[str] = tuple(TRAIN_FILES),
+    text_style: str = "norm",
+    languages: Sequence[str] = LANGUAGES,
+    max_characters: int | None = None,
+) -> list[SpeechTextRecord]:
+    """Rows of up to five parallel texts.
+
+    Args:
+        root: the folder with `train.tsv.gz`, `ui.tsv.gz`, `bible.tsv.gz` and `dev.tsv`.
+        split: train or dev.
+        domains: some of everyday, ui, bible.
+        text_style: norm (lower case without punctuation) or written (as in the file).
+        languages: languages to keep.
+        max_characters: texts with more characters are left out.
+
+    Returns:
+        One record for each text, with the other texts of its row as `translations`; `kind` is the domain.
+
+    Raises:
+        FileNotFoundError: unknown split.
+        ManifestError: invalid row; the message has `file:line`.
+        ValueError: unknown domain or style.
+    """
+    unknown = [domain for domain in domains if domain not in TRAIN_FILES]
+    if unknown or not domains:
+        raise ValueError(f"`domains` must be some of {', '.join(TRAIN_FILES)}; got {list(domains)}")
+    if text_style not in TEXT_STYLES:
+        raise ValueError(f"`text_style` must be one of {', '.join(TEXT_STYLES)}; got {text_style!r}")
+    if split not in ("train", "dev"):
+        raise FileNotFoundError(f"{root}: no split {split!r}; parallel_text has train and dev")
+    files = [TRAIN_FILES[domain] for domain in TRAIN_FILES if domain in domains] if split == "train" else ["dev.tsv"]
+    wanted = [canonical_language(lang) for lang in languages]
+    records = []
+    for file in files:
+        for place, row in table_rows(Path(root) / file):
+            if isinstance(row, ManifestError):
+                raise ManifestError(f"{place}: {row}")
+            domain = _DOMAIN_OF_SOURCE.get(re.split("[:-]", str(row["source"]))[0], "ui")
+            if domain not in domains:
+                continue
+            texts = {lang: _styled(str(row[lang] or ""), text_style) for lang in wanted}
+            texts = {k: v for k, v in texts.items() if v and (max_characters is None or len(v) <= max_characters)}
+            for lang, text in texts.items():
+                record = SpeechTextRecord(
+                    id=str(row["id"]),
+                    lang=lang,
+                    text=text,
+                    translations={other: version for other, version in texts.items() if other != lang},
+                    corpus="parallel_text",
+                    kind=domain,
+                )
+                records.append(record)
+    return records
+
+
+def _styled(text: str, text_style: str) -> str:
+    return normalize_for_scoring(text) if text_style == "norm" else clean_text(text)
+
+
+CORPUS = Corpus(
+    name="parallel_text",
+    load=load_parallel_text,
+    languages=LANGUAGES,
+    tasks=("mt",),
+    licence="CC-BY-2.0 AND CC-BY-4.0 AND Apache-2.0 AND BSD-3-Clause AND Unicode-3.0",
+    redistributable_weights=True,
+    citation=(
+        "Tatoeba (https://tatoeba.org, CC BY 2.0 FR), partly through www.manythings.org/anki and the Tatoeba "
+        "Translation Challenge (J. Tiedemann, WMT 2020); SMARTool (R. Bast et al., doi 10.18710/QNAPNE, CC BY 4.0); "
+        "translations of Home Assistant (Apache-2.0), Django, Wagtail and JupyterLab (BSD-3-Clause); Unicode CLDR; "
+        "public domain Bible translations."
+    ),
+    source="https://tatoeba.org and the projects in the citation",
+)

@@ -45,13 +45,7 @@ def build_processor(recipe: Any, records: Records, checkpoint: str | None = None
     processor = None if start is None else load_start_processor(start)
     if processor is not None:
         return processor
-    texts = [
-        text
-        for name in sorted(records)
-        for record in records[name]
-        for text in (record.text, *record.translations.values())
-        if text
-    ]
+    texts = _tokenizer_texts(records, section.texts_per_language, recipe.training.seed)
     with errors_of("processor.tokenizer"):
         tokenizer = Mu2SLAMTokenizer.train_from_iterator(
             texts, vocab_size=section.vocab_size, kind=section.tokenizer, num_speech_tokens=section.num_speech_tokens
@@ -60,6 +54,23 @@ def build_processor(recipe: Any, records: Records, checkpoint: str | None = None
     languages = ["und", *(lang for lang in section.languages or sorted(in_data) if lang != "und")]
     extractor = _fit_feature_extractor(recipe, records) if start is None else load_start_extractor(start)
     return Mu2SLAMProcessor(extractor, tokenizer, languages=languages)
+
+
+def _tokenizer_texts(records: Records, per_language: int | None, seed: int) -> list[str]:
+    """Texts and translations of all records; at most `per_language` of each language, drawn at random."""
+    by_language: dict[str, list[str]] = {}
+    for name in sorted(records):
+        for record in records[name]:
+            for lang, text in ((record.lang, record.text), *record.translations.items()):
+                if text:
+                    by_language.setdefault(lang, []).append(text)
+    if per_language is None:
+        return [text for texts in by_language.values() for text in texts]
+    drawn = []
+    for lang, texts in sorted(by_language.items()):
+        distinct = sorted(set(texts))
+        drawn += random.Random(f"{seed}:{lang}").sample(distinct, min(per_language, len(distinct)))
+    return drawn
 
 
 def _fit_feature_extractor(recipe: Any, records: Records) -> Mu2SLAMFeatureExtractor:

@@ -46,6 +46,8 @@ class ProcessorSection:
         init_from: folder of a saved processor in place of all fields below. Default: `model.init_from`.
         tokenizer: kind of text tokenizer (char, unigram), trained on the texts of all training corpora.
         vocab_size: maximum number of text tokens of the tokenizer.
+        texts_per_language: maximum number of distinct texts of each language that the tokenizer is trained on, so that
+            languages with few texts get their share of pieces; None: all texts, as often as they occur.
         num_speech_tokens: number of speech ids, which precede the text tokens.
         languages: codes in the order of the language table; default: those of the data, sorted, after `und`.
         feature_statistics_utterances: number of recordings for mean and deviation of each mel bin.
@@ -55,6 +57,7 @@ class ProcessorSection:
     init_from: str | None = path_field("folder")
     tokenizer: str = "char"
     vocab_size: int = 4096
+    texts_per_language: int | None = None
     num_speech_tokens: int = 1024
     languages: list[str] = field(default_factory=list)
     feature_statistics_utterances: int = 400

@@ -15,6 +15,7 @@ from mu2slam_hf.evaluation.decode import build_requests, decode_requests
 from mu2slam_hf.evaluation.metrics import compute_cer, compute_chrf, compute_wer
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.recipes.curriculum import build_corpus_examples
+from mu2slam_hf.recipes.processors import build_token_counter
 from mu2slam_hf.recipes.records import Records
 from mu2slam_hf.training.development import DevelopmentSet
 from mu2slam_hf.training.scorers import TranscriptScorer
@@ -31,9 +32,10 @@ def build_development_sets(
         compare=score_transcripts,
         languages=list(processor.languages),
     )
+    count_tokens = build_token_counter(processor.tokenizer)
     sets = {}
     for name, corpus in section.corpora.items():
-        examples = build_corpus_examples(recipe, {name: corpus}, records, section.batch, processor.tokenizer)
+        examples = build_corpus_examples(recipe, {name: corpus}, records, section.batch, count_tokens)
         dataset = ExampleDataset(examples, DrawOptions(), cache=AudioCache(), seed=recipe.training.seed)
         plan = BucketedPlan(Mixture(examples), dataset.cost_of, section.batch, shuffle=False)
         batches = [batch for step in plan.plan(0) for batch in step]

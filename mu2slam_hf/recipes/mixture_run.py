@@ -141,10 +141,11 @@ def build_task_examples(
     Raises:
         RecipeError: a task has no example.
     """
+    count_tokens = build_token_counter(tokenizer)
     examples: list[Example] = []
     for task in tasks:
         names = [name for name, weight in recipe.data.tasks[task].corpus_weights.items() if weight > 0]
-        builder = _build_example_builder(recipe, task, tokenizer)
+        builder = _build_example_builder(recipe, task, count_tokens)
         try:
             examples += builder.build(record for name in names for record in records[name])
         except ValueError as error:
@@ -154,12 +155,12 @@ def build_task_examples(
     return examples
 
 
-def _build_example_builder(recipe: MixtureRecipe, task: str, tokenizer: Any) -> ExampleBuilder:
+def _build_example_builder(recipe: MixtureRecipe, task: str, count_tokens: Callable[[str], int]) -> ExampleBuilder:
     return ExampleBuilder(
         tasks=[task],
         one_target=True,
         languages=recipe.data.languages or None,
-        count_tokens=build_token_counter(tokenizer),
+        count_tokens=count_tokens,
         limits=recipe.data.limits,
         translations_as_texts=recipe.data.translations_as_texts,
     )
@@ -199,7 +200,8 @@ def build_mixture(
     try:
         if not data.streaming:
             return dataset, TableBatchSampler(examples, mixture, seed=seed, **args.place)
-        builders = {task: _build_example_builder(recipe, task, processor.tokenizer) for task in mixture.tasks}
+        count_tokens = build_token_counter(processor.tokenizer)
+        builders = {task: _build_example_builder(recipe, task, count_tokens) for task in mixture.tasks}
         sources = build_sources(
             recipe,
             mixture.tasks,
@@ -221,11 +223,12 @@ def build_development_sets(
     """All examples of all tasks of the development corpora, in batches of similar lengths."""
     section, data = recipe.evaluation, recipe.data
     limits = ExampleLimits(max_seconds=section.max_seconds, max_tokens=section.max_tokens // 2)
+    count_tokens = build_token_counter(processor.tokenizer)
     sets = {}
     for name, records in load_records(section.corpora, "evaluation.corpora").items():
         examples: list[Example] = []
         for task in section.tasks:
-            builder = _build_example_builder(recipe, task, processor.tokenizer)
+            builder = _build_example_builder(recipe, task, count_tokens)
             try:
                 examples += replace(builder, limits=limits, translations_as_texts=False).build(records)
             except ValueError:

@@ -9,7 +9,7 @@ from transformers.utils import logging
 
 from mu2slam_hf.checkpoints.folders import load_processor
 from mu2slam_hf.data.audio import AudioError, FloatArray, load_audio
-from mu2slam_hf.data.examples.builder import count_characters
+from mu2slam_hf.data.examples.token_counts import TokenCounter, count_characters
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
@@ -113,4 +113,4 @@ def build_token_counter(tokenizer: Any) -> Callable[[str], int]:
     """A function that counts the tokens of a text; for character tokenizers without running the tokenizer."""
     if type(tokenizer.backend_tokenizer.model).__name__ == "WordLevel":
         return count_characters
-    return lambda text: len(tokenizer.encode_ctc_labels([text])[0])
+    return TokenCounter(tokenizer)

@@ -52,7 +52,11 @@ def build_processor(recipe: Any, records: Records, checkpoint: str | None = None
         )
     in_data = {lang for part in records.values() for record in part for lang in (record.lang, *record.translations)}
     languages = ["und", *(lang for lang in section.languages or sorted(in_data) if lang != "und")]
-    extractor = _fit_feature_extractor(recipe, records) if start is None else load_start_extractor(start)
+    if recipe.model.grow_from is not None:
+        with errors_of("model.grow_from"):
+            extractor = load_processor(recipe.model.grow_from).feature_extractor
+    else:
+        extractor = _fit_feature_extractor(recipe, records) if start is None else load_start_extractor(start)
     return Mu2SLAMProcessor(extractor, tokenizer, languages=languages)
 
 

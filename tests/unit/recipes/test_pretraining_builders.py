@@ -122,7 +122,9 @@ def test_transcripts_of_development_recordings_during_pretraining(load):
     assert {"eval_asr_wer", "eval_asr_ctc_wer", "eval_asr_ctc_cer", "eval_mt_chrf"} <= metrics.keys()
 
     generator = model.build_generator()
-    assert all(own is shared for own, shared in zip(model.model.parameters(), generator.model.parameters(), strict=True))
+    assert all(
+        own is shared for own, shared in zip(model.model.parameters(), generator.model.parameters(), strict=True)
+    )
     assert not any(parameter.is_meta for parameter in generator.parameters())
 
 

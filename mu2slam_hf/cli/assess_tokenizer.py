@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
 def load_recordings(args: argparse.Namespace) -> list[Any]:
     """Waveforms at 16 kHz of all given corpora and manifests."""
     from mu2slam_hf.data.audio import load_audio
-    from mu2slam_hf.data.records import spread_evenly
+    from mu2slam_hf.data.selection import spread_evenly
 
     chosen: list[Any] = []
     for _, records in load_sources(args, args.split):

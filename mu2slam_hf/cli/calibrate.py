@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
 
 def read_speech(args: argparse.Namespace) -> Iterator[Any]:
     """Clips of speech of all corpora; with `--check` as they are, else some with noise."""
-    from mu2slam_hf.data.records import spread_evenly
+    from mu2slam_hf.data.selection import spread_evenly
     from mu2slam_hf.evaluation.no_speech_calibration import speech_clips
 
     for name, records in load_sources(args, args.split or ("dev" if args.check else "train")):

@@ -2,7 +2,7 @@
 """The record type of all corpora, with its validation."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import isfinite
@@ -106,9 +106,3 @@ class SpeechTextRecord:
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not isfinite(seconds) or seconds <= 0:
             return [f"`duration_seconds` must be a positive finite number of seconds, got {seconds!r}"]
         return []
-
-
-def spread_evenly(records: Sequence[SpeechTextRecord], number: int | None) -> list[SpeechTextRecord]:
-    """At most `number` records at equal distances, in order; all of them if it is None."""
-    number = len(records) if number is None else min(number, len(records))
-    return [records[place * len(records) // number] for place in range(number)]

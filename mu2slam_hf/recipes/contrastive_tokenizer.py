@@ -11,7 +11,8 @@ from typing import Any
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.checkpoints.folders import check_model_type, check_nothing_missing
 from mu2slam_hf.data.audio import FloatArray
-from mu2slam_hf.data.records import SpeechTextRecord, spread_evenly
+from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.selection import spread_evenly
 from mu2slam_hf.models.configuration_mslam import MSLAMConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_mslam_pretraining import MSLAMForPreTraining

@@ -11,6 +11,7 @@ from mu2slam_hf.data.examples.dataset import ExampleDataset
 from mu2slam_hf.data.examples.draws import DrawOptions
 from mu2slam_hf.data.sampling.bucketed import BucketedPlan
 from mu2slam_hf.data.sampling.mixture import Mixture
+from mu2slam_hf.data.selection import spread_evenly
 from mu2slam_hf.evaluation.decode import DecodingRequest, build_requests, decode_requests
 from mu2slam_hf.evaluation.metrics import compute_cer, compute_chrf, compute_wer
 from mu2slam_hf.evaluation.representations import prepare_batches
@@ -74,9 +75,8 @@ def build_generation_metrics(
     for name, corpus_tasks in tasks.items():
         for task in corpus_tasks:
             requests = build_requests(records[name], [task])
-            count = min(len(requests), section.generate_examples)
-            if count:
-                chosen[name, task] = [requests[len(requests) * i // count] for i in range(count)]
+            if requests:
+                chosen[name, task] = spread_evenly(requests, section.generate_examples)
 
     def measure(model: Any) -> dict[str, float]:
         pretrains = isinstance(model, Mu2SLAMForPreTraining)

@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from mu2slam_hf.data.records import RecordError, SpeechTextRecord, spread_evenly
+from mu2slam_hf.data.records import RecordError, SpeechTextRecord
 
 
 def test_a_good_record_returns_itself():
@@ -43,12 +43,3 @@ def test_faults_are_named_with_the_record(fields, part):
 def test_all_faults_are_told_at_once():
     with pytest.raises(RecordError, match="text.*duration"):
         SpeechTextRecord(id="a", text=" ", lang="en", audio="x", duration_seconds=0).validate()
-
-
-@pytest.mark.parametrize(
-    ("number", "expected"), [(None, "0123456"), (9, "0123456"), (7, "0123456"), (3, "024"), (2, "03"), (1, "0")]
-)
-def test_records_are_spread_evenly(number, expected):
-    records = [SpeechTextRecord(id=str(place), text="a") for place in range(7)]
-    assert "".join(record.id for record in spread_evenly(records, number)) == expected
-    assert spread_evenly([], number) == []

@@ -219,7 +219,9 @@ def build_output(
 
 def needs_word_times(args: argparse.Namespace) -> bool:
     """Whether words are printed, or needed for a format or a plot."""
-    return bool(args.word_times or args.plot or {"srt", "vtt", "textgrid"} & set(args.formats or ()))
+    from mu2slam_hf.evaluation.transcript_formats import WORD_FORMATS
+
+    return bool(args.word_times or args.plot or WORD_FORMATS & set(args.formats or ()))
 
 
 def describe_settings(args: argparse.Namespace) -> dict[str, Any]:

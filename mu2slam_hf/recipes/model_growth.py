@@ -13,8 +13,11 @@ from mu2slam_hf.recipes.loader import RecipeError
 # normalisation at the end of a Conformer layer).
 _BRANCH_ENDS = re.compile(r"\.(feed_forward[12]\.down_proj|down_proj|o_proj|pointwise_conv2)\.(weight|bias)$")
 _LAYER = re.compile(r"^(.*\.layers)\.(\d+)\.")
-_TOKEN_TABLES = ("embed_tokens.weight", "lm_head.bias", "ctc_head.bias", "lm_head.weight", "ctc_head.weight")
-_LANGUAGE_TABLES = ("embed_languages.weight", "language_head.weight", "language_head.bias")
+_TOKEN_TABLES = (
+    ".embed_tokens.weight",
+    *(f".{head}.{kind}" for head in ("lm_head", "mlm_head", "ctc_head") for kind in ("weight", "bias")),
+)
+_LANGUAGE_TABLES = (".embed_languages.weight", ".language_head.weight", ".language_head.bias")
 
 
 @torch.no_grad()
@@ -47,9 +50,9 @@ def grow_model(model: Any, processor: Any, source: Any, source_processor: Any) -
                 values.zero_()
         elif name not in trained:
             continue
-        elif name.endswith(_TOKEN_TABLES):
+        elif f".{name}".endswith(_TOKEN_TABLES):
             _copy_tokens(values, trained[name], processor.tokenizer, source_processor.tokenizer)
-        elif name.endswith(_LANGUAGE_TABLES):
+        elif f".{name}".endswith(_LANGUAGE_TABLES):
             _copy_languages(values, trained[name], processor.languages, source_processor.languages)
         else:
             _copy_corner(name, values, trained[name])

@@ -15,6 +15,20 @@ NORMALIZE_CHOICES = ("auto", "always", "never")
 # The zero-width joiner and non-joiner are kept, because Persian and Indic spelling requires them.
 _INVISIBLE = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _APOSTROPHES = str.maketrans({"\u2019": "'", "\u02bc": "'", "\u2018": "'", "\u00b4": "'", "\u0060": "'"})
+# An apostrophe without a letter or digit on both sides.
+_OUTER_APOSTROPHE = re.compile(r"(?<![^\W_])'|'(?![^\W_])")
+
+
+class _SpacesForPunctuation(dict[int, str]):
+    """A table for `str.translate`, filled as characters occur: corpora have millions of texts, but few characters."""
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        is_kept = char in "'\u200c\u200d" or unicodedata.category(char)[0] not in "PZC"
+        return self.setdefault(code, char if is_kept else " ")
+
+
+_SPACES_FOR_PUNCTUATION = _SpacesForPunctuation()
 
 
 def clean_text(text: str) -> str:
@@ -32,16 +46,7 @@ def normalize_for_scoring(text: str) -> str:
     space. NFKC folds full-width forms.
     """
     text = unicodedata.normalize("NFKC", clean_text(text)).translate(_APOSTROPHES).lower()
-    kept = []
-    for position, char in enumerate(text):
-        around = text[max(position - 1, 0) : position] + text[position + 1 : position + 2]
-        if char == "'" and len(around) == 2 and around.isalnum():
-            kept.append(char)
-        elif unicodedata.category(char)[0] in "PZC" and char not in "\u200c\u200d":
-            kept.append(" ")
-        else:
-            kept.append(char)
-    return " ".join("".join(kept).split())
+    return " ".join(_OUTER_APOSTROPHE.sub(" ", text).translate(_SPACES_FOR_PUNCTUATION).split())
 
 
 def prepare_text(text: str, tokenizer: Any, normalize: str = "auto") -> str:

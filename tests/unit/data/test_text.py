@@ -19,6 +19,7 @@ def test_clean_text_changes_nothing_visible():
         ("Press 1, then \u2014 the #-key!", "press 1 then the key"),
         ("L\u2019\u00c9cole, aujourd'hui", "l'\u00e9cole aujourd'hui"),
         ("'quoted' text'", "quoted text"),
+        ("rock 'n' roll's a''b c_'d", "rock n roll's a b c d"),
         ("\u00bfQu\u00e9?", "qu\u00e9"),
         ("5 \u20ac + tax", "5 \u20ac + tax"),
         ("\uff11\uff12", "12"),

@@ -2,6 +2,7 @@
 """`mu2slam corpora`: the corpora supported by name in recipes and commands."""
 
 import argparse
+import json
 from typing import Any
 
 
@@ -55,9 +56,17 @@ def describe(corpus: Any) -> dict[str, str]:
         "source": corpus.source,
         "on the Hub": ", ".join(corpus.identifiers),
         "how to get it": corpus.how_to_get,
+        "options": ", ".join(f"{name} ({_shown(default)})" for name, default in corpus.options.items()),
         "files": corpus.layout,
         "columns": ", ".join(corpus.columns),
         "use in the paper": corpus.paper_use,
         "hours in the paper": ", ".join(f"{task} {hours:,.0f}" for task, hours in corpus.paper_hours.items()),
     }
     return {title: value for title, value in facts.items() if value}
+
+
+def _shown(value: Any) -> str:
+    """A default as it is written in `--option NAME=VALUE`."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(str, value))}]"
+    return value if isinstance(value, str) else json.dumps(value)

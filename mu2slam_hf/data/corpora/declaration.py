@@ -1,8 +1,9 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Declaration of a corpus: source, contents, licence and sizes."""
 
+import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any
 
@@ -60,6 +61,16 @@ class Corpus:
     paper_hours: Mapping[str, float] = field(default_factory=dict)
     reader: type[CorpusReader] | None = None
     reader_options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of `load` and their defaults."""
+        if self.reader is not None:
+            # `failures` is an object that counts; it has no value that could be written in a command.
+            not_options = ("root", "split", "failures")
+            return {item.name: item.default for item in fields(self.reader) if item.name not in not_options}
+        parameters = inspect.signature(self.load).parameters.values()
+        return {item.name: item.default for item in parameters if item.kind is item.KEYWORD_ONLY}
 
     @classmethod
     def of_reader(cls, reader: type[CorpusReader], **facts: Any) -> "Corpus":

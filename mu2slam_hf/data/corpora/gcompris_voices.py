@@ -1,10 +1,13 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """gcompris_voices: single words, places and numbers by volunteers."""
 
+from dataclasses import replace
+
 from mu2slam_hf.data.corpora.declaration import Corpus
 from mu2slam_hf.data.corpora.split_manifests import Folder, read_split
 from mu2slam_hf.data.manifests import ManifestColumns
 from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.text import normalize_for_scoring
 
 
 def load_gcompris_voices(
@@ -20,9 +23,14 @@ def load_gcompris_voices(
     Args:
         root: the folder with `train.tsv`, `dev.tsv` and `audio/`.
         split: train or dev; no voice is in both.
-        text_column: text_norm (lower case, no punctuation) or text.
+        text_column: text_norm (lower case, no punctuation) or text; the English translations have the same style.
         free_licences: only recordings that may be used for weights under CC-BY-SA; the others are GPL.
         max_duration_seconds: longer clips are left out.
+
+    Raises:
+        FileNotFoundError: unknown split.
+        ManifestError: invalid row; the message has `file:line`.
+        ValueError: unknown column.
     """
     if text_column not in ("text", "text_norm"):
         raise ValueError(f"`text_column` must be text or text_norm; got {text_column!r}")
@@ -30,7 +38,15 @@ def load_gcompris_voices(
     records = read_split(
         root, split, columns=columns, corpus="gcompris_voices", max_duration_seconds=max_duration_seconds
     )
-    return [record for record in records if not (free_licences and record.extra["licence"].startswith("GPL"))]
+    if free_licences:
+        records = [record for record in records if not record.extra["licence"].startswith("GPL")]
+    return [_normalized(record) for record in records] if text_column == "text_norm" else records
+
+
+def _normalized(record: SpeechTextRecord) -> SpeechTextRecord:
+    """The record with translations in the style of the column `text_norm`; the corpus has them as written only."""
+    translations = {lang: normalize_for_scoring(text) for lang, text in record.translations.items()}
+    return replace(record, translations={lang: text for lang, text in translations.items() if text})
 
 
 CORPUS = Corpus(

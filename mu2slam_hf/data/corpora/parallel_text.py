@@ -8,9 +8,8 @@ from pathlib import Path
 from mu2slam_hf.data.corpora.declaration import Corpus
 from mu2slam_hf.data.corpora.split_manifests import Folder
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.table_files import ManifestError, table_rows
+from mu2slam_hf.data.table_files import ManifestError, tsv_rows
 from mu2slam_hf.data.text import clean_text, normalize_for_scoring
-from mu2slam_hf.models.language_codes import canonical_language
 
 LANGUAGES = ("en", "es", "fr", "it", "ru")
 TRAIN_FILES = {"everyday": "train.tsv.gz", "ui": "ui.tsv.gz", "bible": "bible.tsv.gz"}
@@ -24,9 +23,9 @@ def load_parallel_text(
     root: Folder,
     split: str = "train",
     *,
-    domains: Sequence[str] = tuple(TRAIN_FILES),
+    domains: str | Sequence[str] = tuple(TRAIN_FILES),
     text_style: str = "norm",
-    languages: Sequence[str] = LANGUAGES,
+    languages: str | Sequence[str] = LANGUAGES,
     max_characters: int | None = None,
 ) -> list[SpeechTextRecord]:
     """Rows of up to five parallel texts.
@@ -34,9 +33,9 @@ def load_parallel_text(
     Args:
         root: the folder with `train.tsv.gz`, `ui.tsv.gz`, `bible.tsv.gz` and `dev.tsv`.
         split: train or dev.
-        domains: some of everyday, ui, bible.
+        domains: one or several of everyday, ui, bible.
         text_style: norm (lower case without punctuation) or written (as in the file).
-        languages: languages to keep.
+        languages: one or several of the languages.
         max_characters: texts with more characters are left out.
 
     Returns:
@@ -44,31 +43,29 @@ def load_parallel_text(
 
     Raises:
         FileNotFoundError: unknown split.
-        ManifestError: invalid row; the message has `file:line`.
-        ValueError: unknown domain or style.
+        ManifestError: missing file, or invalid row; the message has `file:line`.
+        ValueError: unknown domain, style or language.
     """
-    unknown = [domain for domain in domains if domain not in TRAIN_FILES]
-    if unknown or not domains:
-        raise ValueError(f"`domains` must be some of {', '.join(TRAIN_FILES)}; got {list(domains)}")
+    domains = _some_of("domains", domains, tuple(TRAIN_FILES))
+    wanted = _some_of("languages", languages, LANGUAGES)
     if text_style not in TEXT_STYLES:
         raise ValueError(f"`text_style` must be one of {', '.join(TEXT_STYLES)}; got {text_style!r}")
     if split not in ("train", "dev"):
         raise FileNotFoundError(f"{root}: no split {split!r}; parallel_text has train and dev")
     files = [TRAIN_FILES[domain] for domain in TRAIN_FILES if domain in domains] if split == "train" else ["dev.tsv"]
-    wanted = [canonical_language(lang) for lang in languages]
     records = []
     for file in files:
-        for place, row in table_rows(Path(root) / file):
+        for place, row in tsv_rows(Path(root) / file, required=("id", "source", *wanted)):
             if isinstance(row, ManifestError):
                 raise ManifestError(f"{place}: {row}")
-            domain = _DOMAIN_OF_SOURCE.get(re.split("[:-]", str(row["source"]))[0], "ui")
+            domain = _DOMAIN_OF_SOURCE.get(re.split("[:-]", row["source"])[0], "ui")
             if domain not in domains:
                 continue
-            texts = {lang: _styled(str(row[lang] or ""), text_style) for lang in wanted}
+            texts = {lang: _styled(row[lang], text_style) for lang in wanted}
             texts = {k: v for k, v in texts.items() if v and (max_characters is None or len(v) <= max_characters)}
             for lang, text in texts.items():
                 record = SpeechTextRecord(
-                    id=str(row["id"]),
+                    id=row["id"],
                     lang=lang,
                     text=text,
                     translations={other: version for other, version in texts.items() if other != lang},
@@ -77,6 +74,14 @@ def load_parallel_text(
                 )
                 records.append(record)
     return records
+
+
+def _some_of(name: str, values: str | Sequence[str], known: Sequence[str]) -> list[str]:
+    """The values of an option, of which there may be one or several."""
+    chosen = [values] if isinstance(values, str) else list(values)
+    if not chosen or not set(chosen) <= set(known):
+        raise ValueError(f"`{name}` must be one or several of {', '.join(known)}; got {chosen}")
+    return chosen
 
 
 def _styled(text: str, text_style: str) -> str:
@@ -97,4 +102,6 @@ CORPUS = Corpus(
         "public domain Bible translations."
     ),
     source="https://tatoeba.org and the projects in the citation",
+    layout="train.tsv.gz (everyday), ui.tsv.gz, bible.tsv.gz; dev.tsv",
+    columns=("id", *LANGUAGES, "source"),
 )

@@ -8,7 +8,7 @@ from mu2slam_hf.data.corpora.registry import CORPORA, corpus_reader, load_corpus
 from mu2slam_hf.data.text import clean_text
 from mu2slam_hf.models.language_codes import canonical_language
 
-SIZES = {"prompts5": (1808, 391), "stamps": (3456, 482), "mboshi_french": (4616, 258)}
+SIZES = {"prompts5": (1808, 391), "stamps": (3456, 482), "mboshi_french": (4616, 258), "gcompris_voices": (5722, 121)}
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -70,6 +70,12 @@ def test_mboshi_texts(data_root):
     clean = load_corpus("mboshi_french", data_root / "mboshi_french", "dev", clean_translation=True)
     assert records[0].translations != clean[0].translations
     assert {record.kind for record in records} == {"dico", "part"}
+
+
+def test_options_of_loaders_and_readers():
+    assert CORPORA["prompts5"].options == {"text_column": "text_norm", "max_duration_seconds": None}
+    assert {"languages", "max_characters"} <= set(CORPORA["mc4"].options)
+    assert not {"root", "split", "failures"} & set(CORPORA["mc4"].options)
 
 
 def test_a_small_corpus_has_no_shards():

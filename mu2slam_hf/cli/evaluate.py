@@ -3,9 +3,12 @@
 
 import argparse
 import sys
+from functools import partial
 from typing import Any
 
+from mu2slam_hf.cli.directions import direction_list, select_directions
 from mu2slam_hf.cli.options import (
+    Joined,
     add_batch_seconds_option,
     add_batch_size_option,
     add_corpus_options,
@@ -35,6 +38,14 @@ def add_parser(subparsers: Any) -> None:
     text = "transcription, translation of speech, translation of text (all)"
     parser.add_argument("--tasks", nargs="+", choices=tasks, default=list(tasks), help=text)
     parser.add_argument(
+        "--directions",
+        nargs="+",
+        type=direction_list,
+        action=Joined,
+        metavar="FROM-TO",
+        help="translate only in these directions, as en-fr,fr-en or en-fr fr-en (all)",
+    )
+    parser.add_argument(
         "--condition",
         choices=tuple(_CONDITIONS),
         default="given",
@@ -61,7 +72,8 @@ def run(args: argparse.Namespace) -> int:
     from mu2slam_hf.evaluation.corpus_evaluation import EvaluationSettings, evaluate_corpus
     from mu2slam_hf.evaluation.scoring import format_scores
 
-    records = load_records(args, args.split, args.limit)
+    directions = [partial(select_directions, directions=args.directions, tasks=args.tasks)] if args.directions else []
+    records = load_records(args, args.split, args.limit, *directions)
     model, processor = load_model(args, any_class=False)
     results = evaluate_corpus(
         model,

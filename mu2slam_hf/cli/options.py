@@ -174,7 +174,7 @@ def add_synthetic_options(parser: Any, sentences: int) -> None:
 
 
 def add_source_options(parser: Any, *, required: bool = False, repeated: bool = False) -> None:
-    """`--corpus` with `--root`, or `--manifest`; see `check_source` and `check_sources`.
+    """`--corpus` with `--root` and `--option`, or `--manifest`; see `check_source` and `check_sources`.
 
     Args:
         parser: parser or group.
@@ -194,6 +194,15 @@ def add_source_options(parser: Any, *, required: bool = False, repeated: bool = 
         "--manifest", metavar="FILE", help=f"TSV, CSV, JSONL or Parquet with audio, text, lang, ...{again}", **more
     )
     parser.add_argument("--root", metavar="DIR", help="folder of the corpus")
+    parser.add_argument(
+        "--option",
+        dest="corpus_options",
+        type=named_value,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="option of the corpus (`mu2slam corpora NAME` lists them), as domains=[everyday]; may be repeated",
+    )
 
 
 def check_source(args: argparse.Namespace) -> None:
@@ -328,6 +337,19 @@ def language_list(text: str) -> list[str]:
     if not all(codes):
         raise argparse.ArgumentTypeError(f"expected language codes separated by commas, got {text!r}")
     return codes
+
+
+def named_value(text: str) -> tuple[str, Any]:
+    """`domains=[everyday]` as a pair; the value is read as YAML."""
+    import yaml
+
+    name, separator, value = text.partition("=")
+    if not separator or not name.strip():
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
+    try:
+        return name.strip(), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise argparse.ArgumentTypeError(f"the value of {text!r} is not valid YAML") from error
 
 
 def format_list(text: str) -> list[str]:

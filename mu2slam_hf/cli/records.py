@@ -4,36 +4,44 @@
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from mu2slam_hf.cli.corpus_options import load_corpora, load_single_corpus
 from mu2slam_hf.cli.files import check_output_file
 from mu2slam_hf.cli.languages import language_code
 from mu2slam_hf.cli.options import check_source
 from mu2slam_hf.cli.recordings import print_json
 
 
-def load_records(args: argparse.Namespace, split: str, limit: int | None) -> list[Any]:
+def load_records(
+    args: argparse.Namespace,
+    split: str,
+    limit: int | None,
+    select: Callable[[list[Any]], list[Any]] = lambda records: records,
+) -> list[Any]:
     """Load records of a corpus or manifest in the selected languages, with durations.
 
     Args:
         args: arguments of the command: corpus, root, manifest, languages.
         split: split of the corpus.
         limit: maximum number of records per language.
+        select: further selection, before the limit.
 
     Raises:
         ValueError: a corpus without its folder, or no records in the selected languages.
     """
     from mu2slam_hf.data.audio import audio_duration_seconds
-    from mu2slam_hf.data.corpora.registry import load_corpus
     from mu2slam_hf.data.manifests import read_manifest
 
     check_source(args)
     if getattr(args, "results", None):
         check_output_file(args.results, "--results")
-    records = load_corpus(args.corpus, args.root, split) if args.corpus else read_manifest(args.manifest)
+    records = load_single_corpus(args, split)
+    if args.manifest:
+        records = read_manifest(args.manifest)
     if args.languages:
         wanted = {language_code(lang) for lang in args.languages}
         there = sorted({record.lang for record in records})
@@ -49,7 +57,7 @@ def load_records(args: argparse.Namespace, split: str, limit: int | None) -> lis
         ]
     seen: Counter[str] = Counter()
     chosen = []
-    for record in records:
+    for record in select(records):
         seen[record.lang] += 1
         if limit is not None and seen[record.lang] > limit:
             continue
@@ -66,18 +74,21 @@ def load_sources(args: argparse.Namespace, split: str) -> Iterator[tuple[str, li
         args: arguments of the command after `check_sources`.
         split: split of the corpora.
     """
-    from mu2slam_hf.data.corpora.registry import load_corpus
     from mu2slam_hf.data.manifests import read_manifest
 
-    for name, folder in args.corpus:
-        yield name, load_corpus(name, folder, split)
+    yield from load_corpora(args, args.corpus, split)
     for file in args.manifest:
         yield Path(file).resolve().parent.name, read_manifest(file)
 
 
 def describe_data(args: argparse.Namespace) -> dict[str, Any]:
-    """Corpus, split and limit, for the record of an evaluation."""
-    return {"corpus": args.corpus or Path(args.manifest).name, "split": args.split, "limit": args.limit}
+    """Corpus, split, limit, and if they are given options and directions, for the record of an evaluation."""
+    data = {"corpus": args.corpus or Path(args.manifest).name, "split": args.split, "limit": args.limit}
+    if args.corpus_options:
+        data["options"] = dict(args.corpus_options)
+    if getattr(args, "directions", None):
+        data["directions"] = args.directions
+    return data
 
 
 def save_results(results: Any, path: str | None) -> None:

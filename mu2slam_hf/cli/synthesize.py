@@ -4,6 +4,7 @@
 import argparse
 from typing import Any
 
+from mu2slam_hf.cli.corpus_options import load_single_corpus
 from mu2slam_hf.cli.languages import language_code
 from mu2slam_hf.cli.options import (
     add_languages_option,
@@ -64,15 +65,14 @@ def run(args: argparse.Namespace) -> int:
         args.languages = [language_code(lang) for lang in args.languages]
     if args.tones:
         return write_tones(args)
+    records = load_single_corpus(args, args.split)
     from mu2slam_hf.synthetic.folder import FolderSettings
     from mu2slam_hf.synthetic.generator import write_synthetic_folder
     from mu2slam_hf.synthetic.texts import VOICES_BY_LENGTH, speak_manifest
 
     shared = {"languages": args.languages, "seed": args.seed, "folder": FolderSettings(num_workers=args.workers)}
     if args.manifest or args.corpus:
-        from mu2slam_hf.data.corpora.registry import load_corpus
-
-        source = args.manifest or load_corpus(args.corpus, args.root, args.split)
+        source = args.manifest or records
         if args.voices_per_text is not None:
             shared["voices_by_length"] = ((VOICES_BY_LENGTH[-1][0], args.voices_per_text),)
         summary = speak_manifest(

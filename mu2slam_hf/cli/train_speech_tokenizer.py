@@ -6,6 +6,7 @@ import os
 import sys
 from typing import Any
 
+from mu2slam_hf.cli.corpus_options import corpus_options
 from mu2slam_hf.cli.options import (
     add_device_option,
     add_kind_option,
@@ -134,9 +135,11 @@ def recipe_values(args: argparse.Namespace) -> dict[str, Any]:
                 f"--{option.replace('_', '-')} requires {' or '.join(f'--{name}' for name in needs)}; for the corpora "
                 f"of a recipe use --set corpora.NAME.{key}={getattr(args, option)}"
             )
+    options = corpus_options(args, [args.corpus] if args.corpus else [])
     source: dict[str, Any] = {}
     if args.corpus:
         source = {"name": args.corpus, "root": args.root, "split": args.split or "train"}
+        source |= {"options": options[args.corpus]} if options[args.corpus] else {}
     elif args.manifest:
         source = {"manifest": args.manifest}
     elif not args.recipe and not args.mslam:

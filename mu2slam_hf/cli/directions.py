@@ -33,7 +33,8 @@ def select_directions(records: Sequence[Any], directions: Sequence[str], tasks: 
     """
     if not {"ast", "mt"} & set(tasks):
         raise ValueError(f"--directions requires ast or mt in --tasks, got {' '.join(tasks)}")
-    chosen, known = [], set()
+    chosen: list[Any] = []
+    known: set[str] = set()
     for record in records:
         is_used = ("ast" in tasks and record.audio is not None) or ("mt" in tasks and bool(record.text))
         names = {lang: f"{record.lang}-{lang}" for lang in record.translations} if is_used else {}

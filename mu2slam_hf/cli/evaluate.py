@@ -21,6 +21,7 @@ from mu2slam_hf.cli.options import (
     load_model,
 )
 from mu2slam_hf.cli.records import describe_data, load_records, print_scores, save_results
+from mu2slam_hf.cli.training_texts import read_training_words
 
 _CONDITIONS = {"given": (True,), "guessed": (False,), "both": (True, False)}
 
@@ -56,6 +57,13 @@ def add_parser(subparsers: Any) -> None:
         metavar="SPLIT",
         help="also score a baseline: the translation of the nearest sentence in this split",
     )
+    parser.add_argument(
+        "--training-texts",
+        nargs="+",
+        metavar="SOURCE",
+        help="training data (manifests, corpora as NAME=DIR, recipes): also score transcription of recordings with "
+        "and without words that do not occur in its texts",
+    )
     add_results_option(parser)
     add_json_option(parser)
     parser.add_argument("--hypotheses", metavar="FILE", help="JSONL of all hypotheses; interrupted runs are resumed")
@@ -74,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
     directions = [partial(select_directions, directions=args.directions, tasks=args.tasks)] if args.directions else []
     records = load_records(args, args.split, args.limit, *directions)
+    training_words = read_training_words(args.training_texts) if args.training_texts else None
     model, processor = load_model(args, any_class=False)
     results = evaluate_corpus(
         model,
@@ -88,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
             generate=generation_arguments(args),
         ),
         train_records=load_records(args, args.baseline_split, None) if args.baseline_split else None,
+        training_words=training_words,
         model_name=args.model,
         data=describe_data(args),
         hypotheses_path=args.hypotheses,

@@ -5,12 +5,16 @@ On a small corpus of near duplicates, a translation model should be better than 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 from rapidfuzz.distance import Levenshtein
-from rapidfuzz.process import extractOne
+from rapidfuzz.process import cdist
 
 from mu2slam_hf.data.records import SpeechTextRecord
+
+# Size of a table of distances (texts x training sentences), 64 MB.
+_MAX_DISTANCES = 2**23
 
 
 class NearestSentenceBaseline:
@@ -38,8 +42,8 @@ class NearestSentenceBaseline:
         """The supported pairs of languages `(source, target)`."""
         return sorted(self._sources)
 
-    def translate(self, text: str, source_lang: str, target_lang: str) -> str:
-        """The translation of the nearest training sentence.
+    def translate(self, texts: Sequence[str], source_lang: str, target_lang: str) -> list[str]:
+        """The translation of the nearest training sentence for each text.
 
         Raises:
             ValueError: the training records have no pairs of this direction.
@@ -48,5 +52,11 @@ class NearestSentenceBaseline:
         if direction not in self._sources:
             known = ", ".join("-".join(pair) for pair in self.directions) or "none"
             raise ValueError(f"no training pairs for {source_lang}-{target_lang}; directions with pairs: {known}")
-        _, _, index = extractOne(text, self._sources[direction], scorer=Levenshtein.normalized_distance)
-        return self._translations[direction][index]
+        sources, translations = self._sources[direction], self._translations[direction]
+        batch_size = max(1, _MAX_DISTANCES // len(sources))
+        answers = []
+        for start in range(0, len(texts), batch_size):
+            batch = texts[start : start + batch_size]
+            distances = cdist(batch, sources, scorer=Levenshtein.normalized_distance, dtype=np.float64, workers=-1)
+            answers += [translations[index] for index in distances.argmin(axis=1)]
+        return answers

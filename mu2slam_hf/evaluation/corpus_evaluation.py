@@ -30,7 +30,13 @@ from mu2slam_hf.evaluation.results import (
     describe_machine,
     describe_versions,
 )
-from mu2slam_hf.evaluation.scoring import NEAREST_SENTENCE, score_hypotheses, translate_by_baseline
+from mu2slam_hf.evaluation.scoring import (
+    NEAREST_SENTENCE,
+    score_hypotheses,
+    score_word_groups,
+    translate_by_baseline,
+)
+from mu2slam_hf.evaluation.unseen_words import TrainingWords
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +68,7 @@ def evaluate_corpus(
     settings: EvaluationSettings | None = None,
     *,
     train_records: Sequence[SpeechTextRecord] | None = None,
+    training_words: TrainingWords | None = None,
     model_name: str = "",
     data: Mapping[str, Any] | None = None,
     hypotheses_path: str | os.PathLike[str] | None = None,
@@ -75,6 +82,8 @@ def evaluate_corpus(
         records: test records; ASR requires audio and text, AST audio and translations, MT text and translations.
         settings: tasks, conditions, batches, generation.
         train_records: if given, translations are also scored for `NearestSentenceBaseline` over these records.
+        training_words: if given, transcription is also scored for recordings with and without words that are not among
+            these, see `score_word_groups`.
         model_name: path or name, stored in the record.
         data: corpus, split and options, stored in the record.
         hypotheses_path: JSONL of all hypotheses; an interrupted evaluation resumes from it.
@@ -94,13 +103,17 @@ def evaluate_corpus(
     if train_records is not None:
         answers = translate_by_baseline(hypotheses, NearestSentenceBaseline(train_records))
         scores += score_hypotheses(answers, system=NEAREST_SENTENCE)
+    used: dict[str, Any] = {**asdict(settings), "num_hypotheses": len(hypotheses)}
+    if training_words is not None:
+        scores += score_word_groups(hypotheses, training_words)
+        used["training_words"] = {"num_texts": training_words.num_texts, "num_words": training_words.num_words}
     return build_results(
         model,
         records,
         scores,
         model_name=model_name,
         data=data,
-        settings={**asdict(settings), "num_hypotheses": len(hypotheses)},
+        settings=used,
         seed=settings.seed,
         duration_seconds=seconds,
     )

@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -30,12 +30,14 @@ class Score:
 
     Attributes:
         task: asr, ast, mt, or lid (the language predicted from speech).
-        metric: wer, cer, bleu, chrf, accuracy.
+        metric: wer, cer, unseen_word_rate, unseen_word_recall, bleu, chrf, accuracy.
         value: value in percent.
         source_lang: language of the input; "mean" for a mean over languages or directions.
         target_lang: language of the output; "mean" likewise.
         source_lang_given: whether the source language was given to the model.
         system: "model", or the name of a baseline.
+        group: None for all utterances; "seen words" for those whose words all occur in the training texts, "unseen
+            words" for the others.
         num_items: number of utterances scored; for means, the number of scores averaged.
         signature: how it was computed.
     """
@@ -47,6 +49,7 @@ class Score:
     target_lang: str
     source_lang_given: bool
     system: str = "model"
+    group: str | None = None
     num_items: int
     signature: str
 
@@ -97,7 +100,8 @@ class EvaluationResults:
         """Read a record written by `save`.
 
         Raises:
-            ResultsError: the file is not JSON, has another schema version, or has missing or unknown fields.
+            ResultsError: the file is not JSON, has another schema version, or has unknown fields, or lacks fields
+                without a default.
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -113,9 +117,9 @@ class EvaluationResults:
 
 
 def _check_fields(record: Any, content: Mapping[str, Any], where: str) -> None:
-    known = {f.name for f in fields(record)}
-    if set(content) != known:
-        missing, unknown = sorted(known - set(content)), sorted(set(content) - known)
+    required = {f.name for f in fields(record) if f.default is MISSING and f.default_factory is MISSING}
+    missing, unknown = sorted(required - set(content)), sorted(set(content) - {f.name for f in fields(record)})
+    if missing or unknown:
         raise ResultsError(f"{where}: missing fields {missing}, unknown fields {unknown}")
 
 

@@ -46,7 +46,15 @@ _HUB_WORK: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 # Maps prefixes of model types to papers.
 _PAPERS = {"mu2slam": "Mu2SLAM (Cheng et al., 2022)", "mslam": "mSLAM (Bapna et al., 2022)"}
-METRIC_TITLES = {"wer": "WER", "cer": "CER", "bleu": "BLEU", "chrf": "chrF", "accuracy": "accuracy"}
+METRIC_TITLES = {
+    "wer": "WER",
+    "cer": "CER",
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "accuracy": "accuracy",
+    "unseen_word_rate": "unseen word rate",
+    "unseen_word_recall": "unseen word recall",
+}
 # A remark ends where an argument or a section of a docstring begins.
 _END_OF_REMARK = re.compile(r"(Paper|Args|Returns|Raises|Shape|Attributes)\b.*:|\w+ \(`|\w+: ")
 
@@ -195,7 +203,7 @@ def render_metadata(
 
 def _hub_scores(record: EvaluationResults) -> list[EvalResult]:
     # The Hub shows one score per task, data set and metric: the means with given source language.
-    means = record.find(system="model", source_lang="mean", target_lang="mean", source_lang_given=True)
+    means = record.find(system="model", source_lang="mean", target_lang="mean", source_lang_given=True, group=None)
     corpus, split = str(record.data.get("corpus", "evaluation data")), record.data.get("split")
     return [
         EvalResult(
@@ -226,14 +234,14 @@ def describe_results(record: EvaluationResults) -> dict[str, Any]:
 
 
 def render_table(scores: Iterable[Score]) -> str:
-    """Markdown table of the scores of one task: a row per language or direction, a column per metric."""
-    cells: dict[tuple[str, str], dict[str, Score]] = {}
+    """Markdown table of the scores of one task: a row per language or direction and group, a column per metric."""
+    cells: dict[tuple[str, str, str | None], dict[str, Score]] = {}
     for score in scores:
-        cells.setdefault((score.source_lang, score.target_lang), {})[_column(score)] = score
+        cells.setdefault((score.source_lang, score.target_lang, score.group), {})[_column(score)] = score
     columns = list(dict.fromkeys(column for row in cells.values() for column in row))
     lines = ["| |" + "".join(f" {column} |" for column in columns), "|---|" + "---:|" * len(columns)]
-    for (source, target), row in cells.items():
-        name = source if source == target else f"{source} to {target}"
+    for (source, target, group), row in cells.items():
+        name = (source if source == target else f"{source} to {target}") + (f", {group}" if group else "")
         values = (f"{row[column].value:.1f}" if column in row else "" for column in columns)
         lines.append(f"| {name} |" + "".join(f" {value} |" for value in values))
     return "\n".join(lines)

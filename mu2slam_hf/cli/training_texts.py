@@ -22,10 +22,7 @@ def read_training_words(sources: Sequence[str]) -> Any:
 
     words = TrainingWords()
     for source in sources:
-        before = words.num_texts
-        for records in _read_source(source):
-            words.add(records)
-        if words.num_texts == before:
+        if not sum(map(words.add, _read_source(source))):
             raise ValueError(f"--training-texts {source}: has no texts")
     return words
 

@@ -106,7 +106,7 @@ def evaluate_corpus(
     used: dict[str, Any] = {**asdict(settings), "num_hypotheses": len(hypotheses)}
     if training_words is not None:
         scores += score_word_groups(hypotheses, training_words)
-        used["training_words"] = {"num_texts": training_words.num_texts, "num_words": training_words.num_words}
+        used["num_training_words"] = training_words.num_words
     return build_results(
         model,
         records,

@@ -19,23 +19,21 @@ class TrainingWords:
 
     Args:
         records: training records; their transcripts and translations are read, not their audio.
-
-    Attributes:
-        num_texts: number of texts that were read.
     """
 
     def __init__(self, records: Iterable[SpeechTextRecord] = ()) -> None:
-        self.num_texts = 0
         self._words: dict[str, set[str]] = defaultdict(set)
         self.add(records)
 
-    def add(self, records: Iterable[SpeechTextRecord]) -> None:
-        """Add the texts of further records."""
+    def add(self, records: Iterable[SpeechTextRecord]) -> int:
+        """Add the texts of further records; returns their number, with translations."""
+        num_texts = 0
         for record in records:
             for lang, text in ((record.lang, record.text), *record.translations.items()):
                 if text:
-                    self.num_texts += 1
+                    num_texts += 1
                     self._words[_primary_language(lang)].update(split_words(text))
+        return num_texts
 
     @property
     def num_words(self) -> dict[str, int]:

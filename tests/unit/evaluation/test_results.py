@@ -56,6 +56,16 @@ def test_save_and_load_give_the_same_record(tmp_path):
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["results.json"]
 
 
+def test_records_without_fields_that_have_a_default_can_be_read(tmp_path):
+    path = tmp_path / "results.json"
+    make_results().save(path)
+    content = json.loads(path.read_text())
+    for score in content["scores"]:
+        assert score.pop("group") is None
+    path.write_text(json.dumps(content))
+    assert EvaluationResults.load(path) == make_results()
+
+
 def test_find_selects_by_fields():
     results = make_results()
     assert [score.source_lang for score in results.find(metric="wer")] == ["en", "ru"]

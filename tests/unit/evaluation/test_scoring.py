@@ -10,8 +10,10 @@ from mu2slam_hf.evaluation.scoring import (
     NEAREST_SENTENCE,
     format_scores,
     score_hypotheses,
+    score_word_groups,
     translate_by_baseline,
 )
+from mu2slam_hf.evaluation.unseen_words import TrainingWords
 
 
 def make_hypothesis(task, source, target, reference, hypothesis, *, id="1", told=True, source_text="good day"):
@@ -101,3 +103,60 @@ def test_table_shows_model_and_baseline_side_by_side_and_means_last():
     assert order.index("zu") < order.index("mean")
     assert order.index("en-zu") < order.index("en-mean")
     assert any(line.strip().startswith("BLEU|nrefs:1") for line in lines)
+
+
+@pytest.fixture
+def word_groups():
+    """English: two recordings of known words, one with two unseen words. French: one recording, all unseen."""
+    training_words = TrainingWords([SpeechTextRecord(id="1", text="press one two", lang="en")])
+    hypotheses = [
+        make_hypothesis("asr", "en", "en", "press one", "press one"),
+        make_hypothesis("asr", "en", "en", "Press, two!", "press won", id="2"),
+        make_hypothesis("asr", "en", "en", "press one five six", "press one five sicks", id="3"),
+        make_hypothesis("asr", "en", "en", "press one", "", id="4", told=False),
+        make_hypothesis("asr", "en", "en", "...", "noise", id="5"),
+        make_hypothesis("asr", "fr", "fr", "un", "un"),
+        make_hypothesis("ast", "en", "fr", "un", "un"),
+    ]
+    return hypotheses, score_word_groups(hypotheses, training_words)
+
+
+def test_transcription_is_scored_for_recordings_with_and_without_unseen_words(word_groups):
+    _, scores = word_groups
+    assert {score.task for score in scores} == {"asr"}
+    seen = {"group": "seen words", "source_lang": "en", "source_lang_given": True}
+    assert find(scores, metric="wer", **seen).value == pytest.approx(25.0)
+    assert find(scores, metric="wer", **seen).num_items == 2  # not the one without words
+    assert find(scores, metric="unseen_word_rate", **seen).value == 0.0
+    assert not [score for score in scores if score.group == "seen words" and score.metric == "unseen_word_recall"]
+    unseen = {"group": "unseen words", "source_lang": "en"}
+    values = {score.metric: score.value for score in scores if vars(score).items() >= unseen.items()}
+    assert values["wer"] == values["unseen_word_rate"] / 2 == 25.0 and values["unseen_word_recall"] == 50.0
+    assert find(scores, metric="wer", source_lang_given=False, source_lang="en").value == 100.0
+
+
+def test_means_of_groups_are_over_the_languages_that_have_them(word_groups):
+    _, scores = word_groups
+    mean = {"source_lang": "mean", "source_lang_given": True}
+    recall = find(scores, metric="unseen_word_recall", group="unseen words", **mean)
+    assert (recall.value, recall.num_items) == (75.0, 2)
+    assert find(scores, metric="wer", group="seen words", **mean).num_items == 1
+    rate = find(scores, metric="unseen_word_rate", group="unseen words", **mean)
+    assert rate.value == pytest.approx((50.0 + 100.0) / 2)
+
+
+def test_groups_have_a_table_of_their_own(word_groups):
+    hypotheses, scores = word_groups
+    whole = score_hypotheses(hypotheses)
+    plain, grouped = format_scores(whole), format_scores([*whole, *scores])
+    first = plain.split("\n\n")[0]
+    assert grouped.split("\n\n")[0] == first and "group" not in first and "unseen" not in first
+    table = grouped.split("\n\n")[1].splitlines()
+    header = "ASR n wer cer unseen word rate unseen word recall [source language given]"
+    assert table[0].split() == header.split()
+    rows = [" ".join(line.split()) for line in table[1:]]
+    assert [row.rsplit(" ", 5)[0] for row in rows] == [
+        *("en, seen words", "en, unseen words", "fr, unseen words", "mean, seen words", "mean, unseen words")
+    ]
+    assert rows[0].endswith(" 0.0 -") and rows[1].endswith(" 50.0 50.0")
+    assert "unseen_word_recall|pooled" in grouped

@@ -2,6 +2,7 @@
 """Model cards: numbers only from results, and nothing that nobody has said."""
 
 import re
+from dataclasses import replace
 
 import jinja2
 import pytest
@@ -129,6 +130,21 @@ def test_a_table_has_a_column_for_every_way_of_scoring():
     lines = render_table([s for s in RESULTS.scores if s.task == "asr"]).splitlines()
     assert lines[0] == "| | WER | CER | WER, language not given |"
     assert lines[2:] == ["| en | 12.3 | 4.0 | 20.0 |", "| mean | 33.3 |  |  |"]
+
+
+def test_groups_are_rows_of_the_table_and_not_results_of_the_hub(model):
+    group = {"group": "unseen words", "value": 61.0}
+    mean = {"source_lang": "mean", "target_lang": "mean", "group": "unseen words", "value": 62.0}
+    scores = (*RESULTS.scores, score(**group), score(metric="unseen_word_recall", **group), score(**mean))
+    card = render(model, [replace(RESULTS, scores=scores)])
+    lines = card.splitlines()
+    assert "| | WER | CER | WER, language not given | unseen word recall |" in lines
+    assert "| en, unseen words | 61.0 |  |  | 61.0 |" in lines and "| mean, unseen words | 62.0 |  |  |  |" in lines
+    assert any(line.startswith("Seen words: recordings whose words all occur") for line in lines)
+    assert "Seen words:" not in render(model, [RESULTS])
+    metadata = yaml.safe_load(card.split("---\n")[1])
+    values = [metric["value"] for entry in metadata["model-index"][0]["results"] for metric in entry["metrics"]]
+    assert values == [33.3]
 
 
 def test_decisions_are_collected_whole():

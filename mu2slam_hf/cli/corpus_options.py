@@ -6,6 +6,19 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 
+def named_value(text: str) -> tuple[str, Any]:
+    """`domains=[everyday]` as a pair; the value is read as YAML."""
+    import yaml
+
+    name, separator, value = text.partition("=")
+    if not separator or not name.strip():
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
+    try:
+        return name.strip(), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise argparse.ArgumentTypeError(f"the value of {text!r} is not valid YAML") from error
+
+
 def corpus_options(args: argparse.Namespace, corpora: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Values of `--option` by corpus; of several corpora, each has those that its loader knows.
 

@@ -3,7 +3,6 @@
 
 import argparse
 import sys
-from functools import partial
 from typing import Any
 
 from mu2slam_hf.cli.directions import direction_list, select_directions
@@ -80,8 +79,10 @@ def run(args: argparse.Namespace) -> int:
     from mu2slam_hf.evaluation.corpus_evaluation import EvaluationSettings, evaluate_corpus
     from mu2slam_hf.evaluation.scoring import format_scores
 
-    directions = [partial(select_directions, directions=args.directions, tasks=args.tasks)] if args.directions else []
-    records = load_records(args, args.split, args.limit, *directions)
+    def select(found: list[Any]) -> list[Any]:
+        return select_directions(found, args.directions, args.tasks) if args.directions else found
+
+    records = load_records(args, args.split, args.limit, select)
     training_words = read_training_words(args.training_texts) if args.training_texts else None
     model, processor = load_model(args, any_class=False)
     results = evaluate_corpus(

@@ -5,6 +5,8 @@ import argparse
 import importlib.util
 from typing import Any
 
+from mu2slam_hf.cli.corpus_options import named_value
+
 FORMATS = ("txt", "srt", "vtt", "tsv", "json", "textgrid")
 """As `mu2slam_hf.evaluation.transcript_formats.FORMATS`, which is not imported for the help of a command."""
 
@@ -337,19 +339,6 @@ def language_list(text: str) -> list[str]:
     if not all(codes):
         raise argparse.ArgumentTypeError(f"expected language codes separated by commas, got {text!r}")
     return codes
-
-
-def named_value(text: str) -> tuple[str, Any]:
-    """`domains=[everyday]` as a pair; the value is read as YAML."""
-    import yaml
-
-    name, separator, value = text.partition("=")
-    if not separator or not name.strip():
-        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
-    try:
-        return name.strip(), yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise argparse.ArgumentTypeError(f"the value of {text!r} is not valid YAML") from error
 
 
 def format_list(text: str) -> list[str]:

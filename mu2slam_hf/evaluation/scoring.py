@@ -45,9 +45,9 @@ def score_word_groups(hypotheses: Iterable[Hypothesis], training_words: Training
     """Scores of transcription for recordings with and without words that the training texts do not have.
 
     The group `seen words` has the recordings whose words all occur in the training texts, `unseen words` those with at
-    least one that does not; recordings whose reference has no word are in neither. Besides WER and CER, a group has
-    `unseen_word_rate`, the share of unseen words among its reference words, and the latter `unseen_word_recall`, the
-    share of unseen words that are recognised.
+    least one that does not; recordings whose reference has no word are in neither. Both groups have WER, CER and
+    `unseen_word_rate`, the share of unseen words among the reference words; `unseen words` also has
+    `unseen_word_recall`, the share of unseen words that are recognised.
 
     Args:
         hypotheses: those of other tasks than asr are ignored.

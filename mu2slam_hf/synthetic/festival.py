@@ -149,7 +149,7 @@ class FestivalEngine:
                 text = spoken_text(request.text, voice.languages[0])
                 if text:
                     ratio, stretch = request.pitch_ratio, request.duration_stretch
-                    script += _SPEAK_ONE.format(text=text, stretch=stretch, ratio=ratio, path=path)
+                    script += _SPEAK_ONE.format(text=text, stretch=stretch, ratio=ratio, path=path.name)
             try:
                 output = self._run_script(Path(folder), script, voice.coding)
             except (RuntimeError, subprocess.TimeoutExpired) as error:

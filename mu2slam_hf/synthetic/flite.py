@@ -18,7 +18,7 @@ from mu2slam_hf.synthetic.voice_alphabets import spoken_text
 FLITE = "flite"
 LICENCE = "MIT-Festival"
 PACKAGE = "flite"
-_LANGUAGE = "en"
+_LANGUAGES = ("en", "en-US")
 # Mean fundamental frequency in Hz of the voices that follow the setting `int_f0_target_mean`. The pitch of the others
 # is changed by the sampling rate.
 _MEAN_F0 = {"kal": 95.0, "kal16": 95.0, "awb": 132.0, "slt": 172.0}
@@ -32,7 +32,7 @@ class FliteEngine:
     name = FLITE
 
     def __init__(self) -> None:
-        """Find the program.
+        """Find the program and ask it for its voices.
 
         Raises:
             MissingEngineError: flite is not installed.
@@ -43,15 +43,15 @@ class FliteEngine:
         self._program = program
         found = re.search(r"flite-(\S+)", self._run("--version"))
         self.version = found[1] if found else "unknown"
+        self._names = sorted(self._run("-lv").partition(":")[2].split())
 
     def voices(self, lang: str) -> list[EngineVoice]:
         """The voices that the program lists; they all speak English."""
-        if lang.split("-")[0] != _LANGUAGE:
+        if lang not in _LANGUAGES:
             return []
-        names = self._run("-lv").partition(":")[2].split()
         return [
             EngineVoice(engine=self.name, name=name, lang=lang, licence=LICENCE, package=PACKAGE)
-            for name in sorted(names)
+            for name in self._names
         ]
 
     def speak(self, requests: Sequence[SpeechRequest]) -> list[SpokenClip]:
@@ -64,8 +64,9 @@ class FliteEngine:
             return [self._speak(request, Path(folder) / "clip.wav") for request in requests]
 
     def _speak(self, request: SpeechRequest, path: Path) -> SpokenClip:
-        text = spoken_text(request.text, _LANGUAGE)
-        if not text:
+        text = spoken_text(request.text, _LANGUAGES[0])
+        # The program speaks in another voice if it does not know the name.
+        if not text or request.voice not in self._names:
             return _NO_CLIP
         mean = _MEAN_F0.get(request.voice)
         stretch, playback = request.duration_stretch, 1.0

@@ -21,6 +21,8 @@ ALPHABETS = {
 }
 """Maps languages to the characters that their voices can read, in lower case."""
 
+# Signs that are read as words: without them the transcript would have words that are not spoken.
+_SIGNS = "%&@#*\u00a7\u2030"
 _REPLACEMENTS = str.maketrans({"\u2019": "'", "\u02bc": "'", "\u2018": "'", "\u2010": "-", "\u2011": "-"})
 
 
@@ -41,7 +43,7 @@ def spoken_text(text: str, lang: str) -> str:
     for character in unicodedata.normalize("NFC", text).translate(_REPLACEMENTS):
         if character.lower() in alphabet:
             characters.append(character)
-        elif unicodedata.category(character)[0] in "PZC":
+        elif unicodedata.category(character)[0] in "PZC" and character not in _SIGNS:
             characters.append(" ")
         else:
             base = "".join(c for c in unicodedata.normalize("NFKD", character) if not unicodedata.combining(c))

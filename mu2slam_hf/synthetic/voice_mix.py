@@ -2,6 +2,7 @@
 """The voices of several speech engines, with the share of each."""
 
 import logging
+import math
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -39,9 +40,9 @@ class VoiceMix:
 
         Args:
             engines: names of engines.
-            weights: positive numbers by engine or by `engine:voice`. Without a weight, the share of an engine is the
-                number of its voices in the language, and that of espeak-ng, whose variants share one pronunciation,
-                is the sum of the others; voices without a weight have weight 1 within their engine.
+            weights: numbers by engine or by `engine:voice`; 0 leaves it out. Without a weight, the share of an engine
+                is the number of its voices in the language, and that of espeak-ng, whose variants share one
+                pronunciation, is the sum of the others; voices without a weight have weight 1 within their engine.
             rate_range: range of rates of engines other than espeak-ng; 160 is the rate of the voice.
             pitch_range: range of pitches of engines other than espeak-ng; 50 is the pitch of the voice.
 
@@ -53,8 +54,8 @@ class VoiceMix:
         for key, weight in self.weights.items():
             if key.partition(":")[0] not in engines:
                 raise ValueError(f"a weight is for {key!r}, but the engines are {', '.join(engines)}")
-            if weight <= 0:
-                raise ValueError(f"weights must be positive; {key} has {weight}")
+            if not 0 <= weight < math.inf:
+                raise ValueError(f"weights must be numbers of at least 0; {key} has {weight}")
         self._group = EngineGroup(engines)
         self.engines = tuple(self._group.engines)
         self.rate_range, self.pitch_range = rate_range, pitch_range
@@ -78,6 +79,8 @@ class VoiceMix:
         usable = []
         for engine in self._group.engines.values():
             for voice in engine.voices(lang):
+                if 0 in (self.weights.get(voice.engine), self.weights.get(f"{voice.engine}:{voice.name}")):
+                    continue
                 problem = find_problem(engine, voice)
                 if problem:
                     logger.warning("the voice %s of %s is left out: %s", voice.name, voice.engine, problem)

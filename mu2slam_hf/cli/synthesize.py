@@ -128,6 +128,8 @@ def run(args: argparse.Namespace) -> int:
         summary = write_synthetic_folder(
             args.output_dir, num_meanings=args.num or 1000, split=args.split, form=args.form, voices=voices, **shared
         )
+    if voices is not None:
+        voices.close()
     for lang, count in sorted(summary.num_clips.items()):
         print(f"{lang}: {count} clips, {summary.seconds[lang] / 3600:.2f} h")
     if summary.left_out:
@@ -154,9 +156,10 @@ def count_voices(max_characters: int | None, voices_per_text: int | None) -> tup
     """The pairs (characters, voices) of `speak_manifest`."""
     from mu2slam_hf.synthetic.texts import VOICES_BY_LENGTH
 
-    longest = max_characters or VOICES_BY_LENGTH[-1][0]
-    pairs = [(min(characters, longest), voices) for characters, voices in VOICES_BY_LENGTH]
-    pairs.append((longest, VOICES_BY_LENGTH[-1][1]))
+    pairs = list(VOICES_BY_LENGTH)
+    if max_characters is not None:
+        pairs = [(min(characters, max_characters), voices) for characters, voices in pairs]
+        pairs.append((max_characters, pairs[-1][1]))
     return tuple((characters, voices_per_text or voices) for characters, voices in pairs)
 
 

@@ -11,7 +11,7 @@ pytest.importorskip("espeakng_loader", reason="needs the extra synthetic")
 
 
 def test_voices_of_a_text_by_its_length():
-    assert count_voices(None, None)[:3] == ((50, 5), (100, 3), (230, 2))
+    assert count_voices(None, None) == ((50, 5), (100, 3), (230, 2))
     assert set(count_voices(None, 4)) == {(50, 4), (100, 4), (230, 4)}
     # The first pair with enough characters counts.
     assert count_voices(60, None) == ((50, 5), (60, 3), (60, 2), (60, 2))

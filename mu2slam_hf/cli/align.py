@@ -140,10 +140,10 @@ def measure_on_synthetic_speech(args: argparse.Namespace) -> int:
     for lang in args.synthetic:
         spoken = speak_in_voices([lang], args.sentences, seed=args.seed, form="spoken")
         sentences = [version for versions in spoken for version in versions]
-        for name, errors in (
-            ("", measure_boundaries(model, processor, sentences)),
-            (" evenly", constant_rate_boundaries(sentences)),
-        ):
+        measured = measure_boundaries(model, processor, sentences)
+        if measured.num_left_out:
+            print_error(lang, f"{measured.num_left_out} of {len(sentences)} sentences left out: words do not match")
+        for name, errors in (("", measured), (" evenly", constant_rate_boundaries(sentences))):
             figures = errors.figures()
             for edge in ("start", "end"):
                 values = "".join(f"{figures[f'{edge}_{column}']:20.1f}" for column in columns)

@@ -22,10 +22,12 @@ from mu2slam_hf.cli.options import (
     add_split_option,
     add_synthetic_options,
     check_plots,
+    check_sources,
     check_synthetic,
     quiet_libraries,
 )
 from mu2slam_hf.cli.recordings import print_json
+from mu2slam_hf.cli.records import load_sources
 
 
 def add_parser(subparsers: Any) -> None:
@@ -58,11 +60,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Assesses all tokenizers on the same data and prints one table."""
-    for corpus in args.corpus:
-        if "=" not in corpus and not args.root:
-            raise ValueError(f"--corpus {corpus} requires its folder: --corpus {corpus}=DIR, or --root DIR")
-    if not (args.corpus or args.manifest or args.synthetic):
-        raise ValueError("pass --corpus, --manifest or --synthetic: the data to assess tokenizers on")
+    check_sources(args, "the data to assess tokenizers on")
     if args.plot:
         check_plots()
     if args.synthetic:
@@ -112,21 +110,12 @@ def run(args: argparse.Namespace) -> int:
 def load_recordings(args: argparse.Namespace) -> list[Any]:
     """Waveforms at 16 kHz of all given corpora and manifests."""
     from mu2slam_hf.data.audio import load_audio
-    from mu2slam_hf.data.corpora.registry import load_corpus
-    from mu2slam_hf.data.manifests import read_manifest
+    from mu2slam_hf.data.selection import spread_evenly
 
-    sources = []
-    for corpus in args.corpus:
-        name, _, root = corpus.partition("=")
-        sources.append(load_corpus(name, root or args.root, args.split))
-    sources += [read_manifest(manifest) for manifest in args.manifest]
-    chosen = []
-    for records in sources:
+    chosen: list[Any] = []
+    for _, records in load_sources(args, args.split):
         spoken = [record for record in records if record.audio is not None]
-        limit = args.num_recordings
-        if limit and len(spoken) > limit:
-            spoken = [spoken[len(spoken) * number // limit] for number in range(limit)]
-        chosen += spoken
+        chosen += spread_evenly(spoken, args.num_recordings)
     return [load_audio(record.audio) for record in chosen]
 
 

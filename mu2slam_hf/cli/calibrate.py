@@ -3,7 +3,7 @@
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,13 @@ from mu2slam_hf.cli.options import (
     add_source_options,
     add_split_option,
     add_synthetic_options,
+    check_sources,
     check_synthetic,
     load_model,
     positive_int,
     probability,
 )
+from mu2slam_hf.cli.records import load_sources
 
 GENERATION_CONFIG, CONFIG = "generation_config.json", "config.json"
 
@@ -83,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
     folder = Path(args.model)
     if not args.check and not (folder / CONFIG).is_file():
         raise ValueError(f"--model {args.model}: expected the folder of a checkpoint, in which the result is stored")
+    check_sources(args, "speech")
     if args.synthetic:
         check_synthetic()
     args.synthetic = [language_code(lang) for lang in args.synthetic]
@@ -108,9 +111,10 @@ def run(args: argparse.Namespace) -> int:
 
 def read_speech(args: argparse.Namespace) -> Iterator[Any]:
     """Clips of speech of all corpora; with `--check` as they are, else some with noise."""
+    from mu2slam_hf.data.selection import spread_evenly
     from mu2slam_hf.evaluation.no_speech_calibration import speech_clips
 
-    for name, records in read_corpora(args):
+    for name, records in load_sources(args, args.split or ("dev" if args.check else "train")):
         by_language: dict[str, list[Any]] = {}
         for record in records:
             if record.audio is not None:
@@ -118,8 +122,7 @@ def read_speech(args: argparse.Namespace) -> Iterator[Any]:
         if not by_language:
             raise ValueError(f"{name}: has no recordings")
         for own in by_language.values():
-            number = min(args.num_recordings or len(own), len(own))
-            chosen = [own[place * len(own) // number] for place in range(number)]
+            chosen = spread_evenly(own, args.num_recordings)
             share = 0.0 if args.check else args.noisy_share
             yield from speech_clips(chosen, name, noisy_share=share, seed=args.seed)
     yield from speak(args)
@@ -135,23 +138,6 @@ def speak(args: argparse.Namespace) -> Iterator[Any]:
         for versions in speak_in_voices([lang], args.sentences, **options):
             for version in versions:
                 yield SoundClip(source=f"synthetic {lang}", has_speech=True, waveform=version.audio)
-
-
-def read_corpora(args: argparse.Namespace) -> Iterator[tuple[str, Sequence[Any]]]:
-    """Name and records of each corpus and manifest."""
-    from mu2slam_hf.data.corpora.registry import load_corpus
-    from mu2slam_hf.data.manifests import read_manifest
-
-    if not (args.corpus or args.manifest or args.synthetic):
-        raise ValueError("pass --corpus, --manifest or --synthetic: speech")
-    for corpus in args.corpus:
-        name, _, folder = corpus.partition("=")
-        if not (folder or args.root):
-            raise ValueError(f"--corpus {corpus} requires its folder: --corpus {corpus}=DIR, or --root DIR")
-        split = args.split or ("dev" if args.check else "train")
-        yield name, load_corpus(name, folder or args.root, split)
-    for file in args.manifest:
-        yield Path(file).resolve().parent.name, read_manifest(file)
 
 
 def store(folder: Path, settings: Mapping[str, Any]) -> None:

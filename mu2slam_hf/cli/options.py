@@ -174,7 +174,7 @@ def add_synthetic_options(parser: Any, sentences: int) -> None:
 
 
 def add_source_options(parser: Any, *, required: bool = False, repeated: bool = False) -> None:
-    """`--corpus` with `--root`, or `--manifest`; see `check_source`.
+    """`--corpus` with `--root`, or `--manifest`; see `check_source` and `check_sources`.
 
     Args:
         parser: parser or group.
@@ -202,13 +202,36 @@ def check_source(args: argparse.Namespace) -> None:
     Raises:
         ValueError: a corpus without its folder, or with two.
     """
-    if args.corpus and "=" in args.corpus:
-        name, _, root = args.corpus.partition("=")
-        if args.root and args.root != root:
-            raise ValueError(f"--corpus {args.corpus} has a folder already; remove --root {args.root}")
-        args.corpus, args.root = name, root
-    if args.corpus and not args.root:
-        raise ValueError(f"--corpus {args.corpus} requires its folder: --corpus {args.corpus}=DIR, or --root DIR")
+    if not args.corpus:
+        return
+    name, root = _split_corpus(args.corpus, args.root)
+    if args.root and args.root != root:
+        raise ValueError(f"--corpus {args.corpus} has a folder already; remove --root {args.root}")
+    args.corpus, args.root = name, root
+
+
+def check_sources(args: argparse.Namespace, what: str) -> None:
+    """Replace each NAME=DIR of a repeated `--corpus` by the pair of name and folder, `--root` by default.
+
+    Args:
+        args: arguments of `add_source_options(repeated=True)` and `add_synthetic_options`.
+        what: what the data is used for, for the message.
+
+    Raises:
+        ValueError: no source at all, or a corpus without its folder.
+    """
+    if not (args.corpus or args.manifest or args.synthetic):
+        raise ValueError(f"pass --corpus, --manifest or --synthetic: {what}")
+    args.corpus = [_split_corpus(corpus, args.root) for corpus in args.corpus]
+
+
+def _split_corpus(corpus: str, root: str | None) -> tuple[str, str]:
+    """Name and folder of NAME[=DIR]."""
+    name, _, folder = corpus.partition("=")
+    folder = folder or root or ""
+    if not folder:
+        raise ValueError(f"--corpus {name} requires its folder: --corpus {name}=DIR, or --root DIR")
+    return name, folder
 
 
 def add_split_option(parser: Any, default: str | None = "dev", *, text: str = "dev", **options: Any) -> None:

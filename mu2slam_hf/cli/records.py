@@ -1,9 +1,10 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Records of the corpus or manifest given by the options of `add_corpus_options`, and the results on them."""
+"""Records of the corpora and manifests given by the options of a command, and the results on them."""
 
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,22 @@ def load_records(args: argparse.Namespace, split: str, limit: int | None) -> lis
             record = record.with_duration(audio_duration_seconds(record.audio))
         chosen.append(record)
     return chosen
+
+
+def load_sources(args: argparse.Namespace, split: str) -> Iterator[tuple[str, list[Any]]]:
+    """Name and records of each corpus and manifest.
+
+    Args:
+        args: arguments of the command after `check_sources`.
+        split: split of the corpora.
+    """
+    from mu2slam_hf.data.corpora.registry import load_corpus
+    from mu2slam_hf.data.manifests import read_manifest
+
+    for name, folder in args.corpus:
+        yield name, load_corpus(name, folder, split)
+    for file in args.manifest:
+        yield Path(file).resolve().parent.name, read_manifest(file)
 
 
 def describe_data(args: argparse.Namespace) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mu2slam_hf
 from mu2slam_hf.cli.languages import model_config, resolve_languages
@@ -30,6 +30,9 @@ from mu2slam_hf.cli.options import (
 )
 from mu2slam_hf.cli.progress import TranscriptionProgress, measure_seconds
 from mu2slam_hf.cli.recordings import Recording, find_unusable, list_recordings, print_error
+
+if TYPE_CHECKING:
+    from mu2slam_hf.cli.transcript_output import TranscriptOutput
 
 
 def add_parser(subparsers: Any) -> None:
@@ -173,7 +176,9 @@ def resolve(args: argparse.Namespace) -> None:
     check_device(args.device)
 
 
-def build_output(args: argparse.Namespace, recordings: Sequence[Recording]) -> tuple[Any, Sequence[Recording]]:
+def build_output(
+    args: argparse.Namespace, recordings: Sequence[Recording]
+) -> tuple["TranscriptOutput", Sequence[Recording]]:
     """The output of the command, and the recordings with different stems if it writes files."""
     from mu2slam_hf.cli.transcript_output import Document, FolderOutput, JsonLines, ReadableText
 
@@ -214,7 +219,9 @@ def build_output(args: argparse.Namespace, recordings: Sequence[Recording]) -> t
 
 def needs_word_times(args: argparse.Namespace) -> bool:
     """Whether words are printed, or needed for a format or a plot."""
-    return bool(args.word_times or args.plot or {"srt", "vtt", "textgrid"} & set(args.formats or ()))
+    from mu2slam_hf.evaluation.transcript_formats import WORD_FORMATS
+
+    return bool(args.word_times or args.plot or WORD_FORMATS & set(args.formats or ()))
 
 
 def describe_settings(args: argparse.Namespace) -> dict[str, Any]:
@@ -237,7 +244,7 @@ def describe_settings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def transcribe_all(
-    recordings: Sequence[Recording], unusable: Mapping[str, str], output: Any, args: argparse.Namespace
+    recordings: Sequence[Recording], unusable: Mapping[str, str], output: "TranscriptOutput", args: argparse.Namespace
 ) -> Iterator[tuple[Recording, Any]]:
     """Transcripts, or the `ValueError` of an unusable recording, in the order of the recordings.
 

@@ -50,32 +50,6 @@ def find_encoder(model: Any) -> Any:
     return getattr(base, "encoder", base)
 
 
-def encode_in_batches(model: Any, processor: Any, **options: Any) -> Iterator[EncodedBatch]:
-    """Encoder states of recordings or texts; the states of an item do not depend on its batch.
-
-    A recording longer than the model's chunk length (see `find_chunk_seconds`) is read in windows between its pauses,
-    and its states are those of all windows, one after the other.
-
-    Args:
-        model: any model of the package with a shared encoder, in evaluation mode.
-        processor: its processor.
-        **options: `audio`, `text`, `layer`, `source_lang`, `batch_seconds` and `batch_size`, see `encode_pieces`.
-
-    Raises:
-        ValueError: as in `encode_pieces`.
-        AudioError: a recording that cannot be read.
-    """
-    parts: list[Tensor] = []
-    for batch in encode_pieces(model, processor, **options):
-        if batch.is_complete and not parts:
-            yield batch
-            continue
-        parts.append(batch.states)
-        if batch.is_complete:
-            yield EncodedBatch(indices=batch.indices, states=torch.cat(parts, dim=1), attention_mask=None)
-            parts = []
-
-
 def encode_pieces(
     model: Any,
     processor: Any,
@@ -87,7 +61,10 @@ def encode_pieces(
     batch_seconds: float = 60.0,
     batch_size: int = 32,
 ) -> Iterator[EncodedBatch]:
-    """As `encode_in_batches`, in bounded memory: a long recording comes in several batches, in order.
+    """Encoder states of recordings or texts; the states of an item do not depend on its batch.
+
+    A recording longer than the model's chunk length (see `find_chunk_seconds`) is read in windows between its pauses.
+    Its states come in several batches, one for each window, in order.
 
     Args:
         model: any model of the package with a shared encoder, in evaluation mode.
@@ -186,7 +163,7 @@ def encode_whole(
     layer: int | None = None,
     **options: Any,
 ) -> Iterator[EncodedBatch]:
-    """As `encode_in_batches`, but recordings are not cut, whatever their length.
+    """As `encode_pieces`, but recordings are not cut, whatever their length.
 
     Args:
         model: any model of the package with a shared encoder, in evaluation mode.
@@ -302,7 +279,7 @@ class SpeechTextEncoder:
         model: `Mu2SLAMForConditionalGeneration`, `Mu2SLAMModel`, `Mu2SLAMForCTC`, or another model with a shared
             encoder; it is set to evaluation mode.
         processor: its processor.
-        layer: see `encode_in_batches`; None means the output of the encoder.
+        layer: see `encode_pieces`; None means the output of the encoder.
         batch_seconds: maximum seconds of audio in a batch.
         batch_size: maximum number of items in a batch.
 

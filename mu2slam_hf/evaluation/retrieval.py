@@ -141,7 +141,7 @@ def score_pairs(
         audio: Q recordings, in any form that `load_audio` accepts.
         texts: C texts.
         scores: names in `SCORES`; scores of one kind share the forward passes.
-        layer: the layer whose states `mean` pools, see `encode_in_batches`.
+        layer: the layer whose states `mean` pools, see `encode_pieces`.
         text_languages: C codes, for `decoder`; the other scores do not use languages.
 
     Returns:

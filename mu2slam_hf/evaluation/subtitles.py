@@ -11,7 +11,6 @@ from mu2slam_hf.models.processing_transcripts import Transcript, TranscriptSegme
 # Limits that broadcasters and streaming services publish: two lines of 42 characters, one to seven seconds, at most
 # 20 characters per second.
 MAX_LINE_CHARACTERS = 42
-MAX_LINES = 2
 MAX_SECONDS = 7.0
 MIN_SECONDS = 1.0
 MAX_CHARACTERS_PER_SECOND = 20.0

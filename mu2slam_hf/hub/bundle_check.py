@@ -22,17 +22,21 @@ from mu2slam_hf.models.model_types import MODEL_TYPES
 REQUIRED_FILES = ("README.md", "config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json")
 WEIGHTS_FILES = ("model.safetensors", "model.safetensors.index.json")
 PACKAGE = "mu2slam_hf"
-_TIMEOUT_SECONDS = 600
-_FRAMES, _TARGET_IDS = 41, (1, 70, 90)
-
-# Runs in a separate process that cannot import this package, after the source of `compute_outputs`.
-_BARE_PROGRAM = """
+WITHOUT_PACKAGE = f"""
 import importlib.abc, sys
 class Blocker(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "mu2slam_hf":
+        if name.split(".")[0] == "{PACKAGE}":
             raise ImportError("blocked: the folder must load without the package")
 sys.meta_path.insert(0, Blocker())
+"""
+"""Beginning of a program in which this package cannot be imported."""
+
+_TIMEOUT_SECONDS = 600
+_FRAMES, _TARGET_IDS = 41, (1, 70, 90)
+
+# Runs in a separate process, after `WITHOUT_PACKAGE` and the source of `compute_outputs`.
+_BARE_PROGRAM = """
 import torch, transformers
 from safetensors.torch import save_file
 folder, auto_name, output = sys.argv[1:4]
@@ -175,7 +179,7 @@ def compare_in_bare_process(folder: str | os.PathLike[str], model: Any, processo
         environment = {**os.environ, "HF_HOME": temporary, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
         for name in ("HF_MODULES_CACHE", "TRANSFORMERS_CACHE", "HF_HUB_CACHE"):
             environment.pop(name, None)
-        program = f"from typing import Any\n{inspect.getsource(compute_outputs)}{_BARE_PROGRAM}"
+        program = f"{WITHOUT_PACKAGE}from typing import Any\n{inspect.getsource(compute_outputs)}{_BARE_PROGRAM}"
         done = subprocess.run(
             [sys.executable, "-I", "-c", program, os.path.abspath(folder), auto_name, output],
             capture_output=True,

@@ -217,19 +217,5 @@ ur_pk uz_uz vi_vn wo_sn xh_za yo_ng yue_hant_hk zu_za
 """.split()
 )
 VOXPOPULI_CODES = tuple("bg cs da de el en es et fi fr hr hu it lt lv mt nl pl pt ro sk sl sv".split())
-MLS_CODES = tuple("de en es fr it nl pl pt".split())
-BABEL_CODES = tuple("as bn ceb ht ka kk kmr lo ps sw ta tl tpi tr vi yue zu".split())
 # Choice: the paper counts 51 languages of unlabeled speech and names none; of Common Voice we take CoVoST 2's 22.
 COMMON_VOICE_CODES = tuple("ar ca cy de en es et fa fr id it ja lv mn nl pt ru sl sv-SE ta tr zh-CN".split())
-
-
-def _languages_of(*codes: tuple[str, ...]) -> tuple[str, ...]:
-    """Sorted canonical languages without script and region."""
-    return tuple(sorted({canonical_language(code).split("-")[0] for group in codes for code in group}))
-
-
-MC4_LANGUAGES = _languages_of(MC4_CODES)
-FLEURS_LANGUAGES = _languages_of(FLEURS_CODES)
-SPEECH_LANGUAGES = _languages_of(VOXPOPULI_CODES, MLS_CODES, BABEL_CODES, COMMON_VOICE_CODES)
-# Rows of the paper-size language table: `und` first, then all of the above.
-PAPER_LANGUAGES = (UNDETERMINED, *sorted({*MC4_LANGUAGES, *FLEURS_LANGUAGES, *SPEECH_LANGUAGES}))

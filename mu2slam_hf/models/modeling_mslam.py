@@ -15,7 +15,7 @@ from transformers.utils.generic import TransformersKwargs, can_return_tuple, mer
 
 from .configuration_mslam import MSLAMConfig, MSLAMCTCConfig
 from .modeling_conformer import ConformerEncoder
-from .modules_base import CTCMixin, ScaledEmbedding, SpeechTextPreTrainedModel
+from .modules_base import CTCMixin, ScaledEmbedding, SpeechTextPreTrainedModel, touch_parameters
 from .modules_frontends import SpeechFrontendMixin, build_frontend, select_speech_input
 from .modules_lengths import default_position_ids, downsample_attention_mask
 from .modules_pooling import LayerAverage, gather_units, masked_max, masked_mean
@@ -128,6 +128,10 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
             position_ids = default_position_ids(embeds, None)
         embeds = embeds + sinusoidal_embedding(position_ids, embeds.shape[-1]).to(embeds.dtype)
         return self._drop(self.text_norm(embeds))
+
+    def text_parameters(self) -> list[Tensor]:
+        """The parameters of the modules that embed text."""
+        return [self.embed_tokens.weight, *self.text_norm.parameters()]
 
     def mask_speech(self, frames: Tensor, mask_time_indices: Tensor, noise_seed: Tensor | None = None) -> Tensor:
         """Replace masked frames as `config.speech_mask` specifies.
@@ -339,16 +343,6 @@ def select_states(states: tuple[Tensor, ...] | None, wanted: bool | int | list[i
     return tuple(one if number in kept else None for number, one in enumerate(states))
 
 
-def touch_text(states: Tensor, model: MSLAMModel) -> Tensor:
-    """`states`, with zero gradients to the modules that process text only.
-
-    For heads on speech: every trainable parameter receives a gradient, as data-parallel training requires.
-    """
-    for parameter in (model.embed_tokens.weight, *model.text_norm.parameters()):
-        states = states + parameter.flatten()[:0].sum().to(states.dtype)
-    return states
-
-
 class MSLAMForCTC(CTCMixin, MSLAMPreTrainedModel):
     """mSLAM with a CTC head over text tokens and blank, for speech recognition."""
 
@@ -396,7 +390,7 @@ class MSLAMForCTC(CTCMixin, MSLAMPreTrainedModel):
             `logits` `(B, N, V)` float32, with the logits of speech ids masked; `loss` if labels are given.
         """
         outputs = self.model(input_features, attention_mask=attention_mask, **kwargs)
-        states = touch_text(outputs.last_hidden_state, self.model)
+        states = touch_parameters(outputs.last_hidden_state, self.model.text_parameters())
         return self.compute_output(states, outputs, labels, num_items_in_batch)
 
 
@@ -490,7 +484,7 @@ class MSLAMForAudioClassification(MSLAMForSequenceClassification):
         return config.encoder_config.num_hidden_layers + 1
 
     def _complete(self, states: Tensor) -> Tensor:
-        return touch_text(states, self.model)
+        return touch_parameters(states, self.model.text_parameters())
 
     def forward(
         self,

@@ -19,6 +19,7 @@ from .modeling_mu2slam import (
     Mu2SLAMForConditionalGeneration,
     Mu2SLAMPreTrainedModel,
 )
+from .modules_base import touch_parameters
 from .modules_losses import cross_entropy_mean
 from .modules_pooling import masked_mean
 
@@ -77,9 +78,7 @@ class Mu2SLAMForAudioClassification(EncoderHeadMixin, Mu2SLAMPreTrainedModel):
             `logits` `(B, C)` float32; `loss` if labels are given.
         """
         outputs = self.encoder(input_features, attention_mask=attention_mask, **kwargs)
-        # With a zero gradient to token embeddings, which speech does not use: data-parallel training requires one.
-        states = outputs.last_hidden_state
-        states = states + self.encoder.embed_tokens.weight.flatten()[:0].sum().to(states.dtype)
+        states = touch_parameters(outputs.last_hidden_state, [self.encoder.embed_tokens.weight])
         logits = self.language_head(masked_mean(states, outputs.attention_mask)).float()
         logits = logits[:, self.config.num_languages - self.config.num_labels :]
         return SequenceClassifierOutput(

@@ -14,7 +14,7 @@ from transformers.processing_utils import Unpack
 from transformers.utils.generic import ModelOutput, TransformersKwargs, can_return_tuple
 
 from .configuration_mu2slam import Mu2SLAMConfig
-from .modeling_mu2slam import Mu2SLAMModel, Mu2SLAMPreTrainedModel
+from .modeling_mu2slam import Mu2SLAMForConditionalGeneration, Mu2SLAMModel, Mu2SLAMPreTrainedModel
 from .modules_frontends import dummy_speech, select_speech_input
 from .modules_losses import (
     IGNORE_INDEX,
@@ -112,6 +112,14 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
         self.ctc_head = nn.Linear(width, config.vocab_size)
         self.language_head = nn.Linear(width, config.num_languages)
         self.post_init()
+
+    def build_generator(self) -> Mu2SLAMForConditionalGeneration:
+        """A model that generates with the weights of this one, not with a copy of them; in the same mode."""
+        with torch.device("meta"):
+            generator = Mu2SLAMForConditionalGeneration(self.config)
+        for name in ("model", "lm_head", "ctc_head", "language_head"):
+            setattr(generator, name, getattr(self, name))
+        return generator.train(self.training)
 
     @property
     def dummy_inputs(self) -> dict[str, Tensor]:

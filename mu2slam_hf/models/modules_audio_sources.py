@@ -13,6 +13,7 @@ import numpy as np
 from huggingface_hub.utils import get_session
 
 from .modules_audio_files import AudioError, stream_audio_file
+from .modules_encoded_audio import file_of, has_samples, is_decoder, read_decoder
 from .modules_waveforms import MAX_CHANNELS, read_waveforms
 
 
@@ -75,14 +76,15 @@ def _locate(source: Any, name: str | None) -> tuple[str, Any]:
     """The name for messages, and a path, the bytes of a file, or an array (with its mapping, if any)."""
     if hasattr(source, "read_audio"):
         source = source.read_audio()
-    if hasattr(source, "get_all_samples"):
-        samples = source.get_all_samples()
-        return name or "the decoded audio", {"array": samples.data, "sampling_rate": samples.sample_rate}
+    if is_decoder(source):
+        name = name or "the decoded audio"
+        samples, rate = read_decoder(source, name)
+        return name, {"array": samples, "sampling_rate": rate}
     if isinstance(source, Mapping):
         name = name or source.get("path")
-        if source.get("array") is not None or source.get("raw") is not None:
+        if has_samples(source):
             return name or "audio array", source
-        inner = source.get("bytes") if source.get("bytes") is not None else source.get("path")
+        inner = file_of(source)
         if inner is None:
             keys = ", ".join(map(repr, source)) or "none"
             raise AudioError(

@@ -1,5 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Base classes of the models, and initialisation of the modules that transformers does not cover."""
+"""Base classes of the models; initialisation, and zero gradients, of their parameters."""
+
+from collections.abc import Iterable
 
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -55,6 +57,17 @@ def initialize_module(module: nn.Module) -> None:
         module.reset_parameters()
     elif getattr(module, "keeps_variance", False):
         init.kaiming_normal_(module.weight)
+
+
+def touch_parameters(states: Tensor, parameters: Iterable[Tensor]) -> Tensor:
+    """`states`, unchanged, with zero gradients to parameters that they do not depend on.
+
+    For heads on speech alone, whose encoder also has parameters for text: every trainable parameter receives a
+    gradient, as data-parallel training requires.
+    """
+    for parameter in parameters:
+        states = states + parameter.flatten()[:0].sum().to(states.dtype)
+    return states
 
 
 class SpeechTextPreTrainedModel(PreTrainedModel):

@@ -18,7 +18,9 @@ class ConvolutionalSubsampling(nn.Module):
     Choice: kernel 3, padding 1, ReLU; padding frames are zeroed before every convolution, so that their values cannot
     affect real frames.
     Choice: new weights use `initializer_range` like all others. With a variance-preserving initialisation S is
-    initially seven times larger, and the CTC loss of a small model was 3.70 after 300 updates instead of 3.16.
+    initially seven times larger, and the CTC loss of a small model was 3.70 after 300 updates instead of 3.16. With
+    S multiplied by 16, the scale of token embeddings, CTC was the same after 225 updates (6.71, without 6.55, per
+    piece), and the language loss had not fallen (1.68, without 1.25).
     """
 
     def __init__(self, config: ConformerEncoderConfig):

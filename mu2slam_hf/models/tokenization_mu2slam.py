@@ -165,11 +165,6 @@ class Mu2SLAMTokenizer(TokenizersBackend):
             converted.append(offset + int(entry))
         return converted
 
-    def encode_labels(self, texts: list[str]) -> list[list[int]]:
-        """Decoder targets: ids of each text, with `</s>`."""
-        eos = self.eos_token_id
-        return [ids + [eos] for ids in self.encode_ctc_labels(texts)]
-
     def encode_ctc_labels(self, texts: list[str]) -> list[list[int]]:
         """CTC targets: ids of each text, without special tokens."""
         return self(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"] if texts else []

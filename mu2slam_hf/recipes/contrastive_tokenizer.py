@@ -12,6 +12,7 @@ from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.checkpoints.folders import check_model_type, check_nothing_missing
 from mu2slam_hf.data.audio import FloatArray
 from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.selection import spread_evenly
 from mu2slam_hf.models.configuration_mslam import MSLAMConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_mslam_pretraining import MSLAMForPreTraining
@@ -140,8 +141,7 @@ def _make_processor(
     if recipe.feature_extractor is not None:
         extractor = Mu2SLAMFeatureExtractor.from_pretrained(recipe.feature_extractor)
     else:
-        count = min(len(records), _STATISTICS_RECORDINGS)
-        chosen = [records[len(records) * number // count] for number in range(count)]
+        chosen = spread_evenly(records, _STATISTICS_RECORDINGS)
         waves: Iterable[Any] = (wave for wave in map(load, chosen) if wave is not None)
         extractor = Mu2SLAMFeatureExtractor().fit_statistics(waves, sampling_rate=16000)
     tokenizer = Mu2SLAMTokenizer.train_from_iterator(["a"], num_speech_tokens=recipe.codebook.num_codevectors)

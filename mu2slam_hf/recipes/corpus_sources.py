@@ -61,10 +61,21 @@ def find_own_shards(section: CorpusSource, name: str, path: str) -> tuple[Manife
     return reader, [str(file) for file in files]
 
 
-def open_own_dataset(section: CorpusSource, path: str, *, streaming: bool = False) -> Any:
-    """The data set of a section with `dataset`."""
+def open_own_dataset(
+    section: CorpusSource, name: str, path: str, *, streaming: bool = False
+) -> tuple[Any, dict[str, Any]]:
+    """A data set, and the arguments of `read_dataset` that describe its rows.
+
+    Args:
+        section: with `dataset`.
+        name: of the corpus.
+        path: dotted path of the section, for messages.
+        streaming: see `open_dataset`.
+    """
+    root = section.audio_root or section.dataset
+    read_options = {"columns": read_columns(section, path), "lang": section.lang, "corpus": name, "root": root}
     with errors_of(f"{path}.dataset"):
-        return open_dataset(section.dataset or "", section.split, streaming=streaming, **section.options)
+        return open_dataset(section.dataset or "", section.split, streaming=streaming, **section.options), read_options
 
 
 def read_table(section: CorpusSource, name: str, path: str) -> list[SpeechTextRecord]:
@@ -86,11 +97,9 @@ def read_table(section: CorpusSource, name: str, path: str) -> list[SpeechTextRe
         except TypeError as error:
             raise RecipeError(f"{path}.options: {error}") from error
     if kind == "dataset":
-        columns, root = read_columns(section, path), section.audio_root or section.dataset
-        dataset = open_own_dataset(section, path)
+        dataset, read_options = open_own_dataset(section, name, path)
         with errors_of(path):
-            rows = read_dataset(dataset, columns=columns, lang=section.lang, corpus=name, root=root)
-            return unique_records(rows, name)
+            return unique_records(read_dataset(dataset, **read_options), name)
     reader, files = find_own_shards(section, name, path)
     if kind == "manifest" and len(files) == 1:
         return read_manifest(

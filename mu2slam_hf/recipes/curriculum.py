@@ -30,10 +30,13 @@ SEED_STEP = 1_000_003
 
 
 def build_corpus_examples(
-    recipe: Any, corpora: dict[str, CorpusSection], records: Records, limits: BatchLimits, tokenizer: Any
+    recipe: Any,
+    corpora: dict[str, CorpusSection],
+    records: Records,
+    limits: BatchLimits,
+    count_tokens: Callable[[str], int],
 ) -> list[Example]:
     """Examples of all corpora; those that exceed the limits of a batch by themselves are left out and counted."""
-    count_tokens = build_token_counter(tokenizer)
     examples: list[Example] = []
     for name, section in corpora.items():
         languages = recipe.data.languages or None
@@ -105,8 +108,9 @@ def build_curriculum(
         num_ranks: number of processes.
     """
     cache = build_audio_cache(recipe, records)
+    count_tokens = build_token_counter(processor.tokenizer)
     return [
-        _build_phase(recipe, number, section, records, processor, cache, build_collator, num_ranks)
+        _build_phase(recipe, number, section, records, count_tokens, cache, build_collator, num_ranks)
         for number, section in enumerate(resolve_curriculum(recipe))
     ]
 
@@ -116,7 +120,7 @@ def _build_phase(
     number: int,
     section: PhaseSection,
     records: Records,
-    processor: Any,
+    count_tokens: Callable[[str], int],
     cache: AudioCache,
     build_collator: Callable[..., Any],
     num_ranks: int,
@@ -130,7 +134,7 @@ def _build_phase(
         if weights.get(name, 0.0) > 0.0
     }
     chosen = {name: corpus for name, corpus in chosen.items() if corpus.tasks}
-    examples = build_corpus_examples(recipe, chosen, records, limits, processor.tokenizer)
+    examples = build_corpus_examples(recipe, chosen, records, limits, count_tokens)
     dataset = ExampleDataset(
         examples,
         _draw_options(section.targets or data.targets),

@@ -118,7 +118,12 @@ class FinetuningRun(Run):
             sampler=PhasedBatchSampler(phases, **args.place),
             collator=PhasedCollator(phases),
             development_sets=build_development_sets(recipe, development, processor, build_collator),
-            development_metrics=build_generation_metrics(recipe, development, processor),
+            development_metrics=build_generation_metrics(
+                recipe.evaluation,
+                {name: corpus.tasks for name, corpus in recipe.evaluation.corpora.items()},
+                development,
+                processor,
+            ),
         )
 
     def save_more(self, model: Any, processor: Mu2SLAMProcessor, folder: Path) -> None:

@@ -80,6 +80,16 @@ class MixtureRun(Run):
         """The processor with the additional parts of a kind of run."""
         return processor
 
+    def build_development_metrics(self, records: Records, processor: Any) -> Callable[[Any], dict[str, float]] | None:
+        """Figures of a kind of run besides losses, of development records.
+
+        Raises:
+            RecipeError: figures of generated text are wanted of a model that does not generate.
+        """
+        if self.recipe.evaluation.generate_examples:
+            raise RecipeError("evaluation.generate_examples: a run of this kind does not generate text; set it to 0")
+        return None
+
     @abstractmethod
     def build_objective(self, processor: Mu2SLAMProcessor, model: Any) -> Objective:
         """The objective of a kind of run, with the weights of the recipe."""
@@ -91,6 +101,7 @@ class MixtureRun(Run):
         build_collator = partial(self.build_collator, processor, model)
         # Development batches do not belong to an update: they always have the full masking.
         development_masking = replace(self.recipe.masking, schedule="constant")
+        development = load_records(self.recipe.evaluation.corpora, "evaluation.corpora")
         trainer = assemble_trainer(
             model,
             args,
@@ -100,8 +111,9 @@ class MixtureRun(Run):
             sampler=sampler,
             collator=build_collator(),
             development_sets=build_development_sets(
-                self.recipe, processor, partial(build_collator, masking=development_masking)
+                self.recipe, development, processor, partial(build_collator, masking=development_masking)
             ),
+            development_metrics=self.build_development_metrics(development, processor),
         )
         if trainer.is_world_process_zero():
             print(format_mixture(sampler.summarize(), args.max_steps), flush=True)
@@ -141,10 +153,11 @@ def build_task_examples(
     Raises:
         RecipeError: a task has no example.
     """
+    count_tokens = build_token_counter(tokenizer)
     examples: list[Example] = []
     for task in tasks:
         names = [name for name, weight in recipe.data.tasks[task].corpus_weights.items() if weight > 0]
-        builder = _build_example_builder(recipe, task, tokenizer)
+        builder = _build_example_builder(recipe, task, count_tokens)
         try:
             examples += builder.build(record for name in names for record in records[name])
         except ValueError as error:
@@ -154,12 +167,12 @@ def build_task_examples(
     return examples
 
 
-def _build_example_builder(recipe: MixtureRecipe, task: str, tokenizer: Any) -> ExampleBuilder:
+def _build_example_builder(recipe: MixtureRecipe, task: str, count_tokens: Callable[[str], int]) -> ExampleBuilder:
     return ExampleBuilder(
         tasks=[task],
         one_target=True,
         languages=recipe.data.languages or None,
-        count_tokens=build_token_counter(tokenizer),
+        count_tokens=count_tokens,
         limits=recipe.data.limits,
         translations_as_texts=recipe.data.translations_as_texts,
     )
@@ -199,7 +212,8 @@ def build_mixture(
     try:
         if not data.streaming:
             return dataset, TableBatchSampler(examples, mixture, seed=seed, **args.place)
-        builders = {task: _build_example_builder(recipe, task, processor.tokenizer) for task in mixture.tasks}
+        count_tokens = build_token_counter(processor.tokenizer)
+        builders = {task: _build_example_builder(recipe, task, count_tokens) for task in mixture.tasks}
         sources = build_sources(
             recipe,
             mixture.tasks,
@@ -216,16 +230,17 @@ def build_mixture(
 
 
 def build_development_sets(
-    recipe: MixtureRecipe, processor: Mu2SLAMProcessor, build_collator: Callable[[], Any]
+    recipe: MixtureRecipe, development: Records, processor: Mu2SLAMProcessor, build_collator: Callable[[], Any]
 ) -> dict[str, DevelopmentSet]:
     """All examples of all tasks of the development corpora, in batches of similar lengths."""
     section, data = recipe.evaluation, recipe.data
     limits = ExampleLimits(max_seconds=section.max_seconds, max_tokens=section.max_tokens // 2)
+    count_tokens = build_token_counter(processor.tokenizer)
     sets = {}
-    for name, records in load_records(section.corpora, "evaluation.corpora").items():
+    for name, records in development.items():
         examples: list[Example] = []
         for task in section.tasks:
-            builder = _build_example_builder(recipe, task, processor.tokenizer)
+            builder = _build_example_builder(recipe, task, count_tokens)
             try:
                 examples += replace(builder, limits=limits, translations_as_texts=False).build(records)
             except ValueError:

@@ -95,12 +95,17 @@ class PretrainingEvaluationSection:
         tasks: tasks of the examples, if the corpora have any for them.
         max_seconds: maximum speech of an evaluation batch.
         max_tokens: maximum number of text tokens of an evaluation batch.
+        generate_examples: number of examples of each corpus and task (asr, ast, mt) to transcribe and translate, for
+            error rates of decoder and CTC before any fine-tuning; 0 for none. Mu2SLAM only.
+        generate_kwargs: arguments of `generate` for them.
     """
 
     corpora: dict[str, CorpusSource] = field(default_factory=dict)
     tasks: list[str] = field(default_factory=lambda: list(PRETRAINING_TASKS))
     max_seconds: float = 60.0
     max_tokens: int = 4000
+    generate_examples: int = 0
+    generate_kwargs: dict[str, Any] = field(default_factory=lambda: {"num_beams": 1})
 
 
 @dataclass(kw_only=True)

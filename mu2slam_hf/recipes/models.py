@@ -11,10 +11,11 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 from transformers import GenerationConfig, set_seed
 
-from mu2slam_hf.checkpoints.folders import check_model_type
+from mu2slam_hf.checkpoints.folders import check_model_type, load_processor
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.recipes.encoder_start import EncoderStart, load_encoder_start
 from mu2slam_hf.recipes.loader import RecipeError, errors_of
+from mu2slam_hf.recipes.model_growth import grow_model
 from mu2slam_hf.recipes.sections import LoraSection, ModelSection
 
 # Each of them may start from the encoder of the other.
@@ -56,6 +57,8 @@ def build_model_of(recipe: Any, processor: Mu2SLAMProcessor, model_class: Any, *
         model = model_class(_build_config(recipe, processor, config_class, start, fixed))
     if start is not None:
         start.load_into(model, processor)
+    if section.grow_from is not None:
+        _grow(model, processor, section, section.grow_from)
     set_generation(model, section)
     if section.attn_implementation is not None:
         model.set_attn_implementation(section.attn_implementation)
@@ -63,6 +66,15 @@ def build_model_of(recipe: Any, processor: Mu2SLAMProcessor, model_class: Any, *
         if any(name.startswith(prefix) for prefix in section.freeze):
             parameter.requires_grad_(False)
     return model
+
+
+def _grow(model: Any, processor: Mu2SLAMProcessor, section: ModelSection, folder: str) -> None:
+    if section.config is None or section.init_encoder_from is not None:
+        raise RecipeError("model.grow_from: requires model.config, and neither init_from nor init_encoder_from")
+    with errors_of("model.grow_from"):
+        check_model_type(folder, type(model).config_class.model_type)
+        source = type(model).from_pretrained(folder, dtype=torch.float32)
+        grow_model(model, processor, source, load_processor(folder))
 
 
 def set_generation(model: Any, section: ModelSection) -> None:

@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Pre-training of Mu2SLAM: five tasks, 24 losses, a frozen speech tokenizer beside the model."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,15 +11,18 @@ from torch import nn
 from mu2slam_hf.data.audio import SAMPLING_RATE
 from mu2slam_hf.data.collation.mu2slam import Mu2SLAMPreTrainingCollator
 from mu2slam_hf.data.masking import MaskingConfig
+from mu2slam_hf.evaluation.decode import EVALUATION_TASKS
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor, log_mel_extractor
 from mu2slam_hf.quantization.tokenizer_loading import load_speech_tokenizer
+from mu2slam_hf.recipes.development import build_generation_metrics
 from mu2slam_hf.recipes.loader import RecipeError, path_field
 from mu2slam_hf.recipes.mixture_run import MixtureRun
 from mu2slam_hf.recipes.mixture_sections import MixtureRecipe
 from mu2slam_hf.recipes.models import build_model_of
+from mu2slam_hf.recipes.records import Records
 from mu2slam_hf.training.objectives.mu2slam import Mu2SLAMObjective, Mu2SLAMObjectiveConfig
 
 
@@ -84,6 +88,14 @@ class PretrainingRun(MixtureRun):
         """The 24 losses, with the speech tokenizer of the processor."""
         assert processor.speech_tokenizer is not None, "set by complete_processor"
         return Mu2SLAMObjective(model, self.recipe.objective, speech_tokenizer=processor.speech_tokenizer)
+
+    def build_development_metrics(
+        self, records: Records, processor: Mu2SLAMProcessor
+    ) -> Callable[[Any], dict[str, float]] | None:
+        """See `build_generation_metrics`."""
+        section = self.recipe.evaluation
+        tasks = [task for task in section.tasks if task in EVALUATION_TASKS]
+        return build_generation_metrics(section, dict.fromkeys(records, tasks), records, processor)
 
     def build_model(self, processor: Mu2SLAMProcessor, data: Any = None) -> nn.Module:
         """See `build_model_of`."""

@@ -9,7 +9,7 @@ from transformers.utils import logging
 
 from mu2slam_hf.checkpoints.folders import load_processor
 from mu2slam_hf.data.audio import AudioError, FloatArray, load_audio
-from mu2slam_hf.data.examples.builder import count_characters
+from mu2slam_hf.data.examples.token_counts import TokenCounter, count_characters
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
@@ -45,21 +45,36 @@ def build_processor(recipe: Any, records: Records, checkpoint: str | None = None
     processor = None if start is None else load_start_processor(start)
     if processor is not None:
         return processor
-    texts = [
-        text
-        for name in sorted(records)
-        for record in records[name]
-        for text in (record.text, *record.translations.values())
-        if text
-    ]
+    texts = _tokenizer_texts(records, section.texts_per_language, recipe.training.seed)
     with errors_of("processor.tokenizer"):
         tokenizer = Mu2SLAMTokenizer.train_from_iterator(
             texts, vocab_size=section.vocab_size, kind=section.tokenizer, num_speech_tokens=section.num_speech_tokens
         )
     in_data = {lang for part in records.values() for record in part for lang in (record.lang, *record.translations)}
     languages = ["und", *(lang for lang in section.languages or sorted(in_data) if lang != "und")]
-    extractor = _fit_feature_extractor(recipe, records) if start is None else load_start_extractor(start)
+    if recipe.model.grow_from is not None:
+        with errors_of("model.grow_from"):
+            extractor = load_processor(recipe.model.grow_from).feature_extractor
+    else:
+        extractor = _fit_feature_extractor(recipe, records) if start is None else load_start_extractor(start)
     return Mu2SLAMProcessor(extractor, tokenizer, languages=languages)
+
+
+def _tokenizer_texts(records: Records, per_language: int | None, seed: int) -> list[str]:
+    """Texts and translations of all records; at most `per_language` of each language, drawn at random."""
+    by_language: dict[str, list[str]] = {}
+    for name in sorted(records):
+        for record in records[name]:
+            for lang, text in ((record.lang, record.text), *record.translations.items()):
+                if text:
+                    by_language.setdefault(lang, []).append(text)
+    if per_language is None:
+        return [text for texts in by_language.values() for text in texts]
+    drawn = []
+    for lang, texts in sorted(by_language.items()):
+        distinct = sorted(set(texts))
+        drawn += random.Random(f"{seed}:{lang}").sample(distinct, min(per_language, len(distinct)))
+    return drawn
 
 
 def _fit_feature_extractor(recipe: Any, records: Records) -> Mu2SLAMFeatureExtractor:
@@ -102,4 +117,4 @@ def build_token_counter(tokenizer: Any) -> Callable[[str], int]:
     """A function that counts the tokens of a text; for character tokenizers without running the tokenizer."""
     if type(tokenizer.backend_tokenizer.model).__name__ == "WordLevel":
         return count_characters
-    return lambda text: len(tokenizer.encode_ctc_labels([text])[0])
+    return TokenCounter(tokenizer)

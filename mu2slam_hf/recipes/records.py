@@ -10,6 +10,7 @@ from transformers.utils import logging
 from mu2slam_hf.data.audio import AudioCache
 from mu2slam_hf.data.durations import fill_durations
 from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.selection import spread_evenly
 from mu2slam_hf.recipes.corpus_sources import read_table
 from mu2slam_hf.recipes.data_sections import CorpusSource
 from mu2slam_hf.recipes.loader import RecipeError
@@ -50,8 +51,7 @@ def _load_corpus(section: CorpusSource, name: str, path: str) -> list[SpeechText
     longest = section.max_duration_seconds
     if longest is not None:
         records = [r for r in records if r.duration_seconds is None or r.duration_seconds <= longest]
-    if section.limit is not None and len(records) > section.limit:
-        records = [records[len(records) * i // section.limit] for i in range(section.limit)]
+    records = spread_evenly(records, section.limit)
     if not records:
         raise RecipeError(f"{path}: no records remain")
     return records

@@ -22,6 +22,9 @@ class ModelSection:
         init_encoder_from: folder of a public speech encoder (`Wav2Vec2Bert`, `Wav2Vec2Conformer`) or of an mSLAM,
             whose front end, Conformer layers and feature extractor the model starts from, with their sizes;
             `config`, if any, defines the rest.
+        grow_from: folder of a trained model of the same width that a new model (`config`) starts from. The new one may
+            have more layers, wider feed-forward modules, other languages and another vocabulary; the feature
+            extractor is that of the source.
         freeze: prefixes of the names of parameters that are not trained.
         generation_config: defaults of `generate` for the trained model, saved as its `generation_config.json`:
             `ctc_weight`, `num_beams`, ... A model trained with CTC recognizes speech far better with `ctc_weight`.
@@ -33,6 +36,7 @@ class ModelSection:
     overrides: dict[str, Any] = dotted_field()
     init_from: str | None = path_field("folder")
     init_encoder_from: str | None = path_field("folder")
+    grow_from: str | None = path_field("folder")
     freeze: list[str] = field(default_factory=list)
     generation_config: dict[str, Any] = field(default_factory=dict)
     attn_implementation: str | None = None
@@ -46,6 +50,8 @@ class ProcessorSection:
         init_from: folder of a saved processor in place of all fields below. Default: `model.init_from`.
         tokenizer: kind of text tokenizer (char, unigram), trained on the texts of all training corpora.
         vocab_size: maximum number of text tokens of the tokenizer.
+        texts_per_language: maximum number of distinct texts of each language that the tokenizer is trained on, so that
+            languages with few texts get their share of pieces; None: all texts, as often as they occur.
         num_speech_tokens: number of speech ids, which precede the text tokens.
         languages: codes in the order of the language table; default: those of the data, sorted, after `und`.
         feature_statistics_utterances: number of recordings for mean and deviation of each mel bin.
@@ -55,6 +61,7 @@ class ProcessorSection:
     init_from: str | None = path_field("folder")
     tokenizer: str = "char"
     vocab_size: int = 4096
+    texts_per_language: int | None = None
     num_speech_tokens: int = 1024
     languages: list[str] = field(default_factory=list)
     feature_statistics_utterances: int = 400

@@ -182,9 +182,7 @@ class DatasetCorpus(OwnCorpus):
 
     def __init__(self, section: PretrainingCorpusSection, name: str, path: str) -> None:
         super().__init__(section, name, path)
-        self.dataset = open_own_dataset(section, path, streaming=True)
-        root = section.audio_root or section.dataset
-        self.facts: dict[str, Any] = {"columns": self.columns, "lang": section.lang, "corpus": name, "root": root}
+        self.dataset, self.read_options = open_own_dataset(section, name, path, streaming=True)
 
     def measure(self) -> dict[str, LanguageSize]:
         """See `OwnCorpus`."""
@@ -197,12 +195,12 @@ class DatasetCorpus(OwnCorpus):
 
     def beginnings(self) -> dict[str, Iterator[SpeechTextRecord]]:
         """See `StreamedCorpus`."""
-        return {lang: read_dataset(self._rows_of(lang), **self.facts) for lang in self.measured}
+        return {lang: read_dataset(self._rows_of(lang), **self.read_options) for lang in self.measured}
 
     def build_sources(self, task: str, **options: Any) -> tuple[list[StreamSource], str]:
         """See `StreamedCorpus`."""
         sizes, unit = self.sizes(task)
-        shared = {"by_rows": self.lang is None, **self.facts, **options}
+        shared = {"by_rows": self.lang is None, **self.read_options, **options}
         sources = []
         for lang, size in sizes.items():
             stream = DatasetStream(self._rows_of(lang), name=f"{task}/{self.name}/{lang}", **shared)

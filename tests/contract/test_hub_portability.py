@@ -23,7 +23,7 @@ from mu2slam_hf import (
     SpeechTokenizerModel,
 )
 from mu2slam_hf.hub.bundle import build_bundle
-from mu2slam_hf.hub.bundle_check import BundleError, compare_in_bare_process
+from mu2slam_hf.hub.bundle_check import WITHOUT_PACKAGE, BundleError, compare_in_bare_process
 
 CARD = "---\nlanguage: en\nlibrary_name: transformers\nlicense: mit\npipeline_tag: automatic-speech-recognition\n---\n"
 MODELS = REPOSITORY_ROOT / "mu2slam_hf" / "models"
@@ -39,6 +39,11 @@ def pair():
 @pytest.fixture(scope="module")
 def folder(pair, tmp_path_factory):
     return build_bundle(tmp_path_factory.mktemp("upload") / "mu2slam", *pair, card=CARD, run_check=False)
+
+
+def run_without_package(code, folder, home):
+    """Runs code with the folder as its argument, with modules cached in `home`, in a process without this package."""
+    return run_python(f"{WITHOUT_PACKAGE}{code}", str(folder), HF_HOME=str(home))
 
 
 def test_encoder_decoder_in_a_bare_process(folder, pair, tmp_path):
@@ -68,21 +73,15 @@ def test_classifier_of_languages_in_a_bare_process(folder, pair, tmp_path):
     model, processor = Mu2SLAMForAudioClassification.from_conditional_generation(pair[0]), pair[1]
     path = build_bundle(tmp_path / "classifier", model, processor, card=CARD, run_check=False)
     assert compare_in_bare_process(path, model, processor)[0] == "Mu2SLAMForAudioClassification"
-    done = run_python(
+    done = run_without_package(
         """
-import importlib.abc, sys
-class Blocker(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "mu2slam_hf":
-            raise ImportError("blocked")
-sys.meta_path.insert(0, Blocker())
 import numpy as np
 from transformers import pipeline
 classifier = pipeline("audio-classification", model=sys.argv[1], trust_remote_code=True, device="cpu")
 print(*sorted(one["label"] for one in classifier(np.sin(np.arange(8000) * 0.1).astype(np.float32))))
 """,
-        str(folder),
-        HF_HOME=str(folder.parent / "home"),
+        folder,
+        home=folder.parent / "home",
     )
     assert done.stdout.split() == ["en", "es", "fr", "it", "ru"]
 
@@ -92,14 +91,8 @@ def test_pre_training_model_in_a_bare_process(pair, tmp_path):
     model = Mu2SLAMForPreTraining(pair[0].config)
     path = build_bundle(tmp_path / "pretraining", model, pair[1], card=CARD, run_check=False)
     assert compare_in_bare_process(path, model, pair[1])[0] == "Mu2SLAMForPreTraining"
-    done = run_python(
+    done = run_without_package(
         """
-import importlib.abc, sys
-class Blocker(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "mu2slam_hf":
-            raise ImportError("blocked")
-sys.meta_path.insert(0, Blocker())
 from transformers import AutoModelForPreTraining, AutoModelForSpeechSeq2Seq
 model = AutoModelForPreTraining.from_pretrained(sys.argv[1], trust_remote_code=True)
 outputs = model(**model.dummy_inputs)
@@ -108,8 +101,8 @@ assert all(parameter.grad is not None for parameter in model.parameters())
 _, info = AutoModelForSpeechSeq2Seq.from_pretrained(sys.argv[1], trust_remote_code=True, output_loading_info=True)
 print(*sorted(outputs.named_losses()), len(info["missing_keys"]), len(info["unexpected_keys"]))
 """,
-        str(path),
-        HF_HOME=str(tmp_path / "home"),
+        path,
+        home=tmp_path / "home",
     )
     assert done.stdout.split() == ["asr_decoder", "asr_mlm", "ctc", "language", "0", "0"]
 
@@ -136,14 +129,8 @@ def test_other_weights_are_noticed(folder, pair, tmp_path):
 
 
 def test_the_stock_pipeline_in_a_bare_process_reads_arrays(folder):
-    done = run_python(
+    done = run_without_package(
         """
-import importlib.abc, sys
-class Blocker(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "mu2slam_hf":
-            raise ImportError("blocked")
-sys.meta_path.insert(0, Blocker())
 import numpy as np
 from transformers import pipeline
 recognizer = pipeline("automatic-speech-recognition", model=sys.argv[1], trust_remote_code=True, device="cpu")
@@ -152,8 +139,8 @@ clips = [np.sin(np.arange(n) * 0.1).astype(np.float32) for n in (8000, 16000)]
 results = recognizer(clips, batch_size=2, generate_kwargs={"target_lang": "fr", "max_new_tokens": 4, "num_beams": 1})
 print([type(result["text"]).__name__ for result in results])
 """,
-        str(folder),
-        HF_HOME=str(folder.parent / "home"),
+        folder,
+        home=folder.parent / "home",
     )
     assert done.stdout.splitlines()[-1] == "['str', 'str']"
 

@@ -15,7 +15,7 @@ from mu2slam_hf.data.table_files import ManifestError, Part, PlacedRow, Row, tex
 from mu2slam_hf.models.language_codes import canonical_language
 
 # Number of the pack in its file names -> (language, identifier in the catalogue of the LDC).
-# Paper: A.1 has 17 languages, without their names; Choice: those of `BABEL_CODES`.
+# Paper: A.1 has 17 languages, without their names; Choice: these.
 BABEL_PACKS: dict[str, tuple[str, str]] = {
     "101": ("yue", "LDC2016S02"),
     "102": ("as", "LDC2016S06"),

@@ -11,16 +11,12 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 
 from mu2slam_hf.data.examples.example import TASK_NAMES, Example, Target
+from mu2slam_hf.data.examples.token_counts import TokenCounter, count_characters
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.models.language_codes import UNDETERMINED, canonical_language
 from mu2slam_hf.models.task_types import MODALITIES, TASKS
 
 _PROBE = "The quick brown fox jumps over the lazy dog."
-
-
-def count_characters(text: str) -> int:
-    """Number of tokens of a text for a character tokenizer."""
-    return len(text)
 
 
 @strict
@@ -98,6 +94,8 @@ class ExampleBuilder:
             ValueError: a required recording has no duration (see `fill_durations`), or there is no example.
         """
         records = list(records)
+        if isinstance(self.count_tokens, TokenCounter):
+            self.count_tokens.count_all(text for record in records for text in _texts_of(record).values())
         examples = [example for tasks in self._groups for example in self._build(records, tasks)]
         if not examples:
             raise ValueError(

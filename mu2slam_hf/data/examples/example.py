@@ -31,7 +31,7 @@ class Example:
     """One source with its targets.
 
     Attributes:
-        id: unique over the training data; random draws are keyed by it.
+        id: unique over the training data; random draws are keyed by it. It begins with a task, see `task_of_id`.
         source_modality: "speech" or "text".
         source_lang: the true language of the source.
         targets: none in unlabeled data, one in paired data of pre-training, one or more in supervised training.
@@ -90,6 +90,11 @@ class Example:
     def cost(self) -> ExampleCost:
         """Size in a batch with all targets."""
         return ExampleCost(self.duration_seconds, self.num_source_tokens, self.num_target_tokens)
+
+
+def task_of_id(example_id: str) -> str:
+    """The task at the beginning of an id (`asr:corpus/en/7`); the source modality of supervised examples."""
+    return example_id.split(":", 1)[0]
 
 
 def join_examples(parts: Sequence[Example]) -> Example:

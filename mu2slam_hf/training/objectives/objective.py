@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import TrainerCallback
 
+from mu2slam_hf.data.examples.example import task_of_id
 from mu2slam_hf.models.modules_lengths import encoder_length
 from mu2slam_hf.models.modules_losses import named_means
 from mu2slam_hf.training.loss_report import LossTable
@@ -29,8 +30,8 @@ class Objective(ABC):
     Attributes:
         names: names of the losses, in the order of summation.
         padded: name in the log -> key of a batch whose positive entries are real positions and all others padding.
-        tasks: name of a loss -> task whose examples have it, the prefix of their ids (`asr:...`). A loss without a
-            task can be caused by any record.
+        tasks: name of a loss -> task whose examples have it (`task_of_id`). A loss without a task can be caused by any
+            record.
         table: layout of the losses on the console; None for one line.
         logs_counts: whether logs also have the number of targets of each loss.
         unused_parameters: treatment of parameters that a batch does not use: "none": there are none;
@@ -118,9 +119,9 @@ class Objective(ABC):
         return sum(self.weights[name] * mean for name, mean in named_means(self.names, sums, counts).items())
 
     def records_of(self, names: Iterable[str], record_ids: Sequence[str]) -> list[str]:
-        """The records among `record_ids` that may have caused these losses."""
+        """The examples among `record_ids` that may have caused these losses."""
         tasks = {self.tasks.get(name) for name in names}
-        return [record for record in record_ids if record.split(":")[0] in tasks] or list(record_ids)
+        return [record for record in record_ids if task_of_id(record) in tasks] or list(record_ids)
 
     def count_frames(self, batch: Mapping[str, Any]) -> Tensor:
         """`(B,)` int64 encoder frames of each utterance of a batch of speech."""

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from paper_languages import PAPER_LANGUAGES
 from tiny_models import tiny_config
 
 from mu2slam_hf import ConformerEncoderConfig, Mu2SLAMConfig, Mu2SLAMForConditionalGeneration
-from mu2slam_hf.models.language_codes import PAPER_LANGUAGES
 
 PRESETS = Path(__file__).parents[3] / "configuration" / "models" / "mu2slam"
 

@@ -184,6 +184,16 @@ def test_sources_agree(tmp_path):
     assert len(read_audio_source(samples, RATE, source_rate=RATE // 2)) == len(doubled)
 
 
+@pytest.mark.parametrize(("name", "expected"), [("talk 7", "talk 7"), (None, "the decoded audio")])
+def test_a_decoder_that_fails(name, expected):
+    class AudioDecoder:
+        def get_all_samples(self):
+            raise RuntimeError("broken packet")
+
+    with pytest.raises(AudioError, match=rf"{expected}: the decoder AudioDecoder failed \(broken packet\)"):
+        read_audio_source(AudioDecoder(), RATE, name=name)
+
+
 def test_channels_of_arrays():
     pair = np.stack([tone(), 0.5 * tone(hertz=200)])
     for source in (pair, pair.T, torch.tensor(pair), {"array": pair, "sampling_rate": RATE}):

@@ -58,13 +58,13 @@ def test_text_beside_audio_is_the_target(processor):
     same = processor(waves, text_target=texts, sampling_rate=RATE)
     assert set(outputs) == set(same) == {"input_features", "attention_mask", "labels"}
     assert outputs["labels"].tolist() == same["labels"].tolist()
-    assert outputs["labels"][0].tolist() == processor.tokenizer.encode_labels(["hello"])[0] + [-100, -100]
+    assert outputs["labels"][0].tolist() == processor.tokenizer(["hello"])["input_ids"][0] + [-100, -100]
     assert outputs["attention_mask"].shape == outputs["input_features"].shape[:2]
 
 
 def test_text_to_text(processor):
     outputs = processor(text="hello", text_target="uno", source_lang="en", target_lang="es", task="mt")
-    assert outputs["labels"].tolist() == processor.tokenizer.encode_labels(["uno"])
+    assert outputs["labels"].tolist() == processor.tokenizer(["uno"])["input_ids"]
     assert outputs["language_ids"].tolist() == [1] and outputs["decoder_language_ids"].tolist() == [2]
     assert set(processor(text_target=["uno"], target_lang="es")) == {"labels", "decoder_language_ids"}
 
@@ -90,7 +90,7 @@ def test_other_tensors(processor):
     assert all(isinstance(value, np.ndarray) for value in numpy.values())
     assert numpy["labels"].dtype == numpy["language_ids"].dtype == np.int64 and numpy["labels"][1, -1] == -100
     lists = processor(text=["hello"], text_target=["a"], return_tensors=None)
-    assert isinstance(lists["input_ids"], list) and lists["labels"] == processor.tokenizer.encode_labels(["a"])
+    assert isinstance(lists["input_ids"], list) and lists["labels"] == processor.tokenizer(["a"])["input_ids"]
 
 
 def test_options_for_one_side(processor):

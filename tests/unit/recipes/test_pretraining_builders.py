@@ -110,3 +110,27 @@ def test_development_batches_hold_everything_once_within_the_bounds():
     batches = plan_batches(examples, max_seconds=4.0, max_tokens=10)
     assert batches == [[1, 3, 4], [0], [2]]
     assert plan_batches([], 1.0, 1) == []
+
+
+def test_transcripts_of_development_recordings_during_pretraining(load):
+    figures = ("evaluation.generate_examples=2", "evaluation.generate_kwargs={max_new_tokens: 2, num_beams: 1}")
+    run = build_run(load("evaluation.tasks=[speech, asr, mt]", *figures))
+    records = run.load_data()
+    processor = run.build_processor(records)
+    model = run.build_model(processor)
+    metrics = run.build_trainer(processor, model, records).evaluate()
+    assert {"eval_asr_wer", "eval_asr_ctc_wer", "eval_asr_ctc_cer", "eval_mt_chrf"} <= metrics.keys()
+
+    generator = model.build_generator()
+    assert all(
+        own is shared for own, shared in zip(model.model.parameters(), generator.model.parameters(), strict=True)
+    )
+    assert not any(parameter.is_meta for parameter in generator.parameters())
+
+
+def test_runs_that_do_not_generate_refuse_figures_of_text(load_tiny):
+    run = build_run(load_tiny("mslam", "evaluation.generate_examples=2"))
+    records = run.load_data()
+    processor = run.build_processor(records)
+    with pytest.raises(RecipeError, match="evaluation.generate_examples: .* does not generate text"):
+        run.build_trainer(processor, run.build_model(processor), records)

@@ -49,6 +49,13 @@ def test_manifest_in_manifest_out(tmp_path):
     assert facts["description"]["seed"] == 1 and facts["versions"]["espeak-ng"]
 
 
+def test_a_number_of_texts_of_each_language(tmp_path):
+    records = [SpeechTextRecord(id=f"{n}", lang=lang, text=f"{n} one") for n in range(6) for lang in ("en", "fr")]
+    summary = speak_manifest(records[:9], tmp_path / "out", voices_by_length=((230, 1),), max_texts=4, seed=2)
+    assert summary.num_clips == {"en": 4, "fr": 4}
+    assert len({record.text for record in read_manifest(summary.manifest) if record.lang == "en"}) == 4
+
+
 def test_same_bytes_for_any_number_of_workers(tmp_path):
     texts = [(f"t{number}", ("en", "fr")[number % 2], f"numero {number}") for number in range(60)]
     for name, workers in (("one", 1), ("three", 3)):

@@ -3,6 +3,7 @@ import json
 import pickle
 
 import pytest
+from paper_languages import BABEL_CODES, MC4_LANGUAGES, PAPER_LANGUAGES, SPEECH_LANGUAGES
 from public_schema import WRITERS, write_public_corpora
 
 from mu2slam_hf.data.audio import load_audio
@@ -10,14 +11,7 @@ from mu2slam_hf.data.corpora.reader import CorpusReader
 from mu2slam_hf.data.corpora.registry import CORPORA, corpus_reader, load_corpus
 from mu2slam_hf.data.corpora.ted59 import PAPER_CODES
 from mu2slam_hf.data.corpora.wmt import WMT_TASKS
-from mu2slam_hf.models.language_codes import (
-    BABEL_CODES,
-    COMMON_VOICE_CODES,
-    MC4_LANGUAGES,
-    PAPER_LANGUAGES,
-    SPEECH_LANGUAGES,
-    canonical_language,
-)
+from mu2slam_hf.models.language_codes import COMMON_VOICE_CODES, canonical_language
 from mu2slam_hf.models.task_types import PRETRAINING_TASKS
 
 PUBLIC_CORPORA = {name: corpus for name, corpus in CORPORA.items() if corpus.reader is not None}

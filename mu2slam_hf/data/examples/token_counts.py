@@ -1,0 +1,38 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Lengths of texts in tokens."""
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+_BATCH_SIZE = 8192
+
+
+def count_characters(text: str) -> int:
+    """Number of tokens of a text for a character tokenizer."""
+    return len(text)
+
+
+class TokenCounter:
+    """Counts the tokens of a text, without special tokens; counts of known texts are kept.
+
+    A tokenizer takes most of the time of a call for the call itself, so that a million texts one by one take minutes.
+
+    Args:
+        tokenizer: a `Mu2SLAMTokenizer`.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._counts: dict[str, int] = {}
+
+    def __call__(self, text: str) -> int:
+        """Number of tokens of one text."""
+        count = self._counts.get(text)
+        return len(self._tokenizer.encode_ctc_labels([text])[0]) if count is None else count
+
+    def count_all(self, texts: Iterable[str]) -> None:
+        """Count and keep all texts, in batches."""
+        new = iter(dict.fromkeys(text for text in texts if text not in self._counts))
+        while batch := list(islice(new, _BATCH_SIZE)):
+            self._counts.update(zip(batch, map(len, self._tokenizer.encode_ctc_labels(batch)), strict=True))

@@ -36,8 +36,7 @@ _LIST = """
 (mapcar
  (lambda (name)
   (let ((facts (cadr (voice.description name))))
-   (format t "voice\\t%s\\t%l\\t%l\\t%l\\n" name
-    (cadr (assoc 'language facts)) (cadr (assoc 'dialect facts)) (cadr (assoc 'coding facts)))))
+   (format t "voice\\t%s\\t%l\\t%l\\n" name (cadr (assoc 'language facts)) (cadr (assoc 'coding facts)))))
  (voice.list))
 """
 # Diphone voices take durations and pitch from the utterance. The voices of hidden Markov models take only the speed,
@@ -94,12 +93,12 @@ class FestivalEngine:
         """Find the program and ask it for its voices.
 
         Raises:
-            MissingEngineError: festival is not installed.
+            MissingEngineError: festival is not installed, or has no voices.
             RuntimeError: festival does not run.
         """
+        packages = " ".join(sorted(package for package, _ in PACKAGES.values()))
         program = shutil.which("festival")
         if program is None:
-            packages = " ".join(sorted(package for package, _ in PACKAGES.values()))
             raise MissingEngineError(
                 f"festival is not installed; on Debian and Ubuntu: apt-get install festival, and voices: {packages}"
             )
@@ -108,6 +107,8 @@ class FestivalEngine:
             found = re.search(r"System: (\S+?):", self._run(Path(folder), "--version"))
             self.version = found[1] if found else "unknown"
             self._voices = _parse_voices(self._run_script(Path(folder), _LIST, _DEFAULT_CODING))
+        if not self._voices:
+            raise MissingEngineError(f"festival has no voices; on Debian and Ubuntu: apt-get install {packages}")
 
     def voices(self, lang: str) -> list[EngineVoice]:
         """The voices that festival lists for a language."""
@@ -192,7 +193,7 @@ def _parse_voices(listing: str) -> dict[str, _Voice]:
     voices = {}
     for line in listing.splitlines():
         if line.startswith("voice\t"):
-            _, name, language, _, coding = line.split("\t")
+            _, name, language, coding = line.split("\t")
             if language in _LANGUAGES:
                 voices[name] = _Voice(_LANGUAGES[language], _DEFAULT_CODING if coding == "nil" else coding)
     return voices

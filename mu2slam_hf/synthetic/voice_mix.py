@@ -72,7 +72,10 @@ class VoiceMix:
             self._voices[lang] = self._shares(self._usable(lang))
         if not self._voices[lang]:
             failed = "".join(f"; {name}: {reason}" for name, reason in self.left_out.items())
-            raise ValueError(f"no voice for {lang!r} in the engines {', '.join(self.engines)}{failed}")
+            raise ValueError(
+                f"no voice for {lang!r} in the engines {', '.join(self.engines)}{failed}; install one, or choose other "
+                "languages or engines"
+            )
         return self._voices[lang]
 
     def _usable(self, lang: str) -> list[EngineVoice]:

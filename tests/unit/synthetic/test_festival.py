@@ -73,6 +73,15 @@ def test_unknown_texts_and_voices_are_silent_and_do_not_disturb_others(festival,
     assert festival.speak([]) == []
 
 
+def test_without_voices_the_packages_are_named(monkeypatch, tmp_path):
+    program = tmp_path / "festival"
+    program.write_text("#!/bin/sh\necho\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(shutil, "which", lambda name: str(program))
+    with pytest.raises(MissingEngineError, match="festival has no voices; .* festvox-italp16k"):
+        FestivalEngine()
+
+
 def test_a_process_that_fails_is_an_error_with_the_texts(festival, monkeypatch, tmp_path):
     program = tmp_path / "festival"
     program.write_text("#!/bin/sh\necho out of memory >&2\nexit 3\n")

@@ -73,8 +73,8 @@ class VoiceMix:
         if not self._voices[lang]:
             failed = "".join(f"; {name}: {reason}" for name, reason in self.left_out.items())
             raise ValueError(
-                f"no voice for {lang!r} in the engines {', '.join(self.engines)}{failed}; install one, or choose other "
-                "languages or engines"
+                f"no voice for {lang!r} in the engines {', '.join(self.engines)}{failed}; install one, or choose "
+                "other languages or engines"
             )
         return self._voices[lang]
 

@@ -15,8 +15,10 @@ from typing import TextIO
 import soundfile
 
 from mu2slam_hf.atomic_files import atomic_path
-from mu2slam_hf.synthetic.espeak import EspeakEngine
+from mu2slam_hf.synthetic.engine_registry import EngineGroup
 from mu2slam_hf.synthetic.speech import SoundSettings, SyntheticClip, speak_plans
+from mu2slam_hf.synthetic.speech_engine import ESPEAK_NG
+from mu2slam_hf.synthetic.voice_mix import VoiceMix
 
 # Number of clips synthesised by one fork of espeak-ng: the audio of a clip depends on its block only.
 BLOCK_SIZE = 48
@@ -55,7 +57,7 @@ class FolderSettings:
         audio_format: `flac` or `wav`, 16 bit.
         max_duration_seconds: longer clips are skipped.
         max_characters_per_second: faster clips, which CTC cannot align at 25 encoder frames per second, are skipped.
-        num_workers: number of threads, each with an espeak-ng server; does not affect the result.
+        num_workers: number of threads, each with speech engines of its own; does not affect the result.
     """
 
     corpus: str = "synthetic"
@@ -69,9 +71,9 @@ class FolderSettings:
             raise ValueError(f"audio_format must be one of {', '.join(AUDIO_FORMATS)}; got {self.audio_format!r}")
 
 
-def library_versions(engine: EspeakEngine) -> dict[str, str]:
-    """Versions of all libraries that affect texts and samples, recorded with every manifest."""
-    versions = {"espeak-ng": engine.version.split()[0]}
+def library_versions(engines: EngineGroup) -> dict[str, str]:
+    """Versions of all engines and libraries that affect texts and samples, recorded with every manifest."""
+    versions = engines.versions()
     for name in ("espeakng-loader", "Babel", "num2words", "soxr", "numpy"):
         try:
             versions[name] = metadata.version(name)
@@ -99,6 +101,7 @@ def write_clips(
     sound: SoundSettings,
     folder: FolderSettings,
     description: Mapping[str, object],
+    voices: VoiceMix | None = None,
 ) -> FolderSummary:
     """Synthesise clips in `out_dir/audio`, with `manifest.tsv` and `synthesis.json` (settings, versions).
 
@@ -110,23 +113,25 @@ def write_clips(
         sound: bandwidth and rate of the audio.
         folder: format, limits, workers.
         description: copied to `synthesis.json`.
+        voices: the engines of the clips, which are recorded too; None means espeak-ng.
 
     Returns:
         path of the manifest, counts and skipped clips.
 
     Raises:
-        ImportError: the extra `synthetic` is not installed.
+        ImportError: an engine, or the extra `synthetic`, is not installed.
         ValueError: `out_dir` is not empty, or no clip was written.
     """
     target = check_free_folder(out_dir)
-    with EspeakEngine() as engine:
-        versions = library_versions(engine)
+    engines = (ESPEAK_NG,) if voices is None else voices.engines
+    with EngineGroup(engines) as group:
+        versions = library_versions(group)
     summary = FolderSummary(manifest=target / "manifest.tsv")
     with atomic_path(target) as partial:
         partial.mkdir()
         with open(partial / "manifest.tsv", "w", encoding="utf-8", newline="\n") as manifest:
             manifest.write("\t".join(MANIFEST_COLUMNS) + "\n")
-            for rows in _speak_blocks(_blocks(clips), partial, sound, folder):
+            for rows in _speak_blocks(_blocks(clips), partial, sound, folder, engines):
                 _write_rows(rows, manifest, summary, partial, folder)
         if not summary.num_clips:
             raise ValueError(f"no clips were written to {target}: {summary.left_out[:3] or 'there were no texts'}")
@@ -134,6 +139,7 @@ def write_clips(
             **{"versions": versions, "sound": asdict(sound), "folder": asdict(folder), "block_size": BLOCK_SIZE},
             **{"description": dict(description), "num_clips": dict(summary.num_clips), "hours": summary.hours},
             **{"seconds": summary.seconds, "left_out": summary.left_out},
+            **({} if voices is None else {"voices": voices.describe()}),
         }
         text = json.dumps(facts, indent=1, ensure_ascii=False, default=str)
         (partial / "synthesis.json").write_text(text + "\n", encoding="utf-8")
@@ -151,14 +157,18 @@ def _blocks(clips: Iterable[SyntheticClip]) -> Iterator[_NumberedBlock]:
 
 
 def _speak_blocks(
-    blocks: Iterable[_NumberedBlock], target: Path, sound: SoundSettings, folder: FolderSettings
+    blocks: Iterable[_NumberedBlock],
+    target: Path,
+    sound: SoundSettings,
+    folder: FolderSettings,
+    engines: Sequence[str],
 ) -> Iterator[_Rows]:
     """Rows `(clip, file name, seconds)` of each block, in order, with a limited number of pending blocks."""
-    engines = [EspeakEngine() for _ in range(max(1, folder.num_workers))]
+    groups = [EngineGroup(engines) for _ in range(max(1, folder.num_workers))]
 
     def speak(number: int, block: _NumberedBlock) -> _Rows:
         rows = []
-        waves = speak_plans(engines[number % len(engines)], [clip.plan for _, clip in block], sound)
+        waves = speak_plans(groups[number % len(groups)], [clip.plan for _, clip in block], sound)
         for (index, clip), wave in zip(block, waves, strict=True):
             # At most 1,000 files per folder, because many file systems and browsers slow down above that.
             name = f"audio/{clip.lang}/{index // 1000:04d}/{index % 1000:03d}.{folder.audio_format}"
@@ -169,17 +179,17 @@ def _speak_blocks(
         return rows
 
     try:
-        with ThreadPoolExecutor(len(engines)) as pool:
+        with ThreadPoolExecutor(len(groups)) as pool:
             waiting: list[Future[_Rows]] = []
             for number, block in enumerate(blocks):
                 waiting.append(pool.submit(speak, number, block))
-                if len(waiting) > 2 * len(engines):
+                if len(waiting) > 2 * len(groups):
                     yield waiting.pop(0).result()
             for future in waiting:
                 yield future.result()
     finally:
-        for engine in engines:
-            engine.close()
+        for group in groups:
+            group.close()
 
 
 def _write_rows(
@@ -190,10 +200,10 @@ def _write_rows(
     folder: FolderSettings,
 ) -> None:
     for clip, name, seconds in rows:
-        text = clip.plan.request.text
+        text, engine = clip.plan.request.text, clip.plan.request.engine
         problem = ""
         if seconds == 0:
-            problem = "espeak-ng is silent"
+            problem = "espeak-ng is silent" if engine == ESPEAK_NG else f"{engine} has no usable audio"
         elif seconds > folder.max_duration_seconds:
             problem = f"{seconds:.1f} s is longer than {folder.max_duration_seconds:g} s"
         elif len(text) > folder.max_characters_per_second * seconds:

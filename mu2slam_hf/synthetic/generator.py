@@ -17,6 +17,7 @@ from mu2slam_hf.synthetic.folder import FolderSettings, FolderSummary, check_fre
 from mu2slam_hf.synthetic.languages import check_languages, shared_languages
 from mu2slam_hf.synthetic.rendering import FORMS, RenderingError, render
 from mu2slam_hf.synthetic.speech import SoundSettings, SyntheticClip, plan_clips
+from mu2slam_hf.synthetic.voice_mix import VoiceMix
 
 # Indices of redrawn meanings are above all other indices.
 _REDRAW_STRIDE = 10**12
@@ -44,6 +45,7 @@ class SyntheticSpeech:
         form: str = "written",
         kinds: Collection[str] = CONTENT_KINDS,
         sound: SoundSettings | None = None,
+        voices: VoiceMix | None = None,
     ) -> None:
         """Test the languages, and skip unsupported ones with a warning.
 
@@ -55,10 +57,12 @@ class SyntheticSpeech:
             form: `written` (digits, capitals, punctuation) or `spoken` (numbers in words, lower case, plain words).
             kinds: kinds of content to draw from.
             sound: bandwidth, level, rates.
+            voices: engines to draw from; None means the variants of espeak-ng.
 
         Raises:
             ImportError: the extra `synthetic` is not installed.
-            ValueError: an argument is invalid, or none of the languages is supported.
+            ValueError: an argument is invalid, `voices` has no voice for a language, or none of the languages is
+                supported.
         """
         for name, value, choices in (("split", split, SPLITS), ("form", form, FORMS)):
             if value not in choices:
@@ -67,7 +71,7 @@ class SyntheticSpeech:
             raise ValueError(f"num_meanings must be at least 1, got {num_meanings}")
         asked = shared_languages() if languages is None else list(dict.fromkeys(map(canonical_language, languages)))
         self.seed, self.split, self.form = seed, split, form
-        self.num_meanings, self.sound = num_meanings, sound or SoundSettings()
+        self.num_meanings, self.sound, self.voices = num_meanings, sound or SoundSettings(), voices
         with EspeakEngine() as engine:
             reports = check_languages(asked, engine=engine, form=form, kinds=kinds)
         self.languages = [lang for lang in asked if not reports[lang].reason]
@@ -115,7 +119,7 @@ class SyntheticSpeech:
         if lang not in texts:
             lang, name = list(texts)[(number + slot) % len(texts)], f"{name}-{slot}"
         key = f"{self.seed}:{self.split}:{number}:{slot}"
-        (plan,) = plan_clips(texts[lang], lang, key=key, settings=self.sound)
+        (plan,) = plan_clips(texts[lang], lang, key=key, settings=self.sound, voices=self.voices)
         translations = {other: text for other, text in texts.items() if other != lang}
         return SyntheticClip(id=name, lang=lang, plan=plan, translations=translations, kind=meaning.kind)
 
@@ -133,7 +137,7 @@ def write_synthetic_folder(
         out_dir: folder to create; must not exist or be empty.
         num_meanings: number of meanings, each with one clip per language.
         folder: format, limits, workers.
-        **options: other arguments of `SyntheticSpeech`: languages, seed, split, form, kinds, sound.
+        **options: other arguments of `SyntheticSpeech`: languages, seed, split, form, kinds, sound, voices.
 
     Raises:
         ImportError: the extra `synthetic` is not installed.
@@ -144,5 +148,10 @@ def write_synthetic_folder(
     speech = SyntheticSpeech(num_meanings=num_meanings, **options)
     facts = {"made_by": "write_synthetic_folder", **speech._identity(), "languages_left_out": speech.left_out}
     return write_clips(
-        speech.clips(), out_dir, sound=speech.sound, folder=folder or FolderSettings(), description=facts
+        speech.clips(),
+        out_dir,
+        sound=speech.sound,
+        folder=folder or FolderSettings(),
+        description=facts,
+        voices=speech.voices,
     )

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from mu2slam_hf.models.language_codes import canonical_language
 from mu2slam_hf.synthetic.content import CONTENT_KINDS, content
-from mu2slam_hf.synthetic.espeak import INSTALL_HINT, EspeakEngine, SpeechRequest
+from mu2slam_hf.synthetic.espeak import INSTALL_HINT, EspeakEngine
+from mu2slam_hf.synthetic.espeak_voices import espeak_voice
 from mu2slam_hf.synthetic.rendering import RenderingError, render
-from mu2slam_hf.synthetic.speech import espeak_voice
+from mu2slam_hf.synthetic.speech_engine import SpeechRequest
 
 logger = logging.getLogger(__name__)
 

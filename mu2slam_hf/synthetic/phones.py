@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from mu2slam_hf.synthetic.content import content
 from mu2slam_hf.synthetic.espeak import EspeakEngine, Phone
+from mu2slam_hf.synthetic.espeak_server import NATIVE_SAMPLING_RATE
 from mu2slam_hf.synthetic.rendering import RenderingError, render
 from mu2slam_hf.synthetic.speech import ClipPlan, SoundSettings, finish_clip, plan_clips
+from mu2slam_hf.synthetic.speech_engine import SpokenClip
 
 # Kinds of content with sentences of several different words.
 _KINDS = ("listing", "currency", "quantity", "duration", "relative", "date", "datetime")
@@ -118,7 +120,7 @@ def _speak(engine: EspeakEngine, plans: Sequence[ClipPlan], lang: str, sound: So
             text=plan.request.text,
             lang=lang,
             speaker=plan.speaker,
-            audio=finish_clip(samples, plan, sound),
+            audio=finish_clip(SpokenClip(pcm=samples, sampling_rate=NATIVE_SAMPLING_RATE), plan, sound),
             phones=phones,
         )
         for plan, (samples, phones) in zip(plans, clips, strict=True)

@@ -10,31 +10,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mu2slam_hf.synthetic.espeak import INSTALL_HINT, NATIVE_SAMPLING_RATE, EspeakEngine, SpeechRequest
-
-# Variants of espeak-ng 1.52 with clearly different log spectra for the same sentence. Whispering, robotic and broken
-# ones (whisper*, robosoft*, croak, UniRobot, Demonic, announcer, anikaRobot) and near duplicates are excluded.
-VOICE_VARIANTS = (
-    *("Alex Alicia Andrea Andy Annie Denis Diogo Gene Gene2 Henrique Hugo Jacky Lee Marco Mario Michael Mike").split(),
-    *(
-        "Nguyen Reed RicishayMax RicishayMax2 Storm Tweaky adam anika antonio aunty belinda boris caleb david ed"
-    ).split(),
-    *(
-        "edward f1 f2 f3 f4 f5 grandma grandpa ian iven iven2 kaukovalta klatt klatt3 klatt4 linda m1 m2 m3 m4 m6"
-    ).split(),
-    *("m7 m8 marcelo max norbert pablo paul pedro quincy robert shelby steph travis victor zac").split(),
-)
-# Voices of espeak-ng are file names; those of other languages have the name of the primary subtag.
-ESPEAK_VOICES = {
-    **{"en": "en-us", "en-GB": "en", "zh": "cmn", "pt-BR": "pt-br", "es-419": "es-419", "es-MX": "es-419"},
-    **{"fr-BE": "fr-be", "fr-CH": "fr-ch", "no": "nb"},
-}
-
-
-def espeak_voice(lang: str) -> str:
-    """Name of the espeak-ng voice for `lang`, which may not exist."""
-    primary = lang.split("-")[0]
-    return ESPEAK_VOICES.get(lang) or ESPEAK_VOICES.get(primary) or primary.lower()
+from mu2slam_hf.synthetic.engine_registry import EngineGroup
+from mu2slam_hf.synthetic.espeak import INSTALL_HINT
+from mu2slam_hf.synthetic.espeak_server import NATIVE_SAMPLING_RATE
+from mu2slam_hf.synthetic.espeak_voices import VOICE_VARIANTS as VOICE_VARIANTS
+from mu2slam_hf.synthetic.espeak_voices import espeak_voice as espeak_voice
+from mu2slam_hf.synthetic.speech_engine import ESPEAK_NG, SpeechEngine, SpeechRequest, SpokenClip
+from mu2slam_hf.synthetic.voice_mix import VoiceMix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +28,9 @@ class SoundSettings:
         band_limit_hz: upper edge of band-limited clips in Hz, 4,000 for telephone speech; None means no limit.
         band_limit_prob: share of band-limited clips.
         level_range_dbfs: range of random levels (root mean square, in dB relative to full scale).
-        rate_range: range of words per minute for espeak-ng. 130 to 200 gives 15 to 18 characters per second;
+        rate_range: range of words per minute of espeak-ng. 130 to 200 gives 15 to 18 characters per second;
             professional telephone prompts have 9 to 14, so the range starts lower.
-        pitch_range: range within 0 to 99; 50 is the default of the voice.
+        pitch_range: range within 0 to 99 of espeak-ng; 50 is the default of the voice.
     """
 
     sampling_rate: int = 16000
@@ -85,8 +67,9 @@ class ClipPlan:
 
     @property
     def speaker(self) -> str:
-        """Name of voice and variant, such as `espeak:fr+f3`."""
-        return f"espeak:{self.request.voice}"
+        """Engine and voice, such as `espeak:fr+f3` or `festival:kal_diphone`."""
+        engine = "espeak" if self.request.engine == ESPEAK_NG else self.request.engine
+        return f"{engine}:{self.request.voice}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,49 +91,72 @@ class SyntheticClip:
     kind: str = ""
 
 
-def plan_clips(text: str, lang: str, *, key: str, settings: SoundSettings, num_voices: int = 1) -> list[ClipPlan]:
-    """Plans of one text in `num_voices` voices, which are distinct if there are enough variants.
+def plan_clips(
+    text: str, lang: str, *, key: str, settings: SoundSettings, num_voices: int = 1, voices: VoiceMix | None = None
+) -> list[ClipPlan]:
+    """Plans of one text in `num_voices` voices, which are distinct if there are enough.
 
     Args:
         text: text to speak.
         lang: language of the text.
         key: seed, any string; equal keys give equal plans.
-        settings: bandwidth and level.
+        settings: bandwidth, level, rates and pitches of espeak-ng.
         num_voices: number of clips.
+        voices: engines to draw from; None means the variants of espeak-ng.
+
+    Raises:
+        ValueError: `voices` has no voice for the language.
     """
     source = random.Random(key)
-    variants: list[str] = []
-    while len(variants) < num_voices:
-        variants += source.sample(VOICE_VARIANTS, min(num_voices - len(variants), len(VOICE_VARIANTS)))
     plans = []
-    for variant in variants:
-        rate, pitch = source.randint(*settings.rate_range), source.randint(*settings.pitch_range)
-        request = SpeechRequest(text=text, voice=f"{espeak_voice(lang)}+{variant}", rate=rate, pitch=pitch)
+    for engine, name in _draw_voices(lang, num_voices, source, voices):
+        natural = voices is not None and engine != ESPEAK_NG
+        rates = voices.rate_range if voices is not None and natural else settings.rate_range
+        pitches = voices.pitch_range if voices is not None and natural else settings.pitch_range
+        rate, pitch = source.randint(*rates), source.randint(*pitches)
+        request = SpeechRequest(text=text, voice=name, rate=rate, pitch=pitch, engine=engine)
         level = source.uniform(*settings.level_range_dbfs)
         limited = settings.band_limit_hz is not None and source.random() < settings.band_limit_prob
         plans.append(ClipPlan(request=request, level_dbfs=level, band_limited=limited))
     return plans
 
 
-def speak_plans(engine: EspeakEngine, plans: Sequence[ClipPlan], settings: SoundSettings) -> list[np.ndarray]:
+def _draw_voices(lang: str, number: int, source: random.Random, voices: VoiceMix | None) -> list[tuple[str, str]]:
+    """Pairs of engine and voice."""
+    if voices is not None:
+        return [(voice.engine, voice.name) for voice in voices.draw(lang, number, source)]
+    variants: list[str] = []
+    while len(variants) < number:
+        variants += source.sample(VOICE_VARIANTS, min(number - len(variants), len(VOICE_VARIANTS)))
+    return [(ESPEAK_NG, f"{espeak_voice(lang)}+{variant}") for variant in variants]
+
+
+def speak_plans(
+    engine: SpeechEngine | EngineGroup, plans: Sequence[ClipPlan], settings: SoundSettings
+) -> list[np.ndarray]:
     """Synthesise one block of plans.
+
+    Args:
+        engine: the engine of all requests, or a group that has their engines.
+        plans: voices, levels and bandwidths.
+        settings: rate of the result.
 
     Returns:
         One `(n,)` float32 array per plan at `settings.sampling_rate`, within -1 to 1; `n = 0` for silent clips.
 
     Raises:
         ImportError: soxr is not installed.
-        RuntimeError: espeak-ng crashed.
+        RuntimeError: an engine crashed.
     """
-    blocks = engine.speak_block([plan.request for plan in plans])
-    return [finish_clip(pcm, plan, settings) for pcm, plan in zip(blocks, plans, strict=True)]
+    clips = engine.speak([plan.request for plan in plans])
+    return [finish_clip(clip, plan, settings) for clip, plan in zip(clips, plans, strict=True)]
 
 
-def finish_clip(pcm: bytes, plan: ClipPlan, settings: SoundSettings) -> np.ndarray:
-    """Waveform `(n,)` float32 of the output of espeak-ng for a plan; not trimmed, so that times are preserved.
+def finish_clip(clip: SpokenClip, plan: ClipPlan, settings: SoundSettings) -> np.ndarray:
+    """Waveform `(n,)` float32 of the output of an engine for a plan; not trimmed, so that times are preserved.
 
     Args:
-        pcm: int16 samples at the rate of espeak-ng.
+        clip: output of the engine.
         plan: bandwidth and level.
         settings: rate of the result.
     """
@@ -158,10 +164,10 @@ def finish_clip(pcm: bytes, plan: ClipPlan, settings: SoundSettings) -> np.ndarr
         import soxr
     except ImportError as error:
         raise ImportError(f"{INSTALL_HINT} (soxr is missing)") from error
-    audio = np.frombuffer(pcm, dtype=np.int16).astype(np.float32) / 32768
+    audio = np.frombuffer(clip.pcm, dtype=np.int16).astype(np.float32) / 32768
     if not np.any(audio):
         return np.zeros(0, dtype=np.float32)
-    rate: float = NATIVE_SAMPLING_RATE
+    rate: float = clip.sampling_rate
     if plan.band_limited and settings.band_limit_hz is not None:
         rate_of_band = 2 * settings.band_limit_hz
         audio, rate = soxr.resample(audio, rate, rate_of_band), rate_of_band

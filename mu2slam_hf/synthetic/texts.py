@@ -12,6 +12,7 @@ from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.text import clean_text, has_spaces, join_texts
 from mu2slam_hf.synthetic.folder import FolderSettings, FolderSummary, write_clips
 from mu2slam_hf.synthetic.speech import SoundSettings, SyntheticClip, plan_clips
+from mu2slam_hf.synthetic.voice_mix import VoiceMix
 
 # (characters, voices): a text of at most this many characters is spoken in this many voices; longer ones are skipped.
 # Long texts contain many different words already, and take most of the hours.
@@ -48,6 +49,7 @@ def synthesize_texts(
     seed: int = 0,
     sound: SoundSettings | None = None,
     folder: FolderSettings | None = None,
+    voices: VoiceMix | None = None,
     description: Mapping[str, object] | None = None,
 ) -> FolderSummary:
     """Synthesise texts in a folder with `audio/`, `manifest.tsv` and `synthesis.json`.
@@ -59,6 +61,7 @@ def synthesize_texts(
         seed: seed of voices, rates, pitches, levels and bandwidths.
         sound: bandwidth, level, rates; by default 3 of 4 clips are limited to 4 kHz.
         folder: format, limits, workers.
+        voices: engines to draw from; None means the variants of espeak-ng.
         description: copied to `synthesis.json`.
 
     Returns:
@@ -66,16 +69,22 @@ def synthesize_texts(
 
     Raises:
         ImportError: the extra `synthetic` is not installed.
-        ValueError: `out_dir` is not empty, or no clip was created.
+        ValueError: `out_dir` is not empty, `voices` has no voice for a language, or no clip was created.
     """
     sound = sound or SoundSettings()
     facts = {"seed": seed, "voices_per_text": voices_per_text, **(description or {})}
-    clips = _clips(texts, voices_per_text, seed, sound)
-    return write_clips(clips, out_dir, sound=sound, folder=folder or FolderSettings(), description=facts)
+    clips = _clips(texts, voices_per_text, seed, sound, voices)
+    return write_clips(
+        clips, out_dir, sound=sound, folder=folder or FolderSettings(), description=facts, voices=voices
+    )
 
 
 def _clips(
-    texts: Iterable[TextToSpeak | tuple[str, str, str]], voices_per_text: int, seed: int, sound: SoundSettings
+    texts: Iterable[TextToSpeak | tuple[str, str, str]],
+    voices_per_text: int,
+    seed: int,
+    sound: SoundSettings,
+    voices: VoiceMix | None,
 ) -> Iterator[SyntheticClip]:
     for item in texts:
         if not isinstance(item, TextToSpeak):
@@ -83,7 +92,9 @@ def _clips(
         num_voices = voices_per_text if item.num_voices is None else item.num_voices
         key = f"{seed}:{item.lang}:{item.id}"
         translations = {lang: clean_text(text) for lang, text in item.translations.items()}
-        plans = plan_clips(clean_text(item.text), item.lang, key=key, settings=sound, num_voices=num_voices)
+        plans = plan_clips(
+            clean_text(item.text), item.lang, key=key, settings=sound, num_voices=num_voices, voices=voices
+        )
         for k, plan in enumerate(plans):
             yield SyntheticClip(
                 id=f"{item.id}.{k}", lang=item.lang, plan=plan, translations=translations, kind=item.kind
@@ -101,6 +112,7 @@ def speak_manifest(
     seed: int = 0,
     sound: SoundSettings | None = None,
     folder: FolderSettings | None = None,
+    voices: VoiceMix | None = None,
 ) -> FolderSummary:
     """Synthesise the texts of a manifest, and random sequences of their words, in many voices.
 
@@ -118,10 +130,12 @@ def speak_manifest(
         seed: seed of the sequences, the order and the voices.
         sound: bandwidth, level, rates.
         folder: format, limits, workers.
+        voices: engines to draw from; None means the variants of espeak-ng.
 
     Raises:
         ImportError: the extra `synthetic` is not installed.
-        ValueError: the manifest cannot be read or has no texts in `languages`, or `out_dir` is not empty.
+        ValueError: the manifest cannot be read or has no texts in `languages`, `voices` has no voice for a language,
+            or `out_dir` is not empty.
     """
     records = manifest if isinstance(manifest, Sequence) and not isinstance(manifest, str) else read_manifest(manifest)
     spoken = [r for r in records if r.text and (languages is None or r.lang in languages)]
@@ -153,7 +167,9 @@ def speak_manifest(
         "max_texts": max_texts,
         "random_sequences": random_sequences,
     }
-    return synthesize_texts(texts, out_dir, seed=seed, sound=sound, folder=folder, description=description)
+    return synthesize_texts(
+        texts, out_dir, seed=seed, sound=sound, folder=folder, voices=voices, description=description
+    )
 
 
 def _draw_records(records: Sequence[SpeechTextRecord], number: int, seed: int) -> list[SpeechTextRecord]:

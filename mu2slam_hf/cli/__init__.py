@@ -16,6 +16,7 @@ from mu2slam_hf.cli import (
     corpora,
     evaluate,
     identify_language,
+    inspect_data,
     recipes,
     retrieve,
     synthesize,
@@ -30,7 +31,7 @@ from mu2slam_hf.cli.parsers import CommandParser
 
 _COMMANDS = (
     *(transcribe, translate, evaluate, train, train_tokenizer, train_speech_tokenizer),
-    *(align, retrieve, identify_language, calibrate, assess_tokenizer, synthesize, corpora, recipes),
+    *(align, retrieve, identify_language, calibrate, assess_tokenizer, inspect_data, synthesize, corpora, recipes),
 )
 
 

@@ -27,10 +27,15 @@ def add_recordings(parser: Any) -> None:
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """`--model`, `--device`."""
+    add_model_option(parser)
+    add_device_option(parser, default="cpu")
+
+
+def add_model_option(parser: Any) -> None:
+    """`--model`."""
     parser.add_argument(
         "--model", default="default", metavar="PATH", help="folder or Hub name; default: the checkpoint in the package"
     )
-    add_device_option(parser, default="cpu")
 
 
 def add_device_option(parser: Any, *, default: str | None = None) -> None:

@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mu2slam_hf.cli.recordings import RECORDING_SUFFIXES
+from mu2slam_hf.data.recording_files import RECORDING_SUFFIXES
 
 # What other programs and earlier versions call an option -> what it may be called here.
 _OTHER_NAMES = {
     "--lang": ("--language",),
+    "--language": ("--lang",),
+    "--from": ("--lang",),
+    "--tiers": ("--tier",),
     "--src": ("--from",),
     "--src-lang": ("--from",),
     "--tgt": ("--to",),
@@ -66,6 +69,9 @@ _OTHER_COMMANDS = {
     "fit": "train",
     "tts": "synthesize",
     "synthesise": "synthesize",
+    "adapt": "inspect-data",
+    "check-data": "inspect-data",
+    "inspect": "inspect-data",
 }
 
 

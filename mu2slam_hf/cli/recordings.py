@@ -12,14 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 from mu2slam_hf.cli.errors import UsageError
 from mu2slam_hf.cli.files import read_text
+from mu2slam_hf.data.recording_files import RECORDING_SUFFIXES
 
-RECORDING_SUFFIXES = frozenset(
-    """
-    .3gp .aac .aif .aiff .amr .au .avi .caf .flac .flv .m4a .m4b .m4v .mka .mkv .mov .mp2 .mp3 .mp4 .mpeg .mpg .mpga
-    .oga .ogg .ogv .opus .ts .w64 .wav .webm .wma .wmv
-    """.split()
-)
-"""Extensions of the audio and video files that are looked for in folders."""
 _TEXT_SUFFIXES = frozenset(".txt .md .tsv .csv .json .jsonl .srt .vtt .textgrid .html .pdf .docx .yaml".split())
 STANDARD_INPUT = "-"
 

@@ -11,7 +11,8 @@ from helpers import run_python
 HEAVY = ("torch", "transformers", "datasets", "evaluate", "numpy", "tokenizers", "soundfile", "sacrebleu", "yaml")
 COMMANDS = (
     *("transcribe", "translate", "evaluate", "train", "train-tokenizer", "train-speech-tokenizer"),
-    *("align", "retrieve", "identify-language", "calibrate", "assess-tokenizer", "synthesize", "corpora", "recipes"),
+    *("align", "retrieve", "identify-language", "calibrate", "assess-tokenizer", "inspect-data"),
+    *("synthesize", "corpora", "recipes"),
 )
 
 

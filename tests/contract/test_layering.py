@@ -21,6 +21,7 @@ LAYERS = {
     "training": 3,
     "evaluation": 3,
     "recipes": 4,
+    "adaptation": 5,
     "hub": 5,
     "cli": 6,
 }

@@ -1,0 +1,155 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Records of recordings with ELAN, Praat or subtitle files: one for each annotation, cut by its times."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mu2slam_hf.adaptation.elan import read_elan
+from mu2slam_hf.adaptation.folder_files import ELAN, SUBTITLES, TEXTGRID, RecordingFiles
+from mu2slam_hf.adaptation.praat import read_textgrid
+from mu2slam_hf.adaptation.read_data import ReadData, session_extra
+from mu2slam_hf.adaptation.speakers import speaker_of_file, split_of_folders
+from mu2slam_hf.adaptation.subtitle_files import read_subtitles
+from mu2slam_hf.adaptation.tier_choice import ChosenTier, TierChoiceError, choose_tiers
+from mu2slam_hf.adaptation.tier_names import tier_speaker
+from mu2slam_hf.adaptation.tier_pairing import pair_translations
+from mu2slam_hf.adaptation.tiers import AnnotationFile, AnnotationFileError, TimedText
+from mu2slam_hf.data.audio_slices import AudioSlice
+from mu2slam_hf.data.corpora.reader import canonical_language_or_none
+from mu2slam_hf.data.records import SpeechTextRecord
+
+_SHOWN_CHARACTERS = 40
+
+
+def read_annotated(recording: RecordingFiles, kind: str, data: ReadData) -> bool:
+    """Add the records of a recording with annotations of one kind (`ELAN`, `TEXTGRID` or `SUBTITLES`).
+
+    Args:
+        recording: the recording with its files.
+        kind: kind of annotation to read.
+        data: records and findings are added to it.
+
+    Returns:
+        whether records were added.
+    """
+    try:
+        if kind == SUBTITLES:
+            chosen, offset = _choose_subtitles(recording, data), 0.0
+        else:
+            path = _own_file(recording, kind, data)
+            file = read_elan(path) if kind == ELAN else read_textgrid(path, data.options.encoding)
+            chosen, offset = choose_tiers(file.tiers, data.options), _offset(file, recording.audio)
+            _count_choices(chosen, kind, data)
+    except AnnotationFileError as error:
+        place, _, reason = str(error).partition(": ")
+        data.report("unreadable_file", place, reason)
+        return False
+    except TierChoiceError as error:
+        data.report("no_tier", next(iter(recording.of_kind(kind).values())), str(error))
+        return False
+    before = len(data.records)
+    for one in chosen:
+        _add_tier(one, recording, offset, data, several=len(chosen) > 1)
+    return len(data.records) > before
+
+
+def _own_file(recording: RecordingFiles, kind: str, data: ReadData) -> Path:
+    """The file without a tag, else the first; the others are reported."""
+    files = recording.of_kind(kind)
+    first = "" if "" in files else sorted(files)[0]
+    for tag, path in files.items():
+        if tag != first:
+            data.report("two_files", path, f"{files[first].name} is used for this recording instead")
+    return files[first]
+
+
+def _offset(file: AnnotationFile, audio: Path) -> float:
+    """Seconds to add to the times of a file for a recording; that of the same name counts."""
+    same_name = [seconds for name, seconds in file.media.items() if Path(name).stem.lower() == audio.stem.lower()]
+    return same_name[0] if same_name else 0.0
+
+
+def _choose_subtitles(recording: RecordingFiles, data: ReadData) -> list[ChosenTier]:
+    """`talk.srt` (or `talk.mdw.srt`) is the transcript, `talk.fr.srt` a translation into French."""
+    transcript, translations = None, {}
+    lang = data.options.lang
+    for tag, path in sorted(recording.of_kind(SUBTITLES).items()):
+        code = canonical_language_or_none(tag) if tag else lang
+        if code == lang and transcript is None:
+            transcript = path
+        elif code in data.options.target_langs:
+            translations[code] = path
+        elif code == lang:
+            data.report("two_files", path, f"{transcript} is used for this recording instead")
+        elif code is not None:
+            data.other_translations[code] += 1
+        else:
+            data.report("two_files", path, f"{tag!r} is no language, and it is not clear what this file is for")
+    if transcript is None:
+        there = ", ".join(path.name for path in recording.of_kind(SUBTITLES).values())
+        raise TierChoiceError(f"there are only subtitles in other languages ({there}), none in {lang}")
+    encoding = data.options.encoding
+    tiers = {code: read_subtitles(path, encoding) for code, path in translations.items()}
+    return [
+        ChosenTier(transcript=read_subtitles(transcript, encoding), translations=tiers, reason="subtitles of its name")
+    ]
+
+
+def _count_choices(chosen: Sequence[ChosenTier], kind: str, data: ReadData) -> None:
+    for one in chosen:
+        parts = [f"{kind}: tier {one.transcript.name!r} is the transcript ({one.reason})"]
+        for lang in data.options.target_langs:
+            tier = one.translations.get(lang)
+            parts.append(f"tier {tier.name!r} is the translation into {lang}" if tier else f"no tier is in {lang}")
+        data.choices["; ".join(parts)] += 1
+
+
+def _add_tier(one: ChosenTier, recording: RecordingFiles, offset: float, data: ReadData, *, several: bool) -> None:
+    """Add a record for each text of a transcript."""
+    utterances = one.transcript.texts
+    data.findings += one.transcript.broken
+    translations: dict[str, dict[int, str]] = {}
+    for lang, tier in one.translations.items():
+        data.findings += tier.broken
+        translations[lang], unmatched = pair_translations(utterances, tier.texts)
+        for timed in unmatched:
+            shown = timed.text.strip()[:_SHOWN_CHARACTERS]
+            data.report("unmatched_translation", timed.place, f"{shown!r} fits no utterance of the transcript")
+    # Tiers without a speaker of their own, one for each of several: their names tell the speakers apart.
+    tier_name = one.transcript.name if several else None
+    own = tier_speaker(one.transcript) or tier_name or speaker_of_file(recording.stem, data.options.speaker_from)
+    extra = session_extra(recording.stem, split_of_folders(recording.stem))
+    for place, timed in enumerate(utterances):
+        texts = {lang: found[place] for lang, found in translations.items() if place in found}
+        start, end = timed.start_seconds + offset, timed.end_seconds + offset
+        if start < 0:
+            data.report("broken_row", timed.place, "the annotation starts before the recording")
+            continue
+        data.add(
+            SpeechTextRecord(
+                id=_slice_id(recording.stem, start, end, own if several else None),
+                audio=AudioSlice(str(recording.audio), start, end),
+                text=data.cleaner.clean(timed.text, timed.place),
+                lang=data.options.lang,
+                translations=_cleaned(texts, timed, data),
+                duration_seconds=end - start,
+                speaker=timed.speaker or own,
+                corpus=data.corpus,
+                extra=extra,
+            ),
+            timed.place,
+        )
+
+
+def _slice_id(stem: str, start: float, end: float, speaker: str | None) -> str:
+    """Depends on the times, not on the number, so that it does not change when other annotations are added."""
+    return f"{stem}@{start:.3f}-{end:.3f}" + (f"@{speaker}" if speaker else "")
+
+
+def _cleaned(texts: dict[str, str], timed: TimedText, data: ReadData) -> dict[str, str]:
+    cleaned = {lang: data.cleaner.clean(text, timed.place) for lang, text in texts.items()}
+    return {lang: text for lang, text in cleaned.items() if text}
+
+
+ANNOTATED_KINDS = (ELAN, TEXTGRID, SUBTITLES)
+"""Kinds of annotations with times, in the order in which they are preferred."""

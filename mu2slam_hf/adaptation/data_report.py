@@ -1,0 +1,318 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Figures and findings about a user's data, from which all forms of the report are made."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from mu2slam_hf.adaptation.characters import (
+    CharacterInventory,
+    compute_inventory,
+    describe_character,
+    known_characters,
+)
+from mu2slam_hf.adaptation.comparisons import count_letters
+from mu2slam_hf.adaptation.dev_split import DevSplit
+from mu2slam_hf.adaptation.findings import FINDING_KINDS, Finding
+from mu2slam_hf.adaptation.inspection import InspectedData, Levels
+from mu2slam_hf.adaptation.read_data import ReadData
+from mu2slam_hf.adaptation.recording_levels import RecordingLevels
+from mu2slam_hf.data.records import SpeechTextRecord
+
+_QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amount:
+    """How much of something there is.
+
+    Attributes:
+        utterances: number of records.
+        hours: hours of audio.
+        speakers: number of known speakers.
+        sessions: number of sessions.
+    """
+
+    utterances: int
+    hours: float
+    speakers: int
+    sessions: int
+
+    @classmethod
+    def of(cls, records: Iterable[SpeechTextRecord]) -> "Amount":
+        """The amount of some records."""
+        records = list(records)
+        return cls(
+            utterances=len(records),
+            hours=round(sum(record.duration_seconds or 0.0 for record in records) / 3600, 4),
+            speakers=len({record.speaker for record in records} - {None}),
+            sessions=len({record.extra.get("session") for record in records}),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupAmount:
+    """A speaker or session.
+
+    Attributes:
+        name: its name; None for unknown speakers.
+        utterances: utterances of training and development data.
+        hours: their hours.
+        dev_utterances: how many of them are in the development set.
+        untranscribed_hours: hours without text.
+    """
+
+    name: str | None
+    utterances: int
+    hours: float
+    dev_utterances: int
+    untranscribed_hours: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Utterance:
+    """Sizes of a transcribed utterance, for plots.
+
+    Attributes:
+        seconds: length of the recording.
+        characters: length of the text.
+        letters: number of its letters and digits.
+        tokens: number of tokens; None without a tokenizer.
+        part: "train" or "dev".
+    """
+
+    seconds: float
+    characters: int
+    letters: int
+    tokens: int | None
+    part: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataReport:
+    """What is in a user's data.
+
+    Attributes:
+        source: folder or file.
+        lang: language that is spoken.
+        target_langs: languages of translations.
+        num_recordings: number of recordings that were found, readable or not.
+        amounts: part -> amount. Parts: "recordings" (all that can be decoded), "labelled" (with a transcript or
+            translation), "transcribed", "train", "dev", "dev_scored", "test", "untranscribed", "held_back", "texts".
+        translated: language -> utterances with a translation, in the parts "train", "dev" and "dev_scored".
+        formats: (sampling rate in Hz or None, channels or None) -> number of recordings.
+        speakers: most hours first.
+        sessions: most hours first.
+        inventories: characters of the transcripts, then of each language of translations.
+        removed_characters: invisible character -> number of texts from which cleaning has removed it.
+        num_decomposed: number of texts whose accents were separate characters, and are joined now.
+        quantiles: "seconds", "characters", "letters_per_second" -> minimum, 5 %, median, 95 %, maximum.
+        utterances: sizes of all utterances with a transcript.
+        split: kind of groups ("by"), "threshold", "reason", and "shared": language -> number of shared utterances.
+        choices: what was decided while reading -> number of files.
+        other_translations: language of translations that were not asked for -> number of records.
+        findings: what was left out or looks wrong, by kind and place.
+        places: key of a record -> where its text is.
+    """
+
+    source: str
+    lang: str
+    target_langs: tuple[str, ...]
+    num_recordings: int
+    amounts: Mapping[str, Amount]
+    translated: Mapping[str, Mapping[str, int]]
+    formats: Mapping[tuple[int | None, int | None], int]
+    speakers: tuple[GroupAmount, ...]
+    sessions: tuple[GroupAmount, ...]
+    inventories: tuple[CharacterInventory, ...]
+    removed_characters: Mapping[str, int]
+    num_decomposed: int
+    quantiles: Mapping[str, tuple[float, ...]]
+    utterances: tuple[Utterance, ...]
+    split: Mapping[str, Any]
+    choices: Mapping[str, int]
+    other_translations: Mapping[str, int]
+    findings: tuple[Finding, ...]
+    places: Mapping[str, str]
+
+    def findings_by_kind(self) -> dict[str, list[Finding]]:
+        """Kind -> its findings, kinds in the order of `FINDING_KINDS`, without those that have none."""
+        found: dict[str, list[Finding]] = {kind: [] for kind in FINDING_KINDS}
+        for finding in self.findings:
+            found[finding.kind].append(finding)
+        return {kind: own for kind, own in found.items() if own}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report for JSON; `places` and `utterances` are in the rows of the records."""
+        values = {
+            name: value for name, value in vars(self).items() if name not in ("places", "utterances", "findings")
+        }
+        values["amounts"] = {name: asdict(amount) for name, amount in self.amounts.items()}
+        for name in ("speakers", "sessions", "inventories"):
+            values[name] = [asdict(one) for one in values[name]]
+        values["formats"] = [
+            {"sampling_rate": rate, "num_channels": channels, "recordings": count}
+            for (rate, channels), count in self.formats.items()
+        ]
+        values["removed_characters"] = {
+            describe_character(char): count for char, count in self.removed_characters.items()
+        }
+        values["findings"] = [{"severity": finding.severity, **asdict(finding)} for finding in self.findings]
+        return values
+
+
+def build_report(
+    source: str,
+    data: ReadData,
+    levels: Levels,
+    found: InspectedData,
+    split: DevSplit,
+    is_held_back: Mapping[str, bool],
+    tokenizer: Any = None,
+) -> DataReport:
+    """Compute the report.
+
+    Args:
+        source: folder or file, as given.
+        data: what was read, with the findings so far; doubtful characters are added.
+        levels: of all recordings.
+        found: what can be used.
+        split: of `found.labelled`.
+        is_held_back: key of a record without text -> whether it is kept out of pre-training.
+        tokenizer: the checkpoint's tokenizer, or None.
+    """
+    inventories = _inventories(data, split, tokenizer)
+    _report_odd_characters(data, inventories)
+    readable = [measured for measured in levels.values() if isinstance(measured, RecordingLevels)]
+    held_back = [record for record in found.untranscribed if is_held_back[record.key]]
+    amounts = {
+        "labelled": Amount.of((*split.train, *split.dev)),
+        "transcribed": Amount.of(record for record in (*split.train, *split.dev) if record.text is not None),
+        "train": Amount.of(split.train),
+        "dev": Amount.of(split.dev),
+        "dev_scored": Amount.of(split.scored(data.options.lang)),
+        "test": Amount.of(split.test),
+        "untranscribed": Amount.of(record for record in found.untranscribed if not is_held_back[record.key]),
+        "held_back": Amount.of(held_back),
+        "texts": Amount.of(found.texts),
+        "recordings": Amount(
+            utterances=len(readable),
+            hours=round(sum(measured.duration_seconds for measured in readable) / 3600, 4),
+            speakers=len({record.speaker for record in data.records} - {None}),
+            sessions=len({record.extra.get("session") for record in data.records}),
+        ),
+    }
+    formats = Counter((measured.sampling_rate, measured.num_channels) for measured in readable)
+    utterances = _utterances(split, found.num_tokens)
+    order = {kind: number for number, kind in enumerate(FINDING_KINDS)}
+    return DataReport(
+        source=source,
+        lang=data.options.lang,
+        target_langs=data.options.target_langs,
+        num_recordings=len(levels),
+        amounts=amounts,
+        translated={lang: _count_translated(split, lang) for lang in data.options.target_langs},
+        formats=dict(formats.most_common()),
+        speakers=_groups(split, found, lambda record: record.speaker),
+        sessions=_groups(split, found, lambda record: record.extra.get("session")),
+        inventories=inventories,
+        removed_characters=dict(data.cleaner.removed),
+        num_decomposed=data.cleaner.num_decomposed,
+        quantiles=_quantiles(utterances),
+        utterances=utterances,
+        split={
+            "by": split.by,
+            "threshold": split.threshold,
+            "reason": split.reason,
+            "shared": {lang: len(keys) for lang, keys in split.shared.items()},
+        },
+        choices=dict(data.choices.most_common()),
+        other_translations=dict(data.other_translations.most_common()),
+        findings=tuple(sorted(data.findings, key=lambda finding: order[finding.kind])),
+        places=data.places,
+    )
+
+
+def _inventories(data: ReadData, split: DevSplit, tokenizer: Any) -> tuple[CharacterInventory, ...]:
+    is_known = known_characters(tokenizer) if tokenizer is not None else None
+    records = (*split.train, *split.dev)
+    found = []
+    for lang in (data.options.lang, *data.options.target_langs):
+        texts = [
+            (record.key, text)
+            for record in records
+            if (text := record.text if lang == record.lang else record.translations.get(lang))
+        ]
+        found.append(compute_inventory(lang, texts, is_known))
+    return tuple(found)
+
+
+def _report_odd_characters(data: ReadData, inventories: Sequence[CharacterInventory]) -> None:
+    for inventory in inventories:
+        for one in inventory.characters:
+            if one.doubts:
+                message = f"{one.char} ({one.name}), {one.count} times in {inventory.lang}: {'; '.join(one.doubts)}"
+                data.report("odd_character", data.places[one.example], message, one.example)
+    for char, count in data.cleaner.removed.most_common():
+        message = f"{describe_character(char)} is not visible; it was removed from {count} texts"
+        data.report("odd_character", data.cleaner.places[char], message)
+
+
+def _groups(split: DevSplit, found: InspectedData, name_of: Any) -> tuple[GroupAmount, ...]:
+    counts: dict[str | None, list[float]] = defaultdict(lambda: [0, 0.0, 0, 0.0])
+    for is_dev, records in ((False, split.train), (True, split.dev)):
+        for record in records:
+            own = counts[name_of(record)]
+            own[0] += 1
+            own[1] += (record.duration_seconds or 0.0) / 3600
+            own[2] += is_dev
+    for record in found.untranscribed:
+        counts[name_of(record)][3] += (record.duration_seconds or 0.0) / 3600
+    groups = [
+        GroupAmount(
+            name=name,
+            utterances=int(own[0]),
+            hours=round(own[1], 4),
+            dev_utterances=int(own[2]),
+            untranscribed_hours=round(own[3], 4),
+        )
+        for name, own in counts.items()
+    ]
+    return tuple(sorted(groups, key=lambda one: (-one.hours - one.untranscribed_hours, str(one.name))))
+
+
+def _count_translated(split: DevSplit, lang: str) -> dict[str, int]:
+    return {
+        "train": sum(lang in record.translations for record in split.train),
+        "dev": sum(lang in record.translations for record in split.dev),
+        "dev_scored": len(split.scored(lang)),
+    }
+
+
+def _utterances(split: DevSplit, num_tokens: Mapping[str, int]) -> tuple[Utterance, ...]:
+    return tuple(
+        Utterance(
+            seconds=round(record.duration_seconds or 0.0, 3),
+            characters=len(record.text),
+            letters=count_letters(record.text),
+            tokens=num_tokens.get(record.text),
+            part=part,
+        )
+        for part, records in (("train", split.train), ("dev", split.dev))
+        for record in records
+        if record.text is not None
+    )
+
+
+def _quantiles(utterances: Sequence[Utterance]) -> dict[str, tuple[float, ...]]:
+    if not utterances:
+        return {}
+    values = {
+        "seconds": [one.seconds for one in utterances],
+        "characters": [float(one.characters) for one in utterances],
+        "letters_per_second": [one.letters / one.seconds for one in utterances],
+    }
+    return {name: tuple(np.quantile(own, _QUANTILES).round(2).tolist()) for name, own in values.items()}

@@ -1,0 +1,138 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The files of a folder: recordings with what is beside them, tables, and the rest."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from mu2slam_hf.data.recording_files import RECORDING_SUFFIXES
+from mu2slam_hf.data.shard_files import MANIFEST_ENDINGS
+
+ELAN, TEXTGRID, SUBTITLES, TEXT = "ELAN", "TextGrid", "subtitles", "text"
+ANNOTATION_SUFFIXES = {".eaf": ELAN, ".textgrid": TEXTGRID, ".srt": SUBTITLES, ".vtt": SUBTITLES, ".txt": TEXT}
+"""Extension -> kind of annotation, in the order in which they are preferred."""
+# Not .json, which holds anything else.
+_TABLE_ENDINGS = tuple(ending for ending in MANIFEST_ENDINGS if not ending.startswith(".json") or "l" in ending)
+# The original before its compressed copies, sound before video.
+_PREFERRED_AUDIO = (".wav", ".flac", ".aif", ".aiff", ".opus", ".ogg", ".mp3", ".m4a")
+
+
+@dataclass(kw_only=True)
+class RecordingFiles:
+    """A recording with the files of its name.
+
+    Attributes:
+        audio: the recording.
+        stem: path relative to the folder without extension, with forward slashes.
+        others: further recordings of the same name, which are not used.
+        annotations: (kind, tag) -> file. The tag is what stands between name and extension (`fr` of `talk.fr.txt`),
+            in lower case; empty in most cases.
+    """
+
+    audio: Path
+    stem: str
+    others: list[Path] = field(default_factory=list)
+    annotations: dict[tuple[str, str], Path] = field(default_factory=dict)
+
+    def of_kind(self, kind: str) -> dict[str, Path]:
+        """Tag -> file of one kind of annotation."""
+        return {tag: path for (own, tag), path in self.annotations.items() if own == kind}
+
+
+@dataclass(kw_only=True)
+class FolderFiles:
+    """The files of a folder and its sub-folders.
+
+    Attributes:
+        root: the folder.
+        recordings: stem -> recording with what is beside it, by name.
+        tables: files that may be manifests.
+        orphans: annotations without a recording of their name.
+        ignored: extension -> number of other files.
+        by_name: name of a file without folder and extension, in lower case -> its recordings.
+    """
+
+    root: Path
+    recordings: dict[str, RecordingFiles] = field(default_factory=dict)
+    tables: list[Path] = field(default_factory=list)
+    orphans: list[Path] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+    by_name: dict[str, list[RecordingFiles]] = field(default_factory=dict)
+
+    def find_recording(self, name: str) -> RecordingFiles | None:
+        """The only recording with a name (without extension), in whichever folder; None if there are several."""
+        found = self.by_name.get(name.lower(), [])
+        return found[0] if len(found) == 1 else None
+
+
+def find_files(root: Path, only: Path | None = None) -> FolderFiles:
+    """All files of a folder by their role; names that start with a dot are skipped.
+
+    Args:
+        root: the folder.
+        only: a recording or annotation; only it and the files of its name are listed.
+
+    Annotations belong to the recording of the same name in the same folder, else to the only one of that name.
+    """
+    files = FolderFiles(root=root)
+    annotations: list[Path] = []
+    for path in _walk(root):
+        suffix = path.suffix.lower()
+        if only is not None and path.name.split(".")[0] != only.name.split(".")[0]:
+            continue
+        if suffix in RECORDING_SUFFIXES:
+            _add_recording(files, path)
+        elif suffix in ANNOTATION_SUFFIXES:
+            annotations.append(path)
+        elif only is None and path.name.lower().endswith(_TABLE_ENDINGS):
+            files.tables.append(path)
+        else:
+            files.ignored[suffix or path.name] += 1
+    for stem, recording in files.recordings.items():
+        files.by_name.setdefault(PurePosixPath(stem).name.lower(), []).append(recording)
+    for path in annotations:
+        _add_annotation(files, path)
+    return files
+
+
+def _walk(root: Path) -> Iterable[Path]:
+    for parent, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _stem_of(root: Path, path: Path) -> str:
+    return str(PurePosixPath(path.relative_to(root).with_suffix("").as_posix()))
+
+
+def _add_recording(files: FolderFiles, path: Path) -> None:
+    stem = _stem_of(files.root, path)
+    there = files.recordings.get(stem)
+    if there is None:
+        files.recordings[stem] = RecordingFiles(audio=path, stem=stem)
+        return
+    there.audio, *there.others = sorted([there.audio, *there.others, path], key=_audio_rank)
+
+
+def _audio_rank(path: Path) -> tuple[int, str]:
+    suffix = path.suffix.lower()
+    known = suffix in _PREFERRED_AUDIO
+    return (_PREFERRED_AUDIO.index(suffix) if known else len(_PREFERRED_AUDIO), path.name)
+
+
+def _add_annotation(files: FolderFiles, path: Path) -> None:
+    kind = ANNOTATION_SUFFIXES[path.suffix.lower()]
+    stem = _stem_of(files.root, path)
+    # talk.txt, talk.wav.txt and talk.fr.txt belong to talk.wav; a name may have dots of its own.
+    candidates = [(stem, "")]
+    if "." in PurePosixPath(stem).name:
+        shorter, _, tag = stem.rpartition(".")
+        candidates.append((shorter, "" if f".{tag.lower()}" in RECORDING_SUFFIXES else tag.lower()))
+    for candidate, tag in candidates:
+        recording = files.recordings.get(candidate) or files.find_recording(PurePosixPath(candidate).name)
+        if recording is not None:
+            recording.annotations.setdefault((kind, tag), path)
+            return
+    files.orphans.append(path)

@@ -1,0 +1,210 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Tolerant reading of tables: each bad row is reported with file and line, the rest is used."""
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mu2slam_hf.adaptation.options import ReadingOptions
+from mu2slam_hf.adaptation.read_data import ReadData, session_extra
+from mu2slam_hf.adaptation.speakers import session_of_file, speaker_of_file, split_of_name
+from mu2slam_hf.adaptation.text_files import TextFileError, read_text_file
+from mu2slam_hf.data.audio_slices import AudioSlice
+from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
+from mu2slam_hf.data.corpora.reader import canonical_language_or_none
+from mu2slam_hf.data.manifests import ManifestColumns, usual_columns
+from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.table_files import ManifestError, PlacedRow, Row, UnreadableFileError, table_format, table_rows
+
+_OWN_COLUMNS = {
+    "session": ("session", "session_id", "recording_session"),
+    "split": ("split", "set", "subset"),
+    "start": ("start", "start_s", "start_seconds", "start_time", "begin"),
+    "end": ("end", "end_s", "end_seconds", "end_time", "stop"),
+}
+
+
+class TableError(ValueError):
+    """A table that is no manifest, or cannot be read at all; the message has no file name."""
+
+
+@dataclass(kw_only=True)
+class _RowFaults:
+    """Collects the faults of rows from `ManifestShardReader`."""
+
+    data: ReadData
+
+    def add(self, reason: str | None) -> None:
+        """Report a fault: `file:line: reason` or `file:line (id ...): reason`."""
+        if reason is not None:
+            place, _, message = reason.partition(": ")
+            self.data.report("broken_row", place, message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PlacedRowReader(ManifestShardReader):
+    """Reads a manifest and remembers the row of the latest record."""
+
+    latest: dict[str, Any] = field(default_factory=dict)
+
+    def rows(self, path: Path, columns: Collection[str] | None = None) -> Iterator[PlacedRow]:
+        """Rows of a file, each remembered while it is used."""
+        for place, row in super().rows(path, columns):
+            self.latest.update(place=place, row=row)
+            yield place, row
+
+
+def read_table(path: Path, data: ReadData, *, audio_root: Path, with_file_split: bool = True) -> set[Path]:
+    """Add the records of a manifest.
+
+    Besides the columns of every manifest, `session`, `split` (train, dev or test) and `start` with `end` (seconds of
+    an utterance in a longer recording) are understood.
+
+    Args:
+        path: a table.
+        data: records and findings are added to it.
+        audio_root: folder that paths of speakers and sessions are relative to.
+        with_file_split: whether a table called dev or test holds that split.
+
+    Returns:
+        the recordings that the table names.
+
+    Raises:
+        TableError: no row can be read, or no column has the recordings.
+    """
+    names = _column_names(path)
+    columns = _find_columns(names, data.options)
+    if not any(name in names for name in usual_columns("text", columns)):
+        data.report("no_text_column", path, f"its columns are {', '.join(names)}")
+    has_lang = any(name in names for name in usual_columns("lang", columns))
+    reader = _PlacedRowReader(
+        columns=columns,
+        lang=None if has_lang else data.options.lang,
+        corpus=data.corpus,
+        failures=_RowFaults(data=data),
+    )
+    own = {role: _own_column(role, names, data.options) for role in _OWN_COLUMNS}
+    text_columns = [*usual_columns("text", columns), *columns.text_by_lang.values()]
+    named: set[Path] = set()
+    file_split = split_of_name(path.name.split(".")[0]) if with_file_split else None
+    try:
+        for record in reader(path):
+            place, row = reader.latest["place"], reader.latest["row"]
+            if isinstance(record.audio, str):
+                named.add(Path(record.audio).resolve())
+            for name in text_columns:
+                if isinstance(row.get(name), str):
+                    data.cleaner.count(row[name], place)
+            if record.lang != data.options.lang:
+                data.report("other_language", place, f"the row is in {record.lang}, not in {data.options.lang}")
+                continue
+            try:
+                data.add(_complete(record, row, own, data, audio_root, file_split), place)
+            except ValueError as error:
+                data.report("broken_row", place, str(error))
+    except UnreadableFileError as error:
+        data.report("unreadable_file", path, str(error).removeprefix(f"{path}: "))
+    return named
+
+
+def _column_names(path: Path) -> list[str]:
+    """Names of the columns of the first readable row.
+
+    Raises:
+        TableError: there is none.
+    """
+    if table_format(path) != "parquet" and path.suffix != ".gz":
+        try:
+            read_text_file(path)
+        except TextFileError as error:
+            raise TableError(str(error).removeprefix(f"{path}:")) from error
+    fault = "has no rows"
+    try:
+        for _, row in table_rows(path):
+            if not isinstance(row, ManifestError):
+                return list(row)
+            fault = str(row)
+    except UnreadableFileError as error:
+        fault = str(error).removeprefix(f"{path}: ")
+    raise TableError(fault)
+
+
+def _find_columns(names: list[str], options: ReadingOptions) -> ManifestColumns:
+    """The columns of a table; its transcript may also be in `text_<language>`.
+
+    Raises:
+        TableError: a column that the options name is missing, or none has the recordings.
+    """
+    columns = options.manifest_columns()
+    for role, name in options.columns.items():
+        if name not in names:
+            raise TableError(f"has no column {name!r} (for {role}); its columns are {', '.join(names)}")
+    if not any(name in names for name in usual_columns("audio", columns)):
+        hint = "; it seems to be separated by semicolons: save it with commas or tabs" if ";" in names[0] else ""
+        raise TableError(f"has no column with the recordings, such as audio; its columns are {', '.join(names)}{hint}")
+    if not any(name in names for name in usual_columns("text", columns)):
+        tags = {name: name.removeprefix("text_") for name in names if name.startswith("text_")}
+        own = [name for name, tag in tags.items() if canonical_language_or_none(tag) == options.lang]
+        columns = replace(columns, text=own[0]) if own else columns
+    return columns
+
+
+def _own_column(role: str, names: list[str], options: ReadingOptions) -> str | None:
+    candidates = (options.columns[role],) if role in options.columns else _OWN_COLUMNS[role]
+    return next((name for name in candidates if name in names), None)
+
+
+def _complete(
+    record: SpeechTextRecord,
+    row: Row,
+    own: Mapping[str, str | None],
+    data: ReadData,
+    audio_root: Path,
+    file_split: str | None,
+) -> SpeechTextRecord:
+    """A record of a row with session, split, speaker and, if the row has times, its part of the recording.
+
+    Raises:
+        ValueError: times that are no numbers, or in the wrong order; an unknown split.
+    """
+    cells = {role: row.get(name) if name is not None else None for role, name in own.items()}
+    start, end = _seconds(cells["start"], "start"), _seconds(cells["end"], "end")
+    audio, seconds, session = record.audio, record.duration_seconds, None
+    if start is not None or end is not None:
+        if start is None or end is None or not 0 <= start < end or not isinstance(audio, str):
+            raise ValueError(f"expected a start before the end, in seconds, and a recording; got {start} and {end}")
+        audio, seconds = AudioSlice(audio, start, end), end - start
+    split = file_split
+    if cells["split"] not in (None, ""):
+        split = split_of_name(str(cells["split"]))
+        if split is None:
+            raise ValueError(f"the split must be train, dev or test, got {cells['split']!r}")
+    stem = _relative_stem(record.audio, audio_root)
+    if stem is not None:
+        session = stem if isinstance(audio, AudioSlice) else session_of_file(stem, data.corpus)
+    session = str(cells["session"] or session or data.corpus)
+    speaker = record.speaker or (speaker_of_file(stem, data.options.speaker_from) if stem else None)
+    extra = session_extra(session, split, **{k: v for k, v in record.extra.items() if k not in own.values()})
+    return replace(record, audio=audio, duration_seconds=seconds, speaker=speaker, extra=extra)
+
+
+def _relative_stem(audio: Any, root: Path) -> str | None:
+    if not isinstance(audio, str):
+        return None
+    path = Path(audio)
+    relative = path.relative_to(root) if path.is_relative_to(root) else Path(path.name)
+    return str(PurePosixPath(relative.with_suffix("").as_posix()))
+
+
+def _seconds(value: Any, name: str) -> float | None:
+    if value is None or value == "":
+        return None
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise ValueError(f"the {name} must be a number of seconds, got {value!r}")
+    return seconds

@@ -1,0 +1,148 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""From a folder of recordings to training data: the first step of an adaptation.
+
+`prepare_data` is what the command `mu2slam inspect-data` runs, and what a training run starts from: it reads,
+inspects and splits, and returns records together with a report for people.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mu2slam_hf.adaptation.comparisons import compare_records
+from mu2slam_hf.adaptation.data_report import DataReport, build_report
+from mu2slam_hf.adaptation.dev_split import DevSplit, PreviousSplit, split_records, to_previous
+from mu2slam_hf.adaptation.inspection import audio_sources, inspect_records
+from mu2slam_hf.adaptation.options import CheckLimits, ReadingOptions, SplitSettings
+from mu2slam_hf.adaptation.reading import read_data
+from mu2slam_hf.adaptation.record_table import record_rows
+from mu2slam_hf.adaptation.recording_levels import measure_recordings
+from mu2slam_hf.atomic_files import atomic_path
+from mu2slam_hf.data.records import SpeechTextRecord
+
+DATA_FILE = "data.json"
+"""Name of the file that `PreparedData.save` writes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedData:
+    """Records to train on, and the report about them.
+
+    Every record has `lang`, `corpus`, a measured `duration_seconds` and `extra["session"]`; `audio` is a path or an
+    `AudioSlice`, which `load_audio` and the data sets of this package read. Keys are unique over all fields.
+
+    Attributes:
+        split: `split.train` and `split.dev`, each record with a transcript, a translation or both;
+            `split.scored(lang)` are the records of `split.dev` to score.
+        untranscribed: speech without text, for pre-training, in pieces of at most `CheckLimits.max_seconds`; without
+            speakers or sessions of the development set.
+        held_back: speech without text of speakers or sessions of the development set.
+        texts: texts without recording (rows of tables).
+        report: figures and findings; `report.to_dict()` is JSON.
+    """
+
+    split: DevSplit
+    untranscribed: tuple[SpeechTextRecord, ...]
+    held_back: tuple[SpeechTextRecord, ...]
+    texts: tuple[SpeechTextRecord, ...]
+    report: DataReport
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report with one row for each record, for JSON."""
+        parts = {
+            "train": self.split.train,
+            "dev": self.split.dev,
+            "test": self.split.test,
+            "untranscribed": self.untranscribed,
+            "held_back": self.held_back,
+            "text": self.texts,
+        }
+        rows = record_rows(parts, self.split.shared, self.report.places)
+        return {**self.report.to_dict(), "records": list(rows)}
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write `data.json` into a folder; returns its path.
+
+        Besides the report it has the list `records`: for each record `key`, `part` (train, dev, test, untranscribed,
+        held_back or text), `audio`, `start_seconds`, `end_seconds`, `duration_seconds`, `lang`, `text`,
+        `translations`, `speaker`, `session`, `place`, and `shared`: the languages in which training has the same
+        sentence.
+        """
+        path = Path(folder) / DATA_FILE
+        content = json.dumps(self.to_dict(), ensure_ascii=False, indent=1)
+        with atomic_path(path) as temporary:
+            temporary.write_text(content + "\n", encoding="utf-8")
+        return path
+
+
+def prepare_data(
+    source: str | os.PathLike[str],
+    options: ReadingOptions,
+    *,
+    tokenizer: Any = None,
+    limits: CheckLimits | None = None,
+    split_settings: SplitSettings | None = None,
+    previous: PreviousSplit | None = None,
+    num_threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> PreparedData:
+    """Read, inspect and split a folder of recordings.
+
+    Args:
+        source: a folder, a manifest, or one recording; see `read_data`.
+        options: languages, tiers, columns.
+        tokenizer: a `Mu2SLAMTokenizer`: the characters that it lacks are listed, and recordings with fewer encoder
+            frames than tokens are left out. None leaves out both.
+        limits: limits of lengths and levels; default: `CheckLimits()`.
+        split_settings: default: `SplitSettings()`.
+        previous: the split of an earlier call for the same data (see `load_previous_split`), which is kept.
+        num_threads: number of threads that decode recordings; None: the number of processors.
+        progress: called with (recordings done, recordings in all) while they are decoded.
+
+    Returns:
+        records and report. Faults of single files, rows and annotations are findings of the report, not errors.
+
+    Raises:
+        ValueError: the folder does not exist, or nothing in it can be used.
+        ImportError: a library for ELAN or Praat files is required and not installed.
+    """
+    limits = limits or CheckLimits()
+    data = read_data(source, options)
+    sources = audio_sources(data)
+    done = 0
+
+    def count(_: str) -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, len(sources))
+
+    levels = measure_recordings(sources, num_threads=num_threads, progress=count)
+    found = inspect_records(data, levels, limits, tokenizer.encode_ctc_labels if tokenizer is not None else None)
+    compare_records(data, found, levels, limits)
+    split = split_records(found.labelled, split_settings or SplitSettings(), previous)
+    for record in split.test:
+        data.report("given_test", data.places[record.key], "belongs to a test set", record.key)
+    is_held_back = {record.key: split.is_dev_group(record) for record in found.untranscribed}
+    return PreparedData(
+        split=split,
+        untranscribed=tuple(record for record in found.untranscribed if not is_held_back[record.key]),
+        held_back=tuple(record for record in found.untranscribed if is_held_back[record.key]),
+        texts=tuple(found.texts),
+        report=build_report(str(source), data, levels, found, split, is_held_back, tokenizer),
+    )
+
+
+def load_previous_split(folder: str | os.PathLike[str]) -> PreviousSplit | None:
+    """The split that `PreparedData.save` has written into a folder; None if there is none."""
+    path = Path(folder) / DATA_FILE
+    if not path.is_file():
+        return None
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    return to_previous(stored.get("split")) if isinstance(stored, Mapping) else None

@@ -1,0 +1,70 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""What the readers of folders and tables return, and what they share while they read."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mu2slam_hf.adaptation.findings import Finding
+from mu2slam_hf.adaptation.options import ReadingOptions
+from mu2slam_hf.adaptation.text_files import TextCleaner
+from mu2slam_hf.data.records import SpeechTextRecord
+
+
+@dataclass(kw_only=True)
+class ReadData:
+    """Records of a folder or table as far as they could be read, before their audio is inspected.
+
+    Attributes:
+        options: how they were read.
+        corpus: name of the folder, part of the keys of all records.
+        records: by file name and time. `extra["session"]` is the session; `extra["split"]` is "train", "dev" or
+            "test" if the user's files have a split. `audio` is a path or an `AudioSlice`; `text` is None for speech
+            without transcript; `translations` has no other languages than `options.target_langs`.
+        places: key of a record -> file and line, or tier and time, where its text is.
+        findings: what was left out or looks wrong.
+        choices: what was decided while reading, such as the tiers that were chosen -> number of files.
+        cleaner: what cleaning has removed from the texts.
+        other_translations: language of translations that were not asked for -> number of records.
+    """
+
+    options: ReadingOptions
+    corpus: str
+    records: list[SpeechTextRecord] = field(default_factory=list)
+    places: dict[str, str] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    choices: Counter[str] = field(default_factory=Counter)
+    cleaner: TextCleaner = field(default_factory=TextCleaner)
+    other_translations: Counter[str] = field(default_factory=Counter)
+
+    def report(self, kind: str, place: Any, message: str, key: str | None = None) -> None:
+        """Add a finding."""
+        self.findings.append(Finding(kind=kind, place=str(place), message=message, key=key))
+
+    def add(self, record: SpeechTextRecord, place: str) -> bool:
+        """Add a record without the translations that were not asked for; False if it is invalid or another has its id.
+
+        A record with the id of an earlier one is reported and not added.
+        """
+        wanted = self.options.target_langs
+        self.other_translations.update(lang for lang in record.translations if lang not in wanted)
+        kept = {lang: record.translations[lang] for lang in wanted if lang in record.translations}
+        record = replace(record, translations=kept)
+        try:
+            record.validate()
+        except ValueError as error:
+            self.report("broken_row", place, str(error))
+            return False
+        if record.key in self.places:
+            reason = f"has the same name ({record.id}) as {self.places[record.key]}"
+            self.report("repeated_recording", place, reason)
+            return False
+        self.records.append(record)
+        self.places[record.key] = place
+        return True
+
+
+def session_extra(session: str, split: str | None = None, **more: Any) -> Mapping[str, Any]:
+    """`SpeechTextRecord.extra` of a record that was read here."""
+    return {**more, "session": session, **({"split": split} if split else {})}

@@ -1,0 +1,114 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Length, format and loudness of recordings, each decoded once."""
+
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import soundfile as sf
+
+from mu2slam_hf.data.audio import SAMPLING_RATE, AudioError, FloatArray
+from mu2slam_hf.models.modules_audio_sources import stream_audio_source
+
+LEVEL_SECONDS = 0.1
+"""Length of the frames whose level is measured."""
+
+_FRAME_SAMPLES = round(LEVEL_SECONDS * SAMPLING_RATE)
+_FLOOR_DB = -120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingLevels:
+    """A recording as it was decoded.
+
+    Attributes:
+        duration_seconds: length.
+        sampling_rate: rate of the file in Hz; None if only its decoder knows it (videos, m4a).
+        num_channels: number of channels; None as above.
+        can_be_cut: whether parts of it can be read without decoding all of it.
+        levels_db: `(n,)` float32, root mean square of each `LEVEL_SECONDS` in dB relative to full scale, at least
+            -120.
+    """
+
+    duration_seconds: float
+    sampling_rate: int | None
+    num_channels: int | None
+    can_be_cut: bool
+    levels_db: FloatArray
+
+    def peak_db(self, start_seconds: float = 0.0, end_seconds: float | None = None) -> float:
+        """Level of the loudest frame that lies at least partly within a stretch."""
+        first = int(start_seconds / LEVEL_SECONDS)
+        last = len(self.levels_db) if end_seconds is None else max(first + 1, round(end_seconds / LEVEL_SECONDS))
+        part = self.levels_db[first:last]
+        return float(part.max()) if len(part) else _FLOOR_DB
+
+
+def measure_recording(source: Any) -> RecordingLevels:
+    """Decode a recording and measure it.
+
+    Args:
+        source: a path, or another source of `load_audio`.
+
+    Raises:
+        AudioError: it cannot be read to its end.
+    """
+    rest = np.zeros(0, dtype=np.float32)
+    levels: list[FloatArray] = []
+    num_samples = 0
+    for block in stream_audio_source(source, SAMPLING_RATE):
+        samples = np.concatenate([rest, block[:, 0]])
+        num_samples += len(block)
+        whole = len(samples) // _FRAME_SAMPLES * _FRAME_SAMPLES
+        levels.append(_levels_of(samples[:whole].reshape(-1, _FRAME_SAMPLES)))
+        rest = samples[whole:]
+    if len(rest):
+        levels.append(_levels_of(rest[None]))
+    try:
+        info = sf.info(source) if isinstance(source, str) else None
+    except (sf.SoundFileError, RuntimeError):
+        info = None  # decoded by PyAV
+    return RecordingLevels(
+        duration_seconds=num_samples / SAMPLING_RATE,
+        sampling_rate=info.samplerate if info else None,
+        num_channels=info.channels if info else None,
+        can_be_cut=info is not None,
+        levels_db=np.concatenate(levels),
+    )
+
+
+def measure_recordings(
+    sources: Mapping[str, Any], *, num_threads: int | None = None, progress: Callable[[str], None] | None = None
+) -> dict[str, RecordingLevels | AudioError]:
+    """Measure recordings on several threads; those that cannot be read have their error.
+
+    Args:
+        sources: name -> path, or another source of `load_audio`; each is decoded once.
+        num_threads: None means the number of processors, at most 8.
+        progress: called with each name when it is done, in order.
+    """
+
+    def measure(source: Any) -> RecordingLevels | AudioError:
+        try:
+            return measure_recording(source)
+        except AudioError as error:
+            return error
+
+    found: dict[str, RecordingLevels | AudioError] = {}
+    with ThreadPoolExecutor(num_threads or min(8, os.cpu_count() or 1)) as pool:
+        for name, result in zip(sources, pool.map(measure, sources.values()), strict=True):
+            found[name] = result
+            if progress is not None:
+                progress(name)
+    return found
+
+
+def _levels_of(frames: FloatArray) -> FloatArray:
+    """Level in dB of each row."""
+    if not frames.size:
+        return np.zeros(0, dtype=np.float32)
+    power = np.mean(np.square(frames, dtype=np.float64), axis=1)
+    return np.maximum(10.0 * np.log10(np.maximum(power, 1e-12)), _FLOOR_DB).astype(np.float32)

@@ -1,0 +1,111 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The report as one HTML file without links to other files."""
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from mu2slam_hf.adaptation.characters import CharacterInventory
+from mu2slam_hf.adaptation.data_report import DataReport, GroupAmount
+from mu2slam_hf.adaptation.findings import FINDING_KINDS
+from mu2slam_hf.adaptation.report_plots import embed_png, plot_report
+from mu2slam_hf.adaptation.report_text import (
+    SEVERITY_TITLES,
+    format_hours,
+    language_name,
+    reading_lines,
+    summary_rows,
+)
+
+TEMPLATE = Path(__file__).with_name("report_template.html")
+_MAX_LISTED = 200
+_MAX_GROUPS = 100
+
+
+def render_html(report: DataReport, *, samples_per_frame: int = 640) -> str:
+    """The report for a browser; without plots, if matplotlib is not installed.
+
+    Args:
+        report: the report.
+        samples_per_frame: see `plot_report`.
+    """
+    try:
+        plots = {title: embed_png(png) for title, png in plot_report(report, samples_per_frame).items()}
+        plots_missing = False
+    except ImportError:
+        plots, plots_missing = {}, True
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        source=report.source,
+        language=language_name(report.lang),
+        tiles=_tiles(report),
+        summary=summary_rows(report),
+        severities=_severities(report),
+        plots=plots,
+        plots_missing=plots_missing,
+        inventories=[_inventory(one, report.places) for one in report.inventories if one.characters],
+        groups={"Speakers": _groups(report.speakers), "Sessions": _groups(report.sessions)},
+        num_groups={"Speakers": len(report.speakers), "Sessions": len(report.sessions)},
+        reading=reading_lines(report),
+        max_listed=_MAX_LISTED,
+    )
+
+
+def _tiles(report: DataReport) -> list[tuple[str, str]]:
+    """The figures at the top."""
+    amounts = report.amounts
+    left_out = sum(finding.severity == "left_out" for finding in report.findings)
+    return [
+        (format_hours(amounts["transcribed"].hours), "transcribed"),
+        (f"{amounts['transcribed'].utterances:,}", "utterances"),
+        (f"{amounts['transcribed'].speakers or 'unknown'}", "speakers"),
+        (f"{amounts['dev_scored'].utterances:,}", "utterances to test with"),
+        (format_hours(amounts["untranscribed"].hours), "not transcribed"),
+        (f"{left_out:,}", "things left out"),
+    ]
+
+
+def _severities(report: DataReport) -> list[dict[str, Any]]:
+    """Findings by severity and kind."""
+    by_kind = report.findings_by_kind()
+    return [
+        {
+            "title": title,
+            "kinds": [
+                {"title": FINDING_KINDS[kind].title, "advice": FINDING_KINDS[kind].advice, "findings": own}
+                for kind, own in by_kind.items()
+                if FINDING_KINDS[kind].severity == severity
+            ],
+        }
+        for severity, title in SEVERITY_TITLES.items()
+    ]
+
+
+def _inventory(inventory: CharacterInventory, places: Any) -> dict[str, Any]:
+    most = inventory.characters[0].count
+    return {
+        "language": language_name(inventory.lang),
+        "scripts": inventory.scripts,
+        "num_mixed_words": inventory.num_mixed_words,
+        "mixed_words": inventory.mixed_words,
+        "rows": [
+            {"one": one, "share": 100.0 * one.count / most, "place": places.get(one.example, "")}
+            for one in inventory.characters
+        ],
+    }
+
+
+def _groups(groups: tuple[GroupAmount, ...]) -> list[dict[str, Any]]:
+    most = max((one.hours + one.untranscribed_hours for one in groups), default=0.0) or 1.0
+    return [
+        {
+            "one": one,
+            "hours": format_hours(one.hours),
+            "untranscribed": format_hours(one.untranscribed_hours) if one.untranscribed_hours else "",
+            "share": 100.0 * one.hours / most,
+        }
+        for one in groups[:_MAX_GROUPS]
+    ]

@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 from mu2slam_hf.adaptation.elan import read_elan
 from mu2slam_hf.adaptation.folder_files import ELAN, SUBTITLES, TEXTGRID, RecordingFiles
@@ -11,9 +12,9 @@ from mu2slam_hf.adaptation.read_data import ReadData, session_extra
 from mu2slam_hf.adaptation.speakers import speaker_of_file, split_of_folders
 from mu2slam_hf.adaptation.subtitle_files import read_subtitles
 from mu2slam_hf.adaptation.tier_choice import ChosenTier, TierChoiceError, choose_tiers
-from mu2slam_hf.adaptation.tier_names import tier_speaker
+from mu2slam_hf.adaptation.tier_names import base_name, tier_speaker
 from mu2slam_hf.adaptation.tier_pairing import pair_translations
-from mu2slam_hf.adaptation.tiers import AnnotationFile, AnnotationFileError, TimedText
+from mu2slam_hf.adaptation.tiers import AnnotationFile, AnnotationFileError, AnnotationTier, TimedText
 from mu2slam_hf.data.audio_slices import AudioSlice
 from mu2slam_hf.data.corpora.reader import canonical_language_or_none
 from mu2slam_hf.data.records import SpeechTextRecord
@@ -65,8 +66,9 @@ def _own_file(recording: RecordingFiles, kind: str, data: ReadData) -> Path:
 
 def _offset(file: AnnotationFile, audio: Path) -> float:
     """Seconds to add to the times of a file for a recording; that of the same name counts."""
-    same_name = [seconds for name, seconds in file.media.items() if Path(name).stem.lower() == audio.stem.lower()]
-    return same_name[0] if same_name else 0.0
+    own = normalize("NFC", audio.stem).lower()
+    names = {normalize("NFC", Path(name).stem).lower(): seconds for name, seconds in file.media.items()}
+    return names.get(own, 0.0)
 
 
 def _choose_subtitles(recording: RecordingFiles, data: ReadData) -> list[ChosenTier]:
@@ -97,11 +99,19 @@ def _choose_subtitles(recording: RecordingFiles, data: ReadData) -> list[ChosenT
 
 def _count_choices(chosen: Sequence[ChosenTier], kind: str, data: ReadData) -> None:
     for one in chosen:
-        parts = [f"{kind}: tier {one.transcript.name!r} is the transcript ({one.reason})"]
+        parts = [f"{kind}: tier {_shown_name(one.transcript)} is the transcript ({one.reason})"]
         for lang in data.options.target_langs:
             tier = one.translations.get(lang)
-            parts.append(f"tier {tier.name!r} is the translation into {lang}" if tier else f"no tier is in {lang}")
+            parts.append(
+                f"tier {_shown_name(tier)} is the translation into {lang}" if tier else f"no tier is in {lang}"
+            )
         data.choices["; ".join(parts)] += 1
+
+
+def _shown_name(tier: AnnotationTier) -> str:
+    """The name of a tier; that of each speaker of many counts as one."""
+    base = base_name(tier)
+    return repr(tier.name) if base == tier.name else f"{base!r} of each speaker"
 
 
 def _add_tier(one: ChosenTier, recording: RecordingFiles, offset: float, data: ReadData, *, several: bool) -> None:

@@ -1,9 +1,11 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Figures and findings about a user's data, from which all forms of the report are made."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -96,7 +98,8 @@ class DataReport:
     """What is in a user's data.
 
     Attributes:
-        source: folder or file.
+        source: folder or file, as given.
+        folder: the folder that `source` is or is in; places start with it.
         lang: language that is spoken.
         target_langs: languages of translations.
         num_recordings: number of recordings that were found, readable or not.
@@ -119,6 +122,7 @@ class DataReport:
     """
 
     source: str
+    folder: str
     lang: str
     target_langs: tuple[str, ...]
     num_recordings: int
@@ -144,6 +148,10 @@ class DataReport:
         for finding in self.findings:
             found[finding.kind].append(finding)
         return {kind: own for kind, own in found.items() if own}
+
+    def shorten(self, text: str) -> str:
+        """A place or message with paths relative to the folder."""
+        return text.replace(f"{self.folder}{os.sep}", "")
 
     def to_dict(self) -> dict[str, Any]:
         """The report for JSON; `places` and `utterances` are in the rows of the records."""
@@ -210,6 +218,7 @@ def build_report(
     order = {kind: number for number, kind in enumerate(FINDING_KINDS)}
     return DataReport(
         source=source,
+        folder=str(Path(source) if Path(source).is_dir() else Path(source).parent),
         lang=data.options.lang,
         target_langs=data.options.target_langs,
         num_recordings=len(levels),
@@ -254,7 +263,7 @@ def _report_odd_characters(data: ReadData, inventories: Sequence[CharacterInvent
     for inventory in inventories:
         for one in inventory.characters:
             if one.doubts:
-                message = f"{one.char} ({one.name}), {one.count} times in {inventory.lang}: {'; '.join(one.doubts)}"
+                message = f"{one.char} ({one.name}), {one.count} x in {inventory.lang}: {'; '.join(one.doubts)}"
                 data.report("odd_character", data.places[one.example], message, one.example)
     for char, count in data.cleaner.removed.most_common():
         message = f"{describe_character(char)} is not visible; it was removed from {count} texts"

@@ -126,6 +126,7 @@ def split_records(
             return replace(candidate, reason=reason)
         reasons.append(f"not by {by}: {fault}")
     threshold = _reach_minimum(usable, "text", settings.dev_share, minimum)
+    reasons.append("so all recordings of a sentence stay together")
     return _build(usable, test, "text", threshold, "; ".join(reasons))
 
 

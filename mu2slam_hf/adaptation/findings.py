@@ -104,6 +104,11 @@ FINDING_KINDS: dict[str, FindingKind] = {
         title="Recordings that are too short for their text",
         advice="Check the times of the annotation, and whether the text belongs to this recording.",
     ),
+    "empty_text": FindingKind(
+        severity="check",
+        title="Empty texts",
+        advice="The recordings are used as speech without text. Write the transcript, if there should be one.",
+    ),
     "no_letters": FindingKind(
         severity="left_out",
         title="Texts without letters",
@@ -168,6 +173,11 @@ FINDING_KINDS: dict[str, FindingKind] = {
         severity="check",
         title="Sentences that occur several times",
         advice="Nothing, if several people say them or they are said several times.",
+    ),
+    "shared_sentence": FindingKind(
+        severity="check",
+        title="Sentences of the development set that training has too",
+        advice="Nothing: they are not scored, so that scores are about new sentences.",
     ),
     "two_files": FindingKind(
         severity="check",

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from unicodedata import normalize
 
 from mu2slam_hf.data.recording_files import RECORDING_SUFFIXES
 from mu2slam_hf.data.shard_files import MANIFEST_ENDINGS
@@ -63,7 +64,7 @@ class FolderFiles:
 
     def find_recording(self, name: str) -> RecordingFiles | None:
         """The only recording with a name (without extension), in whichever folder; None if there are several."""
-        found = self.by_name.get(name.lower(), [])
+        found = self.by_name.get(normalize("NFC", name).lower(), [])
         return found[0] if len(found) == 1 else None
 
 
@@ -78,7 +79,7 @@ def find_files(root: Path, only: Path | None = None) -> FolderFiles:
     """
     files = FolderFiles(root=root)
     annotations: list[Path] = []
-    for path in _walk(root):
+    for path in _walk(root) if only is None else sorted(root.iterdir()):
         suffix = path.suffix.lower()
         if only is not None and path.name.split(".")[0] != only.name.split(".")[0]:
             continue
@@ -104,7 +105,8 @@ def _walk(root: Path) -> Iterable[Path]:
 
 
 def _stem_of(root: Path, path: Path) -> str:
-    return str(PurePosixPath(path.relative_to(root).with_suffix("").as_posix()))
+    # File systems of macOS write accents as separate characters, others do not.
+    return normalize("NFC", path.relative_to(root).with_suffix("").as_posix())
 
 
 def _add_recording(files: FolderFiles, path: Path) -> None:

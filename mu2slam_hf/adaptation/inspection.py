@@ -81,9 +81,7 @@ def inspect_records(
         if fitted is None or inspector.is_silent(fitted):
             continue
         if fitted.text is None and not fitted.translations:
-            measured = levels[audio_name(record)]
-            assert isinstance(measured, RecordingLevels)
-            found.untranscribed += cut_speech(fitted, measured, limits)
+            found.untranscribed += inspector.cut(fitted)
         elif fitted.text is None or inspector.has_usable_text(fitted, needed_frames.get(fitted.text, 0)):
             found.labelled.append(fitted)
     return found
@@ -157,6 +155,15 @@ class _Inspector:
         self.report("silent", record, f"the loudest part has {peak:.0f} dB; speech has more than -50 dB")
         return True
 
+    def cut(self, record: SpeechTextRecord) -> list[SpeechTextRecord]:
+        measured = self.levels[audio_name(record)]
+        assert isinstance(measured, RecordingLevels) and record.duration_seconds is not None
+        if record.duration_seconds > self.limits.max_seconds and not measured.can_be_cut:
+            reason = f"{record.duration_seconds:.0f} s without text, which cannot be cut; convert it to WAV first"
+            self.report("too_long", record, reason)
+            return []
+        return cut_speech(record, measured, self.limits)
+
     def has_usable_text(self, record: SpeechTextRecord, needed_frames: int) -> bool:
         assert record.text is not None and record.duration_seconds is not None
         if not any(char.isalnum() for char in record.text):
@@ -166,7 +173,7 @@ class _Inspector:
         if needed_frames > frames:
             reason = (
                 f"{record.duration_seconds:.2f} s for {len(record.text)} characters ({record.text[:40]!r}); the model "
-                f"hears {frames} sounds in this time, and the text needs {needed_frames}"
+                f"can write at most {frames} in this time, and would need {needed_frames}"
             )
             self.report("too_much_text", record, reason)
             return False

@@ -4,8 +4,9 @@
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from mu2slam_hf.adaptation.options import ReadingOptions
 from mu2slam_hf.adaptation.read_data import ReadData, session_extra
@@ -76,7 +77,8 @@ def read_table(path: Path, data: ReadData, *, audio_root: Path, with_file_split:
     """
     names = _column_names(path)
     columns = _find_columns(names, data.options)
-    if not any(name in names for name in usual_columns("text", columns)):
+    has_text = any(name in names for name in usual_columns("text", columns))
+    if not has_text:
         data.report("no_text_column", path, f"its columns are {', '.join(names)}")
     has_lang = any(name in names for name in usual_columns("lang", columns))
     reader = _PlacedRowReader(
@@ -100,6 +102,8 @@ def read_table(path: Path, data: ReadData, *, audio_root: Path, with_file_split:
             if record.lang != data.options.lang:
                 data.report("other_language", place, f"the row is in {record.lang}, not in {data.options.lang}")
                 continue
+            if record.text is None and not record.translations and has_text:
+                data.report("empty_text", place, f"there is no text for {Path(str(record.audio)).name}", record.key)
             try:
                 data.add(_complete(record, row, own, data, audio_root, file_split), place)
             except ValueError as error:
@@ -195,7 +199,7 @@ def _relative_stem(audio: Any, root: Path) -> str | None:
         return None
     path = Path(audio)
     relative = path.relative_to(root) if path.is_relative_to(root) else Path(path.name)
-    return str(PurePosixPath(relative.with_suffix("").as_posix()))
+    return normalize("NFC", relative.with_suffix("").as_posix())
 
 
 def _seconds(value: Any, name: str) -> float | None:

@@ -17,6 +17,7 @@ from mu2slam_hf.adaptation.data_report import DataReport, build_report
 from mu2slam_hf.adaptation.dev_split import DevSplit, PreviousSplit, split_records, to_previous
 from mu2slam_hf.adaptation.inspection import audio_sources, inspect_records
 from mu2slam_hf.adaptation.options import CheckLimits, ReadingOptions, SplitSettings
+from mu2slam_hf.adaptation.read_data import ReadData
 from mu2slam_hf.adaptation.reading import read_data
 from mu2slam_hf.adaptation.record_table import record_rows
 from mu2slam_hf.adaptation.recording_levels import measure_recordings
@@ -126,6 +127,7 @@ def prepare_data(
     split = split_records(found.labelled, split_settings or SplitSettings(), previous)
     for record in split.test:
         data.report("given_test", data.places[record.key], "belongs to a test set", record.key)
+    _report_shared(data, split)
     is_held_back = {record.key: split.is_dev_group(record) for record in found.untranscribed}
     return PreparedData(
         split=split,
@@ -134,6 +136,14 @@ def prepare_data(
         texts=tuple(found.texts),
         report=build_report(str(source), data, levels, found, split, is_held_back, tokenizer),
     )
+
+
+def _report_shared(data: ReadData, split: DevSplit) -> None:
+    for lang, keys in split.shared.items():
+        for record in split.dev:
+            if record.key in keys:
+                text = record.text if lang == record.lang else record.translations[lang]
+                data.report("shared_sentence", data.places[record.key], f"in {lang}: {text!r}", record.key)
 
 
 def load_previous_split(folder: str | os.PathLike[str]) -> PreviousSplit | None:

@@ -46,7 +46,7 @@ def render_html(report: DataReport, *, samples_per_frame: int = 640) -> str:
         severities=_severities(report),
         plots=plots,
         plots_missing=plots_missing,
-        inventories=[_inventory(one, report.places) for one in report.inventories if one.characters],
+        inventories=[_inventory(one, report) for one in report.inventories if one.characters],
         groups={"Speakers": _groups(report.speakers), "Sessions": _groups(report.sessions)},
         num_groups={"Speakers": len(report.speakers), "Sessions": len(report.sessions)},
         reading=reading_lines(report),
@@ -75,7 +75,11 @@ def _severities(report: DataReport) -> list[dict[str, Any]]:
         {
             "title": title,
             "kinds": [
-                {"title": FINDING_KINDS[kind].title, "advice": FINDING_KINDS[kind].advice, "findings": own}
+                {
+                    "title": FINDING_KINDS[kind].title,
+                    "advice": FINDING_KINDS[kind].advice,
+                    "findings": [(report.shorten(one.place), report.shorten(one.message)) for one in own],
+                }
                 for kind, own in by_kind.items()
                 if FINDING_KINDS[kind].severity == severity
             ],
@@ -84,7 +88,7 @@ def _severities(report: DataReport) -> list[dict[str, Any]]:
     ]
 
 
-def _inventory(inventory: CharacterInventory, places: Any) -> dict[str, Any]:
+def _inventory(inventory: CharacterInventory, report: DataReport) -> dict[str, Any]:
     most = inventory.characters[0].count
     return {
         "language": language_name(inventory.lang),
@@ -92,7 +96,11 @@ def _inventory(inventory: CharacterInventory, places: Any) -> dict[str, Any]:
         "num_mixed_words": inventory.num_mixed_words,
         "mixed_words": inventory.mixed_words,
         "rows": [
-            {"one": one, "share": 100.0 * one.count / most, "place": places.get(one.example, "")}
+            {
+                "one": one,
+                "share": 100.0 * one.count / most,
+                "place": report.shorten(report.places.get(one.example, "")),
+            }
             for one in inventory.characters
         ],
     }

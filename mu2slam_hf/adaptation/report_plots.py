@@ -65,7 +65,7 @@ def _plot_histogram(axes: Any, utterances: Sequence[Utterance], name: str, label
     titles, colors = [title for _, title, _ in _PARTS], [color for _, _, color in _PARTS]
     axes.hist(values, bins=edges, stacked=True, label=titles, color=colors)
     axes.set(xlabel=label, ylabel="utterances", xlim=(0, None))
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper right")
     _remove_frame(axes)
 
 
@@ -75,7 +75,7 @@ def _plot_lengths(axes: Any, utterances: Sequence[Utterance], samples_per_frame:
         own = [one for one in utterances[::step] if one.part == part]
         if own:
             seconds, sizes = [one.seconds for one in own], [_size(one) for one in own]
-            axes.plot(seconds, sizes, ".", markersize=3, alpha=0.5, color=color, label=title, markeredgewidth=0)
+            axes.plot(seconds, sizes, ".", markersize=5, alpha=0.5, color=color, label=title, markeredgewidth=0)
     longest = max(one.seconds for one in utterances)
     highest = 1.1 * max(map(_size, utterances))
     has_tokens = utterances[0].tokens is not None
@@ -83,7 +83,7 @@ def _plot_lengths(axes: Any, utterances: Sequence[Utterance], samples_per_frame:
         axes.plot([0, longest], [0, longest * 16_000 / samples_per_frame], color="0.4", linewidth=1)
     axes.set(xlabel="seconds", ylabel="tokens" if has_tokens else "characters")
     axes.set(xlim=(0, 1.05 * longest), ylim=(0, highest))
-    axes.legend(frameon=False, loc="upper left", markerscale=3)
+    axes.legend(frameon=False, loc="upper left", markerscale=2)
     _remove_frame(axes)
 
 

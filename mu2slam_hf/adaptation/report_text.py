@@ -32,7 +32,7 @@ def format_report(report: DataReport, max_examples: int = _MAX_EXAMPLES) -> str:
         if groups:
             lines += ["", title]
         for own in groups:
-            lines += _finding_lines(own, max_examples)
+            lines += [f"  {report.shorten(line)}" for line in _finding_lines(own, max_examples)]
     if report.choices or report.other_translations:
         lines += ["", "How the files were read"]
         lines += [f"  {line}" for line in reading_lines(report)]
@@ -41,11 +41,11 @@ def format_report(report: DataReport, max_examples: int = _MAX_EXAMPLES) -> str:
 
 def _finding_lines(findings: list[Finding], max_examples: int) -> list[str]:
     kind = FINDING_KINDS[findings[0].kind]
-    lines = [f"  {len(findings):,} x {kind.title}"]
-    lines += [f"      {finding}" for finding in findings[:max_examples]]
+    lines = [f"{len(findings):,} x {kind.title}"]
+    lines += [f"    {finding}" for finding in findings[:max_examples]]
     if len(findings) > max_examples:
-        lines.append(f"      ... and {len(findings) - max_examples:,} more")
-    lines.append(f"      What to do: {kind.advice}")
+        lines.append(f"    ... and {len(findings) - max_examples:,} more")
+    lines.append(f"    What to do: {kind.advice}")
     return lines
 
 
@@ -55,7 +55,7 @@ def summary_rows(report: DataReport) -> list[tuple[str, str]]:
     formats = ", ".join(
         f"{count:,} x {describe_format(rate, channels)}" for (rate, channels), count in report.formats.items()
     )
-    recordings = f"{report.num_recordings:,} files, {format_hours(amounts['recordings'].hours)}"
+    recordings = f"{_plural(report.num_recordings, 'file')}, {format_hours(amounts['recordings'].hours)}"
     rows = [
         ("language", language_name(report.lang)),
         ("recordings", f"{recordings} ({formats})" if formats else recordings),
@@ -71,7 +71,7 @@ def summary_rows(report: DataReport) -> list[tuple[str, str]]:
         counts = report.translated[lang]
         scored = _describe_scored(counts["dev_scored"], report.split["shared"], lang)
         of_all = f"{counts['train'] + counts['dev']:,} of {amounts['labelled'].utterances:,} utterances"
-        rows.append((f"translated into {lang}", f"{of_all}; in development {scored}"))
+        rows.append((f"translated into {lang}", f"{of_all}; scored in development: {scored}"))
     for part, title in (
         ("untranscribed", "not transcribed"),
         ("held_back", "  not used"),
@@ -156,8 +156,8 @@ def language_name(lang: str) -> str:
 
 def _describe_scored(count: int, shared: dict[str, int], lang: str) -> str:
     left_out = shared.get(lang, 0)
-    why = f" ({left_out:,} not, because training has the same sentence)" if left_out else ""
-    return f"{count:,} scored{why}" if count or left_out else "nothing to score"
+    why = f" (without {left_out:,} of sentences that training has too)" if left_out else ""
+    return f"{count:,}{why}"
 
 
 def _plural(count: int, noun: str) -> str:

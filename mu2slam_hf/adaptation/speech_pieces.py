@@ -19,16 +19,17 @@ def cut_speech(record: SpeechTextRecord, levels: RecordingLevels, limits: CheckL
     """Pieces of a recording, of at most `limits.max_seconds`.
 
     Args:
-        record: speech without text, with its duration; the audio is a path or an `AudioSlice`.
+        record: speech without text, with its duration; if it is longer, the audio is a path or an `AudioSlice` of a
+            file that can be cut.
         levels: levels of the whole file.
         limits: length of pieces; silent pieces are left out.
 
     Returns:
-        the record itself if it is short enough; of a recording that cannot be cut, nothing but the record.
+        the record itself if it is short enough.
     """
     seconds = record.duration_seconds
     assert seconds is not None
-    if seconds <= limits.max_seconds or not levels.can_be_cut:
+    if seconds <= limits.max_seconds:
         return [record]
     audio = record.audio
     path, start = (audio.path, audio.start_seconds) if isinstance(audio, AudioSlice) else (str(audio), 0.0)

@@ -88,7 +88,7 @@ class TextCleaner:
         """Count the oddities of a text that is cleaned elsewhere."""
         self.num_texts += 1
         self.num_decomposed += not unicodedata.is_normalized("NFC", text)
-        kept = set(clean_text(text))
+        kept = set(clean_text(_UNUSABLE.sub(" ", text)))
         for char in sorted(set(text) - kept):
             if unicodedata.category(char) in ("Cf", "Cc") and not char.isspace():
                 self.removed[char] += 1

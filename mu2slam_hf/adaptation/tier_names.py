@@ -36,10 +36,11 @@ _LANGUAGES_BY_OWN_NAME = {word: code for code, words in _OWN_NAMES.items() for w
 
 def base_name(tier: AnnotationTier) -> str:
     """The name of a tier without its speaker: `tx` of `tx@Anna`, and of `tx-Anna` if Anna is its participant."""
-    name = tier.name.split("@")[0] if "@" in tier.name[1:] else tier.name
-    if tier.participant and tier.participant.lower() in name.lower():
-        name = re.sub(re.escape(tier.participant), "", name, flags=re.IGNORECASE).strip(" _-.:") or name
-    return name.strip()
+    name = tier.name
+    if tier.participant:
+        without = re.sub(re.escape(tier.participant), "", name, flags=re.IGNORECASE)
+        name = without.replace("@", "").strip(" _-.:") or name
+    return (name.split("@")[0] if "@" in name[1:] else name).strip()
 
 
 def tier_speaker(tier: AnnotationTier) -> str | None:

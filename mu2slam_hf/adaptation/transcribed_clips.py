@@ -55,4 +55,7 @@ def _read(path: Path, data: ReadData) -> str | None:
         place, _, reason = str(error).partition(": ")
         data.report("unreadable_file", place, reason)
         return None
-    return data.cleaner.clean(text, str(path))
+    cleaned = data.cleaner.clean(text, str(path))
+    if cleaned is None:
+        data.report("empty_text", path, "the file has no text")
+    return cleaned

@@ -1,0 +1,105 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""`mu2slam inspect-data` prints and writes the report; wrong usage is explained in one line."""
+
+import json
+
+import pytest
+from field_recordings import LINES, Line, write_clips, write_elan, write_tape
+
+from mu2slam_hf import default_checkpoint
+from mu2slam_hf.cli import main
+from mu2slam_hf.cli.user_data import _SPEAKER_SOURCES, _SPLIT_CHOICES
+
+
+@pytest.fixture
+def inspect(capsys):
+    def call(*arguments):
+        status = main(["inspect-data", *map(str, arguments)])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_clips(tmp_path / "field", {f"c{n}": f"bana {'abcdefghij'[n]}" for n in range(10)}, c1="les enfants")
+    return tmp_path / "field"
+
+
+def test_the_report_is_printed_and_written(folder, tmp_path, inspect):
+    output = tmp_path / "new" / "out"
+    status, printed, errors = inspect(folder, "--lang", "Mboshi", "--to", "fr", "--output", output)
+    assert status == 0 and errors == ""
+    assert "10 utterances, 30 s, unknown speakers, 1 session" in printed
+    assert printed.endswith(f"written to {output / 'report.html'} and {output / 'data.json'}\n")
+    assert (output / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    stored = json.loads((output / "data.json").read_text(encoding="utf-8"))
+    assert stored["target_langs"] == ["fr"] and len(stored["records"]) == 10
+    assert sorted(path.name for path in output.iterdir()) == ["data.json", "report.html"]
+
+
+def test_the_split_of_an_earlier_report_is_kept_unless_another_is_given(folder, tmp_path, inspect):
+    output = tmp_path / "out"
+
+    def parts():
+        stored = json.loads((output / "data.json").read_text(encoding="utf-8"))
+        return stored["split"]["by"], {row["key"]: row["part"] for row in stored["records"]}
+
+    inspect(folder, "--lang", "mdw", "--output", output)
+    by, before = parts()
+    for name in "xyz":
+        write_clips(folder / name, {f"{name}{n}": f"{name} bana {n}" for n in range(9)})
+    _, printed, _ = inspect(folder, "--lang", "mdw", "--output", output)
+    assert "as in the earlier split of these data" in printed
+    assert parts()[0] == by == "text" and before.items() <= parts()[1].items()
+    inspect(folder, "--lang", "mdw", "--output", output, "--split-by", "session")
+    assert parts()[0] == "session"
+
+
+def test_tiers_columns_and_models_can_be_named(tmp_path, inspect):
+    write_tape(tmp_path / "tape.wav")
+    write_elan(tmp_path / "tape.eaf", {"one": LINES[:2], "two": [Line(1, 2, "bana")], "three": LINES[:1]})
+    status, _, errors = inspect(tmp_path, "--lang", "mdw", "--to", "fr")
+    assert status == 1 and "has several tiers" in errors and len(errors.splitlines()) == 1
+    arguments = ("--tier", "two", "--tier", "one", "--translation-tier", "three", "--model", default_checkpoint())
+    status, printed, _ = inspect(tmp_path, "--lang", "mdw", "--to", "fr", *arguments)
+    assert (
+        status == 0 and "tier 'two' is the transcript (as given); tier 'three' is the translation into fr" in printed
+    )
+    (tmp_path / "table").mkdir()
+    (tmp_path / "table" / "list.csv").write_text("file,says,parle\n../tape.wav,bana,les enfants\n")
+    status, printed, _ = inspect(
+        tmp_path / "table", "--lang", "mdw", "--to", "fr", "--column", "text=says", "--column", "text_fr=parle"
+    )
+    assert status == 0 and "1 of 1 utterances" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--lang", "xx"), "the language 'xx': unknown language 'xx'; nearest"),
+        (("--lang", "mdw", "--to", "mdw"), "mdw is both the language that is spoken and the one to translate into"),
+        (("--lang", "mdw", "--column", "text"), "--column text: expected the form KEY=NAME"),
+        (("--lang", "mdw", "--column", "a=b"), "unknown kind of column 'a'"),
+        (("--lang", "mdw", "--to", "fr", "--translation-tier", "a", "--translation-tier", "b"), "given twice for fr"),
+        (("--lang", "mdw", "--dev-share", "2"), "must be above 0 and at most 0.5"),
+        (("--lang", "mdw", "--model", "/nowhere"), "/nowhere: not a checkpoint folder"),
+    ],
+)
+def test_wrong_arguments_are_explained_in_one_line(folder, inspect, arguments, message):
+    status, printed, errors = inspect(folder, *arguments)
+    assert status == 1 and printed == ""
+    assert message in errors and len(errors.splitlines()) == 1
+
+
+def test_an_output_that_is_a_file_is_refused_before_anything_is_read(tmp_path, inspect):
+    (tmp_path / "out").write_text("x")
+    status, _, errors = inspect(tmp_path / "gone", "--lang", "mdw", "--output", tmp_path / "out")
+    assert status == 1 and "is a file; expected a folder" in errors
+
+
+def test_the_choices_of_the_options_are_those_of_the_package():
+    from mu2slam_hf.adaptation.options import SPEAKER_SOURCES, SPLIT_CHOICES
+
+    assert _SPEAKER_SOURCES == SPEAKER_SOURCES and _SPLIT_CHOICES == SPLIT_CHOICES

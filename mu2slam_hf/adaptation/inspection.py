@@ -2,6 +2,7 @@
 """Inspection of records together with their audio: what can be used, and what should be looked at."""
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -109,7 +110,7 @@ class _Inspector:
                 count = num_records[name]
                 lost = f"; its {count} utterances are left out" if count > 1 else ""
                 place = next(r for r in self.data.records if r.audio is not None and audio_name(r) == name)
-                where = name if Path(name).exists() else self.data.places[place.key]
+                where = name if os.path.exists(name) else self.data.places[place.key]
                 message = reason if where == name else f"{name}: {reason}"
                 self.data.report("unreadable_audio", where, f"{message}{lost}")
 

@@ -2,6 +2,7 @@
 """Tolerant reading of tables: each bad row is reported with file and line, the rest is used."""
 
 import math
+import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -57,7 +58,7 @@ class _PlacedRowReader(ManifestShardReader):
             yield place, row
 
 
-def read_table(path: Path, data: ReadData, *, audio_root: Path, with_file_split: bool = True) -> set[Path]:
+def read_table(path: Path, data: ReadData, *, audio_root: Path, with_file_split: bool = True) -> set[str]:
     """Add the records of a manifest.
 
     Besides the columns of every manifest, `session`, `split` (train, dev or test) and `start` with `end` (seconds of
@@ -70,7 +71,7 @@ def read_table(path: Path, data: ReadData, *, audio_root: Path, with_file_split:
         with_file_split: whether a table called dev or test holds that split.
 
     Returns:
-        the recordings that the table names.
+        absolute paths of the recordings that the table names.
 
     Raises:
         TableError: no row can be read, or no column has the recordings.
@@ -89,13 +90,16 @@ def read_table(path: Path, data: ReadData, *, audio_root: Path, with_file_split:
     )
     own = {role: _own_column(role, names, data.options) for role in _OWN_COLUMNS}
     text_columns = [*usual_columns("text", columns), *columns.text_by_lang.values()]
-    named: set[Path] = set()
+    named: set[str] = set()
     file_split = split_of_name(path.name.split(".")[0]) if with_file_split else None
     try:
         for record in reader(path):
             place, row = reader.latest["place"], reader.latest["row"]
             if isinstance(record.audio, str):
-                named.add(Path(record.audio).resolve())
+                if "\0" in record.audio:
+                    data.report("broken_row", place, "the name of the recording has a character that no file has")
+                    continue
+                named.add(os.path.abspath(record.audio))
             for name in text_columns:
                 if isinstance(row.get(name), str):
                     data.cleaner.count(row[name], place)

@@ -59,7 +59,7 @@ def read_data(source: str | os.PathLike[str], options: ReadingOptions) -> ReadDa
 
 
 def _read_folder(files: FolderFiles, data: ReadData) -> None:
-    named: set[Path] = set()
+    named: set[str] = set()
     for table in files.tables:
         try:
             named |= read_table(table, data, audio_root=files.root)
@@ -68,7 +68,7 @@ def _read_folder(files: FolderFiles, data: ReadData) -> None:
             data.report("unreadable_file", table, str(error))
     _adopt_orphans(files)
     for recording in files.recordings.values():
-        if any(path.resolve() in named for path in (recording.audio, *recording.others)):
+        if any(os.path.abspath(path) in named for path in (recording.audio, *recording.others)):
             continue
         for other in recording.others:
             data.report("two_files", other, f"{recording.audio.name} of the same name is used instead")

@@ -3,6 +3,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 from mu2slam_hf.adaptation.findings import Finding
 from mu2slam_hf.adaptation.text_files import TextFileError, read_text_file
@@ -30,7 +31,7 @@ def read_subtitles(path: Path, encoding: str | None = None) -> AnnotationTier:
     from pysubs2.formats import get_format_class
 
     format_name = path.suffix.lower().removeprefix(".")
-    stamp = get_format_class(format_name).TIMESTAMP  # type: ignore[attr-defined]
+    times = get_format_class(format_name)
     try:
         content = read_text_file(path, encoding)
     except TextFileError as error:
@@ -39,8 +40,10 @@ def read_subtitles(path: Path, encoding: str | None = None) -> AnnotationTier:
         content = _without_notes(content)
     broken: list[Finding] = []
     lines = content.split("\n")
-    arrows = [number for number, line in enumerate(lines, start=1) if _ARROW in line]
-    readable = [number for number in arrows if len(stamp.findall(lines[number - 1])) == 2]
+    arrows = [
+        number for number, line in enumerate(lines, start=1) if _ARROW in line or _has_times(line, times) is not False
+    ]
+    readable = [number for number in arrows if _has_times(lines[number - 1], times) is True]
     if not arrows:
         raise AnnotationFileError(f"{path}: has no subtitles; expected lines such as 00:00:01,000 --> 00:00:02,500")
     for number in sorted(set(arrows) - set(readable)):
@@ -65,6 +68,17 @@ def read_subtitles(path: Path, encoding: str | None = None) -> AnnotationTier:
             )
     texts.sort(key=lambda timed: timed.start_seconds)
     return AnnotationTier(name=path.name, texts=tuple(texts), broken=tuple(broken))
+
+
+def _has_times(line: str, format_class: Any) -> bool | None:
+    """Whether pysubs2 takes a line for the times of a subtitle; None if it does and cannot read them."""
+    stamps = format_class.TIMESTAMP.findall(line)
+    if len(stamps) != 2:
+        return False
+    try:
+        return all(format_class.timestamp_to_ms(stamp) >= 0 for stamp in stamps)
+    except ValueError:
+        return None
 
 
 def _without_notes(content: str) -> str:

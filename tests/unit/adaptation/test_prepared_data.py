@@ -3,11 +3,12 @@
 
 import builtins
 import json
+import random
 import re
 from html.parser import HTMLParser
 
 import pytest
-from field_recordings import LINES, Line, write_clips, write_elan, write_tape
+from field_recordings import LINES, Line, write_clips, write_elan, write_subtitles, write_tape, write_textgrid
 from helpers import make_tiny_processor
 
 from mu2slam_hf.adaptation.dev_split import PreviousSplit
@@ -227,6 +228,37 @@ def test_every_kind_of_finding_has_advice_for_people():
 @pytest.mark.parametrize(("hours", "text"), [(2.46, "2.5 h"), (0.5, "30 min"), (0.01, "36 s"), (0.0, "0 s")])
 def test_hours_are_written_for_people(hours, text):
     assert format_hours(hours) == text
+
+
+@pytest.mark.parametrize(
+    "name", ["tape.eaf", "tape.TextGrid", "tape.srt", "tape.vtt", "tape.txt", "list.tsv", "list.csv"]
+)
+def test_damaged_files_are_never_more_than_a_finding(tmp_path, name):
+    """Cut off, or with bytes exchanged: the other recording is read all the same."""
+    numbers, folder = random.Random(name), tmp_path
+    write_tape(folder / "tape.wav", 3.0)
+    write_clips(folder / "other", {"good": "mwana"})
+    lines = [Line(0.5, 1.0, "mísi", "il a vu"), Line(1.5, 2.5, "ba ngá", "les enfants")]
+    rows = [["audio", "text", "start", "end"], *(["tape.wav", line.text, str(line.start), "3"] for line in lines)]
+    if name.endswith("eaf"):
+        write_elan(folder / name, {"mdw": lines})
+    elif name.endswith("TextGrid"):
+        write_textgrid(folder / name, lines, 3.0)
+    elif name.startswith("list"):
+        (folder / name).write_text("\n".join(("\t" if name.endswith("tsv") else ",").join(row) for row in rows))
+    elif name.endswith("txt"):
+        (folder / name).write_text("mísi")
+    else:
+        write_subtitles(folder, "tape", lines, name.removeprefix("tape"))
+    whole = (folder / name).read_bytes()
+    for _ in range(25):
+        damaged = bytearray(whole[: numbers.choice([len(whole), numbers.randrange(len(whole))])])
+        for _ in range(numbers.choice([0, 1, 5, 50])):
+            if damaged:
+                damaged[numbers.randrange(len(damaged))] = numbers.choice([0, 10, 34, 60, 65, 200, 255])
+        (folder / name).write_bytes(bytes(damaged))
+        split = prepare_data(folder, OPTIONS, num_threads=1).split
+        assert "mwana" in [record.text for record in (*split.train, *split.dev)]
 
 
 def test_mboshi(data_root):

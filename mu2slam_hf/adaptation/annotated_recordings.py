@@ -42,16 +42,36 @@ def read_annotated(recording: RecordingFiles, kind: str, data: ReadData) -> bool
             chosen, offset = choose_tiers(file.tiers, data.options), _offset(file, recording.audio)
             _count_choices(chosen, kind, data)
     except AnnotationFileError as error:
-        place, _, reason = str(error).partition(": ")
-        data.report("unreadable_file", place, reason)
+        _report_unreadable(error, data)
         return False
     except TierChoiceError as error:
         data.report("no_tier", next(iter(recording.of_kind(kind).values())), str(error))
         return False
     before = len(data.records)
+    unmatched: dict[str, list[set[TimedText]]] = {}
     for one in chosen:
-        _add_tier(one, recording, offset, data, several=len(chosen) > 1)
+        for name, texts in _add_tier(one, recording, offset, data, several=len(chosen) > 1).items():
+            unmatched.setdefault(name, []).append(texts)
+    for broken in dict.fromkeys(finding for one in chosen for tier in _tiers_of(one) for finding in tier.broken):
+        data.findings.append(broken)
+    # A tier may hold the translations of several speakers.
+    for timed in sorted((timed for one in unmatched.values() for timed in set.intersection(*one)), key=_start):
+        shown = timed.text.strip()[:_SHOWN_CHARACTERS]
+        data.report("unmatched_translation", timed.place, f"{shown!r} fits no utterance of the transcript")
     return len(data.records) > before
+
+
+def _tiers_of(one: ChosenTier) -> list[AnnotationTier]:
+    return [one.transcript, *one.translations.values()]
+
+
+def _start(timed: TimedText) -> float:
+    return timed.start_seconds
+
+
+def _report_unreadable(error: AnnotationFileError, data: ReadData) -> None:
+    place, _, reason = str(error).partition(": ")
+    data.report("unreadable_file", place, reason)
 
 
 def _own_file(recording: RecordingFiles, kind: str, data: ReadData) -> Path:
@@ -91,7 +111,12 @@ def _choose_subtitles(recording: RecordingFiles, data: ReadData) -> list[ChosenT
         there = ", ".join(path.name for path in recording.of_kind(SUBTITLES).values())
         raise TierChoiceError(f"there are only subtitles in other languages ({there}), none in {lang}")
     encoding = data.options.encoding
-    tiers = {code: read_subtitles(path, encoding) for code, path in translations.items()}
+    tiers = {}
+    for code, path in translations.items():
+        try:
+            tiers[code] = read_subtitles(path, encoding)
+        except AnnotationFileError as error:
+            _report_unreadable(error, data)
     return [
         ChosenTier(transcript=read_subtitles(transcript, encoding), translations=tiers, reason="subtitles of its name")
     ]
@@ -114,17 +139,16 @@ def _shown_name(tier: AnnotationTier) -> str:
     return repr(tier.name) if base == tier.name else f"{base!r} of each speaker"
 
 
-def _add_tier(one: ChosenTier, recording: RecordingFiles, offset: float, data: ReadData, *, several: bool) -> None:
-    """Add a record for each text of a transcript."""
+def _add_tier(
+    one: ChosenTier, recording: RecordingFiles, offset: float, data: ReadData, *, several: bool
+) -> dict[str, set[TimedText]]:
+    """Add a record for each text of a transcript; returns the translations of each tier that fit none."""
     utterances = one.transcript.texts
-    data.findings += one.transcript.broken
     translations: dict[str, dict[int, str]] = {}
+    unmatched: dict[str, set[TimedText]] = {}
     for lang, tier in one.translations.items():
-        data.findings += tier.broken
-        translations[lang], unmatched = pair_translations(utterances, tier.texts)
-        for timed in unmatched:
-            shown = timed.text.strip()[:_SHOWN_CHARACTERS]
-            data.report("unmatched_translation", timed.place, f"{shown!r} fits no utterance of the transcript")
+        translations[lang], rest = pair_translations(utterances, tier.texts)
+        unmatched[tier.name] = set(rest)
     # Tiers without a speaker of their own, one for each of several: their names tell the speakers apart.
     tier_name = one.transcript.name if several else None
     own = tier_speaker(one.transcript) or tier_name or speaker_of_file(recording.stem, data.options.speaker_from)
@@ -149,6 +173,7 @@ def _add_tier(one: ChosenTier, recording: RecordingFiles, offset: float, data: R
             ),
             timed.place,
         )
+    return unmatched
 
 
 def _slice_id(stem: str, start: float, end: float, speaker: str | None) -> str:

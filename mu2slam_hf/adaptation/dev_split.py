@@ -66,8 +66,8 @@ class DevSplit:
         return group_name(record, self.by)
 
     def is_dev_group(self, record: SpeechTextRecord) -> bool:
-        """Whether speaker or session of a record are in the development set, also of speech without text."""
-        if self.by == "given":
+        """Whether a record, with or without text, is of a speaker or session of the development or a test set."""
+        if self.by == "given" or record.extra.get("split") == "test":
             return record.extra.get("split") in ("dev", "test")
         return self.by != "text" and hash_share(self.by, self.group_of(record)) < self.threshold
 

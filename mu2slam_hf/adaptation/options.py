@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Options of reading, inspecting and splitting a user's data."""
 
+import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Literal
@@ -32,7 +33,7 @@ class ReadingOptions:
             as "file", if that part is a word that may be a name.
 
     Raises:
-        ValueError: an unknown language, column role or source of speakers.
+        ValueError: an unknown language, encoding, column role or source of speakers.
     """
 
     lang: str
@@ -58,6 +59,12 @@ class ReadingOptions:
             if role not in COLUMN_ROLES and not role.startswith("text_"):
                 expected = f"{', '.join(COLUMN_ROLES)} or text_<language>"
                 raise ValueError(f"unknown kind of column {role!r}; expected {expected}")
+        if self.encoding is not None:
+            try:
+                codecs.lookup(self.encoding)
+            except LookupError:
+                usual = "utf-8, cp1252, latin-1, utf-16"
+                raise ValueError(f"unknown encoding {self.encoding!r}; usual ones are {usual}") from None
         if self.speaker_from not in SPEAKER_SOURCES:
             raise ValueError(f"`speaker_from` must be one of {', '.join(SPEAKER_SOURCES)}, got {self.speaker_from!r}")
         object.__setattr__(self, "lang", lang)

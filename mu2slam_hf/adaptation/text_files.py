@@ -43,8 +43,6 @@ def read_text_file(path: Path, encoding: str | None = None) -> str:
     used = next((name for mark, name in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), encoding or "utf-8")
     try:
         text = content.decode(used)
-    except LookupError as error:
-        raise TextFileError(f"unknown encoding {encoding!r}; usual ones are utf-8, cp1252, latin-1, utf-16") from error
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         bad = content[max(0, error.start - _SHOWN_CHARACTERS // 2) : error.start + _SHOWN_CHARACTERS // 2]

@@ -159,6 +159,7 @@ def test_speech_of_held_out_speakers_is_known():
         assert split.is_dev_group(one) == (one.key in keys(split.dev))
     by_text = split_records([record(n) for n in range(50)], SplitSettings())
     assert not any(map(by_text.is_dev_group, by_text.dev))
+    assert by_text.is_dev_group(record(99, split="test"))
 
 
 def test_hashes_are_even_and_fixed():

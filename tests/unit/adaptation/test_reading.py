@@ -89,6 +89,24 @@ def test_speakers_of_elan_are_participants_with_a_translation_of_their_own(folde
     ]
 
 
+def test_one_translation_tier_of_two_speakers(folder):
+    lines = [Line(0.5, 2.0, "les enfants"), Line(2.5, 4.0, "il a vu"), Line(8.0, 9.0, "personne")]
+    speakers = {"tx@Anna": [Line(0.5, 2.0, "bana")], "tx@Ben": [Line(2.5, 4.0, "wa mísi")]}
+    write_elan(folder / "tape.eaf", speakers | {"french": lines})
+    data = read_data(folder, OPTIONS)
+    assert [record.translations for record in data.records] == [{"fr": "les enfants"}, {"fr": "il a vu"}]
+    (finding,) = data.findings
+    assert finding.kind == "unmatched_translation" and finding.message.startswith("'personne' fits no utterance")
+
+
+def test_broken_subtitles_of_a_translation_leave_the_transcript(folder):
+    write_subtitles(folder, "tape", LINES)
+    (folder / "tape.fr.srt").write_text("nothing")
+    data = read_data(folder, OPTIONS)
+    assert len(data.records) == len(LINES)
+    assert [finding.place for finding in data.findings] == [str(folder / "tape.fr.srt")]
+
+
 def test_an_elan_annotation_without_text_is_speech_without_text(folder):
     write_elan(folder / "tape.eaf", {"mdw": [LINES[0], Line(5.0, 6.0, "")]})
     first, second = read_data(folder, OPTIONS).records
@@ -322,6 +340,7 @@ def test_nothing_to_read_is_an_error_that_says_what_is_expected(tmp_path):
         ({"lang": "mdw", "target_langs": ("mdw",)}, "both the language that is spoken"),
         ({"lang": "mdw", "translation_tiers": {"fr": "ft"}}, "not a language to translate into"),
         ({"lang": "mdw", "columns": {"txt": "a"}}, "unknown kind of column 'txt'"),
+        ({"lang": "mdw", "encoding": "utf-9"}, "unknown encoding 'utf-9'"),
         ({"lang": "mdw", "speaker_from": "name"}, "must be one of auto, file"),
     ],
 )

@@ -7,8 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mu2slam_hf.recipes.loader import RecipeError
-
 # The last projection of each residual branch: with zeros, a new layer does not change its input (apart from the
 # normalisation at the end of a Conformer layer).
 _BRANCH_ENDS = re.compile(r"\.(feed_forward[12]\.down_proj|down_proj|o_proj|pointwise_conv2)\.(weight|bias)$")
@@ -36,13 +34,13 @@ def grow_model(model: Any, processor: Any, source: Any, source_processor: Any) -
         source_processor: its processor.
 
     Raises:
-        RecipeError: another width, fewer layers, or other sizes that cannot be copied.
+        ValueError: another width, fewer layers, or other sizes that cannot be copied.
     """
     own, trained = model.state_dict(), source.state_dict()
     last = {stem: number for stem, number in _layer_numbers(trained)}
     lost = sorted(set(trained) - set(own))
     if lost:
-        raise RecipeError(f"model.grow_from: the new model lacks {lost[0]}; it must not have fewer layers")
+        raise ValueError(f"the new model lacks {lost[0]}; it must not have fewer layers")
     for name, values in own.items():
         layer = _LAYER.match(name)
         if layer and int(layer[2]) > last.get(layer[1], -1):
@@ -67,10 +65,10 @@ def _copy_corner(name: str, values: Tensor, trained: Tensor) -> None:
     """Copy into the first rows and columns; further inputs of a projection have no effect, others stay as they are."""
     if values.dim() != trained.dim() or any(new < old for new, old in zip(values.shape, trained.shape, strict=True)):
         shapes = f"{tuple(trained.shape)} to {tuple(values.shape)}"
-        raise RecipeError(f"model.grow_from: {name} cannot change from {shapes}")
+        raise ValueError(f"{name} cannot change from {shapes}")
     if values.shape != trained.shape and ".up_proj." not in name and ".down_proj." not in name:
-        raise RecipeError(
-            f"model.grow_from: {name} has {tuple(trained.shape)} in the source and {tuple(values.shape)} in the new "
+        raise ValueError(
+            f"{name} has {tuple(trained.shape)} in the source and {tuple(values.shape)} in the new "
             "model; only layers, feed-forward modules and vocabularies can grow"
         )
     if name.endswith("down_proj.weight"):

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mu2slam_hf.synthetic.recorded_pcm import read_pcm
+from mu2slam_hf.synthetic.recorded_pcm import NO_CLIP, read_pcm
 from mu2slam_hf.synthetic.speech_engine import EngineVoice, MissingEngineError, SpeechRequest, SpokenClip
 from mu2slam_hf.synthetic.voice_alphabets import spoken_text
 
@@ -75,7 +75,6 @@ _SPEAK = """
 _SPEAK_ONE = '(unwind-protect (mu2slam_speak "{text}" {stretch:.4f} {ratio:.4f} "{path}") (format t "failed\\n"))\n'
 _GAIN = 0.25
 _PROCESS_TIMEOUT_SECONDS = 300
-_NO_CLIP = SpokenClip(pcm=b"", sampling_rate=16000)
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ class FestivalEngine:
         numbers: dict[str, list[int]] = defaultdict(list)
         for number, request in enumerate(requests):
             numbers[request.voice].append(number)
-        clips = [_NO_CLIP] * len(requests)
+        clips = [NO_CLIP] * len(requests)
         for name, own in numbers.items():
             if name in self._voices:
                 for number, clip in zip(own, self._speak(name, [requests[number] for number in own]), strict=True):
@@ -160,7 +159,7 @@ class FestivalEngine:
                 ) from error
             by_rate = "UniSyn" not in output.partition("method\t")[2].partition("\n")[0]
             return [
-                read_pcm(path, request.pitch_ratio if by_rate else 1.0) if path.exists() else _NO_CLIP
+                read_pcm(path, request.pitch_ratio if by_rate else 1.0)
                 for request, path in zip(requests, paths, strict=True)
             ]
 

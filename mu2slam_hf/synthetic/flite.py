@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from mu2slam_hf.synthetic.recorded_pcm import read_pcm
+from mu2slam_hf.synthetic.recorded_pcm import NO_CLIP, read_pcm
 from mu2slam_hf.synthetic.speech_engine import EngineVoice, MissingEngineError, SpeechRequest, SpokenClip
 from mu2slam_hf.synthetic.voice_alphabets import spoken_text
 
@@ -23,7 +23,6 @@ _LANGUAGES = ("en", "en-US")
 # is changed by the sampling rate.
 _MEAN_F0 = {"kal": 95.0, "kal16": 95.0, "awb": 132.0, "slt": 172.0}
 _CLIP_TIMEOUT_SECONDS = 60
-_NO_CLIP = SpokenClip(pcm=b"", sampling_rate=16000)
 
 
 class FliteEngine:
@@ -67,7 +66,7 @@ class FliteEngine:
         text = spoken_text(request.text, _LANGUAGES[0])
         # The program speaks in another voice if it does not know the name.
         if not text or request.voice not in self._names:
-            return _NO_CLIP
+            return NO_CLIP
         mean = _MEAN_F0.get(request.voice)
         stretch, playback = request.duration_stretch, 1.0
         options = ["-voice", request.voice]
@@ -83,7 +82,7 @@ class FliteEngine:
             self._run(*options, "-t", text, "-o", str(path))
         except subprocess.SubprocessError as error:
             raise RuntimeError(f"flite crashed or hung on {request.voice}: {request.text!r}") from error
-        return read_pcm(path, playback) if path.exists() else _NO_CLIP
+        return read_pcm(path, playback)
 
     def _run(self, *arguments: str) -> str:
         command = [self._program, *arguments]

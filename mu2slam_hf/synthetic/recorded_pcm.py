@@ -8,12 +8,15 @@ import soundfile
 
 from mu2slam_hf.synthetic.speech_engine import SpokenClip
 
+NO_CLIP = SpokenClip(pcm=b"", sampling_rate=16000)
+"""The output for a text that was not spoken."""
+
 # Half of the values of int16: speech does not jump by more from one sample to the next.
 _HALF_OF_INT16 = 32768
 
 
 def read_pcm(path: Path, playback_ratio: float = 1.0) -> SpokenClip:
-    """The first channel of a sound file.
+    """The first channel of a sound file; no samples if the engine did not write it.
 
     festival stores samples beyond the range of int16 modulo 65,536, which is heard as clicks: such a clip is returned
     without samples.
@@ -22,6 +25,8 @@ def read_pcm(path: Path, playback_ratio: float = 1.0) -> SpokenClip:
         path: file with 16 bit samples.
         playback_ratio: factor of the sampling rate, to change pitch and rate together.
     """
+    if not path.exists():
+        return NO_CLIP
     samples, sampling_rate = soundfile.read(path, dtype="int16", always_2d=True)
     own = samples[:, 0]
     overflows = np.any(np.abs(np.diff(own.astype(np.int32))) > _HALF_OF_INT16)

@@ -1,7 +1,6 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Tolerant reading of tables: each bad row is reported with file and line, the rest is used."""
 
-import math
 import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ from mu2slam_hf.adaptation.options import ReadingOptions
 from mu2slam_hf.adaptation.read_data import ReadData, session_extra
 from mu2slam_hf.adaptation.speakers import session_of_file, speaker_of_file, split_of_name
 from mu2slam_hf.adaptation.text_files import TextFileError, read_text_file
-from mu2slam_hf.data.audio_slices import AudioSlice
+from mu2slam_hf.data.audio_slices import AudioSlice, audio_path
 from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
 from mu2slam_hf.data.corpora.reader import canonical_language_or_none
 from mu2slam_hf.data.manifests import ManifestColumns, usual_columns
@@ -23,8 +22,6 @@ from mu2slam_hf.data.table_files import ManifestError, PlacedRow, Row, Unreadabl
 _OWN_COLUMNS = {
     "session": ("session", "session_id", "recording_session"),
     "split": ("split", "set", "subset"),
-    "start": ("start", "start_s", "start_seconds", "start_time", "begin"),
-    "end": ("end", "end_s", "end_seconds", "end_time", "stop"),
 }
 
 
@@ -61,8 +58,7 @@ class _PlacedRowReader(ManifestShardReader):
 def read_table(path: Path, data: ReadData, *, audio_root: Path, with_file_split: bool = True) -> set[str]:
     """Add the records of a manifest.
 
-    Besides the columns of every manifest, `session`, `split` (train, dev or test) and `start` with `end` (seconds of
-    an utterance in a longer recording) are understood.
+    Besides the columns of every manifest, `session` and `split` (train, dev or test) are understood.
 
     Args:
         path: a table.
@@ -95,11 +91,12 @@ def read_table(path: Path, data: ReadData, *, audio_root: Path, with_file_split:
     try:
         for record in reader(path):
             place, row = reader.latest["place"], reader.latest["row"]
-            if isinstance(record.audio, str):
-                if "\0" in record.audio:
+            path_of_audio = audio_path(record.audio)
+            if path_of_audio is not None:
+                if "\0" in path_of_audio:
                     data.report("broken_row", place, "the name of the recording has a character that no file has")
                     continue
-                named.add(os.path.abspath(record.audio))
+                named.add(os.path.abspath(path_of_audio))
             for name in text_columns:
                 if isinstance(row.get(name), str):
                     data.cleaner.count(row[name], place)
@@ -107,7 +104,7 @@ def read_table(path: Path, data: ReadData, *, audio_root: Path, with_file_split:
                 data.report("other_language", place, f"the row is in {record.lang}, not in {data.options.lang}")
                 continue
             if record.text is None and not record.translations and has_text:
-                data.report("empty_text", place, f"there is no text for {Path(str(record.audio)).name}", record.key)
+                data.report("empty_text", place, f"there is no text for {Path(str(path_of_audio)).name}", record.key)
             try:
                 data.add(_complete(record, row, own, data, audio_root, file_split), place)
             except ValueError as error:
@@ -172,18 +169,13 @@ def _complete(
     audio_root: Path,
     file_split: str | None,
 ) -> SpeechTextRecord:
-    """A record of a row with session, split, speaker and, if the row has times, its part of the recording.
+    """A record of a row with session, split and speaker.
 
     Raises:
-        ValueError: times that are no numbers, or in the wrong order; an unknown split.
+        ValueError: an unknown split.
     """
     cells = {role: row.get(name) if name is not None else None for role, name in own.items()}
-    start, end = _seconds(cells["start"], "start"), _seconds(cells["end"], "end")
-    audio, seconds, session = record.audio, record.duration_seconds, None
-    if start is not None or end is not None:
-        if start is None or end is None or not 0 <= start < end or not isinstance(audio, str):
-            raise ValueError(f"expected a start before the end, in seconds, and a recording; got {start} and {end}")
-        audio, seconds = AudioSlice(audio, start, end), end - start
+    session = None
     split = file_split
     if cells["split"] not in (None, ""):
         split = split_of_name(str(cells["split"]))
@@ -191,28 +183,17 @@ def _complete(
             raise ValueError(f"the split must be train, dev or test, got {cells['split']!r}")
     stem = _relative_stem(record.audio, audio_root)
     if stem is not None:
-        session = stem if isinstance(audio, AudioSlice) else session_of_file(stem, data.corpus)
+        session = stem if isinstance(record.audio, AudioSlice) else session_of_file(stem, data.corpus)
     session = str(cells["session"] or session or data.corpus)
     speaker = record.speaker or (speaker_of_file(stem, data.options.speaker_from) if stem else None)
     extra = session_extra(session, split, **{k: v for k, v in record.extra.items() if k not in own.values()})
-    return replace(record, audio=audio, duration_seconds=seconds, speaker=speaker, extra=extra)
+    return replace(record, speaker=speaker, extra=extra)
 
 
 def _relative_stem(audio: Any, root: Path) -> str | None:
-    if not isinstance(audio, str):
+    name = audio_path(audio)
+    if name is None:
         return None
-    path = Path(audio)
+    path = Path(name)
     relative = path.relative_to(root) if path.is_relative_to(root) else Path(path.name)
     return normalize("NFC", relative.with_suffix("").as_posix())
-
-
-def _seconds(value: Any, name: str) -> float | None:
-    if value is None or value == "":
-        return None
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = math.nan
-    if not math.isfinite(seconds):
-        raise ValueError(f"the {name} must be a number of seconds, got {value!r}")
-    return seconds

@@ -72,14 +72,16 @@ class ReadingOptions:
         object.__setattr__(self, "translation_tiers", tiers)
 
     def manifest_columns(self) -> ManifestColumns:
-        """The columns that records have in every manifest; `session`, `split`, `start` and `end` are read here."""
+        """The columns that records have in every manifest; `session` and `split` are those of a user's table."""
         known = {one.name for one in fields(ManifestColumns)}
+        roles = {"start": "start_seconds", "end": "end_seconds"}
         by_lang = {
             _language(role.removeprefix("text_"), "a column"): name
             for role, name in self.columns.items()
             if role.startswith("text_")
         }
-        chosen = {role: name for role, name in self.columns.items() if role in known}
+        chosen = {roles.get(role, role): name for role, name in self.columns.items()}
+        chosen = {role: name for role, name in chosen.items() if role in known}
         return ManifestColumns(**chosen, text_by_lang=by_lang)
 
 

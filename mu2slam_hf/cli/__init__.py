@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import mu2slam_hf
 from mu2slam_hf.cli import (
+    adapt,
     align,
     assess_tokenizer,
     calibrate,
@@ -30,7 +31,7 @@ from mu2slam_hf.cli.errors import run_and_report
 from mu2slam_hf.cli.parsers import CommandParser
 
 _COMMANDS = (
-    *(transcribe, translate, evaluate, train, train_tokenizer, train_speech_tokenizer),
+    *(transcribe, translate, adapt, evaluate, train, train_tokenizer, train_speech_tokenizer),
     *(align, retrieve, identify_language, calibrate, assess_tokenizer, inspect_data, synthesize, corpora, recipes),
 )
 

@@ -2,12 +2,10 @@
 """`mu2slam calibrate`: thresholds of a checkpoint below which nothing is written."""
 
 import argparse
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.cli.languages import language_code
 from mu2slam_hf.cli.options import (
     add_model_options,
@@ -24,7 +22,7 @@ from mu2slam_hf.cli.options import (
 )
 from mu2slam_hf.cli.records import load_sources
 
-GENERATION_CONFIG, CONFIG = "generation_config.json", "config.json"
+CONFIG = "config.json"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -78,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
         measure_clips,
         non_speech_clips,
         score_no_speech,
+        store_no_speech,
     )
     from mu2slam_hf.models.generation_no_speech import NoSpeechSettings
     from mu2slam_hf.synthetic.unseen_sounds import UNSEEN_KINDS
@@ -98,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         sounds = measure_clips(model, processor, non_speech_clips(args.num_sounds, seed=args.seed))
         settings = fit_no_speech([*speech, *sounds], max_muted=args.max_muted)
-        store(folder, settings.to_dict())
+        print(f"written to {store_no_speech(folder, settings)}\n")
     measured = measure_clips(model, processor, non_speech_clips(args.num_measured, seed=args.seed + 1))
     unseen = measure_clips(
         model, processor, non_speech_clips(2 * args.num_measured, seed=args.seed, kinds=UNSEEN_KINDS)
@@ -138,14 +137,3 @@ def speak(args: argparse.Namespace) -> Iterator[Any]:
         for versions in speak_in_voices([lang], args.sentences, **options):
             for version in versions:
                 yield SoundClip(source=f"synthetic {lang}", has_speech=True, waveform=version.audio)
-
-
-def store(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Writes the settings into the generation configuration; of a CTC model, into the configuration."""
-    from mu2slam_hf.models.generation_no_speech import SETTINGS_NAME
-
-    path = folder / (GENERATION_CONFIG if (folder / GENERATION_CONFIG).is_file() else CONFIG)
-    content = json.loads(path.read_text(encoding="utf-8")) | {SETTINGS_NAME: dict(settings)}
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    print(f"written to {path}\n")

@@ -5,11 +5,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.cli.options import quiet_libraries
-from mu2slam_hf.cli.user_data import add_user_data_options, prepare_user_data, read_limits
-
-REPORT_FILE = "report.html"
+from mu2slam_hf.cli.user_data import REPORT_FILE, add_user_data_options, prepare_user_data, write_report
 
 
 def add_parser(subparsers: Any) -> None:
@@ -33,16 +30,12 @@ def run(args: argparse.Namespace) -> int:
     quiet_libraries()
     if args.output_dir and Path(args.output_dir).is_file():
         raise ValueError(f"--output-dir {args.output_dir}: is a file; expected a folder")
-    from mu2slam_hf.adaptation.report_html import render_html
     from mu2slam_hf.adaptation.report_text import format_report
 
-    prepared = prepare_user_data(args)
+    report_dir = Path(args.output_dir) if args.output_dir else None
+    prepared = prepare_user_data(args, report_dir)
     print(format_report(prepared.report))
-    if args.output_dir:
-        data_file = prepared.save(args.output_dir)
-        page = Path(args.output_dir) / REPORT_FILE
-        with atomic_path(page) as temporary:
-            content = render_html(prepared.report, samples_per_frame=read_limits(args).samples_per_frame)
-            temporary.write_text(content, encoding="utf-8")
+    if report_dir is not None:
+        page, data_file = write_report(prepared, args, report_dir)
         print(f"\nwritten to {page} and {data_file}")
     return 0

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.cli.languages import model_config
 from mu2slam_hf.cli.options import add_model_option, add_output_dir_option, add_target_languages_option
 
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from mu2slam_hf.adaptation.options import CheckLimits, ReadingOptions
     from mu2slam_hf.adaptation.prepared_data import PreparedData
 
-# As in mu2slam_hf.adaptation.options, which is not imported for the help of a command.
+REPORT_FILE = "report.html"
+# As in mu2slam_hf.adaptation.settings and options, which are not imported for the help of a command.
+_NEW_MODEL = "new"
 _SPEAKER_SOURCES = ("auto", "file", "folder", "none")
 _SPLIT_CHOICES = ("auto", "speaker", "session", "text")
 
@@ -98,8 +101,12 @@ def reading_options(args: argparse.Namespace) -> "ReadingOptions":
     )
 
 
-def prepare_user_data(args: argparse.Namespace) -> "PreparedData":
+def prepare_user_data(args: argparse.Namespace, report_dir: Path | None) -> "PreparedData":
     """Reads, inspects and divides the data of the options; a bar on a terminal shows the progress.
+
+    Args:
+        args: arguments of the command.
+        report_dir: folder of an earlier report, whose division of the data is kept.
 
     Raises:
         ValueError: see `prepare_data`.
@@ -108,13 +115,12 @@ def prepare_user_data(args: argparse.Namespace) -> "PreparedData":
 
     from mu2slam_hf.adaptation.options import SplitSettings
     from mu2slam_hf.adaptation.prepared_data import load_previous_split, prepare_data
-    from mu2slam_hf.checkpoints.folders import load_processor
 
     options = reading_options(args)
     given = {"dev_share": args.dev_share, "by": args.split_by}
     settings = SplitSettings(**{name: value for name, value in given.items() if value is not None})
     is_new = any(value is not None for value in given.values())
-    previous = None if is_new or not args.output_dir else load_previous_split(args.output_dir)
+    previous = None if is_new or report_dir is None else load_previous_split(report_dir)
     if not Path(args.folder).exists():
         raise ValueError(f"{args.folder}: no such file or folder")
     limits = read_limits(args)
@@ -127,7 +133,7 @@ def prepare_user_data(args: argparse.Namespace) -> "PreparedData":
         return prepare_data(
             args.folder,
             options,
-            tokenizer=load_processor(_model_folder(args)).tokenizer,
+            tokenizer=_load_tokenizer(args),
             limits=limits,
             split_settings=settings,
             previous=previous,
@@ -135,21 +141,37 @@ def prepare_user_data(args: argparse.Namespace) -> "PreparedData":
         )
 
 
+def write_report(prepared: "PreparedData", args: argparse.Namespace, report_dir: Path) -> tuple[Path, Path]:
+    """Writes the report as a page and as data; returns both files."""
+    from mu2slam_hf.adaptation.report_html import render_html
+
+    data_file = prepared.save(report_dir)
+    page = report_dir / REPORT_FILE
+    with atomic_path(page) as temporary:
+        content = render_html(prepared.report, samples_per_frame=read_limits(args).samples_per_frame)
+        temporary.write_text(content, encoding="utf-8")
+    return page, data_file
+
+
 def read_limits(args: argparse.Namespace) -> "CheckLimits":
     """Limits of the inspection for the model of `--model`."""
     from mu2slam_hf.adaptation.options import CheckLimits
     from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
 
-    encoder = model_config(args).get("encoder_config")
+    encoder = model_config(args).get("encoder_config") if args.model != _NEW_MODEL else None
     if not isinstance(encoder, dict):
         return CheckLimits()
     return CheckLimits(samples_per_frame=ConformerEncoderConfig.from_dict(encoder).samples_per_frame)
 
 
-def _model_folder(args: argparse.Namespace) -> str:
+def _load_tokenizer(args: argparse.Namespace) -> Any:
+    """The tokenizer of `--model`; None for a speech encoder or new weights, which get one of the data's characters."""
     from mu2slam_hf.checkpoints import DEFAULT_NAME, default_checkpoint
+    from mu2slam_hf.checkpoints.folders import load_processor
 
-    return default_checkpoint() if args.model == DEFAULT_NAME else args.model
+    if args.model == _NEW_MODEL or "encoder_config" not in model_config(args):
+        return None
+    return load_processor(default_checkpoint() if args.model == DEFAULT_NAME else args.model).tokenizer
 
 
 def _read_pairs(texts: Sequence[str], option: str, default_keys: Sequence[str] = ()) -> dict[str, Any]:

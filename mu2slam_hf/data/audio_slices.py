@@ -51,3 +51,9 @@ class AudioSlice:
                 "sph2pipe first"
             ) from error
         return {"array": samples.mean(axis=1), "sampling_rate": rate}
+
+
+def audio_path(audio: Any) -> str | None:
+    """The file of a recording or of a part of one; None for audio that is not in a file of its own."""
+    path = audio.path if isinstance(audio, AudioSlice) else audio
+    return path if isinstance(path, str) else None

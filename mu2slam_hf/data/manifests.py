@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mu2slam_hf.data.audio_slices import AudioSlice
 from mu2slam_hf.data.records import SpeechTextRecord, cached_canonical_language
 from mu2slam_hf.data.table_files import ManifestError, Row, table_rows
 from mu2slam_hf.data.text import clean_text
@@ -21,6 +22,8 @@ _CANDIDATES: dict[str, tuple[str, ...]] = {
     "lang": ("lang", "locale", "language", "lang_id"),
     "translations": ("translations",),
     "duration_seconds": ("duration_s", "duration_seconds", "duration"),
+    "start_seconds": ("start", "start_s", "start_seconds", "start_time", "begin"),
+    "end_seconds": ("end", "end_s", "end_seconds", "end_time", "stop"),
     "speaker": ("speaker", "speaker_id", "client_id"),
     "kind": ("kind", "category"),
 }
@@ -39,6 +42,7 @@ class ManifestColumns:
         text_by_lang: language -> column with its text; columns named `text_<language>` need not be listed if
             the language is in `LANGUAGE_NAMES`.
         duration_seconds: default: `duration_s`, `duration_seconds`, `duration`.
+        start_seconds, end_seconds: part of a longer recording; default: `start` and `end`, `start_s` and `end_s`, ...
         speaker: default: `speaker`, `speaker_id`, `client_id`.
         kind: default: `kind`, `category`.
     """
@@ -50,6 +54,8 @@ class ManifestColumns:
     translations: str | None = None
     text_by_lang: Mapping[str, str] = field(default_factory=dict)
     duration_seconds: str | None = None
+    start_seconds: str | None = None
+    end_seconds: str | None = None
     speaker: str | None = None
     kind: str | None = None
 
@@ -158,13 +164,15 @@ class RowReader:
         place = f"{place} (id {record_id})"
         try:
             lang = self._language_of(row)
+            audio = self._audio(row)
+            is_part = isinstance(audio, AudioSlice)
             return SpeechTextRecord(
                 id=record_id,
-                audio=self._audio(row),
+                audio=audio,
                 text=_optional_text(self._cell(row, "text"), "text"),
                 lang=lang,
                 translations=self._translations(row, lang),
-                duration_seconds=_optional_seconds(self._cell(row, "duration_seconds")),
+                duration_seconds=audio.duration_seconds if is_part else self._seconds(row, "duration_seconds"),
                 speaker=_optional_string(self._cell(row, "speaker")),
                 corpus=self.corpus,
                 kind=_optional_string(self._cell(row, "kind")),
@@ -190,9 +198,27 @@ class RowReader:
 
     def _audio(self, row: Mapping[str, Any]) -> Any:
         value = self._cell(row, "audio")
-        if isinstance(value, str):
-            return str(self.root / value) if value.strip() else None
-        return value
+        if not isinstance(value, str):
+            return value
+        if not value.strip():
+            return None
+        path = str(self.root / value)
+        start, end = self._seconds(row, "start_seconds"), self._seconds(row, "end_seconds")
+        if start is None and end is None:
+            return path
+        if start is None or end is None or not 0 <= start < end < math.inf:
+            raise ValueError(f"expected a start before the end, in seconds; got {start} and {end}")
+        return AudioSlice(path, start, end)
+
+    def _seconds(self, row: Mapping[str, Any], role: str) -> float | None:
+        value = self._cell(row, role)
+        if value is None or value == "":
+            return None
+        try:
+            return float(value)
+        except (TypeError, ValueError) as error:
+            what = "duration" if role == "duration_seconds" else role.removesuffix("_seconds")
+            raise ValueError(f"the {what} must be a number of seconds, got {value!r}") from error
 
     def _translations(self, row: Mapping[str, Any], lang: str) -> dict[str, str]:
         given = self._cell(row, "translations") or {}
@@ -253,12 +279,3 @@ def _optional_text(value: Any, name: str) -> str | None:
 
 def _optional_string(value: Any) -> str | None:
     return None if value is None or value == "" else str(value)
-
-
-def _optional_seconds(value: Any) -> float | None:
-    if value is None or value == "":
-        return None
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"the duration must be a number of seconds, got {value!r}") from error

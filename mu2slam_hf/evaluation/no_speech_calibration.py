@@ -4,18 +4,23 @@
 Examples of speech are recordings; those without speech are synthetic (`mu2slam_hf.synthetic.non_speech`).
 """
 
+import json
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from mu2slam_hf.atomic_files import atomic_path
+from mu2slam_hf.checkpoints import load_any_checkpoint
 from mu2slam_hf.data.audio import FloatArray, load_audio
 from mu2slam_hf.data.random_keys import counter_generator
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.models.generation_no_speech import AGREEMENT, FeatureWeight, NoSpeechSettings
+from mu2slam_hf.models.generation_no_speech import AGREEMENT, SETTINGS_NAME, FeatureWeight, NoSpeechSettings
 from mu2slam_hf.models.processing_alignment import default_level
 from mu2slam_hf.models.processing_recognition import WindowRecognizer
 from mu2slam_hf.models.processing_windows import Window
@@ -229,6 +234,42 @@ def _fit(clips: Sequence[MeasuredClip], regularization: float) -> NoSpeechSettin
             for place, name in enumerate(names)
         },
     )
+
+
+def calibrate_checkpoint(
+    folder: str | os.PathLike[str],
+    speech: Iterable[SoundClip],
+    *,
+    num_sounds: int = 600,
+    max_muted: float = 0.005,
+    seed: int = 0,
+) -> NoSpeechSettings:
+    """Calibrate the checkpoint in a folder with speech and synthetic sounds, and store the result there.
+
+    Args:
+        folder: folder of a checkpoint.
+        speech: recordings of speech.
+        num_sounds: number of sounds without speech.
+        max_muted: see `fit_no_speech`.
+        seed: seed of the sounds.
+    """
+    model, processor = load_any_checkpoint(str(folder))
+    model.eval()
+    clips = measure_clips(model, processor, speech)
+    clips += measure_clips(model, processor, non_speech_clips(num_sounds, seed=seed))
+    settings = fit_no_speech(clips, max_muted=max_muted)
+    store_no_speech(folder, settings)
+    return settings
+
+
+def store_no_speech(folder: str | os.PathLike[str], settings: NoSpeechSettings) -> Path:
+    """Write settings into the generation configuration; of a CTC model, into the configuration. Returns the file."""
+    path = Path(folder) / "generation_config.json"
+    path = path if path.is_file() else Path(folder) / "config.json"
+    content = json.loads(path.read_text(encoding="utf-8")) | {SETTINGS_NAME: settings.to_dict()}
+    with atomic_path(path) as temporary:
+        Path(temporary).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return path
 
 
 @dataclass(frozen=True, kw_only=True)

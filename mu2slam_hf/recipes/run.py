@@ -129,14 +129,16 @@ class Run(ABC):
         return final
 
     def _choose_weights(self, trainer: MultitaskTrainer) -> bool:
-        """Load averaged or best weights if the recipe requests them; returns whether it did."""
+        """Load averaged or best weights if the recipe requests them; returns whether they differ from the last."""
         training = self.recipe.training
+        newest = list_checkpoints(self.recipe.output.dir)[-training.average_last :]
         if training.average_last > 1:
-            trainer.load_averaged_weights(list_checkpoints(self.recipe.output.dir)[-training.average_last :])
-            return True
+            trainer.load_averaged_weights(newest)
+            if not training.load_best_model_at_end or trainer.improves_on_best(trainer.evaluate()):
+                return True
         if training.load_best_model_at_end:
             trainer.load_best_checkpoint()
-            return bool(trainer.state.best_global_step != trainer.state.global_step)
+            return training.average_last > 1 or bool(trainer.state.best_global_step != trainer.state.global_step)
         return False
 
 

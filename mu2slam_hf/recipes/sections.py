@@ -125,6 +125,9 @@ class TrainingSection:
         save_total_limit: number of newest checkpoints to keep, besides the best one.
         average_last: number of newest checkpoints whose weights are averaged into the result; 0 for the last one.
         load_best_model_at_end: whether the result is the best checkpoint on the development corpora, not the last one.
+            With `average_last` it is the better of the two.
+        early_stopping_patience: number of evaluations without an improvement after which the run ends, for
+            `load_best_model_at_end`; None: never.
         metric_for_best_model: metric of the evaluation (`loss`, `ctc_wer`, `asr_wer`, ...; see `log.jsonl`).
         greater_is_better: whether a larger metric is better (BLEU, accuracy).
         report_to: integrations of transformers for the logs; default: TensorBoard if it is installed.
@@ -147,6 +150,7 @@ class TrainingSection:
     save_total_limit: int = 3
     average_last: int = 0
     load_best_model_at_end: bool = False
+    early_stopping_patience: int | None = None
     metric_for_best_model: str = "loss"
     greater_is_better: bool = False
     report_to: list[str] | None = None
@@ -154,8 +158,10 @@ class TrainingSection:
     resume: bool = True
 
     def __post_init__(self) -> None:
-        if self.load_best_model_at_end and self.average_last > 1:
-            raise ValueError("load_best_model_at_end and average_last exclude each other; use only one")
+        if self.early_stopping_patience is not None and self.early_stopping_patience < 1:
+            raise ValueError(f"early_stopping_patience must be at least 1, got {self.early_stopping_patience}")
+        if self.early_stopping_patience is not None and not self.load_best_model_at_end:
+            raise ValueError("early_stopping_patience requires load_best_model_at_end")
         if self.load_best_model_at_end and self.eval_steps <= 0:
             raise ValueError("load_best_model_at_end requires evaluations; set eval_steps")
 

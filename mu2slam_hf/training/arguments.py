@@ -21,6 +21,8 @@ class MultitaskTrainingArguments(Seq2SeqTrainingArguments):
         check_finite_loss: whether to stop at the first NaN or infinite loss, with the record ids in the error.
         shard_parameters: whether to split parameters, gradients and optimizer states over the processes (FSDP2).
         num_sharding_replicas: number of whole copies of a sharded model, for example the number of machines.
+        early_stopping_patience: number of evaluations without an improvement of `metric_for_best_model` after which
+            training ends; None: never.
     """
 
     optimizer: str = "adamw"
@@ -30,6 +32,7 @@ class MultitaskTrainingArguments(Seq2SeqTrainingArguments):
     check_finite_loss: bool = True
     shard_parameters: bool = False
     num_sharding_replicas: int = 1
+    early_stopping_patience: int | None = None
 
     @property
     def place(self) -> dict[str, int]:
@@ -52,5 +55,7 @@ class MultitaskTrainingArguments(Seq2SeqTrainingArguments):
                 "Set max_steps: batches come from an endless sampler, so the length of a run is counted in updates, "
                 f"not epochs; got max_steps={self.max_steps}."
             )
+        if self.early_stopping_patience is not None and self.metric_for_best_model is None:
+            raise ValueError("early_stopping_patience requires metric_for_best_model.")
         # The sampler restores its own state: reading data to skip it would be slow, and wrong after a change of phase.
         self.ignore_data_skip = True

@@ -31,6 +31,7 @@ from mu2slam_hf.training.checkpoints import (
     publish_checkpoint,
     rotate_checkpoints,
 )
+from mu2slam_hf.training.early_stopping import EarlyStopping
 
 logger = logging.get_logger(__name__)
 
@@ -62,8 +63,9 @@ class ResumeMixin(Seq2SeqTrainer):
             clear_incomplete(self.args.output_dir)
         if isinstance(resume_from_checkpoint, str):
             state = TrainerState.load_from_json(os.path.join(resume_from_checkpoint, TRAINER_STATE_NAME))
-            if state.global_step >= self.args.max_steps:
-                logger.warning(f"{resume_from_checkpoint} has all {self.args.max_steps} updates: nothing to train.")
+            stopping = [one for one in self.callback_handler.callbacks if isinstance(one, EarlyStopping)]
+            if state.global_step >= self.args.max_steps or any(one.should_stop(state) for one in stopping):
+                logger.warning(f"{resume_from_checkpoint} is the end of its run: nothing to train.")
                 self._load_from_checkpoint(resume_from_checkpoint)
                 self.state = state
                 return TrainOutput(state.global_step, 0.0, {})

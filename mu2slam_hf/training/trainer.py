@@ -20,6 +20,7 @@ from mu2slam_hf.training.arguments import MultitaskTrainingArguments
 from mu2slam_hf.training.batch_tracking import TrackedBatchSampler
 from mu2slam_hf.training.callbacks import ConsoleLines, ConsoleTable, EvaluateAtEnd, LogFile
 from mu2slam_hf.training.development import DevelopmentSet, measure
+from mu2slam_hf.training.early_stopping import EarlyStopping
 from mu2slam_hf.training.graph import find_untouched_parameters
 from mu2slam_hf.training.loss_meter import LossMeter
 from mu2slam_hf.training.objectives.objective import Objective
@@ -99,6 +100,19 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
         self._untouched: dict[Any, list[nn.Parameter]] = {}
         self._last_metrics: tuple[int, dict[str, float]] | None = None
         self._set_up_console()
+        if args.early_stopping_patience is not None:
+            better = bool(args.greater_is_better)
+            self.add_callback(EarlyStopping(args.early_stopping_patience, self.best_metric, greater_is_better=better))
+
+    @property
+    def best_metric(self) -> str:
+        """Name in the logs of the metric that selects the best checkpoint."""
+        return "eval_" + str(self.args.metric_for_best_model).removeprefix("eval_")
+
+    def improves_on_best(self, metrics: dict[str, float]) -> bool:
+        """Whether figures of an evaluation are at least as good as those of the best checkpoint."""
+        best, value = self.state.best_metric, metrics[self.best_metric]
+        return best is None or (value >= best if self.args.greater_is_better else value <= best)
 
     def _set_up_console(self) -> None:
         """Show lines and tables instead of the Trainer's dictionaries, after callbacks that add figures to logs."""

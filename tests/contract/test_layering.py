@@ -21,9 +21,9 @@ LAYERS = {
     "training": 3,
     "evaluation": 3,
     "recipes": 4,
-    "adaptation": 5,
+    "adaptation": 6,
     "hub": 5,
-    "cli": 6,
+    "cli": 7,
 }
 # Inside data/: the files of data itself, then its sub-packages.
 DATA_LAYERS = {"": 0, "corpora": 1, "examples": 1, "sampling": 2, "collation": 2}

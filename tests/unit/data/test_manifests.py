@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mu2slam_hf.data.audio import load_audio
+from mu2slam_hf.data.audio_slices import AudioSlice
 from mu2slam_hf.data.manifests import ManifestColumns, read_manifest
 from mu2slam_hf.data.table_files import ManifestError
 from mu2slam_hf.synthetic.tones import write_tone_corpus
@@ -122,3 +123,26 @@ def test_parquet_with_the_audio_inside(tmp_path):
     (inside,) = read_manifest(tmp_path / "inside.parquet")
     assert (load_audio(inside.audio) == load_audio(record.audio)).all()
     assert inside.translations == {"fr": "b"}
+
+
+def test_parts_of_long_recordings(tmp_path):
+    path = tmp_path / "tape.tsv"
+    path.write_text(
+        "audio\tlang\ttext\tstart\tend\tduration_s\ntape.wav\tmdw\tbana\t1.5\t4\t99\nclip.wav\tmdw\tbana\t\t\t2\n"
+    )
+    part, whole = read_manifest(path)
+    assert part.audio == AudioSlice(str(tmp_path / "tape.wav"), 1.5, 4.0) and part.duration_seconds == 2.5
+    assert whole.audio == str(tmp_path / "clip.wav") and whole.duration_seconds == 2.0
+    assert part.extra == {}
+    renamed = ManifestColumns(start_seconds="from_s", end_seconds="to_s")
+    other = tmp_path / "other.tsv"
+    other.write_text(path.read_text().replace("start\tend", "from_s\tto_s"))
+    assert read_manifest(other, columns=renamed)[0].audio.end_seconds == 4.0
+
+
+@pytest.mark.parametrize("times", ["4\t1.5", "-1\t2", "\t2", "1\t", "nan\t2", "1\tinf", "1\tsoon"])
+def test_times_that_are_no_part_of_a_recording(tmp_path, times):
+    path = tmp_path / "tape.tsv"
+    path.write_text(f"audio\tlang\ttext\tstart\tend\ntape.wav\tmdw\tbana\t{times}\n")
+    with pytest.raises(ManifestError, match=r"tape\.tsv:2.*(start before the end|number of seconds)"):
+        read_manifest(path)

@@ -50,8 +50,12 @@ def test_numbers_written_as_yaml_strings_are_numbers(tmp_path):
         ("kind: finetunning", r"kind: expected one of finetuning"),
         ("optim: {optimizer: adam}", r"optim: Adam does not support weight decay"),
         (
-            "training: {load_best_model_at_end: true, average_last: 3}",
-            r"training: load_best_model_at_end and average_last exclude",
+            "training: {early_stopping_patience: 2}",
+            r"training: early_stopping_patience requires load_best_model_at_end",
+        ),
+        (
+            "training: {load_best_model_at_end: true, early_stopping_patience: 0}",
+            r"training: early_stopping_patience must be at least 1, got 0",
         ),
         (
             "training: {load_best_model_at_end: true, eval_steps: 0}",

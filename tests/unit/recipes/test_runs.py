@@ -2,13 +2,14 @@
 """Stages of a recipe: their own values, folders, and where each starts."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 import yaml
 from mslam_batches import make_model as make_mslam
 
-from mu2slam_hf.recipes.finetuning import FinetuningRun
+from mu2slam_hf.recipes.finetuning import FinetuningRecipe, FinetuningRun
 from mu2slam_hf.recipes.loader import RecipeError
 from mu2slam_hf.recipes.pretraining import PretrainingRun
 from mu2slam_hf.recipes.run import final_folder, round_weights
@@ -100,3 +101,34 @@ def test_rounded_weights_leave_what_must_stay_float32():
     assert types["quantizer.codebook"] == types["quantizer.linear.weight"] == torch.float32
     assert types["ctc_head.bias"] == torch.bfloat16 and types["quantizer.updates"] == torch.int64
     assert model.mlm_head.weight is model.get_input_embeddings().weight
+
+
+@pytest.mark.parametrize("averaged_loss, chosen", [(1.0, "average"), (3.0, "best")])
+def test_the_better_of_average_and_best_checkpoint_is_the_result(tmp_path, averaged_loss, chosen):
+    """The best checkpoint has a loss of 2."""
+
+    class Trainer:
+        loaded = ""
+        state = SimpleNamespace(best_global_step=2, global_step=6)
+
+        def load_averaged_weights(self, checkpoints):
+            assert [path.name for path in checkpoints] == ["checkpoint-4", "checkpoint-6"]
+            self.loaded = "average"
+
+        def load_best_checkpoint(self):
+            self.loaded = "best"
+
+        def evaluate(self):
+            return {"eval_loss": averaged_loss}
+
+        def improves_on_best(self, metrics):
+            return metrics["eval_loss"] <= 2.0
+
+    recipe = FinetuningRecipe()
+    recipe.output.dir = str(tmp_path)
+    recipe.training.average_last, recipe.training.load_best_model_at_end = 2, True
+    for step in (2, 4, 6):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    trainer = Trainer()
+    assert FinetuningRun(recipe)._choose_weights(trainer)
+    assert trainer.loaded == chosen

@@ -1,0 +1,118 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The result of an adaptation as one HTML file: scores, learning curves, samples before and after."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from mu2slam_hf.adaptation.report_plots import embed_png
+from mu2slam_hf.adaptation.scores import Sample, choose_samples
+
+TEMPLATE = Path(__file__).with_name("result_template.html")
+_SIZE, _DPI = (5.6, 3.2), 130
+_CURVES = {
+    "Loss": {"training": "loss", "development": "eval_loss"},
+    "Error rates of CTC on the development recordings, %": {"characters": "eval_ctc_cer", "words": "eval_ctc_wer"},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What the page shows.
+
+    Attributes:
+        title: name of the model.
+        reasons: title -> what was chosen and why.
+        before: title -> score of the start, in percent; empty if it was not scored.
+        after: title -> score of the model, in percent.
+        samples_before: outputs of the start.
+        samples_after: outputs of the model.
+        curves: from `read_curves`.
+    """
+
+    title: str
+    reasons: Mapping[str, str]
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+    samples_before: Sequence[Sample]
+    samples_after: Sequence[Sample]
+    curves: Sequence[Mapping[str, Any]]
+
+
+def read_curves(run_dir: Path) -> list[dict[str, Any]]:
+    """The logs of a run, or of its stages one after the other, with consecutive numbers of updates.
+
+    Updates that a killed run had made after its last checkpoint were made again; the later log counts.
+    """
+    logs: list[dict[str, Any]] = []
+    offset = 0
+    for file in sorted(run_dir.rglob("log.jsonl")):
+        own: dict[tuple[int, bool], dict[str, Any]] = {}
+        for line in file.read_text(encoding="utf-8").splitlines():
+            try:
+                entry = json.loads(line)
+            except json.JSONDecodeError:  # the run was killed while it wrote
+                continue
+            own[entry["step"], "eval_loss" in entry] = {**entry, "step": entry["step"] + offset}
+        logs += [own[key] for key in sorted(own)]
+        offset = logs[-1]["step"] if logs else 0
+    return logs
+
+
+def render_result(outcome: Outcome) -> str:
+    """The page; without plots, if matplotlib is not installed."""
+    try:
+        plots = {title: embed_png(png) for title, png in plot_curves(outcome.curves).items()}
+        plots_missing = False
+    except ImportError:
+        plots, plots_missing = {}, True
+    before = {(sample.key, sample.target_lang): sample.hypothesis for sample in outcome.samples_before}
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        title=outcome.title,
+        scores=[(title, outcome.before.get(title), value) for title, value in outcome.after.items()],
+        reasons=outcome.reasons,
+        plots=plots,
+        plots_missing=plots_missing,
+        samples=[
+            (sample, before.get((sample.key, sample.target_lang))) for sample in choose_samples(outcome.samples_after)
+        ],
+        num_samples=len(outcome.samples_after),
+    )
+
+
+def plot_curves(logs: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
+    """Title -> PNG file of the curves that the logs have.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("plots require matplotlib: pip install 'mu2slam-hf[adapt]'") from error
+    plots = {}
+    for title, lines in _CURVES.items():
+        points = {name: [(entry["step"], entry[key]) for entry in logs if key in entry] for name, key in lines.items()}
+        points = {name: own for name, own in points.items() if own}
+        if not points:
+            continue
+        figure = Figure(figsize=_SIZE, layout="constrained")
+        axes = figure.add_subplot()
+        for name, own in points.items():
+            axes.plot(*zip(*own, strict=True), marker="." if len(own) < 40 else None, label=name)
+        axes.set_xlabel("updates")
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+        axes.legend()
+        file = io.BytesIO()
+        figure.savefig(file, format="png", dpi=_DPI)
+        plots[title] = file.getvalue()
+    return plots

@@ -1,0 +1,88 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The model that an adaptation starts from."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import AutoConfig, AutoModel
+
+from mu2slam_hf.adaptation.plan import Start, StartKind
+from mu2slam_hf.adaptation.settings import NEW_MODEL
+from mu2slam_hf.checkpoints import DEFAULT_NAME, default_checkpoint
+from mu2slam_hf.checkpoints.folders import load_processor, read_config
+from mu2slam_hf.interop.speech_encoder_formats import FORMATS
+from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig
+from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
+from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
+from mu2slam_hf.recipes.shipped import configuration_folder
+
+
+@dataclass(frozen=True)
+class FoundStart:
+    """A start with what is needed before its weights are loaded.
+
+    Attributes:
+        start: the start.
+        processor: processor of a checkpoint, else None.
+        num_encoder_layers: number of its Conformer layers.
+    """
+
+    start: Start
+    processor: Mu2SLAMProcessor | None
+    num_encoder_layers: int
+
+
+def find_start(name: str, languages: Sequence[str]) -> FoundStart:
+    """Find a checkpoint, a public speech encoder, or the small model with new weights.
+
+    Args:
+        name: "default", "new", a folder, or a name on the Hub.
+        languages: the spoken language, then those of the translations.
+
+    Raises:
+        ValueError: there is no such model, or it is of a type that training cannot start from.
+    """
+    if name == NEW_MODEL:
+        payload = json.loads((configuration_folder() / "models/mu2slam/tiny.json").read_text(encoding="utf-8"))
+        payload.pop("model_type")
+        config = Mu2SLAMConfig(**payload)
+        return _found("new", name, None, config, languages, None)
+    folder = default_checkpoint() if name == DEFAULT_NAME else name
+    model_type = read_config(folder).get("model_type")
+    if model_type == Mu2SLAMConfig.model_type:
+        processor = load_processor(folder)
+        return _found("checkpoint", name, folder, Mu2SLAMConfig.from_pretrained(folder), languages, processor)
+    if model_type in FORMATS:
+        config = AutoConfig.from_pretrained(folder)
+        with torch.device("meta"):
+            size = sum(parameter.numel() for parameter in AutoModel.from_config(config).parameters())
+        start = Start(
+            kind="encoder", name=name, folder=folder, num_parameters=size, knows_language=False, new_languages=()
+        )
+        return FoundStart(start, None, config.num_hidden_layers)
+    expected = ", ".join([Mu2SLAMConfig.model_type, *FORMATS])
+    raise ValueError(f"{name}: training starts from a model of type {expected}, or from {NEW_MODEL}; got {model_type}")
+
+
+def _found(
+    kind: StartKind,
+    name: str,
+    folder: str | None,
+    config: Mu2SLAMConfig,
+    languages: Sequence[str],
+    processor: Mu2SLAMProcessor | None,
+) -> FoundStart:
+    with torch.device("meta"):
+        size = sum(parameter.numel() for parameter in Mu2SLAMForConditionalGeneration(config).parameters())
+    known = set(config.languages) if kind == "checkpoint" else set()
+    start = Start(
+        kind=kind,
+        name=name,
+        folder=folder,
+        num_parameters=size,
+        knows_language=languages[0] in known,
+        new_languages=tuple(code for code in languages if code not in known) if kind == "checkpoint" else (),
+    )
+    return FoundStart(start, processor, config.encoder_config.num_hidden_layers)

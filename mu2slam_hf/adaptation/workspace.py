@@ -1,0 +1,126 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The files of an adaptation, by which an interrupted one continues and a finished one is recognised."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mu2slam_hf.adaptation.fingerprints import describe_changes
+from mu2slam_hf.adaptation.settings import AdaptationSettings
+from mu2slam_hf.atomic_files import atomic_path
+
+WORK_FOLDER = "adaptation"
+"""Folder inside the output folder with everything but the model."""
+_IDENTITY_FILE, _STATUS_FILE = "identity.json", "finished.json"
+
+
+class Workspace:
+    """Files in `<output_dir>/adaptation`.
+
+    Args:
+        output_dir: folder of the model.
+    """
+
+    def __init__(self, output_dir: str | os.PathLike[str]) -> None:
+        self.output_dir = Path(output_dir)
+        self.folder = self.output_dir / WORK_FOLDER
+
+    def path(self, name: str) -> Path:
+        """A file of the adaptation; its folder is created."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    @property
+    def run_dir(self) -> Path:
+        """Folder of checkpoints and logs."""
+        return self.folder / "run"
+
+    @property
+    def trained(self) -> Path:
+        """Folder of the trained model, as the run leaves it."""
+        return self.run_dir / "final"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the model in the output folder is complete."""
+        return (self.folder / _STATUS_FILE).is_file()
+
+    def check_identity(self, settings: AdaptationSettings, records: Mapping[str, str]) -> None:
+        """Compare settings and data with those of an adaptation that was begun here, or store them.
+
+        Args:
+            settings: of the user.
+            records: from `fingerprint_records`.
+
+        Raises:
+            ValueError: they differ; the message says in what, and what to do.
+        """
+        identity = {"settings": asdict(settings), "records": dict(records)}
+        identity = json.loads(json.dumps(identity))
+        path = self.path(_IDENTITY_FILE)
+        if not path.is_file():
+            _write_json(path, identity)
+            return
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        advice = "use another --output-dir, or --continue to train on from the model that is there"
+        changes = describe_changes(stored["records"], identity["records"])
+        if changes is not None:
+            begun = f"{self.output_dir}: the data has changed since this adaptation began"
+            raise ValueError(f"{begun}: {changes}; {advice}")
+        before, now = stored["settings"], identity["settings"]
+        changed = [name for name in now if before.get(name) != now[name]]
+        if changed:
+            name = changed[0]
+            raise ValueError(
+                f"{self.output_dir}: this adaptation began with {name} {before.get(name)!r}, not {now[name]!r}; give "
+                f"the same options to continue it, {advice}"
+            )
+
+    def begin_next_round(self) -> Path | None:
+        """Move a begun or finished adaptation aside, so that the next one starts from its model.
+
+        Returns:
+            folder of its model; None if nothing has been trained yet.
+        """
+        if not (self.folder / _IDENTITY_FILE).is_file():
+            return None
+        number = 1 + sum(1 for path in self.output_dir.glob(f"{WORK_FOLDER}_*") if path.is_dir())
+        trained = self.trained if self.trained.is_dir() else self._newest_checkpoint()
+        aside = self.output_dir / f"{WORK_FOLDER}_{number}"
+        relative = None if trained is None else trained.relative_to(self.folder)
+        os.replace(self.folder, aside)
+        # The division of the data is kept.
+        if (aside / "data.json").is_file():
+            shutil.copyfile(aside / "data.json", self.path("data.json"))
+        return None if relative is None else aside / relative
+
+    def _newest_checkpoint(self) -> Path | None:
+        found = sorted(self.run_dir.rglob("checkpoint-*"), key=lambda path: (path.parent, int(path.name[11:])))
+        return found[-1] if found else None
+
+    def publish(self, model: Path) -> None:
+        """Move the files of a finished model into the output folder; `config.json` last, without which it is none."""
+        (self.output_dir / "config.json").unlink(missing_ok=True)
+        for path in sorted(model.iterdir(), key=lambda path: path.name == "config.json"):
+            target = self.output_dir / path.name
+            if path.is_dir():
+                shutil.rmtree(target, ignore_errors=True)
+            os.replace(path, target)
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Write the summary, whose existence says that the model is complete."""
+        _write_json(self.path(_STATUS_FILE), summary)
+
+    def read_summary(self) -> dict[str, Any]:
+        """What `finish` has written."""
+        return dict(json.loads((self.folder / _STATUS_FILE).read_text(encoding="utf-8")))
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    with atomic_path(path) as temporary:
+        Path(temporary).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,138 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""`mu2slam adapt`: from a folder of recordings to a model for them."""
+
+import argparse
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from mu2slam_hf.cli.languages import language_code
+from mu2slam_hf.cli.options import add_seed_option, positive_int, probability, quiet_libraries
+from mu2slam_hf.cli.user_data import add_user_data_options, prepare_user_data, write_report
+
+# As in mu2slam_hf.adaptation.settings, which is not imported for the help of a command.
+_METHODS = ("auto", "full", "frozen", "lora")
+_MODES = ("direct", "gradual", "noisy")
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "adapt",
+        help="train a model for your own recordings",
+        description="Reads recordings with their transcripts and translations, reports what can be used, and trains a "
+        "model that `mu2slam transcribe`, `mu2slam translate` and the pipelines of transformers load. The language "
+        "need not be known to the model. Interrupted, the same command continues.",
+        epilog="The folder of the model gets a subfolder `adaptation` with the report about the data (report.html), "
+        "the scores, learning curves and samples before and after training (results.html), the recipe, and the "
+        "checkpoints of the run, which may be deleted at the end.",
+    )
+    add_user_data_options(parser, output="the model", output_required=True)
+    training = parser.add_argument_group("training")
+    training.add_argument(
+        "--like",
+        action="append",
+        default=[],
+        metavar="LANG",
+        help="related language of the model, from which a new one starts; may be repeated; default: all",
+    )
+    training.add_argument(
+        "--time",
+        type=seconds,
+        metavar="TIME",
+        help="time for everything, as 90min or 2h: the number of updates is chosen to fit; default: by the amount of "
+        "data",
+    )
+    training.add_argument("--max-steps", type=positive_int, metavar="N", help="number of updates, in place of --time")
+    training.add_argument(
+        "--method",
+        choices=_METHODS,
+        default="auto",
+        help="train all weights, all but the lower half of the encoder, or low-rank adapters; default: by the size "
+        "of the model and the hours of data",
+    )
+    training.add_argument(
+        "--mode",
+        choices=_MODES,
+        default="direct",
+        help="direct: one run; gradual: first with the replayed data, then without; noisy: with noise on the "
+        "decoder's inputs (direct)",
+    )
+    training.add_argument(
+        "--replay", metavar="MANIFEST", help="data of other languages and tasks that the model should keep"
+    )
+    training.add_argument(
+        "--replay-share", type=probability, default=0.25, metavar="P", help="its share in training (0.25)"
+    )
+    add_seed_option(training, "of all random draws")
+    parser.add_argument("--check", action="store_true", help="stop after the report about the data")
+    parser.add_argument(
+        "--continue",
+        dest="continue_changed",
+        action="store_true",
+        help="train on from the model in the output folder, with changed data or other options",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Reports on the data, trains, and prints the scores."""
+    started = time.monotonic()
+    quiet_libraries()
+    if Path(args.output_dir).is_file():
+        raise ValueError(f"--output-dir {args.output_dir}: is a file; expected a folder")
+    from mu2slam_hf.adaptation.report_text import format_report
+    from mu2slam_hf.adaptation.settings import AdaptationSettings
+    from mu2slam_hf.adaptation.workspace import Workspace
+
+    settings = AdaptationSettings(
+        start=args.model,
+        like=tuple(language_code(code) for code in args.like),
+        method=args.method,
+        mode=args.mode,
+        time_seconds=args.time,
+        max_steps=args.max_steps,
+        replay=args.replay,
+        replay_share=args.replay_share,
+        seed=args.seed,
+    )
+    work_dir = Workspace(args.output_dir).folder
+    prepared = prepare_user_data(args, work_dir)
+    print(format_report(prepared.report))
+    page, data_file = write_report(prepared, args, work_dir)
+    print(f"\nwritten to {page} and {data_file}\n", flush=True)
+    if args.check:
+        return 0
+    from mu2slam_hf.adaptation.adapt import RESULT_PAGE, adapt
+
+    result = adapt(
+        prepared,
+        args.output_dir,
+        settings,
+        continue_changed=args.continue_changed,
+        started=started,
+        say=lambda line: print(line, flush=True),
+    )
+    print(f"\n{'on the development recordings':36}{'before':>8}{'after':>8}")
+    for title, value in result.after.items():
+        before = f"{result.before[title]:.1f}" if title in result.before else ""
+        print(f"{title:36}{before:>8}{value:8.1f}")
+    print(f"\nmodel      {result.folder}\nresults    {work_dir / RESULT_PAGE}")
+    print(f"try it     mu2slam transcribe RECORDING --model {result.folder} --lang {prepared.report.lang}")
+    return 0
+
+
+def seconds(text: str) -> float:
+    """A duration: `2h`, `90min`, `1h30m`, `45s`.
+
+    Raises:
+        argparse.ArgumentTypeError: another form, or no time at all.
+    """
+    match = _DURATION.fullmatch(text.strip().lower().replace(" ", ""))
+    parts = [float(part or 0) for part in match.groups()] if match else [0.0]
+    total = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
+    if total <= 0:
+        raise argparse.ArgumentTypeError(f"expected a time such as 2h, 90min or 1h30m, got {text!r}")
+    return total

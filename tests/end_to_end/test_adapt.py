@@ -1,0 +1,126 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""From a folder of recordings to a model by one command, which may be killed at any moment."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from field_recordings import write_clips
+from helpers import REPOSITORY_ROOT, save_tiny_checkpoint
+from training_runs import assert_equal_weights, kill_with_children
+from transformers import pipeline
+
+from mu2slam_hf.adaptation.workspace import Workspace
+from mu2slam_hf.training.checkpoints import list_checkpoints
+
+NUM_STEPS = 8
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory) -> Path:
+    """Clips of noise with texts of characters that the tiny model knows, translated, and a tiny model."""
+    folder = tmp_path_factory.mktemp("field")
+    texts = {f"clip_{n}": f"press one {'abcdefghijklmnopqrst'[n]}" for n in range(20)}
+    french = {name: text.replace("press one", "appuyez un") for name, text in texts.items()}
+    write_clips(folder / "recordings", texts, **french)
+    (folder / "recordings" / "broken.wav").write_bytes(b"RIFF")
+    save_tiny_checkpoint(folder / "tiny")
+    return folder
+
+
+def command(field: Path, output: Path, *options: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "mu2slam_hf.cli", "adapt", str(field / "recordings"), "--lang", "es", "--to", "fr"),
+        *("--model", str(field / "tiny"), "--output", str(output), "--max-steps", str(NUM_STEPS), *options),
+    ]
+
+
+def start(arguments: list[str]) -> subprocess.Popen:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY_ROOT)}
+    return subprocess.Popen(
+        arguments, cwd="/", env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def run(arguments: list[str], status: int = 0) -> tuple[str, str]:
+    process = start(arguments)
+    printed, errors = process.communicate(timeout=500)
+    assert process.returncode == status, errors
+    return printed, errors
+
+
+@pytest.fixture(scope="module")
+def finished(field) -> Path:
+    """The folder that the command leaves, and what it printed."""
+    output = field / "model"
+    printed, _ = run(command(field, output))
+    (field / "printed.txt").write_text(printed)
+    return output
+
+
+def test_the_command_says_what_it_does_and_leaves_a_model(field, finished):
+    printed = (field / "printed.txt").read_text()
+    assert "broken.wav: " in printed
+    assert "training     all weights, because the model is small (0 M parameters)" in printed
+    assert "CER of transcription" in printed and "BLEU of translation into fr" in printed
+    work = finished / "adaptation"
+    for name in ("report.html", "data.json", "recipe.yaml", "plan.json", "results.html", "before.json", "after.json"):
+        assert (work / name).is_file(), name
+    page = (work / "results.html").read_text(encoding="utf-8")
+    assert page.count("<figure>") == 2 and page.count('class="sample"') >= 5
+    card = (finished / "README.md").read_text(encoding="utf-8")
+    assert "Transcribes Spanish (es) and translates it into French (fr)" in card
+    assert "no_speech" in json.loads((finished / "generation_config.json").read_text())
+    assert not (work / "model").exists()
+    transcriber = pipeline("automatic-speech-recognition", model=str(finished))
+    assert isinstance(transcriber(str(field / "recordings" / "clip_0.wav"))["text"], str)
+
+
+def test_the_same_command_again_only_reports_and_another_one_is_refused(field, finished):
+    before = (finished / "model.safetensors").stat().st_mtime_ns
+    printed, _ = run(command(field, finished))
+    assert f"{finished} is finished" in printed and "CER of transcription" in printed
+    assert (finished / "model.safetensors").stat().st_mtime_ns == before
+    _, errors = run(command(field, finished, "--seed", "5"), status=1)
+    assert "began with seed 0, not 5" in errors and "--continue" in errors
+
+
+def test_changed_data_continues_on_purpose(field, finished, tmp_path):
+    copy = shutil.copytree(field, tmp_path / "field")
+    write_clips(copy / "recordings", {"clip_x": "press two"})
+    _, errors = run(command(copy, copy / "model"), status=1)
+    assert "the data has changed since this adaptation began" in errors and "1 added" in errors
+    printed, _ = run(command(copy, copy / "model", "--continue"))
+    assert f"the checkpoint {copy / 'model' / 'adaptation_1' / 'run' / 'final'}" in printed
+    assert (copy / "model" / "adaptation" / "finished.json").is_file()
+
+
+@pytest.mark.slow
+def test_killed_five_times_the_weights_are_those_of_an_uninterrupted_adaptation(field, finished):
+    """The plan is kept, because the choice between bfloat16 and float32 depends on a measurement of the speed."""
+    whole = field / "whole"
+    os.replace(finished, whole)
+    work = Workspace(finished)
+    for name in ("identity.json", "plan.json", "recipe.yaml"):
+        shutil.copyfile(whole / "adaptation" / name, work.path(name))
+    moments = (
+        lambda: (work.folder / "train.jsonl").is_file(),
+        lambda: bool(list_checkpoints(work.run_dir)),
+        lambda: len(list_checkpoints(work.run_dir)) > 1,
+        lambda: work.trained.is_dir(),
+        lambda: (work.folder / "after.json").is_file(),
+    )
+    for reached in moments:
+        process = start(command(field, finished))
+        while process.poll() is None and not reached():
+            time.sleep(0.02)
+        assert process.poll() is None, "the command ended before it was killed"
+        kill_with_children(process)
+        assert not work.is_finished
+    run(command(field, finished))
+    assert_equal_weights(whole, finished)

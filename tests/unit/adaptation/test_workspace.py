@@ -1,0 +1,96 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Manifests, fingerprints and the files by which an adaptation continues."""
+
+from dataclasses import replace
+
+import pytest
+
+from mu2slam_hf.adaptation.fingerprints import describe_changes
+from mu2slam_hf.adaptation.settings import AdaptationSettings
+from mu2slam_hf.adaptation.training_manifest import write_manifest
+from mu2slam_hf.adaptation.workspace import Workspace
+from mu2slam_hf.data.audio_slices import AudioSlice
+from mu2slam_hf.data.manifests import read_manifest
+from mu2slam_hf.data.records import SpeechTextRecord
+
+SETTINGS = AdaptationSettings(max_steps=5)
+RECORDS = {"a": "1", "b": "2"}
+
+
+def test_records_come_back_from_a_manifest(tmp_path):
+    shared = {"lang": "mdw", "text": "bana “ndzo”", "corpus": "field"}
+    records = [
+        SpeechTextRecord(id="1", audio=str(tmp_path / "a.wav"), speaker="anna", duration_seconds=1.5, **shared),
+        SpeechTextRecord(
+            id="2",
+            audio=AudioSlice(str(tmp_path / "tape.wav"), 1.25, 3.0),
+            duration_seconds=1.75,
+            translations={"fr": "les enfants\u2028de la maison"},
+            **shared,
+        ),
+        SpeechTextRecord(id="3", translations={"fr": "rien"}, **shared),
+    ]
+    write_manifest(records, tmp_path / "train.jsonl")
+    found = read_manifest(tmp_path / "train.jsonl", corpus="field")
+    assert [replace(record, id=record.id.rpartition("/")[2]) for record in found] == [
+        replace(record, translations={lang: " ".join(text.split()) for lang, text in record.translations.items()})
+        for record in records
+    ]
+
+
+@pytest.mark.parametrize(
+    "now, changes",
+    [
+        (RECORDS, None),
+        ({**RECORDS, "c": "3", "d": "4"}, "2 added (c, ...)"),
+        ({"a": "1"}, "1 removed (b)"),
+        ({"a": "1", "b": "9", "c": "3"}, "1 added (c), 1 changed (b)"),
+    ],
+)
+def test_changes_of_data_are_named(tmp_path, now, changes):
+    assert describe_changes(RECORDS, now) == changes
+    workspace = Workspace(tmp_path)
+    workspace.check_identity(SETTINGS, RECORDS)
+    if changes is None:
+        workspace.check_identity(SETTINGS, now)
+        return
+    with pytest.raises(ValueError, match="the data has changed.*--continue") as raised:
+        workspace.check_identity(SETTINGS, now)
+    assert changes in str(raised.value)
+
+
+def test_other_settings_are_refused(tmp_path):
+    Workspace(tmp_path).check_identity(SETTINGS, RECORDS)
+    with pytest.raises(ValueError, match="began with max_steps 5, not 6"):
+        Workspace(tmp_path).check_identity(replace(SETTINGS, max_steps=6), RECORDS)
+
+
+def test_the_next_round_starts_from_the_model_of_the_last_one(tmp_path):
+    workspace = Workspace(tmp_path)
+    assert workspace.begin_next_round() is None
+    workspace.check_identity(SETTINGS, RECORDS)
+    workspace.path("data.json").write_text("{}")
+    for step in (20, 100):
+        (workspace.run_dir / f"checkpoint-{step}").mkdir(parents=True)
+    first = workspace.begin_next_round()
+    assert first == tmp_path / "adaptation_1" / "run" / "checkpoint-100" and first.is_dir()
+    assert [path.name for path in workspace.folder.iterdir()] == ["data.json"]
+
+    workspace.check_identity(SETTINGS, {**RECORDS, "c": "3"})
+    workspace.trained.mkdir(parents=True)
+    assert workspace.begin_next_round() == tmp_path / "adaptation_2" / "run" / "final"
+
+
+def test_a_model_is_complete_when_it_has_its_configuration(tmp_path):
+    workspace = Workspace(tmp_path / "out")
+    model = workspace.path("model")
+    for name, content in {"config.json": "new", "model.safetensors": "weights"}.items():
+        model.mkdir(exist_ok=True)
+        (model / name).write_text(content)
+    (tmp_path / "out" / "config.json").write_text("old")
+    workspace.publish(model)
+    assert (tmp_path / "out" / "config.json").read_text() == "new"
+    assert (tmp_path / "out" / "model.safetensors").read_text() == "weights"
+    assert not workspace.is_finished
+    workspace.finish({"after": {"CER": 1.0}})
+    assert workspace.is_finished and workspace.read_summary() == {"after": {"CER": 1.0}}

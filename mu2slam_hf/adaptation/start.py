@@ -4,6 +4,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModel
@@ -85,4 +86,5 @@ def _found(
         knows_language=languages[0] in known,
         new_languages=tuple(code for code in languages if code not in known) if kind == "checkpoint" else (),
     )
-    return FoundStart(start, processor, config.encoder_config.num_hidden_layers)
+    encoder: Any = config.encoder_config
+    return FoundStart(start, processor, encoder.num_hidden_layers)

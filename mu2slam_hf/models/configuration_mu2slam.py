@@ -4,11 +4,13 @@
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-from .configuration_checks import check_choice, check_multiple
+from .configuration_checks import check_choice, check_multiple, check_positive
 from .configuration_conformer import ConformerEncoderConfig
 
 NUM_RESERVED_TOKENS = 64
 CTC_LOSS_REDUCTIONS = ("mean", "sum")
+DECODER_POSITIONS = ("sinusoidal", "sinusoidal_inclusive", "learned")
+DECODER_PROMPTS = ("start", "start_language", "language")
 
 
 @strict
@@ -21,7 +23,8 @@ class Mu2SLAMDecoderConfig(PreTrainedConfig):
         vocab_size (`int`, *optional*, defaults to 5184): Size of the shared id space; set by [`Mu2SLAMConfig`].
         num_languages (`int`, *optional*, defaults to 1): Number of rows of the language table; set by
             [`Mu2SLAMConfig`].
-        hidden_size (`int`, *optional*, defaults to 1024): Width D; must equal the encoder's.
+        hidden_size (`int`, *optional*, defaults to 1024): Width D; must equal the encoder's, unless
+            [`Mu2SLAMConfig`] has `add_encoder_projection`.
         num_hidden_layers (`int`, *optional*, defaults to 6): Number of Transformer layers.
         num_attention_heads (`int`, *optional*, defaults to 8): Number of attention heads.
         intermediate_size (`int`, *optional*, defaults to 4096): Width of the feed-forward module.
@@ -30,6 +33,14 @@ class Mu2SLAMDecoderConfig(PreTrainedConfig):
         attention_dropout (`float`, *optional*, defaults to 0.0): Dropout on attention weights.
         activation_dropout (`float`, *optional*, defaults to 0.0): Dropout inside the feed-forward module.
         scale_embedding (`bool`, *optional*, defaults to `True`): Whether token embeddings are multiplied by sqrt(D).
+        position_embeddings_type (`str`, *optional*, defaults to `"sinusoidal"`): `sinusoidal`: the longest wavelength
+            is a step below `10000 * 2 * pi`, as in Vaswani et al. (2017); `sinusoidal_inclusive`: it is exactly that,
+            as in fairseq and M2M100; `learned`: a table, as in BART.
+        position_offset (`int`, *optional*, defaults to 0): Position of the first token; M2M100 and mBART begin at 2.
+        max_position_embeddings (`int`, *optional*, defaults to 1024): Maximum length of a target for `learned`, whose
+            table has `max_position_embeddings + position_offset` rows; no limit otherwise.
+        normalize_embedding (`bool`, *optional*, defaults to `False`): Whether a normalisation follows the sum of all
+            embeddings, as in BART.
         layer_norm_eps (`float`, *optional*, defaults to 1e-05): Epsilon of every normalisation.
         initializer_range (`float`, *optional*, defaults to 0.02): Standard deviation of the initial weights.
         use_cache (`bool`, *optional*, defaults to `True`): Whether decoding caches keys and values.
@@ -49,6 +60,10 @@ class Mu2SLAMDecoderConfig(PreTrainedConfig):
     attention_dropout: float | int = 0.0
     activation_dropout: float | int = 0.0
     scale_embedding: bool = True
+    position_embeddings_type: str = "sinusoidal"
+    position_offset: int = 0
+    max_position_embeddings: int = 1024
+    normalize_embedding: bool = False
     layer_norm_eps: float = 1e-5
     initializer_range: float = 0.02
     use_cache: bool = True
@@ -60,6 +75,15 @@ class Mu2SLAMDecoderConfig(PreTrainedConfig):
     def validate_architecture(self):
         """Part of `@strict` validation."""
         check_multiple(self, "hidden_size", "num_attention_heads")
+        check_choice(self, "position_embeddings_type", DECODER_POSITIONS)
+        check_positive(self, "max_position_embeddings")
+        if self.position_offset < 0:
+            raise ValueError(f"position_offset cannot be negative, got {self.position_offset}.")
+
+    @property
+    def max_target_length(self) -> int | None:
+        """Maximum number of decoder positions; None without a limit."""
+        return self.max_position_embeddings if self.position_embeddings_type == "learned" else None
 
 
 @strict
@@ -156,6 +180,15 @@ class Mu2SLAMConfig(SpeechTextConfig):
         tie_word_embeddings (`bool`, *optional*, defaults to `True`): Whether encoder input, decoder input, decoder
             softmax and CTC softmax share one embedding table (each softmax has its own bias); the parameter counts of
             the paper require it.
+        add_encoder_projection (`bool`, *optional*, defaults to `False`): Whether the encoder may have another width
+            than the embeddings and the decoder, whose width is then `d_model`: one linear map projects the embeddings
+            to the encoder's width, another one its output to `d_model`.
+        decoder_prompt (`str`, *optional*, defaults to `"start"`): Tokens that precede a target in the decoder's
+            input: `start`: the start token; `start_language`: the start token and the token of the target language
+            (NLLB, mBART-50); `language`: only the latter (mBART). The embedding of the language is added to the input
+            in any case.
+        language_token_ids (`list[int]`, *optional*): Id of the token of each language, in the order of `languages`;
+            required by a `decoder_prompt` with a language.
     """
 
     model_type = "mu2slam"
@@ -163,7 +196,10 @@ class Mu2SLAMConfig(SpeechTextConfig):
     sub_configs_defaults = {"encoder_config": ConformerEncoderConfig, "decoder_config": Mu2SLAMDecoderConfig}
 
     decoder_config: dict | PreTrainedConfig | None = None
+    add_encoder_projection: bool = False
     decoder_start_token_id: int | None = 1
+    decoder_prompt: str = "start"
+    language_token_ids: list[int] | None = None
     ctc_loss_weight: float | int = 0.3
     language_loss_weight: float | int = 0.1
     use_cache: bool = True
@@ -171,19 +207,42 @@ class Mu2SLAMConfig(SpeechTextConfig):
 
     def __post_init__(self, **kwargs):
         super().__post_init__(**kwargs)
+        if self.add_encoder_projection:
+            self.d_model = self.decoder_config.hidden_size
         # The decoder's copies of the shared fields are overwritten, so that the two cannot differ.
         self.decoder_config.vocab_size = self.vocab_size
         self.decoder_config.num_languages = len(self.languages)
 
     def validate_architecture(self):
         """Part of `@strict` validation: encoder and decoder share one embedding table and therefore its width."""
-        if self.encoder_config.hidden_size != self.decoder_config.hidden_size:
+        if self.encoder_config.hidden_size != self.decoder_config.hidden_size and not self.add_encoder_projection:
             raise ValueError(
                 f"encoder and decoder share one embedding table: encoder_config.hidden_size "
                 f"({self.encoder_config.hidden_size}) must equal decoder_config.hidden_size "
-                f"({self.decoder_config.hidden_size})."
+                f"({self.decoder_config.hidden_size}), unless add_encoder_projection is set."
             )
+        check_choice(self, "decoder_prompt", DECODER_PROMPTS)
         super().validate_architecture()
+        if self.decoder_prompt != "start":
+            self._validate_language_tokens()
+
+    def _validate_language_tokens(self):
+        ids = self.language_token_ids or []
+        if len(ids) != len(self.languages) or not all(0 <= index < self.vocab_size for index in ids):
+            raise ValueError(
+                f"decoder_prompt={self.decoder_prompt!r} requires one id below vocab_size ({self.vocab_size}) in "
+                f"language_token_ids for each of the {len(self.languages)} languages, got {len(ids)}."
+            )
+
+    @property
+    def prompt_length(self) -> int:
+        """Number of tokens that precede a target in the decoder's input."""
+        return 2 if self.decoder_prompt == "start_language" else 1
+
+    def build_prompt(self, language_row: int) -> list[int]:
+        """Ids of the `prompt_length` tokens that precede a target in the language of a row of `languages`."""
+        prompt = [] if self.decoder_prompt == "language" else [self.decoder_start_token_id]
+        return prompt if self.decoder_prompt == "start" else [*prompt, self.language_token_ids[language_row]]
 
     def get_text_config(self, *args, **kwargs):
         """The sub-config with `vocab_size` and the shape of the cache: the decoder's."""
@@ -205,6 +264,9 @@ class Mu2SLAMCTCConfig(SpeechTextConfig):
         text_token_offset (`int`, *optional*, defaults to 1088): As in [`Mu2SLAMConfig`].
         languages (`list[str]`, *optional*, defaults to `["und"]`): As in [`Mu2SLAMConfig`].
         pad_token_id (`int`, *optional*, defaults to 0): Also the CTC blank.
+        d_model (`int`, *optional*): Width of embeddings and heads: with `add_encoder_projection` any, otherwise always
+            that of the encoder.
+        add_encoder_projection (`bool`, *optional*, defaults to `False`): As in [`Mu2SLAMConfig`].
         ctc_loss_reduction (`str`, *optional*, defaults to `"mean"`): `mean` per target token, or `sum`.
         inputs_to_logits_ratio (`int`, *optional*, defaults to 640): As in [`Mu2SLAMConfig`].
     """
@@ -212,6 +274,13 @@ class Mu2SLAMCTCConfig(SpeechTextConfig):
     model_type = "mu2slam_ctc"
 
     ctc_loss_reduction: str = "mean"
+    add_encoder_projection: bool = False
+
+    def __post_init__(self, **kwargs):
+        width = self.d_model
+        super().__post_init__(**kwargs)
+        if self.add_encoder_projection and width is not None:
+            self.d_model = width
 
     @classmethod
     def from_mu2slam_config(cls, config: "Mu2SLAMConfig") -> "Mu2SLAMCTCConfig":

@@ -120,19 +120,30 @@ class CTCPrefixLogitsProcessor(LogitsProcessor):
         weights: `(B,)` float w of each utterance; 0 keeps the decoder's scores (for translation).
         eos_token_id: id of `</s>`.
         num_candidates: number of tokens scored per row. Choice: 40; larger values do not change results in practice.
+        prompt_length: number of tokens before the text: `<s>`, and those of `config.decoder_prompt`.
     """
 
-    def __init__(self, scorer: CTCPrefixScorer, weights: Tensor, eos_token_id: int, num_candidates: int = 40):
+    def __init__(
+        self,
+        scorer: CTCPrefixScorer,
+        weights: Tensor,
+        eos_token_id: int,
+        num_candidates: int = 40,
+        prompt_length: int = 1,
+    ):
         self.scorer = scorer
         self.weights = weights.double()
         self.eos_token_id = eos_token_id
         self.num_candidates = num_candidates
+        self.prompt_length = prompt_length
         # By length: prefixes `(R, L)` and their states. Several lengths are kept for a single row only, because only
         # then may prefixes be rewound.
         self.known: dict[int, tuple[Tensor, PrefixState]] = {}
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Args: `input_ids` `(R, L)` int64 with `<s>` first, `scores` `(R, V)` logits or log probabilities."""
+        """Args: `input_ids` `(R, L)` int64 with the prompt first, `scores` `(R, V)` logits or log probabilities."""
+        # The last token of the prompt stands for `<s>`.
+        input_ids = input_ids[:, self.prompt_length - 1 :]
         rows, num_utterances = input_ids.shape[0], self.weights.shape[0]
         utterances = torch.arange(rows, device=scores.device) // (rows // num_utterances)
         last = input_ids[:, -1]

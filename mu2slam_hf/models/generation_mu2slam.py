@@ -139,6 +139,7 @@ class Mu2SLAMGenerationMixin:
             kwargs["assistant_model"] = assistant
         modality_row = 0 if modality == "speech" else 1
         kwargs["decoder_modality_ids"] = torch.full((batch_size,), modality_row, device=states.device)
+        self._set_prompt(kwargs, target_ids)
 
         processors = LogitsProcessorList(logits_processor or [])
         processors.insert(0, AllowedTokensLogitsProcessor(self._allowed_tokens(modality, states.device)))
@@ -153,6 +154,28 @@ class Mu2SLAMGenerationMixin:
             kwargs["max_new_tokens"] = int(limits.max())
             processors.append(RowLengthLogitsProcessor(limits, self.config.eos_token_id))
         return super().generate(None, generation_config, processors, *args, encoder_outputs=encoder_outputs, **kwargs)
+
+    def build_prompts(self, language_ids: Tensor) -> Tensor:
+        """Decoder inputs `(B, prompt_length)` int64 that precede targets in the languages of the rows `(B,)`."""
+        config = self.config
+        if config.decoder_prompt == "start":
+            return torch.full_like(language_ids, config.decoder_start_token_id)[:, None]
+        # An index into a table rather than a loop over rows, so that the values stay on their device.
+        tokens = torch.tensor(config.language_token_ids, device=language_ids.device)[language_ids][:, None]
+        if config.decoder_prompt == "language":
+            return tokens
+        return torch.cat([torch.full_like(tokens, config.decoder_start_token_id), tokens], dim=1)
+
+    def _set_prompt(self, kwargs: dict, target_ids: Tensor) -> None:
+        """Begin the output with the token of the target language, unless the caller gave its beginning."""
+        if self.config.decoder_prompt == "start" or kwargs.get("decoder_input_ids") is not None:
+            return
+        prompts = self.build_prompts(target_ids)
+        if self.config.decoder_prompt == "language":
+            # transformers would put its start token before inputs that begin with another one.
+            kwargs["decoder_start_token_id"] = prompts[:, 0].tolist()
+        else:
+            kwargs["decoder_input_ids"] = prompts
 
     def guess_language(self, encoder_hidden_states: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Index `(B,)` int64 of the most likely language of each item; `und` (row 0) only if there is no other.
@@ -270,7 +293,8 @@ class Mu2SLAMGenerationMixin:
         log_probs = self.compute_ctc_logits(encoder_outputs.last_hidden_state).log_softmax(-1)
         weights = torch.where(self._spoken_languages(encoder_outputs, source_ids) == target_ids, weight, 0.0)
         scorer = CTCPrefixScorer(log_probs, self._source_lengths(encoder_outputs), self.config.pad_token_id)
-        return CTCPrefixLogitsProcessor(scorer, weights, self.config.eos_token_id)
+        length = self.config.prompt_length
+        return CTCPrefixLogitsProcessor(scorer, weights, self.config.eos_token_id, prompt_length=length)
 
     def _loop_processors(self, max_repeats: int | None, config, confirmed: Tensor | None) -> list[LogitsProcessor]:
         max_repeats = max_repeats if max_repeats is not None else getattr(config, "max_repeats", None)
@@ -285,4 +309,6 @@ class Mu2SLAMGenerationMixin:
         if asked or config.max_new_tokens is not None or config.max_length not in (None, DEFAULT_MAX_LENGTH):
             return None
         factor = 16 if source_modality == "text" and modality == "speech" else 1.5
-        return (factor * self._source_lengths(encoder_outputs)).to(torch.int64) + 32
+        limits = (factor * self._source_lengths(encoder_outputs)).to(torch.int64) + 32
+        longest = self.config.decoder_config.max_target_length
+        return limits if longest is None else limits.clamp(max=longest - self.config.prompt_length)

@@ -106,6 +106,8 @@ class Mu2SLAMEncoder(SpeechFrontendMixin, Mu2SLAMPreTrainedModel):
     """Front end, embeddings and the Conformer, for speech or text.
 
     Language, modality and (if absolute) position embeddings are added to both speech frames and token embeddings.
+    With `config.add_encoder_projection` the tables have the width of the decoder, `config.d_model`: `input_projection`
+    converts their sum to the width of the layers, `output_projection` the output of the layers to `d_model`.
     Paper: section 2.1.
     Choice: token embeddings are scaled by sqrt(D), as is common with a tied softmax.
     """
@@ -115,17 +117,30 @@ class Mu2SLAMEncoder(SpeechFrontendMixin, Mu2SLAMPreTrainedModel):
     def __init__(self, config: Mu2SLAMConfig | Mu2SLAMCTCConfig):
         super().__init__(config)
         encoder_config = config.encoder_config
-        width = encoder_config.hidden_size
+        width = config.d_model
         self.embed_tokens = ScaledEmbedding(config.vocab_size, width, config.pad_token_id, scale=width**0.5)
         self.embed_languages = nn.Embedding(config.num_languages, width)
         self.embed_modalities = nn.Embedding(2, width)
         self.subsampling = build_frontend(encoder_config)
         self.conformer = ConformerEncoder(encoder_config)
+        self.input_projection = self.output_projection = None
+        if config.add_encoder_projection:
+            self.input_projection = nn.Linear(width, encoder_config.hidden_size)
+            self.output_projection = nn.Linear(encoder_config.hidden_size, width)
         self.post_init()
 
     def embed_text(self, input_ids: Tensor) -> Tensor:
         """Token embeddings `(B, N, D)` of `input_ids` `(B, N)` int64, without language, modality and position."""
-        return self.embed_tokens(input_ids)
+        return _project(self.input_projection, self.embed_tokens(input_ids))
+
+    def add_identities(self, embeds: Tensor, language_ids: Tensor | None, modality_ids: Tensor) -> Tensor:
+        """As in the base class; the sum is projected to the width of the layers."""
+        if self.input_projection is None:
+            return super().add_identities(embeds, language_ids, modality_ids)
+        nothing = embeds.new_zeros((1, 1, self.config.d_model))
+        identities = super().add_identities(nothing, language_ids, modality_ids)
+        # Without the bias, which `embed_text` has added: it belongs to tokens, not to speech.
+        return embeds + nn.functional.linear(identities, self.input_projection.weight)
 
     @merge_with_config_defaults
     @can_return_tuple
@@ -187,7 +202,7 @@ class Mu2SLAMEncoder(SpeechFrontendMixin, Mu2SLAMPreTrainedModel):
             **kwargs,
         )
         return Mu2SLAMEncoderOutput(
-            last_hidden_state=outputs.last_hidden_state,
+            last_hidden_state=_project(self.output_projection, outputs.last_hidden_state),
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
             attention_mask=attention_mask,
@@ -204,10 +219,16 @@ class Mu2SLAMEncoder(SpeechFrontendMixin, Mu2SLAMPreTrainedModel):
         return nn.functional.dropout(embeds, p=encoder_config.embedding_dropout, training=self.training)
 
 
+def _project(projection: nn.Linear | None, states: Tensor) -> Tensor:
+    """The projection of states, or the states themselves without one."""
+    return states if projection is None else projection(states)
+
+
 class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
     """The Transformer decoder; the language and modality embeddings of the *target* are added to its inputs.
 
-    Paper: section 2.1. Choice: positions are sinusoidal in every configuration, and start at 0 with `<s>`.
+    Paper: section 2.1. Choice: positions are sinusoidal and start at 0 with `<s>`, except in decoders of public text
+    models.
     """
 
     config_class = Mu2SLAMDecoderConfig
@@ -227,6 +248,12 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
         self.embed_tokens = ScaledEmbedding(config.vocab_size, config.hidden_size, config.pad_token_id, scale)
         self.embed_languages = nn.Embedding(config.num_languages, config.hidden_size)
         self.embed_modalities = nn.Embedding(2, config.hidden_size)
+        self.embed_positions = self.embed_norm = None
+        if config.position_embeddings_type == "learned":
+            num_positions = config.max_position_embeddings + config.position_offset
+            self.embed_positions = nn.Embedding(num_positions, config.hidden_size)
+        if config.normalize_embedding:
+            self.embed_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.layers = nn.ModuleList(TransformerDecoderLayer(config, i) for i in range(config.num_hidden_layers))
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.post_init()
@@ -270,7 +297,8 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
             use_cache: whether to return `past_key_values`.
 
         Raises:
-            ValueError: not exactly one of `input_ids` and `inputs_embeds` is given.
+            ValueError: not exactly one of `input_ids` and `inputs_embeds` is given, or a target is longer than the
+                table of learned positions.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("The decoder expects exactly one of input_ids and inputs_embeds.")
@@ -283,6 +311,7 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
         if use_cache and past_key_values is None:
             past_key_values = EncoderDecoderCache(DynamicCache(config=self.config), DynamicCache(config=self.config))
         past_length = past_key_values.get_seq_length() if past_key_values is not None else 0
+        self._check_length(past_length, inputs_embeds, sequence_ids)
         if position_ids is None:
             position_ids = default_position_ids(inputs_embeds, sequence_ids, past_length)
         hidden_states = self._add_embeddings(inputs_embeds, language_ids, modality_ids, position_ids)
@@ -315,8 +344,27 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
         if modality_ids is None:
             modality_ids = torch.full((1,), TEXT, dtype=torch.int64, device=embeds.device)
         embeds = self.add_identities(embeds, language_ids, modality_ids)
-        embeds = embeds + sinusoidal_embedding(position_ids, embeds.shape[-1]).to(embeds.dtype)
+        position_ids = position_ids + self.config.position_offset
+        if self.embed_positions is not None:
+            positions = self.embed_positions(position_ids)
+        else:
+            is_inclusive = self.config.position_embeddings_type == "sinusoidal_inclusive"
+            positions = sinusoidal_embedding(position_ids, embeds.shape[-1], is_inclusive)
+        embeds = embeds + positions.to(embeds.dtype)
+        if self.embed_norm is not None:
+            embeds = self.embed_norm(embeds)
         return nn.functional.dropout(embeds, p=self.config.hidden_dropout, training=self.training)
+
+    def _check_length(self, past_length: int | Tensor, embeds: Tensor, sequence_ids: Tensor | None) -> None:
+        """Check that a target fits the table of positions; packed rows may be longer than each of their targets."""
+        longest = self.config.max_target_length
+        if longest is None or sequence_ids is not None or isinstance(past_length, Tensor):
+            return
+        if past_length + embeds.shape[1] > longest:
+            raise ValueError(
+                f"The decoder has learned positions for {longest} tokens, got a target of "
+                f"{past_length + embeds.shape[1]}: shorten it, or set max_new_tokens."
+            )
 
     def _masks(
         self, embeds, attention_mask, sequence_ids, source_ids, source, source_mask, source_sequence_ids, cache
@@ -370,7 +418,9 @@ class Mu2SLAMModel(Mu2SLAMPreTrainedModel):
     def set_input_embeddings(self, value: nn.Module) -> None:
         self.encoder.embed_tokens = value
         if self.config.tie_word_embeddings:
-            self.decoder.embed_tokens = value
+            # The weight and not the module, because the scales may differ.
+            self.decoder.embed_tokens.weight = value.weight
+            self.decoder.embed_tokens.num_embeddings = value.num_embeddings
 
     def follow_vocab_size(self, vocab_size: int) -> None:
         """Resize the decoder's table, if it is not shared with the encoder, and update the configuration."""
@@ -489,7 +539,7 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
     def __init__(self, config: Mu2SLAMConfig):
         super().__init__(config)
         self.model = Mu2SLAMModel(config)
-        width = config.encoder_config.hidden_size
+        width = config.d_model
         self.lm_head = nn.Linear(width, config.vocab_size)
         self.ctc_head = nn.Linear(width, config.vocab_size)
         self.language_head = nn.Linear(width, config.num_languages)
@@ -545,7 +595,7 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
 
         Args:
             labels: `(B, L)` int64 target tokens including `</s>`; -100 is ignored. Decoder inputs default to these
-                labels shifted right.
+                labels shifted right, after the prompt of the target language (`config.decoder_prompt`).
             ctc_labels: `(B, L')` int64 transcripts without `</s>`, -100 on padding; rows of -100 have no CTC target.
             source_language_labels: `(B,)` int64 rows of `config.languages`, -100 if unknown.
             num_items_in_batch: number of targets over all accumulation steps, the divisor of the decoder loss.
@@ -554,14 +604,14 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
             `loss` is the decoder's cross entropy per target, plus `ctc_loss_weight` times CTC per target token, plus
             `language_loss_weight` times the cross entropy of the language head.
         """
+        num_prompt_tokens = 1
         if labels is not None:
             use_cache = False
         if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
             if decoder_sequence_ids is not None:
                 raise ValueError("Packed targets require decoder_input_ids, which cannot be derived from labels.")
-            decoder_input_ids = shift_tokens_right(
-                labels, self.config.pad_token_id, self.config.decoder_start_token_id
-            )
+            decoder_input_ids, decoder_language_ids = self._build_decoder_inputs(labels, decoder_language_ids)
+            num_prompt_tokens = self.config.prompt_length
         outputs = self.model(
             input_features,
             attention_mask=attention_mask,
@@ -585,7 +635,7 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
             input_values=input_values,
             **kwargs,
         )
-        logits = self.lm_head(outputs.last_hidden_state)
+        logits = self.lm_head(outputs.last_hidden_state[:, num_prompt_tokens - 1 :])
         ctc_logits = language_logits = None
         if encoder_outputs is None or ctc_labels is not None or source_language_labels is not None:
             states, mask = outputs.encoder_last_hidden_state, outputs.encoder_attention_mask
@@ -615,6 +665,17 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
             language_logits=language_logits,
             encoder_attention_mask=outputs.encoder_attention_mask,
         )
+
+    def _build_decoder_inputs(self, labels: Tensor, language_ids: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Decoder inputs of labels, with the prompt of the target language, and the languages of these positions."""
+        config = self.config
+        shifted = shift_tokens_right(labels, config.pad_token_id, config.decoder_start_token_id)
+        if config.decoder_prompt == "start":
+            return shifted, language_ids
+        if language_ids is not None and language_ids.dim() == 2:
+            language_ids = language_ids[:, 0]
+        rows = labels.new_zeros(labels.shape[:1]) if language_ids is None else language_ids.expand(labels.shape[0])
+        return torch.cat([self.build_prompts(rows), shifted[:, 1:]], dim=1), language_ids
 
     @staticmethod
     def _add(loss: Tensor | None, weight: float, other: Tensor) -> Tensor:
@@ -663,7 +724,7 @@ class Mu2SLAMForCTC(EncoderHeadMixin, CTCMixin, Mu2SLAMPreTrainedModel):
     def __init__(self, config: Mu2SLAMCTCConfig):
         super().__init__(config)
         self.encoder = Mu2SLAMEncoder(config)
-        self.ctc_head = nn.Linear(config.encoder_config.hidden_size, config.vocab_size)
+        self.ctc_head = nn.Linear(config.d_model, config.vocab_size)
         self.post_init()
 
     @classmethod

@@ -46,7 +46,7 @@ class Mu2SLAMForAudioClassification(EncoderHeadMixin, Mu2SLAMPreTrainedModel):
         config.is_encoder_decoder = False
         super().__init__(config)
         self.encoder = Mu2SLAMEncoder(config)
-        self.language_head = nn.Linear(config.encoder_config.hidden_size, config.num_languages)
+        self.language_head = nn.Linear(config.d_model, config.num_languages)
         self.post_init()
 
     @classmethod

@@ -106,7 +106,7 @@ class Mu2SLAMForPreTraining(Mu2SLAMPreTrainedModel):
     def __init__(self, config: Mu2SLAMConfig):
         super().__init__(config)
         self.model = Mu2SLAMModel(config)
-        width = config.encoder_config.hidden_size
+        width = config.d_model
         self.lm_head = nn.Linear(width, config.vocab_size)
         self.mlm_head = nn.Linear(width, config.vocab_size)
         self.ctc_head = nn.Linear(width, config.vocab_size)

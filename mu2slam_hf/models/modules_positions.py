@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 
-def sinusoidal_embedding(position_ids: Tensor, hidden_size: int) -> Tensor:
+def sinusoidal_embedding(position_ids: Tensor, hidden_size: int, is_inclusive: bool = False) -> Tensor:
     """Sinusoidal positions: sines in the first half of the channels, cosines in the second.
 
     Paper: section 2.1, "the conventional positional embeddings".
@@ -21,11 +21,12 @@ def sinusoidal_embedding(position_ids: Tensor, hidden_size: int) -> Tensor:
     Args:
         position_ids: `(B, L)` int64.
         hidden_size: even width D.
+        is_inclusive: whether the longest wavelength is exactly `10000 * 2 * pi`, as in fairseq and M2M100.
 
     Returns:
         `(B, L, D)` float32.
     """
-    angles = _angles(position_ids, hidden_size // 2, 10000.0)
+    angles = _angles(position_ids, hidden_size // 2, 10000.0, is_inclusive)
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
@@ -108,7 +109,7 @@ def add_position_scores(attention_mask: Tensor | None, scores: Tensor) -> Tensor
     return scores + attention_mask
 
 
-def _angles(position_ids: Tensor, num_frequencies: int, base: float) -> Tensor:
+def _angles(position_ids: Tensor, num_frequencies: int, base: float, is_inclusive: bool = False) -> Tensor:
     steps = torch.arange(num_frequencies, device=position_ids.device, dtype=torch.float32)
-    frequencies = base ** (-steps / num_frequencies)
+    frequencies = base ** (-steps / max(1, num_frequencies - is_inclusive))
     return position_ids[..., None].to(torch.float32) * frequencies

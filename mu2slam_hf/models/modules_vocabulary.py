@@ -40,6 +40,11 @@ def speech_token(index: int) -> str:
     return f"<speech_{index}>"
 
 
+def language_token(code: str) -> str:
+    """Token of a language, in vocabularies of text models that tell the decoder its language by a token."""
+    return f"<language_{code}>"
+
+
 def list_special_tokens(num_speech_tokens: int) -> list[str]:
     """Tokens of all ids before the text part: special, reserved and speech tokens."""
     reserved = [f"<reserved_{index}>" for index in range(len(SPECIAL_TOKENS), NUM_RESERVED_TOKENS)]

@@ -97,7 +97,10 @@ class FinetuningRun(Run):
 
     def build_collator(self, processor: Mu2SLAMProcessor, model: Any, **kwargs: Any) -> SupervisedCollator:
         """The collator without masks; `kwargs` are the options of a phase (`spec_augment`)."""
-        return SupervisedCollator(processor, encoder_config=model.config.encoder_config, **kwargs)
+        config = model.config
+        return SupervisedCollator(
+            processor, encoder_config=config.encoder_config, build_prompt=config.build_prompt, **kwargs
+        )
 
     def build_trainer(self, processor: Mu2SLAMProcessor, model: Any, data: Records) -> MultitaskTrainer:
         """The trainer with its phases and development sets."""

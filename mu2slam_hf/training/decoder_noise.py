@@ -96,7 +96,7 @@ def draw_noise(seed: int, step: int, record_ids: Sequence[str], shape: tuple[int
 class DecoderNoise:
     """Replaces decoder inputs by neighbours of the same kind: text by text, speech ids by speech ids.
 
-    Special tokens (`<s>` among them) are neither replaced nor inserted.
+    Special tokens (`<s>` among them) are neither replaced nor inserted; tokens of languages are not replaced.
     Choice: neighbours are searched for the drawn tokens only, at every update, in the current embeddings. This is
     less work than a table of all tokens that is rebuilt regularly (U is a few hundred), it follows the embeddings
     during training, and checkpoints need no table.
@@ -113,6 +113,7 @@ class DecoderNoise:
             (speech, speech + config.num_speech_tokens),
             (config.text_token_offset, config.vocab_size),
         ]
+        self.languages = torch.tensor(getattr(config, "language_token_ids", None) or [], dtype=torch.int64)
         self.noise, self.seed = noise, seed
 
     @torch.no_grad()
@@ -138,6 +139,8 @@ class DecoderNoise:
         shape = (input_ids.shape[0], input_ids.shape[1])
         whether, which = (u.to(input_ids.device) for u in draw_noise(self.seed, step, record_ids, shape))
         noisy = input_ids.clone()
+        if len(self.languages):
+            whether = whether.masked_fill(torch.isin(input_ids, self.languages.to(input_ids.device)), 1.0)
         for first, last in self.ranges:
             chosen = (whether < noise.ratio) & (input_ids >= first) & (input_ids < last)
             if last - first < 2 or not bool(chosen.any()):

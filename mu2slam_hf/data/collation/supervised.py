@@ -5,7 +5,7 @@ Legend: B = examples, T = 10 ms frames (of imported encoders: 20 ms, or samples)
 positions of the longest row, Lc = tokens of the longest transcript.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,11 +23,15 @@ from mu2slam_hf.models.task_types import TEXT
 
 @dataclass(frozen=True)
 class PackedTarget:
-    """One decoder sequence before packing: inputs `<s> y1 .. yn`, labels `y1 .. yn </s>`."""
+    """One decoder sequence before packing: inputs `<s> y1 .. yn`, labels `y1 .. yn </s>`.
+
+    A longer `prompt` replaces `<s>` in the inputs; only its last token has a label, `y1`.
+    """
 
     token_ids: list[int]
     language_id: int
     task_id: int
+    prompt: list[int]
 
 
 class SupervisedCollator(SpeechTextCollator):
@@ -43,12 +47,22 @@ class SupervisedCollator(SpeechTextCollator):
     Args:
         processor: processor with `feature_extractor`, `tokenizer` and `languages`.
         spec_augment: masks on the features; None for none.
+        build_prompt: function from the row of a target language to the ids before the target
+            (`Mu2SLAMConfig.build_prompt`); None for `<s>`.
         kwargs: as in `SpeechTextCollator`.
     """
 
-    def __init__(self, processor: Any, *, spec_augment: SpecAugment | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        processor: Any,
+        *,
+        spec_augment: SpecAugment | None = None,
+        build_prompt: Callable[[int], list[int]] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(processor, **kwargs)
         self.spec_augment = spec_augment
+        self.build_prompt = build_prompt
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
         """Collate items of one modality.
@@ -69,7 +83,6 @@ class SupervisedCollator(SpeechTextCollator):
         targets = [[self._packed(target) for target in item.drawn.targets] for item in usable]
         decoder = pack_targets(
             targets or [[]],
-            bos_token_id=self.tokenizer.bos_token_id,
             eos_token_id=self.tokenizer.eos_token_id,
             pad_token_id=self.tokenizer.pad_token_id,
             pad_to_multiple_of=self.pad_to_multiple_of,
@@ -101,17 +114,18 @@ class SupervisedCollator(SpeechTextCollator):
         return self.encode([text])[0]
 
     def _packed(self, target: Target) -> PackedTarget:
+        row = self.language_row(target.lang)
         return PackedTarget(
             token_ids=self._encode(target.text),
-            language_id=self.language_row(target.lang),
+            language_id=row,
             task_id=TASK_NAMES.index(target.task),
+            prompt=[self.tokenizer.bos_token_id] if self.build_prompt is None else self.build_prompt(row),
         )
 
 
 def pack_targets(
     rows: Sequence[Sequence[PackedTarget]],
     *,
-    bos_token_id: int,
     eos_token_id: int,
     pad_token_id: int,
     pad_to_multiple_of: int = 1,
@@ -120,7 +134,6 @@ def pack_targets(
 
     Args:
         rows: targets of each example.
-        bos_token_id: `<s>`, first input of every sequence.
         eos_token_id: `</s>`, last label of every sequence.
         pad_token_id: input on padding.
         pad_to_multiple_of: multiple for L.
@@ -142,9 +155,11 @@ def pack_targets(
     columns: dict[str, list[list[int]]] = {name: [[] for _ in rows] for name in padding}
     for row, targets in enumerate(rows):
         for number, target in enumerate(targets, start=1):
-            length = len(target.token_ids) + 1
-            columns["decoder_input_ids"][row] += [bos_token_id, *target.token_ids]
-            columns["labels"][row] += [*target.token_ids, eos_token_id]
+            inputs = [*target.prompt, *target.token_ids]
+            length = len(inputs)
+            columns["decoder_input_ids"][row] += inputs
+            unlabelled = [IGNORE_INDEX] * (len(target.prompt) - 1)
+            columns["labels"][row] += [*unlabelled, *target.token_ids, eos_token_id]
             columns["decoder_sequence_ids"][row] += [number] * length
             columns["decoder_position_ids"][row] += range(length)
             columns["decoder_language_ids"][row] += [target.language_id] * length

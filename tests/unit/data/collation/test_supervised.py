@@ -40,10 +40,13 @@ def collate(*items, **options):
 
 def test_packing_by_hand():
     rows = [
-        [PackedTarget([70, 71], language_id=1, task_id=0), PackedTarget([72], language_id=2, task_id=1)],
-        [PackedTarget([], language_id=3, task_id=2)],
+        [
+            PackedTarget([70, 71], language_id=1, task_id=0, prompt=[1]),
+            PackedTarget([72], language_id=2, task_id=1, prompt=[1]),
+        ],
+        [PackedTarget([], language_id=3, task_id=2, prompt=[1])],
     ]
-    packed = pack_targets(rows, bos_token_id=1, eos_token_id=2, pad_token_id=0, pad_to_multiple_of=4)
+    packed = pack_targets(rows, eos_token_id=2, pad_token_id=0, pad_to_multiple_of=4)
     wanted = {
         "decoder_input_ids": [[1, 70, 71, 1, 72, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0]],
         "labels": [[70, 71, 2, 72, 2, -100, -100, -100], [2, *[-100] * 7]],

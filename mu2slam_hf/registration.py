@@ -18,17 +18,30 @@ from collections.abc import Callable, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
+from typing import Any
 
 # All Auto classes and the pipelines depend on this module's table of configurations.
 _AUTO_MODULE = "transformers.models.auto.configuration_auto"
 _MODEL_TYPES_MODULE = "mu2slam_hf.models.model_types"
+_MODELING_MODULE = "mu2slam_hf.models.modeling_mu2slam"
+_PUBLIC_WEIGHTS_MODULE = "mu2slam_hf.interop.public_weights"
 # Ours are counted too: a modelling file that is imported first must be complete before the table of model types.
 _WATCHED = ("transformers.", "mu2slam_hf.")
 
 
 def register_models() -> None:
-    """Imports the table of model types and registers them; a second call has no effect."""
+    """Imports the table of model types and registers them; a second call has no effect.
+
+    The constructor from public weights is set here, because the models import no other part of the package.
+    """
     importlib.import_module(_MODEL_TYPES_MODULE).register_model_types()
+    modeling = importlib.import_module(_MODELING_MODULE)
+    modeling.Mu2SLAMForConditionalGeneration._build_from_speech_and_text = staticmethod(_build_from_speech_and_text)
+
+
+def _build_from_speech_and_text(*args: Any, **kwargs: Any) -> Any:
+    """`build_from_speech_and_text`, imported when it is called."""
+    return importlib.import_module(_PUBLIC_WEIGHTS_MODULE).build_from_speech_and_text(*args, **kwargs)
 
 
 def register_when_needed() -> None:

@@ -17,6 +17,7 @@ from mu2slam_hf.cli import (
     corpora,
     evaluate,
     identify_language,
+    init,
     inspect_data,
     recipes,
     retrieve,
@@ -31,7 +32,7 @@ from mu2slam_hf.cli.errors import run_and_report
 from mu2slam_hf.cli.parsers import CommandParser
 
 _COMMANDS = (
-    *(transcribe, translate, adapt, evaluate, train, train_tokenizer, train_speech_tokenizer),
+    *(transcribe, translate, adapt, evaluate, init, train, train_tokenizer, train_speech_tokenizer),
     *(align, retrieve, identify_language, calibrate, assess_tokenizer, inspect_data, synthesize, corpora, recipes),
 )
 

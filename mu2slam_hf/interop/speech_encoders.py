@@ -34,7 +34,11 @@ OWN_SOURCES = ("mslam", "mslam_ctc")
 
 # Weights that speech encoders do not have: they are newly initialised, except for the two tables of ZEROED, so that
 # the output for speech equals that of the source.
-NEW_KEYS = (r"embed_(tokens|languages|modalities)\.weight", r"text_norm\.(weight|bias)")
+NEW_KEYS = (
+    r"embed_(tokens|languages|modalities)\.weight",
+    r"text_norm\.(weight|bias)",
+    r"(input|output)_projection\.(weight|bias)",
+)
 ZEROED = ("embed_languages", "embed_modalities")
 # Weights of mSLAM that Mu2SLAM does not have, with reasons.
 LEFT_OUT_OF_MSLAM = {

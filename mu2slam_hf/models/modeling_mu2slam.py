@@ -5,7 +5,9 @@ Shapes: B batch, T feature frames (100 Hz), N encoder positions (25 Hz frames or
 positions, D width, V vocabulary.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -535,6 +537,8 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
     }
     _keys_to_ignore_on_load_unexpected = [r"^mlm_head\."]  # used in pre-training only
     _vocabulary_heads = ("lm_head", "ctc_head")
+    # Set when the package is imported; files of a checkpoint with custom code do not contain it.
+    _build_from_speech_and_text: ClassVar[Callable | None] = None
 
     def __init__(self, config: Mu2SLAMConfig):
         super().__init__(config)
@@ -546,6 +550,24 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
         self.post_init()
         # Marked as derived from the model configuration, it would lose `ctc_weight` when saved and loaded.
         self.generation_config._from_model_config = False
+
+    @classmethod
+    def from_speech_and_text_pretrained(cls, speech, text, **kwargs) -> "Mu2SLAMForConditionalGeneration":
+        """A model with the weights of a public speech encoder and of the decoder of a public text model.
+
+        Args:
+            speech: folder, name on the Hub or loaded model: w2v-BERT 2.0 or Wav2Vec2-Conformer.
+            text: folder, name on the Hub or loaded model: NLLB-200 (M2M100) or mBART-50 (mBART).
+            **kwargs: `decoder_layers`, `encoder_layers`, `languages`, ...: arguments of
+                `mu2slam_hf.build_from_speech_and_text`, which describes what is trained already and what is new, and
+                also returns the processor.
+
+        Raises:
+            ImportError: the class is custom code of a checkpoint, and the package is not imported.
+        """
+        if cls._build_from_speech_and_text is None:
+            raise ImportError("from_speech_and_text_pretrained requires the installed package, mu2slam-hf.")
+        return cls._build_from_speech_and_text(speech, text, model_class=cls, **kwargs)[0]
 
     def build_encoder_outputs(self, outputs, attention_mask: Tensor | None = None) -> Mu2SLAMEncoderOutput:
         """A shallow copy as [`Mu2SLAMEncoderOutput`] (beam search repeats the tensors in place)."""

@@ -32,7 +32,7 @@ WORD_BOUNDARY = "\u2581"
 _REPLACEMENT_CHARACTER = "\ufffd"
 # Log probability of special tokens in the unigram model. The model would match a literal `</s>` as one piece; with
 # this score spelling it out is always more probable, and all characters of these names are pieces (see below).
-_NEVER = -1e4
+NEVER = -1e4
 
 
 def speech_token(index: int) -> str:
@@ -131,7 +131,7 @@ def build_unigram_tokenizer(texts: Iterable[str], vocab_size: int, num_speech_to
     known, worst = {piece for piece, _ in pieces}, min(score for _, score in pieces)
     spelling = sorted(set("".join(specials)) | {WORD_BOUNDARY})
     pieces += [(character, worst - 1.0) for character in spelling if character not in known]
-    vocabulary = [(name, _NEVER) for name in specials]
+    vocabulary = [(name, NEVER) for name in specials]
     vocabulary += sorted(pieces, key=lambda piece: (-piece[1], piece[0]))
     backend = Tokenizer(models.Unigram(vocabulary, unk_id=UNK_ID))
     _set_unigram_pipeline(backend)

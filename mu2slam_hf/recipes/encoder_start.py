@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, AutoFeatureExtractor, SeamlessM4TFeatureExtractor, Wav2Vec2FeatureExtractor
+from transformers import AutoConfig
 from transformers.utils import logging
 
 from mu2slam_hf.interop.speech_encoder_formats import FORMATS, TRAINING_FIELDS, convert_config
 from mu2slam_hf.interop.speech_encoders import OWN_SOURCES, SpeechEncoderWeights, load_speech_encoder
+from mu2slam_hf.interop.speech_extractors import load_feature_extractor
 from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
 from mu2slam_hf.models.modules_speech_inputs import describe_mismatch
 from mu2slam_hf.models.processing_mu2slam import SPEECH_TOKENIZER_FOLDER, Mu2SLAMProcessor, log_mel_extractor
@@ -135,17 +136,10 @@ def load_start_extractor(folder: str) -> Any:
         RecipeError: none is saved and the type has no default, or its output does not match the encoder.
     """
     config = _read_config(folder)
-    files = ("preprocessor_config.json", "processor_config.json")
-    if any((Path(folder) / name).is_file() for name in files):
-        extractor = AutoFeatureExtractor.from_pretrained(folder)
-    elif config.model_type == "wav2vec2-bert":
-        stride = 2 if config.feature_projection_input_dim % 2 == 0 else 1
-        bins = config.feature_projection_input_dim // stride
-        extractor = SeamlessM4TFeatureExtractor(feature_size=bins, num_mel_bins=bins, stride=stride)
-    elif config.model_type == "wav2vec2-conformer":
-        extractor = Wav2Vec2FeatureExtractor(return_attention_mask=config.feat_extract_norm == "layer")
-    else:
-        raise RecipeError(f"{PATH}: {folder} holds no feature extractor (preprocessor_config.json)")
+    try:
+        extractor = load_feature_extractor(folder, config)
+    except ValueError as error:
+        raise RecipeError(f"{PATH}: {error}") from error
     is_ours = config.model_type in OWN_SOURCES
     mismatch = describe_mismatch(extractor, config.encoder_config if is_ours else convert_config(config, folder))
     if mismatch is not None:

@@ -1,0 +1,75 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""`mu2slam init`: a model from a public speech encoder and the decoder of a public text model."""
+
+import argparse
+from typing import Any
+
+from mu2slam_hf.cli.options import add_output_dir_option, add_seed_option, positive_int, quiet_libraries
+from mu2slam_hf.cli.output_names import check_output_folder
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "init",
+        help="start a model from a public speech encoder and a public text model",
+        description="Writes a model with the encoder of a public speech model (w2v-BERT 2.0, Wav2Vec2-Conformer) and "
+        "the decoder, embeddings and tokenizer of a public text model (NLLB-200, mBART-50). It must be fine-tuned "
+        "before use: `mu2slam train --recipe finetune_public_weights`.",
+    )
+    parser.add_argument("--speech", required=True, metavar="PATH", help="folder or Hub name of the speech encoder")
+    parser.add_argument("--text", required=True, metavar="PATH", help="folder or Hub name of the text model")
+    add_output_dir_option(parser, "the model and its processor", required=True)
+    parser.add_argument(
+        "--decoder-layers", type=layer_choice, metavar="N", help="decoder layers to keep: 6, or their numbers 0,5,11"
+    )
+    parser.add_argument(
+        "--encoder-layers", type=layer_choice, metavar="N", help="encoder layers to keep, likewise; default: all"
+    )
+    parser.add_argument(
+        "--table-languages",
+        metavar="LANGS",
+        help="language table, as en,fr,mdw; default: all languages of the text model",
+    )
+    parser.add_argument(
+        "--num-speech-tokens", type=positive_int, default=1024, metavar="N", help="size of the speech codebook (1024)"
+    )
+    add_seed_option(parser, "weights that neither model has")
+    parser.set_defaults(run=run)
+
+
+def layer_choice(text: str) -> int | list[int]:
+    """A number of layers, or with commas (`0,5,11`, `3,`) numbers of layers."""
+    if "," not in text:
+        return positive_int(text)
+    numbers = [part.strip() for part in text.split(",") if part.strip()]
+    if not all(number.isdecimal() for number in numbers):
+        raise argparse.ArgumentTypeError(f"expected a number of layers, or numbers as 0,5,11; got {text!r}")
+    return [int(number) for number in numbers]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Builds the model and writes it."""
+    quiet_libraries()
+    folder = check_output_folder(args.output_dir)
+    from transformers import set_seed
+
+    from mu2slam_hf.interop.public_weights import build_from_speech_and_text
+
+    set_seed(args.seed)
+    model, processor = build_from_speech_and_text(
+        args.speech,
+        args.text,
+        decoder_layers=args.decoder_layers,
+        encoder_layers=args.encoder_layers,
+        languages=None if args.table_languages is None else args.table_languages.split(","),
+        num_speech_tokens=args.num_speech_tokens,
+    )
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    config = model.config
+    print(
+        f"{config.encoder_config.num_hidden_layers} encoder layers, {config.decoder_config.num_hidden_layers} decoder "
+        f"layers, {config.vocab_size} ids, {len(config.languages) - 1} languages, written to {folder}"
+    )
+    return 0

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     )
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
-    config = model.config
+    config: Any = model.config
     print(
         f"{config.encoder_config.num_hidden_layers} encoder layers, {config.decoder_config.num_hidden_layers} decoder "
         f"layers, {config.vocab_size} ids, {len(config.languages) - 1} languages, written to {folder}"

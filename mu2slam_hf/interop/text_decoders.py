@@ -132,10 +132,10 @@ def load_text_decoder(
     is_model = isinstance(name_or_model, PreTrainedModel)
     source = type(name_or_model).__name__ if is_model else str(name_or_model)
     options = {name: value for name, value in kwargs.items() if name != "dtype"}
-    config: Any = name_or_model.config if is_model else AutoConfig.from_pretrained(source, **options)
+    model: Any = name_or_model
+    config: Any = model.config if is_model else AutoConfig.from_pretrained(source, **options)
     known = find_text_format(config, source)
     chosen = choose_layers(layers, config.decoder_layers, "decoder_layers")
-    model: Any = name_or_model
     if not is_model:
         options = {"dtype": torch.float32, **kwargs}
         model, info = AutoModelForSeq2SeqLM.from_pretrained(source, output_loading_info=True, **options)

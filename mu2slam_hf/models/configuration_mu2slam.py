@@ -241,8 +241,14 @@ class Mu2SLAMConfig(SpeechTextConfig):
 
     def build_prompt(self, language_row: int) -> list[int]:
         """Ids of the `prompt_length` tokens that precede a target in the language of a row of `languages`."""
-        prompt = [] if self.decoder_prompt == "language" else [self.decoder_start_token_id]
-        return prompt if self.decoder_prompt == "start" else [*prompt, self.language_token_ids[language_row]]
+        prompt = []
+        if self.decoder_prompt != "language":
+            assert self.decoder_start_token_id is not None
+            prompt.append(self.decoder_start_token_id)
+        if self.decoder_prompt != "start":
+            assert self.language_token_ids is not None  # checked by the validation
+            prompt.append(self.language_token_ids[language_row])
+        return prompt
 
     def get_text_config(self, *args, **kwargs):
         """The sub-config with `vocab_size` and the shape of the cache: the decoder's."""

@@ -119,6 +119,7 @@ class Mu2SLAMEncoder(SpeechFrontendMixin, Mu2SLAMPreTrainedModel):
     def __init__(self, config: Mu2SLAMConfig | Mu2SLAMCTCConfig):
         super().__init__(config)
         encoder_config = config.encoder_config
+        assert config.d_model is not None  # set by the configuration
         width = config.d_model
         self.embed_tokens = ScaledEmbedding(config.vocab_size, width, config.pad_token_id, scale=width**0.5)
         self.embed_languages = nn.Embedding(config.num_languages, width)

@@ -98,8 +98,19 @@ class PretrainingRun(MixtureRun):
         return build_generation_metrics(section, dict.fromkeys(records, tasks), records, processor)
 
     def build_model(self, processor: Mu2SLAMProcessor, data: Any = None) -> nn.Module:
-        """See `build_model_of`."""
-        return build_model_of(self.recipe, processor, Mu2SLAMForPreTraining)
+        """See `build_model_of`.
+
+        Raises:
+            RecipeError: also if the decoder expects tokens of languages, which the views of pre-training do not have.
+        """
+        model: Any = build_model_of(self.recipe, processor, Mu2SLAMForPreTraining)
+        if model.config.decoder_prompt != "start":
+            raise RecipeError(
+                f"model.init_from: pre-training has no language tokens in the decoder's input, but the model has "
+                f"decoder_prompt={model.config.decoder_prompt!r}: set model.overrides.decoder_prompt to start, which "
+                "leaves the added embeddings to tell the language"
+            )
+        return model
 
     def build_collator(
         self, processor: Mu2SLAMProcessor, model: Any, masking: Any = None

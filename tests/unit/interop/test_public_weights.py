@@ -95,18 +95,18 @@ def test_layers_that_do_not_exist(wanted):
         choose_layers(wanted, 5, "decoder_layers")
 
 
-@pytest.mark.parametrize("num_beams", [1, 3])
 @pytest.mark.parametrize("kind", FORMATS)
-def test_generation_is_that_of_the_source(kind, num_beams, tokenizers):
+def test_generation_is_that_of_the_source(kind, tokenizers):
     tokenizer = tokenizers[kind]
-    _, text, model, processor = build(kind, tokenizer)
+    # A softmax of its own: with a shared table, random weights repeat the last token.
+    _, text, model, processor = build(kind, tokenizer, tie=False)
     converted = convert_tokenizer(tokenizer, 16)
     states = torch.randn(2, 6, 32, generator=torch.Generator().manual_seed(7)) * 3
     outputs = BaseModelOutput(last_hidden_state=states)
     # Ids that our `generate` never proposes in a text, and the rows without a token.
     never = [tokenizer.convert_tokens_to_ids(token) for token in ("<s>", "<pad>", "<unk>", "<mask>")]
     never += [len(tokenizer), len(tokenizer) + 1]
-    options = {"num_beams": num_beams, "do_sample": False, "max_new_tokens": 12}
+    options = {"num_beams": 1, "do_sample": False, "max_new_tokens": 12}
     theirs = text.generate(
         encoder_outputs=outputs,
         forced_bos_token_id=tokenizer.convert_tokens_to_ids(TARGET[kind]),
@@ -186,9 +186,9 @@ def test_other_widths_are_projected(kind, tokenizers, tmp_path):
         again = Mu2SLAMForConditionalGeneration.from_pretrained(tmp_path)(**inputs, decoder_input_ids=rows)
         torch.testing.assert_close(ctc(**inputs).logits, again.ctc_logits)
         torch.testing.assert_close(again.logits, model(**inputs, decoder_input_ids=rows).logits)
-    outputs = model.train()(**inputs, labels=rows, ctc_labels=rows[:, 1:4])
-    outputs.loss.backward()
-    assert model.model.encoder.input_projection.weight.grad.abs().sum() > 0
+    model.train()(input_ids=rows, labels=rows).loss.backward()
+    for projection in (model.model.encoder.input_projection, model.model.encoder.output_projection):
+        assert projection.weight.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -5,7 +5,6 @@ import argparse
 from typing import Any
 
 from mu2slam_hf.cli.options import add_output_dir_option, add_seed_option, positive_int, quiet_libraries
-from mu2slam_hf.cli.output_names import check_output_folder
 
 
 def add_parser(subparsers: Any) -> None:
@@ -51,6 +50,8 @@ def layer_choice(text: str) -> int | list[int]:
 def run(args: argparse.Namespace) -> int:
     """Builds the model and writes it."""
     quiet_libraries()
+    from mu2slam_hf.cli.output_names import check_output_folder
+
     folder = check_output_folder(args.output_dir)
     from transformers import set_seed
 

@@ -16,8 +16,10 @@ def add_parser(subparsers: Any) -> None:
         "the decoder, embeddings and tokenizer of a public text model (NLLB-200, mBART-50). It must be fine-tuned "
         "before use: `mu2slam train --recipe finetune_public_weights`.",
     )
-    parser.add_argument("--speech", required=True, metavar="PATH", help="folder or Hub name of the speech encoder")
-    parser.add_argument("--text", required=True, metavar="PATH", help="folder or Hub name of the text model")
+    parser.add_argument(
+        "--speech-model", required=True, metavar="PATH", help="folder or Hub name of the speech encoder"
+    )
+    parser.add_argument("--text-model", required=True, metavar="PATH", help="text model: folder or Hub name")
     add_output_dir_option(parser, "the model and its processor", required=True)
     parser.add_argument(
         "--decoder-layers", type=layer_choice, metavar="N", help="decoder layers to keep: 6, or their numbers 0,5,11"
@@ -59,8 +61,8 @@ def run(args: argparse.Namespace) -> int:
 
     set_seed(args.seed)
     model, processor = build_from_speech_and_text(
-        args.speech,
-        args.text,
+        args.speech_model,
+        args.text_model,
         decoder_layers=args.decoder_layers,
         encoder_layers=args.encoder_layers,
         languages=None if args.table_languages is None else args.table_languages.split(","),

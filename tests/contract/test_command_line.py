@@ -29,19 +29,7 @@ def by_option():
     return found
 
 
-# Options with a second meaning, each with its reason.
-SECOND_MEANINGS = {("init", "--text"): "names a model, as the counterpart of --speech; no command has texts beside it"}
-
-
-def without_second_meanings(actions, option):
-    return {name: action for name, action in actions.items() if (name, option) not in SECOND_MEANINGS}
-
-
-SHARED = {
-    option: kept
-    for option, actions in by_option().items()
-    if len(kept := without_second_meanings(actions, option)) > 1
-}
+SHARED = {option: actions for option, actions in by_option().items() if len(actions) > 1}
 
 
 def meaning(action):
@@ -59,13 +47,6 @@ def kind_of_value(action):
 
 def test_there_are_shared_options():
     assert {"--json", "--languages", "--limit", "--results", "--from", "--to", "--output-dir", "--plot"} <= set(SHARED)
-
-
-def test_the_list_of_second_meanings_is_not_out_of_date():
-    found = by_option()
-    for command, option in SECOND_MEANINGS:
-        assert len({meaning(action) for action in found[option].values()}) == 2, option
-        assert command in found[option]
 
 
 @pytest.mark.parametrize("option", sorted(SHARED))

@@ -282,9 +282,16 @@ def test_the_command_writes_a_model(tokenizers, tmp_path, capsys):
     source.save_pretrained(tmp_path / "speech")
     text.save_pretrained(tmp_path / "text")
     tokenizers["m2m_100"].save_pretrained(tmp_path / "text")
-    folders = ["--speech", str(tmp_path / "speech"), "--text", str(tmp_path / "text"), "-o", str(tmp_path / "model")]
+    folders = [
+        "--speech-model",
+        str(tmp_path / "speech"),
+        "--text-model",
+        str(tmp_path / "text"),
+        "-o",
+        str(tmp_path / "model"),
+    ]
     options = ["--decoder-layers", "2", "--table-languages", "en,fr,mdw", "--num-speech-tokens", "16"]
-    assert main(["init", *folders, *options]) == 0
+    assert main(["init", *map(str, folders), *options]) == 0
     assert "3 encoder layers, 2 decoder layers" in capsys.readouterr().out
     model = Mu2SLAMForConditionalGeneration.from_pretrained(tmp_path / "model")
     processor = Mu2SLAMProcessor.from_pretrained(tmp_path / "model")

@@ -303,5 +303,5 @@ def test_the_command_writes_a_model(tokenizers, tmp_path, capsys):
     )
     first = model.state_dict()["model.decoder.layers.1.up_proj.weight"]
     assert torch.equal(again.state_dict()["model.decoder.layers.1.up_proj.weight"], first)
-    assert main(["init", *folders, "--decoder-layers", "9"]) == 1
+    assert main(["init", *map(str, folders), "--decoder-layers", "9"]) == 1
     assert "decoder_layers must be between 1 and 4" in capsys.readouterr().err

@@ -118,13 +118,22 @@ class _Adaptation:
 
     def run(self) -> None:
         """All steps."""
-        found = find_start(self.settings.start, self.languages)
+        found = find_start(self.settings.start, self.texts())
         files = self.write_data()
         plan = self.make_plan(found, files)
         for title, text in plan.reasons.items():
             self.say(f"{title:12} {text}")
         self.train()
         self.complete(plan)
+
+    def texts(self) -> dict[str, list[str]]:
+        """Texts of the training recordings by language, the spoken one first."""
+        found: dict[str, list[str]] = {lang: [] for lang in self.languages}
+        for record in self.prepared.split.train:
+            for lang, text in ((record.lang, record.text), *record.translations.items()):
+                if lang in found and text is not None:
+                    found[lang].append(text)
+        return found
 
     def write_data(self) -> TrainingFiles:
         """Manifests of training and development data."""

@@ -38,16 +38,16 @@ class Start:
         name: as given by the user.
         folder: folder or name on the Hub; None for new weights.
         num_parameters: number of parameters of the model to train.
-        knows_language: whether the checkpoint has the spoken language.
         new_languages: languages that are added to the checkpoint.
+        growing_languages: languages that are new, or written with characters that the checkpoint does not have.
     """
 
     kind: StartKind
     name: str
     folder: str | None
     num_parameters: int
-    knows_language: bool
-    new_languages: tuple[str, ...]
+    new_languages: tuple[str, ...] = ()
+    growing_languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +107,7 @@ class Plan:
         start, pace = values.pop("start"), values.pop("pace")
         return cls(
             **values,
-            start=Start(**{**start, "new_languages": tuple(start["new_languages"])}),
+            start=Start(**{name: tuple(value) if isinstance(value, list) else value for name, value in start.items()}),
             pace=None if pace is None else Pace(**pace),
         )
 
@@ -191,13 +191,18 @@ def choose_steps(
 
 def _choose_method(settings: AdaptationSettings, start: Start, hours: float) -> tuple[Method, str]:
     size = f"{start.num_parameters / 1e6:.0f} M parameters"
+    if settings.method == "lora" and start.growing_languages:
+        raise ValueError(
+            f"low-rank adapters cannot learn what is new in {', '.join(start.growing_languages)}, a language or "
+            "characters; use the method full or frozen"
+        )
     if settings.method != "auto":
         return settings.method, f"{_METHOD_NAMES[settings.method]}, as asked for ({size})"
     if start.kind == "new":
         return "full", f"all weights, because all are new ({size})"
     if start.num_parameters < _SMALL_MODEL:
         return "full", f"all weights, because the model is small ({size})"
-    if start.kind == "checkpoint" and start.knows_language and hours < _LORA_HOURS:
+    if start.kind == "checkpoint" and not start.growing_languages and hours < _LORA_HOURS:
         return "lora", f"low-rank adapters, because the model is large ({size}) for {hours:.1f} h"
     if hours < _FROZEN_HOURS:
         return "frozen", f"{_METHOD_NAMES['frozen']}, because the model is large ({size}) for {hours:.1f} h"
@@ -225,7 +230,12 @@ def _describe_start(settings: AdaptationSettings, start: Start) -> str:
         return "a small model with new weights, as asked for"
     if start.kind == "encoder":
         return f"the speech encoder {start.name}, with a new decoder and a tokenizer of your characters"
-    if not start.new_languages:
-        return f"the checkpoint {start.name}, which knows all languages of the data"
-    related = ", ".join(settings.like) or "the mean of its languages"
-    return f"the checkpoint {start.name}, to which {', '.join(start.new_languages)} is added, starting from {related}"
+    parts = [f"the checkpoint {start.name}"]
+    if start.new_languages:
+        related = ", ".join(settings.like) or "the mean of its languages"
+        parts.append(f"to which {', '.join(start.new_languages)} is added, starting from {related}")
+    elif start.growing_languages:
+        parts.append(f"to which new characters of {', '.join(start.growing_languages)} are added")
+    else:
+        parts.append("which knows all languages and characters of the data")
+    return ", ".join(parts)

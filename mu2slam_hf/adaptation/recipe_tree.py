@@ -104,10 +104,9 @@ def _processor_section(plan: Plan, settings: AdaptationSettings, files: Training
     if plan.start.kind != "checkpoint":
         languages = sorted({*files.languages, *files.replay_languages})
         return {"tokenizer": "char", "vocab_size": _VOCAB_SIZE, "languages": languages}
-    if not plan.start.new_languages:
-        return {}
     related = {"like": list(settings.like)} if settings.like else {}
-    return {"add_languages": {code: dict(related) for code in plan.start.new_languages}}
+    is_new = plan.start.new_languages
+    return {"add_languages": {code: related if code in is_new else {} for code in plan.start.growing_languages}}
 
 
 def _data_section(plan: Plan, files: TrainingFiles) -> dict[str, Any]:
@@ -159,8 +158,6 @@ def _stages(plan: Plan) -> Sequence[dict[str, Any]]:
     """Paper: section 2.4, gradual fine-tuning: all labelled data, then the task that matters."""
     first = max(1, plan.max_steps // 2)
     alone = [{"name": "recordings", "corpus_weights": {OWN_CORPUS: 1.0}}]
-    # The first stage has added them.
-    nothing_new: dict[str, Any] = {"processor.add_languages": {}} if plan.start.new_languages else {}
     return [
         {"name": "all", "set": {"training.max_steps": first}},
         {
@@ -169,7 +166,8 @@ def _stages(plan: Plan) -> Sequence[dict[str, Any]]:
                 "training.max_steps": max(1, plan.max_steps - first),
                 "optim.learning_rate": plan.learning_rate / 2,
                 "data.curriculum": alone,
-                **nothing_new,
+                # The first stage has added them.
+                "processor.add_languages": {},
             },
         },
     ]

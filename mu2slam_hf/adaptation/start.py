@@ -2,7 +2,7 @@
 """The model that an adaptation starts from."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from mu2slam_hf.checkpoints.folders import load_processor, read_config
 from mu2slam_hf.interop.speech_encoder_formats import FORMATS
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig
 from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
+from mu2slam_hf.models.modules_text import find_unknown_characters
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.recipes.shipped import configuration_folder
 
@@ -35,12 +36,12 @@ class FoundStart:
     num_encoder_layers: int
 
 
-def find_start(name: str, languages: Sequence[str]) -> FoundStart:
+def find_start(name: str, texts: Mapping[str, Iterable[str]]) -> FoundStart:
     """Find a checkpoint, a public speech encoder, or the small model with new weights.
 
     Args:
         name: "default", "new", a folder, or a name on the Hub.
-        languages: the spoken language, then those of the translations.
+        texts: the spoken language, then those of the translations -> their training texts.
 
     Raises:
         ValueError: there is no such model, or it is of a type that training cannot start from.
@@ -49,19 +50,17 @@ def find_start(name: str, languages: Sequence[str]) -> FoundStart:
         payload = json.loads((configuration_folder() / "models/mu2slam/tiny.json").read_text(encoding="utf-8"))
         payload.pop("model_type")
         config = Mu2SLAMConfig(**payload)
-        return _found("new", name, None, config, languages, None)
+        return _found("new", name, None, config, texts, None)
     folder = default_checkpoint() if name == DEFAULT_NAME else name
     model_type = read_config(folder).get("model_type")
     if model_type == Mu2SLAMConfig.model_type:
         processor = load_processor(folder)
-        return _found("checkpoint", name, folder, Mu2SLAMConfig.from_pretrained(folder), languages, processor)
+        return _found("checkpoint", name, folder, Mu2SLAMConfig.from_pretrained(folder), texts, processor)
     if model_type in FORMATS:
         config = AutoConfig.from_pretrained(folder)
         with torch.device("meta"):
             size = sum(parameter.numel() for parameter in AutoModel.from_config(config).parameters())
-        start = Start(
-            kind="encoder", name=name, folder=folder, num_parameters=size, knows_language=False, new_languages=()
-        )
+        start = Start(kind="encoder", name=name, folder=folder, num_parameters=size)
         return FoundStart(start, None, config.num_hidden_layers)
     expected = ", ".join([Mu2SLAMConfig.model_type, *FORMATS])
     raise ValueError(f"{name}: training starts from a model of type {expected}, or from {NEW_MODEL}; got {model_type}")
@@ -72,19 +71,27 @@ def _found(
     name: str,
     folder: str | None,
     config: Mu2SLAMConfig,
-    languages: Sequence[str],
+    texts: Mapping[str, Iterable[str]],
     processor: Mu2SLAMProcessor | None,
 ) -> FoundStart:
     with torch.device("meta"):
         size = sum(parameter.numel() for parameter in Mu2SLAMForConditionalGeneration(config).parameters())
-    known = set(config.languages) if kind == "checkpoint" else set()
+    new: tuple[str, ...] = ()
+    growing: tuple[str, ...] = ()
+    if processor is not None:
+        tokenizer = processor.tokenizer
+        new = tuple(lang for lang in texts if lang not in config.languages)
+        characters = {lang: "".join(sorted(set("".join(own)))) for lang, own in texts.items()}
+        growing = tuple(
+            lang for lang, own in characters.items() if lang in new or find_unknown_characters(own, tokenizer)
+        )
     start = Start(
         kind=kind,
         name=name,
         folder=folder,
         num_parameters=size,
-        knows_language=languages[0] in known,
-        new_languages=tuple(code for code in languages if code not in known) if kind == "checkpoint" else (),
+        new_languages=new,
+        growing_languages=growing,
     )
     encoder: Any = config.encoder_config
     return FoundStart(start, processor, encoder.num_hidden_layers)

@@ -19,8 +19,8 @@ CHECKPOINT = Start(
     name="default",
     folder=default_checkpoint(),
     num_parameters=8_000_000,
-    knows_language=False,
     new_languages=("mdw",),
+    growing_languages=("mdw", "fr"),
 )
 PACE = Pace(seconds_per_step=0.5, evaluation_seconds=10.0, bf16=True)
 
@@ -33,7 +33,7 @@ def make_plan(settings=None, hours=1.0, **start):
     "start, hours, method",
     [
         ({}, 0.1, "full"),
-        ({"num_parameters": 600_000_000, "knows_language": True, "new_languages": ()}, 1.0, "lora"),
+        ({"num_parameters": 600_000_000, "new_languages": (), "growing_languages": ()}, 1.0, "lora"),
         ({"num_parameters": 600_000_000}, 1.0, "frozen"),
         ({"num_parameters": 600_000_000, "kind": "encoder"}, 1.0, "frozen"),
         ({"num_parameters": 600_000_000}, 30.0, "full"),
@@ -91,6 +91,11 @@ def test_settings_that_have_no_meaning(values, message):
         AdaptationSettings(**values)
 
 
+def test_adapters_cannot_learn_a_new_language():
+    with pytest.raises(ValueError, match="low-rank adapters cannot learn what is new in mdw, fr"):
+        make_plan(AdaptationSettings(method="lora"))
+
+
 @pytest.mark.parametrize("mode", ["direct", "noisy", "gradual"])
 @pytest.mark.parametrize("method", ["full", "frozen", "lora"])
 def test_the_recipe_is_a_recipe(tmp_path, mode, method):
@@ -98,7 +103,8 @@ def test_the_recipe_is_a_recipe(tmp_path, mode, method):
     for name in ("train", "dev", "replay"):
         write_manifest([record], tmp_path / f"{name}.jsonl")
     settings = AdaptationSettings(mode=mode, method=method, replay="replay.jsonl", seed=3)
-    start = replace(CHECKPOINT, new_languages=(), knows_language=True)
+    is_grown = method != "lora"
+    start = CHECKPOINT if is_grown else replace(CHECKPOINT, new_languages=(), growing_languages=())
     plan = choose_plan(settings, start, train_hours=1.0, replay_hours=1.0)
     plan = choose_steps(plan, settings, PACE, train_hours=1.0, seconds_left=None)
     files = TrainingFiles(
@@ -117,7 +123,9 @@ def test_the_recipe_is_a_recipe(tmp_path, mode, method):
     assert (recipes[0].lora is not None) == (method == "lora")
     assert (recipes[0].decoder_noise is not None) == (mode == "noisy")
     assert ("model.encoder.conformer.layers.3." in recipes[0].model.freeze) == (method == "frozen")
+    assert set(recipes[0].processor.add_languages) == ({"mdw", "fr"} if is_grown else set())
     if mode == "gradual":
+        assert recipes[1].processor.add_languages == {}
         first, second = recipes
         assert first.data.curriculum == [] and set(first.data.corpora) == {"recordings", "replay"}
         assert second.data.curriculum[0].corpus_weights == {"recordings": 1.0}

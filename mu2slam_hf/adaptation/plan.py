@@ -105,9 +105,10 @@ class Plan:
         """Read a plan that `save` has written."""
         values: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
         start, pace = values.pop("start"), values.pop("pace")
+        start_values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in start.items()}
         return cls(
             **values,
-            start=Start(**{name: tuple(value) if isinstance(value, list) else value for name, value in start.items()}),
+            start=Start(**start_values),
             pace=None if pace is None else Pace(**pace),
         )
 

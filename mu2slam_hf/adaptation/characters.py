@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from mu2slam_hf.growth.characters import describe_character
+
 # Characters that look alike. Each group: apostrophes, hyphens, then letters of several scripts and of the IPA.
 _LOOK_ALIKE = (
     "'\u2019\u02bc\u2018\u02bb`\u00b4\ua78c\u2032\u02c8",
@@ -119,11 +121,6 @@ def script_of(char: str) -> str | None:
         return None
     script = unicodedata.name(char, "").split(" ")[0]
     return None if script in _MODIFIERS or not script else script
-
-
-def describe_character(char: str) -> str:
-    """`U+025B LATIN SMALL LETTER OPEN E`."""
-    return f"U+{ord(char):04X} {unicodedata.name(char, 'without name')}"
 
 
 def _doubts(char: str, counts: Counter[str], scripts: Counter[str]) -> Iterable[str]:

@@ -13,7 +13,6 @@ import numpy as np
 from mu2slam_hf.adaptation.characters import (
     CharacterInventory,
     compute_inventory,
-    describe_character,
     known_characters,
 )
 from mu2slam_hf.adaptation.comparisons import count_letters
@@ -23,6 +22,7 @@ from mu2slam_hf.adaptation.inspection import InspectedData, Levels
 from mu2slam_hf.adaptation.read_data import ReadData
 from mu2slam_hf.adaptation.recording_levels import RecordingLevels
 from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.growth.characters import describe_character
 
 _QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 

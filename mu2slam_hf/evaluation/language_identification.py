@@ -20,6 +20,7 @@ from mu2slam_hf.evaluation.confusion import ConfusionMatrix, compute_confusion
 from mu2slam_hf.evaluation.corpus_evaluation import build_results
 from mu2slam_hf.evaluation.representations import EncodedBatch, encode_whole, prepare_batches
 from mu2slam_hf.evaluation.results import EvaluationResults, Score
+from mu2slam_hf.models.generation_languages import exclude_from_ctc, excluded_tokens
 from mu2slam_hf.models.generation_no_speech import NoSpeechSettings, measure_ctc
 from mu2slam_hf.models.generation_settings import find_chunk_seconds, find_min_language_probability
 from mu2slam_hf.models.language_codes import UNDETERMINED, canonical_language
@@ -240,7 +241,9 @@ class _Identifier:
             yield batch.indices, model.compute_language_logits(batch.states, batch.attention_mask), features
 
     def _measure_ctc(self, batch: EncodedBatch) -> list[dict[str, float]]:
-        log_probs = self.model.compute_ctc_logits(batch.states).float().log_softmax(dim=-1).cpu()
+        logits = self.model.compute_ctc_logits(batch.states).float()
+        guessed = self.model.guess_language(batch.states, batch.attention_mask)
+        log_probs = exclude_from_ctc(logits, excluded_tokens(self.model.config, guessed)).log_softmax(dim=-1).cpu()
         frames_per_second = SAMPLING_RATE / self.model.config.inputs_to_logits_ratio
         mask = batch.attention_mask
         lengths = [log_probs.shape[1]] * len(log_probs) if mask is None else mask.sum(dim=-1).tolist()

@@ -12,6 +12,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 
 from .generation_assisted import prepare_assistant
 from .generation_ctc import CTCPrefixLogitsProcessor, CTCPrefixScorer
+from .generation_languages import LanguageTokensLogitsProcessor, exclude_from_ctc, excluded_tokens
 from .generation_loops import LoopLogitsProcessor
 from .language_codes import language_index
 from .task_arguments import listing_choices, resolve_task_arguments
@@ -143,6 +144,10 @@ class Mu2SLAMGenerationMixin:
 
         processors = LogitsProcessorList(logits_processor or [])
         processors.insert(0, AllowedTokensLogitsProcessor(self._allowed_tokens(modality, states.device)))
+        excluded = excluded_tokens(self.config, target_ids)
+        if excluded is not None:
+            # First of all, because it reads the scores of all tokens.
+            processors.insert(0, LanguageTokensLogitsProcessor(excluded))
         weight = self._ctc_weight(ctc_weight, config)
         confirmed = None  # tokens that CTC scores
         if weight > 0 and source_modality == "speech" and modality == "text":
@@ -290,7 +295,8 @@ class Mu2SLAMGenerationMixin:
         return weight
 
     def _ctc_processor(self, encoder_outputs, source_ids, target_ids, weight: float) -> LogitsProcessor:
-        log_probs = self.compute_ctc_logits(encoder_outputs.last_hidden_state).log_softmax(-1)
+        logits = self.compute_ctc_logits(encoder_outputs.last_hidden_state)
+        log_probs = exclude_from_ctc(logits, excluded_tokens(self.config, target_ids)).log_softmax(-1)
         weights = torch.where(self._spoken_languages(encoder_outputs, source_ids) == target_ids, weight, 0.0)
         scorer = CTCPrefixScorer(log_probs, self._source_lengths(encoder_outputs), self.config.pad_token_id)
         length = self.config.prompt_length

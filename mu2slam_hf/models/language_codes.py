@@ -79,10 +79,14 @@ zh Mandarin Chinese
 """
 
 
-# language - script - region - variants, lower case
+# language - script - region - variants - x - private use, lower case
 _TAG = re.compile(
-    r"([a-z]{2,3})(?:-([a-z]{4}))?(?:-([a-z]{2}|[0-9]{3}))?((?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*)", flags=re.ASCII
+    r"([a-z]{2,3})(?:-([a-z]{4}))?(?:-([a-z]{2}|[0-9]{3}))?((?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*)"
+    r"((?:-x(?:-[a-z0-9]{1,8})+)?)",
+    flags=re.ASCII,
 )
+# Codes that ISO 639 leaves to private use.
+_PRIVATE = re.compile(r"q[a-t][a-z]")
 
 
 def _parse_pairs(table: str) -> dict[str, str]:
@@ -110,8 +114,8 @@ def canonical_language(code: str) -> str:
             `zho_Hans`), or an English name of a language (`Spanish`, `haitian creole`).
 
     Returns:
-        canonical BCP-47: the two-letter code where one exists, the macrolanguage for its main member; script, region
-        and variants are kept where given (`pt-BR`, `zh-Hans`).
+        canonical BCP-47: the two-letter code where one exists, the macrolanguage for its main member; script, region,
+        variants and private use are kept where given (`pt-BR`, `zh-Hans`, `qaa-x-name`).
 
     Raises:
         ValueError: not a language code; the message lists the most similar ones.
@@ -132,7 +136,7 @@ def canonical_language(code: str) -> str:
         implied_script, implied_region = "", implied_script
     script = match[2].title() if match[2] else implied_script
     region = match[3].upper() if match[3] else implied_region
-    parts = [language, script, _REGIONS.get(region, region), match[4].lstrip("-")]
+    parts = [language, script, _REGIONS.get(region, region), match[4].lstrip("-"), match[5].lstrip("-")]
     return "-".join(part for part in parts if part)
 
 
@@ -164,7 +168,14 @@ def language_index(code: str, languages: Sequence[str]) -> int:
 
 def same_language(first: str, second: str) -> bool:
     """Whether both codes denote the same language, ignoring script and region."""
-    return canonical_language(first).split("-")[0] == canonical_language(second).split("-")[0]
+    return _primary(first) == _primary(second)
+
+
+def _primary(code: str) -> str:
+    """The language of a code; all of a private code such as `qaa-x-name`, which has no other meaning."""
+    canonical = canonical_language(code)
+    language = canonical.split("-")[0]
+    return canonical if _PRIVATE.fullmatch(language) else language
 
 
 def describe_languages(languages: Sequence[str]) -> str:
@@ -178,6 +189,8 @@ def describe_languages(languages: Sequence[str]) -> str:
 def _fallbacks(canonical: str) -> list[str]:
     """The code, then with successively fewer subtags, then its interchangeable code."""
     parts = canonical.split("-")
+    if _PRIVATE.fullmatch(parts[0]):
+        return [canonical]
     candidates = ["-".join(parts[:length]) for length in range(len(parts), 0, -1)]
     if len(parts) > 2 and len(parts[1]) == 4:  # language-script-region: the region may matter more than the script
         candidates.insert(-1, f"{parts[0]}-{parts[2]}")

@@ -111,6 +111,16 @@ class SpeechTextPreTrainedModel(PreTrainedModel):
         self.tie_weights()
         return embeddings
 
+    def resize_language_table(self, num_languages: int) -> None:
+        """Resize all language embeddings and the language head; `config.languages` is left to the caller."""
+        for parent in list(self.modules()):
+            table, head = getattr(parent, "embed_languages", None), getattr(parent, "language_head", None)
+            if isinstance(table, nn.Embedding) and table.num_embeddings != num_languages:
+                parent.embed_languages = self._get_resized_embeddings(table, num_languages, mean_resizing=False)
+            if isinstance(head, nn.Linear) and head.out_features != num_languages:
+                parent.language_head = self._get_resized_lm_head(head, num_languages, mean_resizing=False)
+        self.tie_weights()
+
     def follow_vocab_size(self, vocab_size: int) -> None:
         """Hook for base models with more than one embedding table, after a change of the vocabulary's size."""
 

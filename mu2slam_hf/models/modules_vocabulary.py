@@ -6,6 +6,7 @@ space with text ("speech is another language").
 """
 
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -149,6 +150,47 @@ def rename_tokens(backend: Tokenizer, names: dict[str, str]) -> Tokenizer:
         model["unk_token"] = names.get(model["unk_token"], model["unk_token"])
     else:
         model["vocab"] = [[names.get(name, name), score] for name, score in model["vocab"]]
+    return Tokenizer.from_str(json.dumps(content))
+
+
+def check_new_characters(characters: Iterable[str]) -> list[str]:
+    """Characters for a vocabulary, in order of code points.
+
+    Raises:
+        ValueError: an item is not one code point in NFC, or cannot be a token: white space, control characters,
+            unassigned code points, the word boundary and the character that replaces it.
+    """
+    checked = sorted(set(characters))
+    for character in checked:
+        if len(character) != 1 or unicodedata.normalize("NFC", character) != character:
+            raise ValueError(f"expected single characters in NFC, got {character!r}.")
+        reserved = character in (WORD_BOUNDARY, _REPLACEMENT_CHARACTER) or character.isspace()
+        if reserved or unicodedata.category(character) in ("Cc", "Cs", "Cn"):
+            raise ValueError(f"U+{ord(character):04X} cannot be added to a vocabulary; remove it from the texts.")
+    return checked
+
+
+def extend_backend(backend: Tokenizer, characters: Iterable[str]) -> Tokenizer:
+    """The same tokenizer with further characters, whose ids follow all others; no other id and no score changes.
+
+    In a unigram model a new character is a piece with the lowest score of its pieces, so that texts without the new
+    characters are split as before.
+
+    Args:
+        backend: tokenizer of one of the kinds of this file.
+        characters: single code points that it does not have.
+    """
+    content = json.loads(backend.to_str())
+    vocabulary = content["model"]["vocab"]
+    # Tokens that were appended by `add_tokens` become entries of the model, because its entries must be contiguous.
+    appended = sorted(content["added_tokens"], key=lambda token: token["id"])
+    names = [token["content"] for token in appended if token["id"] >= len(vocabulary)]
+    if isinstance(vocabulary, dict):
+        for name in (*names, *characters):
+            vocabulary[name] = len(vocabulary)
+    else:
+        lowest = min(score for _, score in vocabulary if score > _NEVER)
+        vocabulary += [[name, _NEVER] for name in names] + [[character, lowest] for character in characters]
     return Tokenizer.from_str(json.dumps(content))
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from .generation_assisted import SourceAssistant, map_assistant_languages
+from .generation_languages import exclude_from_ctc, excluded_tokens
 from .generation_loops import find_loop
 from .generation_no_speech import AGREEMENT, NoSpeechSettings, measure_agreement, measure_ctc
 from .generation_settings import DEFAULT_MAX_REPEATS, find_setting
@@ -115,8 +116,10 @@ class WindowRecognizer:
         """Probability `(N,)` of the CTC blank in each encoder frame of `(n,)` samples."""
         parts = []
         for start in range(0, len(waveform), 30 * self.sampling_rate):
-            states, log_probs, _ = self._encode_batch([waveform[start : start + 30 * self.sampling_rate]])
-            parts.append(log_probs[0][:, self.model.config.pad_token_id].exp().numpy())
+            results = self._encode_batch([waveform[start : start + 30 * self.sampling_rate]])
+            _, log_probs, probabilities = (result[0] for result in results)
+            log_probs = self._restrict(log_probs, None, probabilities)
+            parts.append(log_probs[:, self.model.config.pad_token_id].exp().numpy())
         return np.concatenate(parts)
 
     @torch.no_grad()
@@ -133,7 +136,8 @@ class WindowRecognizer:
                 one.states, one.log_probs, one.language_probabilities = states, log_probs, probabilities
                 if self.assistant is not None:
                     one.assistant_states = self._encode_for_assistant(one.window.waveform)
-                one.features |= measure_ctc(log_probs, self.model.config.pad_token_id, 1 / self.frame_seconds)
+                heard = self._restrict(log_probs, None, probabilities)
+                one.features |= measure_ctc(heard, self.model.config.pad_token_id, 1 / self.frame_seconds)
                 one.has_speech = self.no_speech.score(one.features) > 0
         for one in found:
             one.window = replace(one.window, waveform=one.window.waveform[:0])
@@ -197,7 +201,7 @@ class WindowRecognizer:
         speaking = [one for one in windows if one.has_speech]
         for batch in self._batches(speaking, [len(one.states) * self.frame_seconds for one in speaking]):
             if self.is_ctc:
-                ids = [self._ctc_ids(one.log_probs) for one in batch]
+                ids = [self._ctc_ids(self._written_log_probs(one)) for one in batch]
             else:
                 langs = [one.written_language for one in batch]
                 ids = self._generate(batch, langs, task="asr")
@@ -205,10 +209,9 @@ class WindowRecognizer:
                 self._finish(one, tokens, level or default_level(one.written_language))
 
     def _finish(self, one: RecognizedWindow, ids: list[int], level: str) -> None:
-        assert one.log_probs is not None
         blank = self.model.config.pad_token_id
         if AGREEMENT in self.no_speech.weights:
-            one.features[AGREEMENT] = measure_agreement(one.log_probs, ids, blank)
+            one.features[AGREEMENT] = measure_agreement(self._written_log_probs(one), ids, blank)
             one.has_speech = self.no_speech.score(one.features) > 0
         one.text = self._to_text(ids) if one.has_speech else ""
         one.has_speech = bool(one.text)
@@ -221,11 +224,10 @@ class WindowRecognizer:
 
     def _align(self, one: RecognizedWindow, level: str) -> tuple[AlignedWord, ...]:
         """The words (tokens) of a transcript with their times in the recording."""
-        assert one.log_probs is not None
         start = one.window.start_sample / self.sampling_rate
         alignment = align_log_probs(
             self.processor.tokenizer,
-            [one.log_probs],
+            [self._written_log_probs(one)],
             one.text,
             blank=self.model.config.pad_token_id,
             level=level,
@@ -236,6 +238,29 @@ class WindowRecognizer:
             replace(word, start_seconds=word.start_seconds + start, end_seconds=word.end_seconds + start)
             for word in alignment.words
         )
+
+    def _written_log_probs(self, one: RecognizedWindow) -> Tensor:
+        """CTC log posteriors `(N, V)` of a window in the language of its transcript."""
+        assert one.log_probs is not None
+        return self._restrict(one.log_probs, one.written_language, one.language_probabilities)
+
+    def _restrict(
+        self, log_probs: Tensor, language: str | None, probabilities: Mapping[str, float] | None = None
+    ) -> Tensor:
+        """CTC log posteriors `(N, V)` without tokens of other languages (`config.language_tokens`).
+
+        Args:
+            log_probs: `(N, V)` of all tokens.
+            language: the language; None means that of the recognizer, else the most probable one, else unknown.
+            probabilities: by language.
+        """
+        if not getattr(self.model.config, "language_tokens", None):
+            return log_probs
+        row = self.language_row if language is None else self.processor.language_row(language)
+        if row == 0 and language is None and probabilities:
+            row = self.processor.language_row(max(probabilities, key=lambda code: probabilities[code]))
+        excluded = excluded_tokens(self.model.config, [row])
+        return exclude_from_ctc(log_probs[None], excluded)[0].log_softmax(dim=-1)
 
     def _ctc_ids(self, log_probs: Tensor) -> list[int]:
         if self.ctc_decoder is not None:

@@ -18,6 +18,8 @@ from .modules_vocabulary import (
     WORD_BOUNDARY,
     build_character_tokenizer,
     build_unigram_tokenizer,
+    check_new_characters,
+    extend_backend,
     iterate_texts,
     rename_tokens,
     speech_token,
@@ -39,7 +41,7 @@ class Mu2SLAMTokenizer(TokenizersBackend):
     passes `split_special_tokens=False`. Characters that are not in the vocabulary become `<unk>`, which decoding keeps
     even with `skip_special_tokens=True`, so that gaps in a transcript are visible.
 
-    New characters or words are appended with `add_tokens`; existing ids do not change.
+    New characters are appended with `add_characters`; existing ids do not change.
     """
 
     model_input_names = ["input_ids", "attention_mask"]
@@ -168,6 +170,30 @@ class Mu2SLAMTokenizer(TokenizersBackend):
     def encode_ctc_labels(self, texts: list[str]) -> list[list[int]]:
         """CTC targets: ids of each text, without special tokens."""
         return self(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"] if texts else []
+
+    def add_characters(self, characters: Iterable[str]) -> list[int]:
+        """Append characters to the vocabulary, as characters or pieces like all others.
+
+        Unlike words added with `add_tokens`, which are cut out of a text before it is split into pieces, they may be
+        part of a word. Existing ids and the ids of texts without the new characters do not change.
+
+        Args:
+            characters: single code points, also combining marks; those that the tokenizer has are ignored.
+
+        Returns:
+            the ids of the new characters, in order of code points.
+
+        Raises:
+            ValueError: an item is not one code point in NFC, or is white space or a control character.
+        """
+        known = self.get_vocab()
+        new = [character for character in check_new_characters(characters) if character not in known]
+        if not new:
+            return []
+        start = len(self)
+        self._tokenizer = extend_backend(self._tokenizer, new)
+        self.__dict__.pop("_special_ids_cache", None)
+        return list(range(start, start + len(new)))
 
     def _special_ids(self) -> frozenset[int]:
         """Ids that `skip_special_tokens` skips: all special ones except `<unk>`."""

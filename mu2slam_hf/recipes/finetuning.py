@@ -75,6 +75,14 @@ class FinetuningRecipe:
     output: OutputSection = field(default_factory=OutputSection)
     stages: list[StageSection] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        if self.lora is not None and self.processor.add_languages:
+            raise ValueError(
+                "processor.add_languages: adapters belong to a saved model; grow it with `mu2slam add-language` first, "
+                "set model.init_from to its folder, and train the new rows too: lora.modules_to_save "
+                "[embed_tokens, embed_languages]"
+            )
+
 
 class FinetuningRun(Run):
     """Supervised training on batches of one source modality, with the phases of a curriculum."""
@@ -88,11 +96,11 @@ class FinetuningRun(Run):
 
     def build_processor(self, data: Records) -> Mu2SLAMProcessor:
         """See `mu2slam_hf.recipes.processors.build_processor`."""
-        return build_processor(self.recipe, data, self.checkpoint)
+        return build_processor(self.recipe, data, self.checkpoint, self.growths)
 
     def build_model(self, processor: Mu2SLAMProcessor, data: Any = None) -> nn.Module:
         """See `build_model_of`; with adapters if the recipe has `lora`."""
-        model = build_model_of(self.recipe, processor, Mu2SLAMForConditionalGeneration)
+        model = build_model_of(self.model_recipe, processor, Mu2SLAMForConditionalGeneration, growths=self.growths)
         return model if self.recipe.lora is None else add_adapters(self.recipe.lora, model)
 
     def build_collator(self, processor: Mu2SLAMProcessor, model: Any, **kwargs: Any) -> SupervisedCollator:

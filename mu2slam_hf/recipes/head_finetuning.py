@@ -185,7 +185,9 @@ class HeadFinetuningRun(Run):
         recipe = self.recipe
         if not (self.checkpoint or recipe.processor.init_from or recipe.model.init_from):
             raise RecipeError("processor.init_from: is required without model.init_from")
-        processor = build_processor(recipe, {}, self.checkpoint)
+        # The texts of a classifier are classes, or sources whose unknown characters do no harm.
+        records = data.records if recipe.head.kind == "ctc" else {}
+        processor = build_processor(recipe, records, self.checkpoint, self.growths)
         if recipe.head.kind != "ctc" or isinstance(processor.tokenizer, Mu2SLAMCTCTokenizer):
             return processor
         tokenizer = Mu2SLAMCTCTokenizer.from_tokenizer(processor.tokenizer)
@@ -207,8 +209,9 @@ class HeadFinetuningRun(Run):
         if data.labels:
             overrides["id2label"] = dict(enumerate(data.labels))
             overrides["label2id"] = {label: number for number, label in enumerate(data.labels)}
-        with_labels = replace(recipe, model=replace(recipe.model, overrides=overrides))
-        model: Any = build_model_of(with_labels, processor, MODEL_CLASSES[section.kind])
+        start = self.model_recipe
+        with_labels = replace(start, model=replace(start.model, overrides=overrides))
+        model: Any = build_model_of(with_labels, processor, MODEL_CLASSES[section.kind], growths=self.growths)
         if section.trainable_layers is not None:
             with errors_of("head.trainable_layers"):
                 model.freeze_encoder(section.trainable_layers)

@@ -16,11 +16,14 @@ from typing import Any, Literal, TypeVar
 import yaml
 from huggingface_hub.errors import StrictDataclassError
 
+from mu2slam_hf.checkpoints import DEFAULT_NAME, default_checkpoint
+
 
 def path_field(kind: str, default: Any = None) -> Any:
-    """A field whose value is resolved to an existing path; `kind` is file, folder, files or any.
+    """A field whose value is resolved to an existing path; `kind` is file, folder, files, checkpoint or any.
 
-    `files` is a file, a folder, or a glob pattern with at least one match.
+    `files` is a file, a folder, or a glob pattern with at least one match; `checkpoint` is a folder, or "default" for
+    the checkpoint of the package.
     """
     return field(default=default, metadata={"path": kind})
 
@@ -219,6 +222,10 @@ def resolve_path(value: str, kind: str, path: str, folders: Iterable[Path]) -> s
     if unset:
         raise RecipeError(f"{path}: the environment variable {unset[0]} is not set; set it to the {kind} ({value})")
     text = os.path.expanduser(_ENVIRONMENT.sub(lambda m: os.environ.get(m[1]) or m[2] or "", value))
+    if kind == "checkpoint":
+        if text == DEFAULT_NAME:
+            return default_checkpoint()
+        kind = "folder"
     for folder in [Path("/")] if os.path.isabs(text) else folders:
         candidate = folder / text
         if candidate.is_dir() if kind == "folder" else candidate.is_file() if kind == "file" else candidate.exists():

@@ -61,7 +61,7 @@ class MixtureRun(Run):
         """
         recipe = self.recipe
         if self.checkpoint or recipe.processor.init_from or recipe.model.init_from:
-            return self.complete_processor(build_processor(recipe, data, self.checkpoint), is_new=False)
+            return self.complete_processor(build_processor(recipe, data, self.checkpoint, self.growths), is_new=False)
         args = build_arguments(recipe)
         folder = Path(recipe.output.dir) / PROCESSOR_FOLDER
         with args.main_process_first(local=False, desc="building the processor"):

@@ -7,15 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mu2slam_hf.growth.rows import LANGUAGE_TABLES, TOKEN_TABLES, has_rows_of, start_row
+
 # The last projection of each residual branch: with zeros, a new layer does not change its input (apart from the
 # normalisation at the end of a Conformer layer).
 _BRANCH_ENDS = re.compile(r"\.(feed_forward[12]\.down_proj|down_proj|o_proj|pointwise_conv2)\.(weight|bias)$")
 _LAYER = re.compile(r"^(.*\.layers)\.(\d+)\.")
-_TOKEN_TABLES = (
-    ".embed_tokens.weight",
-    *(f".{head}.{kind}" for head in ("lm_head", "mlm_head", "ctc_head") for kind in ("weight", "bias")),
-)
-_LANGUAGE_TABLES = (".embed_languages.weight", ".language_head.weight", ".language_head.bias")
 
 
 @torch.no_grad()
@@ -48,9 +45,9 @@ def grow_model(model: Any, processor: Any, source: Any, source_processor: Any) -
                 values.zero_()
         elif name not in trained:
             continue
-        elif f".{name}".endswith(_TOKEN_TABLES):
+        elif has_rows_of(name, TOKEN_TABLES):
             _copy_tokens(values, trained[name], processor.tokenizer, source_processor.tokenizer)
-        elif f".{name}".endswith(_LANGUAGE_TABLES):
+        elif has_rows_of(name, LANGUAGE_TABLES):
             _copy_languages(values, trained[name], processor.languages, source_processor.languages)
         else:
             _copy_corner(name, values, trained[name])
@@ -82,13 +79,13 @@ def _copy_tokens(values: Tensor, trained: Tensor, tokenizer: Any, source_tokeniz
     for token, row in tokenizer.get_vocab().items():
         spelled = token if token in known else token.replace(boundary, space)
         if spelled in known:
-            values[row] = trained[known[spelled]]
+            start_row(values, row, trained, [known[spelled]])
         elif rows := [known[character] for character in spelled if character in known]:
-            values[row] = trained[rows].mean(0)
+            start_row(values, row, trained, rows)
 
 
 def _copy_languages(values: Tensor, trained: Tensor, languages: Any, source_languages: Any) -> None:
     rows = {language: row for row, language in enumerate(source_languages)}
     for row, language in enumerate(languages):
         if language in rows:
-            values[row] = trained[rows[language]]
+            start_row(values, row, trained, [rows[language]])

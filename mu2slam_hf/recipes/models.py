@@ -2,6 +2,7 @@
 """The model of a run: new weights, those of a folder, or a trained encoder; optionally with adapters."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from torch import nn
 from transformers import GenerationConfig, set_seed
 
 from mu2slam_hf.checkpoints.folders import check_model_type, load_processor
+from mu2slam_hf.growth.languages import LanguageGrowth
+from mu2slam_hf.growth.languages import grow_model as grow_trained_model
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.recipes.encoder_start import EncoderStart, load_encoder_start
 from mu2slam_hf.recipes.loader import RecipeError, errors_of
@@ -22,13 +25,21 @@ from mu2slam_hf.recipes.sections import LoraSection, ModelSection
 _MSLAM_TYPES = ("mslam", "mslam_ctc")
 
 
-def build_model_of(recipe: Any, processor: Mu2SLAMProcessor, model_class: Any, **fixed: Any) -> nn.Module:
+def build_model_of(
+    recipe: Any,
+    processor: Mu2SLAMProcessor,
+    model_class: Any,
+    *,
+    growths: Sequence[LanguageGrowth] = (),
+    **fixed: Any,
+) -> nn.Module:
     """Build a model in float32, with new weights, those of `init_from`, or a trained encoder.
 
     Args:
         recipe: recipe of the run.
         processor: processor with the vocabulary and languages of a new model.
         model_class: class of the model; its `config_class` loads `model.config`.
+        growths: what the processor of `init_from` was grown by.
         fixed: further values of a new model's configuration, which take precedence over overrides.
 
     Raises:
@@ -49,6 +60,8 @@ def build_model_of(recipe: Any, processor: Mu2SLAMProcessor, model_class: Any, *
             check_model_type(section.init_from, *(_MSLAM_TYPES if own in _MSLAM_TYPES else (own,)))
         config = _override_config(config_class.from_pretrained(section.init_from).to_dict(), section, config_class)
         model = model_class.from_pretrained(section.init_from, config=config, dtype=torch.float32)
+        for growth in growths:
+            grow_trained_model(model, growth)
         try:
             processor.check_config(model.config)
         except ValueError as error:

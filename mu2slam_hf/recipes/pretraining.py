@@ -40,7 +40,7 @@ class SpeechTokenizerSection:
 
     kind: Literal["random_projection", "contrastive", "kmeans"] = "random_projection"
     config: dict[str, Any] = field(default_factory=dict)
-    init_from: str | None = path_field("folder")
+    init_from: str | None = path_field("checkpoint")
 
 
 @dataclass(kw_only=True)
@@ -103,7 +103,7 @@ class PretrainingRun(MixtureRun):
         Raises:
             RecipeError: also if the decoder expects tokens of languages, which the views of pre-training do not have.
         """
-        model: Any = build_model_of(self.recipe, processor, Mu2SLAMForPreTraining)
+        model: Any = build_model_of(self.model_recipe, processor, Mu2SLAMForPreTraining, growths=self.growths)
         if model.config.decoder_prompt != "start":
             raise RecipeError(
                 f"model.init_from: pre-training has no language tokens in the decoder's input, but the model has "

@@ -11,17 +11,23 @@ from mu2slam_hf.checkpoints.folders import load_processor
 from mu2slam_hf.data.audio import AudioError, FloatArray, load_audio
 from mu2slam_hf.data.examples.token_counts import TokenCounter, count_characters
 from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.growth.characters import count_unknown_characters
+from mu2slam_hf.growth.languages import LanguageGrowth
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
 from mu2slam_hf.recipes.encoder_start import fit_processor, load_start_extractor, load_start_processor
 from mu2slam_hf.recipes.loader import RecipeError, errors_of
+from mu2slam_hf.recipes.processor_growth import grow_for_texts
 from mu2slam_hf.recipes.records import Records
+from mu2slam_hf.recipes.training_texts import iterate_training_texts
 
 logger = logging.get_logger(__name__)
 
 
-def build_processor(recipe: Any, records: Records, checkpoint: str | None = None) -> Mu2SLAMProcessor:
+def build_processor(
+    recipe: Any, records: Records, checkpoint: str | None = None, growths: list[LanguageGrowth] | None = None
+) -> Mu2SLAMProcessor:
     """The processor: of the checkpoint that is resumed, of `init_from`, or trained on the training texts.
 
     With a trained encoder (`model.init_encoder_from`), the feature extractor is that of the encoder.
@@ -30,9 +36,10 @@ def build_processor(recipe: Any, records: Records, checkpoint: str | None = None
         recipe: recipe of the run.
         records: training records.
         checkpoint: folder of the checkpoint to resume.
+        growths: what a loaded processor is grown by is appended to this list, for `build_model_of`.
 
     Raises:
-        RecipeError: a folder without a processor.
+        RecipeError: a folder without a processor, or training texts that do not fit a loaded one.
     """
     section = recipe.processor
     folder = checkpoint or section.init_from or recipe.model.init_from
@@ -40,7 +47,15 @@ def build_processor(recipe: Any, records: Records, checkpoint: str | None = None
         name = "output.dir" if checkpoint else "processor.init_from" if section.init_from else "model.init_from"
         with errors_of(name):
             saved = load_processor(folder)
-        return saved if checkpoint else fit_processor(recipe.model, saved, folder)
+        if checkpoint:
+            return saved
+        fitted = fit_processor(recipe.model, saved, folder)
+        grown = grow_for_texts(section, recipe.model, fitted, iterate_training_texts(recipe, records))
+        if growths is not None:
+            growths += grown
+        return fitted
+    if section.add_languages:
+        raise RecipeError("processor.add_languages: requires model.init_from; a new model has processor.languages")
     start = recipe.model.init_encoder_from
     processor = None if start is None else load_start_processor(start)
     if processor is not None:
@@ -49,6 +64,13 @@ def build_processor(recipe: Any, records: Records, checkpoint: str | None = None
     with errors_of("processor.tokenizer"):
         tokenizer = Mu2SLAMTokenizer.train_from_iterator(
             texts, vocab_size=section.vocab_size, kind=section.tokenizer, num_speech_tokens=section.num_speech_tokens
+        )
+    unknown = count_unknown_characters(iterate_training_texts(recipe, records), tokenizer)
+    if unknown:
+        found = "; ".join(one.describe() for one in unknown[:10])
+        logger.warning(
+            f"processor.vocab_size: {len(unknown)} rare characters of the training texts are not in the new tokenizer "
+            f"and become <unk>: {found}"
         )
     in_data = {lang for part in records.values() for record in part for lang in (record.lang, *record.translations)}
     languages = ["und", *(lang for lang in section.languages or sorted(in_data) if lang != "und")]

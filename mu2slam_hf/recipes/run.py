@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 from transformers.trainer_utils import get_last_checkpoint
 
+from mu2slam_hf.growth.languages import LanguageGrowth
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.recipes.loader import dump_recipe
 from mu2slam_hf.training.arguments import MultitaskTrainingArguments
@@ -46,6 +48,15 @@ class Run(ABC):
     def __init__(self, recipe: Any) -> None:
         self.recipe = recipe
         self.checkpoint = find_resume_checkpoint(recipe)
+        # What `build_processor` has added to a loaded processor, for `build_model`.
+        self.growths: list[LanguageGrowth] = []
+
+    @property
+    def model_recipe(self) -> Any:
+        """The recipe for `build_model_of`: a model with added languages is resumed from its checkpoint, not grown."""
+        if self.checkpoint is None or not self.recipe.processor.add_languages:
+            return self.recipe
+        return replace(self.recipe, model=replace(self.recipe.model, init_from=self.checkpoint))
 
     @abstractmethod
     def load_data(self) -> Any:

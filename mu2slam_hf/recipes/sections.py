@@ -18,7 +18,7 @@ class ModelSection:
     Attributes:
         config: JSON file with the payload of a `config.json`.
         overrides: values to set in it, by dotted name (`encoder_config.num_hidden_layers`).
-        init_from: folder of a trained model in place of `config`.
+        init_from: folder of a trained model in place of `config`; "default" is the checkpoint of the package.
         init_encoder_from: folder of a public speech encoder (`Wav2Vec2Bert`, `Wav2Vec2Conformer`) or of an mSLAM,
             whose front end, Conformer layers and feature extractor the model starts from, with their sizes;
             `config`, if any, defines the rest.
@@ -34,12 +34,23 @@ class ModelSection:
 
     config: str | None = path_field("file")
     overrides: dict[str, Any] = dotted_field()
-    init_from: str | None = path_field("folder")
-    init_encoder_from: str | None = path_field("folder")
-    grow_from: str | None = path_field("folder")
+    init_from: str | None = path_field("checkpoint")
+    init_encoder_from: str | None = path_field("checkpoint")
+    grow_from: str | None = path_field("checkpoint")
     freeze: list[str] = field(default_factory=list)
     generation_config: dict[str, Any] = field(default_factory=dict)
     attn_implementation: str | None = None
+
+
+@dataclass(kw_only=True)
+class AddedLanguageSection:
+    """A language by which a trained model is grown.
+
+    Attributes:
+        like: similar languages of the model, whose mean the language starts from; empty: all, except `und`.
+    """
+
+    like: list[str] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)
@@ -47,7 +58,13 @@ class ProcessorSection:
     """Feature extractor and tokenizer.
 
     Attributes:
-        init_from: folder of a saved processor in place of all fields below. Default: `model.init_from`.
+        init_from: folder of a saved processor in place of all fields below, except the next two. Default:
+            `model.init_from`.
+        add_languages: languages by which a trained model (`model.init_from`) is grown before training: code -> where
+            the language starts from. It gets the characters of its training texts that the tokenizer does not have;
+            of a language that the model has, only these are added.
+        allow_unknown_characters: whether to train on texts with characters that the tokenizer of `init_from` does not
+            have, and which become `<unk>`. Otherwise they are an error.
         tokenizer: kind of text tokenizer (char, unigram), trained on the texts of all training corpora.
         vocab_size: maximum number of text tokens of the tokenizer.
         texts_per_language: maximum number of distinct texts of each language that the tokenizer is trained on, so that
@@ -58,7 +75,9 @@ class ProcessorSection:
         records_per_language: number of records of each language of each corpus that are read from streams for this.
     """
 
-    init_from: str | None = path_field("folder")
+    init_from: str | None = path_field("checkpoint")
+    add_languages: dict[str, AddedLanguageSection] = field(default_factory=dict)
+    allow_unknown_characters: bool = False
     tokenizer: str = "char"
     vocab_size: int = 4096
     texts_per_language: int | None = None

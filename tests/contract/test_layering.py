@@ -16,6 +16,7 @@ LAYERS = {
     "checkpoints": 1,
     "interop": 1,
     "data": 1,
+    "growth": 1,
     "quantization": 2,
     "synthetic": 2,
     "training": 3,

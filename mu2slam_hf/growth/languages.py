@@ -1,0 +1,176 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Growing a trained model and its processor by a language and its characters."""
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from mu2slam_hf.growth.characters import find_related
+from mu2slam_hf.growth.rows import LANGUAGE_TABLES, TOKEN_TABLES, select_tables, start_row
+from mu2slam_hf.models.language_codes import UNDETERMINED, canonical_language, language_index
+from mu2slam_hf.models.modules_text import find_unknown_characters
+
+BIAS_OFFSET = -4.0
+"""Added to the biases of new rows of all heads, so that an untrained token or language is not chosen in place of those
+that it starts from: it has at most e^-4 = 2 % of their probability."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddedCharacter:
+    """A new character.
+
+    Attributes:
+        char: the character.
+        token_id: its id.
+        sources: ids whose rows its row starts from.
+        related: characters of these ids.
+        reason: why these.
+    """
+
+    char: str
+    token_id: int
+    sources: tuple[int, ...]
+    related: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageGrowth:
+    """What a processor was grown by, which its model follows.
+
+    Attributes:
+        code: the language.
+        is_new: whether the model did not have it before; otherwise only characters were added.
+        like: languages that a new language starts from.
+        characters: new characters.
+        language_tokens: new value of `config.language_tokens`.
+        vocab_size: number of ids of the tokenizer.
+    """
+
+    code: str
+    is_new: bool
+    like: tuple[str, ...]
+    characters: tuple[AddedCharacter, ...]
+    language_tokens: dict[str, list[int]]
+    vocab_size: int
+
+
+def add_language(
+    model: Any, processor: Any, code: str, *, like: Sequence[str] = (), characters: Iterable[str] = ()
+) -> LanguageGrowth:
+    """Grow a trained model and its processor by a language and the characters that it is written with.
+
+    Rows of existing tokens and languages do not change, and texts in existing languages do not either, also after the
+    new rows were trained: decoding masks the new tokens in other languages (`config.language_tokens`). The model must
+    then be trained on the new language.
+
+    A new language starts from the mean of the languages `like`; a new character from the mean of related ones
+    (`find_related`), with a small difference between characters. For a language that the model has, only characters
+    are added.
+
+    Args:
+        model: any model of the package with a text vocabulary; changed in place.
+        processor: its processor; changed in place.
+        code: the language, in any spelling of a BCP-47 or ISO 639 code, also private ones (`qaa-x-name`).
+        like: similar languages of the model; default: all, except `und`.
+        characters: texts or single characters; those that the tokenizer has already are not added.
+
+    Returns:
+        what was added, and what it starts from.
+
+    Raises:
+        ValueError: an invalid code, a language of `like` that the model does not have, or characters that cannot be
+            added.
+    """
+    processor.check_config(model.config)
+    growth = grow_processor(processor, code, like=like, characters=characters, known=model.config.language_tokens)
+    grow_model(model, growth)
+    return growth
+
+
+def grow_processor(
+    processor: Any,
+    code: str,
+    *,
+    like: Sequence[str] = (),
+    characters: Iterable[str] = (),
+    known: Mapping[str, Sequence[int]] | None = None,
+) -> LanguageGrowth:
+    """The part of [`add_language`] that changes the processor; [`grow_model`] is the other one.
+
+    Args:
+        processor: changed in place.
+        code, like, characters: as in `add_language`.
+        known: `config.language_tokens` of the model.
+    """
+    code, languages, tokenizer = canonical_language(code), processor.languages, processor.tokenizer
+    if code == UNDETERMINED:
+        raise ValueError(f"{UNDETERMINED!r} is the unknown language; expected the code of a language to add")
+    like_codes = [languages[language_index(one, languages)] for one in like]
+    everything = set(unicodedata.normalize("NFC", " ".join(characters)))
+    unknown = find_unknown_characters("".join(sorted(everything)), tokenizer)
+    vocabulary = tokenizer.get_vocab()
+    single = {char: row for char, row in vocabulary.items() if len(char) == 1 and row >= tokenizer.text_token_offset}
+    ids = tokenizer.add_characters(unknown)
+    added = []
+    for char, token_id in zip(sorted(unknown), ids, strict=True):
+        related, reason = find_related(char, single)
+        sources = tuple(single[one] for one in related)
+        added.append(
+            AddedCharacter(char=char, token_id=token_id, sources=sources, related=tuple(related), reason=reason)
+        )
+    tokens = {one: list(own) for one, own in (known or {}).items()}
+    # Characters that were added for another language before may be written in this one too.
+    limited = {token for own in tokens.values() for token in own}
+    shared = {single[char] for char in everything & single.keys()} & limited
+    own_tokens = sorted({*tokens.get(code, []), *shared, *ids})
+    if own_tokens:
+        tokens[code] = own_tokens
+    is_new = code not in languages
+    if is_new:
+        like_codes = like_codes or [one for one in languages if one != UNDETERMINED] or list(languages)
+        processor.languages = [*languages, code]
+    return LanguageGrowth(
+        code=code,
+        is_new=is_new,
+        like=tuple(like_codes) if is_new else (),
+        characters=tuple(added),
+        language_tokens=tokens,
+        vocab_size=len(tokenizer),
+    )
+
+
+@torch.no_grad()
+def grow_model(model: Any, growth: LanguageGrowth) -> None:
+    """Grow a model like its processor: tables, heads and configuration.
+
+    Args:
+        model: model of the processor before it was grown; changed in place.
+        growth: of [`grow_processor`].
+    """
+    config = model.config
+    trained = {name: values.clone() for name, values in model.state_dict().items()}
+    if growth.vocab_size > config.vocab_size:
+        model.resize_token_embeddings(growth.vocab_size, mean_resizing=False)
+    if growth.is_new:
+        model.resize_language_table(config.num_languages + 1)
+        config.languages = [*config.languages, growth.code]
+        if hasattr(config, "decoder_config"):
+            config.decoder_config.num_languages = config.num_languages
+    config.language_tokens = growth.language_tokens or None
+    state = model.state_dict()
+    for name, values in select_tables(state, TOKEN_TABLES):
+        for one in growth.characters:
+            start_row(values, one.token_id, trained[name], one.sources, noise_seed=ord(one.char))
+            if name.endswith(".bias"):
+                values[one.token_id] += BIAS_OFFSET
+    if not growth.is_new:
+        return
+    sources = [config.languages.index(one) for one in growth.like]
+    for name, values in select_tables(state, LANGUAGE_TABLES):
+        start_row(values, config.num_languages - 1, trained[name], sources)
+        if name.endswith(".bias"):
+            values[config.num_languages - 1] += BIAS_OFFSET

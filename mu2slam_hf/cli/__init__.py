@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import mu2slam_hf
 from mu2slam_hf.cli import (
     adapt,
+    add_language,
     align,
     assess_tokenizer,
     calibrate,
@@ -32,7 +33,7 @@ from mu2slam_hf.cli.errors import run_and_report
 from mu2slam_hf.cli.parsers import CommandParser
 
 _COMMANDS = (
-    *(transcribe, translate, adapt, evaluate, init, train, train_tokenizer, train_speech_tokenizer),
+    *(transcribe, translate, adapt, evaluate, init, add_language, train, train_tokenizer, train_speech_tokenizer),
     *(align, retrieve, identify_language, calibrate, assess_tokenizer, inspect_data, synthesize, corpora, recipes),
 )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from mu2slam_hf.growth.characters import find_related
+from mu2slam_hf.growth.characters import describe_character, find_related
 from mu2slam_hf.growth.rows import LANGUAGE_TABLES, TOKEN_TABLES, select_tables, start_row
 from mu2slam_hf.models.language_codes import UNDETERMINED, canonical_language, language_index
 from mu2slam_hf.models.modules_text import find_unknown_characters
@@ -35,6 +35,10 @@ class AddedCharacter:
     sources: tuple[int, ...]
     related: tuple[str, ...]
     reason: str
+
+    def describe(self) -> str:
+        """Character, code point, name and id."""
+        return f"{self.char} {describe_character(self.char)} (id {self.token_id})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,14 +107,17 @@ def grow_processor(
 
     Args:
         processor: changed in place.
-        code, like, characters: as in `add_language`.
+        code: as in `add_language`.
+        like: as in `add_language`.
+        characters: as in `add_language`.
         known: `config.language_tokens` of the model.
     """
     code, languages, tokenizer = canonical_language(code), processor.languages, processor.tokenizer
     if code == UNDETERMINED:
         raise ValueError(f"{UNDETERMINED!r} is the unknown language; expected the code of a language to add")
     like_codes = [languages[language_index(one, languages)] for one in like]
-    everything = set(unicodedata.normalize("NFC", " ".join(characters)))
+    # Characters in any order must not combine with one another, but a text may be decomposed.
+    everything = {char for text in characters for char in unicodedata.normalize("NFC", text)}
     unknown = find_unknown_characters("".join(sorted(everything)), tokenizer)
     vocabulary = tokenizer.get_vocab()
     single = {char: row for char, row in vocabulary.items() if len(char) == 1 and row >= tokenizer.text_token_offset}

@@ -191,7 +191,7 @@ class Mu2SLAMTokenizer(TokenizersBackend):
         if not new:
             return []
         start = len(self)
-        self._tokenizer = extend_backend(self._tokenizer, new)
+        self._tokenizer: Tokenizer = extend_backend(self.backend_tokenizer, new)
         self.__dict__.pop("_special_ids_cache", None)
         return list(range(start, start + len(new)))
 

@@ -78,9 +78,8 @@ class FinetuningRecipe:
     def __post_init__(self) -> None:
         if self.lora is not None and self.processor.add_languages:
             raise ValueError(
-                "processor.add_languages: adapters belong to a saved model; grow it with `mu2slam add-language` first, "
-                "set model.init_from to its folder, and train the new rows too: lora.modules_to_save "
-                "[embed_tokens, embed_languages]"
+                "processor.add_languages: adapters do not train the rows of new characters; leave lora out, and add "
+                "adapters to the result"
             )
 
 

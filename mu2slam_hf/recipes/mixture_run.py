@@ -61,6 +61,10 @@ class MixtureRun(Run):
         """
         recipe = self.recipe
         if self.checkpoint or recipe.processor.init_from or recipe.model.init_from:
+            if recipe.processor.add_languages and recipe.data.streaming:
+                raise RecipeError(
+                    "processor.add_languages: streams do not tell their characters in advance; use tables"
+                )
             return self.complete_processor(build_processor(recipe, data, self.checkpoint, self.growths), is_new=False)
         args = build_arguments(recipe)
         folder = Path(recipe.output.dir) / PROCESSOR_FOLDER

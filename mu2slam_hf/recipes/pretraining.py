@@ -40,7 +40,7 @@ class SpeechTokenizerSection:
 
     kind: Literal["random_projection", "contrastive", "kmeans"] = "random_projection"
     config: dict[str, Any] = field(default_factory=dict)
-    init_from: str | None = path_field("checkpoint")
+    init_from: str | None = path_field("folder")
 
 
 @dataclass(kw_only=True)

@@ -2,7 +2,7 @@
 """A loaded processor and the texts of a run: new languages and characters, and characters that are unknown."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from transformers.utils import logging
@@ -45,9 +45,17 @@ def grow_for_texts(
             f"processor.languages: the model that the run starts from has no {', '.join(missing)}; its languages are "
             f"{', '.join(processor.languages[1:])}. Add new ones by processor.add_languages ({{{missing[0]}: {{}}}})"
         )
-    unknown = count_unknown_characters(texts, processor.tokenizer)
-    growths = _add_languages(section, model, processor, unknown) if section.add_languages else []
     added = {canonical_language(code) for code in section.add_languages}
+    characters: dict[str, set[str]] = defaultdict(set)
+
+    def collect() -> Iterator[tuple[str, str]]:
+        for lang, text in texts:
+            if lang in added:
+                characters[lang].update(text)
+            yield lang, text
+
+    unknown = count_unknown_characters(collect(), processor.tokenizer)
+    growths = _add_languages(section, model, processor, characters) if added else []
     left = [one for one in unknown if not {canonical_language(lang) for lang in one.languages} <= added]
     if left:
         _report(left, section.allow_unknown_characters)
@@ -55,20 +63,19 @@ def grow_for_texts(
 
 
 def _add_languages(
-    section: ProcessorSection, model: ModelSection, processor: Mu2SLAMProcessor, unknown: Sequence[UnknownCharacter]
+    section: ProcessorSection,
+    model: ModelSection,
+    processor: Mu2SLAMProcessor,
+    characters: Mapping[str, Iterable[str]],
 ) -> list[LanguageGrowth]:
     if model.init_from is None or section.init_from is not None:
         raise RecipeError("processor.add_languages: requires model.init_from, and no processor.init_from")
     tokens: Mapping[str, Sequence[int]] = read_config(Path(model.init_from)).get("language_tokens") or {}
-    characters = defaultdict(list)
-    for one in unknown:
-        for lang in one.languages:
-            characters[canonical_language(lang)].append(one.char)
     growths = []
     for code, added in section.add_languages.items():
         with errors_of(f"processor.add_languages.{code}"):
-            own = characters[canonical_language(code)]
-            growth = grow_processor(processor, code, like=added.like, characters=own, known=tokens)
+            own = "".join(sorted(characters.get(canonical_language(code), ())))
+            growth = grow_processor(processor, code, like=added.like, characters=[own], known=tokens)
         tokens = growth.language_tokens
         growths.append(growth)
         new = "".join(one.char for one in growth.characters)

@@ -40,7 +40,7 @@ class CodebookSection:
     method: Literal["gumbel", "nearest"] = "gumbel"
     center_utterances: bool = False
     num_context_frames: int = 1
-    encoder: str | None = path_field("folder")
+    encoder: str | None = path_field("checkpoint")
     layer: int | None = None
     frames_per_second: float | None = None
     init_from: str | None = path_field("folder")

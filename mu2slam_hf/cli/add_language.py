@@ -1,0 +1,85 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""`mu2slam add-language`: a trained model with a further language and its characters."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from mu2slam_hf.cli.options import add_model_option, add_output_dir_option, language_list, quiet_libraries
+from mu2slam_hf.cli.train_tokenizer import read_texts
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "add-language",
+        help="add a language and its characters to a trained model",
+        description="Writes a model with a further language, whose texts in other languages stay the same. It must "
+        "then be trained on the new language.",
+    )
+    add_model_option(parser)
+    parser.add_argument(
+        "--lang",
+        required=True,
+        metavar="LANG",
+        help="code of the language, as mdw (ISO 639-3) or qaa-x-name (private); of a known language, only characters "
+        "are added",
+    )
+    parser.add_argument(
+        "--like",
+        type=language_list,
+        default=[],
+        metavar="LANG[,LANG]",
+        help="languages of the model that it starts from (all)",
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--characters", metavar="TEXT", help="all characters of the language, or the new ones")
+    source.add_argument(
+        "--texts", nargs="+", metavar="FILE", help="texts in the language: text files, or manifests (rows of LANG)"
+    )
+    add_output_dir_option(parser, "the model and its processor", required=True)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Grows a model and saves it."""
+    from mu2slam_hf.checkpoints import load_any_checkpoint
+    from mu2slam_hf.growth.languages import add_language
+    from mu2slam_hf.models.language_codes import canonical_language
+
+    quiet_libraries()
+    code = canonical_language(args.lang)
+    characters = [args.characters] if args.texts is None else ["".join(sorted(_characters(args.texts, code)))]
+    model, processor = load_any_checkpoint(args.model, dtype="auto")
+    growth = add_language(model, processor, code, like=args.like, characters=characters)
+    model.save_pretrained(args.output_dir)
+    processor.save_pretrained(args.output_dir)
+    if growth.is_new:
+        print(f"new language {code}, starts from {', '.join(growth.like)}")
+    else:
+        print(f"known language {code}")
+    for one in growth.characters:
+        related = " ".join(one.related) if len(one.related) <= 5 else f"{len(one.related)} characters"
+        print(f"new character {one.describe()}, starts from {related} ({one.reason})")
+    print(f"{len(growth.characters)} new characters, {growth.vocab_size} ids; written to {Path(args.output_dir)}")
+    print("The model must be trained on the new language before it can transcribe it.")
+    return 0
+
+
+def _characters(files: list[str], code: str) -> set[str]:
+    """Characters of text files, and of the texts and translations of manifests in one language."""
+    from mu2slam_hf.data.manifests import read_manifest
+    from mu2slam_hf.data.table_files import table_format
+
+    found: set[str] = set()
+    for file in files:
+        if table_format(Path(file)) is None:
+            texts = list(read_texts([file]))
+        else:
+            records = list(read_manifest(file))
+            texts = [record.text for record in records if record.lang == code and record.text]
+            texts += [record.translations[code] for record in records if code in record.translations]
+        if not texts:
+            raise ValueError(f"--texts {file}: has no texts in {code}")
+        found.update(*texts)
+    return found

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import TINY_TEXTS, make_tiny_config, make_tiny_pair, save_tiny_checkpoint
+from huggingface_hub.errors import StrictDataclassError
 
 from mu2slam_hf import (
     Mu2SLAMFeatureExtractor,
@@ -120,7 +121,7 @@ def test_ctc_writes_new_characters_in_the_new_language_only(pair, language):
 def test_a_second_language_shares_characters_that_the_first_one_added():
     model, processor = make_tiny_pair()
     first = add_language(model, processor, "mdw", characters=CHARACTERS).language_tokens["mdw"]
-    growth = add_language(model, processor, "ln", like=["mdw"], characters=CHARACTERS[:1] + "ab\u0253")
+    growth = add_language(model, processor, "ln", like=["mdw"], characters=CHARACTERS[:1] + "am\u0253")
     assert growth.language_tokens == {"mdw": first, "ln": [first[1], max(first) + 1]}
     size = model.config.vocab_size
     again = add_language(model, processor, "ln", characters=CHARACTERS[:1])
@@ -188,7 +189,7 @@ def test_related_characters(char, known, related):
 
 def test_unknown_characters_are_counted():
     tokenizer = make_tiny_pair()[1].tokenizer
-    (first, second) = count_unknown_characters([("en", "a\u025bb\u025b"), ("fr", "\u0254\u025b")], tokenizer)
+    (first, second) = count_unknown_characters([("en", "a\u025bm\u025b"), ("fr", "\u0254\u025b")], tokenizer)
     assert (first.char, first.count, first.languages, second.count) == ("\u025b", 3, ("en", "fr"), 1)
     assert "U+025B LATIN SMALL LETTER OPEN E, 3 times in en, fr: 'a" in first.describe()
 
@@ -206,14 +207,14 @@ def test_errors():
         add_language(model, processor, "und", characters="a")
     with pytest.raises(ValueError, match="does not support"):
         add_language(model, processor, "mdw", like=["de"])
-    with pytest.raises(ValueError, match="language_tokens has 'xx'"):
+    with pytest.raises(StrictDataclassError, match="language_tokens has 'xx'"):
         make_tiny_config().__class__(language_tokens={"xx": []})
 
 
 def test_the_command(tmp_path, capsys):
     save_tiny_checkpoint(tmp_path / "model")
     texts, output = tmp_path / "texts.txt", tmp_path / "grown"
-    texts.write_text("\u0254b\u025b\n", encoding="utf-8")
+    texts.write_text("\u0254a\u025b\n", encoding="utf-8")
     command = ["add-language", "--model", str(tmp_path / "model"), "--lang", "mdw", "--like", "fr"]
     assert main([*command, "--texts", str(texts), "--output-dir", str(output)]) == 0
     shown = capsys.readouterr().out

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`processor.add_languages` and unknown characters: a run on a new language trains, resumes and does not grow twice."""
+"""`processor.add_languages` and unknown characters: a run trains, resumes and does not grow twice."""
 
 from pathlib import Path
 

@@ -17,7 +17,7 @@ from mu2slam_hf.recipes.runs import build_run, load_recipe
 def load(tones, tmp_path):
     """A tiny trained model, and a corpus whose English is now Mbosi with letters of its own."""
     save_tiny_checkpoint(tmp_path / "model")
-    rows = (Path(tones) / "train.tsv").read_text(encoding="utf-8").splitlines()
+    rows = Path(tones).read_text(encoding="utf-8").splitlines()
     header = rows[0].split("\t")
     lang, text = header.index("lang"), header.index("text")
     changed = []
@@ -26,7 +26,7 @@ def load(tones, tmp_path):
         if cells[lang] == "en":
             cells[lang], cells[text] = "mdw", cells[text].replace("o", "\u0254").replace("e", "\u025b")
             changed.append("\t".join(cells))
-    manifest = Path(tones) / "mdw.tsv"
+    manifest = Path(tones).with_name("mdw.tsv")
     manifest.write_text("\n".join([rows[0], *changed]) + "\n", encoding="utf-8")
     tree = {
         "model": {"init_from": str(tmp_path / "model")},

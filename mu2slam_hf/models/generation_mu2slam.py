@@ -142,12 +142,7 @@ class Mu2SLAMGenerationMixin:
         kwargs["decoder_modality_ids"] = torch.full((batch_size,), modality_row, device=states.device)
         self._set_prompt(kwargs, target_ids)
 
-        processors = LogitsProcessorList(logits_processor or [])
-        processors.insert(0, AllowedTokensLogitsProcessor(self._allowed_tokens(modality, states.device)))
-        excluded = excluded_tokens(self.config, target_ids)
-        if excluded is not None:
-            # First of all, because it reads the scores of all tokens.
-            processors.insert(0, LanguageTokensLogitsProcessor(excluded))
+        processors = LogitsProcessorList([*self._token_processors(modality, target_ids), *(logits_processor or [])])
         weight = self._ctc_weight(ctc_weight, config)
         confirmed = None  # tokens that CTC scores
         if weight > 0 and source_modality == "speech" and modality == "text":
@@ -273,6 +268,13 @@ class Mu2SLAMGenerationMixin:
             for source, target in zip(sources, target_ids.tolist(), strict=True):
                 source_code = languages[source] if source else None
                 check_task(task, source_modality, modality, source_code, languages[target] if target else None)
+
+    def _token_processors(self, modality: str, target_ids: Tensor) -> list[LogitsProcessor]:
+        """Processors that mask the tokens that no output of the modality and the target languages has."""
+        allowed = AllowedTokensLogitsProcessor(self._allowed_tokens(modality, target_ids.device))
+        excluded = excluded_tokens(self.config, target_ids)
+        # That of the languages comes first, because it reads the scores of all tokens.
+        return [allowed] if excluded is None else [LanguageTokensLogitsProcessor(excluded), allowed]
 
     def _allowed_tokens(self, modality: str, device: torch.device) -> Tensor:
         config = self.config

@@ -122,7 +122,7 @@ def test_a_second_language_shares_characters_that_the_first_one_added():
     model, processor = make_tiny_pair()
     first = add_language(model, processor, "mdw", characters=CHARACTERS).language_tokens["mdw"]
     growth = add_language(model, processor, "ln", like=["mdw"], characters=CHARACTERS[:1] + "am\u0253")
-    assert growth.language_tokens == {"mdw": first, "ln": [first[1], max(first) + 1]}
+    assert growth.language_tokens == {"mdw": first, "ln": [first[0], max(first) + 1]}
     size = model.config.vocab_size
     again = add_language(model, processor, "ln", characters=CHARACTERS[:1])
     assert not again.is_new and not again.characters and model.config.vocab_size == size

@@ -50,7 +50,7 @@ class LanguageGrowth:
         is_new: whether the model did not have it before; otherwise only characters were added.
         like: languages that a new language starts from.
         characters: new characters.
-        language_tokens: new value of `config.language_tokens`.
+        restricted_tokens: new value of `config.restricted_tokens`.
         vocab_size: number of ids of the tokenizer.
     """
 
@@ -58,7 +58,7 @@ class LanguageGrowth:
     is_new: bool
     like: tuple[str, ...]
     characters: tuple[AddedCharacter, ...]
-    language_tokens: dict[str, list[int]]
+    restricted_tokens: dict[str, list[int]]
     vocab_size: int
 
 
@@ -68,8 +68,8 @@ def add_language(
     """Grow a trained model and its processor by a language and the characters that it is written with.
 
     Rows of existing tokens and languages do not change, and texts in existing languages do not either, also after the
-    new rows were trained: decoding masks the new tokens in other languages (`config.language_tokens`). The model must
-    then be trained on the new language.
+    new rows were trained: decoding masks the new tokens in other languages (`config.restricted_tokens`). The model
+    must then be trained on the new language.
 
     A new language starts from the mean of the languages `like`; a new character from the mean of related ones
     (`find_related`), with a small difference between characters. For a language that the model has, only characters
@@ -90,7 +90,8 @@ def add_language(
             added.
     """
     processor.check_config(model.config)
-    growth = grow_processor(processor, code, like=like, characters=characters, known=model.config.language_tokens)
+    check_can_grow(model.config)
+    growth = grow_processor(processor, code, like=like, characters=characters, known=model.config.restricted_tokens)
     grow_model(model, growth)
     return growth
 
@@ -110,7 +111,7 @@ def grow_processor(
         code: as in `add_language`.
         like: as in `add_language`.
         characters: as in `add_language`.
-        known: `config.language_tokens` of the model.
+        known: `config.restricted_tokens` of the model.
     """
     code, languages, tokenizer = canonical_language(code), processor.languages, processor.tokenizer
     if code == UNDETERMINED:
@@ -145,9 +146,22 @@ def grow_processor(
         is_new=is_new,
         like=tuple(like_codes) if is_new else (),
         characters=tuple(added),
-        language_tokens=tokens,
+        restricted_tokens=tokens,
         vocab_size=len(tokenizer),
     )
+
+
+def check_can_grow(config: Any) -> None:
+    """Refuse a model whose languages are tokens too.
+
+    Raises:
+        ValueError: the message says how such a model gets a language.
+    """
+    if getattr(config, "decoder_prompt", "start") != "start":
+        raise ValueError(
+            "this model tells the target language by a token, so that a language cannot be added to it: make it again "
+            "with all languages, `mu2slam init --table-languages en,fr,...`"
+        )
 
 
 @torch.no_grad()
@@ -159,6 +173,7 @@ def grow_model(model: Any, growth: LanguageGrowth) -> None:
         growth: of [`grow_processor`].
     """
     config = model.config
+    check_can_grow(config)
     trained = {name: values.clone() for name, values in model.state_dict().items()}
     if growth.vocab_size > config.vocab_size:
         model.resize_token_embeddings(growth.vocab_size, mean_resizing=False)
@@ -167,7 +182,7 @@ def grow_model(model: Any, growth: LanguageGrowth) -> None:
         config.languages = [*config.languages, growth.code]
         if hasattr(config, "decoder_config"):
             config.decoder_config.num_languages = config.num_languages
-    config.language_tokens = growth.language_tokens or None
+    config.restricted_tokens = growth.restricted_tokens or None
     state = model.state_dict()
     for name, values in select_tables(state, TOKEN_TABLES):
         for one in growth.characters:

@@ -112,7 +112,7 @@ class SpeechTextConfig(PreTrainedConfig):
     inputs_to_logits_ratio: int = 640
     initializer_range: float = 0.02
     tie_word_embeddings: bool = True
-    language_tokens: dict[str, list[int]] | None = None
+    restricted_tokens: dict[str, list[int]] | None = None
 
     def __post_init__(self, **kwargs):
         self.languages = list(self.languages)
@@ -152,14 +152,14 @@ class SpeechTextConfig(PreTrainedConfig):
             raise ValueError(f"languages must be a list whose first entry is 'und', got {self.languages[:3]}...")
         if len(set(self.languages)) != len(self.languages):
             raise ValueError("languages contains a code more than once.")
-        for code, tokens in (self.language_tokens or {}).items():
+        for code, tokens in (self.restricted_tokens or {}).items():
             if code not in self.languages:
-                raise ValueError(f"language_tokens has {code!r}, which is not one of languages.")
+                raise ValueError(f"restricted_tokens has {code!r}, which is not one of languages.")
             outside = [token for token in tokens if not self.text_token_offset <= token < self.vocab_size]
             if outside:
                 raise ValueError(
-                    f"language_tokens[{code!r}] has id {outside[0]}; the ids of text are {self.text_token_offset} to "
-                    f"{self.vocab_size - 1}."
+                    f"restricted_tokens[{code!r}] has id {outside[0]}; the ids of text are {self.text_token_offset} "
+                    f"to {self.vocab_size - 1}."
                 )
 
 
@@ -199,7 +199,7 @@ class Mu2SLAMConfig(SpeechTextConfig):
             in any case.
         language_token_ids (`list[int]`, *optional*): Id of the token of each language, in the order of `languages`;
             required by a `decoder_prompt` with a language.
-        language_tokens (`dict[str, list[int]]`, *optional*): Language code -> ids of the text tokens that were added
+        restricted_tokens (`dict[str, list[int]]`, *optional*): Language code -> ids of the text tokens that were added
             for it. A token that is listed is written in the languages that list it and in no other, nor if the
             language is unknown; tokens that no language lists are for all. Logits are not changed: decoding masks
             these tokens. None: all tokens are for all languages.

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Tokens that were added for some languages only (`config.language_tokens`), and their exclusion in the others.
+"""Tokens that were added for some languages only (`config.restricted_tokens`), and their exclusion in the others.
 
 Shapes: B utterances, R rows (batch x beams), N encoder frames, V vocabulary.
 """
@@ -26,7 +26,7 @@ def excluded_tokens(config: Any, language_rows: Tensor | Sequence[int]) -> Tenso
         `(B, V)` bool, True on excluded tokens, on the device of the rows; None if no token belongs to some languages
         only.
     """
-    listed = getattr(config, "language_tokens", None)
+    listed = getattr(config, "restricted_tokens", None)
     if not listed:
         return None
     rows = torch.as_tensor(language_rows)

@@ -189,8 +189,8 @@ def extend_backend(backend: Tokenizer, characters: Iterable[str]) -> Tokenizer:
         for name in (*names, *characters):
             vocabulary[name] = len(vocabulary)
     else:
-        lowest = min(score for _, score in vocabulary if score > _NEVER)
-        vocabulary += [[name, _NEVER] for name in names] + [[character, lowest] for character in characters]
+        lowest = min(score for _, score in vocabulary if score > NEVER)
+        vocabulary += [[name, NEVER] for name in names] + [[character, lowest] for character in characters]
     return Tokenizer.from_str(json.dumps(content))
 
 

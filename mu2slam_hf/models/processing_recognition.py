@@ -247,14 +247,14 @@ class WindowRecognizer:
     def _restrict(
         self, log_probs: Tensor, language: str | None, probabilities: Mapping[str, float] | None = None
     ) -> Tensor:
-        """CTC log posteriors `(N, V)` without tokens of other languages (`config.language_tokens`).
+        """CTC log posteriors `(N, V)` without tokens of other languages (`config.restricted_tokens`).
 
         Args:
             log_probs: `(N, V)` of all tokens.
             language: the language; None means that of the recognizer, else the most probable one, else unknown.
             probabilities: by language.
         """
-        if not getattr(self.model.config, "language_tokens", None):
+        if not getattr(self.model.config, "restricted_tokens", None):
             return log_probs
         row = self.language_row if language is None else self.processor.language_row(language)
         if row == 0 and language is None and probabilities:

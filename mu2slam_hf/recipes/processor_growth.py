@@ -70,13 +70,13 @@ def _add_languages(
 ) -> list[LanguageGrowth]:
     if model.init_from is None or section.init_from is not None:
         raise RecipeError("processor.add_languages: requires model.init_from, and no processor.init_from")
-    tokens: Mapping[str, Sequence[int]] = read_config(Path(model.init_from)).get("language_tokens") or {}
+    tokens: Mapping[str, Sequence[int]] = read_config(Path(model.init_from)).get("restricted_tokens") or {}
     growths = []
     for code, added in section.add_languages.items():
         with errors_of(f"processor.add_languages.{code}"):
             own = "".join(sorted(characters.get(canonical_language(code), ())))
             growth = grow_processor(processor, code, like=added.like, characters=[own], known=tokens)
-        tokens = growth.language_tokens
+        tokens = growth.restricted_tokens
         growths.append(growth)
         new = "".join(one.char for one in growth.characters)
         logger.warning(

@@ -120,13 +120,13 @@ def test_ctc_writes_new_characters_in_the_new_language_only(pair, language):
 
 def test_a_second_language_shares_characters_that_the_first_one_added():
     model, processor = make_tiny_pair()
-    first = add_language(model, processor, "mdw", characters=CHARACTERS).language_tokens["mdw"]
+    first = add_language(model, processor, "mdw", characters=CHARACTERS).restricted_tokens["mdw"]
     growth = add_language(model, processor, "ln", like=["mdw"], characters=CHARACTERS[:1] + "am\u0253")
-    assert growth.language_tokens == {"mdw": first, "ln": [first[0], max(first) + 1]}
+    assert growth.restricted_tokens == {"mdw": first, "ln": [first[0], max(first) + 1]}
     size = model.config.vocab_size
     again = add_language(model, processor, "ln", characters=CHARACTERS[:1])
     assert not again.is_new and not again.characters and model.config.vocab_size == size
-    assert again.language_tokens == growth.language_tokens
+    assert again.restricted_tokens == growth.restricted_tokens
 
 
 @torch.no_grad()
@@ -207,8 +207,8 @@ def test_errors():
         add_language(model, processor, "und", characters="a")
     with pytest.raises(ValueError, match="does not support"):
         add_language(model, processor, "mdw", like=["de"])
-    with pytest.raises(StrictDataclassError, match="language_tokens has 'xx'"):
-        make_tiny_config().__class__(language_tokens={"xx": []})
+    with pytest.raises(StrictDataclassError, match="restricted_tokens has 'xx'"):
+        make_tiny_config().__class__(restricted_tokens={"xx": []})
 
 
 def test_the_command(tmp_path, capsys):
@@ -223,4 +223,13 @@ def test_the_command(tmp_path, capsys):
     model = Mu2SLAMForConditionalGeneration.from_pretrained(output)
     processor = Mu2SLAMProcessor.from_pretrained(output)
     processor.check_config(model.config)
-    assert processor.languages[-1] == "mdw" and len(model.config.language_tokens["mdw"]) == 2
+    assert processor.languages[-1] == "mdw" and len(model.config.restricted_tokens["mdw"]) == 2
+
+
+def test_a_model_that_tells_languages_by_tokens_is_refused():
+    model, processor = make_tiny_pair()
+    model.config.restricted_tokens = None
+    model.config.decoder_prompt = "start_language"
+    with pytest.raises(ValueError, match="mu2slam init --table-languages"):
+        add_language(model, processor, "mdw", characters=["\u0254"])
+    assert "mdw" not in processor.languages

@@ -46,14 +46,14 @@ def test_a_run_grows_the_model_once_and_resumes(load, tmp_path):
     build_run(load(GROW)).run()
     final = tmp_path / "run" / "final"
     config = Mu2SLAMConfig.from_pretrained(final)
-    assert config.languages[-1] == "mdw" and len(config.language_tokens["mdw"]) == 4
+    assert config.languages[-1] == "mdw" and len(config.restricted_tokens["mdw"]) == 4
     assert Mu2SLAMProcessor.from_pretrained(final).languages == config.languages
     resumed = build_run(load(GROW, "training.max_steps=3"))
     assert resumed.checkpoint is not None
     resumed.run()
     again = Mu2SLAMConfig.from_pretrained(final)
     assert (again.languages, again.vocab_size) == (config.languages, config.vocab_size)
-    assert again.language_tokens == config.language_tokens
+    assert again.restricted_tokens == config.restricted_tokens
 
 
 def test_unknown_characters_are_an_error_unless_allowed(load):

@@ -7,8 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mu2slam_hf.cli.languages import language_code
-from mu2slam_hf.cli.options import add_seed_option, positive_int, probability, quiet_libraries
+from mu2slam_hf.cli.options import add_like_option, add_seed_option, positive_int, probability, quiet_libraries
 from mu2slam_hf.cli.user_data import add_user_data_options, prepare_user_data, write_report
 
 # As in mu2slam_hf.adaptation.settings, which is not imported for the help of a command.
@@ -31,13 +30,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add_user_data_options(parser, output="the model", output_required=True)
     training = parser.add_argument_group("training")
-    training.add_argument(
-        "--like",
-        action="append",
-        default=[],
-        metavar="LANG",
-        help="related language of the model, from which a new one starts; may be repeated; default: all",
-    )
+    add_like_option(training)
     training.add_argument(
         "--time",
         type=seconds,
@@ -67,7 +60,7 @@ def add_parser(subparsers: Any) -> None:
         "--replay-share", type=probability, default=0.25, metavar="P", help="its share in training (0.25)"
     )
     add_seed_option(training, "of all random draws")
-    parser.add_argument("--check", action="store_true", help="stop after the report about the data")
+    parser.add_argument("--check", action="store_true", help="check only: stop after the report about the data")
     parser.add_argument(
         "--continue",
         dest="continue_changed",
@@ -89,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
     settings = AdaptationSettings(
         start=args.model,
-        like=tuple(language_code(code) for code in args.like),
+        like=tuple(args.like),
         method=args.method,
         mode=args.mode,
         time_seconds=args.time,

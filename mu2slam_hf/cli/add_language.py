@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from mu2slam_hf.cli.options import add_model_option, add_output_dir_option, language_list, quiet_libraries
+from mu2slam_hf.cli.options import add_like_option, add_model_option, add_output_dir_option, quiet_libraries
 from mu2slam_hf.cli.train_tokenizer import read_texts
 
 
@@ -22,20 +22,17 @@ def add_parser(subparsers: Any) -> None:
         "--lang",
         required=True,
         metavar="LANG",
-        help="code of the language, as mdw (ISO 639-3) or qaa-x-name (private); of a known language, only characters "
-        "are added",
+        help="language: the one to add, as mdw (ISO 639-3) or qaa-x-name (private); of a known language, only "
+        "characters are added",
     )
-    parser.add_argument(
-        "--like",
-        type=language_list,
-        default=[],
-        metavar="LANG[,LANG]",
-        help="languages of the model that it starts from (all)",
-    )
+    add_like_option(parser)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--characters", metavar="TEXT", help="all characters of the language, or the new ones")
     source.add_argument(
-        "--texts", nargs="+", metavar="FILE", help="texts in the language: text files, or manifests (rows of LANG)"
+        "--characters-from",
+        nargs="+",
+        metavar="FILE",
+        help="texts in the language: text files, or manifests (rows of LANG)",
     )
     add_output_dir_option(parser, "the model and its processor", required=True)
     parser.set_defaults(run=run)
@@ -49,7 +46,11 @@ def run(args: argparse.Namespace) -> int:
 
     quiet_libraries()
     code = canonical_language(args.lang)
-    characters = [args.characters] if args.texts is None else ["".join(sorted(_characters(args.texts, code)))]
+    characters = (
+        [args.characters]
+        if args.characters_from is None
+        else ["".join(sorted(_characters(args.characters_from, code)))]
+    )
     model, processor = load_any_checkpoint(args.model, dtype="auto")
     growth = add_language(model, processor, code, like=args.like, characters=characters)
     model.save_pretrained(args.output_dir)

@@ -42,7 +42,7 @@ def add_parser(subparsers: Any) -> None:
     add_split_option(data, default=None, text="train; with --check dev")
     add_num_recordings_option(data)
     add_synthetic_options(parser.add_argument_group("synthetic voices (extra: synthetic)"), 40)
-    parser.add_argument("--check", action="store_true", help="only measure with the stored thresholds")
+    parser.add_argument("--check", action="store_true", help="check only: measure with the stored thresholds")
     parser.add_argument(
         "--max-muted", type=probability, default=0.005, metavar="P", help="share of speech that may be emptied (0.005)"
     )

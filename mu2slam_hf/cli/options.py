@@ -149,6 +149,17 @@ def add_output_dir_option(parser: Any, what: str, *, required: bool = False) -> 
     )
 
 
+def add_like_option(parser: Any) -> None:
+    """`--like`, as a list of codes."""
+    parser.add_argument(
+        "--like",
+        type=language_list,
+        default=[],
+        metavar="LANG[,LANG]",
+        help="languages of the model that a new language starts from (all)",
+    )
+
+
 def add_output_format_option(parser: Any, default: str) -> None:
     """`--output-format`, as the list `args.formats` (None if it is not given)."""
     parser.add_argument(

@@ -35,7 +35,9 @@ def add_user_data_options(parser: argparse.ArgumentParser, *, output: str, outpu
         help="folder with recordings and, under the same names, ELAN files (.eaf), Praat TextGrids, subtitles (.srt, "
         ".vtt) or texts (.txt, translations .fr.txt); or a table (TSV, CSV) with the columns audio and text",
     )
-    parser.add_argument("--lang", required=True, metavar="LANG", help="language that is spoken, as mdw, fr or French")
+    parser.add_argument(
+        "--lang", required=True, metavar="LANG", help="language: the one that is spoken, as mdw, fr or French"
+    )
     add_target_languages_option(parser)
     add_output_dir_option(parser, output, required=output_required)
     add_model_option(parser)

@@ -32,7 +32,7 @@ def add_parser(subparsers: Any) -> None:
         "--characters-from",
         nargs="+",
         metavar="FILE",
-        help="texts in the language: text files, or manifests (rows of LANG)",
+        help="those of text files, or of the rows of LANG in manifests",
     )
     add_output_dir_option(parser, "the model and its processor", required=True)
     parser.set_defaults(run=run)
@@ -46,13 +46,11 @@ def run(args: argparse.Namespace) -> int:
 
     quiet_libraries()
     code = canonical_language(args.lang)
-    characters = (
-        [args.characters]
-        if args.characters_from is None
-        else ["".join(sorted(_characters(args.characters_from, code)))]
-    )
+    characters = args.characters
+    if args.characters_from is not None:
+        characters = "".join(sorted(_characters(args.characters_from, code)))
     model, processor = load_any_checkpoint(args.model, dtype="auto")
-    growth = add_language(model, processor, code, like=args.like, characters=characters)
+    growth = add_language(model, processor, code, like=args.like, characters=[characters])
     model.save_pretrained(args.output_dir)
     processor.save_pretrained(args.output_dir)
     if growth.is_new:
@@ -81,6 +79,6 @@ def _characters(files: list[str], code: str) -> set[str]:
             texts = [record.text for record in records if record.lang == code and record.text]
             texts += [record.translations[code] for record in records if code in record.translations]
         if not texts:
-            raise ValueError(f"--texts {file}: has no texts in {code}")
+            raise ValueError(f"--characters-from {file}: has no texts in {code}")
         found.update(*texts)
     return found

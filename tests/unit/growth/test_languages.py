@@ -216,7 +216,7 @@ def test_the_command(tmp_path, capsys):
     texts, output = tmp_path / "texts.txt", tmp_path / "grown"
     texts.write_text("\u0254a\u025b\n", encoding="utf-8")
     command = ["add-language", "--model", str(tmp_path / "model"), "--lang", "mdw", "--like", "fr"]
-    assert main([*command, "--texts", str(texts), "--output-dir", str(output)]) == 0
+    assert main([*command, "--characters-from", str(texts), "--output-dir", str(output)]) == 0
     shown = capsys.readouterr().out
     assert "new language mdw, starts from fr" in shown and "must be trained" in shown
     assert "U+025B LATIN SMALL LETTER OPEN E (id" in shown and "starts from e (the letter in its name)" in shown

@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
         before = f"{result.before[title]:.1f}" if title in result.before else ""
         print(f"{title:36}{before:>8}{value:8.1f}")
     print(f"\nmodel      {result.folder}\nresults    {work_dir / RESULT_PAGE}")
-    print(f"try it     mu2slam transcribe RECORDING --model {result.folder} --lang {prepared.report.lang}")
+    print(f"try it     mu2slam transcribe RECORDING --model {result.folder} --from {prepared.report.lang}")
     return 0
 
 

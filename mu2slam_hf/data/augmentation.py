@@ -14,9 +14,11 @@ import torch
 from huggingface_hub.dataclasses import strict
 from torch import Tensor
 
+from mu2slam_hf.data.acoustics import equalize, reverberate
 from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray
 from mu2slam_hf.data.random_keys import DrawKey, draw_generator
 
+_EQUALIZER_BANDS = 7
 SAMPLES_PER_FRAME = SAMPLING_RATE // 100
 """Samples in 10 ms, the unit of masks over time."""
 
@@ -35,11 +37,16 @@ class WaveformAugmentationConfig:
         noise_snr_db: lower and upper bound of the signal-to-noise ratio in decibels.
         band_limit_prob: share of utterances without frequencies above `band_limit_hz`, as on a telephone.
         band_limit_hz: upper end of the pass band.
+        equalize_prob: share of utterances with the spectrum of another microphone, see `equalize`.
+        equalize_db: largest gain or loss in decibels.
+        reverb_prob: share of utterances with the reflections of a room, see `reverberate`.
+        reverb_decay_seconds: lower and upper bound of the time in which they decay by 60 dB.
+        reverb_direct_db: lower and upper bound of the energy of the direct sound in relation to them, in decibels.
         concatenate_prob: share of short utterances to which another of the same language and corpus is appended.
         concatenate_max_seconds: maximum length of each of the two.
         concatenate_gap_seconds: lower and upper bound of the silence between them.
         concatenate_from_epoch: epoch of the first concatenation.
-        from_step: first optimizer step with gain, noise and band limit.
+        from_step: first optimizer step with gain, noise, band limit, other microphones and rooms.
     """
 
     speed_factors: tuple[float | int, ...] | list[float | int] = (1.0,)
@@ -50,6 +57,11 @@ class WaveformAugmentationConfig:
     noise_snr_db: tuple[float | int, ...] | list[float | int] = (10.0, 40.0)
     band_limit_prob: float | int = 0.0
     band_limit_hz: float | int = 4000.0
+    equalize_prob: float | int = 0.0
+    equalize_db: float | int = 10.0
+    reverb_prob: float | int = 0.0
+    reverb_decay_seconds: tuple[float | int, ...] | list[float | int] = (0.1, 0.5)
+    reverb_direct_db: tuple[float | int, ...] | list[float | int] = (0.0, 12.0)
     concatenate_prob: float | int = 0.0
     concatenate_max_seconds: float | int = 4.0
     concatenate_gap_seconds: tuple[float | int, ...] | list[float | int] = (0.1, 0.4)
@@ -57,9 +69,10 @@ class WaveformAugmentationConfig:
     from_step: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("gain_prob", "noise_prob", "band_limit_prob", "concatenate_prob"):
+        for name in ("gain_prob", "noise_prob", "band_limit_prob", "equalize_prob", "reverb_prob", "concatenate_prob"):
             _check_share(name, getattr(self, name))
-        for name in ("gain_db", "noise_snr_db", "concatenate_gap_seconds"):
+        bounded = ("gain_db", "noise_snr_db", "reverb_decay_seconds", "reverb_direct_db", "concatenate_gap_seconds")
+        for name in bounded:
             bounds = getattr(self, name)
             if len(bounds) != 2 or bounds[0] > bounds[1]:
                 raise ValueError(f"`{name}` must be (lower, upper), got {bounds!r}")
@@ -67,6 +80,10 @@ class WaveformAugmentationConfig:
             raise ValueError(f"`speed_factors` must be in [0.5, 2], got {self.speed_factors!r}")
         if self.concatenate_gap_seconds[0] < 0:
             raise ValueError(f"`concatenate_gap_seconds` must not be negative, got {self.concatenate_gap_seconds!r}")
+        if self.reverb_decay_seconds[0] <= 0:
+            raise ValueError(f"`reverb_decay_seconds` must be above 0, got {self.reverb_decay_seconds!r}")
+        if self.equalize_db < 0:
+            raise ValueError(f"`equalize_db` must not be negative, got {self.equalize_db}")
         if not 0 < self.band_limit_hz <= SAMPLING_RATE / 2:
             raise ValueError(f"`band_limit_hz` must be in (0, {SAMPLING_RATE // 2}], got {self.band_limit_hz}")
 
@@ -163,11 +180,12 @@ class WaveformAugmenter:
     def __call__(
         self, waveform: FloatArray, key: DrawKey, example_id: str, *, speed_factor: float = 1.0
     ) -> FloatArray:
-        """`(n,)` -> `(n / speed_factor,)`: speed, band limit, noise, gain, in this order."""
+        """`(n,)` -> `(n / speed_factor,)`: speed, room, microphone, band limit, noise, gain, in this order."""
         waveform = change_speed(waveform, speed_factor, self.sampling_rate)
         strength = self.strength.value
         if key.step < self.config.from_step or strength == 0.0:
             return waveform
+        waveform = self._change_acoustics(waveform, key, example_id, strength)
         generator = draw_generator(self.seed, key, example_id, "waveform")
         # All numbers are always drawn, so that a probability changes only its own effect.
         chances = generator.random(4)
@@ -179,6 +197,20 @@ class WaveformAugmenter:
             waveform = add_noise(waveform, snr_db, generator, pink=bool(chances[3] < 0.5))
         if chances[2] < self.config.gain_prob * strength:
             waveform = waveform * np.float32(10.0 ** (gain_db / 20.0))
+        return waveform
+
+    def _change_acoustics(self, waveform: FloatArray, key: DrawKey, example_id: str, strength: float) -> FloatArray:
+        """Another room and another microphone."""
+        config = self.config
+        generator = draw_generator(self.seed, key, example_id, "acoustics")
+        chances = generator.random(2)
+        decay_seconds = float(generator.uniform(*config.reverb_decay_seconds))
+        direct_db = float(generator.uniform(*config.reverb_direct_db))
+        gains_db = generator.uniform(-config.equalize_db, config.equalize_db, _EQUALIZER_BANDS)
+        if chances[0] < config.reverb_prob * strength:
+            waveform = reverberate(waveform, decay_seconds, direct_db, generator, self.sampling_rate)
+        if chances[1] < config.equalize_prob * strength:
+            waveform = equalize(waveform, gains_db.tolist(), self.sampling_rate)
         return waveform
 
 

@@ -214,7 +214,7 @@ def test_models_of_the_paper_have_the_papers_size():
 @each(RECIPES)
 def test_recipes_resolve_and_read_back(path, data_root, tones, public_corpora, tmp_path, monkeypatch):
     """With the development data in place, and stand-ins for what is made by hand (synthetic speech, a model)."""
-    for name in ("MU2SLAM_SYNTHETIC", "MU2SLAM_TINY", "MU2SLAM_MODEL", "MU2SLAM_ENCODER"):
+    for name in ("MU2SLAM_SYNTHETIC", "MU2SLAM_TINY", "MU2SLAM_MODEL", "MU2SLAM_START", "MU2SLAM_ENCODER"):
         monkeypatch.setenv(name, str(tones.parent))
     monkeypatch.setenv("MU2SLAM_DATA", str(data_root))
     monkeypatch.setenv("MU2SLAM_CORPORA", str(public_corpora))

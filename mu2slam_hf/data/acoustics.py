@@ -1,0 +1,61 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Recordings as by another microphone or in another room, for augmentation."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray
+
+_LOWEST_HZ = 80.0
+_FIRST_REFLECTION_SECONDS = 0.003
+
+
+def equalize(waveform: FloatArray, gains_db: Sequence[float], sampling_rate: int = SAMPLING_RATE) -> FloatArray:
+    """Change the spectrum as another microphone would; the power stays the same.
+
+    Args:
+        waveform: `(n,)` float32.
+        gains_db: gains at frequencies with equal ratios from 80 Hz to the Nyquist frequency, in decibels; in between
+            they are linear in the logarithm of the frequency.
+        sampling_rate: of the waveform in Hz.
+    """
+    size = 1 << max(len(waveform) - 1, 1).bit_length()
+    frequencies = np.fft.rfftfreq(size, 1.0 / sampling_rate)
+    centres = np.linspace(np.log(_LOWEST_HZ), np.log(sampling_rate / 2), len(gains_db))
+    gains = np.interp(np.log(np.maximum(frequencies, _LOWEST_HZ)), centres, gains_db)
+    changed = np.fft.irfft(np.fft.rfft(waveform, size) * 10.0 ** (gains / 20.0), size)[: len(waveform)]
+    return _with_power_of(waveform, changed)
+
+
+def reverberate(
+    waveform: FloatArray,
+    decay_seconds: float,
+    direct_db: float,
+    generator: np.random.Generator,
+    sampling_rate: int = SAMPLING_RATE,
+) -> FloatArray:
+    """Add the reflections of a room: noise that decays exponentially; length and power stay the same.
+
+    Args:
+        waveform: `(n,)` float32.
+        decay_seconds: time in which the reflections decay by 60 dB.
+        direct_db: energy of the direct sound in relation to that of the reflections, in decibels.
+        generator: for the reflections.
+        sampling_rate: of the waveform in Hz.
+    """
+    times = np.arange(max(2, round(decay_seconds * sampling_rate))) / sampling_rate
+    response = generator.standard_normal(len(times)) * 10.0 ** (-3.0 * times / decay_seconds)
+    response[times < _FIRST_REFLECTION_SECONDS] = 0.0
+    energy = float(np.sum(response**2))
+    if energy > 0.0:
+        response *= 10.0 ** (-direct_db / 20.0) / np.sqrt(energy)
+    response[0] = 1.0
+    size = 1 << (len(waveform) + len(response) - 1).bit_length()
+    changed = np.fft.irfft(np.fft.rfft(waveform, size) * np.fft.rfft(response, size), size)[: len(waveform)]
+    return _with_power_of(waveform, changed)
+
+
+def _with_power_of(waveform: FloatArray, changed: FloatArray) -> FloatArray:
+    power, own = (float(np.mean(np.square(wave, dtype=np.float64))) for wave in (waveform, changed))
+    return (changed * np.sqrt(power / own) if own > 0.0 else changed).astype(np.float32)

@@ -18,10 +18,6 @@ def iterate_training_texts(recipe: Any, records: Records) -> Iterator[tuple[str,
         recipe: recipe of the run.
         records: its training records.
     """
-    if hasattr(recipe, "head"):
-        for part in records.values():
-            yield from ((record.lang, record.text) for record in part if record.text)
-        return
     data = recipe.data
     if hasattr(data, "tasks"):
         uses = [
@@ -31,8 +27,12 @@ def iterate_training_texts(recipe: Any, records: Records) -> Iterator[tuple[str,
             for name, weight in section.corpus_weights.items()
             if weight > 0
         ]
-    else:
+    elif all(hasattr(corpus, "tasks") for corpus in data.corpora.values()):
         uses = [(name, ExampleBuilder(tasks=corpus.tasks, **_options(data))) for name, corpus in data.corpora.items()]
+    else:  # transcripts only
+        for part in records.values():
+            yield from ((record.lang, record.text) for record in part if record.text)
+        return
     for name, builder in uses:
         for record in records.get(name, ()):
             for example in builder.examples_of(record):

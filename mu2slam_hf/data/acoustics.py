@@ -4,6 +4,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray
 
@@ -56,6 +57,7 @@ def reverberate(
     return _with_power_of(waveform, changed)
 
 
-def _with_power_of(waveform: FloatArray, changed: FloatArray) -> FloatArray:
-    power, own = (float(np.mean(np.square(wave, dtype=np.float64))) for wave in (waveform, changed))
+def _with_power_of(waveform: FloatArray, changed: NDArray[np.float64]) -> FloatArray:
+    power = float(np.mean(np.square(waveform, dtype=np.float64)))
+    own = float(np.mean(np.square(changed)))
     return (changed * np.sqrt(power / own) if own > 0.0 else changed).astype(np.float32)

@@ -54,7 +54,7 @@ def _measure(tree: dict[str, Any], bf16: bool) -> Pace:
         }
         tree["output"] = {"dir": folder}
         file = Path(folder) / "recipe.yaml"
-        file.write_text(yaml.safe_dump(tree, allow_unicode=True), encoding="utf-8")
+        file.write_text(yaml.safe_dump(tree, allow_unicode=True, sort_keys=False), encoding="utf-8")
         (recipe,) = load_recipes(file)
         run = build_run(recipe)
         data = run.load_data()

@@ -155,6 +155,7 @@ class _Adaptation:
             languages=self.languages,
             replay=path("replay.jsonl") if replayed else None,
             replay_languages=tuple(sorted({one for record in replayed for one in _languages_of(record)})),
+            replay_hours=_hours(replayed),
         )
 
     def make_plan(self, found: FoundStart, files: TrainingFiles) -> Plan:
@@ -163,8 +164,7 @@ class _Adaptation:
         if file.is_file():
             return Plan.load(file)
         hours = _hours(self.prepared.split.train)
-        replay_hours = 0.0 if files.replay is None else _hours(read_manifest(files.replay))
-        plan = choose_plan(self.settings, found.start, train_hours=hours, replay_hours=replay_hours)
+        plan = choose_plan(self.settings, found.start, train_hours=hours, replay_hours=files.replay_hours)
 
         def tree_of(plan: Plan) -> dict[str, Any]:
             return build_recipe_tree(
@@ -206,14 +206,13 @@ class _Adaptation:
         merged = trained / "merged"
         shutil.copytree(merged if merged.is_dir() else trained, finished)
         calibrate_checkpoint(finished, self.speech_clips(), num_sounds=_NUM_SOUNDS, seed=self.settings.seed)
-        results = []
         if self.scored and plan.start.kind == "checkpoint":
             self.score_start()
+        model, processor = load_checkpoint(str(finished))
+        results = []
         if self.scored:
-            model, processor = load_checkpoint(str(finished))
-            name = self.workspace.output_dir.name
-            results = [self.score(model, processor, name, "after")]
-        self.write_card(finished, plan, results)
+            results = [self.score(model, processor, self.workspace.output_dir.name, "after")]
+        self.write_card(finished, model, plan, results)
         self.workspace.publish(finished)
         shutil.rmtree(finished, ignore_errors=True)
         result = self.result()
@@ -240,9 +239,8 @@ class _Adaptation:
             folder=self.workspace.output_dir, plan=Plan.load(self.workspace.path(PLAN_FILE)), **scores
         )
 
-    def write_card(self, folder: Path, plan: Plan, results: list[EvaluationResults]) -> None:
+    def write_card(self, folder: Path, model: Any, plan: Plan, results: list[EvaluationResults]) -> None:
         """`README.md` of the model."""
-        model, _ = load_checkpoint(str(folder))
         card = render_adapted_card(
             model,
             self.prepared.report,

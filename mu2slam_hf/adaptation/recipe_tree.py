@@ -32,6 +32,7 @@ class TrainingFiles:
         languages: the spoken language, then those of the translations.
         replay: manifest of replayed data, or None.
         replay_languages: its languages.
+        replay_hours: its hours of recordings.
     """
 
     train: Path
@@ -40,6 +41,7 @@ class TrainingFiles:
     languages: tuple[str, ...]
     replay: Path | None = None
     replay_languages: tuple[str, ...] = ()
+    replay_hours: float = 0.0
 
 
 def build_recipe_tree(

@@ -116,10 +116,6 @@ class Workspace:
         """Write the summary, whose existence says that the model is complete."""
         _write_json(self.path(_STATUS_FILE), summary)
 
-    def read_summary(self) -> dict[str, Any]:
-        """What `finish` has written."""
-        return dict(json.loads((self.folder / _STATUS_FILE).read_text(encoding="utf-8")))
-
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     with atomic_path(path) as temporary:

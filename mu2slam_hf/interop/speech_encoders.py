@@ -276,13 +276,27 @@ def build_mslam_from_speech_encoder(
     return model.eval()
 
 
-def check_names(own: Mapping[str, Tensor], given: Mapping[str, Tensor], source: str) -> None:
+def check_names(
+    own: Mapping[str, Tensor],
+    given: Mapping[str, Tensor],
+    source: str,
+    *,
+    new_keys: Iterable[str] = NEW_KEYS,
+    advice: str = " Create the model with the configuration from load_speech_encoder(...).build_config().",
+) -> None:
     """Check that names and shapes of weights match those of a model, except for new weights.
+
+    Args:
+        own: weights of the model.
+        given: weights of the source, with our names.
+        source: source of the weights, for the message.
+        new_keys: regular expressions of names that the source need not have.
+        advice: end of the message.
 
     Raises:
         ValueError: weights are missing, unexpected, or have another shape; the message contains their names.
     """
-    new = [name for name in own if any(re.fullmatch(pattern, name) for pattern in NEW_KEYS)]
+    new = [name for name in own if any(re.fullmatch(pattern, name) for pattern in new_keys)]
     problems = {
         "missing weights": [name for name in own if name not in given and name not in new],
         "unexpected weights": [name for name in given if name not in own],
@@ -294,10 +308,7 @@ def check_names(own: Mapping[str, Tensor], given: Mapping[str, Tensor], source: 
     }
     if any(problems.values()):
         text = "; ".join(f"{problem}: {list_names(names)}" for problem, names in problems.items() if names)
-        raise ValueError(
-            f"{source}: state dict mismatch: {text}. Create the model with the configuration from "
-            "load_speech_encoder(...).build_config()."
-        )
+        raise ValueError(f"{source}: state dict mismatch: {text}.{advice}")
 
 
 def find_encoder(model: nn.Module) -> Mu2SLAMEncoder | MSLAMModel | ConformerEncoder:

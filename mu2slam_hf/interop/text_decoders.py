@@ -15,7 +15,8 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, PreTrainedModel
 
 from mu2slam_hf.interop.layer_choice import choose_layers, keep_layers
-from mu2slam_hf.interop.speech_encoder_formats import list_names, refuse_unknown, rename_weights
+from mu2slam_hf.interop.speech_encoder_formats import refuse_unknown, rename_weights
+from mu2slam_hf.interop.speech_encoders import check_complete, check_names
 from mu2slam_hf.interop.text_decoder_formats import TOKEN_TABLES, convert_decoder_config, find_text_format
 from mu2slam_hf.interop.text_tokenizers import NEW_ROW, ConvertedTokenizer
 
@@ -64,7 +65,8 @@ class TextDecoderWeights:
         """
         given = {name: self._permute(name, tensor, converted) for name, tensor in self.state_dict.items()}
         own = model.state_dict()
-        self._check_names(own, given)
+        tied = map(re.escape, TOKEN_TABLES) if self.tie_word_embeddings else ()
+        check_names(own, given, self.source, new_keys=[*_NEW_KEYS, *tied], advice="")
         with torch.no_grad():
             for name, tensor in given.items():
                 own[name].copy_(tensor)
@@ -98,22 +100,6 @@ class TextDecoderWeights:
             permuted[languages[is_new]] = permuted[languages[~is_new]].mean(0)
         return permuted
 
-    def _check_names(self, own: dict[str, Tensor], given: dict[str, Tensor]) -> None:
-        filled = {*given, *(TOKEN_TABLES if self.tie_word_embeddings else ())}
-        needed = [name for name in own if not any(re.fullmatch(pattern, name) for pattern in _NEW_KEYS)]
-        problems = {
-            "missing weights": [name for name in needed if name not in filled],
-            "unexpected weights": [name for name in given if name not in own],
-            "shape mismatch": [
-                f"{name} {tuple(tensor.shape)}, expected {tuple(own[name].shape)}"
-                for name, tensor in given.items()
-                if name in own and tensor.shape != own[name].shape
-            ],
-        }
-        if any(problems.values()):
-            text = "; ".join(f"{problem}: {list_names(names)}" for problem, names in problems.items() if names)
-            raise ValueError(f"{self.source}: state dict mismatch: {text}.")
-
 
 def load_text_decoder(
     name_or_model: str | PreTrainedModel, layers: int | Sequence[int] | None = None, **kwargs: Any
@@ -140,8 +126,7 @@ def load_text_decoder(
         options = {"dtype": torch.float32, **kwargs}
         model, info = AutoModelForSeq2SeqLM.from_pretrained(source, output_loading_info=True, **options)
         refuse_unknown(info["unexpected_keys"], known, source)
-        if missing := sorted(info["missing_keys"]):
-            raise ValueError(f"{source}: no weights for {list_names(missing)}.")
+        check_complete(info["missing_keys"], source)
     elif not hasattr(model, "lm_head"):
         raise ValueError(f"{source}: expected a model with a softmax over text (lm_head), for conditional generation.")
     renamed, left_out = rename_weights(model.state_dict(), known, source)

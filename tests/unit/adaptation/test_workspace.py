@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Manifests, fingerprints and the files by which an adaptation continues."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -93,4 +94,4 @@ def test_a_model_is_complete_when_it_has_its_configuration(tmp_path):
     assert (tmp_path / "out" / "model.safetensors").read_text() == "weights"
     assert not workspace.is_finished
     workspace.finish({"after": {"CER": 1.0}})
-    assert workspace.is_finished and workspace.read_summary() == {"after": {"CER": 1.0}}
+    assert workspace.is_finished and json.loads(workspace.path("finished.json").read_text()) == {"after": {"CER": 1.0}}

@@ -14,8 +14,13 @@ from transformers import BatchFeature, SequenceFeatureExtractor
 
 from .modules_waveforms import read_waveforms
 
-# Number of frames transformed at once: bounds memory at about 0.3 GB for audio of any length.
-_BLOCK_FRAMES = 16384
+# Number of frames transformed at once. On the CPU a block stays in the cache. The last block is filled up: in blocks
+# of one size all rows are computed by the same kernels, so that features do not depend on the place in a batch.
+_BLOCK_FRAMES = 512
+_DEVICE_BLOCK_FRAMES = 16384
+
+# The filters are multiplied in this many groups, each with the frequencies that its filters cover.
+_FILTER_GROUPS = 4
 
 
 def frame_count(num_samples: int, hop_length: int = 160) -> int:
@@ -69,6 +74,15 @@ def build_mel_filters(
     return torch.minimum(rising, falling).clamp(min=0.0)
 
 
+def _group_filters(filters: torch.Tensor) -> list[tuple[int, torch.Tensor]]:
+    """Groups of neighbouring filters: the first frequency that they cover, and their rows of `(n_fft // 2 + 1, M)`."""
+    groups = []
+    for columns in filters.tensor_split(min(_FILTER_GROUPS, filters.shape[1]), dim=1):
+        covered = columns.any(dim=1).nonzero().flatten().tolist() or [0]
+        groups.append((covered[0], columns[covered[0] : covered[-1] + 1].contiguous()))
+    return groups
+
+
 class Mu2SLAMFeatureExtractor(SequenceFeatureExtractor):
     """80-dimensional log-mel features with a fixed scale.
 
@@ -98,8 +112,8 @@ class Mu2SLAMFeatureExtractor(SequenceFeatureExtractor):
     with chunking, and in 8 kHz recordings 20 of the 80 bins are empty, which per-utterance scaling turns into noise.
     Choice: the floor is 7 decades under full-scale speech, whose strongest bins reach about 0.1.
     Choice: the mean of each window is subtracted first, which removes a constant offset.
-    Choice: computed in float64: features of a clip alone and in a batch agree far below float32 resolution, at a cost
-    of about one millisecond per second of audio on one core.
+    Choice: computed in float32, as the model that reads them. On recordings the log power differs from that of float64
+    by less than 1e-5 in bins at most 40 dB below the strongest of their frame, and by 1e-4 in the weakest.
     """
 
     model_input_names = ["input_features", "attention_mask"]
@@ -178,38 +192,62 @@ class Mu2SLAMFeatureExtractor(SequenceFeatureExtractor):
             device: device of the computation.
 
         Returns:
-            `B` float64 tensors `(T, M)`, on the CPU.
+            `B` float32 tensors `(T, M)`, on the CPU.
         """
         lengths = [self.frame_count(waveform.shape[0]) for waveform in waveforms]
         # All clips are concatenated in one buffer, separated by enough zeros that no window covers two clips: batched
         # without padding to the longest clip.
-        before = (self.n_fft - self.hop_length) // 2
-        gap = -(-(self.n_fft - self.hop_length) // self.hop_length)
+        gap = -(-(self.win_length - self.hop_length) // self.hop_length)
         starts = np.cumsum([0] + [length + gap for length in lengths])
-        buffer = torch.zeros(int(starts[-1]) * self.hop_length + self.n_fft, dtype=torch.float64)
+        block = _BLOCK_FRAMES if torch.device(device).type == "cpu" else _DEVICE_BLOCK_FRAMES
+        num_frames = -(-int(starts[-1]) // block) * block
+        before = self.n_fft // 2 - self.hop_length // 2 - (self.n_fft - self.win_length) // 2
+        buffer = torch.zeros((num_frames - 1) * self.hop_length + self.win_length + self.hop_length)
         for start, waveform in zip(starts[:-1], waveforms, strict=True):
             offset = int(start) * self.hop_length + before
             buffer[offset : offset + waveform.shape[0]] = torch.from_numpy(np.ascontiguousarray(waveform))
-        frames = buffer.unfold(0, self.n_fft, self.hop_length)  # (F, n_fft), a view
-        log_mel = torch.cat([self._transform(block, device) for block in frames.split(_BLOCK_FRAMES)])
+        log_mel = self._transform(buffer.to(device), num_frames, block).cpu()
         return [log_mel[start : start + length] for start, length in zip(starts[:-1], lengths, strict=True)]
 
-    def _transform(self, frames: torch.Tensor, device: str | torch.device) -> torch.Tensor:
-        """`(F, n_fft)` samples -> `(F, M)` natural-log mel power."""
-        left = (self.n_fft - self.win_length) // 2
-        frames = frames[:, left : left + self.win_length].to(device)
-        window = self.window.to(device)
-        frames = (frames - frames.mean(dim=-1, keepdim=True)) * window
+    def _transform(self, samples: torch.Tensor, num_frames: int, block: int) -> torch.Tensor:
+        """Samples, a window every `hop_length` -> `(num_frames, M)` natural-log mel power, `block` rows at a time."""
+        device, width = samples.device, self.win_length
+        frames = samples.unfold(0, width, self.hop_length)  # a view
+        # Windows overlap: their means are sums of stretches that every window and hop is a multiple of.
+        stretch = math.gcd(width, self.hop_length)
+        sums = samples[: samples.shape[0] // stretch * stretch].view(-1, stretch).sum(dim=1)
+        means = sums.unfold(0, width // stretch, self.hop_length // stretch).sum(dim=1).div_(width)
+        window = self.window.to(device, torch.float32)
         # Scaled so that a sine of amplitude 1 has power 1 at its frequency, independent of the window.
-        spectrum = torch.fft.rfft(frames, n=self.n_fft) * (2.0 / window.sum())
-        power = spectrum.real.square() + spectrum.imag.square()
-        return (power @ self.mel_filters.to(device)).clamp(min=self.mel_floor).log().cpu()
+        scale = (2.0 / float(self.window.sum())) ** 2
+        groups = [
+            (first, rows.to(device, torch.float32).mul_(scale)) for first, rows in _group_filters(self.mel_filters)
+        ]
+        windowed = torch.zeros(block, self.n_fft, device=device)
+        spectrum = torch.empty(block, self.n_fft // 2 + 1, dtype=torch.complex64, device=device)
+        squares = torch.empty(*spectrum.shape, 2, device=device)
+        power = torch.empty(spectrum.shape, device=device)
+        mel = torch.empty(num_frames, self.feature_size, device=device)
+        for start in range(0, num_frames, block):
+            rows = slice(start, start + block)
+            torch.sub(frames[rows], means[rows, None], out=windowed[:, :width])
+            windowed[:, :width].mul_(window)
+            torch.fft.rfft(windowed, out=spectrum)
+            torch.square(torch.view_as_real(spectrum), out=squares)
+            torch.add(squares[..., 0], squares[..., 1], out=power)
+            done = 0
+            for first, filters in groups:
+                num_frequencies, num_bins = filters.shape
+                torch.mm(power[:, first : first + num_frequencies], filters, out=mel[rows, done : done + num_bins])
+                done += num_bins
+            mel[rows].clamp_(min=self.mel_floor).log_()
+        return mel
 
     def normalize(self, log_mel: torch.Tensor) -> torch.Tensor:
-        """Fixed scaling per bin: `(..., M)` float64 -> `(..., M)` float32."""
-        mean = torch.tensor(self.DEFAULT_MEAN if self.mean is None else self.mean, dtype=torch.float64)
-        std = torch.tensor(self.DEFAULT_STD if self.std is None else self.std, dtype=torch.float64)
-        return ((log_mel - mean) / std).float()
+        """Fixed scaling per bin of `(..., M)` float32, in place."""
+        mean = torch.tensor(self.DEFAULT_MEAN if self.mean is None else self.mean, dtype=torch.float32)
+        std = torch.tensor(self.DEFAULT_STD if self.std is None else self.std, dtype=torch.float32)
+        return log_mel.sub_(mean).div_(std)
 
     def fit_statistics(
         self, waveforms: Iterable[Any], sampling_rate: float | None = None, batch_size: int = 32
@@ -235,7 +273,8 @@ class Mu2SLAMFeatureExtractor(SequenceFeatureExtractor):
 
         def accumulate() -> None:
             nonlocal count, total, squares
-            log_mel = torch.cat(self.compute_log_mel(read_waveforms(batch, sampling_rate, self.sampling_rate)))
+            block = self.compute_log_mel(read_waveforms(batch, sampling_rate, self.sampling_rate))
+            log_mel = torch.cat(block).double()
             count += log_mel.shape[0]
             total += log_mel.sum(dim=0)
             squares += log_mel.square().sum(dim=0)

@@ -147,11 +147,12 @@ def _read_one(item: Any, sampling_rate: float, target_rate: float, name: str) ->
     samples = _mix_channels(samples, name)
     if samples.size == 0:
         raise ValueError(f"{name} is empty (no samples).")
-    if not np.isfinite(samples).all():
+    lowest, highest = float(samples.min()), float(samples.max())  # NaN if any sample is
+    if not math.isfinite(lowest + highest):
         position = int(np.argmin(np.isfinite(samples)))
         reason = "NaN" if np.isnan(samples[position]) else "infinite"
         raise ValueError(f"{name} is invalid: sample {position} of {samples.size} is {reason}.")
-    peak = float(np.abs(samples).max())
+    peak = max(-lowest, highest)
     if peak > MAX_FLOAT_AMPLITUDE:
         raise ValueError(
             f"{name} has float samples up to {peak:g}, expected [-1, 1]: this looks like integer audio cast to float. "

@@ -84,6 +84,7 @@ def test_the_exit_status_is_zero_if_nothing_is_left_out_by_fault(field, check):
     assert status == 0 and printed.endswith(
         "utterances can be used for training and development; nothing is left out\n"
     )
+    (good.parent / "broken.wav").unlink()
     # A test set is left out because the user wants it so.
     write_clips(good.parent / "test", {"anna": "press one x"})
     status, printed, _ = check(good.parent)

@@ -207,25 +207,6 @@ def build_report(
     _report_odd_characters(data, inventories)
     _report_new_capitals(data, inventories, tokenizer)
     readable = [measured for measured in levels.values() if isinstance(measured, RecordingLevels)]
-    held_back = [record for record in found.untranscribed if is_held_back[record.key]]
-    labelled = (*split.train, *split.dev)
-    parts: dict[str, Iterable[SpeechTextRecord]] = {
-        "labelled": labelled,
-        "transcribed": (record for record in labelled if record.text is not None),
-        "train": split.train,
-        "dev": split.dev,
-        "dev_scored": split.scored(data.options.lang),
-        "test": split.test,
-        "untranscribed": (record for record in found.untranscribed if not is_held_back[record.key]),
-        "held_back": held_back,
-        "texts": found.texts,
-    }
-    amounts = {name: Amount.of(records, data.told_speakers) for name, records in parts.items()}
-    amounts["recordings"] = replace(
-        Amount.of(data.records, data.told_speakers),
-        utterances=len(readable),
-        hours=round(sum(measured.duration_seconds for measured in readable) / 3600, 4),
-    )
     formats = Counter((measured.sampling_rate, measured.num_channels) for measured in readable)
     utterances = _utterances(split, found.num_tokens)
     order = {kind: number for number, kind in enumerate(FINDING_KINDS)}
@@ -235,7 +216,7 @@ def build_report(
         lang=data.options.lang,
         target_langs=data.options.target_langs,
         num_recordings=len(levels),
-        amounts=amounts,
+        amounts=_amounts(data, readable, found, split, is_held_back),
         translated={lang: _count_translated(split, lang) for lang in data.options.target_langs},
         formats=dict(formats.most_common()),
         speakers=_groups(split, found, lambda record: record.speaker, data.told_speakers),
@@ -256,6 +237,35 @@ def build_report(
         findings=tuple(sorted(data.findings, key=lambda finding: order[finding.kind])),
         places=data.places,
     )
+
+
+def _amounts(
+    data: ReadData,
+    readable: Sequence[RecordingLevels],
+    found: InspectedData,
+    split: DevSplit,
+    is_held_back: Mapping[str, bool],
+) -> dict[str, Amount]:
+    """`DataReport.amounts`."""
+    labelled = (*split.train, *split.dev)
+    parts: dict[str, Iterable[SpeechTextRecord]] = {
+        "labelled": labelled,
+        "transcribed": (record for record in labelled if record.text is not None),
+        "train": split.train,
+        "dev": split.dev,
+        "dev_scored": split.scored(data.options.lang),
+        "test": split.test,
+        "untranscribed": (record for record in found.untranscribed if not is_held_back[record.key]),
+        "held_back": (record for record in found.untranscribed if is_held_back[record.key]),
+        "texts": found.texts,
+    }
+    amounts = {name: Amount.of(records, data.told_speakers) for name, records in parts.items()}
+    amounts["recordings"] = replace(
+        Amount.of(data.records, data.told_speakers),
+        utterances=len(readable),
+        hours=round(sum(measured.duration_seconds for measured in readable) / 3600, 4),
+    )
+    return amounts
 
 
 def _inventories(data: ReadData, split: DevSplit, tokenizer: Any) -> tuple[CharacterInventory, ...]:

@@ -12,6 +12,7 @@ from mu2slam_hf.adaptation.findings import FINDING_KINDS
 from mu2slam_hf.adaptation.report_plots import embed_png, plot_report
 from mu2slam_hf.adaptation.report_text import (
     SEVERITY_TITLES,
+    describe_guesses,
     format_hours,
     language_name,
     reading_lines,
@@ -69,12 +70,8 @@ def _tiles(report: DataReport) -> list[tuple[str, str]]:
 
 
 def _speaker_tile(amount: Amount) -> tuple[str, str]:
-    if not amount.speakers:
-        return "unknown", "speakers"
-    if not amount.guessed_speakers:
-        return f"{amount.speakers:,}", "speakers"
-    whose = "" if amount.guessed_speakers == amount.speakers else f"{amount.guessed_speakers:,} of them "
-    return f"{amount.speakers:,}", f"speakers, {whose}guessed from file names"
+    title = ", ".join(filter(None, ["speakers", describe_guesses(amount)]))
+    return f"{amount.speakers:,}" if amount.speakers else "unknown", title
 
 
 def _severities(report: DataReport) -> list[dict[str, Any]]:

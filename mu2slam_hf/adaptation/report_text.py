@@ -118,9 +118,16 @@ def describe_amount(amount: Amount) -> str:
     parts = [_plural(amount.utterances, "utterance"), format_hours(amount.hours)]
     parts.append(_plural(amount.speakers, "speaker") if amount.speakers else "unknown speakers")
     if amount.guessed_speakers:
-        whose = "" if amount.guessed_speakers == amount.speakers else f"{amount.guessed_speakers:,} of them "
-        parts[-1] += f" ({whose}guessed from file names)"
+        parts[-1] += f" ({describe_guesses(amount)})"
     return ", ".join([*parts, _plural(amount.sessions, "session")])
+
+
+def describe_guesses(amount: Amount) -> str:
+    """How many of the speakers are guessed; empty if none is."""
+    if not amount.guessed_speakers:
+        return ""
+    whose = "" if amount.guessed_speakers == amount.speakers else f"{amount.guessed_speakers:,} of them "
+    return f"{whose}guessed from file names"
 
 
 def describe_inventory(inventory: CharacterInventory) -> str:

@@ -13,7 +13,7 @@ from mu2slam_hf import Mu2SLAMConfig, Mu2SLAMProcessor
 from mu2slam_hf.cli import main
 
 
-@pytest.fixture(params=FORMATS)
+@pytest.fixture(params=[FORMATS[0], *(pytest.param(one, marks=pytest.mark.slow) for one in FORMATS[1:])])
 def start(request, tmp_path) -> str:
     """A w2v-BERT encoder and a text model of a public format, of random weights, joined by `mu2slam init`."""
     tokenizer = make_tokenizer(request.param)

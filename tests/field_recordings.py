@@ -63,12 +63,38 @@ def write_elan(path: Path, tiers: dict[str, Sequence[Line]], *, media: str | Non
     return path
 
 
+def join_recordings(path: Path, waveforms: Sequence[np.ndarray], *, pause_seconds: float = 0.4) -> list[slice]:
+    """A tape of 16 kHz recordings with silence around each, at whole milliseconds as ELAN stores them.
+
+    Returns the samples of each recording in the tape.
+    """
+    per_millisecond = RATE // 1000
+    places, here = [], round(1000 * pause_seconds)
+    for waveform in waveforms:
+        end = here + len(waveform) // per_millisecond
+        places.append(slice(here * per_millisecond, end * per_millisecond))
+        here = end + round(1000 * pause_seconds)
+    tape = np.zeros(here * per_millisecond, dtype=np.float32)
+    for place, waveform in zip(places, waveforms, strict=True):
+        tape[place] = waveform[: place.stop - place.start]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sf.write(path, tape, RATE)
+    return places
+
+
 def write_textgrid(path: Path, lines: Sequence[Line], seconds: float = 10.0, encoding: str = "utf-8") -> Path:
     """A TextGrid with the tiers `mdw` and `fr`."""
-    tiers = [
-        Tier("mdw", [(line.start, line.end, line.text) for line in lines]),
-        Tier("fr", [(line.start, line.end, line.french) for line in lines if line.french]),
-    ]
+    return write_textgrids(path, {"": lines}, seconds, encoding)
+
+
+def write_textgrids(path: Path, lines: dict[str, Sequence[Line]], seconds: float, encoding: str = "utf-8") -> Path:
+    """A TextGrid with the tiers `mdw` and `fr` for each ending of their names, such as `@Anna`."""
+    tiers = []
+    for ending, own in lines.items():
+        tiers += [
+            Tier(f"mdw{ending}", [(line.start, line.end, line.text) for line in own]),
+            Tier(f"fr{ending}", [(line.start, line.end, line.french) for line in own if line.french]),
+        ]
     path.write_bytes(format_textgrid(tiers, seconds).encode(encoding))
     return path
 

@@ -205,6 +205,7 @@ class _Adaptation:
         trained = self.workspace.trained
         merged = trained / "merged"
         shutil.copytree(merged if merged.is_dir() else trained, finished)
+        self.say(f"{'calibration':12} the decision whether anybody speaks is fitted to the new model and recordings")
         calibrate_checkpoint(finished, self.speech_clips(), num_sounds=_NUM_SOUNDS, seed=self.settings.seed)
         if self.scored and plan.start.kind == "checkpoint":
             self.score_start()

@@ -123,6 +123,8 @@ def _choose_subtitles(recording: RecordingFiles, data: ReadData) -> list[ChosenT
 
 
 def _count_choices(chosen: Sequence[ChosenTier], kind: str, data: ReadData) -> None:
+    """Count the file once for each choice, however many speakers have a tier."""
+    choices = set()
     for one in chosen:
         parts = [f"{kind}: tier {_shown_name(one.transcript)} is the transcript ({one.reason})"]
         for lang in data.options.target_langs:
@@ -130,7 +132,8 @@ def _count_choices(chosen: Sequence[ChosenTier], kind: str, data: ReadData) -> N
             parts.append(
                 f"tier {_shown_name(tier)} is the translation into {lang}" if tier else f"no tier is in {lang}"
             )
-        data.choices["; ".join(parts)] += 1
+        choices.add("; ".join(parts))
+    data.choices.update(sorted(choices))
 
 
 def _shown_name(tier: AnnotationTier) -> str:
@@ -151,7 +154,8 @@ def _add_tier(
         unmatched[tier.name] = set(rest)
     # Tiers without a speaker of their own, one for each of several: their names tell the speakers apart.
     tier_name = one.transcript.name if several else None
-    own = tier_speaker(one.transcript) or tier_name or speaker_of_file(recording.stem, data.options.speaker_from)
+    told = tier_speaker(one.transcript) or tier_name
+    own = told or speaker_of_file(recording.stem, data.options.speaker_from)
     extra = session_extra(recording.stem, split_of_folders(recording.stem))
     for place, timed in enumerate(utterances):
         texts = {lang: found[place] for lang, found in translations.items() if place in found}
@@ -172,6 +176,7 @@ def _add_tier(
                 extra=extra,
             ),
             timed.place,
+            speaker_is_told=(timed.speaker or told) is not None,
         )
     return unmatched
 

@@ -3,8 +3,8 @@
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,23 +34,32 @@ class Amount:
     Attributes:
         utterances: number of records.
         hours: hours of audio.
-        speakers: number of known speakers.
+        speakers: number of speakers.
+        guessed_speakers: number of those that only the names of files suggest.
         sessions: number of sessions.
     """
 
     utterances: int
     hours: float
     speakers: int
+    guessed_speakers: int
     sessions: int
 
     @classmethod
-    def of(cls, records: Iterable[SpeechTextRecord]) -> "Amount":
-        """The amount of some records."""
+    def of(cls, records: Iterable[SpeechTextRecord], told_speakers: Set[str]) -> "Amount":
+        """The amount of some records.
+
+        Args:
+            records: the records.
+            told_speakers: `ReadData.told_speakers`.
+        """
         records = list(records)
+        speakers = {record.speaker for record in records} - {None}
         return cls(
             utterances=len(records),
             hours=round(sum(record.duration_seconds or 0.0 for record in records) / 3600, 4),
-            speakers=len({record.speaker for record in records} - {None}),
+            speakers=len(speakers),
+            guessed_speakers=len(speakers - told_speakers),
             sessions=len({record.extra.get("session") for record in records}),
         )
 
@@ -65,6 +74,7 @@ class GroupAmount:
         hours: their hours.
         dev_utterances: how many of them are in the development set.
         untranscribed_hours: hours without text.
+        is_guessed: whether it is a speaker that only the names of files suggest.
     """
 
     name: str | None
@@ -72,6 +82,7 @@ class GroupAmount:
     hours: float
     dev_utterances: int
     untranscribed_hours: float
+    is_guessed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,25 +205,8 @@ def build_report(
     """
     inventories = _inventories(data, split, tokenizer)
     _report_odd_characters(data, inventories)
+    _report_new_capitals(data, inventories, tokenizer)
     readable = [measured for measured in levels.values() if isinstance(measured, RecordingLevels)]
-    held_back = [record for record in found.untranscribed if is_held_back[record.key]]
-    amounts = {
-        "labelled": Amount.of((*split.train, *split.dev)),
-        "transcribed": Amount.of(record for record in (*split.train, *split.dev) if record.text is not None),
-        "train": Amount.of(split.train),
-        "dev": Amount.of(split.dev),
-        "dev_scored": Amount.of(split.scored(data.options.lang)),
-        "test": Amount.of(split.test),
-        "untranscribed": Amount.of(record for record in found.untranscribed if not is_held_back[record.key]),
-        "held_back": Amount.of(held_back),
-        "texts": Amount.of(found.texts),
-        "recordings": Amount(
-            utterances=len(readable),
-            hours=round(sum(measured.duration_seconds for measured in readable) / 3600, 4),
-            speakers=len({record.speaker for record in data.records} - {None}),
-            sessions=len({record.extra.get("session") for record in data.records}),
-        ),
-    }
     formats = Counter((measured.sampling_rate, measured.num_channels) for measured in readable)
     utterances = _utterances(split, found.num_tokens)
     order = {kind: number for number, kind in enumerate(FINDING_KINDS)}
@@ -222,10 +216,10 @@ def build_report(
         lang=data.options.lang,
         target_langs=data.options.target_langs,
         num_recordings=len(levels),
-        amounts=amounts,
+        amounts=_amounts(data, readable, found, split, is_held_back),
         translated={lang: _count_translated(split, lang) for lang in data.options.target_langs},
         formats=dict(formats.most_common()),
-        speakers=_groups(split, found, lambda record: record.speaker),
+        speakers=_groups(split, found, lambda record: record.speaker, data.told_speakers),
         sessions=_groups(split, found, lambda record: record.extra.get("session")),
         inventories=inventories,
         removed_characters=dict(data.cleaner.removed),
@@ -243,6 +237,35 @@ def build_report(
         findings=tuple(sorted(data.findings, key=lambda finding: order[finding.kind])),
         places=data.places,
     )
+
+
+def _amounts(
+    data: ReadData,
+    readable: Sequence[RecordingLevels],
+    found: InspectedData,
+    split: DevSplit,
+    is_held_back: Mapping[str, bool],
+) -> dict[str, Amount]:
+    """`DataReport.amounts`."""
+    labelled = (*split.train, *split.dev)
+    parts: dict[str, Iterable[SpeechTextRecord]] = {
+        "labelled": labelled,
+        "transcribed": (record for record in labelled if record.text is not None),
+        "train": split.train,
+        "dev": split.dev,
+        "dev_scored": split.scored(data.options.lang),
+        "test": split.test,
+        "untranscribed": (record for record in found.untranscribed if not is_held_back[record.key]),
+        "held_back": (record for record in found.untranscribed if is_held_back[record.key]),
+        "texts": found.texts,
+    }
+    amounts = {name: Amount.of(records, data.told_speakers) for name, records in parts.items()}
+    amounts["recordings"] = replace(
+        Amount.of(data.records, data.told_speakers),
+        utterances=len(readable),
+        hours=round(sum(measured.duration_seconds for measured in readable) / 3600, 4),
+    )
+    return amounts
 
 
 def _inventories(data: ReadData, split: DevSplit, tokenizer: Any) -> tuple[CharacterInventory, ...]:
@@ -270,7 +293,23 @@ def _report_odd_characters(data: ReadData, inventories: Sequence[CharacterInvent
         data.report("odd_character", data.cleaner.places[char], message)
 
 
-def _groups(split: DevSplit, found: InspectedData, name_of: Any) -> tuple[GroupAmount, ...]:
+def _report_new_capitals(data: ReadData, inventories: Sequence[CharacterInventory], tokenizer: Any) -> None:
+    """Capitals that the checkpoint lacks although it has the small letters: each would be one more character."""
+    if tokenizer is None:
+        return
+    is_known = known_characters(tokenizer)
+    for inventory in inventories:
+        missing = [one for one in inventory.characters if not one.in_vocabulary]
+        new = [one for one in missing if one.char != (small := one.char.lower()) and is_known(small)]
+        if new:
+            letters, count = " ".join(one.char for one in new), sum(one.count for one in new)
+            message = f"in {inventory.lang}: {letters}, {count:,} x in all"
+            data.report("new_capitals", data.places[new[0].example], message, new[0].example)
+
+
+def _groups(
+    split: DevSplit, found: InspectedData, name_of: Any, told: Set[str] | None = None
+) -> tuple[GroupAmount, ...]:
     counts: dict[str | None, list[float]] = defaultdict(lambda: [0, 0.0, 0, 0.0])
     for is_dev, records in ((False, split.train), (True, split.dev)):
         for record in records:
@@ -287,6 +326,7 @@ def _groups(split: DevSplit, found: InspectedData, name_of: Any) -> tuple[GroupA
             hours=round(own[1], 4),
             dev_utterances=int(own[2]),
             untranscribed_hours=round(own[3], 4),
+            is_guessed=told is not None and name is not None and name not in told,
         )
         for name, own in counts.items()
     ]

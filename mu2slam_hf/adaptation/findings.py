@@ -15,11 +15,13 @@ class FindingKind:
         severity: "left_out": what the finding is about is not used; "check": it is used, but a person should look.
         title: plural name for headings.
         advice: what to do, for a reader who is not a programmer.
+        is_intended: whether it is left out because the user wants it so.
     """
 
     severity: Severity
     title: str
     advice: str
+    is_intended: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,11 @@ class Finding:
     def severity(self) -> Severity:
         """Whether something was left out."""
         return FINDING_KINDS[self.kind].severity
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether something was left out that the user probably wants to be used."""
+        return self.severity == "left_out" and not FINDING_KINDS[self.kind].is_intended
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}"
@@ -123,11 +130,13 @@ FINDING_KINDS: dict[str, FindingKind] = {
         severity="left_out",
         title="Rows in other languages",
         advice="Nothing, if these are not meant; else give their language as --lang.",
+        is_intended=True,
     ),
     "given_test": FindingKind(
         severity="left_out",
         title="Recordings of a test set",
         advice="Nothing: a file or folder called test is never used for training.",
+        is_intended=True,
     ),
     "cut_at_end": FindingKind(
         severity="check",
@@ -168,6 +177,12 @@ FINDING_KINDS: dict[str, FindingKind] = {
         severity="check",
         title="Characters that may be mistakes",
         advice="Correct them in the texts if they are; each is one more letter for the model to learn.",
+    ),
+    "new_capitals": FindingKind(
+        severity="check",
+        title="Capitals that the model does not know, of letters that it knows",
+        advice="Write the texts in lower case, unless the model should write capitals: each is one more letter for "
+        "the model to learn.",
     ),
     "repeated_text": FindingKind(
         severity="check",

@@ -110,9 +110,11 @@ class _Inspector:
                 count = num_records[name]
                 lost = f"; its {count} utterances are left out" if count > 1 else ""
                 place = next(r for r in self.data.records if r.audio is not None and audio_name(r) == name)
-                where = name if os.path.exists(name) else self.data.places[place.key]
+                row = self.data.places[place.key]
+                where = name if os.path.exists(name) else row
                 message = reason if where == name else f"{name}: {reason}"
-                self.data.report("unreadable_audio", where, f"{message}{lost}")
+                named = "" if row in (name, where) else f"; {'first named' if count > 1 else 'named'} in {row}"
+                self.data.report("unreadable_audio", where, f"{message}{lost}{named}")
 
     def fit_to_recording(self, record: SpeechTextRecord) -> SpeechTextRecord | None:
         """The record with its measured duration, cut at the end of the file; None if it cannot be used."""

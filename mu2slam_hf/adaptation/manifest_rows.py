@@ -106,7 +106,8 @@ def read_table(path: Path, data: ReadData, *, audio_root: Path, with_file_split:
             if record.text is None and not record.translations and has_text:
                 data.report("empty_text", place, f"there is no text for {Path(str(path_of_audio)).name}", record.key)
             try:
-                data.add(_complete(record, row, own, data, audio_root, file_split), place)
+                completed = _complete(record, row, own, data, audio_root, file_split)
+                data.add(completed, place, speaker_is_told=record.speaker is not None)
             except ValueError as error:
                 data.report("broken_row", place, str(error))
     except UnreadableFileError as error:

@@ -27,6 +27,7 @@ class ReadData:
         choices: what was decided while reading, such as the tiers that were chosen -> number of files.
         cleaner: what cleaning has removed from the texts.
         other_translations: language of translations that were not asked for -> number of records.
+        told_speakers: speakers that the user's data or options name; the names of files suggest the others.
     """
 
     options: ReadingOptions
@@ -37,15 +38,21 @@ class ReadData:
     choices: Counter[str] = field(default_factory=Counter)
     cleaner: TextCleaner = field(default_factory=TextCleaner)
     other_translations: Counter[str] = field(default_factory=Counter)
+    told_speakers: set[str] = field(default_factory=set)
 
     def report(self, kind: str, place: Any, message: str, key: str | None = None) -> None:
         """Add a finding."""
         self.findings.append(Finding(kind=kind, place=str(place), message=message, key=key))
 
-    def add(self, record: SpeechTextRecord, place: str) -> bool:
+    def add(self, record: SpeechTextRecord, place: str, *, speaker_is_told: bool) -> bool:
         """Add a record without the translations that were not asked for; False if it is invalid or another has its id.
 
         A record with the id of an earlier one is reported and not added.
+
+        Args:
+            record: the record.
+            place: where its text is.
+            speaker_is_told: whether annotation or table has its speaker; False if it is taken from the file's name.
         """
         wanted = self.options.target_langs
         self.other_translations.update(lang for lang in record.translations if lang not in wanted)
@@ -60,6 +67,8 @@ class ReadData:
             reason = f"has the same name ({record.id}) as {self.places[record.key]}"
             self.report("repeated_recording", place, reason)
             return False
+        if record.speaker is not None and (speaker_is_told or self.options.speaker_from != "auto"):
+            self.told_speakers.add(record.speaker)
         self.records.append(record)
         self.places[record.key] = place
         return True

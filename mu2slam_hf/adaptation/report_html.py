@@ -7,11 +7,12 @@ from typing import Any
 import jinja2
 
 from mu2slam_hf.adaptation.characters import CharacterInventory
-from mu2slam_hf.adaptation.data_report import DataReport, GroupAmount
+from mu2slam_hf.adaptation.data_report import Amount, DataReport, GroupAmount
 from mu2slam_hf.adaptation.findings import FINDING_KINDS
 from mu2slam_hf.adaptation.report_plots import embed_png, plot_report
 from mu2slam_hf.adaptation.report_text import (
     SEVERITY_TITLES,
+    describe_guesses,
     format_hours,
     language_name,
     reading_lines,
@@ -61,11 +62,16 @@ def _tiles(report: DataReport) -> list[tuple[str, str]]:
     return [
         (format_hours(amounts["transcribed"].hours), "transcribed"),
         (f"{amounts['transcribed'].utterances:,}", "utterances"),
-        (f"{amounts['transcribed'].speakers or 'unknown'}", "speakers"),
+        _speaker_tile(amounts["transcribed"]),
         (f"{amounts['dev_scored'].utterances:,}", "utterances to test with"),
         (format_hours(amounts["untranscribed"].hours), "not transcribed"),
         (f"{left_out:,}", "things left out"),
     ]
+
+
+def _speaker_tile(amount: Amount) -> tuple[str, str]:
+    title = ", ".join(filter(None, ["speakers", describe_guesses(amount)]))
+    return f"{amount.speakers:,}" if amount.speakers else "unknown", title
 
 
 def _severities(report: DataReport) -> list[dict[str, Any]]:

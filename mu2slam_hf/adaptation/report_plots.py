@@ -15,6 +15,7 @@ _SIZE = (5.6, 3.2)
 _DPI = 130
 # More points than this cover one another.
 _MAX_POINTS = 5000
+_FEW_POINTS = 500
 
 
 def plot_report(report: DataReport, samples_per_frame: int = 640) -> dict[str, bytes]:
@@ -71,11 +72,13 @@ def _plot_histogram(axes: Any, utterances: Sequence[Utterance], name: str, label
 
 def _plot_lengths(axes: Any, utterances: Sequence[Utterance], samples_per_frame: int) -> None:
     step = max(1, -(-len(utterances) // _MAX_POINTS))
+    # A few points must be seen, many must not hide one another.
+    size = 5 if len(utterances) > _FEW_POINTS else 10
     for part, title, color in _PARTS:
         own = [one for one in utterances[::step] if one.part == part]
         if own:
             seconds, sizes = [one.seconds for one in own], [_size(one) for one in own]
-            axes.plot(seconds, sizes, ".", markersize=5, alpha=0.5, color=color, label=title, markeredgewidth=0)
+            axes.plot(seconds, sizes, ".", markersize=size, alpha=0.6, color=color, label=title, markeredgewidth=0)
     longest = max(one.seconds for one in utterances)
     highest = 1.1 * max(map(_size, utterances))
     has_tokens = utterances[0].tokens is not None
@@ -83,7 +86,7 @@ def _plot_lengths(axes: Any, utterances: Sequence[Utterance], samples_per_frame:
         axes.plot([0, longest], [0, longest * 16_000 / samples_per_frame], color="0.4", linewidth=1)
     axes.set(xlabel="seconds", ylabel="tokens" if has_tokens else "characters")
     axes.set(xlim=(0, 1.05 * longest), ylim=(0, highest))
-    axes.legend(frameon=False, loc="upper left", markerscale=2)
+    axes.legend(frameon=False, loc="upper left", markerscale=10 / size)
     _remove_frame(axes)
 
 

@@ -112,12 +112,22 @@ def reading_lines(report: DataReport) -> list[str]:
 
 
 def describe_amount(amount: Amount) -> str:
-    """`1,200 utterances, 2.5 h, 3 speakers, 12 sessions`."""
+    """`1,200 utterances, 2.5 h, 3 speakers (1 of them guessed from file names), 12 sessions`."""
     if not amount.utterances:
         return "nothing"
     parts = [_plural(amount.utterances, "utterance"), format_hours(amount.hours)]
     parts.append(_plural(amount.speakers, "speaker") if amount.speakers else "unknown speakers")
+    if amount.guessed_speakers:
+        parts[-1] += f" ({describe_guesses(amount)})"
     return ", ".join([*parts, _plural(amount.sessions, "session")])
+
+
+def describe_guesses(amount: Amount) -> str:
+    """How many of the speakers are guessed; empty if none is."""
+    if not amount.guessed_speakers:
+        return ""
+    whose = "" if amount.guessed_speakers == amount.speakers else f"{amount.guessed_speakers:,} of them "
+    return f"{whose}guessed from file names"
 
 
 def describe_inventory(inventory: CharacterInventory) -> str:

@@ -100,7 +100,7 @@ def plot_curves(logs: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
         raise ImportError("plots require matplotlib: pip install 'mu2slam-hf[adapt]'") from error
     plots = {}
     for title, lines in _CURVES.items():
-        points = {name: [(entry["step"], entry[key]) for entry in logs if key in entry] for name, key in lines.items()}
+        points = {name: _points(logs, key) for name, key in lines.items()}
         points = {name: own for name, own in points.items() if own}
         if not points:
             continue
@@ -116,3 +116,15 @@ def plot_curves(logs: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
         figure.savefig(file, format="png", dpi=_DPI)
         plots[title] = file.getvalue()
     return plots
+
+
+def _points(logs: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, float]]:
+    """(update, figure); a sum of losses only where all of its parts were computed.
+
+    In a run of few updates each is an entry, and one on texts has neither CTC nor losses of speech.
+    """
+    entries = [entry for entry in logs if key in entry]
+    if key.endswith("loss"):
+        parts = [sum(name.startswith(f"{key}_") for name in entry) for entry in entries]
+        entries = [entry for entry, count in zip(entries, parts, strict=True) if count == max(parts)]
+    return [(entry["step"], entry[key]) for entry in entries]

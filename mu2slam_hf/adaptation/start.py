@@ -13,6 +13,7 @@ from mu2slam_hf.adaptation.plan import Start, StartKind
 from mu2slam_hf.adaptation.settings import NEW_MODEL
 from mu2slam_hf.checkpoints import DEFAULT_NAME, default_checkpoint
 from mu2slam_hf.checkpoints.folders import load_processor, read_config
+from mu2slam_hf.growth.languages import check_new_language
 from mu2slam_hf.interop.speech_encoder_formats import FORMATS
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig
 from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
@@ -81,6 +82,8 @@ def _found(
     if processor is not None:
         tokenizer = processor.tokenizer
         new = tuple(lang for lang in texts if lang not in config.languages)
+        if new:
+            check_new_language(config)
         characters = {lang: "".join(sorted(set("".join(own)))) for lang, own in texts.items()}
         growing = tuple(
             lang for lang, own in characters.items() if lang in new or find_unknown_characters(own, tokenizer)

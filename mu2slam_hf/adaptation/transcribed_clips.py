@@ -45,6 +45,7 @@ def add_clip(recording: RecordingFiles, data: ReadData) -> None:
             extra=session_extra(session_of_file(recording.stem, data.corpus), split_of_folders(recording.stem)),
         ),
         place,
+        speaker_is_told=False,
     )
 
 

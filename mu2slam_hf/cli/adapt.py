@@ -5,10 +5,13 @@ import argparse
 import re
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mu2slam_hf.cli.options import add_like_option, add_seed_option, positive_int, probability, quiet_libraries
 from mu2slam_hf.cli.user_data import add_user_data_options, prepare_user_data, write_report
+
+if TYPE_CHECKING:
+    from mu2slam_hf.adaptation.prepared_data import PreparedData
 
 # As in mu2slam_hf.adaptation.settings, which is not imported for the help of a command.
 _METHODS = ("auto", "full", "frozen", "lora")
@@ -60,7 +63,12 @@ def add_parser(subparsers: Any) -> None:
         "--replay-share", type=probability, default=0.25, metavar="P", help="its share in training (0.25)"
     )
     add_seed_option(training, "of all random draws")
-    parser.add_argument("--check", action="store_true", help="check only: stop after the report about the data")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="check only: stop after the report about the data; the exit status is 1 if something is left out that "
+        "should be corrected",
+    )
     parser.add_argument(
         "--continue",
         dest="continue_changed",
@@ -97,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     page, data_file = write_report(prepared, args, work_dir)
     print(f"\nwritten to {page} and {data_file}\n", flush=True)
     if args.check:
-        return 0
+        return check_data(prepared)
     from mu2slam_hf.adaptation.adapt import RESULT_PAGE, adapt
 
     result = adapt(
@@ -114,6 +122,24 @@ def run(args: argparse.Namespace) -> int:
         print(f"{title:36}{before:>8}{value:8.1f}")
     print(f"\nmodel      {result.folder}\nresults    {work_dir / RESULT_PAGE}")
     print(f"try it     mu2slam transcribe RECORDING --model {result.folder} --from {prepared.report.lang}")
+    return 0
+
+
+def check_data(prepared: "PreparedData") -> int:
+    """Prints whether there is enough to train on, and whether something was left out; returns the exit status.
+
+    Raises:
+        ValueError: there is nothing to train on.
+    """
+    if not prepared.split.train:
+        raise ValueError("there is no recording with text to train on")
+    faults = sum(finding.is_fault for finding in prepared.report.findings)
+    number = len(prepared.split.train) + len(prepared.split.dev)
+    usable = f"{number:,} utterances can be used for training and development"
+    if faults:
+        print(f"{usable}; {faults:,} {'thing is' if faults == 1 else 'things are'} left out, see above")
+        return 1
+    print(f"{usable}; nothing is left out")
     return 0
 
 

@@ -15,6 +15,7 @@ from mu2slam_hf.data.examples.dataset import ExampleDataset, Item
 from mu2slam_hf.data.examples.example import Example
 from mu2slam_hf.evaluation.confusion import ConfusionMatrix, compute_confusion, format_confusion, save_confusion_plot
 from mu2slam_hf.evaluation.metrics import compute_cer, compute_wer
+from mu2slam_hf.models.generation_languages import find_best_tokens
 from mu2slam_hf.models.modules_lengths import encoder_length
 
 logger = logging.get_logger(__name__)
@@ -56,6 +57,7 @@ class HeadReport:
 def predict(model: Any, dataset: ExampleDataset, collator: HeadCollator, batch_size: int) -> list[tuple[Example, Any]]:
     """Predict the index of a class, or the best id of each frame, for every readable example.
 
+    Ids that were added for other languages than that of the example are never the best.
     Unreadable recordings are skipped and counted by the data set.
     """
 
@@ -65,11 +67,17 @@ def predict(model: Any, dataset: ExampleDataset, collator: HeadCollator, batch_s
     answered: list[tuple[Example, Any]] = []
     model.eval()
     for examples, batch in DataLoader(dataset, batch_size=batch_size, collate_fn=collate, shuffle=False):
-        left_out = ("labels", "record_ids")
+        left_out = ("labels", "record_ids", "source_language_labels")
         inputs = {name: value.to(model.device) for name, value in batch.items() if name not in left_out}
-        best = model(**inputs).logits.argmax(dim=-1)
+        logits = model(**inputs).logits
+        is_ctc = logits.ndim > 2
+        best = (
+            find_best_tokens(logits, model.config, batch["source_language_labels"])
+            if is_ctc
+            else logits.argmax(dim=-1)
+        )
         answers = best.tolist()
-        if best.ndim > 1:
+        if is_ctc:
             lengths = encoder_length(inputs["attention_mask"].sum(dim=1), model.config.encoder_config)
             answers = [row[:length] for row, length in zip(answers, lengths.tolist(), strict=True)]
         # A batch without readable examples has one silent row.

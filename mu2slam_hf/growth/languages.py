@@ -90,7 +90,8 @@ def add_language(
             added.
     """
     processor.check_config(model.config)
-    check_can_grow(model.config)
+    if canonical_language(code) not in processor.languages:
+        check_new_language(model.config)
     growth = grow_processor(processor, code, like=like, characters=characters, known=model.config.restricted_tokens)
     grow_model(model, growth)
     return growth
@@ -151,8 +152,8 @@ def grow_processor(
     )
 
 
-def check_can_grow(config: Any) -> None:
-    """Refuse a model whose languages are tokens too.
+def check_new_language(config: Any) -> None:
+    """Refuse to add a language to a model whose languages are tokens too; it may get new characters.
 
     Raises:
         ValueError: the message says how such a model gets a language.
@@ -173,7 +174,8 @@ def grow_model(model: Any, growth: LanguageGrowth) -> None:
         growth: of [`grow_processor`].
     """
     config = model.config
-    check_can_grow(config)
+    if growth.is_new:
+        check_new_language(config)
     trained = {name: values.clone() for name, values in model.state_dict().items()}
     if growth.vocab_size > config.vocab_size:
         model.resize_token_embeddings(growth.vocab_size, mean_resizing=False)

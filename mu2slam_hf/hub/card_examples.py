@@ -12,6 +12,7 @@ import torch
 from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.evaluation.decode import generate_texts
+from mu2slam_hf.models.generation_languages import find_best_tokens
 
 NUM_EXAMPLES = 3
 
@@ -95,7 +96,8 @@ def make_card_examples(
                 translations[target_lang] = (record.translations[target_lang], text)
         else:
             inputs = processor(audio=waveform, sampling_rate=SAMPLING_RATE, return_tensors="pt").to(model.device)
-            (output,) = processor.batch_decode(model(**inputs).logits.argmax(dim=-1))
+            rows = [processor.language_row(record.lang if record.lang in processor.languages else None)]
+            (output,) = processor.batch_decode(find_best_tokens(model(**inputs).logits, model.config, rows))
         examples.append(
             CardExample(
                 name=_short_name(record),

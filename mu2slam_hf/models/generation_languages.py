@@ -51,6 +51,21 @@ def exclude_from_ctc(logits: Tensor, excluded: Tensor | None) -> Tensor:
     return logits if excluded is None else logits.masked_fill(excluded[:, None], NEGATIVE_LOGIT)
 
 
+def find_best_tokens(logits: Tensor, config: Any, language_rows: Tensor | Sequence[int]) -> Tensor:
+    """The most probable token of each frame among those of the language, for greedy CTC.
+
+    Args:
+        logits: `(B, N, V)` float CTC logits.
+        config: configuration of the model.
+        language_rows: `(B,)` int64 rows of `config.languages`; a negative row is an unknown language, as row 0.
+
+    Returns:
+        `(B, N)` int64 ids; without tokens that were added for some languages only, those of the largest logits.
+    """
+    rows = torch.as_tensor(language_rows, device=logits.device).clamp(min=0)
+    return exclude_from_ctc(logits, excluded_tokens(config, rows)).argmax(dim=-1)
+
+
 class LanguageTokensLogitsProcessor(LogitsProcessor):
     """Mask the tokens that were added for other languages, as if the model did not have them.
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .generation_languages import excluded_tokens
 from .language_codes import canonical_language
 from .modules_alignment import WILDCARD, align_ctc
 from .modules_audio_sources import stream_audio_source
@@ -199,7 +200,8 @@ def align_waveform(
         processor: its processor.
         waveform: one recording: an array, a path, ...; see `stream_audio_source`.
         transcript: the spoken text; a word `*` matches any speech.
-        language: the spoken language; None means unknown.
+        language: the spoken language; None means unknown. Tokens that were added for other languages are masked,
+            unless the transcript has them.
         sampling_rate: Hz of an array; None means that of the feature extractor.
         level: "word", or "token" for characters or pieces; None means "token" for languages written without spaces,
             else "word".
@@ -226,7 +228,12 @@ def align_waveform(
             num_samples += len(block)
             yield block
 
-    text.read(iterate_ctc_log_probs(model, processor, count_samples(), row, window_seconds))
+    excluded = excluded_tokens(model.config, [row])
+    if excluded is not None:
+        # A transcript may quote another language, or that of the recording may be unknown.
+        excluded[:, text.columns] = False
+        excluded = excluded[0]
+    text.read(iterate_ctc_log_probs(model, processor, count_samples(), row, window_seconds, excluded=excluded))
     return text.align(model.config.inputs_to_logits_ratio / rate, num_samples / rate)
 
 

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .generation_languages import exclude_from_ctc
+
 
 def iterate_ctc_log_probs(
     model: Any,
@@ -19,6 +21,7 @@ def iterate_ctc_log_probs(
     language_row: int = 0,
     window_seconds: float = 30.0,
     context_seconds: float = 3.0,
+    excluded: Tensor | None = None,
 ) -> Iterator[Tensor]:
     """CTC log probabilities of one recording in windows; one window is in memory at a time.
 
@@ -30,6 +33,8 @@ def iterate_ctc_log_probs(
         language_row: row of the language table; 0 means unknown.
         window_seconds: length of a window. A recording of up to one window and two contexts is not split.
         context_seconds: additional input on both sides of each window, whose output is discarded.
+        excluded: `(V,)` bool, True on tokens that no frame may have, such as those of other languages; None means
+            that there are none.
 
     Yields:
         `(n, V)` float32 on the CPU, N rows in all.
@@ -50,7 +55,7 @@ def iterate_ctc_log_probs(
         nonlocal buffer, offset, start
         piece = buffer[: start + window + context - offset]
         place = (start - offset) // per_frame
-        log_probs = _ctc_log_probs(model, processor, piece, language_row)[place : place + num_frames]
+        log_probs = _ctc_log_probs(model, processor, piece, language_row, excluded)[place : place + num_frames]
         start += window
         dropped = max(0, start - context) - offset
         buffer, offset = buffer[dropped:].copy(), offset + dropped
@@ -62,14 +67,16 @@ def iterate_ctc_log_probs(
         while offset + len(buffer) > start + window + 2 * context:
             yield read_window()
     if start == 0:
-        yield _ctc_log_probs(model, processor, buffer, language_row)
+        yield _ctc_log_probs(model, processor, buffer, language_row, excluded)
         return
     while start < offset + len(buffer):
         yield read_window()
 
 
 @torch.no_grad()
-def _ctc_log_probs(model: Any, processor: Any, waveform: np.ndarray, language_row: int) -> Tensor:
+def _ctc_log_probs(
+    model: Any, processor: Any, waveform: np.ndarray, language_row: int, excluded: Tensor | None
+) -> Tensor:
     """`(N, V)` float32 of `(n,)` samples."""
     features = processor(
         audio=[waveform], sampling_rate=processor.feature_extractor.sampling_rate, return_tensors="pt"
@@ -87,4 +94,5 @@ def _ctc_log_probs(model: Any, processor: Any, waveform: np.ndarray, language_ro
             f"{type(model).__name__} has no CTC head; use a Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC or "
             "MSLAMForCTC checkpoint."
         )
-    return logits[0].float().log_softmax(dim=-1).cpu()
+    excluded = None if excluded is None else excluded[None].to(logits.device)
+    return exclude_from_ctc(logits.float(), excluded)[0].log_softmax(dim=-1).cpu()

@@ -15,6 +15,7 @@ from mu2slam_hf.data.selection import spread_evenly
 from mu2slam_hf.evaluation.decode import DecodingRequest, build_requests, decode_requests
 from mu2slam_hf.evaluation.metrics import compute_cer, compute_chrf, compute_wer
 from mu2slam_hf.evaluation.representations import prepare_batches
+from mu2slam_hf.models.generation_languages import find_best_tokens
 from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.recipes.curriculum import build_corpus_examples
@@ -25,14 +26,23 @@ from mu2slam_hf.training.scorers import TranscriptScorer, collapse_ctc
 
 
 def build_development_sets(
-    recipe: Any, records: Records, processor: Any, build_collator: Callable[[], Any]
+    recipe: Any, records: Records, processor: Any, build_collator: Callable[[], Any], config: Any
 ) -> dict[str, DevelopmentSet]:
-    """Development sets by the names of `evaluation.corpora`, with all targets and the source languages."""
+    """Development sets by the names of `evaluation.corpora`, with all targets and the source languages.
+
+    Args:
+        recipe: recipe of the run.
+        records: development records by corpus.
+        processor: processor of the model.
+        build_collator: a new collator.
+        config: configuration of the model.
+    """
     section = recipe.evaluation
     collator = build_collator()
     scorer = TranscriptScorer(
         decode=lambda rows: processor.tokenizer.batch_decode(rows, skip_special_tokens=True),
         compare=score_transcripts,
+        config=config,
         languages=list(processor.languages),
     )
     count_tokens = build_token_counter(processor.tokenizer)
@@ -101,13 +111,15 @@ def build_generation_metrics(
 
 @torch.no_grad()
 def _decode_ctc(requests: Sequence[DecodingRequest], model: Any, processor: Mu2SLAMProcessor) -> list[str]:
-    """Greedy CTC transcripts."""
+    """Greedy CTC transcripts, each without tokens that were added for other languages."""
     texts = [""] * len(requests)
     audio = [request.record.audio for request in requests]
     languages = [request.record.lang for request in requests]
     for indices, inputs in prepare_batches(model, processor, audio=audio, source_lang=languages):
         encoded = model.get_encoder()(**inputs)
-        best_ids = model.compute_ctc_logits(encoded.last_hidden_state).argmax(-1)
+        logits = model.compute_ctc_logits(encoded.last_hidden_state)
+        rows = [processor.language_row(languages[index]) for index in indices]
+        best_ids = find_best_tokens(logits, model.config, rows)
         paths = collapse_ctc(best_ids, encoded.attention_mask.sum(-1))
         for index, text in zip(
             indices, processor.tokenizer.batch_decode(paths, skip_special_tokens=True), strict=True

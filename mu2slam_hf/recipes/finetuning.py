@@ -127,7 +127,7 @@ class FinetuningRun(Run):
             dataset=PhasedDataset(phases),
             sampler=PhasedBatchSampler(phases, **args.place),
             collator=PhasedCollator(phases),
-            development_sets=build_development_sets(recipe, development, processor, build_collator),
+            development_sets=build_development_sets(recipe, development, processor, build_collator, model.config),
             development_metrics=build_generation_metrics(
                 recipe.evaluation,
                 {name: corpus.tasks for name, corpus in recipe.evaluation.corpora.items()},

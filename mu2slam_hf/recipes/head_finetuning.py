@@ -249,7 +249,7 @@ class HeadFinetuningRun(Run):
         positions = None
         if recipe.data.balance and collator.label2id is not None:
             positions = balance_classes([collator.label2id[e.targets[0].text] for e in dataset.examples])
-        scorer = build_scorer(processor) if is_ctc else ClassScorer()
+        scorer = build_scorer(processor, model.config) if is_ctc else ClassScorer()
         size = recipe.evaluation.per_device_eval_batch_size
         return assemble_trainer(
             model,
@@ -297,8 +297,8 @@ class HeadFinetuningRun(Run):
             report.save(name, folder)
 
 
-def build_scorer(processor: Mu2SLAMProcessor) -> TranscriptScorer:
+def build_scorer(processor: Mu2SLAMProcessor, config: Any) -> TranscriptScorer:
     """Scorer of error rates of CTC transcripts; it collapses repeats, the tokenizer does not."""
     tokenizer = Mu2SLAMTokenizer.from_backend(processor.tokenizer.backend_tokenizer)
     decode = partial(tokenizer.batch_decode, skip_special_tokens=True)
-    return TranscriptScorer(decode=decode, compare=score_transcripts, logits="logits", labels="labels")
+    return TranscriptScorer(decode=decode, compare=score_transcripts, config=config, logits="logits", labels="labels")

@@ -79,7 +79,8 @@ def _add_languages(
         tokens = growth.restricted_tokens
         growths.append(growth)
         new = "".join(one.char for one in growth.characters)
-        logger.warning(
+        # An adaptation builds its processor several times: to measure the speed, to score the start, to train.
+        logger.warning_once(
             f"processor.add_languages.{code}: {'new language' if growth.is_new else 'known language'}, "
             f"{len(new)} new characters {new}"
         )

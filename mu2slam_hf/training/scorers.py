@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from mu2slam_hf.models.generation_languages import find_best_tokens
 from mu2slam_hf.models.modules_losses import IGNORE_INDEX
 from mu2slam_hf.training.objectives.objective import Objective
 
@@ -26,11 +27,12 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class TranscriptScorer:
-    """Error rates of greedy CTC output.
+    """Error rates of greedy CTC output, without tokens that were added for other languages.
 
     Attributes:
         decode: `(list of id lists without blanks and repeats) -> list of texts`.
         compare: `(references, hypotheses) -> {"cer": ..., "wer": ...}`.
+        config: configuration of the model, whose `restricted_tokens` are masked.
         languages: names of the rows of `source_language_labels`, for figures per language; None for the mean only.
         logits: name of the CTC logits `(B, N, V)` among the model's outputs.
         labels: key of the transcripts `(B, L)` in a batch.
@@ -38,6 +40,7 @@ class TranscriptScorer:
 
     decode: Callable[[list[list[int]]], list[str]]
     compare: Callable[[list[str], list[str]], dict[str, float]]
+    config: Any
     languages: Sequence[str] | None = None
     logits: str = "ctc_logits"
     labels: str = "ctc_labels"
@@ -47,11 +50,11 @@ class TranscriptScorer:
         labels = batch.get(self.labels)
         if labels is None:
             return []
-        best_ids = getattr(outputs, self.logits).argmax(dim=-1)
+        languages = batch.get("source_language_labels")
+        language_rows = [-1] * len(labels) if languages is None else languages.tolist()
+        best_ids = find_best_tokens(getattr(outputs, self.logits), self.config, language_rows)
         hypotheses = self.decode(collapse_ctc(best_ids, objective.count_frames(batch)))
         references = self.decode([[token for token in row if token != IGNORE_INDEX] for row in labels.tolist()])
-        languages = batch.get("source_language_labels")
-        language_rows = [-1] * len(references) if languages is None else languages.tolist()
         asked = (labels != IGNORE_INDEX).any(dim=1).tolist()
         rows = zip(language_rows, references, hypotheses, strict=True)
         return [row for row, keep in zip(rows, asked, strict=True) if keep]

@@ -22,7 +22,8 @@ class HeadCollator(SpeechTextCollator):
     `(B, L)` int64 with `</s>`. Both: `attention_mask`, 1 on real positions, and `labels`: `(B,)` int64 classes, or for
     CTC `(B, L)` transcripts without `</s>` and `<unk>`, -100 as padding. A transcript that needs more encoder frames
     than its recording has is counted, logged (the first few) and left out. `record_ids`: ids of the examples, in the
-    order of the rows. Without usable items the batch is one silent utterance with the label -100.
+    order of the rows. For CTC also `source_language_labels` `(B,)`: rows of the languages of the processor, -100 if
+    unknown. Without usable items the batch is one silent utterance with the label -100.
 
     Args:
         processor: processor with `feature_extractor` and `tokenizer`.
@@ -51,11 +52,16 @@ class HeadCollator(SpeechTextCollator):
             source = self.speech.extract(self.waveforms_of(usable))
         ids = [item.drawn.example.id for item in usable]
         targets = [item.drawn.targets[0].text for item in usable]
-        if self.label2id is None:
-            labels = self._transcripts(targets, self.count_frames(source), ids)
-        else:
-            labels = self._classes(targets, ids)
-        return {**source, "labels": labels, "record_ids": ids}
+        if self.label2id is not None:
+            return {**source, "labels": self._classes(targets, ids), "record_ids": ids}
+        labels = self._transcripts(targets, self.count_frames(source), ids)
+        languages = self._spoken_languages([item.drawn.example.source_lang for item in usable])
+        return {**source, "labels": labels, "source_language_labels": languages, "record_ids": ids}
+
+    def _spoken_languages(self, languages: Sequence[str]) -> Tensor:
+        # The encoder of mSLAM reads no language, so that a head may be trained on one that the processor lacks.
+        rows = [self.language_row(code) if code in self.languages else 0 for code in languages]
+        return torch.tensor([row or IGNORE_INDEX for row in rows] or [IGNORE_INDEX], dtype=torch.int64)
 
     def _transcripts(self, texts: Sequence[str], num_frames: Sequence[int], ids: Sequence[str]) -> Tensor:
         rows = [

@@ -18,7 +18,7 @@ class HeadObjective(Objective):
     decay does not shrink them.
     """
 
-    left_out = (*Objective.left_out, "labels")
+    left_out = (*Objective.left_out, "labels", "source_language_labels")
     unused_parameters = "no_gradient"
 
 

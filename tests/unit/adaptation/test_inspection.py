@@ -125,7 +125,9 @@ def test_an_unreadable_tape_is_one_finding_for_all_its_utterances(tmp_path):
     write_elan(tmp_path / "tape.eaf", {"mdw": LINES})
     data, found = inspect(tmp_path)
     (finding,) = data.findings
-    assert finding.message == "the file is empty (0 bytes); its 4 utterances are left out" and not found.labelled
+    place = f"{tmp_path / 'tape.eaf'}, tier 'mdw', 00:00:00.500"
+    expected = f"the file is empty (0 bytes); its 4 utterances are left out; first named in {place}"
+    assert finding.message == expected and not found.labelled
 
 
 def test_a_missing_recording_of_a_table_is_reported_by_line(tmp_path):

@@ -77,6 +77,7 @@ def test_the_report_counts_what_there_is(folder):
     amounts = report.amounts
     assert report.num_recordings == 17 and amounts["recordings"].utterances == 16
     assert (amounts["labelled"].utterances, amounts["labelled"].speakers, amounts["labelled"].sessions) == (16, 3, 3)
+    assert amounts["labelled"].guessed_speakers == 2, "the tape says who speaks, the clips do not"
     assert amounts["labelled"].hours == pytest.approx((14 * 3.0 + 1.75 + 1.5) / 3600, abs=1e-4)
     assert amounts["untranscribed"].hours == pytest.approx(4.0 / 3600, abs=1e-4)
     assert report.translated["fr"]["train"] + report.translated["fr"]["dev"] == 3
@@ -112,8 +113,22 @@ def test_text_and_html_say_the_same_and_need_nothing_else(folder):
         assert part in html and part.replace("&#39;", "'") in text
     # texts of users are not markup
     assert "b" not in page.tags[page.tags.index("h2") :]
+    assert "3 speakers (2 of them guessed from file names), 3 sessions" in text
+    assert "<b>3</b>speakers, 2 of them guessed from file names</div>" in html
+    assert html.count("(guessed)") == 2
     assert "day1/bad.wav: " in text and str(folder / "day1") not in text
     assert "... and 8 more" in text
+
+
+def test_capitals_that_the_model_lacks_are_named_with_advice(tmp_path):
+    write_clips(tmp_path / "field", {"a": "Press One ε", "b": "press Εne"}, b="Appuyez")
+    tokenizer = make_tiny_processor().tokenizer
+    report = prepare_data(tmp_path / "field", OPTIONS, tokenizer=tokenizer).report
+    found = report.findings_by_kind()["new_capitals"]
+    # The Greek capital is not listed: its small letter is new too.
+    assert [one.message for one in found] == ["in mdw: O P, 2 x in all", "in fr: A, 1 x in all"]
+    assert "Write the texts in lower case" in format_report(report)
+    assert "new_capitals" not in prepare_data(tmp_path / "field", OPTIONS).report.findings_by_kind()
 
 
 def test_without_matplotlib_the_page_says_what_is_missing(folder, monkeypatch):

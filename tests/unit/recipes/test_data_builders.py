@@ -5,6 +5,7 @@ from functools import partial
 from types import SimpleNamespace
 
 import pytest
+from helpers import make_tiny_config
 
 from mu2slam_hf.data.collation.supervised import SupervisedCollator
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
@@ -123,8 +124,7 @@ def test_examples_larger_than_a_batch_are_left_out(tones, processor):
 
 def test_development_sets_hold_every_example_once(tones, processor):
     recipe = make({"evaluation": {"corpora": corpora(tones, dev={})}})
-    sets = build_development_sets(
-        recipe, load_records(recipe.evaluation.corpora, "evaluation.corpora"), processor, collator_of(processor)
-    )
+    records = load_records(recipe.evaluation.corpora, "evaluation.corpora")
+    sets = build_development_sets(recipe, records, processor, collator_of(processor), make_tiny_config())
     indices = sorted(key.example for batch in sets["dev"].batches for key in batch)
     assert indices == list(range(len(sets["dev"].dataset.examples)))

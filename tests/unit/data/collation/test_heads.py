@@ -23,6 +23,9 @@ def test_speech_with_transcripts():
     batch = HeadCollator(PROCESSOR)([item(text, samples=1600) for text in ("se", "a\u4e00", "")])
     ids = TOKENIZER("sea", add_special_tokens=False).input_ids
     assert batch["labels"].tolist() == [ids[:2], [ids[2], -100], [-100, -100]]
+    assert batch["source_language_labels"].tolist() == [PROCESSOR.language_row("en")] * 3
+    other = HeadCollator(PROCESSOR)([build_item(lang="mdw", targets=(("asr", "mdw", "se"),), samples=1600)])
+    assert other["source_language_labels"].tolist() == [-100], "a language that the processor does not have"
 
 
 def test_texts_end_as_the_processor_ends_them():

@@ -15,7 +15,7 @@ class FrameRecognitionObjective(Objective):
     """CTC per token of the transcripts that can be aligned."""
 
     names = ("ctc",)
-    left_out = (*Objective.left_out, "labels")
+    left_out = (*Objective.left_out, "labels", "source_language_labels")
 
     def count(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Tokens of the transcripts that can be aligned."""

@@ -33,6 +33,8 @@ from mu2slam_hf.evaluation.results import EvaluationResults
 from mu2slam_hf.recipes.runs import load_runs
 
 RECIPE_FILE, PLAN_FILE, RESULT_PAGE = "recipe.yaml", "plan.json", "results.html"
+ADAPTER_FOLDER = "adapter"
+"""Folder inside the model with its low-rank adapters, for the method "lora"."""
 # Share of the time that is kept for scores, calibration and the card after training.
 _AFTERWARDS = 0.12
 _NUM_SPEECH_CLIPS, _NUM_SOUNDS = 100, 300
@@ -213,6 +215,8 @@ class _Adaptation:
         if self.scored:
             results = [self.score(model, processor, self.workspace.output_dir.name, "after")]
         self.write_card(finished, model, plan, results)
+        if plan.method == "lora":
+            copy_adapter(trained, finished)
         self.workspace.publish(finished)
         shutil.rmtree(finished, ignore_errors=True)
         result = self.result()
@@ -271,6 +275,17 @@ class _Adaptation:
         """Outputs of an evaluation; none if there was no evaluation."""
         file = self.workspace.path(f"{stem}.hypotheses.jsonl")
         return read_samples(file) if file.is_file() else []
+
+
+def copy_adapter(trained: Path, model: Path) -> None:
+    """Put the adapters of a run into the subfolder `adapter` of its merged, calibrated model.
+
+    Args:
+        trained: final folder of the run.
+        model: folder of the merged model.
+    """
+    shutil.copytree(trained, model / ADAPTER_FOLDER, ignore=shutil.ignore_patterns("merged", "README.md"))
+    shutil.copyfile(model / "generation_config.json", model / ADAPTER_FOLDER / "generation_config.json")
 
 
 def _hours(records: Iterable[SpeechTextRecord]) -> float:

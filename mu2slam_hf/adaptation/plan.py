@@ -192,10 +192,10 @@ def choose_steps(
 
 def _choose_method(settings: AdaptationSettings, start: Start, hours: float) -> tuple[Method, str]:
     size = f"{start.num_parameters / 1e6:.0f} M parameters"
-    if settings.method == "lora" and start.growing_languages:
+    if settings.method == "lora" and start.kind != "checkpoint":
         raise ValueError(
-            f"low-rank adapters cannot learn what is new in {', '.join(start.growing_languages)}, a language or "
-            "characters; use the method full or frozen"
+            "low-rank adapters belong to a trained checkpoint of this package; give one as the start, or use the "
+            "method full or frozen"
         )
     if settings.method != "auto":
         return settings.method, f"{_METHOD_NAMES[settings.method]}, as asked for ({size})"

@@ -77,7 +77,10 @@ def build_recipe_tree(
         tree["lora"] = {"r": 16, "lora_alpha": 32.0, "lora_dropout": 0.05}
     if settings.mode == "noisy":
         tree["decoder_noise"] = {"ratio": 0.06}
-    if settings.mode == "gradual":
+    if settings.mode == "gradual" and plan.method == "lora":
+        # Stages start from the result of the one before, but adapters belong to the model of the first start.
+        tree["data"]["curriculum"] = [{"name": "all", "steps": max(1, plan.max_steps // 2)}, _alone()]
+    elif settings.mode == "gradual":
         tree["stages"] = _stages(plan)
     return tree
 
@@ -159,7 +162,6 @@ def _training_section(plan: Plan, settings: AdaptationSettings, files: TrainingF
 def _stages(plan: Plan) -> Sequence[dict[str, Any]]:
     """Paper: section 2.4, gradual fine-tuning: all labelled data, then the task that matters."""
     first = max(1, plan.max_steps // 2)
-    alone = [{"name": "recordings", "corpus_weights": {OWN_CORPUS: 1.0}}]
     return [
         {"name": "all", "set": {"training.max_steps": first}},
         {
@@ -167,9 +169,14 @@ def _stages(plan: Plan) -> Sequence[dict[str, Any]]:
             "set": {
                 "training.max_steps": max(1, plan.max_steps - first),
                 "optim.learning_rate": plan.learning_rate / 2,
-                "data.curriculum": alone,
+                "data.curriculum": [_alone()],
                 # The first stage has added them.
                 "processor.add_languages": {},
             },
         },
     ]
+
+
+def _alone() -> dict[str, Any]:
+    """The phase on the user's recordings alone."""
+    return {"name": OWN_CORPUS, "corpus_weights": {OWN_CORPUS: 1.0}}

@@ -11,16 +11,17 @@ Shapes: V vocabulary, D width.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 from transformers.modeling_utils import load_state_dict
-from transformers.utils import cached_file
+from transformers.utils import cached_file, logging
 
 from .modules_adapter_growth import ROWS_PREFIX, AdapterGrowth, fingerprint_weights, named_tables
-from .modules_tables import TOKEN_TABLES, has_rows_of
+from .modules_tables import TOKEN_TABLES, VOCABULARY_HEADS, has_rows_of
 
 BASE_ADAPTER = "__base__"
 """Name of the model without adapters, as in peft."""
@@ -40,8 +41,11 @@ class LanguageAdapters:
 
     def __init__(self, model: Any):
         config = model.config
+        self.base_vocab_size = getattr(config, "vocab_size", 0)
         self.base_languages = tuple(getattr(config, "languages", ()))
-        self.base_restricted = {code: list(ids) for code, ids in (getattr(config, "restricted_tokens", None) or {}).items()}
+        self.base_restricted = {
+            code: list(ids) for code, ids in (getattr(config, "restricted_tokens", None) or {}).items()
+        }
         self.growths: dict[str, AdapterGrowth] = {}
         self.rows: dict[str, dict[str, Tensor]] = {}
         self.generation_configs: dict[str, Any] = {BASE_ADAPTER: getattr(model, "generation_config", None)}
@@ -94,6 +98,7 @@ class LanguageAdapters:
             model.generation_config = self.generation_configs[name]
         if not self.rest:
             return
+        _limit_heads(model, self._num_base_rows() if name not in self.rows else None)
         growth, rows = self.growths.get(name), self.rows.get(name, {})
         some = next(one for one in self.growths.values() if not one.is_empty)
         for table, values in named_tables(model).items():
@@ -110,6 +115,10 @@ class LanguageAdapters:
     def find_owners(self, language: str) -> list[str]:
         """Adapters that add a language; none for a language of the base model."""
         return [name for name, growth in self.growths.items() if language in growth.new_languages]
+
+    def _num_base_rows(self) -> tuple[int, int]:
+        """Numbers of tokens and languages of the base model."""
+        return self.base_vocab_size, len(self.base_languages)
 
     def _places(self, growth: AdapterGrowth) -> list[int]:
         return [growth.num_tokens + self.characters.index(one) for one in growth.characters]
@@ -166,7 +175,11 @@ class LanguageAdaptersMixin:
         adapters.use(self, BASE_ADAPTER)
         adapters.add(self, name, growth, rows)
         adapters.generation_configs[name] = _load_generation_config(self, source, hub)
-        loaded = super().load_adapter(peft_model_id, adapter_name, *args, **kwargs, adapter_state_dict=weights)
+        with _without_report():
+            loaded = super().load_adapter(peft_model_id, adapter_name, *args, **kwargs, adapter_state_dict=weights)
+        missing = sorted(key for key in loaded.missing_keys if f".{name}." in key)
+        if missing:
+            raise ValueError(f"{source}: the adapters have no weights of {missing[0]}.")
         self.set_adapter(name)
         return loaded
 
@@ -238,6 +251,9 @@ class LanguageAdaptersMixin:
         name = self.active_adapters()[0] if adapter_name is None else adapter_name
         state = super().get_adapter_state_dict(name, state_dict)
         rows = self._language_adapters.rows.get(name, {}) if self._language_adapters else {}
+        if rows:
+            # Where a vocabulary has grown, peft adds whole tables.
+            state = {key: values for key, values in state.items() if not has_rows_of(key, TOKEN_TABLES)}
         return state | {ROWS_PREFIX + table: values for table, values in rows.items()}
 
     def save_pretrained(self, save_directory, *args, **kwargs):
@@ -289,6 +305,43 @@ def split_rows(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, T
     prefix = _PEFT_PREFIX + ROWS_PREFIX
     rows = {name.removeprefix(prefix): values for name, values in state.items() if name.startswith(prefix)}
     return rows, {name: values for name, values in state.items() if not name.startswith(prefix)}
+
+
+@contextmanager
+def _without_report() -> Iterator[None]:
+    """Without the report of transformers, which names the weights of all adapters loaded before as missing."""
+    logger = logging.get_logger("transformers.integrations.peft")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _limit_heads(model: Any, num_rows: tuple[int, int] | None) -> None:
+    """Let heads compute only rows of the base model, and the others be constant; or all rows, for None.
+
+    A product with more rows may differ in the last bit, even in the rows that did not change.
+
+    Args:
+        model: the grown model.
+        num_rows: numbers of tokens and languages of the base model, or None.
+    """
+    for name, head in model.named_modules():
+        last = name.rpartition(".")[-1]
+        if last not in (*VOCABULARY_HEADS, "language_head") or not isinstance(head, torch.nn.Linear):
+            continue
+        head.__dict__.pop("forward", None)
+        if num_rows is not None:
+            head.forward = partial(_compute_first_rows, head, num_rows[last == "language_head"])
+
+
+def _compute_first_rows(head: torch.nn.Linear, num_rows: int, states: Tensor) -> Tensor:
+    """Logits `(..., V)` of states `(..., D)`; those from row `num_rows` on are never chosen."""
+    bias = None if head.bias is None else head.bias[:num_rows]
+    logits = torch.nn.functional.linear(states, head.weight[:num_rows], bias)
+    return torch.nn.functional.pad(logits, (0, head.out_features - num_rows), value=_NEVER_CHOSEN)
 
 
 def _enable_layers(model: Any) -> None:

@@ -100,6 +100,29 @@ def test_changed_data_continues_on_purpose(field, finished, tmp_path):
     assert (copy / "model" / "adaptation" / "finished.json").is_file()
 
 
+def test_adapters_of_two_languages_serve_one_model(field, tmp_path):
+    """Each command leaves a merged model and its adapter; the start with both adapters writes what the models write."""
+    clips = field / "recordings"
+    letters = {"mdw": "\u0254", "qaa-x-two": "\u0254\u014b"}
+    for code, letter in letters.items():
+        texts = {f"clip_{n}": f"press {letter} {'abcdefghijklmnopqrst'[n]}" for n in range(20)}
+        write_clips(tmp_path / code, texts)
+        options = ("--method", "lora", "--max-steps", "4", "--lang", code)
+        arguments = command(field, tmp_path / f"model-{code}", *options)
+        arguments[arguments.index(str(clips))] = str(tmp_path / code)
+        place = arguments.index("--to")
+        printed, _ = run([*arguments[:place], *arguments[place + 2 :]])
+        assert "low-rank adapters, as asked for" in printed
+    adapters = [f"--adapter={code}={tmp_path}/model-{code}/adapter" for code in letters]
+    transcribe = [sys.executable, "-m", "mu2slam_hf.cli", "transcribe", str(clips / "clip_0.wav"), "--json"]
+    for code in letters:
+        alone, _ = run([*transcribe, "--model", f"{tmp_path}/model-{code}", "--from", code])
+        together, _ = run([*transcribe, "--model", str(field / "tiny"), "--from", code, *adapters])
+        assert json.loads(together)["text"] == json.loads(alone)["text"]
+    _, errors = run([*transcribe, "--model", str(field / "tiny"), *adapters], status=1)
+    assert "the language decides between several, but --from is not given" in errors
+
+
 @pytest.mark.slow
 def test_killed_five_times_the_weights_are_those_of_an_uninterrupted_adaptation(field, finished):
     """The plan is kept, because the choice between bfloat16 and float32 depends on a measurement of the speed."""

@@ -91,9 +91,10 @@ def test_settings_that_have_no_meaning(values, message):
         AdaptationSettings(**values)
 
 
-def test_adapters_cannot_learn_a_new_language():
-    with pytest.raises(ValueError, match="low-rank adapters cannot learn what is new in mdw, fr"):
-        make_plan(AdaptationSettings(method="lora"))
+def test_adapters_belong_to_a_checkpoint():
+    assert make_plan(AdaptationSettings(method="lora")).method == "lora"
+    with pytest.raises(ValueError, match="low-rank adapters belong to a trained checkpoint"):
+        choose_plan(AdaptationSettings(method="lora"), replace(CHECKPOINT, kind="encoder"), train_hours=1.0)
 
 
 @pytest.mark.parametrize("mode", ["direct", "noisy", "gradual"])
@@ -103,9 +104,7 @@ def test_the_recipe_is_a_recipe(tmp_path, mode, method):
     for name in ("train", "dev", "replay"):
         write_manifest([record], tmp_path / f"{name}.jsonl")
     settings = AdaptationSettings(mode=mode, method=method, replay="replay.jsonl", seed=3)
-    is_grown = method != "lora"
-    start = CHECKPOINT if is_grown else replace(CHECKPOINT, new_languages=(), growing_languages=())
-    plan = choose_plan(settings, start, train_hours=1.0, replay_hours=1.0)
+    plan = choose_plan(settings, CHECKPOINT, train_hours=1.0, replay_hours=1.0)
     plan = choose_steps(plan, settings, PACE, train_hours=1.0, seconds_left=None)
     files = TrainingFiles(
         train=tmp_path / "train.jsonl",
@@ -123,8 +122,12 @@ def test_the_recipe_is_a_recipe(tmp_path, mode, method):
     assert (recipes[0].lora is not None) == (method == "lora")
     assert (recipes[0].decoder_noise is not None) == (mode == "noisy")
     assert ("model.encoder.conformer.layers.3." in recipes[0].model.freeze) == (method == "frozen")
-    assert set(recipes[0].processor.add_languages) == ({"mdw", "fr"} if is_grown else set())
-    if mode == "gradual":
+    assert set(recipes[0].processor.add_languages) == {"mdw", "fr"}
+    if mode == "gradual" and method == "lora":
+        (recipe,) = recipes
+        assert [phase.name for phase in recipe.data.curriculum] == ["all", "recordings"]
+        assert recipe.data.curriculum[1].corpus_weights == {"recordings": 1.0}
+    elif mode == "gradual":
         assert recipes[1].processor.add_languages == {}
         first, second = recipes
         assert first.data.curriculum == [] and set(first.data.corpora) == {"recordings", "replay"}

@@ -118,7 +118,9 @@ def test_each_adapter_gives_the_outputs_of_its_own_model(folders, name, merged):
     )
     for output in OUTPUTS:
         places = rows if output == "language_logits" else ids
-        torch.testing.assert_close(getattr(actual, output)[..., places], getattr(expected, output), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            getattr(actual, output)[..., places], getattr(expected, output), rtol=1e-5, atol=1e-5
+        )
 
 
 @torch.no_grad()
@@ -141,7 +143,9 @@ def test_without_an_adapter_the_outputs_are_those_of_the_base_to_the_bit(folders
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("options", [{}, {"num_beams": 3, "ctc_weight": 0.5}, {"num_beams": 2, "num_return_sequences": 2}])
+@pytest.mark.parametrize(
+    "options", [{}, {"num_beams": 3, "ctc_weight": 0.5}, {"num_beams": 2, "num_return_sequences": 2}]
+)
 def test_items_of_one_batch_use_different_adapters(folders, options):
     """Each row is what its own model writes; the language is not given in the last one."""
     model, processor = load_all(folders)
@@ -215,7 +219,9 @@ def test_errors_say_what_to_do(folders, tmp_path):
         model.generate(**speech(), adapter_names="xyz")
     with pytest.raises(ValueError, match="Got 1 adapter_names for 2 items"):
         model.generate(**speech(), adapter_names=["mdw"])
-    with pytest.raises(ValueError, match="language of the adapter mdw, but __base__ is in use: pass adapter_names='mdw'"):
+    with pytest.raises(
+        ValueError, match="language of the adapter mdw, but __base__ is in use: pass adapter_names='mdw'"
+    ):
         model.generate(**speech(), source_lang="mdw", adapter_names=BASE_ADAPTER)
     with pytest.raises(ValueError, match="already exists"):
         model.load_adapter(str(folders / "qaa-x-two"), "mdw")

@@ -4,8 +4,9 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,13 @@ from mu2slam_hf.adaptation.fingerprints import fingerprint_records
 from mu2slam_hf.adaptation.pace import measure_pace
 from mu2slam_hf.adaptation.plan import Plan, choose_plan, choose_steps
 from mu2slam_hf.adaptation.prepared_data import PreparedData
+from mu2slam_hf.adaptation.pretraining import (
+    build_pretraining_tree,
+    choose_pretraining,
+    choose_pretraining_steps,
+    hours_of,
+    start_from_pretrained,
+)
 from mu2slam_hf.adaptation.recipe_tree import TrainingFiles, build_recipe_tree
 from mu2slam_hf.adaptation.result_page import Outcome, read_curves, render_result
 from mu2slam_hf.adaptation.scores import Sample, main_scores, read_samples, score_model, scored_records
@@ -33,6 +41,9 @@ from mu2slam_hf.evaluation.results import EvaluationResults
 from mu2slam_hf.recipes.runs import load_runs
 
 RECIPE_FILE, PLAN_FILE, RESULT_PAGE = "recipe.yaml", "plan.json", "results.html"
+START_RECIPE_FILE, PRETRAINING_RECIPE_FILE = "start_recipe.yaml", "pretraining_recipe.yaml"
+PRETRAINING_FOLDER = "pretraining"
+"""Folder of the run of pre-training, beside that of fine-tuning."""
 ADAPTER_FOLDER = "adapter"
 """Folder inside the model with its low-rank adapters, for the method "lora"."""
 # Share of the time that is kept for scores, calibration and the card after training.
@@ -157,7 +168,7 @@ class _Adaptation:
             languages=self.languages,
             replay=path("replay.jsonl") if replayed else None,
             replay_languages=tuple(sorted({one for record in replayed for one in _languages_of(record)})),
-            replay_hours=_hours(replayed),
+            replay_hours=hours_of(replayed),
         )
 
     def make_plan(self, found: FoundStart, files: TrainingFiles) -> Plan:
@@ -165,8 +176,14 @@ class _Adaptation:
         file = self.workspace.path(PLAN_FILE)
         if file.is_file():
             return Plan.load(file)
-        hours = _hours(self.prepared.split.train)
+        hours = hours_of(self.prepared.split.train)
         plan = choose_plan(self.settings, found.start, train_hours=hours, replay_hours=files.replay_hours)
+
+        choice = choose_pretraining(
+            self.settings, train_hours=hours, untranscribed_hours=hours_of(self.prepared.untranscribed)
+        )
+        if choice.reason is not None:
+            plan = replace(plan, reasons={**plan.reasons, "pre-training": choice.reason})
 
         def tree_of(plan: Plan) -> dict[str, Any]:
             return build_recipe_tree(
@@ -178,17 +195,41 @@ class _Adaptation:
         left = None
         if time_seconds is not None:
             left = time_seconds * (1 - _AFTERWARDS) - (time.monotonic() - self.started)
-        plan = choose_steps(plan, self.settings, pace, train_hours=hours, seconds_left=left)
-        with atomic_path(self.workspace.path(RECIPE_FILE)) as temporary:
-            text = yaml.safe_dump(tree_of(plan), allow_unicode=True, sort_keys=False)
-            Path(temporary).write_text(text, encoding="utf-8")
+        # Pre-training leaves its own share of the time.
+        left_after = None if left is None else left * (1 - choice.share)
+        plan = choose_steps(plan, self.settings, pace, train_hours=hours, seconds_left=left_after)
+        tree = tree_of(plan)
+        if choice.share:
+            self.write_recipe(START_RECIPE_FILE, tree)
+            plan = self.plan_pretraining(plan, files, choice.share, left)
+            tree = start_from_pretrained(tree, self.workspace.path(PRETRAINING_FOLDER) / "final")
+        self.write_recipe(RECIPE_FILE, tree)
         plan.save(file)
         return plan
+
+    def plan_pretraining(self, plan: Plan, files: TrainingFiles, share: float, seconds_left: float | None) -> Plan:
+        """The plan with its updates of pre-training, whose speed is measured; writes their recipe and data."""
+        manifest = self.workspace.path("untranscribed.jsonl")
+        write_manifest(self.prepared.untranscribed, manifest)
+        output = self.workspace.path(PRETRAINING_FOLDER)
+        tree = partial(build_pretraining_tree, plan, self.settings, files, manifest, output)
+        pace = measure_pace(tree(max_steps=1))
+        steps = choose_pretraining_steps(share, plan.max_steps, seconds_left, pace.seconds_per_step)
+        self.write_recipe(PRETRAINING_RECIPE_FILE, tree(max_steps=steps, bf16=pace.bf16))
+        reason = f"{plan.reasons['pre-training']}; {steps:,} updates at {pace.seconds_per_step:.2f} s"
+        reasons = {**plan.reasons, "pre-training": reason}
+        return replace(plan, pretraining_steps=steps, pretraining_bf16=pace.bf16, reasons=reasons)
+
+    def write_recipe(self, name: str, tree: dict[str, Any]) -> None:
+        """Write the values of a recipe."""
+        with atomic_path(self.workspace.path(name)) as temporary:
+            Path(temporary).write_text(yaml.safe_dump(tree, allow_unicode=True, sort_keys=False), encoding="utf-8")
 
     def score_start(self) -> None:
         """Scores of the start, with the new languages and characters, as it was before training."""
         overrides = ["training.resume=false", "stages=[]"]
-        (run,) = load_runs(self.workspace.path(RECIPE_FILE), overrides)
+        file = self.workspace.path(START_RECIPE_FILE)
+        (run,) = load_runs(file if file.is_file() else self.workspace.path(RECIPE_FILE), overrides)
         data = run.load_data()
         processor = run.build_processor(data)
         self.score(run.build_model(processor, data).eval(), processor, self.settings.start, "before")
@@ -197,6 +238,10 @@ class _Adaptation:
         """The runs of the recipe, from their newest checkpoints."""
         if self.workspace.trained.is_dir():
             return
+        pretraining = self.workspace.path(PRETRAINING_RECIPE_FILE)
+        if pretraining.is_file() and not (self.workspace.path(PRETRAINING_FOLDER) / "final").is_dir():
+            for run in load_runs(pretraining):
+                run.run()
         for run in load_runs(self.workspace.path(RECIPE_FILE)):
             run.run()
 
@@ -286,10 +331,6 @@ def copy_adapter(trained: Path, model: Path) -> None:
     """
     shutil.copytree(trained, model / ADAPTER_FOLDER, ignore=shutil.ignore_patterns("merged", "README.md"))
     shutil.copyfile(model / "generation_config.json", model / ADAPTER_FOLDER / "generation_config.json")
-
-
-def _hours(records: Iterable[SpeechTextRecord]) -> float:
-    return sum(record.duration_seconds or 0.0 for record in records) / 3600
 
 
 def _languages_of(record: SpeechTextRecord) -> tuple[str, ...]:

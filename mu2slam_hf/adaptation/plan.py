@@ -78,6 +78,8 @@ class Plan:
         eval_steps: updates between two evaluations and checkpoints.
         patience: number of evaluations without an improvement that end the run.
         warmup_steps: updates of linear growth.
+        pretraining_steps: number of updates of pre-training before; 0 without.
+        pretraining_bf16: whether pre-training uses bfloat16.
         replay_weight: passes over the replayed data for each pass over the recordings; 0 without.
         pace: speed; None until it is measured.
         reasons: title -> sentence, for people.
@@ -91,6 +93,8 @@ class Plan:
     eval_steps: int = 0
     patience: int = _PATIENCE
     warmup_steps: int = 0
+    pretraining_steps: int = 0
+    pretraining_bf16: bool = False
     replay_weight: float = 0.0
     pace: Pace | None = None
     reasons: Mapping[str, str]
@@ -203,7 +207,8 @@ def _choose_method(settings: AdaptationSettings, start: Start, hours: float) -> 
         return "full", f"all weights, because all are new ({size})"
     if start.num_parameters < _SMALL_MODEL:
         return "full", f"all weights, because the model is small ({size})"
-    if start.kind == "checkpoint" and not start.growing_languages and hours < _LORA_HOURS:
+    may_adapt = start.kind == "checkpoint" and not start.growing_languages and settings.pretrain is None
+    if may_adapt and hours < _LORA_HOURS:
         return "lora", f"low-rank adapters, because the model is large ({size}) for {hours:.1f} h"
     if hours < _FROZEN_HOURS:
         return "frozen", f"{_METHOD_NAMES['frozen']}, because the model is large ({size}) for {hours:.1f} h"

@@ -57,8 +57,8 @@ def build_recipe_tree(
         num_encoder_layers: number of Conformer layers of the start, for the method "frozen".
     """
     tree: dict[str, Any] = {
-        "model": _model_section(plan, num_encoder_layers),
-        "processor": _processor_section(plan, settings, files),
+        "model": build_model_section(plan, num_encoder_layers),
+        "processor": build_processor_section(plan, settings, files),
         "data": _data_section(plan, files),
         "objective": {"label_smoothing": 0.1},
         "optim": {
@@ -85,7 +85,8 @@ def build_recipe_tree(
     return tree
 
 
-def _model_section(plan: Plan, num_encoder_layers: int) -> dict[str, Any]:
+def build_model_section(plan: Plan, num_encoder_layers: int) -> dict[str, Any]:
+    """The section `model`: start, frozen layers, and defaults of generation for a new decoder."""
     start = plan.start
     if start.kind == "checkpoint":
         section: dict[str, Any] = {"init_from": start.folder}
@@ -105,7 +106,8 @@ def _model_section(plan: Plan, num_encoder_layers: int) -> dict[str, Any]:
     return section
 
 
-def _processor_section(plan: Plan, settings: AdaptationSettings, files: TrainingFiles) -> dict[str, Any]:
+def build_processor_section(plan: Plan, settings: AdaptationSettings, files: TrainingFiles) -> dict[str, Any]:
+    """The section `processor`: a new tokenizer, or the languages that the start is grown by."""
     if plan.start.kind != "checkpoint":
         languages = sorted({*files.languages, *files.replay_languages})
         return {"tokenizer": "char", "vocab_size": _VOCAB_SIZE, "languages": languages}

@@ -1,10 +1,10 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Low-rank adapters of several languages in one model, one of which is used at a time.
 
-An adapter may add languages and characters. The tables of the model get rows for those of all adapters; the rows of the
-adapter in use are in the tables, all others have values that are never chosen. So the ids of one tokenizer serve all
-adapters, two adapters may have different rows for the same character, and a model without an adapter in use has the
-logits of its base model.
+An adapter may add languages and characters. The tables of the model get rows for those of all adapters; the rows of
+the adapter in use are in the tables, all others have values that are never chosen. So the ids of one tokenizer serve
+all adapters, two adapters may have different rows for the same character, and a model without an adapter in use has
+the logits of its base model.
 
 Shapes: V vocabulary, D width.
 """

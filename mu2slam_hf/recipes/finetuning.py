@@ -78,8 +78,8 @@ class FinetuningRecipe:
     def __post_init__(self) -> None:
         if self.lora is not None and self.processor.add_languages and self.optim.weight_decay:
             raise ValueError(
-                "optim.weight_decay: would change the rows of all languages, which adapters must not; set it to 0 with "
-                "lora and processor.add_languages"
+                "optim.weight_decay: would change the rows of all languages, which adapters must not; set it to 0 "
+                "with lora and processor.add_languages"
             )
 
 

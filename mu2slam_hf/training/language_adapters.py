@@ -24,8 +24,8 @@ class LanguagePeftModel(PeftModel):
     """A peft model that trains and stores, besides its adapters, the new rows of a grown model.
 
     The rows that the model had before it was grown get no gradient. They do not change either, as long as the
-    optimizer has no weight decay. A folder of adapters has `adapter_growth.json` and the new rows, which `load_adapter`
-    of the models reads.
+    optimizer has no weight decay. A folder of adapters has `adapter_growth.json` and the new rows, which
+    `load_adapter` of the models reads.
 
     Args:
         model: the model, grown or not.

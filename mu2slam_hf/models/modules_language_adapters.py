@@ -155,9 +155,14 @@ class LanguageAdaptersMixin:
         name = adapter_name if adapter_name is not None else "default"
         if name == BASE_ADAPTER:
             raise ValueError(f"{BASE_ADAPTER} is the name of the model without adapters; choose another one.")
-        source = peft_model_id or getattr(kwargs.get("load_config"), "pretrained_model_name_or_path", None)
-        hub = {one: kwargs[one] for one in _HUB_ARGUMENTS if one in kwargs}
-        hub |= {k: v for k, v in (kwargs.get("adapter_kwargs") or {}).items() if k in _HUB_ARGUMENTS}
+        load_config = kwargs.get("load_config")
+        source = peft_model_id or getattr(load_config, "pretrained_model_name_or_path", None)
+        given = {
+            **(getattr(load_config, "download_kwargs", None) or {}),
+            **(kwargs.get("adapter_kwargs") or {}),
+            **kwargs,
+        }
+        hub = {one: given[one] for one in _HUB_ARGUMENTS if given.get(one) is not None}
         growth = AdapterGrowth.load(source, **hub) if source else None
         if growth is None:
             loaded = super().load_adapter(peft_model_id, adapter_name, *args, **kwargs)

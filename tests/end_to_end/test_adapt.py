@@ -20,6 +20,7 @@ from training_runs import assert_equal_weights, kill_with_children
 from transformers import pipeline
 
 from mu2slam_hf.adaptation.workspace import Workspace
+from mu2slam_hf.cli import main
 from mu2slam_hf.training.checkpoints import list_checkpoints
 
 NUM_STEPS = 8
@@ -104,27 +105,25 @@ def test_changed_data_continues_on_purpose(field, finished, tmp_path):
     assert (copy / "model" / "adaptation" / "finished.json").is_file()
 
 
-def test_adapters_of_two_languages_serve_one_model(field, tmp_path):
-    """Each command leaves a merged model and its adapter; the start with both adapters writes what these write."""
-    clips = field / "recordings"
-    letters = {"mdw": "\u0254", "qaa-x-two": "\u0254\u014b"}
-    for code, letter in letters.items():
-        texts = {f"clip_{n}": f"press {letter} {'abcdefghijklmnopqrst'[n]}" for n in range(20)}
-        write_clips(tmp_path / code, texts)
-        options = ("--method", "lora", "--max-steps", "4", "--lang", code)
-        arguments = command(field, tmp_path / f"model-{code}", *options)
-        arguments[arguments.index(str(clips))] = str(tmp_path / code)
-        place = arguments.index("--to")
-        printed, _ = run([*arguments[:place], *arguments[place + 2 :]])
-        assert "low-rank adapters, as asked for" in printed
-    adapters = [f"--adapter={code}={tmp_path}/model-{code}/adapter" for code in letters]
-    transcribe = [sys.executable, "-m", "mu2slam_hf.cli", "transcribe", str(clips / "clip_0.wav"), "--json"]
-    for code in letters:
-        alone, _ = run([*transcribe, "--model", f"{tmp_path}/model-{code}", "--from", code])
-        together, _ = run([*transcribe, "--model", str(field / "tiny"), "--from", code, *adapters])
-        assert json.loads(together)["text"] == json.loads(alone)["text"]
-    _, errors = run([*transcribe, "--model", str(field / "tiny"), *adapters], status=1)
-    assert "the language decides between several, but --from is not given" in errors
+def test_adapters_are_left_for_the_model_that_they_started_from(field, tmp_path, capsys):
+    """The start with the adapter writes what the merged model writes."""
+    texts = {f"clip_{n}": f"press \u0254 {'abcdefghijklmnopqrst'[n]}" for n in range(20)}
+    write_clips(tmp_path / "recordings", texts)
+    output = tmp_path / "model"
+    options = ("--lang", "mdw", "--method", "lora", "--max-steps", "2")
+    printed, _ = run(
+        [
+            *(sys.executable, "-m", "mu2slam_hf.cli", "adapt", str(tmp_path / "recordings"), *options),
+            *("--model", str(field / "tiny"), "--output", str(output)),
+        ]
+    )
+    assert "low-rank adapters, as asked for" in printed
+    transcribe = ["transcribe", str(tmp_path / "recordings" / "clip_0.wav"), "--from", "mdw", "--json"]
+    capsys.readouterr()
+    assert main([*transcribe, "--model", str(output)]) == 0
+    alone = json.loads(capsys.readouterr().out)
+    assert main([*transcribe, "--model", str(field / "tiny"), "--adapter", f"mdw={output}/adapter"]) == 0
+    assert json.loads(capsys.readouterr().out)["text"] == alone["text"]
 
 
 def test_recordings_without_text_are_used_before(field, tmp_path):

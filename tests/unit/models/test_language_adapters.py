@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile as sf
 import torch
 from helpers import save_tiny_checkpoint
 from transformers import AutoModelForSpeechSeq2Seq, pipeline
 
 from mu2slam_hf import Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC, Mu2SLAMProcessor
+from mu2slam_hf.cli import main
 from mu2slam_hf.growth.languages import grow_model, grow_processor
 from mu2slam_hf.models.modules_adapter_growth import GROWTH_FILE
 from mu2slam_hf.models.modules_language_adapters import BASE_ADAPTER
@@ -246,3 +248,23 @@ def test_a_deleted_adapter_leaves_the_others(folders):
         assert torch.equal(model(**speech(), **decoder).logits, expected)
     with pytest.raises(ValueError, match="no adapter 'qaa-x-two'"):
         model.set_adapter("qaa-x-two")
+
+
+def test_the_command_uses_the_adapter_of_the_language(folders, tmp_path, capsys):
+    wave = tmp_path / "one.wav"
+    sf.write(wave, WAVE, 16000)
+    adapters = [f"--adapter={name}={folders / name}" for name in ("qaa-x-two", "mdw")]
+    command = ["transcribe", str(wave), "--json", "--model", str(folders / "base"), *adapters]
+    for name in CHARACTERS:
+        own, processor = load_one(folders / name)
+        expected = next(
+            transcribe_recordings(own, processor, [str(wave)], TranscriptionOptions(source_lang=name))
+        ).text
+        assert expected and main([*command, "--from", name]) == 0
+        assert json.loads(capsys.readouterr().out)["text"] == expected
+    assert main(command) == 1
+    assert "several, but --from is not given: qaa-x-two for qaa-x-two; mdw for mdw" in capsys.readouterr().err
+    assert main([*command, "--adapter", f"mdw={folders}/mdw"]) == 1
+    assert "the name mdw is given twice" in capsys.readouterr().err
+    assert main([*command, "--adapter", f"old={folders}/base"]) == 1
+    assert "no adapter_growth.json; expected the folder `adapter`" in capsys.readouterr().err

@@ -111,7 +111,9 @@ def test_adapters_train_new_rows_only_and_resume(load, tmp_path):
         stored = weights[f"base_model.model.grown_rows.{name}"]
         assert torch.equal(merged[key][len(old) :], stored)
     growth = json.loads((folder / "adapter_growth.json").read_text(encoding="utf-8"))
-    assert growth["new_languages"] == ["mdw"] and len(growth["characters"]) == 4 and growth["languages"] == ["mdw"]
+    assert (
+        growth["new_languages"] == ["mdw"] and len(growth["characters"]) == 4 and growth["languages"] == ["fr", "mdw"]
+    )
     # The new rows were trained: they are no longer those that a run starts from.
     run = build_run(load(*ADAPTERS, "training.resume=false"))
     data = run.load_data()

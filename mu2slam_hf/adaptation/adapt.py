@@ -6,7 +6,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import yaml
 from mu2slam_hf.adaptation.card import render_adapted_card
 from mu2slam_hf.adaptation.fingerprints import fingerprint_records
 from mu2slam_hf.adaptation.pace import measure_pace
-from mu2slam_hf.adaptation.plan import Plan, choose_plan, choose_steps
+from mu2slam_hf.adaptation.plan import Pace, Plan, choose_plan, choose_steps
 from mu2slam_hf.adaptation.prepared_data import PreparedData
 from mu2slam_hf.adaptation.pretraining import (
     build_pretraining_tree,
@@ -42,8 +41,8 @@ from mu2slam_hf.recipes.runs import load_runs
 
 RECIPE_FILE, PLAN_FILE, RESULT_PAGE = "recipe.yaml", "plan.json", "results.html"
 START_RECIPE_FILE, PRETRAINING_RECIPE_FILE = "start_recipe.yaml", "pretraining_recipe.yaml"
-PRETRAINING_FOLDER = "pretraining"
-"""Folder of the run of pre-training, beside that of fine-tuning."""
+PRETRAINING_FOLDER, UNTRANSCRIBED_FILE = "pretraining", "untranscribed.jsonl"
+"""Folder of the run of pre-training, beside that of fine-tuning, and manifest of the speech without text."""
 ADAPTER_FOLDER = "adapter"
 """Folder inside the model with its low-rank adapters, for the method "lora"."""
 # Share of the time that is kept for scores, calibration and the card after training.
@@ -178,7 +177,6 @@ class _Adaptation:
             return Plan.load(file)
         hours = hours_of(self.prepared.split.train)
         plan = choose_plan(self.settings, found.start, train_hours=hours, replay_hours=files.replay_hours)
-
         choice = choose_pretraining(
             self.settings, train_hours=hours, untranscribed_hours=hours_of(self.prepared.untranscribed)
         )
@@ -191,6 +189,7 @@ class _Adaptation:
             )
 
         pace = measure_pace(tree_of(replace(plan, max_steps=1, eval_steps=1)))
+        pretraining_pace = self.measure_pretraining(plan, files) if choice.share else None
         time_seconds = self.settings.time_seconds
         left = None
         if time_seconds is not None:
@@ -199,26 +198,30 @@ class _Adaptation:
         left_after = None if left is None else left * (1 - choice.share)
         plan = choose_steps(plan, self.settings, pace, train_hours=hours, seconds_left=left_after)
         tree = tree_of(plan)
-        if choice.share:
+        if pretraining_pace is not None:
             self.write_recipe(START_RECIPE_FILE, tree)
-            plan = self.plan_pretraining(plan, files, choice.share, left)
+            steps = choose_pretraining_steps(choice.share, plan.max_steps, left, pretraining_pace.seconds_per_step)
+            plan = self.plan_pretraining(plan, files, pretraining_pace, steps)
             tree = start_from_pretrained(tree, self.workspace.path(PRETRAINING_FOLDER) / "final")
         self.write_recipe(RECIPE_FILE, tree)
         plan.save(file)
         return plan
 
-    def plan_pretraining(self, plan: Plan, files: TrainingFiles, share: float, seconds_left: float | None) -> Plan:
-        """The plan with its updates of pre-training, whose speed is measured; writes their recipe and data."""
-        manifest = self.workspace.path("untranscribed.jsonl")
-        write_manifest(self.prepared.untranscribed, manifest)
-        output = self.workspace.path(PRETRAINING_FOLDER)
-        tree = partial(build_pretraining_tree, plan, self.settings, files, manifest, output)
-        pace = measure_pace(tree(max_steps=1))
-        steps = choose_pretraining_steps(share, plan.max_steps, seconds_left, pace.seconds_per_step)
-        self.write_recipe(PRETRAINING_RECIPE_FILE, tree(max_steps=steps, bf16=pace.bf16))
+    def measure_pretraining(self, plan: Plan, files: TrainingFiles) -> Pace:
+        """The speed of pre-training, whose data is written."""
+        write_manifest(self.prepared.untranscribed, self.workspace.path(UNTRANSCRIBED_FILE))
+        return measure_pace(self.pretraining_tree(plan, files, max_steps=1))
+
+    def plan_pretraining(self, plan: Plan, files: TrainingFiles, pace: Pace, steps: int) -> Plan:
+        """The plan with its updates of pre-training; writes their recipe."""
+        self.write_recipe(PRETRAINING_RECIPE_FILE, self.pretraining_tree(plan, files, max_steps=steps, bf16=pace.bf16))
         reason = f"{plan.reasons['pre-training']}; {steps:,} updates at {pace.seconds_per_step:.2f} s"
-        reasons = {**plan.reasons, "pre-training": reason}
-        return replace(plan, pretraining_steps=steps, pretraining_bf16=pace.bf16, reasons=reasons)
+        return replace(plan, pretraining_steps=steps, reasons={**plan.reasons, "pre-training": reason})
+
+    def pretraining_tree(self, plan: Plan, files: TrainingFiles, **options: Any) -> dict[str, Any]:
+        """Values of the recipe of pre-training."""
+        manifest, output = self.workspace.path(UNTRANSCRIBED_FILE), self.workspace.path(PRETRAINING_FOLDER)
+        return build_pretraining_tree(plan, self.settings, files, manifest, output, **options)
 
     def write_recipe(self, name: str, tree: dict[str, Any]) -> None:
         """Write the values of a recipe."""

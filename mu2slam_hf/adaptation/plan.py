@@ -79,7 +79,6 @@ class Plan:
         patience: number of evaluations without an improvement that end the run.
         warmup_steps: updates of linear growth.
         pretraining_steps: number of updates of pre-training before; 0 without.
-        pretraining_bf16: whether pre-training uses bfloat16.
         replay_weight: passes over the replayed data for each pass over the recordings; 0 without.
         pace: speed; None until it is measured.
         reasons: title -> sentence, for people.
@@ -94,7 +93,6 @@ class Plan:
     patience: int = _PATIENCE
     warmup_steps: int = 0
     pretraining_steps: int = 0
-    pretraining_bf16: bool = False
     replay_weight: float = 0.0
     pace: Pace | None = None
     reasons: Mapping[str, str]

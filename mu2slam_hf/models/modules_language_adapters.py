@@ -114,7 +114,7 @@ class LanguageAdapters:
 
     def find_owners(self, language: str) -> list[str]:
         """Adapters that add a language; none for a language of the base model."""
-        return [name for name, growth in self.growths.items() if language in growth.new_languages]
+        return [name for name in self.rows if language in self.growths[name].new_languages]
 
     def _num_base_rows(self) -> tuple[int, int]:
         """Numbers of tokens and languages of the base model."""

@@ -109,7 +109,7 @@ class FinetuningRun(Run):
         return add_adapters(self.recipe.lora, model, processor, growths=self.growths, languages=languages)
 
     @property
-    def model_recipe(self) -> FinetuningRecipe:
+    def model_recipe(self) -> Any:
         """As in the base class; adapters are always added to their base model."""
         return self.recipe if self.recipe.lora is not None else super().model_recipe
 

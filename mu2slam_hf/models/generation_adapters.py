@@ -4,7 +4,8 @@
 Shapes: B batch, L tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 import torch
@@ -16,7 +17,32 @@ from .modules_language_adapters import BASE_ADAPTER
 AdapterNames = str | Sequence[str | None] | None
 """One adapter for all items of a batch, or one for each; None: the one in use, or in a list the base model."""
 
+_POSITIONAL = ("inputs", "generation_config", "logits_processor")
 _LISTS = ("source_lang", "target_lang", "language")
+
+
+def with_adapters(sources: Sequence[str]) -> Callable[..., Any]:
+    """Decorator of `generate`, which then accepts `adapter_names`.
+
+    Args:
+        sources: names of the arguments that may be the source, besides `inputs`.
+    """
+
+    def decorate(generate: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(generate)
+        def call(model: Any, *args: Any, adapter_names: AdapterNames = None, **kwargs: Any) -> Any:
+            if adapter_names is None:
+                return generate(model, *args, **kwargs)
+            named = {**dict(zip(_POSITIONAL, args, strict=False)), **kwargs}
+            source = next((named[name] for name in ("inputs", *sources) if named.get(name) is not None), None)
+            if source is None:
+                return generate(model, **named)  # which says that there is none
+            tensor = source if isinstance(source, Tensor) else source[0]
+            return generate_with_adapters(model, adapter_names, len(tensor), named)
+
+        return call
+
+    return decorate
 
 
 def generate_with_adapters(
@@ -87,4 +113,4 @@ def _join_rows(parts: Sequence[tuple[list[int], Tensor]], batch_size: int, pad_t
     return joined
 
 
-__all__ = ["AdapterNames", "generate_with_adapters"]
+__all__ = ["AdapterNames", "generate_with_adapters", "with_adapters"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
-from .generation_adapters import AdapterNames, generate_with_adapters
+from .generation_adapters import with_adapters
 from .generation_assisted import prepare_assistant
 from .generation_ctc import CTCPrefixLogitsProcessor, CTCPrefixScorer
 from .generation_languages import LanguageTokensLogitsProcessor, exclude_from_ctc, excluded_tokens
@@ -66,6 +66,7 @@ class Mu2SLAMGenerationMixin:
     """Languages, tasks and joint CTC/attention decoding for [`Mu2SLAMForConditionalGeneration`]."""
 
     @torch.no_grad()
+    @with_adapters(SOURCES)
     def generate(
         self,
         inputs: Tensor | None = None,
@@ -80,7 +81,6 @@ class Mu2SLAMGenerationMixin:
         source_modality: str | None = None,
         max_repeats: int | None = None,
         language: str | Sequence[str | None] | None = None,
-        adapter_names: AdapterNames = None,
         **kwargs,
     ):
         """Generate text or speech ids from speech or text.
@@ -104,26 +104,18 @@ class Mu2SLAMGenerationMixin:
             max_repeats: number of times that the same tokens may be repeated before a row is ended; texts that CTC
                 scores may repeat what is said. Default: `generation_config.max_repeats`, else no limit.
             language: Whisper's name of `source_lang`. Default: `generation_config.language`.
-            adapter_names: adapter for this call (`load_adapter`), or one per item; "__base__" is the model without
-                adapters. Default: the one in use (`set_adapter`).
             **kwargs: `input_features` or `input_ids` with `attention_mask`, `language_ids` and
                 `decoder_language_ids` `(B,)` in place of codes, and all arguments of transformers' `generate`. For
                 assisted decoding (one item, greedy or sampling): `prompt_lookup_num_tokens`, or `assistant_model`,
                 another encoder-decoder with the same vocabulary, which encodes the source itself.
+                `adapter_names`: adapter of this call (`load_adapter`), or one per item; "__base__" is the model
+                without adapters. Default: the one in use (`set_adapter`).
 
         Raises:
             ValueError: not exactly one source is given, a language or task is unknown, or the task does not match
                 modalities and languages; the message contains all tasks and the languages of the model.
         """
         source = self._single_source(inputs, kwargs)
-        if adapter_names is not None:
-            tensor = kwargs[source]
-            batch_size = len(tensor if isinstance(tensor, Tensor) else tensor[0])
-            kwargs |= {"source_lang": source_lang, "target_lang": target_lang, "language": language, "task": task}
-            kwargs |= {"target_modality": target_modality, "source_modality": source_modality}
-            kwargs |= {"ctc_weight": ctc_weight, "max_repeats": max_repeats}
-            kwargs |= {"generation_config": generation_config, "logits_processor": logits_processor}
-            return generate_with_adapters(self, adapter_names, batch_size, kwargs)
         config = generation_config if generation_config is not None else self.generation_config
         source_modality = self._source_modality(source, source_modality)
         source_lang, target_lang, task = resolve_task_arguments(

@@ -4,7 +4,7 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,15 @@ import yaml
 from mu2slam_hf.adaptation.card import render_adapted_card
 from mu2slam_hf.adaptation.fingerprints import fingerprint_records
 from mu2slam_hf.adaptation.pace import measure_pace
-from mu2slam_hf.adaptation.plan import Plan, choose_plan, choose_steps
+from mu2slam_hf.adaptation.plan import Pace, Plan, choose_plan, choose_steps
 from mu2slam_hf.adaptation.prepared_data import PreparedData
+from mu2slam_hf.adaptation.pretraining import (
+    build_pretraining_tree,
+    choose_pretraining,
+    choose_pretraining_steps,
+    hours_of,
+    start_from_pretrained,
+)
 from mu2slam_hf.adaptation.recipe_tree import TrainingFiles, build_recipe_tree
 from mu2slam_hf.adaptation.result_page import Outcome, read_curves, render_result
 from mu2slam_hf.adaptation.scores import Sample, main_scores, read_samples, score_model, scored_records
@@ -33,6 +40,11 @@ from mu2slam_hf.evaluation.results import EvaluationResults
 from mu2slam_hf.recipes.runs import load_runs
 
 RECIPE_FILE, PLAN_FILE, RESULT_PAGE = "recipe.yaml", "plan.json", "results.html"
+START_RECIPE_FILE, PRETRAINING_RECIPE_FILE = "start_recipe.yaml", "pretraining_recipe.yaml"
+PRETRAINING_FOLDER, UNTRANSCRIBED_FILE = "pretraining", "untranscribed.jsonl"
+"""Folder of the run of pre-training, beside that of fine-tuning, and manifest of the speech without text."""
+ADAPTER_FOLDER = "adapter"
+"""Folder inside the model with its low-rank adapters, for the method "lora"."""
 # Share of the time that is kept for scores, calibration and the card after training.
 _AFTERWARDS = 0.12
 _NUM_SPEECH_CLIPS, _NUM_SOUNDS = 100, 300
@@ -155,7 +167,7 @@ class _Adaptation:
             languages=self.languages,
             replay=path("replay.jsonl") if replayed else None,
             replay_languages=tuple(sorted({one for record in replayed for one in _languages_of(record)})),
-            replay_hours=_hours(replayed),
+            replay_hours=hours_of(replayed),
         )
 
     def make_plan(self, found: FoundStart, files: TrainingFiles) -> Plan:
@@ -163,8 +175,13 @@ class _Adaptation:
         file = self.workspace.path(PLAN_FILE)
         if file.is_file():
             return Plan.load(file)
-        hours = _hours(self.prepared.split.train)
+        hours = hours_of(self.prepared.split.train)
         plan = choose_plan(self.settings, found.start, train_hours=hours, replay_hours=files.replay_hours)
+        choice = choose_pretraining(
+            self.settings, train_hours=hours, untranscribed_hours=hours_of(self.prepared.untranscribed)
+        )
+        if choice.reason is not None:
+            plan = replace(plan, reasons={**plan.reasons, "pre-training": choice.reason})
 
         def tree_of(plan: Plan) -> dict[str, Any]:
             return build_recipe_tree(
@@ -172,21 +189,50 @@ class _Adaptation:
             )
 
         pace = measure_pace(tree_of(replace(plan, max_steps=1, eval_steps=1)))
+        pretraining_pace = self.measure_pretraining(plan, files) if choice.share else None
         time_seconds = self.settings.time_seconds
         left = None
         if time_seconds is not None:
             left = time_seconds * (1 - _AFTERWARDS) - (time.monotonic() - self.started)
-        plan = choose_steps(plan, self.settings, pace, train_hours=hours, seconds_left=left)
-        with atomic_path(self.workspace.path(RECIPE_FILE)) as temporary:
-            text = yaml.safe_dump(tree_of(plan), allow_unicode=True, sort_keys=False)
-            Path(temporary).write_text(text, encoding="utf-8")
+        # Pre-training leaves its own share of the time.
+        left_after = None if left is None else left * (1 - choice.share)
+        plan = choose_steps(plan, self.settings, pace, train_hours=hours, seconds_left=left_after)
+        tree = tree_of(plan)
+        if pretraining_pace is not None:
+            self.write_recipe(START_RECIPE_FILE, tree)
+            steps = choose_pretraining_steps(choice.share, plan.max_steps, left, pretraining_pace.seconds_per_step)
+            plan = self.plan_pretraining(plan, files, pretraining_pace, steps)
+            tree = start_from_pretrained(tree, self.workspace.path(PRETRAINING_FOLDER) / "final")
+        self.write_recipe(RECIPE_FILE, tree)
         plan.save(file)
         return plan
+
+    def measure_pretraining(self, plan: Plan, files: TrainingFiles) -> Pace:
+        """The speed of pre-training, whose data is written."""
+        write_manifest(self.prepared.untranscribed, self.workspace.path(UNTRANSCRIBED_FILE))
+        return measure_pace(self.pretraining_tree(plan, files, max_steps=1))
+
+    def plan_pretraining(self, plan: Plan, files: TrainingFiles, pace: Pace, steps: int) -> Plan:
+        """The plan with its updates of pre-training; writes their recipe."""
+        self.write_recipe(PRETRAINING_RECIPE_FILE, self.pretraining_tree(plan, files, max_steps=steps, bf16=pace.bf16))
+        reason = f"{plan.reasons['pre-training']}; {steps:,} updates at {pace.seconds_per_step:.2f} s"
+        return replace(plan, pretraining_steps=steps, reasons={**plan.reasons, "pre-training": reason})
+
+    def pretraining_tree(self, plan: Plan, files: TrainingFiles, **options: Any) -> dict[str, Any]:
+        """Values of the recipe of pre-training."""
+        manifest, output = self.workspace.path(UNTRANSCRIBED_FILE), self.workspace.path(PRETRAINING_FOLDER)
+        return build_pretraining_tree(plan, self.settings, files, manifest, output, **options)
+
+    def write_recipe(self, name: str, tree: dict[str, Any]) -> None:
+        """Write the values of a recipe."""
+        with atomic_path(self.workspace.path(name)) as temporary:
+            Path(temporary).write_text(yaml.safe_dump(tree, allow_unicode=True, sort_keys=False), encoding="utf-8")
 
     def score_start(self) -> None:
         """Scores of the start, with the new languages and characters, as it was before training."""
         overrides = ["training.resume=false", "stages=[]"]
-        (run,) = load_runs(self.workspace.path(RECIPE_FILE), overrides)
+        file = self.workspace.path(START_RECIPE_FILE)
+        (run,) = load_runs(file if file.is_file() else self.workspace.path(RECIPE_FILE), overrides)
         data = run.load_data()
         processor = run.build_processor(data)
         self.score(run.build_model(processor, data).eval(), processor, self.settings.start, "before")
@@ -195,6 +241,10 @@ class _Adaptation:
         """The runs of the recipe, from their newest checkpoints."""
         if self.workspace.trained.is_dir():
             return
+        pretraining = self.workspace.path(PRETRAINING_RECIPE_FILE)
+        if pretraining.is_file() and not (self.workspace.path(PRETRAINING_FOLDER) / "final").is_dir():
+            for run in load_runs(pretraining):
+                run.run()
         for run in load_runs(self.workspace.path(RECIPE_FILE)):
             run.run()
 
@@ -214,6 +264,8 @@ class _Adaptation:
         if self.scored:
             results = [self.score(model, processor, self.workspace.output_dir.name, "after")]
         self.write_card(finished, model, plan, results)
+        if plan.method == "lora":
+            copy_adapter(trained, finished)
         self.workspace.publish(finished)
         shutil.rmtree(finished, ignore_errors=True)
         result = self.result()
@@ -274,8 +326,15 @@ class _Adaptation:
         return read_samples(file) if file.is_file() else []
 
 
-def _hours(records: Iterable[SpeechTextRecord]) -> float:
-    return sum(record.duration_seconds or 0.0 for record in records) / 3600
+def copy_adapter(trained: Path, model: Path) -> None:
+    """Put the adapters of a run into the subfolder `adapter` of its merged, calibrated model.
+
+    Args:
+        trained: final folder of the run.
+        model: folder of the merged model.
+    """
+    shutil.copytree(trained, model / ADAPTER_FOLDER, ignore=shutil.ignore_patterns("merged", "README.md"))
+    shutil.copyfile(model / "generation_config.json", model / ADAPTER_FOLDER / "generation_config.json")
 
 
 def _languages_of(record: SpeechTextRecord) -> tuple[str, ...]:

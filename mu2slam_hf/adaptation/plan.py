@@ -78,6 +78,7 @@ class Plan:
         eval_steps: updates between two evaluations and checkpoints.
         patience: number of evaluations without an improvement that end the run.
         warmup_steps: updates of linear growth.
+        pretraining_steps: number of updates of pre-training before; 0 without.
         replay_weight: passes over the replayed data for each pass over the recordings; 0 without.
         pace: speed; None until it is measured.
         reasons: title -> sentence, for people.
@@ -91,6 +92,7 @@ class Plan:
     eval_steps: int = 0
     patience: int = _PATIENCE
     warmup_steps: int = 0
+    pretraining_steps: int = 0
     replay_weight: float = 0.0
     pace: Pace | None = None
     reasons: Mapping[str, str]
@@ -192,10 +194,10 @@ def choose_steps(
 
 def _choose_method(settings: AdaptationSettings, start: Start, hours: float) -> tuple[Method, str]:
     size = f"{start.num_parameters / 1e6:.0f} M parameters"
-    if settings.method == "lora" and start.growing_languages:
+    if settings.method == "lora" and start.kind != "checkpoint":
         raise ValueError(
-            f"low-rank adapters cannot learn what is new in {', '.join(start.growing_languages)}, a language or "
-            "characters; use the method full or frozen"
+            "low-rank adapters belong to a trained checkpoint of this package; give one as the start, or use the "
+            "method full or frozen"
         )
     if settings.method != "auto":
         return settings.method, f"{_METHOD_NAMES[settings.method]}, as asked for ({size})"
@@ -203,7 +205,8 @@ def _choose_method(settings: AdaptationSettings, start: Start, hours: float) -> 
         return "full", f"all weights, because all are new ({size})"
     if start.num_parameters < _SMALL_MODEL:
         return "full", f"all weights, because the model is small ({size})"
-    if start.kind == "checkpoint" and not start.growing_languages and hours < _LORA_HOURS:
+    may_adapt = start.kind == "checkpoint" and not start.growing_languages and settings.pretrain is None
+    if may_adapt and hours < _LORA_HOURS:
         return "lora", f"low-rank adapters, because the model is large ({size}) for {hours:.1f} h"
     if hours < _FROZEN_HOURS:
         return "frozen", f"{_METHOD_NAMES['frozen']}, because the model is large ({size}) for {hours:.1f} h"

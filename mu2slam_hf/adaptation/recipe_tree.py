@@ -57,8 +57,8 @@ def build_recipe_tree(
         num_encoder_layers: number of Conformer layers of the start, for the method "frozen".
     """
     tree: dict[str, Any] = {
-        "model": _model_section(plan, num_encoder_layers),
-        "processor": _processor_section(plan, settings, files),
+        "model": build_model_section(plan, num_encoder_layers),
+        "processor": build_processor_section(plan, settings, files),
         "data": _data_section(plan, files),
         "objective": {"label_smoothing": 0.1},
         "optim": {
@@ -77,12 +77,16 @@ def build_recipe_tree(
         tree["lora"] = {"r": 16, "lora_alpha": 32.0, "lora_dropout": 0.05}
     if settings.mode == "noisy":
         tree["decoder_noise"] = {"ratio": 0.06}
-    if settings.mode == "gradual":
+    if settings.mode == "gradual" and plan.method == "lora":
+        # Stages start from the result of the one before, but adapters belong to the model of the first start.
+        tree["data"]["curriculum"] = [{"name": "all", "steps": max(1, plan.max_steps // 2)}, _alone()]
+    elif settings.mode == "gradual":
         tree["stages"] = _stages(plan)
     return tree
 
 
-def _model_section(plan: Plan, num_encoder_layers: int) -> dict[str, Any]:
+def build_model_section(plan: Plan, num_encoder_layers: int) -> dict[str, Any]:
+    """The section `model`: start, frozen layers, and defaults of generation for a new decoder."""
     start = plan.start
     if start.kind == "checkpoint":
         section: dict[str, Any] = {"init_from": start.folder}
@@ -102,7 +106,8 @@ def _model_section(plan: Plan, num_encoder_layers: int) -> dict[str, Any]:
     return section
 
 
-def _processor_section(plan: Plan, settings: AdaptationSettings, files: TrainingFiles) -> dict[str, Any]:
+def build_processor_section(plan: Plan, settings: AdaptationSettings, files: TrainingFiles) -> dict[str, Any]:
+    """The section `processor`: a new tokenizer, or the languages that the start is grown by."""
     if plan.start.kind != "checkpoint":
         languages = sorted({*files.languages, *files.replay_languages})
         return {"tokenizer": "char", "vocab_size": _VOCAB_SIZE, "languages": languages}
@@ -159,7 +164,6 @@ def _training_section(plan: Plan, settings: AdaptationSettings, files: TrainingF
 def _stages(plan: Plan) -> Sequence[dict[str, Any]]:
     """Paper: section 2.4, gradual fine-tuning: all labelled data, then the task that matters."""
     first = max(1, plan.max_steps // 2)
-    alone = [{"name": "recordings", "corpus_weights": {OWN_CORPUS: 1.0}}]
     return [
         {"name": "all", "set": {"training.max_steps": first}},
         {
@@ -167,9 +171,14 @@ def _stages(plan: Plan) -> Sequence[dict[str, Any]]:
             "set": {
                 "training.max_steps": max(1, plan.max_steps - first),
                 "optim.learning_rate": plan.learning_rate / 2,
-                "data.curriculum": alone,
+                "data.curriculum": [_alone()],
                 # The first stage has added them.
                 "processor.add_languages": {},
             },
         },
     ]
+
+
+def _alone() -> dict[str, Any]:
+    """The phase on the user's recordings alone."""
+    return {"name": OWN_CORPUS, "corpus_weights": {OWN_CORPUS: 1.0}}

@@ -29,6 +29,8 @@ class AdaptationSettings:
         max_steps: number of updates, in place of the choice by time and data.
         replay: manifest with data of languages and tasks that the model should keep, mixed into training; None: none.
         replay_share: share of `replay` in training, by duration of the recordings.
+        pretrain: pre-train first, on recordings without text together with those with text: "" for those that the data
+            has, or a folder with more of them; None: no pre-training.
         seed: seed of all random draws.
 
     Raises:
@@ -43,6 +45,7 @@ class AdaptationSettings:
     max_steps: int | None = None
     replay: str | None = None
     replay_share: float = 0.25
+    pretrain: str | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -57,5 +60,9 @@ class AdaptationSettings:
             raise ValueError("`time_seconds` and `max_steps` both set the length of training; give only one of them")
         if not 0.0 < self.replay_share < 1.0:
             raise ValueError(f"`replay_share` must be between 0 and 1, got {self.replay_share}")
+        if self.pretrain is not None and self.method == "lora":
+            raise ValueError(
+                "`pretrain` changes all weights, but the method lora keeps them; use full, frozen or auto"
+            )
         if self.mode == "gradual" and self.replay is None:
             raise ValueError("`mode` gradual trains on other data first; give it as `replay`, or use direct or noisy")

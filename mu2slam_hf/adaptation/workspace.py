@@ -92,6 +92,9 @@ class Workspace:
         number = 1 + sum(1 for path in self.output_dir.glob(f"{WORK_FOLDER}_*") if path.is_dir())
         trained = self.trained if self.trained.is_dir() else self._newest_checkpoint()
         aside = self.output_dir / f"{WORK_FOLDER}_{number}"
+        if trained is not None and (trained / "merged").is_dir():
+            # Further adapters are trained on the model with those of this round.
+            trained = trained / "merged"
         relative = None if trained is None else trained.relative_to(self.folder)
         os.replace(self.folder, aside)
         # The division of the data is kept.

@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The checkpoint included in the package, and loading of any checkpoint by name or path."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,12 @@ def load_default(**kwargs: Any) -> tuple["Mu2SLAMForConditionalGeneration", "Mu2
 
 
 def load_checkpoint(
-    name_or_path: str = DEFAULT_NAME, *, device: str = "cpu", dtype: str = "float32", **kwargs: Any
+    name_or_path: str = DEFAULT_NAME,
+    *,
+    device: str = "cpu",
+    dtype: str = "float32",
+    adapters: Mapping[str, str] | None = None,
+    **kwargs: Any,
 ) -> tuple["Mu2SLAMForConditionalGeneration", "Mu2SLAMProcessor"]:
     """Model and processor of a checkpoint.
 
@@ -41,6 +47,7 @@ def load_checkpoint(
         device: device of the model.
         dtype: dtype of the weights in memory; "auto" for the dtype in which they are stored. Choice: float32 also for
             weights stored as bfloat16, which is slow on most CPUs.
+        adapters: folders of adapters by name (see `load_adapter`); the last one is in use.
         **kwargs: passed to `from_pretrained` of the model.
 
     Raises:
@@ -54,6 +61,9 @@ def load_checkpoint(
     from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
 
     model = Mu2SLAMForConditionalGeneration.from_pretrained(folder, dtype=_read_dtype(dtype), **kwargs)
+    for name, place in (adapters or {}).items():
+        model.load_adapter(place, name)
+        processor.load_adapter(place)
     return model.to(device).eval(), processor
 
 

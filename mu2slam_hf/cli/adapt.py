@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mu2slam_hf.cli.options import add_like_option, add_seed_option, positive_int, probability, quiet_libraries
-from mu2slam_hf.cli.user_data import add_user_data_options, prepare_user_data, write_report
+from mu2slam_hf.cli.user_data import (
+    add_user_data_options,
+    prepare_user_data,
+    read_limits,
+    reading_options,
+    write_report,
+)
 
 if TYPE_CHECKING:
     from mu2slam_hf.adaptation.prepared_data import PreparedData
@@ -57,6 +63,14 @@ def add_parser(subparsers: Any) -> None:
         "decoder's inputs (direct)",
     )
     training.add_argument(
+        "--pretrain",
+        nargs="?",
+        const="",
+        metavar="FOLDER",
+        help="pre-train first on recordings without text, those of the data and, if given, of another folder; their "
+        "share of the time follows from the hours",
+    )
+    training.add_argument(
         "--replay", metavar="MANIFEST", help="data of other languages and tasks that the model should keep"
     )
     training.add_argument(
@@ -97,10 +111,15 @@ def run(args: argparse.Namespace) -> int:
         max_steps=args.max_steps,
         replay=args.replay,
         replay_share=args.replay_share,
+        pretrain=args.pretrain,
         seed=args.seed,
     )
     work_dir = Workspace(args.output_dir).folder
     prepared = prepare_user_data(args, work_dir)
+    if args.pretrain:
+        from mu2slam_hf.adaptation.pretraining import add_untranscribed
+
+        prepared = add_untranscribed(prepared, args.pretrain, reading_options(args), read_limits(args))
     print(format_report(prepared.report))
     page, data_file = write_report(prepared, args, work_dir)
     print(f"\nwritten to {page} and {data_file}\n", flush=True)

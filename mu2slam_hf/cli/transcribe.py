@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mu2slam_hf
+from mu2slam_hf.cli.adapters import add_adapters_option, choose_adapter, read_adapters, with_added_languages
 from mu2slam_hf.cli.languages import model_config, resolve_languages
 from mu2slam_hf.cli.options import (
     add_batch_seconds_option,
@@ -90,6 +91,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add_batch_seconds_option(long)
     add_model_options(parser)
+    add_adapters_option(parser)
     add_generation_options(parser)
     parser.set_defaults(run=run)
 
@@ -159,12 +161,15 @@ def resolve(args: argparse.Namespace) -> None:
     from mu2slam_hf.checkpoints.devices import check_device
 
     config = model_config(args)
+    adapters = read_adapters(args)
+    config["languages"] = with_added_languages(config.get("languages") or [], adapters)
     name = (config.get("architectures") or [""])[0]
     if not name.endswith(("ForConditionalGeneration", "ForCTC")):
         raise ValueError(f"{args.model}: {name or 'a model without class'} cannot transcribe recordings")
     if args.task == "translate" and not args.target_langs:
         args.target_langs = ["en"]
     resolve_languages(args, config, source_lang="--from", target_langs="--to")
+    args.adapter = choose_adapter(adapters, args.source_lang)
     if args.multilingual and args.source_lang:
         raise ValueError("--multilingual predicts the language of every segment; remove --from")
     if "und" in args.target_langs:
@@ -239,6 +244,7 @@ def describe_settings(args: argparse.Namespace) -> dict[str, Any]:
         "channels": args.channels,
         "chunk_length": args.chunk_length,
         "vad": args.vad,
+        "adapter": None if args.adapter is None else describe_model(args.adapters[args.adapter]),
         "generation": generation_arguments(args),
     }
 
@@ -289,7 +295,7 @@ def transcribe(sources: Iterator[Any], args: argparse.Namespace, progress: Trans
     """Load the model, and transcribe."""
     from mu2slam_hf.models.processing_transcription import TranscriptionOptions, transcribe_recordings
 
-    model, processor = load_model(args)
+    model, processor = load_model(args, adapters=args.adapters)
     options = TranscriptionOptions(
         source_lang=args.source_lang,
         target_langs=tuple(args.target_langs),
@@ -298,6 +304,7 @@ def transcribe(sources: Iterator[Any], args: argparse.Namespace, progress: Trans
         split_channels=args.channels,
         chunk_length_s=args.chunk_length,
         vad=args.vad,
+        adapter_name=args.adapter,
         batch_seconds=args.batch_seconds,
         generate_kwargs=generation_arguments(args),
     )

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from mu2slam_hf.growth.characters import describe_character, find_related
-from mu2slam_hf.growth.rows import LANGUAGE_TABLES, TOKEN_TABLES, select_tables, start_row
+from mu2slam_hf.growth.rows import start_row
 from mu2slam_hf.models.language_codes import UNDETERMINED, canonical_language, language_index
+from mu2slam_hf.models.modules_tables import LANGUAGE_TABLES, TOKEN_TABLES, select_tables
 from mu2slam_hf.models.modules_text import find_unknown_characters
 
 BIAS_OFFSET = -4.0
@@ -177,13 +178,7 @@ def grow_model(model: Any, growth: LanguageGrowth) -> None:
     if growth.is_new:
         check_new_language(config)
     trained = {name: values.clone() for name, values in model.state_dict().items()}
-    if growth.vocab_size > config.vocab_size:
-        model.resize_token_embeddings(growth.vocab_size, mean_resizing=False)
-    if growth.is_new:
-        model.resize_language_table(config.num_languages + 1)
-        config.languages = [*config.languages, growth.code]
-        if hasattr(config, "decoder_config"):
-            config.decoder_config.num_languages = config.num_languages
+    model.grow_tables(growth.vocab_size, [growth.code] if growth.is_new else [])
     config.restricted_tokens = growth.restricted_tokens or None
     state = model.state_dict()
     for name, values in select_tables(state, TOKEN_TABLES):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
+from .generation_adapters import with_adapters
 from .generation_assisted import prepare_assistant
 from .generation_ctc import CTCPrefixLogitsProcessor, CTCPrefixScorer
 from .generation_languages import LanguageTokensLogitsProcessor, exclude_from_ctc, excluded_tokens
@@ -65,6 +66,7 @@ class Mu2SLAMGenerationMixin:
     """Languages, tasks and joint CTC/attention decoding for [`Mu2SLAMForConditionalGeneration`]."""
 
     @torch.no_grad()
+    @with_adapters(SOURCES)
     def generate(
         self,
         inputs: Tensor | None = None,
@@ -106,6 +108,8 @@ class Mu2SLAMGenerationMixin:
                 `decoder_language_ids` `(B,)` in place of codes, and all arguments of transformers' `generate`. For
                 assisted decoding (one item, greedy or sampling): `prompt_lookup_num_tokens`, or `assistant_model`,
                 another encoder-decoder with the same vocabulary, which encodes the source itself.
+                `adapter_names`: adapter of this call (`load_adapter`), or one per item; "__base__" is the model
+                without adapters. Default: the one in use (`set_adapter`).
 
         Raises:
             ValueError: not exactly one source is given, a language or task is unknown, or the task does not match
@@ -235,6 +239,8 @@ class Mu2SLAMGenerationMixin:
         if len(codes) != batch_size:
             raise ValueError(f"Got {len(codes)} languages for a batch of {batch_size}; pass one, or one per item.")
         rows = [0 if code is None else language_index(code, self.config.languages) for code in codes]
+        for row in set(rows):
+            self.check_language_in_use(self.config.languages[row])
         return torch.tensor(rows, dtype=torch.int64, device=self.device)
 
     def _target_languages(self, target_lang, source_ids, encoder_outputs, kwargs: dict) -> Tensor:

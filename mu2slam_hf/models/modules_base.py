@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Base classes of the models; initialisation, and zero gradients, of their parameters."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -9,6 +9,7 @@ from transformers import initialization as init
 from transformers.modeling_outputs import CausalLMOutput
 
 from .modules_attention import ConformerSelfAttention
+from .modules_language_adapters import LanguageAdaptersMixin
 from .modules_learned_quantization import LearnedQuantizer
 from .modules_losses import ctc_loss, mask_ctc_logits
 from .modules_norms import ChannelNorm, SequenceBatchNorm
@@ -70,7 +71,7 @@ def touch_parameters(states: Tensor, parameters: Iterable[Tensor]) -> Tensor:
     return states
 
 
-class SpeechTextPreTrainedModel(PreTrainedModel):
+class SpeechTextPreTrainedModel(LanguageAdaptersMixin, PreTrainedModel):
     """Base class of the Conformer and of all models that read speech and text."""
 
     base_model_prefix = "model"
@@ -120,6 +121,22 @@ class SpeechTextPreTrainedModel(PreTrainedModel):
             if isinstance(head, nn.Linear) and head.out_features != num_languages:
                 parent.language_head = self._get_resized_lm_head(head, num_languages, mean_resizing=False)
         self.tie_weights()
+
+    def grow_tables(self, vocab_size: int, languages: Sequence[str]) -> None:
+        """Append rows of tokens and languages to tables, heads and configuration; the new rows are arbitrary.
+
+        Args:
+            vocab_size: number of tokens; a smaller one than that of the model changes nothing.
+            languages: codes of the languages to append.
+        """
+        config = self.config
+        if vocab_size > config.vocab_size:
+            self.resize_token_embeddings(vocab_size, mean_resizing=False)
+        if languages:
+            self.resize_language_table(config.num_languages + len(languages))
+            config.languages = [*config.languages, *languages]
+            if hasattr(config, "decoder_config"):
+                config.decoder_config.num_languages = config.num_languages
 
     def follow_vocab_size(self, vocab_size: int) -> None:
         """Hook for base models with more than one embedding table, after a change of the vocabulary's size."""

@@ -45,6 +45,7 @@ class Mu2SLAMSpeechRecognitionPipeline(OurModelsMixin, AutomaticSpeechRecognitio
     - `return_language`: adds `language`, the code of the spoken language or `und`, to the result and all chunks.
     - `generate_kwargs`: `source_lang` (or `language`), `target_lang`, `task` ("asr" or "transcribe", "ast" or
       "translate"), and everything that `generate` accepts. With a target language, the text is the translation.
+      `adapter_names` is the name of the adapter for this call (`load_adapter`).
     - `chunk_length_s`: maximum seconds of speech that the model reads at once. Recordings are cut at pauses if there
       are any; `stride_length_s` has no effect.
     - `batch_size`: maximum number of chunks of this length in a batch; 1, the default of transformers, means the
@@ -144,6 +145,7 @@ class Mu2SLAMSpeechRecognitionPipeline(OurModelsMixin, AutomaticSpeechRecognitio
         source_lang, target_lang, generate_kwargs = _split_languages(
             generate_kwargs, languages, getattr(self.model, "generation_config", None)
         )
+        adapter_name = generate_kwargs.pop("adapter_names", None)
         formatter = ResultFormatter(
             target_lang=target_lang,
             timestamps=postprocess_params.get("return_timestamps") or None,
@@ -155,6 +157,7 @@ class Mu2SLAMSpeechRecognitionPipeline(OurModelsMixin, AutomaticSpeechRecognitio
             target_langs=() if target_lang is None else (target_lang,),
             timestamps="token" if formatter.timestamps == "char" else "word",
             chunk_length_s=chunk_length_s,
+            adapter_name=adapter_name,
             generate_kwargs=generate_kwargs,
             ctc_decoder=self._ctc_decoder(postprocess_params.get("decoder_kwargs") or {}),
         )

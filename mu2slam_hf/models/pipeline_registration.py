@@ -8,6 +8,9 @@ from typing import Any
 import transformers.pipelines
 from transformers.pipelines import PIPELINE_REGISTRY, SUPPORTED_TASKS
 
+from .modules_adapter_growth import AdapterGrowth
+from .processing_adapters import add_adapter_characters
+
 
 class OurModelsMixin:
     """First base of a pipeline class; for models of other types, the pipeline that was registered before is built."""
@@ -23,6 +26,27 @@ class OurModelsMixin:
             return super().__new__(cls)
         # Not an instance of this class, so that Python does not call __init__ a second time.
         return cls._stock(model, *args, **kwargs)
+
+    def load_adapter(self, peft_model_id: str, adapter_name: str, **hub_arguments: Any) -> None:
+        """Load an adapter into the model and the tokenizer; calls choose it by `adapter_names` among their arguments.
+
+        The model without adapters stays in use for all other calls.
+
+        Args:
+            peft_model_id: folder or name on the Hub.
+            adapter_name: name of the adapter.
+            hub_arguments: `revision`, `token`, ... as in `cached_file` of transformers.
+
+        Raises:
+            ValueError: the name is in use, or the adapter belongs to another model.
+        """
+        pipeline: Any = self
+        before = pipeline.model.adapter_in_use
+        pipeline.model.load_adapter(peft_model_id, adapter_name, **hub_arguments)
+        pipeline.model.set_adapter(before)
+        growth = AdapterGrowth.load(peft_model_id, **hub_arguments)
+        if growth is not None:
+            add_adapter_characters(pipeline.tokenizer, growth)
 
 
 def register_for_task(task: str, ours: Any) -> None:

@@ -19,6 +19,7 @@ from .modeling_speech_tokenizer import SpeechTokenizerModel
 from .modules_losses import IGNORE_INDEX
 from .modules_speech_inputs import describe_mismatch, extract_speech, is_log_mel
 from .modules_waveforms import read_waveforms
+from .processing_adapters import AdapterProcessorMixin
 from .task_arguments import listing_choices, resolve_task_arguments
 from .task_types import check_task
 from .tokenization_mu2slam import Mu2SLAMCTCTokenizer
@@ -46,7 +47,7 @@ def check_languages(languages: Sequence[str]) -> list[str]:
     return checked
 
 
-class Mu2SLAMProcessor(ProcessorMixin):
+class Mu2SLAMProcessor(AdapterProcessorMixin, ProcessorMixin):
     """Combines a feature extractor, a text tokenizer and an optional speech tokenizer.
 
     Args:

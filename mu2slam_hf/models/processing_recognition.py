@@ -6,6 +6,7 @@ Shapes: `n` samples, N encoder frames, D width, V vocabulary.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from .generation_languages import exclude_from_ctc, excluded_tokens
 from .generation_loops import find_loop
 from .generation_no_speech import AGREEMENT, NoSpeechSettings, measure_agreement, measure_ctc
 from .generation_settings import DEFAULT_MAX_REPEATS, find_setting
+from .modules_language_adapters import use_adapter
 from .modules_lengths import downsample_attention_mask, group_by_size
 from .modules_sound_features import measure_sound
 from .processing_alignment import AlignedWord, align_log_probs, default_level
@@ -59,6 +61,17 @@ class RecognizedWindow:
     level_dbfs: float = 0.0
 
 
+def _with_adapter(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of the recognizer that uses its adapter; between calls, others may use other ones."""
+
+    @wraps(method)
+    def call(self: "WindowRecognizer", *args: Any, **kwargs: Any) -> Any:
+        with use_adapter(self.model, self.adapter_name):
+            return method(self, *args, **kwargs)
+
+    return call
+
+
 class WindowRecognizer:
     """Runs a model on windows.
 
@@ -67,6 +80,7 @@ class WindowRecognizer:
         processor: its processor.
         source_lang: the spoken language; None means unknown.
         batch_seconds: maximum seconds of audio in a batch, including padding.
+        adapter_name: adapter of the model; None: the one in use.
         generate_kwargs: passed to `generate`.
         ctc_decoder: see `TranscriptionOptions`.
 
@@ -81,6 +95,7 @@ class WindowRecognizer:
         *,
         source_lang: str | None = None,
         batch_seconds: float = 60.0,
+        adapter_name: str | None = None,
         generate_kwargs: Mapping[str, Any] | None = None,
         ctc_decoder: Callable[[np.ndarray], str] | None = None,
     ):
@@ -100,6 +115,7 @@ class WindowRecognizer:
         self.source_lang = source_lang
         self.language_row = processor.language_row(source_lang)
         self.batch_seconds = batch_seconds
+        self.adapter_name = adapter_name
         self.generate_kwargs = dict(generate_kwargs or {})
         self.assistant = self.generate_kwargs.pop("assistant_model", None)
         if self.assistant is not None:
@@ -112,6 +128,7 @@ class WindowRecognizer:
         self.max_repeats = find_setting(model, "max_repeats", default=DEFAULT_MAX_REPEATS)
 
     @torch.no_grad()
+    @_with_adapter
     def compute_blanks(self, waveform: np.ndarray) -> np.ndarray:
         """Probability `(N,)` of the CTC blank in each encoder frame of `(n,)` samples."""
         parts = []
@@ -123,6 +140,7 @@ class WindowRecognizer:
         return np.concatenate(parts)
 
     @torch.no_grad()
+    @_with_adapter
     def encode(self, windows: Sequence[Window]) -> list[RecognizedWindow]:
         """Run the encoder; decides, as far as possible without the decoder, which windows have no speech."""
         found = [RecognizedWindow(window=window, num_samples=len(window.waveform)) for window in windows]
@@ -186,6 +204,7 @@ class WindowRecognizer:
         return [dict(zip(codes[1:], row, strict=True)) for row in probabilities]
 
     @torch.no_grad()
+    @_with_adapter
     def transcribe(
         self, windows: Sequence[RecognizedWindow], languages: Sequence[str | None], level: str | None = None
     ) -> None:
@@ -270,6 +289,7 @@ class WindowRecognizer:
         return best[best != self.model.config.pad_token_id].tolist()
 
     @torch.no_grad()
+    @_with_adapter
     def translate(self, windows: Sequence[RecognizedWindow], target_lang: str) -> None:
         """Write the translations of windows with speech; only of the frames between their cuts."""
         speaking = [one for one in windows if one.has_speech]

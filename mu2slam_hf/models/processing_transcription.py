@@ -17,6 +17,7 @@ from .generation_settings import find_chunk_seconds, find_min_language_probabili
 from .language_codes import UNDETERMINED
 from .modules_audio_files import AudioError
 from .modules_audio_sources import stream_audio_source
+from .modules_language_adapters import use_adapter
 from .modules_speech_detection import build_detector
 from .processing_alignment import AlignedWord
 from .processing_joins import join_words, split_at_cut, without_overlap
@@ -49,6 +50,8 @@ class TranscriptionOptions:
             probable one. None means that of the generation configuration, else 0.
         vad: what decides where speech is: "energy", or "silero" for the neural network silero-vad (extra `vad`), which
             is stricter with noise and music, and removes what is not speech from short recordings too.
+        adapter_name: adapter of the model for all recordings, "__base__" for the model without adapters; None: the one
+            in use.
         generate_kwargs: passed to `generate`.
         ctc_decoder: only for CTC models: function from CTC log posteriors `(N, V)`, a numpy array, to their text, for
             example of a beam search with a language model. None means the best path.
@@ -63,6 +66,7 @@ class TranscriptionOptions:
     batch_seconds: float = 60.0
     min_language_probability: float | None = None
     vad: str = "energy"
+    adapter_name: str | None = None
     generate_kwargs: Mapping[str, Any] = field(default_factory=dict)
     ctc_decoder: Callable[[np.ndarray], str] | None = None
 
@@ -97,7 +101,9 @@ def transcribe_recordings(
     """
     if isinstance(recordings, (str, bytes, bytearray, os.PathLike, Mapping)):
         raise ValueError(f"recordings must be a list or another iterable of recordings, got {recordings!r:.60}.")
-    transcriber = _Transcriber(model, processor, options or TranscriptionOptions(), progress)
+    options = options or TranscriptionOptions()
+    with use_adapter(model, options.adapter_name):
+        transcriber = _Transcriber(model, processor, options, progress)
     was_training = model.training
     model.eval()
     try:
@@ -151,6 +157,7 @@ class _Transcriber:
             processor,
             source_lang=self.source_lang,
             batch_seconds=options.batch_seconds,
+            adapter_name=options.adapter_name,
             generate_kwargs=options.generate_kwargs,
             ctc_decoder=options.ctc_decoder,
         )

@@ -76,10 +76,10 @@ class FinetuningRecipe:
     stages: list[StageSection] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if self.lora is not None and self.processor.add_languages:
+        if self.lora is not None and self.processor.add_languages and self.optim.weight_decay:
             raise ValueError(
-                "processor.add_languages: adapters do not train the rows of new characters; leave lora out, and add "
-                "adapters to the result"
+                "optim.weight_decay: would change the rows of all languages, which adapters must not; set it to 0 "
+                "with lora and processor.add_languages"
             )
 
 
@@ -95,12 +95,23 @@ class FinetuningRun(Run):
 
     def build_processor(self, data: Records) -> Mu2SLAMProcessor:
         """See `mu2slam_hf.recipes.processors.build_processor`."""
-        return build_processor(self.recipe, data, self.checkpoint, self.growths)
+        # Adapters are resumed on their base model, which is grown again.
+        checkpoint = self.checkpoint if self.recipe.lora is None else None
+        return build_processor(self.recipe, data, checkpoint, self.growths)
 
     def build_model(self, processor: Mu2SLAMProcessor, data: Any = None) -> nn.Module:
         """See `build_model_of`; with adapters if the recipe has `lora`."""
         model = build_model_of(self.model_recipe, processor, Mu2SLAMForConditionalGeneration, growths=self.growths)
-        return model if self.recipe.lora is None else add_adapters(self.recipe.lora, model)
+        if self.recipe.lora is None:
+            return model
+        records = [record for part in (data or {}).values() for record in part]
+        languages = sorted({lang for record in records for lang in (record.lang, *record.translations)})
+        return add_adapters(self.recipe.lora, model, processor, growths=self.growths, languages=languages)
+
+    @property
+    def model_recipe(self) -> Any:
+        """As in the base class; adapters are always added to their base model."""
+        return self.recipe if self.recipe.lora is not None else super().model_recipe
 
     def build_collator(self, processor: Mu2SLAMProcessor, model: Any, **kwargs: Any) -> SupervisedCollator:
         """The collator without masks; `kwargs` are the options of a phase (`spec_augment`)."""

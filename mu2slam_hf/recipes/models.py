@@ -8,19 +8,23 @@ from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig
 from torch import nn
 from transformers import GenerationConfig, set_seed
 
 from mu2slam_hf.checkpoints.folders import check_model_type, load_processor
 from mu2slam_hf.growth.languages import LanguageGrowth
 from mu2slam_hf.growth.languages import grow_model as grow_trained_model
+from mu2slam_hf.models.modules_adapter_growth import is_adapter_weight
+from mu2slam_hf.models.modules_tables import VOCABULARY_HEADS
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.recipes.encoder_start import EncoderStart, load_encoder_start
 from mu2slam_hf.recipes.loader import RecipeError, errors_of
 from mu2slam_hf.recipes.model_growth import grow_model
 from mu2slam_hf.recipes.sections import LoraSection, ModelSection
+from mu2slam_hf.training.language_adapters import LanguagePeftModel, describe_growth
 
+_TABLE_MODULES = ("embed_tokens", "embed_languages", "language_head", *VOCABULARY_HEADS)
 # Each of them may start from the encoder of the other.
 _MSLAM_TYPES = ("mslam", "mslam_ctc")
 
@@ -154,11 +158,28 @@ def _override_config(payload: dict[str, Any], section: ModelSection, config_clas
         raise RecipeError(f"model.config: {source}: {error}") from error
 
 
-def add_adapters(section: LoraSection, model: Any) -> nn.Module:
-    """Add low-rank adapters by peft; all other weights are frozen.
+def add_adapters(
+    section: LoraSection,
+    model: Any,
+    processor: Mu2SLAMProcessor,
+    *,
+    growths: Sequence[LanguageGrowth] = (),
+    languages: Sequence[str] = (),
+) -> LanguagePeftModel:
+    """Add low-rank adapters by peft; all other weights are frozen, except the rows of new languages and characters.
 
     The folder of the base model, which peft stores with the adapters, becomes an absolute path: transformers loads it
     together with the adapters, from any working directory.
+
+    Args:
+        section: section of the recipe.
+        model: the model.
+        processor: its processor.
+        growths: what both were grown by.
+        languages: languages of the training data, which the adapters are described by.
+
+    Raises:
+        RecipeError: modules that the model does not have, or that have rows of new languages or characters.
     """
     base = getattr(model, "name_or_path", None)
     if base and Path(base).is_dir():
@@ -171,4 +192,19 @@ def add_adapters(section: LoraSection, model: Any) -> nn.Module:
         modules_to_save=section.modules_to_save or None,
     )
     with errors_of("lora.target_modules"):
-        return get_peft_model(model, config)
+        growth = describe_growth(model, processor, growths, languages)
+        adapted = LanguagePeftModel(model, config, growth)
+    if not growth.is_empty:
+        _check_tables(adapted)
+    return adapted
+
+
+def _check_tables(adapted: LanguagePeftModel) -> None:
+    """Refuse adapters on tables that grow, whose new rows are trained in full anyway."""
+    for name, _ in adapted.named_parameters():
+        if is_adapter_weight(name) and any(f".{table}." in name for table in _TABLE_MODULES):
+            module = next(table for table in _TABLE_MODULES if f".{table}." in name)
+            raise RecipeError(
+                f"lora: {module} has rows of new languages or characters, which are trained in full; leave it out of "
+                "lora.target_modules and lora.modules_to_save"
+            )

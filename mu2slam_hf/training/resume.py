@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import set_peft_model_state_dict
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import Seq2SeqTrainer
@@ -169,7 +168,7 @@ class ResumeMixin(Seq2SeqTrainer):
         """
         averaged = average_checkpoints(checkpoints)
         if hasattr(self.model, "peft_config"):
-            set_peft_model_state_dict(self.model, averaged)
+            self.model.load_adapter_weights(averaged)
         else:
             self.load_whole_weights(averaged)
 

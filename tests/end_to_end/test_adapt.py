@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,12 +11,16 @@ import time
 from pathlib import Path
 
 import pytest
-from field_recordings import write_clips
+import torch
+import yaml
+from field_recordings import write_clips, write_tape
 from helpers import REPOSITORY_ROOT, save_tiny_checkpoint
+from safetensors.torch import load_file
 from training_runs import assert_equal_weights, kill_with_children
 from transformers import pipeline
 
 from mu2slam_hf.adaptation.workspace import Workspace
+from mu2slam_hf.cli import main
 from mu2slam_hf.training.checkpoints import list_checkpoints
 
 NUM_STEPS = 8
@@ -98,6 +103,60 @@ def test_changed_data_continues_on_purpose(field, finished, tmp_path):
     printed, _ = run(command(copy, copy / "model", "--continue"))
     assert f"the checkpoint {copy / 'model' / 'adaptation_1' / 'run' / 'final'}" in printed
     assert (copy / "model" / "adaptation" / "finished.json").is_file()
+
+
+def test_adapters_are_left_for_the_model_that_they_started_from(field, tmp_path, capsys):
+    """The start with the adapter writes what the merged model writes."""
+    texts = {f"clip_{n}": f"press \u0254 {'abcdefghijklmnopqrst'[n]}" for n in range(20)}
+    write_clips(tmp_path / "recordings", texts)
+    output = tmp_path / "model"
+    options = ("--lang", "mdw", "--method", "lora", "--max-steps", "2")
+    printed, _ = run(
+        [
+            *(sys.executable, "-m", "mu2slam_hf.cli", "adapt", str(tmp_path / "recordings"), *options),
+            *("--model", str(field / "tiny"), "--output", str(output)),
+        ]
+    )
+    assert "low-rank adapters, as asked for" in printed
+    transcribe = ["transcribe", str(tmp_path / "recordings" / "clip_0.wav"), "--from", "mdw", "--json"]
+    capsys.readouterr()
+    assert main([*transcribe, "--model", str(output)]) == 0
+    alone = json.loads(capsys.readouterr().out)
+    assert main([*transcribe, "--model", str(field / "tiny"), "--adapter", f"mdw={output}/adapter"]) == 0
+    assert json.loads(capsys.readouterr().out)["text"] == alone["text"]
+
+
+def test_recordings_without_text_are_used_before(field, tmp_path):
+    """Pre-training on them, then fine-tuning from its result; an interrupted command continues after both."""
+    copy = shutil.copytree(field / "recordings", tmp_path / "recordings")
+    for number in range(3):
+        write_tape(copy / f"tape_{number}.wav", 20.0, seed=number)
+    write_tape(tmp_path / "more" / "tape.wav", 12.0, seed=9)
+    output = tmp_path / "model"
+    arguments = command(field, output, "--pretrain", str(tmp_path / "more"), "--max-steps", "4")
+    arguments[arguments.index(str(field / "recordings"))] = str(copy)
+    printed, _ = run(arguments)
+    assert re.search(r"pre-training +\d+% of the time, for 0.0 h without text", printed)
+    work = output / "adaptation"
+    manifest = (work / "untranscribed.jsonl").read_text(encoding="utf-8")
+    seconds = sum(json.loads(line)["duration_s"] for line in manifest.splitlines())
+    assert seconds == pytest.approx(72.0, abs=1.0) and '"text"' not in manifest
+    plan = json.loads((work / "plan.json").read_text(encoding="utf-8"))
+    assert plan["pretraining_steps"] >= 1
+    pretrained = work / "pretraining" / "final"
+    assert list_checkpoints(work / "pretraining")[-1].name == f"checkpoint-{plan['pretraining_steps']}"
+    recipe = yaml.safe_load((work / "recipe.yaml").read_text(encoding="utf-8"))
+    assert recipe["model"]["init_from"] == str(pretrained) and recipe["processor"] == {}
+    kept = load_file(output / "model.safetensors")
+    (work / "finished.json").unlink()
+    shutil.rmtree(work / "run")
+    shutil.rmtree(pretrained)
+    run(arguments)
+    again = load_file(output / "model.safetensors")
+    assert kept.keys() == again.keys() and all(torch.equal(kept[name], again[name]) for name in kept)
+    write_tape(tmp_path / "more" / "another.wav", 12.0, seed=10)
+    _, errors = run(arguments, status=1)
+    assert "the data has changed since this adaptation began" in errors
 
 
 @pytest.mark.slow

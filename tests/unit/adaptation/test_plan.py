@@ -1,12 +1,14 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """What an adaptation chooses, and how its recipe reads."""
 
+import math
 from dataclasses import replace
 
 import pytest
 import yaml
 
 from mu2slam_hf.adaptation.plan import Pace, Plan, Start, choose_plan, choose_steps
+from mu2slam_hf.adaptation.pretraining import choose_pretraining, choose_pretraining_steps
 from mu2slam_hf.adaptation.recipe_tree import TrainingFiles, build_recipe_tree
 from mu2slam_hf.adaptation.settings import AdaptationSettings
 from mu2slam_hf.adaptation.training_manifest import write_manifest
@@ -91,9 +93,36 @@ def test_settings_that_have_no_meaning(values, message):
         AdaptationSettings(**values)
 
 
-def test_adapters_cannot_learn_a_new_language():
-    with pytest.raises(ValueError, match="low-rank adapters cannot learn what is new in mdw, fr"):
-        make_plan(AdaptationSettings(method="lora"))
+def test_adapters_belong_to_a_checkpoint():
+    assert make_plan(AdaptationSettings(method="lora")).method == "lora"
+    with pytest.raises(ValueError, match="low-rank adapters belong to a trained checkpoint"):
+        choose_plan(AdaptationSettings(method="lora"), replace(CHECKPOINT, kind="encoder"), train_hours=1.0)
+
+
+@pytest.mark.parametrize(
+    "pretrain, train, untranscribed, share, words",
+    [
+        (None, 1.0, 0.4, 0.0, None),
+        (None, 1.0, 3.0, 0.0, "none, but --pretrain may pay: there are 3.0 h without text beside 1.0 h with text"),
+        ("", 1.0, 4.0, 0.4, "40% of the time, for 4.0 h without text beside 1.0 h with text, which should pay"),
+        ("more", 1.0, 0.25, 0.1, "pays rarely below 0.5 h, or with less speech than there is with text"),
+    ],
+)
+def test_pretraining_has_a_share_of_the_time_by_the_hours_without_text(pretrain, train, untranscribed, share, words):
+    settings = AdaptationSettings(pretrain=pretrain)
+    choice = choose_pretraining(settings, train_hours=train, untranscribed_hours=untranscribed)
+    assert choice.share == pytest.approx(share)
+    assert choice.reason is None if words is None else words in choice.reason
+    if share:
+        assert choose_pretraining_steps(share, 60, None, 1.0) == math.ceil(60 * share / (1 - share))
+        assert choose_pretraining_steps(share, 60, 1000.0, 2.0) == pytest.approx(500 * share, abs=1)
+
+
+def test_pretraining_needs_speech_and_changes_all_weights():
+    with pytest.raises(ValueError, match="no speech without text to pre-train on"):
+        choose_pretraining(AdaptationSettings(pretrain=""), train_hours=1.0, untranscribed_hours=0.0)
+    with pytest.raises(ValueError, match="`pretrain` changes all weights, but the method lora keeps them"):
+        AdaptationSettings(pretrain="", method="lora")
 
 
 @pytest.mark.parametrize("mode", ["direct", "noisy", "gradual"])
@@ -103,9 +132,7 @@ def test_the_recipe_is_a_recipe(tmp_path, mode, method):
     for name in ("train", "dev", "replay"):
         write_manifest([record], tmp_path / f"{name}.jsonl")
     settings = AdaptationSettings(mode=mode, method=method, replay="replay.jsonl", seed=3)
-    is_grown = method != "lora"
-    start = CHECKPOINT if is_grown else replace(CHECKPOINT, new_languages=(), growing_languages=())
-    plan = choose_plan(settings, start, train_hours=1.0, replay_hours=1.0)
+    plan = choose_plan(settings, CHECKPOINT, train_hours=1.0, replay_hours=1.0)
     plan = choose_steps(plan, settings, PACE, train_hours=1.0, seconds_left=None)
     files = TrainingFiles(
         train=tmp_path / "train.jsonl",
@@ -123,8 +150,12 @@ def test_the_recipe_is_a_recipe(tmp_path, mode, method):
     assert (recipes[0].lora is not None) == (method == "lora")
     assert (recipes[0].decoder_noise is not None) == (mode == "noisy")
     assert ("model.encoder.conformer.layers.3." in recipes[0].model.freeze) == (method == "frozen")
-    assert set(recipes[0].processor.add_languages) == ({"mdw", "fr"} if is_grown else set())
-    if mode == "gradual":
+    assert set(recipes[0].processor.add_languages) == {"mdw", "fr"}
+    if mode == "gradual" and method == "lora":
+        (recipe,) = recipes
+        assert [phase.name for phase in recipe.data.curriculum] == ["all", "recordings"]
+        assert recipe.data.curriculum[1].corpus_weights == {"recordings": 1.0}
+    elif mode == "gradual":
         assert recipes[1].processor.add_languages == {}
         first, second = recipes
         assert first.data.curriculum == [] and set(first.data.corpora) == {"recordings", "replay"}

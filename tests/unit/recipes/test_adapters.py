@@ -23,7 +23,8 @@ def saved(request, tmp_path, monkeypatch):
     save_tiny_checkpoint(tmp_path / "base")
     monkeypatch.chdir(tmp_path)
     section = LoraSection(r=2, target_modules=["q_proj", "v_proj"], modules_to_save=request.param)
-    adapted = add_adapters(section, Mu2SLAMForConditionalGeneration.from_pretrained("base"))
+    processor = Mu2SLAMProcessor.from_pretrained("base")
+    adapted = add_adapters(section, Mu2SLAMForConditionalGeneration.from_pretrained("base"), processor)
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in adapted.parameters():

@@ -1,13 +1,17 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """`processor.add_languages` and unknown characters: a run trains, resumes and does not grow twice."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from helpers import save_tiny_checkpoint
+from safetensors.torch import load_file
 
-from mu2slam_hf import Mu2SLAMConfig, Mu2SLAMProcessor
+from mu2slam_hf import Mu2SLAMConfig, Mu2SLAMForConditionalGeneration, Mu2SLAMProcessor
 from mu2slam_hf.checkpoints import default_checkpoint
 from mu2slam_hf.recipes.loader import RecipeError
 from mu2slam_hf.recipes.runs import build_run, load_recipe
@@ -79,9 +83,68 @@ def test_what_cannot_be_added_is_named(load, overrides, message):
         run.build_processor(run.load_data())
 
 
-def test_adapters_do_not_train_new_rows(load):
-    with pytest.raises(RecipeError, match="adapters do not train the rows"):
-        load(GROW, "lora.r=2")
+ADAPTERS = (GROW, "lora.r=2", "optim.weight_decay=0", "optim.learning_rate=0.01")
+
+
+def test_adapters_train_new_rows_only_and_resume(load, tmp_path):
+    """Six updates in two runs give the weights of six in one; the rows of the base model do not change."""
+    once = build_run(load(*ADAPTERS, "training.max_steps=6", f"output.dir={tmp_path}/once"))
+    once.run()
+    build_run(load(*ADAPTERS, "training.max_steps=6", "training.save_steps=3")).run()
+    shutil.rmtree(tmp_path / "run" / "checkpoint-6")
+    resumed = build_run(load(*ADAPTERS, "training.max_steps=6", "training.save_steps=3"))
+    assert resumed.checkpoint is not None and resumed.checkpoint.endswith("checkpoint-3")
+    resumed.run()
+    folder = tmp_path / "run" / "final"
+    weights, expected = (
+        load_file(one / "final" / "adapter_model.safetensors") for one in (tmp_path / "run", tmp_path / "once")
+    )
+    assert weights.keys() == expected.keys() and all(torch.equal(weights[name], expected[name]) for name in weights)
+    base = Mu2SLAMForConditionalGeneration.from_pretrained(tmp_path / "model").state_dict()
+    merged = Mu2SLAMForConditionalGeneration.from_pretrained(folder / "merged").state_dict()
+    rows = {name.split("grown_rows.")[1] for name in weights if "grown_rows." in name}
+    assert {"encoder.embed_tokens.weight", "lm_head.bias", "language_head.weight"} <= rows
+    for name in rows:
+        key = name if name in base else f"model.{name}"
+        old = base[key]
+        assert torch.equal(merged[key][: len(old)], old)
+        stored = weights[f"base_model.model.grown_rows.{name}"]
+        assert torch.equal(merged[key][len(old) :], stored)
+    growth = json.loads((folder / "adapter_growth.json").read_text(encoding="utf-8"))
+    assert (
+        growth["new_languages"] == ["mdw"] and len(growth["characters"]) == 4 and growth["languages"] == ["fr", "mdw"]
+    )
+    # The new rows were trained: they are no longer those that a run starts from.
+    run = build_run(load(*ADAPTERS, "training.resume=false"))
+    data = run.load_data()
+    start = run.build_model(run.build_processor(data), data).get_base_model().lm_head.bias
+    assert not torch.allclose(start[-4:].detach(), weights["base_model.model.grown_rows.lm_head.bias"], atol=1e-4)
+
+
+def test_adapters_average_their_new_rows(load, tmp_path):
+    build_run(load(*ADAPTERS, "training.average_last=2")).run()
+    name = "base_model.model.grown_rows.ctc_head.bias"
+    parts = [
+        load_file(tmp_path / "run" / one / "adapter_model.safetensors")[name]
+        for one in ("checkpoint-1", "checkpoint-2")
+    ]
+    final = load_file(tmp_path / "run" / "final" / "adapter_model.safetensors")[name]
+    torch.testing.assert_close(final, (parts[0] + parts[1]) / 2)
+    assert not torch.equal(parts[0], parts[1])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["optim.weight_decay=0.01"], r"optim\.weight_decay: would change the rows of all languages"),
+        (["lora.modules_to_save=[language_head]"], "lora: language_head has rows of new languages"),
+    ],
+)
+def test_adapters_that_would_change_old_rows(load, overrides, message):
+    with pytest.raises(RecipeError, match=message):
+        run = build_run(load(*ADAPTERS, *overrides))
+        data = run.load_data()
+        run.build_model(run.build_processor(data), data)
 
 
 def test_default_is_the_checkpoint_of_the_package(load, load_tiny):

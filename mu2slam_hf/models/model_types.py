@@ -13,7 +13,13 @@ from .configuration_mu2slam import Mu2SLAMConfig, Mu2SLAMCTCConfig, Mu2SLAMDecod
 from .configuration_speech_tokenizer import SpeechTokenizerConfig
 from .feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from .modeling_conformer import ConformerEncoder
-from .modeling_mslam import MSLAMForAudioClassification, MSLAMForCTC, MSLAMForSequenceClassification, MSLAMModel
+from .modeling_mslam import (
+    MSLAMForAudioClassification,
+    MSLAMForCTC,
+    MSLAMForQuestionAnswering,
+    MSLAMForSequenceClassification,
+    MSLAMModel,
+)
 from .modeling_mslam_pretraining import MSLAMForPreTraining
 from .modeling_mu2slam import (
     Mu2SLAMDecoder,
@@ -23,6 +29,7 @@ from .modeling_mu2slam import (
 )
 from .modeling_mu2slam_classification import Mu2SLAMForAudioClassification
 from .modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
+from .modeling_mu2slam_understanding import Mu2SLAMForQuestionAnswering, Mu2SLAMForSequenceClassification
 from .modeling_speech_tokenizer import SpeechTokenizerModel
 from .pipeline_audio_classification import Mu2SLAMAudioClassificationPipeline
 from .pipeline_feature_extraction import Mu2SLAMFeatureExtractionPipeline
@@ -69,6 +76,8 @@ MODEL_TYPES: dict[str, ModelType] = {
             "AutoModelForSeq2SeqLM": Mu2SLAMForConditionalGeneration,
             "AutoModelForPreTraining": Mu2SLAMForPreTraining,
             "AutoModelForAudioClassification": Mu2SLAMForAudioClassification,
+            "AutoModelForSequenceClassification": Mu2SLAMForSequenceClassification,
+            "AutoModelForQuestionAnswering": Mu2SLAMForQuestionAnswering,
         },
         tokenizer=Mu2SLAMTokenizer,
         **_SPEECH_TEXT,
@@ -85,6 +94,7 @@ MODEL_TYPES: dict[str, ModelType] = {
             "AutoModel": MSLAMModel,
             "AutoModelForPreTraining": MSLAMForPreTraining,
             "AutoModelForSequenceClassification": MSLAMForSequenceClassification,
+            "AutoModelForQuestionAnswering": MSLAMForQuestionAnswering,
             "AutoModelForAudioClassification": MSLAMForAudioClassification,
         },
         tokenizer=Mu2SLAMTokenizer,

@@ -34,6 +34,7 @@ from .modeling_speech_tokenizer import SpeechTokenizerModel
 from .pipeline_audio_classification import Mu2SLAMAudioClassificationPipeline
 from .pipeline_feature_extraction import Mu2SLAMFeatureExtractionPipeline
 from .pipeline_mu2slam import Mu2SLAMSpeechRecognitionPipeline
+from .pipeline_question_answering import Mu2SLAMQuestionAnsweringPipeline
 from .pipeline_registration import register_for_task, register_new_task
 from .pipeline_translation import Mu2SLAMTranslationPipeline
 from .processing_mu2slam import Mu2SLAMProcessor
@@ -141,6 +142,24 @@ class EncoderDecoderIsNoCTCModel:
         )
 
 
+class ModelForAnswers:
+    """Loads the models of the pipeline for question answering: with a span head, or the encoder-decoder of a folder.
+
+    By `AutoModelForQuestionAnswering` alone, a fine-tuned encoder-decoder would get an untrained span head.
+    """
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """The model, of the class that its configuration names."""
+        config = kwargs.get("config")
+        if config is None:
+            trusts = {"trust_remote_code": kwargs.get("trust_remote_code")}
+            config = AutoConfig.from_pretrained(pretrained_model_name_or_path, **trusts)
+        writes = any(name.endswith("ForConditionalGeneration") for name in config.architectures or ())
+        auto_name = "AutoModelForSeq2SeqLM" if writes else "AutoModelForQuestionAnswering"
+        return getattr(transformers, auto_name).from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+
+
 def register_model_types() -> None:
     """Register every model type with the Auto classes and the pipelines; calling it again has no effect."""
     for name, model_type in MODEL_TYPES.items():
@@ -158,3 +177,8 @@ def register_model_types() -> None:
     register_for_task("audio-classification", Mu2SLAMAudioClassificationPipeline)
     register_for_task("feature-extraction", Mu2SLAMFeatureExtractionPipeline)
     register_new_task("translation", Mu2SLAMTranslationPipeline, transformers.AutoModelForSeq2SeqLM)
+    register_new_task(
+        "question-answering",
+        Mu2SLAMQuestionAnsweringPipeline,
+        ModelForAnswers,
+    )

@@ -15,7 +15,13 @@ from transformers.utils.generic import TransformersKwargs, can_return_tuple, mer
 
 from .configuration_mslam import MSLAMConfig, MSLAMCTCConfig
 from .modeling_conformer import ConformerEncoder
-from .modules_base import CTCMixin, ScaledEmbedding, SpeechTextPreTrainedModel, touch_parameters
+from .modules_base import (
+    CTCMixin,
+    EncoderFreezingMixin,
+    ScaledEmbedding,
+    SpeechTextPreTrainedModel,
+    touch_parameters,
+)
 from .modules_frontends import SpeechFrontendMixin, build_frontend, select_speech_input
 from .modules_lengths import default_position_ids, downsample_attention_mask
 from .modules_pooling import LayerAverage, gather_units
@@ -49,7 +55,7 @@ class MSLAMModelOutput(BaseModelOutput):
     speech_attention_mask: Tensor | None = None
 
 
-class MSLAMPreTrainedModel(SpeechTextPreTrainedModel):
+class MSLAMPreTrainedModel(EncoderFreezingMixin, SpeechTextPreTrainedModel):
     """Base class of the mSLAM models."""
 
     config_class = MSLAMConfig
@@ -63,30 +69,6 @@ class MSLAMPreTrainedModel(SpeechTextPreTrainedModel):
     def freeze_base_model(self) -> None:
         """Stop training everything except the head."""
         self.freeze_encoder()
-
-    def freeze_encoder(self, num_trainable_layers: int = 0) -> None:
-        """Stop training the encoder, except for its last layers.
-
-        These last layers become trainable even if they were frozen before. Dropout stays active in training mode.
-
-        Args:
-            num_trainable_layers: number of last Conformer layers that stay trainable, together with the normalisation
-                after them.
-
-        Raises:
-            ValueError: the encoder has fewer layers.
-        """
-        conformer = self.base_model.conformer
-        if not 0 <= num_trainable_layers <= len(conformer.layers):
-            raise ValueError(
-                f"num_trainable_layers must be between 0 and {len(conformer.layers)}, the number of layers of this "
-                f"encoder; got {num_trainable_layers}."
-            )
-        self.base_model.requires_grad_(False)
-        if num_trainable_layers:
-            conformer.layers[-num_trainable_layers:].requires_grad_(True)
-            if conformer.norm is not None:
-                conformer.norm.requires_grad_(True)
 
 
 class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):

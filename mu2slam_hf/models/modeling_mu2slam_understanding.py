@@ -13,12 +13,13 @@ from transformers.utils.generic import TransformersKwargs, can_return_tuple
 
 from .configuration_mu2slam import Mu2SLAMConfig
 from .modeling_mu2slam import EncoderHeadMixin, Mu2SLAMEncoder, Mu2SLAMPreTrainedModel
+from .modules_base import EncoderFreezingMixin
 from .modules_text_pairs import QuestionAnsweringMixin, SequenceClassifierMixin
 
 _OTHER_HEADS = r"^(lm_head|mlm_head|ctc_head|language_head)\."
 
 
-class _EncoderUnderstandingModel(EncoderHeadMixin, Mu2SLAMPreTrainedModel):
+class _EncoderUnderstandingModel(EncoderFreezingMixin, EncoderHeadMixin, Mu2SLAMPreTrainedModel):
     """The encoder without a head; weights of the decoder and of other heads are left out when they are loaded."""
 
     base_model_prefix = "encoder"

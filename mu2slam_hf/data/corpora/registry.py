@@ -16,9 +16,11 @@ from mu2slam_hf.data.corpora import (
     prompts5,
     stamps,
     ted59,
+    tydiqa,
     voxpopuli,
     voxpopuli_unlabelled,
     wmt,
+    xnli,
 )
 from mu2slam_hf.data.corpora.declaration import Corpus
 from mu2slam_hf.data.corpora.reader import CorpusReader, build_reader
@@ -27,6 +29,8 @@ from mu2slam_hf.data.records import SpeechTextRecord
 
 _FILES = (
     *(prompts5, stamps, mboshi_french, gcompris_voices, parallel_text),
+    # Text understanding. Paper: section 3.4.
+    *(xnli, tydiqa),
     # Those that the paper trains on. Paper: section 3.1 and appendix A.1.
     *(voxpopuli_unlabelled, voxpopuli, mls, common_voice, babel, covost2, fleurs, mc4, wmt, ted59),
 )

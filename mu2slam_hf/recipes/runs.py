@@ -91,5 +91,8 @@ def _read(path: Path, overrides: Sequence[str], kind: Kinds) -> dict[str, Any]:
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise RecipeError(f"kind: expected one of {', '.join(RUNS)}; got {found!r}{hint}")
     if kinds and found not in kinds:
-        raise RecipeError(f"kind: {path} is a recipe of kind {found}, not {' or '.join(kinds)}; use `mu2slam train --recipe {path}`")
+        expected = " or ".join(kinds)
+        raise RecipeError(
+            f"kind: {path} is a recipe of kind {found}, not {expected}; use `mu2slam train --recipe {path}`"
+        )
     return tree

@@ -117,7 +117,7 @@ def accuracy_by_language(
     """
     if len(set(languages)) < 2 or list(truth) == list(languages):
         return {}
-    figures = {}
+    figures: dict[str, float] = {}
     for lang in sorted(set(languages)):
         right = [a == b for a, b, other in zip(truth, predictions, languages, strict=True) if other == lang]
         name = f"accuracy{suffix}_{lang}"

@@ -85,8 +85,8 @@ def _pairs(root: Path, split: str, languages: Sequence[str]) -> Iterator[tuple[s
             for number, (place, row) in enumerate(tsv_rows(path, required=("premise", "hypo", "label")), 1):
                 if isinstance(row, ManifestError):
                     raise ManifestError(f"{place}: {row}")
-                label = _SPELLINGS.get(row["label"], row["label"])
-                yield place, number, lang, label, row["premise"], row["hypo"]
+                label = _SPELLINGS.get(row["label"] or "", row["label"])
+                yield place, number, lang, label or "", row["premise"] or "", row["hypo"] or ""
         return
     columns = ("language", "gold_label", "sentence1", "sentence2", "pairID")
     for path in _files(root, f"xnli.{split}*.tsv", split):

@@ -63,9 +63,14 @@ class TextPairMixin:
         return self.base_model.embed_tokens(input_ids)
 
     def prepare_text(self, input_ids: Tensor | None, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Arguments of the encoder for `input_ids` `(B, L)`, with positions unless they are given; none for None."""
+        """Arguments of the encoder for `input_ids` `(B, L)`, with positions unless they are given; none for None.
+
+        Packed rows (`sequence_ids`) are passed on as they are: their sequences are single texts.
+        """
         if input_ids is None:
             return {}
+        if kwargs.get("sequence_ids") is not None:
+            return {"input_ids": input_ids}
         segments = find_segments(input_ids, self.config.eos_token_id)
         given = {} if kwargs.get("position_ids") is not None else {"position_ids": segments.position_ids}
         if self.segment_embedding is None:

@@ -262,8 +262,10 @@ class HeadFinetuningRun(Run):
             return report, report.figures
         size = self.recipe.evaluation.per_device_eval_batch_size
         measured = measure_head(model, processor, dataset, collator, batch_size=size)
-        is_text = all(example.source_modality == "text" for example in (*self.training.examples, *dataset.examples))
-        baseline = score_bag_of_words(self.training.examples, dataset.examples) if is_text else {}
+        training = self.training.examples
+        is_text = head.is_classifier and {e.source_modality for e in (*training, *dataset.examples)} == {"text"}
+        has_classes = len({example.targets[0].text for example in training}) > 1
+        baseline = score_bag_of_words(training, dataset.examples) if is_text and has_classes else {}
         return measured, measured.figures | baseline
 
     def save_more(self, model: Any, processor: Mu2SLAMProcessor, folder: Path) -> None:

@@ -29,10 +29,10 @@ from mu2slam_hf.data.records import SpeechTextRecord
 
 _FILES = (
     *(prompts5, stamps, mboshi_french, gcompris_voices, parallel_text),
-    # Text understanding. Paper: section 3.4.
-    *(xnli, tydiqa),
     # Those that the paper trains on. Paper: section 3.1 and appendix A.1.
     *(voxpopuli_unlabelled, voxpopuli, mls, common_voice, babel, covost2, fleurs, mc4, wmt, ted59),
+    # Text understanding. Paper: section 3.4.
+    *(xnli, tydiqa),
 )
 CORPORA: dict[str, Corpus] = {file.CORPUS.name: file.CORPUS for file in _FILES}
 """Name -> declaration."""

@@ -10,10 +10,10 @@ from typing import Any
 
 from mu2slam_hf.data.corpora.declaration import Corpus
 from mu2slam_hf.data.corpora.folds import check_folds
+from mu2slam_hf.data.corpora.reader import clean
 from mu2slam_hf.data.corpora.split_manifests import Folder
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.table_files import ManifestError
-from mu2slam_hf.data.text import clean_text
 
 LANGUAGES = ("ar", "bn", "en", "fi", "id", "ko", "ru", "sw", "te")
 
@@ -92,7 +92,7 @@ def _record(path: Path, lang: str, passage: str, question: Mapping[str, Any]) ->
             for answer in question["answers"]
             if answer["text"].strip()
         ]
-        text, name = clean_text(question["question"]), str(question["id"])
+        text, name = clean(question["question"]), str(question["id"])
     except (KeyError, TypeError, AttributeError) as error:
         raise ManifestError(f"{where}: expected id, question and answers[].{{text, answer_start}}") from error
     for answer in answers:

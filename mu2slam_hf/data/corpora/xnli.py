@@ -6,10 +6,11 @@ from pathlib import Path
 
 from mu2slam_hf.data.corpora.declaration import Corpus
 from mu2slam_hf.data.corpora.folds import check_folds
+from mu2slam_hf.data.corpora.reader import clean
 from mu2slam_hf.data.corpora.split_manifests import Folder
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.table_files import ManifestError, tsv_rows
-from mu2slam_hf.data.text import clean_text, normalize_for_scoring
+from mu2slam_hf.data.text import normalize_for_scoring
 
 LANGUAGES = ("ar", "bg", "de", "el", "en", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh")
 LABELS = ("entailment", "neutral", "contradiction")
@@ -56,14 +57,15 @@ def load_xnli(
     if text_style not in TEXT_STYLES:
         raise ValueError(f"`text_style` must be one of {', '.join(TEXT_STYLES)}; got {text_style!r}")
     chosen = check_folds(folds, num_folds)
-    styled = normalize_for_scoring if text_style == "norm" else clean_text
+    styled = normalize_for_scoring if text_style == "norm" else str
     records = []
     for place, number, lang, label, premise, hypothesis in _pairs(Path(root), split, wanted):
         if chosen is not None and (number - 1) // _HYPOTHESES_PER_PREMISE % num_folds not in chosen:
             continue
         if label not in LABELS:
             raise ManifestError(f"{place}: gold_label must be one of {', '.join(LABELS)}, got {label!r}")
-        premise, hypothesis = styled(premise), styled(hypothesis)
+        # Some translations have control characters.
+        premise, hypothesis = (styled(clean(text) or "") for text in (premise, hypothesis))
         if not premise or not hypothesis:
             continue
         record = SpeechTextRecord(

@@ -28,6 +28,7 @@ from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_conformer import ConformerEncoder as ConformerEncoder
 from mu2slam_hf.models.modeling_mslam import MSLAMForAudioClassification as MSLAMForAudioClassification
 from mu2slam_hf.models.modeling_mslam import MSLAMForCTC as MSLAMForCTC
+from mu2slam_hf.models.modeling_mslam import MSLAMForQuestionAnswering as MSLAMForQuestionAnswering
 from mu2slam_hf.models.modeling_mslam import MSLAMForSequenceClassification as MSLAMForSequenceClassification
 from mu2slam_hf.models.modeling_mslam import MSLAMModel as MSLAMModel
 from mu2slam_hf.models.modeling_mslam import MSLAMModelOutput as MSLAMModelOutput
@@ -43,6 +44,12 @@ from mu2slam_hf.models.modeling_mu2slam_classification import (
 )
 from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTraining as Mu2SLAMForPreTraining
 from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTrainingOutput as Mu2SLAMForPreTrainingOutput
+from mu2slam_hf.models.modeling_mu2slam_understanding import (
+    Mu2SLAMForQuestionAnswering as Mu2SLAMForQuestionAnswering,
+)
+from mu2slam_hf.models.modeling_mu2slam_understanding import (
+    Mu2SLAMForSequenceClassification as Mu2SLAMForSequenceClassification,
+)
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel as SpeechTokenizerModel
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor as Mu2SLAMProcessor
 from mu2slam_hf.models.processing_transcription import TranscriptionOptions as TranscriptionOptions

@@ -1,7 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Fine-tune Mu2SLAM, or train it from scratch, on speech and text with transcripts and translations.
+"""Fine-tune Mu2SLAM on speech and text with transcripts and translations, or with a head for text understanding.
 
     python training_scripts/finetune_mu2slam.py --recipe configuration/recipes/mu2slam/finetune_prompts5.yaml
+    python training_scripts/finetune_mu2slam.py --recipe configuration/recipes/mu2slam/finetune_xnli.yaml
     python training_scripts/finetune_mu2slam.py --recipe ... --set training.max_steps=100 --set output.dir=runs/trial
     python -m torch.distributed.run --nproc_per_node 2 training_scripts/finetune_mu2slam.py --recipe ...
 Started again with the same recipe, a run resumes from its newest complete checkpoint and ends with the same weights.
@@ -26,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override one value; repeatable")
     options = parser.parse_args(arguments)
 
-    for run in load_runs(options.recipe, options.set, kind="finetuning"):
+    for run in load_runs(options.recipe, options.set, kind=("finetuning", "head_finetuning")):
         data = run.load_data()
         processor = run.build_processor(data)
         model = run.build_model(processor, data)

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`mu2slam evaluate`: WER, CER, BLEU and chrF of a checkpoint on a corpus, per language and direction."""
+"""`mu2slam evaluate`: WER, CER, BLEU, chrF, accuracy or F1 of a checkpoint on a corpus, per language and direction."""
 
 import argparse
 import sys
@@ -22,6 +22,8 @@ from mu2slam_hf.cli.options import (
 from mu2slam_hf.cli.records import describe_data, load_records, print_scores, save_results
 from mu2slam_hf.cli.training_texts import read_training_words
 
+_SPEECH_TEXT_TASKS = ("asr", "ast", "mt")
+_UNDERSTANDING_TASKS = ("nli", "qa")
 _CONDITIONS = {"given": (True,), "guessed": (False,), "both": (True, False)}
 
 
@@ -29,14 +31,16 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "evaluate",
-        help="WER, CER, BLEU and chrF of a checkpoint on a corpus",
+        help="WER, CER, BLEU, chrF, accuracy or F1 of a checkpoint on a corpus",
         description="Transcribes and translates a corpus and prints scores per language and direction, with their "
-        "means (also from and into English) and sacreBLEU signatures.",
+        "means (also from and into English) and sacreBLEU signatures. On a corpus of text understanding (xnli, "
+        "tydiqa), scores the classes or answers of a checkpoint with that head beside a baseline.",
     )
     add_corpus_options(parser, required=True)
-    tasks = ("asr", "ast", "mt")
-    text = "transcription, translation of speech, translation of text (all)"
-    parser.add_argument("--tasks", nargs="+", choices=tasks, default=list(tasks), help=text)
+    tasks = (*_SPEECH_TEXT_TASKS, *_UNDERSTANDING_TASKS)
+    text = "transcription, translation of speech, translation of text (these three), or one of nli and qa (the "
+    text += "default for xnli and tydiqa)"
+    parser.add_argument("--tasks", nargs="+", choices=tasks, help=text)
     parser.add_argument(
         "--directions",
         nargs="+",
@@ -76,6 +80,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluates, prints the tables, writes the record."""
+    args.tasks = args.tasks or _default_tasks(args.corpus)
+    if set(args.tasks) & set(_UNDERSTANDING_TASKS):
+        return _run_understanding(args)
     from mu2slam_hf.evaluation.corpus_evaluation import EvaluationSettings, evaluate_corpus
     from mu2slam_hf.evaluation.scoring import format_scores
 
@@ -103,6 +110,38 @@ def run(args: argparse.Namespace) -> int:
         data=describe_data(args),
         hypotheses_path=args.hypotheses,
         progress=sys.stderr.isatty(),
+    )
+    print_scores(results, format_scores(results.scores), as_json=args.json)
+    save_results(results, args.results)
+    return 0
+
+
+def _default_tasks(corpus: str | None) -> list[str]:
+    """The task of a corpus of text understanding, else transcription and translation."""
+    from mu2slam_hf.data.corpora.registry import CORPORA
+
+    tasks = CORPORA[corpus].tasks if corpus in CORPORA else ()
+    return [task for task in tasks if task in _UNDERSTANDING_TASKS] or list(_SPEECH_TEXT_TASKS)
+
+
+def _run_understanding(args: argparse.Namespace) -> int:
+    """Scores of classes of pairs of texts, or of answers to questions."""
+    from mu2slam_hf.evaluation.scoring import format_scores
+    from mu2slam_hf.evaluation.text_understanding import evaluate_understanding
+
+    if len(args.tasks) > 1:
+        raise ValueError(f"--tasks: {' and '.join(_UNDERSTANDING_TASKS)} have heads of their own; give one task alone")
+    records = load_records(args, args.split, args.limit)
+    model, processor = load_model(args)
+    results = evaluate_understanding(
+        args.tasks[0],
+        model,
+        processor,
+        records,
+        batch_size=args.batch_size,
+        seed=args.seed,
+        model_name=args.model,
+        data=describe_data(args),
     )
     print_scores(results, format_scores(results.scores), as_json=args.json)
     save_results(results, args.results)

@@ -2,6 +2,7 @@
 """Evaluation of a classification or CTC head on a corpus, with a report of its errors."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from mu2slam_hf.data.collation.heads import HeadCollator
 from mu2slam_hf.data.examples.dataset import ExampleDataset, Item
 from mu2slam_hf.data.examples.example import Example
 from mu2slam_hf.evaluation.confusion import ConfusionMatrix, compute_confusion, format_confusion, save_confusion_plot
+from mu2slam_hf.evaluation.intervals import wilson_interval
 from mu2slam_hf.evaluation.metrics import compute_cer, compute_wer
 from mu2slam_hf.models.generation_languages import find_best_tokens
 from mu2slam_hf.models.modules_lengths import encoder_length
@@ -26,7 +28,7 @@ class HeadReport:
     """Results of a head on one corpus.
 
     Attributes:
-        figures: `accuracy` and `macro_f1`, or `wer` and `cer`, in percent.
+        figures: `accuracy` and `macro_f1` (and accuracy by language), or `wer` and `cer`, in percent.
         matrix: the confusion matrix of the classes; None for CTC.
         transcripts: `(id, reference, hypothesis)` of CTC.
     """
@@ -91,7 +93,7 @@ def measure_head(
     """Evaluate a head on a corpus.
 
     Args:
-        model: an mSLAM model with a classification or CTC head.
+        model: a model with a classification or CTC head.
         processor: its processor, whose tokenizer decodes CTC output.
         dataset: examples with one target each.
         collator: collator of the items.
@@ -107,5 +109,26 @@ def measure_head(
         return HeadReport(figures=figures, transcripts=list(zip(ids, truth, hypotheses, strict=True)))
     labels = list(collator.label2id)
     present = [label for label in labels if label in set(truth)]
-    matrix = compute_confusion(truth, [labels[answer] for answer in answers], present)
-    return HeadReport(figures={"accuracy": matrix.accuracy, "macro_f1": matrix.macro_f1}, matrix=matrix)
+    predictions = [labels[answer] for answer in answers]
+    matrix = compute_confusion(truth, predictions, present)
+    figures = {"accuracy": matrix.accuracy, "macro_f1": matrix.macro_f1}
+    languages = [example.source_lang for example, _ in answered]
+    return HeadReport(figures=figures | accuracy_by_language(truth, predictions, languages), matrix=matrix)
+
+
+def accuracy_by_language(
+    truth: Sequence[str], predictions: Sequence[str], languages: Sequence[str], suffix: str = ""
+) -> dict[str, float]:
+    """`accuracy<suffix>_<lang>` in percent with the bounds of its 95 % interval, `..._low` and `..._high`.
+
+    None if the class is the language, or with a single language.
+    """
+    if len(set(languages)) < 2 or list(truth) == list(languages):
+        return {}
+    figures: dict[str, float] = {}
+    for lang in sorted(set(languages)):
+        right = [a == b for a, b, other in zip(truth, predictions, languages, strict=True) if other == lang]
+        name = f"accuracy{suffix}_{lang}"
+        low, high = wilson_interval(sum(right), len(right))
+        figures |= {name: 100.0 * sum(right) / len(right), f"{name}_low": low, f"{name}_high": high}
+    return figures

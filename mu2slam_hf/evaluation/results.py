@@ -29,8 +29,8 @@ class Score:
     """One score of an evaluation.
 
     Attributes:
-        task: asr, ast, mt, or lid (the language predicted from speech).
-        metric: wer, cer, unseen_word_rate, unseen_word_recall, bleu, chrf, accuracy.
+        task: asr, ast, mt, lid (the language predicted from speech), nli (inference), or qa (question answering).
+        metric: wer, cer, unseen_word_rate, unseen_word_recall, bleu, chrf, accuracy, f1, exact_match.
         value: value in percent.
         source_lang: language of the input; "mean" for a mean over languages or directions.
         target_lang: language of the output; "mean" likewise.

@@ -26,7 +26,14 @@ NEAREST_SENTENCE = "nearest"
 MEAN = "mean"
 SEEN_WORDS = "seen words"
 UNSEEN_WORDS = "unseen words"
-_METRICS = {"asr": ("wer", "cer"), "ast": ("bleu", "chrf"), "mt": ("bleu", "chrf"), "lid": ("accuracy",)}
+_METRICS = {
+    "asr": ("wer", "cer"),
+    "ast": ("bleu", "chrf"),
+    "mt": ("bleu", "chrf"),
+    "lid": ("accuracy",),
+    "nli": ("accuracy",),
+    "qa": ("f1", "exact_match"),
+}
 _GROUP_METRICS = ("wer", "cer", "unseen_word_rate", "unseen_word_recall")
 _TRANSLATION_TASKS = ("ast", "mt")
 

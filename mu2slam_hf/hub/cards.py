@@ -28,6 +28,8 @@ TASK_TITLES = {
     "ast": "Speech translation",
     "mt": "Text translation",
     "lid": "Language identification from speech",
+    "nli": "Natural language inference",
+    "qa": "Question answering",
 }
 # Names of tasks on the Hub, for the scores that it shows for a model.
 _HUB_TASKS = {
@@ -35,6 +37,8 @@ _HUB_TASKS = {
     "ast": "translation",
     "mt": "translation",
     "lid": "audio-classification",
+    "nli": "text-classification",
+    "qa": "question-answering",
 }
 # Maps Auto classes to the task on the Hub, and further tags.
 _HUB_WORK: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -42,6 +46,7 @@ _HUB_WORK: dict[str, tuple[str, tuple[str, ...]]] = {
     "AutoModelForCTC": ("automatic-speech-recognition", ()),
     "AutoModelForAudioClassification": ("audio-classification", ()),
     "AutoModelForSequenceClassification": ("text-classification", ("audio-classification",)),
+    "AutoModelForQuestionAnswering": ("question-answering", ()),
     "AutoModelForPreTraining": ("feature-extraction", ("pretraining",)),
 }
 # Maps prefixes of model types to papers.
@@ -52,6 +57,8 @@ METRIC_TITLES = {
     "bleu": "BLEU",
     "chrf": "chrF",
     "accuracy": "accuracy",
+    "f1": "F1",
+    "exact_match": "exact match",
     "unseen_word_rate": "unseen word rate",
     "unseen_word_recall": "unseen word recall",
 }

@@ -4,12 +4,11 @@
 from huggingface_hub.dataclasses import strict
 
 from .configuration_checks import check_choice, check_multiple, check_positive
-from .configuration_mu2slam import CTC_LOSS_REDUCTIONS, SpeechTextConfig
+from .configuration_mu2slam import CLASSIFIER_POOLINGS, CTC_LOSS_REDUCTIONS, SpeechTextConfig
 
 QUANTIZER_METHODS = ("gumbel", "nearest")
 SPEECH_MASKS = ("noise", "learned")
 CTC_INPUTS = ("speech", "pair")
-CLASSIFIER_POOLINGS = ("mean", "max")
 
 
 @strict
@@ -62,6 +61,7 @@ class MSLAMConfig(SpeechTextConfig):
         classifier_proj_size (`int`, *optional*, defaults to 256): Width of the projection before classification.
         classifier_pooling (`str`, *optional*, defaults to `"mean"`): `mean` or `max` over the real positions.
         classifier_dropout (`float`, *optional*, defaults to 0.0): Dropout before the classifier.
+        use_segment_embedding (`bool`, *optional*, defaults to `False`): As in [`Mu2SLAMConfig`].
         inputs_to_logits_ratio (`int`, *optional*, defaults to 640): As in [`Mu2SLAMConfig`].
         tie_word_embeddings (`bool`, *optional*, defaults to `True`): Whether text input, text prediction and CTC share
             one embedding table.
@@ -89,6 +89,7 @@ class MSLAMConfig(SpeechTextConfig):
     classifier_proj_size: int = 256
     classifier_pooling: str = "mean"
     classifier_dropout: float | int = 0.0
+    use_segment_embedding: bool = False
 
     @property
     def num_hidden_layers(self) -> int:

@@ -11,6 +11,7 @@ NUM_RESERVED_TOKENS = 64
 CTC_LOSS_REDUCTIONS = ("mean", "sum")
 DECODER_POSITIONS = ("sinusoidal", "sinusoidal_inclusive", "learned")
 DECODER_PROMPTS = ("start", "start_language", "language")
+CLASSIFIER_POOLINGS = ("mean", "max")
 
 
 @strict
@@ -203,6 +204,11 @@ class Mu2SLAMConfig(SpeechTextConfig):
             for it. A token that is listed is written in the languages that list it and in no other, nor if the
             language is unknown; tokens that no language lists are for all. Logits are not changed: decoding masks
             these tokens. None: all tokens are for all languages.
+        use_segment_embedding (`bool`, *optional*, defaults to `True`): Whether heads for text understanding add a
+            learned vector to the tokens of the second of two texts.
+        classifier_proj_size (`int`, *optional*, defaults to 256): Width of the projection before classification.
+        classifier_pooling (`str`, *optional*, defaults to `"mean"`): `mean` or `max` over the real positions.
+        classifier_dropout (`float`, *optional*, defaults to 0.0): Dropout before the classifier.
     """
 
     model_type = "mu2slam"
@@ -216,6 +222,10 @@ class Mu2SLAMConfig(SpeechTextConfig):
     language_token_ids: list[int] | None = None
     ctc_loss_weight: float | int = 0.3
     language_loss_weight: float | int = 0.1
+    use_segment_embedding: bool = True
+    classifier_proj_size: int = 256
+    classifier_pooling: str = "mean"
+    classifier_dropout: float | int = 0.0
     use_cache: bool = True
     is_encoder_decoder: bool = True
 
@@ -236,6 +246,8 @@ class Mu2SLAMConfig(SpeechTextConfig):
                 f"({self.decoder_config.hidden_size}), unless add_encoder_projection is set."
             )
         check_choice(self, "decoder_prompt", DECODER_PROMPTS)
+        check_choice(self, "classifier_pooling", CLASSIFIER_POOLINGS)
+        check_positive(self, "classifier_proj_size")
         super().validate_architecture()
         if self.decoder_prompt != "start":
             self._validate_language_tokens()

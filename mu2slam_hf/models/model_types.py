@@ -13,7 +13,13 @@ from .configuration_mu2slam import Mu2SLAMConfig, Mu2SLAMCTCConfig, Mu2SLAMDecod
 from .configuration_speech_tokenizer import SpeechTokenizerConfig
 from .feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from .modeling_conformer import ConformerEncoder
-from .modeling_mslam import MSLAMForAudioClassification, MSLAMForCTC, MSLAMForSequenceClassification, MSLAMModel
+from .modeling_mslam import (
+    MSLAMForAudioClassification,
+    MSLAMForCTC,
+    MSLAMForQuestionAnswering,
+    MSLAMForSequenceClassification,
+    MSLAMModel,
+)
 from .modeling_mslam_pretraining import MSLAMForPreTraining
 from .modeling_mu2slam import (
     Mu2SLAMDecoder,
@@ -23,10 +29,12 @@ from .modeling_mu2slam import (
 )
 from .modeling_mu2slam_classification import Mu2SLAMForAudioClassification
 from .modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
+from .modeling_mu2slam_understanding import Mu2SLAMForQuestionAnswering, Mu2SLAMForSequenceClassification
 from .modeling_speech_tokenizer import SpeechTokenizerModel
 from .pipeline_audio_classification import Mu2SLAMAudioClassificationPipeline
 from .pipeline_feature_extraction import Mu2SLAMFeatureExtractionPipeline
 from .pipeline_mu2slam import Mu2SLAMSpeechRecognitionPipeline
+from .pipeline_question_answering import Mu2SLAMQuestionAnsweringPipeline
 from .pipeline_registration import register_for_task, register_new_task
 from .pipeline_translation import Mu2SLAMTranslationPipeline
 from .processing_mu2slam import Mu2SLAMProcessor
@@ -69,6 +77,8 @@ MODEL_TYPES: dict[str, ModelType] = {
             "AutoModelForSeq2SeqLM": Mu2SLAMForConditionalGeneration,
             "AutoModelForPreTraining": Mu2SLAMForPreTraining,
             "AutoModelForAudioClassification": Mu2SLAMForAudioClassification,
+            "AutoModelForSequenceClassification": Mu2SLAMForSequenceClassification,
+            "AutoModelForQuestionAnswering": Mu2SLAMForQuestionAnswering,
         },
         tokenizer=Mu2SLAMTokenizer,
         **_SPEECH_TEXT,
@@ -85,6 +95,7 @@ MODEL_TYPES: dict[str, ModelType] = {
             "AutoModel": MSLAMModel,
             "AutoModelForPreTraining": MSLAMForPreTraining,
             "AutoModelForSequenceClassification": MSLAMForSequenceClassification,
+            "AutoModelForQuestionAnswering": MSLAMForQuestionAnswering,
             "AutoModelForAudioClassification": MSLAMForAudioClassification,
         },
         tokenizer=Mu2SLAMTokenizer,
@@ -131,6 +142,24 @@ class EncoderDecoderIsNoCTCModel:
         )
 
 
+class ModelForAnswers:
+    """Loads the models of the pipeline for question answering: with a span head, or the encoder-decoder of a folder.
+
+    By `AutoModelForQuestionAnswering` alone, a fine-tuned encoder-decoder would get an untrained span head.
+    """
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """The model, of the class that its configuration names."""
+        config = kwargs.get("config")
+        if config is None:
+            trusts = {"trust_remote_code": kwargs.get("trust_remote_code")}
+            config = AutoConfig.from_pretrained(pretrained_model_name_or_path, **trusts)
+        writes = any(name.endswith("ForConditionalGeneration") for name in config.architectures or ())
+        auto_name = "AutoModelForSeq2SeqLM" if writes else "AutoModelForQuestionAnswering"
+        return getattr(transformers, auto_name).from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+
+
 def register_model_types() -> None:
     """Register every model type with the Auto classes and the pipelines; calling it again has no effect."""
     for name, model_type in MODEL_TYPES.items():
@@ -148,3 +177,8 @@ def register_model_types() -> None:
     register_for_task("audio-classification", Mu2SLAMAudioClassificationPipeline)
     register_for_task("feature-extraction", Mu2SLAMFeatureExtractionPipeline)
     register_new_task("translation", Mu2SLAMTranslationPipeline, transformers.AutoModelForSeq2SeqLM)
+    register_new_task(
+        "question-answering",
+        Mu2SLAMQuestionAnsweringPipeline,
+        ModelForAnswers,
+    )

@@ -15,14 +15,21 @@ from transformers.utils.generic import TransformersKwargs, can_return_tuple, mer
 
 from .configuration_mslam import MSLAMConfig, MSLAMCTCConfig
 from .modeling_conformer import ConformerEncoder
-from .modules_base import CTCMixin, ScaledEmbedding, SpeechTextPreTrainedModel, touch_parameters
+from .modules_base import (
+    CTCMixin,
+    EncoderFreezingMixin,
+    ScaledEmbedding,
+    SpeechTextPreTrainedModel,
+    touch_parameters,
+)
 from .modules_frontends import SpeechFrontendMixin, build_frontend, select_speech_input
 from .modules_lengths import default_position_ids, downsample_attention_mask
-from .modules_pooling import LayerAverage, gather_units, masked_max, masked_mean
+from .modules_pooling import LayerAverage, gather_units
 from .modules_positions import sinusoidal_embedding
-from .modules_precision import at_least_float32, in_dtype_of
+from .modules_precision import in_dtype_of
 from .modules_segments import lay_out_segments
 from .modules_speech_masking import counter_noise, replace_frames
+from .modules_text_pairs import QuestionAnsweringMixin, SequenceClassifierMixin
 
 
 @dataclass
@@ -48,7 +55,7 @@ class MSLAMModelOutput(BaseModelOutput):
     speech_attention_mask: Tensor | None = None
 
 
-class MSLAMPreTrainedModel(SpeechTextPreTrainedModel):
+class MSLAMPreTrainedModel(EncoderFreezingMixin, SpeechTextPreTrainedModel):
     """Base class of the mSLAM models."""
 
     config_class = MSLAMConfig
@@ -62,30 +69,6 @@ class MSLAMPreTrainedModel(SpeechTextPreTrainedModel):
     def freeze_base_model(self) -> None:
         """Stop training everything except the head."""
         self.freeze_encoder()
-
-    def freeze_encoder(self, num_trainable_layers: int = 0) -> None:
-        """Stop training the encoder, except for its last layers.
-
-        These last layers become trainable even if they were frozen before. Dropout stays active in training mode.
-
-        Args:
-            num_trainable_layers: number of last Conformer layers that stay trainable, together with the normalisation
-                after them.
-
-        Raises:
-            ValueError: the encoder has fewer layers.
-        """
-        conformer = self.base_model.conformer
-        if not 0 <= num_trainable_layers <= len(conformer.layers):
-            raise ValueError(
-                f"num_trainable_layers must be between 0 and {len(conformer.layers)}, the number of layers of this "
-                f"encoder; got {num_trainable_layers}."
-            )
-        self.base_model.requires_grad_(False)
-        if num_trainable_layers:
-            conformer.layers[-num_trainable_layers:].requires_grad_(True)
-            if conformer.norm is not None:
-                conformer.norm.requires_grad_(True)
 
 
 class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
@@ -394,8 +377,8 @@ class MSLAMForCTC(CTCMixin, MSLAMPreTrainedModel):
         return self.compute_output(states, outputs, labels, num_items_in_batch)
 
 
-class MSLAMForSequenceClassification(MSLAMPreTrainedModel):
-    """mSLAM with a classifier on the pooled states of the shared layers: for text, for speech, and for pairs.
+class MSLAMForSequenceClassification(SequenceClassifierMixin, MSLAMPreTrainedModel):
+    """mSLAM with a classifier on the pooled states of the shared layers: for one or two texts, speech, and pairs.
 
     All inputs share one head, so that it can be trained on text and used on speech. Choice: the weighted average over
     layers (`use_weighted_layer_sum`) therefore covers the shared layers only. Modules that process only the other
@@ -404,19 +387,14 @@ class MSLAMForSequenceClassification(MSLAMPreTrainedModel):
     """
 
     _keys_to_ignore_on_load_unexpected = [r"^(mlm_head|ctc_head|speech_heads|quantizer|project_hid|project_q)\."]
-    # The loss is a mean over the items of a batch. Because of the **kwargs below, transformers' Trainer would assume
-    # that the model divides by the number of items of the whole update, and not divide by the accumulation steps.
-    accepts_loss_kwargs = False
 
     def __init__(self, config: MSLAMConfig):
         super().__init__(config)
         self.model = MSLAMModel(config)
-        self.num_labels = config.num_labels
+        self.build_segment_embedding(config)
         if config.use_weighted_layer_sum:
             self.layer_weights = LayerAverage(self._num_averaged_states(config))
-        self.projector = nn.Linear(config.encoder_config.hidden_size, config.classifier_proj_size)
-        self.classifier = nn.Linear(config.classifier_proj_size, config.num_labels)
-        self.loss_type = "ForSequenceClassification"
+        self.build_classifier(config, config.encoder_config.hidden_size)
         self.post_init()
 
     @staticmethod
@@ -442,7 +420,7 @@ class MSLAMForSequenceClassification(MSLAMPreTrainedModel):
         Args:
             input_features: `(B, T, M)` float, speech; `input_values` `(B, samples)` for the front end `waveform`.
             attention_mask: `(B, T)` with speech, else `(B, L)`; 1 on real positions.
-            input_ids: `(B, L)` int64, text.
+            input_ids: `(B, L)` int64, a text or a pair of texts, as of `tokenizer(text)` or `tokenizer(text, other)`.
             labels: `(B,)` int64 classes, or `(B,)` or `(B, C)` float, depending on `config.problem_type`.
             output_hidden_states: whether to return `hidden_states`.
             **kwargs: further arguments of [`MSLAMModel`].
@@ -454,21 +432,16 @@ class MSLAMForSequenceClassification(MSLAMPreTrainedModel):
         outputs = self.model(
             input_features,
             attention_mask=attention_mask,
-            input_ids=input_ids,
             output_hidden_states=True if self.config.use_weighted_layer_sum else asked,
+            **self.prepare_text(input_ids, kwargs),
             **kwargs,
         )
         states = outputs.last_hidden_state
         if self.config.use_weighted_layer_sum:
             states = self.layer_weights(outputs.hidden_states[-self.layer_weights.num_layers :])
-        pool = masked_max if self.config.classifier_pooling == "max" else masked_mean
-        # Projected before pooling, as in the speech classifiers of transformers.
-        pooled = pool(self.projector(self._complete(states)), outputs.attention_mask)
-        pooled = nn.functional.dropout(pooled, p=self.config.classifier_dropout, training=self.training)
-        logits = at_least_float32(self.classifier(pooled))
-        return SequenceClassifierOutput(
-            loss=None if labels is None else self.loss_function(labels, logits, self.config),
-            logits=logits,
+        return self.classifier_output(
+            self.classify(self._complete(states), outputs.attention_mask),
+            labels,
             hidden_states=None if asked is None or asked is False else select_states(outputs.hidden_states, asked),
             attentions=outputs.attentions,
         )
@@ -504,9 +477,23 @@ class MSLAMForAudioClassification(MSLAMForSequenceClassification):
         return super().forward(input_features, attention_mask=attention_mask, labels=labels, **kwargs)
 
 
+class MSLAMForQuestionAnswering(QuestionAnsweringMixin, MSLAMPreTrainedModel):
+    """mSLAM with a span head on the shared layers, for questions about a passage."""
+
+    _keys_to_ignore_on_load_unexpected = MSLAMForSequenceClassification._keys_to_ignore_on_load_unexpected
+
+    def __init__(self, config: MSLAMConfig):
+        super().__init__(config)
+        self.model = MSLAMModel(config)
+        self.build_segment_embedding(config)
+        self.build_span_head(config.encoder_config.hidden_size)
+        self.post_init()
+
+
 __all__ = [
     "MSLAMForAudioClassification",
     "MSLAMForCTC",
+    "MSLAMForQuestionAnswering",
     "MSLAMForSequenceClassification",
     "MSLAMModel",
     "MSLAMModelOutput",

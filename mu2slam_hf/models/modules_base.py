@@ -142,6 +142,34 @@ class SpeechTextPreTrainedModel(LanguageAdaptersMixin, PreTrainedModel):
         """Hook for base models with more than one embedding table, after a change of the vocabulary's size."""
 
 
+class EncoderFreezingMixin:
+    """Freezing of the encoder under a head; the base model has a `conformer`."""
+
+    def freeze_encoder(self, num_trainable_layers: int = 0) -> None:
+        """Stop training the encoder, except for its last layers.
+
+        These last layers become trainable even if they were frozen before. Dropout stays active in training mode.
+
+        Args:
+            num_trainable_layers: number of last Conformer layers that stay trainable, together with the normalisation
+                after them.
+
+        Raises:
+            ValueError: the encoder has fewer layers.
+        """
+        conformer = self.base_model.conformer
+        if not 0 <= num_trainable_layers <= len(conformer.layers):
+            raise ValueError(
+                f"num_trainable_layers must be between 0 and {len(conformer.layers)}, the number of layers of this "
+                f"encoder; got {num_trainable_layers}."
+            )
+        self.base_model.requires_grad_(False)
+        if num_trainable_layers:
+            conformer.layers[-num_trainable_layers:].requires_grad_(True)
+            if conformer.norm is not None:
+                conformer.norm.requires_grad_(True)
+
+
 class CTCMixin:
     """Methods shared by the models with nothing but a CTC head, `ctc_head`, on their base model."""
 

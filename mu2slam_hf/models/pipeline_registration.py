@@ -88,7 +88,7 @@ def register_new_task(task: str, ours: Any, auto_class: Any) -> None:
     Args:
         task: name of the task.
         ours: pipeline class.
-        auto_class: the Auto class that loads its models.
+        auto_class: the Auto class (or another class with `from_pretrained`) that loads its models.
     """
     if task in SUPPORTED_TASKS:
         register_for_task(task, ours)

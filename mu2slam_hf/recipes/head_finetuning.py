@@ -1,147 +1,95 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Fine-tuning of one head on an mSLAM encoder: classes of speech or text, or CTC."""
+"""Fine-tuning of one head: classes of speech or text, CTC, or answers to questions."""
 
-from collections import Counter
-from collections.abc import Sequence
+import json
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from transformers.utils import logging
-
-from mu2slam_hf.data.audio import AudioCache
+from mu2slam_hf.checkpoints.folders import read_config
 from mu2slam_hf.data.collation.heads import HeadCollator
+from mu2slam_hf.data.collation.questions import QuestionCollator
 from mu2slam_hf.data.examples.dataset import ExampleDataset
-from mu2slam_hf.data.examples.example import Example, Modality, Target
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.sampling.shuffled import ShuffledBatchSampler
-from mu2slam_hf.evaluation.head_evaluation import measure_head
-from mu2slam_hf.models.modeling_mslam import MSLAMForAudioClassification, MSLAMForCTC, MSLAMForSequenceClassification
+from mu2slam_hf.evaluation.bag_of_words import score_bag_of_words
+from mu2slam_hf.evaluation.head_evaluation import HeadReport, measure_head
+from mu2slam_hf.evaluation.question_answering import AnswerReport, answer_questions
+from mu2slam_hf.models.modeling_mslam import (
+    MSLAMForAudioClassification,
+    MSLAMForCTC,
+    MSLAMForQuestionAnswering,
+    MSLAMForSequenceClassification,
+)
+from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
+from mu2slam_hf.models.modeling_mu2slam_understanding import (
+    Mu2SLAMForQuestionAnswering,
+    Mu2SLAMForSequenceClassification,
+)
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer, Mu2SLAMTokenizer
 from mu2slam_hf.recipes.arguments import build_arguments
 from mu2slam_hf.recipes.development import score_transcripts
-from mu2slam_hf.recipes.head_sections import HeadCorpusSection, HeadRecipe
+from mu2slam_hf.recipes.head_data import (
+    balance_classes,
+    build_head_dataset,
+    build_question_dataset,
+    build_training_data,
+    check_modalities,
+    find_labels,
+    load_head_records,
+)
+from mu2slam_hf.recipes.head_sections import HeadRecipe
 from mu2slam_hf.recipes.loader import RecipeError, errors_of
 from mu2slam_hf.recipes.models import build_model_of
 from mu2slam_hf.recipes.processors import build_processor
-from mu2slam_hf.recipes.records import load_records
 from mu2slam_hf.recipes.run import Run, assemble_trainer
 from mu2slam_hf.training.development import DevelopmentSet
-from mu2slam_hf.training.objectives.heads import ClassificationObjective, CTCObjective
-from mu2slam_hf.training.scorers import ClassScorer, TranscriptScorer
+from mu2slam_hf.training.objectives.heads import (
+    AnswerGenerationObjective,
+    ClassificationObjective,
+    CTCObjective,
+    HeadObjective,
+    SpanObjective,
+)
+from mu2slam_hf.training.scorers import ClassScorer, Scorer, SpanScorer, TranscriptScorer
 from mu2slam_hf.training.trainer import MultitaskTrainer
 
-logger = logging.get_logger(__name__)
-
-MODEL_CLASSES: dict[str, Any] = {
-    "audio_classification": MSLAMForAudioClassification,
-    "sequence_classification": MSLAMForSequenceClassification,
-    "ctc": MSLAMForCTC,
+MODEL_CLASSES: dict[str, dict[str, Any]] = {
+    "mslam": {
+        "audio_classification": MSLAMForAudioClassification,
+        "sequence_classification": MSLAMForSequenceClassification,
+        "ctc": MSLAMForCTC,
+        "question_answering": MSLAMForQuestionAnswering,
+    },
+    "mu2slam": {
+        "sequence_classification": Mu2SLAMForSequenceClassification,
+        "question_answering": Mu2SLAMForQuestionAnswering,
+        "answer_generation": Mu2SLAMForConditionalGeneration,
+    },
 }
+"""Family of the model -> kind of the head -> class."""
 
 
-def load_head_records(corpora: dict[str, HeadCorpusSection], path: str) -> dict[str, list[SpeechTextRecord]]:
-    """Records of each corpus that have the source of its modality, in its languages.
-
-    Raises:
-        RecipeError: a corpus has no such record.
-    """
-    chosen = {}
-    for name, records in load_records(corpora, path).items():
-        section = corpora[name]
-        source = "audio" if section.modality == "speech" else "text"
-        wanted = set(section.languages)
-        chosen[name] = [r for r in records if getattr(r, source) and (not wanted or r.lang in wanted)]
-        if not chosen[name]:
-            raise RecipeError(f"{path}.{name}: no record with {source} in the selected languages")
-    return chosen
-
-
-def label_of(record: SpeechTextRecord, name: str) -> str | None:
-    """The class of a record: a field of it, or another column of its manifest; None if it has none."""
-    value = getattr(record, name) if name in ("lang", "speaker", "kind", "corpus") else record.extra.get(name)
-    return None if value is None or value == "" else str(value)
-
-
-def find_labels(recipe: HeadRecipe, records: dict[str, list[SpeechTextRecord]]) -> list[str]:
-    """Names of the classes; none for CTC.
+def find_model_class(recipe: HeadRecipe) -> Any:
+    """The class of the head for the family of `model.init_from` or `model.config`; an mSLAM if neither names one.
 
     Raises:
-        RecipeError: the training data have fewer than two classes.
+        RecipeError: the family has no such head.
     """
-    if recipe.head.kind == "ctc":
-        return []
-    found = {label_of(record, recipe.head.label) for part in records.values() for record in part} - {None}
-    labels = list(recipe.head.labels) or sorted(str(label) for label in found)
-    if len(labels) < 2:
-        raise RecipeError(f"head.label: expected at least two classes; {recipe.head.label!r} has {labels}")
-    return labels
-
-
-def build_head_dataset(
-    recipe: HeadRecipe, records: Sequence[SpeechTextRecord], modality: Modality, labels: Sequence[str], path: str
-) -> ExampleDataset:
-    """Records with a class or a transcript; others are left out and counted.
-
-    Raises:
-        RecipeError: no record has one.
-    """
-    head, known = recipe.head, set(labels)
-    examples = []
-    for record in records:
-        text = record.text if head.kind == "ctc" else label_of(record, head.label)
-        if text and (head.kind == "ctc" or text in known):
-            examples.append(build_head_example(record, modality, "asr" if head.kind == "ctc" else head.kind, text))
-    if len(examples) < len(records):
-        left_out = len(records) - len(examples)
-        logger.warning(f"{path}: {left_out} of {len(records)} left out: without a class or transcript")
-    if not examples:
-        raise RecipeError(f"{path}: no record has a transcript or one of the classes {', '.join(labels)}")
-    cache = AudioCache() if recipe.data.cache_audio else None
-    return ExampleDataset(examples, cache=cache, band_limit_hz=recipe.data.band_limit_hz)
-
-
-def build_head_example(record: SpeechTextRecord, modality: Modality, task: str, text: str) -> Example:
-    """A recording or a text with one target: its transcript, or the name of its class."""
-    is_speech = modality == "speech"
-    return Example(
-        id=record.key,
-        source_modality=modality,
-        source_lang=record.lang,
-        targets=(Target(task=task, lang=record.lang, text=text, num_tokens=len(text) + 1),),
-        corpus=record.corpus,
-        record=record,
-        source_text=None if is_speech else record.text,
-        duration_seconds=float(record.duration_seconds or 0.0) if is_speech else 0.0,
-    )
-
-
-def build_training_data(
-    recipe: HeadRecipe, records: dict[str, list[SpeechTextRecord]], labels: Sequence[str]
-) -> ExampleDataset:
-    """All training corpora as one data set.
-
-    Raises:
-        RecipeError: corpora of different modalities, or a modality that the head cannot read.
-    """
-    modalities = {section.modality for section in recipe.data.corpora.values()}
-    if len(modalities) != 1:
-        raise RecipeError(f"data.corpora: all must have one modality, got {', '.join(sorted(modalities)) or 'none'}")
-    (modality,) = modalities
-    everything = [record for part in records.values() for record in part]
-    return build_head_dataset(recipe, everything, modality, labels, "data.corpora")
-
-
-def balance_classes(targets: Sequence[Any]) -> list[int]:
-    """Positions with repetitions, so that all classes have the same number of items as the largest."""
-    largest = max(Counter(targets).values())
-    balanced: list[int] = []
-    for target in sorted(set(targets)):
-        members = [position for position, other in enumerate(targets) if other == target]
-        balanced += [members[i % len(members)] for i in range(largest)]
-    return balanced
+    section = recipe.model
+    name = "mslam"
+    if section.init_from is not None:
+        with errors_of("model.init_from"):
+            name = str(read_config(section.init_from).get("model_type"))
+    elif section.config is not None:
+        name = str(json.loads(Path(section.config).read_text(encoding="utf-8")).get("model_type", name))
+    family = "mu2slam" if name.startswith("mu2slam") else "mslam"
+    classes = MODEL_CLASSES[family]
+    if recipe.head.kind not in classes:
+        raise RecipeError(f"head.kind: a {family} has the heads {', '.join(classes)}; got {recipe.head.kind!r}")
+    return classes[recipe.head.kind]
 
 
 @dataclass(frozen=True)
@@ -162,9 +110,12 @@ class HeadData:
 class HeadFinetuningRun(Run):
     """Fine-tuning of a head, with tables and plots of its errors.
 
-    The final folder has, next to the model, `results.json` (`<corpus>_accuracy` and `<corpus>_macro_f1`, or
-    `<corpus>_wer` and `<corpus>_cer`, in percent). For each test corpus, the confusion matrix of a classifier is in
-    `confusion_<name>.txt`, `.json` and, if matplotlib is installed, `.png`; CTC has `transcripts_<name>.tsv`.
+    The final folder has, next to the model, `results.json`, in percent: `<corpus>_accuracy` and `<corpus>_macro_f1`,
+    `<corpus>_wer` and `<corpus>_cer`, or `<corpus>_f1` and `<corpus>_exact_match`; for several languages also by
+    language (`<corpus>_accuracy_es`); for classes of texts also `..._bag_of_words`, for answers `..._best_sentence`,
+    the figures of a baseline. For each test corpus, the confusion matrix of a classifier is in
+    `confusion_<name>.txt`, `.json` and, if matplotlib is installed, `.png`; CTC has `transcripts_<name>.tsv`, answers
+    have `answers_<name>.tsv`.
     """
 
     recipe_class = HeadRecipe
@@ -200,19 +151,18 @@ class HeadFinetuningRun(Run):
             RecipeError: as `build_model_of`; a head that does not support the modality; or too few layers.
         """
         recipe, section = self.recipe, self.recipe.head
-        if section.kind != "sequence_classification":
-            for path, corpora in (("data", recipe.data.corpora), ("evaluation", recipe.evaluation.corpora)):
-                texts = [name for name, corpus in corpora.items() if corpus.modality == "text"]
-                if texts:
-                    raise RecipeError(f"{path}.corpora.{texts[0]}.modality: {section.kind} supports speech only")
+        model_class = find_model_class(recipe)
+        check_modalities(recipe)
         overrides = dict(recipe.model.overrides)
         if data.labels:
             overrides["id2label"] = dict(enumerate(data.labels))
             overrides["label2id"] = {label: number for number, label in enumerate(data.labels)}
         start = self.model_recipe
         with_labels = replace(start, model=replace(start.model, overrides=overrides))
-        model: Any = build_model_of(with_labels, processor, MODEL_CLASSES[section.kind], growths=self.growths)
+        model: Any = build_model_of(with_labels, processor, model_class, growths=self.growths)
         if section.trainable_layers is not None:
+            if not hasattr(model, "freeze_encoder"):
+                raise RecipeError(f"head.trainable_layers: is not supported by {section.kind}; use model.freeze")
             with errors_of("head.trainable_layers"):
                 model.freeze_encoder(section.trainable_layers)
             # The token embeddings are part of the encoder, but also the output layer of CTC.
@@ -220,20 +170,29 @@ class HeadFinetuningRun(Run):
                 model.ctc_head.requires_grad_(True)
         return model
 
-    def build_collator(self, processor: Mu2SLAMProcessor, model: Any) -> HeadCollator:
-        """The collator for the front end of the model, and for the classes of a classifier."""
-        names = model.config.id2label
-        labels = None if self.recipe.head.kind == "ctc" else [names[number] for number in range(len(names))]
+    def build_collator(self, processor: Mu2SLAMProcessor, model: Any) -> HeadCollator | QuestionCollator:
+        """The collator for the front end of the model, and for the targets of the head."""
+        head, names = self.recipe.head, model.config.id2label
+        if head.answers_questions:
+            generates = head.kind == "answer_generation"
+            encoder_config = model.config.encoder_config
+            return QuestionCollator(
+                processor, generates=generates, max_tokens=head.max_tokens, encoder_config=encoder_config
+            )
+        labels = [names[number] for number in range(len(names))] if head.is_classifier else None
         return HeadCollator(processor, labels=labels, encoder_config=model.config.encoder_config)
 
     def build_trainer(self, processor: Mu2SLAMProcessor, model: Any, data: HeadData) -> MultitaskTrainer:
         """The trainer with its data in random order, and with balanced classes if `data.balance` is set."""
         recipe, corpora = self.recipe, self.recipe.evaluation.corpora
-        development = {
-            name: build_head_dataset(recipe, part, corpora[name].modality, data.labels, f"evaluation.corpora.{name}")
-            for name, part in data.tested.items()
-        }
-        dataset = build_training_data(recipe, data.records, data.labels)
+        tokenizer, development = processor.tokenizer, {}
+        for name, part in data.tested.items():
+            path = f"evaluation.corpora.{name}"
+            if recipe.head.answers_questions:
+                development[name] = build_question_dataset(recipe, part, tokenizer, path)
+            else:
+                development[name] = build_head_dataset(recipe, part, corpora[name].modality, data.labels, path)
+        dataset = build_training_data(recipe, data.records, data.labels, tokenizer)
         return self.build_trainer_of(processor, model, dataset, development)
 
     def build_trainer_of(
@@ -245,17 +204,17 @@ class HeadFinetuningRun(Run):
     ) -> MultitaskTrainer:
         """The trainer of a data set; `development` is evaluated during training, by name."""
         recipe, args, self.development = self.recipe, build_arguments(self.recipe), development
-        is_ctc, collator = recipe.head.kind == "ctc", self.build_collator(processor, model)
+        self.training, collator = dataset, self.build_collator(processor, model)
         positions = None
-        if recipe.data.balance and collator.label2id is not None:
+        if recipe.data.balance and isinstance(collator, HeadCollator) and collator.label2id is not None:
             positions = balance_classes([collator.label2id[e.targets[0].text] for e in dataset.examples])
-        scorer = build_scorer(processor, model.config) if is_ctc else ClassScorer()
+        scorer = build_scorer(recipe.head.kind, processor, model.config)
         size = recipe.evaluation.per_device_eval_batch_size
         return assemble_trainer(
             model,
             args,
             processor,
-            objective=CTCObjective(model) if is_ctc else ClassificationObjective(model),
+            objective=OBJECTIVES.get(recipe.head.kind, ClassificationObjective)(model),
             dataset=dataset,
             sampler=ShuffledBatchSampler(
                 dataset.examples,
@@ -283,13 +242,31 @@ class HeadFinetuningRun(Run):
 
     def test(self, model: Any, processor: Mu2SLAMProcessor) -> dict[str, float]:
         """Metrics of every test corpus; the reports are kept for `save_more`."""
-        collator, batch_size = self.build_collator(processor, model), self.recipe.evaluation.per_device_eval_batch_size
-        self.reports = {
-            name: measure_head(model, processor, dataset, collator, batch_size=batch_size)
-            for name, dataset in self.development.items()
-        }
-        reports = self.reports.items()
-        return {f"{name}_{key}": value for name, report in reports for key, value in report.figures.items()}
+        self.reports: dict[str, HeadReport | AnswerReport] = {}
+        figures: dict[str, float] = {}
+        for name, dataset in self.development.items():
+            self.reports[name], found = self._test(model, processor, dataset)
+            figures |= {f"{name}_{key}": value for key, value in found.items()}
+        return figures
+
+    def _test(
+        self, model: Any, processor: Mu2SLAMProcessor, dataset: ExampleDataset
+    ) -> tuple[HeadReport | AnswerReport, dict[str, float]]:
+        """Report of a test corpus, and its figures with those of a baseline."""
+        head, collator = self.recipe.head, self.build_collator(processor, model)
+        if not isinstance(collator, HeadCollator):
+            records = {example.record.key: example.record for example in dataset.examples if example.record}
+            options = {"max_tokens": head.max_tokens, "overlap_tokens": head.overlap_tokens}
+            answered = answer_questions(model, processor.tokenizer, list(records.values()), **options)
+            report = AnswerReport(answered=answered)
+            return report, report.figures
+        size = self.recipe.evaluation.per_device_eval_batch_size
+        measured = measure_head(model, processor, dataset, collator, batch_size=size)
+        training = self.training.examples
+        is_text = head.is_classifier and {e.source_modality for e in (*training, *dataset.examples)} == {"text"}
+        has_classes = len({example.targets[0].text for example in training}) > 1
+        baseline = score_bag_of_words(training, dataset.examples) if is_text and has_classes else {}
+        return measured, measured.figures | baseline
 
     def save_more(self, model: Any, processor: Mu2SLAMProcessor, folder: Path) -> None:
         """Tables and plots of the test."""
@@ -297,8 +274,21 @@ class HeadFinetuningRun(Run):
             report.save(name, folder)
 
 
-def build_scorer(processor: Mu2SLAMProcessor, config: Any) -> TranscriptScorer:
-    """Scorer of error rates of CTC transcripts; it collapses repeats, the tokenizer does not."""
+OBJECTIVES: dict[str, type[HeadObjective]] = {
+    "ctc": CTCObjective,
+    "question_answering": SpanObjective,
+    "answer_generation": AnswerGenerationObjective,
+}
+"""Kind of the head -> objective; all others are classifiers."""
+
+
+def build_scorer(kind: str, processor: Mu2SLAMProcessor, config: Any) -> Scorer | None:
+    """Scorer of a kind of head during training; written answers have their loss only.
+
+    That of CTC transcripts collapses repeats, the tokenizer does not.
+    """
+    if kind != "ctc":
+        return {"question_answering": SpanScorer(), "answer_generation": None}.get(kind, ClassScorer())
     tokenizer = Mu2SLAMTokenizer.from_backend(processor.tokenizer.backend_tokenizer)
     decode = partial(tokenizer.batch_decode, skip_special_tokens=True)
     return TranscriptScorer(decode=decode, compare=score_transcripts, config=config, logits="logits", labels="labels")

@@ -1,11 +1,14 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Recipes of fine-tuning one head on an mSLAM encoder: classes of speech or text, or CTC."""
+"""Recipes of fine-tuning one head: classes of speech or text, CTC, or answers to questions."""
 
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mu2slam_hf.models.processing_question_answering import DEFAULT_MAX_TOKENS, DEFAULT_OVERLAP_TOKENS
 from mu2slam_hf.recipes.data_sections import CorpusSource
 from mu2slam_hf.recipes.sections import ModelSection, OptimSection, OutputSection, ProcessorSection, TrainingSection
+
+HeadKind = Literal["audio_classification", "sequence_classification", "ctc", "question_answering", "answer_generation"]
 
 
 @dataclass(kw_only=True)
@@ -25,21 +28,47 @@ class HeadCorpusSection(CorpusSource):
 
 @dataclass(kw_only=True)
 class HeadSection:
-    """The head on the encoder, and the number of encoder layers to train.
+    """The head, and the number of encoder layers to train.
 
     Attributes:
         kind: `audio_classification`: classes of speech, from a weighted average over all layers;
             `sequence_classification`: classes of speech or text, from the layers that both share, so that a head
-            trained on one may be used on the other; `ctc`: the transcript.
+            trained on one may be used on the other; `ctc`: the transcript; `question_answering`: first and last token
+            of the answer to a question in its passage (`extra["context"]` and `extra["answers"]` of the records);
+            `answer_generation`: the answer written by the decoder of Mu2SLAM. The encoder is that of an mSLAM or,
+            except for `audio_classification` and `ctc`, of a Mu2SLAM.
         label: class of a record: `lang`, `speaker`, `kind`, `corpus`, or another column of its manifest.
+        second_text: column with the second text of pairs, for `sequence_classification`; None for single texts.
+        max_tokens: questions: maximum length of an input, a question with a window of its passage.
+        overlap_tokens: questions: tokens that two windows of a passage share.
         labels: names of the classes, in the order of their numbers; empty: those of the training corpora, sorted.
         trainable_layers: number of last encoder layers to train; 0 for the head only, None for all parameters.
     """
 
-    kind: Literal["audio_classification", "sequence_classification", "ctc"] = "audio_classification"
+    kind: HeadKind = "audio_classification"
     label: str = "lang"
+    second_text: str | None = None
+    max_tokens: int = DEFAULT_MAX_TOKENS
+    overlap_tokens: int = DEFAULT_OVERLAP_TOKENS
     labels: list[str] = field(default_factory=list)
     trainable_layers: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.overlap_tokens < self.max_tokens // 2:
+            raise ValueError(
+                f"head.overlap_tokens must be at least 0 and below half of max_tokens ({self.max_tokens}), got "
+                f"{self.overlap_tokens}"
+            )
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether the targets are classes."""
+        return self.kind in ("audio_classification", "sequence_classification")
+
+    @property
+    def answers_questions(self) -> bool:
+        """Whether the targets are answers to questions."""
+        return self.kind in ("question_answering", "answer_generation")
 
 
 @dataclass(kw_only=True)
@@ -85,9 +114,9 @@ class HeadRecipe:
 
     Attributes:
         kind: kind of the recipe.
-        model: `init_from` is the folder of an mSLAM, pre-trained or with another head.
+        model: `init_from` is the folder of an mSLAM or Mu2SLAM, pre-trained or with another head.
         processor: by default the one saved next to the model.
-        training: `metric_for_best_model` is `loss`, or for classes `accuracy`, of a corpus of `evaluation`:
+        training: `metric_for_best_model` is `loss`, or for classes and spans `accuracy`, of a corpus of `evaluation`:
             `dev_accuracy` is that of the corpus `dev`, whose name may be left out if it is the only one.
 
     Raises:
@@ -116,7 +145,7 @@ class HeadRecipe:
 
     @property
     def _figures(self) -> tuple[str, ...]:
-        return ("loss",) if self.head.kind == "ctc" else ("loss", "accuracy")
+        return ("loss",) if self.head.kind in ("ctc", "answer_generation") else ("loss", "accuracy")
 
     def _check_best(self) -> None:
         metric = self.training.metric_for_best_model

@@ -28,13 +28,17 @@ RUNS: dict[str, type[Run]] = {
 """`kind` of a recipe -> class of its run."""
 
 
-def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = (), kind: str | None = None) -> Any:
+Kinds = str | tuple[str, ...] | None
+"""Expected kind of a recipe, or several; None for any of `RUNS`. The first one is that of a file that names none."""
+
+
+def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = (), kind: Kinds = None) -> Any:
     """Read a recipe and apply overrides.
 
     Args:
         path: YAML file, or the name of a recipe of the package (see `find_recipe`).
         overrides: `a.b=c` each, applied in order; the value is read as YAML, list items by their number.
-        kind: expected kind of the recipe; None for any of `RUNS`.
+        kind: expected kind of the recipe, see `Kinds`.
 
     Returns:
         An instance of the `recipe_class` of its run.
@@ -47,7 +51,7 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = (), kin
     return build_section(RUNS[tree["kind"]].recipe_class, tree, "", search_folders(path))
 
 
-def load_recipes(path: str | os.PathLike[str], overrides: Sequence[str] = (), kind: str | None = None) -> list[Any]:
+def load_recipes(path: str | os.PathLike[str], overrides: Sequence[str] = (), kind: Kinds = None) -> list[Any]:
     """As `load_recipe`: the recipe itself, or one for each of its stages with the values of the stage.
 
     Values of a stage take precedence over the overrides (`stages.0.set.training.max_steps=9` changes them).
@@ -62,7 +66,7 @@ def load_recipes(path: str | os.PathLike[str], overrides: Sequence[str] = (), ki
     return split_stages(recipe, _read(path, overrides, kind), search_folders(path))
 
 
-def load_runs(path: str | os.PathLike[str], overrides: Sequence[str] = (), kind: str | None = None) -> Iterator[Run]:
+def load_runs(path: str | os.PathLike[str], overrides: Sequence[str] = (), kind: Kinds = None) -> Iterator[Run]:
     """The remaining runs of a recipe, one after the other; each must be finished before the next."""
     for recipe in unfinished_stages(load_recipes(path, overrides, kind)):
         yield build_run(recipe)
@@ -73,18 +77,22 @@ def build_run(recipe: Any) -> Run:
     return RUNS[recipe.kind](recipe)
 
 
-def _read(path: Path, overrides: Sequence[str], kind: str | None) -> dict[str, Any]:
+def _read(path: Path, overrides: Sequence[str], kind: Kinds) -> dict[str, Any]:
+    kinds = (kind,) if isinstance(kind, str) else kind or ()
     tree = read_tree(path)
     for override in overrides:
         apply_override(tree, override)
     # Checked first: every other message about a recipe of another kind would be misleading.
-    found = tree.setdefault("kind", kind or DEFAULT_KIND)
+    found = tree.setdefault("kind", kinds[0] if kinds else DEFAULT_KIND)
     if found == "speech_tokenizer":
         raise RecipeError(f"kind: {path} describes a speech tokenizer; use `mu2slam train-speech-tokenizer`")
     if found not in RUNS:
         close = difflib.get_close_matches(str(found), RUNS, n=1, cutoff=0.5)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise RecipeError(f"kind: expected one of {', '.join(RUNS)}; got {found!r}{hint}")
-    if kind is not None and found != kind:
-        raise RecipeError(f"kind: {path} is a recipe of kind {found}, not {kind}; use `mu2slam train --recipe {path}`")
+    if kinds and found not in kinds:
+        expected = " or ".join(kinds)
+        raise RecipeError(
+            f"kind: {path} is a recipe of kind {found}, not {expected}; use `mu2slam train --recipe {path}`"
+        )
     return tree

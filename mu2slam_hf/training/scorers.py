@@ -85,6 +85,20 @@ class ClassScorer:
         return {"accuracy": 100.0 * (sum(rows) / len(rows))}
 
 
+class SpanScorer:
+    """`accuracy`: percentage of windows of passages with the correct first and last token of the answer."""
+
+    def collect(self, objective: Objective, outputs: Any, batch: Mapping[str, Any]) -> list[bool]:
+        """Whether both tokens of each window are correct."""
+        starts = outputs.start_logits.argmax(dim=-1) == batch["start_positions"]
+        right: list[bool] = (starts & (outputs.end_logits.argmax(dim=-1) == batch["end_positions"])).tolist()
+        return right
+
+    def score(self, rows: Sequence[bool]) -> dict[str, float]:
+        """The percentage of correct windows."""
+        return {"accuracy": 100.0 * (sum(rows) / len(rows))}
+
+
 def collapse_ctc(best_ids: Tensor, frame_lengths: Tensor, blank: int = 0) -> list[list[int]]:
     """Greedy CTC paths without repeats and blanks.
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from helpers import REPOSITORY_ROOT
+from helpers import REPOSITORY_ROOT, save_tiny_checkpoint
 from public_schema import write_public_corpora
+from understanding_corpora import write_tydiqa, write_xnli
 
 from mu2slam_hf import MSLAMForPreTraining, Mu2SLAMConfig, Mu2SLAMForPreTraining
 from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
@@ -26,6 +27,7 @@ RECIPES = {
     path: kind for path in sorted((CONFIGURATION / "recipes").rglob("*.yaml")) if (kind := recipe_kind(path)) in RUNS
 }
 HEADS = [path for path, kind in RECIPES.items() if kind == "head_finetuning"]
+UNDERSTANDING = [path for path in HEADS if path.parent.name == "mu2slam"]
 STREAMED = [path for path in RECIPES if "streaming: true" in path.read_text(encoding="utf-8")]
 TABLES = [path for path in RECIPES if path not in STREAMED and path not in HEADS]
 SETTINGS = (
@@ -129,7 +131,24 @@ def pretrained(tones, tmp_path_factory) -> Path:
     return folder
 
 
-@each(HEADS)
+@each(UNDERSTANDING)
+def test_two_updates_of_text_understanding(path, tmp_path, monkeypatch):
+    write_xnli(tmp_path / "xnli")
+    write_tydiqa(tmp_path / "tydiqa")
+    monkeypatch.setenv("MU2SLAM_DATA", str(tmp_path))
+    monkeypatch.setenv("MU2SLAM_MODEL", save_tiny_checkpoint(tmp_path / "model"))
+    steps = ("max_steps=2", "eval_steps=1", "save_steps=2")
+    small = (*(f"training.{step}" for step in steps), "data.per_device_train_batch_size=4")
+    results = build_run(load_recipe(path, [*SETTINGS, *small, f"output.dir={tmp_path / 'run'}"])).run()
+    expected = {
+        "finetune_xnli": {"dev_accuracy", "dev_accuracy_es_low", "dev_accuracy_bag_of_words_es"},
+        "finetune_tydiqa": {"dev_f1", "dev_exact_match_sw", "dev_f1_best_sentence_en"},
+    }
+    assert results.keys() >= expected[path.stem]
+    assert all(value >= 0 for value in results.values())
+
+
+@each([path for path in HEADS if path not in UNDERSTANDING])
 def test_two_updates_of_a_head(path, on_tones, pretrained, monkeypatch):
     monkeypatch.setenv("MU2SLAM_MODEL", str(pretrained))
     steps = ("max_steps=2", "eval_steps=1", "save_steps=2")

@@ -77,9 +77,17 @@ class SpeechTextCollator:
             return []
         return list(self.tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"])
 
-    def read_texts(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """Source texts, each with `</s>`: `input_ids` and `attention_mask` `(B, L)` int64."""
+    def read_texts(self, texts: Sequence[str], second_texts: Sequence[str | None] = ()) -> dict[str, Tensor]:
+        """Source texts, each with `</s>`: `input_ids` and `attention_mask` `(B, L)` int64.
+
+        Args:
+            texts: the texts.
+            second_texts: the second segment of each row, or None for a row of one text.
+        """
         rows = [[*ids, self.tokenizer.eos_token_id] for ids in self.encode(texts)]
+        pairs = [(row, second) for row, second in zip(rows, second_texts, strict=False) if second is not None]
+        for (row, _), ids in zip(pairs, self.encode([second for _, second in pairs]), strict=True):
+            row += [*ids, self.tokenizer.eos_token_id]
         mask = self.pad([[1] * len(row) for row in rows], 0)
         return {"input_ids": self.pad(rows, self.tokenizer.pad_token_id), "attention_mask": mask}
 

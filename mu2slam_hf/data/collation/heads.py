@@ -19,11 +19,12 @@ class HeadCollator(SpeechTextCollator):
     """Collates items with one target each for a model with one head; a batch has one source modality.
 
     Speech: `input_features` `(B, T, M)` float32 (front end `waveform`: `input_values` `(B, T)`); text: `input_ids`
-    `(B, L)` int64 with `</s>`. Both: `attention_mask`, 1 on real positions, and `labels`: `(B,)` int64 classes, or for
-    CTC `(B, L)` transcripts without `</s>` and `<unk>`, -100 as padding. A transcript that needs more encoder frames
-    than its recording has is counted, logged (the first few) and left out. `record_ids`: ids of the examples, in the
-    order of the rows. For CTC also `source_language_labels` `(B,)`: rows of the languages of the processor, -100 if
-    unknown. Without usable items the batch is one silent utterance with the label -100.
+    `(B, L)` int64 with `</s>`, a pair of texts as `first </s> second </s>`. Both: `attention_mask`, 1 on real
+    positions, and `labels`: `(B,)` int64 classes, or for CTC `(B, L)` transcripts without `</s>` and `<unk>`, -100 as
+    padding. A transcript that needs more encoder frames than its recording has is counted, logged (the first few) and
+    left out. `record_ids`: ids of the examples, in the order of the rows. For CTC also `source_language_labels` `(B,)`:
+    rows of the languages of the processor, -100 if unknown. Without usable items the batch is one silent utterance with
+    the label -100.
 
     Args:
         processor: processor with `feature_extractor` and `tokenizer`.
@@ -47,7 +48,9 @@ class HeadCollator(SpeechTextCollator):
         if len(modalities) > 1:
             raise ValueError("expected sources of one modality in a batch, got recordings and texts")
         if modalities == {"text"}:
-            source = self.read_texts([item.drawn.example.source_text or "" for item in usable])
+            examples = [item.drawn.example for item in usable]
+            texts = [example.source_text or "" for example in examples]
+            source = self.read_texts(texts, [example.second_text for example in examples])
         else:
             source = self.speech.extract(self.waveforms_of(usable))
         ids = [item.drawn.example.id for item in usable]

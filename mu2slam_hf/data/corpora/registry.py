@@ -16,9 +16,11 @@ from mu2slam_hf.data.corpora import (
     prompts5,
     stamps,
     ted59,
+    tydiqa,
     voxpopuli,
     voxpopuli_unlabelled,
     wmt,
+    xnli,
 )
 from mu2slam_hf.data.corpora.declaration import Corpus
 from mu2slam_hf.data.corpora.reader import CorpusReader, build_reader
@@ -29,6 +31,8 @@ _FILES = (
     *(prompts5, stamps, mboshi_french, gcompris_voices, parallel_text),
     # Those that the paper trains on. Paper: section 3.1 and appendix A.1.
     *(voxpopuli_unlabelled, voxpopuli, mls, common_voice, babel, covost2, fleurs, mc4, wmt, ted59),
+    # Text understanding. Paper: section 3.4.
+    *(xnli, tydiqa),
 )
 CORPORA: dict[str, Corpus] = {file.CORPUS.name: file.CORPUS for file in _FILES}
 """Name -> declaration."""

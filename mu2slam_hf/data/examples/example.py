@@ -38,6 +38,8 @@ class Example:
         corpus: name of the corpus, for weights and reports.
         record: the record of a speech source.
         source_text: the text of a text source.
+        second_text: the second segment of a text source: the other text of a pair, or the passage of a question.
+        answer_span: first character, and the one after the last, of the answer in `second_text`; None if it has none.
         duration_seconds: length of a speech source.
         num_source_tokens: length of a text source with its `</s>`.
     """
@@ -49,6 +51,8 @@ class Example:
     corpus: str = ""
     record: SpeechTextRecord | None = None
     source_text: str | None = None
+    second_text: str | None = None
+    answer_span: tuple[int, int] | None = None
     duration_seconds: float = 0.0
     num_source_tokens: int = 0
 

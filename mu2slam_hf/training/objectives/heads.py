@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Objectives of fine-tuning one head on an encoder: classification of speech or text, or CTC."""
+"""Objectives of fine-tuning one head: classes of speech or text, CTC, or answers to questions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +23,7 @@ class HeadObjective(Objective):
 
 
 class ClassificationObjective(HeadObjective):
-    """Cross entropy of `MSLAMForAudioClassification` or `MSLAMForSequenceClassification`, a mean over all items."""
+    """Cross entropy of a classifier (`...ForAudioClassification`, `...ForSequenceClassification`), mean over items."""
 
     names = ("classification",)
 
@@ -34,6 +34,38 @@ class ClassificationObjective(HeadObjective):
     def sum(self, outputs: Any, batch: Mapping[str, Any], *, is_training: bool) -> dict[str, Tensor]:
         """Cross entropy summed over all items."""
         return {"classification": cross_entropy_sum(outputs.logits, batch["labels"])[0]}
+
+
+class SpanObjective(HeadObjective):
+    """Cross entropy of `...ForQuestionAnswering`, of first and last token, a mean over all windows."""
+
+    names = ("answer",)
+    left_out = (*Objective.left_out, "start_positions", "end_positions")
+
+    def count(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Windows with a target."""
+        return {"answer": (batch["start_positions"] != IGNORE_INDEX).sum()}
+
+    def sum(self, outputs: Any, batch: Mapping[str, Any], *, is_training: bool) -> dict[str, Tensor]:
+        """Mean of the cross entropies of first and last token, summed over all windows."""
+        start = cross_entropy_sum(outputs.start_logits, batch["start_positions"])[0]
+        end = cross_entropy_sum(outputs.end_logits, batch["end_positions"])[0]
+        return {"answer": (start + end) / 2}
+
+
+class AnswerGenerationObjective(HeadObjective):
+    """Cross entropy of the answers that an encoder-decoder writes, a mean over their tokens."""
+
+    names = ("answer",)
+    left_out = Objective.left_out
+
+    def count(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Tokens of the answers, with `</s>`."""
+        return {"answer": (batch["labels"] != IGNORE_INDEX).sum()}
+
+    def sum(self, outputs: Any, batch: Mapping[str, Any], *, is_training: bool) -> dict[str, Tensor]:
+        """Cross entropy summed over all tokens."""
+        return {"answer": cross_entropy_sum(outputs.logits, batch["labels"])[0]}
 
 
 class CTCObjective(HeadObjective):

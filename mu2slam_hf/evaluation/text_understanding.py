@@ -1,0 +1,176 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Scores of text understanding: accuracy of classes of pairs of texts, F1 and exact match of answers."""
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.evaluation.corpus_evaluation import build_results
+from mu2slam_hf.evaluation.intervals import wilson_interval
+from mu2slam_hf.evaluation.metrics import compute_accuracy
+from mu2slam_hf.evaluation.question_answering import answer_questions, score_answers
+from mu2slam_hf.evaluation.results import EvaluationResults, Score
+from mu2slam_hf.evaluation.scoring import MEAN, MODEL
+
+UNDERSTANDING_TASKS = ("nli", "qa")
+CHANCE = "chance"
+
+
+def evaluate_understanding(
+    task: str,
+    model: Any,
+    processor: Any,
+    records: Sequence[SpeechTextRecord],
+    *,
+    batch_size: int = 32,
+    seed: int = 0,
+    model_name: str = "",
+    data: Mapping[str, Any] | None = None,
+) -> EvaluationResults:
+    """`score_understanding` with the record of the run.
+
+    Args:
+        task: as in `score_understanding`.
+        model: as in `score_understanding`.
+        processor: its processor.
+        records: test records.
+        batch_size: pairs of a batch.
+        seed: seed of the run; unused.
+        model_name: path or name, stored in the record.
+        data: corpus, split and options, stored in the record.
+    """
+    started = time.perf_counter()
+    scores = score_understanding(task, model, processor, records, batch_size=batch_size)
+    return build_results(
+        model,
+        records,
+        scores,
+        model_name=model_name,
+        data=data,
+        settings={"tasks": [task], "batch_size": batch_size},
+        seed=seed,
+        duration_seconds=time.perf_counter() - started,
+    )
+
+
+def score_understanding(
+    task: str,
+    model: Any,
+    processor: Any,
+    records: Sequence[SpeechTextRecord],
+    *,
+    batch_size: int = 32,
+    options: Mapping[str, Any] | None = None,
+) -> list[Score]:
+    """Scores by language, with their unweighted means, beside those of a baseline.
+
+    Args:
+        task: `nli`: accuracy of the classes of pairs (`extra["hypothesis"]`, `extra["gold_label"]`), beside chance;
+            `qa`: F1 and exact match of answers (`extra["context"]`, `extra["answers"]`), beside the sentence of the
+            passage that matches the question best.
+        model: a model with the head of the task; for `qa` also an encoder-decoder.
+        processor: its processor.
+        records: test records.
+        batch_size: pairs of a batch.
+        options: arguments of the pipeline for `qa`.
+
+    Raises:
+        ValueError: an unknown task, a model without the head of the task, or no record with a known answer or class.
+    """
+    if task == "nli":
+        scores = _score_inference(model, processor, records, batch_size)
+    elif task == "qa":
+        if not (model.can_generate() or hasattr(model, "qa_outputs")):
+            raise ValueError(f"qa requires a model that answers questions, got {type(model).__name__}")
+        scores = [
+            _score(task, lang, metric, system, value)
+            for (lang, system), values in score_answers(
+                answer_questions(model, processor.tokenizer, records, **(options or {}))
+            ).items()
+            for metric, value in values.items()
+        ]
+    else:
+        raise ValueError(f"task must be one of {', '.join(UNDERSTANDING_TASKS)}, got {task!r}")
+    return [*scores, *_means(scores)]
+
+
+@torch.no_grad()
+def classify_pairs(model: Any, tokenizer: Any, pairs: Sequence[tuple[str, str]], *, batch_size: int = 32) -> list[str]:
+    """The class of each pair of texts.
+
+    Args:
+        model: a model for sequence classification.
+        tokenizer: its tokenizer.
+        pairs: first and second text.
+        batch_size: pairs of a batch; pairs of similar length are in one batch.
+    """
+    model.eval()
+    order = sorted(range(len(pairs)), key=lambda place: len(pairs[place][0]) + len(pairs[place][1]))
+    answers = [""] * len(pairs)
+    for start in range(0, len(order), batch_size):
+        places = order[start : start + batch_size]
+        first, second = zip(*(pairs[place] for place in places), strict=True)
+        batch = tokenizer(list(first), list(second), padding=True, return_tensors="pt").to(model.device)
+        for place, number in zip(places, model(**batch).logits.argmax(dim=-1).tolist(), strict=True):
+            answers[place] = model.config.id2label[number]
+    return answers
+
+
+def _score_inference(model: Any, processor: Any, records: Sequence[SpeechTextRecord], batch_size: int) -> list[Score]:
+    chosen = [r for r in records if r.text and r.extra.get("hypothesis") and r.extra.get("gold_label")]
+    labels = sorted(model.config.label2id or {})
+    truth = sorted({str(record.extra["gold_label"]) for record in chosen})
+    if not chosen:
+        raise ValueError(f"none of the {len(records)} records is a pair with a class (hypothesis, gold_label)")
+    if not hasattr(model, "classifier") or not set(truth) <= set(labels):
+        raise ValueError(
+            f"nli requires a model with the classes {', '.join(truth)}; {type(model).__name__} has {', '.join(labels)}"
+        )
+    pairs = [(str(record.text), str(record.extra["hypothesis"])) for record in chosen]
+    answers = classify_pairs(model, processor.tokenizer, pairs, batch_size=batch_size)
+    groups: Mapping[str, list[tuple[str, str]]] = defaultdict(list)
+    for record, answer in zip(chosen, answers, strict=True):
+        groups[record.lang].append((str(record.extra["gold_label"]), answer))
+    scores = []
+    for lang, group in sorted(groups.items()):
+        value = compute_accuracy([label for label, _ in group], [answer for _, answer in group])
+        low, high = wilson_interval(sum(label == answer for label, answer in group), len(group))
+        signature = f"accuracy|95% interval {low:.1f} to {high:.1f}"
+        scores.append(_score("nli", lang, "accuracy", MODEL, replace(value, signature=signature)))
+        chance = replace(value, value=100.0 / len(labels), signature=f"accuracy|{len(labels)} classes")
+        scores.append(_score("nli", lang, "accuracy", CHANCE, chance))
+    return scores
+
+
+def _score(task: str, lang: str, metric: str, system: str, value: Any) -> Score:
+    return Score(
+        task=task,
+        metric=metric,
+        source_lang=lang,
+        target_lang=lang,
+        source_lang_given=False,
+        system=system,
+        **vars(value),
+    )
+
+
+def _means(scores: Sequence[Score]) -> list[Score]:
+    groups: Mapping[tuple[str, str], list[Score]] = defaultdict(list)
+    for score in scores:
+        groups[score.metric, score.system].append(score)
+    return [
+        replace(
+            group[0],
+            value=sum(score.value for score in group) / len(group),
+            source_lang=MEAN,
+            target_lang=MEAN,
+            num_items=len(group),
+            signature="unweighted mean",
+        )
+        for group in groups.values()
+    ]

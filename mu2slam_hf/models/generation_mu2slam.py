@@ -12,8 +12,11 @@ from transformers import LogitsProcessor, LogitsProcessorList
 
 from .generation_assisted import prepare_assistant
 from .generation_ctc import CTCPrefixLogitsProcessor, CTCPrefixScorer
+from .generation_drafts import build_ctc_drafts
+from .generation_greedy import GreedySearch, is_plain_greedy
 from .generation_languages import LanguageTokensLogitsProcessor, exclude_from_ctc, excluded_tokens
 from .generation_loops import LoopLogitsProcessor
+from .generation_tokens import AllowedTokensLogitsProcessor, RowLengthLogitsProcessor
 from .language_codes import language_index
 from .task_arguments import listing_choices, resolve_task_arguments
 from .task_types import check_task
@@ -21,44 +24,6 @@ from .task_types import check_task
 SOURCES = ("input_features", "input_values", "input_ids", "inputs_embeds", "encoder_outputs")
 DEFAULT_MAX_LENGTH = 20
 """Default of transformers, replaced by a limit derived from the source."""
-
-
-class AllowedTokensLogitsProcessor(LogitsProcessor):
-    """Mask every token that does not belong to the target modality.
-
-    Args:
-        allowed: `(V,)` bool, True on tokens that may be generated.
-    """
-
-    def __init__(self, allowed: Tensor):
-        self.allowed = allowed
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Args: `input_ids` `(R, L)`, `scores` `(R, V)`; returns scores with -inf on masked tokens."""
-        return scores.masked_fill(~self.allowed, -float("inf"))
-
-
-class RowLengthLogitsProcessor(LogitsProcessor):
-    """End each row at its own length limit, so that the output for a source does not depend on its batch.
-
-    Args:
-        limits: `(B,)` int64 maximum number of new tokens of each item, including `</s>`.
-        eos_token_id: id of `</s>`.
-    """
-
-    def __init__(self, limits: Tensor, eos_token_id: int):
-        self.limits = limits
-        self.eos_token_id = eos_token_id
-        self.prompt_length: int | None = None
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Args: `input_ids` `(R, L)`, `scores` `(R, V)`; in rows at their limit only `</s>` remains."""
-        if self.prompt_length is None:
-            self.prompt_length = input_ids.shape[1]
-        limits = self.limits.repeat_interleave(input_ids.shape[0] // self.limits.shape[0])
-        at_end = input_ids.shape[1] - self.prompt_length >= limits - 1
-        others = torch.arange(scores.shape[-1], device=scores.device) != self.eos_token_id
-        return scores.masked_fill(at_end[:, None] & others, -float("inf"))
 
 
 class Mu2SLAMGenerationMixin:
@@ -79,6 +44,7 @@ class Mu2SLAMGenerationMixin:
         source_modality: str | None = None,
         max_repeats: int | None = None,
         language: str | Sequence[str | None] | None = None,
+        ctc_draft: bool | None = None,
         **kwargs,
     ):
         """Generate text or speech ids from speech or text.
@@ -102,6 +68,10 @@ class Mu2SLAMGenerationMixin:
             max_repeats: number of times that the same tokens may be repeated before a row is ended; texts that CTC
                 scores may repeat what is said. Default: `generation_config.max_repeats`, else no limit.
             language: Whisper's name of `source_lang`. Default: `generation_config.language`.
+            ctc_draft: whether greedy transcription in the spoken language starts from the best path of CTC, of which
+                the decoder checks several tokens at a time. It is faster, and the text is that without drafts, apart
+                from tokens whose scores are equal up to rounding errors. Default: `generation_config.ctc_draft`, else
+                True. Has no effect with beams, sampling, other processors or outputs that greedy search does not have.
             **kwargs: `input_features` or `input_ids` with `attention_mask`, `language_ids` and
                 `decoder_language_ids` `(B,)` in place of codes, and all arguments of transformers' `generate`. For
                 assisted decoding (one item, greedy or sampling): `prompt_lookup_num_tokens`, or `assistant_model`,
@@ -144,15 +114,27 @@ class Mu2SLAMGenerationMixin:
 
         processors = LogitsProcessorList([*self._token_processors(modality, target_ids), *(logits_processor or [])])
         weight = self._ctc_weight(ctc_weight, config)
-        confirmed = None  # tokens that CTC scores
-        if weight > 0 and source_modality == "speech" and modality == "text":
-            processors.append(self._ctc_processor(encoder_outputs, source_ids, target_ids, weight))
-            confirmed = processors[-1].weights > 0
+        is_greedy = not args and assistant is None and is_plain_greedy(kwargs, config, self.generation_config)
+        drafting = (
+            is_greedy and (ctc_draft if ctc_draft is not None else getattr(config, "ctc_draft", None)) is not False
+        )
+        confirmed = drafts = None  # items whose tokens CTC scores; texts that CTC proposes
+        if source_modality == "speech" and modality == "text" and (weight > 0 or drafting):
+            same = self._spoken_languages(encoder_outputs, source_ids) == target_ids
+            logits = self._ctc_logits(encoder_outputs, target_ids)
+            if weight > 0:
+                processors.append(self._ctc_processor(logits, encoder_outputs, torch.where(same, weight, 0.0)))
+                confirmed = same
+            if drafting:
+                lengths = self._source_lengths(encoder_outputs).where(same, 0)
+                drafts = build_ctc_drafts(logits, lengths, self.config.pad_token_id)
         processors += self._loop_processors(max_repeats, config, confirmed)
         limits = self._length_limits(config, kwargs, encoder_outputs, source_modality, modality)
         if limits is not None:
             kwargs["max_new_tokens"] = int(limits.max())
             processors.append(RowLengthLogitsProcessor(limits, self.config.eos_token_id))
+        if is_greedy:
+            kwargs["custom_generate"] = GreedySearch(drafts)
         return super().generate(None, generation_config, processors, *args, encoder_outputs=encoder_outputs, **kwargs)
 
     def build_prompts(self, language_ids: Tensor) -> Tensor:
@@ -296,13 +278,19 @@ class Mu2SLAMGenerationMixin:
             raise ValueError(f"ctc_weight must be between 0 and 1, got {weight}.")
         return weight
 
-    def _ctc_processor(self, encoder_outputs, source_ids, target_ids, weight: float) -> LogitsProcessor:
+    def _ctc_logits(self, encoder_outputs, target_ids: Tensor) -> Tensor:
+        """CTC logits `(B, N, V)` without the tokens of other languages."""
         logits = self.compute_ctc_logits(encoder_outputs.last_hidden_state)
-        log_probs = exclude_from_ctc(logits, excluded_tokens(self.config, target_ids)).log_softmax(-1)
-        weights = torch.where(self._spoken_languages(encoder_outputs, source_ids) == target_ids, weight, 0.0)
-        scorer = CTCPrefixScorer(log_probs, self._source_lengths(encoder_outputs), self.config.pad_token_id)
-        length = self.config.prompt_length
-        return CTCPrefixLogitsProcessor(scorer, weights, self.config.eos_token_id, prompt_length=length)
+        return exclude_from_ctc(logits, excluded_tokens(self.config, target_ids))
+
+    def _ctc_processor(self, logits: Tensor, encoder_outputs, weights: Tensor) -> LogitsProcessor:
+        config = self.config
+        ids = torch.arange(config.vocab_size, device=logits.device)
+        # Those that `mask_ctc_logits` leaves.
+        emitted = (ids >= config.text_token_offset) | (ids == config.pad_token_id) | (ids == config.unk_token_id)
+        lengths = self._source_lengths(encoder_outputs)
+        scorer = CTCPrefixScorer(logits.log_softmax(-1), lengths, config.pad_token_id, ids[emitted])
+        return CTCPrefixLogitsProcessor(scorer, weights, config.eos_token_id, prompt_length=config.prompt_length)
 
     def _loop_processors(self, max_repeats: int | None, config, confirmed: Tensor | None) -> list[LogitsProcessor]:
         max_repeats = max_repeats if max_repeats is not None else getattr(config, "max_repeats", None)

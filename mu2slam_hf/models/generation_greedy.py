@@ -164,10 +164,16 @@ class GreedySearch:
         if not self._applies(model, logits_processor, stopping_criteria, generation_config, model_kwargs):
             return model._sample(input_ids, logits_processor, stopping_criteria, generation_config, **model_kwargs)
         chooser = TokenChooser(logits_processor, model.config.eos_token_id)
-        ends = set(generation_config._eos_token_tensor.tolist())
+        ends = {
+            token
+            for one in stopping_criteria
+            if isinstance(one, EosTokenCriteria)
+            for token in one.eos_token_id.tolist()
+        }
+        max_length = min(one.max_length for one in stopping_criteria if isinstance(one, MaxLengthCriteria))
         batch = _Batch(model, input_ids, chooser, self.drafts, model_kwargs)
         while batch.utterances:
-            batch.step(ends, generation_config.max_length)
+            batch.step(ends, max_length)
         width = max(len(ids) for ids in batch.texts)
         output = input_ids.new_full((len(batch.texts), width), int(generation_config._pad_token_tensor))
         for row, ids in zip(output, batch.texts, strict=True):
@@ -183,7 +189,7 @@ class GreedySearch:
             and not unknown
             and languages.dim() == 1
             and model.config.decoder_config._attn_implementation in _BACKENDS
-            and config._eos_token_tensor is not None
+            and any(type(one) is MaxLengthCriteria for one in criteria)
             and config._pad_token_tensor is not None
             and not (config.return_dict_in_generate or config.is_assistant)
             and config.cache_implementation in (None, "dynamic")

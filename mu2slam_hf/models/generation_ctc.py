@@ -86,16 +86,39 @@ class CTCPrefixScorer:
             repeats: `(R,)` bool, True where the token equals the prefix's last one.
             utterances: `(R,)` int64 utterance of each row.
         """
-        log_p = self.read(utterances, tokens)
-        either = torch.logaddexp(state.in_token, state.in_blank)
-        before = torch.where(repeats[:, None], state.in_blank, either)[:, :-1]
-        total = torch.nn.functional.pad(log_p.cumsum(-1), (1, 0))
-        in_token = total[:, 1:] + torch.logcumsumexp(before - total[:, :-1], dim=-1)
-        in_token = torch.nn.functional.pad(in_token, (1, 0), value=NEGATIVE)
+        states = self.extend_along(state, tokens[:, None], repeats[:, None], utterances)
+        return PrefixState(*(part[1] for part in states))
+
+    def extend_along(self, state: PrefixState, tokens: Tensor, repeats: Tensor, utterances: Tensor) -> PrefixState:
+        """States of every prefix after none, one, two, ... of some more tokens.
+
+        Args:
+            state: as returned by [`initial_state`] or [`extend`].
+            tokens: `(R, L)` int64 tokens to append.
+            repeats: `(R, L)` bool, True where a token equals the one before it.
+            utterances: `(R,)` int64 utterance of each row.
+
+        Returns:
+            the parts of the states, with the number of appended tokens as first axis: `(L + 1, R, N + 1)`, scores
+            `(L + 1, R)`.
+        """
+        # (R, L, N) -> (L, R, N)
+        log_p = self.read(utterances[:, None], tokens).transpose(0, 1)
+        totals = torch.nn.functional.pad(log_p.cumsum(-1), (1, 0))
         blanks = torch.nn.functional.pad(self.blank_sum[utterances], (1, 0))
-        in_blank = blanks[:, 1:] + torch.logcumsumexp(in_token[:, :-1] - blanks[:, :-1], dim=-1)
-        in_blank = torch.nn.functional.pad(in_blank, (1, 0), value=NEGATIVE)
-        return PrefixState(in_token, in_blank, torch.logsumexp(before + log_p, dim=-1))
+        in_token = state.in_token.new_full((len(log_p) + 1, *state.in_token.shape), NEGATIVE)
+        in_blank = torch.full_like(in_token, NEGATIVE)
+        in_token[0], in_blank[0] = state.in_token, state.in_blank
+        before = torch.empty_like(log_p)
+        for step, total in enumerate(totals):
+            either = torch.logaddexp(in_token[step, :, :-1], in_blank[step, :, :-1])
+            torch.where(repeats[:, step, None], in_blank[step, :, :-1], either, out=before[step])
+            reached = torch.logcumsumexp(before[step] - total[:, :-1], dim=-1)
+            torch.add(total[:, 1:], reached, out=in_token[step + 1, :, 1:])
+            reached = torch.logcumsumexp(in_token[step + 1, :, :-1] - blanks[:, :-1], dim=-1)
+            torch.add(blanks[:, 1:], reached, out=in_blank[step + 1, :, 1:])
+        scores = torch.logsumexp(before + log_p, dim=-1)
+        return PrefixState(in_token, in_blank, torch.cat([state.score[None], scores]))
 
     def prefix_scores(self, state: PrefixState, candidates: Tensor, last_tokens: Tensor, utterances: Tensor) -> Tensor:
         """Log probability of every prefix extended by every candidate.

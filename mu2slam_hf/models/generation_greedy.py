@@ -219,7 +219,8 @@ class _Batch:
         self.cache = RaggedCache(model.config.decoder_config)
         self.identities = {name: inputs[name] for name in ("decoder_language_ids", "decoder_modality_ids")}
         self.encoder_outputs = self._mask_source(inputs["encoder_outputs"])
-        self.state = None if chooser.ctc is None else chooser.ctc.initial_state(input_ids)
+        self.state = self.states = None if chooser.ctc is None else chooser.ctc.initial_state(input_ids)
+        self.is_behind = False
         longest = model.config.decoder_config.max_target_length
         self.max_position = None if longest is None else longest - 1
 
@@ -242,7 +243,7 @@ class _Batch:
         columns = [len(fed[row]) - len(blocks[row]) - 1 + step for row, step in zip(rows, steps, strict=True)]
         checked = torch.tensor([rows, columns, steps, [self.utterances[row] for row in rows]], device=self.device)
         states, last = self._extend_states(blocks, checked)
-        chosen = self.chooser.choose(logits[checked[0], checked[1]], checked[3], states[0], last).tolist()
+        chosen = self.chooser.choose(logits[checked[0], checked[1]], checked[3], states, last).tolist()
         accepted, place = [], 0
         for utterance, block in zip(self.utterances, blocks, strict=True):
             count = 0
@@ -250,7 +251,7 @@ class _Batch:
                 count = self._accept(utterance, block, chosen[place : place + len(block) + 1], ends, max_length)
             accepted.append(count)
             place += len(block) + 1
-        self._advance(accepted, states[1])
+        self._advance(accepted)
 
     def _feed(self, max_length: int) -> tuple[list[list[int]], list[list[int]]]:
         """Tokens that are not in the cache with a block of the draft, and the block, of each row."""
@@ -292,33 +293,34 @@ class _Batch:
             **self.identities,
         ).logits
 
-    def _extend_states(self, blocks: list[list[int]], checked: Tensor) -> tuple[tuple, Tensor | None]:
-        """CTC states at the checked positions, those of all rows and steps, and the last tokens before them."""
+    def _extend_states(self, blocks: list[list[int]], checked: Tensor) -> tuple[PrefixState | None, Tensor | None]:
+        """CTC states at the checked positions, and the last tokens before them; keeps the states of all steps."""
         if self.state is None:
-            return (None, None), None
+            return None, None
         ctc = self.chooser.ctc
         assert ctc is not None
         length = max(len(block) for block in blocks)
+        texts = []
+        for utterance, block in zip(self.utterances, blocks, strict=True):
+            before, last = self._last_tokens(utterance)
+            texts.append([before, last, *block, *[last] * (length - len(block))])
+        tokens = torch.tensor(texts, device=self.device)
+        # The last token of the text is not part of the state, except of the first one.
+        start = 1 if self.is_behind else 2
+        repeats = tokens[:, start:] == tokens[:, start - 1 : -1]
         utterances = torch.tensor(self.utterances, device=self.device)
-        before = [self._last(utterance) for utterance in self.utterances]
-        tokens = [[one, *block, *[one] * (length - len(block))] for one, block in zip(before, blocks, strict=True)]
-        texts = torch.tensor(tokens, device=self.device)
-        states = [self.state]
-        for step in range(1, length + 1):
-            states.append(
-                ctc.scorer.extend(states[-1], texts[:, step], texts[:, step] == texts[:, step - 1], utterances)
-            )
-        if length == 0:
-            return (self.state, states), texts[:, 0]
+        states = ctc.scorer.extend_along(self.state, tokens[:, start:], repeats, utterances)
+        self.states = PrefixState(*(part[2 - start :] for part in states))
         rows, _, steps, _ = checked
-        everything = PrefixState(*(torch.stack(parts) for parts in zip(*states, strict=True)))
-        return (PrefixState(*(part[steps, rows] for part in everything)), states), texts[rows, steps]
+        if length == 0:
+            return PrefixState(*(part[0] for part in self.states)), tokens[:, 1]
+        return PrefixState(*(part[steps, rows] for part in self.states)), tokens[rows, steps + 1]
 
-    def _last(self, utterance: int) -> int:
-        """The last token of the text, -1 before the first one."""
+    def _last_tokens(self, utterance: int) -> tuple[int, int]:
+        """The last two tokens of the text, -1 before the first one."""
         assert self.chooser.ctc is not None
-        ids = self.texts[utterance]
-        return ids[-1] if len(ids) > self.chooser.ctc.prompt_length else -1
+        ids = [-1, -1, *self.texts[utterance][self.chooser.ctc.prompt_length :]]
+        return ids[-2], ids[-1]
 
     def _accept(self, utterance: int, block: list[int], chosen: list[int], ends: set[int], max_length: int) -> int:
         """Append what the decoder chose, up to its first disagreement with the block; how much of it agrees."""
@@ -336,7 +338,7 @@ class _Batch:
         self.drafts[utterance].follow(ids[start:])
         return len(ids) - start - 1
 
-    def _advance(self, accepted: list[int], states: list[PrefixState] | None) -> None:
+    def _advance(self, accepted: list[int]) -> None:
         """Move cache and CTC states to the ends of the texts, and remove finished rows."""
         kept = list(range(len(self.utterances)))
         for row, utterance in enumerate(self.utterances):
@@ -351,27 +353,18 @@ class _Batch:
         for row, utterance in enumerate(self.utterances):
             if utterance in self.finished:
                 self.num_cached[row] = furthest
-        if states is not None:
-            self._advance_states(accepted, states)
+        if self.state is not None:
+            self._advance_states(accepted)
         # Removal copies the cache, so that single rows of a large batch wait for others.
         if 4 * leaving >= len(self.utterances):
             kept = [row for row in kept if self.utterances[row] not in self.finished]
             self._keep(kept)
 
-    def _advance_states(self, accepted: list[int], states: list[PrefixState]) -> None:
-        ctc = self.chooser.ctc
-        assert ctc is not None
-        if len(states) == 1:
-            reached = states[0]
-        else:
-            rows = torch.arange(len(accepted), device=self.device)
-            steps = torch.tensor(accepted, device=self.device)
-            reached = PrefixState(*(torch.stack(parts)[steps, rows] for parts in zip(*states, strict=True)))
-        ends = [self.texts[utterance] for utterance in self.utterances]
-        tokens = torch.tensor([ids[-1] for ids in ends], device=self.device)
-        repeats = [len(ids) - 1 > ctc.prompt_length and ids[-1] == ids[-2] for ids in ends]
-        utterances = torch.tensor(self.utterances, device=self.device)
-        self.state = ctc.scorer.extend(reached, tokens, torch.tensor(repeats, device=self.device), utterances)
+    def _advance_states(self, accepted: list[int]) -> None:
+        rows = torch.arange(len(accepted), device=self.device)
+        steps = torch.tensor(accepted, device=self.device)
+        self.state = PrefixState(*(part[steps, rows] for part in self.states))
+        self.is_behind = True
 
     def _keep(self, rows: list[int]) -> None:
         kept = torch.tensor(rows, device=self.device)

@@ -97,37 +97,25 @@ class Mu2SLAMGenerationMixin:
         )
         assistant = prepare_assistant(self, config, kwargs, source, source_lang)
         encoder_outputs = self._encode_source(source, source_lang, config, kwargs)
-        states = encoder_outputs.last_hidden_state
-        batch_size = states.shape[0]
-
         modality = target_modality or ("speech" if task in ("tts", "s2st") else "text")
         source_ids = kwargs.pop("language_ids", None)
         target_ids = self._target_languages(target_lang, source_ids, encoder_outputs, kwargs)
         if task is not None:
             self._check_task(task, source_modality, modality, source_ids, target_ids)
-        kwargs["decoder_language_ids"] = target_ids
         if assistant is not None:
             kwargs["assistant_model"] = assistant
-        modality_row = 0 if modality == "speech" else 1
-        kwargs["decoder_modality_ids"] = torch.full((batch_size,), modality_row, device=states.device)
-        self._set_prompt(kwargs, target_ids)
+        self._set_target(kwargs, target_ids, modality)
 
         processors = LogitsProcessorList([*self._token_processors(modality, target_ids), *(logits_processor or [])])
         weight = self._ctc_weight(ctc_weight, config)
         is_greedy = not args and assistant is None and is_plain_greedy(kwargs, config, self.generation_config)
-        drafting = (
-            is_greedy and (ctc_draft if ctc_draft is not None else getattr(config, "ctc_draft", None)) is not False
-        )
+        if ctc_draft is None:
+            ctc_draft = getattr(config, "ctc_draft", None) is not False
         confirmed = drafts = None  # items whose tokens CTC scores; texts that CTC proposes
-        if source_modality == "speech" and modality == "text" and (weight > 0 or drafting):
-            same = self._spoken_languages(encoder_outputs, source_ids) == target_ids
-            logits = self._ctc_logits(encoder_outputs, target_ids)
-            if weight > 0:
-                processors.append(self._ctc_processor(logits, encoder_outputs, torch.where(same, weight, 0.0)))
-                confirmed = same
-            if drafting:
-                lengths = self._source_lengths(encoder_outputs).where(same, 0)
-                drafts = build_ctc_drafts(logits, lengths, self.config.pad_token_id)
+        if source_modality == "speech" and modality == "text":
+            options = {"weight": weight, "is_drafting": is_greedy and ctc_draft}
+            ctc, confirmed, drafts = self._read_ctc(encoder_outputs, source_ids, target_ids, **options)
+            processors += ctc
         processors += self._loop_processors(max_repeats, config, confirmed)
         limits = self._length_limits(config, kwargs, encoder_outputs, source_modality, modality)
         if limits is not None:
@@ -148,8 +136,10 @@ class Mu2SLAMGenerationMixin:
             return tokens
         return torch.cat([torch.full_like(tokens, config.decoder_start_token_id), tokens], dim=1)
 
-    def _set_prompt(self, kwargs: dict, target_ids: Tensor) -> None:
-        """Begin the output with the token of the target language, unless the caller gave its beginning."""
+    def _set_target(self, kwargs: dict, target_ids: Tensor, modality: str) -> None:
+        """Set language and modality, and begin with the token of the language unless the caller gave a beginning."""
+        kwargs["decoder_language_ids"] = target_ids
+        kwargs["decoder_modality_ids"] = torch.full_like(target_ids, 0 if modality == "speech" else 1)
         if self.config.decoder_prompt == "start" or kwargs.get("decoder_input_ids") is not None:
             return
         prompts = self.build_prompts(target_ids)
@@ -282,6 +272,23 @@ class Mu2SLAMGenerationMixin:
         """CTC logits `(B, N, V)` without the tokens of other languages."""
         logits = self.compute_ctc_logits(encoder_outputs.last_hidden_state)
         return exclude_from_ctc(logits, excluded_tokens(self.config, target_ids))
+
+    def _read_ctc(self, encoder_outputs, source_ids, target_ids, weight: float, is_drafting: bool) -> tuple:
+        """What CTC knows about transcripts: processors, the items that they score `(B,)` bool, and drafts."""
+        if not (weight > 0 or is_drafting):
+            return [], None, None
+        is_transcript = self._spoken_languages(encoder_outputs, source_ids) == target_ids
+        if not bool(is_transcript.any()):
+            return [], None, None
+        logits = self._ctc_logits(encoder_outputs, target_ids)
+        drafts = None
+        if is_drafting:
+            lengths = self._source_lengths(encoder_outputs).where(is_transcript, 0)
+            drafts = build_ctc_drafts(logits, lengths, self.config.pad_token_id)
+        if weight == 0:
+            return [], None, drafts
+        processor = self._ctc_processor(logits, encoder_outputs, torch.where(is_transcript, weight, 0.0))
+        return [processor], is_transcript, drafts
 
     def _ctc_processor(self, logits: Tensor, encoder_outputs, weights: Tensor) -> LogitsProcessor:
         config = self.config

@@ -96,7 +96,7 @@ def test_drafts_change_the_steps_and_not_the_text(model, batch, weight, seed):
     search = GreedySearch(drafts)
     actual, drafted = count_steps(model, lambda: model.generate(**batch, **options, custom_generate=search))
     assert torch.equal(actual, expected)
-    assert plain > 60
+    assert plain > 40
     assert drafted < plain / 2
 
 
@@ -121,7 +121,7 @@ def test_the_option_and_the_generation_configuration_forbid_drafts(model, batch,
     model.generate(**batch, **options)
     assert len(seen[-1]) == ROWS and all(seen[-1])
     model.generate(**batch, **options, target_lang="fr")
-    assert not any(seen[-1])
+    assert seen[-1] is None
     model.generate(**batch, **options, ctc_draft=False)
     assert seen[-1] is None
     monkeypatch.setattr(model.generation_config, "ctc_draft", False, raising=False)

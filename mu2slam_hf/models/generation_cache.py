@@ -70,7 +70,7 @@ class RaggedCache(EncoderDecoderCache):
 
     def __init__(self, config):
         layers = [RaggedCacheLayer() for _ in range(config.num_hidden_layers)]
-        super().__init__(Cache(layers=layers), DynamicCache(config=config))
+        super().__init__(Cache(layers=layers), DynamicCache())
 
     def place(self, starts: list[int], length: int, device: torch.device) -> Tensor | None:
         """Say where the next `length` positions of each row are written.

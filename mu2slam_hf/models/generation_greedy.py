@@ -64,9 +64,9 @@ class TokenChooser:
             self.ctc = None
         limits = self.by_type.get(RowLengthLogitsProcessor)
         self.limits = None if limits is None else limits.limits.tolist()
-        loops = self.by_type.get(LoopLogitsProcessor)
-        self.loops = loops
-        self.exempt = None if loops is None or loops.exempt is None else loops.exempt.tolist()
+        self.loops = self.by_type.get(LoopLogitsProcessor)
+        exempt = getattr(self.loops, "exempt", None)
+        self.exempt = None if exempt is None else exempt.tolist()
 
     @staticmethod
     def supports(processors: LogitsProcessorList) -> bool:
@@ -260,8 +260,11 @@ class _Batch:
         for row, utterance in enumerate(self.utterances):
             ids = self.texts[utterance]
             is_finished = utterance in self.finished
-            # The token after the block must fit as well.
-            block = [] if is_finished else self.drafts[utterance].propose(min(budget, max_length - len(ids) - 1))
+            # The token after the block must fit into the text, and the block into the table of positions.
+            space = max_length - len(ids) - 1
+            if self.max_position is not None:
+                space = min(space, self.max_position + 1 - len(ids))
+            block = [] if is_finished else self.drafts[utterance].propose(max(min(budget, space), 0))
             fed.append((ids[-1:] if is_finished else ids[self.num_cached[row] :]) + block)
             blocks.append(block)
         return fed, blocks

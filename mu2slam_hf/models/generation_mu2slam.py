@@ -69,9 +69,10 @@ class Mu2SLAMGenerationMixin:
                 scores may repeat what is said. Default: `generation_config.max_repeats`, else no limit.
             language: Whisper's name of `source_lang`. Default: `generation_config.language`.
             ctc_draft: whether greedy transcription in the spoken language starts from the best path of CTC, of which
-                the decoder checks several tokens at a time. It is faster, and the text is that without drafts, apart
-                from tokens whose scores are equal up to rounding errors. Default: `generation_config.ctc_draft`, else
-                True. Has no effect with beams, sampling, other processors or outputs that greedy search does not have.
+                the decoder checks several tokens at a time. The text is that without drafts, apart from tokens whose
+                scores are equal up to rounding errors. It saves most time with single recordings, and where CTC and
+                decoder agree. Default: `generation_config.ctc_draft`, else True. Has no effect with beams, sampling,
+                other processors or outputs that greedy search does not have.
             **kwargs: `input_features` or `input_ids` with `attention_mask`, `language_ids` and
                 `decoder_language_ids` `(B,)` in place of codes, and all arguments of transformers' `generate`. For
                 assisted decoding (one item, greedy or sampling): `prompt_lookup_num_tokens`, or `assistant_model`,

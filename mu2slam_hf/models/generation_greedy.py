@@ -54,7 +54,7 @@ class TokenChooser:
 
     def __init__(self, processors: LogitsProcessorList, eos_token_id: int):
         self.end = eos_token_id
-        self.by_type = {type(processor): processor for processor in processors}
+        self.by_type: dict[type, Any] = {type(processor): processor for processor in processors}
         allowed = self.by_type[AllowedTokensLogitsProcessor].allowed
         self.tokens = torch.nonzero(allowed)[:, 0]
         excluded = self.by_type.get(LanguageTokensLogitsProcessor)
@@ -219,7 +219,8 @@ class _Batch:
         self.cache = RaggedCache(model.config.decoder_config)
         self.identities = {name: inputs[name] for name in ("decoder_language_ids", "decoder_modality_ids")}
         self.encoder_outputs = self._mask_source(inputs["encoder_outputs"])
-        self.state = self.states = None if chooser.ctc is None else chooser.ctc.initial_state(input_ids)
+        self.state: Any = None if chooser.ctc is None else chooser.ctc.initial_state(input_ids)
+        self.states: Any = None
         self.is_behind = False
         longest = model.config.decoder_config.max_target_length
         self.max_position = None if longest is None else longest - 1

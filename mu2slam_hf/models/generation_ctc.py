@@ -10,8 +10,13 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
+from .generation_languages import NEGATIVE_LOGIT
+
 KEPT_PREFIXES = 64
 """Number of earlier lengths whose states are kept while a single row is decoded, at least a round of candidates."""
+
+_FEW_CANDIDATES = 4
+"""Number of tokens that greedy search scores first; mostly no other one can be the best."""
 
 NEGATIVE = -1e30
 """Finite substitute for log(0), so that subtraction never gives NaN."""
@@ -43,18 +48,29 @@ class CTCPrefixScorer:
         log_probs: `(B, N, V)` float log posteriors.
         lengths: `(B,)` int64 number of real frames.
         blank: id of the blank.
+        tokens: `(V',)` int64 tokens that CTC may emit, with the blank; None means all. The others share one row.
     """
 
-    def __init__(self, log_probs: Tensor, lengths: Tensor, blank: int):
-        log_probs = log_probs.double()
-        frames = torch.arange(log_probs.shape[1], device=log_probs.device)
+    def __init__(self, log_probs: Tensor, lengths: Tensor, blank: int, tokens: Tensor | None = None):
+        self.places = None
+        if tokens is not None:
+            self.places = tokens.new_full((log_probs.shape[-1],), len(tokens))
+            self.places[tokens] = torch.arange(len(tokens), device=tokens.device)
+            log_probs = torch.nn.functional.pad(log_probs[..., tokens], (0, 1), value=NEGATIVE_LOGIT)
+            blank = int(self.places[blank])
+        # (B, N, V) -> (B, V, N), because every access reads all frames of a token.
+        log_probs = log_probs.transpose(1, 2).contiguous().double()
+        frames = torch.arange(log_probs.shape[2], device=log_probs.device)
         padded = frames[None] >= lengths[:, None]
         # Padding frames emit a blank with probability 1, so that sums over all frames equal sums over the real ones.
-        log_probs = log_probs.masked_fill(padded[..., None], NEGATIVE)
-        log_probs[..., blank] = log_probs[..., blank].masked_fill(padded, 0.0)
+        log_probs.masked_fill_(padded[:, None], NEGATIVE)
+        log_probs[:, blank].masked_fill_(padded, 0.0)
         self.log_probs = log_probs
-        self.blank_sum = log_probs[..., blank].cumsum(-1)
-        self.blank = blank
+        self.blank_sum = log_probs[:, blank].cumsum(-1)
+
+    def read(self, utterances: Tensor, tokens: Tensor) -> Tensor:
+        """Log posteriors of one token per utterance; two int64 tensors of shape `(...)` give `(..., N)` float64."""
+        return self.log_probs[utterances, tokens if self.places is None else self.places[tokens]]
 
     def initial_state(self, utterances: Tensor) -> PrefixState:
         """State of the empty prefix of each row; `utterances` is `(R,)` int64."""
@@ -70,17 +86,39 @@ class CTCPrefixScorer:
             repeats: `(R,)` bool, True where the token equals the prefix's last one.
             utterances: `(R,)` int64 utterance of each row.
         """
-        # (B, N, V) -> (R, N)
-        log_p = self.log_probs[utterances, :, tokens]
-        either = torch.logaddexp(state.in_token, state.in_blank)
-        before = torch.where(repeats[:, None], state.in_blank, either)[:, :-1]
-        total = torch.nn.functional.pad(log_p.cumsum(-1), (1, 0))
-        in_token = total[:, 1:] + torch.logcumsumexp(before - total[:, :-1], dim=-1)
-        in_token = torch.nn.functional.pad(in_token, (1, 0), value=NEGATIVE)
+        states = self.extend_along(state, tokens[:, None], repeats[:, None], utterances)
+        return PrefixState(*(part[1] for part in states))
+
+    def extend_along(self, state: PrefixState, tokens: Tensor, repeats: Tensor, utterances: Tensor) -> PrefixState:
+        """States of every prefix after none, one, two, ... of some more tokens.
+
+        Args:
+            state: as returned by [`initial_state`] or [`extend`].
+            tokens: `(R, L)` int64 tokens to append.
+            repeats: `(R, L)` bool, True where a token equals the one before it.
+            utterances: `(R,)` int64 utterance of each row.
+
+        Returns:
+            the parts of the states, with the number of appended tokens as first axis: `(L + 1, R, N + 1)`, scores
+            `(L + 1, R)`.
+        """
+        # (R, L, N) -> (L, R, N)
+        log_p = self.read(utterances[:, None], tokens).transpose(0, 1)
+        totals = torch.nn.functional.pad(log_p.cumsum(-1), (1, 0))
         blanks = torch.nn.functional.pad(self.blank_sum[utterances], (1, 0))
-        in_blank = blanks[:, 1:] + torch.logcumsumexp(in_token[:, :-1] - blanks[:, :-1], dim=-1)
-        in_blank = torch.nn.functional.pad(in_blank, (1, 0), value=NEGATIVE)
-        return PrefixState(in_token, in_blank, torch.logsumexp(before + log_p, dim=-1))
+        in_token = state.in_token.new_full((len(log_p) + 1, *state.in_token.shape), NEGATIVE)
+        in_blank = torch.full_like(in_token, NEGATIVE)
+        in_token[0], in_blank[0] = state.in_token, state.in_blank
+        before = torch.empty_like(log_p)
+        for step, total in enumerate(totals):
+            either = torch.logaddexp(in_token[step, :, :-1], in_blank[step, :, :-1])
+            torch.where(repeats[:, step, None], in_blank[step, :, :-1], either, out=before[step])
+            reached = torch.logcumsumexp(before[step] - total[:, :-1], dim=-1)
+            torch.add(total[:, 1:], reached, out=in_token[step + 1, :, 1:])
+            reached = torch.logcumsumexp(in_token[step + 1, :, :-1] - blanks[:, :-1], dim=-1)
+            torch.add(blanks[:, 1:], reached, out=in_blank[step + 1, :, 1:])
+        scores = torch.logsumexp(before + log_p, dim=-1)
+        return PrefixState(in_token, in_blank, torch.cat([state.score[None], scores]))
 
     def prefix_scores(self, state: PrefixState, candidates: Tensor, last_tokens: Tensor, utterances: Tensor) -> Tensor:
         """Log probability of every prefix extended by every candidate.
@@ -94,12 +132,11 @@ class CTCPrefixScorer:
         Returns:
             `(R, K)` float64.
         """
-        # (B, N, V) -> (R, K, N) -> (R, N, K), without a copy of the vocabulary for every beam
-        log_p = self.log_probs[utterances[:, None], :, candidates].transpose(1, 2)
-        fresh = torch.logaddexp(state.in_token, state.in_blank)[:, :-1, None]
-        after_blank = state.in_blank[:, :-1, None]
-        repeats = (candidates == last_tokens[:, None])[:, None]
-        return torch.logsumexp(torch.where(repeats, after_blank, fresh) + log_p, dim=1)
+        log_p = self.read(utterances[:, None], candidates)  # (R, K, N)
+        fresh = torch.logaddexp(state.in_token, state.in_blank)[:, None, :-1]
+        after_blank = state.in_blank[:, None, :-1]
+        repeats = (candidates == last_tokens[:, None])[..., None]
+        return torch.logsumexp(torch.where(repeats, after_blank, fresh) + log_p, dim=-1)
 
     def end_scores(self, state: PrefixState) -> Tensor:
         """Log probability `(R,)` that the transcript is exactly each prefix."""
@@ -164,6 +201,63 @@ class CTCPrefixLogitsProcessor(LogitsProcessor):
         mixed = (1 - weights) * log_p.gather(1, candidates) + weights * ctc_step
         result = torch.full_like(log_p, -float("inf")).scatter(1, candidates, mixed)
         return torch.where(weights > 0, result, scores.double()).to(scores.dtype)
+
+    def initial_state(self, input_ids: Tensor) -> PrefixState:
+        """State of the beginnings `(B, L)` int64 of all utterances, prompt included."""
+        utterances = torch.arange(input_ids.shape[0], device=input_ids.device)
+        return self._state(input_ids[:, self.prompt_length - 1 :], utterances)
+
+    def choose(self, scores: Tensor, tokens: Tensor, state: PrefixState, last: Tensor, utterances: Tensor) -> Tensor:
+        """The token with the highest score of `__call__` after each prefix, for greedy search.
+
+        The score of a token is at most `(1 - w) * log p_decoder`, because the part of CTC is not positive. Tokens
+        whose bound is below the score of another one are not scored by CTC, which saves most of the work.
+
+        Args:
+            scores: `(R, A)` float32 logits.
+            tokens: `(A,)` int64 tokens that they belong to, in ascending order, with `</s>`.
+            state: state of the prefixes.
+            last: `(R,)` int64 last token of each prefix, -1 if it is empty.
+            utterances: `(R,)` int64 utterance of each prefix.
+
+        Returns:
+            `(R,)` int64 tokens; of equal scores, the smallest id.
+        """
+        best = tokens[scores.argmax(-1)]
+        rows = torch.nonzero(self.weights[utterances] > 0)[:, 0]
+        for count in (min(_FEW_CANDIDATES, self.num_candidates - 1), self.num_candidates):
+            if not len(rows):
+                break
+            part = PrefixState(*(values[rows] for values in state))
+            best[rows], is_certain = self._choose_among(
+                count, scores[rows], tokens, part, last[rows], utterances[rows]
+            )
+            rows = rows[~is_certain]
+        return best
+
+    def _choose_among(self, count, scores, tokens, state, last, utterances) -> tuple[Tensor, Tensor]:
+        """The best of the `count` tokens that the decoder ranks first and `</s>`, and whether no other is better."""
+        log_p = scores.double().log_softmax(-1).clamp(min=NEGATIVE)
+        is_complete = count >= min(self.num_candidates, len(tokens))
+        count = min(count, len(tokens))
+        ranked, places = log_p.topk(min(count + 1, len(tokens)), dim=-1)
+        places = places[:, :count]
+        end = int(torch.searchsorted(tokens, self.eos_token_id))
+        if is_complete:
+            places[:, -1] = places[:, -1].where((places == end).any(dim=-1), end)
+        weights = self.weights[utterances][:, None]
+        ctc = self.scorer.prefix_scores(state, tokens[places], last, utterances)
+        # `</s>` is scored too, as the last column.
+        ctc = torch.cat([ctc, self.scorer.end_scores(state)[:, None]], dim=1)
+        ctc = torch.where(torch.nn.functional.pad(places == end, (0, 1)), ctc[:, -1:], ctc)
+        places = torch.nn.functional.pad(places, (0, 1), value=end)
+        ctc_step = (ctc - state.score[:, None]).clamp(min=-1e6, max=0.0)
+        mixed = ((1 - weights) * log_p.gather(1, places) + weights * ctc_step).to(scores.dtype)
+        best = mixed.amax(dim=-1)
+        chosen = tokens[places.masked_fill(mixed < best[:, None], len(tokens) - 1).amin(dim=-1)]
+        if is_complete:
+            return chosen, torch.ones_like(chosen, dtype=torch.bool)
+        return chosen, ((1 - weights[:, 0]) * ranked[:, -1]).to(scores.dtype) < best
 
     def _state(self, input_ids: Tensor, utterances: Tensor) -> PrefixState:
         """States of all prefixes `input_ids` `(R, L)`, from those of their longest known parts."""

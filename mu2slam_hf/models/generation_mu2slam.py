@@ -13,8 +13,11 @@ from transformers import LogitsProcessor, LogitsProcessorList
 from .generation_adapters import with_adapters
 from .generation_assisted import prepare_assistant
 from .generation_ctc import CTCPrefixLogitsProcessor, CTCPrefixScorer
+from .generation_drafts import build_ctc_drafts
+from .generation_greedy import GreedySearch, is_plain_greedy
 from .generation_languages import LanguageTokensLogitsProcessor, exclude_from_ctc, excluded_tokens
 from .generation_loops import LoopLogitsProcessor
+from .generation_tokens import AllowedTokensLogitsProcessor, RowLengthLogitsProcessor
 from .language_codes import language_index
 from .task_arguments import listing_choices, resolve_task_arguments
 from .task_types import check_task
@@ -22,44 +25,6 @@ from .task_types import check_task
 SOURCES = ("input_features", "input_values", "input_ids", "inputs_embeds", "encoder_outputs")
 DEFAULT_MAX_LENGTH = 20
 """Default of transformers, replaced by a limit derived from the source."""
-
-
-class AllowedTokensLogitsProcessor(LogitsProcessor):
-    """Mask every token that does not belong to the target modality.
-
-    Args:
-        allowed: `(V,)` bool, True on tokens that may be generated.
-    """
-
-    def __init__(self, allowed: Tensor):
-        self.allowed = allowed
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Args: `input_ids` `(R, L)`, `scores` `(R, V)`; returns scores with -inf on masked tokens."""
-        return scores.masked_fill(~self.allowed, -float("inf"))
-
-
-class RowLengthLogitsProcessor(LogitsProcessor):
-    """End each row at its own length limit, so that the output for a source does not depend on its batch.
-
-    Args:
-        limits: `(B,)` int64 maximum number of new tokens of each item, including `</s>`.
-        eos_token_id: id of `</s>`.
-    """
-
-    def __init__(self, limits: Tensor, eos_token_id: int):
-        self.limits = limits
-        self.eos_token_id = eos_token_id
-        self.prompt_length: int | None = None
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Args: `input_ids` `(R, L)`, `scores` `(R, V)`; in rows at their limit only `</s>` remains."""
-        if self.prompt_length is None:
-            self.prompt_length = input_ids.shape[1]
-        limits = self.limits.repeat_interleave(input_ids.shape[0] // self.limits.shape[0])
-        at_end = input_ids.shape[1] - self.prompt_length >= limits - 1
-        others = torch.arange(scores.shape[-1], device=scores.device) != self.eos_token_id
-        return scores.masked_fill(at_end[:, None] & others, -float("inf"))
 
 
 class Mu2SLAMGenerationMixin:
@@ -81,6 +46,7 @@ class Mu2SLAMGenerationMixin:
         source_modality: str | None = None,
         max_repeats: int | None = None,
         language: str | Sequence[str | None] | None = None,
+        ctc_draft: bool | None = None,
         **kwargs,
     ):
         """Generate text or speech ids from speech or text.
@@ -104,6 +70,11 @@ class Mu2SLAMGenerationMixin:
             max_repeats: number of times that the same tokens may be repeated before a row is ended; texts that CTC
                 scores may repeat what is said. Default: `generation_config.max_repeats`, else no limit.
             language: Whisper's name of `source_lang`. Default: `generation_config.language`.
+            ctc_draft: whether greedy transcription in the spoken language starts from the best path of CTC, of which
+                the decoder checks several tokens at a time. The text is that without drafts, apart from tokens whose
+                scores are equal up to rounding errors. It saves most time with single recordings, and where CTC and
+                decoder agree. Default: `generation_config.ctc_draft`, else True. Has no effect with beams, sampling,
+                other processors or outputs that greedy search does not have.
             **kwargs: `input_features` or `input_ids` with `attention_mask`, `language_ids` and
                 `decoder_language_ids` `(B,)` in place of codes, and all arguments of transformers' `generate`. For
                 assisted decoding (one item, greedy or sampling): `prompt_lookup_num_tokens`, or `assistant_model`,
@@ -131,32 +102,32 @@ class Mu2SLAMGenerationMixin:
         )
         assistant = prepare_assistant(self, config, kwargs, source, source_lang)
         encoder_outputs = self._encode_source(source, source_lang, config, kwargs)
-        states = encoder_outputs.last_hidden_state
-        batch_size = states.shape[0]
-
         modality = target_modality or ("speech" if task in ("tts", "s2st") else "text")
         source_ids = kwargs.pop("language_ids", None)
         target_ids = self._target_languages(target_lang, source_ids, encoder_outputs, kwargs)
         if task is not None:
             self._check_task(task, source_modality, modality, source_ids, target_ids)
-        kwargs["decoder_language_ids"] = target_ids
         if assistant is not None:
             kwargs["assistant_model"] = assistant
-        modality_row = 0 if modality == "speech" else 1
-        kwargs["decoder_modality_ids"] = torch.full((batch_size,), modality_row, device=states.device)
-        self._set_prompt(kwargs, target_ids)
+        self._set_target(kwargs, target_ids, modality)
 
         processors = LogitsProcessorList([*self._token_processors(modality, target_ids), *(logits_processor or [])])
         weight = self._ctc_weight(ctc_weight, config)
-        confirmed = None  # tokens that CTC scores
-        if weight > 0 and source_modality == "speech" and modality == "text":
-            processors.append(self._ctc_processor(encoder_outputs, source_ids, target_ids, weight))
-            confirmed = processors[-1].weights > 0
+        is_greedy = not args and assistant is None and is_plain_greedy(kwargs, config, self.generation_config)
+        if ctc_draft is None:
+            ctc_draft = getattr(config, "ctc_draft", None) is not False
+        confirmed = drafts = None  # items whose tokens CTC scores; texts that CTC proposes
+        if source_modality == "speech" and modality == "text":
+            options = {"weight": weight, "is_drafting": is_greedy and ctc_draft}
+            ctc, confirmed, drafts = self._read_ctc(encoder_outputs, source_ids, target_ids, **options)
+            processors += ctc
         processors += self._loop_processors(max_repeats, config, confirmed)
         limits = self._length_limits(config, kwargs, encoder_outputs, source_modality, modality)
         if limits is not None:
             kwargs["max_new_tokens"] = int(limits.max())
             processors.append(RowLengthLogitsProcessor(limits, self.config.eos_token_id))
+        if is_greedy:
+            kwargs["custom_generate"] = GreedySearch(drafts)
         return super().generate(None, generation_config, processors, *args, encoder_outputs=encoder_outputs, **kwargs)
 
     def build_prompts(self, language_ids: Tensor) -> Tensor:
@@ -170,8 +141,10 @@ class Mu2SLAMGenerationMixin:
             return tokens
         return torch.cat([torch.full_like(tokens, config.decoder_start_token_id), tokens], dim=1)
 
-    def _set_prompt(self, kwargs: dict, target_ids: Tensor) -> None:
-        """Begin the output with the token of the target language, unless the caller gave its beginning."""
+    def _set_target(self, kwargs: dict, target_ids: Tensor, modality: str) -> None:
+        """Set language and modality, and begin with the token of the language unless the caller gave a beginning."""
+        kwargs["decoder_language_ids"] = target_ids
+        kwargs["decoder_modality_ids"] = torch.full_like(target_ids, 0 if modality == "speech" else 1)
         if self.config.decoder_prompt == "start" or kwargs.get("decoder_input_ids") is not None:
             return
         prompts = self.build_prompts(target_ids)
@@ -302,13 +275,36 @@ class Mu2SLAMGenerationMixin:
             raise ValueError(f"ctc_weight must be between 0 and 1, got {weight}.")
         return weight
 
-    def _ctc_processor(self, encoder_outputs, source_ids, target_ids, weight: float) -> LogitsProcessor:
+    def _ctc_logits(self, encoder_outputs, target_ids: Tensor) -> Tensor:
+        """CTC logits `(B, N, V)` without the tokens of other languages."""
         logits = self.compute_ctc_logits(encoder_outputs.last_hidden_state)
-        log_probs = exclude_from_ctc(logits, excluded_tokens(self.config, target_ids)).log_softmax(-1)
-        weights = torch.where(self._spoken_languages(encoder_outputs, source_ids) == target_ids, weight, 0.0)
-        scorer = CTCPrefixScorer(log_probs, self._source_lengths(encoder_outputs), self.config.pad_token_id)
-        length = self.config.prompt_length
-        return CTCPrefixLogitsProcessor(scorer, weights, self.config.eos_token_id, prompt_length=length)
+        return exclude_from_ctc(logits, excluded_tokens(self.config, target_ids))
+
+    def _read_ctc(self, encoder_outputs, source_ids, target_ids, weight: float, is_drafting: bool) -> tuple:
+        """What CTC knows about transcripts: processors, the items that they score `(B,)` bool, and drafts."""
+        if not (weight > 0 or is_drafting):
+            return [], None, None
+        is_transcript = self._spoken_languages(encoder_outputs, source_ids) == target_ids
+        if not bool(is_transcript.any()):
+            return [], None, None
+        logits = self._ctc_logits(encoder_outputs, target_ids)
+        drafts = None
+        if is_drafting:
+            lengths = self._source_lengths(encoder_outputs).where(is_transcript, 0)
+            drafts = build_ctc_drafts(logits, lengths, self.config.pad_token_id)
+        if weight == 0:
+            return [], None, drafts
+        processor = self._ctc_processor(logits, encoder_outputs, torch.where(is_transcript, weight, 0.0))
+        return [processor], is_transcript, drafts
+
+    def _ctc_processor(self, logits: Tensor, encoder_outputs, weights: Tensor) -> LogitsProcessor:
+        config = self.config
+        ids = torch.arange(config.vocab_size, device=logits.device)
+        # Those that `mask_ctc_logits` leaves.
+        emitted = (ids >= config.text_token_offset) | (ids == config.pad_token_id) | (ids == config.unk_token_id)
+        lengths = self._source_lengths(encoder_outputs)
+        scorer = CTCPrefixScorer(logits.log_softmax(-1), lengths, config.pad_token_id, ids[emitted])
+        return CTCPrefixLogitsProcessor(scorer, weights, config.eos_token_id, prompt_length=config.prompt_length)
 
     def _loop_processors(self, max_repeats: int | None, config, confirmed: Tensor | None) -> list[LogitsProcessor]:
         max_repeats = max_repeats if max_repeats is not None else getattr(config, "max_repeats", None)

@@ -115,6 +115,7 @@ def test_a_folder_that_holds_something_else_is_named(parts, load, tmp_path):
             ["model.generation_config={ctc_weight: 6}"],
             r"model\.generation_config\.ctc_weight: must be in \[0, 1\], got 6",
         ),
+        (["model.generation_config={ctc_draft: 1}"], r"generation_config\.ctc_draft: must be true or false, got 1"),
         (["model.generation_config={max_new_tokens: -1}"], r"model\.generation_config: .*max_new_tokens"),
         (["lora.target_modules=[no_such_layer]"], r"lora\.target_modules: .*no_such_layer"),
     ],

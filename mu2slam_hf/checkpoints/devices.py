@@ -11,6 +11,8 @@ def check_device(device: str) -> str:
     Raises:
         ValueError: the device is invalid or not available.
     """
+    if str(device) == "cpu":  # always available; torch is not imported before the other arguments are checked
+        return device
     import torch
 
     try:

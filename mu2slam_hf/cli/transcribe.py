@@ -30,7 +30,7 @@ from mu2slam_hf.cli.options import (
     positive_seconds,
 )
 from mu2slam_hf.cli.progress import TranscriptionProgress, measure_seconds
-from mu2slam_hf.cli.recordings import Recording, find_unusable, list_recordings, print_error
+from mu2slam_hf.cli.recordings import Recording, find_unusable, list_recordings, print_error, report_all_unusable
 
 if TYPE_CHECKING:
     from mu2slam_hf.cli.transcript_output import TranscriptOutput
@@ -101,6 +101,8 @@ def run(args: argparse.Namespace) -> int:
     recordings: Sequence[Recording] = list_recordings(args.files, args.file_list)
     check_arguments(args, recordings)
     resolve(args)
+    if not args.output_dir and report_all_unusable(recordings, as_json=args.json):
+        return 1
     output, recordings = build_output(args, recordings)
     unusable = find_unusable(recordings)
     if not args.json:

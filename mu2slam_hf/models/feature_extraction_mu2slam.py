@@ -201,7 +201,7 @@ class Mu2SLAMFeatureExtractor(SequenceFeatureExtractor):
         starts = np.cumsum([0] + [length + gap for length in lengths])
         block = _BLOCK_FRAMES if torch.device(device).type == "cpu" else _DEVICE_BLOCK_FRAMES
         num_frames = -(-int(starts[-1]) // block) * block
-        before = self.n_fft // 2 - self.hop_length // 2 - (self.n_fft - self.win_length) // 2
+        before = (self.n_fft - self.hop_length) // 2 - (self.n_fft - self.win_length) // 2
         buffer = torch.zeros((num_frames - 1) * self.hop_length + self.win_length + self.hop_length)
         for start, waveform in zip(starts[:-1], waveforms, strict=True):
             offset = int(start) * self.hop_length + before

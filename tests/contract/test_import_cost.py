@@ -12,7 +12,13 @@ HEAVY = ("torch", "transformers", "datasets", "evaluate", "numpy", "tokenizers",
 COMMANDS = (
     *("transcribe", "translate", "evaluate", "train", "train-tokenizer", "train-speech-tokenizer"),
     *("align", "retrieve", "identify-language", "calibrate", "assess-tokenizer", "inspect-data"),
-    *("synthesize", "corpora", "recipes"),
+    *("synthesize", "corpora", "recipes", "adapt", "init", "add-language"),
+)
+WRONG = (
+    *([], ["no-such-command"], ["--no-such-option"], ["clip.wav"], ["help", "no-such-command"]),
+    *([command, "--no-such-option"] for command in COMMANDS),
+    *(["transcribe", "clip.wav", "--task", "sing"], ["transcribe", "clip.wav", "--chunk-length", "long"]),
+    *(["transcribe", "clip.wav", "--lang"], ["translate", "--num-beams", "0.5", "hello"]),
 )
 
 
@@ -43,6 +49,30 @@ except SystemExit as end:
     assert end.code == 0
 """
     assert loaded_heavy_modules(code) == []
+
+
+@pytest.mark.parametrize("arguments", WRONG, ids=" ".join)
+def test_wrong_arguments_load_nothing_heavy(arguments):
+    code = f"""
+from mu2slam_hf.cli import main
+try:
+    main({arguments})
+except SystemExit as end:
+    assert end.code == 2, end.code
+else:
+    raise AssertionError("accepted")
+"""
+    assert loaded_heavy_modules(code) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["transcribe"], ["transcribe", "/no/such/clip.wav"], ["transcribe", __file__, "--from", "no-such-language"]],
+    ids=["no recording", "no such recording", "no such language"],
+)
+def test_wrong_values_are_reported_before_torch_is_loaded(arguments):
+    loaded = loaded_heavy_modules(f"from mu2slam_hf.cli import main\nassert main({arguments}) in (1, 2)")
+    assert not {"torch", "transformers"} & set(loaded)
 
 
 def test_help_of_the_module_answers_at_once():

@@ -122,6 +122,23 @@ def test_blocks_do_not_show(extractor, monkeypatch):
     torch.testing.assert_close(extractor.compute_log_mel([waveform])[0], whole)
 
 
+@pytest.mark.parametrize(
+    ("hop", "win", "n_fft"), [(161, 400, 512), (161, 399, 511), (256, 256, 256), (100, 250, 300), (150, 401, 640)]
+)
+def test_other_sizes_place_windows_as_in_saved_processors(hop, win, n_fft):
+    extractor = Mu2SLAMFeatureExtractor(hop_length=hop, win_length=win, n_fft=n_fft)
+    clips = [noise(samples, seed=samples) for samples in (3 * hop + 1, 1, 2 * hop)]
+    before = (n_fft - hop) // 2 - (n_fft - win) // 2
+    for clip, log_mel in zip(clips, extractor.compute_log_mel(clips), strict=True):
+        frames = frame_count(len(clip), hop)
+        padded = np.concatenate([np.zeros(before), clip, np.zeros(frames * hop + win)])
+        windows = np.stack([padded[t * hop : t * hop + win] for t in range(frames)])
+        windows = (windows - windows.mean(axis=1, keepdims=True)) * extractor.window.numpy()
+        power = np.abs(np.fft.rfft(windows, n=n_fft) * 2.0 / extractor.window.sum().item()) ** 2
+        expected = np.log(np.maximum(power @ extractor.mel_filters.numpy(), extractor.mel_floor))
+        np.testing.assert_allclose(log_mel.numpy(), expected, rtol=0, atol=1e-4)
+
+
 def test_silence_and_offset(extractor):
     floor = math.log(extractor.mel_floor)
     silence = extractor.compute_log_mel([np.zeros(1600)])[0]

@@ -22,9 +22,9 @@ class HeadCollator(SpeechTextCollator):
     `(B, L)` int64 with `</s>`, a pair of texts as `first </s> second </s>`. Both: `attention_mask`, 1 on real
     positions, and `labels`: `(B,)` int64 classes, or for CTC `(B, L)` transcripts without `</s>` and `<unk>`, -100 as
     padding. A transcript that needs more encoder frames than its recording has is counted, logged (the first few) and
-    left out. `record_ids`: ids of the examples, in the order of the rows. For CTC also `source_language_labels` `(B,)`:
-    rows of the languages of the processor, -100 if unknown. Without usable items the batch is one silent utterance with
-    the label -100.
+    left out. `record_ids`: ids of the examples, in the order of the rows. For CTC also `source_language_labels`
+    `(B,)`: rows of the languages of the processor, -100 if unknown. Without usable items the batch is one silent
+    utterance with the label -100.
 
     Args:
         processor: processor with `feature_extractor` and `tokenizer`.

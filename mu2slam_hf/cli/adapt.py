@@ -38,6 +38,23 @@ def add_parser(subparsers: Any) -> None:
         "checkpoints of the run, which may be deleted at the end.",
     )
     add_user_data_options(parser, output="the model", output_required=True)
+    _add_training_options(parser)
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="check only: stop after the report about the data; the exit status is 1 if something is left out that "
+        "should be corrected",
+    )
+    parser.add_argument(
+        "--continue",
+        dest="continue_changed",
+        action="store_true",
+        help="train on from the model in the output folder, with changed data or other options",
+    )
+    parser.set_defaults(run=run)
+
+
+def _add_training_options(parser: argparse.ArgumentParser) -> None:
     training = parser.add_argument_group("training")
     add_like_option(training)
     training.add_argument(
@@ -77,19 +94,6 @@ def add_parser(subparsers: Any) -> None:
         "--replay-share", type=probability, default=0.25, metavar="P", help="its share in training (0.25)"
     )
     add_seed_option(training, "of all random draws")
-    parser.add_argument(
-        "--check",
-        action="store_true",
-        help="check only: stop after the report about the data; the exit status is 1 if something is left out that "
-        "should be corrected",
-    )
-    parser.add_argument(
-        "--continue",
-        dest="continue_changed",
-        action="store_true",
-        help="train on from the model in the output folder, with changed data or other options",
-    )
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

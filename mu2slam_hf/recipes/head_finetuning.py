@@ -122,7 +122,12 @@ class HeadFinetuningRun(Run):
     recipe: HeadRecipe
 
     def load_data(self) -> HeadData:
-        """Records of all corpora, and the classes."""
+        """Records of all corpora, and the classes.
+
+        Raises:
+            RecipeError: the family of the model has no such head.
+        """
+        find_model_class(self.recipe)  # before anything is read
         records = load_head_records(self.recipe.data.corpora, "data.corpora")
         tested = load_head_records(self.recipe.evaluation.corpora, "evaluation.corpora")
         return HeadData(records, tested, find_labels(self.recipe, records))

@@ -125,9 +125,10 @@ class HeadFinetuningRun(Run):
         """Records of all corpora, and the classes.
 
         Raises:
-            RecipeError: the family of the model has no such head.
+            RecipeError: the family of the model has no such head, or the head does not support the modality.
         """
-        find_model_class(self.recipe)  # before anything is read
+        find_model_class(self.recipe)
+        check_modalities(self.recipe)
         records = load_head_records(self.recipe.data.corpora, "data.corpora")
         tested = load_head_records(self.recipe.evaluation.corpora, "evaluation.corpora")
         return HeadData(records, tested, find_labels(self.recipe, records))
@@ -153,11 +154,10 @@ class HeadFinetuningRun(Run):
         """The encoder with its head in float32; layers are frozen by `head.trainable_layers`.
 
         Raises:
-            RecipeError: as `build_model_of`; a head that does not support the modality; or too few layers.
+            RecipeError: as `build_model_of`, or too few layers.
         """
         recipe, section = self.recipe, self.recipe.head
         model_class = find_model_class(recipe)
-        check_modalities(recipe)
         overrides = dict(recipe.model.overrides)
         if data.labels:
             overrides["id2label"] = dict(enumerate(data.labels))

@@ -18,6 +18,7 @@ from .generation_greedy import GreedySearch, is_plain_greedy
 from .generation_languages import LanguageTokensLogitsProcessor, exclude_from_ctc, excluded_tokens
 from .generation_loops import LoopLogitsProcessor
 from .generation_tokens import AllowedTokensLogitsProcessor, RowLengthLogitsProcessor
+from .generation_transcripts import encode_transcripts
 from .language_codes import language_index
 from .task_arguments import listing_choices, resolve_task_arguments
 from .task_types import check_task
@@ -47,6 +48,7 @@ class Mu2SLAMGenerationMixin:
         max_repeats: int | None = None,
         language: str | Sequence[str | None] | None = None,
         ctc_draft: bool | None = None,
+        translate_transcript: bool | None = None,
         **kwargs,
     ):
         """Generate text or speech ids from speech or text.
@@ -75,6 +77,8 @@ class Mu2SLAMGenerationMixin:
                 scores are equal up to rounding errors. It saves most time with single recordings, and where CTC and
                 decoder agree. Default: `generation_config.ctc_draft`, else True. Has no effect with beams, sampling,
                 other processors or outputs that greedy search does not have.
+            translate_transcript: whether speech is translated by way of its transcript, which is recognised first and
+                encoded as text. Default: `generation_config.translate_transcript`, else False: directly.
             **kwargs: `input_features` or `input_ids` with `attention_mask`, `language_ids` and
                 `decoder_language_ids` `(B,)` in place of codes, and all arguments of transformers' `generate`. For
                 assisted decoding (one item, greedy or sampling): `prompt_lookup_num_tokens`, or `assistant_model`,
@@ -109,6 +113,16 @@ class Mu2SLAMGenerationMixin:
             self._check_task(task, source_modality, modality, source_ids, target_ids)
         if assistant is not None:
             kwargs["assistant_model"] = assistant
+        elif source_modality == "speech" and modality == "text":
+            if translate_transcript is None:
+                translate_transcript = getattr(config, "translate_transcript", None) is True
+            if translate_transcript:
+                search = {"generation_config": generation_config, "ctc_weight": ctc_weight, "max_repeats": max_repeats}
+                search |= {name: kwargs[name] for name in ("num_beams",) if name in kwargs}
+                source_ids = self._spoken_languages(encoder_outputs, source_ids)
+                is_foreign = source_ids != target_ids
+                if bool(is_foreign.any()):
+                    encoder_outputs = encode_transcripts(self, encoder_outputs, is_foreign, source_ids, **search)
         self._set_target(kwargs, target_ids, modality)
 
         processors = LogitsProcessorList([*self._token_processors(modality, target_ids), *(logits_processor or [])])

@@ -104,14 +104,14 @@ def set_generation(model: Any, section: ModelSection) -> None:
         return
     if not model.can_generate():
         raise RecipeError(f"model.generation_config: {type(model).__name__} does not generate; leave it out")
-    known = {*GenerationConfig().to_dict(), "ctc_weight", "ctc_draft", "language", "task"}
+    known = {*GenerationConfig().to_dict(), "ctc_weight", "ctc_draft", "translate_transcript", "language", "task"}
     for name, value in section.generation_config.items():
         if name not in known:
             raise RecipeError(f"model.generation_config.{name}: unknown argument of generate")
         if name == "ctc_weight" and not (isinstance(value, (int, float)) and 0 <= value <= 1):
             raise RecipeError(f"model.generation_config.ctc_weight: must be in [0, 1], got {value}")
-        if name == "ctc_draft" and not isinstance(value, bool):
-            raise RecipeError(f"model.generation_config.ctc_draft: must be true or false, got {value}")
+        if name in ("ctc_draft", "translate_transcript") and not isinstance(value, bool):
+            raise RecipeError(f"model.generation_config.{name}: must be true or false, got {value}")
         setattr(model.generation_config, name, value)
     with errors_of("model.generation_config"):
         model.generation_config.validate(strict=True)

@@ -62,7 +62,7 @@ def test_the_folder_of_the_shipped_checkpoint_has_its_own_licence():
 @needs_default
 def test_the_shipped_checkpoint_is_small_and_complete():
     weights = DEFAULT / "model.safetensors"
-    assert weights.stat().st_size <= 16 * 2**20
+    assert weights.stat().st_size <= 32 * 10**6
     assert (DEFAULT / "README.md").is_file()
     model, processor = load_default()
     assert set(processor.languages) >= {"und", "en", "es", "fr", "it", "ru"}

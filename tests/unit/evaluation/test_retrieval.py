@@ -79,7 +79,7 @@ def test_scores_of_the_shipped_checkpoint_find_the_texts_of_the_examples():
     assert (scores["mean-centred"].argmax(dim=1) == right).sum() >= 4
     # The likelihood of a text is that of the whole text: a part of it and a foreign one are less likely.
     some = compute_ctc_scores(
-        *pair, audio[:1], [texts[0], texts[0].rsplit(" ", 1)[0], texts[1], "日本", "press " * 99]
+        *pair, audio[1:2], [texts[1], texts[1].rsplit(" ", 1)[0], texts[0], "日本", "press " * 99]
     )
     assert some[0].argmax() == 0 and some[0, 3] == some[0, 4] == -math.inf
 

@@ -155,6 +155,17 @@ def test_a_pause_is_shared_up_to_a_frame():
         AlignedWord(text="b", start_seconds=0.64, end_seconds=0.8, score=-1.0),
         AlignedWord(text="c", start_seconds=1.2, end_seconds=1.4, score=None),
     ]
-    widened = list(_widen(words, 0.04, 1.42))
+    widened = list(_widen(words, [1, 1, 1], 0.04, 1.42))
     times = [(word.start_seconds, word.end_seconds) for word in widened]
     assert times == [pytest.approx(pair) for pair in [(0.46, 0.62), (0.62, 0.84), (1.16, 1.41)]]
+
+
+def test_a_word_that_ends_in_a_piece_takes_more_of_the_pause():
+    words = [
+        AlignedWord(text="long", start_seconds=0.5, end_seconds=0.6, score=-1.0),
+        AlignedWord(text="a", start_seconds=0.72, end_seconds=0.8, score=-1.0),
+        AlignedWord(text="word", start_seconds=1.2, end_seconds=1.4, score=-1.0),
+    ]
+    widened = list(_widen(words, [2, 1, 4], 0.04, 2.0))
+    times = [(word.start_seconds, word.end_seconds) for word in widened]
+    assert times == [pytest.approx(pair) for pair in [(0.46, 0.69), (0.69, 0.84), (1.16, 1.68)]]

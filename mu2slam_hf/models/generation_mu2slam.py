@@ -113,7 +113,7 @@ class Mu2SLAMGenerationMixin:
             self._check_task(task, source_modality, modality, source_ids, target_ids)
         if assistant is not None:
             kwargs["assistant_model"] = assistant
-        elif source_modality == "speech" and modality == "text":
+        if source_modality == "speech" and modality == "text":
             if translate_transcript is None:
                 translate_transcript = getattr(config, "translate_transcript", None) is True
             if translate_transcript:

@@ -109,39 +109,28 @@ class Mu2SLAMGenerationMixin:
         modality = target_modality or ("speech" if task in ("tts", "s2st") else "text")
         source_ids = kwargs.pop("language_ids", None)
         target_ids = self._target_languages(target_lang, source_ids, encoder_outputs, kwargs)
-        if task is not None:
-            self._check_task(task, source_modality, modality, source_ids, target_ids)
-        if assistant is not None:
-            kwargs["assistant_model"] = assistant
-        if source_modality == "speech" and modality == "text":
-            if translate_transcript is None:
-                translate_transcript = getattr(config, "translate_transcript", None) is True
-            if translate_transcript:
-                search = {"generation_config": generation_config, "ctc_weight": ctc_weight, "max_repeats": max_repeats}
-                search |= {name: kwargs[name] for name in ("num_beams",) if name in kwargs}
-                source_ids = self._spoken_languages(encoder_outputs, source_ids)
-                is_foreign = source_ids != target_ids
-                if bool(is_foreign.any()):
-                    encoder_outputs = encode_transcripts(self, encoder_outputs, is_foreign, source_ids, **search)
+        self._check_task(task, source_modality, modality, source_ids, target_ids)
+        kwargs |= {} if assistant is None else {"assistant_model": assistant}
+        if translate_transcript is None:
+            translate_transcript = getattr(config, "translate_transcript", None)
+        if translate_transcript and (source_modality, modality) == ("speech", "text"):
+            source_ids = self._spoken_languages(encoder_outputs, source_ids)
+            search = {"generation_config": generation_config, "ctc_weight": ctc_weight, "max_repeats": max_repeats}
+            encoder_outputs = self._read_transcripts(encoder_outputs, source_ids, target_ids, search, kwargs)
         self._set_target(kwargs, target_ids, modality)
 
         processors = LogitsProcessorList([*self._token_processors(modality, target_ids), *(logits_processor or [])])
         weight = self._ctc_weight(ctc_weight, config)
         is_greedy = not args and assistant is None and is_plain_greedy(kwargs, config, self.generation_config)
-        if ctc_draft is None:
-            ctc_draft = getattr(config, "ctc_draft", None) is not False
+        ctc_draft = getattr(config, "ctc_draft", None) is not False if ctc_draft is None else ctc_draft
         confirmed = drafts = None  # items whose tokens CTC scores; texts that CTC proposes
         if source_modality == "speech" and modality == "text":
-            options = {"weight": weight, "is_drafting": is_greedy and ctc_draft}
-            ctc, confirmed, drafts = self._read_ctc(encoder_outputs, source_ids, target_ids, **options)
+            is_drafting = is_greedy and ctc_draft
+            ctc, confirmed, drafts = self._read_ctc(encoder_outputs, source_ids, target_ids, weight, is_drafting)
             processors += ctc
         processors += self._loop_processors(max_repeats, config, confirmed)
-        limits = self._length_limits(config, kwargs, encoder_outputs, source_modality, modality)
-        if limits is not None:
-            kwargs["max_new_tokens"] = int(limits.max())
-            processors.append(RowLengthLogitsProcessor(limits, self.config.eos_token_id))
-        if is_greedy:
-            kwargs["custom_generate"] = GreedySearch(drafts)
+        processors += self._length_processors(config, kwargs, encoder_outputs, source_modality, modality)
+        kwargs |= {"custom_generate": GreedySearch(drafts)} if is_greedy else {}
         return super().generate(None, generation_config, processors, *args, encoder_outputs=encoder_outputs, **kwargs)
 
     def build_prompts(self, language_ids: Tensor) -> Tensor:
@@ -255,6 +244,8 @@ class Mu2SLAMGenerationMixin:
         return torch.full(states.shape[:1], states.shape[1], device=states.device) if mask is None else mask.sum(-1)
 
     def _check_task(self, task, source_modality, modality, source_ids, target_ids) -> None:
+        if task is None:
+            return
         languages = self.config.languages
         sources = [None] * len(target_ids) if source_ids is None else source_ids.tolist()
         with listing_choices(languages):
@@ -294,6 +285,12 @@ class Mu2SLAMGenerationMixin:
         logits = self.compute_ctc_logits(encoder_outputs.last_hidden_state)
         return exclude_from_ctc(logits, excluded_tokens(self.config, target_ids))
 
+    def _read_transcripts(self, encoder_outputs, source_ids: Tensor, target_ids: Tensor, search: dict, kwargs: dict):
+        """Encoder outputs of the transcripts of the rows to translate; the number of beams is that of translations."""
+        if "num_beams" in kwargs:
+            search["num_beams"] = kwargs["num_beams"]
+        return encode_transcripts(self, encoder_outputs, source_ids != target_ids, source_ids, **search)
+
     def _read_ctc(self, encoder_outputs, source_ids, target_ids, weight: float, is_drafting: bool) -> tuple:
         """What CTC knows about transcripts: processors, the items that they score `(B,)` bool, and drafts."""
         if not (weight > 0 or is_drafting):
@@ -323,6 +320,14 @@ class Mu2SLAMGenerationMixin:
     def _loop_processors(self, max_repeats: int | None, config, confirmed: Tensor | None) -> list[LogitsProcessor]:
         max_repeats = max_repeats if max_repeats is not None else getattr(config, "max_repeats", None)
         return [] if max_repeats is None else [LoopLogitsProcessor(max_repeats, self.config.eos_token_id, confirmed)]
+
+    def _length_processors(self, config, kwargs: dict, encoder_outputs, source_modality, modality: str) -> list:
+        """A processor with the limit of each row; sets that of the batch in `kwargs`."""
+        limits = self._length_limits(config, kwargs, encoder_outputs, source_modality, modality)
+        if limits is None:
+            return []
+        kwargs["max_new_tokens"] = int(limits.max())
+        return [RowLengthLogitsProcessor(limits, self.config.eos_token_id)]
 
     def _length_limits(self, config, kwargs: dict, encoder_outputs, source_modality, modality: str) -> Tensor | None:
         """Maximum number of new tokens `(B,)` int64, from the length of each source; None if the caller sets a limit.

@@ -27,6 +27,8 @@ def encode_transcripts(model: Any, encoder_outputs: Any, translated: Tensor, spo
     Returns:
         Encoder outputs with states `(B, N', D)`, N' the longest row, and their mask.
     """
+    if not bool(translated.any()):
+        return encoder_outputs
     states, mask = encoder_outputs.last_hidden_state, encoder_outputs.attention_mask
     mask = torch.ones(states.shape[:2], dtype=torch.int64, device=states.device) if mask is None else mask
     output = type(encoder_outputs)

@@ -233,15 +233,16 @@ def test_models_of_the_paper_have_the_papers_size():
 @each(RECIPES)
 def test_recipes_resolve_and_read_back(path, data_root, tones, public_corpora, tmp_path, monkeypatch):
     """With the development data in place, and stand-ins for what is made by hand (synthetic speech, a model)."""
-    for name in ("MU2SLAM_SYNTHETIC", "MU2SLAM_TINY", "MU2SLAM_MODEL", "MU2SLAM_START", "MU2SLAM_ENCODER"):
-        monkeypatch.setenv(name, str(tones.parent))
+    for name in ("SYNTHETIC", "TINY", "MODEL", "START", "ENCODER", "OWN", "REPLAY"):
+        monkeypatch.setenv(f"MU2SLAM_{name}", str(tones.parent))
     monkeypatch.setenv("MU2SLAM_DATA", str(data_root))
     monkeypatch.setenv("MU2SLAM_CORPORA", str(public_corpora))
     tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     overrides = [
-        f"data.corpora.{name}.manifest={tones}"
-        for name, corpus in tree["data"]["corpora"].items()
-        if "MU2SLAM_SYNTHETIC" in corpus.get("manifest", "")
+        f"{section}.corpora.{name}.manifest={tones}"
+        for section in ("data", "evaluation")
+        for name, corpus in tree.get(section, {}).get("corpora", {}).items()
+        if any(f"MU2SLAM_{made}" in corpus.get("manifest", "") for made in ("SYNTHETIC", "OWN", "REPLAY"))
     ]
     for recipe in load_recipes(path, overrides):
         assert recipe.data.corpora and (recipe.evaluation.corpora or path in STREAMED)

@@ -25,7 +25,7 @@ from mu2slam_hf.evaluation.forced_alignment import align
 from mu2slam_hf.evaluation.head_evaluation import measure_head
 from mu2slam_hf.hub.card_examples import make_card_examples
 from mu2slam_hf.recipes.development import build_generation_metrics
-from mu2slam_hf.recipes.head_finetuning import build_head_example
+from mu2slam_hf.recipes.head_data import build_head_example
 
 NEW = "\u0254\u025b"
 CTC_MODELS = ("mu2slam", "mslam")

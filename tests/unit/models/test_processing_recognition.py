@@ -166,7 +166,7 @@ def test_a_model_that_cannot_transcribe(pair):
 def test_repetitions_that_ctc_confirms_are_kept(pair, clips, monkeypatch):
     """What is said again and again is written again and again; a loop of the decoder alone is cut."""
     model, processor = pair
-    said = processor.tokenizer("no " * 30, add_special_tokens=False)["input_ids"]
+    said = processor.tokenizer(" ".join(["no"] * 30), add_special_tokens=False)["input_ids"]
     monkeypatch.setattr(model, "generate", lambda **kwargs: torch.tensor([said] * len(kwargs["target_lang"])))
     for ctc_weight, count in ((0.5, 30), (0.0, 1)):
         recognizer = WindowRecognizer(model, processor, generate_kwargs={"ctc_weight": ctc_weight})

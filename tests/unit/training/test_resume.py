@@ -193,7 +193,7 @@ def test_the_best_checkpoint_survives_rotation_and_becomes_the_result(make_train
         "training={load_best_model_at_end: true, metric_for_best_model: loss, max_steps: 12, eval_steps: 2, "
         "save_steps: 5, save_total_limit: 1, "
         "disable_tqdm: true, report_to: [], use_cpu: true}",
-        "optim={learning_rate: 0.5, warmup_steps: 0, schedule: warmup_constant}",
+        "optim={learning_rate: 1.0, warmup_steps: 0, schedule: warmup_constant}",
         "data.curriculum=[]",
     )
     trainer.train()

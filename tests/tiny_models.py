@@ -47,6 +47,25 @@ def tiny_model(seed: int = 0, **encoder) -> Mu2SLAMForConditionalGeneration:
     return Mu2SLAMForConditionalGeneration(tiny_config(**encoder)).eval()
 
 
+def writing_model(
+    seed: int, end_bias: float, restricted_tokens: dict[str, list[int]] | None = None
+) -> Mu2SLAMForConditionalGeneration:
+    """A model whose random weights write other tokens for other sources, and end texts at different lengths.
+
+    A larger `end_bias` ends them sooner.
+    """
+    torch.manual_seed(seed)
+    config = tiny_config(initializer_range=0.3)
+    config.initializer_range = config.decoder_config.initializer_range = 0.3
+    config.decoder_config.scale_embedding = config.tie_word_embeddings = False
+    config.restricted_tokens = restricted_tokens
+    model = Mu2SLAMForConditionalGeneration(config).eval()
+    end = config.eos_token_id
+    with torch.no_grad():
+        model.lm_head.weight[end], model.lm_head.bias[end] = model.lm_head.weight[122], end_bias
+    return model
+
+
 def speech_batch(lengths: list[int], seed: int = 0, garbage: float | None = None) -> dict[str, torch.Tensor]:
     """Random features of the given lengths, padded; the padding holds `garbage` where that is given."""
     generator = torch.Generator().manual_seed(seed)

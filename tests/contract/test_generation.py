@@ -6,7 +6,17 @@ from typing import NamedTuple
 import pytest
 import torch
 from helpers import REPOSITORY_ROOT
-from tiny_models import LANGUAGES, NUM_SPEECH, TEXT_OFFSET, VOCABULARY, speech_batch, text_ids, tiny_config, tiny_model
+from tiny_models import (
+    LANGUAGES,
+    NUM_SPEECH,
+    TEXT_OFFSET,
+    VOCABULARY,
+    speech_batch,
+    text_ids,
+    tiny_config,
+    tiny_model,
+    writing_model,
+)
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, MaxLengthCriteria
 from transformers.generation.streamers import BaseStreamer
 from transformers.modeling_outputs import BaseModelOutput
@@ -24,13 +34,8 @@ GREEDY, BEAMS, SAMPLING = {}, {"num_beams": 3}, {"do_sample": True, "temperature
 @pytest.fixture(scope="module")
 def model() -> Mu2SLAMForConditionalGeneration:
     """Random weights that write other tokens for other sources, positions and languages, and sometimes end."""
-    torch.manual_seed(5)
-    config = tiny_config(initializer_range=0.3)
-    config.initializer_range = config.decoder_config.initializer_range = 0.3
-    config.decoder_config.scale_embedding = config.tie_word_embeddings = False
-    model = Mu2SLAMForConditionalGeneration(config).eval()
+    model = writing_model(seed=5, end_bias=-0.1)
     with torch.no_grad():
-        model.lm_head.weight[EOS], model.lm_head.bias[EOS] = model.lm_head.weight[122], -0.1
         model.model.encoder.embed_languages.weight *= 5
     return model
 

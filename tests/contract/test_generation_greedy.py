@@ -6,7 +6,7 @@ import random
 import pytest
 import torch
 from helpers import REPOSITORY_ROOT
-from tiny_models import TEXT_OFFSET, VOCABULARY, speech_batch, text_ids, tiny_config
+from tiny_models import TEXT_OFFSET, VOCABULARY, speech_batch, text_ids, writing_model
 from transformers import MaxLengthCriteria
 from transformers.generation import GenerationMixin
 
@@ -23,14 +23,7 @@ ROWS = 5
 @pytest.fixture(scope="module", params=["sdpa", "eager"])
 def model(request) -> Mu2SLAMForConditionalGeneration:
     """Random weights that write texts of different lengths."""
-    torch.manual_seed(7)
-    config = tiny_config(initializer_range=0.3)
-    config.initializer_range = config.decoder_config.initializer_range = 0.3
-    config.decoder_config.scale_embedding = config.tie_word_embeddings = False
-    config.restricted_tokens = {"fr": [TEXT_OFFSET + 3], "es": [TEXT_OFFSET + 4]}
-    model = Mu2SLAMForConditionalGeneration(config).eval()
-    with torch.no_grad():
-        model.lm_head.weight[EOS], model.lm_head.bias[EOS] = model.lm_head.weight[122], 0.3
+    model = writing_model(7, 0.3, {"fr": [TEXT_OFFSET + 3], "es": [TEXT_OFFSET + 4]})
     model.set_attn_implementation(request.param)
     return model
 

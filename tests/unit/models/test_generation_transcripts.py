@@ -3,7 +3,7 @@
 
 import pytest
 import torch
-from tiny_models import TEXT_OFFSET, speech_batch, tiny_config
+from tiny_models import TEXT_OFFSET, speech_batch, writing_model
 
 from mu2slam_hf import Mu2SLAMForConditionalGeneration
 
@@ -14,14 +14,7 @@ LENGTHS = [190, 41, 120, 90]
 @pytest.fixture(scope="module")
 def model() -> Mu2SLAMForConditionalGeneration:
     """Random weights that write texts of different lengths."""
-    torch.manual_seed(7)
-    config = tiny_config(initializer_range=0.3)
-    config.initializer_range = config.decoder_config.initializer_range = 0.3
-    config.decoder_config.scale_embedding = config.tie_word_embeddings = False
-    model = Mu2SLAMForConditionalGeneration(config).eval()
-    with torch.no_grad():
-        model.lm_head.weight[EOS], model.lm_head.bias[EOS] = model.lm_head.weight[122], 0.3
-    return model
+    return writing_model(seed=7, end_bias=0.3)
 
 
 def texts(ids: torch.Tensor) -> list[list[int]]:

@@ -91,7 +91,7 @@ class WaveformAugmentationConfig:
 @strict
 @dataclass(kw_only=True)
 class SpecAugmentConfig:
-    """Masks on log-mel features; off if all numbers are 0. For waveforms there are time masks only.
+    """Masks and warping of log-mel features; off if all numbers are 0. For waveforms there are time masks only.
 
     Attributes:
         num_time_masks: number of masks over time per utterance.
@@ -100,6 +100,9 @@ class SpecAugmentConfig:
         num_frequency_masks: number of masks over mel bins per utterance.
         max_frequency_mask_bins: maximum width of a frequency mask.
         prob: share of utterances with masks.
+        warp_prob: share of utterances with a warped frequency axis, as of a speaker with a longer or shorter vocal
+            tract; pitch and speed change apart from it, by `WaveformAugmentationConfig.speed_factors`.
+        max_warp: largest change of the frequency axis: 0.1 for factors from 0.9 to 1.1, see `warp_frequencies`.
         from_step: first optimizer step with masks; CTC learns its alignment without them before.
         ramp_steps: number of steps over which widths grow from zero to their maximum.
     """
@@ -110,12 +113,16 @@ class SpecAugmentConfig:
     num_frequency_masks: int = 2
     max_frequency_mask_bins: int = 20
     prob: float | int = 1.0
+    warp_prob: float | int = 0.0
+    max_warp: float | int = 0.1
     from_step: int = 0
     ramp_steps: int = 0
 
     def __post_init__(self) -> None:
-        _check_share("prob", self.prob)
-        _check_share("max_time_mask_share", self.max_time_mask_share)
+        for name in ("prob", "warp_prob", "max_time_mask_share"):
+            _check_share(name, getattr(self, name))
+        if not 0 <= self.max_warp <= 0.5:
+            raise ValueError(f"`max_warp` must be in [0, 0.5], got {self.max_warp}")
         names = ("num_time_masks", "max_time_mask_frames", "num_frequency_masks", "max_frequency_mask_bins")
         for name in (*names, "from_step", "ramp_steps"):
             if getattr(self, name) < 0:
@@ -266,7 +273,7 @@ class SpecAugment:
         return features
 
     def _mask(self, features: Tensor, num_stacked_frames: int, key: DrawKey, example_id: str, strength: float) -> None:
-        """Mask one utterance in place: `(T, F)`, `(T / k, k * F)` or `(n,)`."""
+        """Warp and mask one utterance in place: `(T, F)`, `(T / k, k * F)` or `(n,)`."""
         if features.ndim == 1:
             num_frames = -(-len(features) // SAMPLES_PER_FRAME)
             time_mask, _ = self.masks(num_frames, 0, key, example_id, strength)
@@ -274,9 +281,20 @@ class SpecAugment:
             return
         # (T / k, k * F) -> (T, F), a view
         frames = features.unflatten(1, (num_stacked_frames, -1)).flatten(0, 1)
+        factor = self.warp_factor(key, example_id, strength)
+        if factor != 1.0:
+            frames.copy_(warp_frequencies(frames, factor))
         time_mask, frequency_mask = self.masks(len(frames), frames.shape[1], key, example_id, strength)
         frames[torch.from_numpy(time_mask)] = 0.0
         frames[:, torch.from_numpy(frequency_mask)] = 0.0
+
+    def warp_factor(self, key: DrawKey, example_id: str, strength: float = 1.0) -> float:
+        """Factor on the frequency axis for this draw; 1 for no warping."""
+        generator = draw_generator(self.seed, key, example_id, "frequency_warp")
+        chance, position = generator.random(2)
+        if chance >= self.config.warp_prob:
+            return 1.0
+        return 1.0 + float(2.0 * position - 1.0) * self.config.max_warp * strength
 
     def masks(
         self, num_frames: int, num_bins: int, key: DrawKey, example_id: str, strength: float = 1.0
@@ -301,6 +319,21 @@ class SpecAugment:
                 start = int(start_share * (len(mask) - width + 1))
                 mask[start : start + width] = True
         return time_mask, frequency_mask
+
+
+def warp_frequencies(features: Tensor, factor: float) -> Tensor:
+    """Scale the frequency axis of log-mel features: `(T, F)` -> `(T, F)`, bin f is what bin f / factor was.
+
+    Formants move up for factor > 1. Linear interpolation between bins; above the last bin its value is repeated.
+    Choice: the mel axis is scaled, not hertz: both move the formants of speech by about the same share, and this
+    needs nothing but the bins.
+    """
+    num_bins = features.shape[1]
+    positions = (torch.arange(num_bins, dtype=torch.float32) / factor).clamp(max=num_bins - 1)
+    lower = positions.long()
+    upper = (lower + 1).clamp(max=num_bins - 1)
+    share = (positions - lower).to(features.dtype)
+    return features[:, lower] * (1 - share) + features[:, upper] * share
 
 
 def change_speed(waveform: FloatArray, factor: float, sampling_rate: int = SAMPLING_RATE) -> FloatArray:

@@ -16,6 +16,7 @@ from mu2slam_hf.data.augmentation import (
     add_noise,
     change_speed,
     limit_band,
+    warp_frequencies,
 )
 from mu2slam_hf.data.random_keys import DrawKey, counter_generator
 
@@ -212,6 +213,36 @@ def test_spec_augment_widths_are_uniform():
     assert not off[0].any() and not off[1].any()
 
 
+@pytest.mark.parametrize("factor", [0.85, 1.0, 1.15])
+def test_warping_scales_the_frequency_axis(factor):
+    bins = torch.arange(80.0)
+    expected = (bins / factor).clamp(max=79)
+    torch.testing.assert_close(warp_frequencies(bins.repeat(3, 1), factor), expected.repeat(3, 1))
+    formant = torch.exp(-((bins - 40) ** 2) / 18).repeat(3, 1)
+    assert (warp_frequencies(formant, factor).argmax(dim=1) == round(40 * factor)).all()
+    assert torch.equal(warp_frequencies(torch.ones(3, 80), factor), torch.ones(3, 80))
+
+
+def test_warps_are_drawn_within_their_bounds_and_leave_padding_alone():
+    only_warps = SpecAugmentConfig(num_time_masks=0, num_frequency_masks=0, warp_prob=0.5, max_warp=0.2, ramp_steps=4)
+    warps = SpecAugment(only_warps)
+    factors = np.array([warps.warp_factor(DrawKey(0, number), "a") for number in range(4000)])
+    drawn = factors[factors != 1.0]
+    assert abs(len(drawn) / 4000 - 0.5) < 0.03
+    assert 0.8 <= drawn.min() < 0.81 and 1.19 < drawn.max() <= 1.2 and abs(drawn.mean() - 1.0) < 0.01
+    assert abs(warps.warp_factor(DrawKey(0, 3), "a", 0.5) - 1) == pytest.approx(abs(factors[3] - 1) / 2)
+
+    always = SpecAugment(SpecAugmentConfig(num_time_masks=0, num_frequency_masks=0, warp_prob=1.0))
+    features, keys = torch.randn(2, 60, 80), [DrawKey(0), DrawKey(1)]
+    warped = always(features, [60, 40], keys, ["a", "b"])
+    for row, length in enumerate((60, 40)):
+        factor = always.warp_factor(keys[row], "ab"[row])
+        torch.testing.assert_close(warped[row, :length], warp_frequencies(features[row, :length], factor))
+    assert torch.equal(warped[1, 40:], features[1, 40:])
+    stacked = always(features.reshape(2, 30, 160), [30, 20], keys, ["a", "b"], num_stacked_frames=2)
+    assert torch.equal(stacked.reshape(2, 60, 80), warped)
+
+
 @pytest.mark.parametrize(
     ("config", "fields", "message"),
     [
@@ -224,6 +255,8 @@ def test_spec_augment_widths_are_uniform():
         (WaveformAugmentationConfig, {"noise_prob": "much"}, "noise_prob"),
         (SpecAugmentConfig, {"num_time_masks": -1}, "num_time_masks"),
         (SpecAugmentConfig, {"max_time_mask_share": 2.0}, "max_time_mask_share"),
+        (SpecAugmentConfig, {"warp_prob": -0.1}, "warp_prob"),
+        (SpecAugmentConfig, {"max_warp": 0.6}, "max_warp"),
     ],
 )
 def test_faulty_configurations(config, fields, message):

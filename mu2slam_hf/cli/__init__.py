@@ -29,6 +29,7 @@ from mu2slam_hf.cli import (
     transcribe,
     translate,
 )
+from mu2slam_hf.cli.collection import postpone_collection
 from mu2slam_hf.cli.errors import run_and_report
 from mu2slam_hf.cli.parsers import CommandParser
 
@@ -60,9 +61,14 @@ def build_parser() -> CommandParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command.
 
+    Args:
+        argv: arguments; None for those of the process, which is then ours.
+
     Returns:
         Exit status: 0, or 1 after an error, which is printed to standard error as one line. Wrong usage exits with 2.
     """
+    if argv is None:
+        postpone_collection()
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
     if not arguments:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mu2slam_hf.cli.collection import resume_collection
 from mu2slam_hf.cli.options import add_like_option, add_seed_option, positive_int, probability, quiet_libraries
 from mu2slam_hf.cli.user_data import (
     add_user_data_options,
@@ -106,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
     from mu2slam_hf.adaptation.settings import AdaptationSettings
     from mu2slam_hf.adaptation.workspace import Workspace
 
+    resume_collection()
     settings = AdaptationSettings(
         start=args.model,
         like=tuple(args.like),

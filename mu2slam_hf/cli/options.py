@@ -5,6 +5,7 @@ import argparse
 import importlib.util
 from typing import Any
 
+from mu2slam_hf.cli.collection import resume_collection
 from mu2slam_hf.cli.corpus_options import named_value
 
 FORMATS = ("txt", "srt", "vtt", "tsv", "json", "textgrid")
@@ -57,8 +58,11 @@ def load_model(
 
     quiet_libraries()
     if adapters:
-        return load_checkpoint(args.model, device=args.device, adapters=adapters)
-    return (load_any_checkpoint if any_class else load_checkpoint)(args.model, device=args.device)
+        loaded = load_checkpoint(args.model, device=args.device, adapters=adapters)
+    else:
+        loaded = (load_any_checkpoint if any_class else load_checkpoint)(args.model, device=args.device)
+    resume_collection()
+    return loaded
 
 
 def add_source_language_option(parser: Any, default: str = "predicted") -> None:

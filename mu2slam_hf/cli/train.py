@@ -4,6 +4,7 @@
 import argparse
 from typing import Any
 
+from mu2slam_hf.cli.collection import resume_collection
 from mu2slam_hf.cli.options import add_overrides_option, add_recipe_option
 
 
@@ -25,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
     """Runs the recipe, like the scripts in `training_scripts/`."""
     from mu2slam_hf.recipes.runs import load_runs
 
+    resume_collection()
     for training_run in load_runs(args.recipe, args.overrides):
         training_run.run()
     return 0

@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 
-from benchmarks import features
+from benchmarks import encoder, features
 from benchmarks.machine import describe_machine, measure_limits
 from mu2slam_hf.atomic_files import atomic_path
 
-BENCHMARKS = {"features": features}
+BENCHMARKS = {"features": features, "encoder": encoder}
 
 
 def format_table(rows: list[dict[str, Any]]) -> str:

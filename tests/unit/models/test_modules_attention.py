@@ -5,7 +5,11 @@ import pytest
 import torch
 from tiny_models import tiny_config
 
-from mu2slam_hf.models.modules_attention import ConformerSelfAttention, eager_attention_forward
+from mu2slam_hf.models.modules_attention import (
+    ConformerSelfAttention,
+    eager_attention_forward,
+    product_attention_forward,
+)
 from mu2slam_hf.models.modules_masks import check_packing_backend, same_sequence
 from mu2slam_hf.models.modules_positions import relative_sinusoids
 
@@ -36,6 +40,41 @@ def test_eager_attention_equals_loops():
     expected = naive_attention(query[0], key[0], value[0], allowed, 0.5)
     torch.testing.assert_close(output[0], expected, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(weights.sum(-1), torch.ones(1, 2, 3))
+
+
+@pytest.mark.parametrize("kind", ["none", "bool", "added"])
+def test_products_equal_eager_attention(kind):
+    query, key, value = torch.randn(2, 2, 3, 4), torch.randn(2, 2, 5, 4), torch.randn(2, 2, 5, 4)
+    allowed = torch.rand(2, 1, 1, 5) > 0.4
+    allowed[..., 0] = True
+    added = torch.where(allowed, 0.0, torch.finfo(torch.float32).min) + torch.rand(2, 2, 3, 5)
+    lowest = torch.where(allowed, 0.0, torch.finfo(torch.float32).min)
+    given, expected_mask = {"none": (None, None), "bool": (allowed, lowest), "added": (added, added)}[kind]
+    expected, _ = eager_attention_forward(torch.nn.Identity().eval(), query, key, value, expected_mask, 0.5)
+    torch.testing.assert_close(product_attention_forward(query, key, value, given, 0.5), expected)
+
+
+@pytest.mark.parametrize("positions", ["rotary", "relative", "relative_key"])
+def test_inference_in_bfloat16_is_near_that_in_float32_and_ignores_padding(positions):
+    config = tiny_config(position_embeddings_type=positions).encoder_config
+    config._attn_implementation = "sdpa"
+    module = ConformerSelfAttention(config, 0).eval()
+    states = torch.randn(2, 7, 64)
+    angles = torch.randn(1, 1, 7, config.hidden_size // config.num_attention_heads)
+    embeddings = {"rotary": (angles.cos(), angles.sin()), "relative": relative_sinusoids(7, 64, states.device)}
+    mask = torch.ones(2, 1, 7, 7, dtype=torch.bool)
+    mask[1, :, :, 5:] = False
+    with torch.no_grad():
+        expected = module(states, mask, embeddings.get(positions))[0]
+        module.to(torch.bfloat16)
+        states = states.to(torch.bfloat16)
+        output = module(states, mask, embeddings.get(positions))[0]
+        assert module._prefers_products(states)
+        torch.testing.assert_close(output.float(), expected, atol=0.05, rtol=0.05)
+        states[1, 5:] = 30.0
+        changed = module(states, mask, embeddings.get(positions))[0]
+    assert torch.equal(changed[1, :5], output[1, :5]) and torch.equal(changed[0], output[0])
+    assert not module._prefers_products(states)  # gradients are wanted here
 
 
 def test_sdpa_equals_eager_forward_and_backward():

@@ -14,11 +14,17 @@ from typing import Any
 
 import torch
 
-from benchmarks import encoder, features
+from benchmarks import drafts, encoder, features, generation, startup
 from benchmarks.machine import describe_machine, measure_limits
 from mu2slam_hf.atomic_files import atomic_path
 
-BENCHMARKS = {"features": features, "encoder": encoder}
+BENCHMARKS: dict[str, Any] = {
+    "features": features,
+    "encoder": encoder,
+    "generation": generation,
+    "drafts": drafts,
+    "startup": startup,
+}
 
 
 def format_table(rows: list[dict[str, Any]]) -> str:

@@ -7,6 +7,7 @@ attention to products of matrices of 1024 x 1024 in the same run.
 """
 
 import copy
+from functools import partial
 
 import torch
 from torch import nn
@@ -83,9 +84,7 @@ def run(repeats: int) -> list[dict[str, object]]:
         frames = torch.randn(batch_size, NUM_FRAMES, width, dtype=torch.bfloat16)
         check_against_reference(models["Mu2SLAM"], frames)
         with torch.inference_mode():
-            times = measure_interleaved(
-                {name: lambda model=model: model(frames) for name, model in models.items()}, repeats
-            )
+            times = measure_interleaved({name: partial(model, frames) for name, model in models.items()}, repeats)
         operations = count_operations(num_layers, width, batch_size)
         ours = times["Mu2SLAM"]
         rows += [

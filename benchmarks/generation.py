@@ -1,121 +1,144 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Processor time of greedy transcription: transformers' loop, ours, and ours with drafts of CTC.
+"""Greedy generation of 60 tokens by decoders of 6 layers of width 512 in bfloat16, beside Whisper's and Canary's.
 
-    python benchmarks/generation.py --model default --audio examples --batch-sizes 1 16
-
-The recordings of the folder (or of a manifest with the columns `audio` and `lang`) are encoded once; the clock runs
-while the decoder writes. The loops take turns on every batch in one process, and the time is that of the processor, so
-that other work on the machine counts for all of them alike. Texts that differ from those of transformers are printed,
-and no ratio is reported for a loop that wrote one.
+All decoders have random weights, 8192 tokens and a source of 250 positions (10 s at 25 Hz), which is given: encoders
+do not run. Every system must write exactly 60 tokens.
 """
 
-import argparse
-import csv
-import json
-import time
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
-import transformers
-from transformers.generation import GenerationMixin
+from torch import Tensor
+from transformers import (
+    CanaryConfig,
+    CanaryForConditionalGeneration,
+    GenerationMixin,
+    WhisperConfig,
+    WhisperForConditionalGeneration,
+)
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.models.parakeet.modeling_parakeet import ParakeetEncoderModelOutput
 
-from mu2slam_hf import Mu2SLAMForConditionalGeneration, Mu2SLAMProcessor, default_checkpoint
-from mu2slam_hf.data.audio import load_audio
+from benchmarks.interleaved import measure_interleaved
+from mu2slam_hf import Mu2SLAMConfig, Mu2SLAMForConditionalGeneration
 
-SAMPLING_RATE = 16000
-REFERENCE = "transformers"
-LOOPS = {
-    REFERENCE: {"custom_generate": GenerationMixin._sample},
-    "ours": {"ctc_draft": False},
-    "drafted": {"ctc_draft": True},
-}
-
-
-def find_clips(source: Path, num_clips: int, max_seconds: float) -> list[tuple]:
-    """At most `num_clips` pairs of waveform and language, from all parts of a manifest or folder, shortest first."""
-    if source.is_dir():
-        rows = [(path, path.parent.name) for path in sorted(source.glob("*/*.opus"))]
-    else:
-        with source.open(encoding="utf-8") as file:
-            rows = [(source.parent / row["audio"], row["lang"]) for row in csv.DictReader(file, delimiter="\t")]
-    if not rows:
-        raise SystemExit(f"{source}: no recordings; expected a manifest, or a folder with LANGUAGE/NAME.opus")
-    rows = rows[:: max(len(rows) // num_clips, 1)]
-    clips = [(load_audio(path), language) for path, language in rows]
-    clips = [clip for clip in clips if len(clip[0]) <= max_seconds * SAMPLING_RATE]
-    return sorted(clips[:num_clips], key=lambda clip: len(clip[0]))
+NUM_LAYERS, WIDTH, NUM_HEADS, VOCABULARY = 6, 512, 8, 8192
+NUM_POSITIONS, NUM_TOKENS = 250, 60
+BATCH_SIZES = (1, 16)
 
 
-def measure(model, processor, clips: list[tuple], batch_size: int, repeats: int) -> dict:
-    """Seconds of processor time of the encoder and of each loop, and the texts of each loop."""
-    seconds = dict.fromkeys(("encoder", *LOOPS), 0.0)
-    texts: dict[str, list[str]] = {name: [] for name in LOOPS}
-    for start in range(0, len(clips), batch_size):
-        waveforms, languages = zip(*clips[start : start + batch_size], strict=True)
-        inputs = processor(audio=list(waveforms), sampling_rate=SAMPLING_RATE)
-        started = time.process_time()
-        rows = model.language_rows(languages, len(languages))
-        with torch.no_grad():
-            outputs = model.get_encoder()(**inputs, language_ids=rows, return_dict=True)
-        seconds["encoder"] += (time.process_time() - started) * repeats
-        for repeat in range(repeats):
-            for name, options in LOOPS.items():
-                started = time.process_time()
-                ids = model.generate(
-                    encoder_outputs=model.build_encoder_outputs(outputs),
-                    source_modality="speech",
-                    source_lang=languages,
-                    num_beams=1,
-                    **options,
-                )
-                seconds[name] += time.process_time() - started
-                if not repeat:
-                    texts[name] += processor.batch_decode(ids, skip_special_tokens=True)
-    return {"seconds": seconds, "texts": texts}
+def build_mu2slam() -> Any:
+    """Our model with a small encoder, without CTC and loops' end."""
+    sizes = {"hidden_size": WIDTH, "num_attention_heads": NUM_HEADS, "intermediate_size": 4 * WIDTH}
+    config = Mu2SLAMConfig(
+        encoder_config={**sizes, "num_hidden_layers": 1},
+        decoder_config={**sizes, "num_hidden_layers": NUM_LAYERS},
+        vocab_size=VOCABULARY + 64,
+        num_speech_tokens=64,
+        languages=["und", "en"],
+    )
+    return Mu2SLAMForConditionalGeneration(config)
 
 
-def report(batch_size: int, measured: dict) -> dict:
-    """Print and return the figures of one batch size."""
-    seconds, texts = measured["seconds"], measured["texts"]
-    row: dict = {"batch_size": batch_size, "encoder_seconds": round(seconds["encoder"], 2)}
-    for name in LOOPS:
-        pairs = list(zip(texts[REFERENCE], texts[name], strict=True))
-        same = sum(expected == text for expected, text in pairs)
-        row[name] = {"seconds": round(seconds[name], 2), "identical": same, "clips": len(pairs)}
-        if same == len(pairs):
-            row[name]["speed"] = round(seconds[REFERENCE] / seconds[name], 2)
-        for expected, text in pairs:
-            if expected != text:
-                print(f"{name} differs: {expected!r} {text!r}")
-        print(f"batch {batch_size:3d}  {name:12s}  {row[name]}")
-    print(f"batch {batch_size:3d}  encoder       {row['encoder_seconds']} s")
-    return row
+def build_whisper() -> Any:
+    """Whisper with a small encoder."""
+    return WhisperForConditionalGeneration(
+        WhisperConfig(
+            vocab_size=VOCABULARY,
+            d_model=WIDTH,
+            encoder_layers=1,
+            decoder_layers=NUM_LAYERS,
+            encoder_attention_heads=NUM_HEADS,
+            decoder_attention_heads=NUM_HEADS,
+            encoder_ffn_dim=4 * WIDTH,
+            decoder_ffn_dim=4 * WIDTH,
+            max_source_positions=NUM_POSITIONS,
+            pad_token_id=0,
+            bos_token_id=1,
+            eos_token_id=2,
+            decoder_start_token_id=1,
+        )
+    )
 
 
-def main() -> None:
-    """Measure and print; `--json` writes the figures too."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="default", help="folder of a checkpoint, or `default`")
-    parser.add_argument("--audio", type=Path, default=Path("examples"), help="folder of recordings, or a manifest")
-    parser.add_argument("--clips", type=int, default=40)
-    parser.add_argument("--max-seconds", type=float, default=15.0, help="longer recordings are left out")
-    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 16])
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="file to write the figures to")
-    options = parser.parse_args()
-
-    folder = default_checkpoint() if options.model == "default" else options.model
-    model = Mu2SLAMForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
-    processor = Mu2SLAMProcessor.from_pretrained(folder)
-    clips = find_clips(options.audio, options.clips, options.max_seconds)
-    audio_seconds = sum(len(waveform) for waveform, _ in clips) / SAMPLING_RATE
-    versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
-    print(f"{len(clips)} clips, {audio_seconds:.1f} s; {torch.get_num_threads()} threads; {versions}")
-    measure(model, processor, clips[:1], 1, 1)
-    rows = [report(size, measure(model, processor, clips, size, options.repeats)) for size in options.batch_sizes]
-    if options.json:
-        options.json.write_text(json.dumps({"versions": versions, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+def build_canary() -> Any:
+    """Canary with a small encoder."""
+    sizes = {"hidden_size": WIDTH, "num_attention_heads": NUM_HEADS, "intermediate_size": 4 * WIDTH}
+    return CanaryForConditionalGeneration(
+        CanaryConfig(
+            encoder_config={"model_type": "parakeet_encoder", **sizes, "num_hidden_layers": 1},
+            decoder_config={
+                **sizes,
+                "num_hidden_layers": NUM_LAYERS,
+                "num_key_value_heads": NUM_HEADS,
+                "head_dim": WIDTH // NUM_HEADS,
+                "vocab_size": VOCABULARY,
+            },
+            vocab_size=VOCABULARY,
+        )
+    )
 
 
-if __name__ == "__main__":
-    main()
+def build_systems() -> dict[str, Callable[[Tensor], Tensor]]:
+    """Name -> function from the source `(B, 250, 512)` to ids; each writes 60 tokens after its prompt."""
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        ours, whisper, canary = build_mu2slam().eval(), build_whisper().eval(), build_canary().eval()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    common = {"num_beams": 1, "do_sample": False, "max_new_tokens": NUM_TOKENS}
+
+    def write_ours(source: Tensor) -> Tensor:
+        outputs = ours.build_encoder_outputs(BaseModelOutput(last_hidden_state=source))
+        return ours.generate(
+            encoder_outputs=outputs,
+            source_modality="speech",
+            source_lang="en",
+            target_lang="en",
+            ctc_draft=False,
+            **common,
+        )
+
+    def write_whisper(source: Tensor) -> Tensor:
+        # Not Whisper's own `generate`, which adds work for time stamps and long recordings.
+        outputs = BaseModelOutput(last_hidden_state=source)
+        return GenerationMixin.generate(whisper, encoder_outputs=outputs, eos_token_id=None, **common)
+
+    def write_canary(source: Tensor) -> Tensor:
+        outputs = ParakeetEncoderModelOutput(last_hidden_state=source, attention_mask=None)
+        return GenerationMixin.generate(canary, encoder_outputs=outputs, eos_token_id=None, **common)
+
+    return {"Mu2SLAM": write_ours, "Whisper": write_whisper, "Canary": write_canary}
+
+
+def run(repeats: int) -> list[dict[str, object]]:
+    """One row for each batch size and system.
+
+    Raises:
+        RuntimeError: a system wrote fewer tokens, which other random weights may cause.
+    """
+    torch.manual_seed(0)
+    systems = build_systems()
+    rows: list[dict[str, object]] = []
+    for batch_size in BATCH_SIZES:
+        source = torch.randn(batch_size, NUM_POSITIONS, WIDTH, dtype=torch.bfloat16)
+        for name, write in systems.items():
+            num_written = write(source).shape[1] - 1
+            if num_written != NUM_TOKENS:
+                raise RuntimeError(f"{name} wrote {num_written} tokens, expected {NUM_TOKENS}")
+        calls = {name: partial(write, source) for name, write in systems.items()}
+        times = measure_interleaved(calls, repeats)
+        ours = times["Mu2SLAM"]
+        rows += [
+            {
+                "batch": batch_size,
+                "system": name,
+                "tokens per second": batch_size * NUM_TOKENS / seconds["wall_seconds"],
+                "ours / this": seconds["wall_seconds"] / ours["wall_seconds"],
+                "ours / this, process time": seconds["process_seconds"] / ours["process_seconds"],
+            }
+            for name, seconds in times.items()
+        ]
+    return rows

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""A key-value cache whose rows have different lengths, can be rewound, and can leave the batch.
+"""Key-value caches: one whose rows have different lengths, can be rewound, and can leave the batch; one for beams.
 
 Shapes: R rows, H heads, L new positions, S key positions, E head size.
 """
@@ -59,6 +59,23 @@ class RaggedCacheLayer(CacheLayerMixin):
     def get_max_length(self) -> int:
         """Called by transformers: -1, because the layer grows."""
         return -1
+
+
+class SharedSourceCache(EncoderDecoderCache):
+    """Cache of an encoder-decoder for beam search: the beams of an utterance share its projected source.
+
+    When beams are reordered, only self-attention follows: the source of a row is that of every row it may come from.
+
+    Args:
+        config: configuration of the decoder.
+    """
+
+    def __init__(self, config):
+        super().__init__(DynamicCache(config=config), DynamicCache(config=config))
+
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """Move rows `(R,)` int64 to where `beam_idx` says, each within its utterance."""
+        self.self_attention_cache.reorder_cache(beam_idx)
 
 
 class RaggedCache(EncoderDecoderCache):

@@ -105,6 +105,12 @@ class TokenChooser:
         return find_loop(ids[1:], self.loops.max_repeats) is not None
 
 
+def find_option(name: str, kwargs: dict, *configs: Any) -> Any:
+    """An option of `generate`: the argument, else of the first configuration that has a value, else None."""
+    values = (kwargs.get(name), *(getattr(config, name, None) for config in configs))
+    return next((value for value in values if value is not None), None)
+
+
 def is_plain_greedy(kwargs: dict, *configs: Any) -> bool:
     """Whether the options of `generate` ask for greedy search, with nothing that [`GreedySearch`] does not have.
 
@@ -114,8 +120,7 @@ def is_plain_greedy(kwargs: dict, *configs: Any) -> bool:
     """
 
     def find(name: str) -> Any:
-        values = (kwargs.get(name), *(getattr(config, name, None) for config in configs))
-        return next((value for value in values if value is not None), None)
+        return find_option(name, kwargs, *configs)
 
     others = (
         "do_sample",

@@ -12,9 +12,10 @@ from transformers import LogitsProcessor, LogitsProcessorList
 
 from .generation_adapters import with_adapters
 from .generation_assisted import prepare_assistant
+from .generation_cache import SharedSourceCache
 from .generation_ctc import CTCPrefixLogitsProcessor, CTCPrefixScorer
 from .generation_drafts import build_ctc_drafts
-from .generation_greedy import GreedySearch, is_plain_greedy
+from .generation_greedy import GreedySearch, find_option, is_plain_greedy
 from .generation_languages import LanguageTokensLogitsProcessor, exclude_from_ctc, excluded_tokens
 from .generation_loops import LoopLogitsProcessor
 from .generation_tokens import AllowedTokensLogitsProcessor, RowLengthLogitsProcessor
@@ -130,8 +131,19 @@ class Mu2SLAMGenerationMixin:
             processors += ctc
         processors += self._loop_processors(max_repeats, config, confirmed)
         processors += self._length_processors(config, kwargs, encoder_outputs, source_modality, modality)
-        kwargs |= {"custom_generate": GreedySearch(drafts)} if is_greedy else {}
+        kwargs |= {"custom_generate": GreedySearch(drafts)} if is_greedy else self._beam_cache(kwargs, config)
         return super().generate(None, generation_config, processors, *args, encoder_outputs=encoder_outputs, **kwargs)
+
+    def _beam_cache(self, kwargs: dict, config) -> dict:
+        """The cache of beam search, unless the caller chose another one or none."""
+        configs = (config, self.generation_config)
+        chosen = ("past_key_values", "cache_implementation", "custom_generate", "assistant_model")
+        with_beams = (find_option("num_beams", kwargs, *configs) or 1) > 1
+        if not with_beams or find_option("use_cache", kwargs, *configs) is False:
+            return {}
+        if any(find_option(name, kwargs, *configs) is not None for name in chosen):
+            return {}
+        return {"past_key_values": SharedSourceCache(self.config.decoder_config)}
 
     def build_prompts(self, language_ids: Tensor) -> Tensor:
         """Decoder inputs `(B, prompt_length)` int64 that precede targets in the languages of the rows `(B,)`."""

@@ -24,6 +24,7 @@ from .modules_base import (
 )
 from .modules_frontends import SpeechFrontendMixin, build_frontend, select_speech_input
 from .modules_lengths import default_position_ids, downsample_attention_mask
+from .modules_linear import Linear
 from .modules_pooling import LayerAverage, gather_units
 from .modules_positions import sinusoidal_embedding
 from .modules_precision import in_dtype_of
@@ -88,7 +89,7 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
         self.embed_tokens = ScaledEmbedding(config.vocab_size, width, config.pad_token_id, scale=width**0.5)
         self.text_norm = nn.LayerNorm(width, eps=encoder_config.layer_norm_eps)
         self.subsampling = build_frontend(encoder_config)
-        self.speech_projection = nn.Linear(width, width) if config.add_speech_projection else nn.Identity()
+        self.speech_projection = Linear(width, width) if config.add_speech_projection else nn.Identity()
         self.conformer = ConformerEncoder(encoder_config)
         self.post_init()
 
@@ -337,7 +338,7 @@ class MSLAMForCTC(CTCMixin, MSLAMPreTrainedModel):
     def __init__(self, config: MSLAMCTCConfig):
         super().__init__(config)
         self.model = MSLAMModel(config)
-        self.ctc_head = nn.Linear(config.encoder_config.hidden_size, config.vocab_size)
+        self.ctc_head = Linear(config.encoder_config.hidden_size, config.vocab_size)
         self.post_init()
 
     @classmethod

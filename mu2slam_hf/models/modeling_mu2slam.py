@@ -34,6 +34,7 @@ from .modules_base import CTCMixin, ScaledEmbedding, SpeechTextPreTrainedModel
 from .modules_conformer import ConformerLayer
 from .modules_frontends import SpeechFrontendMixin, build_frontend, select_speech_input
 from .modules_lengths import default_position_ids, downsample_attention_mask
+from .modules_linear import Linear
 from .modules_losses import cross_entropy_mean, ctc_loss, mask_ctc_logits, shift_tokens_right
 from .modules_masks import check_packing_backend, same_sequence
 from .modules_pooling import masked_mean
@@ -128,8 +129,8 @@ class Mu2SLAMEncoder(SpeechFrontendMixin, Mu2SLAMPreTrainedModel):
         self.conformer = ConformerEncoder(encoder_config)
         self.input_projection = self.output_projection = None
         if config.add_encoder_projection:
-            self.input_projection = nn.Linear(width, encoder_config.hidden_size)
-            self.output_projection = nn.Linear(encoder_config.hidden_size, width)
+            self.input_projection = Linear(width, encoder_config.hidden_size)
+            self.output_projection = Linear(encoder_config.hidden_size, width)
         self.post_init()
 
     def embed_text(self, input_ids: Tensor) -> Tensor:
@@ -545,9 +546,9 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
         super().__init__(config)
         self.model = Mu2SLAMModel(config)
         width = config.d_model
-        self.lm_head = nn.Linear(width, config.vocab_size)
-        self.ctc_head = nn.Linear(width, config.vocab_size)
-        self.language_head = nn.Linear(width, config.num_languages)
+        self.lm_head = Linear(width, config.vocab_size)
+        self.ctc_head = Linear(width, config.vocab_size)
+        self.language_head = Linear(width, config.num_languages)
         self.post_init()
         # Marked as derived from the model configuration, it would lose `ctc_weight` when saved and loaded.
         self.generation_config._from_model_config = False
@@ -747,7 +748,7 @@ class Mu2SLAMForCTC(EncoderHeadMixin, CTCMixin, Mu2SLAMPreTrainedModel):
     def __init__(self, config: Mu2SLAMCTCConfig):
         super().__init__(config)
         self.encoder = Mu2SLAMEncoder(config)
-        self.ctc_head = nn.Linear(config.d_model, config.vocab_size)
+        self.ctc_head = Linear(config.d_model, config.vocab_size)
         self.post_init()
 
     @classmethod

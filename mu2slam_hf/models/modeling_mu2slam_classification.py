@@ -7,7 +7,7 @@ Shapes: B batch, T feature frames (100 Hz), M mel bins, C languages without `und
 import copy
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.processing_utils import Unpack
 from transformers.utils.generic import TransformersKwargs, can_return_tuple
@@ -20,6 +20,7 @@ from .modeling_mu2slam import (
     Mu2SLAMPreTrainedModel,
 )
 from .modules_base import touch_parameters
+from .modules_linear import Linear
 from .modules_losses import cross_entropy_mean
 from .modules_pooling import masked_mean
 
@@ -46,7 +47,7 @@ class Mu2SLAMForAudioClassification(EncoderHeadMixin, Mu2SLAMPreTrainedModel):
         config.is_encoder_decoder = False
         super().__init__(config)
         self.encoder = Mu2SLAMEncoder(config)
-        self.language_head = nn.Linear(config.d_model, config.num_languages)
+        self.language_head = Linear(config.d_model, config.num_languages)
         self.post_init()
 
     @classmethod

@@ -13,6 +13,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_conformer import ConformerEncoderConfig
 from .modules_attention import ConformerSelfAttention
+from .modules_linear import Linear
 from .modules_norms import ChannelNorm, SequenceBatchNorm
 from .modules_precision import at_least_float32
 
@@ -22,8 +23,8 @@ class ConformerFeedForward(nn.Module):
 
     def __init__(self, config: ConformerEncoderConfig):
         super().__init__()
-        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.attention_bias)
-        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=config.attention_bias)
+        self.up_proj = Linear(config.hidden_size, config.intermediate_size, bias=config.attention_bias)
+        self.down_proj = Linear(config.intermediate_size, config.hidden_size, bias=config.attention_bias)
         self.activation = ACT2FN[config.hidden_act]
         self.dropout = config.activation_dropout
 
@@ -111,7 +112,7 @@ class ConformerConvolution(nn.Module):
     def __init__(self, config: ConformerEncoderConfig):
         super().__init__()
         width, kernel_size = config.hidden_size, config.conv_depthwise_kernel_size
-        self.pointwise_conv1 = nn.Linear(width, 2 * width, bias=config.convolution_bias)
+        self.pointwise_conv1 = Linear(width, 2 * width, bias=config.convolution_bias)
         self.depthwise_conv = nn.Conv1d(width, width, kernel_size, groups=width, bias=config.convolution_bias)
         if config.conv_norm == "group":
             self.norm = SequenceGroupNorm(config.conv_norm_groups, width, config.layer_norm_eps)
@@ -120,7 +121,7 @@ class ConformerConvolution(nn.Module):
         else:
             self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.activation = ACT2FN[config.hidden_act]
-        self.pointwise_conv2 = nn.Linear(width, width, bias=config.convolution_bias)
+        self.pointwise_conv2 = Linear(width, width, bias=config.convolution_bias)
         self.left = kernel_size - 1 if config.conv_causal else (kernel_size - 1) // 2
         self.right = kernel_size - 1 - self.left
         self.reach = max(self.left, self.right)

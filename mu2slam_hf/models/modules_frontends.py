@@ -12,6 +12,7 @@ from transformers.activations import ACT2FN
 
 from .configuration_conformer import ConformerEncoderConfig
 from .modules_lengths import at_least, length_mask, receptive_field, valid_conv_length
+from .modules_linear import Linear
 from .modules_norms import ChannelNorm
 from .modules_precision import at_least_float32
 from .modules_subsampling import ConvolutionalSubsampling
@@ -23,7 +24,7 @@ class StackedFrames(nn.Module):
     def __init__(self, config: ConformerEncoderConfig):
         super().__init__()
         self.norm = nn.LayerNorm(config.feature_size, eps=config.layer_norm_eps)
-        self.linear = nn.Linear(config.feature_size, config.hidden_size)
+        self.linear = Linear(config.feature_size, config.hidden_size)
 
     def forward(self, input_features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Project a batch of utterances.
@@ -105,7 +106,7 @@ class WaveformConvolutions(nn.Module):
         super().__init__()
         self.conv_layers = nn.ModuleList(WaveformConvolution(config, i) for i in range(len(config.conv_dim)))
         self.norm = nn.LayerNorm(config.conv_dim[-1], eps=config.layer_norm_eps)
-        self.linear = nn.Linear(config.conv_dim[-1], config.hidden_size)
+        self.linear = Linear(config.conv_dim[-1], config.hidden_size)
         self.shortest = receptive_field(config.conv_kernel, config.conv_stride)
 
     def forward(self, input_values: Tensor, lengths: Tensor | None = None) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .configuration_conformer import ConformerEncoderConfig
 from .modules_lengths import conv_output_length, length_mask
+from .modules_linear import Linear
 
 
 class ConvolutionalSubsampling(nn.Module):
@@ -29,7 +30,7 @@ class ConvolutionalSubsampling(nn.Module):
         self.conv1 = nn.Conv2d(1, first, kernel_size=3, stride=2, padding=1)
         self.conv2 = nn.Conv2d(first, second, kernel_size=3, stride=2, padding=1)
         num_bins = conv_output_length(conv_output_length(config.num_mel_bins))
-        self.linear = nn.Linear(second * num_bins, config.hidden_size)
+        self.linear = Linear(second * num_bins, config.hidden_size)
 
     def forward(self, input_features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Subsample a batch of utterances.

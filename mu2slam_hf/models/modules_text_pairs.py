@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import QuestionAnsweringModelOutput, SequenceClassifierOutput
 from transformers.utils.generic import can_return_tuple
 
+from .modules_linear import Linear
 from .modules_losses import cross_entropy_mean
 from .modules_pooling import masked_max, masked_mean
 from .modules_precision import at_least_float32
@@ -91,8 +92,8 @@ class SequenceClassifierMixin(TextPairMixin):
     def build_classifier(self, config: Any, width: int) -> None:
         """Create the head on states of a width; called by `__init__`."""
         self.num_labels = config.num_labels
-        self.projector = nn.Linear(width, config.classifier_proj_size)
-        self.classifier = nn.Linear(config.classifier_proj_size, config.num_labels)
+        self.projector = Linear(width, config.classifier_proj_size)
+        self.classifier = Linear(config.classifier_proj_size, config.num_labels)
         self.loss_type = "ForSequenceClassification"
 
     def classify(self, states: Tensor, attention_mask: Tensor | None) -> Tensor:
@@ -122,7 +123,7 @@ class QuestionAnsweringMixin(TextPairMixin):
 
     def build_span_head(self, width: int) -> None:
         """Create the head on states of a width; called by `__init__`."""
-        self.qa_outputs = nn.Linear(width, 2)
+        self.qa_outputs = Linear(width, 2)
 
     def encode_text(self, input_ids: Tensor | None, attention_mask: Tensor | None, **kwargs: Any) -> Any:
         """Output of the encoder for pairs of texts."""

@@ -8,6 +8,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_mu2slam import Mu2SLAMDecoderConfig
 from .modules_attention import DecoderCrossAttention, DecoderSelfAttention
+from .modules_linear import Linear
 
 
 class TransformerDecoderLayer(GradientCheckpointingLayer):
@@ -25,8 +26,8 @@ class TransformerDecoderLayer(GradientCheckpointingLayer):
         self.cross_attn_norm = nn.LayerNorm(width, eps=eps)
         self.cross_attn = DecoderCrossAttention(config, layer_idx)
         self.feed_forward_norm = nn.LayerNorm(width, eps=eps)
-        self.up_proj = nn.Linear(width, config.intermediate_size)
-        self.down_proj = nn.Linear(config.intermediate_size, width)
+        self.up_proj = Linear(width, config.intermediate_size)
+        self.down_proj = Linear(config.intermediate_size, width)
         self.activation = ACT2FN[config.hidden_act]
         self.dropout = config.hidden_dropout
         self.activation_dropout = config.activation_dropout

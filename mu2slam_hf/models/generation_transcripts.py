@@ -4,11 +4,13 @@
 Shapes: B batch, N encoder positions, L tokens, D width.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+from torch.nn.utils.rnn import pad_sequence
 
 
 def encode_transcripts(model: Any, encoder_outputs: Any, translated: Tensor, spoken: Tensor, **options: Any) -> Any:
@@ -42,30 +44,42 @@ def encode_transcripts(model: Any, encoder_outputs: Any, translated: Tensor, spo
         num_return_sequences=1,
         **options,
     )
-    texts, text_mask = _as_source(ids, model.config)
-    heard = text_mask.sum(dim=-1) > 1
+    texts = _text_tokens(ids, model.config)
+    heard = torch.tensor([len(text) > 0 for text in texts], device=states.device)
     if not bool(heard.any()):
         return encoder_outputs
-    texts, text_mask = texts[heard], text_mask[heard]
-    read = model.get_encoder()(
-        input_ids=texts, attention_mask=text_mask, language_ids=spoken[translated][heard], return_dict=True
-    )
+    read = encode_tokens(model, [text for text in texts if text], spoken[translated][heard])
+    text_mask = read.attention_mask
     rows = translated.nonzero().flatten()[heard]
     kept = torch.ones_like(translated).index_fill(0, rows, False)
-    longest = max(int(mask[kept].sum(dim=-1).max()) if bool(kept.any()) else 0, texts.shape[1])
+    longest = max(int(mask[kept].sum(dim=-1).max()) if bool(kept.any()) else 0, text_mask.shape[1])
     states = pad(states[:, :longest], (0, 0, 0, max(0, longest - states.shape[1])))
     mask = pad(mask[:, :longest], (0, max(0, longest - mask.shape[1])))
-    missing = longest - texts.shape[1]
+    missing = longest - text_mask.shape[1]
     states = states.index_copy(0, rows, pad(read.last_hidden_state.to(states.dtype), (0, 0, 0, missing)))
     mask = mask.index_copy(0, rows, pad(text_mask.to(mask.dtype), (0, missing)))
     return output(last_hidden_state=states, attention_mask=mask)
 
 
-def _as_source(ids: Tensor, config: Any) -> tuple[Tensor, Tensor]:
-    """Generated ids `(B, L)` as inputs of the encoder: text tokens and `</s>`, padded on the right, and their mask."""
+def encode_tokens(model: Any, texts: Sequence[Sequence[int]], languages: Tensor) -> Any:
+    """Encoder outputs of texts.
+
+    Args:
+        model: model that reads text.
+        texts: text tokens of each item, without `</s>`.
+        languages: `(B,)` int64 rows of their languages.
+
+    Returns:
+        Encoder outputs with states `(B, L, D)` and `attention_mask` `(B, L)` int64.
+    """
+    config, device = model.config, languages.device
+    rows = [torch.tensor([*text, config.eos_token_id], device=device) for text in texts]
+    mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
+    ids = pad_sequence(rows, batch_first=True, padding_value=config.pad_token_id)
+    return model.get_encoder()(input_ids=ids, attention_mask=mask, language_ids=languages, return_dict=True)
+
+
+def _text_tokens(ids: Tensor, config: Any) -> list[list[int]]:
+    """The text tokens of each row of generated ids `(B, L)`."""
     is_text = (ids >= config.text_token_offset) | (ids == config.unk_token_id)
-    rows = [row[own].tolist() + [config.eos_token_id] for row, own in zip(ids, is_text, strict=True)]
-    longest = max(len(row) for row in rows)
-    texts = torch.tensor([row + [config.pad_token_id] * (longest - len(row)) for row in rows], device=ids.device)
-    lengths = torch.tensor([len(row) for row in rows], device=ids.device)
-    return texts, (torch.arange(longest, device=ids.device) < lengths[:, None]).to(torch.int64)
+    return [row[own].tolist() for row, own in zip(ids, is_text, strict=True)]

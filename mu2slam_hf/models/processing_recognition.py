@@ -19,10 +19,12 @@ from .generation_languages import exclude_from_ctc, excluded_tokens
 from .generation_loops import find_loop
 from .generation_no_speech import AGREEMENT, NoSpeechSettings, measure_agreement, measure_ctc
 from .generation_settings import DEFAULT_MAX_REPEATS, find_setting
+from .generation_transcripts import encode_tokens
 from .modules_language_adapters import use_adapter
 from .modules_lengths import downsample_attention_mask, group_by_size
 from .modules_sound_features import measure_sound
 from .processing_alignment import AlignedWord, align_log_probs, default_level
+from .processing_joins import join_words
 from .processing_windows import Window
 
 
@@ -40,6 +42,7 @@ class RecognizedWindow:
         assistant_states: the same of the assistant of assisted decoding, if there is one.
         written_language: the language of the transcript; None means unknown.
         text: the transcript, "" without speech.
+        token_ids: its tokens, without special tokens.
         words: words of the transcript with times in the recording; empty if they cannot be aligned.
         translations: text by target language.
         features: what the decision about speech was made from, by name.
@@ -55,6 +58,7 @@ class RecognizedWindow:
     assistant_states: Tensor | None = None
     written_language: str | None = None
     text: str = ""
+    token_ids: list[int] = field(default_factory=list)
     words: tuple[AlignedWord, ...] = ()
     translations: dict[str, str] = field(default_factory=dict)
     features: dict[str, float] = field(default_factory=dict)
@@ -236,6 +240,7 @@ class WindowRecognizer:
         one.has_speech = bool(one.text)
         if not one.has_speech:
             return
+        one.token_ids = ids
         try:
             one.words = self._align(one, level)
         except ValueError:  # a text too long for the window
@@ -291,36 +296,64 @@ class WindowRecognizer:
     @torch.no_grad()
     @_with_adapter
     def translate(self, windows: Sequence[RecognizedWindow], target_lang: str) -> None:
-        """Write the translations of windows with speech; only of the frames between their cuts."""
+        """Write the translations of windows with speech; only of what is said between their cuts.
+
+        A model that translates transcripts (`translate_transcript`) reads those that were written before.
+        """
         speaking = [one for one in windows if one.has_speech]
         for batch in self._batches(speaking, [len(one.states) * self.frame_seconds for one in speaking]):
-            ids = self._generate(batch, [target_lang] * len(batch), only_core=True)
-            for one, tokens in zip(batch, ids, strict=True):
-                one.translations[target_lang] = self._to_text(tokens)
+            texts = [self._core_tokens(one, target_lang) for one in batch]
+            for is_read in (True, False):
+                part = [place for place, text in enumerate(texts) if bool(text) == is_read]
+                if part:
+                    ones = [batch[place] for place in part]
+                    read = [texts[place] for place in part] if is_read else None
+                    ids = self._generate(ones, [target_lang] * len(ones), only_core=True, transcripts=read)
+                    for one, tokens in zip(ones, ids, strict=True):
+                        one.translations[target_lang] = self._to_text(tokens)
+
+    def _core_tokens(self, one: RecognizedWindow, target_lang: str) -> list[int]:
+        """Tokens of what is said between the cuts of a window; none if the model has to hear it for a translation."""
+        default = getattr(self.model.generation_config, "translate_transcript", None)
+        is_read = self.generate_kwargs.get("translate_transcript", default)
+        if not is_read or self.assistant is not None or target_lang == one.written_language:
+            return []
+        if one.window.core_start == 0 and one.window.core_stop >= one.num_samples:
+            return one.token_ids
+        start, stop = (
+            (one.window.start_sample + cut) / self.sampling_rate
+            for cut in (one.window.core_start, one.window.core_stop)
+        )
+        words = [word for word in one.words if start <= (word.start_seconds + word.end_seconds) / 2 < stop]
+        return self.processor.tokenizer(join_words(words), add_special_tokens=False)["input_ids"]
 
     def _generate(
         self,
         windows: Sequence[RecognizedWindow],
         target_langs: Sequence[str | None],
         only_core: bool = False,
+        transcripts: Sequence[Sequence[int]] | None = None,
         **kwargs: Any,
     ) -> list[list[int]]:
-        """Tokens for each window, without special tokens and loops.
+        """Tokens for each window, without special tokens and loops; written from transcripts, if they are given.
 
         The source languages are passed on, so that CTC scores all transcripts, also of windows whose own prediction
         differs from that of the recording.
         """
         source_langs = [one.written_language for one in windows]
         parts = [self._core_frames(one) if only_core else slice(None) for one in windows]
-        states = [one.states[part] for one, part in zip(windows, parts, strict=True) if one.states is not None]
-        outputs = _pad_states(self.model, states)
+        if transcripts is not None:
+            outputs = encode_tokens(self.model, transcripts, self.model.language_rows(source_langs, len(windows)))
+        else:
+            states = [one.states[part] for one, part in zip(windows, parts, strict=True) if one.states is not None]
+            outputs = _pad_states(self.model, states)
         if self.assistant is not None and windows[0].assistant_states is not None:
             # One at a time, as in transformers.
             own = _pad_states(self.assistant, [windows[0].assistant_states[parts[0]]])
             kwargs["assistant_model"] = SourceAssistant(self.assistant, own, self.assistant_rows)
         ids = self.model.generate(
             encoder_outputs=outputs,
-            source_modality="speech",
+            source_modality="speech" if transcripts is None else "text",
             source_lang=source_langs,
             target_lang=list(target_langs),
             **{"max_repeats": self.max_repeats, **kwargs, **self.generate_kwargs},

@@ -100,12 +100,12 @@ def test_text_of_tokens_keeps_spaces_at_cuts(pair, clips):
     assert max(len(word) for word in tokens.text.split()) <= longest + 3
 
 
-def test_translation_reads_only_what_is_between_the_cuts(pair, clips, monkeypatch):
-    """A window that hears its neighbours translates the frames of its core."""
+def hear_a_core(pair, clips, monkeypatch, **options):
+    """Windows with the same audio, with and without neighbours that only help to hear; calls of `generate` after it."""
     model, processor = pair
-    recognizer = WindowRecognizer(model, processor, generate_kwargs=GREEDY)
+    recognizer = WindowRecognizer(model, processor, generate_kwargs={**GREEDY, **options})
     around = np.concatenate([clips[0][:RATE], clips[1], clips[0][:RATE]])
-    whole = Window(waveform=around, start_sample=0, core_start=0, core_stop=len(around))
+    whole = Window(waveform=around, start_sample=3 * RATE, core_start=0, core_stop=len(around))
     core = replace(whole, core_start=RATE, core_stop=RATE + len(clips[1]))
     found = recognizer.encode([whole, core])
     recognizer.transcribe(found, ["es", "es"])
@@ -117,13 +117,33 @@ def test_translation_reads_only_what_is_between_the_cuts(pair, clips, monkeypatc
 
     monkeypatch.setattr(model, "generate", recording)
     recognizer.translate(found, "en")
+    assert all(one.translations["en"] for one in found)
+    return found, given
+
+
+def test_translation_hears_only_what_is_between_the_cuts(pair, clips, monkeypatch):
+    """A window that hears its neighbours translates the frames of its core."""
+    found, given = hear_a_core(pair, clips, monkeypatch, translate_transcript=False)
     frames = len(found[0].states)
     assert given[0]["encoder_outputs"].attention_mask.sum(-1).tolist() == [
         frames,
         -(-(RATE + len(clips[1])) // 640) - 25,
     ]
     assert given[0]["source_lang"] == ["es", "es"] and given[0]["target_lang"] == ["en", "en"]
-    assert all(one.translations["en"] for one in found)
+
+
+def test_transcripts_are_translated_without_hearing_them_again(pair, clips, monkeypatch):
+    """Only the words of the core, as `generate` translates them from text."""
+    found, given = hear_a_core(pair, clips, monkeypatch, translate_transcript=True)
+    (call,) = given
+    assert call["source_modality"] == "text" and call["source_lang"] == ["es", "es"]
+    model, processor = pair
+    start, stop = 4.0, 4.0 + len(clips[1]) / RATE
+    words = [word.text for word in found[1].words if start <= (word.start_seconds + word.end_seconds) / 2 < stop]
+    assert 0 < len(words) < len(found[1].words)
+    for one, text in zip(found, (found[0].text, " ".join(words)), strict=True):
+        ids = model.generate(**processor(text=text, source_lang="es"), target_lang="en", **GREEDY)
+        assert one.translations["en"] == processor.batch_decode(ids, skip_special_tokens=True)[0]
 
 
 def test_batches_hold_at_most_the_given_seconds(pair, clips):

@@ -101,7 +101,7 @@ def test_text_of_tokens_keeps_spaces_at_cuts(pair, clips):
 
 
 def hear_a_core(pair, clips, monkeypatch, **options):
-    """Windows with the same audio, with and without neighbours that only help to hear; calls of `generate` after it."""
+    """Windows with the same audio, with and without neighbours that help to hear; later calls of `generate`."""
     model, processor = pair
     recognizer = WindowRecognizer(model, processor, generate_kwargs={**GREEDY, **options})
     around = np.concatenate([clips[0][:RATE], clips[1], clips[0][:RATE]])

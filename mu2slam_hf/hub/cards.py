@@ -56,6 +56,7 @@ METRIC_TITLES = {
     "cer": "CER",
     "bleu": "BLEU",
     "chrf": "chrF",
+    "ter": "TER",
     "accuracy": "accuracy",
     "f1": "F1",
     "exact_match": "exact match",

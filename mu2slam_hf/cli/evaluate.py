@@ -36,8 +36,8 @@ def add_parser(subparsers: Any) -> None:
         help="WER, CER, BLEU, chrF, TER, accuracy or F1 of a checkpoint on a corpus",
         description="Transcribes and translates a corpus and prints scores per language and direction, with their "
         "means (also from and into English, and by resources as in the paper for covost2) and sacreBLEU "
-        "signatures. On a corpus of text understanding (xnli, "
-        "tydiqa), scores the classes or answers of a checkpoint with that head beside a baseline.",
+        "signatures. On a corpus of text understanding (xnli, tydiqa), scores the classes or answers of a checkpoint "
+        "with that head beside a baseline.",
     )
     add_corpus_options(parser, required=True)
     tasks = (*_SPEECH_TEXT_TASKS, *_UNDERSTANDING_TASKS)

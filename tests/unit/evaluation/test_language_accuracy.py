@@ -5,10 +5,13 @@ import csv
 import sys
 
 import pytest
+from helpers import REPOSITORY_ROOT, save_tiny_checkpoint
 
+from mu2slam_hf.cli import main
 from mu2slam_hf.evaluation.bootstrap import Bootstrap
 from mu2slam_hf.evaluation.hypotheses import Hypothesis
 from mu2slam_hf.evaluation.language_accuracy import TextLanguageIdentifier, score_language_accuracy
+from mu2slam_hf.evaluation.results import EvaluationResults
 from mu2slam_hf.evaluation.scoring import format_scores, score_hypotheses
 
 LANGUAGES = ("en", "es", "fr", "it", "ru")
@@ -86,3 +89,17 @@ def test_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "py3langid", None)
     with pytest.raises(ImportError, match=r"pip install 'mu2slam-hf\[langid\]'"):
         TextLanguageIdentifier(LANGUAGES)
+
+
+def test_command_adds_both_kinds_of_scores(identifier, tmp_path, capsys):
+    pytest.importorskip("uroman", reason="requires the extra transliterate")
+    model, results = save_tiny_checkpoint(tmp_path / "model"), tmp_path / "results.json"
+    command = ["evaluate", "--manifest", str(REPOSITORY_ROOT / "examples" / "manifest.tsv"), "--tasks", "asr"]
+    options = ["--languages", "en,es", "--language-accuracy", "--transliterate", "--max-new-tokens", "4"]
+    assert main([*command, *options, "--model", model, "--results", str(results)]) == 0
+    record = EvaluationResults.load(results)
+    (references,) = record.find(metric="language_accuracy", system="reference", source_lang="mean")
+    assert references.value == 100.0 and references.num_items == 2
+    assert record.find(metric="language_accuracy", system="model", source_lang="es")
+    assert {s.metric for s in record.find(group="transliterated", source_lang="en")} == {"wer", "cer"}
+    assert "language accuracy (reference)" in capsys.readouterr().out

@@ -1,5 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Several processes that share the work of an evaluation."""
+"""Several processes that share the work of an evaluation.
+
+accelerate, which imports torch, is imported only where there are several, so that scores are computed without it.
+"""
 
 import atexit
 import os
@@ -7,9 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
-
-from accelerate import PartialState
-from accelerate.utils import gather_object
 
 Item = TypeVar("Item")
 # A process may have to wait for others that decode longer recordings.
@@ -49,11 +49,17 @@ class Processes:
         Args:
             items: those of this process.
         """
-        return items if self.count == 1 else list(gather_object(items))
+        if self.count == 1:
+            return items
+        from accelerate.utils import gather_object
+
+        return list(gather_object(items))
 
     def wait(self) -> None:
         """Wait until all processes are here."""
         if self.count > 1:
+            from accelerate import PartialState
+
             PartialState().wait_for_everyone()
 
 
@@ -67,6 +73,8 @@ def start_processes(*, use_cpu: bool) -> Processes:
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Processes()
+    from accelerate import PartialState
+
     state = PartialState(cpu=use_cpu, timeout=_TIMEOUT)
     atexit.register(state.destroy_process_group)
     return Processes(index=state.process_index, count=state.num_processes, local_index=state.local_process_index)

@@ -351,6 +351,29 @@ def write_babel(root, packs=("105", "204")):
     return root
 
 
+def write_europarl_st(root, audio=".flac"):
+    """English into German and French, and German into English, as the archive is unpacked.
+
+    The last segment is not translated into French, and the first has another end there.
+    """
+    root = Path(root)
+    for source, targets in (("en", ("de", "fr")), ("de", ("en",))):
+        for name in ("en.20081117.1.1-001", "en.20081117.1.1-002"):
+            write_sound(root / source / "audios" / f"{name.replace('en', source, 1)}{audio}", seconds=3.0)
+        for target in targets:
+            for split in ("train", "dev"):
+                folder = root / source / target / split
+                folder.mkdir(parents=True)
+                ends = ("0.5", "2.25", "3.0") if target != "fr" else ("0.75", "2.25")
+                names = [f"{source}.20081117.1.1-00{1 if number < 2 else 2}" for number in range(len(ends))]
+                lines = zip(names, ("0.0", "1.5", "1.0"), ends, strict=False)
+                (folder / "segments.lst").write_text("".join(" ".join(line) + "\n" for line in lines))
+                for lang in (source, target):
+                    texts = "".join(text + "\n" for text in TEXTS[lang][: len(ends)])
+                    (folder / f"segments.{lang}").write_text(texts, encoding="utf-8")
+    return root
+
+
 def write_mc4(root, codes=("en", "de", "zh", "iw")):
     """Two train shards and one of validation per language: a page, a long one, an empty and an odd one."""
     root = Path(root)
@@ -433,6 +456,7 @@ WRITERS = {
     "babel": write_babel,
     "covost2": write_covost2,
     "fleurs": write_fleurs,
+    "europarl_st": write_europarl_st,
     "mc4": write_mc4,
     "wmt": write_wmt,
     "ted59": write_ted59,

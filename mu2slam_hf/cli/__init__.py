@@ -15,6 +15,7 @@ from mu2slam_hf.cli import (
     align,
     assess_tokenizer,
     calibrate,
+    compare,
     corpora,
     evaluate,
     identify_language,
@@ -23,6 +24,7 @@ from mu2slam_hf.cli import (
     recipes,
     retrieve,
     synthesize,
+    table,
     train,
     train_speech_tokenizer,
     train_tokenizer,
@@ -34,8 +36,9 @@ from mu2slam_hf.cli.errors import run_and_report
 from mu2slam_hf.cli.parsers import CommandParser
 
 _COMMANDS = (
-    *(transcribe, translate, adapt, evaluate, init, add_language, train, train_tokenizer, train_speech_tokenizer),
-    *(align, retrieve, identify_language, calibrate, assess_tokenizer, inspect_data, synthesize, corpora, recipes),
+    *(transcribe, translate, adapt, evaluate, compare, table, init, add_language, train, train_tokenizer),
+    *(train_speech_tokenizer, align, retrieve, identify_language, calibrate, assess_tokenizer, inspect_data),
+    *(synthesize, corpora, recipes),
 )
 
 

@@ -1,10 +1,11 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`mu2slam evaluate`: WER, CER, BLEU, chrF, accuracy or F1 of a checkpoint on a corpus, per language and direction."""
+"""`mu2slam evaluate`: error rates, BLEU, chrF, TER, accuracy or F1 of a checkpoint on a corpus."""
 
 import argparse
 import sys
 from typing import Any
 
+from mu2slam_hf.cli.bootstrap_option import add_bootstrap_option
 from mu2slam_hf.cli.directions import direction_list, select_directions
 from mu2slam_hf.cli.options import (
     Joined,
@@ -16,6 +17,7 @@ from mu2slam_hf.cli.options import (
     add_model_options,
     add_results_option,
     add_seed_option,
+    check_source,
     generation_arguments,
     load_model,
 )
@@ -31,10 +33,11 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "evaluate",
-        help="WER, CER, BLEU, chrF, accuracy or F1 of a checkpoint on a corpus",
+        help="WER, CER, BLEU, chrF, TER, accuracy or F1 of a checkpoint on a corpus",
         description="Transcribes and translates a corpus and prints scores per language and direction, with their "
-        "means (also from and into English) and sacreBLEU signatures. On a corpus of text understanding (xnli, "
-        "tydiqa), scores the classes or answers of a checkpoint with that head beside a baseline.",
+        "means (also from and into English, and by resources as in the paper for covost2) and sacreBLEU "
+        "signatures. On a corpus of text understanding (xnli, tydiqa), scores the classes or answers of a checkpoint "
+        "with that head beside a baseline.",
     )
     add_corpus_options(parser, required=True)
     tasks = (*_SPEECH_TEXT_TASKS, *_UNDERSTANDING_TASKS)
@@ -67,22 +70,48 @@ def add_parser(subparsers: Any) -> None:
         help="training data (manifests, corpora as NAME=DIR, recipes): also score transcription of recordings with "
         "and without words that do not occur in its texts",
     )
+    parser.add_argument(
+        "--language-accuracy",
+        action="store_true",
+        help="also score the share of texts in their target language, and those texts alone (extra: langid)",
+    )
+    parser.add_argument(
+        "--transliterate",
+        action="store_true",
+        help="also score transcription in Latin letters, for speech that switches languages (extra: transliterate)",
+    )
+    add_bootstrap_option(parser, 0)
     add_results_option(parser)
     add_json_option(parser)
     parser.add_argument("--hypotheses", metavar="FILE", help="JSONL of all hypotheses; interrupted runs are resumed")
     add_batch_seconds_option(parser)
     add_batch_size_option(parser, 32)
-    add_seed_option(parser, "part of the record")
+    add_seed_option(parser, "of the bootstrap")
     add_model_options(parser)
     add_generation_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluates, prints the tables, writes the record."""
+    """Evaluates, prints the tables, writes the record; with several processes, only the first prints and writes."""
+    from mu2slam_hf.evaluation.processes import start_processes
+
+    check_source(args)
     args.tasks = args.tasks or _default_tasks(args.corpus)
-    if set(args.tasks) & set(_UNDERSTANDING_TASKS):
-        return _run_understanding(args)
+    processes = start_processes(use_cpu=args.device == "cpu")
+    if processes.count > 1 and args.device == "cuda":
+        args.device = f"cuda:{processes.local_index}"
+    understands = set(args.tasks) & set(_UNDERSTANDING_TASKS)
+    results, table = (_run_understanding if understands else _run_speech_text)(args, processes)
+    if processes.is_main:
+        print_scores(results, table, as_json=args.json)
+        save_results(results, args.results)
+    return 0
+
+
+def _run_speech_text(args: argparse.Namespace, processes: Any) -> tuple[Any, str]:
+    """Scores of transcription and translation."""
+    from mu2slam_hf.data.corpora.registry import CORPORA
     from mu2slam_hf.evaluation.corpus_evaluation import EvaluationSettings, evaluate_corpus
     from mu2slam_hf.evaluation.scoring import format_scores
 
@@ -102,18 +131,21 @@ def run(args: argparse.Namespace) -> int:
             batch_seconds=args.batch_seconds,
             batch_size=args.batch_size,
             seed=args.seed,
+            bootstrap_samples=args.bootstrap,
+            language_accuracy=args.language_accuracy,
+            transliterate=args.transliterate,
             generate=generation_arguments(args),
         ),
         train_records=load_records(args, args.baseline_split, None) if args.baseline_split else None,
         training_words=training_words,
+        resource_groups=CORPORA[args.corpus].resource_groups if args.corpus in CORPORA else None,
         model_name=args.model,
         data=describe_data(args),
         hypotheses_path=args.hypotheses,
         progress=sys.stderr.isatty(),
+        processes=processes,
     )
-    print_scores(results, format_scores(results.scores), as_json=args.json)
-    save_results(results, args.results)
-    return 0
+    return results, format_scores(results.scores)
 
 
 def _default_tasks(corpus: str | None) -> list[str]:
@@ -124,7 +156,7 @@ def _default_tasks(corpus: str | None) -> list[str]:
     return [task for task in tasks if task in _UNDERSTANDING_TASKS] or list(_SPEECH_TEXT_TASKS)
 
 
-def _run_understanding(args: argparse.Namespace) -> int:
+def _run_understanding(args: argparse.Namespace, processes: Any) -> tuple[Any, str]:
     """Scores of classes of pairs of texts, or of answers to questions."""
     from mu2slam_hf.evaluation.scoring import format_scores
     from mu2slam_hf.evaluation.text_understanding import evaluate_understanding
@@ -140,9 +172,9 @@ def _run_understanding(args: argparse.Namespace) -> int:
         records,
         batch_size=args.batch_size,
         seed=args.seed,
+        bootstrap_samples=args.bootstrap,
         model_name=args.model,
         data=describe_data(args),
+        processes=processes,
     )
-    print_scores(results, format_scores(results.scores), as_json=args.json)
-    save_results(results, args.results)
-    return 0
+    return results, format_scores(results.scores)

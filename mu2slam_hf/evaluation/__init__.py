@@ -1,9 +1,9 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Evaluation: decoding to JSONL, WER, CER, BLEU and chrF, a baseline, and the record of a run."""
+"""Evaluation: decoding to JSONL, WER, CER, BLEU, chrF and TER, a baseline, and the record of a run."""
 
 from pathlib import Path
 
-METRIC_MODULES = ("wer", "cer", "bleu", "chrf")
+METRIC_MODULES = ("wer", "cer", "bleu", "chrf", "ter")
 
 
 def metric_module_path(name: str) -> str:

@@ -6,7 +6,8 @@ import string
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from mu2slam_hf.evaluation.metrics import MetricValue
+from mu2slam_hf.evaluation.bootstrap import Bootstrap
+from mu2slam_hf.evaluation.metrics import MetricValue, add_interval
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -36,12 +37,15 @@ def token_f1(prediction: str, answer: str) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
-def compute_answer_metrics(predictions: Sequence[str], answers: Sequence[Sequence[str]]) -> dict[str, MetricValue]:
+def compute_answer_metrics(
+    predictions: Sequence[str], answers: Sequence[Sequence[str]], *, bootstrap: Bootstrap | None = None
+) -> dict[str, MetricValue]:
     """`f1` and `exact_match` in percent, a mean over questions; of several answers the best one counts.
 
     Args:
         predictions: one answer for each question.
         answers: the correct answers to each question, at least one.
+        bootstrap: if given, both have 95 % confidence intervals over questions.
 
     Raises:
         ValueError: the lists differ in length or are empty, or a question has no answer.
@@ -55,7 +59,11 @@ def compute_answer_metrics(predictions: Sequence[str], answers: Sequence[Sequenc
         best = [
             max(compare(text, answer) for answer in given) for text, given in zip(predictions, answers, strict=True)
         ]
-        value = 100.0 * sum(best) / len(best)
-        return MetricValue(value=value, signature=f"{name}|squad-1.1|best of answers", num_items=len(best))
+        value = MetricValue(
+            value=100.0 * sum(best) / len(best), signature=f"{name}|squad-1.1|best of answers", num_items=len(best)
+        )
+        if bootstrap is None:
+            return value
+        return add_interval(value, bootstrap.resample([[share] for share in best], lambda s: 100.0 * s[0] / len(best)))
 
     return {"f1": mean("f1", token_f1), "exact_match": mean("exact_match", exact_match)}

@@ -14,13 +14,11 @@ import torch
 import mu2slam_hf
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.evaluation.baseline import NearestSentenceBaseline
-from mu2slam_hf.evaluation.decode import (
-    EVALUATION_TASKS,
-    Hypothesis,
-    build_requests,
-    decode_requests,
-    identify_languages,
-)
+from mu2slam_hf.evaluation.bootstrap import Bootstrap
+from mu2slam_hf.evaluation.decode import EVALUATION_TASKS, build_requests, decode_requests, identify_languages
+from mu2slam_hf.evaluation.hypotheses import Hypothesis
+from mu2slam_hf.evaluation.language_accuracy import TextLanguageIdentifier, score_language_accuracy
+from mu2slam_hf.evaluation.processes import Processes
 from mu2slam_hf.evaluation.results import (
     EvaluationResults,
     Score,
@@ -32,10 +30,12 @@ from mu2slam_hf.evaluation.results import (
 )
 from mu2slam_hf.evaluation.scoring import (
     NEAREST_SENTENCE,
+    ResourceGroups,
     score_hypotheses,
     score_word_groups,
     translate_by_baseline,
 )
+from mu2slam_hf.evaluation.transliteration import Transliterator, score_transliterated
 from mu2slam_hf.evaluation.unseen_words import TrainingWords
 
 
@@ -49,7 +49,10 @@ class EvaluationSettings:
             predicted and asr is one of the tasks, the predictions are scored too (task `lid`).
         batch_seconds: maximum seconds of audio in a batch.
         batch_size: maximum number of items in a batch.
-        seed: seed of the run; unused by greedy and beam search.
+        seed: seed of the run and of the bootstrap; unused by greedy and beam search.
+        bootstrap_samples: number of resamples for the 95 % confidence intervals of the scores; 0: no intervals.
+        language_accuracy: whether to score the language of the texts too, see `score_language_accuracy`.
+        transliterate: whether to score transcription in Latin letters too, see `score_transliterated`.
         generate: options of the model's `generate`.
     """
 
@@ -58,7 +61,15 @@ class EvaluationSettings:
     batch_seconds: float = 60.0
     batch_size: int = 32
     seed: int = 0
+    bootstrap_samples: int = 0
+    language_accuracy: bool = False
+    transliterate: bool = False
     generate: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def bootstrap(self) -> Bootstrap | None:
+        """The bootstrap of the scores, if there is one."""
+        return Bootstrap(num_samples=self.bootstrap_samples, seed=self.seed) if self.bootstrap_samples else None
 
 
 def evaluate_corpus(
@@ -69,10 +80,12 @@ def evaluate_corpus(
     *,
     train_records: Sequence[SpeechTextRecord] | None = None,
     training_words: TrainingWords | None = None,
+    resource_groups: ResourceGroups | None = None,
     model_name: str = "",
     data: Mapping[str, Any] | None = None,
     hypotheses_path: str | os.PathLike[str] | None = None,
     progress: bool = True,
+    processes: Processes | None = None,
 ) -> EvaluationResults:
     """Score a model on records, per language and direction.
 
@@ -84,29 +97,43 @@ def evaluate_corpus(
         train_records: if given, translations are also scored for `NearestSentenceBaseline` over these records.
         training_words: if given, transcription is also scored for recordings with and without words that are not among
             these, see `score_word_groups`.
+        resource_groups: if given, translation into English also has means over these groups of source languages, see
+            `score_hypotheses`.
         model_name: path or name, stored in the record.
         data: corpus, split and options, stored in the record.
         hypotheses_path: JSONL of all hypotheses; an interrupted evaluation resumes from it.
         progress: show a progress bar.
+        processes: processes that share the decoding, of `start_processes`; each must call this function, and each
+            returns the same scores.
 
     Raises:
-        ValueError: no record is suitable for the tasks.
+        ValueError: no record is suitable for the tasks, or a bootstrap of too few resamples.
+        ImportError: an extra is missing that a setting requires.
     """
     settings = settings or EvaluationSettings()
+    bootstrap = settings.bootstrap
     torch.manual_seed(settings.seed)
+    identifier = TextLanguageIdentifier(model.config.languages) if settings.language_accuracy else None
+    transliterator = Transliterator() if settings.transliterate else None
     description = describe_model(model, model_name)
     identity = {"model": description, "data": dict(data or {})}
     started = time.perf_counter()
-    hypotheses = _decode(model, processor, records, settings, identity, hypotheses_path, progress)
+    hypotheses = _decode(model, processor, records, settings, identity, hypotheses_path, progress, processes)
     seconds = time.perf_counter() - started
-    scores: list[Score] = score_hypotheses(hypotheses)
+    options: dict[str, Any] = {"bootstrap": bootstrap, "resource_groups": resource_groups}
+    scores: list[Score] = score_hypotheses(hypotheses, **options)
     if train_records is not None:
         answers = translate_by_baseline(hypotheses, NearestSentenceBaseline(train_records))
-        scores += score_hypotheses(answers, system=NEAREST_SENTENCE)
+        scores += score_hypotheses(answers, system=NEAREST_SENTENCE, **options)
     used: dict[str, Any] = {**asdict(settings), "num_hypotheses": len(hypotheses)}
+    used["num_processes"] = processes.count if processes else 1
     if training_words is not None:
-        scores += score_word_groups(hypotheses, training_words)
+        scores += score_word_groups(hypotheses, training_words, bootstrap=bootstrap)
         used["num_training_words"] = training_words.num_words
+    if identifier is not None:
+        scores += score_language_accuracy(hypotheses, identifier, bootstrap=bootstrap)
+    if transliterator is not None:
+        scores += score_transliterated(hypotheses, transliterator, bootstrap=bootstrap)
     return build_results(
         model,
         records,
@@ -165,6 +192,7 @@ def _decode(
     identity: Mapping[str, Any],
     path: str | os.PathLike[str] | None,
     progress: bool,
+    processes: Processes | None,
 ) -> list[Hypothesis]:
     conditions = tuple(dict.fromkeys(settings.source_lang_given))
     requests = [
@@ -181,12 +209,12 @@ def _decode(
         batch_seconds=settings.batch_seconds,
         batch_size=settings.batch_size,
         progress=progress,
+        processes=processes,
         **settings.generate,
     )
     if False in conditions and "asr" in settings.tasks:
-        hypotheses += identify_languages(
-            records, model, processor, batch_seconds=settings.batch_seconds, batch_size=settings.batch_size
-        )
+        limits: dict[str, Any] = {"batch_seconds": settings.batch_seconds, "batch_size": settings.batch_size}
+        hypotheses += identify_languages(records, model, processor, processes=processes, **limits)
     return hypotheses
 
 

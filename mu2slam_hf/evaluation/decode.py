@@ -1,20 +1,19 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Decoding of records to hypotheses, in batches of similar length, with a JSONL file that can be resumed."""
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from tqdm.auto import tqdm
 
-from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.evaluation.hypotheses import Hypothesis, HypothesisFile
+from mu2slam_hf.evaluation.processes import Processes
 from mu2slam_hf.evaluation.representations import prepare_inputs
 from mu2slam_hf.models.modules_lengths import group_by_size
 
@@ -51,21 +50,6 @@ class DecodingRequest:
     def size(self) -> float:
         """Size by which batches are sorted: seconds of audio, or characters of text."""
         return float(len(self.record.text or "")) if self.task in TEXT_TASKS else self.record.duration_seconds or 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hypothesis:
-    """A generated text; other fields as in `DecodingRequest`."""
-
-    key: str
-    id: str
-    task: str
-    source_lang: str
-    target_lang: str
-    source_lang_given: bool
-    source_text: str | None
-    reference: str
-    hypothesis: str
 
 
 def build_requests(
@@ -181,9 +165,12 @@ def decode_requests(
     batch_seconds: float = 60.0,
     batch_size: int = 32,
     progress: bool = True,
+    processes: Processes | None = None,
     **generate_kwargs: Any,
 ) -> list[Hypothesis]:
     """Generate a hypothesis for every request; an interrupted run can be resumed.
+
+    Batches do not depend on the number of processes, and so the hypotheses do not either.
 
     Args:
         requests: from `build_requests`.
@@ -194,6 +181,7 @@ def decode_requests(
         batch_seconds: see `make_batches`.
         batch_size: see `make_batches`.
         progress: show a progress bar.
+        processes: processes that share the batches; each must call this function, and each returns all hypotheses.
         **generate_kwargs: passed to `generate`.
 
     Returns:
@@ -202,19 +190,24 @@ def decode_requests(
     Raises:
         ValueError: the file was created with other settings.
     """
-    store = _HypothesisFile(output_path, {**(settings or {}), "generate": generate_kwargs})
+    processes = processes or Processes()
+    store = HypothesisFile(output_path, {**(settings or {}), "generate": generate_kwargs}, processes)
     waiting = [request for request in requests if request.key not in store.hypotheses]
     was_training = model.training
     model.eval()
-    bar = tqdm(total=len(requests), initial=len(requests) - len(waiting), disable=not progress, desc="decode")
+    batches = processes.share(list(make_batches(waiting, batch_seconds=batch_seconds, batch_size=batch_size)))
+    num_items = sum(map(len, batches))
+    start = len(requests) - len(waiting)
+    bar = tqdm(total=start + num_items, initial=start, disable=not (progress and processes.is_main), desc="decode")
     try:
-        for batch in make_batches(waiting, batch_seconds=batch_seconds, batch_size=batch_size):
+        for batch in batches:
             texts = _generate_batch(batch, model, processor, generate_kwargs)
             store.add([_hypothesis(request, text) for request, text in zip(batch, texts, strict=True)])
             bar.update(len(batch))
     finally:
         bar.close()
         model.train(was_training)
+    store.collect()
     return [store.hypotheses[request.key] for request in requests]
 
 
@@ -225,18 +218,20 @@ def identify_languages(
     *,
     batch_seconds: float = 60.0,
     batch_size: int = 32,
+    processes: Processes | None = None,
 ) -> list[Hypothesis]:
     """Predict the language of every recording, as hypotheses of the task `lid` with the true language as reference."""
+    processes = processes or Processes()
     requests = build_requests(records, ["asr"], source_lang_given=False)
     hypotheses = []
     was_training = model.training
     model.eval()
-    for batch in make_batches(requests, batch_seconds=batch_seconds, batch_size=batch_size):
+    for batch in processes.share(list(make_batches(requests, batch_seconds=batch_seconds, batch_size=batch_size))):
         guesses = guess_languages(model, processor, [load_audio(request.record.audio) for request in batch])
         for request, guess in zip(batch, guesses, strict=True):
             hypotheses.append(replace(_hypothesis(request, guess), task="lid", reference=request.record.lang))
     model.train(was_training)
-    return hypotheses
+    return processes.gather(hypotheses)
 
 
 def _generate_batch(
@@ -269,50 +264,3 @@ def _hypothesis(request: DecodingRequest, text: str) -> Hypothesis:
         reference=request.reference,
         hypothesis=text,
     )
-
-
-class _HypothesisFile:
-    """JSONL with the settings in the first line, then one hypothesis per line; an incomplete last line is dropped."""
-
-    def __init__(self, path: str | os.PathLike[str] | None, settings: Mapping[str, Any]) -> None:
-        self.hypotheses: dict[str, Hypothesis] = {}
-        self._path = None if path is None else Path(path)
-        if self._path is None:
-            return
-        header = json.loads(json.dumps({"settings": dict(settings)}, default=str))
-        lines = self._complete_lines()
-        if lines:
-            if lines[0] != header:
-                raise ValueError(
-                    f"{self._path} contains hypotheses created with other settings: {lines[0]}, now {header}. Delete "
-                    "it or choose another file."
-                )
-            self.hypotheses = {line["key"]: Hypothesis(**line) for line in lines[1:]}
-        self._rewrite([header, *(asdict(hypothesis) for hypothesis in self.hypotheses.values())])
-
-    def add(self, hypotheses: Sequence[Hypothesis]) -> None:
-        self.hypotheses.update({hypothesis.key: hypothesis for hypothesis in hypotheses})
-        if self._path is None:
-            return
-        with self._path.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(asdict(h), ensure_ascii=False) + "\n" for h in hypotheses)
-
-    def _complete_lines(self) -> list[dict[str, Any]]:
-        assert self._path is not None
-        if not self._path.is_file():
-            return []
-        lines = []
-        with self._path.open(encoding="utf-8", newline="\n") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.endswith("\n"):  # interrupted while writing
-                    break
-                try:
-                    lines.append(json.loads(line))
-                except json.JSONDecodeError as error:
-                    raise ValueError(f"{self._path}, line {number}: not valid JSON ({error})") from error
-        return lines
-
-    def _rewrite(self, lines: Iterable[dict[str, Any]]) -> None:
-        assert self._path is not None
-        with atomic_path(self._path) as temporary:
-            temporary.write_text("".join(json.dumps(x, ensure_ascii=False) + "\n" for x in lines), encoding="utf-8")

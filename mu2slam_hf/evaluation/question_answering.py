@@ -13,7 +13,9 @@ from mu2slam_hf.data.examples.question_windows import has_answer
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.evaluation.answer_baseline import BEST_SENTENCE, find_best_sentence
 from mu2slam_hf.evaluation.answer_metrics import compute_answer_metrics
+from mu2slam_hf.evaluation.bootstrap import Bootstrap
 from mu2slam_hf.evaluation.metrics import MetricValue
+from mu2slam_hf.evaluation.processes import Processes
 from mu2slam_hf.models.pipeline_question_answering import Mu2SLAMQuestionAnsweringPipeline
 
 
@@ -38,7 +40,12 @@ class AnsweredQuestion:
 
 @torch.no_grad()
 def answer_questions(
-    model: Any, tokenizer: Any, records: Sequence[SpeechTextRecord], **options: Any
+    model: Any,
+    tokenizer: Any,
+    records: Sequence[SpeechTextRecord],
+    *,
+    processes: Processes | None = None,
+    **options: Any,
 ) -> list[AnsweredQuestion]:
     """Answer every question that has a known answer, by the model and by the baseline.
 
@@ -46,11 +53,13 @@ def answer_questions(
         model: a model with a span head, or an encoder-decoder trained to write answers.
         tokenizer: its tokenizer.
         records: questions; those without a known answer are left out.
+        processes: processes that share the questions; each returns all answers.
         options: arguments of `Mu2SLAMQuestionAnsweringPipeline`.
 
     Raises:
         ValueError: no question has a known answer.
     """
+    processes = processes or Processes()
     asked = [record for record in records if has_answer(record)]
     if not asked:
         raise ValueError(
@@ -59,31 +68,32 @@ def answer_questions(
         )
     pipe = Mu2SLAMQuestionAnsweringPipeline(model=model.eval(), tokenizer=tokenizer, device=model.device, **options)
     answered = []
-    for record in asked:
+    for number, record in processes.share(list(enumerate(asked))):
         question, passage = str(record.text), record.extra["context"]
-        answered.append(
-            AnsweredQuestion(
-                id=record.id,
-                lang=record.lang,
-                question=question,
-                answers=[answer["text"] for answer in record.extra["answers"]],
-                predictions={
-                    "model": pipe({"question": question, "context": passage})["answer"],
-                    BEST_SENTENCE: find_best_sentence(question, passage),
-                },
-            )
+        answer = AnsweredQuestion(
+            id=record.id,
+            lang=record.lang,
+            question=question,
+            answers=[answer["text"] for answer in record.extra["answers"]],
+            predictions={
+                "model": pipe({"question": question, "context": passage})["answer"],
+                BEST_SENTENCE: find_best_sentence(question, passage),
+            },
         )
-    return answered
+        answered.append((number, answer))
+    return [answer for _, answer in sorted(processes.gather(answered), key=lambda pair: pair[0])]
 
 
-def score_answers(answered: Sequence[AnsweredQuestion]) -> dict[tuple[str, str], dict[str, MetricValue]]:
-    """(language, system) -> `f1` and `exact_match`."""
+def score_answers(
+    answered: Sequence[AnsweredQuestion], *, bootstrap: Bootstrap | None = None
+) -> dict[tuple[str, str], dict[str, MetricValue]]:
+    """(language, system) -> `f1` and `exact_match`, with 95 % confidence intervals if a bootstrap is given."""
     groups: Mapping[str, list[AnsweredQuestion]] = defaultdict(list)
     for one in answered:
         groups[one.lang].append(one)
     return {
         (lang, system): compute_answer_metrics(
-            [one.predictions[system] for one in group], [one.answers for one in group]
+            [one.predictions[system] for one in group], [one.answers for one in group], bootstrap=bootstrap
         )
         for lang, group in sorted(groups.items())
         for system in group[0].predictions

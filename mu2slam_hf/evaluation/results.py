@@ -30,16 +30,21 @@ class Score:
 
     Attributes:
         task: asr, ast, mt, lid (the language predicted from speech), nli (inference), or qa (question answering).
-        metric: wer, cer, unseen_word_rate, unseen_word_recall, bleu, chrf, accuracy, f1, exact_match.
+        metric: wer, cer, unseen_word_rate, unseen_word_recall, bleu, chrf, ter, accuracy, f1, exact_match,
+            language_accuracy.
         value: value in percent.
         source_lang: language of the input; "mean" for a mean over languages or directions.
         target_lang: language of the output; "mean" likewise.
         source_lang_given: whether the source language was given to the model.
-        system: "model", or the name of a baseline.
+        system: "model", the name of a baseline, or "reference" for the reference texts.
         group: None for all utterances; "seen words" for those whose words all occur in the training texts, "unseen
-            words" for the others.
+            words" for the others; for means over languages with many, some or few training data: "high-resource",
+            "mid-resource", "low-resource"; "right language" for texts in their target language; "transliterated" for
+            texts in Latin letters.
         num_items: number of utterances scored; for means, the number of scores averaged.
         signature: how it was computed.
+        interval_low: lower bound of the 95 % confidence interval; None if it was not computed.
+        interval_high: upper bound likewise.
     """
 
     task: str
@@ -52,6 +57,8 @@ class Score:
     group: str | None = None
     num_items: int
     signature: str
+    interval_low: float | None = None
+    interval_high: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,12 +10,14 @@ from typing import Any
 import torch
 
 from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.evaluation.bootstrap import Bootstrap
 from mu2slam_hf.evaluation.corpus_evaluation import build_results
 from mu2slam_hf.evaluation.intervals import wilson_interval
-from mu2slam_hf.evaluation.metrics import compute_accuracy
+from mu2slam_hf.evaluation.metrics import MetricValue, compute_accuracy
+from mu2slam_hf.evaluation.processes import Processes
 from mu2slam_hf.evaluation.question_answering import answer_questions, score_answers
 from mu2slam_hf.evaluation.results import EvaluationResults, Score
-from mu2slam_hf.evaluation.scoring import MEAN, MODEL
+from mu2slam_hf.evaluation.scoring import MEAN, MODEL, make_score
 
 UNDERSTANDING_TASKS = ("nli", "qa")
 CHANCE = "chance"
@@ -29,8 +31,10 @@ def evaluate_understanding(
     *,
     batch_size: int = 32,
     seed: int = 0,
+    bootstrap_samples: int = 0,
     model_name: str = "",
     data: Mapping[str, Any] | None = None,
+    processes: Processes | None = None,
 ) -> EvaluationResults:
     """`score_understanding` with the record of the run.
 
@@ -40,19 +44,30 @@ def evaluate_understanding(
         processor: its processor.
         records: test records.
         batch_size: pairs of a batch.
-        seed: seed of the run; unused.
+        seed: seed of the bootstrap.
+        bootstrap_samples: number of resamples for the 95 % confidence intervals of F1 and exact match; 0: no
+            intervals. Accuracy always has Wilson's interval.
         model_name: path or name, stored in the record.
         data: corpus, split and options, stored in the record.
+        processes: processes that share the work; each must call this function, and each returns the same scores.
     """
     started = time.perf_counter()
-    scores = score_understanding(task, model, processor, records, batch_size=batch_size)
+    bootstrap = Bootstrap(num_samples=bootstrap_samples, seed=seed) if bootstrap_samples else None
+    scores = score_understanding(
+        task, model, processor, records, batch_size=batch_size, bootstrap=bootstrap, processes=processes
+    )
     return build_results(
         model,
         records,
         scores,
         model_name=model_name,
         data=data,
-        settings={"tasks": [task], "batch_size": batch_size},
+        settings={
+            "tasks": [task],
+            "batch_size": batch_size,
+            "bootstrap_samples": bootstrap_samples,
+            "num_processes": processes.count if processes else 1,
+        },
         seed=seed,
         duration_seconds=time.perf_counter() - started,
     )
@@ -66,6 +81,8 @@ def score_understanding(
     *,
     batch_size: int = 32,
     options: Mapping[str, Any] | None = None,
+    bootstrap: Bootstrap | None = None,
+    processes: Processes | None = None,
 ) -> list[Score]:
     """Scores by language, with their unweighted means, beside those of a baseline.
 
@@ -78,19 +95,22 @@ def score_understanding(
         records: test records.
         batch_size: pairs of a batch.
         options: arguments of the pipeline for `qa`.
+        bootstrap: if given, F1 and exact match have 95 % confidence intervals.
+        processes: processes that share the work.
 
     Raises:
         ValueError: an unknown task, a model without the head of the task, or no record with a known answer or class.
     """
     if task == "nli":
-        scores = _score_inference(model, processor, records, batch_size)
+        scores = _score_inference(model, processor, records, batch_size, processes)
     elif task == "qa":
         if not (model.can_generate() or hasattr(model, "qa_outputs")):
             raise ValueError(f"qa requires a model that answers questions, got {type(model).__name__}")
         scores = [
             _score(task, lang, metric, system, value)
             for (lang, system), values in score_answers(
-                answer_questions(model, processor.tokenizer, records, **(options or {}))
+                answer_questions(model, processor.tokenizer, records, processes=processes, **(options or {})),
+                bootstrap=bootstrap,
             ).items()
             for metric, value in values.items()
         ]
@@ -100,7 +120,14 @@ def score_understanding(
 
 
 @torch.no_grad()
-def classify_pairs(model: Any, tokenizer: Any, pairs: Sequence[tuple[str, str]], *, batch_size: int = 32) -> list[str]:
+def classify_pairs(
+    model: Any,
+    tokenizer: Any,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    batch_size: int = 32,
+    processes: Processes | None = None,
+) -> list[str]:
     """The class of each pair of texts.
 
     Args:
@@ -108,20 +135,28 @@ def classify_pairs(model: Any, tokenizer: Any, pairs: Sequence[tuple[str, str]],
         tokenizer: its tokenizer.
         pairs: first and second text.
         batch_size: pairs of a batch; pairs of similar length are in one batch.
+        processes: processes that share the batches.
     """
+    processes = processes or Processes()
     model.eval()
     order = sorted(range(len(pairs)), key=lambda place: len(pairs[place][0]) + len(pairs[place][1]))
-    answers = [""] * len(pairs)
-    for start in range(0, len(order), batch_size):
+    found: list[tuple[int, str]] = []
+    for start in processes.share(range(0, len(order), batch_size)):
         places = order[start : start + batch_size]
         first, second = zip(*(pairs[place] for place in places), strict=True)
         batch = tokenizer(list(first), list(second), padding=True, return_tensors="pt").to(model.device)
         for place, number in zip(places, model(**batch).logits.argmax(dim=-1).tolist(), strict=True):
-            answers[place] = model.config.id2label[number]
-    return answers
+            found.append((place, model.config.id2label[number]))
+    return [answer for _, answer in sorted(processes.gather(found))]
 
 
-def _score_inference(model: Any, processor: Any, records: Sequence[SpeechTextRecord], batch_size: int) -> list[Score]:
+def _score_inference(
+    model: Any,
+    processor: Any,
+    records: Sequence[SpeechTextRecord],
+    batch_size: int,
+    processes: Processes | None,
+) -> list[Score]:
     chosen = [r for r in records if r.text and r.extra.get("hypothesis") and r.extra.get("gold_label")]
     labels = sorted(model.config.label2id or {})
     truth = sorted({str(record.extra["gold_label"]) for record in chosen})
@@ -132,7 +167,7 @@ def _score_inference(model: Any, processor: Any, records: Sequence[SpeechTextRec
             f"nli requires a model with the classes {', '.join(truth)}; {type(model).__name__} has {', '.join(labels)}"
         )
     pairs = [(str(record.text), str(record.extra["hypothesis"])) for record in chosen]
-    answers = classify_pairs(model, processor.tokenizer, pairs, batch_size=batch_size)
+    answers = classify_pairs(model, processor.tokenizer, pairs, batch_size=batch_size, processes=processes)
     groups: Mapping[str, list[tuple[str, str]]] = defaultdict(list)
     for record, answer in zip(chosen, answers, strict=True):
         groups[record.lang].append((str(record.extra["gold_label"]), answer))
@@ -140,22 +175,24 @@ def _score_inference(model: Any, processor: Any, records: Sequence[SpeechTextRec
     for lang, group in sorted(groups.items()):
         value = compute_accuracy([label for label, _ in group], [answer for _, answer in group])
         low, high = wilson_interval(sum(label == answer for label, answer in group), len(group))
-        signature = f"accuracy|95% interval {low:.1f} to {high:.1f}"
-        scores.append(_score("nli", lang, "accuracy", MODEL, replace(value, signature=signature)))
-        chance = replace(value, value=100.0 / len(labels), signature=f"accuracy|{len(labels)} classes")
+        value = replace(value, signature="accuracy|interval:wilson", interval_low=low, interval_high=high)
+        scores.append(_score("nli", lang, "accuracy", MODEL, value))
+        chance = MetricValue(
+            value=100.0 / len(labels), signature=f"accuracy|{len(labels)} classes", num_items=len(group)
+        )
         scores.append(_score("nli", lang, "accuracy", CHANCE, chance))
     return scores
 
 
-def _score(task: str, lang: str, metric: str, system: str, value: Any) -> Score:
-    return Score(
+def _score(task: str, lang: str, metric: str, system: str, value: MetricValue) -> Score:
+    return make_score(
+        value,
         task=task,
         metric=metric,
         source_lang=lang,
         target_lang=lang,
         source_lang_given=False,
         system=system,
-        **vars(value),
     )
 
 
@@ -171,6 +208,8 @@ def _means(scores: Sequence[Score]) -> list[Score]:
             target_lang=MEAN,
             num_items=len(group),
             signature="unweighted mean",
+            interval_low=None,
+            interval_high=None,
         )
         for group in groups.values()
     ]

@@ -56,7 +56,9 @@ METRIC_TITLES = {
     "cer": "CER",
     "bleu": "BLEU",
     "chrf": "chrF",
+    "ter": "TER",
     "accuracy": "accuracy",
+    "language_accuracy": "language accuracy",
     "f1": "F1",
     "exact_match": "exact match",
     "unseen_word_rate": "unseen word rate",
@@ -256,7 +258,9 @@ def render_table(scores: Iterable[Score]) -> str:
 
 def _column(score: Score) -> str:
     title = METRIC_TITLES.get(score.metric, score.metric)
-    if score.system != "model":
+    if score.system == "reference":
+        title += " of the references"
+    elif score.system != "model":
         title += f", baseline {score.system}"
     return title if score.source_lang_given else f"{title}, language not given"
 

@@ -261,7 +261,7 @@ class HeadFinetuningRun(Run):
         head, collator = self.recipe.head, self.build_collator(processor, model)
         if not isinstance(collator, HeadCollator):
             records = {example.record.key: example.record for example in dataset.examples if example.record}
-            options = {"max_tokens": head.max_tokens, "overlap_tokens": head.overlap_tokens}
+            options: dict[str, Any] = {"max_tokens": head.max_tokens, "overlap_tokens": head.overlap_tokens}
             answered = answer_questions(model, processor.tokenizer, list(records.values()), **options)
             report = AnswerReport(answered=answered)
             return report, report.figures

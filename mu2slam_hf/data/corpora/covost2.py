@@ -17,6 +17,12 @@ from mu2slam_hf.models.language_codes import COMMON_VOICE_CODES
 
 # The 15 languages that English is translated into; all others are translated into English only.
 FROM_ENGLISH = tuple("ar ca cy de et fa id ja lv mn sl sv-SE ta tr zh-CN".split())
+# Paper: Table 7, by hours of training data of translation into English.
+RESOURCE_GROUPS = {
+    "high": ("fr", "de", "es", "ca"),
+    "mid": ("fa", "it", "ru", "pt", "zh"),
+    "low": ("tr", "ar", "et", "mn", "nl", "sv", "lv", "sl", "ta", "ja", "id", "cy"),
+}
 _PAIR = re.compile(r"(?:covost_v2\.)?(?P<source>[A-Za-z-]+)_(?P<target>[A-Za-z-]+)(?:\..*)?")
 
 
@@ -164,4 +170,5 @@ CORPUS = Corpus.of_reader(
     sizes_source="Paper: Tables 7 and 8, train",
     paper_use="ASR and AST, 22 languages (A.1); fine-tuning (3.1, Tables 7 and 8)",
     paper_hours={"asr": 2900.0, "ast": 9500.0},
+    resource_groups=RESOURCE_GROUPS,
 )

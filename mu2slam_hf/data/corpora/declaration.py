@@ -36,6 +36,7 @@ class Corpus:
         sizes_source: source of `hours` and `documents`.
         paper_use: use in the paper, with the section.
         paper_hours: task -> hours by the paper.
+        resource_groups: name of a group -> source languages, for means of translation into English as in the paper.
         reader: reader of its shards; None for corpora that are small enough for `load`.
         reader_options: options of the reader for the data of the paper.
     """
@@ -59,6 +60,7 @@ class Corpus:
     sizes_source: str = ""
     paper_use: str = ""
     paper_hours: Mapping[str, float] = field(default_factory=dict)
+    resource_groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reader: type[CorpusReader] | None = None
     reader_options: Mapping[str, Any] = field(default_factory=dict)
 

@@ -7,6 +7,7 @@ from mu2slam_hf.data.corpora import (
     babel,
     common_voice,
     covost2,
+    europarl_st,
     fleurs,
     gcompris_voices,
     mboshi_french,
@@ -31,6 +32,8 @@ _FILES = (
     *(prompts5, stamps, mboshi_french, gcompris_voices, parallel_text),
     # Those that the paper trains on. Paper: section 3.1 and appendix A.1.
     *(voxpopuli_unlabelled, voxpopuli, mls, common_voice, babel, covost2, fleurs, mc4, wmt, ted59),
+    # For evaluation; not in the paper.
+    europarl_st,
     # Text understanding. Paper: section 3.4.
     *(xnli, tydiqa),
 )

@@ -7,9 +7,9 @@ import evaluate
 import pytest
 
 from mu2slam_hf.evaluation import METRIC_MODULES, metric_module_path
-from mu2slam_hf.evaluation.metrics import compute_bleu, compute_cer, compute_chrf, compute_wer
+from mu2slam_hf.evaluation.metrics import compute_bleu, compute_cer, compute_chrf, compute_ter, compute_wer
 
-COMPUTE = {"wer": compute_wer, "cer": compute_cer, "bleu": compute_bleu, "chrf": compute_chrf}
+COMPUTE = {"wer": compute_wer, "cer": compute_cer, "bleu": compute_bleu, "chrf": compute_chrf, "ter": compute_ter}
 REFERENCES = ["Press one, please.", "good bye"]
 PREDICTIONS = ["press on please", "good bye now"]
 
@@ -38,5 +38,5 @@ def test_module_gives_what_the_function_gives(name, tmp_path):
 
 
 def test_unknown_metric_lists_those_that_are_there():
-    with pytest.raises(ValueError, match="unknown metric 'ter'; expected one of wer, cer, bleu, chrf"):
-        metric_module_path("ter")
+    with pytest.raises(ValueError, match="unknown metric 'meteor'; expected one of wer, cer, bleu, chrf, ter"):
+        metric_module_path("meteor")

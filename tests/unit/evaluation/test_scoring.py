@@ -3,9 +3,11 @@
 
 import pytest
 
+from mu2slam_hf.data.corpora.covost2 import RESOURCE_GROUPS
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.evaluation.baseline import NearestSentenceBaseline
-from mu2slam_hf.evaluation.decode import Hypothesis
+from mu2slam_hf.evaluation.bootstrap import Bootstrap
+from mu2slam_hf.evaluation.hypotheses import Hypothesis
 from mu2slam_hf.evaluation.scoring import (
     NEAREST_SENTENCE,
     format_scores,
@@ -98,11 +100,48 @@ def test_table_shows_model_and_baseline_side_by_side_and_means_last():
     assert header.split()[:6] == ["AST", "n", "bleu", "bleu", "(nearest)", "chrf"]
     assert "source language given" in header
     rows = [line.split() for line in lines]
-    assert ["en-zu", "1", "100.0", "0.0", "100.0", "0.0"] in rows
+    assert ["en-zu", "1", "100.0", "0.0", "100.0", "0.0", "0.0", "100.0"] in rows
     order = [row[0] for row in rows if row and row[0] in {"zu", "mean", "en-zu", "en-mean"}]
     assert order.index("zu") < order.index("mean")
     assert order.index("en-zu") < order.index("en-mean")
     assert any(line.strip().startswith("BLEU|nrefs:1") for line in lines)
+
+
+def test_scores_and_means_have_intervals_that_do_not_depend_on_the_order():
+    texts = ["a b c", "d e", "f", "g h i j"]
+    hypotheses = [
+        make_hypothesis("asr", lang, lang, text, "a b x", id=str(number))
+        for lang in ("en", "ru")
+        for number, text in enumerate(texts)
+    ]
+    bootstrap = Bootstrap(num_samples=100, seed=3)
+    scores = score_hypotheses(hypotheses, bootstrap=bootstrap)
+    assert set(scores) == set(score_hypotheses(hypotheses[::-1], bootstrap=bootstrap))
+    english, mean = (find(scores, metric="wer", source_lang=lang) for lang in ("en", "mean"))
+    assert english.interval_low < english.value < english.interval_high
+    # Both languages have the same errors and, being of the same size, the same draws.
+    assert (mean.interval_low, mean.interval_high) == pytest.approx((english.interval_low, english.interval_high))
+    shown = f"{english.value:.1f} [{english.interval_low:.1f}, {english.interval_high:.1f}]"
+    assert f"en    4  {shown}" in format_scores(scores)
+
+
+def test_translation_into_english_has_means_by_resources():
+    pair = ("good day to you all", "good day to you all")
+    hypotheses = [
+        make_hypothesis("ast", "fr", "en", *pair),
+        make_hypothesis("ast", "de", "en", pair[0], "zzz"),
+        make_hypothesis("ast", "zh-CN", "en", *pair),
+        make_hypothesis("ast", "en", "fr", *pair),
+        make_hypothesis("asr", "fr", "fr", *pair),
+    ]
+    scores = score_hypotheses(hypotheses, resource_groups=RESOURCE_GROUPS)
+    grouped = {s.group: s for s in scores if s.group and s.metric == "bleu"}
+    assert set(grouped) == {"high-resource", "mid-resource"}
+    assert {(s.source_lang, s.target_lang) for s in grouped.values()} == {("mean", "en")}
+    assert (grouped["high-resource"].value, grouped["high-resource"].num_items) == (pytest.approx(50.0, abs=1), 2)
+    assert grouped["mid-resource"].value == pytest.approx(100.0)
+    assert [s for s in scores if not s.group] == score_hypotheses(hypotheses)
+    assert "mean-en, mid-resource" in format_scores(scores)
 
 
 @pytest.fixture

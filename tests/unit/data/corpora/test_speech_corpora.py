@@ -11,6 +11,7 @@ from public_schema import (
     write_babel,
     write_common_voice,
     write_covost2,
+    write_europarl_st,
     write_fleurs,
     write_mls,
     write_parquet,
@@ -284,3 +285,37 @@ def test_the_same_id_twice_is_an_error(tmp_path):
     with pytest.raises(ManifestError, match=r"'common_voice_de_100' \(de\) occurs twice"):
         load_corpus("common_voice", root)
     assert json.dumps([record.text for record in corpus_reader("common_voice", root).records()]) == '["eins", "eins"]'
+
+
+def test_europarl_st(tmp_path):
+    root = write_europarl_st(tmp_path)
+    records = load_corpus("europarl_st", root, "dev")
+    assert by_lang(records) == {"de": 3, "en": 4}
+    english = {record.id: record for record in records if record.lang == "en"}
+    # The second segment has both translations; the first has another end in the French list.
+    assert english["en.20081117.1.1-001_00001500_00002250"].translations == {
+        "de": TEXTS["de"][1],
+        "fr": TEXTS["fr"][1],
+    }
+    assert english["en.20081117.1.1-001_00000000_00000500"].translations == {"de": TEXTS["de"][0]}
+    assert english["en.20081117.1.1-001_00000000_00000750"].translations == {"fr": TEXTS["fr"][0]}
+    assert english["en.20081117.1.1-002_00001000_00003000"].text == TEXTS["en"][2]
+    assert_audio_is_as_long_as_stated(records)
+    assert len(load_corpus("europarl_st", root, "validation", languages=["de"])) == 3
+    with pytest.raises(FileNotFoundError, match="split 'test' is not in .*www.mllp.upv.es"):
+        load_corpus("europarl_st", root, "test")
+
+
+def test_europarl_st_that_cannot_be_read(tmp_path):
+    root = write_europarl_st(tmp_path)
+    for path in (root / "en" / "audios").iterdir():
+        path.rename(path.with_suffix(".m4a"))
+    with pytest.raises(ManifestError, match=r"convert en.20081117.1.1-001.m4a: ffmpeg -i"):
+        load_corpus("europarl_st", root, "dev", languages=["en"])
+    failures = Failures()
+    load_corpus("europarl_st", root, "dev", failures=failures)
+    assert len(failures.reasons) == 4 and failures.good == 3
+    segments = root / "de" / "en" / "dev" / "segments.en"
+    segments.write_text(segments.read_text(encoding="utf-8") + "one more\n", encoding="utf-8")
+    with pytest.raises(ManifestError, match="got 3 in segments.lst, 3 in segments.de, 4 in segments.en"):
+        load_corpus("europarl_st", root, "dev", languages=["de"])

@@ -1,0 +1,12 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""SacreBLEU's TER, as a local module of `evaluate`."""
+
+from mu2slam_hf.evaluation import corpus_metric
+from mu2slam_hf.evaluation.metrics import compute_ter
+
+
+class Ter(corpus_metric.CorpusMetric):
+    summary = "SacreBLEU's TER (translation edit rate), in percent, over the whole corpus."
+    inputs = "one text each per utterance. target_lang (en): for the tokenizer."
+    key = "ter"
+    measure = staticmethod(compute_ter)

@@ -1,0 +1,192 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Markdown tables in the layout of the paper, made from the records of evaluations."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mu2slam_hf.data.corpora.covost2 import RESOURCE_GROUPS
+from mu2slam_hf.evaluation.metrics import ERROR_METRICS, compute_mean
+from mu2slam_hf.evaluation.results import EvaluationResults
+from mu2slam_hf.evaluation.scoring import MEAN, MODEL
+
+Direction = tuple[str, str]
+_ENGLISH = "en"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableLayout:
+    """Layout of one table of the paper.
+
+    Attributes:
+        source: the table of the paper.
+        task: task of the scores.
+        metrics: metrics of a cell; two are separated by a slash.
+        columns: title -> directions whose mean is shown, one for a single language.
+    """
+
+    source: str
+    task: str
+    metrics: tuple[str, ...]
+    columns: Mapping[str, tuple[Direction, ...]]
+
+    @property
+    def directions(self) -> list[Direction]:
+        """All directions, in the order of the columns."""
+        return list(dict.fromkeys(direction for column in self.columns.values() for direction in column))
+
+
+def _into_english(languages: Sequence[str]) -> tuple[Direction, ...]:
+    return tuple((lang, _ENGLISH) for lang in languages)
+
+
+def _single(languages: Sequence[str]) -> dict[str, tuple[Direction, ...]]:
+    columns: dict[str, tuple[Direction, ...]] = {lang: ((lang, lang),) for lang in languages}
+    return {**columns, "avg": tuple((lang, lang) for lang in languages)}
+
+
+_GROUPS = {name: _into_english(languages) for name, languages in RESOURCE_GROUPS.items()}
+_INTO_ENGLISH = tuple(direction for group in _GROUPS.values() for direction in group)
+_FROM_ENGLISH = tuple((_ENGLISH, lang) for lang in "ar ca cy de et fa id ja lv mn sl sv ta tr zh".split())
+LAYOUTS: dict[str, TableLayout] = {
+    "covost2": TableLayout(
+        source="Table 1",
+        task="ast",
+        metrics=("bleu",),
+        columns={
+            **{f"xx-en {name}": directions for name, directions in _GROUPS.items()},
+            "xx-en avg": _INTO_ENGLISH,
+            "en-xx avg": _FROM_ENGLISH,
+            "all avg": _INTO_ENGLISH + _FROM_ENGLISH,
+        },
+    ),
+    "covost2-xx-en": TableLayout(
+        source="Table 7",
+        task="ast",
+        metrics=("bleu",),
+        columns={**{source: ((source, target),) for source, target in _INTO_ENGLISH}, **_GROUPS, "all": _INTO_ENGLISH},
+    ),
+    "covost2-en-xx": TableLayout(
+        source="Table 8",
+        task="ast",
+        metrics=("bleu",),
+        columns={**{target: ((source, target),) for source, target in _FROM_ENGLISH}, "all": _FROM_ENGLISH},
+    ),
+    "voxpopuli": TableLayout(
+        source="Table 9",
+        task="asr",
+        metrics=("wer",),
+        columns=_single("en de it fr es pl ro hu nl cs sl fi hr sk".split()),
+    ),
+    "xnli": TableLayout(
+        source="Table 10",
+        task="nli",
+        metrics=("accuracy",),
+        columns=_single("en ar bg de el es fr hi ru sw th tr ur vi zh".split()),
+    ),
+    "tydiqa": TableLayout(
+        source="Table 11",
+        task="qa",
+        metrics=("f1", "exact_match"),
+        columns=_single("ar bn en fi id ko ru sw te".split()),
+    ),
+}
+
+
+def render_paper_table(
+    layout: TableLayout,
+    systems: Mapping[str, Sequence[EvaluationResults]],
+    *,
+    task: str | None = None,
+    metrics: Sequence[str] | None = None,
+) -> str:
+    """Markdown table with a row for each system and a line that says what is averaged.
+
+    Means are over the languages or directions that all systems have, so that rows can be compared; columns without
+    any are left out. The best value of a column is bold. If a record has scores with and without the source language
+    given, those with it are shown.
+
+    Args:
+        layout: one of `LAYOUTS`.
+        systems: name of a system -> its records; a system may have one for each part of the corpus.
+        task: task instead of that of the layout, for example mt.
+        metrics: metrics instead of those of the layout.
+
+    Raises:
+        ValueError: no systems, a system without scores of the layout, or with two scores for one cell.
+    """
+    task, metrics = task or layout.task, tuple(metrics or layout.metrics)
+    if not systems:
+        raise ValueError("a table needs at least one system")
+    values = {name: _find_values(name, records, layout, task, metrics) for name, records in systems.items()}
+    shared = [d for d in layout.directions if all(d in found for found in values.values())]
+    if not shared:
+        raise ValueError("the systems have no language or direction of the table in common")
+    columns = {
+        title: [direction for direction in directions if direction in shared]
+        for title, directions in layout.columns.items()
+    }
+    columns = {title: directions for title, directions in columns.items() if directions}
+    cells = {
+        name: {
+            title: [compute_mean([found[d][metric] for d in directions]) for metric in metrics]
+            for title, directions in columns.items()
+        }
+        for name, found in values.items()
+    }
+    lines = [
+        f"| {' / '.join(metrics)} | parameters |" + "".join(f" {title} |" for title in columns),
+        "|---|---:|" + "---:|" * len(columns),
+    ]
+    for name, row in cells.items():
+        shown = [_format_cell(title, row[title], list(cells.values()), metrics) for title in columns]
+        lines.append(f"| {name} | {_format_size(systems[name])} |" + "".join(f" {cell} |" for cell in shown))
+    return "\n".join([*lines, "", _describe_coverage(layout, shared, task)])
+
+
+def _find_values(
+    name: str, records: Sequence[EvaluationResults], layout: TableLayout, task: str, metrics: Sequence[str]
+) -> dict[Direction, dict[str, float]]:
+    """Direction -> metric -> value, for the directions of the layout that have all metrics."""
+    found: dict[Direction, dict[str, float]] = {}
+    conditions = {score.source_lang_given for record in records for score in record.find(task=task, system=MODEL)}
+    for record in records:
+        for score in record.find(task=task, system=MODEL, group=None, source_lang_given=True in conditions):
+            if score.metric not in metrics or MEAN in (score.source_lang, score.target_lang):
+                continue
+            direction = (score.source_lang.split("-")[0], score.target_lang.split("-")[0])
+            if score.metric in found.setdefault(direction, {}):
+                raise ValueError(f"{name}: two scores for {task} {'-'.join(direction)} {score.metric}")
+            found[direction][score.metric] = score.value
+    complete = {d: row for d, row in found.items() if d in layout.directions and len(row) == len(metrics)}
+    if not complete:
+        raise ValueError(
+            f"{name}: the record has no {' and '.join(metrics)} of the task {task} for a language of {layout.source} "
+            "of the paper"
+        )
+    return complete
+
+
+def _format_cell(
+    title: str, values: Sequence[float], rows: Sequence[Mapping[str, Sequence[float]]], metrics: Sequence[str]
+) -> str:
+    """Values with one decimal, bold if they are the best of several rows."""
+    parts = []
+    for place, (metric, value) in enumerate(zip(metrics, values, strict=True)):
+        best = min if metric in ERROR_METRICS else max
+        is_best = len(rows) > 1 and value == best(row[title][place] for row in rows)
+        parts.append(f"**{value:.1f}**" if is_best else f"{value:.1f}")
+    return " / ".join(parts)
+
+
+def _format_size(records: Sequence[EvaluationResults]) -> str:
+    sizes = {int(record.model["num_parameters"]) for record in records if "num_parameters" in record.model}
+    return " / ".join(f"{size / 1e6:.1f}M" for size in sorted(sizes))
+
+
+def _describe_coverage(layout: TableLayout, shared: Sequence[Direction], task: str) -> str:
+    missing = [direction for direction in layout.directions if direction not in shared]
+    text = f"Layout of {layout.source} of the paper, task {task}. Means are over the languages shown by all systems"
+    if not missing:
+        return f"{text}: all {len(shared)}."
+    names = ", ".join(source if source == target else f"{source}-{target}" for source, target in missing)
+    return f"{text}: {len(shared)} of {len(layout.directions)}, without {names}."

@@ -22,6 +22,7 @@ from mu2slam_hf.cli import (
     inspect_data,
     recipes,
     retrieve,
+    sweep,
     synthesize,
     train,
     train_speech_tokenizer,
@@ -33,8 +34,9 @@ from mu2slam_hf.cli.errors import run_and_report
 from mu2slam_hf.cli.parsers import CommandParser
 
 _COMMANDS = (
-    *(transcribe, translate, adapt, evaluate, init, add_language, train, train_tokenizer, train_speech_tokenizer),
-    *(align, retrieve, identify_language, calibrate, assess_tokenizer, inspect_data, synthesize, corpora, recipes),
+    *(transcribe, translate, adapt, evaluate, init, add_language, train, sweep, train_tokenizer),
+    *(train_speech_tokenizer, align, retrieve, identify_language, calibrate, assess_tokenizer),
+    *(inspect_data, synthesize, corpora, recipes),
 )
 
 

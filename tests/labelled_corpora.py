@@ -11,7 +11,7 @@ from mu2slam_hf.data.corpora.voxpopuli import ASR_CODES
 # Paper: Tables 7 and 8.
 INTO_ENGLISH = tuple("fr de es ca fa it ru pt zh-CN tr ar et mn nl sv-SE lv sl ta ja id cy".split())
 FROM_ENGLISH = tuple("ar ca cy de et fa id ja lv mn sl sv-SE ta tr zh-CN".split())
-NUM_SENTENCES = 4
+NUM_SENTENCES = 16
 
 
 def write_labelled_corpora(folder) -> Path:

@@ -182,5 +182,5 @@ def test_the_command_skips_finished_runs(plan, tones, tmp_path, capsys):
     assert main(["sweep", path, *options, *sets]) == 0
     out = capsys.readouterr().out
     assert "2 runs in" in out and "2 of them finished" in out
-    assert "Best run (smallest loss, 1): learning_rate=1e-3" in out
+    assert "Best run (smallest loss, 1.1): learning_rate=1e-3" in out
     assert (tmp_path / "sweep" / "sweep.md").is_file()

@@ -118,7 +118,8 @@ class MultitaskFinetuningRun(AdapterRun, MixtureRun):
     def build_collator(self, processor: Mu2SLAMProcessor, model: Any, masking: Any = None) -> MultitaskCollator:
         """The collator of training, with masks on the features of speech if the recipe has `data.spec_augment`."""
         masks = self.recipe.data.spec_augment
-        return self._build_collator(processor, model, masks and SpecAugment(masks, seed=self.recipe.training.seed))
+        spec_augment = None if masks is None else SpecAugment(masks, seed=self.recipe.training.seed)
+        return self._build_collator(processor, model, spec_augment)
 
     def build_development_collator(self, processor: Mu2SLAMProcessor, model: Any) -> MultitaskCollator:
         """The collator without masks."""

@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override one value; repeatable")
     options = parser.parse_args(arguments)
 
-    for run in load_runs(options.recipe, options.set, kind=("finetuning", "head_finetuning")):
+    for run in load_runs(options.recipe, options.set, kind=("finetuning", "multitask_finetuning", "head_finetuning")):
         data = run.load_data()
         processor = run.build_processor(data)
         model = run.build_model(processor, data)

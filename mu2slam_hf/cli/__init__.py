@@ -23,6 +23,7 @@ from mu2slam_hf.cli import (
     inspect_data,
     recipes,
     retrieve,
+    sweep,
     synthesize,
     table,
     train,
@@ -36,7 +37,7 @@ from mu2slam_hf.cli.errors import run_and_report
 from mu2slam_hf.cli.parsers import CommandParser
 
 _COMMANDS = (
-    *(transcribe, translate, adapt, evaluate, compare, table, init, add_language, train, train_tokenizer),
+    *(transcribe, translate, adapt, evaluate, compare, table, init, add_language, train, sweep, train_tokenizer),
     *(train_speech_tokenizer, align, retrieve, identify_language, calibrate, assess_tokenizer, inspect_data),
     *(synthesize, corpora, recipes),
 )

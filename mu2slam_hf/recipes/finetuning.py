@@ -3,24 +3,20 @@
 
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
-
-from torch import nn
 
 from mu2slam_hf.data.collation.supervised import SupervisedCollator
 from mu2slam_hf.data.examples.batch_limits import BatchLimits
 from mu2slam_hf.data.sampling.phases import PhasedBatchSampler, PhasedCollator, PhasedDataset
-from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
+from mu2slam_hf.recipes.adapter_run import AdapterRun, check_weight_decay_of_adapters
 from mu2slam_hf.recipes.arguments import build_arguments
 from mu2slam_hf.recipes.curriculum import build_curriculum, total_steps
 from mu2slam_hf.recipes.data_sections import CorpusSection, DataSection
 from mu2slam_hf.recipes.development import build_development_sets, build_generation_metrics
-from mu2slam_hf.recipes.models import add_adapters, build_model_of
 from mu2slam_hf.recipes.processors import build_processor
 from mu2slam_hf.recipes.records import Records, load_records
-from mu2slam_hf.recipes.run import Run, assemble_trainer
+from mu2slam_hf.recipes.run import assemble_trainer
 from mu2slam_hf.recipes.sections import (
     LoraSection,
     ModelSection,
@@ -76,14 +72,10 @@ class FinetuningRecipe:
     stages: list[StageSection] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if self.lora is not None and self.processor.add_languages and self.optim.weight_decay:
-            raise ValueError(
-                "optim.weight_decay: would change the rows of all languages, which adapters must not; set it to 0 "
-                "with lora and processor.add_languages"
-            )
+        check_weight_decay_of_adapters(self)
 
 
-class FinetuningRun(Run):
+class FinetuningRun(AdapterRun):
     """Supervised training on batches of one source modality, with the phases of a curriculum."""
 
     recipe_class = FinetuningRecipe
@@ -95,23 +87,7 @@ class FinetuningRun(Run):
 
     def build_processor(self, data: Records) -> Mu2SLAMProcessor:
         """See `mu2slam_hf.recipes.processors.build_processor`."""
-        # Adapters are resumed on their base model, which is grown again.
-        checkpoint = self.checkpoint if self.recipe.lora is None else None
-        return build_processor(self.recipe, data, checkpoint, self.growths)
-
-    def build_model(self, processor: Mu2SLAMProcessor, data: Any = None) -> nn.Module:
-        """See `build_model_of`; with adapters if the recipe has `lora`."""
-        model = build_model_of(self.model_recipe, processor, Mu2SLAMForConditionalGeneration, growths=self.growths)
-        if self.recipe.lora is None:
-            return model
-        records = [record for part in (data or {}).values() for record in part]
-        languages = sorted({lang for record in records for lang in (record.lang, *record.translations)})
-        return add_adapters(self.recipe.lora, model, processor, growths=self.growths, languages=languages)
-
-    @property
-    def model_recipe(self) -> Any:
-        """As in the base class; adapters are always added to their base model."""
-        return self.recipe if self.recipe.lora is not None else super().model_recipe
+        return build_processor(self.recipe, data, self.processor_checkpoint, self.growths)
 
     def build_collator(self, processor: Mu2SLAMProcessor, model: Any, **kwargs: Any) -> SupervisedCollator:
         """The collator without masks; `kwargs` are the options of a phase (`spec_augment`)."""
@@ -146,9 +122,3 @@ class FinetuningRun(Run):
                 processor,
             ),
         )
-
-    def save_more(self, model: Any, processor: Mu2SLAMProcessor, folder: Path) -> None:
-        """Save the model with its adapters merged in, if `lora.merge` is set."""
-        if self.recipe.lora is not None and self.recipe.lora.merge:
-            model.merge_and_unload().save_pretrained(folder / "merged")
-            processor.save_pretrained(folder / "merged")

@@ -65,7 +65,8 @@ class MixtureRun(Run):
                 raise RecipeError(
                     "processor.add_languages: streams do not tell their characters in advance; use tables"
                 )
-            return self.complete_processor(build_processor(recipe, data, self.checkpoint, self.growths), is_new=False)
+            processor = build_processor(recipe, data, self.processor_checkpoint, self.growths)
+            return self.complete_processor(processor, is_new=False)
         args = build_arguments(recipe)
         folder = Path(recipe.output.dir) / PROCESSOR_FOLDER
         with args.main_process_first(local=False, desc="building the processor"):
@@ -95,6 +96,14 @@ class MixtureRun(Run):
         return None
 
     @abstractmethod
+    def build_collator(self, processor: Mu2SLAMProcessor, model: Any, masking: Any = None) -> Any:
+        """The collator of training; `masking` overrides the recipe's."""
+
+    def build_development_collator(self, processor: Mu2SLAMProcessor, model: Any) -> Any:
+        """The collator of development batches, which do not belong to an update: they have the full masking."""
+        return self.build_collator(processor, model, masking=replace(self.recipe.masking, schedule="constant"))
+
+    @abstractmethod
     def build_objective(self, processor: Mu2SLAMProcessor, model: Any) -> Objective:
         """The objective of a kind of run, with the weights of the recipe."""
 
@@ -102,9 +111,6 @@ class MixtureRun(Run):
         """The trainer with its mixture of tasks and development sets."""
         args = build_arguments(self.recipe)
         dataset, sampler = build_mixture(self.recipe, processor, data, args, self._opened)
-        build_collator = partial(self.build_collator, processor, model)
-        # Development batches do not belong to an update: they always have the full masking.
-        development_masking = replace(self.recipe.masking, schedule="constant")
         development = load_records(self.recipe.evaluation.corpora, "evaluation.corpora")
         trainer = assemble_trainer(
             model,
@@ -113,9 +119,9 @@ class MixtureRun(Run):
             objective=self.build_objective(processor, model),
             dataset=dataset,
             sampler=sampler,
-            collator=build_collator(),
+            collator=self.build_collator(processor, model),
             development_sets=build_development_sets(
-                self.recipe, development, processor, partial(build_collator, masking=development_masking)
+                self.recipe, development, processor, partial(self.build_development_collator, processor, model)
             ),
             development_metrics=self.build_development_metrics(development, processor),
         )

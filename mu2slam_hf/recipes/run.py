@@ -58,6 +58,11 @@ class Run(ABC):
             return self.recipe
         return replace(self.recipe, model=replace(self.recipe.model, init_from=self.checkpoint))
 
+    @property
+    def processor_checkpoint(self) -> str | None:
+        """Checkpoint that has the processor, if the run is resumed."""
+        return self.checkpoint
+
     @abstractmethod
     def load_data(self) -> Any:
         """Training data for the other steps."""

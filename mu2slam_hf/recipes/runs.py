@@ -17,13 +17,15 @@ from mu2slam_hf.recipes.loader import (
     read_tree,
 )
 from mu2slam_hf.recipes.mslam_pretraining import MSLAMPretrainingRun
+from mu2slam_hf.recipes.multitask_finetuning import MultitaskFinetuningRun
 from mu2slam_hf.recipes.pretraining import PretrainingRun
 from mu2slam_hf.recipes.run import Run
 from mu2slam_hf.recipes.shipped import find_recipe, search_folders
 from mu2slam_hf.recipes.stages import split_stages, unfinished_stages
 
 RUNS: dict[str, type[Run]] = {
-    run.recipe_class.kind: run for run in (FinetuningRun, PretrainingRun, MSLAMPretrainingRun, HeadFinetuningRun)
+    run.recipe_class.kind: run
+    for run in (FinetuningRun, MultitaskFinetuningRun, PretrainingRun, MSLAMPretrainingRun, HeadFinetuningRun)
 }
 """`kind` of a recipe -> class of its run."""
 

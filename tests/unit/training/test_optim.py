@@ -55,6 +55,16 @@ def test_linear_constant_and_inverse_square_root():
     assert rates("warmup_inverse_sqrt", 40, num_warmup_steps=10)[39] == pytest.approx(0.5)
 
 
+def test_the_schedule_of_the_transformer_has_no_lower_bound():
+    settings = {"num_warmup_steps": 40_000, "num_training_steps": 1_300_000, "min_ratio": 0.02}
+    last = compute_schedule_multiplier(1_300_000, schedule="warmup_inverse_sqrt", **settings)
+    assert last == pytest.approx(math.sqrt(40_000 / 1_300_000), rel=1e-12)
+    assert last == pytest.approx(0.1754, abs=1e-4)
+    assert rates("warmup_inverse_sqrt", 40, num_warmup_steps=10, min_ratio=0.3)[39] == pytest.approx(0.5)
+    assert rates("noam", 400, num_warmup_steps=1, min_ratio=0.9, hidden_size=4)[399] == pytest.approx(0.5 / 20)
+    assert compute_schedule_multiplier(1_300_000, schedule="warmup_linear", **settings) == pytest.approx(0.02)
+
+
 @pytest.mark.parametrize("schedule", ["warmup_cosine", "warmup_linear", "warmup_inverse_sqrt", "warmup_constant"])
 def test_no_warmup_starts_at_the_peak(schedule):
     value = compute_schedule_multiplier(1, schedule=schedule, num_warmup_steps=0, num_training_steps=1000)

@@ -20,6 +20,7 @@ from mu2slam_hf.cli import (
     identify_language,
     init,
     inspect_data,
+    plan,
     recipes,
     retrieve,
     synthesize,
@@ -35,7 +36,8 @@ from mu2slam_hf.cli.parsers import CommandParser
 
 _COMMANDS = (
     *(transcribe, translate, adapt, evaluate, init, add_language, train, train_tokenizer, train_speech_tokenizer),
-    *(align, retrieve, identify_language, calibrate, assess_tokenizer, inspect_data, synthesize, corpora, recipes),
+    *(align, retrieve, identify_language, calibrate, assess_tokenizer, inspect_data, plan, synthesize),
+    *(corpora, recipes),
 )
 
 

@@ -173,7 +173,7 @@ def public_corpora(tmp_path_factory) -> Path:
 def learned_codebook(tmp_path_factory) -> Path:
     """A speech tokenizer as it is taken from an mSLAM, without training."""
     torch.manual_seed(0)
-    encoder = {**SIZES, "subsampling_conv_channels": [2, 2]}
+    encoder = {"model_type": "mu2slam_conformer", **SIZES, "subsampling_conv_channels": [2, 2]}
     sizes = {"num_codevectors_per_group": 1024, "codevector_dim": 4, "encoder_config": encoder}
     folder = tmp_path_factory.mktemp("codebook")
     SpeechTokenizerModel(SpeechTokenizerConfig(kind="contrastive", **sizes)).save_pretrained(folder)

@@ -165,7 +165,7 @@ class TableBatchSampler(ResumableBatchSampler):
         }
 
     def _recordings(self, indices: Sequence[int]) -> IntArray:
-        """`(n,)` numbers of the records that examples are made of."""
+        """`(n,)` numbers of the recordings that examples are made of; each text has a number of its own."""
         numbers: dict[tuple[str, str], int] = {}
         chosen = [self.examples[index] for index in indices]
         keys = [(example.corpus, example.record.key if example.record else example.id) for example in chosen]
@@ -211,7 +211,7 @@ class TaskDraws:
         task: its name.
         members: `(n,)` positions of its examples among those of all tasks.
         mixture: over these examples alone.
-        recordings: `(n,)` number of the recording (or sentence) that each example is made of.
+        recordings: `(n,)` number of the recording that each example is made of; each text has a number of its own.
 
     Choice: where a task has at most `MIN_DISTANCE` recordings, the order of an epoch is a random permutation. With
     more of them, the m draws of one recording are about 1/m of the epoch apart, also across the boundary of two

@@ -114,6 +114,8 @@ def build_pretraining_tree(
         "kind": "pretraining",
         "model": model,
         "processor": build_processor_section(plan, settings, replace(files, replay_languages=())),
+        # Choice: for a model without a speech tokenizer; another would have to be trained first.
+        "speech_tokenizer": {"kind": "random_projection"},
         "data": {
             "corpora": {
                 OWN_CORPUS: {"manifest": str(files.train)},

@@ -21,6 +21,7 @@ from mu2slam_hf.cli import (
     identify_language,
     init,
     inspect_data,
+    plan,
     recipes,
     retrieve,
     sweep,
@@ -39,7 +40,7 @@ from mu2slam_hf.cli.parsers import CommandParser
 _COMMANDS = (
     *(transcribe, translate, adapt, evaluate, compare, table, init, add_language, train, sweep, train_tokenizer),
     *(train_speech_tokenizer, align, retrieve, identify_language, calibrate, assess_tokenizer, inspect_data),
-    *(synthesize, corpora, recipes),
+    *(plan, synthesize, corpora, recipes),
 )
 
 

@@ -17,13 +17,26 @@ class PretrainingCorpusSection(CorpusSource):
     Attributes:
         name, root, manifest, webdataset, dataset, split, options, columns, lang, audio_root, max_duration_seconds,
             limit: see `CorpusSource`; `limit` is not supported for streams.
-        total_size: for streams: total hours (or texts), divided among the languages in proportion to their known
-            sizes. Default: the declared sizes of a corpus, if any; else the sizes counted in the manifests, archives
-            or data set in one pass at the start of a run (not with `total_size` and `lang`); else the bytes of the
-            files.
+        total_size: for streams: total hours (or texts), or task -> total where tasks count them differently, divided
+            among the languages in proportion to their known sizes. Default: the declared sizes of a corpus, if any;
+            else the sizes counted in the manifests, archives or data set in one pass at the start of a run (not with
+            `total_size` and `lang`); else the bytes of the files.
     """
 
-    total_size: float | None = None
+    total_size: dict[str, float] | float | None = None
+
+    def __post_init__(self) -> None:
+        totals = self.total_size if isinstance(self.total_size, dict) else {"": self.total_size}
+        for task, total in totals.items():
+            name = f"total_size.{task}" if task else "total_size"
+            if task and task not in PRETRAINING_TASKS:
+                raise ValueError(f"{name}: unknown; the tasks are {', '.join(PRETRAINING_TASKS)}")
+            if total is not None and not total > 0:
+                raise ValueError(f"{name}: must be above 0, got {total}")
+
+    def total_of(self, task: str) -> float | None:
+        """`total_size` for a task."""
+        return self.total_size.get(task) if isinstance(self.total_size, dict) else self.total_size
 
 
 @dataclass(kw_only=True)

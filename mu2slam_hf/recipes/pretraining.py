@@ -31,14 +31,15 @@ class SpeechTokenizerSection:
     """The frozen model that converts speech to ids. It is saved with the processor.
 
     Attributes:
-        kind: kind of the codebook. Paper, section 2.2: that of mSLAM, learned by a contrastive loss. Choice: a random
-            projection, which requires no training.
+        kind: kind of the codebook, which a recipe must name unless it starts from a processor or tokenizer that has
+            one. Paper, section 2.2: that of mSLAM, learned by a contrastive loss (`contrastive`, with `init_from`). A
+            random projection requires no training.
         config: further fields of `SpeechTokenizerConfig` (`codevector_dim`, `projection_seed`, ...). The codebook has
             `processor.num_speech_tokens` entries.
         init_from: folder of a saved speech tokenizer instead; `config` must then be empty.
     """
 
-    kind: Literal["random_projection", "contrastive", "kmeans"] = "random_projection"
+    kind: Literal["random_projection", "contrastive", "kmeans"] | None = None
     config: dict[str, Any] = field(default_factory=dict)
     init_from: str | None = path_field("folder")
 
@@ -131,16 +132,29 @@ def build_speech_tokenizer(recipe: PretrainingRecipe, processor: Mu2SLAMProcesso
     """The frozen speech tokenizer of a recipe.
 
     Raises:
-        RecipeError: both `init_from` and `config` are given, or `config` is invalid.
+        RecipeError: both `init_from` and `config` are given, or neither `kind` nor `init_from`; the tokenizer in the
+            folder is of another kind, or `config` is invalid.
     """
     section = recipe.speech_tokenizer
     if section.init_from is not None:
         if section.config:
             raise RecipeError("speech_tokenizer: give either init_from or config")
         try:
-            return load_speech_tokenizer(section.init_from, log_mel_extractor(processor.feature_extractor))
+            loaded = load_speech_tokenizer(section.init_from, log_mel_extractor(processor.feature_extractor))
         except ValueError as error:
             raise RecipeError(f"speech_tokenizer.init_from: {error}") from error
+        if section.kind not in (None, loaded.config.kind):
+            raise RecipeError(
+                f"speech_tokenizer.kind: is {section.kind!r}, but {section.init_from} has one of kind "
+                f"{loaded.config.kind!r}; give that kind or another folder"
+            )
+        return loaded
+    if section.kind is None:
+        raise RecipeError(
+            "speech_tokenizer.kind: is required, because the ids of speech depend on it: `contrastive` or `kmeans` "
+            "with `init_from`, the folder of `mu2slam train-speech-tokenizer`, or `random_projection`, which is not "
+            "trained"
+        )
     if section.kind != "random_projection":
         raise RecipeError(
             f"speech_tokenizer.init_from: is required for a codebook of kind {section.kind!r}, which must be trained"

@@ -98,8 +98,10 @@ class OptimSection:
         learning_rate: peak learning rate; the Noam schedule ignores it.
         noam_factor: factor of the Noam schedule. Paper: 3 in pre-training, 0.5 to 5 in fine-tuning.
         warmup_steps: number of updates of linear growth.
-        min_learning_rate_ratio: lower bound as a share of the peak.
-        weight_decay: weight decay of matrices. Paper: 0.01 in fine-tuning.
+        min_learning_rate_ratio: where warmup_cosine and warmup_linear end, as a share of the peak; the others
+            ignore it.
+        weight_decay: weight decay of matrices. Paper, A.2: 0.01 in fine-tuning. Choice: biases, norms and embeddings
+            are exempt.
         adam_beta1, adam_beta2, adam_epsilon: parameters of Adam.
         max_grad_norm: maximum norm for gradient clipping; 0 for none.
     """

@@ -46,12 +46,13 @@ class StreamedCorpus(ABC):
             options: arguments of `RecordStream`: `seed`, `rank`, `num_ranks`, `block_size`, `failures`.
         """
 
-    def total(self, parts: dict[str, float], unit: str) -> tuple[dict[str, float], str]:
-        """The sizes of the languages and their unit, scaled to `total_size` if the section has it."""
-        if self.section.total_size is None:
+    def total(self, parts: dict[str, float], unit: str, task: str) -> tuple[dict[str, float], str]:
+        """The sizes of the languages and their unit, scaled to `total_size` if the section has it for the task."""
+        total = self.section.total_of(task)
+        if total is None:
             return parts, unit
         whole = sum(parts.values())
-        return {lang: self.section.total_size * size / whole for lang, size in parts.items()}, "declared"
+        return {lang: total * size / whole for lang, size in parts.items()}, "declared"
 
 
 class KnownCorpus(StreamedCorpus):
@@ -87,10 +88,10 @@ class KnownCorpus(StreamedCorpus):
 
     def _sizes(self, shards: Mapping[str, list[str]], task: str) -> tuple[dict[str, float], str]:
         corpus = CORPORA[self.section.name or ""]
-        declared: Mapping[str, Any] = {} if task == "mt" else corpus.documents if task == "text" else corpus.hours
+        declared = corpus.declared_sizes(task, self.section.split)
         if all(lang in declared for lang in shards):
-            return self.total({lang: float(declared[lang]) for lang in shards}, "declared")
-        return self.total({lang: _num_bytes(names) for lang, names in shards.items()}, "bytes")
+            return self.total({lang: declared[lang] for lang in shards}, "declared", task)
+        return self.total({lang: _num_bytes(names) for lang, names in shards.items()}, "bytes", task)
 
 
 class OwnCorpus(StreamedCorpus):
@@ -112,8 +113,8 @@ class OwnCorpus(StreamedCorpus):
 
     @cached_property
     def measured(self) -> dict[str, LanguageSize]:
-        """Language -> rows and hours; nothing is read if `lang` and `total_size` are given."""
-        if self.lang is not None and self.section.total_size is not None:
+        """Language -> rows and hours; nothing is read if `lang` and one `total_size` are given."""
+        if self.lang is not None and isinstance(self.section.total_size, float | int):
             return {self.lang: LanguageSize(num_rows=1, hours=None)}
         sizes = self.measure()
         if not sizes:
@@ -126,12 +127,12 @@ class OwnCorpus(StreamedCorpus):
         """Language -> hours of speech or number of texts; bytes of speech where a length is missing."""
         rows = {lang: float(size.num_rows) for lang, size in self.measured.items()}
         if task in ("text", "mt"):
-            return self.total(rows, "declared")
+            return self.total(rows, "declared", task)
         hours = {lang: size.hours for lang, size in self.measured.items() if size.hours is not None}
         if len(hours) == len(rows):
-            return self.total(hours, "declared")
+            return self.total(hours, "declared", task)
         num_bytes, num_rows = self.num_bytes(), sum(rows.values())
-        return self.total({lang: num_bytes * number / num_rows for lang, number in rows.items()}, "bytes")
+        return self.total({lang: num_bytes * number / num_rows for lang, number in rows.items()}, "bytes", task)
 
 
 class ShardCorpus(OwnCorpus):

@@ -17,7 +17,7 @@ class MultitaskTrainingArguments(Seq2SeqTrainingArguments):
         schedule: name of the schedule, one of `mu2slam_hf.training.optim.SCHEDULES`; its linear growth takes
             `warmup_steps` updates.
         noam_factor: multiplier of the Noam schedule, which ignores `learning_rate`.
-        min_learning_rate_ratio: lower bound of the schedule as a share of the peak.
+        min_learning_rate_ratio: where cosine and linear schedules end, as a share of the peak.
         check_finite_loss: whether to stop at the first NaN or infinite loss, with the record ids in the error.
         shard_parameters: whether to split parameters, gradients and optimizer states over the processes (FSDP2).
         num_sharding_replicas: number of whole copies of a sharded model, for example the number of machines.

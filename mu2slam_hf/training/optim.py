@@ -17,6 +17,8 @@ DECAYS: dict[str, Callable[[float, int, int], float]] = {
     "warmup_constant": lambda progress, step, warmup: 1.0,
 }
 """Multipliers after the warm-up, functions of the progress to the end of the run in [0, 1], update and warm-up."""
+FALLS_TO_MINIMUM = ("warmup_cosine", "warmup_linear")
+"""Schedules that end at a given share of the peak; the Transformer's, in both forms, and a constant rate do not."""
 SCHEDULES = ("noam", *DECAYS)
 
 
@@ -49,16 +51,18 @@ def compute_schedule_multiplier(
         schedule: one of `SCHEDULES` except "noam".
         num_warmup_steps: number of updates of linear growth, 0 for none; the last one runs at the peak.
         num_training_steps: total number of updates; cosine and linear reach `min_ratio` on the last one.
-        min_ratio: lower bound of the multiplier after the warm-up.
+        min_ratio: value that "warmup_cosine" and "warmup_linear" fall to; the other schedules ignore it.
 
     Returns:
         A number in [0, 1].
+
+    Paper: the Transformer's schedule falls with the inverse square root of the update, without a lower bound.
     """
     if step < num_warmup_steps:
         return step / num_warmup_steps
     progress = (step - num_warmup_steps) / max(1, num_training_steps - num_warmup_steps)
     decayed = DECAYS[schedule](min(1.0, max(0.0, progress)), step, num_warmup_steps)
-    return min_ratio + (1.0 - min_ratio) * decayed
+    return min_ratio + (1.0 - min_ratio) * decayed if schedule in FALLS_TO_MINIMUM else decayed
 
 
 def build_scheduler(
@@ -97,8 +101,9 @@ def build_scheduler(
 def build_parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Two AdamW groups: matrices with weight decay, and all other parameters without.
 
-    Not decayed: biases, norms, every parameter with fewer than two dimensions, and embedding tables (decay would
-    shrink rows that a small corpus never uses). Frozen parameters are left out; a tied one occurs once.
+    Choice: not decayed are biases, norms, every parameter with fewer than two dimensions, and embedding tables (decay
+    would shrink rows that a small corpus never uses). The paper gives the rate, 0.01 in fine-tuning, and names no
+    exemption; pre-training has no decay. Frozen parameters are left out; a tied one occurs once.
     """
     embeddings = {
         id(parameter)

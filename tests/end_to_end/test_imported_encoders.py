@@ -53,7 +53,7 @@ SUPERVISED = {
 PRETRAINING = {
     **COMMON,
     "kind": "pretraining",
-    "speech_tokenizer": {"config": {"codevector_dim": 4}},
+    "speech_tokenizer": {"kind": "random_projection", "config": {"codevector_dim": 4}},
     "data": {
         "corpora": CORPORA,
         "tasks": {

@@ -15,6 +15,8 @@ from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.table_files import Part, PlacedRow, Row, archived_rows, keyed_rows, parquet_rows, tsv_rows
 from mu2slam_hf.models.language_codes import COMMON_VOICE_CODES
 
+# Every recording of a release is in exactly one of these.
+_ALL_RECORDINGS = ("validated", "other", "invalidated")
 _COLUMNS = ("client_id", "gender", "accent", "accents", "variant", "locale", "up_votes", "down_votes")
 
 
@@ -23,12 +25,14 @@ class CommonVoiceReader(CorpusReader):
     """Common Voice: an unpacked release, the Hub's tables with tar archives, or Parquet files.
 
     Choice: without `languages`, those of the 22 of CoVoST 2 that exist; other locales of a release may be given.
+    Split `all` has every recording of a release: those of `validated`, `other` and `invalidated`, which the declared
+    hours count. It contains the recordings of `dev` and `test` and is meant for speech without transcripts.
     Splits `validated` and `other` have clips that `train` does not have; without texts they are speech-only data.
     """
 
     name: ClassVar[str] = "common_voice"
     aliases = language_aliases(COMMON_VOICE_CODES)
-    splits: ClassVar[tuple[str, ...]] = ("train", "dev", "test", "validated", "other", "invalidated")
+    splits: ClassVar[tuple[str, ...]] = ("train", "dev", "test", *_ALL_RECORDINGS, "all")
     layout: ClassVar[str] = (
         "<locale>/<split>.tsv with clips/, transcript/<locale>/<split>.tsv with audio/<locale>/<split>/*.tar, or "
         "<locale>/<split>-*.parquet"
@@ -49,12 +53,16 @@ class CommonVoiceReader(CorpusReader):
 
     def files_of(self, code: str) -> list[Path]:
         """Parquet files, archives, or the table of the split."""
+        names = _ALL_RECORDINGS if self.split == "all" else (self.split,)
+        return [path for name in names for path in self._files_of_split(code, name)]
+
+    def _files_of_split(self, code: str, name: str) -> list[Path]:
         root = Path(self.root)
-        parquet = find_parquet(root, code, self.split)
+        parquet = find_parquet(root, code, name)
         if parquet:
             return parquet
         for folder in (root / "transcript" / code, root / code, *sorted(root.glob(f"cv-corpus-*/{code}"))):
-            for split in split_spellings(self.split):
+            for split in split_spellings(name):
                 if (folder / f"{split}.tsv").is_file():
                     return sorted((root / "audio" / code / split).glob("*.tar")) or [folder / f"{split}.tsv"]
         return []
@@ -116,6 +124,7 @@ CORPUS = Corpus.of_reader(
         "ar:77 ca:748 cy:124 de:836 en:2181 es:579 et:27 fa:321 fr:682 id:17 it:199 ja:5 lv:7 mn:17 nl:63 pt:63 "
         "ru:130 sl:7 sv-SE:15 ta:24 tr:22 zh-CN:78"
     ),
+    hours_split="all",
     sizes_source="loader of common_voice (release 6.1) in huggingface/datasets, all recordings",
     paper_use="speech-only (A.1)",
 )

@@ -167,6 +167,7 @@ CORPUS = Corpus.of_reader(
         "en:430 fr:264 de:184 es:113 ca:136 fa:49 it:44 ru:18 pt:10 zh-CN:10 tr:4 ar:2 et:3 mn:3 nl:7 sv-SE:2 lv:2 "
         "sl:2 ta:2 ja:2 id:2 cy:2"
     ),
+    translations={"en": tuple(Covost2Reader.aliases[code] for code in FROM_ENGLISH)},
     sizes_source="Paper: Tables 7 and 8, train",
     paper_use="ASR and AST, 22 languages (A.1); fine-tuning (3.1, Tables 7 and 8)",
     paper_hours={"asr": 2900.0, "ast": 9500.0},

@@ -32,6 +32,9 @@ class Corpus:
         splits: names of its splits; `dev` and `validation` are understood for each other.
         columns: columns of its public schema.
         hours: canonical language -> hours of recordings, if known.
+        hours_split: split that `hours` are of; those of other splits are unknown.
+        translations: canonical language -> languages that each of its recordings is translated into; the others are
+            translated into English only.
         documents: canonical language -> number of documents, if known; for temperature sampling without counting.
         sizes_source: source of `hours` and `documents`.
         paper_use: use in the paper, with the section.
@@ -56,6 +59,8 @@ class Corpus:
     splits: tuple[str, ...] = ("train", "dev")
     columns: tuple[str, ...] = ()
     hours: Mapping[str, float] = field(default_factory=dict)
+    hours_split: str = "train"
+    translations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     documents: Mapping[str, int] = field(default_factory=dict)
     sizes_source: str = ""
     paper_use: str = ""
@@ -73,6 +78,25 @@ class Corpus:
             return {item.name: item.default for item in fields(self.reader) if item.name not in not_options}
         parameters = inspect.signature(self.load).parameters.values()
         return {item.name: item.default for item in parameters if item.kind is item.KEYWORD_ONLY}
+
+    def declared_sizes(self, task: str, split: str) -> dict[str, float]:
+        """Language -> hours of a split (documents for text), empty if they are unknown.
+
+        Paper: A.1 counts 2.9k hours of CoVoST 2 for recognition and 9.5k for translation: in translation a recording
+        counts once for each direction.
+        """
+        if task == "mt":
+            return {}
+        if task == "text":
+            return {lang: float(number) for lang, number in self.documents.items()}
+        if split != self.hours_split:
+            return {}
+        times = {lang: len(self.targets_of(lang)) if task == "ast" else 1 for lang in self.hours}
+        return {lang: hours * times[lang] for lang, hours in self.hours.items()}
+
+    def targets_of(self, lang: str) -> tuple[str, ...]:
+        """Languages that the recordings in a language are translated into."""
+        return self.translations.get(lang, ("en",))
 
     @classmethod
     def of_reader(cls, reader: type[CorpusReader], **facts: Any) -> "Corpus":

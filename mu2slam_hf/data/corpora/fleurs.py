@@ -128,5 +128,7 @@ CORPUS = Corpus.of_reader(
     identifiers=("google/fleurs",),
     columns="id num_samples path audio transcription raw_transcription gender lang_id language lang_group_id".split(),
     paper_use="ASR and AST, 101 languages (A.1); 102 with English",
+    # `pairs: english`
+    translations={"en": tuple(lang for lang in FleursReader.aliases.values() if lang != "en")},
     paper_hours={"asr": 1400.0, "ast": 1400.0},
 )

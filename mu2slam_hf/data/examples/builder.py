@@ -107,6 +107,19 @@ class ExampleBuilder:
         """Examples of one record; in a stream each sentence must occur once, with all its versions."""
         return [example for tasks in self._groups for example in self._build([record], tasks)]
 
+    def example_of(self, record: SpeechTextRecord, turn: int) -> Example | None:
+        """One of the examples of a record, without building the others; for builders of one task with `one_target`.
+
+        Args:
+            record: the record.
+            turn: number of the example, modulo the number of texts or pairs of texts that the task has in the record.
+
+        Returns:
+            The example; None if the record has none, or if the one whose turn it is exceeds the limits.
+        """
+        (tasks,) = self._groups
+        return next(self._build([record], tasks, turn), None)
+
     @property
     def task_names(self) -> str:
         """The tasks, for messages."""
@@ -122,10 +135,12 @@ class ExampleBuilder:
         limits = [self.limits.max_seconds, self.limits.max_tokens]
         return [languages, limits, self.translations_as_texts, self.count_tokens(_PROBE)]
 
-    def _build(self, records: Iterable[SpeechTextRecord], tasks: Sequence[str]) -> Iterator[Example]:
+    def _build(
+        self, records: Iterable[SpeechTextRecord], tasks: Sequence[str], turn: int | None = None
+    ) -> Iterator[Example]:
         if _source_modality(tasks[0]) == "speech":
             for record in records:
-                yield from self._from_recording(record, tasks)
+                yield from self._from_recording(record, tasks, turn)
             return
         sentences: dict[tuple[str, str], dict[str, str]] = {}
         translates = all(task in TASKS and not TASKS[task].same_language for task in tasks)
@@ -140,13 +155,13 @@ class ExampleBuilder:
                 own = {lang: text for lang, text in own.items() if lang == record.lang}
             texts.update({k: v for k, v in own.items() if k not in texts or (self.one_target and k == record.lang)})
         for (corpus, sentence_id), texts in sentences.items():
-            yield from self._from_sentence(corpus, sentence_id, texts, tasks)
+            yield from self._from_sentence(corpus, sentence_id, texts, tasks, turn)
 
-    def _from_recording(self, record: SpeechTextRecord, tasks: Sequence[str]) -> Iterator[Example]:
+    def _from_recording(self, record: SpeechTextRecord, tasks: Sequence[str], turn: int | None) -> Iterator[Example]:
         if record.audio is None or not self._wanted(record.lang):
             self.left_out["no audio" if record.audio is None else "other language"] += 1
             return
-        targets = self._targets(tasks, record.lang, self._wanted_texts(_texts_of(record)))
+        targets = self._targets(tasks, record.lang, self._wanted_texts(_texts_of(record)), turn)
         if not targets and tasks != ["speech"]:
             reasons = {True: "no transcript", False: "no translation into a wanted language"}
             self.left_out[" and ".join(reasons[TASKS[task].same_language is True] for task in tasks)] += 1
@@ -173,7 +188,7 @@ class ExampleBuilder:
             yield from self._within_limits(replace(source, id=example_id, targets=(target,)))
 
     def _from_sentence(
-        self, corpus: str, sentence_id: str, texts: Mapping[str, str], tasks: Sequence[str]
+        self, corpus: str, sentence_id: str, texts: Mapping[str, str], tasks: Sequence[str], turn: int | None
     ) -> Iterator[Example]:
         """Examples of the versions of a sentence: every language a source, or every pair of languages."""
         task, texts = tasks[0], self._wanted_texts(texts)
@@ -188,6 +203,8 @@ class ExampleBuilder:
                 example_id = f"{task}:{corpus}/{sentence_id}:{'-'.join(pair)}"
                 sources.append((example_id, pair[_draw_source(example_id)], {lang: texts[lang] for lang in pair}))
         made = 0
+        if turn is not None and sources:
+            sources = [sources[turn % len(sources)]]
         for example_id, lang, versions in sources:
             targets = self._targets(tasks, lang, versions)
             if not targets and tasks != ["text"]:
@@ -208,14 +225,22 @@ class ExampleBuilder:
                 "no text in a wanted language" if task == "text" else "no two texts in wanted languages"
             ] += 1
 
-    def _targets(self, tasks: Sequence[str], source_lang: str, texts: Mapping[str, str]) -> tuple[Target, ...]:
-        """The texts that are targets of a source in `source_lang`, task by task."""
-        return tuple(
-            Target(task=task, lang=lang, text=text, num_tokens=self.count_tokens(text) + 1)
+    def _targets(
+        self, tasks: Sequence[str], source_lang: str, texts: Mapping[str, str], turn: int | None = None
+    ) -> tuple[Target, ...]:
+        """The texts that are targets of a source in `source_lang`, task by task, or the one whose turn it is."""
+        found = [
+            (task, lang)
             for task in tasks
             if task in TASKS
-            for lang, text in texts.items()
+            for lang in texts
             if TASKS[task].same_language in (None, lang == source_lang)
+        ]
+        if turn is not None and found:
+            found = [found[turn % len(found)]]
+        return tuple(
+            Target(task=task, lang=lang, text=texts[lang], num_tokens=self.count_tokens(texts[lang]) + 1)
+            for task, lang in found
         )
 
     def _within_limits(self, example: Example) -> Iterator[Example]:

@@ -1,7 +1,6 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Streams of examples: the sources of a task, their order, and the examples of their records."""
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -70,6 +69,10 @@ class SourceChoice:
 class ExampleStream:
     """Examples of a stream of records, one at a time; the next one can be inspected before it is taken.
 
+    Choice: a record gives one of its examples in each epoch of the records. They take turns, beginning with the next
+    one for each next record: a recording with 15 translations is not drawn 15 times in a row but once in each of 15
+    epochs, with another translation each time, and any block of records has all translations equally often.
+
     Args:
         stream: the records.
         builder: makes examples of them.
@@ -86,9 +89,8 @@ class ExampleStream:
     ) -> None:
         self.stream, self.builder, self.is_beyond, self.failures = stream, builder, is_beyond, failures
         self.epoch = 0
-        self._waiting: deque[Example] = deque()
+        self._next: Example | None = None
         self._before: dict[str, Any] = stream.state_dict()
-        self._taken = 0
 
     def peek(self) -> tuple[Example, int]:
         """The next example and its epoch; the state does not change.
@@ -97,8 +99,8 @@ class ExampleStream:
             ValueError: a whole epoch of records has no example.
         """
         begun: int | None = None
-        while not self._waiting:
-            self._before, self._taken = self.stream.state_dict(), 0
+        while self._next is None:
+            self._before = self.stream.state_dict()
             self.epoch, record = self.stream.read()
             begun = self.epoch if begun is None else begun
             if self.epoch > begun + 1:
@@ -106,31 +108,24 @@ class ExampleStream:
                     f"stream {self.stream.name!r} has no example for task {self.builder.task_names} "
                     f"({self.builder.describe_left_out()})"
                 )
-            self._waiting.extend(self._examples_of(record))
-        return self._waiting[0], self.epoch
+            self._next = self._example_of(record, self.stream.record_number + self.epoch)
+        return self._next, self.epoch
 
     def advance(self) -> None:
         """Move past the example that `peek` returned."""
-        self._waiting.popleft()
-        self._taken += 1
+        self._next = None
 
     def state_dict(self) -> dict[str, Any]:
         """Position of the next example; JSON-serialisable."""
-        if self._waiting:
-            return {"records": self._before, "taken": self._taken}
-        return {"records": self.stream.state_dict(), "taken": 0}
+        return {"records": self.stream.state_dict() if self._next is None else self._before}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue at the position of `state`."""
         self.stream.load_state_dict(state["records"])
         self.epoch = int(state["records"]["epoch"])
-        self._waiting.clear()
-        self._before, self._taken = dict(state["records"]), int(state["taken"])
-        if self._taken:
-            self.epoch, record = self.stream.read()
-            self._waiting.extend(self._examples_of(record)[self._taken :])
+        self._next, self._before = None, dict(state["records"])
 
-    def _examples_of(self, record: SpeechTextRecord) -> list[Example]:
+    def _example_of(self, record: SpeechTextRecord, turn: int) -> Example | None:
         if record.audio is not None and record.duration_seconds is None and self.builder.reads_audio:
             try:
                 record = record.with_duration(seconds_of(None, record.audio, record.key))
@@ -138,14 +133,12 @@ class ExampleStream:
                 if self.failures is None:
                     raise
                 self.failures.add(f"record {record.key}: {error}")
-                return []
-        examples = []
-        for example in self.builder.examples_of(record):
-            if self.is_beyond(example):
-                self.builder.left_out["beyond the budget of a batch"] += 1
-            else:
-                examples.append(example)
-        return examples
+                return None
+        example = self.builder.example_of(record, turn)
+        if example is not None and self.is_beyond(example):
+            self.builder.left_out["beyond the budget of a batch"] += 1
+            return None
+        return example
 
 
 def build_stream_sources(

@@ -31,6 +31,20 @@ def temperature_shares(sizes: Mapping[str, float], temperature: float) -> dict[s
     return {name: value / total for name, value in raised.items()}
 
 
+def source_shares(sizes: Mapping[str, tuple[str, float]], temperature: float) -> dict[str, float]:
+    """Source -> share of the draws of its task, summing to 1; sources of size 0 are left out.
+
+    Args:
+        sizes: source -> language (for the temperature) and weighted size.
+        temperature: T over the languages; the sources of one language keep their natural shares.
+    """
+    by_lang: dict[str, float] = defaultdict(float)
+    for lang, size in sizes.values():
+        by_lang[lang] += size
+    shares = temperature_shares(by_lang, temperature)
+    return {name: shares[lang] * size / by_lang[lang] for name, (lang, size) in sizes.items() if size > 0}
+
+
 class Mixture:
     """The examples of an epoch.
 

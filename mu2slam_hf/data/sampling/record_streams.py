@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+import numpy as np
 
 from mu2slam_hf.data.corpora.reader import FaultCount
 from mu2slam_hf.data.manifests import ManifestColumns, RowReader
@@ -37,6 +40,10 @@ class RecordStream(ABC):
         num_ranks: number of processes.
         shuffle: False: records in the order of the shards.
         block_size: records that are held in memory and shuffled together.
+
+    Attributes:
+        record_number: number of the record that was read last: the same in each epoch, and within a block consecutive
+            in the order of the data, not in that of reading.
     """
 
     def __init__(
@@ -60,7 +67,9 @@ class RecordStream(ABC):
         self._next: Position | None = None
         self._offset = 0
         self._block: list[SpeechTextRecord | None] | None = None
+        self._numbers: list[int] = []
         self._has_given = False
+        self.record_number = 0
 
     def read(self) -> tuple[int, SpeechTextRecord]:
         """The next record, and the epoch it belongs to.
@@ -75,6 +84,7 @@ class RecordStream(ABC):
             if self._offset < len(self._block):
                 record, self._block[self._offset] = self._block[self._offset], None
                 assert record is not None
+                self.record_number = self._numbers[self._offset]
                 self._offset += 1
                 self._has_given = True
                 return self.epoch, record
@@ -108,10 +118,15 @@ class RecordStream(ABC):
 
     def _fill_block(self) -> None:
         records, self._next = self.read_block(self._position)
+        place = list(map(str, self._place()))
+        order = list(range(len(records)))
         if self.shuffle:
-            generator = counter_generator(self.seed, self.name, "block", self.epoch, *map(str, self._place()))
-            records = [records[place] for place in generator.permutation(len(records))]
-        self._block = [None] * min(self._offset, len(records)) + records[self._offset :]
+            generator = counter_generator(self.seed, self.name, "block", self.epoch, *place)
+            order = generator.permutation(len(records)).tolist()
+        first = crc32("/".join(place).encode())
+        self._numbers = [first + number for number in order]
+        self._block = [None] * min(self._offset, len(records))
+        self._block += [records[number] for number in order[self._offset :]]
 
     def _place(self) -> list[Any]:
         """Numbers that identify the block within the epoch."""
@@ -180,7 +195,9 @@ class ShardedStream(RecordStream):
             order = list(range(len(self.shards)))
             if self.shuffle:
                 generator = counter_generator(self.seed, self.name, "shards", self.epoch)
-                order = generator.permutation(len(self.shards)).tolist()
+                # Each half is shuffled by itself, so that what ends one epoch does not begin the next one.
+                halves = np.array_split(np.arange(len(self.shards)), 2)
+                order = [number for half in halves for number in generator.permutation(half).tolist()]
             self._own = (self.epoch, order if self.reads_all_shards else order[self.rank :: self.num_ranks])
         return self._own[1]
 

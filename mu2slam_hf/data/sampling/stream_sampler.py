@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Mixed batches over streams: as over tables, for corpora that do not fit into memory; each process has its own."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,10 +11,13 @@ from mu2slam_hf.data.examples.example import Example
 from mu2slam_hf.data.random_keys import DrawKey
 from mu2slam_hf.data.sampling.batch_sampler import ResumableBatchSampler
 from mu2slam_hf.data.sampling.example_streams import ExampleStream, SourceChoice, StreamSource
-from mu2slam_hf.data.sampling.mixture import temperature_shares
+from mu2slam_hf.data.sampling.mixture import source_shares
 from mu2slam_hf.data.sampling.mixture_config import MixtureConfig
 from mu2slam_hf.data.sampling.mixture_report import TaskSummary
 from mu2slam_hf.data.sampling.task_order import TaskOrder
+
+ORDER_VERSION = 2
+"""Number of the rule by which streams are drawn from; states of another one cannot be continued."""
 
 
 class StreamBatchSampler(ResumableBatchSampler):
@@ -101,11 +104,7 @@ class StreamBatchSampler(ResumableBatchSampler):
             for source in self.sources
             if source.task == task
         }
-        by_lang: dict[str, float] = defaultdict(float)
-        for lang, size in sizes.values():
-            by_lang[lang] += size
-        shares = temperature_shares(by_lang, self.config.temperature(task))
-        return {name: shares[lang] * size / by_lang[lang] for name, (lang, size) in sizes.items() if size > 0}
+        return source_shares(sizes, self.config.temperature(task))
 
     def summarize(self) -> list[TaskSummary]:
         """Languages of each task and their shares; streams have no other known sizes."""
@@ -135,6 +134,7 @@ class StreamBatchSampler(ResumableBatchSampler):
         sources = sorted(self.sources, key=lambda source: source.name)
         return {
             "seed": self.seed,
+            "version of the order of draws": ORDER_VERSION,
             **self.config.fingerprint_parts(),
             "languages, limits or tokenizer": {task: b.fingerprint_parts() for task, b in self.builders.items()},
             "shards or sizes": [(s.name, float(s.size), s.stream.fingerprint_parts()) for s in sources],

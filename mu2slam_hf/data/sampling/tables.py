@@ -4,6 +4,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from math import ceil
 from operator import attrgetter
 from typing import Any
 
@@ -17,6 +18,9 @@ from mu2slam_hf.data.sampling.mixture import IntArray, Mixture
 from mu2slam_hf.data.sampling.mixture_config import MixtureConfig
 from mu2slam_hf.data.sampling.mixture_report import TaskSummary
 from mu2slam_hf.data.sampling.task_order import TaskOrder
+
+MIN_DISTANCE = 1000
+"""Draws of a task between two of one recording, where an epoch has so many recordings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +118,9 @@ class TableBatchSampler(ResumableBatchSampler):
         for example in self.examples:
             hashed.update(f"{example.corpus}\x1f{example.sampling_language}\x1f{example.id}\n".encode())
         hashed.update(self.seconds.tobytes() + self.tokens.tobytes())
-        return {"seed": self.seed, "examples": hashed.hexdigest(), **self.config.fingerprint_parts()}
+        parts = {"seed": self.seed, "examples": hashed.hexdigest(), **self.config.fingerprint_parts()}
+        spread = [task for task, draws in self.draws.items() if draws.is_spread]
+        return {**parts, "tasks whose recordings are spread": spread} if spread else parts
 
     def summarize(self) -> list[TaskSummary]:
         """Contents of the mixture by task; updates count as full, without cuts by budgets."""
@@ -153,9 +159,17 @@ class TableBatchSampler(ResumableBatchSampler):
                     seed=self.seed,
                     language_of=attrgetter("sampling_language"),
                 ),
+                self._recordings(indices),
             )
             for task, indices in members.items()
         }
+
+    def _recordings(self, indices: Sequence[int]) -> IntArray:
+        """`(n,)` numbers of the recordings that examples are made of; each text has a number of its own."""
+        numbers: dict[tuple[str, str], int] = {}
+        chosen = [self.examples[index] for index in indices]
+        keys = [(example.corpus, example.record.key if example.record else example.id) for example in chosen]
+        return np.asarray([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
 
     def _check_budgets(self) -> None:
         used = np.concatenate([draws.members for draws in self.draws.values()])
@@ -197,10 +211,24 @@ class TaskDraws:
         task: its name.
         members: `(n,)` positions of its examples among those of all tasks.
         mixture: over these examples alone.
+        recordings: `(n,)` number of the recording that each example is made of; each text has a number of its own.
+
+    Choice: where a task has at most `MIN_DISTANCE` recordings, the order of an epoch is a random permutation. With
+    more of them, the m draws of one recording are about 1/m of the epoch apart, also across the boundary of two
+    epochs, and at least `MIN_DISTANCE` draws where m allows it: each recording has a place, the same in all epochs,
+    from which a draw is moved by at most 1/(4m) of the epoch, and by less where that would bring two draws too close.
     """
 
-    def __init__(self, task: str, members: IntArray, mixture: Mixture) -> None:
-        self.task, self.members, self.mixture = task, members, mixture
+    def __init__(self, task: str, members: IntArray, mixture: Mixture, recordings: IntArray) -> None:
+        self.task, self.members, self.mixture, self.recordings = task, members, mixture, recordings
+        num_recordings = int(recordings.max()) + 1
+        self.is_spread = num_recordings > MIN_DISTANCE
+        self._places = counter_generator(mixture.seed, "places", task).random(num_recordings)
+        # (num_recordings,) how often a recording is drawn in an epoch at most
+        self._most_draws = np.zeros(num_recordings, dtype=np.int64)
+        for group, quota in mixture.quotas().items():
+            members_of_group = np.asarray(mixture.groups[group])
+            np.add.at(self._most_draws, recordings[members_of_group], ceil(quota / len(members_of_group) - 1e-6))
         (self._modality,) = mixture.modalities
         self.epoch_size = sum(mixture.quotas().values())
         self._epoch = -1
@@ -221,6 +249,24 @@ class TaskDraws:
             done += part.shape[1]
         return taken
 
+    def _order_of(self, epoch: int, indices: IntArray) -> IntArray:
+        """`(n,)` order of the draws of an epoch."""
+        generator = counter_generator(self.mixture.seed, "task order", self.task, epoch)
+        shuffled: IntArray = generator.permutation(len(indices))
+        if not self.is_spread:
+            return shuffled
+        recordings = self.recordings[indices]
+        counts = np.bincount(recordings, minlength=len(self._places))
+        # (n,) number of each draw among those of its recording, in a random order
+        by_recording = shuffled[np.argsort(recordings[shuffled], kind="stable")]
+        turns = np.zeros(len(indices), dtype=np.int64)
+        turns[by_recording] = np.arange(len(indices)) - np.repeat(np.cumsum(counts) - counts, counts)
+        # Draws of a recording are n / m apart, or more, less twice what they are moved.
+        most = self._most_draws[recordings]
+        room = np.clip((len(indices) / most - MIN_DISTANCE) / (1.5 * MIN_DISTANCE), 0.0, 1.0)
+        moved = generator.uniform(-0.25, 0.25, len(indices)) * room / most
+        return np.argsort((turns + self._places[recordings]) / counts[recordings] + moved, kind="stable")
+
     def _go_to(self, place: int) -> None:
         """Make the epoch that has this draw the current one."""
         if self._first <= place < self._last:
@@ -235,5 +281,5 @@ class TaskDraws:
         self._first = self.mixture.num_draws_before(epoch, self._modality)
         self._last = self.mixture.num_draws_before(epoch + 1, self._modality)
         indices, copies = self.mixture.epoch_draws(epoch)[self._modality]
-        order = counter_generator(self.mixture.seed, "task order", self.task, epoch).permutation(len(indices))
+        order = self._order_of(epoch, indices)
         self._columns = np.stack([self.members[indices[order]], copies[order]])

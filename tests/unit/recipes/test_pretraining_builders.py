@@ -44,6 +44,18 @@ def test_processors_have_a_codec_that_fits(load, tmp_path):
         build_run(load(*chosen, "speech_tokenizer.config={}")).build_processor(records)
 
 
+def test_the_kind_of_codebook_is_never_silent(load, tmp_path):
+    records = load_records(load().data.corpora, "data.corpora")
+    few = "processor.feature_statistics_utterances=0"
+    with pytest.raises(RecipeError, match=r"speech_tokenizer\.kind: is required"):
+        build_run(load("speech_tokenizer={}", few)).build_processor(records)
+    config = SpeechTokenizerConfig(kind="random_projection", num_codevectors_per_group=16)
+    SpeechTokenizerModel(config).save_pretrained(tmp_path / "codec")
+    section = f"speech_tokenizer={{kind: contrastive, init_from: '{tmp_path / 'codec'}'}}"
+    with pytest.raises(RecipeError, match=r"speech_tokenizer\.kind: is 'contrastive', but .* of kind 'random_projec"):
+        build_run(load(section, few)).build_processor(records)
+
+
 def test_trained_codebooks_come_from_a_folder(load):
     recipe = load("speech_tokenizer.kind=kmeans", "processor.feature_statistics_utterances=0")
     with pytest.raises(RecipeError, match=r"speech_tokenizer\.init_from: is required for a codebook of kind 'kmeans'"):

@@ -52,15 +52,33 @@ def sources_of(recipe, *tasks):
 
 
 def test_sizes_are_declared_given_or_those_of_files(load, corpora):
-    hours = {source.lang: source.size for source in sources_of(load(), "asr")}
+    whole = "data.corpora.common_voice.split=all"
+    hours = {source.lang: source.size for source in sources_of(load(whole), "speech")}
     assert hours["en"] == 2181 and hours["tr"] == 22, "declared hours, not the bytes of small copies"
+    of_train = {source.lang: source.size for source in sources_of(load(), "speech")}
+    assert not set(of_train.items()) & set(hours.items()), "declared are the hours of all recordings, not of `train`"
     (first, *_) = documents = sources_of(load(), "text")
     assert first.task == "text" and {s.lang: s.size for s in documents}["en"] == 3079081989
     more = (f"data.corpora.babel={{name: babel, root: '{corpora['babel']}'}}", "data.tasks.asr.corpus_weights.babel=1")
     with pytest.raises(RecipeError, match=r"data\.tasks\.asr: the sizes of babel are known in bytes only"):
-        sources_of(load(*more), "asr")
-    given = sources_of(load(*more, "data.corpora.babel.total_size=1000"), "asr")
+        sources_of(load(whole, *more), "asr")
+    given = sources_of(load(whole, *more, "data.corpora.babel.total_size=1000"), "asr")
     assert sum(source.size for source in given if source.corpus == "babel") == pytest.approx(1000)
+
+
+def test_hours_of_translation_count_each_direction_and_totals_each_task(load):
+    """Paper, A.1: of 9.5k hours of CoVoST 2, 430 hours of English in 15 languages are 8.4k."""
+    totals = "data.corpora.covost2.total_size={asr: 2900, ast: 9500}"
+    codes = {"asr": 430, "ast": 15 * 430}
+    for task in codes:
+        weights = f"data.tasks.{task}.corpus_weights={{covost2: 1}}"
+        declared = {source.lang: source.size for source in sources_of(load(weights), task)}
+        assert declared["en"] == codes[task] and declared["fr"] == 264
+        scaled = {source.lang: source.size for source in sources_of(load(weights, totals), task)}
+        assert sum(scaled.values()) == pytest.approx({"asr": 2900, "ast": 9500}[task])
+        assert scaled["en"] / scaled["fr"] == pytest.approx(declared["en"] / declared["fr"])
+    with pytest.raises(RecipeError, match=r"data\.corpora\.covost2\S* total_size\.st: unknown; the tasks are speech"):
+        load("data.corpora.covost2.total_size={st: 9500}")
 
 
 def test_sources_have_the_names_of_the_recipe(load, corpora):

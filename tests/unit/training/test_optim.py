@@ -1,12 +1,16 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Schedules against their closed forms, parameter groups against their rule."""
 
+import json
 import math
 
 import pytest
 import torch
+import yaml
+from helpers import REPOSITORY_ROOT
 from torch import nn
 
+from mu2slam_hf.recipes.sections import OptimSection
 from mu2slam_hf.training.optim import (
     build_optimizer,
     build_parameter_groups,
@@ -14,6 +18,8 @@ from mu2slam_hf.training.optim import (
     compute_noam_rate,
     compute_schedule_multiplier,
 )
+
+CONFIGURATION = REPOSITORY_ROOT / "configuration"
 
 
 def rates(schedule: str, steps: int, peak: float = 1.0, **options) -> list[float]:
@@ -53,6 +59,52 @@ def test_linear_constant_and_inverse_square_root():
     assert rates("warmup_linear", 20, num_warmup_steps=10)[14] == pytest.approx(0.5)
     assert rates("warmup_constant", 20, num_warmup_steps=10)[10:] == [1.0] * 10
     assert rates("warmup_inverse_sqrt", 40, num_warmup_steps=10)[39] == pytest.approx(0.5)
+
+
+PAPER_RUNS = {
+    # name: peak, warm-up, and end as a share of the peak, by the papers
+    "mu2slam/pretrain_char": (3 / math.sqrt(1024 * 40_000), 40_000, math.sqrt(40 / 1500)),
+    "mu2slam/pretrain_char_8gpu": (3 / math.sqrt(1024 * 40_000), 40_000, math.sqrt(40 / 1500)),
+    "mu2slam/pretrain_spm": (3 / math.sqrt(1024 * 40_000), 40_000, math.sqrt(40 / 1500)),
+    "mslam/pretrain_0_6b": (6e-4, 40_000, math.sqrt(40 / 1300)),
+    "mslam/pretrain_2b": (3.6e-4, 40_000, math.sqrt(40 / 350)),
+}
+
+
+@pytest.mark.parametrize("name", PAPER_RUNS)
+def test_learning_rates_of_the_papers_runs_from_the_first_update_to_the_last(name):
+    """Linear growth, then the inverse square root of the update, for the whole of each run."""
+    peak, warmup, end = PAPER_RUNS[name]
+    tree = yaml.safe_load((CONFIGURATION / "recipes" / f"{name}.yaml").read_text(encoding="utf-8"))
+    model = json.loads((CONFIGURATION.parent / tree["model"]["config"]).read_text(encoding="utf-8"))
+    optim = OptimSection(**tree["optim"])
+    assert (optim.optimizer, optim.weight_decay) == ("adam", 0), "the papers' Adam has no decay"
+    last = tree["training"]["max_steps"]
+    scheduler = build_scheduler(
+        torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=optim.learning_rate),
+        schedule=optim.schedule,
+        num_warmup_steps=optim.warmup_steps,
+        num_training_steps=last,
+        min_ratio=optim.min_learning_rate_ratio,
+        noam_factor=optim.noam_factor,
+        hidden_size=model["encoder_config"]["hidden_size"],
+    )
+    initial, rate = scheduler.base_lrs[0], scheduler.lr_lambdas[0]
+    base = 1.0 if optim.schedule == "noam" else initial
+    for step in (1, 2, 999, warmup // 2, warmup, warmup + 1, 2 * warmup, 4 * warmup, last // 2, last - 1, last):
+        expected = peak * min(step / warmup, math.sqrt(warmup / step))
+        assert base * rate(step - 1) == pytest.approx(expected, rel=1e-6), step
+    assert base * rate(last - 1) == pytest.approx(peak * end, rel=1e-6)
+
+
+def test_the_schedule_of_the_transformer_has_no_lower_bound():
+    settings = {"num_warmup_steps": 40_000, "num_training_steps": 1_300_000, "min_ratio": 0.02}
+    last = compute_schedule_multiplier(1_300_000, schedule="warmup_inverse_sqrt", **settings)
+    assert last == pytest.approx(math.sqrt(40_000 / 1_300_000), rel=1e-12)
+    assert last == pytest.approx(0.1754, abs=1e-4)
+    assert rates("warmup_inverse_sqrt", 40, num_warmup_steps=10, min_ratio=0.3)[39] == pytest.approx(0.5)
+    assert rates("noam", 400, num_warmup_steps=1, min_ratio=0.9, hidden_size=4)[399] == pytest.approx(0.5 / 20)
+    assert compute_schedule_multiplier(1_300_000, schedule="warmup_linear", **settings) == pytest.approx(0.02)
 
 
 @pytest.mark.parametrize("schedule", ["warmup_cosine", "warmup_linear", "warmup_inverse_sqrt", "warmup_constant"])

@@ -132,6 +132,8 @@ def test_common_voice(tmp_path, layout):
     assert len(load_corpus("common_voice", root, languages=["zh-CN"])) == 3
     if layout == "original":
         assert all(len(load_corpus("common_voice", root, split)) == 12 for split in ("validated", "other", "dev"))
+        every = corpus_reader("common_voice", root, "all")
+        assert len(list(every.records())) == 36, "validated, other and invalidated, which here have the same clips"
 
 
 def test_common_voice_reads_any_locale_by_its_name(tmp_path):

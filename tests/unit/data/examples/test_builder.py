@@ -129,6 +129,19 @@ def test_a_record_by_itself_gives_what_all_together_give():
         assert sorted(ids(alone)) == sorted(ids(build(THREE[:1] + THREE[2:], task)))
 
 
+def test_examples_of_a_record_take_turns():
+    spoken = record(fr="un deux", ru="odin dva", de="eins zwei")
+    for task in PRETRAINING_TASKS:
+        turns = ExampleBuilder(tasks=[task], one_target=True, translations_as_texts=True)
+        every = turns.examples_of(spoken)
+        assert len(every) == {"speech": 1, "text": 4, "asr": 1, "ast": 3, "mt": 6}[task]
+        assert [turns.example_of(spoken, turn) for turn in range(2 * len(every))] == 2 * every
+    limited = ExampleBuilder(tasks=["ast"], one_target=True, limits=ExampleLimits(max_tokens=9))
+    found = [limited.example_of(spoken, turn) for turn in range(3)]
+    assert found[0] is None and [one.targets[0].lang for one in found[1:]] == ["fr", "ru"], "de has 10 tokens"
+    assert limited.example_of(record(id="u"), 5) is None
+
+
 def test_tasks_follow_one_another():
     every = build(THREE, *reversed(PRETRAINING_TASKS))
     assert ids(every) == [name for task in PRETRAINING_TASKS for name in ids(build(THREE, task))]

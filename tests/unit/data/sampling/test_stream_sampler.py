@@ -18,6 +18,7 @@ from mu2slam_hf.data.sampling.stream_sampler import StreamBatchSampler
 
 SHARES = {"speech": 4, "text": 8, "asr": 1, "ast": 1, "mt": 1}
 SIZES = {"en": 800.0, "fr": 100.0, "sw": 1.0}
+FROM_ENGLISH = "ar ca cy de et fa id ja lv mn sl sv ta tr zh".split()
 
 
 def records_of(shard):
@@ -153,9 +154,9 @@ def test_choice_of_sources_is_even_over_any_stretch_and_differs_between_ranks():
     assert choices[0](10**12) in shares
 
 
-def test_a_record_with_several_examples_is_resumed_between_them():
+def test_translations_of_a_record_take_turns_in_its_epochs():
     def stream():
-        records = ShardedStream(["a/en/0"], records_of, name="s")
+        records = ShardedStream(["a/en/0"], records_of, name="s", block_size=10)
         return ExampleStream(records, build_of("ast"), lambda example: False)
 
     def take_examples(examples, count):
@@ -166,9 +167,46 @@ def test_a_record_with_several_examples_is_resumed_between_them():
         examples.peek()  # looking at the next one does not change the state
         return taken
 
-    whole = take_examples(stream(), 130)
-    assert len(set(whole)) == 130 and whole[60][1] == 1 and whole[59][1] == 0
-    check_resume(stream, [0, 1, 2, 59, 60, 61], 40, take_examples)
+    whole = take_examples(stream(), 120)
+    assert [epoch for _, epoch in whole] == [number // 30 for number in range(120)]
+    for first in range(0, 120, 30):
+        recordings = {id.rpartition(":")[0] for id, _ in whole[first : first + 30]}
+        assert len(recordings) == 30, "each recording once in an epoch"
+    assert len({id for id, _ in whole[:60]}) == 60, "both translations in two epochs"
+    for first in range(0, 120, 10):
+        assert Counter(id[-2:] for id, _ in whole[first : first + 10]) == {"it": 5, "ru": 5}
+    check_resume(stream, [0, 1, 2, 29, 30, 31, 59, 60], 40, take_examples)
+
+
+def recordings_of(shard):
+    """1,200 recordings with 15 translations each."""
+    for place in range(1200):
+        yield SpeechTextRecord(
+            id=f"{shard}-{place}",
+            audio={"bytes": b"x", "path": None},
+            lang="en",
+            translations=dict.fromkeys(FROM_ENGLISH, "x"),
+            duration_seconds=1.0,
+            corpus="c",
+        )
+
+
+@pytest.mark.parametrize("num_shards, num_ranks", [(4, 2), (5, 2)])
+def test_no_recording_comes_twice_within_1000_draws_of_a_rank(num_shards, num_ranks):
+    shards = [str(number) for number in range(num_shards)]
+    place = {"rank": 1, "num_ranks": num_ranks}
+    stream = ShardedStream(shards, recordings_of, name="s", block_size=100, **place)
+    source = StreamSource(task="ast", corpus="c", lang="en", size=1.0, stream=stream)
+    sampler = StreamBatchSampler([source], MixtureConfig(shares={"ast": 10}), **place)
+    keys = [key for batch in take(sampler, 700) for key in batch]
+    last: dict[str, int] = {}
+    for number, key in enumerate(keys):
+        recording = key.example.id.rpartition(":")[0]
+        assert number - last.get(recording, -1000) >= 1000
+        last[recording] = number
+    directions = Counter(key.example.targets[0].lang for key in keys)
+    assert directions.keys() == set(FROM_ENGLISH)
+    assert all(count == pytest.approx(7000 / 15, rel=0.02) for count in directions.values())
 
 
 def test_foreign_states_are_refused():
@@ -184,6 +222,13 @@ def test_foreign_states_are_refused():
     ):
         with pytest.raises(ValueError, match=f"Cannot resume: {name} differ from those of the checkpoint"):
             other.load_state_dict(state)
+
+
+def test_a_state_of_another_rule_of_drawing_is_refused():
+    state = build().state_dict()
+    del state["fingerprint"]["version of the order of draws"]
+    with pytest.raises(ValueError, match=r"version of the order of draws \(None in the checkpoint, now 2\)"):
+        build().load_state_dict(state)
 
 
 def test_faulty_sources():

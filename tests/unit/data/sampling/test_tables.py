@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 import random
 from collections import Counter, defaultdict
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from resuming import check_resume, take
 
 from mu2slam_hf.data.examples.example import Example, Target
+from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.sampling.dealing import deal_evenly
 from mu2slam_hf.data.sampling.mixture import temperature_shares
 from mu2slam_hf.data.sampling.mixture_config import MixtureConfig
@@ -265,3 +267,38 @@ def test_table_for_the_console():
     assert [line.split()[0] for line in lines] == ["task", "speech", "text", "asr", "ast", "mt"]
     assert "en 76.4%, sw 23.6%" in lines[2] and f"{800 / 104:.1f}" in lines[2]
     assert "steps/epoch" in format_mixture(build().summarize())
+
+
+def translated(num_recordings, num_translations):
+    """Examples of `ast`: recordings with that many translations each, of English, and as many of French with one."""
+    for lang, targets in (("en", num_translations), ("fr", 1)):
+        for number in range(num_recordings):
+            record = SpeechTextRecord(id=f"{lang}{number}", lang=lang, text="x")
+            for target in range(targets):
+                yield replace(example("ast", number, lang, other=f"l{target}"), record=record)
+
+
+@pytest.mark.parametrize("num_recordings, temperature", [(550, 1.0), (700, 1.0), (700, 5.0), (1500, 5.0)])
+def test_draws_of_one_recording_are_1000_apart_also_over_epochs(num_recordings, temperature):
+    examples = list(translated(num_recordings, 6))
+    sampler = build(examples, shares={"ast": 80}, temperatures={"ast": temperature})
+    drawn = [examples[key.example] for batch in take(sampler, 3 * len(examples) // 80) for key in batch]
+    last: dict[str, int] = {}
+    distances, times = [], Counter()
+    for place, one in enumerate(drawn):
+        times[one.record.key, place // len(examples)] += 1
+        if one.record.key in last:
+            distances.append(place - last[one.record.key])
+        last[one.record.key] = place
+    # 700 recordings of which some are drawn 6 times in 4,900 draws are at most 816 apart.
+    assert min(distances) >= min(1000, 0.9 * len(examples) / max(times.values()))
+
+
+def test_epochs_of_few_recordings_stay_plain_permutations():
+    parts = build(EXAMPLES).fingerprint_parts()
+    assert "tasks whose recordings are spread" not in parts
+    many_recordings = [example("speech", number) for number in range(1001)]
+    sampler = build(many_recordings, shares={"speech": 1})
+    assert sampler.fingerprint_parts()["tasks whose recordings are spread"] == ["speech"]
+    epochs = [[key.example for batch in take(sampler, 1001) for key in batch] for _ in range(2)]
+    assert all(sorted(epoch) == list(range(1001)) for epoch in epochs)

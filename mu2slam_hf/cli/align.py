@@ -11,6 +11,7 @@ from typing import Any
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.cli.files import read_text
 from mu2slam_hf.cli.languages import model_config, resolve_languages
+from mu2slam_hf.cli.models import load_model
 from mu2slam_hf.cli.options import (
     add_json_option,
     add_limit_option,
@@ -21,7 +22,6 @@ from mu2slam_hf.cli.options import (
     add_source_language_option,
     add_synthetic_options,
     check_synthetic,
-    load_model,
 )
 from mu2slam_hf.cli.recordings import Recording, list_recordings, print_error, print_json, report_all_unusable
 

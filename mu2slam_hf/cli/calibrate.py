@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mu2slam_hf.cli.languages import language_code
+from mu2slam_hf.cli.models import load_model
 from mu2slam_hf.cli.options import (
     add_model_options,
     add_num_recordings_option,
@@ -16,7 +17,6 @@ from mu2slam_hf.cli.options import (
     add_synthetic_options,
     check_sources,
     check_synthetic,
-    load_model,
     positive_int,
     probability,
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from mu2slam_hf.cli.bootstrap_option import add_bootstrap_option
 from mu2slam_hf.cli.directions import direction_list, select_directions
+from mu2slam_hf.cli.models import load_model
 from mu2slam_hf.cli.options import (
     Joined,
     add_batch_seconds_option,
@@ -19,7 +20,6 @@ from mu2slam_hf.cli.options import (
     add_seed_option,
     check_source,
     generation_arguments,
-    load_model,
 )
 from mu2slam_hf.cli.records import describe_data, load_records, print_scores, save_results
 from mu2slam_hf.cli.training_texts import read_training_words

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from mu2slam_hf.cli.models import load_model
 from mu2slam_hf.cli.options import (
     add_batch_size_option,
     add_corpus_options,
@@ -16,7 +17,6 @@ from mu2slam_hf.cli.options import (
     add_results_option,
     add_top_option,
     check_plots,
-    load_model,
     probability,
 )
 from mu2slam_hf.cli.recordings import (

@@ -5,7 +5,6 @@ import argparse
 import importlib.util
 from typing import Any
 
-from mu2slam_hf.cli.collection import resume_collection
 from mu2slam_hf.cli.corpus_options import named_value
 
 FORMATS = ("txt", "srt", "vtt", "tsv", "json", "textgrid")
@@ -42,27 +41,6 @@ def add_model_option(parser: Any) -> None:
 def add_device_option(parser: Any, *, default: str | None = None) -> None:
     """`--device`."""
     parser.add_argument("--device", default=default, help="cpu (default), cuda, cuda:1, ...")
-
-
-def load_model(
-    args: argparse.Namespace, *, any_class: bool = True, adapters: dict[str, str] | None = None
-) -> tuple[Any, Any]:
-    """Model and processor of `add_model_options`, without messages of transformers.
-
-    Args:
-        args: arguments of the command.
-        any_class: whether the model may be of any class of the package, or only for conditional generation.
-        adapters: folders of adapters by name, for a model for conditional generation.
-    """
-    from mu2slam_hf.checkpoints import load_any_checkpoint, load_checkpoint
-
-    quiet_libraries()
-    if adapters:
-        loaded = load_checkpoint(args.model, device=args.device, adapters=adapters)
-    else:
-        loaded = (load_any_checkpoint if any_class else load_checkpoint)(args.model, device=args.device)
-    resume_collection()
-    return loaded
 
 
 def add_source_language_option(parser: Any, default: str = "predicted") -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from mu2slam_hf.cli.files import read_text
 from mu2slam_hf.cli.languages import model_config, resolve_languages
+from mu2slam_hf.cli.models import load_model
 from mu2slam_hf.cli.options import (
     add_corpus_options,
     add_json_option,
@@ -16,7 +17,6 @@ from mu2slam_hf.cli.options import (
     add_results_option,
     add_seed_option,
     add_top_option,
-    load_model,
 )
 from mu2slam_hf.cli.recordings import Recording, is_address, list_recordings, print_error, print_json
 from mu2slam_hf.cli.records import describe_data, load_records, print_scores, save_results

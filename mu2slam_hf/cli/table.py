@@ -32,7 +32,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--text-translation", action="store_true", help="CoVoST 2: translation of text (mt) instead of speech (ast)"
     )
-    parser.add_argument("--metric", nargs="+", metavar="METRIC", help="metrics instead of those of the layout")
+    parser.add_argument("--metrics", nargs="+", metavar="METRIC", help="metrics instead of those of the layout")
     parser.set_defaults(run=run)
 
 
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         systems[name].append(EvaluationResults.load(path))
     print(
         render_paper_table(
-            LAYOUTS[args.layout], systems, task="mt" if args.text_translation else None, metrics=args.metric
+            LAYOUTS[args.layout], systems, task="mt" if args.text_translation else None, metrics=args.metrics
         )
     )
     return 0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import mu2slam_hf
 from mu2slam_hf.cli.adapters import add_adapters_option, choose_adapter, read_adapters, with_added_languages
 from mu2slam_hf.cli.languages import model_config, resolve_languages
+from mu2slam_hf.cli.models import load_model
 from mu2slam_hf.cli.options import (
     add_batch_seconds_option,
     add_generation_options,
@@ -26,7 +27,6 @@ from mu2slam_hf.cli.options import (
     check_plots,
     check_silero,
     generation_arguments,
-    load_model,
     positive_seconds,
 )
 from mu2slam_hf.cli.progress import TranscriptionProgress, measure_seconds

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from mu2slam_hf.cli.languages import model_config, resolve_languages
+from mu2slam_hf.cli.models import load_model
 from mu2slam_hf.cli.options import (
     add_batch_size_option,
     add_generation_options,
@@ -14,7 +15,6 @@ from mu2slam_hf.cli.options import (
     add_source_language_option,
     add_target_languages_option,
     generation_arguments,
-    load_model,
 )
 from mu2slam_hf.cli.recordings import print_json
 

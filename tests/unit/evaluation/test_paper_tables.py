@@ -133,7 +133,7 @@ def test_command_prints_the_table(covost2, tmp_path, capsys):
         arguments.append(f"char={tmp_path / f'{number}.json'}")
     assert main(["table", "covost2", *arguments]) == 0
     assert capsys.readouterr().out == render_paper_table(LAYOUTS["covost2"], {"char": covost2["char"]}) + "\n"
-    assert main(["table", "covost2", *arguments, "--metric", "ter"]) == 1
+    assert main(["table", "covost2", *arguments, "--metrics", "ter"]) == 1
     assert "char: the record has no ter" in capsys.readouterr().err
     assert main(["table", "covost2", "record.json"]) == 1
     assert "expected NAME=RECORD" in capsys.readouterr().err

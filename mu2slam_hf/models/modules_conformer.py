@@ -53,7 +53,8 @@ class SequenceGroupNorm(ChannelNorm):
             hidden_states: `(B, L, D)`.
             sequence_ids: `(B, L)` int64, 0 on padding; None when every row is one whole sequence.
         """
-        if sequence_ids is None:
+        if sequence_ids is None and not torch.is_grad_enabled():
+            # torch's own is 20 times as fast on a CPU; its gradients are less exact where frames are few.
             # (B, L, D) -> (B, D, 1, L) without a copy: "channels last" images of one line
             states = hidden_states.transpose(1, 2).unsqueeze(2)
             states = nn.functional.group_norm(states, self.num_groups, self.weight, self.bias, self.eps)
@@ -61,7 +62,11 @@ class SequenceGroupNorm(ChannelNorm):
         batch, length, width = hidden_states.shape
         # (B, L, D) -> (B, L, G, D / G)
         states = at_least_float32(hidden_states).view(batch, length, self.num_groups, -1)
-        mean, variance = self._statistics(states, sequence_ids)
+        if sequence_ids is None:
+            mean = states.mean(dim=(1, 3), keepdim=True)
+            variance = states.var(dim=(1, 3), keepdim=True, unbiased=False)
+        else:
+            mean, variance = self._statistics(states, sequence_ids)
         states = (states - mean) * torch.rsqrt(variance + self.eps)
         states = states.view(batch, length, width) * at_least_float32(self.weight) + at_least_float32(self.bias)
         return states.to(hidden_states.dtype)

@@ -11,7 +11,7 @@ SETTINGS = (
     "training={load_best_model_at_end: true, metric_for_best_model: loss, max_steps: 20, eval_steps: 2, "
     "save_steps: 2, save_total_limit: 20, early_stopping_patience: 3, disable_tqdm: true, report_to: [], "
     "use_cpu: true}",
-    "optim={learning_rate: 0.5, warmup_steps: 0, schedule: warmup_constant}",
+    "optim={learning_rate: 3.0, warmup_steps: 0, schedule: warmup_constant}",
     "data.curriculum=[]",
 )
 

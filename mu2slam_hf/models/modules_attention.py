@@ -120,12 +120,12 @@ class _MultiHeadAttention(nn.Module):
     def _prefers_products(self, query: Tensor) -> bool:
         """Whether `product_attention_forward` computes what `sdpa` would, and is faster."""
         return (
-            self.config._attn_implementation == "sdpa"
+            not torch.compiler.is_compiling()
+            and self.config._attn_implementation == "sdpa"
             and (not self.is_causal or query.shape[2] == 1)
             and query.device.type == "cpu"
             and query.dtype in (torch.bfloat16, torch.float16)
             and not torch.is_grad_enabled()
-            and not torch.compiler.is_compiling()
         )
 
 

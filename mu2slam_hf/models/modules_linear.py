@@ -36,7 +36,8 @@ class Linear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         weight = self.weight
         if (
-            not torch.is_grad_enabled()
+            not torch.compiler.is_compiling()  # first, because nothing below can be compiled
+            and not torch.is_grad_enabled()
             and input.dtype == weight.dtype == torch.float32
             # Quantised and distributed weights are of other classes.
             and type(weight) is nn.Parameter
@@ -44,7 +45,6 @@ class Linear(nn.Linear):
             and input.numel() >= _MIN_ROWS * self.in_features
             and prefers_onednn()
             and not torch.is_autocast_enabled("cpu")
-            and not torch.compiler.is_compiling()
             and not torch.jit.is_tracing()
         ):
             return torch.ops.mkldnn._linear_pointwise(input, weight, self.bias, "none", [], "")

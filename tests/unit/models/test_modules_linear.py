@@ -55,6 +55,14 @@ def test_everything_else_is_left_to_torch(products):
     assert not products
 
 
+def test_compiled_models_leave_it_to_the_compiler(products):
+    module, states = Linear(8, 4), torch.randn(20, 8)
+    compiled = torch.compile(module, backend="eager", fullgraph=True)
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(states), nn.functional.linear(states, module.weight, module.bias))
+    assert not products
+
+
 def test_models_and_their_adapters_use_it(products):
     model, batch = tiny_model(), speech_batch([80, 60])
     targets = torch.randint(60, 90, (2, 8))

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from transformers import ParakeetEncoder, ParakeetEncoderConfig, Wav2Vec2BertConfig, Wav2Vec2BertModel
 
-from benchmarks.interleaved import measure_interleaved
+from benchmarks.interleaved import measure_interleaved, relate
 from benchmarks.machine import measure_limits
 from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
 from mu2slam_hf.models.modeling_conformer import ConformerEncoder
@@ -93,8 +93,7 @@ def run(repeats: int) -> list[dict[str, object]]:
                 "clips of 10 s": batch_size,
                 "system": name,
                 "milliseconds": 1e3 * seconds["wall_seconds"],
-                "ours / this": seconds["wall_seconds"] / ours["wall_seconds"],
-                "ours / this, process time": seconds["process_seconds"] / ours["process_seconds"],
+                **relate(seconds, ours),
                 "share of products' rate": operations / seconds["wall_seconds"] / rate if name == "Mu2SLAM" else "",
             }
             for name, seconds in times.items()

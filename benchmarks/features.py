@@ -5,7 +5,7 @@ import numpy as np
 import torch
 from transformers import ParakeetFeatureExtractor, SeamlessM4TFeatureExtractor, WhisperFeatureExtractor
 
-from benchmarks.interleaved import measure_interleaved
+from benchmarks.interleaved import measure_interleaved, relate
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 
 RATE = 16000
@@ -48,8 +48,7 @@ def run(repeats: int) -> list[dict[str, object]]:
         {
             "system": name,
             "audio seconds per second": NUM_CLIPS * SECONDS / seconds["wall_seconds"],
-            "ours / this": seconds["wall_seconds"] / times["Mu2SLAM"]["wall_seconds"],
-            "ours / this, process time": seconds["process_seconds"] / times["Mu2SLAM"]["process_seconds"],
+            **relate(seconds, times["Mu2SLAM"]),
         }
         for name, seconds in times.items()
     ]

@@ -12,16 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import (
-    CanaryConfig,
     CanaryForConditionalGeneration,
     GenerationMixin,
-    WhisperConfig,
     WhisperForConditionalGeneration,
 )
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.parakeet.modeling_parakeet import ParakeetEncoderModelOutput
 
-from benchmarks.interleaved import measure_interleaved
+from benchmarks.interleaved import measure_interleaved, relate
+from benchmarks.peers import canary_config, whisper_config
 from mu2slam_hf import Mu2SLAMConfig, Mu2SLAMForConditionalGeneration
 
 NUM_LAYERS, WIDTH, NUM_HEADS, VOCABULARY = 6, 512, 8, 8192
@@ -42,50 +41,14 @@ def build_mu2slam() -> Any:
     return Mu2SLAMForConditionalGeneration(config)
 
 
-def build_whisper() -> Any:
-    """Whisper with a small encoder."""
-    return WhisperForConditionalGeneration(
-        WhisperConfig(
-            vocab_size=VOCABULARY,
-            d_model=WIDTH,
-            encoder_layers=1,
-            decoder_layers=NUM_LAYERS,
-            encoder_attention_heads=NUM_HEADS,
-            decoder_attention_heads=NUM_HEADS,
-            encoder_ffn_dim=4 * WIDTH,
-            decoder_ffn_dim=4 * WIDTH,
-            max_source_positions=NUM_POSITIONS,
-            pad_token_id=0,
-            bos_token_id=1,
-            eos_token_id=2,
-            decoder_start_token_id=1,
-        )
-    )
-
-
-def build_canary() -> Any:
-    """Canary with a small encoder."""
-    sizes = {"hidden_size": WIDTH, "num_attention_heads": NUM_HEADS, "intermediate_size": 4 * WIDTH}
-    return CanaryForConditionalGeneration(
-        CanaryConfig(
-            encoder_config={"model_type": "parakeet_encoder", **sizes, "num_hidden_layers": 1},
-            decoder_config={
-                **sizes,
-                "num_hidden_layers": NUM_LAYERS,
-                "num_key_value_heads": NUM_HEADS,
-                "head_dim": WIDTH // NUM_HEADS,
-                "vocab_size": VOCABULARY,
-            },
-            vocab_size=VOCABULARY,
-        )
-    )
-
-
 def build_systems() -> dict[str, Callable[[Tensor], Tensor]]:
     """Name -> function from the source `(B, 250, 512)` to ids; each writes 60 tokens after its prompt."""
     torch.set_default_dtype(torch.bfloat16)
     try:
-        ours, whisper, canary = build_mu2slam().eval(), build_whisper().eval(), build_canary().eval()
+        sizes = (WIDTH, NUM_HEADS, (1, NUM_LAYERS), VOCABULARY)  # with small encoders
+        ours = build_mu2slam().eval()
+        whisper = WhisperForConditionalGeneration(whisper_config(*sizes, NUM_POSITIONS)).eval()
+        canary = CanaryForConditionalGeneration(canary_config(*sizes)).eval()
     finally:
         torch.set_default_dtype(torch.float32)
     common = {"num_beams": 1, "do_sample": False, "max_new_tokens": NUM_TOKENS}
@@ -136,8 +99,7 @@ def run(repeats: int) -> list[dict[str, object]]:
                 "batch": batch_size,
                 "system": name,
                 "tokens per second": batch_size * NUM_TOKENS / seconds["wall_seconds"],
-                "ours / this": seconds["wall_seconds"] / ours["wall_seconds"],
-                "ours / this, process time": seconds["process_seconds"] / ours["process_seconds"],
+                **relate(seconds, ours),
             }
             for name, seconds in times.items()
         ]

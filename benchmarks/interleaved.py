@@ -32,3 +32,11 @@ def measure_interleaved(systems: Mapping[str, Callable[[], object]], repeats: in
         }
         for name in systems
     }
+
+
+def relate(seconds: Mapping[str, float], ours: Mapping[str, float]) -> dict[str, float]:
+    """How many times as long a system takes as ours, as cells of a row; both as [`measure_interleaved`] gives them."""
+    return {
+        "ours / this": seconds["wall_seconds"] / ours["wall_seconds"],
+        "ours / this, process time": seconds["process_seconds"] / ours["process_seconds"],
+    }

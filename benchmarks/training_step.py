@@ -14,14 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import (
-    CanaryConfig,
     CanaryForConditionalGeneration,
-    WhisperConfig,
     WhisperForConditionalGeneration,
 )
 
-from benchmarks.interleaved import measure_interleaved
+from benchmarks.interleaved import measure_interleaved, relate
 from benchmarks.machine import measure_limits
+from benchmarks.peers import canary_config, whisper_config
 from mu2slam_hf import Mu2SLAMConfig, Mu2SLAMForConditionalGeneration
 
 NUM_CLIPS, SECONDS, NUM_TOKENS = 8, 8, 40
@@ -45,34 +44,10 @@ def build_models() -> dict[str, nn.Module]:
         languages=["und", "en"],
         attn_implementation="eager",
     )
-    canary = CanaryConfig(
-        encoder_config={"model_type": "parakeet_encoder", **SIZES, "num_hidden_layers": ENCODER_LAYERS}
-        | {"dropout": 0.0, "layerdrop": 0.0, "activation_dropout": 0.0, "attention_dropout": 0.0},
-        decoder_config={
-            **SIZES,
-            "num_hidden_layers": DECODER_LAYERS,
-            "num_key_value_heads": NUM_HEADS,
-            "head_dim": WIDTH // NUM_HEADS,
-            "vocab_size": VOCABULARY,
-        },
-        vocab_size=VOCABULARY,
-    )
-    whisper = WhisperConfig(
-        vocab_size=VOCABULARY,
-        d_model=WIDTH,
-        encoder_layers=ENCODER_LAYERS,
-        decoder_layers=DECODER_LAYERS,
-        encoder_attention_heads=NUM_HEADS,
-        decoder_attention_heads=NUM_HEADS,
-        encoder_ffn_dim=4 * WIDTH,
-        decoder_ffn_dim=4 * WIDTH,
-        max_source_positions=50 * SECONDS,  # it would pad to 30 s
-        dropout=0.0,
-        pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=2,
-        decoder_start_token_id=1,
-    )
+    sizes = (WIDTH, NUM_HEADS, (ENCODER_LAYERS, DECODER_LAYERS), VOCABULARY)
+    no_dropout = dict.fromkeys(("dropout", "layerdrop", "activation_dropout", "attention_dropout"), 0.0)
+    canary = canary_config(*sizes, **no_dropout)
+    whisper = whisper_config(*sizes, 50 * SECONDS, dropout=0.0)
     return {
         "Mu2SLAM": Mu2SLAMForConditionalGeneration(ours),
         "Canary": CanaryForConditionalGeneration(canary),
@@ -141,8 +116,7 @@ def run(repeats: int) -> list[dict[str, Any]]:
         {
             "system": name,
             "audio seconds per second": NUM_CLIPS * SECONDS / seconds["wall_seconds"],
-            "ours / this": seconds["wall_seconds"] / ours["wall_seconds"],
-            "ours / this, process time": seconds["process_seconds"] / ours["process_seconds"],
+            **relate(seconds, ours),
             "share of products' rate": count_operations() / ours["wall_seconds"] / rate if name == "Mu2SLAM" else "",
         }
         for name, seconds in times.items()

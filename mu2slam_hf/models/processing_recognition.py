@@ -300,22 +300,19 @@ class WindowRecognizer:
 
         A model that translates transcripts (`translate_transcript`) reads those that were written before.
         """
-        speaking = [one for one in windows if one.has_speech]
-        for batch in self._batches(speaking, [len(one.states) * self.frame_seconds for one in speaking]):
-            texts = [self._core_tokens(one, target_lang) for one in batch]
-            for is_read in (True, False):
-                part = [place for place, text in enumerate(texts) if bool(text) == is_read]
-                if part:
-                    ones = [batch[place] for place in part]
-                    read = [texts[place] for place in part] if is_read else None
-                    ids = self._generate(ones, [target_lang] * len(ones), only_core=True, transcripts=read)
-                    for one, tokens in zip(ones, ids, strict=True):
-                        one.translations[target_lang] = self._to_text(tokens)
+        speaking = [(one, self._core_tokens(one, target_lang)) for one in windows if one.has_speech]
+        for pairs in ([pair for pair in speaking if pair[1]], [pair for pair in speaking if not pair[1]]):
+            seconds = [len(one.states) * self.frame_seconds for one, _ in pairs]
+            for batch in self._batches(pairs, seconds):
+                ones, texts = zip(*batch, strict=True)
+                read = texts if texts[0] else None
+                ids = self._generate(ones, [target_lang] * len(ones), only_core=True, transcripts=read)
+                for one, tokens in zip(ones, ids, strict=True):
+                    one.translations[target_lang] = self._to_text(tokens)
 
     def _core_tokens(self, one: RecognizedWindow, target_lang: str) -> list[int]:
         """Tokens of what is said between the cuts of a window; none if the model has to hear it for a translation."""
-        default = getattr(self.model.generation_config, "translate_transcript", None)
-        is_read = self.generate_kwargs.get("translate_transcript", default)
+        is_read = find_setting(self.model, "translate_transcript", self.generate_kwargs.get("translate_transcript"))
         if not is_read or self.assistant is not None or target_lang == one.written_language:
             return []
         if one.window.core_start == 0 and one.window.core_stop >= one.num_samples:

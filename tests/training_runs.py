@@ -19,6 +19,14 @@ from mu2slam_hf.training.checkpoints import list_checkpoints
 
 SCRIPTS = REPOSITORY_ROOT / "training_scripts"
 RECIPES = REPOSITORY_ROOT / "configuration" / "recipes" / "mu2slam"
+QUIET_CPU = (
+    "training.use_cpu=true",
+    "training.report_to=[]",
+    "training.disable_tqdm=true",
+    "training.dataloader_num_workers=0",
+    "training.bf16=false",
+)
+"""Settings with which any recipe runs in a test."""
 TWO_PROCESSES = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 from helpers import make_tiny_config, make_tiny_processor
 from labelled_corpora import FROM_ENGLISH, INTO_ENGLISH, write_labelled_corpora
+from training_runs import QUIET_CPU
 
 from mu2slam_hf import Mu2SLAMForConditionalGeneration
 from mu2slam_hf.data.corpora.registry import find_corpus
@@ -24,11 +25,7 @@ SHARES = {
 }
 NUM_UPDATES = 1000
 SETTINGS = (
-    "training.use_cpu=true",
-    "training.report_to=[]",
-    "training.disable_tqdm=true",
-    "training.dataloader_num_workers=0",
-    "training.bf16=false",
+    *QUIET_CPU,
     "data.block_size=50",
     "data.max_failed_share=1",
     "processor.allow_unknown_characters=true",

@@ -10,6 +10,7 @@ import torch
 import yaml
 from helpers import REPOSITORY_ROOT, save_tiny_checkpoint
 from public_schema import write_public_corpora
+from training_runs import QUIET_CPU
 from understanding_corpora import write_tydiqa, write_xnli
 
 from mu2slam_hf import MSLAMForPreTraining, Mu2SLAMConfig, Mu2SLAMForPreTraining
@@ -36,13 +37,6 @@ STREAMED = [
     path for path in RECIPES if "streaming: true" in path.read_text(encoding="utf-8") and path not in OF_THE_PAPER
 ]
 TABLES = [path for path in RECIPES if path not in (*STREAMED, *HEADS, *OF_THE_PAPER)]
-SETTINGS = (
-    "training.use_cpu=true",
-    "training.report_to=[]",
-    "training.disable_tqdm=true",
-    "training.dataloader_num_workers=0",
-    "training.bf16=false",
-)
 LOCATION = ("name", "root", "split", "options", "manifest", "columns", "lang", "languages", "audio_root")
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
 ENCODER = {f"encoder_config.{key}": value for key, value in SIZES.items()}
@@ -122,7 +116,7 @@ def take_two_updates(run) -> None:
 
 @each(TABLES)
 def test_two_updates(path, on_tones):
-    for recipe in load_recipes(on_tones(path), SETTINGS):
+    for recipe in load_recipes(on_tones(path), QUIET_CPU):
         if recipe.kind == "finetuning":
             assert sum(phase.steps for phase in resolve_curriculum(recipe)) > 0
         take_two_updates(build_run(recipe))
@@ -148,7 +142,7 @@ def test_two_updates_of_text_understanding(path, tmp_path, monkeypatch):
     monkeypatch.setenv("MU2SLAM_MODEL", save_tiny_checkpoint(tmp_path / "model"))
     steps = ("max_steps=2", "eval_steps=1", "save_steps=2")
     small = (*(f"training.{step}" for step in steps), "data.per_device_train_batch_size=4")
-    results = build_run(load_recipe(path, [*SETTINGS, *small, f"output.dir={tmp_path / 'run'}"])).run()
+    results = build_run(load_recipe(path, [*QUIET_CPU, *small, f"output.dir={tmp_path / 'run'}"])).run()
     expected = {
         "finetune_xnli": {"dev_accuracy", "dev_accuracy_es_low", "dev_accuracy_bag_of_words_es"},
         "finetune_tydiqa": {"dev_f1", "dev_exact_match_sw", "dev_f1_best_sentence_en"},
@@ -162,7 +156,7 @@ def test_two_updates_of_a_head(path, on_tones, pretrained, monkeypatch):
     monkeypatch.setenv("MU2SLAM_MODEL", str(pretrained))
     steps = ("max_steps=2", "eval_steps=1", "save_steps=2")
     small = (*(f"training.{step}" for step in steps), "data.per_device_train_batch_size=4")
-    results = build_run(load_recipe(on_tones(path), [*SETTINGS, *small])).run()
+    results = build_run(load_recipe(on_tones(path), [*QUIET_CPU, *small])).run()
     assert results and all(value >= 0 for value in results.values())
 
 
@@ -197,7 +191,7 @@ def on_small_copies(public_corpora, learned_codebook, tmp_path, monkeypatch):
         missing += ("training.gradient_accumulation_steps=1",)
         small = ("processor.vocab_size=300", "processor.feature_statistics_utterances=20", "data.max_failed_share=1")
         sizes = [f"model.overrides.{name}={value}" for name, value in OVERRIDES[path.parent.name].items()]
-        everything = [*missing, *small, *sizes, *SETTINGS, f"output.dir={tmp_path}", *overrides]
+        everything = [*missing, *small, *sizes, *QUIET_CPU, f"output.dir={tmp_path}", *overrides]
         return build_run(load_recipe(path, everything))
 
     return build

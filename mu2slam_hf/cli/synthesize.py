@@ -43,7 +43,7 @@ def add_parser(subparsers: Any) -> None:
         "--engines",
         type=name_list,
         metavar="NAME[,NAME]",
-        help="speech engines to draw voices from: espeak-ng, festival, flite, or all that are installed (espeak-ng)",
+        help="speech engines to draw voices from (--list-voices), or all that are installed (espeak-ng)",
     )
     voices.add_argument(
         "--engine-weights",

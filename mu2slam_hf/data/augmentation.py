@@ -17,6 +17,7 @@ from torch import Tensor
 from mu2slam_hf.data.acoustics import equalize, reverberate
 from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray
 from mu2slam_hf.data.random_keys import DrawKey, draw_generator
+from mu2slam_hf.data.spectrograms import reweight_pauses, warp_frequencies
 
 _EQUALIZER_BANDS = 7
 SAMPLES_PER_FRAME = SAMPLING_RATE // 100
@@ -103,6 +104,8 @@ class SpecAugmentConfig:
         warp_prob: share of utterances with a warped frequency axis, as of a speaker with a longer or shorter vocal
             tract; pitch and speed change apart from it, by `WaveformAugmentationConfig.speed_factors`.
         max_warp: largest change of the frequency axis: 0.1 for factors from 0.9 to 1.1, see `warp_frequencies`.
+        pause_prob: share of utterances normalised as if their pauses were longer or shorter, see `reweight_pauses`.
+        max_pause_factor: largest factor of their duration: 4 for factors from 1/4 to 4.
         from_step: first optimizer step with masks; CTC learns its alignment without them before.
         ramp_steps: number of steps over which widths grow from zero to their maximum.
     """
@@ -115,14 +118,18 @@ class SpecAugmentConfig:
     prob: float | int = 1.0
     warp_prob: float | int = 0.0
     max_warp: float | int = 0.1
+    pause_prob: float | int = 0.0
+    max_pause_factor: float | int = 4.0
     from_step: int = 0
     ramp_steps: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("prob", "warp_prob", "max_time_mask_share"):
+        for name in ("prob", "warp_prob", "pause_prob", "max_time_mask_share"):
             _check_share(name, getattr(self, name))
         if not 0 <= self.max_warp <= 0.5:
             raise ValueError(f"`max_warp` must be in [0, 0.5], got {self.max_warp}")
+        if self.max_pause_factor < 1:
+            raise ValueError(f"`max_pause_factor` must be at least 1, got {self.max_pause_factor}")
         names = ("num_time_masks", "max_time_mask_frames", "num_frequency_masks", "max_frequency_mask_bins")
         for name in (*names, "from_step", "ramp_steps"):
             if getattr(self, name) < 0:
@@ -281,6 +288,9 @@ class SpecAugment:
             return
         # (T / k, k * F) -> (T, F), a view
         frames = features.unflatten(1, (num_stacked_frames, -1)).flatten(0, 1)
+        pause_factor = self.pause_factor(key, example_id, strength)
+        if pause_factor != 1.0:
+            frames.copy_(reweight_pauses(frames, pause_factor))
         factor = self.warp_factor(key, example_id, strength)
         if factor != 1.0:
             frames.copy_(warp_frequencies(frames, factor))
@@ -295,6 +305,14 @@ class SpecAugment:
         if chance >= self.config.warp_prob:
             return 1.0
         return 1.0 + float(2.0 * position - 1.0) * self.config.max_warp * strength
+
+    def pause_factor(self, key: DrawKey, example_id: str, strength: float = 1.0) -> float:
+        """Factor on the duration of pauses for this draw, log-uniform; 1 for no change."""
+        generator = draw_generator(self.seed, key, example_id, "pauses")
+        chance, position = generator.random(2)
+        if chance >= self.config.pause_prob:
+            return 1.0
+        return float(self.config.max_pause_factor) ** (float(2.0 * position - 1.0) * strength)
 
     def masks(
         self, num_frames: int, num_bins: int, key: DrawKey, example_id: str, strength: float = 1.0
@@ -319,21 +337,6 @@ class SpecAugment:
                 start = int(start_share * (len(mask) - width + 1))
                 mask[start : start + width] = True
         return time_mask, frequency_mask
-
-
-def warp_frequencies(features: Tensor, factor: float) -> Tensor:
-    """Scale the frequency axis of log-mel features: `(T, F)` -> `(T, F)`, bin f is what bin f / factor was.
-
-    Formants move up for factor > 1. Linear interpolation between bins; above the last bin its value is repeated.
-    Choice: the mel axis is scaled, not hertz: both move the formants of speech by about the same share, and this
-    needs nothing but the bins.
-    """
-    num_bins = features.shape[1]
-    positions = (torch.arange(num_bins, dtype=torch.float32) / factor).clamp(max=num_bins - 1)
-    lower = positions.long()
-    upper = (lower + 1).clamp(max=num_bins - 1)
-    share = (positions - lower).to(features.dtype)
-    return features[:, lower] * (1 - share) + features[:, upper] * share
 
 
 def change_speed(waveform: FloatArray, factor: float, sampling_rate: int = SAMPLING_RATE) -> FloatArray:

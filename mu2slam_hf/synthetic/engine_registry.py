@@ -7,12 +7,16 @@ from collections.abc import Callable, Sequence
 from mu2slam_hf.synthetic.espeak import EspeakEngine
 from mu2slam_hf.synthetic.festival import FESTIVAL, FestivalEngine
 from mu2slam_hf.synthetic.flite import FLITE, FliteEngine
+from mu2slam_hf.synthetic.pico import PICO, PicoEngine
+from mu2slam_hf.synthetic.rhvoice import RHVOICE, RHVoiceEngine
 from mu2slam_hf.synthetic.speech_engine import ESPEAK_NG, SpeechEngine, SpeechRequest, SpokenClip
 
 ENGINES: dict[str, Callable[[], SpeechEngine]] = {
     ESPEAK_NG: EspeakEngine,
     FESTIVAL: FestivalEngine,
     FLITE: FliteEngine,
+    PICO: PicoEngine,
+    RHVOICE: RHVoiceEngine,
 }
 """Maps names of engines to functions that start them."""
 

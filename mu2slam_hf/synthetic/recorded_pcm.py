@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Samples of the sound files that festival and flite write."""
+"""Samples of the sound files that the programs of speech engines write."""
 
 from pathlib import Path
 

@@ -22,7 +22,7 @@ class SpeechRequest:
     Attributes:
         text: text to speak.
         voice: name of the voice in its engine: for espeak-ng a language with an optional variant, such as `fr` or
-            `en-us+f3`; for festival and flite the name that the engine lists.
+            `en-us+f3`; for the others the name that the engine lists.
         rate: words per minute, 80 to 450. For engines other than espeak-ng, 160 is the rate of the voice, and other
             values are relative to it.
         pitch: 0 to 99; 50 is the default of the voice. For engines other than espeak-ng, 25 less or more lower or

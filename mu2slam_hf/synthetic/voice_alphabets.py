@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The characters that the voices of festival and flite can read.
+"""The characters that the voices of engines other than espeak-ng can read.
 
 These voices drop characters that they do not know, without a message, or abort the sentence. Texts are reduced to
 known characters, and a text that cannot be reduced without a change of its words is not spoken.
@@ -14,6 +14,8 @@ _PUNCTUATION = ".,:;?! "
 
 ALPHABETS = {
     "en": _ASCII_LETTERS + _DIGITS + _PUNCTUATION + "'-%$&",
+    "es": _ASCII_LETTERS + "áéíñóúü" + _DIGITS + _PUNCTUATION + "¡¿",
+    "fr": _ASCII_LETTERS + "àâæçèéêëîïôùûüÿœ" + _DIGITS + _PUNCTUATION + "'-",
     # A hyphen between spaces is read as "meno", and "%" aborts the sentence.
     "it": _ASCII_LETTERS + "àáèéìíòóùú" + _DIGITS + _PUNCTUATION + "'",
     # Latin letters are spelled with the rules of English.

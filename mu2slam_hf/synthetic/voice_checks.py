@@ -9,8 +9,10 @@ DUPLICATES = {("flite", "kal"): "the voice kal16 with half of its sampling rate"
 # (text, text that must sound different): a voice that receives an accent or apostrophe in the wrong encoding drops it.
 _PROBES = {
     "en": ("we'll go home today", "well go home today"),
+    "es": ("la niña bebió en el jardín", "la nina bebio en el jardin"),
+    "fr": ("l'élève a mangé des pâtes", "leleve a mange des pates"),
     "it": ("la città è così perché può", "la citta e cosi perche puo"),
-    "ru": ("ещё стоит большая ёлка", "еще стоит большая елка"),
+    "ru": ("твой край большой", "твои краи большои"),
 }
 # A fifth of the rate of normal speech per letter: voices of a limited domain, such as clocks, say next to nothing.
 _LEAST_SECONDS_PER_CHARACTER = 0.035

@@ -16,9 +16,9 @@ from mu2slam_hf.data.augmentation import (
     add_noise,
     change_speed,
     limit_band,
-    warp_frequencies,
 )
 from mu2slam_hf.data.random_keys import DrawKey, counter_generator
+from mu2slam_hf.data.spectrograms import reweight_pauses, warp_frequencies
 
 RATE = 16_000
 
@@ -213,16 +213,6 @@ def test_spec_augment_widths_are_uniform():
     assert not off[0].any() and not off[1].any()
 
 
-@pytest.mark.parametrize("factor", [0.85, 1.0, 1.15])
-def test_warping_scales_the_frequency_axis(factor):
-    bins = torch.arange(80.0)
-    expected = (bins / factor).clamp(max=79)
-    torch.testing.assert_close(warp_frequencies(bins.repeat(3, 1), factor), expected.repeat(3, 1))
-    formant = torch.exp(-((bins - 40) ** 2) / 18).repeat(3, 1)
-    assert (warp_frequencies(formant, factor).argmax(dim=1) == round(40 * factor)).all()
-    assert torch.equal(warp_frequencies(torch.ones(3, 80), factor), torch.ones(3, 80))
-
-
 def test_warps_are_drawn_within_their_bounds_and_leave_padding_alone():
     only_warps = SpecAugmentConfig(num_time_masks=0, num_frequency_masks=0, warp_prob=0.5, max_warp=0.2, ramp_steps=4)
     warps = SpecAugment(only_warps)
@@ -243,12 +233,31 @@ def test_warps_are_drawn_within_their_bounds_and_leave_padding_alone():
     assert torch.equal(stacked.reshape(2, 60, 80), warped)
 
 
+def test_pause_factors_are_log_uniform_and_leave_padding_alone():
+    only_pauses = SpecAugmentConfig(num_time_masks=0, num_frequency_masks=0, pause_prob=0.5, ramp_steps=4)
+    pauses = SpecAugment(only_pauses)
+    factors = np.array([pauses.pause_factor(DrawKey(0, number), "a") for number in range(4000)])
+    drawn = np.log(factors[factors != 1.0]) / np.log(4.0)
+    assert abs(len(drawn) / 4000 - 0.5) < 0.03
+    assert -1.0 <= drawn.min() < -0.97 and 0.97 < drawn.max() <= 1.0 and abs(drawn.mean()) < 0.04
+    assert pauses.pause_factor(DrawKey(0, 3), "a", 0.5) == pytest.approx(factors[3] ** 0.5)
+
+    always = SpecAugment(SpecAugmentConfig(num_time_masks=0, num_frequency_masks=0, pause_prob=1.0))
+    features, key = torch.randn(1, 60, 80), DrawKey(1)
+    changed = always(features, [40], [key], ["b"])
+    expected = reweight_pauses(features[0, :40], always.pause_factor(key, "b"))
+    torch.testing.assert_close(changed[0, :40], expected)
+    assert torch.equal(changed[0, 40:], features[0, 40:])
+
+
 @pytest.mark.parametrize(
     ("config", "fields", "message"),
     [
         (WaveformAugmentationConfig, {"noise_prob": 1.5}, "noise_prob"),
         (WaveformAugmentationConfig, {"gain_db": (3.0, -3.0)}, "gain_db"),
         (WaveformAugmentationConfig, {"speed_factors": (0.0,)}, "speed_factors"),
+        (SpecAugmentConfig, {"pause_prob": -0.1}, "pause_prob"),
+        (SpecAugmentConfig, {"max_pause_factor": 0.5}, "max_pause_factor"),
         (WaveformAugmentationConfig, {"speed_factors": ()}, "speed_factors"),
         (WaveformAugmentationConfig, {"band_limit_hz": 9000.0}, "band_limit_hz"),
         (WaveformAugmentationConfig, {"concatenate_gap_seconds": (-1.0, 1.0)}, "concatenate_gap_seconds"),

@@ -3,6 +3,7 @@
 
 import argparse
 import importlib.util
+from pathlib import Path
 from typing import Any
 
 from mu2slam_hf.cli.corpus_options import named_value
@@ -243,6 +244,8 @@ def _split_corpus(corpus: str, root: str | None) -> tuple[str, str]:
     """Name and folder of NAME[=DIR]."""
     name, _, folder = corpus.partition("=")
     folder = folder or root or ""
+    if not folder and Path(name).is_file():
+        raise ValueError(f"--corpus expects the name of a corpus (`mu2slam corpora`); for a file: --manifest {name}")
     if not folder:
         raise ValueError(f"--corpus {name} requires its folder: --corpus {name}=DIR, or --root DIR")
     return name, folder

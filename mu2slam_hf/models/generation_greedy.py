@@ -26,6 +26,7 @@ from .generation_ctc import CTCPrefixLogitsProcessor, PrefixState
 from .generation_drafts import Draft
 from .generation_languages import LanguageTokensLogitsProcessor
 from .generation_loops import LoopLogitsProcessor, find_loop
+from .generation_settings import find_option
 from .generation_tokens import AllowedTokensLogitsProcessor, RowLengthLogitsProcessor
 
 _BACKENDS = ("sdpa", "eager")
@@ -103,12 +104,6 @@ class TokenChooser:
         if self.loops is None or (self.exempt is not None and self.exempt[utterance]):
             return False
         return find_loop(ids[1:], self.loops.max_repeats) is not None
-
-
-def find_option(name: str, kwargs: dict, *configs: Any) -> Any:
-    """An option of `generate`: the argument, else of the first configuration that has a value, else None."""
-    values = (kwargs.get(name), *(getattr(config, name, None) for config in configs))
-    return next((value for value in values if value is not None), None)
 
 
 def is_plain_greedy(kwargs: dict, *configs: Any) -> bool:

@@ -15,9 +15,10 @@ from .generation_assisted import prepare_assistant
 from .generation_cache import SharedSourceCache
 from .generation_ctc import CTCPrefixLogitsProcessor, CTCPrefixScorer
 from .generation_drafts import build_ctc_drafts
-from .generation_greedy import GreedySearch, find_option, is_plain_greedy
+from .generation_greedy import GreedySearch, is_plain_greedy
 from .generation_languages import LanguageTokensLogitsProcessor, exclude_from_ctc, excluded_tokens
 from .generation_loops import LoopLogitsProcessor
+from .generation_settings import find_option
 from .generation_tokens import AllowedTokensLogitsProcessor, RowLengthLogitsProcessor
 from .generation_transcripts import encode_transcripts
 from .language_codes import language_index

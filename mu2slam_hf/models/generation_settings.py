@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Settings of a checkpoint for recordings: as given, else as stored with the model, else by default."""
+"""Settings of generation and of recordings: as given, else as stored with the model, else by default."""
 
 from typing import Any
 
@@ -10,14 +10,20 @@ DEFAULT_MAX_REPEATS = 4
 """Number of repetitions that are allowed in transcripts and translations if the generation configuration has none."""
 
 
+def find_option(name: str, kwargs: dict, *configs: Any) -> Any:
+    """An option of `generate`: the argument, else of the first configuration that has a value, else None."""
+    values = (kwargs.get(name), *(getattr(config, name, None) for config in configs))
+    return next((value for value in values if value is not None), None)
+
+
 def find_setting(model: Any, name: str, given: Any = None, default: Any = None) -> Any:
     """`given`, else the value that is stored with a model, else `default`; None counts as missing.
 
     Stored is what the generation configuration has, or the configuration of a model that does not generate.
     """
     configs = (getattr(model, "generation_config", None), getattr(model, "config", None))
-    values = (given, *(getattr(config, name, None) for config in configs))
-    return next((value for value in values if value is not None), default)
+    value = find_option(name, {name: given}, *configs)
+    return default if value is None else value
 
 
 def find_chunk_seconds(model: Any, given: float | None = None) -> float:

@@ -227,6 +227,10 @@ def test_evaluate_compares_with_the_nearest_training_sentence(run, tmp_path):
             for command in ("evaluate", "identify-language", "retrieve")
         ),
         (["retrieve", AUDIO, "--texts", "t", "--score", "mean", "ctc"], "--score mean ctc: pass a single score"),
+        (
+            ["evaluate", "--corpus", "file"],
+            "expects the name of a corpus (`mu2slam corpora`); for a file: --manifest file",
+        ),
         (["evaluate", "--corpus", "prompts5"], "--corpus prompts5 requires its folder: --corpus prompts5=DIR"),
         (
             ["synthesize", "--output", "x", "--corpus", "prompts5"],

@@ -197,7 +197,7 @@ def _find_fault(split: DevSplit, settings: SplitSettings, minimum: int) -> str |
     if len(groups) < 2:
         return "there is only one" if groups else "there are no texts"
     if not split.dev:
-        return f"none of the {len(groups)} is chosen at a share of {settings.dev_share:.0%}"
+        return f"with a share of {settings.dev_share:.0%}, none of the {len(groups)} falls into the development set"
     dev_seconds = _seconds(split.dev)
     share = dev_seconds / (dev_seconds + _seconds(split.train))
     if not settings.dev_share / _MAX_RATIO <= share <= settings.dev_share * _MAX_RATIO:

@@ -59,11 +59,14 @@ def _tiles(report: DataReport) -> list[tuple[str, str]]:
     """The figures at the top."""
     amounts = report.amounts
     left_out = sum(finding.severity == "left_out" for finding in report.findings)
+    # Recordings may have translations only.
+    part, title = ("transcribed", "transcribed") if amounts["transcribed"].utterances else ("labelled", "translated")
+    scored = max(amounts["dev_scored"].utterances, *(counts["dev_scored"] for counts in report.translated.values()), 0)
     return [
-        (format_hours(amounts["transcribed"].hours), "transcribed"),
-        (f"{amounts['transcribed'].utterances:,}", "utterances"),
-        _speaker_tile(amounts["transcribed"]),
-        (f"{amounts['dev_scored'].utterances:,}", "utterances to test with"),
+        (format_hours(amounts[part].hours), title),
+        (f"{amounts[part].utterances:,}", "utterances"),
+        _speaker_tile(amounts[part]),
+        (f"{scored:,}", "utterances to test with"),
         (format_hours(amounts["untranscribed"].hours), "not transcribed"),
         (f"{left_out:,}", "things left out"),
     ]

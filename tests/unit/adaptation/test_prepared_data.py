@@ -120,6 +120,21 @@ def test_text_and_html_say_the_same_and_need_nothing_else(folder):
     assert "... and 8 more" in text
 
 
+def test_the_figures_at_the_top_count_recordings_with_translations_only(tmp_path):
+    rows = ["audio\tspeaker\ttext_fr"]
+    for number in range(12):
+        write_tape(tmp_path / f"{number}.wav", 3.0 + number / 10)
+        rows.append(f"{number}.wav\tspeaker {number % 4}\tappuyez sur {'abcdefghijkl'[number]}")
+    (tmp_path / "table.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    report = prepare_data(tmp_path / "table.tsv", OPTIONS, tokenizer=make_tiny_processor().tokenizer).report
+    html = render_html(report)
+    tiles = {title: value for value, title in re.findall(r"<b>(.*?)</b>(.*?)</div>", html)}
+    scored = report.translated["fr"]["dev_scored"]
+    assert scored > 0
+    expected = {"translated": "43 s", "utterances": "12", "speakers": "4", "utterances to test with": str(scored)}
+    assert {title: tiles[title] for title in expected} == expected
+
+
 def test_capitals_that_the_model_lacks_are_named_with_advice(tmp_path):
     write_clips(tmp_path / "field", {"a": "Press One ε", "b": "press Εne"}, b="Appuyez")
     tokenizer = make_tiny_processor().tokenizer

@@ -43,6 +43,10 @@ def make_config(encoder: dict | None = None, **options) -> MSLAMConfig:
         "proj_codevector_dim": 6,
         "classifier_proj_size": 8,
         "initializer_range": 0.1,
+        # As in w2v-BERT: gradients flow through every part.
+        "quantizer_method": "gumbel",
+        "quantizer_center_utterances": False,
+        "quantizer_stop_gradient": False,
     }
     return MSLAMConfig(encoder_config={**sizes, **(encoder or {})}, **{**shared, **options})
 

@@ -32,13 +32,17 @@ class MSLAMConfig(SpeechTextConfig):
         text_token_offset (`int`, *optional*, defaults to 1088): As in [`Mu2SLAMConfig`].
         languages (`list[str]`, *optional*, defaults to `["und"]`): Languages of the processor; the encoder does not
             receive a language.
-        quantizer_method (`str`, *optional*, defaults to `"gumbel"`): `gumbel`: learned logits, sampled in training;
-            `nearest`: the nearest entry, both normalised to length 1.
-        quantizer_center_utterances (`bool`, *optional*, defaults to `False`): Whether the mean of each utterance is
-            subtracted from the frames that are quantised. Choice: not by default, as in the papers.
-        quantizer_stop_gradient (`bool`, *optional*, defaults to `False`): Whether no gradient flows from the quantiser
-            into the front end. Choice: not by default, as in the papers; in runs of a few hundred updates the gradient
-            of the targets makes the front end sensitive to noise.
+        quantizer_method (`str`, *optional*, defaults to `"nearest"`): `nearest`: the nearest entry, both normalised to
+            length 1, of entries that follow the frames; `gumbel`: learned logits, sampled in training, as in
+            w2v-BERT. Choice: in runs of a few hundred updates only `nearest` learned codes.
+        quantizer_center_utterances (`bool`, *optional*, defaults to `True`): Whether the mean of each utterance is
+            subtracted from the frames that are quantised. Choice: codes of the same sound then depend less on the
+            microphone and the voice; the papers do not subtract it.
+        quantizer_stop_gradient (`bool`, *optional*, defaults to `True`): Whether no gradient flows from the quantiser
+            into the front end. Choice: in runs of a few hundred updates the gradient of the targets makes the front
+            end sensitive to noise; in the papers it flows.
+        quantizer_frame_entropy_weight (`float`, *optional*, defaults to 0.0): Weight, inside the diversity loss, of
+            the entropy of the distribution over entries of single frames. Choice: not by default, as in the papers.
         num_codevectors_per_group (`int`, *optional*, defaults to 1024): Number of entries K of a codebook.
         num_codevector_groups (`int`, *optional*, defaults to 1): Number of codebooks G; masked prediction has a
             softmax for each.
@@ -71,9 +75,10 @@ class MSLAMConfig(SpeechTextConfig):
 
     num_speech_layers: int = 8
     add_speech_projection: bool = True
-    quantizer_method: str = "gumbel"
-    quantizer_center_utterances: bool = False
-    quantizer_stop_gradient: bool = False
+    quantizer_method: str = "nearest"
+    quantizer_center_utterances: bool = True
+    quantizer_stop_gradient: bool = True
+    quantizer_frame_entropy_weight: float | int = 0.0
     num_codevectors_per_group: int = 1024
     num_codevector_groups: int = 1
     codevector_dim: int = 1024

@@ -362,7 +362,8 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
             total = total + (codes.commitment * weights).sum()
         is_alone = (is_masked & ~in_pair[:, None]).flatten()[masked]
         count = is_alone.sum()
-        diversity = diversity_loss(codes.probabilities[is_alone]) + 0.0 * codes.probabilities.sum()
+        diversity = diversity_loss(codes.probabilities[is_alone], config.quantizer_frame_entropy_weight)
+        diversity = diversity + 0.0 * codes.probabilities.sum()
         return (total, asked.sum()), (diversity * count, count)
 
     def _sum_codes(

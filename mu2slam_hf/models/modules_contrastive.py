@@ -5,6 +5,8 @@ Shapes: M frames of any number of utterances, U utterances, N encoder frames of 
 codebooks, K entries of a codebook.
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -48,26 +50,36 @@ def contrastive_losses(
     return torch.where(asked, losses, 0.0), asked
 
 
-def diversity_loss(probabilities: Tensor) -> Tensor:
+def diversity_loss(probabilities: Tensor, frame_entropy_weight: float = 0.0) -> Tensor:
     """Diversity loss of codebooks: 0 if all entries are equally likely, up to 1.
 
     Paper: w2v-BERT uses that of wav2vec 2.0: `(G K - sum_g exp(H(p_g))) / (G K)`, `p_g` the mean over the batch of the
     softmax of each codebook, without noise and temperature.
+    Choice: it is 0 too if every frame has all entries with the same probability, which then says nothing about the
+    frame. A weight adds the mean entropy of the distributions of single frames, divided by `log K`.
 
     Args:
         probabilities: `(M, G, K)` of real frames, which sum to 1 over the last dimension.
+        frame_entropy_weight: weight of the entropy of single frames.
 
     Returns:
-        scalar, at least float32, in `[0, 1 - 1 / K]`; 0 if there are no frames.
+        scalar, at least float32, in `[0, 1 - 1 / K]` without this weight; 0 if there are no frames.
     """
     num_frames, num_groups, num_codevectors = probabilities.shape
+    probabilities = at_least_float32(probabilities)
     if num_frames == 0:
-        return at_least_float32(probabilities).sum()
-    mean = at_least_float32(probabilities).mean(dim=0)
-    # An entry may have probability 0; its logarithm is kept finite for the gradient.
-    entropy = -(mean * mean.clamp(min=torch.finfo(mean.dtype).tiny).log()).sum(dim=-1)
+        return probabilities.sum()
     total = num_groups * num_codevectors
-    return (total - entropy.exp().sum()) / total
+    loss = (total - _entropy(probabilities.mean(dim=0)).exp().sum()) / total
+    if frame_entropy_weight:
+        loss = loss + frame_entropy_weight * _entropy(probabilities).mean() / math.log(max(num_codevectors, 2))
+    return loss
+
+
+def _entropy(probabilities: Tensor) -> Tensor:
+    """Entropy over the last dimension, in nats."""
+    # An entry may have probability 0; its logarithm is kept finite for the gradient.
+    return -(probabilities * probabilities.clamp(min=torch.finfo(probabilities.dtype).tiny).log()).sum(dim=-1)
 
 
 def _unit(vectors: Tensor) -> Tensor:

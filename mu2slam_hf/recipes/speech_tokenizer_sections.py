@@ -24,7 +24,7 @@ class CodebookSection:
         num_codevectors: number of entries of a codebook. Paper: 1024, as AudioLM.
         num_codebooks: number of codebooks of random_projection (USM has 16 of 8192 entries) and contrastive.
         codevector_dim: width of an entry of random_projection (16), total width of the codebooks of contrastive (128).
-        method: for contrastive: gumbel or nearest.
+        method: for contrastive: nearest or gumbel, see `MSLAMConfig.quantizer_method`.
         center_utterances: whether to subtract the mean of each utterance from the quantized features.
         num_context_frames: for kmeans on log-mel frames: number of 40 ms frames on either side of each.
         encoder: for kmeans: folder of a speech encoder whose layer is quantized, in place of log-mel frames.
@@ -37,7 +37,7 @@ class CodebookSection:
     num_codevectors: int = 1024
     num_codebooks: int = 1
     codevector_dim: int | None = None
-    method: Literal["gumbel", "nearest"] = "gumbel"
+    method: Literal["nearest", "gumbel"] = "nearest"
     center_utterances: bool = False
     num_context_frames: int = 1
     encoder: str | None = path_field("checkpoint")

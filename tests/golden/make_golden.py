@@ -91,8 +91,9 @@ def build_mslam_models(mu2slam_config: Mu2SLAMConfig) -> dict[str, torch.nn.Modu
         "num_codevectors_per_group": 8,
     }
     options |= {"codevector_dim": 12, "proj_codevector_dim": 6, "classifier_proj_size": 10}
+    options |= {"quantizer_method": "gumbel"}
     config, two = MSLAMConfig(**options), {"quantizer_method": "nearest", "num_codevector_groups": 2}
-    nearest = MSLAMConfig(**options, **two, add_speech_projection=False)
+    nearest = MSLAMConfig(**options | two, add_speech_projection=False)
     with torch.device("meta"):
         return {
             "MSLAMModel": MSLAMModel(config),

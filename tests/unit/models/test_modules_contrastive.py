@@ -151,6 +151,24 @@ def test_diversity_of_even_use_and_of_a_collapse(groups, entries):
     assert gradient.isfinite().all() and (gradient[..., 1] < gradient[..., 0]).all()
 
 
+@pytest.mark.parametrize(("groups", "entries"), [(1, 8), (2, 5)])
+def test_the_entropy_of_single_frames_separates_uncertain_frames_from_even_use(groups, entries):
+    flat = torch.full((entries, groups, entries), 1 / entries, dtype=torch.float64)
+    certain = torch.eye(entries, dtype=torch.float64).unsqueeze(1).expand(-1, groups, -1)
+    assert float(diversity_loss(flat)) == pytest.approx(float(diversity_loss(certain)), abs=1e-12)
+    assert float(diversity_loss(flat, 0.3)) == pytest.approx(0.3)
+    assert float(diversity_loss(certain, 0.3)) == pytest.approx(0.0, abs=1e-12)
+    logits = draw(6, groups, entries, dtype=torch.float64)
+
+    def naive(x):
+        entropies = [-(p * p.log()).sum() for frame in x.softmax(-1) for p in frame]
+        return naive_diversity(x.softmax(-1)) + 0.3 * sum(entropies) / len(entropies) / math.log(entries)
+
+    assert_same_with_gradients(
+        lambda x: diversity_loss(x.softmax(-1), 0.3), naive, [logits], TOLERANCES[torch.float64]
+    )
+
+
 def test_no_frames_cost_nothing():
     probabilities = torch.zeros(0, 2, 4, requires_grad=True)
     loss = diversity_loss(probabilities)

@@ -14,6 +14,7 @@ from mu2slam_hf.cli import (
     add_language,
     align,
     assess_tokenizer,
+    average,
     calibrate,
     compare,
     corpora,
@@ -38,8 +39,17 @@ from mu2slam_hf.cli.errors import run_and_report
 from mu2slam_hf.cli.parsers import CommandParser
 
 _COMMANDS = (
-    *(transcribe, translate, adapt, evaluate, compare, table, init, add_language, train, sweep, train_tokenizer),
-    *(train_speech_tokenizer, align, retrieve, identify_language, calibrate, assess_tokenizer, inspect_data),
+    *(transcribe, translate, adapt, evaluate, compare, table, init, add_language, train, sweep, average),
+    *(
+        train_tokenizer,
+        train_speech_tokenizer,
+        align,
+        retrieve,
+        identify_language,
+        calibrate,
+        assess_tokenizer,
+        inspect_data,
+    ),
     *(plan, synthesize, corpora, recipes),
 )
 

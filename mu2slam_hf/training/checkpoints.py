@@ -91,7 +91,7 @@ def average_checkpoints(checkpoints: Sequence[str | Path]) -> dict[str, Tensor]:
         checkpoints: folders with one `model.safetensors` (or `adapter_model.safetensors`) each.
 
     Raises:
-        ValueError: if the list is empty, a file is missing, or two checkpoints have different keys.
+        ValueError: if the list is empty, a file is missing, or two checkpoints have different keys or shapes.
     """
     if not checkpoints:
         raise ValueError("Expected at least one checkpoint to average, got none.")
@@ -105,6 +105,11 @@ def average_checkpoints(checkpoints: Sequence[str | Path]) -> dict[str, Tensor]:
                 raise ValueError(f"{folder} has different weights than the other checkpoints, for example {odd[0]}.")
             for key in keys:
                 tensor = file.get_tensor(key)
+                if key in sums and sums[key].shape != tensor.shape:
+                    shapes = f"{tuple(tensor.shape)} instead of {tuple(sums[key].shape)}"
+                    raise ValueError(
+                        f"{folder} has weights of another shape than the other checkpoints: {key}, {shapes}."
+                    )
                 dtypes[key] = tensor.dtype
                 sums[key] = tensor.double() if key not in sums else sums[key].add_(tensor.double())
     return {key: (total / len(checkpoints)).to(dtypes[key]) for key, total in sums.items()}

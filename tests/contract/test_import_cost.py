@@ -12,7 +12,7 @@ HEAVY = ("torch", "transformers", "datasets", "evaluate", "numpy", "tokenizers",
 COMMANDS = (
     *("transcribe", "translate", "evaluate", "train", "sweep", "train-tokenizer", "train-speech-tokenizer"),
     *("align", "retrieve", "identify-language", "calibrate", "assess-tokenizer", "inspect-data"),
-    *("synthesize", "corpora", "recipes", "adapt", "init", "add-language"),
+    *("synthesize", "corpora", "recipes", "adapt", "init", "add-language", "average"),
 )
 WRONG = (
     *([], ["no-such-command"], ["--no-such-option"], ["clip.wav"], ["help", "no-such-command"]),

@@ -62,6 +62,9 @@ def test_averages_of_different_models_are_refused(tmp_path):
     first, second = make(tmp_path / "a"), make(tmp_path / "b", {"v": torch.zeros(1)})
     with pytest.raises(ValueError, match="different weights"):
         average_checkpoints([first, second])
+    narrow = make(tmp_path / "narrow", {"w": torch.zeros(1)})
+    with pytest.raises(ValueError, match=r"another shape than the other checkpoints: w, \(1,\) instead of \("):
+        average_checkpoints([first, narrow])
     with pytest.raises(ValueError, match="at least one checkpoint"):
         average_checkpoints([])
     (tmp_path / "c").mkdir()

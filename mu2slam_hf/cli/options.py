@@ -11,6 +11,9 @@ from mu2slam_hf.cli.corpus_options import named_value
 FORMATS = ("txt", "srt", "vtt", "tsv", "json", "textgrid")
 """As `mu2slam_hf.evaluation.transcript_formats.FORMATS`, which is not imported for the help of a command."""
 
+PARTS = ("choosing", "reporting")
+"""As `mu2slam_hf.data.selection.PARTS`, which is not imported for the help of a command."""
+
 
 def add_recordings(parser: Any) -> None:
     """The positional FILE ..., and `--file-list`; see `recordings.list_recordings`."""
@@ -262,6 +265,13 @@ def add_corpus_options(parser: Any, *, required: bool = False) -> None:
     add_split_option(parser)
     add_languages_option(parser, "use only these")
     add_limit_option(parser)
+    add_part_option(parser)
+
+
+def add_part_option(parser: Any) -> None:
+    """`--part`."""
+    text = "only a part of the records, by a hash of their ids: choosing (a third, to choose settings by) or reporting"
+    parser.add_argument("--part", choices=PARTS, help=text)
 
 
 def add_languages_option(parser: Any, what: str) -> None:
@@ -299,6 +309,11 @@ def add_recipe_option(parser: Any, *, required: bool = False, more: str = "") ->
     """`--recipe`."""
     text = f"YAML file, or a name listed by `mu2slam recipes`{more}"
     parser.add_argument("--recipe", required=required, metavar="NAME", help=text)
+
+
+def add_processes_option(parser: Any) -> None:
+    """`--processes`."""
+    parser.add_argument("--processes", type=positive_int, default=1, metavar="N", help="number of runs at a time (1)")
 
 
 def add_overrides_option(parser: Any) -> None:

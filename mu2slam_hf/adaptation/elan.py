@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from mu2slam_hf.adaptation.findings import Finding
-from mu2slam_hf.adaptation.tiers import AnnotationFile, AnnotationFileError, AnnotationTier, TimedText, clock
+from mu2slam_hf.adaptation.tiers import AnnotationFile, AnnotationFileError, AnnotationTier, TimedText
+from mu2slam_hf.data.clock import clock
 
 # Annotation id -> start and end in milliseconds; None for a time that ELAN has not aligned.
 _Times = dict[str, tuple[int | None, int | None]]

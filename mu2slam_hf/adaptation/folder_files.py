@@ -1,14 +1,12 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The files of a folder: recordings with what is beside them, tables, and the rest."""
 
-import os
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from unicodedata import normalize
 
-from mu2slam_hf.data.recording_files import RECORDING_SUFFIXES
+from mu2slam_hf.data.recording_files import RECORDING_SUFFIXES, walk_files
 from mu2slam_hf.data.shard_files import MANIFEST_ENDINGS
 
 ELAN, TEXTGRID, SUBTITLES, TEXT = "ELAN", "TextGrid", "subtitles", "text"
@@ -79,7 +77,7 @@ def find_files(root: Path, only: Path | None = None) -> FolderFiles:
     """
     files = FolderFiles(root=root)
     annotations: list[Path] = []
-    for path in _walk(root) if only is None else (path for path in sorted(root.iterdir()) if path.is_file()):
+    for path in walk_files(root) if only is None else (path for path in sorted(root.iterdir()) if path.is_file()):
         suffix = path.suffix.lower()
         if suffix in RECORDING_SUFFIXES:
             _add_recording(files, path)
@@ -105,12 +103,6 @@ def _restrict(files: FolderFiles, only: Path) -> FolderFiles:
     }
     orphans = [path for path in files.orphans if only.samefile(path)]
     return FolderFiles(root=files.root, recordings=own, orphans=orphans)
-
-
-def _walk(root: Path) -> Iterable[Path]:
-    for parent, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
 
 
 def _stem_of(root: Path, path: Path) -> str:

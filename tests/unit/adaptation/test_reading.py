@@ -120,6 +120,15 @@ def test_an_elan_file_finds_its_recording_by_its_link_and_shifts_by_its_origin(f
     assert record.audio == AudioSlice(str(folder / "tape.wav"), 0.75, 2.5)
 
 
+def test_an_elan_file_with_a_broken_origin_gives_way_to_subtitles(folder):
+    write_elan(folder / "tape.eaf", {"mdw": LINES[:1]}, media="tape.wav", origin="a quarter")
+    write_subtitles(folder, "tape", LINES[1:2])
+    data = read_data(folder, OPTIONS)
+    assert [record.text for record in data.records] == [LINES[1].text]
+    (finding,) = found(data, "unreadable_file")
+    assert finding.place == str(folder / "tape.eaf") and "take the last backup" in finding.message
+
+
 def test_annotations_in_another_folder_belong_to_the_recording_of_their_name(folder):
     (folder / "praat").mkdir()
     write_textgrid(folder / "praat" / "tape.TextGrid", LINES)

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Plain-text tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def align_columns(rows: Sequence[Sequence[str]], num_left: int = 1) -> list[str]:
@@ -19,3 +19,8 @@ def align_columns(rows: Sequence[Sequence[str]], num_left: int = 1) -> list[str]
         ).rstrip()
         for row in rows
     ]
+
+
+def format_tsv(rows: Iterable[Sequence[str]]) -> str:
+    """A table with tabs; white space inside a cell, which may be a tab or a line break, is a single space."""
+    return "".join("\t".join(" ".join(cell.split()) for cell in row) + "\n" for row in rows)

@@ -42,7 +42,7 @@ def read_annotated(recording: RecordingFiles, kind: str, data: ReadData) -> bool
             chosen, offset = choose_tiers(file.tiers, data.options), _offset(file, recording.audio)
             _count_choices(chosen, kind, data)
     except AnnotationFileError as error:
-        _report_unreadable(error, data)
+        data.report_unreadable(error)
         return False
     except TierChoiceError as error:
         data.report("no_tier", next(iter(recording.of_kind(kind).values())), str(error))
@@ -67,11 +67,6 @@ def _tiers_of(one: ChosenTier) -> list[AnnotationTier]:
 
 def _start(timed: TimedText) -> float:
     return timed.start_seconds
-
-
-def _report_unreadable(error: AnnotationFileError, data: ReadData) -> None:
-    place, _, reason = str(error).partition(": ")
-    data.report("unreadable_file", place, reason)
 
 
 def _own_file(recording: RecordingFiles, kind: str, data: ReadData) -> Path:
@@ -116,7 +111,7 @@ def _choose_subtitles(recording: RecordingFiles, data: ReadData) -> list[ChosenT
         try:
             tiers[code] = read_subtitles(path, encoding)
         except AnnotationFileError as error:
-            _report_unreadable(error, data)
+            data.report_unreadable(error)
     return [
         ChosenTier(transcript=read_subtitles(transcript, encoding), translations=tiers, reason="subtitles of its name")
     ]

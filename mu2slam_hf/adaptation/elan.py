@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from mu2slam_hf.adaptation.findings import Finding
-from mu2slam_hf.adaptation.tiers import AnnotationFile, AnnotationFileError, AnnotationTier, TimedText, clock
+from mu2slam_hf.adaptation.tiers import AnnotationFile, AnnotationFileError, AnnotationTier, TimedText
+from mu2slam_hf.data.clock import clock
 
 # Annotation id -> start and end in milliseconds; None for a time that ELAN has not aligned.
 _Times = dict[str, tuple[int | None, int | None]]
@@ -32,15 +33,15 @@ def read_elan(path: Path) -> AnnotationFile:
         raise ImportError("ELAN files require pympi-ling: pip install 'mu2slam-hf[adapt]'") from error
     try:
         document = Eaf(str(path), suppress_version_warning=True)
+        times, media = _annotation_times(document), _media(document)
+        tiers = tuple(_read_tier(path, name, content, times) for name, content in document.tiers.items())
     # pympi raises whatever the first unexpected element leads to: Exception, KeyError, IndexError, ValueError.
     except Exception as error:
         raise AnnotationFileError(
             f"{path}: cannot be read as an ELAN file ({type(error).__name__}: {error}). Open it in ELAN and save it "
             "again; if ELAN cannot open it either, take the last backup (.eaf.001)"
         ) from error
-    times = _annotation_times(document)
-    tiers = tuple(_read_tier(path, name, content, times) for name, content in document.tiers.items())
-    return AnnotationFile(path=path, tiers=tuple(t for t in tiers if t.texts or t.broken), media=_media(document))
+    return AnnotationFile(path=path, tiers=tuple(t for t in tiers if t.texts or t.broken), media=media)
 
 
 def _annotation_times(document: Any) -> _Times:

@@ -63,6 +63,11 @@ FINDING_KINDS: dict[str, FindingKind] = {
         title="Files that cannot be read",
         advice="Open the file in the program that made it and save it again; texts in the encoding UTF-8.",
     ),
+    "unclear_columns": FindingKind(
+        severity="left_out",
+        title="Tables whose columns are not clear",
+        advice="Name the columns: --column audio=NAME, --column text=NAME. A file that is no such table can stay.",
+    ),
     "broken_row": FindingKind(
         severity="left_out",
         title="Broken rows and annotations",

@@ -1,14 +1,12 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The files of a folder: recordings with what is beside them, tables, and the rest."""
 
-import os
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from unicodedata import normalize
 
-from mu2slam_hf.data.recording_files import RECORDING_SUFFIXES
+from mu2slam_hf.data.recording_files import RECORDING_SUFFIXES, walk_files
 from mu2slam_hf.data.shard_files import MANIFEST_ENDINGS
 
 ELAN, TEXTGRID, SUBTITLES, TEXT = "ELAN", "TextGrid", "subtitles", "text"
@@ -73,35 +71,38 @@ def find_files(root: Path, only: Path | None = None) -> FolderFiles:
 
     Args:
         root: the folder.
-        only: a recording or annotation; only it and the files of its name are listed.
+        only: a recording or annotation of this folder; only its recording is listed, with what belongs to it.
 
     Annotations belong to the recording of the same name in the same folder, else to the only one of that name.
     """
     files = FolderFiles(root=root)
     annotations: list[Path] = []
-    for path in _walk(root) if only is None else sorted(root.iterdir()):
+    for path in walk_files(root) if only is None else (path for path in sorted(root.iterdir()) if path.is_file()):
         suffix = path.suffix.lower()
-        if only is not None and path.name.split(".")[0] != only.name.split(".")[0]:
-            continue
         if suffix in RECORDING_SUFFIXES:
             _add_recording(files, path)
         elif suffix in ANNOTATION_SUFFIXES:
             annotations.append(path)
         elif only is None and path.name.lower().endswith(_TABLE_ENDINGS):
             files.tables.append(path)
-        else:
+        elif only is None:
             files.ignored[suffix or path.name] += 1
     for stem, recording in files.recordings.items():
         files.by_name.setdefault(PurePosixPath(stem).name.lower(), []).append(recording)
     for path in annotations:
         _add_annotation(files, path)
-    return files
+    return files if only is None else _restrict(files, only)
 
 
-def _walk(root: Path) -> Iterable[Path]:
-    for parent, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+def _restrict(files: FolderFiles, only: Path) -> FolderFiles:
+    """The recording that a file is or belongs to; without one, the file is an orphan."""
+    own = {
+        stem: recording
+        for stem, recording in files.recordings.items()
+        if any(map(only.samefile, (recording.audio, *recording.others, *recording.annotations.values())))
+    }
+    orphans = [path for path in files.orphans if only.samefile(path)]
+    return FolderFiles(root=files.root, recordings=own, orphans=orphans)
 
 
 def _stem_of(root: Path, path: Path) -> str:

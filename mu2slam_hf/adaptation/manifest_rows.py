@@ -11,7 +11,7 @@ from unicodedata import normalize
 from mu2slam_hf.adaptation.options import ReadingOptions
 from mu2slam_hf.adaptation.read_data import ReadData, session_extra
 from mu2slam_hf.adaptation.speakers import session_of_file, speaker_of_file, split_of_name
-from mu2slam_hf.adaptation.text_files import TextFileError, read_text_file
+from mu2slam_hf.adaptation.text_files import TextFileError, find_encoding, read_text_file
 from mu2slam_hf.data.audio_slices import AudioSlice, audio_path
 from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
 from mu2slam_hf.data.corpora.reader import canonical_language_or_none
@@ -26,7 +26,11 @@ _OWN_COLUMNS = {
 
 
 class TableError(ValueError):
-    """A table that is no manifest, or cannot be read at all; the message has no file name."""
+    """A table that is no manifest, or cannot be read at all; the message starts with the file."""
+
+
+class TableColumnError(TableError):
+    """A table in which a column is missing; the message lists those that it has."""
 
 
 @dataclass(kw_only=True)
@@ -44,13 +48,19 @@ class _RowFaults:
 
 @dataclass(frozen=True, kw_only=True)
 class _PlacedRowReader(ManifestShardReader):
-    """Reads a manifest and remembers the row of the latest record."""
+    """Reads a manifest and remembers the row of the latest record.
 
+    Attributes:
+        encoding: see `table_rows`.
+        latest: place and row of the latest record.
+    """
+
+    encoding: str | None = None
     latest: dict[str, Any] = field(default_factory=dict)
 
     def rows(self, path: Path, columns: Collection[str] | None = None) -> Iterator[PlacedRow]:
         """Rows of a file, each remembered while it is used."""
-        for place, row in super().rows(path, columns):
+        for place, row in table_rows(path, columns=columns, encoding=self.encoding):
             self.latest.update(place=place, row=row)
             yield place, row
 
@@ -72,8 +82,9 @@ def read_table(path: Path, data: ReadData, *, audio_root: Path, with_file_split:
     Raises:
         TableError: no row can be read, or no column has the recordings.
     """
-    names = _column_names(path)
-    columns = _find_columns(names, data.options)
+    encoding = _find_encoding(path, data.options.encoding)
+    names = _column_names(path, encoding)
+    columns = _find_columns(path, names, data.options)
     has_text = any(name in names for name in usual_columns("text", columns))
     if not has_text:
         data.report("no_text_column", path, f"its columns are {', '.join(names)}")
@@ -83,6 +94,7 @@ def read_table(path: Path, data: ReadData, *, audio_root: Path, with_file_split:
         lang=None if has_lang else data.options.lang,
         corpus=data.corpus,
         failures=_RowFaults(data=data),
+        encoding=encoding,
     )
     own = {role: _own_column(role, names, data.options) for role in _OWN_COLUMNS}
     text_columns = [*usual_columns("text", columns), *columns.text_by_lang.values()]
@@ -111,45 +123,61 @@ def read_table(path: Path, data: ReadData, *, audio_root: Path, with_file_split:
             except ValueError as error:
                 data.report("broken_row", place, str(error))
     except UnreadableFileError as error:
-        data.report("unreadable_file", path, str(error).removeprefix(f"{path}: "))
+        data.report_unreadable(error)
     return named
 
 
-def _column_names(path: Path) -> list[str]:
+def _find_encoding(path: Path, given: str | None) -> str | None:
+    """Encoding of a table of text; None for UTF-8, and for Parquet and compressed tables.
+
+    Raises:
+        TableError: the table is in another encoding.
+    """
+    if table_format(path) == "parquet" or path.suffix.lower() == ".gz":
+        return None
+    try:
+        read_text_file(path, given)
+    except TextFileError as error:
+        raise TableError(str(error)) from error
+    with path.open("rb") as file:
+        return find_encoding(file.read(3), given)
+
+
+def _column_names(path: Path, encoding: str | None) -> list[str]:
     """Names of the columns of the first readable row.
 
     Raises:
         TableError: there is none.
     """
-    if table_format(path) != "parquet" and path.suffix != ".gz":
-        try:
-            read_text_file(path)
-        except TextFileError as error:
-            raise TableError(str(error).removeprefix(f"{path}:")) from error
-    fault = "has no rows"
+    fault = f"{path}: has no rows"
     try:
-        for _, row in table_rows(path):
+        for place, row in table_rows(path, encoding=encoding):
             if not isinstance(row, ManifestError):
                 return list(row)
-            fault = str(row)
+            fault = f"{place}: {row}"
     except UnreadableFileError as error:
-        fault = str(error).removeprefix(f"{path}: ")
+        fault = str(error)
     raise TableError(fault)
 
 
-def _find_columns(names: list[str], options: ReadingOptions) -> ManifestColumns:
+def _find_columns(path: Path, names: list[str], options: ReadingOptions) -> ManifestColumns:
     """The columns of a table; its transcript may also be in `text_<language>`.
 
     Raises:
-        TableError: a column that the options name is missing, or none has the recordings.
+        TableColumnError: a column that the options name is missing, or none has the recordings.
     """
+    there = f"its columns are {', '.join(names)}"
     columns = options.manifest_columns()
     for role, name in options.columns.items():
         if name not in names:
-            raise TableError(f"has no column {name!r} (for {role}); its columns are {', '.join(names)}")
+            raise TableColumnError(f"{path}: has no column {name!r} (for {role}); {there}")
     if not any(name in names for name in usual_columns("audio", columns)):
-        hint = "; it seems to be separated by semicolons: save it with commas or tabs" if ";" in names[0] else ""
-        raise TableError(f"has no column with the recordings, such as audio; its columns are {', '.join(names)}{hint}")
+        hint = ""
+        if ";" in names[0]:
+            hint = "; it seems to be separated by semicolons: save it with commas or tabs"
+        elif names[0].startswith('"'):
+            hint = "; quotes are ordinary characters in a table with tabs: save it without quotes, or as .csv"
+        raise TableColumnError(f"{path}: has no column with the recordings, such as audio; {there}{hint}")
     if not any(name in names for name in usual_columns("text", columns)):
         tags = {name: name.removeprefix("text_") for name in names if name.startswith("text_")}
         own = [name for name, tag in tags.items() if canonical_language_or_none(tag) == options.lang]

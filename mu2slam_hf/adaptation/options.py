@@ -27,7 +27,7 @@ class ReadingOptions:
         tiers: names of the tiers with the transcript (ELAN, Praat); empty: chosen by their names.
         translation_tiers: target language -> name of its tiers; languages that are missing: chosen by their names.
         columns: role (see `COLUMN_ROLES`) -> name of the column of a table; missing roles: the usual names.
-        encoding: encoding of text files that are not UTF-8.
+        encoding: encoding of text files and tables without a byte order mark; None means UTF-8.
         speaker_from: where the speaker is taken from if neither annotation nor table has one. "file": the part of
             the file's name before the first underscore; "folder": the folder of the file; "none": unknown; "auto":
             as "file", if that part is a word that may be a name.

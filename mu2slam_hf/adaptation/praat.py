@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mu2slam_hf.adaptation.findings import Finding
 from mu2slam_hf.adaptation.text_files import TextFileError, read_text_file
-from mu2slam_hf.adaptation.tiers import AnnotationFile, AnnotationFileError, AnnotationTier, TimedText, clock
+from mu2slam_hf.adaptation.tiers import AnnotationFile, AnnotationFileError, AnnotationTier, TimedText
+from mu2slam_hf.data.clock import clock
 
 _BINARY = b"ooBinaryFile"
 # Praat writes times close to zero as 2.2e-16; pympi reads digits and points only.

@@ -44,6 +44,11 @@ class ReadData:
         """Add a finding."""
         self.findings.append(Finding(kind=kind, place=str(place), message=message, key=key))
 
+    def report_unreadable(self, error: ValueError, kind: str = "unreadable_file") -> None:
+        """Add a finding about a file; the message of the error starts with its place: `file: reason`."""
+        place, _, reason = str(error).partition(": ")
+        self.report(kind, place, reason)
+
     def add(self, record: SpeechTextRecord, place: str, *, speaker_is_told: bool) -> bool:
         """Add a record without the translations that were not asked for; False if it is invalid or another has its id.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mu2slam_hf.adaptation.annotated_recordings import ANNOTATED_KINDS, read_annotated
 from mu2slam_hf.adaptation.folder_files import ANNOTATION_SUFFIXES, TEXT, FolderFiles, RecordingFiles, find_files
-from mu2slam_hf.adaptation.manifest_rows import TableError, read_table
+from mu2slam_hf.adaptation.manifest_rows import TableColumnError, TableError, read_table
 from mu2slam_hf.adaptation.options import ReadingOptions
 from mu2slam_hf.adaptation.read_data import ReadData
 from mu2slam_hf.adaptation.transcribed_clips import add_clip
@@ -47,10 +47,7 @@ def read_data(source: str | os.PathLike[str], options: ReadingOptions) -> ReadDa
     elif path.suffix.lower() in {*RECORDING_SUFFIXES, *ANNOTATION_SUFFIXES}:
         _read_folder(find_files(path.parent, only=path), data)
     elif path.name.lower().endswith(MANIFEST_ENDINGS):
-        try:
-            read_table(path, data, audio_root=path.parent, with_file_split=False)
-        except TableError as error:
-            raise ValueError(f"{path}: {error}") from error
+        read_table(path, data, audio_root=path.parent, with_file_split=False)
     else:
         raise ValueError(f"{path}: files with this ending are not read; expected {_EXPECTED}")
     if not data.records:
@@ -64,8 +61,10 @@ def _read_folder(files: FolderFiles, data: ReadData) -> None:
         try:
             named |= read_table(table, data, audio_root=files.root)
             data.choices["a table with a row for each recording"] += 1
+        except TableColumnError as error:
+            data.report_unreadable(error, "unclear_columns")
         except TableError as error:
-            data.report("unreadable_file", table, str(error))
+            data.report_unreadable(error)
     _adopt_orphans(files)
     for recording in files.recordings.values():
         if any(os.path.abspath(path) in named for path in (recording.audio, *recording.others)):

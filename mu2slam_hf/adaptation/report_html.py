@@ -4,12 +4,11 @@
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from mu2slam_hf.adaptation.characters import CharacterInventory
 from mu2slam_hf.adaptation.data_report import Amount, DataReport, GroupAmount
 from mu2slam_hf.adaptation.findings import FINDING_KINDS
-from mu2slam_hf.adaptation.report_plots import embed_png, plot_report
+from mu2slam_hf.adaptation.pages import render_page
+from mu2slam_hf.adaptation.report_plots import plot_report
 from mu2slam_hf.adaptation.report_text import (
     SEVERITY_TITLES,
     describe_guesses,
@@ -31,22 +30,14 @@ def render_html(report: DataReport, *, samples_per_frame: int = 640) -> str:
         report: the report.
         samples_per_frame: see `plot_report`.
     """
-    try:
-        plots = {title: embed_png(png) for title, png in plot_report(report, samples_per_frame).items()}
-        plots_missing = False
-    except ImportError:
-        plots, plots_missing = {}, True
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    return render_page(
+        TEMPLATE,
+        lambda: plot_report(report, samples_per_frame),
         source=report.source,
         language=language_name(report.lang),
         tiles=_tiles(report),
         summary=summary_rows(report),
         severities=_severities(report),
-        plots=plots,
-        plots_missing=plots_missing,
         inventories=[_inventory(one, report) for one in report.inventories if one.characters],
         groups={"Speakers": _groups(report.speakers), "Sessions": _groups(report.sessions)},
         num_groups={"Speakers": len(report.speakers), "Sessions": len(report.sessions)},

@@ -1,18 +1,15 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Plots of the report. Requires matplotlib (extra `adapt` or `plots`)."""
 
-import base64
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from mu2slam_hf.adaptation.data_report import DataReport, Utterance
+from mu2slam_hf.adaptation.pages import draw_png
 
 _PARTS = (("train", "training", "#3b6ea5"), ("dev", "development", "#d98032"))
-_SIZE = (5.6, 3.2)
-_DPI = 130
 # More points than this cover one another.
 _MAX_POINTS = 5000
 _FEW_POINTS = 500
@@ -31,33 +28,17 @@ def plot_report(report: DataReport, samples_per_frame: int = 640) -> dict[str, b
     Raises:
         ImportError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("plots require matplotlib: pip install 'mu2slam-hf[adapt]'") from error
     if not report.utterances:
         return {}
 
-    def draw(plot: Callable[[Any], None]) -> bytes:
-        figure = Figure(figsize=_SIZE, layout="constrained")
-        plot(figure.add_subplot())
-        file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=_DPI)
-        return file.getvalue()
-
     seconds, characters = "Length of the recordings", "Length of the texts"
     return {
-        seconds: draw(lambda axes: _plot_histogram(axes, report.utterances, "seconds", "seconds")),
-        characters: draw(lambda axes: _plot_histogram(axes, report.utterances, "characters", "characters")),
-        "Text against recording; the line is the most text that fits into a recording": draw(
+        seconds: draw_png(lambda axes: _plot_histogram(axes, report.utterances, "seconds", "seconds")),
+        characters: draw_png(lambda axes: _plot_histogram(axes, report.utterances, "characters", "characters")),
+        "Text against recording; the line is the most text that fits into a recording": draw_png(
             lambda axes: _plot_lengths(axes, report.utterances, samples_per_frame)
         ),
     }
-
-
-def embed_png(content: bytes) -> str:
-    """A `data:` address of a PNG file."""
-    return f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _plot_histogram(axes: Any, utterances: Sequence[Utterance], name: str, label: str) -> None:

@@ -1,20 +1,17 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The result of an adaptation as one HTML file: scores, learning curves, samples before and after."""
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
-from mu2slam_hf.adaptation.report_plots import embed_png
+from mu2slam_hf.adaptation.pages import draw_png, render_page
 from mu2slam_hf.adaptation.scores import Sample, choose_samples
 
 TEMPLATE = Path(__file__).with_name("result_template.html")
-_SIZE, _DPI = (5.6, 3.2), 130
 _CURVES = {
     "Loss": {"training": "loss", "development": "eval_loss"},
     "Error rates of CTC on the development recordings, %": {"characters": "eval_ctc_cer", "words": "eval_ctc_wer"},
@@ -66,21 +63,13 @@ def read_curves(run_dir: Path) -> list[dict[str, Any]]:
 
 def render_result(outcome: Outcome) -> str:
     """The page; without plots, if matplotlib is not installed."""
-    try:
-        plots = {title: embed_png(png) for title, png in plot_curves(outcome.curves).items()}
-        plots_missing = False
-    except ImportError:
-        plots, plots_missing = {}, True
     before = {(sample.key, sample.target_lang): sample.hypothesis for sample in outcome.samples_before}
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    return render_page(
+        TEMPLATE,
+        lambda: plot_curves(outcome.curves),
         title=outcome.title,
         scores=[(title, outcome.before.get(title), value) for title, value in outcome.after.items()],
         reasons=outcome.reasons,
-        plots=plots,
-        plots_missing=plots_missing,
         samples=[
             (sample, before.get((sample.key, sample.target_lang))) for sample in choose_samples(outcome.samples_after)
         ],
@@ -94,28 +83,22 @@ def plot_curves(logs: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
     Raises:
         ImportError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("plots require matplotlib: pip install 'mu2slam-hf[adapt]'") from error
     plots = {}
     for title, lines in _CURVES.items():
         points = {name: _points(logs, key) for name, key in lines.items()}
         points = {name: own for name, own in points.items() if own}
-        if not points:
-            continue
-        figure = Figure(figsize=_SIZE, layout="constrained")
-        axes = figure.add_subplot()
-        for name, own in points.items():
-            axes.plot(*zip(*own, strict=True), marker="." if len(own) < 40 else None, label=name)
-        axes.set_xlabel("updates")
-        axes.set_ylim(bottom=0)
-        axes.grid(alpha=0.3)
-        axes.legend()
-        file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=_DPI)
-        plots[title] = file.getvalue()
+        if points:
+            plots[title] = draw_png(partial(_plot_lines, points))
     return plots
+
+
+def _plot_lines(lines: Mapping[str, Sequence[tuple[int, float]]], axes: Any) -> None:
+    for name, points in lines.items():
+        axes.plot(*zip(*points, strict=True), marker="." if len(points) < 40 else None, label=name)
+    axes.set_xlabel("updates")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend()
 
 
 def _points(logs: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, float]]:

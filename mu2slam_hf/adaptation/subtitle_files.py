@@ -7,7 +7,8 @@ from typing import Any
 
 from mu2slam_hf.adaptation.findings import Finding
 from mu2slam_hf.adaptation.text_files import TextFileError, read_text_file
-from mu2slam_hf.adaptation.tiers import AnnotationFileError, AnnotationTier, TimedText, clock
+from mu2slam_hf.adaptation.tiers import AnnotationFileError, AnnotationTier, TimedText
+from mu2slam_hf.data.clock import clock
 
 _ARROW = "-->"
 # The labels that this package writes for speakers, and the voices of WebVTT.

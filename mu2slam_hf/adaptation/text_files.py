@@ -40,7 +40,7 @@ def read_text_file(path: Path, encoding: str | None = None) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise TextFileError(f"{path}: cannot be read ({error.strerror})") from error
-    used = next((name for mark, name in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), encoding or "utf-8")
+    used = find_encoding(content, encoding) or "utf-8"
     try:
         text = content.decode(used)
     except UnicodeDecodeError as error:
@@ -52,6 +52,16 @@ def read_text_file(path: Path, encoding: str | None = None) -> str:
             f"reads {shown!r}. If that is right, give --encoding cp1252; else save the file as UTF-8"
         ) from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def find_encoding(content: bytes, encoding: str | None = None) -> str | None:
+    """The encoding that the byte order mark at the start of a file says, else the given one.
+
+    Args:
+        content: the file, or its first three bytes.
+        encoding: encoding of a file without a byte order mark; None means UTF-8.
+    """
+    return next((name for mark, name in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), encoding)
 
 
 @dataclass(kw_only=True)

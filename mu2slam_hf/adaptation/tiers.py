@@ -71,10 +71,3 @@ class AnnotationFile:
     path: Path
     tiers: tuple[AnnotationTier, ...]
     media: dict[str, float] = field(default_factory=dict)
-
-
-def clock(seconds: float) -> str:
-    """`00:01:02.345`, the form in which ELAN and video players show a time."""
-    milliseconds = round(1000 * max(seconds, 0.0))
-    minutes, rest = divmod(milliseconds, 60_000)
-    return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}.{rest % 1000:03}"

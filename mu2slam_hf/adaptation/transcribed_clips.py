@@ -53,8 +53,7 @@ def _read(path: Path, data: ReadData) -> str | None:
     try:
         text = read_text_file(path, data.options.encoding)
     except TextFileError as error:
-        place, _, reason = str(error).partition(": ")
-        data.report("unreadable_file", place, reason)
+        data.report_unreadable(error)
         return None
     cleaned = data.cleaner.clean(text, str(path))
     if cleaned is None:

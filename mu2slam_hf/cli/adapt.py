@@ -4,10 +4,10 @@
 import argparse
 import re
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mu2slam_hf.cli.collection import resume_collection
+from mu2slam_hf.cli.files import check_output_folder
 from mu2slam_hf.cli.options import add_like_option, add_seed_option, positive_int, probability, quiet_libraries
 from mu2slam_hf.cli.user_data import (
     add_user_data_options,
@@ -101,8 +101,7 @@ def run(args: argparse.Namespace) -> int:
     """Reports on the data, trains, and prints the scores."""
     started = time.monotonic()
     quiet_libraries()
-    if Path(args.output_dir).is_file():
-        raise ValueError(f"--output-dir {args.output_dir}: is a file; expected a folder")
+    check_output_folder(args.output_dir)
     from mu2slam_hf.adaptation.report_text import format_report
     from mu2slam_hf.adaptation.settings import AdaptationSettings
     from mu2slam_hf.adaptation.workspace import Workspace

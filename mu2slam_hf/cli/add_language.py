@@ -5,6 +5,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from mu2slam_hf.cli.files import check_output_folder
 from mu2slam_hf.cli.options import add_like_option, add_model_option, add_output_dir_option, quiet_libraries
 from mu2slam_hf.cli.train_tokenizer import read_texts
 
@@ -45,14 +46,14 @@ def run(args: argparse.Namespace) -> int:
     from mu2slam_hf.models.language_codes import canonical_language
 
     quiet_libraries()
+    folder = check_output_folder(args.output_dir)
     code = canonical_language(args.lang)
-    characters = args.characters
-    if args.characters_from is not None:
-        characters = "".join(sorted(_characters(args.characters_from, code)))
+    # One by one: characters in the order of a set must not combine with one another.
+    characters = [args.characters] if args.characters_from is None else sorted(_characters(args.characters_from, code))
     model, processor = load_any_checkpoint(args.model, dtype="auto")
-    growth = add_language(model, processor, code, like=args.like, characters=[characters])
-    model.save_pretrained(args.output_dir)
-    processor.save_pretrained(args.output_dir)
+    growth = add_language(model, processor, code, like=args.like, characters=characters)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
     if growth.is_new:
         print(f"new language {code}, starts from {', '.join(growth.like)}")
     else:
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     for one in growth.characters:
         related = " ".join(one.related) if len(one.related) <= 5 else f"{len(one.related)} characters"
         print(f"new character {one.describe()}, starts from {related} ({one.reason})")
-    print(f"{len(growth.characters)} new characters, {growth.vocab_size} ids; written to {Path(args.output_dir)}")
+    print(f"{len(growth.characters)} new characters, {growth.vocab_size} ids; written to {folder}")
     print("The model must be trained on the new language before it can transcribe it.")
     return 0
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from mu2slam_hf.atomic_files import atomic_path
-from mu2slam_hf.cli.files import read_text
+from mu2slam_hf.cli.files import check_output_folder, read_text
 from mu2slam_hf.cli.languages import model_config, resolve_languages
 from mu2slam_hf.cli.models import load_model
 from mu2slam_hf.cli.options import (
+    FORMATS,
     add_json_option,
     add_limit_option,
     add_model_options,
@@ -156,7 +157,7 @@ def read_jobs(args: argparse.Namespace) -> Iterator[AlignmentJob]:
     if args.manifest is not None:
         yield from read_manifest_jobs(args.manifest, args.limit, args.source_lang)
         return
-    for recording in list_recordings([args.file]):
+    for recording in find_recordings(args):
         text: str | ValueError
         if args.transcript:
             text = read_transcript(" ".join(args.transcript))
@@ -166,6 +167,19 @@ def read_jobs(args: argparse.Namespace) -> Iterator[AlignmentJob]:
             except ValueError as error:
                 text = error
         yield AlignmentJob(recording=recording, transcript=text, language=args.source_lang)
+
+
+def find_recordings(args: argparse.Namespace) -> Sequence[Recording]:
+    """The recordings of FILE; those with files in an output folder have different names there."""
+    from mu2slam_hf.cli.output_names import separate_stems
+
+    recordings = list_recordings([args.file])
+    if not args.output_dir:
+        return recordings
+    separated, notes = separate_stems(recordings)
+    for note in notes:
+        print_error("mu2slam", note)
+    return separated
 
 
 def read_manifest_jobs(manifest: str, limit: int | None, language: str | None) -> Iterator[AlignmentJob]:
@@ -204,11 +218,10 @@ class AlignmentWriter:
     """
 
     def __init__(self, args: argparse.Namespace, jobs: Sequence[AlignmentJob]) -> None:
-        from mu2slam_hf.cli.output_names import check_output_folder
         from mu2slam_hf.cli.transcript_output import Document
 
         self._formats, self._json = args.formats, args.json
-        self._folder = check_output_folder(args.output_dir) if args.output_dir else None
+        self._folder = check_output_folder(args.output_dir, formats=FORMATS) if args.output_dir else None
         several = args.manifest is not None or len(jobs) > 1
         if self._folder is None and not args.json and several and args.formats[0] not in ("txt", "tsv"):
             raise ValueError(f"--output-format {args.formats[0]} of several recordings requires --output-dir")

@@ -22,6 +22,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints a table of all corpora, or the declaration of one."""
     from mu2slam_hf.data.corpora.registry import CORPORA, find_corpus
+    from mu2slam_hf.evaluation.tables import align_columns
 
     if args.name is not None:
         for title, value in describe(find_corpus(args.name)).items():
@@ -33,9 +34,7 @@ def run(args: argparse.Namespace) -> int:
         licence = corpus.licence if len(corpus.licence) <= 40 else f"{corpus.licence[:36]} ..."
         tasks = " ".join(corpus.tasks)
         rows.append((corpus.name, tasks, str(len(corpus.languages)), hours, licence, corpus.source))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    print("\n".join(align_columns(rows, num_left=len(rows[0]))))
     return 0
 
 

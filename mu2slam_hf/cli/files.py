@@ -1,6 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Reading of text files and checks of paths, with clear errors."""
 
+import os
+from collections.abc import Collection
 from pathlib import Path
 
 
@@ -49,3 +51,29 @@ def check_output_file(path: str | Path, option: str = "--output") -> Path:
     if not path.parent.is_dir():
         raise ValueError(f"{option} {path}: the folder {path.parent} does not exist; create it first")
     return path
+
+
+def check_output_folder(name: str | Path, option: str = "--output-dir", formats: Collection[str] = ()) -> Path:
+    """Create the folder of an option; returns its path.
+
+    Args:
+        name: the folder.
+        option: the option, for messages.
+        formats: formats that the command also prints; a folder named like a file of one is a mistake.
+
+    Raises:
+        ValueError: it is a file, looks like the name of a file, or cannot be written.
+    """
+    folder = Path(name)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{option} {name}: is a file; expected a folder")
+    form = folder.suffix.lower().removeprefix(".")
+    if not folder.exists() and form in formats:
+        raise ValueError(f"{option} {name}: expected a folder; for a single file use --output-format {form} > {name}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{option} {name}: the folder cannot be created ({error.strerror})") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ValueError(f"{option} {name}: the folder is not writable")
+    return folder

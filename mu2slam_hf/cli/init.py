@@ -52,7 +52,7 @@ def layer_choice(text: str) -> int | list[int]:
 def run(args: argparse.Namespace) -> int:
     """Builds the model and writes it."""
     quiet_libraries()
-    from mu2slam_hf.cli.output_names import check_output_folder
+    from mu2slam_hf.cli.files import check_output_folder
 
     folder = check_output_folder(args.output_dir)
     from transformers import set_seed

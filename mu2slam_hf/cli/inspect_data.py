@@ -2,9 +2,9 @@
 """`mu2slam inspect-data`: what of a folder of recordings can be used for training, and what should be corrected."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
+from mu2slam_hf.cli.files import check_output_folder
 from mu2slam_hf.cli.options import quiet_libraries
 from mu2slam_hf.cli.user_data import REPORT_FILE, add_user_data_options, prepare_user_data, write_report
 
@@ -28,11 +28,9 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints the report and writes it."""
     quiet_libraries()
-    if args.output_dir and Path(args.output_dir).is_file():
-        raise ValueError(f"--output-dir {args.output_dir}: is a file; expected a folder")
+    report_dir = check_output_folder(args.output_dir) if args.output_dir else None
     from mu2slam_hf.adaptation.report_text import format_report
 
-    report_dir = Path(args.output_dir) if args.output_dir else None
     prepared = prepare_user_data(args, report_dir)
     print(format_report(prepared.report))
     if report_dir is not None:

@@ -8,28 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mu2slam_hf.cli.recordings import Recording, is_address
-from mu2slam_hf.evaluation.transcript_formats import FORMATS, output_suffixes
-
-
-def check_output_folder(name: str, option: str = "--output-dir") -> Path:
-    """Create the folder of an option; returns its path.
-
-    Raises:
-        ValueError: it is a file, looks like the name of a file, or cannot be written.
-    """
-    folder = Path(name)
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{option} {name}: is a file; expected a folder")
-    if not folder.exists() and folder.suffix.lower().removeprefix(".") in FORMATS:
-        form = folder.suffix.lower().removeprefix(".")
-        raise ValueError(f"{option} {name}: expected a folder; for a single file use --output-format {form} > {name}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"{option} {name}: the folder cannot be created ({error.strerror})") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ValueError(f"{option} {name}: the folder is not writable")
-    return folder
+from mu2slam_hf.evaluation.transcript_formats import output_suffixes
 
 
 def separate_stems(recordings: Sequence[Recording]) -> tuple[list[Recording], list[str]]:

@@ -69,7 +69,6 @@ _OTHER_COMMANDS = {
     "fit": "train",
     "tts": "synthesize",
     "synthesise": "synthesize",
-    "adapt": "inspect-data",
     "check-data": "inspect-data",
     "inspect": "inspect-data",
 }

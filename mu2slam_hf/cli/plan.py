@@ -98,23 +98,17 @@ def load_planned_recipe(name: str, overrides: Sequence[str]) -> Any:
 
 def format_plan(plan: "Plan", *, by_direction: bool = False) -> str:
     """The plan as text: one line for each task and corpus, or for each direction, then the totals."""
+    from mu2slam_hf.evaluation.tables import align_columns
+
     groups: dict[tuple[str, ...], list[PlannedDraws]] = defaultdict(list)
     for item in plan.draws:
         groups[(item.task, item.corpus, *([item.direction] if by_direction else []))].append(item)
     names = ["task", "corpus", *(["direction"] if by_direction else [])]
     rows = [[*names, "share", "draws", "hours", "epochs", "repetitions"]]
     rows += [[*key, *_figures(items)] for key, items in groups.items()]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if column < len(names) else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
     return "\n".join(
         [
-            *lines,
+            *align_columns(rows, num_left=len(names)),
             f"updates: {plan.updates:,} of {plan.examples_per_update:,} examples, "
             f"{plan.audio_hours_per_update:,.2f} h of audio, {plan.tokens_per_update:,.0f} tokens, "
             f"{plan.teraflops_per_update:,.0f} TFLOP",

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from mu2slam_hf.cli.errors import UsageError
 from mu2slam_hf.cli.files import read_text
-from mu2slam_hf.data.recording_files import RECORDING_SUFFIXES
+from mu2slam_hf.data.recording_files import RECORDING_SUFFIXES, walk_files
 
 _TEXT_SUFFIXES = frozenset(".txt .md .tsv .csv .json .jsonl .srt .vtt .textgrid .html .pdf .docx .yaml".split())
 STANDARD_INPUT = "-"
@@ -106,13 +106,10 @@ def report_all_unusable(recordings: Sequence[Recording], *, as_json: bool = Fals
 def _walk(folder: str) -> list[Recording]:
     """Recordings of a folder and its sub-folders; names that start with a dot are skipped."""
     found = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in files:
-            path = Path(parent, name)
-            if path.suffix.lower() in RECORDING_SUFFIXES and not name.startswith("."):
-                stem = PurePosixPath(path.relative_to(folder).with_suffix("").as_posix())
-                found.append(Recording(name=str(path), source=str(path), stem=str(stem)))
+    for path in walk_files(folder):
+        if path.suffix.lower() in RECORDING_SUFFIXES:
+            stem = path.relative_to(folder).with_suffix("").as_posix()
+            found.append(Recording(name=str(path), source=str(path), stem=stem))
     if not found:
         raise ValueError(f"{folder}: no recordings in this folder; looked for {' '.join(sorted(RECORDING_SUFFIXES))}")
     return sorted(found, key=lambda recording: recording.name)

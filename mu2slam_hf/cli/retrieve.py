@@ -81,7 +81,8 @@ def run(args: argparse.Namespace) -> int:
     if name.startswith("decoder") and not args.text_lang:
         raise ValueError(f"--score {name} requires --text-lang, the language of {args.texts}")
     content = read_text(args.texts, "candidates, one per line")
-    texts = [line.strip() for line in content.splitlines() if line.strip()]
+    # Not splitlines: a text may have other separators, such as U+2028.
+    texts = [line.strip() for line in content.split("\n") if line.strip()]
     files = list_recordings(args.files, args.file_list)
     readable = find_readable(files)
     if not texts or not readable:
@@ -101,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         best = row.topk(min(args.top, len(candidates)))
         answers = [(candidates[place], float(row[place])) for place in best.indices.tolist()]
         print_answers(query, answers, as_json=args.json)
-    return 1 if len(found) < len(files) else 0
+    return 1 if any(one.name not in readable for one in files) else 0
 
 
 def find_readable(recordings: Sequence[Recording]) -> dict[str, Any]:
@@ -115,6 +116,8 @@ def find_readable(recordings: Sequence[Recording]) -> dict[str, Any]:
 
     readable: dict[str, Any] = {}
     for recording in recordings:
+        if recording.name in readable:
+            continue
         try:
             if is_address(recording.name):
                 readable[recording.name] = load_audio(recording.source)

@@ -165,6 +165,7 @@ def count_voices(max_characters: int | None, voices_per_text: int | None) -> tup
 
 def list_voices(args: argparse.Namespace) -> int:
     """Prints a table of voices; the variants of espeak-ng are one row for each language."""
+    from mu2slam_hf.evaluation.tables import align_columns
     from mu2slam_hf.synthetic.engine_registry import ENGINES, open_engine
     from mu2slam_hf.synthetic.speech_engine import ESPEAK_NG
     from mu2slam_hf.synthetic.voice_alphabets import ALPHABETS
@@ -189,9 +190,7 @@ def list_voices(args: argparse.Namespace) -> int:
                 used = f"no: {problem}" if problem else "yes"
                 rows.append((name, voice.name, lang, voice.licence or "unknown", used))
         engine.close()
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    print("\n".join(align_columns(rows, num_left=len(rows[0]))))
     for message in missing:
         print(message)
     return 0

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mu2slam_hf.cli.files import check_input_file, not_utf8
+from mu2slam_hf.cli.files import check_input_file, check_output_folder, not_utf8
 from mu2slam_hf.cli.options import add_kind_option, add_output_dir_option, positive_int
 
 
@@ -33,14 +33,15 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains and saves a tokenizer."""
+    folder = check_output_folder(args.output_dir)
     from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
 
     vocab_size = args.vocab_size or (4096 if args.kind == "char" else 64_000)
     tokenizer = Mu2SLAMTokenizer.train_from_iterator(
         read_texts(args.files), vocab_size=vocab_size, kind=args.kind, num_speech_tokens=args.num_speech_tokens
     )
-    tokenizer.save_pretrained(args.output_dir)
-    print(f"{len(tokenizer)} ids, written to {args.output_dir}")
+    tokenizer.save_pretrained(folder)
+    print(f"{len(tokenizer)} ids, written to {folder}")
     return 0
 
 

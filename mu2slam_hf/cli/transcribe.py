@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import mu2slam_hf
 from mu2slam_hf.cli.adapters import add_adapters_option, choose_adapter, read_adapters, with_added_languages
+from mu2slam_hf.cli.files import check_output_file, check_output_folder
 from mu2slam_hf.cli.languages import model_config, resolve_languages
 from mu2slam_hf.cli.models import load_model
 from mu2slam_hf.cli.options import (
+    FORMATS,
     add_batch_seconds_option,
     add_generation_options,
     add_json_option,
@@ -190,9 +192,9 @@ def build_output(
     from mu2slam_hf.cli.transcript_output import Document, FolderOutput, JsonLines, ReadableText
 
     if args.output_dir:
-        from mu2slam_hf.cli.output_names import check_output_folder, separate_stems
+        from mu2slam_hf.cli.output_names import separate_stems
 
-        folder = check_output_folder(args.output_dir)
+        folder = check_output_folder(args.output_dir, formats=FORMATS)
         recordings, notes = separate_stems(recordings)
         for note in notes:
             print_error("mu2slam", note)
@@ -325,8 +327,7 @@ class PlotFolder:
     """
 
     def __init__(self, path: str, recordings: Sequence[Recording]) -> None:
-        from mu2slam_hf.cli.files import check_output_file
-        from mu2slam_hf.cli.output_names import check_output_folder, separate_stems
+        from mu2slam_hf.cli.output_names import separate_stems
 
         single = len(recordings) == 1 and bool(Path(path).suffix) and not Path(path).is_dir()
         self._file = check_output_file(path, "--plot") if single else None

@@ -45,16 +45,17 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Translates all texts; 1 if one is empty."""
     resolve_languages(args, model_config(args), source_lang="--from", target_langs="--to")
-    from mu2slam_hf.evaluation.decode import generate_texts
+    from mu2slam_hf.evaluation.translation import translate
 
-    texts = args.texts or [line.rstrip("\n") for line in sys.stdin]
+    texts = args.texts or read_standard_input()
     model, processor = load_model(args, any_class=False)
     usable = [text for text in texts if text.strip()]
     for start in range(0, len(usable), args.batch_size):
         batch = usable[start : start + args.batch_size]
-        sources = [prepare_text(text, processor.tokenizer, args.normalize) for text in batch]
-        shared = {"text": sources, "source_lang": args.source_lang, **generation_arguments(args)}
-        outputs = {lang: generate_texts(model, processor, target_lang=lang, **shared) for lang in args.target_langs}
+        for text in batch:
+            prepare_text(text, processor.tokenizer, args.normalize)
+        shared = {"source_lang": args.source_lang, "normalize": args.normalize, **generation_arguments(args)}
+        outputs = {lang: translate(model, processor, batch, target_lang=lang, **shared) for lang in args.target_langs}
         for row, text in enumerate(batch):
             translations = {lang: lines[row] for lang, lines in outputs.items()}
             if args.json:
@@ -69,28 +70,30 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def prepare_text(text: str, tokenizer: Any, normalize: str = "auto") -> str:
-    """Normalise a text for a model, and print a warning for unknown characters.
+def read_standard_input() -> list[str]:
+    """The lines of standard input.
 
-    Args:
-        text: one sentence.
-        tokenizer: the model's tokenizer.
-        normalize: "always", "never", or "auto": only if that leaves fewer unknown tokens. A model trained on
-            lower-case text without punctuation does not support capitals; one trained on written text needs them.
+    Raises:
+        ValueError: they are not UTF-8.
     """
-    from mu2slam_hf.data.text import normalize_for_scoring
+    from mu2slam_hf.cli.files import not_utf8
 
-    normalized = normalize_for_scoring(text)
-    if normalize == "always":
-        text = normalized
-    elif normalize == "auto" and _num_unknown(normalized, tokenizer) < _num_unknown(text, tokenizer):
-        text = normalized
-    unknown = sorted({char for char in text if not char.isspace() and _num_unknown(char, tokenizer)})
+    try:
+        return [line.rstrip("\n") for line in sys.stdin]
+    except UnicodeDecodeError as error:
+        raise not_utf8("standard input", error, "texts, one per line") from error
+
+
+def prepare_text(text: str, tokenizer: Any, normalize: str = "auto") -> str:
+    """`modules_text.prepare_text` of a cleaned text, with its warning of unknown characters on standard error.
+
+    `quiet_libraries` silences the messages of the library.
+    """
+    from mu2slam_hf.data.text import clean_text
+    from mu2slam_hf.models import modules_text
+
+    text = modules_text.prepare_text(clean_text(text), tokenizer, normalize)
+    unknown = modules_text.find_unknown_characters(text, tokenizer)
     if unknown:
         print(f"characters that are not in the vocabulary: {' '.join(unknown)}", file=sys.stderr)
     return text
-
-
-def _num_unknown(text: str, tokenizer: Any) -> int:
-    ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    return int(ids.count(tokenizer.unk_token_id))

@@ -71,7 +71,7 @@ def add_user_data_options(parser: argparse.ArgumentParser, *, output: str, outpu
         "first _, the folder, or nothing; default: the name of the file, if its first part is a word",
     )
     reading.add_argument(
-        "--encoding", metavar="NAME", help="encoding of texts that are not UTF-8, such as cp1252 or utf-16"
+        "--encoding", metavar="NAME", help="encoding of texts and tables that are not UTF-8, such as cp1252"
     )
     division = parser.add_argument_group(
         "development data; a division that is stored in the output folder is kept unless one of these is given"

@@ -1,5 +1,9 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Names of recordings in folders."""
+"""Files of folders with recordings."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
 
 RECORDING_SUFFIXES = frozenset(
     """
@@ -8,3 +12,10 @@ RECORDING_SUFFIXES = frozenset(
     """.split()
 )
 """Extensions of the audio and video files that are looked for in folders."""
+
+
+def walk_files(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """The files of a folder and its sub-folders, each by name; names that start with a dot are skipped."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))

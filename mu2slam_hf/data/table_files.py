@@ -7,6 +7,7 @@ import json
 import re
 import tarfile
 import zlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,7 +58,11 @@ def table_format(path: Path) -> str | None:
 
 
 def table_rows(
-    path: Path, file_format: str | None = None, columns: Collection[str] | None = None
+    path: Path,
+    file_format: str | None = None,
+    columns: Collection[str] | None = None,
+    *,
+    encoding: str | None = None,
 ) -> Iterator[PlacedRow]:
     """Rows of a table.
 
@@ -65,6 +70,7 @@ def table_rows(
         path: the file.
         file_format: tsv, csv, jsonl or parquet; default: by the name.
         columns: columns that are needed; Parquet files are read without the others.
+        encoding: encoding of a table of text; None means UTF-8, with or without a byte order mark.
 
     Raises:
         ManifestError: another format, or the file cannot be read (further).
@@ -72,12 +78,15 @@ def table_rows(
     file_format = file_format or table_format(path)
     if file_format == "parquet":
         return parquet_rows(path, optional=columns)
-    readers = {"tsv": tsv_rows, "csv": csv_rows, "jsonl": json_rows}
-    if file_format not in readers:
+    if file_format == "tsv":
+        return tsv_rows(path, encoding=encoding)
+    if file_format == "csv":
+        return csv_rows(path, encoding=encoding)
+    if file_format != "jsonl":
         raise ManifestError(
             f"{path}: unknown format; expected a name that ends in .tsv, .csv, .jsonl (each also with .gz) or .parquet"
         )
-    return readers[file_format](path)
+    return json_rows(path, encoding=encoding)
 
 
 @contextmanager
@@ -88,21 +97,28 @@ def reading(path: Path) -> Iterator[None]:
     except ManifestError:
         raise
     except UnicodeDecodeError as error:
-        raise UnreadableFileError(f"{path}: not valid UTF-8 ({error.reason})") from error
+        raise UnreadableFileError(f"{path}: not valid {error.encoding.upper()} ({error.reason})") from error
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
         raise UnreadableFileError(f"{path}: cannot be read, or is truncated ({error})") from error
 
 
-def open_text(path: Path, newline: str = "\n") -> TextIO:
-    """A text file, also compressed by gzip (`.gz`). Lines end at line feeds only: texts may have other separators."""
+def open_text(path: Path, newline: str = "\n", encoding: str | None = None) -> TextIO:
+    """A text file, also compressed by gzip (`.gz`). Lines end at line feeds only: texts may have other separators.
+
+    Args:
+        path: the file.
+        newline: as in `open`.
+        encoding: None means UTF-8, with or without a byte order mark.
+    """
+    encoding = encoding or "utf-8-sig"
     if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline=newline)  # type: ignore[return-value]
-    return path.open(encoding="utf-8-sig", newline=newline)
+        return gzip.open(path, "rt", encoding=encoding, newline=newline)  # type: ignore[return-value]
+    return path.open(encoding=encoding, newline=newline)
 
 
-def text_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(number from 1, line without its end) of every line."""
-    with reading(path), open_text(path) as file:
+def text_lines(path: Path, encoding: str | None = None) -> Iterator[tuple[int, str]]:
+    """(number from 1, line without its end) of every line; `encoding` as in `open_text`."""
+    with reading(path), open_text(path, encoding=encoding) as file:
         for number, line in enumerate(file, start=1):
             yield number, line.rstrip("\r\n")
 
@@ -114,6 +130,7 @@ def tsv_rows(
     names: Sequence[str] | None = None,
     required: Collection[str] = (),
     backslash_escapes: bool = False,
+    encoding: str | None = None,
 ) -> Iterator[PlacedRow]:
     r"""Rows of a tab-separated table without quoting (a quote is an ordinary character).
 
@@ -123,28 +140,30 @@ def tsv_rows(
         names: names of the columns of a file without a header; default: the first line.
         required: columns that must exist.
         backslash_escapes: whether `\"` means `"` (files written by pandas without quoting).
+        encoding: as in `open_text`.
 
     Raises:
         UnreadableFileError: a required column is missing, or the file is truncated.
     """
-    lines = ((number, line) for number, line in text_lines(path) if line)
+    lines = ((number, line) for number, line in text_lines(path, encoding) if line)
     if backslash_escapes:
         lines = ((number, re.sub(r"\\(.)", r"\1", line)) for number, line in lines)
     return _rows_of_cells(path, part, ((number, line.split("\t")) for number, line in lines), names, required)
 
 
-def csv_rows(path: Path, part: Part = WHOLE) -> Iterator[PlacedRow]:
+def csv_rows(path: Path, part: Part = WHOLE, *, encoding: str | None = None) -> Iterator[PlacedRow]:
     """Rows of a comma-separated table with a header and the usual quoting; `.gz` is decompressed."""
-    return _rows_of_cells(path, part, _csv_cells(path))
+    return _rows_of_cells(path, part, _csv_cells(path, encoding))
 
 
-def _csv_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
-    with reading(path), open_text(path, newline="") as file:
+def _csv_cells(path: Path, encoding: str | None) -> Iterator[tuple[int, list[str]]]:
+    with reading(path), open_text(path, newline="", encoding=encoding) as file:
         reader = csv.reader(file, strict=True)
         try:
             yield from ((reader.line_num, cells) for cells in reader if cells)
         except csv.Error as error:
-            raise UnreadableFileError(f"{path}:{reader.line_num}: {error}") from error
+            reason = f"{error}; check that every quote in this row and above is closed, and doubled inside a cell"
+            raise UnreadableFileError(f"{path}:{reader.line_num}: {reason}") from error
 
 
 def _rows_of_cells(
@@ -156,8 +175,12 @@ def _rows_of_cells(
 ) -> Iterator[PlacedRow]:
     if names is None:
         number, names = next(lines, (0, []))
-        if len(set(names)) != len(names):
-            raise UnreadableFileError(f"{path}:{number}: a column name occurs twice in {names}")
+        # Spreadsheets write empty names for columns that were once used; such columns are not read.
+        twice = [name for name, count in Counter(names).items() if name and count > 1]
+        if twice:
+            raise UnreadableFileError(
+                f"{path}:{number}: the column name {twice[0]!r} occurs twice; rename one of them"
+            )
     check_columns(path, names, required)
     for position, (number, cells) in enumerate(lines):
         if not part.has(position):
@@ -169,9 +192,9 @@ def _rows_of_cells(
             yield f"{path}:{number}", ManifestError(reason)
 
 
-def json_rows(path: Path, part: Part = WHOLE) -> Iterator[PlacedRow]:
+def json_rows(path: Path, part: Part = WHOLE, *, encoding: str | None = None) -> Iterator[PlacedRow]:
     """Objects of a file with one JSON object per line; `.gz` is decompressed."""
-    for position, (number, line) in enumerate(text_lines(path)):
+    for position, (number, line) in enumerate(text_lines(path, encoding)):
         if not line.strip() or not part.has(position):
             continue
         try:

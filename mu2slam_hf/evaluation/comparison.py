@@ -148,7 +148,7 @@ def format_comparisons(comparisons: Sequence[Comparison], names: tuple[str, str]
                 one.verdict,
             ]
         )
-    return "\n".join(line.rstrip() for line in align_columns(rows))
+    return "\n".join(align_columns(rows))
 
 
 def _check_same_utterances(baseline: Sequence[Hypothesis], system: Sequence[Hypothesis]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.evaluation.tables import align_columns
 
 
@@ -107,7 +108,7 @@ def save_confusion_plot(matrix: ConfusionMatrix, path: str | os.PathLike[str], t
 
     Args:
         matrix: the counts.
-        path: path of the file; its extension determines the format (png, svg, pdf).
+        path: path of the file; its extension determines the format (png, svg, pdf); without one png.
         title: title of the plot.
 
     Raises:
@@ -118,7 +119,6 @@ def save_confusion_plot(matrix: ConfusionMatrix, path: str | os.PathLike[str], t
     except ImportError as error:
         raise ImportError("plots require matplotlib: pip install 'mu2slam-hf[plots]'") from error
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     height, width = len(matrix.references), len(matrix.predictions)
     figure = Figure(figsize=(2.5 + 0.5 * width, 2.0 + 0.45 * height), layout="constrained")
     axes: Any = figure.add_subplot()
@@ -133,5 +133,6 @@ def save_confusion_plot(matrix: ConfusionMatrix, path: str | os.PathLike[str], t
     axes.set_xticks(range(width), matrix.predictions, rotation=45 if width > 8 else 0)
     axes.set_yticks(range(height), matrix.references)
     axes.set(xlabel="given", ylabel="true", title=title or f"accuracy {matrix.accuracy:.1f} %")
-    figure.savefig(path, dpi=120)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120, format=path.suffix.removeprefix(".") or "png")
     return path

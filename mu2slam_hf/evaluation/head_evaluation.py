@@ -11,12 +11,14 @@ import torch
 from torch.utils.data import DataLoader
 from transformers.utils import logging
 
+from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.data.collation.heads import HeadCollator
 from mu2slam_hf.data.examples.dataset import ExampleDataset, Item
 from mu2slam_hf.data.examples.example import Example
 from mu2slam_hf.evaluation.confusion import ConfusionMatrix, compute_confusion, format_confusion, save_confusion_plot
 from mu2slam_hf.evaluation.intervals import wilson_interval
 from mu2slam_hf.evaluation.metrics import compute_cer, compute_wer
+from mu2slam_hf.evaluation.tables import format_tsv
 from mu2slam_hf.models.generation_languages import find_best_tokens
 from mu2slam_hf.models.modules_lengths import encoder_length
 
@@ -41,18 +43,24 @@ class HeadReport:
         """Save the confusion matrix (text, JSON, PNG), or the transcripts with their references (TSV)."""
         matrix = self.matrix
         if matrix is None:
-            lines = ["\t".join(row) for row in (("id", "reference", "hypothesis"), *self.transcripts)]
-            (folder / f"transcripts_{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+            _write(
+                folder / f"transcripts_{name}.tsv", format_tsv([("id", "reference", "hypothesis"), *self.transcripts])
+            )
             return
         table = format_confusion(matrix)
         print(f"{name}\n{table}", flush=True)
-        (folder / f"confusion_{name}.txt").write_text(table + "\n", encoding="utf-8")
+        _write(folder / f"confusion_{name}.txt", table + "\n")
         numbers = {"references": matrix.references, "predictions": matrix.predictions, "counts": matrix.counts}
-        (folder / f"confusion_{name}.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+        _write(folder / f"confusion_{name}.json", json.dumps(numbers, indent=1) + "\n")
         try:
             save_confusion_plot(matrix, folder / f"confusion_{name}.png", f"{name}: accuracy {matrix.accuracy:.1f} %")
         except ImportError as error:
             logger.warning(f"no plot of {name}: {error}")
+
+
+def _write(path: Path, content: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(content, encoding="utf-8")
 
 
 @torch.no_grad()

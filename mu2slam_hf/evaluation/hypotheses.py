@@ -139,7 +139,7 @@ def read_hypotheses(path: str | os.PathLike[str]) -> list[Hypothesis]:
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such file; `mu2slam evaluate --hypotheses FILE` writes files of hypotheses")
     lines = _complete_lines(Path(path))
-    if not lines or "settings" not in lines[0]:
+    if not lines or not isinstance(lines[0], dict) or "settings" not in lines[0]:
         raise ValueError(f"{path}: not a file of hypotheses: its first line must be the settings of the evaluation")
     try:
         return [Hypothesis(**line) for line in lines[1:]]
@@ -149,12 +149,12 @@ def read_hypotheses(path: str | os.PathLike[str]) -> list[Hypothesis]:
 
 def _complete_lines(path: Path) -> list[dict[str, Any]]:
     lines = []
-    with path.open(encoding="utf-8", newline="\n") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            if not line.endswith("\n"):  # interrupted while writing
+            if not line.endswith(b"\n"):  # interrupted while writing
                 break
             try:
                 lines.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}, line {number}: not valid JSON ({error})") from error
+            except ValueError as error:  # also bytes that are no UTF-8
+                raise ValueError(f"{path}, line {number}: not valid JSON in UTF-8 ({error})") from error
     return lines

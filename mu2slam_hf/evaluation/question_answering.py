@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.data.examples.question_windows import has_answer
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.evaluation.answer_baseline import BEST_SENTENCE, find_best_sentence
@@ -16,6 +17,7 @@ from mu2slam_hf.evaluation.answer_metrics import compute_answer_metrics
 from mu2slam_hf.evaluation.bootstrap import Bootstrap
 from mu2slam_hf.evaluation.metrics import MetricValue
 from mu2slam_hf.evaluation.processes import Processes
+from mu2slam_hf.evaluation.tables import format_tsv
 from mu2slam_hf.models.pipeline_question_answering import Mu2SLAMQuestionAnsweringPipeline
 
 
@@ -130,5 +132,5 @@ class AnswerReport:
         for one in self.answered:
             given = [one.predictions[system] for system in systems]
             rows.append([one.id, one.lang, one.question, " | ".join(one.answers), *given])
-        lines = ["\t".join(" ".join(cell.split()) for cell in row) for row in rows]
-        (folder / f"answers_{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        with atomic_path(folder / f"answers_{name}.tsv") as temporary:
+            temporary.write_text(format_tsv(rows), encoding="utf-8")

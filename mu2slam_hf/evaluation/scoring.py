@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Scores of hypotheses per language and direction, their means, and tables."""
 
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -30,6 +31,8 @@ _METRICS = {
     "nli": ("accuracy",),
     "qa": ("f1", "exact_match"),
 }
+# Rates of reference words and their characters.
+_WORD_RATES = frozenset({"wer", "cer"})
 _GROUP_METRICS = ("wer", "cer", "unseen_word_rate", "unseen_word_recall")
 # Name of a group -> its languages.
 ResourceGroups = Mapping[str, Sequence[str]]
@@ -208,6 +211,8 @@ def compute_task_metrics(
 ) -> dict[str, MetricValue]:
     """All metrics of a task for the hypotheses of one language or direction.
 
+    Without a word in any reference there are no WER and CER; a warning says so.
+
     Args:
         task: asr, ast, mt or lid.
         target_lang: language of the texts.
@@ -215,9 +220,17 @@ def compute_task_metrics(
         bootstrap: if given, the values have 95 % confidence intervals.
     """
     references, hypotheses = [h.reference for h in group], [h.hypothesis for h in group]
+    metrics = _METRICS[task]
+    if not any(map(split_words, references)):
+        metrics = tuple(metric for metric in metrics if metric not in _WORD_RATES)
+        if metrics != _METRICS[task]:
+            warnings.warn(
+                f"no reference of {task} in {target_lang} has a word: it has no error rate, and is in no mean",
+                stacklevel=2,
+            )
     return {
         metric: compute_metric(metric, references, hypotheses, target_lang=target_lang, bootstrap=bootstrap)
-        for metric in _METRICS[task]
+        for metric in metrics
     }
 
 

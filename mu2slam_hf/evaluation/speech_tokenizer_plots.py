@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.evaluation.speech_tokenizer_assessment import TokenizerAssessment
 
 # The figures of a plot share an axis from 0 to 1.
@@ -31,21 +32,24 @@ def save_plots(assessments: Sequence[TokenizerAssessment], folder: str | os.Path
     except ImportError as error:
         raise ImportError("plots require matplotlib: pip install 'mu2slam-hf[plots]'") from error
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     if any(assessment.counts for assessment in assessments):
         figure = Figure(figsize=(7, 4), layout="constrained")
         _plot_usage(figure.add_subplot(), assessments)
-        written.append(folder / "usage.png")
-        figure.savefig(written[-1], dpi=120)
+        written.append(_save(figure, folder / "usage.png"))
     for name, keys in _GROUPS.items():
         measured = [key for key in keys if any(key in assessment.figures for assessment in assessments)]
         if measured:
             figure = Figure(figsize=(8, 4), layout="constrained")
             _plot_bars(figure.add_subplot(), assessments, measured)
-            written.append(folder / f"{name}.png")
-            figure.savefig(written[-1], dpi=120)
+            written.append(_save(figure, folder / f"{name}.png"))
     return written
+
+
+def _save(figure: Any, path: Path) -> Path:
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")
+    return path
 
 
 def _plot_usage(axes: Any, assessments: Sequence[TokenizerAssessment]) -> None:

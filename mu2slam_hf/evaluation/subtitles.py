@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from mu2slam_hf.data.clock import clock
 from mu2slam_hf.evaluation.subtitle_units import SubtitleUnit, display_width, split_units
 from mu2slam_hf.models.processing_transcripts import Transcript, TranscriptSegment
 
@@ -239,7 +240,7 @@ def _vtt_line(line: Sequence[SubtitleUnit], subtitle: Subtitle, word_times: bool
         time = _milliseconds(unit.start_seconds)
         # Times inside a subtitle must increase and lie within it.
         if word_times and last < time < end:
-            text += f"<{_clock(time)}>"
+            text += f"<{clock(time / 1000)}>"
             last = time
         text += unit.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return text
@@ -259,9 +260,3 @@ def _write(subtitles: Sequence[Subtitle], texts: Sequence[str], name: str) -> st
 
 def _milliseconds(seconds: float) -> int:
     return round(1000 * seconds)
-
-
-def _clock(milliseconds: int) -> str:
-    """`01:02:03.004`."""
-    minutes, rest = divmod(milliseconds, 60_000)
-    return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}.{rest % 1000:03}"

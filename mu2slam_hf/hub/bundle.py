@@ -94,8 +94,11 @@ def push_bundle(
     Raises:
         BundleError: a check fails; nothing is uploaded.
     """
-    config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
-    check_bundle(folder, build_auto_map(MODEL_TYPES[config["model_type"]], Path(folder)))
+    file = Path(folder) / "config.json"
+    model_type = json.loads(file.read_text(encoding="utf-8")).get("model_type") if file.is_file() else None
+    if model_type not in MODEL_TYPES:
+        raise BundleError(f"{folder}: expected a folder written by build_bundle, with a config.json of this package.")
+    check_bundle(folder, build_auto_map(MODEL_TYPES[model_type], Path(folder)))
     api = HfApi() if api is None else api
     repo_id = str(api.create_repo(repo_id, repo_type="model", private=private, exist_ok=True).repo_id)
     if revision is not None:

@@ -120,6 +120,15 @@ def test_an_elan_file_finds_its_recording_by_its_link_and_shifts_by_its_origin(f
     assert record.audio == AudioSlice(str(folder / "tape.wav"), 0.75, 2.5)
 
 
+def test_an_elan_file_with_a_broken_origin_gives_way_to_subtitles(folder):
+    write_elan(folder / "tape.eaf", {"mdw": LINES[:1]}, media="tape.wav", origin="a quarter")
+    write_subtitles(folder, "tape", LINES[1:2])
+    data = read_data(folder, OPTIONS)
+    assert [record.text for record in data.records] == [LINES[1].text]
+    (finding,) = found(data, "unreadable_file")
+    assert finding.place == str(folder / "tape.eaf") and "take the last backup" in finding.message
+
+
 def test_annotations_in_another_folder_belong_to_the_recording_of_their_name(folder):
     (folder / "praat").mkdir()
     write_textgrid(folder / "praat" / "tape.TextGrid", LINES)
@@ -279,15 +288,53 @@ def test_tiers_that_are_not_clear_are_listed(folder):
         ("audio;text\nx;y\n", "separated by semicolons"),
         ("", "has no rows"),
         ("audio,text\n", "has no rows"),
+        ("audio,text,text\na.wav,x,y\n", "the column name 'text' occurs twice; rename one of them"),
+        (f'audio,text\na.wav,"{"x" * 140_000}\n', "check that every quote in this row and above is closed"),
     ],
 )
 def test_a_table_that_is_no_manifest_says_what_is_missing(tmp_path, content, message):
     (tmp_path / "list.csv").write_text(content)
-    with pytest.raises(ValueError, match=f"list.csv: .*{message}"):
+    with pytest.raises(ValueError, match=f"list.csv:.*{message}"):
         read_data(tmp_path / "list.csv", OPTIONS)
     write_clips(tmp_path, {"a": "mwana"})
     data = read_data(tmp_path, OPTIONS)
-    assert len(data.records) == 1 and found(data, "unreadable_file")[0].place == str(tmp_path / "list.csv")
+    (finding,) = data.findings
+    assert len(data.records) == 1 and finding.place.startswith(str(tmp_path / "list.csv"))
+    assert finding.kind == ("unclear_columns" if "no column" in message or ";" in content else "unreadable_file")
+
+
+def test_quotes_of_a_table_with_tabs_are_named(tmp_path):
+    (tmp_path / "list.tsv").write_text('"audio"\t"text"\n"a.wav"\t"mwana"\n')
+    with pytest.raises(ValueError, match="quotes are ordinary characters in a table with tabs"):
+        read_data(tmp_path / "list.tsv", OPTIONS)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl"])
+def test_a_table_in_another_encoding(tmp_path, encoding, ending):
+    """cp1252 must be named, UTF-16 as spreadsheets write it says so itself."""
+    for name in ("a", "b"):
+        write_tape(tmp_path / f"{name}.wav", 2.0)
+    rows = {"audio": "text", "a.wav": "première ligne", "b.wav": "mísi"}
+    content = "".join(f"{audio}{',' if ending == 'csv' else chr(9)}{text}\r\n" for audio, text in rows.items())
+    if ending == "jsonl":
+        lines = [{"audio": audio, "text": text} for audio, text in list(rows.items())[1:]]
+        content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    table = tmp_path / f"list.{ending}"
+    table.write_bytes(content.encode(encoding))
+    if encoding == "cp1252":
+        (finding,) = read_data(tmp_path, OPTIONS).findings
+        assert finding.place.startswith(f"{table}:") and "--encoding cp1252" in finding.message
+    data = read_data(tmp_path, ReadingOptions(lang="mdw", encoding="cp1252"))
+    assert data.findings == [] and [record.text for record in data.records] == ["première ligne", "mísi"]
+
+
+def test_columns_without_a_name_are_not_read(tmp_path):
+    """A spreadsheet writes commas for columns that were once used."""
+    write_tape(tmp_path / "a.wav", 2.0)
+    (tmp_path / "list.csv").write_text("audio,text,,\r\na.wav,mwana,,\r\n", newline="")
+    data = read_data(tmp_path / "list.csv", OPTIONS)
+    assert data.findings == [] and [record.text for record in data.records] == ["mwana"]
 
 
 def test_a_table_without_a_transcript_names_its_columns(tmp_path):
@@ -320,6 +367,15 @@ def test_one_file_is_enough(folder, tmp_path):
     shutil.copy(folder / "tape.wav", tmp_path / "alone.wav")
     (record,) = read_data(tmp_path / "alone.wav", OPTIONS).records
     assert record.text is None and record.audio == str(tmp_path / "alone.wav")
+
+
+@pytest.mark.parametrize("name", ["2026.01.05.wav", "2026.01.05.txt", "2026.01.05.fr.txt"])
+def test_one_file_with_a_date_in_its_name_is_only_that_recording(tmp_path, name):
+    write_clips(tmp_path, {"2026.01.05": "mwana", "2026.02.07": "mísi", "2026": "other"})
+    (tmp_path / "2026.01.05.fr.txt").write_text("enfant")
+    data = read_data(tmp_path / name, OPTIONS)
+    assert [(record.text, dict(record.translations)) for record in data.records] == [("mwana", {"fr": "enfant"})]
+    assert data.findings == []
 
 
 def test_nothing_to_read_is_an_error_that_says_what_is_expected(tmp_path):

@@ -9,7 +9,8 @@ from mu2slam_hf.adaptation.options import ReadingOptions
 from mu2slam_hf.adaptation.praat import read_textgrid
 from mu2slam_hf.adaptation.tier_choice import TierChoiceError, choose_tiers
 from mu2slam_hf.adaptation.tier_pairing import pair_translations
-from mu2slam_hf.adaptation.tiers import AnnotationFileError, AnnotationTier, TimedText, clock
+from mu2slam_hf.adaptation.tiers import AnnotationFileError, AnnotationTier, TimedText
+from mu2slam_hf.data.clock import clock
 
 
 def timed(start, end, text="x"):

@@ -52,3 +52,6 @@ def test_plot_is_written(tmp_path):
     pytest.importorskip("matplotlib", reason="the extra `plots` is not installed")
     path = save_confusion_plot(compute_confusion(TRUE, GIVEN), tmp_path / "sub" / "confusion.png")
     assert path.stat().st_size > 1000
+    # matplotlib would add an extension to a name without one.
+    path = save_confusion_plot(compute_confusion(TRUE, GIVEN), tmp_path / "confusion")
+    assert path.stat().st_size > 1000

@@ -53,6 +53,15 @@ def test_asr_is_scored_per_language_and_averaged_over_languages():
     assert find(scores, metric="wer", source_lang="mean", source_lang_given=False).value == 0.0
 
 
+def test_a_language_whose_references_have_no_words_does_not_end_the_evaluation():
+    """An hour of decoding must not be lost to a language with one transcript that is `...`."""
+    hypotheses = [make_hypothesis("asr", "en", "en", "a b", "a x"), make_hypothesis("asr", "fr", "fr", "...", "a")]
+    with pytest.warns(UserWarning, match="no reference of asr in fr has a word"):
+        scores = score_hypotheses(hypotheses, bootstrap=Bootstrap(num_samples=40))
+    assert {score.source_lang for score in scores} == {"en", "mean"}
+    assert find(scores, metric="wer", source_lang="mean").value == pytest.approx(50.0)
+
+
 def test_translation_has_means_out_of_and_into_english():
     perfect, wrong = ("good day to you all", "good day to you all"), ("good day to you all", "zzzz")
     scores = score_hypotheses(

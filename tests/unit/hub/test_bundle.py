@@ -197,6 +197,14 @@ def test_every_fault_is_named_and_nothing_is_uploaded(folder, message):
     assert hub.calls == []
 
 
+def test_a_folder_that_is_no_bundle_is_named(tmp_path):
+    for content in (None, "{}", '{"model_type": "bert"}'):
+        if content is not None:
+            (tmp_path / "config.json").write_text(content)
+        with pytest.raises(BundleError, match="expected a folder written by build_bundle"):
+            push_bundle(tmp_path, "name", api=HubStub())
+
+
 def test_all_faults_are_named_together(folder):
     (folder / "model.safetensors").unlink()
     (folder / "README.md").unlink()

@@ -21,12 +21,14 @@ from mu2slam_hf.training.batch_tracking import TrackedBatchSampler
 from mu2slam_hf.training.callbacks import ConsoleLines, ConsoleTable, EvaluateAtEnd, LogFile
 from mu2slam_hf.training.development import DevelopmentSet, measure
 from mu2slam_hf.training.early_stopping import EarlyStopping
+from mu2slam_hf.training.gradient_norms import compute_gradient_norms
 from mu2slam_hf.training.graph import find_untouched_parameters
 from mu2slam_hf.training.loss_meter import LossMeter
 from mu2slam_hf.training.objectives.objective import Objective
 from mu2slam_hf.training.optim import build_optimizer, build_scheduler
 from mu2slam_hf.training.resume import ResumeMixin
 from mu2slam_hf.training.sharded_training import ShardingMixin, choose_sharding
+from mu2slam_hf.training.throughput import Throughput, measure_product_rate
 
 MAX_NAMED_RECORDS = 32
 """Maximum number of records in an error message; the others are only counted."""
@@ -97,6 +99,9 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
         self.counters = dict(counters or {})
         self.name_every_set = name_every_set
         self.meter = LossMeter(objective, args.device)
+        self.throughput = Throughput(objective)
+        self._product_rate: float | None = None
+        self._gradient_norms: dict[str, Tensor] = {}
         self._untouched: dict[Any, list[nn.Parameter]] = {}
         self._last_metrics: tuple[int, dict[str, float]] | None = None
         self._set_up_console()
@@ -177,6 +182,33 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
             self.tracked_sampler.mark_consumed(len(batch_samples))
         return self._sum_over_processes(counts)
 
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Any]:
+        """The micro-batches of an update and their counts; the time until they arrive is measured."""
+        if self._product_rate is None:
+            # Once, at the first update: the share of it that the model reaches is in every log.
+            dtype = torch.bfloat16 if self.args.bf16 else torch.float16 if self.args.fp16 else torch.float32
+            started = time.monotonic()
+            self._product_rate = measure_product_rate(self.args.device, dtype)
+            self.meter.skip_time(time.monotonic() - started)
+        found: tuple[list[Any], Any] = super().get_batch_samples(
+            self.throughput.timed(epoch_iterator), num_batches, device
+        )
+        self.throughput.add(found[0])
+        return found
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        """As the parent; before an update that is logged, the norms of the parts of the model are computed too."""
+        total = super()._get_grad_norm(model, grad_norm=grad_norm)
+        if (self.state.global_step + 1) % max(1, int(self.state.logging_steps)) == 0:
+            norms = compute_gradient_norms(self.model)
+            if grad_norm is not None:  # the gradients are clipped already
+                scale = max(1.0, (float(total) + 1e-6) / self.args.max_grad_norm)
+                norms = {group: norm * scale for group, norm in norms.items()}
+            self._gradient_norms = norms
+        return total
+
     def _touch_parameters(self, loss: Tensor, signature: Any) -> Tensor:
         """Give parameters that this kind of batch does not use a zero gradient, as if their loss had weight 0.
 
@@ -243,8 +275,24 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
                 totals = torch.tensor([float(count()) for count in self.counters.values()], device=self.args.device)
                 logs.update(zip(self.counters, map(int, self._sum_over_processes(totals).tolist()), strict=True))
             logs["seconds_per_step"] = self.meter.seconds_per_step(step)
+            logs.update(self._describe_training())
             self.meter.restart(step)
+            self.throughput.restart()
         super().log(logs, start_time)
+
+    def _describe_training(self) -> dict[str, float]:
+        """Speed since the last log, and the norms of the gradient of the last update."""
+        figures = {f"grad_norm_{group}": float(norm) for group, norm in self._gradient_norms.items()}
+        self._gradient_norms = {}
+        if self._product_rate is None:
+            return figures
+
+        def reduce(values: Tensor) -> Tensor:
+            return self._sum_over_processes(values.to(self.args.device)).cpu()
+
+        return figures | self.throughput.describe(
+            self.meter.seconds(), self.args.world_size, self._product_rate, reduce
+        )
 
     def _sum_over_processes(self, values: Tensor) -> Tensor:
         return self.accelerator.reduce(values, reduction="sum") if self.args.world_size > 1 else values

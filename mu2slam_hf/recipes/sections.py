@@ -142,6 +142,8 @@ class TrainingSection:
         shard_parameters: whether to split parameters, gradients and optimizer over the processes (FSDP2); implied by a
             launch with configuration/accelerate/fsdp2.yaml.
         num_sharding_replicas: number of whole copies of the sharded model, for example one per machine.
+        max_skipped_updates: number of updates with a NaN or infinite loss or gradient that are skipped, with the ids
+            of their records in the log; one more ends the run with an error.
         logging_steps, eval_steps, save_steps: intervals in updates; eval_steps 0 for no evaluation.
         save_total_limit: number of newest checkpoints to keep, besides the best one.
         average_last: number of newest checkpoints whose weights are averaged into the result; 0 for the last one.
@@ -165,6 +167,7 @@ class TrainingSection:
     activation_checkpointing: bool = False
     shard_parameters: bool = False
     num_sharding_replicas: int = 1
+    max_skipped_updates: int = 5
     logging_steps: int = 20
     eval_steps: int = 200
     save_steps: int = 200

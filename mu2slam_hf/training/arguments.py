@@ -18,7 +18,8 @@ class MultitaskTrainingArguments(Seq2SeqTrainingArguments):
             `warmup_steps` updates.
         noam_factor: multiplier of the Noam schedule, which ignores `learning_rate`.
         min_learning_rate_ratio: where cosine and linear schedules end, as a share of the peak.
-        check_finite_loss: whether to stop at the first NaN or infinite loss, with the record ids in the error.
+        max_skipped_updates: number of updates with a NaN or infinite loss or gradient that are skipped, with the ids
+            of their records in the log; one more is an error.
         shard_parameters: whether to split parameters, gradients and optimizer states over the processes (FSDP2).
         num_sharding_replicas: number of whole copies of a sharded model, for example the number of machines.
         early_stopping_patience: number of evaluations without an improvement of `metric_for_best_model` after which
@@ -29,7 +30,7 @@ class MultitaskTrainingArguments(Seq2SeqTrainingArguments):
     schedule: str = "warmup_cosine"
     noam_factor: float = 1.0
     min_learning_rate_ratio: float = 0.0
-    check_finite_loss: bool = True
+    max_skipped_updates: int = 5
     shard_parameters: bool = False
     num_sharding_replicas: int = 1
     early_stopping_patience: int | None = None

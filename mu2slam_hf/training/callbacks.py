@@ -28,7 +28,7 @@ def format_logs(state: TrainerState, logs: dict[str, Any], table: LossTable | No
     losses, rest = split_losses(logs, table)
     parts = [f"{state.global_step:>6}/{state.max_steps}"]
     for name, value in rest.items():
-        if name in _HIDDEN or value == 0 and isinstance(value, int):
+        if name in _HIDDEN or name.startswith("grad_norm_") or value == 0 and isinstance(value, int):
             continue
         if name == "seconds_per_step":
             parts.append(f"{value:.2f} s/step")

@@ -61,6 +61,10 @@ class LossMeter:
                 figures[f"padding_{side}"] = 1.0 - real / max(1.0, total)
         return figures
 
+    def seconds(self) -> float:
+        """Time of the updates since the last log."""
+        return time.monotonic() - self._started
+
     def seconds_per_step(self, step: int) -> float:
         """Seconds of an update since the last log."""
-        return (time.monotonic() - self._started) / max(1, step - self._step)
+        return self.seconds() / max(1, step - self._step)

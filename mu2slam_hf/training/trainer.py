@@ -4,6 +4,7 @@
 A batch is a dict of tensors that the objective interprets. Legend: K losses.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -21,19 +22,15 @@ from mu2slam_hf.training.batch_tracking import TrackedBatchSampler
 from mu2slam_hf.training.callbacks import ConsoleLines, ConsoleTable, EvaluateAtEnd, LogFile
 from mu2slam_hf.training.development import DevelopmentSet, measure
 from mu2slam_hf.training.early_stopping import EarlyStopping
+from mu2slam_hf.training.finite_updates import FiniteUpdates
+from mu2slam_hf.training.gradient_norms import compute_gradient_norms
 from mu2slam_hf.training.graph import find_untouched_parameters
 from mu2slam_hf.training.loss_meter import LossMeter
 from mu2slam_hf.training.objectives.objective import Objective
 from mu2slam_hf.training.optim import build_optimizer, build_scheduler
 from mu2slam_hf.training.resume import ResumeMixin
 from mu2slam_hf.training.sharded_training import ShardingMixin, choose_sharding
-
-MAX_NAMED_RECORDS = 32
-"""Maximum number of records in an error message; the others are only counted."""
-
-
-class NonFiniteLossError(RuntimeError):
-    """A loss is NaN or infinite; the message contains the records of the batch."""
+from mu2slam_hf.training.throughput import Throughput, measure_product_rate
 
 
 class MultitaskTrainer(ResumeMixin, ShardingMixin):
@@ -97,6 +94,10 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
         self.counters = dict(counters or {})
         self.name_every_set = name_every_set
         self.meter = LossMeter(objective, args.device)
+        self.throughput = Throughput(objective)
+        self._product_rate: float | None = None
+        self._gradient_norms: dict[str, Tensor] = {}
+        self.finite_updates = FiniteUpdates(objective, args.max_skipped_updates)
         self._untouched: dict[Any, list[nn.Parameter]] = {}
         self._last_metrics: tuple[int, dict[str, float]] | None = None
         self._set_up_console()
@@ -140,9 +141,6 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
 
         Returns:
             The loss to call backward on, times the number of processes, because DDP averages gradients.
-
-        Raises:
-            NonFiniteLossError: a loss is NaN or infinite and `args.check_finite_loss` is set.
         """
         objective = self.objective
         outputs = objective.forward(model, inputs, self.state.global_step)
@@ -151,10 +149,10 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
         counts = objective.stack(objective.count(inputs)) if num_items_in_batch is None else num_items_in_batch
         counts = torch.as_tensor(counts, device=sums.device)
         loss = weighted_mean_sum(sums, counts, objective.weight_vector(inputs, sums.device))
-        if self.args.check_finite_loss and not bool(torch.isfinite(loss.detach())):
-            raise NonFiniteLossError(self._describe_bad_loss(sums, inputs))
         if model.training:
-            self.meter.sums += sums.detach()
+            self.finite_updates.add(sums, inputs)
+            # What is not finite is logged by name; it must not hide the other losses.
+            self.meter.sums += sums.detach().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
             if objective.unused_parameters == "zero_gradient":
                 loss = self._touch_parameters(loss, (frozenset(inputs), frozenset(computed)))
             loss = loss * self.accelerator.num_processes
@@ -166,7 +164,7 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
         """Forward and backward pass of one micro-batch."""
         loss: Tensor = super().training_step(model, inputs, num_items_in_batch)
         self.objective.after_backward(model)
-        return loss
+        return loss.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor | None:
         """Counts of the whole update, summed over micro-batches and ranks (the Trainer's hook for this)."""
@@ -176,6 +174,45 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
         if self.tracked_sampler is not None:
             self.tracked_sampler.mark_consumed(len(batch_samples))
         return self._sum_over_processes(counts)
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Any]:
+        """The micro-batches of an update and their counts; the time until they arrive is measured."""
+        if self._product_rate is None:
+            # Once, at the first update: the share of it that the model reaches is in every log.
+            dtype = torch.bfloat16 if self.args.bf16 else torch.float16 if self.args.fp16 else torch.float32
+            started = time.monotonic()
+            self._product_rate = measure_product_rate(self.args.device, dtype)
+            self.meter.skip_time(time.monotonic() - started)
+        self.finite_updates.begin()
+        found: tuple[list[Any], Any] = super().get_batch_samples(
+            self.throughput.timed(epoch_iterator), num_batches, device
+        )
+        self.throughput.add(found[0])
+        return found
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        """As the parent; an update that is not finite is skipped, and norms by part of the model are kept for a log.
+
+        Gradients are those of all processes here, so all of them find the same and skip the same updates. An update
+        without gradients changes neither weights nor moments. With float16 the scaler of the loss skips updates.
+
+        Raises:
+            NonFiniteLossError: more than `args.max_skipped_updates` were not finite.
+        """
+        total = super()._get_grad_norm(model, grad_norm=grad_norm)
+        if self.accelerator.scaler is None and not math.isfinite(total):
+            model.zero_grad(set_to_none=True)
+            self.finite_updates.skip(self.state.global_step + 1)
+            return None
+        if (self.state.global_step + 1) % max(1, int(self.state.logging_steps)) == 0:
+            norms = compute_gradient_norms(self.model)
+            if grad_norm is not None:  # the gradients are clipped already
+                scale = max(1.0, (float(total) + 1e-6) / self.args.max_grad_norm)
+                norms = {group: norm * scale for group, norm in norms.items()}
+            self._gradient_norms = norms
+        return total
 
     def _touch_parameters(self, loss: Tensor, signature: Any) -> Tensor:
         """Give parameters that this kind of batch does not use a zero gradient, as if their loss had weight 0.
@@ -188,19 +225,6 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
         for parameter in self._untouched[signature]:
             loss = loss + parameter.sum() * 0.0
         return loss
-
-    def _describe_bad_loss(self, sums: Tensor, inputs: Mapping[str, Any]) -> str:
-        """Message with the losses that are not finite, and the records that may have caused them."""
-        bad = [name for name, good in zip(self.objective.names, sums.isfinite().tolist(), strict=True) if not good]
-        records = self.objective.records_of(bad, [str(record) for record in inputs.get("record_ids", ())])
-        named = ", ".join(records[:MAX_NAMED_RECORDS]) or "(the batch has no record ids)"
-        if len(records) > MAX_NAMED_RECORDS:
-            named += f" and {len(records) - MAX_NAMED_RECORDS} more"
-        return (
-            f"The loss of update {self.state.global_step + 1} is not finite: {', '.join(bad) or 'their sum'}. Records "
-            f"of the batch with this loss: {named}. Look at their audio and text, lower the learning rate, or resume "
-            f"from the last checkpoint in {self.args.output_dir}."
-        )
 
     # ---- optimizer and schedule ---------------------------------------------------------------------------------
 
@@ -243,8 +267,25 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
                 totals = torch.tensor([float(count()) for count in self.counters.values()], device=self.args.device)
                 logs.update(zip(self.counters, map(int, self._sum_over_processes(totals).tolist()), strict=True))
             logs["seconds_per_step"] = self.meter.seconds_per_step(step)
+            logs.update(self._describe_training())
+            logs["skipped_updates"] = self.finite_updates.num_skipped
             self.meter.restart(step)
+            self.throughput.restart()
         super().log(logs, start_time)
+
+    def _describe_training(self) -> dict[str, float]:
+        """Speed since the last log, and the norms of the gradient of the last update."""
+        figures = {f"grad_norm_{group}": float(norm) for group, norm in self._gradient_norms.items()}
+        self._gradient_norms = {}
+        if self._product_rate is None:
+            return figures
+
+        def reduce(values: Tensor) -> Tensor:
+            return self._sum_over_processes(values.to(self.args.device)).cpu()
+
+        return figures | self.throughput.describe(
+            self.meter.seconds(), self.args.world_size, self._product_rate, reduce
+        )
 
     def _sum_over_processes(self, values: Tensor) -> Tensor:
         return self.accelerator.reduce(values, reduction="sum") if self.args.world_size > 1 else values

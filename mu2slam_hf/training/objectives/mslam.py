@@ -62,6 +62,7 @@ class MSLAMObjective(Objective):
 
     names = MSLAM_LOSSES
     padded = MappingProxyType({"speech": "attention_mask", "text": "text_attention_mask"})
+    text_masks = ("text_attention_mask",)
     tasks = MappingProxyType(
         {
             "contrastive": "speech",

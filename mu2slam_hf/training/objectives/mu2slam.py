@@ -85,6 +85,7 @@ class Mu2SLAMObjective(Objective):
     names = PRETRAINING_LOSSES
     left_out = (*Objective.left_out, *NON_MODEL_KEYS)
     padded = MappingProxyType({"encoder": "sequence_ids", "decoder": "decoder_sequence_ids"})
+    text_masks = ("text_ids",)
     tasks = MappingProxyType({"ctc": "asr"} | {name: name.split("_")[0] for name in PRETRAINING_LOSSES if "_" in name})
     # In the headings `<` is backward, `=` alignment.
     table = LossTable(

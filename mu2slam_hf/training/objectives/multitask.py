@@ -38,6 +38,14 @@ class MultitaskObjective(SupervisedObjective):
         """See the base class; summed over the parts."""
         return sum(super(MultitaskObjective, self).count_operations(part) for _, part in _parts(batch))
 
+    def count_speech_seconds(self, batch: Mapping[str, Any]) -> float:
+        """See the base class; summed over the parts."""
+        return sum(super(MultitaskObjective, self).count_speech_seconds(part) for _, part in _parts(batch))
+
+    def count_text_tokens(self, batch: Mapping[str, Any]) -> int:
+        """See the base class; summed over the parts."""
+        return sum(super(MultitaskObjective, self).count_text_tokens(part) for _, part in _parts(batch))
+
 
 def _parts(batch: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     return [(name, batch[name]) for name in PARTS if name in batch]

@@ -19,6 +19,7 @@ from mu2slam_hf.models.modules_losses import named_means
 from mu2slam_hf.training.loss_report import LossTable
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+_INPUT_RATES = {"conv2d": 100, "stacked_frames": 50, "waveform": 16000}  # positions of `attention_mask` per second
 
 
 class Objective(ABC):
@@ -37,6 +38,7 @@ class Objective(ABC):
         unused_parameters: treatment of parameters that a batch does not use: "none": there are none;
             "zero_gradient": their gradient is 0, as if their loss had weight 0; "no_gradient": the optimizer skips
             them, because no batch of the run uses them.
+        text_masks: keys of a batch whose positive entries are the text tokens that a log counts, besides source texts.
         left_out: keys of a batch that the model does not read.
         weights: coefficient of each loss; a loss of weight 0 need not be computed.
 
@@ -48,6 +50,7 @@ class Objective(ABC):
     names: ClassVar[tuple[str, ...]]
     left_out: ClassVar[tuple[str, ...]] = ("record_ids", "loss_weights", "decoder_noise")
     padded: ClassVar[Mapping[str, str]] = NOTHING
+    text_masks: ClassVar[tuple[str, ...]] = ()
     tasks: ClassVar[Mapping[str, str]] = NOTHING
     table: ClassVar[LossTable | None] = None
     logs_counts: ClassVar[bool] = False
@@ -133,7 +136,20 @@ class Objective(ABC):
         mask = batch.get("attention_mask")
         if mask is None:
             return 0
-        return int(6 * self.num_parameters * len(mask) * encoder_length(mask.shape[1], self.encoder_config))
+        length = mask.shape[1] if "input_ids" in batch else encoder_length(mask.shape[1], self.encoder_config)
+        return int(6 * self.num_parameters * len(mask) * length)
+
+    def count_speech_seconds(self, batch: Mapping[str, Any]) -> float:
+        """Seconds of speech in a batch, without padding."""
+        if "attention_mask" not in batch or "input_ids" in batch:
+            return 0.0
+        rate = _INPUT_RATES[getattr(self.encoder_config, "frontend", "conv2d")]
+        return float(batch["attention_mask"].sum()) / rate
+
+    def count_text_tokens(self, batch: Mapping[str, Any]) -> int:
+        """Text tokens in a batch, without padding: of source texts and of `text_masks`."""
+        names = [*self.text_masks, *(["attention_mask"] if "input_ids" in batch else [])]
+        return sum(int((batch[name] > 0).sum()) for name in names if name in batch)
 
     def callbacks(self) -> list[TrainerCallback]:
         """Callbacks of the trainer that run before those that show or write its logs."""

@@ -70,6 +70,7 @@ class SupervisedObjective(Objective):
     names = (*DECODER_LOSSES, "ctc", "language")
     # Without labels the model computes no loss of its own.
     left_out = (*Objective.left_out, "labels", "task_ids", "ctc_labels", "source_language_labels")
+    text_masks = ("decoder_sequence_ids",)
     # A text batch uses neither the convolutional front end nor the CTC head.
     unused_parameters = "zero_gradient"
 

@@ -1,11 +1,14 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The trainer with every objective on a tiny corpus: losses however an update is split, logs, evaluation, console."""
 
+import itertools
 import json
+import math
 
 import pytest
 import torch
 from tiny_trainers import collate, count, gradients, items_of
+from transformers import TrainerCallback
 
 from mu2slam_hf import MSLAMForPreTraining, Mu2SLAMForConditionalGeneration, Mu2SLAMProcessor
 from mu2slam_hf.data.examples.failures import TooManyBadRecordsError
@@ -13,7 +16,7 @@ from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
 from mu2slam_hf.models.modeling_mu2slam_pretraining import PRETRAINING_LOSSES
 from mu2slam_hf.synthetic.tones import write_tone_corpus
 from mu2slam_hf.training.checkpoints import list_checkpoints
-from mu2slam_hf.training.trainer import NonFiniteLossError
+from mu2slam_hf.training.finite_updates import NonFiniteLossError
 
 ALL_TASKS = ("speech", "text", "asr", "ast", "mt")
 
@@ -77,13 +80,49 @@ def test_every_parameter_learns_from_every_batch(make_trainer, kind, task):
 def test_a_loss_that_is_not_finite_names_the_records_that_may_have_caused_it(
     make_trainer, kind, tasks, broken, message, others
 ):
-    trainer = make_trainer(kind)
+    trainer = make_trainer(kind, "training.max_skipped_updates=0")
     batch = collate(trainer, *tasks)
     with torch.no_grad():
         getattr(trainer.model, broken).bias.fill_(float("nan"))
+    trainer.compute_loss(trainer.model.train(), batch).backward()
     with pytest.raises(NonFiniteLossError, match=message) as caught:
-        trainer.compute_loss(trainer.model.train(), batch)
+        trainer._get_grad_norm(trainer.model)
     assert not [other for other in others if other in str(caught.value)]
+
+
+class _WeightsAfterUpdates(TrainerCallback):
+    def __init__(self):
+        self.weights = []
+
+    def on_step_end(self, args, state, control, model=None, **kwargs):
+        self.weights.append(model.lm_head.weight.detach().clone())
+
+
+@pytest.mark.parametrize("max_skipped", [0, 1])
+def test_an_update_that_is_not_finite_is_skipped_a_set_number_of_times(make_trainer, monkeypatch, max_skipped):
+    trainer = make_trainer(
+        "supervised", f"training.max_skipped_updates={max_skipped}", "training.logging_steps=1", "training.max_steps=4"
+    )
+    watch = _WeightsAfterUpdates()
+    trainer.add_callback(watch)
+    compute = trainer.objective.sum
+
+    def broken_at_update_2(outputs, batch, **kwargs):
+        scale = float("nan") if trainer.state.global_step == 1 else 1.0
+        return {name: value * scale for name, value in compute(outputs, batch, **kwargs).items()}
+
+    monkeypatch.setattr(trainer.objective, "sum", broken_at_update_2)
+    if max_skipped == 0:
+        with pytest.raises(NonFiniteLossError, match="update 2 is not finite: .*train/"):
+            trainer.train()
+        return
+    trainer.train()
+    changed = [not torch.equal(*pair) for pair in itertools.pairwise(watch.weights)]
+    assert changed == [False, True, True], "update 2 leaves the weights of update 1"
+    assert all(weights.isfinite().all() for weights in watch.weights)
+    logs = [line for line in trainer.state.log_history if "skipped_updates" in line]
+    assert [line["skipped_updates"] for line in logs] == [0, 1, 1, 1]
+    assert all(math.isfinite(line["loss"]) for line in logs)
 
 
 def test_supervised_training_logs_every_loss_by_name(make_trainer):

@@ -32,7 +32,9 @@ _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```[ ]*$", re.MULTILINE | re.DOTALL
 _MARKER = re.compile(r"<!-- (not executed|recipe): ([^\n]+) -->\n\Z")
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 # Durations are different in every run.
-_DURATION = re.compile(r"\d[\d.]*(?= s/step| min\b)|(?<=runtime )\d[\d.]*")
+_DURATION = re.compile(
+    r"\d[\d.]*(?= s/step| min\b| s of speech/s| tokens/s)|(?<=runtime )\d[\d.]*|(?<=waiting )[\d.]+|(?<=MFU )[\d.]+"
+)
 # What .ci/run does in an environment of its own.
 _LEFT_TO_CI = ("python -m pip install ", "pytest ")
 _ASSIGNMENT = re.compile(r"[A-Z_][A-Z0-9_]*=")

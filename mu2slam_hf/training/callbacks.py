@@ -14,6 +14,17 @@ from mu2slam_hf.training.loss_report import LossTable, format_loss_table, split_
 
 _HIDDEN = ("epoch", "total_flos", "train_samples_per_second", "train_steps_per_second")
 
+_FORMATS = {
+    "learning_rate": "lr {:.2e}",
+    "seconds_per_step": "{:.2f} s/step",
+    "speech_seconds_per_second": "{:.1f} s of speech/s",
+    "text_tokens_per_second": "{:.0f} tokens/s",
+    "data_wait": "waiting {:.1%}",
+    "model_flop_utilization": "MFU {:.1%}",
+}
+# Not shown for a batch of the other kind.
+_RATES = ("speech_seconds_per_second", "text_tokens_per_second")
+
 
 def format_logs(state: TrainerState, logs: dict[str, Any], table: LossTable | None = None) -> str:
     """A line with update, losses, learning rate and remaining time, followed by a table of losses, if any.
@@ -28,12 +39,11 @@ def format_logs(state: TrainerState, logs: dict[str, Any], table: LossTable | No
     losses, rest = split_losses(logs, table)
     parts = [f"{state.global_step:>6}/{state.max_steps}"]
     for name, value in rest.items():
-        if name in _HIDDEN or name.startswith("grad_norm_") or value == 0 and isinstance(value, int):
+        is_nothing = value == 0 and (isinstance(value, int) or name in _RATES)
+        if is_nothing or name in _HIDDEN or name.startswith("grad_norm_"):
             continue
-        if name == "seconds_per_step":
-            parts.append(f"{value:.2f} s/step")
-        elif name == "learning_rate":
-            parts.append(f"lr {value:.2e}")
+        if name in _FORMATS:
+            parts.append(_FORMATS[name].format(value))
         else:
             shown = f"{value:.3f}" if isinstance(value, float) else str(value)
             parts.append(f"{name.removeprefix('loss_')} {shown}")

@@ -118,7 +118,7 @@ def _run_speech_text(args: argparse.Namespace, processes: Any) -> tuple[Any, str
     def select(found: list[Any]) -> list[Any]:
         return select_directions(found, args.directions, args.tasks) if args.directions else found
 
-    records = load_records(args, args.split, args.limit, select)
+    records = load_records(args, args.split, args.limit, select, args.part)
     training_words = read_training_words(args.training_texts) if args.training_texts else None
     model, processor = load_model(args, any_class=False)
     results = evaluate_corpus(
@@ -163,7 +163,7 @@ def _run_understanding(args: argparse.Namespace, processes: Any) -> tuple[Any, s
 
     if len(args.tasks) > 1:
         raise ValueError(f"--tasks: {' and '.join(_UNDERSTANDING_TASKS)} have heads of their own; give one task alone")
-    records = load_records(args, args.split, args.limit)
+    records = load_records(args, args.split, args.limit, part=args.part)
     model, processor = load_model(args)
     results = evaluate_understanding(
         args.tasks[0],

@@ -136,7 +136,7 @@ def evaluate(args: argparse.Namespace) -> int:
     from mu2slam_hf.evaluation.confusion import format_confusion, save_confusion_plot
     from mu2slam_hf.evaluation.language_identification import evaluate_language_identification
 
-    records = load_records(args, args.split, args.limit)
+    records = load_records(args, args.split, args.limit, part=args.part)
     model, processor = load_model(args)
     matrix, results = evaluate_language_identification(
         model,

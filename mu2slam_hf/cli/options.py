@@ -11,6 +11,9 @@ from mu2slam_hf.cli.corpus_options import named_value
 FORMATS = ("txt", "srt", "vtt", "tsv", "json", "textgrid")
 """As `mu2slam_hf.evaluation.transcript_formats.FORMATS`, which is not imported for the help of a command."""
 
+PARTS = ("choosing", "reporting")
+"""As `mu2slam_hf.data.selection.PARTS`, which is not imported for the help of a command."""
+
 
 def add_recordings(parser: Any) -> None:
     """The positional FILE ..., and `--file-list`; see `recordings.list_recordings`."""
@@ -262,6 +265,13 @@ def add_corpus_options(parser: Any, *, required: bool = False) -> None:
     add_split_option(parser)
     add_languages_option(parser, "use only these")
     add_limit_option(parser)
+    add_part_option(parser)
+
+
+def add_part_option(parser: Any) -> None:
+    """`--part`."""
+    text = "only a part of the records, by a hash of their ids: choosing (a third, to choose settings by) or reporting"
+    parser.add_argument("--part", choices=PARTS, help=text)
 
 
 def add_languages_option(parser: Any, what: str) -> None:

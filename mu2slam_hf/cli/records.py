@@ -21,6 +21,7 @@ def load_records(
     split: str,
     limit: int | None,
     select: Callable[[list[Any]], list[Any]] = lambda records: records,
+    part: str | None = None,
 ) -> list[Any]:
     """Load records of a corpus or manifest in the selected languages, with durations.
 
@@ -29,12 +30,14 @@ def load_records(
         split: split of the corpus.
         limit: maximum number of records per language.
         select: further selection, before the limit.
+        part: part of the records, see `take_part`; None for all.
 
     Raises:
         ValueError: a corpus without its folder, or no records in the selected languages.
     """
     from mu2slam_hf.data.audio import audio_duration_seconds
     from mu2slam_hf.data.manifests import read_manifest
+    from mu2slam_hf.data.selection import take_part
 
     check_source(args)
     if getattr(args, "results", None):
@@ -57,7 +60,7 @@ def load_records(
         ]
     seen: Counter[str] = Counter()
     chosen = []
-    for record in select(records):
+    for record in select(take_part(records, part)):
         seen[record.lang] += 1
         if limit is not None and seen[record.lang] > limit:
             continue
@@ -84,6 +87,8 @@ def load_sources(args: argparse.Namespace, split: str) -> Iterator[tuple[str, li
 def describe_data(args: argparse.Namespace) -> dict[str, Any]:
     """Corpus, split, limit, and if they are given options and directions, for the record of an evaluation."""
     data = {"corpus": args.corpus or Path(args.manifest).name, "split": args.split, "limit": args.limit}
+    if args.part:
+        data["part"] = args.part
     if args.corpus_options:
         data["options"] = dict(args.corpus_options)
     if getattr(args, "directions", None):

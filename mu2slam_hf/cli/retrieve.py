@@ -140,7 +140,7 @@ def evaluate(args: argparse.Namespace) -> int:
     """Prints the tables of a corpus; writes the record."""
     from mu2slam_hf.evaluation.retrieval_evaluation import evaluate_retrieval, format_retrieval
 
-    records = load_records(args, args.split, args.limit)
+    records = load_records(args, args.split, args.limit, part=args.part)
     model, processor = load_model(args)
     results = evaluate_retrieval(
         model,

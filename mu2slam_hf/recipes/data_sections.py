@@ -6,6 +6,7 @@ from typing import Any
 
 from mu2slam_hf.data.augmentation import SpecAugmentConfig, WaveformAugmentationConfig
 from mu2slam_hf.data.examples.batch_limits import BatchLimits
+from mu2slam_hf.data.selection import Part
 from mu2slam_hf.recipes.loader import path_field
 from mu2slam_hf.training.decoder_noise import DecoderNoiseConfig
 
@@ -27,6 +28,8 @@ class CorpusSource:
         lang: language of all rows, if there is no such column.
         audio_root: folder that audio paths are relative to; default: the folder of the manifest or data set.
         max_duration_seconds: longer recordings are left out.
+        part: one of two parts of the records, by a hash of their ids: `choosing` (a third), by which settings are
+            chosen, or `reporting`. None: all.
         limit: number of records to use (spread evenly), for trials.
     """
 
@@ -41,6 +44,7 @@ class CorpusSource:
     lang: str | None = None
     audio_root: str | None = path_field("folder")
     max_duration_seconds: float | None = None
+    part: Part | None = None
     limit: int | None = None
 
 
@@ -50,7 +54,7 @@ class CorpusSection(CorpusSource):
 
     Attributes:
         name, root, manifest, webdataset, dataset, split, options, columns, lang, audio_root, max_duration_seconds,
-            limit: see `CorpusSource`.
+            part, limit: see `CorpusSource`.
         tasks: tasks of its examples: some of asr, ast, mt.
         weight: number of passes per epoch; 0.5 is every other epoch.
     """

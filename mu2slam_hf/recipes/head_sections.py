@@ -17,7 +17,7 @@ class HeadCorpusSection(CorpusSource):
 
     Attributes:
         name, root, manifest, webdataset, dataset, split, options, columns, lang, audio_root, max_duration_seconds,
-            limit: see `CorpusSource`.
+            part, limit: see `CorpusSource`.
         modality: inputs of the head: recordings or texts.
         languages: languages of the records; empty for all.
     """

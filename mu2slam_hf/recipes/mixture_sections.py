@@ -16,7 +16,7 @@ class PretrainingCorpusSection(CorpusSource):
 
     Attributes:
         name, root, manifest, webdataset, dataset, split, options, columns, lang, audio_root, max_duration_seconds,
-            limit: see `CorpusSource`; `limit` is not supported for streams.
+            part, limit: see `CorpusSource`; `part` and `limit` are not supported for streams.
         total_size: for streams: total hours (or texts), or task -> total where tasks count them differently, divided
             among the languages in proportion to their known sizes. Default: the declared sizes of a corpus, if any;
             else the sizes counted in the manifests, archives or data set in one pass at the start of a run (not with

@@ -10,7 +10,7 @@ from transformers.utils import logging
 from mu2slam_hf.data.audio import AudioCache
 from mu2slam_hf.data.durations import fill_durations
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.selection import spread_evenly
+from mu2slam_hf.data.selection import spread_evenly, take_part
 from mu2slam_hf.recipes.corpus_sources import read_table
 from mu2slam_hf.recipes.data_sections import CorpusSource
 from mu2slam_hf.recipes.loader import RecipeError
@@ -44,7 +44,7 @@ def build_audio_cache(recipe: Any, records: Records) -> AudioCache:
 
 
 def _load_corpus(section: CorpusSource, name: str, path: str) -> list[SpeechTextRecord]:
-    records = read_table(section, name, path)
+    records = take_part(read_table(section, name, path), section.part)
     records, failures = fill_durations(replace(record, corpus=name) for record in records)
     for failure in failures:
         logger.warning(f"{path}: left out {failure}")

@@ -221,8 +221,9 @@ def open_corpus(section: PretrainingCorpusSection, name: str) -> StreamedCorpus:
     """
     path = f"data.corpora.{name}"
     kind = source_kind(section, path)
-    if section.limit is not None:
-        raise RecipeError(f"{path}.limit: is supported for tables only; set data.streaming to false")
+    for key in ("part", "limit"):
+        if getattr(section, key) is not None:
+            raise RecipeError(f"{path}.{key}: is supported for tables only; set data.streaming to false")
     return {"name": KnownCorpus, "dataset": DatasetCorpus}.get(kind, ShardCorpus)(section, name, path)
 
 

@@ -311,6 +311,11 @@ def add_recipe_option(parser: Any, *, required: bool = False, more: str = "") ->
     parser.add_argument("--recipe", required=required, metavar="NAME", help=text)
 
 
+def add_processes_option(parser: Any) -> None:
+    """`--processes`."""
+    parser.add_argument("--processes", type=positive_int, default=1, metavar="N", help="number of runs at a time (1)")
+
+
 def add_overrides_option(parser: Any) -> None:
     """`--set KEY=VALUE`, which may be repeated; the list is `args.overrides`."""
     text = "override a value of the recipe, e.g. --set training.max_steps=100; may be repeated"

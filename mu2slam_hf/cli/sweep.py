@@ -5,7 +5,7 @@ import argparse
 import sys
 from typing import Any
 
-from mu2slam_hf.cli.options import add_output_dir_option, add_overrides_option
+from mu2slam_hf.cli.options import add_output_dir_option, add_overrides_option, add_processes_option
 
 
 def add_parser(subparsers: Any) -> None:
@@ -33,6 +33,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--greater-is-better", action="store_true", default=None, help="a larger metric is better (BLEU, accuracy)"
     )
+    add_processes_option(parser)
     add_overrides_option(parser)
     add_output_dir_option(parser, "that of the recipe with _sweep appended")
     parser.set_defaults(run=run)
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         row = table_rows(sweep)[1 + sweep.runs.index(run)]
         print("  ".join(row[: len(run.values) + 2]), flush=True)
 
-    run_sweep(sweep, report=report)
+    run_sweep(sweep, num_processes=args.processes, report=report)
     for path in save_sweep(sweep):
         print(f"written to {path}", file=sys.stderr)
     print(describe_best(sweep))

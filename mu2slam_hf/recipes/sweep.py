@@ -4,10 +4,9 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from hashlib import blake2b
 from itertools import product
 from pathlib import Path
@@ -15,12 +14,10 @@ from typing import Any
 
 import yaml
 
+from mu2slam_hf.recipes.job_pool import LOG_FILE, Job, override_arguments, run_command, run_jobs
 from mu2slam_hf.recipes.loader import RecipeError, dump_recipe
 from mu2slam_hf.recipes.run import final_folder
 from mu2slam_hf.recipes.runs import load_recipe, load_recipes
-
-LOG_FILE = "train.log"
-"""Console output of a run, in its folder."""
 
 
 @dataclass(frozen=True)
@@ -191,47 +188,47 @@ def run_sweep(
     sweep: Sweep,
     *,
     train: Callable[[str, Sequence[str], Path], None] | None = None,
+    num_processes: int = 1,
     report: Callable[[Sweep, SweepRun], None] = lambda sweep, run: None,
 ) -> Sweep:
-    """Run what is not finished, one run after the other. A run that fails does not end the sweep.
+    """Run what is not finished. A run that fails does not end the sweep.
 
     Args:
         sweep: of `plan_sweep`.
         train: trains a recipe with overrides, given its folder; default: `train_in_subprocess`.
+        num_processes: number of runs at a time.
         report: called after each run, finished before or now.
 
     Returns:
         The sweep with all results.
     """
-    for run in sweep.runs:
+    runs = {run.fingerprint: run for run in sweep.runs}
+
+    def work(run: SweepRun) -> None:
+        if run.results is not None:
+            return
+        folder = Path(run.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (train or train_in_subprocess)(sweep.recipe, _all_overrides(sweep, run), folder)
+        run.results = read_results(_final_of(sweep, run))
         if run.results is None:
-            folder = Path(run.folder)
-            folder.mkdir(parents=True, exist_ok=True)
-            try:
-                (train or train_in_subprocess)(sweep.recipe, _all_overrides(sweep, run), folder)
-                run.results = read_results(_final_of(sweep, run))
-            except (ValueError, RuntimeError, OSError) as error:
-                run.error = str(error)
-            else:
-                run.error = None if run.results is not None else "ended without results"
-        report(sweep, run)
+            raise RuntimeError("ended without results")
+
+    def finish(name: str, error: Exception | None) -> None:
+        runs[name].error = None if error is None else str(error)
+        report(sweep, runs[name])
+
+    run_jobs([Job(name, partial(work, run)) for name, run in runs.items()], num_processes, finish)
     return sweep
 
 
 def train_in_subprocess(recipe: str, overrides: Sequence[str], folder: Path) -> None:
-    """Train in a process of its own, which gives its memory back; its output is in `train.log` of the folder.
+    """Train in a process of its own; its output is in `train.log` of the folder.
 
     Raises:
         RuntimeError: the process failed; the message has the last line of its output.
     """
-    sets = [argument for override in overrides for argument in ("--set", override)]
-    command = [sys.executable, "-m", "mu2slam_hf.cli", "train", "--recipe", recipe, *sets]
-    log = folder / LOG_FILE
-    with log.open("a", encoding="utf-8") as file:
-        status = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
-    if status != 0:
-        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise RuntimeError(f"exit status {status}: {lines[-1] if lines else 'no output'} (see {log})")
+    run_command(["train", "--recipe", recipe, *override_arguments(overrides)], folder / LOG_FILE)
 
 
 def read_results(final: Path) -> dict[str, float] | None:

@@ -5,6 +5,8 @@ import argparse
 from collections import defaultdict
 from typing import Any
 
+from mu2slam_hf.cli.options import add_plot_option, check_plots
+
 _LAYOUTS = ("covost2", "covost2-xx-en", "covost2-en-xx", "voxpopuli", "xnli", "tydiqa")
 
 
@@ -33,23 +35,31 @@ def add_parser(subparsers: Any) -> None:
         "--text-translation", action="store_true", help="CoVoST 2: translation of text (mt) instead of speech (ast)"
     )
     parser.add_argument("--metrics", nargs="+", metavar="METRIC", help="metrics instead of those of the layout")
+    add_plot_option(parser, "bars of the same values, a file (svg, png, pdf)")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the table."""
-    from mu2slam_hf.evaluation.paper_tables import LAYOUTS, render_paper_table
+    """Prints the table, and draws it if a file is given."""
+    from mu2slam_hf.evaluation.paper_tables import (
+        LAYOUTS,
+        compute_paper_table,
+        render_paper_table,
+        save_paper_plot,
+    )
     from mu2slam_hf.evaluation.results import EvaluationResults
 
+    if args.plot:
+        check_plots()
     systems: dict[str, list[EvaluationResults]] = defaultdict(list)
     for item in args.records:
         name, separator, path = item.partition("=")
         if not separator or not name:
             raise ValueError(f"expected NAME=RECORD, got {item!r}; as base=results.json")
         systems[name].append(EvaluationResults.load(path))
-    print(
-        render_paper_table(
-            LAYOUTS[args.layout], systems, task="mt" if args.text_translation else None, metrics=args.metrics
-        )
-    )
+    task = "mt" if args.text_translation else None
+    table = compute_paper_table(LAYOUTS[args.layout], systems, task=task, metrics=args.metrics)
+    print(render_paper_table(table))
+    if args.plot:
+        save_paper_plot(table, args.plot)
     return 0

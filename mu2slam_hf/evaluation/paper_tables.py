@@ -1,10 +1,12 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Markdown tables in the layout of the paper, made from the records of evaluations."""
+"""Markdown tables and plots in the layout of the paper, made from the records of evaluations."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mu2slam_hf.data.corpora.covost2 import RESOURCE_GROUPS
+from mu2slam_hf.evaluation.figure_files import new_figure, save_figure
 from mu2slam_hf.evaluation.metrics import ERROR_METRICS, compute_mean
 from mu2slam_hf.evaluation.results import EvaluationResults
 from mu2slam_hf.evaluation.scoring import MEAN, MODEL
@@ -92,18 +94,45 @@ LAYOUTS: dict[str, TableLayout] = {
 }
 
 
-def render_paper_table(
+@dataclass(frozen=True, kw_only=True)
+class PaperTable:
+    """The values of a table.
+
+    Attributes:
+        layout: its layout.
+        task: task of the scores.
+        metrics: metrics of a cell.
+        shared: languages or directions that all systems have.
+        columns: title -> those of its directions that all systems have; columns without any are left out.
+        cells: system -> title -> value of each metric.
+        sizes: system -> number of parameters, as text.
+    """
+
+    layout: TableLayout
+    task: str
+    metrics: tuple[str, ...]
+    shared: Sequence[Direction]
+    columns: Mapping[str, Sequence[Direction]]
+    cells: Mapping[str, Mapping[str, Sequence[float]]]
+    sizes: Mapping[str, str]
+
+    @property
+    def coverage(self) -> str:
+        """What is averaged."""
+        return _describe_coverage(self.layout, self.shared, self.task)
+
+
+def compute_paper_table(
     layout: TableLayout,
     systems: Mapping[str, Sequence[EvaluationResults]],
     *,
     task: str | None = None,
     metrics: Sequence[str] | None = None,
-) -> str:
-    """Markdown table with a row for each system and a line that says what is averaged.
+) -> PaperTable:
+    """Compute the cells of a table.
 
-    Means are over the languages or directions that all systems have, so that rows can be compared; columns without
-    any are left out. The best value of a column is bold. If a record has scores with and without the source language
-    given, those with it are shown.
+    Means are over the languages or directions that all systems have, so that rows can be compared. If a record has
+    scores with and without the source language given, those with it are shown.
 
     Args:
         layout: one of `LAYOUTS`.
@@ -133,14 +162,45 @@ def render_paper_table(
         }
         for name, found in values.items()
     }
+    sizes = {name: _format_size(records) for name, records in systems.items()}
+    return PaperTable(
+        layout=layout, task=task, metrics=metrics, shared=shared, columns=columns, cells=cells, sizes=sizes
+    )
+
+
+def render_paper_table(table: PaperTable) -> str:
+    """Markdown: a row for each system, the best value of a column in bold, and a line that says what is averaged."""
     lines = [
-        f"| {' / '.join(metrics)} | parameters |" + "".join(f" {title} |" for title in columns),
-        "|---|---:|" + "---:|" * len(columns),
+        f"| {' / '.join(table.metrics)} | parameters |" + "".join(f" {title} |" for title in table.columns),
+        "|---|---:|" + "---:|" * len(table.columns),
     ]
-    for name, row in cells.items():
-        shown = [_format_cell(title, row[title], list(cells.values()), metrics) for title in columns]
-        lines.append(f"| {name} | {_format_size(systems[name])} |" + "".join(f" {cell} |" for cell in shown))
-    return "\n".join([*lines, "", _describe_coverage(layout, shared, task)])
+    rows = list(table.cells.values())
+    for name, row in table.cells.items():
+        shown = [_format_cell(title, row[title], rows, table.metrics) for title in table.columns]
+        lines.append(f"| {name} | {table.sizes[name]} |" + "".join(f" {cell} |" for cell in shown))
+    return "\n".join([*lines, "", table.coverage])
+
+
+def save_paper_plot(table: PaperTable, path: str | os.PathLike[str]) -> None:
+    """Bars of all systems for each column, one plot below the other for each metric.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    figure = new_figure(max(6.0, 0.25 * len(table.columns) * (len(table.cells) + 1)), 3.0 * len(table.metrics))
+    width = 0.8 / len(table.cells)
+    for place, metric in enumerate(table.metrics):
+        axes = figure.add_subplot(len(table.metrics), 1, place + 1)
+        for number, (name, row) in enumerate(table.cells.items()):
+            lefts = [column + (number + 0.5) * width - 0.4 for column in range(len(table.columns))]
+            axes.bar(lefts, [row[title][place] for title in table.columns], width, label=name)
+        axes.set_xticks(range(len(table.columns)), [title.replace(" ", "\n") for title in table.columns], fontsize=8)
+        axes.set_ylabel(f"{metric} ({table.task})")
+        axes.grid(axis="y", color="#eee")
+        axes.set_axisbelow(True)
+        if place == 0:
+            axes.legend(fontsize=8)
+    save_figure(figure, path)
 
 
 def _find_values(

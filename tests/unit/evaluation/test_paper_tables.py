@@ -5,7 +5,7 @@ import pytest
 
 from mu2slam_hf.cli import build_parser, main
 from mu2slam_hf.data.corpora.registry import CORPORA
-from mu2slam_hf.evaluation.paper_tables import LAYOUTS, render_paper_table
+from mu2slam_hf.evaluation.paper_tables import LAYOUTS, compute_paper_table, render_paper_table
 from mu2slam_hf.evaluation.results import EvaluationResults, Score
 
 # Tables 7 to 11, Mu2SLAM-char and Mu2SLAM-spm after gradual fine-tuning, or translate-train-all.
@@ -50,6 +50,10 @@ def make_record(task, metric, values, *, source=None, target=None, told=True, nu
     return EvaluationResults(**facts, model=model, settings={}, seed=0, duration_seconds=0.0, scores=tuple(scores))
 
 
+def render(layout, systems):
+    return render_paper_table(compute_paper_table(layout, systems))
+
+
 def row_of(table, name):
     (line,) = [line for line in table.splitlines() if line.startswith(f"| {name} |")]
     return [cell.strip() for cell in line.strip("|").split("|")]
@@ -67,7 +71,7 @@ def covost2():
 
 
 def test_averages_of_covost2_are_those_of_the_paper(covost2):
-    table = render_paper_table(LAYOUTS["covost2"], covost2)
+    table = render(LAYOUTS["covost2"], covost2)
     assert row_of(table, "bleu")[2:] == ["xx-en high", "xx-en mid", "xx-en low", "xx-en avg", "en-xx avg", "all avg"]
     # Table 1 prints 37.0 30.0 20.7 26.0 28.4 27.0; its 30.0 is 30.08 from the values of Table 7.
     assert row_of(table, "char") == ["char", "600.0M", "37.0", "30.1", "20.7", "26.0", "**28.4**", "27.0"]
@@ -77,7 +81,7 @@ def test_averages_of_covost2_are_those_of_the_paper(covost2):
 
 
 def test_tables_by_language(covost2):
-    into = render_paper_table(LAYOUTS["covost2-xx-en"], {"char": covost2["char"]})
+    into = render(LAYOUTS["covost2-xx-en"], {"char": covost2["char"]})
     cells = row_of(into, "char")[2:]
     assert cells == [item.partition(":")[2] for item in INTO_ENGLISH["char"].split()] + [
         "37.0",
@@ -85,21 +89,21 @@ def test_tables_by_language(covost2):
         "20.7",
         "26.0",
     ]
-    out_of = render_paper_table(LAYOUTS["covost2-en-xx"], {"char": covost2["char"]})
+    out_of = render(LAYOUTS["covost2-en-xx"], {"char": covost2["char"]})
     assert row_of(out_of, "char")[-2:] == ["38.1", "28.4"]
-    voxpopuli = render_paper_table(LAYOUTS["voxpopuli"], {"spm": [make_record("asr", "wer", VOXPOPULI)]})
+    voxpopuli = render(LAYOUTS["voxpopuli"], {"spm": [make_record("asr", "wer", VOXPOPULI)]})
     assert row_of(voxpopuli, "spm")[-1] == "9.2"
-    xnli = render_paper_table(LAYOUTS["xnli"], {"spm": [make_record("nli", "accuracy", XNLI, told=False)]})
+    xnli = render(LAYOUTS["xnli"], {"spm": [make_record("nli", "accuracy", XNLI, told=False)]})
     assert row_of(xnli, "spm")[-1] == "76.1"
     records = [make_record("qa", metric, values) for metric, values in (("f1", TYDIQA_F1), ("exact_match", TYDIQA_EM))]
-    tydiqa = render_paper_table(LAYOUTS["tydiqa"], {"char": records})
+    tydiqa = render(LAYOUTS["tydiqa"], {"char": records})
     assert row_of(tydiqa, "f1 / exact_match")[2] == "ar" and row_of(tydiqa, "char")[2] == "60.1 / 41.8"
     assert row_of(tydiqa, "char")[-1] == "54.4 / 42.8"
 
 
 def test_means_are_over_the_languages_that_all_systems_have():
     few, many = make_record("asr", "wer", "en:10.0 fr:20.0"), make_record("asr", "wer", "en:12.0 fr:16.0 de:90.0")
-    table = render_paper_table(LAYOUTS["voxpopuli"], {"few": [few], "many": [many]})
+    table = render(LAYOUTS["voxpopuli"], {"few": [few], "many": [many]})
     assert row_of(table, "wer") == ["wer", "parameters", "en", "fr", "avg"]
     assert row_of(table, "few")[2:] == ["**10.0**", "20.0", "15.0"]
     assert row_of(table, "many")[2:] == ["12.0", "**16.0**", "**14.0**"]
@@ -108,7 +112,7 @@ def test_means_are_over_the_languages_that_all_systems_have():
 
 def test_scores_with_the_language_given_are_preferred():
     both = make_record("asr", "wer", "en:10.0"), make_record("asr", "wer", "en:30.0 fr:30.0", told=False)
-    assert row_of(render_paper_table(LAYOUTS["voxpopuli"], {"a": both}), "a")[2:] == ["10.0", "10.0"]
+    assert row_of(render(LAYOUTS["voxpopuli"], {"a": both}), "a")[2:] == ["10.0", "10.0"]
 
 
 def test_records_that_cannot_be_shown():
@@ -123,7 +127,7 @@ def test_records_that_cannot_be_shown():
         ),
     ):
         with pytest.raises(ValueError, match=message):
-            render_paper_table(layout, systems)
+            render(layout, systems)
 
 
 def test_command_prints_the_table(covost2, tmp_path, capsys):
@@ -132,7 +136,7 @@ def test_command_prints_the_table(covost2, tmp_path, capsys):
         record.save(tmp_path / f"{number}.json")
         arguments.append(f"char={tmp_path / f'{number}.json'}")
     assert main(["table", "covost2", *arguments]) == 0
-    assert capsys.readouterr().out == render_paper_table(LAYOUTS["covost2"], {"char": covost2["char"]}) + "\n"
+    assert capsys.readouterr().out == render(LAYOUTS["covost2"], {"char": covost2["char"]}) + "\n"
     assert main(["table", "covost2", *arguments, "--metrics", "ter"]) == 1
     assert "char: the record has no ter" in capsys.readouterr().err
     assert main(["table", "covost2", "record.json"]) == 1
@@ -146,3 +150,21 @@ def test_layouts_have_the_languages_of_the_corpora():
     assert languages == set(CORPORA["covost2"].languages) - {"en"} and len(languages) == 21
     for name in ("voxpopuli", "xnli", "tydiqa"):
         assert {source for source, _ in LAYOUTS[name].directions} <= set(CORPORA[name].languages)
+
+
+def test_the_plot_has_the_bars_of_the_table(tmp_path, capsys):
+    records = []
+    for name, factor in (("small", 2.0), ("large", 1.0)):
+        values = " ".join(f"{lang}:{10.0 * factor}" for lang in ("en", "de"))
+        make_record("asr", "wer", values).save(tmp_path / f"{name}.json")
+        records.append(f"{name}={tmp_path / name}.json")
+    plots = [tmp_path / "wer.svg", tmp_path / "again.svg"]
+    for plot in plots:
+        assert main(["table", "voxpopuli", *records, "--plot", str(plot)]) == 0
+    svg = plots[0].read_text()
+    # en, de and their mean, two systems each; the same values give the same file.
+    table = compute_paper_table(LAYOUTS["voxpopuli"], {"a": [make_record("asr", "wer", "en:20.0 de:20.0")]})
+    assert list(table.columns) == ["en", "de", "avg"] and table.cells["a"]["avg"] == [20.0]
+    # Bars of two colours: six, and two in the legend.
+    assert svg.count("fill: #1f77b4") == svg.count("fill: #ff7f0e") == 4
+    assert svg == plots[1].read_text() and "| small |" in capsys.readouterr().out

@@ -25,6 +25,7 @@ from mu2slam_hf.cli import (
     plan,
     recipes,
     retrieve,
+    study,
     sweep,
     synthesize,
     table,
@@ -39,18 +40,9 @@ from mu2slam_hf.cli.errors import run_and_report
 from mu2slam_hf.cli.parsers import CommandParser
 
 _COMMANDS = (
-    *(transcribe, translate, adapt, evaluate, compare, table, init, add_language, train, sweep, average),
-    *(
-        train_tokenizer,
-        train_speech_tokenizer,
-        align,
-        retrieve,
-        identify_language,
-        calibrate,
-        assess_tokenizer,
-        inspect_data,
-    ),
-    *(plan, synthesize, corpora, recipes),
+    *(transcribe, translate, adapt, evaluate, compare, table, init, add_language, train, sweep, study, average),
+    *(train_tokenizer, train_speech_tokenizer, align, retrieve, identify_language, calibrate, assess_tokenizer),
+    *(inspect_data, plan, synthesize, corpora, recipes),
 )
 
 

@@ -10,7 +10,7 @@ from helpers import run_python
 
 HEAVY = ("torch", "transformers", "datasets", "evaluate", "numpy", "tokenizers", "soundfile", "sacrebleu", "yaml")
 COMMANDS = (
-    *("transcribe", "translate", "evaluate", "train", "sweep", "train-tokenizer", "train-speech-tokenizer"),
+    *("transcribe", "translate", "evaluate", "train", "sweep", "study", "train-tokenizer", "train-speech-tokenizer"),
     *("align", "retrieve", "identify-language", "calibrate", "assess-tokenizer", "inspect-data"),
     *("synthesize", "corpora", "recipes", "adapt", "init", "add-language", "average"),
 )

@@ -30,7 +30,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs what is missing; exit status 1 if a run has failed."""
     from mu2slam_hf.recipes.study import plan_study
-    from mu2slam_hf.recipes.study_execution import EVALUATION, run_study
+    from mu2slam_hf.recipes.study_execution import run_study
     from mu2slam_hf.recipes.study_report import save_study
 
     study = plan_study(args.study, args.output_dir, runs_folder=args.runs)
@@ -40,8 +40,6 @@ def run(args: argparse.Namespace) -> int:
 
     def report(name: str, error: Exception | None) -> None:
         print(f"failed: {name}: {error}" if error else f"done: {name}", flush=True)
-        if name.startswith(EVALUATION):
-            save_study(study)
 
     errors = {} if args.report else run_study(study, runs, num_processes=args.processes, report=report)
     for path in save_study(study):

@@ -208,7 +208,7 @@ def plan_study(
     path, folder = find_study(path), Path(folder)
     tree = read_tree(path)
     file: StudyFile = build_section(StudyFile, tree, "", search_folders(path))
-    runs_folder = Path(runs_folder or folder / "runs").absolute()
+    runs_folder = Path(runs_folder or folder / "runs")
     planner = _Planner(file, path, runs_folder)
     records = folder / RECORDS_FOLDER
     # What the file says of the data, not where it is on this machine.

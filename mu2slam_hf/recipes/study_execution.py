@@ -2,6 +2,7 @@
 """Runs what is missing of a study: steps and evaluations as commands in processes of their own."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,9 +17,6 @@ from mu2slam_hf.evaluation.results import EvaluationResults
 from mu2slam_hf.recipes.job_pool import LOG_FILE, Job, run_command, run_jobs
 from mu2slam_hf.recipes.study import FINISHED_FILE, Study, StudyRun, StudyStep
 from mu2slam_hf.recipes.study_sections import StudyEvaluationSection
-
-EVALUATION = "evaluation"
-"""First word of the names of evaluations in reports."""
 
 Command = Callable[[Sequence[str], Path], None]
 """Runs `mu2slam` with arguments, given the file of its output."""
@@ -69,7 +67,7 @@ def _list_jobs(study: Study, runs: Sequence[StudyRun], command: Command) -> list
             name = step.folder.name
             jobs.setdefault(name, Job(name, partial(_train, step, command), before))
             before = (name,)
-        name = f"{EVALUATION} of {run.name}, seed {run.seed}"
+        name = f"evaluation of {run.name}, seed {run.seed}"
         jobs[name] = Job(name, partial(_evaluate, study, run, command), before)
     return list(jobs.values())
 
@@ -97,10 +95,12 @@ def _evaluate(study: Study, run: StudyRun, command: Command) -> None:
 
 
 def _evaluation_arguments(section: StudyEvaluationSection) -> list[str]:
+    # Relative, because the record has the command.
+    place = os.path.relpath(section.manifest or section.root or "")
     if section.manifest is not None:
-        arguments = ["--manifest", section.manifest]
+        arguments = ["--manifest", place]
     else:
-        arguments = ["--corpus", f"{section.name}={section.root}", "--split", section.split]
+        arguments = ["--corpus", f"{section.name}={place}", "--split", section.split]
     for name, value in section.options.items():
         arguments += ["--option", f"{name}={json.dumps(value)}"]
     for option, given in (("--part", section.part), ("--limit", section.limit)):

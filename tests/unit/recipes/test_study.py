@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Studies: what is shared, what is run again, the records, the verdicts and the page."""
 
+import contextlib
 import json
 import os
 import re
@@ -17,6 +18,8 @@ from helpers import REPOSITORY_ROOT
 from tiny_trainers import recipe_arguments
 
 from mu2slam_hf.cli import main
+from mu2slam_hf.data.manifests import read_manifest
+from mu2slam_hf.data.selection import part_of
 from mu2slam_hf.evaluation.results import EvaluationResults, Score
 from mu2slam_hf.recipes.job_pool import LOG_FILE
 from mu2slam_hf.recipes.loader import RecipeError
@@ -240,18 +243,16 @@ def test_speech_ids_are_trained_first(plan, tree, tones):
 
 def test_two_findings_from_the_first_update_to_the_page(plan, tree, tmp_path, capsys):
     """With the commands themselves, in this process: pre-training, fine-tuning from it and without it, evaluation."""
-    study = plan(seeds=[1])
-
-    def command(arguments, log):
-        log.write_text("")
-        assert main(arguments) == 0
-
-    assert run_study(study, command=command) == {}
+    study = plan(seeds=[1], evaluation=tree["evaluation"] | {"part": "reporting"})
+    assert run_study(study, command=in_this_process) == {}
     for variant in ("pretrained", "scratch"):
         assert study.values_of("pretraining", variant)[1] > 0  # nothing is learned in two updates
     # Every variant has weights of its own.
     records = [run.load_record() for run in study.unique_runs]
     assert len({record.model["weights_sha256"] for record in records}) == 3
+    ids = {record.id for record in read_manifest(tree["evaluation"]["manifest"])}
+    reported = [one for one in ids if part_of(one) == "reporting"]
+    assert records[0].data["part"] == "reporting" and records[0].data["num_records"] == 2 * len(reported) > 0
     capsys.readouterr()
     # The command finds everything done, and writes the page.
     assert main(["study", str(tmp_path / "tiny.yaml"), "--output", str(tmp_path / "out")]) == 0
@@ -270,34 +271,35 @@ def test_the_study_of_the_package_is_valid(tmp_path, data_root, monkeypatch):
 
 @pytest.mark.slow
 def test_a_study_that_is_killed_ends_with_the_same_weights(tree, tmp_path):
-    """The command and the run that it has started die in the middle of a run; the same command goes on."""
+    """The command and the run that it has started die in the middle of a run; the study goes on."""
     longer = {"training.max_steps": 30, "training.save_steps": 5, "training.logging_steps": 5}
     tree["steps"]["recognize"]["set"].update(longer)
-    tree |= {"seeds": [1], "findings": {"pretraining": tree["findings"]["pretraining"]}}
+    finding = tree["findings"]["rate"]
+    finding["variants"]["slower"]["steps"].remove("pretrain")
+    finding["variants"]["pretrained"]["steps"] = ["recognize"]
+    tree |= {"seeds": [1], "findings": {"rate": finding}}
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump(tree), encoding="utf-8")
+    whole, killed = (plan_study(path, tmp_path / name) for name in ("whole", "killed"))
+    run_study(whole, command=in_this_process)
+    command = [sys.executable, "-m", "mu2slam_hf.cli", "study", str(path), "--output", str(killed.folder)]
+    process = subprocess.Popen(command, cwd=REPOSITORY_ROOT, start_new_session=True)
+    wait_for(lambda: list(killed.runs_folder.glob("recognize_*/checkpoint-5/trainer_state.json")))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert all(run.load_record() is None for run in killed.unique_runs)
+    run_study(killed, command=in_this_process)
+    for one, other in zip(whole.unique_runs, killed.unique_runs, strict=True):
+        assert one.load_record().model["weights_sha256"] == other.load_record().model["weights_sha256"]
+    # The first run has not done its first updates twice.
+    first = killed.unique_runs[0].steps[-1].folder / LOG_FILE
+    assert len(re.findall(r"^ *5/30  loss", first.read_text(), re.MULTILINE)) == 1
 
-    def start(folder):
-        command = [sys.executable, "-m", "mu2slam_hf.cli", "study", str(path), "--output", str(tmp_path / folder)]
-        return subprocess.Popen(command, cwd=REPOSITORY_ROOT, start_new_session=True)
 
-    whole = start("whole")
-    assert whole.wait() == 0
-    killed = start("killed")
-    wait_for(lambda: list((tmp_path / "killed" / "runs").glob("recognize_*/checkpoint-5/trainer_state.json")))
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
-    study = plan_study(path, tmp_path / "killed")
-    assert any(run.load_record() is None for run in study.unique_runs)
-    assert start("killed").wait() == 0
-    for key, run in study.runs.items():
-        weights = [
-            one.load_record().model["weights_sha256"] for one in (run, plan_study(path, tmp_path / "whole").runs[key])
-        ]
-        assert weights[0] == weights[1]
-    logs = [(run.steps[-1].folder / LOG_FILE).read_text() for run in study.unique_runs]
-    # Neither run has done its first updates twice.
-    assert [len(re.findall(r"^ *5/30  loss", log, re.MULTILINE)) for log in logs] == [1, 1]
+def in_this_process(arguments, log):
+    """The command itself, its output appended to a file as that of a process."""
+    with log.open("a") as file, contextlib.redirect_stdout(file):
+        assert main(arguments) == 0
 
 
 def wait_for(condition, seconds=600.0):
@@ -305,3 +307,30 @@ def wait_for(condition, seconds=600.0):
     while not condition():
         assert time.monotonic() < end, "did not happen"
         time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_every_variant_of_the_study_of_the_package_runs(tmp_path, data_root, monkeypatch):
+    """With two updates on a few recordings."""
+    monkeypatch.setenv("MU2SLAM_DATA", str(data_root))
+    tree = yaml.safe_load(find_study("findings").read_text(encoding="utf-8"))
+    small = {"max_steps": 2, "save_steps": 2, "logging_steps": 1}
+    for name, step in tree["steps"].items():
+        corpora, training = "data.corpora", "training"
+        values = {"processor.feature_statistics_utterances": 4}
+        if name in ("kmeans", "contrastive"):
+            corpora, training, values = "corpora", "contrastive.training", {"kmeans.passes": 1}
+        values |= {f"{training}.{key}": value for key, value in small.items()} | {f"{corpora}.prompts5.limit": 150}
+        values |= {f"{corpora}.interfaces.limit": 100} if name == "pretrain" else {}
+        step.setdefault("set", {}).update(values)
+    long = tree["findings"]["pretraining"]["variants"]["scratch, as long in all"]["steps"][0]["set"]
+    long["training.max_steps"] = 3
+    tree |= {"seeds": [1], "evaluation": tree["evaluation"] | {"limit": 2}}
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+    study = plan_study(path, tmp_path / "out")
+    assert run_study(study, command=in_this_process) == {}
+    for finding, section in tree["findings"].items():
+        for variant in section["variants"]:
+            assert study.values_of(finding, variant).keys() == {1}
+    save_study(study)

@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Fine-tuning of one head: classes of speech or text, CTC, or answers to questions."""
 
+import copy
 import json
 from dataclasses import dataclass, replace
 from functools import partial
@@ -42,7 +43,7 @@ from mu2slam_hf.recipes.head_data import (
 )
 from mu2slam_hf.recipes.head_sections import HeadRecipe
 from mu2slam_hf.recipes.loader import RecipeError, errors_of
-from mu2slam_hf.recipes.models import build_model_of
+from mu2slam_hf.recipes.models import add_adapters, build_model_of
 from mu2slam_hf.recipes.processors import build_processor
 from mu2slam_hf.recipes.run import Run, assemble_trainer
 from mu2slam_hf.training.development import DevelopmentSet
@@ -173,7 +174,13 @@ class HeadFinetuningRun(Run):
             # The token embeddings are part of the encoder, but also the output layer of CTC.
             if section.kind == "ctc":
                 model.ctc_head.requires_grad_(True)
-        return model
+        if recipe.lora is None:
+            return model
+        # What is new has no weights to adapt. The output layers of CTC and decoder are not: they are the embeddings.
+        is_new = section.is_classifier or section.kind == "question_answering"
+        new = [name for name, _ in model.named_children() if is_new and name != model.base_model_prefix]
+        lora = replace(recipe.lora, modules_to_save=[*dict.fromkeys([*recipe.lora.modules_to_save, *new])])
+        return add_adapters(lora, model, processor, growths=self.growths)
 
     def build_collator(self, processor: Mu2SLAMProcessor, model: Any) -> HeadCollator | QuestionCollator:
         """The collator for the front end of the model, and for the targets of the head."""
@@ -247,6 +254,10 @@ class HeadFinetuningRun(Run):
 
     def test(self, model: Any, processor: Mu2SLAMProcessor) -> dict[str, float]:
         """Metrics of every test corpus; the reports are kept for `save_more`."""
+        if self.recipe.lora is not None:
+            # Merging changes the model in place, and the adapters are saved too.
+            self.adapted, model = model, copy.deepcopy(model).merge_and_unload()
+            self.merged = model
         self.reports: dict[str, HeadReport | AnswerReport] = {}
         figures: dict[str, float] = {}
         for name, dataset in self.development.items():
@@ -273,8 +284,14 @@ class HeadFinetuningRun(Run):
         baseline = score_bag_of_words(training, dataset.examples) if is_text and has_classes else {}
         return measured, measured.figures | baseline
 
+    def save_final(self, model: Any, processor: Mu2SLAMProcessor, results: dict[str, float]) -> Path:
+        """As in the base class; of adapters, the merged model that `test` has measured."""
+        return super().save_final(self.merged if self.recipe.lora is not None else model, processor, results)
+
     def save_more(self, model: Any, processor: Mu2SLAMProcessor, folder: Path) -> None:
-        """Tables and plots of the test."""
+        """Tables and plots of the test, and the adapters alone, if the recipe has `lora`."""
+        if self.recipe.lora is not None:
+            self.adapted.save_pretrained(folder / "adapters")
         for name, report in self.reports.items():
             report.save(name, folder)
 

@@ -5,8 +5,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from mu2slam_hf.models.processing_question_answering import DEFAULT_MAX_TOKENS, DEFAULT_OVERLAP_TOKENS
+from mu2slam_hf.recipes.adapter_run import check_weight_decay_of_adapters
 from mu2slam_hf.recipes.data_sections import CorpusSource
-from mu2slam_hf.recipes.sections import ModelSection, OptimSection, OutputSection, ProcessorSection, TrainingSection
+from mu2slam_hf.recipes.sections import (
+    LoraSection,
+    ModelSection,
+    OptimSection,
+    OutputSection,
+    ProcessorSection,
+    TrainingSection,
+)
 
 HeadKind = Literal["audio_classification", "sequence_classification", "ctc", "question_answering", "answer_generation"]
 
@@ -118,9 +126,11 @@ class HeadRecipe:
         processor: by default the one saved next to the model.
         training: `metric_for_best_model` is `loss`, or for classes and spans `accuracy`, of a corpus of `evaluation`:
             `dev_accuracy` is that of the corpus `dev`, whose name may be left out if it is the only one.
+        lora: low-rank adapters instead of training all weights of the encoder; the head is trained in full. The final
+            model has them merged, its sub-folder `adapters` has them alone, with the head.
 
     Raises:
-        ValueError: the evaluation has no such metric.
+        ValueError: the evaluation has no such metric, or adapters together with `head.trainable_layers`.
     """
 
     kind: Literal["head_finetuning"] = "head_finetuning"
@@ -131,11 +141,17 @@ class HeadRecipe:
     optim: OptimSection = field(default_factory=OptimSection)
     training: TrainingSection = field(default_factory=TrainingSection)
     evaluation: HeadEvaluationSection = field(default_factory=HeadEvaluationSection)
+    lora: LoraSection | None = None
     output: OutputSection = field(default_factory=OutputSection)
 
     def __post_init__(self) -> None:
         if self.training.load_best_model_at_end:
             self._check_best()
+        if self.lora is not None and self.head.trainable_layers is not None:
+            raise ValueError("head.trainable_layers: adapters train no layer in full; leave it out, or lora")
+        if self.lora is not None and not self.lora.merge:
+            raise ValueError("lora.merge: the final model of a head has its adapters merged; leave it out")
+        check_weight_decay_of_adapters(self)
 
     @property
     def best_figure(self) -> str:

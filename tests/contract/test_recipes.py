@@ -10,7 +10,9 @@ import torch
 import yaml
 from helpers import REPOSITORY_ROOT, save_tiny_checkpoint
 from public_schema import write_public_corpora
+from safetensors.torch import load_file
 from training_runs import QUIET_CPU
+from transformers import AutoModelForAudioClassification, AutoModelForSequenceClassification
 from understanding_corpora import write_tydiqa, write_xnli
 
 from mu2slam_hf import MSLAMForPreTraining, Mu2SLAMConfig, Mu2SLAMForPreTraining
@@ -19,7 +21,7 @@ from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.recipes.arguments import build_arguments
 from mu2slam_hf.recipes.curriculum import resolve_curriculum
-from mu2slam_hf.recipes.loader import dump_recipe, recipe_kind
+from mu2slam_hf.recipes.loader import RecipeError, dump_recipe, recipe_kind
 from mu2slam_hf.recipes.mixture_run import build_mixture
 from mu2slam_hf.recipes.runs import RUNS, build_run, load_recipe, load_recipes
 from mu2slam_hf.synthetic.tones import write_tone_corpus
@@ -160,6 +162,31 @@ def test_two_updates_of_a_head(path, on_tones, pretrained, monkeypatch):
     small = (*(f"training.{step}" for step in steps), "data.per_device_train_batch_size=4")
     results = build_run(load_recipe(on_tones(path), [*QUIET_CPU, *small])).run()
     assert results and all(value >= 0 for value in results.values())
+
+
+@pytest.mark.parametrize("kind", ["audio_classification", "sequence_classification"])
+def test_a_head_with_adapters(kind, on_tones, pretrained, monkeypatch, tmp_path):
+    """Adapters and head are trained; the final folder is the merged model, `adapters` has them alone."""
+    monkeypatch.setenv("MU2SLAM_MODEL", str(pretrained))
+    path = on_tones(CONFIGURATION / "recipes" / "mslam" / "language_identification.yaml")
+    settings = ("training.max_steps=2", "training.save_steps=1", "data.per_device_train_batch_size=4", "lora.r=2")
+    settings += (f"head.kind={kind}", "head.trainable_layers=null", "optim.learning_rate=0.1", "optim.warmup_steps=1")
+    run = build_run(load_recipe(path, [*QUIET_CPU, *settings]))
+    results = run.run()
+    assert all(value >= 0 for value in results.values())
+    final = tmp_path / "run" / "final"
+    auto = {"audio_classification": AutoModelForAudioClassification}.get(kind, AutoModelForSequenceClassification)
+    merged = auto.from_pretrained(final).state_dict()
+    before = MSLAMForPreTraining.from_pretrained(pretrained).state_dict()
+    changed = {name for name, values in merged.items() if name in before and not torch.equal(values, before[name])}
+    assert changed and all(name.split(".")[-2] in ("q_proj", "v_proj") for name in changed)
+    adapters = load_file(final / "adapters" / "adapter_model.safetensors")
+    assert {name.split(".")[-2] for name in adapters if "lora_" in name} == {"lora_A", "lora_B"}
+    # The head is among them, as it is in the merged model.
+    heads = {name: values for name, values in merged.items() if name.startswith("classifier.")}
+    assert heads and all(torch.equal(values, adapters[f"base_model.model.{name}"]) for name, values in heads.items())
+    with pytest.raises(RecipeError, match=r"trainable_layers: adapters train no layer in full"):
+        load_recipe(path, [*settings, "head.trainable_layers=1"])
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-from mu2slam_hf.data.text import clean_text
 from mu2slam_hf.evaluation.decode import generate_texts
 from mu2slam_hf.models.modules_lengths import group_by_size
 from mu2slam_hf.models.modules_text import prepare_text
@@ -44,8 +43,7 @@ def translate(
     for index, item in enumerate(items):
         if not isinstance(item, str):
             raise ValueError(f"texts[{index}] must be a str, got {type(item).__name__}")
-    # Training texts are clean, too: letters with separate accents would be unknown characters.
-    sources = [prepare_text(clean_text(item), processor.tokenizer, normalize) for item in items]
+    sources = [prepare_text(item, processor.tokenizer, normalize) for item in items]
     places = [place for place, source in enumerate(sources) if source]
     results = [""] * len(items)
     languages: dict[str, Any] = {"source_lang": source_lang, "target_lang": target_lang, "task": "mt"}

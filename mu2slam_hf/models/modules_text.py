@@ -50,7 +50,9 @@ def normalize_for_scoring(text: str) -> str:
 
 
 def prepare_text(text: str, tokenizer: Any, normalize: str = "auto") -> str:
-    """Normalise a source text for the vocabulary of a model; a warning lists the characters that it does not have.
+    """Clean and normalise a source text for a model; a warning lists the characters that its vocabulary does not have.
+
+    Training texts are clean, too: letters with separate accents would be unknown characters.
 
     Args:
         text: one sentence.
@@ -64,7 +66,7 @@ def prepare_text(text: str, tokenizer: Any, normalize: str = "auto") -> str:
     """
     if normalize not in NORMALIZE_CHOICES:
         raise ValueError(f"normalize must be one of {', '.join(NORMALIZE_CHOICES)}, got {normalize!r}.")
-    normalized = normalize_for_scoring(text)
+    text, normalized = clean_text(text), normalize_for_scoring(text)
     if normalize == "always":
         text = normalized
     elif normalize == "auto" and _num_unknown(normalized, tokenizer) < _num_unknown(text, tokenizer):

@@ -20,6 +20,7 @@ def lower_case():
         ("press one", "auto", "press one"),
         ("Press ONE!", "never", "Press ONE!"),
         ("press-one", "always", "press one"),
+        ("  pre\u0301ss\u200b \n one", "never", "pr\u00e9ss one"),
     ],
 )
 def test_normalisation_for_a_vocabulary(lower_case, text, normalize, expected):

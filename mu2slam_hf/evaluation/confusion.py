@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mu2slam_hf.atomic_files import atomic_path
+from mu2slam_hf.evaluation.figure_files import new_figure, save_figure
 from mu2slam_hf.evaluation.tables import align_columns
 
 
@@ -114,13 +114,9 @@ def save_confusion_plot(matrix: ConfusionMatrix, path: str | os.PathLike[str], t
     Raises:
         ImportError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("plots require matplotlib: pip install 'mu2slam-hf[plots]'") from error
     path = Path(path)
     height, width = len(matrix.references), len(matrix.predictions)
-    figure = Figure(figsize=(2.5 + 0.5 * width, 2.0 + 0.45 * height), layout="constrained")
+    figure = new_figure(2.5 + 0.5 * width, 2.0 + 0.45 * height)
     axes: Any = figure.add_subplot()
     shares = [[count / max(sum(row), 1) for count in row] for row in matrix.counts]
     axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
@@ -133,6 +129,5 @@ def save_confusion_plot(matrix: ConfusionMatrix, path: str | os.PathLike[str], t
     axes.set_xticks(range(width), matrix.predictions, rotation=45 if width > 8 else 0)
     axes.set_yticks(range(height), matrix.references)
     axes.set(xlabel="given", ylabel="true", title=title or f"accuracy {matrix.accuracy:.1f} %")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120, format=path.suffix.removeprefix(".") or "png")
+    save_figure(figure, path)
     return path

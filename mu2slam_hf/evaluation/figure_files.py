@@ -22,14 +22,14 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def save_figure(figure: Any, path: str | os.PathLike[str]) -> None:
-    """Write a figure in the format of the ending (svg, png, pdf); an existing file is replaced atomically.
+    """Write a figure in the format of the ending (svg, png, pdf), without one as png; a file is replaced atomically.
 
     Raises:
         ValueError: matplotlib does not know the ending.
     """
     import matplotlib
 
-    ending = Path(path).suffix.removeprefix(".").lower() or "svg"
+    ending = Path(path).suffix.removeprefix(".").lower() or "png"
     # Without these, names of elements are random, and the file has the time.
     metadata = {"Date": None} if ending == "svg" else {}
     with matplotlib.rc_context({"svg.hashsalt": "mu2slam"}), atomic_path(path) as temporary:

@@ -12,6 +12,7 @@ import numpy as np
 
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray, load_audio
+from mu2slam_hf.evaluation.figure_files import new_figure, save_figure
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 
 MAX_ROW_SECONDS = 15.0
@@ -63,16 +64,12 @@ def plot_recording(
         ImportError: matplotlib is not installed.
         ValueError: invalid audio, or an extension that matplotlib cannot write.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("plots require matplotlib: pip install 'mu2slam-hf[plots]'") from error
     samples = load_audio(waveform, source_rate=sampling_rate)
     rows = list(_split_rows(len(samples) / SAMPLING_RATE))
     figures = []
     for first in range(0, len(rows), MAX_ROWS):
         page = rows[first : first + MAX_ROWS]
-        figure = Figure(figsize=(_WIDTH, sum(_HEIGHTS) * len(page) + 0.9), layout="constrained")
+        figure = new_figure(_WIDTH, sum(_HEIGHTS) * len(page) + 0.9)
         axes = figure.subplots(
             _AXES_PER_ROW * len(page), 1, squeeze=False, gridspec_kw={"height_ratios": _HEIGHTS * len(page)}
         )[:, 0]
@@ -206,5 +203,4 @@ def _save_figures(figures: list[Any], path: Path) -> None:
         return
     for number, figure in enumerate(figures, start=1):
         page = path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
-        with atomic_path(page) as temporary:
-            figure.savefig(temporary, format=format_name, dpi=120)
+        save_figure(figure, page)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mu2slam_hf.atomic_files import atomic_path
+from mu2slam_hf.evaluation.figure_files import new_figure, save_figure
 from mu2slam_hf.evaluation.speech_tokenizer_assessment import TokenizerAssessment
 
 # The figures of a plot share an axis from 0 to 1.
@@ -27,28 +27,23 @@ def save_plots(assessments: Sequence[TokenizerAssessment], folder: str | os.Path
     Raises:
         ImportError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("plots require matplotlib: pip install 'mu2slam-hf[plots]'") from error
     folder = Path(folder)
     written = []
     if any(assessment.counts for assessment in assessments):
-        figure = Figure(figsize=(7, 4), layout="constrained")
+        figure = new_figure(7, 4)
         _plot_usage(figure.add_subplot(), assessments)
         written.append(_save(figure, folder / "usage.png"))
     for name, keys in _GROUPS.items():
         measured = [key for key in keys if any(key in assessment.figures for assessment in assessments)]
         if measured:
-            figure = Figure(figsize=(8, 4), layout="constrained")
+            figure = new_figure(8, 4)
             _plot_bars(figure.add_subplot(), assessments, measured)
             written.append(_save(figure, folder / f"{name}.png"))
     return written
 
 
 def _save(figure: Any, path: Path) -> Path:
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png")
+    save_figure(figure, path)
     return path
 
 

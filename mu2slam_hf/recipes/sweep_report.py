@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mu2slam_hf.atomic_files import atomic_path
+from mu2slam_hf.evaluation.figure_files import new_figure, save_figure
 from mu2slam_hf.recipes.sweep import Sweep, SweepRun
 
 
@@ -25,8 +26,7 @@ def save_sweep(sweep: Sweep) -> list[Path]:
             temporary.write_text(text, encoding="utf-8")
         written.append(folder / name)
     if importlib.util.find_spec("matplotlib") is not None and sweep.best is not None:
-        with atomic_path(folder / "sweep.png") as temporary:
-            save_plot(sweep, temporary)
+        save_plot(sweep, folder / "sweep.png")
         written.append(folder / "sweep.png")
     return written
 
@@ -69,11 +69,7 @@ def save_plot(sweep: Sweep, path: Path) -> None:
     Raises:
         ImportError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("plots require matplotlib: pip install 'mu2slam-hf[plots]'") from error
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    figure = new_figure(7, 4)
     axes = figure.add_subplot()
     ticks = [_shown(value) for value in sweep.axes[0].values]
     lines: dict[str, list[float]] = {}
@@ -88,7 +84,7 @@ def save_plot(sweep: Sweep, path: Path) -> None:
     axes.set(xlabel=next(iter(sweep.runs[0].values)), ylabel=sweep.metric)
     if len(lines) > 1:
         axes.legend(fontsize=8)
-    figure.savefig(path, dpi=120, format="png")
+    save_figure(figure, path)
 
 
 def _cells(run: SweepRun) -> list[str]:

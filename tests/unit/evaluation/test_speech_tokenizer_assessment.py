@@ -176,8 +176,9 @@ def test_plots_without_matplotlib_name_the_extra(monkeypatch, tmp_path):
 
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assessment = assess_tokenizer(by_level, 8, [np.full(FRAME * 5, 0.5, dtype=np.float32)], name="level")
     with pytest.raises(ImportError, match=r"mu2slam-hf\[plots\]"):
-        save_plots([], tmp_path)
+        save_plots([assessment], tmp_path)
 
 
 @pytest.mark.skipif(find_spec("espeakng_loader") is None, reason="needs the extra synthetic")

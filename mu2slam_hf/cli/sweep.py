@@ -33,6 +33,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--greater-is-better", action="store_true", default=None, help="a larger metric is better (BLEU, accuracy)"
     )
+    parser.add_argument(
+        "--replicates",
+        metavar="NAME",
+        help="last part of a key of --over whose values repeat a run (seed, folds): metrics are averaged over it, "
+        "with standard deviation and 95 % interval, in sweep_means.tsv",
+    )
     add_processes_option(parser)
     add_overrides_option(parser)
     add_output_dir_option(parser, "that of the recipe with _sweep appended")
@@ -51,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
         folder=args.output_dir,
         metric=args.metric,
         greater_is_better=args.greater_is_better,
+        replicates=args.replicates,
     )
     finished = sum(run.results is not None for run in sweep.runs)
     print(f"{len(sweep.runs)} runs in {sweep.folder}, {finished} of them finished", flush=True)

@@ -96,6 +96,7 @@ class Sweep:
         metric: name of a metric in the results of a run.
         greater_is_better: whether a larger metric is better.
         runs: all points of the grid, the last axis changing fastest.
+        replicates: name of an axis whose values repeat a run, such as seeds or folds; results are averaged over it.
     """
 
     recipe: str
@@ -105,6 +106,16 @@ class Sweep:
     metric: str
     greater_is_better: bool
     runs: list[SweepRun] = field(default_factory=list)
+    replicates: str | None = None
+
+    @property
+    def groups(self) -> list[list[SweepRun]]:
+        """The runs that differ in the axis of `replicates` only, in the order of the grid; single runs without it."""
+        groups: dict[str, list[SweepRun]] = {}
+        for run in self.runs:
+            shared = {name: value for name, value in run.values.items() if name != self.replicates}
+            groups.setdefault(json.dumps(shared), []).append(run)
+        return list(groups.values())
 
     def value_of(self, run: SweepRun) -> float | None:
         """The metric of a run, None if it is not finished.
@@ -122,7 +133,9 @@ class Sweep:
 
     @property
     def best(self) -> SweepRun | None:
-        """The finished run with the best metric, the first of equal ones; None if no run has one."""
+        """The finished run with the best metric, the first of equal ones; None if there is none or with replicates."""
+        if self.replicates is not None:
+            return None
         # NaN is no result: it compares as neither better nor worse.
         scored = [(run, value) for run in self.runs if (value := self.value_of(run)) is not None and value == value]
         if not scored:
@@ -144,6 +157,7 @@ def plan_sweep(
     folder: str | os.PathLike[str] | None = None,
     metric: str | None = None,
     greater_is_better: bool | None = None,
+    replicates: str | None = None,
 ) -> Sweep:
     """The runs of a grid, with the results of those that are finished. All recipes are checked before one starts.
 
@@ -154,9 +168,10 @@ def plan_sweep(
         folder: folder of the sweep; default: the output folder of the recipe with `_sweep` appended.
         metric: metric to compare runs by; default: `training.metric_for_best_model` of the recipe.
         greater_is_better: whether a larger metric is better; default: as the recipe says of its own metric.
+        replicates: name of the axis to average over (last part of its key), such as `seed`.
 
     Raises:
-        RecipeError: an invalid recipe, or a key that makes no difference.
+        RecipeError: an invalid recipe, a key that makes no difference, or `replicates` is not an axis.
     """
     base = load_recipe(recipe, overrides)
     training = base.training
@@ -171,6 +186,9 @@ def plan_sweep(
     names = [axis.name for axis in axes]
     if len(set(names)) < len(names):
         names = ["+".join(axis.keys) for axis in axes]
+    if replicates is not None and replicates not in names:
+        raise RecipeError(f"--replicates {replicates}: expected one of {', '.join(names)}, the axes of --over")
+    sweep.replicates = replicates
     planned: dict[str, SweepRun] = {}
     for values in product(*(axis.values for axis in axes)):
         run = _plan_run(sweep, dict(zip(names, values, strict=True)), values)

@@ -4,15 +4,20 @@
 import importlib.util
 import json
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.evaluation.figure_files import new_figure, save_figure
+from mu2slam_hf.evaluation.seed_comparison import student_interval
 from mu2slam_hf.recipes.sweep import Sweep, SweepRun
 
 
 def save_sweep(sweep: Sweep) -> list[Path]:
-    """Write `sweep.json`, `sweep.tsv`, `sweep.md` and, if matplotlib is installed, `sweep.png` into its folder."""
+    """Write `sweep.json`, `sweep.tsv`, `sweep.md` and, if matplotlib is installed, `sweep.png` into its folder.
+
+    With replicates also `sweep_means.tsv`: all metrics, averaged over them.
+    """
     folder = Path(sweep.folder)
     rows = table_rows(sweep)
     texts = {
@@ -20,12 +25,14 @@ def save_sweep(sweep: Sweep) -> list[Path]:
         "sweep.tsv": "".join("\t".join(row) + "\n" for row in rows),
         "sweep.md": format_markdown(sweep),
     }
+    if sweep.replicates is not None:
+        texts["sweep_means.tsv"] = "".join("\t".join(row) + "\n" for row in mean_rows(sweep))
     written = []
     for name, text in texts.items():
         with atomic_path(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
         written.append(folder / name)
-    if importlib.util.find_spec("matplotlib") is not None and sweep.best is not None:
+    if importlib.util.find_spec("matplotlib") is not None and any(run.results is not None for run in sweep.runs):
         save_plot(sweep, folder / "sweep.png")
         written.append(folder / "sweep.png")
     return written
@@ -38,6 +45,26 @@ def table_rows(sweep: Sweep) -> list[list[str]]:
     for run in sweep.runs:
         results = [_figure((run.results or {}).get(name)) for name in others]
         rows.append([*_cells(run), _figure(sweep.value_of(run)), _status(sweep, run), *results, Path(run.folder).name])
+    return rows
+
+
+def mean_rows(sweep: Sweep) -> list[list[str]]:
+    """Metrics averaged over the replicates, the metric of the sweep first.
+
+    A row of names, then one for each combination of the other axes and metric: number of finished runs, mean, standard
+    deviation, and the bounds of Student's 95 % interval of the mean, which takes the runs as independent.
+    """
+    axes = [name for name in sweep.runs[0].values if name != sweep.replicates]
+    rows = [[*axes, "metric", "runs", "mean", "standard deviation", "low", "high"]]
+    others = sorted({name for run in sweep.runs for name in run.results or ()} - {sweep.metric})
+    for group in sweep.groups:
+        found = {name: [run.results[name] for run in group if name in (run.results or {})] for name in others}
+        main = [value for run in group if (value := sweep.value_of(run)) is not None]
+        for name, values in {sweep.metric: main, **found}.items():
+            if values:
+                figures = [fmean(values), stdev(values) if len(values) > 1 else None, *student_interval(values)]
+                cells = [_shown(group[0].values[axis]) for axis in axes]
+                rows.append([*cells, name, str(len(values)), *map(_figure, figures)])
     return rows
 
 
@@ -55,12 +82,26 @@ def format_markdown(sweep: Sweep) -> str:
 
 def describe_best(sweep: Sweep) -> str:
     """One sentence about the best run."""
+    wanted = "largest" if sweep.greater_is_better else "smallest"
+    if sweep.replicates is not None:
+        return _describe_best_mean(sweep, wanted)
     best = sweep.best
     if best is None:
         return "No run has a result."
     values = ", ".join(f"{name}={cell}" for name, cell in zip(best.values, _cells(best), strict=True))
-    wanted = "largest" if sweep.greater_is_better else "smallest"
     return f"Best run ({wanted} {sweep.metric}, {_figure(sweep.value_of(best))}): {values} in {best.folder}"
+
+
+def _describe_best_mean(sweep: Sweep, wanted: str) -> str:
+    means = [row for row in mean_rows(sweep)[1:] if row[-6] == sweep.metric]
+    if not means:
+        return "No run has a result."
+    best = (max if sweep.greater_is_better else min)(means, key=lambda row: float(row[-4]))
+    names = [name for name in sweep.runs[0].values if name != sweep.replicates]
+    values = ", ".join(f"{name}={cell}" for name, cell in zip(names, best[:-6], strict=True))
+    number, mean, deviation = best[-5], best[-4], best[-3] or "-"
+    shown = f"mean {sweep.metric} {mean}, standard deviation {deviation}, {number} runs"
+    return f"Best values ({wanted} mean): {values}: {shown}" if values else f"Over {sweep.replicates}: {shown}"
 
 
 def save_plot(sweep: Sweep, path: Path) -> None:

@@ -25,6 +25,7 @@ def load_tydiqa(
     languages: str | Sequence[str] = LANGUAGES,
     folds: Sequence[int] | None = None,
     num_folds: int = 5,
+    except_folds: Sequence[int] | None = None,
 ) -> list[SpeechTextRecord]:
     """Questions with their passages.
 
@@ -34,6 +35,7 @@ def load_tydiqa(
         languages: one or several of the languages; languages without a file are left out.
         folds: some of `num_folds` parts of a split; all questions about a passage are in one part.
         num_folds: number of parts.
+        except_folds: all parts but these, in place of `folds`.
 
     Returns:
         One record for each question: `text` is the question, `extra` has `context` (the passage as it is in the file,
@@ -48,7 +50,7 @@ def load_tydiqa(
     wanted = [languages] if isinstance(languages, str) else list(languages)
     if not wanted or not set(wanted) <= set(LANGUAGES):
         raise ValueError(f"`languages` must be one or several of {', '.join(LANGUAGES)}; got {wanted}")
-    chosen = check_folds(folds, num_folds)
+    chosen = check_folds(folds, num_folds, except_folds)
     names = {lang: f"tydiqa.goldp.{lang}.{split}.json" for lang in wanted}
     found = {
         lang: path

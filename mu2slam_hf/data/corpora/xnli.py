@@ -28,6 +28,7 @@ def load_xnli(
     text_style: str = "written",
     folds: Sequence[int] | None = None,
     num_folds: int = 5,
+    except_folds: Sequence[int] | None = None,
 ) -> list[SpeechTextRecord]:
     """Pairs of premise and hypothesis.
 
@@ -41,6 +42,7 @@ def load_xnli(
         text_style: written (as in the file) or norm (lower case without punctuation).
         folds: some of `num_folds` parts of a split; all hypotheses of a premise, in all languages, are in one part.
         num_folds: number of parts.
+        except_folds: all parts but these, in place of `folds`.
 
     Returns:
         One record for each pair: `text` is the premise, `extra` has `hypothesis` and `gold_label`. The versions of a
@@ -56,7 +58,7 @@ def load_xnli(
         raise ValueError(f"`languages` must be one or several of {', '.join(LANGUAGES)}; got {wanted}")
     if text_style not in TEXT_STYLES:
         raise ValueError(f"`text_style` must be one of {', '.join(TEXT_STYLES)}; got {text_style!r}")
-    chosen = check_folds(folds, num_folds)
+    chosen = check_folds(folds, num_folds, except_folds)
     styled = normalize_for_scoring if text_style == "norm" else str
     records = []
     for place, number, lang, label, premise, hypothesis in _pairs(Path(root), split, wanted):

@@ -11,7 +11,7 @@ from mu2slam_hf.cli import main
 from mu2slam_hf.recipes.loader import RecipeError
 from mu2slam_hf.recipes.runs import load_recipes, load_runs
 from mu2slam_hf.recipes.sweep import SweepAxis, parse_axis, plan_sweep, run_sweep, train_in_subprocess
-from mu2slam_hf.recipes.sweep_report import describe_best, save_sweep, table_rows
+from mu2slam_hf.recipes.sweep_report import describe_best, mean_rows, save_sweep, table_rows
 
 RATES = parse_axis("optim.learning_rate=1e-3,3e-3")
 DROPOUTS = parse_axis(
@@ -155,6 +155,23 @@ def test_the_record_its_tables_and_its_plot(plan):
     text = written["sweep.md"].read_text()
     assert "| **1e-3** | **0.1** | **1.1** | **best** |" in text and describe_best(sweep) in text
     assert written["sweep.png"].read_bytes().startswith(b"\x89PNG")
+
+
+def test_metrics_are_averaged_over_replicates(plan):
+    sweep = run_sweep(plan(RATES, DROPOUTS, replicates="hidden_dropout"), train=Trained(fails_at=3e-3))
+    assert sweep.best is None and [len(group) for group in sweep.groups] == [2, 2]
+    header, *rows = mean_rows(sweep)
+    assert header == ["learning_rate", "metric", "runs", "mean", "standard deviation", "low", "high"]
+    # Losses 1.1 and 1.3: standard deviation 0.1 * sqrt(2), interval 12.706 * 0.1 with one degree of freedom.
+    assert rows[0][:4] == ["1e-3", "loss", "2", "1.2"]
+    assert [float(cell) for cell in rows[0][4:]] == pytest.approx([0.141421, -0.0706, 2.4706], abs=1e-3)
+    assert [row[:4] for row in rows[1:]] == [["1e-3", "eval_ctc_cer", "2", "50"], ["1e-3", "eval_loss", "2", "1.2"]]
+    assert describe_best(sweep).startswith("Best values (smallest mean): learning_rate=1e-3: mean loss 1.2,")
+    assert "sweep_means.tsv" in {path.name for path in save_sweep(sweep)}
+    alone = run_sweep(plan(DROPOUTS, replicates="hidden_dropout"), train=Trained())
+    assert describe_best(alone).startswith("Over hidden_dropout: mean loss ")
+    with pytest.raises(RecipeError, match="--replicates seed: expected one of learning_rate"):
+        plan(RATES, replicates="seed")
 
 
 def test_real_runs_are_compared_by_their_evaluation(plan):

@@ -32,6 +32,10 @@ def test_folds_of_xnli_keep_a_premise_in_all_languages_together(tmp_path):
         assert len(premises) == 2 and len(part) == 3 * 2 * 2
     with pytest.raises(ValueError, match="some of 0 to 1"):
         load_corpus("xnli", tmp_path, "dev", folds=[2], num_folds=2)
+    assert load_corpus("xnli", tmp_path, "dev", except_folds=[1], num_folds=2) == parts[0]
+    for wrong in ({"folds": [0], "except_folds": [1]}, {"except_folds": [0, 1]}):
+        with pytest.raises(ValueError, match="except_folds"):
+            load_corpus("xnli", tmp_path, "dev", num_folds=2, **wrong)
 
 
 def test_faults_of_xnli(tmp_path):

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import drafts, encoder, features, generation, startup, training_step
+from benchmarks import decoder_noise, drafts, encoder, features, generation, startup, training_step
 from benchmarks.machine import describe_machine, measure_limits
 from mu2slam_hf.atomic_files import atomic_path
 
@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, Any] = {
     "generation": generation,
     "drafts": drafts,
     "training_step": training_step,
+    "decoder_noise": decoder_noise,
     "startup": startup,
 }
 

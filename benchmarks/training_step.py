@@ -28,8 +28,8 @@ ENCODER_LAYERS, DECODER_LAYERS, WIDTH, NUM_HEADS, VOCABULARY = 12, 6, 256, 4, 20
 SIZES = {"hidden_size": WIDTH, "num_attention_heads": NUM_HEADS, "intermediate_size": 4 * WIDTH}
 
 
-def build_models() -> dict[str, nn.Module]:
-    """The three models with random weights, without dropout, which not all of them have in the same places."""
+def build_model(vocab_size: int = VOCABULARY) -> Mu2SLAMForConditionalGeneration:
+    """A Mu2SLAM with random weights, without dropout."""
     ours = Mu2SLAMConfig(
         encoder_config={**SIZES, "num_hidden_layers": ENCODER_LAYERS},
         decoder_config={
@@ -39,17 +39,22 @@ def build_models() -> dict[str, nn.Module]:
             "attention_dropout": 0.0,
             "activation_dropout": 0.0,
         },
-        vocab_size=VOCABULARY,
+        vocab_size=vocab_size,
         num_speech_tokens=64,
         languages=["und", "en"],
         attn_implementation="eager",
     )
+    return Mu2SLAMForConditionalGeneration(ours)
+
+
+def build_models() -> dict[str, nn.Module]:
+    """The three models with random weights, without dropout, which not all of them have in the same places."""
     sizes = (WIDTH, NUM_HEADS, (ENCODER_LAYERS, DECODER_LAYERS), VOCABULARY)
     no_dropout = dict.fromkeys(("dropout", "layerdrop", "activation_dropout", "attention_dropout"), 0.0)
     canary = canary_config(*sizes, **no_dropout)
     whisper = whisper_config(*sizes, 50 * SECONDS, dropout=0.0)
     return {
-        "Mu2SLAM": Mu2SLAMForConditionalGeneration(ours),
+        "Mu2SLAM": build_model(),
         "Canary": CanaryForConditionalGeneration(canary),
         "Whisper": WhisperForConditionalGeneration(whisper),
     }

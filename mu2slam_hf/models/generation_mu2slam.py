@@ -286,6 +286,19 @@ class Mu2SLAMGenerationMixin:
             allowed = ids >= config.text_token_offset
         return allowed | (ids == config.eos_token_id)
 
+    def adjust_generation_fn(self, *args, **kwargs):
+        """Load the generation configuration; called by `from_pretrained`."""
+        super().adjust_generation_fn(*args, **kwargs)
+        self._own_generation_config()
+
+    def _own_generation_config(self):
+        """Keep what is set in `generation_config`.
+
+        Marked as derived from the model configuration, as that of new weights and of a folder of pre-training is, it
+        would lose `ctc_weight` and all that transformers does not know when it is saved and loaded.
+        """
+        self.generation_config._from_model_config = False
+
     @staticmethod
     def _ctc_weight(given: float | None, config) -> float:
         weight = given if given is not None else getattr(config, "ctc_weight", None) or 0.0

@@ -550,8 +550,7 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
         self.ctc_head = Linear(width, config.vocab_size)
         self.language_head = Linear(width, config.num_languages)
         self.post_init()
-        # Marked as derived from the model configuration, it would lose `ctc_weight` when saved and loaded.
-        self.generation_config._from_model_config = False
+        self._own_generation_config()
 
     @classmethod
     def from_speech_and_text_pretrained(cls, speech, text, **kwargs) -> "Mu2SLAMForConditionalGeneration":

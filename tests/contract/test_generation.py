@@ -498,6 +498,15 @@ def test_ctc_weight_in_the_generation_config_is_kept(model, tmp_path):
     assert torch.equal(loaded.generate(**batch, **options), model.generate(**batch, ctc_weight=0.5, **options))
 
 
+def test_ctc_weight_is_kept_after_a_start_without_a_generation_config(model, tmp_path):
+    model.save_pretrained(tmp_path / "pretrained")
+    (tmp_path / "pretrained" / "generation_config.json").unlink()
+    finetuned = type(model).from_pretrained(tmp_path / "pretrained")
+    finetuned.generation_config.ctc_weight = 0.8
+    finetuned.save_pretrained(tmp_path / "finetuned")
+    assert type(model).from_pretrained(tmp_path / "finetuned").generation_config.ctc_weight == 0.8
+
+
 def test_language_and_task_in_the_generation_config_are_kept(model, tmp_path):
     batch = speech_batch([80, 60])
     copy = Mu2SLAMForConditionalGeneration(model.config).eval()

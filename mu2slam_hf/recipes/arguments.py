@@ -47,7 +47,7 @@ def build_arguments(recipe: Any, max_steps: int | None = None) -> MultitaskTrain
             "report_to": default_integrations() if training.report_to is None else training.report_to or "none",
             "logging_nan_inf_filter": False,
             "remove_unused_columns": False,
-            # The objectives train without a cache. False would be saved in the configuration, and slow generation down.
+            # Objectives train without a cache. False would be saved in the configuration, and slow generation down.
             "use_cache": True,
         }
     )

@@ -9,6 +9,8 @@ from typing import Any
 
 import jinja2
 
+from mu2slam_hf.evaluation.figure_files import new_figure
+
 _SIZE = (5.6, 3.2)
 _DPI = 130
 
@@ -42,11 +44,7 @@ def draw_png(plot: Callable[[Any], None]) -> bytes:
     Raises:
         ImportError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("plots require matplotlib: pip install 'mu2slam-hf[adapt]'") from error
-    figure = Figure(figsize=_SIZE, layout="constrained")
+    figure = new_figure(*_SIZE)
     plot(figure.add_subplot())
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=_DPI)

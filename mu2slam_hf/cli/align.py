@@ -4,7 +4,7 @@
 import argparse
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +155,8 @@ def measure_on_synthetic_speech(args: argparse.Namespace) -> int:
 def read_jobs(args: argparse.Namespace) -> Iterator[AlignmentJob]:
     """All recordings with transcripts and languages."""
     if args.manifest is not None:
-        yield from read_manifest_jobs(args.manifest, args.limit, args.source_lang)
+        rows = read_manifest_jobs(args.manifest, args.limit, args.source_lang)
+        yield from separate_rows(list(rows)) if args.output_dir else rows
         return
     for recording in find_recordings(args):
         text: str | ValueError
@@ -199,6 +200,17 @@ def read_manifest_jobs(manifest: str, limit: int | None, language: str | None) -
         recording = Recording(name=name, source=record.audio, stem=name.replace("/", "_"))
         lang = language if record.lang == "und" else record.lang
         yield AlignmentJob(recording=recording, transcript=record.text or "", language=lang)
+
+
+def separate_rows(jobs: Sequence[AlignmentJob]) -> Iterator[AlignmentJob]:
+    """Give rows whose ids make the same file name (`a/b`, `a_b`) different ones, with a note for each."""
+    from mu2slam_hf.cli.output_names import number_stems
+
+    stems = [job.recording.stem for job in jobs]
+    for job, stem in zip(jobs, number_stems(stems, stems), strict=True):
+        if stem != job.recording.stem:
+            print_error(job.recording.name, f"written as {stem}: {job.recording.stem} belongs to a row before")
+        yield replace(job, recording=replace(job.recording, stem=stem))
 
 
 def read_transcript(text: str) -> str:

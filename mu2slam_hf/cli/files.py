@@ -54,7 +54,9 @@ def check_output_file(path: str | Path, option: str = "--output") -> Path:
 
 
 def check_output_folder(name: str | Path, option: str = "--output-dir", formats: Collection[str] = ()) -> Path:
-    """Create the folder of an option; returns its path.
+    """Check that the folder of an option can be written; returns its path.
+
+    It is created with the first file in it, so that a command that fails before leaves no empty folder.
 
     Args:
         name: the folder.
@@ -70,10 +72,9 @@ def check_output_folder(name: str | Path, option: str = "--output-dir", formats:
     form = folder.suffix.lower().removeprefix(".")
     if not folder.exists() and form in formats:
         raise ValueError(f"{option} {name}: expected a folder; for a single file use --output-format {form} > {name}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"{option} {name}: the folder cannot be created ({error.strerror})") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ValueError(f"{option} {name}: the folder is not writable")
+    existing = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    if not existing.is_dir():
+        raise ValueError(f"{option} {name}: the folder cannot be created ({existing} is not a folder)")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ValueError(f"{option} {name}: the folder {existing} is not writable")
     return folder

@@ -91,6 +91,7 @@ class TranscriptJournal:
 
     def _append(self, entry: Mapping[str, Any]) -> int:
         """Append a line; returns its position."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab+") as file:
             place = file.seek(0, os.SEEK_END)
             if place:

@@ -48,7 +48,7 @@ def add_device_option(parser: Any, *, default: str | None = None) -> None:
 
 
 def add_source_language_option(parser: Any, default: str = "predicted") -> None:
-    """`--from`, as `args.source_lang`."""
+    """`--from`, as `args.source_lang`: of the input; `--lang` is the language that a command adds or trains."""
     parser.add_argument(
         *("--from", "--source-lang", "--language"),
         dest="source_lang",

@@ -51,12 +51,26 @@ def _different_stems(recordings: Sequence[Recording]) -> list[str]:
     for place, one in enumerate(recordings):
         if folded.count(folded[place]) > 1 and not _is_remote(one):
             stems[place] += Path(one.name).suffix
-    for place in range(len(stems)):
+    return number_stems(stems, [one.stem for one in recordings])
+
+
+def number_stems(stems: Sequence[str], bases: Sequence[str]) -> list[str]:
+    """Different stems: one that occurs before becomes its base with a number, as `talk-2`.
+
+    Args:
+        stems: any number; compared without case, which file systems may not distinguish.
+        bases: what the number is appended to, one for each stem.
+    """
+    taken: set[str] = set()
+    different = []
+    for stem, base in zip(stems, bases, strict=True):
         number = 2
-        while stems[place].casefold() in _folded(stems[:place]):
-            stems[place] = f"{recordings[place].stem}-{number}"
+        while stem.casefold() in taken:
+            stem = f"{base}-{number}"
             number += 1
-    return stems
+        taken.add(stem.casefold())
+        different.append(stem)
+    return different
 
 
 def _folded(stems: Iterable[str]) -> list[str]:

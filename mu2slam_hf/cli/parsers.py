@@ -12,12 +12,12 @@ from mu2slam_hf.data.recording_files import RECORDING_SUFFIXES
 
 # What other programs and earlier versions call an option -> what it may be called here.
 _OTHER_NAMES = {
-    "--lang": ("--language",),
+    "--lang": ("--from",),
     "--language": ("--lang",),
     "--from": ("--lang",),
     "--tiers": ("--tier",),
-    "--src": ("--from",),
-    "--src-lang": ("--from",),
+    "--src": ("--from", "--lang"),
+    "--src-lang": ("--from", "--lang"),
     "--tgt": ("--to",),
     "--tgt-lang": ("--to",),
     "--translate": ("--task", "--to"),
@@ -43,7 +43,7 @@ _OTHER_NAMES = {
     "--gpu": ("--device",),
     "--cuda": ("--device",),
     "--plots": ("--plot",),
-    "--source-lang": ("--condition",),
+    "--source-lang": ("--lang", "--condition"),
     "--measure": ("--synthetic",),
     "--languages": ("--synthetic",),
     "--limit": ("--num-recordings",),

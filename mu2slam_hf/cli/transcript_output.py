@@ -153,7 +153,7 @@ class FolderOutput:
     """One file per recording and format in a folder, whose journal remembers what is finished.
 
     Args:
-        folder: existing folder.
+        folder: is created with the first file.
         recordings: all recordings of the run, with different stems.
         formats: names of formats.
         target_langs: languages of translations.

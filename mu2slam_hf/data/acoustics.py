@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray
+from mu2slam_hf.models.modules_sound_features import fft_length
 
 _LOWEST_HZ = 80.0
 _FIRST_REFLECTION_SECONDS = 0.003
@@ -21,7 +22,7 @@ def equalize(waveform: FloatArray, gains_db: Sequence[float], sampling_rate: int
             they are linear in the logarithm of the frequency.
         sampling_rate: of the waveform in Hz.
     """
-    size = 1 << max(len(waveform) - 1, 1).bit_length()
+    size = fft_length(len(waveform))
     frequencies = np.fft.rfftfreq(size, 1.0 / sampling_rate)
     centres = np.linspace(np.log(_LOWEST_HZ), np.log(sampling_rate / 2), len(gains_db))
     gains = np.interp(np.log(np.maximum(frequencies, _LOWEST_HZ)), centres, gains_db)
@@ -52,7 +53,7 @@ def reverberate(
     if energy > 0.0:
         response *= 10.0 ** (-direct_db / 20.0) / np.sqrt(energy)
     response[0] = 1.0
-    size = 1 << (len(waveform) + len(response) - 1).bit_length()
+    size = fft_length(len(waveform) + len(response))
     changed = np.fft.irfft(np.fft.rfft(waveform, size) * np.fft.rfft(response, size), size)[: len(waveform)]
     return _with_power_of(waveform, changed)
 

@@ -18,6 +18,7 @@ from mu2slam_hf.data.acoustics import equalize, reverberate
 from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray
 from mu2slam_hf.data.random_keys import DrawKey, draw_generator
 from mu2slam_hf.data.spectrograms import reweight_pauses, warp_frequencies
+from mu2slam_hf.models.modules_sound_features import fft_length
 
 _EQUALIZER_BANDS = 7
 SAMPLES_PER_FRAME = SAMPLING_RATE // 100
@@ -350,7 +351,7 @@ def change_speed(waveform: FloatArray, factor: float, sampling_rate: int = SAMPL
 def limit_band(waveform: FloatArray, cutoff_hz: float, sampling_rate: int = SAMPLING_RATE) -> FloatArray:
     """Remove frequencies above `cutoff_hz`, with a raised cosine over the 200 Hz below it to avoid ringing."""
     num_samples = len(waveform)
-    size = 1 << max(num_samples - 1, 1).bit_length()  # a power of two: other sizes may be very slow
+    size = fft_length(num_samples)
     spectrum = np.fft.rfft(waveform, size)
     frequencies = np.fft.rfftfreq(size, 1.0 / sampling_rate)
     position = np.clip((frequencies - (cutoff_hz - 200.0)) / 200.0, 0.0, 1.0)
@@ -363,7 +364,7 @@ def add_noise(
     """Add white or pink (1/f) noise at the given signal-to-noise ratio over the whole utterance."""
     noise = generator.standard_normal(len(waveform))
     if pink:
-        size = 1 << max(len(waveform) - 1, 1).bit_length()
+        size = fft_length(len(waveform))
         spectrum = np.fft.rfft(noise, size)
         spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 1.0))
         noise = np.fft.irfft(spectrum, size)[: len(waveform)]

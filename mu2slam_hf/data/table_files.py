@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any, TextIO
 
@@ -117,9 +118,15 @@ def open_text(path: Path, newline: str = "\n", encoding: str | None = None) -> T
 
 
 def text_lines(path: Path, encoding: str | None = None) -> Iterator[tuple[int, str]]:
-    """(number from 1, line without its end) of every line; `encoding` as in `open_text`."""
+    """(number from 1, line without its end) of every line; `encoding` as in `open_text`.
+
+    In a file without line feeds, as some spreadsheets write it, lines end at carriage returns.
+    """
     with reading(path), open_text(path, encoding=encoding) as file:
-        for number, line in enumerate(file, start=1):
+        first = file.readline()
+        is_whole_file = first != "" and not first.endswith("\n")
+        lines = first.removesuffix("\r").split("\r") if is_whole_file else chain([first] if first else [], file)
+        for number, line in enumerate(lines, start=1):
             yield number, line.rstrip("\r\n")
 
 

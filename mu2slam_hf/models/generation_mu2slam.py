@@ -4,7 +4,8 @@
 Shapes: B batch, T feature frames, N encoder positions, R rows (batch x beams), L tokens, V vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -110,15 +111,15 @@ class Mu2SLAMGenerationMixin:
         encoder_outputs = self._encode_source(source, source_lang, config, kwargs)
         modality = target_modality or ("speech" if task in ("tts", "s2st") else "text")
         source_ids = kwargs.pop("language_ids", None)
-        target_ids = self._target_languages(target_lang, source_ids, encoder_outputs, kwargs)
+        spoken = self._spoken_languages(encoder_outputs, source_ids)
+        target_ids = self._target_languages(target_lang, spoken, encoder_outputs, kwargs)
         self._check_task(task, source_modality, modality, source_ids, target_ids)
         kwargs |= {} if assistant is None else {"assistant_model": assistant}
         if translate_transcript is None:
             translate_transcript = getattr(config, "translate_transcript", None)
         if translate_transcript and (source_modality, modality) == ("speech", "text"):
-            source_ids = self._spoken_languages(encoder_outputs, source_ids)
             search = {"generation_config": generation_config, "ctc_weight": ctc_weight, "max_repeats": max_repeats}
-            encoder_outputs = self._read_transcripts(encoder_outputs, source_ids, target_ids, search, kwargs)
+            encoder_outputs = self._read_transcripts(encoder_outputs, spoken(), target_ids, search, kwargs)
         self._set_target(kwargs, target_ids, modality)
 
         processors = LogitsProcessorList([*self._token_processors(modality, target_ids), *(logits_processor or [])])
@@ -128,7 +129,7 @@ class Mu2SLAMGenerationMixin:
         confirmed = drafts = None  # items whose tokens CTC scores; texts that CTC proposes
         if source_modality == "speech" and modality == "text":
             is_drafting = is_greedy and ctc_draft
-            ctc, confirmed, drafts = self._read_ctc(encoder_outputs, source_ids, target_ids, weight, is_drafting)
+            ctc, confirmed, drafts = self._read_ctc(encoder_outputs, spoken, target_ids, weight, is_drafting)
             processors += ctc
         processors += self._loop_processors(max_repeats, config, confirmed)
         processors += self._length_processors(config, kwargs, encoder_outputs, source_modality, modality)
@@ -232,23 +233,33 @@ class Mu2SLAMGenerationMixin:
             self.check_language_in_use(self.config.languages[row])
         return torch.tensor(rows, dtype=torch.int64, device=self.device)
 
-    def _target_languages(self, target_lang, source_ids, encoder_outputs, kwargs: dict) -> Tensor:
+    def _target_languages(self, target_lang, spoken: Callable[[], Tensor], encoder_outputs, kwargs: dict) -> Tensor:
+        """Rows `(B,)` of the languages of the output; where they are not given, those of `spoken`."""
         states = encoder_outputs.last_hidden_state
         given = kwargs.pop("decoder_language_ids", None)
         if target_lang is not None and (isinstance(target_lang, str) or all(target_lang)):
             return self.language_rows(target_lang, states.shape[0])
         if given is not None:
             return given.to(states.device)
-        guessed = self._spoken_languages(encoder_outputs, source_ids)
-        if target_lang is not None:
-            rows = self.language_rows(target_lang, states.shape[0])
-            guessed = torch.where(rows > 0, rows, guessed)
-        return guessed
+        if target_lang is None:
+            return spoken()
+        rows = self.language_rows(target_lang, states.shape[0])
+        return torch.where(rows > 0, rows, spoken())
 
-    def _spoken_languages(self, encoder_outputs, source_ids: Tensor | None) -> Tensor:
-        """Rows `(B,)` of the source languages; those of the language head where they are not given."""
-        guessed = self.guess_language(encoder_outputs.last_hidden_state, encoder_outputs.attention_mask)
-        return guessed if source_ids is None else torch.where(source_ids > 0, source_ids, guessed)
+    def _spoken_languages(self, encoder_outputs, source_ids: Tensor | None) -> Callable[[], Tensor]:
+        """A function that returns the rows `(B,)` of the source languages, predicted where they are not given.
+
+        They are predicted when they are first needed, and once: target, transcripts and CTC read the same rows.
+        """
+
+        @cache
+        def find_rows() -> Tensor:
+            if source_ids is not None and bool((source_ids > 0).all()):
+                return source_ids
+            guessed = self.guess_language(encoder_outputs.last_hidden_state, encoder_outputs.attention_mask)
+            return guessed if source_ids is None else torch.where(source_ids > 0, source_ids, guessed)
+
+        return find_rows
 
     @staticmethod
     def _source_lengths(encoder_outputs) -> Tensor:
@@ -317,11 +328,13 @@ class Mu2SLAMGenerationMixin:
             search["num_beams"] = kwargs["num_beams"]
         return encode_transcripts(self, encoder_outputs, source_ids != target_ids, source_ids, **search)
 
-    def _read_ctc(self, encoder_outputs, source_ids, target_ids, weight: float, is_drafting: bool) -> tuple:
+    def _read_ctc(
+        self, encoder_outputs, spoken: Callable[[], Tensor], target_ids, weight: float, is_drafting: bool
+    ) -> tuple:
         """What CTC knows about transcripts: processors, the items that they score `(B,)` bool, and drafts."""
         if not (weight > 0 or is_drafting):
             return [], None, None
-        is_transcript = self._spoken_languages(encoder_outputs, source_ids) == target_ids
+        is_transcript = spoken() == target_ids
         if not bool(is_transcript.any()):
             return [], None, None
         logits = self._ctc_logits(encoder_outputs, target_ids)

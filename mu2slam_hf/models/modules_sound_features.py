@@ -19,6 +19,11 @@ _ACTIVE_DB = 25.0
 _PITCH_HZ = (64.0, 400.0)
 
 
+def fft_length(num_samples: int) -> int:
+    """The smallest power of two that is at least `num_samples` and 2; transforms of other lengths may be very slow."""
+    return 1 << max(num_samples - 1, 1).bit_length()
+
+
 def measure_sound(waveform: np.ndarray, sampling_rate: int) -> tuple[float, dict[str, float]]:
     """Level and features of a sound.
 
@@ -64,7 +69,7 @@ def _spectra(waveform: np.ndarray, sampling_rate: int) -> tuple[np.ndarray, np.n
     if len(waveform) < size + 10 * hop:
         waveform = np.pad(waveform, (0, size + 10 * hop - len(waveform)))
     frames = np.lib.stride_tricks.sliding_window_view(waveform, size)[::hop] * np.hanning(size)
-    num_bins = 2 ** int(np.ceil(np.log2(size)))
+    num_bins = fft_length(size)
     return frames, np.abs(np.fft.rfft(frames, num_bins, axis=1)) ** 2 * (4.0 / size**2)
 
 
@@ -142,7 +147,7 @@ def _shape_features(power: np.ndarray, mel: np.ndarray) -> dict[str, float]:
 def _pitch_features(frames: np.ndarray, active: np.ndarray, sampling_rate: int) -> dict[str, float]:
     """Periodicity (normalised autocorrelation, 0 to 1) of active frames, and steps of the pitch in semitones."""
     size = frames.shape[1]
-    num_bins = 2 ** int(np.ceil(np.log2(2 * size)))
+    num_bins = fft_length(2 * size)
     first, last = round(sampling_rate / _PITCH_HZ[1]), min(round(sampling_rate / _PITCH_HZ[0]), round(0.63 * size))
     correlation = np.fft.irfft(np.abs(np.fft.rfft(frames[active], num_bins, axis=1)) ** 2, axis=1)[:, : last + 1]
     window = np.fft.irfft(np.abs(np.fft.rfft(np.hanning(size), num_bins)) ** 2)[: last + 1]

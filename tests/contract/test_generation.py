@@ -348,6 +348,20 @@ def test_default_target_is_the_language_guessed(model, case):
 
 
 @pytest.mark.parametrize(
+    ("languages", "times"),
+    [({}, 1), ({"source_lang": ["es", None, "fr"]}, 1), ({"source_lang": "es"}, 0), ({"target_lang": ["es"] * 3}, 1)],
+    ids=str,
+)
+def test_the_language_is_predicted_once_and_only_if_it_is_not_given(model, languages, times, monkeypatch):
+    """Target language, drafts and CTC scores depend on it."""
+    calls = []
+    head = model.compute_language_logits
+    monkeypatch.setattr(model, "compute_language_logits", lambda *args: calls.append(args) or head(*args))
+    model.generate(**speech_batch([90, 41, 66]), **languages, ctc_weight=0.4, max_new_tokens=STEPS)
+    assert len(calls) == times
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"target_lang": "klingon"}, "klingon"),

@@ -170,6 +170,11 @@ def module_of(name: str, modules: dict[str, Path]) -> str | None:
     return None
 
 
+def test_figures_are_created_in_one_place():
+    creating = [path for path in SOURCES if "matplotlib.figure import" in path.read_text(encoding="utf-8")]
+    assert [name_of(path) for path in creating] == ["mu2slam_hf/evaluation/figure_files.py"]
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_files_and_functions_are_short(path):
     text = path.read_text(encoding="utf-8")

@@ -7,9 +7,7 @@ The mixins are empty and only make the import possible; no test class of ours na
 """
 
 import json
-import os
 import sys
-import tempfile
 from pathlib import Path
 from types import ModuleType
 
@@ -92,18 +90,12 @@ def install_stand_ins(package: ModuleType) -> None:
 
 
 def describe_tiny_models(folder: Path, summary: dict[str, dict]) -> None:
-    """Write the table by which the pipeline tests find tiny checkpoints, and point transformers to it.
+    """Write the table by which the pipeline tests find tiny checkpoints.
 
     Args:
-        folder: receives `reports/tiny_model_summary.json`; checkpoints are at `<folder>/<model_type>/<class name>`.
+        folder: receives `reports/tiny_model_summary.json`.
         summary: class name of a model -> names of its tokenizer and processor classes.
     """
     reports = folder / "reports"
     reports.mkdir(parents=True, exist_ok=True)
     (reports / "tiny_model_summary.json").write_text(json.dumps(summary), encoding="utf-8")
-    os.environ["TRANSFORMERS_TINY_MODEL_PATH"] = str(folder)
-
-
-def temporary_folder() -> Path:
-    """A folder for tiny checkpoints, left to the operating system to remove."""
-    return Path(tempfile.mkdtemp(prefix="mu2slam-hf-tiny-"))

@@ -99,6 +99,15 @@ def test_an_output_that_is_a_file_is_refused_before_anything_is_read(tmp_path, i
     assert status == 1 and "is a file; expected a folder" in errors
 
 
+@pytest.mark.parametrize("command", ["inspect-data", "adapt"])
+def test_a_failure_leaves_no_empty_folder(tmp_path, command):
+    (tmp_path / "empty").mkdir()
+    for source in ("gone", "empty"):
+        output = tmp_path / "new" / "out"
+        assert main([command, str(tmp_path / source), "--lang", "mdw", "--output", str(output)]) == 1
+        assert not (tmp_path / "new").exists()
+
+
 def test_the_choices_of_the_options_are_those_of_the_package():
     from mu2slam_hf.adaptation.options import SPEAKER_SOURCES, SPLIT_CHOICES
 

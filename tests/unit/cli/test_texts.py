@@ -78,6 +78,25 @@ def test_recordings_of_one_name_have_an_alignment_each(tmp_path, monkeypatch, ca
     assert "2 recordings are named talk" in capsys.readouterr().err
 
 
+def test_rows_whose_ids_make_one_file_name_have_an_alignment_each(tmp_path, monkeypatch, capsys):
+    sf.write(tmp_path / "a.wav", np.zeros(1600), 16_000)
+    ids = ["a/b", "a_b", "A_B", "a_b-2", "c"]
+    rows = [f"{one}\ten\ta.wav\thello {one}" for one in ids]
+    (tmp_path / "rows.tsv").write_text("\n".join(["id\tlang\taudio\ttext", *rows]))
+
+    def align(model, processor, source, text, language, *, level):
+        words = (AlignedWord(text=text, start_seconds=0.0, end_seconds=0.1, score=-0.1),)
+        return Alignment(words=words, duration_seconds=0.1, score=-0.1, unknown_characters=())
+
+    monkeypatch.setattr("mu2slam_hf.cli.align.load_model", lambda args: (None, None))
+    monkeypatch.setattr(forced_alignment, "align", align)
+    assert main(["align", "--manifest", str(tmp_path / "rows.tsv"), "--output-dir", str(tmp_path / "out")]) == 0
+    written = {path.stem: path.read_text(encoding="utf-8") for path in (tmp_path / "out").iterdir()}
+    assert len({stem.casefold() for stem in written}) == len(ids)
+    assert all(f"hello {one}" in written[stem] for one, stem in (("a/b", "a_b"), ("a_b", "a_b-2"), ("c", "c")))
+    assert "a_b: written as a_b-2" in capsys.readouterr().err
+
+
 def test_characters_of_a_file_do_not_combine_with_one_another(tmp_path, monkeypatch, capsys):
     """`y` and a grave accent that is written on `m` only are no `ỳ`."""
     monkeypatch.setattr(checkpoints, "load_any_checkpoint", lambda *_, **__: make_tiny_pair())

@@ -7,6 +7,7 @@ import pytest
 from mu2slam_hf.data.acoustics import equalize, reverberate
 from mu2slam_hf.data.augmentation import WaveformAugmentationConfig, WaveformAugmenter
 from mu2slam_hf.data.random_keys import DrawKey, counter_generator
+from mu2slam_hf.models.modules_sound_features import fft_length
 
 RATE = 16_000
 
@@ -17,6 +18,10 @@ def power(wave):
 
 def noise(seconds=2.0):
     return (0.1 * counter_generator(1).standard_normal(int(RATE * seconds))).astype(np.float32)
+
+
+def test_transforms_have_lengths_of_powers_of_two():
+    assert [fft_length(n) for n in (0, 1, 2, 3, 4, 5, 255, 256, 257)] == [2, 2, 2, 4, 4, 8, 256, 256, 512]
 
 
 def test_the_gains_are_those_of_the_bands():

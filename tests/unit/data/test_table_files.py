@@ -35,6 +35,19 @@ def test_tables_keep_quotes_and_name_the_line_of_a_faulty_row(tmp_path):
     assert list(tsv_rows(path, names="xy", backslash_escapes=True)) == [(f"{path}:1", {"x": 'a"b\\', "y": "c"})]
 
 
+@pytest.mark.parametrize("end", ["", "\r"])
+def test_lines_of_a_file_without_line_feeds_end_at_carriage_returns(tmp_path, end):
+    path = tmp_path / "a.tsv"
+    path.write_bytes(f"audio\ttext\ra.wav\tone\r\rb.wav\ttwo{end}".encode())
+    rows = [{"audio": "a.wav", "text": "one"}, {"audio": "b.wav", "text": "two"}]
+    assert list(tsv_rows(path)) == [(f"{path}:2", rows[0]), (f"{path}:4", rows[1])]
+    # Within lines that end at line feeds, a carriage return is a part of the text.
+    path.write_bytes(b"audio\ttext\na.wav\tone\rmore\n")
+    assert [row for _, row in tsv_rows(path)] == [{"audio": "a.wav", "text": "one\rmore"}]
+    path.write_bytes(b"")
+    assert list(tsv_rows(path)) == []
+
+
 def test_parts_of_every_format_share_the_rows_out(tmp_path):
     numbers = [{"n": number, "unused": "x"} for number in range(11)]
     write_parquet(tmp_path / "a.parquet", numbers, row_group_size=2)

@@ -1,0 +1,44 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Options about the model of a command, shared by several commands."""
+
+import argparse
+from typing import Any
+
+DTYPES = ("float32", "bfloat16", "float16")
+"""Types of the weights of a model in memory."""
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """`--model`, `--device`, `--dtype`, `--quantization`."""
+    add_model_option(parser)
+    add_device_option(parser, default="cpu")
+    parser.add_argument("--dtype", choices=DTYPES, default=DTYPES[0], help="type of the weights in memory (float32)")
+    parser.add_argument(
+        "--quantization",
+        type=quantization_name,
+        metavar="NAME",
+        help="linear layers in 8 bits: int8 multiplies in 8 bits, int8_weight_only only stores the weights so (extra: "
+        "quantization)",
+    )
+
+
+def add_model_option(parser: Any) -> None:
+    """`--model`."""
+    parser.add_argument(
+        "--model", default="default", metavar="PATH", help="folder or Hub name; default: the checkpoint in the package"
+    )
+
+
+def add_device_option(parser: Any, *, default: str | None = None) -> None:
+    """`--device`."""
+    parser.add_argument("--device", default=default, help="cpu (default), cuda, cuda:1, ...")
+
+
+def quantization_name(text: str) -> str:
+    """The argument of `--quantization`, which needs torchao."""
+    from mu2slam_hf.checkpoints.quantization import check_quantization
+
+    try:
+        return check_quantization(text)
+    except (ValueError, ImportError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

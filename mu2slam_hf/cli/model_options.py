@@ -4,6 +4,8 @@
 import argparse
 from typing import Any
 
+from mu2slam_hf.checkpoints.quantization import QUANTIZATIONS
+
 DTYPES = ("float32", "bfloat16", "float16")
 """Types of the weights of a model in memory."""
 
@@ -15,8 +17,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", choices=DTYPES, default=DTYPES[0], help="type of the weights in memory (float32)")
     parser.add_argument(
         "--quantization",
-        type=quantization_name,
-        metavar="NAME",
+        choices=QUANTIZATIONS,
         help="linear layers in 8 bits: int8 multiplies in 8 bits, int8_weight_only only stores the weights so (extra: "
         "quantization)",
     )
@@ -32,13 +33,3 @@ def add_model_option(parser: Any) -> None:
 def add_device_option(parser: Any, *, default: str | None = None) -> None:
     """`--device`."""
     parser.add_argument("--device", default=default, help="cpu (default), cuda, cuda:1, ...")
-
-
-def quantization_name(text: str) -> str:
-    """The argument of `--quantization`, which needs torchao."""
-    from mu2slam_hf.checkpoints.quantization import check_quantization
-
-    try:
-        return check_quantization(text)
-    except (ValueError, ImportError) as error:
-        raise argparse.ArgumentTypeError(str(error)) from None

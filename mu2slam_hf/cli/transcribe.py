@@ -163,6 +163,7 @@ def resolve(args: argparse.Namespace) -> None:
         ValueError: a language that the model does not support, or a model that cannot transcribe or translate.
     """
     from mu2slam_hf.checkpoints.devices import check_device
+    from mu2slam_hf.checkpoints.quantization import check_quantization
 
     config = model_config(args)
     adapters = read_adapters(args)
@@ -183,6 +184,8 @@ def resolve(args: argparse.Namespace) -> None:
     # The transcript is the text in its own language.
     args.target_langs = [lang for lang in args.target_langs if lang != args.source_lang]
     check_device(args.device)
+    if args.quantization:
+        check_quantization(args.quantization)
 
 
 def build_output(

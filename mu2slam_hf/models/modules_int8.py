@@ -51,7 +51,7 @@ def int8_linear(states: Tensor, weight: Any, bias: Tensor | None) -> Tensor:
     Rows are independent of each other, so a result does not depend on the batch.
 
     Args:
-        states: `(..., I)` float, not empty.
+        states: `(..., I)` float.
         weight: `(O, I)`; see `quantizes_rows`.
         bias: `(O,)` or None.
 
@@ -67,4 +67,4 @@ def int8_linear(states: Tensor, weight: Any, bias: Tensor | None) -> Tensor:
         product.mul_(weight.scale[:, 0])
     else:
         torch.addcmul(bias.float(), product, weight.scale[:, 0], out=product)
-    return product.to(states.dtype).view(*states.shape[:-1], -1)
+    return product.to(states.dtype).view(*states.shape[:-1], len(weight.qdata))

@@ -51,7 +51,6 @@ class Linear(nn.Linear):
         return (
             quantizes_rows(self.weight)
             and multiplies_int8()
-            and input.numel() > 0
             and input.dtype in (torch.float32, torch.bfloat16)
             and self.weight.qdata.device.type == "cpu"
             and not torch.is_autocast_enabled("cpu")

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 import torch
 from helpers import make_tiny_pair, run_python, save_tiny_checkpoint
+from peft import LoraConfig
 from tiny_models import speech_batch, tiny_config
 from torch import nn
 from transformers import AutoModelForSpeechSeq2Seq, pipeline
@@ -81,6 +82,20 @@ def test_pipelines_and_loading_by_name(torchao, checkpoint, recording, tmp_path)
         processor.save_pretrained(tmp_path / load.__name__)
     recognizer = pipeline("automatic-speech-recognition", model=str(tmp_path / "load_checkpoint"))
     assert isinstance(recognizer(recording, generate_kwargs={"max_new_tokens": 3})["text"], str)
+
+
+def test_adapters_of_other_weights(torchao, checkpoint, tmp_path):
+    plain, _ = load_checkpoint(checkpoint)
+    plain.add_adapter(LoraConfig(target_modules=["q_proj", "v_proj"], init_lora_weights=False))
+    plain.save_pretrained(tmp_path)
+    model, _ = load_checkpoint(checkpoint, quantization="int8")
+    batch = speech_batch([80, 60])
+    with torch.no_grad():
+        before = model.get_encoder()(**batch).last_hidden_state
+        model.load_adapter(str(tmp_path), "small")
+        states = model.get_encoder()(**batch).last_hidden_state
+        expected = plain.get_encoder()(**batch).last_hidden_state
+    assert (states - expected).norm() < 0.2 * (states - before).norm()
 
 
 @pytest.mark.parametrize("options", [["--quantization", "int8"], ["--dtype", "bfloat16"]])

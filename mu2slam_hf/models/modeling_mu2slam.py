@@ -539,7 +539,7 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
     }
     _keys_to_ignore_on_load_unexpected = [r"^mlm_head\."]  # used in pre-training only
     _vocabulary_heads = ("lm_head", "ctc_head")
-    # Quantisers leave these out (and all that is tied to the embeddings); from float16, it becomes float32.
+    # Left out by quantisers, as is what is tied to the embeddings; loaded as float32 instead of float16.
     _keep_in_fp32_modules = ["language_head"]
     # Set when the package is imported; files of a checkpoint with custom code do not contain it.
     _build_from_speech_and_text: ClassVar[Callable | None] = None

@@ -12,7 +12,7 @@ PREFIX = ["python", "-m", "benchmarks"]
 COMMANDS = sorted(
     {
         command[command.index("python -m benchmarks") :]
-        for document in find_documents()
+        for document in (*find_documents(), "CONTRIBUTING.md", "RESULTS.md")
         for block in read_blocks(document)
         if block.language == "bash"
         for command in command_lines(block.text)

@@ -3,30 +3,66 @@
 
     python -m benchmarks [NAME ...] [--repeats 9] [--threads 2] [--output FOLDER]
 
-NAME is a benchmark of the table below; default: all. With --output, benchmarks.json and benchmarks.md are written. A
-benchmark whose outputs differ from its reference fails before it measures.
+NAME is a benchmark of the tables below; default: all that need neither data, nor an extra, nor much memory. With
+--output, benchmarks.json and benchmarks.md are written. A benchmark whose outputs differ from its reference fails
+before it measures. `NAME --help` lists the options of a benchmark.
 """
 
 import argparse
 import json
+import shlex
+import sys
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks import decoder_noise, drafts, encoder, features, generation, startup, training_step
+from benchmarks import (
+    codebook_search,
+    decoder_noise,
+    drafts,
+    encoder,
+    features,
+    generation,
+    joined_recordings,
+    paper_size,
+    pretraining_step,
+    quantization,
+    recording_length,
+    startup,
+    training_step,
+    transcription_speed,
+    word_times,
+    zero_shot_classification,
+)
 from benchmarks.machine import describe_machine, measure_limits
 from mu2slam_hf.atomic_files import atomic_path
 
-BENCHMARKS: dict[str, Any] = {
+DEFAULT: dict[str, Any] = {
     "features": features,
     "encoder": encoder,
     "generation": generation,
     "drafts": drafts,
+    "transcription_speed": transcription_speed,
     "training_step": training_step,
     "decoder_noise": decoder_noise,
+    "codebook_search": codebook_search,
     "startup": startup,
 }
+ON_REQUEST: dict[str, Any] = {
+    "quantization": quantization,
+    "pretraining_step": pretraining_step,
+    "paper_size": paper_size,
+    "joined_recordings": joined_recordings,
+    "recording_length": recording_length,
+    "word_times": word_times,
+    "zero_shot_classification": zero_shot_classification,
+}
+"""These need data, an extra or much memory."""
+
+BENCHMARKS = DEFAULT | ON_REQUEST
+"""Modules with `run(options) -> rows`, and `add_options(parser)` if they have options of their own."""
 
 
 def format_table(rows: list[dict[str, Any]]) -> str:
@@ -48,28 +84,56 @@ def format_table(rows: list[dict[str, Any]]) -> str:
 
 def format_report(report: dict[str, Any]) -> str:
     """The report as Markdown: machine and limits, then a table for each benchmark."""
-    parts = ["# Benchmarks", format_table([report["machine"]]), format_table([report["limits"]])]
+    parts = [
+        "# Benchmarks",
+        f"`{report['command']}`",
+        format_table([report["machine"]]),
+        format_table([report["limits"]]),
+    ]
     for name, rows in report["benchmarks"].items():
         parts += [f"## {name}", BENCHMARKS[name].__doc__.strip(), format_table(rows)]
     return "\n\n".join(parts) + "\n"
 
 
-def main() -> None:
-    """Measure, print, and write the report."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)}; default: all")
+def build_parser(name: str | None) -> argparse.ArgumentParser:
+    """The common options, and those of a benchmark."""
+    module = None if name is None else BENCHMARKS[name]
+    parser = argparse.ArgumentParser(
+        prog=f"python -m benchmarks {name or '[NAME ...]'}",
+        description=(__doc__ if module is None else module.__doc__),
+        epilog=f"NAME: {', '.join(DEFAULT)} (default: these), {', '.join(ON_REQUEST)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--repeats", type=int, default=9, help="rounds; medians are reported (9)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--output", type=Path, help="folder for benchmarks.json and benchmarks.md")
-    options = parser.parse_args()
-    unknown = [name for name in options.names if name not in BENCHMARKS]
+    if hasattr(module, "add_options"):
+        module.add_options(parser)
+    return parser
+
+
+def read_options(arguments: list[str]) -> dict[str, argparse.Namespace]:
+    """The options of every benchmark to run."""
+    names = list(takewhile(lambda argument: not argument.startswith("-"), arguments))
+    unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
-        parser.error(f"unknown benchmark {unknown[0]!r}; expected {', '.join(BENCHMARKS)}")
+        build_parser(None).error(f"unknown benchmark {unknown[0]!r}; expected {', '.join(BENCHMARKS)}")
+    given = arguments[len(names) :]
+    if not names:
+        build_parser(None).parse_args(given)
+    return {name: build_parser(name).parse_args(given) for name in names or DEFAULT}
+
+
+def main() -> None:
+    """Measure, print, and write the report."""
+    options_by_name = read_options(sys.argv[1:])
+    options = next(iter(options_by_name.values()))  # the common ones are the same everywhere
     torch.set_num_threads(options.threads)
     report = {
+        "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
         "machine": describe_machine(),
         "limits": measure_limits(options.repeats),
-        "benchmarks": {name: BENCHMARKS[name].run(options.repeats) for name in options.names or BENCHMARKS},
+        "benchmarks": {name: BENCHMARKS[name].run(chosen) for name, chosen in options_by_name.items()},
     }
     text = format_report(report)
     print(text, end="")

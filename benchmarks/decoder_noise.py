@@ -4,6 +4,7 @@
 The model of `training_step`, with 2,048 and with 64,000 tokens: neighbours are searched among all of them.
 """
 
+import argparse
 from collections.abc import Callable
 from typing import Any
 
@@ -58,7 +59,7 @@ def make_batch(vocab_size: int) -> dict[str, Any]:
     }
 
 
-def run(repeats: int) -> list[dict[str, Any]]:
+def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row for each vocabulary and ratio.
 
     Raises:
@@ -75,7 +76,7 @@ def run(repeats: int) -> list[dict[str, Any]]:
             or len({found[0] for found in losses.values()}) < 3
         ):
             raise RuntimeError(f"losses of three updates by ratio: {losses}; expected falling and different ones")
-        times = measure_interleaved({str(ratio): update for ratio, update in updates.items()}, repeats)
+        times = measure_interleaved({str(ratio): update for ratio, update in updates.items()}, options.repeats)
         plain = times[str(RATIOS[0])]
         rows += [
             {

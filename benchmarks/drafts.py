@@ -5,6 +5,7 @@ The checkpoint of the package in float32, with its own share of CTC. Encoders ha
 same texts.
 """
 
+import argparse
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def transcribe(model: Any, processor: Any, batches: list, options: dict[str, Any
     return texts
 
 
-def run(repeats: int) -> list[dict[str, object]]:
+def run(options: argparse.Namespace) -> list[dict[str, object]]:
     """One row for each batch size and loop.
 
     Raises:
@@ -70,7 +71,7 @@ def run(repeats: int) -> list[dict[str, object]]:
         for name, written in texts.items():
             if written != texts["transformers"]:
                 raise RuntimeError(f"{name} wrote {written}, expected {texts['transformers']}")
-        times = measure_interleaved(calls, repeats)
+        times = measure_interleaved(calls, options.repeats)
         undrafted = times["ours"]
         rows += [
             {

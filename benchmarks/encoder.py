@@ -6,6 +6,7 @@ its positions, normalisation and attention. The last column relates multiplicati
 attention to products of matrices of 1024 x 1024 in the same run.
 """
 
+import argparse
 import copy
 from functools import partial
 
@@ -75,16 +76,17 @@ def check_against_reference(model: nn.Module, frames: torch.Tensor) -> None:
         raise RuntimeError(f"states differ from the reference by {error:.2g} (RMS), expected at most {TOLERANCE:g}")
 
 
-def run(repeats: int) -> list[dict[str, object]]:
+def run(options: argparse.Namespace) -> list[dict[str, object]]:
     """One row for each size and system."""
-    rate = measure_limits(repeats)["bfloat16_gflops"]
+    rate = measure_limits(options.repeats)["bfloat16_gflops"]
     rows: list[dict[str, object]] = []
     for num_layers, width, num_heads, batch_size in SIZES:
         models = build_layers(num_layers, width, num_heads)
         frames = torch.randn(batch_size, NUM_FRAMES, width, dtype=torch.bfloat16)
         check_against_reference(models["Mu2SLAM"], frames)
+        calls = {name: partial(model, frames) for name, model in models.items()}
         with torch.inference_mode():
-            times = measure_interleaved({name: partial(model, frames) for name, model in models.items()}, repeats)
+            times = measure_interleaved(calls, options.repeats)
         operations = count_operations(num_layers, width, batch_size)
         ours = times["Mu2SLAM"]
         rows += [

@@ -1,6 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Log-mel features of 16 recordings of 10 s, beside the feature extractors of Whisper, Parakeet and SeamlessM4T."""
 
+import argparse
+
 import numpy as np
 import torch
 from transformers import ParakeetFeatureExtractor, SeamlessM4TFeatureExtractor, WhisperFeatureExtractor
@@ -27,7 +29,7 @@ def check_definition(extractor: Mu2SLAMFeatureExtractor, clip: np.ndarray) -> No
         raise RuntimeError(f"features differ from the definition by {difference:.2g}, expected at most {TOLERANCE:g}")
 
 
-def run(repeats: int) -> list[dict[str, object]]:
+def run(options: argparse.Namespace) -> list[dict[str, object]]:
     """One row for each system: seconds of audio per second, and its share of ours."""
     generator = np.random.default_rng(0)
     clips = [(0.1 * generator.standard_normal(SECONDS * RATE)).astype(np.float32) for _ in range(NUM_CLIPS)]
@@ -42,7 +44,7 @@ def run(repeats: int) -> list[dict[str, object]]:
             "Parakeet": lambda: parakeet(clips, sampling_rate=RATE, return_tensors="pt"),
             "SeamlessM4T": lambda: seamless(clips, sampling_rate=RATE, return_tensors="pt"),
         },
-        repeats,
+        options.repeats,
     )
     return [
         {

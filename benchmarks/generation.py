@@ -5,6 +5,7 @@ All decoders have random weights, 8192 tokens and a source of 250 positions (10 
 do not run. Every system must write exactly 60 tokens.
 """
 
+import argparse
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -76,7 +77,7 @@ def build_systems() -> dict[str, Callable[[Tensor], Tensor]]:
     return {"Mu2SLAM": write_ours, "Whisper": write_whisper, "Canary": write_canary}
 
 
-def run(repeats: int) -> list[dict[str, object]]:
+def run(options: argparse.Namespace) -> list[dict[str, object]]:
     """One row for each batch size and system.
 
     Raises:
@@ -92,7 +93,7 @@ def run(repeats: int) -> list[dict[str, object]]:
             if num_written != NUM_TOKENS:
                 raise RuntimeError(f"{name} wrote {num_written} tokens, expected {NUM_TOKENS}")
         calls = {name: partial(write, source) for name, write in systems.items()}
-        times = measure_interleaved(calls, repeats)
+        times = measure_interleaved(calls, options.repeats)
         ours = times["Mu2SLAM"]
         rows += [
             {

@@ -1,8 +1,10 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The machine of a measurement: its name, versions, commit, and how fast it multiplies and copies."""
 
+import importlib.util
 import platform
 import subprocess
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ def describe_machine() -> dict[str, Any]:
     names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
     root = Path(__file__).resolve().parent
     commit = subprocess.run(["git", "-C", root, "describe", "--always", "--dirty"], capture_output=True, text=True)
+    torchao = {"torchao": metadata.version("torchao")} if importlib.util.find_spec("torchao") else {}
     return {
         "processor": names[0] if names else platform.processor(),
         "threads": torch.get_num_threads(),
@@ -29,6 +32,7 @@ def describe_machine() -> dict[str, Any]:
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "numpy": numpy.__version__,
+        **torchao,
         "commit": commit.stdout.strip() or "unknown",
     }
 

@@ -1,14 +1,10 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The model of the paper on one batch: does the loss fall, how much memory, how long, and how much of the device.
 
-    python benchmarks/paper_size.py                       # 20 updates of 0.69 B parameters on CPU, 12 GB
-    python benchmarks/paper_size.py --optimizer sgd       # 6 GB
-    python benchmarks/paper_size.py --device cuda --bf16 --steps 200 --batch paper
-    python benchmarks/paper_size.py --config configuration/models/mu2slam/tiny.json --steps 5    # does it run?
-
-Weights, gradients and Adam's two moments are 16 bytes per parameter in float32: 11.0 GB for 0.69 B. Every update
-takes the same batch of made-up examples (noise and random words): `small` has 6 of them with 1 or 2 s and 20
-characters, `paper` 4 speech-only, 8 text-only, 1 ASR, 1 AST and 1 MT with 15 s, 8 s and 350 characters.
+Weights, gradients and Adam's two moments are 16 bytes per parameter in float32: 11.0 GB for the 0.69 B of the paper
+(6 GB with `--optimizer sgd`). Every update takes the same batch of made-up examples (noise and random words): `small`
+has 6 of them with 1 or 2 s and 20 characters, `paper` 4 speech-only, 8 text-only, 1 ASR, 1 AST and 1 MT with 15 s, 8 s
+and 350 characters. The figures are of one run of `--steps` updates, which are printed.
 
 FLOPs of an update (multiply and add are two): 3 x those of a forward pass, without what activation checkpointing does
 twice. Forward, per real position: 2 x parameters of the stack it goes through (keys and values of cross-attention
@@ -20,6 +16,7 @@ import argparse
 import json
 import resource
 import statistics
+import sys
 import time
 from pathlib import Path
 
@@ -48,9 +45,8 @@ BATCHES = {
 """Name -> examples of each task, seconds of speech, characters of a text (a third of it in pairs)."""
 
 
-def read_options() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Model, batch and optimizer."""
     parser.add_argument("--config", default="configuration/models/mu2slam/paper_char.json")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--batch", choices=sorted(BATCHES), default="small")
@@ -60,10 +56,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast; weights stay in float32")
     parser.add_argument("--keep-activations", action="store_true", help="no activation checkpointing")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, help="CPU threads; default: all")
     parser.add_argument("--peak-tflops", type=float, help="of the device at this precision; cuda: 989 (H100, bf16)")
-    parser.add_argument("--json", help="file to write the figures to")
-    return parser.parse_args()
 
 
 def make_item(task: str, number: int, seconds: float, characters: int) -> Item:
@@ -179,7 +172,8 @@ def run_updates(model: Mu2SLAMForPreTraining, batch: dict, options: argparse.Nam
         losses.append(loss.item())
         seconds.append(time.perf_counter() - started)
         if options.steps <= 20 or number % 20 == 0:
-            print(f"update {number + 1:4d}  loss {losses[-1]:8.3f}  {seconds[-1]:7.2f} s  {memory_gb(device):5.1f} GB")
+            text = f"update {number + 1:4d}  loss {losses[-1]:8.3f}  {seconds[-1]:7.2f} s  {memory_gb(device):5.1f} GB"
+            print(text, file=sys.stderr, flush=True)
     return losses, seconds
 
 
@@ -190,42 +184,37 @@ def memory_gb(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def main() -> None:
-    """Build, run, print; `--json` writes the figures too."""
-    options = read_options()
-    if options.threads:
-        torch.set_num_threads(options.threads)
+def run(options: argparse.Namespace) -> list[dict[str, object]]:
+    """One row.
+
+    Raises:
+        RuntimeError: the loss did not fall.
+    """
     model = build_model(options)
     batch = make_batch(model.config, options.batch)
     flops, padding = count_flops(model, batch), padding_share(batch)
     batch = {name: value.to(options.device) for name, value in batch.items()}
-    parameters = sum(parameter.numel() for parameter in model.parameters())
     rows, length = batch["sequence_ids"].shape
-    name = Path(options.config).stem
-    print(f"{name}: {parameters / 1e9:.3f} B parameters, {options.optimizer}, torch {torch.__version__}")
-    decoder_length = batch["decoder_units"].shape[1]
-    print(f"{rows} rows of {length} encoder and {decoder_length} decoder positions; {padding}")
     losses, seconds = run_updates(model, batch, options)
-    typical = statistics.median(seconds[1:] or seconds)
-    figures = {
-        "parameters": parameters,
-        "first_loss": losses[0],
-        "last_loss": losses[-1],
-        "seconds_per_update": typical,
-        "memory_gb": memory_gb(torch.device(options.device)),
-        "tflop_per_update": flops / 1e12,
-        "tflops": flops / 1e12 / typical,
-    }
-    peak = options.peak_tflops or (989.0 if options.device.startswith("cuda") and options.bf16 else None)
-    if peak is not None:
-        figures["mfu"] = figures["tflops"] / peak
-    print("\n".join(f"{name:20s} {value:,.4g}" for name, value in figures.items()))
-    if options.json:
-        record = {"torch": torch.__version__, "options": vars(options), **figures}
-        Path(options.json).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     if not losses[-1] < losses[0]:
-        raise SystemExit("The loss did not fall.")
-
-
-if __name__ == "__main__":
-    main()
+        raise RuntimeError(f"the losses {losses} do not fall")
+    typical = statistics.median(seconds[1:] or seconds)
+    tflops = flops / 1e12 / typical
+    peak = options.peak_tflops or (989.0 if options.device.startswith("cuda") and options.bf16 else None)
+    return [
+        {
+            "model": Path(options.config).stem,
+            "parameters, 10^9": sum(parameter.numel() for parameter in model.parameters()) / 1e9,
+            "rows": rows,
+            "encoder positions": length,
+            "decoder positions": batch["decoder_units"].shape[1],
+            "padding": f"{padding.encoder:.1%}, {padding.decoder:.1%}",
+            "first loss": losses[0],
+            "last loss": losses[-1],
+            "seconds per update": typical,
+            "memory, GB": memory_gb(torch.device(options.device)),
+            "TFLOP per update": flops / 1e12,
+            "TFLOP/s": tflops,
+            "MFU": "" if peak is None else tflops / peak,
+        }
+    ]

@@ -1,29 +1,25 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""How long one update of pre-training takes, packed and the plain way, on the same batches in the same run.
-
-    python benchmarks/pretraining_step.py --corpus prompts5=DIR --corpus mboshi_french=DIR --threads 2 --json step.json
+"""One update of pre-training, packed and the plain way, on the same batches in the same run.
 
 Packed: one forward pass for all views of a batch, the front end and the speech tokenizer once per utterance. Plain:
 one padded forward pass per task and view, with backward after each or once at the end, whichever is faster. Both take
 the same examples and masks, and end with the same step of Adam. Batches are drawn by the sampler of pre-training from
 real recordings (longer than `--max-seconds` left out); the two ways take turns, first one first, then the other.
-Loading and collating are not part of the time: loader processes do that. The figures are medians over `--repeats`
-passes, summed over the batches, and so is their ratio; its spread is that of single passes.
+Loading and collating are not part of the time: loader processes do that. The figures are medians over the rounds,
+summed over the batches, and so is their ratio; its spread is that of single rounds.
 
-On a machine that does other things, `OMP_WAIT_POLICY=passive ... --clock cpu` counts the time that the main thread
+On a machine that does other things, `OMP_WAIT_POLICY=passive` and `--clock cpu` count the time that the main thread
 works: about what it would take on an idle one.
 """
 
 import argparse
 import json
-import platform
 import statistics
 import time
 from collections import Counter
 from pathlib import Path
 
 import torch
-import transformers
 
 from mu2slam_hf import Mu2SLAMConfig, Mu2SLAMFeatureExtractor, Mu2SLAMProcessor, Mu2SLAMTokenizer
 from mu2slam_hf.data.audio import AudioCache
@@ -45,25 +41,20 @@ from mu2slam_hf.training.optim import build_optimizer
 PHASES = ("tokenize", "forward", "backward", "optimizer")
 
 
-def read_options() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Data, sizes and precision."""
     parser.add_argument("--corpus", action="append", required=True, help="name=folder; may be given several times")
     parser.add_argument("--config", default="configuration/models/mu2slam/small.json")
     parser.add_argument("--times", type=int, nargs="+", default=[1, 8], help="multiples of the batch 4/8/1/1/1")
     parser.add_argument("--batches", type=int, default=6, help="different batches of each size")
-    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--max-seconds", type=float, default=20.0, help="longer recordings are left out")
     parser.add_argument("--max-row-length", type=int, help="most positions of a packed row")
     parser.add_argument("--attention", default="sdpa", help="attention backend: sdpa, eager or flex_attention")
     parser.add_argument("--plain-backward", choices=["each", "end", "faster"], default="faster")
     parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast")
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: for a busy machine, see above")
     parser.add_argument("--profile", action="store_true", help="print what one packed update spends its time on")
-    parser.add_argument("--json", help="file to write the figures to")
-    return parser.parse_args()
 
 
 def load_examples(corpora: list[str], max_seconds: float) -> list:
@@ -210,26 +201,28 @@ def _total(phases: list[dict]) -> float:
     return sum(sum(batch.values()) for batch in phases)
 
 
-def show(times: int, figures: dict) -> None:
-    """One size of batch as a table."""
-    print(f"\nbatch {times} x 4/8/1/1/1: plain / packed = {figures['ratio']:.2f}", end=" ")
+def make_rows(times: int, figures: dict) -> list[dict[str, object]]:
+    """One size of batch as rows of the table."""
     low, high = figures["ratio_spread"]
-    print(f"(passes {low:.2f} to {high:.2f}; plain: backward at {figures['plain_backward']})")
-    columns = ("rows", "encoder", "padding", "decoder", "padding", *PHASES, "total ms")
-    print(f"{'':8s}" + "".join(f"{name:>10s}" for name in columns))
-    for name in ("packed", "plain"):
-        f = figures[name]
-        row = [f"{f['rows']:.1f}"]
-        for side in ("encoder", "decoder"):
-            row += [f"{f[f'{side}_positions']:.0f}", f"{f[f'{side}_padding']:.1%}"]
-        row += [f"{f[f'{phase}_ms']:.0f}" for phase in (*PHASES, "total")]
-        print(f"{name:8s}" + "".join(f"{value:>10s}" for value in row))
+    return [
+        {
+            "batch": f"{times} x 4/8/1/1/1",
+            "way": name if name == "packed" else f"{name}, backward at {figures['plain_backward']}",
+            "rows": figures[name]["rows"],
+            "encoder positions": figures[name]["encoder_positions"],
+            "encoder padding": figures[name]["encoder_padding"],
+            "decoder positions": figures[name]["decoder_positions"],
+            "decoder padding": figures[name]["decoder_padding"],
+            **{f"{phase}, ms": figures[name][f"{phase}_ms"] for phase in (*PHASES, "total")},
+            "plain / packed": figures["ratio"],
+            "of rounds": f"{low:.2f} to {high:.2f}",
+        }
+        for name in ("packed", "plain")
+    ]
 
 
-def main() -> None:
-    """Measure every size of batch, print tables; `--json` writes the figures too."""
-    options = read_options()
-    torch.set_num_threads(options.threads)
+def run(options: argparse.Namespace) -> list[dict[str, object]]:
+    """Two rows for every size of batch."""
     examples = load_examples(options.corpus, options.max_seconds)
     languages = {e.source_lang for e in examples} | {target.lang for e in examples for target in e.targets}
     values = json.loads(Path(options.config).read_text(encoding="utf-8"))
@@ -239,19 +232,13 @@ def main() -> None:
     config.decoder_config.hidden_dropout = 0.1
     collators = build_collators(examples, config, options)
     step = Step(config, options)
-    parameters = sum(parameter.numel() for parameter in step.model.parameters())
-    versions = f"torch {torch.__version__}, transformers {transformers.__version__}, {platform.processor() or '?'}"
-    print(f"{Path(options.config).stem}, {parameters / 1e6:.1f}M parameters; {options.threads} threads; {versions}")
-    results = {}
+    rows: list[dict[str, object]] = []
     for times in options.times:
         batches = draw_batches(examples, collators, times, options.batches)
         if options.profile:
             print_profile(step, batches[0][0])
-        results[times] = measure(step, batches, options)
-        show(times, results[times])
-    if options.json:
-        record = {"versions": versions, "options": vars(options), "results": results}
-        Path(options.json).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        rows += make_rows(times, measure(step, batches, options))
+    return rows
 
 
 def print_profile(step: Step, packed: list[dict]) -> None:
@@ -261,7 +248,3 @@ def print_profile(step: Step, packed: list[dict]) -> None:
         step(packed)
     sort_by = "self_cuda_time_total" if step.device.type == "cuda" else "self_cpu_time_total"
     print(profile.key_averages().table(sort_by=sort_by, row_limit=25, max_name_column_width=45))
-
-
-if __name__ == "__main__":
-    main()

@@ -4,6 +4,7 @@
 Each is a process of its own; `transcribe` reads one recording of 2.3 s with the checkpoint of the package.
 """
 
+import argparse
 import os
 import resource
 import subprocess
@@ -47,17 +48,17 @@ def measure_processor_seconds(run_once: Callable[[], None], repeats: int) -> flo
     return sorted(seconds)[len(seconds) // 2]
 
 
-def run(repeats: int) -> list[dict[str, object]]:
+def run(options: argparse.Namespace) -> list[dict[str, object]]:
     """One row for each command."""
     runs = {name: start(command, 1 if "missing.wav" in command else 0) for name, command in COMMANDS.items()}
-    times = measure_interleaved(runs, repeats)
+    times = measure_interleaved(runs, options.repeats)
     reference = next(iter(times.values()))["wall_seconds"]
     return [
         {
             "command": name,
             "seconds": seconds["wall_seconds"],
             "over the import": seconds["wall_seconds"] - reference,
-            "seconds of processor": measure_processor_seconds(runs[name], repeats),
+            "seconds of processor": measure_processor_seconds(runs[name], options.repeats),
         }
         for name, seconds in times.items()
     ]

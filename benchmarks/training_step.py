@@ -7,6 +7,7 @@ computes cross-entropy and CTC, the others cross-entropy. The last column relate
 forward and twice backward, to products of matrices in the same run.
 """
 
+import argparse
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -101,21 +102,21 @@ def count_operations() -> float:
     return 3 * 2 * NUM_CLIPS * (encoder + DECODER_LAYERS * (cross + own) + heads) / 1e9
 
 
-def run(repeats: int) -> list[dict[str, Any]]:
+def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row for each system.
 
     Raises:
         RuntimeError: the loss of a system does not fall on the batch that it sees again and again.
     """
     torch.manual_seed(0)
-    rate = measure_limits(repeats)["bfloat16_gflops"]
+    rate = measure_limits(options.repeats)["bfloat16_gflops"]
     inputs = make_inputs(torch.randint(100, VOCABULARY, (NUM_CLIPS, NUM_TOKENS)))
     steps = {name: build_step(model.train(), inputs[name]) for name, model in build_models().items()}
     for name, step in steps.items():
         losses = [step() for _ in range(3)]
         if not losses[-1] < losses[0]:
             raise RuntimeError(f"{name}: losses {losses} do not fall")
-    times = measure_interleaved({name: partial(step) for name, step in steps.items()}, repeats)
+    times = measure_interleaved({name: partial(step) for name, step in steps.items()}, options.repeats)
     ours = times["Mu2SLAM"]
     return [
         {

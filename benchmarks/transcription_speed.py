@@ -1,77 +1,71 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""How fast a checkpoint transcribes: seconds of speech per second of work, by batch size and beam.
+"""Seconds of speech that a checkpoint transcribes per second, features included, by batch size and beams.
 
-    python benchmarks/transcription_speed.py --model default --audio examples --batch-sizes 1 8 --beams 1 4
-
-The recordings of the folder are repeated until there are `--clips` of them, decoded before the clock starts, and gone
-through once to warm up. Each figure is the median of `--repeats` passes; the table also names threads and versions.
+The recordings of the folder are repeated until there are `--clips` of them, and decoded before the clock starts.
 """
 
 import argparse
-import json
-import platform
-import statistics
-import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import torch
-import transformers
+import numpy as np
 
-from mu2slam_hf import Mu2SLAMForConditionalGeneration, Mu2SLAMProcessor, default_checkpoint
-from mu2slam_hf.data.audio import load_audio
+from benchmarks.interleaved import measure_interleaved
+from mu2slam_hf.checkpoints import DEFAULT_NAME, load_checkpoint
+from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
 
-SAMPLING_RATE = 16000
+SUFFIXES = (".flac", ".ogg", ".opus", ".wav")
 
 
-def find_recordings(folder: str, num_clips: int) -> list:
-    """`num_clips` waveforms, the files of the folder in turn, shortest first as a sorted batch would have them."""
-    paths = sorted(path for path in Path(folder).rglob("*") if path.suffix in {".opus", ".wav", ".flac", ".ogg"})
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Checkpoint, recordings and sizes."""
+    parser.add_argument("--model", default=DEFAULT_NAME, help="folder of a checkpoint (default: that of the package)")
+    parser.add_argument("--audio", default="examples", help="folder of recordings (examples)")
+    parser.add_argument("--clips", type=int, default=16, help="number of recordings (16)")
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 16], metavar="N")
+    parser.add_argument("--beams", type=int, nargs="+", default=[1, 4], metavar="N")
+    parser.add_argument("--device", default="cpu")
+
+
+def find_recordings(folder: str, num_clips: int) -> list[np.ndarray]:
+    """`num_clips` waveforms, the files of the folder in turn, shortest first as a sorted batch would have them.
+
+    Raises:
+        ValueError: the folder has none.
+    """
+    paths = sorted(path for path in Path(folder).rglob("*") if path.suffix in SUFFIXES)
     if not paths:
-        raise SystemExit(f"{folder}: no recordings (.opus, .wav, .flac, .ogg) in this folder")
+        raise ValueError(f"{folder}: expected recordings ({', '.join(SUFFIXES)}) in this folder, found none")
     waveforms = [load_audio(path) for path in paths]
     return sorted((waveforms[index % len(waveforms)] for index in range(num_clips)), key=len)
 
 
-def measure_pass(model, processor, waveforms: list, batch_size: int, num_beams: int) -> float:
-    """Seconds of one pass, features included."""
-    started = time.perf_counter()
+def transcribe(model: Any, processor: Any, waveforms: list[np.ndarray], batch_size: int, num_beams: int) -> None:
+    """One pass over all recordings."""
     for start in range(0, len(waveforms), batch_size):
         inputs = processor(audio=waveforms[start : start + batch_size], sampling_rate=SAMPLING_RATE)
         model.generate(**inputs.to(model.device), num_beams=num_beams)
-    return time.perf_counter() - started
 
 
-def main() -> None:
-    """Measure and print a table; `--json` writes it too."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="default", help="folder of a checkpoint, or `default`")
-    parser.add_argument("--audio", default="examples", help="folder of recordings")
-    parser.add_argument("--clips", type=int, default=32)
-    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 8])
-    parser.add_argument("--beams", type=int, nargs="+", default=[1, 4])
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--json", help="file to write the figures to")
-    options = parser.parse_args()
-
-    folder = default_checkpoint() if options.model == "default" else options.model
-    model = Mu2SLAMForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).to(options.device).eval()
-    processor = Mu2SLAMProcessor.from_pretrained(folder)
+def run(options: argparse.Namespace) -> list[dict[str, object]]:
+    """One row for each batch size and number of beams."""
+    model, processor = load_checkpoint(options.model, device=options.device)
     waveforms = find_recordings(options.audio, options.clips)
-    seconds_of_speech = sum(len(waveform) for waveform in waveforms) / SAMPLING_RATE
-    versions = f"torch {torch.__version__}, transformers {transformers.__version__}, {platform.processor() or '?'}"
-    print(f"{options.clips} clips, {seconds_of_speech:.1f} s; {torch.get_num_threads()} threads; {versions}")
-    rows = []
-    for batch_size in options.batch_sizes:
-        for num_beams in options.beams:
-            measure_pass(model, processor, waveforms[-batch_size:], batch_size, num_beams)
-            passes = [measure_pass(model, processor, waveforms, batch_size, num_beams) for _ in range(options.repeats)]
-            speed = seconds_of_speech / statistics.median(passes)
-            rows.append({"batch_size": batch_size, "num_beams": num_beams, "times_real_time": round(speed, 1)})
-            print(f"batch {batch_size:3d}  beams {num_beams}  {speed:7.1f} x real time")
-    if options.json:
-        Path(options.json).write_text(json.dumps({"versions": versions, "rows": rows}, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+    seconds_of_speech = sum(map(len, waveforms)) / SAMPLING_RATE
+    cases = {
+        f"batch {size}, beams {beams}": {"batch_size": size, "num_beams": beams}
+        for size in options.batch_sizes
+        for beams in options.beams
+    }
+    calls = {name: partial(transcribe, model, processor, waveforms, **case) for name, case in cases.items()}
+    times = measure_interleaved(calls, options.repeats)
+    return [
+        {
+            "batch": case["batch_size"],
+            "beams": case["num_beams"],
+            "audio seconds per second": seconds_of_speech / times[name]["wall_seconds"],
+            "by process time": seconds_of_speech / times[name]["process_seconds"],
+        }
+        for name, case in cases.items()
+    ]

@@ -1,13 +1,12 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Classes of recordings by a linear head that has only read texts: train on the texts of one split, test on another.
 
-    python benchmarks/zero_shot_classification.py --corpus prompts5 --root DIR --fields lang kind
-
 Beside it stand the same head on the texts of the test split, the most frequent class, and an untrained model of the
-same configuration.
+same configuration. Nothing is timed; the confusion matrix of the model on speech is printed.
 """
 
 import argparse
+import sys
 from collections import Counter
 
 import torch
@@ -18,35 +17,37 @@ from mu2slam_hf.evaluation.confusion import compute_confusion, format_confusion
 from mu2slam_hf.evaluation.zero_shot_classification import fit_linear
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Corpus, classes and model."""
+    parser.add_argument("--corpus", required=True)
+    parser.add_argument("--root", required=True)
+    parser.add_argument("--fields", nargs="+", default=["lang"], help="fields of the records that hold the class")
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--seed", type=int, default=0, help="of the untrained model")
+
+
 def encode(model, processor, texts, audio):
     """Vectors of training texts, test texts and test recordings."""
     encoder = SpeechTextEncoder(model, processor)
     return encoder.encode_text(texts[0]), encoder.encode_text(texts[1]), encoder.encode_speech(audio)
 
 
-def main() -> None:
-    """Prints accuracy and macro F1 of every field and system, and the confusion matrix of the model on speech."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus", required=True)
-    parser.add_argument("--root", required=True)
-    parser.add_argument("--fields", nargs="+", default=["lang"], help="fields of the records that hold the class")
-    parser.add_argument("--model", default="default")
-    parser.add_argument("--seed", type=int, default=0, help="of the untrained model")
-    args = parser.parse_args()
+def run(options: argparse.Namespace) -> list[dict[str, object]]:
+    """Accuracy and macro F1 of every field and system."""
     train, test = (
-        [record for record in load_corpus(args.corpus, args.root, split) if record.text and record.audio]
+        [record for record in load_corpus(options.corpus, options.root, split) if record.text and record.audio]
         for split in ("train", "dev")
     )
-    model, processor = load_any_checkpoint(args.model)
-    torch.manual_seed(args.seed)
+    model, processor = load_any_checkpoint(options.model)
+    torch.manual_seed(options.seed)
     fresh = type(model)(model.config).eval()
     texts = [[record.text for record in records] for records in (train, test)]
     audio = [record.audio for record in test]
     vectors = {name: encode(one, processor, texts, audio) for name, one in (("model", model), ("untrained", fresh))}
-    for field in args.fields:
+    rows: list[dict[str, object]] = []
+    for field in options.fields:
         classes = [[str(getattr(record, field)) for record in records] for records in (train, test)]
-        most, number = Counter(classes[1]).most_common(1)[0]
-        print(f"\n{field}: most frequent class {most} {100 * number / len(test):.1f} %, {len(test)} items")
+        most_frequent = 100 * Counter(classes[1]).most_common(1)[0][1] / len(test)
         for name, (train_text, test_text, speech) in vectors.items():
             head = fit_linear(train_text - train_text.mean(dim=0), classes[0])
             given = {
@@ -56,12 +57,17 @@ def main() -> None:
             }
             for what, values in given.items():
                 matrix = compute_confusion(classes[1], head.predict(values), labels=head.labels)
-                print(
-                    f"{name}, {what}: accuracy {matrix.accuracy:.1f} %, macro F1 {matrix.macro_f1:.1f} %", flush=True
+                rows.append(
+                    {
+                        "class": field,
+                        "system": name,
+                        "reads": what,
+                        "accuracy": matrix.accuracy,
+                        "macro F1": matrix.macro_f1,
+                        "most frequent class": most_frequent,
+                        "items": len(test),
+                    }
                 )
             if name == "model":
-                print(format_confusion(matrix), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+                print(format_confusion(matrix), file=sys.stderr, flush=True)
+    return rows

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mu2slam_hf.checkpoints.devices import check_device
 from mu2slam_hf.checkpoints.folders import check_model_type, check_nothing_missing, load_processor, read_config
+from mu2slam_hf.checkpoints.quantization import build_quantization_config
 
 if TYPE_CHECKING:
     from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
@@ -37,6 +38,7 @@ def load_checkpoint(
     *,
     device: str = "cpu",
     dtype: str = "float32",
+    quantization: str | None = None,
     adapters: Mapping[str, str] | None = None,
     **kwargs: Any,
 ) -> tuple["Mu2SLAMForConditionalGeneration", "Mu2SLAMProcessor"]:
@@ -47,15 +49,19 @@ def load_checkpoint(
         device: device of the model.
         dtype: dtype of the weights in memory; "auto" for the dtype in which they are stored. Choice: float32 also for
             weights stored as bfloat16, which is slow on most CPUs.
+        quantization: "int8" or "int8_weight_only" for linear layers in 8 bits (see `build_quantization_config`); a
+            checkpoint that was saved in 8 bits is loaded as it is.
         adapters: folders of adapters by name (see `load_adapter`); the last one is in use.
         **kwargs: passed to `from_pretrained` of the model.
 
     Raises:
-        ValueError: the path has no checkpoint or no processor, the checkpoint is of another model type, or the device
-            is not available.
+        ValueError: the path has no checkpoint or no processor, the checkpoint is of another model type, the device is
+            not available, or the quantisation is unknown.
+        ImportError: `quantization` is given, and torchao is not installed.
     """
     folder = _find_folder(name_or_path)
     check_model_type(folder, "mu2slam")
+    kwargs |= _read_quantization(quantization)
     check_device(device)
     processor = load_processor(folder)
     from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
@@ -68,7 +74,11 @@ def load_checkpoint(
 
 
 def load_any_checkpoint(
-    name_or_path: str = DEFAULT_NAME, *, device: str = "cpu", dtype: str = "float32"
+    name_or_path: str = DEFAULT_NAME,
+    *,
+    device: str = "cpu",
+    dtype: str = "float32",
+    quantization: str | None = None,
 ) -> tuple[Any, "Mu2SLAMProcessor"]:
     """Model and processor of a checkpoint of any class of the package.
 
@@ -76,11 +86,14 @@ def load_any_checkpoint(
         name_or_path: as in `load_checkpoint`.
         device: device of the model.
         dtype: as in `load_checkpoint`.
+        quantization: as in `load_checkpoint`.
 
     Raises:
         ValueError: the path has no checkpoint or no processor, the class is not part of the package, weights are
-            missing, or the device is not available.
+            missing, the device is not available, or the quantisation is unknown.
+        ImportError: `quantization` is given, and torchao is not installed.
     """
+    options = _read_quantization(quantization)
     folder = _find_folder(name_or_path)
     config = read_config(folder)
     from mu2slam_hf.models.model_types import MODEL_TYPES
@@ -92,7 +105,7 @@ def load_any_checkpoint(
         raise ValueError(f"{folder}: {name} is not a model of this package: {', '.join(sorted(known))}")
     check_device(device)
     processor = load_processor(folder)
-    model, info = known[name].from_pretrained(folder, dtype=_read_dtype(dtype), output_loading_info=True)
+    model, info = known[name].from_pretrained(folder, dtype=_read_dtype(dtype), output_loading_info=True, **options)
     check_nothing_missing(folder, model, info)
     return model.to(device).eval(), processor
 
@@ -106,3 +119,7 @@ def _read_dtype(dtype: str) -> Any:
     import torch
 
     return dtype if dtype == "auto" else getattr(torch, dtype)
+
+
+def _read_quantization(name: str | None) -> dict[str, Any]:
+    return {} if name is None else {"quantization_config": build_quantization_config(name)}

@@ -5,6 +5,7 @@ torch and transformers are imported only when a command runs, so that `--help` i
 """
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -76,6 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if argv is None:
         postpone_collection()
+    # transformers imports torchao where it is installed, which warns of kernels for GPUs that it cannot load.
+    for name in ("torchao", "torch.utils._pytree"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
     if not arguments:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from mu2slam_hf.cli.files import check_output_folder
-from mu2slam_hf.cli.options import add_like_option, add_model_option, add_output_dir_option, quiet_libraries
+from mu2slam_hf.cli.model_options import add_model_option
+from mu2slam_hf.cli.options import add_like_option, add_output_dir_option, quiet_libraries
 from mu2slam_hf.cli.train_tokenizer import read_texts
 
 

@@ -11,12 +11,12 @@ from typing import Any
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.cli.files import check_output_folder, read_text
 from mu2slam_hf.cli.languages import model_config, resolve_languages
+from mu2slam_hf.cli.model_options import add_model_options
 from mu2slam_hf.cli.models import load_model
 from mu2slam_hf.cli.options import (
     FORMATS,
     add_json_option,
     add_limit_option,
-    add_model_options,
     add_output_dir_option,
     add_output_format_option,
     add_seed_option,

@@ -10,8 +10,8 @@ from typing import Any
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.cli.files import check_output_file
 from mu2slam_hf.cli.languages import language_code
+from mu2slam_hf.cli.model_options import add_device_option
 from mu2slam_hf.cli.options import (
-    add_device_option,
     add_json_option,
     add_num_recordings_option,
     add_plot_option,

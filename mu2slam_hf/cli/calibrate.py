@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mu2slam_hf.cli.languages import language_code
+from mu2slam_hf.cli.model_options import add_model_options
 from mu2slam_hf.cli.models import load_model
 from mu2slam_hf.cli.options import (
-    add_model_options,
     add_num_recordings_option,
     add_seed_option,
     add_source_options,

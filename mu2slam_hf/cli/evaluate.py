@@ -7,6 +7,7 @@ from typing import Any
 
 from mu2slam_hf.cli.bootstrap_option import add_bootstrap_option
 from mu2slam_hf.cli.directions import direction_list, select_directions
+from mu2slam_hf.cli.model_options import add_model_options
 from mu2slam_hf.cli.models import load_model
 from mu2slam_hf.cli.options import (
     Joined,
@@ -15,7 +16,6 @@ from mu2slam_hf.cli.options import (
     add_corpus_options,
     add_generation_options,
     add_json_option,
-    add_model_options,
     add_results_option,
     add_seed_option,
     check_source,

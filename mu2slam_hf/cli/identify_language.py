@@ -6,12 +6,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from mu2slam_hf.cli.model_options import add_model_options
 from mu2slam_hf.cli.models import load_model
 from mu2slam_hf.cli.options import (
     add_batch_size_option,
     add_corpus_options,
     add_json_option,
-    add_model_options,
     add_plot_option,
     add_recordings,
     add_results_option,

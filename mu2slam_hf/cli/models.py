@@ -21,9 +21,10 @@ def load_model(
     from mu2slam_hf.checkpoints import load_any_checkpoint, load_checkpoint
 
     quiet_libraries()
+    options = {"device": args.device, "dtype": args.dtype, "quantization": args.quantization}
     if adapters:
-        loaded = load_checkpoint(args.model, device=args.device, adapters=adapters)
+        loaded = load_checkpoint(args.model, adapters=adapters, **options)
     else:
-        loaded = (load_any_checkpoint if any_class else load_checkpoint)(args.model, device=args.device)
+        loaded = (load_any_checkpoint if any_class else load_checkpoint)(args.model, **options)
     resume_collection()
     return loaded

@@ -29,24 +29,6 @@ def add_recordings(parser: Any) -> None:
     )
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """`--model`, `--device`."""
-    add_model_option(parser)
-    add_device_option(parser, default="cpu")
-
-
-def add_model_option(parser: Any) -> None:
-    """`--model`."""
-    parser.add_argument(
-        "--model", default="default", metavar="PATH", help="folder or Hub name; default: the checkpoint in the package"
-    )
-
-
-def add_device_option(parser: Any, *, default: str | None = None) -> None:
-    """`--device`."""
-    parser.add_argument("--device", default=default, help="cpu (default), cuda, cuda:1, ...")
-
-
 def add_source_language_option(parser: Any, default: str = "predicted") -> None:
     """`--from`, as `args.source_lang`: of the input; `--lang` is the language that a command adds or trains."""
     parser.add_argument(

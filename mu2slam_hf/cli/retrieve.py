@@ -7,12 +7,12 @@ from typing import Any
 
 from mu2slam_hf.cli.files import read_text
 from mu2slam_hf.cli.languages import model_config, resolve_languages
+from mu2slam_hf.cli.model_options import add_model_options
 from mu2slam_hf.cli.models import load_model
 from mu2slam_hf.cli.options import (
     add_corpus_options,
     add_json_option,
     add_layer_option,
-    add_model_options,
     add_recordings,
     add_results_option,
     add_seed_option,

@@ -7,8 +7,8 @@ import sys
 from typing import Any
 
 from mu2slam_hf.cli.corpus_options import corpus_options
+from mu2slam_hf.cli.model_options import add_device_option
 from mu2slam_hf.cli.options import (
-    add_device_option,
     add_kind_option,
     add_layer_option,
     add_num_recordings_option,

@@ -13,13 +13,13 @@ import mu2slam_hf
 from mu2slam_hf.cli.adapters import add_adapters_option, choose_adapter, read_adapters, with_added_languages
 from mu2slam_hf.cli.files import check_output_file, check_output_folder
 from mu2slam_hf.cli.languages import model_config, resolve_languages
+from mu2slam_hf.cli.model_options import add_model_options
 from mu2slam_hf.cli.models import load_model
 from mu2slam_hf.cli.options import (
     FORMATS,
     add_batch_seconds_option,
     add_generation_options,
     add_json_option,
-    add_model_options,
     add_output_dir_option,
     add_output_format_option,
     add_plot_option,
@@ -163,6 +163,7 @@ def resolve(args: argparse.Namespace) -> None:
         ValueError: a language that the model does not support, or a model that cannot transcribe or translate.
     """
     from mu2slam_hf.checkpoints.devices import check_device
+    from mu2slam_hf.checkpoints.quantization import check_quantization
 
     config = model_config(args)
     adapters = read_adapters(args)
@@ -183,6 +184,8 @@ def resolve(args: argparse.Namespace) -> None:
     # The transcript is the text in its own language.
     args.target_langs = [lang for lang in args.target_langs if lang != args.source_lang]
     check_device(args.device)
+    if args.quantization:
+        check_quantization(args.quantization)
 
 
 def build_output(
@@ -241,6 +244,8 @@ def describe_settings(args: argparse.Namespace) -> dict[str, Any]:
     return {
         "version": mu2slam_hf.__version__,
         "model": describe_model(default_checkpoint() if args.model == DEFAULT_NAME else args.model),
+        "dtype": args.dtype,
+        "quantization": args.quantization,
         "source_lang": args.source_lang,
         "target_langs": args.target_langs,
         "word_times": needs_word_times(args),

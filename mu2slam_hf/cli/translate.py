@@ -6,12 +6,12 @@ import sys
 from typing import Any
 
 from mu2slam_hf.cli.languages import model_config, resolve_languages
+from mu2slam_hf.cli.model_options import add_model_options
 from mu2slam_hf.cli.models import load_model
 from mu2slam_hf.cli.options import (
     add_batch_size_option,
     add_generation_options,
     add_json_option,
-    add_model_options,
     add_source_language_option,
     add_target_languages_option,
     generation_arguments,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.cli.languages import model_config
-from mu2slam_hf.cli.options import add_model_option, add_output_dir_option, add_target_languages_option
+from mu2slam_hf.cli.model_options import add_model_option
+from mu2slam_hf.cli.options import add_output_dir_option, add_target_languages_option
 
 if TYPE_CHECKING:
     from mu2slam_hf.adaptation.options import CheckLimits, ReadingOptions

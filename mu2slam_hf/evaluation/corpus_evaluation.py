@@ -219,21 +219,26 @@ def _decode(
 
 
 def describe_model(model: Any, name: str) -> dict[str, Any]:
-    """Name, class, size and fingerprint of a model's weights."""
-    return {
+    """Name, class, size and fingerprint of a model's weights, and how they were quantised, if they were."""
+    description = {
         "name": name,
         "class": type(model).__name__,
         "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
         "dtype": str(model.dtype).removeprefix("torch."),
         "weights_sha256": fingerprint_weights(model),
     }
+    quantization = getattr(model.config, "quantization_config", None)
+    return description if quantization is None else description | {"quantization": quantization.to_dict()}
 
 
 def fingerprint_weights(model: Any) -> str:
-    """SHA-256 over names, shapes and values of all parameters, the same on every device and for every dtype copy."""
+    """SHA-256 over names, shapes and values of all parameters, the same on every device and for every dtype copy.
+
+    Of quantised parameters, the values that they stand for.
+    """
     digest = hashlib.sha256()
     for name, parameter in sorted(model.named_parameters()):
-        values = parameter.detach().float().cpu().contiguous().numpy()
+        values = parameter.detach().dequantize().float().cpu().contiguous().numpy()
         digest.update(f"{name}{tuple(values.shape)}".encode())
         digest.update(values.tobytes())
     return digest.hexdigest()

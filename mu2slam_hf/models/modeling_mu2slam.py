@@ -539,6 +539,8 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
     }
     _keys_to_ignore_on_load_unexpected = [r"^mlm_head\."]  # used in pre-training only
     _vocabulary_heads = ("lm_head", "ctc_head")
+    # Left out by quantisers, as is what is tied to the embeddings; loaded as float32 instead of float16.
+    _keep_in_fp32_modules = ["language_head"]
     # Set when the package is imported; files of a checkpoint with custom code do not contain it.
     _build_from_speech_and_text: ClassVar[Callable | None] = None
 
@@ -550,6 +552,8 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
         self.ctc_head = Linear(width, config.vocab_size)
         self.language_head = Linear(width, config.num_languages)
         self.post_init()
+        if not config.tie_word_embeddings:
+            self._keep_in_fp32_modules.add("ctc_head")  # post_init has made a set of it
         self._own_generation_config()
 
     @classmethod

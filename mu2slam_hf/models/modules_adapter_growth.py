@@ -107,8 +107,10 @@ def fingerprint_weights(model: Any) -> dict[str, str]:
         model: a model of this package, also with adapters of peft.
 
     Returns:
-        part -> hash; nothing for weights in float16, whose rounding differs.
+        part -> hash; nothing for weights in float16 and quantised ones, whose rounding differs.
     """
+    if getattr(model, "is_quantized", False):
+        return {}
     digests = {part: sha256() for part in _PARTS}
     found = set()
     for name, values in sorted((_plain_name(name), values) for name, values in model.named_parameters()):

@@ -1,0 +1,54 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Weights of linear layers in 8 bits, by torchao through transformers."""
+
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import TorchAoConfig
+
+QUANTIZATIONS = ("int8", "int8_weight_only")
+
+
+def check_quantization(name: str) -> str:
+    """Check that a quantisation can be used; returns its name. Imports nothing heavy.
+
+    Args:
+        name: one of `QUANTIZATIONS`.
+
+    Raises:
+        ValueError: the name is unknown.
+        ImportError: torchao is not installed.
+    """
+    if name not in QUANTIZATIONS:
+        raise ValueError(f"expected a quantization of {', '.join(QUANTIZATIONS)}, got {name!r}")
+    if importlib.util.find_spec("torchao") is None:
+        raise ImportError(f"{name} requires torchao: pip install 'mu2slam-hf[quantization]'")
+    return name
+
+
+def build_quantization_config(name: str) -> "TorchAoConfig":
+    """The `quantization_config` of `from_pretrained` for a quantisation.
+
+    Args:
+        name: "int8": weights have 8 bits and one scale for each output; the inputs of a layer are rounded likewise,
+            row by row, and multiplied in 8 bits. "int8_weight_only": weights are stored so, and multiplied in the
+            dtype of the model.
+
+    Raises:
+        ValueError: the name is unknown.
+        ImportError: torchao is not installed.
+    """
+    check_quantization(name)
+    import torch
+    from torchao.quantization import Int8DynamicActivationInt8WeightConfig, Int8WeightOnlyConfig
+    from torchao.utils import should_reduce_range
+    from transformers import TorchAoConfig
+
+    config: Any
+    if name == "int8":
+        # Without 8-bit instructions, sums of products could overflow on a CPU.
+        config = Int8DynamicActivationInt8WeightConfig(reduce_range=should_reduce_range(torch.device("cpu")))
+    else:
+        config = Int8WeightOnlyConfig()
+    return TorchAoConfig(config)

@@ -1,0 +1,35 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Options about the model of a command, shared by several commands."""
+
+import argparse
+from typing import Any
+
+from mu2slam_hf.checkpoints.quantization import QUANTIZATIONS
+
+DTYPES = ("float32", "bfloat16", "float16")
+"""Types of the weights of a model in memory."""
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """`--model`, `--device`, `--dtype`, `--quantization`."""
+    add_model_option(parser)
+    add_device_option(parser, default="cpu")
+    parser.add_argument("--dtype", choices=DTYPES, default=DTYPES[0], help="type of the weights in memory (float32)")
+    parser.add_argument(
+        "--quantization",
+        choices=QUANTIZATIONS,
+        help="linear layers in 8 bits: int8 multiplies in 8 bits, int8_weight_only only stores the weights so (extra: "
+        "quantization)",
+    )
+
+
+def add_model_option(parser: Any) -> None:
+    """`--model`."""
+    parser.add_argument(
+        "--model", default="default", metavar="PATH", help="folder or Hub name; default: the checkpoint in the package"
+    )
+
+
+def add_device_option(parser: Any, *, default: str | None = None) -> None:
+    """`--device`."""
+    parser.add_argument("--device", default=default, help="cpu (default), cuda, cuda:1, ...")

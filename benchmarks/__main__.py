@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import drafts, encoder, features, generation, startup, training_step
+from benchmarks import data_loading, drafts, encoder, features, generation, startup, training_step
 from benchmarks.machine import describe_machine, measure_limits
 from mu2slam_hf.atomic_files import atomic_path
 
@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, Any] = {
     "drafts": drafts,
     "training_step": training_step,
     "startup": startup,
+    "data_loading": data_loading,
 }
 
 

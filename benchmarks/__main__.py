@@ -20,6 +20,7 @@ import torch
 
 from benchmarks import (
     codebook_search,
+    data_loading,
     decoder_noise,
     drafts,
     encoder,
@@ -49,6 +50,7 @@ DEFAULT: dict[str, Any] = {
     "decoder_noise": decoder_noise,
     "codebook_search": codebook_search,
     "startup": startup,
+    "data_loading": data_loading,
 }
 ON_REQUEST: dict[str, Any] = {
     "quantization": quantization,

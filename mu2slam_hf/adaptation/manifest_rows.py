@@ -15,6 +15,7 @@ from mu2slam_hf.adaptation.text_files import TextFileError, find_encoding, read_
 from mu2slam_hf.data.audio_slices import AudioSlice, audio_path
 from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
 from mu2slam_hf.data.corpora.reader import canonical_language_or_none
+from mu2slam_hf.data.file_parts import WHOLE, Part
 from mu2slam_hf.data.manifests import ManifestColumns, usual_columns
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.table_files import ManifestError, PlacedRow, Row, UnreadableFileError, table_format, table_rows
@@ -58,9 +59,9 @@ class _PlacedRowReader(ManifestShardReader):
     encoding: str | None = None
     latest: dict[str, Any] = field(default_factory=dict)
 
-    def rows(self, path: Path, columns: Collection[str] | None = None) -> Iterator[PlacedRow]:
+    def rows(self, path: Path, columns: Collection[str] | None = None, part: Part = WHOLE) -> Iterator[PlacedRow]:
         """Rows of a file, each remembered while it is used."""
-        for place, row in table_rows(path, columns=columns, encoding=self.encoding):
+        for place, row in table_rows(path, columns=columns, part=part, encoding=self.encoding):
             self.latest.update(place=place, row=row)
             yield place, row
 

@@ -39,6 +39,22 @@ def fill_durations(
     return filled, [result for result in results if isinstance(result, str)]
 
 
+def stated_seconds(stated: Any, audio: Any) -> float | None:
+    """Duration of a recording in seconds if it is known without opening its file.
+
+    Args:
+        stated: seconds as a number or a string; invalid values are ignored.
+        audio: a slice of a recording has a duration; all else has none.
+    """
+    try:
+        seconds = float(stated)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if 0.0 < seconds <= _LONGEST_SECONDS:
+        return seconds
+    return audio.duration_seconds if isinstance(audio, AudioSlice) else None
+
+
 def seconds_of(stated: Any, audio: Any, name: str | None = None) -> float:
     """Duration of a recording in seconds: as stated, else from the header of the file.
 
@@ -50,14 +66,9 @@ def seconds_of(stated: Any, audio: Any, name: str | None = None) -> float:
     Raises:
         AudioError: no valid duration is stated and the header cannot be read.
     """
-    try:
-        seconds = float(stated)
-    except (TypeError, ValueError):
-        seconds = math.nan
-    if 0.0 < seconds <= _LONGEST_SECONDS:
+    seconds = stated_seconds(stated, audio)
+    if seconds is not None:
         return seconds
-    if isinstance(audio, AudioSlice):
-        return audio.duration_seconds
     if isinstance(audio, Mapping):
         name = name or audio.get("path")
         audio = audio.get("bytes") if audio.get("bytes") is not None else audio.get("path")

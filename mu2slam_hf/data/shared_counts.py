@@ -8,10 +8,18 @@ from torch.utils.data import get_worker_info
 
 _MAX_WORKERS = 512
 _MAX_LINES = 50
+# Row of this process if it is no loader process: that of the training process, or of its sampler.
+_own_row = _MAX_WORKERS
+
+
+def count_as_sampler() -> None:
+    """From now on, this process counts apart from the training process."""
+    global _own_row
+    _own_row = _MAX_WORKERS + 1
 
 
 class SharedCounts:
-    """Named counters in shared memory; each loader process writes its own row, so no increment is lost.
+    """Named counters in shared memory; each process writes its own row, so no increment is lost.
 
     Args:
         names: names of the counters.
@@ -19,12 +27,12 @@ class SharedCounts:
 
     def __init__(self, *names: str) -> None:
         self._columns = {name: column for column, name in enumerate(names)}
-        self._rows = torch.zeros((_MAX_WORKERS + 1, len(names)), dtype=torch.int64).share_memory_()
+        self._rows = torch.zeros((_MAX_WORKERS + 2, len(names)), dtype=torch.int64).share_memory_()
 
     def add(self, name: str, amount: int = 1) -> None:
         """Add to a counter, from any process."""
         worker = get_worker_info()
-        row = _MAX_WORKERS if worker is None else worker.id % _MAX_WORKERS
+        row = _own_row if worker is None else worker.id % _MAX_WORKERS
         self._rows[row, self._columns[name]] += amount
 
     def __getitem__(self, name: str) -> int:

@@ -8,14 +8,14 @@ import re
 import tarfile
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
+from mu2slam_hf.data.file_parts import WHOLE, Part, RowPosition
 from mu2slam_hf.data.records import RecordError
 
 Row = dict[str, Any]
@@ -33,21 +33,8 @@ class UnreadableFileError(ManifestError):
 
 # "file:line" for messages, and the row or its error.
 PlacedRow = tuple[str, Row | ManifestError]
-
-
-@dataclass(frozen=True)
-class Part:
-    """Every `count`-th row of a file, from row `index` on; (0, 1) is the whole file."""
-
-    index: int = 0
-    count: int = 1
-
-    def has(self, position: int) -> bool:
-        """Whether row `position` (from 0) belongs to this part."""
-        return position % self.count == self.index
-
-
-WHOLE = Part()
+# Number of the line, bytes up to its end, cells.
+PlacedCells = tuple[int, int, list[str]]
 
 
 def table_format(path: Path) -> str | None:
@@ -63,6 +50,7 @@ def table_rows(
     file_format: str | None = None,
     columns: Collection[str] | None = None,
     *,
+    part: Part = WHOLE,
     encoding: str | None = None,
 ) -> Iterator[PlacedRow]:
     """Rows of a table.
@@ -71,6 +59,7 @@ def table_rows(
         path: the file.
         file_format: tsv, csv, jsonl or parquet; default: by the name.
         columns: columns that are needed; Parquet files are read without the others.
+        part: part of the rows.
         encoding: encoding of a table of text; None means UTF-8, with or without a byte order mark.
 
     Raises:
@@ -78,16 +67,16 @@ def table_rows(
     """
     file_format = file_format or table_format(path)
     if file_format == "parquet":
-        return parquet_rows(path, optional=columns)
+        return parquet_rows(path, part, optional=columns)
     if file_format == "tsv":
-        return tsv_rows(path, encoding=encoding)
+        return tsv_rows(path, part, encoding=encoding)
     if file_format == "csv":
-        return csv_rows(path, encoding=encoding)
+        return csv_rows(path, part, encoding=encoding)
     if file_format != "jsonl":
         raise ManifestError(
             f"{path}: unknown format; expected a name that ends in .tsv, .csv, .jsonl (each also with .gz) or .parquet"
         )
-    return json_rows(path, encoding=encoding)
+    return json_rows(path, part, encoding=encoding)
 
 
 @contextmanager
@@ -130,6 +119,43 @@ def text_lines(path: Path, encoding: str | None = None) -> Iterator[tuple[int, s
             yield number, line.rstrip("\r\n")
 
 
+def _placed_lines(
+    path: Path, start: RowPosition, encoding: str | None, *, at_returns: bool = False
+) -> Iterator[tuple[int, int, str]]:
+    """(number from 1, bytes up to its end, line with its end) of every line from a position on.
+
+    Offsets are known in UTF-8 only; in another encoding they are 0, and lines are read from the first one on.
+
+    Args:
+        path: the file; `.gz` is decompressed.
+        start: where to begin; only `line` and `offset` are used.
+        encoding: as in `open_text`.
+        at_returns: whether lines end at carriage returns too.
+    """
+    if encoding is not None:
+        with reading(path), open_text(path, "" if at_returns else "\n", encoding) as text:
+            yield from ((number, 0, line) for number, line in enumerate(text, start=1))
+        return
+    offset = start.offset
+    with reading(path), _open_binary(path) as file:
+        file.seek(offset)
+        number = start.line
+        for content in file:
+            line = content.decode("utf-8" if offset else "utf-8-sig")
+            pieces = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", line) if at_returns and "\r" in line else (line,)
+            for piece in pieces[:-1]:
+                number += 1
+                yield number, offset, piece
+            offset += len(content)
+            number += 1
+            yield number, offset, pieces[-1]
+
+
+def _open_binary(path: Path) -> IO[bytes]:
+    """A file for reading; seeking in a compressed one decompresses up to the place."""
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+
+
 def tsv_rows(
     path: Path,
     part: Part = WHOLE,
@@ -152,36 +178,49 @@ def tsv_rows(
     Raises:
         UnreadableFileError: a required column is missing, or the file is truncated.
     """
-    lines = ((number, line) for number, line in text_lines(path, encoding) if line)
-    if backslash_escapes:
-        lines = ((number, re.sub(r"\\(.)", r"\1", line)) for number, line in lines)
-    return _rows_of_cells(path, part, ((number, line.split("\t")) for number, line in lines), names, required)
+
+    def cells_from(start: RowPosition) -> Iterator[PlacedCells]:
+        for number, offset, line in _placed_lines(path, start, encoding):
+            line = line.rstrip("\r\n")
+            if line:
+                line = re.sub(r"\\(.)", r"\1", line) if backslash_escapes else line
+                yield number, offset, line.split("\t")
+
+    return _rows_of_cells(path, part, cells_from, names, required)
 
 
 def csv_rows(path: Path, part: Part = WHOLE, *, encoding: str | None = None) -> Iterator[PlacedRow]:
     """Rows of a comma-separated table with a header and the usual quoting; `.gz` is decompressed."""
-    return _rows_of_cells(path, part, _csv_cells(path, encoding))
+    return _rows_of_cells(path, part, lambda start: _csv_cells(path, start, encoding))
 
 
-def _csv_cells(path: Path, encoding: str | None) -> Iterator[tuple[int, list[str]]]:
-    with reading(path), open_text(path, newline="", encoding=encoding) as file:
-        reader = csv.reader(file, strict=True)
-        try:
-            yield from ((reader.line_num, cells) for cells in reader if cells)
-        except csv.Error as error:
-            reason = f"{error}; check that every quote in this row and above is closed, and doubled inside a cell"
-            raise UnreadableFileError(f"{path}:{reader.line_num}: {reason}") from error
+def _csv_cells(path: Path, start: RowPosition, encoding: str | None) -> Iterator[PlacedCells]:
+    offset = start.offset
+
+    def lines() -> Iterator[str]:
+        nonlocal offset
+        for _, offset, line in _placed_lines(path, start, encoding, at_returns=True):  # noqa: B007
+            yield line
+
+    reader = csv.reader(lines(), strict=True)
+    first = start.line if encoding is None else 0
+    try:
+        yield from ((first + reader.line_num, offset, cells) for cells in reader if cells)
+    except csv.Error as error:
+        reason = f"{error}; check that every quote in this row and above is closed, and doubled inside a cell"
+        raise UnreadableFileError(f"{path}:{first + reader.line_num}: {reason}") from error
 
 
 def _rows_of_cells(
     path: Path,
     part: Part,
-    lines: Iterator[tuple[int, list[str]]],
+    cells_from: Callable[[RowPosition], Iterator[PlacedCells]],
     names: Sequence[str] | None = None,
     required: Collection[str] = (),
 ) -> Iterator[PlacedRow]:
+    lines, first = cells_from(RowPosition()), 0
     if names is None:
-        number, names = next(lines, (0, []))
+        number, _, names = next(lines, (0, 0, []))
         # Spreadsheets write empty names for columns that were once used; such columns are not read.
         twice = [name for name, count in Counter(names).items() if name and count > 1]
         if twice:
@@ -189,8 +228,10 @@ def _rows_of_cells(
                 f"{path}:{number}: the column name {twice[0]!r} occurs twice; rename one of them"
             )
     check_columns(path, names, required)
-    for position, (number, cells) in enumerate(lines):
-        if not part.has(position):
+    if part.start.offset:
+        lines, first = cells_from(part.start), part.start.row
+    for position, (number, offset, cells) in enumerate(lines, start=first):
+        if not part.has(position, line=number, offset=offset):
             continue
         if len(cells) == len(names):
             yield f"{path}:{number}", dict(zip(names, cells, strict=True))
@@ -201,8 +242,10 @@ def _rows_of_cells(
 
 def json_rows(path: Path, part: Part = WHOLE, *, encoding: str | None = None) -> Iterator[PlacedRow]:
     """Objects of a file with one JSON object per line; `.gz` is decompressed."""
-    for position, (number, line) in enumerate(text_lines(path, encoding)):
-        if not line.strip() or not part.has(position):
+    first = part.start.row if part.start.offset else 0
+    lines = _placed_lines(path, part.start, encoding)
+    for position, (number, offset, line) in enumerate(lines, start=first):
+        if not part.has(position, line=number, offset=offset) or not line.strip():
             continue
         try:
             row = json.loads(line)
@@ -233,14 +276,16 @@ def parquet_rows(
             check_columns(path, names, required)
             columns = names if optional is None else [name for name in names if name in {*required, *optional}]
             by_groups = file.num_row_groups >= part.count
-            groups = [group for group in range(file.num_row_groups) if not by_groups or part.has(group)]
+            groups = [n for n in range(file.num_row_groups) if not by_groups or n % part.count == part.index]
+            position = 0
+            while groups and position + file.metadata.row_group(groups[0]).num_rows <= part.start.row:
+                position += file.metadata.row_group(groups.pop(0)).num_rows
             if not groups:
                 return
-            position = 0
             for batch in file.iter_batches(batch_size=32, row_groups=groups, columns=columns):
                 for row in batch.to_pylist():
                     position += 1
-                    if by_groups or part.has(position - 1):
+                    if part.passes(position - 1) if by_groups else part.has(position - 1):
                         yield f"{path}, row {position}", row
     except pa.ArrowException as error:
         raise UnreadableFileError(f"{path}: not valid Parquet ({error})") from error
@@ -248,15 +293,38 @@ def parquet_rows(
 
 def tar_files(path: Path, part: Part = WHOLE) -> Iterator[tuple[str, bytes]]:
     """(name within the archive, content) of the files in a `.tar` or `.tar.gz`, in one pass."""
-    position = 0
-    with reading(path), tarfile.open(path, "r|*") as archive:
-        for member in archive:
-            if not member.isfile():
-                continue
-            position += 1
-            content = archive.extractfile(member) if part.has(position - 1) else None
+    first = part.start.row if part.start.offset else 0
+    with reading(path), open_archive(path, part.start.offset) as archive:
+        for position, member in enumerate(archive_files(archive), start=first):
+            has = part.has(position, offset=end_of_member(member))
+            content = archive.extractfile(member) if has else None
             if content is not None:
                 yield member.name, content.read()
+
+
+@contextmanager
+def open_archive(path: Path, offset: int = 0) -> Iterator[tarfile.TarFile]:
+    """A tar archive from the file on that begins at `offset`; compression is found by the content."""
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        content: Any = gzip.GzipFile(fileobj=file) if packed else file
+        content.seek(offset)
+        with tarfile.open(fileobj=content, mode="r:") as archive:
+            yield archive
+
+
+def archive_files(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The regular files of an archive, one after the other; the archive keeps none of them in memory."""
+    while (member := archive.next()) is not None:
+        archive.members.clear()  # type: ignore[attr-defined]
+        if member.isfile():
+            yield member
+
+
+def end_of_member(member: tarfile.TarInfo) -> int:
+    """Where the next file of an archive begins."""
+    return member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
 
 
 def archived_rows(path: Path, part: Part, table: Mapping[str, Row], *, by: str = "name") -> Iterator[PlacedRow]:

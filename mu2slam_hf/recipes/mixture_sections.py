@@ -72,7 +72,7 @@ class PretrainingDataSection:
         max_failed_share: maximum share of unreadable recordings; the run stops if it is exceeded.
         cache_audio: whether to keep decoded recordings in memory; not for streams.
         streaming: whether to read corpora shard by shard instead of as tables in memory, each process its own part.
-        block_size: number of records of a stream that are held in memory and shuffled together.
+        block_size: number of records of a stream, of several shards, that are held in memory and shuffled together.
     """
 
     corpora: dict[str, PretrainingCorpusSection] = field(default_factory=dict)

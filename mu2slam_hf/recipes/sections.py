@@ -135,7 +135,7 @@ class TrainingSection:
         max_steps: total number of updates; default: the sum over the phases.
         seed: seed of all random draws.
         gradient_accumulation_steps: number of micro-batches of one update.
-        dataloader_num_workers: number of loader processes of each training process.
+        dataloader_num_workers: number of loader processes of each training process; with streams, another one draws.
         bf16: whether to autocast to bfloat16; losses are computed in fp32.
         use_cpu: whether to train on CPU even if an accelerator is available.
         activation_checkpointing: whether to recompute activations to save memory.

@@ -13,8 +13,8 @@ from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
 from mu2slam_hf.data.corpora.registry import CORPORA, corpus_reader
 from mu2slam_hf.data.language_sizes import LanguageSize, add_sizes
 from mu2slam_hf.data.records import SpeechTextRecord, cached_canonical_language
+from mu2slam_hf.data.sampling.dataset_streams import DatasetStream
 from mu2slam_hf.data.sampling.example_streams import StreamSource, build_stream_sources
-from mu2slam_hf.data.sampling.record_streams import DatasetStream
 from mu2slam_hf.data.saved_datasets import measure_dataset, read_dataset, select_rows
 from mu2slam_hf.recipes.corpus_sources import find_own_shards, open_own_dataset, read_columns, source_kind
 from mu2slam_hf.recipes.loader import RecipeError, errors_of

@@ -112,12 +112,18 @@ class ResumeMixin(Seq2SeqTrainer):
         stored = int(progress.get("num_rank_states", 0))
         if not stored:
             return dict(progress["sampler"])
-        if stored != self.args.world_size:
-            raise ValueError(
-                f"{checkpoint} has the positions of {stored} processes in their streams, but there are "
-                f"{self.args.world_size} now. Start {stored} processes, or a new run with model.init_from set to it."
-            )
-        return _read_json(checkpoint / RANK_PROGRESS_NAME.format(rank=self.args.process_index))
+        ranks = [self.args.process_index] if stored == self.args.world_size else range(stored)
+        states = [_read_json(checkpoint / RANK_PROGRESS_NAME.format(rank=rank)) for rank in ranks]
+        if stored == self.args.world_size:
+            return states[0]
+        logger.warning(
+            f"{checkpoint} has the positions of {stored} processes in their streams, and there are "
+            f"{self.args.world_size} now: these read what was left of each epoch. An update has "
+            f"{self.args.world_size * self.args.gradient_accumulation_steps} micro-batches now, and had "
+            f"{stored * int(states[0].get('batches_per_step', 1))}."
+        )
+        assert self.tracked_sampler is not None
+        return self.tracked_sampler.sampler.state_from_ranks(states)
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
         """As the parent, but tied weights are not reported as missing: they are stored once, under one name."""

@@ -88,7 +88,10 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
         self.loss_is_scaled_for_ga = True
         self.objective = objective
         objective.to(args.device)
-        self.tracked_sampler = None if train_batch_sampler is None else TrackedBatchSampler(train_batch_sampler)
+        self.tracked_sampler = None
+        if train_batch_sampler is not None:
+            in_process = train_batch_sampler.reads_files and args.dataloader_num_workers > 0
+            self.tracked_sampler = TrackedBatchSampler(train_batch_sampler, in_process=in_process)
         self.development_sets = dict(development_sets or {})
         self.development_metrics = development_metrics
         self.counters = dict(counters or {})

@@ -10,8 +10,9 @@ from typing import ClassVar
 from mu2slam_hf.data.audio_slices import AudioSlice
 from mu2slam_hf.data.corpora.declaration import Corpus
 from mu2slam_hf.data.corpora.reader import CorpusReader
+from mu2slam_hf.data.file_parts import Part
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.table_files import ManifestError, Part, PlacedRow, Row, text_lines
+from mu2slam_hf.data.table_files import ManifestError, PlacedRow, Row, text_lines
 from mu2slam_hf.models.language_codes import canonical_language
 
 # Number of the pack in its file names -> (language, identifier in the catalogue of the LDC).

@@ -10,9 +10,9 @@ from typing import ClassVar
 from mu2slam_hf.data.corpora.declaration import Corpus, parse_sizes
 from mu2slam_hf.data.corpora.reader import CorpusReader, canonical_language_or_none, language_aliases
 from mu2slam_hf.data.corpora.splits import find_parquet, split_spellings
-from mu2slam_hf.data.durations import seconds_of
+from mu2slam_hf.data.file_parts import Part
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.table_files import Part, PlacedRow, Row, archived_rows, keyed_rows, parquet_rows, tsv_rows
+from mu2slam_hf.data.table_files import PlacedRow, Row, archived_rows, keyed_rows, parquet_rows, tsv_rows
 from mu2slam_hf.models.language_codes import COMMON_VOICE_CODES
 
 # Every recording of a release is in exactly one of these.
@@ -96,7 +96,7 @@ class CommonVoiceReader(CorpusReader):
             lang=self.language_of(self.code_of(path)),
             audio=row["audio"],
             text=row["sentence"],
-            duration_seconds=seconds_of(row.get("seconds"), row["audio"], record_id),
+            duration_seconds=self.seconds_of(row.get("seconds"), row["audio"], record_id),
             speaker=row.get("client_id"),
             extra={name: row[name] for name in _COLUMNS[1:] if row.get(name) not in (None, "")},
         )

@@ -10,9 +10,9 @@ from typing import ClassVar
 from mu2slam_hf.data.corpora.declaration import Corpus, parse_sizes
 from mu2slam_hf.data.corpora.reader import CorpusReader, language_aliases
 from mu2slam_hf.data.corpora.splits import find_parquet, split_spellings
-from mu2slam_hf.data.durations import seconds_of
+from mu2slam_hf.data.file_parts import Part
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.table_files import Part, PlacedRow, Row, parquet_rows, tsv_rows
+from mu2slam_hf.data.table_files import PlacedRow, Row, parquet_rows, tsv_rows
 from mu2slam_hf.models.language_codes import COMMON_VOICE_CODES
 
 # The 15 languages that English is translated into; all others are translated into English only.
@@ -111,7 +111,7 @@ class Covost2Reader(CorpusReader):
             audio=row["audio"],
             text=row["sentence"],
             translations=versions,
-            duration_seconds=seconds_of(None, row["audio"], row["id"]),
+            duration_seconds=self.seconds_of(None, row["audio"], row["id"]),
             speaker=row.get("client_id"),
         )
 

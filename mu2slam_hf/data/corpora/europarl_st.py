@@ -9,8 +9,9 @@ from typing import ClassVar
 from mu2slam_hf.data.audio_slices import AudioSlice
 from mu2slam_hf.data.corpora.declaration import Corpus
 from mu2slam_hf.data.corpora.reader import CorpusReader, language_aliases
+from mu2slam_hf.data.file_parts import Part
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.table_files import ManifestError, Part, PlacedRow, Row, UnreadableFileError, text_lines
+from mu2slam_hf.data.table_files import ManifestError, PlacedRow, Row, UnreadableFileError, text_lines
 
 _LANGUAGES = ("de", "en", "es", "fr", "it", "nl", "pl", "pt", "ro")
 # In this order; the archive has AAC (.m4a), of which parts cannot be read.

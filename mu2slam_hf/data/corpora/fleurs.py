@@ -10,9 +10,9 @@ from typing import ClassVar
 from mu2slam_hf.data.corpora.declaration import Corpus
 from mu2slam_hf.data.corpora.reader import CorpusReader, language_aliases, recording_name
 from mu2slam_hf.data.corpora.splits import find_parquet, split_spellings
-from mu2slam_hf.data.durations import seconds_of
+from mu2slam_hf.data.file_parts import Part
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.table_files import Part, PlacedRow, Row, archived_rows, keyed_rows, parquet_rows, tsv_rows
+from mu2slam_hf.data.table_files import PlacedRow, Row, archived_rows, keyed_rows, parquet_rows, tsv_rows
 from mu2slam_hf.models.language_codes import FLEURS_CODES
 
 _COLUMNS = ("id", "file", "raw_transcription", "transcription", "characters", "num_samples", "gender")
@@ -87,7 +87,7 @@ class FleursReader(CorpusReader):
             audio=row["audio"],
             text=row[self.text_column],
             translations=dict(self._translations(code, sentence)),
-            duration_seconds=seconds_of(stated, row["audio"], record_id),
+            duration_seconds=self.seconds_of(stated, row["audio"], record_id),
             extra={"sentence_id": sentence, "gender": row.get("gender")},
         )
 

@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mu2slam_hf.data.corpora.reader import FaultCount
-from mu2slam_hf.data.durations import seconds_of
+from mu2slam_hf.data.corpora.reader import FaultCount, PlacedRecords
+from mu2slam_hf.data.durations import seconds_of, stated_seconds
+from mu2slam_hf.data.file_parts import WHOLE, Part, RowPosition
 from mu2slam_hf.data.language_sizes import LanguageSize, measure_rows, size_columns
 from mu2slam_hf.data.manifests import ManifestColumns, RowReader
 from mu2slam_hf.data.records import SpeechTextRecord
@@ -26,6 +27,7 @@ class ManifestShardReader:
         language: canonical language of the rows to read; None for all.
         max_duration_seconds: longer recordings are left out.
         failures: counts rows that cannot be read, which are then skipped; None raises at the first.
+        reads_headers: whether lengths that nobody states are read from the recordings, to leave out longer ones.
     """
 
     columns: ManifestColumns | None = None
@@ -35,6 +37,7 @@ class ManifestShardReader:
     language: str | None = None
     max_duration_seconds: float | None = None
     failures: FaultCount | None = None
+    reads_headers: bool = True
 
     def __call__(self, shard: str | os.PathLike[str]) -> Iterator[SpeechTextRecord]:
         """Records of a file, one at a time.
@@ -43,9 +46,23 @@ class ManifestShardReader:
             ManifestError: invalid row, with file and line, unless `failures` counts them; truncated file or other
                 format in any case.
         """
-        path = Path(shard)
+        for records, _ in self.read_from(shard):
+            yield from records
+
+    def read_from(
+        self,
+        shard: str | os.PathLike[str],
+        start: RowPosition = RowPosition(),  # noqa: B008
+    ) -> Iterator[PlacedRecords]:
+        """Records of a file from a position on, one in each list, and the position after it.
+
+        Raises:
+            ManifestError: as from calling the reader.
+        """
+        path, part = Path(shard), Part(start=start)
         reader: RowReader | None = None
-        for number, (place, row) in enumerate(self.rows(path), start=1):
+        for place, row in self.rows(path, part=part):
+            number = part.position.row
             try:
                 if isinstance(row, ManifestError):
                     raise ManifestError(f"{place}: {row}")
@@ -62,11 +79,11 @@ class ManifestShardReader:
                 continue
             if self.failures is not None:
                 self.failures.add(None)
-            yield record
+            yield [record], part.position
 
-    def rows(self, path: Path, columns: Collection[str] | None = None) -> Iterator[PlacedRow]:
+    def rows(self, path: Path, columns: Collection[str] | None = None, part: Part = WHOLE) -> Iterator[PlacedRow]:
         """Rows of a file, with at least the given `columns`."""
-        return table_rows(path, columns=columns)
+        return table_rows(path, columns=columns, part=part)
 
     def measure(self, shard: str | os.PathLike[str]) -> dict[str, LanguageSize]:
         """Language -> rows and hours of a file, in one pass without reading audio."""
@@ -86,4 +103,7 @@ class ManifestShardReader:
         longest = self.max_duration_seconds
         if longest is None or record.audio is None:
             return False
+        if not self.reads_headers:
+            seconds = stated_seconds(record.duration_seconds, record.audio)
+            return seconds is not None and seconds > longest
         return seconds_of(record.duration_seconds, record.audio, record.key) > longest

@@ -10,8 +10,9 @@ from typing import ClassVar
 from mu2slam_hf.data.corpora.declaration import Corpus, parse_sizes
 from mu2slam_hf.data.corpora.reader import CorpusReader, clean, language_aliases
 from mu2slam_hf.data.corpora.splits import split_spellings
+from mu2slam_hf.data.file_parts import Part
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.table_files import Part, PlacedRow, Row, json_rows
+from mu2slam_hf.data.table_files import PlacedRow, Row, json_rows
 from mu2slam_hf.data.text import join_texts
 from mu2slam_hf.models.language_codes import MC4_CODES
 

@@ -10,9 +10,9 @@ from typing import ClassVar
 from mu2slam_hf.data.corpora.declaration import Corpus, parse_sizes
 from mu2slam_hf.data.corpora.reader import CorpusReader, language_aliases, recording_name
 from mu2slam_hf.data.corpora.splits import find_parquet, split_spellings
-from mu2slam_hf.data.durations import seconds_of
+from mu2slam_hf.data.file_parts import Part
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.table_files import Part, PlacedRow, Row, parquet_rows, text_lines, tsv_rows
+from mu2slam_hf.data.table_files import PlacedRow, Row, parquet_rows, text_lines, tsv_rows
 
 MLS_LANGUAGES = ("english", "german", "dutch", "french", "spanish", "italian", "portuguese", "polish")
 # Splits with little supervision: names on the Hub -> lists of ids in the original folders.
@@ -88,7 +88,7 @@ class MLSReader(CorpusReader):
             lang=self.language_of(self.code_of(path)),
             audio=row["audio"],
             text=row["transcript"],
-            duration_seconds=seconds_of(row.get("audio_duration"), row["audio"], record_id),
+            duration_seconds=self.seconds_of(row.get("audio_duration"), row["audio"], record_id),
             speaker=row.get("speaker_id"),
         )
 

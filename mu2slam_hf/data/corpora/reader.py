@@ -10,13 +10,17 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Protocol
 
 from mu2slam_hf.data.corpora.splits import split_spellings
+from mu2slam_hf.data.durations import seconds_of, stated_seconds
+from mu2slam_hf.data.file_parts import Part, RowPosition
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.table_files import ManifestError, Part, PlacedRow, Row, UnreadableFileError
+from mu2slam_hf.data.table_files import ManifestError, PlacedRow, Row, UnreadableFileError
 from mu2slam_hf.data.text import clean_text
 from mu2slam_hf.models.language_codes import canonical_language
 
 # Web text and subtitles contain control characters and halves of surrogate pairs, which are not visible.
 _UNUSABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+# Records of one row of a shard, and the position after it.
+PlacedRecords = tuple[list[SpeechTextRecord], RowPosition]
 _PART = re.compile(r"(?P<path>.*)#(?P<index>\d+)of(?P<count>\d+)")
 
 
@@ -40,6 +44,8 @@ class CorpusReader(ABC):
         max_duration_seconds: longer recordings are left out.
         parts: number of shards per file (`file#0of4`, ...), for corpora with few large files.
         failures: counts records that cannot be read, which are then skipped; None raises at the first.
+        reads_headers: whether lengths that nobody states are read from the recordings. Streams read them later, from
+            the recordings of their own process only.
     """
 
     name: ClassVar[str]
@@ -54,6 +60,7 @@ class CorpusReader(ABC):
     max_duration_seconds: float | None = None
     parts: int = 1
     failures: FaultCount | None = None
+    reads_headers: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "root", str(self.root))
@@ -147,16 +154,34 @@ class CorpusReader(ABC):
         Raises:
             ManifestError: invalid row or file, with `file:line`, unless `failures` counts them.
         """
+        for records, _ in self.read_from(shard):
+            yield from records
+
+    def read_from(self, shard: str, start: RowPosition = RowPosition()) -> Iterator[PlacedRecords]:  # noqa: B008
+        """Records of a shard from a position on: those of one row or recording, and the position after it.
+
+        Raises:
+            ManifestError: as from calling the reader.
+        """
         match = _PART.fullmatch(shard)
         path = Path(match["path"] if match else shard)
-        part = Part(int(match["index"]), int(match["count"])) if match else Part()
+        part = Part(int(match["index"]), int(match["count"]), start) if match else Part(start=start)
+        # Several rows may come from one file, for example the parts of a long recording: they are given together.
+        together: list[SpeechTextRecord] = []
+        position = part.position
         try:
             for place, row in self.rows(path, part):
-                yield from self._checked(place, row, path)
+                if part.position != position:
+                    if together:
+                        yield together, position
+                    together, position = [], part.position
+                together += self._checked(place, row, path)
         except UnreadableFileError as error:
             if self.failures is None:
                 raise
             self.failures.add(f"{self.name}: {error}")
+        if together:
+            yield together, position
 
     def records(self) -> Iterator[SpeechTextRecord]:
         """All records of the split, one at a time."""
@@ -191,6 +216,10 @@ class CorpusReader(ABC):
             corpus=self.name,
             extra=dict(extra or {}),
         ).validate()
+
+    def seconds_of(self, stated: Any, audio: Any, name: str | None = None) -> float | None:
+        """Duration of a recording, as `seconds_of`; None if only its header has it and `reads_headers` is off."""
+        return seconds_of(stated, audio, name) if self.reads_headers else stated_seconds(stated, audio)
 
     def check_choice(self, name: str, choices: tuple[str, ...]) -> None:
         """Raise a `ValueError` if an option has an invalid value."""
@@ -238,7 +267,7 @@ def build_reader(reader: type[CorpusReader], root: str | os.PathLike[str], split
     Raises:
         ValueError: unknown option of this corpus; the message lists the known ones.
     """
-    known = [field.name for field in fields(reader) if field.name not in ("root", "split")]
+    known = [field.name for field in fields(reader) if field.name not in ("root", "split", "reads_headers")]
     unknown = [name for name in options if name not in known]
     if unknown:
         raise ValueError(f"{reader.name} has no option {unknown[0]!r}; its options are {', '.join(known)}")

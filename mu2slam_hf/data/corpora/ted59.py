@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 from mu2slam_hf.data.corpora.declaration import Corpus
 from mu2slam_hf.data.corpora.reader import CorpusReader, canonical_language_or_none, language_aliases
 from mu2slam_hf.data.corpora.splits import find_parquet, split_spellings
+from mu2slam_hf.data.file_parts import Part
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.table_files import Part, PlacedRow, Row, parquet_rows, tsv_rows
+from mu2slam_hf.data.table_files import PlacedRow, Row, parquet_rows, tsv_rows
 
 # Paper: A.1.
 PAPER_CODES = tuple("ar fa id it mn nl pt sl sv".split())

@@ -9,9 +9,9 @@ from typing import ClassVar
 from mu2slam_hf.data.corpora.declaration import Corpus, parse_sizes
 from mu2slam_hf.data.corpora.reader import CorpusReader, language_aliases
 from mu2slam_hf.data.corpora.splits import find_parquet, split_spellings
-from mu2slam_hf.data.durations import seconds_of
+from mu2slam_hf.data.file_parts import Part
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.table_files import Part, PlacedRow, Row, archived_rows, keyed_rows, parquet_rows, tsv_rows
+from mu2slam_hf.data.table_files import PlacedRow, Row, archived_rows, keyed_rows, parquet_rows, tsv_rows
 
 # The paper's 14; the corpus also has 3 hours of et and 2 of lt. Paper: Table 9.
 ASR_CODES = tuple("en de it fr es pl ro hu nl cs sl fi hr sk".split())
@@ -88,7 +88,7 @@ class VoxPopuliReader(CorpusReader):
             lang=self.language_of(self.code_of(path)),
             audio=row["audio"],
             text=row[self.text_column],
-            duration_seconds=seconds_of(None, row["audio"], record_id),
+            duration_seconds=self.seconds_of(None, row["audio"], record_id),
             speaker=row.get("speaker_id"),
             extra={name: row[name] for name in _COLUMNS[1:] if name in row},
         )

@@ -11,9 +11,9 @@ import soundfile as sf
 from mu2slam_hf.data.audio_slices import AudioSlice
 from mu2slam_hf.data.corpora.declaration import Corpus, parse_sizes
 from mu2slam_hf.data.corpora.reader import CorpusReader, language_aliases
-from mu2slam_hf.data.durations import seconds_of
+from mu2slam_hf.data.file_parts import Part
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.table_files import ManifestError, Part, PlacedRow, Row, UnreadableFileError, tsv_rows
+from mu2slam_hf.data.table_files import ManifestError, PlacedRow, Row, UnreadableFileError, tsv_rows
 from mu2slam_hf.models.language_codes import VOXPOPULI_CODES
 
 
@@ -84,7 +84,7 @@ class VoxPopuliUnlabelledReader(CorpusReader):
             id=row["id"],
             lang=self.language_of(self.code_of(path)),
             audio=row["audio"],
-            duration_seconds=seconds_of(None, row["audio"], row["id"]),
+            duration_seconds=self.seconds_of(None, row["audio"], row["id"]),
         )
 
     def _segments(self, folder: Path) -> dict[str, list[tuple[str, float, float]]] | None:

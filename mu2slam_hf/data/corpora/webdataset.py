@@ -9,7 +9,16 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
-from mu2slam_hf.data.table_files import ManifestError, PlacedRow, Row, reading
+from mu2slam_hf.data.file_parts import WHOLE, Part
+from mu2slam_hf.data.table_files import (
+    ManifestError,
+    PlacedRow,
+    Row,
+    archive_files,
+    end_of_member,
+    open_archive,
+    reading,
+)
 
 AUDIO_ENDINGS = ("wav", "flac", "opus", "mp3", "ogg")
 
@@ -23,13 +32,25 @@ class WebDatasetReader(ManifestShardReader):
     The name is the id, unless the object has one. Recordings stay in the record as bytes.
     """
 
-    def rows(self, path: Path, columns: Collection[str] | None = None) -> Iterator[PlacedRow]:
+    def rows(self, path: Path, columns: Collection[str] | None = None, part: Part = WHOLE) -> Iterator[PlacedRow]:
         """One row per sample; audio is skipped if `columns` are given without `audio`."""
         with_audio = columns is None or "audio" in columns
-        with reading(path), tarfile.open(path, "r:*") as archive:
-            files = (file for file in archive if file.isfile() and not PurePosixPath(file.name).name.startswith("."))
-            for key, members in groupby(files, lambda file: _key_and_ending(file.name)[0]):
-                yield f"{path}:{key}", _row(archive, key, members, with_audio)
+        first = part.start.row if part.start.offset else 0
+        with reading(path), open_archive(path, part.start.offset) as archive:
+            files = (file for file in archive_files(archive) if not PurePosixPath(file.name).name.startswith("."))
+            samples = groupby(files, lambda file: _key_and_ending(file.name)[0])
+            for position, (key, members) in enumerate(samples, start=first):
+                ends = [0]
+                row = _row(archive, key, _noting_ends(members, ends), with_audio)
+                ends += map(end_of_member, members)  # the rest of a faulty sample
+                if part.has(position, offset=ends[-1]):
+                    yield f"{path}:{key}", row
+
+
+def _noting_ends(members: Iterator[tarfile.TarInfo], ends: list[int]) -> Iterator[tarfile.TarInfo]:
+    for member in members:
+        ends.append(end_of_member(member))
+        yield member
 
 
 def _key_and_ending(name: str) -> tuple[str, str]:

@@ -12,16 +12,9 @@ from typing import ClassVar
 from mu2slam_hf.data.corpora.declaration import Corpus
 from mu2slam_hf.data.corpora.reader import CorpusReader, language_aliases
 from mu2slam_hf.data.corpora.splits import find_parquet, split_spellings
+from mu2slam_hf.data.file_parts import Part
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.table_files import (
-    ManifestError,
-    Part,
-    PlacedRow,
-    Row,
-    UnreadableFileError,
-    parquet_rows,
-    text_lines,
-)
+from mu2slam_hf.data.table_files import ManifestError, PlacedRow, Row, UnreadableFileError, parquet_rows, text_lines
 
 # Language -> its task, each paired with English. Paper: A.1, "the MT sets in mSLAM".
 WMT_TASKS: dict[str, str] = {

@@ -2,7 +2,7 @@
 """The base of all batch samplers: endless, shared by the processes of a run, and resumable at any batch."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, ClassVar
 
@@ -22,6 +22,7 @@ class ResumableBatchSampler(Sampler[list[DrawKey]], ABC):
         kind: what the batches are drawn from, for messages.
         cursor: names of the integer attributes of a subclass that are its position.
         state_is_per_rank: whether each process has its own state.
+        reads_files: whether drawing a batch reads files.
 
     Attributes:
         num_steps: number of updates yielded so far.
@@ -40,6 +41,7 @@ class ResumableBatchSampler(Sampler[list[DrawKey]], ABC):
     kind: ClassVar[str]
     cursor: ClassVar[tuple[str, ...]] = ()
     state_is_per_rank: ClassVar[bool] = False
+    reads_files: ClassVar[bool] = False
 
     def __init__(self, *, rank: int = 0, num_ranks: int = 1, batches_per_step: int = 1) -> None:
         if not 0 <= rank < num_ranks:
@@ -88,11 +90,7 @@ class ResumableBatchSampler(Sampler[list[DrawKey]], ABC):
         """Name of a part -> its value if it is an integer, else a hash; computed once per phase."""
         if self.phase not in self._fingerprints:
             parts = self.fingerprint_parts()
-            if self.state_is_per_rank:
-                parts["number of processes"] = self.num_ranks
-                parts["number of accumulation steps"] = self.batches_per_step
-                parts["rank of the process"] = self.rank
-            else:
+            if not self.state_is_per_rank:
                 parts["number of batches in an update (processes times accumulation steps)"] = self.num_slots
             self._fingerprints[self.phase] = {name: _fingerprint(part) for name, part in parts.items()}
         return self._fingerprints[self.phase]
@@ -102,10 +100,19 @@ class ResumableBatchSampler(Sampler[list[DrawKey]], ABC):
         names = ("num_steps", "micro_batch", "phase", *self.cursor)
         return {
             "kind": self.kind,
+            **({"place": [self.rank, self.num_ranks]} if self.state_is_per_rank else {}),
             "batches_per_step": self.batches_per_step,
             "fingerprint": self.fingerprint(),
             **{name: getattr(self, name) for name in names},
         }
+
+    def state_from_ranks(self, states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The state of this process from those of another number of processes; only where each has its own.
+
+        Args:
+            states: of all former processes, in their order, taken at the end of an update.
+        """
+        raise NotImplementedError(f"all processes have the same state in a sampler over {self.kind}")
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue with the batch after the one at which `state` was taken.
@@ -118,6 +125,12 @@ class ResumableBatchSampler(Sampler[list[DrawKey]], ABC):
             raise ValueError(
                 f"Cannot resume: this run draws batches from {self.kind}, but the checkpoint's were drawn from "
                 f"{state.get('kind', 'something else')}."
+            )
+        if self.state_is_per_rank and list(state["place"]) != [self.rank, self.num_ranks]:
+            rank, num_ranks = state["place"]
+            raise ValueError(
+                f"Cannot resume: the state is that of process {rank} of {num_ranks}, but this is {self.rank} of "
+                f"{self.num_ranks}; give those of all processes to `state_from_ranks`."
             )
         self.phase = int(state["phase"])
         differing = [

@@ -15,7 +15,8 @@ from mu2slam_hf.data.examples.builder import ExampleBuilder
 from mu2slam_hf.data.examples.example import Example
 from mu2slam_hf.data.random_keys import counter_generator
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.sampling.record_streams import RecordStream, ShardedStream
+from mu2slam_hf.data.sampling.record_streams import RecordStream
+from mu2slam_hf.data.sampling.sharded_streams import ShardedStream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,12 +99,11 @@ class ExampleStream:
         Raises:
             ValueError: a whole epoch of records has no example.
         """
-        begun: int | None = None
+        begun = self.stream.num_ended_epochs
         while self._next is None:
             self._before = self.stream.state_dict()
             self.epoch, record = self.stream.read()
-            begun = self.epoch if begun is None else begun
-            if self.epoch > begun + 1:
+            if self.stream.num_ended_epochs > begun + 1:
                 raise ValueError(
                     f"stream {self.stream.name!r} has no example for task {self.builder.task_names} "
                     f"({self.builder.describe_left_out()})"
@@ -134,6 +134,9 @@ class ExampleStream:
                     raise
                 self.failures.add(f"record {record.key}: {error}")
                 return None
+            longest = self.stream.max_duration_seconds
+            if longest is not None and record.duration_seconds is not None and record.duration_seconds > longest:
+                return None
         example = self.builder.example_of(record, turn)
         if example is not None and self.is_beyond(example):
             self.builder.left_out["beyond the budget of a batch"] += 1
@@ -162,7 +165,9 @@ def build_stream_sources(
         failures: counts faulty rows and files, which are then skipped; None raises at the first.
         kwargs: passed on to `ShardedStream`.
     """
-    read_shard = replace(reader, failures=failures)
+    # Headers are read behind the filter by ranks, see `ExampleStream`.
+    read_shard = replace(reader, failures=failures, reads_headers=False)
+    kwargs = {"max_duration_seconds": reader.max_duration_seconds, **kwargs}
     sources = []
     for lang, names in shards.items():
         stream = ShardedStream(names, read_shard, name=f"{task}/{corpus}/{lang}", failures=failures, **kwargs)

@@ -14,9 +14,10 @@ from mu2slam_hf.data.sampling.example_streams import ExampleStream, SourceChoice
 from mu2slam_hf.data.sampling.mixture import source_shares
 from mu2slam_hf.data.sampling.mixture_config import MixtureConfig
 from mu2slam_hf.data.sampling.mixture_report import TaskSummary
+from mu2slam_hf.data.sampling.record_streams import divide_states
 from mu2slam_hf.data.sampling.task_order import TaskOrder
 
-ORDER_VERSION = 2
+ORDER_VERSION = 3
 """Number of the rule by which streams are drawn from; states of another one cannot be continued."""
 
 
@@ -47,6 +48,7 @@ class StreamBatchSampler(ResumableBatchSampler):
     kind = "streams"
     cursor = ("num_draws",)
     state_is_per_rank = True
+    reads_files = True
 
     def __init__(
         self,
@@ -121,6 +123,34 @@ class StreamBatchSampler(ResumableBatchSampler):
     def state_dict(self) -> dict[str, Any]:
         """Position of this process and each of its streams; JSON-serialisable."""
         return {**super().state_dict(), "streams": dict(self._states)}
+
+    def state_from_ranks(self, states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """See the base class.
+
+        Each stream is divided by `divide_states`. The new processes go on with the mean number of draws: any stretch
+        of the order of tasks and sources has their shares.
+
+        Raises:
+            ValueError: the states belong to the middle of an update, or are not those of all processes of one run.
+        """
+        if any(int(state["micro_batch"]) for state in states):
+            raise ValueError(
+                "Cannot resume in the middle of an update with another number of processes; use a checkpoint from the "
+                "end of an update."
+            )
+        places = [list(state["place"]) for state in states]
+        if places != [[rank, len(states)] for rank in range(len(states))] or any(
+            state["fingerprint"] != states[0]["fingerprint"] for state in states
+        ):
+            raise ValueError(f"Cannot resume: expected the states of all processes of one run, got those of {places}.")
+        streams = {
+            name: {
+                "records": divide_states([s["streams"][name]["records"] for s in states], self.num_ranks)[self.rank]
+            }
+            for name in states[0]["streams"]
+        }
+        num_draws = round(sum(int(state["num_draws"]) for state in states) / len(states))
+        return {**states[0], "place": [self.rank, self.num_ranks], "num_draws": num_draws, "streams": streams}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """See the base class."""

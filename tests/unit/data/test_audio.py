@@ -117,6 +117,23 @@ def test_bad_files_are_named_with_the_reason(tmp_path):
             load_audio(data, name=name)
 
 
+def test_opus_of_48_khz_is_decoded_at_the_wanted_rate(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.opus", tone(48_000, 40.0), 48_000, format="OGG", subtype="OPUS")
+    resampled = load_audio({"array": sf.read(path)[0], "sampling_rate": 48_000})
+    monkeypatch.setattr("mu2slam_hf.models.modules_audio_files.soxr", None)
+    for rate in (16_000, 8_000):
+        decoded = load_audio(path, rate)
+        assert len(decoded) == 40 * rate
+        spectrum = np.abs(np.fft.rfft(decoded[-rate:]))
+        assert spectrum.argmax() == 440 and np.delete(spectrum, 440).max() < 0.02 * spectrum[440]
+        assert np.abs(decoded).max() == pytest.approx(0.5, abs=0.05)
+    spectra = [np.abs(np.fft.rfft(samples[:16_000])) for samples in (load_audio(path), resampled)]
+    assert np.abs(spectra[0] - spectra[1]).max() < 0.02 * spectra[1].max()
+    assert len(load_audio(path, 48_000)) == 40 * 48_000
+    with pytest.raises(AudioError, match="soxr"):
+        load_audio(path, 22_050)
+
+
 def test_bad_samples_and_sources(tmp_path):
     bad = tone()
     bad[7] = np.nan

@@ -1,13 +1,14 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 import gzip
+import json
 
 import pytest
 from public_schema import sound, write_gzip, write_parquet, write_tar
 
 from mu2slam_hf.data.corpora.splits import find_parquet
+from mu2slam_hf.data.file_parts import Part
 from mu2slam_hf.data.table_files import (
     ManifestError,
-    Part,
     UnreadableFileError,
     csv_rows,
     json_rows,
@@ -72,6 +73,34 @@ def test_parts_of_every_format_share_the_rows_out(tmp_path):
         assert [int(row["n"]) for _, row in table_rows(tmp_path / name)] == list(range(11))
     with pytest.raises(ManifestError, match=r"a.tar: unknown format; expected a name that ends in .tsv"):
         table_rows(tmp_path / "a.tar")
+
+
+def test_reading_goes_on_at_any_row_of_every_format(tmp_path):
+    table = [{"n": str(number), "text": f"é{number}\u2028" * number} for number in range(9)]
+    cells = [f"{row['n']}\t{row['text']}" for row in table]
+    write_parquet(tmp_path / "a.parquet", table, row_group_size=2)
+    write_gzip(tmp_path / "a.tsv.gz", "\ufeffn\ttext\r\n" + "\r\n\r\n".join(cells) + "\n")
+    lines = [json.dumps(row, ensure_ascii=False) for row in table]
+    (tmp_path / "a.jsonl").write_text("\ufeff" + "\n\n".join(lines), encoding="utf-8")
+    quoted = "".join(f'{row["n"]},"{row["text"]}\nx\r"\r\n' for row in table)
+    (tmp_path / "a.csv").write_bytes(f"n,text\r\n{quoted}".encode())
+    (tmp_path / "b.csv").write_bytes(b"n,text\r" + b"".join(f"{row['n']},x\r".encode() for row in table))
+    write_tar(tmp_path / "a.tar", {"x" * 120 + row["n"]: row["text"].encode() for row in table})
+    write_tar(tmp_path / "a.tar.gz", {row["n"]: row["text"].encode() for row in table})
+    for name in ("a.parquet", "a.tsv.gz", "a.jsonl", "a.csv", "b.csv", "a.tar", "a.tar.gz"):
+        path = tmp_path / name
+        read = tar_files if ".tar" in name else lambda path, part: table_rows(path, part=part)
+        whole = list(read(path, Part()))
+        assert len(whole) == 9, name
+        for index, count in ((0, 1), (1, 2), (2, 7)):
+            part = Part(index, count)
+            rows, positions = [], [part.position]
+            for row in read(path, part):
+                rows.append(row)
+                positions.append(part.position)
+            assert name in ("a.parquet", "a.jsonl") or rows == whole[index::count]
+            for number, position in enumerate(positions):
+                assert list(read(path, Part(index, count, position))) == rows[number:], (name, position)
 
 
 def test_faulty_files_are_named_with_the_reason(tmp_path):

@@ -10,7 +10,7 @@ from helpers import REPOSITORY_ROOT
 from mu2slam_hf.cli.plan import format_plan, load_planned_recipe
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.sampling.example_streams import StreamSource
-from mu2slam_hf.data.sampling.record_streams import ShardedStream
+from mu2slam_hf.data.sampling.sharded_streams import ShardedStream
 from mu2slam_hf.data.sampling.stream_sampler import StreamBatchSampler
 from mu2slam_hf.recipes.loader import RecipeError
 from mu2slam_hf.recipes.mixture_run import build_mixture_config

@@ -45,3 +45,11 @@ def test_consuming_more_than_was_handed_out_is_noticed():
 
 def test_it_has_no_length():
     assert not hasattr(TrackedBatchSampler(Counting()), "__len__")
+
+
+def test_a_sampler_in_a_process_of_its_own_goes_on_behind_what_was_consumed():
+    tracked = TrackedBatchSampler(Counting(), in_process=True)
+    assert [list(keys) for keys in islice(tracked, 5)] == [[0], [1], [2], [3], [4]]
+    tracked.mark_consumed(2)
+    assert tracked.state_dict() == {"next": 2}
+    assert [list(keys) for keys in islice(tracked, 2)] == [[2], [3]]

@@ -106,6 +106,10 @@ class PerRankSampler:
     def load_state_dict(self, state):
         self.sampler.load_state_dict(state["mine"])
 
+    def state_from_ranks(self, states):
+        assert [state["rank"] for state in states] == [0, 1, 2]
+        return {"mine": states[1]["mine"]}
+
 
 def test_states_of_single_ranks_have_their_own_files(make_trainer, uninterrupted, tmp_path):
     trainer = make_trainer("mu2slam", *SETTINGS)
@@ -121,9 +125,14 @@ def test_states_of_single_ranks_have_their_own_files(make_trainer, uninterrupted
     resumed.train(resume_from_checkpoint=True)
     assert_equal_weights(uninterrupted, tmp_path / "run" / "checkpoint-12")
 
+    mine = json.loads((checkpoint / "data_progress_0.json").read_text())["mine"]
     (checkpoint / "data_progress.json").write_text('{"num_rank_states": 3}')
-    with pytest.raises(ValueError, match="the positions of 3 processes in their streams, but there are 1 now"):
-        make_trainer("mu2slam", *SETTINGS).train(resume_from_checkpoint=str(checkpoint))
+    for rank in range(3):
+        (checkpoint / f"data_progress_{rank}.json").write_text(json.dumps({"mine": mine, "rank": rank}))
+    resumed = make_trainer("mu2slam", *SETTINGS, output=tmp_path / "other")
+    resumed.tracked_sampler.sampler = PerRankSampler(resumed.tracked_sampler.sampler)
+    resumed.train(resume_from_checkpoint=str(checkpoint))
+    assert_equal_weights(uninterrupted, tmp_path / "other" / "checkpoint-12")
 
 
 DISK_FULL = OSError(28, "No space left on device")

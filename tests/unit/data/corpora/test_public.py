@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 import json
 import pickle
+from dataclasses import replace
 
 import pytest
 from paper_languages import BABEL_CODES, MC4_LANGUAGES, PAPER_LANGUAGES, SPEECH_LANGUAGES
@@ -25,6 +26,22 @@ def roots(tmp_path_factory):
 
 def languages_of(*names):
     return {lang for name in names for lang in PUBLIC_CORPORA[name].languages}
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("name", WRITERS)
+def test_reading_goes_on_between_any_two_rows_and_headers_can_wait(roots, name, parts):
+    reader = corpus_reader(name, roots[name], parts=parts)
+    waiting = replace(reader, reads_headers=False)
+    for shard in reader.shards():
+        rows = list(reader.read_from(shard))
+        assert [record for records, _ in rows for record in records] == list(reader(shard))
+        for number, (_, position) in enumerate(rows, start=1):
+            assert list(reader.read_from(shard, position)) == rows[number:]
+        without_headers = list(waiting(shard))
+        for record, other in zip(reader(shard), without_headers, strict=True):
+            assert other.duration_seconds in (None, record.duration_seconds)
+            assert replace(record, duration_seconds=other.duration_seconds) == other
 
 
 @pytest.mark.parametrize("name", PUBLIC_CORPORA)

@@ -2,15 +2,21 @@
 import gzip
 import json
 import random
+import tarfile
+from collections import Counter
 
 import datasets
 import pytest
+from public_schema import write_tar
 from resuming import check_resume
 
 from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
+from mu2slam_hf.data.corpora.webdataset import WebDatasetReader
 from mu2slam_hf.data.examples.failures import FailureCount, TooManyBadRecordsError
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.sampling.record_streams import DatasetStream, ShardedStream
+from mu2slam_hf.data.sampling.dataset_streams import DatasetStream
+from mu2slam_hf.data.sampling.record_streams import divide_states
+from mu2slam_hf.data.sampling.sharded_streams import ShardedStream
 from mu2slam_hf.data.table_files import ManifestError
 
 
@@ -121,13 +127,80 @@ def test_no_more_than_a_block_is_held():
     assert sorted(int(record.id) for _, record in (stream.read() for _ in range(5))) == [0, 1, 2, 3, 4]
 
 
-def test_shuffling_is_within_blocks_and_over_shards():
-    stream = sharded((40, 40), block_size=8)
-    ids = [record.id for _, record in (stream.read() for _ in range(80))]
-    assert len({each.split("-")[0] for each in ids[:40]}) == 1
-    numbers = [int(each.split("-")[1]) for each in ids]
-    assert numbers[:8] != list(range(8)) and sorted(numbers[:8]) == list(range(8))
-    assert ids != [record.id for _, record in (stream.read() for _ in range(80))]
+def test_what_is_shuffled_together_comes_from_several_shards():
+    stream = sharded((40,) * 9, block_size=8, num_mixed_shards=3)
+    ids = [record.id for _, record in (stream.read() for _ in range(360))]
+    assert len(set(ids)) == 360
+    blocks = [Counter(id.split("-")[0] for id in ids[first : first + 8]) for first in range(0, 360, 8)]
+    assert all(sorted(block.values()) == [2, 3, 3] for block in blocks[:10])
+    assert len({shard for block in blocks[:14] for shard in block}) == 3, "the next shard waits for one to end"
+    assert max(map(len, blocks)) <= 4
+    numbers = [int(id.split("-")[1]) for id in ids[:8]]
+    assert numbers != sorted(numbers) and max(numbers) <= 2
+    assert ids != [record.id for _, record in (stream.read() for _ in range(360))]
+    in_order = sharded((10,) * 3, shuffle=False)
+    assert [record.id for _, record in (in_order.read() for _ in range(30))] == [
+        f"{shard}-{number}" for shard in range(3) for number in range(10)
+    ]
+    with pytest.raises(ValueError, match="num_mixed_shards"):
+        sharded(num_mixed_shards=0)
+
+
+def continued(streams, build, num_ranks):
+    """Streams of another number of processes that go on where these are."""
+    states = divide_states([json.loads(json.dumps(stream.state_dict())) for stream in streams], num_ranks)
+    found = [build(rank=rank, num_ranks=num_ranks) for rank in range(num_ranks)]
+    for stream, state in zip(found, states, strict=True):
+        stream.load_state_dict(json.loads(json.dumps(state)))
+    return found
+
+
+@pytest.mark.parametrize("path", [(2, 1, 2), (3, 2, 4), (1, 4, 1), (2, 2, 3)])
+@pytest.mark.parametrize("kind", STREAMS)
+def test_another_number_of_processes_loses_and_repeats_nothing(kind, path):
+    build, size = STREAMS[kind]
+    for chance in map(random.Random, range(4)):
+        streams = [build(rank=rank, num_ranks=path[0]) for rank in range(path[0])]
+        seen = Counter()
+        for number, num_ranks in enumerate(path):
+            streams = continued(streams, build, num_ranks) if number else streams
+            for stream in streams:
+                seen.update((epoch, record) for epoch, record in read(stream, chance.randrange(2 * size)))
+        # to the end of the last epoch that any of them has begun
+        last = max(epoch for epoch, _ in seen) + 1
+        for stream in streams:
+            while True:
+                epoch, record = stream.read()
+                if epoch > last:
+                    break
+                seen[epoch, record.id] += 1
+        assert set(seen.values()) == {1}
+        assert Counter(epoch for epoch, _ in seen) == dict.fromkeys(range(last + 1), size)
+
+
+def test_a_resumed_stream_seeks(tmp_path, monkeypatch):
+    """Of 2,000 lines and 2,000 archived samples, those before the position are neither parsed nor visited."""
+    lines = [json.dumps({"id": str(number), "text": f"text {number}", "lang": "en"}) for number in range(2000)]
+    (tmp_path / "x.jsonl").write_text("\n".join(lines))
+    write_tar(tmp_path / "x.tar", {f"{number}.json": line.encode() for number, line in enumerate(lines)})
+    counts = Counter()
+    loads, following = json.loads, tarfile.TarFile.next
+    monkeypatch.setattr(json, "loads", lambda text: counts.update(["x.jsonl"]) or loads(text))
+    monkeypatch.setattr(tarfile.TarFile, "next", lambda archive: counts.update(["x.tar"]) or following(archive))
+    for name, reader in (("x.jsonl", ManifestShardReader(corpus="c")), ("x.tar", WebDatasetReader(corpus="c"))):
+
+        def build(name=name, reader=reader):
+            return ShardedStream([str(tmp_path / name)], reader, name="s", block_size=50)
+
+        stream = build()
+        read(stream, 1900)
+        state = stream.state_dict()
+        whole = read(stream, 30)
+        resumed = build()
+        resumed.load_state_dict(state)
+        counts.clear()
+        assert read(resumed, 30) == whole
+        assert 50 <= counts[name] <= 110, "the block of the position and the next one"
 
 
 def test_a_stream_without_a_record_for_a_rank_says_so():

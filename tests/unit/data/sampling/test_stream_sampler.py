@@ -1,19 +1,22 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+import json
 import random
 from collections import Counter
 
 import pytest
-from public_schema import sound
+from public_schema import sound, write_sound
 from resuming import check_resume, take
 
+from mu2slam_hf.data import durations
+from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
 from mu2slam_hf.data.examples.builder import ExampleBuilder, ExampleLimits
 from mu2slam_hf.data.examples.failures import FailureCount
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.sampling.example_streams import ExampleStream, SourceChoice, StreamSource
+from mu2slam_hf.data.sampling.example_streams import ExampleStream, SourceChoice, StreamSource, build_stream_sources
 from mu2slam_hf.data.sampling.mixture import temperature_shares
 from mu2slam_hf.data.sampling.mixture_config import MixtureConfig
 from mu2slam_hf.data.sampling.mixture_report import format_mixture
-from mu2slam_hf.data.sampling.record_streams import ShardedStream
+from mu2slam_hf.data.sampling.sharded_streams import ShardedStream
 from mu2slam_hf.data.sampling.stream_sampler import StreamBatchSampler
 
 SHARES = {"speech": 4, "text": 8, "asr": 1, "ast": 1, "mt": 1}
@@ -227,8 +230,70 @@ def test_foreign_states_are_refused():
 def test_a_state_of_another_rule_of_drawing_is_refused():
     state = build().state_dict()
     del state["fingerprint"]["version of the order of draws"]
-    with pytest.raises(ValueError, match=r"version of the order of draws \(None in the checkpoint, now 2\)"):
+    with pytest.raises(ValueError, match=r"version of the order of draws \(None in the checkpoint, now 3\)"):
         build().load_state_dict(state)
+
+
+@pytest.mark.parametrize("config", [{}, {"max_seconds": 30.0, "max_tokens": 130}])
+def test_two_processes_go_on_as_one_and_one_as_two(config):
+    def resumed(samplers, num_ranks):
+        states = [json.loads(json.dumps(sampler.state_dict())) for sampler in samplers]
+        found = [build(rank=rank, num_ranks=num_ranks, num_shards=2, **config) for rank in range(num_ranks)]
+        for sampler in found:
+            sampler.load_state_dict(sampler.state_from_ranks(states))
+        return found
+
+    samplers = [build(rank=rank, num_ranks=2, num_shards=2, **config) for rank in range(2)]
+    drawn, tasks, num_steps = Counter(), Counter(), 0
+    for num_ranks in (2, 1, 2):
+        samplers = resumed(samplers, num_ranks) if num_steps else samplers
+        for sampler in samplers:
+            for number, batch in enumerate(take(sampler, 23)):
+                assert {key.step for key in batch} == {num_steps + number}
+                tasks.update(tasks_of(batch))
+                # A pair of translations is in the sources of two languages here.
+                drawn.update((key.example.id, key.epoch) for key in batch if key.example.task != "mt")
+        num_steps += 23
+    assert set(drawn.values()) == {1}
+    for task, share in SHARES.items():
+        assert tasks[task] == pytest.approx(share * tasks.total() / 15, abs=5)
+    half = build(batches_per_step=2)
+    take(half, 1)
+    with pytest.raises(ValueError, match="middle of an update"):
+        build().state_from_ranks([half.state_dict()])
+    both = [build(rank=rank, num_ranks=2).state_dict() for rank in range(2)]
+    other = build(rank=1, num_ranks=2, seed=1).state_dict()
+    for states in (both[:1], both[::-1], [both[0], other]):
+        with pytest.raises(ValueError, match="the states of all processes of one run"):
+            build().state_from_ranks(states)
+    with pytest.raises(ValueError, match="that of process 1 of 2, but this is 0 of 1"):
+        build().load_state_dict(both[1])
+
+
+@pytest.mark.parametrize("num_shards", [3, 8])
+def test_a_header_is_opened_once_for_an_example_over_eight_ranks(tmp_path, monkeypatch, num_shards):
+    write_sound(tmp_path / "a.wav", 0.5)
+    write_sound(tmp_path / "long.wav", 1.5)
+    for shard in range(num_shards):
+        names = ["long.wav" if number % 10 == 9 else "a.wav" for number in range(40)]
+        rows = [{"id": f"{shard}.{n}", "audio": name, "lang": "en", "text": "x"} for n, name in enumerate(names)]
+        (tmp_path / f"{shard}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    opened = Counter()
+    info = durations.sf.info
+    monkeypatch.setattr(durations.sf, "info", lambda file: opened.update([file]) or info(file))
+    monkeypatch.setattr("mu2slam_hf.data.audio.sf.info", durations.sf.info)
+    shards = {"en": [str(tmp_path / f"{shard}.jsonl") for shard in range(num_shards)]}
+    reader = ManifestShardReader(corpus="c", max_duration_seconds=1.0)
+    drawn = Counter()
+    for rank in range(8):
+        place = {"rank": rank, "num_ranks": 8}
+        (source,) = build_stream_sources(reader, "asr", corpus="c", shards=shards, sizes={"en": 1.0}, **place)
+        sampler = StreamBatchSampler([source], MixtureConfig(shares={"asr": 1}), **place)
+        while (key := take(sampler, 1)[0][0]).epoch == 0:
+            drawn[key.example.id] += 1
+    assert len(drawn) == 36 * num_shards and set(drawn.values()) == {1}
+    # Those that are too long are opened too, and each rank has begun a second epoch.
+    assert 40 * num_shards + 8 <= opened.total() <= 40 * num_shards + 2 * 8
 
 
 def test_faulty_sources():

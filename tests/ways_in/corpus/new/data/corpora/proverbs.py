@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from mu2slam_hf.data.corpora.declaration import Corpus
 from mu2slam_hf.data.corpora.reader import CorpusReader
+from mu2slam_hf.data.file_parts import Part
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.table_files import Part, PlacedRow, Row, json_rows
+from mu2slam_hf.data.table_files import PlacedRow, Row, json_rows
 
 
 @dataclass(frozen=True, kw_only=True)

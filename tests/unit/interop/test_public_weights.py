@@ -123,6 +123,31 @@ def test_generation_is_that_of_the_source(kind, tokenizers):
     assert not any("language_" in one for one in decoded)
 
 
+@pytest.mark.parametrize("length_penalty", [0.0, 1.0, 2.0])
+@pytest.mark.parametrize("kind", FORMATS)
+def test_beam_search_is_that_of_the_source_over_the_same_tokens(kind, length_penalty, tokenizers):
+    """Probabilities of both over the tokens of texts; the language as prefix, which does not count in the length."""
+    tokenizer = tokenizers[kind]
+    _, text, model, _ = build(kind, tokenizer, tie=False)
+    converted = convert_tokenizer(tokenizer, 16)
+    outputs = BaseModelOutput(last_hidden_state=torch.randn(3, 6, 32, generator=torch.Generator().manual_seed(7)) * 3)
+    never = [tokenizer.convert_tokens_to_ids(token) for token in ("<s>", "<pad>", "<unk>", "<mask>")]
+    never += [len(tokenizer), len(tokenizer) + 1]
+    options = {"num_beams": 4, "do_sample": False, "max_new_tokens": 12, "length_penalty": length_penalty}
+    options["renormalize_logits"] = True
+    prefix = [tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(TARGET[kind])]
+    theirs = text.generate(
+        encoder_outputs=BaseModelOutput(last_hidden_state=outputs.last_hidden_state.clone()),
+        decoder_input_ids=torch.tensor([prefix] * 3),
+        suppress_tokens=never,
+        forced_bos_token_id=None,
+        forced_eos_token_id=None,
+        **options,
+    )
+    ours = model.generate(encoder_outputs=outputs, target_lang="fr", max_repeats=None, **options)
+    assert converted.source_ids[ours.numpy()].tolist() == theirs.tolist()
+
+
 def test_the_language_alone_begins_the_output(tokenizers):
     _, text, model, _ = build("mbart", tokenizers["mbart"], decoder_prompt="language")
     converted = convert_tokenizer(tokenizers["mbart"], 16)

@@ -84,12 +84,12 @@ def run(args: argparse.Namespace) -> int:
     # Not splitlines: a text may have other separators, such as U+2028.
     texts = [line.strip() for line in content.split("\n") if line.strip()]
     files = list_recordings(args.files, args.file_list)
-    readable = find_readable(files)
+    from mu2slam_hf.cli.translate import prepare_text
+    from mu2slam_hf.evaluation.retrieval import DECODER_SECONDS, score_pairs
+
+    readable = find_readable(files, DECODER_SECONDS if name.startswith("decoder") else None)
     if not texts or not readable:
         raise ValueError(f"{args.texts} has no texts" if readable else "none of the recordings can be read")
-    from mu2slam_hf.cli.translate import prepare_text
-    from mu2slam_hf.evaluation.retrieval import score_pairs
-
     model, processor = load_model(args)
     prepared = [prepare_text(text, processor.tokenizer) for text in texts]
     languages = [args.text_lang] * len(texts) if args.text_lang else None
@@ -105,11 +105,15 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(one.name not in readable for one in files) else 0
 
 
-def find_readable(recordings: Sequence[Recording]) -> dict[str, Any]:
+def find_readable(recordings: Sequence[Recording], longest_seconds: float | None = None) -> dict[str, Any]:
     """Sources of the recordings that can be read, by name; the others are reported.
 
     They are decoded once to find out, and again for the scores, so that they need not all be in memory; what has an
     address is downloaded once.
+
+    Args:
+        recordings: recordings, also of equal names.
+        longest_seconds: a longer recording is reported as one that cannot be read; None means no limit.
     """
     from mu2slam_hf.data.audio import SAMPLING_RATE, AudioError, load_audio
     from mu2slam_hf.models.modules_audio_sources import stream_audio_source
@@ -120,13 +124,19 @@ def find_readable(recordings: Sequence[Recording]) -> dict[str, Any]:
             continue
         try:
             if is_address(recording.name):
-                readable[recording.name] = load_audio(recording.source)
+                source = load_audio(recording.source)
+                num_samples = len(source)
             else:
-                for _ in stream_audio_source(recording.source, SAMPLING_RATE):
-                    pass
-                readable[recording.name] = recording.source
+                source = recording.source
+                num_samples = sum(len(block) for block in stream_audio_source(source, SAMPLING_RATE))
         except AudioError as error:
             print_error(recording.name, error)
+            continue
+        if longest_seconds is not None and num_samples > longest_seconds * SAMPLING_RATE:
+            reason = f"{num_samples / SAMPLING_RATE:.1f} s is longer than {longest_seconds:g} s, the most that the"
+            print_error(recording.name, f"{reason} decoder scores; use --score ctc, ctc-pmi or mean")
+            continue
+        readable[recording.name] = source
     return readable
 
 

@@ -41,7 +41,7 @@ the text but not that of the speech.
 # Number of pairs that the decoder scores at a time.
 _DECODED_TEXTS = 64
 # Decoders are trained on single utterances; attention to a whole recording is quadratic in its length.
-_DECODER_SECONDS = 60.0
+DECODER_SECONDS = 60.0
 
 RECALLS = (1, 5, 10)
 
@@ -254,10 +254,10 @@ def compute_decoder_scores(
     ]
     scores = torch.zeros(len(audio), len(texts), dtype=torch.float64)
     for row, recording in enumerate(audio):
-        waveform = open_recording(recording, _DECODER_SECONDS)
+        waveform = open_recording(recording, DECODER_SECONDS)
         if not isinstance(waveform, np.ndarray):
             raise ValueError(
-                f"audio[{row}] is longer than {_DECODER_SECONDS:g} s, the most that the decoder scores at once; use "
+                f"audio[{row}] is longer than {DECODER_SECONDS:g} s, the most that the decoder scores at once; use "
                 "the scores ctc, ctc-pmi or mean, which read recordings of any length"
             )
         inputs = processor(audio=[waveform], sampling_rate=SAMPLING_RATE, return_tensors="pt")

@@ -198,4 +198,11 @@ def test_long_recordings(tmp_path, capsys):
     captured = capsys.readouterr()
     assert captured.out.splitlines()[1].endswith(whole) and "missing.wav" in captured.err
     assert main(["retrieve", str(file), "--texts", str(lines), "--score", "decoder", "--text-lang", "it"]) == 1
-    assert "is longer than 60 s" in capsys.readouterr().err
+    assert f"{file}: " in (errors := capsys.readouterr().err) and "is longer than 60 s" in errors
+    # The others are used, as with recordings that cannot be read.
+    short = tmp_path / "short.wav"
+    soundfile.write(short, waves[0], 16000)
+    arguments = ["--texts", str(lines), "--score", "decoder", "--text-lang", "it"]
+    assert main(["retrieve", str(file), str(short), *arguments]) == 1
+    captured = capsys.readouterr()
+    assert captured.out.startswith(f"{short}\n") and f"{file}: " in captured.err

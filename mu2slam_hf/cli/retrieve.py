@@ -133,8 +133,8 @@ def find_readable(recordings: Sequence[Recording], longest_seconds: float | None
             print_error(recording.name, error)
             continue
         if longest_seconds is not None and num_samples > longest_seconds * SAMPLING_RATE:
-            error = f"{num_samples / SAMPLING_RATE:.1f} s is longer than {longest_seconds:g} s, the most that the"
-            print_error(recording.name, f"{error} decoder scores; use --score ctc, ctc-pmi or mean")
+            reason = f"{num_samples / SAMPLING_RATE:.1f} s is longer than {longest_seconds:g} s, the most that the"
+            print_error(recording.name, f"{reason} decoder scores; use --score ctc, ctc-pmi or mean")
             continue
         readable[recording.name] = source
     return readable

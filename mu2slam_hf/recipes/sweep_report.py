@@ -58,7 +58,8 @@ def mean_rows(sweep: Sweep) -> list[list[str]]:
     rows = [[*axes, "metric", "runs", "mean", "standard deviation", "low", "high"]]
     others = sorted({name for run in sweep.runs for name in run.results or ()} - {sweep.metric})
     for group in sweep.groups:
-        found = {name: [run.results[name] for run in group if name in (run.results or {})] for name in others}
+        results = [run.results for run in group if run.results is not None]
+        found = {name: [one[name] for one in results if name in one] for name in others}
         main = [value for run in group if (value := sweep.value_of(run)) is not None]
         for name, values in {sweep.metric: main, **found}.items():
             if values:

@@ -125,8 +125,8 @@ def test_generation_is_that_of_the_source(kind, tokenizers):
 
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0, 2.0])
 @pytest.mark.parametrize("kind", FORMATS)
-def test_beam_search_is_that_of_the_source_with_the_language_as_prefix(kind, length_penalty, tokenizers):
-    """A forced first token would count in the length by which the source divides scores, a prefix does not."""
+def test_beam_search_is_that_of_the_source_over_the_same_tokens(kind, length_penalty, tokenizers):
+    """Probabilities of both over the tokens of texts; the language as prefix, which does not count in the length."""
     tokenizer = tokenizers[kind]
     _, text, model, _ = build(kind, tokenizer, tie=False)
     converted = convert_tokenizer(tokenizer, 16)
@@ -134,6 +134,7 @@ def test_beam_search_is_that_of_the_source_with_the_language_as_prefix(kind, len
     never = [tokenizer.convert_tokens_to_ids(token) for token in ("<s>", "<pad>", "<unk>", "<mask>")]
     never += [len(tokenizer), len(tokenizer) + 1]
     options = {"num_beams": 4, "do_sample": False, "max_new_tokens": 12, "length_penalty": length_penalty}
+    options["renormalize_logits"] = True
     prefix = [tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(TARGET[kind])]
     theirs = text.generate(
         encoder_outputs=BaseModelOutput(last_hidden_state=outputs.last_hidden_state.clone()),

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, TextIO
 
@@ -21,6 +20,7 @@ from mu2slam_hf.data.records import RecordError
 Row = dict[str, Any]
 TABLE_FORMATS = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
 """Extension of a file -> format; all except Parquet may also end in `.gz`."""
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 
 
 class ManifestError(RecordError):
@@ -92,18 +92,17 @@ def reading(path: Path) -> Iterator[None]:
         raise UnreadableFileError(f"{path}: cannot be read, or is truncated ({error})") from error
 
 
-def open_text(path: Path, newline: str = "\n", encoding: str | None = None) -> TextIO:
+def open_text(path: Path, encoding: str | None = None) -> TextIO:
     """A text file, also compressed by gzip (`.gz`). Lines end at line feeds only: texts may have other separators.
 
     Args:
         path: the file.
-        newline: as in `open`.
         encoding: None means UTF-8, with or without a byte order mark.
     """
     encoding = encoding or "utf-8-sig"
     if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding=encoding, newline=newline)  # type: ignore[return-value]
-    return path.open(encoding=encoding, newline=newline)
+        return gzip.open(path, "rt", encoding=encoding, newline="\n")  # type: ignore[return-value]
+    return path.open(encoding=encoding, newline="\n")
 
 
 def text_lines(path: Path, encoding: str | None = None) -> Iterator[tuple[int, str]]:
@@ -111,12 +110,8 @@ def text_lines(path: Path, encoding: str | None = None) -> Iterator[tuple[int, s
 
     In a file without line feeds, as some spreadsheets write it, lines end at carriage returns.
     """
-    with reading(path), open_text(path, encoding=encoding) as file:
-        first = file.readline()
-        is_whole_file = first != "" and not first.endswith("\n")
-        lines = first.removesuffix("\r").split("\r") if is_whole_file else chain([first] if first else [], file)
-        for number, line in enumerate(lines, start=1):
-            yield number, line.rstrip("\r\n")
+    for number, _, line in _placed_lines(path, RowPosition(), encoding):
+        yield number, line.rstrip("\r\n")
 
 
 def _placed_lines(
@@ -130,25 +125,25 @@ def _placed_lines(
         path: the file; `.gz` is decompressed.
         start: where to begin; only `line` and `offset` are used.
         encoding: as in `open_text`.
-        at_returns: whether lines end at carriage returns too.
+        at_returns: whether lines end at carriage returns too; in a file without line feeds they do in any case.
     """
-    if encoding is not None:
-        with reading(path), open_text(path, "" if at_returns else "\n", encoding) as text:
-            yield from ((number, 0, line) for number, line in enumerate(text, start=1))
-        return
-    offset = start.offset
-    with reading(path), _open_binary(path) as file:
-        file.seek(offset)
-        number = start.line
+    offset, number = (start.offset, start.line) if encoding is None else (0, 0)
+    with reading(path), _open_binary(path) if encoding is None else open_text(path, encoding=encoding) as file:
+        if offset:
+            file.seek(offset)
         for content in file:
-            line = content.decode("utf-8" if offset else "utf-8-sig")
-            pieces = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", line) if at_returns and "\r" in line else (line,)
-            for piece in pieces[:-1]:
+            if isinstance(content, bytes):
+                line, size = content.decode("utf-8" if offset else "utf-8-sig"), len(content)
+            else:
+                line, size = content, 0
+            splits = at_returns or (number == 0 and not line.endswith("\n"))
+            *pieces, last = _LINE.findall(line) if splits and "\r" in line else (line,)
+            for piece in pieces:
                 number += 1
                 yield number, offset, piece
-            offset += len(content)
+            offset += size
             number += 1
-            yield number, offset, pieces[-1]
+            yield number, offset, last
 
 
 def _open_binary(path: Path) -> IO[bytes]:

@@ -156,7 +156,7 @@ def test_without_matplotlib_the_page_says_what_is_missing(folder, monkeypatch):
         return found(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(ImportError, match=r"pip install 'mu2slam-hf\[adapt\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'mu2slam-hf\[plots\]'"):
         plot_report(report)
     page = Page(render_html(report))
     assert "img" not in page.tags

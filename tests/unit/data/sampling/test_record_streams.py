@@ -133,8 +133,9 @@ def test_what_is_shuffled_together_comes_from_several_shards():
     assert len(set(ids)) == 360
     blocks = [Counter(id.split("-")[0] for id in ids[first : first + 8]) for first in range(0, 360, 8)]
     assert all(sorted(block.values()) == [2, 3, 3] for block in blocks[:10])
-    assert len({shard for block in blocks[:14] for shard in block}) == 3, "the next shard waits for one to end"
-    assert max(map(len, blocks)) <= 4
+    assert len({shard for block in blocks[:13] for shard in block}) == 3, "the next shard waits for one to end"
+    # Two shards that end in one block are both followed in it.
+    assert max(map(len, blocks)) <= 5
     numbers = [int(id.split("-")[1]) for id in ids[:8]]
     assert numbers != sorted(numbers) and max(numbers) <= 2
     assert ids != [record.id for _, record in (stream.read() for _ in range(360))]

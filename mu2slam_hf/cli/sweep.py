@@ -37,7 +37,7 @@ def add_parser(subparsers: Any) -> None:
         "--replicates",
         metavar="NAME",
         help="last part of a key of --over whose values repeat a run (seed, folds): metrics are averaged over it, "
-        "with standard deviation and 95 % interval, in sweep_means.tsv",
+        "with standard deviation and 95 %% interval, in sweep_means.tsv",
     )
     add_processes_option(parser)
     add_overrides_option(parser)

@@ -91,7 +91,7 @@ def on_tones(tones, tmp_path):
         if path not in HEADS:
             tree["data"].pop("languages", None)
             processor = tree.setdefault("processor", {})
-            for key in ("init_from", "languages"):
+            for key in ("init_from", "languages", "add_languages"):
                 processor.pop(key, None)
             processor.update(feature_statistics_utterances=4, num_speech_tokens=8)
             family = path.parent.name

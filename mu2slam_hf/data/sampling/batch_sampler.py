@@ -112,7 +112,7 @@ class ResumableBatchSampler(Sampler[list[DrawKey]], ABC):
         Args:
             states: of all former processes, in their order, taken at the end of an update.
         """
-        raise NotImplementedError(f"all processes have the same state in a sampler over {self.kind}")
+        raise TypeError(f"all processes have the same state in a sampler over {self.kind}")
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue with the batch after the one at which `state` was taken.

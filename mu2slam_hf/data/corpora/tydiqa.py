@@ -3,7 +3,9 @@
 
 import gzip
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,8 @@ def load_tydiqa(
     Returns:
         One record for each question: `text` is the question, `extra` has `context` (the passage as it is in the file,
         because answers are places in it) and `answers`, a list of `{"text": ..., "answer_start": ...}`. Blank answers
-        (public copies of a test set have them in place of the answers) are left out, so `answers` may be empty.
+        (public copies of a test set have them in place of the answers) are left out, so `answers` may be empty. Where
+        ids of a file repeat, as in some copies of `train`, the later ones get a number: `12`, `12~2`.
 
     Raises:
         FileNotFoundError: no file of the split in any of the languages.
@@ -63,13 +66,17 @@ def load_tydiqa(
             f"{root}: no tydiqa.goldp.<language>.{split}.json or .json.gz in {', '.join(wanted)}; the files are made "
             "from https://github.com/google-research-datasets/tydiqa (GoldP, one file for each language, as in XTREME)"
         )
-    return [
-        record
-        for lang, path in found.items()
-        for passage, question in _questions(path)
-        if chosen is None or _fold_of(passage, num_folds) in chosen
-        for record in [_record(path, lang, passage, question)]
-    ]
+    records = []
+    for lang, path in found.items():
+        seen: Counter[str] = Counter()
+        for passage, question in _questions(path):
+            record = _record(path, lang, passage, question)
+            seen[record.id] += 1
+            if seen[record.id] > 1:
+                record = replace(record, id=f"{record.id}~{seen[record.id]}")
+            if chosen is None or _fold_of(passage, num_folds) in chosen:
+                records.append(record)
+    return records
 
 
 def _questions(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -67,6 +67,16 @@ def test_blank_answers_of_tydiqa_are_no_answers(tmp_path):
     assert all(record.extra["answers"] == [] for record in load_corpus("tydiqa", tmp_path, "dev"))
 
 
+def test_repeated_ids_of_tydiqa_get_numbers(tmp_path):
+    tree = question_tree("en", False)
+    once = len([question for article in tree["data"] for part in article["paragraphs"] for question in part["qas"]])
+    tree["data"] *= 3
+    (tmp_path / "tydiqa.goldp.en.train.json").write_text(json.dumps(tree), encoding="utf-8")
+    ids = [record.id for record in load_corpus("tydiqa", tmp_path, "train")]
+    assert len(set(ids)) == len(ids) == 3 * once
+    assert ids[once] == f"{ids[0]}~2" and ids[2 * once] == f"{ids[0]}~3"
+
+
 def test_faults_of_tydiqa(tmp_path):
     with pytest.raises(FileNotFoundError, match="tydiqa.goldp.<language>.dev.json"):
         load_corpus("tydiqa", tmp_path, "dev")

@@ -14,7 +14,13 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parent.parent
 # Pages of the site that are elsewhere in the repository.
-PAGES = ("RESULTS.md", "CONTRIBUTING.md", "CHANGELOG.md", "mu2slam_hf/checkpoints/default/README.md")
+PAGES = (
+    "RESULTS.md",
+    "results/findings/README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "mu2slam_hf/checkpoints/default/README.md",
+)
 _LINK = re.compile(r"(!?\[[^\]]*\])\(([^)#\s]+)(#[^)\s]*)?\)")
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 _FOLDER = "repository/"

@@ -12,7 +12,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +127,7 @@ def run(options: argparse.Namespace) -> list[dict[str, object]]:
                 in_training = measure_training_process(folder, options.repeats)
                 systems["drawing"] = repeat(iter(build_sampler(folder)), len)
             kept: list[list[DrawKey]] = list(islice(build_sampler(folder), 5))
-            batches = (batch for _ in iter(int, 1) for batch in kept)
-            systems[f"decoding, {file_format}"] = repeat(batches, lambda keys: [dataset[key] for key in keys])
+            systems[f"decoding, {file_format}"] = repeat(cycle(kept), lambda keys: [dataset[key] for key in keys])
         times = measure_interleaved(systems, options.repeats)
     seconds = {system: both["process_seconds"] / NUM_BATCHES for system, both in times.items()}
     seconds = {"drawing": seconds.pop("drawing"), "training process": in_training, **seconds}

@@ -22,6 +22,7 @@ from .modules_base import (
     SpeechTextPreTrainedModel,
     touch_parameters,
 )
+from .modules_dropout import apply_dropout
 from .modules_frontends import SpeechFrontendMixin, build_frontend, select_speech_input
 from .modules_lengths import default_position_ids, downsample_attention_mask
 from .modules_linear import Linear
@@ -315,7 +316,7 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
         )
 
     def _drop(self, embeds: Tensor) -> Tensor:
-        return nn.functional.dropout(embeds, p=self.config.encoder_config.embedding_dropout, training=self.training)
+        return apply_dropout(embeds, self.config.encoder_config.embedding_dropout, self.training)
 
 
 def select_states(states: tuple[Tensor, ...] | None, wanted: bool | int | list[int] | None) -> tuple | None:

@@ -32,6 +32,7 @@ from .modeling_conformer import ConformerEncoder
 from .modules_attention import ConformerSelfAttention, DecoderCrossAttention, DecoderSelfAttention
 from .modules_base import CTCMixin, ScaledEmbedding, SpeechTextPreTrainedModel
 from .modules_conformer import ConformerLayer
+from .modules_dropout import apply_dropout
 from .modules_frontends import SpeechFrontendMixin, build_frontend, select_speech_input
 from .modules_lengths import default_position_ids, downsample_attention_mask
 from .modules_linear import Linear
@@ -220,7 +221,7 @@ class Mu2SLAMEncoder(SpeechFrontendMixin, Mu2SLAMPreTrainedModel):
             if position_ids is None:
                 position_ids = default_position_ids(embeds, sequence_ids)
             embeds = embeds + sinusoidal_embedding(position_ids, embeds.shape[-1]).to(embeds.dtype)
-        return nn.functional.dropout(embeds, p=encoder_config.embedding_dropout, training=self.training)
+        return apply_dropout(embeds, encoder_config.embedding_dropout, self.training)
 
 
 def _project(projection: nn.Linear | None, states: Tensor) -> Tensor:
@@ -357,7 +358,7 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
         embeds = embeds + positions.to(embeds.dtype)
         if self.embed_norm is not None:
             embeds = self.embed_norm(embeds)
-        return nn.functional.dropout(embeds, p=self.config.hidden_dropout, training=self.training)
+        return apply_dropout(embeds, self.config.hidden_dropout, self.training)
 
     def _check_length(self, past_length: int | Tensor, embeds: Tensor, sequence_ids: Tensor | None) -> None:
         """Check that a target fits the table of positions; packed rows may be longer than each of their targets."""

@@ -13,6 +13,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_conformer import ConformerEncoderConfig
 from .modules_attention import ConformerSelfAttention
+from .modules_dropout import apply_dropout
 from .modules_linear import Linear
 from .modules_norms import ChannelNorm, SequenceBatchNorm
 from .modules_precision import at_least_float32
@@ -31,7 +32,7 @@ class ConformerFeedForward(nn.Module):
     def forward(self, hidden_states: Tensor) -> Tensor:
         hidden_states = self.activation(self.up_proj(hidden_states))
         if self.training:
-            hidden_states = nn.functional.dropout(hidden_states, p=self.dropout)
+            hidden_states = apply_dropout(hidden_states, self.dropout, True)
         return self.down_proj(hidden_states)
 
 
@@ -255,4 +256,4 @@ class ConformerLayer(GradientCheckpointingLayer):
     def _drop(self, hidden_states: Tensor) -> Tensor:
         if not self.training:
             return hidden_states
-        return nn.functional.dropout(hidden_states, p=self.dropout, training=self.training)
+        return apply_dropout(hidden_states, self.dropout, self.training)

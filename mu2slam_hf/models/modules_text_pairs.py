@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import QuestionAnsweringModelOutput, SequenceClassifierOutput
 from transformers.utils.generic import can_return_tuple
 
+from .modules_dropout import apply_dropout
 from .modules_linear import Linear
 from .modules_losses import cross_entropy_mean
 from .modules_pooling import masked_max, masked_mean
@@ -101,7 +102,7 @@ class SequenceClassifierMixin(TextPairMixin):
         pool = masked_max if self.config.classifier_pooling == "max" else masked_mean
         # Projected before pooling, as in the speech classifiers of transformers.
         pooled = pool(self.projector(states), attention_mask)
-        pooled = nn.functional.dropout(pooled, p=self.config.classifier_dropout, training=self.training)
+        pooled = apply_dropout(pooled, self.config.classifier_dropout, self.training)
         return at_least_float32(self.classifier(pooled))
 
     def classifier_output(self, logits: Tensor, labels: Tensor | None, **states: Any) -> SequenceClassifierOutput:

@@ -8,6 +8,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_mu2slam import Mu2SLAMDecoderConfig
 from .modules_attention import DecoderCrossAttention, DecoderSelfAttention
+from .modules_dropout import apply_dropout
 from .modules_linear import Linear
 
 
@@ -61,8 +62,8 @@ class TransformerDecoderLayer(GradientCheckpointingLayer):
         )
         hidden_states = hidden_states + self._drop(attended)
         inner = self.activation(self.up_proj(self.feed_forward_norm(hidden_states)))
-        inner = nn.functional.dropout(inner, p=self.activation_dropout, training=self.training)
+        inner = apply_dropout(inner, self.activation_dropout, self.training)
         return hidden_states + self._drop(self.down_proj(inner))
 
     def _drop(self, hidden_states: Tensor) -> Tensor:
-        return nn.functional.dropout(hidden_states, p=self.dropout, training=self.training)
+        return apply_dropout(hidden_states, self.dropout, self.training)

@@ -1,0 +1,135 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+import pytest
+import torch
+from tiny_models import TEXT_OFFSET, VOCABULARY, speech_batch, tiny_config, tiny_model
+from transformers.masking_utils import create_bidirectional_mask
+
+from mu2slam_hf import Mu2SLAMForConditionalGeneration
+from mu2slam_hf.models.generation_cache import RaggedCache
+from mu2slam_hf.models.generation_direct import DirectDecoder
+
+LEARNED = {"position_embeddings_type": "learned", "max_position_embeddings": 100, "position_offset": 2}
+LANGUAGES = torch.tensor([1, 3])
+
+
+def build_model(dtype=torch.float32, **decoder) -> Mu2SLAMForConditionalGeneration:
+    config = tiny_config()
+    for name, value in decoder.items():
+        setattr(config.decoder_config, name, value)
+    torch.manual_seed(0)
+    return Mu2SLAMForConditionalGeneration(config).to(dtype).eval()
+
+
+def start(model):
+    """Encoder outputs with a mask, and a cache after four tokens of both rows."""
+    batch = speech_batch([90, 50])
+    outputs = model.model.encoder(batch["input_features"].to(model.dtype), attention_mask=batch["attention_mask"])
+    states = outputs.last_hidden_state
+    outputs.attention_mask = create_bidirectional_mask(
+        model.config.decoder_config, states[:, :1], outputs.attention_mask, encoder_hidden_states=states
+    )
+    cache = RaggedCache(model.config.decoder_config)
+    cache.place([0, 0], 4, states.device)
+    ids = torch.randint(TEXT_OFFSET, VOCABULARY, (2, 4), generator=torch.Generator().manual_seed(1))
+    model(
+        encoder_outputs=outputs,
+        decoder_input_ids=ids,
+        decoder_language_ids=LANGUAGES,
+        past_key_values=cache,
+        use_cache=True,
+    )
+    return outputs, cache
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    "decoder", [{}, {"position_embeddings_type": "sinusoidal_inclusive"}, {**LEARNED, "normalize_embedding": True}]
+)
+@pytest.mark.parametrize(("starts", "length"), [([4, 4], 1), ([2, 4], 1), ([4, 4], 3), ([4, 3], 3), ([4, 4], 80)])
+@torch.no_grad()
+def test_logits_are_those_of_the_model(decoder, dtype, starts, length):
+    model = build_model(dtype, **decoder)
+    logits = []
+    for is_direct in (False, True):
+        outputs, cache = start(model)
+        places = cache.place(starts, length, torch.device("cpu"))
+        if places is None:
+            places = torch.arange(starts[0], starts[0] + length)[None]
+        mask = None if length == 1 and places.shape[0] == 1 else places[:, None, :, None] >= torch.arange(4 + length)
+        ids = TEXT_OFFSET + torch.arange(2 * length).view(2, length) % (VOCABULARY - TEXT_OFFSET)
+        if is_direct:
+            direct = DirectDecoder(model)
+            logits.append(
+                direct.compute_logits(
+                    ids,
+                    places,
+                    cache,
+                    attention_mask=mask,
+                    source_mask=outputs.attention_mask,
+                    language_ids=LANGUAGES,
+                    modality_ids=None,
+                )
+            )
+        else:
+            logits.append(
+                model(
+                    encoder_outputs=outputs,
+                    decoder_input_ids=ids,
+                    decoder_language_ids=LANGUAGES,
+                    decoder_attention_mask=mask,
+                    decoder_position_ids=places,
+                    past_key_values=cache,
+                    use_cache=True,
+                ).logits
+            )
+    tolerance = 1e-4 if dtype == torch.float32 else 0.1
+    torch.testing.assert_close(logits[1], logits[0], atol=tolerance, rtol=tolerance)
+
+
+def test_it_is_used_from_the_second_step_on(monkeypatch):
+    model, calls = tiny_model(), []
+    original = DirectDecoder.compute_logits
+    monkeypatch.setattr(DirectDecoder, "compute_logits", lambda *a, **k: calls.append(1) or original(*a, **k))
+    options = {"source_lang": "en", "max_new_tokens": 6, "min_new_tokens": 6, "ctc_draft": False}
+    model.generate(**speech_batch([60]), **options)
+    with_processor = len(calls)
+    options.pop("min_new_tokens")
+    ids = model.generate(**speech_batch([60]), **options)
+    # A minimum length is a processor that only transformers' own search knows.
+    assert with_processor == 0 and len(calls) == ids.shape[1] - 2
+
+
+def test_what_it_cannot_replace():
+    model = tiny_model()
+    assert not DirectDecoder.supports(model)  # gradients
+    with torch.no_grad():
+        assert DirectDecoder.supports(model)
+        assert not DirectDecoder.supports(model.train())
+        model.eval()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert not DirectDecoder.supports(model)
+        for module in (model, model.model.decoder, model.model.decoder.layers[1].self_attn.q_proj):
+            handle = module.register_forward_hook(lambda *_: None)
+            assert not DirectDecoder.supports(model)
+            handle.remove()
+            module.forward = module.forward
+            assert not DirectDecoder.supports(model)
+            del module.forward
+        assert DirectDecoder.supports(model)
+        model.set_attn_implementation("eager")
+        assert not DirectDecoder.supports(model)
+
+
+def test_replaced_layers_are_not_bypassed():
+    peft = pytest.importorskip("peft")
+    model = tiny_model()
+    peft.inject_adapter_in_model(peft.LoraConfig(target_modules=["v_proj"]), model)
+    with torch.no_grad():
+        assert not DirectDecoder.supports(model)
+
+    class Other(Mu2SLAMForConditionalGeneration):
+        def forward(self, *args, **kwargs):
+            return super().forward(*args, **kwargs)
+
+    with torch.no_grad():
+        assert not DirectDecoder.supports(Other(tiny_config()).eval())

@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.cache_utils import EncoderDecoderCache
+from transformers.generation import GenerationMixin
+from transformers.modeling_outputs import Seq2SeqLMOutput
 
-from .generation_cache import RaggedCache
 from .modules_attention import DecoderCrossAttention, DecoderSelfAttention
 from .modules_linear import Linear
 from .modules_positions import sinusoidal_embedding
@@ -17,6 +19,16 @@ from .modules_transformer import TransformerDecoderLayer
 from .task_types import TEXT
 
 _FORWARD = "Mu2SLAMForConditionalGeneration.forward"
+_STEP_INPUTS = {
+    "decoder_input_ids",
+    "encoder_outputs",
+    "decoder_language_ids",
+    "decoder_modality_ids",
+    "language_ids",
+    "past_key_values",
+    "use_cache",
+    "return_dict",
+}
 _PARTS = (TransformerDecoderLayer, DecoderSelfAttention, DecoderCrossAttention, Linear, nn.LayerNorm, nn.Embedding)
 
 
@@ -66,7 +78,8 @@ class DirectDecoder:
         self,
         input_ids: Tensor,
         position_ids: Tensor,
-        cache: RaggedCache,
+        cache: EncoderDecoderCache,
+        num_positions: int,
         *,
         attention_mask: Tensor | None,
         source_mask: Tensor | None,
@@ -78,14 +91,15 @@ class DirectDecoder:
         Args:
             input_ids: `(R, L)` int64.
             position_ids: `(R or 1, L)` int64.
-            cache: with the projected source, and `place` called for the new positions.
+            cache: with the projected source. For a `RaggedCache`, `place` was called for the new positions.
+            num_positions: number of positions with the new ones, of the longest row.
             attention_mask: `(R or 1, 1, L, S)` bool, True where attention is allowed; None for everything.
             source_mask: `(R, 1, 1 or L, S)` bool of the source; None for everything.
             language_ids: `(R,)` int64 target languages.
             modality_ids: `(R,)` int64, 0 speech ids and 1 text; text by default.
         """
-        while cache.self_attention_cache.layers[0].stop > len(self.positions):
-            self.positions = self._tabulate(2 * len(self.positions))
+        if num_positions > len(self.positions):
+            self.positions = self._tabulate(2 * num_positions)
         states = self._embed(input_ids, position_ids, language_ids, modality_ids)
         hidden = None if attention_mask is None else ~attention_mask
         hidden_source = None if source_mask is None else ~source_mask
@@ -140,6 +154,49 @@ class DirectDecoder:
         if length == 1:
             return output.view(rows, 1, width)
         return output.view(rows, self.num_heads, length, size).transpose(1, 2).reshape(rows, length, width)
+
+
+def search_beams(model: Any, *args: Any, **kwargs: Any) -> Any:
+    """Decoding method for `custom_generate`: beam search of transformers, by a `DirectDecoder` where it applies."""
+    steps = _Steps(model) if DirectDecoder.supports(model) else model
+    return GenerationMixin._beam_search(steps, *args, **kwargs)
+
+
+class _Steps:
+    """A model whose calls are those of its `DirectDecoder`, for a loop of transformers."""
+
+    def __init__(self, model: Any):
+        self.model = model
+        self.direct = DirectDecoder(model)
+        self.source: Any = None
+        self.source_mask: Tensor | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def __call__(self, **inputs: Any) -> Any:
+        """Arguments are those of `forward`; with others than a step of text needs, the model is called."""
+        cache, outputs = inputs.get("past_key_values"), inputs["encoder_outputs"]
+        languages = inputs.get("decoder_language_ids")
+        given = {name for name, value in inputs.items() if value is not None}
+        is_projected = isinstance(cache, EncoderDecoderCache) and cache.is_updated.get(0)
+        if not is_projected or given - _STEP_INPUTS or languages is None or languages.dim() != 1:
+            return self.model(**inputs)
+        if self.source is not outputs:
+            self.source, mask = outputs, outputs.attention_mask
+            self.source_mask = None if mask is None or bool(mask.all()) else mask[:, None, None].bool()
+        length = cache.get_seq_length()
+        logits = self.direct.compute_logits(
+            inputs["decoder_input_ids"],
+            torch.tensor([[length]]),
+            cache,
+            length + 1,
+            attention_mask=None,
+            source_mask=self.source_mask,
+            language_ids=languages,
+            modality_ids=inputs.get("decoder_modality_ids"),
+        )
+        return Seq2SeqLMOutput(logits=logits, past_key_values=cache)
 
 
 class _Layer:

@@ -295,6 +295,7 @@ class _Batch:
                 inputs,
                 position_ids,
                 self.cache,
+                max(self.num_cached) + length,
                 attention_mask=mask,
                 source_mask=self.encoder_outputs.attention_mask,
                 language_ids=self.identities["decoder_language_ids"],

@@ -15,6 +15,7 @@ from .generation_adapters import with_adapters
 from .generation_assisted import prepare_assistant
 from .generation_cache import SharedSourceCache
 from .generation_ctc import CTCPrefixLogitsProcessor, CTCPrefixScorer
+from .generation_direct import search_beams
 from .generation_drafts import build_ctc_drafts
 from .generation_greedy import GreedySearch, is_plain_greedy
 from .generation_languages import LanguageTokensLogitsProcessor, exclude_from_ctc, excluded_tokens
@@ -133,11 +134,11 @@ class Mu2SLAMGenerationMixin:
             processors += ctc
         processors += self._loop_processors(max_repeats, config, confirmed)
         processors += self._length_processors(config, kwargs, encoder_outputs, source_modality, modality)
-        kwargs |= {"custom_generate": GreedySearch(drafts)} if is_greedy else self._beam_cache(kwargs, config)
+        kwargs |= {"custom_generate": GreedySearch(drafts)} if is_greedy else self._beam_options(kwargs, config)
         return super().generate(None, generation_config, processors, *args, encoder_outputs=encoder_outputs, **kwargs)
 
-    def _beam_cache(self, kwargs: dict, config) -> dict:
-        """The cache of beam search, unless the caller chose another one or none."""
+    def _beam_options(self, kwargs: dict, config) -> dict:
+        """The cache and the steps of beam search, unless the caller chose another cache or none."""
         configs = (config, self.generation_config)
         chosen = ("past_key_values", "cache_implementation", "custom_generate", "assistant_model")
         with_beams = (find_option("num_beams", kwargs, *configs) or 1) > 1
@@ -145,7 +146,7 @@ class Mu2SLAMGenerationMixin:
             return {}
         if any(find_option(name, kwargs, *configs) is not None for name in chosen):
             return {}
-        return {"past_key_values": SharedSourceCache(self.config.decoder_config)}
+        return {"past_key_values": SharedSourceCache(self.config.decoder_config), "custom_generate": search_beams}
 
     def build_prompts(self, language_ids: Tensor) -> Tensor:
         """Decoder inputs `(B, prompt_length)` int64 that precede targets in the languages of the rows `(B,)`."""

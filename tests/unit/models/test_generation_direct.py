@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 import pytest
 import torch
-from tiny_models import TEXT_OFFSET, VOCABULARY, speech_batch, tiny_config, tiny_model
+from tiny_models import TEXT_OFFSET, VOCABULARY, speech_batch, tiny_config, tiny_model, writing_model
 from transformers.masking_utils import create_bidirectional_mask
 
 from mu2slam_hf import Mu2SLAMForConditionalGeneration
@@ -64,6 +64,7 @@ def test_logits_are_those_of_the_model(decoder, dtype, starts, length):
                     ids,
                     places,
                     cache,
+                    4 + length,
                     attention_mask=mask,
                     source_mask=outputs.attention_mask,
                     language_ids=LANGUAGES,
@@ -97,6 +98,35 @@ def test_it_is_used_from_the_second_step_on(monkeypatch):
     ids = model.generate(**speech_batch([60]), **options)
     # A minimum length is a processor that only transformers' own search knows.
     assert with_processor == 0 and len(calls) == ids.shape[1] - 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"source_lang": ["en", "fr", "es"], "ctc_weight": 0.4},
+        {"source_lang": "en", "target_lang": "fr", "num_return_sequences": 2, "length_penalty": 0.3},
+        {"source_lang": "es", "min_new_tokens": 9, "repetition_penalty": 1.5},
+        {"target_lang": "en", "target_modality": "speech"},
+    ],
+)
+def test_beams_are_those_of_the_model(monkeypatch, options):
+    model, batch, calls = writing_model(7, 0.3), speech_batch([190, 41, 120], garbage=1e9), []
+    options |= {"num_beams": 3, "return_dict_in_generate": True, "output_scores": True, "max_new_tokens": 25}
+    monkeypatch.setattr(DirectDecoder, "supports", staticmethod(lambda _: False))
+    expected = model.generate(**batch, **options)
+    monkeypatch.undo()
+    original = DirectDecoder.compute_logits
+    monkeypatch.setattr(DirectDecoder, "compute_logits", lambda *a, **k: calls.append(1) or original(*a, **k))
+    found = model.generate(**batch, **options)
+    assert len(calls) == len(found.scores) - 1 > 2
+    assert torch.equal(found.sequences, expected.sequences)
+    torch.testing.assert_close(found.sequences_scores, expected.sequences_scores)
+
+
+def test_recorded_states_are_those_of_the_model():
+    options = {"num_beams": 2, "max_new_tokens": 3, "min_new_tokens": 3, "return_dict_in_generate": True}
+    outputs = tiny_model().generate(**speech_batch([60]), **options, output_hidden_states=True)
+    assert len(outputs.decoder_hidden_states) == 3 and len(outputs.decoder_hidden_states[2]) == 3
 
 
 def test_what_it_cannot_replace():

@@ -80,6 +80,11 @@ def add_parser(subparsers: Any) -> None:
         action="store_true",
         help="also score transcription in Latin letters, for speech that switches languages (extra: transliterate)",
     )
+    parser.add_argument(
+        "--plain-translations",
+        action="store_true",
+        help="also score translations in lower case and without punctuation",
+    )
     add_bootstrap_option(parser, 0)
     add_results_option(parser)
     add_json_option(parser)
@@ -134,6 +139,7 @@ def _run_speech_text(args: argparse.Namespace, processes: Any) -> tuple[Any, str
             bootstrap_samples=args.bootstrap,
             language_accuracy=args.language_accuracy,
             transliterate=args.transliterate,
+            plain_translations=args.plain_translations,
             generate=generation_arguments(args),
         ),
         train_records=load_records(args, args.baseline_split, None) if args.baseline_split else None,

@@ -18,6 +18,7 @@ from mu2slam_hf.evaluation.bootstrap import Bootstrap
 from mu2slam_hf.evaluation.decode import EVALUATION_TASKS, build_requests, decode_requests, identify_languages
 from mu2slam_hf.evaluation.hypotheses import Hypothesis
 from mu2slam_hf.evaluation.language_accuracy import TextLanguageIdentifier, score_language_accuracy
+from mu2slam_hf.evaluation.plain_translations import score_plain_translations
 from mu2slam_hf.evaluation.processes import Processes
 from mu2slam_hf.evaluation.results import (
     EvaluationResults,
@@ -53,6 +54,8 @@ class EvaluationSettings:
         bootstrap_samples: number of resamples for the 95 % confidence intervals of the scores; 0: no intervals.
         language_accuracy: whether to score the language of the texts too, see `score_language_accuracy`.
         transliterate: whether to score transcription in Latin letters too, see `score_transliterated`.
+        plain_translations: whether to score translations in lower case without punctuation too, see
+            `score_plain_translations`.
         generate: options of the model's `generate`.
     """
 
@@ -64,6 +67,7 @@ class EvaluationSettings:
     bootstrap_samples: int = 0
     language_accuracy: bool = False
     transliterate: bool = False
+    plain_translations: bool = False
     generate: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -134,6 +138,8 @@ def evaluate_corpus(
         scores += score_language_accuracy(hypotheses, identifier, bootstrap=bootstrap)
     if transliterator is not None:
         scores += score_transliterated(hypotheses, transliterator, bootstrap=bootstrap)
+    if settings.plain_translations:
+        scores += score_plain_translations(hypotheses, bootstrap=bootstrap)
     return build_results(
         model,
         records,

@@ -27,7 +27,7 @@ from .generation_direct import DirectDecoder
 from .generation_drafts import Draft
 from .generation_languages import LanguageTokensLogitsProcessor
 from .generation_loops import LoopLogitsProcessor, find_loop
-from .generation_settings import find_option
+from .generation_settings import find_option, is_plain_search
 from .generation_tokens import AllowedTokensLogitsProcessor, RowLengthLogitsProcessor
 
 _BACKENDS = ("sdpa", "eager")
@@ -118,26 +118,8 @@ def is_plain_greedy(kwargs: dict, *configs: Any) -> bool:
     def find(name: str) -> Any:
         return find_option(name, kwargs, *configs)
 
-    others = (
-        "do_sample",
-        "penalty_alpha",
-        "dola_layers",
-        "constraints",
-        "force_words_ids",
-        "prompt_lookup_num_tokens",
-        "assistant_early_exit",
-        "stop_strings",
-    )
-    given = ("custom_generate", "past_key_values", "streamer", "synced_gpus", "tokenizer", "assistant_tokenizer")
-    is_distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return (
-        (find("num_beams") or 1) == 1
-        and (find("num_return_sequences") or 1) == 1
-        and not any(find(name) for name in others)
-        and not any(kwargs.get(name) is not None for name in given)
-        # Processes that share the weights must take the same number of steps.
-        and not is_distributed
-    )
+    is_greedy = (find("num_beams") or 1) == 1 and (find("num_return_sequences") or 1) == 1 and not find("do_sample")
+    return is_greedy and is_plain_search(kwargs, *configs)
 
 
 class GreedySearch:

@@ -20,7 +20,7 @@ from .generation_drafts import build_ctc_drafts
 from .generation_greedy import GreedySearch, is_plain_greedy
 from .generation_languages import LanguageTokensLogitsProcessor, exclude_from_ctc, excluded_tokens
 from .generation_loops import LoopLogitsProcessor
-from .generation_settings import find_option
+from .generation_settings import find_option, is_plain_search
 from .generation_tokens import AllowedTokensLogitsProcessor, RowLengthLogitsProcessor
 from .generation_transcripts import encode_transcripts
 from .language_codes import language_index
@@ -134,10 +134,10 @@ class Mu2SLAMGenerationMixin:
             processors += ctc
         processors += self._loop_processors(max_repeats, config, confirmed)
         processors += self._length_processors(config, kwargs, encoder_outputs, source_modality, modality)
-        kwargs |= {"custom_generate": GreedySearch(drafts)} if is_greedy else self._beam_options(kwargs, config)
+        kwargs |= {"custom_generate": GreedySearch(drafts)} if is_greedy else self._beam_options(args, kwargs, config)
         return super().generate(None, generation_config, processors, *args, encoder_outputs=encoder_outputs, **kwargs)
 
-    def _beam_options(self, kwargs: dict, config) -> dict:
+    def _beam_options(self, args: tuple, kwargs: dict, config) -> dict:
         """The cache and the steps of beam search, unless the caller chose another cache or none."""
         configs = (config, self.generation_config)
         chosen = ("past_key_values", "cache_implementation", "custom_generate", "assistant_model")
@@ -146,7 +146,9 @@ class Mu2SLAMGenerationMixin:
             return {}
         if any(find_option(name, kwargs, *configs) is not None for name in chosen):
             return {}
-        return {"past_key_values": SharedSourceCache(self.config.decoder_config), "custom_generate": search_beams}
+        options: dict[str, object] = {"past_key_values": SharedSourceCache(self.config.decoder_config)}
+        is_plain = not args and is_plain_search(kwargs, *configs)
+        return {**options, "custom_generate": search_beams} if is_plain else options
 
     def build_prompts(self, language_ids: Tensor) -> Tensor:
         """Decoder inputs `(B, prompt_length)` int64 that precede targets in the languages of the rows `(B,)`."""

@@ -3,6 +3,8 @@
 
 from typing import Any
 
+import torch
+
 DEFAULT_CHUNK_SECONDS = 15.0
 """Maximum length of a window if neither options nor generation configuration say otherwise."""
 
@@ -14,6 +16,33 @@ def find_option(name: str, kwargs: dict, *configs: Any) -> Any:
     """An option of `generate`: the argument, else of the first configuration that has a value, else None."""
     values = (kwargs.get(name), *(getattr(config, name, None) for config in configs))
     return next((value for value in values if value is not None), None)
+
+
+def is_plain_search(kwargs: dict, *configs: Any) -> bool:
+    """Whether `generate` may search by a function of this package, which has nothing but tokens and their scores.
+
+    Args:
+        kwargs: arguments of `generate`.
+        configs: generation configurations, in the order in which they apply after the arguments.
+    """
+    others = (
+        "penalty_alpha",
+        "dola_layers",
+        "constraints",
+        "force_words_ids",
+        "prompt_lookup_num_tokens",
+        "assistant_early_exit",
+        "stop_strings",
+    )
+    given = ("custom_generate", "past_key_values", "streamer", "synced_gpus", "tokenizer", "assistant_tokenizer")
+    is_distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return (
+        not any(find_option(name, kwargs, *configs) for name in others)
+        and (find_option("num_beam_groups", kwargs, *configs) or 1) == 1
+        and not any(kwargs.get(name) is not None for name in given)
+        # Processes that share the weights must take the same number of steps.
+        and not is_distributed
+    )
 
 
 def find_setting(model: Any, name: str, given: Any = None, default: Any = None) -> Any:

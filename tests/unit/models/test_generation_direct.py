@@ -2,6 +2,7 @@
 import pytest
 import torch
 from tiny_models import TEXT_OFFSET, VOCABULARY, speech_batch, tiny_config, tiny_model, writing_model
+from transformers import TextStreamer
 from transformers.masking_utils import create_bidirectional_mask
 
 from mu2slam_hf import Mu2SLAMForConditionalGeneration
@@ -121,6 +122,18 @@ def test_beams_are_those_of_the_model(monkeypatch, options):
     assert len(calls) == len(found.scores) - 1 > 2
     assert torch.equal(found.sequences, expected.sequences)
     torch.testing.assert_close(found.sequences_scores, expected.sequences_scores)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"num_beam_groups": 2, "diversity_penalty": 0.5}, "trust_remote_code"),
+        ({"streamer": TextStreamer(None)}, "streamer"),
+    ],
+)
+def test_what_beam_search_does_not_have_is_refused_as_by_transformers(options, error):
+    with pytest.raises(ValueError, match=error):
+        tiny_model().generate(**speech_batch([60]), num_beams=2, max_new_tokens=3, **options)
 
 
 def test_recorded_states_are_those_of_the_model():

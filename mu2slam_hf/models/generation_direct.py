@@ -13,12 +13,13 @@ from transformers.generation import GenerationMixin
 from transformers.modeling_outputs import Seq2SeqLMOutput
 
 from .modules_attention import DecoderCrossAttention, DecoderSelfAttention
+from .modules_base import ScaledEmbedding
 from .modules_linear import Linear
 from .modules_positions import sinusoidal_embedding
 from .modules_transformer import TransformerDecoderLayer
 from .task_types import TEXT
 
-_FORWARD = "Mu2SLAMForConditionalGeneration.forward"
+_FORWARDS = ("Mu2SLAMForConditionalGeneration.forward", "Mu2SLAMDecoder.forward")
 _STEP_INPUTS = {
     "decoder_input_ids",
     "encoder_outputs",
@@ -29,7 +30,16 @@ _STEP_INPUTS = {
     "use_cache",
     "return_dict",
 }
-_PARTS = (TransformerDecoderLayer, DecoderSelfAttention, DecoderCrossAttention, Linear, nn.LayerNorm, nn.Embedding)
+_PARTS = {
+    TransformerDecoderLayer,
+    DecoderSelfAttention,
+    DecoderCrossAttention,
+    Linear,
+    nn.LayerNorm,
+    nn.Embedding,
+    ScaledEmbedding,
+    nn.ModuleList,
+}
 
 
 class DirectDecoder:
@@ -61,17 +71,16 @@ class DirectDecoder:
         compiled or recorded.
         """
         decoder = model.model.decoder
-        parts = [model, model.model, model.lm_head, *decoder.modules()]
+        parts = [model.lm_head, *(part for one in decoder.children() for part in one.modules())]
         return (
-            type(model).forward.__qualname__ == _FORWARD
+            tuple(type(one).forward.__qualname__ for one in (model, decoder)) == _FORWARDS
+            and all(type(part) in _PARTS for part in parts if _has_weights(part))
+            and all(map(_is_plain, [model, model.model, decoder, *parts]))
             and decoder.config._attn_implementation == "sdpa"
             and model.lm_head.weight.device.type == "cpu"
             and not (model.training or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"))
             and not (torch.compiler.is_compiling() or torch.jit.is_tracing())
             and not torch.nn.modules.module._has_any_global_hook()
-            and all(_is_plain(part) for part in parts)
-            and all(type(layer) is TransformerDecoderLayer for layer in decoder.layers)
-            and all(type(part) in _PARTS for layer in decoder.layers for part in layer.modules() if _has_weights(part))
         )
 
     def compute_logits(

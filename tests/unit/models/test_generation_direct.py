@@ -165,10 +165,11 @@ def test_what_it_cannot_replace():
 
 def test_replaced_layers_are_not_bypassed():
     peft = pytest.importorskip("peft")
-    model = tiny_model()
-    peft.inject_adapter_in_model(peft.LoraConfig(target_modules=["v_proj"]), model)
-    with torch.no_grad():
-        assert not DirectDecoder.supports(model)
+    for name in ("v_proj", "lm_head", "embed_tokens"):
+        model = tiny_model()
+        peft.inject_adapter_in_model(peft.LoraConfig(target_modules=[name]), model)
+        with torch.no_grad():
+            assert not DirectDecoder.supports(model)
 
     class Other(Mu2SLAMForConditionalGeneration):
         def forward(self, *args, **kwargs):

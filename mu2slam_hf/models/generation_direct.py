@@ -107,6 +107,7 @@ class DirectDecoder:
             language_ids: `(R,)` int64 target languages.
             modality_ids: `(R,)` int64, 0 speech ids and 1 text; text by default.
         """
+        num_positions += self.config.position_offset
         if num_positions > len(self.positions):
             self.positions = self._tabulate(2 * num_positions)
         states = self._embed(input_ids, position_ids, language_ids, modality_ids)

@@ -44,9 +44,17 @@ def start(model):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(
-    "decoder", [{}, {"position_embeddings_type": "sinusoidal_inclusive"}, {**LEARNED, "normalize_embedding": True}]
+    "decoder",
+    [
+        {},
+        {"position_embeddings_type": "sinusoidal_inclusive", "position_offset": 2},
+        {**LEARNED, "normalize_embedding": True},
+    ],
 )
-@pytest.mark.parametrize(("starts", "length"), [([4, 4], 1), ([2, 4], 1), ([4, 4], 3), ([4, 3], 3), ([4, 4], 80)])
+# The table of positions has 64 rows at first.
+@pytest.mark.parametrize(
+    ("starts", "length"), [([4, 4], 1), ([2, 4], 1), ([4, 4], 3), ([4, 3], 3), ([4, 4], 60), ([4, 4], 80)]
+)
 @torch.no_grad()
 def test_logits_are_those_of_the_model(decoder, dtype, starts, length):
     model = build_model(dtype, **decoder)

@@ -47,7 +47,7 @@ def test_every_loss_falls(finished):
     first, last = logs[0], logs[-1]
     for name in set(MSLAM_LOSSES) - {"diversity"}:
         assert last[f"loss_{name}"] < first[f"loss_{name}"], name
-    assert last["loss_diversity"] < 0.3
+    assert last["loss_diversity"] < 0.5
     assert max(last["loss_speech_mlm"], last["loss_tlm_speech"]) < math.log(16) - 0.15
     assert last["loss_text_mlm"] < 0.85 * first["loss_text_mlm"] and last["loss_ctc"] < 0.85 * first["loss_ctc"]
     assert last["codebook_usage"] > 0.5 and last["codebook_perplexity"] > 4

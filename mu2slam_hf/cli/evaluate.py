@@ -58,6 +58,20 @@ def add_parser(subparsers: Any) -> None:
         default="given",
         help="whether the model receives the source language; both: one table each (given)",
     )
+    _add_further_scores(parser)
+    add_bootstrap_option(parser, 0)
+    add_results_option(parser)
+    add_json_option(parser)
+    parser.add_argument("--hypotheses", metavar="FILE", help="JSONL of all hypotheses; interrupted runs are resumed")
+    add_batch_seconds_option(parser)
+    add_batch_size_option(parser, 32)
+    add_seed_option(parser, "of the bootstrap")
+    add_model_options(parser)
+    add_generation_options(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_further_scores(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--baseline-split",
         metavar="SPLIT",
@@ -85,16 +99,6 @@ def add_parser(subparsers: Any) -> None:
         action="store_true",
         help="also score translations in lower case and without punctuation",
     )
-    add_bootstrap_option(parser, 0)
-    add_results_option(parser)
-    add_json_option(parser)
-    parser.add_argument("--hypotheses", metavar="FILE", help="JSONL of all hypotheses; interrupted runs are resumed")
-    add_batch_seconds_option(parser)
-    add_batch_size_option(parser, 32)
-    add_seed_option(parser, "of the bootstrap")
-    add_model_options(parser)
-    add_generation_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -260,11 +260,12 @@ def test_two_findings_from_the_first_update_to_the_page(plan, tree, tmp_path, ca
     assert "| too few seeds |" in (tmp_path / "out" / "README.md").read_text()
 
 
-def test_the_study_of_the_package_is_valid(tmp_path, data_root, monkeypatch):
+@pytest.mark.parametrize(("name", "part"), [("findings", "reporting"), ("mboshi", None)])
+def test_the_studies_of_the_package_are_valid(tmp_path, data_root, monkeypatch, name, part):
     monkeypatch.setenv("MU2SLAM_DATA", str(data_root))
-    study = plan_study("findings", tmp_path)
-    assert find_study("findings") == study.path and len(study.file.seeds) >= 3
-    assert study.file.evaluation.part == "reporting"
+    study = plan_study(name, tmp_path)
+    assert find_study(name) == study.path and len(study.file.seeds) >= 2
+    assert study.file.evaluation.part == part
     # Nothing that is trained reads what is reported.
     assert "dev" not in json.dumps([list(step.overrides) for run in study.unique_runs for step in run.steps])
 
@@ -309,26 +310,46 @@ def wait_for(condition, seconds=600.0):
         time.sleep(0.05)
 
 
+SMALL = {"max_steps": 2, "save_steps": 2, "logging_steps": 1}
+
+
 @pytest.mark.slow
-def test_every_variant_of_the_study_of_the_package_runs(tmp_path, data_root, monkeypatch):
+def test_every_variant_of_the_findings_runs(tmp_path, data_root, monkeypatch):
     """With two updates on a few recordings."""
     monkeypatch.setenv("MU2SLAM_DATA", str(data_root))
     tree = yaml.safe_load(find_study("findings").read_text(encoding="utf-8"))
-    small = {"max_steps": 2, "save_steps": 2, "logging_steps": 1}
     for name, step in tree["steps"].items():
         corpora, training = "data.corpora", "training"
         values = {"processor.feature_statistics_utterances": 4}
         if name in ("kmeans", "contrastive"):
             corpora, training, values = "corpora", "contrastive.training", {"kmeans.passes": 1}
-        values |= {f"{training}.{key}": value for key, value in small.items()} | {f"{corpora}.prompts5.limit": 150}
+        values |= {f"{training}.{key}": value for key, value in SMALL.items()} | {f"{corpora}.prompts5.limit": 150}
         values |= {f"{corpora}.interfaces.limit": 100} if name == "pretrain" else {}
         step.setdefault("set", {}).update(values)
     long = tree["findings"]["pretraining"]["variants"]["scratch, as long in all"]["steps"][0]["set"]
     long["training.max_steps"] = 3
+    assert_every_variant_runs(tree, tmp_path)
+
+
+@pytest.mark.slow
+def test_every_variant_of_the_mboshi_study_runs(tmp_path, data_root, monkeypatch):
+    """With two updates on a few recordings, three where a variant has a number of its own."""
+    monkeypatch.setenv("MU2SLAM_DATA", str(data_root))
+    tree = yaml.safe_load(find_study("mboshi").read_text(encoding="utf-8"))
+    for step in tree["steps"].values():
+        step["set"] |= {f"training.{key}": value for key, value in SMALL.items()} | {"data.corpora.mboshi.limit": 60}
+    for variant in [variant for finding in tree["findings"].values() for variant in finding["variants"].values()]:
+        for use in variant["steps"]:
+            if isinstance(use, dict) and "training.max_steps" in use["set"]:
+                use["set"]["training.max_steps"] = 3
+    assert_every_variant_runs(tree, tmp_path)
+
+
+def assert_every_variant_runs(tree, folder):
     tree |= {"seeds": [1], "evaluation": tree["evaluation"] | {"limit": 2}}
-    path = tmp_path / "small.yaml"
+    path = folder / "small.yaml"
     path.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
-    study = plan_study(path, tmp_path / "out")
+    study = plan_study(path, folder / "out")
     assert run_study(study, command=in_this_process) == {}
     for finding, section in tree["findings"].items():
         for variant in section["variants"]:

@@ -27,6 +27,7 @@ from benchmarks import (
     features,
     generation,
     joined_recordings,
+    operation_shares,
     paper_size,
     pretraining_step,
     quantization,
@@ -53,6 +54,7 @@ DEFAULT: dict[str, Any] = {
     "data_loading": data_loading,
 }
 ON_REQUEST: dict[str, Any] = {
+    "operation_shares": operation_shares,
     "quantization": quantization,
     "pretraining_step": pretraining_step,
     "paper_size": paper_size,
@@ -61,7 +63,7 @@ ON_REQUEST: dict[str, Any] = {
     "word_times": word_times,
     "zero_shot_classification": zero_shot_classification,
 }
-"""These need data, an extra or much memory."""
+"""These need data, an extra or much memory, or explain the others."""
 
 BENCHMARKS = DEFAULT | ON_REQUEST
 """Modules with `run(options) -> rows`, and `add_options(parser)` if they have options of their own."""

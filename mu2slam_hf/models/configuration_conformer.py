@@ -68,6 +68,8 @@ class ConformerEncoderConfig(PreTrainedConfig):
         feat_extract_activation (`str`, *optional*, defaults to `"gelu"`): Activation of these convolutions.
         subsampling_conv_channels (`list[int]`, *optional*, defaults to `[128, 32]`): Number of channels of the two
             convolutions. Choice: as in w2v-BERT; the paper specifies only the strides.
+        subsampling_keeps_variance (`bool`, *optional*, defaults to `False`): Whether new weights of `conv2d` preserve
+            the variance of the features instead of using `initializer_range`, see `ConvolutionalSubsampling`.
         layer_norm_eps (`float`, *optional*, defaults to 1e-05): Epsilon of every normalisation.
         initializer_range (`float`, *optional*, defaults to 0.02): Standard deviation of the initial weights.
     """
@@ -105,6 +107,7 @@ class ConformerEncoderConfig(PreTrainedConfig):
     feat_extract_norm: str = "group"
     feat_extract_activation: str = "gelu"
     subsampling_conv_channels: list[int] | tuple[int, ...] = (128, 32)
+    subsampling_keeps_variance: bool = False
     layer_norm_eps: float = 1e-5
     initializer_range: float = 0.02
 

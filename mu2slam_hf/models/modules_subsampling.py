@@ -18,10 +18,13 @@ class ConvolutionalSubsampling(nn.Module):
     Paper: section 2.1, "two 2D-convolutional layers with strides (2, 2)" and "a subsequent linear projection".
     Choice: kernel 3, padding 1, ReLU; padding frames are zeroed before every convolution, so that their values cannot
     affect real frames.
-    Choice: new weights use `initializer_range` like all others. With a variance-preserving initialisation S is
-    initially seven times larger, and the CTC loss of a small model was 3.70 after 300 updates instead of 3.16. With
-    S multiplied by 16, the scale of token embeddings, CTC was the same after 225 updates (6.71, without 6.55, per
-    piece), and the language loss had not fallen (1.68, without 1.25).
+    Choice: new weights use `initializer_range` like all others, or with `subsampling_keeps_variance` preserve the
+    variance of the features (Kaiming). The second is for encoders that add positions to S: at the size of the paper
+    `initializer_range` makes S 93 times smaller than these, and small mSLAMs learned with S at their scale a little
+    better (RESULTS.md, "A small mSLAM"). Encoders with rotary positions, which are not added, learned worse with it: CTC
+    of a small Mu2SLAM was 3.70 after 300 updates instead of 3.16, and with S multiplied by 16, the scale of token
+    embeddings, it was the same after 225 updates (6.71, without 6.55, per piece), and the language loss had not fallen
+    (1.68, without 1.25).
     """
 
     def __init__(self, config: ConformerEncoderConfig):
@@ -31,6 +34,8 @@ class ConvolutionalSubsampling(nn.Module):
         self.conv2 = nn.Conv2d(first, second, kernel_size=3, stride=2, padding=1)
         num_bins = conv_output_length(conv_output_length(config.num_mel_bins))
         self.linear = Linear(second * num_bins, config.hidden_size)
+        for module in (self.conv1, self.conv2, self.linear):
+            module.keeps_variance = config.subsampling_keeps_variance  # type: ignore[assignment]
 
     def forward(self, input_features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Subsample a batch of utterances.

@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from mu2slam_hf import ConformerEncoderConfig, Mu2SLAMConfig
+from mu2slam_hf import ConformerEncoderConfig, MSLAMConfig, MSLAMModel, Mu2SLAMConfig
 from mu2slam_hf.models.modules_frontends import (
     UtteranceNorm,
     build_frontend,
@@ -48,6 +48,22 @@ def test_frame_rates_and_sizes_follow_the_front_end():
         whole = Mu2SLAMConfig(encoder_config=config, decoder_config=decoder)
         assert whole.inputs_to_logits_ratio == ratio
         assert Mu2SLAMConfig.from_dict(whole.to_dict()).inputs_to_logits_ratio == ratio
+
+
+def test_new_weights_keep_the_variance_of_features_or_have_initializer_range():
+    """He's rule: white features of variance 1 leave both convolutions with mean square 1, and the linear map with 2."""
+    mean_squares = {}
+    for keeps in (True, False):
+        options = {"hidden_size": 256, "num_attention_heads": 4, "subsampling_conv_channels": [64, 64]}
+        encoder = make_config("conv2d", **options, num_hidden_layers=2, subsampling_keeps_variance=keeps)
+        torch.manual_seed(0)
+        model = MSLAMModel(MSLAMConfig(encoder_config=encoder, num_speech_layers=1, codevector_dim=8))
+        with torch.no_grad():
+            mean_squares[keeps] = model.subsampling(torch.randn(4, 200, 80)).square().mean().item()
+    assert mean_squares[True] == pytest.approx(2.0, rel=0.25)
+    # conv1, conv2, linear: variance 0.02 ** 2 per weight; ReLU keeps half of the mean square.
+    expected = (9 * 0.02**2 / 2) * (9 * 64 * 0.02**2 / 2) * (64 * 20 * 0.02**2)
+    assert mean_squares[False] == pytest.approx(expected, rel=0.25)
 
 
 @pytest.mark.parametrize("frontend", ["conv2d", "stacked_frames", "waveform"])

@@ -51,7 +51,7 @@ def test_frame_rates_and_sizes_follow_the_front_end():
 
 
 def test_new_weights_keep_the_variance_of_features_or_have_initializer_range():
-    """He's rule: white features of variance 1 leave both convolutions with mean square 1, and the linear map with 2."""
+    """By He's rule white features leave both convolutions with mean square 1, and the linear map with 2."""
     mean_squares = {}
     for keeps in (True, False):
         options = {"hidden_size": 256, "num_attention_heads": 4, "subsampling_conv_channels": [64, 64]}

@@ -33,16 +33,15 @@ def kind_of(name: str) -> str:
     return next((kind for kind, parts in KINDS.items() if any(part in name.lower() for part in parts)), "elementwise")
 
 
-def measure_kinds(run: Callable[[], Any], repeats: int) -> Counter[str]:
-    """Seconds of a call by kind of operation, means over the calls after one that is not counted."""
+def measure_kinds(run: Callable[[], Any]) -> Counter[str]:
+    """Seconds of a call by kind of operation: of one call, because torch takes long to add up many events."""
     run()
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
-        for _ in range(repeats):
-            run()
+        run()
     seconds: Counter[str] = Counter()
     for event in profiled.key_averages():
         if event.key.startswith(("aten::", "mkldnn::")):
-            seconds[kind_of(event.key)] += event.self_cpu_time_total * 1e-6 / repeats
+            seconds[kind_of(event.key)] += event.self_cpu_time_total * 1e-6
     return seconds
 
 
@@ -75,7 +74,7 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     for case, systems in build_cases().items():
         times = measure_interleaved(systems, options.repeats)
         for name, call in systems.items():
-            kinds, whole = measure_kinds(call, options.repeats), times[name]["wall_seconds"]
+            kinds, whole = measure_kinds(call), times[name]["wall_seconds"]
             rows.append(
                 {
                     "case": case,

@@ -131,8 +131,9 @@ def _check_fields(record: Any, content: Mapping[str, Any], where: str) -> None:
 
 
 def describe_command() -> str:
-    """The command line of this process."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    """The command line of this process; `python -m mu2slam_hf.cli` is the command `mu2slam`."""
+    name = Path(sys.argv[0]).name
+    return shlex.join(["mu2slam" if name == "__main__.py" else name, *sys.argv[1:]])
 
 
 def describe_machine(device: str = "cpu") -> dict[str, Any]:

@@ -54,7 +54,6 @@ def test_float32_inputs_of_other_models_in_another_type(dtype):
 
 @pytest.mark.parametrize("placement", ["auto", {"": "cpu"}, "cpu"])
 def test_device_maps(placement, tmp_path):
-    pytest.importorskip("accelerate")
     folder = save_tiny_checkpoint(tmp_path)
     processor = Mu2SLAMProcessor.from_pretrained(folder)
     inputs = processor(audio=torch.randn(9000).mul(0.1).numpy(), sampling_rate=16000)

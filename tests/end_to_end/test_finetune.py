@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import peft
 import pytest
 import torch
 import yaml
@@ -161,7 +162,6 @@ def test_two_processes_do_what_one_does(launch, tmp_path):
 
 
 def test_adapters_train_save_load_and_merge(launch, finished, tmp_path):
-    peft = pytest.importorskip("peft")
     tree = yaml.safe_load(RECIPE.read_text())
     tree["model"] = {"init_from": str(finished / "final")}
     tree["lora"] = {"r": 2, "lora_alpha": 4, "target_modules": ["q_proj", "v_proj"]}

@@ -95,8 +95,9 @@ def test_load_refuses_what_is_not_json(tmp_path):
         EvaluationResults.load(path)
 
 
-def test_command_can_be_typed_again(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["/usr/bin/mu2slam", "evaluate", "--root", "my data"])
+@pytest.mark.parametrize("program", ["/usr/bin/mu2slam", "/somewhere/mu2slam_hf/cli/__main__.py"])
+def test_command_can_be_typed_again(monkeypatch, program):
+    monkeypatch.setattr(sys, "argv", [program, "evaluate", "--root", "my data"])
     assert describe_command() == "mu2slam evaluate --root 'my data'"
 
 

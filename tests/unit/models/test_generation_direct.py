@@ -1,4 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+import peft
 import pytest
 import torch
 from tiny_models import TEXT_OFFSET, VOCABULARY, speech_batch, tiny_config, tiny_model, writing_model
@@ -172,7 +173,6 @@ def test_what_it_cannot_replace():
 
 
 def test_replaced_layers_are_not_bypassed():
-    peft = pytest.importorskip("peft")
     for name in ("v_proj", "lm_head", "embed_tokens"):
         model = tiny_model()
         peft.inject_adapter_in_model(peft.LoraConfig(target_modules=[name]), model)

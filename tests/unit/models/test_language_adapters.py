@@ -20,7 +20,6 @@ from mu2slam_hf.models.processing_transcription import TranscriptionOptions, tra
 from mu2slam_hf.recipes.models import add_adapters
 from mu2slam_hf.recipes.sections import LoraSection
 
-pytest.importorskip("peft")
 # Both have open o, with different rows; qaa-x-two has more characters, and no other language in common.
 CHARACTERS = {"mdw": "\u0254\u025b", "qaa-x-two": "\u0254\u014b\u0272"}
 LORA = LoraSection(r=2, target_modules=["q_proj", "v_proj"])

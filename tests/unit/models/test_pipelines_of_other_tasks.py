@@ -5,6 +5,7 @@ import copy
 import io
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 import soundfile
@@ -212,7 +213,6 @@ def test_translations_are_those_of_generate(pair, folder):
 
 
 def test_translation_of_the_columns_of_a_data_set(folder):
-    datasets = pytest.importorskip("datasets")
     translator = pipeline("translation", model=folder, device="cpu", tgt_lang="es", **SETTINGS)
     column = datasets.Dataset.from_dict({"text": TEXTS})
     expected = translator(TEXTS)

@@ -19,7 +19,6 @@ WAVE = np.random.default_rng(0).normal(size=9000).astype(np.float32) * 0.1
 @pytest.fixture(params=[[], ["language_head"]], ids=["adapters", "adapters and a head"])
 def saved(request, tmp_path, monkeypatch):
     """The folder of adapters on a base model that was named by a relative path, and the merged model."""
-    pytest.importorskip("peft")
     save_tiny_checkpoint(tmp_path / "base")
     monkeypatch.chdir(tmp_path)
     section = LoraSection(r=2, target_modules=["q_proj", "v_proj"], modules_to_save=request.param)

@@ -260,7 +260,9 @@ def test_two_findings_from_the_first_update_to_the_page(plan, tree, tmp_path, ca
     assert "| too few seeds |" in (tmp_path / "out" / "README.md").read_text()
 
 
-@pytest.mark.parametrize(("name", "part"), [("findings", "reporting"), ("mboshi", None), ("equal_time", "reporting")])
+@pytest.mark.parametrize(
+    ("name", "part"), [("findings", "reporting"), ("mboshi", None), ("equal_time", "reporting"), ("data", "reporting")]
+)
 def test_the_studies_of_the_package_are_valid(tmp_path, data_root, monkeypatch, name, part):
     monkeypatch.setenv("MU2SLAM_DATA", str(data_root))
     study = plan_study(name, tmp_path)

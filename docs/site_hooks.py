@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = (
     "RESULTS.md",
     "results/findings/README.md",
+    "results/data/README.md",
     "results/equal_time/README.md",
     "results/mboshi/README.md",
     "CONTRIBUTING.md",

@@ -265,6 +265,9 @@ def test_two_findings_from_the_first_update_to_the_page(plan, tree, tmp_path, ca
 )
 def test_the_studies_of_the_package_are_valid(tmp_path, data_root, monkeypatch, name, part):
     monkeypatch.setenv("MU2SLAM_DATA", str(data_root))
+    monkeypatch.setenv("MU2SLAM_SYNTHETIC", str(tmp_path))
+    (tmp_path / "short_sentences").mkdir()
+    (tmp_path / "short_sentences/manifest.tsv").touch()
     study = plan_study(name, tmp_path)
     assert find_study(name) == study.path and len(study.file.seeds) >= 2
     assert study.file.evaluation.part == part

@@ -23,7 +23,7 @@ from mu2slam_hf.data.selection import part_of
 from mu2slam_hf.evaluation.results import EvaluationResults, Score
 from mu2slam_hf.recipes.job_pool import LOG_FILE
 from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.shipped import find_study
+from mu2slam_hf.recipes.shipped import configuration_folder, find_study
 from mu2slam_hf.recipes.study import FINISHED_FILE, plan_study
 from mu2slam_hf.recipes.study_execution import run_study
 from mu2slam_hf.recipes.study_report import format_report, save_study
@@ -273,6 +273,13 @@ def test_the_studies_of_the_package_are_valid(tmp_path, data_root, monkeypatch, 
     assert study.file.evaluation.part == part
     # Nothing that is trained reads what is reported.
     assert "dev" not in json.dumps([list(step.overrides) for run in study.unique_runs for step in run.steps])
+
+
+def test_the_help_names_every_study(capsys):
+    names = sorted(path.stem for path in (configuration_folder() / "studies").glob("*.yaml"))
+    with pytest.raises(SystemExit):
+        main(["study", "--help"])
+    assert f"({', '.join(names)})" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.slow

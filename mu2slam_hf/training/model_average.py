@@ -3,11 +3,12 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
+from transformers import AutoConfig
 
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.training.checkpoints import average_checkpoints, find_weights_file
@@ -18,7 +19,7 @@ _COPIED = (
     *("preprocessor_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
     *("*.model", "*.py", "speech_tokenizer"),
 )
-# Differences of configurations that do not change what the weights mean.
+# Differences of configurations that do not change what the weights mean; so are probabilities of dropout.
 _IGNORED_KEYS = ("dtype", "torch_dtype", "transformers_version", "_name_or_path")
 _CONFIGURATIONS = ("config.json", "adapter_config.json")
 
@@ -80,7 +81,23 @@ def _check_same(first: Path, other: Path) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """The values by which the configurations of two models are compared; nested keys are joined by dots."""
     if not path.is_file():
         return {}
     values = json.loads(path.read_text(encoding="utf-8"))
-    return {key: value for key, value in values.items() if key not in _IGNORED_KEYS}
+    if path.name == "config.json":
+        # A file may lack a key that another version of the package writes: both have the default then.
+        values = AutoConfig.from_pretrained(path.parent).to_dict()
+    return {key: value for key, value in _flatten(values) if not _is_ignored(key.rpartition(".")[2])}
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _is_ignored(key: str) -> bool:
+    return key in _IGNORED_KEYS or key == "dropout" or key.endswith("_dropout")

@@ -37,8 +37,9 @@ def test_models_that_cannot_be_averaged_are_refused_and_nothing_is_written(folde
         write_average(folders[:1], tmp_path / "mean")
     config = tmp_path / "first" / "config.json"
     values = json.loads(config.read_text())
-    config.write_text(json.dumps(values | {"transformers_version": "1", "dropout": 0.4}))
-    with pytest.raises(ValueError, match=r"`dropout` in config.json is 0.4 and"):
+    decoder = values["decoder_config"] | {"layer_norm_eps": 0.5}
+    config.write_text(json.dumps(values | {"transformers_version": "1", "decoder_config": decoder}))
+    with pytest.raises(ValueError, match=r"`decoder_config.layer_norm_eps` in config.json is 0.5 and"):
         write_average(folders, tmp_path / "mean")
     config.write_text(json.dumps(values))
     tokenizer = tmp_path / "first" / "tokenizer.json"
@@ -51,6 +52,16 @@ def test_models_that_cannot_be_averaged_are_refused_and_nothing_is_written(folde
     assert not (tmp_path / "mean").exists()
     with pytest.raises(FileExistsError, match="exists already"):
         write_average(folders, tmp_path / "first")
+
+
+def test_dropout_and_keys_of_another_version_make_no_other_model(folders, tmp_path):
+    config = tmp_path / "first" / "config.json"
+    values = json.loads(config.read_text())
+    values["decoder_config"]["hidden_dropout"] = 0.4
+    del values["encoder_config"]["subsampling_keeps_variance"]
+    config.write_text(json.dumps(values))
+    write_average(folders, tmp_path / "mean")
+    assert (tmp_path / "mean" / "model.safetensors").is_file()
 
 
 def test_adapters_of_one_model_are_averaged(tmp_path):

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Recordings as by another microphone or in another room, for augmentation."""
+"""Recordings as by another microphone, in another room or with the input level too high, for augmentation."""
 
 from collections.abc import Sequence
 
@@ -56,6 +56,20 @@ def reverberate(
     size = fft_length(len(waveform) + len(response))
     changed = np.fft.irfft(np.fft.rfft(waveform, size) * np.fft.rfft(response, size), size)[: len(waveform)]
     return _with_power_of(waveform, changed)
+
+
+def overdrive(waveform: FloatArray, excess_db: float) -> FloatArray:
+    """Cut off the peaks, as a recorder does whose input level is too high; the power stays the same.
+
+    Args:
+        waveform: `(n,)` float32.
+        excess_db: how far the highest peak exceeds the largest value that the recorder can store, in decibels, at
+            least 0.
+    """
+    if len(waveform) == 0:
+        return waveform
+    limit = float(np.abs(waveform).max()) * 10.0 ** (-excess_db / 20.0)
+    return _with_power_of(waveform, np.clip(waveform.astype(np.float64), -limit, limit))
 
 
 def _with_power_of(waveform: FloatArray, changed: NDArray[np.float64]) -> FloatArray:

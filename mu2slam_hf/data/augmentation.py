@@ -14,7 +14,7 @@ import torch
 from huggingface_hub.dataclasses import strict
 from torch import Tensor
 
-from mu2slam_hf.data.acoustics import equalize, reverberate
+from mu2slam_hf.data.acoustics import equalize, overdrive, reverberate
 from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray
 from mu2slam_hf.data.random_keys import DrawKey, draw_generator
 from mu2slam_hf.data.spectrograms import reweight_pauses, warp_frequencies
@@ -44,11 +44,13 @@ class WaveformAugmentationConfig:
         reverb_prob: share of utterances with the reflections of a room, see `reverberate`.
         reverb_decay_seconds: lower and upper bound of the time in which they decay by 60 dB.
         reverb_direct_db: lower and upper bound of the energy of the direct sound in relation to them, in decibels.
+        overdrive_prob: share of utterances with peaks cut off, as of an input level that was too high, see `overdrive`.
+        overdrive_db: lower and upper bound of how far the highest peak exceeds the limit, in decibels.
         concatenate_prob: share of short utterances to which another of the same language and corpus is appended.
         concatenate_max_seconds: maximum length of each of the two.
         concatenate_gap_seconds: lower and upper bound of the silence between them.
         concatenate_from_epoch: epoch of the first concatenation.
-        from_step: first optimizer step with gain, noise, band limit, other microphones and rooms.
+        from_step: first optimizer step with gain, noise, band limit, other microphones and rooms, and overdrive.
     """
 
     speed_factors: tuple[float | int, ...] | list[float | int] = (1.0,)
@@ -64,6 +66,8 @@ class WaveformAugmentationConfig:
     reverb_prob: float | int = 0.0
     reverb_decay_seconds: tuple[float | int, ...] | list[float | int] = (0.1, 0.5)
     reverb_direct_db: tuple[float | int, ...] | list[float | int] = (0.0, 12.0)
+    overdrive_prob: float | int = 0.0
+    overdrive_db: tuple[float | int, ...] | list[float | int] = (0.0, 30.0)
     concatenate_prob: float | int = 0.0
     concatenate_max_seconds: float | int = 4.0
     concatenate_gap_seconds: tuple[float | int, ...] | list[float | int] = (0.1, 0.4)
@@ -71,10 +75,10 @@ class WaveformAugmentationConfig:
     from_step: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("gain_prob", "noise_prob", "band_limit_prob", "equalize_prob", "reverb_prob", "concatenate_prob"):
-            _check_share(name, getattr(self, name))
-        bounded = ("gain_db", "noise_snr_db", "reverb_decay_seconds", "reverb_direct_db", "concatenate_gap_seconds")
-        for name in bounded:
+        for effect in ("gain", "noise", "band_limit", "equalize", "reverb", "overdrive", "concatenate"):
+            _check_share(f"{effect}_prob", getattr(self, f"{effect}_prob"))
+        levels = ("gain_db", "noise_snr_db", "reverb_direct_db", "overdrive_db")
+        for name in (*levels, "reverb_decay_seconds", "concatenate_gap_seconds"):
             bounds = getattr(self, name)
             if len(bounds) != 2 or bounds[0] > bounds[1]:
                 raise ValueError(f"`{name}` must be (lower, upper), got {bounds!r}")
@@ -84,6 +88,8 @@ class WaveformAugmentationConfig:
             raise ValueError(f"`concatenate_gap_seconds` must not be negative, got {self.concatenate_gap_seconds!r}")
         if self.reverb_decay_seconds[0] <= 0:
             raise ValueError(f"`reverb_decay_seconds` must be above 0, got {self.reverb_decay_seconds!r}")
+        if self.overdrive_db[0] < 0:
+            raise ValueError(f"`overdrive_db` must not be negative, got {self.overdrive_db!r}")
         if self.equalize_db < 0:
             raise ValueError(f"`equalize_db` must not be negative, got {self.equalize_db}")
         if not 0 < self.band_limit_hz <= SAMPLING_RATE / 2:
@@ -195,7 +201,7 @@ class WaveformAugmenter:
     def __call__(
         self, waveform: FloatArray, key: DrawKey, example_id: str, *, speed_factor: float = 1.0
     ) -> FloatArray:
-        """`(n,)` -> `(n / speed_factor,)`: speed, room, microphone, band limit, noise, gain, in this order."""
+        """`(n,)` -> `(n / speed_factor,)`: speed, room, microphone, band limit, noise, overdrive, gain, in order."""
         waveform = change_speed(waveform, speed_factor, self.sampling_rate)
         strength = self.strength.value
         if key.step < self.config.from_step or strength == 0.0:
@@ -210,9 +216,16 @@ class WaveformAugmenter:
             waveform = limit_band(waveform, float(self.config.band_limit_hz), self.sampling_rate)
         if chances[1] < self.config.noise_prob * strength:
             waveform = add_noise(waveform, snr_db, generator, pink=bool(chances[3] < 0.5))
+        waveform = self._overdrive(waveform, key, example_id, strength)
         if chances[2] < self.config.gain_prob * strength:
             waveform = waveform * np.float32(10.0 ** (gain_db / 20.0))
         return waveform
+
+    def _overdrive(self, waveform: FloatArray, key: DrawKey, example_id: str, strength: float) -> FloatArray:
+        """An input level that is too high."""
+        generator = draw_generator(self.seed, key, example_id, "overdrive")
+        chance, excess_db = generator.random(), float(generator.uniform(*self.config.overdrive_db))
+        return overdrive(waveform, excess_db) if chance < self.config.overdrive_prob * strength else waveform
 
     def _change_acoustics(self, waveform: FloatArray, key: DrawKey, example_id: str, strength: float) -> FloatArray:
         """Another room and another microphone."""

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from mu2slam_hf.data.acoustics import equalize, reverberate
+from mu2slam_hf.data.acoustics import equalize, overdrive, reverberate
 from mu2slam_hf.data.augmentation import WaveformAugmentationConfig, WaveformAugmenter
 from mu2slam_hf.data.random_keys import DrawKey, counter_generator
 from mu2slam_hf.models.modules_sound_features import fft_length
@@ -47,21 +47,38 @@ def test_the_reflections_decay_by_60_db_in_the_time_given():
     assert reverberate(noise(), 0.2, 6.0, counter_generator(2)).shape == noise().shape
 
 
+def test_peaks_above_the_limit_are_cut_off():
+    """A sine with its peak 6.02 dB above the limit is cut off at half its height, at phases of 30 degrees and more."""
+    phases = 2 * np.pi * np.arange(1200) / 1200
+    sine = np.sin(phases).astype(np.float32)
+    cut = overdrive(sine, 20 * np.log10(2))
+    assert cut.dtype == np.float32 and power(cut) == pytest.approx(power(sine), rel=1e-5)
+    flat = np.isclose(np.abs(cut), np.abs(cut).max(), rtol=1e-6)
+    assert flat.mean() == pytest.approx(2 / 3, abs=0.01)
+    below = ~flat & (np.abs(sine) > 1e-3)
+    np.testing.assert_allclose(cut[below] / sine[below], np.abs(cut).max() / 0.5, rtol=1e-5)
+    np.testing.assert_allclose(overdrive(sine, 0.0), sine, rtol=1e-6)
+    assert overdrive(sine[:0], 6.0).shape == (0,)
+
+
 @pytest.mark.parametrize("num_samples", [1, 2, 100])
 def test_short_and_silent_waveforms(num_samples):
     for wave in (noise()[:num_samples], np.zeros(num_samples, dtype=np.float32)):
-        for changed in (equalize(wave, [6.0, -6.0]), reverberate(wave, 0.1, 0.0, counter_generator(3))):
+        room = reverberate(wave, 0.1, 0.0, counter_generator(3))
+        for changed in (equalize(wave, [6.0, -6.0]), room, overdrive(wave, 12.0)):
             assert changed.shape == wave.shape and np.isfinite(changed).all()
 
 
 def test_augmentation_uses_them_and_other_draws_do_not_change():
     key = DrawKey(epoch=1, step=0, example=0)
     off = WaveformAugmenter(WaveformAugmentationConfig(noise_prob=1.0))
-    for name in ("equalize_prob", "reverb_prob"):
+    for name in ("equalize_prob", "reverb_prob", "overdrive_prob"):
         on = WaveformAugmenter(WaveformAugmentationConfig(**{name: 1.0}))
         changed = on(noise(), key, "a")
         assert not np.allclose(changed, noise()) and power(changed) == pytest.approx(power(noise()), rel=1e-4)
         assert np.array_equal(changed, on(noise(), key, "a")) and not np.array_equal(changed, on(noise(), key, "b"))
+        if name == "overdrive_prob":  # comes after noise
+            continue
         both = WaveformAugmenter(WaveformAugmentationConfig(**{name: 1.0}, noise_prob=1.0))
         added = both(noise(), key, "a") - changed
         assert power(added) == pytest.approx(power(off(noise(), key, "a") - noise()), rel=0.05)
@@ -74,6 +91,8 @@ def test_augmentation_uses_them_and_other_draws_do_not_change():
         ({"reverb_direct_db": (5, 1)}, r"`reverb_direct_db` must be \(lower, upper\)"),
         ({"equalize_db": -1}, "`equalize_db` must not be negative"),
         ({"equalize_prob": 1.5}, "equalize_prob"),
+        ({"overdrive_db": (-3, 6)}, "`overdrive_db` must not be negative"),
+        ({"overdrive_prob": -0.1}, "overdrive_prob"),
     ],
 )
 def test_faulty_settings(fields, message):

@@ -8,9 +8,7 @@
 Started again with the same recipe, a run resumes from its newest complete checkpoint and ends with the same weights.
 The result is in `<output.dir>/final`. A recipe with `stages` (gradual fine-tuning) is several such runs, each starting
 from the result of the previous one; finished ones are not repeated. On CPU, `OMP_NUM_THREADS` sets the number of
-threads of a process; with glibc, `MALLOC_ARENA_MAX=2 MALLOC_TRIM_THRESHOLD_=1073741824
-MALLOC_MMAP_THRESHOLD_=1073741824` saves page faults (large tensors are reused instead of being returned to the system
-after every step).
+threads of a process; docs/how_to/fine_tuning.md says which memory allocator is fast.
 """
 
 import argparse

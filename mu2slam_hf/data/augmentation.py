@@ -44,7 +44,7 @@ class WaveformAugmentationConfig:
         reverb_prob: share of utterances with the reflections of a room, see `reverberate`.
         reverb_decay_seconds: lower and upper bound of the time in which they decay by 60 dB.
         reverb_direct_db: lower and upper bound of the energy of the direct sound in relation to them, in decibels.
-        overdrive_prob: share of utterances with peaks cut off, as of an input level that was too high, see `overdrive`.
+        overdrive_prob: share of utterances with peaks cut off, as of an input level too high, see `overdrive`.
         overdrive_db: lower and upper bound of how far the highest peak exceeds the limit, in decibels.
         concatenate_prob: share of short utterances to which another of the same language and corpus is appended.
         concatenate_max_seconds: maximum length of each of the two.

@@ -25,16 +25,24 @@ def fill_durations(
         The records with readable audio, and the reasons for all others.
     """
 
-    def fill(record: SpeechTextRecord) -> SpeechTextRecord | str:
-        if record.audio is None or record.duration_seconds is not None:
-            return record
+    def fill(position: int) -> SpeechTextRecord | str:
+        record = results[position]
+        assert isinstance(record, SpeechTextRecord) and record.audio is not None
         try:
             return record.with_duration(audio_duration_seconds(record.audio))
         except AudioError as error:
             return f"{record.key}: {error}"
 
+    results: list[SpeechTextRecord | str] = list(records)
+    unknown = [
+        position
+        for position, record in enumerate(results)
+        if isinstance(record, SpeechTextRecord) and record.audio is not None and record.duration_seconds is None
+    ]
+    # Only headers are worth a thread: handing over a record takes longer than to look at it.
     with ThreadPoolExecutor(num_threads) as pool:
-        results = list(pool.map(fill, records))
+        for position, result in zip(unknown, pool.map(fill, unknown), strict=True):
+            results[position] = result
     filled = [result for result in results if isinstance(result, SpeechTextRecord)]
     return filled, [result for result in results if isinstance(result, str)]
 

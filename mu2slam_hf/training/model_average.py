@@ -20,7 +20,7 @@ _COPIED = (
     *("*.model", "*.py", "speech_tokenizer"),
 )
 # Differences of configurations that do not change what the weights mean; so are probabilities of dropout.
-_IGNORED_KEYS = ("dtype", "torch_dtype", "transformers_version", "_name_or_path")
+_IGNORED_KEYS = ("dtype", "torch_dtype", "transformers_version", "use_cache", "_name_or_path")
 _CONFIGURATIONS = ("config.json", "adapter_config.json")
 
 

@@ -54,10 +54,11 @@ def test_models_that_cannot_be_averaged_are_refused_and_nothing_is_written(folde
         write_average(folders, tmp_path / "first")
 
 
-def test_dropout_and_keys_of_another_version_make_no_other_model(folders, tmp_path):
+def test_dropout_caching_and_keys_of_another_version_make_no_other_model(folders, tmp_path):
     config = tmp_path / "first" / "config.json"
     values = json.loads(config.read_text())
     values["decoder_config"]["hidden_dropout"] = 0.4
+    values["use_cache"] = not values["use_cache"]
     del values["encoder_config"]["subsampling_keeps_variance"]
     config.write_text(json.dumps(values))
     write_average(folders, tmp_path / "mean")

@@ -34,7 +34,7 @@ FOLDER = mu2slam_hf.default_checkpoint()
 RECORDINGS = REPOSITORY_ROOT / "examples" / "es"
 SAID = "por favor marque el número que desea llamar"
 TEXT = "por favor marque el número"
-TRANSLATED = "please enter the number to be blacklisted"
+TRANSLATED = "please press the number to be called"
 SHORT = "su mensaje es muy corto"
 ADDRESS = "https://example.org"
 
@@ -208,7 +208,7 @@ COMMANDS = {
     f"{TALK} --language German": refused("the model does not support language 'de'; nearest of the 6 known codes", 1),
     "mu2slam transcribe missing.opus": refused("missing.opus: no such file", 1),
     "mu2slam talk.opus": refused("did you mean `mu2slam transcribe talk.opus`?", 2),
-    f'mu2slam translate "{TEXT}" --from es --to en': printed_exactly("please enter the number\n"),
+    f'mu2slam translate "{TEXT}" --from es --to en': printed_exactly("please press the number\n"),
     "mu2slam identify-language talk.opus": printed("talk.opus: es (es 100.0 %, "),
     f'mu2slam align talk.opus "{SAID}" --language es': printed("start\tend\tconfidence\tword\n0.020\t", "\tllamar\n"),
 }
@@ -276,11 +276,11 @@ def has_states(result, _):
 
 
 def has_translation(result, _):
-    assert result == [{"translation_text": "please enter the number"}]
+    assert result == [{"translation_text": "please press the number"}]
 
 
 def is_list_of_a_translation(result, _):
-    assert result == ["please enter the number"]
+    assert result == ["please press the number"]
 
 
 def has_transcript(result, _):

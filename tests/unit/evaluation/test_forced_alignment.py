@@ -47,14 +47,14 @@ def test_real_recordings(default, record):
 
 
 def test_shortened_transcripts_fit_worse(default):
-    """But for one recording at most, whose last word is not recognised."""
+    """But for two recordings at most, whose last words are not recognised."""
     shorter = [record.text.rsplit(" ", 1)[0] for record in RECORDS]
     worse = [
         align(*default, record.audio, text, record.lang).score
         < align(*default, record.audio, record.text, record.lang).score
         for record, text in zip(RECORDS, shorter, strict=True)
     ]
-    assert sum(worse) >= len(RECORDS) - 1
+    assert sum(worse) >= len(RECORDS) - 2
 
 
 def test_a_long_recording_has_the_words_of_its_parts(default, tmp_path, monkeypatch):

@@ -96,7 +96,8 @@ def test_text_of_tokens_keeps_spaces_at_cuts(pair, clips):
     (tokens,) = transcribe(pair, [recording], timestamps="token", **kwargs)
     assert len(words.segments) > 1
     longest = max(len(word) for word in words.text.split())
-    assert len(tokens.text.split()) == pytest.approx(len(words.text.split()), abs=2)
+    # The two are cut at other places, and a word or two is written on both sides of a cut.
+    assert len(tokens.text.split()) == pytest.approx(len(words.text.split()), abs=4)
     assert max(len(word) for word in tokens.text.split()) <= longest + 3
 
 

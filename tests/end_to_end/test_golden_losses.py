@@ -29,8 +29,8 @@ def test_every_recipe_has_recorded_losses():
     assert NAMES == sorted(path.stem for path in (GOLDEN / "losses").glob("*.json")) and len(NAMES) >= 7
 
 
-# Of the second half of the updates. The codebook amplifies rounding: one frame with another entry, and all that follows
-# is another run.
+# Of the second half of the updates. A codebook amplifies rounding: after one frame with another entry, everything that
+# follows differs.
 LATER_TOLERANCES = {"speech_tokenizer": 0.1}
 
 

@@ -25,24 +25,21 @@ def fill_durations(
         The records with readable audio, and the reasons for all others.
     """
 
-    def fill(position: int) -> SpeechTextRecord | str:
-        record = results[position]
-        assert isinstance(record, SpeechTextRecord) and record.audio is not None
+    def is_unknown(record: SpeechTextRecord) -> bool:
+        return record.audio is not None and record.duration_seconds is None
+
+    def fill(record: SpeechTextRecord) -> SpeechTextRecord | str:
+        assert record.audio is not None
         try:
             return record.with_duration(audio_duration_seconds(record.audio))
         except AudioError as error:
             return f"{record.key}: {error}"
 
-    results: list[SpeechTextRecord | str] = list(records)
-    unknown = [
-        position
-        for position, record in enumerate(results)
-        if isinstance(record, SpeechTextRecord) and record.audio is not None and record.duration_seconds is None
-    ]
+    records = list(records)
     # Only headers are worth a thread: handing over a record takes longer than to look at it.
     with ThreadPoolExecutor(num_threads) as pool:
-        for position, result in zip(unknown, pool.map(fill, unknown), strict=True):
-            results[position] = result
+        read = pool.map(fill, filter(is_unknown, records))
+        results = [next(read) if is_unknown(record) else record for record in records]
     filled = [result for result in results if isinstance(result, SpeechTextRecord)]
     return filled, [result for result in results if isinstance(result, str)]
 

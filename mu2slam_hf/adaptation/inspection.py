@@ -5,7 +5,6 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from mu2slam_hf.adaptation.options import CheckLimits
@@ -124,10 +123,6 @@ class _Inspector:
         whole = measured.duration_seconds
         audio, seconds = record.audio, whole
         if isinstance(audio, AudioSlice):
-            if not measured.can_be_cut:
-                reason = f"parts of a {Path(audio.path).suffix} file cannot be read; convert it to WAV first"
-                self.report("unreadable_audio", record, reason)
-                return None
             if audio.start_seconds >= whole:
                 reason = f"the recording ends at {clock(whole)}, before the annotation starts"
                 self.report("beyond_end", record, reason)
@@ -161,10 +156,6 @@ class _Inspector:
     def cut(self, record: SpeechTextRecord) -> list[SpeechTextRecord]:
         measured = self.levels[audio_name(record)]
         assert isinstance(measured, RecordingLevels) and record.duration_seconds is not None
-        if record.duration_seconds > self.limits.max_seconds and not measured.can_be_cut:
-            reason = f"{record.duration_seconds:.0f} s without text, which cannot be cut; convert it to WAV first"
-            self.report("too_long", record, reason)
-            return []
         return cut_speech(record, measured, self.limits)
 
     def has_usable_text(self, record: SpeechTextRecord, needed_frames: int) -> bool:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import soundfile as sf
 
 from mu2slam_hf.data.audio import SAMPLING_RATE, AudioError, FloatArray
+from mu2slam_hf.models.modules_audio_files import read_audio_format
 from mu2slam_hf.models.modules_audio_sources import stream_audio_source
 
 LEVEL_SECONDS = 0.1
@@ -26,9 +26,8 @@ class RecordingLevels:
 
     Attributes:
         duration_seconds: length.
-        sampling_rate: rate of the file in Hz; None if only its decoder knows it (videos, m4a).
+        sampling_rate: rate of the file in Hz; None if it is not a file.
         num_channels: number of channels; None as above.
-        can_be_cut: whether parts of it can be read without decoding all of it.
         levels_db: `(n,)` float32, root mean square of each `LEVEL_SECONDS` in dB relative to full scale, at least
             -120.
     """
@@ -36,7 +35,6 @@ class RecordingLevels:
     duration_seconds: float
     sampling_rate: int | None
     num_channels: int | None
-    can_be_cut: bool
     levels_db: FloatArray
 
     def peak_db(self, start_seconds: float = 0.0, end_seconds: float | None = None) -> float:
@@ -54,7 +52,7 @@ def measure_recording(source: Any) -> RecordingLevels:
         source: a path, or another source of `load_audio`.
 
     Raises:
-        AudioError: it cannot be read to its end.
+        AudioError: nothing of it can be decoded.
     """
     rest = np.zeros(0, dtype=np.float32)
     levels: list[FloatArray] = []
@@ -67,15 +65,11 @@ def measure_recording(source: Any) -> RecordingLevels:
         rest = samples[whole:]
     if len(rest):
         levels.append(_levels_of(rest[None]))
-    try:
-        info = sf.info(source) if isinstance(source, str) else None
-    except (sf.SoundFileError, RuntimeError):
-        info = None  # decoded by PyAV
+    sampling_rate, num_channels = read_audio_format(source, source) if isinstance(source, str) else (None, None)
     return RecordingLevels(
         duration_seconds=num_samples / SAMPLING_RATE,
-        sampling_rate=info.samplerate if info else None,
-        num_channels=info.channels if info else None,
-        can_be_cut=info is not None,
+        sampling_rate=sampling_rate,
+        num_channels=num_channels,
         levels_db=np.concatenate(levels),
     )
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import soundfile as sf
 
-from mu2slam_hf.models.modules_audio_files import AudioError, check_audio_path
+from mu2slam_hf.models.modules_audio_decoders import AudioError
+from mu2slam_hf.models.modules_audio_files import measure_audio_file
 from mu2slam_hf.models.modules_audio_sources import read_audio_source, stream_audio_source
 
 __all__ = ["AudioCache", "AudioError", "FloatArray", "SAMPLING_RATE", "audio_duration_seconds", "load_audio"]
@@ -33,23 +33,17 @@ def load_audio(
         `(samples,)` float32, mono (mean of the channels), at least one sample, finite.
 
     Raises:
-        AudioError: the file is missing, a folder, not audio, truncated, empty, or has NaN or infinite samples.
+        AudioError: see `stream_audio_source`.
     """
     return read_audio_source(source, sampling_rate, source_rate=source_rate, name=name)
 
 
 def audio_duration_seconds(source: Any, *, name: str | None = None) -> float:
-    """Duration in seconds; of a file that soundfile reads, only the header is read."""
+    """Duration in seconds, as `load_audio` reads it; of a file whose format states it, only the header is read."""
+    if isinstance(source, bytes):
+        return measure_audio_file(source, name or "audio bytes")
     if isinstance(source, (str, os.PathLike)) and not str(source).startswith(("http://", "https://")):
-        path = check_audio_path(source)
-        try:
-            info = sf.info(str(path))
-        except sf.LibsndfileError:
-            pass  # for another decoder, or an error that says why
-        else:
-            if info.frames <= 0:
-                raise AudioError(f"{path}: has no samples")
-            return float(info.frames / info.samplerate)
+        return measure_audio_file(source, name or os.fspath(source))
     return sum(len(block) for block in stream_audio_source(source, SAMPLING_RATE, name=name)) / SAMPLING_RATE
 
 

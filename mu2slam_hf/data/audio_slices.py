@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import soundfile as sf
-
 from mu2slam_hf.data.audio import AudioError
+from mu2slam_hf.models.modules_audio_files import read_audio_file
 
 
 @dataclass(frozen=True)
@@ -33,24 +32,11 @@ class AudioSlice:
             AudioError: the file cannot be read, or ends before the slice begins.
         """
         try:
-            with sf.SoundFile(self.path) as file:
-                start = round(self.start_seconds * file.samplerate)
-                stop = min(round(self.end_seconds * file.samplerate), file.frames)
-                if start >= stop:
-                    seconds = file.frames / file.samplerate
-                    raise AudioError(
-                        f"{self.path}: no samples from {self.start_seconds:.2f} s to {self.end_seconds:.2f} s, "
-                        f"the recording has {seconds:.2f} s"
-                    )
-                file.seek(start)
-                samples = file.read(stop - start, dtype="float32", always_2d=True)
-                rate = file.samplerate
-        except (sf.SoundFileError, OSError, RuntimeError) as error:
-            raise AudioError(
-                f"{self.path}: cannot be read ({error}); SPHERE files compressed by shorten must be unpacked by "
-                "sph2pipe first"
-            ) from error
-        return {"array": samples.mean(axis=1), "sampling_rate": rate}
+            samples, rate = read_audio_file(self.path, self.path, self.start_seconds, self.end_seconds)
+        except AudioError as error:
+            hint = "; SPHERE files compressed by shorten must be unpacked by sph2pipe first"
+            raise AudioError(f"{error}{hint if self.path.lower().endswith('.sph') else ''}") from error
+        return {"array": samples, "sampling_rate": rate}
 
 
 def audio_path(audio: Any) -> str | None:

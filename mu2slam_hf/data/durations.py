@@ -1,13 +1,10 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Durations of recordings, read from their headers."""
+"""Durations of recordings, from their headers where these state them."""
 
-import io
 import math
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-
-import soundfile as sf
 
 from mu2slam_hf.data.audio import AudioError, audio_duration_seconds
 from mu2slam_hf.data.audio_slices import AudioSlice
@@ -19,7 +16,7 @@ _LONGEST_SECONDS = 24 * 3600.0
 def fill_durations(
     records: Iterable[SpeechTextRecord], *, num_threads: int = 8
 ) -> tuple[list[SpeechTextRecord], list[str]]:
-    """Records with durations, read from the headers of recordings if the manifest has none.
+    """Records with durations, read from the recordings if the manifest has none.
 
     Returns:
         The records with readable audio, and the reasons for all others.
@@ -36,7 +33,7 @@ def fill_durations(
             return f"{record.key}: {error}"
 
     records = list(records)
-    # Only headers are worth a thread: handing over a record takes longer than to look at it.
+    # Only files are worth a thread: handing over a record takes longer than to look at it.
     with ThreadPoolExecutor(num_threads) as pool:
         read = pool.map(fill, filter(is_unknown, records))
         results = [next(read) if is_unknown(record) else record for record in records]
@@ -61,7 +58,7 @@ def stated_seconds(stated: Any, audio: Any) -> float | None:
 
 
 def seconds_of(stated: Any, audio: Any, name: str | None = None) -> float:
-    """Duration of a recording in seconds: as stated, else from the header of the file.
+    """Duration of a recording in seconds: as stated, else from the file.
 
     Args:
         stated: seconds as a number or a string; invalid values are ignored.
@@ -69,7 +66,7 @@ def seconds_of(stated: Any, audio: Any, name: str | None = None) -> float:
         name: name for error messages.
 
     Raises:
-        AudioError: no valid duration is stated and the header cannot be read.
+        AudioError: no valid duration is stated and the file cannot be read.
     """
     seconds = stated_seconds(stated, audio)
     if seconds is not None:
@@ -77,12 +74,4 @@ def seconds_of(stated: Any, audio: Any, name: str | None = None) -> float:
     if isinstance(audio, Mapping):
         name = name or audio.get("path")
         audio = audio.get("bytes") if audio.get("bytes") is not None else audio.get("path")
-    if not isinstance(audio, bytes):
-        return audio_duration_seconds(audio, name=name)
-    try:
-        info = sf.info(io.BytesIO(audio))
-    except (sf.SoundFileError, RuntimeError) as error:
-        raise AudioError(f"{name or 'audio bytes'}: cannot be decoded as audio ({error})") from error
-    if info.frames <= 0:
-        raise AudioError(f"{name or 'audio bytes'}: has no samples")
-    return float(info.frames / info.samplerate)
+    return audio_duration_seconds(audio, name=name)

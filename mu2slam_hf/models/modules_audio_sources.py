@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from huggingface_hub.utils import get_session
 
-from .modules_audio_files import AudioError, stream_audio_file
+from .modules_audio_decoders import AudioError
+from .modules_audio_files import stream_audio_file
 from .modules_encoded_audio import file_of, has_samples, is_decoder, read_decoder
 from .modules_waveforms import MAX_CHANNELS, read_waveforms
 
@@ -63,7 +64,8 @@ def stream_audio_source(
         the size of the blocks.
 
     Raises:
-        AudioError: the file is missing, a folder, not audio, truncated, empty, or has NaN or infinite samples.
+        AudioError: the file is missing, a folder, not audio, empty, or has NaN or infinite samples. A file that is
+            damaged or ends early is used as far as it can be decoded, with a warning.
     """
     label, content = _locate(source, name)
     if isinstance(content, (str, os.PathLike, bytes)):

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .modules_audio_files import AudioError, read_audio_file
+from .modules_audio_decoders import AudioError
+from .modules_audio_files import read_audio_file
 
 
 def is_encoded(item: Any) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
-from .modules_audio_files import AudioError
+from .modules_audio_decoders import AudioError
 from .processing_transcripts import Transcript, TranscriptSegment
 
 TIMESTAMPS = (True, "word", "char")

@@ -15,7 +15,7 @@ import numpy as np
 
 from .generation_settings import find_chunk_seconds, find_min_language_probability
 from .language_codes import UNDETERMINED
-from .modules_audio_files import AudioError
+from .modules_audio_decoders import AudioError
 from .modules_audio_sources import stream_audio_source
 from .modules_language_adapters import use_adapter
 from .modules_speech_detection import build_detector

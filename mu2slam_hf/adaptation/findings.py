@@ -93,6 +93,11 @@ FINDING_KINDS: dict[str, FindingKind] = {
         title="Recordings that cannot be read",
         advice="Listen to the file. If it plays, convert it to WAV; if not, copy it again from the recorder.",
     ),
+    "damaged_audio": FindingKind(
+        severity="check",
+        title="Recordings that are damaged or end early",
+        advice="What can be decoded is used. Check that the text has no more than that; else copy the file again.",
+    ),
     "beyond_end": FindingKind(
         severity="left_out",
         title="Annotations after the end of their recording",

@@ -65,7 +65,7 @@ def inspect_records(
     """
     found = InspectedData()
     inspector = _Inspector(data=data, limits=limits, levels=levels)
-    inspector.report_unreadable()
+    inspector.report_recordings()
     needed_frames: dict[str, int] = {}
     if encode is not None:
         texts = list(dict.fromkeys(record.text for record in data.records if record.text))
@@ -96,24 +96,27 @@ class _Inspector:
     def report(self, kind: str, record: SpeechTextRecord, message: str) -> None:
         self.data.report(kind, self.data.places[record.key], message, record.key)
 
-    def report_unreadable(self) -> None:
-        """One finding for each recording that cannot be read, however many utterances it has."""
+    def report_recordings(self) -> None:
+        """One finding for each recording that cannot be read to its end, however many utterances it has."""
         num_records: dict[str, int] = {}
         for record in self.data.records:
             if record.audio is not None:
                 name = audio_name(record)
                 num_records[name] = num_records.get(name, 0) + 1
         for name, measured in self.levels.items():
-            if isinstance(measured, AudioError):
-                reason = str(measured).removeprefix(f"{name}: ")
-                count = num_records[name]
-                lost = f"; its {count} utterances are left out" if count > 1 else ""
-                place = next(r for r in self.data.records if r.audio is not None and audio_name(r) == name)
-                row = self.data.places[place.key]
-                where = name if os.path.exists(name) else row
-                message = reason if where == name else f"{name}: {reason}"
-                named = "" if row in (name, where) else f"; {'first named' if count > 1 else 'named'} in {row}"
-                self.data.report("unreadable_audio", where, f"{message}{lost}{named}")
+            kind, reason = "unreadable_audio", str(measured)
+            if isinstance(measured, RecordingLevels):
+                kind, reason = "damaged_audio", measured.damage
+            if not reason:
+                continue
+            count, reason = num_records[name], reason.removeprefix(f"{name}: ")
+            lost = f"; its {count} utterances are left out" if count > 1 and kind == "unreadable_audio" else ""
+            place = next(r for r in self.data.records if r.audio is not None and audio_name(r) == name)
+            row = self.data.places[place.key]
+            where = name if os.path.exists(name) else row
+            message = reason if where == name else f"{name}: {reason}"
+            named = "" if row in (name, where) else f"; {'first named' if count > 1 else 'named'} in {row}"
+            self.data.report(kind, where, f"{message}{lost}{named}")
 
     def fit_to_recording(self, record: SpeechTextRecord) -> SpeechTextRecord | None:
         """The record with its measured duration, cut at the end of the file; None if it cannot be used."""

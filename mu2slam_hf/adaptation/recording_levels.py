@@ -30,12 +30,14 @@ class RecordingLevels:
         num_channels: number of channels; None as above.
         levels_db: `(n,)` float32, root mean square of each `LEVEL_SECONDS` in dB relative to full scale, at least
             -120.
+        damage: what is wrong with a file of which a part cannot be decoded.
     """
 
     duration_seconds: float
     sampling_rate: int | None
     num_channels: int | None
     levels_db: FloatArray
+    damage: str = ""
 
     def peak_db(self, start_seconds: float = 0.0, end_seconds: float | None = None) -> float:
         """Level of the loudest frame that lies at least partly within a stretch."""
@@ -57,7 +59,8 @@ def measure_recording(source: Any) -> RecordingLevels:
     rest = np.zeros(0, dtype=np.float32)
     levels: list[FloatArray] = []
     num_samples = 0
-    for block in stream_audio_source(source, SAMPLING_RATE):
+    damage: list[str] = []
+    for block in stream_audio_source(source, SAMPLING_RATE, on_damage=damage.append):
         samples = np.concatenate([rest, block[:, 0]])
         num_samples += len(block)
         whole = len(samples) // _FRAME_SAMPLES * _FRAME_SAMPLES
@@ -71,6 +74,7 @@ def measure_recording(source: Any) -> RecordingLevels:
         sampling_rate=sampling_rate,
         num_channels=num_channels,
         levels_db=np.concatenate(levels),
+        damage="; ".join(damage),
     )
 
 

@@ -9,7 +9,7 @@ Shapes: `n` samples, `c` channels.
 
 import os
 import struct
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -43,6 +43,7 @@ class AudioReader:
         file: the open file, at its beginning; it must stay open.
         label: name for messages.
         wanted_rate: a rate in Hz at which the file is decoded if that costs less than its own.
+        on_damage: called with a message if the file is damaged or ends early; default: a warning.
 
     Attributes:
         rate: sampling rate of the blocks in Hz.
@@ -52,8 +53,14 @@ class AudioReader:
         AudioError: the file is empty, or it is not audio.
     """
 
-    def __init__(self, file: BinaryIO, label: str, wanted_rate: int | None = None) -> None:
-        self._label = label
+    def __init__(
+        self,
+        file: BinaryIO,
+        label: str,
+        wanted_rate: int | None = None,
+        on_damage: Callable[[str], None] | None = None,
+    ) -> None:
+        self._label, self._on_damage = label, on_damage or logger.warning
         head = file.read(256)
         if not head:
             raise AudioError(f"{label}: the file is empty (0 bytes)")
@@ -63,7 +70,7 @@ class AudioReader:
         self.num_channels = self._decoder.num_channels
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-        """Samples [start, stop), as far as the file has them; warns if it is damaged or ends early.
+        """Samples [start, stop), as far as the file has them.
 
         Yields:
             `(n, c)` float32, not empty.
@@ -87,7 +94,7 @@ class AudioReader:
             raise AudioError(f"{self._label}: the file is corrupted or truncated ({problem})")
         if problem:
             end = start + num_samples
-            logger.warning(
+            self._on_damage(
                 f"{self._label}: the file is corrupted or truncated ({problem}); the {end / self.rate:.2f} s that can "
                 "be decoded are used"
             )
@@ -110,21 +117,21 @@ class AudioReader:
                 'samples as a mapping {"array": samples, "sampling_rate": rate}'
             )
         is_mpeg = looks_like_mpeg_audio(head)
+        reason = "soundfile is not installed"
         if is_mpeg and has_pyav:
             try:
                 return PacketDecoder(file)
-            except ValueError:
-                pass  # it only begins like MPEG audio
-        reason = "soundfile is not installed"
+            except ValueError as error:  # perhaps it only begins like MPEG audio
+                reason = str(error)
         if soundfile is not None:
             file.seek(0)
             try:
                 decoder = _SoundfileDecoder(file, wanted_rate, estimates_length=is_mpeg)
             except (soundfile.SoundFileError, RuntimeError) as error:
-                reason = describe_decoding_error(error)
+                reason = reason if is_mpeg and has_pyav else describe_decoding_error(error)
             else:
-                if is_mpeg:
-                    logger.warning(
+                if is_mpeg and not has_pyav:
+                    self._on_damage(
                         f"{label}: without the package av (pip install av), MPEG audio is only read to its estimated "
                         "length, and the end can be missing"
                     )

@@ -6,7 +6,7 @@ Shapes: `n` samples, `c` channels.
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,7 +21,11 @@ except ImportError:  # only required for audio at another rate than the model's
 
 
 def stream_audio_file(
-    content: str | os.PathLike | bytes, label: str, sampling_rate: int, split_channels: bool = False
+    content: str | os.PathLike | bytes,
+    label: str,
+    sampling_rate: int,
+    split_channels: bool = False,
+    on_damage: Callable[[str], None] | None = None,
 ) -> Iterator[np.ndarray]:
     """Blocks of a file.
 
@@ -30,6 +34,7 @@ def stream_audio_file(
         label: name for error messages.
         sampling_rate: rate of the result in Hz.
         split_channels: keep the channels apart instead of averaging them.
+        on_damage: see `AudioReader`.
 
     Yields:
         `(n, c)` float32.
@@ -38,7 +43,7 @@ def stream_audio_file(
         AudioError: see `stream_audio_source`.
     """
     with _open(content, label) as file:
-        yield from _decode(file, label, sampling_rate, split_channels)
+        yield from _decode(AudioReader(file, label, sampling_rate, on_damage), label, sampling_rate, split_channels)
 
 
 def read_audio_file(
@@ -112,9 +117,8 @@ def _open(source: str | os.PathLike | bytes, label: str) -> BinaryIO:
         raise AudioError(f"{label}: cannot be read ({error.strerror})") from error
 
 
-def _decode(file: BinaryIO, label: str, sampling_rate: int, split_channels: bool) -> Iterator[np.ndarray]:
+def _decode(reader: AudioReader, label: str, sampling_rate: int, split_channels: bool) -> Iterator[np.ndarray]:
     """Blocks `(n, c)` float32 at `sampling_rate` of an open file."""
-    reader = AudioReader(file, label, sampling_rate)
     found = 0
     resampler = None
     try:

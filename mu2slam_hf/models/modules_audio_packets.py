@@ -56,7 +56,7 @@ class PacketDecoder:
         if not self._container.streams.audio:
             self._container.close()
             raise ValueError("has no audio stream")
-        self._stream = self._container.streams.audio[0]
+        self._stream: Any = self._container.streams.audio[0]
         self.rate = int(self._stream.rate)
         self.num_channels = len(self._stream.codec_context.layout.channels)
         self._stated_seconds = self._read_length(has_length)
@@ -74,8 +74,8 @@ class PacketDecoder:
             return None
         if self._stream.duration is not None:
             return float(self._stream.duration * self._stream.time_base)
-        alone = len(self._container.streams) == 1 and self._container.duration is not None
-        return self._container.duration / av.time_base if alone else None
+        duration = self._container.duration if len(self._container.streams) == 1 else None
+        return None if duration is None else duration / av.time_base
 
     def blocks(
         self, block_seconds: float, start: int = 0, stop: int | None = None

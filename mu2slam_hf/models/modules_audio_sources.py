@@ -6,7 +6,7 @@ Shapes: `n` samples, `c` channels.
 
 import numbers
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,7 @@ def stream_audio_source(
     source_rate: float | None = None,
     split_channels: bool = False,
     name: str | None = None,
+    on_damage: Callable[[str], None] | None = None,
 ) -> Iterator[np.ndarray]:
     """Blocks of a recording, so that an hour never is in memory at once.
 
@@ -58,6 +59,7 @@ def stream_audio_source(
         source_rate: rate of an array in Hz, not used for files. Default: `sampling_rate`.
         split_channels: keep the channels apart instead of averaging them.
         name: name for error messages; default: the path.
+        on_damage: called with a message if a file is damaged or ends early; default: a warning.
 
     Yields:
         `(n, c)` float32, `c = 1` unless channels are split; at least one sample in all. The samples do not depend on
@@ -69,7 +71,7 @@ def stream_audio_source(
     """
     label, content = _locate(source, name)
     if isinstance(content, (str, os.PathLike, bytes)):
-        yield from stream_audio_file(content, label, sampling_rate, split_channels)
+        yield from stream_audio_file(content, label, sampling_rate, split_channels, on_damage)
     else:
         yield _read_array(content, source_rate or sampling_rate, sampling_rate, split_channels, label)
 

@@ -1,19 +1,19 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """What can be used of recordings, and what is reported about the rest."""
 
-from dataclasses import replace
-
+import av
 import numpy as np
 import pytest
 import soundfile as sf
 from field_recordings import LINES, Line, write_clips, write_elan, write_tape
+from mpeg_audio import encode_mpeg
 
 from mu2slam_hf.adaptation.comparisons import compare_records
 from mu2slam_hf.adaptation.inspection import audio_sources, inspect_records
 from mu2slam_hf.adaptation.options import CheckLimits, ReadingOptions
 from mu2slam_hf.adaptation.reading import read_data
 from mu2slam_hf.adaptation.recording_levels import measure_recording, measure_recordings
-from mu2slam_hf.data.audio import AudioError
+from mu2slam_hf.data.audio import AudioError, load_audio
 from mu2slam_hf.data.audio_slices import AudioSlice
 
 
@@ -42,10 +42,11 @@ def test_every_fault_of_a_clip_is_reported_and_the_good_one_stays(tmp_path):
     write_tape(tmp_path / "short.wav", 0.05)
     write_tape(tmp_path / "long.wav", 31.0)
     (tmp_path / "broken.wav").write_bytes(b"no audio at all")
-    (tmp_path / "cut.wav").write_bytes((tmp_path / "cut.wav").read_bytes()[:5000])
+    (tmp_path / "cut.wav").write_bytes((tmp_path / "cut.wav").read_bytes()[:70_000])
     (tmp_path / "copy.wav").write_bytes((tmp_path / "good.wav").read_bytes())
     data, found = inspect(tmp_path, encode=character_ids)
     assert kinds(data) == [
+        ("damaged_audio", "cut.wav"),
         ("no_letters", "signs.txt"),
         ("repeated_recording", "good.txt"),
         ("silent", "silent.txt"),
@@ -53,9 +54,9 @@ def test_every_fault_of_a_clip_is_reported_and_the_good_one_stays(tmp_path):
         ("too_much_text", "dense.txt"),
         ("too_short", "short.txt"),
         ("unreadable_audio", "broken.wav"),
-        ("unreadable_audio", "cut.wav"),
     ]
-    (record,) = found.labelled
+    cut, record = sorted(found.labelled, key=lambda record: -record.duration_seconds)[::-1]
+    assert cut.id == "cut" and cut.duration_seconds == pytest.approx(69_956 / 32_000)
     assert record.id == "copy" and record.duration_seconds == 3.0
     # 75 frames of 40 ms for 119 characters, 0 of them next to an equal one
     (dense,) = [finding for finding in data.findings if finding.kind == "too_much_text"]
@@ -152,13 +153,23 @@ def test_long_speech_without_text_is_cut_at_quiet_places(tmp_path):
     assert len({record.key for record in found.untranscribed}) == 4
 
 
-def test_a_long_video_without_text_cannot_be_cut(tmp_path):
-    write_tape(tmp_path / "tape.wav", 40.0)
-    data = read_data(tmp_path, ReadingOptions(lang="mdw"))
-    (levels,) = measure_recordings(audio_sources(data)).values()
-    found = inspect_records(data, {str(tmp_path / "tape.wav"): replace(levels, can_be_cut=False)}, CheckLimits())
-    assert found.untranscribed == [] and kinds(data) == [("too_long", "tape.wav")]
-    assert "convert it to WAV" in data.findings[0].message
+def test_mp3_and_video_without_text_are_cut(tmp_path):
+    (tmp_path / "talk.mp3").write_bytes(20 * encode_mpeg("mp3_variable_bare"))
+    with av.open(str(tmp_path / "film.mp4"), "w") as output:
+        stream = output.add_stream("aac", rate=16_000, layout="mono")
+        noise = np.random.default_rng(0).uniform(-0.3, 0.3, (1, 40 * 16_000)).astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(noise, format="fltp", layout="mono")
+        frame.sample_rate = 16_000
+        output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    data, found = inspect(tmp_path)
+    assert kinds(data) == []
+    for name, seconds, rate in (("talk.mp3", 60.0, 44_100), ("film.mp4", 40.0, 16_000)):
+        pieces = [record.audio for record in found.untranscribed if record.audio.path.endswith(name)]
+        assert len(pieces) >= 2 and pieces[-1].end_seconds == pytest.approx(seconds, abs=1.0)
+        lengths = [len(load_audio(piece)) / 16_000 for piece in pieces]
+        assert lengths == pytest.approx([piece.duration_seconds for piece in pieces], abs=1e-3)
+        assert measure_recording(str(tmp_path / name)).sampling_rate == rate
 
 
 @pytest.mark.parametrize("seconds", [30.0, 30.1, 59.0, 61.0, 200.0])
@@ -175,7 +186,7 @@ def test_levels_and_formats(tmp_path):
     sf.write(tmp_path / "a.flac", np.stack([samples, samples], axis=1), 44_100)
     levels = measure_recording(str(tmp_path / "a.flac"))
     assert (levels.sampling_rate, levels.num_channels, levels.duration_seconds) == (44_100, 2, 2.0)
-    assert levels.can_be_cut and len(levels.levels_db) == 20
+    assert len(levels.levels_db) == 20
     assert levels.peak_db(0.0, 0.9) == -120.0
     # a sine of amplitude 0.5 has a power of 0.125
     assert levels.peak_db() == pytest.approx(10 * np.log10(0.125), abs=0.05)

@@ -93,19 +93,13 @@ def test_bad_files_are_named_with_the_reason(tmp_path):
         "ogg": write(tmp_path / "g.ogg", tone(seconds=3), format="OGG", subtype="OPUS").read_bytes(),
     }
     noise = np.random.default_rng(0).integers(0, 256, 2000, dtype=np.uint8).tobytes()
-    flipped = bytearray(good["flac"])
-    for place in range(len(flipped) // 2, len(flipped) // 2 + 200):
-        flipped[place] ^= 0xFF
     cases = {
         "empty.wav": (b"", "0 bytes"),
         "noise.wav": (b"\xff\x00" + noise, "cannot be decoded"),
         "text.wav": ("bonjour tout le monde, ça va ?".encode(), "text, not audio"),
-        "cut.wav": (good["wav"][:-999], "truncated"),
         "header.wav": (good["wav"][:20], "truncated"),
-        "cut.flac": (good["flac"][: len(good["flac"]) // 2], "truncated"),
-        "flipped.flac": (bytes(flipped), ""),
-        "cut.ogg": (good["ogg"][:-100], "truncated"),
-        "pages.ogg": (good["ogg"][: good["ogg"].rfind(b"OggS")], "truncated"),
+        "header.flac": (good["flac"][:60], ""),
+        "header.ogg": (good["ogg"][:100], "truncated"),
     }
     for name, (data, reason) in cases.items():
         path = tmp_path / name
@@ -115,6 +109,26 @@ def test_bad_files_are_named_with_the_reason(tmp_path):
         assert name in str(error.value) and reason in str(error.value), (name, str(error.value))
         with pytest.raises(AudioError):
             load_audio(data, name=name)
+
+
+def test_damaged_files_are_used_with_a_warning(tmp_path, caplog):
+    good = {
+        "wav": write(tmp_path / "g.wav", tone()).read_bytes(),
+        "flac": write(tmp_path / "g.flac", tone(seconds=3)).read_bytes(),
+        "ogg": write(tmp_path / "g.ogg", tone(seconds=3), format="OGG", subtype="OPUS").read_bytes(),
+    }
+    cases = {
+        "cut.wav": (good["wav"][:-999], 0.46),
+        "cut.flac": (good["flac"][: len(good["flac"]) // 2], 1.2),
+        "cut.ogg": (good["ogg"][:-100], 1.9),
+        "pages.ogg": (good["ogg"][: good["ogg"].rfind(b"OggS")], 1.9),
+    }
+    for name, (data, seconds) in cases.items():
+        (tmp_path / name).write_bytes(data)
+        caplog.clear()
+        assert len(load_audio(tmp_path / name)) > 16_000 * seconds
+        (record,) = caplog.records
+        assert name in record.getMessage() and "corrupted or truncated" in record.getMessage()
 
 
 def test_opus_of_48_khz_is_decoded_at_the_wanted_rate(tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ def test_a_slice_has_the_samples_between_its_times(tmp_path, suffix, options):
 
 def test_a_slice_of_no_audio_names_the_file(tmp_path):
     (tmp_path / "a.sph").write_bytes(b"NIST_1A\n   1024\nsample_coding -s26 ulaw,embedded-shorten-v2.00\nend_head\n")
-    with pytest.raises(AudioError, match=r"a.sph: cannot be read .*sph2pipe"):
+    with pytest.raises(AudioError, match=r"a.sph: .*sph2pipe"):
         load_audio(AudioSlice(str(tmp_path / "a.sph"), 0.0, 1.0))
-    with pytest.raises(AudioError, match="gone.wav: cannot be read"):
+    with pytest.raises(AudioError, match="gone.wav: no such file"):
         load_audio(AudioSlice(str(tmp_path / "gone.wav"), 0.0, 1.0))

@@ -12,6 +12,7 @@ from mu2slam_hf.evaluation.recording_plots import plot_recording as plot_recordi
 from mu2slam_hf.evaluation.representations import SpeechTextEncoder as SpeechTextEncoder
 from mu2slam_hf.evaluation.translation import translate as translate
 from mu2slam_hf.growth.languages import add_language as add_language
+from mu2slam_hf.hub.bundle import add_custom_code as add_custom_code
 from mu2slam_hf.interop.public_weights import build_from_speech_and_text as build_from_speech_and_text
 from mu2slam_hf.interop.speech_encoder_export import export_speech_encoder as export_speech_encoder
 from mu2slam_hf.interop.speech_encoders import build_from_speech_encoder as build_from_speech_encoder

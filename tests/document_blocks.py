@@ -9,8 +9,8 @@ Conventions of a page:
 - `python` blocks of a page share their names, and run in the same folder, in the same order.
 - A `text` block directly after an executed block is its standard output. A line `...` stands for any lines.
 - A `yaml` block is a recipe, or after `<!-- recipe: NAME -->` a part of one, merged into the recipe NAME.
-- `<!-- not executed: REASON -->` directly above a block exempts it. Its `mu2slam` lines are still parsed, its scripts
-  and recipes must exist, its Python must compile and its YAML must load.
+- The line `*(Not run by the tests: REASON.)*` below a block, which readers see, exempts it. Its `mu2slam` lines are
+  still parsed, its scripts and recipes must exist, its Python must compile and its YAML must load.
 """
 
 import contextlib
@@ -29,7 +29,8 @@ from helpers import REPOSITORY_ROOT
 
 LINKED = ("benchmarks", "configuration", "examples", "model_cards", "mu2slam_hf", "results", "training_scripts")
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```[ ]*$", re.MULTILINE | re.DOTALL)
-_MARKER = re.compile(r"<!-- (not executed|recipe): ([^\n]+) -->\n\Z")
+_RECIPE = re.compile(r"<!-- recipe: ([^\n]+) -->\n\Z")
+_NOT_RUN = re.compile(r"\n\n\*\(Not run by the tests: ([^\n]+)\.\)\*\n")
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 # Durations are different in every run.
 _DURATION = re.compile(
@@ -50,8 +51,8 @@ class Block:
         language: the word after the fence.
         text: content, with the last newline.
         span: where the content is in the document.
-        marker: `not executed` or `recipe`; None without a marker.
-        remark: what the marker says.
+        recipe: recipe that the block is a part of; None for others.
+        reason: why the block is not run; None if it is.
         output: the block with the expected output.
     """
 
@@ -60,8 +61,8 @@ class Block:
     language: str
     text: str
     span: tuple[int, int]
-    marker: str | None = None
-    remark: str = ""
+    recipe: str | None = None
+    reason: str | None = None
     output: "Block | None" = None
 
     @property
@@ -72,7 +73,7 @@ class Block:
     @property
     def is_executed(self) -> bool:
         """Whether the block is a program that runs as shown."""
-        return self.marker != "not executed" and self.language in ("bash", "python")
+        return self.reason is None and self.language in ("bash", "python")
 
 
 def find_documents() -> list[str]:
@@ -88,15 +89,15 @@ def read_blocks(document: str, content: str | None = None) -> list[Block]:
     blocks: list[Block] = []
     end_of_last = -1
     for match in _FENCE.finditer(content):
-        marker = _MARKER.search(content, 0, match.start())
+        recipe, reason = _RECIPE.search(content, 0, match.start()), _NOT_RUN.match(content, match.end())
         block = Block(
             document=document,
             line=content.count("\n", 0, match.start()) + 1,
             language=match[1],
             text=match[2],
             span=match.span(2),
-            marker=marker[1] if marker else None,
-            remark=marker[2] if marker else "",
+            recipe=recipe[1].strip() if recipe else None,
+            reason=reason[1] if reason else None,
         )
         follows = bool(blocks) and not content[end_of_last : match.start()].strip()
         if block.language == "text" and follows and blocks[-1].is_executed and blocks[-1].output is None:
@@ -112,6 +113,13 @@ def make_folder(folder: Path) -> Path:
     for name in LINKED:
         (folder / name).symlink_to(REPOSITORY_ROOT / name)
     return folder
+
+
+def make_program(text: str, model: Path) -> str:
+    """The Python block of a model card as a program that reads one second of sound and prints its last value."""
+    *lines, last = text.replace("PATH_OR_NAME", str(model)).strip().splitlines()
+    samples = "import numpy\nsamples = numpy.sin(numpy.arange(16000) * 0.05).astype('float32')"
+    return "\n".join([samples, *lines, f"print({last})"])
 
 
 def command_lines(text: str) -> list[str]:
@@ -162,7 +170,9 @@ def run_command(command: str) -> None:
             name, _, value = assignment.partition("=")
             os.environ[name] = value
     else:
-        raise AssertionError(f"{command}: only mu2slam, cat and export are executed; mark the block as not executed")
+        raise AssertionError(
+            f"{command}: only mu2slam, cat and export are executed; say below the block why it is not run"
+        )
 
 
 def expand_words(command: str) -> list[str]:
@@ -200,8 +210,8 @@ def read_recipe(block: Block, folder: Path) -> Any:
 
     tree = yaml.safe_load(block.text)
     assert isinstance(tree, dict), f"{block.place}: expected a mapping"
-    if block.marker == "recipe":
-        tree = merge(read_tree(find_recipe(block.remark.strip())), tree)
+    if block.recipe is not None:
+        tree = merge(read_tree(find_recipe(block.recipe)), tree)
     file = folder / "recipe_of_a_page.yaml"
     file.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
     with unittest.mock.patch("mu2slam_hf.recipes.loader.resolve_path", lambda value, *_: value):

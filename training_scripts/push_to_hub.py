@@ -43,7 +43,8 @@ def main(arguments: list[str] | None = None) -> None:
     facts = load_card_facts(options.facts)
     chosen = choose_records(read_manifest(options.examples)) if options.examples else []
     examples = make_card_examples(model, processor, chosen) if options.examples else []
-    card = render_card(card_template(), facts, model=model, model_type=model_type, results=results, examples=examples)
+    described = {"model": model, "model_type": model_type, "results": results, "examples": examples}
+    card = render_card(card_template(), facts, has_code=True, **described)
     build_bundle(options.folder, model, processor, card=card, extra_files=options.extra_file)
     print(f"{options.folder} is complete and loads without the package.")
     if options.repo_id:

@@ -37,6 +37,7 @@ from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.selection import spread_evenly
 from mu2slam_hf.evaluation.no_speech_calibration import SoundClip, calibrate_checkpoint, speech_clips
 from mu2slam_hf.evaluation.results import EvaluationResults
+from mu2slam_hf.hub.bundle import add_custom_code
 from mu2slam_hf.recipes.runs import load_runs
 
 RECIPE_FILE, PLAN_FILE, RESULT_PAGE = "recipe.yaml", "plan.json", "results.html"
@@ -293,7 +294,7 @@ class _Adaptation:
         )
 
     def write_card(self, folder: Path, model: Any, plan: Plan, results: list[EvaluationResults]) -> None:
-        """`README.md` of the model."""
+        """`README.md` of the model, and the code that it says the folder has."""
         card = render_adapted_card(
             model,
             self.prepared.report,
@@ -305,6 +306,7 @@ class _Adaptation:
             results=results,
         )
         (folder / "README.md").write_text(card, encoding="utf-8")
+        add_custom_code(folder)
 
     def write_page(self, result: AdaptationResult) -> None:
         """Curves, scores and samples as one HTML file."""

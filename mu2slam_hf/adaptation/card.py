@@ -23,7 +23,7 @@ def render_adapted_card(
     seed: int,
     results: Sequence[EvaluationResults],
 ) -> str:
-    """Content of `README.md`.
+    """Content of `README.md`, for a folder with the code of its classes.
 
     Args:
         model: the adapted model.
@@ -66,5 +66,11 @@ def render_adapted_card(
         tried=[f"{title}: {text}" for title, text in plan.reasons.items()],
     )
     return render_card(
-        card_template(), facts, model=model, model_type=MODEL_TYPES[model.config.model_type], results=results
+        card_template("adapted"),
+        facts,
+        model=model,
+        model_type=MODEL_TYPES[model.config.model_type],
+        has_code=True,
+        languages=(report.lang, *target_langs),
+        results=results,
     )

@@ -52,14 +52,12 @@ def build_bundle(
     folder = Path(folder)
     if folder.exists():
         raise BundleError(f"{folder} already exists; choose another folder, or remove it first.")
-    model_type = find_model_type(model)
+    find_model_type(model)
     processor.check_config(model.config)
     with atomic_path(folder) as bundle:
         model.save_pretrained(bundle)
         processor.save_pretrained(bundle)
-        copy_custom_code(bundle, model_type)
-        auto_map = build_auto_map(model_type, bundle)
-        write_auto_map(bundle, auto_map)
+        auto_map = add_custom_code(bundle)
         (bundle / CARD_NAME).write_text(card, encoding="utf-8")
         for extra in extra_files:
             shutil.copyfile(extra, bundle / Path(extra).name)
@@ -94,11 +92,7 @@ def push_bundle(
     Raises:
         BundleError: a check fails; nothing is uploaded.
     """
-    file = Path(folder) / "config.json"
-    model_type = json.loads(file.read_text(encoding="utf-8")).get("model_type") if file.is_file() else None
-    if model_type not in MODEL_TYPES:
-        raise BundleError(f"{folder}: expected a folder written by build_bundle, with a config.json of this package.")
-    check_bundle(folder, build_auto_map(MODEL_TYPES[model_type], Path(folder)))
+    check_bundle(folder, build_auto_map(_read_model_type(Path(folder)), Path(folder)))
     api = HfApi() if api is None else api
     repo_id = str(api.create_repo(repo_id, repo_type="model", private=private, exist_ok=True).repo_id)
     if revision is not None:
@@ -107,6 +101,40 @@ def push_bundle(
         repo_id=repo_id, folder_path=os.fspath(folder), revision=revision, commit_message=commit_message
     )
     return str(commit.commit_url)
+
+
+def add_custom_code(folder: str | os.PathLike[str]) -> dict[str, str]:
+    """Make a folder with model and processor loadable by `trust_remote_code=True` where this package is not installed.
+
+    `save_pretrained` writes weights and settings only. This adds the files of the package that define the classes, and
+    names the classes in the JSON files. A folder that has them already gets those of the installed package.
+
+    Args:
+        folder: folder to which model and processor were saved.
+
+    Returns:
+        Names of Auto classes -> `file.Class`, as written to `config.json`.
+
+    Raises:
+        BundleError: the folder has no model of this package, or no processor.
+    """
+    folder = Path(folder)
+    model_type = _read_model_type(folder)
+    for name in ("processor_config.json", "tokenizer_config.json"):
+        if not (folder / name).is_file():
+            raise BundleError(f"{folder}: {name} is missing; save the processor of the model there first.")
+    copy_custom_code(folder, model_type)
+    auto_map = build_auto_map(model_type, folder)
+    write_auto_map(folder, auto_map)
+    return auto_map
+
+
+def _read_model_type(folder: Path) -> ModelType:
+    file = folder / "config.json"
+    name = json.loads(file.read_text(encoding="utf-8")).get("model_type") if file.is_file() else None
+    if name not in MODEL_TYPES or MODEL_TYPES[name].processor is None:
+        raise BundleError(f"{folder}: expected a folder with a model of this package that has a processor.")
+    return MODEL_TYPES[name]
 
 
 def find_model_type(model: Any) -> ModelType:

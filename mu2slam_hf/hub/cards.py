@@ -134,9 +134,9 @@ def load_card_facts(path: str | os.PathLike[str]) -> CardFacts:
     return build_section(CardFacts, tree, "")
 
 
-def card_template() -> Path:
-    """Path of the template of the package."""
-    return shipped_path("model_cards/template.md")
+def card_template(name: str = "template") -> Path:
+    """Path of a template of the package: `template`, or `adapted` for models of `mu2slam adapt`."""
+    return shipped_path(f"model_cards/{name}.md")
 
 
 def render_card(
@@ -145,30 +145,43 @@ def render_card(
     *,
     model: Any,
     model_type: ModelType,
+    has_code: bool,
+    languages: Sequence[str] = (),
     results: Sequence[EvaluationResults] = (),
     examples: Sequence[CardExample] = (),
 ) -> str:
     """Fill the template of a card.
 
     Args:
-        template: Jinja2 file; undefined names are an error.
+        template: Jinja2 file, which may extend others in its folder; undefined names are an error.
         facts: the facts of the card.
         model: the model, for its size and languages.
-        model_type: its model type; the `Choice:` remarks in the code of its classes are listed.
+        model_type: its model type; the `Choice:` remarks in the code of its classes may be listed.
+        has_code: whether the folder of the card has the code of the classes, see `bundle.add_custom_code`. Only then
+            does the card show how to load the folder without this package.
+        languages: what the model is for; the calls that are shown transcribe the first one and translate into the
+            second one. Default: all languages of the model.
         results: evaluations of this model, the source of all scores.
         examples: outputs of this model, see `make_card_examples`.
 
     Returns:
         Content of `README.md`: metadata for the Hub, then Markdown.
     """
+    template = Path(template)
     environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        loader=jinja2.FileSystemLoader(template.parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    languages = [code for code in model.config.languages if code != "und"]
+    languages = languages or [code for code in model.config.languages if code != "und"]
     auto_name = find_auto_name(model, model_type)
     kind = model.config.model_type.split("_")[0]
-    return environment.from_string(Path(template).read_text(encoding="utf-8")).render(
-        metadata=render_metadata(facts, languages, results, auto_name=auto_name, kind=kind),
+    tags = [kind, *_HUB_WORK[auto_name][1], *(["custom_code"] if has_code else [])]
+    return environment.get_template(template.name).render(
+        metadata=render_metadata(facts, languages, results, pipeline_tag=_HUB_WORK[auto_name][0], tags=tags),
+        has_code=has_code,
         facts=facts,
         languages=languages,
         model_class=type(model).__name__,
@@ -179,12 +192,17 @@ def render_card(
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
         results=[describe_results(record) for record in results],
         examples=examples,
-        choices=collect_choices(model_type),
+        choices=lambda: collect_choices(model_type),
     )
 
 
 def render_metadata(
-    facts: CardFacts, languages: Sequence[str], results: Sequence[EvaluationResults], *, auto_name: str, kind: str
+    facts: CardFacts,
+    languages: Sequence[str],
+    results: Sequence[EvaluationResults],
+    *,
+    pipeline_tag: str,
+    tags: Sequence[str],
 ) -> str:
     """YAML metadata for the Hub, at the top of a card.
 
@@ -192,17 +210,16 @@ def render_metadata(
         facts: the facts of the card.
         languages: language codes.
         results: evaluations of the model.
-        auto_name: Auto class that loads the model.
-        kind: mu2slam or mslam.
+        pipeline_tag: task on the Hub.
+        tags: further tags.
     """
-    pipeline_tag, tags = _HUB_WORK[auto_name]
     scores = [result for record in results for result in _hub_scores(record)]
     data = ModelCardData(
         language=list(languages),
         license=facts.licence,
         library_name="transformers",
         pipeline_tag=pipeline_tag,
-        tags=[kind, *tags, "custom_code"],
+        tags=list(tags),
         metrics=sorted({score.metric_type for score in scores}) or None,
         model_name=facts.name,
         eval_results=scores or None,

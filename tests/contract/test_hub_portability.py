@@ -7,6 +7,7 @@ import shutil
 import sys
 
 import pytest
+from document_blocks import make_program, read_blocks
 from helpers import REPOSITORY_ROOT, make_tiny_pair, run_python
 
 from mu2slam_hf import (
@@ -24,6 +25,8 @@ from mu2slam_hf import (
 )
 from mu2slam_hf.hub.bundle import build_bundle
 from mu2slam_hf.hub.bundle_check import WITHOUT_PACKAGE, BundleError, compare_in_bare_process
+from mu2slam_hf.hub.cards import card_template, load_card_facts, render_card
+from mu2slam_hf.models.model_types import MODEL_TYPES
 
 CARD = "---\nlanguage: en\nlibrary_name: transformers\nlicense: mit\npipeline_tag: automatic-speech-recognition\n---\n"
 MODELS = REPOSITORY_ROOT / "mu2slam_hf" / "models"
@@ -46,6 +49,16 @@ def run_without_package(code, folder, home):
     return run_python(f"{WITHOUT_PACKAGE}{code}", str(folder), HF_HOME=str(home))
 
 
+def run_code_of_card(model, model_type, folder, home):
+    """Runs what the card of a model shows for processes without this package, where it must give a text."""
+    described = {"model": model, "model_type": MODEL_TYPES[model_type], "has_code": True}
+    card = render_card(card_template(), load_card_facts(REPOSITORY_ROOT / "model_cards" / "default.yaml"), **described)
+    *_, block = (block for block in read_blocks("README.md", card) if block.language == "python")
+    done = run_without_package(make_program(block.text, folder), folder, home)
+    (text,) = ast.literal_eval(done.stdout.splitlines()[-1])
+    assert isinstance(text, str)
+
+
 def test_encoder_decoder_in_a_bare_process(folder, pair, tmp_path):
     # Moved first: nothing may point to where it was made.
     moved = shutil.copytree(folder, tmp_path / "elsewhere")
@@ -64,8 +77,13 @@ def test_ctc_model_in_a_bare_process(pair, tmp_path):
     tokenizer = Mu2SLAMCTCTokenizer.from_tokenizer(processor.tokenizer)
     ctc_processor = Mu2SLAMProcessor(processor.feature_extractor, tokenizer, languages=processor.languages)
     path = build_bundle(tmp_path / "ctc", ctc, ctc_processor, card=CARD, run_check=False)
+    run_code_of_card(ctc, "mu2slam_ctc", path, home=tmp_path / "home")
     names = compare_in_bare_process(path, ctc, ctc_processor)
     assert names[0] == "Mu2SLAMForCTC" and names[2] == "Mu2SLAMCTCTokenizer" and names[4] == "Mu2SLAMCTCConfig"
+
+
+def test_a_card_says_how_its_folder_loads(folder, pair):
+    run_code_of_card(pair[0], "mu2slam", folder, home=folder.parent / "home")
 
 
 def test_classifier_of_languages_in_a_bare_process(folder, pair, tmp_path):

@@ -20,7 +20,8 @@ FACTS = sorted(CARDS.glob("*.yaml"))
 @pytest.mark.parametrize("path", FACTS, ids=lambda path: path.stem)
 def test_every_card_renders(path, tmp_path):
     facts = load_card_facts(path)
-    card = render_card(CARDS / "template.md", facts, model=make_tiny_pair()[0], model_type=MODEL_TYPES["mu2slam"])
+    described = {"model": make_tiny_pair()[0], "model_type": MODEL_TYPES["mu2slam"], "has_code": False}
+    card = render_card(CARDS / "template.md", facts, **described)
     (tmp_path / "README.md").write_text(card, encoding="utf-8")
     assert _check_card(tmp_path / "README.md") == []
     assert facts.limits and facts.licence_note and facts.command
@@ -52,6 +53,7 @@ def test_the_shipped_checkpoint_has_its_card():
     assert _check_card(card) == []
     text = card.read_text(encoding="utf-8")
     assert "## Limits" in text and "## Results" in text and "None are recorded." not in text
+    assert "trust_remote_code" not in text and "custom_code" not in text, "the folder of the package has no code"
 
 
 def test_the_examples_of_the_shipped_card_are_outputs_of_the_checkpoint():

@@ -20,7 +20,7 @@ from mu2slam_hf.recipes.shipped import configuration_folder, find_recipe, list_r
 from mu2slam_hf.synthetic.tones import write_tone_corpus
 package = Path(mu2slam_hf.__file__).parent
 assert "mu2slam_hf.models.processing_mu2slam" == mu2slam_hf._PUBLIC_NAMES["Mu2SLAMProcessor"]
-for path in (configuration_folder(), find_recipe("finetune_lora"), card_template()):
+for path in (configuration_folder(), find_recipe("finetune_lora"), card_template(), card_template("adapted")):
     assert path.is_relative_to(package) and path.exists(), path
 write_tone_corpus("tiny", num_sentences=2)
 recipe = load_recipe("mu2slam/pretrain_tiny_test", ["data.corpora.train.manifest=tiny/train.tsv", "evaluation={}"])

@@ -1,9 +1,11 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """From a folder of recordings to a model by one command, which may be killed at any moment."""
 
+import ast
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,14 +15,18 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from document_blocks import command_lines, make_program, read_blocks
 from field_recordings import write_clips, write_tape
-from helpers import REPOSITORY_ROOT, save_tiny_checkpoint
+from helpers import REPOSITORY_ROOT, run_python, save_tiny_checkpoint
 from safetensors.torch import load_file
 from training_runs import assert_equal_weights, kill_with_children
 from transformers import pipeline
 
 from mu2slam_hf.adaptation.workspace import Workspace
 from mu2slam_hf.cli import main
+from mu2slam_hf.hub.bundle import build_auto_map
+from mu2slam_hf.hub.bundle_check import WITHOUT_PACKAGE, check_bundle
+from mu2slam_hf.models.model_types import MODEL_TYPES
 from mu2slam_hf.training.checkpoints import list_checkpoints
 
 NUM_STEPS = 8
@@ -80,10 +86,32 @@ def test_the_command_says_what_it_does_and_leaves_a_model(field, finished):
     assert page.count("<figure>") == 2 and page.count('class="sample"') >= 5
     card = (finished / "README.md").read_text(encoding="utf-8")
     assert "Transcribes Spanish (es) and translates it into French (fr)" in card
+    assert "differs from the paper" not in card and "modeling_" not in card
     assert "no_speech" in json.loads((finished / "generation_config.json").read_text())
     assert not (work / "model").exists()
     transcriber = pipeline("automatic-speech-recognition", model=str(finished))
     assert isinstance(transcriber(str(field / "recordings" / "clip_0.wav"))["text"], str)
+
+
+def test_the_card_says_how_the_folder_loads(field, finished, tmp_path, capsys):
+    """The commands and calls of the card with the package, and its last block without the package, moved elsewhere."""
+    blocks = read_blocks("README.md", (finished / "README.md").read_text(encoding="utf-8"))
+    (commands,) = (block for block in blocks if block.language == "bash")
+    with_package, without_package = (block for block in blocks if block.language == "python")
+    moved = shutil.copytree(finished, tmp_path / "moved", ignore=shutil.ignore_patterns("adaptation"))
+    check_bundle(moved, build_auto_map(MODEL_TYPES["mu2slam"]))
+
+    def fill_in(text: str) -> str:
+        return text.replace("recording.wav", str(field / "recordings" / "clip_0.wav")).replace(
+            "PATH_OR_NAME", str(moved)
+        )
+
+    for command in command_lines(fill_in(commands.text)):
+        assert main(shlex.split(command)[1:]) == 0, command
+    exec(fill_in(with_package.text), {})
+    program = WITHOUT_PACKAGE + make_program(without_package.text, moved)
+    done = run_python(program, HF_HOME=str(tmp_path / "home"))
+    assert isinstance(ast.literal_eval(done.stdout.splitlines()[-1])[0], str)
 
 
 def test_the_same_command_again_only_reports_and_another_one_is_refused(field, finished):

@@ -24,7 +24,7 @@ from mu2slam_hf import (
     build_from_speech_encoder,
 )
 from mu2slam_hf.hub import bundle as bundle_module
-from mu2slam_hf.hub.bundle import build_auto_map, build_bundle, push_bundle
+from mu2slam_hf.hub.bundle import add_custom_code, build_auto_map, build_bundle, push_bundle
 from mu2slam_hf.hub.bundle_check import BundleError, check_bundle
 from mu2slam_hf.models.model_types import MODEL_TYPES
 
@@ -201,8 +201,20 @@ def test_a_folder_that_is_no_bundle_is_named(tmp_path):
     for content in (None, "{}", '{"model_type": "bert"}'):
         if content is not None:
             (tmp_path / "config.json").write_text(content)
-        with pytest.raises(BundleError, match="expected a folder written by build_bundle"):
+        with pytest.raises(BundleError, match="expected a folder with a model of this package"):
             push_bundle(tmp_path, "name", api=HubStub())
+
+
+def test_code_is_added_to_a_folder_that_save_pretrained_has_written(pair, folder, tmp_path):
+    model, processor = pair
+    model.save_pretrained(tmp_path / "saved")
+    with pytest.raises(BundleError, match=r"processor_config.json is missing; save the processor"):
+        add_custom_code(tmp_path / "saved")
+    processor.save_pretrained(tmp_path / "saved")
+    for _ in range(2):  # a folder that has the code already gets it again
+        assert add_custom_code(tmp_path / "saved") == AUTO_MAP
+    for file in (file for file in folder.iterdir() if file.suffix in (".json", ".py")):
+        assert (tmp_path / "saved" / file.name).read_bytes() == file.read_bytes(), file.name
 
 
 def test_all_faults_are_named_together(folder):

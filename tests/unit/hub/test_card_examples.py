@@ -86,9 +86,10 @@ def test_examples_come_before_all_tables(pair):
         CardExample(name="c/d.wav", lang="fr", reference="deux", output="doux"),
     ]
     facts = load_card_facts(FACTS)
-    card = render_card(card_template(), facts, model=pair[0], model_type=MODEL_TYPES["mu2slam"], examples=examples)
+    described = {"model": pair[0], "model_type": MODEL_TYPES["mu2slam"], "has_code": True}
+    card = render_card(card_template(), facts, examples=examples, **described)
     shown = card[card.index("## Examples") : card.index("## Use")]
     for text in ("`a/b.wav` (es)", "said: uno", "output: (nothing)", "into en: one", "output: two", "output: doux"):
         assert text in shown, text
     assert card.index(facts.summary.strip()) < card.index("## Examples") < card.index("\n|")
-    assert "## Examples" not in render_card(card_template(), facts, model=pair[0], model_type=MODEL_TYPES["mu2slam"])
+    assert "## Examples" not in render_card(card_template(), facts, **described)

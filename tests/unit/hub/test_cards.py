@@ -53,8 +53,9 @@ def model():
     return make_tiny_pair()[0]
 
 
-def render(model, results=(), name="mu2slam"):
-    return render_card(TEMPLATE, load_card_facts(FACTS), model=model, model_type=MODEL_TYPES[name], results=results)
+def render(model, results=(), name="mu2slam", has_code=True, **options):
+    described = {"model": model, "model_type": MODEL_TYPES[name], "has_code": has_code, "results": results}
+    return render_card(TEMPLATE, load_card_facts(FACTS), **described, **options)
 
 
 def test_a_card_has_metadata_and_every_number(model, tmp_path):
@@ -76,6 +77,20 @@ def test_without_results_there_is_no_number(model):
     card = render(model)
     assert "None are recorded." in card and "model-index" not in card
     assert not re.search(r"\d+\.\d %|WER", card)
+
+
+def test_only_a_card_beside_code_says_that_the_folder_loads_without_the_package(model):
+    with_code, without = (render(model, has_code=has_code) for has_code in (True, False))
+    assert "custom_code" in with_code and with_code.count("trust_remote_code=True") == 2
+    assert "custom_code" not in without and "trust_remote_code" not in without
+
+
+def test_the_calls_of_a_card_have_languages_of_the_model(model):
+    card = render(model, languages=["bg", "ru"])
+    assert yaml.safe_load(card.split("---\n")[1])["language"] == ["bg", "ru"]
+    assert '"source_lang": "bg", "target_lang": "ru"' in card and "--from bg --to ru" in card
+    assert not re.search(r"""(lang="|lang": "|--from |--to )(?!bg|ru)""", card)
+    assert "target_lang" not in render(model, languages=["bg"])
 
 
 def test_a_card_of_a_ctc_model_does_not_promise_translation(model):
@@ -175,5 +190,6 @@ def test_faults_in_the_facts_are_named(tmp_path, model):
 
 def test_a_template_may_use_known_names_only(tmp_path, model):
     (tmp_path / "template.md").write_text("{{ accuracy }}")
+    described = {"model": model, "model_type": MODEL_TYPES["mu2slam"], "has_code": True}
     with pytest.raises(jinja2.UndefinedError):
-        render_card(tmp_path / "template.md", load_card_facts(FACTS), model=model, model_type=MODEL_TYPES["mu2slam"])
+        render_card(tmp_path / "template.md", load_card_facts(FACTS), **described)

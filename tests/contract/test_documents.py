@@ -25,7 +25,7 @@ from mu2slam_hf.cli import build_parser
 
 DOCUMENTS = find_documents()
 PAGES = [name for name in DOCUMENTS if name.startswith("docs/")]
-LANGUAGES = {"bash", "python", "yaml"}
+LANGUAGES = {"bash", "python", "yaml", "bibtex"}  # a reference is no program
 
 
 @pytest.fixture
@@ -51,17 +51,27 @@ def test_every_block_is_executed_or_says_why_not(document, tmp_path):
         f"{document}: an indented fence would be overlooked"
     )
     for block in read_blocks(document):
-        if block.marker != "not executed":
+        if block.reason is None:
             assert block.language in LANGUAGES, f"{block.place}: a {block.language or 'plain'} block is not executed"
-        if block.language == "bash" and block.marker:
+        if block.language == "bash" and block.reason is not None:
             for command in command_lines(block.text):
                 check_command(command)
         elif block.language == "python":
             compile(block.text, block.place, "exec")
-        elif block.language == "yaml" and block.marker == "not executed":
+        elif block.language == "yaml" and block.reason is not None:
             yaml.safe_load(block.text)
         elif block.language == "yaml":
             read_recipe(block, tmp_path)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_readers_see_which_blocks_are_not_run(document):
+    """No mark is hidden in a comment, and each belongs to a block, where the reader looks for it."""
+    content = (REPOSITORY_ROOT / document).read_text(encoding="utf-8")
+    comments = re.findall(r"<!--\s*(\w+)", content)
+    assert set(comments) <= {"recipe"}, f"{document}: {comments}"
+    marks = re.findall(r"not (?:run|executed) by the tests:", content, re.IGNORECASE)
+    assert len(marks) == sum(block.reason is not None for block in read_blocks(document))
 
 
 def test_every_command_is_documented():
@@ -119,13 +129,13 @@ def test_outputs_are_compared_with_tolerance_for_numbers_only(shown, written, is
 
 def test_blocks_are_found_with_their_markers_and_outputs():
     content = (
-        "```bash\nmu2slam recipes\n```\n\n```text\nout\n```\n\n<!-- not executed: needs corpora -->\n"
-        "```bash\nmu2slam corpora  # a comment\n```\n\ntext\n\n```text\nalone\n```\n"
+        "```bash\nmu2slam recipes\n```\n\n```text\nout\n```\n\n```bash\nmu2slam corpora  # a comment\n```\n\n"
+        "*(Not run by the tests: needs corpora.)*\n\ntext\n\n```text\nalone\n```\n"
     )
     first, second, third = read_blocks("page.md", content)
     assert first.is_executed and first.output is not None and first.output.text == "out\n"
-    assert not second.is_executed and second.remark == "needs corpora" and second.output is None
-    assert third.language == "text" and third.marker is None  # which the test above refuses
+    assert not second.is_executed and second.reason == "needs corpora" and second.output is None
+    assert third.language == "text" and third.reason is None  # which the test above refuses
     assert command_lines(second.text) == ["mu2slam corpora"]
     assert content[slice(*first.output.span)] == "out\n"
 

@@ -28,6 +28,7 @@ from .modules_quantization import (
     stack_context,
     stack_frames,
 )
+from .modules_saved_weights import share_weights
 from .modules_waveforms import resample_waveform
 
 # Padding has no id. Choice: -100 rather than 0, which is an entry of the codebook: losses ignore it and an embedding
@@ -99,6 +100,10 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         model.requires_grad_(False)
         return loaded
+
+    def save_pretrained(self, save_directory, *args, **kwargs):
+        super().save_pretrained(save_directory, *args, **kwargs)
+        share_weights(save_directory)
 
     @classmethod
     def from_mslam(cls, model: Any) -> "SpeechTokenizerModel":

@@ -21,6 +21,7 @@ from transformers.modeling_utils import load_state_dict
 from transformers.utils import cached_file, logging
 
 from .modules_adapter_growth import ROWS_PREFIX, AdapterGrowth, fingerprint_weights, named_tables
+from .modules_saved_weights import share_weights
 from .modules_tables import TOKEN_TABLES, VOCABULARY_HEADS, has_rows_of
 
 BASE_ADAPTER = "__base__"
@@ -268,6 +269,8 @@ class LanguageAdaptersMixin:
             growth = self._language_adapters.growths.get(self.active_adapters()[0])
             if growth is not None:
                 growth.save(save_directory)
+        if kwargs.get("is_main_process", True):
+            share_weights(save_directory)
         return saved
 
     def check_language_in_use(self, language: str) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from mu2slam_hf.growth.languages import LanguageGrowth
 from mu2slam_hf.models.modules_adapter_growth import ROWS_PREFIX, AdapterGrowth, fingerprint_weights, named_tables
 from mu2slam_hf.models.modules_language_adapters import split_rows
+from mu2slam_hf.models.modules_saved_weights import share_weights
 from mu2slam_hf.models.modules_tables import TOKEN_TABLES, has_rows_of
 
 _WEIGHTS_FILE = "adapter_model.safetensors"
@@ -56,6 +57,7 @@ class LanguagePeftModel(PeftModel):
             }
             save_file(load_file(path) | rows, path, metadata={"format": "pt"})
         self.growth.save(save_directory)
+        share_weights(save_directory)
 
     def load_adapter(self, model_id: str | os.PathLike[str], adapter_name: str, *args: Any, **kwargs: Any) -> Any:
         """As in peft, with the new rows of a folder that `save_pretrained` has written."""

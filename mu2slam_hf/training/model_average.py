@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from transformers import AutoConfig
 
 from mu2slam_hf.atomic_files import atomic_path
+from mu2slam_hf.models.modules_saved_weights import share_weights
 from mu2slam_hf.training.checkpoints import average_checkpoints, find_weights_file
 
 # Files of a model and its processor. What else is in the folder of a checkpoint belongs to the run.
@@ -59,6 +60,7 @@ def write_average(models: Sequence[str | Path], folder: str | Path) -> int:
                 copy: Any = shutil.copytree if path.is_dir() else shutil.copyfile
                 copy(path, temporary / path.name)
         save_file(weights, temporary / find_weights_file(last).name, metadata={"format": "pt"})
+        share_weights(temporary)
     return sum(tensor.numel() for tensor in weights.values())
 
 

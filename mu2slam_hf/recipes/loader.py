@@ -242,14 +242,15 @@ def resolve_path(value: str, kind: str, path: str, folders: Iterable[Path]) -> s
 
 def dump_recipe(recipe: Any) -> str:
     """The recipe with all defaults as YAML; `load_recipe` reads an equal recipe from it."""
-    return yaml.safe_dump(_plain(asdict(recipe)), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(plain_values(asdict(recipe)), sort_keys=False, allow_unicode=True)
 
 
-def _plain(value: Any) -> Any:
+def plain_values(value: Any) -> Any:
+    """A value as YAML writes it: mappings and lists of plain values."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain_values(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain_values(item) for item in value]
     return value
 
 

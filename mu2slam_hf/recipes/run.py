@@ -13,13 +13,18 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils import logging
 
+from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.growth.languages import LanguageGrowth
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.recipes.loader import dump_recipe
+from mu2slam_hf.recipes.recipe_changes import RECIPE_FILE, check_resumable
 from mu2slam_hf.training.arguments import MultitaskTrainingArguments
 from mu2slam_hf.training.checkpoints import INCOMPLETE_PREFIX, all_or_nothing, list_checkpoints, publish_checkpoint
 from mu2slam_hf.training.trainer import MultitaskTrainer
+
+logger = logging.get_logger(__name__)
 
 
 class Run(ABC):
@@ -41,6 +46,9 @@ class Run(ABC):
 
     Args:
         recipe: an instance of `recipe_class`.
+
+    Raises:
+        RecipeError: the checkpoint is of a run with other values, see `check_resumable`.
     """
 
     recipe_class: ClassVar[type]
@@ -48,6 +56,7 @@ class Run(ABC):
     def __init__(self, recipe: Any) -> None:
         self.recipe = recipe
         self.checkpoint = find_resume_checkpoint(recipe)
+        self.changes = [] if self.checkpoint is None else check_resumable(recipe)
         # What `build_processor` has added to a loaded processor, for `build_model`.
         self.growths: list[LanguageGrowth] = []
 
@@ -100,6 +109,8 @@ class Run(ABC):
         The folder of the final model is renamed to its name when it is complete, like a checkpoint.
         """
         if trainer.is_world_process_zero():
+            if self.changes:
+                logger.warning(f"{self.checkpoint} is resumed with changed values: {', '.join(map(str, self.changes))}")
             save_recipe(self.recipe, self.recipe.output.dir)
         trainer.train(resume_from_checkpoint=self.checkpoint)
         results = self.measure(trainer, has_other_weights=self._choose_weights(trainer))
@@ -209,7 +220,9 @@ def save_recipe(recipe: Any, folder: str | Path) -> None:
     """Write `recipe.yaml` with all defaults, and `run.json` with the commit and the versions of packages."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+    # Other processes of the run read it at the same time.
+    with atomic_path(folder / RECIPE_FILE) as temporary:
+        Path(temporary).write_text(dump_recipe(recipe), encoding="utf-8")
     run = {"commit": find_commit(), "torch": torch.__version__, "threads": torch.get_num_threads()}
     (folder / "run.json").write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
 

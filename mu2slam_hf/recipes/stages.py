@@ -11,6 +11,7 @@ from typing import Any
 from transformers.utils import logging
 
 from mu2slam_hf.recipes.loader import RecipeError, build_section, set_value
+from mu2slam_hf.recipes.recipe_changes import check_resumable
 from mu2slam_hf.recipes.run import final_folder
 
 logger = logging.get_logger(__name__)
@@ -49,6 +50,9 @@ def unfinished_stages(recipes: Sequence[Any]) -> Iterator[Any]:
 
     A stage is finished when its final folder exists. A recipe without stages is always run: its trainer checks
     whether training is complete.
+
+    Raises:
+        RecipeError: a finished stage has other values, see `check_resumable`.
     """
     before: Path | None = None
     for recipe in recipes:
@@ -57,6 +61,7 @@ def unfinished_stages(recipes: Sequence[Any]) -> Iterator[Any]:
             start = replace(recipe.model, config=None, init_from=str(before.resolve()), init_encoder_from=None)
             recipe = replace(recipe, model=start, processor=replace(recipe.processor, init_from=None))
         if len(recipes) > 1 and recipe.training.resume and final.is_dir():
+            check_resumable(recipe)
             logger.warning(f"{recipe.output.dir} is finished; skipped. Delete {final} to run it again.")
         else:
             yield recipe

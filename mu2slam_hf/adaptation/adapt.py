@@ -3,14 +3,17 @@
 
 import os
 import shutil
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from mu2slam_hf.adaptation.calibration import calibrate, measure_clip_seconds
 from mu2slam_hf.adaptation.card import render_adapted_card
 from mu2slam_hf.adaptation.fingerprints import fingerprint_records
 from mu2slam_hf.adaptation.pace import measure_pace
@@ -25,17 +28,25 @@ from mu2slam_hf.adaptation.pretraining import (
 )
 from mu2slam_hf.adaptation.recipe_tree import TrainingFiles, build_recipe_tree
 from mu2slam_hf.adaptation.result_page import Outcome, read_curves, render_result
-from mu2slam_hf.adaptation.scores import Sample, main_scores, read_samples, score_model, scored_records
+from mu2slam_hf.adaptation.scores import (
+    Sample,
+    is_better,
+    main_scores,
+    read_samples,
+    score_model,
+    scored_records,
+)
 from mu2slam_hf.adaptation.settings import AdaptationSettings
-from mu2slam_hf.adaptation.start import FoundStart, find_start
+from mu2slam_hf.adaptation.start import FoundStart, find_start, load_untrained
+from mu2slam_hf.adaptation.time_budget import ClosingPace, TimeBudget
 from mu2slam_hf.adaptation.training_manifest import write_manifest
-from mu2slam_hf.adaptation.workspace import Workspace
+from mu2slam_hf.adaptation.training_progress import TrainingProgress
+from mu2slam_hf.adaptation.workspace import Workspace, copy_adapter
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.checkpoints import load_checkpoint
 from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.selection import spread_evenly
-from mu2slam_hf.evaluation.no_speech_calibration import SoundClip, calibrate_checkpoint, speech_clips
 from mu2slam_hf.evaluation.results import EvaluationResults
 from mu2slam_hf.hub.bundle import add_custom_code
 from mu2slam_hf.recipes.runs import load_runs
@@ -44,11 +55,11 @@ RECIPE_FILE, PLAN_FILE, RESULT_PAGE = "recipe.yaml", "plan.json", "results.html"
 START_RECIPE_FILE, PRETRAINING_RECIPE_FILE = "start_recipe.yaml", "pretraining_recipe.yaml"
 PRETRAINING_FOLDER, UNTRANSCRIBED_FILE = "pretraining", "untranscribed.jsonl"
 """Folder of the run of pre-training, beside that of fine-tuning, and manifest of the speech without text."""
-ADAPTER_FOLDER = "adapter"
-"""Folder inside the model with its low-rank adapters, for the method "lora"."""
-# Share of the time that is kept for scores, calibration and the card after training.
-_AFTERWARDS = 0.12
-_NUM_SPEECH_CLIPS, _NUM_SOUNDS = 100, 300
+_KEPT = "the model of before is better on the development recordings and was kept; this training is not used"
+# Development recordings by which the time of scores is estimated for a start that is not scored.
+_TRIAL_RECORDS = 8
+# Choice: training that has become slower than it was measured may exceed the time by this share.
+_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +70,15 @@ class AdaptationResult:
         folder: the model; `from_pretrained` and `pipeline` load it.
         plan: what was chosen, and why.
         before: scores of the start on the development recordings; empty if it could not be scored.
-        after: scores of the model.
+        after: scores of the trained model.
+        kept_start: whether the model that was continued has better scores, and stays in the folder.
     """
 
     folder: Path
     plan: Plan
     before: dict[str, float]
     after: dict[str, float]
+    kept_start: bool = False
 
 
 def adapt(
@@ -86,23 +99,23 @@ def adapt(
         prepared: from `prepare_data`.
         output_dir: folder of the model; everything else is in its subfolder `adaptation`.
         settings: what the user has decided; default: `AdaptationSettings()`.
-        continue_changed: train on from the model in `output_dir`, with data or settings that may have changed.
+        continue_changed: train on from the model in `output_dir`, with data or settings that may have changed. It is
+            replaced only by a model with better scores, see `mean_error`.
         started: `time.monotonic()` of the beginning, from which `settings.time_seconds` counts; None: now.
         say: receives lines for the user.
 
     Raises:
-        ValueError: nothing to train on, a start that is no model, characters that cannot be added, or data or settings
-            that differ from those of an adaptation that was begun in the folder.
+        ValueError: nothing to train on, a start that is no model, characters that cannot be added, a time that is too
+            short, or data or settings that differ from those of an adaptation that was begun in the folder.
     """
     settings = settings or AdaptationSettings()
     if not prepared.split.train:
         raise ValueError("there is no recording with text to train on")
     workspace = Workspace(output_dir)
+    records = fingerprint_records(prepared)
     if continue_changed:
-        previous = workspace.begin_next_round()
-        if previous is not None:
-            settings = replace(settings, start=str(previous))
-    workspace.check_identity(settings, fingerprint_records(prepared))
+        settings = workspace.continue_round(settings, records)
+    workspace.check_identity(settings, records)
     adaptation = _Adaptation(prepared, workspace, settings, time.monotonic() if started is None else started, say)
     if not workspace.is_finished:
         adaptation.run()
@@ -130,14 +143,28 @@ class _Adaptation:
         self.scored = scored_records(prepared.split, self.languages)
 
     def run(self) -> None:
-        """All steps."""
-        found = find_start(self.settings.start, self.texts())
-        files = self.write_data()
-        plan = self.make_plan(found, files)
+        """All steps.
+
+        Raises:
+            ValueError: no plan can be made; nothing of the adaptation is left then.
+        """
+        try:
+            found = find_start(self.settings.start, self.texts())
+            files = self.write_data()
+            plan = self.make_plan(found, files)
+        except ValueError:
+            self.workspace.discard_round()
+            raise
         for title, text in plan.reasons.items():
-            self.say(f"{title:12} {text}")
-        self.train()
+            self.report(title, text)
+        if plan.start.kind == "checkpoint":
+            self.score_start()
+        self.train(plan)
         self.complete(plan)
+
+    def report(self, title: str, text: str) -> None:
+        """A line for the user."""
+        self.say(f"{title:12} {text}")
 
     def texts(self) -> dict[str, list[str]]:
         """Texts of the training recordings by language, the spoken one first."""
@@ -177,7 +204,13 @@ class _Adaptation:
         if file.is_file():
             return Plan.load(file)
         hours = hours_of(self.prepared.split.train)
-        plan = choose_plan(self.settings, found.start, train_hours=hours, replay_hours=files.replay_hours)
+        plan = choose_plan(
+            self.settings,
+            found.start,
+            train_hours=hours,
+            replay_hours=files.replay_hours,
+            continued=self.workspace.continues_model(self.settings.start),
+        )
         choice = choose_pretraining(
             self.settings, train_hours=hours, untranscribed_hours=hours_of(self.prepared.untranscribed)
         )
@@ -189,18 +222,24 @@ class _Adaptation:
                 plan, self.settings, files, self.workspace.run_dir, num_encoder_layers=found.num_encoder_layers
             )
 
-        pace = measure_pace(tree_of(replace(plan, max_steps=1, eval_steps=1)))
+        trial = tree_of(replace(plan, max_steps=1, eval_steps=1))
+        self.report("speed", "measured with a few updates")
+        pace = measure_pace(trial)
         pretraining_pace = self.measure_pretraining(plan, files) if choice.share else None
-        time_seconds = self.settings.time_seconds
-        left = None
-        if time_seconds is not None:
-            left = time_seconds * (1 - _AFTERWARDS) - (time.monotonic() - self.started)
-        # Pre-training leaves its own share of the time.
-        left_after = None if left is None else left * (1 - choice.share)
-        plan = choose_steps(plan, self.settings, pace, train_hours=hours, seconds_left=left_after)
+        self.write_recipe(START_RECIPE_FILE, trial)
+        budget = None
+        if self.settings.time_seconds is not None:
+            closing = self.measure_closing(plan)
+            budget = TimeBudget(
+                total_seconds=self.settings.time_seconds,
+                spent_seconds=time.monotonic() - self.started,
+                closing=closing,
+                pretraining_share=choice.share,
+            )
+        plan = choose_steps(plan, self.settings, pace, train_hours=hours, budget=budget)
         tree = tree_of(plan)
         if pretraining_pace is not None:
-            self.write_recipe(START_RECIPE_FILE, tree)
+            left = None if budget is None else budget.update_seconds
             steps = choose_pretraining_steps(choice.share, plan.max_steps, left, pretraining_pace.seconds_per_step)
             plan = self.plan_pretraining(plan, files, pretraining_pace, steps)
             tree = start_from_pretrained(tree, self.workspace.path(PRETRAINING_FOLDER) / "final")
@@ -229,57 +268,85 @@ class _Adaptation:
         with atomic_path(self.workspace.path(name)) as temporary:
             Path(temporary).write_text(yaml.safe_dump(tree, allow_unicode=True, sort_keys=False), encoding="utf-8")
 
-    def score_start(self) -> None:
-        """Scores of the start, with the new languages and characters, as it was before training."""
-        overrides = ["training.resume=false", "stages=[]"]
-        file = self.workspace.path(START_RECIPE_FILE)
-        (run,) = load_runs(file if file.is_file() else self.workspace.path(RECIPE_FILE), overrides)
-        data = run.load_data()
-        processor = run.build_processor(data)
-        self.score(run.build_model(processor, data).eval(), processor, self.settings.start, "before")
+    def measure_closing(self, plan: Plan) -> ClosingPace:
+        """The time of scores and calibration, measured with the start."""
+        model, processor = self.load_start()
+        if not self.scored:
+            score_seconds = 0.0
+        elif plan.start.kind == "checkpoint":
+            score_seconds = self.score(model, processor, self.settings.start, "before").duration_seconds
+        else:
+            with tempfile.TemporaryDirectory(prefix="mu2slam-scores-") as folder:
+                few = spread_evenly(self.scored, _TRIAL_RECORDS)
+                results = score_model(model, processor, few, name="start", folder=Path(folder), stem="start")
+            score_seconds = results.duration_seconds * len(self.scored) / len(few)
+        train = self.prepared.split.train
+        clip_seconds = measure_clip_seconds(model, processor, train, seed=self.settings.seed)
+        return ClosingPace(score_seconds=score_seconds, clip_seconds=clip_seconds)
 
-    def train(self) -> None:
+    def load_start(self) -> tuple[Any, Any]:
+        """The start with the new languages and characters, and its processor."""
+        file = self.workspace.path(START_RECIPE_FILE)
+        return load_untrained(file if file.is_file() else self.workspace.path(RECIPE_FILE))
+
+    def score_start(self) -> None:
+        """Scores of the start."""
+        if self.scored and not self.workspace.path("before.json").is_file():
+            self.score(*self.load_start(), self.settings.start, "before")
+
+    def train(self, plan: Plan) -> None:
         """The runs of the recipe, from their newest checkpoints."""
         if self.workspace.trained.is_dir():
             return
+        deadline = None
+        if self.settings.time_seconds is not None:
+            deadline = self.started + (1 + _TOLERANCE) * self.settings.time_seconds - plan.closing_seconds
         pretraining = self.workspace.path(PRETRAINING_RECIPE_FILE)
         if pretraining.is_file() and not (self.workspace.path(PRETRAINING_FOLDER) / "final").is_dir():
             for run in load_runs(pretraining):
-                run.run()
+                run.run(TrainingProgress(self.say, "pre-training"))
         for run in load_runs(self.workspace.path(RECIPE_FILE)):
-            run.run()
+            run.run(TrainingProgress(self.say, "training", deadline))
 
     def complete(self, plan: Plan) -> None:
-        """Calibrate, score and describe a copy of the trained model, then move it into the output folder."""
+        """Score, calibrate and describe a copy of the trained model, then move it into the output folder.
+
+        A model that was continued and has better scores stays there.
+        """
         finished = self.workspace.path("model")
         shutil.rmtree(finished, ignore_errors=True)
         trained = self.workspace.trained
         merged = trained / "merged"
         shutil.copytree(merged if merged.is_dir() else trained, finished)
-        self.say(f"{'calibration':12} the decision whether anybody speaks is fitted to the new model and recordings")
-        calibrate_checkpoint(finished, self.speech_clips(), num_sounds=_NUM_SOUNDS, seed=self.settings.seed)
-        if self.scored and plan.start.kind == "checkpoint":
-            self.score_start()
         model, processor = load_checkpoint(str(finished))
         results = []
         if self.scored:
             results = [self.score(model, processor, self.workspace.output_dir.name, "after")]
-        self.write_card(finished, model, plan, results)
-        if plan.method == "lora":
-            copy_adapter(trained, finished)
-        self.workspace.publish(finished)
-        shutil.rmtree(finished, ignore_errors=True)
         result = self.result()
-        self.write_page(result)
-        self.workspace.finish({"before": result.before, "after": result.after})
-
-    def speech_clips(self) -> Iterator[SoundClip]:
-        """Training recordings, some of them with noise."""
-        chosen = spread_evenly(self.prepared.split.train, _NUM_SPEECH_CLIPS)
-        return speech_clips(chosen, "recordings", noisy_share=0.35, seed=self.settings.seed)
+        kept_start = self.workspace.continues_model(self.settings.start) and is_better(result.before, result.after)
+        if kept_start:
+            plan = replace(plan, reasons={**plan.reasons, "result": _KEPT})
+            plan.save(self.workspace.path(PLAN_FILE))
+        else:
+            self.report("calibration", "the decision whether anybody speaks is fitted to the new model and recordings")
+            calibrate(
+                finished,
+                self.prepared.split.train,
+                plan.calibration_clips,
+                seed=self.settings.seed,
+                say=partial(self.report, "calibration"),
+            )
+            self.write_card(finished, model, plan, results)
+            if plan.method == "lora":
+                copy_adapter(trained, finished)
+            self.workspace.publish(finished)
+        shutil.rmtree(finished, ignore_errors=True)
+        self.write_page(self.result())
+        self.workspace.finish({"before": result.before, "after": result.after, "kept_start": kept_start})
 
     def score(self, model: Any, processor: Any, name: str, stem: str) -> EvaluationResults:
         """Scores on the development recordings, in files of a given name."""
+        self.report("scores", f"{len(self.scored)} development recordings, {stem} training")
         return score_model(model, processor, self.scored, name=name, folder=self.workspace.folder, stem=stem)
 
     def result(self) -> AdaptationResult:
@@ -289,9 +356,9 @@ class _Adaptation:
             file = self.workspace.path(f"{stem}.json")
             found = EvaluationResults.load(file) if file.is_file() else None
             scores[stem] = {} if found is None else main_scores(found, self.languages)
-        return AdaptationResult(
-            folder=self.workspace.output_dir, plan=Plan.load(self.workspace.path(PLAN_FILE)), **scores
-        )
+        plan = Plan.load(self.workspace.path(PLAN_FILE))
+        kept_start = self.workspace.kept_start
+        return AdaptationResult(folder=self.workspace.output_dir, plan=plan, kept_start=kept_start, **scores)
 
     def write_card(self, folder: Path, model: Any, plan: Plan, results: list[EvaluationResults]) -> None:
         """`README.md` of the model, and the code that it says the folder has."""
@@ -326,17 +393,6 @@ class _Adaptation:
         """Outputs of an evaluation; none if there was no evaluation."""
         file = self.workspace.path(f"{stem}.hypotheses.jsonl")
         return read_samples(file) if file.is_file() else []
-
-
-def copy_adapter(trained: Path, model: Path) -> None:
-    """Put the adapters of a run into the subfolder `adapter` of its merged, calibrated model.
-
-    Args:
-        trained: final folder of the run.
-        model: folder of the merged model.
-    """
-    shutil.copytree(trained, model / ADAPTER_FOLDER, ignore=shutil.ignore_patterns("merged", "README.md"))
-    shutil.copyfile(model / "generation_config.json", model / ADAPTER_FOLDER / "generation_config.json")
 
 
 def _languages_of(record: SpeechTextRecord) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """What an adaptation does, and why: chosen from the data, the start and the time, then kept for resumed runs."""
 
+import bisect
 import json
 import math
 import os
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mu2slam_hf.adaptation.settings import AdaptationSettings, Method
+from mu2slam_hf.adaptation.time_budget import MOST_CALIBRATION_CLIPS, TimeBudget
+from mu2slam_hf.adaptation.training_progress import format_seconds
 from mu2slam_hf.atomic_files import atomic_path
 
 StartKind = Literal["checkpoint", "encoder", "new"]
@@ -18,15 +21,23 @@ StartKind = Literal["checkpoint", "encoder", "new"]
 _PASSES = 40
 _MAX_PASSES = 150
 _STEP_BOUNDS = (300, 20_000)
-_NUM_EVALUATIONS = 12
+# Choice: below the first number of updates a run changes a model without teaching it anything, and is refused.
+_FEWEST_STEPS = 60
+# Choice: fewer evaluations for short runs, but three, since the result may be the average of three checkpoints.
+_NUM_EVALUATIONS, _FEWEST_EVALUATIONS = 12, 3
+_STEPS_BETWEEN_EVALUATIONS = 10
+# Time of the updates before an evaluation, in times of the evaluation.
+_UPDATES_PER_EVALUATION = 5
+# Two more evaluations choose between the average and the best checkpoint.
+_CHOOSING_EVALUATIONS = 2
 _PATIENCE = 5
+# Choice: a model that was trained on these recordings before is near its optimum; the usual rate would take it away.
+_CONTINUED_RATE = 0.25
 _MAX_WARMUP = 300
 # Models above this size are trained by adapters or with frozen layers if there are few hours.
 _SMALL_MODEL = 50_000_000
 _LORA_HOURS = 2.0
 _FROZEN_HOURS = 10.0
-# Share of the time that is kept for loading, checkpoints and variations in speed.
-_RESERVE = 0.08
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +67,7 @@ class Pace:
 
     Attributes:
         seconds_per_step: of one update.
-        evaluation_seconds: of one evaluation on the development set.
+        evaluation_seconds: of one evaluation on the development set, and of the checkpoint that follows it.
         bf16: whether updates were faster with bfloat16, which is then used.
     """
 
@@ -79,6 +90,8 @@ class Plan:
         patience: number of evaluations without an improvement that end the run.
         warmup_steps: updates of linear growth.
         pretraining_steps: number of updates of pre-training before; 0 without.
+        calibration_clips: number of clips of calibration.
+        closing_seconds: expected time of everything after training.
         replay_weight: passes over the replayed data for each pass over the recordings; 0 without.
         pace: speed; None until it is measured.
         reasons: title -> sentence, for people.
@@ -93,6 +106,8 @@ class Plan:
     patience: int = _PATIENCE
     warmup_steps: int = 0
     pretraining_steps: int = 0
+    calibration_clips: int = MOST_CALIBRATION_CLIPS
+    closing_seconds: float = 0.0
     replay_weight: float = 0.0
     pace: Pace | None = None
     reasons: Mapping[str, str]
@@ -115,7 +130,14 @@ class Plan:
         )
 
 
-def choose_plan(settings: AdaptationSettings, start: Start, *, train_hours: float, replay_hours: float = 0.0) -> Plan:
+def choose_plan(
+    settings: AdaptationSettings,
+    start: Start,
+    *,
+    train_hours: float,
+    replay_hours: float = 0.0,
+    continued: bool = False,
+) -> Plan:
     """Choose everything but the number of updates.
 
     Args:
@@ -123,12 +145,18 @@ def choose_plan(settings: AdaptationSettings, start: Start, *, train_hours: floa
         start: the model.
         train_hours: hours of the training recordings.
         replay_hours: hours of the replayed data.
+        continued: whether the start is a model that was adapted to these recordings before.
     """
     method, why_method = _choose_method(settings, start, train_hours)
     batch_seconds = 30.0 if train_hours < 0.5 else 60.0 if train_hours < 20 else 120.0
-    learning_rate = _choose_rate(start, method)
+    learning_rate = _choose_rate(start, method) * (_CONTINUED_RATE if continued else 1.0)
     weight = 0.0
     reasons = {"start": _describe_start(settings, start), "training": why_method}
+    if continued:
+        reasons["continued"] = (
+            f"{_CONTINUED_RATE:.0%} of the usual learning rate; the result replaces the model only if its scores on "
+            "the development recordings are better"
+        )
     if settings.replay is not None and replay_hours > 0:
         weight = settings.replay_share / (1 - settings.replay_share) * train_hours / replay_hours
         reasons["replay"] = f"{settings.replay_share:.0%} of the training is {settings.replay}, {replay_hours:.1f} h"
@@ -148,7 +176,7 @@ def choose_plan(settings: AdaptationSettings, start: Start, *, train_hours: floa
 
 
 def choose_steps(
-    plan: Plan, settings: AdaptationSettings, pace: Pace, *, train_hours: float, seconds_left: float | None
+    plan: Plan, settings: AdaptationSettings, pace: Pace, *, train_hours: float, budget: TimeBudget | None
 ) -> Plan:
     """The plan with its number of updates, from the speed and the time that is left.
 
@@ -157,38 +185,84 @@ def choose_steps(
         settings: what the user has decided.
         pace: measured speed.
         train_hours: hours of the training recordings.
-        seconds_left: time for training and evaluations; None: by the amount of data.
+        budget: the time; None: by the amount of data.
+
+    Raises:
+        ValueError: the time is too short for any training; the message says what would be enough.
     """
     own_share = 1.0 - (settings.replay_share if plan.replay_weight else 0.0)
     steps_per_pass = max(train_hours * 3600 / plan.batch_seconds / own_share, 1e-9)
-    shortest, longest = _STEP_BOUNDS
+    usual, longest = _STEP_BOUNDS
+    reasons = dict(plan.reasons)
     if settings.max_steps is not None:
         steps, why = settings.max_steps, "as asked for"
-    elif seconds_left is None:
-        steps = min(max(math.ceil(_PASSES * steps_per_pass), shortest), longest)
-        why = f"{_PASSES} passes over the recordings, at least {shortest:,} and at most {longest:,} updates"
+    elif budget is None:
+        steps = min(max(math.ceil(_PASSES * steps_per_pass), usual), longest)
+        why = f"{_PASSES} passes over the recordings, at least {usual:,} and at most {longest:,} updates"
     else:
-        usable = (1 - _RESERVE) * seconds_left - (_NUM_EVALUATIONS + 2) * pace.evaluation_seconds
-        fitting = max(int(usable / pace.seconds_per_step), 1)
-        most = max(math.ceil(_MAX_PASSES * steps_per_pass), shortest)
-        steps = min(fitting, most)
+        fitting = _fitting_steps(budget.finetuning_seconds, pace)
+        if fitting < _FEWEST_STEPS:
+            raise ValueError(_describe_too_short(plan, pace, budget, fitting))
+        steps = min(fitting, max(math.ceil(_MAX_PASSES * steps_per_pass), usual))
         why = "as many as the time allows" if steps == fitting else f"{_MAX_PASSES} passes; more would not help"
-    eval_steps = max(1, steps // _NUM_EVALUATIONS)
-    minutes = (steps * pace.seconds_per_step + _NUM_EVALUATIONS * pace.evaluation_seconds) / 60
+        if steps < usual:
+            reasons["few updates"] = (
+                f"{steps:,} updates give a first impression; a training has {usual:,} or more, for which the time "
+                f"would be {_needed_time(usual, pace, budget)}"
+            )
+    eval_steps = math.ceil(steps / _num_evaluations(steps, pace))
     sizes = f"{steps:,} of {plan.batch_seconds:.0f} s of speech, {steps / steps_per_pass:.0f} passes"
     precision = "bfloat16" if pace.bf16 else "float32"
+    duration = format_seconds(_seconds_for(steps, pace))
+    reasons["updates"] = f"{sizes}: {why}; about {duration} at {pace.seconds_per_step:.2f} s each in {precision}"
+    reasons["development"] = (
+        f"every {eval_steps:,} updates; the run ends after {plan.patience} evaluations without an improvement, and "
+        "the result is the best checkpoint or the average of the last three"
+    )
+    if budget is not None:
+        plan = replace(plan, calibration_clips=budget.calibration_clips, closing_seconds=budget.closing_seconds)
+        reasons["afterwards"] = (
+            f"scores, and calibration with {plan.calibration_clips} recordings and sounds: about "
+            f"{format_seconds(plan.closing_seconds)}"
+        )
     return replace(
         plan,
         max_steps=steps,
         eval_steps=eval_steps,
         warmup_steps=min(_MAX_WARMUP, max(1, steps // 10)),
         pace=pace,
-        reasons={
-            **plan.reasons,
-            "updates": f"{sizes}: {why}; about {minutes:.0f} min at {pace.seconds_per_step:.2f} s each in {precision}",
-            "development": f"every {eval_steps:,} updates; the run ends after {plan.patience} evaluations without an "
-            "improvement, and the result is the best checkpoint or the average of the last three",
-        },
+        reasons=reasons,
+    )
+
+
+def _num_evaluations(steps: int, pace: Pace) -> int:
+    interval = max(
+        _STEPS_BETWEEN_EVALUATIONS, _UPDATES_PER_EVALUATION * pace.evaluation_seconds / pace.seconds_per_step
+    )
+    return max(1, min(max(int(steps / interval), _FEWEST_EVALUATIONS), _NUM_EVALUATIONS, steps))
+
+
+def _seconds_for(steps: int, pace: Pace) -> float:
+    evaluations = _num_evaluations(steps, pace) + _CHOOSING_EVALUATIONS
+    return steps * pace.seconds_per_step + evaluations * pace.evaluation_seconds
+
+
+def _fitting_steps(seconds: float, pace: Pace) -> int:
+    """The largest number of updates that, with their evaluations, take no longer; 0 if not even one does."""
+    most = range(1, int(seconds / pace.seconds_per_step) + 1)
+    return bisect.bisect_right(most, seconds, key=lambda steps: _seconds_for(steps, pace))
+
+
+def _needed_time(steps: int, pace: Pace, budget: TimeBudget) -> str:
+    return f"{math.ceil(budget.total_for(_seconds_for(steps, pace)) / 60):,} min"
+
+
+def _describe_too_short(plan: Plan, pace: Pace, budget: TimeBudget, fitting: int) -> str:
+    return (
+        f"--time {format_seconds(budget.total_seconds)} is too short: reading, measuring the speed, scores and "
+        f"calibration take {format_seconds(budget.fixed_seconds)} of it, which leaves {fitting:,} updates of "
+        f"{plan.batch_seconds:.0f} s of speech at {pace.seconds_per_step:.1f} s each, and fewer than {_FEWEST_STEPS} "
+        f"are no training; give at least {_needed_time(_FEWEST_STEPS, pace, budget)}"
     )
 
 

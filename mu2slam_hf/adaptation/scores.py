@@ -2,7 +2,7 @@
 """Scores and samples of a model on the development recordings, before and after training."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -110,3 +110,26 @@ def main_scores(results: EvaluationResults, languages: Sequence[str]) -> dict[st
             for score in results.find(task="ast", metric=metric, source_lang=languages[0], target_lang=lang):
                 found[f"{title} of translation into {lang}"] = score.value
     return found
+
+
+def mean_error(scores: Mapping[str, float]) -> float:
+    """Mean of the error rates and, for translations, of what is missing to 100 in BLEU and chrF.
+
+    Choice: every score that the user sees counts the same, so that a little less of one error does not outweigh much
+    worse translations.
+
+    Args:
+        scores: from `main_scores`.
+    """
+    errors = [value if title.startswith(("CER", "WER")) else 100.0 - value for title, value in scores.items()]
+    return sum(errors) / len(errors)
+
+
+def is_better(first: Mapping[str, float], second: Mapping[str, float]) -> bool:
+    """Whether the first of two models has the lower `mean_error`; False without scores.
+
+    Args:
+        first: from `main_scores`.
+        second: likewise, on the same recordings.
+    """
+    return bool(first) and first.keys() == second.keys() and mean_error(first) < mean_error(second)

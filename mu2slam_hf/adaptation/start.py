@@ -4,6 +4,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig
 from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
 from mu2slam_hf.models.modules_text import find_unknown_characters
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
+from mu2slam_hf.recipes.runs import load_runs
 from mu2slam_hf.recipes.shipped import configuration_folder
 
 
@@ -65,6 +67,18 @@ def find_start(name: str, texts: Mapping[str, Iterable[str]]) -> FoundStart:
         return FoundStart(start, None, config.num_hidden_layers)
     expected = ", ".join([Mu2SLAMConfig.model_type, *FORMATS])
     raise ValueError(f"{name}: training starts from a model of type {expected}, or from {NEW_MODEL}; got {model_type}")
+
+
+def load_untrained(recipe: Path) -> tuple[Any, Mu2SLAMProcessor]:
+    """The model of a recipe as it is before training, in evaluation mode, and its processor.
+
+    Args:
+        recipe: file of a recipe of kind `finetuning`; its stages are not used.
+    """
+    (run,) = load_runs(recipe, ["training.resume=false", "stages=[]"])
+    data = run.load_data()
+    processor = run.build_processor(data)
+    return run.build_model(processor, data).eval(), processor
 
 
 def _found(

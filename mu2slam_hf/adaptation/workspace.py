@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from mu2slam_hf.atomic_files import atomic_path
 
 WORK_FOLDER = "adaptation"
 """Folder inside the output folder with everything but the model."""
+ADAPTER_FOLDER = "adapter"
+"""Folder inside the model with its low-rank adapters, for the method "lora"."""
 _IDENTITY_FILE, _STATUS_FILE = "identity.json", "finished.json"
 
 
@@ -28,6 +30,8 @@ class Workspace:
     def __init__(self, output_dir: str | os.PathLike[str]) -> None:
         self.output_dir = Path(output_dir)
         self.folder = self.output_dir / WORK_FOLDER
+        # Where `continue_round` has moved the round before.
+        self._aside: Path | None = None
 
     def path(self, name: str) -> Path:
         """A file of the adaptation; its folder is created."""
@@ -60,13 +64,12 @@ class Workspace:
         Raises:
             ValueError: they differ; the message says in what, and what to do.
         """
-        identity = {"settings": asdict(settings), "records": dict(records)}
-        identity = json.loads(json.dumps(identity))
+        identity = _identity(settings, records)
         path = self.path(_IDENTITY_FILE)
         if not path.is_file():
             _write_json(path, identity)
             return
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = _read_json(path)
         advice = "use another --output-dir, or --continue to train on from the model that is there"
         changes = describe_changes(stored["records"], identity["records"])
         if changes is not None:
@@ -81,14 +84,46 @@ class Workspace:
                 f"the same options to continue it, {advice}"
             )
 
-    def begin_next_round(self) -> Path | None:
-        """Move a begun or finished adaptation aside, so that the next one starts from its model.
+    @property
+    def kept_start(self) -> bool:
+        """Whether the adaptation is finished, and the model that it continued has stayed in the output folder."""
+        return bool(_read_json(self.folder / _STATUS_FILE).get("kept_start", False))
+
+    def continues_model(self, start: str) -> bool:
+        """Whether a start is from an earlier round in this folder, which has left its model there.
+
+        `config.json` is also missing while the model of this round, which is the better one then, is moved there.
+        """
+        return self._is_own(start) and (self.output_dir / "config.json").is_file()
+
+    def continue_round(self, settings: AdaptationSettings, records: Mapping[str, str]) -> AdaptationSettings:
+        """The settings with the start of a further round: that of an interrupted one, or of the next one.
+
+        The next round starts from the last model that was trained in the folder and not rejected.
+
+        Args:
+            settings: of the user.
+            records: from `fingerprint_records`.
+        """
+        stored = _read_json(self.folder / _IDENTITY_FILE)
+        if not stored:
+            return settings
+        start = str(stored["settings"]["start"])
+        resumed = replace(settings, start=start)
+        if not self.is_finished and self._is_own(start) and stored == _identity(resumed, records):
+            return resumed
+        rejected = self._is_own(start) and (self.kept_start or not self.is_finished)
+        previous = self._move_aside()
+        if rejected:
+            return resumed
+        return settings if previous is None else replace(settings, start=str(previous))
+
+    def _move_aside(self) -> Path | None:
+        """Move a begun or finished adaptation aside.
 
         Returns:
             folder of its model; None if nothing has been trained yet.
         """
-        if not (self.folder / _IDENTITY_FILE).is_file():
-            return None
         number = 1 + sum(1 for path in self.output_dir.glob(f"{WORK_FOLDER}_*") if path.is_dir())
         trained = self.trained if self.trained.is_dir() else self._newest_checkpoint()
         aside = self.output_dir / f"{WORK_FOLDER}_{number}"
@@ -97,10 +132,24 @@ class Workspace:
             trained = trained / "merged"
         relative = None if trained is None else trained.relative_to(self.folder)
         os.replace(self.folder, aside)
+        self._aside = aside
         # The division of the data is kept.
         if (aside / "data.json").is_file():
             shutil.copyfile(aside / "data.json", self.path("data.json"))
         return None if relative is None else aside / relative
+
+    def discard_round(self) -> None:
+        """Forget an adaptation that cannot be begun; a round that was moved aside for it is moved back."""
+        if self._aside is None:
+            for name in (_IDENTITY_FILE, "before.json", "before.hypotheses.jsonl"):
+                (self.folder / name).unlink(missing_ok=True)
+        else:
+            shutil.rmtree(self.folder)
+            os.replace(self._aside, self.folder)
+            self._aside = None
+
+    def _is_own(self, start: str) -> bool:
+        return any(Path(start).is_relative_to(folder) for folder in self.output_dir.glob(f"{WORK_FOLDER}_*"))
 
     def _newest_checkpoint(self) -> Path | None:
         found = sorted(self.run_dir.rglob("checkpoint-*"), key=lambda path: (path.parent, int(path.name[11:])))
@@ -118,6 +167,28 @@ class Workspace:
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the summary, whose existence says that the model is complete."""
         _write_json(self.path(_STATUS_FILE), summary)
+
+
+def copy_adapter(trained: Path, model: Path) -> None:
+    """Put the adapters of a run into the subfolder `adapter` of its merged, calibrated model.
+
+    Args:
+        trained: final folder of the run.
+        model: folder of the merged model.
+    """
+    shutil.copytree(trained, model / ADAPTER_FOLDER, ignore=shutil.ignore_patterns("merged", "README.md"))
+    shutil.copyfile(model / "generation_config.json", model / ADAPTER_FOLDER / "generation_config.json")
+
+
+def _identity(settings: AdaptationSettings, records: Mapping[str, str]) -> dict[str, Any]:
+    identity: dict[str, Any] = json.loads(json.dumps({"settings": asdict(settings), "records": dict(records)}))
+    return identity
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """Content of a file; empty if there is none."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return content
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

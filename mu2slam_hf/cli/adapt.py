@@ -50,7 +50,8 @@ def add_parser(subparsers: Any) -> None:
         "--continue",
         dest="continue_changed",
         action="store_true",
-        help="train on from the model in the output folder, with changed data or other options",
+        help="train on from the model in the output folder, with changed data or other options; it is replaced only "
+        "by a model with better scores on the development recordings",
     )
     parser.set_defaults(run=run)
 
@@ -58,14 +59,15 @@ def add_parser(subparsers: Any) -> None:
 def _add_training_options(parser: argparse.ArgumentParser) -> None:
     training = parser.add_argument_group("training")
     add_like_option(training)
-    training.add_argument(
+    length = training.add_mutually_exclusive_group()
+    length.add_argument(
         "--time",
         type=seconds,
         metavar="TIME",
         help="time for everything, as 90min or 2h: the number of updates is chosen to fit; default: by the amount of "
         "data",
     )
-    training.add_argument("--max-steps", type=positive_int, metavar="N", help="number of updates, in place of --time")
+    length.add_argument("--max-steps", type=positive_int, metavar="N", help="number of updates, in place of --time")
     training.add_argument(
         "--method",
         choices=_METHODS,
@@ -144,6 +146,8 @@ def run(args: argparse.Namespace) -> int:
     for title, value in result.after.items():
         before = f"{result.before[title]:.1f}" if title in result.before else ""
         print(f"{title:36}{before:>8}{value:8.1f}")
+    if result.kept_start:
+        print("\nThe model of before is better on the development recordings and was kept; this training is not used.")
     print(f"\nmodel      {result.folder}\nresults    {work_dir / RESULT_PAGE}")
     print(f"try it     mu2slam transcribe RECORDING --model {result.folder} --from {prepared.report.lang}")
     return 0

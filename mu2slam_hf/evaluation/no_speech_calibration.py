@@ -7,8 +7,9 @@ Examples of speech are recordings; those without speech are synthetic (`mu2slam_
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,12 @@ def non_speech_clips(
 
 
 def measure_clips(
-    model: Any, processor: Any, clips: Iterable[SoundClip], *, batch_clips: int = 64
+    model: Any,
+    processor: Any,
+    clips: Iterable[SoundClip],
+    *,
+    batch_clips: int = 64,
+    progress: Callable[[int], None] | None = None,
 ) -> list[MeasuredClip]:
     """Features of clips, as in transcription in the predicted language; nothing is decided.
 
@@ -98,6 +104,7 @@ def measure_clips(
         processor: its processor.
         clips: recordings.
         batch_clips: number of clips that are in memory at once.
+        progress: called after each batch with the number of clips that are measured.
     """
     recognizer = WindowRecognizer(model, processor)
     # The agreement is measured; without other weights and with a positive bias, nothing is left out.
@@ -127,6 +134,8 @@ def measure_clips(
             )
             for clip, one in zip(batch, found, strict=True)
         ]
+        if progress is not None:
+            progress(len(measured))
     return measured
 
 
@@ -243,6 +252,7 @@ def calibrate_checkpoint(
     num_sounds: int = 600,
     max_muted: float = 0.005,
     seed: int = 0,
+    progress: Callable[[int], None] | None = None,
 ) -> NoSpeechSettings:
     """Calibrate the checkpoint in a folder with speech and synthetic sounds, and store the result there.
 
@@ -252,11 +262,12 @@ def calibrate_checkpoint(
         num_sounds: number of sounds without speech.
         max_muted: see `fit_no_speech`.
         seed: seed of the sounds.
+        progress: called after each batch with the number of clips that are measured.
     """
     model, processor = load_any_checkpoint(str(folder))
     model.eval()
-    clips = measure_clips(model, processor, speech)
-    clips += measure_clips(model, processor, non_speech_clips(num_sounds, seed=seed))
+    sounds = non_speech_clips(num_sounds, seed=seed)
+    clips = measure_clips(model, processor, chain(speech, sounds), progress=progress)
     settings = fit_no_speech(clips, max_muted=max_muted)
     store_no_speech(folder, settings)
     return settings

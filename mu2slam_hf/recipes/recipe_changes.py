@@ -78,7 +78,7 @@ def check_resumable(recipe: Any) -> list[ValueChange]:
 
 
 def find_changes(recipe: Any, before: Mapping[str, Any]) -> Iterator[ValueChange]:
-    """The values of a recipe that differ from those of a `recipe.yaml`; fields that it does not have count as unchanged.
+    """The values of a recipe that differ from those of a `recipe.yaml`; a field that it does not have had its default.
 
     Args:
         recipe: a recipe of any kind.
@@ -96,7 +96,9 @@ def _compare(now: Any, before: Any, name: str, *, is_path: bool) -> Iterator[Val
     elif isinstance(now, Mapping) and isinstance(before, Mapping):
         for key in dict.fromkeys([*before, *now]):
             yield from _compare(now.get(key), before.get(key), _join(name, key), is_path=is_path)
-    elif isinstance(now, list) and isinstance(before, list) and len(now) == len(before) and any(map(is_dataclass, now)):
+    elif (
+        isinstance(now, list) and isinstance(before, list) and len(now) == len(before) and any(map(is_dataclass, now))
+    ):
         for place, (value, old) in enumerate(zip(now, before, strict=True)):
             yield from _compare(value, old, _join(name, place), is_path=is_path)
     elif _plain(now) != _plain(before):

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import nn
+from transformers import TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
@@ -92,8 +93,11 @@ class Run(ABC):
     def build_trainer(self, processor: Mu2SLAMProcessor, model: Any, data: Any) -> MultitaskTrainer:
         """The trainer with its sampler, objective, development sets and console."""
 
-    def run(self) -> dict[str, float]:
+    def run(self, console: TrainerCallback | None = None) -> dict[str, float]:
         """Run all steps.
+
+        Args:
+            console: shows the progress in place of the trainer's lines and tables.
 
         Returns:
             The metrics of the last evaluation, also in `results.json` of the final folder.
@@ -101,7 +105,10 @@ class Run(ABC):
         data = self.load_data()
         processor = self.build_processor(data)
         model = self.build_model(processor, data)
-        return self.train(self.build_trainer(processor, model, data))
+        trainer = self.build_trainer(processor, model, data)
+        if console is not None:
+            trainer.show_progress(console)
+        return self.train(trainer)
 
     def train(self, trainer: MultitaskTrainer) -> dict[str, float]:
         """Train from the checkpoint on, select the final weights, evaluate them and save everything.
@@ -110,7 +117,9 @@ class Run(ABC):
         """
         if trainer.is_world_process_zero():
             if self.changes:
-                logger.warning(f"{self.checkpoint} is resumed with changed values: {', '.join(map(str, self.changes))}")
+                logger.warning(
+                    f"{self.checkpoint} is resumed with changed values: {', '.join(map(str, self.changes))}"
+                )
             save_recipe(self.recipe, self.recipe.output.dir)
         trainer.train(resume_from_checkpoint=self.checkpoint)
         results = self.measure(trainer, has_other_weights=self._choose_weights(trainer))

@@ -53,6 +53,16 @@ def format_logs(state: TrainerState, logs: dict[str, Any], table: LossTable | No
     return line if table is None or not losses else f"{line}\n{format_loss_table(losses, table)}"
 
 
+def describe_early_end(args: Any, state: TrainerState) -> str | None:
+    """`trained 12 of 30 updates: ...` for a run that its patience has ended; None for one that is complete."""
+    if state.global_step >= state.max_steps or args.early_stopping_patience is None:
+        return None
+    return (
+        f"trained {state.global_step:,} of {state.max_steps:,} updates: {args.metric_for_best_model} did not improve "
+        f"in {args.early_stopping_patience} evaluations (the best one was at update {state.best_global_step:,})"
+    )
+
+
 class ConsoleTable(ProgressCallback):
     """Progress bars as transformers shows them, but each log as aligned lines.
 
@@ -69,6 +79,13 @@ class ConsoleTable(ProgressCallback):
         if state.is_world_process_zero and logs:
             tqdm.write(format_logs(state, logs, self.table))
 
+    def on_train_end(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
+        """Close the bar; says if the run ended early."""
+        super().on_train_end(args, state, control, **kwargs)
+        line = describe_early_end(args, state)
+        if state.is_world_process_zero and line is not None:
+            tqdm.write(line)
+
 
 class ConsoleLines(PrinterCallback):
     """The same lines without bars, for logs that go to a file.
@@ -84,6 +101,12 @@ class ConsoleLines(PrinterCallback):
         """Print the lines."""
         if state.is_world_process_zero and logs:
             print(format_logs(state, logs, self.table), flush=True)
+
+    def on_train_end(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
+        """Says if the run ended early."""
+        line = describe_early_end(args, state)
+        if state.is_world_process_zero and line is not None:
+            print(line, flush=True)
 
 
 class LogFile(TrainerCallback):

@@ -8,20 +8,23 @@ from transformers import TrainerCallback, TrainerControl, TrainerState
 
 
 def evaluations_without_progress(
-    log_history: Sequence[Mapping[str, Any]], metric: str, *, greater_is_better: bool
+    log_history: Sequence[Mapping[str, Any]], metric: str, *, greater_is_better: bool, warmup_steps: int = 0
 ) -> int:
-    """Number of evaluations after the best one; 0 without evaluations.
+    """Number of evaluations after the best one and after the warm-up; 0 without evaluations.
 
     Args:
         log_history: logs of a run, as in `TrainerState`.
         metric: name of the metric in the logs, such as `eval_loss`.
         greater_is_better: whether a larger value is better.
+        warmup_steps: evaluations up to this update are not counted: while the learning rate grows, a trained model
+            gets worse before it gets better.
     """
-    values = [float(entry[metric]) for entry in log_history if metric in entry]
+    found = [(int(entry["step"]), float(entry[metric])) for entry in log_history if metric in entry]
+    values = [value for _, value in found]
     if not values:
         return 0
-    best = max(values) if greater_is_better else min(values)
-    return len(values) - 1 - values.index(best)
+    best = values.index(max(values) if greater_is_better else min(values))
+    return sum(step > warmup_steps for step, _ in found[best + 1 :])
 
 
 class EarlyStopping(TrainerCallback):
@@ -34,14 +37,21 @@ class EarlyStopping(TrainerCallback):
         patience: number of evaluations without an improvement.
         metric: name of the metric in the logs.
         greater_is_better: whether a larger value is better.
+        warmup_steps: updates whose evaluations do not count.
     """
 
-    def __init__(self, patience: int, metric: str, *, greater_is_better: bool) -> None:
+    def __init__(self, patience: int, metric: str, *, greater_is_better: bool, warmup_steps: int = 0) -> None:
         self.patience, self.metric, self.greater_is_better = patience, metric, greater_is_better
+        self.warmup_steps = warmup_steps
 
     def should_stop(self, state: TrainerState) -> bool:
         """Whether the logs of a run have enough evaluations without an improvement."""
-        found = evaluations_without_progress(state.log_history, self.metric, greater_is_better=self.greater_is_better)
+        found = evaluations_without_progress(
+            state.log_history,
+            self.metric,
+            greater_is_better=self.greater_is_better,
+            warmup_steps=self.warmup_steps,
+        )
         return found >= self.patience
 
     def on_evaluate(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:

@@ -14,6 +14,7 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.utils import logging
 
 from mu2slam_hf.data.sampling.batch_sampler import ResumableBatchSampler
 from mu2slam_hf.models.modules_losses import weighted_mean_sum
@@ -106,7 +107,14 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
         self._set_up_console()
         if args.early_stopping_patience is not None:
             better = bool(args.greater_is_better)
-            self.add_callback(EarlyStopping(args.early_stopping_patience, self.best_metric, greater_is_better=better))
+            self.add_callback(
+                EarlyStopping(
+                    args.early_stopping_patience,
+                    self.best_metric,
+                    greater_is_better=better,
+                    warmup_steps=int(args.warmup_steps),
+                )
+            )
 
     @property
     def best_metric(self) -> str:
@@ -121,9 +129,15 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
     def _set_up_console(self) -> None:
         """Show lines and tables instead of the Trainer's dictionaries, after callbacks that add figures to logs."""
         self.callback_handler.callbacks[:0] = self.objective.callbacks()
+        # In the lines of a log, bars for every file that is written are noise.
+        logging.disable_progress_bar()
+        self.show_progress((ConsoleLines if self.args.disable_tqdm else ConsoleTable)(self.objective.table))
+
+    def show_progress(self, console: TrainerCallback) -> None:
+        """Show the progress of training by a callback, in place of the one before."""
         for replaced in (ProgressCallback, PrinterCallback):
             self.remove_callback(replaced)
-        self.add_callback((ConsoleLines if self.args.disable_tqdm else ConsoleTable)(self.objective.table))
+        self.add_callback(console)
 
     # ---- losses -------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 """What an adaptation chooses, and how its recipe reads."""
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from mu2slam_hf.adaptation.plan import Pace, Plan, Start, choose_plan, choose_st
 from mu2slam_hf.adaptation.pretraining import choose_pretraining, choose_pretraining_steps
 from mu2slam_hf.adaptation.recipe_tree import TrainingFiles, build_recipe_tree
 from mu2slam_hf.adaptation.settings import AdaptationSettings
+from mu2slam_hf.adaptation.time_budget import ClosingPace, TimeBudget
 from mu2slam_hf.adaptation.training_manifest import write_manifest
 from mu2slam_hf.checkpoints import default_checkpoint
 from mu2slam_hf.data.records import SpeechTextRecord
@@ -47,25 +49,78 @@ def test_the_method_follows_from_size_and_hours(start, hours, method):
     assert make_plan(AdaptationSettings(method="frozen"), hours=hours, **start).method == "frozen"
 
 
-def test_the_number_of_updates_fits_the_time():
-    """The updates, twelve evaluations and two more for the choice of the weights take less than the time."""
-    plan = make_plan(hours=4.0)
-    timed = choose_steps(plan, AdaptationSettings(time_seconds=7200), PACE, train_hours=4.0, seconds_left=6000)
-    seconds = timed.max_steps * 0.5 + 14 * 10
-    assert 0.9 * 6000 < seconds <= 6000
+CLOSING = ClosingPace(score_seconds=60.0, clip_seconds=0.5)
+
+
+def choose(seconds=None, hours=4.0, pace=PACE, spent=100.0, share=0.0, **settings) -> Plan:
+    """A plan for a time; `spent` of it is gone."""
+    budget = None
+    if seconds is not None:
+        budget = TimeBudget(total_seconds=seconds, spent_seconds=spent, closing=CLOSING, pretraining_share=share)
+    chosen = AdaptationSettings(time_seconds=seconds, **settings)
+    return choose_steps(make_plan(hours=hours), chosen, pace, train_hours=hours, budget=budget)
+
+
+@pytest.mark.parametrize("seconds", [360.0, 480.0, 900.0, 3600.0, 7200.0])
+def test_everything_together_takes_the_time(seconds):
+    """What is gone, updates, evaluations with two more for the choice of the weights, scores and calibration."""
+    plan = choose(seconds)
+    evaluations = math.ceil(plan.max_steps / plan.eval_steps) + 2
+    afterwards = 60 + 0.5 * plan.calibration_clips
+    planned = 100 + plan.max_steps * 0.5 + evaluations * 10 + afterwards
+    assert 0.92 * seconds < planned <= seconds
+    assert afterwards <= plan.closing_seconds < afterwards + 10
+
+
+def test_short_times_have_less_calibration_and_fewer_evaluations():
+    short, long = choose(360.0), choose(7200.0)
+    assert (short.calibration_clips, long.calibration_clips) == (80, 400)
+    evaluations = [round(plan.max_steps / plan.eval_steps) for plan in (short, long)]
+    assert evaluations[0] < evaluations[1] == 12
+
+
+def test_a_time_in_which_nothing_can_be_trained_is_refused():
+    """The message names the shortest time that is accepted, in whole minutes."""
+    with pytest.raises(ValueError, match=r"^--time 4 min is too short: .* give at least (\d+) min$") as raised:
+        choose(240.0)
+    enough = int(re.search(r"at least (\d+) min", str(raised.value))[1])
+    assert choose(enough * 60.0).max_steps >= 60
+    with pytest.raises(ValueError, match="too short"):
+        choose((enough - 1) * 60.0)
+    with pytest.raises(ValueError, match="--time 10 s is too short: .* leaves 0 updates"):
+        choose(10.0)
+
+
+def test_few_updates_are_said():
+    assert "300 or more" in choose(360.0).reasons["few updates"]
+    assert "few updates" not in choose(900.0).reasons
+    minutes = int(re.search(r"would be (\d+) min", choose(360.0).reasons["few updates"])[1])
+    assert "few updates" not in choose(minutes * 60.0).reasons
+
+
+def test_pretraining_leaves_its_share_of_the_time():
+    assert choose(3600.0, share=0.5).max_steps < 0.6 * choose(3600.0).max_steps
+
+
+def test_the_number_of_updates_without_a_time():
     # 4 h in batches of 60 s are 240 updates: 40 passes without a time, at most 150 with one
-    free = choose_steps(plan, AdaptationSettings(), PACE, train_hours=4.0, seconds_left=None)
-    assert free.max_steps == 40 * 240
-    long = choose_steps(plan, AdaptationSettings(time_seconds=1e6), PACE, train_hours=4.0, seconds_left=1e6)
-    assert long.max_steps == 150 * 240
-    asked = choose_steps(plan, AdaptationSettings(max_steps=7), PACE, train_hours=4.0, seconds_left=None)
-    assert (asked.max_steps, asked.eval_steps) == (7, 1)
-    short = choose_steps(plan, AdaptationSettings(time_seconds=60), PACE, train_hours=4.0, seconds_left=-5)
-    assert short.max_steps == 1
+    assert choose().max_steps == 40 * 240
+    assert choose(1e6).max_steps == 150 * 240
+    few = choose(max_steps=7)
+    assert (few.max_steps, few.eval_steps) == (7, 3)
+    assert choose(max_steps=1).eval_steps == 1
+    assert few.calibration_clips == 400
+
+
+def test_a_model_that_is_continued_is_trained_with_a_lower_rate():
+    usual = choose_plan(AdaptationSettings(), CHECKPOINT, train_hours=1.0)
+    continued = choose_plan(AdaptationSettings(), CHECKPOINT, train_hours=1.0, continued=True)
+    assert continued.learning_rate == usual.learning_rate / 4
+    assert "continued" in continued.reasons and "continued" not in usual.reasons
 
 
 def test_a_stored_plan_is_read_as_it_was(tmp_path):
-    plan = choose_steps(make_plan(), AdaptationSettings(), PACE, train_hours=1.0, seconds_left=None)
+    plan = choose_steps(make_plan(), AdaptationSettings(), PACE, train_hours=1.0, budget=None)
     plan.save(tmp_path / "plan.json")
     assert Plan.load(tmp_path / "plan.json") == plan
     assert set(plan.reasons) == {"start", "training", "updates", "development"}
@@ -133,7 +188,7 @@ def test_the_recipe_is_a_recipe(tmp_path, mode, method):
         write_manifest([record], tmp_path / f"{name}.jsonl")
     settings = AdaptationSettings(mode=mode, method=method, replay="replay.jsonl", seed=3)
     plan = choose_plan(settings, CHECKPOINT, train_hours=1.0, replay_hours=1.0)
-    plan = choose_steps(plan, settings, PACE, train_hours=1.0, seconds_left=None)
+    plan = choose_steps(plan, settings, PACE, train_hours=1.0, budget=None)
     files = TrainingFiles(
         train=tmp_path / "train.jsonl",
         dev=tmp_path / "dev.jsonl",

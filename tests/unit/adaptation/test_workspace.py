@@ -66,20 +66,78 @@ def test_other_settings_are_refused(tmp_path):
         Workspace(tmp_path).check_identity(replace(SETTINGS, max_steps=6), RECORDS)
 
 
+MORE = {**RECORDS, "c": "3"}
+
+
+def continue_round(workspace: Workspace, records) -> AdaptationSettings:
+    """The next round as `adapt` begins it."""
+    settings = workspace.continue_round(SETTINGS, records)
+    workspace.check_identity(settings, records)
+    return settings
+
+
+@pytest.fixture
+def finished_round(tmp_path) -> Workspace:
+    """A folder with a model, from one finished adaptation."""
+    workspace = Workspace(tmp_path)
+    workspace.check_identity(SETTINGS, RECORDS)
+    workspace.trained.mkdir(parents=True)
+    workspace.finish({})
+    (tmp_path / "config.json").write_text("{}")
+    return workspace
+
+
 def test_the_next_round_starts_from_the_model_of_the_last_one(tmp_path):
     workspace = Workspace(tmp_path)
-    assert workspace.begin_next_round() is None
-    workspace.check_identity(SETTINGS, RECORDS)
+    assert continue_round(workspace, RECORDS) == SETTINGS
     workspace.path("data.json").write_text("{}")
     for step in (20, 100):
         (workspace.run_dir / f"checkpoint-{step}").mkdir(parents=True)
-    first = workspace.begin_next_round()
-    assert first == tmp_path / "adaptation_1" / "run" / "checkpoint-100" and first.is_dir()
-    assert [path.name for path in workspace.folder.iterdir()] == ["data.json"]
+    first = continue_round(workspace, MORE)
+    assert first == replace(SETTINGS, start=str(tmp_path / "adaptation_1" / "run" / "checkpoint-100"))
+    assert sorted(path.name for path in workspace.folder.iterdir()) == ["data.json", "identity.json"]
+    assert not workspace.continues_model(first.start), "the first round has left no model"
 
-    workspace.check_identity(SETTINGS, {**RECORDS, "c": "3"})
     workspace.trained.mkdir(parents=True)
-    assert workspace.begin_next_round() == tmp_path / "adaptation_2" / "run" / "final"
+    workspace.finish({})
+    (tmp_path / "config.json").write_text("{}")
+    second = continue_round(Workspace(tmp_path), RECORDS)
+    assert second.start == str(tmp_path / "adaptation_2" / "run" / "final")
+    assert workspace.continues_model(second.start) and not workspace.continues_model("default")
+
+
+def test_a_rejected_or_interrupted_round_is_not_continued(tmp_path, finished_round):
+    """The next one starts where it started, from the model that is in the folder."""
+    start = str(tmp_path / "adaptation_1" / "run" / "final")
+    assert continue_round(finished_round, MORE).start == start
+    finished_round.trained.mkdir(parents=True)
+    finished_round.finish({"kept_start": True})
+    assert finished_round.kept_start
+    assert continue_round(Workspace(tmp_path), RECORDS).start == start
+    (finished_round.run_dir / "checkpoint-7").mkdir(parents=True)
+    assert continue_round(Workspace(tmp_path), MORE).start == start
+    assert sorted(path.name for path in tmp_path.glob("adaptation*")) == [
+        "adaptation",
+        *(f"adaptation_{number}" for number in (1, 2, 3)),
+    ]
+
+
+def test_the_same_command_resumes_an_interrupted_round(tmp_path, finished_round):
+    settings = continue_round(finished_round, MORE)
+    assert continue_round(Workspace(tmp_path), MORE) == settings
+    assert not (tmp_path / "adaptation_2").exists()
+
+
+def test_a_round_that_cannot_begin_leaves_everything_as_it_was(tmp_path, finished_round):
+    continue_round(finished_round, MORE)
+    finished_round.discard_round()
+    assert finished_round.is_finished and finished_round.trained.is_dir()
+    assert not (tmp_path / "adaptation_1").exists()
+
+    first = Workspace(tmp_path / "other")
+    first.check_identity(SETTINGS, RECORDS)
+    first.discard_round()
+    first.check_identity(replace(SETTINGS, max_steps=6), MORE)
 
 
 def test_a_model_is_complete_when_it_has_its_configuration(tmp_path):

@@ -53,7 +53,9 @@ def test_values_that_decide_what_is_learned_are_refused(load_tiny, begun, overri
 
 def test_all_refused_values_are_named(load_tiny, begun):
     begun("supervised")
-    with pytest.raises(RecipeError, match=r"objective\.ctc \(.*\), training\.seed \(0 before, 7 now\)\. Set them back"):
+    with pytest.raises(
+        RecipeError, match=r"objective\.ctc \(.*\), training\.seed \(0 before, 7 now\)\. Set them back"
+    ):
         build_run(load_tiny("supervised", "training.seed=7", "objective.ctc=3", "training.max_steps=9"))
 
 

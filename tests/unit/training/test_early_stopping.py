@@ -21,8 +21,35 @@ SETTINGS = (
     [([], False, 0), ([3.0], False, 0), ([3, 2, 4, 5], False, 2), ([3, 2, 4, 5], True, 0), ([2, 2, 2], False, 2)],
 )
 def test_evaluations_after_the_best_one(values, greater, expected):
-    logs = [{"step": 1, "loss": 9.0}, *({"eval_loss": value} for value in values)]
+    logs = [{"step": 1, "loss": 9.0}, *({"step": 2 + n, "eval_loss": value} for n, value in enumerate(values))]
     assert evaluations_without_progress(logs, "eval_loss", greater_is_better=greater) == expected
+
+
+def test_evaluations_during_the_warm_up_are_not_counted():
+    """They may be the best ones, but a rate that still grows says nothing about what follows."""
+    errors = {2: 48.8, 4: 48.9, 6: 52.2, 8: 54.7, 10: 49.6, 12: 49.7}
+    logs = [{"step": step, "eval_cer": error} for step, error in errors.items()]
+    for warmup_steps, counted in ((0, 5), (3, 5), (6, 3), (12, 0)):
+        assert counted == evaluations_without_progress(
+            logs, "eval_cer", greater_is_better=False, warmup_steps=warmup_steps
+        )
+
+
+def test_a_run_in_its_warm_up_is_not_ended(make_trainer):
+    constant = "optim={learning_rate: 3.0, warmup_steps: 40, schedule: warmup_constant}"
+    trainer = make_trainer("supervised", SETTINGS[0], constant, SETTINGS[2])
+    trainer.train()
+    losses = [logs["eval_loss"] for logs in trainer.state.log_history if "eval_loss" in logs]
+    assert len(losses) - 1 - losses.index(min(losses)) >= 3, "without the warm-up the run would have ended"
+    assert trainer.state.global_step == 20
+
+
+def test_a_run_that_ends_early_says_so(make_trainer, capsys):
+    trainer = make_trainer("supervised", *SETTINGS)
+    trainer.train()
+    end, best = trainer.state.global_step, trainer.state.best_global_step
+    line = f"trained {end} of 20 updates: loss did not improve in 3 evaluations (the best one was at update {best})"
+    assert line in capsys.readouterr().out.splitlines()
 
 
 def test_a_run_ends_after_its_patience_and_a_resumed_one_at_the_same_update(make_trainer):

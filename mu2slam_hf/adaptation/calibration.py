@@ -31,17 +31,19 @@ def calibrate(
     Args:
         folder: folder of the checkpoint.
         records: training recordings.
-        num_clips: number of recordings and sounds.
+        num_clips: number of recordings and sounds; fewer if there are fewer recordings.
         seed: seed of the choice and of the sounds.
         say: receives the progress.
     """
     num_speech = _num_speech(num_clips)
+    num_sounds = num_clips - num_speech
+    total = min(num_speech, len(records)) + num_sounds
     calibrate_checkpoint(
         folder,
         _speech(records, num_speech, seed),
-        num_sounds=num_clips - num_speech,
+        num_sounds=num_sounds,
         seed=seed,
-        progress=lambda done: say(f"{done} of {num_clips} recordings and sounds"),
+        progress=lambda done: say(f"{done} of {total} recordings and sounds"),
     )
 
 

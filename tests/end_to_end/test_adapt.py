@@ -79,6 +79,15 @@ def test_the_command_says_what_it_does_and_leaves_a_model(field, finished):
     assert "broken.wav: " in printed
     assert "training     all weights, because the model is small (0 M parameters)" in printed
     assert "CER of transcription" in printed and "BLEU of translation into fr" in printed
+    for line in (
+        "speed        measured with a few updates",
+        r"scores       \d+ development recordings, before training",
+        rf"training     update {NUM_STEPS} of {NUM_STEPS}, .*% of the characters wrong",
+        r"scores       \d+ development recordings, after training",
+        r"calibration  (3\d\d) of \1 recordings and sounds",
+    ):
+        assert re.search(rf"^{line}", printed, re.MULTILINE), line
+    assert "grad_norm" not in printed and "ctc_cer" not in printed
     work = finished / "adaptation"
     for name in ("report.html", "data.json", "recipe.yaml", "plan.json", "results.html", "before.json", "after.json"):
         assert (work / name).is_file(), name
@@ -131,6 +140,42 @@ def test_changed_data_continues_on_purpose(field, finished, tmp_path):
     printed, _ = run(command(copy, copy / "model", "--continue"))
     assert f"the checkpoint {copy / 'model' / 'adaptation_1' / 'run' / 'final'}" in printed
     assert (copy / "model" / "adaptation" / "finished.json").is_file()
+
+
+def test_a_better_model_is_not_replaced(field, finished, tmp_path, monkeypatch, capsys):
+    """The scores of before are called the better ones; then they are compared as they are."""
+    copy = shutil.copytree(field, tmp_path / "field")
+    write_clips(copy / "recordings", {"clip_x": "press two"})
+    weights = (finished / "model.safetensors").read_bytes()
+    arguments = command(copy, copy / "model", "--continue")[3:]
+    monkeypatch.setattr("mu2slam_hf.adaptation.adapt.is_better", lambda first, second: bool(first and second))
+    assert main(arguments) == 0
+    assert "The model of before is better on the development recordings and was kept" in capsys.readouterr().out
+    work = copy / "model" / "adaptation"
+    assert (copy / "model" / "model.safetensors").read_bytes() == weights
+    assert (copy / "model" / "README.md").read_bytes() == (finished / "README.md").read_bytes()
+    assert json.loads((work / "finished.json").read_text())["kept_start"]
+    assert "was kept" in (work / "results.html").read_text(encoding="utf-8")
+
+    monkeypatch.setattr("mu2slam_hf.adaptation.adapt.is_better", lambda first, second: False)
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert f"the checkpoint {copy / 'model' / 'adaptation_1' / 'run' / 'final'}" in printed, "not the rejected one"
+    assert "was kept" not in printed
+    assert (copy / "model" / "model.safetensors").read_bytes() != weights
+
+
+def test_a_time_that_is_too_short_is_refused_and_leaves_nothing_begun(field, tmp_path, capsys):
+    output = tmp_path / "model"
+    arguments = command(field, output)[3:]
+    place = arguments.index("--max-steps")
+    assert main([*arguments[:place], "--time", "1s"]) == 1
+    message = capsys.readouterr().err
+    assert re.search(r"--time 1 s is too short: .* give at least \d+ min", message), message
+    assert not (output / "config.json").exists() and not (output / "adaptation" / "identity.json").exists()
+    with pytest.raises(SystemExit):
+        main([*arguments, "--time", "8min"])
+    assert "--time: not allowed with argument --max-steps" in capsys.readouterr().err
 
 
 def test_adapters_are_left_for_the_model_that_they_started_from(field, tmp_path, capsys):

@@ -4,6 +4,7 @@
 Shapes: R rows, L new positions, S key positions, D width, H heads, E head size, V vocabulary.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from transformers.modeling_outputs import Seq2SeqLMOutput
 
 from .modules_attention import DecoderCrossAttention, DecoderSelfAttention
 from .modules_base import ScaledEmbedding
-from .modules_linear import Linear
+from .modules_linear import multiply, runs_only_forward
 from .modules_positions import sinusoidal_embedding
 from .modules_transformer import TransformerDecoderLayer
 from .task_types import TEXT
@@ -34,7 +35,7 @@ _PARTS = {
     TransformerDecoderLayer,
     DecoderSelfAttention,
     DecoderCrossAttention,
-    Linear,
+    nn.Linear,
     nn.LayerNorm,
     nn.Embedding,
     ScaledEmbedding,
@@ -67,15 +68,17 @@ class DirectDecoder:
     def supports(model: Any) -> bool:
         """Whether the model computes what this class does, and on a CPU, where it has been measured.
 
-        That is, no module of the decoder was replaced, as by adapters, or has hooks, and nothing is to be trained,
-        compiled or recorded.
+        That is, no module of the decoder was replaced, as by adapters or quantisers, or has hooks, and nothing is to
+        be trained, compiled or recorded.
         """
         decoder = model.model.decoder
-        parts = [model.lm_head, *(part for one in decoder.children() for part in one.modules())]
+        # Activations are called as modules.
+        modules = decoder.named_modules()
+        parts = [model.lm_head, *(part for name, part in modules if name and not name.endswith("activation"))]
         return (
             tuple(type(one).forward.__qualname__ for one in (model, decoder)) == _FORWARDS
-            and all(type(part) in _PARTS for part in parts if _has_weights(part))
-            and all(map(_is_plain, [model, model.model, decoder, *parts]))
+            and all(type(part) in _PARTS for part in parts)
+            and all(map(runs_only_forward, [model, model.model, decoder, *parts]))
             and decoder.config._attn_implementation == "sdpa"
             and model.lm_head.weight.device.type == "cpu"
             and not (model.training or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"))
@@ -222,22 +225,10 @@ class _Layer:
         self.up, self.down, self.activation = _product(layer.up_proj), _product(layer.down_proj), layer.activation
 
 
-def _product(module: Linear) -> Any:
+def _product(module: nn.Linear) -> Any:
     """The linear layer as a function, without what precedes `forward` in the call of a module."""
-    weight, bias = module.weight, module.bias
-    if type(weight) is nn.Parameter and weight.dtype != torch.float32:
-        return lambda states: nn.functional.linear(states, weight, bias)
-    return module.forward
+    return partial(multiply, weight=module.weight, bias=module.bias)
 
 
 def _norm_arguments(norm: nn.LayerNorm) -> tuple:
     return norm.normalized_shape, norm.weight, norm.bias, norm.eps
-
-
-def _has_weights(module: nn.Module) -> bool:
-    return any(True for _ in module.parameters())
-
-
-def _is_plain(module: nn.Module) -> bool:
-    """Whether calling the module runs the `forward` of its class and nothing else."""
-    return not (module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module))

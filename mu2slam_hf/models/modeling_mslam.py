@@ -25,7 +25,7 @@ from .modules_base import (
 from .modules_dropout import apply_dropout
 from .modules_frontends import SpeechFrontendMixin, build_frontend, select_speech_input
 from .modules_lengths import default_position_ids, downsample_attention_mask
-from .modules_linear import Linear
+from .modules_linear import linear
 from .modules_pooling import LayerAverage, gather_units
 from .modules_positions import sinusoidal_embedding
 from .modules_precision import in_dtype_of
@@ -90,7 +90,7 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
         self.embed_tokens = ScaledEmbedding(config.vocab_size, width, config.pad_token_id, scale=width**0.5)
         self.text_norm = nn.LayerNorm(width, eps=encoder_config.layer_norm_eps)
         self.subsampling = build_frontend(encoder_config)
-        self.speech_projection = Linear(width, width) if config.add_speech_projection else nn.Identity()
+        self.speech_projection = nn.Linear(width, width) if config.add_speech_projection else nn.Identity()
         self.conformer = ConformerEncoder(encoder_config)
         self.post_init()
 
@@ -218,7 +218,7 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
         if mask_time_indices is not None:
             frames = self.mask_speech(frames, mask_time_indices, noise_seed)
         speech = self.run_speech_layers(frames, attention_mask, **kwargs)
-        projected = self.speech_projection(speech.last_hidden_state)
+        projected = linear(self.speech_projection, speech.last_hidden_state)
         if has_text:
             text = self.embed_text(input_ids, position_ids, inputs_embeds)
             outputs = self._encode_pairs(speech, projected, attention_mask, text, text_attention_mask, kwargs)
@@ -339,7 +339,7 @@ class MSLAMForCTC(CTCMixin, MSLAMPreTrainedModel):
     def __init__(self, config: MSLAMCTCConfig):
         super().__init__(config)
         self.model = MSLAMModel(config)
-        self.ctc_head = Linear(config.encoder_config.hidden_size, config.vocab_size)
+        self.ctc_head = nn.Linear(config.encoder_config.hidden_size, config.vocab_size)
         self.post_init()
 
     @classmethod

@@ -20,6 +20,7 @@ from .modules_contrastive import contrastive_losses, diversity_loss
 from .modules_frontends import dummy_speech, select_speech_input
 from .modules_learned_quantization import LearnedQuantizer, QuantizerOutput
 from .modules_lengths import downsample_attention_mask, length_mask
+from .modules_linear import linear
 from .modules_losses import (
     IGNORE_INDEX,
     ctc_sum,
@@ -331,7 +332,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
 
     def _run_shared_layers(self, speech: Tensor, text: Tensor, rows: SegmentRows, kwargs: dict) -> Tensor:
         """States `(R, L, D)` of all sequences."""
-        projected = self.model.speech_projection(speech)
+        projected = linear(self.model.speech_projection, speech)
         pool = torch.cat([projected.flatten(0, 1), text.flatten(0, 1).to(projected.dtype)])
         return self.model.run_shared_layers(
             gather_units(pool, rows.units),

@@ -35,7 +35,7 @@ from .modules_conformer import ConformerLayer
 from .modules_dropout import apply_dropout
 from .modules_frontends import SpeechFrontendMixin, build_frontend, select_speech_input
 from .modules_lengths import default_position_ids, downsample_attention_mask
-from .modules_linear import Linear
+from .modules_linear import linear, linear_without_bias
 from .modules_losses import cross_entropy_mean, ctc_loss, mask_ctc_logits, shift_tokens_right
 from .modules_masks import check_packing_backend, same_sequence
 from .modules_pooling import masked_mean
@@ -130,8 +130,8 @@ class Mu2SLAMEncoder(SpeechFrontendMixin, Mu2SLAMPreTrainedModel):
         self.conformer = ConformerEncoder(encoder_config)
         self.input_projection = self.output_projection = None
         if config.add_encoder_projection:
-            self.input_projection = Linear(width, encoder_config.hidden_size)
-            self.output_projection = Linear(encoder_config.hidden_size, width)
+            self.input_projection = nn.Linear(width, encoder_config.hidden_size)
+            self.output_projection = nn.Linear(encoder_config.hidden_size, width)
         self.post_init()
 
     def embed_text(self, input_ids: Tensor) -> Tensor:
@@ -145,7 +145,7 @@ class Mu2SLAMEncoder(SpeechFrontendMixin, Mu2SLAMPreTrainedModel):
         nothing = embeds.new_zeros((1, 1, self.config.d_model))
         identities = super().add_identities(nothing, language_ids, modality_ids)
         # Without the bias, which `embed_text` has added: it belongs to tokens, not to speech.
-        return embeds + nn.functional.linear(identities, self.input_projection.weight)
+        return embeds + linear_without_bias(self.input_projection, identities)
 
     @merge_with_config_defaults
     @can_return_tuple
@@ -226,7 +226,7 @@ class Mu2SLAMEncoder(SpeechFrontendMixin, Mu2SLAMPreTrainedModel):
 
 def _project(projection: nn.Linear | None, states: Tensor) -> Tensor:
     """The projection of states, or the states themselves without one."""
-    return states if projection is None else projection(states)
+    return states if projection is None else linear(projection, states)
 
 
 class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
@@ -549,9 +549,9 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
         super().__init__(config)
         self.model = Mu2SLAMModel(config)
         width = config.d_model
-        self.lm_head = Linear(width, config.vocab_size)
-        self.ctc_head = Linear(width, config.vocab_size)
-        self.language_head = Linear(width, config.num_languages)
+        self.lm_head = nn.Linear(width, config.vocab_size)
+        self.ctc_head = nn.Linear(width, config.vocab_size)
+        self.language_head = nn.Linear(width, config.num_languages)
         self.post_init()
         if not config.tie_word_embeddings:
             self._keep_in_fp32_modules.add("ctc_head")  # post_init has made a set of it
@@ -583,12 +583,13 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
 
     def compute_ctc_logits(self, encoder_hidden_states: Tensor) -> Tensor:
         """CTC logits `(B, N, V)` float32 of encoder states `(B, N, D)`; blank is `pad`, speech ids are masked."""
-        return mask_ctc_logits(self.ctc_head(in_dtype_of(encoder_hidden_states, self.ctc_head.weight)), self.config)
+        states = in_dtype_of(encoder_hidden_states, self.ctc_head.weight)
+        return mask_ctc_logits(linear(self.ctc_head, states), self.config)
 
     def compute_language_logits(self, encoder_hidden_states: Tensor, attention_mask: Tensor | None) -> Tensor:
         """Language logits `(B, num_languages)` float32 of the mean encoder state over real positions."""
         states = in_dtype_of(encoder_hidden_states, self.language_head.weight)
-        return self.language_head(masked_mean(states, attention_mask)).float()
+        return linear(self.language_head, masked_mean(states, attention_mask)).float()
 
     @can_return_tuple
     def forward(
@@ -663,7 +664,7 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
             input_values=input_values,
             **kwargs,
         )
-        logits = self.lm_head(outputs.last_hidden_state[:, num_prompt_tokens - 1 :])
+        logits = linear(self.lm_head, outputs.last_hidden_state[:, num_prompt_tokens - 1 :])
         ctc_logits = language_logits = None
         if encoder_outputs is None or ctc_labels is not None or source_language_labels is not None:
             states, mask = outputs.encoder_last_hidden_state, outputs.encoder_attention_mask
@@ -752,7 +753,7 @@ class Mu2SLAMForCTC(EncoderHeadMixin, CTCMixin, Mu2SLAMPreTrainedModel):
     def __init__(self, config: Mu2SLAMCTCConfig):
         super().__init__(config)
         self.encoder = Mu2SLAMEncoder(config)
-        self.ctc_head = Linear(config.d_model, config.vocab_size)
+        self.ctc_head = nn.Linear(config.d_model, config.vocab_size)
         self.post_init()
 
     @classmethod

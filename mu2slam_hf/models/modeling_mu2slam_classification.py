@@ -7,7 +7,7 @@ Shapes: B batch, T feature frames (100 Hz), M mel bins, C languages without `und
 import copy
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.processing_utils import Unpack
 from transformers.utils.generic import TransformersKwargs, can_return_tuple
@@ -20,7 +20,7 @@ from .modeling_mu2slam import (
     Mu2SLAMPreTrainedModel,
 )
 from .modules_base import touch_parameters
-from .modules_linear import Linear
+from .modules_linear import linear
 from .modules_losses import cross_entropy_mean
 from .modules_pooling import masked_mean
 
@@ -47,7 +47,7 @@ class Mu2SLAMForAudioClassification(EncoderHeadMixin, Mu2SLAMPreTrainedModel):
         config.is_encoder_decoder = False
         super().__init__(config)
         self.encoder = Mu2SLAMEncoder(config)
-        self.language_head = Linear(config.d_model, config.num_languages)
+        self.language_head = nn.Linear(config.d_model, config.num_languages)
         self.post_init()
 
     @classmethod
@@ -80,7 +80,7 @@ class Mu2SLAMForAudioClassification(EncoderHeadMixin, Mu2SLAMPreTrainedModel):
         """
         outputs = self.encoder(input_features, attention_mask=attention_mask, **kwargs)
         states = touch_parameters(outputs.last_hidden_state, [self.encoder.embed_tokens.weight])
-        logits = self.language_head(masked_mean(states, outputs.attention_mask)).float()
+        logits = linear(self.language_head, masked_mean(states, outputs.attention_mask)).float()
         logits = logits[:, self.config.num_languages - self.config.num_labels :]
         return SequenceClassifierOutput(
             loss=None if labels is None else cross_entropy_mean(logits, labels),

@@ -12,7 +12,7 @@ from transformers.cache_utils import Cache, EncoderDecoderCache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .modules_dropout import apply_dropout
-from .modules_linear import Linear
+from .modules_linear import linear
 from .modules_positions import add_position_scores, align_distances, apply_rotary, clipped_distances
 
 
@@ -89,10 +89,10 @@ class _MultiHeadAttention(nn.Module):
         self.scaling = self.head_dim**-0.5
         self.attention_dropout = config.attention_dropout
         self.is_causal = False
-        self.q_proj = Linear(config.hidden_size, config.hidden_size, bias=bias)
-        self.k_proj = Linear(config.hidden_size, config.hidden_size, bias=bias)
-        self.v_proj = Linear(config.hidden_size, config.hidden_size, bias=bias)
-        self.o_proj = Linear(config.hidden_size, config.hidden_size, bias=bias)
+        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=bias)
+        self.k_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=bias)
+        self.v_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=bias)
+        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=bias)
 
     def split_heads(self, states: Tensor) -> Tensor:
         """Split the heads: (B, L, D) -> (B, H, L, E)."""
@@ -101,7 +101,7 @@ class _MultiHeadAttention(nn.Module):
     def attend(self, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs):
         if self._prefers_products(query):
             output = product_attention_forward(query, key, value, attention_mask, self.scaling)
-            return self.o_proj(output.flatten(2)), None
+            return linear(self.o_proj, output.flatten(2)), None
         attention_interface: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
             self.config._attn_implementation, eager_attention_forward
         )
@@ -116,7 +116,7 @@ class _MultiHeadAttention(nn.Module):
             **kwargs,
         )
         # (B, L, H, E) -> (B, L, D)
-        return self.o_proj(output.reshape(*output.shape[:2], -1)), weights
+        return linear(self.o_proj, output.reshape(*output.shape[:2], -1)), weights
 
     def _prefers_products(self, query: Tensor) -> bool:
         """Whether `product_attention_forward` computes what `sdpa` would, and is faster."""
@@ -141,7 +141,7 @@ class ConformerSelfAttention(_MultiHeadAttention):
         self.positions = config.position_embeddings_type
         self.rotate_inputs = self.positions == "rotary" and config.rotary_before_projection
         if self.positions == "relative":
-            self.relative_k_proj = Linear(config.hidden_size, config.hidden_size, bias=False)
+            self.relative_k_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
             self.bias_u = nn.Parameter(torch.zeros(self.num_heads, self.head_dim))
             self.bias_v = nn.Parameter(torch.zeros(self.num_heads, self.head_dim))
         elif self.positions == "relative_key":
@@ -168,9 +168,9 @@ class ConformerSelfAttention(_MultiHeadAttention):
         if self.rotate_inputs:
             turned = apply_rotary(self.split_heads(hidden_states), *position_embeddings)
             turned = turned.transpose(1, 2).flatten(2)
-        query = self.split_heads(self.q_proj(turned))
-        key = self.split_heads(self.k_proj(turned))
-        value = self.split_heads(self.v_proj(hidden_states))
+        query = self.split_heads(linear(self.q_proj, turned))
+        key = self.split_heads(linear(self.k_proj, turned))
+        value = self.split_heads(linear(self.v_proj, hidden_states))
         if self.positions == "rotary" and not self.rotate_inputs and position_embeddings is not None:
             query = apply_rotary(query, *position_embeddings)
             key = apply_rotary(key, *position_embeddings)
@@ -183,7 +183,7 @@ class ConformerSelfAttention(_MultiHeadAttention):
 
     def _score_sinusoids(self, query: Tensor, sinusoids: Tensor) -> Tensor:
         """Scores `(B, H, L, L)` of `relative`: terms b and d of Transformer-XL; the attention computes a and c."""
-        distances = self.split_heads(self.relative_k_proj(sinusoids.to(query.dtype)))
+        distances = self.split_heads(linear(self.relative_k_proj, sinusoids.to(query.dtype)))
         query = query + self.bias_v[:, None].to(query.dtype)
         return align_distances(torch.matmul(query, distances.transpose(2, 3))) * self.scaling
 
@@ -214,9 +214,9 @@ class DecoderSelfAttention(_MultiHeadAttention):
         past_key_values: Cache | None = None,
         **kwargs,
     ) -> tuple[Tensor, Tensor | None]:
-        query = self.split_heads(self.q_proj(hidden_states))
-        key = self.split_heads(self.k_proj(hidden_states))
-        value = self.split_heads(self.v_proj(hidden_states))
+        query = self.split_heads(linear(self.q_proj, hidden_states))
+        key = self.split_heads(linear(self.k_proj, hidden_states))
+        value = self.split_heads(linear(self.v_proj, hidden_states))
         if past_key_values is not None:
             cache = past_key_values
             if isinstance(past_key_values, EncoderDecoderCache):
@@ -239,14 +239,14 @@ class DecoderCrossAttention(_MultiHeadAttention):
         past_key_values: EncoderDecoderCache | None = None,
         **kwargs,
     ) -> tuple[Tensor, Tensor | None]:
-        query = self.split_heads(self.q_proj(hidden_states))
+        query = self.split_heads(linear(self.q_proj, hidden_states))
         cached = past_key_values is not None and past_key_values.is_updated.get(self.layer_idx)
         if cached:
             key = past_key_values.cross_attention_cache.layers[self.layer_idx].keys
             value = past_key_values.cross_attention_cache.layers[self.layer_idx].values
         else:
-            key = self.split_heads(self.k_proj(encoder_hidden_states))
-            value = self.split_heads(self.v_proj(encoder_hidden_states))
+            key = self.split_heads(linear(self.k_proj, encoder_hidden_states))
+            value = self.split_heads(linear(self.v_proj, encoder_hidden_states))
             if past_key_values is not None:
                 # Read at every step: products with strided states are up to 20 times as slow.
                 key, value = key.contiguous(), value.contiguous()

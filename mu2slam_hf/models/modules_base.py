@@ -11,6 +11,7 @@ from transformers.modeling_outputs import CausalLMOutput
 from .modules_attention import ConformerSelfAttention
 from .modules_language_adapters import LanguageAdaptersMixin
 from .modules_learned_quantization import LearnedQuantizer
+from .modules_linear import linear
 from .modules_losses import ctc_loss, mask_ctc_logits
 from .modules_norms import ChannelNorm, SequenceBatchNorm
 from .modules_pooling import LayerAverage
@@ -186,7 +187,7 @@ class CTCMixin:
 
     def compute_output(self, states: Tensor, outputs, labels: Tensor | None, num_items_in_batch) -> CausalLMOutput:
         """Logits of `states` `(B, N, D)`, and their loss if labels are given; `outputs` are those of the encoder."""
-        logits = mask_ctc_logits(self.ctc_head(states), self.config)
+        logits = mask_ctc_logits(linear(self.ctc_head, states), self.config)
         loss = None
         if labels is not None:
             blank, reduction = self.config.pad_token_id, self.config.ctc_loss_reduction

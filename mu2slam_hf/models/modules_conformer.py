@@ -14,7 +14,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from .configuration_conformer import ConformerEncoderConfig
 from .modules_attention import ConformerSelfAttention
 from .modules_dropout import apply_dropout
-from .modules_linear import Linear
+from .modules_linear import linear
 from .modules_norms import ChannelNorm, SequenceBatchNorm
 from .modules_precision import at_least_float32
 
@@ -24,16 +24,16 @@ class ConformerFeedForward(nn.Module):
 
     def __init__(self, config: ConformerEncoderConfig):
         super().__init__()
-        self.up_proj = Linear(config.hidden_size, config.intermediate_size, bias=config.attention_bias)
-        self.down_proj = Linear(config.intermediate_size, config.hidden_size, bias=config.attention_bias)
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.attention_bias)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=config.attention_bias)
         self.activation = ACT2FN[config.hidden_act]
         self.dropout = config.activation_dropout
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        hidden_states = self.activation(self.up_proj(hidden_states))
+        hidden_states = self.activation(linear(self.up_proj, hidden_states))
         if self.training:
             hidden_states = apply_dropout(hidden_states, self.dropout, True)
-        return self.down_proj(hidden_states)
+        return linear(self.down_proj, hidden_states)
 
 
 class SequenceGroupNorm(ChannelNorm):
@@ -118,7 +118,7 @@ class ConformerConvolution(nn.Module):
     def __init__(self, config: ConformerEncoderConfig):
         super().__init__()
         width, kernel_size = config.hidden_size, config.conv_depthwise_kernel_size
-        self.pointwise_conv1 = Linear(width, 2 * width, bias=config.convolution_bias)
+        self.pointwise_conv1 = nn.Linear(width, 2 * width, bias=config.convolution_bias)
         self.depthwise_conv = nn.Conv1d(width, width, kernel_size, groups=width, bias=config.convolution_bias)
         if config.conv_norm == "group":
             self.norm = SequenceGroupNorm(config.conv_norm_groups, width, config.layer_norm_eps)
@@ -127,7 +127,7 @@ class ConformerConvolution(nn.Module):
         else:
             self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.activation = ACT2FN[config.hidden_act]
-        self.pointwise_conv2 = Linear(width, width, bias=config.convolution_bias)
+        self.pointwise_conv2 = nn.Linear(width, width, bias=config.convolution_bias)
         self.left = kernel_size - 1 if config.conv_causal else (kernel_size - 1) // 2
         self.right = kernel_size - 1 - self.left
         self.reach = max(self.left, self.right)
@@ -147,7 +147,7 @@ class ConformerConvolution(nn.Module):
             sequence_ids: `(B, L)` int64 when rows hold several sequences, else None.
             gapped_rows: gapped rows for `sequence_ids`: the same result, several times faster.
         """
-        hidden_states = nn.functional.glu(self.pointwise_conv1(hidden_states), dim=-1)
+        hidden_states = nn.functional.glu(linear(self.pointwise_conv1, hidden_states), dim=-1)
         if frame_mask is not None:
             # Masked before the convolution, so that padding does not leak into real frames.
             hidden_states = hidden_states.masked_fill(~frame_mask[..., None], 0.0)
@@ -165,7 +165,7 @@ class ConformerConvolution(nn.Module):
             hidden_states = self.norm(hidden_states, frame_mask)
         else:
             hidden_states = self.norm(hidden_states)
-        return self.pointwise_conv2(self.activation(hidden_states))
+        return linear(self.pointwise_conv2, self.activation(hidden_states))
 
     def _convolve_rows(self, hidden_states: Tensor) -> Tensor:
         if hidden_states.device.type == "cpu":

@@ -12,7 +12,7 @@ from transformers.activations import ACT2FN
 
 from .configuration_conformer import ConformerEncoderConfig
 from .modules_lengths import at_least, length_mask, receptive_field, valid_conv_length
-from .modules_linear import Linear
+from .modules_linear import linear
 from .modules_norms import ChannelNorm
 from .modules_precision import at_least_float32
 from .modules_subsampling import ConvolutionalSubsampling
@@ -24,7 +24,7 @@ class StackedFrames(nn.Module):
     def __init__(self, config: ConformerEncoderConfig):
         super().__init__()
         self.norm = nn.LayerNorm(config.feature_size, eps=config.layer_norm_eps)
-        self.linear = Linear(config.feature_size, config.hidden_size)
+        self.linear = nn.Linear(config.feature_size, config.hidden_size)
 
     def forward(self, input_features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Project a batch of utterances.
@@ -36,8 +36,8 @@ class StackedFrames(nn.Module):
         Returns:
             `(B, T, D)`; frames past `lengths` hold arbitrary finite values.
         """
-        states = _clear_padding(input_features.to(self.linear.weight.dtype), lengths)
-        return self.linear(self.norm(states))
+        states = _clear_padding(input_features.to(self.norm.weight.dtype), lengths)
+        return linear(self.linear, self.norm(states))
 
 
 class WaveformConvolution(nn.Module):
@@ -106,7 +106,7 @@ class WaveformConvolutions(nn.Module):
         super().__init__()
         self.conv_layers = nn.ModuleList(WaveformConvolution(config, i) for i in range(len(config.conv_dim)))
         self.norm = nn.LayerNorm(config.conv_dim[-1], eps=config.layer_norm_eps)
-        self.linear = Linear(config.conv_dim[-1], config.hidden_size)
+        self.linear = nn.Linear(config.conv_dim[-1], config.hidden_size)
         self.shortest = receptive_field(config.conv_kernel, config.conv_stride)
 
     def forward(self, input_values: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -119,7 +119,7 @@ class WaveformConvolutions(nn.Module):
         Returns:
             `(B, N, D)`; frames past `encoder_length(lengths, config)` hold arbitrary finite values.
         """
-        states = _clear_padding(input_values.to(self.linear.weight.dtype), lengths)
+        states = _clear_padding(input_values.to(self.norm.weight.dtype), lengths)
         states = nn.functional.pad(states, (0, max(0, self.shortest - states.shape[1])))
         if lengths is not None:
             lengths = at_least(lengths, self.shortest)
@@ -130,7 +130,7 @@ class WaveformConvolutions(nn.Module):
                 lengths = valid_conv_length(lengths, layer.kernel_size, layer.stride)
             states = layer(states, lengths)
         # (B, C, N) -> (B, N, C)
-        return self.linear(self.norm(states.transpose(1, 2)))
+        return linear(self.linear, self.norm(states.transpose(1, 2)))
 
 
 def build_frontend(config: ConformerEncoderConfig) -> nn.Module:

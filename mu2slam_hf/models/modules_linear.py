@@ -1,5 +1,9 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The linear layer of all models."""
+"""Linear layers in the forward passes of all models.
+
+Layers are `nn.Linear` itself: quantisers of transformers and PyTorch look for exactly this type, and would leave
+layers of a subclass as they are. Forward passes call `linear(layer, states)` in place of `layer(states)`.
+"""
 
 import platform
 from functools import cache
@@ -29,41 +33,67 @@ def prefers_onednn() -> bool:
     return "AuthenticAMD" in maker
 
 
-class Linear(nn.Linear):
-    """`nn.Linear`, in inference on a CPU by the fastest products of this machine. Shape: (..., I) -> (..., O).
+def linear(module: nn.Module, input: Tensor) -> Tensor:
+    """`module(input)`, in inference on a CPU by the fastest products of this machine. Shape: (..., I) -> (..., O).
+
+    Layers that were replaced (by a quantiser, or by adapters), layers with hooks, training and compilation are left to
+    the module. Results differ from it by rounding errors.
+    """
+    if (
+        not torch.compiler.is_compiling()  # First, because nothing below can be compiled.
+        and not torch.is_grad_enabled()
+        and input.device.type == "cpu"
+        and type(module) is nn.Linear
+        and runs_only_forward(module)
+        and not torch.nn.modules.module._has_any_global_hook()
+    ):
+        return multiply(input, module.weight, module.bias)
+    return module(input)
+
+
+def linear_without_bias(module: nn.Module, input: Tensor) -> Tensor:
+    """The part of a linear layer, or of what replaced it, that depends on the input."""
+    if type(module) is nn.Linear:
+        return nn.functional.linear(input, module.weight)
+    return module(input) - module(torch.zeros_like(input))
+
+
+def multiply(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`nn.functional.linear` for inference on a CPU, by the fastest products of this machine.
 
     In float32 these are oneDNN's where they are faster. Weights that torchao rounded to 8 bits, with states rounded
-    row by row, are multiplied in 8 bits. Weights, names and gradients are those of `nn.Linear`; results differ by
-    rounding errors.
+    row by row, are multiplied in 8 bits.
     """
+    if type(weight) is not nn.Parameter:  # quantised or distributed
+        if _can_multiply_int8(input, weight):
+            return int8_linear(input, weight, bias)
+    elif _prefers_onednn(input, weight):
+        return torch.ops.mkldnn._linear_pointwise(input, weight, bias, "none", [], "")
+    return nn.functional.linear(input, weight, bias)
 
-    def forward(self, input: Tensor) -> Tensor:
-        # First, because nothing below can be compiled.
-        if not torch.compiler.is_compiling() and not torch.is_grad_enabled() and input.device.type == "cpu":
-            if type(self.weight) is not nn.Parameter:  # quantised or distributed
-                if self._can_multiply_int8(input):
-                    return int8_linear(input, self.weight, self.bias)
-            elif self._prefers_onednn(input):
-                return torch.ops.mkldnn._linear_pointwise(input, self.weight, self.bias, "none", [], "")
-        return super().forward(input)
 
-    def _can_multiply_int8(self, input: Tensor) -> bool:
-        return (
-            quantizes_rows(self.weight)
-            and multiplies_int8()
-            and input.dtype in (torch.float32, torch.bfloat16)
-            and self.weight.qdata.device.type == "cpu"
-            and not torch.is_autocast_enabled("cpu")
-            and not torch.jit.is_tracing()
-        )
+def runs_only_forward(module: nn.Module) -> bool:
+    """Whether calling the module runs the `forward` of its class and nothing else."""
+    return not (module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module))
 
-    def _prefers_onednn(self, input: Tensor) -> bool:
-        weight = self.weight
-        return (
-            input.dtype == weight.dtype == torch.float32
-            and weight.device.type == "cpu"
-            and input.numel() >= _MIN_ROWS * self.in_features
-            and prefers_onednn()
-            and not torch.is_autocast_enabled("cpu")
-            and not torch.jit.is_tracing()
-        )
+
+def _can_multiply_int8(input: Tensor, weight: Tensor) -> bool:
+    return (
+        quantizes_rows(weight)
+        and multiplies_int8()
+        and input.dtype in (torch.float32, torch.bfloat16)
+        and weight.qdata.device.type == "cpu"
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.jit.is_tracing()
+    )
+
+
+def _prefers_onednn(input: Tensor, weight: Tensor) -> bool:
+    return (
+        input.dtype == weight.dtype == torch.float32
+        and weight.device.type == "cpu"
+        and input.numel() >= _MIN_ROWS * weight.shape[1]
+        and prefers_onednn()
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.jit.is_tracing()
+    )

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .configuration_conformer import ConformerEncoderConfig
 from .modules_lengths import conv_output_length, length_mask
-from .modules_linear import Linear
+from .modules_linear import linear
 
 
 class ConvolutionalSubsampling(nn.Module):
@@ -33,7 +33,7 @@ class ConvolutionalSubsampling(nn.Module):
         self.conv1 = nn.Conv2d(1, first, kernel_size=3, stride=2, padding=1)
         self.conv2 = nn.Conv2d(first, second, kernel_size=3, stride=2, padding=1)
         num_bins = conv_output_length(conv_output_length(config.num_mel_bins))
-        self.linear = Linear(second * num_bins, config.hidden_size)
+        self.linear = nn.Linear(second * num_bins, config.hidden_size)
         for module in (self.conv1, self.conv2, self.linear):
             module.keeps_variance = config.subsampling_keeps_variance  # type: ignore[assignment]
 
@@ -58,4 +58,4 @@ class ConvolutionalSubsampling(nn.Module):
             states = nn.functional.relu(conv(states))
         # (B, C, N, M / 4) -> (B, N, C * M / 4)
         states = states.transpose(1, 2).flatten(2)
-        return self.linear(states)
+        return linear(self.linear, states)

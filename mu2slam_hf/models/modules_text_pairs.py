@@ -15,7 +15,7 @@ from transformers.modeling_outputs import QuestionAnsweringModelOutput, Sequence
 from transformers.utils.generic import can_return_tuple
 
 from .modules_dropout import apply_dropout
-from .modules_linear import Linear
+from .modules_linear import linear
 from .modules_losses import cross_entropy_mean
 from .modules_pooling import masked_max, masked_mean
 from .modules_precision import at_least_float32
@@ -93,17 +93,17 @@ class SequenceClassifierMixin(TextPairMixin):
     def build_classifier(self, config: Any, width: int) -> None:
         """Create the head on states of a width; called by `__init__`."""
         self.num_labels = config.num_labels
-        self.projector = Linear(width, config.classifier_proj_size)
-        self.classifier = Linear(config.classifier_proj_size, config.num_labels)
+        self.projector = nn.Linear(width, config.classifier_proj_size)
+        self.classifier = nn.Linear(config.classifier_proj_size, config.num_labels)
         self.loss_type = "ForSequenceClassification"
 
     def classify(self, states: Tensor, attention_mask: Tensor | None) -> Tensor:
         """Logits `(B, C)`, at least float32, of `states` `(B, L, D)` with the encoder's mask `(B, L)`."""
         pool = masked_max if self.config.classifier_pooling == "max" else masked_mean
         # Projected before pooling, as in the speech classifiers of transformers.
-        pooled = pool(self.projector(states), attention_mask)
+        pooled = pool(linear(self.projector, states), attention_mask)
         pooled = apply_dropout(pooled, self.config.classifier_dropout, self.training)
-        return at_least_float32(self.classifier(pooled))
+        return at_least_float32(linear(self.classifier, pooled))
 
     def classifier_output(self, logits: Tensor, labels: Tensor | None, **states: Any) -> SequenceClassifierOutput:
         """The output with its loss, if labels are given."""
@@ -124,7 +124,7 @@ class QuestionAnsweringMixin(TextPairMixin):
 
     def build_span_head(self, width: int) -> None:
         """Create the head on states of a width; called by `__init__`."""
-        self.qa_outputs = Linear(width, 2)
+        self.qa_outputs = nn.Linear(width, 2)
 
     def encode_text(self, input_ids: Tensor | None, attention_mask: Tensor | None, **kwargs: Any) -> Any:
         """Output of the encoder for pairs of texts."""
@@ -160,7 +160,7 @@ class QuestionAnsweringMixin(TextPairMixin):
         if input_ids is None:
             raise ValueError("question answering expects input_ids of tokenizer(question, passage); got none.")
         outputs = self.encode_text(input_ids, attention_mask, **kwargs)
-        logits = at_least_float32(self.qa_outputs(outputs.last_hidden_state))
+        logits = at_least_float32(linear(self.qa_outputs, outputs.last_hidden_state))
         segments = find_segments(input_ids, self.config.eos_token_id)
         allowed = (segments.is_second & (input_ids != self.config.eos_token_id)) | segments.is_first_end
         if attention_mask is not None:

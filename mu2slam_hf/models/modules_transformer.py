@@ -9,7 +9,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from .configuration_mu2slam import Mu2SLAMDecoderConfig
 from .modules_attention import DecoderCrossAttention, DecoderSelfAttention
 from .modules_dropout import apply_dropout
-from .modules_linear import Linear
+from .modules_linear import linear
 
 
 class TransformerDecoderLayer(GradientCheckpointingLayer):
@@ -27,8 +27,8 @@ class TransformerDecoderLayer(GradientCheckpointingLayer):
         self.cross_attn_norm = nn.LayerNorm(width, eps=eps)
         self.cross_attn = DecoderCrossAttention(config, layer_idx)
         self.feed_forward_norm = nn.LayerNorm(width, eps=eps)
-        self.up_proj = Linear(width, config.intermediate_size)
-        self.down_proj = Linear(config.intermediate_size, width)
+        self.up_proj = nn.Linear(width, config.intermediate_size)
+        self.down_proj = nn.Linear(config.intermediate_size, width)
         self.activation = ACT2FN[config.hidden_act]
         self.dropout = config.hidden_dropout
         self.activation_dropout = config.activation_dropout
@@ -61,9 +61,9 @@ class TransformerDecoderLayer(GradientCheckpointingLayer):
             **kwargs,
         )
         hidden_states = hidden_states + self._drop(attended)
-        inner = self.activation(self.up_proj(self.feed_forward_norm(hidden_states)))
+        inner = self.activation(linear(self.up_proj, self.feed_forward_norm(hidden_states)))
         inner = apply_dropout(inner, self.activation_dropout, self.training)
-        return hidden_states + self._drop(self.down_proj(inner))
+        return hidden_states + self._drop(linear(self.down_proj, inner))
 
     def _drop(self, hidden_states: Tensor) -> Tensor:
         return apply_dropout(hidden_states, self.dropout, self.training)

@@ -7,7 +7,7 @@ from torch import nn
 
 from mu2slam_hf.models import modules_linear
 from mu2slam_hf.models.modules_int8 import int8_linear, quantizes_rows
-from mu2slam_hf.models.modules_linear import Linear
+from mu2slam_hf.models.modules_linear import linear
 
 
 def round_rows(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -79,10 +79,10 @@ def products(monkeypatch):
     return shapes
 
 
-def quantize(config, num_inputs: int = 32, dtype: torch.dtype = torch.float32) -> Linear:
+def quantize(config, num_inputs: int = 32, dtype: torch.dtype = torch.float32) -> nn.Linear:
     from torchao.quantization import quantize_
 
-    module = Linear(num_inputs, 16).to(dtype)
+    module = nn.Linear(num_inputs, 16).to(dtype)
     quantize_(module, config)
     return module
 
@@ -95,7 +95,7 @@ def test_torchao_computes_the_same(products, dtype):
     with torch.no_grad():
         expected = nn.functional.linear(states, module.weight, module.bias)
         tolerance = 1e-5 if dtype == torch.float32 else 0.05
-        torch.testing.assert_close(module(states), expected, atol=tolerance, rtol=tolerance)
+        torch.testing.assert_close(linear(module, states), expected, atol=tolerance, rtol=tolerance)
     assert products == [(2, 9, 32)]
 
 
@@ -111,6 +111,6 @@ def test_everything_else_is_left_to_torchao(products):
     for config in configs:
         module = quantize(config)
         with torch.no_grad():
-            assert torch.equal(module(states), nn.functional.linear(states, module.weight, module.bias))
-    quantize(dynamic())(states)  # gradients may be needed
+            assert torch.equal(linear(module, states), nn.functional.linear(states, module.weight, module.bias))
+    linear(quantize(dynamic()), states)  # gradients may be needed
     assert not products

@@ -6,7 +6,7 @@ from tiny_models import speech_batch, tiny_model
 from torch import nn
 
 from mu2slam_hf.models import modules_linear
-from mu2slam_hf.models.modules_linear import Linear
+from mu2slam_hf.models.modules_linear import linear, linear_without_bias
 
 
 @pytest.fixture
@@ -29,38 +29,85 @@ def products(monkeypatch):
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("shape", [(16, 24), (2, 9, 24), (2, 3, 5, 24)])
 def test_onednn_gives_what_torch_gives(products, bias, shape):
-    module = Linear(24, 40, bias=bias)
-    reference = nn.Linear(24, 40, bias=bias)
-    reference.load_state_dict(module.state_dict())
+    module = nn.Linear(24, 40, bias=bias)
     states = torch.randn(shape)
     with torch.no_grad():
-        torch.testing.assert_close(module(states), reference(states), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(linear(module, states), module(states), atol=1e-5, rtol=1e-5)
         strided = states.transpose(0, -2)
-        torch.testing.assert_close(module(strided), reference(strided), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(linear(module, strided), module(strided), atol=1e-5, rtol=1e-5)
     assert len(products) == 2
 
 
 def test_everything_else_is_left_to_torch(products):
-    module = Linear(8, 4)
-    states = torch.randn(20, 8)
-    module(states).sum().backward()
+    module, states = nn.Linear(8, 4), torch.randn(20, 8)
+    linear(module, states).sum().backward()
     assert module.weight.grad is not None
     with torch.no_grad():
-        module(states[:3])
-        module(states[:0])
+        linear(module, states[:3])
+        linear(module, states[:0])
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            assert module(states).dtype == torch.bfloat16
-        assert Linear(8, 4).to(torch.bfloat16)(states.to(torch.bfloat16)).dtype == torch.bfloat16
-        assert Linear(8, 4, device="meta")(states.to("meta")).shape == (20, 4)
+            assert linear(module, states).dtype == torch.bfloat16
+        assert linear(module.to(torch.bfloat16), states.to(torch.bfloat16)).dtype == torch.bfloat16
+        assert linear(nn.Linear(8, 4, device="meta"), states.to("meta")).shape == (20, 4)
     assert not products
+
+
+class Doubled(nn.Linear):
+    def forward(self, input):
+        return 2 * super().forward(input)
+
+
+def replace_class(module):
+    module.__class__ = Doubled
+
+
+def replace_forward(module):
+    module.forward = lambda states: 2 * nn.functional.linear(states, module.weight, module.bias)
+
+
+def hook_output(module):
+    module.register_forward_hook(lambda module, inputs, output: 2 * output)
+
+
+def hook_input(module):
+    module.bias = None
+    module.register_forward_pre_hook(lambda module, inputs: 2 * inputs[0])
+
+
+@pytest.mark.parametrize("change", [replace_class, replace_forward, hook_output, hook_input])
+def test_replaced_layers_and_hooks_run(products, change):
+    module, states = nn.Linear(8, 4), torch.randn(20, 8)
+    with torch.no_grad():
+        change(module)
+        expected = 2 * nn.functional.linear(states, module.weight, module.bias)
+        torch.testing.assert_close(linear(module, states), expected)
+    assert not products
+
+
+def test_hooks_on_all_modules_run(products):
+    module, called = nn.Linear(8, 4), []
+    with (
+        torch.nn.modules.module.register_module_forward_hook(lambda module, *_: called.append(module)),
+        torch.no_grad(),
+    ):
+        linear(module, torch.randn(20, 8))
+    assert called == [module] and not products
 
 
 def test_compiled_models_leave_it_to_the_compiler(products):
-    module, states = Linear(8, 4), torch.randn(20, 8)
-    compiled = torch.compile(module, backend="eager", fullgraph=True)
+    module, states = nn.Linear(8, 4), torch.randn(20, 8)
+    compiled = torch.compile(linear, backend="eager", fullgraph=True)
     with torch.no_grad():
-        torch.testing.assert_close(compiled(states), nn.functional.linear(states, module.weight, module.bias))
+        torch.testing.assert_close(compiled(module, states), nn.functional.linear(states, module.weight, module.bias))
     assert not products
+
+
+def test_the_part_without_bias():
+    module, states = nn.Linear(8, 4), torch.randn(5, 8)
+    expected = states @ module.weight.T
+    torch.testing.assert_close(linear_without_bias(module, states), expected)
+    module.__class__ = Doubled
+    torch.testing.assert_close(linear_without_bias(module, states), 2 * expected)
 
 
 def test_models_and_their_adapters_use_it(products):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mu2slam_hf.checkpoints.devices import check_device
 from mu2slam_hf.checkpoints.folders import check_model_type, check_nothing_missing, load_processor, read_config
-from mu2slam_hf.checkpoints.quantization import build_quantization_config
+from mu2slam_hf.checkpoints.quantization import build_quantization_config, warn_of_slow_products
 
 if TYPE_CHECKING:
     from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
@@ -61,7 +61,7 @@ def load_checkpoint(
     """
     folder = _find_folder(name_or_path)
     check_model_type(folder, "mu2slam")
-    kwargs |= _read_quantization(quantization)
+    kwargs |= _read_quantization(quantization, device)
     check_device(device)
     processor = load_processor(folder)
     from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
@@ -93,7 +93,7 @@ def load_any_checkpoint(
             missing, the device is not available, or the quantisation is unknown.
         ImportError: `quantization` is given, and torchao is not installed.
     """
-    options = _read_quantization(quantization)
+    options = _read_quantization(quantization, device)
     folder = _find_folder(name_or_path)
     config = read_config(folder)
     from mu2slam_hf.models.model_types import MODEL_TYPES
@@ -121,5 +121,10 @@ def _read_dtype(dtype: str) -> Any:
     return dtype if dtype == "auto" else getattr(torch, dtype)
 
 
-def _read_quantization(name: str | None) -> dict[str, Any]:
-    return {} if name is None else {"quantization_config": build_quantization_config(name)}
+def _read_quantization(name: str | None, device: str) -> dict[str, Any]:
+    if name is None:
+        return {}
+    config = build_quantization_config(name)
+    if device == "cpu":
+        warn_of_slow_products(name)
+    return {"quantization_config": config}

@@ -78,7 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         postpone_collection()
     # transformers imports torchao where it is installed, which warns of kernels for GPUs that it cannot load.
-    for name in ("torchao", "torch.utils._pytree"):
+    # bitsandbytes warns at every product with a weight of 8 bits that float32 is rounded.
+    for name in ("torchao", "torch.utils._pytree", "bitsandbytes"):
         logging.getLogger(name).setLevel(logging.ERROR)
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()

@@ -7,6 +7,7 @@ import pytest
 import torch
 import transformers
 from helpers import REPOSITORY_ROOT, make_tiny_pair, run_python
+from torch import nn
 
 import mu2slam_hf
 from mu2slam_hf import (
@@ -72,6 +73,15 @@ def test_auto_classes_build_save_and_load(model_type, auto_name, tmp_path):
         assert torch.equal(loaded.state_dict()[name], tensor), name
     # A checkpoint of a Trainer carries no code.
     assert not list(tmp_path.glob("*.py"))
+
+
+@pytest.mark.parametrize(("model_type", "auto_name"), PAIRS)
+def test_quantisers_find_all_linear_layers(model_type, auto_name):
+    """Those of transformers replace modules whose type is exactly `nn.Linear`."""
+    model = getattr(transformers, auto_name).from_config(tiny_configs()[model_type])
+    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    assert {type(module) for module in layers} <= {nn.Linear}
+    assert layers or model_type == "mu2slam_speech_tokenizer"
 
 
 @pytest.mark.parametrize("model_type", tiny_configs())

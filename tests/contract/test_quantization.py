@@ -4,18 +4,19 @@
 import json
 import os
 import sys
+import warnings
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 from helpers import make_tiny_pair, run_python, save_tiny_checkpoint
-from peft import LoraConfig
+from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 from tiny_models import speech_batch, tiny_config
 from torch import nn
-from transformers import AutoModelForSpeechSeq2Seq, pipeline
+from transformers import AutoModelForSpeechSeq2Seq, BitsAndBytesConfig, pipeline
 
-from mu2slam_hf import Mu2SLAMForConditionalGeneration, load_any_checkpoint
+from mu2slam_hf import Mu2SLAMConfig, Mu2SLAMForConditionalGeneration, load_any_checkpoint
 from mu2slam_hf.checkpoints import load_checkpoint
 from mu2slam_hf.checkpoints.quantization import QUANTIZATIONS, build_quantization_config, check_quantization
 from mu2slam_hf.cli import main
@@ -30,8 +31,25 @@ def torchao():
 
 
 @pytest.fixture(scope="module")
+def bitsandbytes():
+    return pytest.importorskip("bitsandbytes", reason="extra: quantization")
+
+
+@pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     return save_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture(scope="module")
+def wider_checkpoint(tmp_path_factory):
+    """On a CPU, bitsandbytes multiplies 4 bits only where the number of outputs is a multiple of 32."""
+    model, processor = make_tiny_pair()
+    values, sizes = model.config.to_dict(), {"hidden_size": 32, "intermediate_size": 64}
+    values |= {name: values[name] | sizes for name in ("encoder_config", "decoder_config")}
+    folder = tmp_path_factory.mktemp("wider")
+    Mu2SLAMForConditionalGeneration(Mu2SLAMConfig(**values)).save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return str(folder)
 
 
 @pytest.fixture
@@ -104,6 +122,59 @@ def test_commands(torchao, checkpoint, recording, options):
     code = f"from mu2slam_hf.cli import main\nraise SystemExit(main({arguments}))"
     done = run_python(code, PYTHONPATH=os.pathsep.join(sys.path))
     assert json.loads(done.stdout)["file"] == recording and done.stderr == ""
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_bitsandbytes_replaces_all_layers(bitsandbytes, wider_checkpoint, recording, tmp_path, bits):
+    config = BitsAndBytesConfig(load_in_8bit=bits == 8, load_in_4bit=bits == 4)
+    model = AutoModelForSpeechSeq2Seq.from_pretrained(wider_checkpoint, quantization_config=config)
+    plain, processor = load_checkpoint(wider_checkpoint)
+    layers = {name for name, module in plain.named_modules() if isinstance(module, nn.Linear)}
+    kind = bitsandbytes.nn.Linear8bitLt if bits == 8 else bitsandbytes.nn.Linear4bit
+    assert {name for name, module in model.named_modules() if isinstance(module, kind)} == layers - HEADS
+    assert model.get_memory_footprint() < plain.get_memory_footprint()
+    batch = speech_batch([80, 60])
+    with torch.no_grad():
+        states, expected = (one.get_encoder()(**batch).last_hidden_state for one in (model, plain))
+    assert 0 < (states - expected).pow(2).mean().sqrt() < (0.1 if bits == 8 else 0.5)
+    ids = write(model)
+    assert write(model, num_beams=2, ctc_weight=0.3).shape[0] == 2
+    model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    assert torch.equal(write(load_any_checkpoint(str(tmp_path))[0]), ids)
+    arguments = ["transcribe", recording, "--model", str(tmp_path), "--max-new-tokens", "3", "--json"]
+    code = f"from mu2slam_hf.cli import main\nraise SystemExit(main({arguments}))"
+    done = run_python(code, PYTHONPATH=os.pathsep.join(sys.path))
+    assert json.loads(done.stdout)["file"] == recording and done.stderr == ""
+
+
+def test_adapters_learn_on_weights_of_4_bits(bitsandbytes, wider_checkpoint):
+    config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
+    model = AutoModelForSpeechSeq2Seq.from_pretrained(wider_checkpoint, quantization_config=config)
+    model = prepare_model_for_kbit_training(model, use_gradient_wider_checkpointing=False)
+    torch.manual_seed(0)
+    model = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear")).train()
+    batch = speech_batch([80, 60]) | {"labels": torch.randint(100, 150, (2, 5))}
+    optimizer = torch.optim.AdamW([one for one in model.parameters() if one.requires_grad], lr=0.02)
+    losses = []
+    for _ in range(4):
+        loss = model(**batch).loss
+        loss.backward()
+        assert {"lora_" in name for name, one in model.named_parameters() if one.grad is not None} == {True}
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_int8_warns_of_a_processor_without_its_instructions(torchao, checkpoint, monkeypatch):
+    monkeypatch.setattr("mu2slam_hf.models.modules_int8.multiplies_int8", lambda: False)
+    for load in (load_checkpoint, load_any_checkpoint):
+        with pytest.warns(UserWarning, match="no instructions for 8-bit integers .* int8_weight_only"):
+            load(checkpoint, quantization="int8")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            load(checkpoint, quantization="int8_weight_only")
 
 
 def test_a_quantization_requires_its_extra(checkpoint, recording, monkeypatch, capsys):

@@ -2,10 +2,12 @@
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from tiny_models import speech_batch, tiny_model
+from tiny_models import speech_batch, tiny_config, tiny_model
 from torch import nn
 
+from mu2slam_hf import Mu2SLAMConfig, Mu2SLAMForConditionalGeneration
 from mu2slam_hf.models import modules_linear
+from mu2slam_hf.models.modules_frontends import dummy_speech
 from mu2slam_hf.models.modules_linear import linear, linear_without_bias
 
 
@@ -121,3 +123,52 @@ def test_models_and_their_adapters_use_it(products):
         adapted = get_peft_model(model, LoraConfig(target_modules=["q_proj", "v_proj"])).eval()
         torch.testing.assert_close(adapted(**batch, decoder_input_ids=targets).logits, expected, atol=1e-4, rtol=1e-4)
     assert products
+
+
+class Packed(nn.Module):
+    """What a quantiser puts in the place of a layer; it has no `weight`."""
+
+    def __init__(self, layer: nn.Linear):
+        super().__init__()
+        self.layers = (layer,)
+        self.num_calls = 0
+
+    def forward(self, input):
+        self.num_calls += 1
+        return self.layers[0](input)
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        {"position_embeddings_type": "relative"},
+        {"frontend": "stacked_frames"},
+        {"frontend": "waveform", "conv_dim": [4], "conv_kernel": [10], "conv_stride": [5]},
+        {"hidden_size": 32},
+    ],
+)
+def test_layers_that_quantisers_replace_are_all_used(encoder):
+    """Replaced as in transformers: what is exactly `nn.Linear`, except for the heads."""
+    torch.manual_seed(0)
+    values = tiny_config().to_dict() | {"add_encoder_projection": "hidden_size" in encoder}
+    config = Mu2SLAMConfig(**values | {"encoder_config": values["encoder_config"] | encoder})
+    model = Mu2SLAMForConditionalGeneration(config).eval()
+    speech = {model.main_input_name: dummy_speech(config.encoder_config, torch.device("cpu")).normal_()}
+    text = {"input_ids": torch.tensor([[100, 101, 2]]), "decoder_input_ids": torch.tensor([[1, 100]])}
+
+    def compute():
+        with torch.no_grad():
+            options = {"source_lang": "en", "max_new_tokens": 4, "min_new_tokens": 4}
+            ids = [model.generate(**speech, **options, num_beams=n, ctc_weight=0.3) for n in (1, 2)]
+            return *ids, model(**text).logits
+
+    expected = compute()
+    layers = {name for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    for name in layers - {"lm_head", "ctc_head", "language_head"}:
+        assert type(model.get_submodule(name)) is nn.Linear, name
+        model.set_submodule(name, Packed(model.get_submodule(name)))
+    replaced = {name: module for name, module in model.named_modules() if isinstance(module, Packed)}
+    assert len(replaced) == len(layers) - 3
+    for values, others in zip(compute(), expected, strict=True):
+        torch.testing.assert_close(values, others, atol=1e-4, rtol=1e-4)
+    assert {name for name, module in replaced.items() if not module.num_calls} == set()

@@ -42,10 +42,11 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def wider_checkpoint(tmp_path_factory):
-    """On a CPU, bitsandbytes multiplies 4 bits only where the number of outputs is a multiple of 32."""
+    """On a CPU, bitsandbytes multiplies 4 bits only where numbers of inputs are multiples of 64."""
     model, processor = make_tiny_pair()
-    values, sizes = model.config.to_dict(), {"hidden_size": 32, "intermediate_size": 64}
+    values, sizes = model.config.to_dict(), {"hidden_size": 64, "intermediate_size": 128}
     values |= {name: values[name] | sizes for name in ("encoder_config", "decoder_config")}
+    values["encoder_config"]["subsampling_conv_channels"] = [4, 16]
     folder = tmp_path_factory.mktemp("wider")
     Mu2SLAMForConditionalGeneration(Mu2SLAMConfig(**values)).save_pretrained(folder)
     processor.save_pretrained(folder)
@@ -151,7 +152,7 @@ def test_bitsandbytes_replaces_all_layers(bitsandbytes, wider_checkpoint, record
 def test_adapters_learn_on_weights_of_4_bits(bitsandbytes, wider_checkpoint):
     config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
     model = AutoModelForSpeechSeq2Seq.from_pretrained(wider_checkpoint, quantization_config=config)
-    model = prepare_model_for_kbit_training(model, use_gradient_wider_checkpointing=False)
+    model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     torch.manual_seed(0)
     model = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear")).train()
     batch = speech_batch([80, 60]) | {"labels": torch.randint(100, 150, (2, 5))}

@@ -6,11 +6,6 @@ from mu2slam_hf.checkpoints import load_any_checkpoint as load_any_checkpoint
 from mu2slam_hf.checkpoints import load_default as load_default
 from mu2slam_hf.data.manifests import read_manifest as read_manifest
 from mu2slam_hf.data.records import SpeechTextRecord as SpeechTextRecord
-from mu2slam_hf.evaluation.forced_alignment import align as align
-from mu2slam_hf.evaluation.language_identification import predict_languages as predict_languages
-from mu2slam_hf.evaluation.recording_plots import plot_recording as plot_recording
-from mu2slam_hf.evaluation.representations import SpeechTextEncoder as SpeechTextEncoder
-from mu2slam_hf.evaluation.translation import translate as translate
 from mu2slam_hf.growth.languages import add_language as add_language
 from mu2slam_hf.hub.bundle import add_custom_code as add_custom_code
 from mu2slam_hf.interop.public_weights import build_from_speech_and_text as build_from_speech_and_text
@@ -53,10 +48,6 @@ from mu2slam_hf.models.modeling_mu2slam_understanding import (
 )
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel as SpeechTokenizerModel
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor as Mu2SLAMProcessor
-from mu2slam_hf.models.processing_transcription import TranscriptionOptions as TranscriptionOptions
-from mu2slam_hf.models.processing_transcription import transcribe_recordings as transcribe_recordings
-from mu2slam_hf.models.processing_transcripts import Transcript as Transcript
-from mu2slam_hf.models.processing_transcripts import TranscriptSegment as TranscriptSegment
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer as Mu2SLAMCTCTokenizer
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer as Mu2SLAMTokenizer
 

@@ -22,7 +22,7 @@ from typing import Any
 
 # All Auto classes and the pipelines depend on this module's table of configurations.
 _AUTO_MODULE = "transformers.models.auto.configuration_auto"
-_MODEL_TYPES_MODULE = "mu2slam_hf.models.model_types"
+_REGISTRATION_MODULE = "mu2slam_hf.inference.registration"
 _MODELING_MODULE = "mu2slam_hf.models.modeling_mu2slam"
 _PUBLIC_WEIGHTS_MODULE = "mu2slam_hf.interop.public_weights"
 # Ours are counted too: a modelling file that is imported first must be complete before the table of model types.
@@ -34,7 +34,7 @@ def register_models() -> None:
 
     The constructor from public weights is set here, because the models import no other part of the package.
     """
-    importlib.import_module(_MODEL_TYPES_MODULE).register_model_types()
+    importlib.import_module(_REGISTRATION_MODULE).register_model_types()
     modeling = importlib.import_module(_MODELING_MODULE)
     modeling.Mu2SLAMForConditionalGeneration._build_from_speech_and_text = staticmethod(_build_from_speech_and_text)
 

@@ -9,7 +9,7 @@ from zlib import crc32
 import numpy as np
 import soundfile as sf
 
-from mu2slam_hf.evaluation.textgrid import Tier, format_textgrid
+from mu2slam_hf.inference.formats.transcripts import Tier, format_textgrid
 
 RATE = 16_000
 

@@ -141,8 +141,8 @@ def make_recording_picture(path: Path) -> None:
 
     from mu2slam_hf import align, load_default
     from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
-    from mu2slam_hf.evaluation.decode import generate_texts
-    from mu2slam_hf.evaluation.recording_plots import plot_recording
+    from mu2slam_hf.inference.formats.plots import plot_recording
+    from mu2slam_hf.inference.translation import generate_texts
 
     root = FOLDER.parent.parent
     model, processor = load_default()

@@ -144,6 +144,6 @@ def _doubts(char: str, counts: Counter[str], scripts: Counter[str]) -> Iterable[
 
 def known_characters(tokenizer: Any) -> Callable[[str], bool]:
     """Whether a tokenizer has a character, for `compute_inventory`."""
-    from mu2slam_hf.models.modules_text import find_unknown_characters
+    from mu2slam_hf.data.text import find_unknown_characters
 
     return lambda char: not find_unknown_characters(char, tokenizer)

@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 
-from mu2slam_hf.evaluation.figure_files import new_figure
+from mu2slam_hf.data.figure_files import new_figure
 
 _SIZE = (5.6, 3.2)
 _DPI = 130

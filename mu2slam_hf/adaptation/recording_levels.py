@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from mu2slam_hf.data.audio import SAMPLING_RATE, AudioError, FloatArray
+from mu2slam_hf.data.audio_sources import stream_audio_source
 from mu2slam_hf.models.modules_audio_files import read_audio_format
-from mu2slam_hf.models.modules_audio_sources import stream_audio_source
 
 LEVEL_SECONDS = 0.1
 """Length of the frames whose level is measured."""

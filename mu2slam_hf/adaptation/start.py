@@ -14,11 +14,11 @@ from mu2slam_hf.adaptation.plan import Start, StartKind
 from mu2slam_hf.adaptation.settings import NEW_MODEL
 from mu2slam_hf.checkpoints import DEFAULT_NAME, default_checkpoint
 from mu2slam_hf.checkpoints.folders import load_processor, read_config
+from mu2slam_hf.data.text import find_unknown_characters
 from mu2slam_hf.growth.languages import check_new_language
 from mu2slam_hf.interop.speech_encoder_formats import FORMATS
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig
 from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
-from mu2slam_hf.models.modules_text import find_unknown_characters
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.recipes.runs import load_runs
 from mu2slam_hf.recipes.shipped import configuration_folder

@@ -96,7 +96,7 @@ def load_any_checkpoint(
     options = _read_quantization(quantization, device)
     folder = _find_folder(name_or_path)
     config = read_config(folder)
-    from mu2slam_hf.models.model_types import MODEL_TYPES
+    from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
 
     classes = [one for model_type in MODEL_TYPES.values() for one in model_type.models.values()]
     known: dict[str, Any] = {one.__name__: one for one in classes}

@@ -57,9 +57,9 @@ def build_quantization_config(name: str) -> "TorchAoConfig":
 
 def warn_of_slow_products(name: str) -> None:
     """Warn of "int8" on a processor without instructions for 8-bit integers."""
-    from mu2slam_hf.models import modules_int8
+    from mu2slam_hf.models import modules_layers
 
-    if name == "int8" and not modules_int8.multiplies_int8():
+    if name == "int8" and not modules_layers.multiplies_int8():
         warnings.warn(
             "this processor has no instructions for 8-bit integers (VNNI), without which int8 may take several times "
             "as long as float32; int8_weight_only saves as much memory and does not need them",

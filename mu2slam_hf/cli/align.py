@@ -24,7 +24,8 @@ from mu2slam_hf.cli.options import (
     add_synthetic_options,
     check_synthetic,
 )
-from mu2slam_hf.cli.recordings import Recording, list_recordings, print_error, print_json, report_all_unusable
+from mu2slam_hf.cli.recordings import list_recordings, report_all_unusable
+from mu2slam_hf.inference.recordings import Recording, print_error, print_json
 
 
 def add_parser(subparsers: Any) -> None:
@@ -84,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     writer = AlignmentWriter(args, jobs)
     if args.manifest is None and report_all_unusable([job.recording for job in jobs], as_json=args.json):
         return 1
-    from mu2slam_hf.evaluation.forced_alignment import align
+    from mu2slam_hf.inference.alignment import align
 
     model, processor = load_model(args)
     failed = False
@@ -172,7 +173,7 @@ def read_jobs(args: argparse.Namespace) -> Iterator[AlignmentJob]:
 
 def find_recordings(args: argparse.Namespace) -> Sequence[Recording]:
     """The recordings of FILE; those with files in an output folder have different names there."""
-    from mu2slam_hf.cli.output_names import separate_stems
+    from mu2slam_hf.inference.output_names import separate_stems
 
     recordings = list_recordings([args.file])
     if not args.output_dir:
@@ -204,7 +205,7 @@ def read_manifest_jobs(manifest: str, limit: int | None, language: str | None) -
 
 def separate_rows(jobs: Sequence[AlignmentJob]) -> Iterator[AlignmentJob]:
     """Give rows whose ids make the same file name (`a/b`, `a_b`) different ones, with a note for each."""
-    from mu2slam_hf.cli.output_names import number_stems
+    from mu2slam_hf.inference.output_names import number_stems
 
     stems = [job.recording.stem for job in jobs]
     for job, stem in zip(jobs, number_stems(stems, stems), strict=True):
@@ -230,7 +231,7 @@ class AlignmentWriter:
     """
 
     def __init__(self, args: argparse.Namespace, jobs: Sequence[AlignmentJob]) -> None:
-        from mu2slam_hf.cli.transcript_output import Document
+        from mu2slam_hf.inference.outputs import Document
 
         self._formats, self._json = args.formats, args.json
         self._folder = check_output_folder(args.output_dir, formats=FORMATS) if args.output_dir else None
@@ -243,8 +244,12 @@ class AlignmentWriter:
 
     def write(self, job: AlignmentJob, alignment: Any) -> None:
         """Print or write one alignment."""
-        from mu2slam_hf.evaluation.alignment_formats import alignment_to_dict, alignment_to_transcript
-        from mu2slam_hf.evaluation.transcript_formats import format_transcript, output_suffixes
+        from mu2slam_hf.inference.formats.transcripts import (
+            alignment_to_dict,
+            alignment_to_transcript,
+            format_transcript,
+            output_suffixes,
+        )
 
         head = {self._key: job.recording.name}
         if self._json:

@@ -26,8 +26,8 @@ from mu2slam_hf.cli.options import (
     check_synthetic,
     quiet_libraries,
 )
-from mu2slam_hf.cli.recordings import print_json
 from mu2slam_hf.cli.records import load_sources
+from mu2slam_hf.inference.recordings import print_json
 
 
 def add_parser(subparsers: Any) -> None:

@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         score_no_speech,
         store_no_speech,
     )
-    from mu2slam_hf.models.generation_no_speech import NoSpeechSettings
+    from mu2slam_hf.inference.no_speech import NoSpeechSettings
     from mu2slam_hf.synthetic.unseen_sounds import UNSEEN_KINDS
 
     folder = Path(args.model)

@@ -8,7 +8,7 @@ from typing import Any
 
 from mu2slam_hf.cli.bootstrap_option import add_bootstrap_option
 from mu2slam_hf.cli.options import add_json_option, add_seed_option
-from mu2slam_hf.cli.recordings import print_json
+from mu2slam_hf.inference.recordings import print_json
 
 
 def add_parser(subparsers: Any) -> None:

@@ -19,14 +19,9 @@ from mu2slam_hf.cli.options import (
     check_plots,
     probability,
 )
-from mu2slam_hf.cli.recordings import (
-    Recording,
-    list_recordings,
-    print_error,
-    print_json,
-    report_all_unusable,
-)
+from mu2slam_hf.cli.recordings import list_recordings, report_all_unusable
 from mu2slam_hf.cli.records import describe_data, load_records, print_scores, save_results
+from mu2slam_hf.inference.recordings import Recording, print_error, print_json
 
 
 def add_parser(subparsers: Any) -> None:
@@ -80,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 def identify_texts(model: Any, processor: Any, args: argparse.Namespace) -> None:
     """Prints the languages of texts."""
     from mu2slam_hf.cli.translate import prepare_text
-    from mu2slam_hf.evaluation.language_identification import predict_languages
+    from mu2slam_hf.inference.language_identification import predict_languages
 
     for start in range(0, len(args.text), args.batch_size):
         texts = args.text[start : start + args.batch_size]
@@ -93,7 +88,7 @@ def identify_texts(model: Any, processor: Any, args: argparse.Namespace) -> None
 def identify_recordings(recordings: Sequence[Recording], model: Any, processor: Any, args: argparse.Namespace) -> bool:
     """Prints the languages of recordings in order; returns True if one could not be read."""
     from mu2slam_hf.data.audio import AudioError
-    from mu2slam_hf.evaluation.language_identification import iterate_languages
+    from mu2slam_hf.inference.language_identification import iterate_languages
 
     failed = False
     guesses = iterate_languages(

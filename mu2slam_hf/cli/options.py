@@ -9,7 +9,7 @@ from typing import Any
 from mu2slam_hf.cli.corpus_options import named_value
 
 FORMATS = ("txt", "srt", "vtt", "tsv", "json", "textgrid")
-"""As `mu2slam_hf.evaluation.transcript_formats.FORMATS`, which is not imported for the help of a command."""
+"""As `mu2slam_hf.inference.formats.transcripts.FORMATS`, which is not imported for the help of a command."""
 
 PARTS = ("choosing", "reporting")
 """As `mu2slam_hf.data.selection.PARTS`, which is not imported for the help of a command."""

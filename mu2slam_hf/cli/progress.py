@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from mu2slam_hf.cli.recordings import Recording, is_address
+from mu2slam_hf.inference.recordings import Recording, is_address
 
 _FORMAT = "{percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of audio, {speed}, {elapsed} < {remaining}"
 _FORMAT_WITHOUT_TOTAL = "{n:.0f} s of audio, {speed}, {elapsed}"

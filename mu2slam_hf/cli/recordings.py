@@ -1,36 +1,19 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Recordings given to a command: files, folders, lists, addresses, standard input; and the report of unusable ones."""
 
-import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from mu2slam_hf.cli.errors import UsageError
 from mu2slam_hf.cli.files import read_text
 from mu2slam_hf.data.recording_files import RECORDING_SUFFIXES, walk_files
+from mu2slam_hf.inference.recordings import Recording, is_address, print_error, print_json
 
 _TEXT_SUFFIXES = frozenset(".txt .md .tsv .csv .json .jsonl .srt .vtt .textgrid .html .pdf .docx .yaml".split())
 STANDARD_INPUT = "-"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recording:
-    """A recording given to a command.
-
-    Attributes:
-        name: path or address, for messages and results; `-` for standard input.
-        source: path, address, or the bytes read from standard input or a pipe.
-        stem: name of its output files without extension, relative to their folder; keeps sub-folders.
-    """
-
-    name: str
-    source: Any
-    stem: str
 
 
 def list_recordings(names: Sequence[str], file_list: str | None = None) -> list[Recording]:
@@ -65,11 +48,6 @@ def list_recordings(names: Sequence[str], file_list: str | None = None) -> list[
         else:
             found.append(Recording(name=name, source=name, stem=Path(name).stem))
     return found
-
-
-def is_address(name: str) -> bool:
-    """Whether a name is an http or https address."""
-    return name.lower().startswith(("http://", "https://"))
 
 
 def find_unusable(recordings: Sequence[Recording]) -> dict[str, str]:
@@ -124,14 +102,3 @@ def _address_stem(address: str) -> str:
 def _read_standard_input() -> bytes:
     data: bytes = sys.stdin.buffer.read()
     return data
-
-
-def print_error(name: str, error: object) -> None:
-    """Prints an error about a file to standard error, with its name, which most messages start with."""
-    message = str(error)
-    print(message if message.startswith(name) else f"{name}: {message}", file=sys.stderr, flush=True)
-
-
-def print_json(value: Any) -> None:
-    """Prints a value as one line of JSON."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)

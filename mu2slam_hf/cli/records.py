@@ -13,7 +13,7 @@ from mu2slam_hf.cli.corpus_options import load_corpora, load_single_corpus
 from mu2slam_hf.cli.files import check_output_file
 from mu2slam_hf.cli.languages import language_code
 from mu2slam_hf.cli.options import check_source
-from mu2slam_hf.cli.recordings import print_json
+from mu2slam_hf.inference.recordings import print_json
 
 
 def load_records(

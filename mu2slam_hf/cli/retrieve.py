@@ -18,8 +18,9 @@ from mu2slam_hf.cli.options import (
     add_seed_option,
     add_top_option,
 )
-from mu2slam_hf.cli.recordings import Recording, is_address, list_recordings, print_error, print_json
+from mu2slam_hf.cli.recordings import list_recordings
 from mu2slam_hf.cli.records import describe_data, load_records, print_scores, save_results
+from mu2slam_hf.inference.recordings import Recording, is_address, print_error, print_json
 
 _SCORES = ("mean", "mean-centred", "mean-csls", "mean-margin", "ctc", "ctc-pmi", "decoder", "decoder-pmi")
 _EVALUATED = ("mean", "mean-centred", "mean-csls", "ctc", "ctc-pmi")
@@ -116,7 +117,7 @@ def find_readable(recordings: Sequence[Recording], longest_seconds: float | None
         longest_seconds: a longer recording is reported as one that cannot be read; None means no limit.
     """
     from mu2slam_hf.data.audio import SAMPLING_RATE, AudioError, load_audio
-    from mu2slam_hf.models.modules_audio_sources import stream_audio_source
+    from mu2slam_hf.data.audio_sources import stream_audio_source
 
     readable: dict[str, Any] = {}
     for recording in recordings:

@@ -32,10 +32,11 @@ from mu2slam_hf.cli.options import (
     positive_seconds,
 )
 from mu2slam_hf.cli.progress import TranscriptionProgress, measure_seconds
-from mu2slam_hf.cli.recordings import Recording, find_unusable, list_recordings, print_error, report_all_unusable
+from mu2slam_hf.cli.recordings import find_unusable, list_recordings, report_all_unusable
+from mu2slam_hf.inference.recordings import Recording, print_error
 
 if TYPE_CHECKING:
-    from mu2slam_hf.cli.transcript_output import TranscriptOutput
+    from mu2slam_hf.inference.outputs import TranscriptOutput
 
 
 def add_parser(subparsers: Any) -> None:
@@ -192,10 +193,10 @@ def build_output(
     args: argparse.Namespace, recordings: Sequence[Recording]
 ) -> tuple["TranscriptOutput", Sequence[Recording]]:
     """The output of the command, and the recordings with different stems if it writes files."""
-    from mu2slam_hf.cli.transcript_output import Document, FolderOutput, JsonLines, ReadableText
+    from mu2slam_hf.inference.outputs import Document, FolderOutput, JsonLines, ReadableText
 
     if args.output_dir:
-        from mu2slam_hf.cli.output_names import separate_stems
+        from mu2slam_hf.inference.output_names import separate_stems
 
         folder = check_output_folder(args.output_dir, formats=FORMATS)
         recordings, notes = separate_stems(recordings)
@@ -231,7 +232,7 @@ def build_output(
 
 def needs_word_times(args: argparse.Namespace) -> bool:
     """Whether words are printed, or needed for a format or a plot."""
-    from mu2slam_hf.evaluation.transcript_formats import WORD_FORMATS
+    from mu2slam_hf.inference.formats.transcripts import WORD_FORMATS
 
     return bool(args.word_times or args.plot or WORD_FORMATS & set(args.formats or ()))
 
@@ -239,7 +240,7 @@ def needs_word_times(args: argparse.Namespace) -> bool:
 def describe_settings(args: argparse.Namespace) -> dict[str, Any]:
     """What transcripts depend on, besides the recording; JSON types."""
     from mu2slam_hf.checkpoints import DEFAULT_NAME, default_checkpoint
-    from mu2slam_hf.cli.journal import describe_model
+    from mu2slam_hf.inference.journal import describe_model
 
     return {
         "version": mu2slam_hf.__version__,
@@ -302,7 +303,7 @@ def transcribe_all(
 
 def transcribe(sources: Iterator[Any], args: argparse.Namespace, progress: TranscriptionProgress) -> Iterator[Any]:
     """Load the model, and transcribe."""
-    from mu2slam_hf.models.processing_transcription import TranscriptionOptions, transcribe_recordings
+    from mu2slam_hf.inference.transcription import TranscriptionOptions, transcribe_recordings
 
     model, processor = load_model(args, adapters=args.adapters)
     options = TranscriptionOptions(
@@ -332,7 +333,7 @@ class PlotFolder:
     """
 
     def __init__(self, path: str, recordings: Sequence[Recording]) -> None:
-        from mu2slam_hf.cli.output_names import separate_stems
+        from mu2slam_hf.inference.output_names import separate_stems
 
         single = len(recordings) == 1 and bool(Path(path).suffix) and not Path(path).is_dir()
         self._file = check_output_file(path, "--plot") if single else None
@@ -342,7 +343,7 @@ class PlotFolder:
     def save(self, recording: Recording, transcript: Any) -> None:
         """Plot a recording with its words."""
         from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
-        from mu2slam_hf.evaluation.recording_plots import plot_recording
+        from mu2slam_hf.inference.formats.plots import plot_recording
 
         file = self._file or self._folder / f"{self._stems[recording.name]}.png"
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from mu2slam_hf.cli.options import (
     add_target_languages_option,
     generation_arguments,
 )
-from mu2slam_hf.cli.recordings import print_json
+from mu2slam_hf.inference.recordings import print_json
 
 
 def add_parser(subparsers: Any) -> None:
@@ -45,7 +45,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Translates all texts; 1 if one is empty."""
     resolve_languages(args, model_config(args), source_lang="--from", target_langs="--to")
-    from mu2slam_hf.evaluation.translation import translate
+    from mu2slam_hf.inference.translation import translate
 
     texts = args.texts or read_standard_input()
     model, processor = load_model(args, any_class=False)
@@ -85,15 +85,15 @@ def read_standard_input() -> list[str]:
 
 
 def prepare_text(text: str, tokenizer: Any, normalize: str = "auto") -> str:
-    """`modules_text.prepare_text` of a cleaned text, with its warning of unknown characters on standard error.
+    """`prepare_text` of a cleaned text, with its warning of unknown characters on standard error.
 
     `quiet_libraries` silences the messages of the library.
     """
-    from mu2slam_hf.data.text import clean_text
-    from mu2slam_hf.models import modules_text
+    from mu2slam_hf.data.text import clean_text, find_unknown_characters
+    from mu2slam_hf.data.text import prepare_text as prepare_for_model
 
-    text = modules_text.prepare_text(clean_text(text), tokenizer, normalize)
-    unknown = modules_text.find_unknown_characters(text, tokenizer)
+    text = prepare_for_model(clean_text(text), tokenizer, normalize)
+    unknown = find_unknown_characters(text, tokenizer)
     if unknown:
         print(f"characters that are not in the vocabulary: {' '.join(unknown)}", file=sys.stderr)
     return text

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray
-from mu2slam_hf.models.modules_sound_features import fft_length
+from mu2slam_hf.data.sound_features import fft_length
 
 _LOWEST_HZ = 80.0
 _FIRST_REFLECTION_SECONDS = 0.003

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mu2slam_hf.data.audio_sources import read_audio_source, stream_audio_source
 from mu2slam_hf.models.modules_audio_decoders import AudioError
 from mu2slam_hf.models.modules_audio_files import measure_audio_file
-from mu2slam_hf.models.modules_audio_sources import read_audio_source, stream_audio_source
 
 __all__ = ["AudioCache", "AudioError", "FloatArray", "SAMPLING_RATE", "audio_duration_seconds", "load_audio"]
 

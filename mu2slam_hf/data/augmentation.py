@@ -17,8 +17,8 @@ from torch import Tensor
 from mu2slam_hf.data.acoustics import equalize, overdrive, reverberate
 from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray
 from mu2slam_hf.data.random_keys import DrawKey, draw_generator
+from mu2slam_hf.data.sound_features import fft_length
 from mu2slam_hf.data.spectrograms import reweight_pauses, warp_frequencies
-from mu2slam_hf.models.modules_sound_features import fft_length
 
 _EQUALIZER_BANDS = 7
 SAMPLES_PER_FRAME = SAMPLING_RATE // 100

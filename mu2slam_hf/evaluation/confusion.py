@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mu2slam_hf.evaluation.figure_files import new_figure, save_figure
+from mu2slam_hf.data.figure_files import new_figure, save_figure
 from mu2slam_hf.evaluation.tables import align_columns
 
 

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from tqdm.auto import tqdm
 
 from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.evaluation.hypotheses import Hypothesis, HypothesisFile
 from mu2slam_hf.evaluation.processes import Processes
-from mu2slam_hf.evaluation.representations import prepare_inputs
+from mu2slam_hf.inference.translation import generate_texts, guess_languages
 from mu2slam_hf.models.modules_lengths import group_by_size
 
 SPEECH_TASKS = ("asr", "ast")
@@ -102,57 +101,6 @@ def make_batches(
         budget = batch_seconds if task in SPEECH_TASKS else float("inf")
         for places in group_by_size([request.size for request in ordered], budget, batch_size):
             yield [ordered[place] for place in places]
-
-
-@torch.no_grad()
-def generate_texts(
-    model: Any,
-    processor: Any,
-    *,
-    audio: Sequence[Any] | None = None,
-    text: Sequence[str] | None = None,
-    source_lang: Sequence[str] | str | None = None,
-    target_lang: Sequence[str] | str | None = None,
-    task: str | None = None,
-    **generate_kwargs: Any,
-) -> list[str]:
-    """Generate one text for every recording or every source text.
-
-    Args:
-        model: `Mu2SLAMForConditionalGeneration`; its mode (train or eval) is restored afterwards.
-        processor: its processor.
-        audio: 16 kHz arrays `(samples,)`; exactly one of `audio` and `text` must be given.
-        text: source texts.
-        source_lang: code or one per item; None means unknown.
-        target_lang: code or one per item; None means the source language, given or predicted.
-        task: checked against modality and languages, see the model's `generate`.
-        **generate_kwargs: passed to `generate`.
-    """
-    if (audio is None) == (text is None):
-        raise ValueError("expected exactly one of `audio` and `text`")
-    inputs = prepare_inputs(model, processor, audio=audio, text=text)
-    languages = {
-        name: value if value is None or isinstance(value, str) else list(value)
-        for name, value in (("source_lang", source_lang), ("target_lang", target_lang))
-    }
-    ids = model.generate(**inputs, **languages, task=task, **generate_kwargs)
-    return [text.strip() for text in processor.batch_decode(ids, skip_special_tokens=True)]
-
-
-@torch.no_grad()
-def guess_languages(model: Any, processor: Any, audio: Sequence[Any]) -> list[str]:
-    """Predict the language of each recording with the language head.
-
-    Args:
-        model: `Mu2SLAMForConditionalGeneration`.
-        processor: its processor.
-        audio: 16 kHz arrays `(samples,)`.
-    """
-    inputs = prepare_inputs(model, processor, audio=audio)
-    unknown = torch.zeros(len(audio), dtype=torch.int64, device=model.device)  # row 0 is "und"
-    outputs = model.get_encoder()(**inputs, language_ids=unknown)
-    rows = model.guess_language(outputs.last_hidden_state, outputs.attention_mask)
-    return [model.config.languages[row] for row in rows.tolist()]
 
 
 def decode_requests(

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Forced alignment of transcripts with recordings, and its accuracy on synthetic speech.
+"""Accuracy of forced alignment on synthetic speech.
 
 The known times are those of espeak-ng: exact for its voices, but not a measure of the accuracy on human speech.
 """
@@ -11,33 +11,8 @@ from typing import Any
 import numpy as np
 
 from mu2slam_hf.data.audio import SAMPLING_RATE
-from mu2slam_hf.models.processing_alignment import AlignedWord, Alignment, align_waveform
+from mu2slam_hf.inference.alignment import AlignedWord, align
 from mu2slam_hf.synthetic.phones import SpokenVersion, find_words
-
-
-def align(
-    model: Any, processor: Any, audio: Any, transcript: str, language: str | None = None, **options: Any
-) -> Alignment:
-    """Align the words of a transcript with a recording of any length, which is read in blocks.
-
-    Args:
-        model: model with a CTC head: `Mu2SLAMForConditionalGeneration`, `Mu2SLAMForCTC`, `MSLAMForCTC`.
-        processor: its processor.
-        audio: a path, an array at 16 kHz, the bytes of a file, a mapping with its rate, ...; see
-            `stream_audio_source`.
-        transcript: the spoken text; a word `*` matches any speech.
-        language: the spoken language; None means unknown.
-        **options: `level` ("word" or "token"), `window_seconds`; see `align_waveform`.
-
-    Returns:
-        words with `start_seconds`, `end_seconds`, `score` and `confidence`; and the omitted characters that are not in
-        the vocabulary.
-
-    Raises:
-        AudioError: a recording that cannot be read.
-        ValueError: the transcript cannot be aligned or is too long for the recording, or the language is unknown.
-    """
-    return align_waveform(model.eval(), processor, audio, transcript, language, **options)
 
 
 @dataclass(frozen=True, kw_only=True)

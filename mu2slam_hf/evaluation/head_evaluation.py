@@ -19,7 +19,7 @@ from mu2slam_hf.evaluation.confusion import ConfusionMatrix, compute_confusion, 
 from mu2slam_hf.evaluation.intervals import wilson_interval
 from mu2slam_hf.evaluation.metrics import compute_cer, compute_wer
 from mu2slam_hf.evaluation.tables import format_tsv
-from mu2slam_hf.models.generation_languages import find_best_tokens
+from mu2slam_hf.models.generation_tokens import find_best_tokens
 from mu2slam_hf.models.modules_lengths import encoder_length
 
 logger = logging.get_logger(__name__)

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Calibration of the decision whether a recording has speech, for a model: a logistic regression, and its errors.
 
-Examples of speech are recordings; those without speech are synthetic (`mu2slam_hf.synthetic.non_speech`).
+Examples of speech are recordings; those without speech are synthetic (`mu2slam_hf.data.non_speech`).
 """
 
 import json
@@ -19,13 +19,13 @@ import torch
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.checkpoints import load_any_checkpoint
 from mu2slam_hf.data.audio import FloatArray, load_audio
+from mu2slam_hf.data.non_speech import NON_SPEECH_KINDS, Sound, generate_non_speech
 from mu2slam_hf.data.random_keys import counter_generator
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.models.generation_no_speech import AGREEMENT, SETTINGS_NAME, FeatureWeight, NoSpeechSettings
-from mu2slam_hf.models.processing_alignment import default_level
-from mu2slam_hf.models.processing_recognition import WindowRecognizer
-from mu2slam_hf.models.processing_windows import Window
-from mu2slam_hf.synthetic.non_speech import NON_SPEECH_KINDS, Sound, generate_non_speech
+from mu2slam_hf.inference.alignment import default_level
+from mu2slam_hf.inference.no_speech import AGREEMENT, SETTINGS_NAME, FeatureWeight, NoSpeechSettings
+from mu2slam_hf.inference.recognition import WindowRecognizer
+from mu2slam_hf.inference.windows import Window
 
 _MODEL_FEATURES = ("ctc_largest", "ctc_tokens_per_second", "ctc_confidence", "ctc_entropy", AGREEMENT)
 _NOISES = ("white_noise", "pink_noise", "brown_noise", "band_noise", "hum")

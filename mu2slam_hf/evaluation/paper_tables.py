@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mu2slam_hf.data.corpora.covost2 import RESOURCE_GROUPS
-from mu2slam_hf.evaluation.figure_files import new_figure, save_figure
+from mu2slam_hf.data.figure_files import new_figure, save_figure
 from mu2slam_hf.evaluation.metrics import ERROR_METRICS, compute_mean
 from mu2slam_hf.evaluation.results import EvaluationResults
 from mu2slam_hf.evaluation.scoring import MEAN, MODEL

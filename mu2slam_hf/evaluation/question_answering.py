@@ -18,7 +18,7 @@ from mu2slam_hf.evaluation.bootstrap import Bootstrap
 from mu2slam_hf.evaluation.metrics import MetricValue
 from mu2slam_hf.evaluation.processes import Processes
 from mu2slam_hf.evaluation.tables import format_tsv
-from mu2slam_hf.models.pipeline_question_answering import Mu2SLAMQuestionAnsweringPipeline
+from mu2slam_hf.inference.pipelines.question_answering import Mu2SLAMQuestionAnsweringPipeline
 
 
 @dataclass(frozen=True, kw_only=True)

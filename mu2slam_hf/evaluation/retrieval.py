@@ -20,13 +20,13 @@ import torch
 from torch import Tensor
 
 from mu2slam_hf.data.audio import SAMPLING_RATE
-from mu2slam_hf.evaluation.recording_windows import open_recording
-from mu2slam_hf.evaluation.representations import SpeechTextEncoder
-from mu2slam_hf.models.modules_alignment import ctc_log_likelihoods
-from mu2slam_hf.models.modules_audio_sources import stream_audio_source
-from mu2slam_hf.models.modules_similarity import csls_scores, margin_scores
-from mu2slam_hf.models.processing_alignment import join_units, split_transcript
-from mu2slam_hf.models.processing_ctc_windows import iterate_ctc_log_probs
+from mu2slam_hf.data.audio_sources import stream_audio_source
+from mu2slam_hf.inference.alignment import join_units, split_transcript
+from mu2slam_hf.inference.ctc_alignment import ctc_log_likelihoods
+from mu2slam_hf.inference.ctc_windows import iterate_ctc_log_probs
+from mu2slam_hf.inference.representations import SpeechTextEncoder
+from mu2slam_hf.inference.similarity import csls_scores, margin_scores
+from mu2slam_hf.inference.windows import open_recording
 
 SCORES = ("mean", "mean-centred", "mean-csls", "mean-margin", "ctc", "ctc-pmi", "decoder", "decoder-pmi")
 """Names of the scores of pairs.

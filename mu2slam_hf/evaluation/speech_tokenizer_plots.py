@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mu2slam_hf.evaluation.figure_files import new_figure, save_figure
+from mu2slam_hf.data.figure_files import new_figure, save_figure
 from mu2slam_hf.evaluation.speech_tokenizer_assessment import TokenizerAssessment
 
 # The figures of a plot share an axis from 0 to 1.

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mu2slam_hf.evaluation.confusion import ConfusionMatrix, compute_confusion
-from mu2slam_hf.evaluation.representations import SpeechTextEncoder
+from mu2slam_hf.inference.representations import SpeechTextEncoder
 
 RIDGES = tuple(10.0**exponent for exponent in range(-4, 4))
 """Candidate strengths, relative to the mean variance of the vectors."""

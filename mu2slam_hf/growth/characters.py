@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mu2slam_hf.models.modules_text import find_unknown_characters
+from mu2slam_hf.data.text import find_unknown_characters
 
 
 @dataclass(frozen=True, kw_only=True)

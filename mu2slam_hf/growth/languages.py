@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
+from mu2slam_hf.data.text import find_unknown_characters
 from mu2slam_hf.growth.characters import describe_character, find_related
 from mu2slam_hf.growth.rows import start_row
 from mu2slam_hf.models.language_codes import UNDETERMINED, canonical_language, language_index
-from mu2slam_hf.models.modules_tables import LANGUAGE_TABLES, TOKEN_TABLES, select_tables
-from mu2slam_hf.models.modules_text import find_unknown_characters
+from mu2slam_hf.models.modules_vocabulary import LANGUAGE_TABLES, TOKEN_TABLES, select_tables
 
 BIAS_OFFSET = -4.0
 """Added to the biases of new rows of all heads, so that an untrained token or language is not chosen in place of those

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from mu2slam_hf.models.model_types import ModelType
+from mu2slam_hf.checkpoints.model_types import ModelType
 
 
 def find_auto_name(model: Any, model_type: ModelType) -> str:

@@ -17,8 +17,8 @@ from huggingface_hub import HfApi
 from transformers.dynamic_module_utils import get_relative_import_files
 
 from mu2slam_hf.atomic_files import atomic_path
+from mu2slam_hf.checkpoints.model_types import MODEL_TYPES, ModelType
 from mu2slam_hf.hub.bundle_check import BundleError, check_bundle, compare_in_bare_process
-from mu2slam_hf.models.model_types import MODEL_TYPES, ModelType
 
 CARD_NAME = "README.md"
 

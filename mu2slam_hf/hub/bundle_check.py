@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
 from mu2slam_hf.hub.auto_names import find_auto_name
-from mu2slam_hf.models.model_types import MODEL_TYPES
 
 REQUIRED_FILES = ("README.md", "config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json")
 WEIGHTS_FILES = ("model.safetensors", "model.safetensors.index.json")

@@ -11,8 +11,8 @@ import torch
 
 from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.evaluation.decode import generate_texts
-from mu2slam_hf.models.generation_languages import find_best_tokens
+from mu2slam_hf.inference.translation import generate_texts
+from mu2slam_hf.models.generation_tokens import find_best_tokens
 
 NUM_EXAMPLES = 3
 

@@ -16,10 +16,10 @@ import jinja2
 import yaml
 from huggingface_hub import EvalResult, ModelCardData
 
+from mu2slam_hf.checkpoints.model_types import ModelType
 from mu2slam_hf.evaluation.results import EvaluationResults, Score
 from mu2slam_hf.hub.auto_names import find_auto_name
 from mu2slam_hf.hub.card_examples import CardExample
-from mu2slam_hf.models.model_types import ModelType
 from mu2slam_hf.recipes.loader import build_section
 from mu2slam_hf.recipes.shipped import shipped_path
 

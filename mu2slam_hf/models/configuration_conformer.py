@@ -2,11 +2,10 @@
 """Configuration of the Conformer speech encoder that every model of the package contains."""
 
 import math
+from collections.abc import Sequence
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
-
-from .configuration_checks import check_choice, check_multiple, check_positive
 
 FRONTENDS = ("conv2d", "stacked_frames", "waveform")
 CONV_NORMS = ("group", "layer", "batch")
@@ -176,3 +175,24 @@ class ConformerEncoderConfig(PreTrainedConfig):
 
 
 __all__ = ["ConformerEncoderConfig"]
+
+
+def check_choice(config: PreTrainedConfig, name: str, choices: Sequence[str]) -> None:
+    """Check that a field has one of the known values; raises ValueError."""
+    value = getattr(config, name)
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}.")
+
+
+def check_positive(config: PreTrainedConfig, *names: str) -> None:
+    """Check that integer fields are at least 1; raises ValueError."""
+    for name in names:
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name} must be at least 1; got {getattr(config, name)}.")
+
+
+def check_multiple(config: PreTrainedConfig, name: str, divisor: str) -> None:
+    """Check that a field is a multiple of another one; raises ValueError."""
+    value, step = getattr(config, name), getattr(config, divisor)
+    if value % step:
+        raise ValueError(f"{name} ({value}) must be a multiple of {divisor} ({step}).")

@@ -3,7 +3,7 @@
 
 from huggingface_hub.dataclasses import strict
 
-from .configuration_checks import check_choice, check_multiple, check_positive
+from .configuration_conformer import check_choice, check_multiple, check_positive
 from .configuration_mu2slam import CLASSIFIER_POOLINGS, CTC_LOSS_REDUCTIONS, SpeechTextConfig
 
 QUANTIZER_METHODS = ("gumbel", "nearest")

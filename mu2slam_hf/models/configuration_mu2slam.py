@@ -4,8 +4,7 @@
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-from .configuration_checks import check_choice, check_multiple, check_positive
-from .configuration_conformer import ConformerEncoderConfig
+from .configuration_conformer import ConformerEncoderConfig, check_choice, check_multiple, check_positive
 
 NUM_RESERVED_TOKENS = 64
 CTC_LOSS_REDUCTIONS = ("mean", "sum")

@@ -4,8 +4,7 @@
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 
-from .configuration_checks import check_choice, check_multiple, check_positive
-from .configuration_conformer import ConformerEncoderConfig
+from .configuration_conformer import ConformerEncoderConfig, check_choice, check_multiple, check_positive
 from .configuration_mslam import QUANTIZER_METHODS
 
 # Kinds of codebook.

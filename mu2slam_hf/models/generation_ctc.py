@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
-from .generation_languages import NEGATIVE_LOGIT
+from .generation_tokens import NEGATIVE_LOGIT
 
 KEPT_PREFIXES = 64
 """Number of earlier lengths whose states are kept while a single row is decoded, at least a round of candidates."""

@@ -15,7 +15,7 @@ from transformers.modeling_outputs import Seq2SeqLMOutput
 
 from .modules_attention import DecoderCrossAttention, DecoderSelfAttention
 from .modules_base import ScaledEmbedding
-from .modules_linear import multiply, runs_only_forward
+from .modules_layers import multiply, runs_only_forward
 from .modules_positions import sinusoidal_embedding
 from .modules_transformer import TransformerDecoderLayer
 from .task_types import TEXT

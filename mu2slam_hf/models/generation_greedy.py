@@ -21,14 +21,18 @@ from transformers import LogitsProcessorList, StoppingCriteriaList
 from transformers.generation import EosTokenCriteria, GenerationMixin, MaxLengthCriteria
 from transformers.masking_utils import create_bidirectional_mask
 
+from .generation_assisted import Draft
 from .generation_cache import RaggedCache
 from .generation_ctc import CTCPrefixLogitsProcessor, PrefixState
 from .generation_direct import DirectDecoder
-from .generation_drafts import Draft
-from .generation_languages import LanguageTokensLogitsProcessor
-from .generation_loops import LoopLogitsProcessor, find_loop
 from .generation_settings import find_option, is_plain_search
-from .generation_tokens import AllowedTokensLogitsProcessor, RowLengthLogitsProcessor
+from .generation_tokens import (
+    AllowedTokensLogitsProcessor,
+    LanguageTokensLogitsProcessor,
+    LoopLogitsProcessor,
+    RowLengthLogitsProcessor,
+    find_loop,
+)
 
 _BACKENDS = ("sdpa", "eager")
 _MODEL_INPUTS = {

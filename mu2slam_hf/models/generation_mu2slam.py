@@ -12,20 +12,23 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from .generation_adapters import with_adapters
-from .generation_assisted import prepare_assistant
+from .generation_assisted import build_ctc_drafts, prepare_assistant
 from .generation_cache import SharedSourceCache
 from .generation_ctc import CTCPrefixLogitsProcessor, CTCPrefixScorer
 from .generation_direct import search_beams
-from .generation_drafts import build_ctc_drafts
 from .generation_greedy import GreedySearch, is_plain_greedy
-from .generation_languages import LanguageTokensLogitsProcessor, exclude_from_ctc, excluded_tokens
-from .generation_loops import LoopLogitsProcessor
 from .generation_settings import find_option, is_plain_search
-from .generation_tokens import AllowedTokensLogitsProcessor, RowLengthLogitsProcessor
+from .generation_tokens import (
+    AllowedTokensLogitsProcessor,
+    LanguageTokensLogitsProcessor,
+    LoopLogitsProcessor,
+    RowLengthLogitsProcessor,
+    exclude_from_ctc,
+    excluded_tokens,
+)
 from .generation_transcripts import encode_transcripts
 from .language_codes import language_index
-from .task_arguments import listing_choices, resolve_task_arguments
-from .task_types import check_task
+from .task_types import check_task, listing_choices, resolve_task_arguments
 
 SOURCES = ("input_features", "input_values", "input_ids", "inputs_embeds", "encoder_outputs")
 DEFAULT_MAX_LENGTH = 20

@@ -17,8 +17,8 @@ from .modules_attention import ConformerSelfAttention
 from .modules_base import SpeechTextPreTrainedModel
 from .modules_conformer import ConformerLayer, find_gapped_rows
 from .modules_lengths import restarting_position_ids
-from .modules_masks import check_packing_backend, check_position_backend, same_sequence
 from .modules_positions import relative_sinusoids, rotary_angles
+from .modules_segments import check_packing_backend, check_position_backend, same_sequence
 
 
 class ConformerEncoder(SpeechTextPreTrainedModel):

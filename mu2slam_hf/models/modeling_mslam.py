@@ -22,13 +22,11 @@ from .modules_base import (
     SpeechTextPreTrainedModel,
     touch_parameters,
 )
-from .modules_dropout import apply_dropout
 from .modules_frontends import SpeechFrontendMixin, build_frontend, select_speech_input
+from .modules_layers import apply_dropout, in_dtype_of, linear
 from .modules_lengths import default_position_ids, downsample_attention_mask
-from .modules_linear import linear
 from .modules_pooling import LayerAverage, gather_units
 from .modules_positions import sinusoidal_embedding
-from .modules_precision import in_dtype_of
 from .modules_segments import lay_out_segments
 from .modules_speech_masking import counter_noise, replace_frames
 from .modules_text_pairs import QuestionAnsweringMixin, SequenceClassifierMixin

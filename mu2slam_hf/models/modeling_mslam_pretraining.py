@@ -16,21 +16,21 @@ from transformers.utils.generic import ModelOutput, TransformersKwargs, can_retu
 
 from .configuration_mslam import MSLAMConfig
 from .modeling_mslam import MSLAMModel, MSLAMPreTrainedModel
-from .modules_contrastive import contrastive_losses, diversity_loss
 from .modules_frontends import dummy_speech, select_speech_input
+from .modules_layers import at_least_float32, linear
 from .modules_learned_quantization import LearnedQuantizer, QuantizerOutput
 from .modules_lengths import downsample_attention_mask, length_mask
-from .modules_linear import linear
 from .modules_losses import (
     IGNORE_INDEX,
+    contrastive_losses,
     ctc_sum,
+    diversity_loss,
     mask_ctc_logits,
     named_means,
     softmax_sums,
     weighted_mean_sum,
 )
 from .modules_pooling import gather_units
-from .modules_precision import at_least_float32
 from .modules_quantization import center_utterances
 from .modules_segments import SegmentRows, lay_out_segments
 

@@ -32,15 +32,13 @@ from .modeling_conformer import ConformerEncoder
 from .modules_attention import ConformerSelfAttention, DecoderCrossAttention, DecoderSelfAttention
 from .modules_base import CTCMixin, ScaledEmbedding, SpeechTextPreTrainedModel
 from .modules_conformer import ConformerLayer
-from .modules_dropout import apply_dropout
 from .modules_frontends import SpeechFrontendMixin, build_frontend, select_speech_input
+from .modules_layers import apply_dropout, in_dtype_of, linear, linear_without_bias
 from .modules_lengths import default_position_ids, downsample_attention_mask
-from .modules_linear import linear, linear_without_bias
 from .modules_losses import cross_entropy_mean, ctc_loss, mask_ctc_logits, shift_tokens_right
-from .modules_masks import check_packing_backend, same_sequence
 from .modules_pooling import masked_mean
 from .modules_positions import sinusoidal_embedding
-from .modules_precision import in_dtype_of
+from .modules_segments import check_packing_backend, same_sequence
 from .modules_transformer import TransformerDecoderLayer
 from .task_types import SPEECH, TEXT
 

@@ -20,7 +20,7 @@ from .modeling_mu2slam import (
     Mu2SLAMPreTrainedModel,
 )
 from .modules_base import touch_parameters
-from .modules_linear import linear
+from .modules_layers import linear
 from .modules_losses import cross_entropy_mean
 from .modules_pooling import masked_mean
 

@@ -16,6 +16,7 @@ from transformers.utils.generic import ModelOutput, TransformersKwargs, can_retu
 from .configuration_mu2slam import Mu2SLAMConfig
 from .modeling_mu2slam import Mu2SLAMForConditionalGeneration, Mu2SLAMModel, Mu2SLAMPreTrainedModel
 from .modules_frontends import dummy_speech, select_speech_input
+from .modules_layers import at_least_float32
 from .modules_losses import (
     IGNORE_INDEX,
     cross_entropy_sum,
@@ -26,7 +27,6 @@ from .modules_losses import (
     weighted_mean_sum,
 )
 from .modules_pooling import gather_units, mean_by_sequence, pool_embeddings, pool_ids
-from .modules_precision import at_least_float32
 from .task_types import PRETRAINING_VIEWS
 
 PRETRAINING_LOSSES = (

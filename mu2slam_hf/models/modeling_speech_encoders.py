@@ -14,9 +14,9 @@ from transformers import AutoModel
 
 from .configuration_speech_tokenizer import SpeechTokenizerConfig
 from .modeling_conformer import ConformerEncoder
+from .modules_frontends import ConvolutionalSubsampling
 from .modules_lengths import downsample_attention_mask
 from .modules_positions import sinusoidal_embedding
-from .modules_subsampling import ConvolutionalSubsampling
 
 # Ids per second; one per frame of the encoders of this package.
 IDS_PER_SECOND = 25

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from transformers.cache_utils import Cache, EncoderDecoderCache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from .modules_dropout import apply_dropout
-from .modules_linear import linear
+from .modules_layers import apply_dropout, linear
 from .modules_positions import add_position_scores, align_distances, apply_rotary, clipped_distances
 
 

@@ -10,10 +10,9 @@ from transformers.modeling_outputs import CausalLMOutput
 
 from .modules_attention import ConformerSelfAttention
 from .modules_language_adapters import LanguageAdaptersMixin
+from .modules_layers import ChannelNorm, SequenceBatchNorm, linear
 from .modules_learned_quantization import LearnedQuantizer
-from .modules_linear import linear
 from .modules_losses import ctc_loss, mask_ctc_logits
-from .modules_norms import ChannelNorm, SequenceBatchNorm
 from .modules_pooling import LayerAverage
 
 

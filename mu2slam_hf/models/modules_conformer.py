@@ -13,10 +13,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_conformer import ConformerEncoderConfig
 from .modules_attention import ConformerSelfAttention
-from .modules_dropout import apply_dropout
-from .modules_linear import linear
-from .modules_norms import ChannelNorm, SequenceBatchNorm
-from .modules_precision import at_least_float32
+from .modules_layers import ChannelNorm, SequenceBatchNorm, apply_dropout, at_least_float32, linear
 
 
 class ConformerFeedForward(nn.Module):

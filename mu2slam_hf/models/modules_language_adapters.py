@@ -22,7 +22,7 @@ from transformers.utils import cached_file, logging
 
 from .modules_adapter_growth import ROWS_PREFIX, AdapterGrowth, fingerprint_weights, named_tables
 from .modules_saved_weights import share_weights
-from .modules_tables import TOKEN_TABLES, VOCABULARY_HEADS, has_rows_of
+from .modules_vocabulary import TOKEN_TABLES, VOCABULARY_HEADS, has_rows_of
 
 BASE_ADAPTER = "__base__"
 """Name of the model without adapters, as in peft."""

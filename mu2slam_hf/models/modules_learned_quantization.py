@@ -13,7 +13,7 @@ from torch.nn import functional
 from transformers import initialization
 
 from .configuration_mslam import QUANTIZER_METHODS
-from .modules_precision import at_least_float32
+from .modules_layers import at_least_float32
 from .modules_quantization import find_best_products, find_nearest_codes, full_float32
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .modules_precision import at_least_float32
+from .modules_layers import at_least_float32
 
 
 def pool_embeddings(token_embeds: Tensor, speech_embeds: Tensor) -> Tensor:

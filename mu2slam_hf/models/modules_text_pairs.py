@@ -14,11 +14,9 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import QuestionAnsweringModelOutput, SequenceClassifierOutput
 from transformers.utils.generic import can_return_tuple
 
-from .modules_dropout import apply_dropout
-from .modules_linear import linear
+from .modules_layers import apply_dropout, at_least_float32, linear
 from .modules_losses import cross_entropy_mean
 from .modules_pooling import masked_max, masked_mean
-from .modules_precision import at_least_float32
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_mu2slam import Mu2SLAMDecoderConfig
 from .modules_attention import DecoderCrossAttention, DecoderSelfAttention
-from .modules_dropout import apply_dropout
-from .modules_linear import linear
+from .modules_layers import apply_dropout, linear
 
 
 class TransformerDecoderLayer(GradientCheckpointingLayer):

@@ -8,7 +8,7 @@ space with text ("speech is another language").
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from tokenizers import (
     AddedToken,
@@ -21,6 +21,7 @@ from tokenizers import (
     processors,
     trainers,
 )
+from torch import Tensor
 
 from .configuration_mu2slam import NUM_RESERVED_TOKENS
 
@@ -234,3 +235,23 @@ def finish_backend(backend: Tokenizer, num_speech_tokens: int) -> Tokenizer:
     )
     backend.post_processor = processors.TemplateProcessing(single="$A:0", pair="$A:0 $B:1", special_tokens=[])
     return backend
+
+
+VOCABULARY_HEADS = ("lm_head", "mlm_head", "ctc_head")
+TOKEN_TABLES = (
+    ".embed_tokens.weight",
+    *(f".{head}.{kind}" for head in VOCABULARY_HEADS for kind in ("weight", "bias")),
+)
+"""Ends of the names of tables `(V, ...)` with a row for each token."""
+LANGUAGE_TABLES = (".embed_languages.weight", ".language_head.weight", ".language_head.bias")
+"""The same with a row for each language."""
+
+
+def has_rows_of(name: str, tables: tuple[str, ...]) -> bool:
+    """Whether a parameter is one of `TOKEN_TABLES` or `LANGUAGE_TABLES`, by its name."""
+    return f".{name}".endswith(tables)
+
+
+def select_tables(state: Mapping[str, Tensor], tables: tuple[str, ...]) -> Iterator[tuple[str, Tensor]]:
+    """Names and values of the parameters that are one of the tables."""
+    return ((name, values) for name, values in state.items() if has_rows_of(name, tables))

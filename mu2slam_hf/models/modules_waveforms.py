@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from transformers.utils import logging
 
-from .modules_encoded_audio import decode_recording, is_encoded
+from .modules_audio_files import decode_recording, is_encoded
 
 try:
     import soxr

@@ -16,12 +16,11 @@ from transformers import BatchFeature, ProcessorMixin
 from .feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from .language_codes import UNDETERMINED, canonical_language, language_index
 from .modeling_speech_tokenizer import SpeechTokenizerModel
+from .modules_adapter_growth import AdapterProcessorMixin
 from .modules_losses import IGNORE_INDEX
 from .modules_speech_inputs import describe_mismatch, extract_speech, is_log_mel
 from .modules_waveforms import read_waveforms
-from .processing_adapters import AdapterProcessorMixin
-from .task_arguments import listing_choices, resolve_task_arguments
-from .task_types import check_task
+from .task_types import check_task, listing_choices, resolve_task_arguments
 from .tokenization_mu2slam import Mu2SLAMCTCTokenizer
 
 # Subfolder of the speech tokenizer in a saved processor.

@@ -14,8 +14,8 @@ from mu2slam_hf.data.sampling.mixture import Mixture
 from mu2slam_hf.data.selection import spread_evenly
 from mu2slam_hf.evaluation.decode import DecodingRequest, build_requests, decode_requests
 from mu2slam_hf.evaluation.metrics import compute_cer, compute_chrf, compute_wer
-from mu2slam_hf.evaluation.representations import prepare_batches
-from mu2slam_hf.models.generation_languages import find_best_tokens
+from mu2slam_hf.inference.representations import prepare_batches
+from mu2slam_hf.models.generation_tokens import find_best_tokens
 from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.recipes.curriculum import build_corpus_examples

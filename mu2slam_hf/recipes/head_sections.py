@@ -4,7 +4,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mu2slam_hf.models.processing_question_answering import DEFAULT_MAX_TOKENS, DEFAULT_OVERLAP_TOKENS
+from mu2slam_hf.data.examples.question_windows import DEFAULT_MAX_TOKENS, DEFAULT_OVERLAP_TOKENS
 from mu2slam_hf.recipes.adapter_run import check_weight_decay_of_adapters
 from mu2slam_hf.recipes.data_sections import CorpusSource
 from mu2slam_hf.recipes.sections import (

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mu2slam_hf.growth.rows import start_row
-from mu2slam_hf.models.modules_tables import LANGUAGE_TABLES, TOKEN_TABLES, has_rows_of
+from mu2slam_hf.models.modules_vocabulary import LANGUAGE_TABLES, TOKEN_TABLES, has_rows_of
 
 # The last projection of each residual branch: with zeros, a new layer does not change its input (apart from the
 # normalisation at the end of a Conformer layer).

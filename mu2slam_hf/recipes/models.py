@@ -16,7 +16,7 @@ from mu2slam_hf.checkpoints.folders import check_model_type, load_processor
 from mu2slam_hf.growth.languages import LanguageGrowth
 from mu2slam_hf.growth.languages import grow_model as grow_trained_model
 from mu2slam_hf.models.modules_adapter_growth import is_adapter_weight
-from mu2slam_hf.models.modules_tables import VOCABULARY_HEADS
+from mu2slam_hf.models.modules_vocabulary import VOCABULARY_HEADS
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.recipes.encoder_start import EncoderStart, load_encoder_start
 from mu2slam_hf.recipes.loader import RecipeError, errors_of

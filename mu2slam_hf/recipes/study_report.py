@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from mu2slam_hf.atomic_files import atomic_path
-from mu2slam_hf.evaluation.figure_files import new_figure, save_figure
+from mu2slam_hf.data.figure_files import new_figure, save_figure
 from mu2slam_hf.evaluation.metrics import ERROR_METRICS
 from mu2slam_hf.evaluation.seed_comparison import VERDICT_RULE, SeedComparison
 from mu2slam_hf.recipes.study import RECORDS_FOLDER, Study

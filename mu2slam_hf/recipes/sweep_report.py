@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from mu2slam_hf.atomic_files import atomic_path
-from mu2slam_hf.evaluation.figure_files import new_figure, save_figure
+from mu2slam_hf.data.figure_files import new_figure, save_figure
 from mu2slam_hf.evaluation.seed_comparison import student_interval
 from mu2slam_hf.recipes.sweep import Sweep, SweepRun
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from mu2slam_hf.models.generation_languages import find_best_tokens
+from mu2slam_hf.models.generation_tokens import find_best_tokens
 from mu2slam_hf.models.modules_losses import IGNORE_INDEX
 from mu2slam_hf.training.objectives.objective import Objective
 

@@ -27,8 +27,8 @@ from transformers.pipelines.pt_utils import KeyDataset
 
 import mu2slam_hf
 from mu2slam_hf.cli import main
+from mu2slam_hf.data import audio_sources
 from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
-from mu2slam_hf.models import modules_audio_sources
 
 FOLDER = mu2slam_hf.default_checkpoint()
 RECORDINGS = REPOSITORY_ROOT / "examples" / "es"
@@ -84,7 +84,7 @@ def address(files, monkeypatch):
     """The address of a server for these files."""
     # The tests are offline; this server is on the same machine.
     client = type(get_session())
-    monkeypatch.setattr(modules_audio_sources, "get_session", lambda: client(trust_env=False))
+    monkeypatch.setattr(audio_sources, "get_session", lambda: client(trust_env=False))
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *arguments):

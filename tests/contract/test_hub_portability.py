@@ -23,10 +23,10 @@ from mu2slam_hf import (
     SpeechTokenizerConfig,
     SpeechTokenizerModel,
 )
+from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
 from mu2slam_hf.hub.bundle import build_bundle
 from mu2slam_hf.hub.bundle_check import WITHOUT_PACKAGE, BundleError, compare_in_bare_process
 from mu2slam_hf.hub.cards import card_template, load_card_facts, render_card
-from mu2slam_hf.models.model_types import MODEL_TYPES
 
 CARD = "---\nlanguage: en\nlibrary_name: transformers\nlicense: mit\npipeline_tag: automatic-speech-recognition\n---\n"
 MODELS = REPOSITORY_ROOT / "mu2slam_hf" / "models"

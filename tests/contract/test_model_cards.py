@@ -8,10 +8,10 @@ import pytest
 from helpers import REPOSITORY_ROOT, make_tiny_pair
 
 from mu2slam_hf import default_checkpoint, load_default, read_manifest
+from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
 from mu2slam_hf.hub.bundle_check import _check_card
 from mu2slam_hf.hub.card_examples import choose_records, make_card_examples
 from mu2slam_hf.hub.cards import load_card_facts, render_card
-from mu2slam_hf.models.model_types import MODEL_TYPES
 
 CARDS = REPOSITORY_ROOT / "model_cards"
 FACTS = sorted(CARDS.glob("*.yaml"))

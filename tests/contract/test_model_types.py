@@ -21,7 +21,8 @@ from mu2slam_hf import (
     Mu2SLAMProcessor,
     SpeechTokenizerConfig,
 )
-from mu2slam_hf.models.model_types import MODEL_TYPES, register_model_types
+from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
+from mu2slam_hf.inference.registration import register_model_types
 
 MODEL_CONFIGS = sorted((REPOSITORY_ROOT / "configuration" / "models").rglob("*.json"))
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}

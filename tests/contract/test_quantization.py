@@ -171,7 +171,7 @@ def test_adapters_learn_on_weights_of_4_bits(bitsandbytes, wider_checkpoint):
 
 
 def test_int8_warns_of_a_processor_without_its_instructions(torchao, checkpoint, monkeypatch):
-    monkeypatch.setattr("mu2slam_hf.models.modules_int8.multiplies_int8", lambda: False)
+    monkeypatch.setattr("mu2slam_hf.models.modules_layers.multiplies_int8", lambda: False)
     for load in (load_checkpoint, load_any_checkpoint):
         with pytest.warns(UserWarning, match="no instructions for 8-bit integers .* int8_weight_only"):
             load(checkpoint, quantization="int8")

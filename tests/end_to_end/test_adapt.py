@@ -23,10 +23,10 @@ from training_runs import assert_equal_weights, kill_with_children
 from transformers import pipeline
 
 from mu2slam_hf.adaptation.workspace import Workspace
+from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
 from mu2slam_hf.cli import main
 from mu2slam_hf.hub.bundle import build_auto_map
 from mu2slam_hf.hub.bundle_check import WITHOUT_PACKAGE, check_bundle
-from mu2slam_hf.models.model_types import MODEL_TYPES
 from mu2slam_hf.training.checkpoints import list_checkpoints
 
 NUM_STEPS = 8

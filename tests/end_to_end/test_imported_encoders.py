@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from mu2slam_hf import MSLAMForPreTraining, Mu2SLAMForConditionalGeneration, Mu2SLAMForPreTraining, Mu2SLAMProcessor
-from mu2slam_hf.evaluation.decode import generate_texts
+from mu2slam_hf.inference.translation import generate_texts
 from mu2slam_hf.interop.speech_encoder_export import export_speech_encoder
 from mu2slam_hf.interop.speech_encoders import load_speech_encoder
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel

@@ -12,9 +12,9 @@ import torch
 from mu2slam_hf.data.collation.collator import SpeechTextCollator
 from mu2slam_hf.data.examples.dataset import Item
 from mu2slam_hf.data.examples.example import Example
+from mu2slam_hf.data.examples.question_windows import QuestionWindow, fold_capitals, split_into_windows
 from mu2slam_hf.models.modules_losses import IGNORE_INDEX
 from mu2slam_hf.models.modules_text_pairs import find_segments
-from mu2slam_hf.models.processing_question_answering import QuestionWindow, fold_capitals, split_into_windows
 
 
 class QuestionCollator(SpeechTextCollator):

@@ -8,9 +8,9 @@ import pytest
 
 from mu2slam_hf.cli import main
 from mu2slam_hf.cli import transcribe as command
-from mu2slam_hf.models import processing_transcription
-from mu2slam_hf.models.processing_alignment import AlignedWord
-from mu2slam_hf.models.processing_transcripts import Transcript, TranscriptSegment
+from mu2slam_hf.inference import transcription
+from mu2slam_hf.inference.alignment import AlignedWord
+from mu2slam_hf.inference.transcripts import Transcript, TranscriptSegment
 
 
 def say(content, options):
@@ -74,7 +74,7 @@ def heard(monkeypatch):
             yield transcript
 
     monkeypatch.setattr(command, "load_model", load_model)
-    monkeypatch.setattr(processing_transcription, "transcribe_recordings", transcribe_recordings)
+    monkeypatch.setattr(transcription, "transcribe_recordings", transcribe_recordings)
     return log
 
 

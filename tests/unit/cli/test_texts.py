@@ -11,8 +11,9 @@ from helpers import make_tiny_pair, save_tiny_checkpoint
 
 from mu2slam_hf import checkpoints
 from mu2slam_hf.cli import main
-from mu2slam_hf.evaluation import forced_alignment, translation
-from mu2slam_hf.models.processing_alignment import AlignedWord, Alignment
+from mu2slam_hf.evaluation import forced_alignment
+from mu2slam_hf.inference import translation
+from mu2slam_hf.inference.alignment import AlignedWord, Alignment
 
 
 @pytest.fixture(scope="module")

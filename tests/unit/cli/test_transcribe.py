@@ -192,7 +192,7 @@ def test_plots_of_one_and_of_several_recordings(transcribe, heard, files, monkey
 
     module = ModuleType("recording_plots")
     module.plot_recording = plot_recording
-    monkeypatch.setitem(sys.modules, "mu2slam_hf.evaluation.recording_plots", module)
+    monkeypatch.setitem(sys.modules, "mu2slam_hf.inference.formats.plots", module)
     monkeypatch.setattr(command, "check_plots", lambda: None)
     monkeypatch.setattr(mu2slam_hf.data.audio, "load_audio", lambda source: f"waveform of {source}")
     files(a="hola", x__a="ciao")

@@ -7,7 +7,7 @@ import pytest
 from mu2slam_hf.data.acoustics import equalize, overdrive, reverberate
 from mu2slam_hf.data.augmentation import WaveformAugmentationConfig, WaveformAugmenter
 from mu2slam_hf.data.random_keys import DrawKey, counter_generator
-from mu2slam_hf.models.modules_sound_features import fft_length
+from mu2slam_hf.data.sound_features import fft_length
 
 RATE = 16_000
 

@@ -10,12 +10,8 @@ import torch
 from transformers import BatchFeature
 
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.evaluation.decode import (
-    build_requests,
-    decode_requests,
-    generate_texts,
-    make_batches,
-)
+from mu2slam_hf.evaluation.decode import build_requests, decode_requests, make_batches
+from mu2slam_hf.inference.translation import generate_texts
 
 
 class EchoModel(torch.nn.Module):

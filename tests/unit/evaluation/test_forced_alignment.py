@@ -13,8 +13,9 @@ from helpers import REPOSITORY_ROOT
 from mu2slam_hf import load_default, read_manifest
 from mu2slam_hf.cli import main
 from mu2slam_hf.data.audio import load_audio
-from mu2slam_hf.evaluation.forced_alignment import align, constant_rate_boundaries, measure_boundaries
-from mu2slam_hf.models import modules_alignment
+from mu2slam_hf.evaluation.forced_alignment import constant_rate_boundaries, measure_boundaries
+from mu2slam_hf.inference import ctc_alignment
+from mu2slam_hf.inference.alignment import align
 from mu2slam_hf.synthetic.espeak import Phone
 from mu2slam_hf.synthetic.phones import SpokenVersion, find_words, speak_in_voices
 
@@ -59,8 +60,8 @@ def test_shortened_transcripts_fit_worse(default):
 
 def test_a_long_recording_has_the_words_of_its_parts(default, tmp_path, monkeypatch):
     """From a file in blocks, with windows and a band: each word is where it is in the short recording."""
-    monkeypatch.setattr(modules_alignment, "_FULL_SEARCH", 0)
-    monkeypatch.setattr(modules_alignment, "_BAND_STATES", 256)
+    monkeypatch.setattr(ctc_alignment, "_FULL_SEARCH", 0)
+    monkeypatch.setattr(ctc_alignment, "_BAND_STATES", 256)
     pause = np.zeros(16000, dtype=np.float32)
     parts, texts, expected, offset = [], [], [], 0.0
     for record in [*RECORDS, *RECORDS[::-1], *RECORDS]:

@@ -14,14 +14,11 @@ from mu2slam_hf import MSLAMForAudioClassification, load_default, read_manifest
 from mu2slam_hf.cli import main
 from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.evaluation.decode import guess_languages
-from mu2slam_hf.evaluation.language_identification import (
-    evaluate_language_identification,
-    iterate_languages,
-    predict_languages,
-)
+from mu2slam_hf.evaluation.language_identification import evaluate_language_identification
 from mu2slam_hf.evaluation.results import EvaluationResults
-from mu2slam_hf.models.processing_windows import RecordingEnd, cut_windows
+from mu2slam_hf.inference.language_identification import iterate_languages, predict_languages
+from mu2slam_hf.inference.translation import guess_languages
+from mu2slam_hf.inference.windows import RecordingEnd, cut_windows
 
 EXAMPLES = REPOSITORY_ROOT / "examples"
 FILES = sorted(EXAMPLES.glob("*/*.opus"))

@@ -19,7 +19,7 @@ from mu2slam_hf.evaluation.no_speech_calibration import (
     score_no_speech,
     speech_clips,
 )
-from mu2slam_hf.models.generation_no_speech import AGREEMENT, FeatureWeight, NoSpeechSettings
+from mu2slam_hf.inference.no_speech import AGREEMENT, FeatureWeight, NoSpeechSettings
 from mu2slam_hf.synthetic.unseen_sounds import UNSEEN_KINDS
 
 

@@ -20,9 +20,9 @@ from mu2slam_hf import (
 from mu2slam_hf.cli import main
 from mu2slam_hf.growth.characters import count_unknown_characters, find_related
 from mu2slam_hf.growth.languages import BIAS_OFFSET
-from mu2slam_hf.models.generation_languages import LanguageTokensLogitsProcessor
+from mu2slam_hf.inference.recognition import WindowRecognizer
+from mu2slam_hf.models.generation_tokens import LanguageTokensLogitsProcessor
 from mu2slam_hf.models.language_codes import canonical_language, language_index, same_language
-from mu2slam_hf.models.processing_recognition import WindowRecognizer
 
 CHARACTERS = "\u0254\u025b\u0301"
 HEADS = ("lm_head", "ctc_head")

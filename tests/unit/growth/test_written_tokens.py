@@ -21,9 +21,9 @@ from mu2slam_hf import (
 from mu2slam_hf.data.collation.heads import HeadCollator
 from mu2slam_hf.data.examples.dataset import ExampleDataset
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.evaluation.forced_alignment import align
 from mu2slam_hf.evaluation.head_evaluation import measure_head
 from mu2slam_hf.hub.card_examples import make_card_examples
+from mu2slam_hf.inference.alignment import align
 from mu2slam_hf.recipes.development import build_generation_metrics
 from mu2slam_hf.recipes.head_data import build_head_example
 

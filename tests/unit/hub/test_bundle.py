@@ -23,10 +23,10 @@ from mu2slam_hf import (
     SpeechTokenizerModel,
     build_from_speech_encoder,
 )
+from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
 from mu2slam_hf.hub import bundle as bundle_module
 from mu2slam_hf.hub.bundle import add_custom_code, build_auto_map, build_bundle, push_bundle
 from mu2slam_hf.hub.bundle_check import BundleError, check_bundle
-from mu2slam_hf.models.model_types import MODEL_TYPES
 
 CARD = "---\nlanguage: en\nlibrary_name: transformers\nlicense: mit\npipeline_tag: translation\n---\n# x\n"
 AUTO_MAP = build_auto_map(MODEL_TYPES["mu2slam"])

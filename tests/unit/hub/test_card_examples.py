@@ -6,11 +6,11 @@ import torch
 from helpers import REPOSITORY_ROOT, make_tiny_pair
 
 from mu2slam_hf import Mu2SLAMForCTC, SpeechTextRecord, read_manifest
+from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
 from mu2slam_hf.data.audio import load_audio
-from mu2slam_hf.evaluation.decode import generate_texts
 from mu2slam_hf.hub.card_examples import CardExample, choose_records, make_card_examples
 from mu2slam_hf.hub.cards import card_template, load_card_facts, render_card
-from mu2slam_hf.models.model_types import MODEL_TYPES
+from mu2slam_hf.inference.translation import generate_texts
 
 RECORDS = read_manifest(REPOSITORY_ROOT / "examples" / "manifest.tsv")
 FACTS = REPOSITORY_ROOT / "tests" / "unit" / "hub" / "card_facts.yaml"

@@ -12,10 +12,10 @@ from helpers import REPOSITORY_ROOT, make_tiny_pair
 
 import mu2slam_hf
 from mu2slam_hf import Mu2SLAMForCTC
+from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
 from mu2slam_hf.evaluation.results import EvaluationResults, Score
 from mu2slam_hf.hub.bundle_check import _check_card
 from mu2slam_hf.hub.cards import card_template, collect_choices, load_card_facts, render_card, render_table
-from mu2slam_hf.models.model_types import MODEL_TYPES
 
 TEMPLATE = card_template()
 FACTS = REPOSITORY_ROOT / "tests" / "unit" / "hub" / "card_facts.yaml"

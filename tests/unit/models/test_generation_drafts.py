@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from mu2slam_hf.models.generation_drafts import LARGEST_BLOCK, SMALLEST_BLOCK, Draft, build_ctc_drafts
+from mu2slam_hf.models.generation_assisted import LARGEST_BLOCK, SMALLEST_BLOCK, Draft, build_ctc_drafts
 
 BLANK = 0
 

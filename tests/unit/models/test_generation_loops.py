@@ -3,7 +3,7 @@ import pytest
 import torch
 from tiny_models import speech_batch, tiny_model
 
-from mu2slam_hf.models.generation_loops import LoopLogitsProcessor, find_loop
+from mu2slam_hf.models.generation_tokens import LoopLogitsProcessor, find_loop
 
 EOS = 2
 

@@ -14,9 +14,9 @@ from transformers import AutoModelForSpeechSeq2Seq, pipeline
 from mu2slam_hf import Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC, Mu2SLAMProcessor
 from mu2slam_hf.cli import main
 from mu2slam_hf.growth.languages import grow_model, grow_processor
+from mu2slam_hf.inference.transcription import TranscriptionOptions, transcribe_recordings
 from mu2slam_hf.models.modules_adapter_growth import GROWTH_FILE
 from mu2slam_hf.models.modules_language_adapters import BASE_ADAPTER
-from mu2slam_hf.models.processing_transcription import TranscriptionOptions, transcribe_recordings
 from mu2slam_hf.recipes.models import add_adapters
 from mu2slam_hf.recipes.sections import LoraSection
 

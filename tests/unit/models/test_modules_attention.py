@@ -10,8 +10,8 @@ from mu2slam_hf.models.modules_attention import (
     eager_attention_forward,
     product_attention_forward,
 )
-from mu2slam_hf.models.modules_masks import check_packing_backend, same_sequence
 from mu2slam_hf.models.modules_positions import relative_sinusoids
+from mu2slam_hf.models.modules_segments import check_packing_backend, same_sequence
 
 
 def naive_attention(query, key, value, allowed, scaling):

@@ -11,10 +11,10 @@ import pytest
 import soundfile as sf
 from mpeg_audio import ENCODINGS, encode_mpeg, mpeg_seconds, sounds
 
+from mu2slam_hf.data.audio_sources import read_audio_source
 from mu2slam_hf.models import modules_audio_packets
 from mu2slam_hf.models.modules_audio_decoders import AudioError
 from mu2slam_hf.models.modules_audio_files import measure_audio_file, read_audio_file, read_audio_format
-from mu2slam_hf.models.modules_audio_sources import read_audio_source
 
 RATE = 16_000
 CHANGES = {

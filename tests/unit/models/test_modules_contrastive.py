@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from mu2slam_hf.models.modules_contrastive import contrastive_losses, diversity_loss
+from mu2slam_hf.models.modules_losses import contrastive_losses, diversity_loss
 
 TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-12}
 

@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from mu2slam_hf.models.modules_dropout import apply_dropout
+from mu2slam_hf.models.modules_layers import apply_dropout
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])

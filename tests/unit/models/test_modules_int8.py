@@ -5,9 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from mu2slam_hf.models import modules_linear
-from mu2slam_hf.models.modules_int8 import int8_linear, quantizes_rows
-from mu2slam_hf.models.modules_linear import linear
+from mu2slam_hf.models import modules_layers
+from mu2slam_hf.models.modules_layers import int8_linear, linear, quantizes_rows
 
 
 def round_rows(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -74,8 +73,8 @@ def products(monkeypatch):
         shapes.append(tuple(states.shape))
         return int8_linear(states, weight, bias)
 
-    monkeypatch.setattr(modules_linear, "int8_linear", counted)
-    monkeypatch.setattr(modules_linear, "multiplies_int8", lambda: True)
+    monkeypatch.setattr(modules_layers, "int8_linear", counted)
+    monkeypatch.setattr(modules_layers, "multiplies_int8", lambda: True)
     return shapes
 
 

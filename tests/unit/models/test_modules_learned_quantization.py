@@ -10,12 +10,12 @@ from torch.nn import functional
 from training_runs import run_in_two_processes
 
 from mu2slam_hf.models import modules_quantization
-from mu2slam_hf.models.modules_contrastive import diversity_loss
 from mu2slam_hf.models.modules_learned_quantization import (
     LearnedQuantizer,
     RunningStandardization,
     anneal_temperature,
 )
+from mu2slam_hf.models.modules_losses import diversity_loss
 
 METHODS = ["gumbel", "nearest"]
 CASES = [(method, groups) for method in METHODS for groups in (1, 3)]

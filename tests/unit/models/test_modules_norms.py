@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from mu2slam_hf.models.modules_norms import SequenceBatchNorm
+from mu2slam_hf.models.modules_layers import SequenceBatchNorm
 
 
 def make_pair(width: int = 6) -> tuple[SequenceBatchNorm, torch.nn.BatchNorm1d]:

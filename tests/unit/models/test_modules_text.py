@@ -5,7 +5,7 @@ import pytest
 from helpers import make_tiny_processor
 
 from mu2slam_hf import Mu2SLAMTokenizer
-from mu2slam_hf.models.modules_text import find_unknown_characters, prepare_text
+from mu2slam_hf.data.text import find_unknown_characters, prepare_text
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,10 @@ from transformers.pipelines import PIPELINE_REGISTRY, SUPPORTED_TASKS
 
 import mu2slam_hf
 from mu2slam_hf import MSLAMConfig, MSLAMForAudioClassification, MSLAMModel, Mu2SLAMForCTC, translate
-from mu2slam_hf.models.model_types import register_model_types
-from mu2slam_hf.models.pipeline_audio_classification import Mu2SLAMAudioClassificationPipeline
-from mu2slam_hf.models.pipeline_feature_extraction import Mu2SLAMFeatureExtractionPipeline
-from mu2slam_hf.models.pipeline_translation import Mu2SLAMTranslationPipeline
+from mu2slam_hf.inference.pipelines.audio_classification import Mu2SLAMAudioClassificationPipeline
+from mu2slam_hf.inference.pipelines.feature_extraction import Mu2SLAMFeatureExtractionPipeline
+from mu2slam_hf.inference.pipelines.translation import Mu2SLAMTranslationPipeline
+from mu2slam_hf.inference.registration import register_model_types
 
 RATE = 16000
 OURS = {

@@ -5,8 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mu2slam_hf.models.task_arguments import resolve_task_arguments
-from mu2slam_hf.models.task_types import TASKS, canonical_task, check_task, describe_tasks
+from mu2slam_hf.models.task_types import TASKS, canonical_task, check_task, describe_tasks, resolve_task_arguments
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,238 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Output of transcripts: text, JSON lines or one document on standard output, or files in a folder."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from mu2slam_hf.atomic_files import atomic_path
+from mu2slam_hf.inference.formats.subtitles import speaker_label
+from mu2slam_hf.inference.formats.transcripts import describe_transcript, format_transcript, table_rows
+from mu2slam_hf.inference.journal import TranscriptJournal, compute_key
+from mu2slam_hf.inference.output_names import list_outputs
+from mu2slam_hf.inference.recordings import Recording, print_error, print_json
+from mu2slam_hf.inference.transcripts import Transcript, TranscriptSegment
+from mu2slam_hf.models.language_codes import UNDETERMINED
+
+
+class TranscriptOutput(Protocol):
+    """Where the transcripts of a run go."""
+
+    def find(self, recording: Recording) -> Transcript | None:
+        """The transcript of a recording from an earlier run, if it is finished."""
+
+    def write(self, recording: Recording, transcript: Transcript) -> None:
+        """Print or write a transcript."""
+
+    def report(self, recording: Recording, error: object) -> None:
+        """Report a recording that cannot be transcribed."""
+
+
+class PrintedOutput:
+    """An output on standard output, which remembers nothing; errors go to standard error."""
+
+    def find(self, recording: Recording) -> Transcript | None:
+        """None."""
+        return None
+
+    def report(self, recording: Recording, error: object) -> None:
+        """Print an error."""
+        print_error(recording.name, error)
+
+
+class JsonLines(PrintedOutput):
+    """One JSON object per recording and line; that of an unusable one has `error`."""
+
+    def write(self, recording: Recording, transcript: Transcript) -> None:
+        """Print a transcript."""
+        print_json({"file": recording.name, **describe_transcript(transcript)})
+
+    def report(self, recording: Recording, error: object) -> None:
+        """Print an error."""
+        print_json({"file": recording.name, "error": str(error)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadableText(PrintedOutput):
+    """Text for people.
+
+    Attributes:
+        language_given: whether the language was given, and need not be printed.
+        word_times: print words with times and confidences.
+    """
+
+    language_given: bool = False
+    word_times: bool = False
+
+    def write(self, recording: Recording, transcript: Transcript) -> None:
+        """Print a transcript."""
+        print("\n".join(self.lines(recording.name, transcript)), flush=True)
+
+    def lines(self, name: str, transcript: Transcript) -> list[str]:
+        """Name, length and language; then transcript and translations, with times if there are several segments."""
+        segments = transcript.segments
+        note = "" if self.language_given or not segments else f", {describe_language(transcript)}"
+        lines = [f"{name} ({transcript.duration_seconds:.1f} s{note})"]
+        if not segments:
+            return [*lines, "  (no speech)"]
+        plain = len(segments) > 1 and len({s.language for s in segments}) == 1 and not segments[0].translations
+        for segment in segments:
+            head = f"[{_clock(segment.start_seconds)} - {_clock(segment.end_seconds)}] " if len(segments) > 1 else ""
+            label = f"[{speaker_label(segment.channel)}] " if segment.channel is not None else ""
+            texts = _texts(segment)
+            width = max(map(len, texts))
+            for place, (lang, text) in enumerate(texts.items()):
+                start = head + label if place == 0 else " " * len(head + label)
+                lines.append(f"  {start}{text}" if plain else f"  {start}{lang:<{width}}  {text}")
+            if self.word_times:
+                lines += map(_word_line, segment.words)
+        return lines
+
+
+def describe_language(transcript: Transcript) -> str:
+    """`language predicted: es, 98 %`, or that it is uncertain and what the text was written as."""
+    if transcript.language == UNDETERMINED:
+        written = transcript.written_language or transcript.segments[0].written_language
+        return "language uncertain" + (f": written as {written}" if written else "")
+    languages = list(dict.fromkeys(segment.language for segment in transcript.segments))
+    if len(languages) > 1:
+        return f"languages predicted: {', '.join(languages)}"
+    share = transcript.language_probability
+    return f"language predicted: {transcript.language}" + ("" if share is None else f", {100 * share:.0f} %")
+
+
+def _texts(segment: TranscriptSegment) -> dict[str, str]:
+    """Transcript and translations by language."""
+    lang = segment.written_language or segment.language
+    return {lang: segment.text, **{lang_: text for lang_, text in segment.translations.items() if lang_ != lang}}
+
+
+def _word_line(word: Any) -> str:
+    confidence = "" if word.confidence is None else f"{100 * word.confidence:3.0f} %"
+    return f"  {word.start_seconds:7.2f} {word.end_seconds:7.2f}  {confidence}  {word.text}"
+
+
+def _clock(seconds: float) -> str:
+    """`01:02.3`, or `1:01:02.3`."""
+    tenths = round(10 * seconds)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    return (f"{hours}:" if hours else "") + f"{minutes:02}:{rest // 10:02}.{rest % 10}"
+
+
+class Document(PrintedOutput):
+    """One format on standard output.
+
+    Args:
+        form: the format.
+        target_lang: the translation to print; None means the transcript.
+        with_names: tsv of several recordings: a first column `file`.
+        **options: passed to `format_transcript`.
+    """
+
+    def __init__(self, form: str, *, target_lang: str | None = None, with_names: bool = False, **options: Any) -> None:
+        self._form, self._target_lang, self._with_names, self._options = form, target_lang, with_names, options
+        self._has_header = False
+
+    def write(self, recording: Recording, transcript: Transcript) -> None:
+        """Print a transcript."""
+        if self._form != "tsv":
+            text = format_transcript(transcript, self._form, target_lang=self._target_lang, **self._options)
+            print(text, end="", flush=True)
+            return
+        header, *rows = table_rows(transcript, **self._options)
+        if not self._has_header:
+            print("\t".join([*(["file"] if self._with_names else []), *header]))
+            self._has_header = True
+        for row in rows:
+            print("\t".join([*([recording.name] if self._with_names else []), *row]), flush=True)
+
+
+class FolderOutput:
+    """One file per recording and format in a folder, whose journal remembers what is finished.
+
+    Args:
+        folder: is created with the first file.
+        recordings: all recordings of the run, with different stems.
+        formats: names of formats.
+        target_langs: languages of translations.
+        settings: what the transcripts depend on, besides the recordings; JSON types.
+        word_times: see `format_transcript`.
+        speakers: see `format_transcript`.
+        overwrite: forget earlier runs, and replace any file.
+        as_json: print JSON lines instead of the names of written files.
+
+    Raises:
+        ValueError: a file to write is there and was not written by an earlier run, or belongs to two recordings.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        recordings: Sequence[Recording],
+        formats: Sequence[str],
+        target_langs: Sequence[str],
+        *,
+        settings: Mapping[str, Any],
+        word_times: bool = False,
+        speakers: bool = False,
+        overwrite: bool = False,
+        as_json: bool = False,
+    ) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._options: dict[str, Any] = {"word_times": word_times, "speakers": speakers, "target_langs": target_langs}
+        self._json = JsonLines() if as_json else None
+        self._keys: dict[str, str] = {}
+        self._outputs = list_outputs(folder, recordings, formats, target_langs)
+        self._journal = TranscriptJournal(folder, forget=overwrite)
+        foreign = [
+            path
+            for files in self._outputs.values()
+            for path in files
+            if not overwrite and path.exists() and not self._journal.is_known(path)
+        ]
+        if foreign:
+            more = f" and {len(foreign) - 1} more files exist" if len(foreign) > 1 else " exists"
+            raise ValueError(
+                f"{foreign[0]}{more}, and no earlier run wrote {'them' if len(foreign) > 1 else 'it'}; "
+                "pass --overwrite to replace, or another --output-dir"
+            )
+
+    def find(self, recording: Recording) -> Transcript | None:
+        """The transcript of an earlier run with the same content, options and model."""
+        self._keys[recording.name] = key = compute_key(recording, self._settings)
+        return self._journal.find(key)
+
+    def write(self, recording: Recording, transcript: Transcript) -> None:
+        """Write those files that are not there with this content yet."""
+        key = self._keys[recording.name]
+        if key not in self._journal:
+            self._journal.add(key, transcript)
+        written = []
+        for path, (name, lang) in self._outputs[recording.stem].items():
+            content_key = f"{key}/{name}/{lang or ''}/{'words' if self._options['word_times'] else ''}"
+            if self._journal.is_written(path, content_key):
+                continue
+            head = {"file": recording.name}
+            text = format_transcript(transcript, name, target_lang=lang, head=head, **self._options)
+            with atomic_path(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+            self._journal.add_file(path, content_key)
+            written.append(str(path))
+        if self._json:
+            self._json.write(recording, transcript)
+        else:
+            note = "" if transcript.segments else ", no speech"
+            files = ", ".join(written) or "unchanged, already written"
+            if len(written) > 2:
+                files = f"{len(written)} files, {self._folder / recording.stem}.*"
+            print(f"{recording.name} ({transcript.duration_seconds:.1f} s{note}): {files}", flush=True)
+
+    def report(self, recording: Recording, error: object) -> None:
+        """Report an error."""
+        if self._json:
+            self._json.report(recording, error)
+        else:
+            print_error(recording.name, error)

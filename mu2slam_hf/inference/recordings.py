@@ -1,0 +1,38 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Recordings to read by name, and messages about them."""
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """A recording given to a command.
+
+    Attributes:
+        name: path or address, for messages and results; `-` for standard input.
+        source: path, address, or the bytes read from standard input or a pipe.
+        stem: name of its output files without extension, relative to their folder; keeps sub-folders.
+    """
+
+    name: str
+    source: Any
+    stem: str
+
+
+def is_address(name: str) -> bool:
+    """Whether a name is an http or https address."""
+    return name.lower().startswith(("http://", "https://"))
+
+
+def print_error(name: str, error: object) -> None:
+    """Prints an error about a file to standard error, with its name, which most messages start with."""
+    message = str(error)
+    print(message if message.startswith(name) else f"{name}: {message}", file=sys.stderr, flush=True)
+
+
+def print_json(value: Any) -> None:
+    """Prints a value as one line of JSON."""
+    print(json.dumps(value, ensure_ascii=False), flush=True)

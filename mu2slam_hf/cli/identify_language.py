@@ -96,7 +96,6 @@ def identify_recordings(recordings: Sequence[Recording], model: Any, processor: 
         processor,
         (recording.source for recording in recordings),
         min_probability=args.min_probability,
-        batch_size=args.batch_size,
     )
     for recording, guess in zip(recordings, guesses, strict=True):
         if not isinstance(guess, AudioError):

@@ -1,5 +1,9 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Decoding of records to hypotheses, in batches of similar length, with a JSONL file that can be resumed."""
+"""Decoding of records to hypotheses, in batches of similar length, with a JSONL file that can be resumed.
+
+Recordings are transcribed and translated by `transcribe_recordings`, texts by `translate`, as in the commands: what is
+scored is what users get, with the windows, the language decision and the detection of speech.
+"""
 
 import os
 from collections import defaultdict
@@ -13,7 +17,11 @@ from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.evaluation.hypotheses import Hypothesis, HypothesisFile
 from mu2slam_hf.evaluation.processes import Processes
-from mu2slam_hf.inference.translation import generate_texts, guess_languages
+from mu2slam_hf.inference.language_identification import predict_languages
+from mu2slam_hf.inference.transcription import TranscriptionOptions, TranscriptionRequest, transcribe_recordings
+from mu2slam_hf.inference.transcripts import Transcript
+from mu2slam_hf.inference.translation import translate
+from mu2slam_hf.models.modules_capabilities import capabilities_of
 from mu2slam_hf.models.modules_lengths import group_by_size
 
 SPEECH_TASKS = ("asr", "ast")
@@ -42,8 +50,8 @@ class DecodingRequest:
     @property
     def key(self) -> str:
         """Unique name of the request within an evaluation."""
-        told = "given" if self.source_lang_given else "guessed"
-        return f"{self.record.key}>{self.target_lang}/{self.task}/{told}"
+        condition = "given" if self.source_lang_given else "guessed"
+        return f"{self.record.key}>{self.target_lang}/{self.task}/{condition}"
 
     @property
     def size(self) -> float:
@@ -84,23 +92,28 @@ def build_requests(
 def make_batches(
     requests: Sequence[DecodingRequest], *, batch_seconds: float = 60.0, batch_size: int = 32
 ) -> Iterator[list[DecodingRequest]]:
-    """Batches of one task and condition each, longest first, for little padding and early out-of-memory errors.
+    """Batches of one modality and condition each, longest first, for little padding and early out-of-memory errors.
+
+    All requests for a recording in one condition are in one batch: transcript and translations need one pass of the
+    encoder.
 
     Args:
         requests: requests to batch.
         batch_seconds: maximum seconds of audio in a batch, including padding; a longer clip is a batch of its own.
-        batch_size: maximum number of requests in a batch.
+        batch_size: maximum number of recordings or texts in a batch.
     """
     if batch_size < 1 or batch_seconds <= 0:
         raise ValueError(f"batch_size and batch_seconds must be positive, got {batch_size} and {batch_seconds}")
-    groups: dict[tuple[str, bool], list[DecodingRequest]] = defaultdict(list)
+    groups: dict[tuple[bool, bool], dict[str, list[DecodingRequest]]] = defaultdict(lambda: defaultdict(list))
     for request in requests:
-        groups[request.task, request.source_lang_given].append(request)
-    for (task, _), group in groups.items():
-        ordered = sorted(group, key=lambda request: request.key)
-        budget = batch_seconds if task in SPEECH_TASKS else float("inf")
-        for places in group_by_size([request.size for request in ordered], budget, batch_size):
-            yield [ordered[place] for place in places]
+        is_speech = request.task in SPEECH_TASKS
+        source = request.record.key if is_speech else request.key
+        groups[is_speech, request.source_lang_given][source].append(request)
+    for (is_speech, _), sources in groups.items():
+        ordered = [sources[key] for key in sorted(sources)]
+        budget = batch_seconds if is_speech else float("inf")
+        for places in group_by_size([source[0].size for source in ordered], budget, batch_size):
+            yield [request for place in places for request in ordered[place]]
 
 
 def decode_requests(
@@ -116,13 +129,13 @@ def decode_requests(
     processes: Processes | None = None,
     **generate_kwargs: Any,
 ) -> list[Hypothesis]:
-    """Generate a hypothesis for every request; an interrupted run can be resumed.
+    """Write a hypothesis for every request; an interrupted run can be resumed.
 
     Batches do not depend on the number of processes, and so the hypotheses do not either.
 
     Args:
         requests: from `build_requests`.
-        model: `Mu2SLAMForConditionalGeneration`.
+        model: a model with the capabilities of the tasks; its mode (train or eval) is restored afterwards.
         processor: its processor.
         output_path: JSONL file, written batch by batch. Hypotheses that it already contains are not generated again.
         settings: settings that affect the hypotheses (model, options); stored in the first line of the file.
@@ -136,8 +149,10 @@ def decode_requests(
         One hypothesis per request, in the order of the requests.
 
     Raises:
-        ValueError: the file was created with other settings.
+        ValueError: the model does not have a task, or the file was created with other settings.
+        AudioError: a recording cannot be read.
     """
+    check_tasks(model, {request.task for request in requests})
     processes = processes or Processes()
     store = HypothesisFile(output_path, {**(settings or {}), "generate": generate_kwargs}, processes)
     waiting = [request for request in requests if request.key not in store.hypotheses]
@@ -149,7 +164,8 @@ def decode_requests(
     bar = tqdm(total=start + num_items, initial=start, disable=not (progress and processes.is_main), desc="decode")
     try:
         for batch in batches:
-            texts = _generate_batch(batch, model, processor, generate_kwargs)
+            decode = _transcribe if batch[0].task in SPEECH_TASKS else _translate
+            texts = decode(batch, model, processor, batch_seconds, generate_kwargs)
             store.add([_hypothesis(request, text) for request, text in zip(batch, texts, strict=True)])
             bar.update(len(batch))
     finally:
@@ -157,6 +173,17 @@ def decode_requests(
         model.train(was_training)
     store.collect()
     return [store.hypotheses[request.key] for request in requests]
+
+
+def check_tasks(model: Any, tasks: Iterable[str]) -> None:
+    """Raises ValueError if a model does not have one of the tasks."""
+    known = capabilities_of(model).tasks
+    missing = sorted(set(tasks) - set(known))
+    if missing:
+        raise ValueError(
+            f"{type(model).__name__} cannot be evaluated on {', '.join(missing)}; it has the tasks "
+            f"{', '.join(known) or '(none)'}"
+        )
 
 
 def identify_languages(
@@ -173,29 +200,69 @@ def identify_languages(
     requests = build_requests(records, ["asr"], source_lang_given=False)
     hypotheses = []
     was_training = model.training
-    model.eval()
     for batch in processes.share(list(make_batches(requests, batch_seconds=batch_seconds, batch_size=batch_size))):
-        guesses = guess_languages(model, processor, [load_audio(request.record.audio) for request in batch])
+        audio = [load_audio(request.record.audio) for request in batch]
+        guesses = predict_languages(model, processor, audio=audio, batch_seconds=batch_seconds)
         for request, guess in zip(batch, guesses, strict=True):
-            hypotheses.append(replace(_hypothesis(request, guess), task="lid", reference=request.record.lang))
+            hypotheses.append(replace(_hypothesis(request, guess.lang), task="lid", reference=request.record.lang))
     model.train(was_training)
     return processes.gather(hypotheses)
 
 
-def _generate_batch(
-    batch: Sequence[DecodingRequest], model: Any, processor: Any, generate_kwargs: Mapping[str, Any]
+def _transcribe(
+    batch: Sequence[DecodingRequest],
+    model: Any,
+    processor: Any,
+    batch_seconds: float,
+    generate_kwargs: Mapping[str, Any],
 ) -> list[str]:
-    first = batch[0]
-    told = first.source_lang_given
-    # Without a given source language, the target language of ASR, which is the same, must not be given either.
-    return generate_texts(
+    """Transcripts and translations of recordings, each recording read once."""
+    targets: dict[str, tuple[SpeechTextRecord, list[str]]] = {}
+    for request in batch:
+        _, own = targets.setdefault(request.record.key, (request.record, []))
+        own += [request.target_lang] if request.task == "ast" else []
+    recordings = [
+        TranscriptionRequest(
+            source=load_audio(record.audio),
+            source_lang=_known_language(record.lang, model, processor) if batch[0].source_lang_given else None,
+            target_langs=tuple(own),
+        )
+        for record, own in targets.values()
+    ]
+    options = TranscriptionOptions(batch_seconds=batch_seconds, generate_kwargs=generate_kwargs)
+    transcripts: dict[str, Transcript] = {}
+    for key, result in zip(targets, transcribe_recordings(model, processor, recordings, options), strict=True):
+        if isinstance(result, ValueError):
+            raise result
+        transcripts[key] = result
+    return [
+        transcripts[request.record.key].translation(request.target_lang)
+        if request.task == "ast"
+        else transcripts[request.record.key].text
+        for request in batch
+    ]
+
+
+def _known_language(code: str, model: Any, processor: Any) -> str | None:
+    """A given language; None for a model that does not choose among languages and does not know this one."""
+    return code if capabilities_of(model).translates or code in processor.languages else None
+
+
+def _translate(
+    batch: Sequence[DecodingRequest],
+    model: Any,
+    processor: Any,
+    batch_seconds: float,
+    generate_kwargs: Mapping[str, Any],
+) -> list[str]:
+    """Translations of texts."""
+    return translate(
         model,
         processor,
-        audio=[load_audio(request.record.audio) for request in batch] if first.task in SPEECH_TASKS else None,
-        text=[request.record.text or "" for request in batch] if first.task in TEXT_TASKS else None,
-        source_lang=[request.record.lang for request in batch] if told else None,
-        target_lang=[request.target_lang for request in batch] if told or first.task != "asr" else None,
-        task=first.task,
+        [request.record.text or "" for request in batch],
+        source_lang=[request.record.lang for request in batch] if batch[0].source_lang_given else None,
+        target_lang=[request.target_lang for request in batch],
+        batch_size=len(batch),
         **generate_kwargs,
     )
 

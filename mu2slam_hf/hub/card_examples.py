@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
+from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.inference.translation import generate_texts
-from mu2slam_hf.models.generation_tokens import find_best_tokens
+from mu2slam_hf.inference.transcription import TranscriptionRequest, transcribe_recordings
+from mu2slam_hf.models.modules_capabilities import capabilities_of
 
 NUM_EXAMPLES = 3
 
@@ -65,7 +65,7 @@ def make_card_examples(
     """Transcribe records, and translate them where they have a reference in `target_lang`.
 
     Args:
-        model: `Mu2SLAMForConditionalGeneration`, `Mu2SLAMForCTC` or `MSLAMForCTC`. One in half precision on a CPU is
+        model: a model with the capability `asr`. One in half precision on a CPU is
             copied to float32, in which the command line computes.
         processor: its processor.
         records: with audio and transcript; see `choose_records`.
@@ -77,33 +77,34 @@ def make_card_examples(
     Raises:
         ValueError: no record with audio and transcript, or the model produces no text.
     """
-    is_generative = model.can_generate()
-    if not is_generative and not type(model).__name__.endswith("ForCTC"):
+    capabilities = capabilities_of(model)
+    if "asr" not in capabilities.tasks:
         raise ValueError(f"expected a model that produces text for the examples of a card, got {type(model).__name__}")
     if not records:
         raise ValueError("expected records with audio and text for the examples of a card, got none")
     if model.device.type == "cpu" and model.dtype != torch.float32:
         model = copy.deepcopy(model).float()
+    requests = [
+        TranscriptionRequest(
+            source=load_audio(record.audio),
+            source_lang=record.lang if capabilities.translates or record.lang in processor.languages else None,
+            target_langs=(target_lang,) if capabilities.translates and target_lang in record.translations else (),
+        )
+        for record in records
+    ]
     examples = []
-    for record in records:
-        waveform = load_audio(record.audio)
+    for record, transcript in zip(records, transcribe_recordings(model, processor, requests), strict=True):
+        if isinstance(transcript, ValueError):
+            raise transcript
         translations = {}
-        if is_generative:
-            shared: dict[str, Any] = {"audio": [waveform], "source_lang": [record.lang]}
-            (output,) = generate_texts(model, processor, target_lang=[record.lang], task="asr", **shared)
-            if target_lang in record.translations:
-                (text,) = generate_texts(model, processor, target_lang=[target_lang], task="ast", **shared)
-                translations[target_lang] = (record.translations[target_lang], text)
-        else:
-            inputs = processor(audio=waveform, sampling_rate=SAMPLING_RATE, return_tensors="pt").to(model.device)
-            rows = [processor.language_row(record.lang if record.lang in processor.languages else None)]
-            (output,) = processor.batch_decode(find_best_tokens(model(**inputs).logits, model.config, rows))
+        if capabilities.translates and target_lang in record.translations:
+            translations[target_lang] = (record.translations[target_lang], transcript.translation(target_lang))
         examples.append(
             CardExample(
                 name=_short_name(record),
                 lang=record.lang,
                 reference=record.text or "",
-                output=output.strip(),
+                output=transcript.text,
                 translations=translations,
             )
         )

@@ -236,7 +236,7 @@ def align_waveform(
         excluded[:, text.columns] = False
         excluded = excluded[0]
     text.read(iterate_ctc_log_probs(model, processor, count_samples(), row, window_seconds, excluded=excluded))
-    return text.align(model.config.inputs_to_logits_ratio / rate, num_samples / rate)
+    return text.align(model.samples_per_frame / rate, num_samples / rate)
 
 
 def align_log_probs(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mu2slam_hf.models.generation_tokens import exclude_from_ctc
+from mu2slam_hf.models.modules_capabilities import capabilities_of
 
 
 def iterate_ctc_log_probs(
@@ -26,8 +27,7 @@ def iterate_ctc_log_probs(
     """CTC log probabilities of one recording in windows; one window is in memory at a time.
 
     Args:
-        model: model with a CTC head: `Mu2SLAMForConditionalGeneration`, `Mu2SLAMForCTC`, `MSLAMForCTC`; in evaluation
-            mode.
+        model: model with the capability `has_ctc`, in evaluation mode.
         processor: its processor.
         blocks: `(n,)` or `(n, 1)` float blocks of the recording, from `stream_audio_source` for example.
         language_row: row of the language table; 0 means unknown.
@@ -45,7 +45,7 @@ def iterate_ctc_log_probs(
     Choice: windows begin at encoder frames. A feature extractor that normalises by utterance does so by window.
     """
     rate = processor.feature_extractor.sampling_rate
-    per_frame = model.config.inputs_to_logits_ratio
+    per_frame = model.samples_per_frame
     num_frames = max(1, round(window_seconds * rate / per_frame))
     window, context = num_frames * per_frame, max(1, round(context_seconds * rate / per_frame)) * per_frame
     buffer, offset, start = np.zeros(0, dtype=np.float32), 0, 0
@@ -78,21 +78,15 @@ def _ctc_log_probs(
     model: Any, processor: Any, waveform: np.ndarray, language_row: int, excluded: Tensor | None
 ) -> Tensor:
     """`(N, V)` float32 of `(n,)` samples."""
-    features = processor(
-        audio=[waveform], sampling_rate=processor.feature_extractor.sampling_rate, return_tensors="pt"
-    )[model.main_input_name]
-    inputs = {
-        model.main_input_name: features.to(device=model.device, dtype=model.dtype),
-        "language_ids": torch.tensor([language_row], device=model.device),
-    }
-    if hasattr(model, "compute_ctc_logits"):
-        logits = model.compute_ctc_logits(model.get_encoder()(**inputs, return_dict=True).last_hidden_state)
-    elif type(model).__name__.endswith("ForCTC"):
-        logits = model(**inputs, return_dict=True).logits
-    else:
+    if not capabilities_of(model).has_ctc:
         raise ValueError(
             f"{type(model).__name__} has no CTC head; use a Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC or "
             "MSLAMForCTC checkpoint."
         )
+    rate = processor.feature_extractor.sampling_rate
+    inputs = processor(audio=[waveform], sampling_rate=rate, return_tensors="pt").to(model.device)
+    speech = inputs[model.main_input_name].to(model.dtype)
+    rows = torch.tensor([language_row], device=model.device)
+    logits = model.encode_speech(speech, inputs["attention_mask"], rows).ctc_logits
     excluded = None if excluded is None else excluded[None].to(logits.device)
     return exclude_from_ctc(logits.float(), excluded)[0].log_softmax(dim=-1).cpu()

@@ -6,27 +6,21 @@ longer than the model's chunk length is read in windows, whose probabilities are
 """
 
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from mu2slam_hf.data.audio import SAMPLING_RATE, AudioError, FloatArray
-from mu2slam_hf.data.audio_sources import stream_audio_source
-from mu2slam_hf.data.sound_features import measure_sound
 from mu2slam_hf.inference.language_average import LanguageAverage
-from mu2slam_hf.inference.no_speech import NoSpeechSettings, measure_ctc
-from mu2slam_hf.inference.representations import EncodedBatch, encode_whole, prepare_batches
-from mu2slam_hf.inference.windows import RecordingEnd, cut_windows
+from mu2slam_hf.inference.recognition import WindowRecognizer, language_probabilities
+from mu2slam_hf.inference.representations import prepare_batches
+from mu2slam_hf.inference.window_loop import RecordingState, WindowLoop
+from mu2slam_hf.inference.windows import Window
 from mu2slam_hf.models.generation_settings import find_chunk_seconds, find_min_language_probability
-from mu2slam_hf.models.generation_tokens import exclude_from_ctc, excluded_tokens
-from mu2slam_hf.models.language_codes import UNDETERMINED, canonical_language
-
-# Windows are sorted by length and read together when there are this many batches.
-_POOLED_BATCHES = 4
-
+from mu2slam_hf.models.language_codes import UNDETERMINED
+from mu2slam_hf.models.modules_audio_decoders import AudioError
+from mu2slam_hf.models.modules_capabilities import capabilities_of
 
 REFUSED = UNDETERMINED
 """The prediction if no language is probable enough."""
@@ -37,9 +31,9 @@ class LanguageGuess:
     """Prediction of the language head for one item.
 
     Attributes:
-        lang: the most probable language, or `und` if its probability is too low or nothing is said.
+        lang: the most probable language, or `und` if its probability is too low or no speech was detected.
         probabilities: probabilities of all languages of the model, in descending order; they sum to 1. Empty if
-            nothing is said.
+            no speech was detected.
         has_speech: False for a recording without speech, by the `NoSpeechSettings` of the model.
     """
 
@@ -77,7 +71,7 @@ def predict_languages(
             in its training data, a head often predicts another language with high probability. None means
             `min_language_probability` of the generation configuration, else 0.
         batch_seconds: maximum seconds of audio in a batch.
-        batch_size: maximum number of items in a batch.
+        batch_size: maximum number of texts in a batch.
 
     Raises:
         AudioError: a recording that cannot be read.
@@ -90,12 +84,22 @@ def predict_languages(
             raise ValueError(f"{name}: expected a list, got {type(items).__name__}; pass {name}=[...]")
     if (audio is None) == (text is None):
         raise ValueError("expected exactly one of `audio` and `text`")
-    identifier = _Identifier(model, processor, min_probability, batch_seconds, batch_size)
     if audio is None:
-        found = identifier.find_probabilities(text=list(text or ()))
-        return [identifier.decide(probabilities) for probabilities, _ in found]
+        labels, threshold = list_languages(model), find_min_language_probability(model, min_probability)
+        sizes: dict[str, Any] = {"batch_seconds": batch_seconds, "batch_size": batch_size}
+        guesses_by_index: dict[int, LanguageGuess] = {}
+        for indices, inputs in prepare_batches(model.eval(), processor, text=list(text or ()), **sizes):
+            with torch.no_grad():
+                logits = model.compute_languages(**inputs)
+            for index, row in zip(indices, logits, strict=True):
+                average = LanguageAverage()
+                average.add(language_probabilities(row[None], labels)[0], 1.0)
+                guesses_by_index[index] = _decide(average, threshold)
+        return [guesses_by_index[index] for index in range(len(guesses_by_index))]
     guesses = []
-    for guess in identifier.read(audio):
+    for guess in iterate_languages(
+        model, processor, audio, min_probability=min_probability, batch_seconds=batch_seconds
+    ):
         if isinstance(guess, AudioError):
             raise guess
         guesses.append(guess)
@@ -109,7 +113,6 @@ def iterate_languages(
     *,
     min_probability: float | None = None,
     batch_seconds: float = 60.0,
-    batch_size: int = 32,
 ) -> Iterator[LanguageGuess | AudioError]:
     """As `predict_languages`, one recording after the other, in bounded memory.
 
@@ -119,135 +122,57 @@ def iterate_languages(
         audio: recordings, which are read when they are needed.
         min_probability: see `predict_languages`.
         batch_seconds: maximum seconds of audio in a batch.
-        batch_size: maximum number of items in a batch.
 
     Yields:
-        for each recording, in order, its language, or the error that tells why it cannot be read.
+        for each recording, in order, its language, or the error that says why it cannot be read.
 
     Raises:
         ValueError: the model has no language head or no languages.
     """
-    yield from _Identifier(model, processor, min_probability, batch_seconds, batch_size).read(audio)
+    identifier = _LanguageIdentifier(model.eval(), processor, min_probability, batch_seconds)
+    yield from identifier.run(map(_Recording, audio))
 
 
-class _Heard:
+class _Recording(RecordingState):
     """A recording whose language is being identified."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: Any) -> None:
+        super().__init__(source)
         self.languages = LanguageAverage()
-        self.num_waiting = 0
-        self.is_read = False
-        self.error: AudioError | None = None
 
 
-class _Identifier:
-    """Collects windows of recordings, and runs the model on several of them together."""
+class _LanguageIdentifier(WindowLoop[_Recording, LanguageGuess]):
+    """Encodes the windows of recordings together and averages the probabilities of those with speech."""
 
-    def __init__(
-        self, model: Any, processor: Any, min_probability: float | None, batch_seconds: float, batch_size: int
-    ) -> None:
-        self.labels = list_languages(model)
-        self.model = model.eval()
-        self.processor = processor
+    def __init__(self, model: Any, processor: Any, min_probability: float | None, batch_seconds: float) -> None:
+        list_languages(model)
+        self.recognizer = WindowRecognizer(model, processor, batch_seconds=batch_seconds)
         self.min_probability = find_min_language_probability(model, min_probability)
-        self.chunk_seconds = find_chunk_seconds(model)
-        self.no_speech = NoSpeechSettings.from_model(model)
-        self.sizes: dict[str, Any] = {"batch_seconds": batch_seconds, "batch_size": batch_size}
-        self.pool: list[tuple[_Heard, FloatArray, dict[str, float]]] = []
-
-    def read(self, audio: Iterable[Any]) -> Iterator[LanguageGuess | AudioError]:
-        """The languages of recordings, in order."""
-        waiting: deque[_Heard] = deque()
-        for source in audio:
-            heard = _Heard()
-            waiting.append(heard)
-            try:
-                self._cut(source, heard)
-            except AudioError as error:
-                heard.error = error
-            while waiting and waiting[0].is_read and not waiting[0].num_waiting:
-                yield self._conclude(waiting.popleft())
-        self._run()
-        yield from map(self._conclude, waiting)
-
-    def _cut(self, source: Any, heard: _Heard) -> None:
-        """Collect the windows of a recording that have sound."""
-        try:
-            blocks = stream_audio_source(source, SAMPLING_RATE)
-            for window in cut_windows(blocks, SAMPLING_RATE, self.chunk_seconds):
-                if isinstance(window, RecordingEnd):
-                    continue
-                level, features = measure_sound(window.waveform, SAMPLING_RATE)
-                if self.no_speech.is_silent(level) or self.no_speech.score(features) <= 0:
-                    continue
-                self.pool.append((heard, window.waveform, features))
-                heard.num_waiting += 1
-                seconds = sum(len(waveform) for _, waveform, _ in self.pool) / SAMPLING_RATE
-                if seconds >= _POOLED_BATCHES * self.sizes["batch_seconds"]:
-                    self._run()
-        finally:
-            heard.is_read = True
-
-    def _run(self) -> None:
-        """Run the model on the windows that were collected."""
-        pool, self.pool = self.pool, []
-        results = self.find_probabilities(audio=[waveform for _, waveform, _ in pool]) if pool else []
-        for (heard, waveform, features), (probabilities, ctc) in zip(pool, results, strict=True):
-            heard.num_waiting -= 1
-            if self.no_speech.score(features | ctc) > 0:
-                heard.languages.add(probabilities, len(waveform) / SAMPLING_RATE)
-
-    def _conclude(self, heard: _Heard) -> LanguageGuess | AudioError:
-        return self.decide(heard.languages.probabilities()) if heard.error is None else heard.error
-
-    def decide(self, probabilities: Mapping[str, float]) -> LanguageGuess:
-        """The prediction for an item; without probabilities nothing is said."""
-        if not probabilities:
-            return LanguageGuess(lang=REFUSED, probabilities={}, has_speech=False)
-        best, probability = next(iter(probabilities.items()))
-        return LanguageGuess(
-            lang=best if probability >= self.min_probability else REFUSED, probabilities=probabilities
+        super().__init__(
+            sampling_rate=self.recognizer.sampling_rate,
+            chunk_seconds=find_chunk_seconds(model),
+            batch_seconds=batch_seconds,
         )
 
-    @torch.no_grad()
-    def find_probabilities(self, **source: Any) -> list[tuple[dict[str, float], dict[str, float]]]:
-        """For each item, the probabilities of the languages in descending order, and what CTC says about speech."""
-        # `und` is never predicted.
-        places = [place for place, label in enumerate(self.labels) if label != UNDETERMINED]
-        found: dict[int, tuple[dict[str, float], dict[str, float]]] = {}
-        for indices, logits, features in self._batches(source):
-            probabilities = logits[:, places].float().softmax(dim=-1).cpu()
-            for row, index in enumerate(indices):
-                order = probabilities[row].argsort(descending=True, stable=True).tolist()
-                by_language = {self.labels[places[place]]: float(probabilities[row, place]) for place in order}
-                found[index] = by_language, features[row]
-        return [found[index] for index in range(len(found))]
+    def process(self, pool: list[tuple[_Recording, Window]]) -> None:
+        """Add the probabilities of windows with speech to their recordings."""
+        results = self.recognizer.encode([window for _, window in pool])
+        for (recording, _), result in zip(pool, results, strict=True):
+            if result.has_speech and result.language_probabilities is not None:
+                recording.languages.add(result.language_probabilities, result.num_samples / self.sampling_rate)
 
-    def _batches(self, source: dict[str, Any]) -> Iterator[tuple[list[int], torch.Tensor, list[dict[str, float]]]]:
-        """Positions, logits of the languages, and features of CTC."""
-        model = self.model
-        if not hasattr(model, "compute_language_logits"):
-            for indices, inputs in prepare_batches(model, self.processor, **source, **self.sizes):
-                yield indices, model(**inputs, return_dict=True).logits, [{}] * len(indices)
-            return
-        for batch in encode_whole(model, self.processor, **source, **self.sizes):
-            features: list[dict[str, float]] = [{}] * len(batch.indices)
-            if "audio" in source and self.no_speech.weights:
-                features = self._measure_ctc(batch)
-            yield batch.indices, model.compute_language_logits(batch.states, batch.attention_mask), features
+    def conclude(self, recording: _Recording) -> LanguageGuess:
+        """The language of a recording."""
+        return _decide(recording.languages, self.min_probability)
 
-    def _measure_ctc(self, batch: EncodedBatch) -> list[dict[str, float]]:
-        logits = self.model.compute_ctc_logits(batch.states).float()
-        guessed = self.model.guess_language(batch.states, batch.attention_mask)
-        log_probs = exclude_from_ctc(logits, excluded_tokens(self.model.config, guessed)).log_softmax(dim=-1).cpu()
-        frames_per_second = SAMPLING_RATE / self.model.config.inputs_to_logits_ratio
-        mask = batch.attention_mask
-        lengths = [log_probs.shape[1]] * len(log_probs) if mask is None else mask.sum(dim=-1).tolist()
-        blank = self.model.config.pad_token_id
-        return [
-            measure_ctc(row[: int(length)], blank, frames_per_second)
-            for row, length in zip(log_probs, lengths, strict=True)
-        ]
+
+def _decide(languages: LanguageAverage, min_probability: float) -> LanguageGuess:
+    """The prediction for an item; without probabilities no speech was detected."""
+    probabilities = languages.probabilities()
+    if not probabilities:
+        return LanguageGuess(lang=REFUSED, probabilities={}, has_speech=False)
+    best, probability = next(iter(probabilities.items()))
+    return LanguageGuess(lang=best if probability >= min_probability else REFUSED, probabilities=probabilities)
 
 
 def list_languages(model: Any) -> list[str]:
@@ -256,19 +181,12 @@ def list_languages(model: Any) -> list[str]:
     Raises:
         ValueError: the model has no language head, its classes are not languages, or it has no languages.
     """
-    if hasattr(model, "compute_language_logits"):
-        labels = list(model.config.languages)
-    elif type(model).__name__.endswith("Classification"):
-        names = [model.config.id2label[place] for place in range(model.config.num_labels)]
-        try:
-            labels = [canonical_language(name) for name in names]
-        except ValueError:
-            raise ValueError(f"the classes of this model are not languages: {', '.join(names[:5])}") from None
-    else:
+    if not capabilities_of(model).identifies_languages:
         raise ValueError(
             f"{type(model).__name__} has no language head; use a Mu2SLAMForConditionalGeneration checkpoint, or a "
             "classifier with languages as classes"
         )
+    labels: list[str] = model.language_labels
     if set(labels) <= {UNDETERMINED}:
         raise ValueError("this model has no languages: its table only contains 'und'")
     return labels

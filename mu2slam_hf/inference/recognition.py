@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from mu2slam_hf.data.sound_features import measure_sound
 from mu2slam_hf.inference.alignment import AlignedWord, align_log_probs, default_level
@@ -22,18 +21,20 @@ from mu2slam_hf.inference.windows import Window
 from mu2slam_hf.models.generation_assisted import SourceAssistant, map_assistant_languages
 from mu2slam_hf.models.generation_settings import DEFAULT_MAX_REPEATS, find_setting
 from mu2slam_hf.models.generation_tokens import exclude_from_ctc, excluded_tokens, find_loop
-from mu2slam_hf.models.generation_transcripts import encode_tokens
+from mu2slam_hf.models.language_codes import UNDETERMINED
+from mu2slam_hf.models.modules_capabilities import EncodedSpeech, capabilities_of
 from mu2slam_hf.models.modules_language_adapters import use_adapter
-from mu2slam_hf.models.modules_lengths import downsample_attention_mask, group_by_size
+from mu2slam_hf.models.modules_lengths import group_by_size
 
 
 @dataclass(kw_only=True)
 class RecognizedWindow:
-    """A window and what was found in it.
+    """A window and what was recognised in it.
 
     Attributes:
         window: the window; its samples are dropped after the encoder.
         num_samples: length of the window.
+        source_lang: the spoken language, if it is given.
         has_speech: whether anything may be written.
         language_probabilities: by language, without `und`; None if the model has no language head.
         log_probs: `(N, V)` CTC log posteriors on the CPU; None if the model has no CTC head.
@@ -50,6 +51,7 @@ class RecognizedWindow:
 
     window: Window
     num_samples: int
+    source_lang: str | None = None
     has_speech: bool = True
     language_probabilities: Mapping[str, float] | None = None
     log_probs: Tensor | None = None
@@ -79,16 +81,15 @@ class WindowRecognizer:
     """Runs a model on windows.
 
     Args:
-        model: `Mu2SLAMForConditionalGeneration`, `Mu2SLAMForCTC` or `MSLAMForCTC`, in evaluation mode.
+        model: a model with the capability `asr` or `identifies_languages`, in evaluation mode.
         processor: its processor.
-        source_lang: the spoken language; None means unknown.
         batch_seconds: maximum seconds of audio in a batch, including padding.
         adapter_name: adapter of the model; None: the one in use.
         generate_kwargs: passed to `generate`.
         ctc_decoder: see `TranscriptionOptions`.
 
     Raises:
-        ValueError: the model can do neither, or the language is unknown.
+        ValueError: the model can do neither, or does not support the options.
     """
 
     def __init__(
@@ -96,27 +97,25 @@ class WindowRecognizer:
         model: Any,
         processor: Any,
         *,
-        source_lang: str | None = None,
         batch_seconds: float = 60.0,
         adapter_name: str | None = None,
         generate_kwargs: Mapping[str, Any] | None = None,
         ctc_decoder: Callable[[np.ndarray], str] | None = None,
     ):
-        self.is_ctc = not hasattr(model, "generate") or type(model).__name__.endswith("ForCTC")
-        if self.is_ctc and not type(model).__name__.endswith("ForCTC"):
+        self.capabilities = capabilities_of(model)
+        if "asr" not in self.capabilities.tasks and not self.capabilities.identifies_languages:
             raise ValueError(
                 f"{type(model).__name__} cannot transcribe; use a Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC or "
                 "MSLAMForCTC checkpoint."
             )
-        if self.is_ctc and generate_kwargs:
+        if not self.capabilities.generates and generate_kwargs:
             raise ValueError(
                 f"A CTC model only transcribes in the spoken language and does not support "
                 f"{', '.join(sorted(generate_kwargs))}. Use a Mu2SLAMForConditionalGeneration checkpoint to translate."
             )
         self.model = model
         self.processor = processor
-        self.source_lang = source_lang
-        self.language_row = processor.language_row(source_lang)
+        self.language_labels = model.language_labels if self.capabilities.identifies_languages else []
         self.batch_seconds = batch_seconds
         self.adapter_name = adapter_name
         self.generate_kwargs = dict(generate_kwargs or {})
@@ -126,85 +125,88 @@ class WindowRecognizer:
             self.assistant_rows = map_assistant_languages(model, self.assistant)
         self.ctc_decoder = ctc_decoder
         self.sampling_rate = processor.feature_extractor.sampling_rate
-        self.frame_seconds = model.config.inputs_to_logits_ratio / self.sampling_rate
+        self.frame_seconds = model.samples_per_frame / self.sampling_rate
         self.no_speech = NoSpeechSettings.from_model(model)
         self.max_repeats = find_setting(model, "max_repeats", default=DEFAULT_MAX_REPEATS)
 
     @torch.no_grad()
     @_with_adapter
-    def compute_blanks(self, waveform: np.ndarray) -> np.ndarray:
-        """Probability `(N,)` of the CTC blank in each encoder frame of `(n,)` samples."""
+    def compute_blanks(self, waveform: np.ndarray, source_lang: str | None = None) -> np.ndarray:
+        """Probability `(N,)` of the CTC blank in each encoder frame of `(n,)` samples in a language."""
         parts = []
         for start in range(0, len(waveform), 30 * self.sampling_rate):
-            _, (log_probs,), (probabilities,) = self._encode_batch([waveform[start : start + 30 * self.sampling_rate]])
-            log_probs = self._restrict(log_probs, None, probabilities)
+            piece = waveform[start : start + 30 * self.sampling_rate]
+            _, (log_probs,), (probabilities,) = self._encode_batch([piece], [source_lang])
+            assert log_probs is not None  # asked of models with a CTC head only
+            log_probs = self._restrict(log_probs, source_lang, probabilities)
             parts.append(log_probs[:, self.model.config.pad_token_id].exp().numpy())
         return np.concatenate(parts)
 
     @torch.no_grad()
     @_with_adapter
-    def encode(self, windows: Sequence[Window]) -> list[RecognizedWindow]:
-        """Run the encoder; decides, as far as possible without the decoder, which windows have no speech."""
-        found = [RecognizedWindow(window=window, num_samples=len(window.waveform)) for window in windows]
-        for one in found:
-            one.level_dbfs, one.features = measure_sound(one.window.waveform, self.sampling_rate)
-            one.has_speech = not self.no_speech.is_silent(one.level_dbfs) and self.no_speech.score(one.features) > 0
-        hearing = [one for one in found if one.has_speech]
-        for batch in self._batches(hearing, [len(one.window.waveform) / self.sampling_rate for one in hearing]):
-            results = self._encode_batch([one.window.waveform for one in batch])
-            for one, states, log_probs, probabilities in zip(batch, *results, strict=True):
-                one.states, one.log_probs, one.language_probabilities = states, log_probs, probabilities
-                if self.assistant is not None:
-                    one.assistant_states = self._encode_for_assistant(one.window.waveform)
-                heard = self._restrict(log_probs, None, probabilities)
-                one.features |= measure_ctc(heard, self.model.config.pad_token_id, 1 / self.frame_seconds)
-                one.has_speech = self.no_speech.score(one.features) > 0
-        for one in found:
-            one.window = replace(one.window, waveform=one.window.waveform[:0])
-        return found
+    def encode(
+        self, windows: Sequence[Window], source_langs: Sequence[str | None] | None = None
+    ) -> list[RecognizedWindow]:
+        """Run the encoder; decides, as far as possible without the decoder, which windows have no speech.
 
-    def _encode_for_assistant(self, waveform: np.ndarray) -> Tensor:
+        Args:
+            windows: windows of any recordings.
+            source_langs: the spoken language of each window; None means unknown.
+        """
+        langs = source_langs or [None] * len(windows)
+        results = [
+            RecognizedWindow(window=window, num_samples=len(window.waveform), source_lang=lang)
+            for window, lang in zip(windows, langs, strict=True)
+        ]
+        for result in results:
+            result.level_dbfs, result.features = measure_sound(result.window.waveform, self.sampling_rate)
+            is_silent = self.no_speech.is_silent(result.level_dbfs)
+            result.has_speech = not is_silent and self.no_speech.score(result.features) > 0
+        sounding = [result for result in results if result.has_speech]
+        for batch in self._batches(sounding, [result.num_samples / self.sampling_rate for result in sounding]):
+            encoded = self._encode_batch(
+                [result.window.waveform for result in batch], [result.source_lang for result in batch]
+            )
+            for result, states, log_probs, probabilities in zip(batch, *encoded, strict=True):
+                result.states, result.log_probs, result.language_probabilities = states, log_probs, probabilities
+                if self.assistant is not None:
+                    result.assistant_states = self._encode_for_assistant(result)
+                if log_probs is not None:
+                    restricted = self._restrict(log_probs, result.source_lang, probabilities)
+                    blank = self.model.config.pad_token_id
+                    result.features |= measure_ctc(restricted, blank, 1 / self.frame_seconds)
+                result.has_speech = self.no_speech.score(result.features) > 0
+        for result in results:
+            result.window = replace(result.window, waveform=result.window.waveform[:0])
+        return results
+
+    def _encode_for_assistant(self, result: RecognizedWindow) -> Tensor:
         """States `(N, D)` of the assistant of assisted decoding."""
         assert self.assistant is not None
-        inputs = self.processor(audio=[waveform], sampling_rate=self.sampling_rate, return_tensors="pt")
+        inputs = self.processor(audio=[result.window.waveform], sampling_rate=self.sampling_rate, return_tensors="pt")
         features = inputs[self.assistant.main_input_name].to(self.assistant.device, self.assistant.dtype)
-        row = self.assistant_rows[[self.language_row]].to(self.assistant.device)
+        row = self.assistant_rows[[self.processor.language_row(result.source_lang)]].to(self.assistant.device)
         speech = {self.assistant.main_input_name: features}
         return self.assistant.get_encoder()(**speech, language_ids=row, return_dict=True).last_hidden_state[0]
 
-    def _encode_batch(self, waveforms: Sequence[np.ndarray]) -> tuple[list[Tensor], list[Tensor], list[Any]]:
+    def _encode_batch(
+        self, waveforms: Sequence[np.ndarray], source_langs: Sequence[str | None]
+    ) -> tuple[list[Tensor], list[Tensor | None], Sequence[Mapping[str, float] | None]]:
         """States, CTC log posteriors and language probabilities of each recording."""
         model = self.model
         inputs = self.processor(audio=list(waveforms), sampling_rate=self.sampling_rate, return_tensors="pt")
-        mask = inputs["attention_mask"].to(model.device)
-        speech = {model.main_input_name: inputs[model.main_input_name].to(model.device, model.dtype)}
-        rows = torch.full((len(waveforms),), self.language_row, device=model.device)
-        if self.is_ctc:
-            logits = model(**speech, attention_mask=mask, language_ids=rows, return_dict=True).logits
-            states = logits
-            languages: list[Any] = [None] * len(waveforms)
-            real = downsample_attention_mask(mask, model.config.encoder_config)
-        else:
-            outputs = model.get_encoder()(**speech, attention_mask=mask, language_ids=rows, return_dict=True)
-            states, real = outputs.last_hidden_state, outputs.attention_mask
-            real = torch.ones(states.shape[:2], device=states.device) if real is None else real
-            logits = model.compute_ctc_logits(states)
-            languages = self._language_probabilities(states, real)
-        lengths = real.sum(dim=-1).tolist()
-        log_probs = logits.float().log_softmax(dim=-1).cpu()
-        return (
-            [states[row, : int(length)] for row, length in enumerate(lengths)],
-            [log_probs[row, : int(length)] for row, length in enumerate(lengths)],
-            languages,
-        )
-
-    def _language_probabilities(self, states: Tensor, mask: Tensor) -> list[dict[str, float]]:
-        codes = self.model.config.languages
-        if len(codes) < 2:
-            return [{codes[0]: 1.0}] * len(states)
-        # `und`, the first row, is never predicted.
-        probabilities = self.model.compute_language_logits(states, mask)[:, 1:].softmax(dim=-1).cpu().tolist()
-        return [dict(zip(codes[1:], row, strict=True)) for row in probabilities]
+        speech = inputs[model.main_input_name].to(model.device, model.dtype)
+        rows = torch.tensor([self.processor.language_row(lang) for lang in source_langs], device=model.device)
+        encoded: EncodedSpeech = model.encode_speech(speech, inputs["attention_mask"].to(model.device), rows)
+        lengths = [int(length) for length in encoded.frame_mask.sum(dim=-1).tolist()]
+        log_probs: list[Tensor | None] = [None] * len(lengths)
+        if encoded.ctc_logits is not None:
+            every = encoded.ctc_logits.float().log_softmax(dim=-1).cpu()
+            log_probs = [every[row, :length] for row, length in enumerate(lengths)]
+        states = [encoded.states[row, :length] for row, length in enumerate(lengths)]
+        if encoded.language_logits is None:
+            return states, log_probs, [None] * len(lengths)
+        return states, log_probs, language_probabilities(encoded.language_logits, self.language_labels)
 
     @torch.no_grad()
     @_with_adapter
@@ -218,21 +220,20 @@ class WindowRecognizer:
             languages: the language to write, one for each window.
             level: of the words, "word" or "token"; None means that of the language.
         """
-        for one, lang in zip(windows, languages, strict=True):
-            one.written_language = lang
-        speaking = [one for one in windows if one.has_speech]
-        for batch in self._batches(speaking, [len(one.states) * self.frame_seconds for one in speaking]):
-            if self.is_ctc:
-                ids = [self._ctc_ids(self._written_log_probs(one)) for one in batch]
+        for result, lang in zip(windows, languages, strict=True):
+            result.written_language = lang
+        speaking = [result for result in windows if result.has_speech]
+        for batch in self._batches(speaking, [len(result.states) * self.frame_seconds for result in speaking]):
+            if self.ctc_decoder is not None:
+                ids = [self._decode_ctc(result) for result in batch]
             else:
-                langs = [one.written_language for one in batch]
-                ids = self._generate(batch, langs, task="asr")
-            for one, tokens in zip(batch, ids, strict=True):
-                self._finish(one, tokens, level or default_level(one.written_language))
+                ids = self._write(batch, [result.written_language for result in batch], task="asr")
+            for result, tokens in zip(batch, ids, strict=True):
+                self._finish(result, tokens, level or default_level(result.written_language))
 
     def _finish(self, one: RecognizedWindow, ids: list[int], level: str) -> None:
         blank = self.model.config.pad_token_id
-        if AGREEMENT in self.no_speech.weights:
+        if AGREEMENT in self.no_speech.weights and one.log_probs is not None:
             one.features[AGREEMENT] = measure_agreement(self._written_log_probs(one), ids, blank)
             one.has_speech = self.no_speech.score(one.features) > 0
         one.text = self._to_text(ids) if one.has_speech else ""
@@ -240,6 +241,8 @@ class WindowRecognizer:
         if not one.has_speech:
             return
         one.token_ids = ids
+        if one.log_probs is None:
+            return
         try:
             one.words = self._align(one, level)
         except ValueError:  # a text too long for the window
@@ -274,23 +277,21 @@ class WindowRecognizer:
 
         Args:
             log_probs: `(N, V)` of all tokens.
-            language: the language; None means that of the recognizer, else the most probable one, else unknown.
+            language: the language; None means the most probable one, else unknown.
             probabilities: by language.
         """
         if not getattr(self.model.config, "restricted_tokens", None):
             return log_probs
-        row = self.language_row if language is None else self.processor.language_row(language)
+        row = self.processor.language_row(language)
         if row == 0 and language is None and probabilities:
             row = self.processor.language_row(max(probabilities, key=lambda code: probabilities[code]))
         excluded = excluded_tokens(self.model.config, [row])
         return exclude_from_ctc(log_probs[None], excluded)[0].log_softmax(dim=-1)
 
-    def _ctc_ids(self, log_probs: Tensor) -> list[int]:
-        if self.ctc_decoder is not None:
-            text = self.ctc_decoder(log_probs.numpy())
-            return self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
-        best = torch.unique_consecutive(log_probs.argmax(dim=-1))
-        return best[best != self.model.config.pad_token_id].tolist()
+    def _decode_ctc(self, result: RecognizedWindow) -> list[int]:
+        assert self.ctc_decoder is not None
+        text = self.ctc_decoder(self._written_log_probs(result).numpy())
+        return self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
 
     @torch.no_grad()
     @_with_adapter
@@ -299,15 +300,15 @@ class WindowRecognizer:
 
         A model that translates transcripts (`translate_transcript`) reads those that were written before.
         """
-        speaking = [(one, self._core_tokens(one, target_lang)) for one in windows if one.has_speech]
+        speaking = [(result, self._core_tokens(result, target_lang)) for result in windows if result.has_speech]
         for pairs in ([pair for pair in speaking if pair[1]], [pair for pair in speaking if not pair[1]]):
-            seconds = [len(one.states) * self.frame_seconds for one, _ in pairs]
+            seconds = [len(result.states) * self.frame_seconds for result, _ in pairs]
             for batch in self._batches(pairs, seconds):
-                ones, texts = zip(*batch, strict=True)
-                read = texts if texts[0] else None
-                ids = self._generate(ones, [target_lang] * len(ones), only_core=True, transcripts=read)
-                for one, tokens in zip(ones, ids, strict=True):
-                    one.translations[target_lang] = self._to_text(tokens)
+                results, texts = zip(*batch, strict=True)
+                transcripts = texts if texts[0] else None
+                ids = self._write(results, [target_lang] * len(results), only_core=True, transcripts=transcripts)
+                for result, tokens in zip(results, ids, strict=True):
+                    result.translations[target_lang] = self._to_text(tokens)
 
     def _core_tokens(self, one: RecognizedWindow, target_lang: str) -> list[int]:
         """Tokens of what is said between the cuts of a window; none if the model has to hear it for a translation."""
@@ -323,42 +324,37 @@ class WindowRecognizer:
         words = [word for word in one.words if start <= (word.start_seconds + word.end_seconds) / 2 < stop]
         return self.processor.tokenizer(join_words(words), add_special_tokens=False)["input_ids"]
 
-    def _generate(
+    def _write(
         self,
         windows: Sequence[RecognizedWindow],
         target_langs: Sequence[str | None],
         only_core: bool = False,
         transcripts: Sequence[Sequence[int]] | None = None,
-        **kwargs: Any,
+        **options: Any,
     ) -> list[list[int]]:
-        """Tokens for each window, without special tokens and loops; written from transcripts, if they are given.
-
-        The source languages are passed on, so that CTC scores all transcripts, also of windows whose own prediction
-        differs from that of the recording.
-        """
-        source_langs = [one.written_language for one in windows]
-        parts = [self._core_frames(one) if only_core else slice(None) for one in windows]
-        if transcripts is not None:
-            outputs = encode_tokens(self.model, transcripts, self.model.language_rows(source_langs, len(windows)))
-        else:
-            states = [one.states[part] for one, part in zip(windows, parts, strict=True) if one.states is not None]
-            outputs = _pad_states(self.model, states)
+        """Tokens for each window, written from its states or, if they are given, from transcripts."""
+        source_langs = [result.written_language for result in windows]
+        parts = [self._core_frames(result) if only_core else slice(None) for result in windows]
         if self.assistant is not None and windows[0].assistant_states is not None:
             # One at a time, as in transformers.
-            own = _pad_states(self.assistant, [windows[0].assistant_states[parts[0]]])
-            kwargs["assistant_model"] = SourceAssistant(self.assistant, own, self.assistant_rows)
-        ids = self.model.generate(
-            encoder_outputs=outputs,
-            source_modality="speech" if transcripts is None else "text",
-            source_lang=source_langs,
-            target_lang=list(target_langs),
-            **{"max_repeats": self.max_repeats, **kwargs, **self.generate_kwargs},
+            own = self.assistant.stack_states([windows[0].assistant_states[parts[0]]])
+            options["assistant_model"] = SourceAssistant(self.assistant, own, self.assistant_rows)
+        if self.capabilities.generates:
+            options = {"max_repeats": self.max_repeats, **options, **self.generate_kwargs}
+        ids = self.model.write_tokens(
+            [result.states[part] for result, part in zip(windows, parts, strict=True)],
+            [None if result.log_probs is None else self._written_log_probs(result) for result in windows],
+            source_langs=source_langs,
+            target_langs=target_langs,
+            transcripts=transcripts,
+            **options,
         )
-        ids = getattr(ids, "sequences", ids)
+        if not self.capabilities.generates:
+            return ids
         special = set(self.processor.tokenizer.all_special_ids)
-        texts = [[token for token in row if token not in special] for row in ids.tolist()]
+        texts = [[token for token in row if token not in special] for row in ids]
         weight = self.generate_kwargs.get("ctc_weight", getattr(self.model.generation_config, "ctc_weight", None))
-        # What CTC scores may repeat itself, if that is what is said; as in `generate`.
+        # What CTC scores may repeat itself, if that is what is spoken; as in `generate`.
         return [
             row if weight and source == target else row[: find_loop(row, self.max_repeats)]
             for row, source, target in zip(texts, source_langs, target_langs, strict=True)
@@ -366,7 +362,7 @@ class WindowRecognizer:
 
     def _core_frames(self, one: RecognizedWindow) -> slice:
         """The encoder frames of the piece itself, without what it shares with its neighbours."""
-        per_frame = self.model.config.inputs_to_logits_ratio
+        per_frame = self.model.samples_per_frame
         first = min(one.window.core_start // per_frame, len(one.states) - 1)
         return slice(first, max(first + 1, -(-one.window.core_stop // per_frame)))
 
@@ -376,7 +372,7 @@ class WindowRecognizer:
 
     def _decode_options(self) -> dict[str, Any]:
         # A CTC tokenizer would collapse tokens that were collapsed already.
-        return {"group_tokens": False} if self.is_ctc else {}
+        return {"group_tokens": False} if getattr(self.processor.tokenizer, "collapses_repeats", False) else {}
 
     def _batches(self, items: Sequence[Any], seconds: Sequence[float]) -> Iterator[list[Any]]:
         """Batches of similar length, longest first; one by one if there is no budget."""
@@ -385,10 +381,15 @@ class WindowRecognizer:
             yield [items[place] for place in places]
 
 
-def _pad_states(model: Any, states: Sequence[Tensor]) -> Any:
-    """States `(N, D)` of several windows as the output of a model's encoder."""
-    mask = pad_sequence([torch.ones(len(one), dtype=torch.int64) for one in states], batch_first=True)
-    mask = mask.to(model.device)
-    outputs = model.build_encoder_outputs((pad_sequence(list(states), batch_first=True),), mask)
-    outputs.attention_mask = mask
-    return outputs
+def language_probabilities(logits: Tensor, labels: Sequence[str]) -> list[dict[str, float]]:
+    """Probabilities by language, without `und`, which is never predicted.
+
+    Args:
+        logits: `(B, G)`.
+        labels: codes of the G languages.
+    """
+    places = [place for place, code in enumerate(labels) if code != UNDETERMINED]
+    if not places:
+        return [{UNDETERMINED: 1.0}] * len(logits)
+    probabilities = logits[:, places].float().softmax(dim=-1).cpu().tolist()
+    return [dict(zip([labels[place] for place in places], row, strict=True)) for row in probabilities]

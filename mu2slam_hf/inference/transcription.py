@@ -6,29 +6,27 @@ A recording is read in blocks, cut at pauses, and its windows are recognised in 
 
 import gc
 import os
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from mu2slam_hf.data.audio_sources import stream_audio_source
 from mu2slam_hf.inference.alignment import AlignedWord
 from mu2slam_hf.inference.language_average import LanguageAverage
 from mu2slam_hf.inference.pauses import build_detector
 from mu2slam_hf.inference.recognition import RecognizedWindow, WindowRecognizer
 from mu2slam_hf.inference.transcripts import Transcript, TranscriptSegment, join_words, split_at_cut, without_overlap
-from mu2slam_hf.inference.windows import RecordingEnd, Window, cut_windows
+from mu2slam_hf.inference.window_loop import RecordingState, WindowLoop
+from mu2slam_hf.inference.windows import Window
 from mu2slam_hf.models.generation_settings import find_chunk_seconds, find_min_language_probability
 from mu2slam_hf.models.language_codes import UNDETERMINED
-from mu2slam_hf.models.modules_audio_decoders import AudioError
+from mu2slam_hf.models.modules_capabilities import capabilities_of
 from mu2slam_hf.models.modules_language_adapters import use_adapter
 
 # The language of a recording is predicted once from this much speech, unless the recording is shorter.
 _LANGUAGE_SECONDS = 60.0
-# Windows are recognised together when there are this many batches.
-_POOLED_BATCHES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +68,21 @@ class TranscriptionOptions:
     ctc_decoder: Callable[[np.ndarray], str] | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class TranscriptionRequest:
+    """A recording with languages of its own, in place of those of `TranscriptionOptions`.
+
+    Attributes:
+        source: the recording, see `stream_audio_source`.
+        source_lang: spoken language; None means that it is predicted.
+        target_langs: languages to translate into.
+    """
+
+    source: Any
+    source_lang: str | None = None
+    target_langs: tuple[str, ...] = ()
+
+
 def transcribe_recordings(
     model: Any,
     processor: Any,
@@ -83,15 +96,15 @@ def transcribe_recordings(
     Nothing is written for windows without speech; see `NoSpeechSettings`.
 
     Args:
-        model: `Mu2SLAMForConditionalGeneration` or a CTC model of this package.
+        model: a model that recognises speech: `Mu2SLAMForConditionalGeneration`, a CTC model, ...
         processor: its processor.
-        recordings: paths, URLs, bytes of files, arrays, mappings with `array` and `sampling_rate`; see
-            `stream_audio_source`.
+        recordings: paths, URLs, bytes of files, arrays, mappings with `array` and `sampling_rate`, see
+            `stream_audio_source`; or `TranscriptionRequest`s, which have languages of their own.
         options: what to write.
         progress: called with the number of seconds of audio that have been processed since the last call.
 
     Yields:
-        for each recording, in order, its transcript, or the `AudioError` that tells why it cannot be read.
+        for each recording, in order, its transcript, or the `AudioError` that says why it cannot be read.
 
     Raises:
         ValueError: an unknown language, options that the model does not support, a model that cannot transcribe, or
@@ -106,156 +119,138 @@ def transcribe_recordings(
     was_training = model.training
     model.eval()
     try:
-        for recording in recordings:
-            transcriber.read(recording)
-            yield from transcriber.finished()
-        transcriber.recognize()
-        yield from transcriber.finished()
+        yield from transcriber.run(map(transcriber.open, recordings))
     finally:
         model.train(was_training)
 
 
-class _Recording:
+class _Recording(RecordingState):
     """A recording that is being transcribed."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: Any, source_lang: str | None, target_langs: Sequence[str]) -> None:
+        super().__init__(source, source_lang)
+        self.target_langs = target_langs
         self.segments: list[TranscriptSegment] = []
         self.languages = LanguageAverage()
-        self.num_samples: int | None = None
-        self.error: AudioError | None = None
         self.last: dict[int | None, RecognizedWindow] = {}
-
-    @property
-    def is_read(self) -> bool:
-        return self.num_samples is not None or self.error is not None
 
     @property
     def is_settled(self) -> bool:
         """Whether the language does not change any more."""
         return self.is_read or self.languages.seconds >= _LANGUAGE_SECONDS
 
-    def hear(self, one: RecognizedWindow, seconds: float) -> None:
+    def count_language(self, result: RecognizedWindow, seconds: float) -> None:
         """Count the languages of a window, as long as they are not settled."""
-        if self.languages.seconds < _LANGUAGE_SECONDS and one.language_probabilities is not None:
-            self.languages.add(one.language_probabilities, seconds)
+        if self.languages.seconds < _LANGUAGE_SECONDS and result.language_probabilities is not None:
+            self.languages.add(result.language_probabilities, seconds)
 
 
-class _Transcriber:
-    """Collects windows of recordings, recognises them together and assembles transcripts."""
+class _Transcriber(WindowLoop[_Recording, Transcript]):
+    """Recognises windows of recordings together and assembles transcripts."""
 
     def __init__(
         self, model: Any, processor: Any, options: TranscriptionOptions, progress: Callable[[float], None] | None
     ):
         self.options = options
-        self.progress = progress
-        row = processor.language_row(options.source_lang)
-        # As the model calls it; `und` is the same as None.
-        self.source_lang = processor.languages[row] if row else None
+        self.processor = processor
+        self.capabilities = capabilities_of(model)
+        if "asr" not in self.capabilities.tasks:
+            raise ValueError(
+                f"{type(model).__name__} cannot transcribe; use a Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC or "
+                "MSLAMForCTC checkpoint."
+            )
         self.recognizer = WindowRecognizer(
             model,
             processor,
-            source_lang=self.source_lang,
             batch_seconds=options.batch_seconds,
             adapter_name=options.adapter_name,
             generate_kwargs=options.generate_kwargs,
             ctc_decoder=options.ctc_decoder,
         )
-        if self.recognizer.is_ctc and options.target_langs:
+        # Checked before the first recording is read.
+        self.source_lang = self._known_language(options.source_lang)
+        self._check_targets(options.target_langs)
+        self.min_language_probability = find_min_language_probability(model, options.min_language_probability)
+        if options.timestamps not in (None, "word", "token"):
+            raise ValueError(f"timestamps must be 'word', 'token' or None, got {options.timestamps!r}.")
+        # Windows that have passed the encoder and wait until the language of their recording is settled.
+        self.unsettled: list[tuple[_Recording, RecognizedWindow]] = []
+        super().__init__(
+            sampling_rate=self.recognizer.sampling_rate,
+            chunk_seconds=find_chunk_seconds(model, options.chunk_length_s),
+            batch_seconds=options.batch_seconds,
+            detector=build_detector(options.vad, self.recognizer.sampling_rate),
+            split_channels=options.split_channels,
+            compute_blanks=self.recognizer.compute_blanks if self.capabilities.has_ctc else None,
+            progress=progress,
+        )
+
+    def open(self, item: Any) -> _Recording:
+        """The state of a recording, or of a request with languages of its own."""
+        if not isinstance(item, TranscriptionRequest):
+            return _Recording(item, self.source_lang, self.options.target_langs)
+        self._check_targets(item.target_langs)
+        return _Recording(item.source, self._known_language(item.source_lang), item.target_langs)
+
+    def _known_language(self, code: str | None) -> str | None:
+        """A language as the model calls it; None for `und`."""
+        row = self.processor.language_row(code)
+        return self.processor.languages[row] if row else None
+
+    def _check_targets(self, target_langs: Sequence[str]) -> None:
+        if target_langs and not self.capabilities.translates:
             raise ValueError(
                 "A CTC model only transcribes and cannot translate; use a Mu2SLAMForConditionalGeneration checkpoint."
             )
-        for code in options.target_langs:
-            processor.language_row(code)
-        self.chunk_seconds = find_chunk_seconds(model, options.chunk_length_s)
-        self.min_language_probability = find_min_language_probability(model, options.min_language_probability)
-        self.detector = build_detector(options.vad, self.recognizer.sampling_rate)
-        if options.timestamps not in (None, "word", "token"):
-            raise ValueError(f"timestamps must be 'word', 'token' or None, got {options.timestamps!r}.")
-        self.waiting: deque[_Recording] = deque()
-        self.pool: list[tuple[_Recording, Window]] = []
-        # Windows that have passed the encoder and wait until the language of their recording is settled.
-        self.held: list[tuple[_Recording, RecognizedWindow]] = []
-        self.pooled_seconds = 0.0
-        self.read_seconds = 0.0
+        for code in target_langs:
+            self.processor.language_row(code)
 
-    def read(self, source: Any) -> None:
-        """Read a recording; recognises windows whenever there are enough for batches."""
-        recording = _Recording()
-        self.waiting.append(recording)
-        rate = self.recognizer.sampling_rate
-        windows = cut_windows(
-            stream_audio_source(source, rate, split_channels=self.options.split_channels),
-            rate,
-            self.chunk_seconds,
-            detector=self.detector,
-            blank_posteriors=self.recognizer.compute_blanks,
-            progress=self._count,
-        )
-        while not recording.is_read:
-            try:
-                window = next(windows)
-            except AudioError as error:
-                recording.error = error
-                self._forget(recording)
-                return
-            if isinstance(window, RecordingEnd):
-                recording.num_samples = window.num_samples
-                return
-            self.pool.append((recording, window))
-            self.pooled_seconds += len(window.waveform) / rate
-            if self.pooled_seconds >= _POOLED_BATCHES * self.options.batch_seconds:
-                self.recognize()
+    def held(self) -> list[_Recording]:
+        """Recordings whose language is not settled."""
+        return [recording for recording, _ in self.unsettled]
 
-    def _forget(self, recording: _Recording) -> None:
+    def forget(self, recording: _Recording) -> None:
         """Drop the windows of a recording."""
-        self.pool = [(other, window) for other, window in self.pool if other is not recording]
-        self.held = [(other, one) for other, one in self.held if other is not recording]
-        self.pooled_seconds = sum(len(window.waveform) for _, window in self.pool) / self.recognizer.sampling_rate
+        super().forget(recording)
+        self.unsettled = [(other, result) for other, result in self.unsettled if other is not recording]
 
-    def _count(self, seconds: float) -> None:
-        self.read_seconds += seconds
-        # Long silence has no windows to recognise.
-        if not self.pool and self.read_seconds >= _POOLED_BATCHES * self.options.batch_seconds:
-            self._report()
-
-    def _report(self) -> None:
+    def process(self, pool: list[tuple[_Recording, Window]]) -> None:
+        """Recognise windows, except those of a recording whose language is not settled."""
+        results = self.recognizer.encode(
+            [window for _, window in pool], [recording.source_lang for recording, _ in pool]
+        )
+        encoded = [
+            (recording, result) for (recording, _), result in zip(pool, results, strict=True) if result.has_speech
+        ]
+        for recording, result in encoded:
+            recording.count_language(result, result.num_samples / self.sampling_rate)
+        encoded, self.unsettled = self.unsettled + encoded, []
+        ready = [pair for pair in encoded if self._is_settled(*pair)]
+        self.unsettled = [pair for pair in encoded if not self._is_settled(*pair)]
+        languages = [self._language(recording, result) for recording, result in ready]
+        windows = [result for _, result in ready]
+        self.recognizer.transcribe(windows, [written for _, _, written in languages], self.options.timestamps)
+        for target in dict.fromkeys(target for recording, _ in ready for target in recording.target_langs):
+            self.recognizer.translate(
+                [result for recording, result in ready if target in recording.target_langs], target
+            )
+        for (recording, result), language in zip(ready, languages, strict=True):
+            if result.has_speech:
+                self._add(recording, result, *language)
         # Generation leaves tensors in reference cycles; over an hour they would be hundreds of megabytes.
         gc.collect()
-        if self.progress is not None and self.read_seconds:
-            self.progress(self.read_seconds)
-            self.read_seconds = 0.0
 
-    def recognize(self) -> None:
-        """Recognise the windows that were collected, except those of a recording whose language is not settled."""
-        pool, self.pool, self.pooled_seconds = self.pool, [], 0.0
-        found = self.recognizer.encode([window for _, window in pool])
-        encoded = [(recording, one) for (recording, _), one in zip(pool, found, strict=True) if one.has_speech]
-        for recording, one in encoded:
-            recording.hear(one, one.num_samples / self.recognizer.sampling_rate)
-        encoded, self.held = self.held + encoded, []
-        ready = [(recording, one) for recording, one in encoded if self._is_settled(recording, one)]
-        self.held = [(recording, one) for recording, one in encoded if not self._is_settled(recording, one)]
-        languages = [self._language(recording, one) for recording, one in ready]
-        windows = [one for _, one in ready]
-        self.recognizer.transcribe(windows, [written for _, _, written in languages], self.options.timestamps)
-        for target in self.options.target_langs:
-            self.recognizer.translate(windows, target)
-        for (recording, one), language in zip(ready, languages, strict=True):
-            if one.has_speech:
-                self._add(recording, one, *language)
-        self._report()
-
-    def _is_settled(self, recording: _Recording, one: RecognizedWindow) -> bool:
+    def _is_settled(self, recording: _Recording, result: RecognizedWindow) -> bool:
         """Whether the language of a window is known, so that it does not depend on what is recognised together."""
-        given = self.source_lang is not None or self.options.multilingual or one.language_probabilities is None
-        return given or recording.is_settled
+        predicts = recording.source_lang is None and result.language_probabilities is not None
+        return not predicts or self.options.multilingual or recording.is_settled
 
-    def _language(self, recording: _Recording, one: RecognizedWindow) -> tuple[str, float | None, str | None]:
+    def _language(self, recording: _Recording, result: RecognizedWindow) -> tuple[str, float | None, str | None]:
         """Language, its probability, and the language to write."""
-        if self.source_lang is not None or one.language_probabilities is None:
-            return self.source_lang or UNDETERMINED, None, self.source_lang
+        if recording.source_lang is not None or result.language_probabilities is None:
+            return recording.source_lang or UNDETERMINED, None, recording.source_lang
         if self.options.multilingual:
-            code, probability = max(one.language_probabilities.items(), key=lambda item: item[1])
+            code, probability = max(result.language_probabilities.items(), key=lambda item: item[1])
         else:
             code, probability = recording.languages.best()
         return code if probability >= self.min_language_probability else UNDETERMINED, probability, code
@@ -263,18 +258,18 @@ class _Transcriber:
     def _add(
         self,
         recording: _Recording,
-        one: RecognizedWindow,
+        result: RecognizedWindow,
         language: str,
         probability: float | None,
         written: str | None,
     ) -> None:
-        """Add the segment of a window; words that two windows have heard at a cut are kept once."""
-        window, rate = one.window, self.recognizer.sampling_rate
-        words = list(one.words)
+        """Add the segment of a window; words that two windows have recognised at a cut are kept once."""
+        window, rate = result.window, self.sampling_rate
+        words = list(result.words)
         previous = recording.last.get(window.channel)
         segments = recording.segments
         cut_sample = window.start_sample + window.core_start
-        # The window before may have been without speech; then nothing is heard twice.
+        # The window before may have been without speech; then no word is recognised twice.
         follows = previous is not None and previous.window.start_sample + previous.window.core_stop == cut_sample
         if window.joins_previous and previous is not None and follows and words and previous.words:
             cut = cut_sample / rate
@@ -283,29 +278,29 @@ class _Transcriber:
             segments[place] = self._with_words(segments[place], kept)
             if not kept:
                 del segments[place]
-        recording.last[window.channel] = replace(one, words=tuple(words), states=None, log_probs=None)
+        recording.last[window.channel] = replace(result, words=tuple(words), states=None, log_probs=None)
         start = cut_sample / rate
         stop = (window.start_sample + window.core_stop) / rate
         segment = TranscriptSegment(
             start_seconds=start,
             end_seconds=stop,
-            text=one.text,
+            text=result.text,
             language=language,
             language_probability=probability,
             written_language=written,
-            translations=one.translations,
+            translations=result.translations,
             channel=window.channel,
         )
         if words:
-            segment = self._with_words(segment, words, keep_text=len(words) == len(one.words))
-        elif one.words:
+            segment = self._with_words(segment, words, keep_text=len(words) == len(result.words))
+        elif result.words:
             return
         segments.append(segment)
 
     def _with_words(
         self, segment: TranscriptSegment, words: Sequence[AlignedWord], keep_text: bool = False
     ) -> TranscriptSegment:
-        """The segment with other words, from the start of the first to the end of the last one."""
+        """The segment with other words, from the start of the first to the end of the last result."""
         if not words:
             return segment
         return replace(
@@ -316,15 +311,8 @@ class _Transcriber:
             end_seconds=words[-1].end_seconds,
         )
 
-    def finished(self) -> Iterator[Transcript | ValueError]:
-        """Transcripts of recordings that are complete, in order."""
-        pending = {id(recording) for recording, _ in (*self.pool, *self.held)}
-        while self.waiting and self.waiting[0].is_read and id(self.waiting[0]) not in pending:
-            yield self._assemble(self.waiting.popleft())
-
-    def _assemble(self, recording: _Recording) -> Transcript | ValueError:
-        if recording.error is not None:
-            return recording.error
+    def conclude(self, recording: _Recording) -> Transcript:
+        """The transcript of a recording."""
         assert recording.num_samples is not None
         segments = without_overlap(recording.segments)
         if self.options.timestamps is None:
@@ -336,8 +324,8 @@ class _Transcriber:
         first = next((segment for segment in segments if segment.language == language), None)
         return Transcript(
             segments=tuple(segments),
-            duration_seconds=recording.num_samples / self.recognizer.sampling_rate,
-            language=language if first or self.source_lang is None else self.source_lang,
+            duration_seconds=recording.num_samples / self.sampling_rate,
+            language=language if first or recording.source_lang is None else recording.source_lang,
             language_probability=first.language_probability if first else None,
             written_language=first.written_language if first else None,
         )

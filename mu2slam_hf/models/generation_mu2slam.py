@@ -17,6 +17,7 @@ from .generation_cache import SharedSourceCache
 from .generation_ctc import CTCPrefixLogitsProcessor, CTCPrefixScorer
 from .generation_direct import search_beams
 from .generation_greedy import GreedySearch, is_plain_greedy
+from .generation_inference import Seq2SeqInferenceMixin
 from .generation_settings import find_option, is_plain_search
 from .generation_tokens import (
     AllowedTokensLogitsProcessor,
@@ -35,7 +36,7 @@ DEFAULT_MAX_LENGTH = 20
 """Default of transformers, replaced by a limit derived from the source."""
 
 
-class Mu2SLAMGenerationMixin:
+class Mu2SLAMGenerationMixin(Seq2SeqInferenceMixin):
     """Languages, tasks and joint CTC/attention decoding for [`Mu2SLAMForConditionalGeneration`]."""
 
     @torch.no_grad()

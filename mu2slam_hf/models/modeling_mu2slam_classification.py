@@ -20,12 +20,13 @@ from .modeling_mu2slam import (
     Mu2SLAMPreTrainedModel,
 )
 from .modules_base import touch_parameters
+from .modules_capabilities import ClassifierInferenceMixin
 from .modules_layers import linear
 from .modules_losses import cross_entropy_mean
 from .modules_pooling import masked_mean
 
 
-class Mu2SLAMForAudioClassification(EncoderHeadMixin, Mu2SLAMPreTrainedModel):
+class Mu2SLAMForAudioClassification(EncoderHeadMixin, ClassifierInferenceMixin, Mu2SLAMPreTrainedModel):
     """The Mu2SLAM encoder with the language head, as a classifier of recordings (or texts) by language.
 
     All weights are those of an encoder-decoder: `from_pretrained` of its folder initialises nothing. The classes are

@@ -9,6 +9,7 @@ from transformers import initialization as init
 from transformers.modeling_outputs import CausalLMOutput
 
 from .modules_attention import ConformerSelfAttention
+from .modules_capabilities import CTCInferenceMixin
 from .modules_language_adapters import LanguageAdaptersMixin
 from .modules_layers import ChannelNorm, SequenceBatchNorm, linear
 from .modules_learned_quantization import LearnedQuantizer
@@ -170,7 +171,7 @@ class EncoderFreezingMixin:
                 conformer.norm.requires_grad_(True)
 
 
-class CTCMixin:
+class CTCMixin(CTCInferenceMixin):
     """Methods shared by the models with nothing but a CTC head, `ctc_head`, on their base model."""
 
     input_modalities = ("audio",)

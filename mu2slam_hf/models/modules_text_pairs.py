@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import QuestionAnsweringModelOutput, SequenceClassifierOutput
 from transformers.utils.generic import can_return_tuple
 
+from .modules_capabilities import Capabilities, ClassifierInferenceMixin, InferenceMixin
 from .modules_layers import apply_dropout, at_least_float32, linear
 from .modules_losses import cross_entropy_mean
 from .modules_pooling import masked_max, masked_mean
@@ -80,7 +81,7 @@ class TextPairMixin:
         return {"inputs_embeds": embeds + second.to(embeds.dtype), **given}
 
 
-class SequenceClassifierMixin(TextPairMixin):
+class SequenceClassifierMixin(ClassifierInferenceMixin, TextPairMixin):
     """The classifier on the pooled states of an encoder."""
 
     # The loss is a mean over the items of a batch. Because of the **kwargs of `forward`, transformers' Trainer would
@@ -109,13 +110,14 @@ class SequenceClassifierMixin(TextPairMixin):
         return SequenceClassifierOutput(loss=loss, logits=logits, **states)
 
 
-class QuestionAnsweringMixin(TextPairMixin):
+class QuestionAnsweringMixin(InferenceMixin, TextPairMixin):
     """A span head: the first and last token of the answer to a question in a passage.
 
     The `</s>` of the question means that the passage has no answer, which is the case for most windows of a long
     passage. All other tokens outside of the passage are masked.
     """
 
+    capabilities = Capabilities(tasks=("qa",))
     accepts_loss_kwargs = False
     input_modalities = ("text",)
     main_input_name = "input_ids"

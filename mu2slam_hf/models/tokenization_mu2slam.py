@@ -263,6 +263,8 @@ class Mu2SLAMCTCTokenizer(Mu2SLAMTokenizer):
     """
 
     _ends_with_eos = False
+    # Whether `decode` reads one id for each frame.
+    collapses_repeats = True
     # The pipeline of transformers passes this to `_get_word_offsets`.
     replace_word_delimiter_char = " "
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Requests, batches, and a decoding that resumes, with a stand-in for the model that writes down what it was asked."""
+"""Requests, batches, and a decoding that resumes; transcription and translation only note what they are asked for."""
 
 import json
 from types import SimpleNamespace
@@ -7,42 +7,56 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from transformers import BatchFeature
 
 from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.evaluation import decode
 from mu2slam_hf.evaluation.decode import build_requests, decode_requests, make_batches
-from mu2slam_hf.inference.translation import generate_texts
+from mu2slam_hf.inference.transcripts import Transcript, TranscriptSegment
+from mu2slam_hf.models.modules_capabilities import Capabilities
 
 
 class EchoModel(torch.nn.Module):
-    """Answers each item with `<task>:<source>><target>`, and counts its calls."""
+    """Each text is `<task>:<source>><target>`; the calls are counted."""
 
-    device, dtype = torch.device("cpu"), torch.float32
+    capabilities = Capabilities(tasks=("asr", "ast", "mt"))
 
     def __init__(self, fail_at_call=None):
         super().__init__()
         self.calls, self.fail_at_call = [], fail_at_call
 
-    def generate(self, *, input_features=None, input_ids=None, source_lang, target_lang, task, **kwargs):
+    def note(self, **call):
         if len(self.calls) == self.fail_at_call:
             raise RuntimeError("killed")
-        count = len(input_features if input_features is not None else input_ids)
-        self.calls.append({"task": task, "count": count, "training": self.training, **kwargs})
-        sources, targets = source_lang or ["?"] * count, target_lang or ["?"] * count
-        return [f" {task}:{source}>{target} " for source, target in zip(sources, targets, strict=True)]
+        self.calls.append({"training": self.training, **call})
 
 
-class EchoProcessor:
-    feature_extractor = SimpleNamespace(sampling_rate=16_000)
+def echo_transcripts(model, processor, recordings, options):
+    model.note(task="asr", count=len(recordings), **options.generate_kwargs)
+    for request in recordings:
+        source = request.source_lang or "?"
+        segment = TranscriptSegment(
+            start_seconds=0.0,
+            end_seconds=0.1,
+            text=f"asr:{source}>{request.source_lang or '?'}",
+            language=source,
+            translations={target: f"ast:{source}>{target}" for target in request.target_langs},
+        )
+        yield Transcript(segments=(segment,), duration_seconds=0.1, language=source)
 
-    def __call__(self, audio=None, text=None, **kwargs):
-        if audio is not None:
-            return BatchFeature({"input_features": torch.zeros(len(audio), 4, 80)})
-        return BatchFeature({"input_ids": torch.zeros(len(text), 4, dtype=torch.int64)})
 
-    def batch_decode(self, ids, skip_special_tokens):
-        assert skip_special_tokens
-        return ids
+def echo_translations(model, processor, texts, *, source_lang, target_lang, batch_size, **generate_kwargs):
+    model.note(task="mt", count=len(texts), **generate_kwargs)
+    sources = source_lang or ["?"] * len(texts)
+    return [f"mt:{source}>{target}" for source, target in zip(sources, target_lang, strict=True)]
+
+
+@pytest.fixture(autouse=True)
+def echo(monkeypatch):
+    monkeypatch.setattr(decode, "transcribe_recordings", echo_transcripts)
+    monkeypatch.setattr(decode, "translate", echo_translations)
+
+
+PROCESSOR = SimpleNamespace(languages=["und", "en", "it"])
 
 
 @pytest.fixture
@@ -100,21 +114,26 @@ def both_conditions(records):
     return [r for told in (True, False) for r in build_requests(records, source_lang_given=told)]
 
 
-def test_batches_have_one_task_and_one_condition_each(records):
-    for batch in make_batches(both_conditions(records)):
-        assert len({(request.task, request.source_lang_given) for request in batch}) == 1
+def test_batches_have_one_modality_and_one_condition_and_all_requests_for_their_recordings(records):
+    recordings = []
+    for batch in make_batches(both_conditions(records), batch_size=1):
+        assert len({(request.task == "mt", request.source_lang_given) for request in batch}) == 1
+        recordings += [(batch[0].record.key, batch[0].source_lang_given, len(batch))] * (batch[0].task != "mt")
+    assert sorted(recordings) == sorted(
+        (key, given, count) for key, count in (("/en/1", 3), ("/it/2", 1)) for given in (True, False)
+    )
 
 
 def test_conditions_do_not_mix_when_both_are_decoded_together(records):
     requests = both_conditions(records)
-    for hypothesis in decode_requests(requests, EchoModel(), EchoProcessor(), progress=False):
+    for hypothesis in decode_requests(requests, EchoModel(), PROCESSOR, progress=False):
         assert hypothesis.hypothesis.startswith(f"{hypothesis.task}:?>") is not hypothesis.source_lang_given
 
 
 def test_hypotheses_come_in_the_order_of_the_requests(records):
     requests = build_requests(records)
     model = EchoModel().train()
-    hypotheses = decode_requests(requests, model, EchoProcessor(), batch_size=1, progress=False, num_beams=3)
+    hypotheses = decode_requests(requests, model, PROCESSOR, batch_size=1, progress=False, num_beams=3)
     assert [h.key for h in hypotheses] == [r.key for r in requests]
     for hypothesis in hypotheses:
         expected = f"{hypothesis.task}:{hypothesis.source_lang}>{hypothesis.target_lang}"
@@ -123,26 +142,24 @@ def test_hypotheses_come_in_the_order_of_the_requests(records):
     assert model.training  # as it was found
 
 
-def test_who_is_not_told_the_source_is_not_told_the_target_of_asr_either(records):
+def test_without_the_source_language_the_target_of_asr_is_not_given_either(records):
     requests = build_requests(records, source_lang_given=False)
-    texts = {h.hypothesis for h in decode_requests(requests, EchoModel(), EchoProcessor(), progress=False)}
+    texts = {h.hypothesis for h in decode_requests(requests, EchoModel(), PROCESSOR, progress=False)}
     assert texts == {"asr:?>?", "ast:?>es", "ast:?>fr", "mt:?>es", "mt:?>fr", "mt:?>en"}
 
 
 def test_an_interrupted_decoding_goes_on_where_it_stopped(records, tmp_path):
     path = tmp_path / "hypotheses.jsonl"
     requests = build_requests(records)
-    whole = decode_requests(requests, EchoModel(), EchoProcessor(), batch_size=1, progress=False)
+    whole = decode_requests(requests, EchoModel(), PROCESSOR, batch_size=1, progress=False)
     with pytest.raises(RuntimeError, match="killed"):
-        decode_requests(
-            requests, EchoModel(fail_at_call=3), EchoProcessor(), output_path=path, batch_size=1, progress=False
-        )
+        decode_requests(requests, EchoModel(fail_at_call=3), PROCESSOR, output_path=path, batch_size=1, progress=False)
     with path.open("a", encoding="utf-8") as file:
         file.write('{"key": "cut in the middle of a l')
     model = EchoModel()
-    resumed = decode_requests(requests, model, EchoProcessor(), output_path=path, batch_size=1, progress=False)
+    resumed = decode_requests(requests, model, PROCESSOR, output_path=path, batch_size=1, progress=False)
     assert resumed == whole
-    assert len(model.calls) == len(requests) - 3
+    assert sum(call["count"] for call in model.calls) < sum(1 for _ in make_batches(requests, batch_size=1))
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     assert "settings" in lines[0]
     assert sorted(line["key"] for line in lines[1:]) == sorted(r.key for r in requests)
@@ -151,16 +168,14 @@ def test_an_interrupted_decoding_goes_on_where_it_stopped(records, tmp_path):
 def test_hypotheses_of_other_settings_are_not_mixed_in(records, tmp_path):
     path = tmp_path / "hypotheses.jsonl"
     requests = build_requests(records)
-    decode_requests(requests, EchoModel(), EchoProcessor(), output_path=path, settings={"model": "a"}, progress=False)
+    decode_requests(requests, EchoModel(), PROCESSOR, output_path=path, settings={"model": "a"}, progress=False)
     with pytest.raises(ValueError, match="created with other settings"):
-        decode_requests(
-            requests, EchoModel(), EchoProcessor(), output_path=path, settings={"model": "b"}, progress=False
-        )
+        decode_requests(requests, EchoModel(), PROCESSOR, output_path=path, settings={"model": "b"}, progress=False)
     with pytest.raises(ValueError, match="created with other settings"):
         decode_requests(
             requests,
             EchoModel(),
-            EchoProcessor(),
+            PROCESSOR,
             output_path=path,
             settings={"model": "a"},
             progress=False,
@@ -173,12 +188,5 @@ def test_a_line_separator_inside_a_text_does_not_break_the_file(tmp_path):
     requests = build_requests([record], ["mt"])
     path = tmp_path / "hypotheses.jsonl"
     for _ in range(2):
-        (hypothesis,) = decode_requests(requests, EchoModel(), EchoProcessor(), output_path=path, progress=False)
+        (hypothesis,) = decode_requests(requests, EchoModel(), PROCESSOR, output_path=path, progress=False)
         assert hypothesis.reference == "b\u2028c"
-
-
-def test_exactly_one_kind_of_source():
-    with pytest.raises(ValueError, match="exactly one of `audio` and `text`"):
-        generate_texts(EchoModel(), EchoProcessor())
-    with pytest.raises(ValueError, match="exactly one of `audio` and `text`"):
-        generate_texts(EchoModel(), EchoProcessor(), audio=[np.zeros(10)], text=["x"])

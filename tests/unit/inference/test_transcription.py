@@ -12,7 +12,8 @@ from mu2slam_hf.inference import transcription
 from mu2slam_hf.inference.alignment import AlignedWord
 from mu2slam_hf.inference.recognition import RecognizedWindow
 from mu2slam_hf.inference.transcription import TranscriptionOptions, transcribe_recordings
-from mu2slam_hf.models.modules_audio_files import AudioError
+from mu2slam_hf.models.modules_audio_decoders import AudioError
+from mu2slam_hf.models.modules_capabilities import Capabilities
 
 RATE = 2000
 LANGUAGES = ["und", "en", "es"]
@@ -25,18 +26,16 @@ class KnownRecognizer:
     """
 
     sampling_rate = RATE
-    is_ctc = False
     failing_word: str | None = None
     batches: list[int] = []
 
     def __init__(self, model, processor, **options):
-        self.source_lang = options["source_lang"]
         type(self).batches = []
 
-    def compute_blanks(self, waveform):
+    def compute_blanks(self, waveform, source_lang=None):
         return np.ones(len(waveform) // 40 + 1)
 
-    def encode(self, windows):
+    def encode(self, windows, source_langs):
         found = []
         for window in windows:
             level = float(np.abs(window.waveform).max())
@@ -87,11 +86,17 @@ def join(*parts):
     return np.concatenate(parts)
 
 
+def build_model():
+    model = torch.nn.Module()
+    model.capabilities = Capabilities(tasks=("asr", "ast"), has_ctc=True)
+    return model
+
+
 @pytest.fixture
 def transcribe(monkeypatch):
     """`transcribe_recordings` with the recogniser above."""
     monkeypatch.setattr(transcription, "WindowRecognizer", KnownRecognizer)
-    model = torch.nn.Module()
+    model = build_model()
     processor = SimpleNamespace(
         languages=LANGUAGES, language_row=lambda code: 0 if code is None else LANGUAGES.index(code.lower())
     )
@@ -264,9 +269,7 @@ def test_a_generator_of_recordings_is_read_as_results_are_taken(monkeypatch, tra
             yield sound(4)
 
     processor = SimpleNamespace(languages=LANGUAGES, language_row=lambda code: 0)
-    results = transcribe_recordings(
-        torch.nn.Module(), processor, recordings(), TranscriptionOptions(batch_seconds=2.0)
-    )
+    results = transcribe_recordings(build_model(), processor, recordings(), TranscriptionOptions(batch_seconds=2.0))
     assert numbers(next(results)) == list(range(8)) and len(taken) <= 2
     assert len(list(results)) == 5 and taken == list(range(6))
 
@@ -284,7 +287,7 @@ def test_progress_counts_every_second_once(transcribe, tmp_path):
 def test_the_mode_of_the_model_is_restored(transcribe, monkeypatch):
     processor = SimpleNamespace(languages=LANGUAGES, language_row=lambda code: 0)
     for training in (True, False):
-        model = torch.nn.Module().train(training)
+        model = build_model().train(training)
         results = transcribe_recordings(model, processor, [sound(1), sound(1)])
         next(results)
         assert not model.training

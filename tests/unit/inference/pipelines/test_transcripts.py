@@ -21,7 +21,7 @@ from mu2slam_hf.inference.alignment import AlignedWord
 from mu2slam_hf.inference.pipelines.transcripts import PipelineInput, ResultFormatter
 from mu2slam_hf.inference.transcription import TranscriptionOptions, transcribe_recordings
 from mu2slam_hf.inference.transcripts import Transcript, TranscriptSegment
-from mu2slam_hf.models.modules_audio_files import AudioError
+from mu2slam_hf.models.modules_audio_decoders import AudioError
 
 RATE = 16000
 CLIPS = sorted((REPOSITORY_ROOT / "examples" / "es").glob("*.opus"))

@@ -1,0 +1,159 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The loop over the windows of many recordings: read, cut, pooled, processed together, and concluded in order."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from mu2slam_hf.data.audio_sources import stream_audio_source
+from mu2slam_hf.inference.pauses import SpeechDetector
+from mu2slam_hf.inference.windows import RecordingEnd, Window, cut_windows
+from mu2slam_hf.models.modules_audio_decoders import AudioError
+
+# Windows are processed together when there are this many batches.
+_POOLED_BATCHES = 2
+
+
+class RecordingState:
+    """A recording that is being processed.
+
+    Args:
+        source: the recording, see `stream_audio_source`.
+        source_lang: the spoken language; None means unknown.
+
+    Attributes:
+        num_samples: its length, None until it is read to its end.
+        error: why it cannot be read.
+    """
+
+    def __init__(self, source: Any, source_lang: str | None = None) -> None:
+        self.source = source
+        self.source_lang = source_lang
+        self.num_samples: int | None = None
+        self.error: AudioError | None = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether all of its windows are known."""
+        return self.num_samples is not None or self.error is not None
+
+
+State = TypeVar("State", bound=RecordingState)
+Result = TypeVar("Result")
+
+
+class WindowLoop(Generic[State, Result]):
+    """Runs a model on the windows of recordings of any length, in bounded memory; subclasses say what they do.
+
+    Args:
+        sampling_rate: Hz.
+        chunk_seconds: maximum length of a window.
+        batch_seconds: maximum seconds of audio in a batch; windows of several batches are processed together.
+        detector: finds the speech; None to cut at pauses of energy.
+        split_channels: process the channels of a recording separately.
+        compute_blanks: function of a waveform `(n,)` and the spoken language, see `cut_windows`.
+        progress: called with the number of seconds of audio that have been processed since the last call.
+    """
+
+    def __init__(
+        self,
+        *,
+        sampling_rate: int,
+        chunk_seconds: float,
+        batch_seconds: float,
+        detector: SpeechDetector | None = None,
+        split_channels: bool = False,
+        compute_blanks: Callable[..., np.ndarray] | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        self.sampling_rate = sampling_rate
+        self.chunk_seconds = chunk_seconds
+        self.pool_seconds = _POOLED_BATCHES * batch_seconds
+        self.detector = detector
+        self.split_channels = split_channels
+        self.compute_blanks = compute_blanks
+        self.progress = progress
+        self.waiting: deque[State] = deque()
+        self.pool: list[tuple[State, Window]] = []
+        self.read_seconds = 0.0
+
+    def run(self, recordings: Iterable[State]) -> Iterator[Result | AudioError]:
+        """The result of each recording, in order, or the error that says why it cannot be read.
+
+        Args:
+            recordings: read when they are needed.
+        """
+        for recording in recordings:
+            self._read(recording)
+            yield from self._concluded()
+        self._process_pool()
+        yield from self._concluded()
+
+    def process(self, pool: list[tuple[State, Window]]) -> None:
+        """Run the model on the windows of several recordings."""
+        raise TypeError(f"{type(self).__name__} does not process windows.")
+
+    def conclude(self, recording: State) -> Result:
+        """The result of a recording whose windows have all been processed."""
+        raise TypeError(f"{type(self).__name__} has no results.")
+
+    def held(self) -> Iterable[State]:
+        """Recordings with windows that were processed but are not finished."""
+        return ()
+
+    def forget(self, recording: State) -> None:
+        """Drop the windows of a recording that cannot be read to its end."""
+        self.pool = [(other, window) for other, window in self.pool if other is not recording]
+
+    def _read(self, recording: State) -> None:
+        """Read a recording; processes windows whenever there are enough for batches."""
+        self.waiting.append(recording)
+        source, recording.source = recording.source, None  # not kept until the result
+        blanks = self.compute_blanks and partial(self.compute_blanks, source_lang=recording.source_lang)
+        windows = cut_windows(
+            stream_audio_source(source, self.sampling_rate, split_channels=self.split_channels),
+            self.sampling_rate,
+            self.chunk_seconds,
+            detector=self.detector,
+            blank_posteriors=blanks,
+            progress=self._count,
+        )
+        while not recording.is_read:
+            try:
+                window = next(windows)
+            except AudioError as error:
+                recording.error = error
+                self.forget(recording)
+                return
+            if isinstance(window, RecordingEnd):
+                recording.num_samples = window.num_samples
+                return
+            self.pool.append((recording, window))
+            if sum(len(pooled.waveform) for _, pooled in self.pool) >= self.pool_seconds * self.sampling_rate:
+                self._process_pool()
+
+    def _process_pool(self) -> None:
+        pool, self.pool = self.pool, []
+        self.process(pool)
+        self._report()
+
+    def _concluded(self) -> Iterator[Result | AudioError]:
+        """Results of recordings that are complete, in order."""
+        pending = {id(recording) for recording in (*(recording for recording, _ in self.pool), *self.held())}
+        while self.waiting and self.waiting[0].is_read and id(self.waiting[0]) not in pending:
+            recording = self.waiting.popleft()
+            yield self.conclude(recording) if recording.error is None else recording.error
+
+    def _count(self, seconds: float) -> None:
+        self.read_seconds += seconds
+        # Long silence has no windows to process.
+        if not self.pool and self.read_seconds >= self.pool_seconds:
+            self._report()
+
+    def _report(self) -> None:
+        if self.progress is not None and self.read_seconds:
+            self.progress(self.read_seconds)
+            self.read_seconds = 0.0

@@ -67,10 +67,7 @@ def load_checkpoint(
     from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
 
     model = Mu2SLAMForConditionalGeneration.from_pretrained(folder, dtype=_read_dtype(dtype), **kwargs)
-    for name, place in (adapters or {}).items():
-        model.load_adapter(place, name)
-        processor.load_adapter(place)
-    return model.to(device).eval(), processor
+    return _load_adapters(model, processor, adapters).to(device).eval(), processor
 
 
 def load_any_checkpoint(
@@ -79,6 +76,7 @@ def load_any_checkpoint(
     device: str = "cpu",
     dtype: str = "float32",
     quantization: str | None = None,
+    adapters: Mapping[str, str] | None = None,
 ) -> tuple[Any, "Mu2SLAMProcessor"]:
     """Model and processor of a checkpoint of any class of the package.
 
@@ -87,6 +85,7 @@ def load_any_checkpoint(
         device: device of the model.
         dtype: as in `load_checkpoint`.
         quantization: as in `load_checkpoint`.
+        adapters: as in `load_checkpoint`.
 
     Raises:
         ValueError: the path has no checkpoint or no processor, the class is not part of the package, weights are
@@ -96,18 +95,25 @@ def load_any_checkpoint(
     options = _read_quantization(quantization, device)
     folder = _find_folder(name_or_path)
     config = read_config(folder)
-    from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
+    from mu2slam_hf.checkpoints.model_types import MODEL_TYPES, find_model_class
 
-    classes = [one for model_type in MODEL_TYPES.values() for one in model_type.models.values()]
-    known: dict[str, Any] = {one.__name__: one for one in classes}
-    name = (config.get("architectures") or [f"type {config.get('model_type')}"])[0]
-    if name not in known:
+    model_class: Any = find_model_class(config)
+    if model_class is None:
+        known = {known.__name__ for model_type in MODEL_TYPES.values() for known in model_type.models.values()}
+        name = (config.get("architectures") or [f"type {config.get('model_type')}"])[0]
         raise ValueError(f"{folder}: {name} is not a model of this package: {', '.join(sorted(known))}")
     check_device(device)
     processor = load_processor(folder)
-    model, info = known[name].from_pretrained(folder, dtype=_read_dtype(dtype), output_loading_info=True, **options)
+    model, info = model_class.from_pretrained(folder, dtype=_read_dtype(dtype), output_loading_info=True, **options)
     check_nothing_missing(folder, model, info)
-    return model.to(device).eval(), processor
+    return _load_adapters(model, processor, adapters).to(device).eval(), processor
+
+
+def _load_adapters(model: Any, processor: Any, adapters: Mapping[str, str] | None) -> Any:
+    for name, folder in (adapters or {}).items():
+        model.load_adapter(folder, name)
+        processor.load_adapter(folder)
+    return model
 
 
 def _find_folder(name_or_path: str) -> str:

@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The model types of the package: the classes of each, by the names of their Auto classes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,7 @@ from mu2slam_hf.models.modeling_mu2slam_understanding import (
     Mu2SLAMForSequenceClassification,
 )
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
+from mu2slam_hf.models.modules_capabilities import Capabilities, capabilities_of
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer, Mu2SLAMTokenizer
 
@@ -134,3 +136,15 @@ class EncoderDecoderIsNoCTCModel:
             "Mu2SLAMConfig is the configuration of an encoder-decoder: use AutoModelForSpeechSeq2Seq, or "
             "Mu2SLAMForCTC(Mu2SLAMCTCConfig.from_mu2slam_config(config))."
         )
+
+
+def find_model_class(config: Mapping[str, Any]) -> type | None:
+    """The class of a model by the content of its `config.json`; None if it is not of this package."""
+    name = (config.get("architectures") or [""])[0]
+    classes = (model_class for model_type in MODEL_TYPES.values() for model_class in model_type.models.values())
+    return next((model_class for model_class in classes if model_class.__name__ == name), None)
+
+
+def declared_capabilities(config: Mapping[str, Any]) -> Capabilities:
+    """What a model can do, by the content of its `config.json`; nothing for classes of others."""
+    return capabilities_of(find_model_class(config))

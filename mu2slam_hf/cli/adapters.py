@@ -8,7 +8,7 @@ from typing import Any
 
 
 def add_adapters_option(parser: Any) -> None:
-    """`--adapter NAME=FOLDER`, as the dictionary `args.adapters`."""
+    """`--adapter NAME=FOLDER`, as the list of pairs `args.adapters`."""
     parser.add_argument(
         "--adapter",
         dest="adapters",
@@ -21,17 +21,20 @@ def add_adapters_option(parser: Any) -> None:
     )
 
 
-def read_adapters(args: argparse.Namespace) -> dict[str, Any]:
-    """What the adapters of the command say about themselves, by name; `args.adapters` becomes a dictionary.
+def read_adapters(named_folders: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """The languages, characters and base model of adapters, by name.
+
+    Args:
+        named_folders: name and folder of each adapter.
 
     Raises:
         ValueError: a name is given twice, or a folder has no adapters of this package.
     """
-    found: dict[str, Any] = {}
-    if args.adapters:
+    growths: dict[str, Any] = {}
+    if named_folders:
         from mu2slam_hf.models.modules_adapter_growth import AdapterGrowth
-    for name, folder in args.adapters:
-        if name in found:
+    for name, folder in named_folders:
+        if name in growths:
             raise ValueError(f"--adapter {name}={folder}: the name {name} is given twice")
         growth = AdapterGrowth.load(folder) if Path(folder).is_dir() else None
         if growth is None:
@@ -40,9 +43,8 @@ def read_adapters(args: argparse.Namespace) -> dict[str, Any]:
                 f"--adapter {name}={folder}: {reason}; expected the folder `adapter` of a model of "
                 "`mu2slam adapt --method lora`"
             )
-        found[name] = growth
-    args.adapters = dict(args.adapters)
-    return found
+        growths[name] = growth
+    return growths
 
 
 def with_added_languages(languages: Sequence[str], adapters: Mapping[str, Any]) -> list[str]:

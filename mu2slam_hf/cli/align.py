@@ -14,7 +14,6 @@ from mu2slam_hf.cli.languages import model_config, resolve_languages
 from mu2slam_hf.cli.model_options import add_model_options
 from mu2slam_hf.cli.models import load_model
 from mu2slam_hf.cli.options import (
-    FORMATS,
     add_json_option,
     add_limit_option,
     add_output_dir_option,
@@ -25,6 +24,7 @@ from mu2slam_hf.cli.options import (
     check_synthetic,
 )
 from mu2slam_hf.cli.recordings import list_recordings, report_all_unusable
+from mu2slam_hf.inference.output_settings import FORMATS
 from mu2slam_hf.inference.recordings import Recording, print_error, print_json
 
 

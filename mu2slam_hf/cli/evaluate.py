@@ -23,9 +23,10 @@ from mu2slam_hf.cli.options import (
 )
 from mu2slam_hf.cli.records import describe_data, load_records, print_scores, save_results
 from mu2slam_hf.cli.training_texts import read_training_words
+from mu2slam_hf.models.task_types import SCORED_TASKS
 
-_SPEECH_TEXT_TASKS = ("asr", "ast", "mt")
-_UNDERSTANDING_TASKS = ("nli", "qa")
+_UNDERSTANDING_TASKS = {"nli": "classification", "qa": "qa"}
+"""Tasks of text understanding, with the capability that each needs."""
 _CONDITIONS = {"given": (True,), "guessed": (False,), "both": (True, False)}
 
 
@@ -40,7 +41,7 @@ def add_parser(subparsers: Any) -> None:
         "with that head beside a baseline.",
     )
     add_corpus_options(parser, required=True)
-    tasks = (*_SPEECH_TEXT_TASKS, *_UNDERSTANDING_TASKS)
+    tasks = (*SCORED_TASKS, *_UNDERSTANDING_TASKS)
     text = "transcription, translation of speech, translation of text (these three), or one of nli and qa (the "
     text += "default for xnli and tydiqa)"
     parser.add_argument("--tasks", nargs="+", choices=tasks, help=text)
@@ -129,7 +130,7 @@ def _run_speech_text(args: argparse.Namespace, processes: Any) -> tuple[Any, str
 
     records = load_records(args, args.split, args.limit, select, args.part)
     training_words = read_training_words(args.training_texts) if args.training_texts else None
-    model, processor = load_model(args, any_class=False)
+    model, processor = load_model(args, *args.tasks)
     results = evaluate_corpus(
         model,
         processor,
@@ -163,7 +164,7 @@ def _default_tasks(corpus: str | None) -> list[str]:
     from mu2slam_hf.data.corpora.registry import CORPORA
 
     tasks = CORPORA[corpus].tasks if corpus in CORPORA else ()
-    return [task for task in tasks if task in _UNDERSTANDING_TASKS] or list(_SPEECH_TEXT_TASKS)
+    return [task for task in tasks if task in _UNDERSTANDING_TASKS] or ["asr", "ast", "mt"]
 
 
 def _run_understanding(args: argparse.Namespace, processes: Any) -> tuple[Any, str]:
@@ -174,7 +175,7 @@ def _run_understanding(args: argparse.Namespace, processes: Any) -> tuple[Any, s
     if len(args.tasks) > 1:
         raise ValueError(f"--tasks: {' and '.join(_UNDERSTANDING_TASKS)} have heads of their own; give one task alone")
     records = load_records(args, args.split, args.limit, part=args.part)
-    model, processor = load_model(args)
+    model, processor = load_model(args, _UNDERSTANDING_TASKS[args.tasks[0]])
     results = evaluate_understanding(
         args.tasks[0],
         model,

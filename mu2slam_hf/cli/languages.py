@@ -42,14 +42,30 @@ def resolve_languages(args: argparse.Namespace, config: dict[str, Any], **option
     for name, option in options.items():
         value = getattr(args, name)
         if isinstance(value, list):
-            codes = [_resolve(one, languages, option) for one in value]
-            setattr(args, name, list(dict.fromkeys(codes)))
+            setattr(args, name, list(dict.fromkeys(resolve_language(text, languages, option) for text in value)))
         elif value is not None:
-            given = None if value.lower() == AUTOMATIC else _resolve(value, languages, option)
-            setattr(args, name, None if given == UNDETERMINED else given)
+            setattr(args, name, resolve_source_language(value, languages, option))
 
 
-def _resolve(text: str, languages: Sequence[str] | None, option: str) -> str:
+def resolve_source_language(text: str | None, languages: Sequence[str] | None, option: str) -> str | None:
+    """As `resolve_language`; None for `auto`, `und` and None, which mean that the language is predicted."""
+    if text is None or text.lower() == AUTOMATIC:
+        return None
+    code = resolve_language(text, languages, option)
+    return None if code == UNDETERMINED else code
+
+
+def resolve_language(text: str, languages: Sequence[str] | None, option: str) -> str:
+    """The code of a language in a model.
+
+    Args:
+        text: any spelling.
+        languages: codes of the model; None or empty if it has no list.
+        option: name of the option, for messages.
+
+    Raises:
+        ValueError: a language that is unknown or that the model does not support.
+    """
     try:
         if not languages:
             return language_code(text)

@@ -4,27 +4,49 @@
 import argparse
 from typing import Any
 
+from mu2slam_hf.checkpoints.model_choice import ModelChoice
 from mu2slam_hf.cli.collection import resume_collection
 from mu2slam_hf.cli.options import quiet_libraries
 
 
-def load_model(
-    args: argparse.Namespace, *, any_class: bool = True, adapters: dict[str, str] | None = None
-) -> tuple[Any, Any]:
-    """Model and processor of `add_model_options`, without messages of transformers.
+class CommandModel(ModelChoice):
+    """A model that is loaded without messages of transformers, and at the end of the start-up of the program."""
+
+    def load(self) -> tuple[Any, Any]:
+        """Model and processor."""
+        quiet_libraries()
+        loaded = super().load()
+        resume_collection()
+        return loaded
+
+
+def chosen_model(args: argparse.Namespace, adapters: dict[str, str] | None = None) -> CommandModel:
+    """The model of `add_model_options`.
 
     Args:
         args: arguments of the command.
-        any_class: whether the model may be of any class of the package, or only for conditional generation.
-        adapters: folders of adapters by name, for a model for conditional generation.
+        adapters: folders of adapters by name.
     """
-    from mu2slam_hf.checkpoints import load_any_checkpoint, load_checkpoint
+    return CommandModel(
+        name=args.model,
+        device=args.device,
+        dtype=args.dtype,
+        quantization=args.quantization,
+        adapters=adapters or {},
+    )
 
-    quiet_libraries()
-    options = {"device": args.device, "dtype": args.dtype, "quantization": args.quantization}
-    if adapters:
-        loaded = load_checkpoint(args.model, adapters=adapters, **options)
-    else:
-        loaded = (load_any_checkpoint if any_class else load_checkpoint)(args.model, **options)
-    resume_collection()
-    return loaded
+
+def load_model(args: argparse.Namespace, *tasks: str) -> tuple[Any, Any]:
+    """Load the model of `add_model_options`.
+
+    Args:
+        args: arguments of the command.
+        *tasks: tasks that the model must have, see `Capabilities`.
+
+    Raises:
+        ValueError: the model does not have a task.
+    """
+    choice = chosen_model(args)
+    for task in tasks:
+        choice.check_task(task)
+    return choice.load()

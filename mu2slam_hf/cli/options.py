@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mu2slam_hf.cli.corpus_options import named_value
-
-FORMATS = ("txt", "srt", "vtt", "tsv", "json", "textgrid")
-"""As `mu2slam_hf.inference.formats.transcripts.FORMATS`, which is not imported for the help of a command."""
+from mu2slam_hf.inference.output_settings import FORMATS
 
 PARTS = ("choosing", "reporting")
 """As `mu2slam_hf.data.selection.PARTS`, which is not imported for the help of a command."""

@@ -15,12 +15,17 @@ class TranscriptionProgress:
     """A progress bar on standard error, if that is a terminal.
 
     Args:
-        total_seconds: seconds of audio; None if unknown.
+        recordings: those that are transcribed.
     """
 
-    def __init__(self, total_seconds: float | None = None) -> None:
+    def __init__(self, recordings: Sequence[Recording]) -> None:
         self._bar: Any = None
+        self._seconds: dict[str, float] = {}
         if sys.stderr.isatty():
+            self._seconds = measure_seconds(recordings)
+            # Without the length of one recording the total is unknown.
+            is_complete = all(recording.name in self._seconds for recording in recordings)
+            total_seconds = sum(self._seconds.values()) if is_complete else None
             known = total_seconds is not None and total_seconds > 0
             self._bar = _bar_class()(
                 total=total_seconds if known else None,
@@ -35,8 +40,9 @@ class TranscriptionProgress:
         if self._bar is not None:
             self._bar.update(seconds)
 
-    def skip(self, seconds: float | None) -> None:
+    def skip(self, recording: Recording) -> None:
         """Do not count a recording that need not or cannot be transcribed."""
+        seconds = self._seconds.get(recording.name)
         if self._bar is not None and self._bar.total and seconds:
             self._bar.total = max(self._bar.total - seconds, self._bar.n)
             self._bar.refresh()

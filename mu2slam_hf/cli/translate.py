@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from mu2slam_hf.inference.translation import translate
 
     texts = args.texts or read_standard_input()
-    model, processor = load_model(args, any_class=False)
+    model, processor = load_model(args, "mt")
     usable = [text for text in texts if text.strip()]
     for start in range(0, len(usable), args.batch_size):
         batch = usable[start : start + args.batch_size]

@@ -15,7 +15,7 @@ import mu2slam_hf
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.evaluation.baseline import NearestSentenceBaseline
 from mu2slam_hf.evaluation.bootstrap import Bootstrap
-from mu2slam_hf.evaluation.decode import EVALUATION_TASKS, build_requests, decode_requests, identify_languages
+from mu2slam_hf.evaluation.decode import build_requests, decode_requests, identify_languages
 from mu2slam_hf.evaluation.hypotheses import Hypothesis
 from mu2slam_hf.evaluation.language_accuracy import TextLanguageIdentifier, score_language_accuracy
 from mu2slam_hf.evaluation.plain_translations import score_plain_translations
@@ -38,6 +38,7 @@ from mu2slam_hf.evaluation.scoring import (
 )
 from mu2slam_hf.evaluation.transliteration import Transliterator, score_transliterated
 from mu2slam_hf.evaluation.unseen_words import TrainingWords
+from mu2slam_hf.models.task_types import SCORED_TASKS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,7 @@ class EvaluationSettings:
     """Settings of an evaluation.
 
     Attributes:
-        tasks: subset of asr, ast, mt.
+        tasks: some of `SCORED_TASKS`: asr, ast, mt.
         source_lang_given: conditions to test: source language given (True), predicted (False), or both. If it is
             predicted and asr is one of the tasks, the predictions are scored too (task `lid`).
         batch_seconds: maximum seconds of audio in a batch.
@@ -59,7 +60,7 @@ class EvaluationSettings:
         generate: options of the model's `generate`.
     """
 
-    tasks: Sequence[str] = EVALUATION_TASKS
+    tasks: Sequence[str] = SCORED_TASKS
     source_lang_given: Sequence[bool] = (True,)
     batch_seconds: float = 60.0
     batch_size: int = 32

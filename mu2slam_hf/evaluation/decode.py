@@ -23,10 +23,10 @@ from mu2slam_hf.inference.transcripts import Transcript
 from mu2slam_hf.inference.translation import translate
 from mu2slam_hf.models.modules_capabilities import capabilities_of
 from mu2slam_hf.models.modules_lengths import group_by_size
+from mu2slam_hf.models.task_types import SCORED_TASKS, TASKS
 
-SPEECH_TASKS = ("asr", "ast")
-TEXT_TASKS = ("mt",)
-EVALUATION_TASKS = (*SPEECH_TASKS, *TEXT_TASKS)
+SPEECH_TASKS = tuple(task for task in SCORED_TASKS if TASKS[task].source == "speech")
+TEXT_TASKS = tuple(task for task in SCORED_TASKS if TASKS[task].source == "text")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class DecodingRequest:
 
 
 def build_requests(
-    records: Iterable[SpeechTextRecord], tasks: Sequence[str] = EVALUATION_TASKS, *, source_lang_given: bool = True
+    records: Iterable[SpeechTextRecord], tasks: Sequence[str] = SCORED_TASKS, *, source_lang_given: bool = True
 ) -> list[DecodingRequest]:
     """All requests for a set of records: ASR of all with audio and text, AST and MT into every translation.
 
@@ -69,9 +69,9 @@ def build_requests(
         tasks: subset of asr, ast, mt.
         source_lang_given: whether the source language is given to the model.
     """
-    unknown = sorted(set(tasks) - set(EVALUATION_TASKS))
+    unknown = sorted(set(tasks) - set(SCORED_TASKS))
     if unknown:
-        raise ValueError(f"unknown tasks {unknown}; expected some of {', '.join(EVALUATION_TASKS)}")
+        raise ValueError(f"unknown tasks {unknown}; expected some of {', '.join(SCORED_TASKS)}")
     requests = []
     for record in records:
         for task in tasks:
@@ -79,7 +79,8 @@ def build_requests(
                 continue
             if task in TEXT_TASKS and not record.text:
                 continue
-            references = {record.lang: record.text} if task == "asr" else dict(record.translations)
+            keeps_language = TASKS[task].same_language
+            references = {record.lang: record.text} if keeps_language else dict(record.translations)
             shared: dict[str, Any] = {"record": record, "task": task, "source_lang_given": source_lang_given}
             requests += [
                 DecodingRequest(target_lang=target_lang, reference=reference, **shared)
@@ -92,7 +93,7 @@ def build_requests(
 def make_batches(
     requests: Sequence[DecodingRequest], *, batch_seconds: float = 60.0, batch_size: int = 32
 ) -> Iterator[list[DecodingRequest]]:
-    """Batches of one modality and condition each, longest first, for little padding and early out-of-memory errors.
+    """Batches of one modality (of texts: one task) and condition each, longest first, for little padding.
 
     All requests for a recording in one condition are in one batch: transcript and translations need one pass of the
     encoder.
@@ -104,14 +105,14 @@ def make_batches(
     """
     if batch_size < 1 or batch_seconds <= 0:
         raise ValueError(f"batch_size and batch_seconds must be positive, got {batch_size} and {batch_seconds}")
-    groups: dict[tuple[bool, bool], dict[str, list[DecodingRequest]]] = defaultdict(lambda: defaultdict(list))
+    groups: dict[tuple[str, bool], dict[str, list[DecodingRequest]]] = defaultdict(lambda: defaultdict(list))
     for request in requests:
         is_speech = request.task in SPEECH_TASKS
         source = request.record.key if is_speech else request.key
-        groups[is_speech, request.source_lang_given][source].append(request)
-    for (is_speech, _), sources in groups.items():
+        groups["" if is_speech else request.task, request.source_lang_given][source].append(request)
+    for (text_task, _), sources in groups.items():
         ordered = [sources[key] for key in sorted(sources)]
-        budget = batch_seconds if is_speech else float("inf")
+        budget = float("inf") if text_task else batch_seconds
         for places in group_by_size([source[0].size for source in ordered], budget, batch_size):
             yield [request for place in places for request in ordered[place]]
 
@@ -220,7 +221,7 @@ def _transcribe(
     targets: dict[str, tuple[SpeechTextRecord, list[str]]] = {}
     for request in batch:
         _, own = targets.setdefault(request.record.key, (request.record, []))
-        own += [request.target_lang] if request.task == "ast" else []
+        own += [] if TASKS[request.task].same_language else [request.target_lang]
     recordings = [
         TranscriptionRequest(
             source=load_audio(record.audio),
@@ -236,9 +237,9 @@ def _transcribe(
             raise result
         transcripts[key] = result
     return [
-        transcripts[request.record.key].translation(request.target_lang)
-        if request.task == "ast"
-        else transcripts[request.record.key].text
+        transcripts[request.record.key].text
+        if TASKS[request.task].same_language
+        else transcripts[request.record.key].translation(request.target_lang)
         for request in batch
     ]
 
@@ -262,6 +263,7 @@ def _translate(
         [request.record.text or "" for request in batch],
         source_lang=[request.record.lang for request in batch] if batch[0].source_lang_given else None,
         target_lang=[request.target_lang for request in batch],
+        task=batch[0].task,
         batch_size=len(batch),
         **generate_kwargs,
     )

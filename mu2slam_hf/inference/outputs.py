@@ -1,9 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Output of transcripts: text, JSON lines or one document on standard output, or files in a folder."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from mu2slam_hf.atomic_files import atomic_path
@@ -11,7 +9,9 @@ from mu2slam_hf.inference.formats.subtitles import speaker_label
 from mu2slam_hf.inference.formats.transcripts import describe_transcript, format_transcript, table_rows
 from mu2slam_hf.inference.journal import TranscriptJournal, compute_key
 from mu2slam_hf.inference.output_names import list_outputs
+from mu2slam_hf.inference.output_settings import OutputSettings
 from mu2slam_hf.inference.recordings import Recording, print_error, print_json
+from mu2slam_hf.inference.transcription_job import TranscriptionJob
 from mu2slam_hf.inference.transcripts import Transcript, TranscriptSegment
 from mu2slam_hf.models.language_codes import UNDETERMINED
 
@@ -153,45 +153,32 @@ class FolderOutput:
     """One file per recording and format in a folder, whose journal remembers what is finished.
 
     Args:
-        folder: is created with the first file.
-        recordings: all recordings of the run, with different stems.
-        formats: names of formats.
-        target_langs: languages of translations.
-        settings: what the transcripts depend on, besides the recordings; JSON types.
-        word_times: see `format_transcript`.
-        speakers: see `format_transcript`.
-        overwrite: forget earlier runs, and replace any file.
-        as_json: print JSON lines instead of the names of written files.
+        job: its recordings have different stems.
+        settings: with a folder, which is created with the first file.
 
     Raises:
         ValueError: a file to write is there and was not written by an earlier run, or belongs to two recordings.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        recordings: Sequence[Recording],
-        formats: Sequence[str],
-        target_langs: Sequence[str],
-        *,
-        settings: Mapping[str, Any],
-        word_times: bool = False,
-        speakers: bool = False,
-        overwrite: bool = False,
-        as_json: bool = False,
-    ) -> None:
-        self._folder = folder
-        self._settings = settings
-        self._options: dict[str, Any] = {"word_times": word_times, "speakers": speakers, "target_langs": target_langs}
-        self._json = JsonLines() if as_json else None
+    def __init__(self, job: TranscriptionJob, settings: OutputSettings) -> None:
+        assert settings.folder is not None
+        self._folder = settings.folder
+        self._description = job.describe()
+        target_langs = list(job.options.target_langs)
+        self._options: dict[str, Any] = {
+            "word_times": settings.word_times,
+            "speakers": settings.speakers,
+            "target_langs": target_langs,
+        }
+        self._json = JsonLines() if settings.as_json else None
         self._keys: dict[str, str] = {}
-        self._outputs = list_outputs(folder, recordings, formats, target_langs)
-        self._journal = TranscriptJournal(folder, forget=overwrite)
+        self._outputs = list_outputs(self._folder, job.recordings, settings.formats, target_langs)
+        self._journal = TranscriptJournal(self._folder, forget=settings.overwrite)
         foreign = [
             path
             for files in self._outputs.values()
             for path in files
-            if not overwrite and path.exists() and not self._journal.is_known(path)
+            if not settings.overwrite and path.exists() and not self._journal.is_known(path)
         ]
         if foreign:
             more = f" and {len(foreign) - 1} more files exist" if len(foreign) > 1 else " exists"
@@ -202,7 +189,7 @@ class FolderOutput:
 
     def find(self, recording: Recording) -> Transcript | None:
         """The transcript of an earlier run with the same content, options and model."""
-        self._keys[recording.name] = key = compute_key(recording, self._settings)
+        self._keys[recording.name] = key = compute_key(recording, self._description)
         return self._journal.find(key)
 
     def write(self, recording: Recording, transcript: Transcript) -> None:
@@ -236,3 +223,33 @@ class FolderOutput:
             self._json.report(recording, error)
         else:
             print_error(recording.name, error)
+
+
+def build_output(job: TranscriptionJob, settings: OutputSettings) -> TranscriptOutput:
+    """The output of a job.
+
+    Args:
+        job: the job; its recordings have different stems if it writes files.
+        settings: what to write.
+
+    Raises:
+        ValueError: see `FolderOutput`.
+    """
+    target_langs = job.options.target_langs
+    if settings.folder is not None:
+        return FolderOutput(job, settings)
+    if settings.as_json:
+        return JsonLines()
+    if not settings.formats:
+        language_given = job.options.source_lang is not None
+        return ReadableText(language_given=language_given, word_times=settings.word_times)
+    form = settings.formats[0]
+    translated = settings.translation_only and target_langs and form != "tsv"
+    return Document(
+        form,
+        target_lang=target_langs[0] if translated else None,
+        with_names=len(job.recordings) > 1,
+        word_times=settings.word_times,
+        speakers=settings.speakers,
+        target_langs=list(target_langs),
+    )

@@ -18,6 +18,7 @@ def translate(
     *,
     source_lang: str | Sequence[str | None] | None = None,
     target_lang: str | Sequence[str],
+    task: str = "mt",
     normalize: str = "auto",
     batch_size: int = 16,
     **generate_kwargs: Any,
@@ -30,6 +31,7 @@ def translate(
         texts: one text or several.
         source_lang: their language, a code or a name, or one for each text; None means unknown.
         target_lang: language to translate into, or one for each text.
+        task: a task from text to text, checked against the languages.
         normalize: "auto", "always" or "never", see `prepare_text`.
         batch_size: maximum number of texts in a batch; results do not depend on it.
         **generate_kwargs: passed to `generate`.
@@ -55,7 +57,7 @@ def translate(
             **inputs,
             source_lang=_languages_of(source_lang, chosen),
             target_lang=_languages_of(target_lang, chosen),
-            task="mt",
+            task=task,
             **generate_kwargs,
         )
         outputs = processor.batch_decode(getattr(ids, "sequences", ids), skip_special_tokens=True)

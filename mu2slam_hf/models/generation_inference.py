@@ -13,14 +13,13 @@ from torch.nn.utils.rnn import pad_sequence
 
 from .generation_transcripts import encode_tokens
 from .modules_capabilities import Capabilities, EncodedSpeech, InferenceMixin
+from .task_types import TASKS
 
 
 class Seq2SeqInferenceMixin(InferenceMixin):
     """Capabilities of an encoder-decoder with a CTC head and a language head."""
 
-    capabilities = Capabilities(
-        tasks=("asr", "ast", "mt", "tts", "s2st", "qa"), has_ctc=True, identifies_languages=True, generates=True
-    )
+    capabilities = Capabilities(tasks=(*TASKS, "qa"), has_ctc=True, identifies_languages=True, generates=True)
 
     def encode_speech(self, speech: Tensor, attention_mask: Tensor, language_ids: Tensor) -> EncodedSpeech:
         """As in [`InferenceMixin`]."""

@@ -29,28 +29,56 @@ MSLAM_TASKS = ("speech", "text", "asr")
 
 @dataclass(frozen=True, kw_only=True)
 class TaskType:
-    """Source and target of a task.
+    """Source and target of a task, and how its output is scored and named.
 
     Args:
         title: name of the task in messages.
         source: modality of the source, "speech" or "text".
         target: modality of the target.
         same_language: whether source and target have the same language; None means either.
+        metrics: names of the metrics of its texts; empty if they are not scored.
+        hub_task: name of the task on the Hub.
     """
 
     title: str
     source: str
     target: str
     same_language: bool | None
+    metrics: tuple[str, ...] = ()
+    hub_task: str = "text-generation"
 
 
 TASKS: dict[str, TaskType] = {
-    "asr": TaskType(title="speech recognition", source="speech", target="text", same_language=True),
-    "ast": TaskType(title="speech translation", source="speech", target="text", same_language=False),
-    "mt": TaskType(title="text translation", source="text", target="text", same_language=False),
+    "asr": TaskType(
+        title="speech recognition",
+        source="speech",
+        target="text",
+        same_language=True,
+        metrics=("wer", "cer"),
+        hub_task="automatic-speech-recognition",
+    ),
+    "ast": TaskType(
+        title="speech translation",
+        source="speech",
+        target="text",
+        same_language=False,
+        metrics=("bleu", "chrf", "ter"),
+        hub_task="translation",
+    ),
+    "mt": TaskType(
+        title="text translation",
+        source="text",
+        target="text",
+        same_language=False,
+        metrics=("bleu", "chrf", "ter"),
+        hub_task="translation",
+    ),
     "tts": TaskType(title="text to speech ids", source="text", target="speech", same_language=None),
     "s2st": TaskType(title="speech to speech ids", source="speech", target="speech", same_language=None),
 }
+
+SCORED_TASKS = tuple(name for name, kind in TASKS.items() if kind.metrics)
+"""Tasks that `mu2slam evaluate` scores."""
 
 
 TASK_ALIASES = {"transcribe": {"speech": "asr"}, "translate": {"speech": "ast", "text": "mt"}}

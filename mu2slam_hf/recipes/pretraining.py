@@ -11,11 +11,11 @@ from torch import nn
 from mu2slam_hf.data.audio import SAMPLING_RATE
 from mu2slam_hf.data.collation.mu2slam import Mu2SLAMPreTrainingCollator
 from mu2slam_hf.data.masking import MaskingConfig
-from mu2slam_hf.evaluation.decode import EVALUATION_TASKS
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor, log_mel_extractor
+from mu2slam_hf.models.task_types import SCORED_TASKS
 from mu2slam_hf.quantization.tokenizer_loading import load_speech_tokenizer
 from mu2slam_hf.recipes.development import build_generation_metrics
 from mu2slam_hf.recipes.loader import RecipeError, path_field
@@ -95,7 +95,7 @@ class PretrainingRun(MixtureRun):
     ) -> Callable[[Any], dict[str, float]] | None:
         """See `build_generation_metrics`."""
         section = self.recipe.evaluation
-        tasks = [task for task in section.tasks if task in EVALUATION_TASKS]
+        tasks = [task for task in section.tasks if task in SCORED_TASKS]
         return build_generation_metrics(section, dict.fromkeys(records, tasks), records, processor)
 
     def build_model(self, processor: Mu2SLAMProcessor, data: Any = None) -> nn.Module:

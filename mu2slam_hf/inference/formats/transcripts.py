@@ -8,6 +8,7 @@ from typing import Any
 
 from mu2slam_hf.inference.alignment import Alignment
 from mu2slam_hf.inference.formats.subtitles import build_subtitles, format_srt, format_vtt, speaker_label
+from mu2slam_hf.inference.output_settings import FORMATS
 from mu2slam_hf.inference.transcripts import Transcript, TranscriptSegment, transcript_to_dict
 from mu2slam_hf.models.language_codes import UNDETERMINED
 
@@ -110,10 +111,6 @@ def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-FORMATS = ("txt", "srt", "vtt", "tsv", "json", "textgrid")
-"""Names of the formats."""
-WORD_FORMATS = frozenset({"srt", "vtt", "textgrid"})
-"""Formats that are better, or only possible, with the times of words."""
 _SUFFIXES = {"textgrid": ".TextGrid"}  # Praat's capitals
 # One text per file: translations are in files of their own.
 _ONE_TEXT = frozenset({"txt", "srt", "vtt"})

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from mu2slam_hf.cli import main
-from mu2slam_hf.cli import transcribe as command
-from mu2slam_hf.inference import transcription
+from mu2slam_hf.checkpoints.model_choice import ModelChoice
+from mu2slam_hf.cli import main, models
+from mu2slam_hf.inference import transcription_job
 from mu2slam_hf.inference.alignment import AlignedWord
 from mu2slam_hf.inference.transcripts import Transcript, TranscriptSegment
 
@@ -53,7 +53,7 @@ def heard(monkeypatch):
     """What the replaced model was asked: options, contents; `interrupt_at` stops a run before that recording."""
     log = SimpleNamespace(options=None, contents=[], loaded=0, interrupt_at=None)
 
-    def load_model(args, **_):
+    def load(choice):
         log.loaded += 1
         return None, None
 
@@ -73,8 +73,9 @@ def heard(monkeypatch):
             progress(transcript.duration_seconds)
             yield transcript
 
-    monkeypatch.setattr(command, "load_model", load_model)
-    monkeypatch.setattr(transcription, "transcribe_recordings", transcribe_recordings)
+    monkeypatch.setattr(ModelChoice, "load", load)
+    monkeypatch.setattr(models.CommandModel, "load", load)
+    monkeypatch.setattr(transcription_job, "transcribe_recordings", transcribe_recordings)
     return log
 
 

@@ -44,8 +44,8 @@ def echo_transcripts(model, processor, recordings, options):
         yield Transcript(segments=(segment,), duration_seconds=0.1, language=source)
 
 
-def echo_translations(model, processor, texts, *, source_lang, target_lang, batch_size, **generate_kwargs):
-    model.note(task="mt", count=len(texts), **generate_kwargs)
+def echo_translations(model, processor, texts, *, source_lang, target_lang, task, batch_size, **generate_kwargs):
+    model.note(task=task, count=len(texts), **generate_kwargs)
     sources = source_lang or ["?"] * len(texts)
     return [f"mt:{source}>{target}" for source, target in zip(sources, target_lang, strict=True)]
 

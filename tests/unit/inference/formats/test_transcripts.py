@@ -7,10 +7,8 @@ import json
 
 import pytest
 
-from mu2slam_hf.cli.options import FORMATS as FORMATS_OF_OPTIONS
 from mu2slam_hf.inference.alignment import AlignedWord, Alignment
 from mu2slam_hf.inference.formats.transcripts import (
-    FORMATS,
     alignment_to_dict,
     alignment_to_transcript,
     format_transcript,
@@ -138,7 +136,6 @@ def test_without_speech_every_format_is_empty_and_valid():
 
 
 def test_suffixes():
-    assert FORMATS_OF_OPTIONS == FORMATS
     assert output_suffixes("srt", ["en", "fr"]) == {".srt": None, ".en.srt": "en", ".fr.srt": "fr"}
     assert output_suffixes("textgrid", ["en"]) == {".TextGrid": None}
     with pytest.raises(ValueError, match="unknown format 'ass'; expected one of txt, srt"):

@@ -1,0 +1,82 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""The choice of a model: which checkpoint, with which adapters, on which device and in which precision."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mu2slam_hf.checkpoints import DEFAULT_NAME, default_checkpoint, load_any_checkpoint
+from mu2slam_hf.checkpoints.devices import check_device
+from mu2slam_hf.checkpoints.folders import read_config
+from mu2slam_hf.checkpoints.quantization import check_quantization
+from mu2slam_hf.models.task_types import TASKS
+
+if TYPE_CHECKING:
+    from mu2slam_hf.models.modules_capabilities import Capabilities
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelChoice:
+    """A model to load.
+
+    Attributes:
+        name: "default", a folder, or a name on the Hub.
+        device: device of the model.
+        dtype: dtype of the weights in memory.
+        quantization: "int8" or "int8_weight_only", see `build_quantization_config`.
+        adapters: folders of adapters by name.
+    """
+
+    name: str = DEFAULT_NAME
+    device: str = "cpu"
+    dtype: str = "float32"
+    quantization: str | None = None
+    adapters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """Folder or name on the Hub."""
+        return default_checkpoint() if self.name == DEFAULT_NAME else self.name
+
+    def check(self) -> None:
+        """Check what can be checked before the weights are read.
+
+        Raises:
+            ValueError: the device is not available, or the quantisation is unknown.
+            ImportError: the package for the quantisation is not installed.
+        """
+        check_device(self.device)
+        if self.quantization:
+            check_quantization(self.quantization)
+
+    def read_config(self) -> dict[str, Any]:
+        """The configuration of the model; its weights are not read.
+
+        Raises:
+            ValueError: there is no such model.
+        """
+        return read_config(self.path)
+
+    def read_capabilities(self) -> "Capabilities":
+        """What the class of the model can do, by its configuration."""
+        from mu2slam_hf.checkpoints.model_types import declared_capabilities
+
+        return declared_capabilities(self.read_config())
+
+    def check_task(self, task: str) -> None:
+        """Raises ValueError if the class of the model does not have a task."""
+        if task not in self.read_capabilities().tasks:
+            config = self.read_config()
+            name = (config.get("architectures") or [f"a model of type {config.get('model_type')}"])[0]
+            title = TASKS[task].title if task in TASKS else task
+            raise ValueError(f"{self.name}: {name} cannot do {task} ({title})")
+
+    def load(self) -> tuple[Any, Any]:
+        """Model, in evaluation mode, and processor; see `load_any_checkpoint`."""
+        return load_any_checkpoint(
+            self.name,
+            device=self.device,
+            dtype=self.dtype,
+            quantization=self.quantization,
+            adapters=self.adapters,
+        )

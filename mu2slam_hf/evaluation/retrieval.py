@@ -27,6 +27,7 @@ from mu2slam_hf.inference.ctc_windows import iterate_ctc_log_probs
 from mu2slam_hf.inference.representations import SpeechTextEncoder
 from mu2slam_hf.inference.similarity import csls_scores, margin_scores
 from mu2slam_hf.inference.windows import open_recording
+from mu2slam_hf.models.modules_capabilities import capabilities_of
 
 SCORES = ("mean", "mean-centred", "mean-csls", "mean-margin", "ctc", "ctc-pmi", "decoder", "decoder-pmi")
 """Names of the scores of pairs.
@@ -241,7 +242,7 @@ def compute_decoder_scores(
     Raises:
         ValueError: the model has no decoder, or does not support a language; or a recording is longer than a minute.
     """
-    if not model.can_generate():
+    if not capabilities_of(model).generates:
         raise ValueError(f"{type(model).__name__} has no decoder; use the scores mean or ctc")
     # Texts of similar length together, to minimise padding.
     order = sorted(range(len(texts)), key=lambda place: len(texts[place]))

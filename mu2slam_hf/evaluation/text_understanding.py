@@ -18,6 +18,7 @@ from mu2slam_hf.evaluation.processes import Processes
 from mu2slam_hf.evaluation.question_answering import answer_questions, score_answers
 from mu2slam_hf.evaluation.results import EvaluationResults, Score
 from mu2slam_hf.evaluation.scoring import MEAN, MODEL, make_score
+from mu2slam_hf.models.modules_capabilities import capabilities_of
 
 UNDERSTANDING_TASKS = ("nli", "qa")
 CHANCE = "chance"
@@ -104,7 +105,7 @@ def score_understanding(
     if task == "nli":
         scores = _score_inference(model, processor, records, batch_size, processes)
     elif task == "qa":
-        if not (model.can_generate() or hasattr(model, "qa_outputs")):
+        if "qa" not in capabilities_of(model).tasks:
             raise ValueError(f"qa requires a model that answers questions, got {type(model).__name__}")
         scores = [
             _score(task, lang, metric, system, value)
@@ -162,7 +163,7 @@ def _score_inference(
     truth = sorted({str(record.extra["gold_label"]) for record in chosen})
     if not chosen:
         raise ValueError(f"none of the {len(records)} records is a pair with a class (hypothesis, gold_label)")
-    if not hasattr(model, "classifier") or not set(truth) <= set(labels):
+    if "classification" not in capabilities_of(model).tasks or not set(truth) <= set(labels):
         raise ValueError(
             f"nli requires a model with the classes {', '.join(truth)}; {type(model).__name__} has {', '.join(labels)}"
         )

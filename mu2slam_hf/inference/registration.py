@@ -6,7 +6,7 @@ from typing import Any
 import transformers
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForCTC, AutoProcessor, AutoTokenizer
 
-from mu2slam_hf.checkpoints.model_types import MODEL_TYPES, EncoderDecoderIsNoCTCModel
+from mu2slam_hf.checkpoints.model_types import MODEL_TYPES, EncoderDecoderIsNoCTCModel, declared_capabilities
 from mu2slam_hf.inference.pipelines.audio_classification import Mu2SLAMAudioClassificationPipeline
 from mu2slam_hf.inference.pipelines.base import register_for_task, register_new_task
 from mu2slam_hf.inference.pipelines.feature_extraction import Mu2SLAMFeatureExtractionPipeline
@@ -29,8 +29,8 @@ class ModelForAnswers:
         if config is None:
             trusts = {"trust_remote_code": kwargs.get("trust_remote_code")}
             config = AutoConfig.from_pretrained(pretrained_model_name_or_path, **trusts)
-        writes = any(name.endswith("ForConditionalGeneration") for name in config.architectures or ())
-        auto_name = "AutoModelForSeq2SeqLM" if writes else "AutoModelForQuestionAnswering"
+        generates = declared_capabilities({"architectures": config.architectures}).generates
+        auto_name = "AutoModelForSeq2SeqLM" if generates else "AutoModelForQuestionAnswering"
         return getattr(transformers, auto_name).from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
 
 

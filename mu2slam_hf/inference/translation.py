@@ -52,18 +52,22 @@ def translate(
     results = [""] * len(items)
     for group in group_by_size([len(sources[place]) for place in places], float("inf"), batch_size):
         chosen = [places[index] for index in group]
-        inputs = processor(text=[sources[place] for place in chosen], return_tensors="pt").to(model.device)
-        ids = model.generate(
-            **inputs,
-            source_lang=_languages_of(source_lang, chosen),
-            target_lang=_languages_of(target_lang, chosen),
-            task=task,
-            **generate_kwargs,
+        options = {
+            "source_lang": _languages_of(source_lang, chosen),
+            "target_lang": _languages_of(target_lang, chosen),
+        }
+        outputs = _generate(
+            model, processor, [sources[place] for place in chosen], task=task, **options, **generate_kwargs
         )
-        outputs = processor.batch_decode(getattr(ids, "sequences", ids), skip_special_tokens=True)
         for place, output in zip(chosen, outputs, strict=True):
-            results[place] = output.strip()
+            results[place] = output
     return results
+
+
+def _generate(model: Any, processor: Any, texts: Sequence[str], **options: Any) -> list[str]:
+    inputs = processor(text=list(texts), return_tensors="pt").to(model.device)
+    ids = model.generate(**inputs, **options)
+    return [text.strip() for text in processor.batch_decode(getattr(ids, "sequences", ids), skip_special_tokens=True)]
 
 
 def _languages_of(languages: Any, places: Sequence[int]) -> Any:

@@ -19,7 +19,9 @@ from .task_types import TASKS
 class Seq2SeqInferenceMixin(InferenceMixin):
     """Capabilities of an encoder-decoder with a CTC head and a language head."""
 
-    capabilities = Capabilities(tasks=(*TASKS, "qa"), has_ctc=True, identifies_languages=True, generates=True)
+    capabilities = Capabilities(
+        tasks=(*TASKS, "qa"), has_ctc=True, identifies_languages=True, generates=True, embeds=True
+    )
 
     def encode_speech(self, speech: Tensor, attention_mask: Tensor, language_ids: Tensor) -> EncodedSpeech:
         """As in [`InferenceMixin`]."""

@@ -532,6 +532,7 @@ def as_encoder_output(outputs, attention_mask: Tensor | None, encoder_config=Non
 class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationMixin, GenerationMixin):
     """Mu2SLAM with a softmax over text tokens and speech ids, a CTC head and a language head."""
 
+    capabilities = Mu2SLAMGenerationMixin.capabilities
     _tied_weights_keys = {
         "lm_head.weight": "model.encoder.embed_tokens.weight",
         "ctc_head.weight": "model.encoder.embed_tokens.weight",

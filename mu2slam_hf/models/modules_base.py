@@ -9,7 +9,7 @@ from transformers import initialization as init
 from transformers.modeling_outputs import CausalLMOutput
 
 from .modules_attention import ConformerSelfAttention
-from .modules_capabilities import CTCInferenceMixin
+from .modules_capabilities import Capabilities, CTCInferenceMixin
 from .modules_language_adapters import LanguageAdaptersMixin
 from .modules_layers import ChannelNorm, SequenceBatchNorm, linear
 from .modules_learned_quantization import LearnedQuantizer
@@ -75,6 +75,7 @@ def touch_parameters(states: Tensor, parameters: Iterable[Tensor]) -> Tensor:
 class SpeechTextPreTrainedModel(LanguageAdaptersMixin, PreTrainedModel):
     """Base class of the Conformer and of all models that read speech and text."""
 
+    capabilities = Capabilities(embeds=True)
     base_model_prefix = "model"
     main_input_name = "input_features"
     input_modalities = ("audio", "text")

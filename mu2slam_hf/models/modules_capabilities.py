@@ -27,12 +27,14 @@ class Capabilities:
         has_ctc: whether `encode_speech` gives CTC logits, from which words get their times.
         identifies_languages: whether `encode_speech` and `compute_languages` give logits of languages.
         generates: whether `write_tokens` accepts the options of `generate`.
+        embeds: whether its encoder gives states of speech or text, from which vectors are made.
     """
 
     tasks: tuple[str, ...] = ()
     has_ctc: bool = False
     identifies_languages: bool = False
     generates: bool = False
+    embeds: bool = False
 
     @property
     def translates(self) -> bool:
@@ -119,7 +121,7 @@ class InferenceMixin:
 class CTCInferenceMixin(InferenceMixin):
     """Use of models whose forward pass gives CTC logits `(B, N, V)`: the text is the best path."""
 
-    capabilities = Capabilities(tasks=("asr",), has_ctc=True)
+    capabilities = Capabilities(tasks=("asr",), has_ctc=True, embeds=True)
 
     def encode_speech(self, speech: Tensor, attention_mask: Tensor, language_ids: Tensor) -> EncodedSpeech:
         """As in [`InferenceMixin`]; the states are the logits."""
@@ -142,7 +144,7 @@ class CTCInferenceMixin(InferenceMixin):
 class ClassifierInferenceMixin(InferenceMixin):
     """Use of classifiers of recordings or texts whose classes are languages."""
 
-    capabilities = Capabilities(tasks=("classification",), identifies_languages=True)
+    capabilities = Capabilities(tasks=("classification",), identifies_languages=True, embeds=True)
 
     @property
     def language_labels(self) -> list[str]:

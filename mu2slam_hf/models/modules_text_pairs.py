@@ -117,7 +117,7 @@ class QuestionAnsweringMixin(InferenceMixin, TextPairMixin):
     passage. All other tokens outside of the passage are masked.
     """
 
-    capabilities = Capabilities(tasks=("qa",))
+    capabilities = Capabilities(tasks=("qa",), embeds=True)
     accepts_loss_kwargs = False
     input_modalities = ("text",)
     main_input_name = "input_ids"

@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from mu2slam_hf import MSLAMForPreTraining, Mu2SLAMForConditionalGeneration, Mu2SLAMForPreTraining, Mu2SLAMProcessor
-from mu2slam_hf.inference.translation import generate_texts
+from mu2slam_hf.inference.transcription import TranscriptionOptions, transcribe_recordings
 from mu2slam_hf.interop.speech_encoder_export import export_speech_encoder
 from mu2slam_hf.interop.speech_encoders import load_speech_encoder
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
@@ -123,10 +123,9 @@ def test_supervised_training_of_an_imported_encoder(sources, kind, tmp_path):
     assert any("eval_ctc_cer" in line for line in read_log(output))
     wave, rate = load_example("en/vm-tooshort.opus")
     resampled = [{"array": wave, "sampling_rate": rate}]
-    texts = generate_texts(
-        model, processor, audio=resampled, source_lang="en", target_lang="en", num_beams=1, max_new_tokens=3
-    )
-    assert len(texts) == 1
+    options = TranscriptionOptions(source_lang="en", generate_kwargs={"num_beams": 1, "max_new_tokens": 3})
+    (transcript,) = transcribe_recordings(model, processor, resampled, options)
+    assert transcript.language == "en"
     hear = pipeline("automatic-speech-recognition", model=str(output / "final"))
     assert isinstance(hear(resampled[0], generate_kwargs={"target_lang": "en", "max_new_tokens": 3})["text"], str)
     inputs = processor(wave, sampling_rate=rate)

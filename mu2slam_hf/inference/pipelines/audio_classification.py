@@ -8,6 +8,7 @@ from transformers.pipelines.audio_classification import AudioClassificationPipel
 from mu2slam_hf.data.audio_sources import read_audio_source
 from mu2slam_hf.inference.pipelines.base import OurModelsMixin
 from mu2slam_hf.models.modeling_mu2slam_classification import Mu2SLAMForAudioClassification
+from mu2slam_hf.models.modules_capabilities import Capabilities, capabilities_of
 from mu2slam_hf.models.modules_speech_inputs import extract_speech
 
 
@@ -20,11 +21,15 @@ class Mu2SLAMAudioClassificationPipeline(OurModelsMixin, AudioClassificationPipe
     or a generator of inputs. Results do not depend on the batch.
     """
 
-    our_model_types = ("mu2slam", "mslam")
     _stock = AudioClassificationPipeline
 
+    @staticmethod
+    def is_for(capabilities: Capabilities) -> bool:
+        """Whether the class is for a model with these capabilities."""
+        return capabilities.identifies_languages
+
     def __init__(self, model: Any, *args: Any, **kwargs: Any):
-        if hasattr(model, "compute_language_logits"):
+        if capabilities_of(model).generates:
             model = Mu2SLAMForAudioClassification.from_conditional_generation(model)
         super().__init__(model, *args, **kwargs)
 

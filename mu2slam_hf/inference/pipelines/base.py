@@ -9,22 +9,26 @@ import transformers.pipelines
 from transformers.pipelines import PIPELINE_REGISTRY, SUPPORTED_TASKS
 
 from mu2slam_hf.models.modules_adapter_growth import AdapterGrowth, add_adapter_characters
+from mu2slam_hf.models.modules_capabilities import Capabilities, capabilities_of
 
 
 class OurModelsMixin:
     """First base of a pipeline class; for models of other types, the pipeline that was registered before is built."""
 
-    # Values of `model_type`.
-    our_model_types: tuple[str, ...] = ()
     # The pipeline for all other models: that of transformers, unless `register_for_task` finds another one.
     _stock: Any = None
 
     def __new__(cls, model: Any = None, *args: Any, **kwargs: Any) -> Any:
         """This class for our models (and for copying, without a model), else the other pipeline."""
-        if model is None or getattr(getattr(model, "config", None), "model_type", None) in cls.our_model_types:
+        if model is None or cls.is_for(capabilities_of(model)):
             return super().__new__(cls)
         # Not an instance of this class, so that Python does not call __init__ a second time.
         return cls._stock(model, *args, **kwargs)
+
+    @staticmethod
+    def is_for(capabilities: Capabilities) -> bool:
+        """Whether the class is for a model with these capabilities."""
+        return False
 
     def load_adapter(self, peft_model_id: str, adapter_name: str, **hub_arguments: Any) -> None:
         """Load an adapter into the model and the tokenizer; calls choose it by `adapter_names` among their arguments.

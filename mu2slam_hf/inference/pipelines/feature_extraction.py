@@ -12,6 +12,7 @@ from transformers.pipelines.feature_extraction import FeatureExtractionPipeline
 from mu2slam_hf.data.audio_sources import read_audio_source
 from mu2slam_hf.inference.pipelines.base import OurModelsMixin
 from mu2slam_hf.models.language_codes import language_index
+from mu2slam_hf.models.modules_capabilities import Capabilities
 from mu2slam_hf.models.modules_speech_inputs import extract_speech
 
 
@@ -27,8 +28,12 @@ class Mu2SLAMFeatureExtractionPipeline(OurModelsMixin, FeatureExtractionPipeline
     Padding of batches is removed.
     """
 
-    our_model_types = ("mu2slam", "mu2slam_ctc", "mslam", "mslam_ctc")
     _stock = FeatureExtractionPipeline
+
+    @staticmethod
+    def is_for(capabilities: Capabilities) -> bool:
+        """Whether the class is for a model with these capabilities."""
+        return capabilities.embeds
 
     def __init__(self, model: Any, *args: Any, feature_extractor: Any = None, **kwargs: Any):
         if feature_extractor is None:

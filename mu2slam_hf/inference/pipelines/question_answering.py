@@ -17,6 +17,7 @@ from mu2slam_hf.data.examples.question_windows import (
     split_into_windows,
 )
 from mu2slam_hf.inference.pipelines.base import OurModelsMixin
+from mu2slam_hf.models.modules_capabilities import Capabilities, capabilities_of
 from mu2slam_hf.models.modules_text_pairs import find_segments
 
 
@@ -39,7 +40,10 @@ class Mu2SLAMQuestionAnsweringPipeline(OurModelsMixin, Pipeline):
     _load_feature_extractor = False
     _load_tokenizer = True
 
-    our_model_types = ("mu2slam", "mslam")
+    @staticmethod
+    def is_for(capabilities: Capabilities) -> bool:
+        """Whether the class is for a model with these capabilities."""
+        return "qa" in capabilities.tasks
 
     @staticmethod
     def _stock(model: Any, *args: Any, **kwargs: Any) -> Any:
@@ -88,7 +92,7 @@ class Mu2SLAMQuestionAnsweringPipeline(OurModelsMixin, Pipeline):
         windows: list[QuestionWindow] = model_inputs["windows"]
         tensors = {name: model_inputs[name] for name in ("input_ids", "attention_mask")}
         max_tokens = options.pop("max_answer_tokens", DEFAULT_MAX_ANSWER_TOKENS)
-        if self.model.can_generate():
+        if capabilities_of(self.model).generates:
             answer = self._generate(tensors, model_inputs["passage"], max_tokens, options)
         else:
             outputs = self.model(**tensors)

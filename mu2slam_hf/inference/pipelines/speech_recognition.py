@@ -19,6 +19,7 @@ from mu2slam_hf.inference.transcription import TranscriptionOptions, transcribe_
 from mu2slam_hf.inference.transcripts import Transcript
 from mu2slam_hf.models.generation_settings import find_chunk_seconds, find_setting
 from mu2slam_hf.models.language_codes import language_index
+from mu2slam_hf.models.modules_capabilities import Capabilities, capabilities_of
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.models.task_types import check_task, resolve_task_arguments
 
@@ -59,8 +60,12 @@ class Mu2SLAMSpeechRecognitionPipeline(OurModelsMixin, AutomaticSpeechRecognitio
     truncated.
     """
 
-    our_model_types = ("mu2slam", "mu2slam_ctc", "mslam_ctc")
     _stock = AutomaticSpeechRecognitionPipeline
+
+    @staticmethod
+    def is_for(capabilities: Capabilities) -> bool:
+        """Whether the class is for a model with these capabilities."""
+        return "asr" in capabilities.tasks
 
     def __init__(self, model: Any, *args: Any, **kwargs: Any):
         if isinstance(kwargs.get("assistant_model"), str):
@@ -81,13 +86,14 @@ class Mu2SLAMSpeechRecognitionPipeline(OurModelsMixin, AutomaticSpeechRecognitio
         return_language: bool | None = None,
         **generate_kwargs: Any,
     ) -> tuple[dict, dict, dict]:
+        generates = capabilities_of(self.model).generates
         forward = dict(generate_kwargs.pop("generate_kwargs", None) or {}) | generate_kwargs
-        if self.type != "seq2seq" and forward:
+        if not generates and forward:
             raise ValueError(
                 f"A CTC model only transcribes in the spoken language and does not support "
                 f"{', '.join(sorted(forward))}. Use a Mu2SLAMForConditionalGeneration checkpoint to translate."
             )
-        if self.type != "seq2seq" and return_language:
+        if not generates and return_language:
             raise ValueError("A CTC model does not predict the language: omit return_language.")
         if return_timestamps and return_timestamps not in TIMESTAMPS:
             raise ValueError(
@@ -140,7 +146,9 @@ class Mu2SLAMSpeechRecognitionPipeline(OurModelsMixin, AutomaticSpeechRecognitio
     ) -> "RecognitionIterator":
         """The results of all inputs, in order."""
         languages = getattr(self.model.config, "languages", None)
-        generate_kwargs = self._prepare_generate_kwargs(forward_params) if self.type == "seq2seq" else {}
+        generate_kwargs = (
+            self._prepare_generate_kwargs(forward_params) if capabilities_of(self.model).generates else {}
+        )
         source_lang, target_lang, generate_kwargs = _split_languages(
             generate_kwargs, languages, getattr(self.model, "generation_config", None)
         )

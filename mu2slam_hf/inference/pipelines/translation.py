@@ -10,6 +10,7 @@ from transformers.pipelines.base import Pipeline
 from mu2slam_hf.data.text import prepare_text
 from mu2slam_hf.inference.pipelines.base import LanguagePairs, OurModelsMixin
 from mu2slam_hf.models.language_codes import language_index
+from mu2slam_hf.models.modules_capabilities import Capabilities
 
 
 class Mu2SLAMTranslationPipeline(OurModelsMixin, Pipeline):
@@ -29,7 +30,10 @@ class Mu2SLAMTranslationPipeline(OurModelsMixin, Pipeline):
     _load_feature_extractor = False
     _load_tokenizer = True
 
-    our_model_types = ("mu2slam",)
+    @staticmethod
+    def is_for(capabilities: Capabilities) -> bool:
+        """Whether the class is for a model with these capabilities."""
+        return "mt" in capabilities.tasks
 
     @staticmethod
     def _stock(model: Any, *args: Any, **kwargs: Any) -> Any:

@@ -11,8 +11,7 @@ from helpers import make_tiny_pair, save_tiny_checkpoint
 
 from mu2slam_hf import checkpoints
 from mu2slam_hf.cli import main
-from mu2slam_hf.evaluation import forced_alignment
-from mu2slam_hf.inference import translation
+from mu2slam_hf.inference import alignment, translation
 from mu2slam_hf.inference.alignment import AlignedWord, Alignment
 
 
@@ -26,11 +25,11 @@ def generated(monkeypatch):
     """The sources that the model is asked to translate."""
     sources = []
 
-    def generate_texts(model, processor, *, text, **_):
-        sources.extend(text)
-        return [f"<{one}>" for one in text]
+    def translate_prepared(model, processor, texts, **_):
+        sources.extend(texts)
+        return [f"<{text}>" for text in texts]
 
-    monkeypatch.setattr(translation, "generate_texts", generate_texts)
+    monkeypatch.setattr(translation, "_generate", translate_prepared)
     return sources
 
 
@@ -73,7 +72,7 @@ def test_recordings_of_one_name_have_an_alignment_each(tmp_path, monkeypatch, ca
         return Alignment(words=words, duration_seconds=0.1, score=-0.1, unknown_characters=())
 
     monkeypatch.setattr("mu2slam_hf.cli.align.load_model", lambda args: (None, None))
-    monkeypatch.setattr(forced_alignment, "align", align)
+    monkeypatch.setattr(alignment, "align", align)
     assert main(["align", str(tmp_path), "--output-dir", str(tmp_path / "out")]) == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["talk.flac.tsv", "talk.wav.tsv"]
     assert "2 recordings are named talk" in capsys.readouterr().err
@@ -90,7 +89,7 @@ def test_rows_whose_ids_make_one_file_name_have_an_alignment_each(tmp_path, monk
         return Alignment(words=words, duration_seconds=0.1, score=-0.1, unknown_characters=())
 
     monkeypatch.setattr("mu2slam_hf.cli.align.load_model", lambda args: (None, None))
-    monkeypatch.setattr(forced_alignment, "align", align)
+    monkeypatch.setattr(alignment, "align", align)
     assert main(["align", "--manifest", str(tmp_path / "rows.tsv"), "--output-dir", str(tmp_path / "out")]) == 0
     written = {path.stem: path.read_text(encoding="utf-8") for path in (tmp_path / "out").iterdir()}
     assert len({stem.casefold() for stem in written}) == len(ids)

@@ -17,7 +17,7 @@ from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.evaluation.language_identification import evaluate_language_identification
 from mu2slam_hf.evaluation.results import EvaluationResults
 from mu2slam_hf.inference.language_identification import iterate_languages, predict_languages
-from mu2slam_hf.inference.translation import guess_languages
+from mu2slam_hf.inference.transcription import TranscriptionOptions, transcribe_recordings
 from mu2slam_hf.inference.windows import RecordingEnd, cut_windows
 
 EXAMPLES = REPOSITORY_ROOT / "examples"
@@ -47,7 +47,9 @@ def test_guesses_are_those_of_transcription_and_do_not_depend_on_the_batch():
     pair = make_tiny_pair()
     waves = [load_audio(file) for file in FILES]
     guesses = predict_languages(*pair, audio=waves)
-    assert [guess.lang for guess in guesses] == guess_languages(*pair, waves)
+    options = TranscriptionOptions(generate_kwargs={"num_beams": 1, "max_new_tokens": 3})
+    written = [transcript.written_language for transcript in transcribe_recordings(*pair, waves, options)]
+    assert [guess.lang for guess in guesses] == written
     (alone,) = predict_languages(*pair, audio=waves[3:4])
     assert alone.probabilities == pytest.approx(guesses[3].probabilities, abs=1e-5)
 

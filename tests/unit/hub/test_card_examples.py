@@ -10,7 +10,7 @@ from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
 from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.hub.card_examples import CardExample, choose_records, make_card_examples
 from mu2slam_hf.hub.cards import card_template, load_card_facts, render_card
-from mu2slam_hf.inference.translation import generate_texts
+from mu2slam_hf.inference.transcription import TranscriptionOptions, transcribe_recordings
 
 RECORDS = read_manifest(REPOSITORY_ROOT / "examples" / "manifest.tsv")
 FACTS = REPOSITORY_ROOT / "tests" / "unit" / "hub" / "card_facts.yaml"
@@ -49,10 +49,10 @@ def test_outputs_are_those_of_the_model(pair):
     english, spanish = make_card_examples(model, processor, chosen)
     assert english.name == "en/vm-tooshort.opus" and not english.translations
     assert spanish.reference == chosen[1].text
-    shared = {"audio": [load_audio(chosen[1].audio)], "source_lang": ["es"]}
-    assert [spanish.output] == generate_texts(model, processor, target_lang=["es"], **shared)
-    (translated,) = generate_texts(model, processor, target_lang=["en"], **shared)
-    assert spanish.translations == {"en": (chosen[1].translations["en"], translated)}
+    options = TranscriptionOptions(source_lang="es", target_langs=("en",))
+    (transcript,) = transcribe_recordings(model, processor, [load_audio(chosen[1].audio)], options)
+    assert spanish.output == transcript.text
+    assert spanish.translations == {"en": (chosen[1].translations["en"], transcript.translation("en"))}
 
 
 def test_half_precision_is_computed_in_float32_and_left_as_it_was():

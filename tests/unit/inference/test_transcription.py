@@ -206,8 +206,8 @@ def test_words_next_to_a_window_without_speech_are_kept(transcribe, monkeypatch)
     windows = []
     original = KnownRecognizer.encode
 
-    def encode(self, given):
-        found = original(self, given)
+    def encode(self, given, source_langs):
+        found = original(self, given, source_langs)
         for one in found:
             windows.append(one.window)
             one.has_speech = len(windows) != 2

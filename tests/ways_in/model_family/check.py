@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""A recipe of the kind trains, resumes and saves; the Auto classes load the result."""
+"""A recipe of the kind trains, resumes and saves; the result is transcribed, evaluated, aligned and uploaded with."""
 
 import json
 import os
@@ -7,15 +7,17 @@ from pathlib import Path
 
 import yaml
 
+from mu2slam_hf.cli import main
 from mu2slam_hf.recipes.runs import load_runs
 
 
 def check(folder: Path) -> None:
     (folder / "config.json").write_text("{}")
+    tones = Path(os.environ["MU2SLAM_TINY"])
     tree = {
         "kind": "frame_recognition",
         "model": {"config": str(folder / "config.json")},
-        "data": {"corpora": {"tones": {"manifest": f"{os.environ['MU2SLAM_TINY']}/train.tsv"}}},
+        "data": {"corpora": {"tones": {"manifest": str(tones / "train.tsv")}}},
         "training": {"max_steps": 2, "save_steps": 2, "logging_steps": 1, "report_to": [], "disable_tqdm": True},
         "output": {"dir": str(folder / "run")},
     }
@@ -25,6 +27,27 @@ def check(folder: Path) -> None:
             run.run()
     logs = [json.loads(line) for line in (folder / "run" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in logs if "loss" in line] == [1, 2, 3]
-    from transformers import AutoModelForCTC
+    check_use(folder, str(folder / "run" / "final"), tones)
 
-    assert type(AutoModelForCTC.from_pretrained(folder / "run" / "final")).__name__ == "FrameRecognizer"
+
+def check_use(folder: Path, model: str, tones: Path) -> None:
+    """Nothing but the declaration of capabilities is needed for the commands, the pipeline and an upload folder."""
+    from transformers import AutoModelForCTC, AutoProcessor, pipeline
+
+    from mu2slam_hf.hub.bundle import build_bundle
+
+    recording = str(next(tones.rglob("*.wav")))
+    options = ["--model", model]
+    assert main(["transcribe", recording, "-o", str(folder / "out"), "--output-format", "json", *options]) == 0
+    transcript = json.loads(next((folder / "out").glob("*.json")).read_text())
+    manifest = ["--manifest", str(tones / "train.tsv"), "--tasks", "asr", "--results", str(folder / "scores.json")]
+    assert main(["evaluate", *manifest, *options]) == 0
+    scores = json.loads((folder / "scores.json").read_text())["scores"]
+    assert {"wer", "cer"} <= {score["metric"] for score in scores if score["task"] == "asr"}
+    assert main(["align", recording, "a b", *options]) == 0
+    recognizer = pipeline("automatic-speech-recognition", model=model)
+    assert recognizer(recording)["text"] == transcript["text"]
+    loaded = AutoModelForCTC.from_pretrained(model)
+    assert type(loaded).__name__ == "FrameRecognizer"
+    bundle = build_bundle(folder / "bundle", loaded, AutoProcessor.from_pretrained(model), card="a card")
+    assert (bundle / "modeling_frame_recognizer.py").is_file()

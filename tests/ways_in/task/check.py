@@ -1,9 +1,11 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""A corpus may have the task, and its decoder loss is logged under its name."""
+"""A corpus may have the task, its decoder loss is logged under its name, and it is evaluated by its metrics."""
 
 import json
+import os
 from pathlib import Path
 
+from mu2slam_hf.cli import main
 from mu2slam_hf.recipes.runs import load_runs
 
 RECIPE = "configuration/recipes/mu2slam/finetune_tiny_test.yaml"
@@ -16,3 +18,8 @@ def check(folder: Path) -> None:
         run.run()
     logged = {name for line in (folder / "log.jsonl").read_text().splitlines() for name in json.loads(line)}
     assert {"loss_asr_decoder", "loss_copy_decoder"} <= logged and "loss_mt_decoder" not in logged
+    manifest = ["--manifest", f"{os.environ['MU2SLAM_TINY']}/train.tsv", "--tasks", "copy"]
+    results = ["--results", str(folder / "scores.json"), "--max-new-tokens", "3"]
+    assert main(["evaluate", *manifest, *results, "--model", str(folder / "final")]) == 0
+    scores = json.loads((folder / "scores.json").read_text())["scores"]
+    assert {score["metric"] for score in scores} == {"cer"} and {score["task"] for score in scores} == {"copy"}

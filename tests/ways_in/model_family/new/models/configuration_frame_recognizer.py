@@ -5,7 +5,10 @@ from transformers import PreTrainedConfig
 
 
 class FrameRecognizerConfig(PreTrainedConfig):
-    """Sizes of `FrameRecognizer`; `vocab_size` and `pad_token_id`, the blank, are those of the tokenizer."""
+    """Sizes of `FrameRecognizer`; `vocab_size` and `pad_token_id`, the blank, are those of the tokenizer.
+
+    `inputs_to_logits_ratio` is the number of samples per output frame: four log-mel frames of 160 samples.
+    """
 
     model_type = "frame_recognizer"
 
@@ -13,3 +16,4 @@ class FrameRecognizerConfig(PreTrainedConfig):
     num_mel_bins: int = 80
     vocab_size: int = 64
     pad_token_id: int | None = 0
+    inputs_to_logits_ratio: int = 640

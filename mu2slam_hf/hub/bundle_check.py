@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 
 from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
 from mu2slam_hf.hub.auto_names import find_auto_name
+from mu2slam_hf.models.modules_capabilities import capabilities_of
 
 REQUIRED_FILES = ("README.md", "config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json")
 WEIGHTS_FILES = ("model.safetensors", "model.safetensors.index.json")
@@ -33,7 +34,7 @@ sys.meta_path.insert(0, Blocker())
 """Beginning of a program in which this package cannot be imported."""
 
 _TIMEOUT_SECONDS = 600
-_FRAMES, _TARGET_IDS = 41, (1, 70, 90)
+_NUM_SAMPLES, _TARGET_IDS = 6_600, (1, 70, 90)
 
 # Runs in a separate process, after `WITHOUT_PACKAGE` and the source of `compute_outputs`.
 _BARE_PROGRAM = """
@@ -163,12 +164,11 @@ def compare_in_bare_process(folder: str | os.PathLike[str], model: Any, processo
     Raises:
         BundleError: the folder does not load, or its outputs differ.
     """
-    generator = torch.Generator().manual_seed(0)
-    encoder_config = model.config.encoder_config
     auto_name = find_auto_name(model, MODEL_TYPES[model.config.model_type])
-    shape = (1, _FRAMES * 320) if encoder_config.frontend == "waveform" else (1, _FRAMES, encoder_config.feature_size)
-    inputs = {model.main_input_name: torch.randn(shape, generator=generator)}
-    if model.can_generate():
+    noise = torch.randn(_NUM_SAMPLES, generator=torch.Generator().manual_seed(0)).numpy()
+    features = processor(audio=noise, sampling_rate=16000, return_tensors="pt")
+    inputs = {model.main_input_name: features[model.main_input_name]}
+    if capabilities_of(model).generates:
         inputs["decoder_input_ids"] = torch.tensor([_TARGET_IDS])
     elif auto_name == "AutoModelForPreTraining":
         inputs = {name: tensor.cpu() for name, tensor in model.dummy_inputs.items()}

@@ -44,6 +44,11 @@ def iterate_ctc_log_probs(
 
     Choice: windows begin at encoder frames. A feature extractor that normalises by utterance does so by window.
     """
+    if not capabilities_of(model).has_ctc:
+        raise ValueError(
+            f"{type(model).__name__} has no CTC head; use a Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC or "
+            "MSLAMForCTC checkpoint."
+        )
     rate = processor.feature_extractor.sampling_rate
     per_frame = model.samples_per_frame
     num_frames = max(1, round(window_seconds * rate / per_frame))
@@ -78,11 +83,6 @@ def _ctc_log_probs(
     model: Any, processor: Any, waveform: np.ndarray, language_row: int, excluded: Tensor | None
 ) -> Tensor:
     """`(N, V)` float32 of `(n,)` samples."""
-    if not capabilities_of(model).has_ctc:
-        raise ValueError(
-            f"{type(model).__name__} has no CTC head; use a Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC or "
-            "MSLAMForCTC checkpoint."
-        )
     rate = processor.feature_extractor.sampling_rate
     inputs = processor(audio=[waveform], sampling_rate=rate, return_tensors="pt").to(model.device)
     speech = inputs[model.main_input_name].to(model.dtype)

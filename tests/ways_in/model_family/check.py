@@ -49,5 +49,7 @@ def check_use(folder: Path, model: str, tones: Path) -> None:
     assert recognizer(recording)["text"] == transcript["text"]
     loaded = AutoModelForCTC.from_pretrained(model)
     assert type(loaded).__name__ == "FrameRecognizer"
-    bundle = build_bundle(folder / "bundle", loaded, AutoProcessor.from_pretrained(model), card="a card")
+    tags = "language: en\nlibrary_name: transformers\nlicense: mit\npipeline_tag: automatic-speech-recognition"
+    card = f"---\n{tags}\n---\n# A recognizer\n"
+    bundle = build_bundle(folder / "bundle", loaded, AutoProcessor.from_pretrained(model), card=card)
     assert (bundle / "modeling_frame_recognizer.py").is_file()

@@ -4,6 +4,8 @@
 Letters: B batch, T feature frames, M mel bins, N = T / 4 output frames, V vocabulary.
 """
 
+from typing import Any
+
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
@@ -25,10 +27,8 @@ class FrameRecognizer(CTCInferenceMixin, PreTrainedModel):
         self.ctc_head = nn.Linear(config.hidden_size, config.vocab_size)
         self.post_init()
 
-    def forward(
-        self, input_features: Tensor, attention_mask: Tensor | None = None, language_ids: Tensor | None = None
-    ) -> CausalLMOutput:
-        """Logits `(B, N, V)` of features `(B, T, M)`; `attention_mask` `(B, T)` is read by the loss only."""
+    def forward(self, input_features: Tensor, attention_mask: Tensor | None = None, **kwargs: Any) -> CausalLMOutput:
+        """Logits `(B, N, V)` of features `(B, T, M)`; the mask `(B, T)` and the language are read by the loss only."""
         missing = -input_features.shape[1] % 4
         frames = nn.functional.pad(input_features, (0, 0, 0, missing))
         # (B, T, M) -> (B, N, 4 * M)

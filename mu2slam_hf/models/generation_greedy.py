@@ -24,7 +24,6 @@ from transformers.masking_utils import create_bidirectional_mask
 from .generation_assisted import Draft
 from .generation_cache import RaggedCache
 from .generation_ctc import CTCPrefixLogitsProcessor, PrefixState
-from .generation_direct import DirectDecoder
 from .generation_settings import find_option, is_plain_search
 from .generation_tokens import (
     AllowedTokensLogitsProcessor,
@@ -204,12 +203,11 @@ class _Batch:
         self.finished: set[int] = set()
         self.num_cached = [0] * len(self.texts)
         self.cache = RaggedCache(model.config.decoder_config)
-        self.direct = DirectDecoder(model) if DirectDecoder.supports(model) else None
         self.identities = {name: inputs[name] for name in ("decoder_language_ids", "decoder_modality_ids")}
         self.encoder_outputs = self._mask_source(inputs["encoder_outputs"])
         self.state: Any = None if chooser.ctc is None else chooser.ctc.initial_state(input_ids)
         self.states: Any = None
-        self.is_behind = self.has_source = False
+        self.is_behind = False
         longest = model.config.decoder_config.max_target_length
         self.max_position = None if longest is None else longest - 1
 
@@ -274,20 +272,6 @@ class _Batch:
                 mask = torch.where(mask, 0.0, torch.finfo(dtype).min).to(dtype)
         if positions is not None:
             position_ids = positions if self.max_position is None else positions.clamp(max=self.max_position)
-        if self.direct is not None and self.has_source:
-            if position_ids is None:
-                position_ids = torch.arange(self.num_cached[0], self.num_cached[0] + length)[None]
-            return self.direct.compute_logits(
-                inputs,
-                position_ids,
-                self.cache,
-                max(self.num_cached) + length,
-                attention_mask=mask,
-                source_mask=self.encoder_outputs.attention_mask,
-                language_ids=self.identities["decoder_language_ids"],
-                modality_ids=self.identities["decoder_modality_ids"],
-            )
-        self.has_source = True
         return self.model(
             encoder_outputs=self.encoder_outputs,
             decoder_input_ids=inputs,

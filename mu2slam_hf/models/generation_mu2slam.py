@@ -15,10 +15,9 @@ from .generation_adapters import with_adapters
 from .generation_assisted import build_ctc_drafts, prepare_assistant
 from .generation_cache import SharedSourceCache
 from .generation_ctc import CTCPrefixLogitsProcessor, CTCPrefixScorer
-from .generation_direct import search_beams
 from .generation_greedy import GreedySearch, is_plain_greedy
 from .generation_inference import Seq2SeqInferenceMixin
-from .generation_settings import find_option, is_plain_search
+from .generation_settings import find_option
 from .generation_tokens import (
     AllowedTokensLogitsProcessor,
     LanguageTokensLogitsProcessor,
@@ -138,11 +137,11 @@ class Mu2SLAMGenerationMixin(Seq2SeqInferenceMixin):
             processors += ctc
         processors += self._loop_processors(max_repeats, config, confirmed)
         processors += self._length_processors(config, kwargs, encoder_outputs, source_modality, modality)
-        kwargs |= {"custom_generate": GreedySearch(drafts)} if is_greedy else self._beam_options(args, kwargs, config)
+        kwargs |= {"custom_generate": GreedySearch(drafts)} if is_greedy else self._beam_options(kwargs, config)
         return super().generate(None, generation_config, processors, *args, encoder_outputs=encoder_outputs, **kwargs)
 
-    def _beam_options(self, args: tuple, kwargs: dict, config) -> dict:
-        """The cache and the steps of beam search, unless the caller chose another cache or none."""
+    def _beam_options(self, kwargs: dict, config) -> dict:
+        """The cache of beam search, unless the caller chose another cache or none."""
         configs = (config, self.generation_config)
         chosen = ("past_key_values", "cache_implementation", "custom_generate", "assistant_model")
         with_beams = (find_option("num_beams", kwargs, *configs) or 1) > 1
@@ -150,9 +149,7 @@ class Mu2SLAMGenerationMixin(Seq2SeqInferenceMixin):
             return {}
         if any(find_option(name, kwargs, *configs) is not None for name in chosen):
             return {}
-        options: dict[str, object] = {"past_key_values": SharedSourceCache(self.config.decoder_config)}
-        is_plain = not args and is_plain_search(kwargs, *configs)
-        return {**options, "custom_generate": search_beams} if is_plain else options
+        return {"past_key_values": SharedSourceCache(self.config.decoder_config)}
 
     def build_prompts(self, language_ids: Tensor) -> Tensor:
         """Decoder inputs `(B, prompt_length)` int64 that precede targets in the languages of the rows `(B,)`."""

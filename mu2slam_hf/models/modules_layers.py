@@ -39,10 +39,10 @@ def linear(module: nn.Module, input: Tensor) -> Tensor:
         and not torch.is_grad_enabled()
         and input.device.type == "cpu"
         and type(module) is nn.Linear
-        and runs_only_forward(module)
+        and _runs_only_forward(module)
         and not torch.nn.modules.module._has_any_global_hook()
     ):
-        return multiply(input, module.weight, module.bias)
+        return _multiply(input, module.weight, module.bias)
     return module(input)
 
 
@@ -53,7 +53,7 @@ def linear_without_bias(module: nn.Module, input: Tensor) -> Tensor:
     return module(input) - module(torch.zeros_like(input))
 
 
-def multiply(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _multiply(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """`nn.functional.linear` for inference on a CPU, by the fastest products of this machine.
 
     In float32 these are oneDNN's where they are faster. Weights that torchao rounded to 8 bits, with states rounded
@@ -67,7 +67,7 @@ def multiply(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return nn.functional.linear(input, weight, bias)
 
 
-def runs_only_forward(module: nn.Module) -> bool:
+def _runs_only_forward(module: nn.Module) -> bool:
     """Whether calling the module runs the `forward` of its class and nothing else."""
     return not (module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module))
 

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
+from lab.synthesis.phones import find_words, speak_in_voices
 from mu2slam_hf import TranscriptionOptions, load_default, transcribe_recordings
 from mu2slam_hf.data.audio import SAMPLING_RATE
 from mu2slam_hf.data.text import normalize_for_scoring
-from mu2slam_hf.synthetic.phones import find_words, speak_in_voices
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

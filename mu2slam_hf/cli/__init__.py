@@ -10,11 +10,11 @@ import sys
 from collections.abc import Sequence
 
 import mu2slam_hf
+from lab.commands import assess_tokenizer, study, sweep, synthesize, table
 from mu2slam_hf.cli import (
     adapt,
     add_language,
     align,
-    assess_tokenizer,
     average,
     calibrate,
     compare,
@@ -26,10 +26,6 @@ from mu2slam_hf.cli import (
     plan,
     recipes,
     retrieve,
-    study,
-    sweep,
-    synthesize,
-    table,
     train,
     train_speech_tokenizer,
     train_tokenizer,

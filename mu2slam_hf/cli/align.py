@@ -132,8 +132,8 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 def measure_on_synthetic_speech(args: argparse.Namespace) -> int:
     """Prints errors of word boundaries by language, in milliseconds, compared with those of words spread evenly."""
-    from mu2slam_hf.evaluation.forced_alignment import constant_rate_boundaries, measure_boundaries
-    from mu2slam_hf.synthetic.phones import speak_in_voices
+    from lab.boundary_accuracy import constant_rate_boundaries, measure_boundaries
+    from lab.synthesis.phones import speak_in_voices
 
     model, processor = load_model(args)
     columns = ("mean_absolute_ms", "median_absolute_ms", "mean_ms", "within_50ms", "within_100ms")

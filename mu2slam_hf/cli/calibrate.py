@@ -70,6 +70,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Calibrates a checkpoint, or measures it."""
+    from lab.synthesis.unseen_sounds import UNSEEN_KINDS
     from mu2slam_hf.evaluation.no_speech_calibration import (
         fit_no_speech,
         format_no_speech,
@@ -79,7 +80,6 @@ def run(args: argparse.Namespace) -> int:
         store_no_speech,
     )
     from mu2slam_hf.inference.no_speech import NoSpeechSettings
-    from mu2slam_hf.synthetic.unseen_sounds import UNSEEN_KINDS
 
     folder = Path(args.model)
     if not args.check and not (folder / CONFIG).is_file():
@@ -129,8 +129,8 @@ def read_speech(args: argparse.Namespace) -> Iterator[Any]:
 
 def speak(args: argparse.Namespace) -> Iterator[Any]:
     """Clips of synthetic voices; with `--check` other sentences and voices than to calibrate."""
+    from lab.synthesis.phones import speak_in_voices
     from mu2slam_hf.evaluation.no_speech_calibration import SoundClip
-    from mu2slam_hf.synthetic.phones import speak_in_voices
 
     options: dict[str, Any] = {"seed": args.seed, "split": "test" if args.check else "train", "form": "spoken"}
     for lang in args.synthetic:

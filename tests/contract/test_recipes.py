@@ -16,6 +16,7 @@ from transformers import AutoModelForAudioClassification, AutoModelForSequenceCl
 from understanding_corpora import write_tydiqa, write_xnli
 
 from mu2slam_hf import MSLAMForPreTraining, Mu2SLAMConfig, Mu2SLAMForPreTraining
+from mu2slam_hf.data.tones import write_tone_corpus
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
@@ -24,7 +25,6 @@ from mu2slam_hf.recipes.curriculum import resolve_curriculum
 from mu2slam_hf.recipes.loader import RecipeError, dump_recipe, recipe_kind
 from mu2slam_hf.recipes.mixture_run import build_mixture
 from mu2slam_hf.recipes.runs import RUNS, build_run, load_recipe, load_recipes
-from mu2slam_hf.synthetic.tones import write_tone_corpus
 
 CONFIGURATION = REPOSITORY_ROOT / "configuration"
 # Those of speech tokenizers are no runs of `RUNS`; they have tests of their own in tests/unit/recipes.

@@ -31,7 +31,7 @@ MAX_EDITED_FILES = {
 
 RUN_CHECKS = """
 import importlib.util, json, os, pathlib, sys, traceback
-from mu2slam_hf.synthetic.tones import write_tone_corpus
+from mu2slam_hf.data.tones import write_tone_corpus
 os.environ["MU2SLAM_TINY"] = str(write_tone_corpus(pathlib.Path(sys.argv[1], "tones"), num_sentences=4).parent)
 results = {}
 for path in map(pathlib.Path, sys.argv[2:]):

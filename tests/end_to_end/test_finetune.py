@@ -25,7 +25,7 @@ from training_runs import (
 from transformers import AutoModelForSpeechSeq2Seq
 
 from mu2slam_hf import Mu2SLAMForConditionalGeneration, Mu2SLAMProcessor
-from mu2slam_hf.synthetic.tones import write_tone_corpus
+from mu2slam_hf.data.tones import write_tone_corpus
 from mu2slam_hf.training.checkpoints import list_checkpoints
 
 RECIPE = RECIPES / "finetune_tiny_test.yaml"

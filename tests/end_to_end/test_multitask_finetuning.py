@@ -9,7 +9,7 @@ import yaml
 from helpers import REPOSITORY_ROOT
 from training_runs import RECIPES, TWO_PROCESSES, assert_same_figures, make_launcher, read_log
 
-from mu2slam_hf.synthetic.tones import write_tone_corpus
+from mu2slam_hf.data.tones import write_tone_corpus
 
 TINY = RECIPES / "finetune_tiny_test.yaml"
 

@@ -17,8 +17,8 @@ from training_runs import (
 )
 
 from mu2slam_hf import Mu2SLAMForConditionalGeneration, Mu2SLAMForPreTraining, Mu2SLAMProcessor
+from mu2slam_hf.data.tones import write_tone_corpus
 from mu2slam_hf.models.modeling_mu2slam_pretraining import PRETRAINING_LOSSES
-from mu2slam_hf.synthetic.tones import write_tone_corpus
 from mu2slam_hf.training.checkpoints import list_checkpoints
 
 RECIPE = RECIPES / "pretrain_tiny_test.yaml"

@@ -11,8 +11,8 @@ from helpers import REPOSITORY_ROOT
 from training_runs import TWO_PROCESSES, check_kill_and_resume, make_launcher, read_log
 
 from mu2slam_hf import MSLAMForAudioClassification, MSLAMForCTC, MSLAMForPreTraining, Mu2SLAMProcessor
+from mu2slam_hf.data.tones import write_tone_corpus
 from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
-from mu2slam_hf.synthetic.tones import write_tone_corpus
 from mu2slam_hf.training.checkpoints import list_checkpoints
 
 RECIPES = REPOSITORY_ROOT / "configuration" / "recipes" / "mslam"

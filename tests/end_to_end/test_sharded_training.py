@@ -11,7 +11,7 @@ from torch.distributed.checkpoint import FileSystemReader
 from training_runs import RECIPES, TWO_PROCESSES, assert_equal_weights, assert_same_figures, make_launcher
 
 from mu2slam_hf import Mu2SLAMForConditionalGeneration
-from mu2slam_hf.synthetic.tones import write_tone_corpus
+from mu2slam_hf.data.tones import write_tone_corpus
 from mu2slam_hf.training.checkpoints import list_checkpoints
 from mu2slam_hf.training.sharding import OPTIMIZER_FOLDER, take_over_launch_settings
 

@@ -25,7 +25,7 @@ from training_runs import read_log  # noqa: E402
 
 from mu2slam_hf import MSLAMConfig, MSLAMForPreTraining  # noqa: E402
 from mu2slam_hf.cli import main  # noqa: E402
-from mu2slam_hf.synthetic.tones import write_tone_corpus  # noqa: E402
+from mu2slam_hf.data.tones import write_tone_corpus
 
 RECIPES = sorted((FOLDER / "recipes").glob("*.yaml"))
 LOSSES = FOLDER / "losses"

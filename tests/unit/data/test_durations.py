@@ -10,7 +10,7 @@ from mu2slam_hf.data.audio import AudioError
 from mu2slam_hf.data.audio_slices import AudioSlice
 from mu2slam_hf.data.durations import fill_durations, seconds_of
 from mu2slam_hf.data.manifests import read_manifest
-from mu2slam_hf.synthetic.tones import write_tone_corpus
+from mu2slam_hf.data.tones import write_tone_corpus
 
 
 def test_missing_durations_are_read_from_the_files(tmp_path):

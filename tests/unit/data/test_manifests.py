@@ -11,7 +11,7 @@ from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.audio_slices import AudioSlice
 from mu2slam_hf.data.manifests import ManifestColumns, read_manifest
 from mu2slam_hf.data.table_files import ManifestError
-from mu2slam_hf.synthetic.tones import write_tone_corpus
+from mu2slam_hf.data.tones import write_tone_corpus
 
 ROWS = [
     {"id": "a", "audio": "x/a.wav", "text": "hello", "lang": "en", "duration_s": 1.5, "translations": {"fr": "salut"}},

@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
+from lab.synthesis.unseen_sounds import UNSEEN_KINDS
 from mu2slam_hf.data.non_speech import NON_SPEECH_KINDS, generate_non_speech
-from mu2slam_hf.synthetic.unseen_sounds import UNSEEN_KINDS
 
 KINDS = {**NON_SPEECH_KINDS, **UNSEEN_KINDS}
 

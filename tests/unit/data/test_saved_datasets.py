@@ -6,7 +6,7 @@ from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.manifests import ManifestColumns, read_manifest
 from mu2slam_hf.data.saved_datasets import measure_dataset, open_dataset, read_dataset, select_rows
 from mu2slam_hf.data.table_files import ManifestError
-from mu2slam_hf.synthetic.tones import write_tone_corpus
+from mu2slam_hf.data.tones import write_tone_corpus
 
 ROWS = {"text": ["a", "b", "c", "d"], "locale": ["en", "fr", "EN", "xx!"], "seconds": [1.0, 2.0, 3.0, 4.0]}
 COLUMNS = ManifestColumns(lang="locale", duration_seconds="seconds")

@@ -2,9 +2,9 @@
 import numpy as np
 import pytest
 
+from lab.synthesis.unseen_sounds import UNSEEN_KINDS
 from mu2slam_hf.data.non_speech import NON_SPEECH_KINDS
 from mu2slam_hf.data.sound_features import measure_sound
-from mu2slam_hf.synthetic.unseen_sounds import UNSEEN_KINDS
 
 RATE = 16_000
 

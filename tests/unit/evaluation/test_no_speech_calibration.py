@@ -7,6 +7,7 @@ import pytest
 import soundfile
 from helpers import REPOSITORY_ROOT
 
+from lab.synthesis.unseen_sounds import UNSEEN_KINDS
 from mu2slam_hf import default_checkpoint, load_default, read_manifest
 from mu2slam_hf.cli import main
 from mu2slam_hf.evaluation.no_speech_calibration import (
@@ -20,7 +21,6 @@ from mu2slam_hf.evaluation.no_speech_calibration import (
     speech_clips,
 )
 from mu2slam_hf.inference.no_speech import AGREEMENT, FeatureWeight, NoSpeechSettings
-from mu2slam_hf.synthetic.unseen_sounds import UNSEEN_KINDS
 
 
 def drawn(source, has_speech, means, number, seed):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tiny_trainers import recipe_arguments
 
+from mu2slam_hf.data.tones import write_tone_corpus
 from mu2slam_hf.recipes.runs import load_recipe
-from mu2slam_hf.synthetic.tones import write_tone_corpus
 
 
 @pytest.fixture(scope="session")

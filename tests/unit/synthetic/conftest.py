@@ -2,9 +2,9 @@
 import numpy as np
 import pytest
 
-from mu2slam_hf.synthetic import engine_registry
-from mu2slam_hf.synthetic.espeak import EspeakEngine
-from mu2slam_hf.synthetic.speech_engine import EngineVoice, SpokenClip
+from lab.synthesis import engine_registry
+from lab.synthesis.espeak import EspeakEngine
+from lab.synthesis.speech_engine import EngineVoice, SpokenClip
 
 
 class ToneEngine:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tiny_trainers import build_trainer, recipe_arguments
 
-from mu2slam_hf.synthetic.tones import write_tone_corpus
+from mu2slam_hf.data.tones import write_tone_corpus
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ from transformers import TrainerCallback
 
 from mu2slam_hf import MSLAMForPreTraining, Mu2SLAMForConditionalGeneration, Mu2SLAMProcessor
 from mu2slam_hf.data.examples.failures import TooManyBadRecordsError
+from mu2slam_hf.data.tones import write_tone_corpus
 from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
 from mu2slam_hf.models.modeling_mu2slam_pretraining import PRETRAINING_LOSSES
-from mu2slam_hf.synthetic.tones import write_tone_corpus
 from mu2slam_hf.training.checkpoints import list_checkpoints
 from mu2slam_hf.training.finite_updates import NonFiniteLossError
 

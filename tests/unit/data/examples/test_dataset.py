@@ -22,7 +22,7 @@ from mu2slam_hf.data.random_keys import DrawKey
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.sampling.bucketed import BucketedPlan
 from mu2slam_hf.data.sampling.mixture import Mixture
-from mu2slam_hf.synthetic.tones import write_tone_corpus
+from mu2slam_hf.data.tones import write_tone_corpus
 
 AUGMENTATION = WaveformAugmentationConfig(
     speed_factors=(0.9, 1.0, 1.1), gain_prob=0.5, noise_prob=0.5, band_limit_prob=0.5, concatenate_prob=0.5

@@ -1,0 +1,219 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Folders of synthetic clips: audio files, a manifest for `read_manifest`, and a record of settings and versions."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+import soundfile
+
+from lab.synthesis.engine_registry import EngineGroup
+from lab.synthesis.speech import SoundSettings, SyntheticClip, speak_plans
+from lab.synthesis.speech_engine import ESPEAK_NG
+from lab.synthesis.voice_mix import VoiceMix
+from mu2slam_hf.atomic_files import atomic_path
+
+# Number of clips synthesised by one fork of espeak-ng: the audio of a clip depends on its block only.
+BLOCK_SIZE = 48
+MANIFEST_COLUMNS = ("id", "lang", "audio", "duration_s", "speaker", "corpus", "kind", "text", "translations")
+AUDIO_FORMATS = ("flac", "wav")
+
+
+@dataclass(kw_only=True)
+class FolderSummary:
+    """Summary of a written folder.
+
+    Attributes:
+        manifest: path of `manifest.tsv`.
+        num_clips: number of clips by language.
+        seconds: seconds of audio by language.
+        left_out: (id, reason) of skipped clips, which were silent, too fast or too long.
+    """
+
+    manifest: Path
+    num_clips: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def hours(self) -> float:
+        """Hours of audio over all languages."""
+        return sum(self.seconds.values()) / 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderSettings:
+    """Settings of a folder of clips.
+
+    Attributes:
+        corpus: value of the column `corpus` of the manifest.
+        audio_format: `flac` or `wav`, 16 bit.
+        max_duration_seconds: longer clips are skipped.
+        max_characters_per_second: faster clips, which CTC cannot align at 25 encoder frames per second, are skipped.
+        num_workers: number of threads, each with speech engines of its own; does not affect the result.
+    """
+
+    corpus: str = "synthetic"
+    audio_format: str = "flac"
+    max_duration_seconds: float = 30.0
+    max_characters_per_second: float = 24.0
+    num_workers: int = 1
+
+    def __post_init__(self) -> None:
+        if self.audio_format not in AUDIO_FORMATS:
+            raise ValueError(f"audio_format must be one of {', '.join(AUDIO_FORMATS)}; got {self.audio_format!r}")
+
+
+def library_versions(engines: EngineGroup) -> dict[str, str]:
+    """Versions of all engines and libraries that affect texts and samples, recorded with every manifest."""
+    versions = engines.versions()
+    for name in ("espeakng-loader", "Babel", "num2words", "soxr", "numpy"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+def check_free_folder(path: str | os.PathLike[str]) -> Path:
+    """Check that a folder can be created; returns its path.
+
+    Raises:
+        ValueError: the path exists and is not an empty folder.
+    """
+    folder = Path(path)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} exists and is not an empty folder; choose another name or remove it")
+    return folder
+
+
+def write_clips(
+    clips: Iterable[SyntheticClip],
+    out_dir: str | os.PathLike[str],
+    *,
+    sound: SoundSettings,
+    folder: FolderSettings,
+    description: Mapping[str, object],
+    voices: VoiceMix | None = None,
+) -> FolderSummary:
+    """Synthesise clips in `out_dir/audio`, with `manifest.tsv` and `synthesis.json` (settings, versions).
+
+    The folder is created atomically. The same clips and versions give the same bytes.
+
+    Args:
+        clips: clips to synthesise, in blocks of 48.
+        out_dir: folder to create; must not exist or be empty.
+        sound: bandwidth and rate of the audio.
+        folder: format, limits, workers.
+        description: copied to `synthesis.json`.
+        voices: the engines of the clips, which are recorded too; None means espeak-ng.
+
+    Returns:
+        path of the manifest, counts and skipped clips.
+
+    Raises:
+        ImportError: an engine, or the extra `synthetic`, is not installed.
+        ValueError: `out_dir` is not empty, or no clip was written.
+    """
+    target = check_free_folder(out_dir)
+    engines = (ESPEAK_NG,) if voices is None else voices.engines
+    with EngineGroup(engines) as group:
+        versions = library_versions(group)
+    summary = FolderSummary(manifest=target / "manifest.tsv")
+    with atomic_path(target) as partial:
+        partial.mkdir()
+        with open(partial / "manifest.tsv", "w", encoding="utf-8", newline="\n") as manifest:
+            manifest.write("\t".join(MANIFEST_COLUMNS) + "\n")
+            for rows in _speak_blocks(_blocks(clips), partial, sound, folder, engines):
+                _write_rows(rows, manifest, summary, partial, folder)
+        if not summary.num_clips:
+            raise ValueError(f"no clips were written to {target}: {summary.left_out[:3] or 'there were no texts'}")
+        facts = {
+            **{"versions": versions, "sound": asdict(sound), "folder": asdict(folder), "block_size": BLOCK_SIZE},
+            **{"description": dict(description), "num_clips": dict(summary.num_clips), "hours": summary.hours},
+            **{"seconds": summary.seconds, "left_out": summary.left_out},
+            **({} if voices is None else {"voices": voices.describe()}),
+        }
+        text = json.dumps(facts, indent=1, ensure_ascii=False, default=str)
+        (partial / "synthesis.json").write_text(text + "\n", encoding="utf-8")
+    return summary
+
+
+_NumberedBlock = list[tuple[int, SyntheticClip]]
+_Rows = list[tuple[SyntheticClip, str, float]]
+
+
+def _blocks(clips: Iterable[SyntheticClip]) -> Iterator[_NumberedBlock]:
+    numbered = enumerate(clips)
+    while block := list(islice(numbered, BLOCK_SIZE)):
+        yield block
+
+
+def _speak_blocks(
+    blocks: Iterable[_NumberedBlock],
+    target: Path,
+    sound: SoundSettings,
+    folder: FolderSettings,
+    engines: Sequence[str],
+) -> Iterator[_Rows]:
+    """Rows `(clip, file name, seconds)` of each block, in order, with a limited number of pending blocks."""
+    groups = [EngineGroup(engines) for _ in range(max(1, folder.num_workers))]
+
+    def speak(number: int, block: _NumberedBlock) -> _Rows:
+        rows = []
+        waves = speak_plans(groups[number % len(groups)], [clip.plan for _, clip in block], sound)
+        for (index, clip), wave in zip(block, waves, strict=True):
+            # At most 1,000 files per folder, because many file systems and browsers slow down above that.
+            name = f"audio/{clip.lang}/{index // 1000:04d}/{index % 1000:03d}.{folder.audio_format}"
+            if len(wave):
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                soundfile.write(target / name, wave, sound.sampling_rate, subtype="PCM_16")
+            rows.append((clip, name, len(wave) / sound.sampling_rate))
+        return rows
+
+    try:
+        with ThreadPoolExecutor(len(groups)) as pool:
+            waiting: list[Future[_Rows]] = []
+            for number, block in enumerate(blocks):
+                waiting.append(pool.submit(speak, number, block))
+                if len(waiting) > 2 * len(groups):
+                    yield waiting.pop(0).result()
+            for future in waiting:
+                yield future.result()
+    finally:
+        for group in groups:
+            group.close()
+
+
+def _write_rows(
+    rows: Sequence[tuple[SyntheticClip, str, float]],
+    manifest: TextIO,
+    summary: FolderSummary,
+    target: Path,
+    folder: FolderSettings,
+) -> None:
+    for clip, name, seconds in rows:
+        text, engine = clip.plan.request.text, clip.plan.request.engine
+        problem = ""
+        if seconds == 0:
+            problem = "espeak-ng is silent" if engine == ESPEAK_NG else f"{engine} has no usable audio"
+        elif seconds > folder.max_duration_seconds:
+            problem = f"{seconds:.1f} s is longer than {folder.max_duration_seconds:g} s"
+        elif len(text) > folder.max_characters_per_second * seconds:
+            problem = f"{len(text) / seconds:.0f} characters per second"
+        if problem:
+            (target / name).unlink(missing_ok=True)
+            summary.left_out.append((f"{clip.lang}/{clip.id}", problem))
+            continue
+        packed = json.dumps(dict(clip.translations), ensure_ascii=False, sort_keys=True)
+        cells = (clip.id, clip.lang, name, f"{seconds:.3f}", clip.plan.speaker, folder.corpus, clip.kind, text, packed)
+        manifest.write("\t".join(cells) + "\n")
+        summary.num_clips[clip.lang] += 1
+        summary.seconds[clip.lang] = summary.seconds.get(clip.lang, 0.0) + seconds

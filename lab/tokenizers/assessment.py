@@ -1,0 +1,298 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Assessment of a speech tokenizer without training a model on its ids (similar to STAB and DASB).
+
+On recordings: use of the codebook, bits per second, and stability of ids under changes of speed, level and noise. On
+sentences spoken by two synthetic voices: agreement of the ids of both voices, and information of ids about phones. The
+phone times are those of the synthesiser (phoneme events of espeak-ng), not of human annotators.
+
+Shapes: n samples, N ids, G codebooks.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from lab.synthesis.phones import SpokenVersion
+from lab.tokenizers.measures import (
+    Ids,
+    compute_bit_rates,
+    compute_phone_agreement,
+    compute_timed_agreement,
+    compute_warped_agreement,
+)
+from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray
+from mu2slam_hf.data.augmentation import add_noise, change_speed
+from mu2slam_hf.data.random_keys import counter_generator
+from mu2slam_hf.models.modeling_speech_encoders import IDS_PER_SECOND
+from mu2slam_hf.models.modules_quantization import compute_codebook_health, count_codes
+
+# Number of clips per batch.
+BATCH_CLIPS = 8
+
+# Maps names of figures to descriptions, in the order of the table. Shares are 0 to 1.
+FIGURES = {
+    "usage": "share of the codebook in use",
+    "perplexity": "perplexity of the ids: effective number of entries",
+    "dead_codes": "entries without a frame",
+    "bits_nominal": "bits per second: log2 of the codebook for every id",
+    "bits_entropy": "bits per second: entropy of the ids",
+    "bits_run_length": "bits per second: runs of equal ids",
+    "bits_zlib": "bits per second: compressed by zlib",
+    "bits_bz2": "bits per second: compressed by bz2",
+    "mean_run": "mean length of a run of equal ids, in ids",
+    "speed_0.9": "share of ids unchanged at 0.9 of the speed (and pitch)",
+    "speed_1.1": "share of ids unchanged at 1.1 of the speed (and pitch)",
+    "gain_-12db": "share of ids unchanged at -12 dB",
+    "shift_10ms": "share of ids unchanged after a shift by 10 ms",
+    "noise_20db": "share of ids unchanged with noise of the clip's spectrum at 20 dB",
+    "noise_10db": "share of ids unchanged with noise of the clip's spectrum at 10 dB",
+    "white_20db": "share of ids unchanged with white noise at 20 dB, which fills empty bands",
+    "speaker_agreement": "share of equal ids of two voices on the same sentence, warped in time",
+    "speaker_agreement_chance": "the same for two voices on different sentences",
+    "phone_purity": "share of frames with the most frequent phone of their id",
+    "phone_purity_chance": "the same for shuffled ids",
+    "id_purity": "share of frames with the most frequent id of their phone",
+    "phone_information": "mutual information / entropy of the phones",
+    "phone_information_chance": "the same for shuffled ids",
+    "phone_nmi": "2 x mutual information / both entropies",
+    "phone_nmi_chance": "the same for shuffled ids",
+}
+
+_GAIN = 10.0 ** (-12.0 / 20.0)
+_SHIFT_SAMPLES = SAMPLING_RATE // 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerAssessment:
+    """Result of the assessment of one tokenizer.
+
+    Attributes:
+        name: name in tables.
+        figures: values by the names of `FIGURES`, except those not measured.
+        num_codevectors: K.
+        num_recordings: number of recordings.
+        num_seconds: total duration, in multiples of 40 ms.
+        num_sentences: number of synthetic sentences.
+        num_phone_frames: number of frames with a phone.
+        counts: number of uses of each entry on the recordings.
+    """
+
+    name: str
+    figures: Mapping[str, float]
+    num_codevectors: int
+    num_recordings: int = 0
+    num_seconds: float = 0.0
+    num_sentences: int = 0
+    num_phone_frames: int = 0
+    counts: Sequence[int] = field(default_factory=tuple)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain JSON types."""
+        return {**vars(self), "figures": dict(self.figures), "counts": list(self.counts)}
+
+
+Tokenize = Callable[[Sequence[FloatArray]], list[Ids]]
+
+
+def make_tokenize(tokenizer: Any, feature_extractor: Any, codebook: int = 0) -> Tokenize:
+    """A function from waveforms at 16 kHz to ids `(N,)`; waveforms are resampled if the encoder expects another rate.
+
+    Args:
+        tokenizer: `SpeechTokenizerModel`.
+        feature_extractor: its feature extractor.
+        codebook: index of the codebook, if there are several.
+    """
+
+    def tokenize(waves: Sequence[FloatArray]) -> list[Ids]:
+        device = tokenizer.quantizer.codebook.device
+        found: dict[int, Ids] = {}
+        # Clips of similar length together, for speed; the ids do not depend on the batch.
+        order = sorted(range(len(waves)), key=lambda index: len(waves[index]))
+        for start in range(0, len(order), BATCH_CLIPS):
+            chosen = order[start : start + BATCH_CLIPS]
+            batch = [waves[index] for index in chosen]
+            if tokenizer.config.reads_waveforms:
+                waveforms = [torch.from_numpy(wave) for wave in batch]
+                ids = tokenizer.tokenize_waveforms(waveforms, sampling_rate=SAMPLING_RATE)
+            else:
+                inputs = feature_extractor(batch, sampling_rate=SAMPLING_RATE).to(device)
+                ids = tokenizer(inputs["input_features"], inputs["attention_mask"])
+            ids = (ids if ids.ndim == 2 else ids[..., codebook]).cpu()
+            found.update({index: row[row >= 0].numpy() for index, row in zip(chosen, ids, strict=True)})
+        return [found[index] for index in range(len(waves))]
+
+    return tokenize
+
+
+def assess_tokenizer(
+    tokenize: Tokenize,
+    num_codevectors: int,
+    recordings: Sequence[FloatArray] = (),
+    sentences: Sequence[Sequence[SpokenVersion]] = (),
+    *,
+    name: str = "",
+    seed: int = 0,
+) -> TokenizerAssessment:
+    """Assess one tokenizer.
+
+    Args:
+        tokenize: function from `make_tokenize`.
+        num_codevectors: K.
+        recordings: `(n,)` float32 at 16 kHz.
+        sentences: output of `speak_in_voices`; the first two voices of each are compared.
+        name: name in tables.
+        seed: seed of noise and shuffling.
+
+    Raises:
+        ValueError: neither recordings nor sentences are given.
+    """
+    if not recordings and not sentences:
+        raise ValueError("no data to assess the tokenizer on: pass recordings, sentences, or both")
+    figures: dict[str, float] = {}
+    facts: dict[str, Any] = {}
+    if recordings:
+        ids = tokenize(recordings)
+        counts = count_codes(torch.from_numpy(np.concatenate(ids)), num_codevectors)
+        health = compute_codebook_health(counts)
+        figures |= {"usage": health.usage, "perplexity": health.perplexity, "dead_codes": float(health.num_dead)}
+        figures |= compute_bit_rates(ids, num_codevectors) | compute_invariance(tokenize, recordings, ids, seed)
+        facts |= {"num_recordings": len(ids), "num_seconds": sum(map(len, ids)) / IDS_PER_SECOND}
+        facts["counts"] = tuple(counts.tolist())
+    if sentences:
+        spoken = [tokenize([version.audio for version in versions]) for versions in sentences]
+        figures |= compute_speaker_agreement(sentences, spoken)
+        phone_figures, num_frames = compute_phone_figures(sentences, spoken, seed)
+        figures |= phone_figures
+        facts |= {"num_sentences": len(sentences), "num_phone_frames": num_frames}
+    ordered = {key: figures[key] for key in FIGURES if key in figures}
+    return TokenizerAssessment(name=name, figures=ordered, num_codevectors=num_codevectors, **facts)
+
+
+def compute_invariance(
+    tokenize: Tokenize, recordings: Sequence[FloatArray], ids: Sequence[Ids], seed: int
+) -> dict[str, float]:
+    """Share of ids that are unchanged when clips are modified, weighted by the length of the clips.
+
+    Args:
+        tokenize: waveforms to ids.
+        recordings: the clips.
+        ids: ids of the original clips.
+        seed: seed of the noise, which is the same for all tokenizers.
+    """
+
+    def noisy(add: Callable[..., FloatArray], snr_db: float) -> list[FloatArray]:
+        return [
+            add(wave, snr_db, counter_generator(seed, "assessment", number)) for number, wave in enumerate(recordings)
+        ]
+
+    changes: dict[str, tuple[float, list[FloatArray]]] = {
+        "speed_0.9": (0.9, [change_speed(wave, 0.9) for wave in recordings]),
+        "speed_1.1": (1.1, [change_speed(wave, 1.1) for wave in recordings]),
+        "gain_-12db": (1.0, [(wave * _GAIN).astype(np.float32) for wave in recordings]),
+        "shift_10ms": (1.0, [np.pad(wave, (_SHIFT_SAMPLES, 0)) for wave in recordings]),
+        "noise_20db": (1.0, noisy(add_shaped_noise, 20.0)),
+        "noise_10db": (1.0, noisy(add_shaped_noise, 10.0)),
+        "white_20db": (1.0, noisy(add_noise, 20.0)),
+    }
+    figures = {}
+    for key, (speed, waves) in changes.items():
+        pairs = list(zip(ids, tokenize(waves), strict=True))
+        kept = sum(compute_timed_agreement(original, changed, speed) * len(changed) for original, changed in pairs)
+        figures[key] = kept / sum(len(changed) for _, changed in pairs)
+    return figures
+
+
+def add_shaped_noise(waveform: FloatArray, snr_db: float, generator: np.random.Generator) -> FloatArray:
+    """Add stationary noise with the spectrum of the clip, `(n,)` to `(n,)`.
+
+    White noise would fill the empty bands of telephone speech, and measure the bandwidth.
+    """
+    spectrum = np.abs(np.fft.rfft(waveform))
+    noise = np.fft.irfft(spectrum * np.exp(2j * np.pi * generator.random(len(spectrum))), len(waveform))
+    power = float(np.mean(np.square(noise)))
+    if power == 0.0:
+        return waveform
+    wanted = float(np.mean(np.square(waveform, dtype=np.float64))) / 10.0 ** (snr_db / 10.0)
+    return (waveform + noise * np.sqrt(wanted / power)).astype(np.float32)
+
+
+def compute_speaker_agreement(
+    sentences: Sequence[Sequence[SpokenVersion]], spoken: Sequence[Sequence[Ids]]
+) -> dict[str, float]:
+    """Agreement of the first two voices of each sentence, and of different sentences of one language.
+
+    Args:
+        sentences: sentences with at least two versions each.
+        spoken: ids of all versions.
+    """
+    by_language: dict[str, list[Sequence[Ids]]] = {}
+    for versions, rows in zip(sentences, spoken, strict=True):
+        by_language.setdefault(versions[0].lang, []).append(rows)
+    same, other = [], []
+    for group in by_language.values():
+        for rows, following in zip(group, [*group[1:], group[0]], strict=True):
+            same.append(compute_warped_agreement(rows[0], rows[1]))
+            if len(group) > 1:
+                other.append(compute_warped_agreement(rows[0], following[1]))
+    figures = {"speaker_agreement": float(np.mean(same))}
+    return figures | ({"speaker_agreement_chance": float(np.mean(other))} if other else {})
+
+
+def compute_phone_figures(
+    sentences: Sequence[Sequence[SpokenVersion]], spoken: Sequence[Sequence[Ids]], seed: int
+) -> tuple[dict[str, float], int]:
+    """Purity and mutual information of ids and phones, over all versions, and the number of frames.
+
+    Choice: pauses are excluded; they make up a third of some clips, are easy to recognise, and would inflate all
+    figures. The phone of a frame is that at its centre.
+    """
+    ids, phones = [], []
+    for versions, rows in zip(sentences, spoken, strict=True):
+        for version, row in zip(versions, rows, strict=True):
+            for id_, symbol in zip(row.tolist(), label_frames(version, len(row)), strict=True):
+                if symbol:
+                    ids.append(id_)
+                    phones.append(symbol)
+    frames = np.asarray(ids, dtype=np.int64)
+    shuffled = compute_phone_agreement(counter_generator(seed, "shuffled").permutation(frames), phones)
+    chance = {f"{name}_chance": value for name, value in shuffled.items() if f"{name}_chance" in FIGURES}
+    return {**compute_phone_agreement(frames, phones), **chance}, len(ids)
+
+
+def label_frames(version: SpokenVersion, num_frames: int) -> list[str]:
+    """The phone at the centre of each frame of 40 ms; empty in pauses and after the end.
+
+    Choice: frame n is labelled at 40n + 20 ms, the centre of its step, for all tokenizers. The receptive field of the
+    front end `conv2d` is centred at 40n + 5 ms; labels at that time changed the figures by no more than noise.
+    """
+    ends = np.asarray([phone.end_seconds for phone in version.phones])
+    middles = (np.arange(num_frames) + 0.5) / IDS_PER_SECOND
+    places = np.searchsorted(ends, middles, side="right")
+    return [version.phones[place].symbol if place < len(ends) else "" for place in places.tolist()]
+
+
+def format_assessments(assessments: Iterable[TokenizerAssessment]) -> str:
+    """A Markdown table with one column per tokenizer, and a line about the data."""
+    assessments = list(assessments)
+    rows = [["figure", *(assessment.name for assessment in assessments), "description"]]
+    for key, meaning in FIGURES.items():
+        if any(key in assessment.figures for assessment in assessments):
+            rows.append([key, *(_format(assessment.figures.get(key)) for assessment in assessments), meaning])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    first = assessments[0]
+    facts = f"{first.num_recordings} recordings, {first.num_seconds / 60:.1f} minutes"
+    facts += f"; {first.num_sentences} synthetic sentences in two voices, {first.num_phone_frames} frames with a phone"
+    return "\n".join([*lines, "", facts + "; phone times are those of the synthesiser."])
+
+
+def _format(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f}" if value < 2 else f"{value:.1f}" if value < 100 else f"{value:.0f}"

@@ -22,6 +22,7 @@ PAGES = (
     "results/mboshi/README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "lab/README.md",
     "mu2slam_hf/checkpoints/default/README.md",
 )
 _LINK = re.compile(r"(!?\[[^\]]*\])\(([^)#\s]+)(#[^)\s]*)?\)")

@@ -3,9 +3,9 @@
 
 Conventions of a page:
 
-- `bash` blocks hold `mu2slam ...`, `cat FILE` and `export NAME=VALUE`. They are executed in this process, in a
-  temporary folder with links to what is at the top of the repository, in the order of the page. `pip install` and
-  `pytest` are left to `.ci/run`.
+- `bash` blocks hold `mu2slam ...`, `python -m lab ...`, `cat FILE` and `export NAME=VALUE`. They are executed in this
+  process, in a temporary folder with links to what is at the top of the repository, in the order of the page. `pip
+  install` and `pytest` are left to `.ci/run`.
 - `python` blocks of a page share their names, and run in the same folder, in the same order.
 - A `text` block directly after an executed block is its standard output. A line `...` stands for any lines.
 - A `yaml` block is a recipe, or after `<!-- recipe: NAME -->` a part of one, merged into the recipe NAME.
@@ -26,8 +26,11 @@ from typing import Any
 
 import yaml
 from helpers import REPOSITORY_ROOT
+from lab_package import load_lab
 
-LINKED = ("benchmarks", "configuration", "examples", "model_cards", "mu2slam_hf", "results", "training_scripts")
+load_lab()
+
+LINKED = ("benchmarks", "configuration", "examples", "lab", "model_cards", "mu2slam_hf", "results", "training_scripts")
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```[ ]*$", re.MULTILINE | re.DOTALL)
 _RECIPE = re.compile(r"<!-- recipe: ([^\n]+) -->\n\Z")
 _NOT_RUN = re.compile(r"\n\n\*\(Not run by the tests: ([^\n]+)\.\)\*\n")
@@ -38,6 +41,7 @@ _DURATION = re.compile(
 )
 # What .ci/run does in an environment of its own.
 _LEFT_TO_CI = ("python -m pip install ", "pytest ")
+_LAB = ["python", "-m", "lab"]
 _ASSIGNMENT = re.compile(r"[A-Z_][A-Z0-9_]*=")
 
 
@@ -77,9 +81,14 @@ class Block:
 
 
 def find_documents() -> list[str]:
-    """README.md, the pages of `docs/` and the README of the example recordings."""
+    """README.md, the pages of `docs/`, and the README of the example recordings and of the laboratory."""
     pages = sorted((REPOSITORY_ROOT / "docs").rglob("*.md"))
-    return ["README.md", "examples/README.md", *(str(path.relative_to(REPOSITORY_ROOT)) for path in pages)]
+    return [
+        "README.md",
+        "examples/README.md",
+        "lab/README.md",
+        *(str(path.relative_to(REPOSITORY_ROOT)) for path in pages),
+    ]
 
 
 def read_blocks(document: str, content: str | None = None) -> list[Block]:
@@ -154,13 +163,14 @@ def execute_page(blocks: list[Block]) -> Iterator[tuple[Block, str]]:
 
 def run_command(command: str) -> None:
     """Runs one line of a bash block in this process; the exit status must be 0."""
+    from lab.commands import main as run_lab
     from mu2slam_hf.cli import main
 
     if command.startswith(_LEFT_TO_CI):
         return
     words = shlex.split(command)
-    if words[0] == "mu2slam":
-        status = main(expand_words(command)[1:])
+    if words[0] == "mu2slam" or words[:3] == _LAB:
+        status = main(expand_words(command)[1:]) if words[0] == "mu2slam" else run_lab(expand_words(command)[3:])
         assert status == 0, f"{command}: exit status {status}"
     elif words[0] == "cat":
         for name in expand_words(command)[1:]:
@@ -171,7 +181,7 @@ def run_command(command: str) -> None:
             os.environ[name] = value
     else:
         raise AssertionError(
-            f"{command}: only mu2slam, cat and export are executed; say below the block why it is not run"
+            f"{command}: only mu2slam, python -m lab, cat and export are executed; say below the block why it is not run"
         )
 
 
@@ -186,6 +196,7 @@ def expand_words(command: str) -> list[str]:
 
 def check_command(command: str) -> None:
     """Checks a line that is not executed: it parses, and the scripts and recipes that it names exist."""
+    from lab.commands import build_parser as build_lab_parser
     from mu2slam_hf.cli import build_parser
     from mu2slam_hf.recipes.shipped import find_recipe
 
@@ -194,8 +205,10 @@ def check_command(command: str) -> None:
         words = words[1:]
     if words and words[0] == "mu2slam":
         build_parser().parse_args(words[1:])
+    elif words[:3] == _LAB:
+        build_lab_parser().parse_args(words[3:])
     for word in words:
-        if re.match(r"(training_scripts|configuration|benchmarks|examples|results|\.ci|tests)/[\w./-]*\w$", word):
+        if re.match(r"(training_scripts|configuration|lab|benchmarks|examples|results|\.ci|tests)/[\w./-]*\w$", word):
             assert (REPOSITORY_ROOT / word).exists(), f"{command}: {word} does not exist"
     if "--recipe" in words:
         recipe = words[words.index("--recipe") + 1]

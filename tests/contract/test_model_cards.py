@@ -33,7 +33,7 @@ def test_every_card_renders(path, tmp_path):
 @pytest.mark.parametrize("path", FACTS, ids=lambda path: path.stem)
 def test_a_card_names_recipes_that_are_there(path):
     facts = load_card_facts(path)
-    named = re.findall(r"configuration/recipes/[\w./-]+\.yaml", f"{facts.recipe} {facts.command}")
+    named = re.findall(r"(?:lab/)?configuration/recipes/[\w./-]+\.yaml", f"{facts.recipe} {facts.command}")
     assert named
     for recipe in named:
         assert (REPOSITORY_ROOT / recipe).is_file(), recipe

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lab.markdown import format_table
 from mu2slam_hf.data.corpora.covost2 import RESOURCE_GROUPS
 from mu2slam_hf.data.figure_files import new_figure, save_figure
 from mu2slam_hf.evaluation.metrics import ERROR_METRICS, compute_mean
@@ -119,7 +120,13 @@ class PaperTable:
     @property
     def coverage(self) -> str:
         """What is averaged."""
-        return _describe_coverage(self.layout, self.shared, self.task)
+        missing = [direction for direction in self.layout.directions if direction not in self.shared]
+        text = f"Layout of {self.layout.source} of the paper, task {self.task}. "
+        text += "Means are over the languages shown by all systems"
+        if not missing:
+            return f"{text}: all {len(self.shared)}."
+        names = ", ".join(source if source == target else f"{source}-{target}" for source, target in missing)
+        return f"{text}: {len(self.shared)} of {len(self.layout.directions)}, without {names}."
 
 
 def compute_paper_table(
@@ -170,15 +177,13 @@ def compute_paper_table(
 
 def render_paper_table(table: PaperTable) -> str:
     """Markdown: a row for each system, the best value of a column in bold, and a line that says what is averaged."""
-    lines = [
-        f"| {' / '.join(table.metrics)} | parameters |" + "".join(f" {title} |" for title in table.columns),
-        "|---|---:|" + "---:|" * len(table.columns),
+    values = list(table.cells.values())
+    rows = [
+        [name, table.sizes[name], *(_format_cell(title, row[title], values, table.metrics) for title in table.columns)]
+        for name, row in table.cells.items()
     ]
-    rows = list(table.cells.values())
-    for name, row in table.cells.items():
-        shown = [_format_cell(title, row[title], rows, table.metrics) for title in table.columns]
-        lines.append(f"| {name} | {table.sizes[name]} |" + "".join(f" {cell} |" for cell in shown))
-    return "\n".join([*lines, "", table.coverage])
+    titles = [" / ".join(table.metrics), "parameters", *table.columns]
+    return "\n".join([*format_table(titles, rows, "l" + "r" * (len(titles) - 1)), "", table.coverage])
 
 
 def save_paper_plot(table: PaperTable, path: str | os.PathLike[str]) -> None:
@@ -241,12 +246,3 @@ def _format_cell(
 def _format_size(records: Sequence[EvaluationResults]) -> str:
     sizes = {int(record.model["num_parameters"]) for record in records if "num_parameters" in record.model}
     return " / ".join(f"{size / 1e6:.1f}M" for size in sorted(sizes))
-
-
-def _describe_coverage(layout: TableLayout, shared: Sequence[Direction], task: str) -> str:
-    missing = [direction for direction in layout.directions if direction not in shared]
-    text = f"Layout of {layout.source} of the paper, task {task}. Means are over the languages shown by all systems"
-    if not missing:
-        return f"{text}: all {len(shared)}."
-    names = ", ".join(source if source == target else f"{source}-{target}" for source, target in missing)
-    return f"{text}: {len(shared)} of {len(layout.directions)}, without {names}."

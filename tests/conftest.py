@@ -19,9 +19,11 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import pytest
 from hf_common.fetch import find_common_tests
 from hf_common.inapplicable import is_inapplicable
+from lab_package import load_lab
 
 REPOSITORY_ROOT = Path(__file__).resolve().parent.parent
 DATA_ROOT = Path(os.environ.get("MU2SLAM_DATA", REPOSITORY_ROOT.parent / "shared" / "data"))
+load_lab()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -181,7 +181,7 @@ def run_command(command: str) -> None:
             os.environ[name] = value
     else:
         raise AssertionError(
-            f"{command}: only mu2slam, python -m lab, cat and export are executed; say below the block why it is not run"
+            f"{command}: only mu2slam, python -m lab, cat and export run; say below the block why it does not"
         )
 
 

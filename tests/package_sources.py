@@ -8,9 +8,11 @@ from pathlib import Path
 from helpers import REPOSITORY_ROOT
 
 PACKAGE = REPOSITORY_ROOT / "mu2slam_hf"
+LAB = REPOSITORY_ROOT / "lab"
 SCRIPTS = REPOSITORY_ROOT / "training_scripts"
 FILES = sorted(PACKAGE.rglob("*.py"))
-SOURCES = [*FILES, *sorted(SCRIPTS.glob("*.py"))]
+LAB_FILES = sorted(LAB.rglob("*.py"))
+SOURCES = [*FILES, *LAB_FILES, *sorted(SCRIPTS.glob("*.py"))]
 
 
 def name_of(path: Path) -> str:
@@ -29,7 +31,7 @@ def tree_of(path: Path) -> ast.Module:
 
 @cache
 def imports_of(path: Path, skip_type_checking: bool = True) -> list[str]:
-    """Dotted names of all that a file imports from this package, inside functions too."""
+    """Dotted names of all that a file imports from this repository, inside functions too."""
     tree = tree_of(path)
     hidden = set()
     if skip_type_checking:
@@ -47,13 +49,14 @@ def imports_of(path: Path, skip_type_checking: bool = True) -> list[str]:
         elif isinstance(node, ast.ImportFrom):
             parents = path.relative_to(REPOSITORY_ROOT).with_suffix("").parts[: -node.level]
             names += [".".join([*parents, *(node.module or "").split("."), alias.name]) for alias in node.names]
-    return [name for name in names if name.split(".")[0] == "mu2slam_hf"]
+    return [name for name in names if name.split(".")[0] in ("mu2slam_hf", "lab")]
 
 
 @cache
 def import_graph() -> dict[str, set[str]]:
-    """Module -> modules of the package that it imports."""
-    modules = {".".join(path.relative_to(REPOSITORY_ROOT).with_suffix("").parts): path for path in FILES}
+    """Module -> modules of the repository that it imports."""
+    paths = [*FILES, *LAB_FILES]
+    modules = {".".join(path.relative_to(REPOSITORY_ROOT).with_suffix("").parts): path for path in paths}
     edges = {name: {module_of(imported, modules) for imported in imports_of(path)} for name, path in modules.items()}
     return {name: {other for other in others if other and other != name} for name, others in edges.items()}
 

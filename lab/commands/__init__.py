@@ -1,2 +1,31 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""commands."""
+"""The command line `python -m lab`, with one file per command."""
+
+from collections.abc import Sequence
+
+import mu2slam_hf
+from lab.commands import assess_tokenizer, boundary_accuracy, check_no_speech, study, sweep, synthesize, table
+from mu2slam_hf.cli.parsers import CommandParser
+from mu2slam_hf.cli.program import Program
+
+_PROGRAM = Program(
+    name="python -m lab",
+    description="Tools of the package's authors, run from a clone.",
+    version=f"lab of mu2slam-hf {mu2slam_hf.__version__}",
+    groups={
+        "run experiments": (study, sweep, table),
+        "synthetic speech, and measurements on it": (
+            *(synthesize, assess_tokenizer, check_no_speech, boundary_accuracy),
+        ),
+    },
+)
+
+
+def build_parser() -> CommandParser:
+    """The parser of all commands, see `Program.build_parser`."""
+    return _PROGRAM.build_parser()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command, see `Program.run`."""
+    return _PROGRAM.run(argv)

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`mu2slam assess-tokenizer`: comparison of speech tokenizers."""
+"""`python -m lab assess-tokenizer`: comparison of speech tokenizers."""
 
 import argparse
 import json
@@ -7,25 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from lab.commands.options import add_synthetic_options, check_synthetic
 from mu2slam_hf.atomic_files import atomic_path
+from mu2slam_hf.cli import options
 from mu2slam_hf.cli.files import check_output_file
 from mu2slam_hf.cli.languages import language_code
 from mu2slam_hf.cli.model_options import add_device_option
-from mu2slam_hf.cli.options import (
-    add_json_option,
-    add_num_recordings_option,
-    add_plot_option,
-    add_processor_option,
-    add_results_option,
-    add_seed_option,
-    add_source_options,
-    add_split_option,
-    add_synthetic_options,
-    check_plots,
-    check_sources,
-    check_synthetic,
-    quiet_libraries,
-)
 from mu2slam_hf.cli.records import load_sources
 from mu2slam_hf.inference.recordings import print_json
 
@@ -42,27 +29,27 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "tokenizers", nargs="+", metavar="DIR", help="saved speech tokenizers, or processors that contain one"
     )
-    add_processor_option(parser, "for tokenizers saved without one")
+    options.add_processor_option(parser, "for tokenizers saved without one")
     parser.add_argument("--codebook", type=int, default=0, metavar="N", help="index of the codebook (0)")
     data = parser.add_argument_group("recordings; several sources are combined")
-    add_source_options(data, repeated=True)
-    add_split_option(data)
-    add_num_recordings_option(data)
-    synthetic = parser.add_argument_group("synthetic sentences (extra: synthetic)")
+    options.add_source_options(data, repeated=True)
+    options.add_split_option(data)
+    options.add_num_recordings_option(data)
+    synthetic = parser.add_argument_group("synthetic sentences (extra: lab)")
     add_synthetic_options(synthetic, 20)
-    add_seed_option(parser, "of sentences, voices and noise")
+    options.add_seed_option(parser, "of sentences, voices and noise")
     add_device_option(parser, default="cpu")
-    add_json_option(parser)
-    add_results_option(parser)
-    add_plot_option(parser, "use of the codebook, invariance and phones, a folder")
+    options.add_json_option(parser)
+    options.add_results_option(parser)
+    options.add_plot_option(parser, "use of the codebook, invariance and phones, a folder")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Assesses all tokenizers on the same data and prints one table."""
-    check_sources(args, "the data to assess tokenizers on")
+    options.check_sources(args, "the data to assess tokenizers on", required=not args.synthetic)
     if args.plot:
-        check_plots()
+        options.check_plots()
     if args.synthetic:
         check_synthetic()
     if args.results:
@@ -71,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     from lab.tokenizers.assessment import assess_tokenizer, format_assessments, make_tokenize
     from mu2slam_hf.checkpoints.devices import check_device
 
-    quiet_libraries()
+    options.quiet_libraries()
     check_device(args.device)
     # Fast checks first.
     loaded = [load_tokenizer(folder, args.processor) for folder in args.tokenizers]
@@ -139,13 +126,13 @@ def load_tokenizer(folder: str, processor: str | None) -> tuple[Any, Any]:
     if not Path(folder).is_dir():
         raise ValueError(f"{folder}: no such folder; {expected}")
     inside = Path(folder) / SPEECH_TOKENIZER_FOLDER
-    place = inside if inside.is_dir() else Path(folder)
-    if not (place / "config.json").is_file():
+    location = inside if inside.is_dir() else Path(folder)
+    if not (location / "config.json").is_file():
         raise ValueError(f"{folder}: no config.json; {expected}")
     try:
-        check_model_type(place, SpeechTokenizerModel.config_class.model_type)
+        check_model_type(location, SpeechTokenizerModel.config_class.model_type)
     except ValueError as error:
         raise ValueError(f"{error}; {expected}") from error
-    own = find_feature_extractor(place)
+    own = find_feature_extractor(location)
     given = Mu2SLAMFeatureExtractor.from_pretrained(processor) if processor else Mu2SLAMFeatureExtractor()
-    return SpeechTokenizerModel.from_pretrained(place), own or given
+    return SpeechTokenizerModel.from_pretrained(location), own or given

@@ -1,11 +1,12 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`mu2slam study`: hypotheses about training, each tested by runs with several seeds."""
+"""`python -m lab study`: hypotheses about training, each tested by runs with several seeds."""
 
 import argparse
 import sys
 from typing import Any
 
-from mu2slam_hf.cli.options import add_output_dir_option, add_processes_option
+from lab.commands.options import add_processes_option
+from mu2slam_hf.cli.options import add_output_dir_option
 
 
 def add_parser(subparsers: Any) -> None:
@@ -17,7 +18,7 @@ def add_parser(subparsers: Any) -> None:
         "each run, README.md with means, paired differences and verdicts, and a plot of each finding (extra: plots). "
         "Started again, it does what is missing, and resumes an interrupted run.",
     )
-    known = "name of a study of the package (data, equal_time, findings, mboshi)"
+    known = "name of one of the laboratory (data, equal_time, findings, mboshi)"
     parser.add_argument("study", metavar="STUDY", help=f"YAML file, or the {known}")
     add_output_dir_option(parser, "records, page, plots", required=True)
     parser.add_argument("--runs", metavar="DIR", help="folder of the models (runs in the output folder)")

@@ -1,11 +1,12 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`mu2slam sweep`: a grid of runs over keys of a recipe."""
+"""`python -m lab sweep`: a grid of runs over keys of a recipe."""
 
 import argparse
 import sys
 from typing import Any
 
-from mu2slam_hf.cli.options import add_output_dir_option, add_overrides_option, add_processes_option
+from lab.commands.options import add_processes_option
+from mu2slam_hf.cli.options import add_output_dir_option, add_overrides_option
 
 
 def add_parser(subparsers: Any) -> None:
@@ -17,7 +18,9 @@ def add_parser(subparsers: Any) -> None:
         "folder of its own, and writes sweep.json, sweep.tsv, sweep.md and sweep.png (extra: plots). Started again, "
         "it skips finished runs and resumes the others.",
     )
-    parser.add_argument("recipe", metavar="RECIPE", help="YAML file, or the name of a recipe of the package")
+    parser.add_argument(
+        "recipe", metavar="RECIPE", help="YAML file, or the name of one of the laboratory or the package"
+    )
     parser.add_argument(
         "--over",
         action="append",

@@ -1,42 +1,33 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`mu2slam synthesize`: n-way parallel synthetic speech in a folder with a manifest."""
+"""`python -m lab synthesize`: n-way parallel synthetic speech in a folder with a manifest."""
 
 import argparse
 from typing import Any
 
+from mu2slam_hf.cli import options
 from mu2slam_hf.cli.corpus_options import load_single_corpus
 from mu2slam_hf.cli.languages import language_code
-from mu2slam_hf.cli.options import (
-    add_languages_option,
-    add_output_dir_option,
-    add_seed_option,
-    add_source_options,
-    add_split_option,
-    check_source,
-    number_from_0,
-    positive_int,
-)
+from mu2slam_hf.cli.options import number_from_0, positive_int
 
 
 def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "synthesize",
-        help="create synthetic parallel speech with texts (extra: synthetic)",
+        help="create synthetic parallel speech with texts (extra: lab)",
         description="Synthesises generated sentences (numbers, dates, quantities, names, ...), or the texts of a "
-        "manifest or corpus, with espeak-ng and other speech engines, and writes recordings and a manifest. With "
-        "--tones, writes a tiny corpus of tones for tests of training, without a speech engine.",
+        "manifest or corpus, with espeak-ng and other speech engines, and writes recordings and a manifest.",
     )
     action = parser.add_mutually_exclusive_group(required=True)
-    add_output_dir_option(action, "must not exist or be empty")
+    options.add_output_dir_option(action, "must not exist or be empty")
     action.add_argument(
         "--list-voices",
         action="store_true",
         help="list the voices of the installed engines, or of --engines, with their licences; test whether they work",
     )
-    add_languages_option(parser, "default: all supported ones")
-    add_seed_option(parser, "of meanings and voices")
-    add_split_option(parser, "train", text="train", choices=("train", "dev", "test"))
+    options.add_languages_option(parser, "default: all supported ones")
+    options.add_seed_option(parser, "of meanings and voices")
+    options.add_split_option(parser, "train", text="train", choices=("train", "dev", "test"))
     parser.add_argument("--workers", type=positive_int, default=1, metavar="N", help="clips spoken at a time (1)")
     voices = parser.add_argument_group("voices")
     voices.add_argument(
@@ -53,15 +44,12 @@ def add_parser(subparsers: Any) -> None:
         "number of voices; espeak-ng as much as the others together)",
     )
     generated = parser.add_argument_group("generated sentences")
-    generated.add_argument("--num", type=positive_int, metavar="N", help="number of meanings (1000; of tones: 20)")
+    generated.add_argument("--num", type=positive_int, metavar="N", help="number of sentences (1000)")
     generated.add_argument(
         "--form", choices=("written", "spoken"), default="written", help="with digits and capitals, or as spoken words"
     )
-    generated.add_argument(
-        "--tones", action="store_true", help="one tone per word instead of speech; en,es,fr,it,ru (default: en,fr)"
-    )
     given = parser.add_argument_group("texts of a corpus or manifest instead of generated sentences")
-    add_source_options(given)
+    options.add_source_options(given)
     given.add_argument(
         "--max-texts", type=positive_int, metavar="N", help="at most N texts of each language, drawn at random (all)"
     )
@@ -100,13 +88,11 @@ def weight_list(text: str) -> dict[str, float]:
 
 def run(args: argparse.Namespace) -> int:
     """Synthesises and writes clips; prints a summary."""
-    check_source(args)
+    options.check_source(args)
     if args.languages:
         args.languages = [language_code(lang) for lang in args.languages]
     if args.list_voices:
         return list_voices(args)
-    if args.tones:
-        return write_tones(args)
     records = load_single_corpus(args, args.split)
     from lab.synthesis.folder import FolderSettings
     from lab.synthesis.generator import write_synthetic_folder
@@ -193,19 +179,4 @@ def list_voices(args: argparse.Namespace) -> int:
     print("\n".join(align_columns(rows, num_left=len(rows[0]))))
     for message in missing:
         print(message)
-    return 0
-
-
-def write_tones(args: argparse.Namespace) -> int:
-    """Writes the corpus of tones with a manifest `<split>.tsv`."""
-    if args.manifest or args.corpus:
-        raise ValueError("--tones cannot be combined with --manifest and --corpus")
-    from lab.synthesis.folder import check_free_folder
-    from mu2slam_hf.data.tones import write_tone_corpus
-
-    languages = args.languages or ("en", "fr")
-    folder = check_free_folder(args.output_dir)
-    number = args.num or 20
-    manifest = write_tone_corpus(folder, num_sentences=number, languages=languages, split=args.split, seed=args.seed)
-    print(f"{number} sentences each in {', '.join(languages)}, written to {manifest}")
     return 0

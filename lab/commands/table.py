@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`mu2slam table`: a table in the layout of the paper from records of evaluations."""
+"""`python -m lab table`: a table in the layout of the paper from records of evaluations."""
 
 import argparse
 from collections import defaultdict

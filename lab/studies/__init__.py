@@ -1,2 +1,2 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""studies."""
+"""Experiments of many runs: studies of hypotheses over seeds, sweeps over keys of a recipe."""

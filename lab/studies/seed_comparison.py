@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal
 
+from scipy.stats import t as student
+
 Expectation = Literal["better", "worse"]
 """What a hypothesis says of a variant, compared with its reference."""
 
@@ -17,13 +19,6 @@ VERDICT_RULE = (
     "interval over the seeds. If the interval does not contain 0, the verdict is `same sign` or `opposite`, by the "
     "side that was expected (`better` or `worse` where nothing was expected). If it does, the verdict is `no effect`: "
     "these seeds show none."
-)
-
-# 0.975 quantiles of Student's t with 1, 2, ... degrees of freedom.
-_STUDENT_975 = (
-    *(12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281),
-    *(2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860),
-    *(2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423),
 )
 
 
@@ -92,12 +87,8 @@ def compare_seeds(
 
 
 def student_interval(values: Sequence[float]) -> tuple[float, float] | tuple[None, None]:
-    """Bounds of Student's 95 % interval of the mean of independent values; None for a single one.
-
-    Choice: with more than 31 values, the quantile of 31, which is a little too wide.
-    """
+    """Bounds of Student's 95 % interval of the mean of independent values; None for a single one."""
     if len(values) < 2:
         return None, None
-    quantile = _STUDENT_975[min(len(values) - 1, len(_STUDENT_975)) - 1]
-    margin = quantile * stdev(values) / math.sqrt(len(values))
+    margin = float(student.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
     return fmean(values) - margin, fmean(values) + margin

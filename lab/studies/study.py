@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Studies: which runs the variants of some findings need, and the results that there are."""
+"""Plans the runs of a study and collects existing results."""
 
 import json
 import os
@@ -10,6 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from lab.recipe_files import find_recipe, find_study
 from lab.studies.job_pool import override_arguments
 from lab.studies.seed_comparison import SeedComparison, compare_seeds
 from lab.studies.study_sections import FindingSection, StepSection, StepUse, StudyFile
@@ -18,7 +19,7 @@ from mu2slam_hf.evaluation.results import EvaluationResults
 from mu2slam_hf.evaluation.scoring import MEAN, MODEL
 from mu2slam_hf.recipes.loader import DEFAULT_KIND, RecipeError, apply_override, build_section, errors_of, read_tree
 from mu2slam_hf.recipes.runs import load_recipes
-from mu2slam_hf.recipes.shipped import find_recipe, find_study, search_folders
+from mu2slam_hf.recipes.shipped import search_folders
 from mu2slam_hf.recipes.speech_tokenizer import load_speech_tokenizer_recipe
 
 FINISHED_FILE = "finished.json"
@@ -65,11 +66,8 @@ class StudyStep:
         """The command line of the run."""
         recipe = ["--recipe", str(self.recipe)]
         if self.kind == _TOKENIZER:
-            return [
-                "train-speech-tokenizer",
-                *recipe,
-                *override_arguments([*self.overrides, _set("output", self.output)]),
-            ]
+            overrides = [*self.overrides, _set("output", self.output)]
+            return ["train-speech-tokenizer", *recipe, *override_arguments(overrides)]
         places = [_set("output.dir", self.folder), "output.final=null"]
         return ["train", *recipe, *override_arguments([*self.overrides, *self._start_overrides, *places])]
 
@@ -198,7 +196,7 @@ def plan_study(
     """The runs of a study. All recipes are checked before one starts.
 
     Args:
-        path: YAML file, or the name of a study of the package.
+        path: YAML file, or the name of one of the laboratory.
         folder: folder of records, report and plots.
         runs_folder: folder of the models; default: `runs` in `folder`.
 

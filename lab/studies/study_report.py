@@ -5,6 +5,7 @@ import importlib.util
 from pathlib import Path
 from statistics import fmean, stdev
 
+from lab.markdown import format_table
 from lab.studies.seed_comparison import VERDICT_RULE, SeedComparison
 from lab.studies.study import RECORDS_FOLDER, Study
 from mu2slam_hf.atomic_files import atomic_path
@@ -12,6 +13,10 @@ from mu2slam_hf.data.figure_files import new_figure, save_figure
 from mu2slam_hf.evaluation.metrics import ERROR_METRICS
 
 _METRIC_NAMES = {"wer": "WER", "cer": "CER", "bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
+_FINDING_TITLES = (
+    *("variant", "by seed", "mean", "standard deviation", "difference", "95 % interval", "better", "expected"),
+    "verdict",
+)
 _TASK_NAMES = {"asr": "speech recognition", "ast": "speech translation", "mt": "text translation"}
 
 
@@ -43,9 +48,8 @@ def format_report(study: Study) -> str:
         "",
         VERDICT_RULE,
         "",
-        "| finding | variant | difference | expected | verdict |",
-        "|---|---|---:|---|---|",
     ]
+    rows = []
     for name, finding in file.findings.items():
         title = f"[{name}](#{name})"
         for variant in finding.variants:
@@ -55,8 +59,9 @@ def format_report(study: Study) -> str:
             compared = study.compare(name, variant)
             difference = f"{compared.difference:+.1f} {_METRIC_NAMES[finding.metric]}" if compared else ""
             verdict = compared.verdict(expected) if compared else "not run"
-            lines.append(f"| {title} | {variant} | {difference} | {expected or ''} | {verdict} |")
+            rows.append([title, variant, difference, expected or "", verdict])
             title = ""
+    lines += format_table(("finding", "variant", "difference", "expected", "verdict"), rows, "llrll")
     for name in file.findings:
         lines += ["", *_format_finding(study, name)]
     return "\n".join(lines) + "\n"
@@ -67,10 +72,7 @@ def _format_finding(study: Study, name: str) -> list[str]:
     best = "lower" if finding.metric in ERROR_METRICS else "higher"
     metric = f"{_METRIC_NAMES[finding.metric]} of {_TASK_NAMES[finding.task]}, {best} is better"
     lines = [f"## {name}", "", finding.hypothesis.strip(), "", f"Reference: {finding.reference}. {metric}.", ""]
-    lines += [
-        "| variant | by seed | mean | standard deviation | difference | 95 % interval | better | expected | verdict |",
-        "|---|---|---:|---:|---:|---|---:|---|---|",
-    ]
+    rows = []
     for variant, section in finding.variants.items():
         values = study.values_of(name, variant)
         cells = [variant, " ".join(f"{value:.1f}" for value in values.values())]
@@ -79,7 +81,8 @@ def _format_finding(study: Study, name: str) -> list[str]:
         compared = None if variant == finding.reference else study.compare(name, variant)
         cells += _comparison_cells(compared)
         cells += [section.expected or "", compared.verdict(section.expected) if compared else ""]
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        rows.append(cells)
+    lines += format_table(_FINDING_TITLES, rows, "llrrrlrll")
     if (study.folder / f"{name}.svg").is_file():
         lines += ["", f"![{metric}, by variant and seed]({name}.svg)"]
     return lines

@@ -14,7 +14,7 @@ class StepSection:
     """One run, from which others may start.
 
     Attributes:
-        recipe: file of a recipe, or the name of one of the package, also of a speech tokenizer.
+        recipe: file of a recipe, or the name of one of the laboratory or the package, also of a speech tokenizer.
         set: values that replace those of the recipe, by dotted name.
     """
 

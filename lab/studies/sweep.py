@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from lab.recipe_files import find_recipe
 from lab.studies.job_pool import LOG_FILE, Job, override_arguments, run_command, run_jobs
 from mu2slam_hf.recipes.loader import RecipeError, dump_recipe
 from mu2slam_hf.recipes.run import final_folder
@@ -89,7 +90,7 @@ class Sweep:
     """The runs of a grid and the metric that they are compared by.
 
     Attributes:
-        recipe: file or name of the recipe.
+        recipe: file of the recipe.
         axes: dimensions of the grid.
         overrides: `a.b=c` for all runs.
         folder: folder of the sweep.
@@ -162,7 +163,7 @@ def plan_sweep(
     """The runs of a grid, with the results of those that are finished. All recipes are checked before one starts.
 
     Args:
-        recipe: YAML file, or the name of a recipe of the package.
+        recipe: YAML file, or the name of one of the laboratory or the package.
         axes: dimensions of the grid.
         overrides: `a.b=c` for all runs.
         folder: folder of the sweep; default: the output folder of the recipe with `_sweep` appended.
@@ -173,6 +174,7 @@ def plan_sweep(
     Raises:
         RecipeError: an invalid recipe, a key that makes no difference, or `replicates` is not an axis.
     """
+    recipe = find_recipe(recipe)
     base = load_recipe(recipe, overrides)
     training = base.training
     sweep = Sweep(

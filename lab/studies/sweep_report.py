@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from lab.markdown import format_table
 from lab.studies.seed_comparison import student_interval
 from lab.studies.sweep import Sweep, SweepRun
 from mu2slam_hf.atomic_files import atomic_path
@@ -71,13 +72,9 @@ def mean_rows(sweep: Sweep) -> list[list[str]]:
 
 def format_markdown(sweep: Sweep) -> str:
     """A table of values and metric, with the best run in bold and named below."""
-    header = [*sweep.runs[0].values, sweep.metric, "status"]
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    best = sweep.best
-    for run in sweep.runs:
-        cells = [*_cells(run), _figure(sweep.value_of(run)), _status(sweep, run)]
-        cells = [f"**{cell}**" if run is best and cell else cell for cell in cells]
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    titles, *rows = (row[: len(sweep.runs[0].values) + 2] for row in table_rows(sweep))
+    rows = [[f"**{cell}**" if row[-1] == "best" and cell else cell for cell in row] for row in rows]
+    lines = format_table(titles, rows, "l" * len(titles))
     return f"# Sweep of {sweep.recipe}\n\n" + "\n".join(lines) + f"\n\n{describe_best(sweep)}\n"
 
 

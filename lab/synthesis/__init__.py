@@ -1,2 +1,2 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""synthesis."""
+"""Synthetic speech: generated sentences, speech engines, folders of recordings with a manifest."""

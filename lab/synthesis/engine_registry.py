@@ -3,6 +3,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 from lab.synthesis.espeak import EspeakEngine
 from lab.synthesis.festival import FESTIVAL, FestivalEngine
@@ -45,7 +46,7 @@ def installed_engines() -> list[str]:
     return names
 
 
-class EngineGroup:
+class EngineGroup(AbstractContextManager):
     """Several engines; each request is spoken by the engine that it names."""
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -83,9 +84,6 @@ class EngineGroup:
         """Stop the processes of all engines."""
         for engine in self.engines.values():
             engine.close()
-
-    def __enter__(self) -> "EngineGroup":
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()

@@ -17,6 +17,7 @@ import sys
 import threading
 import unicodedata
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import IO, Any
 
@@ -25,7 +26,7 @@ from lab.synthesis.espeak_server import NATIVE_SAMPLING_RATE, PHONEME_EVENTS_ARG
 from lab.synthesis.espeak_voices import VOICE_VARIANTS, espeak_voice
 from lab.synthesis.speech_engine import ESPEAK_NG, EngineVoice, SpeechRequest, SpokenClip
 
-INSTALL_HINT = "Synthetic speech requires the extra 'synthetic': pip install 'mu2slam-hf[synthetic]'"
+INSTALL_HINT = "Synthetic speech requires the extra 'lab': pip install 'mu2slam-hf[lab]'"
 _STRESS_MARKS = "\u02c8\u02cc"
 
 
@@ -46,7 +47,7 @@ class Phone:
     text_position: int = 0
 
 
-class EspeakEngine:
+class EspeakEngine(AbstractContextManager):
     """Synthesises blocks of clips with a server process, which threads may share.
 
     The same block gives the same samples in every process and in any order of blocks. This does not hold for single
@@ -174,9 +175,6 @@ class EspeakEngine:
                 self._process.terminate()
                 self._process.communicate()
                 self._process = None
-
-    def __enter__(self) -> "EspeakEngine":
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()

@@ -3,15 +3,11 @@
 
 # Variants of espeak-ng 1.52 with clearly different log spectra for the same sentence. Whispering, robotic and broken
 # ones (whisper*, robosoft*, croak, UniRobot, Demonic, announcer, anikaRobot) and near duplicates are excluded.
-VOICE_VARIANTS = (
-    *("Alex Alicia Andrea Andy Annie Denis Diogo Gene Gene2 Henrique Hugo Jacky Lee Marco Mario Michael Mike").split(),
-    *(
-        "Nguyen Reed RicishayMax RicishayMax2 Storm Tweaky adam anika antonio aunty belinda boris caleb david ed"
-    ).split(),
-    *(
-        "edward f1 f2 f3 f4 f5 grandma grandpa ian iven iven2 kaukovalta klatt klatt3 klatt4 linda m1 m2 m3 m4 m6"
-    ).split(),
-    *("m7 m8 marcelo max norbert pablo paul pedro quincy robert shelby steph travis victor zac").split(),
+VOICE_VARIANTS = tuple(
+    "Alex Alicia Andrea Andy Annie Denis Diogo Gene Gene2 Henrique Hugo Jacky Lee Marco Mario Michael Mike Nguyen "
+    "Reed RicishayMax RicishayMax2 Storm Tweaky adam anika antonio aunty belinda boris caleb david ed edward f1 "
+    "f2 f3 f4 f5 grandma grandpa ian iven iven2 kaukovalta klatt klatt3 klatt4 linda m1 m2 m3 m4 m6 m7 m8 marcelo "
+    "max norbert pablo paul pedro quincy robert shelby steph travis victor zac".split()
 )
 # Voices of espeak-ng are file names; those of other languages have the name of the primary subtag.
 ESPEAK_VOICES = {

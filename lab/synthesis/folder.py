@@ -119,7 +119,7 @@ def write_clips(
         path of the manifest, counts and skipped clips.
 
     Raises:
-        ImportError: an engine, or the extra `synthetic`, is not installed.
+        ImportError: an engine, or the extra `lab`, is not installed.
         ValueError: `out_dir` is not empty, or no clip was written.
     """
     target = check_free_folder(out_dir)

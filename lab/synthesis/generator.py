@@ -60,7 +60,7 @@ class SyntheticSpeech:
             voices: engines to draw from; None means the variants of espeak-ng.
 
         Raises:
-            ImportError: the extra `synthetic` is not installed.
+            ImportError: the extra `lab` is not installed.
             ValueError: an argument is invalid, `voices` has no voice for a language, or none of the languages is
                 supported.
         """
@@ -140,7 +140,7 @@ def write_synthetic_folder(
         **options: other arguments of `SyntheticSpeech`: languages, seed, split, form, kinds, sound, voices.
 
     Raises:
-        ImportError: the extra `synthetic` is not installed.
+        ImportError: the extra `lab` is not installed.
         ValueError: an argument is invalid, `out_dir` is not empty, or none of the languages is supported.
     """
     # Checked before the languages are tested, which takes longer.

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
 
 from lab.synthesis.content import CONTENT_KINDS, content
 from lab.synthesis.espeak import INSTALL_HINT, EspeakEngine
@@ -46,7 +47,7 @@ def shared_languages() -> list[str]:
     """Languages with a voice in espeak-ng and a locale in Babel; see also `check_languages`.
 
     Raises:
-        ImportError: the extra `synthetic` is not installed.
+        ImportError: the extra `lab` is not installed.
     """
     try:
         import espeakng_loader
@@ -134,12 +135,10 @@ def _listen(lang: str, engine: EspeakEngine, probes: Sequence[tuple[str, str]]) 
         switched[kind] += bool(others)
         if switched[kind] * 4 > _PROBES_PER_KIND:
             problems[kind] = f"espeak-ng applies the rules of {', '.join(sorted(others)) or 'another language'}"
-    numbers: Counter[str] = Counter()
-    spoken = []
-    for (kind, _), request in zip(probes, requests, strict=True):
-        numbers[kind] += 1
-        if numbers[kind] <= _SPOKEN_PER_KIND:
-            spoken.append((kind, request))
+    spoken: list[tuple[str, SpeechRequest]] = []
+    # Probes of one kind follow one another.
+    for kind, own in groupby(zip(probes, requests, strict=True), key=lambda pair: pair[0][0]):
+        spoken += [(kind, request) for _, request in islice(own, _SPOKEN_PER_KIND)]
     for (kind, request), pcm in zip(spoken, engine.speak_block([request for _, request in spoken]), strict=True):
         if not any(pcm):
             problems[kind] = f"espeak-ng is silent for {request.text!r}"

@@ -66,7 +66,7 @@ def speak_in_voices(
         the versions of each sentence; sentences that espeak-ng cannot speak in every voice are skipped.
 
     Raises:
-        ImportError: the extra `synthetic` is not installed.
+        ImportError: the extra `lab` is not installed.
         ValueError: a language has no sentences.
     """
     sound = sound or SoundSettings()

@@ -283,7 +283,7 @@ def render(meaning: Content, lang: str, form: str = "written") -> str:
         form: `written` (digits, capitals, punctuation) or `spoken` (numbers in words, lower case, no punctuation).
 
     Raises:
-        ImportError: the extra `synthetic` is not installed.
+        ImportError: the extra `lab` is not installed.
         RenderingError: CLDR or num2words does not support the language or the meaning.
     """
     return _renderer(lang, form).render(meaning)

@@ -68,7 +68,7 @@ def synthesize_texts(
         path of the manifest, counts and skipped clips.
 
     Raises:
-        ImportError: the extra `synthetic` is not installed.
+        ImportError: the extra `lab` is not installed.
         ValueError: `out_dir` is not empty, `voices` has no voice for a language, or no clip was created.
     """
     sound = sound or SoundSettings()
@@ -133,7 +133,7 @@ def speak_manifest(
         voices: engines to draw from; None means the variants of espeak-ng.
 
     Raises:
-        ImportError: the extra `synthetic` is not installed.
+        ImportError: the extra `lab` is not installed.
         ValueError: the manifest cannot be read or has no texts in `languages`, `voices` has no voice for a language,
             or `out_dir` is not empty.
     """

@@ -100,9 +100,8 @@ def _dialling(num_samples: int, generator: np.random.Generator) -> np.ndarray:
 def _vinyl(num_samples: int, generator: np.random.Generator) -> np.ndarray:
     """Hiss, hum and crackle."""
     crackle = (generator.uniform(size=num_samples) < 0.0005) * generator.uniform(-5, 5, num_samples)
-    return (
-        0.02 * generator.standard_normal(num_samples) + crackle + 0.05 * np.sin(2 * np.pi * 60 * _times(num_samples))
-    )
+    hum = 0.05 * np.sin(2 * np.pi * 60 * _times(num_samples))
+    return 0.02 * generator.standard_normal(num_samples) + crackle + hum
 
 
 def _fan(num_samples: int, generator: np.random.Generator) -> np.ndarray:
@@ -113,18 +112,10 @@ def _fan(num_samples: int, generator: np.random.Generator) -> np.ndarray:
 
 
 UNSEEN_KINDS: dict[str, Callable[[int, np.random.Generator], np.ndarray]] = {
-    "birds": _birds,
-    "rain": _rain,
-    "telephone_ring": _telephone_ring,
-    "bells": _bells,
-    "applause": _applause,
-    "whistle": _whistle,
-    "arpeggio": _arpeggio,
-    "sawtooth": _sawtooth,
-    "noise_bursts": _noise_bursts,
-    "modulated_tone": _modulated_tone,
-    "dialling": _dialling,
-    "vinyl": _vinyl,
-    "fan": _fan,
+    sound.__name__.removeprefix("_"): sound
+    for sound in (
+        *(_birds, _rain, _telephone_ring, _bells, _applause, _whistle, _arpeggio, _sawtooth, _noise_bursts),
+        *(_modulated_tone, _dialling, _vinyl, _fan),
+    )
 }
 """Maps kinds of sound to `(num_samples, generator) -> (num_samples,)` float64, at any level."""

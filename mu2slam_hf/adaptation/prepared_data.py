@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """From a folder of recordings to training data: the first step of an adaptation.
 
-`prepare_data` is what the command `mu2slam inspect-data` runs, and what a training run starts from: it reads,
+`prepare_data` is what the command `mu2slam adapt --check` runs, and what a training run starts from: it reads,
 inspects and splits, and returns records together with a report for people.
 """
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from mu2slam_hf.cli.collection import resume_collection
+from mu2slam_hf.cli.errors import UsageError
 from mu2slam_hf.cli.files import check_output_folder
 from mu2slam_hf.cli.options import add_like_option, add_seed_option, positive_int, probability, quiet_libraries
 from mu2slam_hf.cli.user_data import (
@@ -38,7 +39,7 @@ def add_parser(subparsers: Any) -> None:
         "the scores, learning curves and samples before and after training (results.html), the recipe, and the "
         "checkpoints of the run, which may be deleted at the end.",
     )
-    add_user_data_options(parser, output="the model", output_required=True)
+    add_user_data_options(parser, output="the model; with --check, the report in `adaptation` (only printed)")
     _add_training_options(parser)
     parser.add_argument(
         "--check",
@@ -102,8 +103,11 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Reports on the data, trains, and prints the scores."""
     started = time.monotonic()
+    if args.output_dir is None and not args.check:
+        raise UsageError("--output-dir is required, unless the data are only checked (--check)")
     quiet_libraries()
-    check_output_folder(args.output_dir)
+    if args.output_dir is not None:
+        check_output_folder(args.output_dir)
     from mu2slam_hf.adaptation.report_text import format_report
     from mu2slam_hf.adaptation.settings import AdaptationSettings
     from mu2slam_hf.adaptation.workspace import Workspace
@@ -121,15 +125,17 @@ def run(args: argparse.Namespace) -> int:
         pretrain=args.pretrain,
         seed=args.seed,
     )
-    work_dir = Workspace(args.output_dir).folder
+    work_dir = None if args.output_dir is None else Workspace(args.output_dir).folder
     prepared = prepare_user_data(args, work_dir)
     if args.pretrain:
         from mu2slam_hf.adaptation.pretraining import add_untranscribed
 
         prepared = add_untranscribed(prepared, args.pretrain, reading_options(args), read_limits(args))
     print(format_report(prepared.report))
-    page, data_file = write_report(prepared, args, work_dir)
-    print(f"\nwritten to {page} and {data_file}\n", flush=True)
+    print(flush=True)
+    if work_dir is not None:
+        page, data_file = write_report(prepared, args, work_dir)
+        print(f"written to {page} and {data_file}\n", flush=True)
     if args.check:
         return check_data(prepared)
     from mu2slam_hf.adaptation.adapt import RESULT_PAGE, adapt
@@ -148,7 +154,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{title:36}{before:>8}{value:8.1f}")
     if result.kept_start:
         print("\nThe model of before is better on the development recordings and was kept; this training is not used.")
-    print(f"\nmodel      {result.folder}\nresults    {work_dir / RESULT_PAGE}")
+    print(f"\nmodel      {result.folder}\nresults    {Workspace(result.folder).folder / RESULT_PAGE}")
     print(f"try it     mu2slam transcribe RECORDING --model {result.folder} --from {prepared.report.lang}")
     return 0
 

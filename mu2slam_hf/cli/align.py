@@ -18,10 +18,7 @@ from mu2slam_hf.cli.options import (
     add_limit_option,
     add_output_dir_option,
     add_output_format_option,
-    add_seed_option,
     add_source_language_option,
-    add_synthetic_options,
-    check_synthetic,
 )
 from mu2slam_hf.cli.recordings import list_recordings, report_all_unusable
 from mu2slam_hf.inference.output_settings import FORMATS
@@ -53,9 +50,6 @@ def add_parser(subparsers: Any) -> None:
         help="token: characters or pieces; default: words, if the language has spaces",
     )
     add_limit_option(parser)
-    measure = parser.add_argument_group("evaluation: differences to the word times of espeak-ng (extra: synthetic)")
-    add_synthetic_options(measure, 15)
-    add_seed_option(measure, "of sentences and voices")
     add_model_options(parser)
     parser.set_defaults(run=run)
 
@@ -78,9 +72,7 @@ class AlignmentJob:
 def run(args: argparse.Namespace) -> int:
     """Aligns all recordings; returns 1 if a recording could not be aligned."""
     check_arguments(args)
-    resolve_languages(args, model_config(args), source_lang="--from", synthetic="--synthetic")
-    if args.synthetic:
-        return measure_on_synthetic_speech(args)
+    resolve_languages(args, model_config(args), source_lang="--from")
     jobs = list(read_jobs(args))
     writer = AlignmentWriter(args, jobs)
     if args.manifest is None and report_all_unusable([job.recording for job in jobs], as_json=args.json):
@@ -109,9 +101,6 @@ def run(args: argparse.Namespace) -> int:
 
 def check_arguments(args: argparse.Namespace) -> None:
     """Raises ValueError for missing or contradicting arguments."""
-    if args.synthetic:
-        check_synthetic()
-        return
     if (args.manifest is None) == (args.file is None):
         raise ValueError("pass either a recording and its transcript, or --manifest")
     if args.file is not None and not args.transcript and not Path(args.file).is_dir():
@@ -128,29 +117,6 @@ def check_arguments(args: argparse.Namespace) -> None:
     args.formats = args.formats or ["tsv"]
     if len(args.formats) > 1:
         raise ValueError(f"--output-format {','.join(args.formats)}: several formats require --output-dir")
-
-
-def measure_on_synthetic_speech(args: argparse.Namespace) -> int:
-    """Prints errors of word boundaries by language, in milliseconds, compared with those of words spread evenly."""
-    from lab.boundary_accuracy import constant_rate_boundaries, measure_boundaries
-    from lab.synthesis.phones import speak_in_voices
-
-    model, processor = load_model(args)
-    columns = ("mean_absolute_ms", "median_absolute_ms", "mean_ms", "within_50ms", "within_100ms")
-    print("synthetic speech, two voices; times in ms, shares in percent")
-    print(f"{'':16}{'words':>6}" + "".join(f"{name.replace('_', ' '):>20}" for name in columns))
-    for lang in args.synthetic:
-        spoken = speak_in_voices([lang], args.sentences, seed=args.seed, form="spoken")
-        sentences = [version for versions in spoken for version in versions]
-        measured = measure_boundaries(model, processor, sentences)
-        if measured.num_left_out:
-            print_error(lang, f"{measured.num_left_out} of {len(sentences)} sentences left out: words do not match")
-        for name, errors in (("", measured), (" evenly", constant_rate_boundaries(sentences))):
-            figures = errors.figures()
-            for edge in ("start", "end"):
-                values = "".join(f"{figures[f'{edge}_{column}']:20.1f}" for column in columns)
-                print(f"{f'{lang} {edge}{name}':16}{len(errors.start_seconds):6}{values}", flush=True)
-    return 0
 
 
 def read_jobs(args: argparse.Namespace) -> Iterator[AlignmentJob]:

@@ -147,21 +147,6 @@ def add_seed_option(parser: Any, what: str, *, default: int | None = 0) -> None:
     parser.add_argument("--seed", type=int, default=default, help=f"seed of random numbers: {what} (0)")
 
 
-def add_synthetic_options(parser: Any, sentences: int) -> None:
-    """`--synthetic` with `--sentences`: synthetic speech."""
-    parser.add_argument(
-        "--synthetic",
-        nargs="+",
-        type=language_list,
-        action=Joined,
-        default=[],
-        metavar="LANG",
-        help="use synthetic sentences in these languages (en,fr or en fr), which espeak-ng speaks",
-    )
-    text = f"number of synthetic sentences per language ({sentences})"
-    parser.add_argument("--sentences", type=positive_int, default=sentences, metavar="N", help=text)
-
-
 def add_source_options(parser: Any, *, required: bool = False, repeated: bool = False) -> None:
     """`--corpus` with `--root` and `--option`, or `--manifest`; see `check_source` and `check_sources`.
 
@@ -208,18 +193,19 @@ def check_source(args: argparse.Namespace) -> None:
     args.corpus, args.root = name, root
 
 
-def check_sources(args: argparse.Namespace, what: str) -> None:
+def check_sources(args: argparse.Namespace, what: str, *, required: bool = True) -> None:
     """Replace each NAME=DIR of a repeated `--corpus` by the pair of name and folder, `--root` by default.
 
     Args:
-        args: arguments of `add_source_options(repeated=True)` and `add_synthetic_options`.
+        args: arguments of `add_source_options(repeated=True)`.
         what: what the data is used for, for the message.
+        required: whether one source at least is required.
 
     Raises:
         ValueError: no source at all, or a corpus without its folder.
     """
-    if not (args.corpus or args.manifest or args.synthetic):
-        raise ValueError(f"pass --corpus, --manifest or --synthetic: {what}")
+    if required and not (args.corpus or args.manifest):
+        raise ValueError(f"pass --corpus or --manifest: {what}")
     args.corpus = [_split_corpus(corpus, args.root) for corpus in args.corpus]
 
 
@@ -291,11 +277,6 @@ def add_recipe_option(parser: Any, *, required: bool = False, more: str = "") ->
     parser.add_argument("--recipe", required=required, metavar="NAME", help=text)
 
 
-def add_processes_option(parser: Any) -> None:
-    """`--processes`."""
-    parser.add_argument("--processes", type=positive_int, default=1, metavar="N", help="number of runs at a time (1)")
-
-
 def add_overrides_option(parser: Any) -> None:
     """`--set KEY=VALUE`, which may be repeated; the list is `args.overrides`."""
     text = "override a value of the recipe, e.g. --set training.max_steps=100; may be repeated"
@@ -363,13 +344,6 @@ def check_silero() -> None:
     """Raises ImportError if silero-vad is not installed, before a model is loaded."""
     if importlib.util.find_spec("silero_vad") is None:
         raise ImportError("--vad silero requires silero-vad: pip install 'mu2slam-hf[vad]'")
-
-
-def check_synthetic() -> None:
-    """Raises ImportError if the extra `synthetic` is not installed, before a model is loaded."""
-    missing = [name for name in ("espeakng_loader", "babel", "num2words") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ImportError(f"--synthetic requires {', '.join(missing)}: pip install 'mu2slam-hf[synthetic]'")
 
 
 def quiet_libraries() -> None:

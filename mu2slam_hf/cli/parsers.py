@@ -44,8 +44,6 @@ _OTHER_NAMES = {
     "--cuda": ("--device",),
     "--plots": ("--plot",),
     "--source-lang": ("--lang", "--condition"),
-    "--measure": ("--synthetic",),
-    "--languages": ("--synthetic",),
     "--limit": ("--num-recordings",),
     "--out-json": ("--results",),
     "--input-list": ("--file-list",),
@@ -67,10 +65,9 @@ _OTHER_COMMANDS = {
     "score": "evaluate",
     "finetune": "train",
     "fit": "train",
-    "tts": "synthesize",
-    "synthesise": "synthesize",
-    "check-data": "inspect-data",
-    "inspect": "inspect-data",
+    "check-data": "adapt --check",
+    "inspect": "adapt --check",
+    "inspect-data": "adapt --check",
 }
 
 
@@ -109,7 +106,7 @@ class CommandParser(argparse.ArgumentParser):
                 if is_command:
                     continue
                 if argument not in self.commands:
-                    self.error(describe_unknown_command(argument, list(self.commands)))
+                    self.error(describe_unknown_command(argument, list(self.commands), self.prog))
                 return  # the rest belongs to the command
             name = argument.split("=", 1)[0]
             if name not in known:
@@ -123,10 +120,10 @@ class CommandParser(argparse.ArgumentParser):
         others = {other: options_of(parser) for other, parser in self.commands.items() if parser is not self}
         exact = [other for other, options in others.items() if name in options]
         if exact:
-            return f"{message}; it is an option of {' and '.join(f'`mu2slam {other}`' for other in exact)}"
+            return f"{message}; it is an option of {' and '.join(f'`{self.commands[other].prog}`' for other in exact)}"
         for other, options in others.items():
             if similar := find_similar_option(name, options):
-                return f"{message}; did you mean {similar} of `mu2slam {other}`?"
+                return f"{message}; did you mean {similar} of `{self.commands[other].prog}`?"
         return message
 
 
@@ -154,7 +151,7 @@ def find_similar_option(name: str, options: Sequence[str]) -> str | None:
     return longer[0] if longer else None
 
 
-def describe_unknown_command(name: str, commands: Sequence[str]) -> str:
+def describe_unknown_command(name: str, commands: Sequence[str], program: str) -> str:
     """A message for an unknown command, with the one that is probably meant."""
     plain = name.lower().replace("_", "-")
     near = difflib.get_close_matches(plain, commands, n=1, cutoff=0.6)
@@ -162,7 +159,9 @@ def describe_unknown_command(name: str, commands: Sequence[str]) -> str:
     path = Path(name)
     if path.suffix.lower() in RECORDING_SUFFIXES or name.startswith(("http://", "https://")) or path.is_dir():
         meant = f"transcribe {name}"
-    hint = f"; did you mean `mu2slam {meant}`? All commands: " if meant else "; the commands are "
+    if meant is not None and meant.split()[0] not in commands:
+        meant = None
+    hint = f"; did you mean `{program} {meant}`? All commands: " if meant else "; the commands are "
     return f"unknown command {name!r}{hint}{', '.join(commands)}"
 
 

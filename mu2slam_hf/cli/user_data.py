@@ -22,13 +22,12 @@ _SPEAKER_SOURCES = ("auto", "file", "folder", "none")
 _SPLIT_CHOICES = ("auto", "speaker", "session", "text")
 
 
-def add_user_data_options(parser: argparse.ArgumentParser, *, output: str, output_required: bool = False) -> None:
+def add_user_data_options(parser: argparse.ArgumentParser, *, output: str) -> None:
     """FOLDER, `--lang`, `--to`, `--output-dir`, `--model`, and how files are read and divided.
 
     Args:
         parser: parser of the command.
         output: what is written to `--output-dir`.
-        output_required: whether `--output-dir` is required.
     """
     parser.add_argument(
         "folder",
@@ -40,7 +39,7 @@ def add_user_data_options(parser: argparse.ArgumentParser, *, output: str, outpu
         "--lang", required=True, metavar="LANG", help="language: the one that is spoken, as mdw, fr or French"
     )
     add_target_languages_option(parser)
-    add_output_dir_option(parser, output, required=output_required)
+    add_output_dir_option(parser, output)
     add_model_option(parser)
     reading = parser.add_argument_group("reading")
     reading.add_argument(

@@ -76,22 +76,6 @@ def find_recipe(name: str | os.PathLike[str]) -> Path:
     raise RecipeError(f"{name}: no such recipe: neither a file nor the name of a recipe of the package; {hint}")
 
 
-def find_study(name: str | os.PathLike[str]) -> Path:
-    """The file of a study: a path, or the name of one in `configuration/studies`.
-
-    Raises:
-        RecipeError: no study has the name.
-    """
-    path, folder = Path(name), configuration_folder() / "studies"
-    if path.is_file():
-        return path
-    shipped = folder / f"{path.stem}.yaml"
-    if not shipped.is_file():
-        known = ", ".join(file.stem for file in sorted(folder.glob("*.yaml")))
-        raise RecipeError(f"{name}: no such study: neither a file nor one of the package ({known})")
-    return shipped
-
-
 def search_folders(recipe_path: Path) -> list[Path]:
     """Folders to search for relative paths of a recipe.
 

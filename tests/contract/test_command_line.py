@@ -7,10 +7,12 @@ from collections import defaultdict
 
 import pytest
 
+from lab.commands import build_parser as build_lab_parser
 from mu2slam_hf.cli import build_parser
 from mu2slam_hf.cli.parsers import CommandParser
 
-COMMANDS = build_parser().commands
+# An option means the same in both command lines; they share no name of a command.
+COMMANDS = {**build_parser().commands, **build_lab_parser().commands}
 # Options whose value is a list in one command and single in another: the element has the same meaning.
 REPEATED = {"--corpus", "--manifest"}
 
@@ -66,6 +68,14 @@ def test_every_option_is_explained_and_has_a_long_name_with_hyphens():
             assert action.help, f"{name} {action.option_strings}"
             long = [option for option in action.option_strings if option.startswith("--")]
             assert long and all(re.fullmatch(r"--[a-z]+(-[a-z]+)*", option) for option in long), long
+
+
+def test_the_help_lists_each_command_in_one_group():
+    for parser in (build_parser(), build_lab_parser()):
+        shown = re.findall(r"^  ([a-z][a-z-]+)(?:  |$)", parser.format_help(), re.MULTILINE)
+        assert sorted(shown) == sorted(parser.commands)
+    titles = re.findall(r"^(\w.*):$", build_parser().format_help(), re.MULTILINE)
+    assert titles == ["options", "use a model", "train a model", "inspect results, data and recipes"]
 
 
 def test_the_help_shows_every_option():

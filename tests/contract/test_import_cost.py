@@ -10,9 +10,9 @@ from helpers import run_python
 
 HEAVY = ("torch", "transformers", "datasets", "evaluate", "numpy", "tokenizers", "soundfile", "sacrebleu", "yaml")
 COMMANDS = (
-    *("transcribe", "translate", "evaluate", "train", "sweep", "study", "train-tokenizer", "train-speech-tokenizer"),
-    *("align", "retrieve", "identify-language", "calibrate", "assess-tokenizer", "inspect-data"),
-    *("synthesize", "corpora", "recipes", "adapt", "init", "add-language", "average"),
+    *("transcribe", "translate", "evaluate", "train", "plan", "train-tokenizer", "train-speech-tokenizer"),
+    *("align", "retrieve", "identify-language", "calibrate", "compare", "tone-corpus"),
+    *("corpora", "recipes", "adapt", "init", "add-language", "average"),
 )
 WRONG = (
     *([], ["no-such-command"], ["--no-such-option"], ["clip.wav"], ["help", "no-such-command"]),

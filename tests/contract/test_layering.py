@@ -4,7 +4,18 @@
 import ast
 
 from helpers import REPOSITORY_ROOT
-from package_sources import FILES, PACKAGE, SCRIPTS, SOURCES, import_graph, imports_of, name_of, text_of, tree_of
+from package_sources import (
+    FILES,
+    LAB_FILES,
+    PACKAGE,
+    SCRIPTS,
+    SOURCES,
+    import_graph,
+    imports_of,
+    name_of,
+    text_of,
+    tree_of,
+)
 
 # Low to high; a package imports from lower ones only. Those on one level do not know one another.
 LAYERS = {
@@ -15,7 +26,6 @@ LAYERS = {
     "growth": 2,
     "inference": 2,
     "quantization": 2,
-    "synthetic": 2,
     "training": 3,
     "evaluation": 3,
     "recipes": 4,
@@ -73,6 +83,17 @@ def test_layers_of_the_package():
     assert not offenders
 
 
+def test_the_package_does_not_know_the_laboratory():
+    """Not even for type checkers: the wheel does not have it."""
+    paths = [*FILES, *sorted(SCRIPTS.glob("*.py"))]
+    assert LAB_FILES and not [
+        f"{name_of(path)} imports {name}"
+        for path in paths
+        for name in imports_of(path, skip_type_checking=False)
+        if name.split(".")[0] == "lab"
+    ]
+
+
 def test_data_does_not_know_the_models():
     paths = sorted((PACKAGE / "data").rglob("*.py"))
     assert not [
@@ -114,7 +135,7 @@ def sub_package_of(module: str) -> str:
 
 
 def test_no_import_cycles():
-    """Over all files of the package, those of sub-packages included."""
+    """Over all files of the package and the laboratory, those of sub-packages included."""
     edges = import_graph()
     finished: set[str] = set()
 
@@ -127,13 +148,13 @@ def test_no_import_cycles():
 
     for name in edges:
         # The top of the package fetches names from anywhere, on first use.
-        if name.split(".")[1] not in TOP:
+        if not name.startswith("mu2slam_hf.") or name.split(".")[1] not in TOP:
             visit(name, ())
 
 
 def test_no_private_names_of_other_modules():
     offenders = []
-    for path in FILES:
+    for path in [*FILES, *LAB_FILES]:
         own = path.relative_to(REPOSITORY_ROOT).with_suffix("").parts
         for name in imports_of(path):
             *module, last = name.split(".")
@@ -186,7 +207,7 @@ def test_every_file_has_its_licence_and_says_what_it_is():
     offenders += [
         f"{name_of(path)}: characters outside ASCII"
         for path in SOURCES
-        if not text_of(path).isascii() and path.parent.name not in ("data", "models", "synthetic")
+        if not text_of(path).isascii() and path.parent.name not in ("data", "models", "synthesis")
     ]
     assert not offenders
 

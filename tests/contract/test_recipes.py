@@ -27,15 +27,19 @@ from mu2slam_hf.recipes.mixture_run import build_mixture
 from mu2slam_hf.recipes.runs import RUNS, build_run, load_recipe, load_recipes
 
 CONFIGURATION = REPOSITORY_ROOT / "configuration"
+LAB_CONFIGURATION = REPOSITORY_ROOT / "lab" / "configuration"
 # Those of speech tokenizers are no runs of `RUNS`; they have tests of their own in tests/unit/recipes.
 RECIPES = {
-    path: kind for path in sorted((CONFIGURATION / "recipes").rglob("*.yaml")) if (kind := recipe_kind(path)) in RUNS
+    path: kind
+    for configuration in (CONFIGURATION, LAB_CONFIGURATION)
+    for path in sorted((configuration / "recipes").rglob("*.yaml"))
+    if (kind := recipe_kind(path)) in RUNS
 }
 HEADS = [path for path, kind in RECIPES.items() if kind == "head_finetuning"]
 UNDERSTANDING = [path for path in HEADS if path.parent.name == "mu2slam"]
 # test_finetuning_recipes.py has the tests of these, which read corpora in all languages of the paper.
 OF_THE_PAPER = [
-    path for path, kind in RECIPES.items() if kind == "multitask_finetuning" and not path.stem.startswith("study_")
+    path for path, kind in RECIPES.items() if kind == "multitask_finetuning" and path.is_relative_to(CONFIGURATION)
 ]
 STREAMED = [
     path for path in RECIPES if "streaming: true" in path.read_text(encoding="utf-8") and path not in OF_THE_PAPER

@@ -4,6 +4,7 @@
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from importlib.util import find_spec
 
@@ -46,6 +47,7 @@ def test_a_wheel_holds_recipes_and_template_and_finds_them(tmp_path):
         for path in (REPOSITORY_ROOT / folder).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
                 assert inside / path.relative_to(REPOSITORY_ROOT / folder) in held, path
+    assert not (site / "lab").exists() and "lab" not in {path.parts[0] for path in held}
     elsewhere.mkdir()
     environment = {**os.environ, "PYTHONPATH": str(site)}
     done = subprocess.run(
@@ -53,3 +55,17 @@ def test_a_wheel_holds_recipes_and_template_and_finds_them(tmp_path):
     )
     recipes = list((REPOSITORY_ROOT / "configuration" / "recipes").rglob("*.yaml"))
     assert done.stdout.splitlines()[-1] == f"FOUND {len(recipes)} {site / 'mu2slam_hf'}"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    find_spec("hatchling") is None, reason="hatchling, which builds the distribution, is not installed"
+)
+def test_a_source_distribution_holds_the_laboratory(tmp_path):
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", str(tmp_path)]
+    subprocess.run(command, cwd=REPOSITORY_ROOT, check=True, capture_output=True)
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    for path in (REPOSITORY_ROOT / "lab").rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            assert path.relative_to(REPOSITORY_ROOT).as_posix() in held, path

@@ -6,6 +6,7 @@ import json
 import os
 import runpy
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from mu2slam_hf import MSLAMConfig
 from mu2slam_hf.cli import build_parser, main
 from mu2slam_hf.cli.errors import run_and_report
 from mu2slam_hf.cli.files import read_text
+from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.evaluation.results import EvaluationResults
 
 EXAMPLES = REPOSITORY_ROOT / "examples"
@@ -232,10 +234,6 @@ def test_evaluate_compares_with_the_nearest_training_sentence(run, tmp_path):
             "expects the name of a corpus (`mu2slam corpora`); for a file: --manifest file",
         ),
         (["evaluate", "--corpus", "prompts5"], "--corpus prompts5 requires its folder: --corpus prompts5=DIR"),
-        (
-            ["synthesize", "--output", "x", "--corpus", "prompts5"],
-            "--corpus prompts5 requires its folder: --corpus prompts5=DIR",
-        ),
         (["align", AUDIO, "hola", "--output-dir", "x.tsv"], "x.tsv: expected a folder; for a single file use"),
         (["align", "folder", "hola"], "folder: is a folder; its transcripts are the .txt files"),
         (["align", "--manifest", MANIFEST, "--output-dir", "file"], "file: is a file; expected a folder"),
@@ -346,23 +344,16 @@ def test_wrong_usage_says_what_is_wanted(capsys, arguments, message):
     assert message in capsys.readouterr().err
 
 
-def test_synthesize_generated_sentences_and_texts_of_a_manifest(run, tmp_path):
-    pytest.importorskip("espeakng_loader", reason="the extra `synthetic` is not installed")
-    status, lines, _ = run(
-        *("synthesize", "--output", tmp_path / "generated", "--languages", "en,fr", "--num", 3), model=False
-    )
-    assert status == 0
-    assert lines[0].startswith("en: 3 clips")
-    status, lines, _ = run(
-        *("synthesize", "--output", tmp_path / "read", "--languages", "it", "--manifest", EXAMPLES / "manifest.tsv"),
-        model=False,
-    )
-    assert status == 0
-    assert lines[0].startswith("it: ")
-    manifest = (tmp_path / "read" / "manifest.tsv").read_text(encoding="utf-8")
-    assert "premere cinque per lasciare un messaggio" in manifest
-    in_use = ["synthesize", "--output", tmp_path / "read", "--languages", "it", "--num", 1]
-    assert "not an empty folder" in run(*in_use, model=False)[2]
+def test_a_corpus_of_tones(run, tmp_path):
+    command = ("tone-corpus", "--output", tmp_path / "tones", "--num", 3)
+    status, lines, _ = run(*command, "--languages", "en,Russian", "--split", "dev", model=False)
+    manifest = tmp_path / "tones" / "dev.tsv"
+    assert status == 0 and lines == [f"3 sentences each in en, ru, written to {manifest}"]
+    assert Counter(record.lang for record in read_manifest(manifest)) == {"en": 3, "ru": 3}
+    assert "exists and is not empty" in run(*command, model=False)[2]
+    unknown = run("tone-corpus", "--output", tmp_path / "other", "--languages", "de", model=False)
+    assert unknown[0] == 1 and "tone words exist for en, es, fr, it, ru, but not for de" in unknown[2]
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_pipe_is_as_good_as_a_file():

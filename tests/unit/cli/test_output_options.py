@@ -11,7 +11,7 @@ COMMANDS = [
     ["train-tokenizer", "texts.txt"],
     ["add-language", "--lang", "mdw", "--characters", "x"],
     ["init", "--speech-model", "none", "--text-model", "none"],
-    ["inspect-data", ".", "--lang", "mdw"],
+    ["tone-corpus"],
     ["adapt", ".", "--lang", "mdw"],
     ["align", "a.wav", "text"],
     ["transcribe", "a.wav"],

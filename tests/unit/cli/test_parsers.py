@@ -19,7 +19,8 @@ from mu2slam_hf.cli.parsers import find_similar_option
         ("transcribe a.wav --lang es", "did you mean --from?"),
         ("adapt folder --from es", "did you mean --lang?"),
         ("adapt folder --source-lang es", "did you mean --lang?"),
-        ("inspect-data folder --src es", "did you mean --lang?"),
+        ("adapt folder --src es", "did you mean --lang?"),
+        ("inspect-data folder", "did you mean `mu2slam adapt --check`?"),
         ("transcribe a.wav --languag=es", "did you mean --language?"),
         ("transcribe a.wav --src es", "did you mean --from?"),
         ("transcribe a.wav --target-languages es", "did you mean --target-lang"),
@@ -33,11 +34,9 @@ from mu2slam_hf.cli.parsers import find_similar_option
         ("transcribe a.wav -x", "unknown option -x"),
         ("transcribe a.wav --frobnicate", "unknown option --frobnicate (`mu2slam transcribe --help`"),
         ("translate x --too en", "unknown option --too; did you mean --to?"),
-        ("assess-tokenizer x --plots y", "did you mean --plot?"),
+        ("identify-language --plots y", "did you mean --plot?"),
         ("train --config x", "did you mean --recipe?"),
         ("evaluate --manifest m --source-lang both", "did you mean --condition?"),
-        ("align --measure en", "did you mean --synthetic?"),
-        ("assess-tokenizer x --languages en", "did you mean --synthetic?"),
         ("calibrate --manifest m --limit 5", "did you mean --num-recordings?"),
         ("evaluate --manifest m --json a.json", "'a.json'; --json takes no file, did you mean --results a.json?"),
         ("train all --recipe r", "mu2slam train: error: unexpected argument 'all' ("),
@@ -65,7 +64,7 @@ def test_values_that_look_like_options_are_left_alone():
     parse = build_parser().parse_args
     assert parse(["translate", "--to", "en", "--", "--texts", "-x"]).texts == ["--texts", "-x"]
     assert parse(["translate", "- yes, please", "--to", "en"]).texts == ["- yes, please"]
-    assert parse(["synthesize", "--output-dir", "x", "--seed", "-3"]).seed == -3
+    assert parse(["tone-corpus", "--output-dir", "x", "--seed", "-3"]).seed == -3
     assert parse(["transcribe", "-", "--from=es"]).files == ["-"]
 
 
@@ -96,8 +95,7 @@ def test_help_version_and_no_arguments(capsys):
         "transcribe a.wav --output-format .SRT,vtt --output-dir out --overwrite",
         "evaluate --manifest m --condition both --results scores.json --json",
         "align a.wav text --output-format textgrid",
-        "align --synthetic en es --sentences 8 --seed 1",
-        "assess-tokenizer x --corpus prompts5=d --corpus stamps --manifest m --root d",
+        "calibrate --corpus prompts5=d --corpus stamps --manifest m --root d",
         "train-tokenizer texts.txt --output x",
         "identify-language - folder --file-list list.txt",
         "retrieve folder --texts t --text-lang Spanish",

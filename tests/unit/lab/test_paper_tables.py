@@ -3,8 +3,8 @@
 
 import pytest
 
+from lab.commands import build_parser, main
 from lab.paper_tables import LAYOUTS, compute_paper_table, render_paper_table
-from mu2slam_hf.cli import build_parser, main
 from mu2slam_hf.data.corpora.registry import CORPORA
 from mu2slam_hf.evaluation.results import EvaluationResults, Score
 

@@ -2,12 +2,13 @@
 import shutil
 
 import pytest
+from helpers import REPOSITORY_ROOT
 
+from lab.commands import main
 from lab.commands.synthesize import count_voices
-from mu2slam_hf.cli import main
 from mu2slam_hf.data.manifests import read_manifest
 
-pytest.importorskip("espeakng_loader", reason="needs the extra synthetic")
+pytest.importorskip("espeakng_loader", reason="needs the extra lab")
 
 
 def test_voices_of_a_text_by_its_length():
@@ -59,3 +60,24 @@ def test_weights_are_numbers(capsys):
     with pytest.raises(SystemExit):
         main(["synthesize", "--output", "x", "--engine-weights", "flite"])
     assert "expected NAME=WEIGHT[,NAME=WEIGHT], got 'flite'" in capsys.readouterr().err
+
+
+def test_generated_sentences_and_texts_of_a_manifest(tmp_path, capsys):
+    generated, read = (["synthesize", "--output", str(tmp_path / name)] for name in ("generated", "read"))
+    assert main([*generated, "--languages", "en,fr", "--num", "3"]) == 0
+    assert capsys.readouterr().out.startswith("en: 3 clips")
+    examples = REPOSITORY_ROOT / "examples" / "manifest.tsv"
+    assert main([*read, "--languages", "it", "--manifest", str(examples)]) == 0
+    assert capsys.readouterr().out.startswith("it: ")
+    manifest = (tmp_path / "read" / "manifest.tsv").read_text(encoding="utf-8")
+    assert "premere cinque per lasciare un messaggio" in manifest
+    assert main([*read, "--languages", "it", "--num", "1"]) == 1
+    assert "not an empty folder" in capsys.readouterr().err
+
+
+def test_a_corpus_requires_its_folder(capsys):
+    assert main(["synthesize", "--output", "x", "--corpus", "prompts5"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "python -m lab: --corpus prompts5 requires its folder: --corpus prompts5=DIR, or --root DIR"
+    assert main(["synthesize", "--output", "x", "--num", "1", "--option", "domains=ui"]) == 1
+    assert "--option domains requires --corpus" in capsys.readouterr().err

@@ -5,18 +5,23 @@ import math
 
 import pytest
 
+pytest.importorskip("scipy", reason="needs the extra lab")
+
 from lab.studies.seed_comparison import compare_seeds, student_interval
 
 
 def test_the_interval_is_students():
-    # Differences of -3, -4, -2: mean -3, standard deviation 1; t with two degrees of freedom has 0.975 at 4.3027.
+    # Differences of -3, -4, -2: mean -3, standard deviation 1; t with two degrees of freedom, whose quantiles have a
+    # closed form, has 0.975 at 4.3027.
     found = compare_seeds({1: 10.0, 2: 12.0, 3: 14.0}, {3: 12.0, 1: 7.0, 2: 8.0}, lower_is_better=True)
-    margin = 4.3027 / math.sqrt(3)
+    quantile = 0.95 * math.sqrt(2 / (1 - 0.95**2))
+    assert quantile == pytest.approx(4.3027, abs=5e-5)
+    margin = quantile / math.sqrt(3)
     assert found.difference == pytest.approx(-3.0) and (found.num_better, found.num_seeds) == (3, 3)
     assert (found.interval_low, found.interval_high) == pytest.approx((-3 - margin, -3 + margin))
     # Of two values the quantile is that of Cauchy's distribution, tan(0.475 pi).
     low, high = student_interval([1.0, 3.0])
-    assert (low, high) == pytest.approx((2 - math.tan(0.475 * math.pi), 2 + math.tan(0.475 * math.pi)), rel=1e-5)
+    assert (low, high) == pytest.approx((2 - math.tan(0.475 * math.pi), 2 + math.tan(0.475 * math.pi)), rel=1e-9)
     # With many, it approaches the normal distribution from above.
     low, high = student_interval([0.0, 1.0] * 50)
     assert 1.96 < (high - 0.5) / (math.sqrt(25 / 99) / 10) < 2.05

@@ -17,6 +17,10 @@ import yaml
 from helpers import REPOSITORY_ROOT
 from tiny_trainers import recipe_arguments
 
+pytest.importorskip("scipy", reason="needs the extra lab")
+
+from lab import commands
+from lab.recipe_files import CONFIGURATION, find_study
 from lab.studies.job_pool import LOG_FILE
 from lab.studies.study import FINISHED_FILE, plan_study
 from lab.studies.study_execution import run_study
@@ -26,7 +30,6 @@ from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.data.selection import part_of
 from mu2slam_hf.evaluation.results import EvaluationResults, Score
 from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.shipped import configuration_folder, find_study
 
 QUICK = {"training.max_steps": 2, "training.save_steps": 2, "evaluation.corpora": {}}
 # Variant -> CER by seed; `test_seed_comparison` has the intervals.
@@ -255,7 +258,7 @@ def test_two_findings_from_the_first_update_to_the_page(plan, tree, tmp_path, ca
     assert records[0].data["part"] == "reporting" and records[0].data["num_records"] == 2 * len(reported) > 0
     capsys.readouterr()
     # The command finds everything done, and writes the page.
-    assert main(["study", str(tmp_path / "tiny.yaml"), "--output", str(tmp_path / "out")]) == 0
+    assert commands.main(["study", str(tmp_path / "tiny.yaml"), "--output", str(tmp_path / "out")]) == 0
     assert "3 runs in" in capsys.readouterr().out
     assert "| too few seeds |" in (tmp_path / "out" / "README.md").read_text()
 
@@ -263,7 +266,7 @@ def test_two_findings_from_the_first_update_to_the_page(plan, tree, tmp_path, ca
 @pytest.mark.parametrize(
     ("name", "part"), [("findings", "reporting"), ("mboshi", None), ("equal_time", "reporting"), ("data", "reporting")]
 )
-def test_the_studies_of_the_package_are_valid(tmp_path, data_root, monkeypatch, name, part):
+def test_the_studies_of_the_laboratory_are_valid(tmp_path, data_root, monkeypatch, name, part):
     monkeypatch.setenv("MU2SLAM_DATA", str(data_root))
     monkeypatch.setenv("MU2SLAM_SYNTHETIC", str(tmp_path))
     (tmp_path / "short_sentences").mkdir()
@@ -276,9 +279,9 @@ def test_the_studies_of_the_package_are_valid(tmp_path, data_root, monkeypatch, 
 
 
 def test_the_help_names_every_study(capsys):
-    names = sorted(path.stem for path in (configuration_folder() / "studies").glob("*.yaml"))
+    names = sorted(path.stem for path in (CONFIGURATION / "studies").glob("*.yaml"))
     with pytest.raises(SystemExit):
-        main(["study", "--help"])
+        commands.main(["study", "--help"])
     assert f"({', '.join(names)})" in " ".join(capsys.readouterr().out.split())
 
 
@@ -295,7 +298,7 @@ def test_a_study_that_is_killed_ends_with_the_same_weights(tree, tmp_path):
     path.write_text(yaml.safe_dump(tree), encoding="utf-8")
     whole, killed = (plan_study(path, tmp_path / name) for name in ("whole", "killed"))
     run_study(whole, command=in_this_process)
-    command = [sys.executable, "-m", "mu2slam_hf.cli", "study", str(path), "--output", str(killed.folder)]
+    command = [sys.executable, "-m", "lab", "study", str(path), "--output", str(killed.folder)]
     process = subprocess.Popen(command, cwd=REPOSITORY_ROOT, start_new_session=True)
     wait_for(lambda: list(killed.runs_folder.glob("recognize_*/checkpoint-5/trainer_state.json")))
     os.killpg(process.pid, signal.SIGKILL)

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from tiny_trainers import recipe_arguments
 
+pytest.importorskip("scipy", reason="needs the extra lab")
+
+from lab.commands import main
 from lab.studies.sweep import SweepAxis, parse_axis, plan_sweep, run_sweep, train_in_subprocess
 from lab.studies.sweep_report import describe_best, mean_rows, save_sweep, table_rows
-from mu2slam_hf.cli import main
 from mu2slam_hf.recipes.loader import RecipeError
 from mu2slam_hf.recipes.runs import load_recipes, load_runs
 

@@ -3,13 +3,16 @@ import subprocess
 import sys
 
 import pytest
+from helpers import REPOSITORY_ROOT
 
 from lab.synthesis.content import CONTENT_KINDS, SPLITS, content
 
 
 def test_content_is_a_function_of_seed_and_index_in_any_process():
     code = "from lab.synthesis.content import content; print([content(3, i) for i in (5, 0, 2)])"
-    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    other = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY_ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
     assert other == str([content(3, i) for i in (5, 0, 2)])
     assert [content(3, i) for i in range(50)] != [content(4, i) for i in range(50)]
 

@@ -7,7 +7,7 @@ import pytest
 
 from lab.synthesis.espeak import EspeakEngine, SpeechRequest
 
-pytest.importorskip("espeakng_loader", reason="needs the extra synthetic")
+pytest.importorskip("espeakng_loader", reason="needs the extra lab")
 
 
 # f2 and Alicia are breathy: their noise is what differs between processes when it is seeded by the clock.

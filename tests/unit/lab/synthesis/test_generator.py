@@ -10,7 +10,7 @@ from lab.synthesis.rendering import render
 from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.manifests import read_manifest
 
-pytest.importorskip("espeakng_loader", reason="needs the extra synthetic")
+pytest.importorskip("espeakng_loader", reason="needs the extra lab")
 
 
 KINDS = ("time", "territory", "quantity")

@@ -10,7 +10,7 @@ from lab.synthesis.languages import check_languages, shared_languages
 from lab.synthesis.rendering import render
 from mu2slam_hf.models.language_codes import canonical_language
 
-pytest.importorskip("espeakng_loader", reason="needs the extra synthetic")
+pytest.importorskip("espeakng_loader", reason="needs the extra lab")
 
 
 def test_shared_languages_are_many_and_canonical():
@@ -44,7 +44,7 @@ def test_languages_that_cannot_be_spoken_are_left_out_with_a_message(engine, cap
 )
 def test_missing_packages_name_the_extra(monkeypatch, package, call):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ImportError, match=r"pip install 'mu2slam-hf\[synthetic\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'mu2slam-hf\[lab\]'"):
         call()
 
 

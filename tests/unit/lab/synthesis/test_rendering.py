@@ -6,11 +6,12 @@ import unicodedata
 from datetime import date
 
 import pytest
+from helpers import REPOSITORY_ROOT
 
 from lab.synthesis.content import Content, content
 from lab.synthesis.rendering import RenderingError, render
 
-pytest.importorskip("espeakng_loader", reason="needs the extra synthetic")
+pytest.importorskip("espeakng_loader", reason="needs the extra lab")
 
 
 FIVE = ("en", "es", "fr", "it", "ru")
@@ -100,9 +101,9 @@ def test_text_does_not_depend_on_the_languages_rendered_before():
         "for lang in ('az', 'en', 'ml'):\n"
         "    print(ascii([render(content(2, i, kinds=['month', 'weekday', 'duration']), lang) for i in range(8)]))"
     )
-    others = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split(
-        "\n"
-    )
+    others = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY_ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\n")
     for lang, other in zip(("ml", "en", "az"), (others[2], others[1], others[0]), strict=True):
         assert other == ascii([render(content(2, i, kinds=["month", "weekday", "duration"]), lang) for i in range(8)])
 

@@ -6,7 +6,7 @@ import pytest
 from lab.synthesis.espeak import EspeakEngine
 from lab.synthesis.speech import VOICE_VARIANTS, SoundSettings, espeak_voice, plan_clips, speak_plans
 
-pytest.importorskip("espeakng_loader", reason="needs the extra synthetic")
+pytest.importorskip("espeakng_loader", reason="needs the extra lab")
 
 
 LEFT_OUT = ("whisper", "robosoft", "croak", "UniRobot", "Demonic", "announcer", "fast")

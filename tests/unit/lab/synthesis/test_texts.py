@@ -12,7 +12,7 @@ from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.data.records import SpeechTextRecord
 
-pytest.importorskip("espeakng_loader", reason="needs the extra synthetic")
+pytest.importorskip("espeakng_loader", reason="needs the extra lab")
 
 
 RECORDS = [
@@ -120,6 +120,6 @@ def test_messages(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="audio_format must be one of flac, wav; got 'mp3'"):
         FolderSettings(audio_format="mp3")
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
-    with pytest.raises(ImportError, match=r"mu2slam-hf\[synthetic\]"):
+    with pytest.raises(ImportError, match=r"mu2slam-hf\[lab\]"):
         speak_manifest(RECORDS, tmp_path / "out")
     assert not list(tmp_path.iterdir())

@@ -41,7 +41,7 @@ def test_weight_0_leaves_out_an_engine_or_a_voice(tone_engines):
 
 
 def test_espeak_ng_has_half_beside_other_engines(tone_engines):
-    pytest.importorskip("espeakng_loader", reason="needs the extra synthetic")
+    pytest.importorskip("espeakng_loader", reason="needs the extra lab")
     mix = VoiceMix(["espeak-ng", "tone"])
     shares = _shares(mix, "en")
     assert shares["tone:en1"] == pytest.approx(0.25)

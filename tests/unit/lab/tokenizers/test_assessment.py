@@ -9,6 +9,8 @@ import torch
 from foreign_tokenizers import make_speech, make_telephone_tokenizer
 from helpers import make_tiny_processor
 
+pytest.importorskip("scipy", reason="needs the extra lab")
+
 from lab.synthesis.espeak import Phone
 from lab.synthesis.phones import SpokenVersion
 from lab.tokenizers.assessment import (
@@ -181,7 +183,7 @@ def test_plots_without_matplotlib_name_the_extra(monkeypatch, tmp_path):
         save_plots([assessment], tmp_path)
 
 
-@pytest.mark.skipif(find_spec("espeakng_loader") is None, reason="needs the extra synthetic")
+@pytest.mark.skipif(find_spec("espeakng_loader") is None, reason="needs the extra lab")
 def test_sentences_in_two_voices_have_the_same_phones():
     from lab.synthesis.phones import speak_in_voices
 

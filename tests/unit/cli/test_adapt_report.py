@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""`mu2slam inspect-data` prints and writes the report; wrong usage is explained in one line."""
+"""`mu2slam adapt --check` prints and writes the report; wrong usage is explained in one line."""
 
 import json
 
@@ -14,7 +14,7 @@ from mu2slam_hf.cli.user_data import _SPEAKER_SOURCES, _SPLIT_CHOICES
 @pytest.fixture
 def inspect(capsys):
     def call(*arguments):
-        status = main(["inspect-data", *map(str, arguments)])
+        status = main(["adapt", *map(str, arguments), "--check"])
         captured = capsys.readouterr()
         return status, captured.out, captured.err
 
@@ -32,18 +32,19 @@ def test_the_report_is_printed_and_written(folder, tmp_path, inspect):
     status, printed, errors = inspect(folder, "--lang", "Mboshi", "--to", "fr", "--output", output)
     assert status == 0 and errors == ""
     assert "10 utterances, 30 s, unknown speakers, 1 session" in printed
-    assert printed.endswith(f"written to {output / 'report.html'} and {output / 'data.json'}\n")
-    assert (output / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
-    stored = json.loads((output / "data.json").read_text(encoding="utf-8"))
+    report = output / "adaptation"
+    assert f"\nwritten to {report / 'report.html'} and {report / 'data.json'}\n\n10 utterances can be used" in printed
+    assert (report / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    stored = json.loads((report / "data.json").read_text(encoding="utf-8"))
     assert stored["target_langs"] == ["fr"] and len(stored["records"]) == 10
-    assert sorted(path.name for path in output.iterdir()) == ["data.json", "report.html"]
+    assert sorted(path.name for path in report.iterdir()) == ["data.json", "report.html"]
 
 
 def test_the_split_of_an_earlier_report_is_kept_unless_another_is_given(folder, tmp_path, inspect):
     output = tmp_path / "out"
 
     def parts():
-        stored = json.loads((output / "data.json").read_text(encoding="utf-8"))
+        stored = json.loads((output / "adaptation" / "data.json").read_text(encoding="utf-8"))
         return stored["split"]["by"], {row["key"]: row["part"] for row in stored["records"]}
 
     inspect(folder, "--lang", "mdw", "--output", output)
@@ -93,18 +94,28 @@ def test_wrong_arguments_are_explained_in_one_line(folder, inspect, arguments, m
     assert message in errors and len(errors.splitlines()) == 1
 
 
+def test_a_model_needs_a_folder_and_a_check_does_not(folder, tmp_path, monkeypatch, capsys, inspect):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main(["adapt", str(folder), "--lang", "mdw"]) == 2
+    assert "--output-dir is required, unless the data are only checked" in capsys.readouterr().err
+    status, printed, _ = inspect(folder, "--lang", "mdw")
+    assert status == 0 and "written to" not in printed and "10 utterances can be used" in printed
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_an_output_that_is_a_file_is_refused_before_anything_is_read(tmp_path, inspect):
     (tmp_path / "out").write_text("x")
     status, _, errors = inspect(tmp_path / "gone", "--lang", "mdw", "--output", tmp_path / "out")
     assert status == 1 and "is a file; expected a folder" in errors
 
 
-@pytest.mark.parametrize("command", ["inspect-data", "adapt"])
-def test_a_failure_leaves_no_empty_folder(tmp_path, command):
+@pytest.mark.parametrize("options", [["--check"], []], ids=["check", "train"])
+def test_a_failure_leaves_no_empty_folder(tmp_path, options):
     (tmp_path / "empty").mkdir()
     for source in ("gone", "empty"):
         output = tmp_path / "new" / "out"
-        assert main([command, str(tmp_path / source), "--lang", "mdw", "--output", str(output)]) == 1
+        assert main(["adapt", str(tmp_path / source), "--lang", "mdw", "--output", str(output), *options]) == 1
         assert not (tmp_path / "new").exists()
 
 

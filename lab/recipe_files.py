@@ -4,8 +4,8 @@
 import os
 from pathlib import Path
 
-from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.shipped import find_recipe as find_package_recipe
+from mu2slam_hf.recipes.schema.loader import RecipeError
+from mu2slam_hf.recipes.schema.shipped import find_recipe as find_package_recipe
 
 CONFIGURATION = Path(__file__).resolve().parent / "configuration"
 """The folder with `recipes/` and `studies/`."""

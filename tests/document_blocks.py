@@ -198,7 +198,7 @@ def check_command(command: str) -> None:
     """Checks a line that is not executed: it parses, and the scripts and recipes that it names exist."""
     from lab.commands import build_parser as build_lab_parser
     from mu2slam_hf.cli import build_parser
-    from mu2slam_hf.recipes.shipped import find_recipe
+    from mu2slam_hf.recipes.schema.shipped import find_recipe
 
     words = shlex.split(command)
     while words and _ASSIGNMENT.match(words[0]):
@@ -217,9 +217,9 @@ def check_command(command: str) -> None:
 
 def read_recipe(block: Block, folder: Path) -> Any:
     """Loads the recipe of a YAML block as `mu2slam train` does; its paths are the reader's and need not exist."""
-    from mu2slam_hf.recipes.loader import read_tree
-    from mu2slam_hf.recipes.runs import load_recipe
-    from mu2slam_hf.recipes.shipped import find_recipe
+    from mu2slam_hf.recipes.runs.registry import load_recipe
+    from mu2slam_hf.recipes.schema.loader import read_tree
+    from mu2slam_hf.recipes.schema.shipped import find_recipe
 
     tree = yaml.safe_load(block.text)
     assert isinstance(tree, dict), f"{block.place}: expected a mapping"
@@ -227,7 +227,7 @@ def read_recipe(block: Block, folder: Path) -> Any:
         tree = merge(read_tree(find_recipe(block.recipe)), tree)
     file = folder / "recipe_of_a_page.yaml"
     file.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
-    with unittest.mock.patch("mu2slam_hf.recipes.loader.resolve_path", lambda value, *_: value):
+    with unittest.mock.patch("mu2slam_hf.recipes.schema.loader.resolve_path", lambda value, *_: value):
         return load_recipe(file)
 
 

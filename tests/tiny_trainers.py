@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from helpers import REPOSITORY_ROOT
 
-from mu2slam_hf.recipes.runs import build_run, load_recipe
+from mu2slam_hf.recipes.runs.registry import build_run, load_recipe
 
 RECIPES = {
     "supervised": "mu2slam/finetune_tiny_test.yaml",

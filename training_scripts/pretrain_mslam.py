@@ -13,7 +13,7 @@ import argparse
 import sys
 
 from mu2slam_hf.cli.errors import run_and_report
-from mu2slam_hf.recipes.runs import load_runs
+from mu2slam_hf.recipes.runs.registry import load_runs
 
 
 def main(arguments: list[str] | None = None) -> None:

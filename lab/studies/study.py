@@ -17,10 +17,17 @@ from lab.studies.study_sections import FindingSection, StepSection, StepUse, Stu
 from mu2slam_hf.evaluation.metrics import ERROR_METRICS
 from mu2slam_hf.evaluation.results import EvaluationResults
 from mu2slam_hf.evaluation.scoring import MEAN, MODEL
-from mu2slam_hf.recipes.loader import DEFAULT_KIND, RecipeError, apply_override, build_section, errors_of, read_tree
-from mu2slam_hf.recipes.runs import load_recipes
-from mu2slam_hf.recipes.shipped import search_folders
-from mu2slam_hf.recipes.speech_tokenizer import load_speech_tokenizer_recipe
+from mu2slam_hf.recipes.runs.registry import load_recipes
+from mu2slam_hf.recipes.runs.speech_tokenizer import load_speech_tokenizer_recipe
+from mu2slam_hf.recipes.schema.loader import (
+    DEFAULT_KIND,
+    RecipeError,
+    apply_override,
+    build_section,
+    errors_of,
+    read_tree,
+)
+from mu2slam_hf.recipes.schema.shipped import search_folders
 
 FINISHED_FILE = "finished.json"
 """File in the folder of a step, written when it is finished."""

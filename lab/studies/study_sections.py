@@ -6,7 +6,7 @@ from typing import Any
 
 from lab.studies.seed_comparison import Expectation
 from mu2slam_hf.data.selection import Part
-from mu2slam_hf.recipes.loader import dotted_field, path_field
+from mu2slam_hf.recipes.schema.loader import dotted_field, path_field
 
 
 @dataclass(kw_only=True)

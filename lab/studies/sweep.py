@@ -16,9 +16,9 @@ import yaml
 
 from lab.recipe_files import find_recipe
 from lab.studies.job_pool import LOG_FILE, Job, override_arguments, run_command, run_jobs
-from mu2slam_hf.recipes.loader import RecipeError, dump_recipe
-from mu2slam_hf.recipes.run import final_folder
-from mu2slam_hf.recipes.runs import load_recipe, load_recipes
+from mu2slam_hf.recipes.runs.registry import load_recipe, load_recipes
+from mu2slam_hf.recipes.runs.run import final_folder
+from mu2slam_hf.recipes.schema.loader import RecipeError, dump_recipe
 
 
 @dataclass(frozen=True)

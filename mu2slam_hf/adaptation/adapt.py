@@ -49,7 +49,7 @@ from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.selection import spread_evenly
 from mu2slam_hf.evaluation.results import EvaluationResults
 from mu2slam_hf.hub.bundle import add_custom_code
-from mu2slam_hf.recipes.runs import load_runs
+from mu2slam_hf.recipes.runs.registry import load_runs
 
 RECIPE_FILE, PLAN_FILE, RESULT_PAGE = "recipe.yaml", "plan.json", "results.html"
 START_RECIPE_FILE, PRETRAINING_RECIPE_FILE = "start_recipe.yaml", "pretraining_recipe.yaml"

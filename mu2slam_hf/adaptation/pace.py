@@ -15,7 +15,7 @@ import yaml
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from mu2slam_hf.adaptation.plan import Pace
-from mu2slam_hf.recipes.runs import build_run, load_recipes
+from mu2slam_hf.recipes.runs.registry import build_run, load_recipes
 
 # The first updates allocate memory and start the loader.
 _WARM_STEPS, _TIMED_STEPS = 2, 4

@@ -8,7 +8,7 @@ from typing import Any
 
 from mu2slam_hf.adaptation.plan import Plan
 from mu2slam_hf.adaptation.settings import AdaptationSettings
-from mu2slam_hf.recipes.shipped import configuration_folder
+from mu2slam_hf.recipes.schema.shipped import configuration_folder
 
 OWN_CORPUS, REPLAY_CORPUS, DEV_CORPUS = "recordings", "replay", "dev"
 # Choice: an evaluation on more than this takes long and hardly says more.

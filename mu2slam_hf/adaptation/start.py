@@ -20,8 +20,8 @@ from mu2slam_hf.interop.speech_encoder_formats import FORMATS
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig
 from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
-from mu2slam_hf.recipes.runs import load_runs
-from mu2slam_hf.recipes.shipped import configuration_folder
+from mu2slam_hf.recipes.runs.registry import load_runs
+from mu2slam_hf.recipes.schema.shipped import configuration_folder
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mu2slam_hf.cli.options import add_json_option, add_overrides_option, add_recipe_option, positive_int
 
 if TYPE_CHECKING:
-    from mu2slam_hf.recipes.plan import Plan
-    from mu2slam_hf.recipes.planned_draws import PlannedDraws
+    from mu2slam_hf.recipes.runs.plan import Plan, PlannedDraws
 
 LENGTHS = {
     "speech_seconds": "mean seconds of a recording without text (15)",
@@ -50,8 +49,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the plan."""
-    from mu2slam_hf.recipes.plan import build_plan
-    from mu2slam_hf.recipes.training_cost import Hardware, MeanLengths
+    from mu2slam_hf.recipes.runs.plan import build_plan
+    from mu2slam_hf.recipes.runs.training_cost import Hardware, MeanLengths
 
     recipe = load_planned_recipe(args.recipe, args.overrides)
     hardware = Hardware(num_devices=args.num_devices, device_flops=args.device_flops, utilization=args.utilization)
@@ -74,10 +73,10 @@ def load_planned_recipe(name: str, overrides: Sequence[str]) -> Any:
     """
     import yaml
 
-    from mu2slam_hf.recipes.loader import RecipeError, recipe_kind
-    from mu2slam_hf.recipes.mixture_sections import MixtureRecipe
-    from mu2slam_hf.recipes.runs import RUNS, load_recipe
-    from mu2slam_hf.recipes.shipped import find_recipe
+    from mu2slam_hf.recipes.runs.registry import RUNS, load_recipe
+    from mu2slam_hf.recipes.schema.loader import RecipeError, recipe_kind
+    from mu2slam_hf.recipes.schema.mixture import MixtureRecipe
+    from mu2slam_hf.recipes.schema.shipped import find_recipe
 
     path = find_recipe(name)
     kind = recipe_kind(path)

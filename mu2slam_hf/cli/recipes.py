@@ -20,7 +20,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints one line for each recipe, or one recipe."""
-    from mu2slam_hf.recipes.shipped import configuration_folder, find_recipe, list_recipes
+    from mu2slam_hf.recipes.schema.shipped import configuration_folder, find_recipe, list_recipes
 
     if args.name is not None:
         print(find_recipe(args.name).read_text(encoding="utf-8"), end="")

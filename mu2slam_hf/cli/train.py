@@ -24,7 +24,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the recipe, like the scripts in `training_scripts/`."""
-    from mu2slam_hf.recipes.runs import load_runs
+    from mu2slam_hf.recipes.runs.registry import load_runs
 
     resume_collection()
     for training_run in load_runs(args.recipe, args.overrides):

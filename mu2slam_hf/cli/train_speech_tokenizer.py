@@ -92,7 +92,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Trains and saves a tokenizer; prints a line for each pass."""
     values = recipe_values(args)
-    from mu2slam_hf.recipes.speech_tokenizer import load_speech_tokenizer_recipe, train_speech_tokenizer
+    from mu2slam_hf.recipes.runs.speech_tokenizer import load_speech_tokenizer_recipe, train_speech_tokenizer
 
     quiet_libraries()
     recipe = load_speech_tokenizer_recipe(args.recipe, args.overrides, values)

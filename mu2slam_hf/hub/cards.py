@@ -20,8 +20,8 @@ from mu2slam_hf.checkpoints.model_types import ModelType
 from mu2slam_hf.evaluation.results import EvaluationResults, Score
 from mu2slam_hf.hub.auto_names import find_auto_name
 from mu2slam_hf.hub.card_examples import CardExample
-from mu2slam_hf.recipes.loader import build_section
-from mu2slam_hf.recipes.shipped import shipped_path
+from mu2slam_hf.recipes.schema.loader import build_section
+from mu2slam_hf.recipes.schema.shipped import shipped_path
 
 TASK_TITLES = {
     "asr": "Speech recognition",

@@ -10,9 +10,9 @@ from training_runs import QUIET_CPU
 
 from mu2slam_hf import Mu2SLAMForConditionalGeneration
 from mu2slam_hf.data.corpora.registry import find_corpus
-from mu2slam_hf.recipes.arguments import build_arguments
-from mu2slam_hf.recipes.mixture_run import build_mixture
-from mu2slam_hf.recipes.runs import build_run, load_recipe
+from mu2slam_hf.recipes.data.mixture import build_mixture
+from mu2slam_hf.recipes.runs.registry import build_run, load_recipe
+from mu2slam_hf.recipes.runs.run import build_arguments
 from mu2slam_hf.training.optim import compute_noam_rate
 
 # Paper: section 3.1; examples of a batch of one device.

@@ -20,11 +20,11 @@ from mu2slam_hf.data.tones import write_tone_corpus
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
-from mu2slam_hf.recipes.arguments import build_arguments
-from mu2slam_hf.recipes.curriculum import resolve_curriculum
-from mu2slam_hf.recipes.loader import RecipeError, dump_recipe, recipe_kind
-from mu2slam_hf.recipes.mixture_run import build_mixture
-from mu2slam_hf.recipes.runs import RUNS, build_run, load_recipe, load_recipes
+from mu2slam_hf.recipes.data.curriculum import resolve_curriculum
+from mu2slam_hf.recipes.data.mixture import build_mixture
+from mu2slam_hf.recipes.runs.registry import RUNS, build_run, load_recipe, load_recipes
+from mu2slam_hf.recipes.runs.run import build_arguments
+from mu2slam_hf.recipes.schema.loader import RecipeError, dump_recipe, recipe_kind
 
 CONFIGURATION = REPOSITORY_ROOT / "configuration"
 LAB_CONFIGURATION = REPOSITORY_ROOT / "lab" / "configuration"

@@ -16,8 +16,8 @@ import mu2slam_hf
 from pathlib import Path
 from mu2slam_hf.cli import main
 from mu2slam_hf.hub.cards import card_template
-from mu2slam_hf.recipes.runs import load_recipe
-from mu2slam_hf.recipes.shipped import configuration_folder, find_recipe, list_recipes
+from mu2slam_hf.recipes.runs.registry import load_recipe
+from mu2slam_hf.recipes.schema.shipped import configuration_folder, find_recipe, list_recipes
 from mu2slam_hf.data.tones import write_tone_corpus
 package = Path(mu2slam_hf.__file__).parent
 assert "mu2slam_hf.models.processing_mu2slam" == mu2slam_hf._PUBLIC_NAMES["Mu2SLAMProcessor"]

@@ -25,7 +25,7 @@ from mu2slam_hf.interop.speech_encoder_export import export_speech_encoder
 from mu2slam_hf.interop.speech_encoders import load_speech_encoder
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.quantization.encoder_codebooks import build_encoder_tokenizer
-from mu2slam_hf.recipes.runs import load_runs
+from mu2slam_hf.recipes.runs.registry import load_runs
 
 EXAMPLES = REPOSITORY_ROOT / "examples"
 KINDS = ("bert", "conformer")

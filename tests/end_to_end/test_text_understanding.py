@@ -11,8 +11,8 @@ from understanding_corpora import write_tydiqa, write_xnli
 
 from mu2slam_hf import MSLAMForPreTraining, load_any_checkpoint
 from mu2slam_hf.cli import main
-from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.runs import build_run, load_recipe
+from mu2slam_hf.recipes.runs.registry import build_run, load_recipe
+from mu2slam_hf.recipes.schema.loader import RecipeError
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Lengths of texts in tokens."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
@@ -36,3 +36,10 @@ class TokenCounter:
         new = iter(dict.fromkeys(text for text in texts if text not in self._counts))
         while batch := list(islice(new, _BATCH_SIZE)):
             self._counts.update(zip(batch, map(len, self._tokenizer.encode_ctc_labels(batch)), strict=True))
+
+
+def build_token_counter(tokenizer: Any) -> Callable[[str], int]:
+    """A function that counts the tokens of a text; for character tokenizers without running the tokenizer."""
+    if type(tokenizer.backend_tokenizer.model).__name__ == "WordLevel":
+        return count_characters
+    return TokenCounter(tokenizer)

@@ -16,7 +16,7 @@ from mu2slam_hf.adaptation.time_budget import ClosingPace, TimeBudget
 from mu2slam_hf.adaptation.training_manifest import write_manifest
 from mu2slam_hf.checkpoints import default_checkpoint
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.recipes.runs import load_recipes
+from mu2slam_hf.recipes.runs.registry import load_recipes
 
 CHECKPOINT = Start(
     kind="checkpoint",

@@ -24,8 +24,8 @@ from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.evaluation.head_evaluation import measure_head
 from mu2slam_hf.hub.card_examples import make_card_examples
 from mu2slam_hf.inference.alignment import align
-from mu2slam_hf.recipes.development import build_generation_metrics
-from mu2slam_hf.recipes.head_data import build_head_example
+from mu2slam_hf.recipes.data.head_data import build_head_example
+from mu2slam_hf.recipes.runs.development import build_generation_metrics
 
 NEW = "\u0254\u025b"
 CTC_MODELS = ("mu2slam", "mslam")

@@ -2,8 +2,8 @@
 import pytest
 
 from lab.recipe_files import CONFIGURATION, find_recipe, find_study
-from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.shipped import configuration_folder, list_recipes
+from mu2slam_hf.recipes.schema.loader import RecipeError
+from mu2slam_hf.recipes.schema.shipped import configuration_folder, list_recipes
 
 
 def test_recipes_of_the_laboratory_and_of_the_package_are_found_by_name(tmp_path, monkeypatch):

@@ -17,8 +17,8 @@ from mu2slam_hf.growth.languages import grow_model, grow_processor
 from mu2slam_hf.inference.transcription import TranscriptionOptions, transcribe_recordings
 from mu2slam_hf.models.modules_adapter_growth import GROWTH_FILE
 from mu2slam_hf.models.modules_language_adapters import BASE_ADAPTER
-from mu2slam_hf.recipes.models import add_adapters
-from mu2slam_hf.recipes.sections import LoraSection
+from mu2slam_hf.recipes.runs.models import add_adapters
+from mu2slam_hf.recipes.schema.sections import LoraSection
 
 # Both have open o, with different rows; qaa-x-two has more characters, and no other language in common.
 CHARACTERS = {"mdw": "\u0254\u025b", "qaa-x-two": "\u0254\u014b\u0272"}

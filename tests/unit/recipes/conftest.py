@@ -7,7 +7,7 @@ import pytest
 from tiny_trainers import recipe_arguments
 
 from mu2slam_hf.data.tones import write_tone_corpus
-from mu2slam_hf.recipes.runs import load_recipe
+from mu2slam_hf.recipes.runs.registry import load_recipe
 
 
 @pytest.fixture(scope="session")

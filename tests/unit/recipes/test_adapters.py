@@ -10,8 +10,8 @@ from helpers import save_tiny_checkpoint
 from transformers import AutoModelForSpeechSeq2Seq, AutoProcessor, pipeline
 
 from mu2slam_hf import Mu2SLAMForAudioClassification, Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC, Mu2SLAMProcessor
-from mu2slam_hf.recipes.models import add_adapters
-from mu2slam_hf.recipes.sections import LoraSection
+from mu2slam_hf.recipes.runs.models import add_adapters
+from mu2slam_hf.recipes.schema.sections import LoraSection
 
 WAVE = np.random.default_rng(0).normal(size=9000).astype(np.float32) * 0.1
 

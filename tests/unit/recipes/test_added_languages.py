@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 
 from mu2slam_hf import Mu2SLAMConfig, Mu2SLAMForConditionalGeneration, Mu2SLAMProcessor
 from mu2slam_hf.checkpoints import default_checkpoint
-from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.runs import build_run, load_recipe
+from mu2slam_hf.recipes.runs.registry import build_run, load_recipe
+from mu2slam_hf.recipes.schema.loader import RecipeError
 
 
 @pytest.fixture

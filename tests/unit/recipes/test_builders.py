@@ -7,13 +7,12 @@ import pytest
 import torch
 
 from mu2slam_hf import MSLAMForCTC, Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC
-from mu2slam_hf.recipes.arguments import build_arguments
-from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.models import build_model_of
-from mu2slam_hf.recipes.processors import build_processor
-from mu2slam_hf.recipes.records import load_records
-from mu2slam_hf.recipes.run import find_resume_checkpoint
-from mu2slam_hf.recipes.runs import build_run
+from mu2slam_hf.recipes.data.records import load_records
+from mu2slam_hf.recipes.runs.models import build_model_of
+from mu2slam_hf.recipes.runs.processors import build_processor
+from mu2slam_hf.recipes.runs.registry import build_run
+from mu2slam_hf.recipes.runs.run import build_arguments, find_resume_checkpoint
+from mu2slam_hf.recipes.schema.loader import RecipeError
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.models.modules_learned_quantization import anneal_temperature
 from mu2slam_hf.quantization import codebook_training
 from mu2slam_hf.quantization.recorded_features import measure_codebook
-from mu2slam_hf.recipes.contrastive_tokenizer import RUN_FOLDER, build_run_recipe, build_small_config
-from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.speech_tokenizer import load_speech_tokenizer_recipe, train_speech_tokenizer
+from mu2slam_hf.recipes.runs.contrastive_tokenizer import RUN_FOLDER, build_run_recipe, build_small_config
+from mu2slam_hf.recipes.runs.speech_tokenizer import load_speech_tokenizer_recipe, train_speech_tokenizer
+from mu2slam_hf.recipes.schema.loader import RecipeError
 
 RECIPE = REPOSITORY_ROOT / "configuration" / "recipes" / "speech_tokenizer" / "contrastive.yaml"
 SMALL = {

@@ -10,12 +10,12 @@ from helpers import make_tiny_config
 from mu2slam_hf.data.collation.supervised import SupervisedCollator
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
-from mu2slam_hf.recipes.curriculum import build_curriculum, resolve_curriculum, total_steps
-from mu2slam_hf.recipes.data_sections import CorpusSection
-from mu2slam_hf.recipes.development import build_development_sets
-from mu2slam_hf.recipes.finetuning import FinetuningRecipe
-from mu2slam_hf.recipes.loader import RecipeError, build_section
-from mu2slam_hf.recipes.records import load_records
+from mu2slam_hf.recipes.data.curriculum import build_curriculum, resolve_curriculum, total_steps
+from mu2slam_hf.recipes.data.records import load_records
+from mu2slam_hf.recipes.runs.development import build_development_sets
+from mu2slam_hf.recipes.runs.finetuning import FinetuningRecipe
+from mu2slam_hf.recipes.schema.data import CorpusSection
+from mu2slam_hf.recipes.schema.loader import RecipeError, build_section
 
 
 def make(tree) -> FinetuningRecipe:

@@ -12,11 +12,11 @@ from pretraining_batches import PROCESSOR
 from mu2slam_hf import MSLAMForSequenceClassification
 from mu2slam_hf.data.examples.dataset import ExampleDataset
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.recipes.head_data import build_head_example
-from mu2slam_hf.recipes.head_finetuning import HeadFinetuningRun
-from mu2slam_hf.recipes.head_sections import HeadCorpusSection, HeadEvaluationSection, HeadRecipe, HeadSection
-from mu2slam_hf.recipes.loader import RecipeError, build_section
-from mu2slam_hf.recipes.sections import OptimSection, OutputSection, TrainingSection
+from mu2slam_hf.recipes.data.head_data import build_head_example
+from mu2slam_hf.recipes.runs.head_finetuning import HeadFinetuningRun
+from mu2slam_hf.recipes.schema.head import HeadCorpusSection, HeadEvaluationSection, HeadRecipe, HeadSection
+from mu2slam_hf.recipes.schema.loader import RecipeError, build_section
+from mu2slam_hf.recipes.schema.sections import OptimSection, OutputSection, TrainingSection
 
 BEST = {"load_best_model_at_end": True}
 QUICK = {"use_cpu": True, "disable_tqdm": True, "report_to": [], "logging_steps": 1}

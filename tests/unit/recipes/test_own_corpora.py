@@ -15,11 +15,11 @@ from mu2slam_hf.cli import main
 from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
 from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.data.tones import write_tone_corpus
-from mu2slam_hf.recipes.arguments import build_arguments
-from mu2slam_hf.recipes.mixture_run import build_mixture
-from mu2slam_hf.recipes.records import load_records
-from mu2slam_hf.recipes.runs import build_run, load_recipe
-from mu2slam_hf.recipes.streams import build_sources
+from mu2slam_hf.recipes.data.mixture import build_mixture
+from mu2slam_hf.recipes.data.records import load_records
+from mu2slam_hf.recipes.data.streams import build_sources
+from mu2slam_hf.recipes.runs.registry import build_run, load_recipe
+from mu2slam_hf.recipes.runs.run import build_arguments
 
 RECIPE = REPOSITORY_ROOT / "configuration" / "recipes" / "mu2slam" / "pretrain_tiny_test.yaml"
 NUM_SENTENCES, LANGUAGES = 6, ("en", "fr")
@@ -142,7 +142,7 @@ def test_a_streamed_run_measures_every_file_once(own, load, kind, monkeypatch):
 
 
 def read_all(section, **more):
-    from mu2slam_hf.recipes.data_sections import CorpusSource
+    from mu2slam_hf.recipes.schema.data import CorpusSource
 
     return load_records({"x": CorpusSource(**section, **more)}, "data.corpora")["x"]
 

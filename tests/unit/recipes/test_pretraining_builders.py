@@ -9,11 +9,11 @@ from mu2slam_hf.data.examples.example import Example
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
-from mu2slam_hf.recipes.arguments import build_arguments
-from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.mixture_run import build_mixture, build_mixture_config, build_task_examples, plan_batches
-from mu2slam_hf.recipes.records import load_records
-from mu2slam_hf.recipes.runs import build_run
+from mu2slam_hf.recipes.data.mixture import build_mixture, build_mixture_config, build_task_examples, plan_batches
+from mu2slam_hf.recipes.data.records import load_records
+from mu2slam_hf.recipes.runs.registry import build_run
+from mu2slam_hf.recipes.runs.run import build_arguments
+from mu2slam_hf.recipes.schema.loader import RecipeError
 
 
 @pytest.fixture

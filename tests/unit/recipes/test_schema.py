@@ -6,26 +6,19 @@ import typing
 
 import pytest
 
-from mu2slam_hf.recipes import (
-    data_sections,
-    finetuning,
-    head_sections,
-    mixture_sections,
-    mslam_pretraining,
-    pretraining,
-    sections,
-)
+from mu2slam_hf.recipes.runs import finetuning, mslam_pretraining, pretraining
+from mu2slam_hf.recipes.schema import data, head, mixture, sections
 
 SECTIONS = [
     item
     for module in (
         sections,
-        data_sections,
+        data,
         finetuning,
-        mixture_sections,
+        mixture,
         pretraining,
         mslam_pretraining,
-        head_sections,
+        head,
     )
     for item in vars(module).values()
     if dataclasses.is_dataclass(item) and item.__module__ == module.__name__

@@ -14,8 +14,8 @@ from mu2slam_hf.cli import main
 from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.quantization.recorded_features import RecordedFeatures
-from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.speech_tokenizer import load_speech_tokenizer_recipe, train_speech_tokenizer
+from mu2slam_hf.recipes.runs.speech_tokenizer import load_speech_tokenizer_recipe, train_speech_tokenizer
+from mu2slam_hf.recipes.schema.loader import RecipeError
 
 FOLDER = REPOSITORY_ROOT / "configuration" / "recipes" / "speech_tokenizer"
 # The contrastive one trains a network: tests/unit/recipes/test_contrastive_tokenizers.py.

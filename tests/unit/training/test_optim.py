@@ -10,7 +10,7 @@ import yaml
 from helpers import REPOSITORY_ROOT
 from torch import nn
 
-from mu2slam_hf.recipes.sections import OptimSection
+from mu2slam_hf.recipes.schema.sections import OptimSection
 from mu2slam_hf.training.optim import (
     build_optimizer,
     build_parameter_groups,

@@ -4,7 +4,7 @@
 import json
 from pathlib import Path
 
-from mu2slam_hf.recipes.runs import load_runs
+from mu2slam_hf.recipes.runs.registry import load_runs
 
 RECIPE = "configuration/recipes/mu2slam/finetune_tiny_test.yaml"
 

@@ -4,7 +4,7 @@
 from pathlib import Path
 
 from mu2slam_hf.data.masking import MaskingConfig
-from mu2slam_hf.recipes.runs import load_runs
+from mu2slam_hf.recipes.runs.registry import load_runs
 
 
 def check(folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from mu2slam_hf.cli import main
-from mu2slam_hf.recipes.runs import load_runs
+from mu2slam_hf.recipes.runs.registry import load_runs
 
 
 def check(folder: Path) -> None:

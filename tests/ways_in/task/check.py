@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from mu2slam_hf.cli import main
-from mu2slam_hf.recipes.runs import load_runs
+from mu2slam_hf.recipes.runs.registry import load_runs
 
 RECIPE = "configuration/recipes/mu2slam/finetune_tiny_test.yaml"
 

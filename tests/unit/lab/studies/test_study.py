@@ -29,7 +29,7 @@ from mu2slam_hf.cli import main
 from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.data.selection import part_of
 from mu2slam_hf.evaluation.results import EvaluationResults, Score
-from mu2slam_hf.recipes.loader import RecipeError
+from mu2slam_hf.recipes.schema.loader import RecipeError
 
 QUICK = {"training.max_steps": 2, "training.save_steps": 2, "evaluation.corpora": {}}
 # Variant -> CER by seed; `test_seed_comparison` has the intervals.

@@ -12,8 +12,8 @@ pytest.importorskip("scipy", reason="needs the extra lab")
 from lab.commands import main
 from lab.studies.sweep import SweepAxis, parse_axis, plan_sweep, run_sweep, train_in_subprocess
 from lab.studies.sweep_report import describe_best, mean_rows, save_sweep, table_rows
-from mu2slam_hf.recipes.loader import RecipeError
-from mu2slam_hf.recipes.runs import load_recipes, load_runs
+from mu2slam_hf.recipes.runs.registry import load_recipes, load_runs
+from mu2slam_hf.recipes.schema.loader import RecipeError
 
 RATES = parse_axis("optim.learning_rate=1e-3,3e-3")
 DROPOUTS = parse_axis(

@@ -12,13 +12,18 @@ from mu2slam_hf.data.examples.dataset import ExampleDataset
 from mu2slam_hf.data.sampling.shuffled import ShuffledBatchSampler
 from mu2slam_hf.models.modeling_frame_recognizer import FrameRecognizer
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
-from mu2slam_hf.recipes.arguments import build_arguments
-from mu2slam_hf.recipes.head_sections import HeadDataSection, HeadEvaluationSection
-from mu2slam_hf.recipes.models import build_model_of
-from mu2slam_hf.recipes.processors import build_processor
-from mu2slam_hf.recipes.records import Records, load_records
-from mu2slam_hf.recipes.run import Run, assemble_trainer
-from mu2slam_hf.recipes.sections import ModelSection, OptimSection, OutputSection, ProcessorSection, TrainingSection
+from mu2slam_hf.recipes.data.records import Records, load_records
+from mu2slam_hf.recipes.runs.models import build_model_of
+from mu2slam_hf.recipes.runs.processors import build_processor
+from mu2slam_hf.recipes.runs.run import Run, assemble_trainer, build_arguments
+from mu2slam_hf.recipes.schema.head import HeadDataSection, HeadEvaluationSection
+from mu2slam_hf.recipes.schema.sections import (
+    ModelSection,
+    OptimSection,
+    OutputSection,
+    ProcessorSection,
+    TrainingSection,
+)
 from mu2slam_hf.training.objectives.frame_recognition import FrameRecognitionObjective
 from mu2slam_hf.training.trainer import MultitaskTrainer
 

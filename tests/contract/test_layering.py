@@ -33,8 +33,11 @@ LAYERS = {
     "adaptation": 6,
     "cli": 7,
 }
-# Inside data/: the files of data itself, then its sub-packages.
-DATA_LAYERS = {"": 0, "corpora": 1, "examples": 1, "sampling": 2, "collation": 2}
+# Inside a package: its sub-packages; the empty name stands for the files of the package itself.
+SUB_PACKAGES = {
+    "data": {"": 0, "corpora": 1, "examples": 1, "sampling": 2, "collation": 2},
+    "recipes": {"schema": 0, "data": 1, "runs": 2, "": 3},
+}
 # The top of the package fetches names from anywhere, by name and on first use.
 TOP = {"__init__", "atomic_files", "registration"}
 
@@ -116,22 +119,23 @@ def test_layers_inside_models():
     assert not offenders
 
 
-def test_sub_packages_of_data_are_in_layers():
+def test_sub_packages_are_in_layers():
     offenders = []
-    for path in sorted((PACKAGE / "data").rglob("*.py")):
-        own = sub_package_of(".".join(path.relative_to(REPOSITORY_ROOT).with_suffix("").parts))
-        for name in imports_of(path):
-            if name.startswith("mu2slam_hf.data."):
-                other = sub_package_of(name)
-                if other != own and DATA_LAYERS[other] >= DATA_LAYERS[own]:
-                    offenders.append(f"{name_of(path)} imports {name}")
+    for room, layers in SUB_PACKAGES.items():
+        for path in sorted((PACKAGE / room).rglob("*.py")):
+            own = sub_package_of(".".join(path.relative_to(REPOSITORY_ROOT).with_suffix("").parts))
+            for name in imports_of(path):
+                if name.startswith(f"mu2slam_hf.{room}."):
+                    other = sub_package_of(name)
+                    if other != own and layers[other] >= layers[own]:
+                        offenders.append(f"{name_of(path)} imports {name}")
     assert not offenders
 
 
 def sub_package_of(module: str) -> str:
     """`examples` of `mu2slam_hf.data.examples.draws...`; the empty name for the files of `data` itself."""
-    part = module.split(".")[2]
-    return part if (PACKAGE / "data" / part).is_dir() else ""
+    _, room, part = module.split(".")[:3]
+    return part if (PACKAGE / room / part).is_dir() else ""
 
 
 def test_no_import_cycles():

@@ -1,11 +1,12 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Base of runs over a mixture of tasks: pre-training of Mu2SLAM and of mSLAM, on tables or on streams."""
+"""The mixture of tasks of a run, on tables or on streams: its examples, sampler and development sets."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
+from transformers.utils import logging
 
 from mu2slam_hf.data.examples.builder import ExampleBuilder, ExampleLimits
 from mu2slam_hf.data.examples.dataset import ExampleDataset
@@ -18,11 +19,12 @@ from mu2slam_hf.data.sampling.tables import TableBatchSampler
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.recipes.data.records import Records, build_audio_cache
 from mu2slam_hf.recipes.data.streams import StreamedCorpus, build_sources
-from mu2slam_hf.recipes.runs.mixture import logger
 from mu2slam_hf.recipes.schema.loader import RecipeError
 from mu2slam_hf.recipes.schema.mixture import MixtureRecipe
 from mu2slam_hf.training.arguments import MultitaskTrainingArguments
 from mu2slam_hf.training.development import DevelopmentSet
+
+logger = logging.get_logger(__name__)
 
 
 def build_mixture_config(recipe: MixtureRecipe) -> MixtureConfig:

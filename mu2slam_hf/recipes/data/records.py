@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Corpora of a recipe as records in memory."""
+"""Corpora of a recipe: where each is read from, and its records in memory."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,6 +20,11 @@ from mu2slam_hf.data.selection import spread_evenly, take_part
 from mu2slam_hf.data.shard_files import ARCHIVE_ENDINGS, MANIFEST_ENDINGS, find_shards
 from mu2slam_hf.recipes.schema.data import CorpusSource
 from mu2slam_hf.recipes.schema.loader import RecipeError, errors_of
+
+logger = logging.get_logger(__name__)
+
+Records = dict[str, list[SpeechTextRecord]]
+"""Name of a corpus in the recipe -> its records."""
 
 SourceKind = Literal["name", "manifest", "webdataset", "dataset"]
 
@@ -114,12 +119,6 @@ def read_table(section: CorpusSource, name: str, path: str) -> list[SpeechTextRe
         )
     with errors_of(path):
         return unique_records((record for file in files for record in reader(file)), name)
-
-
-logger = logging.get_logger(__name__)
-
-Records = dict[str, list[SpeechTextRecord]]
-"""Name of a corpus in the recipe -> its records."""
 
 
 def load_records(corpora: Mapping[str, CorpusSource], path: str) -> Records:

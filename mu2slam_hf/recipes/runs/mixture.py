@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from transformers.utils import logging
-
 from mu2slam_hf.data.sampling.mixture_report import format_mixture
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.recipes.data.mixture import build_development_sets, build_mixture
@@ -21,8 +19,6 @@ from mu2slam_hf.recipes.schema.loader import RecipeError
 from mu2slam_hf.recipes.schema.mixture import MixtureRecipe
 from mu2slam_hf.training.objectives.objective import Objective
 from mu2slam_hf.training.trainer import MultitaskTrainer
-
-logger = logging.get_logger(__name__)
 
 PROCESSOR_FOLDER = "processor"
 """Sub-folder of a run to which the first process saves the processor for the others."""

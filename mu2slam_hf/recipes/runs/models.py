@@ -29,6 +29,11 @@ _TABLE_MODULES = ("embed_tokens", "embed_languages", "language_head", *VOCABULAR
 # Each of them may start from the encoder of the other.
 _MSLAM_TYPES = ("mslam", "mslam_ctc")
 
+# The last projection of each residual branch: with zeros, a new layer does not change its input (apart from the
+# normalisation at the end of a Conformer layer).
+_BRANCH_ENDS = re.compile(r"\.(feed_forward[12]\.down_proj|down_proj|o_proj|pointwise_conv2)\.(weight|bias)$")
+_LAYER = re.compile(r"^(.*\.layers)\.(\d+)\.")
+
 
 def build_model_of(
     recipe: Any,
@@ -211,12 +216,6 @@ def _check_tables(adapted: LanguagePeftModel) -> None:
                 f"lora: {module} has rows of new languages or characters, which are trained in full; leave it out of "
                 "lora.target_modules and lora.modules_to_save"
             )
-
-
-# The last projection of each residual branch: with zeros, a new layer does not change its input (apart from the
-# normalisation at the end of a Conformer layer).
-_BRANCH_ENDS = re.compile(r"\.(feed_forward[12]\.down_proj|down_proj|o_proj|pointwise_conv2)\.(weight|bias)$")
-_LAYER = re.compile(r"^(.*\.layers)\.(\d+)\.")
 
 
 @torch.no_grad()

@@ -15,6 +15,9 @@ from mu2slam_hf.recipes.runs.training_cost import Hardware, MeanLengths, count_f
 from mu2slam_hf.recipes.schema.loader import RecipeError
 from mu2slam_hf.recipes.schema.mixture import MixtureRecipe, PretrainingCorpusSection
 
+AUDIO_BYTES_PER_SECOND = 4000.0
+"""Opus at 32 kbit/s."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedSource:
@@ -162,10 +165,6 @@ def _known_sources(section: PretrainingCorpusSection, corpus: Corpus, task: str,
             PlannedSource(task=task, corpus=name, lang=lang, size=size * scale, recorded=recorded, targets=targets)
         )
     return sources
-
-
-AUDIO_BYTES_PER_SECOND = 4000.0
-"""Opus at 32 kbit/s."""
 
 
 @dataclass(frozen=True, kw_only=True)

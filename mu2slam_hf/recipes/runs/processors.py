@@ -27,6 +27,9 @@ from mu2slam_hf.recipes.schema.sections import ModelSection, ProcessorSection
 
 logger = logging.get_logger(__name__)
 
+_SHOWN = 20
+"""Number of unknown characters that a message lists."""
+
 
 def build_processor(
     recipe: Any, records: Records, checkpoint: str | None = None, growths: list[LanguageGrowth] | None = None
@@ -177,12 +180,6 @@ def _texts_of(example: Example) -> Iterator[tuple[str, str]]:
     if example.source_text is not None:
         yield example.source_lang, example.source_text
     yield from ((target.lang, target.text) for target in example.targets)
-
-
-logger = logging.get_logger(__name__)
-
-_SHOWN = 20
-"""Number of unknown characters that a message lists."""
 
 
 def grow_for_texts(

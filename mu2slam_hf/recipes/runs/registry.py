@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The kinds of recipes, and the runs of a recipe file."""
+"""The kinds of recipes, and the runs of a recipe file: one, or one for each of its stages."""
 
 import copy
 import difflib
@@ -27,6 +27,8 @@ from mu2slam_hf.recipes.schema.loader import (
     set_value,
 )
 from mu2slam_hf.recipes.schema.shipped import find_recipe, search_folders
+
+logger = logging.get_logger(__name__)
 
 RUNS: dict[str, type[Run]] = {
     run.recipe_class.kind: run
@@ -103,9 +105,6 @@ def _read(path: Path, overrides: Sequence[str], kind: Kinds) -> dict[str, Any]:
             f"kind: {path} is a recipe of kind {found}, not {expected}; use `mu2slam train --recipe {path}`"
         )
     return tree
-
-
-logger = logging.get_logger(__name__)
 
 
 def split_stages(recipe: Any, tree: dict[str, Any], folders: Iterable[Path]) -> list[Any]:

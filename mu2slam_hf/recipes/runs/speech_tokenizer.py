@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers.utils import logging
-
 from mu2slam_hf.checkpoints.devices import check_device
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
@@ -32,8 +30,6 @@ from mu2slam_hf.recipes.schema.loader import (
 )
 from mu2slam_hf.recipes.schema.shipped import find_recipe, search_folders
 from mu2slam_hf.recipes.schema.speech_tokenizer import SpeechTokenizerRecipe
-
-logger = logging.get_logger(__name__)
 
 STATE_FILE = "kmeans_state.pt"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mu2slam_hf.recipes.schema.loader import RecipeError, recipe_kind
 
-_PACKAGE = Path(__file__).resolve().parents[1]
+_PACKAGE = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, kw_only=True)

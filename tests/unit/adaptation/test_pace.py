@@ -8,7 +8,7 @@ from helpers import REPOSITORY_ROOT
 
 from mu2slam_hf.adaptation import pace as pace_module
 from mu2slam_hf.adaptation.pace import measure_pace
-from mu2slam_hf.synthetic.tones import write_tone_corpus
+from mu2slam_hf.data.tones import write_tone_corpus
 from mu2slam_hf.training.trainer import MultitaskTrainer
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="precisions are compared on CPUs only")

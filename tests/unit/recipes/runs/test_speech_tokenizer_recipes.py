@@ -8,8 +8,7 @@ import torch
 import yaml
 from helpers import REPOSITORY_ROOT, save_tiny_checkpoint
 
-from lab.commands import main as run_lab
-from mu2slam_hf import Mu2SLAMFeatureExtractor, SpeechTokenizerConfig, SpeechTokenizerModel
+from mu2slam_hf import Mu2SLAMFeatureExtractor, SpeechTokenizerConfig, SpeechTokenizerModel, default_checkpoint
 from mu2slam_hf.cli import main
 from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.manifests import read_manifest
@@ -20,7 +19,7 @@ from mu2slam_hf.recipes.schema.loader import RecipeError
 FOLDER = REPOSITORY_ROOT / "configuration" / "recipes" / "speech_tokenizer"
 # The contrastive one trains a network: tests/unit/recipes/test_contrastive_tokenizers.py.
 RECIPES = sorted(path for path in FOLDER.glob("*.yaml") if path.stem != "contrastive")
-EXAMPLES = str(REPOSITORY_ROOT / "examples" / "manifest.tsv")
+EXAMPLES, DEFAULT = str(REPOSITORY_ROOT / "examples" / "manifest.tsv"), default_checkpoint()
 QUICK = ["kmeans.passes=2", "codebook.num_codevectors=6", "cache_megabytes=1"]
 
 
@@ -105,7 +104,7 @@ def test_commands_train_and_assess(tones, tmp_path, capsys):
     config = SpeechTokenizerModel.from_pretrained(projection).config
     assert len(config.feature_mean) == 80 and config.num_codevector_groups == 2
     figures = tmp_path / "figures.json"
-    status = run_lab(["assess-tokenizer", projection, kmeans, "--manifest", str(tones), "--results", str(figures)])
+    status = main(["assess-tokenizer", projection, kmeans, "--manifest", str(tones), "--results", str(figures)])
     output = capsys.readouterr().out
     assert status == 0 and "perplexity" in output and "| kmeans" in output
     first, second = json.loads(figures.read_text(encoding="utf-8"))
@@ -123,6 +122,12 @@ def test_commands_train_and_assess(tones, tmp_path, capsys):
         (["train-speech-tokenizer", "--mslam", "m", "--output", "x", "--root", "d"], "--root requires --corpus; for"),
         (["train-speech-tokenizer", "--manifest", "m", "--output", "x", "--split", "dev"], "--split requires --corp"),
         (["train-speech-tokenizer", "--manifest", EXAMPLES, "--output", "x", "--device", "gpu"], "device 'gpu'"),
+        (["assess-tokenizer", DEFAULT, "--manifest", EXAMPLES, "--device", "gpu"], "device 'gpu' is not available"),
+        (["assess-tokenizer", DEFAULT, "--manifest", EXAMPLES], "expected a speech tokenizer, or a processor that"),
+        (["assess-tokenizer", "no/such/dir", "--manifest", EXAMPLES], "no/such/dir: no such"),
+        (["assess-tokenizer", str(FOLDER), "--manifest", EXAMPLES], "tokenizer: no config.json; ex"),
+        (["assess-tokenizer", "x"], "the data to assess tokenizers on"),
+        (["assess-tokenizer", "x", "--corpus", "prompts5"], "requires its folder"),
     ],
 )
 def test_commands_say_what_is_missing(arguments, message, capsys):

@@ -18,7 +18,7 @@ from mu2slam_hf.data.collation.padding import pad_rows
 from mu2slam_hf.data.examples.dataset import Item
 from mu2slam_hf.data.examples.example import TASK_NAMES, Target
 from mu2slam_hf.models.modules_losses import IGNORE_INDEX
-from mu2slam_hf.models.task_types import TEXT
+from mu2slam_hf.models.task_types import MODALITIES, TEXT
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class PackedTarget:
 
 
 class SupervisedCollator(SpeechTextCollator):
-    """Collates speech batches and text batches; all items of a batch have the same source modality.
+    """Collates speech batches, text batches, and batches that hold both.
 
     Speech: `input_features` `(B, T, F)` (front end `waveform`: `input_values` `(B, T)`), `attention_mask` `(B, T)`,
     `ctc_labels` `(B, Lc)` (the transcript without `</s>`, -100 elsewhere and in rows without one).
@@ -43,6 +43,8 @@ class SupervisedCollator(SpeechTextCollator):
     Both: `language_ids` `(B,)` (inputs of the model), `source_language_labels` `(B,)` (the true languages, -100 if
     unknown), the packed decoder rows of `pack_targets`, and `record_ids`, ids of the examples for messages. Without
     usable items the batch is one row of silence without labels, so that all processes have the same number of batches.
+    The encoder reads either features or tokens: a batch of speech and text is a batch under each of the names `speech`
+    and `text`, with the `record_ids` of both.
 
     Args:
         processor: processor with `feature_extractor`, `tokenizer` and `languages`.
@@ -65,18 +67,22 @@ class SupervisedCollator(SpeechTextCollator):
         self.build_prompt = build_prompt
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
-        """Collate items of one modality.
+        """Collate items of any modality.
 
         Raises:
-            ValueError: no items, or speech and text in one batch.
+            ValueError: no items.
         """
-        modalities = {item.drawn.example.source_modality for item in items}
-        if len(modalities) != 1:
-            raise ValueError(
-                f"expected examples of exactly one source modality in a batch, got {sorted(modalities) or 'none'}"
-            )
+        if not items:
+            raise ValueError("expected at least one example in a batch, got none")
+        parts = {name: [item for item in items if item.drawn.example.source_modality == name] for name in MODALITIES}
+        batch: dict[str, Any] = {name: self._collate(own, name) for name, own in parts.items() if own}
+        if len(batch) == 1:
+            return next(iter(batch.values()))
+        return {**batch, "record_ids": [record for part in batch.values() for record in part["record_ids"]]}
+
+    def _collate(self, items: Sequence[Item], modality: str) -> dict[str, Any]:
         usable = [item for item in items if item.error is None]
-        if modalities == {"text"}:
+        if modality == "text":
             source = self.read_texts([item.drawn.example.source_text or "" for item in usable])
         else:
             source = self._speech_source(usable)

@@ -81,7 +81,7 @@ class MixtureRun(Run):
         return None
 
     @abstractmethod
-    def build_collator(self, processor: Mu2SLAMProcessor, model: Any, masking: Any = None) -> Any:
+    def build_collator(self, processor: Mu2SLAMProcessor, model: Any, *, masking: Any = None) -> Any:
         """The collator of training; `masking` overrides the recipe's."""
 
     def build_development_collator(self, processor: Mu2SLAMProcessor, model: Any) -> Any:

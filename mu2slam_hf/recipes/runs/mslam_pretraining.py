@@ -56,7 +56,7 @@ class MSLAMPretrainingRun(MixtureRun):
         """See `build_model_of`."""
         return build_model_of(self.model_recipe, processor, MSLAMForPreTraining, growths=self.growths)
 
-    def build_collator(self, processor: Mu2SLAMProcessor, model: Any, masking: Any = None) -> MSLAMCollator:
+    def build_collator(self, processor: Mu2SLAMProcessor, model: Any, *, masking: Any = None) -> MSLAMCollator:
         """The collator for the front end and the negatives of the model; `masking` overrides the recipe's."""
         return MSLAMCollator(
             processor,

@@ -114,7 +114,7 @@ class PretrainingRun(MixtureRun):
         return model
 
     def build_collator(
-        self, processor: Mu2SLAMProcessor, model: Any, masking: Any = None
+        self, processor: Mu2SLAMProcessor, model: Any, *, masking: Any = None
     ) -> Mu2SLAMPreTrainingCollator:
         """The collator for the front end of the model; `masking` overrides the recipe's."""
         recipe = self.recipe

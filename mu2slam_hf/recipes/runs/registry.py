@@ -11,10 +11,9 @@ from typing import Any
 
 from transformers.utils import logging
 
-from mu2slam_hf.recipes.runs.finetuning import FinetuningRun
+from mu2slam_hf.recipes.runs.finetuning import FinetuningRun, MultitaskFinetuningRun
 from mu2slam_hf.recipes.runs.head_finetuning import HeadFinetuningRun
 from mu2slam_hf.recipes.runs.mslam_pretraining import MSLAMPretrainingRun
-from mu2slam_hf.recipes.runs.multitask_finetuning import MultitaskFinetuningRun
 from mu2slam_hf.recipes.runs.pretraining import PretrainingRun
 from mu2slam_hf.recipes.runs.recipe_changes import check_resumable
 from mu2slam_hf.recipes.runs.run import Run, final_folder

@@ -16,6 +16,7 @@ from transformers import TrainerCallback
 from mu2slam_hf.data.examples.example import task_of_id
 from mu2slam_hf.models.modules_lengths import encoder_length
 from mu2slam_hf.models.modules_losses import named_means
+from mu2slam_hf.models.task_types import MODALITIES
 from mu2slam_hf.training.loss_report import LossTable
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -133,6 +134,8 @@ class Objective(ABC):
 
     def count_operations(self, batch: Mapping[str, Any]) -> int:
         """Roughly the floating-point operations of an update on a batch: 6 per parameter and encoder position."""
+        if parts := parts_of(batch):
+            return sum(map(self.count_operations, parts.values()))
         mask = batch.get("attention_mask")
         if mask is None:
             return 0
@@ -141,6 +144,8 @@ class Objective(ABC):
 
     def count_speech_seconds(self, batch: Mapping[str, Any]) -> float:
         """Seconds of speech in a batch, without padding."""
+        if parts := parts_of(batch):
+            return sum(map(self.count_speech_seconds, parts.values()))
         if "attention_mask" not in batch or "input_ids" in batch:
             return 0.0
         rate = _INPUT_RATES[getattr(self.encoder_config, "frontend", "conv2d")]
@@ -148,6 +153,8 @@ class Objective(ABC):
 
     def count_text_tokens(self, batch: Mapping[str, Any]) -> int:
         """Text tokens in a batch, without padding: of source texts and of `text_masks`."""
+        if parts := parts_of(batch):
+            return sum(map(self.count_text_tokens, parts.values()))
         names = [*self.text_masks, *(["attention_mask"] if "input_ids" in batch else [])]
         return sum(int((batch[name] > 0).sum()) for name in names if name in batch)
 
@@ -160,3 +167,8 @@ class Objective(ABC):
 
     def to(self, device: torch.device) -> None:  # noqa: B027 - optional
         """Move tensors and modules of the objective to a device."""
+
+
+def parts_of(batch: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The parts of a batch of speech and text (see `SupervisedCollator`), in the order of `MODALITIES`; else empty."""
+    return {name: batch[name] for name in MODALITIES if name in batch}

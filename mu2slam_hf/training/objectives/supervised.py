@@ -4,7 +4,7 @@
 Legend: B rows of the encoder, L decoder positions, V vocabulary rows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from mu2slam_hf.models.modules_losses import (
     sum_by_kind,
 )
 from mu2slam_hf.training.decoder_noise import DecoderNoise, DecoderNoiseConfig
-from mu2slam_hf.training.objectives.objective import Objective
+from mu2slam_hf.training.objectives.objective import Objective, parts_of
 
 DECODER_LOSSES = tuple(f"{task}_decoder" for task in TASK_NAMES)
 
@@ -56,6 +56,9 @@ class SupervisedObjectiveConfig:
 
 class SupervisedObjective(Objective):
     """Losses of `Mu2SLAMForConditionalGeneration` on batches of `SupervisedCollator`.
+
+    A batch of speech and text has a forward pass for each part; all parts are in one loss and one backward pass. So an
+    update has fixed shares of the tasks, and processes stay synchronized whatever the tasks of a batch are.
 
     Choice: smoothing excludes rows that text never contains (the speech codebook); otherwise the decoder would learn
     to emit speech ids in the middle of a sentence.
@@ -92,7 +95,9 @@ class SupervisedObjective(Objective):
         self.smoothing_rows = rows
 
     def forward(self, model: nn.Module, batch: Mapping[str, Any], step: int) -> Any:
-        """Run the model, in training on noisy decoder inputs."""
+        """Run the model, in training on noisy decoder inputs; outputs by part for a batch of speech and text."""
+        if parts := parts_of(batch):
+            return {name: self.forward(model, part, step) for name, part in parts.items()}
         inputs = self.inputs_of(batch)
         if model.training:
             inputs["decoder_input_ids"] = self.decoder_noise(
@@ -106,6 +111,8 @@ class SupervisedObjective(Objective):
 
     def count(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Numbers of targets of each decoder task, CTC labels that can be aligned, and utterances with a language."""
+        if parts := parts_of(batch):
+            return _add_by_name(map(self.count, parts.values()))
         counts: dict[str, Tensor] = {}
         labels, ctc_labels = batch.get("labels"), batch.get("ctc_labels")
         if labels is not None:
@@ -118,6 +125,8 @@ class SupervisedObjective(Objective):
 
     def sum(self, outputs: Any, batch: Mapping[str, Any], *, is_training: bool) -> dict[str, Tensor]:
         """Sums of the losses that have labels in the batch and a weight."""
+        if parts := parts_of(batch):
+            return _add_by_name(self.sum(outputs[name], part, is_training=is_training) for name, part in parts.items())
         sums: dict[str, Tensor] = {}
         weights = self.weights_of(batch)
         labels, ctc_labels = batch.get("labels"), batch.get("ctc_labels")
@@ -135,6 +144,14 @@ class SupervisedObjective(Objective):
     def to(self, device: torch.device) -> None:
         """Move the mask of rows that take part in smoothing to a device."""
         self.smoothing_rows = self.smoothing_rows.to(device)
+
+
+def _add_by_name(parts: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    total: dict[str, Tensor] = {}
+    for values in parts:
+        for name, value in values.items():
+            total[name] = total[name] + value if name in total else value
+    return total
 
 
 def _sum_by_task(values: Tensor, task_ids: Tensor) -> dict[str, Tensor]:

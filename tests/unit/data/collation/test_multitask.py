@@ -3,11 +3,9 @@
 
 from types import SimpleNamespace
 
-import pytest
 import torch
 from pretraining_batches import build_item
 
-from mu2slam_hf.data.collation.multitask import MultitaskCollator
 from mu2slam_hf.data.collation.supervised import SupervisedCollator
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
@@ -24,7 +22,7 @@ TEXT = [build_item("three", text="abc", targets=[("mt", "fr", "gh")])]
 
 
 def test_each_part_is_a_supervised_batch():
-    batch = MultitaskCollator(COLLATOR)([SPEECH[0], TEXT[0], SPEECH[1]])
+    batch = COLLATOR([SPEECH[0], TEXT[0], SPEECH[1]])
     assert set(batch) == {"speech", "text", "record_ids"} and batch["record_ids"] == ["one", "two", "three"]
     for name, items in (("speech", SPEECH), ("text", TEXT)):
         expected = COLLATOR(items)
@@ -32,13 +30,3 @@ def test_each_part_is_a_supervised_batch():
         for key, value in expected.items():
             found = batch[name][key]
             assert torch.equal(found, value) if isinstance(value, torch.Tensor) else found == value
-
-
-def test_a_batch_of_one_modality_has_one_part():
-    assert set(MultitaskCollator(COLLATOR)(TEXT)) == {"text", "record_ids"}
-    assert set(MultitaskCollator(COLLATOR)(SPEECH)) == {"speech", "record_ids"}
-
-
-def test_a_batch_without_items_is_an_error():
-    with pytest.raises(ValueError, match="expected at least one example"):
-        MultitaskCollator(COLLATOR)([])

@@ -18,7 +18,6 @@ from mu2slam_hf.evaluation.metrics import ERROR_METRICS
 from mu2slam_hf.evaluation.results import EvaluationResults
 from mu2slam_hf.evaluation.scoring import MEAN, MODEL
 from mu2slam_hf.recipes.runs.registry import load_recipes
-from mu2slam_hf.recipes.runs.speech_tokenizer import load_speech_tokenizer_recipe
 from mu2slam_hf.recipes.schema.loader import (
     DEFAULT_KIND,
     RecipeError,
@@ -73,8 +72,7 @@ class StudyStep:
         """The command line of the run."""
         recipe = ["--recipe", str(self.recipe)]
         if self.kind == _TOKENIZER:
-            overrides = [*self.overrides, _set("output", self.output)]
-            return ["train-speech-tokenizer", *recipe, *override_arguments(overrides)]
+            return ["train", *recipe, *override_arguments([*self.overrides, _set("output", self.output)])]
         places = [_set("output.dir", self.folder), "output.final=null"]
         return ["train", *recipe, *override_arguments([*self.overrides, *self._start_overrides, *places])]
 
@@ -265,10 +263,7 @@ class _Planner:
         # What the recipe says, not what it is resolved to: records are valid on other machines.
         fingerprint = _hash(json.dumps(tree, sort_keys=True), start.fingerprint if start else "")
         if fingerprint not in self.steps:
-            if kind == _TOKENIZER:
-                load_speech_tokenizer_recipe(recipe, overrides)
-            else:
-                load_recipes(recipe, overrides)
+            load_recipes(recipe, overrides)
             folder = self.folder / f"{name}_seed{seed}_{fingerprint}"
             self.steps[fingerprint] = StudyStep(name, kind, recipe.resolve(), overrides, start, fingerprint, folder)
         return self.steps[fingerprint]

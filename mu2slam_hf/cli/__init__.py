@@ -23,8 +23,6 @@ from mu2slam_hf.cli import (
     retrieve,
     tone_corpus,
     train,
-    train_speech_tokenizer,
-    train_tokenizer,
     transcribe,
     translate,
 )
@@ -38,7 +36,7 @@ _PROGRAM = Program(
     groups={
         "use a model": (transcribe, translate, align, retrieve, identify_language),
         "train a model": (
-            *(adapt, init, add_language, train, train_tokenizer, train_speech_tokenizer, calibrate, average),
+            *(adapt, init, add_language, train, calibrate, average),
             tone_corpus,
         ),
         "inspect results, data and recipes": (evaluate, compare, plan, corpora, recipes),

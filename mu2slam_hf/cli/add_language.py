@@ -5,10 +5,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from mu2slam_hf.cli.files import check_output_folder
+from mu2slam_hf.cli.files import check_input_file, check_output_folder
 from mu2slam_hf.cli.model_options import add_model_option
 from mu2slam_hf.cli.options import add_like_option, add_output_dir_option, quiet_libraries
-from mu2slam_hf.cli.train_tokenizer import read_texts
 
 
 def add_parser(subparsers: Any) -> None:
@@ -69,12 +68,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _characters(files: list[str], code: str) -> set[str]:
     """Characters of text files, and of the texts and translations of manifests in one language."""
-    from mu2slam_hf.data.manifests import read_manifest
+    from mu2slam_hf.data.manifests import read_manifest, read_texts
     from mu2slam_hf.data.table_files import table_format
 
     found: set[str] = set()
     for file in files:
         if table_format(Path(file)) is None:
+            check_input_file(file, "texts, one sentence per line")
             texts = list(read_texts([file]))
         else:
             records = list(read_manifest(file))

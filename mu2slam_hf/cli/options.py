@@ -97,11 +97,6 @@ def add_processor_option(parser: Any, what: str) -> None:
     parser.add_argument("--processor", metavar="DIR", help=f"processor with a feature extractor: {what}")
 
 
-def add_kind_option(parser: Any, what: str, **options: Any) -> None:
-    """`--kind`."""
-    parser.add_argument("--kind", help=f"kind of tokenizer: {what}", **options)
-
-
 def add_results_option(parser: Any) -> None:
     """`--results`."""
     parser.add_argument("--results", metavar="FILE", help="write the record of the evaluation to FILE (JSON)")

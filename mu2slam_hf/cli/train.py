@@ -12,18 +12,24 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "train",
-        help="train a model with a recipe (YAML)",
+        help="train a model or a tokenizer with a recipe (YAML)",
         description="Builds the processor, model, data and trainer of a recipe (pre-training of Mu2SLAM or mSLAM, "
-        "supervised training, or fine-tuning of a head), trains, evaluates and saves. Interrupted runs "
-        "resume from the newest complete checkpoint.",
+        "supervised training, or fine-tuning of a head), trains, evaluates and saves; or trains a tokenizer of speech "
+        "or texts. Interrupted runs resume from the newest complete checkpoint, k-means from its last pass.",
     )
-    add_recipe_option(parser, required=True)
+    add_recipe_option(parser, more="; without one, all values are given by --set, among them the kind")
     add_overrides_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the recipe, like the scripts in `training_scripts/`."""
+    """Runs the recipe, like the scripts in `training_scripts/`.
+
+    Raises:
+        ValueError: neither a recipe nor values are given.
+    """
+    if args.recipe is None and not args.overrides:
+        raise ValueError("pass --recipe, a YAML file or a name listed by `mu2slam recipes`")
     from mu2slam_hf.recipes.runs.registry import load_runs
 
     resume_collection()

@@ -4,14 +4,14 @@
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mu2slam_hf.data.audio_slices import AudioSlice
 from mu2slam_hf.data.records import SpeechTextRecord, cached_canonical_language
-from mu2slam_hf.data.table_files import ManifestError, Row, table_rows
+from mu2slam_hf.data.table_files import ManifestError, Row, table_format, table_rows
 from mu2slam_hf.data.text import clean_text
 from mu2slam_hf.models.language_codes import LANGUAGE_NAMES, canonical_language
 
@@ -109,6 +109,28 @@ def read_manifest(
         seen[record.key] = line
         records.append(record)
     return records
+
+
+def read_texts(files: Sequence[str]) -> Iterator[str]:
+    """Texts of text files and manifests, including translations; each distinct text of a manifest once.
+
+    Raises:
+        ValueError: a file of sentences is not valid UTF-8.
+    """
+    for file in files:
+        if table_format(Path(file)) is not None:
+            texts: dict[str, None] = {}
+            for record in read_manifest(file):
+                texts |= dict.fromkeys([*([record.text] if record.text else []), *record.translations.values()])
+            yield from texts
+            continue
+        try:
+            with open(file, encoding="utf-8-sig") as lines:
+                yield from filter(None, map(clean_text, lines))
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{file}: not valid UTF-8 ({error.reason}); expected texts, one sentence per line, in UTF-8"
+            ) from error
 
 
 def usual_columns(role: str, columns: ManifestColumns | None = None) -> tuple[str, ...]:

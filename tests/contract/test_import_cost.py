@@ -10,7 +10,7 @@ from helpers import run_python
 
 HEAVY = ("torch", "transformers", "datasets", "evaluate", "numpy", "tokenizers", "soundfile", "sacrebleu", "yaml")
 COMMANDS = (
-    *("transcribe", "translate", "evaluate", "train", "plan", "train-tokenizer", "train-speech-tokenizer"),
+    *("transcribe", "translate", "evaluate", "train", "plan"),
     *("align", "retrieve", "identify-language", "calibrate", "compare", "tone-corpus"),
     *("corpora", "recipes", "adapt", "init", "add-language", "average"),
 )

@@ -49,10 +49,8 @@ def write_data(folder: Path) -> None:
 def run_recipe(recipe: Path, output: Path) -> dict[str, list[float]]:
     """Name of a loss or count -> its values in the order of the logs, of all stages, to six digits."""
     torch.set_num_threads(1)  # on tensors this small a second thread only waits
-    command = ["train", "--set", f"output.dir={output}"]
-    if recipe.stem == "speech_tokenizer":
-        command = ["train-speech-tokenizer", "--output", str(output)]
-    assert main([*command, "--recipe", str(recipe)]) == 0
+    key = "output" if recipe.stem == "speech_tokenizer" else "output.dir"
+    assert main(["train", "--recipe", str(recipe), "--set", f"{key}={output}"]) == 0
     figures: dict[str, list[float]] = defaultdict(list)
     for path in sorted(output.rglob("log.jsonl")):
         for logs in read_log(path.parent):

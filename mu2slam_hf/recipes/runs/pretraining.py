@@ -152,7 +152,7 @@ def build_speech_tokenizer(recipe: PretrainingRecipe, processor: Mu2SLAMProcesso
     if section.kind is None:
         raise RecipeError(
             "speech_tokenizer.kind: is required, because the ids of speech depend on it: `contrastive` or `kmeans` "
-            "with `init_from`, the folder of `mu2slam train-speech-tokenizer`, or `random_projection`, which is not "
+            "with `init_from`, the folder of a run of kind `speech_tokenizer`, or `random_projection`, which is not "
             "trained"
         )
     if section.kind != "random_projection":

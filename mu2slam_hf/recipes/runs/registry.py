@@ -16,7 +16,9 @@ from mu2slam_hf.recipes.runs.head_finetuning import HeadFinetuningRun
 from mu2slam_hf.recipes.runs.mslam_pretraining import MSLAMPretrainingRun
 from mu2slam_hf.recipes.runs.pretraining import PretrainingRun
 from mu2slam_hf.recipes.runs.recipe_changes import check_resumable
-from mu2slam_hf.recipes.runs.run import Run, final_folder
+from mu2slam_hf.recipes.runs.run import RecipeRun, final_folder
+from mu2slam_hf.recipes.runs.speech_tokenizer import SpeechTokenizerRun
+from mu2slam_hf.recipes.runs.text_tokenizer import TextTokenizerRun
 from mu2slam_hf.recipes.schema.loader import (
     DEFAULT_KIND,
     RecipeError,
@@ -29,22 +31,28 @@ from mu2slam_hf.recipes.schema.shipped import find_recipe, search_folders
 
 logger = logging.get_logger(__name__)
 
-RUNS: dict[str, type[Run]] = {
+RUNS: dict[str, type[RecipeRun]] = {
     run.recipe_class.kind: run
-    for run in (FinetuningRun, MultitaskFinetuningRun, PretrainingRun, MSLAMPretrainingRun, HeadFinetuningRun)
+    for run in (
+        *(FinetuningRun, MultitaskFinetuningRun, PretrainingRun, MSLAMPretrainingRun, HeadFinetuningRun),
+        *(SpeechTokenizerRun, TextTokenizerRun),
+    )
 }
 """`kind` of a recipe -> class of its run."""
 
+
+RecipePath = str | os.PathLike[str] | None
+"""YAML file, or the name of a recipe of the package (see `find_recipe`); None if the overrides are the recipe."""
 
 Kinds = str | tuple[str, ...] | None
 """Expected kind of a recipe, or several; None for any of `RUNS`. The first one is that of a file that names none."""
 
 
-def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = (), kind: Kinds = None) -> Any:
+def load_recipe(path: RecipePath, overrides: Sequence[str] = (), kind: Kinds = None) -> Any:
     """Read a recipe and apply overrides.
 
     Args:
-        path: YAML file, or the name of a recipe of the package (see `find_recipe`).
+        path: see `RecipePath`.
         overrides: `a.b=c` each, applied in order; the value is read as YAML, list items by their number.
         kind: expected kind of the recipe, see `Kinds`.
 
@@ -54,12 +62,11 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = (), kin
     Raises:
         RecipeError: unknown key (with the most similar known one), wrong type, missing file, invalid YAML, other kind.
     """
-    path = find_recipe(path)
-    tree = _read(path, overrides, kind)
-    return build_section(RUNS[tree["kind"]].recipe_class, tree, "", search_folders(path))
+    tree, folders = _read(path, overrides, kind)
+    return build_section(RUNS[tree["kind"]].recipe_class, tree, "", folders)
 
 
-def load_recipes(path: str | os.PathLike[str], overrides: Sequence[str] = (), kind: Kinds = None) -> list[Any]:
+def load_recipes(path: RecipePath, overrides: Sequence[str] = (), kind: Kinds = None) -> list[Any]:
     """As `load_recipe`: the recipe itself, or one for each of its stages with the values of the stage.
 
     Values of a stage take precedence over the overrides (`stages.0.set.training.max_steps=9` changes them).
@@ -67,33 +74,35 @@ def load_recipes(path: str | os.PathLike[str], overrides: Sequence[str] = (), ki
     Raises:
         RecipeError: as `load_recipe`, for every stage before the first one starts.
     """
-    path = find_recipe(path)
     recipe = load_recipe(path, overrides, kind)
     if not getattr(recipe, "stages", None):
         return [recipe]
-    return split_stages(recipe, _read(path, overrides, kind), search_folders(path))
+    return split_stages(recipe, *_read(path, overrides, kind))
 
 
-def load_runs(path: str | os.PathLike[str], overrides: Sequence[str] = (), kind: Kinds = None) -> Iterator[Run]:
-    """The remaining runs of a recipe, one after the other; each must be finished before the next."""
+def load_runs(path: RecipePath, overrides: Sequence[str] = (), kind: Kinds = None) -> Iterator[Any]:
+    """The remaining runs of a recipe, one after the other; each must be finished before the next.
+
+    Those of kinds that train a model are instances of `Run`.
+    """
     for recipe in unfinished_stages(load_recipes(path, overrides, kind)):
         yield build_run(recipe)
 
 
-def build_run(recipe: Any) -> Run:
+def build_run(recipe: Any) -> Any:
     """The run of a recipe, with its newest complete checkpoint, if any."""
     return RUNS[recipe.kind](recipe)
 
 
-def _read(path: Path, overrides: Sequence[str], kind: Kinds) -> dict[str, Any]:
+def _read(path: RecipePath, overrides: Sequence[str], kind: Kinds) -> tuple[dict[str, Any], list[Path]]:
+    """The plain values of a recipe, and the folders to search for its relative paths."""
     kinds = (kind,) if isinstance(kind, str) else kind or ()
-    tree = read_tree(path)
+    file = None if path is None else find_recipe(path)
+    tree = {} if file is None else read_tree(file)
     for override in overrides:
         apply_override(tree, override)
     # Checked first: every other message about a recipe of another kind would be misleading.
     found = tree.setdefault("kind", kinds[0] if kinds else DEFAULT_KIND)
-    if found == "speech_tokenizer":
-        raise RecipeError(f"kind: {path} describes a speech tokenizer; use `mu2slam train-speech-tokenizer`")
     if found not in RUNS:
         close = difflib.get_close_matches(str(found), RUNS, n=1, cutoff=0.5)
         hint = f"; did you mean {close[0]!r}?" if close else ""
@@ -101,9 +110,9 @@ def _read(path: Path, overrides: Sequence[str], kind: Kinds) -> dict[str, Any]:
     if kinds and found not in kinds:
         expected = " or ".join(kinds)
         raise RecipeError(
-            f"kind: {path} is a recipe of kind {found}, not {expected}; use `mu2slam train --recipe {path}`"
+            f"kind: {file} is a recipe of kind {found}, not {expected}; use `mu2slam train --recipe {file}`"
         )
-    return tree
+    return tree, [Path.cwd()] if file is None else search_folders(file)
 
 
 def split_stages(recipe: Any, tree: dict[str, Any], folders: Iterable[Path]) -> list[Any]:

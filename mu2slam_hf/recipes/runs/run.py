@@ -29,8 +29,30 @@ from mu2slam_hf.training.trainer import MultitaskTrainer
 logger = logging.get_logger(__name__)
 
 
-class Run(ABC):
-    """A training run of one kind of recipe.
+class RecipeRun(ABC):
+    """The training of one kind of recipe.
+
+    Attributes:
+        recipe_class: class attribute, the dataclass of recipes of this kind; its field `kind` is the name of the
+            kind.
+        recipe: the recipe.
+
+    Args:
+        recipe: an instance of `recipe_class`.
+    """
+
+    recipe_class: ClassVar[type]
+
+    def __init__(self, recipe: Any) -> None:
+        self.recipe = recipe
+
+    @abstractmethod
+    def run(self) -> dict[str, float]:
+        """Train, or continue what was interrupted, and save the result; returns its metrics."""
+
+
+class Run(RecipeRun):
+    """The training of a model, with a trainer.
 
     Every kind has the same steps::
 
@@ -41,9 +63,6 @@ class Run(ABC):
         run.train(trainer)
 
     Attributes:
-        recipe_class: class attribute, the dataclass of recipes of this kind; its field `kind` is the name of the
-            kind.
-        recipe: the recipe.
         checkpoint: folder of the checkpoint to resume from, None for a new run.
 
     Args:
@@ -53,10 +72,8 @@ class Run(ABC):
         RecipeError: the checkpoint is of a run with other values, see `check_resumable`.
     """
 
-    recipe_class: ClassVar[type]
-
     def __init__(self, recipe: Any) -> None:
-        self.recipe = recipe
+        super().__init__(recipe)
         self.checkpoint = find_resume_checkpoint(recipe)
         self.changes = [] if self.checkpoint is None else check_resumable(recipe)
         # What `build_processor` has added to a loaded processor, for `build_model`.
@@ -216,8 +233,9 @@ def assemble_trainer(
 
 
 def final_folder(recipe: Any) -> Path:
-    """Folder of the final model."""
-    return Path(recipe.output.final or os.path.join(recipe.output.dir, "final"))
+    """Folder of the final model, or of the tokenizer."""
+    output = recipe.output
+    return Path(output if isinstance(output, str) else output.final or os.path.join(output.dir, "final"))
 
 
 def find_resume_checkpoint(recipe: Any) -> str | None:

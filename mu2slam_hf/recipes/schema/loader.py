@@ -20,7 +20,7 @@ from mu2slam_hf.checkpoints import DEFAULT_NAME, default_checkpoint
 
 
 def path_field(kind: str, default: Any = None) -> Any:
-    """A field whose value is resolved to an existing path; `kind` is file, folder, files, checkpoint or any.
+    """A field whose value, a path or a list of paths, must exist; `kind` is file, folder, files, checkpoint or any.
 
     `files` is a file, a folder, or a glob pattern with at least one match; `checkpoint` is a folder, or "default" for
     the checkpoint of the package.
@@ -138,7 +138,7 @@ def build_section(cls: type[T], tree: Any, path: str, folders: Iterable[Path] = 
             raise RecipeError(f"{dotted}: unknown key{_suggest(str(key), known)}")
         values[key] = coerce(value, hints[key], dotted, folders)
         if known[key].metadata.get("path") and values[key] is not None:
-            values[key] = resolve_path(values[key], known[key].metadata["path"], dotted, folders)
+            values[key] = _resolve_paths(values[key], known[key].metadata["path"], dotted, folders)
     required = [n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING]
     absent = [name for name in required if name not in values]
     if absent:
@@ -210,6 +210,12 @@ def _coerce_scalar(value: Any, kind: Any, path: str) -> Any:
         if number is not None and number.is_integer():
             return int(number)
     raise RecipeError(f"{path}: expected {_named(kind)}, got {_shown(value)}")
+
+
+def _resolve_paths(value: Any, kind: str, path: str, folders: Iterable[Path]) -> Any:
+    if isinstance(value, list):
+        return [resolve_path(item, kind, f"{path}.{number}", folders) for number, item in enumerate(value)]
+    return resolve_path(value, kind, path, folders)
 
 
 def resolve_path(value: str, kind: str, path: str, folders: Iterable[Path]) -> str:

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Recipes of speech tokenizers, for `mu2slam train-speech-tokenizer --recipe`."""
+"""Recipes of speech tokenizers."""
 
 from dataclasses import dataclass, field
 from typing import Literal

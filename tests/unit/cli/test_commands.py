@@ -271,7 +271,6 @@ def test_files_that_are_missing_or_no_text_are_named(capsys, tmp_path):
     for arguments in (
         ["align", AUDIO],
         ["retrieve", AUDIO, "--texts"],
-        ["train-tokenizer", "--output", str(tmp_path / "tokenizer")],
     ):
         assert main([*arguments, str(latin)]) == 1
         assert f"mu2slam: {latin}: not valid UTF-8" in capsys.readouterr().err
@@ -280,14 +279,15 @@ def test_files_that_are_missing_or_no_text_are_named(capsys, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["char", "unigram"])
-def test_train_tokenizer_from_texts_and_manifests(run, tmp_path, kind):
+def test_train_a_text_tokenizer_on_texts_and_manifests(run, tmp_path, kind):
     from transformers import AutoTokenizer
 
     texts = tmp_path / "texts.txt"
     texts.write_text("\n".join(TINY_TEXTS * 4) + "\n", encoding="utf-8")
     status, lines, _ = run(
-        *("train-tokenizer", texts, EXAMPLES / "manifest.tsv", "--output", tmp_path / kind, "--kind", kind),
-        *("--vocab-size", 120, "--num-speech-tokens", 8),
+        *("train", "--set", "kind=text_tokenizer", "--set", f"files=[{texts}, {EXAMPLES / 'manifest.tsv'}]"),
+        *("--set", f"tokenizer={kind}", "--set", "vocab_size=120", "--set", "num_speech_tokens=8"),
+        *("--set", f"output={tmp_path / kind}"),
         model=False,
     )
     assert status == 0

@@ -12,7 +12,6 @@ from mu2slam_hf.cli import build_parser, main
 from mu2slam_hf.cli.corpus_options import load_corpora
 from mu2slam_hf.cli.directions import select_directions
 from mu2slam_hf.cli.records import describe_data, load_records
-from mu2slam_hf.cli.train_speech_tokenizer import recipe_values
 from mu2slam_hf.cli.training_texts import read_training_words
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.evaluation.results import EvaluationResults
@@ -121,14 +120,6 @@ def test_of_several_corpora_each_takes_the_options_it_has(parallel_text, tmp_pat
     assert [record.text for record in loaded["parallel_text"]] == ["press one", "bible"]
     with pytest.raises(ValueError, match=r"--option domains: .* the options of gcompris_voices are text_column, "):
         list(load_corpora(parse("calibrate", *options), sources[:1], "train"))
-
-
-def test_options_of_recordings_for_a_speech_tokenizer():
-    arguments = ("train-speech-tokenizer", "--corpus", "stamps=folder", "--output", "x")
-    (source,) = recipe_values(parse(*arguments, "--option", "max_check=-0.05"))["corpora"].values()
-    assert source == {"name": "stamps", "root": "folder", "split": "train", "options": {"max_check": -0.05}}
-    (source,) = recipe_values(parse(*arguments))["corpora"].values()
-    assert "options" not in source
 
 
 def test_options_that_cannot_be_used_are_named(parallel_text, capsys):

@@ -8,7 +8,6 @@ import pytest
 from mu2slam_hf.cli import main
 
 COMMANDS = [
-    ["train-tokenizer", "texts.txt"],
     ["add-language", "--lang", "mdw", "--characters", "x"],
     ["init", "--speech-model", "none", "--text-model", "none"],
     ["tone-corpus"],
@@ -21,7 +20,6 @@ COMMANDS = [
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_a_file_in_place_of_the_output_folder_is_named(tmp_path, monkeypatch, capsys, command):
     monkeypatch.chdir(tmp_path)
-    Path("texts.txt").write_text("one line\n")
     Path("a.wav").write_bytes(b"x")
     Path("taken").write_text("mine")
     assert main([*command, "--output-dir", "taken"]) == 1

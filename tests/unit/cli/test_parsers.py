@@ -96,7 +96,6 @@ def test_help_version_and_no_arguments(capsys):
         "evaluate --manifest m --condition both --results scores.json --json",
         "align a.wav text --output-format textgrid",
         "calibrate --corpus prompts5=d --corpus stamps --manifest m --root d",
-        "train-tokenizer texts.txt --output x",
         "identify-language - folder --file-list list.txt",
         "retrieve folder --texts t --text-lang Spanish",
     ],

@@ -11,9 +11,10 @@ from mu2slam_hf.cli import main
 
 def check(folder: Path) -> None:
     (folder / "texts.txt").write_text("the cat sat on the mat\nthe cat ate the rat\n")
-    arguments = ["train-tokenizer", str(folder / "texts.txt"), "--kind", "bpe", "--vocab-size", "30"]
+    values = ["kind=text_tokenizer", f"files=[{folder / 'texts.txt'}]", "tokenizer=bpe", "vocab_size=30"]
+    values += ["num_speech_tokens=8", f"output={folder / 'tokenizer'}"]
     with contextlib.redirect_stdout(io.StringIO()):
-        assert main([*arguments, "--num-speech-tokens", "8", "--output", str(folder / "tokenizer")]) == 0
+        assert main(["train", *(part for value in values for part in ("--set", value))]) == 0
     tokenizer = Mu2SLAMTokenizer.from_pretrained(folder / "tokenizer")
     ids = tokenizer("the cat sat")["input_ids"]
     assert tokenizer.decode(ids, skip_special_tokens=True) == "the cat sat"

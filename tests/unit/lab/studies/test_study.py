@@ -236,7 +236,7 @@ def test_speech_ids_are_trained_first(plan, tree, tones):
     tree["steps"]["kmeans"] = {"recipe": "study_kmeans", "set": corpora}
     tree["findings"]["rate"]["variants"]["slower"]["steps"] = ["kmeans", "pretrain", "recognize"]
     kmeans, pretrain, _ = plan().runs["rate", "slower", 2].steps
-    assert kmeans.arguments[0] == "train-speech-tokenizer" and "kmeans.seed=2" in kmeans.arguments
+    assert kmeans.arguments[0] == "train" and "kmeans.seed=2" in kmeans.arguments
     assert f'output="{kmeans.output}"' in kmeans.arguments
     assert f'speech_tokenizer.init_from="{kmeans.output}"' in pretrain.arguments
     tree["findings"]["rate"]["variants"]["slower"]["steps"] = ["kmeans"]

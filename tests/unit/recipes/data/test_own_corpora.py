@@ -14,12 +14,12 @@ from resuming import check_resume
 from mu2slam_hf.cli import main
 from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
 from mu2slam_hf.data.manifests import read_manifest
+from mu2slam_hf.data.tones import write_tone_corpus
 from mu2slam_hf.recipes.data.mixture import build_mixture
 from mu2slam_hf.recipes.data.records import load_records
 from mu2slam_hf.recipes.data.streams import build_sources
 from mu2slam_hf.recipes.runs.registry import build_run, load_recipe
 from mu2slam_hf.recipes.runs.run import build_arguments
-from mu2slam_hf.data.tones import write_tone_corpus
 
 RECIPE = REPOSITORY_ROOT / "configuration" / "recipes" / "mu2slam" / "pretrain_tiny_test.yaml"
 NUM_SENTENCES, LANGUAGES = 6, ("en", "fr")

@@ -23,8 +23,13 @@ from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.models.modules_learned_quantization import anneal_temperature
 from mu2slam_hf.quantization import codebook_training
 from mu2slam_hf.quantization.recorded_features import measure_codebook
-from mu2slam_hf.recipes.runs.contrastive_tokenizer import RUN_FOLDER, build_run_recipe, build_small_config
-from mu2slam_hf.recipes.runs.speech_tokenizer import load_speech_tokenizer_recipe, train_speech_tokenizer
+from mu2slam_hf.recipes.runs.registry import load_recipe
+from mu2slam_hf.recipes.runs.speech_tokenizer import (
+    RUN_FOLDER,
+    build_run_recipe,
+    build_small_config,
+    train_speech_tokenizer,
+)
 from mu2slam_hf.recipes.schema.loader import RecipeError
 
 RECIPE = REPOSITORY_ROOT / "configuration" / "recipes" / "speech_tokenizer" / "contrastive.yaml"
@@ -37,6 +42,7 @@ SMALL = {
     "num_speech_layers": 1,
     "num_negatives": 4,
 }
+CONTRASTIVE = ("kind=speech_tokenizer", "codebook.kind=contrastive")
 TRAINING = {"disable_tqdm": "true", "report_to": "[]", "logging_steps": 1, "save_steps": 2}
 
 
@@ -49,9 +55,16 @@ def overrides(max_steps: int, **codebook) -> list[str]:
 
 
 def train(folder, tones, max_steps: int, **codebook) -> SpeechTokenizerModel:
-    values = {"codebook.kind": "contrastive", "codebook.num_codevectors": 8, "output": str(folder)}
-    values["corpora"] = {"tones": {"manifest": str(tones)}}
-    return train_speech_tokenizer(load_speech_tokenizer_recipe(None, overrides(max_steps, **codebook), values))
+    values = [*CONTRASTIVE, "codebook.num_codevectors=8", f"output={folder}", corpus(tones)]
+    return train_speech_tokenizer(load_recipe(None, [*values, *overrides(max_steps, **codebook)]))
+
+
+def corpus(tones) -> str:
+    return f"corpora={{tones: {{manifest: {tones}}}}}"
+
+
+def run_command(*values: str) -> int:
+    return main(["train", *(part for value in (*CONTRASTIVE, *values) for part in ("--set", value))])
 
 
 @pytest.fixture(scope="module")
@@ -112,15 +125,14 @@ def test_nearest_with_several_codebooks(tones, tmp_path):
 def test_commands_train_take_and_assess(trained, tones, tmp_path, capsys):
     taken, own = str(tmp_path / "taken"), str(tmp_path / "own")
     model = str(trained[1] / RUN_FOLDER / "final")
-    assert main(["train-speech-tokenizer", "--mslam", model, "--output", taken]) == 0
+    assert run_command(f"codebook.init_from={model}", f"output={taken}") == 0
     assert capsys.readouterr().out.startswith("contrastive, 8 entries, written to")
     assert torch.equal(
         SpeechTokenizerModel.from_pretrained(taken).encoder.subsampling.linear.weight,
         trained[0].encoder.subsampling.linear.weight,
     )
-    sets = [part for value in overrides(1, num_codevectors=8) for part in ("--set", value)]
-    arguments = ["train-speech-tokenizer", "--kind", "contrastive", "--manifest", str(tones), "--updates", "2"]
-    assert main([*arguments, "--seed", "3", "--output", own, *sets]) == 0
+    values = [*overrides(2, num_codevectors=8), "kmeans.seed=3", "contrastive.training.seed=3"]
+    assert run_command(corpus(tones), f"output={own}", *values) == 0
     figures = tmp_path / "figures.json"
     projection = str(tmp_path / "projection")
     SpeechTokenizerModel(SpeechTokenizerModel.config_class(num_codevectors_per_group=8)).save_pretrained(projection)
@@ -152,7 +164,7 @@ def test_only_a_model_with_its_quantiser_gives_a_tokenizer(trained, tmp_path, ca
         (tmp_path, "not a checkpoint folder (no config.json)"),
     ):
         output = tmp_path / "out"
-        assert main(["train-speech-tokenizer", "--mslam", str(folder), "--output", str(output)]) == 1
+        assert run_command(f"codebook.init_from={folder}", f"output={output}") == 1
         assert f"codebook.init_from: {folder}: {message}" in capsys.readouterr().err
         assert not output.exists()
 
@@ -178,7 +190,7 @@ def test_the_recipe_of_the_repository_is_the_small_encoder(monkeypatch, tmp_path
     for name in ("prompts5", "mboshi_french", "stamps", "prompts"):
         (tmp_path / name).mkdir()
     (tmp_path / "prompts" / "manifest.tsv").write_text("id\taudio\n")
-    recipe = load_speech_tokenizer_recipe(RECIPE)
+    recipe = load_recipe(RECIPE)
     run = build_run_recipe(recipe, tmp_path)
     small = build_small_config()
     given = run.model.overrides
@@ -203,6 +215,6 @@ def test_the_recipe_of_the_repository_is_the_small_encoder(monkeypatch, tmp_path
     ],
 )
 def test_wrong_recipes_are_refused(values, message, tones):
-    values = {"corpora": {"a": {"manifest": str(tones)}}, **values}
+    overrides = [f"{name}={value}" for name, value in values.items()]
     with pytest.raises(RecipeError, match=message):
-        load_speech_tokenizer_recipe(None, [], values)
+        load_recipe(None, ["kind=speech_tokenizer", corpus(tones), *overrides])

@@ -13,7 +13,8 @@ from mu2slam_hf.cli import main
 from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.quantization.recorded_features import RecordedFeatures
-from mu2slam_hf.recipes.runs.speech_tokenizer import load_speech_tokenizer_recipe, train_speech_tokenizer
+from mu2slam_hf.recipes.runs.registry import load_recipe
+from mu2slam_hf.recipes.runs.speech_tokenizer import train_speech_tokenizer
 from mu2slam_hf.recipes.schema.loader import RecipeError
 
 FOLDER = REPOSITORY_ROOT / "configuration" / "recipes" / "speech_tokenizer"
@@ -32,7 +33,7 @@ def test_recipes_of_the_repository(path, tones, tmp_path):
     written = tmp_path / path.name
     written.write_text(yaml.safe_dump(tree), encoding="utf-8")
     overrides = [*QUICK, f"output={tmp_path / 'out'}"]
-    tokenizer = train_speech_tokenizer(load_speech_tokenizer_recipe(written, overrides))
+    tokenizer = train_speech_tokenizer(load_recipe(written, overrides))
     loaded = SpeechTokenizerModel.from_pretrained(tmp_path / "out")
     extractor = Mu2SLAMFeatureExtractor.from_pretrained(tmp_path / "out")
     features = extractor(load_audio(read_manifest(tones)[0].audio), sampling_rate=16000)["input_features"]
@@ -78,7 +79,7 @@ def test_unreadable_recordings_are_left_out(tones, tmp_path):
     ("values", "message"),
     [
         ({}, "corpora: at least one is required"),
-        ({"kind": "pretraining"}, "of kind pretraining, not speech_tokenizer; other kinds are for `mu2slam train"),
+        ({"kind": "pretraining"}, "of kind pretraining, not speech_tokenizer; use `mu2slam train"),
         ({"codebook": {"kind": "kmean"}}, "codebook.kind: expected one of"),
         ({"codebook": {"encoder": "."}}, "must be given together"),
         ({"codebook": {"encoder": ".", "layer": 1, "kind": "random_projection"}}, "for kmeans only"),
@@ -89,15 +90,17 @@ def test_wrong_recipes_are_refused(values, message, tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
     with pytest.raises(RecipeError, match=message):
-        load_speech_tokenizer_recipe(path)
+        load_recipe(path, kind="speech_tokenizer")
 
 
 def test_commands_train_and_assess(tones, tmp_path, capsys):
-    shared = ["--manifest", str(tones), "--num-codevectors", "8"]
     projection, kmeans = str(tmp_path / "projection"), str(tmp_path / "kmeans")
-    train = "train-speech-tokenizer"
-    assert main([train, "--kind", "random_projection", *shared, "--num-codebooks", "2", "--output", projection]) == 0
-    assert main([train, *shared, "--context", "0", "--passes", "2", "--output", kmeans, "--set", "kmeans.keep=0"]) == 0
+    shared = ["kind=speech_tokenizer", f"corpora={{tones: {{manifest: {tones}}}}}", "codebook.num_codevectors=8"]
+    for values in (
+        ["codebook.kind=random_projection", "codebook.num_codebooks=2", f"output={projection}"],
+        ["codebook.num_context_frames=0", "kmeans.passes=2", "kmeans.keep=0", f"output={kmeans}"],
+    ):
+        assert main(["train", *(part for value in (*shared, *values) for part in ("--set", value))]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("random_projection, 2 x 8 entries") and lines[1].startswith("pass 1: ")
     assert lines[3].startswith("kmeans, 8 entries")
@@ -115,13 +118,7 @@ def test_commands_train_and_assess(tones, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train-speech-tokenizer", "--output", "x"], "pass --recipe, --corpus"),
-        (["train-speech-tokenizer", "--manifest", "x"], "--output-dir, the folder to write, is required"),
-        (["train-speech-tokenizer", "--corpus", "prompts5", "--output", "x"], "or --root DIR"),
-        (["train-speech-tokenizer", "--recipe", "r", "--num-recordings", "3"], "--set corpora.NAME.limit=3"),
-        (["train-speech-tokenizer", "--mslam", "m", "--output", "x", "--root", "d"], "--root requires --corpus; for"),
-        (["train-speech-tokenizer", "--manifest", "m", "--output", "x", "--split", "dev"], "--split requires --corp"),
-        (["train-speech-tokenizer", "--manifest", EXAMPLES, "--output", "x", "--device", "gpu"], "device 'gpu'"),
+        (["train"], "pass --recipe, a YAML file or a name listed by"),
         (["assess-tokenizer", DEFAULT, "--manifest", EXAMPLES, "--device", "gpu"], "device 'gpu' is not available"),
         (["assess-tokenizer", DEFAULT, "--manifest", EXAMPLES], "expected a speech tokenizer, or a processor that"),
         (["assess-tokenizer", "no/such/dir", "--manifest", EXAMPLES], "no/such/dir: no such"),
@@ -133,9 +130,3 @@ def test_commands_train_and_assess(tones, tmp_path, capsys):
 def test_commands_say_what_is_missing(arguments, message, capsys):
     assert main(arguments) == 1
     assert message in capsys.readouterr().err
-
-
-def test_a_context_below_zero_is_refused(capsys):
-    with pytest.raises(SystemExit):
-        main(["train-speech-tokenizer", "--manifest", "m", "--output", "x", "--context", "-3"])
-    assert "--context: expected a number of at least 0, got -3" in capsys.readouterr().err

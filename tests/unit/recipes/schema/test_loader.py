@@ -115,7 +115,8 @@ def test_errors_of_pre_training_say_where_and_what(load_tiny, kind, override, me
 @pytest.mark.parametrize(
     "found, wanted, message",
     [
-        ("speech_tokenizer", None, "describes a speech tokenizer; use `mu2slam train-speech-tokenizer"),
+        ("text_tokenizer", None, "files: at least one is required"),
+        ("speech_tokenizer", "pretraining", "is a recipe of kind speech_tokenizer, not pretraining; use `mu2slam tr"),
         ("sing", None, r"kind: expected one of finetuning, .*; got 'sing'$"),
         ("pretrainin", None, r"did you mean 'pretraining'\?$"),
         ("pretraining", "finetuning", "kind: .* is a recipe of kind pretraining, not finetuning; use `mu2slam train"),

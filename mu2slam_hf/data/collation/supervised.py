@@ -93,11 +93,11 @@ class SupervisedCollator(SpeechTextCollator):
             pad_token_id=self.tokenizer.pad_token_id,
             pad_to_multiple_of=self.pad_to_multiple_of,
         )
-        told = [self.language_row(item.drawn.source_lang) for item in usable] or [0]
-        true = [self.language_row(item.drawn.example.source_lang) for item in usable] or [0]
+        given = [self.language_row(item.drawn.source_lang) for item in usable] or [0]
+        known = [self.language_row(item.drawn.example.source_lang) for item in usable] or [0]
         # Row 0 is `und`: no label if the true language is unknown.
-        labels = [row if row != 0 else IGNORE_INDEX for row in true]
-        languages = {"language_ids": torch.tensor(told), "source_language_labels": torch.tensor(labels)}
+        labels = [row if row != 0 else IGNORE_INDEX for row in known]
+        languages = {"language_ids": torch.tensor(given), "source_language_labels": torch.tensor(labels)}
         return {**source, **decoder, **languages, "record_ids": [item.drawn.example.id for item in usable]}
 
     def _speech_source(self, items: Sequence[Item]) -> dict[str, Tensor]:

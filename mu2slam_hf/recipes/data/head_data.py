@@ -50,8 +50,8 @@ def find_labels(recipe: HeadRecipe, records: dict[str, list[SpeechTextRecord]]) 
     """
     if not recipe.head.is_classifier:
         return []
-    found = {label_of(record, recipe.head.label) for part in records.values() for record in part} - {None}
-    labels = list(recipe.head.labels) or sorted(str(label) for label in found)
+    classes = {label_of(record, recipe.head.label) for part in records.values() for record in part} - {None}
+    labels = list(recipe.head.labels) or sorted(str(label) for label in classes)
     if len(labels) < 2:
         raise RecipeError(f"head.label: expected at least two classes; {recipe.head.label!r} has {labels}")
     return labels

@@ -136,7 +136,7 @@ def build_mixture(
         raise error if isinstance(error, RecipeError) else RecipeError(f"data: {error}") from error
 
 
-def build_development_sets(
+def build_mixture_development_sets(
     recipe: MixtureRecipe, development: Records, processor: Mu2SLAMProcessor, build_collator: Callable[[], Any]
 ) -> dict[str, DevelopmentSet]:
     """All examples of all tasks of the development corpora, in batches of similar lengths."""

@@ -71,7 +71,7 @@ class SupervisedRun(Run):
         languages = sorted({lang for record in records for lang in (record.lang, *record.translations)})
         return add_adapters(self.recipe.lora, model, processor, growths=self.growths, languages=languages)
 
-    def save_more(self, model: Any, processor: Mu2SLAMProcessor, folder: Path) -> None:
+    def save_extra_files(self, model: Any, processor: Mu2SLAMProcessor, folder: Path) -> None:
         """Save the model with its adapters merged in, if `lora.merge` is set."""
         if self.recipe.lora is not None and self.recipe.lora.merge:
             model.merge_and_unload().save_pretrained(folder / "merged")

@@ -252,7 +252,7 @@ class HeadFinetuningRun(Run):
         return {}
 
     def test(self, model: Any, processor: Mu2SLAMProcessor) -> dict[str, float]:
-        """Metrics of every test corpus; the reports are kept for `save_more`."""
+        """Metrics of every test corpus; the reports are kept for `save_extra_files`."""
         if self.recipe.lora is not None:
             # Merging changes the model in place, and the adapters are saved too.
             self.adapted, model = model, copy.deepcopy(model).merge_and_unload()
@@ -260,8 +260,8 @@ class HeadFinetuningRun(Run):
         self.reports: dict[str, HeadReport | AnswerReport] = {}
         figures: dict[str, float] = {}
         for name, dataset in self.development.items():
-            self.reports[name], found = self._test(model, processor, dataset)
-            figures |= {f"{name}_{key}": value for key, value in found.items()}
+            self.reports[name], metrics = self._test(model, processor, dataset)
+            figures |= {f"{name}_{key}": value for key, value in metrics.items()}
         return figures
 
     def _test(
@@ -287,7 +287,7 @@ class HeadFinetuningRun(Run):
         """As in the base class; of adapters, the merged model that `test` has measured."""
         return super().save_final(self.merged if self.recipe.lora is not None else model, processor, results)
 
-    def save_more(self, model: Any, processor: Mu2SLAMProcessor, folder: Path) -> None:
+    def save_extra_files(self, model: Any, processor: Mu2SLAMProcessor, folder: Path) -> None:
         """Tables and plots of the test, and the adapters alone, if the recipe has `lora`."""
         if self.recipe.lora is not None:
             self.adapted.save_pretrained(folder / "adapters")

@@ -10,7 +10,7 @@ from typing import Any
 
 from mu2slam_hf.data.sampling.mixture_report import format_mixture
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
-from mu2slam_hf.recipes.data.mixture import build_development_sets, build_mixture
+from mu2slam_hf.recipes.data.mixture import build_mixture, build_mixture_development_sets
 from mu2slam_hf.recipes.data.records import Records, load_records
 from mu2slam_hf.recipes.data.streams import StreamedCorpus, declared_languages, look_at_streams
 from mu2slam_hf.recipes.runs.processors import build_processor
@@ -48,7 +48,8 @@ class MixtureRun(Run):
         if self.checkpoint or recipe.processor.init_from or recipe.model.init_from:
             if recipe.processor.add_languages and recipe.data.streaming:
                 raise RecipeError(
-                    "processor.add_languages: streams do not tell their characters in advance; use tables"
+                    "processor.add_languages: not supported with data.streaming, because the characters of a "
+                    "stream are unknown; use tables"
                 )
             processor = build_processor(recipe, data, self.processor_checkpoint, self.growths)
             return self.complete_processor(processor, is_new=False)
@@ -105,7 +106,7 @@ class MixtureRun(Run):
             dataset=dataset,
             sampler=sampler,
             collator=self.build_collator(processor, model),
-            development_sets=build_development_sets(
+            development_sets=build_mixture_development_sets(
                 self.recipe, development, processor, partial(self.build_development_collator, processor, model)
             ),
             development_metrics=self.build_development_metrics(development, processor),

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, set_seed
 
 from mu2slam_hf.checkpoints.folders import check_model_type, load_processor
-from mu2slam_hf.growth.languages import LanguageGrowth
-from mu2slam_hf.growth.languages import grow_model as grow_trained_model
+from mu2slam_hf.growth.languages import LanguageGrowth, grow_model
 from mu2slam_hf.growth.rows import start_row
 from mu2slam_hf.models.modules_adapter_growth import is_adapter_weight
 from mu2slam_hf.models.modules_vocabulary import LANGUAGE_TABLES, TOKEN_TABLES, VOCABULARY_HEADS, has_rows_of
@@ -71,7 +70,7 @@ def build_model_of(
         config = _override_config(config_class.from_pretrained(section.init_from).to_dict(), section, config_class)
         model = model_class.from_pretrained(section.init_from, config=config, dtype=torch.float32)
         for growth in growths:
-            grow_trained_model(model, growth)
+            grow_model(model, growth)
         try:
             processor.check_config(model.config)
         except ValueError as error:
@@ -97,7 +96,7 @@ def _grow(model: Any, processor: Mu2SLAMProcessor, section: ModelSection, folder
     with errors_of("model.grow_from"):
         check_model_type(folder, type(model).config_class.model_type)
         source = type(model).from_pretrained(folder, dtype=torch.float32)
-        grow_model(model, processor, source, load_processor(folder))
+        copy_into_larger_model(model, processor, source, load_processor(folder))
 
 
 def set_generation(model: Any, section: ModelSection) -> None:
@@ -219,7 +218,7 @@ def _check_tables(adapted: LanguagePeftModel) -> None:
 
 
 @torch.no_grad()
-def grow_model(model: Any, processor: Any, source: Any, source_processor: Any) -> None:
+def copy_into_larger_model(model: Any, processor: Any, source: Any, source_processor: Any) -> None:
     """Start a new model from a trained one of the same width, so that it computes nearly the same at first.
 
     - Layers of the source are copied; additional layers have no effect yet, because their branches end in zeros.

@@ -72,7 +72,7 @@ class PretrainingRun(MixtureRun):
         """
         replaces = not is_new and self.checkpoint is None and self.recipe.speech_tokenizer.init_from is not None
         if processor.speech_tokenizer is None or replaces:
-            processor.speech_tokenizer = build_speech_tokenizer(self.recipe, processor)
+            processor.speech_tokenizer = build_frozen_speech_tokenizer(self.recipe, processor)
         config, wanted = processor.speech_tokenizer.config, processor.tokenizer.num_speech_tokens
         if config.reads_waveforms and processor.speech_tokenizer.encoder.sampling_rate != SAMPLING_RATE:
             rate = processor.speech_tokenizer.encoder.sampling_rate
@@ -128,7 +128,7 @@ class PretrainingRun(MixtureRun):
         )
 
 
-def build_speech_tokenizer(recipe: PretrainingRecipe, processor: Mu2SLAMProcessor) -> SpeechTokenizerModel:
+def build_frozen_speech_tokenizer(recipe: PretrainingRecipe, processor: Mu2SLAMProcessor) -> SpeechTokenizerModel:
     """The frozen speech tokenizer of a recipe.
 
     Raises:

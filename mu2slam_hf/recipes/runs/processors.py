@@ -42,7 +42,7 @@ def build_processor(
         recipe: recipe of the run.
         records: training records.
         checkpoint: folder of the checkpoint to resume.
-        growths: what a loaded processor is grown by is appended to this list, for `build_model_of`.
+        growths: receives the extensions of the vocabulary of a loaded processor, for `build_model_of`.
 
     Raises:
         RecipeError: a folder without a processor, or training texts that do not fit a loaded one.
@@ -73,10 +73,10 @@ def build_processor(
         )
     unknown = count_unknown_characters(iterate_training_texts(recipe, records), tokenizer)
     if unknown:
-        found = "; ".join(one.describe() for one in unknown[:10])
+        listed = "; ".join(character.describe() for character in unknown[:10])
         logger.warning(
             f"processor.vocab_size: {len(unknown)} rare characters of the training texts are not in the new tokenizer "
-            f"and become <unk>: {found}"
+            f"and become <unk>: {listed}"
         )
     in_data = {lang for part in records.values() for record in part for lang in (record.lang, *record.translations)}
     languages = ["und", *(lang for lang in section.languages or sorted(in_data) if lang != "und")]
@@ -217,7 +217,7 @@ def grow_for_texts(
 
     unknown = count_unknown_characters(collect(), processor.tokenizer)
     growths = _add_languages(section, model, processor, characters) if added else []
-    left = [one for one in unknown if not {canonical_language(lang) for lang in one.languages} <= added]
+    left = [char for char in unknown if not {canonical_language(lang) for lang in char.languages} <= added]
     if left:
         _report(left, section.allow_unknown_characters)
     return growths
@@ -239,7 +239,7 @@ def _add_languages(
             growth = grow_processor(processor, code, like=added.like, characters=[own], known=tokens)
         tokens = growth.restricted_tokens
         growths.append(growth)
-        new = "".join(one.char for one in growth.characters)
+        new = "".join(character.char for character in growth.characters)
         # An adaptation builds its processor several times: to measure the speed, to score the start, to train.
         logger.warning_once(
             f"processor.add_languages.{code}: {'new language' if growth.is_new else 'known language'}, "
@@ -249,17 +249,17 @@ def _add_languages(
 
 
 def _report(unknown: Sequence[UnknownCharacter], allowed: bool) -> None:
-    lines = [f"  {one.describe()}" for one in unknown[:_SHOWN]]
+    lines = [f"  {character.describe()}" for character in unknown[:_SHOWN]]
     if len(unknown) > _SHOWN:
         lines.append(f"  and {len(unknown) - _SHOWN} more")
-    found = f"{len(unknown)} characters of the training texts are not in the tokenizer"
+    summary = f"{len(unknown)} characters of the training texts are not in the tokenizer"
     if allowed:
-        logger.warning("\n".join([f"{found} and become <unk>:", *lines]))
+        logger.warning("\n".join([f"{summary} and become <unk>:", *lines]))
         return
     raise RecipeError(
         "\n".join(
             [
-                f"processor: {found} that the run starts from:",
+                f"processor: {summary} that the run starts from:",
                 *lines,
                 "  Correct the texts, add the characters by processor.add_languages, or train on <unk> with "
                 "processor.allow_unknown_characters: true",

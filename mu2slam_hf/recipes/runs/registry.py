@@ -102,15 +102,15 @@ def _read(path: RecipePath, overrides: Sequence[str], kind: Kinds) -> tuple[dict
     for override in overrides:
         apply_override(tree, override)
     # Checked first: every other message about a recipe of another kind would be misleading.
-    found = tree.setdefault("kind", kinds[0] if kinds else DEFAULT_KIND)
-    if found not in RUNS:
-        close = difflib.get_close_matches(str(found), RUNS, n=1, cutoff=0.5)
+    own = tree.setdefault("kind", kinds[0] if kinds else DEFAULT_KIND)
+    if own not in RUNS:
+        close = difflib.get_close_matches(str(own), RUNS, n=1, cutoff=0.5)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise RecipeError(f"kind: expected one of {', '.join(RUNS)}; got {found!r}{hint}")
-    if kinds and found not in kinds:
+        raise RecipeError(f"kind: expected one of {', '.join(RUNS)}; got {own!r}{hint}")
+    if kinds and own not in kinds:
         expected = " or ".join(kinds)
         raise RecipeError(
-            f"kind: {file} is a recipe of kind {found}, not {expected}; use `mu2slam train --recipe {file}`"
+            f"kind: {file} is a recipe of kind {own}, not {expected}; use `mu2slam train --recipe {file}`"
         )
     return tree, [Path.cwd()] if file is None else search_folders(file)
 

@@ -163,7 +163,7 @@ class Run(RecipeRun):
         """Further metrics of the final model, by the first process only."""
         return {}
 
-    def save_more(self, model: nn.Module, processor: Mu2SLAMProcessor, folder: Path) -> None:  # noqa: B027
+    def save_extra_files(self, model: nn.Module, processor: Mu2SLAMProcessor, folder: Path) -> None:  # noqa: B027
         """Write further files into the final folder; none by default."""
 
     def save_final(self, model: Any, processor: Mu2SLAMProcessor, results: dict[str, float]) -> Path:
@@ -175,7 +175,7 @@ class Run(RecipeRun):
             if self.recipe.output.dtype == "bfloat16":
                 round_weights(model)
             model.save_pretrained(incomplete)
-            self.save_more(model, processor, incomplete)
+            self.save_extra_files(model, processor, incomplete)
             processor.save_pretrained(incomplete)
             save_recipe(self.recipe, incomplete)
             (incomplete / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -188,9 +188,9 @@ def train_contrastive_tokenizer(
     folder = Path(recipe.output) / RUN_FOLDER
     if recipe.contrastive.model.init_from is None:
         spoken = [record for part in records.values() for record in part if record.audio is not None]
-        _write_once(folder / "processor", lambda place: _make_processor(recipe, spoken, load).save_pretrained(place))
+        _write_once(folder / "processor", lambda path: _make_processor(recipe, spoken, load).save_pretrained(path))
         payload = build_small_config().to_dict()
-        _write_once(folder / "model.json", lambda place: place.write_text(json.dumps(payload, indent=1) + "\n"))
+        _write_once(folder / "model.json", lambda path: path.write_text(json.dumps(payload, indent=1) + "\n"))
     run = MSLAMPretrainingRun(build_run_recipe(recipe, folder))
     run.run()
     return load_contrastive_tokenizer(final_folder(run.recipe))

@@ -64,11 +64,11 @@ def find_recipe(name: str | os.PathLike[str]) -> Path:
         return path
     text = path.as_posix().removeprefix("configuration/recipes/").removesuffix(".yaml")
     files = _recipe_files()
-    found = [full for full in files if text in (full, full.rpartition("/")[2])]
-    if len(found) == 1:
-        return files[found[0]]
-    if found:
-        raise RecipeError(f"{name}: several recipes have this name; give {' or '.join(found)}")
+    matches = [full for full in files if text in (full, full.rpartition("/")[2])]
+    if len(matches) == 1:
+        return files[matches[0]]
+    if matches:
+        raise RecipeError(f"{name}: several recipes have this name; give {' or '.join(matches)}")
     short = {full.rpartition("/")[2]: full for full in files}
     close = difflib.get_close_matches(text, [*files, *short], n=3, cutoff=0.5)
     nearest = dict.fromkeys(short.get(match, match) for match in close)

@@ -2,11 +2,11 @@
 """Streams of a recipe: sizes in one unit, sources by the recipe's names, a first look, and a run that resumes."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from helpers import REPOSITORY_ROOT
 from public_schema import write_public_corpora
 from safetensors.torch import load_file
 
@@ -15,7 +15,7 @@ from mu2slam_hf.recipes.runs.registry import build_run, load_recipe
 from mu2slam_hf.recipes.schema.loader import RecipeError
 from mu2slam_hf.training.checkpoints import list_checkpoints
 
-RECIPE = Path(__file__).resolve().parents[3] / "configuration" / "recipes" / "mu2slam" / "pretrain_tiny_test.yaml"
+RECIPE = REPOSITORY_ROOT / "configuration" / "recipes" / "mu2slam" / "pretrain_tiny_test.yaml"
 
 
 @pytest.fixture(scope="module")

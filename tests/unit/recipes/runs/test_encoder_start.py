@@ -21,7 +21,7 @@ from mu2slam_hf import Mu2SLAMForPreTraining, Mu2SLAMProcessor, SpeechTokenizerM
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.recipes.runs.encoder_start import load_start_extractor
-from mu2slam_hf.recipes.runs.pretraining import build_speech_tokenizer
+from mu2slam_hf.recipes.runs.pretraining import build_frozen_speech_tokenizer
 from mu2slam_hf.recipes.runs.processors import build_processor
 from mu2slam_hf.recipes.runs.registry import build_run, load_recipe
 from mu2slam_hf.recipes.schema.loader import RecipeError
@@ -130,7 +130,7 @@ def test_a_saved_processor_gives_tokenizer_and_codec_and_the_codec_keeps_its_ids
     assert again.encode_speech(wave, sampling_rate=16000) == expected
     recipe = load(kind="pretraining", init_encoder_from=bert)
     recipe.speech_tokenizer.kind = "random_projection"
-    assert build_speech_tokenizer(recipe, taken).config.num_mel_bins == 80
+    assert build_frozen_speech_tokenizer(recipe, taken).config.num_mel_bins == 80
 
 
 def test_mslam_brings_its_processor_and_its_table_of_tokens(load, tmp_path, caplog):

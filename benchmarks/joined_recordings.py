@@ -21,7 +21,7 @@ from transformers import pipeline
 from mu2slam_hf import default_checkpoint
 from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
 from mu2slam_hf.data.manifests import read_manifest
-from mu2slam_hf.evaluation.metrics import compute_wer
+from mu2slam_hf.evaluation.scores.metrics import compute_wer
 
 CHUNK_LENGTHS = (None, 10, 20, 30)
 NOISES_DB = (None, 20.0)

@@ -13,8 +13,8 @@ import torch
 
 from mu2slam_hf import SpeechTextEncoder, load_any_checkpoint
 from mu2slam_hf.data.corpora.registry import load_corpus
-from mu2slam_hf.evaluation.confusion import compute_confusion, format_confusion
-from mu2slam_hf.evaluation.zero_shot_classification import fit_linear
+from mu2slam_hf.evaluation.scores.confusion import compute_confusion, format_confusion
+from mu2slam_hf.evaluation.tasks.zero_shot_classification import fit_linear
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from lab.markdown import format_table
 from mu2slam_hf.data.corpora.covost2 import RESOURCE_GROUPS
 from mu2slam_hf.data.figure_files import new_figure, save_figure
-from mu2slam_hf.evaluation.metrics import ERROR_METRICS, compute_mean
-from mu2slam_hf.evaluation.results import EvaluationResults
-from mu2slam_hf.evaluation.scoring import MEAN, MODEL
+from mu2slam_hf.evaluation.records.results import EvaluationResults
+from mu2slam_hf.evaluation.scores.metrics import ERROR_METRICS, compute_mean
+from mu2slam_hf.evaluation.scores.scoring import MEAN, MODEL
 
 Direction = tuple[str, str]
 _ENGLISH = "en"

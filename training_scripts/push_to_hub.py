@@ -15,7 +15,7 @@ import sys
 from mu2slam_hf.checkpoints import load_any_checkpoint
 from mu2slam_hf.cli.errors import run_and_report
 from mu2slam_hf.data.manifests import read_manifest
-from mu2slam_hf.evaluation.results import EvaluationResults
+from mu2slam_hf.evaluation.records.results import EvaluationResults
 from mu2slam_hf.hub.bundle import build_bundle, find_model_type, push_bundle
 from mu2slam_hf.hub.card_examples import choose_records, make_card_examples
 from mu2slam_hf.hub.cards import card_template, load_card_facts, render_card

@@ -34,7 +34,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measures a checkpoint, after calibration if that is asked for."""
     from lab.synthesis.unseen_sounds import UNSEEN_KINDS
-    from mu2slam_hf.evaluation import no_speech_calibration as calibration
+    from mu2slam_hf.evaluation.tasks import no_speech_calibration as calibration
 
     check_folder(args)
     check_sources(args, "speech", required=not args.synthetic)
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 def speak(args: argparse.Namespace) -> Iterator[Any]:
     """Clips of synthetic voices; to measure, other sentences and voices than to calibrate."""
     from lab.synthesis.phones import speak_in_voices
-    from mu2slam_hf.evaluation.no_speech_calibration import SoundClip
+    from mu2slam_hf.evaluation.tasks.no_speech_calibration import SoundClip
 
     options: dict[str, Any] = {"seed": args.seed, "split": "test" if args.check else "train", "form": "spoken"}
     for lang in args.synthetic:

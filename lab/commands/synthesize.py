@@ -155,7 +155,7 @@ def list_voices(args: argparse.Namespace) -> int:
     from lab.synthesis.speech_engine import ESPEAK_NG
     from lab.synthesis.voice_alphabets import ALPHABETS
     from lab.synthesis.voice_checks import find_problem
-    from mu2slam_hf.evaluation.tables import align_columns
+    from mu2slam_hf.evaluation.scores.tables import align_columns
 
     rows = [("engine", "voice", "language", "licence", "used")]
     missing = []

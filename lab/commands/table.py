@@ -42,7 +42,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints the table, and draws it if a file is given."""
     from lab.paper_tables import LAYOUTS, compute_paper_table, render_paper_table, save_paper_plot
-    from mu2slam_hf.evaluation.results import EvaluationResults
+    from mu2slam_hf.evaluation.records.results import EvaluationResults
 
     if args.plot:
         check_plots()

@@ -14,9 +14,9 @@ from lab.recipe_files import find_recipe, find_study
 from lab.studies.job_pool import override_arguments
 from lab.studies.seed_comparison import SeedComparison, compare_seeds
 from lab.studies.study_sections import FindingSection, StepSection, StepUse, StudyFile
-from mu2slam_hf.evaluation.metrics import ERROR_METRICS
-from mu2slam_hf.evaluation.results import EvaluationResults
-from mu2slam_hf.evaluation.scoring import MEAN, MODEL
+from mu2slam_hf.evaluation.records.results import EvaluationResults
+from mu2slam_hf.evaluation.scores.metrics import ERROR_METRICS
+from mu2slam_hf.evaluation.scores.scoring import MEAN, MODEL
 from mu2slam_hf.recipes.runs.registry import load_recipes
 from mu2slam_hf.recipes.schema.loader import (
     DEFAULT_KIND,

@@ -16,7 +16,7 @@ from lab.studies.job_pool import LOG_FILE, Job, run_command, run_jobs
 from lab.studies.study import FINISHED_FILE, Study, StudyRun, StudyStep
 from lab.studies.study_sections import StudyEvaluationSection
 from mu2slam_hf.atomic_files import atomic_path
-from mu2slam_hf.evaluation.results import EvaluationResults
+from mu2slam_hf.evaluation.records.results import EvaluationResults
 
 Command = Callable[[Sequence[str], Path], None]
 """Runs `mu2slam` with arguments, given the file of its output."""

@@ -10,7 +10,7 @@ from lab.studies.seed_comparison import VERDICT_RULE, SeedComparison
 from lab.studies.study import RECORDS_FOLDER, Study
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.data.figure_files import new_figure, save_figure
-from mu2slam_hf.evaluation.metrics import ERROR_METRICS
+from mu2slam_hf.evaluation.scores.metrics import ERROR_METRICS
 
 _METRIC_NAMES = {"wer": "WER", "cer": "CER", "bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
 _FINDING_TITLES = (

@@ -47,7 +47,7 @@ from mu2slam_hf.checkpoints import load_checkpoint
 from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.selection import spread_evenly
-from mu2slam_hf.evaluation.results import EvaluationResults
+from mu2slam_hf.evaluation.records.results import EvaluationResults
 from mu2slam_hf.hub.bundle import add_custom_code
 from mu2slam_hf.recipes.runs.registry import load_runs
 

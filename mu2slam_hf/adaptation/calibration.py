@@ -9,7 +9,7 @@ from typing import Any
 
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.selection import spread_evenly
-from mu2slam_hf.evaluation.no_speech_calibration import (
+from mu2slam_hf.evaluation.tasks.no_speech_calibration import (
     SoundClip,
     calibrate_checkpoint,
     measure_clips,

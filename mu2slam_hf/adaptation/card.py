@@ -8,7 +8,7 @@ from mu2slam_hf.adaptation.data_report import DataReport
 from mu2slam_hf.adaptation.plan import Plan
 from mu2slam_hf.adaptation.report_text import describe_amount, language_name
 from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
-from mu2slam_hf.evaluation.results import EvaluationResults
+from mu2slam_hf.evaluation.records.results import EvaluationResults
 from mu2slam_hf.hub.cards import CardFacts, DataSource, card_template, render_card
 
 

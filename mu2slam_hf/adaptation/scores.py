@@ -10,8 +10,8 @@ from typing import Any
 from mu2slam_hf.adaptation.dev_split import DevSplit
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.selection import spread_evenly
-from mu2slam_hf.evaluation.corpus_evaluation import EvaluationSettings, evaluate_corpus
-from mu2slam_hf.evaluation.results import EvaluationResults
+from mu2slam_hf.evaluation.records.results import EvaluationResults
+from mu2slam_hf.evaluation.tasks.corpora import EvaluationSettings, evaluate_corpus
 
 MAX_SCORED = 100
 _NUM_SAMPLES = 10

@@ -92,7 +92,7 @@ def calibrate(args: argparse.Namespace, model: Any, processor: Any, clips: Itera
         processor: its processor.
         clips: clips with speech.
     """
-    from mu2slam_hf.evaluation.no_speech_calibration import (
+    from mu2slam_hf.evaluation.tasks.no_speech_calibration import (
         fit_no_speech,
         format_no_speech,
         measure_clips,
@@ -118,7 +118,7 @@ def calibrate(args: argparse.Namespace, model: Any, processor: Any, clips: Itera
 def read_speech(args: argparse.Namespace) -> Iterator[Any]:
     """Clips of speech of all sources; with `--check` as they are, else some with noise."""
     from mu2slam_hf.data.selection import spread_evenly
-    from mu2slam_hf.evaluation.no_speech_calibration import speech_clips
+    from mu2slam_hf.evaluation.tasks.no_speech_calibration import speech_clips
 
     for name, records in load_sources(args, args.split or ("dev" if args.check else "train")):
         by_language: dict[str, list[Any]] = {}

@@ -30,9 +30,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the table, or one JSON object per score."""
-    from mu2slam_hf.evaluation.bootstrap import Bootstrap
-    from mu2slam_hf.evaluation.comparison import compare_hypotheses, format_comparisons
-    from mu2slam_hf.evaluation.hypotheses import read_hypotheses
+    from mu2slam_hf.evaluation.records.comparison import compare_hypotheses, format_comparisons
+    from mu2slam_hf.evaluation.records.hypotheses import read_hypotheses
+    from mu2slam_hf.evaluation.scores.intervals import Bootstrap
 
     bootstrap = Bootstrap(num_samples=args.bootstrap, seed=args.seed)
     baseline, system = (read_hypotheses(path) for path in (args.baseline, args.system))

@@ -22,7 +22,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints a table of all corpora, or the declaration of one."""
     from mu2slam_hf.data.corpora.registry import CORPORA, find_corpus
-    from mu2slam_hf.evaluation.tables import align_columns
+    from mu2slam_hf.evaluation.scores.tables import align_columns
 
     if args.name is not None:
         for title, value in describe(find_corpus(args.name)).items():

@@ -104,7 +104,7 @@ def _add_further_scores(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluates, prints the tables, writes the record; with several processes, only the first prints and writes."""
-    from mu2slam_hf.evaluation.processes import start_processes
+    from mu2slam_hf.evaluation.records.processes import start_processes
 
     check_source(args)
     args.tasks = args.tasks or _default_tasks(args.corpus)
@@ -122,8 +122,8 @@ def run(args: argparse.Namespace) -> int:
 def _run_speech_text(args: argparse.Namespace, processes: Any) -> tuple[Any, str]:
     """Scores of transcription and translation."""
     from mu2slam_hf.data.corpora.registry import CORPORA
-    from mu2slam_hf.evaluation.corpus_evaluation import EvaluationSettings, evaluate_corpus
-    from mu2slam_hf.evaluation.scoring import format_scores
+    from mu2slam_hf.evaluation.scores.scoring import format_scores
+    from mu2slam_hf.evaluation.tasks.corpora import EvaluationSettings, evaluate_corpus
 
     def select(found: list[Any]) -> list[Any]:
         return select_directions(found, args.directions, args.tasks) if args.directions else found
@@ -169,8 +169,8 @@ def _default_tasks(corpus: str | None) -> list[str]:
 
 def _run_understanding(args: argparse.Namespace, processes: Any) -> tuple[Any, str]:
     """Scores of classes of pairs of texts, or of answers to questions."""
-    from mu2slam_hf.evaluation.scoring import format_scores
-    from mu2slam_hf.evaluation.text_understanding import evaluate_understanding
+    from mu2slam_hf.evaluation.scores.scoring import format_scores
+    from mu2slam_hf.evaluation.tasks.text_understanding import evaluate_understanding
 
     if len(args.tasks) > 1:
         raise ValueError(f"--tasks: {' and '.join(_UNDERSTANDING_TASKS)} have heads of their own; give one task alone")

@@ -127,8 +127,8 @@ def evaluate(args: argparse.Namespace) -> int:
     """Prints the confusion matrix of a corpus; writes record and plot."""
     if args.plot:
         check_plots()
-    from mu2slam_hf.evaluation.confusion import format_confusion, save_confusion_plot
-    from mu2slam_hf.evaluation.language_identification import evaluate_language_identification
+    from mu2slam_hf.evaluation.scores.confusion import format_confusion, save_confusion_plot
+    from mu2slam_hf.evaluation.tasks.language_identification import evaluate_language_identification
 
     records = load_records(args, args.split, args.limit, part=args.part)
     model, processor = load_model(args)

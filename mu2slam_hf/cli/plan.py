@@ -97,7 +97,7 @@ def load_planned_recipe(name: str, overrides: Sequence[str]) -> Any:
 
 def format_plan(plan: "Plan", *, by_direction: bool = False) -> str:
     """The plan as text: one line for each task and corpus, or for each direction, then the totals."""
-    from mu2slam_hf.evaluation.tables import align_columns
+    from mu2slam_hf.evaluation.scores.tables import align_columns
 
     groups: dict[tuple[str, ...], list[PlannedDraws]] = defaultdict(list)
     for item in plan.draws:

@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     texts = [line.strip() for line in content.split("\n") if line.strip()]
     files = list_recordings(args.files, args.file_list)
     from mu2slam_hf.cli.translate import prepare_text
-    from mu2slam_hf.evaluation.retrieval import DECODER_SECONDS, score_pairs
+    from mu2slam_hf.evaluation.tasks.pair_scores import DECODER_SECONDS, score_pairs
 
     readable = find_readable(files, DECODER_SECONDS if name.startswith("decoder") else None)
     if not texts or not readable:
@@ -152,7 +152,7 @@ def print_answers(query: str, answers: list[tuple[str, float]], *, as_json: bool
 
 def evaluate(args: argparse.Namespace) -> int:
     """Prints the tables of a corpus; writes the record."""
-    from mu2slam_hf.evaluation.retrieval_evaluation import evaluate_retrieval, format_retrieval
+    from mu2slam_hf.evaluation.tasks.retrieval import evaluate_retrieval, format_retrieval
 
     records = load_records(args, args.split, args.limit, part=args.part)
     model, processor = load_model(args)

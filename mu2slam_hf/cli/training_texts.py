@@ -18,7 +18,7 @@ def read_training_words(sources: Sequence[str]) -> Any:
     Raises:
         ValueError: a source that does not exist, cannot be read or has no texts.
     """
-    from mu2slam_hf.evaluation.unseen_words import TrainingWords
+    from mu2slam_hf.evaluation.scores.unseen_words import TrainingWords
 
     words = TrainingWords()
     for source in sources:

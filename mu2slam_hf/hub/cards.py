@@ -17,7 +17,8 @@ import yaml
 from huggingface_hub import EvalResult, ModelCardData
 
 from mu2slam_hf.checkpoints.model_types import ModelType
-from mu2slam_hf.evaluation.results import EvaluationResults, Score
+from mu2slam_hf.evaluation.records.results import EvaluationResults
+from mu2slam_hf.evaluation.scores.score import Score
 from mu2slam_hf.hub.auto_names import find_auto_name
 from mu2slam_hf.hub.card_examples import CardExample
 from mu2slam_hf.recipes.schema.loader import build_section

@@ -24,7 +24,7 @@ from mu2slam_hf import (
     default_checkpoint,
 )
 from mu2slam_hf.data.audio import load_audio
-from mu2slam_hf.evaluation.metrics import compute_cer
+from mu2slam_hf.evaluation.scores.metrics import compute_cer
 
 GOLDEN = REPOSITORY_ROOT / "tests" / "golden"
 

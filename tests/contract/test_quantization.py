@@ -20,7 +20,7 @@ from mu2slam_hf import Mu2SLAMConfig, Mu2SLAMForConditionalGeneration, load_any_
 from mu2slam_hf.checkpoints import load_checkpoint
 from mu2slam_hf.checkpoints.quantization import QUANTIZATIONS, build_quantization_config, check_quantization
 from mu2slam_hf.cli import main
-from mu2slam_hf.evaluation.corpus_evaluation import describe_model
+from mu2slam_hf.evaluation.tasks.corpora import describe_model
 
 HEADS = {"lm_head", "ctc_head", "language_head"}
 

@@ -13,8 +13,8 @@ from mu2slam_hf.data.examples.token_counts import build_token_counter
 from mu2slam_hf.data.sampling.bucketed import BucketedPlan
 from mu2slam_hf.data.sampling.mixture import Mixture
 from mu2slam_hf.data.selection import spread_evenly
-from mu2slam_hf.evaluation.decode import DecodingRequest, build_requests, decode_requests
-from mu2slam_hf.evaluation.metrics import compute_cer, compute_chrf, compute_wer
+from mu2slam_hf.evaluation.scores.metrics import compute_cer, compute_chrf, compute_wer
+from mu2slam_hf.evaluation.tasks.decode import DecodingRequest, build_requests, decode_requests
 from mu2slam_hf.inference.representations import prepare_batches
 from mu2slam_hf.models.generation_tokens import find_best_tokens
 from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTraining

@@ -14,9 +14,8 @@ from mu2slam_hf.data.collation.questions import QuestionCollator
 from mu2slam_hf.data.examples.dataset import ExampleDataset
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.sampling.shuffled import ShuffledBatchSampler
-from mu2slam_hf.evaluation.bag_of_words import score_bag_of_words
-from mu2slam_hf.evaluation.head_evaluation import HeadReport, measure_head
-from mu2slam_hf.evaluation.question_answering import AnswerReport, answer_questions
+from mu2slam_hf.evaluation.tasks.heads import HeadReport, measure_head, score_bag_of_words
+from mu2slam_hf.evaluation.tasks.question_answering import AnswerReport, answer_questions
 from mu2slam_hf.models.modeling_mslam import (
     MSLAMForAudioClassification,
     MSLAMForCTC,

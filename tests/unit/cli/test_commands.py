@@ -17,7 +17,7 @@ from mu2slam_hf.cli import build_parser, main
 from mu2slam_hf.cli.errors import run_and_report
 from mu2slam_hf.cli.files import read_text
 from mu2slam_hf.data.manifests import read_manifest
-from mu2slam_hf.evaluation.results import EvaluationResults
+from mu2slam_hf.evaluation.records.results import EvaluationResults
 
 EXAMPLES = REPOSITORY_ROOT / "examples"
 SCRIPTS = sorted((REPOSITORY_ROOT / "training_scripts").glob("*.py"))

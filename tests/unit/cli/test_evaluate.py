@@ -14,7 +14,7 @@ from mu2slam_hf.cli.directions import select_directions
 from mu2slam_hf.cli.records import describe_data, load_records
 from mu2slam_hf.cli.training_texts import read_training_words
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.evaluation.results import EvaluationResults
+from mu2slam_hf.evaluation.records.results import EvaluationResults
 
 MANIFEST = str(REPOSITORY_ROOT / "examples" / "manifest.tsv")
 HEADER = "id\ten\tes\tfr\tit\tru\tsource"

@@ -7,7 +7,7 @@ import evaluate
 import pytest
 
 from mu2slam_hf.evaluation import METRIC_MODULES, metric_module_path
-from mu2slam_hf.evaluation.metrics import compute_bleu, compute_cer, compute_chrf, compute_ter, compute_wer
+from mu2slam_hf.evaluation.scores.metrics import compute_bleu, compute_cer, compute_chrf, compute_ter, compute_wer
 
 COMPUTE = {"wer": compute_wer, "cer": compute_cer, "bleu": compute_bleu, "chrf": compute_chrf, "ter": compute_ter}
 REFERENCES = ["Press one, please.", "good bye"]

@@ -21,7 +21,7 @@ from mu2slam_hf import (
 from mu2slam_hf.data.collation.heads import HeadCollator
 from mu2slam_hf.data.examples.dataset import ExampleDataset
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.evaluation.head_evaluation import measure_head
+from mu2slam_hf.evaluation.tasks.heads import measure_head
 from mu2slam_hf.hub.card_examples import make_card_examples
 from mu2slam_hf.inference.alignment import align
 from mu2slam_hf.recipes.data.head_data import build_head_example

@@ -13,7 +13,8 @@ from helpers import REPOSITORY_ROOT, make_tiny_pair
 import mu2slam_hf
 from mu2slam_hf import Mu2SLAMForCTC
 from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
-from mu2slam_hf.evaluation.results import EvaluationResults, Score
+from mu2slam_hf.evaluation.records.results import EvaluationResults
+from mu2slam_hf.evaluation.scores.score import Score
 from mu2slam_hf.hub.bundle_check import _check_card
 from mu2slam_hf.hub.cards import card_template, collect_choices, load_card_facts, render_card, render_table
 

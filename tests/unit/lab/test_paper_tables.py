@@ -6,7 +6,8 @@ import pytest
 from lab.commands import build_parser, main
 from lab.paper_tables import LAYOUTS, compute_paper_table, render_paper_table
 from mu2slam_hf.data.corpora.registry import CORPORA
-from mu2slam_hf.evaluation.results import EvaluationResults, Score
+from mu2slam_hf.evaluation.records.results import EvaluationResults
+from mu2slam_hf.evaluation.scores.score import Score
 
 # Tables 7 to 11, Mu2SLAM-char and Mu2SLAM-spm after gradual fine-tuning, or translate-train-all.
 INTO_ENGLISH = {

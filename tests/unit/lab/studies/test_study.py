@@ -28,7 +28,8 @@ from lab.studies.study_report import format_report, save_study
 from mu2slam_hf.cli import main
 from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.data.selection import part_of
-from mu2slam_hf.evaluation.results import EvaluationResults, Score
+from mu2slam_hf.evaluation.records.results import EvaluationResults
+from mu2slam_hf.evaluation.scores.score import Score
 from mu2slam_hf.recipes.schema.loader import RecipeError
 
 QUICK = {"training.max_steps": 2, "training.save_steps": 2, "evaluation.corpora": {}}

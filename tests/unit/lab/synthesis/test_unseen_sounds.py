@@ -9,7 +9,7 @@ from non_speech_checks import (
 from lab.synthesis.unseen_sounds import UNSEEN_KINDS
 from mu2slam_hf import load_default
 from mu2slam_hf.data.non_speech import NON_SPEECH_KINDS
-from mu2slam_hf.evaluation.no_speech_calibration import (
+from mu2slam_hf.evaluation.tasks.no_speech_calibration import (
     format_no_speech,
     measure_clips,
     non_speech_clips,

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Evaluation: decoding to JSONL, WER, CER, BLEU, chrF and TER, a baseline, and the record of a run."""
+"""Evaluation: scores of texts, records of evaluations, and the tasks that are evaluated."""
 
 from pathlib import Path
 

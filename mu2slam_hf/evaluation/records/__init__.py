@@ -1,2 +1,2 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""records."""
+"""What an evaluation writes and reads: hypotheses, results, and comparisons of two systems."""

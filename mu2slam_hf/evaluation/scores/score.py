@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Hypotheses of an evaluation, and the JSONL file that keeps them."""
+"""What is scored, and the score: a text of a system with its reference, and one figure of a record."""
 
 from dataclasses import dataclass
 

@@ -31,7 +31,7 @@ _WORD_RATES = frozenset({"wer", "cer"})
 _GROUP_METRICS = ("wer", "cer", "unseen_word_rate", "unseen_word_recall")
 # Name of a group -> its languages.
 ResourceGroups = Mapping[str, Sequence[str]]
-_TRANSLATION_TASKS = ("ast", "mt")
+TRANSLATION_TASKS = ("ast", "mt")
 
 
 def score_hypotheses(
@@ -134,7 +134,7 @@ def format_scores(scores: Sequence[Score]) -> str:
             chosen = [s for s in scores if s.task == task and s.source_lang_given == told]
             whole, grouped = [s for s in chosen if s.group is None], [s for s in chosen if s.group is not None]
             blocks += [_format_block(task, told, whole, (*metrics, "language_accuracy"))] if whole else []
-            group_metrics = metrics if task in _TRANSLATION_TASKS else _GROUP_METRICS
+            group_metrics = metrics if task in TRANSLATION_TASKS else _GROUP_METRICS
             blocks += [_format_block(task, told, grouped, group_metrics)] if grouped else []
     signatures = sorted({score.signature for score in scores if score.source_lang != MEAN != score.target_lang})
     return "\n\n".join([*blocks, "\n".join(["signatures:", *(f"  {signature}" for signature in signatures)])])
@@ -175,7 +175,7 @@ def _means(values: Sequence[tuple[Score, MetricValue]]) -> list[tuple[Score, Met
     means = []
     for (task, _, _), group in groups.items():
         subsets = {(MEAN, MEAN): group}
-        if task in _TRANSLATION_TASKS:
+        if task in TRANSLATION_TASKS:
             subsets["en", MEAN] = [pair for pair in group if pair[0].source_lang == "en"]
             subsets[MEAN, "en"] = [pair for pair in group if pair[0].target_lang == "en"]
         for (source, target), members in subsets.items():
@@ -190,7 +190,7 @@ def _resource_means(
     groups: dict[tuple[str, bool, str, str], list[tuple[Score, MetricValue]]] = defaultdict(list)
     for name, languages in resource_groups.items():
         for score, value in values:
-            is_into_english = score.task in _TRANSLATION_TASKS and score.target_lang == "en"
+            is_into_english = score.task in TRANSLATION_TASKS and score.target_lang == "en"
             if is_into_english and score.source_lang.split("-")[0] in languages:
                 groups[score.task, score.source_lang_given, score.metric, name].append((score, value))
     return [

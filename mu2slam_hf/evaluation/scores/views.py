@@ -16,7 +16,7 @@ from mu2slam_hf.data.text import normalize_for_scoring
 from mu2slam_hf.evaluation.scores.intervals import Bootstrap
 from mu2slam_hf.evaluation.scores.metrics import MetricValue, compute_metric
 from mu2slam_hf.evaluation.scores.score import Hypothesis, Score
-from mu2slam_hf.evaluation.scores.scoring import compute_task_metrics, score_groups
+from mu2slam_hf.evaluation.scores.scoring import MODEL, compute_task_metrics, score_groups, score_hypotheses
 from mu2slam_hf.evaluation.scores.unseen_words import TrainingWords, compute_unseen_words, split_words
 
 TRANSLITERATED = "transliterated"

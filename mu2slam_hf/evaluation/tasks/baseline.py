@@ -14,7 +14,7 @@ from rapidfuzz.process import cdist
 
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.evaluation.scores.score import Hypothesis
-from mu2slam_hf.evaluation.scores.scoring import _TRANSLATION_TASKS
+from mu2slam_hf.evaluation.scores.scoring import TRANSLATION_TASKS
 
 # Size of a table of distances (texts x training sentences), 64 MB.
 _MAX_DISTANCES = 2**23
@@ -76,7 +76,7 @@ def translate_by_baseline(hypotheses: Iterable[Hypothesis], baseline: NearestSen
     asked: dict[tuple[str, str], list[tuple[Hypothesis, str]]] = defaultdict(list)
     for hypothesis in hypotheses:
         if (
-            hypothesis.task not in _TRANSLATION_TASKS
+            hypothesis.task not in TRANSLATION_TASKS
             or (hypothesis.source_lang, hypothesis.target_lang) not in baseline.directions
         ):
             continue

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Retrieval between recordings and texts.
+"""Scores of pairs of recordings and texts, for retrieval.
 
 There are three kinds of scores. `mean`: cosine of mean-pooled encoder states, one vector per item, fast enough for
 millions; its quality depends on how well training has aligned speech and text. `ctc`: log probability of the text

@@ -15,10 +15,89 @@ from mu2slam_hf.evaluation.records.results import EvaluationResults
 from mu2slam_hf.evaluation.scores.score import Score
 from mu2slam_hf.evaluation.scores.tables import align_columns
 from mu2slam_hf.evaluation.tasks.corpora import build_results
+from mu2slam_hf.evaluation.tasks.pair_scores import score_pairs
 
 DIRECTIONS = ("speech_to_text", "text_to_speech")
 CHANCE, UNTRAINED = "chance", "untrained"
 ALL = "all"
+RECALLS = (1, 5, 10)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrievalFigures:
+    """Ranks of the correct candidates.
+
+    Attributes:
+        recall: maps k to the percentage of queries with a correct candidate among the first k.
+        mean_rank: mean rank of the first correct candidate; 1 is best.
+        median_rank: median rank, likewise.
+        num_queries: Q.
+        num_candidates: C.
+    """
+
+    recall: Mapping[int, float]
+    mean_rank: float
+    median_rank: float
+    num_queries: int
+    num_candidates: int
+
+
+def rank_candidates(scores: Tensor, relevant: Tensor) -> Tensor:
+    """Rank of the best correct candidate of every query, `(Q,)` int64; 1 is first.
+
+    Args:
+        scores: `(Q, C)`, higher is better.
+        relevant: `(Q, C)` bool, True where the candidate is correct.
+
+    Raises:
+        ValueError: shapes differ, scores contain NaN, or a query has no correct candidate.
+
+    Choice: wrong candidates with the same score are ranked before the correct one, so that a model with a constant
+    score ranks last.
+    """
+    if scores.shape != relevant.shape or scores.ndim != 2:
+        raise ValueError(f"Expected scores and relevance (Q, C), got {tuple(scores.shape)}, {tuple(relevant.shape)}.")
+    if scores.isnan().any():
+        raise ValueError("The scores contain NaN.")
+    if not relevant.any(dim=1).all():
+        raise ValueError(f"Query {int((~relevant.any(dim=1)).nonzero()[0])} has no correct candidate.")
+    best = scores.masked_fill(~relevant, -math.inf).amax(dim=1, keepdim=True)
+    return ((scores >= best) & ~relevant).sum(dim=1) + 1
+
+
+def summarize_ranks(ranks: Tensor, num_candidates: int) -> RetrievalFigures:
+    """Recall at 1, 5, 10 and mean and median of ranks `(Q,)`."""
+    return RetrievalFigures(
+        recall={k: 100.0 * float((ranks <= k).double().mean()) for k in RECALLS},
+        mean_rank=float(ranks.double().mean()),
+        # torch.median returns the lower one for an even number.
+        median_rank=float(ranks.double().quantile(0.5)),
+        num_queries=len(ranks),
+        num_candidates=num_candidates,
+    )
+
+
+def chance_figures(relevant: Tensor) -> RetrievalFigures:
+    """Expected figures for candidates in random order; the median is that of the expected ranks.
+
+    Args:
+        relevant: `(Q, C)` bool.
+    """
+    queries, candidates = relevant.shape
+    right = relevant.sum(dim=1).tolist()
+
+    def hit(number: int, k: int) -> float:
+        return 1.0 - math.comb(candidates - number, k) / math.comb(candidates, k) if k <= candidates else 1.0
+
+    # On average (C - r) / (r + 1) wrong candidates precede the first of r correct ones.
+    ranks = torch.tensor([1 + (candidates - number) / (number + 1) for number in right], dtype=torch.float64)
+    return RetrievalFigures(
+        recall={k: 100.0 * sum(hit(number, k) for number in right) / queries for k in RECALLS},
+        mean_rank=float(ranks.mean()),
+        median_rank=float(ranks.quantile(0.5)),
+        num_queries=queries,
+        num_candidates=candidates,
+    )
 
 
 def evaluate_retrieval(
@@ -147,83 +226,3 @@ def format_retrieval(results: EvaluationResults, group: str = ALL) -> str:
         lines[0] += f"   [{chosen[0].num_items} queries, {chosen[0].signature}]"
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
-
-
-RECALLS = (1, 5, 10)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RetrievalFigures:
-    """Ranks of the correct candidates.
-
-    Attributes:
-        recall: maps k to the percentage of queries with a correct candidate among the first k.
-        mean_rank: mean rank of the first correct candidate; 1 is best.
-        median_rank: median rank, likewise.
-        num_queries: Q.
-        num_candidates: C.
-    """
-
-    recall: Mapping[int, float]
-    mean_rank: float
-    median_rank: float
-    num_queries: int
-    num_candidates: int
-
-
-def rank_candidates(scores: Tensor, relevant: Tensor) -> Tensor:
-    """Rank of the best correct candidate of every query, `(Q,)` int64; 1 is first.
-
-    Args:
-        scores: `(Q, C)`, higher is better.
-        relevant: `(Q, C)` bool, True where the candidate is correct.
-
-    Raises:
-        ValueError: shapes differ, scores contain NaN, or a query has no correct candidate.
-
-    Choice: wrong candidates with the same score are ranked before the correct one, so that a model with a constant
-    score ranks last.
-    """
-    if scores.shape != relevant.shape or scores.ndim != 2:
-        raise ValueError(f"Expected scores and relevance (Q, C), got {tuple(scores.shape)}, {tuple(relevant.shape)}.")
-    if scores.isnan().any():
-        raise ValueError("The scores contain NaN.")
-    if not relevant.any(dim=1).all():
-        raise ValueError(f"Query {int((~relevant.any(dim=1)).nonzero()[0])} has no correct candidate.")
-    best = scores.masked_fill(~relevant, -math.inf).amax(dim=1, keepdim=True)
-    return ((scores >= best) & ~relevant).sum(dim=1) + 1
-
-
-def summarize_ranks(ranks: Tensor, num_candidates: int) -> RetrievalFigures:
-    """Recall at 1, 5, 10 and mean and median of ranks `(Q,)`."""
-    return RetrievalFigures(
-        recall={k: 100.0 * float((ranks <= k).double().mean()) for k in RECALLS},
-        mean_rank=float(ranks.double().mean()),
-        # torch.median returns the lower one for an even number.
-        median_rank=float(ranks.double().quantile(0.5)),
-        num_queries=len(ranks),
-        num_candidates=num_candidates,
-    )
-
-
-def chance_figures(relevant: Tensor) -> RetrievalFigures:
-    """Expected figures for candidates in random order; the median is that of the expected ranks.
-
-    Args:
-        relevant: `(Q, C)` bool.
-    """
-    queries, candidates = relevant.shape
-    right = relevant.sum(dim=1).tolist()
-
-    def hit(number: int, k: int) -> float:
-        return 1.0 - math.comb(candidates - number, k) / math.comb(candidates, k) if k <= candidates else 1.0
-
-    # On average (C - r) / (r + 1) wrong candidates precede the first of r correct ones.
-    ranks = torch.tensor([1 + (candidates - number) / (number + 1) for number in right], dtype=torch.float64)
-    return RetrievalFigures(
-        recall={k: 100.0 * sum(hit(number, k) for number in right) / queries for k in RECALLS},
-        mean_rank=float(ranks.mean()),
-        median_rank=float(ranks.quantile(0.5)),
-        num_queries=queries,
-        num_candidates=candidates,
-    )

@@ -8,6 +8,15 @@ from mu2slam_hf.data.manifests import read_manifest as read_manifest
 from mu2slam_hf.data.records import SpeechTextRecord as SpeechTextRecord
 from mu2slam_hf.growth.languages import add_language as add_language
 from mu2slam_hf.hub.bundle import add_custom_code as add_custom_code
+from mu2slam_hf.inference.alignment import align as align
+from mu2slam_hf.inference.formats.plots import plot_recording as plot_recording
+from mu2slam_hf.inference.language_identification import predict_languages as predict_languages
+from mu2slam_hf.inference.representations import SpeechTextEncoder as SpeechTextEncoder
+from mu2slam_hf.inference.transcription import TranscriptionOptions as TranscriptionOptions
+from mu2slam_hf.inference.transcription import transcribe_recordings as transcribe_recordings
+from mu2slam_hf.inference.transcripts import Transcript as Transcript
+from mu2slam_hf.inference.transcripts import TranscriptSegment as TranscriptSegment
+from mu2slam_hf.inference.translation import translate as translate
 from mu2slam_hf.interop.public_weights import build_from_speech_and_text as build_from_speech_and_text
 from mu2slam_hf.interop.speech_encoder_export import export_speech_encoder as export_speech_encoder
 from mu2slam_hf.interop.speech_encoders import build_from_speech_encoder as build_from_speech_encoder

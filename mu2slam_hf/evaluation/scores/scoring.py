@@ -31,6 +31,8 @@ _WORD_RATES = frozenset({"wer", "cer"})
 _GROUP_METRICS = ("wer", "cer", "unseen_word_rate", "unseen_word_recall")
 # Name of a group -> its languages.
 ResourceGroups = Mapping[str, Sequence[str]]
+# Metrics by name, from task, target language, and the hypotheses of one direction.
+ComputeMetrics = Callable[[str, str, Sequence[Hypothesis]], dict[str, MetricValue]]
 TRANSLATION_TASKS = ("ast", "mt")
 
 
@@ -80,7 +82,7 @@ def score_with_resamples(
 
 def score_groups(
     hypotheses: Iterable[Hypothesis],
-    compute: Callable[[str, str, Sequence[Hypothesis]], dict[str, MetricValue]],
+    compute: ComputeMetrics,
     **fields: Any,
 ) -> list[Score]:
     """Scores of every task, condition and direction by any metrics, and their means.
@@ -95,7 +97,7 @@ def score_groups(
 
 def _score(
     hypotheses: Iterable[Hypothesis],
-    compute: Callable[[str, str, Sequence[Hypothesis]], dict[str, MetricValue]],
+    compute: ComputeMetrics,
     **fields: Any,
 ) -> list[tuple[Score, MetricValue]]:
     groups: dict[tuple[str, bool, str, str], list[Hypothesis]] = defaultdict(list)

@@ -1,25 +1,79 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Scores of transcription after transliteration to Latin letters.
+"""Views of hypotheses under which they are scored again: plain translations, Latin letters, languages, unseen words.
 
-Where speakers switch between languages, a foreign word may be written in either script, and the reference has one of
-them. Scores of the texts as they are count the other as an error; after transliteration, similar spellings of the same
-sounds are similar texts. Requires the extra `transliterate` (uroman).
+The scores of a view have its name as their group, beside the scores of the texts as they are.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import metadata
+from typing import Any
 
 from mu2slam_hf.data.text import normalize_for_scoring
 from mu2slam_hf.evaluation.scores.intervals import Bootstrap
 from mu2slam_hf.evaluation.scores.metrics import MetricValue, compute_metric
 from mu2slam_hf.evaluation.scores.score import Hypothesis, Score
-from mu2slam_hf.evaluation.scores.scoring import MODEL, compute_task_metrics, score_groups, score_hypotheses
+from mu2slam_hf.evaluation.scores.scoring import (
+    TRANSLATION_TASKS,
+    compute_task_metrics,
+    score_groups,
+)
 from mu2slam_hf.evaluation.scores.unseen_words import TrainingWords, compute_unseen_words, split_words
 
+PLAIN = "plain"
 TRANSLITERATED = "transliterated"
+RIGHT_LANGUAGE = "right language"
+SEEN_WORDS = "seen words"
+UNSEEN_WORDS = "unseen words"
+REFERENCE = "reference"
+_TASKS = ("asr", *TRANSLATION_TASKS)
+# Languages that py3langid knows by another code.
+_LIBRARY_CODES = {"nb": "no"}
+
+
+def _score_view(
+    hypotheses: Iterable[Hypothesis],
+    tasks: Sequence[str],
+    view: Callable[[Hypothesis], Hypothesis | None],
+    bootstrap: Bootstrap | None,
+    *,
+    compute: Callable[..., dict[str, MetricValue]] = compute_task_metrics,
+    signature: str = "",
+    **fields: Any,
+) -> list[Score]:
+    """Scores of hypotheses as a view shows them, and their means.
+
+    Args:
+        hypotheses: those of other tasks are ignored.
+        tasks: tasks that are scored.
+        view: the hypothesis to score; None leaves it out.
+        bootstrap: if given, the scores have 95 % confidence intervals.
+        compute: metrics by name, with the arguments of `compute_task_metrics`.
+        signature: what is added to the signatures.
+        **fields: further fields of the scores: `system`, `group`.
+    """
+    shown = [seen for h in hypotheses if h.task in tasks and (seen := view(h)) is not None]
+    scores = score_groups(shown, partial(compute, bootstrap=bootstrap), **fields)
+    return [replace(score, signature=score.signature + signature) for score in scores]
+
+
+def _view_of_texts(change: Callable[[str], str]) -> Callable[[Hypothesis], Hypothesis]:
+    return lambda h: replace(h, reference=change(h.reference), hypothesis=change(h.hypothesis))
+
+
+def score_plain_translations(hypotheses: Iterable[Hypothesis], *, bootstrap: Bootstrap | None = None) -> list[Score]:
+    """BLEU, chrF and TER of translations with references and hypotheses as for WER (group `plain`).
+
+    Published scores of small corpora are often of texts in lower case without punctuation. Scores of texts as they are
+    depend on habits, such as full stops that some references have and others do not.
+
+    Args:
+        hypotheses: those of other tasks than ast and mt are ignored.
+        bootstrap: if given, the scores have 95 % confidence intervals.
+    """
+    view, signature = _view_of_texts(normalize_for_scoring), "|text:nfkc+lower+nopunct"
+    return _score_view(hypotheses, TRANSLATION_TASKS, view, bootstrap, group=PLAIN, signature=signature)
 
 
 class Transliterator:
@@ -55,53 +109,17 @@ def score_transliterated(
 ) -> list[Score]:
     """WER and CER of transcription with references and hypotheses in Latin letters (group `transliterated`).
 
+    Where speakers switch between languages, a foreign word may be written in either script, and the reference has one
+    of them. Scores of the texts as they are count the other as an error; after transliteration, similar spellings of
+    the same sounds are similar texts.
+
     Args:
         hypotheses: those of other tasks than asr are ignored.
         transliterator: transliterates both.
         bootstrap: if given, the scores have 95 % confidence intervals.
     """
-    texts = [
-        replace(
-            h,
-            reference=transliterator.transliterate(h.reference),
-            hypothesis=transliterator.transliterate(h.hypothesis),
-        )
-        for h in hypotheses
-        if h.task == "asr"
-    ]
-    suffix = f"|uroman:{transliterator.version}"
-    return [
-        replace(score, group=TRANSLITERATED, signature=score.signature + suffix)
-        for score in score_hypotheses(texts, bootstrap=bootstrap)
-    ]
-
-
-PLAIN = "plain"
-
-
-def score_plain_translations(hypotheses: Iterable[Hypothesis], *, bootstrap: Bootstrap | None = None) -> list[Score]:
-    """BLEU, chrF and TER of translations with references and hypotheses as for WER (group `plain`).
-
-    Args:
-        hypotheses: those of other tasks than ast and mt are ignored.
-        bootstrap: if given, the scores have 95 % confidence intervals.
-    """
-    texts = [
-        replace(h, reference=normalize_for_scoring(h.reference), hypothesis=normalize_for_scoring(h.hypothesis))
-        for h in hypotheses
-        if h.task in ("ast", "mt")
-    ]
-    return [
-        replace(score, group=PLAIN, signature=f"{score.signature}|text:nfkc+lower+nopunct")
-        for score in score_hypotheses(texts, bootstrap=bootstrap)
-    ]
-
-
-REFERENCE = "reference"
-RIGHT_LANGUAGE = "right language"
-_TASKS = ("asr", "ast", "mt")
-# Languages that the library knows by another code.
-_LIBRARY_CODES = {"nb": "no"}
+    view, signature = _view_of_texts(transliterator.transliterate), f"|uroman:{transliterator.version}"
+    return _score_view(hypotheses, ["asr"], view, bootstrap, group=TRANSLITERATED, signature=signature)
 
 
 class TextLanguageIdentifier:
@@ -167,45 +185,29 @@ def score_language_accuracy(
         identifier: identifies the languages.
         bootstrap: if given, the scores have 95 % confidence intervals.
     """
-    chosen = [h for h in hypotheses if h.task in _TASKS and _primary(h.target_lang) in identifier.languages]
-    scores: list[Score] = []
-    right: list[Hypothesis] = []
-    for system in (MODEL, REFERENCE):
-        texts = [h.hypothesis if system == MODEL else h.reference for h in chosen]
-        found = identifier.identify(texts)
-        languages = [replace(h, hypothesis=lang) for h, lang in zip(chosen, found, strict=True)]
-        if system == MODEL:
-            right = [h for h, lang in zip(chosen, found, strict=True) if lang == _primary(h.target_lang)]
+    hypotheses = [h for h in hypotheses if _primary(h.target_lang) in identifier.languages]
+    signature = f"language_accuracy|py3langid:{identifier.version}|languages:{'+'.join(identifier.languages)}"
 
-        def compute(task: str, target_lang: str, group: Sequence[Hypothesis]) -> dict[str, MetricValue]:
-            codes = [h.hypothesis for h in group]
-            value = compute_metric("accuracy", [_primary(target_lang)] * len(codes), codes, bootstrap=bootstrap)
-            signature = f"language_accuracy|py3langid:{identifier.version}|languages:{'+'.join(identifier.languages)}"
-            return {"language_accuracy": replace(value, signature=signature)}
+    def show_right(hypothesis: Hypothesis) -> Hypothesis | None:
+        is_right = identifier.identify([hypothesis.hypothesis]) == [_primary(hypothesis.target_lang)]
+        return hypothesis if is_right else None
 
-        scores += score_groups(languages, compute, system=system)
-    words = _without_empty_references(right)
-    scores += [replace(s, group=RIGHT_LANGUAGE) for s in score_hypotheses(words, bootstrap=bootstrap)]
-    return scores
+    def show_reference(hypothesis: Hypothesis) -> Hypothesis:
+        return replace(hypothesis, hypothesis=hypothesis.reference)
 
+    def compute(task: str, lang: str, group: Sequence[Hypothesis], **options: Any) -> dict[str, MetricValue]:
+        texts = [h.hypothesis for h in group]
+        value = compute_metric("accuracy", [_primary(lang)] * len(texts), identifier.identify(texts), **options)
+        return {"language_accuracy": replace(value, signature=signature)}
 
-def _without_empty_references(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
-    """Without groups that have no reference words, for which there is no error rate."""
-    groups: dict[tuple[str, str, str, bool], list[Hypothesis]] = defaultdict(list)
-    for h in hypotheses:
-        groups[h.task, h.source_lang, h.target_lang, h.source_lang_given].append(h)
-    return [h for group in groups.values() if any(split_words(h.reference) for h in group) for h in group]
+    scores = _score_view(hypotheses, _TASKS, lambda h: h, bootstrap, compute=compute)
+    scores += _score_view(hypotheses, _TASKS, show_reference, bootstrap, compute=compute, system=REFERENCE)
+    return scores + _score_view(hypotheses, _TASKS, show_right, bootstrap, group=RIGHT_LANGUAGE)
 
 
 def _primary(lang: str) -> str:
     primary = lang.split("-")[0]
     return _LIBRARY_CODES.get(primary, primary)
-
-
-SEEN_WORDS = "seen words"
-
-
-UNSEEN_WORDS = "unseen words"
 
 
 def score_word_groups(
@@ -223,16 +225,19 @@ def score_word_groups(
         training_words: words of the training texts.
         bootstrap: if given, WER and CER have 95 % confidence intervals.
     """
-    groups: dict[str, list[Hypothesis]] = {SEEN_WORDS: [], UNSEEN_WORDS: []}
-    for hypothesis in hypotheses:
-        words = split_words(hypothesis.reference) if hypothesis.task == "asr" else []
-        if words:
-            is_seen = not training_words.find_unseen(words, hypothesis.target_lang)
-            groups[SEEN_WORDS if is_seen else UNSEEN_WORDS].append(hypothesis)
 
-    def compute(task: str, target_lang: str, group: Sequence[Hypothesis]) -> dict[str, MetricValue]:
+    def show(has_unseen: bool, hypothesis: Hypothesis) -> Hypothesis | None:
+        words = split_words(hypothesis.reference)
+        unseen = training_words.find_unseen(words, hypothesis.target_lang)
+        return hypothesis if words and bool(unseen) == has_unseen else None
+
+    def compute(task: str, lang: str, group: Sequence[Hypothesis], **options: Any) -> dict[str, MetricValue]:
         texts = [h.reference for h in group], [h.hypothesis for h in group]
-        error_rates = compute_task_metrics(task, target_lang, group, bootstrap=bootstrap)
-        return error_rates | compute_unseen_words(*texts, training_words, target_lang)
+        return compute_task_metrics(task, lang, group, **options) | compute_unseen_words(*texts, training_words, lang)
 
-    return [score for name, group in groups.items() for score in score_groups(group, compute, group=name)]
+    hypotheses = list(hypotheses)
+    seen, unseen = (
+        _score_view(hypotheses, ["asr"], partial(show, has_unseen), bootstrap, compute=compute, group=group)
+        for has_unseen, group in ((False, SEEN_WORDS), (True, UNSEEN_WORDS))
+    )
+    return seen + unseen

@@ -2,6 +2,7 @@
 """Confusion matrix of languages or other classes, with its table and plot."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,13 +83,11 @@ def compute_confusion(
     if missing:
         raise ValueError(f"true labels {missing} are not in the labels {rows}")
     columns = [*rows, *sorted(set(predictions) - set(rows))]
-    counts = {row: dict.fromkeys(columns, 0) for row in rows}
-    for reference, prediction in zip(references, predictions, strict=True):
-        counts[reference][prediction] += 1
+    counts = Counter(zip(references, predictions, strict=True))
     return ConfusionMatrix(
         references=tuple(rows),
         predictions=tuple(columns),
-        counts=tuple(tuple(counts[row].values()) for row in rows),
+        counts=tuple(tuple(counts[row, column] for column in columns) for row in rows),
     )
 
 

@@ -111,7 +111,7 @@ def _score(
         ordered = sorted(group, key=lambda hypothesis: hypothesis.key)
         for metric, value in compute(task, target, ordered).items():
             values.append((make_score(value, task=task, metric=metric, **fields, **shared), value))
-    return [*values, *_means(values)]
+    return [*values, *mean_scores(values)]
 
 
 def make_score(value: MetricValue, **fields: Any) -> Score:
@@ -170,12 +170,17 @@ def compute_task_metrics(
     }
 
 
-def _means(values: Sequence[tuple[Score, MetricValue]]) -> list[tuple[Score, MetricValue]]:
-    groups: dict[tuple[str, bool, str], list[tuple[Score, MetricValue]]] = defaultdict(list)
+def mean_scores(values: Sequence[tuple[Score, MetricValue]]) -> list[tuple[Score, MetricValue]]:
+    """Means over languages or directions of every task, condition, metric and system, see `score_hypotheses`.
+
+    Args:
+        values: scores with their values.
+    """
+    groups: dict[tuple[str, bool, str, str], list[tuple[Score, MetricValue]]] = defaultdict(list)
     for score, value in values:
-        groups[score.task, score.source_lang_given, score.metric].append((score, value))
+        groups[score.task, score.source_lang_given, score.metric, score.system].append((score, value))
     means = []
-    for (task, _, _), group in groups.items():
+    for (task, _, _, _), group in groups.items():
         subsets = {(MEAN, MEAN): group}
         if task in TRANSLATION_TASKS:
             subsets["en", MEAN] = [pair for pair in group if pair[0].source_lang == "en"]

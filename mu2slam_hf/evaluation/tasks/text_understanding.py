@@ -15,7 +15,7 @@ from mu2slam_hf.evaluation.records.results import EvaluationResults
 from mu2slam_hf.evaluation.scores.intervals import Bootstrap, wilson_interval
 from mu2slam_hf.evaluation.scores.metrics import MetricValue, compute_accuracy
 from mu2slam_hf.evaluation.scores.score import Score
-from mu2slam_hf.evaluation.scores.scoring import MEAN, MODEL, make_score
+from mu2slam_hf.evaluation.scores.scoring import MODEL, make_score, mean_scores
 from mu2slam_hf.evaluation.tasks.corpora import build_results
 from mu2slam_hf.evaluation.tasks.question_answering import answer_questions, score_answers
 from mu2slam_hf.models.modules_capabilities import capabilities_of
@@ -117,7 +117,7 @@ def score_understanding(
         ]
     else:
         raise ValueError(f"task must be one of {', '.join(UNDERSTANDING_TASKS)}, got {task!r}")
-    return [*scores, *_means(scores)]
+    return [score for score, _ in [*scores, *mean_scores(scores)]]
 
 
 @torch.no_grad()
@@ -157,7 +157,7 @@ def _score_inference(
     records: Sequence[SpeechTextRecord],
     batch_size: int,
     processes: Processes | None,
-) -> list[Score]:
+) -> list[tuple[Score, MetricValue]]:
     chosen = [r for r in records if r.text and r.extra.get("hypothesis") and r.extra.get("gold_label")]
     labels = sorted(model.config.label2id or {})
     truth = sorted({str(record.extra["gold_label"]) for record in chosen})
@@ -185,32 +185,7 @@ def _score_inference(
     return scores
 
 
-def _score(task: str, lang: str, metric: str, system: str, value: MetricValue) -> Score:
-    return make_score(
-        value,
-        task=task,
-        metric=metric,
-        source_lang=lang,
-        target_lang=lang,
-        source_lang_given=False,
-        system=system,
-    )
-
-
-def _means(scores: Sequence[Score]) -> list[Score]:
-    groups: Mapping[tuple[str, str], list[Score]] = defaultdict(list)
-    for score in scores:
-        groups[score.metric, score.system].append(score)
-    return [
-        replace(
-            group[0],
-            value=sum(score.value for score in group) / len(group),
-            source_lang=MEAN,
-            target_lang=MEAN,
-            num_items=len(group),
-            signature="unweighted mean",
-            interval_low=None,
-            interval_high=None,
-        )
-        for group in groups.values()
-    ]
+def _score(task: str, lang: str, metric: str, system: str, value: MetricValue) -> tuple[Score, MetricValue]:
+    """A score and its value, without resamples: means over languages have no interval."""
+    fields = {"source_lang": lang, "target_lang": lang, "source_lang_given": False, "system": system}
+    return make_score(value, task=task, metric=metric, **fields), replace(value, resampled=None)

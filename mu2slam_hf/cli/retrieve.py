@@ -22,8 +22,8 @@ from mu2slam_hf.cli.recordings import list_recordings
 from mu2slam_hf.cli.records import describe_data, load_records, print_scores, save_results
 from mu2slam_hf.inference.recordings import Recording, is_address, print_error, print_json
 
-_SCORES = ("mean", "mean-centred", "mean-csls", "mean-margin", "ctc", "ctc-pmi", "decoder", "decoder-pmi")
-_EVALUATED = ("mean", "mean-centred", "mean-csls", "ctc", "ctc-pmi")
+_SCORES = ("mean", "ctc", "ctc-pmi", "decoder-pmi")
+_EVALUATED = ("mean", "ctc", "ctc-pmi")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -44,12 +44,12 @@ def add_parser(subparsers: Any) -> None:
         nargs="+",
         choices=_SCORES,
         metavar="SCORE",
-        help=f"{', '.join(_SCORES)}; default: ctc; in an evaluation most of them",
+        help=f"{', '.join(_SCORES)}; default: ctc; in an evaluation all but the last",
     )
     parser.add_argument(
         "--text-lang",
         metavar="LANG",
-        help="language of the texts, for decoder; in an evaluation: retrieve translations into it",
+        help="language of the texts, for decoder-pmi; in an evaluation: retrieve translations into it",
     )
     add_layer_option(parser, "its states are pooled by `mean` (the output)")
     add_top_option(parser)
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     if not given:
         return evaluate(args)
     name = (args.score or ["ctc"])[0]
-    if name.startswith("decoder") and not args.text_lang:
+    if name == "decoder-pmi" and not args.text_lang:
         raise ValueError(f"--score {name} requires --text-lang, the language of {args.texts}")
     content = read_text(args.texts, "candidates, one per line")
     # Not splitlines: a text may have other separators, such as U+2028.
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     from mu2slam_hf.cli.translate import prepare_text
     from mu2slam_hf.evaluation.tasks.pair_scores import DECODER_SECONDS, score_pairs
 
-    readable = find_readable(files, DECODER_SECONDS if name.startswith("decoder") else None)
+    readable = find_readable(files, DECODER_SECONDS if name == "decoder-pmi" else None)
     if not texts or not readable:
         raise ValueError(f"{args.texts} has no texts" if readable else "none of the recordings can be read")
     model, processor = load_model(args)

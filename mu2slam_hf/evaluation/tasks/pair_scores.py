@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Scores of pairs of recordings and texts, for retrieval.
 
-There are three kinds of scores. `mean`: cosine of mean-pooled encoder states, one vector per item, fast enough for
+There are three kinds of scores. `mean`: similarity of mean-pooled encoder states, one vector per item, fast enough for
 millions; its quality depends on how well training has aligned speech and text. `ctc`: log probability of the text
 given the speech by the CTC head, one forward pass per recording and a sum over all alignments per pair; slower, and
 much better if the encoder was trained for recognition. `decoder`: log probability by the decoder, one pass per pair;
@@ -24,18 +24,17 @@ from mu2slam_hf.inference.alignment import join_units, split_transcript
 from mu2slam_hf.inference.ctc_alignment import ctc_log_likelihoods
 from mu2slam_hf.inference.ctc_windows import iterate_ctc_log_probs
 from mu2slam_hf.inference.representations import SpeechTextEncoder
-from mu2slam_hf.inference.similarity import csls_scores, margin_scores
+from mu2slam_hf.inference.similarity import csls_scores
 from mu2slam_hf.inference.windows import open_recording
 from mu2slam_hf.models.modules_capabilities import capabilities_of
 
-SCORES = ("mean", "mean-centred", "mean-csls", "mean-margin", "ctc", "ctc-pmi", "decoder", "decoder-pmi")
+SCORES = ("mean", "ctc", "ctc-pmi", "decoder-pmi")
 """Names of the scores of pairs.
 
-`mean`: cosine. `mean-centred`: cosine after subtraction of the mean of each side (which does not require pairs).
-`mean-csls`, `mean-margin`: centred, and corrected for hubs. `ctc`: log p(text | speech). `ctc-pmi`: minus the log of
-the mean of p(text | speech) over all recordings, which corrects for texts that are probable for any recording; not
-meaningful for a single recording. `decoder`, `decoder-pmi`: the same with the decoder, which receives the language of
-the text but not that of the speech.
+`mean`: cosine, after subtraction of the mean of each side (which does not require pairs) and corrected for hubs by
+CSLS. `ctc`: log p(text | speech). `ctc-pmi`: minus the log of the mean of p(text | speech) over all recordings, which
+corrects for texts that are probable for any recording, and needs many recordings. `decoder-pmi`: the same with the
+decoder, which receives the language of the text but not that of the speech.
 """
 
 # Number of pairs that the decoder scores at a time.
@@ -57,35 +56,41 @@ def score_pairs(
     """Scores of all pairs of recordings and texts.
 
     Args:
-        model: model with a shared encoder, with a CTC head for `ctc`, and a decoder for `decoder`; in evaluation mode.
+        model: model with a shared encoder, with a CTC head for `ctc` and a decoder for `decoder-pmi`; in evaluation
+            mode.
         processor: its processor.
         audio: Q recordings, in any form that `load_audio` accepts.
         texts: C texts.
         scores: names in `SCORES`; scores of one kind share the forward passes.
         layer: the layer whose states `mean` pools, see `encode_pieces`.
-        text_languages: C codes, for `decoder`; the other scores do not use languages.
+        text_languages: C codes, for `decoder-pmi`; the other scores do not use languages.
 
     Returns:
         a dictionary from each score to `(Q, C)` float64; -inf if a text cannot be encoded or requires more frames than
         the recording has.
 
     Raises:
-        ValueError: an unknown score, no text can be encoded, or `decoder` without languages or a decoder.
+        ValueError: an unknown score, no text can be encoded, a score with `pmi` of a single recording, or
+            `decoder-pmi` without languages or a decoder.
     """
     unknown = sorted(set(scores) - set(SCORES))
     if unknown:
         raise ValueError(f"unknown scores {unknown}; expected some of {', '.join(SCORES)}")
+    if len(audio) < 2 and (compared := [name for name in scores if name.endswith("-pmi")]):
+        raise ValueError(
+            f"{compared[0]} compares the recordings with one another and got {len(audio)}: pass several, or use the "
+            "scores ctc or mean"
+        )
     found: dict[str, Tensor] = {}
-    if any(name.startswith("mean") for name in scores):
-        found |= _mean_scores(SpeechTextEncoder(model, processor, layer=layer), audio, texts)
-    if any(name.startswith("ctc") for name in scores):
-        likelihoods = compute_ctc_scores(model, processor, audio, texts)
-        found |= {"ctc": likelihoods, "ctc-pmi": _less_their_mean(likelihoods)}
-    if any(name.startswith("decoder") for name in scores):
+    if "mean" in scores:
+        found["mean"] = _compute_vector_scores(SpeechTextEncoder(model, processor, layer=layer), audio, texts)
+    if "ctc" in scores or "ctc-pmi" in scores:
+        found["ctc"] = compute_ctc_scores(model, processor, audio, texts)
+        found["ctc-pmi"] = _less_their_mean(found["ctc"])
+    if "decoder-pmi" in scores:
         if text_languages is None:
             raise ValueError("the decoder requires the languages of the texts: pass text_languages")
-        likelihoods = compute_decoder_scores(model, processor, audio, texts, text_languages)
-        found |= {"decoder": likelihoods, "decoder-pmi": _less_their_mean(likelihoods)}
+        found["decoder-pmi"] = _less_their_mean(compute_decoder_scores(model, processor, audio, texts, text_languages))
     return {name: found[name] for name in scores}
 
 
@@ -95,16 +100,11 @@ def _less_their_mean(likelihoods: Tensor) -> Tensor:
     return (likelihoods - prior).nan_to_num(nan=-math.inf)
 
 
-def _mean_scores(encoder: SpeechTextEncoder, audio: Sequence[Any], texts: Sequence[str]) -> dict[str, Tensor]:
+def _compute_vector_scores(encoder: SpeechTextEncoder, audio: Sequence[Any], texts: Sequence[str]) -> Tensor:
+    """CSLS of centred vectors; a single item is not centred, because nothing would be left of it."""
     speech, text = encoder.encode_speech(audio).double(), encoder.encode_text(texts).double()
-    plain = encoder.similarity(speech, text)
-    centred = encoder.fit_centers(speech, text).similarity(speech, text)
-    return {
-        "mean": plain,
-        "mean-centred": centred,
-        "mean-csls": csls_scores(centred),
-        "mean-margin": margin_scores(centred),
-    }
+    encoder.fit_centers(*(vectors if len(vectors) > 1 else None for vectors in (speech, text)))
+    return csls_scores(encoder.similarity(speech, text))
 
 
 @torch.no_grad()

@@ -105,7 +105,7 @@ def evaluate_retrieval(
     processor: Any,
     records: Sequence[SpeechTextRecord],
     *,
-    scores: Sequence[str] = ("mean", "mean-centred", "mean-csls", "ctc", "ctc-pmi"),
+    scores: Sequence[str] = ("mean", "ctc", "ctc-pmi"),
     layer: int | None = None,
     untrained: bool = True,
     seed: int = 0,

@@ -187,7 +187,7 @@ def test_identify_language_and_retrieve_of_folders_lists_and_standard_input(run,
     assert status == 0 and json.loads(lines[0])["file"] == "-"
     texts = tmp_path / "texts"
     texts.write_text("press one\nleave a message\n")
-    arguments = ["--score", "decoder", "--text-lang", "English", "--top", 1, "--json"]
+    arguments = ["--score", "decoder-pmi", "--text-lang", "English", "--top", 1, "--json"]
     status, lines, _ = run("retrieve", folder, "--texts", texts, *arguments)
     assert status == 0 and [json.loads(line)["query"] for line in lines] == names
     assert (

@@ -12,7 +12,7 @@ import soundfile
 import torch
 from helpers import REPOSITORY_ROOT, make_tiny_pair
 
-from mu2slam_hf import Mu2SLAMForCTC, load_default, read_manifest
+from mu2slam_hf import Mu2SLAMForCTC, SpeechTextEncoder, load_default, read_manifest
 from mu2slam_hf.cli import main
 from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.evaluation.records.results import EvaluationResults
@@ -25,6 +25,7 @@ from mu2slam_hf.evaluation.tasks.retrieval import (
     rank_candidates,
     summarize_ranks,
 )
+from mu2slam_hf.inference.similarity import cosine_similarities, csls_scores
 
 EXAMPLES = REPOSITORY_ROOT / "examples"
 RECORDS = read_manifest(EXAMPLES / "manifest.tsv")
@@ -71,10 +72,9 @@ def test_scores_of_the_shipped_checkpoint_find_the_texts_of_the_examples():
     assert list(scores) == list(SCORES)
     assert all(values.shape == (8, 8) for values in scores.values())
     right = torch.arange(8)
-    # (By the decoder alone the shorter of two texts may win.)
     for name in ("ctc", "ctc-pmi", "decoder-pmi"):
         assert torch.equal(scores[name].argmax(dim=1), right) and torch.equal(scores[name].argmax(dim=0), right)
-    assert (scores["mean-centred"].argmax(dim=1) == right).sum() >= 4
+    assert (scores["mean"].argmax(dim=1) == right).sum() >= 4
     # The likelihood of a text is that of the whole text: a part of it and a foreign one are less likely.
     some = compute_ctc_scores(
         *pair, audio[1:2], [texts[1], texts[1].rsplit(" ", 1)[0], texts[0], "日本", "press " * 99]
@@ -82,17 +82,41 @@ def test_scores_of_the_shipped_checkpoint_find_the_texts_of_the_examples():
     assert some[0].argmax() == 0 and some[0, 3] == some[0, 4] == -math.inf
 
 
-def test_scores_do_not_depend_on_the_other_items():
+def test_likelihoods_do_not_depend_on_the_other_items():
     pair = make_tiny_pair()
     audio, texts = [record.audio for record in RECORDS[:3]], [record.text for record in RECORDS[:3]]
-    together = score_pairs(*pair, audio, texts, ["mean", "ctc"])
-    alone = score_pairs(*pair, audio[1:2], texts[2:], ["mean", "ctc"])
-    for name, values in alone.items():
-        torch.testing.assert_close(values[0, 0], together[name][1, 2], atol=1e-4, rtol=1e-4)
+    together = score_pairs(*pair, audio, texts, ["ctc"])["ctc"]
+    alone = score_pairs(*pair, audio[1:2], texts[2:], ["ctc"])["ctc"]
+    torch.testing.assert_close(alone[0, 0], together[1, 2], atol=1e-4, rtol=1e-4)
     with pytest.raises(ValueError, match="unknown scores"):
         score_pairs(*pair, audio, texts, ["magic"])
     with pytest.raises(ValueError, match="has characters of the vocabulary"):
         compute_ctc_scores(*pair, audio, ["日本"])
+
+
+def test_scores_of_vectors_are_csls_of_centred_vectors():
+    pair = make_tiny_pair()
+    audio, texts = [record.audio for record in RECORDS[:4]], [record.text for record in RECORDS]
+    encoder = SpeechTextEncoder(*pair)
+    speech, text = encoder.encode_speech(audio).double(), encoder.encode_text(texts).double()
+    expected = csls_scores(cosine_similarities(speech - speech.mean(dim=0), text - text.mean(dim=0)))
+    torch.testing.assert_close(score_pairs(*pair, audio, texts, ["mean"])["mean"], expected)
+    # Nothing would be left of a single vector without its mean; the texts keep their order by cosine.
+    alone = score_pairs(*pair, audio[:1], texts, ["mean"])["mean"]
+    cosines = cosine_similarities(speech[:1], text - text.mean(dim=0))
+    assert alone.argsort(dim=1).tolist() == cosines.argsort(dim=1).tolist()
+    assert len(set(alone[0].tolist())) == len(texts)
+
+
+def test_scores_over_their_mean_need_several_recordings():
+    pair = make_tiny_pair()
+    audio, texts = [record.audio for record in RECORDS], [record.text for record in RECORDS]
+    with pytest.raises(ValueError, match="ctc-pmi compares the recordings .* got 1: .* use the scores ctc or mean"):
+        score_pairs(*pair, audio[:1], texts, ["ctc", "ctc-pmi"])
+    scores = score_pairs(*pair, audio, texts, ["ctc", "ctc-pmi"])
+    # The mean of the ratios is 1 for every text, which keeps its order of recordings.
+    torch.testing.assert_close(scores["ctc-pmi"].exp().mean(dim=0), torch.ones(len(texts), dtype=torch.float64))
+    assert torch.equal(scores["ctc-pmi"].argsort(dim=0), scores["ctc"].argsort(dim=0))
 
 
 def test_scores_of_the_decoder_equal_a_loop(monkeypatch):
@@ -110,7 +134,7 @@ def test_scores_of_the_decoder_equal_a_loop(monkeypatch):
             expected = -float(loss) * inputs["labels"].numel()
             assert float(scores[row, column]) == pytest.approx(expected, rel=1e-4)
     with pytest.raises(ValueError, match="requires the languages of the texts"):
-        score_pairs(model, processor, audio, texts, ["decoder"])
+        score_pairs(model, processor, audio, texts, ["decoder-pmi"])
     with pytest.raises(ValueError, match="has no decoder; use the scores mean or ctc"):
         compute_decoder_scores(Mu2SLAMForCTC.from_conditional_generation(model), processor, audio, texts, languages)
 
@@ -122,10 +146,10 @@ def test_translations_are_looked_for_among_translations():
         *(replace(record, translations={"it": f"testo {number // 2}"}) for number, record in enumerate(RECORDS[:4])),
         *(record for record in RECORDS if record.lang == "it"),
     ]
-    results = evaluate_retrieval(*pair, records, scores=["mean", "decoder"], text_lang="it", untrained=False)
+    results = evaluate_retrieval(*pair, records, scores=["mean", "decoder-pmi"], text_lang="it", untrained=False)
     (score,) = results.find(task="retrieval_speech_to_text", metric="recall@1", system="chance", source_lang="all")
     assert score.value == 50.0 and score.num_items == 4 and score.target_lang == "it"
-    assert {one.system for one in results.scores} == {"chance", "mean", "decoder"}
+    assert {one.system for one in results.scores} == {"chance", "mean", "decoder-pmi"}
     with pytest.raises(ValueError, match="audio and a translation into de, got 0"):
         evaluate_retrieval(*pair, records, text_lang="de")
 
@@ -171,7 +195,7 @@ def test_command_answers_reports_bad_files_and_evaluates(capsys, tmp_path):
         task="retrieval_speech_to_text", metric="recall@1", system="ctc", source_lang="all"
     )
     assert score.value == 100.0
-    without_language = [file, "--texts", str(texts), "--score", "decoder"]
+    without_language = [file, "--texts", str(texts), "--score", "decoder-pmi"]
     for arguments in ([], [file], [file, "--manifest", "x.tsv"], without_language):
         assert main(["retrieve", *arguments]) == 1
 
@@ -195,12 +219,13 @@ def test_long_recordings(tmp_path, capsys):
     assert main(["retrieve", str(file), str(tmp_path / "missing.wav"), "--texts", str(lines), "--top", "1"]) == 1
     captured = capsys.readouterr()
     assert captured.out.splitlines()[1].endswith(whole) and "missing.wav" in captured.err
-    assert main(["retrieve", str(file), "--texts", str(lines), "--score", "decoder", "--text-lang", "it"]) == 1
+    assert main(["retrieve", str(file), "--texts", str(lines), "--score", "decoder-pmi", "--text-lang", "it"]) == 1
     assert f"{file}: " in (errors := capsys.readouterr().err) and "is longer than 60 s" in errors
     # The others are used, as with recordings that cannot be read.
-    short = tmp_path / "short.wav"
-    soundfile.write(short, waves[0], 16000)
-    arguments = ["--texts", str(lines), "--score", "decoder", "--text-lang", "it"]
-    assert main(["retrieve", str(file), str(short), *arguments]) == 1
+    short = [str(tmp_path / "short.wav"), str(tmp_path / "other.wav")]
+    for name, wave in zip(short, waves, strict=True):
+        soundfile.write(name, wave, 16000)
+    arguments = ["--texts", str(lines), "--score", "decoder-pmi", "--text-lang", "it"]
+    assert main(["retrieve", str(file), *short, *arguments]) == 1
     captured = capsys.readouterr()
-    assert captured.out.startswith(f"{short}\n") and f"{file}: " in captured.err
+    assert captured.out.startswith(f"{short[0]}\n") and f"{file}: " in captured.err

@@ -1,9 +1,9 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Bootstrap resampling of utterances: confidence intervals, and the paired test of two systems.
+"""Confidence intervals: by a bootstrap of utterances, with the paired test of two systems, and of shares by Wilson.
 
-Draws, bounds and p-values are those of sacreBLEU (`--confidence`, `--paired-bs`) with the same seed. Its own functions
-are not called, because they take seed 0 for no seed, keep all resamples in memory at once, and do not return the
-resampled scores, of which means over languages are made.
+Draws, bounds and p-values of the bootstrap are those of sacreBLEU (`--confidence`, `--paired-bs`) with the same seed.
+Its own functions are not called, because they take seed 0 for no seed, keep all resamples in memory at once, and do
+not return the resampled scores, of which means over languages are made.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+_NORMAL_95 = 1.959963984540054
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +82,6 @@ def paired_p_value(differences: FloatArray, observed: float) -> float:
     if not sizes.any():
         return 1.0
     return (int(np.sum(sizes - sizes.mean() > abs(observed))) + 1) / (len(sizes) + 1)
-
-
-_NORMAL_95 = 1.959963984540054
 
 
 def wilson_interval(num_right: int, num_items: int) -> tuple[float, float]:

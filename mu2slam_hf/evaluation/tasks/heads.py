@@ -1,9 +1,9 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Evaluation of a classification or CTC head on a corpus, with a report of its errors."""
+"""Evaluation of a classification or CTC head on a corpus, its errors, and a baseline of its classes."""
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,15 @@ from mu2slam_hf.evaluation.scores.confusion import (
 from mu2slam_hf.evaluation.scores.intervals import wilson_interval
 from mu2slam_hf.evaluation.scores.metrics import compute_cer, compute_wer
 from mu2slam_hf.evaluation.scores.tables import format_tsv
-from mu2slam_hf.evaluation.tasks.zero_shot_classification import LinearClassifier, fit_linear
+from mu2slam_hf.evaluation.tasks.zero_shot_classification import fit_linear
 from mu2slam_hf.models.generation_tokens import find_best_tokens
 from mu2slam_hf.models.modules_lengths import encoder_length
 
 logger = logging.get_logger(__name__)
+
+# Of the bag of words.
+_MAX_FEATURES = 2000
+_MAX_TEXTS = 5000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,43 +156,15 @@ def accuracy_by_language(
     return figures
 
 
-MAX_FEATURES = 2000
-MAX_TEXTS = 5000
-
-TextPair = tuple[str, str | None]
-
-
 def score_bag_of_words(training: Sequence[Example], test: Sequence[Example]) -> dict[str, float]:
-    """`accuracy_bag_of_words`, and by language with intervals, of a classifier of the training examples.
+    """`accuracy_bag_of_words`, and by language with intervals: a baseline that only sees which words occur.
+
+    It is the linear classifier of `fit_linear`. Features are the most frequent words of the first text, of the second
+    text, and of both; for pairs also the share of the words of the second text that the first one has.
 
     Args:
         training: texts or pairs of texts, with one class each.
         test: likewise.
-    """
-    classifier = BagOfWordsClassifier(
-        [_texts_of(example) for example in training], [example.targets[0].text for example in training]
-    )
-    truth = [example.targets[0].text for example in test]
-    predictions = classifier.predict([_texts_of(example) for example in test])
-    right = sum(a == b for a, b in zip(truth, predictions, strict=True))
-    languages = [example.source_lang for example in test]
-    by_language = accuracy_by_language(truth, predictions, languages, "_bag_of_words")
-    return {"accuracy_bag_of_words": 100.0 * right / len(truth)} | by_language
-
-
-def _texts_of(example: Example) -> TextPair:
-    return example.source_text or "", example.second_text
-
-
-class BagOfWordsClassifier:
-    """A linear classifier in closed form (see `fit_linear`) on which words occur.
-
-    Features are the most frequent words of the first text, of the second text, and of both; for pairs also the share
-    of the words of the second text that the first one has.
-
-    Args:
-        texts: training texts, or pairs.
-        classes: the class of each.
 
     Raises:
         ValueError: as `fit_linear`.
@@ -196,33 +172,34 @@ class BagOfWordsClassifier:
     Choice: at most 5,000 training texts and 2,000 words, evenly spaced and most frequent, because the closed form
     decomposes a dense matrix.
     """
-
-    def __init__(self, texts: Sequence[TextPair], classes: Sequence[str]) -> None:
-        chosen = spread_evenly(list(range(len(texts))), MAX_TEXTS)
-        bags = [_bag(texts[place]) for place in chosen]
-        counts = Counter(word for bag in bags for word in bag)
-        self.words = {word: column for column, (word, _) in enumerate(counts.most_common(MAX_FEATURES))}
-        self.classifier: LinearClassifier = fit_linear(self._vectors(bags), [classes[place] for place in chosen])
-
-    def predict(self, texts: Sequence[TextPair]) -> list[str]:
-        """The class of each text."""
-        return self.classifier.predict(self._vectors([_bag(text) for text in texts]))
-
-    def _vectors(self, bags: Sequence[dict[str, float]]) -> Tensor:
-        """`(n, D)` float32."""
-        vectors = torch.zeros(len(bags), len(self.words))
-        for row, bag in enumerate(bags):
-            for word, value in bag.items():
-                if word in self.words:
-                    vectors[row, self.words[word]] = value
-        return vectors
+    chosen = spread_evenly(training, _MAX_TEXTS)
+    bags = [_bag_of_words(example) for example in chosen]
+    counts = Counter(word for bag in bags for word in bag)
+    columns = {word: column for column, (word, _) in enumerate(counts.most_common(_MAX_FEATURES))}
+    classifier = fit_linear(_vectors(bags, columns), [example.targets[0].text for example in chosen])
+    predictions = classifier.predict(_vectors([_bag_of_words(example) for example in test], columns))
+    truth = [example.targets[0].text for example in test]
+    right = sum(a == b for a, b in zip(truth, predictions, strict=True))
+    by_language = accuracy_by_language(truth, predictions, [e.source_lang for e in test], "_bag_of_words")
+    return {"accuracy_bag_of_words": 100.0 * right / len(truth)} | by_language
 
 
-def _bag(text: TextPair) -> dict[str, float]:
-    first = set(normalize_for_scoring(text[0]).split())
+def _bag_of_words(example: Example) -> dict[str, float]:
+    """Word -> 1, in the order of the text, so that which of equally frequent words are features is no chance."""
+    first = dict.fromkeys(normalize_for_scoring(example.source_text or "").split())
     bag = {f"1:{word}": 1.0 for word in first}
-    if text[1] is not None:
-        second = set(normalize_for_scoring(text[1]).split())
-        bag |= {f"2:{word}": 1.0 for word in second} | {f"both:{word}": 1.0 for word in first & second}
-        bag["shared"] = len(first & second) / max(1, len(second))
+    if example.second_text is not None:
+        second = dict.fromkeys(normalize_for_scoring(example.second_text).split())
+        both = [word for word in second if word in first]
+        bag |= {f"2:{word}": 1.0 for word in second} | {f"both:{word}": 1.0 for word in both}
+        bag["shared"] = len(both) / max(1, len(second))
     return bag
+
+
+def _vectors(bags: Sequence[dict[str, float]], columns: Mapping[str, int]) -> Tensor:
+    """`(n, D)` float32."""
+    vectors = torch.zeros(len(bags), len(columns))
+    for row, bag in enumerate(bags):
+        for word in bag.keys() & columns.keys():
+            vectors[row, columns[word]] = bag[word]
+    return vectors

@@ -1,5 +1,9 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Answers of a model to the questions of a corpus, their scores by language, and those of a baseline."""
+"""Answers of a model to the questions of a corpus, their scores by language, and those of a baseline.
+
+F1 and exact match are those of SQuAD 1.1, which TyDiQA-GoldP uses for all languages. The baseline is not trained: it
+answers with the sentence of the passage that matches the question best.
+"""
 
 import re
 import string
@@ -21,6 +25,13 @@ from mu2slam_hf.evaluation.scores.intervals import Bootstrap
 from mu2slam_hf.evaluation.scores.metrics import MetricValue, add_interval
 from mu2slam_hf.evaluation.scores.tables import format_tsv
 from mu2slam_hf.inference.pipelines.question_answering import Mu2SLAMQuestionAnsweringPipeline
+
+BEST_SENTENCE = "best sentence"
+# Full stops of the scripts of TyDiQA: Latin, Devanagari and Bengali, Arabic, Chinese.
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[\u0964\u06d4\u061f\u3002])\s*|\n+")
+_GRAM = 4
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,10 +149,6 @@ class AnswerReport:
             temporary.write_text(format_tsv(rows), encoding="utf-8")
 
 
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
-
-
 def normalize_answer(text: str) -> str:
     """Lower case without ASCII punctuation and English articles, with single spaces.
 
@@ -196,12 +203,6 @@ def compute_answer_metrics(
         return add_interval(value, bootstrap.resample([[share] for share in best], lambda s: 100.0 * s[0] / len(best)))
 
     return {"f1": mean("f1", token_f1), "exact_match": mean("exact_match", exact_match)}
-
-
-BEST_SENTENCE = "best sentence"
-# Full stops of the scripts of TyDiQA: Latin, Devanagari and Bengali, Arabic, Chinese.
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[\u0964\u06d4\u061f\u3002])\s*|\n+")
-_GRAM = 4
 
 
 def find_best_sentence(question: str, passage: str) -> str:

@@ -2,8 +2,8 @@
 """`mu2slam transcribe`: transcription and translation of recordings of any length."""
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,18 +101,23 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Transcribes all readable recordings; returns 1 if one could not be read."""
+    recordings: Sequence[Recording] = list_recordings(args.files, args.file_list)
+    output_settings = read_output_settings(args, len(recordings))
+    model = chosen_model(args, dict(args.adapters))
+    languages = read_languages(args, model.read_config())
+    if output_settings.folder is None and report_all_unusable(recordings, as_json=output_settings.as_json):
+        return 1
+    # What follows imports torch.
     from mu2slam_hf.inference.output_names import separate_stems
     from mu2slam_hf.inference.transcription_job import TranscriptionJob
 
-    recordings: Sequence[Recording] = list_recordings(args.files, args.file_list)
-    output_settings = read_output_settings(args, len(recordings))
-    model, options = read_model_and_options(args, output_settings)
-    if output_settings.folder is None and report_all_unusable(recordings, as_json=output_settings.as_json):
-        return 1
+    model.check()
+    check_capabilities(model, languages)
     if output_settings.folder is not None:
         recordings, notes = separate_stems(recordings)
         for note in notes:
             print_error("mu2slam", note)
+    options = build_options(args, languages, with_words=bool(args.plot) or output_settings.needs_words)
     job = TranscriptionJob(model=model, recordings=recordings, options=options, unusable=find_unusable(recordings))
     return write_results(job, output_settings, args.plot)
 
@@ -169,49 +174,70 @@ def check_printed_format(settings: OutputSettings, num_recordings: int, target_l
             raise ValueError(f"{given} with several languages requires --output-dir: one file for each")
 
 
-def read_model_and_options(
-    args: argparse.Namespace, output_settings: OutputSettings
-) -> "tuple[ModelChoice, TranscriptionOptions]":
-    """Model and options, checked by the configuration of the model before its weights are loaded.
+@dataclass(frozen=True, kw_only=True)
+class JobLanguages:
+    """Languages of a job, as the model calls them.
+
+    Attributes:
+        source_lang: spoken language; None means that it is predicted.
+        target_langs: languages to translate into.
+        adapter_name: the adapter for the spoken language.
+    """
+
+    source_lang: str | None
+    target_langs: tuple[str, ...]
+    adapter_name: str | None
+
+
+def read_languages(args: argparse.Namespace, config: Mapping[str, Any]) -> JobLanguages:
+    """Languages of the arguments, checked by the configuration of the model.
 
     Raises:
-        ValueError: a language that the model does not support, or a model that cannot transcribe or translate.
+        ValueError: a language that the model does not support, or options that contradict each other.
     """
-    from mu2slam_hf.inference.transcription import TranscriptionOptions
-
-    model = chosen_model(args, dict(args.adapters))
-    config = model.read_config()
     adapters = read_adapters(args.adapters)
     languages = with_added_languages(config.get("languages") or [], adapters)
-    name = (config.get("architectures") or ["a model without class"])[0]
-    capabilities = model.read_capabilities()
-    if "asr" not in capabilities.tasks:
-        raise ValueError(f"{args.model}: {name} cannot transcribe recordings")
-    default_target = ["en"] if output_settings.translation_only else []
+    default_target = ["en"] if args.task == "translate" else []
     source_lang = resolve_source_language(args.source_lang, languages, "--from")
     target_langs = [resolve_language(text, languages, "--to") for text in args.target_langs or default_target]
-    adapter_name = choose_adapter(adapters, source_lang)
     if args.multilingual and source_lang:
         raise ValueError("--multilingual predicts the language of every segment; remove --from")
     if UNDETERMINED in target_langs:
         raise ValueError("--to und: expected a language to translate into")
-    if target_langs and not capabilities.translates:
-        raise ValueError(f"{args.model}: {name} transcribes, but cannot translate; remove --to")
-    model.check()
-    options = TranscriptionOptions(
+    return JobLanguages(
         source_lang=source_lang,
         # The transcript is the text in its own language.
         target_langs=tuple(dict.fromkeys(lang for lang in target_langs if lang != source_lang)),
-        timestamps="word" if args.plot or output_settings.needs_words else None,
+        adapter_name=choose_adapter(adapters, source_lang),
+    )
+
+
+def check_capabilities(model: "ModelChoice", languages: JobLanguages) -> None:
+    """Raises ValueError if the class of the model cannot transcribe, or not translate."""
+    name = (model.read_config().get("architectures") or ["a model without class"])[0]
+    capabilities = model.read_capabilities()
+    if "asr" not in capabilities.tasks:
+        raise ValueError(f"{model.name}: {name} cannot transcribe recordings")
+    if languages.target_langs and not capabilities.translates:
+        raise ValueError(f"{model.name}: {name} transcribes, but cannot translate; remove --to")
+
+
+def build_options(args: argparse.Namespace, languages: JobLanguages, *, with_words: bool) -> "TranscriptionOptions":
+    """The options of the arguments, whose languages were read before."""
+    from mu2slam_hf.inference.transcription import TranscriptionOptions
+
+    return TranscriptionOptions(
+        source_lang=languages.source_lang,
+        target_langs=languages.target_langs,
+        timestamps="word" if with_words else None,
         multilingual=args.multilingual,
         split_channels=args.channels,
         chunk_length_s=args.chunk_length,
         vad=args.vad,
-        adapter_name=adapter_name,
+        adapter_name=languages.adapter_name,
         batch_seconds=args.batch_seconds,
         generate_kwargs=generation_arguments(args),
     )
-    return model, options
 
 
 def write_results(job: "TranscriptionJob", output_settings: OutputSettings, plot_path: str | None) -> int:

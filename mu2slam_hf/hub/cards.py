@@ -21,26 +21,10 @@ from mu2slam_hf.evaluation.records.results import EvaluationResults
 from mu2slam_hf.evaluation.scores.score import Score
 from mu2slam_hf.hub.auto_names import find_auto_name
 from mu2slam_hf.hub.card_examples import CardExample
+from mu2slam_hf.models.task_types import TASK_TABLE
 from mu2slam_hf.recipes.schema.loader import build_section
 from mu2slam_hf.recipes.schema.shipped import shipped_path
 
-TASK_TITLES = {
-    "asr": "Speech recognition",
-    "ast": "Speech translation",
-    "mt": "Text translation",
-    "lid": "Language identification from speech",
-    "nli": "Natural language inference",
-    "qa": "Question answering",
-}
-# Names of tasks on the Hub, for the scores that it shows for a model.
-_HUB_TASKS = {
-    "asr": "automatic-speech-recognition",
-    "ast": "translation",
-    "mt": "translation",
-    "lid": "audio-classification",
-    "nli": "text-classification",
-    "qa": "question-answering",
-}
 # Maps Auto classes to the task on the Hub, and further tags.
 _HUB_WORK: dict[str, tuple[str, tuple[str, ...]]] = {
     "AutoModelForSpeechSeq2Seq": ("automatic-speech-recognition", ("speech-translation", "translation")),
@@ -234,8 +218,8 @@ def _hub_scores(record: EvaluationResults) -> list[EvalResult]:
     corpus, split = str(record.data.get("corpus", "evaluation data")), record.data.get("split")
     return [
         EvalResult(
-            task_type=_HUB_TASKS[score.task],
-            task_name=TASK_TITLES[score.task],
+            task_type=TASK_TABLE[score.task].hub_task,
+            task_name=_title_of(score.task),
             dataset_type=re.sub(r"\W+", "-", corpus.lower()),
             dataset_name=corpus,
             dataset_split=split,
@@ -254,7 +238,7 @@ def describe_results(record: EvaluationResults) -> dict[str, Any]:
     return {
         "record": record,
         "tables": [
-            {"title": TASK_TITLES[task], "table": render_table(record.find(task=task)), "task": task} for task in tasks
+            {"title": _title_of(task), "table": render_table(record.find(task=task)), "task": task} for task in tasks
         ],
         "signatures": list(dict.fromkeys(f"{s.metric}: {s.signature}" for s in record.scores if s.system == "model")),
     }
@@ -326,3 +310,8 @@ def _remarks(lines: Sequence[str]) -> list[str]:
         elif is_open:
             remarks[-1].append(line)
     return [" ".join(parts) for parts in remarks]
+
+
+def _title_of(task: str) -> str:
+    title = TASK_TABLE[task].title
+    return title[0].upper() + title[1:]

@@ -78,7 +78,38 @@ TASKS: dict[str, TaskType] = {
 }
 
 SCORED_TASKS = tuple(name for name, kind in TASKS.items() if kind.metrics)
-"""Tasks that `mu2slam evaluate` scores."""
+"""Tasks whose texts `mu2slam evaluate` scores."""
+
+TRANSLATION_TASKS = tuple(name for name in SCORED_TASKS if TASKS[name].same_language is False)
+
+TASK_TABLE: dict[str, TaskType] = {
+    **{name: TASKS[name] for name in SCORED_TASKS},
+    "lid": TaskType(
+        title="language identification from speech",
+        source="speech",
+        target="class",
+        same_language=None,
+        metrics=("accuracy",),
+        hub_task="audio-classification",
+    ),
+    "nli": TaskType(
+        title="natural language inference",
+        source="text",
+        target="class",
+        same_language=None,
+        metrics=("accuracy",),
+        hub_task="text-classification",
+    ),
+    "qa": TaskType(
+        title="question answering",
+        source="text",
+        target="text",
+        same_language=True,
+        metrics=("f1", "exact_match"),
+        hub_task="question-answering",
+    ),
+}
+"""All tasks that are scored, also those without an argument of `generate`."""
 
 
 TASK_ALIASES = {"transcribe": {"speech": "asr"}, "translate": {"speech": "ast", "text": "mt"}}

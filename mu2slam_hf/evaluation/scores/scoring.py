@@ -14,18 +14,11 @@ from mu2slam_hf.evaluation.scores.metrics import MetricValue, add_interval, comp
 from mu2slam_hf.evaluation.scores.score import Hypothesis, Score
 from mu2slam_hf.evaluation.scores.tables import align_columns
 from mu2slam_hf.evaluation.scores.unseen_words import split_words
+from mu2slam_hf.models.task_types import TASK_TABLE, TRANSLATION_TASKS
 
 MODEL = "model"
 NEAREST_SENTENCE = "nearest"
 MEAN = "mean"
-_METRICS = {
-    "asr": ("wer", "cer"),
-    "ast": ("bleu", "chrf", "ter"),
-    "mt": ("bleu", "chrf", "ter"),
-    "lid": ("accuracy",),
-    "nli": ("accuracy",),
-    "qa": ("f1", "exact_match"),
-}
 # Rates of reference words and their characters.
 _WORD_RATES = frozenset({"wer", "cer"})
 _GROUP_METRICS = ("wer", "cer", "unseen_word_rate", "unseen_word_recall")
@@ -33,7 +26,6 @@ _GROUP_METRICS = ("wer", "cer", "unseen_word_rate", "unseen_word_recall")
 ResourceGroups = Mapping[str, Sequence[str]]
 # Metrics by name, from task, target language, and the hypotheses of one direction.
 ComputeMetrics = Callable[[str, str, Sequence[Hypothesis]], dict[str, MetricValue]]
-TRANSLATION_TASKS = ("ast", "mt")
 
 
 def score_hypotheses(
@@ -131,7 +123,8 @@ def format_scores(scores: Sequence[Score]) -> str:
     Scores of baselines are shown next to those of the model.
     """
     blocks = []
-    for task, metrics in _METRICS.items():
+    for task, kind in TASK_TABLE.items():
+        metrics = kind.metrics
         for told in (True, False):
             chosen = [s for s in scores if s.task == task and s.source_lang_given == told]
             whole, grouped = [s for s in chosen if s.group is None], [s for s in chosen if s.group is not None]
@@ -156,10 +149,10 @@ def compute_task_metrics(
         bootstrap: if given, the values have 95 % confidence intervals.
     """
     references, hypotheses = [h.reference for h in group], [h.hypothesis for h in group]
-    metrics = _METRICS[task]
+    metrics = TASK_TABLE[task].metrics
     if not any(map(split_words, references)):
         metrics = tuple(metric for metric in metrics if metric not in _WORD_RATES)
-        if metrics != _METRICS[task]:
+        if metrics != TASK_TABLE[task].metrics:
             warnings.warn(
                 f"no reference of {task} in {target_lang} has a word: it has no error rate, and is in no mean",
                 stacklevel=2,

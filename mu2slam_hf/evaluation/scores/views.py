@@ -15,11 +15,11 @@ from mu2slam_hf.evaluation.scores.intervals import Bootstrap
 from mu2slam_hf.evaluation.scores.metrics import MetricValue, compute_metric
 from mu2slam_hf.evaluation.scores.score import Hypothesis, Score
 from mu2slam_hf.evaluation.scores.scoring import (
-    TRANSLATION_TASKS,
     compute_task_metrics,
     score_groups,
 )
 from mu2slam_hf.evaluation.scores.unseen_words import TrainingWords, compute_unseen_words, split_words
+from mu2slam_hf.models.task_types import TRANSLATION_TASKS
 
 PLAIN = "plain"
 TRANSLITERATED = "transliterated"

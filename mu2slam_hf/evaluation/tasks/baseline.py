@@ -14,7 +14,7 @@ from rapidfuzz.process import cdist
 
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.evaluation.scores.score import Hypothesis
-from mu2slam_hf.evaluation.scores.scoring import TRANSLATION_TASKS
+from mu2slam_hf.models.task_types import TRANSLATION_TASKS
 
 # Size of a table of distances (texts x training sentences), 64 MB.
 _MAX_DISTANCES = 2**23

@@ -15,7 +15,7 @@ from mu2slam_hf.adaptation.tier_choice import ChosenTier, TierChoiceError, choos
 from mu2slam_hf.adaptation.tier_names import base_name, tier_speaker
 from mu2slam_hf.adaptation.tier_pairing import pair_translations
 from mu2slam_hf.adaptation.tiers import AnnotationFile, AnnotationFileError, AnnotationTier, TimedText
-from mu2slam_hf.data.audio_slices import AudioSlice
+from mu2slam_hf.data.audio import AudioSlice
 from mu2slam_hf.data.corpora.reader import canonical_language_or_none
 from mu2slam_hf.data.records import SpeechTextRecord
 

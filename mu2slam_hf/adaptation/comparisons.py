@@ -9,7 +9,7 @@ from mu2slam_hf.adaptation.inspection import InspectedData, Levels, audio_name
 from mu2slam_hf.adaptation.options import CheckLimits
 from mu2slam_hf.adaptation.read_data import ReadData
 from mu2slam_hf.adaptation.recording_levels import RecordingLevels
-from mu2slam_hf.data.audio_slices import AudioSlice
+from mu2slam_hf.data.audio import AudioSlice
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.text import normalize_for_scoring
 

@@ -11,8 +11,7 @@ from mu2slam_hf.adaptation.options import CheckLimits
 from mu2slam_hf.adaptation.read_data import ReadData
 from mu2slam_hf.adaptation.recording_levels import RecordingLevels
 from mu2slam_hf.adaptation.speech_pieces import cut_speech
-from mu2slam_hf.data.audio import SAMPLING_RATE, AudioError
-from mu2slam_hf.data.audio_slices import AudioSlice
+from mu2slam_hf.data.audio import SAMPLING_RATE, AudioError, AudioSlice
 from mu2slam_hf.data.clock import clock
 from mu2slam_hf.data.records import SpeechTextRecord
 

@@ -12,7 +12,7 @@ from mu2slam_hf.adaptation.options import ReadingOptions
 from mu2slam_hf.adaptation.read_data import ReadData, session_extra
 from mu2slam_hf.adaptation.speakers import session_of_file, speaker_of_file, split_of_name
 from mu2slam_hf.adaptation.text_files import TextFileError, find_encoding, read_text_file
-from mu2slam_hf.data.audio_slices import AudioSlice, audio_path
+from mu2slam_hf.data.audio import AudioSlice, audio_path
 from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
 from mu2slam_hf.data.corpora.reader import canonical_language_or_none
 from mu2slam_hf.data.file_parts import WHOLE, Part

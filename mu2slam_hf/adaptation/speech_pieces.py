@@ -8,7 +8,7 @@ import numpy as np
 
 from mu2slam_hf.adaptation.options import CheckLimits
 from mu2slam_hf.adaptation.recording_levels import LEVEL_SECONDS, RecordingLevels
-from mu2slam_hf.data.audio_slices import AudioSlice
+from mu2slam_hf.data.audio import AudioSlice
 from mu2slam_hf.data.records import SpeechTextRecord
 
 # A cut may move by this share of a piece to a quieter place.

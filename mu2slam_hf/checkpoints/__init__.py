@@ -95,9 +95,9 @@ def load_any_checkpoint(
     options = _read_quantization(quantization, device)
     folder = _find_folder(name_or_path)
     config = read_config(folder)
-    from mu2slam_hf.checkpoints.model_types import MODEL_TYPES, find_model_class
+    from mu2slam_hf.checkpoints.model_types import MODEL_TYPES, model_class_of
 
-    model_class: Any = find_model_class(config)
+    model_class: Any = model_class_of(config)
     if model_class is None:
         known = {known.__name__ for model_type in MODEL_TYPES.values() for known in model_type.models.values()}
         name = (config.get("architectures") or [f"type {config.get('model_type')}"])[0]

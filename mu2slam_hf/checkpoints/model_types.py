@@ -138,7 +138,7 @@ class EncoderDecoderIsNoCTCModel:
         )
 
 
-def find_model_class(config: Mapping[str, Any]) -> type | None:
+def model_class_of(config: Mapping[str, Any]) -> type | None:
     """The class of a model by the content of its `config.json`; None if it is not of this package."""
     name = (config.get("architectures") or [""])[0]
     classes = (model_class for model_type in MODEL_TYPES.values() for model_class in model_type.models.values())
@@ -147,4 +147,4 @@ def find_model_class(config: Mapping[str, Any]) -> type | None:
 
 def declared_capabilities(config: Mapping[str, Any]) -> Capabilities:
     """What a model can do, by the content of its `config.json`; nothing for classes of others."""
-    return capabilities_of(find_model_class(config))
+    return capabilities_of(model_class_of(config))

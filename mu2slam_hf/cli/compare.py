@@ -6,8 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mu2slam_hf.cli.bootstrap_option import add_bootstrap_option
-from mu2slam_hf.cli.options import add_json_option, add_seed_option
+from mu2slam_hf.cli.options import add_bootstrap_option, add_json_option, add_seed_option
 from mu2slam_hf.inference.recordings import print_json
 
 

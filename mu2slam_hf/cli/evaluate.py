@@ -5,7 +5,6 @@ import argparse
 import sys
 from typing import Any
 
-from mu2slam_hf.cli.bootstrap_option import add_bootstrap_option
 from mu2slam_hf.cli.directions import direction_list, select_directions
 from mu2slam_hf.cli.model_options import add_model_options
 from mu2slam_hf.cli.models import load_model
@@ -13,6 +12,7 @@ from mu2slam_hf.cli.options import (
     Joined,
     add_batch_seconds_option,
     add_batch_size_option,
+    add_bootstrap_option,
     add_corpus_options,
     add_generation_options,
     add_json_option,
@@ -21,7 +21,7 @@ from mu2slam_hf.cli.options import (
     check_source,
     generation_arguments,
 )
-from mu2slam_hf.cli.records import describe_data, load_records, print_scores, save_results
+from mu2slam_hf.cli.records import describe_data, load_corpus_records, print_scores, save_results
 from mu2slam_hf.cli.training_texts import read_training_words
 from mu2slam_hf.models.task_types import SCORED_TASKS
 
@@ -128,7 +128,7 @@ def _run_speech_text(args: argparse.Namespace, processes: Any) -> tuple[Any, str
     def select(found: list[Any]) -> list[Any]:
         return select_directions(found, args.directions, args.tasks) if args.directions else found
 
-    records = load_records(args, args.split, args.limit, select, args.part)
+    records = load_corpus_records(args, args.split, args.limit, select, args.part)
     training_words = read_training_words(args.training_texts) if args.training_texts else None
     model, processor = load_model(args, *args.tasks)
     results = evaluate_corpus(
@@ -147,7 +147,7 @@ def _run_speech_text(args: argparse.Namespace, processes: Any) -> tuple[Any, str
             plain_translations=args.plain_translations,
             generate=generation_arguments(args),
         ),
-        train_records=load_records(args, args.baseline_split, None) if args.baseline_split else None,
+        train_records=load_corpus_records(args, args.baseline_split, None) if args.baseline_split else None,
         training_words=training_words,
         resource_groups=CORPORA[args.corpus].resource_groups if args.corpus in CORPORA else None,
         model_name=args.model,
@@ -174,7 +174,7 @@ def _run_understanding(args: argparse.Namespace, processes: Any) -> tuple[Any, s
 
     if len(args.tasks) > 1:
         raise ValueError(f"--tasks: {' and '.join(_UNDERSTANDING_TASKS)} have heads of their own; give one task alone")
-    records = load_records(args, args.split, args.limit, part=args.part)
+    records = load_corpus_records(args, args.split, args.limit, part=args.part)
     model, processor = load_model(args, _UNDERSTANDING_TASKS[args.tasks[0]])
     results = evaluate_understanding(
         args.tasks[0],

@@ -20,7 +20,7 @@ from mu2slam_hf.cli.options import (
     probability,
 )
 from mu2slam_hf.cli.recordings import list_recordings, report_all_unusable
-from mu2slam_hf.cli.records import describe_data, load_records, print_scores, save_results
+from mu2slam_hf.cli.records import describe_data, load_corpus_records, print_scores, save_results
 from mu2slam_hf.inference.recordings import Recording, print_error, print_json
 
 
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if sum(given) != 1:
         raise ValueError("pass exactly one of recordings, --text, and --corpus or --manifest (for an evaluation)")
     if given[2]:
-        return evaluate(args)
+        return _evaluate(args)
     if args.plot or args.results:
         raise ValueError(f"--{'plot' if args.plot else 'results'} requires --corpus or --manifest: an evaluation")
     items: list[Any] = args.text or list_recordings(args.files, args.file_list)
@@ -74,12 +74,12 @@ def run(args: argparse.Namespace) -> int:
 
 def identify_texts(model: Any, processor: Any, args: argparse.Namespace) -> None:
     """Prints the languages of texts."""
-    from mu2slam_hf.cli.translate import prepare_text
+    from mu2slam_hf.cli.translate import prepare_argument
     from mu2slam_hf.inference.language_identification import predict_languages
 
     for start in range(0, len(args.text), args.batch_size):
         texts = args.text[start : start + args.batch_size]
-        prepared = [prepare_text(text, processor.tokenizer) for text in texts]
+        prepared = [prepare_argument(text, processor.tokenizer) for text in texts]
         guesses = predict_languages(model, processor, text=prepared, min_probability=args.min_probability)
         for text, guess in zip(texts, guesses, strict=True):
             print_guess("text", text, guess, args)
@@ -123,14 +123,14 @@ def print_guess(name: str, item: str, guess: Any, args: argparse.Namespace) -> N
         print(f"{item}: {guess.lang} ({shares})", flush=True)
 
 
-def evaluate(args: argparse.Namespace) -> int:
+def _evaluate(args: argparse.Namespace) -> int:
     """Prints the confusion matrix of a corpus; writes record and plot."""
     if args.plot:
         check_plots()
     from mu2slam_hf.evaluation.scores.confusion import format_confusion, save_confusion_plot
     from mu2slam_hf.evaluation.tasks.language_identification import evaluate_language_identification
 
-    records = load_records(args, args.split, args.limit, part=args.part)
+    records = load_corpus_records(args, args.split, args.limit, part=args.part)
     model, processor = load_model(args)
     matrix, results = evaluate_language_identification(
         model,

@@ -347,3 +347,9 @@ def quiet_libraries() -> None:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+
+
+def add_bootstrap_option(parser: Any, default: int) -> None:
+    """`--bootstrap`."""
+    text = "number of resamples of the utterances for 95 %% confidence intervals: 0 for none"
+    parser.add_argument("--bootstrap", type=int, default=default, metavar="N", help=f"{text} ({default})")

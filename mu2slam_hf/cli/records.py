@@ -16,7 +16,7 @@ from mu2slam_hf.cli.options import check_source
 from mu2slam_hf.inference.recordings import print_json
 
 
-def load_records(
+def load_corpus_records(
     args: argparse.Namespace,
     split: str,
     limit: int | None,

@@ -19,7 +19,7 @@ from mu2slam_hf.cli.options import (
     add_top_option,
 )
 from mu2slam_hf.cli.recordings import list_recordings
-from mu2slam_hf.cli.records import describe_data, load_records, print_scores, save_results
+from mu2slam_hf.cli.records import describe_data, load_corpus_records, print_scores, save_results
 from mu2slam_hf.inference.recordings import Recording, is_address, print_error, print_json
 
 _SCORES = ("mean", "ctc", "ctc-pmi", "decoder-pmi")
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         )
     resolve_languages(args, model_config(args), text_lang="--text-lang")
     if not given:
-        return evaluate(args)
+        return _evaluate(args)
     name = (args.score or ["ctc"])[0]
     if name == "decoder-pmi" and not args.text_lang:
         raise ValueError(f"--score {name} requires --text-lang, the language of {args.texts}")
@@ -85,14 +85,14 @@ def run(args: argparse.Namespace) -> int:
     # Not splitlines: a text may have other separators, such as U+2028.
     texts = [line.strip() for line in content.split("\n") if line.strip()]
     files = list_recordings(args.files, args.file_list)
-    from mu2slam_hf.cli.translate import prepare_text
+    from mu2slam_hf.cli.translate import prepare_argument
     from mu2slam_hf.evaluation.tasks.pair_scores import DECODER_SECONDS, score_pairs
 
     readable = find_readable(files, DECODER_SECONDS if name == "decoder-pmi" else None)
     if not texts or not readable:
         raise ValueError(f"{args.texts} has no texts" if readable else "none of the recordings can be read")
     model, processor = load_model(args)
-    prepared = [prepare_text(text, processor.tokenizer) for text in texts]
+    prepared = [prepare_argument(text, processor.tokenizer) for text in texts]
     languages = [args.text_lang] * len(texts) if args.text_lang else None
     recordings = list(readable.values())
     options: dict[str, Any] = {"layer": args.layer, "text_languages": languages}
@@ -150,11 +150,11 @@ def print_answers(query: str, answers: list[tuple[str, float]], *, as_json: bool
         print("\n".join([query, *(f"  {score:9.3f}  {answer}" for answer, score in answers)]), flush=True)
 
 
-def evaluate(args: argparse.Namespace) -> int:
+def _evaluate(args: argparse.Namespace) -> int:
     """Prints the tables of a corpus; writes the record."""
     from mu2slam_hf.evaluation.tasks.retrieval import evaluate_retrieval, format_retrieval
 
-    records = load_records(args, args.split, args.limit, part=args.part)
+    records = load_corpus_records(args, args.split, args.limit, part=args.part)
     model, processor = load_model(args)
     results = evaluate_retrieval(
         model,

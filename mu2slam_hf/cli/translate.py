@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     for start in range(0, len(usable), args.batch_size):
         batch = usable[start : start + args.batch_size]
         for text in batch:
-            prepare_text(text, processor.tokenizer, args.normalize)
+            prepare_argument(text, processor.tokenizer, args.normalize)
         shared = {"source_lang": args.source_lang, "normalize": args.normalize, **generation_arguments(args)}
         outputs = {lang: translate(model, processor, batch, target_lang=lang, **shared) for lang in args.target_langs}
         for row, text in enumerate(batch):
@@ -84,8 +84,8 @@ def read_standard_input() -> list[str]:
         raise not_utf8("standard input", error, "texts, one per line") from error
 
 
-def prepare_text(text: str, tokenizer: Any, normalize: str = "auto") -> str:
-    """`prepare_text` of a cleaned text, with its warning of unknown characters on standard error.
+def prepare_argument(text: str, tokenizer: Any, normalize: str = "auto") -> str:
+    """`prepare_argument` of a cleaned text, with its warning of unknown characters on standard error.
 
     `quiet_libraries` silences the messages of the library.
     """

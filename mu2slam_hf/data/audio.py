@@ -3,6 +3,7 @@
 
 import os
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from mu2slam_hf.data.audio_sources import read_audio_source, stream_audio_source
 from mu2slam_hf.models.modules_audio_decoders import AudioError
-from mu2slam_hf.models.modules_audio_files import measure_audio_file
+from mu2slam_hf.models.modules_audio_files import measure_audio_file, read_audio_file
 
 __all__ = ["AudioCache", "AudioError", "FloatArray", "SAMPLING_RATE", "audio_duration_seconds", "load_audio"]
 
@@ -98,3 +99,39 @@ class AudioCache:
             except AudioError as error:
                 errors.append(error)
         return errors
+
+
+@dataclass(frozen=True)
+class AudioSlice:
+    """Seconds [start, end) of a file, cut at its end.
+
+    `load_audio` accepts it, so that conversations and plenary sessions need not be split into files.
+    """
+
+    path: str
+    start_seconds: float
+    end_seconds: float
+
+    @property
+    def duration_seconds(self) -> float:
+        """Nominal duration, `end_seconds - start_seconds`."""
+        return self.end_seconds - self.start_seconds
+
+    def read_audio(self) -> Mapping[str, Any]:
+        """`{"array": (n,) float32, the mean of the channels, "sampling_rate": Hz}`.
+
+        Raises:
+            AudioError: the file cannot be read, or ends before the slice begins.
+        """
+        try:
+            samples, rate = read_audio_file(self.path, self.path, self.start_seconds, self.end_seconds)
+        except AudioError as error:
+            hint = "; SPHERE files compressed by shorten must be unpacked by sph2pipe first"
+            raise AudioError(f"{error}{hint if self.path.lower().endswith('.sph') else ''}") from error
+        return {"array": samples, "sampling_rate": rate}
+
+
+def audio_path(audio: Any) -> str | None:
+    """The file of a recording or of a part of one; None for audio that is not in a file of its own."""
+    path = audio.path if isinstance(audio, AudioSlice) else audio
+    return path if isinstance(path, str) else None

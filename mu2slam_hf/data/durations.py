@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from mu2slam_hf.data.audio import AudioError, audio_duration_seconds
-from mu2slam_hf.data.audio_slices import AudioSlice
+from mu2slam_hf.data.audio import AudioError, AudioSlice, audio_duration_seconds
 from mu2slam_hf.data.records import SpeechTextRecord
 
 _LONGEST_SECONDS = 24 * 3600.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mu2slam_hf.data.audio_slices import AudioSlice
+from mu2slam_hf.data.audio import AudioSlice
 from mu2slam_hf.data.records import SpeechTextRecord, cached_canonical_language
 from mu2slam_hf.data.table_files import ManifestError, Row, table_format, table_rows
 from mu2slam_hf.data.text import clean_text

@@ -144,7 +144,7 @@ def compute_key(recording: Recording, settings: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def describe_model(name_or_path: str) -> dict[str, Any]:
+def identify_weights(name_or_path: str) -> dict[str, Any]:
     """What identifies the weights and settings of a model without reading all weights.
 
     Of a folder: hashes of small files (configurations, tokenizer), size and time of change of the weights. Of a model
@@ -157,7 +157,7 @@ def describe_model(name_or_path: str) -> dict[str, Any]:
         cached = try_to_load_from_cache(name_or_path, "config.json")
         return {"name": name_or_path, "commit": Path(cached).parent.name if isinstance(cached, str) else None}
     base = find_base_model(folder)
-    identity: dict[str, Any] = {} if base is None else {"model of the adapters": describe_model(base)}
+    identity: dict[str, Any] = {} if base is None else {"model of the adapters": identify_weights(base)}
     for path in sorted(folder.rglob("*")):
         if not path.is_file() or path.name.startswith("."):
             continue

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.inference.formats.subtitles import speaker_label
-from mu2slam_hf.inference.formats.transcripts import describe_transcript, format_transcript, table_rows
+from mu2slam_hf.inference.formats.transcripts import describe_transcript, format_transcript, transcript_rows
 from mu2slam_hf.inference.journal import TranscriptJournal, compute_key
 from mu2slam_hf.inference.output_names import list_outputs
 from mu2slam_hf.inference.output_settings import OutputSettings
@@ -141,7 +141,7 @@ class Document(PrintedOutput):
             text = format_transcript(transcript, self._form, target_lang=self._target_lang, **self._options)
             print(text, end="", flush=True)
             return
-        header, *rows = table_rows(transcript, **self._options)
+        header, *rows = transcript_rows(transcript, **self._options)
         if not self._has_header:
             print("\t".join([*(["file"] if self._with_names else []), *header]))
             self._has_header = True

@@ -102,20 +102,3 @@ def csls_scores(similarities: Tensor, num_neighbours: int = NEIGHBOURS) -> Tenso
     """
     of_queries, of_candidates = neighbour_means(similarities, num_neighbours)
     return 2 * similarities - of_queries[:, None] - of_candidates[None]
-
-
-def margin_scores(similarities: Tensor, num_neighbours: int = NEIGHBOURS) -> Tensor:
-    """Ratio margin: `s / ((r_query + r_candidate) / 2)`, r the means of the K best.
-
-    Paper: Artetxe and Schwenk (2019), Margin-based parallel corpus mining, section 3.1 (ratio).
-    Choice: means are clamped to at least 0.001, so that the score has the sign of the cosine.
-
-    Args:
-        similarities: `(Q, C)`.
-        num_neighbours: K.
-
-    Returns:
-        `(Q, C)`.
-    """
-    of_queries, of_candidates = neighbour_means(similarities, num_neighbours)
-    return similarities / ((of_queries[:, None] + of_candidates[None]) / 2).clamp(min=1e-3)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from mu2slam_hf import __version__
 from mu2slam_hf.checkpoints.model_choice import ModelChoice
-from mu2slam_hf.inference.journal import describe_model
+from mu2slam_hf.inference.journal import identify_weights
 from mu2slam_hf.inference.recordings import Recording
 from mu2slam_hf.inference.transcription import TranscriptionOptions, transcribe_recordings
 from mu2slam_hf.inference.transcripts import Transcript
@@ -47,7 +47,7 @@ class TranscriptionJob:
         adapter = None if options.adapter_name is None else self.model.adapters[options.adapter_name]
         return {
             "version": __version__,
-            "model": describe_model(self.model.path),
+            "model": identify_weights(self.model.path),
             "dtype": self.model.dtype,
             "quantization": self.model.quantization,
             "source_lang": options.source_lang,
@@ -57,7 +57,7 @@ class TranscriptionJob:
             "channels": options.split_channels,
             "chunk_length": options.chunk_length_s,
             "vad": options.vad,
-            "adapter": None if adapter is None else describe_model(adapter),
+            "adapter": None if adapter is None else identify_weights(adapter),
             "generation": dict(options.generate_kwargs),
         }
 

@@ -15,7 +15,7 @@ from mu2slam_hf.interop.speech_encoder_formats import (
     reason_to_leave_out,
     restore_config,
 )
-from mu2slam_hf.interop.speech_encoders import find_encoder
+from mu2slam_hf.interop.speech_encoders import find_own_encoder
 from mu2slam_hf.models.modeling_mslam import MSLAMModel
 from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMEncoder
 from mu2slam_hf.models.task_types import SPEECH
@@ -41,7 +41,7 @@ def export_speech_encoder(
     Raises:
         ValueError: the class of the source cannot represent this encoder.
     """
-    encoder: Any = find_encoder(model)
+    encoder: Any = find_own_encoder(model)
     if not isinstance(encoder, (Mu2SLAMEncoder, MSLAMModel)):
         raise ValueError(f"{type(model).__name__} has no front end, which is required for the export.")
     if getattr(encoder.config, "add_speech_projection", False):

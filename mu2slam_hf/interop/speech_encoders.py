@@ -91,7 +91,7 @@ class SpeechEncoderWeights:
         Raises:
             ValueError: weights are missing, unexpected, or have another shape; the message contains their names.
         """
-        encoder, state_dict = find_encoder(model), self.state_dict
+        encoder, state_dict = find_own_encoder(model), self.state_dict
         if isinstance(encoder, ConformerEncoder):
             prefix = "conformer."
             state_dict = {name[len(prefix) :]: t for name, t in state_dict.items() if name.startswith(prefix)}
@@ -108,7 +108,7 @@ class SpeechEncoderWeights:
         """Copy the source's embedding of masked frames to the row of [MASK], if the source has one."""
         if self.mask_embedding is None:
             return
-        encoder: Any = find_encoder(model)
+        encoder: Any = find_own_encoder(model)
         table = encoder.get_input_embeddings()
         with torch.no_grad():
             table.weight[encoder.config.mask_token_id] = self.mask_embedding / table.scale
@@ -119,7 +119,7 @@ class SpeechEncoderWeights:
         Raises:
             ValueError: the source has none, or their shape differs.
         """
-        table: Any = find_encoder(model).get_input_embeddings()
+        table: Any = find_own_encoder(model).get_input_embeddings()
         if self.token_table is None or self.token_table.shape != table.weight.shape:
             own = None if self.token_table is None else tuple(self.token_table.shape)
             raise ValueError(f"{self.source}: token embeddings are {own}, expected {tuple(table.weight.shape)}.")
@@ -193,7 +193,7 @@ def read_mslam(model: PreTrainedModel, source: str, config: ConformerEncoderConf
         source: its name, for messages.
         config: configuration of its encoder.
     """
-    state_dict = {name: tensor.detach() for name, tensor in find_encoder(model).state_dict().items()}
+    state_dict = {name: tensor.detach() for name, tensor in find_own_encoder(model).state_dict().items()}
     tokens = state_dict.pop("embed_tokens.weight")
     reasons = {name: reason for name in state_dict for p, reason in LEFT_OUT_OF_MSLAM.items() if re.fullmatch(p, name)}
     return SpeechEncoderWeights(
@@ -311,7 +311,7 @@ def check_names(
         raise ValueError(f"{source}: state dict mismatch: {text}.{advice}")
 
 
-def find_encoder(model: nn.Module) -> Mu2SLAMEncoder | MSLAMModel | ConformerEncoder:
+def find_own_encoder(model: nn.Module) -> Mu2SLAMEncoder | MSLAMModel | ConformerEncoder:
     """The encoder of a model, with its front end if it has one.
 
     Raises:

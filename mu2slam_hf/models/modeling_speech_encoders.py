@@ -117,7 +117,7 @@ class WaveformFeatures(nn.Module):
         assert config.encoder_frames_per_second is not None  # checked by the configuration
         self.frames_per_id = config.encoder_frames_per_second / IDS_PER_SECOND
         self.model: Any = AutoModel.from_config(config.encoder_config)
-        self.extractor: Any = build_feature_extractor(config.encoder_feature_extractor)
+        self.extractor: Any = build_own_extractor(config.encoder_feature_extractor)
 
     @property
     def sampling_rate(self) -> int:
@@ -144,7 +144,7 @@ class WaveformFeatures(nn.Module):
         return pool_frames(states.float(), num_ids, self.frames_per_id)
 
 
-def build_feature_extractor(values: dict):
+def build_own_extractor(values: dict):
     """A feature extractor of transformers from the content of its `preprocessor_config.json`.
 
     Raises:

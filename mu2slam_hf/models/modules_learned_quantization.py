@@ -247,7 +247,7 @@ class LearnedQuantizer(nn.Module):
                 )
                 columns = [find_best_products(frames, weight, bias) for weight, bias in maps]
             else:
-                vectors, entries = self._unit_latents(features.float()), unit_vectors(self.codebook.float())
+                vectors, entries = self._unit_latents(features.float()), normalize_vectors(self.codebook.float())
                 columns = [find_nearest_codes(*pair) for pair in zip(vectors.unbind(1), entries, strict=True)]
         return columns[0] if self.num_groups == 1 else torch.stack(columns, dim=-1)
 
@@ -287,7 +287,7 @@ class LearnedQuantizer(nn.Module):
 
     def _move_entries(self, group: int, vectors: Tensor) -> None:
         """Update the entries: running means of the vectors `(M, D / G)` assigned to them."""
-        ids = find_nearest_codes(vectors.float(), unit_vectors(self.codebook[group].float()))
+        ids = find_nearest_codes(vectors.float(), normalize_vectors(self.codebook[group].float()))
         # (K, D / G + 1): sums and counts
         new = vectors.new_zeros(self.num_codevectors, vectors.shape[1] + 1)
         new.index_add_(0, ids, functional.pad(vectors, (0, 1), value=1.0))
@@ -316,7 +316,7 @@ class LearnedQuantizer(nn.Module):
 
     def _unit_latents(self, features: Tensor) -> Tensor:
         """Latents of "nearest": `(M, F)` to `(M, G, D / G)` of length 1."""
-        return unit_vectors(self._map(features).unflatten(-1, (self.num_groups, -1)))
+        return normalize_vectors(self._map(features).unflatten(-1, (self.num_groups, -1)))
 
     def _draw(self, logits: Tensor, ids: Tensor, by_group: Tensor) -> QuantizerOutput:
         """Output of "gumbel" from logits `(M, G, K)`."""
@@ -330,7 +330,7 @@ class LearnedQuantizer(nn.Module):
 
     def _snap(self, latents: Tensor, ids: Tensor, by_group: Tensor) -> QuantizerOutput:
         """Output of "nearest" from latents `(M, G, D / G)` of length 1."""
-        codebook = unit_vectors(self.codebook.to(latents.dtype))
+        codebook = normalize_vectors(self.codebook.to(latents.dtype))
         entries = codebook[torch.arange(self.num_groups, device=ids.device), by_group]
         # (M, G, D / G) -> (M, G) -> (M,)
         commitment = self.commitment_weight * (latents - entries).square().sum(dim=-1).mean(dim=-1)
@@ -340,7 +340,7 @@ class LearnedQuantizer(nn.Module):
         return QuantizerOutput(vectors.flatten(1), ids, probabilities, commitment)
 
 
-def unit_vectors(vectors: Tensor) -> Tensor:
+def normalize_vectors(vectors: Tensor) -> Tensor:
     """Normalise `(..., D)` float to length 1."""
     return functional.normalize(vectors, dim=-1)
 

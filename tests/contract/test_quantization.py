@@ -20,7 +20,7 @@ from mu2slam_hf import Mu2SLAMConfig, Mu2SLAMForConditionalGeneration, load_any_
 from mu2slam_hf.checkpoints import load_checkpoint
 from mu2slam_hf.checkpoints.quantization import QUANTIZATIONS, build_quantization_config, check_quantization
 from mu2slam_hf.cli import main
-from mu2slam_hf.evaluation.tasks.corpora import describe_model
+from mu2slam_hf.evaluation.tasks.corpora import describe_evaluated_model
 
 HEADS = {"lm_head", "ctc_head", "language_head"}
 
@@ -79,10 +79,10 @@ def test_transformers_loads_generates_and_saves(torchao, checkpoint, tmp_path, n
     model.save_pretrained(tmp_path)
     again = AutoModelForSpeechSeq2Seq.from_pretrained(tmp_path)
     assert again.dtype == dtype and torch.equal(write(again), ids)
-    description = describe_model(again, "again")
-    assert description == describe_model(model, "again")
+    description = describe_evaluated_model(again, "again")
+    assert description == describe_evaluated_model(model, "again")
     assert "Int8" in json.dumps(description["quantization"])
-    assert description["weights_sha256"] != describe_model(make_tiny_pair()[0], "again")["weights_sha256"]
+    assert description["weights_sha256"] != describe_evaluated_model(make_tiny_pair()[0], "again")["weights_sha256"]
 
 
 def test_states_are_near_those_of_float32(torchao, checkpoint):

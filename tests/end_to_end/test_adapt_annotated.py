@@ -14,8 +14,7 @@ from helpers import REPOSITORY_ROOT, save_tiny_checkpoint
 from transformers import pipeline
 
 from mu2slam_hf.cli import main
-from mu2slam_hf.data.audio import load_audio
-from mu2slam_hf.data.audio_slices import AudioSlice
+from mu2slam_hf.data.audio import AudioSlice, load_audio
 from mu2slam_hf.data.corpora.mboshi_french import load_mboshi_french
 from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.data.records import SpeechTextRecord

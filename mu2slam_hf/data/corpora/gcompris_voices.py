@@ -4,7 +4,7 @@
 from dataclasses import replace
 
 from mu2slam_hf.data.corpora.declaration import Corpus
-from mu2slam_hf.data.corpora.split_manifests import Folder, read_split
+from mu2slam_hf.data.corpora.manifest_shards import Folder, read_split
 from mu2slam_hf.data.manifests import ManifestColumns
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.text import normalize_for_scoring

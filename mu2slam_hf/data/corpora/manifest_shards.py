@@ -5,12 +5,13 @@ import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mu2slam_hf.data.corpora.reader import FaultCount, PlacedRecords
 from mu2slam_hf.data.durations import seconds_of, stated_seconds
 from mu2slam_hf.data.file_parts import WHOLE, Part, RowPosition
 from mu2slam_hf.data.language_sizes import LanguageSize, measure_rows, size_columns
-from mu2slam_hf.data.manifests import ManifestColumns, RowReader
+from mu2slam_hf.data.manifests import ManifestColumns, RowReader, read_manifest
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.table_files import ManifestError, PlacedRow, Row, table_rows
 
@@ -107,3 +108,34 @@ class ManifestShardReader:
             seconds = stated_seconds(record.duration_seconds, record.audio)
             return seconds is not None and seconds > longest
         return seconds_of(record.duration_seconds, record.audio, record.key) > longest
+
+
+Folder = str | os.PathLike[str]
+
+
+def read_split(
+    root: Folder, split: str, *, max_duration_seconds: float | None = None, **options: Any
+) -> list[SpeechTextRecord]:
+    """Records of `<split>.tsv`.
+
+    Args:
+        root: the folder with `train.tsv`, `dev.tsv` and `audio/`.
+        split: train or dev.
+        max_duration_seconds: longer clips are left out.
+        options: as for `read_manifest`.
+
+    Raises:
+        FileNotFoundError: unknown split; the message lists the existing ones.
+    """
+    path = Path(root) / f"{split}.tsv"
+    if not path.is_file():
+        there = sorted(found.stem for found in Path(root).glob("*.tsv")) or "no .tsv at all"
+        raise FileNotFoundError(f"{path}: no such split; the folder has {there}")
+    return not_longer(read_manifest(path, **options), max_duration_seconds)
+
+
+def not_longer(records: list[SpeechTextRecord], max_duration_seconds: float | None) -> list[SpeechTextRecord]:
+    """The records whose recordings do not exceed a duration; None keeps all."""
+    if max_duration_seconds is None:
+        return records
+    return [record for record in records if (record.duration_seconds or 0.0) <= max_duration_seconds]

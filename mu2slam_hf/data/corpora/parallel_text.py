@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mu2slam_hf.data.corpora.declaration import Corpus
-from mu2slam_hf.data.corpora.split_manifests import Folder
+from mu2slam_hf.data.corpora.manifest_shards import Folder
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.table_files import ManifestError, tsv_rows
 from mu2slam_hf.data.text import clean_text, normalize_for_scoring

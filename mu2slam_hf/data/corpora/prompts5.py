@@ -5,7 +5,7 @@ from collections import defaultdict
 from dataclasses import replace
 
 from mu2slam_hf.data.corpora.declaration import Corpus
-from mu2slam_hf.data.corpora.split_manifests import Folder, not_longer, read_split
+from mu2slam_hf.data.corpora.manifest_shards import Folder, not_longer, read_split
 from mu2slam_hf.data.manifests import ManifestColumns
 from mu2slam_hf.data.records import SpeechTextRecord
 

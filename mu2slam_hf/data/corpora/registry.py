@@ -24,8 +24,8 @@ from mu2slam_hf.data.corpora import (
     xnli,
 )
 from mu2slam_hf.data.corpora.declaration import Corpus
+from mu2slam_hf.data.corpora.manifest_shards import Folder
 from mu2slam_hf.data.corpora.reader import CorpusReader, build_reader
-from mu2slam_hf.data.corpora.split_manifests import Folder
 from mu2slam_hf.data.records import SpeechTextRecord
 
 _FILES = (

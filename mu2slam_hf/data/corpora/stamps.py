@@ -2,7 +2,7 @@
 """stamps: short descriptions of pictures, read by volunteers."""
 
 from mu2slam_hf.data.corpora.declaration import Corpus
-from mu2slam_hf.data.corpora.split_manifests import Folder, read_split
+from mu2slam_hf.data.corpora.manifest_shards import Folder, read_split
 from mu2slam_hf.data.records import SpeechTextRecord
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import soundfile as sf
 
-from mu2slam_hf.data.audio_slices import AudioSlice
+from mu2slam_hf.data.audio import AudioSlice
 from mu2slam_hf.data.corpora.declaration import Corpus, parse_sizes
 from mu2slam_hf.data.corpora.reader import CorpusReader, language_aliases
 from mu2slam_hf.data.file_parts import Part

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mu2slam_hf.data.corpora.declaration import Corpus
-from mu2slam_hf.data.corpora.folds import check_folds
+from mu2slam_hf.data.corpora.manifest_shards import Folder
 from mu2slam_hf.data.corpora.reader import clean
-from mu2slam_hf.data.corpora.split_manifests import Folder
+from mu2slam_hf.data.corpora.splits import check_folds
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.table_files import ManifestError, tsv_rows
 from mu2slam_hf.data.text import normalize_for_scoring

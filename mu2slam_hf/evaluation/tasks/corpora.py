@@ -118,7 +118,7 @@ def evaluate_corpus(
     torch.manual_seed(settings.seed)
     identifier = TextLanguageIdentifier(model.config.languages) if settings.language_accuracy else None
     transliterator = Transliterator() if settings.transliterate else None
-    description = describe_model(model, model_name)
+    description = describe_evaluated_model(model, model_name)
     identity = {"model": description, "data": dict(data or {})}
     started = time.perf_counter()
     hypotheses = _decode(model, processor, records, settings, identity, hypotheses_path, progress, processes)
@@ -180,7 +180,7 @@ def build_results(
         git_commit=current_commit(Path(mu2slam_hf.__file__).parent),
         machine=describe_machine(str(model.device)),
         versions=describe_versions(),
-        model=describe_model(model, model_name),
+        model=describe_evaluated_model(model, model_name),
         data={**(data or {}), **_describe_records(records)},
         settings=dict(settings or {}),
         seed=seed,
@@ -223,20 +223,20 @@ def _decode(
     return hypotheses
 
 
-def describe_model(model: Any, name: str) -> dict[str, Any]:
+def describe_evaluated_model(model: Any, name: str) -> dict[str, Any]:
     """Name, class, size and fingerprint of a model's weights, and how they were quantised, if they were."""
     description = {
         "name": name,
         "class": type(model).__name__,
         "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
         "dtype": str(model.dtype).removeprefix("torch."),
-        "weights_sha256": fingerprint_weights(model),
+        "weights_sha256": hash_parameters(model),
     }
     quantization = getattr(model.config, "quantization_config", None)
     return description if quantization is None else description | {"quantization": quantization.to_dict()}
 
 
-def fingerprint_weights(model: Any) -> str:
+def hash_parameters(model: Any) -> str:
     """SHA-256 over names, shapes and values of all parameters, the same on every device and for every dtype copy.
 
     Of quantised parameters, the values that they stand for.

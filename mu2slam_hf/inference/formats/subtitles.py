@@ -140,7 +140,7 @@ class Subtitle:
     @property
     def text(self) -> str:
         """The lines, separated by line breaks."""
-        return "\n".join(join_units(line) for line in self.lines)
+        return "\n".join(join_unit_texts(line) for line in self.lines)
 
 
 def speaker_label(channel: int | None) -> str:
@@ -180,7 +180,7 @@ def build_subtitles(
     return list(_set_times(found, transcript.duration_seconds))
 
 
-def join_units(units: Sequence[SubtitleUnit]) -> str:
+def join_unit_texts(units: Sequence[SubtitleUnit]) -> str:
     """The text of units that follow each other."""
     return "".join((unit.joint if place else "") + unit.text for place, unit in enumerate(units))
 
@@ -240,7 +240,7 @@ def _fits(group: Sequence[SubtitleUnit], room: int) -> bool:
 def _cost(group: Sequence[SubtitleUnit], following: float) -> float:
     """One per subtitle, and more for one that is shown too briefly to be read."""
     seconds = min(max(following - group[0].start_seconds, 1e-3), MAX_SECONDS)
-    excess = display_width(join_units(group)) / seconds / MAX_CHARACTERS_PER_SECOND - 1.0
+    excess = display_width(join_unit_texts(group)) / seconds / MAX_CHARACTERS_PER_SECOND - 1.0
     return 1.0 + 3.0 * max(0.0, 1.0 - seconds / MIN_SECONDS) + 3.0 * min(max(0.0, excess), 3.0)
 
 

@@ -158,7 +158,7 @@ def format_transcript(
         timed = word_times and target_lang is None
         return format_vtt(build_subtitles(transcript, target_lang), word_times=timed)
     if name == "tsv":
-        rows = table_rows(transcript, word_times=word_times, target_langs=target_langs, speakers=speakers)
+        rows = transcript_rows(transcript, word_times=word_times, target_langs=target_langs, speakers=speakers)
         return "".join("\t".join(row) + "\n" for row in rows)
     if name == "json":
         return json.dumps({**(head or {}), **describe_transcript(transcript)}, ensure_ascii=False, indent=1) + "\n"
@@ -191,7 +191,7 @@ def format_text(transcript: Transcript, target_lang: str | None = None) -> str:
     return "".join(lines)
 
 
-def table_rows(
+def transcript_rows(
     transcript: Transcript, *, word_times: bool = False, target_langs: Sequence[str] = (), speakers: bool = False
 ) -> Iterator[list[str]]:
     """Header and rows of a table of segments or words, without tabs and line breaks; times in seconds.

@@ -91,7 +91,7 @@ def train_speech_tokenizer(recipe: SpeechTokenizerRecipe) -> SpeechTokenizerMode
 
 def _train_codebook(recipe: SpeechTokenizerRecipe) -> tuple[SpeechTokenizerModel, Mu2SLAMFeatureExtractor]:
     """By k-means, or by looking at the input of a random projection."""
-    feature_extractor = build_feature_extractor(recipe)
+    feature_extractor = build_recipe_extractor(recipe)
     tokenizer = build_speech_tokenizer(recipe, feature_extractor.feature_size).to(recipe.device)
     records = [record for records in load_records(recipe.corpora, "corpora").values() for record in records]
     source = _read(recipe, records, feature_extractor)
@@ -137,7 +137,7 @@ def _read(
     )
 
 
-def build_feature_extractor(recipe: SpeechTokenizerRecipe) -> Mu2SLAMFeatureExtractor:
+def build_recipe_extractor(recipe: SpeechTokenizerRecipe) -> Mu2SLAMFeatureExtractor:
     """The feature extractor whose features become ids."""
     folder = recipe.feature_extractor
     if folder is None and recipe.codebook.encoder is not None:

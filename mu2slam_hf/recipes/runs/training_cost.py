@@ -34,7 +34,7 @@ class MeanLengths:
     labeled_tokens: float = 110.0
 
     def __post_init__(self) -> None:
-        check_positive(self)
+        check_positive_sizes(self)
 
     def seconds_of(self, task: str) -> float:
         """Seconds of a recording of a task, 0 for texts."""
@@ -64,10 +64,10 @@ class Hardware:
     utilization: float = 0.4
 
     def __post_init__(self) -> None:
-        check_positive(self)
+        check_positive_sizes(self)
 
 
-def check_positive(values: Any) -> None:
+def check_positive_sizes(values: Any) -> None:
     """Raises a `ValueError` that names the first field of 0 or less."""
     for item in fields(values):
         if not getattr(values, item.name) > 0:

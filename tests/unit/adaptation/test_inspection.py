@@ -13,8 +13,7 @@ from mu2slam_hf.adaptation.inspection import audio_sources, inspect_records
 from mu2slam_hf.adaptation.options import CheckLimits, ReadingOptions
 from mu2slam_hf.adaptation.reading import read_data
 from mu2slam_hf.adaptation.recording_levels import measure_recording, measure_recordings
-from mu2slam_hf.data.audio import AudioError, load_audio
-from mu2slam_hf.data.audio_slices import AudioSlice
+from mu2slam_hf.data.audio import AudioError, AudioSlice, load_audio
 
 
 def inspect(source, *, limits=None, encode=None, **options):

@@ -18,8 +18,7 @@ from field_recordings import (
 
 from mu2slam_hf.adaptation.options import ReadingOptions
 from mu2slam_hf.adaptation.reading import read_data
-from mu2slam_hf.data.audio import load_audio
-from mu2slam_hf.data.audio_slices import AudioSlice
+from mu2slam_hf.data.audio import AudioSlice, load_audio
 
 OPTIONS = ReadingOptions(lang="mdw", target_langs=("fr",))
 

@@ -10,7 +10,7 @@ from mu2slam_hf.adaptation.fingerprints import describe_changes
 from mu2slam_hf.adaptation.settings import AdaptationSettings
 from mu2slam_hf.adaptation.training_manifest import write_manifest
 from mu2slam_hf.adaptation.workspace import Workspace
-from mu2slam_hf.data.audio_slices import AudioSlice
+from mu2slam_hf.data.audio import AudioSlice
 from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.data.records import SpeechTextRecord
 

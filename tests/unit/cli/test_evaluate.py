@@ -11,7 +11,7 @@ from helpers import REPOSITORY_ROOT, save_tiny_checkpoint
 from mu2slam_hf.cli import build_parser, main
 from mu2slam_hf.cli.corpus_options import load_corpora
 from mu2slam_hf.cli.directions import select_directions
-from mu2slam_hf.cli.records import describe_data, load_records
+from mu2slam_hf.cli.records import describe_data, load_corpus_records
 from mu2slam_hf.cli.training_texts import read_training_words
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.evaluation.records.results import EvaluationResults
@@ -100,7 +100,7 @@ def test_directions_that_do_not_exist_are_named_before_a_model_is_loaded(paralle
 
 def test_options_are_values_of_the_loader(parallel_text):
     args = parse("evaluate", "--corpus", f"parallel_text={parallel_text}", "--option", "languages=[it, ru]")
-    records = load_records(args, "dev", None)
+    records = load_corpus_records(args, "dev", None)
     assert [f"{record.lang}/{record.id}" for record in records] == ["it/d1", "ru/d1", "it/d2", "it/d3"]
     assert describe_data(args) == {
         **{"corpus": "parallel_text", "split": "dev", "limit": None},

@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 from public_schema import write_sound
 
-from mu2slam_hf.data.audio import AudioError, load_audio
-from mu2slam_hf.data.audio_slices import AudioSlice
+from mu2slam_hf.data.audio import AudioError, AudioSlice, load_audio
 
 
 @pytest.mark.parametrize(("suffix", "options"), [(".wav", {}), (".sph", {"subtype": "ULAW"}), (".flac", {})])

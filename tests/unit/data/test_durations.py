@@ -6,8 +6,7 @@ from dataclasses import replace
 import pytest
 from public_schema import write_sound
 
-from mu2slam_hf.data.audio import AudioError
-from mu2slam_hf.data.audio_slices import AudioSlice
+from mu2slam_hf.data.audio import AudioError, AudioSlice
 from mu2slam_hf.data.durations import fill_durations, seconds_of
 from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.data.tones import write_tone_corpus

@@ -7,8 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mu2slam_hf.data.audio import load_audio
-from mu2slam_hf.data.audio_slices import AudioSlice
+from mu2slam_hf.data.audio import AudioSlice, load_audio
 from mu2slam_hf.data.manifests import ManifestColumns, read_manifest
 from mu2slam_hf.data.table_files import ManifestError
 from mu2slam_hf.data.tones import write_tone_corpus

@@ -58,9 +58,11 @@ def run(args: argparse.Namespace) -> int:
         print(f"new language {code}, starts from {', '.join(growth.like)}")
     else:
         print(f"known language {code}")
-    for one in growth.characters:
-        related = " ".join(one.related) if len(one.related) <= 5 else f"{len(one.related)} characters"
-        print(f"new character {one.describe()}, starts from {related} ({one.reason})")
+    for character in growth.characters:
+        related = (
+            " ".join(character.related) if len(character.related) <= 5 else f"{len(character.related)} characters"
+        )
+        print(f"new character {character.describe()}, starts from {related} ({character.reason})")
     print(f"{len(growth.characters)} new characters, {growth.vocab_size} ids; written to {folder}")
     print("The model must be trained on the new language before it can transcribe it.")
     return 0
@@ -71,7 +73,7 @@ def _characters(files: list[str], code: str) -> set[str]:
     from mu2slam_hf.data.manifests import read_manifest, read_texts
     from mu2slam_hf.data.table_files import table_format
 
-    found: set[str] = set()
+    results: set[str] = set()
     for file in files:
         if table_format(Path(file)) is None:
             check_input_file(file, "texts, one sentence per line")
@@ -82,5 +84,5 @@ def _characters(files: list[str], code: str) -> set[str]:
             texts += [record.translations[code] for record in records if code in record.translations]
         if not texts:
             raise ValueError(f"--characters-from {file}: has no texts in {code}")
-        found.update(*texts)
-    return found
+        results.update(*texts)
+    return results

@@ -35,19 +35,19 @@ def list_recordings(names: Sequence[str], file_list: str | None = None) -> list[
         if file_list is not None:
             raise ValueError(f"{file_list}: the list is empty")
         raise UsageError("no recordings are given; expected FILE ..., folders, addresses, - or --file-list")
-    found: list[Recording] = []
+    results: list[Recording] = []
     for name in given:
         if name == STANDARD_INPUT:
-            found.append(Recording(name=name, source=_read_standard_input(), stem="stdin"))
+            results.append(Recording(name=name, source=_read_standard_input(), stem="stdin"))
         elif is_address(name):
-            found.append(Recording(name=name, source=name, stem=_address_stem(name)))
+            results.append(Recording(name=name, source=name, stem=_address_stem(name)))
         elif Path(name).is_dir():
-            found += _walk(name)
+            results += _walk(name)
         elif Path(name).is_fifo():  # such as `<(command)`: can be read once only
-            found.append(Recording(name=name, source=Path(name).read_bytes(), stem=Path(name).stem))
+            results.append(Recording(name=name, source=Path(name).read_bytes(), stem=Path(name).stem))
         else:
-            found.append(Recording(name=name, source=name, stem=Path(name).stem))
-    return found
+            results.append(Recording(name=name, source=name, stem=Path(name).stem))
+    return results
 
 
 def find_unusable(recordings: Sequence[Recording]) -> dict[str, str]:
@@ -83,14 +83,14 @@ def report_all_unusable(recordings: Sequence[Recording], *, as_json: bool = Fals
 
 def _walk(folder: str) -> list[Recording]:
     """Recordings of a folder and its sub-folders; names that start with a dot are skipped."""
-    found = []
+    results = []
     for path in walk_files(folder):
         if path.suffix.lower() in RECORDING_SUFFIXES:
             stem = path.relative_to(folder).with_suffix("").as_posix()
-            found.append(Recording(name=str(path), source=str(path), stem=stem))
-    if not found:
+            results.append(Recording(name=str(path), source=str(path), stem=stem))
+    if not results:
         raise ValueError(f"{folder}: no recordings in this folder; looked for {' '.join(sorted(RECORDING_SUFFIXES))}")
-    return sorted(found, key=lambda recording: recording.name)
+    return sorted(results, key=lambda recording: recording.name)
 
 
 def _address_stem(address: str) -> str:

@@ -97,13 +97,13 @@ def run(args: argparse.Namespace) -> int:
     recordings = list(readable.values())
     options: dict[str, Any] = {"layer": args.layer, "text_languages": languages}
     scores = score_pairs(model, processor, recordings, prepared, [name], **options)[name]
-    found = list(readable)
-    queries, candidates = (texts, found) if args.reverse else (found, texts)
+    results = list(readable)
+    queries, candidates = (texts, results) if args.reverse else (results, texts)
     for query, row in zip(queries, scores.T if args.reverse else scores, strict=True):
         best = row.topk(min(args.top, len(candidates)))
-        answers = [(candidates[place], float(row[place])) for place in best.indices.tolist()]
+        answers = [(candidates[index], float(row[index])) for index in best.indices.tolist()]
         print_answers(query, answers, as_json=args.json)
-    return 1 if any(one.name not in readable for one in files) else 0
+    return 1 if any(file.name not in readable for file in files) else 0
 
 
 def find_readable(recordings: Sequence[Recording], longest_seconds: float | None = None) -> dict[str, Any]:

@@ -284,7 +284,7 @@ class PlotFolder:
         single = len(recordings) == 1 and bool(Path(path).suffix) and not Path(path).is_dir()
         self._file = check_output_file(path, "--plot") if single else None
         self._folder = Path() if single else check_output_folder(path, "--plot")
-        self._stems = {one.name: one.stem for one in separate_stems(recordings)[0]}
+        self._stems = {separate_stem.name: separate_stem.stem for separate_stem in separate_stems(recordings)[0]}
 
     def save(self, recording: Recording, transcript: Any) -> None:
         """Plot a recording with its words."""

@@ -265,21 +265,21 @@ class RowReader:
 def _text_columns(
     columns: ManifestColumns, names: Sequence[str], taken: Mapping[str, str | None], place: str
 ) -> dict[str, str]:
-    found: dict[str, str] = {}
+    results: dict[str, str] = {}
     for code, name in columns.text_by_lang.items():
         if name not in names:
             raise ManifestError(
                 f"{place}: no column {name!r} for the texts in {code!r}; the columns are {', '.join(names)}"
             )
-        found[canonical_language(code)] = name
+        results[canonical_language(code)] = name
     if columns.text_by_lang:
-        return found
+        return results
     for name in names:
         if name.startswith("text_") and name not in taken.values():
             lang = _known_language(name.removeprefix("text_"))
             if lang is not None:
-                found.setdefault(lang, name)
-    return found
+                results.setdefault(lang, name)
+    return results
 
 
 def _known_language(code: str) -> str | None:

@@ -39,9 +39,9 @@ def generate_non_speech(
     """
     table = NON_SPEECH_KINDS if kinds is None else kinds
     names = list(table)
-    for place in range(num_clips):
-        kind = names[place % len(names)]
-        generator = counter_generator(seed, "non_speech", kind, place)
+    for index in range(num_clips):
+        kind = names[index % len(names)]
+        generator = counter_generator(seed, "non_speech", kind, index)
         seconds = float(np.exp(generator.uniform(np.log(0.5), np.log(12.0))))
         level = float(generator.uniform(-60.0, -12.0))
         raw = table[kind](round(seconds * SAMPLING_RATE), generator)
@@ -140,11 +140,11 @@ def _clicks(num_samples: int, generator: np.random.Generator) -> np.ndarray:
     gaps = (
         np.full(num_samples, 1 / rate) if generator.uniform() < 0.4 else generator.exponential(1 / rate, num_samples)
     )
-    places = np.cumsum(gaps * SAMPLING_RATE).astype(int)
+    indices = np.cumsum(gaps * SAMPLING_RATE).astype(int)
     impulses = np.zeros(num_samples)
     impulses[0 if num_samples < 2 else num_samples // 2] = 1.0
-    places = places[places < num_samples]
-    impulses[places] = generator.uniform(0.3, 1.0, size=len(places))
+    indices = indices[indices < num_samples]
+    impulses[indices] = generator.uniform(0.3, 1.0, size=len(indices))
     length = int(generator.uniform(0.002, 0.03) * SAMPLING_RATE)
     time = np.arange(length) / length
     carrier = np.sin(2 * np.pi * generator.uniform(500, 5000) * np.arange(length) / SAMPLING_RATE)

@@ -18,7 +18,7 @@ PARTS: tuple[str, ...] = get_args(Part)
 def spread_evenly(items: Sequence[T], number: int | None) -> list[T]:
     """At most `number` items at equal distances, in order; all of them if it is None."""
     number = len(items) if number is None else min(number, len(items))
-    return [items[len(items) * place // number] for place in range(number)]
+    return [items[len(items) * index // number] for index in range(number)]
 
 
 def part_of(record_id: str) -> str:

@@ -34,19 +34,19 @@ def find_shards(
     if where.is_file():
         return [where]
     if not where.is_dir():
-        found = [Path(name) for name in sorted(glob.glob(str(where), recursive=True)) if Path(name).is_file()]
-        if not found:
+        results = [Path(name) for name in sorted(glob.glob(str(where), recursive=True)) if Path(name).is_file()]
+        if not results:
             expected = "no file matches" if glob.has_magic(str(where)) else "no such file or folder"
             raise ManifestError(f"{where}: {expected}; expected files that end in {', '.join(endings)}")
-        return found
+        return results
     folders = (where, where / "data")
-    for found in (files for folder in folders for files in _layouts(folder, split, endings)):
-        if found:
-            return found
+    for results in (files for folder in folders for files in _layouts(folder, split, endings)):
+        if results:
+            return results
     for folder in folders if split == "train" else ():
-        found = [path for path, stem in _files_by_stem(folder, endings).items() if not _OTHER_SPLIT.match(stem)]
-        if found:
-            return found
+        results = [path for path, stem in _files_by_stem(folder, endings).items() if not _OTHER_SPLIT.match(stem)]
+        if results:
+            return results
     there = ", ".join(sorted(path.name for path in where.iterdir())[:10]) or "nothing"
     expected = f"no files of the split {split!r} that end in {', '.join(endings)} (such as {split}{endings[0]})"
     raise ManifestError(f"{where}: {expected}; there is {there}")

@@ -136,8 +136,8 @@ def _shape_features(power: np.ndarray, mel: np.ndarray) -> dict[str, float]:
         "entropy_p10": float(np.percentile(entropy, 10)),
         "entropy_p90": float(np.percentile(entropy, 90)),
     }
-    orders, places = np.arange(1, _NUM_CEPSTRA + 1)[:, None], (np.arange(_NUM_MELS) + 0.5)[None]
-    cepstra = mel @ (np.cos(np.pi * orders * places / _NUM_MELS) * np.sqrt(2 / _NUM_MELS)).T
+    orders, indices = np.arange(1, _NUM_CEPSTRA + 1)[:, None], (np.arange(_NUM_MELS) + 0.5)[None]
+    cepstra = mel @ (np.cos(np.pi * orders * indices / _NUM_MELS) * np.sqrt(2 / _NUM_MELS)).T
     for order in range(_NUM_CEPSTRA):
         features[f"cepstrum_{order + 1}_mean"] = float(cepstra[:, order].mean())
         features[f"cepstrum_{order + 1}_deviation"] = float(cepstra[:, order].std())

@@ -76,8 +76,8 @@ def draw_token_spans(
     lengths: IntArray = _draw_lengths(number, config, generator)
     num_spans = len(lengths)
     # Each span is shrunk to one position: choose positions in the shrunk text.
-    places = np.sort(generator.permutation(num_tokens - number + num_spans)[:num_spans])
-    starts = places + np.cumsum(lengths) - lengths - np.arange(num_spans)
+    indices = np.sort(generator.permutation(num_tokens - number + num_spans)[:num_spans])
+    starts = indices + np.cumsum(lengths) - lengths - np.arange(num_spans)
     mask = np.zeros(num_tokens, dtype=bool)
     mask[np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(number)] = True
     return mask

@@ -41,8 +41,8 @@ def table_format(path: Path) -> str | None:
     """tsv, csv, jsonl or parquet by the name of a file; None for any other name."""
     name = path.name.lower()
     packed = name.endswith(".gz")
-    found = TABLE_FORMATS.get(Path(name.removesuffix(".gz")).suffix)
-    return None if packed and found == "parquet" else found
+    results = TABLE_FORMATS.get(Path(name.removesuffix(".gz")).suffix)
+    return None if packed and results == "parquet" else results
 
 
 def table_rows(

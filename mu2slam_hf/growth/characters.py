@@ -83,12 +83,12 @@ def find_related(char: str, known: Collection[str]) -> tuple[list[str], str]:
         ("the compatibility decomposition", lambda: unicodedata.normalize("NFKD", char)),
         ("the letter in its name", lambda: _letter_in_name(char)),
         ("the other case of the letter in its name", lambda: map(str.swapcase, _letter_in_name(char))),
-        ("all of its kind and script", lambda: (one for one in known if _kind(one) == _kind(char))),
-        ("all of its kind", lambda: (one for one in known if _kind(one)[0] == _kind(char)[0])),
-        ("all letters", lambda: (one for one in known if one.isalpha())),
+        ("all of its kind and script", lambda: (item for item in known if _kind(item) == _kind(char))),
+        ("all of its kind", lambda: (item for item in known if _kind(item)[0] == _kind(char)[0])),
+        ("all letters", lambda: (item for item in known if item.isalpha())),
     ]
     for reason, propose in rules:
-        related = sorted({one for one in propose() if one in known and one != char})
+        related = sorted({item for item in propose() if item in known and item != char})
         if related:
             return related, reason
     return sorted(known), "all characters"

@@ -118,7 +118,7 @@ def grow_processor(
     code, languages, tokenizer = canonical_language(code), processor.languages, processor.tokenizer
     if code == UNDETERMINED:
         raise ValueError(f"{UNDETERMINED!r} is the unknown language; expected the code of a language to add")
-    like_codes = [languages[language_index(one, languages)] for one in like]
+    like_codes = [languages[language_index(item, languages)] for item in like]
     # Characters in any order must not combine with one another, but a text may be decomposed.
     everything = {char for text in characters for char in unicodedata.normalize("NFC", text)}
     unknown = find_unknown_characters("".join(sorted(everything)), tokenizer)
@@ -128,11 +128,11 @@ def grow_processor(
     added = []
     for char, token_id in zip(sorted(unknown), ids, strict=True):
         related, reason = find_related(char, single)
-        sources = tuple(single[one] for one in related)
+        sources = tuple(single[item] for item in related)
         added.append(
             AddedCharacter(char=char, token_id=token_id, sources=sources, related=tuple(related), reason=reason)
         )
-    tokens = {one: list(own) for one, own in (known or {}).items()}
+    tokens = {item: list(own) for item, own in (known or {}).items()}
     # Characters that were added for another language before may be written in this one too.
     limited = {token for own in tokens.values() for token in own}
     shared = {single[char] for char in everything & single.keys()} & limited
@@ -141,7 +141,7 @@ def grow_processor(
         tokens[code] = own_tokens
     is_new = code not in languages
     if is_new:
-        like_codes = like_codes or [one for one in languages if one != UNDETERMINED] or list(languages)
+        like_codes = like_codes or [item for item in languages if item != UNDETERMINED] or list(languages)
         processor.languages = [*languages, code]
     return LanguageGrowth(
         code=code,
@@ -182,13 +182,13 @@ def grow_model(model: Any, growth: LanguageGrowth) -> None:
     config.restricted_tokens = growth.restricted_tokens or None
     state = model.state_dict()
     for name, values in select_tables(state, TOKEN_TABLES):
-        for one in growth.characters:
-            start_row(values, one.token_id, trained[name], one.sources, noise_seed=ord(one.char))
+        for character in growth.characters:
+            start_row(values, character.token_id, trained[name], character.sources, noise_seed=ord(character.char))
             if name.endswith(".bias"):
-                values[one.token_id] += BIAS_OFFSET
+                values[character.token_id] += BIAS_OFFSET
     if not growth.is_new:
         return
-    sources = [config.languages.index(one) for one in growth.like]
+    sources = [config.languages.index(character) for character in growth.like]
     for name, values in select_tables(state, LANGUAGE_TABLES):
         start_row(values, config.num_languages - 1, trained[name], sources)
         if name.endswith(".bias"):

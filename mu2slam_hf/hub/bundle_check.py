@@ -130,8 +130,8 @@ def _check_json(file: Path) -> list[str]:
     # A local path is invalid on other machines, and may contain a user name.
     if file.name == "tokenizer.json":
         return []
-    found = [text for text in _strings(content) if text.startswith(("/", "~/")) and Path(text).expanduser().exists()]
-    return [f"{file.name} contains the local path {path!r}" for path in found if path != "/"]
+    results = [text for text in _strings(content) if text.startswith(("/", "~/")) and Path(text).expanduser().exists()]
+    return [f"{file.name} contains the local path {path!r}" for path in results if path != "/"]
 
 
 def _strings(content: Any) -> list[str]:

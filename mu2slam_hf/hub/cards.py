@@ -275,8 +275,8 @@ def collect_choices(model_type: ModelType) -> dict[str, list[str]]:
     folder = Path(inspect.getfile(model_type.config)).parent
     names = {Path(inspect.getfile(cls)).name for cls in model_type.classes}
     names |= {path.name for path in folder.glob("modules_*.py")}
-    found = {name: _choices_of(folder / name) for name in sorted(names)}
-    return {name: remarks for name, remarks in found.items() if remarks}
+    results = {name: _choices_of(folder / name) for name in sorted(names)}
+    return {name: remarks for name, remarks in results.items() if remarks}
 
 
 def _choices_of(path: Path) -> list[str]:

@@ -173,12 +173,12 @@ def join_units(units: list[TranscriptUnit], tokenizer: Any) -> tuple[list[int], 
         separator = tokenizer(" ", add_special_tokens=False)["input_ids"]
     ids: list[int] = []
     owners: list[int] = []
-    for place, unit in enumerate(units):
+    for index, unit in enumerate(units):
         if ids and unit.begins_word and WILDCARD not in (ids[-1], unit.ids[0]):
             ids += separator
             owners += [-1] * len(separator)
         ids += unit.ids
-        owners += [place] * len(unit.ids)
+        owners += [index] * len(unit.ids)
     return ids, owners
 
 
@@ -281,10 +281,10 @@ class _Text:
         ids, self.owners = join_units(self.units, tokenizer)
         # Only the columns of the text; the blank is the first.
         self.columns = [blank, *sorted(set(ids) - {WILDCARD})]
-        places = {index: place for place, index in enumerate(self.columns)}
-        self.labels = [WILDCARD if index == WILDCARD else places[index] for index in ids]
+        indices = {index: position for position, index in enumerate(self.columns)}
+        self.labels = [WILDCARD if index == WILDCARD else indices[index] for index in ids]
         last_ids = dict(zip(self.owners, ids, strict=True))
-        self.last_letters = [_count_letters(last_ids[place], tokenizer) for place in range(len(self.units))]
+        self.last_letters = [_count_letters(last_ids[position], tokenizer) for position in range(len(self.units))]
         self.kept: list[Tensor] = []
         self.best: list[Tensor] = []
 
@@ -302,14 +302,14 @@ class _Text:
         """
         kept, best = torch.cat(self.kept), torch.cat(self.best).numpy()
         self.kept = []
-        found = align_ctc(kept, self.labels, best=best)
-        words = list(_words(self.units, self.owners, found, frame_seconds, duration_seconds))
+        results = align_ctc(kept, self.labels, best=best)
+        words = list(_words(self.units, self.owners, results, frame_seconds, duration_seconds))
         return Alignment(
             words=tuple(
                 _widen(words, self.last_letters, frame_seconds, duration_seconds) if self.level == "word" else words
             ),
             duration_seconds=duration_seconds,
-            score=found.log_prob / len(found.path),
+            score=results.log_prob / len(results.path),
             unknown_characters=tuple(self.unknown),
         )
 
@@ -356,11 +356,11 @@ def _widen(
     parts = [1, *(2 * letters - 1 for letters in last_letters)]
     # The pause before each word, and one after the last, divided between the word before it and the word after it.
     pauses = [(start - end) / (part + 1) for start, end, part in zip(starts, ends, parts, strict=True)]
-    for place, word in enumerate(words):
+    for index, word in enumerate(words):
         yield replace(
             word,
-            start_seconds=word.start_seconds - min(pauses[place], frame_seconds),
-            end_seconds=word.end_seconds + parts[place + 1] * min(pauses[place + 1], frame_seconds),
+            start_seconds=word.start_seconds - min(pauses[index], frame_seconds),
+            end_seconds=word.end_seconds + parts[index + 1] * min(pauses[index + 1], frame_seconds),
         )
 
 

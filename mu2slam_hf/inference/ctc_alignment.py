@@ -91,11 +91,11 @@ def align_ctc(
     # Two different tokens may follow each other without a blank.
     may_skip = np.zeros(len(states), dtype=bool)
     may_skip[3::2] = ~_needs_blank(labels)
-    places = estimate_places(values, labels, blank, best) if len(values) * len(states) > _FULL_SEARCH else None
+    indices = estimate_places(values, labels, blank, best) if len(values) * len(states) > _FULL_SEARCH else None
     if (labels == WILDCARD).any():
         # The wildcard is an additional column.
         values = np.concatenate([values, (best.astype(np.float64) - WILDCARD_COST)[:, None]], axis=1)
-    final, path = _search(values, states, may_skip, places)
+    final, path = _search(values, states, may_skip, indices)
     tokens = np.where(path % 2 == 1, path // 2, BLANK_FRAME)
     odd = 2 * np.arange(len(labels)) + 1
     starts, ends = np.searchsorted(path, odd), np.searchsorted(path, odd, side="right")
@@ -250,8 +250,8 @@ def ctc_log_likelihoods(log_probs: Tensor, texts: list[list[int]], blank: int = 
     # In groups, so that the sums over the paths of long recordings fit into memory.
     longest = max(map(len, texts), default=0)
     size = max(1, _LIKELIHOOD_VALUES // (len(values) * max(2 * longest + 1, values.shape[1])))
-    found = [_group_likelihoods(values, texts[start : start + size], blank) for start in range(0, len(texts), size)]
-    return torch.cat(found) if found else torch.zeros(0, dtype=torch.float64)
+    results = [_group_likelihoods(values, texts[start : start + size], blank) for start in range(0, len(texts), size)]
+    return torch.cat(results) if results else torch.zeros(0, dtype=torch.float64)
 
 
 def _group_likelihoods(values: Tensor, texts: list[list[int]], blank: int) -> Tensor:
@@ -292,14 +292,14 @@ def estimate_places(values: np.ndarray, labels: np.ndarray, blank: int, best: np
     spoken = tokens[begins]
     anchors = _longest_ascending(_shared_once(spoken, labels))
     middle = _ANCHOR_TOKENS / 2
-    heard = np.array([0.0, *(first + middle for first, _ in anchors), max(len(spoken), 1)])
+    recognized = np.array([0.0, *(first + middle for first, _ in anchors), max(len(spoken), 1)])
     written = np.array([0.0, *(second + middle for _, second in anchors), len(labels)])
-    return np.interp(np.cumsum(begins), heard, written)
+    return np.interp(np.cumsum(begins), recognized, written)
 
 
 def _shared_once(first: np.ndarray, second: np.ndarray) -> list[tuple[int, int]]:
     """Places of sequences of `k` tokens that both `(G,)` and `(L,)` have once, by place in the first one."""
-    hashes, places = [], []
+    hashes, indices = [], []
     for tokens in (first, second):
         if len(tokens) < _ANCHOR_TOKENS:
             return []
@@ -307,12 +307,12 @@ def _shared_once(first: np.ndarray, second: np.ndarray) -> list[tuple[int, int]]
         powers = np.array([pow(0x9E3779B97F4A7C15, power, 2**64) for power in range(_ANCHOR_TOKENS)], dtype=np.uint64)
         # Overflow is meant: a polynomial modulo 2 ** 64.
         hashed = (windows.astype(np.uint64) * powers).sum(axis=1, dtype=np.uint64)
-        found, index, counts = np.unique(hashed, return_index=True, return_counts=True)
+        results, index, counts = np.unique(hashed, return_index=True, return_counts=True)
         once = (counts == 1) & (windows[index] >= 0).all(axis=1)
-        hashes.append(found[once])
-        places.append(index[once])
+        hashes.append(results[once])
+        indices.append(index[once])
     _, left, right = np.intersect1d(hashes[0], hashes[1], assume_unique=True, return_indices=True)
-    pairs = zip(places[0][left].tolist(), places[1][right].tolist(), strict=True)
+    pairs = zip(indices[0][left].tolist(), indices[1][right].tolist(), strict=True)
     return sorted(pairs)
 
 

@@ -43,15 +43,15 @@ class TranscriptJournal:
             self._read()
 
     def _read(self) -> None:
-        place = 0
+        index = 0
         with self.path.open("rb") as lines:
             for line in lines:
                 entry = _parse(line)
                 if "transcript" in entry:
-                    self._places[entry["key"]] = place
+                    self._places[entry["key"]] = index
                 elif "file" in entry:
                     self._written[entry["file"]] = entry["key"]
-                place += len(line)
+                index += len(line)
 
     def find(self, key: str) -> Transcript | None:
         """The transcript of a key, or None."""
@@ -93,9 +93,9 @@ class TranscriptJournal:
         """Append a line; returns its position."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab+") as file:
-            place = file.seek(0, os.SEEK_END)
-            if place:
-                file.seek(place - 1)
+            index = file.seek(0, os.SEEK_END)
+            if index:
+                file.seek(index - 1)
                 # The rest of an incomplete line must not join this one.
                 start = b"" if file.read(1) == b"\n" else b"\n"
             else:
@@ -103,7 +103,7 @@ class TranscriptJournal:
             file.write(start + json.dumps(entry, ensure_ascii=False).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        return place + len(start)
+        return index + len(start)
 
 
 def _parse(line: bytes) -> dict[str, Any]:

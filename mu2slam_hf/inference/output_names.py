@@ -26,9 +26,9 @@ def separate_stems(recordings: Sequence[Recording]) -> tuple[list[Recording], li
     for group in groups.values():
         if len(group) == 1:
             continue
-        stems = _different_stems([recordings[places[0]] for places in group.values()])
-        for places, stem in zip(group.values(), stems, strict=True):
-            for place in places:
+        stems = _different_stems([recordings[indices[0]] for indices in group.values()])
+        for indices, stem in zip(group.values(), stems, strict=True):
+            for place in indices:
                 separated[place] = replace(recordings[place], stem=stem)
         name = recordings[next(iter(group.values()))[0]].stem
         notes.append(f"{len(group)} recordings are named {name}: written as {', '.join(stems)}")
@@ -41,17 +41,17 @@ def _is_remote(recording: Recording) -> bool:
 
 def _different_stems(recordings: Sequence[Recording]) -> list[str]:
     """Stems that differ: parts of the paths, then extensions, then numbers."""
-    local = [Path(one.name).absolute() for one in recordings if not _is_remote(one)]
+    local = [Path(item.name).absolute() for item in recordings if not _is_remote(item)]
     common = Path(os.path.commonpath([path.parent for path in local])) if local else Path()
     stems = [
-        one.stem if _is_remote(one) else Path(one.name).absolute().relative_to(common).with_suffix("").as_posix()
-        for one in recordings
+        item.stem if _is_remote(item) else Path(item.name).absolute().relative_to(common).with_suffix("").as_posix()
+        for item in recordings
     ]
     folded = _folded(stems)
-    for place, one in enumerate(recordings):
-        if folded.count(folded[place]) > 1 and not _is_remote(one):
-            stems[place] += Path(one.name).suffix
-    return number_stems(stems, [one.stem for one in recordings])
+    for index, item in enumerate(recordings):
+        if folded.count(folded[index]) > 1 and not _is_remote(item):
+            stems[index] += Path(item.name).suffix
+    return number_stems(stems, [item.stem for item in recordings])
 
 
 def number_stems(stems: Sequence[str], bases: Sequence[str]) -> list[str]:

@@ -82,8 +82,8 @@ class ReadableText(PrintedOutput):
             label = f"[{speaker_label(segment.channel)}] " if segment.channel is not None else ""
             texts = _texts(segment)
             width = max(map(len, texts))
-            for place, (lang, text) in enumerate(texts.items()):
-                start = head + label if place == 0 else " " * len(head + label)
+            for index, (lang, text) in enumerate(texts.items()):
+                start = head + label if index == 0 else " " * len(head + label)
                 lines.append(f"  {start}{text}" if plain else f"  {start}{lang:<{width}}  {text}")
             if self.word_times:
                 lines += map(_word_line, segment.words)

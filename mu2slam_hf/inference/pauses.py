@@ -84,15 +84,15 @@ def find_stretches(levels: np.ndarray, settings: PauseSettings) -> list[tuple[in
     """
     if not len(levels):
         return []
-    found = _search(levels, 0, settings)
+    results = _search(levels, 0, settings)
     steady = _widen(_running_deviation(levels, _STEADY_FRAMES) < settings.steady_db, _STEADY_FRAMES // 2)
     padded = [
         (start - _padding(levels, steady, start, -1, settings), stop + _padding(levels, steady, stop - 1, 1, settings))
-        for start, stop in found
+        for start, stop in results
     ]
     for place in range(1, len(padded)):
         if padded[place][0] < padded[place - 1][1]:
-            middle = (found[place - 1][1] + found[place][0]) // 2
+            middle = (results[place - 1][1] + results[place][0]) // 2
             padded[place - 1] = (padded[place - 1][0], middle)
             padded[place] = (middle, padded[place][1])
     return padded
@@ -106,8 +106,8 @@ def _padding(levels: np.ndarray, steady: np.ndarray, edge: int, step: int, setti
     longest, shortest = (
         round(seconds * FRAMES_PER_SECOND) for seconds in (settings.padding_seconds, settings.noise_padding_seconds)
     )
-    places = slice(edge + 1, edge + 1 + longest) if step > 0 else slice(max(0, edge - longest), edge)
-    frames, noise = levels[places][::step], steady[places][::step]
+    indices = slice(edge + 1, edge + 1 + longest) if step > 0 else slice(max(0, edge - longest), edge)
+    frames, noise = levels[indices][::step], steady[indices][::step]
     around = levels[max(0, edge - FRAMES_PER_SECOND) : edge + FRAMES_PER_SECOND]
     loud = noise & (frames > max(np.percentile(around, 95) - settings.noise_below_peak_db, _SILENCE_DBFS))
     # Nor is digital silence worth keeping, which no microphone records.
@@ -253,7 +253,7 @@ class SileroDetector:
     @torch.no_grad()
     def __call__(self, waveform: np.ndarray, levels: np.ndarray) -> list[tuple[int, int]]:
         """Stretches of speech of `(n,)` samples, with their padding; see `SpeechDetector`."""
-        found = self._find(
+        results = self._find(
             torch.from_numpy(np.ascontiguousarray(waveform, dtype=np.float32)),
             self._model,
             sampling_rate=self.sampling_rate,
@@ -263,7 +263,7 @@ class SileroDetector:
         )
         hop = self.sampling_rate // FRAMES_PER_SECOND
         stretches: list[tuple[int, int]] = []
-        for stretch in found:
+        for stretch in results:
             first = max(stretch["start"] // hop, stretches[-1][1] if stretches else 0)
             stop = min(-(-stretch["end"] // hop), len(levels))
             if first < stop:

@@ -377,8 +377,8 @@ class WindowRecognizer:
     def _batches(self, items: Sequence[Any], seconds: Sequence[float]) -> Iterator[list[Any]]:
         """Batches of similar length, longest first; one by one if there is no budget."""
         budget, size = (self.batch_seconds, max(len(items), 1)) if self.batch_seconds > 0 else (float("inf"), 1)
-        for places in group_by_size(seconds, budget, size):
-            yield [items[place] for place in places]
+        for indices in group_by_size(seconds, budget, size):
+            yield [items[index] for index in indices]
 
 
 def language_probabilities(logits: Tensor, labels: Sequence[str]) -> list[dict[str, float]]:
@@ -388,8 +388,8 @@ def language_probabilities(logits: Tensor, labels: Sequence[str]) -> list[dict[s
         logits: `(B, G)`.
         labels: codes of the G languages.
     """
-    places = [place for place, code in enumerate(labels) if code != UNDETERMINED]
-    if not places:
+    indices = [index for index, code in enumerate(labels) if code != UNDETERMINED]
+    if not indices:
         return [{UNDETERMINED: 1.0}] * len(logits)
-    probabilities = logits[:, places].float().softmax(dim=-1).cpu().tolist()
-    return [dict(zip([labels[place] for place in places], row, strict=True)) for row in probabilities]
+    probabilities = logits[:, indices].float().softmax(dim=-1).cpu().tolist()
+    return [dict(zip([labels[index] for index in indices], row, strict=True)) for row in probabilities]

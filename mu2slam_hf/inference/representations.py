@@ -94,7 +94,7 @@ def encode_pieces(
     def encode_pool() -> Iterator[EncodedBatch]:
         chosen = [languages[index] for index in pool]
         for batch in encode_whole(model, processor, audio=waves, source_lang=chosen, **sizes):
-            yield replace(batch, indices=[pool[place] for place in batch.indices])
+            yield replace(batch, indices=[pool[position] for position in batch.indices])
         pool.clear()
         waves.clear()
 
@@ -130,18 +130,18 @@ def _encode_windows(
 ) -> Iterator[Tensor]:
     """The states `(n, D)` of each window between its cuts, in order."""
     while group := list(_take_seconds(windows, batch_seconds)):
-        waves, found = [window.waveform for window in group], {}
+        waves, results = [window.waveform for window in group], {}
         for batch in encode_whole(
             model, processor, audio=waves, source_lang=source_lang, batch_seconds=batch_seconds, **options
         ):
             mask = batch.attention_mask
             for row, place in enumerate(batch.indices):
                 length = batch.states.shape[1] if mask is None else int(mask[row].sum())
-                found[place] = batch.states[row, :length]
+                results[place] = batch.states[row, :length]
         for place, window in enumerate(group):
-            per_sample = len(found[place]) / len(window.waveform)
+            per_sample = len(results[place]) / len(window.waveform)
             first = round(window.core_start * per_sample)
-            yield found[place][first : max(first + 1, round(window.core_stop * per_sample))]
+            yield results[place][first : max(first + 1, round(window.core_stop * per_sample))]
 
 
 def _take_seconds(windows: Iterator[Window], seconds: float) -> Iterator[Window]:
@@ -184,13 +184,13 @@ def encode_whole(
             # In mSLAM, text enters after the speech layers.
             first = 0 if text is None else getattr(encoder.config, "num_speech_layers", 0)
             every = outputs.hidden_states
-            place = layer - first if layer >= 0 else layer + len(every)
-            if not 0 <= place < len(every):
+            index = layer - first if layer >= 0 else layer + len(every)
+            if not 0 <= index < len(every):
                 raise ValueError(
                     f"layer {layer} is out of range: this input passes through the layers {first + 1} to "
                     f"{first + len(every) - 1} ({first} is their input)"
                 )
-            states = every[place]
+            states = every[index]
         yield EncodedBatch(indices=indices, states=states, attention_mask=mask)
 
 
@@ -223,13 +223,13 @@ def prepare_batches(
         raise ValueError("expected exactly one of `audio` and `text`")
     items: Sequence[Any]
     if audio is not None:
-        items = [load_audio(one) for one in audio]
+        items = [load_audio(item) for item in audio]
         sizes, budget = [len(wave) for wave in items], batch_seconds * SAMPLING_RATE
     else:
         items = list(text or ())
-        sizes, budget = [len(one) for one in items], float("inf")
+        sizes, budget = [len(item) for item in items], float("inf")
         if 0 in map(len, map(str.strip, items)):
-            raise ValueError(f"text[{[one.strip() for one in items].index('')}] is empty")
+            raise ValueError(f"text[{[item.strip() for item in items].index('')}] is empty")
     languages = _language_of_each(source_lang, len(items))
     for indices in group_by_size(sizes, budget, batch_size):
         chosen = [items[index] for index in indices]

@@ -150,8 +150,8 @@ def split_at_cut(
         return halved, lost, abs(place - cut_seconds)
 
     edges = [edge for word in (*earlier, *later) for edge in (word.start_seconds, word.end_seconds)]
-    places = [cut_seconds, *(edge for edge in edges if overlap_start <= edge <= overlap_stop)]
-    kept, rest = _split(earlier, later, min(places, key=cost))
+    indices = [cut_seconds, *(edge for edge in edges if overlap_start <= edge <= overlap_stop)]
+    kept, rest = _split(earlier, later, min(indices, key=cost))
     # The same word on both sides of the separation, because the windows disagree about its time.
     if kept and rest and kept[-1].text == rest[0].text and rest[0].start_seconds < kept[-1].end_seconds:
         rest = rest[1:]

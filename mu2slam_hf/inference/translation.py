@@ -48,10 +48,10 @@ def translate(
         if not isinstance(item, str):
             raise ValueError(f"texts[{index}] must be a str, got {type(item).__name__}")
     sources = [prepare_text(item, processor.tokenizer, normalize) for item in items]
-    places = [place for place, source in enumerate(sources) if source]
+    indices = [place for place, source in enumerate(sources) if source]
     results = [""] * len(items)
-    for group in group_by_size([len(sources[place]) for place in places], float("inf"), batch_size):
-        chosen = [places[index] for index in group]
+    for group in group_by_size([len(sources[place]) for place in indices], float("inf"), batch_size):
+        chosen = [indices[index] for index in group]
         options = {
             "source_lang": _languages_of(source_lang, chosen),
             "target_lang": _languages_of(target_lang, chosen),
@@ -72,4 +72,4 @@ def _generate(model: Any, processor: Any, texts: Sequence[str], **options: Any) 
 
 def _languages_of(languages: Any, places: Sequence[int]) -> Any:
     """The languages of some texts, of a list of languages; one language for all texts as it is."""
-    return languages if languages is None or isinstance(languages, str) else [languages[place] for place in places]
+    return languages if languages is None or isinstance(languages, str) else [languages[index] for index in places]

@@ -125,12 +125,12 @@ def _build_cutters(num_channels: int, *arguments: Any) -> "list[_ChannelCutter]"
 
 def _merge(cutters: "list[_ChannelCutter]", buffer: np.ndarray, offset: int, is_last: bool) -> Iterator[Window]:
     """The windows of all channels, by start."""
-    found = [
+    results = [
         window
         for channel, cutter in enumerate(cutters)
         for window in cutter.add(np.ascontiguousarray(buffer[:, channel]), offset, is_last)
     ]
-    return iter(sorted(found, key=lambda window: window.start_sample))
+    return iter(sorted(results, key=lambda window: window.start_sample))
 
 
 class _ChannelCutter:
@@ -202,11 +202,11 @@ class _ChannelCutter:
             is_cut: whether the last window is cut inside speech.
         """
         overlap = round(_OVERLAP_SECONDS * self.sampling_rate)
-        for place, (left, right) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
-            joined = joins or place > 0
+        for index, (left, right) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+            joined = joins or index > 0
             core_start, core_stop = left * self.hop, min(right * self.hop, len(waveform))
             begin = max(first * self.hop, core_start - overlap) if joined else core_start
-            end = min(core_stop + overlap, len(waveform)) if is_cut or place + 2 < len(edges) else core_stop
+            end = min(core_stop + overlap, len(waveform)) if is_cut or index + 2 < len(edges) else core_stop
             yield Window(
                 waveform=waveform[begin:end].copy(),
                 start_sample=start + begin,
@@ -222,8 +222,8 @@ class _ChannelCutter:
         blanks = None
         if self.blank_posteriors is not None:
             posteriors = self.blank_posteriors(waveform[first * self.hop : stop * self.hop])
-            places = np.arange(stop - first) * len(posteriors) // max(stop - first, 1)
-            blanks = posteriors[np.minimum(places, len(posteriors) - 1)]
+            indices = np.arange(stop - first) * len(posteriors) // max(stop - first, 1)
+            blanks = posteriors[np.minimum(indices, len(posteriors) - 1)]
         return [first + cut for cut in find_cuts(levels[first:stop], self.max_frames, blanks)]
 
 
@@ -255,11 +255,11 @@ def cut_speech(blocks: Iterator[FloatArray], max_seconds: float) -> Iterator[Win
         max_seconds: maximum length of a window without overlap.
     """
     first = next(blocks)
-    found = False
+    results = False
     for window in cut_windows(chain([first], blocks), SAMPLING_RATE, max_seconds):
         if not isinstance(window, RecordingEnd):
-            found = True
+            results = True
             yield window
-    if not found:
+    if not results:
         waveform = first[: round(max_seconds * SAMPLING_RATE), 0].copy()
         yield Window(waveform=waveform, start_sample=0, core_start=0, core_stop=len(waveform))

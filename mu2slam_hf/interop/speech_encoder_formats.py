@@ -214,11 +214,11 @@ def rename_weights(
         if reason is not None:
             left_out[name] = reason
             continue
-        found = find_name(name, known)
-        if found is None:
+        results = find_name(name, known)
+        if results is None:
             unknown.append(name)
         else:
-            ours, rule = found
+            ours, rule = results
             renamed[ours] = tensor.detach()[..., 0] if rule.drop_last_axis else tensor.detach()
     if unknown:
         raise ValueError(f"{source}: unexpected weights {list_names(unknown)}.")

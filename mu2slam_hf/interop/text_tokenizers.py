@@ -133,7 +133,7 @@ def find_languages(tokens: Sequence[str]) -> dict[str, str]:
     A second token for the same language and script (Akan and Twi are one language in CLDR) has no code; it is an
     ordinary special token.
     """
-    found: dict[str, str] = {}
+    results: dict[str, str] = {}
     seen: set[tuple[str, str]] = set()
     for token in tokens:
         match = _LANGUAGE.fullmatch(token)
@@ -145,10 +145,10 @@ def find_languages(tokens: Sequence[str]) -> dict[str, str]:
             continue
         seen.add((base, script))
         is_main = not script or _MAIN_SCRIPTS.get(base, script) == script
-        code = base if is_main and base not in found.values() else canonical_language(f"{match[1]}-{script}")
-        if code not in found.values():
-            found[token] = code
-    return found
+        code = base if is_main and base not in results.values() else canonical_language(f"{match[1]}-{script}")
+        if code not in results.values():
+            results[token] = code
+    return results
 
 
 def _list_languages(languages: Sequence[str] | None, known: list[str]) -> list[str]:

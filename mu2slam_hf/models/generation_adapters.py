@@ -90,9 +90,9 @@ def _select_rows(kwargs: dict[str, Any], rows: list[int], batch_size: int) -> di
 
     def select(value: Any) -> Any:
         if isinstance(value, ModelOutput):
-            return type(value)(**{name: select(one) for name, one in value.items()})
+            return type(value)(**{name: select(item) for name, item in value.items()})
         if isinstance(value, tuple):
-            return tuple(select(one) for one in value)
+            return tuple(select(item) for item in value)
         is_batch = isinstance(value, Tensor) and value.dim() > 0 and value.shape[0] == batch_size
         return value[torch.tensor(rows, device=value.device)] if is_batch else value
 
@@ -108,8 +108,8 @@ def _join_rows(parts: Sequence[tuple[list[int], Tensor]], batch_size: int, pad_t
     length = max(ids.shape[1] for _, ids in parts)
     joined = parts[0][1].new_full((batch_size * per_item, length), pad_token_id)
     for rows, ids in parts:
-        places = [row * per_item + number for row in rows for number in range(per_item)]
-        joined[places, : ids.shape[1]] = ids
+        indices = [row * per_item + number for row in rows for number in range(per_item)]
+        joined[indices, : ids.shape[1]] = ids
     return joined
 
 

@@ -168,8 +168,8 @@ class Draft:
             self.place += len(written)
             self.block = min(2 * self.block, LARGEST_BLOCK)
             return
-        differing = (one != other for one, other in zip(written, expected, strict=False))
-        accepted = next((place for place, differs in enumerate(differing) if differs), len(expected))
+        differing = (item != other for item, other in zip(written, expected, strict=False))
+        accepted = next((index for index, differs in enumerate(differing) if differs), len(expected))
         self.block = min(max(2 * accepted, SMALLEST_BLOCK), LARGEST_BLOCK)
         for token in self._unaligned:
             self._distances = _extend_distances(self._distances, self.tokens, token)

@@ -240,21 +240,21 @@ class CTCPrefixLogitsProcessor(LogitsProcessor):
         log_p = scores.double().log_softmax(-1).clamp(min=NEGATIVE)
         is_complete = count >= min(self.num_candidates, len(tokens))
         count = min(count, len(tokens))
-        ranked, places = log_p.topk(min(count + 1, len(tokens)), dim=-1)
-        places = places[:, :count]
+        ranked, indices = log_p.topk(min(count + 1, len(tokens)), dim=-1)
+        indices = indices[:, :count]
         end = int(torch.searchsorted(tokens, self.eos_token_id))
         if is_complete:
-            places[:, -1] = places[:, -1].where((places == end).any(dim=-1), end)
+            indices[:, -1] = indices[:, -1].where((indices == end).any(dim=-1), end)
         weights = self.weights[utterances][:, None]
-        ctc = self.scorer.prefix_scores(state, tokens[places], last, utterances)
+        ctc = self.scorer.prefix_scores(state, tokens[indices], last, utterances)
         # `</s>` is scored too, as the last column.
         ctc = torch.cat([ctc, self.scorer.end_scores(state)[:, None]], dim=1)
-        ctc = torch.where(torch.nn.functional.pad(places == end, (0, 1)), ctc[:, -1:], ctc)
-        places = torch.nn.functional.pad(places, (0, 1), value=end)
+        ctc = torch.where(torch.nn.functional.pad(indices == end, (0, 1)), ctc[:, -1:], ctc)
+        indices = torch.nn.functional.pad(indices, (0, 1), value=end)
         ctc_step = (ctc - state.score[:, None]).clamp(min=-1e6, max=0.0)
-        mixed = ((1 - weights) * log_p.gather(1, places) + weights * ctc_step).to(scores.dtype)
+        mixed = ((1 - weights) * log_p.gather(1, indices) + weights * ctc_step).to(scores.dtype)
         best = mixed.amax(dim=-1)
-        chosen = tokens[places.masked_fill(mixed < best[:, None], len(tokens) - 1).amin(dim=-1)]
+        chosen = tokens[indices.masked_fill(mixed < best[:, None], len(tokens) - 1).amin(dim=-1)]
         if is_complete:
             return chosen, torch.ones_like(chosen, dtype=torch.bool)
         return chosen, ((1 - weights[:, 0]) * ranked[:, -1]).to(scores.dtype) < best

@@ -152,11 +152,11 @@ class GreedySearch:
         chooser = TokenChooser(logits_processor, model.config.eos_token_id)
         ends = {
             token
-            for one in stopping_criteria
-            if isinstance(one, EosTokenCriteria)
-            for token in one.eos_token_id.tolist()
+            for item in stopping_criteria
+            if isinstance(item, EosTokenCriteria)
+            for token in item.eos_token_id.tolist()
         }
-        max_length = min(one.max_length for one in stopping_criteria if isinstance(one, MaxLengthCriteria))
+        max_length = min(item.max_length for item in stopping_criteria if isinstance(item, MaxLengthCriteria))
         batch = _Batch(model, input_ids, chooser, self.drafts, model_kwargs)
         while batch.utterances:
             batch.step(ends, max_length)
@@ -171,11 +171,11 @@ class GreedySearch:
         languages = model_kwargs["decoder_language_ids"]
         return (
             TokenChooser.supports(processors)
-            and all(type(one) in (EosTokenCriteria, MaxLengthCriteria) for one in criteria)
+            and all(type(item) in (EosTokenCriteria, MaxLengthCriteria) for item in criteria)
             and not unknown
             and languages.dim() == 1
             and model.config.decoder_config._attn_implementation in _BACKENDS
-            and any(type(one) is MaxLengthCriteria for one in criteria)
+            and any(type(item) is MaxLengthCriteria for item in criteria)
             and config._pad_token_tensor is not None
             and not (config.return_dict_in_generate or config.is_assistant)
             and config.cache_implementation in (None, "dynamic")
@@ -231,13 +231,13 @@ class _Batch:
         checked = torch.tensor([rows, columns, steps, [self.utterances[row] for row in rows]], device=self.device)
         states, last = self._extend_states(blocks, checked)
         chosen = self.chooser.choose(logits[checked[0], checked[1]], checked[3], states, last).tolist()
-        accepted, place = [], 0
+        accepted, index = [], 0
         for utterance, block in zip(self.utterances, blocks, strict=True):
             count = 0
             if utterance not in self.finished:
-                count = self._accept(utterance, block, chosen[place : place + len(block) + 1], ends, max_length)
+                count = self._accept(utterance, block, chosen[index : index + len(block) + 1], ends, max_length)
             accepted.append(count)
-            place += len(block) + 1
+            index += len(block) + 1
         self._advance(accepted)
 
     def _feed(self, max_length: int) -> tuple[list[list[int]], list[list[int]]]:
@@ -264,9 +264,9 @@ class _Batch:
         mask = position_ids = None
         if positions is not None or (length > 1 and self.num_cached[0]):
             first = self.num_cached[0]
-            places = torch.arange(first, first + length, device=self.device)[None] if positions is None else positions
+            indices = torch.arange(first, first + length, device=self.device)[None] if positions is None else positions
             keys = torch.arange(int(max(self.num_cached)) + length, device=self.device)
-            mask = places[:, None, :, None] >= keys
+            mask = indices[:, None, :, None] >= keys
             if self.model.config.decoder_config._attn_implementation == "eager":
                 dtype = self.encoder_outputs.last_hidden_state.dtype
                 mask = torch.where(mask, 0.0, torch.finfo(dtype).min).to(dtype)

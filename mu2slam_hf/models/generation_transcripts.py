@@ -45,12 +45,12 @@ def encode_transcripts(model: Any, encoder_outputs: Any, translated: Tensor, spo
         **options,
     )
     texts = _text_tokens(ids, model.config)
-    heard = torch.tensor([len(text) > 0 for text in texts], device=states.device)
-    if not bool(heard.any()):
+    recognized = torch.tensor([len(text) > 0 for text in texts], device=states.device)
+    if not bool(recognized.any()):
         return encoder_outputs
-    read = encode_tokens(model, [text for text in texts if text], spoken[translated][heard])
+    read = encode_tokens(model, [text for text in texts if text], spoken[translated][recognized])
     text_mask = read.attention_mask
-    rows = translated.nonzero().flatten()[heard]
+    rows = translated.nonzero().flatten()[recognized]
     kept = torch.ones_like(translated).index_fill(0, rows, False)
     longest = max(int(mask[kept].sum(dim=-1).max()) if bool(kept.any()) else 0, text_mask.shape[1])
     states = pad(states[:, :longest], (0, 0, 0, max(0, longest - states.shape[1])))

@@ -200,13 +200,15 @@ def _fallbacks(canonical: str) -> list[str]:
 
 def _describe_nearest(code: str, languages: Sequence[str], count: int = 5) -> str:
     """The known codes most similar to `code`, for an error message."""
-    known = {one.lower(): one for one in languages}
-    known |= {LANGUAGE_NAMES[one].lower(): one for one in languages if one in LANGUAGE_NAMES}
+    known = {language.lower(): language for language in languages}
+    known |= {LANGUAGE_NAMES[language].lower(): language for language in languages if language in LANGUAGE_NAMES}
     wanted = code.strip().lower().replace("_", "-")
     keys = difflib.get_close_matches(wanted, known, n=2 * count, cutoff=0.5)
     keys += difflib.get_close_matches(wanted.split("-")[0], known, n=count, cutoff=0.4)
     nearest = list(dict.fromkeys(known[key] for key in keys))[:count] or list(languages)[:count]
-    shown = ", ".join(f"{one} ({LANGUAGE_NAMES[one]})" if one in LANGUAGE_NAMES else one for one in nearest)
+    shown = ", ".join(
+        f"{language} ({LANGUAGE_NAMES[language]})" if language in LANGUAGE_NAMES else language for language in nearest
+    )
     return f"nearest of the {len(languages)} known codes: {shown}"
 
 

@@ -323,7 +323,7 @@ def select_states(states: tuple[Tensor, ...] | None, wanted: bool | int | list[i
         return states
     numbers = [wanted] if isinstance(wanted, int) else wanted
     kept = {number % len(states) for number in numbers if -len(states) <= number < len(states)}
-    return tuple(one if number in kept else None for number, one in enumerate(states))
+    return tuple(item if number in kept else None for number, item in enumerate(states))
 
 
 class MSLAMForCTC(CTCMixin, MSLAMPreTrainedModel):

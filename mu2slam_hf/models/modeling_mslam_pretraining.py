@@ -406,8 +406,8 @@ def at_least_one(mask: Tensor) -> Tensor:
 
 def first_if_none(chosen: Tensor) -> Tensor:
     """Flat positions `(k,)` int64 where `chosen` is True, or the first position if there are none."""
-    found = chosen.flatten().nonzero()[:, 0]
-    return found if len(found) else found.new_zeros(1)
+    results = chosen.flatten().nonzero()[:, 0]
+    return results if len(results) else results.new_zeros(1)
 
 
 def mark_rows(rows: Tensor, number: int) -> Tensor:

@@ -731,9 +731,9 @@ class EncoderHeadMixin:
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         # transformers would save the weights under the names of the encoder-decoder.
         model._weight_conversions = [
-            one
-            for one in getattr(model, "_weight_conversions", None) or []
-            if not set(one.source_patterns) & set(cls._encoder_decoder_keys)
+            item
+            for item in getattr(model, "_weight_conversions", None) or []
+            if not set(item.source_patterns) & set(cls._encoder_decoder_keys)
         ]
         return loaded
 

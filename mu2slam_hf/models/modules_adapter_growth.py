@@ -72,7 +72,7 @@ class AdapterGrowth:
             return None
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
-            return cls(**{name: tuple(one) if isinstance(one, list) else one for name, one in values.items()})
+            return cls(**{name: tuple(item) if isinstance(item, list) else item for name, item in values.items()})
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: expected what mu2slam_hf writes beside adapters, got {error}.") from error
 
@@ -91,7 +91,7 @@ class AdapterGrowth:
         Raises:
             ValueError: it is another one.
         """
-        different = [part for part, one in fingerprints.items() if self.fingerprints.get(part, one) != one]
+        different = [part for part, item in fingerprints.items() if self.fingerprints.get(part, item) != item]
         if different:
             raise ValueError(
                 f"{name}: these adapters were trained on another model: the weights of its {' and '.join(different)} "
@@ -115,17 +115,17 @@ def fingerprint_weights(model: Any) -> dict[str, str]:
     if getattr(model, "is_quantized", False):
         return {}
     digests = {part: sha256() for part in _PARTS}
-    found = set()
+    results = set()
     for name, values in sorted((_plain_name(name), values) for name, values in model.named_parameters()):
         part = name.split(".")[0]
         if part not in _PARTS or is_adapter_weight(name) or has_rows_of(name, TOKEN_TABLES + LANGUAGE_TABLES):
             continue
         if values.dtype == torch.float16:
             return {}
-        found.add(part)
+        results.add(part)
         digests[part].update(f"{name} {tuple(values.shape)}".encode())
         digests[part].update(_sample(values.detach()))
-    return {part: digests[part].hexdigest()[:16] for part in _PARTS if part in found}
+    return {part: digests[part].hexdigest()[:16] for part in _PARTS if part in results}
 
 
 def is_adapter_weight(name: str) -> bool:
@@ -192,4 +192,7 @@ class AdapterProcessorMixin:
                 f"{len(self.tokenizer)} tokens."
             )
         add_adapter_characters(self.tokenizer, growth)
-        self.languages = [*self.languages, *(one for one in growth.new_languages if one not in self.languages)]
+        self.languages = [
+            *self.languages,
+            *(new_language for new_language in growth.new_languages if new_language not in self.languages),
+        ]

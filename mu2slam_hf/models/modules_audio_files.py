@@ -120,7 +120,7 @@ def _open(source: str | os.PathLike | bytes, label: str) -> BinaryIO:
 
 def _decode(reader: AudioReader, label: str, sampling_rate: int, split_channels: bool) -> Iterator[np.ndarray]:
     """Blocks `(n, c)` float32 at `sampling_rate` of an open file."""
-    found = 0
+    results = 0
     resampler = None
     try:
         for block in reader.blocks():
@@ -129,20 +129,20 @@ def _decode(reader: AudioReader, label: str, sampling_rate: int, split_channels:
                 bad = int((~np.isfinite(samples)).sum())
                 raise AudioError(f"{label}: {bad} of {samples.size} samples are NaN or infinite")
             samples = np.ascontiguousarray(samples, dtype=np.float32)
-            found += len(samples)
+            results += len(samples)
             if reader.rate != sampling_rate:
                 if resampler is None:
                     resampler = _build_resampler(reader.rate, sampling_rate, samples.shape[1], label)
                 last_input, samples = samples, resampler.resample_chunk(samples)
             if len(samples):
                 yield samples
-        if not found:
+        if not results:
             raise AudioError(f"{label}: has no samples")
         if resampler is not None:
             rest = resampler.resample_chunk(last_input[:0], last=True)
             if len(rest):
                 yield rest
-            elif round(found * sampling_rate / reader.rate) == 0:
+            elif round(results * sampling_rate / reader.rate) == 0:
                 # A clip shorter than one output sample would become empty.
                 yield last_input[:1]
     finally:

@@ -103,10 +103,10 @@ def find_gapped_rows(sequence_ids: Tensor, gap: int) -> GappedRows:
     batch, length = sequence_ids.shape
     # (B, L): number of sequences that began at or before each position, not counting the first
     number = nn.functional.pad(sequence_ids[:, 1:] != sequence_ids[:, :-1], (1, 0)).cumsum(dim=1)
-    places = torch.arange(length, device=sequence_ids.device) + gap * number
+    indices = torch.arange(length, device=sequence_ids.device) + gap * number
     width = length + gap * int(number[:, -1].max())
     rows = torch.arange(batch, device=sequence_ids.device)[:, None] * width
-    return GappedRows((rows + places).flatten(), width)
+    return GappedRows((rows + indices).flatten(), width)
 
 
 class ConformerConvolution(nn.Module):

@@ -57,7 +57,7 @@ class LanguageAdapters:
 
     def check(self, name: str, growth: AdapterGrowth) -> None:
         """Raises ValueError if an adapter belongs to a model with other languages or another vocabulary."""
-        sizes = {one.num_tokens for one in self.growths.values()}
+        sizes = {item.num_tokens for item in self.growths.values()}
         if growth.base_languages != self.base_languages or sizes - {growth.num_tokens}:
             raise ValueError(
                 f"{name}: these adapters were trained on a model with the languages "
@@ -68,8 +68,8 @@ class LanguageAdapters:
     def add(self, model: Any, name: str, growth: AdapterGrowth, rows: dict[str, Tensor]) -> None:
         """Grow the model by what an adapter adds; the rows are used from `use` on."""
         self.growths[name], self.rows[name] = growth, rows
-        self.characters += [one for one in growth.characters if one not in self.characters]
-        added = [one for one in growth.new_languages if one not in self.languages]
+        self.characters += [item for item in growth.characters if item not in self.characters]
+        added = [item for item in growth.new_languages if item not in self.languages]
         self.languages += added
         if growth.is_empty:
             return
@@ -85,10 +85,10 @@ class LanguageAdapters:
             if table not in rows:
                 raise ValueError(f"{name}: these adapters have no rows of {table}.")
         tokens = {code: list(ids) for code, ids in self.base_restricted.items()}
-        for one in self.growths.values():
-            places = self._places(one)
-            for code, ids in one.restricted_tokens.items():
-                moved = {places[index - one.num_tokens] if index >= one.num_tokens else index for index in ids}
+        for item in self.growths.values():
+            indices = self._places(item)
+            for code, ids in item.restricted_tokens.items():
+                moved = {indices[index - item.num_tokens] if index >= item.num_tokens else index for index in ids}
                 tokens[code] = sorted({*tokens.get(code, ()), *moved})
         model.config.restricted_tokens = tokens or None
 
@@ -101,17 +101,17 @@ class LanguageAdapters:
             return
         _limit_heads(model, self._num_base_rows() if name not in self.rows else None)
         growth, rows = self.growths.get(name), self.rows.get(name, {})
-        some = next(one for one in self.growths.values() if not one.is_empty)
+        some = next(item for item in self.growths.values() if not item.is_empty)
         for table, values in named_tables(model).items():
             values[self._first(table, some) :] = self.rest[table].to(values)
             if growth is None or table not in rows:
                 continue
             if has_rows_of(table, TOKEN_TABLES):
-                places = self._places(growth)
+                indices = self._places(growth)
             else:
-                places = [len(self.base_languages) + self.languages.index(one) for one in growth.new_languages]
-            if places:
-                values[places] = rows[table].to(values)
+                indices = [len(self.base_languages) + self.languages.index(item) for item in growth.new_languages]
+            if indices:
+                values[indices] = rows[table].to(values)
 
     def find_owners(self, language: str) -> list[str]:
         """Adapters that add a language; none for a language of the base model."""
@@ -122,7 +122,7 @@ class LanguageAdapters:
         return self.base_vocab_size, len(self.base_languages)
 
     def _places(self, growth: AdapterGrowth) -> list[int]:
-        return [growth.num_tokens + self.characters.index(one) for one in growth.characters]
+        return [growth.num_tokens + self.characters.index(character) for character in growth.characters]
 
     def _first(self, table: str, growth: AdapterGrowth) -> int:
         return growth.num_tokens if has_rows_of(table, TOKEN_TABLES) else len(self.base_languages)
@@ -163,7 +163,7 @@ class LanguageAdaptersMixin:
             **(kwargs.get("adapter_kwargs") or {}),
             **kwargs,
         }
-        hub = {one: given[one] for one in _HUB_ARGUMENTS if given.get(one) is not None}
+        hub = {item: given[item] for item in _HUB_ARGUMENTS if given.get(item) is not None}
         growth = AdapterGrowth.load(source, **hub) if source else None
         if growth is None:
             loaded = super().load_adapter(peft_model_id, adapter_name, *args, **kwargs)
@@ -202,7 +202,9 @@ class LanguageAdaptersMixin:
             return
         self._check_adapters(names)
         adapters = self._language_adapters
-        growing = [one for one in names if adapters and one in adapters.growths and not adapters.growths[one].is_empty]
+        growing = [
+            name for name in names if adapters and name in adapters.growths and not adapters.growths[name].is_empty
+        ]
         if len(growing) > 1:
             raise ValueError(f"{', '.join(growing)} add languages or characters; only one of them can be in use.")
         super().set_adapter(adapter_name)

@@ -283,8 +283,8 @@ def contrastive_losses(
     """
     present = negative_frames >= 0
     asked = present.any(dim=-1)
-    places = negative_frames.clamp(min=0)
-    used = torch.zeros_like(places[..., 0]).scatter_add_(1, places.flatten(1), present.flatten(1).long()) > 0
+    indices = negative_frames.clamp(min=0)
+    used = torch.zeros_like(indices[..., 0]).scatter_add_(1, indices.flatten(1), present.flatten(1).long()) > 0
     with torch.autocast(device_type=context.device.type, enabled=False):
         # Selected before the product: padding may hold NaN, and NaN * 0 is NaN in the gradient too.
         context = _unit(torch.where(asked.unsqueeze(-1), context, 0.0))
@@ -292,7 +292,7 @@ def contrastive_losses(
         # (U, N, D) x (U, N, D) -> (U, N, N)
         similarities = context @ targets.transpose(1, 2) / temperature
         positive = similarities.diagonal(dim1=1, dim2=2)
-        others = similarities.gather(2, places).masked_fill(~present, float("-inf"))
+        others = similarities.gather(2, indices).masked_fill(~present, float("-inf"))
         losses = torch.cat([positive.unsqueeze(-1), others], dim=-1).logsumexp(dim=-1) - positive
     return torch.where(asked, losses, 0.0), asked
 

@@ -50,11 +50,11 @@ def lay_out_segments(
     device = lengths.device
     longest = int(lengths.max())
     if pack:
-        places = torch.tensor(pack_sequences(lengths.tolist(), longest), device=device)
+        indices = torch.tensor(pack_sequences(lengths.tolist(), longest), device=device)
     else:
-        places = torch.zeros(len(lengths), 3, dtype=torch.int64, device=device)
-        places[:, 0] = torch.arange(len(lengths), device=device)
-    row, offset, number = places.unbind(1)
+        indices = torch.zeros(len(lengths), 3, dtype=torch.int64, device=device)
+        indices[:, 0] = torch.arange(len(lengths), device=device)
+    row, offset, number = indices.unbind(1)
     num_rows = int(row.max()) + 1
     # (total positions,): sequence, and position within it
     owner = torch.repeat_interleave(torch.arange(len(lengths), device=device), lengths)
@@ -79,16 +79,16 @@ def pack_sequences(lengths: list[int], row_length: int) -> list[tuple[int, int, 
         lengths: lengths of the sequences.
         row_length: length of the rows, at least that of the longest sequence.
     """
-    places = [(0, 0, 0)] * len(lengths)
+    indices = [(0, 0, 0)] * len(lengths)
     filled: list[tuple[int, int]] = []  # number of positions and sequences of each row
     for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
         row = next((r for r, (used, _) in enumerate(filled) if used + lengths[index] <= row_length), len(filled))
         if row == len(filled):
             filled.append((0, 0))
         used, count = filled[row]
-        places[index] = (row, used, count)
+        indices[index] = (row, used, count)
         filled[row] = (used + lengths[index], count + 1)
-    return places
+    return indices
 
 
 def same_sequence(query_ids: Tensor, key_ids: Tensor) -> Callable:

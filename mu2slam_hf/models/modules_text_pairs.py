@@ -38,10 +38,10 @@ class TextSegments:
 def find_segments(input_ids: Tensor, eos_token_id: int) -> TextSegments:
     """The segments of `input_ids` `(B, L)` int64; a row without `</s>` is one segment."""
     is_end = input_ids == eos_token_id
-    places = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
-    first_end = torch.where(is_end, places, input_ids.shape[1]).amin(dim=1, keepdim=True)
-    is_second = places > first_end
-    return TextSegments(is_second, places == first_end, torch.where(is_second, places - first_end - 1, places))
+    indices = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
+    first_end = torch.where(is_end, indices, input_ids.shape[1]).amin(dim=1, keepdim=True)
+    is_second = indices > first_end
+    return TextSegments(is_second, indices == first_end, torch.where(is_second, indices - first_end - 1, indices))
 
 
 class TextPairMixin:

@@ -167,7 +167,7 @@ class Mu2SLAMProcessor(AdapterProcessorMixin, ProcessorMixin):
         rows = [ids] if isinstance(texts, str) else ids
         masks = [mask] if isinstance(texts, str) else mask
         labels = [
-            [one if real else IGNORE_INDEX for one, real in zip(row, row_mask, strict=True)]
+            [item if real else IGNORE_INDEX for item, real in zip(row, row_mask, strict=True)]
             for row, row_mask in zip(rows, masks, strict=True)
         ]
         return labels[0] if isinstance(texts, str) else labels

@@ -295,9 +295,9 @@ class Mu2SLAMCTCTokenizer(Mu2SLAMTokenizer):
         if not (output_char_offsets or output_word_offsets):
             return decoded
         return Mu2SLAMCTCTokenizerOutput(
-            text=[one.text for one in decoded],
-            char_offsets=[one.char_offsets for one in decoded] if output_char_offsets else None,
-            word_offsets=[one.word_offsets for one in decoded] if output_word_offsets else None,
+            text=[item.text for item in decoded],
+            char_offsets=[item.char_offsets for item in decoded] if output_char_offsets else None,
+            word_offsets=[item.word_offsets for item in decoded] if output_word_offsets else None,
         )
 
     def _decode(

@@ -115,8 +115,8 @@ def _draw_by_weight(weights: Tensor, generator: torch.Generator) -> int:
         raise ValueError("k-means: there are fewer distinct frames than centres; use more audio or fewer centres.")
     threshold = torch.rand(1, dtype=torch.float64, generator=generator) * cumulative[-1]
     # Never one with weight 0, which rounding at the upper end could select.
-    found = int(torch.searchsorted(cumulative, threshold, right=True).clamp(max=len(cumulative) - 1))
-    return found if float(weights[found]) > 0 else int(weights.argmax())
+    results = int(torch.searchsorted(cumulative, threshold, right=True).clamp(max=len(cumulative) - 1))
+    return results if float(weights[results]) > 0 else int(weights.argmax())
 
 
 class StreamingKMeans:

@@ -85,16 +85,16 @@ class RecordedFeatures:
         def features(number: int) -> Iterator[Tensor]:
             nonlocal num_bytes
             for batch in self.batches(number):
-                found = [kept[record.key] for record in batch if record.key in kept]
+                results = [kept[record.key] for record in batch if record.key in kept]
                 loaded = [(r.key, self.load(r)) for r in batch if r.key not in kept]
                 waves = {key: wave for key, wave in loaded if wave is not None}
                 for key, frames in self._compute(tokenizer, waves):
-                    found.append(frames)
+                    results.append(frames)
                     if num_bytes + frames.nbytes <= self.max_bytes:
                         kept[key] = frames
                         num_bytes += frames.nbytes
-                if found:
-                    yield torch.cat(found)
+                if results:
+                    yield torch.cat(results)
 
         return features
 

@@ -57,7 +57,7 @@ def find_neighbours(embeddings: Tensor, token_ids: Tensor, candidates: tuple[int
     first, last = candidates
     table = functional.normalize(embeddings[first:last].float(), dim=-1)
     k = min(k, last - first - 1)
-    found = []
+    results = []
     for chunk in token_ids.split(SEARCH_CHUNK_ROWS):
         vectors = functional.normalize(embeddings[chunk].float(), dim=-1)
         # (u, D) x (D, C) -> (u, C)
@@ -65,8 +65,8 @@ def find_neighbours(embeddings: Tensor, token_ids: Tensor, candidates: tuple[int
         own = chunk - first
         inside = (own >= 0) & (own < last - first)
         similarity[inside.nonzero().squeeze(1), own[inside]] = -torch.inf
-        found.append(similarity.topk(k, dim=-1).indices + first)
-    return torch.cat(found) if found else token_ids.new_zeros((0, k))
+        results.append(similarity.topk(k, dim=-1).indices + first)
+    return torch.cat(results) if results else token_ids.new_zeros((0, k))
 
 
 def draw_noise(seed: int, step: int, record_ids: Sequence[str], shape: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -78,15 +78,15 @@ def measure(
     was_training = model.training
     model.eval()
     sums = torch.zeros(len(objective.names), device=device)
-    found = Measurement(sums, torch.zeros_like(sums), [])
+    results = Measurement(sums, torch.zeros_like(sums), [])
     batches = iter(batches)
     for batch in islice(batches, num_batches):
         outputs = objective.forward(model, batch, step=0)
-        found.sums += objective.stack(objective.sum(outputs, batch, is_training=False), device)
-        found.counts += objective.stack(objective.count(batch), device)
+        results.sums += objective.stack(objective.sum(outputs, batch, is_training=False), device)
+        results.counts += objective.stack(objective.count(batch), device)
         if scorer is not None:
-            found.rows += scorer.collect(objective, outputs, batch)
+            results.rows += scorer.collect(objective, outputs, batch)
     for batch in batches:
         objective.forward(model, batch, step=0)
     model.train(was_training)
-    return found
+    return results

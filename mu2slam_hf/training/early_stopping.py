@@ -19,12 +19,12 @@ def evaluations_without_progress(
         warmup_steps: evaluations up to this update are not counted: while the learning rate grows, a trained model
             gets worse before it gets better.
     """
-    found = [(int(entry["step"]), float(entry[metric])) for entry in log_history if metric in entry]
-    values = [value for _, value in found]
+    results = [(int(entry["step"]), float(entry[metric])) for entry in log_history if metric in entry]
+    values = [value for _, value in results]
     if not values:
         return 0
     best = values.index(max(values) if greater_is_better else min(values))
-    return sum(step > warmup_steps for step, _ in found[best + 1 :])
+    return sum(step > warmup_steps for step, _ in results[best + 1 :])
 
 
 class EarlyStopping(TrainerCallback):
@@ -46,13 +46,13 @@ class EarlyStopping(TrainerCallback):
 
     def should_stop(self, state: TrainerState) -> bool:
         """Whether the logs of a run have enough evaluations without an improvement."""
-        found = evaluations_without_progress(
+        results = evaluations_without_progress(
             state.log_history,
             self.metric,
             greater_is_better=self.greater_is_better,
             warmup_steps=self.warmup_steps,
         )
-        return found >= self.patience
+        return results >= self.patience
 
     def on_evaluate(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Stop, if there was no improvement; the checkpoint of this update is written first."""

@@ -62,11 +62,11 @@ class FiniteUpdates:
         Raises:
             NonFiniteLossError: more than `max_skipped` updates were not finite.
         """
-        found = gather_object([self._find()])
-        bad = {name for names, _, _ in found for name in names}
+        results = gather_object([self._find()])
+        bad = {name for names, _, _ in results for name in names}
         losses = [name for name in self.objective.names if name in bad]
         # With finite losses and a gradient that is not, any record of the update may have caused it.
-        records = [record for _, caused, present in found for record in (caused if losses else present)]
+        records = [record for _, caused, present in results for record in (caused if losses else present)]
         self.num_skipped += 1
         message = _describe(step, losses, records)
         if self.num_skipped > self.max_skipped:

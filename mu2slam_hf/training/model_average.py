@@ -69,11 +69,11 @@ def _check_same(first: Path, other: Path) -> None:
     if find_weights_file(first).name != find_weights_file(other).name:
         raise ValueError(f"{first} and {other}: one is a model, the other an adapter")
     for name in _CONFIGURATIONS:
-        one, two = _read(first / name), _read(other / name)
-        odd = sorted(key for key in one.keys() | two.keys() if one.get(key) != two.get(key))
+        item, two = _read(first / name), _read(other / name)
+        odd = sorted(key for key in item.keys() | two.keys() if item.get(key) != two.get(key))
         if odd:
             raise ValueError(
-                f"{first} and {other} are different models: `{odd[0]}` in {name} is {one.get(odd[0])!r} and "
+                f"{first} and {other} are different models: `{odd[0]}` in {name} is {item.get(odd[0])!r} and "
                 f"{two.get(odd[0])!r}; only models with the same configuration can be averaged"
             )
     tokenizers = [path / "tokenizer.json" for path in (first, other)]

@@ -62,8 +62,10 @@ class ResumeMixin(Seq2SeqTrainer):
             clear_incomplete(self.args.output_dir)
         if isinstance(resume_from_checkpoint, str):
             state = TrainerState.load_from_json(os.path.join(resume_from_checkpoint, TRAINER_STATE_NAME))
-            stopping = [one for one in self.callback_handler.callbacks if isinstance(one, EarlyStopping)]
-            if state.global_step >= self.args.max_steps or any(one.should_stop(state) for one in stopping):
+            stopping = [
+                callback for callback in self.callback_handler.callbacks if isinstance(callback, EarlyStopping)
+            ]
+            if state.global_step >= self.args.max_steps or any(callback.should_stop(state) for callback in stopping):
                 logger.warning(f"{resume_from_checkpoint} is the end of its run: nothing to train.")
                 self._load_from_checkpoint(resume_from_checkpoint)
                 self.state = state

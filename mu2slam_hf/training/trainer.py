@@ -203,11 +203,11 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
             self._product_rate = measure_product_rate(self.args.device, dtype)
             self.meter.skip_time(time.monotonic() - started)
         self.finite_updates.begin()
-        found: tuple[list[Any], Any] = super().get_batch_samples(
+        results: tuple[list[Any], Any] = super().get_batch_samples(
             self.throughput.timed(epoch_iterator), num_batches, device
         )
-        self.throughput.add(found[0])
-        return found
+        self.throughput.add(results[0])
+        return results
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
         """As the parent; an update that is not finite is skipped, and norms by part of the model are kept for a log.
@@ -364,7 +364,7 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
                 yield self._prepare_inputs(batch)
                 self.control = self.callback_handler.on_prediction_step(args, self.state, self.control)
 
-        found = measure(
+        results = measure(
             self.objective,
             self.model,
             prepare(),
@@ -373,9 +373,9 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
             scorer=development_set.scorer,
         )
         if args.world_size > 1:
-            found.sums, found.counts = self._sum_over_processes(torch.stack([found.sums, found.counts]))
-            found.rows = gather_object(found.rows)
-        return found.describe(self.objective, development_set.scorer)
+            results.sums, results.counts = self._sum_over_processes(torch.stack([results.sums, results.counts]))
+            results.rows = gather_object(results.rows)
+        return results.describe(self.objective, development_set.scorer)
 
     def evaluated_at_end(self) -> dict[str, float] | None:
         """Figures of the last evaluation, if no update followed it."""

@@ -150,17 +150,17 @@ class Mu2SLAMPreTrainingCollator(MaskingCollator[MaskingConfig]):
     ) -> tuple[Content, Content | None]:
         """Source and target of an example, with their tokens in the pool."""
         example = drawn.example
-        language, told = self.language_row(example.source_lang), self.language_row(drawn.source_lang)
+        language, is_given = self.language_row(example.source_lang), self.language_row(drawn.source_lang)
         if frames is not None:
             source = Content(
                 units=frames,
                 may_be_target=np.ones(len(frames), dtype=bool),
                 modality_id=SPEECH,
                 language_id=language,
-                told_language_id=told,
+                told_language_id=is_given,
             )
         else:
-            source = self._text(texts[example.source_text or "", example.source_lang], language, told, pool)
+            source = self._text(texts[example.source_text or "", example.source_lang], language, is_given, pool)
         if not drawn.targets:
             return source, None
         target = drawn.targets[0]

@@ -75,13 +75,13 @@ def pack_rows(
     for index in np.argsort(least, kind="stable"):
         if least[index] >= best_cost:
             break
-        found = _fill_rows(lengths, shortest[index], int(numbers[index]), bound, attention_length, best_cost)
-        if found is None:
+        results = _fill_rows(lengths, shortest[index], int(numbers[index]), bound, attention_length, best_cost)
+        if results is None:
             continue
-        longest_row = np.array([lengths[:, row].sum(axis=1) for row in found]).max(axis=0)
-        cost = float(compute_row_cost(np.array(len(found)), longest_row, attention_length))
+        longest_row = np.array([lengths[:, row].sum(axis=1) for row in results]).max(axis=0)
+        cost = float(compute_row_cost(np.array(len(results)), longest_row, attention_length))
         if cost < best_cost:
-            best, best_cost = found, cost
+            best, best_cost = results, cost
     return [sorted(row) for row in best]
 
 
@@ -257,6 +257,6 @@ def padding_share(batch: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Pad
     batches = [batch] if isinstance(batch, Mapping) else list(batch)
     shares = []
     for name in ("sequence_ids", "decoder_sequence_ids"):
-        padding = sum(int((one[name] == 0).sum()) for one in batches)
-        shares.append(padding / max(1, sum(one[name].numel() for one in batches)))
+        padding = sum(int((item[name] == 0).sum()) for item in batches)
+        shares.append(padding / max(1, sum(item[name].numel() for item in batches)))
     return PaddingShare(*shares)

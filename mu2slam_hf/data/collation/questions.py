@@ -48,15 +48,15 @@ class QuestionCollator(SpeechTextCollator):
             "record_ids": [example.id for example in examples],
         }
         if self.generates:
-            answers = self.encode([fold_capitals(one.targets[0].text, self.tokenizer) for one in examples])
+            answers = self.encode([fold_capitals(entry.targets[0].text, self.tokenizer) for entry in examples])
             rows = [[*self.without_unknown(row), self.tokenizer.eos_token_id] for row in answers]
             positions = find_segments(input_ids, self.tokenizer.eos_token_id).position_ids
             return batch | {"position_ids": positions, "labels": self.pad(rows, IGNORE_INDEX)}
-        places = [
+        indices = [
             (window.first_token - 1,) * 2 if example.answer_span is None else window.find_answer(*example.answer_span)
             for window, example in zip(windows, examples, strict=True)
         ]
-        starts, ends = torch.tensor(places, dtype=torch.int64).unbind(1)
+        starts, ends = torch.tensor(indices, dtype=torch.int64).unbind(1)
         return batch | {"start_positions": starts, "end_positions": ends}
 
     def _window(self, example: Example) -> QuestionWindow:

@@ -129,9 +129,9 @@ class Covost2Reader(CorpusReader):
             names = [f"covost_v2.{code}_{target}.tsv"]
             names += [f"covost_v2.{code}_{target}.{split}.tsv" for split in split_spellings(self.split)]
             for name in names:
-                found = [path for path in (Path(self.root) / code / name, Path(self.root) / name) if path.is_file()]
-                if found:
-                    tables.setdefault(target, found[0])
+                results = [path for path in (Path(self.root) / code / name, Path(self.root) / name) if path.is_file()]
+                if results:
+                    tables.setdefault(target, results[0])
         return tables
 
     def _is_of_split(self, table: Path) -> bool:

@@ -50,9 +50,9 @@ class EuroparlSTReader(CorpusReader):
 
     def rows(self, path: Path, part: Part) -> Iterator[PlacedRow]:
         """One row for each segment, with its translations."""
-        for position, (place, row) in enumerate(self._joined(path)):
+        for position, (index, row) in enumerate(self._joined(path)):
             if part.has(position):
-                yield place, row
+                yield index, row
 
     def records_of(self, row: Row, path: Path) -> Iterator[SpeechTextRecord | None]:
         """One record."""
@@ -76,7 +76,7 @@ class EuroparlSTReader(CorpusReader):
         return {target: path for target, path in lists.items() if path.is_file()}
 
     def _joined(self, folder: Path) -> list[tuple[str, Row]]:
-        found: dict[tuple[str, ...], tuple[str, Row]] = {}
+        results: dict[tuple[str, ...], tuple[str, Row]] = {}
         for target, segments in self._lists_of(folder).items():
             tables = [
                 segments,
@@ -99,8 +99,8 @@ class EuroparlSTReader(CorpusReader):
                     )
                 name, start, end = cells
                 row = {"name": name, "start": start, "end": end, "text": text, "translations": {}}
-                found.setdefault(cells, (f"{segments}:{number}", row))[1]["translations"][target] = translation
-        return list(found.values())
+                results.setdefault(cells, (f"{segments}:{number}", row))[1]["translations"][target] = translation
+        return list(results.values())
 
     def _find_audio(self, folder: Path, name: str) -> Path:
         for suffix in _SUFFIXES:

@@ -129,7 +129,7 @@ def read_split(
     """
     path = Path(root) / f"{split}.tsv"
     if not path.is_file():
-        there = sorted(found.stem for found in Path(root).glob("*.tsv")) or "no .tsv at all"
+        there = sorted(results.stem for results in Path(root).glob("*.tsv")) or "no .tsv at all"
         raise FileNotFoundError(f"{path}: no such split; the folder has {there}")
     return not_longer(read_manifest(path, **options), max_duration_seconds)
 

@@ -70,9 +70,9 @@ class MC4Reader(CorpusReader):
         """The compressed files of a language."""
         infix = "-validation" if "validation" in split_spellings(self.split) else ""
         for folder in (Path(self.root) / "multilingual", Path(self.root)):
-            found = sorted(folder.glob(f"c4-{code}{infix}.tfrecord-*.json.gz"))
-            if found:
-                return found
+            results = sorted(folder.glob(f"c4-{code}{infix}.tfrecord-*.json.gz"))
+            if results:
+                return results
         return []
 
     def code_of(self, path: Path) -> str:

@@ -103,11 +103,11 @@ class CorpusReader(ABC):
             return tuple(self.aliases)
         codes: list[str] = []
         for language in self.languages:
-            found = self.codes_of_language(language)
-            if not found:
+            results = self.codes_of_language(language)
+            if not results:
                 known = ", ".join(dict.fromkeys(self.aliases.values()))
                 raise ValueError(f"{self.name} has no language {language!r}; it has {known}")
-            codes += found
+            codes += results
         return tuple(dict.fromkeys(codes))
 
     def codes_of_language(self, language: str) -> list[str]:
@@ -291,12 +291,12 @@ def unique_records(records: Iterable[SpeechTextRecord], place: str) -> list[Spee
     Raises:
         ManifestError: two records have the same id and language; the message starts with `place`.
     """
-    found: dict[str, SpeechTextRecord] = {}
+    results: dict[str, SpeechTextRecord] = {}
     for record in records:
-        if record.key in found:
+        if record.key in results:
             raise ManifestError(f"{place}: the id {record.id!r} ({record.lang}) occurs twice")
-        found[record.key] = record
-    return list(found.values())
+        results[record.key] = record
+    return list(results.values())
 
 
 def recording_name(audio: Any, path: str | None) -> str:

@@ -20,9 +20,9 @@ def find_parquet(root: Path, config: str, split: str) -> list[Path]:
     for parent in (root, root / "data", root / "parquet-data"):
         for name in split_spellings(split):
             folder = parent / config
-            found = sorted(folder.glob(f"{name}-*.parquet")) or sorted((folder / name).glob("*.parquet"))
-            if found:
-                return found
+            results = sorted(folder.glob(f"{name}-*.parquet")) or sorted((folder / name).glob("*.parquet"))
+            if results:
+                return results
     return []
 
 

@@ -55,19 +55,19 @@ def load_tydiqa(
         raise ValueError(f"`languages` must be one or several of {', '.join(LANGUAGES)}; got {wanted}")
     chosen = check_folds(folds, num_folds, except_folds)
     names = {lang: f"tydiqa.goldp.{lang}.{split}.json" for lang in wanted}
-    found = {
+    results = {
         lang: path
         for lang, name in names.items()
         for path in (Path(root) / name, Path(root) / f"{name}.gz")
         if path.is_file()
     }
-    if not found:
+    if not results:
         raise FileNotFoundError(
             f"{root}: no tydiqa.goldp.<language>.{split}.json or .json.gz in {', '.join(wanted)}; the files are made "
             "from https://github.com/google-research-datasets/tydiqa (GoldP, one file for each language, as in XTREME)"
         )
     records = []
-    for lang, path in found.items():
+    for lang, path in results.items():
         seen: Counter[str] = Counter()
         for passage, question in _questions(path):
             record = _record(path, lang, passage, question)

@@ -71,11 +71,11 @@ class VoxPopuliUnlabelledReader(CorpusReader):
             if not part.has(position):
                 continue
             try:
-                found = self._equal_segments(file) if segments is None else segments.get(file.stem, [])
+                results = self._equal_segments(file) if segments is None else segments.get(file.stem, [])
             except (sf.SoundFileError, RuntimeError) as error:
                 yield str(file), ManifestError(f"cannot be read as audio ({error})")
                 continue
-            for number, start, end in found:
+            for number, start, end in results:
                 yield str(file), {"id": f"{file.stem}_{number}", "audio": AudioSlice(str(file), start, end)}
 
     def records_of(self, row: Row, path: Path) -> Iterator[SpeechTextRecord | None]:

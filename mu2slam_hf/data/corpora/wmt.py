@@ -111,8 +111,8 @@ class WMTReader(CorpusReader):
 
     def _is_of_split(self, path: Path, folder: Path) -> bool:
         inside = set(path.relative_to(folder).parts[:-1])
-        found = "validation" if inside & {"dev", "validation"} else "test" if "test" in inside else "train"
-        return found in split_spellings(self.split)
+        results = "validation" if inside & {"dev", "validation"} else "test" if "test" in inside else "train"
+        return results in split_spellings(self.split)
 
     def _twin(self, path: Path, code: str) -> Path | None:
         """The English file that is parallel to one in another language."""

@@ -105,13 +105,13 @@ def _pairs(root: Path, split: str, languages: Sequence[str]) -> Iterator[tuple[s
 
 
 def _files(root: Path, pattern: str, split: str) -> list[Path]:
-    found = sorted([*root.glob(pattern), *root.glob(f"{pattern}.gz")])
-    if not found:
+    results = sorted([*root.glob(pattern), *root.glob(f"{pattern}.gz")])
+    if not results:
         raise FileNotFoundError(
             f"{root}: no {pattern} or {pattern}.gz for the split {split!r}; dev and test are in XNLI-1.0.zip, train "
             "is in XNLI-MT-1.0.zip of https://github.com/facebookresearch/XNLI"
         )
-    return found
+    return results
 
 
 CORPUS = Corpus(

@@ -229,18 +229,18 @@ class ExampleBuilder:
         self, tasks: Sequence[str], source_lang: str, texts: Mapping[str, str], turn: int | None = None
     ) -> tuple[Target, ...]:
         """The texts that are targets of a source in `source_lang`, task by task, or the one whose turn it is."""
-        found = [
+        results = [
             (task, lang)
             for task in tasks
             if task in TASKS
             for lang in texts
             if TASKS[task].same_language in (None, lang == source_lang)
         ]
-        if turn is not None and found:
-            found = [found[turn % len(found)]]
+        if turn is not None and results:
+            results = [results[turn % len(results)]]
         return tuple(
             Target(task=task, lang=lang, text=texts[lang], num_tokens=self.count_tokens(texts[lang]) + 1)
-            for task, lang in found
+            for task, lang in results
         )
 
     def _within_limits(self, example: Example) -> Iterator[Example]:

@@ -117,7 +117,7 @@ class QuestionWindow:
 
         An answer that is not completely in the window is at the `</s>` of the question.
         """
-        inside = [place for place, (left, right) in enumerate(self.spans) if left < end and right > start]
+        inside = [index for index, (left, right) in enumerate(self.spans) if left < end and right > start]
         if not inside or self.spans[inside[0]][0] > start or self.spans[inside[-1]][1] < end:
             return self.first_token - 1, self.first_token - 1
         return self.first_token + inside[0], self.first_token + inside[-1]
@@ -215,9 +215,9 @@ def find_best_span(
     """
     best: Answer | None = None
     for window, starts, ends in zip(windows, start_logits.float(), end_logits.float(), strict=True):
-        place = slice(window.first_token, window.first_token + len(window.spans))
+        position = slice(window.first_token, window.first_token + len(window.spans))
         # (n, n): row is the first token, column the last one
-        sums = starts[place, None] + ends[None, place]
+        sums = starts[position, None] + ends[None, position]
         ones = torch.ones_like(sums, dtype=torch.bool)
         allowed = ones.triu() & ones.tril(max_answer_tokens - 1)
         value, index = sums.masked_fill(~allowed, -torch.inf).flatten().max(dim=0)

@@ -86,7 +86,7 @@ class BucketedPlan:
             [[cost.seconds, cost.source_tokens, cost.target_tokens] for cost in costs], dtype=np.float64
         )
         order = self._length_order(lengths, epoch, modality)
-        batches = self._split_evenly(self._fill([(keys[place], costs[place]) for place in order]))
+        batches = self._split_evenly(self._fill([(keys[index], costs[index]) for index in order]))
         return [batches[first : first + self.num_slots] for first in range(0, len(batches), self.num_slots)]
 
     def _length_order(self, lengths: FloatArray, epoch: int, modality: str) -> list[int]:

@@ -63,8 +63,8 @@ class SourceChoice:
     def __call__(self, number: int) -> str:
         """The source of draw `number`."""
         fraction = ((self._start + number * self._GOLDEN_RATIO) % 2**64) / 2**64
-        place = int(np.searchsorted(self._bounds, fraction * self._bounds[-1], side="right"))
-        return self.names[min(place, len(self.names) - 1)]
+        index = int(np.searchsorted(self._bounds, fraction * self._bounds[-1], side="right"))
+        return self.names[min(index, len(self.names) - 1)]
 
 
 class ExampleStream:

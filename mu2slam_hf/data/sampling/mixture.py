@@ -138,8 +138,8 @@ class Mixture:
         for group, quota in sorted(self.quotas().items()):
             circle = self._circles[group]
             first = _draws_before(epoch, quota)
-            places = np.arange(_draws_before(epoch + 1, quota) - first)
-            draws[group[0]].append((circle[(first + places) % len(circle)], places // len(circle)))
+            positions = np.arange(_draws_before(epoch + 1, quota) - first)
+            draws[group[0]].append((circle[(first + positions) % len(circle)], positions // len(circle)))
         none = np.zeros(0, dtype=np.int64)
         return {
             modality: (

@@ -186,10 +186,10 @@ class _OpenShard:
 
     def next_records(self) -> list[NumberedRecord] | None:
         """The records of the next row, each with its number within the shard; None at the end."""
-        found = next(self._rows, None)
-        if found is None:
+        results = next(self._rows, None)
+        if results is None:
             return None
-        records, self.position = found
+        records, self.position = results
         first, self.number = self.number, self.number + len(records)
         return list(enumerate(records, start=first))
 

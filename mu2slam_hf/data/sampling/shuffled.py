@@ -57,15 +57,15 @@ class ShuffledBatchSampler(ResumableBatchSampler):
     def take_batch(self) -> list[DrawKey]:
         """The part of the current update that this micro-batch takes."""
         order, size = self._order_of_epoch(), self.batch_size * self.num_slots
-        places = order[self.position : self.position + size]
+        indices = order[self.position : self.position + size]
         # If there are more micro-batches than examples left, some examples are repeated.
-        places += [order[place % len(order)] for place in range(self.num_slots - len(places))]
+        indices += [order[index % len(order)] for index in range(self.num_slots - len(indices))]
         bounds = (self.slot, self.slot + 1)
-        if len(places) > self.batch_size * (self.num_slots - 1):
+        if len(indices) > self.batch_size * (self.num_slots - 1):
             first, last = (self.batch_size * slot for slot in bounds)
         else:
-            first, last = (len(places) * slot // self.num_slots for slot in bounds)
-        return [DrawKey(self.positions[place], self.epoch) for place in places[first:last]]
+            first, last = (len(indices) * slot // self.num_slots for slot in bounds)
+        return [DrawKey(self.positions[index], self.epoch) for index in indices[first:last]]
 
     def end_step(self) -> None:
         """Advance to the next update, after the last one to the next epoch."""
@@ -85,5 +85,5 @@ class ShuffledBatchSampler(ResumableBatchSampler):
             generator = torch.Generator().manual_seed(self.seed + self.epoch)
             order = torch.randperm(number, generator=generator).tolist()
             missing = -number % (self.batch_size * self.num_ranks) if self.num_ranks > 1 else 0
-            self._order = (self.epoch, order + [order[place % number] for place in range(missing)])
+            self._order = (self.epoch, order + [order[index % number] for index in range(missing)])
         return self._order[1]

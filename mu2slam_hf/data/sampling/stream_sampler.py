@@ -138,11 +138,13 @@ class StreamBatchSampler(ResumableBatchSampler):
                 "Cannot resume in the middle of an update with another number of processes; use a checkpoint from the "
                 "end of an update."
             )
-        places = [list(state["place"]) for state in states]
-        if places != [[rank, len(states)] for rank in range(len(states))] or any(
+        indices = [list(state["place"]) for state in states]
+        if indices != [[rank, len(states)] for rank in range(len(states))] or any(
             state["fingerprint"] != states[0]["fingerprint"] for state in states
         ):
-            raise ValueError(f"Cannot resume: expected the states of all processes of one run, got those of {places}.")
+            raise ValueError(
+                f"Cannot resume: expected the states of all processes of one run, got those of {indices}."
+            )
         streams = {
             name: {
                 "records": divide_states([s["streams"][name]["records"] for s in states], self.num_ranks)[self.rank]

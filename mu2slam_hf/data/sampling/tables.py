@@ -105,8 +105,8 @@ class TableBatchSampler(ResumableBatchSampler):
         tasks = self.order.turns(first, len(self.order) * self.num_slots)
         columns = np.zeros((3, len(tasks)), dtype=np.int64)
         for number, (task, before) in enumerate(self.order.num_before(first).items()):
-            places = np.flatnonzero(tasks == number)
-            columns[:, places] = self.draws[task].take(before, len(places))
+            positions = np.flatnonzero(tasks == number)
+            columns[:, positions] = self.draws[task].take(before, len(positions))
         slots = self._deal(columns[0], tasks)
         indices, epochs, copies = columns[:, : len(slots)]
         self._plan = StepPlan(first=first, indices=indices, epochs=epochs, copies=copies, slots=slots)

@@ -131,20 +131,24 @@ def format_comparisons(comparisons: Sequence[Comparison], names: tuple[str, str]
         names: names of the two systems.
     """
     rows = [["", "metric", "n", *names, "difference", "95% interval", "p", ""]]
-    for one in comparisons:
-        direction = one.source_lang if one.source_lang == one.target_lang else f"{one.source_lang}-{one.target_lang}"
-        condition = "" if one.source_lang_given else ", language not given"
+    for comparison in comparisons:
+        direction = (
+            comparison.source_lang
+            if comparison.source_lang == comparison.target_lang
+            else f"{comparison.source_lang}-{comparison.target_lang}"
+        )
+        condition = "" if comparison.source_lang_given else ", language not given"
         rows.append(
             [
-                f"{one.task} {direction}{condition}",
-                one.metric,
-                str(one.num_items),
-                f"{one.baseline:.1f}",
-                f"{one.system:.1f}",
-                f"{one.difference:+.1f}",
-                f"[{one.interval_low:+.1f}, {one.interval_high:+.1f}]",
-                f"{one.p_value:.3f}",
-                one.verdict,
+                f"{comparison.task} {direction}{condition}",
+                comparison.metric,
+                str(comparison.num_items),
+                f"{comparison.baseline:.1f}",
+                f"{comparison.system:.1f}",
+                f"{comparison.difference:+.1f}",
+                f"[{comparison.interval_low:+.1f}, {comparison.interval_high:+.1f}]",
+                f"{comparison.p_value:.3f}",
+                comparison.verdict,
             ]
         )
     return "\n".join(align_columns(rows))

@@ -94,11 +94,13 @@ def _score(
 ) -> list[tuple[Score, MetricValue]]:
     groups: dict[tuple[str, bool, str, str], list[Hypothesis]] = defaultdict(list)
     for hypothesis in hypotheses:
-        told, source, target = hypothesis.source_lang_given, hypothesis.source_lang, hypothesis.target_lang
-        groups[hypothesis.task, told, source, target].append(hypothesis)
+        is_given, source, target = hypothesis.source_lang_given, hypothesis.source_lang, hypothesis.target_lang
+        groups[hypothesis.task, is_given, source, target].append(hypothesis)
     values: list[tuple[Score, MetricValue]] = []
-    for (task, told, source, target), group in sorted(groups.items(), key=lambda item: (item[0][0], not item[0][1])):
-        shared: dict[str, Any] = {"source_lang": source, "target_lang": target, "source_lang_given": told}
+    for (task, is_given, source, target), group in sorted(
+        groups.items(), key=lambda item: (item[0][0], not item[0][1])
+    ):
+        shared: dict[str, Any] = {"source_lang": source, "target_lang": target, "source_lang_given": is_given}
         # The draws of a bootstrap must not depend on the order in which utterances were decoded.
         ordered = sorted(group, key=lambda hypothesis: hypothesis.key)
         for metric, value in compute(task, target, ordered).items():
@@ -125,12 +127,12 @@ def format_scores(scores: Sequence[Score]) -> str:
     blocks = []
     for task, kind in TASK_TABLE.items():
         metrics = kind.metrics
-        for told in (True, False):
-            chosen = [s for s in scores if s.task == task and s.source_lang_given == told]
+        for is_given in (True, False):
+            chosen = [s for s in scores if s.task == task and s.source_lang_given == is_given]
             whole, grouped = [s for s in chosen if s.group is None], [s for s in chosen if s.group is not None]
-            blocks += [_format_block(task, told, whole, (*metrics, "language_accuracy"))] if whole else []
+            blocks += [_format_block(task, is_given, whole, (*metrics, "language_accuracy"))] if whole else []
             group_metrics = metrics if task in TRANSLATION_TASKS else _GROUP_METRICS
-            blocks += [_format_block(task, told, grouped, group_metrics)] if grouped else []
+            blocks += [_format_block(task, is_given, grouped, group_metrics)] if grouped else []
     signatures = sorted({score.signature for score in scores if score.source_lang != MEAN != score.target_lang})
     return "\n\n".join([*blocks, "\n".join(["signatures:", *(f"  {signature}" for signature in signatures)])])
 

@@ -65,11 +65,11 @@ def find_recognized(reference: Sequence[str], hypothesis: Sequence[str]) -> set[
         reference: words of the reference.
         hypothesis: words of the hypothesis.
     """
-    found: set[int] = set()
+    results: set[int] = set()
     for part in Levenshtein.opcodes(reference, hypothesis):
         if part.tag == "equal":
-            found.update(range(part.src_start, part.src_end))
-    return found
+            results.update(range(part.src_start, part.src_end))
+    return results
 
 
 def compute_unseen_words(

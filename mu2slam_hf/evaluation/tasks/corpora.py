@@ -201,7 +201,9 @@ def _decode(
 ) -> list[Hypothesis]:
     conditions = tuple(dict.fromkeys(settings.source_lang_given))
     requests = [
-        request for told in conditions for request in build_requests(records, settings.tasks, source_lang_given=told)
+        request
+        for is_given in conditions
+        for request in build_requests(records, settings.tasks, source_lang_given=is_given)
     ]
     if not requests:
         raise ValueError(f"none of the {len(records)} records is suitable for the tasks {', '.join(settings.tasks)}")

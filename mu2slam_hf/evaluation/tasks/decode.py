@@ -114,8 +114,8 @@ def make_batches(
     for (text_task, _), sources in groups.items():
         ordered = [sources[key] for key in sorted(sources)]
         budget = float("inf") if text_task else batch_seconds
-        for places in group_by_size([source[0].size for source in ordered], budget, batch_size):
-            yield [request for place in places for request in ordered[place]]
+        for indices in group_by_size([source[0].size for source in ordered], budget, batch_size):
+            yield [request for index in indices for request in ordered[index]]
 
 
 def decode_requests(

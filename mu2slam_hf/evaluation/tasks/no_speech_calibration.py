@@ -116,23 +116,23 @@ def measure_clips(
             Window(waveform=clip.waveform, start_sample=0, core_start=0, core_stop=len(clip.waveform))
             for clip in batch
         ]
-        found = recognizer.encode(windows)
+        results = recognizer.encode(windows)
         languages = [
-            max(one.language_probabilities, key=one.language_probabilities.__getitem__)
-            if one.language_probabilities
+            max(item.language_probabilities, key=item.language_probabilities.__getitem__)
+            if item.language_probabilities
             else None
-            for one in found
+            for item in results
         ]
-        recognizer.transcribe(found, languages, default_level(None))
+        recognizer.transcribe(results, languages, default_level(None))
         measured += [
             MeasuredClip(
                 source=clip.source,
                 has_speech=clip.has_speech,
-                level_dbfs=one.level_dbfs,
-                features=dict(one.features),
-                num_words=len(one.text.split()),
+                level_dbfs=item.level_dbfs,
+                features=dict(item.features),
+                num_words=len(item.text.split()),
             )
-            for clip, one in zip(batch, found, strict=True)
+            for clip, item in zip(batch, results, strict=True)
         ]
         if progress is not None:
             progress(len(measured))
@@ -235,12 +235,12 @@ def _fit(clips: Sequence[MeasuredClip], regularization: float) -> NoSpeechSettin
         bias=float(weights.detach()[-1]),
         weights={
             name: FeatureWeight(
-                mean=float(mean[place]),
-                deviation=float(deviation[place]),
-                linear=linear[place],
-                square=next(squares) if squared[place] else 0.0,
+                mean=float(mean[index]),
+                deviation=float(deviation[index]),
+                linear=linear[index],
+                square=next(squares) if squared[index] else 0.0,
             )
-            for place, name in enumerate(names)
+            for index, name in enumerate(names)
         },
     )
 

@@ -81,17 +81,19 @@ def score_pairs(
             f"{compared[0]} compares the recordings with one another and got {len(audio)}: pass several, or use the "
             "scores ctc or mean"
         )
-    found: dict[str, Tensor] = {}
+    results: dict[str, Tensor] = {}
     if "mean" in scores:
-        found["mean"] = _compute_vector_scores(SpeechTextEncoder(model, processor, layer=layer), audio, texts)
+        results["mean"] = _compute_vector_scores(SpeechTextEncoder(model, processor, layer=layer), audio, texts)
     if "ctc" in scores or "ctc-pmi" in scores:
-        found["ctc"] = compute_ctc_scores(model, processor, audio, texts)
-        found["ctc-pmi"] = _less_their_mean(found["ctc"])
+        results["ctc"] = compute_ctc_scores(model, processor, audio, texts)
+        results["ctc-pmi"] = _less_their_mean(results["ctc"])
     if "decoder-pmi" in scores:
         if text_languages is None:
             raise ValueError("the decoder requires the languages of the texts: pass text_languages")
-        found["decoder-pmi"] = _less_their_mean(compute_decoder_scores(model, processor, audio, texts, text_languages))
-    return {name: found[name] for name in scores}
+        results["decoder-pmi"] = _less_their_mean(
+            compute_decoder_scores(model, processor, audio, texts, text_languages)
+        )
+    return {name: results[name] for name in scores}
 
 
 def _less_their_mean(likelihoods: Tensor) -> Tensor:
@@ -136,8 +138,8 @@ def compute_ctc_scores(model: Any, processor: Any, audio: Sequence[Any], texts: 
     scores = torch.full((len(audio), len(texts)), -math.inf, dtype=torch.float64)
     # The loss requires only the columns that occur; the blank is the first.
     columns = [model.config.pad_token_id, *sorted({index for ids in spelled.values() for index in ids})]
-    places = {index: place for place, index in enumerate(columns)}
-    labels = [[places[index] for index in ids] for ids in spelled.values()]
+    indices = {index: place for place, index in enumerate(columns)}
+    labels = [[indices[index] for index in ids] for ids in spelled.values()]
     for row, recording in enumerate(audio):
         blocks = stream_audio_source(recording, SAMPLING_RATE)
         windows = iterate_ctc_log_probs(model.eval(), processor, blocks)

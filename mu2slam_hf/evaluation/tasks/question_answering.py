@@ -104,11 +104,11 @@ def score_answers(
 ) -> dict[tuple[str, str], dict[str, MetricValue]]:
     """(language, system) -> `f1` and `exact_match`, with 95 % confidence intervals if a bootstrap is given."""
     groups: Mapping[str, list[AnsweredQuestion]] = defaultdict(list)
-    for one in answered:
-        groups[one.lang].append(one)
+    for item in answered:
+        groups[item.lang].append(item)
     return {
         (lang, system): compute_answer_metrics(
-            [one.predictions[system] for one in group], [one.answers for one in group], bootstrap=bootstrap
+            [item.predictions[system] for item in group], [item.answers for item in group], bootstrap=bootstrap
         )
         for lang, group in sorted(groups.items())
         for system in group[0].predictions
@@ -133,7 +133,7 @@ class AnswerReport:
         for system, suffix in (("model", ""), (BEST_SENTENCE, "_best_sentence")):
             by_language = {lang: values for (lang, name), values in scores.items() if name == system}
             for metric in ("f1", "exact_match"):
-                values = {lang: found[metric].value for lang, found in by_language.items()}
+                values = {lang: results[metric].value for lang, results in by_language.items()}
                 figures[f"{metric}{suffix}"] = sum(values.values()) / len(values)
                 figures |= {f"{metric}{suffix}_{lang}": value for lang, value in values.items()}
         return figures
@@ -142,9 +142,9 @@ class AnswerReport:
         """Write `answers_<name>.tsv`: id, language, question, correct answers, and the answer of every system."""
         systems = list(self.answered[0].predictions)
         rows = [["id", "language", "question", "answers", *systems]]
-        for one in self.answered:
-            given = [one.predictions[system] for system in systems]
-            rows.append([one.id, one.lang, one.question, " | ".join(one.answers), *given])
+        for item in self.answered:
+            given = [item.predictions[system] for system in systems]
+            rows.append([item.id, item.lang, item.question, " | ".join(item.answers), *given])
         with atomic_path(folder / f"answers_{name}.tsv") as temporary:
             temporary.write_text(format_tsv(rows), encoding="utf-8")
 

@@ -158,17 +158,17 @@ def evaluate_retrieval(
         fresh = type(model)(model.config).to(device=model.device, dtype=model.dtype).eval()
         others = score_pairs(fresh, processor, audio, texts, scores, **options)
         systems |= {f"{UNTRAINED}:{name}": values for name, values in others.items()}
-    found = []
+    results = []
     for group in (ALL, *sorted({record.lang for record in usable})):
-        rows = [place for place, record in enumerate(usable) if group in (ALL, record.lang)]
+        rows = [index for index, record in enumerate(usable) if group in (ALL, record.lang)]
         own = {wanted[row] for row in rows}
-        columns = [place for place, text in enumerate(texts) if text in own]
+        columns = [index for index, text in enumerate(texts) if text in own]
         relevant = torch.tensor([[wanted[row] == texts[column] for column in columns] for row in rows])
-        found += _group_scores(group, text_lang or group, systems, rows, columns, relevant)
+        results += _group_scores(group, text_lang or group, systems, rows, columns, relevant)
     return build_results(
         model,
         usable,
-        found,
+        results,
         model_name=model_name,
         data={**(data or {}), "num_texts": len(texts)},
         settings={"scores": list(scores), "layer": layer, "ties": "against", "text_lang": text_lang},
@@ -180,7 +180,7 @@ def evaluate_retrieval(
 def _group_scores(
     group: str, text_lang: str, systems: Mapping[str, Tensor], rows: list[int], columns: list[int], relevant: Tensor
 ) -> list[Score]:
-    found = []
+    results = []
     for direction in DIRECTIONS:
         right = relevant if direction == DIRECTIONS[0] else relevant.T
         figures = {CHANCE: chance_figures(right)}
@@ -188,9 +188,9 @@ def _group_scores(
             chosen = values[rows][:, columns]
             ranks = rank_candidates(chosen if direction == DIRECTIONS[0] else chosen.T, right)
             figures[name] = summarize_ranks(ranks, right.shape[1])
-        for name, one in figures.items():
-            found += _as_scores(direction, group, text_lang, name, one)
-    return found
+        for name, item in figures.items():
+            results += _as_scores(direction, group, text_lang, name, item)
+    return results
 
 
 def _as_scores(direction: str, group: str, text_lang: str, system: str, figures: RetrievalFigures) -> list[Score]:

@@ -141,14 +141,14 @@ def classify_pairs(
     processes = processes or Processes()
     model.eval()
     order = sorted(range(len(pairs)), key=lambda place: len(pairs[place][0]) + len(pairs[place][1]))
-    found: list[tuple[int, str]] = []
+    results: list[tuple[int, str]] = []
     for start in processes.share(range(0, len(order), batch_size)):
-        places = order[start : start + batch_size]
-        first, second = zip(*(pairs[place] for place in places), strict=True)
+        indices = order[start : start + batch_size]
+        first, second = zip(*(pairs[place] for place in indices), strict=True)
         batch = tokenizer(list(first), list(second), padding=True, return_tensors="pt").to(model.device)
-        for place, number in zip(places, model(**batch).logits.argmax(dim=-1).tolist(), strict=True):
-            found.append((place, model.config.id2label[number]))
-    return [answer for _, answer in sorted(processes.gather(found))]
+        for place, number in zip(indices, model(**batch).logits.argmax(dim=-1).tolist(), strict=True):
+            results.append((place, model.config.id2label[number]))
+    return [answer for _, answer in sorted(processes.gather(results))]
 
 
 def _score_inference(

@@ -71,9 +71,9 @@ def fit_linear(vectors: Tensor, classes: Sequence[str], ridges: Sequence[float] 
     values = vectors.double()
     if not values.isfinite().all():
         raise ValueError("the vectors contain NaN or infinite values")
-    places = torch.tensor([labels.index(one) for one in classes])
-    targets = torch.nn.functional.one_hot(places, len(labels)).double()
-    weights = 1.0 / targets.sum(dim=0)[places]
+    indices = torch.tensor([labels.index(item) for item in classes])
+    targets = torch.nn.functional.one_hot(indices, len(labels)).double()
+    weights = 1.0 / targets.sum(dim=0)[indices]
     weights = weights / weights.sum()
     # Weighted means are subtracted first, so that the bias is not regularised.
     mean, target_mean = weights @ values, weights @ targets
@@ -89,7 +89,7 @@ def fit_linear(vectors: Tensor, classes: Sequence[str], ridges: Sequence[float] 
         leverage = left.square() @ shrunk + weights
         residual = (centred - fitted) / (1.0 - leverage).clamp(min=1e-9)[:, None]
         answers = (targets - residual / roots).argmax(dim=1)
-        accuracy = 100.0 * float((answers == places).double().mean())
+        accuracy = 100.0 * float((answers == indices).double().mean())
         if best is None or accuracy > best.leave_one_out:
             inverse = singular / (singular.square() + ridge * scale).clamp(min=torch.finfo(torch.float64).tiny)
             weight = right.T @ (inverse[:, None] * (left.T @ centred))

@@ -130,8 +130,8 @@ def _plot_spectrogram(axes: Any, samples: FloatArray, start: float, end: float) 
     )
     # The centre of a filter is where its weight is largest.
     hertz = extractor.mel_filters.numpy().argmax(axis=0) * SAMPLING_RATE / extractor.n_fft
-    places = [float(np.interp(frequency, hertz, np.arange(num_bins))) for frequency in _FREQUENCIES.values()]
-    axes.set_yticks(places, list(_FREQUENCIES), fontsize=7)
+    indices = [float(np.interp(frequency, hertz, np.arange(num_bins))) for frequency in _FREQUENCIES.values()]
+    axes.set_yticks(indices, list(_FREQUENCIES), fontsize=7)
     axes.set_ylabel("Hz", fontsize=8)
     axes.set(xlim=(start, end), xticks=[])
 

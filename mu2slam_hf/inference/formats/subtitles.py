@@ -56,15 +56,15 @@ def split_units(
         units = _known_units(text, words)
     else:
         spread = _spread(text.split(), start_seconds, end_seconds)
-        units = [SubtitleUnit(text=one, start_seconds=start, end_seconds=end) for one, start, end in spread]
+        units = [SubtitleUnit(text=item, start_seconds=start, end_seconds=end) for item, start, end in spread]
     divided: list[SubtitleUnit] = []
     for unit in units:
         if display_width(unit.text) <= max_characters:
             divided.append(unit)
             continue
         spread = _spread(_characters(unit.text), unit.start_seconds, unit.end_seconds)
-        for place, (piece, start, end) in enumerate(spread):
-            joint = "" if place else unit.joint
+        for index, (piece, start, end) in enumerate(spread):
+            joint = "" if index else unit.joint
             divided.append(SubtitleUnit(text=piece, start_seconds=start, end_seconds=end, joint=joint))
     return divided
 
@@ -72,12 +72,12 @@ def split_units(
 def _known_units(text: str, words: Sequence[AlignedWord]) -> list[SubtitleUnit]:
     """Words with the spaces that the text has between them; tokens of a text without spaces have none."""
     units: list[SubtitleUnit] = []
-    place = 0
+    index = 0
     for word in words:
-        found = text.find(word.text, place)
-        between = text[place:found] if found >= 0 else " "
+        results = text.find(word.text, index)
+        between = text[index:results] if results >= 0 else " "
         joint = " " if not units or any(char.isspace() for char in between) else ""
-        place = found + len(word.text) if found >= 0 else place
+        index = results + len(word.text) if results >= 0 else index
         units.append(
             SubtitleUnit(text=word.text, start_seconds=word.start_seconds, end_seconds=word.end_seconds, joint=joint)
         )
@@ -165,24 +165,24 @@ def build_subtitles(
     Choice: a subtitle starts with its first word and stays for at least a second and long enough to be read, if no
     other one follows earlier.
     """
-    found: list[Subtitle] = []
+    results: list[Subtitle] = []
     for channel in dict.fromkeys(segment.channel for segment in transcript.segments):
         spoken = [segment for segment in transcript.segments if segment.channel == channel]
         room = len(speaker_label(channel)) + 3 if with_labels and channel is not None else 0
-        for place, segment in enumerate(spoken):
-            following = spoken[place + 1].start_seconds if place + 1 < len(spoken) else transcript.duration_seconds
+        for index, segment in enumerate(spoken):
+            following = spoken[index + 1].start_seconds if index + 1 < len(spoken) else transcript.duration_seconds
             for group in _divide_segment(segment, target_lang, following, room):
                 lines = wrap_units(group, room)
                 assert lines is not None
                 start, end = group[0].start_seconds, group[-1].end_seconds
-                found.append(Subtitle(start_seconds=start, end_seconds=end, lines=lines, channel=channel))
-    found.sort(key=lambda subtitle: subtitle.start_seconds)
-    return list(_set_times(found, transcript.duration_seconds))
+                results.append(Subtitle(start_seconds=start, end_seconds=end, lines=lines, channel=channel))
+    results.sort(key=lambda subtitle: subtitle.start_seconds)
+    return list(_set_times(results, transcript.duration_seconds))
 
 
 def join_unit_texts(units: Sequence[SubtitleUnit]) -> str:
     """The text of units that follow each other."""
-    return "".join((unit.joint if place else "") + unit.text for place, unit in enumerate(units))
+    return "".join((unit.joint if index else "") + unit.text for index, unit in enumerate(units))
 
 
 def _divide_segment(
@@ -193,11 +193,11 @@ def _divide_segment(
     longest = MAX_LINE_CHARACTERS - room
     units = split_units(text, segment.start_seconds, segment.end_seconds, words, max_characters=longest)
     first = 0
-    for place in range(1, len(units) + 1):
-        if place == len(units) or units[place].start_seconds - units[place - 1].end_seconds > PAUSE_SECONDS:
-            until = units[place].start_seconds if place < len(units) else max(following, units[-1].end_seconds)
-            yield from divide_units(units[first:place], until, room)
-            first = place
+    for index in range(1, len(units) + 1):
+        if index == len(units) or units[index].start_seconds - units[index - 1].end_seconds > PAUSE_SECONDS:
+            until = units[index].start_seconds if index < len(units) else max(following, units[-1].end_seconds)
+            yield from divide_units(units[first:index], until, room)
+            first = index
 
 
 def divide_units(units: Sequence[SubtitleUnit], until: float, room: int = 0) -> list[Sequence[SubtitleUnit]]:
@@ -265,28 +265,28 @@ def _last_letter(text: str) -> str:
 def wrap_units(group: Sequence[SubtitleUnit], room: int = 0) -> tuple[tuple[SubtitleUnit, ...], ...] | None:
     """Divide words into one or two lines of similar length, preferably after punctuation; None if they do not fit."""
     widths = [room]
-    for place, unit in enumerate(group):
-        widths.append(widths[-1] + (len(unit.joint) if place else 0) + display_width(unit.text))
+    for index, unit in enumerate(group):
+        widths.append(widths[-1] + (len(unit.joint) if index else 0) + display_width(unit.text))
     if widths[-1] <= MAX_LINE_CHARACTERS:
         return (tuple(group),)
     best: tuple[float, int] | None = None
-    for place in range(1, len(group)):
-        upper, lower = widths[place], widths[-1] - widths[place] - len(group[place].joint)
+    for index in range(1, len(group)):
+        upper, lower = widths[index], widths[-1] - widths[index] - len(group[index].joint)
         if upper > MAX_LINE_CHARACTERS or lower > MAX_LINE_CHARACTERS:
             continue
-        last = _last_letter(group[place - 1].text)
+        last = _last_letter(group[index - 1].text)
         score = abs(upper - lower) + (0 if last in _SENTENCE_ENDS else 6 if last in _CLAUSE_ENDS else 12)
         if best is None or score < best[0]:
-            best = (score, place)
+            best = (score, index)
     return None if best is None else (tuple(group[: best[1]]), tuple(group[best[1] :]))
 
 
 def _set_times(subtitles: Sequence[Subtitle], duration: float) -> Iterator[Subtitle]:
     """Let subtitles stay until they are read, without overlap of those of one speaker."""
     free: dict[int | None, float] = {}
-    for place, (subtitle, own) in enumerate(zip(subtitles, _next_starts(subtitles), strict=True)):
-        if place + 1 < len(subtitles):
-            other = subtitles[place + 1].start_seconds - _GAP_SECONDS
+    for index, (subtitle, own) in enumerate(zip(subtitles, _next_starts(subtitles), strict=True)):
+        if index + 1 < len(subtitles):
+            other = subtitles[index + 1].start_seconds - _GAP_SECONDS
         else:
             other = max(duration, subtitle.end_seconds)
         start = max(subtitle.start_seconds, free.get(subtitle.channel, 0.0))
@@ -310,7 +310,10 @@ def _next_starts(subtitles: Sequence[Subtitle]) -> list[float]:
 
 def format_srt(subtitles: Sequence[Subtitle]) -> str:
     """A SubRip file; texts of speakers start with `[speaker 1]`."""
-    texts = [(f"[{speaker_label(one.channel)}] " if one.channel is not None else "") + one.text for one in subtitles]
+    texts = [
+        (f"[{speaker_label(subtitle.channel)}] " if subtitle.channel is not None else "") + subtitle.text
+        for subtitle in subtitles
+    ]
     return _write(subtitles, texts, "srt")
 
 
@@ -322,9 +325,9 @@ def format_vtt(subtitles: Sequence[Subtitle], *, word_times: bool = False) -> st
         word_times: add the time of each word, so that players can highlight the current one.
     """
     texts = []
-    for one in subtitles:
-        lines = [_vtt_line(line, one, word_times) for line in one.lines]
-        voice = f"<v {speaker_label(one.channel).capitalize()}>" if one.channel is not None else ""
+    for subtitle in subtitles:
+        lines = [_vtt_line(line, subtitle, word_times) for line in subtitle.lines]
+        voice = f"<v {speaker_label(subtitle.channel).capitalize()}>" if subtitle.channel is not None else ""
         texts.append(voice + "\n".join(lines))
     return _write(subtitles, texts, "vtt")
 
@@ -332,8 +335,8 @@ def format_vtt(subtitles: Sequence[Subtitle], *, word_times: bool = False) -> st
 def _vtt_line(line: Sequence[SubtitleUnit], subtitle: Subtitle, word_times: bool) -> str:
     text = ""
     last, end = _milliseconds(subtitle.start_seconds), _milliseconds(subtitle.end_seconds)
-    for place, unit in enumerate(line):
-        text += unit.joint if place else ""
+    for index, unit in enumerate(line):
+        text += unit.joint if index else ""
         time = _milliseconds(unit.start_seconds)
         # Times inside a subtitle must increase and lie within it.
         if word_times and last < time < end:

@@ -78,9 +78,9 @@ def format_textgrid(tiers: Sequence[Tier], duration_seconds: float) -> str:
         intervals = fill_gaps(tier.intervals, duration_seconds)
         lines += [f"    item [{number}]:", '        class = "IntervalTier"', f"        name = {_quoted(tier.name)}"]
         lines += ["        xmin = 0", f"        xmax = {end}", f"        intervals: size = {len(intervals)}"]
-        for place, (start, stop, text) in enumerate(intervals, start=1):
+        for index, (start, stop, text) in enumerate(intervals, start=1):
             lines += [
-                f"        intervals [{place}]:",
+                f"        intervals [{index}]:",
                 f"            xmin = {start:.6f}",
                 f"            xmax = {stop:.6f}",
             ]

@@ -122,11 +122,11 @@ class Mu2SLAMQuestionAnsweringPipeline(OurModelsMixin, Pipeline):
         scores = torch.log1p(-null.exp().clamp(max=1 - 1e-7)) - null
         row = int(scores.argmax())
         text = self.tokenizer.decode(sequences[row], skip_special_tokens=True).strip()
-        found = passage.casefold().find(text.casefold()) if text else -1
+        results = passage.casefold().find(text.casefold()) if text else -1
         # Case folding may change lengths; a place is reported only if it is exact.
-        is_exact = found >= 0 and passage[found : found + len(text)].casefold() == text.casefold()
-        place = (found, found + len(text)) if is_exact else (None, None)
-        return Answer(text, float(scores[row]), *place)
+        is_exact = results >= 0 and passage[results : results + len(text)].casefold() == text.casefold()
+        index = (results, results + len(text)) if is_exact else (None, None)
+        return Answer(text, float(scores[row]), *index)
 
     def postprocess(self, model_outputs: dict[str, Any]) -> dict[str, Any]:
         """`answer`, `score`, `start` and `end`."""

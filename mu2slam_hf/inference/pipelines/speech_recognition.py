@@ -132,7 +132,7 @@ class Mu2SLAMSpeechRecognitionPipeline(OurModelsMixin, AutomaticSpeechRecognitio
             )
         if type(inputs).__name__ in ("Column", "IterableColumn"):
             # `dataset["audio"]`, which was a list in older versions of datasets.
-            inputs = list(inputs) if hasattr(inputs, "__len__") else (one for one in inputs)
+            inputs = list(inputs) if hasattr(inputs, "__len__") else (item for item in inputs)
         return [] if isinstance(inputs, list) and not inputs else super().__call__(inputs, **kwargs)
 
     def get_iterator(

@@ -46,8 +46,8 @@ class RecognitionIterator:
     def _read_inputs(self) -> "Iterator[PipelineInput]":
         inputs = self.inputs
         # Data sets of torch do not have to be iterable.
-        places = None if hasattr(inputs, "__iter__") else range(len(inputs))
-        for source in inputs if places is None else (inputs[place] for place in places):
+        indices = None if hasattr(inputs, "__iter__") else range(len(inputs))
+        for source in inputs if indices is None else (inputs[index] for index in indices):
             self._waiting.append(PipelineInput(source))
             yield self._waiting[-1]
 
@@ -144,7 +144,7 @@ class ResultFormatter:
             if self.target_lang is not None or self.timestamps == "char":
                 raise ValueError("stride is supported for segments and words of transcripts only.")
             first, last = stride_seconds[0], duration - stride_seconds[1]
-            segments = [one for segment in segments if (one := _within(segment, first, last)) is not None]
+            segments = [item for segment in segments if (item := _within(segment, first, last)) is not None]
         texts = [self._text(segment) for segment in segments]
         result: dict[str, Any] = {"text": " ".join(text for text in texts if text)}
         if self.timestamps or self.with_language:
@@ -161,15 +161,15 @@ class ResultFormatter:
         return segment.text if self.target_lang is None else segment.translations.get(self.target_lang, "")
 
     def _chunks(self, segment: TranscriptSegment, text: str, duration: float) -> Iterator[dict[str, Any]]:
-        found: list[tuple[str, Any, Any]]
+        results: list[tuple[str, Any, Any]]
         if self.timestamps in ("word", "char"):
-            found = [(word.text, word.start_seconds, word.end_seconds) for word in segment.words]
-            if not found:  # a text too long for the recording
+            results = [(word.text, word.start_seconds, word.end_seconds) for word in segment.words]
+            if not results:  # a text too long for the recording
                 words = "".join(text.split()) if self.timestamps == "char" else text.split()
-                found = [(word, None, None) for word in words]
+                results = [(word, None, None) for word in words]
         else:
-            found = [(text, segment.start_seconds, segment.end_seconds)] if text else []
-        for content, start, end in found:
+            results = [(text, segment.start_seconds, segment.end_seconds)] if text else []
+        for content, start, end in results:
             chunk: dict[str, Any] = {"text": content}
             if self.timestamps:
                 times = (None if time is None else min(round(time, 3), duration) for time in (start, end))

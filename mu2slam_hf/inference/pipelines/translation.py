@@ -46,12 +46,12 @@ class Mu2SLAMTranslationPipeline(OurModelsMixin, Pipeline):
         """Translate one or more texts; see the class."""
         if isinstance(inputs, Iterable) and not isinstance(inputs, (str, list, Mapping, Dataset)):
             # Also the columns of `datasets`, which are neither lists nor data sets of torch.
-            inputs = (one for one in inputs)
+            inputs = (item for item in inputs)
         if isinstance(inputs, list):
             if not inputs:
                 return []
             results = super().__call__(inputs, *args, **kwargs)
-            return [one[0] for one in results] if all(len(one) == 1 for one in results) else results
+            return [item[0] for item in results] if all(len(item) == 1 for item in results) else results
         return super().__call__(inputs, *args, **kwargs)
 
     def _sanitize_parameters(
@@ -73,7 +73,7 @@ class Mu2SLAMTranslationPipeline(OurModelsMixin, Pipeline):
         defaults = {} if pair is None else {"source_lang": pair[1], "target_lang": pair[2]}
         defaults |= getattr(self, "_forward_params", {})
         for name, both in (("source_lang", (source_lang, src_lang)), ("target_lang", (target_lang, tgt_lang))):
-            given = next((one for one in both if one is not None), defaults.get(name))
+            given = next((item for item in both if item is not None), defaults.get(name))
             if None not in both and language_of(self, both[0]) != language_of(self, both[1]):
                 raise ValueError(f"{name}={both[0]!r} and {name[:3]}_lang={both[1]!r} differ: pass one of them.")
             if given is not None:

@@ -99,8 +99,8 @@ def _compare(now: Any, before: Any, name: str, *, is_path: bool) -> Iterator[Val
     elif (
         isinstance(now, list) and isinstance(before, list) and len(now) == len(before) and any(map(is_dataclass, now))
     ):
-        for place, (value, old) in enumerate(zip(now, before, strict=True)):
-            yield from _compare(value, old, _join(name, place), is_path=is_path)
+        for index, (value, old) in enumerate(zip(now, before, strict=True)):
+            yield from _compare(value, old, _join(name, index), is_path=is_path)
     elif _plain(now) != _plain(before):
         may_change = is_path or any(name == free or name.startswith(f"{free}.") for free in _CHANGEABLE)
         yield ValueChange(name=name, before=_plain(before), now=_plain(now), may_change=may_change)

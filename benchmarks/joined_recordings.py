@@ -104,8 +104,8 @@ def transcribe_files(recordings: Sequence[JoinedRecording]) -> dict[str, list[st
         hypotheses["command"] = []
         for file, recording in zip(files, recordings, strict=True):
             soundfile.write(file, recording.waveform, SAMPLING_RATE)
-            told = run_command(["transcribe", file, "--from", recording.lang, "--json"])
-            hypotheses["command"].append(told[0]["text"])
+            lines = run_command(["transcribe", file, "--from", recording.lang, "--json"])
+            hypotheses["command"].append(lines[0]["text"])
         predicted = run_command(["transcribe", *files, "--json"])
         hypotheses["command, language predicted"] = [line["text"] for line in predicted]
         for chunk in CHUNK_LENGTHS:

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Errors of the times of recognised words in long recordings of synthetic speech, whose times are known.
 
-Sentences of espeak-ng (extra: lab) with pauses of 0.3 to 1.5 s, language told; starts and ends of words that are
+Sentences of espeak-ng (extra: lab) with pauses of 0.3 to 1.5 s, language given; starts and ends of words that are
 recognised as they were said.
 """
 

@@ -18,7 +18,7 @@ _HALF_OF_INT16 = 32768
 def read_pcm(path: Path, playback_ratio: float = 1.0) -> SpokenClip:
     """The first channel of a sound file; no samples if the engine did not write it.
 
-    festival stores samples beyond the range of int16 modulo 65,536, which is heard as clicks: such a clip is returned
+    festival stores samples beyond the range of int16 modulo 65,536, which sounds like clicks: such a clip is returned
     without samples.
 
     Args:

@@ -60,7 +60,7 @@ class AlignmentJob:
 
     Attributes:
         recording: the recording.
-        transcript: its text, or the error that tells why there is none.
+        transcript: its text, or the error that says why there is none.
         language: spoken language; None means unknown.
     """
 

@@ -29,7 +29,7 @@ def add_parser(subparsers: Any) -> None:
         help="find the thresholds below which a checkpoint writes nothing",
         description="Calibrates the decision whether a recording has speech, from recordings of speech and synthetic "
         "silence, noise, tones and music, and stores it in the folder of the checkpoint. Prints how often speech is "
-        "emptied and how often something is written where nobody speaks.",
+        "emptied and how often something is written for sounds without speech.",
         epilog="Use training data, as varied as possible: several voices, languages, microphones. Measure with "
         "--check on recordings that were not used.",
     )

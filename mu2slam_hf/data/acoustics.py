@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Recordings as by another microphone, in another room or with the input level too high, for augmentation."""
+"""Simulates another microphone, reverberation and clipping, for augmentation."""
 
 from collections.abc import Sequence
 

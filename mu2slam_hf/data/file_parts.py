@@ -22,7 +22,7 @@ class Part:
     """Every `count`-th row of a file, from row `index` on; (0, 1) is the whole file.
 
     A function that reads rows asks `has` for each of them in their order, before it yields the row. So `position` is
-    known at any time, and another part with it as `start` goes on there: by seeking where the function tells offsets,
+    known at any time, and another part with it as `start` continues there: by seeking if the function returns offsets,
     else by counting rows, which are not parsed.
 
     Args:

@@ -29,7 +29,7 @@ def measure_sound(waveform: np.ndarray, sampling_rate: int) -> tuple[float, dict
 
     The features do not depend on the level. They describe how the energy moves (speech rises and falls a few times per
     second), how the spectrum changes (slower than noise, faster than notes), its shape, and its pitch (which glides in
-    speech, stands still in tones and is absent in noise).
+    speech, is constant in tones and is absent in noise).
 
     Args:
         waveform: `(n,)` float in [-1, 1].

@@ -161,7 +161,7 @@ def check_new_language(config: Any) -> None:
     """
     if getattr(config, "decoder_prompt", "start") != "start":
         raise ValueError(
-            "this model tells the target language by a token, so that a language cannot be added to it: make it again "
+            "this model is given the target language as a token, and a language cannot be added to it: make it again "
             "with all languages, `mu2slam init --table-languages en,fr,...`"
         )
 

@@ -101,7 +101,7 @@ def find_stretches(levels: np.ndarray, settings: PauseSettings) -> list[tuple[in
 def _padding(levels: np.ndarray, steady: np.ndarray, edge: int, step: int, settings: PauseSettings) -> int:
     """Number of frames to add before (`step` -1) or after (1) the frame `edge` of a stretch.
 
-    Soft sounds at the edges of words are not steady; steady noise, which is heard as a fricative, is left out.
+    Soft sounds at the edges of words are not steady; steady noise, which resembles a fricative, is left out.
     """
     longest, shortest = (
         round(seconds * FRAMES_PER_SECOND) for seconds in (settings.padding_seconds, settings.noise_padding_seconds)
@@ -232,7 +232,7 @@ _MIN_SPEECH_MS = 100
 
 
 class SileroDetector:
-    """Stretches in which silero-vad hears speech. It is trained on many languages, and ignores noise and music.
+    """Stretches in which silero-vad detects speech. It is trained on many languages, and ignores noise and music.
 
     Args:
         sampling_rate: Hz, 8000 or 16000.

@@ -296,7 +296,7 @@ class WindowRecognizer:
     @torch.no_grad()
     @_with_adapter
     def translate(self, windows: Sequence[RecognizedWindow], target_lang: str) -> None:
-        """Write the translations of windows with speech; only of what is said between their cuts.
+        """Write the translations of windows with speech; only of the speech between their cuts.
 
         A model that translates transcripts (`translate_transcript`) reads those that were written before.
         """
@@ -311,7 +311,7 @@ class WindowRecognizer:
                     result.translations[target_lang] = self._to_text(tokens)
 
     def _core_tokens(self, one: RecognizedWindow, target_lang: str) -> list[int]:
-        """Tokens of what is said between the cuts of a window; none if the model has to hear it for a translation."""
+        """Transcript tokens between the cuts of a window; none if the translation is made from the speech."""
         is_read = find_setting(self.model, "translate_transcript", self.generate_kwargs.get("translate_transcript"))
         if not is_read or self.assistant is not None or target_lang == one.written_language:
             return []

@@ -16,7 +16,7 @@ from mu2slam_hf.inference.transcripts import Transcript
 
 
 class JobProgress(Protocol):
-    """What is told about the progress of a job."""
+    """Receives the progress of a job."""
 
     def add(self, seconds: float) -> None:
         """Count seconds of audio that have been transcribed."""
@@ -70,7 +70,7 @@ class TranscriptionJob:
 
         Args:
             find_finished: the transcript of an earlier run, or None; may raise OSError.
-            progress: is told what happens.
+            progress: receives the progress.
         """
         # Recordings in order, with their result, or None if the model has to give it.
         results: deque[tuple[Recording, Transcript | ValueError | None]] = deque()

@@ -21,7 +21,7 @@ from mu2slam_hf.inference.pauses import (
 
 # What is analysed at once. Memory grows with it; windows at its end wait for what follows.
 _BUFFER_SECONDS = 60.0
-# Heard by both windows at a cut inside speech.
+# Shared by both windows at a cut inside speech.
 _OVERLAP_SECONDS = 1.0
 
 BlankPosteriors = Callable[[np.ndarray], np.ndarray]
@@ -153,15 +153,15 @@ class _ChannelCutter:
         self.find_speech = find_speech
         self.blank_posteriors = blank_posteriors
         self.rest = np.zeros(0, dtype=np.float32)
-        # Samples of `rest` that the previous window covers: the next one hears them, to join the texts.
-        self.heard = 0
+        # Samples of `rest` in the previous window: the next one overlaps them, so that texts can be joined.
+        self.covered = 0
 
     def add(self, samples: np.ndarray, offset: int, is_last: bool) -> Iterator[Window]:
         """The windows that end in the rest of the earlier samples or in these, which start at `offset`."""
         waveform = np.concatenate([self.rest, samples])
         start = offset - len(self.rest)
         # Frames that the previous window covers; a stretch that continues there was cut inside speech.
-        covered, self.heard = self.heard // self.hop, 0
+        covered, self.covered = self.covered // self.hop, 0
         levels = compute_levels(waveform, self.sampling_rate)
         pause = round(self.settings.min_pause_seconds * FRAMES_PER_SECOND)
         # The last pause may hold the soft beginning of what follows.
@@ -185,7 +185,7 @@ class _ChannelCutter:
         """The first frame that is kept of a stretch that goes on; notes how much of it is covered."""
         covered = cuts[-1] if cuts else covered
         kept = max(first, covered - round(_OVERLAP_SECONDS * FRAMES_PER_SECOND))
-        self.heard = max(0, covered - kept) * self.hop
+        self.covered = max(0, covered - kept) * self.hop
         return kept
 
     def _windows(
@@ -196,7 +196,7 @@ class _ChannelCutter:
         Args:
             waveform: samples, the first of which is `start` in the recording.
             start: see above.
-            first: first frame of the stretch; nothing before it is heard.
+            first: first frame of the stretch; nothing before it is in a window.
             edges: first frame, cuts, and frame after the last one.
             joins: whether the first window continues an earlier one.
             is_cut: whether the last window is cut inside speech.

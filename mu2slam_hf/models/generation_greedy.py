@@ -7,7 +7,7 @@ before it, gives it the highest score, so that a draft changes the number of ste
 Tie rule: of equal scores the smallest id wins, as in transformers. Sums of floating-point numbers depend on the shapes
 of the operands, so that scores of several positions at a time differ from those of one by rounding errors. Texts are
 therefore identical wherever the two best scores of every step differ by more than these errors; nearer ones may be
-decided differently, as by another batch size or another attention backend.
+decided differently, as with another batch size or another attention backend.
 
 Shapes: B utterances, R rows that are not finished, L positions, Q checked positions, V vocabulary.
 """

@@ -77,7 +77,7 @@ class Mu2SLAMGenerationMixin(Seq2SeqInferenceMixin):
                 `generation_config.ctc_weight`, else 0.
             source_modality: `speech` or `text`, only for `encoder_outputs`; None means unknown, without CTC.
             max_repeats: number of times that the same tokens may be repeated before a row is ended; texts that CTC
-                scores may repeat what is said. Default: `generation_config.max_repeats`, else no limit.
+                scores may contain repetitions. Default: `generation_config.max_repeats`, else no limit.
             language: Whisper's name of `source_lang`. Default: `generation_config.language`.
             ctc_draft: whether greedy transcription in the spoken language starts from the best path of CTC, of which
                 the decoder checks several tokens at a time. The text is that without drafts, apart from tokens whose

@@ -79,7 +79,7 @@ class InferenceMixin:
 
     @property
     def language_labels(self) -> list[str]:
-        """Codes of the languages that `encode_speech` tells apart, in the order of its logits."""
+        """Codes of the languages that `encode_speech` distinguishes, in the order of its logits."""
         return list(self.config.languages)
 
     def encode_speech(self, speech: Tensor, attention_mask: Tensor, language_ids: Tensor) -> EncodedSpeech:

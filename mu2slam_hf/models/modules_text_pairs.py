@@ -51,7 +51,7 @@ class TextPairMixin:
     pre-training.
     Choice: with `config.use_segment_embedding`, a learned vector is added to the tokens of the second segment. In
     pre-training, segments differ in language or modality; two texts of one language with restarting positions would
-    otherwise be told apart by the tokens next to `</s>` only.
+    otherwise be distinguished by the tokens next to `</s>` only.
     """
 
     def build_segment_embedding(self, config: Any) -> None:

@@ -28,7 +28,7 @@ class ManifestShardReader:
         language: canonical language of the rows to read; None for all.
         max_duration_seconds: longer recordings are left out.
         failures: counts rows that cannot be read, which are then skipped; None raises at the first.
-        reads_headers: whether lengths that nobody states are read from the recordings, to leave out longer ones.
+        reads_headers: whether missing durations are read from the recordings, to leave out longer ones.
     """
 
     columns: ManifestColumns | None = None

@@ -44,7 +44,7 @@ class CorpusReader(ABC):
         max_duration_seconds: longer recordings are left out.
         parts: number of shards per file (`file#0of4`, ...), for corpora with few large files.
         failures: counts records that cannot be read, which are then skipped; None raises at the first.
-        reads_headers: whether lengths that nobody states are read from the recordings. Streams read them later, from
+        reads_headers: whether missing durations are read from the recordings. Streams read them later, from
             the recordings of their own process only.
     """
 

@@ -227,7 +227,7 @@ def format_value(score: Score) -> str:
     return f"{score.value:.1f} [{score.interval_low:.1f}, {score.interval_high:.1f}]"
 
 
-def _format_block(task: str, told: bool, scores: Sequence[Score], metrics: Sequence[str]) -> str:
+def _format_block(task: str, is_given: bool, scores: Sequence[Score], metrics: Sequence[str]) -> str:
     systems = list(dict.fromkeys(score.system for score in scores))
     present = {(score.metric, score.system) for score in scores}
     columns = [(metric, system) for metric in metrics for system in systems if (metric, system) in present]
@@ -246,5 +246,5 @@ def _format_block(task: str, told: bool, scores: Sequence[Score], metrics: Seque
         cells = [values[key].get(column) for column in columns]
         rows.append([name, str(counts[key]), *(cell or "-" for cell in cells)])
     lines = align_columns(rows)
-    condition = "source language given" if told else "source language not given"
+    condition = "source language given" if is_given else "source language not given"
     return "\n".join([f"{lines[0]}   [{condition}]", *lines[1:]])

@@ -47,7 +47,7 @@ class PlannedDraws:
 
     Attributes:
         task, corpus: of the source.
-        direction: language, or `source-target` where the corpus tells the targets; both directions for mt.
+        direction: language, or `source-target` where the corpus declares its targets; both directions for mt.
         share: share of the draws of the task.
         draws: number of draws.
         hours: hours of speech; None for texts.

@@ -139,19 +139,16 @@ def make_recording_picture(path: Path) -> None:
     """The recording with its recognised words, as a PNG of a few colours."""
     from PIL import Image
 
-    from mu2slam_hf import align, load_default
+    from mu2slam_hf import TranscriptionOptions, load_default, transcribe_recordings
     from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
     from mu2slam_hf.inference.formats.plots import plot_recording
-    from mu2slam_hf.inference.translation import generate_texts
 
     root = FOLDER.parent.parent
     model, processor = load_default()
     waveform = load_audio(root / RECORDING)
-    (text,) = generate_texts(
-        model, processor, audio=[waveform], source_lang=LANGUAGE, target_lang=[LANGUAGE], task="asr"
-    )
-    words = align(model, processor, waveform, text, LANGUAGE).words
-    (figure,) = plot_recording(waveform, SAMPLING_RATE, words, title=RECORDING)
+    options = TranscriptionOptions(source_lang=LANGUAGE, timestamps="word")
+    (transcript,) = transcribe_recordings(model, processor, [waveform], options)
+    (figure,) = plot_recording(waveform, SAMPLING_RATE, transcript.words, title=RECORDING)
     written = io.BytesIO()
     figure.savefig(written, format="png", dpi=110)
     Image.open(written).convert("RGB").quantize(128).save(path, optimize=True)

@@ -4,26 +4,22 @@
 import argparse
 import re
 import time
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mu2slam_hf.adaptation.training.settings import METHODS, MODES, AdaptationSettings
 from mu2slam_hf.cli.collection import resume_collection
 from mu2slam_hf.cli.errors import UsageError
 from mu2slam_hf.cli.files import check_output_folder
 from mu2slam_hf.cli.options import add_like_option, add_seed_option, positive_int, probability, quiet_libraries
-from mu2slam_hf.cli.user_data import (
-    add_user_data_options,
-    prepare_user_data,
-    read_limits,
-    reading_options,
-    write_report,
-)
+from mu2slam_hf.cli.user_data import add_user_data_options, prepare_with_progress, read_inspection_job
 
 if TYPE_CHECKING:
-    from mu2slam_hf.adaptation.prepared_data import PreparedData
+    from mu2slam_hf.adaptation.report.prepared_data import PreparedData
+    from mu2slam_hf.adaptation.training.job import AdaptationJob
+    from mu2slam_hf.adaptation.training.run import AdaptationResult
 
-# As in mu2slam_hf.adaptation.settings, which is not imported for the help of a command.
-_METHODS = ("auto", "full", "frozen", "lora")
-_MODES = ("direct", "gradual", "noisy")
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?")
 
 
@@ -71,14 +67,14 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
     length.add_argument("--max-steps", type=positive_int, metavar="N", help="number of updates, in place of --time")
     training.add_argument(
         "--method",
-        choices=_METHODS,
+        choices=METHODS,
         default="auto",
         help="train all weights, all but the lower half of the encoder, or low-rank adapters; default: by the size "
         "of the model and the hours of data",
     )
     training.add_argument(
         "--mode",
-        choices=_MODES,
+        choices=MODES,
         default="direct",
         help="direct: one run; gradual: first with the replayed data, then without; noisy: with noise on the "
         "decoder's inputs (direct)",
@@ -108,11 +104,31 @@ def run(args: argparse.Namespace) -> int:
     quiet_libraries()
     if args.output_dir is not None:
         check_output_folder(args.output_dir)
-    from mu2slam_hf.adaptation.report_text import format_report
-    from mu2slam_hf.adaptation.settings import AdaptationSettings
-    from mu2slam_hf.adaptation.workspace import Workspace
+    from mu2slam_hf.adaptation.report.rendering import format_report
 
     resume_collection()
+    job = read_job(args)
+    prepared = prepare_with_progress(job)
+    print(format_report(prepared.report))
+    print(flush=True)
+    if args.output_dir is not None:
+        page, data_file = job.inspection.write_report(prepared)
+        print(f"written to {page} and {data_file}\n", flush=True)
+    if args.check:
+        return check_data(prepared)
+    print_result(job.run(prepared, started=started, say=partial(print, flush=True)), prepared.report.lang)
+    return 0
+
+
+def read_job(args: argparse.Namespace) -> "AdaptationJob":
+    """The job of the arguments.
+
+    Raises:
+        ValueError: an unknown language, a value of another form, or options that contradict each other.
+    """
+    from mu2slam_hf.adaptation.training.job import AdaptationJob
+    from mu2slam_hf.adaptation.training.workspace import Workspace
+
     settings = AdaptationSettings(
         start=args.model,
         like=tuple(args.like),
@@ -125,38 +141,24 @@ def run(args: argparse.Namespace) -> int:
         pretrain=args.pretrain,
         seed=args.seed,
     )
-    work_dir = None if args.output_dir is None else Workspace(args.output_dir).folder
-    prepared = prepare_user_data(args, work_dir)
-    if args.pretrain:
-        from mu2slam_hf.adaptation.pretraining import add_untranscribed
-
-        prepared = add_untranscribed(prepared, args.pretrain, reading_options(args), read_limits(args))
-    print(format_report(prepared.report))
-    print(flush=True)
-    if work_dir is not None:
-        page, data_file = write_report(prepared, args, work_dir)
-        print(f"written to {page} and {data_file}\n", flush=True)
-    if args.check:
-        return check_data(prepared)
-    from mu2slam_hf.adaptation.adapt import RESULT_PAGE, adapt
-
-    result = adapt(
-        prepared,
-        args.output_dir,
-        settings,
+    return AdaptationJob(
+        inspection=read_inspection_job(args, None if args.output_dir is None else Workspace(args.output_dir).folder),
+        output_dir=None if args.output_dir is None else Path(args.output_dir),
+        settings=settings,
         continue_changed=args.continue_changed,
-        started=started,
-        say=lambda line: print(line, flush=True),
     )
+
+
+def print_result(result: "AdaptationResult", lang: str) -> None:
+    """Prints the scores and where the model is."""
     print(f"\n{'on the development recordings':36}{'before':>8}{'after':>8}")
     for title, value in result.after.items():
         before = f"{result.before[title]:.1f}" if title in result.before else ""
         print(f"{title:36}{before:>8}{value:8.1f}")
     if result.kept_start:
         print("\nThe model of before is better on the development recordings and was kept; this training is not used.")
-    print(f"\nmodel      {result.folder}\nresults    {Workspace(result.folder).folder / RESULT_PAGE}")
-    print(f"try it     mu2slam transcribe RECORDING --model {result.folder} --from {prepared.report.lang}")
-    return 0
+    print(f"\nmodel      {result.folder}\nresults    {result.page}")
+    print(f"try it     mu2slam transcribe RECORDING --model {result.folder} --from {lang}")
 
 
 def check_data(prepared: "PreparedData") -> int:

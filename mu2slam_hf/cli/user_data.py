@@ -4,22 +4,17 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mu2slam_hf.atomic_files import atomic_path
-from mu2slam_hf.cli.languages import model_config
+from mu2slam_hf.adaptation.reading.options import SPEAKER_SOURCES, SPLIT_CHOICES, ReadingOptions, SplitSettings
+from mu2slam_hf.adaptation.training.settings import NEW_MODEL
+from mu2slam_hf.checkpoints.model_choice import ModelChoice
 from mu2slam_hf.cli.model_options import add_model_option
 from mu2slam_hf.cli.options import add_output_dir_option, add_target_languages_option
 
 if TYPE_CHECKING:
-    from mu2slam_hf.adaptation.options import CheckLimits, ReadingOptions
-    from mu2slam_hf.adaptation.prepared_data import PreparedData
-
-REPORT_FILE = "report.html"
-# As in mu2slam_hf.adaptation.settings and options, which are not imported for the help of a command.
-_NEW_MODEL = "new"
-_SPEAKER_SOURCES = ("auto", "file", "folder", "none")
-_SPLIT_CHOICES = ("auto", "speaker", "session", "text")
+    from mu2slam_hf.adaptation.report.prepared_data import InspectionJob, PreparedData
+    from mu2slam_hf.adaptation.training.job import AdaptationJob
 
 
 def add_user_data_options(parser: argparse.ArgumentParser, *, output: str) -> None:
@@ -65,7 +60,7 @@ def add_user_data_options(parser: argparse.ArgumentParser, *, output: str) -> No
     )
     reading.add_argument(
         "--speaker-from",
-        choices=_SPEAKER_SOURCES,
+        choices=SPEAKER_SOURCES,
         default="auto",
         help="where the speaker is taken from if neither annotation nor table has one: the name of the file up to the "
         "first _, the folder, or nothing; default: the name of the file, if its first part is a word",
@@ -78,21 +73,27 @@ def add_user_data_options(parser: argparse.ArgumentParser, *, output: str) -> No
     )
     division.add_argument(
         "--split-by",
-        choices=_SPLIT_CHOICES,
+        choices=SPLIT_CHOICES,
         help="what is kept together: speakers, sessions or equal sentences; default: the first that is possible",
     )
     division.add_argument("--dev-share", type=float, metavar="P", help="share of development data (0.1)")
 
 
-def reading_options(args: argparse.Namespace) -> "ReadingOptions":
-    """The options of reading.
+def read_inspection_job(args: argparse.Namespace, report_dir: Path | None) -> "InspectionJob":
+    """The job of the options of `add_user_data_options`.
+
+    Args:
+        args: arguments of the command.
+        report_dir: folder of the report, and of an earlier one, whose division of the data is kept.
 
     Raises:
         ValueError: an unknown language, or a value of another form.
     """
-    from mu2slam_hf.adaptation.options import ReadingOptions
+    from mu2slam_hf.adaptation.report.prepared_data import InspectionJob
 
-    return ReadingOptions(
+    split = {"dev_share": args.dev_share, "by": args.split_by}
+    split = {name: value for name, value in split.items() if value is not None}
+    options = ReadingOptions(
         lang=args.lang,
         target_langs=tuple(args.target_langs),
         tiers=tuple(args.tier),
@@ -101,82 +102,29 @@ def reading_options(args: argparse.Namespace) -> "ReadingOptions":
         encoding=args.encoding,
         speaker_from=args.speaker_from,
     )
+    return InspectionJob(
+        source=args.folder,
+        options=options,
+        model=None if args.model == NEW_MODEL else ModelChoice(name=args.model),
+        split_settings=SplitSettings(**split) if split else None,
+        report_dir=report_dir,
+    )
 
 
-def prepare_user_data(args: argparse.Namespace, report_dir: Path | None) -> "PreparedData":
-    """Reads, inspects and divides the data of the options; a bar on a terminal shows the progress.
-
-    Args:
-        args: arguments of the command.
-        report_dir: folder of an earlier report, whose division of the data is kept.
-
-    Raises:
-        ValueError: see `prepare_data`.
-    """
+def prepare_with_progress(job: "InspectionJob | AdaptationJob") -> "PreparedData":
+    """Runs the reading of a job; a bar on a terminal shows the progress."""
     from tqdm import tqdm
 
-    from mu2slam_hf.adaptation.options import SplitSettings
-    from mu2slam_hf.adaptation.prepared_data import load_previous_split, prepare_data
-
-    options = reading_options(args)
-    given = {"dev_share": args.dev_share, "by": args.split_by}
-    settings = SplitSettings(**{name: value for name, value in given.items() if value is not None})
-    is_new = any(value is not None for value in given.values())
-    previous = None if is_new or report_dir is None else load_previous_split(report_dir)
-    if not Path(args.folder).exists():
-        raise ValueError(f"{args.folder}: no such file or folder")
-    limits = read_limits(args)
     with tqdm(desc="listening to the recordings", unit="file", leave=False, disable=None) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        return prepare_data(
-            args.folder,
-            options,
-            tokenizer=_load_tokenizer(args),
-            limits=limits,
-            split_settings=settings,
-            previous=previous,
-            progress=show,
-        )
+        return job.prepare(show)
 
 
-def write_report(prepared: "PreparedData", args: argparse.Namespace, report_dir: Path) -> tuple[Path, Path]:
-    """Writes the report as a page and as data; returns both files."""
-    from mu2slam_hf.adaptation.report_html import render_html
-
-    data_file = prepared.save(report_dir)
-    page = report_dir / REPORT_FILE
-    with atomic_path(page) as temporary:
-        content = render_html(prepared.report, samples_per_frame=read_limits(args).samples_per_frame)
-        temporary.write_text(content, encoding="utf-8")
-    return page, data_file
-
-
-def read_limits(args: argparse.Namespace) -> "CheckLimits":
-    """Limits of the inspection for the model of `--model`."""
-    from mu2slam_hf.adaptation.options import CheckLimits
-    from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
-
-    encoder = model_config(args).get("encoder_config") if args.model != _NEW_MODEL else None
-    if not isinstance(encoder, dict):
-        return CheckLimits()
-    return CheckLimits(samples_per_frame=ConformerEncoderConfig.from_dict(encoder).samples_per_frame)
-
-
-def _load_tokenizer(args: argparse.Namespace) -> Any:
-    """The tokenizer of `--model`; None for a speech encoder or new weights, which get one of the data's characters."""
-    from mu2slam_hf.checkpoints import DEFAULT_NAME, default_checkpoint
-    from mu2slam_hf.checkpoints.folders import load_processor
-
-    if args.model == _NEW_MODEL or "encoder_config" not in model_config(args):
-        return None
-    return load_processor(default_checkpoint() if args.model == DEFAULT_NAME else args.model).tokenizer
-
-
-def _read_pairs(texts: Sequence[str], option: str, default_keys: Sequence[str] = ()) -> dict[str, Any]:
+def _read_pairs(texts: Sequence[str], option: str, default_keys: Sequence[str] = ()) -> dict[str, str]:
     """`KEY=VALUE` as pairs; a value alone has the only default key.
 
     Raises:

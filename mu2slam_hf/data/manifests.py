@@ -1,17 +1,18 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Reading of manifests (TSV, CSV, JSONL, Parquet) and of other rows into validated records."""
+"""Manifests (TSV, CSV, JSONL, Parquet) and other rows, read into validated records; records written as JSONL."""
 
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mu2slam_hf.data.audio import AudioSlice
+from mu2slam_hf.atomic_files import atomic_path
+from mu2slam_hf.data.audio import AudioSlice, audio_path
 from mu2slam_hf.data.records import SpeechTextRecord, cached_canonical_language
-from mu2slam_hf.data.table_files import ManifestError, Row, table_format, table_rows
+from mu2slam_hf.data.table_files import ManifestError, PlacedRow, Row, table_format, table_rows
 from mu2slam_hf.data.text import clean_text
 from mu2slam_hf.models.language_codes import LANGUAGE_NAMES, canonical_language
 
@@ -131,6 +132,75 @@ def read_texts(files: Sequence[str]) -> Iterator[str]:
             raise ValueError(
                 f"{file}: not valid UTF-8 ({error.reason}); expected texts, one sentence per line, in UTF-8"
             ) from error
+
+
+def placed_records(
+    rows: Iterable[PlacedRow],
+    *,
+    columns: ManifestColumns | None,
+    lang: str | None,
+    corpus: str,
+    root: Path,
+    name_row: Callable[[], str],
+    language: str | None = None,
+) -> Iterator[tuple[str, Row, SpeechTextRecord | ManifestError]]:
+    """Place, row and record of each row, one at a time; an error in place of the record of an invalid row.
+
+    Args:
+        rows: from `table_rows`; rows of JSONL may have new columns.
+        columns: names of the columns; default: the usual names.
+        lang: language of all rows, if there is no such column.
+        corpus: corpus name of the records.
+        root: folder that audio paths are relative to.
+        name_row: gives the id of the current row, if it has none of its own.
+        language: language of the rows to read; None for all.
+    """
+    reader: RowReader | None = None
+    for place, row in rows:
+        if isinstance(row, ManifestError):
+            yield place, {}, ManifestError(f"{place}: {row}")
+            continue
+        try:
+            known = [] if reader is None else reader.columns
+            new = [name for name in row if name not in known]
+            if reader is None or new:
+                reader = RowReader(columns, lang, corpus, root, names=[*known, *new], place=place)
+            if language is None or reader.may_be_of(row, language):
+                yield place, row, reader.record(row, place, name_row())
+        except ManifestError as error:
+            yield place, row, error
+
+
+def record_row(record: SpeechTextRecord) -> dict[str, Any]:
+    """A record as a row for JSON, without `kind` and `extra`; times in milliseconds' precision."""
+    is_part = isinstance(record.audio, AudioSlice)
+    times = {name: round(getattr(record.audio, name), 3) for name in ("start_seconds", "end_seconds") if is_part}
+    return {
+        "key": record.key,
+        "audio": audio_path(record.audio),
+        **times,
+        "duration_seconds": None if record.duration_seconds is None else round(record.duration_seconds, 3),
+        "lang": record.lang,
+        "text": record.text,
+        "translations": dict(record.translations),
+        "speaker": record.speaker,
+    }
+
+
+def write_manifest(records: Iterable[SpeechTextRecord], path: str | os.PathLike[str]) -> None:
+    """Write records as JSONL with absolute paths, for `read_manifest`; their keys become their ids.
+
+    Args:
+        records: with audio in files, or with texts only.
+        path: file to write; an existing one is replaced.
+    """
+    names = {"key": "id", "duration_seconds": "duration_s"}
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for record in records:
+            row = {names.get(name, name): value for name, value in record_row(record).items()}
+            row["audio"] = row["audio"] and os.path.abspath(row["audio"])
+            kept = {name: value for name, value in row.items() if value is not None and value != {}}
+            file.write(json.dumps(kept, ensure_ascii=False) + "\n")
 
 
 def usual_columns(role: str, columns: ManifestColumns | None = None) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ LAYERS = {
 }
 # Inside a package: its sub-packages; the empty name stands for the files of the package itself.
 SUB_PACKAGES = {
+    "adaptation": {"": 0, "reading": 1, "report": 2, "training": 3},
     "data": {"": 0, "corpora": 1, "examples": 1, "sampling": 2, "collation": 2},
     "evaluation": {"scores": 0, "records": 1, "metric_modules": 1, "tasks": 2, "": 3},
     "recipes": {"schema": 0, "data": 1, "runs": 2, "": 3},

@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from training_runs import assert_equal_weights, kill_with_children
 from transformers import pipeline
 
-from mu2slam_hf.adaptation.workspace import Workspace
+from mu2slam_hf.adaptation.training.workspace import Workspace
 from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
 from mu2slam_hf.cli import main
 from mu2slam_hf.hub.bundle import build_auto_map
@@ -148,7 +148,7 @@ def test_a_better_model_is_not_replaced(field, finished, tmp_path, monkeypatch, 
     write_clips(copy / "recordings", {"clip_x": "press two"})
     weights = (finished / "model.safetensors").read_bytes()
     arguments = command(copy, copy / "model", "--continue")[3:]
-    monkeypatch.setattr("mu2slam_hf.adaptation.adapt.is_better", lambda first, second: bool(first and second))
+    monkeypatch.setattr("mu2slam_hf.adaptation.training.run.is_better", lambda first, second: bool(first and second))
     assert main(arguments) == 0
     assert "The model of before is better on the development recordings and was kept" in capsys.readouterr().out
     work = copy / "model" / "adaptation"
@@ -157,7 +157,7 @@ def test_a_better_model_is_not_replaced(field, finished, tmp_path, monkeypatch, 
     assert json.loads((work / "finished.json").read_text())["kept_start"]
     assert "was kept" in (work / "results.html").read_text(encoding="utf-8")
 
-    monkeypatch.setattr("mu2slam_hf.adaptation.adapt.is_better", lambda first, second: False)
+    monkeypatch.setattr("mu2slam_hf.adaptation.training.run.is_better", lambda first, second: False)
     assert main(arguments) == 0
     printed = capsys.readouterr().out
     assert f"the checkpoint {copy / 'model' / 'adaptation_1' / 'run' / 'final'}" in printed, "not the rejected one"

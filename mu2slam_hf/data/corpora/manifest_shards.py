@@ -11,9 +11,9 @@ from mu2slam_hf.data.corpora.reader import FaultCount, PlacedRecords
 from mu2slam_hf.data.durations import seconds_of, stated_seconds
 from mu2slam_hf.data.file_parts import WHOLE, Part, RowPosition
 from mu2slam_hf.data.language_sizes import LanguageSize, measure_rows, size_columns
-from mu2slam_hf.data.manifests import ManifestColumns, RowReader, read_manifest
+from mu2slam_hf.data.manifests import ManifestColumns, placed_records, read_manifest
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.table_files import ManifestError, PlacedRow, Row, table_rows
+from mu2slam_hf.data.table_files import ManifestError, PlacedRow, table_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,16 +61,19 @@ class ManifestShardReader:
             ManifestError: as from calling the reader.
         """
         path, part = Path(shard), Part(start=start)
-        reader: RowReader | None = None
-        for place, row in self.rows(path, part=part):
-            number = part.position.row
+        records = placed_records(
+            self.rows(path, part=part),
+            columns=self.columns,
+            lang=self.lang,
+            corpus=self.corpus,
+            root=Path(self.audio_root) if self.audio_root is not None else path.parent,
+            name_row=lambda: f"{path.name}-{part.position.row}",
+            language=self.language,
+        )
+        for _, _, record in records:
             try:
-                if isinstance(row, ManifestError):
-                    raise ManifestError(f"{place}: {row}")
-                reader = self._reader_of(row, reader, path, place)
-                if self.language is not None and not reader.may_be_of(row, self.language):
-                    continue
-                record = reader.record(row, place, f"{path.name}-{number}")
+                if isinstance(record, ManifestError):
+                    raise record
                 if self._is_too_long(record):
                     continue
             except ValueError as error:
@@ -90,15 +93,6 @@ class ManifestShardReader:
         """Language -> rows and hours of a file, in one pass without reading audio."""
         rows = (row for _, row in self.rows(Path(shard), size_columns(self.columns)) if isinstance(row, dict))
         return measure_rows(rows, self.columns, self.lang)
-
-    def _reader_of(self, row: Row, reader: RowReader | None, path: Path, place: str) -> RowReader:
-        """The current reader, or a new one: rows of JSONL may have new columns."""
-        known = [] if reader is None else reader.columns
-        new = [name for name in row if name not in known]
-        if reader is not None and not new:
-            return reader
-        root = Path(self.audio_root) if self.audio_root is not None else path.parent
-        return RowReader(self.columns, self.lang, self.corpus, root, names=[*known, *new], place=place)
 
     def _is_too_long(self, record: SpeechTextRecord) -> bool:
         longest = self.max_duration_seconds

@@ -8,7 +8,6 @@ from field_recordings import LINES, Line, write_clips, write_elan, write_tape
 
 from mu2slam_hf import default_checkpoint
 from mu2slam_hf.cli import main
-from mu2slam_hf.cli.user_data import _SPEAKER_SOURCES, _SPLIT_CHOICES
 
 
 @pytest.fixture
@@ -117,9 +116,3 @@ def test_a_failure_leaves_no_empty_folder(tmp_path, options):
         output = tmp_path / "new" / "out"
         assert main(["adapt", str(tmp_path / source), "--lang", "mdw", "--output", str(output), *options]) == 1
         assert not (tmp_path / "new").exists()
-
-
-def test_the_choices_of_the_options_are_those_of_the_package():
-    from mu2slam_hf.adaptation.options import SPEAKER_SOURCES, SPLIT_CHOICES
-
-    assert _SPEAKER_SOURCES == SPEAKER_SOURCES and _SPLIT_CHOICES == SPLIT_CHOICES

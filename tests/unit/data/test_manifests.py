@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mu2slam_hf.data.audio import AudioSlice, load_audio
-from mu2slam_hf.data.manifests import ManifestColumns, read_manifest
+from mu2slam_hf.data.manifests import ManifestColumns, read_manifest, write_manifest
+from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.table_files import ManifestError
 from mu2slam_hf.data.tones import write_tone_corpus
 
@@ -145,3 +147,24 @@ def test_times_that_are_no_part_of_a_recording(tmp_path, times):
     path.write_text(f"audio\tlang\ttext\tstart\tend\ntape.wav\tmdw\tbana\t{times}\n")
     with pytest.raises(ManifestError, match=r"tape\.tsv:2.*(start before the end|number of seconds)"):
         read_manifest(path)
+
+
+def test_records_come_back_from_a_manifest(tmp_path):
+    shared = {"lang": "mdw", "text": "bana “ndzo”", "corpus": "field"}
+    records = [
+        SpeechTextRecord(id="1", audio=str(tmp_path / "a.wav"), speaker="anna", duration_seconds=1.5, **shared),
+        SpeechTextRecord(
+            id="2",
+            audio=AudioSlice(str(tmp_path / "tape.wav"), 1.25, 3.0),
+            duration_seconds=1.75,
+            translations={"fr": "les enfants\u2028de la maison"},
+            **shared,
+        ),
+        SpeechTextRecord(id="3", translations={"fr": "rien"}, **shared),
+    ]
+    write_manifest(records, tmp_path / "train.jsonl")
+    found = read_manifest(tmp_path / "train.jsonl", corpus="field")
+    assert [replace(record, id=record.id.rpartition("/")[2]) for record in found] == [
+        replace(record, translations={lang: " ".join(text.split()) for lang, text in record.translations.items()})
+        for record in records
+    ]

@@ -9,6 +9,7 @@ import torch
 from helpers import REPOSITORY_ROOT
 from safetensors.torch import load_file, save_file
 
+from lab.commands import main as run_lab
 from mu2slam_hf import (
     MSLAMForCTC,
     MSLAMForPreTraining,
@@ -137,7 +138,7 @@ def test_commands_train_take_and_assess(trained, tones, tmp_path, capsys):
     projection = str(tmp_path / "projection")
     SpeechTokenizerModel(SpeechTokenizerModel.config_class(num_codevectors_per_group=8)).save_pretrained(projection)
     capsys.readouterr()
-    status = main(["assess-tokenizer", projection, taken, own, "--manifest", str(tones), "--results", str(figures)])
+    status = run_lab(["assess-tokenizer", projection, taken, own, "--manifest", str(tones), "--results", str(figures)])
     assert status == 0 and "| taken" in capsys.readouterr().out
     rows = json.loads(figures.read_text(encoding="utf-8"))
     assert [row["name"] for row in rows] == ["projection", "taken", "own"]

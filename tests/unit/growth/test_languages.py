@@ -107,9 +107,11 @@ def test_ctc_writes_new_characters_in_the_new_language_only(pair, language):
     wave = np.random.default_rng(0).normal(size=20000).astype(np.float32) * 0.1
 
     def greedy(model, code):
-        recognizer = WindowRecognizer(model, processor.for_ctc(), source_lang=code)
-        (log_probs,) = recognizer._encode_batch([wave])[1]
-        return recognizer._ctc_ids(recognizer._restrict(log_probs, code)), recognizer.compute_blanks(wave)
+        recognizer = WindowRecognizer(model, processor.for_ctc())
+        (states,), (log_probs,), _ = recognizer._encode_batch([wave], [code])
+        options = {"source_langs": [code], "target_langs": [code]}
+        (ids,) = model.write_tokens([states], [recognizer._restrict(log_probs, code)], **options)
+        return ids, recognizer.compute_blanks(wave, code)
 
     expected, blanks = greedy(before, language)
     found, found_blanks = greedy(model, language)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mu2slam_hf.cli.options import add_json_option, add_overrides_option, add_recipe_option, positive_int
 
 if TYPE_CHECKING:
-    from mu2slam_hf.recipes.runs.plan import Plan, PlannedDraws
+    from mu2slam_hf.recipes.runs.plan import PlannedDraws, SamplingPlan
 
 LENGTHS = {
     "speech_seconds": "mean seconds of a recording without text (15)",
@@ -95,7 +95,7 @@ def load_planned_recipe(name: str, overrides: Sequence[str]) -> Any:
     return load_recipe(path, [*(f"{key}={Path.cwd()}" for key in unread), *overrides])
 
 
-def format_plan(plan: "Plan", *, by_direction: bool = False) -> str:
+def format_plan(plan: "SamplingPlan", *, by_direction: bool = False) -> str:
     """The plan as text: one line for each task and corpus, or for each direction, then the totals."""
     from mu2slam_hf.evaluation.scores.tables import align_columns
 

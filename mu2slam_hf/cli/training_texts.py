@@ -45,8 +45,8 @@ def _read_source(source: str) -> Iterator[Iterable[Any]]:
 
 
 def _read_recipe(path: str) -> Iterator[Iterable[Any]]:
-    from mu2slam_hf.recipes.data.records import read_table
+    from mu2slam_hf.recipes.data.records import read_corpus_table
     from mu2slam_hf.recipes.runs.registry import load_recipe
 
     for name, section in load_recipe(path).data.corpora.items():
-        yield read_table(section, name, f"data.corpora.{name}")
+        yield read_corpus_table(section, name, f"data.corpora.{name}")

@@ -12,7 +12,7 @@ from typing import Any
 
 from mu2slam_hf.adaptation.reading.options import CheckLimits
 from mu2slam_hf.adaptation.reading.read_data import ReadData
-from mu2slam_hf.adaptation.report.recording_levels import RecordingLevels, cut_speech
+from mu2slam_hf.adaptation.report.recording_levels import RecordingLevels, cut_untranscribed
 from mu2slam_hf.data.audio import SAMPLING_RATE, AudioError, AudioSlice
 from mu2slam_hf.data.clock import clock
 from mu2slam_hf.data.records import SpeechTextRecord
@@ -83,7 +83,7 @@ def inspect_records(
         if fitted is None or inspector.is_silent(fitted):
             continue
         if fitted.text is None and not fitted.translations:
-            usable.untranscribed += cut_speech(fitted, inspector.levels_of(fitted), limits)
+            usable.untranscribed += cut_untranscribed(fitted, inspector.levels_of(fitted), limits)
         elif fitted.text is None or inspector.has_usable_text(fitted, needed_frames.get(fitted.text, 0)):
             usable.labelled.append(fitted)
     return usable

@@ -119,7 +119,9 @@ def _levels_of(frames: FloatArray) -> FloatArray:
 _SEARCH_SHARE = 0.15
 
 
-def cut_speech(record: SpeechTextRecord, levels: RecordingLevels, limits: CheckLimits) -> list[SpeechTextRecord]:
+def cut_untranscribed(
+    record: SpeechTextRecord, levels: RecordingLevels, limits: CheckLimits
+) -> list[SpeechTextRecord]:
     """Pieces of a recording, of at most `limits.max_seconds`.
 
     Args:

@@ -23,7 +23,7 @@ _NOISY_SHARE = 0.35
 _TRIAL_CLIPS = 16
 
 
-def calibrate(
+def calibrate_adaptation(
     folder: Path, records: Sequence[SpeechTextRecord], num_clips: int, *, seed: int, say: Callable[[str], None]
 ) -> None:
     """Fit the decision of the checkpoint in a folder.
@@ -54,7 +54,7 @@ def measure_clip_seconds(model: Any, processor: Any, records: Sequence[SpeechTex
         model: in evaluation mode.
         processor: its processor.
         records: training recordings.
-        seed: as for `calibrate`.
+        seed: as for `calibrate_adaptation`.
     """
     started = time.monotonic()
     num_speech = _num_speech(_TRIAL_CLIPS)

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from mu2slam_hf.adaptation.report.prepared_data import PreparedData
-from mu2slam_hf.adaptation.training.calibration import calibrate, measure_clip_seconds
+from mu2slam_hf.adaptation.training.calibration import calibrate_adaptation, measure_clip_seconds
 from mu2slam_hf.adaptation.training.pace import ClosingPace, Pace, TimeBudget, measure_pace
 from mu2slam_hf.adaptation.training.plan import Plan, choose_plan, choose_steps
 from mu2slam_hf.adaptation.training.pretraining import (
@@ -295,7 +295,7 @@ class _Adaptation:
             run.run(progress)
 
     def complete(self, plan: Plan) -> None:
-        """Score, calibrate and describe a copy of the trained model, then move it into the output folder.
+        """Score, calibrate_adaptation and describe a copy of the trained model, then move it into the output folder.
 
         A model that was continued and has better scores stays there.
         """
@@ -315,7 +315,7 @@ class _Adaptation:
             plan.save(self.workspace.path(PLAN_FILE))
         else:
             self.report("calibration", "the decision whether anybody speaks is fitted to the new model and recordings")
-            calibrate(
+            calibrate_adaptation(
                 finished,
                 self.prepared.split.train,
                 plan.calibration_clips,

@@ -90,7 +90,7 @@ def open_own_dataset(
         return open_dataset(section.dataset or "", section.split, streaming=streaming, **section.options), read_options
 
 
-def read_table(section: CorpusSource, name: str, path: str) -> list[SpeechTextRecord]:
+def read_corpus_table(section: CorpusSource, name: str, path: str) -> list[SpeechTextRecord]:
     """All records of a corpus.
 
     Args:
@@ -144,7 +144,7 @@ def build_audio_cache(recipe: Any, records: Records) -> AudioCache:
 
 
 def _load_corpus(section: CorpusSource, name: str, path: str) -> list[SpeechTextRecord]:
-    records = take_part(read_table(section, name, path), section.part)
+    records = take_part(read_corpus_table(section, name, path), section.part)
     records, failures = fill_durations(replace(record, corpus=name) for record in records)
     for failure in failures:
         logger.warning(f"{path}: left out {failure}")

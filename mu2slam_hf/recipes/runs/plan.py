@@ -168,7 +168,7 @@ def _known_sources(section: PretrainingCorpusSection, corpus: Corpus, task: str,
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class SamplingPlan:
     """What a run will draw and cost.
 
     Updates count as full, although budgets of seconds and tokens may cut them; times are without evaluation.
@@ -198,7 +198,7 @@ class Plan:
     draws: list[PlannedDraws]
 
 
-def build_plan(recipe: MixtureRecipe, hardware: Hardware, lengths: MeanLengths | None = None) -> Plan:
+def build_plan(recipe: MixtureRecipe, hardware: Hardware, lengths: MeanLengths | None = None) -> SamplingPlan:
     """The plan of a recipe.
 
     Args:
@@ -220,7 +220,7 @@ def build_plan(recipe: MixtureRecipe, hardware: Hardware, lengths: MeanLengths |
     audio_seconds = num_slots * sum(config.shares[task] * lengths.seconds_of(task) for task in config.tasks)
     flops = count_flops(recipe, config, lengths)
     seconds = flops * num_accumulated / (hardware.device_flops * hardware.utilization)
-    return Plan(
+    return SamplingPlan(
         updates=updates,
         examples_per_update=num_slots * sum(config.shares[task] for task in config.tasks),
         audio_hours_per_update=audio_seconds / 3600,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lab.commands.options import add_synthetic_options, check_synthetic
-from mu2slam_hf.cli.calibrate import add_calibration_options, calibrate, check_folder, read_speech
+from mu2slam_hf.cli.commands.calibrate import add_calibration_options, calibrate, check_folder, read_speech
 from mu2slam_hf.cli.languages import language_code
 from mu2slam_hf.cli.models import load_model
 from mu2slam_hf.cli.options import check_sources

@@ -7,7 +7,7 @@ torch and transformers are imported only when a command runs, so that `--help` i
 from collections.abc import Sequence
 
 import mu2slam_hf
-from mu2slam_hf.cli import (
+from mu2slam_hf.cli.commands import (
     adapt,
     add_language,
     align,
@@ -35,10 +35,7 @@ _PROGRAM = Program(
     version=f"mu2slam-hf {mu2slam_hf.__version__}",
     groups={
         "use a model": (transcribe, translate, align, retrieve, identify_language),
-        "train a model": (
-            *(adapt, init, add_language, train, calibrate, average),
-            tone_corpus,
-        ),
+        "train a model": (adapt, init, add_language, train, calibrate, average, tone_corpus),
         "inspect results, data and recipes": (evaluate, compare, plan, corpora, recipes),
     },
 )

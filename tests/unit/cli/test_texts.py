@@ -71,7 +71,7 @@ def test_recordings_of_one_name_have_an_alignment_each(tmp_path, monkeypatch, ca
         words = (AlignedWord(text=text, start_seconds=0.0, end_seconds=0.1, score=-0.1),)
         return Alignment(words=words, duration_seconds=0.1, score=-0.1, unknown_characters=())
 
-    monkeypatch.setattr("mu2slam_hf.cli.align.load_model", lambda args: (None, None))
+    monkeypatch.setattr("mu2slam_hf.cli.commands.align.load_model", lambda args: (None, None))
     monkeypatch.setattr(alignment, "align", align)
     assert main(["align", str(tmp_path), "--output-dir", str(tmp_path / "out")]) == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["talk.flac.tsv", "talk.wav.tsv"]
@@ -88,7 +88,7 @@ def test_rows_whose_ids_make_one_file_name_have_an_alignment_each(tmp_path, monk
         words = (AlignedWord(text=text, start_seconds=0.0, end_seconds=0.1, score=-0.1),)
         return Alignment(words=words, duration_seconds=0.1, score=-0.1, unknown_characters=())
 
-    monkeypatch.setattr("mu2slam_hf.cli.align.load_model", lambda args: (None, None))
+    monkeypatch.setattr("mu2slam_hf.cli.commands.align.load_model", lambda args: (None, None))
     monkeypatch.setattr(alignment, "align", align)
     assert main(["align", "--manifest", str(tmp_path / "rows.tsv"), "--output-dir", str(tmp_path / "out")]) == 0
     written = {path.stem: path.read_text(encoding="utf-8") for path in (tmp_path / "out").iterdir()}

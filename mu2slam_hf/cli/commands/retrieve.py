@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     # Not splitlines: a text may have other separators, such as U+2028.
     texts = [line.strip() for line in content.split("\n") if line.strip()]
     files = list_recordings(args.files, args.file_list)
-    from mu2slam_hf.cli.translate import prepare_argument
+    from mu2slam_hf.cli.commands.translate import prepare_argument
     from mu2slam_hf.evaluation.tasks.pair_scores import DECODER_SECONDS, score_pairs
 
     readable = find_readable(files, DECODER_SECONDS if name == "decoder-pmi" else None)

@@ -15,7 +15,7 @@ import pytest
 from helpers import REPOSITORY_ROOT
 
 from mu2slam_hf.cli import main
-from mu2slam_hf.cli import transcribe as command
+from mu2slam_hf.cli.commands import transcribe as command
 
 EXAMPLE = str(REPOSITORY_ROOT / "examples" / "es" / "vm-enter-num-to-call.opus")
 

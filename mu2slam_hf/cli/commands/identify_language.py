@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
 def identify_texts(model: Any, processor: Any, args: argparse.Namespace) -> None:
     """Prints the languages of texts."""
-    from mu2slam_hf.cli.translate import prepare_argument
+    from mu2slam_hf.cli.commands.translate import prepare_argument
     from mu2slam_hf.inference.language_identification import predict_languages
 
     for start in range(0, len(args.text), args.batch_size):

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Calibration of the decision whether anybody speaks, with the recordings of an adaptation and synthetic sounds."""
+"""Calibration of speech detection, with the recordings of an adaptation and synthetic sounds."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence

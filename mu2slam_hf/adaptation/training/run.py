@@ -314,7 +314,7 @@ class _Adaptation:
             plan = replace(plan, reasons={**plan.reasons, "result": _KEPT})
             plan.save(self.workspace.path(PLAN_FILE))
         else:
-            self.report("calibration", "the decision whether anybody speaks is fitted to the new model and recordings")
+            self.report("calibration", "recalibrating speech detection for the new model")
             calibrate_adaptation(
                 finished,
                 self.prepared.split.train,

@@ -1,12 +1,16 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Output of transcripts: text, JSON lines or one document on standard output, or files in a folder."""
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.inference.formats.subtitles import speaker_label
-from mu2slam_hf.inference.formats.transcripts import describe_transcript, format_transcript, transcript_rows
+from mu2slam_hf.inference.formats.transcripts import (
+    GROWING_FORMATS,
+    describe_transcript,
+    format_transcript,
+    transcript_rows,
+)
 from mu2slam_hf.inference.journal import TranscriptJournal, compute_key
 from mu2slam_hf.inference.output_names import list_outputs
 from mu2slam_hf.inference.output_settings import OutputSettings
@@ -19,8 +23,14 @@ from mu2slam_hf.models.language_codes import UNDETERMINED
 class TranscriptOutput(Protocol):
     """Where the transcripts of a run go."""
 
+    shows_beginnings: bool
+    """Whether the beginning of a transcript may be written before its end is known."""
+
     def find(self, recording: Recording) -> Transcript | None:
         """The transcript of a recording from an earlier run, if it is finished."""
+
+    def begin(self, recording: Recording, beginning: Transcript) -> None:
+        """Print the settled beginning of a transcript."""
 
     def write(self, recording: Recording, transcript: Transcript) -> None:
         """Print or write a transcript."""
@@ -32,13 +42,47 @@ class TranscriptOutput(Protocol):
 class PrintedOutput:
     """An output on standard output, which remembers nothing; errors go to standard error."""
 
+    shows_beginnings = False
+
     def find(self, recording: Recording) -> Transcript | None:
         """None."""
         return None
 
+    def begin(self, recording: Recording, beginning: Transcript) -> None:
+        """Nothing."""
+
     def report(self, recording: Recording, error: object) -> None:
         """Print an error."""
         print_error(recording.name, error)
+
+
+class GrowingText(PrintedOutput):
+    """A text that is printed as far as it is settled, then to its end."""
+
+    _num_printed = 0
+
+    def format(self, recording: Recording, transcript: Transcript, *, is_beginning: bool = False) -> str:
+        """The text; that of a beginning is the beginning of the text of the whole."""
+        raise NotImplementedError
+
+    def begin(self, recording: Recording, beginning: Transcript) -> None:
+        """Print what was not printed before."""
+        self._print_rest(self.format(recording, beginning, is_beginning=True))
+
+    def write(self, recording: Recording, transcript: Transcript) -> None:
+        """Print what was not printed before, to the end."""
+        self._print_rest(self.format(recording, transcript))
+        self._num_printed = 0
+
+    def report(self, recording: Recording, error: object) -> None:
+        """Print an error."""
+        self._num_printed = 0
+        super().report(recording, error)
+
+    def _print_rest(self, text: str) -> None:
+        if len(text) > self._num_printed:
+            print(text[self._num_printed :], end="", flush=True)
+            self._num_printed = len(text)
 
 
 class JsonLines(PrintedOutput):
@@ -53,21 +97,22 @@ class JsonLines(PrintedOutput):
         print_json({"file": recording.name, "error": str(error)})
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReadableText(PrintedOutput):
+class ReadableText(GrowingText):
     """Text for people.
 
-    Attributes:
+    Args:
         language_given: whether the language was given, and need not be printed.
         word_times: print words with times and confidences.
+        multilingual: whether segments may have different languages, all of which the first line names.
     """
 
-    language_given: bool = False
-    word_times: bool = False
+    def __init__(self, *, language_given: bool = False, word_times: bool = False, multilingual: bool = False) -> None:
+        self.language_given, self.word_times = language_given, word_times
+        self.shows_beginnings = not multilingual
 
-    def write(self, recording: Recording, transcript: Transcript) -> None:
-        """Print a transcript."""
-        print("\n".join(self.lines(recording.name, transcript)), flush=True)
+    def format(self, recording: Recording, transcript: Transcript, *, is_beginning: bool = False) -> str:
+        """The lines of a transcript."""
+        return "".join(f"{line}\n" for line in self.lines(recording.name, transcript))
 
     def lines(self, name: str, transcript: Transcript) -> list[str]:
         """Name, length and language; then transcript and translations, with times if there are several segments."""
@@ -121,7 +166,7 @@ def _clock(seconds: float) -> str:
     return (f"{hours}:" if hours else "") + f"{minutes:02}:{rest // 10:02}.{rest % 10}"
 
 
-class Document(PrintedOutput):
+class Document(GrowingText):
     """One format on standard output.
 
     Args:
@@ -134,19 +179,22 @@ class Document(PrintedOutput):
     def __init__(self, form: str, *, target_lang: str | None = None, with_names: bool = False, **options: Any) -> None:
         self._form, self._target_lang, self._with_names, self._options = form, target_lang, with_names, options
         self._has_header = False
+        self.shows_beginnings = form in GROWING_FORMATS
+
+    def format(self, recording: Recording, transcript: Transcript, *, is_beginning: bool = False) -> str:
+        """The document, or the rows of a table, after its header in the first one."""
+        if self._form != "tsv":
+            options = {"target_lang": self._target_lang, "is_beginning": is_beginning, **self._options}
+            return format_transcript(transcript, self._form, **options)
+        header, *rows = transcript_rows(transcript, **self._options)
+        lines = [] if self._has_header else [[*(["file"] if self._with_names else []), *header]]
+        lines += [[*([recording.name] if self._with_names else []), *row] for row in rows]
+        return "".join("\t".join(line) + "\n" for line in lines)
 
     def write(self, recording: Recording, transcript: Transcript) -> None:
-        """Print a transcript."""
-        if self._form != "tsv":
-            text = format_transcript(transcript, self._form, target_lang=self._target_lang, **self._options)
-            print(text, end="", flush=True)
-            return
-        header, *rows = transcript_rows(transcript, **self._options)
-        if not self._has_header:
-            print("\t".join([*(["file"] if self._with_names else []), *header]))
-            self._has_header = True
-        for row in rows:
-            print("\t".join([*([recording.name] if self._with_names else []), *row]), flush=True)
+        """Print what was not printed before, to the end."""
+        super().write(recording, transcript)
+        self._has_header = True
 
 
 class FolderOutput:
@@ -159,6 +207,8 @@ class FolderOutput:
     Raises:
         ValueError: a file to write is there and was not written by an earlier run, or belongs to two recordings.
     """
+
+    shows_beginnings = False
 
     def __init__(self, job: TranscriptionJob, settings: OutputSettings) -> None:
         assert settings.folder is not None
@@ -191,6 +241,9 @@ class FolderOutput:
         """The transcript of an earlier run with the same content, options and model."""
         self._keys[recording.name] = key = compute_key(recording, self._description)
         return self._journal.find(key)
+
+    def begin(self, recording: Recording, beginning: Transcript) -> None:
+        """Nothing: files are written when they are complete."""
 
     def write(self, recording: Recording, transcript: Transcript) -> None:
         """Write those files that are not there with this content yet."""
@@ -242,7 +295,11 @@ def build_output(job: TranscriptionJob, settings: OutputSettings) -> TranscriptO
         return JsonLines()
     if not settings.formats:
         language_given = job.options.source_lang is not None
-        return ReadableText(language_given=language_given, word_times=settings.word_times)
+        return ReadableText(
+            language_given=language_given,
+            word_times=settings.word_times,
+            multilingual=job.options.multilingual,
+        )
     form = settings.formats[0]
     translated = settings.translation_only and target_langs and form != "tsv"
     return Document(

@@ -17,6 +17,7 @@ from mu2slam_hf.inference.alignment import AlignedWord
 from mu2slam_hf.inference.language_average import LanguageAverage
 from mu2slam_hf.inference.pauses import build_detector
 from mu2slam_hf.inference.recognition import RecognizedWindow, WindowRecognizer
+from mu2slam_hf.inference.settled_segments import SettledReader, settled_segments
 from mu2slam_hf.inference.transcripts import Transcript, TranscriptSegment, join_words, split_at_cut, without_overlap
 from mu2slam_hf.inference.window_loop import RecordingState, WindowLoop
 from mu2slam_hf.inference.windows import Window
@@ -27,6 +28,8 @@ from mu2slam_hf.models.modules_language_adapters import use_adapter
 
 # The language of a recording is predicted once from this much speech, unless the recording is shorter.
 _LANGUAGE_SECONDS = 60.0
+# Seconds of speech that are processed together until the first text is shown, so that it comes early.
+_FIRST_SECONDS = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +79,16 @@ class TranscriptionRequest:
         source: the recording, see `stream_audio_source`.
         source_lang: spoken language; None means that it is predicted.
         target_langs: languages to translate into.
+        on_settled: called with the beginning of the transcript as soon as it cannot change any more, and whenever it
+            has become longer: its segments are the first ones of the final transcript, its length is that of the whole
+            recording, which must be readable twice. Only called while this recording is the next one whose transcript
+            is awaited, and never for one with several channels.
     """
 
     source: Any
     source_lang: str | None = None
     target_langs: tuple[str, ...] = ()
+    on_settled: Callable[[Transcript], None] | None = None
 
 
 def transcribe_recordings(
@@ -130,6 +138,7 @@ class _Recording(RecordingState):
     def __init__(self, source: Any, source_lang: str | None, target_langs: Sequence[str]) -> None:
         super().__init__(source, source_lang)
         self.target_langs = target_langs
+        self.reader: SettledReader | None = None
         self.segments: list[TranscriptSegment] = []
         self.languages = LanguageAverage()
         self.last: dict[int | None, RecognizedWindow] = {}
@@ -175,6 +184,7 @@ class _Transcriber(WindowLoop[_Recording, Transcript]):
             raise ValueError(f"timestamps must be 'word', 'token' or None, got {options.timestamps!r}.")
         # Windows that have passed the encoder and wait until the language of their recording is settled.
         self.unsettled: list[tuple[_Recording, RecognizedWindow]] = []
+        self.has_shown = False
         super().__init__(
             sampling_rate=self.recognizer.sampling_rate,
             chunk_seconds=find_chunk_seconds(model, options.chunk_length_s),
@@ -184,13 +194,19 @@ class _Transcriber(WindowLoop[_Recording, Transcript]):
             compute_blanks=self.recognizer.compute_blanks if self.capabilities.has_ctc else None,
             progress=progress,
         )
+        self.full_pool_seconds = self.pool_seconds
 
     def open(self, item: Any) -> _Recording:
         """The state of a recording, or of a request with languages of its own."""
         if not isinstance(item, TranscriptionRequest):
             return _Recording(item, self.source_lang, self.options.target_langs)
         self._check_targets(item.target_langs)
-        return _Recording(item.source, self._known_language(item.source_lang), item.target_langs)
+        recording = _Recording(item.source, self._known_language(item.source_lang), item.target_langs)
+        if item.on_settled is not None:
+            recording.reader = SettledReader(item.source, item.on_settled, self.sampling_rate)
+            if not self.has_shown:
+                self.pool_seconds = min(self.pool_seconds, _FIRST_SECONDS)
+        return recording
 
     def _known_language(self, code: str | None) -> str | None:
         """A language as the model calls it; None for `und`."""
@@ -227,6 +243,23 @@ class _Transcriber(WindowLoop[_Recording, Transcript]):
         encoded, self.unsettled = self.unsettled + encoded, []
         ready = [pair for pair in encoded if self._is_settled(*pair)]
         self.unsettled = [pair for pair in encoded if not self._is_settled(*pair)]
+        while ready:
+            count = self._count_together(ready)
+            self._transcribe(ready[:count])
+            ready = ready[count:]
+            self._show_settled()
+        # Generation leaves tensors in reference cycles; over an hour they would be hundreds of megabytes.
+        gc.collect()
+
+    def _count_together(self, ready: Sequence[tuple[_Recording, RecognizedWindow]]) -> int:
+        """The number of windows to transcribe next: all of them, unless a reader waits for the first text."""
+        if self.has_shown or not self.waiting or self.waiting[0].reader is None:
+            return len(ready)
+        ends = np.cumsum([result.num_samples / self.sampling_rate for _, result in ready])
+        return 1 + int(np.searchsorted(ends[:-1], _FIRST_SECONDS))
+
+    def _transcribe(self, ready: Sequence[tuple[_Recording, RecognizedWindow]]) -> None:
+        """Write the texts of windows and add them to their recordings."""
         languages = [self._language(recording, result) for recording, result in ready]
         windows = [result for _, result in ready]
         self.recognizer.transcribe(windows, [written for _, _, written in languages], self.options.timestamps)
@@ -237,8 +270,20 @@ class _Transcriber(WindowLoop[_Recording, Transcript]):
         for (recording, result), language in zip(ready, languages, strict=True):
             if result.has_speech:
                 self._add(recording, result, *language)
-        # Generation leaves tensors in reference cycles; over an hour they would be hundreds of megabytes.
-        gc.collect()
+
+    def _show_settled(self) -> None:
+        """Give the segments that cannot change any more to the reader of the next transcript."""
+        recording = self.waiting[0] if self.waiting else None
+        if recording is None or recording.reader is None or recording.error is not None:
+            return
+        reader, last = recording.reader, recording.last.get(None)
+        # Segments of several channels may come in another order.
+        segments = settled_segments(recording.segments, last, self.sampling_rate) if last else []
+        if reader.wants(segments):
+            assert reader.num_samples is not None
+            reader.read(self._assemble(recording, segments, reader.num_samples))
+            self.has_shown = True
+            self.pool_seconds = self.full_pool_seconds
 
     def _is_settled(self, recording: _Recording, result: RecognizedWindow) -> bool:
         """Whether the language of a window is known, so that it does not depend on what is recognised together."""
@@ -314,7 +359,11 @@ class _Transcriber(WindowLoop[_Recording, Transcript]):
     def conclude(self, recording: _Recording) -> Transcript:
         """The transcript of a recording."""
         assert recording.num_samples is not None
-        segments = without_overlap(recording.segments)
+        return self._assemble(recording, recording.segments, recording.num_samples)
+
+    def _assemble(self, recording: _Recording, found: Sequence[TranscriptSegment], num_samples: int) -> Transcript:
+        """A transcript of these segments of a recording."""
+        segments = without_overlap(found)
         if self.options.timestamps is None:
             segments = [replace(segment, words=()) for segment in segments]
         seconds: dict[str, float] = defaultdict(float)
@@ -324,7 +373,7 @@ class _Transcriber(WindowLoop[_Recording, Transcript]):
         first = next((segment for segment in segments if segment.language == language), None)
         return Transcript(
             segments=tuple(segments),
-            duration_seconds=recording.num_samples / self.sampling_rate,
+            duration_seconds=num_samples / self.sampling_rate,
             language=language if first or recording.source_lang is None else recording.source_lang,
             language_probability=first.language_probability if first else None,
             written_language=first.written_language if first else None,

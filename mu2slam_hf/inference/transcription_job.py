@@ -4,14 +4,15 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from typing import Any, Protocol
 
 from mu2slam_hf import __version__
 from mu2slam_hf.checkpoints.model_choice import ModelChoice
 from mu2slam_hf.inference.journal import identify_weights
-from mu2slam_hf.inference.recordings import Recording
-from mu2slam_hf.inference.transcription import TranscriptionOptions, transcribe_recordings
+from mu2slam_hf.inference.recordings import Recording, is_address
+from mu2slam_hf.inference.transcription import TranscriptionOptions, TranscriptionRequest, transcribe_recordings
 from mu2slam_hf.inference.transcripts import Transcript
 
 
@@ -62,7 +63,10 @@ class TranscriptionJob:
         }
 
     def run(
-        self, find_finished: Callable[[Recording], Transcript | None], progress: JobProgress
+        self,
+        find_finished: Callable[[Recording], Transcript | None],
+        progress: JobProgress,
+        on_settled: Callable[[Recording, Transcript], None] | None = None,
     ) -> Iterator[tuple[Recording, Transcript | ValueError]]:
         """Transcripts, or the error of a recording that cannot be read, in the order of the recordings.
 
@@ -71,10 +75,11 @@ class TranscriptionJob:
         Args:
             find_finished: the transcript of an earlier run, or None; may raise OSError.
             progress: receives the progress.
+            on_settled: receives the beginning of the transcript of a long recording, see `TranscriptionRequest`.
         """
         # Recordings in order, with their result, or None if the model has to give it.
         results: deque[tuple[Recording, Transcript | ValueError | None]] = deque()
-        pending = self._find_pending(find_finished, progress, results)
+        pending = self._find_pending(find_finished, progress, results, on_settled)
         for first in pending:  # the first recording that needs the model, if there is one
             model, processor = self.model.load()
             sources = chain([first], pending)
@@ -88,7 +93,8 @@ class TranscriptionJob:
         find_finished: Callable[[Recording], Transcript | None],
         progress: JobProgress,
         results: deque[tuple[Recording, Transcript | ValueError | None]],
-    ) -> Iterator[Any]:
+        on_settled: Callable[[Recording, Transcript], None] | None,
+    ) -> Iterator[TranscriptionRequest]:
         for recording in self.recordings:
             known: Transcript | ValueError | None = None
             if recording.name in self.unusable:
@@ -100,7 +106,14 @@ class TranscriptionJob:
                     known = ValueError(f"{recording.name}: cannot be read ({error.strerror})")
             results.append((recording, known))
             if known is None:
-                yield recording.source
+                # An address would be downloaded twice.
+                is_local = isinstance(recording.source, bytes) or not is_address(recording.source)
+                yield TranscriptionRequest(
+                    source=recording.source,
+                    source_lang=self.options.source_lang,
+                    target_langs=self.options.target_langs,
+                    on_settled=partial(on_settled, recording) if on_settled and is_local else None,
+                )
             else:
                 progress.skip(recording)
 

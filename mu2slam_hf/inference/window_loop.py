@@ -87,7 +87,8 @@ class WindowLoop(Generic[State, Result]):
             recordings: read when they are needed.
         """
         for recording in recordings:
-            self._read(recording)
+            for _ in self._read(recording):
+                yield from self._concluded()
             yield from self._concluded()
         self._process_pool()
         yield from self._concluded()
@@ -108,8 +109,8 @@ class WindowLoop(Generic[State, Result]):
         """Drop the windows of a recording that cannot be read to its end."""
         self.pool = [(other, window) for other, window in self.pool if other is not recording]
 
-    def _read(self, recording: State) -> None:
-        """Read a recording; processes windows whenever there are enough for batches."""
+    def _read(self, recording: State) -> Iterator[None]:
+        """Read a recording; processes windows whenever there are enough for batches, then yields."""
         self.waiting.append(recording)
         source, recording.source = recording.source, None  # not kept until the result
         blanks = self.compute_blanks and partial(self.compute_blanks, source_lang=recording.source_lang)
@@ -134,6 +135,7 @@ class WindowLoop(Generic[State, Result]):
             self.pool.append((recording, window))
             if sum(len(pooled.waveform) for _, pooled in self.pool) >= self.pool_seconds * self.sampling_rate:
                 self._process_pool()
+                yield
 
     def _process_pool(self) -> None:
         pool, self.pool = self.pool, []

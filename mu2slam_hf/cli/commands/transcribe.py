@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mu2slam_hf.checkpoints.model_choice import ModelChoice
     from mu2slam_hf.inference.transcription import TranscriptionOptions
     from mu2slam_hf.inference.transcription_job import TranscriptionJob
+    from mu2slam_hf.inference.transcripts import Transcript
 
 
 def add_parser(subparsers: Any) -> None:
@@ -251,8 +252,13 @@ def write_results(job: "TranscriptionJob", output_settings: OutputSettings, plot
     plots = PlotFolder(plot_path, job.recordings) if plot_path else None
     progress = TranscriptionProgress([usable for usable in job.recordings if usable.name not in job.unusable])
     status = 0
+
+    def begin(recording: Recording, beginning: "Transcript") -> None:
+        progress.clear()
+        output.begin(recording, beginning)
+
     try:
-        for recording, result in job.run(output.find, progress):
+        for recording, result in job.run(output.find, progress, begin if output.shows_beginnings else None):
             progress.clear()
             if isinstance(result, ValueError):
                 status = 1

@@ -112,6 +112,9 @@ def _quoted(text: str) -> str:
 
 
 _SUFFIXES = {"textgrid": ".TextGrid"}  # Praat's capitals
+GROWING_FORMATS = frozenset({"txt", "srt", "vtt", "tsv"})
+"""Formats in which the beginning of a transcript is the beginning of the whole document."""
+
 # One text per file: translations are in files of their own.
 _ONE_TEXT = frozenset({"txt", "srt", "vtt"})
 
@@ -135,6 +138,7 @@ def format_transcript(
     target_langs: Sequence[str] = (),
     speakers: bool = False,
     head: Mapping[str, Any] | None = None,
+    is_beginning: bool = False,
 ) -> str:
     """The content of a file.
 
@@ -146,17 +150,22 @@ def format_transcript(
         target_langs: tsv: languages of the columns of translations, also where there is no speech.
         speakers: tsv: add a column `speaker`.
         head: json: values to place before those of the transcript, such as the name of the file.
+        is_beginning: more segments will follow, in one of `GROWING_FORMATS`: the beginning of the final document.
 
     Raises:
         ValueError: unknown format.
     """
     if name == "txt":
         return format_text(transcript, target_lang)
-    if name == "srt":
-        return format_srt(build_subtitles(transcript, target_lang, with_labels=True))
-    if name == "vtt":
+    if name in ("srt", "vtt"):
+        subtitles = build_subtitles(transcript, target_lang, with_labels=name == "srt")
+        if is_beginning:  # what follows decides how the last segment is divided, and how long it stays
+            last = transcript.segments[-1].start_seconds
+            subtitles = [subtitle for subtitle in subtitles if subtitle.start_seconds < last]
         timed = word_times and target_lang is None
-        return format_vtt(build_subtitles(transcript, target_lang), word_times=timed)
+        text = format_srt(subtitles) if name == "srt" else format_vtt(subtitles, word_times=timed)
+        # An empty line separates a subtitle from the next one.
+        return f"{text.rstrip()}\n" if is_beginning and subtitles else text
     if name == "tsv":
         rows = transcript_rows(transcript, word_times=word_times, target_langs=target_langs, speakers=speakers)
         return "".join("\t".join(row) + "\n" for row in rows)

@@ -59,7 +59,8 @@ def heard(monkeypatch):
 
     def transcribe_recordings(model, processor, recordings, options=None, *, progress=None):
         log.options = options
-        for recording in recordings:
+        for request in recordings:
+            recording = request.source
             content = recording if isinstance(recording, bytes) else f"address {recording}".encode()
             if isinstance(recording, str) and Path(recording).exists():
                 content = Path(recording).read_bytes()

@@ -1,7 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Progress of a transcription on a terminal: seconds of audio, and the speed compared with real time."""
+"""Progress of a transcription: seconds of audio, and the speed compared with real time."""
 
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,10 +10,12 @@ from mu2slam_hf.inference.recordings import Recording, is_address
 
 _FORMAT = "{percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of audio, {speed}, {elapsed} < {remaining}"
 _FORMAT_WITHOUT_TOTAL = "{n:.0f} s of audio, {speed}, {elapsed}"
+# Between two lines in a pipe or file.
+_LINE_SECONDS = 30.0
 
 
 class TranscriptionProgress:
-    """A progress bar on standard error, if that is a terminal.
+    """A progress bar on standard error; if that is no terminal, a line every half minute at most.
 
     Args:
         recordings: those that are transcribed.
@@ -20,31 +23,46 @@ class TranscriptionProgress:
 
     def __init__(self, recordings: Sequence[Recording]) -> None:
         self._bar: Any = None
-        self._seconds: dict[str, float] = {}
+        self._recordings = recordings
+        self._seconds: dict[str, float] | None = None
+        self._skipped: set[str] = set()
+        self._done = 0.0
+        self._start = self._last_line = time.monotonic()
         if sys.stderr.isatty():
-            self._seconds = measure_seconds(recordings)
-            # Without the length of one recording the total is unknown.
-            is_complete = all(recording.name in self._seconds for recording in recordings)
-            total_seconds = sum(self._seconds.values()) if is_complete else None
-            known = total_seconds is not None and total_seconds > 0
+            total_seconds = self._total_seconds()
             self._bar = _bar_class()(
-                total=total_seconds if known else None,
-                bar_format=_FORMAT if known else _FORMAT_WITHOUT_TOTAL,
+                total=total_seconds,
+                bar_format=_FORMAT_WITHOUT_TOTAL if total_seconds is None else _FORMAT,
                 file=sys.stderr,
                 leave=False,
                 dynamic_ncols=True,
             )
 
+    def _total_seconds(self) -> float | None:
+        """The length of all recordings that are transcribed; None if that of one is unknown."""
+        if self._seconds is None:
+            self._seconds = measure_seconds(self._recordings)
+        names = [recording.name for recording in self._recordings if recording.name not in self._skipped]
+        is_complete = all(name in self._seconds for name in names)
+        return sum(self._seconds[name] for name in names) or None if is_complete else None
+
     def add(self, seconds: float) -> None:
         """Count seconds of audio that have been transcribed."""
+        self._done += seconds
         if self._bar is not None:
             self._bar.update(seconds)
+        elif (now := time.monotonic()) - self._last_line >= _LINE_SECONDS:
+            self._last_line = now
+            total_seconds = self._total_seconds()
+            total = "" if total_seconds is None else f" of {max(total_seconds, self._done):.0f}"
+            speed = self._done / (now - self._start)
+            print(f"{self._done:.0f}{total} s of audio, {speed:.1f} x real time", file=sys.stderr, flush=True)
 
     def skip(self, recording: Recording) -> None:
         """Do not count a recording that need not or cannot be transcribed."""
-        seconds = self._seconds.get(recording.name)
-        if self._bar is not None and self._bar.total and seconds:
-            self._bar.total = max(self._bar.total - seconds, self._bar.n)
+        self._skipped.add(recording.name)
+        if self._bar is not None and self._bar.total:
+            self._bar.total = max(self._total_seconds() or 0.0, self._bar.n)
             self._bar.refresh()
 
     def clear(self) -> None:

@@ -29,7 +29,7 @@ from mu2slam_hf.models.modules_language_adapters import use_adapter
 # The language of a recording is predicted once from this much speech, unless the recording is shorter.
 _LANGUAGE_SECONDS = 60.0
 # Seconds of speech that are processed together until the first text is shown, so that it comes early.
-_FIRST_SECONDS = 30.0
+_FIRST_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """A model that is replaced by a table: "recordings" are small files whose content is what is said in them."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -50,8 +51,11 @@ def say(content, options):
 
 @pytest.fixture
 def heard(monkeypatch):
-    """What the replaced model was asked: options, contents; `interrupt_at` stops a run before that recording."""
-    log = SimpleNamespace(options=None, contents=[], loaded=0, interrupt_at=None)
+    """What the replaced model was asked: options, contents; `interrupt_at` stops a run before that recording.
+
+    With `shows_beginnings`, it gives the beginnings of a transcript that are asked for.
+    """
+    log = SimpleNamespace(options=None, contents=[], loaded=0, interrupt_at=None, shows_beginnings=False)
 
     def load(choice):
         log.loaded += 1
@@ -71,6 +75,9 @@ def heard(monkeypatch):
                 yield ValueError(f"{recording}: cannot be decoded")
                 continue
             transcript = say(content.decode(), options)
+            if log.shows_beginnings and request.on_settled is not None:
+                for count in range(2, len(transcript.segments) + 1):
+                    request.on_settled(replace(transcript, segments=transcript.segments[:count]))
             progress(transcript.duration_seconds)
             yield transcript
 

@@ -11,7 +11,7 @@ import torch
 from mu2slam_hf.inference import transcription
 from mu2slam_hf.inference.alignment import AlignedWord
 from mu2slam_hf.inference.recognition import RecognizedWindow
-from mu2slam_hf.inference.transcription import TranscriptionOptions, transcribe_recordings
+from mu2slam_hf.inference.transcription import TranscriptionOptions, TranscriptionRequest, transcribe_recordings
 from mu2slam_hf.models.modules_audio_decoders import AudioError
 from mu2slam_hf.models.modules_capabilities import Capabilities
 
@@ -251,6 +251,63 @@ def test_errors_and_results_are_in_order(transcribe, tmp_path):
         assert "no.wav" in str(results[1]) and "bad.wav" in str(results[3])
         assert numbers(results[0]) == list(range(6)) and numbers(results[2]) == list(range(140))
         assert numbers(results[5]) == list(range(4))
+
+
+@pytest.mark.parametrize("options", [{}, {"source_lang": "es"}, {"multilingual": True}, {"timestamps": "word"}])
+def test_settled_beginnings_are_those_of_the_transcript(transcribe, options):
+    """Whatever is given early stays as it is, in recordings with pauses and with cuts inside speech."""
+    parts = [join(sound(seconds, level), silence(0.8)) for seconds, level in [(3, 0.1), (7, 0.5), (40, 0.5), (2, 0.1)]]
+    recordings = [sound(4), join(*parts, *parts), sound(130), silence(70), join(sound(2), silence(70), sound(2))]
+    expected = transcribe(*recordings, **options)
+    beginnings = [[] for _ in recordings]
+    requests = [
+        TranscriptionRequest(source=recording, source_lang=options.get("source_lang"), on_settled=given.append)
+        for recording, given in zip(recordings, beginnings, strict=True)
+    ]
+    for batch_seconds in (1.0, 15.0, 60.0):
+        assert transcribe(*requests, batch_seconds=batch_seconds, **options) == expected
+    for transcript, given in zip(expected, beginnings, strict=True):
+        for beginning in given:
+            count = len(beginning.segments)
+            assert 1 < count and beginning.segments == transcript.segments[:count]
+            assert beginning.duration_seconds == transcript.duration_seconds
+            if not options.get("multilingual"):
+                assert (beginning.language, beginning.language_probability) == (
+                    transcript.language,
+                    transcript.language_probability,
+                )
+    assert not beginnings[0] and not beginnings[3] and len(beginnings[1]) > 3 and len(beginnings[2]) > 3
+    assert min(len(beginning.segments) for beginning in beginnings[2]) < 5
+
+
+def test_beginnings_are_given_in_the_order_of_the_recordings(transcribe):
+    events = []
+    requests = [TranscriptionRequest(source=sound(100), on_settled=lambda _, n=n: events.append(n)) for n in range(3)]
+    transcribe(*requests, batch_seconds=500.0)
+    assert events == sorted(events)
+
+
+def test_a_recording_that_fails_at_its_end_has_no_beginning(transcribe, tmp_path):
+    sf.write(tmp_path / "bad.wav", np.append(np.tile(sound(10), 20), np.nan), RATE, subtype="FLOAT")
+    given = []
+    (error,) = transcribe(
+        TranscriptionRequest(source=tmp_path / "bad.wav", on_settled=given.append), batch_seconds=5.0
+    )
+    assert isinstance(error, AudioError) and not given
+
+
+def test_results_do_not_wait_for_the_next_recording(monkeypatch, transcribe):
+    """A finished recording is given while the next one, a long one, is still being read."""
+    read = []
+    original = transcription._Transcriber.process
+    monkeypatch.setattr(
+        transcription._Transcriber, "process", lambda self, pool: (read.append(len(pool)), original(self, pool))
+    )
+    processor = SimpleNamespace(languages=LANGUAGES, language_row=lambda code: 0)
+    options = TranscriptionOptions(batch_seconds=5.0)
+    results = transcribe_recordings(build_model(), processor, [sound(3), sound(300)], options)
+    next(results)
+    assert len(read) < 4
 
 
 def test_errors_of_the_model_are_raised(transcribe, monkeypatch):

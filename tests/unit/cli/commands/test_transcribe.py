@@ -220,6 +220,77 @@ def test_progress_is_shown_on_a_terminal_only(transcribe, heard, files, monkeypa
     assert "/2" not in errors and "s of audio" in errors
 
 
+def test_lines_of_progress_in_a_log_are_half_a_minute_apart(monkeypatch, capsys):
+    import mu2slam_hf.data.audio
+    from mu2slam_hf.cli import progress
+    from mu2slam_hf.inference.recordings import Recording
+
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(mu2slam_hf.data.audio, "audio_duration_seconds", lambda source: 300.0)
+    recordings = [Recording(name=name, source=name, stem=name) for name in ("a.wav", "b.wav", "c.wav")]
+    shown = progress.TranscriptionProgress(recordings)
+    shown.skip(recordings[2])
+    for _ in range(10):
+        now[0] += 10.0
+        shown.add(60.0)
+    shown.close()
+    assert capsys.readouterr().err.splitlines() == [
+        "180 of 600 s of audio, 6.0 x real time",
+        "360 of 600 s of audio, 6.0 x real time",
+        "540 of 600 s of audio, 6.0 x real time",
+    ]
+
+
+class Recorded(list):
+    """Standard output that keeps every write."""
+
+    def write(self, text):
+        self.append(text)
+
+    def flush(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--from", "es"],
+        ["--word-times"],
+        ["--to", "en"],
+        ["--multilingual", "-f", "txt"],
+        ["-f", "txt"],
+        ["-f", "srt"],
+        ["-f", "vtt", "--word-times"],
+        ["-f", "srt", "--task", "translate"],
+        ["-f", "tsv"],
+        ["-f", "tsv", "--word-times"],
+    ],
+    ids=" ".join,
+)
+def test_beginnings_do_not_change_what_is_printed(heard, files, monkeypatch, arguments):
+    """Each beginning is printed at once, and the whole is the same as without beginnings."""
+    lines = [f"una frase de prueba número {number} que es bastante más larga que las demás" for number in range(6)]
+    files(a="hola", b="\n".join(lines[:5] + ["sí"] + lines[5:]), c="uno\ndos")
+    names = ["b.wav"] if {"srt", "vtt"} & set(arguments) else ["a.wav", "b.wav", "c.wav"]
+    printed = {}
+    for heard.shows_beginnings in (False, True):
+        monkeypatch.setattr(sys, "stdout", printed.setdefault(heard.shows_beginnings, Recorded()))
+        assert main(["transcribe", *names, *arguments]) == 0
+    assert "".join(printed[True]) == "".join(printed[False])
+    assert len(printed[True]) >= len(printed[False]) + 4
+
+
+@pytest.mark.parametrize("arguments", [["--json"], ["--multilingual"], ["-f", "textgrid"], ["-f", "json"]])
+def test_outputs_that_need_the_whole_transcript_wait_for_it(transcribe, heard, files, arguments):
+    files(b="uno\nit: due\ntres")
+    heard.shows_beginnings = True
+    shown = transcribe("b.wav", *arguments)
+    heard.shows_beginnings = False
+    assert transcribe("b.wav", *arguments) == shown
+
+
 def test_the_first_command_of_the_readme(capsys):
     """With the real model of the package."""
     assert main(["transcribe", EXAMPLE, "--from", "es", "--to", "en"]) == 0

@@ -36,8 +36,8 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """All public names, including those not yet imported: for `dir` and completion (PEP 562)."""
-    return sorted({*globals(), *_PUBLIC_NAMES})
+    """The public names, including those not yet imported: for `dir` and completion (PEP 562)."""
+    return sorted(__all__)
 
 
 register_when_needed()

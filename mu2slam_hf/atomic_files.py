@@ -19,7 +19,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         path: final path. An existing file is replaced; an existing folder must be empty. Parents are created.
 
     Raises:
-        OSError: the path cannot be written, or is a folder that is not empty.
+        OSError: the path cannot be written, or is a folder that is not empty; it names the path, also where the error
+            of a write does not (a full disk).
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,6 +31,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         if temporary.is_dir() and path.is_dir():
             path.rmdir()
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = os.fspath(path)
+        raise
     finally:
         _remove(temporary)
 

@@ -1,6 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Check of devices before a model is loaded."""
 
+import re
+
 
 def check_device(device: str) -> str:
     """Check that a device can be used; returns its name.
@@ -18,7 +20,8 @@ def check_device(device: str) -> str:
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        # The first sentence: some messages go on with all backends.
+        reason = re.split(r"(?<=[.:;]) |\n", str(error) or type(error).__name__)[0].rstrip(".:;")
         raise ValueError(
             f"device {str(device)!r} is not available: {reason}. Expected cpu, or cuda, cuda:1, ... for available GPUs"
         ) from error

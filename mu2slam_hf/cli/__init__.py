@@ -18,6 +18,7 @@ from mu2slam_hf.cli.commands import (
     evaluate,
     identify_language,
     init,
+    languages,
     plan,
     recipes,
     retrieve,
@@ -36,7 +37,7 @@ _PROGRAM = Program(
     groups={
         "use a model": (transcribe, translate, align, retrieve, identify_language),
         "train a model": (adapt, init, add_language, train, calibrate, average, tone_corpus),
-        "inspect results, data and recipes": (evaluate, compare, plan, corpora, recipes),
+        "inspect results, data and recipes": (languages, evaluate, compare, plan, corpora, recipes),
     },
 )
 

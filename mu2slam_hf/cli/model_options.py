@@ -8,13 +8,25 @@ from mu2slam_hf.checkpoints.quantization import QUANTIZATIONS
 
 DTYPES = ("float32", "bfloat16", "float16")
 """Types of the weights of a model in memory."""
+_OTHER_DTYPES = {"fp32": "float32", "float": "float32", "bf16": "bfloat16", "fp16": "float16", "half": "float16"}
+
+
+def dtype_name(text: str) -> str:
+    """The name of a type in torch: `float16` for `fp16`."""
+    return _OTHER_DTYPES.get(text, text)
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """`--model`, `--device`, `--dtype`, `--quantization`."""
     add_model_option(parser)
     add_device_option(parser, default="cpu")
-    parser.add_argument("--dtype", choices=DTYPES, default=DTYPES[0], help="type of the weights in memory (float32)")
+    parser.add_argument(
+        *("--dtype",),
+        type=dtype_name,
+        choices=DTYPES,
+        default=DTYPES[0],
+        help="type of the weights in memory (float32); fp16, bf16 and fp32 too",
+    )
     parser.add_argument(
         "--quantization",
         choices=QUANTIZATIONS,

@@ -43,10 +43,11 @@ def add_target_languages_option(parser: Any, *, required: bool = False) -> None:
         *("--to", "--target-lang"),
         dest="target_langs",
         type=language_list,
+        action="extend",
         default=[],
         required=required,
         metavar="LANG[,LANG]",
-        help="languages to translate into, as en,fr",
+        help="languages to translate into, as en,fr; may be repeated",
     )
 
 

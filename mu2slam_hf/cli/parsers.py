@@ -12,6 +12,7 @@ from mu2slam_hf.data.recording_files import RECORDING_SUFFIXES
 
 # What other programs and earlier versions call an option -> what it may be called here.
 _OTHER_NAMES = {
+    "--l": ("--from", "--lang"),
     "--lang": ("--from",),
     "--language": ("--lang",),
     "--from": ("--lang",),
@@ -50,6 +51,8 @@ _OTHER_NAMES = {
     "--config": ("--recipe",),
     "--override": ("--set",),
 }
+# Options of other programs that are not needed here.
+_NEEDLESS = {name: "progress and results are always printed" for name in ("--verbose", "--v", "--progress")}
 _OTHER_COMMANDS = {
     "asr": "transcribe",
     "transcription": "transcribe",
@@ -59,6 +62,11 @@ _OTHER_COMMANDS = {
     "detect-language": "identify-language",
     "language": "identify-language",
     "lid": "identify-language",
+    "list-languages": "languages",
+    "info": "languages",
+    "models": "languages",
+    "model": "languages",
+    "capabilities": "languages",
     "alignment": "align",
     "search": "retrieve",
     "eval": "evaluate",
@@ -114,6 +122,9 @@ class CommandParser(argparse.ArgumentParser):
 
     def _describe_unknown_option(self, name: str) -> str:
         message = f"unknown option {name}"
+        plain = "--" + name.strip("-").lower()
+        if plain in _NEEDLESS:
+            return f"{message}; it is not needed: {_NEEDLESS[plain]}"
         own = find_similar_option(name, options_of(self))
         if own:
             return f"{message}; did you mean {own}?"

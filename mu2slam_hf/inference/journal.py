@@ -100,9 +100,12 @@ class TranscriptJournal:
                 start = b"" if file.read(1) == b"\n" else b"\n"
             else:
                 start = b""
-            file.write(start + json.dumps(entry, ensure_ascii=False).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+            try:
+                file.write(start + json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError as error:  # of a full disk; it does not name the file
+                raise OSError(error.errno, error.strerror, str(self.path)) from error
         return index + len(start)
 
 

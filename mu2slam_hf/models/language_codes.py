@@ -198,8 +198,14 @@ def _fallbacks(canonical: str) -> list[str]:
     return candidates + ([stand_in] if stand_in else [])
 
 
+# A message names all languages of a model with up to so many.
+_MAX_LISTED = 21
+
+
 def _describe_nearest(code: str, languages: Sequence[str], count: int = 5) -> str:
-    """The known codes most similar to `code`, for an error message."""
+    """All languages of a model that has few, else the known codes most similar to `code`, for an error message."""
+    if len(languages) <= _MAX_LISTED:
+        return f"languages of the model: {describe_languages(languages)}"
     known = {language.lower(): language for language in languages}
     known |= {LANGUAGE_NAMES[language].lower(): language for language in languages if language in LANGUAGE_NAMES}
     wanted = code.strip().lower().replace("_", "-")

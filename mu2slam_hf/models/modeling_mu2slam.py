@@ -304,7 +304,10 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
                 table of learned positions.
         """
         if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("The decoder expects exactly one of input_ids and inputs_embeds.")
+            raise ValueError(
+                "The decoder expects exactly one of input_ids and inputs_embeds (of the whole model: `labels`, "
+                "`decoder_input_ids` or `decoder_inputs_embeds`; `generate` writes a text without them)."
+            )
         if inputs_embeds is None:
             inputs_embeds = self.embed_tokens(input_ids)
         inputs_embeds = in_dtype_of(inputs_embeds, self.embed_tokens.weight)

@@ -205,7 +205,10 @@ COMMANDS = {
     f"{TALK} --model adapters": printed(SAID),
     f"{TALK} --langauge es": refused("unknown option --langauge; did you mean --language?", 2),
     f"{TALK} --format srt": refused("unknown option --format; did you mean --output-format?", 2),
-    f"{TALK} --language German": refused("the model does not support language 'de'; nearest of the 6 known codes", 1),
+    f"{TALK} --language German": refused(
+        "the model does not support language 'de'; languages of the model: en (English)", 1
+    ),
+    "mu2slam languages": printed("code  name", "\nes    Spanish  transcribe, translate from and into, identify\n"),
     "mu2slam transcribe missing.opus": refused("missing.opus: no such file", 1),
     "mu2slam talk.opus": refused("did you mean `mu2slam transcribe talk.opus`?", 2),
     f'mu2slam translate "{TEXT}" --from es --to en': printed_exactly("please press the number\n"),

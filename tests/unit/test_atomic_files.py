@@ -1,7 +1,24 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+import errno
+import os
+
 import pytest
 
 from mu2slam_hf.atomic_files import atomic_path
+from mu2slam_hf.cli.errors import run_and_report
+
+
+def test_a_full_disk_names_the_file(tmp_path, capsys):
+    """`write` raises an error without a file name."""
+    with pytest.raises(OSError) as caught, atomic_path(tmp_path / "a.txt"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert caught.value.filename == str(tmp_path / "a.txt")
+
+    def fail():
+        raise caught.value
+
+    assert run_and_report(fail) == 1
+    assert capsys.readouterr().err == f"mu2slam: {tmp_path / 'a.txt'}: No space left on device\n"
 
 
 def test_a_file_replaces_the_one_before_when_it_is_complete(tmp_path):

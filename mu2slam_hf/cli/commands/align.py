@@ -24,6 +24,9 @@ from mu2slam_hf.cli.recordings import list_recordings, report_all_unusable
 from mu2slam_hf.inference.output_settings import FORMATS
 from mu2slam_hf.inference.recordings import Recording, print_error, print_json
 
+# Mean confidence of the words of a text below which it is probably not that of the recording.
+_NO_CONFIDENCE = 0.01
+
 
 def add_parser(subparsers: Any) -> None:
     """Adds the command."""
@@ -95,6 +98,9 @@ def run(args: argparse.Namespace) -> int:
         if alignment.unknown_characters:
             left_out = " ".join(alignment.unknown_characters)
             print_error(name, f"omitted characters (not in the vocabulary): {left_out}")
+        confidences = [word.confidence for word in alignment.words if word.confidence is not None]
+        if confidences and sum(confidences) / len(confidences) < _NO_CONFIDENCE:
+            print_error(name, "warning: the text hardly matches the recording; is it the right one, in this language?")
         writer.write(job, alignment)
     return 1 if failed else 0
 

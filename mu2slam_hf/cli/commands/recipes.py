@@ -11,7 +11,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "recipes",
         help="list the recipes of the package, or print one",
-        description="Lists the recipes of the package with their kinds. Run one with `mu2slam train --recipe NAME`.",
+        description="Lists the recipes of the package with their kinds. Run one with `mu2slam train NAME`.",
     )
     parser.add_argument("name", nargs="?", metavar="NAME", help="print this recipe")
     parser.set_defaults(run=run)

@@ -17,6 +17,7 @@ def add_parser(subparsers: Any) -> None:
         "supervised training, or fine-tuning of a head), trains, evaluates and saves; or trains a tokenizer of speech "
         "or texts. Interrupted runs resume from the newest complete checkpoint, k-means from its last pass.",
     )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the recipe, as with --recipe")
     add_recipe_option(parser, more="; without one, all values are given by --set, among them the kind")
     add_overrides_option(parser)
     parser.set_defaults(run=run)
@@ -26,13 +27,16 @@ def run(args: argparse.Namespace) -> int:
     """Runs the recipe, like the scripts in `training_scripts/`.
 
     Raises:
-        ValueError: neither a recipe nor values are given.
+        ValueError: neither a recipe nor values are given, or two recipes.
     """
-    if args.recipe is None and not args.overrides:
-        raise ValueError("pass --recipe, a YAML file or a name listed by `mu2slam recipes`")
+    if args.name is not None and args.recipe is not None:
+        raise ValueError(f"expected one recipe, got {args.name} and --recipe {args.recipe}")
+    recipe = args.recipe or args.name
+    if recipe is None and not args.overrides:
+        raise ValueError("pass a recipe: a YAML file or a name listed by `mu2slam recipes`")
     from mu2slam_hf.recipes.runs.registry import load_runs
 
     resume_collection()
-    for training_run in load_runs(args.recipe, args.overrides):
+    for training_run in load_runs(recipe, args.overrides):
         training_run.run()
     return 0

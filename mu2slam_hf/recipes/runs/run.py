@@ -307,7 +307,7 @@ def build_arguments(recipe: Any, max_steps: int | None = None) -> MultitaskTrain
             if wants_best
             else None,
             "greater_is_better": training.greater_is_better if wants_best else None,
-            "report_to": default_integrations() if training.report_to is None else training.report_to or "none",
+            "report_to": choose_integrations(training.report_to) or "none",
             "logging_nan_inf_filter": False,
             "remove_unused_columns": False,
             # Objectives train without a cache. False would be saved in the configuration, and slow generation down.
@@ -316,6 +316,15 @@ def build_arguments(recipe: Any, max_steps: int | None = None) -> MultitaskTrain
     )
 
 
-def default_integrations() -> list[str]:
-    """TensorBoard, if it is installed."""
-    return [name for name in ("tensorboard",) if importlib.util.find_spec(name) is not None]
+def choose_integrations(names: list[str] | None) -> list[str]:
+    """Integrations for the logs; by default TensorBoard, if it is installed.
+
+    Raises:
+        ImportError: TensorBoard is asked for and not installed.
+    """
+    has_tensorboard = importlib.util.find_spec("tensorboard") is not None
+    if names is None:
+        return ["tensorboard"] if has_tensorboard else []
+    if "tensorboard" in names and not has_tensorboard:
+        raise ImportError("report_to: [tensorboard] requires tensorboard: pip install 'mu2slam-hf[train]'")
+    return names

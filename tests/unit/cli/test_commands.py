@@ -6,6 +6,8 @@ import json
 import os
 import runpy
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -362,3 +364,49 @@ def test_a_pipe_is_as_good_as_a_file():
     os.close(write)
     assert read_text(f"/dev/fd/{read}") == "eins\nzwei\n"
     os.close(read)
+
+
+def test_languages_of_a_model(run):
+    status, lines, _ = run("languages", model=False)
+    assert status == 0 and [line.split()[:2] for line in lines[1:]] == [
+        *(["en", "English"], ["es", "Spanish"], ["fr", "French"], ["it", "Italian"], ["ru", "Russian"])
+    ]
+    assert all(line.endswith("transcribe, translate from and into, identify") for line in lines[1:])
+    _, lines, _ = run("languages", "--json", model=False)
+    assert json.loads(lines[1])["uses"] == ["transcribe", "translate from and into", "identify"]
+
+
+def test_a_text_that_is_not_that_of_the_recording_is_warned_of(run):
+    _, _, errors = run("align", AUDIO, "i think that this is wrong", "--from", "en", model=False)
+    assert "the text hardly matches the recording" in errors
+    text = run("transcribe", AUDIO, "--from", "es", "-f", "txt", model=False)[1][0]
+    assert "hardly" not in run("align", AUDIO, text, "--from", "es", model=False)[2]
+
+
+def test_train_takes_one_recipe_with_or_without_its_option(run, monkeypatch):
+    from mu2slam_hf.recipes.runs import registry
+
+    loaded = []
+    monkeypatch.setattr(registry, "load_runs", lambda recipe, overrides: loaded.append(recipe) or [])
+    assert (
+        run("train", "a.yaml", model=False)[0] == run("train", "--recipe", "a.yaml", model=False)[0] == 0
+        and loaded == ["a.yaml"] * 2
+    )
+    assert (
+        "expected one recipe, got a.yaml and --recipe b.yaml"
+        in run("train", "a.yaml", "--recipe", "b.yaml", model=False)[2]
+    )
+
+
+def test_the_package_is_a_command():
+    command = [sys.executable, "-m", "mu2slam_hf", "--version"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.startswith("mu2slam-hf ")
+
+
+def test_tensorboard_without_its_package(monkeypatch):
+    from mu2slam_hf.recipes.runs.run import choose_integrations
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert choose_integrations(None) == choose_integrations([]) == [] and choose_integrations(["wandb"]) == ["wandb"]
+    with pytest.raises(ImportError, match=r"pip install 'mu2slam-hf\[train\]'"):
+        choose_integrations(["tensorboard"])

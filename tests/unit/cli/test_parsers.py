@@ -17,6 +17,12 @@ from mu2slam_hf.cli.parsers import find_similar_option
         ("transcribe a.wav --format srt", "did you mean --output-format?"),
         ("transcribe a.wav --word_timestamps True", "did you mean --word-timestamps?"),
         ("transcribe a.wav --lang es", "did you mean --from?"),
+        ("transcribe a.wav -l es", "unknown option -l; did you mean --from?"),
+        ("transcribe a.wav --verbose", "unknown option --verbose; it is not needed: progress and results are always"),
+        ("transcribe a.wav -v", "unknown option -v; it is not needed"),
+        ("transcribe a.wav --dtype fp8", "invalid choice: 'fp8' (choose from"),
+        ("list-languages", "did you mean `mu2slam languages`?"),
+        ("info", "did you mean `mu2slam languages`?"),
         ("adapt folder --from es", "did you mean --lang?"),
         ("adapt folder --source-lang es", "did you mean --lang?"),
         ("adapt folder --src es", "did you mean --lang?"),
@@ -39,7 +45,7 @@ from mu2slam_hf.cli.parsers import find_similar_option
         ("evaluate --manifest m --source-lang both", "did you mean --condition?"),
         ("calibrate --manifest m --limit 5", "did you mean --num-recordings?"),
         ("evaluate --manifest m --json a.json", "'a.json'; --json takes no file, did you mean --results a.json?"),
-        ("train all --recipe r", "mu2slam train: error: unexpected argument 'all' ("),
+        ("train r all", "mu2slam train: error: unexpected argument 'all' ("),
         ("--versio", "unknown option --versio; did you mean --version?"),
         ("transcribed a.wav", "unknown command 'transcribed'; did you mean `mu2slam transcribe`?"),
         ("identify_language a.wav", "did you mean `mu2slam identify-language`?"),
@@ -66,6 +72,11 @@ def test_values_that_look_like_options_are_left_alone():
     assert parse(["translate", "- yes, please", "--to", "en"]).texts == ["- yes, please"]
     assert parse(["tone-corpus", "--output-dir", "x", "--seed", "-3"]).seed == -3
     assert parse(["transcribe", "-", "--from=es"]).files == ["-"]
+
+
+@pytest.mark.parametrize("name", ["float16", "fp16", "half"])
+def test_other_names_of_types(name):
+    assert build_parser().parse_args(["transcribe", "a.wav", "--dtype", name]).dtype == "float16"
 
 
 def test_an_unrelated_option_has_no_suggestion():

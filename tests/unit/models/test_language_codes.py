@@ -79,18 +79,20 @@ def test_language_index(code, row):
     assert language_index(code, ["und", "en", "pt", "pt-BR", "he", "no", "zh-TW", "zh"]) == row
 
 
-def test_unknown_language_lists_the_nearest_known():
+def test_unknown_language_lists_the_languages_of_the_model():
     known = ("und", "en", "es", "fr", "it", "ru")
-    with pytest.raises(ValueError, match=r"'de'.*known codes: .*en"):
+    with pytest.raises(ValueError, match=r"'de'; languages of the model: en \(English\), es .*ru \(Russian\)$"):
         language_index("de", known)
     with pytest.raises(ValueError, match=r"'frensh'.*fr \(French\)"):
         language_index("frensh", known)
     with pytest.raises(ValueError, match=r"'deu' \(de\)"):
         language_index("deu", known)
-    with pytest.raises(ValueError, match=r"'klingonish'.*known codes: "):
+    with pytest.raises(ValueError, match=r"'klingonish'; languages of the model: en"):
         language_index("klingonish", known)
     with pytest.raises(ValueError, match=r"'pt'.*pt-BR"):
         language_index("pt", ("und", "pt-BR"))
+    with pytest.raises(ValueError, match=r"'frensh'; nearest of the 102 known codes: fr \(French\)"):
+        language_index("frensh", ("und", *MC4_CODES))
 
 
 @pytest.mark.parametrize("bad", ["", " ", "x", "xx", "norm", "1", "en us", "en--", "a-b", "en-u-co-phonebk", None, 3])

@@ -67,6 +67,8 @@ def test_target_languages_tasks_and_options_reach_the_model(transcribe, heard, f
     assert heard.options.target_langs == ("en", "fr") and heard.options.timestamps is None
     assert heard.options.chunk_length_s == 12.5 and heard.options.batch_seconds == 30
     assert heard.options.generate_kwargs == {"num_beams": 2}
+    transcribe("a.wav", "--to", "it", "--to", "fr,en", "--dtype", "bf16")
+    assert heard.options.target_langs == ("it", "fr", "en")
     transcribe("a.wav", "--task", "translate")
     assert heard.options.target_langs == ("en",)
     transcribe("a.wav", "--task", "translate", "--to", "it")
@@ -148,7 +150,7 @@ def test_without_a_usable_recording_no_model_is_loaded(transcribe, heard):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--from", "Klingon"], "--from Klingon: unknown language 'Klingon'; nearest of the 6 known codes"),
+        (["--from", "Klingon"], "--from Klingon: unknown language 'Klingon'; languages of the model: en"),
         (["--to", "German"], "--to German: the model does not support language"),
         (["--to", "und"], "--to und: expected a language to translate into"),
         (["--from", "es", "--multilingual"], "remove --from"),
@@ -162,6 +164,7 @@ def test_without_a_usable_recording_no_model_is_loaded(transcribe, heard):
         (["--output", "a.srt"], "use --output-format srt > a.srt"),
         (["--output-dir", "a.wav/x"], "the folder cannot be created"),
         (["--device", "gpu"], "device 'gpu' is not available"),
+        (["--device", "mps"], "arguments from the 'MPS' backend. Expected cpu, or cuda"),
         (["--model", "./nowhere"], "nowhere: not a checkpoint folder (no such folder)"),
         (["--file-list", "absent.txt"], "absent.txt: no such file; expected a list of recordings"),
         (["--plot", "absent/x.png"], "--plot absent/x.png: the folder absent does not exist"),

@@ -63,7 +63,7 @@ class GrowingText(PrintedOutput):
 
     def format(self, recording: Recording, transcript: Transcript, *, is_beginning: bool = False) -> str:
         """The text; that of a beginning is the beginning of the text of the whole."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} has no text.")
 
     def begin(self, recording: Recording, beginning: Transcript) -> None:
         """Print what was not printed before."""

@@ -305,8 +305,7 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError(
-                "The decoder expects exactly one of input_ids and inputs_embeds (of the whole model: `labels`, "
-                "`decoder_input_ids` or `decoder_inputs_embeds`; `generate` writes a text without them)."
+                "Pass `labels` (or `decoder_input_ids`) or call `generate`; the decoder has no inputs or two."
             )
         if inputs_embeds is None:
             inputs_embeds = self.embed_tokens(input_ids)

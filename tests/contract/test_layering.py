@@ -32,6 +32,7 @@ LAYERS = {
     "hub": 5,
     "adaptation": 6,
     "cli": 7,
+    "__main__": 8,
 }
 # Inside a package: its sub-packages; the empty name stands for the files of the package itself.
 SUB_PACKAGES = {

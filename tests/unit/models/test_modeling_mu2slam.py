@@ -38,6 +38,11 @@ def test_language_changes_the_outcome():
     assert not torch.allclose(outputs[0].logits, outputs[2].logits)
 
 
+def test_a_model_without_targets_names_them():
+    with pytest.raises(ValueError, match="Pass `labels` .*`decoder_input_ids`.* or call `generate`"):
+        tiny_model()(**speech_batch([50]))
+
+
 def test_new_text_tokens_shift_nothing():
     model = tiny_model()
     batch, target = speech_batch([50]), text_ids(1, 4)

@@ -304,9 +304,7 @@ class Mu2SLAMDecoder(Mu2SLAMPreTrainedModel):
                 table of learned positions.
         """
         if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError(
-                "Pass `labels` (or `decoder_input_ids`) or call `generate`; the decoder has no inputs or two."
-            )
+            raise ValueError("Pass `labels` or `decoder_input_ids` (not two decoder inputs), or call `generate`.")
         if inputs_embeds is None:
             inputs_embeds = self.embed_tokens(input_ids)
         inputs_embeds = in_dtype_of(inputs_embeds, self.embed_tokens.weight)

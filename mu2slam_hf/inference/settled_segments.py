@@ -28,11 +28,11 @@ def settled_segments(
 
 
 class SettledReader:
-    """Who reads the beginning of a transcript.
+    """A function that reads the beginning of a transcript, and what it has been given so far.
 
     Args:
         source: the recording.
-        read: called with the transcript of the beginning; its length is that of the whole recording.
+        read: is called with the transcript of the beginning; its length is that of the whole recording.
         sampling_rate: Hz.
     """
 

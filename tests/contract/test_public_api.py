@@ -61,7 +61,7 @@ def test_metadata_names_both_licences_and_ships_their_texts():
 def test_extras_hold_what_they_promise():
     requirements = metadata.requires("mu2slam-hf") or []
     for extra, packages in {
-        "synthetic": ["babel", "espeakng-loader", "num2words"],
+        "lab": ["babel", "espeakng-loader", "num2words", "scipy"],
         "train": ["tensorboard"],
         "test": ["pytest", "pytest-xdist"],
     }.items():

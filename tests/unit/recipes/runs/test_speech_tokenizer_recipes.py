@@ -119,7 +119,7 @@ def test_commands_train_and_assess(tones, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train"], "pass --recipe, a YAML file or a name listed by"),
+        (["train"], "pass a recipe: a YAML file or a name listed by"),
     ],
 )
 def test_commands_say_what_is_missing(arguments, message, capsys):

@@ -29,6 +29,13 @@ def add_parser(subparsers: Any) -> None:
     options.add_seed_option(parser, "of meanings and voices")
     options.add_split_option(parser, "train", text="train", choices=("train", "dev", "test"))
     parser.add_argument("--workers", type=positive_int, default=1, metavar="N", help="clips spoken at a time (1)")
+    parser.add_argument(
+        "--band-limited",
+        type=options.probability,
+        default=0.75,
+        metavar="SHARE",
+        help="share of the clips without frequencies above 4 kHz, as over a telephone (0.75)",
+    )
     voices = parser.add_argument_group("voices")
     voices.add_argument(
         "--engines",
@@ -58,6 +65,11 @@ def add_parser(subparsers: Any) -> None:
     )
     given.add_argument(
         "--max-characters", type=positive_int, metavar="N", help="only texts of at most N characters (230)"
+    )
+    given.add_argument(
+        "--normalize-transcripts",
+        action="store_true",
+        help="speak the texts as written, and write transcripts in lower case without punctuation",
     )
     given.add_argument(
         "--random-sequences",
@@ -96,10 +108,14 @@ def run(args: argparse.Namespace) -> int:
     records = load_single_corpus(args, args.split)
     from lab.synthesis.folder import FolderSettings
     from lab.synthesis.generator import write_synthetic_folder
+    from lab.synthesis.speech import SoundSettings
     from lab.synthesis.texts import speak_manifest
 
     voices = open_voices(args)
-    shared = {"languages": args.languages, "seed": args.seed, "folder": FolderSettings(num_workers=args.workers)}
+    shared = {
+        **{"languages": args.languages, "seed": args.seed, "folder": FolderSettings(num_workers=args.workers)},
+        **{"sound": SoundSettings(band_limit_prob=args.band_limited), "voices": voices},
+    }
     if args.manifest or args.corpus:
         summary = speak_manifest(
             args.manifest or records,
@@ -107,12 +123,12 @@ def run(args: argparse.Namespace) -> int:
             voices_by_length=count_voices(args.max_characters, args.voices_per_text),
             max_texts=args.max_texts,
             random_sequences=args.random_sequences,
-            voices=voices,
+            normalize_transcripts=args.normalize_transcripts,
             **shared,
         )
     else:
         summary = write_synthetic_folder(
-            args.output_dir, num_meanings=args.num or 1000, split=args.split, form=args.form, voices=voices, **shared
+            args.output_dir, num_meanings=args.num or 1000, split=args.split, form=args.form, **shared
         )
     if voices is not None:
         voices.close()

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from lab.synthesis.espeak import EspeakEngine
 from lab.synthesis.festival import FESTIVAL, FestivalEngine
 from lab.synthesis.flite import FLITE, FliteEngine
+from lab.synthesis.kokoro import KOKORO, KokoroEngine
 from lab.synthesis.pico import PICO, PicoEngine
 from lab.synthesis.rhvoice import RHVOICE, RHVoiceEngine
 from lab.synthesis.speech_engine import ESPEAK_NG, SpeechEngine, SpeechRequest, SpokenClip
@@ -16,6 +17,7 @@ ENGINES: dict[str, Callable[[], SpeechEngine]] = {
     ESPEAK_NG: EspeakEngine,
     FESTIVAL: FestivalEngine,
     FLITE: FliteEngine,
+    KOKORO: KokoroEngine,
     PICO: PicoEngine,
     RHVOICE: RHVoiceEngine,
 }

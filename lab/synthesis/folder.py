@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import soundfile
 
@@ -18,7 +19,6 @@ from lab.synthesis.engine_registry import EngineGroup
 from lab.synthesis.speech import SoundSettings, SyntheticClip, speak_plans
 from lab.synthesis.speech_engine import ESPEAK_NG
 from lab.synthesis.voice_mix import VoiceMix
-from mu2slam_hf.atomic_files import atomic_path
 
 # Number of clips synthesised by one fork of espeak-ng: the audio of a clip depends on its block only.
 BLOCK_SIZE = 48
@@ -105,7 +105,8 @@ def write_clips(
 ) -> FolderSummary:
     """Synthesise clips in `out_dir/audio`, with `manifest.tsv` and `synthesis.json` (settings, versions).
 
-    The folder is created atomically. The same clips and versions give the same bytes.
+    The folder appears when it is complete. The same clips and versions give the same bytes. An interrupted call is
+    continued by the same call: finished blocks are in `.NAME.partial` beside the folder.
 
     Args:
         clips: clips to synthesise, in blocks of 48.
@@ -120,29 +121,29 @@ def write_clips(
 
     Raises:
         ImportError: an engine, or the extra `lab`, is not installed.
-        ValueError: `out_dir` is not empty, or no clip was written.
+        ValueError: `out_dir` is not empty, was begun with other settings or versions, or no clip was written.
     """
     target = check_free_folder(out_dir)
     engines = (ESPEAK_NG,) if voices is None else voices.engines
     with EngineGroup(engines) as group:
         versions = library_versions(group)
-    summary = FolderSummary(manifest=target / "manifest.tsv")
-    with atomic_path(target) as partial:
-        partial.mkdir()
-        with open(partial / "manifest.tsv", "w", encoding="utf-8", newline="\n") as manifest:
-            manifest.write("\t".join(MANIFEST_COLUMNS) + "\n")
-            for rows in _speak_blocks(_blocks(clips), partial, sound, folder, engines):
-                _write_rows(rows, manifest, summary, partial, folder)
-        if not summary.num_clips:
-            raise ValueError(f"no clips were written to {target}: {summary.left_out[:3] or 'there were no texts'}")
-        facts = {
-            **{"versions": versions, "sound": asdict(sound), "folder": asdict(folder), "block_size": BLOCK_SIZE},
-            **{"description": dict(description), "num_clips": dict(summary.num_clips), "hours": summary.hours},
-            **{"seconds": summary.seconds, "left_out": summary.left_out},
-            **({} if voices is None else {"voices": voices.describe()}),
-        }
-        text = json.dumps(facts, indent=1, ensure_ascii=False, default=str)
-        (partial / "synthesis.json").write_text(text + "\n", encoding="utf-8")
+    facts = {
+        **{"versions": versions, "sound": asdict(sound), "folder": asdict(folder), "block_size": BLOCK_SIZE},
+        **{"description": dict(description)},
+    }
+    # Voices are described before and after: their shares are known when their languages have been used.
+    progress = FolderProgress(target, {**facts, "voices": None if voices is None else voices.describe()["engines"]})
+    for number, rows in _speak_blocks(_blocks(clips), progress, sound, folder, engines):
+        progress.write_block(number, rows, folder)
+    summary = progress.summary
+    if not summary.num_clips:
+        raise ValueError(f"no clips were written to {target}: {summary.left_out[:3] or 'there were no texts'}")
+    facts |= {
+        **{"num_clips": dict(summary.num_clips), "hours": summary.hours},
+        **{"seconds": summary.seconds, "left_out": summary.left_out},
+        **({} if voices is None else {"voices": voices.describe()}),
+    }
+    progress.finish(facts)
     return summary
 
 
@@ -158,12 +159,13 @@ def _blocks(clips: Iterable[SyntheticClip]) -> Iterator[_NumberedBlock]:
 
 def _speak_blocks(
     blocks: Iterable[_NumberedBlock],
-    target: Path,
+    progress: "FolderProgress",
     sound: SoundSettings,
     folder: FolderSettings,
     engines: Sequence[str],
-) -> Iterator[_Rows]:
-    """Rows `(clip, file name, seconds)` of each block, in order, with a limited number of pending blocks."""
+) -> Iterator[tuple[int, _Rows]]:
+    """Number and rows `(clip, file name, seconds)` of each unfinished block, in order; few blocks are pending."""
+    target = progress.folder
     groups = [EngineGroup(engines) for _ in range(max(1, folder.num_workers))]
 
     def speak(number: int, block: _NumberedBlock) -> _Rows:
@@ -180,16 +182,100 @@ def _speak_blocks(
 
     try:
         with ThreadPoolExecutor(len(groups)) as pool:
-            waiting: list[Future[_Rows]] = []
-            for number, block in enumerate(blocks):
-                waiting.append(pool.submit(speak, number, block))
+            waiting: list[tuple[int, Future[_Rows]]] = []
+            for number, block in islice(enumerate(blocks), progress.num_blocks, None):
+                waiting.append((number, pool.submit(speak, number, block)))
                 if len(waiting) > 2 * len(groups):
-                    yield waiting.pop(0).result()
-            for future in waiting:
-                yield future.result()
+                    first, future = waiting.pop(0)
+                    yield first, future.result()
+            for first, future in waiting:
+                yield first, future.result()
     finally:
         for group in groups:
             group.close()
+
+
+class FolderProgress:
+    """An unfinished folder of clips: its finished blocks, in `.NAME.partial` beside the folder.
+
+    Each line of `blocks.jsonl` is a finished block with what it adds to the summary, and the length of the manifest
+    after it. The first line has the settings.
+
+    Attributes:
+        folder: the folder until it is finished.
+        summary: of the finished blocks.
+        num_blocks: number of finished blocks.
+    """
+
+    def __init__(self, target: Path, settings: Mapping[str, object]) -> None:
+        """Begin a folder, or continue one.
+
+        Raises:
+            ValueError: it was begun with other settings.
+        """
+        self._target, self.folder = target, target.with_name(f".{target.name}.partial")
+        self.summary, self.num_blocks = FolderSummary(manifest=target / "manifest.tsv"), 0
+        self._journal, self._manifest = self.folder / "blocks.jsonl", self.folder / "manifest.tsv"
+        # The number of workers does not change the clips.
+        text = json.dumps(settings, default=str, sort_keys=True)
+        header = json.dumps({"settings": re.sub(r'"num_workers": \d+', '"num_workers": null', text)})
+        if self._journal.is_file():
+            self._restore(header)
+        else:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._manifest.write_text("\t".join(MANIFEST_COLUMNS) + "\n", encoding="utf-8", newline="\n")
+            self._journal.write_text(header + "\n", encoding="utf-8")
+
+    def _restore(self, header: str) -> None:
+        # The last line is incomplete if the process was killed while it was written.
+        first, *lines = self._journal.read_text(encoding="utf-8").split("\n")[:-1] or [""]
+        if first != header:
+            raise ValueError(
+                f"{self.folder} was begun with other settings or versions; remove it, or choose another output folder"
+            )
+        blocks = [json.loads(line) for line in lines]
+        self._journal.write_text("".join(f"{line}\n" for line in (first, *lines)), encoding="utf-8")
+        for block in blocks:
+            self._add(block)
+        self.num_blocks = len(blocks)
+        end = blocks[-1]["end"] if blocks else len("\t".join(MANIFEST_COLUMNS)) + 1
+        os.truncate(self._manifest, end)
+
+    def _add(self, block: Mapping[str, Any]) -> None:
+        self.summary.num_clips.update(block["num_clips"])
+        for lang, seconds in block["seconds"].items():
+            self.summary.seconds[lang] = self.summary.seconds.get(lang, 0.0) + seconds
+        self.summary.left_out += [(name, reason) for name, reason in block["left_out"]]
+
+    def write_block(self, number: int, rows: _Rows, folder: FolderSettings) -> None:
+        """Add the usable clips of a block to the manifest, and remove the files of the others.
+
+        Args:
+            number: number of the block; blocks come in order.
+            rows: clips with file names and durations in seconds.
+            folder: limits.
+        """
+        block = FolderSummary(manifest=self._manifest)
+        with open(self._manifest, "a", encoding="utf-8", newline="\n") as manifest:
+            _write_rows(rows, manifest, block, self.folder, folder)
+            manifest.flush()
+            end = os.fstat(manifest.fileno()).st_size
+        line = {
+            **{"end": end, "num_clips": dict(block.num_clips), "seconds": block.seconds, "left_out": block.left_out}
+        }
+        with open(self._journal, "a", encoding="utf-8") as journal:
+            journal.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._add(line)
+        self.num_blocks = number + 1
+
+    def finish(self, facts: Mapping[str, object]) -> None:
+        """Write `synthesis.json`, and give the folder its name."""
+        text = json.dumps(facts, indent=1, ensure_ascii=False, default=str)
+        (self.folder / "synthesis.json").write_text(text + "\n", encoding="utf-8")
+        self._journal.unlink()
+        if self._target.is_dir():
+            self._target.rmdir()
+        os.replace(self.folder, self._target)
 
 
 def _write_rows(
@@ -200,7 +286,7 @@ def _write_rows(
     folder: FolderSettings,
 ) -> None:
     for clip, name, seconds in rows:
-        text, engine = clip.plan.request.text, clip.plan.request.engine
+        text, engine = clip.transcript or clip.plan.request.text, clip.plan.request.engine
         problem = ""
         if seconds == 0:
             problem = "espeak-ng is silent" if engine == ESPEAK_NG else f"{engine} has no usable audio"

@@ -81,6 +81,7 @@ class SyntheticClip:
         plan: text and sound.
         translations: text by language code, without `lang`.
         kind: arbitrary label.
+        transcript: what the manifest has as text; the spoken text if empty.
     """
 
     id: str
@@ -88,6 +89,7 @@ class SyntheticClip:
     plan: ClipPlan
     translations: Mapping[str, str] = field(default_factory=dict)
     kind: str = ""
+    transcript: str = ""
 
 
 def plan_clips(

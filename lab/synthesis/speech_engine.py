@@ -1,9 +1,10 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """What every speech engine provides: requests, clips, voices, and the interface of an engine."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 ESPEAK_NG = "espeak-ng"
 # The rate and pitch that leave a voice as it is, in the units of espeak-ng.
@@ -102,3 +103,16 @@ class SpeechEngine(Protocol):
 
     def close(self) -> None:
         """Stop processes of the engine; the next call starts them again."""
+
+
+@runtime_checkable
+class MixingEngine(Protocol):
+    """A speech engine that makes new speakers of its voices."""
+
+    def mix(self, voice: EngineVoice, source: random.Random) -> EngineVoice:
+        """A speaker between a voice and another one of its language.
+
+        Args:
+            voice: voice of the larger share.
+            source: draws the other voice and the shares.
+        """

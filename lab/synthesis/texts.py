@@ -12,7 +12,7 @@ from lab.synthesis.speech import SoundSettings, SyntheticClip, plan_clips
 from lab.synthesis.voice_mix import VoiceMix
 from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.text import clean_text, has_spaces, join_texts
+from mu2slam_hf.data.text import clean_text, has_spaces, join_texts, normalize_for_scoring
 
 # (characters, voices): a text of at most this many characters is spoken in this many voices; longer ones are skipped.
 # Long texts contain many different words already, and take most of the hours.
@@ -50,6 +50,7 @@ def synthesize_texts(
     sound: SoundSettings | None = None,
     folder: FolderSettings | None = None,
     voices: VoiceMix | None = None,
+    normalize_transcripts: bool = False,
     description: Mapping[str, object] | None = None,
 ) -> FolderSummary:
     """Synthesise texts in a folder with `audio/`, `manifest.tsv` and `synthesis.json`.
@@ -62,6 +63,8 @@ def synthesize_texts(
         sound: bandwidth, level, rates; by default 3 of 4 clips are limited to 4 kHz.
         folder: format, limits, workers.
         voices: engines to draw from; None means the variants of espeak-ng.
+        normalize_transcripts: texts and translations of the manifest are in lower case without punctuation; voices
+            receive the texts as they are, whose punctuation gives them their melody.
         description: copied to `synthesis.json`.
 
     Returns:
@@ -72,8 +75,11 @@ def synthesize_texts(
         ValueError: `out_dir` is not empty, `voices` has no voice for a language, or no clip was created.
     """
     sound = sound or SoundSettings()
-    facts = {"seed": seed, "voices_per_text": voices_per_text, **(description or {})}
-    clips = _clips(texts, voices_per_text, seed, sound, voices)
+    facts = {
+        **{"seed": seed, "voices_per_text": voices_per_text, "normalize_transcripts": normalize_transcripts},
+        **(description or {}),
+    }
+    clips = _clips(texts, voices_per_text, seed, sound, voices, normalize_transcripts)
     return write_clips(
         clips, out_dir, sound=sound, folder=folder or FolderSettings(), description=facts, voices=voices
     )
@@ -85,19 +91,22 @@ def _clips(
     seed: int,
     sound: SoundSettings,
     voices: VoiceMix | None,
+    normalize_transcripts: bool,
 ) -> Iterator[SyntheticClip]:
+    style = normalize_for_scoring if normalize_transcripts else clean_text
     for item in texts:
         if not isinstance(item, TextToSpeak):
             item = TextToSpeak(id=item[0], lang=item[1], text=item[2])
         num_voices = voices_per_text if item.num_voices is None else item.num_voices
         key = f"{seed}:{item.lang}:{item.id}"
-        translations = {lang: clean_text(text) for lang, text in item.translations.items()}
+        translations = {lang: style(text) for lang, text in item.translations.items()}
         plans = plan_clips(
             clean_text(item.text), item.lang, key=key, settings=sound, num_voices=num_voices, voices=voices
         )
         for k, plan in enumerate(plans):
             yield SyntheticClip(
-                id=f"{item.id}.{k}", lang=item.lang, plan=plan, translations=translations, kind=item.kind
+                **{"id": f"{item.id}.{k}", "lang": item.lang, "plan": plan, "translations": translations},
+                **{"kind": item.kind, "transcript": style(item.text)},
             )
 
 
@@ -113,6 +122,7 @@ def speak_manifest(
     sound: SoundSettings | None = None,
     folder: FolderSettings | None = None,
     voices: VoiceMix | None = None,
+    normalize_transcripts: bool = False,
 ) -> FolderSummary:
     """Synthesise the texts of a manifest, and random sequences of their words, in many voices.
 
@@ -131,6 +141,7 @@ def speak_manifest(
         sound: bandwidth, level, rates.
         folder: format, limits, workers.
         voices: engines to draw from; None means the variants of espeak-ng.
+        normalize_transcripts: as in `synthesize_texts`.
 
     Raises:
         ImportError: the extra `lab` is not installed.
@@ -168,7 +179,14 @@ def speak_manifest(
         "random_sequences": random_sequences,
     }
     return synthesize_texts(
-        texts, out_dir, seed=seed, sound=sound, folder=folder, voices=voices, description=description
+        texts,
+        out_dir,
+        seed=seed,
+        sound=sound,
+        folder=folder,
+        voices=voices,
+        normalize_transcripts=normalize_transcripts,
+        description=description,
     )
 
 

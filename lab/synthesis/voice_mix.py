@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from lab.synthesis.engine_registry import EngineGroup
-from lab.synthesis.speech_engine import ESPEAK_NG, EngineVoice
+from lab.synthesis.speech_engine import ESPEAK_NG, EngineVoice, MixingEngine
 from lab.synthesis.voice_checks import find_problem
 
 logger = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ class VoiceMix:
             within their engine.
         rate_range: range of `SpeechRequest.rate` for engines other than espeak-ng.
         pitch_range: range of `SpeechRequest.pitch` for engines other than espeak-ng.
+        mixing_prob: share of the clips of engines that can mix voices (`MixingEngine`) that have a mixture of two.
         left_out: maps voices, as `engine:name`, to the reason why they are not used.
     """
 
@@ -35,6 +36,7 @@ class VoiceMix:
         weights: Mapping[str, float] | None = None,
         rate_range: tuple[int, int] = (125, 200),
         pitch_range: tuple[int, int] = (25, 75),
+        mixing_prob: float = 0.8,
     ) -> None:
         """Start the engines.
 
@@ -45,6 +47,7 @@ class VoiceMix:
                 pronunciation, is the sum of the others; voices without a weight have weight 1 within their engine.
             rate_range: range of rates of engines other than espeak-ng; 160 is the rate of the voice.
             pitch_range: range of pitches of engines other than espeak-ng; 50 is the pitch of the voice.
+            mixing_prob: share of clips with a mixture of two voices, where the engine can mix them.
 
         Raises:
             ImportError: an engine is not installed.
@@ -58,7 +61,7 @@ class VoiceMix:
                 raise ValueError(f"weights must be numbers of at least 0; {key} has {weight}")
         self._group = EngineGroup(engines)
         self.engines = tuple(self._group.engines)
-        self.rate_range, self.pitch_range = rate_range, pitch_range
+        self.rate_range, self.pitch_range, self.mixing_prob = rate_range, pitch_range, mixing_prob
         self.left_out: dict[str, str] = {}
         self._voices: dict[str, dict[EngineVoice, float]] = {}
 
@@ -125,7 +128,15 @@ class VoiceMix:
             # Weighted sampling without replacement: the largest u ** (1 / weight) (Efraimidis and Spirakis, 2006).
             order = sorted(shares, key=lambda voice: source.random() ** (1 / shares[voice]), reverse=True)
             drawn += order[: number - len(drawn)]
-        return drawn
+        return [self._mixed(voice, source) for voice in drawn]
+
+    def _mixed(self, voice: EngineVoice, source: random.Random) -> EngineVoice:
+        """The voice, or, with a probability of `mixing_prob`, a mixture, where the engine can mix voices."""
+        engine = self._group.engines[voice.engine]
+        # Nothing is drawn for other engines: their clips do not depend on whether this one is there.
+        if isinstance(engine, MixingEngine) and source.random() < self.mixing_prob:
+            return engine.mix(voice, source)
+        return voice
 
     def describe(self) -> dict[str, object]:
         """Engines, ranges and the shares of the voices of the languages that were used, for `synthesis.json`."""
@@ -135,7 +146,8 @@ class VoiceMix:
         }
         return {
             **{"engines": list(self.engines), "weights": self.weights, "rate_range": list(self.rate_range)},
-            **{"pitch_range": list(self.pitch_range), "voices": voices, "left_out": self.left_out},
+            **{"pitch_range": list(self.pitch_range), "mixing_prob": self.mixing_prob},
+            **{"voices": voices, "left_out": self.left_out},
         }
 
     def close(self) -> None:

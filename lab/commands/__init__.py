@@ -4,7 +4,17 @@
 from collections.abc import Sequence
 
 import mu2slam_hf
-from lab.commands import assess_tokenizer, boundary_accuracy, check_no_speech, study, sweep, synthesize, table
+from lab.commands import (
+    assess_tokenizer,
+    boundary_accuracy,
+    check_no_speech,
+    judge,
+    label,
+    study,
+    sweep,
+    synthesize,
+    table,
+)
 from mu2slam_hf.cli.parsers import CommandParser
 from mu2slam_hf.cli.program import Program
 
@@ -14,8 +24,8 @@ _PROGRAM = Program(
     version=f"lab of mu2slam-hf {mu2slam_hf.__version__}",
     groups={
         "run experiments": (study, sweep, table),
-        "synthetic speech, and measurements on it": (
-            *(synthesize, assess_tokenizer, check_no_speech, boundary_accuracy),
+        "synthetic speech, labels, and measurements on them": (
+            *(synthesize, label, judge, assess_tokenizer, check_no_speech, boundary_accuracy),
         ),
     },
 )

@@ -33,3 +33,8 @@ def check_synthetic() -> None:
     missing = [name for name in ("espeakng_loader", "babel", "num2words") if importlib.util.find_spec(name) is None]
     if missing:
         raise ImportError(f"--synthetic requires {', '.join(missing)}: pip install 'mu2slam-hf[lab]'")
+
+
+def add_judge_option(parser: Any) -> None:
+    """`--judge`: the folder of Whisper."""
+    parser.add_argument("--judge", required=True, metavar="DIR", help="folder of Whisper in the format of CTranslate2")

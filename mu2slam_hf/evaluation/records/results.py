@@ -96,8 +96,11 @@ def _check_fields(record: Any, content: Mapping[str, Any], where: str) -> None:
 
 def describe_command() -> str:
     """The command line of this process; `python -m mu2slam_hf.cli` is the command `mu2slam`."""
-    name = Path(sys.argv[0]).name
-    return shlex.join(["mu2slam" if name == "__main__.py" else name, *sys.argv[1:]])
+    program = Path(sys.argv[0])
+    if program.name != "__main__.py":
+        return shlex.join([program.name, *sys.argv[1:]])
+    module = program.parent.name
+    return shlex.join([*(["python", "-m", module] if module == "lab" else ["mu2slam"]), *sys.argv[1:]])
 
 
 def describe_machine(device: str = "cpu") -> dict[str, Any]:

@@ -47,20 +47,46 @@ def load_parallel_text(
         ValueError: unknown domain, style or language.
     """
     domains = _some_of("domains", domains, tuple(TRAIN_FILES))
-    wanted = _some_of("languages", languages, LANGUAGES)
-    if text_style not in TEXT_STYLES:
-        raise ValueError(f"`text_style` must be one of {', '.join(TEXT_STYLES)}; got {text_style!r}")
     if split not in ("train", "dev"):
         raise FileNotFoundError(f"{root}: no split {split!r}; parallel_text has train and dev")
     files = [TRAIN_FILES[domain] for domain in TRAIN_FILES if domain in domains] if split == "train" else ["dev.tsv"]
+    records = read_parallel_texts(
+        root, files, "parallel_text", text_style=text_style, languages=languages, max_characters=max_characters
+    )
+    return [record for record in records if record.kind in domains]
+
+
+def read_parallel_texts(
+    root: Folder,
+    files: Sequence[str],
+    corpus: str,
+    *,
+    text_style: str,
+    languages: str | Sequence[str],
+    max_characters: int | None,
+) -> list[SpeechTextRecord]:
+    """Records of files with a column for each language; `kind` is the domain of the source of a row.
+
+    Args:
+        root: folder of the files.
+        files: names of the files.
+        corpus: corpus name of the records.
+        text_style: norm or written.
+        languages: one or several of the languages.
+        max_characters: texts with more characters are left out.
+
+    Raises:
+        ManifestError: missing file, or invalid row; the message has `file:line`.
+        ValueError: unknown style or language.
+    """
+    wanted = _some_of("languages", languages, LANGUAGES)
+    if text_style not in TEXT_STYLES:
+        raise ValueError(f"`text_style` must be one of {', '.join(TEXT_STYLES)}; got {text_style!r}")
     records = []
     for file in files:
         for place, row in tsv_rows(Path(root) / file, required=("id", "source", *wanted)):
             if isinstance(row, ManifestError):
                 raise ManifestError(f"{place}: {row}")
-            domain = _DOMAIN_OF_SOURCE.get(re.split("[:-]", row["source"])[0], "ui")
-            if domain not in domains:
-                continue
             texts = {lang: _styled(row[lang], text_style) for lang in wanted}
             texts = {k: v for k, v in texts.items() if v and (max_characters is None or len(v) <= max_characters)}
             for lang, text in texts.items():
@@ -69,8 +95,8 @@ def load_parallel_text(
                     lang=lang,
                     text=text,
                     translations={other: version for other, version in texts.items() if other != lang},
-                    corpus="parallel_text",
-                    kind=domain,
+                    corpus=corpus,
+                    kind=_DOMAIN_OF_SOURCE.get(re.split("[:-]", row["source"])[0], "ui"),
                 )
                 records.append(record)
     return records

@@ -32,11 +32,13 @@ def test_texts_without_recordings(tmp_path, capsys):
 
 def test_list_voices(capsys, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.delenv("MU2SLAM_KOKORO", raising=False)
     assert main(["synthesize", "--list-voices", "--languages", "fr,it"]) == 0
-    header, french, italian, festival, flite, pico, rhvoice = capsys.readouterr().out.splitlines()
+    header, french, italian, festival, flite, kokoro, pico, rhvoice = capsys.readouterr().out.splitlines()
     assert header.split() == ["engine", "voice", "language", "licence", "used"]
     assert french.startswith("espeak-ng  fr+...") and " it " in italian and italian.endswith("yes")
     assert "festival: festival is not installed" in festival and flite.endswith("apt-get install flite")
+    assert kokoro.startswith("kokoro: kokoro needs the packages of the extra `voices`")
     assert pico.startswith("pico: pico is not installed") and rhvoice.startswith("rhvoice: rhvoice is not installed")
 
 
@@ -44,7 +46,10 @@ def test_list_voices(capsys, monkeypatch):
     ("arguments", "message"),
     [
         (["--engines", "flite"], "flite is not installed; on Debian and Ubuntu: apt-get install flite"),
-        (["--engines", "mbrola"], "the speech engines are espeak-ng, festival, flite, pico, rhvoice; got 'mbrola'"),
+        (
+            ["--engines", "mbrola"],
+            "the speech engines are espeak-ng, festival, flite, kokoro, pico, rhvoice; got 'mbrola'",
+        ),
         (["--engine-weights", "flite=2"], "a weight is for 'flite', but the engines are espeak-ng"),
         (["--engine-weights", "espeak-ng=0", "--languages", "en"], "no voice for 'en'"),
     ],

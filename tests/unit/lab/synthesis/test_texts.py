@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from lab.synthesis import folder
 from lab.synthesis.folder import FolderSettings
+from lab.synthesis.speech import speak_plans
 from lab.synthesis.texts import TextToSpeak, random_word_sequences, speak_manifest, synthesize_texts
+from lab.synthesis.voice_mix import VoiceMix
 from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.data.records import SpeechTextRecord
@@ -123,3 +126,55 @@ def test_messages(tmp_path, monkeypatch):
     with pytest.raises(ImportError, match=r"mu2slam-hf\[lab\]"):
         speak_manifest(RECORDS, tmp_path / "out")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_folder_goes_on_where_it_was(tmp_path, tone_engines, monkeypatch):
+    texts = [(f"t{number}", "en", "a" * (5 + number % 7) + "#" * (number == 50)) for number in range(150)]
+
+    def speak(name, **options):
+        return synthesize_texts(texts, tmp_path / name, seed=1, voices=VoiceMix(["tone"]), **options)
+
+    whole = speak("whole")
+    spoken = SpeechEngineStop(after=2)
+    monkeypatch.setattr(folder, "speak_plans", spoken)
+    with pytest.raises(KeyboardInterrupt):
+        speak("out")
+    assert not (tmp_path / "out").exists()
+    partial = tmp_path / ".out.partial"
+    # Killed while a block was written: rows without their line in the journal, and half a line.
+    with (partial / "manifest.tsv").open("a") as manifest, (partial / "blocks.jsonl").open("a") as journal:
+        manifest.write("t90.0\ten\t")
+        journal.write('{"end": 12')
+    monkeypatch.setattr(folder, "speak_plans", SpeechEngineStop(after=None))
+    with pytest.raises(ValueError, match="was begun with other settings or versions; remove it"):
+        speak("out", voices_per_text=2)
+    again = speak("out")
+    assert folder.speak_plans.blocks == 2
+    assert _digest(tmp_path / "out") == _digest(tmp_path / "whole") and not partial.exists()
+    assert (again.num_clips, again.left_out) == (whole.num_clips, whole.left_out) and len(whole.left_out) == 1
+    assert again.seconds == pytest.approx(whole.seconds)
+
+
+class SpeechEngineStop:
+    """Speaks blocks, and is interrupted after some."""
+
+    def __init__(self, after):
+        self.after, self.blocks = after, 0
+
+    def __call__(self, *arguments):
+        if self.blocks == self.after:
+            raise KeyboardInterrupt
+        self.blocks += 1
+        return speak_plans(*arguments)
+
+
+def test_transcripts_may_be_normalised_while_voices_read_the_texts_as_written(tmp_path, tone_engines):
+    records = [SpeechTextRecord(id="a", lang="en", text="Well, go!", translations={"it": "Vai, su!"})]
+    options = {"voices": VoiceMix(["tone"]), "voices_by_length": ((230, 1),)}
+    for normalize in (False, True):
+        summary = speak_manifest(records, tmp_path / str(normalize), normalize_transcripts=normalize, **options)
+        (record,) = read_manifest(summary.manifest)
+        assert (record.text, record.translations["it"]) == (
+            ("well go", "vai su") if normalize else ("Well, go!", "Vai, su!")
+        )
+        assert record.duration_seconds == pytest.approx(0.1 * len("Well, go!"), rel=0.4)

@@ -18,7 +18,7 @@ def read_lowest_versions(pyproject: str) -> list[str]:
     lowest: dict[str, str] = {}
     for requirement in requirements:
         name, extras, version = re.fullmatch(
-            r"([\w.-]+)(\[[^]]*\])?(?:>=([\w.]+)(?:,[^;]*)?)?", requirement.replace(" ", "")
+            r"([\w.-]+)(\[[^]]*\])?(?:>=([\w.]+)(?:,[^;]*)?)?(?:;.*)?", requirement.replace(" ", "")
         ).groups()
         if name == project["name"]:
             continue  # an extra of the package itself

@@ -7,7 +7,8 @@ from .configuration_conformer import check_choice, check_multiple, check_positiv
 from .configuration_mu2slam import CLASSIFIER_POOLINGS, CTC_LOSS_REDUCTIONS, SpeechTextConfig
 
 QUANTIZER_METHODS = ("gumbel", "nearest")
-SPEECH_MASKS = ("noise", "learned")
+RANDOM_PROJECTION = "random_projection"
+SPEECH_MASKS = ("noise", "learned", "features")
 CTC_INPUTS = ("speech", "pair")
 
 
@@ -34,10 +35,16 @@ class MSLAMConfig(SpeechTextConfig):
             receive a language.
         quantizer_method (`str`, *optional*, defaults to `"nearest"`): `nearest`: the nearest entry, both normalised to
             length 1, of entries that follow the frames; `gumbel`: learned logits, sampled in training, as in
-            w2v-BERT. Choice: in runs of a few hundred updates only `nearest` learned codes.
+            w2v-BERT. Choice: in runs of a few hundred updates only `nearest` learned codes. `random_projection`:
+            nothing is learned; the input features of a frame, before masking, are projected at random to random
+            entries, as in BEST-RQ (Chiu et al. 2022) and USM. Masked prediction is then the only loss on speech
+            alone: there are no contrastive and no diversity loss.
+        quantizer_seed (`int`, *optional*, defaults to 0): Seed of the projection and the entries of
+            `random_projection`.
         quantizer_center_utterances (`bool`, *optional*, defaults to `True`): Whether the mean of each utterance is
             subtracted from the frames that are quantised. Choice: codes of the same sound then depend less on the
-            microphone and the voice; the papers do not subtract it.
+            microphone and the voice; the papers do not subtract it. For `random_projection`, each feature also has
+            variance 1 in its utterance. Paper: BEST-RQ normalises its input, without which few entries are used.
         quantizer_stop_gradient (`bool`, *optional*, defaults to `True`): Whether no gradient flows from the quantiser
             into the front end. Choice: in runs of a few hundred updates the gradient of the targets makes the front
             end sensitive to noise; in the papers it flows.
@@ -46,7 +53,8 @@ class MSLAMConfig(SpeechTextConfig):
         num_codevectors_per_group (`int`, *optional*, defaults to 1024): Number of entries K of a codebook.
         num_codevector_groups (`int`, *optional*, defaults to 1): Number of codebooks G; masked prediction has a
             softmax for each.
-        codevector_dim (`int`, *optional*, defaults to 1024): Width of a quantised vector (all groups concatenated).
+        codevector_dim (`int`, *optional*, defaults to 1024): Width of a quantised vector (all groups concatenated);
+            for `random_projection` that of an entry of each codebook.
         proj_codevector_dim (`int`, *optional*, defaults to 768): Width in which context and targets are compared.
         contrastive_logits_temperature (`float`, *optional*, defaults to 0.1): Divisor of the cosine similarities.
         num_negatives (`int`, *optional*, defaults to 100): Number of distractors Q per masked frame; the collator
@@ -54,7 +62,8 @@ class MSLAMConfig(SpeechTextConfig):
         commitment_loss_weight (`float`, *optional*, defaults to 1.0): Weight, inside the contrastive loss, of the
             commitment loss that moves frames towards their entries for method `nearest`. Choice.
         speech_mask (`str`, *optional*, defaults to `"noise"`): Replacement of masked frames. `noise`: a random vector
-            (w2v-BERT); `learned`: the embedding of [MASK], as in Mu2SLAM and for imported encoders.
+            (w2v-BERT); `learned`: the embedding of [MASK], as in Mu2SLAM and for imported encoders; `features`: random
+            features before the front end, as in BEST-RQ, which requires `random_projection`.
         speech_mask_noise_std (`float`, *optional*, defaults to 0.1): Standard deviation of these random vectors.
         ctc_input (`str`, *optional*, defaults to `"speech"`): Input of the CTC head for an utterance of a pair.
             `speech`: the utterance alone, in a second pass through the shared layers, so that its transcript cannot be
@@ -76,6 +85,7 @@ class MSLAMConfig(SpeechTextConfig):
     num_speech_layers: int = 8
     add_speech_projection: bool = True
     quantizer_method: str = "nearest"
+    quantizer_seed: int = 0
     quantizer_center_utterances: bool = True
     quantizer_stop_gradient: bool = True
     quantizer_frame_entropy_weight: float | int = 0.0
@@ -111,6 +121,11 @@ class MSLAMConfig(SpeechTextConfig):
         """Number of layers shared by speech and text."""
         return self.encoder_config.num_hidden_layers - self.num_speech_layers
 
+    @property
+    def has_random_codes(self) -> bool:
+        """Whether the codes of speech are those of a random projection, which is not trained."""
+        return self.quantizer_method == RANDOM_PROJECTION
+
     def validate_architecture(self):
         """Part of `@strict` validation: raises ValueError for values from which no encoder can be built."""
         num_layers = self.encoder_config.num_hidden_layers
@@ -124,14 +139,25 @@ class MSLAMConfig(SpeechTextConfig):
                 "the sinusoidal positions of text require an even encoder_config.hidden_size; got "
                 f"{self.encoder_config.hidden_size}."
             )
-        check_choice(self, "quantizer_method", QUANTIZER_METHODS)
+        check_choice(self, "quantizer_method", (*QUANTIZER_METHODS, RANDOM_PROJECTION))
         check_choice(self, "speech_mask", SPEECH_MASKS)
         check_choice(self, "ctc_input", CTC_INPUTS)
         check_choice(self, "ctc_loss_reduction", CTC_LOSS_REDUCTIONS)
         check_choice(self, "classifier_pooling", CLASSIFIER_POOLINGS)
         check_positive(self, "num_codevectors_per_group", "num_codevector_groups", "codevector_dim")
         check_positive(self, "proj_codevector_dim", "num_negatives", "classifier_proj_size")
-        check_multiple(self, "codevector_dim", "num_codevector_groups")
+        if self.has_random_codes:
+            if self.encoder_config.frontend == "waveform":
+                raise ValueError(
+                    "quantizer_method 'random_projection' quantises input features; the front end 'waveform' has none."
+                )
+        else:
+            check_multiple(self, "codevector_dim", "num_codevector_groups")
+            if self.speech_mask == "features":
+                raise ValueError(
+                    "speech_mask 'features' requires quantizer_method 'random_projection': a learned quantiser reads "
+                    f"the unmasked output of the front end; got quantizer_method {self.quantizer_method!r}."
+                )
         if self.contrastive_logits_temperature <= 0:
             raise ValueError(
                 f"contrastive_logits_temperature must be positive, got {self.contrastive_logits_temperature}."

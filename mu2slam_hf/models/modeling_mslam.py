@@ -116,25 +116,59 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
         """The parameters of the modules that embed text."""
         return [self.embed_tokens.weight, *self.text_norm.parameters()]
 
+    def embed_masked_speech(
+        self,
+        input_features: Tensor,
+        attention_mask: Tensor | None,
+        mask_time_indices: Tensor,
+        noise_seed: Tensor | None = None,
+    ) -> Tensor:
+        """[`embed_speech`] with masked frames replaced, before or after the front end.
+
+        Args:
+            input_features: `(B, T, M)` float, or `(B, samples)` for the front end `waveform`.
+            attention_mask: `(B, T)`, 1 on real frames (samples), or None.
+            mask_time_indices: `(B, N)` bool, True on masked frames.
+            noise_seed: `(B,)` int64, for `config.speech_mask` `noise` and `features`.
+
+        Returns:
+            `(B, N, D)`.
+
+        Raises:
+            ValueError: random vectors without `noise_seed`.
+        """
+        if self.config.speech_mask != "features":
+            return self.mask_speech(self.embed_speech(input_features, attention_mask), mask_time_indices, noise_seed)
+        # Frame n of the encoder is made of the features from n * factor on.
+        factor = self.config.encoder_config.subsampling_factor
+        is_masked = mask_time_indices.repeat_interleave(factor, dim=1)[:, : input_features.shape[1]]
+        return self.embed_speech(self._replace_by_noise(input_features, is_masked, noise_seed), attention_mask)
+
     def mask_speech(self, frames: Tensor, mask_time_indices: Tensor, noise_seed: Tensor | None = None) -> Tensor:
-        """Replace masked frames as `config.speech_mask` specifies.
+        """Replace masked frames of the output of the front end, by the embedding of [MASK] or by noise.
 
         Args:
             frames: `(B, N, D)` of [`embed_speech`].
             mask_time_indices: `(B, N)` bool, True on masked frames.
-            noise_seed: `(B,)` int64, for `config.speech_mask="noise"`.
+            noise_seed: `(B,)` int64, unless `config.speech_mask` is `learned`.
 
         Raises:
-            ValueError: `config.speech_mask="noise"` without `noise_seed`.
+            ValueError: random vectors without `noise_seed`.
         """
         if self.config.speech_mask == "learned":
             mask_id = torch.tensor(self.config.mask_token_id, device=frames.device)
             return replace_frames(frames, mask_time_indices, self.embed_tokens(mask_id))
+        return self._replace_by_noise(frames, mask_time_indices, noise_seed)
+
+    def _replace_by_noise(self, frames: Tensor, is_masked: Tensor, noise_seed: Tensor | None) -> Tensor:
         if noise_seed is None:
-            raise ValueError("config.speech_mask='noise' requires noise_seed (batch,) int64, a seed per utterance.")
-        row, frame = mask_time_indices.nonzero(as_tuple=True)
+            raise ValueError(
+                f"config.speech_mask={self.config.speech_mask!r} requires noise_seed (batch,) int64, a seed per "
+                "utterance."
+            )
+        row, frame = is_masked.nonzero(as_tuple=True)
         noise = counter_noise(noise_seed[row], frame, frames.shape[-1]) * self.config.speech_mask_noise_std
-        return replace_frames(frames, mask_time_indices, noise)
+        return replace_frames(frames, is_masked, noise)
 
     def run_speech_layers(
         self, frames: Tensor, attention_mask: Tensor | None = None, **kwargs: Unpack[TransformersKwargs]
@@ -184,7 +218,7 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
             position_ids: `(B, L)` int64 of text; counted from the start of each sequence by default.
             sequence_ids: `(B, L)` int64 for packed rows of text, 0 on padding.
             mask_time_indices: `(B, N)` bool, True on frames to mask; None masks nothing.
-            noise_seed: `(B,)` int64, see [`mask_speech`].
+            noise_seed: `(B,)` int64, see [`embed_masked_speech`].
             input_values: `(B, samples)` float, in place of `input_features` for the front end `waveform`.
             language_ids: ignored; accepted because the processor of the package returns them.
             **kwargs: `output_hidden_states` (a flag, or indices of states), `output_attentions`, arguments of the
@@ -210,11 +244,12 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
             outputs = self._encode_text(input_ids, attention_mask, inputs_embeds, position_ids, sequence_ids, kwargs)
             outputs.hidden_states = select_states(outputs.hidden_states, wanted)
             return outputs
-        frames = self.embed_speech(input_features, attention_mask)
+        if mask_time_indices is None:
+            frames = self.embed_speech(input_features, attention_mask)
+        else:
+            frames = self.embed_masked_speech(input_features, attention_mask, mask_time_indices, noise_seed)
         if attention_mask is not None:
             attention_mask = downsample_attention_mask(attention_mask, self.config.encoder_config).long()
-        if mask_time_indices is not None:
-            frames = self.mask_speech(frames, mask_time_indices, noise_seed)
         speech = self.run_speech_layers(frames, attention_mask, **kwargs)
         projected = linear(self.speech_projection, speech.last_hidden_state)
         if has_text:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers.processing_utils import Unpack
 from transformers.utils.generic import ModelOutput, TransformersKwargs, can_return_tuple
 
+from .configuration_conformer import ConformerEncoderConfig
 from .configuration_mslam import MSLAMConfig
 from .modeling_mslam import MSLAMModel, MSLAMPreTrainedModel
 from .modules_frontends import dummy_speech, select_speech_input
@@ -31,7 +32,12 @@ from .modules_losses import (
     weighted_mean_sum,
 )
 from .modules_pooling import gather_units
-from .modules_quantization import center_utterances
+from .modules_quantization import (
+    RandomProjectionQuantizer,
+    center_utterances,
+    stack_frames,
+    standardize_utterances,
+)
 from .modules_segments import SegmentRows, lay_out_segments
 
 MSLAM_LOSSES = ("contrastive", "diversity", "speech_mlm", "text_mlm", "tlm_speech", "tlm_text", "ctc")
@@ -109,6 +115,9 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
     Choice: an utterance of a pair that has CTC labels passes through the shared layers a second time without its text,
     and CTC uses that output (`config.ctc_input`): from the pair, where half of the transcript is visible, CTC would
     learn to copy. The same frames are masked as in the pair.
+    With `config.quantizer_method="random_projection"`: BEST-RQ (Chiu et al. 2022), and with text and pairs USM's
+    recipe. The codes are those of the input features, nothing of the quantiser is trained, and the contrastive and the
+    diversity loss have no targets.
     Choice: token prediction and CTC are tied to the token embeddings, each with its own bias, as in Mu2SLAM.
 
     Example, one step on a small batch with all losses:
@@ -144,9 +153,16 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         self.model = MSLAMModel(config)
         width = config.encoder_config.hidden_size
         groups, entries = config.num_codevector_groups, config.num_codevectors_per_group
-        self.quantizer = LearnedQuantizer(width, entries, groups, config.codevector_dim, config.quantizer_method)
-        self.project_hid = nn.Linear(width, config.proj_codevector_dim)
-        self.project_q = nn.Linear(config.codevector_dim, config.proj_codevector_dim)
+        self.quantizer: LearnedQuantizer | RandomProjectionQuantizer
+        if config.has_random_codes:
+            size = stacked_feature_size(config.encoder_config)
+            self.quantizer = RandomProjectionQuantizer(
+                size, entries, config.codevector_dim, groups, config.quantizer_seed
+            )
+        else:
+            self.quantizer = LearnedQuantizer(width, entries, groups, config.codevector_dim, config.quantizer_method)
+            self.project_hid = nn.Linear(width, config.proj_codevector_dim)
+            self.project_q = nn.Linear(config.codevector_dim, config.proj_codevector_dim)
         self.speech_heads = nn.ModuleList(nn.Linear(width, entries) for _ in range(groups))
         self.mlm_head = nn.Linear(width, config.vocab_size)
         self.ctc_head = nn.Linear(width, config.vocab_size)
@@ -206,7 +222,8 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
             mask_time_indices: `(U, N)` bool, True on frames that are masked and predicted.
             negative_frames: `(U, N, Q)` int64, for masked frames of speech without text: other masked frames of the
                 same utterance; -1 for none.
-            noise_seed: `(U,)` int64, seeds of the noise that replaces masked frames, for `config.speech_mask="noise"`.
+            noise_seed: `(U,)` int64, seeds of the noise that replaces masked frames; unused if `config.speech_mask` is
+                `learned`.
             text_ids: `(W, L)` int64, already masked; a batch without text holds one row of padding.
             text_attention_mask: `(W, L)` int64, 1 on real tokens.
             text_labels: `(W, L)` int64, -100 is ignored.
@@ -224,19 +241,22 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         """
         model, config = self.model, self.config
         speech_input = select_speech_input(config.encoder_config, input_features, input_values)
-        frames = model.embed_speech(speech_input, attention_mask)
         frame_mask = at_least_one(downsample_attention_mask(attention_mask, config.encoder_config))
-        is_masked = self._check_masks(frames, frame_mask, mask_time_indices, negative_frames)
-        speech = model.run_speech_layers(
-            model.mask_speech(frames, is_masked, noise_seed), frame_mask.long(), **kwargs
-        ).last_hidden_state
+        is_masked = self._check_masks(frame_mask, mask_time_indices, negative_frames)
+        masked = is_masked.flatten().nonzero()[:, 0]
+        if config.has_random_codes:
+            codes = self._project_at_random(speech_input, attention_mask, masked)
+            frames = model.embed_masked_speech(speech_input, attention_mask, is_masked, noise_seed)
+        else:
+            frames = model.embed_speech(speech_input, attention_mask)
+            codes = self.quantizer(self._frames_to_quantize(frames, frame_mask).flatten(0, 1)[masked])
+            frames = model.mask_speech(frames, is_masked, noise_seed)
+        speech = model.run_speech_layers(frames, frame_mask.long(), **kwargs).last_hidden_state
         text_mask = at_least_one(text_attention_mask)
         layout = self._lay_out(frame_mask, text_mask, pair_speech_rows, pair_text_rows, ctc_labels, pack_sequences)
         states = self._run_shared_layers(speech, model.embed_text(text_ids), layout.rows, kwargs)
 
-        masked = is_masked.flatten().nonzero()[:, 0]
-        codes = self.quantizer(self._frames_to_quantize(frames, frame_mask).flatten(0, 1)[masked])
-        in_pair = mark_rows(pair_speech_rows, len(frames))
+        in_pair = mark_rows(pair_speech_rows, len(speech))
         contrastive, diversity = self._sum_contrastive(speech, codes, masked, negative_frames, is_masked, in_pair)
         asked = place_asked(is_masked, in_pair, layout.speech_starts, pair_speech_rows, layout.pair_speech_starts)
         speech_sums, speech_counts = self._sum_codes(states, codes, masked, asked)
@@ -270,10 +290,20 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
             frames = frames.detach()
         return center_utterances(frames, frame_mask) if self.config.quantizer_center_utterances else frames
 
+    def _project_at_random(self, features: Tensor, attention_mask: Tensor, masked: Tensor) -> QuantizerOutput:
+        """Codes of the masked frames from the features `(U, T, M)`, as many of them as the front end reads a frame."""
+        real = attention_mask.bool()
+        if self.config.quantizer_center_utterances:
+            features = standardize_utterances(features, real)
+        else:
+            features = torch.where(real[..., None], features, 0.0)
+        frames = stack_frames(features, self.config.encoder_config.subsampling_factor)
+        return QuantizerOutput(None, self.quantizer(frames.flatten(0, 1)[masked]), None, None)
+
     @staticmethod
-    def _check_masks(frames: Tensor, frame_mask: Tensor, mask_time_indices: Tensor, negatives: Tensor) -> Tensor:
+    def _check_masks(frame_mask: Tensor, mask_time_indices: Tensor, negatives: Tensor) -> Tensor:
         """Check the mask and the negatives; returns `mask_time_indices` without padding."""
-        shape = tuple(frames.shape[:2])
+        shape = tuple(frame_mask.shape)
         if tuple(mask_time_indices.shape) != shape or tuple(negatives.shape[:2]) != shape:
             raise ValueError(
                 "mask_time_indices and negative_frames must hold one row per utterance and one entry per encoder "
@@ -347,6 +377,9 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
     ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Sums and counts of the contrastive and the diversity loss, over masked frames of speech without text."""
         config = self.config
+        if config.has_random_codes:
+            none = speech.new_zeros(())
+            return (none, none), (none, none)
         context = self.project_hid(speech.flatten(0, 1)[masked])
         targets = self.project_q(codes.vectors.to(context.dtype))
         by_frame = context.new_zeros(is_masked.numel(), context.shape[-1])
@@ -394,6 +427,11 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         frames = gather_units(states.flatten(0, 1), positions.clamp(min=0, max=states.shape[0] * states.shape[1] - 1))
         logits = mask_ctc_logits(self.ctc_head(frames), self.config)
         return ctc_sum(logits, frame_mask[rows], labels[rows], blank=self.config.pad_token_id)[:2]
+
+
+def stacked_feature_size(config: ConformerEncoderConfig) -> int:
+    """Number of input features of which the front end makes one frame."""
+    return config.feature_size * config.subsampling_factor
 
 
 def at_least_one(mask: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ class SpeechTokenizerModel(StaysFloat32, PreTrainedModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         # Runs after __init__ and for everything missing from a checkpoint, including these non-persistent buffers.
-        if isinstance(module, (RandomProjectionQuantizer, KMeansQuantizer)):
+        if isinstance(module, KMeansQuantizer):
             module.reset_parameters()
         elif isinstance(module, SpeechTokenizerModel):
             num_mel_bins = self.config.num_mel_bins

@@ -15,6 +15,7 @@ from .modules_layers import ChannelNorm, SequenceBatchNorm, linear
 from .modules_learned_quantization import LearnedQuantizer
 from .modules_losses import ctc_loss, mask_ctc_logits
 from .modules_pooling import LayerAverage
+from .modules_quantization import RandomProjectionQuantizer
 
 
 class ScaledEmbedding(nn.Embedding):
@@ -55,7 +56,7 @@ def initialize_module(module: nn.Module) -> None:
         init.xavier_uniform_(module.bias_v)
     elif isinstance(module, LayerAverage):
         init.zeros_(module.weight)
-    elif isinstance(module, LearnedQuantizer):
+    elif isinstance(module, (LearnedQuantizer, RandomProjectionQuantizer)):
         module.reset_parameters()
     elif getattr(module, "keeps_variance", False):
         init.kaiming_normal_(module.weight)

@@ -18,18 +18,18 @@ from .modules_quantization import find_best_products, find_nearest_codes, full_f
 
 
 class QuantizerOutput(NamedTuple):
-    """Output of a learned quantiser.
+    """Output of a learned quantiser, or the ids of one that is not learned.
 
     Attributes:
-        vectors: `(M, D)` at least float32, differentiable with respect to the features.
+        vectors: `(M, D)` at least float32, differentiable with respect to the features; None if nothing is learned.
         ids: `(M,)` int64, or `(M, G)` with more than one codebook: as from `find_codes`, without noise.
-        probabilities: `(M, G, K)` at least float32, for the diversity loss.
+        probabilities: `(M, G, K)` at least float32, for the diversity loss; None if nothing is learned.
         commitment: `(M,)` at least float32, the commitment loss of "nearest"; None for "gumbel".
     """
 
-    vectors: Tensor
+    vectors: Tensor | None
     ids: Tensor
-    probabilities: Tensor
+    probabilities: Tensor | None
     commitment: Tensor | None
 
 

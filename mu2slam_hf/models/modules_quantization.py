@@ -129,10 +129,29 @@ def center_utterances(features: torch.Tensor, mask: torch.Tensor) -> torch.Tenso
     """
     real = mask.unsqueeze(-1)
     features = torch.where(real, features, 0.0)
+    return torch.where(real, features - _mean_of_frames(features, mask), 0.0)
+
+
+def standardize_utterances(features: torch.Tensor, mask: torch.Tensor, eps: float = 1e-5) -> torch.Tensor:
+    """Mean 0 and variance 1 of each feature over the real frames of an utterance.
+
+    Args:
+        features: `(B, N, D)` floating point; the values of padding have no effect.
+        mask: `(B, N)` bool, True on real frames.
+        eps: added to variances.
+
+    Returns:
+        `(B, N, D)` of the same dtype, zeros on padding; a row depends on its own real frames only.
+    """
+    centred = center_utterances(features, mask)
+    return centred * (_mean_of_frames(centred.square(), mask) + eps).rsqrt()
+
+
+def _mean_of_frames(features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean `(B, 1, D)` over real frames of `features` `(B, N, D)`, which are 0 elsewhere."""
     # Summed in float64: in float32 the sum, and therefore ids, would depend on the amount of padding.
     count = mask.sum(dim=1)[:, None, None].clamp(min=1)
-    mean = (features.sum(dim=1, keepdim=True, dtype=torch.float64) / count).to(features.dtype)
-    return torch.where(real, features - mean, 0.0)
+    return (features.sum(dim=1, keepdim=True, dtype=torch.float64) / count).to(features.dtype)
 
 
 class StaysFloat32:
@@ -173,7 +192,7 @@ class RandomProjectionQuantizer(StaysFloat32, nn.Module):
 
     def __init__(self, input_size: int, num_codevectors: int, codevector_dim: int, num_groups: int, seed: int):
         super().__init__()
-        self.seed = seed
+        self.seed, self.num_groups, self.num_codevectors = seed, num_groups, num_codevectors
         # Parameters, because a model with buffers only cannot be saved.
         self.projection = nn.Parameter(torch.empty(num_groups, input_size, codevector_dim), requires_grad=False)
         self.codebook = nn.Parameter(torch.empty(num_groups, num_codevectors, codevector_dim), requires_grad=False)

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Callbacks for a learned quantiser: temperature of the Gumbel softmax, freezing, and usage statistics.
+"""Callbacks for the quantiser of pre-training: temperature of the Gumbel softmax, freezing, and usage statistics.
 
 Shapes: M frames, G codebooks, K entries of each.
 """
@@ -13,21 +13,26 @@ from transformers import TrainerCallback, TrainerState
 from transformers.utils import logging
 
 from mu2slam_hf.models.modules_learned_quantization import LearnedQuantizer, QuantizerOutput, anneal_temperature
-from mu2slam_hf.models.modules_quantization import CodebookHealth, compute_codebook_health
+from mu2slam_hf.models.modules_quantization import CodebookHealth, RandomProjectionQuantizer, compute_codebook_health
 
 logger = logging.get_logger(__name__)
 
 
-def find_quantizer(model: nn.Module) -> LearnedQuantizer:
-    """The learned quantiser of a model, which may be wrapped.
+def find_quantizer(model: nn.Module) -> LearnedQuantizer | RandomProjectionQuantizer:
+    """The quantiser of a model that is pre-trained with it; the model may be wrapped.
 
     Raises:
         ValueError: the model has none.
     """
     for module in model.modules():
-        if isinstance(module, LearnedQuantizer):
+        if isinstance(module, (LearnedQuantizer, RandomProjectionQuantizer)):
             return module
-    raise ValueError(f"{type(model).__name__} has no learned quantiser")
+    raise ValueError(f"{type(model).__name__} has no quantiser of its own")
+
+
+def has_temperature(quantizer: nn.Module) -> bool:
+    """Whether a quantiser samples its entries, at a temperature that falls during training."""
+    return isinstance(quantizer, LearnedQuantizer) and quantizer.method == "gumbel"
 
 
 @dataclass(kw_only=True)
@@ -86,7 +91,9 @@ class QuantizerSchedule(TrainerCallback):
     def on_step_begin(self, args: Any, state: TrainerState, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Set temperature and `is_frozen`."""
         config, quantizer = self.config, find_quantizer(model)
-        if quantizer.method == "gumbel":
+        if isinstance(quantizer, RandomProjectionQuantizer):
+            return  # nothing of it is trained
+        if has_temperature(quantizer):
             bounds = config.max_gumbel_temperature, config.min_gumbel_temperature
             quantizer.set_temperature(anneal_temperature(state.global_step, *bounds, config.gumbel_temperature_decay))
         if config.freeze_after is not None:
@@ -125,12 +132,13 @@ class CodebookWatch(TrainerCallback):
             self._hook = None
 
     @torch.no_grad()
-    def _count(self, quantizer: nn.Module, inputs: Any, output: QuantizerOutput) -> None:
+    def _count(self, quantizer: nn.Module, inputs: Any, output: QuantizerOutput | Tensor) -> None:
         if not quantizer.training:
             return
-        assert isinstance(quantizer, LearnedQuantizer)
+        assert isinstance(quantizer, (LearnedQuantizer, RandomProjectionQuantizer))
         # (M,) or (M, G) -> (G, M)
-        ids = output.ids.reshape(-1, quantizer.num_groups).T
+        ids = output if isinstance(output, Tensor) else output.ids
+        ids = ids.reshape(-1, quantizer.num_groups).T
         if self._counts is None:
             self._counts = ids.new_zeros(quantizer.num_groups, quantizer.num_codevectors)
         self._counts.scatter_add_(1, ids, torch.ones_like(ids))
@@ -140,7 +148,7 @@ class CodebookWatch(TrainerCallback):
         if "loss" not in logs:
             return
         quantizer = find_quantizer(model)
-        if quantizer.method == "gumbel":
+        if has_temperature(quantizer):
             logs["gumbel_temperature"] = float(quantizer.temperature)
         if self._counts is None:
             return
@@ -171,7 +179,8 @@ class CodebookWatch(TrainerCallback):
 
 def drop_frozen_gradients(model: nn.Module) -> None:
     """Drop the gradients of front end and quantiser if the quantiser is frozen, so that the optimiser skips them."""
-    if not find_quantizer(model).is_frozen:
+    quantizer = find_quantizer(model)
+    if isinstance(quantizer, RandomProjectionQuantizer) or not quantizer.is_frozen:
         return
     for name, parameter in model.named_parameters():
         if {"quantizer", "subsampling"} & set(name.split(".")):

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mu2slam_hf.data.collation.collator import check_at_least_one
 from mu2slam_hf.data.collation.masking_collator import MaskingCollator
 from mu2slam_hf.data.examples.dataset import Item
 from mu2slam_hf.data.examples.draws import DrawnExample
@@ -42,11 +41,11 @@ class MSLAMCollator(MaskingCollator[MSLAMMaskingConfig]):
         processor: processor with `feature_extractor` and `tokenizer`.
         seed: seed of the run; masks, negatives and seeds of noise depend on it and on epoch, copy, id and purpose.
         masking: rules of masking.
-        num_negatives: Q. w2v-BERT: 100.
+        num_negatives: Q. w2v-BERT: 100; 0 for a model without a contrastive loss.
         kwargs: as in `SpeechTextCollator`.
 
     Raises:
-        ValueError: a number below 1, or a feature extractor that does not match the front end.
+        ValueError: a negative number, or a feature extractor that does not match the front end.
     """
 
     def __init__(
@@ -59,7 +58,8 @@ class MSLAMCollator(MaskingCollator[MSLAMMaskingConfig]):
         **kwargs: Any,
     ) -> None:
         super().__init__(processor, seed=seed, masking=masking or MSLAMMaskingConfig(), **kwargs)
-        check_at_least_one(num_negatives=num_negatives)
+        if num_negatives < 0:
+            raise ValueError(f"num_negatives must be at least 0, got {num_negatives}")
         self.num_negatives = num_negatives
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from mu2slam_hf.models.task_types import MSLAM_TASKS
 from mu2slam_hf.quantization.quantizer_callbacks import QuantizerConfig
 from mu2slam_hf.recipes.runs.mixture import MixtureRun
 from mu2slam_hf.recipes.runs.models import build_model_of
+from mu2slam_hf.recipes.schema.loader import RecipeError
 from mu2slam_hf.recipes.schema.mixture import MixtureRecipe
 from mu2slam_hf.training.objectives.mslam import MSLAMObjective, MSLAMObjectiveConfig
 
@@ -62,10 +63,20 @@ class MSLAMPretrainingRun(MixtureRun):
             processor,
             seed=self.recipe.training.seed,
             masking=masking or self.recipe.masking,
-            num_negatives=model.config.num_negatives,
+            num_negatives=0 if model.config.has_random_codes else model.config.num_negatives,
             encoder_config=model.config.encoder_config,
         )
 
     def build_objective(self, processor: Mu2SLAMProcessor, model: Any) -> MSLAMObjective:
-        """The seven losses."""
+        """The seven losses; five for a model whose codes are not learned.
+
+        Raises:
+            RecipeError: a weight of a loss that the model does not have.
+        """
+        objective = self.recipe.objective
+        if model.config.has_random_codes and (objective.contrastive or objective.diversity):
+            raise RecipeError(
+                "objective.contrastive and objective.diversity must be 0 with quantizer_method 'random_projection', "
+                f"which has neither loss; got {objective.contrastive:g} and {objective.diversity:g}"
+            )
         return MSLAMObjective(model, self.recipe.objective, quantizer=self.recipe.quantizer)

@@ -27,6 +27,9 @@ from mu2slam_hf.recipes.schema.sections import ModelSection, ProcessorSection
 
 logger = logging.get_logger(__name__)
 
+_UNUSED_TEXT = "a"
+"""Text of the tokenizer of a run on speech alone, which is saved with the model but reads nothing."""
+
 _SHOWN = 20
 """Number of unknown characters that a message lists."""
 
@@ -67,6 +70,8 @@ def build_processor(
     if processor is not None:
         return processor
     texts = _tokenizer_texts(records, section.texts_per_language, recipe.training.seed)
+    if not texts and _reads_speech_alone(recipe):
+        texts = [_UNUSED_TEXT]
     with errors_of("processor.tokenizer"):
         tokenizer = Mu2SLAMTokenizer.train_from_iterator(
             texts, vocab_size=section.vocab_size, kind=section.tokenizer, num_speech_tokens=section.num_speech_tokens
@@ -86,6 +91,12 @@ def build_processor(
     else:
         extractor = _fit_feature_extractor(recipe, records) if start is None else load_start_extractor(start)
     return Mu2SLAMProcessor(extractor, tokenizer, languages=languages)
+
+
+def _reads_speech_alone(recipe: Any) -> bool:
+    """Whether the only task of a mixture is speech without text."""
+    tasks = getattr(recipe.data, "tasks", None) or {}
+    return {task for task, section in tasks.items() if section.share != 0} == {"speech"}
 
 
 def _tokenizer_texts(records: Records, per_language: int | None, seed: int) -> list[str]:

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Pre-training of mSLAM: seven losses on mixed batches of speech, text and pairs, with a learned codebook."""
+"""Pre-training of mSLAM: seven losses on mixed batches of speech, text and pairs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -86,6 +86,7 @@ class MSLAMObjective(Objective):
     ) -> None:
         super().__init__(model, config or MSLAMObjectiveConfig())
         self.quantizer = quantizer or QuantizerConfig()
+        self._learns_codes = not model.config.has_random_codes
 
     def count(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """The counts of `MSLAMForPreTraining`, before it has run."""
@@ -97,7 +98,7 @@ class MSLAMObjective(Objective):
         frames_alone = frames.sum() - frames_in_pairs
         return {
             "contrastive": (batch["negative_frames"] >= 0).any(dim=-1).sum(),
-            "diversity": frames_alone,
+            "diversity": frames_alone * self._learns_codes,
             "speech_mlm": frames_alone,
             "text_mlm": tokens.sum() - tokens_in_pairs,
             "tlm_speech": frames_in_pairs,

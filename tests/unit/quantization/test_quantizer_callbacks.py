@@ -210,5 +210,5 @@ def test_wrong_settings_are_refused(values, message):
 
 
 def test_a_model_without_a_quantizer_is_refused():
-    with pytest.raises(ValueError, match="Linear has no learned quantiser"):
+    with pytest.raises(ValueError, match="Linear has no quantiser of its own"):
         find_quantizer(nn.Linear(2, 2))

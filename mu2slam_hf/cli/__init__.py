@@ -16,6 +16,7 @@ from mu2slam_hf.cli.commands import (
     compare,
     corpora,
     evaluate,
+    export_encoder,
     identify_language,
     init,
     languages,
@@ -36,7 +37,7 @@ _PROGRAM = Program(
     version=f"mu2slam-hf {mu2slam_hf.__version__}",
     groups={
         "use a model": (transcribe, translate, align, retrieve, identify_language),
-        "train a model": (adapt, init, add_language, train, calibrate, average, tone_corpus),
+        "train a model": (adapt, init, add_language, train, calibrate, average, export_encoder, tone_corpus),
         "inspect results, data and recipes": (languages, evaluate, compare, plan, corpora, recipes),
     },
 )

@@ -135,11 +135,15 @@ class HeadFinetuningRun(Run):
     def build_processor(self, data: HeadData) -> Mu2SLAMProcessor:
         """The processor of the encoder; for CTC its tokenizer collapses repeats.
 
+        A speech encoder of another format (`model.init_encoder_from`) has no tokenizer: for CTC a new one is trained
+        on the transcripts.
+
         Raises:
             RecipeError: neither the recipe nor the model has one.
         """
         recipe = self.recipe
-        if not (self.checkpoint or recipe.processor.init_from or recipe.model.init_from):
+        is_new = recipe.head.kind == "ctc" and recipe.model.init_encoder_from is not None
+        if not (self.checkpoint or recipe.processor.init_from or recipe.model.init_from or is_new):
             raise RecipeError("processor.init_from: is required without model.init_from")
         # The texts of a classifier are classes, or sources whose unknown characters do no harm.
         records = data.records if recipe.head.kind == "ctc" else {}

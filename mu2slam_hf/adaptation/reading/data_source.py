@@ -43,7 +43,6 @@ def read_data(source: str | os.PathLike[str], options: ReadingOptions) -> ReadDa
 
     Raises:
         ValueError: there is no such folder or file, or nothing in it that can be read.
-        ImportError: a library for ELAN or Praat files is required and not installed.
     """
     path = Path(source)
     if not path.exists():

@@ -119,7 +119,6 @@ def prepare_data(
 
     Raises:
         ValueError: the folder does not exist, or nothing in it can be used.
-        ImportError: a library for ELAN or Praat files is required and not installed.
     """
     limits = limits or CheckLimits()
     data = read_data(source, options)

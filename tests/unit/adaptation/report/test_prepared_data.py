@@ -160,22 +160,6 @@ def test_without_matplotlib_the_page_says_what_is_missing(folder, monkeypatch):
     assert "img" not in page.tags
 
 
-@pytest.mark.parametrize(("suffix", "what"), [(".eaf", "ELAN files"), (".TextGrid", "TextGrids")])
-def test_without_pympi_the_error_says_what_to_install(tmp_path, monkeypatch, suffix, what):
-    write_tape(tmp_path / "a.wav")
-    (tmp_path / f"a{suffix}").write_text("x")
-    found = builtins.__import__
-
-    def refuse(name, *args, **kwargs):
-        if name.startswith("pympi"):
-            raise ImportError(name)
-        return found(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(ImportError, match=rf"{what} require pympi-ling: pip install 'mu2slam-hf\[adapt\]'"):
-        prepare_data(tmp_path, OPTIONS)
-
-
 def test_data_json_has_every_record_and_keeps_the_split(folder, tmp_path):
     prepared = prepare_data(folder, OPTIONS)
     path = prepared.save(tmp_path / "out")

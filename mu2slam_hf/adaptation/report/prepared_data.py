@@ -8,12 +8,12 @@ inspects and splits, and returns records together with a report for people.
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mu2slam_hf.adaptation.reading.data_source import read_data
-from mu2slam_hf.adaptation.reading.options import CheckLimits, ReadingOptions, SplitSettings
+from mu2slam_hf.adaptation.reading.options import TEXT_FORMS, CheckLimits, ReadingOptions, SplitSettings
 from mu2slam_hf.adaptation.reading.read_data import ReadData
 from mu2slam_hf.adaptation.report.data_report import DataReport, build_report
 from mu2slam_hf.adaptation.report.dev_split import DevSplit, PreviousSplit, split_records, to_previous
@@ -158,14 +158,19 @@ def _report_shared(data: ReadData, split: DevSplit) -> None:
 
 def load_previous_split(folder: str | os.PathLike[str]) -> PreviousSplit | None:
     """The split that `PreparedData.save` has written into a folder; None if there is none."""
-    path = Path(folder) / DATA_FILE
-    if not path.is_file():
-        return None
+    return to_previous(_read_previous(folder).get("split"))
+
+
+def _read_previous(folder: str | os.PathLike[str] | None) -> Mapping[str, Any]:
+    """What `PreparedData.save` has written into a folder; empty if there is none."""
+    path = None if folder is None else Path(folder) / DATA_FILE
+    if path is None or not path.is_file():
+        return {}
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        return None
-    return to_previous(stored.get("split")) if isinstance(stored, Mapping) else None
+        return {}
+    return stored if isinstance(stored, Mapping) else {}
 
 
 REPORT_FILE = "report.html"
@@ -177,7 +182,7 @@ class InspectionJob:
 
     Attributes:
         source: a folder, a manifest, or one recording.
-        options: how it is read.
+        options: how it is read; without a form of texts, they get that of an earlier report in `report_dir`.
         model: model whose encoder frames and characters the texts must fit; None for new weights.
         split_settings: how the development set is chosen; None: as in an earlier report in `report_dir`, if there is
             one, else by the default settings.
@@ -207,16 +212,17 @@ class InspectionJob:
         Raises:
             ValueError: see `prepare_data`.
         """
-        previous = None
-        if self.split_settings is None and self.report_dir is not None:
-            previous = load_previous_split(self.report_dir)
+        stored = _read_previous(self.report_dir)
+        previous = to_previous(stored.get("split")) if self.split_settings is None else None
+        form = self.options.text_form or stored.get("text_form")
+        options = replace(self.options, text_form=form if form in TEXT_FORMS else None)
         if not Path(self.source).exists():
             raise ValueError(f"{self.source}: no such file or folder")
         # A speech encoder and new weights get a tokenizer of the characters of the data.
         has_tokenizer = self.model is not None and "encoder_config" in self.model.read_config()
         return prepare_data(
             self.source,
-            self.options,
+            options,
             tokenizer=load_processor(self.model.path).tokenizer if self.model and has_tokenizer else None,
             limits=self.limits,
             split_settings=self.split_settings,

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from mu2slam_hf.adaptation.reading.options import TEXT_FORMS
 from mu2slam_hf.adaptation.report.prepared_data import PreparedData
 from mu2slam_hf.adaptation.training.calibration import calibrate_adaptation, measure_clip_seconds
 from mu2slam_hf.adaptation.training.pace import ClosingPace, Pace, TimeBudget, measure_pace
@@ -204,6 +205,10 @@ class _Adaptation:
             replay_hours=files.replay_hours,
             continued=self.workspace.continues_model(self.settings.start),
         )
+
+        if (form := self.prepared.report.text_form) != "written":
+            reason = f"changed to {TEXT_FORMS[form]} in training and development; the model writes such texts"
+            plan = replace(plan, reasons={**plan.reasons, "texts": reason})
 
         def tree_of(plan: Plan) -> dict[str, Any]:
             return build_recipe_tree(plan, self.settings, files, self.workspace.run_dir)

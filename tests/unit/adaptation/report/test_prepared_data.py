@@ -140,7 +140,7 @@ def test_capitals_that_the_model_lacks_are_named_with_advice(tmp_path):
     found = report.findings_by_kind()["new_capitals"]
     # The Greek capital is not listed: its small letter is new too.
     assert [one.message for one in found] == ["in mdw: O P, 2 x in all", "in fr: A, 1 x in all"]
-    assert "Write the texts in lower case" in format_report(report)
+    assert "Give --lowercase, or --normalize" in format_report(report)
     assert "new_capitals" not in prepare_data(tmp_path / "field", OPTIONS).report.findings_by_kind()
 
 

@@ -11,10 +11,11 @@ from typing import Any
 
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.data.audio import AudioSlice, audio_path
-from mu2slam_hf.data.records import SpeechTextRecord, cached_canonical_language
-from mu2slam_hf.data.table_files import ManifestError, PlacedRow, Row, table_format, table_rows
+from mu2slam_hf.data.records import SpeechTextRecord, cached_canonical_language, named_language
+from mu2slam_hf.data.sentence_files import manifest_rows
+from mu2slam_hf.data.table_files import ManifestError, PlacedRow, Row, table_format
 from mu2slam_hf.data.text import clean_text
-from mu2slam_hf.models.language_codes import LANGUAGE_NAMES, canonical_language
+from mu2slam_hf.models.language_codes import canonical_language
 
 COLUMN_CANDIDATES: dict[str, tuple[str, ...]] = {
     "id": ("id", "utt_id", "utterance_id"),
@@ -74,7 +75,7 @@ def read_manifest(
     """Read a manifest into validated records.
 
     TSV is read without quoting, CSV with the usual quoting and commas, semicolons or tabs, JSONL one object per line;
-    all UTF-8, with column names. Times may have a decimal comma.
+    all UTF-8, with column names. Times may have a decimal comma. Files of sentences are read too, see `manifest_rows`.
 
     Args:
         path: the manifest; all formats except Parquet may be compressed by gzip (`.gz`).
@@ -93,7 +94,7 @@ def read_manifest(
     root = Path(audio_root) if audio_root is not None else path.parent
     corpus = corpus if corpus is not None else path.resolve().parent.name
     rows: list[tuple[str, Row]] = []
-    for place, row in table_rows(path, file_format):
+    for place, row in manifest_rows(path, file_format):
         if isinstance(row, ManifestError):
             raise ManifestError(f"{place}: {row}")
         rows.append((place, row))
@@ -149,7 +150,7 @@ def placed_records(
     """Place, row and record of each row, one at a time; an error in place of the record of an invalid row.
 
     Args:
-        rows: from `table_rows`; rows of JSONL may have new columns.
+        rows: from `manifest_rows`; rows of JSONL may have new columns.
         columns: names of the columns; default: the usual names.
         lang: language of all rows, if there is no such column.
         corpus: corpus name of the records.
@@ -352,15 +353,6 @@ def _text_columns(
             if lang is not None:
                 results.setdefault(lang, name)
     return results
-
-
-def named_language(code: str) -> str | None:
-    """The canonical code of a language with a name; None for words such as `norm` or `raw`, which look like codes."""
-    try:
-        canonical = canonical_language(code)
-    except ValueError:
-        return None
-    return canonical if canonical.split("-")[0] in LANGUAGE_NAMES else None
 
 
 def _optional_text(value: Any, name: str) -> str | None:

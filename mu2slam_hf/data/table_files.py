@@ -74,7 +74,8 @@ def table_rows(
         return csv_rows(path, part, encoding=encoding)
     if file_format != "jsonl":
         raise ManifestError(
-            f"{path}: unknown format; expected a name that ends in .tsv, .csv, .jsonl (each also with .gz) or .parquet"
+            f"{path}: unknown format; expected a name that ends in .tsv, .csv, .jsonl (each also with .gz) or "
+            ".parquet; or, for sentences, in .txt or a language such as .en"
         )
     return json_rows(path, part, encoding=encoding)
 

@@ -20,11 +20,10 @@ from mu2slam_hf.data.file_parts import Part
 from mu2slam_hf.data.manifests import (
     COLUMN_CANDIDATES,
     ManifestColumns,
-    named_language,
     placed_records,
     usual_columns,
 )
-from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.records import SpeechTextRecord, named_language
 from mu2slam_hf.data.table_files import ManifestError, UnreadableFileError, table_format, table_rows
 
 _OWN_COLUMNS = {

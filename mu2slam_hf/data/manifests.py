@@ -12,7 +12,7 @@ from typing import Any
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.data.audio import AudioSlice, audio_path
 from mu2slam_hf.data.records import SpeechTextRecord, cached_canonical_language, named_language
-from mu2slam_hf.data.sentence_files import manifest_rows
+from mu2slam_hf.data.shard_files import manifest_rows
 from mu2slam_hf.data.table_files import ManifestError, PlacedRow, Row, table_format
 from mu2slam_hf.data.text import clean_text
 from mu2slam_hf.models.language_codes import canonical_language

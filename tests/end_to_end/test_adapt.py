@@ -232,6 +232,33 @@ def test_recordings_without_text_are_used_before(field, tmp_path):
     assert "the data has changed since this adaptation began" in errors
 
 
+def test_texts_without_recordings_are_used_in_both_trainings(field, tmp_path):
+    (tmp_path / "more.es").write_text("Press TWO!\npress three\npress one a\n")
+    (tmp_path / "more.fr").write_text("Appuyez deux.\n\nappuyez un a\n")
+    output = tmp_path / "model"
+    options = ("--texts", str(tmp_path / "more.es"), "--pretrain", "--normalize", "--max-steps", "2")
+    arguments = command(field, output, *options)
+    printed, _ = run(arguments)
+    assert "changed to lower case without punctuation (--normalize) in training and development" in printed
+    assert re.search(
+        r"pre-training +.* for 0.0 h without text beside .*, and texts of 0.0 h if they were spoken", printed
+    )
+    work = output / "adaptation"
+    rows = [json.loads(line) for line in (work / "texts.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["text"] for row in rows][:2] == ["press two", "press three"]
+    (pair, *others) = [json.loads(line) for line in (work / "parallel.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert pair["translations"] == {"fr": "appuyez deux"} and len(others) == len(rows) - 2
+    recipe = yaml.safe_load((work / "recipe.yaml").read_text(encoding="utf-8"))
+    assert recipe["data"]["corpora"]["texts"] == {"manifest": str(work / "parallel.jsonl"), "tasks": ["mt"]}
+    before = yaml.safe_load((work / "pretraining_recipe.yaml").read_text(encoding="utf-8"))["data"]
+    assert set(before["corpora"]) == {"recordings", "texts"}
+    assert before["tasks"]["text"]["corpus_weights"] == before["tasks"]["mt"]["corpus_weights"]
+    assert "lower case without punctuation (--normalize)" in (output / "README.md").read_text(encoding="utf-8")
+    # The form of the texts is kept with the data.
+    arguments.remove("--normalize")
+    assert "is finished" in run(arguments)[0]
+
+
 @pytest.mark.slow
 def test_killed_five_times_the_weights_are_those_of_an_uninterrupted_adaptation(field, finished):
     """The plan is kept, because the choice between bfloat16 and float32 depends on a measurement of the speed."""

@@ -37,6 +37,7 @@ class ReadingOptions:
         speaker_from: where the speaker is taken from if neither annotation nor table has one. "file": the part of
             the file's name before the first underscore; "folder": the folder of the file; "none": unknown; "auto":
             as "file", if that part is a word that may be a name.
+        texts: files with further texts, see `read_texts_alone`.
         text_form: what is done to all transcripts and translations, see `TEXT_FORMS`; None: as in an earlier report
             about the data, else nothing.
 
@@ -51,6 +52,7 @@ class ReadingOptions:
     columns: Mapping[str, str] = field(default_factory=dict)
     encoding: str | None = None
     speaker_from: SpeakerSource = "auto"
+    texts: tuple[str, ...] = ()
     text_form: TextForm | None = None
 
     def __post_init__(self) -> None:

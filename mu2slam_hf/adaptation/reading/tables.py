@@ -24,6 +24,7 @@ from mu2slam_hf.data.manifests import (
     usual_columns,
 )
 from mu2slam_hf.data.records import SpeechTextRecord, named_language
+from mu2slam_hf.data.shard_files import manifest_rows
 from mu2slam_hf.data.table_files import ManifestError, UnreadableFileError, table_format, table_rows
 
 _OWN_COLUMNS = {
@@ -106,6 +107,45 @@ def read_table(path: Path, data: ReadData, *, audio_root: Path, with_file_split:
     return named
 
 
+def read_texts_alone(path: Path, data: ReadData) -> None:
+    """Add the texts of a table or a file of sentences (see `manifest_rows`) as records without recordings.
+
+    Texts whose language is not stated are in the spoken one. Those in a language to translate into have no
+    translations: the model translates from the spoken language only.
+
+    Args:
+        path: the file.
+        data: records and findings are added to it.
+
+    Raises:
+        TableError: there is no such file, it has no rows, or none of its columns has texts.
+    """
+    options = data.options
+    if not path.is_file():
+        raise TableError(f"{path}: no such file; expected sentences, one a line, such as texts.txt or texts.en")
+    encoding = _find_encoding(path, options.encoding)
+    names = _column_names(path, encoding)
+    has_lang = any(name in names for name in usual_columns("lang"))
+    part = Part()
+    records = placed_records(
+        manifest_rows(path, part=part, encoding=encoding),
+        columns=None,
+        lang=None if has_lang else options.lang,
+        corpus=f"{data.corpus}_text_{options.texts.index(str(path)) + 1}",
+        root=path.parent,
+        name_row=lambda: f"{path.name}-{part.position.row}",
+    )
+    for place, _, record in records:
+        if isinstance(record, ManifestError):
+            data.report_unreadable(record, "broken_row")
+        elif record.lang not in (options.lang, *options.target_langs):
+            data.report("other_language", place, f"the text is in {record.lang}, not in {options.lang}")
+        else:
+            translations = record.translations if record.lang == options.lang else {}
+            alone = replace(record, audio=None, duration_seconds=None, speaker=None, translations=translations)
+            data.add(alone, place, speaker_is_named=False)
+
+
 def _find_encoding(path: Path, given: str | None) -> str | None:
     """Encoding of a table of text; None for UTF-8, and for Parquet and compressed tables.
 
@@ -123,14 +163,14 @@ def _find_encoding(path: Path, given: str | None) -> str | None:
 
 
 def _column_names(path: Path, encoding: str | None) -> list[str]:
-    """Names of the columns of the first readable row.
+    """Names of the columns of the first readable row of a table or a file of sentences.
 
     Raises:
         TableError: there is none.
     """
     fault = f"{path}: has no rows"
     try:
-        for place, row in table_rows(path, encoding=encoding):
+        for place, row in manifest_rows(path, encoding=encoding):
             if not isinstance(row, ManifestError):
                 return list(row)
             fault = f"{place}: {row}"

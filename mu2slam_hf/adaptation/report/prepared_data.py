@@ -7,7 +7,7 @@ inspects and splits, and returns records together with a report for people.
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from mu2slam_hf.checkpoints.folders import load_processor
 from mu2slam_hf.checkpoints.model_choice import ModelChoice
 from mu2slam_hf.data.manifests import record_row
 from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.text import normalize_for_scoring
 from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
 
 DATA_FILE = "data.json"
@@ -44,7 +45,8 @@ class PreparedData:
         untranscribed: speech without text, for pre-training, in pieces of at most `CheckLimits.max_seconds`; without
             speakers or sessions of the development set.
         held_back: speech without text of speakers or sessions of the development set.
-        texts: texts without recording (rows of tables).
+        texts: texts without recording (rows of tables, `ReadingOptions.texts`), without those that the development
+            set has.
         report: figures and findings; `report.to_dict()` is JSON.
     """
 
@@ -138,6 +140,7 @@ def prepare_data(
     for record in split.test:
         data.report("given_test", data.places[record.key], "belongs to a test set", record.key)
     _report_shared(data, split)
+    usable.texts = _without_known(usable.texts, (*split.dev, *split.test), data)
     is_held_back = {record.key: split.is_dev_group(record) for record in usable.untranscribed}
     return PreparedData(
         split=split,
@@ -146,6 +149,21 @@ def prepare_data(
         texts=tuple(usable.texts),
         report=build_report(str(source), data, levels, usable, split, is_held_back, tokenizer),
     )
+
+
+def _without_known(
+    texts: list[SpeechTextRecord], known: Iterable[SpeechTextRecord], data: ReadData
+) -> list[SpeechTextRecord]:
+    """The texts without those that the development or test recordings have too, so that scores are about new ones."""
+
+    def texts_of(record: SpeechTextRecord) -> set[str]:
+        return {normalize_for_scoring(text) for text in (record.text or "", *record.translations.values())} - {""}
+
+    seen = set().union(*map(texts_of, known))
+    kept = [record for record in texts if seen.isdisjoint(texts_of(record))]
+    if len(kept) < len(texts):
+        data.choices["a text without recording that is left out: the development set has it"] = len(texts) - len(kept)
+    return kept
 
 
 def _report_shared(data: ReadData, split: DevSplit) -> None:

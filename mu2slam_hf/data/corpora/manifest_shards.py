@@ -13,7 +13,7 @@ from mu2slam_hf.data.file_parts import WHOLE, Part, RowPosition
 from mu2slam_hf.data.language_sizes import LanguageSize, measure_rows, size_columns
 from mu2slam_hf.data.manifests import ManifestColumns, placed_records, read_manifest
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.sentence_files import manifest_rows
+from mu2slam_hf.data.shard_files import manifest_rows
 from mu2slam_hf.data.table_files import ManifestError, PlacedRow
 
 

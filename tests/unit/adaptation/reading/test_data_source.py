@@ -310,6 +310,31 @@ def test_a_table_of_a_spreadsheet_with_semicolons_and_decimal_commas(tmp_path):
     assert record.audio == AudioSlice(str(tmp_path / "tape.wav"), 0.5, 2.25)
 
 
+def test_further_texts_are_records_without_recordings(folder, tmp_path):
+    (tmp_path / "more.mdw").write_text("mwana\nbana\n")
+    (tmp_path / "more.fr").write_text("enfant\n\n")
+    (tmp_path / "plain.txt").write_text("Un\n")
+    (tmp_path / "pairs.tsv").write_text("lang\ttext\ttext_fr\nmdw\tBá\tIl\nes\tuno\tun\n")
+    names = ("more.mdw", "more.fr", "plain.txt", "pairs.tsv")
+    texts = tuple(str(tmp_path / name) for name in names)
+    data = read_data(folder, ReadingOptions(lang="mdw", target_langs=("fr",), texts=texts, text_form="lowercase"))
+    found = [(r.key.split("/", 1)[0], r.lang, r.text, r.translations) for r in data.records if r.audio is None]
+    assert found == [
+        ("field_text_1", "mdw", "mwana", {"fr": "enfant"}),
+        ("field_text_1", "mdw", "bana", {}),
+        ("field_text_2", "fr", "enfant", {}),
+        ("field_text_3", "mdw", "un", {}),
+        ("field_text_4", "mdw", "bá", {"fr": "il"}),
+    ]
+    (finding,) = data.findings
+    assert finding.kind == "other_language" and finding.place.endswith("pairs.tsv:3")
+    with pytest.raises(ValueError, match=r"none\.txt: no such file; expected sentences"):
+        read_data(folder, ReadingOptions(lang="mdw", texts=("none.txt",)))
+    (tmp_path / "more.fr").write_text("enfant\n")
+    with pytest.raises(ValueError, match=r"more\.mdw: has 2 lines, but more\.fr beside it has 1"):
+        read_data(folder, ReadingOptions(lang="mdw", target_langs=("fr",), texts=texts))
+
+
 @pytest.mark.parametrize(
     ("columns", "options", "lines"),
     [

@@ -144,6 +144,22 @@ def test_capitals_that_the_model_lacks_are_named_with_advice(tmp_path):
     assert "new_capitals" not in prepare_data(tmp_path / "field", OPTIONS).report.findings_by_kind()
 
 
+def test_texts_that_the_development_set_has_are_left_out(tmp_path):
+    write_clips(tmp_path / "field", {f"c{n}": f"bana {'abcdefghij'[n]}" for n in range(10)})
+    (tmp_path / "more.txt").write_text("".join(f"Bana {letter}!\n" for letter in "abcdefghijkl"))
+    options = ReadingOptions(lang="mdw", texts=(str(tmp_path / "more.txt"),))
+    prepared = prepare_data(tmp_path / "field", options)
+    dev = {record.text for record in prepared.split.dev}
+    assert (
+        dev
+        and {record.text.lower().rstrip("!") for record in prepared.texts}
+        == {f"bana {letter}" for letter in "abcdefghijkl"} - dev
+    )
+    lines = format_report(prepared.report)
+    assert f"{len(dev)} x a text without recording that is left out: the development set has it" in lines
+    assert f"{12 - len(dev)} texts without recording" in lines
+
+
 def test_without_matplotlib_the_page_says_what_is_missing(folder, monkeypatch):
     report = prepare_data(folder, OPTIONS).report
     found = builtins.__import__

@@ -8,7 +8,7 @@ import pytest
 from mu2slam_hf.data.corpora.manifest_shards import ManifestShardReader
 from mu2slam_hf.data.file_parts import Part
 from mu2slam_hf.data.manifests import ManifestError, read_manifest
-from mu2slam_hf.data.sentence_files import manifest_rows
+from mu2slam_hf.data.shard_files import manifest_rows
 from mu2slam_hf.recipes.data.records import read_corpus_table
 from mu2slam_hf.recipes.schema.data import CorpusSource
 

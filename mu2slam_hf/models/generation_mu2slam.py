@@ -366,6 +366,10 @@ class Mu2SLAMGenerationMixin(Seq2SeqInferenceMixin):
 
     def _length_processors(self, config, kwargs: dict, encoder_outputs, source_modality, modality: str) -> list:
         """A processor with the limit of each row; sets that of the batch in `kwargs`."""
+        for settings in (config, self.generation_config):
+            # transformers' own default, in folders that a Trainer has saved, is no limit that anyone has set.
+            if settings.max_length == DEFAULT_MAX_LENGTH:
+                settings.max_length = None
         limits = self._length_limits(config, kwargs, encoder_outputs, source_modality, modality)
         if limits is None:
             return []
@@ -378,7 +382,7 @@ class Mu2SLAMGenerationMixin(Seq2SeqInferenceMixin):
         Choice: at 25 Hz no transcript has more characters than frames; a translation may be longer, hence 1.5 x.
         """
         asked = any(kwargs.get(name) is not None for name in ("max_length", "max_new_tokens", "max_time"))
-        if asked or config.max_new_tokens is not None or config.max_length not in (None, DEFAULT_MAX_LENGTH):
+        if asked or config.max_new_tokens is not None or config.max_length is not None:
             return None
         factor = 16 if source_modality == "text" and modality == "speech" else 1.5
         limits = (factor * self._source_lengths(encoder_outputs)).to(torch.int64) + 32

@@ -69,8 +69,9 @@ def run(arguments: list[str], status: int = 0) -> tuple[str, str]:
 def finished(field) -> Path:
     """The folder that the command leaves, and what it printed."""
     output = field / "model"
-    printed, _ = run(command(field, output))
+    printed, errors = run(command(field, output))
     (field / "printed.txt").write_text(printed)
+    (field / "errors.txt").write_text(errors)
     return output
 
 
@@ -88,6 +89,7 @@ def test_the_command_says_what_it_does_and_leaves_a_model(field, finished):
     ):
         assert re.search(rf"^{line}", printed, re.MULTILINE), line
     assert "grad_norm" not in printed and "ctc_cer" not in printed
+    assert "Writing model shards" not in (field / "errors.txt").read_text()
     work = finished / "adaptation"
     for name in ("report.html", "data.json", "recipe.yaml", "plan.json", "results.html", "before.json", "after.json"):
         assert (work / name).is_file(), name

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mu2slam_hf.checkpoints.devices import check_device
 from mu2slam_hf.checkpoints.folders import check_model_type, check_nothing_missing, load_processor, read_config
-from mu2slam_hf.checkpoints.quantization import build_quantization_config, warn_of_slow_products
+from mu2slam_hf.checkpoints.quantization import build_quantization_config, quiet_torchao, warn_of_slow_products
 
 if TYPE_CHECKING:
     from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
@@ -33,6 +33,7 @@ def load_default(**kwargs: Any) -> tuple["Mu2SLAMForConditionalGeneration", "Mu2
     return load_checkpoint(DEFAULT_NAME, **kwargs)
 
 
+@quiet_torchao()
 def load_checkpoint(
     name_or_path: str = DEFAULT_NAME,
     *,
@@ -70,6 +71,7 @@ def load_checkpoint(
     return _load_adapters(model, processor, adapters).to(device).eval(), processor
 
 
+@quiet_torchao()
 def load_any_checkpoint(
     name_or_path: str = DEFAULT_NAME,
     *,

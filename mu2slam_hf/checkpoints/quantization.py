@@ -2,13 +2,30 @@
 """Weights of linear layers in 8 bits, by torchao through transformers."""
 
 import importlib.util
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from transformers import TorchAoConfig
 
 QUANTIZATIONS = ("int8", "int8_weight_only")
+
+
+@contextmanager
+def quiet_torchao() -> Iterator[None]:
+    """Without torchao's warnings of kernels for GPUs, which it prints when transformers first imports it."""
+    loggers = [logging.getLogger(name) for name in ("torchao", "torch.utils._pytree")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def check_quantization(name: str) -> str:
@@ -63,5 +80,5 @@ def warn_of_slow_products(name: str) -> None:
         warnings.warn(
             "this processor has no instructions for 8-bit integers (VNNI), without which int8 may take several times "
             "as long as float32; int8_weight_only saves as much memory and does not need them",
-            stacklevel=4,
+            stacklevel=5,
         )

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mu2slam_hf.adaptation.reading.options import SPEAKER_SOURCES, SPLIT_CHOICES, ReadingOptions, SplitSettings
+from mu2slam_hf.adaptation.reading.options import (
+    SPEAKER_SOURCES,
+    SPLIT_CHOICES,
+    ReadingOptions,
+    SplitSettings,
+    TextForm,
+)
 from mu2slam_hf.adaptation.training.settings import NEW_MODEL
 from mu2slam_hf.checkpoints.model_choice import ModelChoice
 from mu2slam_hf.cli.model_options import add_model_option
@@ -15,6 +21,9 @@ from mu2slam_hf.cli.options import add_output_dir_option, add_target_languages_o
 if TYPE_CHECKING:
     from mu2slam_hf.adaptation.report.prepared_data import InspectionJob, PreparedData
     from mu2slam_hf.adaptation.training.job import AdaptationJob
+
+
+_FORMS: dict[str, TextForm] = {"always": "normalized", "never": "written"}
 
 
 def add_user_data_options(parser: argparse.ArgumentParser, *, output: str) -> None:
@@ -36,7 +45,19 @@ def add_user_data_options(parser: argparse.ArgumentParser, *, output: str) -> No
     add_target_languages_option(parser)
     add_output_dir_option(parser, output)
     add_model_option(parser)
-    reading = parser.add_argument_group("reading")
+    _add_reading_options(parser.add_argument_group("reading"))
+    division = parser.add_argument_group(
+        "development data; a division that is stored in the output folder is kept unless one of these is given"
+    )
+    division.add_argument(
+        "--split-by",
+        choices=SPLIT_CHOICES,
+        help="what is kept together: speakers, sessions or equal sentences; default: the first that is possible",
+    )
+    division.add_argument("--dev-share", type=float, metavar="P", help="share of development data (0.1)")
+
+
+def _add_reading_options(reading: argparse._ArgumentGroup) -> None:
     reading.add_argument(
         "--tier",
         action="append",
@@ -68,15 +89,28 @@ def add_user_data_options(parser: argparse.ArgumentParser, *, output: str) -> No
     reading.add_argument(
         "--encoding", metavar="NAME", help="encoding of texts and tables that are not UTF-8, such as cp1252"
     )
-    division = parser.add_argument_group(
-        "development data; a division that is stored in the output folder is kept unless one of these is given"
+    reading.add_argument(
+        "--texts",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="text file with one sentence per line; texts.ro has its translations line by line in texts.en beside it; "
+        "may be repeated, and may be a table. Texts without translation are used by --pretrain only",
     )
-    division.add_argument(
-        "--split-by",
-        choices=SPLIT_CHOICES,
-        help="what is kept together: speakers, sessions or equal sentences; default: the first that is possible",
+    form = reading.add_mutually_exclusive_group()
+    form.add_argument(
+        "--lowercase",
+        action="store_true",
+        help="change all transcripts and translations to lower case; kept for further calls with the same folder",
     )
-    division.add_argument("--dev-share", type=float, metavar="P", help="share of development data (0.1)")
+    form.add_argument(
+        "--normalize",
+        nargs="?",
+        choices=("always", "never"),
+        const="always",
+        help="convert to lower case without punctuation first (all transcripts and translations); never: leave texts "
+        "as they are, also if an earlier call with the same folder has changed them",
+    )
 
 
 def read_inspection_job(args: argparse.Namespace, report_dir: Path | None) -> "InspectionJob":
@@ -101,6 +135,8 @@ def read_inspection_job(args: argparse.Namespace, report_dir: Path | None) -> "I
         columns=_read_pairs(args.column, "--column"),
         encoding=args.encoding,
         speaker_from=args.speaker_from,
+        texts=tuple(map(str, map(Path, args.texts))),
+        text_form="lowercase" if args.lowercase else _FORMS.get(args.normalize),
     )
     return InspectionJob(
         source=args.folder,

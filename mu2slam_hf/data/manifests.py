@@ -11,12 +11,13 @@ from typing import Any
 
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.data.audio import AudioSlice, audio_path
-from mu2slam_hf.data.records import SpeechTextRecord, cached_canonical_language
-from mu2slam_hf.data.table_files import ManifestError, PlacedRow, Row, table_format, table_rows
+from mu2slam_hf.data.records import SpeechTextRecord, cached_canonical_language, named_language
+from mu2slam_hf.data.shard_files import manifest_rows
+from mu2slam_hf.data.table_files import ManifestError, PlacedRow, Row, table_format
 from mu2slam_hf.data.text import clean_text
-from mu2slam_hf.models.language_codes import LANGUAGE_NAMES, canonical_language
+from mu2slam_hf.models.language_codes import canonical_language
 
-_CANDIDATES: dict[str, tuple[str, ...]] = {
+COLUMN_CANDIDATES: dict[str, tuple[str, ...]] = {
     "id": ("id", "utt_id", "utterance_id"),
     "audio": ("audio", "path", "file", "file_name", "audio_path", "wav"),
     "text": ("text", "sentence", "transcription", "transcript"),
@@ -28,6 +29,7 @@ _CANDIDATES: dict[str, tuple[str, ...]] = {
     "speaker": ("speaker", "speaker_id", "client_id"),
     "kind": ("kind", "category"),
 }
+"""Role of a column (a field of `ManifestColumns`) -> its usual names, the preferred one first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +74,8 @@ def read_manifest(
 ) -> list[SpeechTextRecord]:
     """Read a manifest into validated records.
 
-    TSV is read without quoting, CSV with the usual quoting, JSONL one object per line; all UTF-8, with column names.
+    TSV is read without quoting, CSV with the usual quoting and commas, semicolons or tabs, JSONL one object per line;
+    all UTF-8, with column names. Times may have a decimal comma. Files of sentences are read too, see `manifest_rows`.
 
     Args:
         path: the manifest; all formats except Parquet may be compressed by gzip (`.gz`).
@@ -91,7 +94,7 @@ def read_manifest(
     root = Path(audio_root) if audio_root is not None else path.parent
     corpus = corpus if corpus is not None else path.resolve().parent.name
     rows: list[tuple[str, Row]] = []
-    for place, row in table_rows(path, file_format):
+    for place, row in manifest_rows(path, file_format):
         if isinstance(row, ManifestError):
             raise ManifestError(f"{place}: {row}")
         rows.append((place, row))
@@ -147,7 +150,7 @@ def placed_records(
     """Place, row and record of each row, one at a time; an error in place of the record of an invalid row.
 
     Args:
-        rows: from `table_rows`; rows of JSONL may have new columns.
+        rows: from `manifest_rows`; rows of JSONL may have new columns.
         columns: names of the columns; default: the usual names.
         lang: language of all rows, if there is no such column.
         corpus: corpus name of the records.
@@ -206,7 +209,7 @@ def write_manifest(records: Iterable[SpeechTextRecord], path: str | os.PathLike[
 def usual_columns(role: str, columns: ManifestColumns | None = None) -> tuple[str, ...]:
     """Names of the column for a role (a field of `ManifestColumns`): the configured one, else the usual ones."""
     chosen = getattr(columns, role, None)
-    return _CANDIDATES[role] if chosen is None else (chosen,)
+    return COLUMN_CANDIDATES[role] if chosen is None else (chosen,)
 
 
 class RowReader:
@@ -237,7 +240,7 @@ class RowReader:
         columns = columns or ManifestColumns()
         self.lang, self.corpus, self.root, self.columns = lang, corpus, root, names
         self.names: dict[str, str | None] = {}
-        for role in _CANDIDATES:
+        for role in COLUMN_CANDIDATES:
             wanted = getattr(columns, role)
             if wanted is not None and wanted not in names:
                 raise ManifestError(f"{place}: no column {wanted!r} for `{role}`; the columns are {', '.join(names)}")
@@ -307,7 +310,7 @@ class RowReader:
         if value is None or value == "":
             return None
         try:
-            return float(value)
+            return float(value.replace(",", ".") if isinstance(value, str) else value)
         except (TypeError, ValueError) as error:
             what = "duration" if role == "duration_seconds" else role.removesuffix("_seconds")
             raise ValueError(f"the {what} must be a number of seconds, got {value!r}") from error
@@ -346,19 +349,10 @@ def _text_columns(
         return results
     for name in names:
         if name.startswith("text_") and name not in taken.values():
-            lang = _known_language(name.removeprefix("text_"))
+            lang = named_language(name.removeprefix("text_"))
             if lang is not None:
                 results.setdefault(lang, name)
     return results
-
-
-def _known_language(code: str) -> str | None:
-    """The canonical code of a language with a name; None for words such as `norm` or `raw`, which look like codes."""
-    try:
-        canonical = canonical_language(code)
-    except ValueError:
-        return None
-    return canonical if canonical.split("-")[0] in LANGUAGE_NAMES else None
 
 
 def _optional_text(value: Any, name: str) -> str | None:

@@ -8,11 +8,20 @@ from functools import lru_cache
 from math import isfinite
 from typing import Any
 
-from mu2slam_hf.models.language_codes import UNDETERMINED, canonical_language
+from mu2slam_hf.models.language_codes import LANGUAGE_NAMES, UNDETERMINED, canonical_language
 
 _UNUSABLE = re.compile("[\x00-\x1f\ud800-\udfff]")
 # A corpus has a few codes, repeated millions of times.
 cached_canonical_language = lru_cache(maxsize=8192)(canonical_language)
+
+
+def named_language(code: str) -> str | None:
+    """The canonical code of a language with a name; None for words such as `norm` or `raw`, which look like codes."""
+    try:
+        canonical = canonical_language(code)
+    except ValueError:
+        return None
+    return canonical if canonical.split("-")[0] in LANGUAGE_NAMES else None
 
 
 class RecordError(ValueError):

@@ -74,7 +74,8 @@ def table_rows(
         return csv_rows(path, part, encoding=encoding)
     if file_format != "jsonl":
         raise ManifestError(
-            f"{path}: unknown format; expected a name that ends in .tsv, .csv, .jsonl (each also with .gz) or .parquet"
+            f"{path}: unknown format; expected a name that ends in .tsv, .csv, .jsonl (each also with .gz) or "
+            ".parquet; or, for sentences, in .txt or a language such as .en"
         )
     return json_rows(path, part, encoding=encoding)
 
@@ -185,7 +186,11 @@ def tsv_rows(
 
 
 def csv_rows(path: Path, part: Part = WHOLE, *, encoding: str | None = None) -> Iterator[PlacedRow]:
-    """Rows of a comma-separated table with a header and the usual quoting; `.gz` is decompressed."""
+    """Rows of a table with a header and the usual quoting; `.gz` is decompressed.
+
+    Cells are separated by what separates the names of the columns: commas, semicolons (spreadsheets write them where
+    the comma is the decimal separator) or tabs.
+    """
     return _rows_of_cells(path, part, lambda start: _csv_cells(path, start, encoding))
 
 
@@ -197,13 +202,19 @@ def _csv_cells(path: Path, start: RowPosition, encoding: str | None) -> Iterator
         for _, offset, line in _placed_lines(path, start, encoding, at_returns=True):  # noqa: B007
             yield line
 
-    reader = csv.reader(lines(), strict=True)
+    reader = csv.reader(lines(), delimiter=_csv_delimiter(path, encoding), strict=True)
     first = start.line if encoding is None else 0
     try:
         yield from ((first + reader.line_num, offset, cells) for cells in reader if cells)
     except csv.Error as error:
         reason = f"{error}; check that every quote in this row and above is closed, and doubled inside a cell"
         raise UnreadableFileError(f"{path}:{first + reader.line_num}: {reason}") from error
+
+
+def _csv_delimiter(path: Path, encoding: str | None) -> str:
+    lines = _placed_lines(path, RowPosition(), encoding, at_returns=True)
+    header = next((line for _, _, line in lines if line.strip()), "")
+    return max(",;\t", key=re.sub('"[^"]*"', "", header).count)
 
 
 def _rows_of_cells(

@@ -1,22 +1,24 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The journal of an output folder: finished transcripts by the content of their recordings, and the files written.
+"""The journal of an output folder: finished transcripts and windows by the content of their recordings, written files.
 
-An interrupted run that is started again finds what is finished. A recording is known by its content, not by its name:
-a changed file is transcribed again, a renamed one is not.
+An interrupted run that is started again finds what is finished, also inside a long recording. A recording is known by
+its content, not by its name: a changed file is transcribed again, a renamed one is not.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from mu2slam_hf.checkpoints.folders import find_base_model
 from mu2slam_hf.inference.alignment import AlignedWord
+from mu2slam_hf.inference.recognition import RecognizedWindow
 from mu2slam_hf.inference.recordings import Recording, is_address
 from mu2slam_hf.inference.transcripts import Transcript, TranscriptSegment
+from mu2slam_hf.inference.windows import Window
 
 JOURNAL_NAME = ".mu2slam-transcribe.jsonl"
 
@@ -24,9 +26,9 @@ JOURNAL_NAME = ".mu2slam-transcribe.jsonl"
 class TranscriptJournal:
     """Finished transcripts of an output folder.
 
-    Each line is a JSON object: a transcript with its key, or a written file with the key of its content. A line is
-    appended at once and synchronised; an incomplete last line, left by a crash, is ignored. Transcripts are not kept
-    in memory.
+    Each line is a JSON object: a transcript or some windows with their key, or a written file with the key of its
+    content. A line is appended at once and synchronised; an incomplete last line, left by a crash, is ignored.
+    Transcripts are not kept in memory.
 
     Args:
         folder: the output folder.
@@ -36,6 +38,7 @@ class TranscriptJournal:
     def __init__(self, folder: Path, *, forget: bool = False) -> None:
         self.path = folder / JOURNAL_NAME
         self._places: dict[str, int] = {}
+        self._window_places: dict[str, list[int]] = {}
         self._written: dict[str, str] = {}
         if forget:
             self.path.unlink(missing_ok=True)
@@ -49,6 +52,8 @@ class TranscriptJournal:
                 entry = _parse(line)
                 if "transcript" in entry:
                     self._places[entry["key"]] = index
+                elif "windows" in entry:
+                    self._window_places.setdefault(entry["key"], []).append(index)
                 elif "file" in entry:
                     self._written[entry["file"]] = entry["key"]
                 index += len(line)
@@ -57,11 +62,9 @@ class TranscriptJournal:
         """The transcript of a key, or None."""
         if key not in self._places:
             return None
-        with self.path.open("rb") as lines:
-            lines.seek(self._places[key])
-            content = _parse(lines.readline())
+        (entry,) = self._entries([self._places[key]])
         try:
-            return _build_transcript(content["transcript"])
+            return _build_transcript(entry["transcript"])
         except (KeyError, TypeError):  # written by a version with other fields
             del self._places[key]
             return None
@@ -72,6 +75,23 @@ class TranscriptJournal:
     def add(self, key: str, transcript: Transcript) -> None:
         """Record a finished transcript."""
         self._places[key] = self._append({"key": key, "transcript": asdict(transcript)})
+
+    def windows_of(self, key: str) -> "WindowJournal":
+        """The finished windows of the recording of a key, and where further ones are recorded."""
+        entries = self._entries(self._window_places.get(key, []))
+        known = [values for entry in entries for values in entry["windows"]]
+        return WindowJournal(known, lambda windows: self._append({"key": key, "windows": windows}))
+
+    def _entries(self, places: Sequence[int]) -> list[dict[str, Any]]:
+        """The lines at these places."""
+        if not places:
+            return []
+        entries = []
+        with self.path.open("rb") as lines:
+            for place in places:
+                lines.seek(place)
+                entries.append(_parse(lines.readline()))
+        return entries
 
     def is_written(self, file: Path, key: str) -> bool:
         """Whether a file with the content of this key was written, and is still there."""
@@ -107,6 +127,92 @@ class TranscriptJournal:
             except OSError as error:  # of a full disk; it does not name the file
                 raise OSError(error.errno, error.strerror, str(self.path)) from error
         return index + len(start)
+
+
+# Language, its probability, and the language to write.
+WindowLanguage = tuple[str, float | None, str | None]
+
+
+@dataclass(frozen=True)
+class FinishedWindow:
+    """A window that is not recognised again.
+
+    Attributes:
+        result: what was recognised.
+        language: language, its probability, and the language to write; None if the encoder found no speech.
+    """
+
+    result: RecognizedWindow
+    language: WindowLanguage | None = None
+
+
+# What is not needed once a window is finished.
+_NOT_KEPT = ("window", "log_probs", "states", "assistant_states", "token_ids", "features")
+
+
+class WindowJournal:
+    """Finished windows of a recording.
+
+    Args:
+        known: windows of an earlier run, as `add` has written them.
+        write: records further ones.
+    """
+
+    def __init__(self, known: Iterable[dict[str, Any]], write: Callable[[list[dict[str, Any]]], Any]) -> None:
+        self._known = {tuple(values["place"]): values for values in known}
+        self._write = write
+
+    def find(self, window: Window) -> FinishedWindow | None:
+        """The finished window at the place of a window, or None."""
+        values = self._known.get(_place_of(window))
+        if values is None:
+            return None
+        language = values["language"]
+        result = dict(values["result"])
+        result["words"] = tuple(AlignedWord(**word) for word in result["words"])
+        window = replace(window, waveform=window.waveform[:0])
+        return FinishedWindow(RecognizedWindow(window=window, **result), None if language is None else tuple(language))
+
+    def add(self, windows: Sequence[FinishedWindow]) -> None:
+        """Record finished windows, all or none."""
+        self._write([_describe(window) for window in windows])
+
+
+class UnwrittenWindows:
+    """Finished windows that are not in the journals of their recordings yet."""
+
+    def __init__(self) -> None:
+        self._windows: list[tuple[Any, FinishedWindow]] = []
+
+    def add(self, recording: Any, result: RecognizedWindow, language: WindowLanguage | None = None) -> None:
+        """Note a finished window, if its recording has a journal.
+
+        Args:
+            recording: its state, with the attributes `journal` and `is_read`.
+            result: what was recognised.
+            language: see `FinishedWindow`.
+        """
+        if recording.journal is not None:
+            result = replace(result, states=None, log_probs=None, assistant_states=None)
+            self._windows.append((recording, FinishedWindow(result, language)))
+
+    def write(self) -> None:
+        """Write all windows, except those of recordings that are read, whose transcripts follow."""
+        for recording in dict.fromkeys(recording for recording, _ in self._windows):
+            if not recording.is_read:
+                recording.journal.add([window for other, window in self._windows if other is recording])
+        self._windows = []
+
+
+def _place_of(window: Window) -> tuple[int | None, int, int, int]:
+    return window.channel, window.start_sample, window.core_start, window.core_stop
+
+
+def _describe(finished: FinishedWindow) -> dict[str, Any]:
+    result = finished.result
+    kept = {field.name: getattr(result, field.name) for field in fields(result) if field.name not in _NOT_KEPT}
+    kept["words"] = [asdict(word) for word in result.words]
+    return {"place": _place_of(result.window), "language": finished.language, "result": kept}
 
 
 def _parse(line: bytes) -> dict[str, Any]:

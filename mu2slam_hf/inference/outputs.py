@@ -11,7 +11,7 @@ from mu2slam_hf.inference.formats.transcripts import (
     format_transcript,
     transcript_rows,
 )
-from mu2slam_hf.inference.journal import TranscriptJournal, compute_key
+from mu2slam_hf.inference.journal import TranscriptJournal, WindowJournal, compute_key
 from mu2slam_hf.inference.output_names import list_outputs
 from mu2slam_hf.inference.output_settings import OutputSettings
 from mu2slam_hf.inference.recordings import Recording, print_error, print_json
@@ -29,6 +29,9 @@ class TranscriptOutput(Protocol):
     def find(self, recording: Recording) -> Transcript | None:
         """The transcript of a recording from an earlier run, if it is finished."""
 
+    def journal_of(self, recording: Recording) -> WindowJournal | None:
+        """The finished windows of a recording from an earlier run, and where further ones are recorded."""
+
     def begin(self, recording: Recording, beginning: Transcript) -> None:
         """Print the settled beginning of a transcript."""
 
@@ -45,6 +48,10 @@ class PrintedOutput:
     shows_beginnings = False
 
     def find(self, recording: Recording) -> Transcript | None:
+        """None."""
+        return None
+
+    def journal_of(self, recording: Recording) -> WindowJournal | None:
         """None."""
         return None
 
@@ -241,6 +248,10 @@ class FolderOutput:
         """The transcript of an earlier run with the same content, options and model."""
         self._keys[recording.name] = key = compute_key(recording, self._description)
         return self._journal.find(key)
+
+    def journal_of(self, recording: Recording) -> WindowJournal | None:
+        """The windows of an interrupted run with the same content, options and model."""
+        return self._journal.windows_of(self._keys[recording.name])
 
     def begin(self, recording: Recording, beginning: Transcript) -> None:
         """Nothing: files are written when they are complete."""

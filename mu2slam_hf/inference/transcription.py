@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from mu2slam_hf.inference.alignment import AlignedWord
+from mu2slam_hf.inference.journal import UnwrittenWindows, WindowJournal
 from mu2slam_hf.inference.language_average import LanguageAverage
 from mu2slam_hf.inference.pauses import build_detector
 from mu2slam_hf.inference.recognition import RecognizedWindow, WindowRecognizer
 from mu2slam_hf.inference.settled_segments import SettledReader, settled_segments
-from mu2slam_hf.inference.transcripts import Transcript, TranscriptSegment, join_words, split_at_cut, without_overlap
+from mu2slam_hf.inference.transcripts import Transcript, TranscriptSegment, split_at_cut, with_words, without_overlap
 from mu2slam_hf.inference.window_loop import RecordingState, WindowLoop
 from mu2slam_hf.inference.windows import Window
 from mu2slam_hf.models.generation_settings import find_chunk_seconds, find_min_language_probability
@@ -83,12 +83,15 @@ class TranscriptionRequest:
             has become longer: its segments are the first ones of the final transcript, its length is that of the whole
             recording, which must be readable twice. Only called while this recording is the next one whose transcript
             is awaited, and never for one with several channels.
+        journal: windows of an earlier, interrupted run with the same recording, model and options, which are not
+            recognised again; receives those that are. None: neither.
     """
 
     source: Any
     source_lang: str | None = None
     target_langs: tuple[str, ...] = ()
     on_settled: Callable[[Transcript], None] | None = None
+    journal: WindowJournal | None = None
 
 
 def transcribe_recordings(
@@ -139,6 +142,7 @@ class _Recording(RecordingState):
         super().__init__(source, source_lang)
         self.target_langs = target_langs
         self.reader: SettledReader | None = None
+        self.journal: WindowJournal | None = None
         self.segments: list[TranscriptSegment] = []
         self.languages = LanguageAverage()
         self.last: dict[int | None, RecognizedWindow] = {}
@@ -184,6 +188,7 @@ class _Transcriber(WindowLoop[_Recording, Transcript]):
             raise ValueError(f"timestamps must be 'word', 'token' or None, got {options.timestamps!r}.")
         # Windows that have passed the encoder and wait until the language of their recording is settled.
         self.unsettled: list[tuple[_Recording, RecognizedWindow]] = []
+        self.finished = UnwrittenWindows()
         self.has_shown = False
         super().__init__(
             sampling_rate=self.recognizer.sampling_rate,
@@ -202,6 +207,7 @@ class _Transcriber(WindowLoop[_Recording, Transcript]):
             return _Recording(item, self.source_lang, self.options.target_langs)
         self._check_targets(item.target_langs)
         recording = _Recording(item.source, self._known_language(item.source_lang), item.target_langs)
+        recording.journal = item.journal
         if item.on_settled is not None:
             recording.reader = SettledReader(item.source, item.on_settled, self.sampling_rate)
             if not self.has_shown:
@@ -235,11 +241,13 @@ class _Transcriber(WindowLoop[_Recording, Transcript]):
         results = self.recognizer.encode(
             [window for _, window in pool], [recording.source_lang for recording, _ in pool]
         )
-        encoded = [
-            (recording, result) for (recording, _), result in zip(pool, results, strict=True) if result.has_speech
-        ]
-        for recording, result in encoded:
-            recording.count_language(result, result.num_samples / self.sampling_rate)
+        pairs = [(recording, result) for (recording, _), result in zip(pool, results, strict=True)]
+        encoded = [(recording, result) for recording, result in pairs if result.has_speech]
+        for recording, result in pairs:
+            if result.has_speech:
+                recording.count_language(result, result.num_samples / self.sampling_rate)
+            else:
+                self.finished.add(recording, result)
         encoded, self.unsettled = self.unsettled + encoded, []
         ready = [pair for pair in encoded if self._is_settled(*pair)]
         self.unsettled = [pair for pair in encoded if not self._is_settled(*pair)]
@@ -248,6 +256,9 @@ class _Transcriber(WindowLoop[_Recording, Transcript]):
             self._transcribe(ready[:count])
             ready = ready[count:]
             self._show_settled()
+        if not self.unsettled:
+            # The windows of whole pools, so that a resumed run has the same batches.
+            self.finished.write()
         # Generation leaves tensors in reference cycles; over an hour they would be hundreds of megabytes.
         gc.collect()
 
@@ -270,6 +281,19 @@ class _Transcriber(WindowLoop[_Recording, Transcript]):
         for (recording, result), language in zip(ready, languages, strict=True):
             if result.has_speech:
                 self._add(recording, result, *language)
+            self.finished.add(recording, result, language)
+
+    def restore(self, recording: _Recording, window: Window) -> bool:
+        """Take a window from the journal of its recording."""
+        known = recording.journal.find(window) if recording.journal is not None else None
+        if known is None:
+            return False
+        result = known.result
+        if known.language is not None:
+            recording.count_language(result, result.num_samples / self.sampling_rate)
+            if result.has_speech:
+                self._add(recording, result, *known.language)
+        return True
 
     def _show_settled(self) -> None:
         """Give the segments that cannot change any more to the reader of the next transcript."""
@@ -320,7 +344,7 @@ class _Transcriber(WindowLoop[_Recording, Transcript]):
             cut = cut_sample / rate
             kept, words = split_at_cut(previous.words, words, cut)
             place = max(i for i, segment in enumerate(segments) if segment.channel == window.channel)
-            segments[place] = self._with_words(segments[place], kept)
+            segments[place] = with_words(segments[place], kept)
             if not kept:
                 del segments[place]
         recording.last[window.channel] = replace(result, words=tuple(words), states=None, log_probs=None)
@@ -337,24 +361,10 @@ class _Transcriber(WindowLoop[_Recording, Transcript]):
             channel=window.channel,
         )
         if words:
-            segment = self._with_words(segment, words, keep_text=len(words) == len(result.words))
+            segment = with_words(segment, words, keep_text=len(words) == len(result.words))
         elif result.words:
             return
         segments.append(segment)
-
-    def _with_words(
-        self, segment: TranscriptSegment, words: Sequence[AlignedWord], keep_text: bool = False
-    ) -> TranscriptSegment:
-        """The segment with other words, from the start of the first to the end of the last result."""
-        if not words:
-            return segment
-        return replace(
-            segment,
-            words=tuple(words),
-            text=segment.text if keep_text else join_words(words),
-            start_seconds=words[0].start_seconds,
-            end_seconds=words[-1].end_seconds,
-        )
 
     def conclude(self, recording: _Recording) -> Transcript:
         """The transcript of a recording."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from mu2slam_hf import __version__
 from mu2slam_hf.checkpoints.model_choice import ModelChoice
-from mu2slam_hf.inference.journal import identify_weights
+from mu2slam_hf.inference.journal import WindowJournal, identify_weights
 from mu2slam_hf.inference.recordings import Recording, is_address
 from mu2slam_hf.inference.transcription import TranscriptionOptions, TranscriptionRequest, transcribe_recordings
 from mu2slam_hf.inference.transcripts import Transcript
@@ -67,6 +67,7 @@ class TranscriptionJob:
         find_finished: Callable[[Recording], Transcript | None],
         progress: JobProgress,
         on_settled: Callable[[Recording, Transcript], None] | None = None,
+        journal_of: Callable[[Recording], WindowJournal | None] | None = None,
     ) -> Iterator[tuple[Recording, Transcript | ValueError]]:
         """Transcripts, or the error of a recording that cannot be read, in the order of the recordings.
 
@@ -76,10 +77,11 @@ class TranscriptionJob:
             find_finished: the transcript of an earlier run, or None; may raise OSError.
             progress: receives the progress.
             on_settled: receives the beginning of the transcript of a long recording, see `TranscriptionRequest`.
+            journal_of: gives the finished windows of a recording whose transcript is not finished.
         """
         # Recordings in order, with their result, or None if the model has to give it.
         results: deque[tuple[Recording, Transcript | ValueError | None]] = deque()
-        pending = self._find_pending(find_finished, progress, results, on_settled)
+        pending = self._find_pending(find_finished, progress, results, on_settled, journal_of)
         for first in pending:  # the first recording that needs the model, if there is one
             model, processor = self.model.load()
             sources = chain([first], pending)
@@ -94,6 +96,7 @@ class TranscriptionJob:
         progress: JobProgress,
         results: deque[tuple[Recording, Transcript | ValueError | None]],
         on_settled: Callable[[Recording, Transcript], None] | None,
+        journal_of: Callable[[Recording], WindowJournal | None] | None,
     ) -> Iterator[TranscriptionRequest]:
         for recording in self.recordings:
             known: Transcript | ValueError | None = None
@@ -113,6 +116,7 @@ class TranscriptionJob:
                     source_lang=self.options.source_lang,
                     target_langs=self.options.target_langs,
                     on_settled=partial(on_settled, recording) if on_settled and is_local else None,
+                    journal=journal_of(recording) if journal_of is not None else None,
                 )
             else:
                 progress.skip(recording)

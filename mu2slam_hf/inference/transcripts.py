@@ -115,6 +115,25 @@ def _rounded(number: float | None) -> float | None:
     return None if number is None else round(number, 4)
 
 
+def with_words(segment: TranscriptSegment, words: Sequence[AlignedWord], keep_text: bool = False) -> TranscriptSegment:
+    """The segment with other words, from the start of the first to the end of the last.
+
+    Args:
+        segment: the segment.
+        words: the words; if there are none, the segment stays as it is.
+        keep_text: whether the text of the segment is that of the words already.
+    """
+    if not words:
+        return segment
+    return replace(
+        segment,
+        words=tuple(words),
+        text=segment.text if keep_text else join_words(words),
+        start_seconds=words[0].start_seconds,
+        end_seconds=words[-1].end_seconds,
+    )
+
+
 def join_words(words: Sequence[AlignedWord]) -> str:
     """The text of words or tokens, with spaces where words begin."""
     return "".join((" " if word.begins_word else "") + word.text for word in words).strip()

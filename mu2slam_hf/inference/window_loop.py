@@ -101,6 +101,10 @@ class WindowLoop(Generic[State, Result]):
         """The result of a recording whose windows have all been processed."""
         raise TypeError(f"{type(self).__name__} has no results.")
 
+    def restore(self, recording: State, window: Window) -> bool:
+        """Take the result of a window from an earlier run; False if there is none, and it must be processed."""
+        return False
+
     def held(self) -> Iterable[State]:
         """Recordings with windows that were processed but are not finished."""
         return ()
@@ -132,6 +136,8 @@ class WindowLoop(Generic[State, Result]):
             if isinstance(window, RecordingEnd):
                 recording.num_samples = window.num_samples
                 return
+            if self.restore(recording, window):
+                continue
             self.pool.append((recording, window))
             if sum(len(pooled.waveform) for _, pooled in self.pool) >= self.pool_seconds * self.sampling_rate:
                 self._process_pool()

@@ -4,9 +4,17 @@
 Shapes: R rows, H heads, L new positions, S key positions, E head size.
 """
 
+import inspect
+
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache, EncoderDecoderCache
+from transformers.generation import GenerationMixin
+
+# `past_key_values` until transformers 5.23, `cache` from 5.24 on.
+_ARGUMENTS = inspect.signature(GenerationMixin.prepare_inputs_for_generation).parameters
+CACHE_ARGUMENT = "cache" if "cache" in _ARGUMENTS else "past_key_values"
+"""What `generate` of the installed transformers calls the cache."""
 
 _FIRST_CAPACITY = 64
 

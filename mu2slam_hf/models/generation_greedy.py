@@ -40,6 +40,7 @@ _MODEL_INPUTS = {
     "decoder_modality_ids",
     "language_ids",
     "past_key_values",
+    "cache",
     "use_cache",
     "attention_mask",
     "output_attentions",

@@ -13,7 +13,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 
 from .generation_adapters import with_adapters
 from .generation_assisted import build_ctc_drafts, prepare_assistant
-from .generation_cache import SharedSourceCache
+from .generation_cache import CACHE_ARGUMENT, SharedSourceCache
 from .generation_ctc import CTCPrefixLogitsProcessor, CTCPrefixScorer
 from .generation_greedy import GreedySearch, is_plain_greedy
 from .generation_inference import Seq2SeqInferenceMixin
@@ -143,13 +143,13 @@ class Mu2SLAMGenerationMixin(Seq2SeqInferenceMixin):
     def _beam_options(self, kwargs: dict, config) -> dict:
         """The cache of beam search, unless the caller chose another cache or none."""
         configs = (config, self.generation_config)
-        chosen = ("past_key_values", "cache_implementation", "custom_generate", "assistant_model")
+        chosen = ("past_key_values", "cache", "cache_implementation", "custom_generate", "assistant_model")
         with_beams = (find_option("num_beams", kwargs, *configs) or 1) > 1
         if not with_beams or find_option("use_cache", kwargs, *configs) is False:
             return {}
         if any(find_option(name, kwargs, *configs) is not None for name in chosen):
             return {}
-        return {"past_key_values": SharedSourceCache(self.config.decoder_config)}
+        return {CACHE_ARGUMENT: SharedSourceCache(self.config.decoder_config)}
 
     def build_prompts(self, language_ids: Tensor) -> Tensor:
         """Decoder inputs `(B, prompt_length)` int64 that precede targets in the languages of the rows `(B,)`."""
@@ -366,6 +366,10 @@ class Mu2SLAMGenerationMixin(Seq2SeqInferenceMixin):
 
     def _length_processors(self, config, kwargs: dict, encoder_outputs, source_modality, modality: str) -> list:
         """A processor with the limit of each row; sets that of the batch in `kwargs`."""
+        for settings in (config, self.generation_config):
+            # transformers' own default, in folders that a Trainer has saved, is no limit that anyone has set.
+            if settings.max_length == DEFAULT_MAX_LENGTH:
+                settings.max_length = None
         limits = self._length_limits(config, kwargs, encoder_outputs, source_modality, modality)
         if limits is None:
             return []
@@ -378,7 +382,7 @@ class Mu2SLAMGenerationMixin(Seq2SeqInferenceMixin):
         Choice: at 25 Hz no transcript has more characters than frames; a translation may be longer, hence 1.5 x.
         """
         asked = any(kwargs.get(name) is not None for name in ("max_length", "max_new_tokens", "max_time"))
-        if asked or config.max_new_tokens is not None or config.max_length not in (None, DEFAULT_MAX_LENGTH):
+        if asked or config.max_new_tokens is not None or config.max_length is not None:
             return None
         factor = 16 if source_modality == "text" and modality == "speech" else 1.5
         limits = (factor * self._source_lengths(encoder_outputs)).to(torch.int64) + 32

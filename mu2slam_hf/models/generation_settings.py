@@ -34,7 +34,15 @@ def is_plain_search(kwargs: dict, *configs: Any) -> bool:
         "assistant_early_exit",
         "stop_strings",
     )
-    given = ("custom_generate", "past_key_values", "streamer", "synced_gpus", "tokenizer", "assistant_tokenizer")
+    given = (
+        "custom_generate",
+        "past_key_values",
+        "cache",
+        "streamer",
+        "synced_gpus",
+        "tokenizer",
+        "assistant_tokenizer",
+    )
     is_distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
     return (
         not any(find_option(name, kwargs, *configs) for name in others)

@@ -617,6 +617,7 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
         use_cache: bool | None = None,
         num_items_in_batch: Tensor | int | None = None,
         input_values: Tensor | None = None,
+        cache: Cache | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> Mu2SLAMSeq2SeqLMOutput:
         """Compute outputs of all heads, and the loss if labels are given; further arguments as in [`Mu2SLAMModel`].
@@ -627,6 +628,7 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
             ctc_labels: `(B, L')` int64 transcripts without `</s>`, -100 on padding; rows of -100 have no CTC target.
             source_language_labels: `(B,)` int64 rows of `config.languages`, -100 if unknown.
             num_items_in_batch: number of targets over all accumulation steps, the divisor of the decoder loss.
+            cache: the same as `past_key_values`, as `generate` calls it from transformers 5.24 on.
 
         Returns:
             `loss` is the decoder's cross entropy per target, plus `ctc_loss_weight` times CTC per target token, plus
@@ -658,7 +660,7 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
             decoder_sequence_ids=decoder_sequence_ids,
             decoder_source_ids=decoder_source_ids,
             encoder_outputs=encoder_outputs,
-            past_key_values=past_key_values,
+            past_key_values=cache if past_key_values is None else past_key_values,
             use_cache=use_cache,
             input_values=input_values,
             **kwargs,

@@ -98,8 +98,12 @@ def restarting_position_ids(sequence_ids: Tensor) -> Tensor:
     positions = torch.arange(sequence_ids.shape[1], device=sequence_ids.device).expand_as(sequence_ids)
     starts = torch.ones_like(sequence_ids, dtype=torch.bool)
     starts[:, 1:] = sequence_ids[:, 1:] != sequence_ids[:, :-1]
-    run_start = torch.where(starts, positions, torch.zeros_like(positions)).cummax(dim=1).values
-    return positions - run_start
+    own_start = torch.where(starts, positions, torch.zeros_like(positions))
+    if torch.compiler.is_exporting():
+        # ONNX has no cumulative maximum.
+        run = starts.to(torch.int64).cumsum(dim=1) - 1
+        return positions - torch.zeros_like(positions).scatter_add(1, run, own_start).gather(1, run)
+    return positions - own_start.cummax(dim=1).values
 
 
 def default_position_ids(embeds: Tensor, sequence_ids: Tensor | None, past_length: int | Tensor = 0) -> Tensor:

@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """What `generate` promises, for speech with and without CTC and for text; transformers ships no such tests."""
 
+import logging
 from typing import NamedTuple
 
 import pytest
@@ -263,7 +264,7 @@ def test_lengths_that_are_asked_for(model, case, options):
     assert generate(model, case, **options, stopping_criteria=[MaxLengthCriteria(3)]).shape[1] <= 3
 
 
-def test_length_is_bounded_by_the_source_and_not_by_a_default(case):
+def test_length_is_bounded_by_the_source_and_not_by_a_default(case, caplog, monkeypatch):
     model = tiny_model()
     with torch.no_grad():
         model.lm_head.bias[EOS] = -1e4
@@ -273,6 +274,13 @@ def test_length_is_bounded_by_the_source_and_not_by_a_default(case):
     for row, limit in zip(ids, (1.5 * positions).long() + 32, strict=True):
         assert len(written(row)) == limit + 1 and (row[limit + 1 :] == PAD).all()
     assert generate(model, case, max_new_tokens=50).shape[1] == 51
+    # A Trainer saves the default of transformers, which no one has set.
+    with caplog.at_level("WARNING", logger="transformers"), monkeypatch.context() as patch:
+        patch.setattr(logging.getLogger("transformers"), "propagate", True)
+        for options in ({"max_new_tokens": None}, {"generation_config": GenerationConfig(max_length=20)}):
+            model.generation_config.max_length = 20
+            assert torch.equal(generate(model, case, **{"max_new_tokens": None, **options})[:, : ids.shape[1]], ids)
+    assert "max_length" not in caplog.text
 
 
 @torch.no_grad()

@@ -69,8 +69,9 @@ def run(arguments: list[str], status: int = 0) -> tuple[str, str]:
 def finished(field) -> Path:
     """The folder that the command leaves, and what it printed."""
     output = field / "model"
-    printed, _ = run(command(field, output))
+    printed, errors = run(command(field, output))
     (field / "printed.txt").write_text(printed)
+    (field / "errors.txt").write_text(errors)
     return output
 
 
@@ -88,6 +89,7 @@ def test_the_command_says_what_it_does_and_leaves_a_model(field, finished):
     ):
         assert re.search(rf"^{line}", printed, re.MULTILINE), line
     assert "grad_norm" not in printed and "ctc_cer" not in printed
+    assert "Writing model shards" not in (field / "errors.txt").read_text()
     work = finished / "adaptation"
     for name in ("report.html", "data.json", "recipe.yaml", "plan.json", "results.html", "before.json", "after.json"):
         assert (work / name).is_file(), name
@@ -230,6 +232,33 @@ def test_recordings_without_text_are_used_before(field, tmp_path):
     write_tape(tmp_path / "more" / "another.wav", 12.0, seed=10)
     _, errors = run(arguments, status=1)
     assert "the data has changed since this adaptation began" in errors
+
+
+def test_texts_without_recordings_are_used_in_both_trainings(field, tmp_path):
+    (tmp_path / "more.es").write_text("Press TWO!\npress three\npress one a\n")
+    (tmp_path / "more.fr").write_text("Appuyez deux.\n\nappuyez un a\n")
+    output = tmp_path / "model"
+    options = ("--texts", str(tmp_path / "more.es"), "--pretrain", "--normalize", "--max-steps", "2")
+    arguments = command(field, output, *options)
+    printed, _ = run(arguments)
+    assert "changed to lower case without punctuation (--normalize) in training and development" in printed
+    assert re.search(
+        r"pre-training +.* for 0.0 h without text beside .*, and texts of 0.0 h if they were spoken", printed
+    )
+    work = output / "adaptation"
+    rows = [json.loads(line) for line in (work / "texts.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["text"] for row in rows][:2] == ["press two", "press three"]
+    (pair, *others) = [json.loads(line) for line in (work / "parallel.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert pair["translations"] == {"fr": "appuyez deux"} and len(others) == len(rows) - 2
+    recipe = yaml.safe_load((work / "recipe.yaml").read_text(encoding="utf-8"))
+    assert recipe["data"]["corpora"]["texts"] == {"manifest": str(work / "parallel.jsonl"), "tasks": ["mt"]}
+    before = yaml.safe_load((work / "pretraining_recipe.yaml").read_text(encoding="utf-8"))["data"]
+    assert set(before["corpora"]) == {"recordings", "texts"}
+    assert before["tasks"]["text"]["corpus_weights"] == before["tasks"]["mt"]["corpus_weights"]
+    assert "lower case without punctuation (--normalize)" in (output / "README.md").read_text(encoding="utf-8")
+    # The form of the texts is kept with the data.
+    arguments.remove("--normalize")
+    assert "is finished" in run(arguments)[0]
 
 
 @pytest.mark.slow

@@ -1,8 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Reading of files with annotations: ELAN (.eaf), Praat TextGrids, subtitles (SubRip .srt, WebVTT .vtt).
-
-ELAN files and TextGrids require the extra `adapt` (pympi-ling).
-"""
+"""Reading of files with annotations: ELAN (.eaf), Praat TextGrids, subtitles (SubRip .srt, WebVTT .vtt)."""
 
 import io
 import re
@@ -37,12 +34,9 @@ def read_elan(path: Path) -> AnnotationFile:
 
     Raises:
         AnnotationFileError: not a readable ELAN file.
-        ImportError: pympi-ling is not installed.
     """
-    try:
-        from pympi.Elan import Eaf
-    except ImportError as error:
-        raise ImportError("ELAN files require pympi-ling: pip install 'mu2slam-hf[adapt]'") from error
+    from pympi.Elan import Eaf
+
     try:
         document = Eaf(str(path), suppress_version_warning=True)
         times, media = _annotation_times(document), _media(document)
@@ -141,12 +135,9 @@ def read_textgrid(path: Path, encoding: str | None = None) -> AnnotationFile:
 
     Raises:
         AnnotationFileError: not a readable TextGrid.
-        ImportError: pympi-ling is not installed.
     """
-    try:
-        from pympi.Praat import TextGrid
-    except ImportError as error:
-        raise ImportError("TextGrids require pympi-ling: pip install 'mu2slam-hf[adapt]'") from error
+    from pympi.Praat import TextGrid
+
     try:
         content = path.read_bytes()
         if not content.startswith(_BINARY):

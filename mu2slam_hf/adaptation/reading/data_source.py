@@ -16,7 +16,7 @@ from mu2slam_hf.adaptation.reading.folder_files import (
 from mu2slam_hf.adaptation.reading.options import ReadingOptions
 from mu2slam_hf.adaptation.reading.read_data import ReadData
 from mu2slam_hf.adaptation.reading.recordings import ANNOTATED_KINDS, add_clip, read_annotated
-from mu2slam_hf.adaptation.reading.tables import TableColumnError, TableError, read_table
+from mu2slam_hf.adaptation.reading.tables import TableColumnError, TableError, read_table, read_texts_alone
 from mu2slam_hf.adaptation.reading.tiers import AnnotationFileError
 from mu2slam_hf.data.recording_files import RECORDING_SUFFIXES
 from mu2slam_hf.data.shard_files import MANIFEST_ENDINGS
@@ -36,14 +36,13 @@ def read_data(source: str | os.PathLike[str], options: ReadingOptions) -> ReadDa
 
     Args:
         source: a folder (searched with its sub-folders), a manifest, or one recording or annotation.
-        options: languages, tiers, columns.
+        options: languages, tiers, columns, files with further texts.
 
     Returns:
         records and everything that was left out or looks wrong.
 
     Raises:
         ValueError: there is no such folder or file, or nothing in it that can be read.
-        ImportError: a library for ELAN or Praat files is required and not installed.
     """
     path = Path(source)
     if not path.exists():
@@ -60,6 +59,8 @@ def read_data(source: str | os.PathLike[str], options: ReadingOptions) -> ReadDa
         raise ValueError(f"{path}: files with this ending are not read; expected {_EXPECTED}")
     if not data.records:
         raise ValueError(_describe_nothing(path, data))
+    for name in options.texts:
+        read_texts_alone(Path(name), data)
     return data
 
 

@@ -12,6 +12,13 @@ SpeakerSource = Literal["auto", "file", "folder", "none"]
 SplitBy = Literal["auto", "speaker", "session", "text"]
 SPEAKER_SOURCES: tuple[SpeakerSource, ...] = get_args(SpeakerSource)
 SPLIT_CHOICES: tuple[SplitBy, ...] = get_args(SplitBy)
+TextForm = Literal["written", "lowercase", "normalized"]
+TEXT_FORMS: dict[TextForm, str] = {
+    "written": "as written",
+    "lowercase": "lower case (--lowercase)",
+    "normalized": "lower case without punctuation (--normalize)",
+}
+"""What is done to transcripts and translations -> its name, with the option of `mu2slam adapt`."""
 COLUMN_ROLES = ("id", "audio", "text", "lang", "speaker", "duration_seconds", "session", "split", "start", "end")
 """What a column of a table can be; and `text_<language>` for a translation."""
 
@@ -30,9 +37,12 @@ class ReadingOptions:
         speaker_from: where the speaker is taken from if neither annotation nor table has one. "file": the part of
             the file's name before the first underscore; "folder": the folder of the file; "none": unknown; "auto":
             as "file", if that part is a word that may be a name.
+        texts: files with further texts, see `read_texts_alone`.
+        text_form: what is done to all transcripts and translations, see `TEXT_FORMS`; None: as in an earlier report
+            about the data, else nothing.
 
     Raises:
-        ValueError: an unknown language, encoding, column role or source of speakers.
+        ValueError: an unknown language, encoding, column role, source of speakers or form of texts.
     """
 
     lang: str
@@ -42,6 +52,8 @@ class ReadingOptions:
     columns: Mapping[str, str] = field(default_factory=dict)
     encoding: str | None = None
     speaker_from: SpeakerSource = "auto"
+    texts: tuple[str, ...] = ()
+    text_form: TextForm | None = None
 
     def __post_init__(self) -> None:
         lang = _language(self.lang, "the language")
@@ -66,6 +78,8 @@ class ReadingOptions:
                 raise ValueError(f"unknown encoding {self.encoding!r}; usual ones are {usual}") from None
         if self.speaker_from not in SPEAKER_SOURCES:
             raise ValueError(f"`speaker_from` must be one of {', '.join(SPEAKER_SOURCES)}, got {self.speaker_from!r}")
+        if self.text_form not in (None, *TEXT_FORMS):
+            raise ValueError(f"`text_form` must be one of {', '.join(TEXT_FORMS)}, got {self.text_form!r}")
         object.__setattr__(self, "lang", lang)
         object.__setattr__(self, "target_langs", targets)
         object.__setattr__(self, "translation_tiers", tiers)

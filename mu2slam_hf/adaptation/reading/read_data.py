@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 import yaml
 
-from mu2slam_hf.adaptation.reading.options import ReadingOptions
+from mu2slam_hf.adaptation.reading.options import TEXT_FORMS, ReadingOptions
 from mu2slam_hf.adaptation.reading.text_files import TextCleaner
 from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.text import clean_text, normalize_for_scoring
 
 Severity = Literal["left_out", "check"]
 
@@ -111,7 +112,9 @@ class ReadData:
         self.report(kind, place, reason)
 
     def add(self, record: SpeechTextRecord, place: str, *, speaker_is_named: bool) -> bool:
-        """Add a record without the translations that were not asked for; False if it is invalid or another has its id.
+        """Add a record, its texts in the wanted form, without the translations that were not asked for.
+
+        Returns False if the record is invalid or another has its id.
 
         A record with the id of an earlier one is reported and not added.
 
@@ -122,8 +125,9 @@ class ReadData:
         """
         wanted = self.options.target_langs
         self.other_translations.update(lang for lang in record.translations if lang not in wanted)
-        kept = {lang: record.translations[lang] for lang in wanted if lang in record.translations}
-        record = replace(record, translations=kept)
+        kept = {lang: self._in_form(record.translations[lang]) for lang in wanted if lang in record.translations}
+        text = None if record.text is None else self._in_form(record.text)
+        record = replace(record, text=text, translations=kept)
         try:
             record.validate()
         except ValueError as error:
@@ -138,6 +142,16 @@ class ReadData:
         self.records.append(record)
         self.places[record.key] = place
         return True
+
+    def _in_form(self, text: str) -> str:
+        form = self.options.text_form or "written"
+        if form == "written":
+            return text
+        changed = clean_text(text.lower()) if form == "lowercase" else normalize_for_scoring(text)
+        if changed in (text, ""):  # punctuation alone is reported later
+            return text
+        self.choices[f"a text that was changed to {TEXT_FORMS[form]}"] += 1
+        return changed
 
 
 def session_extra(session: str, split: str | None = None, **more: Any) -> Mapping[str, Any]:

@@ -2,6 +2,8 @@
 """Tolerant reading of tables: each bad row is reported with file and line, the rest is used."""
 
 import os
+import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -15,8 +17,14 @@ from mu2slam_hf.adaptation.reading.text_files import TextFileError, find_encodin
 from mu2slam_hf.data.audio import AudioSlice, audio_path
 from mu2slam_hf.data.corpora.reader import canonical_language_or_none
 from mu2slam_hf.data.file_parts import Part
-from mu2slam_hf.data.manifests import ManifestColumns, placed_records, usual_columns
-from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.manifests import (
+    COLUMN_CANDIDATES,
+    ManifestColumns,
+    placed_records,
+    usual_columns,
+)
+from mu2slam_hf.data.records import SpeechTextRecord, named_language
+from mu2slam_hf.data.shard_files import manifest_rows
 from mu2slam_hf.data.table_files import ManifestError, UnreadableFileError, table_format, table_rows
 
 _OWN_COLUMNS = {
@@ -54,6 +62,7 @@ def read_table(path: Path, data: ReadData, *, audio_root: Path, with_file_split:
     encoding = _find_encoding(path, options.encoding)
     names = _column_names(path, encoding)
     columns = _find_columns(path, names, options)
+    _list_unused(path, names, columns, data)
     has_text, has_lang = (any(name in names for name in usual_columns(role, columns)) for role in ("text", "lang"))
     if not has_text:
         data.report("no_text_column", path, f"its columns are {', '.join(names)}")
@@ -98,6 +107,45 @@ def read_table(path: Path, data: ReadData, *, audio_root: Path, with_file_split:
     return named
 
 
+def read_texts_alone(path: Path, data: ReadData) -> None:
+    """Add the texts of a table or a file of sentences (see `manifest_rows`) as records without recordings.
+
+    Texts whose language is not stated are in the spoken one. Those in a language to translate into have no
+    translations: the model translates from the spoken language only.
+
+    Args:
+        path: the file.
+        data: records and findings are added to it.
+
+    Raises:
+        TableError: there is no such file, it has no rows, or none of its columns has texts.
+    """
+    options = data.options
+    if not path.is_file():
+        raise TableError(f"{path}: no such file; expected sentences, one a line, such as texts.txt or texts.en")
+    encoding = _find_encoding(path, options.encoding)
+    names = _column_names(path, encoding)
+    has_lang = any(name in names for name in usual_columns("lang"))
+    part = Part()
+    records = placed_records(
+        manifest_rows(path, part=part, encoding=encoding),
+        columns=None,
+        lang=None if has_lang else options.lang,
+        corpus=f"{data.corpus}_text_{options.texts.index(str(path)) + 1}",
+        root=path.parent,
+        name_row=lambda: f"{path.name}-{part.position.row}",
+    )
+    for place, _, record in records:
+        if isinstance(record, ManifestError):
+            data.report_unreadable(record, "broken_row")
+        elif record.lang not in (options.lang, *options.target_langs):
+            data.report("other_language", place, f"the text is in {record.lang}, not in {options.lang}")
+        else:
+            translations = record.translations if record.lang == options.lang else {}
+            alone = replace(record, audio=None, duration_seconds=None, speaker=None, translations=translations)
+            data.add(alone, place, speaker_is_named=False)
+
+
 def _find_encoding(path: Path, given: str | None) -> str | None:
     """Encoding of a table of text; None for UTF-8, and for Parquet and compressed tables.
 
@@ -115,14 +163,14 @@ def _find_encoding(path: Path, given: str | None) -> str | None:
 
 
 def _column_names(path: Path, encoding: str | None) -> list[str]:
-    """Names of the columns of the first readable row.
+    """Names of the columns of the first readable row of a table or a file of sentences.
 
     Raises:
         TableError: there is none.
     """
     fault = f"{path}: has no rows"
     try:
-        for place, row in table_rows(path, encoding=encoding):
+        for place, row in manifest_rows(path, encoding=encoding):
             if not isinstance(row, ManifestError):
                 return list(row)
             fault = f"{place}: {row}"
@@ -149,9 +197,7 @@ def _find_columns(path: Path, names: list[str], options: ReadingOptions) -> Mani
     )
     if not any(name in names for name in usual_columns("audio", columns)):
         hint = ""
-        if ";" in names[0]:
-            hint = "; it seems to be separated by semicolons: save it with commas or tabs"
-        elif names[0].startswith('"'):
+        if names[0].startswith('"'):
             hint = "; quotes are ordinary characters in a table with tabs: save it without quotes, or as .csv"
         raise TableColumnError(f"{path}: has no column with the recordings, such as audio; {existing}{hint}")
     if not any(name in names for name in usual_columns("text", columns)):
@@ -159,6 +205,29 @@ def _find_columns(path: Path, names: list[str], options: ReadingOptions) -> Mani
         own = (name for name in own if canonical_language_or_none(name.removeprefix("text_")) == options.lang)
         columns = replace(columns, text=next(own, None))
     return columns
+
+
+def _list_unused(path: Path, names: list[str], columns: ManifestColumns, data: ReadData) -> None:
+    """Add the columns that are not used to the choices, with the option that uses them."""
+    options = data.options
+    used = {name for role in COLUMN_CANDIDATES for name in usual_columns(role, columns)}
+    used |= {*options.columns.values(), *(name for usual in _OWN_COLUMNS.values() for name in usual)}
+    if not columns.text_by_lang:
+        used |= {name for name in names if name.startswith("text_") and named_language(name.removeprefix("text_"))}
+    others: list[str] = []
+    for name in filter(None, names):
+        if name in used:
+            continue
+        codes = list(filter(None, map(named_language, (name, *re.split(r"[\W_]+", name)))))
+        code = next((code for code in codes if code in (options.lang, *options.target_langs)), named_language(name))
+        if code is None:
+            others.append(name)
+        else:
+            option = shlex.quote(f"text={name}" if code == options.lang else f"text_{code}={name}")
+            data.choices[f"{path.name}: column {name} is not used (--column {option} uses it)"] += 1
+    if others:
+        verb = "column {} is" if len(others) == 1 else "columns {} are"
+        data.choices[f"{path.name}: {verb.format(', '.join(others))} not used (--column KIND=NAME uses one)"] += 1
 
 
 def _complete(

@@ -10,7 +10,8 @@ from typing import Any
 
 from mu2slam_hf.growth.characters import describe_character
 
-# Characters that look alike. Each group: apostrophes, hyphens, then letters of several scripts and of the IPA.
+# Characters that look alike: apostrophes, hyphens, letters of several scripts and of the IPA, and the letters of
+# Romanian with a comma or, by mistake, with a cedilla.
 _LOOK_ALIKE = (
     "'\u2019\u02bc\u2018\u02bb`\u00b4\ua78c\u2032\u02c8",
     "-\u2010\u2011\u2212",
@@ -18,6 +19,7 @@ _LOOK_ALIKE = (
     *("x\u0445\u03c7\uab53", "y\u0443", "h\u04bb", "\u0251\u03b1", "\u03b2\ua7b5\u00df", "\u0263\u03b3"),
     *("\u025b\u03b5\u0454", "\u0254\u037b\u2184", "\u0259\u01dd\u04d9", "\u0269\u03b9\u0131", "\u028b\u03c5"),
     *("\u03c9\u0277\u0461", "\u0278\u03c6\u0444", "\u03b8\u0275\u04e9", "\u0294\u0241\u0242"),
+    *("\u0219\u015f", "\u021b\u0163", "\u0218\u015e", "\u021a\u0162"),
 )
 _MODIFIERS = ("MODIFIER", "COMBINING", "FULLWIDTH", "MATHEMATICAL", "FEMININE", "MASCULINE", "MICRO", "OHM", "KELVIN")
 # A letter this rare may be a typing error, in texts of at least this many letters.

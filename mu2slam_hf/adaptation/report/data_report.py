@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mu2slam_hf.adaptation.reading.options import TextForm
 from mu2slam_hf.adaptation.reading.read_data import FINDING_KINDS, Finding, ReadData
 from mu2slam_hf.adaptation.report.characters import CharacterInventory, compute_inventory, known_characters
 from mu2slam_hf.adaptation.report.dev_split import DevSplit
@@ -107,6 +108,7 @@ class DataReport:
         folder: the folder that `source` is or is in; places start with it.
         lang: language that is spoken.
         target_langs: languages of translations.
+        text_form: what was done to all texts, see `TEXT_FORMS`.
         num_recordings: number of recordings that were usable, readable or not.
         amounts: part -> amount. Parts: "recordings" (all that can be decoded), "labelled" (with a transcript or
             translation), "transcribed", "train", "dev", "dev_scored", "test", "untranscribed", "held_back", "texts".
@@ -130,6 +132,7 @@ class DataReport:
     folder: str
     lang: str
     target_langs: tuple[str, ...]
+    text_form: TextForm
     num_recordings: int
     amounts: Mapping[str, Amount]
     translated: Mapping[str, Mapping[str, int]]
@@ -209,6 +212,7 @@ def build_report(
         folder=str(Path(source) if Path(source).is_dir() else Path(source).parent),
         lang=data.options.lang,
         target_langs=data.options.target_langs,
+        text_form=data.options.text_form or "written",
         num_recordings=len(levels),
         amounts=_amounts(data, readable, usable, split, is_held_back),
         translated={lang: _count_translated(split, lang) for lang in data.options.target_langs},

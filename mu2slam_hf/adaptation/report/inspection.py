@@ -29,7 +29,7 @@ class InspectedData:
         labelled: recordings with a transcript, a translation, or both, with measured durations, cut at the end of
             their file.
         untranscribed: speech without text, in pieces of at most `CheckLimits.max_seconds`.
-        texts: texts without recording, from tables.
+        texts: texts without recording.
         num_tokens: text -> its number of tokens, if a tokenizer was given.
     """
 
@@ -70,7 +70,7 @@ def inspect_records(
     inspector.report_recordings()
     needed_frames: dict[str, int] = {}
     if encode is not None:
-        texts = list(dict.fromkeys(record.text for record in data.records if record.text))
+        texts = list(dict.fromkeys(record.text for record in data.records if record.text and record.audio is not None))
         for text, ids in zip(texts, encode(texts), strict=True):
             usable.num_tokens[text] = len(ids)
             # CTC requires a blank between two equal labels.

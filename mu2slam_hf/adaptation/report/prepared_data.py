@@ -7,13 +7,13 @@ inspects and splits, and returns records together with a report for people.
 
 import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mu2slam_hf.adaptation.reading.data_source import read_data
-from mu2slam_hf.adaptation.reading.options import CheckLimits, ReadingOptions, SplitSettings
+from mu2slam_hf.adaptation.reading.options import TEXT_FORMS, CheckLimits, ReadingOptions, SplitSettings
 from mu2slam_hf.adaptation.reading.read_data import ReadData
 from mu2slam_hf.adaptation.report.data_report import DataReport, build_report
 from mu2slam_hf.adaptation.report.dev_split import DevSplit, PreviousSplit, split_records, to_previous
@@ -25,6 +25,7 @@ from mu2slam_hf.checkpoints.folders import load_processor
 from mu2slam_hf.checkpoints.model_choice import ModelChoice
 from mu2slam_hf.data.manifests import record_row
 from mu2slam_hf.data.records import SpeechTextRecord
+from mu2slam_hf.data.text import normalize_for_scoring
 from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
 
 DATA_FILE = "data.json"
@@ -44,7 +45,8 @@ class PreparedData:
         untranscribed: speech without text, for pre-training, in pieces of at most `CheckLimits.max_seconds`; without
             speakers or sessions of the development set.
         held_back: speech without text of speakers or sessions of the development set.
-        texts: texts without recording (rows of tables).
+        texts: texts without recording (rows of tables, `ReadingOptions.texts`), without those that the development
+            set has.
         report: figures and findings; `report.to_dict()` is JSON.
     """
 
@@ -119,7 +121,6 @@ def prepare_data(
 
     Raises:
         ValueError: the folder does not exist, or nothing in it can be used.
-        ImportError: a library for ELAN or Praat files is required and not installed.
     """
     limits = limits or CheckLimits()
     data = read_data(source, options)
@@ -139,6 +140,7 @@ def prepare_data(
     for record in split.test:
         data.report("given_test", data.places[record.key], "belongs to a test set", record.key)
     _report_shared(data, split)
+    usable.texts = _without_known(usable.texts, (*split.dev, *split.test), data)
     is_held_back = {record.key: split.is_dev_group(record) for record in usable.untranscribed}
     return PreparedData(
         split=split,
@@ -147,6 +149,21 @@ def prepare_data(
         texts=tuple(usable.texts),
         report=build_report(str(source), data, levels, usable, split, is_held_back, tokenizer),
     )
+
+
+def _without_known(
+    texts: list[SpeechTextRecord], known: Iterable[SpeechTextRecord], data: ReadData
+) -> list[SpeechTextRecord]:
+    """The texts without those that the development or test recordings have too, so that scores are about new ones."""
+
+    def texts_of(record: SpeechTextRecord) -> set[str]:
+        return {normalize_for_scoring(text) for text in (record.text or "", *record.translations.values())} - {""}
+
+    seen = set().union(*map(texts_of, known))
+    kept = [record for record in texts if seen.isdisjoint(texts_of(record))]
+    if len(kept) < len(texts):
+        data.choices["a text without recording that is left out: the development set has it"] = len(texts) - len(kept)
+    return kept
 
 
 def _report_shared(data: ReadData, split: DevSplit) -> None:
@@ -159,14 +176,19 @@ def _report_shared(data: ReadData, split: DevSplit) -> None:
 
 def load_previous_split(folder: str | os.PathLike[str]) -> PreviousSplit | None:
     """The split that `PreparedData.save` has written into a folder; None if there is none."""
-    path = Path(folder) / DATA_FILE
-    if not path.is_file():
-        return None
+    return to_previous(_read_previous(folder).get("split"))
+
+
+def _read_previous(folder: str | os.PathLike[str] | None) -> Mapping[str, Any]:
+    """What `PreparedData.save` has written into a folder; empty if there is none."""
+    path = None if folder is None else Path(folder) / DATA_FILE
+    if path is None or not path.is_file():
+        return {}
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        return None
-    return to_previous(stored.get("split")) if isinstance(stored, Mapping) else None
+        return {}
+    return stored if isinstance(stored, Mapping) else {}
 
 
 REPORT_FILE = "report.html"
@@ -178,7 +200,7 @@ class InspectionJob:
 
     Attributes:
         source: a folder, a manifest, or one recording.
-        options: how it is read.
+        options: how it is read; without a form of texts, they get that of an earlier report in `report_dir`.
         model: model whose encoder frames and characters the texts must fit; None for new weights.
         split_settings: how the development set is chosen; None: as in an earlier report in `report_dir`, if there is
             one, else by the default settings.
@@ -208,16 +230,17 @@ class InspectionJob:
         Raises:
             ValueError: see `prepare_data`.
         """
-        previous = None
-        if self.split_settings is None and self.report_dir is not None:
-            previous = load_previous_split(self.report_dir)
+        stored = _read_previous(self.report_dir)
+        previous = to_previous(stored.get("split")) if self.split_settings is None else None
+        form = self.options.text_form or stored.get("text_form")
+        options = replace(self.options, text_form=form if form in TEXT_FORMS else None)
         if not Path(self.source).exists():
             raise ValueError(f"{self.source}: no such file or folder")
         # A speech encoder and new weights get a tokenizer of the characters of the data.
         has_tokenizer = self.model is not None and "encoder_config" in self.model.read_config()
         return prepare_data(
             self.source,
-            self.options,
+            options,
             tokenizer=load_processor(self.model.path).tokenizer if self.model and has_tokenizer else None,
             limits=self.limits,
             split_settings=self.split_settings,

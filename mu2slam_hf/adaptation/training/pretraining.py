@@ -12,6 +12,7 @@ from mu2slam_hf.adaptation.report.prepared_data import PreparedData, prepare_dat
 from mu2slam_hf.adaptation.training.plan import Plan
 from mu2slam_hf.adaptation.training.recipes import (
     OWN_CORPUS,
+    TEXT_CORPUS,
     TrainingFiles,
     build_model_section,
     build_processor_section,
@@ -26,6 +27,8 @@ _MAX_SHARE = 0.5
 # Choice: below this, or with less speech than there is with text, masked prediction sees nothing that fine-tuning does
 # not see.
 _MIN_HOURS = 0.5
+# Choice: texts count as much as their speech would, at a usual rate of English.
+_CHARACTERS_PER_SECOND = 15.0
 # Examples of each task in a micro-batch. Choice: more pairs than the paper's 1 to 4, since they are few.
 _SHARES = {"speech": 4, "text": 2, "asr": 2, "ast": 1, "mt": 1}
 _MAX_EXAMPLE_SECONDS = 30.0
@@ -45,28 +48,33 @@ class PretrainingChoice:
 
 
 def choose_pretraining(
-    settings: AdaptationSettings, *, train_hours: float, untranscribed_hours: float
+    settings: AdaptationSettings, *, train_hours: float, untranscribed_hours: float, text_hours: float = 0.0
 ) -> PretrainingChoice:
-    """The share of pre-training: half of the time times the share of recordings that have no text.
+    """The share of pre-training: half of the time times the share of the data that is speech or text alone.
 
     Args:
         settings: what the user has decided.
         train_hours: hours of the training recordings.
         untranscribed_hours: hours of speech without text.
+        text_hours: hours that the texts without recording would take, see `spoken_hours`.
 
     Raises:
-        ValueError: pre-training was asked for, and there is no speech without text.
+        ValueError: pre-training was asked for, and there is neither speech without text nor text without speech.
     """
     pays = untranscribed_hours >= max(_MIN_HOURS, train_hours)
     amount = f"{untranscribed_hours:.1f} h without text beside {train_hours:.1f} h with text"
     if settings.pretrain is None:
         hint = f"none, but --pretrain may pay: there are {amount}"
         return PretrainingChoice(0.0, hint if pays else None)
-    if not untranscribed_hours:
+    more_hours = untranscribed_hours + text_hours
+    if not more_hours:
         raise ValueError(
-            "there is no speech without text to pre-train on: leave --pretrain out, or give a folder of recordings"
+            "there is no speech without text to pre-train on: leave --pretrain out, give a folder of recordings, or "
+            "texts (--texts)"
         )
-    share = _MAX_SHARE * untranscribed_hours / (untranscribed_hours + train_hours)
+    if text_hours:
+        amount += f", and texts of {text_hours:.1f} h if they were spoken"
+    share = _MAX_SHARE * more_hours / (more_hours + train_hours)
     verdict = (
         "should pay" if pays else f"pays rarely below {_MIN_HOURS} h, or with less speech than there is with text"
     )
@@ -93,7 +101,7 @@ def build_pretraining_tree(
     plan: Plan,
     settings: AdaptationSettings,
     files: TrainingFiles,
-    untranscribed: Path,
+    untranscribed: Path | None,
     output_dir: Path,
     *,
     max_steps: int,
@@ -105,14 +113,19 @@ def build_pretraining_tree(
         plan: of the adaptation.
         settings: what the user has decided.
         files: training and development data.
-        untranscribed: manifest of the speech without text.
+        untranscribed: manifest of the speech without text; None if there is none.
         output_dir: folder of checkpoints and logs.
         max_steps: number of updates.
         bf16: whether to train in bfloat16.
     """
+    manifests = {OWN_CORPUS: files.train, UNTRANSCRIBED_CORPUS: untranscribed, TEXT_CORPUS: files.texts}
     own = {OWN_CORPUS: 1.0}
-    weights: dict[str, dict[str, float]] = {"speech": {UNTRANSCRIBED_CORPUS: 1.0, **own}, "text": own}
+    speech = {} if untranscribed is None else {UNTRANSCRIBED_CORPUS: 1.0}
+    texts = {} if files.texts is None else {TEXT_CORPUS: 1.0}
+    weights: dict[str, dict[str, float]] = {"speech": {**speech, **own}, "text": {**own, **texts}}
     weights |= {task: own for task in files.tasks}
+    if files.parallel is not None:
+        weights["mt"] = {**(own if "mt" in files.tasks else {}), **texts}
     model = build_model_section(replace(plan, method="full"))
     model.pop("generation_config", None)
     return {
@@ -122,10 +135,7 @@ def build_pretraining_tree(
         # Choice: for a model without a speech tokenizer; another would have to be trained first.
         "speech_tokenizer": {"kind": "random_projection"},
         "data": {
-            "corpora": {
-                OWN_CORPUS: {"manifest": str(files.train)},
-                UNTRANSCRIBED_CORPUS: {"manifest": str(untranscribed)},
-            },
+            "corpora": {name: {"manifest": str(file)} for name, file in manifests.items() if file is not None},
             "tasks": {task: {"share": _SHARES[task], "corpus_weights": own} for task, own in weights.items()},
             "limits": {"max_seconds": _MAX_EXAMPLE_SECONDS},
             "max_seconds": plan.batch_seconds,
@@ -172,7 +182,7 @@ def add_untranscribed(
     Raises:
         ValueError: the folder does not exist, or nothing in it can be used.
     """
-    more = prepare_data(folder, options, limits=limits)
+    more = prepare_data(folder, replace(options, texts=()), limits=limits)
     split = more.split
     records = (*more.untranscribed, *more.held_back, *split.train, *split.dev, *split.test)
     # Another corpus, so that keys differ from those of the data.
@@ -182,6 +192,11 @@ def add_untranscribed(
         if record.audio is not None
     )
     return replace(prepared, untranscribed=(*prepared.untranscribed, *without_text))
+
+
+def spoken_hours(records: Iterable[SpeechTextRecord]) -> float:
+    """Hours that texts would take if they were spoken at the usual rate."""
+    return sum(len(record.text or "") for record in records) / _CHARACTERS_PER_SECOND / 3600
 
 
 def hours_of(records: Iterable[SpeechTextRecord]) -> float:

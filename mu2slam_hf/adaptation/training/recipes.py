@@ -11,12 +11,12 @@ from mu2slam_hf.adaptation.training.settings import AdaptationSettings
 from mu2slam_hf.adaptation.training.start import NEW_MODEL_CONFIG
 from mu2slam_hf.recipes.schema.shipped import configuration_folder
 
-OWN_CORPUS, REPLAY_CORPUS, DEV_CORPUS = "recordings", "replay", "dev"
+OWN_CORPUS, TEXT_CORPUS, REPLAY_CORPUS, DEV_CORPUS = "recordings", "texts", "replay", "dev"
 # Choice: an evaluation on more than this takes long and hardly says more.
 _MAX_DEV_UTTERANCES = 200
 _NEW_DECODER_LAYERS = 3
 _VOCAB_SIZE = 512
-# Choice: text of the recordings and its translation, where there is both.
+# Choice: texts and their translations, of the recordings and others.
 _TEXT_BATCH_SHARE = 0.1
 _FRONT_END = "model.encoder.subsampling"
 
@@ -30,6 +30,8 @@ class TrainingFiles:
         dev: manifest of the development recordings; None if there is none.
         tasks: tasks that they have examples of.
         languages: the spoken language, then those of the translations.
+        texts: manifest of the texts without recording, or None.
+        parallel: manifest of those that have translations, or None.
         replay: manifest of replayed data, or None.
         replay_languages: its languages.
         replay_hours: its hours of recordings.
@@ -39,6 +41,8 @@ class TrainingFiles:
     dev: Path | None
     tasks: tuple[str, ...]
     languages: tuple[str, ...]
+    texts: Path | None = None
+    parallel: Path | None = None
     replay: Path | None = None
     replay_languages: tuple[str, ...] = ()
     replay_hours: float = 0.0
@@ -117,6 +121,8 @@ def build_processor_section(plan: Plan, settings: AdaptationSettings, files: Tra
 
 def _data_section(plan: Plan, files: TrainingFiles) -> dict[str, Any]:
     corpora: dict[str, dict[str, Any]] = {OWN_CORPUS: {"manifest": str(files.train), "tasks": list(files.tasks)}}
+    if files.parallel is not None:
+        corpora[TEXT_CORPUS] = {"manifest": str(files.parallel), "tasks": ["mt"]}
     if files.replay is not None:
         corpora[REPLAY_CORPUS] = {"manifest": str(files.replay), "weight": plan.replay_weight}
     section: dict[str, Any] = {
@@ -135,7 +141,7 @@ def _data_section(plan: Plan, files: TrainingFiles) -> dict[str, Any]:
             "from_step": 0 if plan.start.kind == "checkpoint" else plan.max_steps // 5,
         },
     }
-    if "mt" in files.tasks or files.replay is not None:
+    if "mt" in files.tasks or files.parallel is not None or files.replay is not None:
         section["text_batch_share"] = _TEXT_BATCH_SHARE
     return section
 

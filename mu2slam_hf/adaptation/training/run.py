@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from mu2slam_hf.adaptation.reading.options import TEXT_FORMS
 from mu2slam_hf.adaptation.report.prepared_data import PreparedData
 from mu2slam_hf.adaptation.training.calibration import calibrate_adaptation, measure_clip_seconds
 from mu2slam_hf.adaptation.training.pace import ClosingPace, Pace, TimeBudget, measure_pace
@@ -22,6 +23,7 @@ from mu2slam_hf.adaptation.training.pretraining import (
     choose_pretraining,
     choose_pretraining_steps,
     hours_of,
+    spoken_hours,
     start_from_pretrained,
 )
 from mu2slam_hf.adaptation.training.progress import TrainingProgress
@@ -135,7 +137,9 @@ class _Adaptation:
         self.prepared, self.workspace, self.settings = prepared, workspace, settings
         self.started, self.say = started, say
         report = prepared.report
-        translated = [lang for lang in report.target_langs if report.translated[lang]["train"]]
+        self.parallel = [record for record in prepared.texts if record.translations]
+        paired = {lang for record in self.parallel for lang in record.translations}
+        translated = [lang for lang in report.target_langs if report.translated[lang]["train"] or lang in paired]
         self.languages = (report.lang, *translated)
         self.scored = scored_records(prepared.split, self.languages)
         # Values of recipes by the names of their files.
@@ -164,9 +168,10 @@ class _Adaptation:
         self.say(f"{title:12} {text}")
 
     def texts(self) -> dict[str, list[str]]:
-        """Texts of the training recordings by language, the spoken one first."""
+        """Texts of the training data by language, the spoken one first."""
         texts: dict[str, list[str]] = {lang: [] for lang in self.languages}
-        for record in self.prepared.split.train:
+        alone = self.parallel if self.settings.pretrain is None else self.prepared.texts
+        for record in (*self.prepared.split.train, *alone):
             for lang, text in ((record.lang, record.text), *record.translations.items()):
                 if lang in texts and text is not None:
                     texts[lang].append(text)
@@ -177,18 +182,22 @@ class _Adaptation:
         split, path = self.prepared.split, self.workspace.path
         # The text of a recording without transcript is no task.
         tasks = ["asr"] if any(record.text for record in split.train) else []
-        if self.languages[1:]:
+        if any(record.translations for record in split.train):
             tasks += ["ast", "mt"] if tasks else ["ast"]
         replayed = read_manifest(self.settings.replay) if self.settings.replay is not None else []
-        parts = {"train": split.train, "dev": split.dev} | ({"replay": replayed} if replayed else {})
-        for name, records in parts.items():
-            write_manifest(records, path(f"{name}.jsonl"))
+        parts = {"train": split.train, "dev": split.dev, "texts": self.prepared.texts, "parallel": self.parallel}
+        parts["replay"] = replayed
+        files = {name: path(f"{name}.jsonl") for name, records in parts.items() if records}
+        for name, file in files.items():
+            write_manifest(parts[name], file)
         return TrainingFiles(
-            train=path("train.jsonl"),
-            dev=path("dev.jsonl") if split.dev else None,
+            train=files["train"],
+            dev=files.get("dev"),
+            texts=files.get("texts"),
+            parallel=files.get("parallel"),
+            replay=files.get("replay"),
             tasks=tuple(tasks),
             languages=self.languages,
-            replay=path("replay.jsonl") if replayed else None,
             replay_languages=tuple(sorted({lang for r in replayed for lang in (r.lang, *r.translations)})),
             replay_hours=hours_of(replayed),
         )
@@ -205,6 +214,17 @@ class _Adaptation:
             continued=self.workspace.continues_model(self.settings.start),
         )
 
+        if texts := self.prepared.texts:
+            reason = f"{len(self.parallel):,} sentences with translations"
+            if alone := len(texts) - len(self.parallel):
+                reason += f", {alone:,} without" + (
+                    ", which only --pretrain uses" if self.settings.pretrain is None else ""
+                )
+            plan = replace(plan, reasons={**plan.reasons, "more texts": reason})
+        if (form := self.prepared.report.text_form) != "written":
+            reason = f"changed to {TEXT_FORMS[form]} in training and development; the model writes such texts"
+            plan = replace(plan, reasons={**plan.reasons, "texts": reason})
+
         def tree_of(plan: Plan) -> dict[str, Any]:
             return build_recipe_tree(plan, self.settings, files, self.workspace.run_dir)
 
@@ -212,7 +232,10 @@ class _Adaptation:
         if file.is_file():
             return Plan.load(file)
         choice = choose_pretraining(
-            self.settings, train_hours=hours, untranscribed_hours=hours_of(self.prepared.untranscribed)
+            self.settings,
+            train_hours=hours,
+            untranscribed_hours=hours_of(self.prepared.untranscribed),
+            text_hours=spoken_hours(self.prepared.texts),
         )
         if choice.reason is not None:
             plan = replace(plan, reasons={**plan.reasons, "pre-training": choice.reason})
@@ -241,7 +264,8 @@ class _Adaptation:
 
     def measure_pretraining(self, plan: Plan, files: TrainingFiles) -> Pace:
         """The speed of pre-training, whose data is written."""
-        write_manifest(self.prepared.untranscribed, self.workspace.path(UNTRANSCRIBED_FILE))
+        if self.prepared.untranscribed:
+            write_manifest(self.prepared.untranscribed, self.workspace.path(UNTRANSCRIBED_FILE))
         return measure_pace(self.pretraining_tree(plan, files, max_steps=1))
 
     def plan_pretraining(self, plan: Plan, files: TrainingFiles, pace: Pace, steps: int) -> Plan:
@@ -252,7 +276,8 @@ class _Adaptation:
 
     def pretraining_tree(self, plan: Plan, files: TrainingFiles, **options: Any) -> dict[str, Any]:
         """Values of the recipe of pre-training."""
-        manifest, output = self.workspace.path(UNTRANSCRIBED_FILE), self.workspace.path(PRETRAINING_FOLDER)
+        output = self.workspace.path(PRETRAINING_FOLDER)
+        manifest = self.workspace.path(UNTRANSCRIBED_FILE) if self.prepared.untranscribed else None
         return build_pretraining_tree(plan, self.settings, files, manifest, output, **options)
 
     def write_recipe(self, name: str, tree: dict[str, Any]) -> None:

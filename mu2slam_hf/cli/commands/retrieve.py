@@ -37,7 +37,7 @@ def add_parser(subparsers: Any) -> None:
         epilog="Recordings that cannot be read are reported and skipped; the exit status is then 1.",
     )
     add_recordings(parser)
-    parser.add_argument("--texts", metavar="FILE", help="text file with one candidate per line")
+    parser.add_argument("--texts", metavar="FILE", help="text file with one sentence per line: the candidates")
     parser.add_argument("--reverse", action="store_true", help="print the best recordings for each text")
     parser.add_argument(
         "--score",

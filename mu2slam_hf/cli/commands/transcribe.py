@@ -258,7 +258,8 @@ def write_results(job: "TranscriptionJob", output_settings: OutputSettings, plot
         output.begin(recording, beginning)
 
     try:
-        for recording, result in job.run(output.find, progress, begin if output.shows_beginnings else None):
+        show = begin if output.shows_beginnings else None
+        for recording, result in job.run(output.find, progress, show, output.journal_of):
             progress.clear()
             if isinstance(result, ValueError):
                 status = 1

@@ -31,8 +31,10 @@ def add_parser(subparsers: Any) -> None:
     add_target_languages_option(parser, required=True)
     parser.add_argument(
         "--normalize",
+        nargs="?",
         choices=("auto", "always", "never"),
         default="auto",
+        const="always",
         help="convert to lower case without punctuation first; auto: if that leaves fewer unknown characters",
     )
     add_json_option(parser)

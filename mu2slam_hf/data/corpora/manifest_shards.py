@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Manifests as shards of a stream: any number of TSV, CSV, JSONL or Parquet files, read row by row."""
+"""Manifests as shards of a stream: any number of tables or files of sentences, read row by row."""
 
 import os
 from collections.abc import Collection, Iterator
@@ -13,7 +13,8 @@ from mu2slam_hf.data.file_parts import WHOLE, Part, RowPosition
 from mu2slam_hf.data.language_sizes import LanguageSize, measure_rows, size_columns
 from mu2slam_hf.data.manifests import ManifestColumns, placed_records, read_manifest
 from mu2slam_hf.data.records import SpeechTextRecord
-from mu2slam_hf.data.table_files import ManifestError, PlacedRow, table_rows
+from mu2slam_hf.data.shard_files import manifest_rows
+from mu2slam_hf.data.table_files import ManifestError, PlacedRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +88,7 @@ class ManifestShardReader:
 
     def rows(self, path: Path, columns: Collection[str] | None = None, part: Part = WHOLE) -> Iterator[PlacedRow]:
         """Rows of a file, with at least the given `columns`."""
-        return table_rows(path, columns=columns, part=part)
+        return manifest_rows(path, columns=columns, part=part)
 
     def measure(self, shard: str | os.PathLike[str]) -> dict[str, LanguageSize]:
         """Language -> rows and hours of a file, in one pass without reading audio."""

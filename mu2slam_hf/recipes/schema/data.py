@@ -18,7 +18,9 @@ class CorpusSource:
     Attributes:
         name: name of a corpus that `mu2slam corpora` lists, in the folder `root`.
         root: folder of that corpus.
-        manifest: TSV, CSV, JSONL (also compressed by gzip) or Parquet: a file, a folder, or a glob pattern of shards.
+        manifest: TSV, CSV, JSONL (also compressed by gzip) or Parquet: a file, a folder, or a glob pattern of shards;
+            or a file of sentences, one a line: `corpus.txt` (with `lang`), or `corpus.en`, whose translations are in
+            `corpus.ro` beside it, line by line.
         webdataset: tar archives with `key.wav` (.flac, .opus, .mp3, .ogg), `key.txt` and `key.json` (columns as of a
             manifest) for each sample: a file, a folder, or a glob pattern.
         dataset: folder of a Hugging Face data set, written by `save_to_disk` or readable by `datasets.load_dataset`.

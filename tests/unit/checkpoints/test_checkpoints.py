@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Loading checkpoints by name and path, and what the shipped one must be."""
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from helpers import save_tiny_checkpoint
 from peft import LoraConfig, get_peft_model
 from safetensors import safe_open
 
+from mu2slam_hf import checkpoints
 from mu2slam_hf.checkpoints import default_checkpoint, load_any_checkpoint, load_checkpoint, load_default
 from mu2slam_hf.checkpoints.devices import check_device
-from mu2slam_hf.checkpoints.folders import is_path
+from mu2slam_hf.checkpoints.folders import is_path, load_processor
 
 DEFAULT = Path(default_checkpoint())
 needs_default = pytest.mark.skipif(
@@ -30,6 +32,28 @@ def test_model_is_ready_to_use_in_float32(checkpoint):
     assert not model.training
     assert model.dtype == torch.float32
     assert list(processor.languages) == list(model.config.languages)
+
+
+def test_warnings_of_torchao_are_not_shown_while_a_checkpoint_is_loaded(checkpoint, monkeypatch, caplog):
+    """transformers imports it where it is installed, for models that are not quantised too."""
+    names = ("torchao", "torch.utils._pytree")
+    for name in names:  # the command line, which other tests run, sets it
+        monkeypatch.setattr(logging.getLogger(name), "level", logging.WARNING)
+        logging.getLogger(name).manager._clear_cache()
+
+    def warn(message):
+        for name in names:
+            logging.getLogger(name).warning(message)
+
+    def load(folder):
+        warn("Failed to load _C_mxfp8.so")
+        return load_processor(folder)
+
+    monkeypatch.setattr(checkpoints, "load_processor", load)
+    load_checkpoint(checkpoint)
+    load_any_checkpoint(checkpoint)
+    warn("later")
+    assert [record.getMessage() for record in caplog.records if record.name in names] == ["later", "later"]
 
 
 def test_dtype_can_be_chosen(checkpoint):

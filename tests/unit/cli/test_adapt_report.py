@@ -2,6 +2,7 @@
 """`mu2slam adapt --check` prints and writes the report; wrong usage is explained in one line."""
 
 import json
+from pathlib import Path
 
 import pytest
 from field_recordings import LINES, Line, write_clips, write_elan, write_tape
@@ -73,6 +74,28 @@ def test_tiers_columns_and_models_can_be_named(tmp_path, inspect):
         tmp_path / "table", "--lang", "mdw", "--to", "fr", "--column", "text=says", "--column", "text_fr=parle"
     )
     assert status == 0 and "1 of 1 utterances" in printed
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "french"),
+    [("--lowercase", "bana, ndé!", "les enfants."), ("--normalize", "bana ndé", "les enfants")],
+)
+def test_texts_are_changed_to_lower_case_and_stay_so(tmp_path, inspect, option, text, french):
+    write_clips(tmp_path / "field", {"a": "Bana, NDÉ!", "b": "?!", "c": "bana"}, a="Les enfants.")
+    output = tmp_path / "out"
+
+    def texts():
+        stored = json.loads((output / "adaptation" / "data.json").read_text(encoding="utf-8"))
+        return {Path(row["audio"]).stem: (row["text"], row["translations"]) for row in stored["records"]}
+
+    arguments = (tmp_path / "field", "--lang", "mdw", "--to", "fr", "--output", output)
+    for options in ((option,), ()):
+        _, printed, _ = inspect(*arguments, *options)
+        assert f"2 x a text that was changed to lower case{' without punctuation' * (text == 'bana ndé')} (" in printed
+        assert texts() == {"a": (text, {"fr": french}), "c": ("bana", {})}
+        assert "the text is '?!'" in printed
+    inspect(*arguments, "--normalize", "never")
+    assert texts()["a"] == ("Bana, NDÉ!", {"fr": "Les enfants."})
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,14 @@ def test_parts_of_long_recordings(tmp_path):
     assert read_manifest(other, columns=renamed)[0].audio.end_seconds == 4.0
 
 
-@pytest.mark.parametrize("times", ["4\t1.5", "-1\t2", "\t2", "1\t", "nan\t2", "1\tinf", "1\tsoon"])
+def test_times_may_have_a_decimal_comma(tmp_path):
+    path = tmp_path / "tape.csv"
+    path.write_text("audio;lang;text;start;end;duration\ntape.wav;mdw;bana;1,5;4;\nclip.wav;mdw;bana;;;2,25\n")
+    part, whole = read_manifest(path)
+    assert part.audio == AudioSlice(str(tmp_path / "tape.wav"), 1.5, 4.0) and whole.duration_seconds == 2.25
+
+
+@pytest.mark.parametrize("times", ["1,000.5\t2000", "4\t1.5", "-1\t2", "\t2", "1\t", "nan\t2", "1\tinf", "1\tsoon"])
 def test_times_that_are_no_part_of_a_recording(tmp_path, times):
     path = tmp_path / "tape.tsv"
     path.write_text(f"audio\tlang\ttext\tstart\tend\ntape.wav\tmdw\tbana\t{times}\n")

@@ -103,6 +103,28 @@ def test_reading_goes_on_at_any_row_of_every_format(tmp_path):
                 assert list(read(path, Part(index, count, position))) == rows[number:], (name, position)
 
 
+@pytest.mark.parametrize(
+    ("header", "row", "expected"),
+    [
+        ("a,b", 'x;y,"1,5"', {"a": "x;y", "b": "1,5"}),
+        ("a;b", 'x,y;"1;5"', {"a": "x,y", "b": "1;5"}),
+        ('"a;b;c",d', "x;y,z", {"a;b;c": "x;y", "d": "z"}),
+        ('"a,b,c";d', "x,y;z", {"a,b,c": "x,y", "d": "z"}),
+        ("a\tb", "x,y\tz", {"a": "x,y", "b": "z"}),
+        ("a", "x;y", {"a": "x;y"}),
+    ],
+)
+def test_the_names_of_columns_tell_what_separates_the_cells(tmp_path, header, row, expected):
+    path = tmp_path / "a.csv"
+    path.write_bytes(f"\r\n{header}\r\n{row}\r\n{row}\r\n".encode("utf-8-sig"))
+    part = Part()
+    assert [found for _, found in csv_rows(path)] == [expected, expected]
+    next(csv_rows(path, part))
+    assert [found for _, found in csv_rows(path, Part(start=part.position))] == [expected]
+    write_gzip(tmp_path / "a.csv.gz", f"{header}\n{row}\n")
+    assert [found for _, found in table_rows(tmp_path / "a.csv.gz")] == [expected]
+
+
 def test_faulty_files_are_named_with_the_reason(tmp_path):
     path = tmp_path / "c4-en.json.gz"
     packed = gzip.compress(b'{"text": "a"}\n{"text"\n[1]\n\n' + b'{"text": "b"}\n' * 3000)

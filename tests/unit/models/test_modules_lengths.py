@@ -29,3 +29,16 @@ def test_downsampled_mask_keeps_a_frame_of_a_one_frame_utterance():
 def test_positions_restart_at_every_sequence_of_a_row():
     ids = torch.tensor([[1, 1, 1, 2, 2, 3, 0, 0], [4, 4, 1, 1, 1, 1, 1, 0]])
     assert restarting_position_ids(ids).tolist() == [[0, 1, 2, 0, 1, 0, 0, 1], [0, 1, 0, 1, 2, 3, 4, 0]]
+
+
+def test_positions_are_exported_without_a_cumulative_maximum():
+    class Positions(torch.nn.Module):
+        def forward(self, sequence_ids):
+            return restarting_position_ids(sequence_ids)
+
+    ids = torch.randint(0, 3, (4, 17), generator=torch.Generator().manual_seed(0))
+    length = {"sequence_ids": {1: torch.export.Dim.DYNAMIC}}
+    program = torch.export.export(Positions(), (ids,), dynamic_shapes=length)
+    assert "cummax" not in program.graph_module.code
+    for other in (ids, ids[:, :9]):
+        assert torch.equal(program.module()(other), restarting_position_ids(other))

@@ -284,7 +284,6 @@ def test_tiers_that_are_not_clear_are_listed(folder):
     ("content", "message"),
     [
         ("name,text\nx,y\n", "no column with the recordings, such as audio; its columns are name, text"),
-        ("audio;text\nx;y\n", "separated by semicolons"),
         ("", "has no rows"),
         ("audio,text\n", "has no rows"),
         ("audio,text,text\na.wav,x,y\n", "the column name 'text' occurs twice; rename one of them"),
@@ -299,7 +298,68 @@ def test_a_table_that_is_no_manifest_says_what_is_missing(tmp_path, content, mes
     data = read_data(tmp_path, OPTIONS)
     (finding,) = data.findings
     assert len(data.records) == 1 and finding.place.startswith(str(tmp_path / "list.csv"))
-    assert finding.kind == ("unclear_columns" if "no column" in message or ";" in content else "unreadable_file")
+    assert finding.kind == ("unclear_columns" if "no column" in message else "unreadable_file")
+
+
+def test_a_table_of_a_spreadsheet_with_semicolons_and_decimal_commas(tmp_path):
+    write_tape(tmp_path / "tape.wav")
+    (tmp_path / "list.csv").write_text('audio;text;text_fr;start;end\ntape.wav;mwana, bana;"un; deux";0,5;2,25\n')
+    data = read_data(tmp_path / "list.csv", OPTIONS)
+    (record,) = data.records
+    assert (record.text, record.translations) == ("mwana, bana", {"fr": "un; deux"})
+    assert record.audio == AudioSlice(str(tmp_path / "tape.wav"), 0.5, 2.25)
+
+
+def test_further_texts_are_records_without_recordings(folder, tmp_path):
+    (tmp_path / "more.mdw").write_text("mwana\nbana\n")
+    (tmp_path / "more.fr").write_text("enfant\n\n")
+    (tmp_path / "plain.txt").write_text("Un\n")
+    (tmp_path / "pairs.tsv").write_text("lang\ttext\ttext_fr\nmdw\tBá\tIl\nes\tuno\tun\n")
+    names = ("more.mdw", "more.fr", "plain.txt", "pairs.tsv")
+    texts = tuple(str(tmp_path / name) for name in names)
+    data = read_data(folder, ReadingOptions(lang="mdw", target_langs=("fr",), texts=texts, text_form="lowercase"))
+    found = [(r.key.split("/", 1)[0], r.lang, r.text, r.translations) for r in data.records if r.audio is None]
+    assert found == [
+        ("field_text_1", "mdw", "mwana", {"fr": "enfant"}),
+        ("field_text_1", "mdw", "bana", {}),
+        ("field_text_2", "fr", "enfant", {}),
+        ("field_text_3", "mdw", "un", {}),
+        ("field_text_4", "mdw", "bá", {"fr": "il"}),
+    ]
+    (finding,) = data.findings
+    assert finding.kind == "other_language" and finding.place.endswith("pairs.tsv:3")
+    with pytest.raises(ValueError, match=r"none\.txt: no such file; expected sentences"):
+        read_data(folder, ReadingOptions(lang="mdw", texts=("none.txt",)))
+    (tmp_path / "more.fr").write_text("enfant\n")
+    with pytest.raises(ValueError, match=r"more\.mdw: has 2 lines, but more\.fr beside it has 1"):
+        read_data(folder, ReadingOptions(lang="mdw", target_langs=("fr",), texts=texts))
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "lines"),
+    [
+        ("french", {}, ["list.tsv: column french is not used (--column text_fr=french uses it)"]),
+        (
+            "translation (fr)\tgloss\tvotes",
+            {},
+            [
+                "list.tsv: column translation (fr) is not used (--column 'text_fr=translation (fr)' uses it)",
+                "list.tsv: columns gloss, votes are not used (--column KIND=NAME uses one)",
+            ],
+        ),
+        ("text_fr\tspeaker\tsession\ttext_pt", {}, []),
+        ("french\ttext_fr", {"text_fr": "french"}, ["--column text_fr=text_fr"]),
+        ("mdw", {}, ["list.tsv: column mdw is not used (--column text=mdw uses it)"]),
+        ("notes", {"text_fr": "notes"}, []),
+    ],
+)
+def test_columns_that_are_not_used_are_named_with_the_option_that_uses_them(tmp_path, columns, options, lines):
+    write_tape(tmp_path / "tape.wav")
+    cells = "\t".join("x" for _ in columns.split("\t"))
+    (tmp_path / "list.tsv").write_text(f"file\ttranscription\t{columns}\ntape.wav\tmwana\t{cells}\n")
+    data = read_data(tmp_path, ReadingOptions(lang="mdw", target_langs=("fr",), columns=options))
+    unused = [choice for choice in data.choices if "not used" in choice]
+    assert len(unused) == len(lines) and all(line in choice for line, choice in zip(lines, unused, strict=True))
 
 
 def test_quotes_of_a_table_with_tabs_are_named(tmp_path):

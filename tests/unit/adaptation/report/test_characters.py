@@ -36,6 +36,12 @@ def test_letters_that_look_alike():
     assert any("U+0061 LATIN SMALL LETTER A" in doubt for doubt in found["\u0430"])
 
 
+def test_romanian_letters_with_a_cedilla_look_like_those_with_a_comma():
+    found = doubts("și țară Și Țara și țara Și Țări", "\u015fi \u0163ar\u0103 \u015ei \u0162ara")
+    assert set(found) == set("\u015f\u0163\u015e\u0162")
+    assert found["\u015f"] == ("looks like ș (U+0219 LATIN SMALL LETTER S WITH COMMA BELOW), which occurs 2 times",)
+
+
 def test_apostrophes_of_one_language_should_be_one():
     found = doubts("l'a d'a", "s\u2019a")
     assert list(found) == ["\u2019"]

@@ -140,8 +140,24 @@ def test_capitals_that_the_model_lacks_are_named_with_advice(tmp_path):
     found = report.findings_by_kind()["new_capitals"]
     # The Greek capital is not listed: its small letter is new too.
     assert [one.message for one in found] == ["in mdw: O P, 2 x in all", "in fr: A, 1 x in all"]
-    assert "Write the texts in lower case" in format_report(report)
+    assert "Give --lowercase, or --normalize" in format_report(report)
     assert "new_capitals" not in prepare_data(tmp_path / "field", OPTIONS).report.findings_by_kind()
+
+
+def test_texts_that_the_development_set_has_are_left_out(tmp_path):
+    write_clips(tmp_path / "field", {f"c{n}": f"bana {'abcdefghij'[n]}" for n in range(10)})
+    (tmp_path / "more.txt").write_text("".join(f"Bana {letter}!\n" for letter in "abcdefghijkl"))
+    options = ReadingOptions(lang="mdw", texts=(str(tmp_path / "more.txt"),))
+    prepared = prepare_data(tmp_path / "field", options)
+    dev = {record.text for record in prepared.split.dev}
+    assert (
+        dev
+        and {record.text.lower().rstrip("!") for record in prepared.texts}
+        == {f"bana {letter}" for letter in "abcdefghijkl"} - dev
+    )
+    lines = format_report(prepared.report)
+    assert f"{len(dev)} x a text without recording that is left out: the development set has it" in lines
+    assert f"{12 - len(dev)} texts without recording" in lines
 
 
 def test_without_matplotlib_the_page_says_what_is_missing(folder, monkeypatch):
@@ -158,22 +174,6 @@ def test_without_matplotlib_the_page_says_what_is_missing(folder, monkeypatch):
         plot_report(report)
     page = Page(render_html(report))
     assert "img" not in page.tags
-
-
-@pytest.mark.parametrize(("suffix", "what"), [(".eaf", "ELAN files"), (".TextGrid", "TextGrids")])
-def test_without_pympi_the_error_says_what_to_install(tmp_path, monkeypatch, suffix, what):
-    write_tape(tmp_path / "a.wav")
-    (tmp_path / f"a{suffix}").write_text("x")
-    found = builtins.__import__
-
-    def refuse(name, *args, **kwargs):
-        if name.startswith("pympi"):
-            raise ImportError(name)
-        return found(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(ImportError, match=rf"{what} require pympi-ling: pip install 'mu2slam-hf\[adapt\]'"):
-        prepare_data(tmp_path, OPTIONS)
 
 
 def test_data_json_has_every_record_and_keeps_the_split(folder, tmp_path):

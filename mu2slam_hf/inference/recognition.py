@@ -46,6 +46,7 @@ class RecognizedWindow:
         words: words of the transcript with times in the recording; empty if they cannot be aligned.
         translations: text by target language.
         features: what the decision about speech was made from, by name.
+        no_speech_probability: see `TranscriptSegment`.
         level_dbfs: level of the loud frames in dB relative to full scale.
     """
 
@@ -63,6 +64,7 @@ class RecognizedWindow:
     words: tuple[AlignedWord, ...] = ()
     translations: dict[str, str] = field(default_factory=dict)
     features: dict[str, float] = field(default_factory=dict)
+    no_speech_probability: float | None = None
     level_dbfs: float = 0.0
 
 
@@ -236,6 +238,7 @@ class WindowRecognizer:
         if AGREEMENT in self.no_speech.weights and one.log_probs is not None:
             one.features[AGREEMENT] = measure_agreement(self._written_log_probs(one), ids, blank)
             one.has_speech = self.no_speech.score(one.features) > 0
+        one.no_speech_probability = self.no_speech.no_speech_probability(one.features)
         one.text = self._to_text(ids) if one.has_speech else ""
         one.has_speech = bool(one.text)
         if not one.has_speech:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from mu2slam_hf.cli.adapters import add_adapters_option, choose_adapter, read_adapters, with_added_languages
 from mu2slam_hf.cli.files import check_output_file, check_output_folder
-from mu2slam_hf.cli.languages import resolve_language, resolve_source_language
 from mu2slam_hf.cli.model_options import add_model_options
 from mu2slam_hf.cli.models import chosen_model
 from mu2slam_hf.cli.options import (
@@ -29,6 +28,7 @@ from mu2slam_hf.cli.options import (
 )
 from mu2slam_hf.cli.progress import TranscriptionProgress
 from mu2slam_hf.cli.recordings import find_unusable, list_recordings, report_all_unusable
+from mu2slam_hf.inference.languages import resolve_language, resolve_source_language
 from mu2slam_hf.inference.output_settings import FORMATS, OutputSettings
 from mu2slam_hf.inference.recordings import Recording, print_error
 from mu2slam_hf.models.language_codes import UNDETERMINED

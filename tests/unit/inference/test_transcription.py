@@ -299,9 +299,9 @@ def test_a_recording_that_fails_at_its_end_has_no_beginning(transcribe, tmp_path
 def test_results_do_not_wait_for_the_next_recording(monkeypatch, transcribe):
     """A finished recording is given while the next one, a long one, is still being read."""
     read = []
-    original = transcription._Transcriber.process
+    original = transcription.Transcriber.process
     monkeypatch.setattr(
-        transcription._Transcriber, "process", lambda self, pool: (read.append(len(pool)), original(self, pool))
+        transcription.Transcriber, "process", lambda self, pool: (read.append(len(pool)), original(self, pool))
     )
     processor = SimpleNamespace(languages=LANGUAGES, language_row=lambda code: 0)
     options = TranscriptionOptions(batch_seconds=5.0)

@@ -297,7 +297,9 @@ class Transcriber(WindowLoop[TranscribedRecording, Transcript]):
         predicts = recording.source_lang is None and result.language_probabilities is not None
         return not predicts or self.options.multilingual or recording.is_settled
 
-    def _language(self, recording: TranscribedRecording, result: RecognizedWindow) -> tuple[str, float | None, str | None]:
+    def _language(
+        self, recording: TranscribedRecording, result: RecognizedWindow
+    ) -> tuple[str, float | None, str | None]:
         """Language, its probability, and the language to write."""
         if recording.source_lang is not None or result.language_probabilities is None:
             return recording.source_lang or UNDETERMINED, None, recording.source_lang
@@ -369,7 +371,9 @@ class Transcriber(WindowLoop[TranscribedRecording, Transcript]):
         assert recording.num_samples is not None
         return self._assemble(recording, recording.segments, recording.num_samples)
 
-    def _assemble(self, recording: TranscribedRecording, found: Sequence[TranscriptSegment], num_samples: int) -> Transcript:
+    def _assemble(
+        self, recording: TranscribedRecording, found: Sequence[TranscriptSegment], num_samples: int
+    ) -> Transcript:
         """A transcript of these segments of a recording."""
         segments = without_overlap(found)
         if self.options.timestamps is None:

@@ -40,6 +40,7 @@ class ServingApp:
         api_keys: see `RequestGate`.
 
     Attributes:
+        limits: what is accepted.
         app: the application for an ASGI server.
         scheduler: recognises; it runs while the application does.
     """
@@ -47,12 +48,12 @@ class ServingApp:
     def __init__(
         self, models: ServedModels, limits: ServingLimits | None = None, *, api_keys: Sequence[str] = ()
     ) -> None:
-        self._models, self._limits = models, limits or ServingLimits()
+        self._models, self.limits = models, limits or ServingLimits()
         self._metrics = ServingMetrics()
-        self.scheduler = RecognitionScheduler(list(models.models.values()), self._limits, self._metrics)
+        self.scheduler = RecognitionScheduler(list(models.models.values()), self.limits, self._metrics)
         self.app = app = FastAPI(lifespan=self._live, openapi_url=None)
         app.add_middleware(
-            RequestGate, limits=self._limits, scheduler=self.scheduler, metrics=self._metrics, api_keys=api_keys
+            RequestGate, limits=self.limits, scheduler=self.scheduler, metrics=self._metrics, api_keys=api_keys
         )
         for kind in (ApiError, AudioError, HTTPException):  # others are answered by the gate
             app.add_exception_handler(kind, _answer_error)
@@ -95,7 +96,7 @@ class ServingApp:
         return Response(self._metrics.format(), media_type=CONTENT_TYPE_LATEST)
 
     async def _recognize(self, request: Request, *, translates: bool) -> Response:
-        form = await read_form(request, self._limits)
+        form = await read_form(request, self.limits)
         try:
             wanted = read_request(form, self._models, translates=translates)
         except ApiError:

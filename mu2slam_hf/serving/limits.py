@@ -3,15 +3,13 @@
 
 from dataclasses import dataclass
 
-MEGABYTE = 1_000_000
-
 
 @dataclass(frozen=True, kw_only=True)
 class ServingLimits:
     """What a server accepts.
 
     Attributes:
-        upload_bytes: size of a request.
+        upload_megabytes: size of a request, in 10^6 bytes.
         upload_seconds: time in which a request must arrive.
         audio_seconds: length of a recording.
         requests: requests at a time, those that wait or arrive included.
@@ -23,7 +21,7 @@ class ServingLimits:
         grace_seconds: time in which accepted requests are finished when the server stops.
     """
 
-    upload_bytes: int = 100 * MEGABYTE
+    upload_megabytes: float = 100.0
     upload_seconds: float = 300.0
     audio_seconds: float = 4 * 3600.0
     requests: int = 64

@@ -159,17 +159,38 @@ class RecognitionScheduler:
         self._thread.join()
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                while not (self._arrived or self._tasks or self._is_closed):
-                    self._changed.wait()
-                arrived, self._arrived = self._arrived, deque()
-                if not (arrived or self._tasks):
-                    return
-            self._tasks += [_OpenTask(task, self._shared[task.model.name]) for task in arrived]
-            self._drop_overdue()
-            if self._tasks:
-                self._take_turn()
+        while self._wait_for_work():
+            self.take_turn()
+
+    def _wait_for_work(self) -> bool:
+        """Wait until there is work; False if there will be none."""
+        with self._changed:
+            while not (self._arrived or self._tasks or self._is_closed):
+                self._changed.wait()
+            return bool(self._arrived or self._tasks)
+
+    def take_turn(self) -> None:
+        """Recognise a batch of windows of one window loop, and end the tasks that are over; in one thread only."""
+        with self._changed:
+            arrived, self._arrived = self._arrived, deque()
+        self._tasks += [_OpenTask(task, self._shared[task.model.name]) for task in arrived]
+        self._drop_overdue()
+        if not self._tasks:
+            return
+        started = time.monotonic()
+        transcriber = self._tasks[0].transcriber
+        group = [one for one in self._tasks if one.transcriber is transcriber]
+        pool, group = self._take_windows(group)
+        # The other window loops are next, then those of this one that were not reached.
+        self._tasks = [one for one in self._tasks if one.transcriber is not transcriber] + group
+        try:
+            if pool or transcriber.held():
+                transcriber.process([(one.recording, window) for one, window in pool if one.recording is not None])
+            self._conclude(group)
+        except Exception as error:
+            self._recover([one for one in group if one.recording is not None], error)
+        self.turn_seconds = time.monotonic() - started
+        self._metrics.compute_seconds.inc(self.turn_seconds)
 
     def _drop_overdue(self) -> None:
         """End tasks that nobody waits for, or that have taken too long."""
@@ -186,29 +207,11 @@ class RecognitionScheduler:
                 )
                 self._end(one, ApiError(504, "deadline_exceeded", message))
 
-    def _take_turn(self) -> None:
-        """Recognise a batch of windows of one window loop, and end the tasks that are complete."""
-        started = time.monotonic()
-        transcriber = self._tasks[0].transcriber
-        group = [one for one in self._tasks if one.transcriber is transcriber]
-        pool = self._take_windows(group)
-        # Those that had their turn are behind those that had none.
-        served = {id(one) for one, _ in pool}
-        self._tasks.sort(key=lambda one: id(one) in served)
-        try:
-            if pool or transcriber.held():
-                transcriber.process([(one.recording, window) for one, window in pool if one.recording is not None])
-            self._conclude(group)
-        except Exception as error:
-            self._recover([one for one in group if one.recording is not None], error)
-        self.turn_seconds = time.monotonic() - started
-        self._metrics.compute_seconds.inc(self.turn_seconds)
-
-    def _take_windows(self, group: Sequence[_OpenTask]) -> list[tuple[_OpenTask, Window]]:
-        """A window of each task in turn, until there are enough for a batch."""
+    def _take_windows(self, group: Sequence[_OpenTask]) -> tuple[list[tuple[_OpenTask, Window]], list[_OpenTask]]:
+        """A window of each task in turn, until there are enough for a batch; and the tasks in their new order."""
         pool: list[tuple[_OpenTask, Window]] = []
         seconds = 0.0
-        waiting = deque(group)
+        waiting, exhausted = deque(group), []
         while waiting and seconds < self._limits.batch_seconds:
             one = waiting.popleft()
             try:
@@ -221,15 +224,17 @@ class RecognitionScheduler:
                 self._end(one, error)
                 pool = [(other, taken) for other, taken in pool if other is not one]
                 continue
-            if window is not None:
-                pool.append((one, window))
-                seconds += len(window.waveform) / one.transcriber.sampling_rate
-                waiting.append(one)
+            if window is None:
+                exhausted.append(one)
+                continue
+            pool.append((one, window))
+            seconds += len(window.waveform) / one.transcriber.sampling_rate
+            waiting.append(one)
         if pool:
             self._metrics.batch_windows.observe(len(pool))
             self._metrics.batch_seconds.observe(seconds)
             self._metrics.audio_seconds.inc(seconds)
-        return pool
+        return pool, [*exhausted, *waiting]
 
     def _open(self, one: _OpenTask) -> None:
         if one.task.started is None:

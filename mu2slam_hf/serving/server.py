@@ -6,10 +6,12 @@ import socket
 import sys
 from collections.abc import Callable
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import uvicorn
 
-from mu2slam_hf.serving.app import ServingApp
+if TYPE_CHECKING:
+    from mu2slam_hf.serving.app import ServingApp
 
 # After the time in which requests are finished, for their answers to arrive.
 _LAST_SECONDS = 5
@@ -25,8 +27,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen."""
         await super().startup(sockets)
-        if self.servers:
-            host, port = self.servers[0].sockets[0].getsockname()[:2]
+        for sock in sockets or []:
+            host, port = sock.getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host
             print(f"mu2slam serves at http://{shown}:{port}/v1", flush=True)
 
@@ -37,17 +39,12 @@ class _Server(uvicorn.Server):
         self._on_stop()
 
 
-def serve(app: ServingApp, *, host: str, port: int, grace_seconds: float) -> None:
+def serve(app: "ServingApp", sock: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM, and finish the requests that were accepted before.
 
     Args:
         app: the application.
-        host: address of the interface.
-        port: its port; 0 for a free one.
-        grace_seconds: time for the requests that were accepted.
-
-    Raises:
-        OSError: the address is in use or not available.
+        sock: from `open_socket`; closed at the end.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
@@ -56,19 +53,25 @@ def serve(app: ServingApp, *, host: str, port: int, grace_seconds: float) -> Non
     log.setLevel(logging.INFO)
     config = uvicorn.Config(
         app.app,
-        host=host,
-        port=port,
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=round(grace_seconds) + _LAST_SECONDS,
+        timeout_graceful_shutdown=round(app.limits.grace_seconds) + _LAST_SECONDS,
     )
-    with open_socket(host, port) as sock:
+    with sock:
         _Server(config, app.scheduler.drain).run([sock])
 
 
 def open_socket(host: str, port: int) -> socket.socket:
-    """A socket that is bound to an address."""
+    """A socket that is bound to an address.
+
+    Args:
+        host: address or name of the interface.
+        port: its port; 0 for a free one.
+
+    Raises:
+        OSError: the address is in use or not available.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         sock = socket.socket(family, kind, protocol)

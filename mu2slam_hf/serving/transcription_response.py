@@ -15,9 +15,9 @@ def format_response(transcript: Transcript, request: AudioRequest) -> tuple[str,
     """The body of a response and its media type."""
     if request.response_format in DOCUMENTS:
         kind = "text/vtt" if request.response_format == "vtt" else "text/plain"
-        options = {"target_langs": [request.target_lang] if request.target_lang else []}
-        name = DOCUMENTS[request.response_format]
-        return format_transcript(transcript, name, target_lang=request.target_lang, **options), kind
+        name, target_lang = DOCUMENTS[request.response_format], request.target_lang
+        target_langs = [target_lang] if target_lang else []
+        return format_transcript(transcript, name, target_lang=target_lang, target_langs=target_langs), kind
     content = describe_text(transcript, request)
     if request.response_format == "verbose_json":
         content = _describe_verbosely(transcript, request)

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from mu2slam_hf.serving.errors import ApiError
-from mu2slam_hf.serving.limits import MEGABYTE, ServingLimits
+from mu2slam_hf.serving.limits import ServingLimits
 
 Result = TypeVar("Result")
 
@@ -27,8 +27,9 @@ async def read_form(request: Request, limits: ServingLimits) -> FormData:
         raise ApiError(
             415, "unsupported_media_type", f"The request must be multipart/form-data, but is {kind[:80] or 'untyped'}."
         )
+    max_bytes = limits.upload_megabytes * 1_000_000
     length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > limits.upload_bytes:
+    if length.isdecimal() and int(length) > max_bytes:
         raise too_large(limits)
     num_bytes = 0
 
@@ -36,7 +37,7 @@ async def read_form(request: Request, limits: ServingLimits) -> FormData:
         nonlocal num_bytes
         message = await request.receive()
         num_bytes += len(message.get("body", b""))
-        if num_bytes > limits.upload_bytes:
+        if num_bytes > max_bytes:
             raise too_large(limits)
         return message
 
@@ -53,7 +54,7 @@ async def read_form(request: Request, limits: ServingLimits) -> FormData:
 
 def too_large(limits: ServingLimits) -> ApiError:
     """The error of a request that is too large."""
-    message = f"The request has more than {limits.upload_bytes / MEGABYTE:.0f} MB; compress or divide the recording."
+    message = f"The request has more than {limits.upload_megabytes:g} MB; compress or divide the recording."
     return ApiError(413, "file_too_large", message, param="file")
 
 

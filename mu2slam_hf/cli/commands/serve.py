@@ -23,9 +23,18 @@ from mu2slam_hf.cli.options import (
     positive_seconds,
 )
 from mu2slam_hf.inference.recordings import print_error
-from mu2slam_hf.serving.limits import MEGABYTE, ServingLimits
+from mu2slam_hf.serving.limits import ServingLimits
 
 _DEFAULTS = ServingLimits()
+_LIMITS = {
+    "upload_megabytes": ("--max-upload", "MB", "size of a request"),
+    "audio_seconds": ("--max-length", "SECONDS", "length of a recording"),
+    "requests": ("--max-requests", "N", "requests at a time, with those that wait"),
+    "client_requests": ("--max-client-requests", "N", "requests of one key or address at a time"),
+    "upload_seconds": ("--upload-timeout", "SECONDS", "time in which a request must arrive"),
+    "extra_seconds": ("--timeout", "SECONDS", "time of a request beyond the length of its recording"),
+    "grace_seconds": ("--grace", "SECONDS", "time for accepted requests when the server is stopped"),
+}
 _PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 
 
@@ -64,74 +73,33 @@ def add_parser(subparsers: Any) -> None:
 
 def add_limits(group: Any) -> None:
     """Options of `ServingLimits`."""
-    group.add_argument(
-        "--max-upload",
-        type=positive_seconds,
-        default=_DEFAULTS.upload_bytes / MEGABYTE,
-        metavar="MB",
-        help=f"size of a request ({_DEFAULTS.upload_bytes / MEGABYTE:.0f})",
-    )
-    group.add_argument(
-        "--max-length",
-        type=positive_seconds,
-        default=_DEFAULTS.audio_seconds,
-        metavar="SECONDS",
-        help=f"length of a recording ({_DEFAULTS.audio_seconds:.0f})",
-    )
-    group.add_argument(
-        "--max-requests",
-        type=positive_int,
-        default=_DEFAULTS.requests,
-        metavar="N",
-        help=f"requests at a time, with those that wait ({_DEFAULTS.requests})",
-    )
-    group.add_argument(
-        "--max-client-requests",
-        type=positive_int,
-        default=_DEFAULTS.client_requests,
-        metavar="N",
-        help=f"requests of one key or address at a time ({_DEFAULTS.client_requests})",
-    )
-    group.add_argument(
-        "--upload-timeout",
-        type=positive_seconds,
-        default=_DEFAULTS.upload_seconds,
-        metavar="SECONDS",
-        help=f"time in which a request must arrive ({_DEFAULTS.upload_seconds:.0f})",
-    )
-    group.add_argument(
-        "--timeout",
-        type=positive_seconds,
-        default=_DEFAULTS.extra_seconds,
-        metavar="SECONDS",
-        help=f"time of a request beyond the length of its recording ({_DEFAULTS.extra_seconds:.0f})",
-    )
-    group.add_argument(
-        "--grace",
-        type=positive_seconds,
-        default=_DEFAULTS.grace_seconds,
-        metavar="SECONDS",
-        help=f"time for accepted requests when the server is stopped ({_DEFAULTS.grace_seconds:.0f})",
-    )
+    for field, (option, unit, text) in _LIMITS.items():
+        default = getattr(_DEFAULTS, field)
+        kind = positive_int if unit == "N" else positive_seconds
+        group.add_argument(
+            option, dest=field, type=kind, default=default, metavar=unit, help=f"{text} ({default:.0f})"
+        )
 
 
 def run(args: argparse.Namespace) -> int:
     """Serves until a signal; returns 0."""
     check_packages()
     choices = choose_models(args)
-    limits = build_limits(args)
+    limits = ServingLimits(batch_seconds=args.batch_seconds, **{name: getattr(args, name) for name in _LIMITS})
     api_keys = read_api_keys(args.api_key_file) if args.api_key_file else []
     if not api_keys and not is_loopback(args.host):
         print_error("mu2slam", f"--host {args.host} without --api-key-file: everybody who reaches it can use it")
     if args.vad == "silero":
         check_silero()
+    from mu2slam_hf.serving.server import open_socket, serve
+
+    sock = open_socket(args.host, args.port)
     # What follows imports torch.
     import torch
 
     from mu2slam_hf.inference.transcription import TranscriptionOptions
     from mu2slam_hf.serving.app import ServingApp
     from mu2slam_hf.serving.served_models import load_models
-    from mu2slam_hf.serving.server import serve
 
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -143,8 +111,7 @@ def run(args: argparse.Namespace) -> int:
         generate_kwargs=generation_arguments(args),
     )
     models = load_models(choices, options, strict=args.strict_model)
-    app = ServingApp(models, limits, api_keys=api_keys)
-    serve(app, host=args.host, port=args.port, grace_seconds=limits.grace_seconds)
+    serve(ServingApp(models, limits, api_keys=api_keys), sock)
     return 0
 
 
@@ -185,20 +152,6 @@ def named_model(text: str) -> tuple[str, str]:
     if not (name.strip() and path):
         raise argparse.ArgumentTypeError(f"expected PATH or NAME=PATH, got {text!r}")
     return name.strip(), path
-
-
-def build_limits(args: argparse.Namespace) -> ServingLimits:
-    """The limits of the arguments."""
-    return ServingLimits(
-        upload_bytes=round(args.max_upload * MEGABYTE),
-        upload_seconds=args.upload_timeout,
-        audio_seconds=args.max_length,
-        requests=args.max_requests,
-        client_requests=args.max_client_requests,
-        extra_seconds=args.timeout,
-        batch_seconds=args.batch_seconds,
-        grace_seconds=args.grace,
-    )
 
 
 def read_api_keys(path: str) -> Sequence[str]:

@@ -4,7 +4,7 @@
 import logging
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
@@ -19,6 +19,9 @@ from mu2slam_hf.serving.metrics import ServingMetrics
 from mu2slam_hf.serving.served_models import ServedModel
 
 logger = logging.getLogger(__name__)
+
+# What is recognised at once of a recording whose text is shown while it grows.
+_STREAM_SECONDS = 10.0
 
 
 @dataclass(kw_only=True, eq=False)
@@ -211,7 +214,8 @@ class RecognitionScheduler:
         """A window of each task in turn, until there are enough for a batch; and the tasks in their new order."""
         pool: list[tuple[_OpenTask, Window]] = []
         seconds = 0.0
-        waiting, exhausted = deque(group), []
+        waiting, exhausted, sated = deque(group), [], []
+        own_seconds: dict[int, float] = defaultdict(float)
         while waiting and seconds < self._limits.batch_seconds:
             one = waiting.popleft()
             try:
@@ -228,13 +232,16 @@ class RecognitionScheduler:
                 exhausted.append(one)
                 continue
             pool.append((one, window))
-            seconds += len(window.waveform) / one.transcriber.sampling_rate
-            waiting.append(one)
+            length = len(window.waveform) / one.transcriber.sampling_rate
+            seconds += length
+            own_seconds[id(one)] += length
+            is_sated = one.task.on_text is not None and own_seconds[id(one)] >= _STREAM_SECONDS
+            (sated if is_sated else waiting).append(one)
         if pool:
             self._metrics.batch_windows.observe(len(pool))
             self._metrics.batch_seconds.observe(seconds)
             self._metrics.audio_seconds.inc(seconds)
-        return pool, [*exhausted, *waiting]
+        return pool, [*exhausted, *waiting, *sated]
 
     def _open(self, one: _OpenTask) -> None:
         if one.task.started is None:

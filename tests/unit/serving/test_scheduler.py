@@ -128,6 +128,17 @@ def test_text_is_shown_while_it_grows(scheduler, submit):
     assert shown == ["a b c", " d e f g"] and task.result.result().text.startswith("".join(shown))
 
 
+def test_a_text_that_is_shown_is_not_kept_back_by_large_batches(models, log):
+    scheduler = RecognitionScheduler(list(models.models.values()), ServingLimits(), ServingMetrics())
+    shown = []
+    words = " ".join(f"w{number}" for number in range(25))
+    for on_text in (shown.append, None):
+        file = io.BytesIO(words.encode())
+        scheduler.submit(RecognitionTask(model=models.find("default"), file=file, name="clip", on_text=on_text))
+    scheduler.take_turn()
+    assert len(log.batches[0]) == 10 + 25 and shown == [" ".join(words.split()[:9])]
+
+
 def test_a_task_that_nobody_waits_for_is_dropped(scheduler, submit, log):
     kept, dropped = submit("a " * 8), submit("b " * 8)
     scheduler.take_turn()

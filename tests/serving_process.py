@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-REPOSITORY_ROOT = Path(__file__).resolve().parent.parent
-
 
 class ServerProcess:
     """`mu2slam serve`, started and ready.
@@ -27,7 +25,6 @@ class ServerProcess:
         self.temporary.mkdir()
         self._log = (folder / "log").open("w+")
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(self.temporary), "HF_HUB_OFFLINE": "1"}
-        environment["PYTHONPATH"] = str(REPOSITORY_ROOT)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mu2slam_hf", "serve", "--port", "0", *arguments],
             stdout=subprocess.PIPE,

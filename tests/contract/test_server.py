@@ -15,8 +15,8 @@ import numpy as np
 import openai
 import pytest
 import soundfile as sf
-from helpers import save_tiny_checkpoint
-from serving_process import REPOSITORY_ROOT, ServerProcess
+from helpers import REPOSITORY_ROOT, save_tiny_checkpoint
+from serving_process import ServerProcess
 
 from mu2slam_hf.cli import main
 from mu2slam_hf.data.audio import load_audio

@@ -51,12 +51,10 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--model",
-        dest="models",
         action="append",
-        type=named_model,
-        metavar="[NAME=]PATH",
-        help="folder or Hub name, with the name by which requests ask for it; may be repeated, the first one also "
-        "answers for whisper-1; default: the checkpoint in the package",
+        metavar="PATH",
+        help="folder or Hub name; as NAME=PATH with the name by which requests ask for it; may be repeated, the first "
+        "one also answers for whisper-1; default: the checkpoint in the package",
     )
     add_adapters_option(parser, "of the first --model; requests ask for MODEL:NAME")
     parser.add_argument("--strict-model", action="store_true", help="accept only names of models, not whisper-1")
@@ -130,7 +128,7 @@ def choose_models(args: argparse.Namespace) -> dict[str, CommandModel]:
     """
     read_adapters(args.adapters)
     choices: dict[str, CommandModel] = {}
-    for name, path in args.models or [(DEFAULT_NAME, DEFAULT_NAME)]:
+    for name, path in map(read_named_model, args.model or [DEFAULT_NAME]):
         if name in choices:
             raise ValueError(f"--model {name}={path}: the name {name} is given twice; pass NAME=PATH with another one")
         choices[name] = CommandModel(
@@ -144,13 +142,17 @@ def choose_models(args: argparse.Namespace) -> dict[str, CommandModel]:
     return choices
 
 
-def named_model(text: str) -> tuple[str, str]:
-    """Name and path of `[NAME=]PATH`; without a name, a folder has its own."""
+def read_named_model(text: str) -> tuple[str, str]:
+    """Name and path of `NAME=PATH` or `PATH`; without a name, a folder has its own.
+
+    Raises:
+        ValueError: the name or the path is empty.
+    """
     name, separator, path = text.partition("=")
     if not separator:
         return (Path(text).name if Path(text).is_dir() else text), text
     if not (name.strip() and path):
-        raise argparse.ArgumentTypeError(f"expected PATH or NAME=PATH, got {text!r}")
+        raise ValueError(f"--model {text}: expected PATH or NAME=PATH")
     return name.strip(), path
 
 

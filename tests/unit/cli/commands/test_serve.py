@@ -22,13 +22,13 @@ def run(capsys):
 
 def test_names_of_models(tmp_path):
     (tmp_path / "it-model").mkdir()
-    assert serve.named_model("default") == ("default", "default")
-    assert serve.named_model("org/name") == ("org/name", "org/name")
-    assert serve.named_model(str(tmp_path / "it-model")) == ("it-model", str(tmp_path / "it-model"))
-    assert serve.named_model("a=b=c") == ("a", "b=c")
+    assert serve.read_named_model("default") == ("default", "default")
+    assert serve.read_named_model("org/name") == ("org/name", "org/name")
+    assert serve.read_named_model(str(tmp_path / "it-model")) == ("it-model", str(tmp_path / "it-model"))
+    assert serve.read_named_model("a=b=c") == ("a", "b=c")
     for wrong in ("=path", "name="):
-        with pytest.raises(argparse.ArgumentTypeError, match="expected PATH or NAME=PATH"):
-            serve.named_model(wrong)
+        with pytest.raises(ValueError, match="expected PATH or NAME=PATH"):
+            serve.read_named_model(wrong)
 
 
 def test_a_missing_extra(run, monkeypatch):

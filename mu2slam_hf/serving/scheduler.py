@@ -214,7 +214,9 @@ class RecognitionScheduler:
         """A window of each task in turn, until there are enough for a batch; and the tasks in their new order."""
         pool: list[tuple[_OpenTask, Window]] = []
         seconds = 0.0
-        waiting, exhausted, sated = deque(group), [], []
+        waiting = deque(group)
+        exhausted: list[_OpenTask] = []
+        sated: list[_OpenTask] = []
         own_seconds: dict[int, float] = defaultdict(float)
         while waiting and seconds < self._limits.batch_seconds:
             one = waiting.popleft()

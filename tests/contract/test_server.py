@@ -230,6 +230,37 @@ def test_32_clients_get_the_right_texts(server, written):
     assert answers == [[written[str(file)]["text"] for file in order] for order in orders]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_32_clients_for_ten_minutes(server, written, seconds=600):
+    end = time.monotonic() + seconds
+    counts, memory = [0] * 32, []
+
+    def ask(number):
+        rng = random.Random(number)
+        with connect(server) as client:
+            while time.monotonic() < end:
+                file = rng.choice(EXAMPLES)
+                stream = rng.random() < 0.2
+                answer = transcribe(client, file, stream=stream)
+                text = list(answer)[-1].text if stream else answer.text
+                assert text == written[str(file)]["text"]
+                counts[number] += 1
+
+    with ThreadPoolExecutor(32) as pool:
+        asked = [pool.submit(ask, number) for number in range(32)]
+        while not all(one.done() for one in asked):
+            time.sleep(1.0)
+            memory.append(server.resident_bytes)
+        for one in asked:
+            one.result()
+    # Nothing is lost or wrong, nobody starves, and memory stays within 5 %.
+    assert min(counts) > 0.5 * max(counts) > 0
+    half = len(memory) // 2
+    assert np.mean(memory[half:]) < 1.05 * np.mean(memory[half // 2 : half]), memory
+    assert server.temporary_files == []
+
+
 class Attacker:
     """Requests that nobody should send, from a seed."""
 

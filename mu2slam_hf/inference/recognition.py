@@ -15,13 +15,13 @@ from torch import Tensor
 
 from mu2slam_hf.data.sound_features import measure_sound
 from mu2slam_hf.inference.alignment import AlignedWord, align_log_probs, default_level
+from mu2slam_hf.inference.language_average import language_probabilities
 from mu2slam_hf.inference.no_speech import AGREEMENT, NoSpeechSettings, measure_agreement, measure_ctc
 from mu2slam_hf.inference.transcripts import join_words
 from mu2slam_hf.inference.windows import Window
 from mu2slam_hf.models.generation_assisted import SourceAssistant, map_assistant_languages
 from mu2slam_hf.models.generation_settings import DEFAULT_MAX_REPEATS, find_setting
 from mu2slam_hf.models.generation_tokens import exclude_from_ctc, excluded_tokens, find_loop
-from mu2slam_hf.models.language_codes import UNDETERMINED
 from mu2slam_hf.models.modules_capabilities import EncodedSpeech, capabilities_of
 from mu2slam_hf.models.modules_language_adapters import use_adapter
 from mu2slam_hf.models.modules_lengths import group_by_size
@@ -296,6 +296,13 @@ class WindowRecognizer:
         text = self.ctc_decoder(self._written_log_probs(result).numpy())
         return self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
 
+    def read_best_path(self, one: RecognizedWindow) -> str:
+        """The text of CTC alone, without a search: a guess at what `transcribe` writes; "" without speech or CTC."""
+        if one.log_probs is None or not one.has_speech:
+            return ""
+        ids = torch.unique_consecutive(self._written_log_probs(one).argmax(dim=-1)).tolist()
+        return self._to_text([token for token in ids if token != self.model.config.pad_token_id])
+
     @torch.no_grad()
     @_with_adapter
     def translate(self, windows: Sequence[RecognizedWindow], target_lang: str) -> None:
@@ -382,17 +389,3 @@ class WindowRecognizer:
         budget, size = (self.batch_seconds, max(len(items), 1)) if self.batch_seconds > 0 else (float("inf"), 1)
         for indices in group_by_size(seconds, budget, size):
             yield [items[index] for index in indices]
-
-
-def language_probabilities(logits: Tensor, labels: Sequence[str]) -> list[dict[str, float]]:
-    """Probabilities by language, without `und`, which is never predicted.
-
-    Args:
-        logits: `(B, G)`.
-        labels: codes of the G languages.
-    """
-    indices = [index for index, code in enumerate(labels) if code != UNDETERMINED]
-    if not indices:
-        return [{UNDETERMINED: 1.0}] * len(logits)
-    probabilities = logits[:, indices].float().softmax(dim=-1).cpu().tolist()
-    return [dict(zip([labels[index] for index in indices], row, strict=True)) for row in probabilities]

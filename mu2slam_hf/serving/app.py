@@ -7,17 +7,17 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
 from mu2slam_hf.inference.transcripts import Transcript
-from mu2slam_hf.inference.window_loop import RecordingTooLongError
 from mu2slam_hf.models.modules_audio_decoders import AudioError
-from mu2slam_hf.serving.errors import ApiError, internal_error
-from mu2slam_hf.serving.gate import ENDPOINTS, RequestGate
+from mu2slam_hf.serving.errors import ApiError, describe_error
+from mu2slam_hf.serving.gate import ENDPOINTS, REALTIME, RequestGate
 from mu2slam_hf.serving.limits import ServingLimits
+from mu2slam_hf.serving.live_session import LiveSession
 from mu2slam_hf.serving.metrics import ServingMetrics
 from mu2slam_hf.serving.scheduler import RecognitionScheduler, RecognitionTask
 from mu2slam_hf.serving.served_models import ServedModels
@@ -59,6 +59,7 @@ class ServingApp:
             app.add_exception_handler(kind, _answer_error)
         app.add_api_route(ENDPOINTS[0], self.transcribe, methods=["POST"], response_model=None)
         app.add_api_route(ENDPOINTS[1], self.translate, methods=["POST"], response_model=None)
+        app.add_api_websocket_route(REALTIME, self.listen)
         app.add_api_route("/v1/models", self.list_models)
         app.add_api_route("/v1/models/{name:path}", self.describe_model)
         app.add_api_route("/health", self.report_health)
@@ -77,6 +78,11 @@ class ServingApp:
     async def translate(self, request: Request) -> Response:
         """The text of a recording in another language, English by default."""
         return await self._recognize(request, translates=True)
+
+    async def listen(self, socket: WebSocket) -> None:
+        """The text of speech while it goes on."""
+        await socket.accept()
+        await LiveSession(socket, self._models, self.scheduler, self.limits).run()
 
     async def list_models(self) -> dict[str, Any]:
         """All models."""
@@ -202,22 +208,11 @@ def _printable(text: str) -> str:
     return "".join(char if char.isascii() and char.isprintable() else "?" for char in text[:200])
 
 
-def describe_error(error: Exception) -> ApiError:
-    """An error as it is answered."""
-    if isinstance(error, ApiError):
-        return error
-    if isinstance(error, RecordingTooLongError):
-        return ApiError(400, "audio_too_long", f"file: {error}; divide it", param="file")
-    if isinstance(error, AudioError):
-        return ApiError(400, "unreadable_audio", f"file: {error}", param="file")
+async def _answer_error(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
         message = f"{error.detail}; the endpoints are {', '.join(ENDPOINTS)}"
-        return ApiError(error.status_code, code, message, headers=error.headers)
-    return internal_error()
-
-
-async def _answer_error(request: Request, error: Exception) -> Response:
+        error = ApiError(error.status_code, code, message, headers=error.headers)
     api_error = describe_error(error)
     request.state.entry["code"] = api_error.code
     return JSONResponse(api_error.body(), api_error.status, api_error.headers)

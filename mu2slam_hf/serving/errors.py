@@ -4,6 +4,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mu2slam_hf.inference.window_loop import RecordingTooLongError
+from mu2slam_hf.models.modules_audio_decoders import AudioError
+
 _TYPES = {401: "authentication_error", 429: "rate_limit_error"}
 
 
@@ -39,6 +42,17 @@ class ApiError(Exception):
 def invalid_value(param: str, message: str) -> ApiError:
     """The error of a field with a value that is not accepted; its message starts with the name of the field."""
     return ApiError(400, "invalid_value", f"{param}: {message}", param=param)
+
+
+def describe_error(error: Exception) -> ApiError:
+    """An error of a recording as it is answered."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, RecordingTooLongError):
+        return ApiError(400, "audio_too_long", f"file: {error}; divide it", param="file")
+    if isinstance(error, AudioError):
+        return ApiError(400, "unreadable_audio", f"file: {error}", param="file")
+    return internal_error()
 
 
 def internal_error() -> ApiError:

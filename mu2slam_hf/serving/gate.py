@@ -24,7 +24,8 @@ from mu2slam_hf.serving.scheduler import RecognitionScheduler
 
 logger = logging.getLogger(__name__)
 
-ENDPOINTS = ("/v1/audio/transcriptions", "/v1/audio/translations", "/v1/models", "/health", "/metrics")
+REALTIME = "/v1/realtime"
+ENDPOINTS = ("/v1/audio/transcriptions", "/v1/audio/translations", "/v1/models", REALTIME, "/health", "/metrics")
 _LIMITED = ENDPOINTS[:2]
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}")
 _CLIENT_GONE = 499
@@ -52,10 +53,11 @@ class RequestGate:
         self.app, self._limits, self._scheduler, self._metrics = app, limits, scheduler, metrics
         self._api_keys = [key.encode() for key in api_keys]
         self._active: Counter[str] = Counter()
+        self._num_sessions = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             return await self.app(scope, receive, send)
         started = time.monotonic()
         headers = Headers(scope=scope)
@@ -68,7 +70,10 @@ class RequestGate:
 
         async def send_with_id(message: Message) -> None:
             nonlocal has_begun
-            if message["type"] == "http.response.start":
+            if message["type"] == "websocket.accept":
+                has_begun = True
+                entry["status"] = 101
+            elif message["type"] in ("http.response.start", "websocket.http.response.start"):
                 has_begun = True
                 entry["status"] = message["status"]
                 MutableHeaders(scope=message)["x-request-id"] = request_id
@@ -96,13 +101,22 @@ class RequestGate:
             ApiError: no valid key, too many requests, or a server that stops.
         """
         key = self._check_key(headers) if scope["path"].startswith("/v1/") and self._api_keys else None
+        retry = {"Retry-After": str(max(1, round(self._scheduler.turn_seconds)))}
+        if scope["type"] == "websocket":
+            if self._scheduler.is_stopping:
+                raise stopping()
+            if self._num_sessions >= self._limits.sessions:
+                message = f"The server has {self._limits.sessions} live transcriptions already; try again later."
+                raise ApiError(429, "queue_full", message, headers=retry)
+            with self._count_session():
+                yield
+            return
         if scope["path"] not in _LIMITED or scope["method"] != "POST":
             yield
             return
         if self._scheduler.is_stopping:
             raise stopping()
         client = key or (scope.get("client") or ("",))[0]
-        retry = {"Retry-After": str(max(1, round(self._scheduler.turn_seconds)))}
         if self._active.total() >= self._limits.requests:
             message = f"The server has {self._limits.requests} requests already; send it again later."
             raise ApiError(429, "queue_full", message, headers=retry)
@@ -116,6 +130,16 @@ class RequestGate:
         finally:
             self._active -= Counter({client: 1})  # forgets those that have none
             self._metrics.active.dec()
+
+    @contextmanager
+    def _count_session(self) -> Iterator[None]:
+        self._num_sessions += 1
+        self._metrics.sessions.inc()
+        try:
+            yield
+        finally:
+            self._num_sessions -= 1
+            self._metrics.sessions.dec()
 
     def _check_key(self, headers: Headers) -> str:
         """The key of a request."""
@@ -134,7 +158,9 @@ class RequestGate:
         endpoint = next((known for known in ENDPOINTS if entry["path"].startswith(known)), "other")
         self._metrics.requests.labels(endpoint, entry["status"], entry["code"]).inc()
         self._metrics.request_seconds.labels(endpoint).observe(seconds)
-        logger.info("%s", json.dumps({**entry, "method": scope["method"], "seconds": round(seconds, 3)}))
+        logger.info(
+            "%s", json.dumps({**entry, "method": scope.get("method", "WEBSOCKET"), "seconds": round(seconds, 3)})
+        )
 
 
 async def respond(error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -17,6 +17,9 @@ class ServingLimits:
         extra_seconds: a request may take this much longer than its recording, as far as that was read.
         field_bytes: size of a form field that is not the file.
         fields: number of form fields.
+        sessions: live transcriptions at a time.
+        session_seconds: length of a live transcription.
+        idle_seconds: time in which a client of a live transcription must send something.
         batch_seconds: seconds of audio that are recognised together.
         grace_seconds: time in which accepted requests are finished when the server stops.
     """
@@ -29,5 +32,8 @@ class ServingLimits:
     extra_seconds: float = 60.0
     field_bytes: int = 64_000
     fields: int = 32
+    sessions: int = 32
+    session_seconds: float = 4 * 3600.0
+    idle_seconds: float = 30.0
     batch_seconds: float = 60.0
     grace_seconds: float = 60.0

@@ -27,6 +27,7 @@ class ServingMetrics:
             "mu2slam_queue_seconds", "Time until the first window is recognised", buckets=_SECONDS, registry=registry
         )
         self.active = Gauge("mu2slam_active_requests", "Requests that arrive, wait or run", registry=registry)
+        self.sessions = Gauge("mu2slam_live_sessions", "Live transcriptions", registry=registry)
         self.audio_seconds = Counter("mu2slam_audio_seconds", "Audio that was recognised", registry=registry)
         self.compute_seconds = Counter("mu2slam_compute_seconds", "Time of the inference thread", registry=registry)
         self.batch_windows = Histogram(

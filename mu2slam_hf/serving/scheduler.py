@@ -8,8 +8,9 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from mu2slam_hf.data.audio import FloatArray
 from mu2slam_hf.inference.transcription import TranscribedRecording, Transcriber, TranscriptionRequest
 from mu2slam_hf.inference.transcripts import Transcript
 from mu2slam_hf.inference.windows import Window
@@ -49,6 +50,23 @@ class RecognitionTask:
     result: "Future[Transcript]" = field(default_factory=Future)
     accepted: float = field(default_factory=time.monotonic)
     started: float | None = None
+
+
+@dataclass(kw_only=True, eq=False)
+class GuessTask:
+    """A piece of live speech of which the words are wanted soon, by CTC alone.
+
+    Attributes:
+        model: the model.
+        waveform: `(n,)` float32.
+        source_lang: spoken language; None means that it is predicted.
+        result: the text.
+    """
+
+    model: ServedModel
+    waveform: FloatArray
+    source_lang: str | None = None
+    result: "Future[str]" = field(default_factory=Future)
 
 
 class _OpenTask:
@@ -125,6 +143,7 @@ class RecognitionScheduler:
         self._shared = {model.name: model.build_transcriber() for model in models}
         self._changed = threading.Condition()
         self._arrived: deque[RecognitionTask] = deque()
+        self._guesses: deque[GuessTask] = deque()
         self._tasks: list[_OpenTask] = []
         self._is_closed = False
         self._stop_at: float | None = None
@@ -150,6 +169,16 @@ class RecognitionScheduler:
             self._arrived.append(task)
             self._changed.notify()
 
+    def submit_guess(self, guess: GuessTask) -> None:
+        """Guess at words before the next batch; from any thread."""
+        with self._changed:
+            self._guesses.append(guess)
+            self._changed.notify()
+
+    def sampling_rate_of(self, model: ServedModel) -> int:
+        """The sampling rate of a model in Hz."""
+        return self._shared[model.name].sampling_rate
+
     def drain(self) -> None:
         """Finish what was accepted within `grace_seconds`; may be called in a signal handler."""
         self._stop_at = time.monotonic() + self._limits.grace_seconds
@@ -168,14 +197,15 @@ class RecognitionScheduler:
     def _wait_for_work(self) -> bool:
         """Wait until there is work; False if there will be none."""
         with self._changed:
-            while not (self._arrived or self._tasks or self._is_closed):
+            while not (self._arrived or self._guesses or self._tasks or self._is_closed):
                 self._changed.wait()
-            return bool(self._arrived or self._tasks)
+            return bool(self._arrived or self._guesses or self._tasks)
 
     def take_turn(self) -> None:
         """Recognise a batch of windows of one window loop, and end the tasks that are over; in one thread only."""
         with self._changed:
             arrived, self._arrived = self._arrived, deque()
+        self._write_guesses()
         self._tasks += [_OpenTask(task, self._shared[task.model.name]) for task in arrived]
         self._drop_overdue()
         if not self._tasks:
@@ -194,6 +224,26 @@ class RecognitionScheduler:
             self._recover([one for one in group if one.recording is not None], error)
         self.turn_seconds = time.monotonic() - started
         self._metrics.compute_seconds.inc(self.turn_seconds)
+
+    def _write_guesses(self) -> None:
+        """Answer all guesses, those of one model together."""
+        with self._changed:
+            guesses, self._guesses = self._guesses, deque()
+        for model in dict.fromkeys(guess.model for guess in guesses):
+            group = [guess for guess in guesses if guess.model is model and not guess.result.cancelled()]
+            recognizer = self._shared[model.name].recognizer
+            windows = [
+                Window(waveform=guess.waveform, start_sample=0, core_start=0, core_stop=len(guess.waveform))
+                for guess in group
+            ]
+            try:
+                encoded = recognizer.encode(windows, [guess.source_lang for guess in group])
+                texts = [recognizer.read_best_path(one) for one in encoded]
+            except Exception as error:
+                logger.error("a guess at %d pieces failed", len(group), exc_info=error)
+                texts = [""] * len(group)
+            for guess, text in zip(group, texts, strict=True):
+                settle(guess.result, text)
 
     def _drop_overdue(self) -> None:
         """End tasks that nobody waits for, or that have taken too long."""
@@ -283,10 +333,16 @@ class RecognitionScheduler:
         if one.recording is not None:
             one.transcriber.forget(one.recording)
         one.task.file.close()
-        try:
-            if isinstance(result, Transcript):
-                one.task.result.set_result(result)
-            elif result is not None:
-                one.task.result.set_exception(result)
-        except InvalidStateError:  # cancelled in the meantime
-            pass
+        if result is not None:
+            settle(one.task.result, result)
+
+
+def settle(future: "Future[Any]", result: Any) -> None:
+    """Give a result or an error to those who wait for it, unless they have cancelled it."""
+    try:
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
+    except InvalidStateError:  # cancelled
+        pass

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # After the time in which requests are finished, for their answers to arrive.
 _LAST_SECONDS = 5
+# Of a WebSocket: base64 of 15 seconds of speech.
+_MAX_MESSAGE_BYTES = 1_000_000
 
 
 class _Server(uvicorn.Server):
@@ -56,6 +58,7 @@ def serve(app: "ServingApp", sock: socket.socket) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
+        ws_max_size=_MAX_MESSAGE_BYTES,
         timeout_graceful_shutdown=round(app.limits.grace_seconds) + _LAST_SECONDS,
     )
     with sock:

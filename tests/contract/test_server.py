@@ -2,6 +2,7 @@
 """`mu2slam serve` in a process of its own, asked by the client of OpenAI: its texts are those of `transcribe`."""
 
 import asyncio
+import base64
 import io
 import json
 import random
@@ -15,6 +16,7 @@ import numpy as np
 import openai
 import pytest
 import soundfile as sf
+import websockets
 from helpers import REPOSITORY_ROOT, save_tiny_checkpoint
 from serving_process import ServerProcess
 
@@ -259,6 +261,120 @@ def test_32_clients_for_ten_minutes(server, written, seconds=600):
     half = len(memory) // 2
     assert np.mean(memory[half:]) < 1.05 * np.mean(memory[half // 2 : half]), memory
     assert server.temporary_files == []
+
+
+def pcm_of(wave):
+    """Base64 pieces of 100 ms, 16 bits at 16 kHz."""
+    data = (np.clip(wave, -1, 1) * 32767).astype("<i2").tobytes()
+    return [base64.b64encode(data[start : start + 3200]).decode() for start in range(0, len(data), 3200)]
+
+
+def live_session(language="it", turn_detection=None):
+    settings = {"format": {"type": "audio/pcm", "rate": RATE}, "turn_detection": turn_detection}
+    return {"type": "transcription", "audio": {"input": {**settings, "transcription": {"language": language}}}}
+
+
+def hear(connection, until):
+    """Events up to the one for which `until` holds."""
+    events = []
+    for event in connection:
+        events.append(event)
+        assert event.type != "error", event
+        if until(event):
+            return events
+    raise AssertionError("the connection ended")
+
+
+def test_a_live_transcription_that_the_client_divides(client):
+    wave = load_audio(ITALIAN)
+    file = io.BytesIO()
+    sf.write(file, (np.clip(wave, -1, 1) * 32767).astype(np.int16), RATE, format="WAV")
+    expected = transcribe(client, ("clip.wav", file.getvalue()), language="it").text
+    with client.realtime.connect(extra_query={"intent": "transcription"}) as connection:
+        assert connection.recv().session.audio.input.transcription.model == "default"
+        connection.session.update(session=live_session())
+        assert connection.recv().session.audio.input.transcription.language == "it"
+        items = []
+        for _ in range(2):
+            for piece in pcm_of(wave):
+                connection.input_audio_buffer.append(audio=piece)
+                time.sleep(0.05)
+            connection.input_audio_buffer.commit()
+            events = hear(connection, lambda event: event.type.endswith(".completed"))
+            deltas = [event.delta for event in events if event.type.endswith(".delta")]
+            committed = next(event for event in events if event.type == "input_audio_buffer.committed")
+            # What was shown while it was spoken is never taken back; the completed text is that of a file.
+            assert {event.item_id for event in events} == {committed.item_id}
+            assert " ".join("".join(deltas).split()) == "".join(deltas)
+            assert events[-1].transcript == expected
+            assert events[-1].usage.seconds == pytest.approx(len(wave) / RATE, abs=1e-3)
+            items.append((committed.previous_item_id, committed.item_id))
+        assert items[0][0] is None and items[1][0] == items[0][1]
+
+
+def test_a_live_transcription_that_pauses_divide(client):
+    waves = [load_audio(file) for file in EXAMPLES if file.parent.name == "it"]
+    wave = np.concatenate([np.concatenate([one, np.zeros(RATE, np.float32)]) for one in waves])
+    detection = {"type": "server_vad", "silence_duration_ms": 500}
+    with client.realtime.connect(extra_query={"intent": "transcription"}) as connection:
+        connection.session.update(session=live_session(turn_detection=detection))
+        hear(connection, lambda event: event.type == "session.updated")
+        for piece in pcm_of(wave):
+            connection.input_audio_buffer.append(audio=piece)
+            time.sleep(0.02)
+        connection.input_audio_buffer.commit()
+        completed = []
+        events = hear(
+            connection,
+            lambda event: (
+                event.type.endswith(".completed") and (completed.append(event) or len(completed) == len(waves))
+            ),
+        )
+    kinds = [event.type.rpartition(".")[2] for event in events if event.type.startswith("input_audio_buffer")]
+    assert kinds == ["speech_started", "speech_stopped", "committed"] * len(waves)
+    starts = [event.audio_start_ms for event in events if event.type.endswith("speech_started")]
+    ends = [event.audio_end_ms for event in events if event.type.endswith("speech_stopped")]
+    assert all(start < end for start, end in zip(starts, ends, strict=True)) and ends[0] <= starts[1]
+    assert ends[-1] <= 1000 * len(wave) / RATE
+    for event, expected in zip(completed, ("messaggio", "il messaggio"), strict=True):
+        assert expected in event.transcript
+
+
+def test_words_are_shown_while_they_are_spoken(client):
+    """As far as the machine is fast enough: the last words before the end come with the whole text."""
+    wave = np.concatenate([load_audio(ITALIAN)] * 3)
+    with client.realtime.connect(extra_query={"intent": "transcription"}) as connection:
+        connection.session.update(session=live_session())
+        hear(connection, lambda event: event.type == "session.updated")
+        for place, piece in enumerate(pcm_of(wave)):
+            connection.input_audio_buffer.append(audio=piece)
+            if place and place % 10 == 0:
+                time.sleep(1.0)
+        connection.input_audio_buffer.commit()
+        events = hear(connection, lambda event: event.type.endswith(".completed"))
+    deltas = [event.delta for event in events if event.type.endswith(".delta")]
+    committed = [event.type for event in events].index("input_audio_buffer.committed")
+    assert len(deltas) >= 2 and deltas[0].split()[0] == "premere"
+    assert all(not event.type.endswith(".delta") for event in events[committed:])
+
+
+def test_a_live_transcription_answers_mistakes(client, strict_server):
+    with client.realtime.connect(extra_query={"intent": "transcription"}) as connection:
+        connection.recv()
+        connection.send_raw(b"\x00\x01")
+        assert connection.recv().error.code == "invalid_message"
+        connection.send_raw(
+            '{"type": "session.update", "session": {"audio": {"input": {"transcription": {"language": "xx"}}}}}'
+        )
+        assert connection.recv().error.code == "unsupported_language"
+        connection.session.update(session=live_session())
+        connection.recv()
+        connection.input_audio_buffer.commit()
+        assert connection.recv().error.code == "input_audio_buffer_commit_empty"
+    with pytest.raises(websockets.exceptions.InvalidStatus) as caught:
+        connect(strict_server, "guess").realtime.connect(extra_query={"intent": "transcription"}).enter()
+    assert caught.value.response.status_code == 401
+    assert json.loads(caught.value.response.body)["error"]["code"] == "invalid_api_key"
 
 
 class Attacker:

@@ -31,11 +31,12 @@ _LIMITS = {
     "audio_seconds": ("--max-length", "SECONDS", "length of a recording"),
     "requests": ("--max-requests", "N", "requests at a time, with those that wait"),
     "client_requests": ("--max-client-requests", "N", "requests of one key or address at a time"),
+    "sessions": ("--max-sessions", "N", "live transcriptions at a time"),
     "upload_seconds": ("--upload-timeout", "SECONDS", "time in which a request must arrive"),
     "extra_seconds": ("--timeout", "SECONDS", "time of a request beyond the length of its recording"),
     "grace_seconds": ("--grace", "SECONDS", "time for accepted requests when the server is stopped"),
 }
-_PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
+_PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "websockets")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -44,8 +45,8 @@ def add_parser(subparsers: Any) -> None:
         "serve",
         help="serve transcription and translation to programs, by OpenAI's API",
         description="Answers requests of OpenAI's API for audio: /v1/audio/transcriptions, /v1/audio/translations, "
-        "/v1/models; with /health and /metrics (Prometheus). Recordings of several requests are recognised together. "
-        "Requires the extra: serve.",
+        "/v1/realtime (live), /v1/models; with /health and /metrics (Prometheus). Recordings of several requests are "
+        "recognised together. Requires the extra: serve.",
         epilog="SIGTERM or Ctrl-C stops the server when all requests are answered that it has accepted; a second one "
         "stops it at once. One JSON line per request goes to standard error, without texts.",
     )

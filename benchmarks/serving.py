@@ -109,9 +109,7 @@ def run(options: argparse.Namespace) -> list[dict[str, object]]:
             times = [one for result in results for _, one in result]
             throughput = audio_seconds / seconds
             rows.append(
-                describe_row(
-                    str(num_clients), times, throughput, throughput / offline, resident_megabytes(pid)
-                )
+                describe_row(str(num_clients), times, throughput, throughput / offline, resident_megabytes(pid))
             )
     return rows
 

@@ -32,6 +32,7 @@ from benchmarks import (
     pretraining_step,
     quantization,
     recording_length,
+    serving,
     startup,
     training_step,
     transcription_speed,
@@ -56,6 +57,7 @@ DEFAULT: dict[str, Any] = {
 ON_REQUEST: dict[str, Any] = {
     "operation_shares": operation_shares,
     "quantization": quantization,
+    "serving": serving,
     "pretraining_step": pretraining_step,
     "paper_size": paper_size,
     "joined_recordings": joined_recordings,

@@ -5,7 +5,8 @@ Conventions of a page:
 
 - `bash` blocks hold `mu2slam ...`, `python -m lab ...`, `cat FILE` and `export NAME=VALUE`. They are executed in this
   process, in a temporary folder with links to what is at the top of the repository, in the order of the page. `pip
-  install` and `pytest` are left to `.ci/run`.
+  install` and `pytest` are left to `.ci/run`. `mu2slam serve ... &` runs in a process of its own until the end of the
+  page, on a free port in place of 8000.
 - `python` blocks of a page share their names, and run in the same folder, in the same order.
 - A `text` block directly after an executed block is its standard output. A line `...` stands for any lines.
 - A `yaml` block is a recipe, or after `<!-- recipe: NAME -->` a part of one, merged into the recipe NAME.
@@ -27,6 +28,7 @@ from typing import Any
 import yaml
 from helpers import REPOSITORY_ROOT
 from lab_package import load_lab
+from serving_process import ServerProcess
 
 load_lab()
 
@@ -42,6 +44,8 @@ _DURATION = re.compile(
 # What .ci/run does in an environment of its own.
 _LEFT_TO_CI = ("python -m pip install ", "pytest ")
 _LAB = ["python", "-m", "lab"]
+SHOWN_ADDRESS = "http://127.0.0.1:8000/v1"
+"""Of the server of a page."""
 _ASSIGNMENT = re.compile(r"[A-Z_][A-Z0-9_]*=")
 
 
@@ -142,21 +146,31 @@ def execute_page(blocks: list[Block]) -> Iterator[tuple[Block, str]]:
     """Runs the executed blocks of a page in the current folder; yields each with its standard output."""
     names: dict[str, Any] = {"__name__": "__main__"}
     former = dict(os.environ)
+    servers: list[ServerProcess] = []
     try:
         for block in blocks:
             if block.is_executed:
                 written = io.StringIO()
                 with contextlib.redirect_stdout(written), contextlib.redirect_stderr(io.StringIO()) as errors:
                     try:
+                        text = block.text
+                        for server in servers:
+                            text = text.replace(SHOWN_ADDRESS, server.address)
                         if block.language == "python":
-                            exec(compile(block.text, block.place, "exec"), names)
+                            exec(compile(text, block.place, "exec"), names)
                         else:
-                            for command in command_lines(block.text):
-                                run_command(command)
+                            for command in command_lines(text):
+                                if command.startswith("mu2slam serve ") and command.endswith(" &"):
+                                    servers.append(ServerProcess(Path.cwd(), *shlex.split(command)[2:-1]))
+                                    print(f"mu2slam serves at {SHOWN_ADDRESS}")
+                                else:
+                                    run_command(command)
                     except Exception as error:
                         raise AssertionError(f"{block.place}: {error}\n{errors.getvalue()[-2000:]}") from error
                 yield block, written.getvalue()
     finally:
+        for server in servers:
+            server.stop()
         os.environ.clear()
         os.environ.update(former)
 

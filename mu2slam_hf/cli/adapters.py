@@ -7,8 +7,15 @@ from pathlib import Path
 from typing import Any
 
 
-def add_adapters_option(parser: Any) -> None:
-    """`--adapter NAME=FOLDER`, as the list of pairs `args.adapters`."""
+def add_adapters_option(
+    parser: Any, use: str = "given for several languages, those of the language of --from are used"
+) -> None:
+    """`--adapter NAME=FOLDER`, as the list of pairs `args.adapters`.
+
+    Args:
+        parser: parser or group.
+        use: which of several adapters is used.
+    """
     parser.add_argument(
         "--adapter",
         dest="adapters",
@@ -16,8 +23,7 @@ def add_adapters_option(parser: Any) -> None:
         type=_named_folder,
         default=[],
         metavar="NAME=FOLDER",
-        help="adapters that `mu2slam adapt --method lora` has trained on this model (its folder `adapter`); given for "
-        "several languages, those of the language of --from are used",
+        help=f"adapters that `mu2slam adapt --method lora` has trained on this model (its folder `adapter`); {use}",
     )
 
 

@@ -2,12 +2,10 @@
 """Languages in options: any spelling, checked against those of the model before it is loaded."""
 
 import argparse
-from collections.abc import Sequence
 from typing import Any
 
-from mu2slam_hf.models.language_codes import UNDETERMINED, canonical_language, language_index
-
-AUTOMATIC = "auto"
+from mu2slam_hf.inference.languages import resolve_language, resolve_source_language
+from mu2slam_hf.models.language_codes import canonical_language
 
 
 def language_code(text: str) -> str:
@@ -45,34 +43,3 @@ def resolve_languages(args: argparse.Namespace, config: dict[str, Any], **option
             setattr(args, name, list(dict.fromkeys(resolve_language(text, languages, option) for text in value)))
         elif value is not None:
             setattr(args, name, resolve_source_language(value, languages, option))
-
-
-def resolve_source_language(text: str | None, languages: Sequence[str] | None, option: str) -> str | None:
-    """As `resolve_language`; None for `auto`, `und` and None, which mean that the language is predicted."""
-    if text is None or text.lower() == AUTOMATIC:
-        return None
-    code = resolve_language(text, languages, option)
-    return None if code == UNDETERMINED else code
-
-
-def resolve_language(text: str, languages: Sequence[str] | None, option: str) -> str:
-    """The code of a language in a model.
-
-    Args:
-        text: any spelling.
-        languages: codes of the model; None or empty if it has no list.
-        option: name of the option, for messages.
-
-    Raises:
-        ValueError: a language that is unknown or that the model does not support.
-    """
-    try:
-        if not languages:
-            return language_code(text)
-        try:
-            code = language_code(text)
-        except ValueError:
-            code = text  # the message of the next call names languages of the model
-        return languages[language_index(code, languages)]
-    except ValueError as error:
-        raise ValueError(f"{option} {text}: {error}") from None

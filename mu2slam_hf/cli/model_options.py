@@ -19,6 +19,11 @@ def dtype_name(text: str) -> str:
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """`--model`, `--device`, `--dtype`, `--quantization`."""
     add_model_option(parser)
+    add_loading_options(parser)
+
+
+def add_loading_options(parser: argparse.ArgumentParser) -> None:
+    """`--device`, `--dtype`, `--quantization`."""
     add_device_option(parser, default="cpu")
     parser.add_argument(
         *("--dtype",),

@@ -78,6 +78,24 @@ def add_batch_seconds_option(parser: Any) -> None:
     parser.add_argument("--batch-seconds", type=positive_seconds, default=60.0, metavar="SECONDS", help=text)
 
 
+def add_window_options(parser: Any) -> None:
+    """`--chunk-length`, `--vad`, `--batch-seconds`."""
+    parser.add_argument(
+        "--chunk-length",
+        type=positive_seconds,
+        metavar="SECONDS",
+        help="maximum seconds of speech that the model reads at once; default: that of the checkpoint",
+    )
+    parser.add_argument(
+        "--vad",
+        choices=("energy", "silero"),
+        default="energy",
+        help="what finds the speech: pauses by energy, or the neural network silero-vad (extra: vad), which ignores "
+        "noise and music (energy)",
+    )
+    add_batch_seconds_option(parser)
+
+
 def add_json_option(parser: Any) -> None:
     """`--json`."""
     parser.add_argument("--json", action="store_true", help="print one JSON object per line instead of text")

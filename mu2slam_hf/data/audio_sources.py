@@ -13,7 +13,14 @@ import numpy as np
 from huggingface_hub import get_session
 
 from mu2slam_hf.models.modules_audio_decoders import AudioError
-from mu2slam_hf.models.modules_audio_files import file_of, has_samples, is_decoder, read_decoder, stream_audio_file
+from mu2slam_hf.models.modules_audio_files import (
+    file_of,
+    has_samples,
+    is_decoder,
+    is_seekable_file,
+    read_decoder,
+    stream_audio_file,
+)
 from mu2slam_hf.models.modules_waveforms import MAX_CHANNELS, read_waveforms
 
 
@@ -50,7 +57,8 @@ def stream_audio_source(
     """Blocks of a recording, so that an hour never is in memory at once.
 
     Args:
-        source: path; http(s) URL; bytes of a file; binary file object; array of samples `(n,)`, `(n, c)` or `(c, n)`
+        source: path; http(s) URL; bytes of a file; binary file object, read in blocks if it can seek and is at its
+            beginning; array of samples `(n,)`, `(n, c)` or `(c, n)`
             (see `read_waveforms`); mapping with `array` (or `raw`) and `sampling_rate`, or with `bytes` or `path`;
             an `AudioDecoder` of torchcodec, as in the rows of `datasets.Audio`; object whose method `read_audio()`
             returns one of these.
@@ -69,7 +77,7 @@ def stream_audio_source(
             damaged or ends early is used as far as it can be decoded, with a warning.
     """
     label, content = _locate(source, name)
-    if isinstance(content, (str, os.PathLike, bytes)):
+    if isinstance(content, (str, os.PathLike, bytes)) or hasattr(content, "read"):
         yield from stream_audio_file(content, label, sampling_rate, split_channels, on_damage)
     else:
         yield _read_array(content, source_rate or sampling_rate, sampling_rate, split_channels, label)
@@ -102,8 +110,10 @@ def _locate(source: Any, name: str | None) -> tuple[str, Any]:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return name or "audio bytes", bytes(source)
     if hasattr(source, "read"):
-        data = source.read()
         label = name or str(getattr(source, "name", "audio file object"))
+        if is_seekable_file(source):
+            return label, source
+        data = source.read()
         if not isinstance(data, bytes):
             raise AudioError(f"{label}: opened as text; open it in binary mode ('rb')")
         return label, data

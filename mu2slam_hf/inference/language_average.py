@@ -2,7 +2,11 @@
 """The language of a recording from those of its windows."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from mu2slam_hf.models.language_codes import UNDETERMINED
 
 
 class LanguageAverage:
@@ -36,3 +40,17 @@ class LanguageAverage:
         """The most probable language, and its probability."""
         code = max(self._sums, key=lambda code: self._sums[code])
         return code, self._sums[code] / self.seconds
+
+
+def language_probabilities(logits: Tensor, labels: Sequence[str]) -> list[dict[str, float]]:
+    """Probabilities by language, without `und`, which is never predicted.
+
+    Args:
+        logits: `(B, G)`.
+        labels: codes of the G languages.
+    """
+    indices = [index for index, code in enumerate(labels) if code != UNDETERMINED]
+    if not indices:
+        return [{UNDETERMINED: 1.0}] * len(logits)
+    probabilities = logits[:, indices].float().softmax(dim=-1).cpu().tolist()
+    return [dict(zip([labels[index] for index in indices], row, strict=True)) for row in probabilities]

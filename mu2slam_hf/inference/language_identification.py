@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from mu2slam_hf.inference.language_average import LanguageAverage
-from mu2slam_hf.inference.recognition import WindowRecognizer, language_probabilities
+from mu2slam_hf.inference.language_average import LanguageAverage, language_probabilities
+from mu2slam_hf.inference.recognition import WindowRecognizer
 from mu2slam_hf.inference.representations import prepare_batches
 from mu2slam_hf.inference.window_loop import RecordingState, WindowLoop
 from mu2slam_hf.inference.windows import Window

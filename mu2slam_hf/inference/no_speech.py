@@ -4,6 +4,7 @@
 Shapes: N encoder frames, V vocabulary.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,6 +101,10 @@ class NoSpeechSettings:
         for name, weight in self.weights.items():
             total += weight(features[name]) if name in features else weight.largest()
         return total
+
+    def no_speech_probability(self, features: Mapping[str, float]) -> float | None:
+        """What the score says as a probability, as it was fitted by logistic regression; None without weights."""
+        return 1 / (1 + math.exp(self.score(features))) if self.weights else None
 
     def is_silent(self, level_dbfs: float) -> bool:
         """Whether a recording is too quiet for speech."""

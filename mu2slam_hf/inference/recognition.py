@@ -15,13 +15,13 @@ from torch import Tensor
 
 from mu2slam_hf.data.sound_features import measure_sound
 from mu2slam_hf.inference.alignment import AlignedWord, align_log_probs, default_level
+from mu2slam_hf.inference.language_average import language_probabilities
 from mu2slam_hf.inference.no_speech import AGREEMENT, NoSpeechSettings, measure_agreement, measure_ctc
 from mu2slam_hf.inference.transcripts import join_words
 from mu2slam_hf.inference.windows import Window
 from mu2slam_hf.models.generation_assisted import SourceAssistant, map_assistant_languages
 from mu2slam_hf.models.generation_settings import DEFAULT_MAX_REPEATS, find_setting
 from mu2slam_hf.models.generation_tokens import exclude_from_ctc, excluded_tokens, find_loop
-from mu2slam_hf.models.language_codes import UNDETERMINED
 from mu2slam_hf.models.modules_capabilities import EncodedSpeech, capabilities_of
 from mu2slam_hf.models.modules_language_adapters import use_adapter
 from mu2slam_hf.models.modules_lengths import group_by_size
@@ -46,6 +46,7 @@ class RecognizedWindow:
         words: words of the transcript with times in the recording; empty if they cannot be aligned.
         translations: text by target language.
         features: what the decision about speech was made from, by name.
+        no_speech_probability: see `TranscriptSegment`.
         level_dbfs: level of the loud frames in dB relative to full scale.
     """
 
@@ -63,6 +64,7 @@ class RecognizedWindow:
     words: tuple[AlignedWord, ...] = ()
     translations: dict[str, str] = field(default_factory=dict)
     features: dict[str, float] = field(default_factory=dict)
+    no_speech_probability: float | None = None
     level_dbfs: float = 0.0
 
 
@@ -236,6 +238,7 @@ class WindowRecognizer:
         if AGREEMENT in self.no_speech.weights and one.log_probs is not None:
             one.features[AGREEMENT] = measure_agreement(self._written_log_probs(one), ids, blank)
             one.has_speech = self.no_speech.score(one.features) > 0
+        one.no_speech_probability = self.no_speech.no_speech_probability(one.features)
         one.text = self._to_text(ids) if one.has_speech else ""
         one.has_speech = bool(one.text)
         if not one.has_speech:
@@ -292,6 +295,13 @@ class WindowRecognizer:
         assert self.ctc_decoder is not None
         text = self.ctc_decoder(self._written_log_probs(result).numpy())
         return self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def read_best_path(self, one: RecognizedWindow) -> str:
+        """The text of CTC alone, without a search: a guess at what `transcribe` writes; "" without speech or CTC."""
+        if one.log_probs is None or not one.has_speech:
+            return ""
+        ids = torch.unique_consecutive(self._written_log_probs(one).argmax(dim=-1)).tolist()
+        return self._to_text([token for token in ids if token != self.model.config.pad_token_id])
 
     @torch.no_grad()
     @_with_adapter
@@ -379,17 +389,3 @@ class WindowRecognizer:
         budget, size = (self.batch_seconds, max(len(items), 1)) if self.batch_seconds > 0 else (float("inf"), 1)
         for indices in group_by_size(seconds, budget, size):
             yield [items[index] for index in indices]
-
-
-def language_probabilities(logits: Tensor, labels: Sequence[str]) -> list[dict[str, float]]:
-    """Probabilities by language, without `und`, which is never predicted.
-
-    Args:
-        logits: `(B, G)`.
-        labels: codes of the G languages.
-    """
-    indices = [index for index, code in enumerate(labels) if code != UNDETERMINED]
-    if not indices:
-        return [{UNDETERMINED: 1.0}] * len(logits)
-    probabilities = logits[:, indices].float().softmax(dim=-1).cpu().tolist()
-    return [dict(zip([labels[index] for index in indices], row, strict=True)) for row in probabilities]

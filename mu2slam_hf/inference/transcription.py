@@ -79,6 +79,7 @@ class TranscriptionRequest:
         source: the recording, see `stream_audio_source`.
         source_lang: spoken language; None means that it is predicted.
         target_langs: languages to translate into.
+        max_seconds: a longer recording has an error as its result; None: any length.
         on_settled: called with the beginning of the transcript as soon as it cannot change any more, and whenever it
             has become longer: its segments are the first ones of the final transcript, its length is that of the whole
             recording, which must be readable twice. Only called while this recording is the next one whose transcript
@@ -90,6 +91,7 @@ class TranscriptionRequest:
     source: Any
     source_lang: str | None = None
     target_langs: tuple[str, ...] = ()
+    max_seconds: float | None = None
     on_settled: Callable[[Transcript], None] | None = None
     journal: WindowJournal | None = None
 
@@ -124,9 +126,7 @@ def transcribe_recordings(
     """
     if isinstance(recordings, (str, bytes, bytearray, os.PathLike, Mapping)):
         raise ValueError(f"recordings must be a list or another iterable of recordings, got {recordings!r:.60}.")
-    options = options or TranscriptionOptions()
-    with use_adapter(model, options.adapter_name):
-        transcriber = _Transcriber(model, processor, options, progress)
+    transcriber = build_transcriber(model, processor, options or TranscriptionOptions(), progress)
     was_training = model.training
     model.eval()
     try:
@@ -135,11 +135,13 @@ def transcribe_recordings(
         model.train(was_training)
 
 
-class _Recording(RecordingState):
+class TranscribedRecording(RecordingState):
     """A recording that is being transcribed."""
 
-    def __init__(self, source: Any, source_lang: str | None, target_langs: Sequence[str]) -> None:
-        super().__init__(source, source_lang)
+    def __init__(
+        self, source: Any, source_lang: str | None, target_langs: Sequence[str], max_seconds: float | None = None
+    ) -> None:
+        super().__init__(source, source_lang, max_seconds)
         self.target_langs = target_langs
         self.reader: SettledReader | None = None
         self.journal: WindowJournal | None = None
@@ -158,7 +160,7 @@ class _Recording(RecordingState):
             self.languages.add(result.language_probabilities, seconds)
 
 
-class _Transcriber(WindowLoop[_Recording, Transcript]):
+class Transcriber(WindowLoop[TranscribedRecording, Transcript]):
     """Recognises windows of recordings together and assembles transcripts."""
 
     def __init__(
@@ -187,7 +189,7 @@ class _Transcriber(WindowLoop[_Recording, Transcript]):
         if options.timestamps not in (None, "word", "token"):
             raise ValueError(f"timestamps must be 'word', 'token' or None, got {options.timestamps!r}.")
         # Windows that have passed the encoder and wait until the language of their recording is settled.
-        self.unsettled: list[tuple[_Recording, RecognizedWindow]] = []
+        self.unsettled: list[tuple[TranscribedRecording, RecognizedWindow]] = []
         self.finished = UnwrittenWindows()
         self.has_shown = False
         super().__init__(
@@ -201,12 +203,13 @@ class _Transcriber(WindowLoop[_Recording, Transcript]):
         )
         self.full_pool_seconds = self.pool_seconds
 
-    def open(self, item: Any) -> _Recording:
+    def open(self, item: Any) -> TranscribedRecording:
         """The state of a recording, or of a request with languages of its own."""
         if not isinstance(item, TranscriptionRequest):
-            return _Recording(item, self.source_lang, self.options.target_langs)
+            return TranscribedRecording(item, self.source_lang, self.options.target_langs)
         self._check_targets(item.target_langs)
-        recording = _Recording(item.source, self._known_language(item.source_lang), item.target_langs)
+        source_lang = self._known_language(item.source_lang)
+        recording = TranscribedRecording(item.source, source_lang, item.target_langs, item.max_seconds)
         recording.journal = item.journal
         if item.on_settled is not None:
             recording.reader = SettledReader(item.source, item.on_settled, self.sampling_rate)
@@ -227,16 +230,16 @@ class _Transcriber(WindowLoop[_Recording, Transcript]):
         for code in target_langs:
             self.processor.language_row(code)
 
-    def held(self) -> list[_Recording]:
+    def held(self) -> list[TranscribedRecording]:
         """Recordings whose language is not settled."""
         return [recording for recording, _ in self.unsettled]
 
-    def forget(self, recording: _Recording) -> None:
+    def forget(self, recording: TranscribedRecording) -> None:
         """Drop the windows of a recording."""
         super().forget(recording)
         self.unsettled = [(other, result) for other, result in self.unsettled if other is not recording]
 
-    def process(self, pool: list[tuple[_Recording, Window]]) -> None:
+    def process(self, pool: list[tuple[TranscribedRecording, Window]]) -> None:
         """Recognise windows, except those of a recording whose language is not settled."""
         results = self.recognizer.encode(
             [window for _, window in pool], [recording.source_lang for recording, _ in pool]
@@ -262,14 +265,14 @@ class _Transcriber(WindowLoop[_Recording, Transcript]):
         # Generation leaves tensors in reference cycles; over an hour they would be hundreds of megabytes.
         gc.collect()
 
-    def _count_together(self, ready: Sequence[tuple[_Recording, RecognizedWindow]]) -> int:
+    def _count_together(self, ready: Sequence[tuple[TranscribedRecording, RecognizedWindow]]) -> int:
         """The number of windows to transcribe next: all of them, unless a reader waits for the first text."""
         if self.has_shown or not self.waiting or self.waiting[0].reader is None:
             return len(ready)
         ends = np.cumsum([result.num_samples / self.sampling_rate for _, result in ready])
         return 1 + int(np.searchsorted(ends[:-1], _FIRST_SECONDS))
 
-    def _transcribe(self, ready: Sequence[tuple[_Recording, RecognizedWindow]]) -> None:
+    def _transcribe(self, ready: Sequence[tuple[TranscribedRecording, RecognizedWindow]]) -> None:
         """Write the texts of windows and add them to their recordings."""
         languages = [self._language(recording, result) for recording, result in ready]
         windows = [result for _, result in ready]
@@ -283,7 +286,7 @@ class _Transcriber(WindowLoop[_Recording, Transcript]):
                 self._add(recording, result, *language)
             self.finished.add(recording, result, language)
 
-    def restore(self, recording: _Recording, window: Window) -> bool:
+    def restore(self, recording: TranscribedRecording, window: Window) -> bool:
         """Take a window from the journal of its recording."""
         known = recording.journal.find(window) if recording.journal is not None else None
         if known is None:
@@ -300,21 +303,27 @@ class _Transcriber(WindowLoop[_Recording, Transcript]):
         recording = self.waiting[0] if self.waiting else None
         if recording is None or recording.reader is None or recording.error is not None:
             return
-        reader, last = recording.reader, recording.last.get(None)
-        # Segments of several channels may come in another order.
-        segments = settled_segments(recording.segments, last, self.sampling_rate) if last else []
+        reader, segments = recording.reader, self.settled(recording)
         if reader.wants(segments):
             assert reader.num_samples is not None
             reader.read(self._assemble(recording, segments, reader.num_samples))
             self.has_shown = True
             self.pool_seconds = self.full_pool_seconds
 
-    def _is_settled(self, recording: _Recording, result: RecognizedWindow) -> bool:
+    def settled(self, recording: TranscribedRecording) -> list[TranscriptSegment]:
+        """The first segments of a recording of one channel, which cannot change any more."""
+        # Segments of several channels may come in another order.
+        last = recording.last.get(None)
+        return settled_segments(recording.segments, last, self.sampling_rate) if last else []
+
+    def _is_settled(self, recording: TranscribedRecording, result: RecognizedWindow) -> bool:
         """Whether the language of a window is known, so that it does not depend on what is recognised together."""
         predicts = recording.source_lang is None and result.language_probabilities is not None
         return not predicts or self.options.multilingual or recording.is_settled
 
-    def _language(self, recording: _Recording, result: RecognizedWindow) -> tuple[str, float | None, str | None]:
+    def _language(
+        self, recording: TranscribedRecording, result: RecognizedWindow
+    ) -> tuple[str, float | None, str | None]:
         """Language, its probability, and the language to write."""
         if recording.source_lang is not None or result.language_probabilities is None:
             return recording.source_lang or UNDETERMINED, None, recording.source_lang
@@ -326,7 +335,7 @@ class _Transcriber(WindowLoop[_Recording, Transcript]):
 
     def _add(
         self,
-        recording: _Recording,
+        recording: TranscribedRecording,
         result: RecognizedWindow,
         language: str,
         probability: float | None,
@@ -359,6 +368,7 @@ class _Transcriber(WindowLoop[_Recording, Transcript]):
             written_language=written,
             translations=result.translations,
             channel=window.channel,
+            no_speech_probability=result.no_speech_probability,
         )
         if words:
             segment = with_words(segment, words, keep_text=len(words) == len(result.words))
@@ -366,12 +376,14 @@ class _Transcriber(WindowLoop[_Recording, Transcript]):
             return
         segments.append(segment)
 
-    def conclude(self, recording: _Recording) -> Transcript:
+    def conclude(self, recording: TranscribedRecording) -> Transcript:
         """The transcript of a recording."""
         assert recording.num_samples is not None
         return self._assemble(recording, recording.segments, recording.num_samples)
 
-    def _assemble(self, recording: _Recording, found: Sequence[TranscriptSegment], num_samples: int) -> Transcript:
+    def _assemble(
+        self, recording: TranscribedRecording, found: Sequence[TranscriptSegment], num_samples: int
+    ) -> Transcript:
         """A transcript of these segments of a recording."""
         segments = without_overlap(found)
         if self.options.timestamps is None:
@@ -388,3 +400,11 @@ class _Transcriber(WindowLoop[_Recording, Transcript]):
             language_probability=first.language_probability if first else None,
             written_language=first.written_language if first else None,
         )
+
+
+def build_transcriber(
+    model: Any, processor: Any, options: TranscriptionOptions, progress: Callable[[float], None] | None = None
+) -> Transcriber:
+    """The window loop of `transcribe_recordings`, whose errors it raises, for callers that order the windows."""
+    with use_adapter(model, options.adapter_name):
+        return Transcriber(model, processor, options, progress)

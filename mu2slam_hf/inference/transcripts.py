@@ -26,6 +26,7 @@ class TranscriptSegment:
         words: words with times, in order, without overlap; empty if they were not asked for.
         translations: text by target language.
         channel: channel of the recording from 0, None if the channels were mixed.
+        no_speech_probability: of the gate of `NoSpeechSettings`; None if it was not calibrated.
     """
 
     start_seconds: float
@@ -37,6 +38,7 @@ class TranscriptSegment:
     words: tuple[AlignedWord, ...] = ()
     translations: Mapping[str, str] = field(default_factory=dict)
     channel: int | None = None
+    no_speech_probability: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,21 +17,29 @@ from mu2slam_hf.models.modules_audio_decoders import AudioError
 _POOLED_BATCHES = 2
 
 
+class RecordingTooLongError(AudioError):
+    """A recording is longer than it may be."""
+
+
 class RecordingState:
     """A recording that is being processed.
 
     Args:
         source: the recording, see `stream_audio_source`.
         source_lang: the spoken language; None means unknown.
+        max_seconds: a longer recording has a `RecordingTooLongError` as its result; None: any length.
 
     Attributes:
+        read_seconds: what was read of it.
         num_samples: its length, None until it is read to its end.
         error: why it cannot be read.
     """
 
-    def __init__(self, source: Any, source_lang: str | None = None) -> None:
+    def __init__(self, source: Any, source_lang: str | None = None, max_seconds: float | None = None) -> None:
         self.source = source
         self.source_lang = source_lang
+        self.max_seconds = max_seconds
+        self.read_seconds = 0.0
         self.num_samples: int | None = None
         self.error: AudioError | None = None
 
@@ -116,32 +124,42 @@ class WindowLoop(Generic[State, Result]):
     def _read(self, recording: State) -> Iterator[None]:
         """Read a recording; processes windows whenever there are enough for batches, then yields."""
         self.waiting.append(recording)
-        source, recording.source = recording.source, None  # not kept until the result
-        blanks = self.compute_blanks and partial(self.compute_blanks, source_lang=recording.source_lang)
-        windows = cut_windows(
-            stream_audio_source(source, self.sampling_rate, split_channels=self.split_channels),
-            self.sampling_rate,
-            self.chunk_seconds,
-            detector=self.detector,
-            blank_posteriors=blanks,
-            progress=self._count,
-        )
-        while not recording.is_read:
-            try:
-                window = next(windows)
-            except AudioError as error:
-                recording.error = error
-                self.forget(recording)
-                return
-            if isinstance(window, RecordingEnd):
-                recording.num_samples = window.num_samples
-                return
+        for window in self.read_windows(recording):
             if self.restore(recording, window):
                 continue
             self.pool.append((recording, window))
             if sum(len(pooled.waveform) for _, pooled in self.pool) >= self.pool_seconds * self.sampling_rate:
                 self._process_pool()
                 yield
+
+    def read_windows(self, recording: State) -> Iterator[Window]:
+        """The windows of a recording; after the last one, its length is known, or why it cannot be read."""
+        source, recording.source = recording.source, None  # not kept until the result
+        blanks = self.compute_blanks and partial(self.compute_blanks, source_lang=recording.source_lang)
+        windows = cut_windows(
+            self._read_blocks(recording, source),
+            self.sampling_rate,
+            self.chunk_seconds,
+            detector=self.detector,
+            blank_posteriors=blanks,
+            progress=self._count,
+        )
+        try:
+            for window in windows:
+                if isinstance(window, RecordingEnd):
+                    recording.num_samples = window.num_samples
+                    return
+                yield window
+        except AudioError as error:
+            recording.error = error
+            self.forget(recording)
+
+    def _read_blocks(self, recording: State, source: Any) -> Iterator[np.ndarray]:
+        for block in stream_audio_source(source, self.sampling_rate, split_channels=self.split_channels):
+            recording.read_seconds += len(block) / self.sampling_rate
+            if recording.max_seconds is not None and recording.read_seconds > recording.max_seconds:
+                raise RecordingTooLongError(f"the recording is longer than {recording.max_seconds:.0f} s")
+            yield block
 
     def _process_pool(self) -> None:
         pool, self.pool = self.pool, []

@@ -380,6 +380,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         if config.has_random_codes:
             none = speech.new_zeros(())
             return (none, none), (none, none)
+        assert codes.vectors is not None and codes.probabilities is not None
         context = self.project_hid(speech.flatten(0, 1)[masked])
         targets = self.project_q(codes.vectors.to(context.dtype))
         by_frame = context.new_zeros(is_masked.numel(), context.shape[-1])

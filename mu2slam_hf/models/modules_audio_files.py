@@ -7,6 +7,7 @@ Shapes: `n` samples, `c` channels.
 import io
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,7 +23,7 @@ from collections.abc import Mapping
 
 
 def stream_audio_file(
-    content: str | os.PathLike | bytes,
+    content: str | os.PathLike | bytes | BinaryIO,
     label: str,
     sampling_rate: int,
     split_channels: bool = False,
@@ -31,7 +32,7 @@ def stream_audio_file(
     """Blocks of a file.
 
     Args:
-        content: the path of the file, or its bytes.
+        content: the path of the file, its bytes, or the open file, which is not closed.
         label: name for error messages.
         sampling_rate: rate of the result in Hz.
         split_channels: keep the channels apart instead of averaging them.
@@ -108,9 +109,11 @@ def check_audio_path(source: str | os.PathLike) -> Path:
     return path
 
 
-def _open(source: str | os.PathLike | bytes, label: str) -> BinaryIO:
+def _open(source: str | os.PathLike | bytes | BinaryIO, label: str) -> AbstractContextManager[BinaryIO]:
     if isinstance(source, bytes):
         return io.BytesIO(source)
+    if not isinstance(source, (str, os.PathLike)):
+        return nullcontext(source)
     path = check_audio_path(source)
     try:
         return path.open("rb")
@@ -174,6 +177,14 @@ def has_samples(row: Mapping) -> bool:
 def file_of(row: Mapping) -> bytes | str | os.PathLike | None:
     """The content of the file of a row of `datasets.Audio(decode=False)`, else its path, else None."""
     return row.get("path") if row.get("bytes") is None else row["bytes"]
+
+
+def is_seekable_file(item: Any) -> bool:
+    """Whether an object is an open binary file that can seek, at its beginning."""
+    try:
+        return bool(item.seekable()) and item.tell() == 0 and isinstance(item.read(0), bytes)
+    except (AttributeError, OSError, ValueError):
+        return False
 
 
 def is_decoder(item: Any) -> bool:

@@ -5,7 +5,7 @@ Shapes: M frames, G codebooks, K entries of each.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +30,7 @@ def find_quantizer(model: nn.Module) -> LearnedQuantizer | RandomProjectionQuant
     raise ValueError(f"{type(model).__name__} has no quantiser of its own")
 
 
-def has_temperature(quantizer: nn.Module) -> bool:
+def has_temperature(quantizer: nn.Module) -> TypeGuard[LearnedQuantizer]:
     """Whether a quantiser samples its entries, at a temperature that falls during training."""
     return isinstance(quantizer, LearnedQuantizer) and quantizer.method == "gumbel"
 

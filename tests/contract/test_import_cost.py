@@ -8,11 +8,14 @@ import time
 import pytest
 from helpers import run_python
 
-HEAVY = ("torch", "transformers", "datasets", "evaluate", "numpy", "tokenizers", "soundfile", "sacrebleu", "yaml")
+HEAVY = (
+    *("torch", "transformers", "datasets", "evaluate", "numpy", "tokenizers", "soundfile", "sacrebleu", "yaml"),
+    *("fastapi", "uvicorn", "prometheus_client"),
+)
 COMMANDS = (
     *("transcribe", "translate", "evaluate", "train", "plan"),
     *("align", "retrieve", "identify-language", "calibrate", "compare", "tone-corpus"),
-    *("corpora", "recipes", "adapt", "init", "add-language", "average"),
+    *("corpora", "recipes", "adapt", "init", "add-language", "average", "serve"),
 )
 WRONG = (
     *([], ["no-such-command"], ["--no-such-option"], ["clip.wav"], ["help", "no-such-command"]),

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from mu2slam_hf.cli.adapters import add_adapters_option, choose_adapter, read_adapters, with_added_languages
 from mu2slam_hf.cli.files import check_output_file, check_output_folder
-from mu2slam_hf.cli.languages import resolve_language, resolve_source_language
 from mu2slam_hf.cli.model_options import add_model_options
 from mu2slam_hf.cli.models import chosen_model
 from mu2slam_hf.cli.options import (
-    add_batch_seconds_option,
     add_generation_options,
     add_json_option,
     add_output_dir_option,
@@ -22,13 +20,14 @@ from mu2slam_hf.cli.options import (
     add_recordings,
     add_source_language_option,
     add_target_languages_option,
+    add_window_options,
     check_plots,
     check_silero,
     generation_arguments,
-    positive_seconds,
 )
 from mu2slam_hf.cli.progress import TranscriptionProgress
 from mu2slam_hf.cli.recordings import find_unusable, list_recordings, report_all_unusable
+from mu2slam_hf.inference.languages import resolve_language, resolve_source_language
 from mu2slam_hf.inference.output_settings import FORMATS, OutputSettings
 from mu2slam_hf.inference.recordings import Recording, print_error
 from mu2slam_hf.models.language_codes import UNDETERMINED
@@ -80,20 +79,7 @@ def add_parser(subparsers: Any) -> None:
     add_json_option(output)
     add_plot_option(output, "waveform, spectrogram and words; a file, or a folder for several recordings")
     long = parser.add_argument_group("long recordings")
-    long.add_argument(
-        "--chunk-length",
-        type=positive_seconds,
-        metavar="SECONDS",
-        help="maximum seconds of speech that the model reads at once; default: that of the checkpoint",
-    )
-    long.add_argument(
-        "--vad",
-        choices=("energy", "silero"),
-        default="energy",
-        help="what finds the speech: pauses by energy, or the neural network silero-vad (extra: vad), which ignores "
-        "noise and music (energy)",
-    )
-    add_batch_seconds_option(long)
+    add_window_options(long)
     add_model_options(parser)
     add_adapters_option(parser)
     add_generation_options(parser)

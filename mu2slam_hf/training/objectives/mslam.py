@@ -86,7 +86,8 @@ class MSLAMObjective(Objective):
     ) -> None:
         super().__init__(model, config or MSLAMObjectiveConfig())
         self.quantizer = quantizer or QuantizerConfig()
-        self._learns_codes = not model.config.has_random_codes
+        model_config: Any = model.config
+        self._learns_codes = not model_config.has_random_codes
 
     def count(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """The counts of `MSLAMForPreTraining`, before it has run."""

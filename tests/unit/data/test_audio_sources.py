@@ -183,6 +183,31 @@ def test_sources_agree(tmp_path):
     assert len(read_audio_source(samples, RATE, source_rate=RATE // 2)) == len(doubled)
 
 
+def test_an_open_file_is_read_in_blocks_and_stays_open():
+    class File(io.BytesIO):
+        largest = 0
+
+        def read(self, size=-1):
+            data = super().read(size)
+            self.largest = max(self.largest, len(data))
+            return data
+
+    file = File()
+    samples = np.tile(tone(), 120)
+    sf.write(file, samples, RATE, format="WAV", subtype="FLOAT")
+    data = file.getvalue()
+    for source in (file, {"bytes": file, "path": "a.wav"}):
+        file.seek(0)
+        assert np.array_equal(read_audio_source(source, RATE), samples) and not file.closed
+    assert file.largest < len(data) / 2
+    # From elsewhere, what follows is the recording.
+    file = io.BytesIO(b"head" + data)
+    file.seek(4)
+    assert np.array_equal(read_audio_source(file, RATE), samples)
+    with pytest.raises(AudioError, match="opened as text"):
+        read_audio_source(io.StringIO("text"), RATE)
+
+
 @pytest.mark.parametrize(("name", "expected"), [("talk 7", "talk 7"), (None, "the decoded audio")])
 def test_a_decoder_that_fails(name, expected):
     class AudioDecoder:

@@ -12,6 +12,7 @@ from mu2slam_hf.inference import transcription
 from mu2slam_hf.inference.alignment import AlignedWord
 from mu2slam_hf.inference.recognition import RecognizedWindow
 from mu2slam_hf.inference.transcription import TranscriptionOptions, TranscriptionRequest, transcribe_recordings
+from mu2slam_hf.inference.window_loop import RecordingTooLongError
 from mu2slam_hf.models.modules_audio_decoders import AudioError
 from mu2slam_hf.models.modules_capabilities import Capabilities
 
@@ -296,12 +297,19 @@ def test_a_recording_that_fails_at_its_end_has_no_beginning(transcribe, tmp_path
     assert isinstance(error, AudioError) and not given
 
 
+def test_a_recording_that_is_longer_than_it_may_be(transcribe):
+    requests = [TranscriptionRequest(source=sound(length), max_seconds=100.0) for length in (100, 101, 3)]
+    whole, refused, short = transcribe(*requests)
+    assert whole.duration_seconds == 100.0 and short.duration_seconds == 3.0
+    assert isinstance(refused, RecordingTooLongError) and str(refused) == "the recording is longer than 100 s"
+
+
 def test_results_do_not_wait_for_the_next_recording(monkeypatch, transcribe):
     """A finished recording is given while the next one, a long one, is still being read."""
     read = []
-    original = transcription._Transcriber.process
+    original = transcription.Transcriber.process
     monkeypatch.setattr(
-        transcription._Transcriber, "process", lambda self, pool: (read.append(len(pool)), original(self, pool))
+        transcription.Transcriber, "process", lambda self, pool: (read.append(len(pool)), original(self, pool))
     )
     processor = SimpleNamespace(languages=LANGUAGES, language_row=lambda code: 0)
     options = TranscriptionOptions(batch_seconds=5.0)

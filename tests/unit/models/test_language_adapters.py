@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Adapters of several languages in one model: each gives the outputs of its own model, and none those of the base."""
 
+import io
 import json
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from helpers import save_tiny_checkpoint
 from transformers import AutoModelForSpeechSeq2Seq, pipeline
 
 from mu2slam_hf import Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC, Mu2SLAMProcessor
+from mu2slam_hf.checkpoints.model_choice import ModelChoice
 from mu2slam_hf.cli import main
 from mu2slam_hf.growth.languages import grow_model, grow_processor
 from mu2slam_hf.inference.transcription import TranscriptionOptions, transcribe_recordings
@@ -19,6 +21,10 @@ from mu2slam_hf.models.modules_adapter_growth import GROWTH_FILE
 from mu2slam_hf.models.modules_language_adapters import BASE_ADAPTER
 from mu2slam_hf.recipes.runs.models import add_adapters
 from mu2slam_hf.recipes.schema.sections import LoraSection
+from mu2slam_hf.serving.limits import ServingLimits
+from mu2slam_hf.serving.metrics import ServingMetrics
+from mu2slam_hf.serving.scheduler import RecognitionScheduler, RecognitionTask
+from mu2slam_hf.serving.served_models import load_models
 
 # Both have open o, with different rows; qaa-x-two has more characters, and no other language in common.
 CHARACTERS = {"mdw": "\u0254\u025b", "qaa-x-two": "\u0254\u014b\u0272"}
@@ -267,3 +273,32 @@ def test_the_command_uses_the_adapter_of_the_language(folders, tmp_path, capsys)
     assert "the name mdw is given twice" in capsys.readouterr().err
     assert main([*command, "--adapter", f"old={folders}/base"]) == 1
     assert "no adapter_growth.json; expected the folder `adapter`" in capsys.readouterr().err
+
+
+def test_a_server_offers_each_adapter_by_name(folders):
+    adapters = {name: str(folders / name) for name in ("qaa-x-two", "mdw", "None")}
+    choice = ModelChoice(name=str(folders / "base"), adapters=adapters)
+    served = load_models({"base": choice}, TranscriptionOptions(timestamps="word", generate_kwargs={"num_beams": 1}))
+    assert list(served.models) == ["base", *(f"base:{name}" for name in adapters)]
+    base_languages = served.find("base").languages
+    assert served.find("base:mdw").languages == [*base_languages, "mdw"]
+    assert served.find("base:None").languages == base_languages
+    limits = ServingLimits()
+    scheduler = RecognitionScheduler(list(served.models.values()), limits, ServingMetrics())
+    file = io.BytesIO()
+    sf.write(file, WAVE, 16_000, format="WAV", subtype="FLOAT")
+    tasks = {
+        name: RecognitionTask(
+            model=model, file=io.BytesIO(file.getvalue()), name="clip", source_lang=model.languages[-1]
+        )
+        for name, model in served.models.items()
+    }
+    for task in tasks.values():
+        scheduler.submit(task)
+    while not all(task.result.done() for task in tasks.values()):
+        scheduler.take_turn()
+    for name, folder in {"base": "base", **{f"base:{name}": f"{name}/merged" for name in adapters}}.items():
+        model, processor = load_one(folders / folder)
+        options = TranscriptionOptions(source_lang=tasks[name].source_lang, generate_kwargs={"num_beams": 1})
+        (expected,) = transcribe_recordings(model, processor, [file.getvalue()], options)
+        assert tasks[name].result.result().text == expected.text, name

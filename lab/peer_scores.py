@@ -51,9 +51,15 @@ def score_judge(
             continue
         text = judge.transcribe(load_audio(request.record.audio), request.record.lang).text
         hypothesis = Hypothesis(
-            **{"key": request.key, "id": request.record.id, "task": request.task, "hypothesis": text},
-            **{"source_lang": request.record.lang, "target_lang": request.target_lang, "source_lang_given": True},
-            **{"source_text": request.record.text, "reference": request.reference},
+            key=request.key,
+            id=request.record.id,
+            task=request.task,
+            source_lang=request.record.lang,
+            target_lang=request.target_lang,
+            source_lang_given=True,
+            source_text=request.record.text,
+            reference=request.reference,
+            hypothesis=text,
         )
         file.add([hypothesis])
     return EvaluationResults(

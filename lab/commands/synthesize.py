@@ -36,7 +36,18 @@ def add_parser(subparsers: Any) -> None:
         metavar="SHARE",
         help="share of the clips without frequencies above 4 kHz, as over a telephone (0.75)",
     )
-    voices = parser.add_argument_group("voices")
+    add_voice_options(parser.add_argument_group("voices"))
+    generated = parser.add_argument_group("generated sentences")
+    generated.add_argument("--num", type=positive_int, metavar="N", help="number of sentences (1000)")
+    generated.add_argument(
+        "--form", choices=("written", "spoken"), default="written", help="with digits and capitals, or as spoken words"
+    )
+    add_text_options(parser.add_argument_group("texts of a corpus or manifest instead of generated sentences"))
+    parser.set_defaults(run=run)
+
+
+def add_voice_options(voices: Any) -> None:
+    """Options of the voices to draw from."""
     voices.add_argument(
         "--engines",
         type=name_list,
@@ -50,12 +61,10 @@ def add_parser(subparsers: Any) -> None:
         help="share of an engine, or of a voice within its engine: festival=2,flite:slt=1; 0 leaves it out (the "
         "number of voices; espeak-ng as much as the others together)",
     )
-    generated = parser.add_argument_group("generated sentences")
-    generated.add_argument("--num", type=positive_int, metavar="N", help="number of sentences (1000)")
-    generated.add_argument(
-        "--form", choices=("written", "spoken"), default="written", help="with digits and capitals, or as spoken words"
-    )
-    given = parser.add_argument_group("texts of a corpus or manifest instead of generated sentences")
+
+
+def add_text_options(given: Any) -> None:
+    """Options of given texts."""
     options.add_source_options(given)
     given.add_argument(
         "--max-texts", type=positive_int, metavar="N", help="at most N texts of each language, drawn at random (all)"
@@ -78,7 +87,6 @@ def add_parser(subparsers: Any) -> None:
         metavar="N",
         help="also N random word sequences per language",
     )
-    parser.set_defaults(run=run)
 
 
 def name_list(text: str) -> list[str]:

@@ -105,8 +105,12 @@ def _clips(
         )
         for k, plan in enumerate(plans):
             yield SyntheticClip(
-                **{"id": f"{item.id}.{k}", "lang": item.lang, "plan": plan, "translations": translations},
-                **{"kind": item.kind, "transcript": style(item.text)},
+                id=f"{item.id}.{k}",
+                lang=item.lang,
+                plan=plan,
+                translations=translations,
+                kind=item.kind,
+                transcript=style(item.text),
             )
 
 

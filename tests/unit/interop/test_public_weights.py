@@ -316,6 +316,7 @@ def test_the_command_writes_a_model(tokenizers, tmp_path, capsys):
         str(tmp_path / "model"),
     ]
     options = ["--decoder-layers", "2", "--table-languages", "en,fr,mdw", "--num-speech-tokens", "16"]
+    capsys.readouterr()
     assert main(["init", *map(str, folders), *options]) == 0
     printed = capsys.readouterr()
     assert "3 encoder layers, 2 decoder layers" in printed.out and "Writing model shards" not in printed.err

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Training labels by a judge: texts of speech without text, and a check of texts that may not be what is said.
+"""Training labels by a judge: texts of speech without text, and a check of texts against the speech.
 
 Labels of a recogniser are training data, never references of scores.
 """

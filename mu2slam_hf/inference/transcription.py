@@ -6,19 +6,25 @@ A recording is read in blocks, cut at pauses, and its windows are recognised in 
 
 import gc
 import os
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from mu2slam_hf.inference.journal import UnwrittenWindows, WindowJournal
+from mu2slam_hf.inference.journal import UnwrittenWindows, WindowJournal, WindowLanguage
 from mu2slam_hf.inference.language_average import LanguageAverage
 from mu2slam_hf.inference.pauses import build_detector
 from mu2slam_hf.inference.recognition import RecognizedWindow, WindowRecognizer
 from mu2slam_hf.inference.settled_segments import SettledReader, settled_segments
-from mu2slam_hf.inference.transcripts import Transcript, TranscriptSegment, split_at_cut, with_words, without_overlap
+from mu2slam_hf.inference.transcripts import (
+    Transcript,
+    TranscriptSegment,
+    join_segments,
+    split_at_cut,
+    with_words,
+    without_overlap,
+)
 from mu2slam_hf.inference.window_loop import RecordingState, WindowLoop
 from mu2slam_hf.inference.windows import Window
 from mu2slam_hf.models.generation_settings import find_chunk_seconds, find_min_language_probability
@@ -283,7 +289,7 @@ class Transcriber(WindowLoop[TranscribedRecording, Transcript]):
             )
         for (recording, result), language in zip(ready, languages, strict=True):
             if result.has_speech:
-                self._add(recording, result, *language)
+                self._add(recording, result, language)
             self.finished.add(recording, result, language)
 
     def restore(self, recording: TranscribedRecording, window: Window) -> bool:
@@ -295,7 +301,7 @@ class Transcriber(WindowLoop[TranscribedRecording, Transcript]):
         if known.language is not None:
             recording.count_language(result, result.num_samples / self.sampling_rate)
             if result.has_speech:
-                self._add(recording, result, *known.language)
+                self._add(recording, result, known.language)
         return True
 
     def _show_settled(self) -> None:
@@ -321,9 +327,7 @@ class Transcriber(WindowLoop[TranscribedRecording, Transcript]):
         predicts = recording.source_lang is None and result.language_probabilities is not None
         return not predicts or self.options.multilingual or recording.is_settled
 
-    def _language(
-        self, recording: TranscribedRecording, result: RecognizedWindow
-    ) -> tuple[str, float | None, str | None]:
+    def _language(self, recording: TranscribedRecording, result: RecognizedWindow) -> WindowLanguage:
         """Language, its probability, and the language to write."""
         if recording.source_lang is not None or result.language_probabilities is None:
             return recording.source_lang or UNDETERMINED, None, recording.source_lang
@@ -333,15 +337,9 @@ class Transcriber(WindowLoop[TranscribedRecording, Transcript]):
             code, probability = recording.languages.best()
         return code if probability >= self.min_language_probability else UNDETERMINED, probability, code
 
-    def _add(
-        self,
-        recording: TranscribedRecording,
-        result: RecognizedWindow,
-        language: str,
-        probability: float | None,
-        written: str | None,
-    ) -> None:
+    def _add(self, recording: TranscribedRecording, result: RecognizedWindow, spoken: WindowLanguage) -> None:
         """Add the segment of a window; words that two windows have recognised at a cut are kept once."""
+        language, probability, written = spoken
         window, rate = result.window, self.sampling_rate
         words = list(result.words)
         previous = recording.last.get(window.channel)
@@ -388,18 +386,7 @@ class Transcriber(WindowLoop[TranscribedRecording, Transcript]):
         segments = without_overlap(found)
         if self.options.timestamps is None:
             segments = [replace(segment, words=()) for segment in segments]
-        seconds: dict[str, float] = defaultdict(float)
-        for segment in segments:
-            seconds[segment.language] += segment.end_seconds - segment.start_seconds
-        language = max(seconds, key=lambda code: seconds[code]) if seconds else UNDETERMINED
-        first = next((segment for segment in segments if segment.language == language), None)
-        return Transcript(
-            segments=tuple(segments),
-            duration_seconds=num_samples / self.sampling_rate,
-            language=language if first or recording.source_lang is None else recording.source_lang,
-            language_probability=first.language_probability if first else None,
-            written_language=first.written_language if first else None,
-        )
+        return join_segments(segments, num_samples / self.sampling_rate, recording.source_lang)
 
 
 def build_transcriber(

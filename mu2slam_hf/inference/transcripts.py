@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mu2slam_hf.inference.alignment import AlignedWord
+from mu2slam_hf.models.language_codes import UNDETERMINED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,3 +209,27 @@ def without_overlap(segments: Sequence[TranscriptSegment]) -> list[TranscriptSeg
         ends[segment.channel] = end = max(segment.end_seconds, end)
         ordered.append(replace(segment, start_seconds=start, end_seconds=end, words=tuple(words)))
     return ordered
+
+
+def join_segments(
+    segments: Sequence[TranscriptSegment], duration_seconds: float, source_lang: str | None
+) -> Transcript:
+    """The transcript of all segments of a recording; its language is that of most of its seconds.
+
+    Args:
+        segments: in order.
+        duration_seconds: length of the recording.
+        source_lang: its language, if it is known.
+    """
+    seconds: dict[str, float] = defaultdict(float)
+    for segment in segments:
+        seconds[segment.language] += segment.end_seconds - segment.start_seconds
+    language = max(seconds, key=lambda code: seconds[code]) if seconds else UNDETERMINED
+    first = next((segment for segment in segments if segment.language == language), None)
+    return Transcript(
+        segments=tuple(segments),
+        duration_seconds=duration_seconds,
+        language=language if first or source_lang is None else source_lang,
+        language_probability=first.language_probability if first else None,
+        written_language=first.written_language if first else None,
+    )

@@ -244,13 +244,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         frame_mask = at_least_one(downsample_attention_mask(attention_mask, config.encoder_config))
         is_masked = self._check_masks(frame_mask, mask_time_indices, negative_frames)
         masked = is_masked.flatten().nonzero()[:, 0]
-        if config.has_random_codes:
-            codes = self._project_at_random(speech_input, attention_mask, masked)
-            frames = model.embed_masked_speech(speech_input, attention_mask, is_masked, noise_seed)
-        else:
-            frames = model.embed_speech(speech_input, attention_mask)
-            codes = self.quantizer(self._frames_to_quantize(frames, frame_mask).flatten(0, 1)[masked])
-            frames = model.mask_speech(frames, is_masked, noise_seed)
+        frames, codes = self._mask_and_quantize(speech_input, attention_mask, frame_mask, is_masked, noise_seed)
         speech = model.run_speech_layers(frames, frame_mask.long(), **kwargs).last_hidden_state
         text_mask = at_least_one(text_attention_mask)
         layout = self._lay_out(frame_mask, text_mask, pair_speech_rows, pair_text_rows, ctc_labels, pack_sequences)
@@ -289,6 +283,18 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         if self.config.quantizer_stop_gradient:
             frames = frames.detach()
         return center_utterances(frames, frame_mask) if self.config.quantizer_center_utterances else frames
+
+    def _mask_and_quantize(
+        self, speech_input: Tensor, attention_mask: Tensor, frame_mask: Tensor, is_masked: Tensor, noise_seed: Tensor
+    ) -> tuple[Tensor, QuantizerOutput]:
+        """Frames `(U, N, D)` for the speech layers, and the codes of the masked ones."""
+        model, masked = self.model, is_masked.flatten().nonzero()[:, 0]
+        if self.config.has_random_codes:
+            codes = self._project_at_random(speech_input, attention_mask, masked)
+            return model.embed_masked_speech(speech_input, attention_mask, is_masked, noise_seed), codes
+        frames = model.embed_speech(speech_input, attention_mask)
+        codes = self.quantizer(self._frames_to_quantize(frames, frame_mask).flatten(0, 1)[masked])
+        return model.mask_speech(frames, is_masked, noise_seed), codes
 
     def _project_at_random(self, features: Tensor, attention_mask: Tensor, masked: Tensor) -> QuantizerOutput:
         """Codes of the masked frames from the features `(U, T, M)`, as many of them as the front end reads a frame."""

@@ -635,8 +635,7 @@ class Mu2SLAMForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationM
             `language_loss_weight` times the cross entropy of the language head.
         """
         num_prompt_tokens = 1
-        if labels is not None:
-            use_cache = False
+        use_cache = use_cache if labels is None else False
         if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
             if decoder_sequence_ids is not None:
                 raise ValueError("Packed targets require decoder_input_ids, which cannot be derived from labels.")

@@ -14,7 +14,6 @@ from mu2slam_hf.data.corpora import (
     mc4,
     mls,
     parallel_text,
-    parallel_text_docs,
     prompts5,
     stamps,
     ted59,
@@ -31,7 +30,7 @@ from mu2slam_hf.data.corpora.reader import CorpusReader, build_reader
 from mu2slam_hf.data.records import SpeechTextRecord
 
 _FILES = (
-    *(prompts5, stamps, mboshi_french, gcompris_voices, voices, parallel_text, parallel_text_docs),
+    *(prompts5, stamps, mboshi_french, gcompris_voices, voices, parallel_text),
     # Those that the paper trains on. Paper: section 3.1 and appendix A.1.
     *(voxpopuli_unlabelled, voxpopuli, mls, common_voice, babel, covost2, fleurs, mc4, wmt, ted59),
     # For evaluation; not in the paper.

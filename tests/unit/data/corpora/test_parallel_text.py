@@ -116,3 +116,17 @@ def test_the_development_part_as_it_is(data_root):
     assert rows == {"everyday": 1599, "ui": 199, "bible": 106}
     assert sum("fr" in record.translations for record in records if record.lang == "en") == 1358
     assert all(record.text == record.text.lower() for record in records)
+
+
+def test_documentation_has_a_folder_of_its_own(tmp_path):
+    rows = "id\ten\tes\tfr\tit\tru\tsource\n"
+    rows += "lo0\tFind Bar\t\t\tBarra Trova\t\tlibreoffice-help-7.4\ndh1\tLock\tCerrar\t\t\t\tdebian-handbook\n"
+    (tmp_path / "train.tsv.gz").write_bytes(gzip.compress(rows.encode()))
+    records = load_corpus("parallel_text", tmp_path, domains="docs")
+    assert [(r.lang, r.text, dict(r.translations), r.kind) for r in records] == [
+        ("en", "find bar", {"it": "barra trova"}, "docs"),
+        ("it", "barra trova", {"en": "find bar"}, "docs"),
+        ("en", "lock", {"es": "cerrar"}, "docs"),
+        ("es", "cerrar", {"en": "lock"}, "docs"),
+    ]
+    assert load_corpus("parallel_text", tmp_path, domains="everyday") == []

@@ -34,17 +34,21 @@ class Judgement:
 
 
 class Judge:
-    """A Whisper model in the format of CTranslate2, with greedy decoding on one thread.
+    """A Whisper model in the format of CTranslate2, on one thread.
+
+    A text that repeats itself or is improbable is decoded again at a higher temperature, as Whisper does: greedy decoding
+    alone falls into loops on short recordings.
 
     Args:
         folder: folder with `model.bin`, `config.json`, `tokenizer.json` and `vocabulary.json`.
+        num_beams: beams of the first decoding.
 
     Raises:
         ImportError: faster-whisper or num2words is not installed.
         ValueError: the folder has no model.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], *, num_beams: int = 1) -> None:
         try:
             import num2words  # noqa: F401
             from faster_whisper import WhisperModel
@@ -53,6 +57,7 @@ class Judge:
         if not (Path(folder) / "model.bin").is_file():
             raise ValueError(f"{folder} has no model.bin; README.md of lab/ says how to fetch the judge")
         self._model = WhisperModel(os.fspath(folder), device="cpu", compute_type="int8", cpu_threads=1)
+        self.num_beams = num_beams
 
     def transcribe(self, samples: npt.NDArray[np.float32], lang: str) -> Judgement:
         """The transcript of a recording in a known language.
@@ -62,7 +67,7 @@ class Judge:
             lang: language code; Whisper knows the language, not the region.
         """
         segments, _ = self._model.transcribe(
-            samples, language=lang.split("-")[0], beam_size=1, temperature=0.0, condition_on_previous_text=False
+            samples, language=lang.split("-")[0], beam_size=self.num_beams, condition_on_previous_text=False
         )
         parts = [(segment.text, segment.avg_logprob, len(segment.tokens)) for segment in segments]
         written = " ".join(text for text, _, _ in parts)

@@ -70,7 +70,7 @@ def score_judge(
         versions=describe_versions(),
         model={"name": judge_name},
         data={**data, "num_records": len(records)},
-        settings={"beams": 1, "numbers": "in words"},
+        settings={"beams": judge.num_beams, "numbers": "in words"},
         seed=0,
         duration_seconds=round(time.perf_counter() - started, 1),
         scores=tuple(score_hypotheses(file.hypotheses.values())),

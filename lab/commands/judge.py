@@ -8,13 +8,16 @@ from lab.commands.options import add_judge_option
 from mu2slam_hf.cli import options
 from mu2slam_hf.cli.records import describe_data, load_corpus_records
 
+# The default of Whisper's own program.
+_NUM_BEAMS = 5
+
 
 def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "judge",
         help="score Whisper on a corpus, as a peer of our models (extra: voices)",
-        description="Transcribes the recordings of a corpus by Whisper, greedily and with their language given, and "
+        description="Transcribes the recordings of a corpus by Whisper, with five beams and their language given, and "
         "scores them as `mu2slam evaluate` does. Numbers that it writes in digits are spelled out.",
     )
     add_judge_option(parser)

@@ -38,7 +38,7 @@ def test_a_folder_without_a_model_is_named(tmp_path):
 
 def test_scores_and_hypotheses_of_a_judge(tmp_path):
     class Stub:
-        calls = 0
+        calls, num_beams = 0, 5
 
         def transcribe(self, samples, lang):
             self.calls += 1

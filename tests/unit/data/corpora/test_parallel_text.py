@@ -82,7 +82,10 @@ def test_style_languages_and_length(root):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"domains": ["everyday", "news"]}, r"`domains` must be one or several of everyday, ui, bible, docs; got .*'news'"),
+        (
+            {"domains": ["everyday", "news"]},
+            r"`domains` must be one or several of everyday, ui, bible, docs; got .*'news'",
+        ),
         ({"domains": []}, r"`domains` .* got \[\]"),
         ({"languages": "de"}, r"`languages` must be one or several of en, es, fr, it, ru; got \['de'\]"),
         ({"text_style": "spoken"}, "`text_style` must be one of norm, written; got 'spoken'"),

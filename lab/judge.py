@@ -36,8 +36,8 @@ class Judgement:
 class Judge:
     """A Whisper model in the format of CTranslate2, on one thread.
 
-    A text that repeats itself or is improbable is decoded again at a higher temperature, as Whisper does: greedy decoding
-    alone falls into loops on short recordings.
+    A text that repeats itself or is improbable is decoded again at a higher temperature, as Whisper does: greedy
+    decoding alone falls into loops on short recordings.
 
     Args:
         folder: folder with `model.bin`, `config.json`, `tokenizer.json` and `vocabulary.json`.

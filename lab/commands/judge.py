@@ -27,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
     options.add_limit_option(parser)
     options.add_part_option(parser)
     parser.add_argument("--judge-name", default="Whisper base", metavar="NAME", help="for the record (Whisper base)")
-    parser.add_argument("--hypotheses", metavar="FILE", help="JSONL of all hypotheses, for `mu2slam compare`")
+    parser.add_argument("--hypotheses", metavar="FILE", help="JSONL of all hypotheses; interrupted runs are resumed")
     options.add_results_option(parser)
     parser.set_defaults(run=run)
 

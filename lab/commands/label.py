@@ -26,7 +26,7 @@ def add_parser(subparsers: Any) -> None:
     options.add_split_option(parser, "train", text="train")
     options.add_languages_option(parser, "default: all")
     options.add_limit_option(parser)
-    parser.add_argument("--output", required=True, metavar="FILE", help="manifest to write (JSONL)")
+    parser.add_argument("--labels", required=True, metavar="FILE", help="manifest to write (JSONL)")
     parser.add_argument(
         "--max-cer",
         type=float,
@@ -64,10 +64,10 @@ def run(args: argparse.Namespace) -> int:
     judge = Judge(args.judge)
     is_long = any(record.text and (record.duration_seconds or 0) > args.max_seconds for record in records)
     model, processor = load_model(args) if is_long else (None, None)
-    summary = write_labels(records, args.output, judge=judge, settings=settings, model=model, processor=processor)
+    summary = write_labels(records, args.labels, judge=judge, settings=settings, model=model, processor=processor)
     for lang, number in sorted(summary.num_kept.items()):
         print(f"{lang}: {number} recordings or pieces, {summary.seconds[lang] / 60:.1f} minutes")
     for reason, number in summary.left_out.most_common():
         print(f"left out: {number}, {reason}")
-    print(f"written to {args.output}")
+    print(f"written to {args.labels}")
     return 0

@@ -74,7 +74,7 @@ def test_a_killed_transcription_continues_inside_the_recording(recording, tmp_pa
     recognised.clear()
     process = subprocess.run(
         [sys.executable, "-c", KILLED, "transcribe", *shared, str(tmp_path / "killed")],
-        cwd=REPOSITORY_ROOT,
+        cwd=tmp_path,  # not the clone: the package must be that of this process
         capture_output=True,
         text=True,
     )

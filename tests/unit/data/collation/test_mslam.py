@@ -214,6 +214,6 @@ def test_other_tasks_are_refused(task):
         make_collator()(make_items(task, 0))
 
 
-def test_numbers_below_one_are_refused():
-    with pytest.raises(ValueError, match="`num_negatives` must be at least 1, got 0"):
-        make_collator(num_negatives=0)
+def test_negative_numbers_are_refused():
+    with pytest.raises(ValueError, match="num_negatives must be at least 0, got -1"):
+        make_collator(num_negatives=-1)

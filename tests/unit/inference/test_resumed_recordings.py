@@ -2,15 +2,18 @@
 """A transcription that is killed inside a long recording continues there, and ends with the same bytes."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
 from helpers import REPOSITORY_ROOT
 
+import mu2slam_hf
 from mu2slam_hf.cli import main
 from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
 from mu2slam_hf.inference import transcription
@@ -74,7 +77,9 @@ def test_a_killed_transcription_continues_inside_the_recording(recording, tmp_pa
     recognised.clear()
     process = subprocess.run(
         [sys.executable, "-c", KILLED, "transcribe", *shared, str(tmp_path / "killed")],
-        cwd=tmp_path,  # not the clone: the package must be that of this process
+        # The package of this process, installed or not: the journal knows a model by its folder.
+        env={**os.environ, "PYTHONPATH": str(Path(mu2slam_hf.__file__).parents[1])},
+        cwd=tmp_path,
         capture_output=True,
         text=True,
     )

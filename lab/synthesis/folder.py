@@ -3,11 +3,10 @@
 
 import json
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
@@ -132,7 +131,9 @@ def write_clips(
         **{"description": dict(description)},
     }
     # Voices are described before and after: their shares are known when their languages have been used.
-    progress = FolderProgress(target, {**facts, "voices": None if voices is None else voices.describe()["engines"]})
+    # The number of workers does not change the clips.
+    same = {"folder": asdict(replace(folder, num_workers=1)), "engines": list(engines)}
+    progress = FolderProgress(target, {**facts, **same})
     for number, rows in _speak_blocks(_blocks(clips), progress, sound, folder, engines):
         progress.write_block(number, rows, folder)
     summary = progress.summary
@@ -216,9 +217,7 @@ class FolderProgress:
         self._target, self.folder = target, target.with_name(f".{target.name}.partial")
         self.summary, self.num_blocks = FolderSummary(manifest=target / "manifest.tsv"), 0
         self._journal, self._manifest = self.folder / "blocks.jsonl", self.folder / "manifest.tsv"
-        # The number of workers does not change the clips.
-        text = json.dumps(settings, default=str, sort_keys=True)
-        header = json.dumps({"settings": re.sub(r'"num_workers": \d+', '"num_workers": null', text)})
+        header = json.dumps({"settings": settings}, default=str, sort_keys=True)
         if self._journal.is_file():
             self._restore(header)
         else:

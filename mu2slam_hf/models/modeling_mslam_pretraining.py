@@ -244,7 +244,9 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         frame_mask = at_least_one(downsample_attention_mask(attention_mask, config.encoder_config))
         is_masked = self._check_masks(frame_mask, mask_time_indices, negative_frames)
         masked = is_masked.flatten().nonzero()[:, 0]
-        frames, codes = self._mask_and_quantize(speech_input, attention_mask, frame_mask, is_masked, noise_seed)
+        frames, codes = self._mask_and_quantize(
+            speech_input, attention_mask, frame_mask, is_masked, masked, noise_seed
+        )
         speech = model.run_speech_layers(frames, frame_mask.long(), **kwargs).last_hidden_state
         text_mask = at_least_one(text_attention_mask)
         layout = self._lay_out(frame_mask, text_mask, pair_speech_rows, pair_text_rows, ctc_labels, pack_sequences)
@@ -285,10 +287,10 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         return center_utterances(frames, frame_mask) if self.config.quantizer_center_utterances else frames
 
     def _mask_and_quantize(
-        self, speech_input: Tensor, attention_mask: Tensor, frame_mask: Tensor, is_masked: Tensor, noise_seed: Tensor
+        self, speech_input: Tensor, attention_mask: Tensor, frame_mask, is_masked: Tensor, masked: Tensor, noise_seed
     ) -> tuple[Tensor, QuantizerOutput]:
-        """Frames `(U, N, D)` for the speech layers, and the codes of the masked ones."""
-        model, masked = self.model, is_masked.flatten().nonzero()[:, 0]
+        """Frames `(U, N, D)` for the speech layers, and the codes of the masked ones, at flat positions `masked`."""
+        model = self.model
         if self.config.has_random_codes:
             codes = self._project_at_random(speech_input, attention_mask, masked)
             return model.embed_masked_speech(speech_input, attention_mask, is_masked, noise_seed), codes

@@ -50,3 +50,15 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a UTF-8 text file as `atomic_path` does."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def check_free_folder(path: str | os.PathLike[str]) -> Path:
+    """Check that a folder can be created; returns its path.
+
+    Raises:
+        ValueError: the path exists and is not an empty folder.
+    """
+    folder = Path(path)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} exists and is not an empty folder; choose another name or remove it")
+    return folder

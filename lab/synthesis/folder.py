@@ -18,6 +18,7 @@ from lab.synthesis.engine_registry import EngineGroup
 from lab.synthesis.speech import SoundSettings, SyntheticClip, speak_plans
 from lab.synthesis.speech_engine import ESPEAK_NG
 from lab.synthesis.voice_mix import VoiceMix
+from mu2slam_hf.atomic_files import check_free_folder
 
 # Number of clips synthesised by one fork of espeak-ng: the audio of a clip depends on its block only.
 BLOCK_SIZE = 48
@@ -79,18 +80,6 @@ def library_versions(engines: EngineGroup) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             versions[name] = "not installed"
     return versions
-
-
-def check_free_folder(path: str | os.PathLike[str]) -> Path:
-    """Check that a folder can be created; returns its path.
-
-    Raises:
-        ValueError: the path exists and is not an empty folder.
-    """
-    folder = Path(path)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} exists and is not an empty folder; choose another name or remove it")
-    return folder
 
 
 def write_clips(

@@ -12,11 +12,12 @@ from typing import Any
 
 from lab.synthesis.content import CONTENT_KINDS, SPLITS, Content, content
 from lab.synthesis.espeak import EspeakEngine
-from lab.synthesis.folder import FolderSettings, FolderSummary, check_free_folder, write_clips
+from lab.synthesis.folder import FolderSettings, FolderSummary, write_clips
 from lab.synthesis.languages import check_languages, shared_languages
 from lab.synthesis.rendering import FORMS, RenderingError, render
 from lab.synthesis.speech import SoundSettings, SyntheticClip, plan_clips
 from lab.synthesis.voice_mix import VoiceMix
+from mu2slam_hf.atomic_files import check_free_folder
 from mu2slam_hf.models.language_codes import canonical_language
 
 # Indices of redrawn meanings are above all other indices.

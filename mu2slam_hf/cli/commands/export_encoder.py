@@ -2,7 +2,6 @@
 """`mu2slam export-encoder`: a trained speech encoder in the format of transformers that it was imported from."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from mu2slam_hf.cli.options import add_output_dir_option, quiet_libraries
@@ -28,12 +27,11 @@ def run(args: argparse.Namespace) -> int:
         ValueError: the output folder is not empty, or the encoder has no such format.
     """
     quiet_libraries()
+    from mu2slam_hf.atomic_files import check_free_folder
     from mu2slam_hf.checkpoints import load_any_checkpoint
     from mu2slam_hf.interop.speech_encoder_export import export_speech_encoder
 
-    folder = Path(args.output_dir)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} exists and is not an empty folder; choose another name or remove it")
+    folder = check_free_folder(args.output_dir)
     model, processor = load_any_checkpoint(args.model)
     encoder = export_speech_encoder(model, folder, processor.feature_extractor)
     size = sum(parameter.numel() for parameter in encoder.parameters())

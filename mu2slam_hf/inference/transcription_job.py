@@ -2,7 +2,7 @@
 """A transcription job: recordings, model and options in one object, for a command, a server or a page."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -26,6 +26,30 @@ class JobProgress(Protocol):
         """Do not count a recording that need not or cannot be transcribed."""
 
 
+class TranscriptionEngine(Protocol):
+    """Transcribes the recordings of a job."""
+
+    def __call__(
+        self,
+        model: ModelChoice,
+        requests: Iterable[TranscriptionRequest],
+        options: TranscriptionOptions,
+        progress: Callable[[float], None],
+    ) -> Iterator[Transcript | ValueError]:
+        """Load the model, and yield a result for each request, in order; see `transcribe_recordings`."""
+
+
+def transcribe_here(
+    model: ModelChoice,
+    requests: Iterable[TranscriptionRequest],
+    options: TranscriptionOptions,
+    progress: Callable[[float], None],
+) -> Iterator[Transcript | ValueError]:
+    """Transcribe in this process."""
+    loaded, processor = model.load()
+    yield from transcribe_recordings(loaded, processor, requests, options, progress=progress)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TranscriptionJob:
     """What to transcribe, with which model, and how.
@@ -35,12 +59,14 @@ class TranscriptionJob:
         recordings: in the order of their results.
         options: languages, times, windows, generation; languages as the model calls them.
         unusable: messages of recordings that cannot be read, by name.
+        engine: what transcribes; transcripts do not depend on it.
     """
 
     model: ModelChoice
     recordings: Sequence[Recording]
     options: TranscriptionOptions = field(default_factory=TranscriptionOptions)
     unusable: Mapping[str, str] = field(default_factory=dict)
+    engine: TranscriptionEngine = transcribe_here
 
     def describe(self) -> dict[str, Any]:
         """What the transcripts depend on, besides the recordings; JSON types. Equal jobs have equal transcripts."""
@@ -83,9 +109,7 @@ class TranscriptionJob:
         results: deque[tuple[Recording, Transcript | ValueError | None]] = deque()
         pending = self._find_pending(find_finished, progress, results, on_settled, journal_of)
         for first in pending:  # the first recording that needs the model, if there is one
-            model, processor = self.model.load()
-            sources = chain([first], pending)
-            for transcript in transcribe_recordings(model, processor, sources, self.options, progress=progress.add):
+            for transcript in self.engine(self.model, chain([first], pending), self.options, progress.add):
                 yield from self._take_known(results)
                 yield results.popleft()[0], transcript
         yield from self._take_known(results)

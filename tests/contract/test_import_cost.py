@@ -13,7 +13,7 @@ HEAVY = (
     *("fastapi", "uvicorn", "prometheus_client"),
 )
 COMMANDS = (
-    *("transcribe", "translate", "evaluate", "train", "plan"),
+    *("transcribe", "listen", "translate", "evaluate", "train", "plan"),
     *("align", "retrieve", "identify-language", "calibrate", "compare", "tone-corpus"),
     *("corpora", "recipes", "adapt", "init", "add-language", "average", "serve"),
 )

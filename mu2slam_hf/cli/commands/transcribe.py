@@ -2,6 +2,7 @@
 """`mu2slam transcribe`: transcription and translation of recordings of any length."""
 
 import argparse
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from mu2slam_hf.cli.options import (
     check_plots,
     check_silero,
     generation_arguments,
+    positive_int,
 )
 from mu2slam_hf.cli.progress import TranscriptionProgress
 from mu2slam_hf.cli.recordings import find_unusable, list_recordings, report_all_unusable
@@ -83,7 +85,25 @@ def add_parser(subparsers: Any) -> None:
     add_model_options(parser)
     add_adapters_option(parser)
     add_generation_options(parser)
+    add_engine_options(parser.add_argument_group("several processes or machines"))
     parser.set_defaults(run=run)
+
+
+def add_engine_options(group: Any) -> None:
+    """`--engine`, `--workers`."""
+    group.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="ray: transcribe with several processes, of this machine or of the Ray cluster that RAY_ADDRESS names, "
+        "where all machines must find the files by the same paths (extra: scale); default: in this process",
+    )
+    group.add_argument(
+        "--workers",
+        type=positive_int,
+        metavar="N",
+        help="processes of --engine ray, each with a model (one per processor, or per GPU with --device cuda)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -91,6 +111,7 @@ def run(args: argparse.Namespace) -> int:
     recordings: Sequence[Recording] = list_recordings(args.files, args.file_list)
     output_settings = read_output_settings(args, len(recordings))
     model = chosen_model(args, dict(args.adapters))
+    check_engine(args)
     languages = read_languages(args, model.read_config())
     if output_settings.folder is None and report_all_unusable(recordings, as_json=output_settings.as_json):
         return 1
@@ -105,8 +126,23 @@ def run(args: argparse.Namespace) -> int:
         for note in notes:
             print_error("mu2slam", note)
     options = build_options(args, languages, with_words=bool(args.plot) or output_settings.needs_words)
-    job = TranscriptionJob(model=model, recordings=recordings, options=options, unusable=find_unusable(recordings))
+    engine = {}
+    if args.engine == "ray":
+        from mu2slam_hf.inference.ray_engine import RayEngine
+
+        engine["engine"] = RayEngine(num_workers=args.workers)
+    job = TranscriptionJob(
+        model=model, recordings=recordings, options=options, unusable=find_unusable(recordings), **engine
+    )
     return write_results(job, output_settings, args.plot)
+
+
+def check_engine(args: argparse.Namespace) -> None:
+    """Raises ValueError for options that contradict each other, ImportError if Ray is not installed."""
+    if args.workers and args.engine != "ray":
+        raise ValueError("--workers requires --engine ray")
+    if args.engine == "ray" and importlib.util.find_spec("ray") is None:
+        raise ImportError("--engine ray requires Ray: pip install 'mu2slam-hf[scale]'")
 
 
 def read_output_settings(args: argparse.Namespace, num_recordings: int) -> OutputSettings:

@@ -18,6 +18,7 @@ from mu2slam_hf.inference.alignment import AlignedWord, align_log_probs, default
 from mu2slam_hf.inference.language_average import language_probabilities
 from mu2slam_hf.inference.no_speech import AGREEMENT, NoSpeechSettings, measure_agreement, measure_ctc
 from mu2slam_hf.inference.transcripts import join_words
+from mu2slam_hf.inference.translation import translate
 from mu2slam_hf.inference.windows import Window
 from mu2slam_hf.models.generation_assisted import SourceAssistant, map_assistant_languages
 from mu2slam_hf.models.generation_settings import DEFAULT_MAX_REPEATS, find_setting
@@ -319,6 +320,14 @@ class WindowRecognizer:
                 ids = self._write(results, [target_lang] * len(results), only_core=True, transcripts=transcripts)
                 for result, tokens in zip(results, ids, strict=True):
                     result.translations[target_lang] = self._to_text(tokens)
+
+    @_with_adapter
+    def translate_texts(self, texts: Sequence[str], source_lang: str | None, target_lang: str) -> list[str]:
+        """Translations of texts that were not spoken; see `translation.translate`."""
+        options = {name: value for name, value in self.generate_kwargs.items() if name != "translate_transcript"}
+        return translate(
+            self.model, self.processor, texts, source_lang=source_lang, target_lang=target_lang, **options
+        )
 
     def _core_tokens(self, one: RecognizedWindow, target_lang: str) -> list[int]:
         """Transcript tokens between the cuts of a window; none if the translation is made from the speech."""

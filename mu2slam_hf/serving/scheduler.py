@@ -69,6 +69,25 @@ class GuessTask:
     result: "Future[str]" = field(default_factory=Future)
 
 
+@dataclass(kw_only=True, eq=False)
+class TextTask:
+    """Texts to translate, as many as a batch may have.
+
+    Attributes:
+        model: the model.
+        texts: sentences.
+        source_lang: their language; None means that it is not known.
+        target_lang: language to translate into.
+        result: a translation for each text, or the error.
+    """
+
+    model: ServedModel
+    texts: Sequence[str]
+    target_lang: str
+    source_lang: str | None = None
+    result: "Future[list[str]]" = field(default_factory=Future)
+
+
 class _OpenTask:
     """A task in the inference thread.
 
@@ -144,6 +163,7 @@ class RecognitionScheduler:
         self._changed = threading.Condition()
         self._arrived: deque[RecognitionTask] = deque()
         self._guesses: deque[GuessTask] = deque()
+        self._texts: deque[TextTask] = deque()
         self._tasks: list[_OpenTask] = []
         self._is_closed = False
         self._stop_at: float | None = None
@@ -175,6 +195,12 @@ class RecognitionScheduler:
             self._guesses.append(guess)
             self._changed.notify()
 
+    def submit_text(self, task: TextTask) -> None:
+        """Translate texts between two batches of windows; from any thread."""
+        with self._changed:
+            self._texts.append(task)
+            self._changed.notify()
+
     def sampling_rate_of(self, model: ServedModel) -> int:
         """The sampling rate of a model in Hz."""
         return self._shared[model.name].sampling_rate
@@ -197,15 +223,19 @@ class RecognitionScheduler:
     def _wait_for_work(self) -> bool:
         """Wait until there is work; False if there will be none."""
         with self._changed:
-            while not (self._arrived or self._guesses or self._tasks or self._is_closed):
+            while not (self._has_work() or self._is_closed):
                 self._changed.wait()
-            return bool(self._arrived or self._guesses or self._tasks)
+            return self._has_work()
+
+    def _has_work(self) -> bool:
+        return bool(self._arrived or self._guesses or self._texts or self._tasks)
 
     def take_turn(self) -> None:
         """Recognise a batch of windows of one window loop, and end the tasks that are over; in one thread only."""
         with self._changed:
             arrived, self._arrived = self._arrived, deque()
         self._write_guesses()
+        self._translate_texts()
         self._tasks += [_OpenTask(task, self._shared[task.model.name]) for task in arrived]
         self._drop_overdue()
         if not self._tasks:
@@ -246,6 +276,20 @@ class RecognitionScheduler:
                 texts = [""] * len(group)
             for guess, text in zip(group, texts, strict=True):
                 settle(guess.result, text)
+
+    def _translate_texts(self) -> None:
+        """Answer the first text task; the others wait for the next turns, so that recordings do too."""
+        with self._changed:
+            task = self._texts.popleft() if self._texts else None
+        if task is None or task.result.cancelled():
+            return
+        recognizer = self._shared[task.model.name].recognizer
+        try:
+            texts = recognizer.translate_texts(task.texts, task.source_lang, task.target_lang)
+        except Exception as error:
+            settle(task.result, error)
+        else:
+            settle(task.result, texts)
 
     def _drop_overdue(self) -> None:
         """End tasks that nobody waits for, or that have taken too long."""

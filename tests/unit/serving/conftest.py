@@ -23,6 +23,14 @@ class KnownTranscriber:
 
     def __init__(self, log):
         self.log = log
+        self.recognizer = SimpleNamespace(translate_texts=self.translate_texts)
+
+    def translate_texts(self, texts, source_lang, target_lang):
+        assert self.log.may_run.wait(10)
+        self.log.texts.append((list(texts), source_lang, target_lang))
+        if "poison" in texts:
+            raise RuntimeError("a text failed")
+        return [f"{target_lang}-{text}" if text else "" for text in texts]
 
     def open(self, request):
         content = request.source["bytes"].read().decode()
@@ -91,7 +99,7 @@ def log():
     """What the replaced models were asked; they wait while `may_run` is cleared."""
     may_run = threading.Event()
     may_run.set()
-    return SimpleNamespace(batches=[], threads=set(), may_run=may_run)
+    return SimpleNamespace(batches=[], texts=[], threads=set(), may_run=may_run)
 
 
 @pytest.fixture

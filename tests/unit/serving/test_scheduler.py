@@ -13,7 +13,7 @@ from mu2slam_hf.serving import scheduler as scheduler_module
 from mu2slam_hf.serving.errors import ApiError
 from mu2slam_hf.serving.limits import ServingLimits
 from mu2slam_hf.serving.metrics import ServingMetrics
-from mu2slam_hf.serving.scheduler import RecognitionScheduler, RecognitionTask
+from mu2slam_hf.serving.scheduler import RecognitionScheduler, RecognitionTask, TextTask
 
 LIMITS = ServingLimits(batch_seconds=4.0, extra_seconds=10.0, audio_seconds=1000.0, grace_seconds=5.0)
 
@@ -213,3 +213,22 @@ def test_the_thread_finishes_what_it_has_before_it_ends(models, log):
     scheduler.close()
     assert not scheduler.is_alive and log.threads == {"recognition"}
     assert [task.result.result(timeout=0).text for task in tasks] == [f"a{number} b c" for number in range(50)]
+
+
+def test_texts_are_translated_between_batches(scheduler, submit, log):
+    """One task in every turn, so that recordings are not delayed; an error is that of its own task."""
+    recording = submit("a b c d e f g h i j k l m")
+    texts = [
+        TextTask(model=recording.model, texts=[text, ""], source_lang="es", target_lang="en")
+        for text in ("hola", "poison", "mundo", "gone")
+    ]
+    for task in texts:
+        scheduler.submit_text(task)
+    texts[3].result.cancel()
+    scheduler.take_turn()
+    assert texts[0].result.result() == ["en-hola", ""] and not texts[1].result.done()
+    assert len(log.batches) == 1
+    run(scheduler, [recording, *texts])
+    assert texts[2].result.result() == ["en-mundo", ""] and isinstance(texts[1].result.exception(), RuntimeError)
+    assert [texts for texts, _, _ in log.texts] == [["hola", ""], ["poison", ""], ["mundo", ""]]
+    assert recording.result.result().text == "a b c d e f g h i j k l m"

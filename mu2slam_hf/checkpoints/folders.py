@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +116,18 @@ def check_nothing_missing(name_or_path: str | os.PathLike[str], model: Any, info
     if missing:
         named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         raise ValueError(f"{name_or_path}: the checkpoint has no weights for {named} of {type(model).__name__}")
+
+
+def read_card_summary(folder: str | os.PathLike[str]) -> str:
+    """What the card of a checkpoint says about it: its first paragraph and the first of its limits.
+
+    Returns:
+        "" for a folder without a card, and for a name on the Hub.
+    """
+    file = Path(folder) / "README.md"
+    card = file.read_text(encoding="utf-8") if file.is_file() else ""
+    found = (re.search(rf"^{start}\n\n(?:- )?(\S.*)$", card, re.MULTILINE) for start in ("# .+", "## Limits"))
+    return " ".join(match[1] for match in found if match)
 
 
 def load_processor(name_or_path: str | os.PathLike[str]) -> "Mu2SLAMProcessor":

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from mu2slam_hf import checkpoints
 from mu2slam_hf.checkpoints import default_checkpoint, load_any_checkpoint, load_checkpoint, load_default
 from mu2slam_hf.checkpoints.devices import check_device
-from mu2slam_hf.checkpoints.folders import is_path, load_processor
+from mu2slam_hf.checkpoints.folders import is_path, load_processor, read_card_summary
 
 DEFAULT = Path(default_checkpoint())
 needs_default = pytest.mark.skipif(
@@ -200,3 +200,14 @@ def test_a_device_that_is_not_there_is_named(checkpoint):
     # More GPUs than any machine has; without a GPU none of them is there either.
     with pytest.raises(ValueError, match="device 'cuda:99' is not available"):
         load_any_checkpoint(checkpoint, device="cuda:99")
+
+
+def test_a_card_says_what_a_model_is_and_where_it_ends(tmp_path):
+    assert read_card_summary(tmp_path) == read_card_summary("organisation/name") == ""
+    card = (
+        "---\nlicense: mit\n---\n\n# Name\n\nIt hears.\n\n- Languages: en\n\n## Limits\n\n- One voice.\n- No more.\n"
+    )
+    (tmp_path / "README.md").write_text(card)
+    assert read_card_summary(tmp_path) == "It hears. One voice."
+    (tmp_path / "README.md").write_text("# Name\n\nIt hears.\n")
+    assert read_card_summary(tmp_path) == "It hears."

@@ -12,13 +12,14 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
-from mu2slam_hf.inference.transcripts import Transcript
 from mu2slam_hf.models.modules_audio_decoders import AudioError
+from mu2slam_hf.serving.admission import Admission
 from mu2slam_hf.serving.errors import ApiError, describe_error
 from mu2slam_hf.serving.gate import ENDPOINTS, REALTIME, RequestGate
 from mu2slam_hf.serving.limits import ServingLimits
 from mu2slam_hf.serving.live_session import LiveSession
 from mu2slam_hf.serving.metrics import ServingMetrics
+from mu2slam_hf.serving.request_log import describe_work
 from mu2slam_hf.serving.scheduler import RecognitionScheduler, RecognitionTask
 from mu2slam_hf.serving.served_models import ServedModels
 from mu2slam_hf.serving.transcription_request import AudioRequest, read_request
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 # A stream without text has a comment this often, so that proxies keep the connection.
 _KEEP_ALIVE_SECONDS = 15.0
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 class ServingApp:
@@ -51,10 +53,11 @@ class ServingApp:
         self._models, self.limits = models, limits or ServingLimits()
         self._metrics = ServingMetrics()
         self.scheduler = RecognitionScheduler(list(models.models.values()), self.limits, self._metrics)
+        self._admission = Admission(self.limits, self.scheduler, self._metrics)
+        self._api_keys = api_keys
+        self._page: Any = None
         self.app = app = FastAPI(lifespan=self._live, openapi_url=None)
-        app.add_middleware(
-            RequestGate, limits=self.limits, scheduler=self.scheduler, metrics=self._metrics, api_keys=api_keys
-        )
+        app.add_middleware(RequestGate, admission=self._admission, metrics=self._metrics, api_keys=api_keys)
         for kind in (ApiError, AudioError, HTTPException):  # others are answered by the gate
             app.add_exception_handler(kind, _answer_error)
         app.add_api_route(ENDPOINTS[0], self.transcribe, methods=["POST"], response_model=None)
@@ -64,6 +67,31 @@ class ServingApp:
         app.add_api_route("/v1/models/{name:path}", self.describe_model)
         app.add_api_route("/health", self.report_health)
         app.add_api_route("/metrics", self.report_metrics)
+
+    @property
+    def has_page(self) -> bool:
+        """Whether `add_page` was called."""
+        return self._page is not None
+
+    def add_page(self) -> None:
+        """Show a page at `/` for people; with keys, it asks for one of them as a password.
+
+        Raises:
+            ImportError: the extra `page` is not installed.
+        """
+        from mu2slam_hf.serving.page import mount_page
+        from mu2slam_hf.serving.page_requests import PageRequests
+
+        # What the API does not have stays an error of the API.
+        self.app.add_api_route("/v1/{rest:path}", self.refuse, methods=_METHODS)
+        requests = PageRequests(self._models, self.scheduler, self.limits, self._admission, self._metrics)
+        self._page = mount_page(self.app, requests, self._api_keys)
+
+    def stop(self) -> None:
+        """Finish what was accepted, and accept no more; may be called in a signal handler."""
+        self.scheduler.drain()
+        if self._page is not None:
+            self._page.stop_event.set()
 
     @asynccontextmanager
     async def _live(self, app: FastAPI) -> AsyncIterator[None]:
@@ -83,6 +111,11 @@ class ServingApp:
         """The text of speech while it goes on."""
         await socket.accept()
         await LiveSession(socket, self._models, self.scheduler, self.limits).run()
+
+    async def refuse(self, request: Request, rest: str) -> Response:
+        """The error of an address or a method that the API does not have."""
+        is_known = request.url.path in ENDPOINTS
+        raise HTTPException(405 if is_known else 404, "Method Not Allowed" if is_known else "Not Found")
 
     async def list_models(self) -> dict[str, Any]:
         """All models."""
@@ -123,7 +156,7 @@ class ServingApp:
             transcript = await unless_disconnected(request, asyncio.wrap_future(task.result))
         finally:
             task.result.cancel()
-        _note(request, task, transcript)
+        request.state.entry |= describe_work(task, transcript)
         content, media_type = await asyncio.to_thread(format_response, transcript, wanted)
         return Response(content, media_type=media_type, headers=headers)
 
@@ -169,7 +202,7 @@ class ServingApp:
             transcript = task.result.result()
             if rest := transcript.text[num_sent:]:
                 yield _format_delta(rest)
-            _note(request, task, transcript)
+            request.state.entry |= describe_work(task, transcript)
             yield format_event({"type": "transcript.text.done", **describe_text(transcript, wanted)})
         except Exception as error:
             api_error = describe_error(error)
@@ -191,16 +224,6 @@ async def _next_text(texts: "asyncio.Queue[str | None]") -> str | None:
 
 def _format_delta(text: str) -> str:
     return format_event({"type": "transcript.text.delta", "delta": text})
-
-
-def _note(request: Request, task: RecognitionTask, transcript: Transcript) -> None:
-    """Add a recording to the line of its request in the log."""
-    request.state.entry |= {
-        "model": task.model.name,
-        "audio_seconds": round(transcript.duration_seconds, 3),
-        "queue_seconds": round((task.started or task.accepted) - task.accepted, 3),
-        "language": transcript.language,
-    }
 
 
 def _printable(text: str) -> str:

@@ -2,14 +2,12 @@
 """What every request passes: its id, the key, the number of requests at a time, and its line in the log."""
 
 import hmac
-import json
 import logging
 import re
 import time
 import uuid
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -17,10 +15,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mu2slam_hf.serving.errors import ApiError, internal_error, stopping
-from mu2slam_hf.serving.limits import ServingLimits
+from mu2slam_hf.serving.admission import Admission
+from mu2slam_hf.serving.errors import ApiError, internal_error
 from mu2slam_hf.serving.metrics import ServingMetrics
-from mu2slam_hf.serving.scheduler import RecognitionScheduler
+from mu2slam_hf.serving.request_log import record_request
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +26,8 @@ REALTIME = "/v1/realtime"
 ENDPOINTS = ("/v1/audio/transcriptions", "/v1/audio/translations", "/v1/models", REALTIME, "/health", "/metrics")
 _LIMITED = ENDPOINTS[:2]
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}")
-_CLIENT_GONE = 499
+CLIENT_GONE = 499
+"""Status in the log of a request whose client did not wait for the answer."""
 
 
 class RequestGate:
@@ -36,8 +35,7 @@ class RequestGate:
 
     Args:
         app: the application.
-        limits: `requests` and `client_requests` are used.
-        scheduler: refuses requests when it is stopping.
+        admission: counts requests of the API.
         metrics: counts requests.
         api_keys: keys of which one must be given for `/v1`; none for everybody.
     """
@@ -45,15 +43,12 @@ class RequestGate:
     def __init__(
         self,
         app: ASGIApp,
-        limits: ServingLimits,
-        scheduler: RecognitionScheduler,
+        admission: Admission,
         metrics: ServingMetrics,
         api_keys: Sequence[str] = (),
     ) -> None:
-        self.app, self._limits, self._scheduler, self._metrics = app, limits, scheduler, metrics
+        self.app, self._admission, self._metrics = app, admission, metrics
         self._api_keys = [key.encode() for key in api_keys]
-        self._active: Counter[str] = Counter()
-        self._num_sessions = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -63,7 +58,7 @@ class RequestGate:
         headers = Headers(scope=scope)
         given = headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        entry: dict[str, Any] = {"id": request_id, "path": scope["path"][:200], "status": _CLIENT_GONE, "code": ""}
+        entry: dict[str, Any] = {"id": request_id, "path": scope["path"][:200], "status": CLIENT_GONE, "code": ""}
         scope.setdefault("state", {})["entry"] = entry
 
         has_begun = False
@@ -93,60 +88,24 @@ class RequestGate:
         finally:
             self._record(entry, scope, time.monotonic() - started)
 
-    @contextmanager
-    def _admit(self, scope: Scope, headers: Headers) -> Iterator[None]:
+    def _admit(self, scope: Scope, headers: Headers) -> AbstractContextManager[None]:
         """Count a request while it is answered.
 
         Raises:
             ApiError: no valid key, too many requests, or a server that stops.
         """
         key = self._check_key(headers) if scope["path"].startswith("/v1/") and self._api_keys else None
-        retry = {"Retry-After": str(max(1, round(self._scheduler.turn_seconds)))}
         if scope["type"] == "websocket":
-            if self._scheduler.is_stopping:
-                raise stopping()
-            if self._num_sessions >= self._limits.sessions:
-                message = f"The server has {self._limits.sessions} live transcriptions already; try again later."
-                raise ApiError(429, "queue_full", message, headers=retry)
-            with self._count_session():
-                yield
-            return
+            return self._admission.admit_session()
         if scope["path"] not in _LIMITED or scope["method"] != "POST":
-            yield
-            return
-        if self._scheduler.is_stopping:
-            raise stopping()
-        client = key or (scope.get("client") or ("",))[0]
-        if self._active.total() >= self._limits.requests:
-            message = f"The server has {self._limits.requests} requests already; send it again later."
-            raise ApiError(429, "queue_full", message, headers=retry)
-        if self._active[client] >= self._limits.client_requests:
-            message = f"You have {self._limits.client_requests} requests already; wait for an answer before the next."
-            raise ApiError(429, "too_many_requests", message, headers=retry)
-        self._active[client] += 1
-        self._metrics.active.inc()
-        try:
-            yield
-        finally:
-            self._active -= Counter({client: 1})  # forgets those that have none
-            self._metrics.active.dec()
-
-    @contextmanager
-    def _count_session(self) -> Iterator[None]:
-        self._num_sessions += 1
-        self._metrics.sessions.inc()
-        try:
-            yield
-        finally:
-            self._num_sessions -= 1
-            self._metrics.sessions.dec()
+            return nullcontext()
+        return self._admission.admit(key or (scope.get("client") or ("",))[0])
 
     def _check_key(self, headers: Headers) -> str:
         """The key of a request."""
         scheme, _, key = headers.get("authorization", "").partition(" ")
         given = key.strip().encode() if scheme.lower() == "bearer" else b""
-        # All are compared, in a time that does not depend on them.
-        if not sum([hmac.compare_digest(given, known) for known in self._api_keys]):
+        if not is_known_key(given, self._api_keys):
             message = "Expected a key of this server, as 'Authorization: Bearer KEY'; " + (
                 "the one that came is not known." if given else "none came."
             )
@@ -156,11 +115,15 @@ class RequestGate:
     def _record(self, entry: dict[str, Any], scope: Scope, seconds: float) -> None:
         """Count a request, and write its line, without its text."""
         endpoint = next((known for known in ENDPOINTS if entry["path"].startswith(known)), "other")
-        self._metrics.requests.labels(endpoint, entry["status"], entry["code"]).inc()
-        self._metrics.request_seconds.labels(endpoint).observe(seconds)
-        logger.info(
-            "%s", json.dumps({**entry, "method": scope.get("method", "WEBSOCKET"), "seconds": round(seconds, 3)})
-        )
+        # The files of a page are many, and say nothing.
+        level = logging.DEBUG if endpoint == "other" and entry["status"] < 400 else logging.INFO
+        line = {**entry, "method": scope.get("method", "WEBSOCKET")}
+        record_request(self._metrics, endpoint, line, seconds, level=level)
+
+
+def is_known_key(given: bytes, keys: Sequence[bytes]) -> bool:
+    """Whether a key is one of several; all are compared, in a time that does not depend on them."""
+    return bool(sum([hmac.compare_digest(given, known) for known in keys]))
 
 
 async def respond(error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:

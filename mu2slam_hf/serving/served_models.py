@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from mu2slam_hf.checkpoints.folders import read_card_summary
 from mu2slam_hf.checkpoints.model_choice import ModelChoice
 from mu2slam_hf.inference.transcription import Transcriber, TranscriptionOptions, build_transcriber
 from mu2slam_hf.models.language_codes import UNDETERMINED
@@ -32,6 +33,7 @@ class ServedModel:
         tokenizer: a copy of its tokenizer, which another thread than that of the model can use.
         build_transcriber: a new window loop on it.
         created: Unix time at which it was loaded.
+        summary: what its card says about it, see `read_card_summary`.
     """
 
     name: str
@@ -40,6 +42,7 @@ class ServedModel:
     tokenizer: Any
     build_transcriber: Callable[[], Transcriber]
     created: int
+    summary: str = ""
     _lock: Any = field(default_factory=threading.Lock)
 
     def tokenize(self, text: str) -> list[int]:
@@ -130,6 +133,7 @@ def load_models(
                     tokenizer=deepcopy(processor.tokenizer),
                     build_transcriber=build,
                     created=int(time.time()),
+                    summary=read_card_summary(choice.path),
                 )
             )
     return ServedModels(models, strict=strict)

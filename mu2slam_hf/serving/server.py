@@ -4,7 +4,6 @@
 import logging
 import socket
 import sys
-from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -22,9 +21,9 @@ _MAX_MESSAGE_BYTES = 1_000_000
 class _Server(uvicorn.Server):
     """Prints its address when it answers; the first signal lets requests finish, the second one does not."""
 
-    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, app: "ServingApp") -> None:
         super().__init__(config)
-        self._on_stop = on_stop
+        self._app = app
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen."""
@@ -32,13 +31,14 @@ class _Server(uvicorn.Server):
         for sock in sockets or []:
             host, port = sock.getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host
-            print(f"mu2slam serves at http://{shown}:{port}/v1", flush=True)
+            page = f"\nmu2slam shows its page at http://{shown}:{port}/" if self._app.has_page else ""
+            print(f"mu2slam serves at http://{shown}:{port}/v1{page}", flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop, or stop at once."""
         self.force_exit = self.should_exit
         self.should_exit = True
-        self._on_stop()
+        self._app.stop()
 
 
 def serve(app: "ServingApp", sock: socket.socket) -> None:
@@ -62,7 +62,7 @@ def serve(app: "ServingApp", sock: socket.socket) -> None:
         timeout_graceful_shutdown=round(app.limits.grace_seconds) + _LAST_SECONDS,
     )
     with sock:
-        _Server(config, app.scheduler.drain).run([sock])
+        _Server(config, app).run([sock])
 
 
 def open_socket(host: str, port: int) -> socket.socket:

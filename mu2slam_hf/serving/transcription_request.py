@@ -113,13 +113,11 @@ def read_request(form: FormData, models: ServedModels, *, translates: bool) -> A
         known = ", ".join(models.models)
         raise ApiError(400, "missing_field", f"model: expected one of {known}; none came", param="model")
     model = models.find(name)
-    source_lang = _read_language(
-        "language", fields.take("language"), lambda text: resolve_source_language(text, model.languages, "language")
-    )
+    source_lang = read_source_language(fields.take("language"), model)
     response_format = fields.take_choice("response_format", {name: name for name in FORMATS}, "json")
     target_lang, granularities, stream = None, frozenset({"segment"}), False
     if translates:
-        target_lang = _read_target(fields.take("target_language", "en"), model)
+        target_lang = read_target_language(fields.take("target_language", "en"), model)
     else:
         granularities = _read_granularities(fields.take_texts("timestamp_granularities"), response_format)
         stream = fields.take_choice("stream", _BOOLEANS, "")
@@ -151,7 +149,21 @@ def _read_language(param: str, text: str, resolve: Callable[[str], str | None]) 
         raise ApiError(400, "unsupported_language", str(error), param=param) from None
 
 
-def _read_target(text: str, model: ServedModel) -> str:
+def read_source_language(text: str, model: ServedModel) -> str | None:
+    """The language of a recording or text, as a model calls it; None if it is not given.
+
+    Raises:
+        ApiError: the model does not know it.
+    """
+    return _read_language("language", text, lambda text: resolve_source_language(text, model.languages, "language"))
+
+
+def read_target_language(text: str, model: ServedModel) -> str:
+    """The language to translate into, as a model calls it.
+
+    Raises:
+        ApiError: the model does not know it, or does not translate.
+    """
     if not model.translates:
         raise invalid_value("model", f"{model.name} transcribes, but cannot translate")
     param = "target_language"

@@ -37,6 +37,7 @@ _LIMITS = {
     "grace_seconds": ("--grace", "SECONDS", "time for accepted requests when the server is stopped"),
 }
 _PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "websockets")
+_PAGE_PACKAGES = (*_PACKAGES, "gradio", "matplotlib")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -61,6 +62,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--strict-model", action="store_true", help="accept only names of models, not whisper-1")
     parser.add_argument("--host", default="127.0.0.1", help="address of the interface to listen at (127.0.0.1)")
     parser.add_argument("--port", type=number_from_0, default=8000, help="port; 0 for a free one (8000)")
+    parser.add_argument(
+        "--page", action="store_true", help="also show a page at / to transcribe and translate by hand (extra: page)"
+    )
     parser.add_argument("--api-key-file", metavar="FILE", help="keys, one per line, of which requests must give one")
     parser.add_argument("--threads", type=positive_int, metavar="N", help="threads of the model")
     add_loading_options(parser)
@@ -82,7 +86,7 @@ def add_limits(group: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serves until a signal; returns 0."""
-    check_packages()
+    check_packages(with_page=args.page)
     choices = choose_models(args)
     limits = ServingLimits(batch_seconds=args.batch_seconds, **{name: getattr(args, name) for name in _LIMITS})
     api_keys = read_api_keys(args.api_key_file) if args.api_key_file else []
@@ -110,15 +114,20 @@ def run(args: argparse.Namespace) -> int:
         generate_kwargs=generation_arguments(args),
     )
     models = load_models(choices, options, strict=args.strict_model)
-    serve(ServingApp(models, limits, api_keys=api_keys), sock)
+    app = ServingApp(models, limits, api_keys=api_keys)
+    if args.page:
+        app.add_page()
+    serve(app, sock)
     return 0
 
 
-def check_packages() -> None:
+def check_packages(*, with_page: bool = False) -> None:
     """Raises ImportError if the extra is not installed."""
-    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    names = _PAGE_PACKAGES if with_page else _PACKAGES
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
-        raise ImportError(f"mu2slam serve requires {', '.join(missing)}: pip install 'mu2slam-hf[serve]'")
+        option, extra = (" --page", "page") if with_page else ("", "serve")
+        raise ImportError(f"mu2slam serve{option} requires {', '.join(missing)}: pip install 'mu2slam-hf[{extra}]'")
 
 
 def choose_models(args: argparse.Namespace) -> dict[str, CommandModel]:

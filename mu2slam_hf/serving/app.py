@@ -79,8 +79,10 @@ class ServingApp:
         Raises:
             ImportError: the extra `page` is not installed.
         """
+        from mu2slam_hf.serving.page_requests import PageRequests, make_page_folder
+
+        make_page_folder()
         from mu2slam_hf.serving.page import mount_page
-        from mu2slam_hf.serving.page_requests import PageRequests
 
         # What the API does not have stays an error of the API.
         self.app.add_api_route("/v1/{rest:path}", self.refuse, methods=_METHODS)

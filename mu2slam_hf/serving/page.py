@@ -5,8 +5,6 @@ It loads nothing from other servers. Requires the extra `page`.
 """
 
 import asyncio
-import functools
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +22,7 @@ from mu2slam_hf.inference.transcripts import Transcript
 from mu2slam_hf.models.language_codes import LANGUAGE_NAMES, UNDETERMINED
 from mu2slam_hf.serving.errors import ApiError
 from mu2slam_hf.serving.gate import is_known_key
-from mu2slam_hf.serving.page_requests import DOCUMENTS, PageRequests, draw_recording, write_documents
+from mu2slam_hf.serving.page_requests import DOCUMENTS, PageRequests, draw_recording, make_page_folder, write_documents
 from mu2slam_hf.serving.served_models import ServedModel
 from mu2slam_hf.serving.transcript_html import format_segments, format_words
 
@@ -73,7 +71,7 @@ def build_page(requests: PageRequests) -> gr.Blocks:
     Args:
         requests: answers it; its scheduler must run.
     """
-    make_upload_folder()
+    make_page_folder()
     models = list(requests.models.models.values())
     with gr.Blocks(title="mu2slam", analytics_enabled=False, delete_cache=(_LOOK_SECONDS, _KEEP_SECONDS)) as page:
         gr.Markdown("# mu2slam")
@@ -207,23 +205,8 @@ def _suffix_of(document: str, recording: str) -> str:
 
 def _write_files(transcript: Transcript, recording: str) -> tuple[list[str], str]:
     """The documents of a transcript, and its picture."""
-    folder = Path(tempfile.mkdtemp(dir=make_upload_folder()))
+    folder = Path(tempfile.mkdtemp(dir=make_page_folder()))
     documents = write_documents(transcript, folder, Path(recording).name)
     drawing = folder / f"{Path(recording).stem}.png"
     draw_recording(recording, transcript, drawing)
     return [str(file) for file in documents], str(drawing)
-
-
-def make_upload_folder() -> str:
-    """The folder for files of pages, which only this process uses, and removes at its end.
-
-    Gradio's own one is shared by all users of a machine. It reads its place from the environment.
-    """
-    if "GRADIO_TEMP_DIR" not in os.environ:
-        os.environ["GRADIO_TEMP_DIR"] = _own_folder().name
-    return os.environ["GRADIO_TEMP_DIR"]
-
-
-@functools.cache
-def _own_folder() -> "tempfile.TemporaryDirectory[str]":
-    return tempfile.TemporaryDirectory(prefix="mu2slam-page-")

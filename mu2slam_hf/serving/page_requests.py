@@ -2,8 +2,10 @@
 """What the page of a server asks: recordings and texts, for which the limits and errors of the API hold."""
 
 import asyncio
+import functools
 import logging
 import os
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -189,3 +191,19 @@ def draw_recording(recording: str | os.PathLike[str], transcript: Transcript, fi
         segments=transcript.segments,
         file=file,
     )
+
+
+def make_page_folder() -> str:
+    """The folder for files of pages, which only this process uses, and removes at its end.
+
+    Gradio's own one is shared by all users of a machine. Gradio reads the place from the environment, partly when it
+    is imported.
+    """
+    if "GRADIO_TEMP_DIR" not in os.environ:
+        os.environ["GRADIO_TEMP_DIR"] = _own_folder().name
+    return os.environ["GRADIO_TEMP_DIR"]
+
+
+@functools.cache
+def _own_folder() -> "tempfile.TemporaryDirectory[str]":
+    return tempfile.TemporaryDirectory(prefix="mu2slam-page-")

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from mu2slam_hf.serving.app import ServingApp
 from mu2slam_hf.serving.limits import ServingLimits
-from mu2slam_hf.serving.page import make_upload_folder
+from mu2slam_hf.serving.page_requests import make_page_folder
 
 REQUEST = SimpleNamespace(client=SimpleNamespace(host="127.0.0.1"))
 
@@ -100,7 +100,7 @@ def test_its_handlers(serve, tmp_path, monkeypatch):
         assert [one.label.split(".", 1)[1] for one in downloads] == [
             *("srt", "en.srt", "vtt", "en.vtt", "json", "TextGrid", "tsv")
         ]
-        assert downloads[0].value["path"].startswith(make_upload_folder())
+        assert downloads[0].value["path"].startswith(make_page_folder())
         with pytest.raises(gr.Error) as caught:
             asyncio.run(transcribe(str(tmp_path / "<b>.wav"), "default", "", "", REQUEST))
         assert caught.value.message == "file: &lt;b&gt;.wav: cannot be decoded" and not caught.value.print_exception

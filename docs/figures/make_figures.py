@@ -1,13 +1,17 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Makes the figures of the documentation. Requires the extra `plots`.
+"""Makes the figures of the documentation. Requires the extras `plots` and `page`, playwright and Chromium.
 
     python docs/figures/make_figures.py
 
-`recording.png` is a recording of `examples/` with the words that the shipped checkpoint recognises in it;
-`from_input_to_text.svg` and `from_record_to_batch.svg` are drawn from the boxes and arrows below.
+`page.png` is the page of `mu2slam serve --page` with a recording and its translation; `recording.png` is a recording
+of `examples/` with the words that the shipped checkpoint recognises in it; `from_input_to_text.svg` and
+`from_record_to_batch.svg` are drawn from the boxes and arrows below.
 """
 
 import io
+import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -154,11 +158,42 @@ def make_recording_picture(path: Path) -> None:
     Image.open(written).convert("RGB").quantize(128).save(path, optimize=True)
 
 
+def make_page_picture(path: Path) -> None:
+    """The page with a recording, its words and its translation, as a PNG of a few colours."""
+    from PIL import Image
+    from playwright.sync_api import sync_playwright
+
+    command = [sys.executable, "-m", "mu2slam_hf", "serve", "--page", "--port", "0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        address = [server.stdout.readline().split()[-1] for _ in range(2)][1]
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            page = browser.new_page(viewport={"width": 900, "height": 900})
+            page.goto(address)
+            page.locator("input[type=file]").first.set_input_files(FOLDER.parent.parent / RECORDING)
+            page.get_by_role("combobox", name="Translate into").click()
+            page.get_by_role("option", name="English (en)").click()
+            page.get_by_role("button", name="Transcribe").click()
+            page.get_by_role("list", name="Words").wait_for()
+            page.get_by_role("button", name="Download .tsv").wait_for()
+            page.mouse.move(0, 0)
+            page.wait_for_timeout(2000)
+            written = io.BytesIO(page.screenshot(full_page=True))
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait()
+    Image.open(written).convert("RGB").quantize(128).save(path, optimize=True)
+
+
 def main() -> None:
     """Writes all figures."""
     for name, drawing in make_drawings().items():
         (FOLDER / name).write_text(drawing, encoding="utf-8")
     make_recording_picture(FOLDER / "recording.png")
+    make_page_picture(FOLDER / "page.png")
 
 
 if __name__ == "__main__":

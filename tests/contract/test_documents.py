@@ -161,3 +161,4 @@ def test_figures_are_those_of_their_script():
         ElementTree.fromstring(drawing)
     assert (REPOSITORY_ROOT / names["RECORDING"]).is_file()
     assert 10_000 < (figures / "recording.png").stat().st_size < 200_000
+    assert 10_000 < (figures / "page.png").stat().st_size < 300_000

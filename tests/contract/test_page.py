@@ -6,7 +6,10 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
+import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +17,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 from helpers import REPOSITORY_ROOT
+from huggingface_hub import ModelCard
 from serving_process import ServerProcess
 
 for name in ("gradio", "fastapi", "playwright"):
@@ -21,6 +25,7 @@ for name in ("gradio", "fastapi", "playwright"):
 
 from playwright.sync_api import expect, sync_playwright
 
+from mu2slam_hf import __version__
 from mu2slam_hf.cli import main
 from mu2slam_hf.data.audio import load_audio
 
@@ -157,3 +162,23 @@ def test_a_stopped_server_does_not_wait_for_open_pages(page, server):
     assert server.stop() == 0, server.log
     assert time.monotonic() - started < 20
     assert server.temporary_files == [] and "Traceback" not in server.log
+
+
+def test_the_space_serves_the_page_with_this_version(tmp_path):
+    folder = REPOSITORY_ROOT / "examples" / "space"
+    (requirement,) = (line for line in (folder / "requirements.txt").read_text().splitlines() if line[0] != "-")
+    assert requirement == f"mu2slam-hf[page]=={__version__}"
+    settings = ModelCard.load(folder / "README.md").data.to_dict()
+    assert settings["sdk"] == "gradio" and (folder / settings["app_file"]).is_file()
+    assert settings["sdk_version"] == next(
+        line.split("==")[1] for line in (REPOSITORY_ROOT / "constraints.txt").read_text().split() if "gradio==" in line
+    )
+    environment = {**os.environ, "GRADIO_SERVER_PORT": "0", "TMPDIR": str(tmp_path)}
+    command = [sys.executable, str(folder / "app.py")]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as space:
+        addresses = [space.stdout.readline().split()[-1] for _ in range(2)]
+        port = urlsplit(addresses[1]).port
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
+            assert b"mu2slam" in answer.read()
+        space.terminate()
+    assert space.returncode == 0

@@ -31,11 +31,17 @@ def test_names_of_models(tmp_path):
             serve.read_named_model(wrong)
 
 
-def test_a_missing_extra(run, monkeypatch):
+@pytest.mark.parametrize(
+    ("missing", "options", "sentence"),
+    [
+        ("fastapi", [], "mu2slam serve requires fastapi: pip install 'mu2slam-hf[serve]'"),
+        ("gradio", ["--page"], "mu2slam serve --page requires gradio: pip install 'mu2slam-hf[page]'"),
+    ],
+)
+def test_a_missing_extra(run, monkeypatch, missing, options, sentence):
     find_spec = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "fastapi" else find_spec(name))
-    message = "mu2slam: mu2slam serve requires fastapi: pip install 'mu2slam-hf[serve]'\n"
-    assert run() == (1, message)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else find_spec(name))
+    assert run(*options) == (1, f"mu2slam: {sentence}\n")
 
 
 def test_what_is_refused(run, tmp_path):

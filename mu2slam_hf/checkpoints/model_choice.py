@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mu2slam_hf.checkpoints import DEFAULT_NAME, default_checkpoint, load_any_checkpoint
@@ -80,3 +81,12 @@ class ModelChoice:
             quantization=self.quantization,
             adapters=self.adapters,
         )
+
+
+def portable_choice(model: ModelChoice) -> ModelChoice:
+    """A choice that another process can load, in whatever folder it works."""
+    name = str(Path(model.name).resolve()) if Path(model.name).is_dir() else model.name
+    adapters = {key: str(Path(folder).resolve()) for key, folder in model.adapters.items()}
+    return ModelChoice(
+        name=name, device=model.device, dtype=model.dtype, quantization=model.quantization, adapters=adapters
+    )

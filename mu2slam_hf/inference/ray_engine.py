@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mu2slam_hf.checkpoints.model_choice import ModelChoice
+from mu2slam_hf.checkpoints.model_choice import ModelChoice, portable_choice
 from mu2slam_hf.data.audio import AudioError, audio_duration_seconds
 from mu2slam_hf.inference.recordings import is_address
 from mu2slam_hf.inference.transcription import TranscriptionOptions, TranscriptionRequest, transcribe_recordings
@@ -90,7 +90,7 @@ class RayEngine:
         worker = ray.remote(num_cpus=self.num_cpus, num_gpus=int(needs_gpu), max_restarts=-1, max_task_retries=-1)(
             RayWorker
         )
-        return ActorPool([worker.remote(_portable(model), options) for _ in range(size)]), size
+        return ActorPool([worker.remote(portable_choice(model), options) for _ in range(size)]), size
 
 
 class RayWorker:
@@ -108,15 +108,6 @@ class RayWorker:
     def transcribe(self, number: int, requests: Sequence[TranscriptionRequest]) -> tuple[int, list[Result]]:
         """The number of a task, and its results."""
         return number, list(transcribe_recordings(self._model, self._processor, requests, self._options))
-
-
-def _portable(model: ModelChoice) -> ModelChoice:
-    """A choice that a process with another working folder can load."""
-    name = str(Path(model.name).resolve()) if Path(model.name).is_dir() else model.name
-    adapters = {key: str(Path(folder).resolve()) for key, folder in model.adapters.items()}
-    return ModelChoice(
-        name=name, device=model.device, dtype=model.dtype, quantization=model.quantization, adapters=adapters
-    )
 
 
 def group_requests(requests: Iterable[TranscriptionRequest]) -> Iterator[list[TranscriptionRequest]]:

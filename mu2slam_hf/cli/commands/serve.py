@@ -66,6 +66,13 @@ def add_parser(subparsers: Any) -> None:
         "--page", action="store_true", help="also show a page at / to transcribe and translate by hand (extra: page)"
     )
     parser.add_argument("--api-key-file", metavar="FILE", help="keys, one per line, of which requests must give one")
+    parser.add_argument(
+        "--replicas",
+        type=replica_count,
+        metavar="N",
+        help="answer by N processes, each with the models, of this machine or the Ray cluster that RAY_ADDRESS names; "
+        "auto: as many as the requests need (extra: scale)",
+    )
     parser.add_argument("--threads", type=positive_int, metavar="N", help="threads of the model")
     add_loading_options(parser)
     add_generation_options(parser)
@@ -87,6 +94,7 @@ def add_limits(group: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serves until a signal; returns 0."""
     check_packages(with_page=args.page)
+    check_replicas(args)
     choices = choose_models(args)
     limits = ServingLimits(batch_seconds=args.batch_seconds, **{name: getattr(args, name) for name in _LIMITS})
     api_keys = read_api_keys(args.api_key_file) if args.api_key_file else []
@@ -94,18 +102,15 @@ def run(args: argparse.Namespace) -> int:
         print_error("mu2slam", f"--host {args.host} without --api-key-file: everybody who reaches it can use it")
     if args.vad == "silero":
         check_silero()
-    from mu2slam_hf.serving.server import open_socket, serve
+    sock = None
+    if args.replicas is None:
+        from mu2slam_hf.serving.server import open_socket, serve
 
-    sock = open_socket(args.host, args.port)
+        sock = open_socket(args.host, args.port)
     # What follows imports torch.
-    import torch
-
     from mu2slam_hf.inference.transcription import TranscriptionOptions
-    from mu2slam_hf.serving.app import ServingApp
-    from mu2slam_hf.serving.served_models import load_models
+    from mu2slam_hf.serving.settings import ServingSettings
 
-    if args.threads:
-        torch.set_num_threads(args.threads)
     options = TranscriptionOptions(
         timestamps="word",
         chunk_length_s=args.chunk_length,
@@ -113,12 +118,39 @@ def run(args: argparse.Namespace) -> int:
         batch_seconds=args.batch_seconds,
         generate_kwargs=generation_arguments(args),
     )
-    models = load_models(choices, options, strict=args.strict_model)
-    app = ServingApp(models, limits, api_keys=api_keys)
-    if args.page:
-        app.add_page()
-    serve(app, sock)
+    settings = ServingSettings(
+        choices=choices,
+        options=options,
+        limits=limits,
+        api_keys=api_keys,
+        strict=args.strict_model,
+        threads=args.threads,
+        page=args.page,
+    )
+    if sock is not None:
+        serve(settings.build_app(), sock)
+    else:
+        from mu2slam_hf.serving.ray_app import serve_with_ray
+
+        serve_with_ray(settings, args.replicas, host=args.host, port=args.port)
     return 0
+
+
+def replica_count(text: str) -> int | str:
+    """A number of replicas, or auto."""
+    return text if text == "auto" else positive_int(text)
+
+
+def check_replicas(args: argparse.Namespace) -> None:
+    """Raises ValueError for options that replicas do not support, ImportError if Ray is not installed."""
+    if args.replicas is None:
+        return
+    if importlib.util.find_spec("ray") is None:
+        raise ImportError("--replicas requires Ray: pip install 'mu2slam-hf[scale]'")
+    if args.page:
+        raise ValueError("--page belongs to one process; remove --replicas")
+    if args.port == 0:
+        raise ValueError("--port 0: pass the port at which the replicas are to be found")
 
 
 def check_packages(*, with_page: bool = False) -> None:

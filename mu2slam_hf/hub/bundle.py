@@ -19,6 +19,7 @@ from transformers.dynamic_module_utils import get_relative_import_files
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.checkpoints.model_types import MODEL_TYPES, ModelType
 from mu2slam_hf.hub.bundle_check import BundleError, check_bundle, compare_in_bare_process
+from mu2slam_hf.hub.card_check import check_public_card
 
 CARD_NAME = "README.md"
 
@@ -73,6 +74,7 @@ def push_bundle(
     *,
     private: bool | None = None,
     revision: str | None = None,
+    tag: str | None = None,
     commit_message: str = "Upload model, processor, card and code",
     api: HfApi | None = None,
 ) -> str:
@@ -83,6 +85,7 @@ def push_bundle(
         repo_id: `name` or `organisation/name`; created if it does not exist.
         private: whether a new repository is private; None means the default of the account.
         revision: branch to commit to; created if it does not exist. None means the main branch.
+        tag: tag of the commit; must be new. None for no tag.
         commit_message: message of the commit.
         api: client; by default one with the token of `hf auth login`.
 
@@ -90,16 +93,22 @@ def push_bundle(
         URL of the commit.
 
     Raises:
-        BundleError: a check fails; nothing is uploaded.
+        BundleError: a check fails, or the tag is there already; nothing is uploaded.
     """
     check_bundle(folder, build_auto_map(_read_model_type(Path(folder)), Path(folder)))
+    if problems := check_public_card(Path(folder) / CARD_NAME):
+        raise BundleError(f"{folder} cannot be uploaded: " + "; ".join(problems) + ".")
     api = HfApi() if api is None else api
     repo_id = str(api.create_repo(repo_id, repo_type="model", private=private, exist_ok=True).repo_id)
+    if tag is not None and tag in {known.name for known in api.list_repo_refs(repo_id).tags}:
+        raise BundleError(f"{repo_id} has the tag {tag} already; choose another one.")
     if revision is not None:
         api.create_branch(repo_id, branch=revision, exist_ok=True)
     commit = api.upload_folder(
         repo_id=repo_id, folder_path=os.fspath(folder), revision=revision, commit_message=commit_message
     )
+    if tag is not None:
+        api.create_tag(repo_id, tag=tag, revision=commit.oid)
     return str(commit.commit_url)
 
 

@@ -5,7 +5,6 @@ import ast
 import inspect
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from safetensors.torch import load_file
 
 from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
 from mu2slam_hf.hub.auto_names import find_auto_name
+from mu2slam_hf.hub.card_check import check_card
 from mu2slam_hf.models.modules_capabilities import capabilities_of
 
 REQUIRED_FILES = ("README.md", "config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json")
@@ -82,7 +82,7 @@ def check_bundle(folder: str | os.PathLike[str], auto_map: Mapping[str, str]) ->
             problems += _check_code(file)
         for file in sorted(folder.rglob("*.json")):
             problems += _check_json(file)
-        problems += _check_card(folder / "README.md")
+        problems += check_card(folder / "README.md")
     if problems:
         raise BundleError(f"{folder} cannot be uploaded: " + "; ".join(problems) + ".")
 
@@ -139,15 +139,6 @@ def _strings(content: Any) -> list[str]:
         return [content]
     values = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
     return [text for value in values for text in _strings(value)]
-
-
-def _check_card(file: Path) -> list[str]:
-    match = re.match(r"---\n(.*?)\n---\n", file.read_text(encoding="utf-8"), flags=re.DOTALL)
-    if match is None:
-        return ["README.md does not begin with metadata between lines of ---"]
-    keys = {line.split(":")[0] for line in match.group(1).splitlines() if line and not line.startswith((" ", "-"))}
-    needed = ("language", "library_name", "license", "pipeline_tag")
-    return [f"README.md has no {key!r} in its metadata" for key in needed if key not in keys]
 
 
 def compare_in_bare_process(folder: str | os.PathLike[str], model: Any, processor: Any) -> list[str]:

@@ -25,8 +25,7 @@ from mu2slam_hf.models.task_types import TASK_TABLE
 from mu2slam_hf.recipes.schema.loader import build_section
 from mu2slam_hf.recipes.schema.shipped import shipped_path
 
-# Maps Auto classes to the task on the Hub, and further tags.
-_HUB_WORK: dict[str, tuple[str, tuple[str, ...]]] = {
+HUB_WORK: dict[str, tuple[str, tuple[str, ...]]] = {
     "AutoModelForSpeechSeq2Seq": ("automatic-speech-recognition", ("speech-translation", "translation")),
     "AutoModelForCTC": ("automatic-speech-recognition", ()),
     "AutoModelForAudioClassification": ("audio-classification", ()),
@@ -34,6 +33,7 @@ _HUB_WORK: dict[str, tuple[str, tuple[str, ...]]] = {
     "AutoModelForQuestionAnswering": ("question-answering", ()),
     "AutoModelForPreTraining": ("feature-extraction", ("pretraining",)),
 }
+"""Auto class -> task on the Hub, and further tags."""
 # Maps prefixes of model types to papers.
 _PAPERS = {"mu2slam": "Mu2SLAM (Cheng et al., 2022)", "mslam": "mSLAM (Bapna et al., 2022)"}
 METRIC_TITLES = {
@@ -163,9 +163,9 @@ def render_card(
     languages = languages or [code for code in model.config.languages if code != "und"]
     auto_name = find_auto_name(model, model_type)
     kind = model.config.model_type.split("_")[0]
-    tags = [kind, *_HUB_WORK[auto_name][1], *(["custom_code"] if has_code else [])]
+    tags = [kind, *HUB_WORK[auto_name][1], *(["custom_code"] if has_code else [])]
     return environment.get_template(template.name).render(
-        metadata=render_metadata(facts, languages, results, pipeline_tag=_HUB_WORK[auto_name][0], tags=tags),
+        metadata=render_metadata(facts, languages, results, pipeline_tag=HUB_WORK[auto_name][0], tags=tags),
         has_code=has_code,
         facts=facts,
         languages=languages,

@@ -9,7 +9,7 @@ from helpers import REPOSITORY_ROOT, make_tiny_pair
 
 from mu2slam_hf import default_checkpoint, load_default, read_manifest
 from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
-from mu2slam_hf.hub.bundle_check import _check_card
+from mu2slam_hf.hub.card_check import check_card
 from mu2slam_hf.hub.card_examples import choose_records, make_card_examples
 from mu2slam_hf.hub.cards import load_card_facts, render_card
 
@@ -23,7 +23,7 @@ def test_every_card_renders(path, tmp_path):
     described = {"model": make_tiny_pair()[0], "model_type": MODEL_TYPES["mu2slam"], "has_code": False}
     card = render_card(CARDS / "template.md", facts, **described)
     (tmp_path / "README.md").write_text(card, encoding="utf-8")
-    assert _check_card(tmp_path / "README.md") == []
+    assert check_card(tmp_path / "README.md") == []
     assert facts.limits and facts.licence_note and facts.command
     # Every row of a table has as many cells as its head: no text of a person has broken it.
     table = [line for line in card.splitlines() if line.startswith("|")]
@@ -50,7 +50,7 @@ def test_the_shipped_checkpoint_has_its_card():
     card = Path(default_checkpoint()) / "README.md"
     if not card.is_file():
         pytest.skip("the shipped checkpoint has not been trained in this working tree")
-    assert _check_card(card) == []
+    assert check_card(card) == []
     text = card.read_text(encoding="utf-8")
     assert "## Limits" in text and "## Results" in text and "None are recorded." not in text
     assert "trust_remote_code" not in text and "custom_code" not in text, "the folder of the package has no code"

@@ -15,7 +15,7 @@ from mu2slam_hf import Mu2SLAMForCTC
 from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
 from mu2slam_hf.evaluation.records.results import EvaluationResults
 from mu2slam_hf.evaluation.scores.score import Score
-from mu2slam_hf.hub.bundle_check import _check_card
+from mu2slam_hf.hub.card_check import check_card
 from mu2slam_hf.hub.cards import card_template, collect_choices, load_card_facts, render_card, render_table
 
 TEMPLATE = card_template()
@@ -63,7 +63,7 @@ def test_a_card_has_metadata_and_every_number(model, tmp_path):
     card = render(model, [RESULTS])
     path = tmp_path / "README.md"
     path.write_text(card)
-    assert _check_card(path) == []
+    assert check_card(path) == []
     metadata = yaml.safe_load(card.split("---\n")[1])
     assert metadata["language"] == ["en", "es", "fr", "it", "ru"] and metadata["license"] == "apache-2.0"
     result = metadata["model-index"][0]["results"][0]

@@ -5,20 +5,17 @@
         --results results/x.json --examples examples/manifest.tsv --folder upload/x   # only make and check the folder
     python training_scripts/push_to_hub.py ... --folder upload/x --repo-id organisation/x    # and upload it
 
-The folder loads with `trust_remote_code=True` where this package is not installed; that is part of the check.
+`mu2slam publish` does the same, and lists the files. The folder loads with `trust_remote_code=True` where this package
+is not installed; that is part of the check.
 Uploading uses the token of `hf auth login`.
 """
 
 import argparse
 import sys
 
-from mu2slam_hf.checkpoints import load_any_checkpoint
 from mu2slam_hf.cli.errors import run_and_report
-from mu2slam_hf.data.manifests import read_manifest
-from mu2slam_hf.evaluation.records.results import EvaluationResults
-from mu2slam_hf.hub.bundle import build_bundle, find_model_type, push_bundle
-from mu2slam_hf.hub.card_examples import choose_records, make_card_examples
-from mu2slam_hf.hub.cards import card_template, load_card_facts, render_card
+from mu2slam_hf.hub.bundle import push_bundle
+from mu2slam_hf.hub.release import Release, make_release
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -37,15 +34,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--revision", help="branch to upload to")
     options = parser.parse_args(arguments)
 
-    model, processor = load_any_checkpoint(options.checkpoint, dtype="auto")
-    model_type = find_model_type(model)
-    results = [EvaluationResults.load(path) for path in options.results]
-    facts = load_card_facts(options.facts)
-    chosen = choose_records(read_manifest(options.examples)) if options.examples else []
-    examples = make_card_examples(model, processor, chosen) if options.examples else []
-    described = {"model": model, "model_type": model_type, "results": results, "examples": examples}
-    card = render_card(card_template(), facts, has_code=True, **described)
-    build_bundle(options.folder, model, processor, card=card, extra_files=options.extra_file)
+    release = Release(
+        model=options.checkpoint,
+        facts=options.facts,
+        results=options.results,
+        examples=options.examples,
+        extra_files=options.extra_file,
+    )
+    print("\n".join(map(str, make_release(release, options.folder))))
     print(f"{options.folder} is complete and loads without the package.")
     if options.repo_id:
         print(push_bundle(options.folder, options.repo_id, private=options.private or None, revision=options.revision))

@@ -22,6 +22,7 @@ from mu2slam_hf.cli.commands import (
     languages,
     listen,
     plan,
+    publish,
     recipes,
     retrieve,
     serve,
@@ -38,7 +39,7 @@ _PROGRAM = Program(
     description="Speech and text in many languages: transcribe, translate, train, evaluate.",
     version=f"mu2slam-hf {mu2slam_hf.__version__}",
     groups={
-        "use a model": (transcribe, listen, translate, align, retrieve, identify_language, serve),
+        "use a model": (transcribe, listen, translate, align, retrieve, identify_language, serve, publish),
         "train a model": (adapt, init, add_language, train, calibrate, average, export_encoder, tone_corpus),
         "inspect results, data and recipes": (languages, evaluate, compare, plan, corpora, recipes),
     },

@@ -15,7 +15,7 @@ HEAVY = (
 COMMANDS = (
     *("transcribe", "listen", "translate", "evaluate", "train", "plan"),
     *("align", "retrieve", "identify-language", "calibrate", "compare", "tone-corpus"),
-    *("corpora", "recipes", "adapt", "init", "add-language", "average", "serve"),
+    *("corpora", "recipes", "adapt", "init", "add-language", "average", "serve", "publish"),
 )
 WRONG = (
     *([], ["no-such-command"], ["--no-such-option"], ["clip.wav"], ["help", "no-such-command"]),

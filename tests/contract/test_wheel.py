@@ -7,6 +7,7 @@ import sys
 import tarfile
 import zipfile
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from helpers import REPOSITORY_ROOT
@@ -39,6 +40,7 @@ def test_a_wheel_holds_recipes_and_template_and_finds_them(tmp_path):
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]
     subprocess.run([*command, str(REPOSITORY_ROOT)], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("mu2slam_hf-*.whl")
+    assert wheel.stat().st_size < 100e6, "PyPI accepts no larger files"
     site, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
@@ -47,6 +49,7 @@ def test_a_wheel_holds_recipes_and_template_and_finds_them(tmp_path):
         for path in (REPOSITORY_ROOT / folder).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
                 assert inside / path.relative_to(REPOSITORY_ROOT / folder) in held, path
+    assert Path("checkpoints/default/model.safetensors") in held and Path("serving/page.css") in held
     assert not (site / "lab").exists() and "lab" not in {path.parts[0] for path in held}
     elsewhere.mkdir()
     environment = {**os.environ, "PYTHONPATH": str(site)}

@@ -104,13 +104,15 @@ def test_a_recording_becomes_text_and_documents(page, tmp_path):
     expect(transcript).to_have_value(content["text"])
     expect(page.get_by_label("Translation").first).to_have_value(content["translations"]["en"])
     words = page.get_by_role("list", name="Words").get_by_role("listitem")
+    expect(words).to_have_count(len(content["text"].split()))
     assert [word.inner_text().split()[0] for word in words.all()] == content["text"].split()
     assert words.first.get_attribute("title") == "0.00 to 0.44 s, confidence 99 %"
     expect(page.get_by_role("cell", name=content["text"])).to_be_visible()
     expect(page.get_by_role("img", name=f"words: {content['text']}")).to_be_visible()
 
-    found = {}
-    for button in page.get_by_role("button", name="Download .").all():
+    found, buttons = {}, page.get_by_role("button", name="Download .")
+    expect(buttons).to_have_count(len(expected))
+    for button in buttons.all():
         with page.expect_download() as download:
             button.click()
         found[download.value.suggested_filename] = Path(download.value.path()).read_text()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mu2slam_hf.checkpoints.devices import check_device
 from mu2slam_hf.checkpoints.folders import check_model_type, check_nothing_missing, load_processor, read_config
+from mu2slam_hf.checkpoints.onnx_folders import check_has_weights
 from mu2slam_hf.checkpoints.quantization import build_quantization_config, quiet_torchao, warn_of_slow_products
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def load_checkpoint(
     """
     folder = _find_folder(name_or_path)
     check_model_type(folder, "mu2slam")
+    check_has_weights(folder)
     kwargs |= _read_quantization(quantization, device)
     check_device(device)
     processor = load_processor(folder)
@@ -97,6 +99,7 @@ def load_any_checkpoint(
     options = _read_quantization(quantization, device)
     folder = _find_folder(name_or_path)
     config = read_config(folder)
+    check_has_weights(folder)
     from mu2slam_hf.checkpoints.model_types import MODEL_TYPES, model_class_of
 
     model_class: Any = model_class_of(config)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mu2slam_hf.checkpoints import DEFAULT_NAME, default_checkpoint, load_any_checkpoint
 from mu2slam_hf.checkpoints.devices import check_device
 from mu2slam_hf.checkpoints.folders import read_config
+from mu2slam_hf.checkpoints.onnx_folders import check_backend, load_onnx
 from mu2slam_hf.checkpoints.quantization import check_quantization
 from mu2slam_hf.models.task_types import TASKS
 
@@ -26,6 +27,7 @@ class ModelChoice:
         dtype: dtype of the weights in memory.
         quantization: "int8" or "int8_weight_only", see `build_quantization_config`.
         adapters: folders of adapters by name.
+        backend: what runs the model, see `BACKENDS`.
     """
 
     name: str = DEFAULT_NAME
@@ -33,6 +35,7 @@ class ModelChoice:
     dtype: str = "float32"
     quantization: str | None = None
     adapters: Mapping[str, str] = field(default_factory=dict)
+    backend: str = "auto"
 
     @property
     def path(self) -> str:
@@ -43,10 +46,11 @@ class ModelChoice:
         """Check what can be checked before the weights are read.
 
         Raises:
-            ValueError: the device is not available, or the quantisation is unknown.
-            ImportError: the package for the quantisation is not installed.
+            ValueError: the device is not available, the quantisation is unknown, or the backend cannot run this.
+            ImportError: the package for the quantisation or the backend is not installed.
         """
         check_device(self.device)
+        self._choose_backend()
         if self.quantization:
             check_quantization(self.quantization)
 
@@ -73,7 +77,9 @@ class ModelChoice:
             raise ValueError(f"{self.name}: {name} cannot do {task} ({title})")
 
     def load(self) -> tuple[Any, Any]:
-        """Model, in evaluation mode, and processor; see `load_any_checkpoint`."""
+        """Model, in evaluation mode, and processor; see `load_any_checkpoint` and `load_onnx`."""
+        if self._choose_backend() == "onnx":
+            return load_onnx(self.path)
         return load_any_checkpoint(
             self.name,
             device=self.device,
@@ -82,11 +88,28 @@ class ModelChoice:
             adapters=self.adapters,
         )
 
+    def _choose_backend(self) -> str:
+        """The backend, torch or onnx."""
+        backend = check_backend(self.path, self.backend)
+        asked = {
+            "device": self.device != "cpu",
+            "dtype": self.dtype not in ("float32", "auto"),
+            "quantization": self.quantization is not None,
+            "adapters": bool(self.adapters),
+        }
+        refused = [name for name, is_asked in asked.items() if is_asked]
+        if backend == "onnx" and refused:
+            raise ValueError(
+                f"{self.path}: an exported model runs on the CPU as it was exported, without {', '.join(refused)}; "
+                "use the checkpoint that it was made from, or export it again (--dtype int8 for 8 bits)"
+            )
+        return backend
+
 
 def portable_choice(model: ModelChoice) -> ModelChoice:
     """A choice that another process can load, in whatever folder it works."""
     name = str(Path(model.name).resolve()) if Path(model.name).is_dir() else model.name
     adapters = {key: str(Path(folder).resolve()) for key, folder in model.adapters.items()}
     return ModelChoice(
-        name=name, device=model.device, dtype=model.dtype, quantization=model.quantization, adapters=adapters
+        name=name, device=model.device, dtype=model.dtype, quantization=model.quantization, adapters=adapters, backend=model.backend
     )

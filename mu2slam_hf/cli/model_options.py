@@ -4,6 +4,7 @@
 import argparse
 from typing import Any
 
+from mu2slam_hf.checkpoints.onnx_folders import BACKENDS
 from mu2slam_hf.checkpoints.quantization import QUANTIZATIONS
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -17,13 +18,13 @@ def dtype_name(text: str) -> str:
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """`--model`, `--device`, `--dtype`, `--quantization`."""
+    """`--model`, `--device`, `--dtype`, `--quantization`, `--backend`."""
     add_model_option(parser)
     add_loading_options(parser)
 
 
 def add_loading_options(parser: argparse.ArgumentParser) -> None:
-    """`--device`, `--dtype`, `--quantization`."""
+    """`--device`, `--dtype`, `--quantization`, `--backend`."""
     add_device_option(parser, default="cpu")
     parser.add_argument(
         *("--dtype",),
@@ -37,6 +38,12 @@ def add_loading_options(parser: argparse.ArgumentParser) -> None:
         choices=QUANTIZATIONS,
         help="linear layers in 8 bits: int8 multiplies in 8 bits, int8_weight_only only stores the weights so (extra: "
         "quantization)",
+    )
+    parser.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default=BACKENDS[0],
+        help="what runs the model (auto: onnxruntime for a folder of `mu2slam export`, else PyTorch)",
     )
 
 

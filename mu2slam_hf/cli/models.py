@@ -33,6 +33,7 @@ def chosen_model(args: argparse.Namespace, adapters: dict[str, str] | None = Non
         dtype=args.dtype,
         quantization=args.quantization,
         adapters=adapters or {},
+        backend=args.backend,
     )
 
 

@@ -271,7 +271,7 @@ def identify_weights(name_or_path: str) -> dict[str, Any]:
         if not path.is_file() or path.name.startswith("."):
             continue
         name = path.relative_to(folder).as_posix()
-        if path.suffix in (".safetensors", ".bin"):
+        if path.suffix in (".safetensors", ".bin", ".onnx"):
             status = path.stat()
             identity[name] = [status.st_size, status.st_mtime_ns]
         elif path.suffix in (".json", ".model", ".txt", ".jinja"):

@@ -179,6 +179,7 @@ def choose_models(args: argparse.Namespace) -> dict[str, CommandModel]:
             dtype=args.dtype,
             quantization=args.quantization,
             adapters={} if choices else dict(args.adapters),
+            backend=args.backend,
         )
         choices[name].read_config()
     return choices

@@ -16,6 +16,7 @@ from mu2slam_hf.cli.commands import (
     compare,
     corpora,
     evaluate,
+    export,
     export_encoder,
     identify_language,
     init,
@@ -40,7 +41,7 @@ _PROGRAM = Program(
     version=f"mu2slam-hf {mu2slam_hf.__version__}",
     groups={
         "use a model": (transcribe, listen, translate, align, retrieve, identify_language, serve, publish),
-        "train a model": (adapt, init, add_language, train, calibrate, average, export_encoder, tone_corpus),
+        "train a model": (adapt, init, add_language, train, calibrate, average, export, export_encoder, tone_corpus),
         "inspect results, data and recipes": (languages, evaluate, compare, plan, corpora, recipes),
     },
 )

@@ -28,6 +28,7 @@ from benchmarks import (
     generation,
     joined_recordings,
     live,
+    onnx_backend,
     operation_shares,
     paper_size,
     pretraining_step,
@@ -58,6 +59,7 @@ DEFAULT: dict[str, Any] = {
 ON_REQUEST: dict[str, Any] = {
     "operation_shares": operation_shares,
     "quantization": quantization,
+    "onnx_backend": onnx_backend,
     "serving": serving,
     "live": live,
     "pretraining_step": pretraining_step,

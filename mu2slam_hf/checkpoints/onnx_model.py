@@ -215,7 +215,7 @@ class OnnxForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationMixi
         """Cached keys, then values `(R, H, P, E)` of all layers, and the first new position of each row `(R, 1)`."""
         config: Any = self.config.decoder_config
         layers = [layer for layer in cache.self_attention_cache.layers if layer.is_initialized]
-        first = next(iter(cache.self_attention_cache.layers), None)
+        first: Any = next(iter(cache.self_attention_cache.layers), None)
         is_ragged = isinstance(first, RaggedCacheLayer)
         num_past = first.stop - length if is_ragged else cache.get_seq_length()
         starts = first.positions[:, :1] if is_ragged and first.positions is not None else None

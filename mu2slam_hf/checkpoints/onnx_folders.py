@@ -25,7 +25,7 @@ def is_exported(name_or_path: str | os.PathLike[str]) -> bool:
     return (Path(name_or_path) / EXPORT_FILE).is_file()
 
 
-def check_packages(names: Sequence[str], what: str) -> None:
+def check_onnx_packages(names: Sequence[str], what: str) -> None:
     """Check that packages of the extra are installed.
 
     Raises:
@@ -59,7 +59,7 @@ def check_backend(name_or_path: str, backend: str) -> str:
         )
     if not exported:
         return "torch"
-    check_packages(["onnxruntime"], f"{name_or_path}, an exported model,")
+    check_onnx_packages(["onnxruntime"], f"{name_or_path}, an exported model,")
     return "onnx"
 
 
@@ -82,7 +82,7 @@ def load_onnx(folder: str | os.PathLike[str]) -> tuple[Any, Any]:
         ValueError: a part of the folder is missing.
         ImportError: onnxruntime is not installed.
     """
-    check_packages(["onnxruntime"], f"{folder}, an exported model,")
+    check_onnx_packages(["onnxruntime"], f"{folder}, an exported model,")
     from transformers import GenerationConfig
 
     from mu2slam_hf.checkpoints.onnx_model import GRAPHS, OnnxForConditionalGeneration

@@ -14,7 +14,7 @@ import numpy as np
 
 from mu2slam_hf import __version__
 from mu2slam_hf.atomic_files import atomic_path, check_free_folder
-from mu2slam_hf.checkpoints.onnx_folders import EXPORT_FILE, EXPORT_PACKAGES, check_packages, load_onnx
+from mu2slam_hf.checkpoints.onnx_folders import EXPORT_FILE, EXPORT_PACKAGES, check_onnx_packages, load_onnx
 from mu2slam_hf.export.export_check import ExportCheck, build_sounds, compare_models
 from mu2slam_hf.export.graphs import build_graphs
 from mu2slam_hf.export.onnx_files import SharedWeights, quantize_graph, trace_graph
@@ -50,7 +50,7 @@ def export_onnx(
         ValueError: the folder is not empty, the model cannot be exported, or the result differs from the model.
         ImportError: a package of the extra is not installed.
     """
-    check_packages(EXPORT_PACKAGES, "the export to ONNX")
+    check_onnx_packages(EXPORT_PACKAGES, "the export to ONNX")
     if dtype not in DTYPES:
         raise ValueError(f"expected a dtype of {', '.join(DTYPES)}, got {dtype!r}")
     check_exportable(model)

@@ -10,12 +10,13 @@ from helpers import run_python
 
 HEAVY = (
     *("torch", "transformers", "datasets", "evaluate", "numpy", "tokenizers", "soundfile", "sacrebleu", "yaml"),
-    *("fastapi", "uvicorn", "prometheus_client"),
+    *("fastapi", "uvicorn", "prometheus_client", "onnx", "onnxruntime"),
 )
 COMMANDS = (
     *("transcribe", "listen", "translate", "evaluate", "train", "plan"),
     *("align", "retrieve", "identify-language", "calibrate", "compare", "tone-corpus"),
     *("corpora", "recipes", "adapt", "init", "add-language", "average", "serve", "publish"),
+    *("corpora", "recipes", "adapt", "init", "add-language", "average", "serve", "export"),
 )
 WRONG = (
     *([], ["no-such-command"], ["--no-such-option"], ["clip.wav"], ["help", "no-such-command"]),

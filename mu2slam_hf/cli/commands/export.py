@@ -46,10 +46,10 @@ def run(args: argparse.Namespace) -> int:
         ImportError: the extra is not installed.
     """
     from mu2slam_hf.atomic_files import check_free_folder
-    from mu2slam_hf.checkpoints.onnx_folders import EXPORT_PACKAGES, check_packages
+    from mu2slam_hf.checkpoints.onnx_folders import EXPORT_PACKAGES, check_onnx_packages
     from mu2slam_hf.cli.recordings import list_recordings
 
-    check_packages(EXPORT_PACKAGES, "mu2slam export")
+    check_onnx_packages(EXPORT_PACKAGES, "mu2slam export")
     folder = check_free_folder(args.output_dir)
     recordings = list_recordings(args.check_on) if args.check_on else []
     quiet_libraries()

@@ -111,5 +111,10 @@ def portable_choice(model: ModelChoice) -> ModelChoice:
     name = str(Path(model.name).resolve()) if Path(model.name).is_dir() else model.name
     adapters = {key: str(Path(folder).resolve()) for key, folder in model.adapters.items()}
     return ModelChoice(
-        name=name, device=model.device, dtype=model.dtype, quantization=model.quantization, adapters=adapters, backend=model.backend
+        name=name,
+        device=model.device,
+        dtype=model.dtype,
+        quantization=model.quantization,
+        adapters=adapters,
+        backend=model.backend,
     )

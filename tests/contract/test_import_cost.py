@@ -15,8 +15,7 @@ HEAVY = (
 COMMANDS = (
     *("transcribe", "listen", "translate", "evaluate", "train", "plan"),
     *("align", "retrieve", "identify-language", "calibrate", "compare", "tone-corpus"),
-    *("corpora", "recipes", "adapt", "init", "add-language", "average", "serve", "publish"),
-    *("corpora", "recipes", "adapt", "init", "add-language", "average", "serve", "export"),
+    *("corpora", "recipes", "adapt", "init", "add-language", "average", "serve", "publish", "export"),
 )
 WRONG = (
     *([], ["no-such-command"], ["--no-such-option"], ["clip.wav"], ["help", "no-such-command"]),

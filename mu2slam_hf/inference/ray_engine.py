@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Transcription by the processes of a Ray cluster, each of which has the model."""
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -77,7 +78,7 @@ class RayEngine:
         from ray.util import ActorPool
 
         if not ray.is_initialized():
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level="WARNING")
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
         needs_gpu = not model.device.startswith("cpu")
         resource, share = ("GPU", 1) if needs_gpu else ("CPU", self.num_cpus)
         room = int(ray.cluster_resources().get(resource, 0) // share)

@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """A server whose requests are answered by several processes of this machine or of a cluster, by Ray Serve."""
 
+import logging
 import os
 import signal
 from collections.abc import Mapping
@@ -45,7 +46,7 @@ def build_deployment(settings: ServingSettings, num_replicas: int | str = _AUTO)
                 raise RuntimeError("The inference thread has ended.")
 
     needs_gpu = any(not choice.device.startswith("cpu") for choice in settings.choices.values())
-    deployment = serve.deployment(
+    deployment: Any = serve.deployment(
         Replica,
         name="mu2slam",
         num_replicas=num_replicas,
@@ -84,7 +85,7 @@ def serve_with_ray(settings: ServingSettings, num_replicas: int | str, *, host: 
         port: its port.
     """
     if not ray.is_initialized():
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level="WARNING")
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         serve.start(http_options={"host": host, "port": port})

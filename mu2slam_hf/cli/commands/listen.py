@@ -121,7 +121,7 @@ def transcribe_blocks(live: Any, blocks: Iterator[bytes], rate: int) -> Iterator
 def read_pipe() -> Iterator[bytes]:
     """Blocks of samples of standard input, as they come."""
     rest = b""
-    while block := sys.stdin.buffer.read1(1 << 16):  # type: ignore[attr-defined]
+    while block := sys.stdin.buffer.read1(1 << 16):  # type: ignore[union-attr]
         block = rest + block
         size = len(block) - len(block) % _SAMPLE_BYTES
         rest = block[size:]

@@ -3,6 +3,7 @@
 
 import json
 import shutil
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -110,6 +111,20 @@ def test_every_search_writes_the_same_tokens(models, processor, lengths, search)
         model.generate(**inputs, source_lang="en", max_new_tokens=12, **SEARCHES[search]) for model in models
     )
     assert actual.shape[1] > 2 and torch.equal(actual, expected)
+
+
+def test_greedy_search_checks_drafts(models, processor):
+    """By the search of this package, in as many steps as in PyTorch; transformers' writes token by token."""
+    inputs, counts = speech_of(processor, [1.7]), []
+    for model in models:
+        kind = type(model)
+        with (
+            patch.object(kind, "_sample", side_effect=AssertionError),
+            patch.object(kind, "forward", autospec=True, side_effect=kind.forward) as forward,
+        ):
+            ids = model.generate(**inputs, source_lang="en", num_beams=1, max_new_tokens=12)
+        counts.append((forward.call_count, ids.tolist()))
+    assert counts[0] == counts[1]
 
 
 def test_text_is_a_source_too(models):

@@ -31,6 +31,7 @@ def build_bundle(
     *,
     card: str,
     extra_files: Iterable[str | os.PathLike[str]] = (),
+    weights: str | os.PathLike[str] | None = None,
     run_check: bool = True,
 ) -> Path:
     """Write a complete folder for the Hub and check it.
@@ -41,6 +42,8 @@ def build_bundle(
         processor: the processor of the model.
         card: content of `README.md`, see `hub.cards`.
         extra_files: further files to copy, for example a licence.
+        weights: the file that the model was loaded from, which keeps its own types in the folder; None writes those of
+            the model in memory.
         run_check: whether to load the folder in a process that cannot import this package, and compare outputs.
 
     Returns:
@@ -57,6 +60,8 @@ def build_bundle(
     processor.check_config(model.config)
     with atomic_path(folder) as bundle:
         model.save_pretrained(bundle)
+        if weights is not None:
+            shutil.copyfile(weights, bundle / "model.safetensors")
         processor.save_pretrained(bundle)
         auto_map = add_custom_code(bundle)
         (bundle / CARD_NAME).write_text(card, encoding="utf-8")

@@ -92,12 +92,15 @@ def make_release(release: Release, folder: str | os.PathLike[str]) -> list[Check
         ValueError: a file that is missing or wrong.
     """
     records = [EvaluationResults.load(path) for path in release.results]
-    # As stored: in float32, the weights of most checkpoints would take twice the space.
     model, processor = load_any_checkpoint(release.path, dtype="auto")
     check_records(records, release.results, model)
     card = _write_card(release, records, model, processor)
     licences = [str(file) for file in sorted(Path(release.path).glob("LICENSE*"))]
-    build_bundle(folder, model, processor, card=card, extra_files=[*licences, *release.extra_files])
+    extra_files = [*licences, *release.extra_files]
+    # In memory, weights that are stored in half precision are float32, if the configuration says so.
+    stored = Path(release.path) / "model.safetensors"
+    weights = stored if stored.is_file() else None
+    build_bundle(folder, model, processor, card=card, extra_files=extra_files, weights=weights)
     for name in release.variants:
         VARIANTS[name](release.path, Path(folder) / name)
     return list_checks(Path(folder), len(records))

@@ -5,7 +5,9 @@ import ast
 import re
 import shutil
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 from document_blocks import make_program, read_blocks
 from helpers import REPOSITORY_ROOT, make_tiny_pair, run_python
@@ -22,11 +24,18 @@ from mu2slam_hf import (
     Mu2SLAMProcessor,
     SpeechTokenizerConfig,
     SpeechTokenizerModel,
+    TranscriptionOptions,
+    default_checkpoint,
+    load_default,
+    transcribe_recordings,
 )
 from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
+from mu2slam_hf.data.audio import load_audio
+from mu2slam_hf.hub import bundle as bundle_module
 from mu2slam_hf.hub.bundle import build_bundle
 from mu2slam_hf.hub.bundle_check import WITHOUT_PACKAGE, BundleError, compare_in_bare_process
 from mu2slam_hf.hub.cards import card_template, load_card_facts, render_card
+from mu2slam_hf.hub.release import Release, make_release
 
 CARD = "---\nlanguage: en\nlibrary_name: transformers\nlicense: mit\npipeline_tag: automatic-speech-recognition\n---\n"
 MODELS = REPOSITORY_ROOT / "mu2slam_hf" / "models"
@@ -161,6 +170,28 @@ print([type(result["text"]).__name__ for result in results])
         home=folder.parent / "home",
     )
     assert done.stdout.splitlines()[-1] == "['str', 'str']"
+
+
+def test_the_release_of_the_shipped_checkpoint_recognises_speech_in_a_bare_process(tmp_path, monkeypatch):
+    """The folder that `mu2slam publish` uploads, in the stock pipeline: the text of the package."""
+    if not (Path(default_checkpoint()) / "config.json").is_file():
+        pytest.skip("the shipped checkpoint is not in this working tree")
+    monkeypatch.setattr(bundle_module, "compare_in_bare_process", lambda *args: [])  # compared here
+    make_release(Release(model="default"), tmp_path / "release")
+    waveform = load_audio(REPOSITORY_ROOT / "examples/it/vm-leavemsg.opus")
+    (expected,) = transcribe_recordings(*load_default(), [waveform], TranscriptionOptions(source_lang="it"))
+    np.save(tmp_path / "release.npy", waveform)
+    done = run_without_package(
+        """
+import numpy as np
+from transformers import pipeline
+recognizer = pipeline("automatic-speech-recognition", model=sys.argv[1], trust_remote_code=True, device="cpu")
+print(recognizer(np.load(sys.argv[1] + ".npy"), generate_kwargs={"source_lang": "it"})["text"])
+""",
+        tmp_path / "release",
+        home=tmp_path / "home",
+    )
+    assert done.stdout.splitlines()[-1] == expected.text != ""
 
 
 def test_remote_code_beside_the_package(folder):

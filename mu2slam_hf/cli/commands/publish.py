@@ -24,7 +24,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--facts", metavar="FILE", help="facts of the card, as in model_cards/default.yaml; default: the model's card"
     )
-    parser.add_argument("--results", nargs="+", default=[], metavar="FILE", help="records of mu2slam evaluate")
+    parser.add_argument(
+        "--records", nargs="+", default=[], metavar="FILE", help="scores of the card, by mu2slam evaluate --results"
+    )
     parser.add_argument("--examples", metavar="MANIFEST", help="recordings, three of which are shown on the card")
     parser.add_argument("--extra-file", action="append", default=[], metavar="FILE", help="another file to add")
     parser.add_argument(
@@ -49,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     release = Release(
         model=args.model,
         facts=args.facts,
-        results=args.results,
+        results=args.records,
         examples=args.examples,
         extra_files=args.extra_file,
         variants=args.variants,

@@ -233,6 +233,14 @@ def test_push_makes_one_commit(folder):
     assert hub.calls[1][2]["folder_path"] == str(folder) and hub.calls[1][1] == "somebody/tiny"
 
 
+def test_a_card_with_a_path_of_the_machine_is_not_uploaded(folder):
+    hub = HubStub()
+    (folder / "README.md").write_text(f"{CARD}\nTrained in /home/me/runs\n")
+    with pytest.raises(BundleError, match="README.md has the local path '/home/me/runs'"):
+        push_bundle(folder, "tiny", api=hub)
+    assert hub.calls == []
+
+
 def test_push_to_a_branch(folder):
     hub = HubStub()
     push_bundle(folder, "o/tiny", revision="v2", commit_message="Second try", api=hub)

@@ -50,10 +50,12 @@ def no_other_process(monkeypatch):
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    """Stored in half precision."""
+    """Stored in half precision, to be loaded in float32."""
     model, processor = make_tiny_pair()
     folder = tmp_path / "checkpoint"
     model.to(torch.bfloat16).save_pretrained(folder)
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"bfloat16"', '"float32"'))
     processor.save_pretrained(folder)
     (folder / "LICENSE").write_text("free")
     return folder, hash_parameters(model)
@@ -76,7 +78,8 @@ def test_a_release(checkpoint, tmp_path):
     assert dict(files).keys() > {"README.md", "LICENSE", "config.json", "modeling_mu2slam.py", "model.safetensors"}
     assert sizes == sorted(sizes, reverse=True)
     with safe_open(tmp_path / "upload" / "model.safetensors", "pt") as weights:
-        assert weights.get_tensor(next(iter(weights.keys()))).dtype == torch.bfloat16
+        assert {weights.get_tensor(name).dtype for name in weights.keys()} == {torch.bfloat16}
+    assert '"bfloat16"' not in (tmp_path / "upload" / "config.json").read_text()
 
 
 def test_a_record_of_other_weights_is_refused(checkpoint, tmp_path):

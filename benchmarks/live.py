@@ -18,7 +18,7 @@ from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
 from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.evaluation.scores.metrics import compute_wer
-from mu2slam_hf.inference.live_transcription import LiveTranscriber
+from mu2slam_hf.inference.live.transcriber import LiveTranscriber
 from mu2slam_hf.inference.transcription import TranscriptionOptions, TranscriptionRequest, transcribe_recordings
 
 _BLOCK_SECONDS = 0.1

@@ -128,7 +128,8 @@ class OnnxForConditionalGeneration(Mu2SLAMPreTrainedModel, Mu2SLAMGenerationMixi
     def __init__(self, config: Mu2SLAMConfig, folder: str | os.PathLike[str]):
         super().__init__(config)
         # No decoder is built that would set it. The graph takes bool masks, which the search with drafts makes for it.
-        config.decoder_config._attn_implementation = "sdpa"
+        decoder_config: Any = config.decoder_config
+        decoder_config._attn_implementation = "sdpa"
         self.graphs = OnnxGraphs(folder)
         self.encoder = OnnxEncoder(self.graphs, config, self.main_input_name)
 

@@ -85,8 +85,8 @@ class RayEngine:
         size = self.num_workers or room
         if not 0 < size <= room:
             raise ValueError(
-                f"--workers {size}: the cluster has room for {room} workers of {share} {resource} each; expected 1 "
-                "or more of them, and not more than there is room for"
+                f"--ray-workers {size}: the cluster has room for {room} workers of {share} {resource} each; expected "
+                "between 1 and that"
             )
         worker = ray.remote(num_cpus=self.num_cpus, num_gpus=int(needs_gpu), max_restarts=-1, max_task_retries=-1)(
             RayWorker

@@ -14,7 +14,7 @@ import soxr
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from mu2slam_hf.data.audio import FloatArray
-from mu2slam_hf.inference.live import LivePiece, LiveSpeech, LocalAgreement
+from mu2slam_hf.inference.live.pieces import LivePiece, LiveSpeech, LocalAgreement
 from mu2slam_hf.serving.errors import ApiError, describe_error
 from mu2slam_hf.serving.limits import ServingLimits
 from mu2slam_hf.serving.live_protocol import LiveSettings, decode_samples, read_message, read_settings

@@ -60,7 +60,7 @@ def test_a_folder_has_the_files_of_one_process(cluster, tmp_path, monkeypatch, c
     monkeypatch.setattr(ray_engine, "_TASK_SECONDS", 4.0)
     options = ["transcribe", str(EXAMPLES), "--to", "en", "--output-format", "txt,json"]
     assert main([*options, "--output-dir", str(tmp_path / "local")]) == 0
-    ray_options = [*options, "--output-dir", str(tmp_path / "ray"), "--engine", "ray", "--workers", "2"]
+    ray_options = [*options, "--output-dir", str(tmp_path / "ray"), "--engine", "ray", "--ray-workers", "2"]
     assert main(ray_options) == 0
     assert written(tmp_path / "ray") == written(tmp_path / "local") != {}
     capsys.readouterr()
@@ -114,8 +114,8 @@ def find_worker():
 
 
 def test_options_are_checked(capsys, monkeypatch):
-    assert main(["transcribe", str(RECORDINGS[0]), "--workers", "2"]) == 1
-    assert "--workers requires --engine ray" in capsys.readouterr().err
+    assert main(["transcribe", str(RECORDINGS[0]), "--ray-workers", "2"]) == 1
+    assert "--ray-workers requires --engine ray" in capsys.readouterr().err
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main(["transcribe", str(RECORDINGS[0]), "--engine", "ray"]) == 1
     assert "pip install 'mu2slam-hf[scale]'" in capsys.readouterr().err

@@ -25,7 +25,7 @@ from mu2slam_hf.cli.options import (
 from mu2slam_hf.inference.recordings import print_error, print_json
 
 if TYPE_CHECKING:
-    from mu2slam_hf.inference.live_transcription import LiveText
+    from mu2slam_hf.inference.live.transcriber import LiveText
 
 _BLOCK_SECONDS = 0.1
 _SAMPLE_BYTES = 2
@@ -44,9 +44,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "source",
         nargs="?",
+        metavar="SOURCE",
         choices=("microphone", "-"),
         default="microphone",
-        help="- for samples on standard input (microphone; extra: microphone)",
+        help="microphone (default; extra: microphone), or - for samples on standard input",
     )
     parser.add_argument("--rate", type=positive_int, default=16_000, metavar="HZ", help="samples per second (16000)")
     parser.add_argument("--input-device", metavar="NAME", help="name or number of the microphone (the system's)")
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     model_choice = chosen_model(args, dict(args.adapters))
     languages = read_languages(args, model_choice.read_config())
     # What follows imports torch.
-    from mu2slam_hf.inference.live_transcription import LiveTranscriber
+    from mu2slam_hf.inference.live.transcriber import LiveTranscriber
     from mu2slam_hf.inference.transcription import TranscriptionOptions
 
     model_choice.check()

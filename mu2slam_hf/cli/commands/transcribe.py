@@ -90,7 +90,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def add_engine_options(group: Any) -> None:
-    """`--engine`, `--workers`."""
+    """`--engine`, `--ray-workers`."""
     group.add_argument(
         "--engine",
         choices=("local", "ray"),
@@ -99,7 +99,7 @@ def add_engine_options(group: Any) -> None:
         "where all machines must find the files by the same paths (extra: scale); default: in this process",
     )
     group.add_argument(
-        "--workers",
+        "--ray-workers",
         type=positive_int,
         metavar="N",
         help="processes of --engine ray, each with a model (one per processor, or per GPU with --device cuda)",
@@ -130,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
     if args.engine == "ray":
         from mu2slam_hf.inference.ray_engine import RayEngine
 
-        engine["engine"] = RayEngine(num_workers=args.workers)
+        engine["engine"] = RayEngine(num_workers=args.ray_workers)
     job = TranscriptionJob(
         model=model, recordings=recordings, options=options, unusable=find_unusable(recordings), **engine
     )
@@ -139,8 +139,8 @@ def run(args: argparse.Namespace) -> int:
 
 def check_engine(args: argparse.Namespace) -> None:
     """Raises ValueError for options that contradict each other, ImportError if Ray is not installed."""
-    if args.workers and args.engine != "ray":
-        raise ValueError("--workers requires --engine ray")
+    if args.ray_workers and args.engine != "ray":
+        raise ValueError("--ray-workers requires --engine ray")
     if args.engine == "ray" and importlib.util.find_spec("ray") is None:
         raise ImportError("--engine ray requires Ray: pip install 'mu2slam-hf[scale]'")
 

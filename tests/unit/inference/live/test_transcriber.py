@@ -7,7 +7,7 @@ from helpers import REPOSITORY_ROOT
 
 from mu2slam_hf import load_any_checkpoint
 from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
-from mu2slam_hf.inference.live_transcription import LiveTranscriber
+from mu2slam_hf.inference.live.transcriber import LiveTranscriber
 from mu2slam_hf.inference.transcription import TranscriptionOptions, transcribe_recordings
 
 PAUSE = np.zeros(SAMPLING_RATE, np.float32)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mu2slam_hf.data.audio import FloatArray
-from mu2slam_hf.inference.live import LivePiece, LiveSpeech, LocalAgreement
+from mu2slam_hf.inference.live.pieces import LivePiece, LiveSpeech, LocalAgreement
 from mu2slam_hf.inference.transcription import TranscriptionOptions, build_transcriber
 from mu2slam_hf.inference.transcripts import Transcript
 from mu2slam_hf.inference.windows import Window

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from mu2slam_hf.inference.live import LiveSpeech, LocalAgreement
+from mu2slam_hf.inference.live.pieces import LiveSpeech, LocalAgreement
 
 RATE = 1000
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 from huggingface_hub import ModelCard, ModelCardData
+from transformers.pipelines import SUPPORTED_TASKS
 
 from mu2slam_hf.hub.cards import HUB_WORK
 from mu2slam_hf.models.language_codes import canonical_language
@@ -80,7 +81,8 @@ def check_public_card(file: Path) -> list[str]:
 
 def _check_terms(metadata: dict[str, Any]) -> Iterator[str]:
     """Task, library and licence, if they are given."""
-    tasks = {task.hub_task for task in TASK_TABLE.values()} | {work for work, _ in HUB_WORK.values()}
+    own_tasks = {task.hub_task for task in TASK_TABLE.values()} | {work for work, _ in HUB_WORK.values()}
+    tasks = own_tasks | set(SUPPORTED_TASKS)
     task, library, licence = (metadata.get(key) for key in ("pipeline_tag", "library_name", "license"))
     if task and task not in tasks:
         yield f"has the pipeline_tag {task!r}; expected one of {', '.join(sorted(tasks))}"

@@ -34,6 +34,8 @@ from mu2slam_hf.models.modules_language_adapters import use_adapter
 
 # The language of a recording is predicted once from this much speech, unless the recording is shorter.
 _LANGUAGE_SECONDS = 60.0
+# Generation leaves tensors in reference cycles, hundreds of megabytes in an hour; to look for them takes 0.2 s.
+_COLLECTED_SECONDS = 300.0
 # Seconds of speech that are processed together until the first text is shown, so that it comes early.
 _FIRST_SECONDS = 10.0
 
@@ -169,6 +171,8 @@ class TranscribedRecording(RecordingState):
 class Transcriber(WindowLoop[TranscribedRecording, Transcript]):
     """Recognises windows of recordings together and assembles transcripts."""
 
+    uncollected_seconds = 0.0  # by all of them
+
     def __init__(
         self, model: Any, processor: Any, options: TranscriptionOptions, progress: Callable[[float], None] | None
     ):
@@ -268,8 +272,10 @@ class Transcriber(WindowLoop[TranscribedRecording, Transcript]):
         if not self.unsettled:
             # The windows of whole pools, so that a resumed run has the same batches.
             self.finished.write()
-        # Generation leaves tensors in reference cycles; over an hour they would be hundreds of megabytes.
-        gc.collect()
+        Transcriber.uncollected_seconds += sum(len(window.waveform) for _, window in pool) / self.sampling_rate
+        if Transcriber.uncollected_seconds >= _COLLECTED_SECONDS:
+            gc.collect()
+            Transcriber.uncollected_seconds = 0.0
 
     def _count_together(self, ready: Sequence[tuple[TranscribedRecording, RecognizedWindow]]) -> int:
         """The number of windows to transcribe next: all of them, unless a reader waits for the first text."""
@@ -340,8 +346,7 @@ class Transcriber(WindowLoop[TranscribedRecording, Transcript]):
     def _add(self, recording: TranscribedRecording, result: RecognizedWindow, spoken: WindowLanguage) -> None:
         """Add the segment of a window; words that two windows have recognised at a cut are kept once."""
         language, probability, written = spoken
-        window, rate = result.window, self.sampling_rate
-        words = list(result.words)
+        window, rate, words = result.window, self.sampling_rate, list(result.words)
         previous = recording.last.get(window.channel)
         segments = recording.segments
         cut_sample = window.start_sample + window.core_start
@@ -355,11 +360,9 @@ class Transcriber(WindowLoop[TranscribedRecording, Transcript]):
             if not kept:
                 del segments[place]
         recording.last[window.channel] = replace(result, words=tuple(words), states=None, log_probs=None)
-        start = cut_sample / rate
-        stop = (window.start_sample + window.core_stop) / rate
         segment = TranscriptSegment(
-            start_seconds=start,
-            end_seconds=stop,
+            start_seconds=cut_sample / rate,
+            end_seconds=(window.start_sample + window.core_stop) / rate,
             text=result.text,
             language=language,
             language_probability=probability,

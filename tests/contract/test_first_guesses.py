@@ -34,7 +34,7 @@ FOLDER = mu2slam_hf.default_checkpoint()
 RECORDINGS = REPOSITORY_ROOT / "examples" / "es"
 SAID = "por favor marque el número que desea llamar"
 TEXT = "por favor marque el número"
-TRANSLATED = "please press the number to be called"
+TRANSLATED = "please enter the number to be blacklisted"
 SHORT = "su mensaje es muy corto"
 ADDRESS = "https://example.org"
 

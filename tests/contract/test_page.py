@@ -106,7 +106,7 @@ def test_a_recording_becomes_text_and_documents(page, tmp_path):
     words = page.get_by_role("list", name="Words").get_by_role("listitem")
     expect(words).to_have_count(len(content["text"].split()))
     assert [word.inner_text().split()[0] for word in words.all()] == content["text"].split()
-    assert words.first.get_attribute("title") == "0.00 to 0.44 s, confidence 99 %"
+    assert words.first.get_attribute("title") == "0.00 to 0.48 s, confidence 91 %"
     expect(page.get_by_role("cell", name=content["text"])).to_be_visible()
     expect(page.get_by_role("img", name=f"words: {content['text']}")).to_be_visible()
 
@@ -167,7 +167,7 @@ def test_a_stopped_server_does_not_wait_for_open_pages(page, server):
 
 
 def test_the_space_serves_the_page_with_this_version(tmp_path):
-    folder = REPOSITORY_ROOT / "examples" / "space"
+    folder = REPOSITORY_ROOT / "space"
     (requirement,) = (line for line in (folder / "requirements.txt").read_text().splitlines() if line[0] != "-")
     assert requirement == f"mu2slam-hf[page]=={__version__}"
     settings = ModelCard.load(folder / "README.md").data.to_dict()

@@ -91,7 +91,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manifest", required=True, help="table of recordings with their texts")
     parser.add_argument("--model", default=default_checkpoint(), help="folder (checkpoint in the package)")
     parser.add_argument("--per-language", type=int, default=20, help="recordings of each language (20)")
-    parser.add_argument("--steps", type=float, nargs="+", default=[0.25, 0.5], help="between guesses (0.25 0.5)")
+    parser.add_argument("--steps", type=float, nargs="+", default=[0.1, 0.15, 0.25, 0.5], help="between guesses")
     parser.add_argument("--seed", type=int, default=0)
 
 

@@ -55,7 +55,7 @@ def add_parser(subparsers: Any) -> None:
         "--pause", type=positive_seconds, default=0.5, metavar="SECONDS", help="a pause that ends a piece (0.5)"
     )
     parser.add_argument(
-        "--step", type=positive_seconds, default=0.5, metavar="SECONDS", help="time between two guesses (0.5)"
+        "--step", type=positive_seconds, default=0.15, metavar="SECONDS", help="time between two guesses (0.15)"
     )
     add_source_language_option(parser)
     add_target_languages_option(parser)

@@ -62,7 +62,7 @@ class LiveTranscriber:
         processor: Any,
         options: TranscriptionOptions | None = None,
         *,
-        step_seconds: float = 0.5,
+        step_seconds: float = 0.15,
         min_pause_seconds: float = 0.5,
     ) -> None:
         self._transcriber = build_transcriber(model, processor, options or TranscriptionOptions())

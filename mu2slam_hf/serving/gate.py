@@ -7,7 +7,7 @@ import re
 import time
 import uuid
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -72,10 +72,14 @@ class RequestGate:
                 has_begun = True
                 entry["status"] = message["status"]
                 MutableHeaders(scope=message)["x-request-id"] = request_id
+            elif message["type"] == "http.response.body" and not message.get("more_body", False):
+                admitted.close()  # before the client has the end, after which it may send the next request
             await send(message)
 
+        admitted = ExitStack()
         try:
-            with self._admit(scope, headers):
+            with admitted:
+                admitted.enter_context(self._admit(scope, headers))
                 await self.app(scope, receive, send_with_id)
         except ApiError as error:
             await respond(error, scope, receive, send_with_id)

@@ -25,6 +25,15 @@ _UNKNOWN_SECONDS = 60.0
 _TASKS_PER_WORKER = 2
 
 
+def connect() -> None:
+    """Connect to the cluster that RAY_ADDRESS names, or start one on this machine; usage is not reported."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+
+    if not ray.is_initialized():
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RayEngine:
     """Transcribes with several workers, on this machine or, if Ray is connected to a cluster, on all of its machines.
@@ -73,12 +82,10 @@ class RayEngine:
 
     def _start_workers(self, model: ModelChoice, options: TranscriptionOptions) -> tuple[Any, int]:
         """The workers as an `ActorPool`, and their number."""
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray
         from ray.util import ActorPool
 
-        if not ray.is_initialized():
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
+        connect()
         needs_gpu = not model.device.startswith("cpu")
         resource, share = ("GPU", 1) if needs_gpu else ("CPU", self.num_cpus)
         room = int(ray.cluster_resources().get(resource, 0) // share)

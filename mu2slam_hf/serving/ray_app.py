@@ -1,21 +1,17 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """A server whose requests are answered by several processes of this machine or of a cluster, by Ray Serve."""
 
-import logging
-import os
 import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import ray
+from ray import serve
+
 from mu2slam_hf.checkpoints.model_choice import ModelChoice, portable_choice
+from mu2slam_hf.inference.ray_engine import connect
 from mu2slam_hf.serving.settings import ServingSettings
-
-# Nothing about a cluster is reported to the authors of Ray.
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-
-import ray  # noqa: E402
-from ray import serve  # noqa: E402
 
 _AUTO = "auto"
 _ARGUMENTS = {"model": "default", "device": "cpu", "dtype": "float32", "replicas": _AUTO, "threads": "1"}
@@ -84,8 +80,7 @@ def serve_with_ray(settings: ServingSettings, num_replicas: int | str, *, host: 
         host: address of the interface.
         port: its port.
     """
-    if not ray.is_initialized():
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
+    connect()
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         serve.start(http_options={"host": host, "port": port})

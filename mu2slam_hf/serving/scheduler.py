@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from mu2slam_hf.data.audio import FloatArray
+from mu2slam_hf.inference.live.transcriber import guess_words
 from mu2slam_hf.inference.transcription import TranscribedRecording, Transcriber, TranscriptionRequest
 from mu2slam_hf.inference.transcripts import Transcript
 from mu2slam_hf.inference.windows import Window
@@ -264,13 +265,10 @@ class RecognitionScheduler:
         for model in dict.fromkeys(guess.model for guess in guesses):
             group = [guess for guess in guesses if guess.model is model and not guess.result.cancelled()]
             recognizer = self._shared[model.name].recognizer
-            windows = [
-                Window(waveform=guess.waveform, start_sample=0, core_start=0, core_stop=len(guess.waveform))
-                for guess in group
-            ]
             try:
-                encoded = recognizer.encode(windows, [guess.source_lang for guess in group])
-                texts = [recognizer.read_best_path(open_task) for open_task in encoded]
+                texts = guess_words(
+                    recognizer, [guess.waveform for guess in group], [guess.source_lang for guess in group]
+                )
             except Exception as error:
                 logger.error("a guess at %d pieces failed", len(group), exc_info=error)
                 texts = [""] * len(group)

@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Transcription of speech that is still going on: words while they are spoken, the text of a piece at its end."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from mu2slam_hf.data.audio import FloatArray
 from mu2slam_hf.inference.live.pieces import LivePiece, LiveSpeech, LocalAgreement
+from mu2slam_hf.inference.recognition import WindowRecognizer
 from mu2slam_hf.inference.transcription import TranscriptionOptions, build_transcriber
 from mu2slam_hf.inference.transcripts import Transcript
 from mu2slam_hf.inference.windows import Window
@@ -37,6 +38,20 @@ class LiveText:
     def is_final(self) -> bool:
         """Whether the piece is over."""
         return self.transcript is not None
+
+
+def guess_words(
+    recognizer: WindowRecognizer, pieces: Sequence[FloatArray], source_langs: Sequence[str | None]
+) -> list[str]:
+    """The words of growing pieces by CTC alone, without a search.
+
+    Args:
+        recognizer: the model.
+        pieces: `(n,)` float32 each.
+        source_langs: spoken languages; None means that it is predicted.
+    """
+    windows = [Window(waveform=piece, start_sample=0, core_start=0, core_stop=len(piece)) for piece in pieces]
+    return [recognizer.read_best_path(encoded) for encoded in recognizer.encode(windows, source_langs)]
 
 
 class LiveTranscriber:
@@ -93,7 +108,7 @@ class LiveTranscriber:
         for piece in self._speech.add(joined):
             yield self._transcribe(piece)
         start = self._speech.start_sample
-        if start is not None and self._agreement.add(self._guess(self._speech.growing)):
+        if start is not None and self._agreement.add(self._guess()):
             yield LiveText(start_seconds=start / self.sampling_rate, text=" ".join(self._agreement.words))
 
     def finish(self) -> Iterator[LiveText]:
@@ -108,11 +123,9 @@ class LiveTranscriber:
         self._agreement = LocalAgreement()
         self._pending = []
 
-    def _guess(self, waveform: FloatArray) -> str:
-        window = Window(waveform=waveform.copy(), start_sample=0, core_start=0, core_stop=len(waveform))
-        recognizer = self._transcriber.recognizer
-        (encoded,) = recognizer.encode([window], [self._transcriber.source_lang])
-        return recognizer.read_best_path(encoded)
+    def _guess(self) -> str:
+        pieces = [self._speech.growing.copy()]
+        return guess_words(self._transcriber.recognizer, pieces, [self._transcriber.source_lang])[0]
 
     def _transcribe(self, piece: LivePiece) -> LiveText:
         self._agreement = LocalAgreement()

@@ -4,16 +4,12 @@
 import os
 
 from mu2slam_hf.checkpoints.model_choice import ModelChoice
-from mu2slam_hf.inference.transcription import TranscriptionOptions
-from mu2slam_hf.serving.app import ServingApp
 from mu2slam_hf.serving.limits import ServingLimits
-from mu2slam_hf.serving.served_models import load_models
 from mu2slam_hf.serving.server import open_socket, serve
+from mu2slam_hf.serving.settings import ServingSettings
 
-# For another model: ModelChoice(name="organisation/name").
-models = load_models({"default": ModelChoice()}, TranscriptionOptions(timestamps="word"))
 # All visitors of a Space have the address of its proxy.
 limits = ServingLimits(audio_seconds=600, upload_megabytes=50, client_requests=ServingLimits.requests)
-app = ServingApp(models, limits)
-app.add_page()
-serve(app, open_socket("0.0.0.0", int(os.environ.get("GRADIO_SERVER_PORT", "7860"))))
+# For another model: ModelChoice(name="organisation/name").
+settings = ServingSettings(choices={"default": ModelChoice()}, limits=limits, page=True)
+serve(settings.build_app(), open_socket("0.0.0.0", int(os.environ.get("GRADIO_SERVER_PORT", "7860"))))

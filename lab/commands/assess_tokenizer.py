@@ -29,7 +29,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "tokenizers", nargs="+", metavar="DIR", help="saved speech tokenizers, or processors that contain one"
     )
-    options.add_processor_option(parser, "for tokenizers saved without one")
+    parser.add_argument(
+        "--processor", metavar="DIR", help="processor with a feature extractor: for tokenizers saved without one"
+    )
     parser.add_argument("--codebook", type=int, default=0, metavar="N", help="index of the codebook (0)")
     data = parser.add_argument_group("recordings; several sources are combined")
     options.add_source_options(data, repeated=True)

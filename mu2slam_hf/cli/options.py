@@ -111,11 +111,6 @@ def add_layer_option(parser: Any, what: str) -> None:
     parser.add_argument("--layer", type=number_from_0, metavar="N", help=f"layer of the encoder: {what}")
 
 
-def add_processor_option(parser: Any, what: str) -> None:
-    """`--processor`."""
-    parser.add_argument("--processor", metavar="DIR", help=f"processor with a feature extractor: {what}")
-
-
 def add_results_option(parser: Any) -> None:
     """`--results`."""
     parser.add_argument("--results", metavar="FILE", help="write the record of the evaluation to FILE (JSON)")

@@ -142,7 +142,7 @@ class HeadFinetuningRun(Run):
             RecipeError: neither the recipe nor the model has one.
         """
         recipe = self.recipe
-        is_new = recipe.head.kind == "ctc" and recipe.model.init_encoder_from is not None
+        is_new = recipe.head.kind == "ctc" and recipe.model.init_from is None
         if not (self.checkpoint or recipe.processor.init_from or recipe.model.init_from or is_new):
             raise RecipeError("processor.init_from: is required without model.init_from")
         # The texts of a classifier are classes, or sources whose unknown characters do no harm.

@@ -3,20 +3,18 @@
 
 import json
 import os
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from lab.studies.job_pool import LOG_FILE, Job, run_command, run_jobs
 from lab.studies.study import FINISHED_FILE, Study, StudyRun, StudyStep
 from lab.studies.study_sections import StudyEvaluationSection
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.evaluation.records.results import EvaluationResults
+from mu2slam_hf.locks import locked_folder
 
 Command = Callable[[Sequence[str], Path], None]
 """Runs `mu2slam` with arguments, given the file of its output."""
@@ -43,13 +41,16 @@ def run_study(
 
     Returns:
         The errors of those that failed, by name. Others go on.
+
+    Raises:
+        ValueError: another study runs in the folder, or a process that one has left behind.
     """
     runs = study.unique_runs if runs is None else runs
-    with _only_user_of(study.runs_folder) as lock:
+    with locked_folder(study.runs_folder) as lock:
 
         def in_subprocess(arguments: Sequence[str], log: Path) -> None:
             # The processes hold the lock too: they may outlive this one.
-            run_command(arguments, log, environment={"OMP_NUM_THREADS": "1"}, inherited_files=lock)
+            run_command(arguments, log, environment={"OMP_NUM_THREADS": "1"}, inherited_files=[lock])
 
         return run_jobs(_list_jobs(study, runs, command or in_subprocess), num_processes, report)
 
@@ -106,26 +107,3 @@ def _evaluation_arguments(section: StudyEvaluationSection) -> list[str]:
     for option, given in (("--part", section.part), ("--limit", section.limit)):
         arguments += [] if given is None else [option, str(given)]
     return arguments + (["--languages", *section.languages] if section.languages else [])
-
-
-@contextmanager
-def _only_user_of(folder: Path) -> Iterator[list[int]]:
-    """Waits until no other study runs in a folder, nor a process that one has left behind; yields open descriptors.
-
-    Two processes that train one run would overwrite each other's checkpoints. Where the operating system has no
-    `fcntl`, nothing is checked.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        yield []
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        os_file: Any = file
-        try:
-            fcntl.flock(os_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{folder} is in use by another command or its runs; waiting for their end", file=sys.stderr)
-            fcntl.flock(os_file, fcntl.LOCK_EX)
-        yield [file.fileno()]

@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Checkpoints, which are renamed to their final name when they are complete, and averages of their weights."""
 
+import json
 import os
 import re
 import shutil
@@ -11,9 +12,13 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from transformers.utils import logging
+
+logger = logging.get_logger(__name__)
 
 CHECKPOINT_PATTERN = re.compile(r"^checkpoint-(\d+)$")
 INCOMPLETE_PREFIX = ".incomplete-"
+PARTS_NAME = "checkpoint_parts.json"
 WEIGHTS_FILES = ("model.safetensors", "adapter_model.safetensors")
 
 
@@ -54,6 +59,61 @@ def all_or_nothing(incomplete: str | Path, final: str | Path) -> Iterator[None]:
             f"Could not write {final}: {error}. The incomplete folder was deleted; the last complete "
             f"checkpoint is {complete[-1] if complete else 'none'}. Free space and start again with resume."
         ) from error
+
+
+def list_parts(checkpoint: str | Path) -> None:
+    """Write the names and lengths of all files of a finished checkpoint into it, for `check_parts`."""
+    files = [path for path in sorted(Path(checkpoint).rglob("*")) if path.is_file()]
+    parts = {path.relative_to(checkpoint).as_posix(): path.stat().st_size for path in files}
+    (Path(checkpoint) / PARTS_NAME).write_text(json.dumps(parts, indent=1), encoding="utf-8")
+
+
+def check_parts(checkpoint: str | Path) -> None:
+    """Check that a checkpoint has all its files at their full lengths, as `list_parts` has written them.
+
+    A run that is resumed without the state of its optimizer, scheduler or random generators would go on with other
+    weights. The checkpoints of former versions have no list and are not checked.
+
+    Raises:
+        ValueError: files are missing or have another length.
+    """
+    file = Path(checkpoint) / PARTS_NAME
+    if not file.is_file():
+        return
+    damaged = []
+    try:
+        sizes = dict(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        sizes, damaged = {}, [f"{PARTS_NAME} is not readable"]
+    for name, size in sizes.items():
+        part = Path(checkpoint) / name
+        if not part.is_file():
+            damaged.append(f"{name} is missing")
+        elif part.stat().st_size != size:
+            damaged.append(f"{name} has {part.stat().st_size} bytes instead of {size}")
+    if damaged:
+        raise ValueError(f"{checkpoint} is damaged: {', '.join(damaged)}; resume from an earlier checkpoint")
+
+
+def find_intact_checkpoint(output_dir: str | Path) -> Path | None:
+    """The newest checkpoint of a run that is not damaged, with a warning of each newer one; None without any.
+
+    Raises:
+        ValueError: there are checkpoints, and all are damaged.
+    """
+    errors = []
+    for checkpoint in reversed(list_checkpoints(output_dir)):
+        try:
+            check_parts(checkpoint)
+        except ValueError as error:
+            errors.append(str(error))
+            continue
+        for message in errors:
+            logger.warning(f"{message}. Resuming from {checkpoint}.")
+        return checkpoint
+    if errors:
+        raise ValueError(f"{errors[0]}. There is no other; remove it to start anew.")
+    return None
 
 
 def publish_checkpoint(incomplete: str | Path, final: str | Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from safetensors.torch import save_file
 from transformers import AutoConfig
 
-from mu2slam_hf.atomic_files import atomic_path
+from mu2slam_hf.atomic_files import atomic_path, check_free_folder
 from mu2slam_hf.models.modules_saved_weights import share_weights
 from mu2slam_hf.training.checkpoints import average_checkpoints, find_weights_file
 
@@ -38,16 +38,13 @@ def write_average(models: Sequence[str | Path], folder: str | Path) -> int:
         number of weights (parameters and buffers).
 
     Raises:
-        ValueError: fewer than two models, models of different architectures or with different tokenizers, or a folder
-            without weights.
-        FileExistsError: the folder exists and is not empty.
+        ValueError: fewer than two models, models of different architectures or with different tokenizers, a folder
+            without weights, or `folder` exists and is not empty.
     """
     folders = [Path(model) for model in models]
     if len(folders) < 2:
         raise ValueError(f"expected at least two models to average, got {len(folders)}")
-    target = Path(folder)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise FileExistsError(f"{target}: exists already; choose another folder, or delete it")
+    target = check_free_folder(folder)
     first = folders[0]
     for other in folders[1:]:
         _check_same(first, other)

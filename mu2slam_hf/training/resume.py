@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from transformers import Seq2SeqTrainer
 from transformers.trainer_callback import ExportableState, TrainerState
-from transformers.trainer_utils import TrainOutput, get_last_checkpoint
+from transformers.trainer_utils import TrainOutput
 from transformers.utils import logging
 
 from mu2slam_hf.training.arguments import MultitaskTrainingArguments
@@ -26,7 +26,10 @@ from mu2slam_hf.training.checkpoints import (
     INCOMPLETE_PREFIX,
     all_or_nothing,
     average_checkpoints,
+    check_parts,
     clear_incomplete,
+    find_intact_checkpoint,
+    list_parts,
     publish_checkpoint,
     rotate_checkpoints,
 )
@@ -49,18 +52,20 @@ class ResumeMixin(Seq2SeqTrainer):
         """Train to `max_steps`; a checkpoint that has reached it is only loaded.
 
         Args:
-            resume_from_checkpoint: folder of a checkpoint, True for the newest complete one (an error if there is
+            resume_from_checkpoint: folder of a checkpoint, True for the newest intact one (an error if there is
                 none), or None.
             args: passed to the parent.
             kwargs: passed to the parent.
         """
         if resume_from_checkpoint is True:
-            resume_from_checkpoint = get_last_checkpoint(self.args.output_dir)
-            if resume_from_checkpoint is None:
+            newest = find_intact_checkpoint(self.args.output_dir)
+            if newest is None:
                 raise ValueError(f"{self.args.output_dir} has no complete checkpoint to resume from.")
+            resume_from_checkpoint = str(newest)
         if self.is_world_process_zero():
             clear_incomplete(self.args.output_dir)
         if isinstance(resume_from_checkpoint, str):
+            check_parts(resume_from_checkpoint)
             state = TrainerState.load_from_json(os.path.join(resume_from_checkpoint, TRAINER_STATE_NAME))
             stopping = [
                 callback for callback in self.callback_handler.callbacks if isinstance(callback, EarlyStopping)
@@ -209,6 +214,7 @@ class ResumeMixin(Seq2SeqTrainer):
             self._store_callback_states()
             self.state.save_to_json(str(incomplete / TRAINER_STATE_NAME))
             (incomplete / PROGRESS_NAME).write_text(json.dumps(progress, indent=1), encoding="utf-8")
+            list_parts(incomplete)
             publish_checkpoint(incomplete, final)
             best_checkpoint = self.state.best_model_checkpoint
             rotate_checkpoints(final.parent, self.args.save_total_limit, [best_checkpoint] if best_checkpoint else [])

@@ -46,6 +46,7 @@ from mu2slam_hf.data.manifests import read_manifest, write_manifest
 from mu2slam_hf.data.selection import spread_evenly
 from mu2slam_hf.evaluation.records.results import EvaluationResults
 from mu2slam_hf.hub.bundle import add_custom_code
+from mu2slam_hf.locks import locked_folder
 from mu2slam_hf.recipes.schema.loader import read_tree
 
 RECIPE_FILE, PLAN_FILE, RESULT_PAGE = "recipe.yaml", "plan.json", "results.html"
@@ -104,23 +105,23 @@ def adapt(
         say: receives lines for the user.
 
     Raises:
-        ValueError: nothing to train on, a start that is no model, characters that cannot be added, a time that is too
-            short, or data or settings that differ from those of an adaptation that was begun in the folder.
+        ValueError: nothing to train on, a start that is no model, characters that cannot be added, a short time, other
+            data or settings than those of an adaptation begun in the folder, or another process that adapts there.
     """
     settings = settings or AdaptationSettings()
     if not prepared.split.train:
         raise ValueError("there is no recording with text to train on")
-    workspace = Workspace(output_dir)
-    records = fingerprint_records(prepared)
-    if continue_changed:
-        settings = workspace.continue_round(settings, records)
-    workspace.check_identity(settings, records)
-    adaptation = _Adaptation(prepared, workspace, settings, time.monotonic() if started is None else started, say)
-    if not workspace.is_finished:
-        adaptation.run()
-    else:
-        say(f"{workspace.output_dir} is finished")
-    return adaptation.result()
+    workspace, records = Workspace(output_dir), fingerprint_records(prepared)
+    with locked_folder(workspace.folder):
+        if continue_changed:
+            settings = workspace.continue_round(settings, records)
+        workspace.check_identity(settings, records)
+        adaptation = _Adaptation(prepared, workspace, settings, time.monotonic() if started is None else started, say)
+        if not workspace.is_finished:
+            adaptation.run()
+        else:
+            say(f"{workspace.output_dir} is finished")
+        return adaptation.result()
 
 
 class _Adaptation:

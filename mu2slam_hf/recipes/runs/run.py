@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,16 +15,22 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 from transformers import TrainerCallback
-from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.growth.languages import LanguageGrowth
+from mu2slam_hf.locks import locked_folder
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.recipes.runs.recipe_changes import RECIPE_FILE, check_resumable
 from mu2slam_hf.recipes.schema.loader import RecipeError, dump_recipe
 from mu2slam_hf.training.arguments import MultitaskTrainingArguments
-from mu2slam_hf.training.checkpoints import INCOMPLETE_PREFIX, all_or_nothing, list_checkpoints, publish_checkpoint
+from mu2slam_hf.training.checkpoints import (
+    INCOMPLETE_PREFIX,
+    all_or_nothing,
+    find_intact_checkpoint,
+    list_checkpoints,
+    publish_checkpoint,
+)
 from mu2slam_hf.training.trainer import MultitaskTrainer
 
 logger = logging.get_logger(__name__)
@@ -119,14 +126,19 @@ class Run(RecipeRun):
 
         Returns:
             The metrics of the last evaluation, also in `results.json` of the final folder.
+
+        Raises:
+            ValueError: another run writes the output folder.
         """
-        data = self.load_data()
-        processor = self.build_processor(data)
-        model = self.build_model(processor, data)
-        trainer = self.build_trainer(processor, model, data)
-        if console is not None:
-            trainer.show_progress(console)
-        return self.train(trainer)
+        is_first = int(os.environ.get("RANK", "0")) == 0
+        with locked_folder(self.recipe.output.dir) if is_first else nullcontext():
+            data = self.load_data()
+            processor = self.build_processor(data)
+            model = self.build_model(processor, data)
+            trainer = self.build_trainer(processor, model, data)
+            if console is not None:
+                trainer.show_progress(console)
+            return self.train(trainer)
 
     def train(self, trainer: MultitaskTrainer) -> dict[str, float]:
         """Train from the checkpoint on, select the final weights, evaluate them and save everything.
@@ -239,9 +251,11 @@ def final_folder(recipe: Any) -> Path:
 
 
 def find_resume_checkpoint(recipe: Any) -> str | None:
-    """Newest complete checkpoint of the output folder, if `training.resume` is set."""
-    folder = recipe.output.dir
-    return get_last_checkpoint(folder) if recipe.training.resume and os.path.isdir(folder) else None
+    """Newest intact checkpoint of the output folder, if `training.resume` is set; see `find_intact_checkpoint`."""
+    if not recipe.training.resume:
+        return None
+    newest = find_intact_checkpoint(recipe.output.dir)
+    return None if newest is None else str(newest)
 
 
 def save_recipe(recipe: Any, folder: str | Path) -> None:

@@ -50,7 +50,7 @@ def test_models_that_cannot_be_averaged_are_refused_and_nothing_is_written(folde
     with pytest.raises(ValueError, match="none of the files"):
         write_average(folders, tmp_path / "mean")
     assert not (tmp_path / "mean").exists()
-    with pytest.raises(FileExistsError, match="exists already"):
+    with pytest.raises(ValueError, match="not an empty folder"):
         write_average(folders, tmp_path / "first")
 
 

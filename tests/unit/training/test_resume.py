@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from tiny_trainers import build_trainer, recipe_arguments
 from training_runs import assert_equal_weights
 
-from mu2slam_hf.training.checkpoints import list_checkpoints
+from mu2slam_hf.training.checkpoints import check_parts, find_intact_checkpoint, list_checkpoints, list_parts
 
 SETTINGS = (
     "training.gradient_accumulation_steps=2",
@@ -126,6 +126,7 @@ def test_states_of_single_ranks_have_their_own_files(make_trainer, uninterrupted
     assert_equal_weights(uninterrupted, tmp_path / "run" / "checkpoint-12")
 
     mine = json.loads((checkpoint / "data_progress_0.json").read_text())["mine"]
+    (checkpoint / "checkpoint_parts.json").unlink()
     (checkpoint / "data_progress.json").write_text('{"num_rank_states": 3}')
     for rank in range(3):
         (checkpoint / f"data_progress_{rank}.json").write_text(json.dumps({"mine": mine, "rank": rank}))
@@ -221,3 +222,21 @@ def test_a_metric_that_is_not_there_is_an_error(make_trainer):
         trainer.train()
     with pytest.raises(ValueError, match="no best checkpoint: no evaluation"):
         trainer.load_best_checkpoint()
+
+
+def test_a_checkpoint_that_lacks_a_part_is_not_resumed_from(tmp_path):
+    for step in (4, 8):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
+            (folder / name).write_bytes(b"state")
+        list_parts(folder)
+    assert find_intact_checkpoint(tmp_path) == tmp_path / "checkpoint-8"
+    (tmp_path / "checkpoint-8" / "optimizer.pt").write_bytes(b"")
+    (tmp_path / "checkpoint-8" / "scheduler.pt").unlink()
+    with pytest.raises(ValueError, match=r"optimizer.pt has 0 bytes instead of 5, scheduler.pt is missing"):
+        check_parts(tmp_path / "checkpoint-8")
+    assert find_intact_checkpoint(tmp_path) == tmp_path / "checkpoint-4"
+    (tmp_path / "checkpoint-4" / "rng_state.pth").unlink()
+    with pytest.raises(ValueError, match="There is no other; remove it to start anew"):
+        find_intact_checkpoint(tmp_path)

@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from mu2slam_hf.checkpoints.devices import check_device
 from mu2slam_hf.checkpoints.folders import check_model_type, check_nothing_missing, load_processor, read_config
+from mu2slam_hf.checkpoints.integrity import (
+    check_checkpoint_files,
+    check_finite,
+    check_generation_settings,
+    errors_of_checkpoint,
+)
 from mu2slam_hf.checkpoints.onnx_folders import check_has_weights
 from mu2slam_hf.checkpoints.quantization import build_quantization_config, quiet_torchao, warn_of_slow_products
 
@@ -57,8 +63,8 @@ def load_checkpoint(
         **kwargs: passed to `from_pretrained` of the model.
 
     Raises:
-        ValueError: the path has no checkpoint or no processor, the checkpoint is of another model type, the device is
-            not available, or the quantisation is unknown.
+        ValueError: the path has no checkpoint or no processor, the checkpoint is of another model type or damaged, the
+            device is not available, or the quantisation is unknown.
         ImportError: `quantization` is given, and torchao is not installed.
     """
     folder = _find_folder(name_or_path)
@@ -66,10 +72,14 @@ def load_checkpoint(
     check_has_weights(folder)
     kwargs |= _read_quantization(quantization, device)
     check_device(device)
+    check_checkpoint_files(folder)
     processor = load_processor(folder)
+    check_generation_settings(folder)
     from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
 
-    model = Mu2SLAMForConditionalGeneration.from_pretrained(folder, dtype=_read_dtype(dtype), **kwargs)
+    with errors_of_checkpoint(folder):
+        model = Mu2SLAMForConditionalGeneration.from_pretrained(folder, dtype=_read_dtype(dtype), **kwargs)
+    check_finite(folder, model)
     return _load_adapters(model, processor, adapters).to(device).eval(), processor
 
 
@@ -93,7 +103,7 @@ def load_any_checkpoint(
 
     Raises:
         ValueError: the path has no checkpoint or no processor, the class is not part of the package, weights are
-            missing, the device is not available, or the quantisation is unknown.
+            missing or not finite, a file is damaged, the device is not available, or the quantisation is unknown.
         ImportError: `quantization` is given, and torchao is not installed.
     """
     options = _read_quantization(quantization, device)
@@ -108,9 +118,16 @@ def load_any_checkpoint(
         name = (config.get("architectures") or [f"type {config.get('model_type')}"])[0]
         raise ValueError(f"{folder}: {name} is not a model of this package: {', '.join(sorted(known))}")
     check_device(device)
+    check_checkpoint_files(folder)
     processor = load_processor(folder)
-    model, info = model_class.from_pretrained(folder, dtype=_read_dtype(dtype), output_loading_info=True, **options)
+    if model_class.can_generate():
+        check_generation_settings(folder)
+    with errors_of_checkpoint(folder):
+        model, info = model_class.from_pretrained(
+            folder, dtype=_read_dtype(dtype), output_loading_info=True, **options
+        )
     check_nothing_missing(folder, model, info)
+    check_finite(folder, model)
     return _load_adapters(model, processor, adapters).to(device).eval(), processor
 
 

@@ -65,7 +65,7 @@ def read_config(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
             raise ValueError(f"{place}: not a checkpoint folder ({reason}); {_EXPECTED}")
         try:
             config = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{file}: not valid JSON ({error})") from None
         return config if isinstance(config, dict) else {}
     from transformers import PreTrainedConfig
@@ -148,7 +148,7 @@ def load_processor(name_or_path: str | os.PathLike[str]) -> "Mu2SLAMProcessor":
 
     try:
         return Mu2SLAMProcessor.from_pretrained(place)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         if is_path(place) and not (Path(place) / "tokenizer.json").is_file():
             raise ValueError(f"{place}: the processor has no tokenizer (tokenizer.json); {advice}") from error
         raise ValueError(f"{place}: the processor cannot be loaded: {str(error).splitlines()[0]}") from error

@@ -207,6 +207,9 @@ class WindowRecognizer:
             every = encoded.ctc_logits.float().log_softmax(dim=-1).cpu()
             log_probs = [every[row, :length] for row, length in enumerate(lengths)]
         states = [encoded.states[row, :length] for row, length in enumerate(lengths)]
+        if not all(bool(frames.isfinite().all()) for frames in states):
+            name = f"{type(model).__name__} in {model.dtype}"
+            raise ValueError(f"{name}: the encoder gives NaN or infinite values; use float32 or another checkpoint")
         if encoded.language_logits is None:
             return states, log_probs, [None] * len(lengths)
         return states, log_probs, language_probabilities(encoded.language_logits, self.language_labels)

@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Files and folders that are written under a temporary name and renamed when they are complete."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path beside `path`, for a file or a folder; it is renamed to `path` when the block ends.
 
     If the block raises, the temporary path is removed and an existing `path` is left unchanged. Each process has
-    its own temporary path.
+    its own temporary path. The content of a file is on the disk before it is renamed, so that a power cut leaves no
+    empty file.
 
     Args:
         path: final path. An existing file is replaced; an existing folder must be empty. Parents are created.
@@ -24,10 +26,13 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(_temporary_name(path.name))
     _remove(temporary)
     try:
         yield temporary
+        if temporary.is_file():
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
         if temporary.is_dir() and path.is_dir():
             path.rmdir()
         os.replace(temporary, path)
@@ -37,6 +42,14 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     finally:
         _remove(temporary)
+
+
+def _temporary_name(name: str) -> str:
+    temporary = f".{name}.{os.getpid()}.partial"
+    # File systems allow 255 bytes; a name that is allowed must not become too long by the addition.
+    if len(os.fsencode(temporary)) <= 255:
+        return temporary
+    return f".{hashlib.sha256(os.fsencode(name)).hexdigest()}.{os.getpid()}.partial"
 
 
 def _remove(path: Path) -> None:

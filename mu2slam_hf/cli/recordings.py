@@ -94,7 +94,10 @@ def _walk(folder: str) -> list[Recording]:
 
 
 def _address_stem(address: str) -> str:
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # the download reports it
+        return "recording"
     name = PurePosixPath(unquote(parts.path)).stem or parts.hostname or "recording"
     return name.replace("/", "_").replace("\\", "_").lstrip(".") or "recording"
 

@@ -19,6 +19,7 @@ from mu2slam_hf.inference.recognition import RecognizedWindow
 from mu2slam_hf.inference.recordings import Recording, is_address
 from mu2slam_hf.inference.transcripts import Transcript, TranscriptSegment
 from mu2slam_hf.inference.windows import Window
+from mu2slam_hf.locks import locked_file
 
 JOURNAL_NAME = ".mu2slam-transcribe.jsonl"
 
@@ -26,20 +27,25 @@ JOURNAL_NAME = ".mu2slam-transcribe.jsonl"
 class TranscriptJournal:
     """Finished transcripts of an output folder.
 
-    Each line is a JSON object: a transcript or some windows with their key, or a written file with the key of its
-    content. A line is appended at once and synchronised; an incomplete last line, left by a crash, is ignored.
-    Transcripts are not kept in memory.
+    Each line is a JSON object: a transcript or some windows with their key, or a written file with the key and the
+    hash of its content. A line is appended at once and synchronised, by one process at a time; an incomplete last
+    line, left by a crash, is ignored. Transcripts are not kept in memory.
 
     Args:
         folder: the output folder.
         forget: start anew.
+
+    Raises:
+        ValueError: the journal is not a file, but a symbolic link for example, which may lead to a file of others.
     """
 
     def __init__(self, folder: Path, *, forget: bool = False) -> None:
         self.path = folder / JOURNAL_NAME
+        if self.path.is_symlink() or (self.path.exists() and not self.path.is_file()):
+            raise ValueError(f"{self.path}: expected the journal of earlier runs, got what is not a file; remove it")
         self._places: dict[str, int] = {}
         self._window_places: dict[str, list[int]] = {}
-        self._written: dict[str, str] = {}
+        self._written: dict[str, tuple[str, str | None]] = {}
         if forget:
             self.path.unlink(missing_ok=True)
         if self.path.exists():
@@ -55,7 +61,7 @@ class TranscriptJournal:
                 elif "windows" in entry:
                     self._window_places.setdefault(entry["key"], []).append(index)
                 elif "file" in entry:
-                    self._written[entry["file"]] = entry["key"]
+                    self._written[entry["file"]] = (entry["key"], entry.get("sha256"))
                 index += len(line)
 
     def find(self, key: str) -> Transcript | None:
@@ -64,8 +70,10 @@ class TranscriptJournal:
             return None
         (entry,) = self._entries([self._places[key]])
         try:
+            if entry["key"] != key:  # another process has replaced the journal
+                raise KeyError(key)
             return _build_transcript(entry["transcript"])
-        except (KeyError, TypeError):  # written by a version with other fields
+        except (KeyError, TypeError):  # also: written by a version with other fields
             del self._places[key]
             return None
 
@@ -79,7 +87,7 @@ class TranscriptJournal:
     def windows_of(self, key: str) -> "WindowJournal":
         """The finished windows of the recording of a key, and where further ones are recorded."""
         entries = self._entries(self._window_places.get(key, []))
-        known = [values for entry in entries for values in entry["windows"]]
+        known = [values for entry in entries if entry.get("key") == key for values in entry.get("windows", [])]
         return WindowJournal(known, lambda windows: self._append({"key": key, "windows": windows}))
 
     def _entries(self, places: Sequence[int]) -> list[dict[str, Any]]:
@@ -94,17 +102,27 @@ class TranscriptJournal:
         return entries
 
     def is_written(self, file: Path, key: str) -> bool:
-        """Whether a file with the content of this key was written, and is still there."""
-        return self._written.get(self._name(file)) == key and file.exists()
+        """Whether a file with the content of this key was written, and is still there, as it was or edited."""
+        written_key, digest = self._written.get(self._name(file), ("", None))
+        return written_key == key and file.exists() and not _is_emptied(file, digest)
 
     def is_known(self, file: Path) -> bool:
         """Whether a file was written by a run with this journal."""
         return self._name(file) in self._written
 
+    def is_edited(self, file: Path) -> bool:
+        """Whether the content of a file is not what a run with this journal has written, or no run has written it."""
+        if not file.is_file():
+            return False
+        _, digest = self._written.get(self._name(file), ("", ""))
+        # The journals of former versions have no hashes.
+        return digest is not None and digest != _hash_file(file) and not _is_emptied(file, digest)
+
     def add_file(self, file: Path, key: str) -> None:
         """Record a written file."""
-        self._written[self._name(file)] = key
-        self._append({"file": self._name(file), "key": key})
+        digest = _hash_file(file)
+        self._written[self._name(file)] = (key, digest)
+        self._append({"file": self._name(file), "key": key, "sha256": digest})
 
     def _name(self, file: Path) -> str:
         return file.relative_to(self.path.parent).as_posix()
@@ -112,7 +130,7 @@ class TranscriptJournal:
     def _append(self, entry: Mapping[str, Any]) -> int:
         """Append a line; returns its position."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab+") as file:
+        with self.path.open("ab+") as file, locked_file(file):
             index = file.seek(0, os.SEEK_END)
             if index:
                 file.seek(index - 1)
@@ -121,7 +139,7 @@ class TranscriptJournal:
             else:
                 start = b""
             try:
-                file.write(start + json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+                file.write(start + json.dumps(entry, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
             except OSError as error:  # of a full disk; it does not name the file
@@ -213,6 +231,15 @@ def _describe(finished: FinishedWindow) -> dict[str, Any]:
     kept = {field.name: getattr(result, field.name) for field in fields(result) if field.name not in _NOT_KEPT}
     kept["words"] = [asdict(word) for word in result.words]
     return {"place": _place_of(result.window), "language": finished.language, "result": kept}
+
+
+def _hash_file(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _is_emptied(file: Path, digest: str | None) -> bool:
+    """Whether a file that had the content of a hash is empty, after a power cut for example."""
+    return file.stat().st_size == 0 and digest not in (None, "", hashlib.sha256().hexdigest())
 
 
 def _parse(line: bytes) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def separate_stems(recordings: Sequence[Recording]) -> tuple[list[Recording], li
     """
     groups: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for place, recording in enumerate(recordings):
-        identity = recording.name if _is_remote(recording) else str(Path(recording.name).absolute())
+        identity = recording.name if _is_remote(recording) else os.path.abspath(recording.name)
         # Compared without case: file systems may not distinguish it.
         groups[recording.stem.casefold()][identity].append(place)
     separated, notes = list(recordings), []
@@ -41,10 +41,12 @@ def _is_remote(recording: Recording) -> bool:
 
 def _different_stems(recordings: Sequence[Recording]) -> list[str]:
     """Stems that differ: parts of the paths, then extensions, then numbers."""
-    local = [Path(item.name).absolute() for item in recordings if not _is_remote(item)]
+    local = [Path(os.path.abspath(item.name)) for item in recordings if not _is_remote(item)]
     common = Path(os.path.commonpath([path.parent for path in local])) if local else Path()
     stems = [
-        item.stem if _is_remote(item) else Path(item.name).absolute().relative_to(common).with_suffix("").as_posix()
+        item.stem
+        if _is_remote(item)
+        else Path(os.path.abspath(item.name)).relative_to(common).with_suffix("").as_posix()
         for item in recordings
     ]
     folded = _folded(stems)
@@ -83,12 +85,14 @@ def list_outputs(
     """Output files by stem: path -> format and language of the translation.
 
     Raises:
-        ValueError: two recordings would write one file.
+        ValueError: two recordings would write one file, or a file would be outside the folder.
     """
     outputs: dict[str, dict[Path, tuple[str, str | None]]] = {}
     owners: dict[str, str] = {}
     for recording in recordings:
         files: dict[Path, tuple[str, str | None]] = {}
+        if Path(recording.stem).is_absolute() or ".." in Path(recording.stem).parts:
+            raise ValueError(f"{recording.name}: its output {recording.stem} would be outside {folder}")
         for name in formats:
             for suffix, lang in output_suffixes(name, target_langs).items():
                 path = folder / (recording.stem + suffix)

@@ -14,7 +14,7 @@ from mu2slam_hf.inference.formats.transcripts import (
 from mu2slam_hf.inference.journal import TranscriptJournal, WindowJournal, compute_key
 from mu2slam_hf.inference.output_names import list_outputs
 from mu2slam_hf.inference.output_settings import OutputSettings
-from mu2slam_hf.inference.recordings import Recording, print_error, print_json
+from mu2slam_hf.inference.recordings import Recording, print_error, print_json, printable, to_utf8
 from mu2slam_hf.inference.transcription_job import TranscriptionJob
 from mu2slam_hf.inference.transcripts import Transcript, TranscriptSegment
 from mu2slam_hf.models.language_codes import UNDETERMINED
@@ -36,7 +36,11 @@ class TranscriptOutput(Protocol):
         """Print the settled beginning of a transcript."""
 
     def write(self, recording: Recording, transcript: Transcript) -> None:
-        """Print or write a transcript."""
+        """Print or write a transcript.
+
+        Raises:
+            ValueError, OSError: it cannot be written.
+        """
 
     def report(self, recording: Recording, error: object) -> None:
         """Report a recording that cannot be transcribed."""
@@ -125,7 +129,7 @@ class ReadableText(GrowingText):
         """Name, length and language; then transcript and translations, with times if there are several segments."""
         segments = transcript.segments
         note = "" if self.language_given or not segments else f", {describe_language(transcript)}"
-        lines = [f"{name} ({transcript.duration_seconds:.1f} s{note})"]
+        lines = [f"{printable(name)} ({transcript.duration_seconds:.1f} s{note})"]
         if not segments:
             return [*lines, "  (no speech)"]
         plain = len(segments) > 1 and len({s.language for s in segments}) == 1 and not segments[0].translations
@@ -195,7 +199,7 @@ class Document(GrowingText):
             return format_transcript(transcript, self._form, **options)
         header, *rows = transcript_rows(transcript, **self._options)
         lines = [] if self._has_header else [[*(["file"] if self._with_names else []), *header]]
-        lines += [[*([recording.name] if self._with_names else []), *row] for row in rows]
+        lines += [[*([printable(recording.name)] if self._with_names else []), *row] for row in rows]
         return "".join("\t".join(line) + "\n" for line in lines)
 
     def write(self, recording: Recording, transcript: Transcript) -> None:
@@ -228,6 +232,7 @@ class FolderOutput:
             "target_langs": target_langs,
         }
         self._json = JsonLines() if settings.as_json else None
+        self._overwrite = settings.overwrite
         self._keys: dict[str, str] = {}
         self._outputs = list_outputs(self._folder, job.recordings, settings.formats, target_langs)
         self._journal = TranscriptJournal(self._folder, forget=settings.overwrite)
@@ -235,7 +240,8 @@ class FolderOutput:
             path
             for files in self._outputs.values()
             for path in files
-            if not settings.overwrite and path.exists() and not self._journal.is_known(path)
+            # What is no file is an error of its recording alone.
+            if not settings.overwrite and path.is_file() and not self._journal.is_known(path)
         ]
         if foreign:
             more = f" and {len(foreign) - 1} more files exist" if len(foreign) > 1 else " exists"
@@ -257,21 +263,35 @@ class FolderOutput:
         """Nothing: files are written when they are complete."""
 
     def write(self, recording: Recording, transcript: Transcript) -> None:
-        """Write those files that are not there with this content yet."""
+        """Write those files that are not there with this content yet.
+
+        Raises:
+            ValueError: a file would have to be replaced that was edited since it was written, or that others have
+                written since the run has started; it is left as it is, and the other files of the recording are
+                written.
+        """
         key = self._keys[recording.name]
         if key not in self._journal:
             self._journal.add(key, transcript)
-        written = []
+        written, edited = [], []
         for path, (name, lang) in self._outputs[recording.stem].items():
             content_key = f"{key}/{name}/{lang or ''}/{'words' if self._options['word_times'] else ''}"
             if self._journal.is_written(path, content_key):
                 continue
+            if not self._overwrite and self._journal.is_edited(path):
+                edited.append(str(path))
+                continue
             head = {"file": recording.name}
             text = format_transcript(transcript, name, target_lang=lang, head=head, **self._options)
             with atomic_path(path) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+                temporary.write_text(to_utf8(text), encoding="utf-8")
             self._journal.add_file(path, content_key)
             written.append(str(path))
+        if edited:
+            raise ValueError(
+                f"{', '.join(edited)}: was edited since it was written, and is kept; pass --overwrite to replace, or "
+                "another --output-dir"
+            )
         if self._json:
             self._json.write(recording, transcript)
         else:
@@ -279,7 +299,10 @@ class FolderOutput:
             files = ", ".join(written) or "unchanged, already written"
             if len(written) > 2:
                 files = f"{len(written)} files, {self._folder / recording.stem}.*"
-            print(f"{recording.name} ({transcript.duration_seconds:.1f} s{note}): {files}", flush=True)
+            print(
+                f"{printable(recording.name)} ({transcript.duration_seconds:.1f} s{note}): {printable(files)}",
+                flush=True,
+            )
 
     def report(self, recording: Recording, error: object) -> None:
         """Report an error."""

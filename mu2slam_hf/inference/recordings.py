@@ -27,12 +27,25 @@ def is_address(name: str) -> bool:
     return name.lower().startswith(("http://", "https://"))
 
 
+def printable(text: str) -> str:
+    """A name or message for a terminal: control characters and bytes that are not UTF-8 are escaped."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
+
+
 def print_error(name: str, error: object) -> None:
     """Prints an error about a file to standard error, with its name, which most messages start with."""
-    message = str(error)
-    print(message if message.startswith(name) else f"{name}: {message}", file=sys.stderr, flush=True)
+    message = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
+    line = message if message.startswith(name) else f"{name}: {message}"
+    print("\n".join(map(printable, line.split("\n") if "\n" not in name else [line])), file=sys.stderr, flush=True)
+
+
+def to_utf8(text: str) -> str:
+    """A text that can be written as UTF-8: what cannot, of file names for example, is escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def print_json(value: Any) -> None:
     """Prints a value as one line of JSON."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)
+    print(to_utf8(json.dumps(value, ensure_ascii=False)), flush=True)

@@ -2,6 +2,7 @@
 """`mu2slam transcribe`: transcription and translation of recordings of any length."""
 
 import argparse
+import errno
 import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -288,9 +289,15 @@ def write_results(job: "TranscriptionJob", output_settings: OutputSettings, plot
                 if output_settings.as_json or recording.name not in job.unusable:
                     output.report(recording, result)
                 continue
-            output.write(recording, result)
-            if plots is not None:
-                plots.save(recording, result)
+            try:
+                output.write(recording, result)
+                if plots is not None:
+                    plots.save(recording, result)
+            except (ValueError, OSError) as error:
+                if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EPIPE):
+                    raise  # nothing else can be written either
+                status = 1
+                output.report(recording, error)
     finally:
         progress.close()
     return status

@@ -83,7 +83,7 @@ def plot_recording(
         _add_confidence_scale(figure, list(axes))
         if title is not None:
             pages = "" if len(rows) <= MAX_ROWS else f" ({page[0][0]:.0f} to {page[-1][1]:.0f} s)"
-            figure.suptitle(title + pages, fontsize=11)
+            figure.suptitle(title + pages, fontsize=11, parse_math=False)
         figures.append(figure)
     if file is not None:
         _save_figures(figures, Path(file))

@@ -65,7 +65,7 @@ def heard(monkeypatch):
         log.options = options
         for request in recordings:
             recording = request.source
-            content = recording if isinstance(recording, bytes) else f"address {recording}".encode()
+            content = recording if isinstance(recording, bytes) else f"address {recording}".encode("utf-8", "surrogateescape")
             if isinstance(recording, str) and Path(recording).exists():
                 content = Path(recording).read_bytes()
             if log.interrupt_at == len(log.contents):

@@ -138,3 +138,48 @@ def test_a_journal_cut_off_by_a_crash_is_still_read(transcribe, heard, files):
     # A transcript with fields that this version does not have is made again.
     journal.write_text(journal.read_text().replace('"duration_seconds"', '"length"'))
     assert transcribe(".", "-o", "out")[0] == 0 and heard.contents[1:] == ["uno", "dos"]
+
+
+def test_an_edited_file_is_kept_by_other_settings_and_an_emptied_one_written_again(transcribe, heard, files):
+    files(a="hola", b="dos")
+    transcribe(".", "-o", "out")
+    Path("out/a.txt").write_text("hola, corrected\n")
+    Path("out/b.txt").write_text("")  # as after a power cut
+    status, _, errors = transcribe(".", "-o", "out", "--num-beams", "2")
+    assert status == 1 and "out/a.txt: was edited since it was written, and is kept" in errors
+    assert Path("out/a.txt").read_text() == "hola, corrected\n" and Path("out/b.txt").read_text() == "dos\n"
+    assert transcribe(".", "-o", "out", "--num-beams", "2", "--overwrite")[0] == 0
+    assert Path("out/a.txt").read_text() == "hola\n"
+
+
+def test_outputs_stay_inside_their_folder(transcribe, heard, files, monkeypatch):
+    files(mine__talk="hola", other__talk="dos")
+    Path("other/talk.txt").write_text("mine")
+    monkeypatch.chdir("mine")
+    assert transcribe("talk.wav", "../other/talk.wav", "-o", "../out")[0] == 0
+    assert Path("../other/talk.txt").read_text() == "mine"
+    assert sorted(path.as_posix() for path in Path("../out").rglob("*.txt")) == [
+        "../out/mine/talk.txt",
+        "../out/other/talk.txt",
+    ]
+
+
+def test_names_that_cannot_be_written_or_printed_cost_their_own_row(transcribe, heard, files):
+    long = "长" * 80
+    files(**{"a": "uno", "b": "dos", long: "tres", "c\udcff": "cuatro", "d\x1b[1m": "cinco"})
+    Path("out/b.txt").mkdir(parents=True)
+    status, output, errors = transcribe(".", "-o", "out")
+    assert status == 1 and errors.startswith("b.wav: ") and "Is a directory" in errors
+    assert Path(f"out/{long}.txt").read_text() == "tres\n" and Path("out/c\udcff.txt").read_text() == "cuatro\n"
+    assert "d\\x1b[1m.wav (2.5 s)" in output and "c\\udcff.wav (2.5 s)" in output
+    # The same names are found again.
+    assert transcribe(".", "-o", "out")[1].count("unchanged, already written") == 4
+
+
+def test_a_journal_that_leads_elsewhere_is_refused(transcribe, heard, files):
+    files(a="hola")
+    Path("out").mkdir()
+    Path("mine.txt").write_text("mine")
+    Path("out/.mu2slam-transcribe.jsonl").symlink_to("../mine.txt")
+    status, _, errors = transcribe("a.wav", "-o", "out")
+    assert status == 1 and "expected the journal of earlier runs" in errors and Path("mine.txt").read_text() == "mine"

@@ -5,6 +5,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from mu2slam_hf.atomic_files import atomic_path, check_free_folder
 from mu2slam_hf.cli.files import check_input_file, check_output_folder
 from mu2slam_hf.cli.model_options import add_model_option
 from mu2slam_hf.cli.options import add_like_option, add_output_dir_option, quiet_libraries
@@ -46,14 +47,15 @@ def run(args: argparse.Namespace) -> int:
     from mu2slam_hf.models.language_codes import canonical_language
 
     quiet_libraries()
-    folder = check_output_folder(args.output_dir)
+    folder = check_free_folder(check_output_folder(args.output_dir))
     code = canonical_language(args.lang)
     # One by one: characters in the order of a set must not combine with one another.
     characters = [args.characters] if args.characters_from is None else sorted(_characters(args.characters_from, code))
     model, processor = load_any_checkpoint(args.model, dtype="auto")
     growth = add_language(model, processor, code, like=args.like, characters=characters)
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
+    with atomic_path(folder) as temporary:
+        model.save_pretrained(temporary)
+        processor.save_pretrained(temporary)
     if growth.is_new:
         print(f"new language {code}, starts from {', '.join(growth.like)}")
     else:

@@ -4,6 +4,7 @@
 import argparse
 from typing import Any
 
+from mu2slam_hf.atomic_files import atomic_path, check_free_folder
 from mu2slam_hf.cli.options import add_output_dir_option, add_seed_option, positive_int, quiet_libraries
 
 
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     quiet_libraries()
     from mu2slam_hf.cli.files import check_output_folder
 
-    folder = check_output_folder(args.output_dir)
+    folder = check_free_folder(check_output_folder(args.output_dir))
     from transformers import set_seed
 
     from mu2slam_hf.interop.public_weights import build_from_speech_and_text
@@ -68,8 +69,9 @@ def run(args: argparse.Namespace) -> int:
         languages=None if args.table_languages is None else args.table_languages.split(","),
         num_speech_tokens=args.num_speech_tokens,
     )
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
+    with atomic_path(folder) as temporary:
+        model.save_pretrained(temporary)
+        processor.save_pretrained(temporary)
     config: Any = model.config
     print(
         f"{config.encoder_config.num_hidden_layers} encoder layers, {config.decoder_config.num_hidden_layers} decoder "

@@ -4,6 +4,7 @@
 import argparse
 from typing import Any
 
+from mu2slam_hf.atomic_files import atomic_path, check_free_folder
 from mu2slam_hf.cli.files import check_output_folder
 from mu2slam_hf.cli.languages import language_code
 from mu2slam_hf.cli.options import (
@@ -33,12 +34,13 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the recordings and the manifest `<split>.tsv`."""
-    folder = check_output_folder(args.output_dir)
-    if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder}: exists and is not empty; choose another folder")
+    folder = check_free_folder(check_output_folder(args.output_dir))
     languages = [language_code(lang) for lang in args.languages or ("en", "fr")]
     from mu2slam_hf.data.tones import write_tone_corpus
 
-    manifest = write_tone_corpus(folder, num_sentences=args.num, languages=languages, split=args.split, seed=args.seed)
-    print(f"{args.num} sentences each in {', '.join(languages)}, written to {manifest}")
+    with atomic_path(folder) as temporary:
+        manifest = write_tone_corpus(
+            temporary, num_sentences=args.num, languages=languages, split=args.split, seed=args.seed
+        )
+    print(f"{args.num} sentences each in {', '.join(languages)}, written to {folder / manifest.name}")
     return 0

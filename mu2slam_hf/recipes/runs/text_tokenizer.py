@@ -4,10 +4,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from mu2slam_hf.atomic_files import atomic_path, check_free_folder
 from mu2slam_hf.data.manifests import read_texts
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
 from mu2slam_hf.recipes.runs.run import RecipeRun
-from mu2slam_hf.recipes.schema.loader import path_field
+from mu2slam_hf.recipes.schema.loader import errors_of, path_field
 
 
 @dataclass(kw_only=True)
@@ -44,12 +45,15 @@ class TextTokenizerRun(RecipeRun):
     def run(self) -> dict[str, float]:
         """Train and save the tokenizer; returns the number of its ids."""
         recipe = self.recipe
+        with errors_of("output"):
+            folder = check_free_folder(recipe.output)
         tokenizer = Mu2SLAMTokenizer.train_from_iterator(
             read_texts(recipe.files or ()),
             vocab_size=recipe.vocab_size or (4096 if recipe.tokenizer == "char" else 64_000),
             kind=recipe.tokenizer,
             num_speech_tokens=recipe.num_speech_tokens,
         )
-        tokenizer.save_pretrained(recipe.output)
+        with atomic_path(folder) as temporary:
+            tokenizer.save_pretrained(temporary)
         print(f"{len(tokenizer)} ids, written to {recipe.output}")
         return {"num_ids": len(tokenizer)}

@@ -352,7 +352,7 @@ def test_a_corpus_of_tones(run, tmp_path):
     manifest = tmp_path / "tones" / "dev.tsv"
     assert status == 0 and lines == [f"3 sentences each in en, ru, written to {manifest}"]
     assert Counter(record.lang for record in read_manifest(manifest)) == {"en": 3, "ru": 3}
-    assert "exists and is not empty" in run(*command, model=False)[2]
+    assert "exists and is not an empty folder" in run(*command, model=False)[2]
     unknown = run("tone-corpus", "--output", tmp_path / "other", "--languages", "de", model=False)
     assert unknown[0] == 1 and "tone words exist for en, es, fr, it, ru, but not for de" in unknown[2]
     assert not (tmp_path / "other").exists()

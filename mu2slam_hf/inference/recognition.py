@@ -26,6 +26,7 @@ from mu2slam_hf.models.generation_tokens import exclude_from_ctc, excluded_token
 from mu2slam_hf.models.modules_capabilities import EncodedSpeech, capabilities_of
 from mu2slam_hf.models.modules_language_adapters import use_adapter
 from mu2slam_hf.models.modules_lengths import group_by_size
+from mu2slam_hf.models.modules_speech_inputs import extract_speech
 
 
 @dataclass(kw_only=True)
@@ -197,7 +198,9 @@ class WindowRecognizer:
     ) -> tuple[list[Tensor], list[Tensor | None], Sequence[Mapping[str, float] | None]]:
         """States, CTC log posteriors and language probabilities of each recording."""
         model = self.model
-        inputs = self.processor(audio=list(waveforms), sampling_rate=self.sampling_rate, return_tensors="pt")
+        inputs = extract_speech(
+            self.processor.feature_extractor, list(waveforms), self.sampling_rate, return_tensors="pt"
+        )
         speech = inputs[model.main_input_name].to(model.device, model.dtype)
         rows = torch.tensor([self.processor.language_row(lang) for lang in source_langs], device=model.device)
         encoded: EncodedSpeech = model.encode_speech(speech, inputs["attention_mask"].to(model.device), rows)
@@ -358,6 +361,13 @@ class WindowRecognizer:
             # One at a time, as in transformers.
             own = self.assistant.stack_states([windows[0].assistant_states[parts[0]]])
             options["assistant_model"] = SourceAssistant(self.assistant, own, self.assistant_rows)
+        if self.capabilities.reads_prompts:
+            options["prompts"] = self.processor.encode_prompts(
+                [len(result.states[part]) for result, part in zip(windows, parts, strict=True)],
+                task=options.pop("task", "ast"),
+                source_langs=source_langs,
+                target_langs=target_langs,
+            )
         if self.capabilities.generates:
             options = {"max_repeats": self.max_repeats, **options, **self.generate_kwargs}
         ids = self.model.write_tokens(

@@ -28,6 +28,9 @@ class Capabilities:
         identifies_languages: whether `encode_speech` and `compute_languages` give logits of languages.
         generates: whether `write_tokens` accepts the options of `generate`.
         embeds: whether its encoder gives states of speech or text, from which vectors are made.
+        reads_prompts: whether prompts tell it what to write: its processor has `encode_prompts`, whose result is the
+            argument `prompts` of `write_tokens`, and tasks and languages are arguments of the processor instead of
+            `generate`.
     """
 
     tasks: tuple[str, ...] = ()
@@ -35,6 +38,7 @@ class Capabilities:
     identifies_languages: bool = False
     generates: bool = False
     embeds: bool = False
+    reads_prompts: bool = False
 
     @property
     def translates(self) -> bool:

@@ -61,6 +61,8 @@ class Mu2SLAMSpeechRecognitionPipeline(OurModelsMixin, AutomaticSpeechRecognitio
     """
 
     _stock = AutomaticSpeechRecognitionPipeline
+    # Optional: models that read prompts need theirs.
+    _load_processor = None
 
     @staticmethod
     def is_for(capabilities: Capabilities) -> bool:
@@ -172,7 +174,9 @@ class Mu2SLAMSpeechRecognitionPipeline(OurModelsMixin, AutomaticSpeechRecognitio
             options = replace(options, batch_seconds=0.0)
         elif batch_size > 1:
             options = replace(options, batch_seconds=batch_size * find_chunk_seconds(self.model, chunk_length_s))
-        processor = Mu2SLAMProcessor(self.feature_extractor, self.tokenizer, languages=languages)
+        processor = self.processor
+        if not capabilities_of(self.model).reads_prompts:
+            processor = Mu2SLAMProcessor(self.feature_extractor, self.tokenizer, languages=languages)
 
         def transcribe(recordings: Iterable[Any]) -> Iterator[Transcript | ValueError]:
             return transcribe_recordings(self.model, processor, recordings, options)

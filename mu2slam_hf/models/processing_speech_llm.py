@@ -124,7 +124,7 @@ class SpeechLLMProcessor(AdapterProcessorMixin, ProcessorMixin):
         outputs: dict[str, Any] = {}
         lengths: list[int] | None = None
         if audio is not None:
-            outputs, lengths = self._extract(audio, sampling_rate)
+            outputs, lengths = self.extract(audio, sampling_rate)
         texts = [text] if isinstance(text, str) else None if text is None else list(text)
         size = len(lengths if lengths is not None else texts or [])
         sources, targets = one_per_item("source_lang", source_lang, size), one_per_item("target_lang", target_lang, size)
@@ -147,8 +147,8 @@ class SpeechLLMProcessor(AdapterProcessorMixin, ProcessorMixin):
             raise ValueError(f"Every item must have one target: got {len(text_targets)} for {size} items.")
         return BatchFeature(outputs | self.pad_rows(rows, text_targets))
 
-    def _extract(self, audio: Any, sampling_rate: float | None) -> tuple[dict[str, Any], list[int]]:
-        """Inputs of the encoder, and the number of audio embeddings of each recording."""
+    def extract(self, audio: Any, sampling_rate: float | None) -> tuple[dict[str, Any], list[int]]:
+        """Inputs of the encoder, and the number of audio embeddings of each recording; see `__call__`."""
         rate = self.feature_extractor.sampling_rate
         waveforms = read_waveforms(audio, sampling_rate, rate)
         for index, waveform in enumerate(waveforms):

@@ -57,7 +57,9 @@ from mu2slam_hf.models.modeling_mu2slam_understanding import (
 from mu2slam_hf.models.modeling_mu2slam_understanding import (
     Mu2SLAMForSequenceClassification as Mu2SLAMForSequenceClassification,
 )
-from mu2slam_hf.models.modeling_speech_llm import SpeechLLMForConditionalGeneration as SpeechLLMForConditionalGeneration
+from mu2slam_hf.models.modeling_speech_llm import (
+    SpeechLLMForConditionalGeneration as SpeechLLMForConditionalGeneration,
+)
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel as SpeechTokenizerModel
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor as Mu2SLAMProcessor
 from mu2slam_hf.models.processing_speech_llm import SpeechLLMProcessor as SpeechLLMProcessor

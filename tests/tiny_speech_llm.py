@@ -20,12 +20,17 @@ from transformers import (
     WhisperModel,
 )
 
-from mu2slam_hf import Mu2SLAMFeatureExtractor, MSLAMConfig, MSLAMModel, build_speech_llm
+from mu2slam_hf import MSLAMConfig, MSLAMModel, Mu2SLAMFeatureExtractor, build_speech_llm
 
 KINDS = ("mt5", "llama")
 LANGUAGES = ["en", "fr", "ca"]
 WIDTH = 24
-_TEXTS = ["Transcribe the audio in French:", "le chat est sur le tapis", "the cat sat, 0123456789 <|audio|>", "the mat"]
+_TEXTS = [
+    "Transcribe the audio in French:",
+    "le chat est sur le tapis",
+    "the cat sat, 0123456789 <|audio|>",
+    "the mat",
+]
 
 
 def make_text_tokenizer(kind: str) -> PreTrainedTokenizerFast:
@@ -96,3 +101,14 @@ def make_speech_llm(kind: str = "mt5", speech: str = "mslam", **options):
         tokenizer=make_text_tokenizer(kind),
         **options,
     )
+
+
+def save_base(folder, kind: str = "mt5", speech: str = "mslam", languages=("en", "es", "fr", "it", "ru")) -> str:
+    """A model and its processor in a folder, as `mu2slam init` writes them."""
+    model, extractor = make_speech_model(speech)
+    shared = {"feature_extractor": extractor, "tokenizer": make_text_tokenizer(kind)}
+    model, processor = build_speech_llm(model, make_text_model(kind), languages=languages, **shared)
+    model.generation_config.max_new_tokens = 12
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return str(folder)

@@ -100,7 +100,8 @@ def _load_encoder(speech: str | PreTrainedModel, extractor: Any) -> tuple[nn.Mod
     """Encoder, its configuration and its feature extractor."""
     is_model = isinstance(speech, PreTrainedModel)
     source = type(speech).__name__ if is_model else str(speech)
-    config: Any = speech.config if is_model else AutoConfig.from_pretrained(source)
+    model: Any = speech
+    config: Any = model.config if is_model else AutoConfig.from_pretrained(source)
     if config.model_type not in (*_OWN_TYPES, *_PUBLIC_TYPES):
         known = ", ".join((*_OWN_TYPES, *_PUBLIC_TYPES))
         raise ValueError(f"{source}: expected a speech model of type {known}; got {config.model_type!r}.")
@@ -109,14 +110,14 @@ def _load_encoder(speech: str | PreTrainedModel, extractor: Any) -> tuple[nn.Mod
     if extractor is None:
         raise ValueError("speech is a loaded model: pass its feature extractor as feature_extractor=.")
     if config.model_type in _OWN_TYPES:
-        encoder = _take_own(speech if is_model else AutoModel.from_pretrained(source, dtype=torch.float32), source)
+        encoder = _take_own(model if is_model else AutoModel.from_pretrained(source, dtype=torch.float32), source)
         return encoder, encoder.config, extractor
     if config.model_type in FORMATS:
         weights = load_speech_encoder(speech)
         conformer = ConformerFeatures(weights.config, weights.config.num_hidden_layers)
         conformer.load_state_dict({**weights.state_dict, "speech_embedding": torch.zeros(weights.config.hidden_size)})
         return conformer, weights.config, extractor
-    public: Any = speech if is_model else AutoModel.from_pretrained(source, dtype=torch.float32)
+    public: Any = model if is_model else AutoModel.from_pretrained(source, dtype=torch.float32)
     public = public.base_model
     public_encoder = PublicEncoder(public.config)
     public_encoder.model = public.get_encoder() if public_encoder.is_whisper else public
@@ -128,8 +129,8 @@ def _take_own(model: Any, source: str) -> ConformerFeatures:
     encoder: Any = find_own_encoder(model)
     if getattr(encoder.config, "add_speech_projection", False):
         raise ValueError(
-            f"{source}: this mSLAM has a linear projection between its stacks (add_speech_projection), which an encoder "
-            "for speech alone does not have; train one with add_speech_projection: false."
+            f"{source}: this mSLAM has a linear projection between its stacks (add_speech_projection), which the "
+            "encoder here does not have; train one with add_speech_projection: false."
         )
     config = encoder.config.encoder_config
     conformer = ConformerFeatures(config, config.num_hidden_layers)
@@ -164,7 +165,9 @@ def _load_text_model(source: str | PreTrainedModel, tokenizer: Any, dtype: torch
     if tokenizer.pad_token_id is None:
         # Causal models are often published without one; its positions are masked, so its meaning does not matter.
         if tokenizer.eos_token_id is None:
-            raise ValueError(f"{_name_of(source)}: the tokenizer has neither an id of padding nor of the end of a text.")
+            raise ValueError(
+                f"{_name_of(source)}: the tokenizer has neither an id of padding nor of the end of a text."
+            )
         tokenizer.pad_token = tokenizer.eos_token
     if text_config.pad_token_id is None:
         text_config.pad_token_id = model.config.pad_token_id = tokenizer.pad_token_id

@@ -77,6 +77,7 @@ class AudioAdapter(nn.Module):
     def __init__(self, config: SpeechLLMConfig):
         super().__init__()
         width, kernel = config.hidden_size, config.adapter_kernel_size
+        self.strides = [config.adapter_stride] + [1] * (config.num_adapter_layers - 1)
         self.layer_average: LayerAverage | None = None
         if config.layer_average != "last":
             normalization = "none" if config.layer_average == "linear" else "softmax"
@@ -86,7 +87,7 @@ class AudioAdapter(nn.Module):
                 width if index else config.encoder_config.hidden_size,
                 width,
                 kernel,
-                stride=1 if index else config.adapter_stride,
+                stride=self.strides[index],
                 padding=kernel // 2,
             )
             for index in range(config.num_adapter_layers)
@@ -106,7 +107,7 @@ class AudioAdapter(nn.Module):
         Returns:
             `(R, A, D)`, `A = ceil(N / stride)`; arbitrary past `ceil(num_frames / stride)`.
         """
-        dtype = self.convolutions[0].weight.dtype
+        dtype = next(self.convolutions.parameters()).dtype
         layers = [states.to(dtype) for states in layers]
         states = layers[-1] if self.layer_average is None else self.layer_average(layers)
         # (R, N, E) -> (R, E, N)
@@ -116,7 +117,7 @@ class AudioAdapter(nn.Module):
             # Selected, not multiplied: padding may hold NaN or infinite values.
             states = torch.where(real, states if index == 0 else self.activation(states), 0.0)
             states = convolution(self.dropout(states))
-            num_frames = (num_frames + convolution.stride[0] - 1) // convolution.stride[0]
+            num_frames = (num_frames + self.strides[index] - 1) // self.strides[index]
         return states.transpose(1, 2)
 
 
@@ -159,9 +160,7 @@ class SpeechLLMForConditionalGeneration(InferenceMixin, SpeechLLMPreTrainedModel
         super().__init__(config)
         encoder = config.encoder_config
         is_own = encoder.model_type == ConformerEncoderConfig.model_type
-        self.encoder: Any = (
-            ConformerFeatures(encoder, encoder.num_hidden_layers) if is_own else PublicEncoder(encoder)
-        )
+        self.encoder: Any = ConformerFeatures(encoder, encoder.num_hidden_layers) if is_own else PublicEncoder(encoder)
         self.audio_adapter = AudioAdapter(config)
         auto_class = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         self.language_model: Any = auto_class.from_config(config.text_config)
@@ -279,8 +278,8 @@ class SpeechLLMForConditionalGeneration(InferenceMixin, SpeechLLMPreTrainedModel
         rows = [row for row, count in enumerate(expected) if count]
         if len(rows) != len(given):
             raise ValueError(
-                f"Expected a recording for each of the {len(rows)} prompts with the id {self.config.audio_token_id} of "
-                f"audio, got {len(given)} recordings. Create prompts with the processor of this model."
+                f"Expected a recording for each of the {len(rows)} prompts with the id {self.config.audio_token_id} "
+                f"of audio, got {len(given)} recordings. Create prompts with the processor of this model."
             )
         for row, length in zip(rows, given, strict=True):
             if expected[row] != length:
@@ -321,9 +320,7 @@ class SpeechLLMForConditionalGeneration(InferenceMixin, SpeechLLMPreTrainedModel
             speech = input_features if input_features is not None else input_values
             mask = input_features_mask if input_features is not None else input_values_mask
             inputs_embeds = self.embed_inputs(input_ids, speech, mask)
-        return self.language_model(
-            inputs_embeds=inputs_embeds, attention_mask=attention_mask, labels=labels, **kwargs
-        )
+        return self.language_model(inputs_embeds=inputs_embeds, attention_mask=attention_mask, labels=labels, **kwargs)
 
     @torch.no_grad()
     def generate(
@@ -398,9 +395,7 @@ class SpeechLLMForConditionalGeneration(InferenceMixin, SpeechLLMPreTrainedModel
         lengths = torch.tensor([len(row) for row in states], device=self.device)
         padded = nn.utils.rnn.pad_sequence(list(states), batch_first=True)
         embeds = self._fill_prompts(prompts["input_ids"].to(self.device), (padded, lengths))
-        ids = self.generate(
-            inputs_embeds=embeds, attention_mask=prompts["attention_mask"].to(self.device), **options
-        )
+        ids = self.generate(inputs_embeds=embeds, attention_mask=prompts["attention_mask"].to(self.device), **options)
         return getattr(ids, "sequences", ids).tolist()
 
 

@@ -100,7 +100,7 @@ class AdapterGrowth:
 
 
 def fingerprint_weights(model: Any) -> dict[str, str]:
-    """Hashes of the weights of encoder and decoder (or text model), by which the base model of an adapter is recognised.
+    """Hashes of the weights of encoder and decoder, or text model, by which the base of an adapter is recognised.
 
     Choice: 256 weights of each parameter, rounded to bfloat16, so that it does not depend on the dtype in which a
     model was stored or loaded, and takes no time. Tables of tokens and languages, which grow, and adapters are left

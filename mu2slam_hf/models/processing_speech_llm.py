@@ -127,7 +127,10 @@ class SpeechLLMProcessor(AdapterProcessorMixin, ProcessorMixin):
             outputs, lengths = self.extract(audio, sampling_rate)
         texts = [text] if isinstance(text, str) else None if text is None else list(text)
         size = len(lengths if lengths is not None else texts or [])
-        sources, targets = one_per_item("source_lang", source_lang, size), one_per_item("target_lang", target_lang, size)
+        sources, targets = (
+            one_per_item("source_lang", source_lang, size),
+            one_per_item("target_lang", target_lang, size),
+        )
         if texts is not None and len(texts) == 1:
             texts = texts * size
         if texts is not None and len(texts) != size:
@@ -169,7 +172,6 @@ class SpeechLLMProcessor(AdapterProcessorMixin, ProcessorMixin):
     def encode_prompts(
         self,
         num_embeddings: Sequence[int],
-        *,
         task: str,
         source_langs: Sequence[str | None],
         target_langs: Sequence[str | None],

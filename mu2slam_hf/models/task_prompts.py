@@ -17,7 +17,7 @@ TRAINING_PROMPTS: dict[str, tuple[str, ...]] = {
     "asr": (
         "Perform speech recognition in {language} using the preceding audio:",
         "Transcribe the preceding audio in {language}:",
-        "Write down what is said in {language} in the preceding audio:",
+        "Write down the {language} words in the preceding audio:",
         "What does the speaker say in {language}?",
         "Convert the preceding {language} speech to text:",
         "Give the {language} transcript of the audio above:",
@@ -44,7 +44,7 @@ TRAINING_PROMPTS: dict[str, tuple[str, ...]] = {
     "ast": (
         "Perform speech translation into {target} using the preceding audio:",
         "Translate the preceding audio into {target}:",
-        "Write in {target} what is said in the preceding audio:",
+        "Write the meaning of the preceding audio in {target}:",
         "What does the speaker say, in {target}?",
         "Convert the preceding speech to {target} text:",
         "Give a {target} translation of the audio above:",
@@ -62,7 +62,7 @@ TRAINING_PROMPTS: dict[str, tuple[str, ...]] = {
         "Do speech translation to {target} on the audio:",
         "Someone speaks above. Translate the words into {target}:",
         "Return the {target} translation of the utterance:",
-        "Write in {target} the meaning of what you hear:",
+        "Write in {target} the sense of the words you hear:",
         "Use the audio to write a translation in {target}:",
         "Express the utterance before this prompt in {target}:",
         "The preceding speech in {target} is:",

@@ -14,8 +14,8 @@ def add_parser(subparsers: Any) -> None:
         help="start a model from a public speech encoder and a public text model",
         description="Writes a model with the encoder of a public speech model (w2v-BERT 2.0, Wav2Vec2-Conformer) and "
         "the decoder, embeddings and tokenizer of a public text model (NLLB-200, mBART-50). It must be fine-tuned "
-        "before use: `mu2slam train --recipe finetune_public_weights`. With --language-model instead of --text-model, a "
-        "text model of any kind is kept whole and unchanged behind a new audio adapter: `mu2slam train --recipe "
+        "before use: `mu2slam train --recipe finetune_public_weights`. With --language-model instead of --text-model, "
+        "a text model of any kind is kept whole and unchanged behind a new audio adapter: `mu2slam train --recipe "
         "speech_llm/zero_resource`.",
     )
     parser.add_argument(

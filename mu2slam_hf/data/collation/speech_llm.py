@@ -20,7 +20,7 @@ from mu2slam_hf.models.task_prompts import fill_prompt
 class PromptCollator:
     """Collates items of any modality for `SpeechLLMForConditionalGeneration`.
 
-    `input_ids`, `attention_mask` `(B, L)` and `labels` as of the processor; for recordings `input_features` `(R, T, M)`
+    `input_ids`, `attention_mask` `(B, L)`, `labels` as of the processor; of recordings `input_features` `(R, T, M)`
     and `input_features_mask` `(R, T)` (or `input_values`, `input_values_mask`); `task_ids` `(B,)`, numbers in
     `TASK_NAMES`; `record_ids`. Without usable items the batch is one silent recording without labels, so that all
     processes have the same number of batches.

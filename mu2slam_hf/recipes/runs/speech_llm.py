@@ -60,7 +60,7 @@ class SpeechLLMLoraSection(LoraSection):
         lora_alpha: scale. Paper: 10.
         target_modules: names of linear layers, or a regular expression; empty for the queries and values of the text
             model.
-        merge: not supported: the text model of a result is that of its base.
+        merge: not used; see `merge` of the recipe.
     """
 
     r: int = 16
@@ -72,7 +72,7 @@ class SpeechLLMLoraSection(LoraSection):
         if self.modules_to_save:
             raise ValueError("modules_to_save: the audio adapter is trained in full, and nothing else")
         if self.merge:
-            raise ValueError("merge: not supported; a result is a few megabytes beside its base")
+            raise ValueError("merge: set merge: true beside lora, which also holds for runs without it")
 
 
 @dataclass(kw_only=True)
@@ -105,6 +105,7 @@ class SpeechLLMRecipe(MixtureRecipe):
         kind: kind of the recipe.
         prompts: prompts of the text model.
         lora: low-rank adapters of the text model; None trains the audio adapter alone.
+        merge: whether to save the whole model too, in `merged/`, for an upload.
         stages: consecutive runs; empty for a single run. Paper: the adapter alone, then the adapter and LoRA.
     """
 
@@ -115,6 +116,7 @@ class SpeechLLMRecipe(MixtureRecipe):
     objective: SpeechLLMObjectiveConfig = field(default_factory=SpeechLLMObjectiveConfig)
     evaluation: MultitaskEvaluationSection = field(default_factory=MultitaskEvaluationSection)
     lora: SpeechLLMLoraSection | None = None
+    merge: bool = False
     stages: list[StageSection] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -181,7 +183,7 @@ class SpeechLLMRun(MixtureRun):
         return adapted
 
     def _complete_lora(self, model: Any) -> LoraSection:
-        """The section with its targets; a stage without LoRA has no targets, but trains the audio adapter all the same."""
+        """The section with its targets; without LoRA there are none, and peft saves the audio adapter alone."""
         section = self.recipe.lora
         if section is None:
             return LoraSection(target_modules=DUMMY_TARGET_MODULES, modules_to_save=[_ADAPTER], merge=False)
@@ -191,6 +193,12 @@ class SpeechLLMRun(MixtureRun):
             complete.target_modules = section.target_modules or find_lora_targets(model)
             check_lora_targets(model, complete.target_modules)
         return complete
+
+    def save_extra_files(self, model: Any, processor: Any, folder: Path) -> None:
+        """Save the whole model, with LoRA merged into the text model, if the recipe has `merge`."""
+        if self.recipe.merge:
+            model.merge_and_unload().save_pretrained(folder / "merged")
+            processor.save_pretrained(folder / "merged")
 
     def build_collator(self, processor: Any, model: Any, *, masking: Any = None) -> PromptCollator:
         """The collator of training, which draws the prompts."""
@@ -204,9 +212,7 @@ class SpeechLLMRun(MixtureRun):
         """The loss of each task."""
         return SpeechLLMObjective(model, self.recipe.objective)
 
-    def build_development_metrics(
-        self, records: Records, processor: Any
-    ) -> Callable[[Any], dict[str, float]] | None:
+    def build_development_metrics(self, records: Records, processor: Any) -> Callable[[Any], dict[str, float]] | None:
         """See `build_generation_metrics`."""
         section = self.recipe.evaluation
         tasks = dict.fromkeys(records, [task for task in section.tasks if task in TASK_NAMES])
@@ -259,5 +265,3 @@ def check_same_lora(folder: Path, lora: LoraSection) -> None:
                 f"lora.{name}: {folder} has LoRA with {theirs!r}, got {ours!r}; a stage continues that of the stage "
                 "before"
             )
-
-

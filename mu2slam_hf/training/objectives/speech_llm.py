@@ -32,8 +32,8 @@ class SpeechLLMObjectiveConfig:
 class SpeechLLMObjective(Objective):
     """Losses of `SpeechLLMForConditionalGeneration` on batches of `PromptCollator`.
 
-    `loss_task = -1/n_task sum_{rows of the task} sum_s log p(y_s | y_<s, prompt, audio)`, `n_task` the number of target
-    tokens of the task. All rows are in one pass of the text model, which computes logits of targets only.
+    `loss_task = -1/n_task sum_{rows of the task} sum_s log p(y_s | y_<s, prompt, audio)`, `n_task` the number of
+    target tokens of the task. All rows are in one pass of the text model, which computes logits of targets only.
 
     Args:
         model: model to train, or a peft wrapper of it.
@@ -50,8 +50,9 @@ class SpeechLLMObjective(Objective):
         super().__init__(model, config or SpeechLLMObjectiveConfig())
         self.is_causal = not self.model_config.is_encoder_decoder
         self.samples_per_embedding = int(self.model_config.inputs_to_logits_ratio)
-        base: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
-        self._language_model = base.language_model
+        wrapped: Any = model
+        base = wrapped.get_base_model() if hasattr(model, "get_base_model") else wrapped
+        self._language_model: Any = base.language_model
 
     def forward(self, model: nn.Module, batch: Mapping[str, Any], step: int) -> Any:
         """Run the model on prompts and targets."""

@@ -1,6 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """A speech encoder, an audio adapter and a text model: parity with the text model, padding, sizes, frozen parts."""
 
+import math
+
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
@@ -57,7 +59,7 @@ def test_forward_and_generation_are_those_of_the_text_model(kind, speech):
     shared = {"inputs_embeds": embeds, "attention_mask": inputs["attention_mask"]}
     decoder = {"decoder_input_ids": torch.tensor([[0, 5, 6], [0, 7, 8]])} if kind == "mt5" else {}
     torch.testing.assert_close(
-        model(**inputs, **decoder).logits, text_model(**shared, **decoder).logits, rtol=1e-5, atol=1e-5
+        model(**inputs, **decoder).logits, text_model(**shared, **decoder).logits, rtol=1e-5, atol=2e-5
     )
     for options in ({"num_beams": 1}, {"num_beams": 3, "length_penalty": 0.5}):
         options |= {"max_new_tokens": 6, "do_sample": False}
@@ -88,7 +90,9 @@ def test_gradients_of_the_adapter_are_those_of_a_graph_made_by_hand(kind):
     for ours, expected in zip(*gradients, strict=True):
         assert expected.abs().sum() > 0
         torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
-    outside = [name for name, item in model.named_parameters() if item.grad is not None and "audio_adapter" not in name]
+    outside = [
+        name for name, item in model.named_parameters() if item.grad is not None and "audio_adapter" not in name
+    ]
     assert not outside
 
 
@@ -201,7 +205,7 @@ def test_lengths_are_those_of_the_convolutions(stride):
         num_frames = audio_embedding_length(num_inputs, {**config.audio_lengths, "stride": 1})
         states = adapter([torch.zeros(1, num_frames, 8)], torch.tensor([num_frames]))
         assert states.shape[1] == audio_embedding_length(num_inputs, config.audio_lengths)
-        assert states.shape[1] == -(-(-(-num_inputs // 4)) // stride)
+        assert states.shape[1] == math.ceil(math.ceil(num_inputs / 4) / stride)
 
 
 def test_the_layer_average_begins_as_the_mean_and_learns_its_scale():

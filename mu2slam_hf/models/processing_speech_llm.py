@@ -230,7 +230,15 @@ class SpeechLLMProcessor(AdapterProcessorMixin, ProcessorMixin):
         """Token ids of a user's text, whose characters are never read as special tokens."""
         if not text:
             return []
-        return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+        tokenizer = self.tokenizer
+        ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+        if not special & set(ids):
+            return list(ids)
+        # A vocabulary of Unigram, as mT5's, has `</s>` among its pieces: written as characters instead.
+        rows = [list(tokenizer.convert_ids_to_tokens(one)) if one in special else one for one in ids]
+        rows = [tokenizer.convert_tokens_to_ids(row) if isinstance(row, list) else [row] for row in rows]
+        return [one for row in rows for one in row if one is not None]
 
     def _surroundings(self) -> tuple[list[int], list[int]]:
         """Ids before and after a prompt: of the chat template, else those that the tokenizer adds."""

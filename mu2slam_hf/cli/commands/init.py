@@ -102,10 +102,12 @@ def _build_with_decoder(args: argparse.Namespace, languages: list[str] | None) -
 
 
 def _build_speech_llm(args: argparse.Namespace, languages: list[str] | None) -> tuple[Any, Any, str]:
+    from mu2slam_hf.checkpoints import DEFAULT_NAME, default_checkpoint
     from mu2slam_hf.interop.speech_llm import build_speech_llm
 
+    speech = default_checkpoint() if args.speech_model == DEFAULT_NAME else args.speech_model
     model, processor = build_speech_llm(
-        args.speech_model, args.language_model, languages=languages or [], adapter_stride=args.adapter_stride
+        speech, args.language_model, languages=languages or [], adapter_stride=args.adapter_stride
     )
     sizes = [
         f"{name} {sum(parameter.numel() for parameter in part.parameters()):,}"

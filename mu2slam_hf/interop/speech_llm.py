@@ -84,6 +84,9 @@ def build_speech_llm(
     model.generation_config._from_model_config = False
     # What the model reads at once; transcription cuts longer recordings.
     model.generation_config.chunk_length_s = 30.0
+    if model.generation_config.max_new_tokens is None:
+        # The default of transformers, 20 tokens, would cut most transcripts off.
+        model.generation_config.max_new_tokens = 256
     processor = SpeechLLMProcessor(
         extractor,
         tokenizer,

@@ -198,7 +198,7 @@ class WindowRecognizer:
         model = self.model
         extractor = self.processor.feature_extractor
         inputs = extract_speech(extractor, list(waveforms), self.sampling_rate, return_tensors="pt")
-        speech = inputs[model.main_input_name].to(model.device, model.dtype)
+        speech = inputs[model.speech_input_name].to(model.device, model.dtype)
         rows = torch.tensor([self.processor.language_row(lang) for lang in source_langs], device=model.device)
         encoded: EncodedSpeech = model.encode_speech(speech, inputs["attention_mask"].to(model.device), rows)
         lengths = [int(length) for length in encoded.frame_mask.sum(dim=-1).tolist()]

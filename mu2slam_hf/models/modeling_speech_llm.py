@@ -11,11 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrainedModel
+from transformers import initialization as init
 from transformers.activations import ACT2FN
 from transformers.generation import GenerationMixin
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.auto.modeling_auto import MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
+from transformers.utils.generic import can_return_tuple
 
 from .configuration_conformer import ConformerEncoderConfig
 from .configuration_speech_llm import SpeechLLMConfig
@@ -135,9 +137,9 @@ class SpeechLLMPreTrainedModel(LanguageAdaptersMixin, PreTrainedModel):
     _no_split_modules = ["ConformerLayer", "AudioAdapter"]
 
     def _init_weights(self, module):
-        if isinstance(module, (ConformerFeatures, PublicEncoder)):
-            return
         super()._init_weights(module)
+        if isinstance(module, ConformerFeatures):
+            init.zeros_(module.speech_embedding)
         initialize_module(module)
 
 
@@ -154,7 +156,6 @@ class SpeechLLMForConditionalGeneration(InferenceMixin, SpeechLLMPreTrainedModel
     """
 
     capabilities = Capabilities(tasks=PROMPT_TASKS, generates=True, reads_prompts=True)
-    main_input_name = "input_features"
 
     def __init__(self, config: SpeechLLMConfig):
         super().__init__(config)
@@ -164,8 +165,6 @@ class SpeechLLMForConditionalGeneration(InferenceMixin, SpeechLLMPreTrainedModel
         self.audio_adapter = AudioAdapter(config)
         auto_class = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         self.language_model: Any = auto_class.from_config(config.text_config)
-        if config.audio_lengths["frontend"] == "waveform":
-            self.main_input_name = "input_values"
         self.freeze_parts()
         self.post_init()
 
@@ -191,6 +190,11 @@ class SpeechLLMForConditionalGeneration(InferenceMixin, SpeechLLMPreTrainedModel
                     module.training = "lora_" in name
         return self
 
+    @property
+    def speech_input_name(self) -> str:
+        """`input_values` for encoders that read waveforms, else `input_features`."""
+        return "input_values" if self.config.audio_lengths["frontend"] == "waveform" else "input_features"
+
     def get_input_embeddings(self) -> nn.Module:
         return self.language_model.get_input_embeddings()
 
@@ -200,27 +204,48 @@ class SpeechLLMForConditionalGeneration(InferenceMixin, SpeechLLMPreTrainedModel
     def get_output_embeddings(self) -> nn.Module | None:
         return self.language_model.get_output_embeddings()
 
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        self.language_model.set_output_embeddings(new_embeddings)
+
     def get_encoder(self, modality: str | None = None) -> nn.Module:
         """The speech encoder for `modality` "audio"; else the encoder of the text model."""
         return self.encoder if modality == "audio" else self.language_model.get_encoder()
 
-    def get_audio_features(self, speech: Tensor, speech_mask: Tensor | None = None) -> BaseModelOutputWithPooling:
+    @can_return_tuple
+    def get_audio_features(
+        self,
+        input_features: Tensor | None = None,
+        input_features_mask: Tensor | None = None,
+        input_values: Tensor | None = None,
+        input_values_mask: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        **kwargs: Any,
+    ) -> BaseModelOutputWithPooling:
         """Audio embeddings of recordings.
 
         Args:
-            speech: `(R, T, M)` features or `(R, T)` waveforms, the input `main_input_name`.
-            speech_mask: `(R, T)`, 1 on real frames (samples); None when nothing is padded.
+            input_features: `(R, T, M)` float features.
+            input_features_mask: `(R, T)`, 1 on real frames; None when nothing is padded.
+            input_values: `(R, T)` waveforms in place of features, for encoders that read them.
+            input_values_mask: `(R, T)`, 1 on real samples.
+            output_hidden_states: whether to return the states of the encoder too.
+            **kwargs: ignored.
 
         Returns:
             `last_hidden_state` `(R, A, D)`, padded; `pooler_output` `(K, D)`, those of all recordings one after the
-            other, without padding.
+            other, without padding; on request `hidden_states`, the input and the outputs of the encoder's layers.
         """
-        states, lengths = self._embed_audio(speech, speech_mask)
+        speech = input_features if input_features is not None else input_values
+        mask = input_features_mask if input_features is not None else input_values_mask
+        states, lengths, layers = self._embed_audio(speech, mask)
         real = length_mask(lengths, states.shape[1])
-        return BaseModelOutputWithPooling(last_hidden_state=states, pooler_output=states[real])
+        hidden_states = layers if output_hidden_states or self.config.output_hidden_states else None
+        return BaseModelOutputWithPooling(
+            last_hidden_state=states, pooler_output=states[real], hidden_states=hidden_states
+        )
 
-    def _embed_audio(self, speech: Tensor, speech_mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Audio embeddings `(R, A, D)` and their numbers `(R,)`."""
+    def _embed_audio(self, speech: Tensor, speech_mask: Tensor | None) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """Audio embeddings `(R, A, D)`, their numbers `(R,)`, and the states of the encoder."""
         if speech_mask is None:
             speech_mask = torch.ones(speech.shape[:2], dtype=torch.int64, device=speech.device)
             if self.config.audio_lengths["frontend"] == "whisper":  # (R, M, T)
@@ -232,9 +257,9 @@ class SpeechLLMForConditionalGeneration(InferenceMixin, SpeechLLMPreTrainedModel
         is_trained = any(parameter.requires_grad for parameter in parameters)
         with torch.set_grad_enabled(is_trained and torch.is_grad_enabled()):
             speech = speech.to(parameters[0].dtype)
-            layers = self.encoder.compute_layers(speech, speech_mask)[1:]
-        embeds = self.audio_adapter(layers, num_frames)
-        return embeds, audio_embedding_length(num_inputs, lengths)
+            layers = self.encoder.compute_layers(speech, speech_mask)
+        embeds = self.audio_adapter(layers[1:], num_frames)
+        return embeds, audio_embedding_length(num_inputs, lengths), layers
 
     def embed_inputs(
         self,
@@ -247,13 +272,13 @@ class SpeechLLMForConditionalGeneration(InferenceMixin, SpeechLLMPreTrainedModel
         Args:
             input_ids: `(B, L)` int64; the recordings belong to the prompts with such ids, in order.
             speech: `(R, T, M)` features or `(R, T)` waveforms; None for prompts without audio.
-            speech_mask: as in `get_audio_features`.
+            speech_mask: `(R, T)`, 1 on real frames (samples); None when nothing is padded.
 
         Raises:
             ValueError: the number of ids in a prompt differs from that of audio embeddings, or a text model of T5's
                 kind has weights in float16, in which it overflows.
         """
-        audio = None if speech is None else self._embed_audio(speech, speech_mask)
+        audio = None if speech is None else self._embed_audio(speech, speech_mask)[:2]
         return self._fill_prompts(input_ids, audio)
 
     def _fill_prompts(self, input_ids: Tensor, audio: tuple[Tensor, Tensor] | None) -> Tensor:
@@ -364,7 +389,7 @@ class SpeechLLMForConditionalGeneration(InferenceMixin, SpeechLLMPreTrainedModel
 
     def encode_speech(self, speech: Tensor, attention_mask: Tensor, language_ids: Tensor) -> EncodedSpeech:
         """As in [`InferenceMixin`]: the states are audio embeddings; the language is named by the prompt."""
-        states, lengths = self._embed_audio(speech, attention_mask)
+        states, lengths, _ = self._embed_audio(speech, attention_mask)
         return EncodedSpeech(states=states, frame_mask=length_mask(lengths, states.shape[1]))
 
     @torch.no_grad()

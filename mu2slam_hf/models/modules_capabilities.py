@@ -82,6 +82,11 @@ class InferenceMixin:
         return self.config.inputs_to_logits_ratio
 
     @property
+    def speech_input_name(self) -> str:
+        """Name of the input for speech, `input_features` or `input_values`."""
+        return self.main_input_name
+
+    @property
     def language_labels(self) -> list[str]:
         """Codes of the languages that `encode_speech` distinguishes, in the order of its logits."""
         return list(self.config.languages)
@@ -90,7 +95,7 @@ class InferenceMixin:
         """Encode recordings.
 
         Args:
-            speech: `(B, T, M)` features or `(B, samples)` waveforms, the input `main_input_name` of the model.
+            speech: `(B, T, M)` features or `(B, samples)` waveforms, the input `speech_input_name` of the model.
             attention_mask: `(B, T)`, 1 on real frames.
             language_ids: `(B,)` int64 rows of the spoken languages; 0 means unknown.
         """

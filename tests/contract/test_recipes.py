@@ -294,7 +294,7 @@ def test_models_of_the_paper_have_the_papers_size():
 @each(RECIPES)
 def test_recipes_resolve_and_read_back(path, data_root, tones, public_corpora, tmp_path, monkeypatch):
     """With the development data in place, and stand-ins for what is made by hand (synthetic speech, a model)."""
-    for name in ("SYNTHETIC", "TINY", "MODEL", "START", "ENCODER", "OWN", "REPLAY", "SPEECH_TOKENIZER"):
+    for name in ("SYNTHETIC", "TINY", "MODEL", "START", "ENCODER", "OWN", "REPLAY", "SPEECH_TOKENIZER", "BASE"):
         monkeypatch.setenv(f"MU2SLAM_{name}", str(tones.parent))
     monkeypatch.setenv("MU2SLAM_DATA", str(data_root))
     monkeypatch.setenv("MU2SLAM_CORPORA", str(public_corpora))
@@ -303,11 +303,12 @@ def test_recipes_resolve_and_read_back(path, data_root, tones, public_corpora, t
         f"{section}.corpora.{name}.manifest={tones}"
         for section in ("data", "evaluation")
         for name, corpus in tree.get(section, {}).get("corpora", {}).items()
-        if any(f"MU2SLAM_{made}" in corpus.get("manifest", "") for made in ("SYNTHETIC", "OWN", "REPLAY"))
+        if any(f"MU2SLAM_{made}" in corpus.get("manifest", "") for made in ("SYNTHETIC", "OWN", "REPLAY", "SPOKEN"))
     ]
     for recipe in load_recipes(path, overrides):
         # The last ones are judged by what is fine-tuned from them.
         later = ("finetune_multitask", "pretrain_mboshi", "continue_w2v_bert", "continue_w2v_bert_best_rq")
+        later += ("zero_resource", "study_speech_llm")
         is_judged_later = path in STREAMED or path.stem in later
         assert recipe.data.corpora and (recipe.evaluation.corpora or is_judged_later)
         written = tmp_path / "recipe.yaml"

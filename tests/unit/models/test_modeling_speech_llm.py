@@ -26,7 +26,7 @@ def make_waves(*lengths: int) -> list[torch.Tensor]:
 
 def embed_by_hand(model, inputs):
     """Prompts with audio embeddings, put together row by row."""
-    name = model.main_input_name
+    name = model.speech_input_name
     states, table = [], model.language_model.get_input_embeddings()
     for speech, mask in zip(inputs[name], inputs[f"{name}_mask"], strict=True):
         mask = mask[None] if name == "input_features" and speech.shape[0] == 80 else mask[None, : mask.sum()]
@@ -102,7 +102,7 @@ def test_a_batch_equals_single_rows_whatever_the_padding_holds(kind, speech):
     model, processor = make_speech_llm(kind, speech)
     waves, targets = make_waves(12000, 3000, 7777), ["the mat", "cat", "le tapis sur"]
     batch = processor(waves, task="asr", source_lang="en", text_target=targets)
-    name = model.main_input_name
+    name = model.speech_input_name
     noise = 1e4 * torch.randn(batch[name].shape, generator=torch.Generator().manual_seed(1))
     mask = batch[f"{name}_mask"].bool()
     batch[name] = torch.where(mask[..., None] if batch[name].ndim == 3 else mask, batch[name], noise)
@@ -188,8 +188,7 @@ def test_numbers_of_embeddings_for_all_lengths(speech):
     model, processor = make_speech_llm("mt5", speech)
     for length in (*range(600, 8000, 370), 7999, 8000, 8001):
         inputs = processor([torch.ones(length) * 0.1], task="ast", target_lang="en")
-        name = model.main_input_name
-        embeds = model.get_audio_features(inputs[name], inputs[f"{name}_mask"]).pooler_output
+        embeds = model.get_audio_features(**inputs).pooler_output
         assert len(embeds) == (inputs["input_ids"] == model.config.audio_token_id).sum(), length
 
 
@@ -263,7 +262,7 @@ def test_the_encoder_returns_what_the_speech_model_returns():
         source, extractor = make_speech_model(kind)
         model, processor = make_speech_llm("mt5", kind)
         inputs = processor(make_waves(8000), task="ast", target_lang="en")
-        name = model.main_input_name
+        name = model.speech_input_name
         layers = model.encoder.compute_layers(inputs[name], inputs[f"{name}_mask"])
         part = source.get_encoder() if kind == "whisper" else source
         expected = part(inputs[name], output_hidden_states=True).hidden_states

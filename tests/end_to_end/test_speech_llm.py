@@ -14,12 +14,15 @@ from tiny_speech_llm import KINDS, make_speech_model, make_text_model, make_text
 from training_runs import QUIET_CPU, SCRIPTS, TWO_PROCESSES, make_launcher
 from transformers import AutoModelForMultimodalLM, AutoModelForSpeechSeq2Seq, AutoProcessor, pipeline
 
-from mu2slam_hf import load_any_checkpoint
+from mu2slam_hf import TranscriptionOptions, load_any_checkpoint, transcribe_recordings
 from mu2slam_hf.checkpoints.folders import load_processor
+from mu2slam_hf.checkpoints.model_choice import ModelChoice
 from mu2slam_hf.cli import main
 from mu2slam_hf.data.tones import TONE_WORDS, write_tone_corpus
+from mu2slam_hf.hub.bundle import build_bundle
 from mu2slam_hf.recipes.runs.registry import build_run, load_recipes, load_runs
 from mu2slam_hf.recipes.schema.loader import RecipeError
+from mu2slam_hf.serving.served_models import load_models
 
 RECIPE = "speech_llm/tiny_test"
 
@@ -94,6 +97,27 @@ def test_the_result_is_what_was_trained(train, tmp_path):
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("base", ["mt5"], indirect=True)
+def test_activations_that_are_recomputed_change_nothing(train, tmp_path):
+    one_stage = ("stages=[]", "training.eval_steps=0", "lora={r: 2, lora_alpha: 4}")
+    plain = weights_of(train(tmp_path / "plain", *one_stage))
+    recomputed = weights_of(train(tmp_path / "recomputed", *one_stage, "training.activation_checkpointing=true"))
+    for name, tensor in plain.items():
+        torch.testing.assert_close(recomputed[name], tensor, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("base", ["mt5"], indirect=True)
+def test_a_text_model_in_bfloat16(train, tmp_path):
+    """What is trained stays in float32; the log has the weights of the layers."""
+    values = ("stages=[]", "training.eval_steps=0", "lora={r: 2, lora_alpha: 4}", "training.max_steps=2")
+    final = train(tmp_path, *values, "model.language_model_dtype=bfloat16")
+    assert {tensor.dtype for tensor in weights_of(final).values()} == {torch.float32}
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    weights = [line["layer_weight_3"] for line in lines if "loss" in line]
+    assert weights and weights[-1] != 1.0
+    assert not any(key.startswith("layer_weight") for line in lines if "loss" not in line for key in line)
+
+
 def test_a_run_resumes_bit_by_bit(train, tmp_path):
     """The second stage is stopped half-way."""
     whole = weights_of(train(tmp_path / "whole"))
@@ -108,6 +132,7 @@ def test_a_run_resumes_bit_by_bit(train, tmp_path):
         assert torch.equal(resumed[name], tensor), name
 
 
+@pytest.mark.parametrize("base", ["mt5"], indirect=True)
 def test_a_stage_continues_lora_and_refuses_another_one(train, base, tmp_path, monkeypatch):
     first = train(tmp_path / "first")
     monkeypatch.setenv("MU2SLAM_BASE", str(first))
@@ -166,6 +191,7 @@ def test_two_processes_equal_one(train, tones, base, tmp_path):
         torch.testing.assert_close(two[name], tensor, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("base", ["llama"], indirect=True)
 def test_the_script_takes_recipes(train, tmp_path):
     from runpy import run_path
 
@@ -193,6 +219,19 @@ def test_zero_resource_languages_are_in_no_pair_of_the_recipe(tmp_path, monkeypa
         spoken = Counter(example.source_lang for example in examples)
         written = Counter(target.lang for example in examples for target in example.targets)
         assert set(spoken) == set(written) == {"en", "de", "es", "fr", "it", "pt"}
+
+
+@pytest.mark.parametrize("base", ["llama"], indirect=True)
+def test_the_whole_model_of_a_run(train, tmp_path):
+    """`merged/` has LoRA in the text model and the trained adapter; it is uploaded like any other model."""
+    final = train(tmp_path / "run", "merge=true", "training.eval_steps=0")
+    merged, processor = load_any_checkpoint(str(final / "merged"))
+    adapted, _ = load_any_checkpoint(str(final))
+    inputs = processor(torch.ones(8000) * 0.1, task="asr", source_lang="en")
+    torch.testing.assert_close(merged(**inputs).logits, adapted(**inputs).logits, rtol=0, atol=1e-5)
+    card = "---\nlanguage: en\nlibrary_name: transformers\nlicense: mit\n"
+    card += "pipeline_tag: automatic-speech-recognition\n---\n"
+    assert (build_bundle(tmp_path / "bundle", merged, processor, card=card) / "modeling_speech_llm.py").is_file()
 
 
 # ---- use ------------------------------------------------------------------------------------------------------------
@@ -245,6 +284,30 @@ def test_evaluation(trained, tones, base, tmp_path):
     for matrix in content["output_languages"].values():
         assert set(matrix["references"]) == {"en", "fr"} and sum(map(sum, matrix["counts"])) == 12
     assert main(["evaluate", *shared, "--tasks", "mt", "--model", base]) == 0
+
+
+def test_the_server(trained, tones):
+    pytest.importorskip("fastapi", reason="needs the extra serve")
+    from fastapi.testclient import TestClient
+
+    from mu2slam_hf.serving.app import ServingApp
+
+    recording = sorted(tones.parent.rglob("*.wav"))[0]
+    models = load_models({"llm": ModelChoice(name=str(trained))}, TranscriptionOptions())
+    with TestClient(ServingApp(models).app) as client:
+
+        def ask(**data):
+            files = {"file": (recording.name, recording.read_bytes())}
+            return client.post("/v1/audio/transcriptions", files=files, data={"model": "llm", **data})
+
+        answer = ask(language="en")
+        assert answer.status_code == 200, answer.text
+        (transcript,) = transcribe_recordings(
+            *load_any_checkpoint(str(trained)), [recording], TranscriptionOptions(source_lang="en")
+        )
+        assert answer.json()["text"] == transcript.text
+        refused = ask()
+        assert refused.status_code == 400 and "language: is required" in refused.text
 
 
 def test_auto_classes_load_the_folder_of_adapters(trained):

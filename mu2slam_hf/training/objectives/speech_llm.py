@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import TrainerCallback
 
 from mu2slam_hf.models.modules_losses import IGNORE_INDEX, cross_entropy_by_position
+from mu2slam_hf.models.modules_pooling import LayerAverage
 from mu2slam_hf.training.objectives.objective import Objective
 from mu2slam_hf.training.objectives.supervised import DECODER_LOSSES, sum_by_task
 
@@ -27,6 +29,22 @@ class SpeechLLMObjectiveConfig:
     asr_decoder: float = 1.0
     ast_decoder: float = 1.0
     mt_decoder: float = 1.0
+
+
+class LayerWeightLog(TrainerCallback):
+    """Adds the weights of the encoder's layers in the audio adapter to the logs, as `layer_weight_1`, ...
+
+    The layers have states of different norms, and with free weights the scale of their average is learned too: a
+    weight that runs away shows here first.
+    """
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, model: Any = None, **kwargs: Any) -> None:
+        """Add them to logs of training, not to those of evaluation."""
+        averages = [module for module in model.modules() if isinstance(module, LayerAverage)]
+        if logs is not None and "loss" in logs and averages:
+            # Of peft's copies the last one is trained.
+            weights = averages[-1].weight.tolist()
+            logs.update({f"layer_weight_{layer}": weight for layer, weight in enumerate(weights, 1)})
 
 
 class SpeechLLMObjective(Objective):
@@ -92,6 +110,10 @@ class SpeechLLMObjective(Objective):
         """Roughly 6 per parameter and position of the text model: its weights are passed in both directions."""
         positions = batch["input_ids"].numel() + (0 if self.is_causal else batch["labels"].numel())
         return int(6 * self.num_parameters * positions)
+
+    def callbacks(self) -> list[TrainerCallback]:
+        """See `LayerWeightLog`."""
+        return [LayerWeightLog()]
 
     def count_frames(self, batch: Mapping[str, Any]) -> Tensor:
         """`(B,)` int64 audio embeddings of each prompt."""

@@ -262,6 +262,11 @@ def test_commands_and_pipelines(trained, tones, tmp_path):
     assert translated == transcript["segments"][0]["translations"]["fr"]
     with pytest.raises(ValueError, match="requires source_lang=: the prompt names the language"):
         recognizer(recording)
+    with pytest.raises(ValueError, match="has no CTC head, from which words get their times.*mu2slam align"):
+        recognizer(recording, generate_kwargs=shared, return_timestamps="word")
+    (chunk,) = recognizer(recording, generate_kwargs=shared, return_timestamps=True)["chunks"] or [{"timestamp": (0,)}]
+    assert chunk["timestamp"][0] == 0
+    assert main(["align", recording, "a b", "--model", str(trained)]) == 1
     writer = pipeline("any-to-any", model=str(trained))
     audio = np.zeros(8000, dtype=np.float32)
     answer = writer(text="Transcribe:", audio=audio, return_full_text=False, max_new_tokens=4)[0]["generated_text"]

@@ -101,6 +101,11 @@ class Mu2SLAMSpeechRecognitionPipeline(OurModelsMixin, AutomaticSpeechRecognitio
             raise ValueError(
                 "return_timestamps must be True (segments), 'word', 'char' or False, got " + repr(return_timestamps)
             )
+        if return_timestamps in ("word", "char") and not capabilities_of(self.model).has_ctc:
+            raise ValueError(
+                f"return_timestamps={return_timestamps!r}: this model has no CTC head, from which words get their "
+                "times; use return_timestamps=True for segments, or align the text with a CTC model (mu2slam align)."
+            )
         if getattr(self, "assistant_model", None) is not None:
             forward["assistant_model"] = self.assistant_model
         if getattr(self, "assistant_tokenizer", None) is not None:

@@ -71,6 +71,9 @@ class SpeechLLMObjective(Objective):
         wrapped: Any = model
         base = wrapped.get_base_model() if hasattr(model, "get_base_model") else wrapped
         self._language_model: Any = base.language_model
+        self.num_text_parameters, self.num_encoder_parameters = (
+            sum(parameter.numel() for parameter in part.parameters()) for part in (base.language_model, base.encoder)
+        )
 
     def forward(self, model: nn.Module, batch: Mapping[str, Any], step: int) -> Any:
         """Run the model on prompts and targets."""
@@ -107,9 +110,13 @@ class SpeechLLMObjective(Objective):
         return num_embeddings * self.samples_per_embedding / 16000
 
     def count_operations(self, batch: Mapping[str, Any]) -> int:
-        """Roughly 6 per parameter and position of the text model: its weights are passed in both directions."""
+        """Roughly 2 per parameter and frame of the encoder, and 4 per parameter and position of the text model.
+
+        Both are frozen: the encoder has no backward pass, and gradients only pass through the text model.
+        """
         positions = batch["input_ids"].numel() + (0 if self.is_causal else batch["labels"].numel())
-        return int(6 * self.num_parameters * positions)
+        frames = int(self.count_frames(batch).sum()) * self.model_config.adapter_stride
+        return int(4 * self.num_text_parameters * positions + 2 * self.num_encoder_parameters * frames)
 
     def callbacks(self) -> list[TrainerCallback]:
         """See `LayerWeightLog`."""

@@ -57,7 +57,9 @@ def translate(
             "source_lang": _languages_of(source_lang, chosen),
             "target_lang": _languages_of(target_lang, chosen),
         }
-        outputs = _generate(model, processor, [sources[place] for place in chosen], task, **options, **generate_kwargs)
+        outputs = _generate(
+            model, processor, [sources[place] for place in chosen], task=task, **options, **generate_kwargs
+        )
         for place, output in zip(chosen, outputs, strict=True):
             results[place] = output
     return results

@@ -5,7 +5,7 @@ import argparse
 from typing import Any
 
 from lab.commands.synthesize import name_list
-from mu2slam_hf.cli.options import add_output_dir_option, add_seed_option, positive_int
+from mu2slam_hf.cli.options import add_languages_option, add_output_dir_option, add_seed_option, positive_int
 
 
 def add_parser(subparsers: Any) -> None:
@@ -18,20 +18,24 @@ def add_parser(subparsers: Any) -> None:
         "damaged. Continue with `mu2slam init --speech-model S --language-model DIR`.",
     )
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--manifest", metavar="FILE", help="texts with translations; no audio is read")
     source.add_argument(
-        "--languages", type=name_list, metavar="LANGS", help="languages of generated sentences, as of `synthesize`"
+        "--manifest",
+        metavar="FILE",
+        help="TSV, CSV, JSONL or Parquet with audio, text, lang, ...; texts alone are read",
     )
-    parser.add_argument("--num", type=positive_int, default=15000, metavar="N", help="generated sentences (15000)")
-    parser.add_argument("--kinds", type=name_list, metavar="KIND[,KIND]", help="their kinds of contents (all)")
+    add_languages_option(source, "generate sentences in these")
+    parser.add_argument("--num", type=positive_int, default=15000, metavar="N", help="number of sentences (15000)")
+    parser.add_argument(
+        "--kinds", type=name_list, metavar="KIND[,KIND]", help="kinds of contents, as date,time,quantity (all)"
+    )
     add_output_dir_option(parser, "the model and its tokenizer", required=True)
-    parser.add_argument("--format", choices=("t5", "llama"), default="t5", help="encoder-decoder or decoder (t5)")
+    parser.add_argument("--text-format", choices=("t5", "llama"), default="t5", help="encoder-decoder or decoder (t5)")
     for name, default, text in (
         ("--hidden-size", 192, "width"),
         ("--num-layers", 4, "layers of each stack"),
         ("--vocab-size", 1500, "number of pieces"),
-        ("--max-steps", 4000, "number of updates"),
-        ("--batch-size", 64, "texts of an update"),
+        ("--num-updates", 4000, "updates"),
+        ("--texts-per-update", 64, "texts of an update"),
     ):
         parser.add_argument(name, type=positive_int, default=default, metavar="N", help=f"{text} ({default})")
     add_seed_option(parser, "weights, order and prompts")
@@ -46,12 +50,12 @@ def run(args: argparse.Namespace) -> int:
 
     folder = check_output_folder(args.output_dir)
     settings = TextModelSettings(
-        format=args.format,
+        format=args.text_format,
         hidden_size=args.hidden_size,
         num_layers=args.num_layers,
         vocab_size=args.vocab_size,
-        max_steps=args.max_steps,
-        batch_size=args.batch_size,
+        max_steps=args.num_updates,
+        batch_size=args.texts_per_update,
         seed=args.seed,
     )
     records = (

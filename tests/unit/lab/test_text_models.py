@@ -47,7 +47,7 @@ def test_generated_texts_are_parallel():
 def test_a_trained_text_model_gets_ears(form, tmp_path):
     tones = write_tone_corpus(tmp_path / "tones", num_sentences=4)
     sizes = [
-        "--max-steps",
+        "--num-updates",
         "2",
         "--hidden-size",
         "16",
@@ -55,10 +55,10 @@ def test_a_trained_text_model_gets_ears(form, tmp_path):
         "1",
         "--vocab-size",
         "300",
-        "--batch-size",
+        "--texts-per-update",
         "4",
     ]
-    arguments = ["--manifest", str(tones), "--format", form, *sizes, "--output-dir", str(tmp_path / "text")]
+    arguments = ["--manifest", str(tones), "--text-format", form, *sizes, "--output-dir", str(tmp_path / "text")]
     assert lab_main(["train-text-model", *arguments]) == 0
     speech, processor = make_tiny_pair()
     shared = {"languages": ["en", "fr"], "feature_extractor": processor.feature_extractor}

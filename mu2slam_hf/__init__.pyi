@@ -22,12 +22,14 @@ from mu2slam_hf.interop.speech_encoder_export import export_speech_encoder as ex
 from mu2slam_hf.interop.speech_encoders import build_from_speech_encoder as build_from_speech_encoder
 from mu2slam_hf.interop.speech_encoders import build_mslam_from_speech_encoder as build_mslam_from_speech_encoder
 from mu2slam_hf.interop.speech_encoders import load_speech_encoder as load_speech_encoder
+from mu2slam_hf.interop.speech_llm import build_speech_llm as build_speech_llm
 from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig as ConformerEncoderConfig
 from mu2slam_hf.models.configuration_mslam import MSLAMConfig as MSLAMConfig
 from mu2slam_hf.models.configuration_mslam import MSLAMCTCConfig as MSLAMCTCConfig
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig as Mu2SLAMConfig
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMCTCConfig as Mu2SLAMCTCConfig
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMDecoderConfig as Mu2SLAMDecoderConfig
+from mu2slam_hf.models.configuration_speech_llm import SpeechLLMConfig as SpeechLLMConfig
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig as SpeechTokenizerConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor as Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_conformer import ConformerEncoder as ConformerEncoder
@@ -55,8 +57,12 @@ from mu2slam_hf.models.modeling_mu2slam_understanding import (
 from mu2slam_hf.models.modeling_mu2slam_understanding import (
     Mu2SLAMForSequenceClassification as Mu2SLAMForSequenceClassification,
 )
+from mu2slam_hf.models.modeling_speech_llm import (
+    SpeechLLMForConditionalGeneration as SpeechLLMForConditionalGeneration,
+)
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel as SpeechTokenizerModel
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor as Mu2SLAMProcessor
+from mu2slam_hf.models.processing_speech_llm import SpeechLLMProcessor as SpeechLLMProcessor
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer as Mu2SLAMCTCTokenizer
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer as Mu2SLAMTokenizer
 

@@ -14,6 +14,7 @@ from lab.commands import (
     sweep,
     synthesize,
     table,
+    train_text_model,
 )
 from mu2slam_hf.cli.parsers import CommandParser
 from mu2slam_hf.cli.program import Program
@@ -23,7 +24,7 @@ _PROGRAM = Program(
     description="Tools of the package's authors, run from a clone.",
     version=f"lab of mu2slam-hf {mu2slam_hf.__version__}",
     groups={
-        "run experiments": (study, sweep, table),
+        "run experiments": (study, sweep, table, train_text_model),
         "synthetic speech, labels, and measurements on them": (
             *(synthesize, label, judge, assess_tokenizer, check_no_speech, boundary_accuracy),
         ),

@@ -42,6 +42,9 @@ def add_parser(subparsers: Any) -> None:
     generated.add_argument(
         "--form", choices=("written", "spoken"), default="written", help="with digits and capitals, or as spoken words"
     )
+    generated.add_argument(
+        "--kinds", type=name_list, metavar="KIND[,KIND]", help="kinds of contents, as date,time,quantity (all)"
+    )
     add_text_options(parser.add_argument_group("texts of a corpus or manifest instead of generated sentences"))
     parser.set_defaults(run=run)
 
@@ -135,6 +138,7 @@ def run(args: argparse.Namespace) -> int:
             **shared,
         )
     else:
+        shared |= {} if args.kinds is None else {"kinds": args.kinds}
         summary = write_synthetic_folder(
             args.output_dir, num_meanings=args.num or 1000, split=args.split, form=args.form, **shared
         )

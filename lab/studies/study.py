@@ -178,7 +178,8 @@ class Study:
             if record is None:
                 continue
             wanted = {"task": section.task, "metric": section.metric, "source_lang": MEAN, "target_lang": MEAN}
-            scores = record.find(**wanted, system=MODEL, group=None, source_lang_given=True)
+            group = None if section.group is None else f"{section.group} languages"
+            scores = record.find(**wanted, system=MODEL, group=group, source_lang_given=True)
             if len(scores) != 1:
                 known = ", ".join(sorted({f"{score.task} {score.metric}" for score in record.scores}))
                 raise ValueError(f"findings.{finding}.metric: {run.record_path} has no {section.metric}, but {known}")

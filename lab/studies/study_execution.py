@@ -87,7 +87,10 @@ def _evaluate(study: Study, run: StudyRun, command: Command) -> None:
     last = run.steps[-1]
     first = last.folder / f"record_{run.fingerprint}.json"
     model = ["--model", str(last.output), "--seed", str(run.seed), "--results", str(first)]
-    data = _evaluation_arguments(study.file.evaluation)
+    section = study.file.evaluation
+    data = _evaluation_arguments(section)
+    if section.directions and {"ast", "mt"} & set(run.tasks):
+        data += ["--directions", ",".join(section.directions)]
     command(["evaluate", *model, *data, "--tasks", *run.tasks], last.folder / "evaluate.log")
     record = EvaluationResults.load(first)
     steps = [{"name": step.name, "recipe": step.recipe.stem, "set": list(step.overrides)} for step in run.steps]
@@ -106,4 +109,7 @@ def _evaluation_arguments(section: StudyEvaluationSection) -> list[str]:
         arguments += ["--option", f"{name}={json.dumps(value)}"]
     for option, given in (("--part", section.part), ("--limit", section.limit)):
         arguments += [] if given is None else [option, str(given)]
+    for name, languages in section.groups.items():
+        arguments += ["--group", f"{name}={','.join(languages)}"]
+    arguments += ["--language-accuracy"] if section.language_accuracy else []
     return arguments + (["--languages", *section.languages] if section.languages else [])

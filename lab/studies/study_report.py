@@ -12,7 +12,10 @@ from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.data.figure_files import new_figure, save_figure
 from mu2slam_hf.evaluation.scores.metrics import ERROR_METRICS
 
-_METRIC_NAMES = {"wer": "WER", "cer": "CER", "bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
+_METRIC_NAMES = {
+    **{"wer": "WER", "cer": "CER", "bleu": "BLEU", "chrf": "chrF", "ter": "TER"},
+    "language_accuracy": "language accuracy",
+}
 _FINDING_TITLES = (
     *("variant", "by seed", "mean", "standard deviation", "difference", "95 % interval", "better", "expected"),
     "verdict",
@@ -70,7 +73,8 @@ def format_report(study: Study) -> str:
 def _format_finding(study: Study, name: str) -> list[str]:
     finding = study.file.findings[name]
     best = "lower" if finding.metric in ERROR_METRICS else "higher"
-    metric = f"{_METRIC_NAMES[finding.metric]} of {_TASK_NAMES[finding.task]}, {best} is better"
+    languages = "" if finding.group is None else f" of {finding.group} languages"
+    metric = f"{_METRIC_NAMES[finding.metric]} of {_TASK_NAMES[finding.task]}{languages}, {best} is better"
     lines = [f"## {name}", "", finding.hypothesis.strip(), "", f"Reference: {finding.reference}. {metric}.", ""]
     rows = []
     for variant, section in finding.variants.items():

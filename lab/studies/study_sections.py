@@ -57,7 +57,8 @@ class FindingSection:
     Attributes:
         hypothesis: what is expected and why.
         task: task of the metric: asr, ast, mt.
-        metric: wer, cer, bleu, chrf or ter; the mean over languages or directions.
+        metric: wer, cer, bleu, chrf, ter or language_accuracy; the mean over languages or directions.
+        group: name in `evaluation.groups`, over whose source languages the mean is; None: over all.
         reference: name of the variant with which the others are compared.
         variants: name -> variant.
     """
@@ -67,6 +68,7 @@ class FindingSection:
     metric: str
     reference: str
     variants: dict[str, VariantSection]
+    group: str | None = None
 
     def __post_init__(self) -> None:
         if self.reference not in self.variants:
@@ -90,6 +92,9 @@ class StudyEvaluationSection:
         languages: languages of sources and targets; empty for all.
         options: further arguments of the loader of a corpus.
         limit: number of records of each language, for trials.
+        directions: translate only in these, as `fr-en`; empty for all.
+        groups: name -> source languages, over which there are means too.
+        language_accuracy: whether to score the languages of texts too.
     """
 
     name: str | None = None
@@ -100,6 +105,9 @@ class StudyEvaluationSection:
     languages: list[str] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
     limit: int | None = None
+    directions: list[str] = field(default_factory=list)
+    groups: dict[str, list[str]] = field(default_factory=dict)
+    language_accuracy: bool = False
 
     def __post_init__(self) -> None:
         if (self.name is None) == (self.manifest is None) or (self.name is None) != (self.root is None):
@@ -130,6 +138,8 @@ class StudyFile:
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds: expected different seeds, at least one, got {self.seeds}")
         for name, finding in self.findings.items():
+            if finding.group is not None and finding.group not in self.evaluation.groups:
+                raise ValueError(f"findings.{name}.group: {finding.group!r} is not in evaluation.groups")
             for variant, section in finding.variants.items():
                 for step in section.steps:
                     used = step if isinstance(step, str) else step.step

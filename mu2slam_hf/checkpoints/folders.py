@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 
+_ADAPTER_FILE = "adapter_config.json"
 _EXPECTED = "expected the folder of a model with its processor, or a name on the Hub"
 
 
@@ -33,7 +34,7 @@ def find_base_model(folder: str | os.PathLike[str]) -> str | None:
     Raises:
         ValueError: the adapters do not name their model.
     """
-    file = Path(folder) / "adapter_config.json"
+    file = Path(folder) / _ADAPTER_FILE
     if (Path(folder) / "config.json").is_file() or not file.is_file():
         return None
     base = json.loads(file.read_text(encoding="utf-8")).get("base_model_name_or_path")
@@ -144,11 +145,18 @@ def load_processor(name_or_path: str | os.PathLike[str]) -> "Mu2SLAMProcessor":
             return load_processor(base)
         reason = "no processor_config.json" if Path(place).is_dir() else "no such folder"
         raise ValueError(f"{place}: no processor found ({reason}); {advice}")
-    from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
-
     try:
-        return Mu2SLAMProcessor.from_pretrained(place)
+        return _processor_class(place).from_pretrained(place)
     except (OSError, ValueError, TypeError, KeyError) as error:
         if is_path(place) and not (Path(place) / "tokenizer.json").is_file():
             raise ValueError(f"{place}: the processor has no tokenizer (tokenizer.json); {advice}") from error
         raise ValueError(f"{place}: the processor cannot be loaded: {str(error).splitlines()[0]}") from error
+
+
+def _processor_class(place: str) -> Any:
+    """Class of the processor of a model; that of Mu2SLAM for folders without a model."""
+    from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
+
+    is_bare = is_path(place) and not any((Path(place) / name).is_file() for name in ("config.json", _ADAPTER_FILE))
+    model_type = MODEL_TYPES.get("mu2slam" if is_bare else str(read_config(place).get("model_type")))
+    return (model_type.processor if model_type else None) or MODEL_TYPES["mu2slam"].processor

@@ -8,6 +8,7 @@ from typing import Any
 from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
 from mu2slam_hf.models.configuration_mslam import MSLAMConfig, MSLAMCTCConfig
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig, Mu2SLAMCTCConfig, Mu2SLAMDecoderConfig
+from mu2slam_hf.models.configuration_speech_llm import SpeechLLMConfig
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_conformer import ConformerEncoder
@@ -31,9 +32,11 @@ from mu2slam_hf.models.modeling_mu2slam_understanding import (
     Mu2SLAMForQuestionAnswering,
     Mu2SLAMForSequenceClassification,
 )
+from mu2slam_hf.models.modeling_speech_llm import SpeechLLMForConditionalGeneration
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.models.modules_capabilities import Capabilities, capabilities_of
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
+from mu2slam_hf.models.processing_speech_llm import SpeechLLMProcessor
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer, Mu2SLAMTokenizer
 
 
@@ -102,6 +105,15 @@ MODEL_TYPES: dict[str, ModelType] = {
         models={"AutoModel": MSLAMForCTC, "AutoModelForCTC": MSLAMForCTC},
         tokenizer=Mu2SLAMCTCTokenizer,
         **_SPEECH_TEXT,
+    ),
+    "speech_llm": ModelType(
+        config=SpeechLLMConfig,
+        models={
+            "AutoModelForSpeechSeq2Seq": SpeechLLMForConditionalGeneration,
+            "AutoModelForMultimodalLM": SpeechLLMForConditionalGeneration,
+        },
+        feature_extractor=Mu2SLAMFeatureExtractor,
+        processor=SpeechLLMProcessor,
     ),
     "mu2slam_decoder": ModelType(config=Mu2SLAMDecoderConfig, models={"AutoModel": Mu2SLAMDecoder}),
     "mu2slam_conformer": ModelType(config=ConformerEncoderConfig, models={"AutoModel": ConformerEncoder}),

@@ -223,7 +223,9 @@ def write_auto_map(folder: Path, auto_map: Mapping[str, str]) -> None:
 
     _edit_json(folder / "processor_config.json", edit_processor)
     # A pair (slow, fast), of which transformers 5 only has the latter.
-    tokenizer = {"AutoTokenizer": [None, auto_map["AutoTokenizer"]], **only("AutoProcessor")}
+    tokenizer: dict[str, Any] = dict(only("AutoProcessor"))
+    if "AutoTokenizer" in auto_map:  # else the tokenizer of a text model of transformers
+        tokenizer["AutoTokenizer"] = [None, auto_map["AutoTokenizer"]]
     _edit_json(folder / "tokenizer_config.json", lambda content: content.update(auto_map=tokenizer))
 
 

@@ -50,7 +50,8 @@ config = transformers.AutoConfig.from_pretrained(folder, **trust)
 for mine, expected in ((processor.tokenizer, tokenizer), (processor.feature_extractor, extractor)):
     assert type(mine).__name__ == type(expected).__name__, (type(mine), type(expected))
 objects = (model, processor, tokenizer, extractor, config)
-ours = [x for x in objects if x is not extractor or not type(x).__module__.startswith("transformers.models.")]
+stock = [x for x in (extractor, tokenizer) if type(x).__module__.startswith("transformers.")]
+ours = [x for x in objects if not any(x is other for other in stock)]
 assert all(type(x).__module__.startswith("transformers_modules.") for x in ours), objects
 results = compute_outputs(model, processor, tokenizer, torch.load(output + ".inputs.pt"))
 save_file({name: tensor.contiguous() for name, tensor in results.items()}, output)
@@ -159,7 +160,10 @@ def compare_in_bare_process(folder: str | os.PathLike[str], model: Any, processo
     noise = torch.randn(_NUM_SAMPLES, generator=torch.Generator().manual_seed(0)).numpy()
     features = processor(audio=noise, sampling_rate=16000, return_tensors="pt")
     inputs = {model.main_input_name: features[model.main_input_name]}
-    if capabilities_of(model).generates:
+    capabilities = capabilities_of(model)
+    if capabilities.reads_prompts:
+        inputs = dict(features)
+    if capabilities.generates and model.config.is_encoder_decoder:
         inputs["decoder_input_ids"] = torch.tensor([_TARGET_IDS])
     elif auto_name == "AutoModelForPreTraining":
         inputs = {name: tensor.cpu() for name, tensor in model.dummy_inputs.items()}
@@ -199,8 +203,9 @@ def compute_outputs(model: Any, processor: Any, tokenizer: Any, inputs: Any) -> 
         outputs = model(**inputs)
         results["outputs"] = outputs["logits" if "logits" in outputs else "loss_sums"].float().cpu()
         if model.can_generate():
-            results["generated"] = model.generate(inputs[model.main_input_name], max_new_tokens=5, num_beams=2)
-        if processor.speech_tokenizer is not None:
+            sources = {name: value for name, value in inputs.items() if name != "decoder_input_ids"}
+            results["generated"] = model.generate(**sources, max_new_tokens=5, num_beams=2)
+        if getattr(processor, "speech_tokenizer", None) is not None:
             results["codes"] = torch.tensor(processor.encode_speech(audio, sampling_rate=16000))
     return results
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mu2slam_hf.data.audio_sources import stream_audio_source
 from mu2slam_hf.inference.ctc_alignment import WILDCARD, CTCAlignment, align_ctc
-from mu2slam_hf.inference.ctc_windows import iterate_ctc_log_probs
+from mu2slam_hf.inference.ctc_windows import check_has_ctc, iterate_ctc_log_probs
 from mu2slam_hf.models.generation_tokens import excluded_tokens
 from mu2slam_hf.models.language_codes import canonical_language
 from mu2slam_hf.models.modules_vocabulary import WORD_BOUNDARY
@@ -218,6 +218,7 @@ def align_waveform(
     synthetic speech this reduces the mean error of a boundary of characters from 36 to 23 ms, of the end of a word in
     pieces from 86 to 38 ms.
     """
+    check_has_ctc(model)
     rate = processor.feature_extractor.sampling_rate
     level = level or default_level(language)
     row = processor.language_row(language)

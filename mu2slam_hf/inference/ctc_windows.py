@@ -15,6 +15,15 @@ from mu2slam_hf.models.generation_tokens import exclude_from_ctc
 from mu2slam_hf.models.modules_capabilities import capabilities_of
 
 
+def check_has_ctc(model: Any) -> None:
+    """Raises ValueError if a model has no CTC head."""
+    if not capabilities_of(model).has_ctc:
+        raise ValueError(
+            f"{type(model).__name__} has no CTC head; use a Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC or "
+            "MSLAMForCTC checkpoint."
+        )
+
+
 def iterate_ctc_log_probs(
     model: Any,
     processor: Any,
@@ -44,11 +53,7 @@ def iterate_ctc_log_probs(
 
     Choice: windows begin at encoder frames. A feature extractor that normalises by utterance does so by window.
     """
-    if not capabilities_of(model).has_ctc:
-        raise ValueError(
-            f"{type(model).__name__} has no CTC head; use a Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC or "
-            "MSLAMForCTC checkpoint."
-        )
+    check_has_ctc(model)
     rate = processor.feature_extractor.sampling_rate
     per_frame = model.samples_per_frame
     num_frames = max(1, round(window_seconds * rate / per_frame))

@@ -26,6 +26,7 @@ from mu2slam_hf.models.generation_tokens import exclude_from_ctc, excluded_token
 from mu2slam_hf.models.modules_capabilities import EncodedSpeech, capabilities_of
 from mu2slam_hf.models.modules_language_adapters import use_adapter
 from mu2slam_hf.models.modules_lengths import group_by_size
+from mu2slam_hf.models.modules_speech_inputs import extract_speech
 
 
 @dataclass(kw_only=True)
@@ -116,11 +117,9 @@ class WindowRecognizer:
                 f"A CTC model only transcribes in the spoken language and does not support "
                 f"{', '.join(sorted(generate_kwargs))}. Use a Mu2SLAMForConditionalGeneration checkpoint to translate."
             )
-        self.model = model
-        self.processor = processor
+        self.model, self.processor = model, processor
         self.language_labels = model.language_labels if self.capabilities.identifies_languages else []
-        self.batch_seconds = batch_seconds
-        self.adapter_name = adapter_name
+        self.batch_seconds, self.adapter_name = batch_seconds, adapter_name
         self.generate_kwargs = dict(generate_kwargs or {})
         self.assistant = self.generate_kwargs.pop("assistant_model", None)
         if self.assistant is not None:
@@ -189,16 +188,17 @@ class WindowRecognizer:
         inputs = self.processor(audio=[result.window.waveform], sampling_rate=self.sampling_rate, return_tensors="pt")
         features = inputs[self.assistant.main_input_name].to(self.assistant.device, self.assistant.dtype)
         row = self.assistant_rows[[self.processor.language_row(result.source_lang)]].to(self.assistant.device)
-        speech = {self.assistant.main_input_name: features}
-        return self.assistant.get_encoder()(**speech, language_ids=row, return_dict=True).last_hidden_state[0]
+        encoder, name = self.assistant.get_encoder(), self.assistant.main_input_name
+        return encoder(**{name: features}, language_ids=row, return_dict=True).last_hidden_state[0]
 
     def _encode_batch(
         self, waveforms: Sequence[np.ndarray], source_langs: Sequence[str | None]
     ) -> tuple[list[Tensor], list[Tensor | None], Sequence[Mapping[str, float] | None]]:
         """States, CTC log posteriors and language probabilities of each recording."""
         model = self.model
-        inputs = self.processor(audio=list(waveforms), sampling_rate=self.sampling_rate, return_tensors="pt")
-        speech = inputs[model.main_input_name].to(model.device, model.dtype)
+        extractor = self.processor.feature_extractor
+        inputs = extract_speech(extractor, list(waveforms), self.sampling_rate, return_tensors="pt")
+        speech = inputs[model.speech_input_name].to(model.device, model.dtype)
         rows = torch.tensor([self.processor.language_row(lang) for lang in source_langs], device=model.device)
         encoded: EncodedSpeech = model.encode_speech(speech, inputs["attention_mask"].to(model.device), rows)
         lengths = [int(length) for length in encoded.frame_mask.sum(dim=-1).tolist()]
@@ -245,10 +245,8 @@ class WindowRecognizer:
         one.no_speech_probability = self.no_speech.no_speech_probability(one.features)
         one.text = self._to_text(ids) if one.has_speech else ""
         one.has_speech = bool(one.text)
-        if not one.has_speech:
-            return
-        one.token_ids = ids
-        if one.log_probs is None:
+        one.token_ids = ids if one.has_speech else []
+        if not one.has_speech or one.log_probs is None:
             return
         try:
             one.words = self._align(one, level)
@@ -357,14 +355,18 @@ class WindowRecognizer:
         """Tokens for each window, written from its states or, if they are given, from transcripts."""
         source_langs = [result.written_language for result in windows]
         parts = [self._core_frames(result) if only_core else slice(None) for result in windows]
+        states = [result.states[part] for result, part in zip(windows, parts, strict=True)]
         if self.assistant is not None and windows[0].assistant_states is not None:
             # One at a time, as in transformers.
             own = self.assistant.stack_states([windows[0].assistant_states[parts[0]]])
             options["assistant_model"] = SourceAssistant(self.assistant, own, self.assistant_rows)
+        if self.capabilities.reads_prompts:
+            lengths, task = [len(row) for row in states], options.pop("task", "ast")
+            options["prompts"] = self.processor.encode_prompts(lengths, task, source_langs, target_langs)
         if self.capabilities.generates:
             options = {"max_repeats": self.max_repeats, **options, **self.generate_kwargs}
         ids = self.model.write_tokens(
-            [result.states[part] for result, part in zip(windows, parts, strict=True)],
+            states,
             [None if result.log_probs is None else self._written_log_probs(result) for result in windows],
             source_langs=source_langs,
             target_langs=target_langs,
@@ -389,12 +391,10 @@ class WindowRecognizer:
         return slice(first, max(first + 1, -(-one.window.core_stop // per_frame)))
 
     def _to_text(self, ids: list[int]) -> str:
-        text = self.processor.tokenizer.decode(ids, skip_special_tokens=True, **self._decode_options())
-        return " ".join(text.split())
-
-    def _decode_options(self) -> dict[str, Any]:
+        tokenizer = self.processor.tokenizer
         # A CTC tokenizer would collapse tokens that were collapsed already.
-        return {"group_tokens": False} if getattr(self.processor.tokenizer, "collapses_repeats", False) else {}
+        options = {"group_tokens": False} if getattr(tokenizer, "collapses_repeats", False) else {}
+        return " ".join(tokenizer.decode(ids, skip_special_tokens=True, **options).split())
 
     def _batches(self, items: Sequence[Any], seconds: Sequence[float]) -> Iterator[list[Any]]:
         """Batches of similar length, longest first; one by one if there is no budget."""

@@ -176,8 +176,7 @@ class Transcriber(WindowLoop[TranscribedRecording, Transcript]):
     def __init__(
         self, model: Any, processor: Any, options: TranscriptionOptions, progress: Callable[[float], None] | None
     ):
-        self.options = options
-        self.processor = processor
+        self.options, self.processor = options, processor
         self.capabilities = capabilities_of(model)
         if "asr" not in self.capabilities.tasks:
             raise ValueError(
@@ -200,8 +199,7 @@ class Transcriber(WindowLoop[TranscribedRecording, Transcript]):
             raise ValueError(f"timestamps must be 'word', 'token' or None, got {options.timestamps!r}.")
         # Windows that have passed the encoder and wait until the language of their recording is settled.
         self.unsettled: list[tuple[TranscribedRecording, RecognizedWindow]] = []
-        self.finished = UnwrittenWindows()
-        self.has_shown = False
+        self.finished, self.has_shown = UnwrittenWindows(), False
         super().__init__(
             sampling_rate=self.recognizer.sampling_rate,
             chunk_seconds=find_chunk_seconds(model, options.chunk_length_s),
@@ -215,10 +213,13 @@ class Transcriber(WindowLoop[TranscribedRecording, Transcript]):
 
     def open(self, item: Any) -> TranscribedRecording:
         """The state of a recording, or of a request with languages of its own."""
-        if not isinstance(item, TranscriptionRequest):
-            return TranscribedRecording(item, self.source_lang, self.options.target_langs)
+        is_request = isinstance(item, TranscriptionRequest)
+        source_lang = self._known_language(item.source_lang) if is_request else self.source_lang
+        if self.capabilities.reads_prompts:
+            self.processor.build_prompt("asr", source_lang, None)  # an error if it names the language
+        if not is_request:
+            return TranscribedRecording(item, source_lang, self.options.target_langs)
         self._check_targets(item.target_langs)
-        source_lang = self._known_language(item.source_lang)
         recording = TranscribedRecording(item.source, source_lang, item.target_langs, item.max_seconds)
         recording.journal = item.journal
         if item.on_settled is not None:
@@ -347,8 +348,7 @@ class Transcriber(WindowLoop[TranscribedRecording, Transcript]):
         """Add the segment of a window; words that two windows have recognised at a cut are kept once."""
         language, probability, written = spoken
         window, rate, words = result.window, self.sampling_rate, list(result.words)
-        previous = recording.last.get(window.channel)
-        segments = recording.segments
+        previous, segments = recording.last.get(window.channel), recording.segments
         cut_sample = window.start_sample + window.core_start
         # The window before may have been without speech; then no word is recognised twice.
         follows = previous is not None and previous.window.start_sample + previous.window.core_stop == cut_sample

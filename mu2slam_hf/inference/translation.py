@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from mu2slam_hf.data.text import prepare_text
+from mu2slam_hf.models.modules_capabilities import capabilities_of
 from mu2slam_hf.models.modules_lengths import group_by_size
 
 
@@ -64,9 +65,16 @@ def translate(
     return results
 
 
-def _generate(model: Any, processor: Any, texts: Sequence[str], **options: Any) -> list[str]:
-    inputs = processor(text=list(texts), return_tensors="pt").to(model.device)
-    ids = model.generate(**inputs, **options)
+def _generate(
+    model: Any, processor: Any, texts: Sequence[str], task: str, source_lang: Any, target_lang: Any, **options: Any
+) -> list[str]:
+    asked = {"task": task, "source_lang": source_lang, "target_lang": target_lang}
+    if capabilities_of(model).reads_prompts:
+        inputs = processor(text=list(texts), **asked).to(model.device)
+        ids = model.generate(**inputs, **options)
+    else:
+        inputs = processor(text=list(texts), return_tensors="pt").to(model.device)
+        ids = model.generate(**inputs, **asked, **options)
     return [text.strip() for text in processor.batch_decode(getattr(ids, "sequences", ids), skip_special_tokens=True)]
 
 

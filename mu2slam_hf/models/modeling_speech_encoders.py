@@ -12,9 +12,10 @@ import transformers
 from torch import Tensor, nn
 from transformers import AutoModel
 
+from .configuration_conformer import ConformerEncoderConfig
 from .configuration_speech_tokenizer import SpeechTokenizerConfig
 from .modeling_conformer import ConformerEncoder
-from .modules_frontends import ConvolutionalSubsampling
+from .modules_frontends import ConvolutionalSubsampling, build_frontend
 from .modules_lengths import downsample_attention_mask
 from .modules_positions import sinusoidal_embedding
 
@@ -54,16 +55,35 @@ class ConformerFeatures(nn.Module):
     and later layers are omitted to keep the tokenizer small.
 
     Args:
-        config: `config.encoder_config` must be a `ConformerEncoderConfig` with at least `config.encoder_layer` layers.
+        config: configuration of the encoder, with any front end.
+        num_layers: number of layers that run.
     """
 
-    def __init__(self, config: SpeechTokenizerConfig):
+    def __init__(self, config: ConformerEncoderConfig, num_layers: int):
         super().__init__()
-        self.num_layers = config.encoder_layer
-        self.has_positions = config.encoder_config.position_embeddings_type == "sinusoidal"
-        self.subsampling = ConvolutionalSubsampling(config.encoder_config)
-        self.speech_embedding = nn.Parameter(torch.zeros(config.encoder_config.hidden_size))
-        self.conformer = ConformerEncoder(config.encoder_config)
+        self.config = config
+        self.num_layers = num_layers
+        self.subsampling = build_frontend(config)
+        self.speech_embedding = nn.Parameter(torch.zeros(config.hidden_size))
+        self.conformer = ConformerEncoder(config)
+
+    def compute_layers(self, speech: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
+        """Input of the first layer and outputs of all layers for a batch, each `(B, N, D)`.
+
+        Args:
+            speech: `(B, T, M)` features, or `(B, samples)` for the front end `waveform`.
+            attention_mask: `(B, T)`, 1 on real frames (samples).
+        """
+        states = self.subsampling(speech, attention_mask.to(torch.int64).sum(-1))
+        states = states + self.speech_embedding.to(states.dtype)
+        if self.config.position_embeddings_type == "sinusoidal":
+            positions = torch.arange(states.shape[1], device=states.device)[None]
+            states = states + sinusoidal_embedding(positions, states.shape[-1]).to(states.dtype)
+        if self.num_layers == 0:
+            return (states,)
+        mask = downsample_attention_mask(attention_mask, self.config).to(torch.int64)
+        options = {"end_layer": self.num_layers, "output_hidden_states": True, "return_dict": True}
+        return self.conformer(states, attention_mask=mask, **options).hidden_states
 
     def forward(self, input_features: Tensor, attention_mask: Tensor) -> Tensor:
         """Features of a batch.
@@ -75,14 +95,7 @@ class ConformerFeatures(nn.Module):
         Returns:
             `(B, N, D)`; values on padding are arbitrary.
         """
-        states = self.subsampling(input_features, attention_mask.to(torch.int64).sum(-1)) + self.speech_embedding
-        if self.has_positions:
-            positions = torch.arange(states.shape[1], device=states.device)[None]
-            states = states + sinusoidal_embedding(positions, states.shape[-1]).to(states.dtype)
-        if self.num_layers == 0:
-            return states
-        mask = downsample_attention_mask(attention_mask).to(torch.int64)
-        return self.conformer(states, attention_mask=mask, end_layer=self.num_layers).last_hidden_state
+        return self.compute_layers(input_features, attention_mask)[-1]
 
 
 class FrontendFeatures(nn.Module):
@@ -163,4 +176,6 @@ def build_encoder_features(config: SpeechTokenizerConfig) -> nn.Module | None:
         return None
     if config.kind == "contrastive":
         return FrontendFeatures(config).eval()
-    return (WaveformFeatures(config) if config.reads_waveforms else ConformerFeatures(config)).eval()
+    if config.reads_waveforms:
+        return WaveformFeatures(config).eval()
+    return ConformerFeatures(config.encoder_config, config.encoder_layer).eval()

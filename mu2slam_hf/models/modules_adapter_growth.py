@@ -21,7 +21,7 @@ from .modules_vocabulary import LANGUAGE_TABLES, TOKEN_TABLES, has_rows_of
 GROWTH_FILE = "adapter_growth.json"
 ROWS_PREFIX = "grown_rows."
 """Prefix of the new rows among the weights of an adapter."""
-_PARTS = ("encoder", "decoder")
+_PARTS = ("encoder", "decoder", "language_model")
 _SAMPLED = 256
 """Number of weights of a parameter that enter a fingerprint, at equal distances."""
 
@@ -100,7 +100,7 @@ class AdapterGrowth:
 
 
 def fingerprint_weights(model: Any) -> dict[str, str]:
-    """Hashes of the weights of encoder and decoder, by which the base model of an adapter is recognised.
+    """Hashes of the weights of encoder and decoder, or text model, by which the base of an adapter is recognised.
 
     Choice: 256 weights of each parameter, rounded to bfloat16, so that it does not depend on the dtype in which a
     model was stored or loaded, and takes no time. Tables of tokens and languages, which grow, and adapters are left

@@ -54,9 +54,7 @@ def initialize_module(module: nn.Module) -> None:
     elif isinstance(module, ConformerSelfAttention) and module.positions == "relative":
         init.xavier_uniform_(module.bias_u)
         init.xavier_uniform_(module.bias_v)
-    elif isinstance(module, LayerAverage):
-        init.zeros_(module.weight)
-    elif isinstance(module, (LearnedQuantizer, RandomProjectionQuantizer)):
+    elif isinstance(module, (LayerAverage, LearnedQuantizer, RandomProjectionQuantizer)):
         module.reset_parameters()
     elif getattr(module, "keeps_variance", False):
         init.kaiming_normal_(module.weight)

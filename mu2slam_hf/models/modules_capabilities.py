@@ -28,6 +28,9 @@ class Capabilities:
         identifies_languages: whether `encode_speech` and `compute_languages` give logits of languages.
         generates: whether `write_tokens` accepts the options of `generate`.
         embeds: whether its encoder gives states of speech or text, from which vectors are made.
+        reads_prompts: whether prompts tell it what to write: its processor has `encode_prompts`, whose result is the
+            argument `prompts` of `write_tokens`, and tasks and languages are arguments of the processor instead of
+            `generate`.
     """
 
     tasks: tuple[str, ...] = ()
@@ -35,6 +38,7 @@ class Capabilities:
     identifies_languages: bool = False
     generates: bool = False
     embeds: bool = False
+    reads_prompts: bool = False
 
     @property
     def translates(self) -> bool:
@@ -78,6 +82,11 @@ class InferenceMixin:
         return self.config.inputs_to_logits_ratio
 
     @property
+    def speech_input_name(self) -> str:
+        """Name of the input for speech, `input_features` or `input_values`."""
+        return self.main_input_name
+
+    @property
     def language_labels(self) -> list[str]:
         """Codes of the languages that `encode_speech` distinguishes, in the order of its logits."""
         return list(self.config.languages)
@@ -86,7 +95,7 @@ class InferenceMixin:
         """Encode recordings.
 
         Args:
-            speech: `(B, T, M)` features or `(B, samples)` waveforms, the input `main_input_name` of the model.
+            speech: `(B, T, M)` features or `(B, samples)` waveforms, the input `speech_input_name` of the model.
             attention_mask: `(B, T)`, 1 on real frames.
             language_ids: `(B,)` int64 rows of the spoken languages; 0 means unknown.
         """

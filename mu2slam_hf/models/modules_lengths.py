@@ -5,7 +5,9 @@ Shapes: B batch, T feature frames (100 Hz; `stacked_frames`: 50 Hz; `waveform`: 
     `stacked_frames` and `waveform`: 50 Hz), L positions of a row.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,6 +58,24 @@ def encoder_length(num_frames, encoder_config=None):
             length = valid_conv_length(length, kernel, stride)
         return length
     return conv_output_length(conv_output_length(num_frames))
+
+
+def audio_embedding_length(num_frames, audio_lengths: Mapping[str, Any]):
+    """Number of embeddings that an audio adapter makes of a recording.
+
+    Args:
+        num_frames: length of the input of the front end without padding, int or integer tensor.
+        audio_lengths: `SpeechLLMConfig.audio_lengths`: `frontend` as in `encoder_length`, or `whisper`, whose
+            convolutions halve the 10 ms frames; `stride` of the adapter.
+
+    Returns:
+        `ceil(N / stride)`, the same type as `num_frames`.
+    """
+    if audio_lengths["frontend"] == "whisper":
+        length = conv_output_length(num_frames)
+    else:
+        length = encoder_length(num_frames, SimpleNamespace(**audio_lengths))
+    return (length + audio_lengths["stride"] - 1) // audio_lengths["stride"]
 
 
 def length_mask(lengths: Tensor, max_length: int) -> Tensor:

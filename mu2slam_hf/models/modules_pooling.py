@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from transformers import initialization as init
 
 from .modules_layers import at_least_float32
 
@@ -89,16 +90,25 @@ class LayerAverage(nn.Module):
 
     Args:
         num_layers: number of states K.
+        normalization: "softmax": the weights are the softmax of the parameter; "none": `1/K` of the parameter, which
+            is 1 at first. Paper (Mundnich et al. 2024), Eq. 1: the second, so that the scale is learned too.
     """
 
-    def __init__(self, num_layers: int):
+    def __init__(self, num_layers: int, normalization: str = "softmax"):
         super().__init__()
         self.num_layers = num_layers
-        self.weight = nn.Parameter(torch.zeros(num_layers))
+        self.normalization = normalization
+        self.weight = nn.Parameter(torch.empty(num_layers))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Equal weights."""
+        init.constant_(self.weight, 0.0 if self.normalization == "softmax" else 1.0)
 
     def forward(self, hidden_states: Sequence[Tensor]) -> Tensor:
-        """Average K states `(B, L, D)` to `(B, L, D)`; the weights are the softmax of the parameter."""
-        weights = at_least_float32(self.weight).softmax(dim=0)
+        """Average K states `(B, L, D)` to `(B, L, D)`."""
+        weights = at_least_float32(self.weight)
+        weights = weights.softmax(dim=0) if self.normalization == "softmax" else weights / self.num_layers
         average = hidden_states[0] * weights[0].to(hidden_states[0].dtype)
         for states, weight in zip(hidden_states[1:], weights[1:], strict=True):
             average = average + states * weight.to(states.dtype)

@@ -89,6 +89,8 @@ def extract_speech(
         for waveform in read_waveforms(audio, sampling_rate, rate)
     ]
     options = {"padding": True, "return_tensors": "pt", **options, "return_attention_mask": True}
+    if hasattr(feature_extractor, "nb_max_frames"):  # Whisper, whose encoder has a fixed length
+        options["padding"] = "max_length"
     inputs = feature_extractor(waveforms, sampling_rate=rate, **options)
     mask = inputs["attention_mask"]
     if isinstance(mask, torch.Tensor):

@@ -199,8 +199,8 @@ class Mu2SLAMProcessor(AdapterProcessorMixin, ProcessorMixin):
         outputs: dict[str, Any],
     ) -> dict[str, list[int]]:
         """Check the task for every item; returns the rows of the language table per item."""
-        sources = _one_per_item("source_lang", source_lang, batch_size)
-        targets = _one_per_item("target_lang", target_lang, batch_size)
+        sources = one_per_item("source_lang", source_lang, batch_size)
+        targets = one_per_item("target_lang", target_lang, batch_size)
         if task is not None:
             target_modality = "text" if "labels" in outputs else None
             with listing_choices(self.languages):
@@ -378,7 +378,7 @@ def _check_text(name: str, text: Any) -> str | list[str]:
     return list(text)
 
 
-def _one_per_item(
+def one_per_item(
     name: str, codes: str | Sequence[str | None] | None, batch_size: int
 ) -> list[str] | list[str | None] | list[None]:
     """One code per item, from one for all or one for each."""

@@ -14,6 +14,7 @@ from mu2slam_hf.data.audio import FloatArray
 from mu2slam_hf.inference.languages import resolve_source_language
 from mu2slam_hf.serving.errors import ApiError, invalid_value
 from mu2slam_hf.serving.served_models import ServedModel, ServedModels
+from mu2slam_hf.serving.transcription_request import check_language_is_given
 
 RATES = (16_000, 24_000)
 # Seconds between two guesses at the words of a growing piece.
@@ -83,6 +84,7 @@ def read_settings(session: Any, before: LiveSettings, models: ServedModels) -> L
             language = resolve_source_language(None if text is None else str(text), model.languages, "language")
         except ValueError as error:
             raise ApiError(400, "unsupported_language", str(error), param="language") from None
+    check_language_is_given(language, model)
     delay = transcription.get("delay") or before.delay
     if delay not in _STEPS:
         raise invalid_value("delay", f"expected one of {', '.join(_STEPS)}, got {str(delay)[:80]!r}")

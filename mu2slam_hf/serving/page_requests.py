@@ -104,7 +104,8 @@ class PageRequests:
         with self._answer(client) as entry:
             served = self.models.find(model)
             entry["model"] = served.name
-            source_lang, target_lang = read_source_language(source, served), read_target_language(target, served)
+            source_lang = read_source_language(source, served, is_spoken=False)
+            target_lang = read_target_language(target, served)
             if source_lang == target_lang:
                 raise invalid_value("target_language", f"expected another language than that of the text, {source}")
             if len(text.encode()) > self.limits.field_bytes:

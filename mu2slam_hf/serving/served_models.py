@@ -33,6 +33,7 @@ class ServedModel:
         tokenizer: a copy of its tokenizer, which another thread than that of the model can use.
         build_transcriber: a new window loop on it.
         created: Unix time at which it was loaded.
+        needs_language: whether a request must say which language is spoken, because the prompt names it.
         summary: what its card says about it, see `read_card_summary`.
     """
 
@@ -42,6 +43,7 @@ class ServedModel:
     tokenizer: Any
     build_transcriber: Callable[[], Transcriber]
     created: int
+    needs_language: bool = False
     summary: str = ""
     _lock: Any = field(default_factory=threading.Lock)
 
@@ -133,6 +135,7 @@ def load_models(
                     tokenizer=deepcopy(processor.tokenizer),
                     build_transcriber=build,
                     created=int(time.time()),
+                    needs_language=capabilities_of(model).reads_prompts and "{language}" in processor.prompts["asr"],
                     summary=read_card_summary(choice.path),
                 )
             )

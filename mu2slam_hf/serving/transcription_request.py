@@ -149,13 +149,28 @@ def _read_language(param: str, text: str, resolve: Callable[[str], str | None]) 
         raise ApiError(400, "unsupported_language", str(error), param=param) from None
 
 
-def read_source_language(text: str, model: ServedModel) -> str | None:
+def read_source_language(text: str, model: ServedModel, *, is_spoken: bool = True) -> str | None:
     """The language of a recording or text, as a model calls it; None if it is not given.
 
+    Args:
+        text: value of the field.
+        model: the model.
+        is_spoken: whether it is that of a recording, which some models need.
+
     Raises:
-        ApiError: the model does not know it.
+        ApiError: the model does not know it, or needs it.
     """
-    return _read_language("language", text, lambda text: resolve_source_language(text, model.languages, "language"))
+    code = _read_language("language", text, lambda text: resolve_source_language(text, model.languages, "language"))
+    if is_spoken:
+        check_language_is_given(code, model)
+    return code
+
+
+def check_language_is_given(code: str | None, model: ServedModel) -> None:
+    """Raises ApiError if a model needs the spoken language, and it is not given."""
+    if code is None and model.needs_language:
+        message = "language: is required, because the prompt names the language that is spoken"
+        raise ApiError(400, "missing_language", message, param="language")
 
 
 def read_target_language(text: str, model: ServedModel) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from document_blocks import make_program, read_blocks
 from helpers import REPOSITORY_ROOT, make_tiny_pair, run_python
+from tiny_speech_llm import make_speech_llm
 
 from mu2slam_hf import (
     MSLAMForAudioClassification,
@@ -251,3 +252,13 @@ def _imported(node: ast.AST) -> list[str]:
     if isinstance(node, ast.ImportFrom) and node.level == 0:
         return [(node.module or "").split(".")[0]]
     return []
+
+
+def test_a_speech_encoder_with_a_text_model_in_a_bare_process(tmp_path):
+    """Encoder and tokenizer are those of transformers; model and processor are custom code."""
+    model, processor = make_speech_llm("mt5", "whisper")
+    path = build_bundle(tmp_path / "llm", model, processor, card=CARD, run_check=False)
+    assert compare_in_bare_process(path, model, processor)[:2] == [
+        "SpeechLLMForConditionalGeneration",
+        "SpeechLLMProcessor",
+    ]

@@ -19,6 +19,7 @@ from mu2slam_hf import (
     Mu2SLAMCTCTokenizer,
     Mu2SLAMForCTC,
     Mu2SLAMProcessor,
+    SpeechLLMConfig,
     SpeechTokenizerConfig,
 )
 from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
@@ -32,12 +33,14 @@ def tiny_configs() -> dict[str, object]:
     encoder = ConformerEncoderConfig(**SMALL, subsampling_conv_channels=[2, 2])
     two_layers = ConformerEncoderConfig(**{**SMALL, "num_hidden_layers": 2}, subsampling_conv_channels=[2, 2])
     shared = {"vocab_size": 1200, "languages": ["und", "en"]}
+    text = {"model_type": "llama", "vocab_size": 40, "pad_token_id": 0, **SMALL}
     whole = Mu2SLAMConfig(encoder_config=encoder, decoder_config=SMALL, **shared)
     return {
         "mu2slam": whole,
         "mu2slam_ctc": Mu2SLAMCTCConfig(encoder_config=encoder, **shared),
         "mslam": MSLAMConfig(encoder_config=two_layers, num_speech_layers=1, codevector_dim=8, **shared),
         "mslam_ctc": MSLAMCTCConfig(encoder_config=two_layers, num_speech_layers=1, **shared),
+        "speech_llm": SpeechLLMConfig(encoder_config=encoder, text_config=text, audio_token_id=40),
         "mu2slam_decoder": whole.decoder_config,
         "mu2slam_conformer": encoder,
         "mu2slam_speech_tokenizer": SpeechTokenizerConfig(num_codevectors_per_group=8),

@@ -45,7 +45,9 @@ OF_THE_PAPER = [
 STREAMED = [
     path for path in RECIPES if "streaming: true" in path.read_text(encoding="utf-8") and path not in OF_THE_PAPER
 ]
-TABLES = [path for path in RECIPES if path not in (*STREAMED, *HEADS, *OF_THE_PAPER)]
+# These start from two models: tests/end_to_end/test_speech_llm.py has their tests.
+SPEECH_LLM = [path for path, kind in RECIPES.items() if kind == "speech_llm"]
+TABLES = [path for path in RECIPES if path not in (*STREAMED, *HEADS, *OF_THE_PAPER, *SPEECH_LLM)]
 LOCATION = ("name", "root", "split", "options", "manifest", "columns", "lang", "languages", "audio_root")
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
 ENCODER = {f"encoder_config.{key}": value for key, value in SIZES.items()}
@@ -292,7 +294,7 @@ def test_models_of_the_paper_have_the_papers_size():
 @each(RECIPES)
 def test_recipes_resolve_and_read_back(path, data_root, tones, public_corpora, tmp_path, monkeypatch):
     """With the development data in place, and stand-ins for what is made by hand (synthetic speech, a model)."""
-    for name in ("SYNTHETIC", "TINY", "MODEL", "START", "ENCODER", "OWN", "REPLAY", "SPEECH_TOKENIZER"):
+    for name in ("SYNTHETIC", "TINY", "MODEL", "START", "ENCODER", "OWN", "REPLAY", "SPEECH_TOKENIZER", "BASE"):
         monkeypatch.setenv(f"MU2SLAM_{name}", str(tones.parent))
     monkeypatch.setenv("MU2SLAM_DATA", str(data_root))
     monkeypatch.setenv("MU2SLAM_CORPORA", str(public_corpora))
@@ -301,11 +303,12 @@ def test_recipes_resolve_and_read_back(path, data_root, tones, public_corpora, t
         f"{section}.corpora.{name}.manifest={tones}"
         for section in ("data", "evaluation")
         for name, corpus in tree.get(section, {}).get("corpora", {}).items()
-        if any(f"MU2SLAM_{made}" in corpus.get("manifest", "") for made in ("SYNTHETIC", "OWN", "REPLAY"))
+        if any(f"MU2SLAM_{made}" in corpus.get("manifest", "") for made in ("SYNTHETIC", "OWN", "REPLAY", "SPOKEN"))
     ]
     for recipe in load_recipes(path, overrides):
         # The last ones are judged by what is fine-tuned from them.
         later = ("finetune_multitask", "pretrain_mboshi", "continue_w2v_bert", "continue_w2v_bert_best_rq")
+        later += ("zero_resource", "study_speech_llm")
         is_judged_later = path in STREAMED or path.stem in later
         assert recipe.data.corpora and (recipe.evaluation.corpora or is_judged_later)
         written = tmp_path / "recipe.yaml"

@@ -34,7 +34,10 @@ class Inapplicable(NamedTuple):
 
 
 ENCODER, CTC, TEXT = "ConformerEncoderTest", "*ForCTCTest *ForAudioClassificationTest", "*TokenizationTest"
-MODELS, SPEECH = f"{ENCODER} {CTC} M*ModelTest", "Mu2SLAMProcessorTest"
+OURS, SPEECH = f"{ENCODER} {CTC} M*ModelTest SpeechLLMWithT5ModelTest", "Mu2SLAMProcessorTest"
+MODELS = f"{OURS} SpeechLLMModelTest"
+GROWN = "the id of audio is behind the vocabulary: the text model is resized before it is given ears"
+SPEECH_LLM, OF_T5 = "SpeechLLM*ModelTest", "the states are those of the text model, whose tests are in transformers"
 
 TABLE = (
     # What the source distribution does not carry; tests/contract/test_generation.py tests generation.
@@ -43,7 +46,7 @@ TABLE = (
     Inapplicable(MODELS, "test_causal_lm_loss_*", "no model consists of a decoder only"),
     Inapplicable(f"{ENCODER} {CTC} MSLAMModelTest", "test_encoder_decoder_*", "these models have no decoder"),
     Inapplicable(MODELS, "test_*_grouped_inference* test_moe_* test_output_router_*", "no model has experts"),
-    Inapplicable(MODELS, "test_*tp_plan*", "no model has a plan for tensor parallelism"),
+    Inapplicable(OURS, "test_*tp_plan*", "no model has a plan for tensor parallelism"),
     Inapplicable(f"{ENCODER} {CTC} MSLAMModelTest", "test_keep_in_fp32_modules*", "none keeps a module in float32"),
     Inapplicable(MODELS, "test_reverse_loading_* test_can_load_from_already_*", "no model converts saved weights"),
     Inapplicable(MODELS, "test_sliding_window_mask", "attention has no sliding window"),
@@ -61,6 +64,18 @@ TABLE = (
     Inapplicable(MODELS, "test_*deepspeed*", "needs DeepSpeed", package="deepspeed"),
     Inapplicable(MODELS, "test_flash_attn_*", "needs FlashAttention", package="flash_attn"),
     Inapplicable(MODELS, "test_kernels_*", "needs kernels of the Hub", package="kernels"),
+    # A speech encoder with a text model.
+    Inapplicable(SPEECH_LLM, "test_generation_tester_mixin_inheritance", "there is no GenerationTesterMixin"),
+    Inapplicable(SPEECH_LLM, "test_inputs_embeds", "the ids of audio have no embedding"),
+    Inapplicable(SPEECH_LLM, "test_model_base_model_prefix", "encoder, adapter and text model are side by side"),
+    Inapplicable(SPEECH_LLM, "test_resize_tokens_embeddings test_resize_embeddings_untied", GROWN),
+    Inapplicable(SPEECH_LLM, "test_training_gradient_checkpointing*", "encoder and text model are frozen"),
+    Inapplicable(SPEECH_LLM, "test_eager_matches_sdpa_*", "masks of prompts and of speech have different lengths"),
+    Inapplicable(SPEECH_LLM, "test_get_audio_features_attentions", "attention of the encoder is not returned"),
+    Inapplicable("SpeechLLMModelTest", "test_model_forward_default_*", "Llama's configuration has no id of padding"),
+    Inapplicable("SpeechLLMWithT5ModelTest", "test_can_init_all_missing_weights", "T5 initialises them as a whole"),
+    Inapplicable("SpeechLLMWithT5ModelTest", "test_attention_outputs test_hidden_states_output", OF_T5),
+    Inapplicable("SpeechLLMWithT5ModelTest", "test_retain_grad_*", OF_T5),
     # Tokenizers, processors, pipelines.
     Inapplicable(TEXT, "test_chat_template_save_loading", "the tokenizers have no chat template"),
     Inapplicable(TEXT, "test_integration*", "the tokenizers are trained by the test: no ids to compare with"),

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from mu2slam_hf.cli.directions import direction_list, select_directions
+from mu2slam_hf.cli.languages import language_code
 from mu2slam_hf.cli.model_options import add_model_options
 from mu2slam_hf.cli.models import load_model
 from mu2slam_hf.cli.options import (
@@ -88,7 +89,22 @@ def _add_further_scores(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--language-accuracy",
         action="store_true",
-        help="also score the share of texts in their target language, and those texts alone (extra: langid)",
+        help="also score the share of texts in their target language, and those texts alone, and show the languages "
+        "that texts are in (extra: langid)",
+    )
+    parser.add_argument(
+        "--confusable-languages",
+        default="",
+        metavar="LANGS",
+        help="languages that texts may be in besides those of the model, as af,gl, for --language-accuracy",
+    )
+    parser.add_argument(
+        "--group",
+        action="append",
+        type=language_group,
+        default=[],
+        metavar="NAME=LANGS",
+        help="also print means over these source languages, as seen=de,es; repeatable",
     )
     parser.add_argument(
         "--transliterate",
@@ -100,6 +116,15 @@ def _add_further_scores(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also score translations in lower case and without punctuation",
     )
+
+
+def language_group(text: str) -> tuple[str, list[str]]:
+    """Name and languages of `seen=de,es`."""
+    name, _, languages = text.partition("=")
+    codes = [code for code in languages.split(",") if code]
+    if not name or not codes:
+        raise argparse.ArgumentTypeError(f"expected a name and languages, as seen=de,es; got {text!r}")
+    return name, [language_code(code) for code in codes]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -122,6 +147,7 @@ def run(args: argparse.Namespace) -> int:
 def _run_speech_text(args: argparse.Namespace, processes: Any) -> tuple[Any, str]:
     """Scores of transcription and translation."""
     from mu2slam_hf.data.corpora.registry import CORPORA
+    from mu2slam_hf.evaluation.scores.confusion import ConfusionMatrix, format_confusion
     from mu2slam_hf.evaluation.scores.scoring import format_scores
     from mu2slam_hf.evaluation.tasks.corpora import EvaluationSettings, evaluate_corpus
 
@@ -143,6 +169,8 @@ def _run_speech_text(args: argparse.Namespace, processes: Any) -> tuple[Any, str
             seed=args.seed,
             bootstrap_samples=args.bootstrap,
             language_accuracy=args.language_accuracy,
+            confusable_languages=[language_code(code) for code in args.confusable_languages.split(",") if code],
+            language_groups=dict(args.group),
             transliterate=args.transliterate,
             plain_translations=args.plain_translations,
             generate=generation_arguments(args),
@@ -156,7 +184,11 @@ def _run_speech_text(args: argparse.Namespace, processes: Any) -> tuple[Any, str
         progress=sys.stderr.isatty(),
         processes=processes,
     )
-    return results, format_scores(results.scores)
+    matrices = [
+        f"languages of {task}\n{format_confusion(ConfusionMatrix(**matrix))}"
+        for task, matrix in results.output_languages.items()
+    ]
+    return results, "\n\n".join([format_scores(results.scores), *matrices])
 
 
 def _default_tasks(corpus: str | None) -> list[str]:

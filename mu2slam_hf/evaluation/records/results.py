@@ -41,6 +41,8 @@ class EvaluationResults:
         seed: seed of the run; unused by greedy and beam search.
         duration_seconds: duration of decoding.
         scores: all scores.
+        output_languages: by task, `references`, `predictions` and `counts` of the confusion of the languages of texts;
+            only where language accuracy was asked for.
         schema_version: schema version of the record.
     """
 
@@ -55,6 +57,7 @@ class EvaluationResults:
     seed: int
     duration_seconds: float
     scores: Sequence[Score] = field(default_factory=tuple)
+    output_languages: Mapping[str, Any] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     def find(self, **wanted: Any) -> list[Score]:

@@ -47,7 +47,8 @@ class Score:
         group: None for all utterances; "seen words" for those whose words all occur in the training texts, "unseen
             words" for the others; for means over languages with many, some or few training data: "high-resource",
             "mid-resource", "low-resource"; "right language" for texts in their target language; "transliterated" for
-            texts in Latin letters; "plain" for translations in lower case without punctuation.
+            texts in Latin letters; "plain" for translations in lower case without punctuation; "seen languages" and
+            the like for means over languages that the user has grouped.
         num_items: number of utterances scored; for means, the number of scores averaged.
         signature: how it was computed.
         interval_low: lower bound of the 95 % confidence interval; None if it was not computed.

@@ -131,7 +131,7 @@ def format_scores(scores: Sequence[Score]) -> str:
             chosen = [s for s in scores if s.task == task and s.source_lang_given == is_given]
             whole, grouped = [s for s in chosen if s.group is None], [s for s in chosen if s.group is not None]
             blocks += [_format_block(task, is_given, whole, (*metrics, "language_accuracy"))] if whole else []
-            group_metrics = metrics if task in TRANSLATION_TASKS else _GROUP_METRICS
+            group_metrics = (*(metrics if task in TRANSLATION_TASKS else _GROUP_METRICS), "language_accuracy")
             blocks += [_format_block(task, is_given, grouped, group_metrics)] if grouped else []
     signatures = sorted({score.signature for score in scores if score.source_lang != MEAN != score.target_lang})
     return "\n\n".join([*blocks, "\n".join(["signatures:", *(f"  {signature}" for signature in signatures)])])
@@ -198,6 +198,37 @@ def _resource_means(
     return [
         _mean(members, source_lang=MEAN, target_lang="en", group=f"{name}-resource")
         for (_, _, _, name), members in groups.items()
+    ]
+
+
+def score_language_groups(scores: Sequence[Score], groups: Mapping[str, Sequence[str]]) -> list[Score]:
+    """Unweighted means over groups of source languages, of every task, metric and system, without intervals.
+
+    Args:
+        scores: scores of languages and directions; means among them are ignored.
+        groups: name of a group -> its languages. The scores have the group `<name> languages`, those of a view (such
+            as `right language`) `<name> languages, <view>`.
+    """
+    members: dict[tuple[str, str, str, bool, str], list[Score]] = defaultdict(list)
+    for name, languages in groups.items():
+        for score in scores:
+            if MEAN not in (score.source_lang, score.target_lang) and score.source_lang.split("-")[0] in languages:
+                group = f"{name} languages" + (f", {score.group}" if score.group else "")
+                members[score.task, score.metric, score.system, score.source_lang_given, group].append(score)
+    return [
+        Score(
+            task=task,
+            metric=metric,
+            system=system,
+            source_lang_given=is_given,
+            group=group,
+            value=compute_mean([score.value for score in own]),
+            source_lang=MEAN,
+            target_lang=MEAN,
+            num_items=len(own),
+            signature="unweighted mean",
+        )
+        for (task, metric, system, is_given, group), own in members.items()
     ]
 
 

@@ -4,6 +4,7 @@
 The scores of a view have its name as their group, beside the scores of the texts as they are.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -11,6 +12,7 @@ from importlib import metadata
 from typing import Any
 
 from mu2slam_hf.data.text import normalize_for_scoring
+from mu2slam_hf.evaluation.scores.confusion import ConfusionMatrix, compute_confusion
 from mu2slam_hf.evaluation.scores.intervals import Bootstrap
 from mu2slam_hf.evaluation.scores.metrics import MetricValue, compute_metric
 from mu2slam_hf.evaluation.scores.score import Hypothesis, Score
@@ -203,6 +205,27 @@ def score_language_accuracy(
     scores = _score_view(hypotheses, _TASKS, lambda h: h, bootstrap, compute=compute)
     scores += _score_view(hypotheses, _TASKS, show_reference, bootstrap, compute=compute, system=REFERENCE)
     return scores + _score_view(hypotheses, _TASKS, show_right, bootstrap, group=RIGHT_LANGUAGE)
+
+
+def confuse_languages(
+    hypotheses: Iterable[Hypothesis], identifier: TextLanguageIdentifier
+) -> dict[str, ConfusionMatrix]:
+    """Languages in which texts are written, for each that they should be in, by task.
+
+    Args:
+        hypotheses: as in `score_language_accuracy`.
+        identifier: identifies the languages.
+    """
+    by_task: dict[str, list[Hypothesis]] = defaultdict(list)
+    for hypothesis in hypotheses:
+        if hypothesis.task in _TASKS and _primary(hypothesis.target_lang) in identifier.languages:
+            by_task[hypothesis.task].append(hypothesis)
+    return {
+        task: compute_confusion(
+            [_primary(h.target_lang) for h in group], identifier.identify([h.hypothesis for h in group])
+        )
+        for task, group in by_task.items()
+    }
 
 
 def _primary(lang: str) -> str:

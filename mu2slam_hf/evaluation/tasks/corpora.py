@@ -5,7 +5,7 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,17 @@ from mu2slam_hf.evaluation.records.results import (
 )
 from mu2slam_hf.evaluation.scores.intervals import Bootstrap
 from mu2slam_hf.evaluation.scores.score import Hypothesis, Score
-from mu2slam_hf.evaluation.scores.scoring import NEAREST_SENTENCE, ResourceGroups, score_hypotheses
+from mu2slam_hf.evaluation.scores.scoring import (
+    NEAREST_SENTENCE,
+    ResourceGroups,
+    score_hypotheses,
+    score_language_groups,
+)
 from mu2slam_hf.evaluation.scores.unseen_words import TrainingWords
 from mu2slam_hf.evaluation.scores.views import (
     TextLanguageIdentifier,
     Transliterator,
+    confuse_languages,
     score_language_accuracy,
     score_plain_translations,
     score_transliterated,
@@ -52,6 +58,8 @@ class EvaluationSettings:
         seed: seed of the run and of the bootstrap; unused by greedy and beam search.
         bootstrap_samples: number of resamples for the 95 % confidence intervals of the scores; 0: no intervals.
         language_accuracy: whether to score the language of the texts too, see `score_language_accuracy`.
+        confusable_languages: languages that texts may be in besides those of the model, for the language accuracy.
+        language_groups: name -> source languages, over which all scores have means, see `score_language_groups`.
         transliterate: whether to score transcription in Latin letters too, see `score_transliterated`.
         plain_translations: whether to score translations in lower case without punctuation too, see
             `score_plain_translations`.
@@ -65,6 +73,8 @@ class EvaluationSettings:
     seed: int = 0
     bootstrap_samples: int = 0
     language_accuracy: bool = False
+    confusable_languages: Sequence[str] = ()
+    language_groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     transliterate: bool = False
     plain_translations: bool = False
     generate: Mapping[str, Any] = field(default_factory=dict)
@@ -116,7 +126,8 @@ def evaluate_corpus(
     settings = settings or EvaluationSettings()
     bootstrap = settings.bootstrap
     torch.manual_seed(settings.seed)
-    identifier = TextLanguageIdentifier(model.config.languages) if settings.language_accuracy else None
+    candidates = [*model.config.languages, *settings.confusable_languages]
+    identifier = TextLanguageIdentifier(candidates) if settings.language_accuracy else None
     transliterator = Transliterator() if settings.transliterate else None
     description = describe_evaluated_model(model, model_name)
     identity = {"model": description, "data": dict(data or {})}
@@ -139,7 +150,8 @@ def evaluate_corpus(
         scores += score_transliterated(hypotheses, transliterator, bootstrap=bootstrap)
     if settings.plain_translations:
         scores += score_plain_translations(hypotheses, bootstrap=bootstrap)
-    return build_results(
+    scores += score_language_groups(scores, settings.language_groups)
+    results = build_results(
         model,
         records,
         scores,
@@ -149,6 +161,10 @@ def evaluate_corpus(
         seed=settings.seed,
         duration_seconds=seconds,
     )
+    if identifier is None:
+        return results
+    matrices = confuse_languages(hypotheses, identifier)
+    return replace(results, output_languages={task: asdict(matrix) for task, matrix in matrices.items()})
 
 
 def build_results(

@@ -61,6 +61,8 @@ class Mu2SLAMSpeechRecognitionPipeline(OurModelsMixin, AutomaticSpeechRecognitio
     """
 
     _stock = AutomaticSpeechRecognitionPipeline
+    # Optional: models that read prompts need theirs.
+    _load_processor = None
 
     @staticmethod
     def is_for(capabilities: Capabilities) -> bool:
@@ -98,6 +100,11 @@ class Mu2SLAMSpeechRecognitionPipeline(OurModelsMixin, AutomaticSpeechRecognitio
         if return_timestamps and return_timestamps not in TIMESTAMPS:
             raise ValueError(
                 "return_timestamps must be True (segments), 'word', 'char' or False, got " + repr(return_timestamps)
+            )
+        if return_timestamps in ("word", "char") and not capabilities_of(self.model).has_ctc:
+            raise ValueError(
+                f"return_timestamps={return_timestamps!r}: this model has no CTC head, from which words get their "
+                "times; use return_timestamps=True for segments, or align the text with a CTC model (mu2slam align)."
             )
         if getattr(self, "assistant_model", None) is not None:
             forward["assistant_model"] = self.assistant_model
@@ -172,7 +179,9 @@ class Mu2SLAMSpeechRecognitionPipeline(OurModelsMixin, AutomaticSpeechRecognitio
             options = replace(options, batch_seconds=0.0)
         elif batch_size > 1:
             options = replace(options, batch_seconds=batch_size * find_chunk_seconds(self.model, chunk_length_s))
-        processor = Mu2SLAMProcessor(self.feature_extractor, self.tokenizer, languages=languages)
+        processor = self.processor
+        if not capabilities_of(self.model).reads_prompts:
+            processor = Mu2SLAMProcessor(self.feature_extractor, self.tokenizer, languages=languages)
 
         def transcribe(recordings: Iterable[Any]) -> Iterator[Transcript | ValueError]:
             return transcribe_recordings(self.model, processor, recordings, options)

@@ -17,6 +17,7 @@ from mu2slam_hf.recipes.runs.mslam_pretraining import MSLAMPretrainingRun
 from mu2slam_hf.recipes.runs.pretraining import PretrainingRun
 from mu2slam_hf.recipes.runs.recipe_changes import check_resumable
 from mu2slam_hf.recipes.runs.run import RecipeRun, final_folder
+from mu2slam_hf.recipes.runs.speech_llm import SpeechLLMRun
 from mu2slam_hf.recipes.runs.speech_tokenizer import SpeechTokenizerRun
 from mu2slam_hf.recipes.runs.text_tokenizer import TextTokenizerRun
 from mu2slam_hf.recipes.schema.loader import (
@@ -35,7 +36,7 @@ RUNS: dict[str, type[RecipeRun]] = {
     run.recipe_class.kind: run
     for run in (
         *(FinetuningRun, MultitaskFinetuningRun, PretrainingRun, MSLAMPretrainingRun, HeadFinetuningRun),
-        *(SpeechTokenizerRun, TextTokenizerRun),
+        *(SpeechLLMRun, SpeechTokenizerRun, TextTokenizerRun),
     )
 }
 """`kind` of a recipe -> class of its run."""

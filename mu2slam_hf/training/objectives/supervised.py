@@ -116,7 +116,7 @@ class SupervisedObjective(Objective):
         counts: dict[str, Tensor] = {}
         labels, ctc_labels = batch.get("labels"), batch.get("ctc_labels")
         if labels is not None:
-            counts.update(_sum_by_task((labels != IGNORE_INDEX).long(), batch["task_ids"]))
+            counts.update(sum_by_task((labels != IGNORE_INDEX).long(), batch["task_ids"]))
         if ctc_labels is not None:
             counts["ctc"] = count_alignable(ctc_labels, self.count_frames(batch))
         if (language_labels := batch.get("source_language_labels")) is not None:
@@ -133,7 +133,7 @@ class SupervisedObjective(Objective):
         if labels is not None and any(weights[name] for name in DECODER_LOSSES):
             smoothing = self.label_smoothing if is_training else 0.0
             losses = cross_entropy_by_position(outputs.logits, labels, smoothing, self.smoothing_rows)
-            sums.update(_sum_by_task(losses, batch["task_ids"]))
+            sums.update(sum_by_task(losses, batch["task_ids"]))
         if ctc_labels is not None and weights["ctc"]:
             frames = length_mask(self.count_frames(batch), outputs.ctc_logits.shape[1])
             sums["ctc"] = ctc_sum(outputs.ctc_logits, frames, ctc_labels)[0]
@@ -154,7 +154,7 @@ def _add_by_name(parts: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     return total
 
 
-def _sum_by_task(values: Tensor, task_ids: Tensor) -> dict[str, Tensor]:
+def sum_by_task(values: Tensor, task_ids: Tensor) -> dict[str, Tensor]:
     """Sums of `values` `(B, L)` by loss; `task_ids` `(B,)`, or `(B, L)` with -1 for positions without a task."""
     by_position = task_ids[:, None].expand_as(values) if task_ids.ndim == 1 else task_ids
     # The value of a position without a task is 0, so it may be added to the first one.

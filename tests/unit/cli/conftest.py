@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """A model that is replaced by a table: "recordings" are small files whose content is what is said in them."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -65,7 +66,7 @@ def heard(monkeypatch):
         log.options = options
         for request in recordings:
             recording = request.source
-            content = recording if isinstance(recording, bytes) else f"address {recording}".encode("utf-8", "surrogateescape")
+            content = recording if isinstance(recording, bytes) else b"address " + os.fsencode(recording)
             if isinstance(recording, str) and Path(recording).exists():
                 content = Path(recording).read_bytes()
             if log.interrupt_at == len(log.contents):

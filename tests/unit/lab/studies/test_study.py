@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from lab.studies.study_report import format_report, save_study
 from mu2slam_hf.cli import main
 from mu2slam_hf.data.manifests import read_manifest
 from mu2slam_hf.data.selection import part_of
+from mu2slam_hf.data.tones import write_tone_corpus
 from mu2slam_hf.evaluation.records.results import EvaluationResults
 from mu2slam_hf.evaluation.scores.score import Score
 from mu2slam_hf.recipes.schema.loader import RecipeError
@@ -213,6 +215,10 @@ def test_the_page_its_verdicts_and_its_plots(plan):
     "change, message",
     [
         (lambda tree: tree["findings"]["rate"].update(reference="fast"), "'fast' is not among the variants"),
+        (
+            lambda tree: tree["findings"]["rate"].update(group="seen"),
+            r"rate\.group: 'seen' is not in evaluation\.groups",
+        ),
         (lambda tree: tree["findings"]["rate"]["variants"]["slower"]["steps"].append("test"), "no such step: 'test'"),
         (
             lambda tree: tree["findings"]["rate"]["variants"]["slower"].update(steps=["pretrain", "recognize"]),
@@ -277,6 +283,45 @@ def test_the_studies_of_the_laboratory_are_valid(tmp_path, data_root, monkeypatc
     assert study.file.evaluation.part == part
     # Nothing that is trained reads what is reported.
     assert "dev" not in json.dumps([list(step.overrides) for run in study.unique_runs for step in run.steps])
+
+
+def test_findings_about_groups_of_languages(plan, tree):
+    """The evaluation gets the groups, and the finding reads the mean over one of them."""
+    tree["evaluation"] |= {"groups": {"seen": ["en", "fr"]}, "directions": ["fr-en"], "language_accuracy": True}
+    tree["findings"]["rate"]["group"] = "seen"
+    study = plan(**tree)
+    given = []
+
+    def command(arguments, log):
+        given.append(list(arguments))
+        Commands(study)([one for one in arguments if one != "--language-accuracy"], log)
+
+    run_study(study, command=command)
+    evaluations = [arguments for arguments in given if arguments[0] == "evaluate"]
+    assert all(
+        {"seen=en,fr", "--language-accuracy"} <= set(arguments) and "--directions" not in arguments
+        for arguments in evaluations
+    )
+    run = study.runs["rate", "slower", 1]
+    record = EvaluationResults.load(run.record_path)
+    own = replace(record.scores[1], value=7.0, group="seen languages")
+    replace(record, scores=(*record.scores, own)).save(run.record_path)
+    with pytest.raises(ValueError, match="has no cer"):
+        study.values_of("rate", "pretrained")
+    study.file.seeds[1:] = []
+    assert study.values_of("rate", "slower") == {1: 7.0}
+
+
+def test_the_speech_llm_study_is_valid(tmp_path, monkeypatch):
+    """Its data and base are made by hand: stand-ins."""
+    for part in ("seen", "test"):
+        write_tone_corpus(tmp_path / "spoken" / part).rename(tmp_path / "spoken" / part / "manifest.tsv")
+    monkeypatch.setenv("MU2SLAM_SPOKEN", str(tmp_path / "spoken"))
+    monkeypatch.setenv("MU2SLAM_BASE", str(tmp_path))
+    study = plan_study("speech_llm", tmp_path / "out")
+    assert len(study.unique_runs) == 3 * 4
+    steps = {step.folder.name for run in study.unique_runs for step in run.steps}
+    assert len(steps) == 3 * 5, "the first stage is shared by two variants"
 
 
 def test_the_help_names_every_study(capsys):

@@ -28,6 +28,9 @@ from mu2slam_hf.models.configuration_mslam import MSLAMCTCConfig as MSLAMCTCConf
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig as Mu2SLAMConfig
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMCTCConfig as Mu2SLAMCTCConfig
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMDecoderConfig as Mu2SLAMDecoderConfig
+from mu2slam_hf.models.configuration_speech_text_dual_encoder import (
+    SpeechTextDualEncoderConfig as SpeechTextDualEncoderConfig,
+)
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig as SpeechTokenizerConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor as Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_conformer import ConformerEncoder as ConformerEncoder
@@ -55,8 +58,17 @@ from mu2slam_hf.models.modeling_mu2slam_understanding import (
 from mu2slam_hf.models.modeling_mu2slam_understanding import (
     Mu2SLAMForSequenceClassification as Mu2SLAMForSequenceClassification,
 )
+from mu2slam_hf.models.modeling_speech_text_dual_encoder import (
+    SpeechTextDualEncoderModel as SpeechTextDualEncoderModel,
+)
+from mu2slam_hf.models.modeling_speech_text_dual_encoder import (
+    SpeechTextDualEncoderOutput as SpeechTextDualEncoderOutput,
+)
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel as SpeechTokenizerModel
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor as Mu2SLAMProcessor
+from mu2slam_hf.models.processing_speech_text_dual_encoder import (
+    SpeechTextDualEncoderProcessor as SpeechTextDualEncoderProcessor,
+)
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer as Mu2SLAMCTCTokenizer
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer as Mu2SLAMTokenizer
 

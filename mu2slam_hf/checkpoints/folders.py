@@ -144,10 +144,14 @@ def load_processor(name_or_path: str | os.PathLike[str]) -> "Mu2SLAMProcessor":
             return load_processor(base)
         reason = "no processor_config.json" if Path(place).is_dir() else "no such folder"
         raise ValueError(f"{place}: no processor found ({reason}); {advice}")
+    from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
     from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 
+    config = Path(place) / "config.json"
+    name = json.loads(config.read_text(encoding="utf-8")).get("model_type") if config.is_file() else None
+    processor_class: Any = (MODEL_TYPES[name].processor if name in MODEL_TYPES else None) or Mu2SLAMProcessor
     try:
-        return Mu2SLAMProcessor.from_pretrained(place)
+        return processor_class.from_pretrained(place)
     except (OSError, ValueError, TypeError) as error:
         if is_path(place) and not (Path(place) / "tokenizer.json").is_file():
             raise ValueError(f"{place}: the processor has no tokenizer (tokenizer.json); {advice}") from error

@@ -8,6 +8,7 @@ from typing import Any
 from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
 from mu2slam_hf.models.configuration_mslam import MSLAMConfig, MSLAMCTCConfig
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig, Mu2SLAMCTCConfig, Mu2SLAMDecoderConfig
+from mu2slam_hf.models.configuration_speech_text_dual_encoder import SpeechTextDualEncoderConfig
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_conformer import ConformerEncoder
@@ -31,9 +32,11 @@ from mu2slam_hf.models.modeling_mu2slam_understanding import (
     Mu2SLAMForQuestionAnswering,
     Mu2SLAMForSequenceClassification,
 )
+from mu2slam_hf.models.modeling_speech_text_dual_encoder import SpeechTextDualEncoderModel
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.models.modules_capabilities import Capabilities, capabilities_of
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
+from mu2slam_hf.models.processing_speech_text_dual_encoder import SpeechTextDualEncoderProcessor
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer, Mu2SLAMTokenizer
 
 
@@ -45,7 +48,7 @@ class ModelType:
         config: configuration class.
         models: maps names of Auto classes to model classes.
         feature_extractor: feature extractor class, or None.
-        tokenizer: tokenizer class, or None.
+        tokenizer: tokenizer class; None if there is none, or that of another model.
         processor: processor class, or None.
     """
 
@@ -102,6 +105,12 @@ MODEL_TYPES: dict[str, ModelType] = {
         models={"AutoModel": MSLAMForCTC, "AutoModelForCTC": MSLAMForCTC},
         tokenizer=Mu2SLAMCTCTokenizer,
         **_SPEECH_TEXT,
+    ),
+    "speech_text_dual_encoder": ModelType(
+        config=SpeechTextDualEncoderConfig,
+        models={"AutoModel": SpeechTextDualEncoderModel},
+        feature_extractor=Mu2SLAMFeatureExtractor,
+        processor=SpeechTextDualEncoderProcessor,
     ),
     "mu2slam_decoder": ModelType(config=Mu2SLAMDecoderConfig, models={"AutoModel": Mu2SLAMDecoder}),
     "mu2slam_conformer": ModelType(config=ConformerEncoderConfig, models={"AutoModel": ConformerEncoder}),

@@ -28,6 +28,8 @@ class Capabilities:
         identifies_languages: whether `encode_speech` and `compute_languages` give logits of languages.
         generates: whether `write_tokens` accepts the options of `generate`.
         embeds: whether its encoder gives states of speech or text, from which vectors are made.
+        pools: whether its forward pass gives one vector of each item, `pooler_output`, for the dot product; its
+            processor takes the `language` of an item.
     """
 
     tasks: tuple[str, ...] = ()
@@ -35,6 +37,7 @@ class Capabilities:
     identifies_languages: bool = False
     generates: bool = False
     embeds: bool = False
+    pools: bool = False
 
     @property
     def translates(self) -> bool:

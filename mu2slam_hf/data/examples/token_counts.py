@@ -19,7 +19,7 @@ class TokenCounter:
     A tokenizer takes most of the time of a call for the call itself, so that a million texts one by one take minutes.
 
     Args:
-        tokenizer: a `Mu2SLAMTokenizer`.
+        tokenizer: a `Mu2SLAMTokenizer`, or that of another model.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -29,13 +29,18 @@ class TokenCounter:
     def __call__(self, text: str) -> int:
         """Number of tokens of one text."""
         count = self._counts.get(text)
-        return len(self._tokenizer.encode_ctc_labels([text])[0]) if count is None else count
+        return len(self._encode([text])[0]) if count is None else count
+
+    def _encode(self, texts: list[str]) -> list[list[int]]:
+        if hasattr(self._tokenizer, "encode_ctc_labels"):
+            return list(self._tokenizer.encode_ctc_labels(texts))
+        return list(self._tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"])
 
     def count_all(self, texts: Iterable[str]) -> None:
         """Count and keep all texts, in batches."""
         new = iter(dict.fromkeys(text for text in texts if text not in self._counts))
         while batch := list(islice(new, _BATCH_SIZE)):
-            self._counts.update(zip(batch, map(len, self._tokenizer.encode_ctc_labels(batch)), strict=True))
+            self._counts.update(zip(batch, map(len, self._encode(batch)), strict=True))
 
 
 def build_token_counter(tokenizer: Any) -> Callable[[str], int]:

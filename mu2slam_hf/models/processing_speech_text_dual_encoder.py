@@ -49,7 +49,7 @@ class SpeechTextDualEncoderProcessor(SpeechTokenizerProcessorMixin):
     are ordinary text. Padding is on the right, so that the positions of a row do not depend on its batch.
 
     Args:
-        feature_extractor: extractor of the features for the speech tokenizer; None for one that reads waveforms.
+        feature_extractor: extractor of the features for the speech tokenizer.
         tokenizer: tokenizer of the language model.
         speech_tokenizer: [`SpeechTokenizerModel`] with one codebook; None if no speech is read. Saved in the subfolder
             `speech_tokenizer` and loaded by `from_pretrained`.

@@ -41,7 +41,7 @@ def in_batch_softmax_sums(
     similarities = at_least_float32(queries) @ at_least_float32(candidates).T
     own = torch.arange(len(queries), device=queries.device) + first
     is_own = nn.functional.one_hot(own, len(candidates)).bool()
-    logits = scale * (similarities - margin * is_own)
+    logits = scale * (similarities - margin * is_own.to(similarities.dtype))
     if equal is not None:
         logits = logits.masked_fill(equal & ~is_own, torch.finfo(logits.dtype).min)
     return nn.functional.cross_entropy(logits, own, reduction="none")

@@ -152,6 +152,7 @@ def evaluate_retrieval(
     languages = {text: text_lang or record.lang for text, record in reversed(list(zip(wanted, usable, strict=True)))}
     texts = list(dict.fromkeys(wanted))
     options: dict[str, Any] = {"layer": layer, "text_languages": [languages[text] for text in texts]}
+    options["audio_languages"] = [record.lang for record in usable]
     systems = score_pairs(model, processor, audio, texts, scores, **options)
     if untrained:
         torch.manual_seed(seed)

@@ -172,7 +172,7 @@ def test_errors_of_the_processor(wave):
     with pytest.raises(ValueError, match="no speech tokenizer"):
         processor(audio=wave)
     with pytest.raises(ValueError, match="number of rows"):
-        type(processor)(None, processor.tokenizer, audio_token_offset=7)
+        type(processor)(processor.feature_extractor, processor.tokenizer, audio_token_offset=7)
 
 
 def test_a_processor_refuses_another_model():

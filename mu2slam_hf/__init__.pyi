@@ -71,5 +71,7 @@ from mu2slam_hf.models.processing_speech_text_dual_encoder import (
 )
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer as Mu2SLAMCTCTokenizer
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer as Mu2SLAMTokenizer
+from mu2slam_hf.search.clips import SearchHit as SearchHit
+from mu2slam_hf.search.speech_index import SpeechIndex as SpeechIndex
 
 __version__: str

@@ -75,8 +75,8 @@ class SpeechTextDualEncoderConfig(PreTrainedConfig):
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}.")
         if getattr(self.text_config, "is_encoder_decoder", False):
             raise ValueError(
-                f"text_config is that of an encoder-decoder ({self.text_config.model_type}); a dual encoder is made of "
-                "a decoder-only language model."
+                f"text_config is that of an encoder-decoder ({self.text_config.model_type}); a dual encoder is made "
+                "of a decoder-only language model."
             )
 
 

@@ -98,6 +98,11 @@ class SpeechTextDualEncoderModel(InferenceMixin, PreTrainedModel):
         else:
             super()._init_weights(module)
 
+    @property
+    def num_text_rows(self) -> int:
+        """Number of text rows of the table, t."""
+        return int(self.config.audio_token_offset or 0)
+
     def get_input_embeddings(self) -> nn.Module:
         return self.language_model.get_input_embeddings()
 
@@ -188,7 +193,9 @@ class SpeechTextDualEncoderModel(InferenceMixin, PreTrainedModel):
             else self._embed(target_ids, target_attention_mask, max_tokens_per_chunk),
         )
 
-    def get_audio_features(self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs: Any) -> ModelOutput:
+    def get_audio_features(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs: Any
+    ) -> ModelOutput:
         """Embeddings of speech; the same tower as that of text."""
         return self(input_ids=input_ids, attention_mask=attention_mask, return_dict=True)
 
@@ -203,12 +210,12 @@ class SpeechTextDualEncoderModel(InferenceMixin, PreTrainedModel):
         longest = getattr(config.text_config, "max_position_embeddings", None)
         if longest is not None and ids.shape[1] > longest:
             raise ValueError(
-                f"A row has {ids.shape[1]} positions, but the language model reads {longest}: cut the recording at its "
-                "pauses (`mu2slam index` does), or shorten the text."
+                f"A row has {ids.shape[1]} positions, but the language model reads {longest}: cut the recording at "
+                "its pauses (`mu2slam index` does), or shorten the text."
             )
-        if bool((ids >= config.audio_token_offset + config.num_audio_tokens).any()):
+        if bool((ids >= self.num_text_rows + config.num_audio_tokens).any()):
             raise ValueError(
-                f"input_ids contains {int(ids.max())}, but the table has {config.audio_token_offset} text and "
+                f"input_ids contains {int(ids.max())}, but the table has {self.num_text_rows} text and "
                 f"{config.num_audio_tokens} audio rows."
             )
         if max_tokens is None:
@@ -227,7 +234,7 @@ class SpeechTextDualEncoderModel(InferenceMixin, PreTrainedModel):
         return torch.cat(results)[order.argsort()]
 
     def _embed_rows(self, ids: Tensor, mask: Tensor) -> Tensor:
-        offset = self.config.audio_token_offset
+        offset = self.num_text_rows
         is_audio = ids >= offset
         text = self.get_input_embeddings()(ids.masked_fill(is_audio, 0))
         audio = self.audio_embeddings((ids - offset).clamp(min=0)).to(text.dtype)

@@ -104,8 +104,8 @@ class SpeechTextDualEncoderProcessor(SpeechTokenizerProcessorMixin):
             audio: recordings, in any form that [`Mu2SLAMFeatureExtractor`] accepts, or paths.
             text: texts. Exactly one of both must be given.
             language: language of the items, a code or a name, or one per item; None (or `und`) means unknown.
-            **kwargs: `sampling_rate` of the audio in Hz; `max_length` of a text row; `return_tensors` ("pt" by default,
-                "np"); or `audio_kwargs`, `text_kwargs` and `common_kwargs`, which may contain `language` too.
+            **kwargs: `sampling_rate` of the audio in Hz; `max_length` of a text row; `return_tensors` ("pt" by
+                default, "np"); or `audio_kwargs`, `text_kwargs` and `common_kwargs`, which may contain `language` too.
 
         Returns:
             `input_ids` and `attention_mask` `(B, L)` int64, 1 on real positions.
@@ -115,7 +115,9 @@ class SpeechTextDualEncoderProcessor(SpeechTokenizerProcessorMixin):
                 unknown language.
         """
         if (audio is None) == (text is None):
-            raise ValueError("Pass exactly one of audio= and text=: each is a side of its own, with its own embedding.")
+            raise ValueError(
+                "Pass exactly one of audio= and text=: each is a side of its own, with its own embedding."
+            )
         own = kwargs.pop("text_kwargs" if audio is None else "audio_kwargs", None) or {}
         options = {**(kwargs.pop("common_kwargs", None) or {}), **kwargs, **own}
         language = language if language is not None else options.get("language")
@@ -177,9 +179,7 @@ class SpeechTextDualEncoderProcessor(SpeechTokenizerProcessorMixin):
         is_numpy = return_tensors == "np"
         return BatchFeature(arrays if is_numpy else {name: torch.from_numpy(value) for name, value in arrays.items()})
 
-    def _starts(
-        self, modality: str, language: str | Sequence[str | None] | None, number: int
-    ) -> list[list[int]]:
+    def _starts(self, modality: str, language: str | Sequence[str | None] | None, number: int) -> list[list[int]]:
         """Start token and prefix of each item."""
         by_language: dict[str | None, list[int]] = {}
         languages = one_per_item("language", language, number)

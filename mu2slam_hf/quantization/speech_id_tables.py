@@ -47,7 +47,9 @@ class SpeechIdTable:
         for file in sorted(self.folder.glob("*.parquet")):
             table = pq.read_table(file)
             ids = table["ids"].to_pylist()
-            self._by_hash.update(zip(table["audio"].to_pylist(), (np.asarray(row, np.int32) for row in ids)))
+            self._by_hash |= {
+                audio: np.asarray(row, np.int32) for audio, row in zip(table["audio"].to_pylist(), ids, strict=True)
+            }
 
     def __len__(self) -> int:
         return len(self._hashes)

@@ -74,7 +74,9 @@ def _tune(nearest: "NearestVectors", vectors: NDArray[np.float32], recall: float
 
     def measure() -> float:
         found = nearest.search(queries, k)[1]
-        return float(np.mean([len(set(a) & set(b)) / k for a, b in zip(found.tolist(), expected.tolist(), strict=True)]))
+        return float(
+            np.mean([len(set(a) & set(b)) / k for a, b in zip(found.tolist(), expected.tolist(), strict=True)])
+        )
 
     if not hasattr(nearest.index, "nprobe"):
         return {"recall": measure()}

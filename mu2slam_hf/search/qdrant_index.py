@@ -76,7 +76,13 @@ class QdrantClips:
             self.client.delete(self.collection, models.PointIdsList(points=gone), wait=True)
 
     def search(
-        self, encoder: ClipEncoder, text: str | None = None, *, audio: Any = None, language: str | None = None, top: int
+        self,
+        encoder: ClipEncoder,
+        text: str | None = None,
+        *,
+        audio: Any = None,
+        language: str | None = None,
+        top: int,
     ) -> list[SearchHit]:
         """The clips that are nearest to a query; see `SpeechIndex.search`.
 

@@ -170,14 +170,14 @@ class SpeechIndex:
     ) -> IndexedRecording | None:
         """The new rows of a file; None if it has not changed."""
         status = os.stat(file)
-        state = {"path": file, "size": status.st_size, "changed_ns": status.st_mtime_ns}
-        if before is not None and (before.size, before.changed_ns) == (status.st_size, status.st_mtime_ns):
+        size, changed_ns = status.st_size, status.st_mtime_ns
+        if before is not None and (before.size, before.changed_ns) == (size, changed_ns):
             return None
         content = hash_audio(file)
         same = before if before is not None and before.content == content else by_content.get(content)
         if same is not None:
             clips = [replace(clip, path=file) for clip in same.clips]
-            return replace(same, **state, clips=clips)
+            return replace(same, path=file, size=size, changed_ns=changed_ns, clips=clips)
         if progress is not None:
             progress(file)
         clips, vectors = [], []
@@ -187,7 +187,12 @@ class SpeechIndex:
             ]
             vectors.append(self.encoder.encode_clips(waveforms, [language] * len(waveforms)))
         return IndexedRecording(
-            **state, content=content, clips=clips, vectors=np.concatenate(vectors).astype(np.float16)
+            path=file,
+            content=content,
+            size=size,
+            changed_ns=changed_ns,
+            clips=clips,
+            vectors=np.concatenate(vectors).astype(np.float16),
         )
 
     def search(

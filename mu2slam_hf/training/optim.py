@@ -122,13 +122,14 @@ def build_parameter_groups(
     decayed = [parameter for parameter in trained if id(parameter) not in kept_ids]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
     if language_model_factor != 1.0 and learning_rate is not None:
-        inside = {id(p) for name, p in model.named_parameters() if "language_model" in name.split(".")}
-        slow = {"lr": learning_rate * language_model_factor}
-        groups = [
-            {**group, **rate, "params": [p for p in group["params"] if (id(p) in inside) == bool(rate)]}
-            for group in groups
-            for rate in ({}, slow)
+        inside_ids = {id(p) for name, p in model.named_parameters() if "language_model" in name.split(".")}
+        parts = [
+            ([p for p in parameters if (id(p) in inside_ids) is is_inside], decay, is_inside)
+            for parameters, decay in ((decayed, weight_decay), (kept, 0.0))
+            for is_inside in (False, True)
         ]
+        slow = {"lr": learning_rate * language_model_factor}
+        groups = [{"params": own, "weight_decay": decay, **(slow if inside else {})} for own, decay, inside in parts]
     return [group for group in groups if group["params"]]
 
 

@@ -15,7 +15,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "index",
         help="make folders of recordings searchable by sentences",
-        description="Cuts recordings at their pauses and stores a vector of each clip, for `mu2slam search`. Run again "
+        description="Cuts recordings at their pauses and stores a vector of each clip for `mu2slam search`. Run again "
         "with the same folders, it computes only what is new or has changed, also after an interruption, and removes "
         "what is gone.",
         epilog="Recordings that cannot be read are reported and left out; the exit status is then 1.",
@@ -24,7 +24,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--output", required=True, metavar="INDEX", help="folder of the index")
     add_source_language_option(parser, default="unknown")
     parser.add_argument(
-        "--clip-seconds", type=positive_seconds, metavar="S", help="maximum length of a clip (10, or that of the index)"
+        "--clip-seconds",
+        type=positive_seconds,
+        metavar="S",
+        help="maximum length of a clip (10, or that of the index)",
     )
     parser.add_argument(
         "--index-type",

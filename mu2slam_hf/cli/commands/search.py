@@ -16,7 +16,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "search",
         help="find clips of recordings by a sentence, in any language",
-        description="Prints the clips of an index that are nearest to a sentence or to a recording, with their scores, "
+        description="Prints the clips of an index that are nearest to a sentence or to a recording, with scores, "
         "files and times.",
     )
     parser.add_argument("index", metavar="INDEX", help="folder of `mu2slam index`, or http://host:6333/collection")

@@ -34,8 +34,8 @@ SCORES = ("mean", "ctc", "ctc-pmi", "decoder-pmi", "dot")
 `mean`: cosine, after subtraction of the mean of each side (which does not require pairs) and corrected for hubs by
 CSLS. `ctc`: log p(text | speech). `ctc-pmi`: minus the log of the mean of p(text | speech) over all recordings, which
 corrects for texts that are probable for any recording, and needs many recordings. `decoder-pmi`: the same with the
-decoder, which receives the language of the text but not that of the speech. `dot`: the dot product of the vectors of a model
-that pools by itself, which receives both languages if they are given.
+decoder, which receives the language of the text but not that of the speech. `dot`: the dot product of the vectors
+of a model that pools by itself, which receives both languages if they are given.
 """
 
 # Number of pairs that the decoder scores at a time.

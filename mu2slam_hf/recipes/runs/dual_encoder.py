@@ -49,7 +49,7 @@ class DualEncoderRun(MixtureRun):
         return super().load_data()
 
     def build_processor(self, data: Records) -> Any:
-        """The processor: of the checkpoint that is resumed, of `init_from`, or that of language model and tokenizer."""
+        """The processor: of the checkpoint that is resumed, of `init_from`, or of language model and tokenizer."""
         section = self.recipe.model
         source = self.checkpoint or section.init_from
         if source is not None:
@@ -106,7 +106,9 @@ class DualEncoderRun(MixtureRun):
         allowed = self.recipe.data.languages
         for name, new in (("speech_languages", spoken), ("text_languages", written)):
             known = getattr(config, name)
-            setattr(config, name, [*known, *(c for c in sorted(new) if c not in known and (not allowed or c in allowed))])
+            setattr(
+                config, name, [*known, *(c for c in sorted(new) if c not in known and (not allowed or c in allowed))]
+            )
 
     def _add_adapters(self, model: Any) -> Any:
         section = self.recipe.lora

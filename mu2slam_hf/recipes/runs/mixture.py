@@ -101,7 +101,9 @@ class MixtureRun(Run):
     def build_trainer(self, processor: Mu2SLAMProcessor, model: Any, data: Records) -> MultitaskTrainer:
         """The trainer with its mixture of tasks and development sets."""
         args = build_arguments(self.recipe)
-        dataset, sampler = build_mixture(self.recipe, processor, data, args, self._opened, reads_audio=self.reads_audio)
+        dataset, sampler = build_mixture(
+            self.recipe, processor, data, args, self._opened, reads_audio=self.reads_audio
+        )
         development = load_records(self.recipe.evaluation.corpora, "evaluation.corpora")
         trainer = assemble_trainer(
             model,

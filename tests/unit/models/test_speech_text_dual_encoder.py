@@ -266,9 +266,7 @@ def test_sentence_transformers_gives_our_embeddings(tmp_path, wave):
         found = encoder.encode([spelled], processing_kwargs=english)
         np.testing.assert_allclose(found, ours(audio=[wav], language="en"), rtol=1e-4, atol=1e-4)
     opus = str(tmp_path / "clip.opus")
-    np.testing.assert_allclose(
-        encoder.encode([{"audio": opus}]), ours(audio=[{"path": opus}]), rtol=1e-3, atol=1e-3
-    )
+    np.testing.assert_allclose(encoder.encode([{"audio": opus}]), ours(audio=[{"path": opus}]), rtol=1e-3, atol=1e-3)
     # Without a mapping it would be read as a text.
     with pytest.raises(ValueError, match="is the name of a file"):
         encoder.encode([opus])

@@ -70,7 +70,10 @@ def build(folder, encoder=None):
 def rows_of(index):
     """Everything that is in an index, in an order that does not depend on how it came there."""
     clips, vectors, _ = index.vectors()
-    rows = [(os.path.basename(c.path), c.start_seconds, c.end_seconds, v.tobytes()) for c, v in zip(clips, vectors, strict=True)]
+    rows = [
+        (os.path.basename(c.path), c.start_seconds, c.end_seconds, v.tobytes())
+        for c, v in zip(clips, vectors, strict=True)
+    ]
     return sorted(rows)
 
 

@@ -4,7 +4,6 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from lab.markdown import format_table
 from mu2slam_hf.data.corpora.covost2 import RESOURCE_GROUPS
@@ -51,11 +50,21 @@ def _single(languages: Sequence[str]) -> dict[str, tuple[Direction, ...]]:
     return {**columns, "avg": tuple((lang, lang) for lang in languages)}
 
 
-def _retrieval(source: str, columns: Mapping[str, Sequence[str]], **fields: Any) -> TableLayout:
+def _retrieval(
+    source: str,
+    columns: Mapping[str, Sequence[str]],
+    metrics: tuple[str, ...] = ("recall@1", "wer"),
+    text_lang: str | None = None,
+) -> TableLayout:
     """A table of the paper on dual encoders: recordings, and the texts that are retrieved for them."""
-    shown = {title: tuple((lang, lang) for lang in languages) for title, languages in columns.items()}
-    settings: dict[str, Any] = {"task": "retrieval_speech_to_text", "metrics": ("recall@1", "wer"), "system": "dot"}
-    return TableLayout(**settings | {"source": source, "columns": shown} | fields)
+    shown = {title: tuple((lang, text_lang or lang) for lang in languages) for title, languages in columns.items()}
+    return TableLayout(
+        source=f"{source} (dual encoder)",
+        task="retrieval_speech_to_text",
+        metrics=metrics,
+        columns=shown,
+        system="dot",
+    )
 
 
 _FLEURS = sorted(lang for languages in LANGUAGE_FAMILIES.values() for lang in languages)
@@ -106,21 +115,13 @@ LAYOUTS: dict[str, TableLayout] = {
         metrics=("f1", "exact_match"),
         columns=_single("ar bn en fi id ko ru sw te".split()),
     ),
-    "fleurs-retrieval": _retrieval(
-        "Tables 1 and 6 (dual encoder)", {**{lang: [lang] for lang in _FLEURS}, "avg": _FLEURS}
-    ),
-    "fleurs-retrieval-families": _retrieval(
-        "Table 2 (dual encoder)", {**LANGUAGE_FAMILIES, "all": _FLEURS}, metrics=("recall@1",)
-    ),
+    "fleurs-retrieval": _retrieval("Tables 1 and 6", {**{lang: [lang] for lang in _FLEURS}, "avg": _FLEURS}),
+    "fleurs-retrieval-families": _retrieval("Table 2", {**LANGUAGE_FAMILIES, "all": _FLEURS}, ("recall@1",)),
     "fleurs-retrieval-seen": _retrieval(
-        "Figure 2 (dual encoder)",
-        {"seen": _SEEN, "unseen": [lang for lang in _FLEURS if lang not in _SEEN], "all": _FLEURS},
+        "Figure 2", {"seen": _SEEN, "unseen": [lang for lang in _FLEURS if lang not in _SEEN], "all": _FLEURS}
     ),
     "fleurs-speech-translation-retrieval": _retrieval(
-        "Figure 3 (dual encoder)",
-        {},
-        metrics=("recall@1", "bleu"),
-        columns={lang: ((lang, _ENGLISH),) for lang in ("de", "fr", "nl", "pl")},
+        "Figure 3", {lang: [lang] for lang in ("de", "fr", "nl", "pl")}, ("recall@1", "bleu"), _ENGLISH
     ),
 }
 

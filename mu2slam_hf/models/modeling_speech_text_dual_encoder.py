@@ -38,13 +38,22 @@ class SpeechTextDualEncoderOutput(ModelOutput):
     target_embeds: Tensor | None = None
 
 
-class Float32Linear(StaysFloat32, nn.Linear):
-    """A linear layer that computes in float32, also under autocast and in a model of half precision."""
+class Float32Linear(StaysFloat32, nn.Module):
+    """A linear layer without bias that computes in float32, also under autocast and in a model of half precision.
+
+    Args:
+        in_features: width of the input.
+        out_features: width of the output.
+    """
+
+    def __init__(self, in_features: int, out_features: int):
+        super().__init__()
+        self.linear = nn.Linear(in_features, out_features, bias=False)
 
     def forward(self, input: Tensor) -> Tensor:
         """`(..., in)` of any float type to `(..., out)` float32 (float64 if a module is)."""
         with torch.autocast(device_type=input.device.type, enabled=False):
-            return super().forward(input.to(self.weight.dtype))
+            return self.linear(input.to(self.linear.weight.dtype))
 
 
 class SpeechTextDualEncoderModel(InferenceMixin, PreTrainedModel):
@@ -79,8 +88,8 @@ class SpeechTextDualEncoderModel(InferenceMixin, PreTrainedModel):
         self.language_model: Any = AutoModel.from_config(config.text_config)
         self.audio_embeddings = nn.Embedding(config.num_audio_tokens, width)
         self.dropout = nn.Dropout(config.dropout)
-        self.pooler = Float32Linear(width, 1, bias=False) if config.pooling == "attention" else None
-        self.projection = Float32Linear(width, config.projection_dim, bias=False)
+        self.pooler = Float32Linear(width, 1) if config.pooling == "attention" else None
+        self.projection = Float32Linear(width, config.projection_dim)
         for module in self.language_model.modules():
             # Without padding there is no mask, and the attention of the layer decides by this.
             if isinstance(getattr(module, "is_causal", None), bool):
@@ -88,11 +97,11 @@ class SpeechTextDualEncoderModel(InferenceMixin, PreTrainedModel):
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        if module is self.projection:
+        if module is self.projection.linear:
             # Language models end in a normalisation: dot products of unrelated states then have a deviation of 1.
             std = module.in_features**-0.5 * module.out_features**-0.25
             initialization.normal_(module.weight, mean=0.0, std=std)
-        elif module is self.pooler:
+        elif self.pooler is not None and module is self.pooler.linear:
             # All positions have the same weight at first.
             initialization.zeros_(module.weight)
         else:

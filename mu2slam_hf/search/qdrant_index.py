@@ -102,7 +102,9 @@ class QdrantClips:
             ValueError: another model, or no collection of clips.
         """
         if not self.client.collection_exists(self.collection):
-            raise ValueError(f"there is no collection {self.collection!r}; make it with `mu2slam index ... --to`")
+            raise ValueError(
+                f"there is no collection {self.collection!r}; make it with `mu2slam index ... --collection`"
+            )
         known = self.client.get_collection(self.collection).config.metadata or {}
         differing = [name for name, value in encoder.describe().items() if known.get(name) != value]
         if differing:

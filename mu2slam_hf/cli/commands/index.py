@@ -6,7 +6,13 @@ from typing import Any
 
 from mu2slam_hf.cli.model_options import add_model_options
 from mu2slam_hf.cli.models import load_model
-from mu2slam_hf.cli.options import add_json_option, add_source_language_option, positive_seconds, probability
+from mu2slam_hf.cli.options import (
+    add_json_option,
+    add_output_dir_option,
+    add_source_language_option,
+    positive_seconds,
+    probability,
+)
 from mu2slam_hf.inference.recordings import print_error, print_json
 
 
@@ -21,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
         epilog="Recordings that cannot be read are reported and left out; the exit status is then 1.",
     )
     parser.add_argument("paths", nargs="+", metavar="FOLDER", help="folders with recordings, or recordings")
-    parser.add_argument("--output", required=True, metavar="INDEX", help="folder of the index")
+    add_output_dir_option(parser, "the index", required=True)
     add_source_language_option(parser, default="unknown")
     parser.add_argument(
         "--clip-seconds",
@@ -41,7 +47,9 @@ def add_parser(subparsers: Any) -> None:
         metavar="P",
         help="share of the nearest clips that an index which is not exact must find (0.95)",
     )
-    parser.add_argument("--to", metavar="ADDRESS", help="also copy all clips to http://host:6333/collection of Qdrant")
+    parser.add_argument(
+        "--collection", metavar="ADDRESS", help="also copy all clips to http://host:6333/NAME of Qdrant"
+    )
     add_json_option(parser)
     add_model_options(parser)
     parser.set_defaults(run=run)
@@ -54,20 +62,20 @@ def run(args: argparse.Namespace) -> int:
 
     language = None if args.source_lang is None else canonical_language(args.source_lang)
     model, processor = load_model(args)
-    index = SpeechIndex.open(args.output, model, processor, clip_seconds=args.clip_seconds)
+    index = SpeechIndex.open(args.output_dir, model, processor, clip_seconds=args.clip_seconds)
     changes = index.add(args.paths, language, index_type=args.index_type, recall=args.recall)
     for path, reason in changes.errors.items():
         print_error(path, reason.removeprefix(f"{path}: "))
     clips, vectors, center = index.vectors()
-    if args.to is not None and clips:
+    if args.collection is not None and clips:
         from mu2slam_hf.search.qdrant_index import QdrantClips
 
-        QdrantClips.connect(args.to).replace(clips, vectors, center, index.encoder)
+        QdrantClips.connect(args.collection).replace(clips, vectors, center, index.encoder)
     counts = {name: value for name, value in vars(changes).items() if name != "errors"}
     seconds = sum(clip.end_seconds - clip.start_seconds for clip in clips)
     if args.json:
         print_json({**counts, "clips": len(clips), "seconds": round(seconds, 1), "errors": changes.errors})
     else:
         made = ", ".join(f"{value} {name}" for name, value in counts.items())
-        print(f"{args.output}: {len(clips)} clips, {seconds:.1f} s of speech; recordings: {made}", flush=True)
+        print(f"{args.output_dir}: {len(clips)} clips, {seconds:.1f} s of speech; recordings: {made}", flush=True)
     return 1 if changes.errors else 0

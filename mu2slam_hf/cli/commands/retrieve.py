@@ -10,8 +10,8 @@ from mu2slam_hf.cli.languages import model_config, resolve_languages
 from mu2slam_hf.cli.model_options import add_model_options
 from mu2slam_hf.cli.models import load_model
 from mu2slam_hf.cli.options import (
-    add_corpus_options,
     add_bootstrap_option,
+    add_corpus_options,
     add_json_option,
     add_layer_option,
     add_recordings,

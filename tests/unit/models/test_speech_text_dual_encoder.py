@@ -201,7 +201,7 @@ def test_rows_that_the_language_model_cannot_read_are_refused(tmp_path):
 
 def test_pooling_and_projection_stay_in_float32(tmp_path):
     model = build_dual_encoder(tmp_path).to(torch.bfloat16)
-    assert model.language_model.dtype == torch.bfloat16 and model.projection.weight.dtype == torch.float32
+    assert model.language_model.dtype == torch.bfloat16 and model.projection.linear.weight.dtype == torch.float32
     assert model(make_ids()[0]).pooler_output.dtype == torch.float32
 
 

@@ -48,9 +48,8 @@ def train_tokenizer(documents: list[str], vocab_size: int) -> PreTrainedTokenize
 def main() -> None:
     """Train tokenizer and model, save both, and print perplexities."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, what in (("corpus", "NAME=ROOT of a corpus of parallel texts"), ("output", "folder of the model")):
-        parser.add_argument(f"--{name}", required=True, help=what)
-    parser.add_argument("--languages", nargs="+", required=True, metavar="LANG", help="languages that are read")
+    for name in ("corpus", "languages", "output"):
+        parser.add_argument(f"--{name}", required=True, nargs="+" if name == "languages" else None)
     for name, size in (("steps", 2000), ("batch-size", 64), ("layers", 4), ("width", 192), ("vocab-size", 4000)):
         parser.add_argument(f"--{name}", type=int, default=size, metavar="N", help=f"({size})")
     options = parser.parse_args()
@@ -66,12 +65,9 @@ def main() -> None:
     blocks = [stream[i : i + BLOCK] for i in range(0, len(stream) - BLOCK + 1, BLOCK)]
     arguments = {"learning_rate": 2e-3, "lr_scheduler_type": "cosine", "warmup_steps": 100, "save_strategy": "no"}
     arguments |= {"per_device_train_batch_size": options.batch_size, "report_to": "none", "max_steps": options.steps}
-    Trainer(
-        model,
-        TrainingArguments(options.output, **arguments),
-        train_dataset=[{"input_ids": b, "labels": b} for b in blocks],
-    ).train()
-    for part in (model, tokenizer):
+    examples = [{"input_ids": block, "labels": block} for block in blocks]
+    Trainer(model, TrainingArguments(options.output, **arguments), train_dataset=examples).train()
+    for part in (model.eval(), tokenizer):
         part.save_pretrained(options.output)
     for lang in languages:
         texts = [row[lang] for row in read_sentences(options.corpus, "dev", [lang])[:500]]

@@ -87,7 +87,12 @@ def _evaluate(study: Study, run: StudyRun, command: Command) -> None:
     first = last.folder / f"record_{run.fingerprint}.json"
     model = ["--model", str(last.output), "--seed", str(run.seed), "--results", str(first)]
     data = _evaluation_arguments(study.file.evaluation)
-    command(["evaluate", *model, *data, "--tasks", *run.tasks], last.folder / "evaluate.log")
+    if any(task.startswith("retrieval_") for task in run.tasks):
+        text_lang = [] if run.text_lang is None else ["--text-lang", run.text_lang]
+        options = ["--within", "language", "--no-untrained", "--bootstrap", "1000", *text_lang]
+        command(["retrieve", *model, *data, *options], last.folder / "evaluate.log")
+    else:
+        command(["evaluate", *model, *data, "--tasks", *run.tasks], last.folder / "evaluate.log")
     record = EvaluationResults.load(first)
     steps = [{"name": step.name, "recipe": step.recipe.stem, "set": list(step.overrides)} for step in run.steps]
     about = {"file": study.path.name, "run": run.name, "fingerprint": run.fingerprint, "steps": steps}

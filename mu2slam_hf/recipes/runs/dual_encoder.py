@@ -2,6 +2,7 @@
 """Training of a dual encoder that is made of a language model."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoTokenizer, set_seed
 
-from mu2slam_hf.checkpoints import DEFAULT_NAME, default_checkpoint
+from mu2slam_hf.checkpoints.folders import check_model_type
 from mu2slam_hf.data.collation.pairs import PairCollator
+from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
+from mu2slam_hf.models.language_codes import canonical_language
 from mu2slam_hf.models.modeling_speech_text_dual_encoder import SpeechTextDualEncoderModel, load_language_model
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.models.processing_speech_text_dual_encoder import SpeechTextDualEncoderProcessor
@@ -46,7 +49,16 @@ class DualEncoderRun(MixtureRun):
             raise RecipeError("speech_tokenizer: is required, because the ids of speech depend on it")
         if not self.recipe.data.tasks:
             raise RecipeError("data.tasks: is required, with a share of asr")
-        return super().load_data()
+        spoken = set(map(canonical_language, self.recipe.data.speech_languages))
+
+        def is_wanted(lang: str) -> bool:
+            return not spoken or lang in spoken or lang.split("-")[0] in spoken
+
+        return {
+            # Without its recording, a record still has its texts.
+            name: [record if is_wanted(record.lang) else replace(record, audio=None) for record in records]
+            for name, records in super().load_data().items()
+        }
 
     def build_processor(self, data: Records) -> Any:
         """The processor: of the checkpoint that is resumed, of `init_from`, or of language model and tokenizer."""
@@ -55,11 +67,10 @@ class DualEncoderRun(MixtureRun):
         if source is not None:
             return SpeechTextDualEncoderProcessor.from_pretrained(source)
         folder = Path(self.recipe.speech_tokenizer or "")
-        if folder == Path(DEFAULT_NAME):
-            folder = Path(default_checkpoint())
         if (folder / SPEECH_TOKENIZER_FOLDER).is_dir():
             folder = folder / SPEECH_TOKENIZER_FOLDER
         with errors_of("speech_tokenizer"):
+            check_model_type(folder, SpeechTokenizerConfig.model_type)
             speech_tokenizer = SpeechTokenizerModel.from_pretrained(folder)
         extractor = log_mel_extractor(find_feature_extractor(folder), speech_tokenizer.config.num_mel_bins)
         with errors_of("model.language_model"):

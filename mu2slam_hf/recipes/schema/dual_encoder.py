@@ -53,12 +53,14 @@ class DualEncoderDataSection(PretrainingDataSection):
     Attributes:
         tasks: `asr`, recordings with their transcripts, and `mt`, pairs of texts -> share and corpora. Shares are the
             numbers of pairs of one device. Paper: PaLM 2 DE, section 3.1: each batch has 75 % and 25 %.
+        speech_languages: languages of the recordings; empty for all. Pairs of texts may have others.
         pivot_language: the texts of `mt` in this language are targets, those in others sources. Paper: pairs X-en.
         undetermined_source_ratio: share of rows of either side, drawn apart, whose prefix does not name the language.
             Choice: 0 as in the paper; 0.3 for models that are searched without it.
         speech_ids: folder of the tables of speech ids, which runs may share; default: `speech_ids` in `output.dir`.
     """
 
+    speech_languages: list[str] = field(default_factory=list)
     pivot_language: str | None = "en"
     undetermined_source_ratio: float = 0.0
     speech_ids: str | None = None
@@ -108,7 +110,7 @@ class DualEncoderRecipe(MixtureRecipe):
 
     Attributes:
         kind: kind of the recipe.
-        speech_tokenizer: folder of a speech tokenizer, alone or in a processor ("default": of the package).
+        speech_tokenizer: folder of a speech tokenizer, or of a model whose processor has one.
         lora: low-rank adapters of the language model instead of training all weights; audio rows, pooling and
             projection are trained in full. The final model has them merged.
 

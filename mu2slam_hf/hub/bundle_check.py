@@ -50,7 +50,9 @@ config = transformers.AutoConfig.from_pretrained(folder, **trust)
 for mine, expected in ((processor.tokenizer, tokenizer), (processor.feature_extractor, extractor)):
     assert type(mine).__name__ == type(expected).__name__, (type(mine), type(expected))
 objects = (model, processor, tokenizer, extractor, config)
-ours = [x for x in objects if x is not extractor or not type(x).__module__.startswith("transformers.models.")]
+other = [extractor] if type(extractor).__module__.startswith("transformers.models.") else []
+other += [] if "AutoTokenizer" in config.auto_map else [tokenizer]  # that of a language model
+ours = [x for x in objects if not any(x is y for y in other)]
 assert all(type(x).__module__.startswith("transformers_modules.") for x in ours), objects
 results = compute_outputs(model, processor, tokenizer, torch.load(output + ".inputs.pt"))
 save_file({name: tensor.contiguous() for name, tensor in results.items()}, output)
@@ -197,11 +199,12 @@ def compute_outputs(model: Any, processor: Any, tokenizer: Any, inputs: Any) -> 
     }
     with torch.no_grad():
         outputs = model(**inputs)
-        results["outputs"] = outputs["logits" if "logits" in outputs else "loss_sums"].float().cpu()
+        name = next(name for name in ("logits", "loss_sums", "pooler_output") if name in outputs)
+        results["outputs"] = outputs[name].float().cpu()
         if model.can_generate():
             results["generated"] = model.generate(inputs[model.main_input_name], max_new_tokens=5, num_beams=2)
         if processor.speech_tokenizer is not None:
-            results["codes"] = torch.tensor(processor.encode_speech(audio, sampling_rate=16000))
+            results["codes"] = torch.tensor(processor.tokenize_speech(audio, sampling_rate=16000))
     return results
 
 

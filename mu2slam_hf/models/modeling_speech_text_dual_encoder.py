@@ -156,6 +156,8 @@ class SpeechTextDualEncoderModel(InferenceMixin, PreTrainedModel):
         options.setdefault("audio_token_offset", table.weight.shape[0])
         model = cls(cls.config_class(text_config=source.config, **options)).to(dtype)
         model.language_model.load_state_dict(source.state_dict())
+        # A path of this machine has no place in the configuration that is saved.
+        model.config.text_config.name_or_path = ""
         with torch.no_grad():
             if text_embeddings == "new":
                 std = getattr(source.config, "initializer_range", 0.02)

@@ -18,9 +18,11 @@ from tiny_dual_encoders import (
     build_processor,
     save_language_model,
 )
-from transformers import AutoModel, AutoProcessor, T5Config, T5Model
+from transformers import AutoModel, AutoProcessor, T5Config, T5Model, pipeline
 
-from mu2slam_hf import SpeechTextDualEncoderConfig, SpeechTextDualEncoderModel
+from mu2slam_hf import SpeechTextDualEncoderConfig, SpeechTextDualEncoderModel, SpeechTextEncoder
+from mu2slam_hf.evaluation.tasks.pair_scores import score_pairs
+from mu2slam_hf.hub.bundle import build_bundle
 from mu2slam_hf.models.modeling_speech_text_dual_encoder import SMALL_ROWS
 
 
@@ -270,3 +272,53 @@ def test_sentence_transformers_gives_our_embeddings(tmp_path, wave):
     # Without a mapping it would be read as a text.
     with pytest.raises(ValueError, match="is the name of a file"):
         encoder.encode([opus])
+
+
+def test_the_pipeline_gives_the_embedding(saved, wave):
+    folder, model, processor = saved
+    extract = pipeline("feature-extraction", model=str(folder))
+    for source, inputs in (
+        ("good morning", {"text": "good morning"}),
+        (wave, {"audio": wave, "sampling_rate": 16_000}),
+    ):
+        with torch.no_grad():
+            expected = model(**processor(**inputs, language="en")).pooler_output
+        item = source if isinstance(source, str) else {"array": source, "sampling_rate": 16_000}
+        found = extract(item, language="en", return_tensors=True)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_an_upload_loads_without_the_package(saved, tmp_path):
+    _, model, processor = saved
+    metadata = "language: en\nlibrary_name: transformers\nlicense: mit\npipeline_tag: feature-extraction"
+    bundle = build_bundle(tmp_path / "bundle", model, processor, card=f"---\n{metadata}\n---\n# x\n")
+    config = json.loads((bundle / "config.json").read_text())
+    assert config["auto_map"]["AutoModel"] == "modeling_speech_text_dual_encoder.SpeechTextDualEncoderModel"
+    assert (bundle / "modules.json").is_file() and (bundle / "speech_tokenizer").is_dir()
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved")
+    model, processor = build_dual_encoder(folder), build_processor()
+    model.save_pretrained(folder / "de")
+    processor.save_pretrained(folder / "de")
+    return folder / "de", model, processor
+
+
+def test_the_dot_product_knows_the_languages(saved, wave):
+    _, model, processor = saved
+    options = {"scores": ["dot"], "text_languages": ["en", "es"]}
+    audio, texts = [wave, wave[:8000]], ["good morning", "buenos"]
+    right = score_pairs(model, processor, audio, texts, audio_languages=["en", "es"], **options)["dot"]
+    with torch.no_grad():
+        speech = model(**processor(audio=audio, sampling_rate=16_000, language=["en", "es"])).pooler_output
+        text = model(**processor(text=texts, language=["en", "es"])).pooler_output
+    torch.testing.assert_close(right.float(), speech @ text.T, rtol=1e-4, atol=1e-4)
+    for other in (["es", "en"], None):
+        assert not torch.equal(
+            score_pairs(model, processor, audio, texts, audio_languages=other, **options)["dot"], right
+        )
+    with pytest.raises(ValueError, match="leave the layer out"):
+        SpeechTextEncoder(model, processor, layer=1).encode_text(texts)

@@ -4,7 +4,8 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,6 @@ class SpeechIndex:
         *,
         index_type: str | None = None,
         recall: float = 0.95,
-        progress: Callable[[str], None] | None = None,
     ) -> IndexChanges:
         """Bring the index up to date with recordings and folders of them.
 
@@ -110,16 +110,22 @@ class SpeechIndex:
             language: spoken language of all of them, for models that take it; None means unknown.
             index_type: see `build_index`.
             recall: likewise.
-            progress: called with the path of each recording that is computed.
 
         Raises:
-            ValueError: a path does not exist.
+            ValueError: a path does not exist, or another process adds to the index.
         """
         roots = [os.path.abspath(path) for path in paths]
         for root in roots:
             if not os.path.exists(root):
                 raise ValueError(f"{root}: no such file or folder")
-        files = list(dict.fromkeys(file for root in roots for file in _files_of(root)))
+        files = dict.fromkeys(file for root in roots for file in _files_of(root))
+        with _only_writer(self.folder):
+            changes = self._add(roots, files, language)
+        if self.clips():
+            self._build(index_type, recall)
+        return changes
+
+    def _add(self, roots: Sequence[str], files: Collection[str], language: str | None) -> IndexChanges:
         known = self.segments.read()
         gone = {
             path: recording
@@ -134,9 +140,11 @@ class SpeechIndex:
         for file in files:
             before = known.get(file)
             try:
-                recording = self._update(file, before, by_content, language, progress)
+                recording = self._update(file, before, by_content, language)
             except (AudioError, OSError) as error:
                 errors[file] = str(error)
+                # What it was before it changed is not what it is.
+                group += [] if before is None else [replace(before, clips=())]
                 continue
             if recording is None:
                 continue
@@ -156,8 +164,6 @@ class SpeechIndex:
         group += [replace(recording, clips=()) for recording in gone.values()]
         if group:
             self.segments.write(group)
-        if self.segments.read(with_vectors=False):
-            self._build(index_type, recall)
         return IndexChanges(**counts, errors=errors)
 
     def _update(
@@ -166,20 +172,19 @@ class SpeechIndex:
         before: IndexedRecording | None,
         by_content: dict[str, IndexedRecording],
         language: str | None,
-        progress: Callable[[str], None] | None,
     ) -> IndexedRecording | None:
         """The new rows of a file; None if it has not changed."""
         status = os.stat(file)
         size, changed_ns = status.st_size, status.st_mtime_ns
+        if before is not None and not _is_in(before, language):
+            before = None  # the vectors of a model may depend on the language
         if before is not None and (before.size, before.changed_ns) == (size, changed_ns):
             return None
         content = hash_audio(file)
         same = before if before is not None and before.content == content else by_content.get(content)
-        if same is not None:
+        if same is not None and _is_in(same, language):
             clips = [replace(clip, path=file) for clip in same.clips]
             return replace(same, path=file, size=size, changed_ns=changed_ns, clips=clips)
-        if progress is not None:
-            progress(file)
         clips, vectors = [], []
         for places, waveforms in _batches(cut_recording(file, self.clip_seconds)):
             clips += [
@@ -223,6 +228,10 @@ class SpeechIndex:
             for score, row in zip(scores[0], rows[0], strict=True)
             if row >= 0
         ]
+
+    def clips(self) -> list[Clip]:
+        """All clips, without their vectors."""
+        return [clip for recording in self.segments.read(with_vectors=False).values() for clip in recording.clips]
 
     def vectors(self) -> tuple[list[Clip], Vectors, Vectors | None]:
         """All clips, their vectors `(n, D)` as they are compared, and the centre `(D,)` that was subtracted."""
@@ -275,6 +284,30 @@ class SpeechIndex:
             if other != folder:
                 shutil.rmtree(other, ignore_errors=True)
         return folder
+
+
+def _is_in(recording: IndexedRecording, language: str | None) -> bool:
+    """Whether the clips of a recording have a language; one that is not given may be any."""
+    return language is None or all(clip.language == language for clip in recording.clips)
+
+
+@contextmanager
+def _only_writer(folder: Path) -> Iterator[None]:
+    """Refuses a second process that adds to an index: both would write the same files.
+
+    The lock ends with its process, however that ends. Where the operating system has no `fcntl`, nothing is checked.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{folder}: another process is adding recordings; wait for its end") from None
+        yield
 
 
 def _files_of(root: str) -> Iterator[str]:

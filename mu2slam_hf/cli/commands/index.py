@@ -66,11 +66,11 @@ def run(args: argparse.Namespace) -> int:
     changes = index.add(args.paths, language, index_type=args.index_type, recall=args.recall)
     for path, reason in changes.errors.items():
         print_error(path, reason.removeprefix(f"{path}: "))
-    clips, vectors, center = index.vectors()
+    clips = index.clips()
     if args.collection is not None and clips:
         from mu2slam_hf.search.qdrant_index import QdrantClips
 
-        QdrantClips.connect(args.collection).replace(clips, vectors, center, index.encoder)
+        QdrantClips.connect(args.collection).replace(*index.vectors(), index.encoder)
     counts = {name: value for name, value in vars(changes).items() if name != "errors"}
     seconds = sum(clip.end_seconds - clip.start_seconds for clip in clips)
     if args.json:

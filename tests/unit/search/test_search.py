@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Search in recordings: the files of an index, what changes them, exact and approximate neighbours, and Qdrant."""
 
+import fcntl
 import json
 import multiprocessing
 import os
@@ -131,6 +132,36 @@ def test_an_unreadable_recording_is_reported_and_the_others_are_indexed(tmp_path
     assert len(rows_of(index)) == 2
     with pytest.raises(ValueError, match="no such file"):
         index.add([tmp_path / "none"])
+
+
+def test_what_becomes_unreadable_is_no_longer_found(tmp_path):
+    audio = write(tmp_path / "audio", range(3))
+    index = build(tmp_path / "index")
+    index.add([audio])
+    (audio / "1.wav").write_bytes(b"RIFF")
+    assert list(index.add([audio]).errors) == [str(audio / "1.wav")]
+    assert [os.path.basename(row[0]) for row in rows_of(index)] == ["0.wav", "2.wav"]
+
+
+def test_another_language_is_computed_again(tmp_path):
+    audio, encoder = write(tmp_path / "audio", range(2)), SpectrumEncoder()
+    index = build(tmp_path / "index", encoder)
+    index.add([audio], "en")
+    index.add([audio])
+    assert encoder.num_encoded == 2
+    index.add([audio], "fr")
+    assert encoder.num_encoded == 4 and {clip.language for clip in index.vectors()[0]} == {"fr"}
+    assert len(rows_of(index)) == 2
+
+
+def test_only_one_process_adds_at_a_time(tmp_path):
+    index = build(tmp_path / "index")
+    audio = write(tmp_path / "audio", range(2))
+    with (tmp_path / "index" / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(ValueError, match="another process"):
+            index.add([audio])
+    assert index.add([audio]).added == 2
 
 
 def test_a_damaged_file_is_named(tmp_path):

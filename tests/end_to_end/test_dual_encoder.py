@@ -19,6 +19,7 @@ from mu2slam_hf import (
     SpeechTokenizerConfig,
     SpeechTokenizerModel,
     load_any_checkpoint,
+    read_manifest,
 )
 from mu2slam_hf.data.tones import write_tone_corpus
 from mu2slam_hf.evaluation.tasks.retrieval import evaluate_retrieval
@@ -66,10 +67,21 @@ def test_a_run_writes_a_model_that_is_evaluated(parts, finished):
     logs = read_log(finished)
     assert {"loss_source_to_target", "loss_spread_out_target"} <= logs[0].keys()
     assert any("eval_loss_target_to_source" in entry for entry in logs)
-    from mu2slam_hf import read_manifest
-
     results = evaluate_retrieval(model, processor, read_manifest(parts), scores=["dot"], untrained=False)
     assert results.find(metric="recall@1", system="dot", source_lang="fr", task="retrieval_speech_to_text")
+
+
+def test_pairs_are_learned_within_seconds(parts, tmp_path):
+    shares = ("data.tasks.asr.share=18", "data.tasks.mt.share=6", "objective.max_tokens_per_chunk=null")
+    rate = ("optim.learning_rate=0.003", "optim.warmup_steps=20", "training.max_steps=180", "evaluation.corpora={}")
+    run(tmp_path / "run", "training.logging_steps=180", "training.save_steps=180", *shares, *rate).run()
+    model, processor = load_any_checkpoint(str(tmp_path / "run" / "final"))
+    results = evaluate_retrieval(model, processor, read_manifest(parts), scores=["dot"], within_language=True)
+    wanted = {"task": "retrieval_speech_to_text", "source_lang": "mean"}
+    recall = {score.system: score.value for score in results.find(**wanted, metric="recall@1")}
+    assert recall["dot"] > 45 and max(recall["chance"], recall["untrained:dot"]) < 30
+    errors = {score.system: score.value for score in results.find(**wanted, metric="wer")}
+    assert errors["dot"] < 0.5 * errors["untrained:dot"]
 
 
 def test_every_micro_batch_has_its_shares(parts, tmp_path):

@@ -69,10 +69,10 @@ def run(options: argparse.Namespace) -> list[dict[str, object]]:
         nearest = NearestVectors.open(folder)
         nearest.search(queries[:1], NUM_NEIGHBOURS)
         open_seconds = time.perf_counter() - started
-        found = nearest.search(queries, NUM_NEIGHBOURS)[1]
+        rows = nearest.search(queries, NUM_NEIGHBOURS)[1]
         everything = torch.from_numpy(vectors)
         expected = (torch.from_numpy(queries) @ everything.T).topk(NUM_NEIGHBOURS, dim=1).indices.numpy()
-        shared = [len(set(a) & set(b)) for a, b in zip(found.tolist(), expected.tolist(), strict=True)]
+        shared = [len(set(a) & set(b)) for a, b in zip(rows.tolist(), expected.tolist(), strict=True)]
         turn = iter(range(10**9))
 
         def search() -> None:

@@ -70,20 +70,19 @@ def _tune(nearest: "NearestVectors", vectors: NDArray[np.float32], recall: float
     """`nprobe`, if the index has it, and the recall that it reaches."""
     rows = np.random.default_rng(0).choice(len(vectors), min(NUM_QUERIES, len(vectors)), replace=False)
     queries, k = vectors[rows], min(10, len(vectors))
-    expected = np.argpartition(-(queries @ vectors.T), k - 1, axis=1)[:, :k]
+    exact = faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)[1].tolist()
 
     def measure() -> float:
-        found = nearest.search(queries, k)[1]
-        return float(
-            np.mean([len(set(a) & set(b)) / k for a, b in zip(found.tolist(), expected.tolist(), strict=True)])
-        )
+        pairs = zip(nearest.search(queries, k)[1].tolist(), exact, strict=True)
+        return float(np.mean([len(set(rows) & set(nearest_rows)) / k for rows, nearest_rows in pairs]))
 
-    if not hasattr(nearest.index, "nprobe"):
+    lists = faiss.try_extract_index_ivf(nearest.index)
+    if lists is None:
         return {"recall": measure()}
-    nearest.index.nprobe = 1
-    while (reached := measure()) < recall and nearest.index.nprobe < nearest.index.nlist:
-        nearest.index.nprobe = min(2 * nearest.index.nprobe, nearest.index.nlist)
-    return {"nprobe": nearest.index.nprobe, "recall": reached}
+    lists.nprobe = 1
+    while (reached := measure()) < recall and lists.nprobe < lists.nlist:
+        lists.nprobe = min(2 * lists.nprobe, lists.nlist)
+    return {"nprobe": lists.nprobe, "recall": reached}
 
 
 class NearestVectors:

@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import AutoTokenizer, set_seed
+from transformers import AutoConfig, AutoModel, AutoTokenizer, set_seed
 
 from mu2slam_hf.checkpoints.folders import check_model_type
 from mu2slam_hf.data.collation.pairs import PairCollator
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.language_codes import canonical_language
-from mu2slam_hf.models.modeling_speech_text_dual_encoder import SpeechTextDualEncoderModel, load_language_model
+from mu2slam_hf.models.modeling_speech_text_dual_encoder import SpeechTextDualEncoderModel
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.models.processing_speech_text_dual_encoder import SpeechTextDualEncoderProcessor
 from mu2slam_hf.models.processing_speech_tokenizer import SPEECH_TOKENIZER_FOLDER, log_mel_extractor
@@ -74,8 +74,11 @@ class DualEncoderRun(MixtureRun):
             speech_tokenizer = SpeechTokenizerModel.from_pretrained(folder)
         extractor = log_mel_extractor(find_feature_extractor(folder), speech_tokenizer.config.num_mel_bins)
         with errors_of("model.language_model"):
-            offset = load_language_model(str(section.language_model)).get_input_embeddings().weight.shape[0]
             tokenizer = AutoTokenizer.from_pretrained(str(section.language_model))
+            config = AutoConfig.from_pretrained(str(section.language_model))
+        with torch.device("meta"):  # only the number of rows is asked for
+            language_model: Any = AutoModel.from_config(config)
+        offset = language_model.get_input_embeddings().weight.shape[0]
         return SpeechTextDualEncoderProcessor(
             extractor, tokenizer, speech_tokenizer, audio_token_offset=offset, prefix=section.prefix
         )

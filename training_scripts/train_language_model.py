@@ -3,18 +3,19 @@
 
     python training_scripts/train_language_model.py --corpus parallel_text=FOLDER --languages en it ru --output lm
 
-A document is one or two versions of a sentence behind their prefixes; languages are drawn evenly. Printed is the
-perplexity per character of the development texts, by language.
+A document is one or two versions of a sentence behind their prefixes; printed is the perplexity per character.
 """
 
 import argparse
 import math
 import random
+import sys
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Trainer, TrainingArguments, set_seed
 
+from mu2slam_hf.cli.errors import run_and_report
 from mu2slam_hf.data.corpora.registry import load_corpus
 from mu2slam_hf.models.language_codes import LANGUAGE_NAMES
 
@@ -23,8 +24,7 @@ SPECIALS, BLOCK = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>"
 
 def read_sentences(corpus: str, split: str, languages: list[str]) -> list[dict[str, str]]:
     """Language -> text behind its prefix, of each sentence that has one of the languages."""
-    name, root = corpus.split("=", 1)
-    rows = {r.id: {r.lang: r.text or "", **r.translations} for r in load_corpus(name, root, split)}
+    rows = {r.id: {r.lang: r.text or "", **r.translations} for r in load_corpus(*corpus.split("=", 1), split)}
     named = {lang: f"[{LANGUAGE_NAMES[lang]} Text] " for lang in languages}
     return [own for row in rows.values() if (own := {lang: named[lang] + row[lang] for lang in named if lang in row})]
 
@@ -32,7 +32,7 @@ def read_sentences(corpus: str, split: str, languages: list[str]) -> list[dict[s
 def make_document(by_language: dict[str, list[dict[str, str]]], lang: str) -> str:
     """A sentence in a language, half of the time with another version of it."""
     row = random.choice(by_language[lang])
-    others = random.sample([other for other in row if other != lang], min(len(row) - 1, random.getrandbits(1)))
+    others = random.sample(sorted({*row} - {lang}), min(len(row) - 1, random.getrandbits(1)))
     return "\n".join(row[code] for code in random.sample([lang, *others], 1 + len(others)))
 
 
@@ -58,14 +58,14 @@ def main() -> None:
     by_language = {lang: [row for row in sentences if lang in row] for lang in languages}
     drawn = [make_document(by_language, lang) for _ in range(options.steps) for lang in languages * 16]
     tokenizer = train_tokenizer(drawn[:50_000], options.vocab_size)
-    sizes = {"hidden_size": options.width, "intermediate_size": options.width * 8 // 3, "num_attention_heads": 4}
-    sizes |= {"num_hidden_layers": options.layers, "vocab_size": options.vocab_size, "max_position_embeddings": 1024}
-    model = LlamaForCausalLM(LlamaConfig(**sizes, pad_token_id=0, tie_word_embeddings=True))
+    sizes = {"hidden_size": options.width, "intermediate_size": options.width * 8 // 3, "vocab_size": len(tokenizer)}
+    sizes |= {"num_hidden_layers": options.layers, "num_attention_heads": 4, "pad_token_id": 0}
+    model = LlamaForCausalLM(LlamaConfig(**sizes))
     stream = [i for row in tokenizer(drawn, add_special_tokens=False)["input_ids"] for i in (1, *row, 2)]
-    blocks = [stream[i : i + BLOCK] for i in range(0, len(stream) - BLOCK + 1, BLOCK)]
+    rows = [stream[i : i + BLOCK] for i in range(0, len(stream) - BLOCK + 1, BLOCK)]
+    examples = [{"input_ids": row, "labels": row} for row in rows]
     arguments = {"learning_rate": 2e-3, "lr_scheduler_type": "cosine", "warmup_steps": 100, "save_strategy": "no"}
     arguments |= {"per_device_train_batch_size": options.batch_size, "report_to": "none", "max_steps": options.steps}
-    examples = [{"input_ids": block, "labels": block} for block in blocks]
     Trainer(model, TrainingArguments(options.output, **arguments), train_dataset=examples).train()
     for part in (model.eval(), tokenizer):
         part.save_pretrained(options.output)
@@ -77,4 +77,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_and_report(main, "train_language_model.py"))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from helpers import REPOSITORY_ROOT
 from huggingface_hub.errors import StrictDataclassError
 from peft import LoraConfig, get_peft_model
 from tiny_dual_encoders import (
@@ -21,8 +22,10 @@ from tiny_dual_encoders import (
 from transformers import AutoModel, AutoProcessor, T5Config, T5Model, pipeline
 
 from mu2slam_hf import SpeechTextDualEncoderConfig, SpeechTextDualEncoderModel, SpeechTextEncoder
+from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
 from mu2slam_hf.evaluation.tasks.pair_scores import score_pairs
 from mu2slam_hf.hub.bundle import build_bundle
+from mu2slam_hf.hub.cards import card_template, load_card_facts, render_card
 from mu2slam_hf.models.modeling_speech_text_dual_encoder import SMALL_ROWS
 
 
@@ -296,6 +299,16 @@ def test_an_upload_loads_without_the_package(saved, tmp_path):
     config = json.loads((bundle / "config.json").read_text())
     assert config["auto_map"]["AutoModel"] == "modeling_speech_text_dual_encoder.SpeechTextDualEncoderModel"
     assert (bundle / "modules.json").is_file() and (bundle / "speech_tokenizer").is_dir()
+
+
+def test_a_card_shows_how_a_dual_encoder_is_used(saved):
+    _, model, _ = saved
+    model_type = MODEL_TYPES["speech_text_dual_encoder"]
+    facts = load_card_facts(REPOSITORY_ROOT / "model_cards" / "default.yaml")
+    card = render_card(card_template(), facts, model=model, model_type=model_type, has_code=True, languages=["en"])
+    assert "mu2slam search index" in card and "pipeline_tag: feature-extraction" in card
+    assert "pooler_output" in card and "AutoModelForSpeechSeq2Seq" not in card
+    assert "sentence-transformers" in card
 
 
 @pytest.fixture(scope="module")

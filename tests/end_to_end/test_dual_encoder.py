@@ -117,6 +117,18 @@ def test_recordings_are_tokenized_once_for_all_runs(parts, tmp_path, finished):
     assert list(training.speech_ids.find(record)) == processor.tokenize_speech([{"path": record.audio}])[0]
 
 
+def test_languages_without_speech_in_training(parts, tmp_path, caplog):
+    training = run(tmp_path / "run", "data.speech_languages=[English]", "data.tasks.asr.share=3")
+    data = training.load_data()
+    processor = training.build_processor(data)
+    model = training.build_model(processor, data)
+    assert (model.config.speech_languages, model.config.text_languages) == (["en"], ["en", "fr"])
+    trainer = training.build_trainer(processor, model, data)
+    assert "fr (12 training recordings are left out)" in caplog.text
+    spoken = {e.source_lang for e in trainer.train_dataset.examples if e.source_modality == "speech"}
+    assert spoken == {"en"} and len(training.speech_ids) == 12 + 24
+
+
 def test_adapters_train_little_and_keep_the_language_model(parts, tmp_path):
     training = run(tmp_path / "run", "lora.r=2", "training.max_steps=2", "evaluation.corpora={}")
     training.run()

@@ -2,6 +2,7 @@
 """Training of a dual encoder that is made of a language model."""
 
 import copy
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModel, AutoTokenizer, set_seed
+from transformers.utils import logging
 
 from mu2slam_hf.checkpoints.folders import check_model_type
 from mu2slam_hf.data.collation.pairs import PairCollator
@@ -27,6 +29,8 @@ from mu2slam_hf.recipes.schema.dual_encoder import DualEncoderRecipe
 from mu2slam_hf.recipes.schema.loader import RecipeError, errors_of
 from mu2slam_hf.training.objectives.dual_encoder import DualEncoderObjective
 from mu2slam_hf.training.trainer import MultitaskTrainer
+
+logger = logging.get_logger(__name__)
 
 
 class DualEncoderRun(MixtureRun):
@@ -54,10 +58,13 @@ class DualEncoderRun(MixtureRun):
         def is_wanted(lang: str) -> bool:
             return not spoken or lang in spoken or lang.split("-")[0] in spoken
 
+        loaded = super().load_data()
+        # Language -> recordings of the training corpora that are not used.
+        self.unused = Counter(r.lang for part in loaded.values() for r in part if r.audio and not is_wanted(r.lang))
         return {
             # Without its recording, a record still has its texts.
             name: [record if is_wanted(record.lang) else replace(record, audio=None) for record in records]
-            for name, records in super().load_data().items()
+            for name, records in loaded.items()
         }
 
     def build_processor(self, data: Records) -> Any:
@@ -165,6 +172,10 @@ class DualEncoderRun(MixtureRun):
         """
         recipe = self.recipe
         development = load_records(recipe.evaluation.corpora, "evaluation.corpora")
+        spoken = {r.lang for part in development.values() for r in part if r.audio is not None}
+        if unseen := sorted(spoken - set(model.config.speech_languages)):
+            names = ", ".join(f"{lang} ({self.unused[lang]} training recordings are left out)" for lang in unseen)
+            logger.warning(f"evaluated without speech in training: {names}")
         records = [r for part in (*data.values(), *development.values()) for r in part if r.audio is not None]
         if not records:
             raise RecipeError("data.corpora: none has recordings")

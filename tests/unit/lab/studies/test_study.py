@@ -284,7 +284,7 @@ def test_the_study_of_dual_encoders_is_valid(tmp_path, data_root, monkeypatch):
         (tmp_path / "lm" / name).mkdir(parents=True)
     (tmp_path / "dual_encoder").mkdir()
     (tmp_path / "dual_encoder/manifest.tsv").touch()
-    variables = {"DATA": data_root, "SYNTHETIC": tmp_path, "LANGUAGE_MODEL": tmp_path / "lm"}
+    variables = {"DATA": data_root, "SYNTHETIC": tmp_path, "LANGUAGE_MODELS": tmp_path / "lm"}
     for name, value in {**variables, "SPEECH_TOKENIZER": tmp_path}.items():
         monkeypatch.setenv(f"MU2SLAM_{name}", str(value))
     study = plan_study("dual_encoder", tmp_path)

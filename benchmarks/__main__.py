@@ -38,6 +38,7 @@ from benchmarks import (
     startup,
     training_step,
     transcription_speed,
+    vector_search,
     word_times,
     zero_shot_classification,
 )
@@ -66,6 +67,7 @@ ON_REQUEST: dict[str, Any] = {
     "paper_size": paper_size,
     "joined_recordings": joined_recordings,
     "recording_length": recording_length,
+    "vector_search": vector_search,
     "word_times": word_times,
     "zero_shot_classification": zero_shot_classification,
 }

@@ -3,10 +3,11 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lab.markdown import format_table
 from mu2slam_hf.data.corpora.covost2 import RESOURCE_GROUPS
+from mu2slam_hf.data.corpora.fleurs import LANGUAGE_FAMILIES
 from mu2slam_hf.data.figure_files import new_figure, save_figure
 from mu2slam_hf.evaluation.records.results import EvaluationResults
 from mu2slam_hf.evaluation.scores.metrics import ERROR_METRICS, compute_mean
@@ -24,6 +25,7 @@ class TableLayout:
         source: the table of the paper.
         task: task of the scores.
         metrics: metrics of a cell; two are separated by a slash.
+        system: system of the scores in a record, "model" for what a model writes.
         columns: title -> directions whose mean is shown, one for a single language.
     """
 
@@ -31,6 +33,7 @@ class TableLayout:
     task: str
     metrics: tuple[str, ...]
     columns: Mapping[str, tuple[Direction, ...]]
+    system: str = MODEL
 
     @property
     def directions(self) -> list[Direction]:
@@ -47,6 +50,26 @@ def _single(languages: Sequence[str]) -> dict[str, tuple[Direction, ...]]:
     return {**columns, "avg": tuple((lang, lang) for lang in languages)}
 
 
+def _retrieval(
+    source: str,
+    columns: Mapping[str, Sequence[str]],
+    metrics: tuple[str, ...] = ("recall@1", "wer"),
+    text_lang: str | None = None,
+) -> TableLayout:
+    """A table of the paper on dual encoders: recordings, and the texts that are retrieved for them."""
+    shown = {title: tuple((lang, text_lang or lang) for lang in languages) for title, languages in columns.items()}
+    return TableLayout(
+        source=f"{source} (dual encoder)",
+        task="retrieval_speech_to_text",
+        metrics=metrics,
+        columns=shown,
+        system="dot",
+    )
+
+
+_FLEURS = sorted(lang for languages in LANGUAGE_FAMILIES.values() for lang in languages)
+# Those of CoVoST 2 that are translated into English, on whose speech PaLM 2 DE was trained. Its text counts 20.
+_SEEN = sorted(lang for languages in RESOURCE_GROUPS.values() for lang in languages)
 _GROUPS = {name: _into_english(languages) for name, languages in RESOURCE_GROUPS.items()}
 _INTO_ENGLISH = tuple(direction for group in _GROUPS.values() for direction in group)
 _FROM_ENGLISH = tuple((_ENGLISH, lang) for lang in "ar ca cy de et fa id ja lv mn sl sv ta tr zh".split())
@@ -92,6 +115,14 @@ LAYOUTS: dict[str, TableLayout] = {
         metrics=("f1", "exact_match"),
         columns=_single("ar bn en fi id ko ru sw te".split()),
     ),
+    "fleurs-retrieval": _retrieval("Tables 1 and 6", {**{lang: [lang] for lang in _FLEURS}, "avg": _FLEURS}),
+    "fleurs-retrieval-families": _retrieval("Table 2", {**LANGUAGE_FAMILIES, "all": _FLEURS}, ("recall@1",)),
+    "fleurs-retrieval-seen": _retrieval(
+        "Figure 2", {"seen": _SEEN, "unseen": [lang for lang in _FLEURS if lang not in _SEEN], "all": _FLEURS}
+    ),
+    "fleurs-speech-translation-retrieval": _retrieval(
+        "Figure 3", {lang: [lang] for lang in ("de", "fr", "nl", "pl")}, ("recall@1", "bleu"), _ENGLISH
+    ),
 }
 
 
@@ -135,6 +166,7 @@ def compute_paper_table(
     *,
     task: str | None = None,
     metrics: Sequence[str] | None = None,
+    system: str | None = None,
 ) -> PaperTable:
     """Compute the cells of a table.
 
@@ -146,6 +178,7 @@ def compute_paper_table(
         systems: name of a system -> its records; a system may have one for each part of the corpus.
         task: task instead of that of the layout, for example mt.
         metrics: metrics instead of those of the layout.
+        system: system of the scores instead of that of the layout, for example `mean`.
 
     Raises:
         ValueError: no systems, a system without scores of the layout, or with two scores for one cell.
@@ -153,6 +186,7 @@ def compute_paper_table(
     task, metrics = task or layout.task, tuple(metrics or layout.metrics)
     if not systems:
         raise ValueError("a table needs at least one system")
+    layout = replace(layout, system=system or layout.system)
     values = {name: _find_values(name, records, layout, task, metrics) for name, records in systems.items()}
     shared = [d for d in layout.directions if all(d in found for found in values.values())]
     if not shared:
@@ -213,9 +247,10 @@ def _find_values(
 ) -> dict[Direction, dict[str, float]]:
     """Direction -> metric -> value, for the directions of the layout that have all metrics."""
     found: dict[Direction, dict[str, float]] = {}
-    conditions = {score.source_lang_given for record in records for score in record.find(task=task, system=MODEL)}
+    wanted = {"task": task, "system": layout.system}
+    conditions = {score.source_lang_given for record in records for score in record.find(**wanted)}
     for record in records:
-        for score in record.find(task=task, system=MODEL, group=None, source_lang_given=True in conditions):
+        for score in record.find(**wanted, group=None, source_lang_given=True in conditions):
             if score.metric not in metrics or MEAN in (score.source_lang, score.target_lang):
                 continue
             direction = (score.source_lang.split("-")[0], score.target_lang.split("-")[0])

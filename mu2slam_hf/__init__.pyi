@@ -30,6 +30,9 @@ from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig as Mu2SLAMConf
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMCTCConfig as Mu2SLAMCTCConfig
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMDecoderConfig as Mu2SLAMDecoderConfig
 from mu2slam_hf.models.configuration_speech_llm import SpeechLLMConfig as SpeechLLMConfig
+from mu2slam_hf.models.configuration_speech_text_dual_encoder import (
+    SpeechTextDualEncoderConfig as SpeechTextDualEncoderConfig,
+)
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig as SpeechTokenizerConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor as Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_conformer import ConformerEncoder as ConformerEncoder
@@ -60,10 +63,21 @@ from mu2slam_hf.models.modeling_mu2slam_understanding import (
 from mu2slam_hf.models.modeling_speech_llm import (
     SpeechLLMForConditionalGeneration as SpeechLLMForConditionalGeneration,
 )
+from mu2slam_hf.models.modeling_speech_text_dual_encoder import (
+    SpeechTextDualEncoderModel as SpeechTextDualEncoderModel,
+)
+from mu2slam_hf.models.modeling_speech_text_dual_encoder import (
+    SpeechTextDualEncoderOutput as SpeechTextDualEncoderOutput,
+)
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel as SpeechTokenizerModel
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor as Mu2SLAMProcessor
 from mu2slam_hf.models.processing_speech_llm import SpeechLLMProcessor as SpeechLLMProcessor
+from mu2slam_hf.models.processing_speech_text_dual_encoder import (
+    SpeechTextDualEncoderProcessor as SpeechTextDualEncoderProcessor,
+)
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer as Mu2SLAMCTCTokenizer
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer as Mu2SLAMTokenizer
+from mu2slam_hf.search.clips import SearchHit as SearchHit
+from mu2slam_hf.search.speech_index import SpeechIndex as SpeechIndex
 
 __version__: str

@@ -121,7 +121,7 @@ def load_tokenizer(folder: str, processor: str | None) -> tuple[Any, Any]:
     from mu2slam_hf.checkpoints.folders import check_model_type
     from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
     from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
-    from mu2slam_hf.models.processing_mu2slam import SPEECH_TOKENIZER_FOLDER
+    from mu2slam_hf.models.processing_speech_tokenizer import SPEECH_TOKENIZER_FOLDER
     from mu2slam_hf.quantization.tokenizer_loading import find_feature_extractor
 
     expected = "expected a speech tokenizer, or a processor that contains one"

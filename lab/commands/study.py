@@ -18,7 +18,7 @@ def add_parser(subparsers: Any) -> None:
         "each run, README.md with means, paired differences and verdicts, and a plot of each finding (extra: plots). "
         "Started again, it does what is missing, and resumes an interrupted run.",
     )
-    known = "name of one of the laboratory (best_rq, data, equal_time, findings, mboshi, speech_llm)"
+    known = "name of one of the laboratory (best_rq, data, dual_encoder, equal_time, findings, mboshi, speech_llm)"
     parser.add_argument("study", metavar="STUDY", help=f"YAML file, or the {known}")
     add_output_dir_option(parser, "records, page, plots", required=True)
     parser.add_argument("--runs", metavar="DIR", help="folder of the models (runs in the output folder)")

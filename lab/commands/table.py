@@ -7,7 +7,10 @@ from typing import Any
 
 from mu2slam_hf.cli.options import add_plot_option, check_plots
 
-_LAYOUTS = ("covost2", "covost2-xx-en", "covost2-en-xx", "voxpopuli", "xnli", "tydiqa")
+_LAYOUTS = (
+    *("covost2", "covost2-xx-en", "covost2-en-xx", "voxpopuli", "xnli", "tydiqa"),
+    *("fleurs-retrieval", "fleurs-retrieval-families", "fleurs-retrieval-seen", "fleurs-speech-translation-retrieval"),
+)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -23,7 +26,7 @@ def add_parser(subparsers: Any) -> None:
         "layout",
         choices=_LAYOUTS,
         metavar="LAYOUT",
-        help=f"{', '.join(_LAYOUTS)}: Tables 1, 7, 8, 9, 10, 11 of the paper",
+        help=f"{', '.join(_LAYOUTS)}: Tables 1, 7, 8, 9, 10, 11 of the paper, and those of the paper on dual encoders",
     )
     parser.add_argument(
         "records",
@@ -35,6 +38,7 @@ def add_parser(subparsers: Any) -> None:
         "--text-translation", action="store_true", help="CoVoST 2: translation of text (mt) instead of speech (ast)"
     )
     parser.add_argument("--metrics", nargs="+", metavar="METRIC", help="metrics instead of those of the layout")
+    parser.add_argument("--system", metavar="NAME", help="system of the scores, such as mean or chance; default: dot")
     add_plot_option(parser, "bars of the same values, a file (svg, png, pdf)")
     parser.set_defaults(run=run)
 
@@ -53,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(f"expected NAME=RECORD, got {item!r}; as base=results.json")
         systems[name].append(EvaluationResults.load(path))
     task = "mt" if args.text_translation else None
-    table = compute_paper_table(LAYOUTS[args.layout], systems, task=task, metrics=args.metrics)
+    table = compute_paper_table(LAYOUTS[args.layout], systems, task=task, metrics=args.metrics, system=args.system)
     print(render_paper_table(table))
     if args.plot:
         save_paper_plot(table, args.plot)

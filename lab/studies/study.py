@@ -15,7 +15,7 @@ from lab.studies.job_pool import override_arguments
 from lab.studies.seed_comparison import SeedComparison, compare_seeds
 from lab.studies.study_sections import FindingSection, StepSection, StepUse, StudyFile
 from mu2slam_hf.evaluation.records.results import EvaluationResults
-from mu2slam_hf.evaluation.scores.metrics import ERROR_METRICS
+from mu2slam_hf.evaluation.scores.metrics import ERROR_METRICS, compute_mean
 from mu2slam_hf.evaluation.scores.scoring import MEAN, MODEL
 from mu2slam_hf.recipes.runs.registry import load_recipes
 from mu2slam_hf.recipes.schema.loader import (
@@ -96,6 +96,7 @@ class StudyRun:
         fingerprint: hash of the last step and of the data of the evaluation.
         folder: folder of the records.
         tasks: tasks of all findings that need it.
+        text_lang: of retrieval: see `FindingSection`.
     """
 
     name: str
@@ -104,6 +105,7 @@ class StudyRun:
     fingerprint: str
     folder: Path
     tasks: list[str] = field(default_factory=list)
+    text_lang: str | None = None
 
     @property
     def record_path(self) -> Path:
@@ -177,13 +179,18 @@ class Study:
             record = run.load_record()
             if record is None:
                 continue
-            wanted = {"task": section.task, "metric": section.metric, "source_lang": MEAN, "target_lang": MEAN}
+            is_retrieval = section.is_retrieval
             group = None if section.group is None else f"{section.group} languages"
-            scores = record.find(**wanted, system=MODEL, group=group, source_lang_given=True)
-            if len(scores) != 1:
+            wanted: dict[str, Any] = {"task": section.task, "metric": section.metric, "group": group}
+            wanted |= {"system": "dot" if is_retrieval else MODEL, "source_lang_given": not is_retrieval}
+            languages = section.languages or [MEAN]
+            scores = [score for lang in languages for score in record.find(**wanted, source_lang=lang)]
+            if languages == [MEAN]:
+                scores = [score for score in scores if score.target_lang == MEAN]
+            if len(scores) != len(languages):
                 known = ", ".join(sorted({f"{score.task} {score.metric}" for score in record.scores}))
                 raise ValueError(f"findings.{finding}.metric: {run.record_path} has no {section.metric}, but {known}")
-            values[seed] = scores[0].value
+            values[seed] = compute_mean([score.value for score in scores])
         return values
 
     def compare(self, finding: str, variant: str) -> SeedComparison | None:
@@ -225,7 +232,9 @@ def plan_study(
                 with errors_of(f"findings.{name}.variants.{variant}"):
                     steps = planner.plan(section.steps, seed)
                 fingerprint = _hash(steps[-1].fingerprint, evaluation)
-                new = StudyRun(f"{name}-{variant}", seed, steps, fingerprint, records)
+                if finding.is_retrieval:
+                    fingerprint = _hash(steps[-1].fingerprint, evaluation, finding.text_lang or "transcripts")
+                new = StudyRun(f"{name}-{variant}", seed, steps, fingerprint, records, text_lang=finding.text_lang)
                 run = runs[name, variant, seed] = shared.setdefault(fingerprint, new)
                 run.tasks += [finding.task] if finding.task not in run.tasks else []
             _check_different(name, finding, {v: runs[name, v, seed].fingerprint for v in finding.variants})

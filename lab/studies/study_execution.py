@@ -89,9 +89,14 @@ def _evaluate(study: Study, run: StudyRun, command: Command) -> None:
     model = ["--model", str(last.output), "--seed", str(run.seed), "--results", str(first)]
     section = study.file.evaluation
     data = _evaluation_arguments(section)
-    if section.directions and {"ast", "mt"} & set(run.tasks):
-        data += ["--directions", ",".join(section.directions)]
-    command(["evaluate", *model, *data, "--tasks", *run.tasks], last.folder / "evaluate.log")
+    if any(task.startswith("retrieval_") for task in run.tasks):
+        text_lang = [] if run.text_lang is None else ["--text-lang", run.text_lang]
+        options = ["--within", "language", "--no-untrained", "--bootstrap", "1000", *text_lang]
+        command(["retrieve", *model, *data, *options], last.folder / "evaluate.log")
+    else:
+        if section.directions and {"ast", "mt"} & set(run.tasks):
+            data += ["--directions", ",".join(section.directions)]
+        command(["evaluate", *model, *data, "--tasks", *run.tasks], last.folder / "evaluate.log")
     record = EvaluationResults.load(first)
     steps = [{"name": step.name, "recipe": step.recipe.stem, "set": list(step.overrides)} for step in run.steps]
     about = {"file": study.path.name, "run": run.name, "fingerprint": run.fingerprint, "steps": steps}

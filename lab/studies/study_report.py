@@ -13,7 +13,7 @@ from mu2slam_hf.data.figure_files import new_figure, save_figure
 from mu2slam_hf.evaluation.scores.metrics import ERROR_METRICS
 
 _METRIC_NAMES = {
-    **{"wer": "WER", "cer": "CER", "bleu": "BLEU", "chrf": "chrF", "ter": "TER"},
+    **{"recall@1": "R@1", "wer": "WER", "cer": "CER", "bleu": "BLEU", "chrf": "chrF", "ter": "TER"},
     "language_accuracy": "language accuracy",
 }
 _FINDING_TITLES = (
@@ -21,6 +21,7 @@ _FINDING_TITLES = (
     "verdict",
 )
 _TASK_NAMES = {"asr": "speech recognition", "ast": "speech translation", "mt": "text translation"}
+_TASK_NAMES |= {"retrieval_speech_to_text": "texts for recordings", "retrieval_text_to_speech": "recordings for texts"}
 
 
 def save_study(study: Study) -> list[Path]:

@@ -56,9 +56,12 @@ class FindingSection:
 
     Attributes:
         hypothesis: what is expected and why.
-        task: task of the metric: asr, ast, mt.
-        metric: wer, cer, bleu, chrf, ter or language_accuracy; the mean over languages or directions.
+        task: task of the metric: asr, ast, mt; or that of `mu2slam retrieve`, such as retrieval_speech_to_text.
+        metric: wer, cer, bleu, chrf, ter or language_accuracy; of retrieval also recall@1, ...; the mean over
+            languages or directions.
         group: name in `evaluation.groups`, over whose source languages the mean is; None: over all.
+        languages: of retrieval: the mean is over these languages of the speech; empty for all.
+        text_lang: of retrieval: translations into this language are retrieved instead of transcripts.
         reference: name of the variant with which the others are compared.
         variants: name -> variant.
     """
@@ -69,8 +72,17 @@ class FindingSection:
     reference: str
     variants: dict[str, VariantSection]
     group: str | None = None
+    languages: list[str] = field(default_factory=list)
+    text_lang: str | None = None
+
+    @property
+    def is_retrieval(self) -> bool:
+        """Whether the metric is that of `mu2slam retrieve`."""
+        return self.task.startswith("retrieval_")
 
     def __post_init__(self) -> None:
+        if not self.is_retrieval and (self.languages or self.text_lang):
+            raise ValueError("languages, text_lang: belong to tasks of retrieval; leave them out")
         if self.reference not in self.variants:
             raise ValueError(f"reference: {self.reference!r} is not among the variants {', '.join(self.variants)}")
         if self.variants[self.reference].expected is not None:

@@ -9,6 +9,7 @@ from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
 from mu2slam_hf.models.configuration_mslam import MSLAMConfig, MSLAMCTCConfig
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig, Mu2SLAMCTCConfig, Mu2SLAMDecoderConfig
 from mu2slam_hf.models.configuration_speech_llm import SpeechLLMConfig
+from mu2slam_hf.models.configuration_speech_text_dual_encoder import SpeechTextDualEncoderConfig
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_conformer import ConformerEncoder
@@ -33,10 +34,12 @@ from mu2slam_hf.models.modeling_mu2slam_understanding import (
     Mu2SLAMForSequenceClassification,
 )
 from mu2slam_hf.models.modeling_speech_llm import SpeechLLMForConditionalGeneration
+from mu2slam_hf.models.modeling_speech_text_dual_encoder import SpeechTextDualEncoderModel
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.models.modules_capabilities import Capabilities, capabilities_of
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.models.processing_speech_llm import SpeechLLMProcessor
+from mu2slam_hf.models.processing_speech_text_dual_encoder import SpeechTextDualEncoderProcessor
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer, Mu2SLAMTokenizer
 
 
@@ -48,7 +51,7 @@ class ModelType:
         config: configuration class.
         models: maps names of Auto classes to model classes.
         feature_extractor: feature extractor class, or None.
-        tokenizer: tokenizer class, or None.
+        tokenizer: tokenizer class; None if there is none, or that of another model.
         processor: processor class, or None.
     """
 
@@ -114,6 +117,12 @@ MODEL_TYPES: dict[str, ModelType] = {
         },
         feature_extractor=Mu2SLAMFeatureExtractor,
         processor=SpeechLLMProcessor,
+    ),
+    "speech_text_dual_encoder": ModelType(
+        config=SpeechTextDualEncoderConfig,
+        models={"AutoModel": SpeechTextDualEncoderModel},
+        feature_extractor=Mu2SLAMFeatureExtractor,
+        processor=SpeechTextDualEncoderProcessor,
     ),
     "mu2slam_decoder": ModelType(config=Mu2SLAMDecoderConfig, models={"AutoModel": Mu2SLAMDecoder}),
     "mu2slam_conformer": ModelType(config=ConformerEncoderConfig, models={"AutoModel": ConformerEncoder}),

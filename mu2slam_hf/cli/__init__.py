@@ -19,6 +19,7 @@ from mu2slam_hf.cli.commands import (
     export,
     export_encoder,
     identify_language,
+    index,
     init,
     languages,
     listen,
@@ -26,6 +27,7 @@ from mu2slam_hf.cli.commands import (
     publish,
     recipes,
     retrieve,
+    search,
     serve,
     tone_corpus,
     train,
@@ -40,7 +42,9 @@ _PROGRAM = Program(
     description="Speech and text in many languages: transcribe, translate, train, evaluate.",
     version=f"mu2slam-hf {mu2slam_hf.__version__}",
     groups={
-        "use a model": (transcribe, listen, translate, align, retrieve, identify_language, serve, publish),
+        "use a model": (
+            *(transcribe, listen, translate, align, index, search, retrieve, identify_language, serve, publish),
+        ),
         "train a model": (adapt, init, add_language, train, calibrate, average, export, export_encoder, tone_corpus),
         "inspect results, data and recipes": (languages, evaluate, compare, plan, corpora, recipes),
     },

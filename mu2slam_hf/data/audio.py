@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Reading of audio from many kinds of sources into 16 kHz mono float32, and a cache of decoded audio."""
 
+import hashlib
 import os
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
@@ -46,6 +47,22 @@ def audio_duration_seconds(source: Any, *, name: str | None = None) -> float:
     if isinstance(source, (str, os.PathLike)) and not str(source).startswith(("http://", "https://")):
         return measure_audio_file(source, name or os.fspath(source))
     return sum(len(block) for block in stream_audio_source(source, SAMPLING_RATE, name=name)) / SAMPLING_RATE
+
+
+def hash_audio(source: Any) -> str:
+    """Hash of the content of a recording: of the bytes of a file, else of the samples.
+
+    Raises:
+        AudioError: it cannot be read.
+    """
+    if isinstance(source, (str, os.PathLike)) and os.path.isfile(source):
+        try:
+            with open(source, "rb") as file:
+                return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        except OSError as error:
+            raise AudioError(f"{source}: {error}") from error
+    content = source if isinstance(source, bytes) else load_audio(source).tobytes()
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 class AudioCache:

@@ -161,7 +161,7 @@ def find_model_type(model: Any) -> ModelType:
         model_class: model_type
         for model_type in MODEL_TYPES.values()
         for auto_name, model_class in model_type.models.items()
-        if model_type.processor is not None and auto_name != "AutoModel"
+        if model_type.processor is not None and (auto_name != "AutoModel" or len(model_type.models) == 1)
     }
     if type(model) not in complete:
         expected = ", ".join(model_class.__name__ for model_class in complete)
@@ -223,9 +223,8 @@ def write_auto_map(folder: Path, auto_map: Mapping[str, str]) -> None:
 
     _edit_json(folder / "processor_config.json", edit_processor)
     # A pair (slow, fast), of which transformers 5 only has the latter.
-    tokenizer: dict[str, Any] = dict(only("AutoProcessor"))
-    if "AutoTokenizer" in auto_map:  # else the tokenizer of a text model of transformers
-        tokenizer["AutoTokenizer"] = [None, auto_map["AutoTokenizer"]]
+    own = {"AutoTokenizer": [None, auto_map["AutoTokenizer"]]} if "AutoTokenizer" in auto_map else {}
+    tokenizer = {**own, **only("AutoProcessor")}
     _edit_json(folder / "tokenizer_config.json", lambda content: content.update(auto_map=tokenizer))
 
 

@@ -201,12 +201,13 @@ def compute_outputs(model: Any, processor: Any, tokenizer: Any, inputs: Any) -> 
     }
     with torch.no_grad():
         outputs = model(**inputs)
-        results["outputs"] = outputs["logits" if "logits" in outputs else "loss_sums"].float().cpu()
+        name = next(name for name in ("logits", "loss_sums", "pooler_output") if name in outputs)
+        results["outputs"] = outputs[name].float().cpu()
         if model.can_generate():
             sources = {name: value for name, value in inputs.items() if name != "decoder_input_ids"}
             results["generated"] = model.generate(**sources, max_new_tokens=5, num_beams=2)
         if getattr(processor, "speech_tokenizer", None) is not None:
-            results["codes"] = torch.tensor(processor.encode_speech(audio, sampling_rate=16000))
+            results["codes"] = torch.tensor(processor.tokenize_speech(audio, sampling_rate=16000))
     return results
 
 

@@ -32,10 +32,15 @@ HUB_WORK: dict[str, tuple[str, tuple[str, ...]]] = {
     "AutoModelForSequenceClassification": ("text-classification", ("audio-classification",)),
     "AutoModelForQuestionAnswering": ("question-answering", ()),
     "AutoModelForPreTraining": ("feature-extraction", ("pretraining",)),
+    "AutoModel": ("feature-extraction", ("sentence-transformers", "sentence-similarity")),
 }
 """Auto class -> task on the Hub, and further tags."""
 # Maps prefixes of model types to papers.
-_PAPERS = {"mu2slam": "Mu2SLAM (Cheng et al., 2022)", "mslam": "mSLAM (Bapna et al., 2022)"}
+_PAPERS = {
+    "mu2slam": "Mu2SLAM (Cheng et al., 2022)",
+    "mslam": "mSLAM (Bapna et al., 2022)",
+    "speech": "PaLM 2 DE (Palma Gomez et al., 2024)",
+}
 METRIC_TITLES = {
     "wer": "WER",
     "cer": "CER",
@@ -160,7 +165,9 @@ def render_card(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    languages = languages or [code for code in model.config.languages if code != "und"]
+    # A dual encoder is described by the languages of its texts, which are all that it was trained on.
+    known = getattr(model.config, "languages", None) or getattr(model.config, "text_languages", None) or ()
+    languages = languages or [code for code in known if code != "und"]
     auto_name = find_auto_name(model, model_type)
     kind = model.config.model_type.split("_")[0]
     tags = [kind, *HUB_WORK[auto_name][1], *(["custom_code"] if has_code else [])]

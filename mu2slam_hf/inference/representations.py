@@ -16,6 +16,7 @@ from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
 from mu2slam_hf.inference.similarity import cosine_similarities, pool_states, unit_vectors
 from mu2slam_hf.inference.windows import Window, cut_speech, open_recording
 from mu2slam_hf.models.generation_settings import find_chunk_seconds
+from mu2slam_hf.models.modules_capabilities import capabilities_of
 from mu2slam_hf.models.modules_lengths import group_by_size
 from mu2slam_hf.models.modules_speech_inputs import speech_input_name
 
@@ -165,7 +166,8 @@ def encode_whole(
     """As `encode_pieces`, but recordings are not cut, whatever their length.
 
     Args:
-        model: any model of the package with a shared encoder, in evaluation mode.
+        model: any model of the package with a shared encoder, in evaluation mode; or one that pools by itself, whose
+            vector of an item is its only state.
         processor: its processor.
         text: texts, if the items are not recordings.
         layer: see `encode_pieces`.
@@ -175,9 +177,16 @@ def encode_whole(
         ValueError: as in `prepare_batches`, or the layer is out of range.
         AudioError: a recording that cannot be read.
     """
-    encoder = find_encoder(model)
+    pools = capabilities_of(model).pools
+    if pools and layer is not None:
+        raise ValueError(f"{type(model).__name__} gives one vector of each item; leave the layer out")
+    encoder = model if pools else find_encoder(model)
     for indices, inputs in prepare_batches(model, processor, text=text, **options):
         with torch.no_grad():
+            if pools:
+                vectors = encoder(**inputs, return_dict=True).pooler_output
+                yield EncodedBatch(indices=indices, states=vectors[:, None], attention_mask=None)
+                continue
             outputs = encoder(**inputs, output_hidden_states=layer is not None, return_dict=True)
         states, mask = outputs.last_hidden_state, getattr(outputs, "attention_mask", None)
         if layer is not None:
@@ -233,8 +242,13 @@ def prepare_batches(
     languages = _language_of_each(source_lang, len(items))
     for indices in group_by_size(sizes, budget, batch_size):
         chosen = [items[index] for index in indices]
-        inputs = prepare_inputs(model, processor, **{"text" if audio is None else "audio": chosen})
+        source: dict[str, Any] = {"text" if audio is None else "audio": chosen}
         spoken = [languages[index] for index in indices]
+        if capabilities_of(model).pools:
+            source |= {"language": spoken} | ({} if audio is None else {"sampling_rate": SAMPLING_RATE})
+            yield indices, dict(processor(**source).to(model.device))
+            continue
+        inputs = prepare_inputs(model, processor, **source)
         if any(language is not None for language in spoken):
             rows = [processor.language_row(language) for language in spoken]
             inputs["language_ids"] = torch.tensor(rows, device=model.device)
@@ -324,7 +338,12 @@ class SpeechTextEncoder:
         return self
 
     def similarity(self, speech: Tensor, text: Tensor) -> Tensor:
-        """Cosines `(Q, C)` of speech vectors `(Q, D)` and text vectors `(C, D)`, after subtraction of the centres."""
+        """Cosines `(Q, C)` of speech vectors `(Q, D)` and text vectors `(C, D)`, after subtraction of the centres.
+
+        Of a model that pools by itself, the dot products, for which it was trained.
+        """
+        if capabilities_of(self.model).pools:
+            return speech @ text.T
         return cosine_similarities(
             unit_vectors(speech, self.centers.get(SPEECH)), unit_vectors(text, self.centers.get(TEXT))
         )

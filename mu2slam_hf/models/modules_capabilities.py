@@ -31,6 +31,8 @@ class Capabilities:
         reads_prompts: whether prompts tell it what to write: its processor has `encode_prompts`, whose result is the
             argument `prompts` of `write_tokens`, and tasks and languages are arguments of the processor instead of
             `generate`.
+        pools: whether its forward pass gives one vector of each item, `pooler_output`, for the dot product; its
+            processor takes the `language` of an item.
     """
 
     tasks: tuple[str, ...] = ()
@@ -39,6 +41,7 @@ class Capabilities:
     generates: bool = False
     embeds: bool = False
     reads_prompts: bool = False
+    pools: bool = False
 
     @property
     def translates(self) -> bool:

@@ -5,28 +5,20 @@ Shapes: `B` items, `T` frames of 10 ms (imported encoders: 20 ms, or samples), `
 `N` speech ids (25 per second).
 """
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import BatchFeature, ProcessorMixin
+from transformers import BatchFeature
 
-from .feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from .language_codes import UNDETERMINED, canonical_language, language_index
-from .modeling_speech_tokenizer import SpeechTokenizerModel
 from .modules_adapter_growth import AdapterProcessorMixin
 from .modules_losses import IGNORE_INDEX
-from .modules_speech_inputs import describe_mismatch, extract_speech, is_log_mel
-from .modules_waveforms import read_waveforms
+from .modules_speech_inputs import describe_mismatch, extract_speech
+from .processing_speech_tokenizer import SpeechTokenizerProcessorMixin, check_text, one_per_item
 from .task_types import check_task, listing_choices, resolve_task_arguments
 from .tokenization_mu2slam import Mu2SLAMCTCTokenizer
-
-# Subfolder of the speech tokenizer in a saved processor.
-SPEECH_TOKENIZER_FOLDER = "speech_tokenizer"
-
-_HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "token", "revision")
 
 
 def check_languages(languages: Sequence[str]) -> list[str]:
@@ -46,7 +38,7 @@ def check_languages(languages: Sequence[str]) -> list[str]:
     return checked
 
 
-class Mu2SLAMProcessor(AdapterProcessorMixin, ProcessorMixin):
+class Mu2SLAMProcessor(AdapterProcessorMixin, SpeechTokenizerProcessorMixin):
     """Combines a feature extractor, a text tokenizer and an optional speech tokenizer.
 
     Args:
@@ -73,15 +65,8 @@ class Mu2SLAMProcessor(AdapterProcessorMixin, ProcessorMixin):
         chat_template: str | None = None,
     ) -> None:
         super().__init__(feature_extractor, tokenizer, chat_template=chat_template)
-        if speech_tokenizer is not None and not isinstance(speech_tokenizer, torch.nn.Module):
-            raise ValueError(f"speech_tokenizer must be a model, got {type(speech_tokenizer).__name__}.")
-        self.speech_tokenizer: Any = speech_tokenizer
+        self.set_speech_tokenizer(speech_tokenizer)
         self.languages = check_languages((UNDETERMINED,) if languages is None else languages)
-
-    @classmethod
-    def get_attributes(cls) -> list[str]:
-        """The parts that transformers loads and saves; excludes `speech_tokenizer`, which its name would include."""
-        return ["feature_extractor", "tokenizer"]
 
     @property
     def model_input_names(self) -> list[str]:
@@ -138,9 +123,9 @@ class Mu2SLAMProcessor(AdapterProcessorMixin, ProcessorMixin):
         if audio is not None:
             outputs.update(extract_speech(self.feature_extractor, audio, **options["audio_kwargs"]))
         if text is not None:
-            outputs.update(self.tokenizer(_check_text("text", text), **options["text_kwargs"]))
+            outputs.update(self.tokenizer(check_text("text", text), **options["text_kwargs"]))
         if text_target is not None:
-            outputs["labels"] = self._labels(_check_text("text_target", text_target), options["text_kwargs"])
+            outputs["labels"] = self._labels(check_text("text_target", text_target), options["text_kwargs"])
         batch_size = self._batch_size(outputs)
         source_modality = "speech" if audio is not None else "text" if text is not None else None
         source_lang, target_lang, task = resolve_task_arguments(
@@ -233,7 +218,6 @@ class Mu2SLAMProcessor(AdapterProcessorMixin, ProcessorMixin):
             tokenizer = Mu2SLAMCTCTokenizer.from_tokenizer(tokenizer)
         return type(self)(self.feature_extractor, tokenizer, languages=self.languages)
 
-    @torch.no_grad()
     def encode_speech(self, audio: Any, sampling_rate: float | None = None) -> list[list[int]]:
         """Speech ids of recordings, as ids of the vocabulary (`<speech_k>`).
 
@@ -247,22 +231,7 @@ class Mu2SLAMProcessor(AdapterProcessorMixin, ProcessorMixin):
         Raises:
             ValueError: the processor has no speech tokenizer, or its codebook is larger than that of the vocabulary.
         """
-        speech_tokenizer = self.speech_tokenizer
-        if speech_tokenizer is None:
-            raise ValueError(
-                "This processor has no speech tokenizer: pass speech_tokenizer=SpeechTokenizerModel(...) or load one."
-            )
-        if speech_tokenizer.config.reads_waveforms:
-            waveforms = read_waveforms(audio, sampling_rate, speech_tokenizer.encoder.sampling_rate)
-            ids = speech_tokenizer.tokenize_waveforms([torch.from_numpy(waveform) for waveform in waveforms])
-        else:
-            extractor = log_mel_extractor(self.feature_extractor, speech_tokenizer.config.num_mel_bins)
-            features = extractor(audio, sampling_rate=sampling_rate)
-            device = next(speech_tokenizer.parameters()).device
-            ids = speech_tokenizer(features["input_features"].to(device), features["attention_mask"].to(device))
-        if ids.ndim != 2:
-            raise ValueError(f"The vocabulary supports one codebook, but the speech tokenizer has {ids.shape[-1]}.")
-        return [self.tokenizer.convert_speech_ids(row[row >= 0].tolist()) for row in ids.cpu()]
+        return [self.tokenizer.convert_speech_ids(ids) for ids in self.tokenize_speech(audio, sampling_rate)]
 
     def check_config(self, config: Any) -> None:
         """Check that this processor matches a model.
@@ -304,91 +273,5 @@ class Mu2SLAMProcessor(AdapterProcessorMixin, ProcessorMixin):
         if differences:
             raise ValueError("This processor does not match this model: " + "; ".join(differences) + ".")
 
-    def to_dict(self) -> dict[str, Any]:
-        """As in `ProcessorMixin`; of the speech tokenizer, which is a model, only its presence is stored."""
-        speech_tokenizer = self.__dict__.pop("speech_tokenizer", None)
-        try:
-            output = super().to_dict()
-        finally:
-            self.speech_tokenizer = speech_tokenizer
-        # The key used in published checkpoints.
-        output["has_speech_codec"] = speech_tokenizer is not None
-        return output
 
-    def save_pretrained(
-        self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any
-    ) -> list[str]:
-        """As in `ProcessorMixin`; the speech tokenizer is saved in the subfolder `speech_tokenizer`."""
-        if self.speech_tokenizer is not None:
-            self.speech_tokenizer.save_pretrained(os.path.join(save_directory, SPEECH_TOKENIZER_FOLDER))
-        return super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
-
-    @classmethod
-    def from_args_and_dict(cls, args: Any, processor_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """As in `ProcessorMixin`; also reads whether a speech tokenizer was saved."""
-        loaded = super().from_args_and_dict(args, processor_dict, **kwargs)
-        processor = loaded[0] if isinstance(loaded, tuple) else loaded
-        processor._has_speech_tokenizer = bool(processor_dict.get("has_speech_codec"))
-        return loaded
-
-    @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, *args: Any, **kwargs: Any) -> Any:
-        """As in `ProcessorMixin`, including the speech tokenizer if one was saved."""
-        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
-        processor = loaded[0] if isinstance(loaded, tuple) else loaded
-        if processor.__dict__.pop("_has_speech_tokenizer", False) and processor.speech_tokenizer is None:
-            hub_arguments = {name: kwargs[name] for name in _HUB_ARGUMENTS if kwargs.get(name) is not None}
-            subfolder = os.path.join(kwargs.get("subfolder") or "", SPEECH_TOKENIZER_FOLDER)
-            processor.speech_tokenizer = SpeechTokenizerModel.from_pretrained(
-                pretrained_model_name_or_path, subfolder=subfolder, **hub_arguments
-            )
-        return loaded
-
-
-def log_mel_extractor(feature_extractor: Any, num_mel_bins: int = 80) -> Any:
-    """The extractor of log-mel features for a speech tokenizer, also for processors of imported encoders.
-
-    Choice: if the model has other inputs, the speech tokenizer reads log-mel features with the default scale, to which
-    `load_speech_tokenizer` adapts a trained speech tokenizer.
-
-    Args:
-        feature_extractor: that of the processor, or None.
-        num_mel_bins: number of mel bins of the speech tokenizer.
-
-    Returns:
-        `feature_extractor` if it is a [`Mu2SLAMFeatureExtractor`], else a new one.
-    """
-    return feature_extractor if is_log_mel(feature_extractor) else Mu2SLAMFeatureExtractor(feature_size=num_mel_bins)
-
-
-def _check_text(name: str, text: Any) -> str | list[str]:
-    """`text` as a str or a list of str."""
-    if isinstance(text, str):
-        return text
-    if not isinstance(text, (list, tuple)):
-        raise ValueError(
-            f"{name} must be a str or a list of str, got {type(text).__name__}. Pass audio as audio=, and token ids "
-            "directly to the model."
-        )
-    if not text:
-        raise ValueError(f"{name} is an empty list: pass at least one text.")
-    for index, item in enumerate(text):
-        if not isinstance(item, str):
-            raise ValueError(f"{name}[{index}] must be a str, got {type(item).__name__}.")
-    return list(text)
-
-
-def one_per_item(
-    name: str, codes: str | Sequence[str | None] | None, batch_size: int
-) -> list[str] | list[str | None] | list[None]:
-    """One code per item, from one for all or one for each."""
-    if codes is None or isinstance(codes, str):
-        return [codes] * batch_size
-    if not isinstance(codes, (list, tuple)):
-        raise ValueError(f"{name} must be a code or a list of codes, got {type(codes).__name__}.")
-    if len(codes) != batch_size:
-        raise ValueError(f"{name} has {len(codes)} codes for {batch_size} items; pass one code or one per item.")
-    return list(codes)
-
-
-__all__ = ["Mu2SLAMProcessor", "log_mel_extractor"]
+__all__ = ["Mu2SLAMProcessor"]

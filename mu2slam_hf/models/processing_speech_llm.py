@@ -16,7 +16,8 @@ from .modules_lengths import audio_embedding_length
 from .modules_losses import IGNORE_INDEX
 from .modules_speech_inputs import extract_speech, speech_input_name
 from .modules_waveforms import read_waveforms
-from .processing_mu2slam import check_languages, one_per_item
+from .processing_mu2slam import check_languages
+from .processing_speech_tokenizer import one_per_item
 from .task_prompts import PROMPT_TASKS, TEST_PROMPTS, fill_prompt
 
 AUDIO_TOKEN = "<|audio|>"

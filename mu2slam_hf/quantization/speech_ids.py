@@ -14,7 +14,7 @@ from mu2slam_hf.data.audio import SAMPLING_RATE
 from mu2slam_hf.models.modeling_speech_encoders import IDS_PER_SECOND
 from mu2slam_hf.models.modeling_speech_tokenizer import PADDING_ID, SpeechTokenizerModel
 from mu2slam_hf.models.modules_lengths import encoder_length
-from mu2slam_hf.models.processing_mu2slam import log_mel_extractor
+from mu2slam_hf.models.processing_speech_tokenizer import log_mel_extractor
 
 CACHE_BYTES = 512 * 2**20
 """Maximum size of the cache of ids per process; at 50 bytes per second of speech about 3,000 hours."""

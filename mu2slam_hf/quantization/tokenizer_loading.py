@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
-from mu2slam_hf.models.processing_mu2slam import SPEECH_TOKENIZER_FOLDER
+from mu2slam_hf.models.processing_speech_tokenizer import SPEECH_TOKENIZER_FOLDER
 
 # Settings of log-mel features except the scaling by mean and deviation.
 _SOUND = (

@@ -75,9 +75,9 @@ def build_scheduler(
     noam_factor: float = 1.0,
     hidden_size: int | None = None,
 ) -> LambdaLR:
-    """Scheduler of `optimizer`, whose groups must all start at the same rate.
+    """Scheduler of `optimizer`, a multiplier of the rate of each group.
 
-    "noam" ignores the optimizer's rate: it sets the absolute one and requires `hidden_size`.
+    "noam" ignores the optimizer's rates: it sets the absolute one of all groups and requires `hidden_size`.
     """
     if schedule not in SCHEDULES:
         raise ValueError(f"Unknown schedule {schedule!r}; known: {', '.join(SCHEDULES)}.")
@@ -98,8 +98,13 @@ def build_scheduler(
     )
 
 
-def build_parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def build_parameter_groups(
+    model: nn.Module, weight_decay: float, learning_rate: float | None = None, language_model_factor: float = 1.0
+) -> list[dict[str, Any]]:
     """Two AdamW groups: matrices with weight decay, and all other parameters without.
+
+    With another `language_model_factor` than 1, the parameters of a part `language_model` have groups of their own,
+    whose learning rate is multiplied by it.
 
     Choice: not decayed are biases, norms, every parameter with fewer than two dimensions, and embedding tables (decay
     would shrink rows that a small corpus never uses). The paper gives the rate, 0.01 in fine-tuning, and names no
@@ -116,6 +121,15 @@ def build_parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[s
     kept_ids = set(map(id, kept))
     decayed = [parameter for parameter in trained if id(parameter) not in kept_ids]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
+    if language_model_factor != 1.0 and learning_rate is not None:
+        inside_ids = {id(p) for name, p in model.named_parameters() if "language_model" in name.split(".")}
+        parts = [
+            ([p for p in parameters if (id(p) in inside_ids) is is_inside], decay, is_inside)
+            for parameters, decay in ((decayed, weight_decay), (kept, 0.0))
+            for is_inside in (False, True)
+        ]
+        slow = {"lr": learning_rate * language_model_factor}
+        groups = [{"params": own, "weight_decay": decay, **(slow if inside else {})} for own, decay, inside in parts]
     return [group for group in groups if group["params"]]
 
 
@@ -127,6 +141,7 @@ def build_optimizer(
     optimizer: str = "adamw",
     betas: tuple[float, float] = (0.9, 0.98),
     eps: float = 1e-9,
+    language_model_factor: float = 1.0,
 ) -> torch.optim.Optimizer:
     """AdamW over `build_parameter_groups`, or Adam; the fused kernel if every parameter is a plain fp32 tensor.
 
@@ -140,7 +155,7 @@ def build_optimizer(
         raise ValueError(f"Unknown optimizer {optimizer!r}; known: {', '.join(OPTIMIZERS)}.")
     if optimizer == "adam" and weight_decay != 0.0:
         raise ValueError(f"Adam does not support weight decay; set it to 0 (got {weight_decay}) or use adamw.")
-    groups = build_parameter_groups(model, weight_decay)
+    groups = build_parameter_groups(model, weight_decay, learning_rate, language_model_factor)
     if not groups:
         raise ValueError("The model has no trainable parameters: all are frozen.")
     parameters = [parameter for group in groups for parameter in group["params"]]

@@ -255,6 +255,7 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
                 optimizer=self.args.optimizer,
                 betas=(self.args.adam_beta1, self.args.adam_beta2),
                 eps=self.args.adam_epsilon,
+                language_model_factor=self.args.language_model_factor,
             )
         return self.optimizer
 

@@ -28,6 +28,7 @@ LAYERS = {
     "quantization": 2,
     "training": 3,
     "evaluation": 3,
+    "search": 3,
     "export": 3,
     "serving": 3,
     "recipes": 4,

@@ -20,6 +20,7 @@ from mu2slam_hf import (
     Mu2SLAMForCTC,
     Mu2SLAMProcessor,
     SpeechLLMConfig,
+    SpeechTextDualEncoderConfig,
     SpeechTokenizerConfig,
 )
 from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
@@ -41,6 +42,9 @@ def tiny_configs() -> dict[str, object]:
         "mslam": MSLAMConfig(encoder_config=two_layers, num_speech_layers=1, codevector_dim=8, **shared),
         "mslam_ctc": MSLAMCTCConfig(encoder_config=two_layers, num_speech_layers=1, **shared),
         "speech_llm": SpeechLLMConfig(encoder_config=encoder, text_config=text, audio_token_id=40),
+        "speech_text_dual_encoder": SpeechTextDualEncoderConfig(
+            text_config={"model_type": "llama", "vocab_size": 50, "num_key_value_heads": 2, **SMALL}
+        ),
         "mu2slam_decoder": whole.decoder_config,
         "mu2slam_conformer": encoder,
         "mu2slam_speech_tokenizer": SpeechTokenizerConfig(num_codevectors_per_group=8),

@@ -11,6 +11,7 @@ import yaml
 from helpers import REPOSITORY_ROOT, save_tiny_checkpoint
 from public_schema import write_public_corpora
 from safetensors.torch import load_file
+from tiny_dual_encoders import save_language_model
 from training_runs import QUIET_CPU
 from transformers import AutoModelForAudioClassification, AutoModelForSequenceClassification
 from understanding_corpora import write_tydiqa, write_xnli
@@ -68,7 +69,7 @@ def each(paths):
 
 
 def test_every_kind_has_recipes():
-    least = {"finetuning": 4, "pretraining": 4, "mslam_pretraining": 4, "head_finetuning": 3}
+    least = {"dual_encoder": 2, "finetuning": 4, "pretraining": 4, "mslam_pretraining": 4, "head_finetuning": 3}
     least["multitask_finetuning"] = 5
     counts = Counter(RECIPES.values())
     assert counts.keys() == KINDS and all(counts[kind] >= number for kind, number in least.items())
@@ -97,6 +98,15 @@ def on_tones(tones, tmp_path):
                 corpus.update(manifest=str(tones), limit=10)
         if path not in HEADS:
             tree["data"].pop("languages", None)
+        if tree.get("kind") == "dual_encoder":
+            tree["model"]["language_model"] = str(save_language_model(tmp_path / "lm"))
+            tokenizer = SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=8))
+            tokenizer.save_pretrained(tmp_path / "speech_tokenizer")
+            tree["speech_tokenizer"] = str(tmp_path / "speech_tokenizer")
+            tree["data"].pop("speech_ids", None)
+            for task, section in tree["data"]["tasks"].items():
+                section["share"] = {"asr": 3, "mt": 1}[task]
+        elif path not in HEADS:
             processor = tree.setdefault("processor", {})
             for key in ("init_from", "languages", "add_languages"):
                 processor.pop(key, None)
@@ -294,7 +304,8 @@ def test_models_of_the_paper_have_the_papers_size():
 @each(RECIPES)
 def test_recipes_resolve_and_read_back(path, data_root, tones, public_corpora, tmp_path, monkeypatch):
     """With the development data in place, and stand-ins for what is made by hand (synthetic speech, a model)."""
-    for name in ("SYNTHETIC", "TINY", "MODEL", "START", "ENCODER", "OWN", "REPLAY", "SPEECH_TOKENIZER", "BASE"):
+    made_by_hand = ("SYNTHETIC", "TINY", "MODEL", "START", "ENCODER", "OWN", "REPLAY", "SPEECH_TOKENIZER", "BASE")
+    for name in (*made_by_hand, "LANGUAGE_MODEL"):
         monkeypatch.setenv(f"MU2SLAM_{name}", str(tones.parent))
     monkeypatch.setenv("MU2SLAM_DATA", str(data_root))
     monkeypatch.setenv("MU2SLAM_CORPORA", str(public_corpora))
@@ -308,7 +319,7 @@ def test_recipes_resolve_and_read_back(path, data_root, tones, public_corpora, t
     for recipe in load_recipes(path, overrides):
         # The last ones are judged by what is fine-tuned from them.
         later = ("finetune_multitask", "pretrain_mboshi", "continue_w2v_bert", "continue_w2v_bert_best_rq")
-        later += ("zero_resource", "study_speech_llm")
+        later += ("zero_resource", "study_speech_llm", "study_dual_encoder")
         is_judged_later = path in STREAMED or path.stem in later
         assert recipe.data.corpora and (recipe.evaluation.corpora or is_judged_later)
         written = tmp_path / "recipe.yaml"

@@ -80,7 +80,9 @@ def load_planned_recipe(name: str, overrides: Sequence[str]) -> Any:
 
     path = find_recipe(name)
     kind = recipe_kind(path)
-    if kind not in RUNS or not issubclass(RUNS[kind].recipe_class, MixtureRecipe):
+    run: Any = RUNS.get(kind)
+    # What is planned is audio that is read and encoded; a dual encoder reads stored ids.
+    if run is None or not issubclass(run.recipe_class, MixtureRecipe) or not run.reads_audio:
         raise RecipeError(f"{name}: a plan is made of a recipe of pre-training, not of one of kind {kind}")
     tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     # Any folder that exists will do for what is not read.

@@ -10,6 +10,7 @@ from mu2slam_hf.cli.languages import model_config, resolve_languages
 from mu2slam_hf.cli.model_options import add_model_options
 from mu2slam_hf.cli.models import load_model
 from mu2slam_hf.cli.options import (
+    add_bootstrap_option,
     add_corpus_options,
     add_json_option,
     add_layer_option,
@@ -22,8 +23,9 @@ from mu2slam_hf.cli.recordings import list_recordings
 from mu2slam_hf.cli.records import describe_data, load_corpus_records, print_scores, save_results
 from mu2slam_hf.inference.recordings import Recording, is_address, print_error, print_json
 
-_SCORES = ("mean", "ctc", "ctc-pmi", "decoder-pmi")
+_SCORES = ("mean", "ctc", "ctc-pmi", "decoder-pmi", "dot")
 _EVALUATED = ("mean", "ctc", "ctc-pmi")
+_OF_POOLING_MODELS = "dot"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -44,7 +46,7 @@ def add_parser(subparsers: Any) -> None:
         nargs="+",
         choices=_SCORES,
         metavar="SCORE",
-        help=f"{', '.join(_SCORES)}; default: ctc; in an evaluation all but the last",
+        help=f"{', '.join(_SCORES)}; default: ctc, in an evaluation {', '.join(_EVALUATED)}; of a dual encoder: dot",
     )
     parser.add_argument(
         "--text-lang",
@@ -57,7 +59,14 @@ def add_parser(subparsers: Any) -> None:
     evaluation = parser.add_argument_group("evaluation")
     add_corpus_options(evaluation)
     evaluation.add_argument("--no-untrained", action="store_true", help="skip the untrained model (half the time)")
-    add_seed_option(evaluation, "of the untrained model")
+    add_seed_option(evaluation, "of the untrained model and the intervals")
+    evaluation.add_argument(
+        "--within",
+        choices=("all", "language"),
+        default="all",
+        help="all recordings and texts together and each language (all), or only each language and their mean",
+    )
+    add_bootstrap_option(evaluation, 0)
     add_results_option(evaluation)
     add_model_options(parser)
     parser.set_defaults(run=run)
@@ -78,21 +87,25 @@ def run(args: argparse.Namespace) -> int:
     resolve_languages(args, model_config(args), text_lang="--text-lang")
     if not given:
         return _evaluate(args)
-    name = (args.score or ["ctc"])[0]
+    name = args.score[0] if args.score else None
     if name == "decoder-pmi" and not args.text_lang:
         raise ValueError(f"--score {name} requires --text-lang, the language of {args.texts}")
     content = read_text(args.texts, "candidates, one per line")
     # Not splitlines: a text may have other separators, such as U+2028.
     texts = [line.strip() for line in content.split("\n") if line.strip()]
     files = list_recordings(args.files, args.file_list)
+    from mu2slam_hf.checkpoints.model_types import declared_capabilities
     from mu2slam_hf.cli.commands.translate import prepare_argument
     from mu2slam_hf.evaluation.tasks.pair_scores import DECODER_SECONDS, score_pairs
 
+    pools = declared_capabilities(model_config(args)).pools
+    name = name or (_OF_POOLING_MODELS if pools else "ctc")
     readable = find_readable(files, DECODER_SECONDS if name == "decoder-pmi" else None)
     if not texts or not readable:
         raise ValueError(f"{args.texts} has no texts" if readable else "none of the recordings can be read")
     model, processor = load_model(args)
-    prepared = [prepare_argument(text, processor.tokenizer) for text in texts]
+    # A dual encoder has the tokenizer of another model, which reads texts as they are.
+    prepared = texts if pools else [prepare_argument(text, processor.tokenizer) for text in texts]
     languages = [args.text_lang] * len(texts) if args.text_lang else None
     recordings = list(readable.values())
     options: dict[str, Any] = {"layer": args.layer, "text_languages": languages}
@@ -152,7 +165,9 @@ def print_answers(query: str, answers: list[tuple[str, float]], *, as_json: bool
 
 def _evaluate(args: argparse.Namespace) -> int:
     """Prints the tables of a corpus; writes the record."""
+    from mu2slam_hf.evaluation.scores.intervals import Bootstrap
     from mu2slam_hf.evaluation.tasks.retrieval import evaluate_retrieval, format_retrieval
+    from mu2slam_hf.models.modules_capabilities import capabilities_of
 
     records = load_corpus_records(args, args.split, args.limit, part=args.part)
     model, processor = load_model(args)
@@ -160,11 +175,13 @@ def _evaluate(args: argparse.Namespace) -> int:
         model,
         processor,
         records,
-        scores=args.score or _EVALUATED,
+        scores=args.score or ((_OF_POOLING_MODELS,) if capabilities_of(model).pools else _EVALUATED),
         layer=args.layer,
         untrained=not args.no_untrained,
         seed=args.seed,
         text_lang=args.text_lang,
+        within_language=args.within == "language",
+        bootstrap=Bootstrap(num_samples=args.bootstrap, seed=args.seed) if args.bootstrap else None,
         model_name=args.model,
         data=describe_data(args),
     )

@@ -15,6 +15,29 @@ from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.table_files import PlacedRow, Row, archived_rows, keyed_rows, parquet_rows, tsv_rows
 from mu2slam_hf.models.language_codes import FLEURS_CODES
 
+LANGUAGE_FAMILIES: dict[str, tuple[str, ...]] = {
+    family: tuple(codes.split())
+    for family, codes in {
+        "Afro-Asiatic": "am ar ha he mt om so",
+        "Atlantic-Congo": "ff ig kam lg ln nso ny sn sw umb wo xh yo zu",
+        "Austro-Asiatic": "km vi",
+        "Austronesian": "ceb fil id jv mi ms",
+        "Dravidian": "kn ml ta te",
+        "Indo-European": "af as ast be bg bn bs ca ckb cs cy da de el en es fa fr ga gl gu hi hr hy is it kea lb lt "
+        "lv mk mr nb ne nl oc or pa pl ps pt ro ru sd sk sl sr sv tg uk ur",
+        "Japonic": "ja",
+        "Kartvelian": "ka",
+        "Koreanic": "ko",
+        "Kra-Dai": "lo th",
+        "Mongolic": "mn",
+        "Nilo-Saharan": "luo",
+        "Sino-Tibetan": "my yue zh",
+        "Turkic": "az kk ky tr uz",
+        "Uralic": "et fi hu",
+    }.items()
+}
+"""The 15 groups of languages of PaLM 2 DE, Tables 2 and 6: name -> canonical codes without region."""
+
 _COLUMNS = ("id", "file", "raw_transcription", "transcription", "characters", "num_samples", "gender")
 
 

@@ -46,6 +46,7 @@ class ExampleDataset(Dataset[Item]):
         band_limit_hz: frequencies of recordings above this are removed; None keeps all.
         seed: seed of the run.
         max_failed_share: largest share of unreadable recordings at which training continues.
+        reads_audio: whether items have waveforms; False for models that read stored ids of the recordings.
 
     Raises:
         ValueError: `band_limit_hz` is not in (0, 8000].
@@ -62,6 +63,7 @@ class ExampleDataset(Dataset[Item]):
         band_limit_hz: float | None = None,
         seed: int = 0,
         max_failed_share: float = 0.01,
+        reads_audio: bool = True,
     ) -> None:
         if band_limit_hz is not None and not 0 < band_limit_hz <= SAMPLING_RATE / 2:
             raise ValueError(f"`band_limit_hz` must be in (0, {SAMPLING_RATE // 2}], got {band_limit_hz}")
@@ -70,6 +72,7 @@ class ExampleDataset(Dataset[Item]):
         self.augmenter, self.limits, self.band_limit_hz, self.seed = augmenter, limits, band_limit_hz, seed
         self.cache = cache if cache is not None else AudioCache(max_bytes=0)
         self.failures = FailureCount(max_failed_share)
+        self.reads_audio = reads_audio
         self._short: dict[tuple[str, str], list[int]] = defaultdict(list)
         if augmenter is not None and augmenter.config.concatenate_prob > 0:
             for index, example in enumerate(self.examples):
@@ -87,7 +90,7 @@ class ExampleDataset(Dataset[Item]):
             TooManyBadRecordsError: the share of unreadable recordings exceeds `max_failed_share`.
         """
         drawn = self.draw(key if isinstance(key, DrawKey) else DrawKey(int(key)))
-        if drawn.example.source_modality == "text":
+        if drawn.example.source_modality == "text" or not self.reads_audio:
             return Item(drawn=drawn)
         try:
             waveform = self._waveform(drawn)

@@ -28,13 +28,14 @@ from mu2slam_hf.inference.similarity import csls_scores
 from mu2slam_hf.inference.windows import open_recording
 from mu2slam_hf.models.modules_capabilities import capabilities_of
 
-SCORES = ("mean", "ctc", "ctc-pmi", "decoder-pmi")
+SCORES = ("mean", "ctc", "ctc-pmi", "decoder-pmi", "dot")
 """Names of the scores of pairs.
 
 `mean`: cosine, after subtraction of the mean of each side (which does not require pairs) and corrected for hubs by
 CSLS. `ctc`: log p(text | speech). `ctc-pmi`: minus the log of the mean of p(text | speech) over all recordings, which
 corrects for texts that are probable for any recording, and needs many recordings. `decoder-pmi`: the same with the
-decoder, which receives the language of the text but not that of the speech.
+decoder, which receives the language of the text but not that of the speech. `dot`: the dot product of the vectors
+of a model that pools by itself, which receives both languages if they are given.
 """
 
 # Number of pairs that the decoder scores at a time.
@@ -52,6 +53,7 @@ def score_pairs(
     *,
     layer: int | None = None,
     text_languages: Sequence[str] | None = None,
+    audio_languages: Sequence[str | None] | None = None,
 ) -> dict[str, Tensor]:
     """Scores of all pairs of recordings and texts.
 
@@ -63,7 +65,8 @@ def score_pairs(
         texts: C texts.
         scores: names in `SCORES`; scores of one kind share the forward passes.
         layer: the layer whose states `mean` pools, see `encode_pieces`.
-        text_languages: C codes, for `decoder-pmi`; the other scores do not use languages.
+        text_languages: C codes, for `decoder-pmi` and `dot`; the other scores do not use languages.
+        audio_languages: Q codes, for `dot`; None means unknown.
 
     Returns:
         a dictionary from each score to `(Q, C)` float64; -inf if a text cannot be encoded or requires more frames than
@@ -84,6 +87,13 @@ def score_pairs(
     results: dict[str, Tensor] = {}
     if "mean" in scores:
         results["mean"] = _compute_vector_scores(SpeechTextEncoder(model, processor, layer=layer), audio, texts)
+    if "dot" in scores:
+        if not capabilities_of(model).pools:
+            raise ValueError(f"{type(model).__name__} has no vectors that were trained for dot products; use mean")
+        encoder = SpeechTextEncoder(model, processor)
+        speech = encoder.encode_speech(audio, audio_languages)
+        text = encoder.encode_text(texts, text_languages)
+        results["dot"] = encoder.similarity(speech.double(), text.double())
     if "ctc" in scores or "ctc-pmi" in scores:
         results["ctc"] = compute_ctc_scores(model, processor, audio, texts)
         results["ctc-pmi"] = _less_their_mean(results["ctc"])

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from transformers import AutoFeatureExtractor
+from transformers import AutoFeatureExtractor, AutoProcessor
 from transformers.pipelines.feature_extraction import FeatureExtractionPipeline
 
 from mu2slam_hf.data.audio_sources import read_audio_source
 from mu2slam_hf.inference.pipelines.base import OurModelsMixin
 from mu2slam_hf.models.language_codes import language_index
-from mu2slam_hf.models.modules_capabilities import Capabilities
+from mu2slam_hf.models.modules_capabilities import Capabilities, capabilities_of
 from mu2slam_hf.models.modules_speech_inputs import extract_speech
 
 
@@ -25,7 +25,7 @@ class Mu2SLAMFeatureExtractionPipeline(OurModelsMixin, FeatureExtractionPipeline
     the inputs, unknown by default.
 
     Each result has the shape `(1, N, D)`: 25 frames per second, or one position for each token including `</s>`.
-    Padding of batches is removed.
+    Padding of batches is removed. Of a model that pools by itself, it is the embedding, `(1, P)`.
     """
 
     _stock = FeatureExtractionPipeline
@@ -41,30 +41,42 @@ class Mu2SLAMFeatureExtractionPipeline(OurModelsMixin, FeatureExtractionPipeline
             name = getattr(model, "name_or_path", None) or None
             feature_extractor = None if name is None else _load_feature_extractor(name)
         super().__init__(model, *args, feature_extractor=feature_extractor, **kwargs)
+        self.pools = capabilities_of(model).pools
+        if self.pools and getattr(self, "processor", None) is None:
+            # Its inputs are made by the whole processor, which `pipeline` does not load for this task.
+            self.processor = AutoProcessor.from_pretrained(model.name_or_path)
 
     def _sanitize_parameters(
         self, source_lang: str | None = None, language: str | None = None, **kwargs: Any
     ) -> tuple[dict, dict, dict]:
         preprocess, forward, postprocess = super()._sanitize_parameters(**kwargs)
         given = language if source_lang is None else source_lang
-        if given is not None:
+        if given is not None and capabilities_of(self.model).pools:
+            preprocess["language"] = given
+        elif given is not None:
             forward["language_row"] = language_index(given, self.model.config.languages)
         return preprocess, forward, postprocess
 
-    def preprocess(self, inputs: Any, **tokenize_kwargs: Any) -> Any:
-        """Inputs of the encoder, for a text or a recording."""
+    def preprocess(self, inputs: Any, language: str | None = None, **tokenize_kwargs: Any) -> Any:
+        """Inputs of the encoder, for a text or a recording; the language is that of a model that pools by itself."""
         is_text = isinstance(inputs, str) and not os.path.isfile(inputs)
         if isinstance(inputs, Mapping) and isinstance(inputs.get("text"), str):
             is_text, inputs = True, inputs["text"]
+        if self.pools and is_text:
+            return self.processor(text=[inputs], language=language)
         if is_text:
             return super().preprocess(inputs, **tokenize_kwargs)
         if self.feature_extractor is None:
             raise ValueError("Recordings require a feature extractor: pass feature_extractor= to the pipeline.")
         rate = self.feature_extractor.sampling_rate
         waveform = read_audio_source(inputs, rate)
+        if self.pools:
+            return self.processor(audio=[waveform], sampling_rate=rate, language=language)
         return extract_speech(self.feature_extractor, [waveform], sampling_rate=rate, return_tensors="pt")
 
     def _forward(self, model_inputs: Any, language_row: int | None = None) -> dict[str, Any]:
+        if self.pools:
+            return {"pooler_output": self.model(**model_inputs).pooler_output}
         base = self.model.base_model
         encoder = getattr(base, "encoder", base)
         inputs = dict(model_inputs)
@@ -79,6 +91,9 @@ class Mu2SLAMFeatureExtractionPipeline(OurModelsMixin, FeatureExtractionPipeline
 
     def postprocess(self, model_outputs: dict[str, Any], return_tensors: bool = False) -> Any:
         """States `(1, N, D)` without padding, as nested lists or as a tensor."""
+        if self.pools:
+            embedding = model_outputs["pooler_output"]
+            return embedding if return_tensors else embedding.tolist()
         length = int(model_outputs["attention_mask"].sum())
         states = model_outputs["last_hidden_state"][:, :length]
         return states if return_tensors else states.tolist()

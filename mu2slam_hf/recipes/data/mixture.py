@@ -91,6 +91,8 @@ def build_mixture(
     records: Records,
     args: MultitaskTrainingArguments,
     opened: dict[str, StreamedCorpus] | None = None,
+    *,
+    reads_audio: bool = True,
 ) -> tuple[ExampleDataset, TableBatchSampler | StreamBatchSampler]:
     """The data set of this process and the sampler of its batches, over tables or over streams.
 
@@ -100,6 +102,7 @@ def build_mixture(
         records: records of tables, by corpus.
         args: arguments with the place of this process.
         opened: streamed corpora that the run has opened before, by name.
+        reads_audio: see `ExampleDataset`.
 
     Raises:
         RecipeError: a task has no example, an example exceeds a batch, or sizes of streams are not comparable.
@@ -112,9 +115,10 @@ def build_mixture(
     dataset = ExampleDataset(
         examples,
         DrawOptions(undetermined_source_ratio=data.undetermined_source_ratio),
-        cache=build_audio_cache(recipe, records),
+        cache=build_audio_cache(recipe, records) if reads_audio else None,
         seed=seed,
         max_failed_share=data.max_failed_share,
+        reads_audio=reads_audio,
     )
     try:
         if not data.streaming:
@@ -137,7 +141,12 @@ def build_mixture(
 
 
 def build_mixture_development_sets(
-    recipe: MixtureRecipe, development: Records, processor: Mu2SLAMProcessor, build_collator: Callable[[], Any]
+    recipe: MixtureRecipe,
+    development: Records,
+    processor: Mu2SLAMProcessor,
+    build_collator: Callable[[], Any],
+    *,
+    reads_audio: bool = True,
 ) -> dict[str, DevelopmentSet]:
     """All examples of all tasks of the development corpora, in batches of similar lengths."""
     section, data = recipe.evaluation, recipe.data
@@ -157,6 +166,7 @@ def build_mixture_development_sets(
                 examples,
                 DrawOptions(undetermined_source_ratio=data.undetermined_source_ratio),
                 seed=recipe.training.seed,
+                reads_audio=reads_audio,
             ),
             batches=plan_batches(examples, section.max_seconds, section.max_tokens),
             collator=build_collator(),

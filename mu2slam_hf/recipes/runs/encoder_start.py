@@ -14,7 +14,8 @@ from mu2slam_hf.interop.speech_encoders import OWN_SOURCES, SpeechEncoderWeights
 from mu2slam_hf.interop.speech_extractors import load_feature_extractor
 from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
 from mu2slam_hf.models.modules_speech_inputs import describe_mismatch
-from mu2slam_hf.models.processing_mu2slam import SPEECH_TOKENIZER_FOLDER, Mu2SLAMProcessor, log_mel_extractor
+from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
+from mu2slam_hf.models.processing_speech_tokenizer import SPEECH_TOKENIZER_FOLDER, log_mel_extractor
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
 from mu2slam_hf.quantization.tokenizer_loading import load_speech_tokenizer
 from mu2slam_hf.recipes.schema.loader import RecipeError

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mu2slam_hf.data.sampling.mixture_report import format_mixture
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
@@ -25,9 +25,14 @@ PROCESSOR_FOLDER = "processor"
 
 
 class MixtureRun(Run):
-    """A run whose batches contain a share of every task."""
+    """A run whose batches contain a share of every task.
+
+    Attributes:
+        reads_audio: whether batches are made of the waveforms of recordings.
+    """
 
     recipe: MixtureRecipe
+    reads_audio: ClassVar[bool] = True
 
     def __init__(self, recipe: MixtureRecipe) -> None:
         super().__init__(recipe)
@@ -96,7 +101,9 @@ class MixtureRun(Run):
     def build_trainer(self, processor: Mu2SLAMProcessor, model: Any, data: Records) -> MultitaskTrainer:
         """The trainer with its mixture of tasks and development sets."""
         args = build_arguments(self.recipe)
-        dataset, sampler = build_mixture(self.recipe, processor, data, args, self._opened)
+        dataset, sampler = build_mixture(
+            self.recipe, processor, data, args, self._opened, reads_audio=self.reads_audio
+        )
         development = load_records(self.recipe.evaluation.corpora, "evaluation.corpora")
         trainer = assemble_trainer(
             model,
@@ -107,7 +114,11 @@ class MixtureRun(Run):
             sampler=sampler,
             collator=self.build_collator(processor, model),
             development_sets=build_mixture_development_sets(
-                self.recipe, development, processor, partial(self.build_development_collator, processor, model)
+                self.recipe,
+                development,
+                processor,
+                partial(self.build_development_collator, processor, model),
+                reads_audio=self.reads_audio,
             ),
             development_metrics=self.build_development_metrics(development, processor),
         )

@@ -14,7 +14,8 @@ from mu2slam_hf.data.masking import MaskingConfig
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.modeling_mu2slam_pretraining import Mu2SLAMForPreTraining
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
-from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor, log_mel_extractor
+from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
+from mu2slam_hf.models.processing_speech_tokenizer import log_mel_extractor
 from mu2slam_hf.models.task_types import SCORED_TASKS
 from mu2slam_hf.quantization.tokenizer_loading import load_speech_tokenizer
 from mu2slam_hf.recipes.data.records import Records

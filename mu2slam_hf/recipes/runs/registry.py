@@ -11,6 +11,7 @@ from typing import Any
 
 from transformers.utils import logging
 
+from mu2slam_hf.recipes.runs.dual_encoder import DualEncoderRun
 from mu2slam_hf.recipes.runs.finetuning import FinetuningRun, MultitaskFinetuningRun
 from mu2slam_hf.recipes.runs.head_finetuning import HeadFinetuningRun
 from mu2slam_hf.recipes.runs.mslam_pretraining import MSLAMPretrainingRun
@@ -36,7 +37,7 @@ RUNS: dict[str, type[RecipeRun]] = {
     run.recipe_class.kind: run
     for run in (
         *(FinetuningRun, MultitaskFinetuningRun, PretrainingRun, MSLAMPretrainingRun, HeadFinetuningRun),
-        *(SpeechLLMRun, SpeechTokenizerRun, TextTokenizerRun),
+        *(DualEncoderRun, SpeechLLMRun, SpeechTokenizerRun, TextTokenizerRun),
     )
 }
 """`kind` of a recipe -> class of its run."""

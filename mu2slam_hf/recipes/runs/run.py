@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
@@ -226,19 +227,19 @@ def assemble_trainer(
         processor: processor that is saved with the model.
         dataset: data set with `failures`.
         sampler: sampler of this process's batches.
-        collator: collator with `num_ctc_too_long`.
+        collator: collator of the batches; one of transcripts has `num_ctc_too_long`.
         kwargs: objective and development sets, see `MultitaskTrainer`.
     """
+    counters: dict[str, Callable[[], int]] = {"unreadable_recordings": lambda: dataset.failures.failures}
+    if hasattr(collator, "num_ctc_too_long"):
+        counters["ctc_too_long"] = lambda: collator.num_ctc_too_long
     return MultitaskTrainer(
         model,
         args,
         train_dataset=dataset,
         train_batch_sampler=sampler,
         data_collator=collator,
-        counters={
-            "unreadable_recordings": lambda: dataset.failures.failures,
-            "ctc_too_long": lambda: collator.num_ctc_too_long,
-        },
+        counters=counters,
         processing_class=processor,
         **kwargs,
     )

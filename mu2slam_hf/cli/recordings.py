@@ -63,6 +63,8 @@ def find_unusable(recordings: Sequence[Recording]) -> dict[str, str]:
             messages[recording.name] = (
                 f"{path}: is a text file; expected a recording (--file-list reads a list of recordings from a file)"
             )
+        elif not path.is_file():
+            messages[recording.name] = f"{path}: is a device or pipe, not a file (- reads standard input)"
         elif not os.access(path, os.R_OK):
             messages[recording.name] = f"{path}: permission denied"
     return messages

@@ -6,6 +6,7 @@ Shapes: `n` samples, `c` channels.
 
 import numbers
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -22,6 +23,12 @@ from mu2slam_hf.models.modules_audio_files import (
     stream_audio_file,
 )
 from mu2slam_hf.models.modules_waveforms import MAX_CHANNELS, read_waveforms
+
+MAX_DOWNLOAD_BYTES = 2 << 30
+"""Length of the longest file that is downloaded, decompressed."""
+# A server may be silent for so long, and must send so much after that.
+_READ_SECONDS = 30.0
+_MIN_BYTES_PER_SECOND = 1000
 
 
 def read_audio_source(
@@ -103,7 +110,7 @@ def _locate(source: Any, name: str | None) -> tuple[str, Any]:
                 f"`path`; got the keys {keys}"
             )
         return _locate(inner, name)
-    if isinstance(source, str) and source.startswith(("http://", "https://")):
+    if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
         return name or source, _download(source)
     if isinstance(source, (str, os.PathLike)):
         return name or os.fspath(source), source
@@ -123,13 +130,24 @@ def _locate(source: Any, name: str | None) -> tuple[str, Any]:
 
 
 def _download(url: str) -> bytes:
-    """The content of a URL."""
+    """The content of a URL, unless the server takes too long or sends too much."""
+    started, content = time.monotonic(), bytearray()
     try:
-        response = get_session().get(url, follow_redirects=True)
-        response.raise_for_status()
+        with get_session().stream("GET", url, follow_redirects=True, timeout=_READ_SECONDS) as response:
+            if response.is_error:
+                raise AudioError(f"{url}: cannot be downloaded (HTTP {response.status_code} {response.reason_phrase})")
+            for part in response.iter_bytes():
+                content += part
+                if len(content) > MAX_DOWNLOAD_BYTES:
+                    raise AudioError(f"{url}: is larger than {MAX_DOWNLOAD_BYTES // 2**20} MB; download it first")
+                seconds = time.monotonic() - started
+                if seconds > _READ_SECONDS and len(content) < _MIN_BYTES_PER_SECOND * seconds:
+                    raise AudioError(f"{url}: the server sends only {len(content) / seconds:.0f} bytes per second")
+    except AudioError:
+        raise
     except Exception as error:
-        raise AudioError(f"{url}: cannot be downloaded ({error})") from error
-    return response.content
+        raise AudioError(f"{url}: cannot be downloaded ({str(error) or type(error).__name__})") from error
+    return bytes(content)
 
 
 def _read_array(content: Any, source_rate: float, sampling_rate: int, split_channels: bool, label: str) -> np.ndarray:

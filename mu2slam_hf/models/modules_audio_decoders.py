@@ -24,6 +24,9 @@ except ImportError:  # not required for arrays
 
 logger = logging.get_logger(__name__)
 
+# Sampling rates in Hz of files that are read.
+MIN_RATE, MAX_RATE = 1000, 768_000
+
 BLOCK_SECONDS = 30.0
 _UNKNOWN_SIZES = frozenset({0, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 0x7FFFF000})
 # The largest page of an Ogg stream has 65,307 bytes.
@@ -67,6 +70,9 @@ class AudioReader:
         self._problem = find_truncation(file)
         self._decoder = self._open(file, head, wanted_rate)
         self.rate = self._decoder.rate
+        if not MIN_RATE <= self.rate <= MAX_RATE:
+            # Of a damaged header: resampled, a short file would become hours.
+            raise AudioError(f"{label}: has a sampling rate of {self.rate} Hz; expected {MIN_RATE} to {MAX_RATE}")
         self.num_channels = self._decoder.num_channels
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:

@@ -95,7 +95,7 @@ def check_audio_path(source: str | os.PathLike) -> Path:
         AudioError: it is a folder, there is no such file, or it is not a path at all.
     """
     text = os.fspath(source)
-    if len(text) > 4096 or "\0" in text or "\n" in text:
+    if len(text) > 4096 or "\0" in text or ("\n" in text and not os.path.exists(text)):
         raise AudioError(f"{text[:60]!r}...: this is text, not the path of an audio file")
     path = Path(text)
     try:

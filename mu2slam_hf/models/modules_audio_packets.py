@@ -57,6 +57,9 @@ class PacketDecoder:
             self._container.close()
             raise ValueError("has no audio stream")
         self._stream: Any = self._container.streams.audio[0]
+        if self._stream.codec_context is None:
+            self._container.close()
+            raise ValueError("its codec is not known")
         self.rate = int(self._stream.rate)
         self.num_channels = len(self._stream.codec_context.layout.channels)
         self._stated_seconds = self._read_length(has_length)

@@ -3,7 +3,7 @@
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
@@ -167,7 +167,7 @@ def _read_praat_tier(path: Path, tier: Any) -> AnnotationTier:
 
 _ARROW = "-->"
 # The labels that this package writes for speakers, and the voices of WebVTT.
-_SPEAKER = re.compile(r"<v(?:\.[^ >]*)?\s+([^>]+)>|^\[(speaker [^\]]+)\]\s*", re.IGNORECASE)
+_SPEAKER = re.compile(r"<v(?:\.[^ <>]*)?\s+([^<>]+)>|^\[(speaker [^\]]+)\]\s*", re.IGNORECASE)
 
 
 def read_subtitles(path: Path, encoding: str | None = None) -> AnnotationTier:
@@ -206,12 +206,16 @@ def read_subtitles(path: Path, encoding: str | None = None) -> AnnotationTier:
         reason = f"the times cannot be read: {lines[number - 1].strip()[:60]!r}"
         broken.append(Finding(kind="broken_row", place=f"{path}:{number}", message=reason))
         # Neither its number nor its text may be taken for a part of the subtitle before it.
-        _blank_subtitle(lines, number)
+        _blank_subtitle(lines, number, arrows)
     texts: list[TimedText] = []
     file = SSAFile.from_string("\n".join(lines), format_name, keep_html_tags=True)
+    if len(file) != len(readable):
+        reason = f"{len(readable)} lines with times, and {len(file)} subtitles"
+        message = f"{path}: the subtitles cannot be separated ({reason}); save it again with an editor"
+        raise AnnotationFileError(message)
     for number, event in zip(readable, file, strict=True):
         voice = _SPEAKER.search(event.plaintext)
-        text = re.sub(r"</?[a-zA-Z][^>]*>|<[\d:.]+>", "", _SPEAKER.sub("", event.plaintext))
+        text = re.sub(r"</?[a-zA-Z][^<>]*>|<[\d:.]+>", "", _SPEAKER.sub("", event.plaintext))
         if not text.strip() and event.end > event.start:
             continue
         texts.append(
@@ -247,12 +251,18 @@ def _without_notes(content: str) -> str:
     return "".join(kept)
 
 
-def _blank_subtitle(lines: list[str], number: int) -> None:
-    """Empty the lines of a subtitle in place: the line with its times (`number`, from 1), its number and its text."""
+def _blank_subtitle(lines: list[str], number: int, arrows: Collection[int]) -> None:
+    """Empty the lines of a subtitle in place: the line with its times (`number`, from 1), its number and its text.
+
+    It ends before an empty line, or before the next subtitle, whose lines with times are `arrows`.
+    """
     index = number - 1
     if index > 0 and lines[index - 1].strip().isdigit():
         lines[index - 1] = ""
-    while index < len(lines) and lines[index].strip():
+    following = min((other for other in arrows if other > number), default=len(lines) + 1) - 1
+    if following < len(lines) and lines[following - 1].strip().isdigit():
+        following -= 1
+    while index < following and lines[index].strip():
         lines[index] = ""
         index += 1
 

@@ -39,6 +39,8 @@ def dotted_field() -> Any:
 T = TypeVar("T")
 
 DEFAULT_KIND = "finetuning"
+# Recipes have some kilobytes; YAML of megabytes takes minutes.
+MAX_RECIPE_BYTES = 2_000_000
 """Default kind of a recipe."""
 
 _DOTTED_FIELDS = ("overrides", "set")
@@ -62,12 +64,16 @@ def read_tree(path: Path) -> dict[str, Any]:
     """The plain values of a YAML file."""
     if not path.is_file():
         raise RecipeError(f"{path}: no such recipe")
+    if path.stat().st_size > MAX_RECIPE_BYTES:
+        raise RecipeError(f"{path}: not a recipe: larger than {MAX_RECIPE_BYTES // 1_000_000} MB")
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: not a recipe: not valid UTF-8 ({error.reason})") from error
     except yaml.YAMLError as error:
         raise RecipeError(f"{path}: not valid YAML: {error}") from error
+    except RecursionError:
+        raise RecipeError(f"{path}: not a recipe: too many levels") from None
     tree = {} if tree is None else tree
     if not isinstance(tree, dict):
         raise RecipeError(f"{path}: expected a mapping of sections, got {type(tree).__name__}")
@@ -89,6 +95,8 @@ def apply_override(tree: dict[str, Any], override: str) -> None:
     except yaml.YAMLError as error:
         reason = getattr(error, "problem", None) or " ".join(str(error).split())
         raise RecipeError(f"--set {override!r}: the value is not valid YAML: {reason}") from error
+    except RecursionError:
+        raise RecipeError("--set: the value has too many levels") from None
     set_value(tree, name.strip(), value)
 
 

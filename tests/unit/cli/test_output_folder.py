@@ -2,6 +2,7 @@
 """Files of `mu2slam transcribe --output-dir`, and runs that continue earlier ones; see `conftest.py`."""
 
 import json
+import os
 from pathlib import Path
 
 import pysubs2
@@ -183,3 +184,11 @@ def test_a_journal_that_leads_elsewhere_is_refused(transcribe, heard, files):
     Path("out/.mu2slam-transcribe.jsonl").symlink_to("../mine.txt")
     status, _, errors = transcribe("a.wav", "-o", "out")
     assert status == 1 and "expected the journal of earlier runs" in errors and Path("mine.txt").read_text() == "mine"
+
+
+def test_pipes_and_devices_are_not_recordings(transcribe, heard, files):
+    files(a="hola")
+    os.mkfifo("b.wav")
+    status, _, errors = transcribe(".", "/dev/zero", "-o", "out")
+    assert status == 1 and Path("out/a.txt").read_text() == "hola\n"
+    assert errors.count("is a device or pipe, not a file") == 2

@@ -1,8 +1,10 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Formats, sources, channels, blocks and errors; more are in the tests of `load_audio`."""
 
+import contextlib
 import io
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
@@ -261,12 +263,17 @@ def server(monkeypatch):
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             moved = self.path == "/moved.wav"
-            self.send_response(302 if moved else 200 if self.path == "/speech.wav" else 404)
+            self.send_response(302 if moved else 200 if self.path in ("/speech.wav", "/slow.wav") else 404)
             if moved:
                 self.send_header("Location", "/speech.wav")
             content = file.getvalue() if self.path == "/speech.wav" else b""
-            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Length", "40" if self.path == "/slow.wav" else str(len(content)))
             self.end_headers()
+            if self.path == "/slow.wav":
+                for byte in b"RIFF" * 10:
+                    with contextlib.suppress(OSError):  # the client has given up
+                        self.wfile.write(bytes([byte]))
+                        time.sleep(0.01)
             self.wfile.write(content)
 
         def log_message(self, *arguments):
@@ -286,6 +293,16 @@ def test_addresses(server):
         assert np.array_equal(read_audio_source(f"{server}/{name}", RATE), tone())
     with pytest.raises(AudioError, match=r"/missing\.wav: cannot be downloaded .*404"):
         read_audio_source(f"{server}/missing.wav", RATE)
+
+
+def test_addresses_that_send_too_much_or_too_slowly(server, monkeypatch):
+    assert np.array_equal(read_audio_source(f"HTTP{server[4:]}/speech.wav", RATE), tone())
+    monkeypatch.setattr(audio_sources, "MAX_DOWNLOAD_BYTES", 1 << 10)
+    with pytest.raises(AudioError, match=r"/speech\.wav: is larger than"):
+        read_audio_source(f"{server}/speech.wav", RATE)
+    monkeypatch.setattr(audio_sources, "_READ_SECONDS", 0.1)
+    with pytest.raises(AudioError, match=r"/slow\.wav: the server sends only \d+ bytes per second"):
+        read_audio_source(f"{server}/slow.wav", RATE)
 
 
 def test_an_address_without_connection():

@@ -4,6 +4,7 @@
 import io
 import logging
 import shutil
+import struct
 import subprocess
 
 import numpy as np
@@ -136,3 +137,24 @@ def test_files_of_real_programs_have_the_length_of_ffmpeg(tmp_path, program, cha
     command = ["ffmpeg", "-loglevel", "quiet", "-i", path, "-ac", "1", "-ar", "44100", "-f", "s16le", "-"]
     expected = len(subprocess.run(command, capture_output=True, check=True).stdout) / 2 / 44_100
     assert len(read_audio_source(path, RATE)) / RATE == pytest.approx(expected, abs=0.1)
+
+
+def wav_file(format_tag=1, rate=16_000, bits=16):
+    """A WAV file of a second of 16 kHz, whose header may say something else."""
+    data = (np.sin(np.arange(16_000) * 0.3) * 8000).astype("<i2").tobytes()
+    header = struct.pack("<IHHIIHH", 16, format_tag, 1, rate, rate * bits // 8, bits // 8, bits)
+    length = struct.pack("<I", len(data))
+    return b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVEfmt " + header + b"data" + length + data
+
+
+@pytest.mark.parametrize("tag", [0, 3, 0xFFFF])
+def test_an_unknown_codec_is_an_error_of_the_file(tag):
+    with pytest.raises(AudioError, match=r"x\.wav: cannot be decoded as audio"):
+        read_audio_source(wav_file(format_tag=tag), 16_000, name="x.wav")
+
+
+@pytest.mark.parametrize("rate", [1, 7, 100, 999])
+def test_impossible_sampling_rates_are_refused(rate):
+    with pytest.raises(AudioError, match=f"has a sampling rate of {rate} Hz"):
+        read_audio_source(wav_file(rate=rate), 16_000, name="x.wav")
+    assert len(read_audio_source(wav_file(rate=1000), 16_000)) == 256_000

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from mu2slam_hf.adaptation.reading.annotation_files import read_textgrid
+from mu2slam_hf.adaptation.reading.annotation_files import read_subtitles, read_textgrid
 from mu2slam_hf.adaptation.reading.options import ReadingOptions
 from mu2slam_hf.adaptation.reading.tier_choice import TierChoiceError, choose_tiers
 from mu2slam_hf.adaptation.reading.tiers import (
@@ -184,3 +184,18 @@ def test_a_broken_textgrid_is_one_error_with_its_name(tmp_path, content):
     path.write_text(content, encoding="utf-8")
     with pytest.raises(AnnotationFileError, match=r"a.TextGrid: cannot be read as a TextGrid"):
         read_textgrid(path)
+
+
+def test_a_broken_subtitle_does_not_take_the_next_one_with_it(tmp_path):
+    """Without an empty line between the two."""
+    file = tmp_path / "a.srt"
+    file.write_text("1\n --> 00:00:01,365\nHola\n2\n00:00:00,000 --> 00:00:01,365\nHola que\n")
+    tier = read_subtitles(file)
+    assert [text.text for text in tier.texts] == ["Hola que"]
+
+
+def test_open_tags_take_linear_time(tmp_path):
+    """The time limit of the tests is that of this one."""
+    file = tmp_path / "a.srt"
+    file.write_text("1\n00:00:00,000 --> 00:00:01,000\n" + "<v" * 200_000 + "\n")
+    assert len(read_subtitles(file).texts) == 1

@@ -198,3 +198,14 @@ def test_a_recipe_survives_being_saved(tmp_path):
 def test_no_such_recipe(tmp_path):
     with pytest.raises(RecipeError, match="no such recipe"):
         load_recipe(tmp_path / "absent.yaml")
+
+
+def test_files_that_take_too_long_are_refused(tmp_path):
+    (tmp_path / "deep.yaml").write_text("a: " + "[" * 5000)
+    with pytest.raises(RecipeError, match="too many levels"):
+        load_recipe(tmp_path / "deep.yaml")
+    (tmp_path / "long.yaml").write_text("a: 1\n" * 500_000)
+    with pytest.raises(RecipeError, match="larger than 2 MB"):
+        load_recipe(tmp_path / "long.yaml")
+    with pytest.raises(RecipeError, match="too many levels"):
+        apply_override({}, "a=" + "[" * 5000)

@@ -18,6 +18,7 @@ PAGES = (
     "RESULTS.md",
     "results/findings/README.md",
     "results/data/README.md",
+    "results/best_rq/README.md",
     "results/equal_time/README.md",
     "results/mboshi/README.md",
     "CONTRIBUTING.md",

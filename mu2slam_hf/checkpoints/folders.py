@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +118,12 @@ def check_nothing_missing(name_or_path: str | os.PathLike[str], model: Any, info
     if missing:
         named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         raise ValueError(f"{name_or_path}: the checkpoint has no weights for {named} of {type(model).__name__}")
+
+
+def copy_licence(source: str | os.PathLike[str] | None, folder: str | os.PathLike[str]) -> None:
+    """Copy the licence and attribution of a local model to a model that was made from it."""
+    for file in Path(source).glob("LICENSE*") if source is not None and is_path(str(source)) else ():
+        shutil.copyfile(file, Path(folder) / file.name)
 
 
 def read_card_summary(folder: str | os.PathLike[str]) -> str:

@@ -50,7 +50,7 @@ def test_package_is_marked_as_typed():
 def test_metadata_names_both_licences_and_ships_their_texts():
     distribution = metadata.distribution("mu2slam-hf")
     assert distribution.version == mu2slam_hf.__version__
-    assert distribution.metadata["License-Expression"] == "Apache-2.0 AND CC-BY-SA-3.0"
+    assert distribution.metadata["License-Expression"] == "Apache-2.0 AND CC-BY-SA-4.0"
     files = distribution.metadata.get_all("License-File")
     assert set(files) == {"LICENSE", "mu2slam_hf/checkpoints/default/LICENSE"}
     texts = {name: distribution.read_text(f"licenses/{name}") for name in files}

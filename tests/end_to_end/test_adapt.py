@@ -41,6 +41,8 @@ def field(tmp_path_factory) -> Path:
     write_clips(folder / "recordings", texts, **french)
     (folder / "recordings" / "broken.wav").write_bytes(b"RIFF")
     save_tiny_checkpoint(folder / "tiny")
+    (folder / "tiny" / "README.md").write_text("---\nlicense: cc-by-sa-4.0\n---\n# Tiny\n")
+    (folder / "tiny" / "LICENSE").write_text("Spoken by somebody.")
     return folder
 
 
@@ -98,6 +100,7 @@ def test_the_command_says_what_it_does_and_leaves_a_model(field, finished):
     card = (finished / "README.md").read_text(encoding="utf-8")
     assert "Transcribes Spanish (es) and translates it into French (fr)" in card
     assert "differs from the paper" not in card and "modeling_" not in card
+    assert "license: cc-by-sa-4.0" in card and (finished / "LICENSE").read_text() == "Spoken by somebody."
     assert "no_speech" in json.loads((finished / "generation_config.json").read_text())
     assert not (work / "model").exists()
     transcriber = pipeline("automatic-speech-recognition", model=str(finished))

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import ModelCard
+
 from mu2slam_hf.adaptation.report.data_report import DataReport
 from mu2slam_hf.adaptation.report.rendering import describe_amount, draw_png, language_name, render_page
 from mu2slam_hf.adaptation.training.plan import Plan
@@ -141,8 +143,9 @@ def render_adapted_card(
     facts = CardFacts(
         name=name,
         summary=f"Transcribes {spoken}{into}. Adapted from {plan.start.name} by `mu2slam adapt`.",
-        licence="other",
-        licence_note="That of the recordings and of the model it started from. State it before you publish the model.",
+        licence=_read_licence(plan.start.folder),
+        licence_note="That of the model it started from, with its attribution in LICENSE if it has one, and of the "
+        "recordings. State the latter before you publish the model.",
         data=[
             DataSource(
                 name="own recordings",
@@ -174,3 +177,11 @@ def render_adapted_card(
         languages=(report.lang, *target_langs),
         results=results,
     )
+
+
+def _read_licence(folder: str | None) -> str:
+    """The licence that the card of a local model states; "other" without one."""
+    card = Path(folder or "") / "README.md"
+    if folder is None or not card.is_file():
+        return "other"
+    return str(ModelCard.load(card).data.license or "other")

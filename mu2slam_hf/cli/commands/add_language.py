@@ -43,6 +43,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Grows a model and saves it."""
     from mu2slam_hf.checkpoints import load_any_checkpoint
+    from mu2slam_hf.checkpoints.folders import copy_licence
     from mu2slam_hf.growth.languages import add_language
     from mu2slam_hf.models.language_codes import canonical_language
 
@@ -56,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     with atomic_path(folder) as temporary:
         model.save_pretrained(temporary)
         processor.save_pretrained(temporary)
+        copy_licence(model.name_or_path, temporary)
     if growth.is_new:
         print(f"new language {code}, starts from {', '.join(growth.like)}")
     else:

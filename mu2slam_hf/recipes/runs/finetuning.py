@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from torch import nn
 
+from mu2slam_hf.checkpoints.folders import copy_licence
 from mu2slam_hf.data.augmentation import SpecAugment, SpecAugmentConfig
 from mu2slam_hf.data.collation.supervised import SupervisedCollator
 from mu2slam_hf.data.examples.batch_limits import BatchLimits
@@ -76,6 +77,7 @@ class SupervisedRun(Run):
         if self.recipe.lora is not None and self.recipe.lora.merge:
             model.merge_and_unload().save_pretrained(folder / "merged")
             processor.save_pretrained(folder / "merged")
+            copy_licence(self.recipe.model.init_from, folder / "merged")
 
     def build_collator(self, processor: Mu2SLAMProcessor, model: Any, **kwargs: Any) -> SupervisedCollator:
         """The collator; `kwargs` are further arguments of it (`spec_augment`). Without masks by default."""

@@ -19,6 +19,7 @@ from transformers import TrainerCallback
 from transformers.utils import logging
 
 from mu2slam_hf.atomic_files import atomic_path
+from mu2slam_hf.checkpoints.folders import copy_licence
 from mu2slam_hf.growth.languages import LanguageGrowth
 from mu2slam_hf.locks import locked_folder
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
@@ -191,6 +192,7 @@ class Run(RecipeRun):
             self.save_extra_files(model, processor, incomplete)
             processor.save_pretrained(incomplete)
             save_recipe(self.recipe, incomplete)
+            copy_licence(self.recipe.model.init_from, incomplete)
             (incomplete / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
             publish_checkpoint(incomplete, final)
         return final

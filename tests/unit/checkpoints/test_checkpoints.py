@@ -78,7 +78,7 @@ def test_a_model_of_another_kind_is_named(tmp_path):
 
 def test_the_folder_of_the_shipped_checkpoint_has_its_own_licence():
     text = (DEFAULT / "LICENSE").read_text(encoding="utf-8")
-    assert "CC-BY-SA-3.0" in text
+    assert "CC-BY-SA-4.0" in text
     for voice in ("Allison Smith", "June Wallack", "Carlo Flora", "Maxim Topal"):
         assert voice in text
 

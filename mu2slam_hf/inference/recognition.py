@@ -109,23 +109,19 @@ class WindowRecognizer:
         self.capabilities = capabilities_of(model)
         if "asr" not in self.capabilities.tasks and not self.capabilities.identifies_languages:
             raise ValueError(
-                f"{type(model).__name__} cannot transcribe; use a Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC or "
-                "MSLAMForCTC checkpoint."
+                f"{type(model).__name__} cannot transcribe; use Mu2SLAMForConditionalGeneration or Mu2SLAMForCTC."
             )
         if not self.capabilities.generates and generate_kwargs:
-            raise ValueError(
-                f"A CTC model only transcribes in the spoken language and does not support "
-                f"{', '.join(sorted(generate_kwargs))}. Use a Mu2SLAMForConditionalGeneration checkpoint to translate."
-            )
+            given = ", ".join(sorted(generate_kwargs))
+            raise ValueError(f"A CTC model writes the spoken language only, and does not support {given}.")
         self.model, self.processor = model, processor
         self.language_labels = model.language_labels if self.capabilities.identifies_languages else []
-        self.batch_seconds, self.adapter_name = batch_seconds, adapter_name
+        self.batch_seconds, self.adapter_name, self.ctc_decoder = batch_seconds, adapter_name, ctc_decoder
         self.generate_kwargs = dict(generate_kwargs or {})
         self.assistant = self.generate_kwargs.pop("assistant_model", None)
         if self.assistant is not None:
             self.batch_seconds = 0.0
             self.assistant_rows = map_assistant_languages(model, self.assistant)
-        self.ctc_decoder = ctc_decoder
         self.sampling_rate = processor.feature_extractor.sampling_rate
         self.frame_seconds = model.samples_per_frame / self.sampling_rate
         self.no_speech = NoSpeechSettings.from_model(model)
@@ -208,8 +204,9 @@ class WindowRecognizer:
             log_probs = [every[row, :length] for row, length in enumerate(lengths)]
         states = [encoded.states[row, :length] for row, length in enumerate(lengths)]
         if not all(bool(frames.isfinite().all()) for frames in states):
-            name = f"{type(model).__name__} in {model.dtype}"
-            raise ValueError(f"{name}: the encoder gives NaN or infinite values; use float32 or another checkpoint")
+            raise ValueError(
+                f"the encoder gives NaN or infinite values in {model.dtype}; use float32, or another model"
+            )
         if encoded.language_logits is None:
             return states, log_probs, [None] * len(lengths)
         return states, log_probs, language_probabilities(encoded.language_logits, self.language_labels)

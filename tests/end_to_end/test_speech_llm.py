@@ -259,7 +259,9 @@ def test_commands_and_pipelines(trained, tones, tmp_path):
     shared = {"source_lang": "en"}
     assert recognizer(recording, generate_kwargs=shared)["text"] == transcript["text"]
     translated = recognizer(recording, generate_kwargs={**shared, "target_lang": "fr"})["text"]
-    assert translated == transcript["segments"][0]["translations"]["fr"]
+    # What has no transcript has no translation.
+    expected = [translated] if transcript["text"] else []
+    assert [segment["translations"]["fr"] for segment in transcript["segments"]] == expected
     with pytest.raises(ValueError, match="requires source_lang=: the prompt names the language"):
         recognizer(recording)
     with pytest.raises(ValueError, match="has no CTC head, from which words get their times.*mu2slam align"):

@@ -26,4 +26,4 @@ def test_the_command_writes_tones_without_espeak(tmp_path, capsys):
         capsys.readouterr().out.strip() == f"2 sentences each in en, fr, written to {tmp_path / 'tiny' / 'train.tsv'}"
     )
     assert {record.lang for record in read_manifest(tmp_path / "tiny" / "train.tsv")} == {"en", "fr"}
-    assert main(arguments) == 1 and "exists and is not empty" in capsys.readouterr().err
+    assert main(arguments) == 1 and "is not an empty folder" in capsys.readouterr().err

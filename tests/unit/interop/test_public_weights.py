@@ -331,4 +331,7 @@ def test_the_command_writes_a_model(tokenizers, tmp_path, capsys):
     first = model.state_dict()["model.decoder.layers.1.up_proj.weight"]
     assert torch.equal(again.state_dict()["model.decoder.layers.1.up_proj.weight"], first)
     assert main(["init", *map(str, folders), "--decoder-layers", "9"]) == 1
+    assert "is not an empty folder" in capsys.readouterr().err
+    other = ["--output-dir", str(tmp_path / "other")]
+    assert main(["init", *map(str, folders), *other, "--decoder-layers", "9"]) == 1
     assert "decoder_layers must be between 1 and 4" in capsys.readouterr().err

@@ -26,6 +26,7 @@ def test_no_recipe_of_the_laboratory_has_a_name_of_the_package():
 def test_an_unknown_study_is_an_error_with_the_known_ones():
     assert find_study("data") == CONFIGURATION / "studies" / "data.yaml"
     with pytest.raises(
-        RecipeError, match=r"dta: no such study: .* \(data, dual_encoder, equal_time, findings, mboshi\)"
+        RecipeError,
+        match=r"dta: no such study: .* \(best_rq, data, dual_encoder, equal_time, findings, mboshi, speech_llm\)",
     ):
         find_study("dta")

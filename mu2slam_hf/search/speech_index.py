@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from mu2slam_hf.atomic_files import atomic_path, write_text
 from mu2slam_hf.data.audio import AudioError, hash_audio
 from mu2slam_hf.data.recording_files import RECORDING_SUFFIXES, walk_files
+from mu2slam_hf.locks import locked_folder
 from mu2slam_hf.search.clips import Clip, ClipEncoder, SearchHit, Vectors, cut_recording, prepare_vectors
 from mu2slam_hf.search.segments import IndexedRecording, Segments
 
@@ -119,7 +119,7 @@ class SpeechIndex:
             if not os.path.exists(root):
                 raise ValueError(f"{root}: no such file or folder")
         files = dict.fromkeys(file for root in roots for file in _files_of(root))
-        with _only_writer(self.folder):
+        with locked_folder(self.folder):
             changes = self._add(roots, files, language)
         if self.clips():
             self._build(index_type, recall)
@@ -289,25 +289,6 @@ class SpeechIndex:
 def _is_in(recording: IndexedRecording, language: str | None) -> bool:
     """Whether the clips of a recording have a language; one that is not given may be any."""
     return language is None or all(clip.language == language for clip in recording.clips)
-
-
-@contextmanager
-def _only_writer(folder: Path) -> Iterator[None]:
-    """Refuses a second process that adds to an index: both would write the same files.
-
-    The lock ends with its process, however that ends. Where the operating system has no `fcntl`, nothing is checked.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"{folder}: another process is adding recordings; wait for its end") from None
-        yield
 
 
 def _files_of(root: str) -> Iterator[str]:

@@ -1,7 +1,6 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Search in recordings: the files of an index, what changes them, exact and approximate neighbours, and Qdrant."""
 
-import fcntl
 import json
 import multiprocessing
 import os
@@ -18,6 +17,7 @@ pytest.importorskip("faiss")
 
 from mu2slam_hf import SpeechIndex
 from mu2slam_hf.cli import main
+from mu2slam_hf.locks import locked_folder
 from mu2slam_hf.search import faiss_index, speech_index
 from mu2slam_hf.search.clips import ClipEncoder, cut_recording
 from mu2slam_hf.search.faiss_index import NearestVectors, build_index, choose_index_type
@@ -157,10 +157,8 @@ def test_another_language_is_computed_again(tmp_path):
 def test_only_one_process_adds_at_a_time(tmp_path):
     index = build(tmp_path / "index")
     audio = write(tmp_path / "audio", range(2))
-    with (tmp_path / "index" / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(ValueError, match="another process"):
-            index.add([audio])
+    with locked_folder(tmp_path / "index"), pytest.raises(ValueError, match="is in use by another command"):
+        index.add([audio])
     assert index.add([audio]).added == 2
 
 

@@ -301,6 +301,15 @@ def probability(text: str) -> float:
     return value
 
 
+def text_encoding(name: str) -> str:
+    """The name of an encoding of texts; others of Python (rot13, hex) change bytes or characters."""
+    try:
+        "".encode(name)
+    except (LookupError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"expected an encoding of texts, such as cp1252, got {name!r}") from error
+    return name
+
+
 def positive_int(text: str) -> int:
     """A positive integer argument."""
     value = int(text)

@@ -16,7 +16,7 @@ from mu2slam_hf.adaptation.reading.options import (
 from mu2slam_hf.adaptation.training.settings import NEW_MODEL
 from mu2slam_hf.checkpoints.model_choice import ModelChoice
 from mu2slam_hf.cli.model_options import add_model_option
-from mu2slam_hf.cli.options import add_output_dir_option, add_target_languages_option
+from mu2slam_hf.cli.options import add_output_dir_option, add_target_languages_option, text_encoding
 
 if TYPE_CHECKING:
     from mu2slam_hf.adaptation.report.prepared_data import InspectionJob, PreparedData
@@ -87,7 +87,10 @@ def _add_reading_options(reading: argparse._ArgumentGroup) -> None:
         "first _, the folder, or nothing; default: the name of the file, if its first part is a word",
     )
     reading.add_argument(
-        "--encoding", metavar="NAME", help="encoding of texts and tables that are not UTF-8, such as cp1252"
+        "--encoding",
+        type=text_encoding,
+        metavar="NAME",
+        help="encoding of texts and tables that are not UTF-8, such as cp1252",
     )
     reading.add_argument(
         "--texts",

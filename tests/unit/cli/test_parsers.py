@@ -56,6 +56,11 @@ from mu2slam_hf.cli.parsers import find_similar_option
         ("help transcrib", "did you mean `mu2slam transcribe`?"),
         ("transcribe a.wav --output-format doc", "unknown format 'doc'; expected txt, srt, vtt, tsv, json, textgrid"),
         ("transcribe a.wav --task sing", "invalid choice: 'sing'"),
+        ("transcribe a.wav --num-beams 100000", "expected a number of at most 100, got 100000"),
+        ("transcribe a.wav --max-new-tokens 1000000000", "expected a number of at most 100000"),
+        ("transcribe a.wav --chunk-length 1e308", "expected a positive number of seconds, at most 1000000"),
+        ("adapt folder --encoding rot13", "expected an encoding of texts, such as cp1252, got 'rot13'"),
+        ("adapt folder --encoding nonsense", "expected an encoding of texts"),
     ],
 )
 def test_what_is_meant_is_named_in_one_line(capsys, arguments, message):

@@ -5,6 +5,8 @@ import os
 import sys
 from collections.abc import Callable
 
+from mu2slam_hf.inference.recordings import error_message
+
 
 class UsageError(ValueError):
     """Arguments that are missing; the exit status is 2, as for errors of the parser."""
@@ -32,20 +34,13 @@ def run_and_report(run: Callable[[], object], name: str = "mu2slam") -> int:
         return 130
     except Exception as error:
         if isinstance(error, (ValueError, OSError, ImportError)):
-            print(f"{name}: {_describe(error)}", file=sys.stderr)
+            print(f"{name}: {error_message(error)}", file=sys.stderr)
             return 2 if isinstance(error, UsageError) else 1
         elif _is_bad_configuration(error):
             print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
         else:
             raise
         return 1
-
-
-def _describe(error: Exception) -> str:
-    """The message of an error; `FILE: No space left on device` for one of the operating system."""
-    if isinstance(error, OSError) and error.strerror and isinstance(error.filename, str) and not error.filename2:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
 
 
 def _is_bad_configuration(error: Exception) -> bool:

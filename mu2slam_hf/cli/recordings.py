@@ -9,8 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 from mu2slam_hf.cli.errors import UsageError
 from mu2slam_hf.cli.files import read_text
-from mu2slam_hf.data.recording_files import RECORDING_SUFFIXES, walk_files
-from mu2slam_hf.inference.recordings import Recording, is_address, print_error, print_json
+from mu2slam_hf.data.recording_files import RECORDING_SUFFIXES, is_address, walk_files
+from mu2slam_hf.inference.recordings import Recording, print_error, print_json
 
 _TEXT_SUFFIXES = frozenset(".txt .md .tsv .csv .json .jsonl .srt .vtt .textgrid .html .pdf .docx .yaml".split())
 STANDARD_INPUT = "-"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from huggingface_hub import get_session
 
+from mu2slam_hf.data.recording_files import is_address
 from mu2slam_hf.models.modules_audio_decoders import AudioError
 from mu2slam_hf.models.modules_audio_files import (
     file_of,
@@ -110,7 +111,7 @@ def _locate(source: Any, name: str | None) -> tuple[str, Any]:
                 f"`path`; got the keys {keys}"
             )
         return _locate(inner, name)
-    if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
+    if isinstance(source, str) and is_address(source):
         return name or source, _download(source)
     if isinstance(source, (str, os.PathLike)):
         return name or os.fspath(source), source

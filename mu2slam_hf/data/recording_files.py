@@ -14,6 +14,11 @@ RECORDING_SUFFIXES = frozenset(
 """Extensions of the audio and video files that are looked for in folders."""
 
 
+def is_address(name: str) -> bool:
+    """Whether a name is an http or https address."""
+    return name.lower().startswith(("http://", "https://"))
+
+
 def walk_files(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """The files of a folder and its sub-folders, each by name; names that start with a dot are skipped."""
     for parent, folders, names in os.walk(folder):

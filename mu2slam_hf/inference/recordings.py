@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from mu2slam_hf.data.recording_files import is_address as is_address
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
@@ -22,11 +24,6 @@ class Recording:
     stem: str
 
 
-def is_address(name: str) -> bool:
-    """Whether a name is an http or https address."""
-    return name.lower().startswith(("http://", "https://"))
-
-
 def printable(text: str) -> str:
     """A name or message for a terminal: control characters and bytes that are not UTF-8 are escaped."""
     return "".join(
@@ -34,9 +31,16 @@ def printable(text: str) -> str:
     )
 
 
+def error_message(error: object) -> str:
+    """The message of an error; `FILE: No space left on device` for one of the operating system."""
+    if isinstance(error, OSError) and error.strerror and isinstance(error.filename, str) and not error.filename2:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 def print_error(name: str, error: object) -> None:
     """Prints an error about a file to standard error, with its name, which most messages start with."""
-    message = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
+    message = error_message(error)
     line = message if message.startswith(name) else f"{name}: {message}"
     print("\n".join(map(printable, line.split("\n") if "\n" not in name else [line])), file=sys.stderr, flush=True)
 

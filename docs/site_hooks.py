@@ -16,11 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Pages of the site that are elsewhere in the repository.
 PAGES = (
     "RESULTS.md",
-    "results/findings/README.md",
-    "results/data/README.md",
-    "results/best_rq/README.md",
-    "results/equal_time/README.md",
-    "results/mboshi/README.md",
+    *(path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("results/*/README.md"))),
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "lab/README.md",

@@ -95,6 +95,13 @@ def find_documents() -> list[str]:
     ]
 
 
+RESULTS = [
+    "RESULTS.md",
+    *(str(p.relative_to(REPOSITORY_ROOT)) for p in sorted(REPOSITORY_ROOT.glob("results/*/README.md"))),
+]
+"""The page of results and those of its topics, whose commands take hours and are not executed."""
+
+
 def read_blocks(document: str, content: str | None = None) -> list[Block]:
     """The blocks of a document in order; outputs belong to the block before them."""
     if content is None:

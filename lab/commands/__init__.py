@@ -10,6 +10,7 @@ from lab.commands import (
     check_no_speech,
     judge,
     label,
+    results,
     study,
     sweep,
     synthesize,
@@ -24,7 +25,7 @@ _PROGRAM = Program(
     description="Tools of the package's authors, run from a clone.",
     version=f"lab of mu2slam-hf {mu2slam_hf.__version__}",
     groups={
-        "run experiments": (study, sweep, table, train_text_model),
+        "run experiments": (study, sweep, results, table, train_text_model),
         "synthetic speech, labels, and measurements on them": (
             *(synthesize, label, judge, assess_tokenizer, check_no_speech, boundary_accuracy),
         ),

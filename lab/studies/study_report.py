@@ -1,9 +1,11 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The report of a study: a Markdown page with a table of verdicts and one of each finding, and plots."""
+"""The report of a study: a Markdown page with a table of verdicts and one of each finding, its values, and plots."""
 
 import importlib.util
+import json
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 from lab.markdown import format_table
 from lab.studies.seed_comparison import VERDICT_RULE, SeedComparison
@@ -12,6 +14,7 @@ from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.data.figure_files import new_figure, save_figure
 from mu2slam_hf.evaluation.scores.metrics import ERROR_METRICS
 
+VALUES_FILE = "values.json"
 _METRIC_NAMES = {
     **{"recall@1": "R@1", "wer": "WER", "cer": "CER", "bleu": "BLEU", "chrf": "chrF", "ter": "TER"},
     "language_accuracy": "language accuracy",
@@ -25,9 +28,11 @@ _TASK_NAMES |= {"retrieval_speech_to_text": "texts for recordings", "retrieval_t
 
 
 def save_study(study: Study) -> list[Path]:
-    """Write `README.md` and, if matplotlib is installed, a plot of each finding with results, into the folder."""
+    """Write `README.md`, `values.json` and, if matplotlib is installed, a plot of each finding, into the folder."""
     path = study.folder / "README.md"
-    written = []
+    written = [study.folder / VALUES_FILE]
+    with atomic_path(written[0]) as temporary:
+        temporary.write_text(json.dumps(collect_values(study), indent=1) + "\n", encoding="utf-8")
     if importlib.util.find_spec("matplotlib") is not None:
         for name in study.file.findings:
             if _values(study, name):
@@ -36,6 +41,22 @@ def save_study(study: Study) -> list[Path]:
     with atomic_path(path) as temporary:
         temporary.write_text(format_report(study), encoding="utf-8")
     return [path, *written]
+
+
+def collect_values(study: Study) -> dict[str, dict[str, Any]]:
+    """Of each finding with results: `metric`, `reference`, and by variant `expected` and the `values` by seed."""
+    return {
+        name: {
+            "metric": finding.metric,
+            "reference": finding.reference,
+            "variants": {
+                variant: {"expected": finding.variants[variant].expected, "values": values}
+                for variant, values in _values(study, name).items()
+            },
+        }
+        for name, finding in study.file.findings.items()
+        if _values(study, name)
+    }
 
 
 def format_report(study: Study) -> str:

@@ -225,8 +225,8 @@ class ConvolutionalSubsampling(nn.Module):
     Choice: new weights use `initializer_range` like all others, or with `subsampling_keeps_variance` preserve the
     variance of the features (Kaiming). The second is for encoders that add positions to S: at the size of the paper
     `initializer_range` makes S 93 times smaller than these, and small mSLAMs learned with S at their scale a little
-    better (RESULTS.md, "A small mSLAM"). Encoders with rotary positions, which are not added, learned worse with it:
-    CTC of a small Mu2SLAM was 3.70 after 300 updates instead of 3.16. With S multiplied by 16, the scale of token
+    better (results/studies, "A small mSLAM"). Encoders with rotary positions, which are not added, learned worse with
+    it: CTC of a small Mu2SLAM was 3.70 after 300 updates instead of 3.16. With S multiplied by 16, the scale of token
     embeddings, it was the same after 225 updates (6.71, without 6.55, per piece), and the language loss had not
     fallen (1.68, without 1.25).
     """

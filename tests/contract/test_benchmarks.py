@@ -5,14 +5,14 @@ import shlex
 import sys
 
 import pytest
-from document_blocks import command_lines, find_documents, read_blocks
+from document_blocks import RESULTS, command_lines, find_documents, read_blocks
 from helpers import REPOSITORY_ROOT
 
 PREFIX = ["python", "-m", "benchmarks"]
 COMMANDS = sorted(
     {
         command[command.index("python -m benchmarks") :]
-        for document in (*find_documents(), "CONTRIBUTING.md", "RESULTS.md")
+        for document in (*find_documents(), "CONTRIBUTING.md", *RESULTS)
         for block in read_blocks(document)
         if block.language == "bash"
         for command in command_lines(block.text)

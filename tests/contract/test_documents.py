@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 from document_blocks import (
+    RESULTS,
     check_command,
     command_lines,
     execute_page,
@@ -114,7 +115,7 @@ def test_every_page_is_in_the_navigation():
         assert f"{document.removeprefix('docs/')}\n" in site, f"{document} is not in mkdocs.yml"
 
 
-@pytest.mark.parametrize("document", [*DOCUMENTS, "CONTRIBUTING.md", "RESULTS.md"])
+@pytest.mark.parametrize("document", [*DOCUMENTS, "CONTRIBUTING.md", *RESULTS])
 def test_links_lead_to_files(document):
     path = REPOSITORY_ROOT / document
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text(encoding="utf-8")):

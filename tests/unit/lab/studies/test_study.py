@@ -198,7 +198,9 @@ def test_the_page_its_verdicts_and_its_plots(plan):
     assert "0 of 9 runs are done" in format_report(study) and "| not run |" in format_report(study)
     run_study(study, command=Commands(study))
     written = {path.name: path.read_text() for path in save_study(study)}
-    assert set(written) == {"README.md", "pretraining.svg", "rate.svg"}
+    assert set(written) == {"README.md", "values.json", "pretraining.svg", "rate.svg"}
+    slower = json.loads(written["values.json"])["rate"]["variants"]["slower"]
+    assert slower == {"expected": None, "values": {"1": 9.0, "2": 8.0, "3": 13.0}}
     page = written["README.md"]
     assert page.startswith("# Tones\n\nChosen on nothing.\n\n9 of 9 runs are done (seeds 1, 2, 3)")
     assert "| [pretraining](#pretraining) | scratch | +3.0 CER | worse | same sign |" in page

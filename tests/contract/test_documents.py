@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """What the documentation shows is what happens: every code block is executed, or says why not and is checked."""
 
+import importlib
 import pkgutil
 import re
 import runpy
@@ -25,6 +26,8 @@ from helpers import REPOSITORY_ROOT
 from lab.commands import build_parser as build_lab_parser
 from mu2slam_hf import default_checkpoint
 from mu2slam_hf.cli import build_parser
+from mu2slam_hf.training import objectives
+from mu2slam_hf.training.objectives.objective import Objective
 
 DOCUMENTS = find_documents()
 PAGES = [name for name in DOCUMENTS if name.startswith("docs/")]
@@ -121,6 +124,24 @@ def test_links_lead_to_files(document):
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (path.parent / target).exists(), f"{document}: {target} does not exist"
+
+
+def test_the_code_map_has_every_loss_and_leads_to_what_it_names():
+    path = REPOSITORY_ROOT / "docs" / "explanation" / "code_map.md"
+    content = path.read_text(encoding="utf-8")
+    links = re.findall(r"\[`(\w+)`\]\((\S+\.py)\)", content)
+    assert links
+    for name, target in links:
+        source = (path.parent / target).read_text(encoding="utf-8")
+        assert re.search(rf"^(?:class|def) {name}\b", source, re.MULTILINE), f"{target} does not define {name}"
+    for module in pkgutil.iter_modules(objectives.__path__, f"{objectives.__name__}."):
+        importlib.import_module(module.name)
+    known = {loss for objective in find_subclasses(Objective) for loss in getattr(objective, "names", ())}
+    assert {loss for loss in known if f"`{loss}`" not in content} == set()
+
+
+def find_subclasses(base: type) -> set[type]:
+    return {base}.union(*(find_subclasses(derived) for derived in base.__subclasses__()))
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,17 @@
 
 import hashlib
 import os
+import re
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+# Folders may be shared by machines, whose processes have numbers of their own.
+_MACHINE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+_ABANDONED = re.compile(rf"^\..*\.{_MACHINE}-(\d+)\.partial$", re.DOTALL)
+_searched: set[Path] = set()
 
 
 @contextmanager
@@ -14,8 +21,9 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path beside `path`, for a file or a folder; it is renamed to `path` when the block ends.
 
     If the block raises, the temporary path is removed and an existing `path` is left unchanged. Each process has
-    its own temporary path. The content of a file is on the disk before it is renamed, so that a power cut leaves no
-    empty file.
+    its own temporary path; those that killed processes of this machine have left in the folder are removed by the
+    first call of a process for it. The content of a file is on the disk before it is renamed, so that a power cut
+    leaves no empty file.
 
     Args:
         path: final path. An existing file is replaced; an existing folder must be empty. Parents are created.
@@ -26,6 +34,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(path.parent)
     temporary = path.with_name(_temporary_name(path.name))
     _remove(temporary)
     try:
@@ -45,11 +54,37 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _temporary_name(name: str) -> str:
-    temporary = f".{name}.{os.getpid()}.partial"
+    ending = f".{_MACHINE}-{os.getpid()}.partial"
     # File systems allow 255 bytes; a name that is allowed must not become too long by the addition.
-    if len(os.fsencode(temporary)) <= 255:
-        return temporary
-    return f".{hashlib.sha256(os.fsencode(name)).hexdigest()}.{os.getpid()}.partial"
+    if len(os.fsencode(name)) + len(ending) < 255:
+        return f".{name}{ending}"
+    return f".{hashlib.sha256(os.fsencode(name)).hexdigest()}{ending}"
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove temporary paths of processes of this machine that do not exist any more, once in a process."""
+    place = folder.absolute()
+    if place in _searched:
+        return
+    _searched.add(place)
+    with os.scandir(folder) as entries:
+        candidates = [entry for entry in entries if entry.name.endswith(".partial")]
+    for entry in candidates:
+        match = _ABANDONED.search(entry.name)
+        if match is not None and not _is_running(int(match[1])):
+            _remove(Path(entry.path))
+
+
+def _is_running(process: int) -> bool:
+    if os.name != "posix":  # elsewhere the call below is not a question
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        return True
+    return True
 
 
 def _remove(path: Path) -> None:

@@ -4,10 +4,13 @@
 Shapes: `n` samples, `c` channels.
 """
 
+import ipaddress
 import numbers
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -27,6 +30,7 @@ from mu2slam_hf.models.modules_waveforms import MAX_CHANNELS, read_waveforms
 
 MAX_DOWNLOAD_BYTES = 2 << 30
 """Length of the longest file that is downloaded, decompressed."""
+_MAX_REDIRECTS = 10
 # A server may be silent for so long, and must send so much after that.
 _READ_SECONDS = 30.0
 _MIN_BYTES_PER_SECOND = 1000
@@ -134,7 +138,7 @@ def _download(url: str) -> bytes:
     """The content of a URL, unless the server takes too long or sends too much."""
     started, content = time.monotonic(), bytearray()
     try:
-        with get_session().stream("GET", url, follow_redirects=True, timeout=_READ_SECONDS) as response:
+        with _open_address(url) as response:
             if response.is_error:
                 raise AudioError(f"{url}: cannot be downloaded (HTTP {response.status_code} {response.reason_phrase})")
             for part in response.iter_bytes():
@@ -149,6 +153,31 @@ def _download(url: str) -> bytes:
     except Exception as error:
         raise AudioError(f"{url}: cannot be downloaded ({str(error) or type(error).__name__})") from error
     return bytes(content)
+
+
+@contextmanager
+def _open_address(url: str) -> Iterator[Any]:
+    """The response of a URL after its redirects, none of which may lead from a public into a private network."""
+    address: Any = url
+    with ExitStack() as stack:
+        for _ in range(_MAX_REDIRECTS):
+            response = stack.enter_context(
+                get_session().stream("GET", address, follow_redirects=False, timeout=_READ_SECONDS)
+            )
+            if response.next_request is None:
+                yield response
+                return
+            target = response.next_request.url
+            if _is_private(target.host) and not _is_private(response.request.url.host):
+                raise AudioError(f"{url}: leads to {target.host}, which is in a private network; give its address")
+            address = target
+    raise AudioError(f"{url}: has more than {_MAX_REDIRECTS} redirects")
+
+
+def _is_private(host: str) -> bool:
+    """Whether a name or number stands for a machine that only its own network reaches."""
+    numbers = {str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(host, None)}
+    return any(not ipaddress.ip_address(number).is_global for number in numbers)
 
 
 def _read_array(content: Any, source_rate: float, sampling_rate: int, split_channels: bool, label: str) -> np.ndarray:

@@ -50,6 +50,8 @@ def open_dataset(
         splits = whole if isinstance(whole, datasets.DatasetDict) else {"train": whole}
         if split not in splits:
             raise ValueError(f"no split {split!r}; it has {', '.join(splits)}")
+        # A damaged file of Arrow would end the process, not raise an error.
+        splits[split].data.table.validate(full=True)
         dataset = keep_audio_encoded(splits[split])
         return dataset.to_iterable_dataset(min(_NUM_SHARDS, max(1, len(dataset)))) if streaming else dataset
     except (ValueError, TypeError, OSError) as error:

@@ -308,6 +308,11 @@ def tar_files(path: Path, part: Part = WHOLE) -> Iterator[tuple[str, bytes]]:
                 yield member.name, content.read()
 
 
+MAX_MEMBER_BYTES = 2**31
+"""Size of the largest file of an archive that is read: a recording of a day. A header may claim any size, and a few
+megabytes may be unpacked to gigabytes."""
+
+
 @contextmanager
 def open_archive(path: Path, offset: int = 0) -> Iterator[tarfile.TarFile]:
     """A tar archive from the file on that begins at `offset`; compression is found by the content."""
@@ -324,6 +329,8 @@ def archive_files(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """The regular files of an archive, one after the other; the archive keeps none of them in memory."""
     while (member := archive.next()) is not None:
         archive.members.clear()  # type: ignore[attr-defined]
+        if member.size > MAX_MEMBER_BYTES:
+            raise tarfile.TarError(f"{member.name} is larger than {MAX_MEMBER_BYTES // 2**20} MB")
         if member.isfile():
             yield member
 

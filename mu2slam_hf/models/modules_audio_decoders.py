@@ -99,11 +99,14 @@ class AudioReader:
         if problem and not num_samples and not start:
             raise AudioError(f"{self._label}: the file is corrupted or truncated ({problem})")
         if problem:
-            end = start + num_samples
-            self._on_damage(
-                f"{self._label}: the file is corrupted or truncated ({problem}); the {end / self.rate:.2f} s that can "
-                "be decoded are used"
+            seconds = (start + num_samples) / self.rate
+            self.report(
+                f"the file is corrupted or truncated ({problem}); the {seconds:.2f} s that can be decoded are used"
             )
+
+    def report(self, message: str) -> None:
+        """Report what is wrong with the file, but does not keep it from being used."""
+        self._on_damage(f"{self._label}: {message}")
 
     def measure_seconds(self) -> float:
         """The duration; the file is decoded unless its format states it."""

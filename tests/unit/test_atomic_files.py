@@ -1,9 +1,12 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 
+from mu2slam_hf import atomic_files
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.cli.errors import run_and_report
 
@@ -54,3 +57,30 @@ def test_a_folder_replaces_an_empty_one_only(tmp_path):
     with pytest.raises(OSError):
         write("second")
     assert [path.name for path in tmp_path.rglob("*")] == ["folder", "first"]
+
+
+def test_what_killed_processes_have_left_is_removed(tmp_path):
+    """Once for each folder in a process; what a running process writes, also of another machine, stays."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    here = atomic_files._MACHINE
+    abandoned = [tmp_path / f".{name}.{here}-{ended.pid}.partial" for name in ("a.txt", "folder", "b\nc")]
+    for path in abandoned:
+        path.mkdir() if path.name.startswith(".folder") else path.write_text("half")
+    kept = [
+        tmp_path / f".a.txt.{here}-{os.getppid()}.partial",
+        tmp_path / f".a.txt.00000000-{ended.pid}.partial",
+        tmp_path / f"a.{here}-{ended.pid}.partial",
+    ]
+    for path in kept:
+        path.write_text("whole")
+    with atomic_path(tmp_path / "new.txt") as temporary:
+        temporary.write_text("new")
+    assert not any(path.exists() for path in abandoned) and all(path.exists() for path in kept)
+
+
+@pytest.mark.parametrize("length", [200, 240, 255])
+def test_long_names_have_temporary_names_that_file_systems_allow(tmp_path, length):
+    with atomic_path(tmp_path / ("n" * length)) as temporary:
+        temporary.write_text("whole")
+    assert [len(path.name) for path in tmp_path.iterdir()] == [length]

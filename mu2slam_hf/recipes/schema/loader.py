@@ -39,9 +39,11 @@ def dotted_field() -> Any:
 T = TypeVar("T")
 
 DEFAULT_KIND = "finetuning"
+"""Default kind of a recipe."""
+
 # Recipes have some kilobytes; YAML of megabytes takes minutes.
 MAX_RECIPE_BYTES = 2_000_000
-"""Default kind of a recipe."""
+_MERGE_TAG = "tag:yaml.org,2002:merge"
 
 _DOTTED_FIELDS = ("overrides", "set")
 _ENVIRONMENT = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
@@ -60,6 +62,19 @@ def errors_of(path: str) -> Iterator[None]:
         raise RecipeError(f"{path}: {error}") from error
 
 
+class _RecipeLoader(yaml.SafeLoader):
+    """The safe loader of YAML, which takes the last of several equal keys of a mapping without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE_TAG]
+        places = {key.value: key for key in reversed(keys)}
+        for key in keys:
+            if places[key.value] is not key:
+                problem = f"the key {key.value!r} stands twice, first in line {places[key.value].start_mark.line + 1}"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def read_tree(path: Path) -> dict[str, Any]:
     """The plain values of a YAML file."""
     if not path.is_file():
@@ -67,7 +82,7 @@ def read_tree(path: Path) -> dict[str, Any]:
     if path.stat().st_size > MAX_RECIPE_BYTES:
         raise RecipeError(f"{path}: not a recipe: larger than {MAX_RECIPE_BYTES // 1_000_000} MB")
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = yaml.load(path.read_text(encoding="utf-8"), _RecipeLoader)  # noqa: S506
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: not a recipe: not valid UTF-8 ({error.reason})") from error
     except yaml.YAMLError as error:

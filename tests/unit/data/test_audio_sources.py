@@ -262,10 +262,11 @@ def server(monkeypatch):
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            moved = self.path == "/moved.wav"
-            self.send_response(302 if moved else 200 if self.path in ("/speech.wav", "/slow.wav") else 404)
-            if moved:
-                self.send_header("Location", "/speech.wav")
+            away = f"http://127.0.0.1:{self.server.server_address[1]}/speech.wav"
+            target = {"/moved.wav": "/speech.wav", "/away.wav": away, "/round.wav": "/round.wav"}.get(self.path)
+            self.send_response(302 if target else 200 if self.path in ("/speech.wav", "/slow.wav") else 404)
+            if target:
+                self.send_header("Location", target)
             content = file.getvalue() if self.path == "/speech.wav" else b""
             self.send_header("Content-Length", "40" if self.path == "/slow.wav" else str(len(content)))
             self.end_headers()
@@ -293,6 +294,40 @@ def test_addresses(server):
         assert np.array_equal(read_audio_source(f"{server}/{name}", RATE), tone())
     with pytest.raises(AudioError, match=r"/missing\.wav: cannot be downloaded .*404"):
         read_audio_source(f"{server}/missing.wav", RATE)
+
+
+def test_redirects_into_a_private_network_are_refused(server, monkeypatch):
+    """A public server, here one whose name is not taken for private, leads to this machine."""
+    public = server.replace("127.0.0.1", "localhost")
+    is_private = audio_sources._is_private
+    monkeypatch.setattr(audio_sources, "_is_private", lambda host: host != "localhost" and is_private(host))
+    assert np.array_equal(read_audio_source(f"{public}/moved.wav", RATE), tone())  # to itself
+    with pytest.raises(AudioError, match=r"/away\.wav: leads to 127\.0\.0\.1, which is in a private network"):
+        read_audio_source(f"{public}/away.wav", RATE)
+    assert np.array_equal(read_audio_source(f"{server}/away.wav", RATE), tone())
+    with pytest.raises(AudioError, match=r"/round\.wav: has more than 10 redirects"):
+        read_audio_source(f"{server}/round.wav", RATE)
+
+
+@pytest.mark.parametrize(("host", "is_private"), [("10.0.0.8", True), ("169.254.1.1", True), ("8.8.8.8", False)])
+def test_private_networks(host, is_private):
+    assert audio_sources._is_private(host) == is_private
+
+
+def test_channels_that_cancel_each_other_out(tmp_path):
+    """A balanced cable that was recorded as two channels: their mean is silence."""
+    path, reports = tmp_path / "cable.wav", []
+    sf.write(path, np.stack([tone(), -tone()], axis=1), RATE)
+    list(stream_audio_source(path, RATE, on_damage=reports.append))
+    assert reports == [
+        f"{path}: its channels cancel each other out when they are averaged; `--channels` reads each by itself"
+    ]
+    for channels in ([tone(), 0 * tone()], [tone(), tone(hertz=300)], [0 * tone(), 0 * tone()]):
+        sf.write(path, np.stack(channels, axis=1), RATE)
+        list(stream_audio_source(path, RATE, on_damage=reports.append))
+    sf.write(path, np.stack([tone(), -tone()], axis=1), RATE)
+    list(stream_audio_source(path, RATE, split_channels=True, on_damage=reports.append))
+    assert len(reports) == 1
 
 
 def test_addresses_that_send_too_much_or_too_slowly(server, monkeypatch):

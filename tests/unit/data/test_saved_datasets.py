@@ -67,3 +67,16 @@ def test_sizes_and_rows_of_a_language(streaming):
     assert [row["text"] for row in select_rows(dataset, COLUMNS, language="en")] == ["a", "c", "d"]
     assert [row["text"] for row in select_rows(dataset, COLUMNS, max_duration_seconds=2.5)] == ["a", "b"]
     assert select_rows(dataset, COLUMNS) is dataset
+
+
+def test_a_damaged_file_of_arrow_is_an_error(tmp_path):
+    """Offsets beyond the texts would be read without a check, and end the process."""
+    rows = {"text": ["one two three"] * 200, "lang": ["en"] * 200}
+    datasets.Dataset.from_dict(rows).save_to_disk(tmp_path / "saved")
+    (file,) = (tmp_path / "saved").glob("*.arrow")
+    content = bytearray(file.read_bytes())
+    second_offset = content.index(b"\0\0\0\0\x0d\0\0\0\x1a\0\0\0") + 4
+    content[second_offset : second_offset + 4] = b"\xff\xff\xff\x7f"
+    file.write_bytes(content)
+    with pytest.raises(ManifestError, match="cannot be read as a data set"):
+        open_dataset(tmp_path / "saved")

@@ -1,10 +1,13 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 import gzip
+import io
 import json
+import tarfile
 
 import pytest
 from public_schema import sound, write_gzip, write_parquet, write_tar
 
+from mu2slam_hf.data import table_files
 from mu2slam_hf.data.corpora.splits import find_parquet
 from mu2slam_hf.data.file_parts import Part
 from mu2slam_hf.data.table_files import (
@@ -171,3 +174,16 @@ def test_parquet_files_are_found_in_both_layouts_of_the_hub(tmp_path):
     assert find_parquet(tmp_path, "fr", "test") == [tmp_path / "data" / "fr" / "test" / "0000.parquet"]
     assert len(find_parquet(tmp_path, "en_us", "dev")) == len(find_parquet(tmp_path, "en_us", "validation")) == 1
     assert find_parquet(tmp_path, "de", "test") == []
+
+
+def test_archives_whose_header_claims_a_huge_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as archive:
+        for name, size in (("a.wav", 10), ("b.wav", 2000)):
+            member = tarfile.TarInfo(name)
+            member.size = size
+            archive.addfile(member, io.BytesIO(bytes(size)))
+    assert [len(content) for _, content in table_files.tar_files(path)] == [10, 2000]
+    monkeypatch.setattr(table_files, "MAX_MEMBER_BYTES", 1000)
+    with pytest.raises(ManifestError, match=r"a\.tar: cannot be read, or is truncated \(b\.wav is larger than"):
+        list(table_files.tar_files(path))

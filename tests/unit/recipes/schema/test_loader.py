@@ -67,6 +67,8 @@ def test_numbers_written_as_yaml_strings_are_numbers(tmp_path):
         ("model: 3", r"model: expected a section"),
         ("- 1", "expected a mapping of sections"),
         ("a: [", "not valid YAML"),
+        ("optim: {}\ntraining: {}\noptim: {}", "the key 'optim' stands twice, first in line 1"),
+        ("optim: {warmup_steps: 1, warmup_steps: 2}", "the key 'warmup_steps' stands twice"),
         ("model: {config: tiny.jso}", r"model\.config: no such file: 'tiny\.jso'"),
         # An unset variable would be an empty name, and that the working directory.
         (

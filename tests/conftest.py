@@ -1,12 +1,14 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Shared set-up of all tests: offline, seeded, one thread, without the tests that cannot run here.
 
-Deselected are: tests marked slow, without `--slow`; those of transformers' common tests that cannot apply to a class
-(`hf_common/inapplicable.py`); tests whose files are missing, which a line at the end of the run names.
+Deselected are: tests marked slow, without `--slow`; those of damaged files, without `--fuzz N`; those of transformers'
+common tests that cannot apply to a class (`hf_common/inapplicable.py`); tests whose files are missing, which a line at
+the end of the run names.
 """
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 # Before anything imports torch, tokenizers or huggingface_hub: they read these once.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -28,6 +30,7 @@ load_lab()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run the tests marked slow")
+    parser.addoption("--fuzz", type=int, default=0, metavar="N", help="tests/fuzz: number of damaged recordings")
     parser.addoption("--device", default="cpu", help="device of the tests that can use another one, e.g. cuda")
 
 
@@ -39,6 +42,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def is_left_out(item: pytest.Item) -> bool:
     """Whether a test is deselected."""
     if "slow" in item.keywords and not item.config.getoption("--slow"):
+        return True
+    if item.path.parent.name == "fuzz" and not item.config.getoption("--fuzz"):
         return True
     if "data_root" in item.fixturenames and not DATA_ROOT.is_dir():
         return True
@@ -62,7 +67,8 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 def pytest_testnodedown(node) -> None:
     """Adds "N deselected" to the last line under pytest-xdist; all workers collect, and count, the same tests."""
     if count := getattr(node, "workeroutput", {}).get("deselected"):
-        node.config.pluginmanager.get_plugin("terminalreporter").stats["deselected"] = [None] * count
+        reports = [SimpleNamespace()] * count  # plugins read their attributes
+        node.config.pluginmanager.get_plugin("terminalreporter").stats["deselected"] = reports
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

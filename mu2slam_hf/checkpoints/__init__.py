@@ -6,12 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mu2slam_hf.checkpoints.devices import check_device
-from mu2slam_hf.checkpoints.folders import check_model_type, check_nothing_missing, load_processor, read_config
+from mu2slam_hf.checkpoints.folders import (
+    check_model_type,
+    check_nothing_missing,
+    errors_of_checkpoint,
+    load_processor,
+    read_config,
+)
 from mu2slam_hf.checkpoints.integrity import (
     check_checkpoint_files,
     check_finite,
     check_generation_settings,
-    errors_of_checkpoint,
 )
 from mu2slam_hf.checkpoints.onnx_folders import check_has_weights
 from mu2slam_hf.checkpoints.quantization import build_quantization_config, quiet_torchao, warn_of_slow_products

@@ -5,12 +5,16 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 
+ADVICE = "copy it again from where it was trained or downloaded"
+"""What to do about a damaged checkpoint."""
 _ADAPTER_FILE = "adapter_config.json"
 _EXPECTED = "expected the folder of a model with its processor, or a name on the Hub"
 
@@ -153,11 +157,39 @@ def load_processor(name_or_path: str | os.PathLike[str]) -> "Mu2SLAMProcessor":
         reason = "no processor_config.json" if Path(place).is_dir() else "no such folder"
         raise ValueError(f"{place}: no processor found ({reason}); {advice}")
     try:
-        return _processor_class(place).from_pretrained(place)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        with errors_of_checkpoint(place):
+            return _processor_class(place).from_pretrained(place)
+    except (OSError, ValueError) as error:
         if is_path(place) and not (Path(place) / "tokenizer.json").is_file():
             raise ValueError(f"{place}: the processor has no tokenizer (tokenizer.json); {advice}") from error
-        raise ValueError(f"{place}: the processor cannot be loaded: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"{place}: the processor cannot be loaded: {first_line(error)}") from error
+
+
+@contextmanager
+def errors_of_checkpoint(name_or_path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what libraries raise for damaged files or values of other types into errors that name the checkpoint.
+
+    Choice: errors of any class, because transformers, tokenizers and safetensors raise more than twenty for a file
+    whose values have other types; the one that was raised is the cause of the new one.
+
+    Raises:
+        ValueError: in place of all errors but `ValueError`, `OSError`, `ImportError` and those of memory.
+    """
+    try:
+        yield
+    except (ValueError, OSError, ImportError, MemoryError):
+        raise
+    except Exception as error:
+        if "out of memory" in str(error):
+            raise
+        raise ValueError(
+            f"{name_or_path}: the checkpoint cannot be loaded ({type(error).__name__}: {first_line(error)}); {ADVICE}"
+        ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of the message of an error, which may be long."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _processor_class(place: str) -> Any:

@@ -4,13 +4,10 @@
 import json
 import math
 import os
-import pickle
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mu2slam_hf.checkpoints.folders import find_base_model, is_path
+from mu2slam_hf.checkpoints.folders import ADVICE, find_base_model, first_line, is_path
 
 _OBJECT_FILES = (
     "adapter_config.json",
@@ -22,7 +19,6 @@ _OBJECT_FILES = (
     "tokenizer_config.json",
 )
 GENERATION_FILE = "generation_config.json"
-_ADVICE = "copy it again from where it was trained or downloaded"
 
 
 def check_checkpoint_files(name_or_path: str | os.PathLike[str]) -> None:
@@ -57,7 +53,7 @@ def check_generation_settings(name_or_path: str | os.PathLike[str]) -> None:
     if is_path(str(folder)) and find_base_model(folder) is None and not (folder / GENERATION_FILE).is_file():
         raise ValueError(
             f"{folder}: has no {GENERATION_FILE}, and would be decoded with other settings than those of its "
-            f"evaluation; {_ADVICE}, or write one with `GenerationConfig().save_pretrained(folder)`"
+            f"evaluation; {ADVICE}, or write one with `GenerationConfig().save_pretrained(folder)`"
         )
 
 
@@ -65,12 +61,12 @@ def _check_object(file: Path) -> None:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file}: not valid JSON ({_first_line(error)}); {_ADVICE}") from None
+        raise ValueError(f"{file}: not valid JSON ({first_line(error)}); {ADVICE}") from None
     if not isinstance(content, dict):
-        raise ValueError(f"{file}: expected a JSON object, got {type(content).__name__}; {_ADVICE}")
+        raise ValueError(f"{file}: expected a JSON object, got {type(content).__name__}; {ADVICE}")
     # The thresholds of a tokenizer are infinite by design; settings of generation are not.
     if file.name == GENERATION_FILE and not _is_finite(content):
-        raise ValueError(f"{file}: has a number that is NaN or infinite; {_ADVICE}")
+        raise ValueError(f"{file}: has a number that is NaN or infinite; {ADVICE}")
 
 
 def _is_finite(value: Any) -> bool:
@@ -90,31 +86,12 @@ def _check_safetensors(file: Path) -> None:
     except (SafetensorError, OSError) as error:
         with file.open("rb") as opened:
             start = opened.read(64).lstrip()
-        reason = _first_line(error)
+        reason = first_line(error)
         if start.startswith(b"version https://git-lfs"):
             reason = "it is a pointer of Git LFS; `git lfs pull` downloads the file itself"
         elif start[:1] == b"<":
             reason = "it is a web page"
-        raise ValueError(f"{file}: not a safetensors file ({reason}); {_ADVICE}") from None
-
-
-@contextmanager
-def errors_of_checkpoint(name_or_path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn what libraries raise for damaged files or weights of other shapes into errors that name the checkpoint.
-
-    Raises:
-        ValueError: in place of the errors of safetensors, pickle, JSON and torch.
-    """
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, RecursionError, KeyError, TypeError) as error:
-        if "out of memory" in str(error):
-            raise
-        raise ValueError(
-            f"{name_or_path}: the checkpoint cannot be loaded ({_first_line(error)}); {_ADVICE}"
-        ) from error
+        raise ValueError(f"{file}: not a safetensors file ({reason}); {ADVICE}") from None
 
 
 def check_finite(name_or_path: str | os.PathLike[str], model: Any) -> None:
@@ -135,7 +112,3 @@ def check_finite(name_or_path: str | os.PathLike[str], model: Any) -> None:
                 f"{name_or_path}: the weight {name} has values that are NaN or infinite, of a training that diverged "
                 "or of a damaged file; use an earlier checkpoint"
             )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -171,8 +171,8 @@ class _SoundfileDecoder:
     """
 
     def __init__(self, file: BinaryIO, wanted_rate: int | None, estimates_length: bool) -> None:
-        self._file = file
-        self._decoder = soundfile.SoundFile(file)
+        self._file = _ClampedFile(file)
+        self._decoder = soundfile.SoundFile(self._file)
         self.rate = _set_opus_rate(self._decoder, wanted_rate)
         self.num_channels = int(self._decoder.channels)
         # A huge number means that the length is not known in advance.
@@ -231,6 +231,25 @@ class _SoundfileDecoder:
         return (yield from decoder.blocks(block_seconds, start, stop))
 
 
+class _ClampedFile:
+    """An open file in which a place before its beginning, where damaged headers lead, is its beginning.
+
+    libsndfile calls `seek` by a function of cffi, which prints the traceback of an error and goes on.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except (ValueError, OSError):
+            return self._file.seek(0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
 def _set_opus_rate(decoder: Any, wanted_rate: int | None) -> int:
     """The rate of what a `SoundFile` gives; an Opus file of a higher rate than wanted is decoded at the wanted one.
 
@@ -267,14 +286,13 @@ def looks_like_text(head: bytes) -> bool:
 
 
 def find_truncation(file: BinaryIO) -> str:
-    """Why a WAV or Ogg file is incomplete, or "". libsndfile reads incomplete files of both formats without error."""
+    """Why a file is incomplete, or "". libsndfile reads incomplete files of many formats without an error."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    head = file.read(8)
-    if head[:4] == b"RIFF" and len(head) == 8:
-        promised = struct.unpack("<I", head[4:8])[0]
-        if promised not in _UNKNOWN_SIZES and promised + 8 > size + 1:
-            return f"{promised + 8} bytes by its header, got {size}"
+    head = file.read(28)
+    promised = _read_promised_size(file, head.ljust(28, b"\0"))
+    if promised is not None and promised > size + 1:
+        return f"{promised} bytes by its header, got {size}"
     if head[:4] == b"OggS":
         file.seek(max(0, size - _TAIL_BYTES))
         data = file.read()
@@ -288,3 +306,31 @@ def find_truncation(file: BinaryIO) -> str:
         if not header[5] & 4:
             return "the last Ogg page is not marked as the end"
     return ""
+
+
+def _read_promised_size(file: BinaryIO, head: bytes) -> int | None:
+    """Number of bytes that the header of a WAV, RF64, W64, AIFF, AU or CAF file states; None if there is none."""
+    match head[:4]:
+        case b"RIFF":
+            (stated,) = struct.unpack_from("<I", head, 4)
+            return None if stated in _UNKNOWN_SIZES else stated + 8
+        case b"RF64" | b"BW64":
+            return struct.unpack_from("<Q", head, 20)[0] + 8 if head[12:16] == b"ds64" else None
+        case b"riff":
+            return struct.unpack_from("<Q", head, 16)[0] or None
+        case b"FORM":
+            (stated,) = struct.unpack_from(">I", head, 4)
+            return None if stated in _UNKNOWN_SIZES else stated + 8
+        case b".snd":
+            start, stated = struct.unpack_from(">II", head, 4)
+            return None if stated in _UNKNOWN_SIZES else start + stated
+        case b"caff":
+            place = 8
+            while file.seek(place) == place and len(chunk := file.read(12)) == 12:
+                name, stated = struct.unpack(">4sq", chunk)
+                if stated < 0:  # up to the end of the file
+                    return None
+                place += 12 + stated
+                if name == b"data":
+                    return place
+    return None

@@ -2,6 +2,7 @@
 """Reading of files with annotations: ELAN (.eaf), Praat TextGrids, subtitles (SubRip .srt, WebVTT .vtt)."""
 
 import io
+import math
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
@@ -152,7 +153,11 @@ def read_textgrid(path: Path, encoding: str | None = None) -> AnnotationFile:
         raise AnnotationFileError(
             f"{path}: cannot be read as a TextGrid; it may be cut off. Open it in Praat and save it again"
         ) from error
-    tiers = [_read_praat_tier(path, tier) for tier in grid.tiers if tier.tier_type == "IntervalTier"]
+    interval_tiers = [tier for tier in grid.tiers if tier.tier_type == "IntervalTier"]
+    for tier in interval_tiers:
+        if not all(math.isfinite(time) for start, end, _ in tier.intervals for time in (start, end)):
+            raise AnnotationFileError(f"{path}: the tier {tier.name!r} has a time that is not a number")
+    tiers = [_read_praat_tier(path, tier) for tier in interval_tiers]
     return AnnotationFile(path=path, tiers=tuple(tier for tier in tiers if tier.texts or tier.broken))
 
 

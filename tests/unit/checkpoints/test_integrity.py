@@ -1,5 +1,6 @@
 """Damaged checkpoints are errors that name the file, and weights that are not numbers are errors."""
 
+import json
 import shutil
 
 import pytest
@@ -66,6 +67,22 @@ def test_truncated_weights_and_weights_of_another_shape_are_errors(folder):
     name = next(name for name, weight in weights.items() if weight.dim() == 2)
     save_file(weights | {name: weights[name][:-1].contiguous()}, folder / WEIGHTS, {"format": "pt"})
     with pytest.raises(ValueError, match=f"{folder}: the checkpoint cannot be loaded"):
+        load_any_checkpoint(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("tokenizer.json", {"version": None}),  # tokenizers: `Exception`
+        ("config.json", {"encoder_config": {"hidden_act": []}}),
+        ("config.json", {"languages": 3}),
+        ("processor_config.json", {"feature_extractor": "text"}),
+    ],
+)
+def test_values_of_another_type_are_errors_that_name_the_folder(folder, name, change):
+    content = json.loads((folder / name).read_text())
+    (folder / name).write_text(json.dumps(content | change))
+    with pytest.raises(ValueError, match=str(folder)):
         load_any_checkpoint(str(folder))
 
 

@@ -3,6 +3,7 @@
 
 import io
 import logging
+import os
 import shutil
 import struct
 import subprocess
@@ -13,7 +14,7 @@ import soundfile as sf
 from mpeg_audio import ENCODINGS, encode_mpeg, mpeg_seconds, sounds
 
 from mu2slam_hf.data.audio_sources import read_audio_source
-from mu2slam_hf.models import modules_audio_packets
+from mu2slam_hf.models import modules_audio_decoders, modules_audio_packets
 from mu2slam_hf.models.modules_audio_decoders import AudioError
 from mu2slam_hf.models.modules_audio_files import measure_audio_file, read_audio_file, read_audio_format
 
@@ -76,7 +77,11 @@ def test_without_pyav_mpeg_audio_is_not_cut_silently(monkeypatch, caplog):
 
 
 @pytest.mark.parametrize(
-    ("format", "subtype"), [("FLAC", "PCM_16"), ("WAV", "PCM_16"), ("OGG", "VORBIS"), ("OGG", "OPUS")]
+    ("format", "subtype"),
+    [
+        *[("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("OGG", "OPUS")],
+        *((name, "PCM_16") for name in ("WAV", "RF64", "W64", "AIFF", "AU", "CAF")),
+    ],
 )
 @pytest.mark.parametrize("has_pyav", [True, False])
 def test_truncated_files_are_used_with_a_warning(monkeypatch, caplog, format, subtype, has_pyav):
@@ -88,6 +93,10 @@ def test_truncated_files_are_used_with_a_warning(monkeypatch, caplog, format, su
     whole = read_audio_source(file.getvalue(), 8000)
     assert warnings_of(caplog) == []
     data = file.getvalue()[: len(file.getvalue()) * 8 // 10]
+    if format == "CAF" and not has_pyav:
+        with pytest.raises(AudioError, match="the file is truncated: "):
+            read_audio_source(data, 8000, name="talk")
+        return
     samples = read_audio_source(data, 8000, name="talk")
     # libsndfile loses what it has of a block when it finds the end missing.
     fraction = 0.8 if has_pyav or format != "FLAC" else 30 / 70
@@ -158,3 +167,11 @@ def test_impossible_sampling_rates_are_refused(rate):
     with pytest.raises(AudioError, match=f"has a sampling rate of {rate} Hz"):
         read_audio_source(wav_file(rate=rate), 16_000, name="x.wav")
     assert len(read_audio_source(wav_file(rate=1000), 16_000)) == 256_000
+
+
+def test_headers_that_lead_before_the_beginning_print_no_traceback():
+    """libsndfile calls `seek` with a negative place; cffi would print the error, and go on."""
+    file = io.BytesIO(b"RIFF")
+    clamped = modules_audio_decoders._ClampedFile(file)
+    assert clamped.seek(-1) == 0 and clamped.seek(-9, os.SEEK_CUR) == 0 and clamped.seek(-1, os.SEEK_END) == 3
+    assert clamped.read() == b"F" and clamped.tell() == 4

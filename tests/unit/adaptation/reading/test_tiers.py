@@ -186,6 +186,13 @@ def test_a_broken_textgrid_is_one_error_with_its_name(tmp_path, content):
         read_textgrid(path)
 
 
+def test_times_of_a_textgrid_that_are_not_numbers(tmp_path):
+    path = tmp_path / "a.TextGrid"
+    path.write_text(SHORT.replace("3.5", "9" * 400), encoding="utf-8")
+    with pytest.raises(AnnotationFileError, match=r"a.TextGrid: the tier .* has a time that is not a number"):
+        read_textgrid(path)
+
+
 def test_a_broken_subtitle_does_not_take_the_next_one_with_it(tmp_path):
     """Without an empty line between the two."""
     file = tmp_path / "a.srt"

@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Files and folders that are written under a temporary name and renamed when they are complete."""
 
+import errno
 import hashlib
 import os
 import re
@@ -14,6 +15,8 @@ from pathlib import Path
 _MACHINE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 _ABANDONED = re.compile(rf"^\..*\.{_MACHINE}-(\d+)\.partial$", re.DOTALL)
 _searched: set[Path] = set()
+_WRITE_ERROR = re.compile(r"No space left on device|I/O error|iostream error|PytorchStreamWriter|inline_container")
+_LITTLE_SPACE = 2**26
 
 
 @contextmanager
@@ -45,12 +48,38 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         if temporary.is_dir() and path.is_dir():
             path.rmdir()
         os.replace(temporary, path)
-    except OSError as error:
-        if error.errno is not None and error.filename is None:
-            error.filename = os.fspath(path)
-        raise
+    except Exception as error:
+        write_error = as_write_error(error, path)
+        if write_error is None or write_error is error:
+            raise
+        raise write_error from error
     finally:
         _remove(temporary)
+
+
+def as_write_error(error: Exception, path: str | os.PathLike[str]) -> OSError | None:
+    """An error of a library that could not write a file, as an error of the operating system that names the file.
+
+    Libraries report a full disk differently: safetensors by an error class of its own, torch by a RuntimeError of a
+    C++ stream, others by the error of the system without the name.
+
+    Args:
+        error: what was raised.
+        path: the file or folder that was written.
+
+    Returns:
+        An error to raise in its place, `error` itself if it is one of the system; None for an error of another kind.
+    """
+    path = os.fspath(path)
+    if isinstance(error, OSError):
+        if error.errno is not None and error.filename is None:
+            error.filename = path
+        return error
+    if not _WRITE_ERROR.search(str(error)):
+        return None
+    free = shutil.disk_usage(os.path.dirname(path) or ".").free
+    code = errno.ENOSPC if "No space left" in str(error) or free < _LITTLE_SPACE else errno.EIO
+    return OSError(code, os.strerror(code), path)
 
 
 def _temporary_name(name: str) -> str:

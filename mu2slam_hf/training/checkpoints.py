@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 from transformers.utils import logging
+
+from mu2slam_hf.atomic_files import as_write_error
 
 logger = logging.get_logger(__name__)
 
@@ -41,23 +43,23 @@ def clear_incomplete(output_dir: str | Path) -> None:
 def all_or_nothing(incomplete: str | Path, final: str | Path) -> Iterator[None]:
     """Delete a folder that could not be written completely, and raise an error with a remedy.
 
-    Libraries report a full disk differently: safetensors with its own error class, torch with a RuntimeError
-    of its stream writer.
-
     Raises:
-        RuntimeError: if the folder could not be written, whatever the library raised.
+        OSError: the folder could not be written, whatever the library raised.
     """
     incomplete, final = Path(incomplete), Path(final)
     try:
         yield
-    except (OSError, SafetensorError, RuntimeError) as error:
-        if type(error) is RuntimeError and "PytorchStreamWriter" not in str(error):
+    except Exception as error:
+        write_error = as_write_error(error, final)
+        if write_error is None:
             raise
         shutil.rmtree(incomplete, ignore_errors=True)
         complete = list_checkpoints(final.parent)
-        raise RuntimeError(
-            f"Could not write {final}: {error}. The incomplete folder was deleted; the last complete "
-            f"checkpoint is {complete[-1] if complete else 'none'}. Free space and start again with resume."
+        reason = write_error.strerror or write_error
+        raise OSError(
+            f"{final}: could not be written: {reason}. The incomplete folder was deleted; "
+            f"the last complete checkpoint is {complete[-1] if complete else 'none'}. Free space and start again with "
+            "resume."
         ) from error
 
 

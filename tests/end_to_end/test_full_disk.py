@@ -1,0 +1,116 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Commands on a full disk: an error in a sentence, nothing half written, and the same result with more space."""
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+import pytest
+from helpers import REPOSITORY_ROOT, save_tiny_checkpoint
+
+from mu2slam_hf.cli import main
+
+pytestmark = pytest.mark.slow
+
+EXAMPLES = REPOSITORY_ROOT / "examples"
+SHARES = (0.05, 0.35, 0.65, 0.9)
+# Files that have neither the time of day nor durations in them.
+COMPARED = {".safetensors", ".txt", ".srt", ".vtt", ".tsv", ".TextGrid", ".wav", ".parquet"}
+PAGE = 4096
+SMALL_RUN = ["--set", "training.max_steps=4", "--set", "training.save_steps=2"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with two tiny models and a corpus of tones."""
+    folder = tmp_path_factory.mktemp("place")
+    for seed in (0, 1):
+        save_tiny_checkpoint(folder / f"model_{seed}", seed)
+    assert main(["tone-corpus", "--num", "8", "--output", str(folder / "data" / "tiny")]) == 0
+    return folder
+
+
+class Disk:
+    """A file system in memory of a size in bytes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2g", "tmpfs", folder], capture_output=True)
+        if done.returncode:
+            pytest.skip("a file system in memory cannot be mounted here")
+
+    def clear(self) -> None:
+        subprocess.run(["find", self.folder, "-mindepth", "1", "-delete"], check=True)
+
+    def resize(self, size: int) -> None:
+        size = max(PAGE, size // PAGE * PAGE)
+        subprocess.run(["mount", "-o", f"remount,size={size}", self.folder], check=True)
+
+    @property
+    def used(self) -> int:
+        done = subprocess.run(["df", "--output=used", "-B1", self.folder], check=True, capture_output=True, text=True)
+        return int(done.stdout.split()[1])
+
+    def contents(self) -> dict[str, str]:
+        """Hashes by name of the complete results.
+
+        Temporary ones have names that begin with a point; `adaptation` holds what `adapt` needs while it works.
+        """
+        files = (
+            path
+            for path in self.folder.rglob("*")
+            if path.is_file() and (path.suffix in COMPARED or path.name == "tokenizer.json")
+        )
+        named = ((path.relative_to(self.folder), path) for path in files)
+        return {
+            str(name): hashlib.sha256(path.read_bytes()).hexdigest()
+            for name, path in named
+            if not any(part.startswith(".") or part == "adaptation" for part in name.parts)
+        }
+
+
+@pytest.fixture
+def disk(tmp_path):
+    disk = Disk(tmp_path / "disk")
+    yield disk
+    subprocess.run(["umount", "-l", disk.folder], check=True)
+
+
+COMMANDS = {
+    "transcribe": "transcribe {examples}/it --model model_0 --from it --output-format all --output-dir {disk}/out",
+    "align": "align --manifest {examples}/manifest.tsv --output-format textgrid --output-dir {disk}/out",
+    "tone-corpus": "tone-corpus --num 8 --output {disk}/out",
+    "add-language": "add-language --model model_0 --lang mdw --like fr --characters ɔɛ --output-dir {disk}/out",
+    "average": "average model_0 model_1 --output {disk}/out",
+    "text tokenizer": "train --set kind=text_tokenizer --set files=[{examples}/manifest.tsv] --set output={disk}/out",
+    "train": "train --recipe finetune_tiny_test --set output.dir={disk}/out",
+    "adapt": "adapt {examples} --lang es --to en --max-steps 2 --output {disk}/out",
+    "index": "index {examples} --output-dir {disk}/out",
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_full_disk(name, place, disk, monkeypatch, capfd):
+    monkeypatch.chdir(place)
+    words = COMMANDS[name].format(examples=EXAMPLES, disk=disk.folder).split()
+    words += SMALL_RUN if name == "train" else []
+    assert main(words) == 0
+    whole, size = disk.contents(), disk.used
+    assert whole
+    capfd.readouterr()
+    for share in SHARES[1::2] if name == "adapt" else SHARES:  # which takes minutes
+        disk.clear()
+        disk.resize(round(share * size))
+        status = main(words)
+        written = capfd.readouterr().err
+        assert "Traceback" not in written, f"{share} of {size} bytes"
+        assert status == 1, f"{share} of {size} bytes: {written[-300:]}"
+        assert "No space left on device" in written or "disk" in written, written[-300:]
+        left = disk.contents()
+        assert left.items() <= whole.items(), f"{share}: {set(left.items()) - set(whole.items())}"
+        disk.resize(4 * size)
+        status = main(words)
+        assert status == 0, f"{share}: {capfd.readouterr().err[-500:]}"
+        assert disk.contents() == whole
+        capfd.readouterr()

@@ -26,7 +26,7 @@ from .modules_frontends import SpeechFrontendMixin, build_frontend, select_speec
 from .modules_layers import apply_dropout, in_dtype_of, linear
 from .modules_lengths import default_position_ids, downsample_attention_mask
 from .modules_pooling import LayerAverage, gather_units
-from .modules_positions import sinusoidal_embedding
+from .modules_positions import add_sinusoids
 from .modules_segments import lay_out_segments
 from .modules_speech_masking import counter_noise, replace_frames
 from .modules_text_pairs import QuestionAnsweringMixin, SequenceClassifierMixin
@@ -109,7 +109,7 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
         embeds = self.embed_tokens(input_ids) if given is None else given
         if position_ids is None:
             position_ids = default_position_ids(embeds, None)
-        embeds = embeds + sinusoidal_embedding(position_ids, embeds.shape[-1]).to(embeds.dtype)
+        embeds = add_sinusoids(embeds, position_ids, self.config.encoder_config.attention_chunk_frames)
         return self._drop(self.text_norm(embeds))
 
     def text_parameters(self) -> list[Tensor]:
@@ -184,8 +184,8 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
             `last_hidden_state` `(B, N, D)`, before `speech_projection`.
         """
         if self.config.encoder_config.position_embeddings_type == "sinusoidal":
-            positions = default_position_ids(frames, None)
-            frames = frames + sinusoidal_embedding(positions, frames.shape[-1]).to(frames.dtype)
+            chunk_frames = self.config.encoder_config.attention_chunk_frames
+            frames = add_sinusoids(frames, default_position_ids(frames, None), chunk_frames)
         return self.conformer(
             self._drop(frames), attention_mask=attention_mask, end_layer=self.config.num_speech_layers, **kwargs
         )

@@ -37,7 +37,7 @@ from .modules_layers import apply_dropout, in_dtype_of, linear, linear_without_b
 from .modules_lengths import default_position_ids, downsample_attention_mask
 from .modules_losses import cross_entropy_mean, ctc_loss, mask_ctc_logits, shift_tokens_right
 from .modules_pooling import masked_mean
-from .modules_positions import sinusoidal_embedding
+from .modules_positions import add_sinusoids, sinusoidal_embedding
 from .modules_segments import check_packing_backend, same_sequence
 from .modules_transformer import TransformerDecoderLayer
 from .task_types import SPEECH, TEXT
@@ -218,7 +218,7 @@ class Mu2SLAMEncoder(SpeechFrontendMixin, Mu2SLAMPreTrainedModel):
         if encoder_config.position_embeddings_type == "sinusoidal":
             if position_ids is None:
                 position_ids = default_position_ids(embeds, sequence_ids)
-            embeds = embeds + sinusoidal_embedding(position_ids, embeds.shape[-1]).to(embeds.dtype)
+            embeds = add_sinusoids(embeds, position_ids, encoder_config.attention_chunk_frames)
         return apply_dropout(embeds, encoder_config.embedding_dropout, self.training)
 
 

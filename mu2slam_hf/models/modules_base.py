@@ -102,6 +102,22 @@ class SpeechTextPreTrainedModel(LanguageAdaptersMixin, PreTrainedModel):
     def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
         setattr(self, self._vocabulary_heads[0], new_embeddings)
 
+    def set_attention_chunk(self, frames: int | None) -> None:
+        """Set `attention_chunk_frames` of the speech encoder of this model; it is saved with the configuration.
+
+        Args:
+            frames: encoder frames of a chunk (200 are 8 seconds of log-mel features); None for full attention.
+
+        Raises:
+            ValueError: fewer than one frame, or a model without a Conformer.
+        """
+        encoder_config = getattr(self.config, "encoder_config", self.config)
+        if not hasattr(encoder_config, "attention_chunk_frames"):
+            raise ValueError(f"{type(self).__name__} has no Conformer whose attention could be cut into chunks.")
+        if frames is not None and frames < 1:
+            raise ValueError(f"A chunk has at least one frame, got {frames}.")
+        encoder_config.attention_chunk_frames = frames
+
     def resize_token_embeddings(self, new_num_tokens: int | None = None, *args, **kwargs) -> nn.Embedding:
         """As in transformers; also resizes all other tables and heads. Text is last, so no other id changes."""
         embeddings = super().resize_token_embeddings(new_num_tokens, *args, **kwargs)

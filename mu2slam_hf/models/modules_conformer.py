@@ -14,6 +14,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from .configuration_conformer import ConformerEncoderConfig
 from .modules_attention import ConformerSelfAttention
 from .modules_layers import ChannelNorm, SequenceBatchNorm, apply_dropout, at_least_float32, linear
+from .modules_segments import fold_chunks, unfold_chunks
 
 
 class ConformerFeedForward(nn.Module):
@@ -228,6 +229,7 @@ class ConformerLayer(GradientCheckpointingLayer):
         sequence_ids: Tensor | None = None,
         position_embeddings: tuple[Tensor, Tensor] | Tensor | None = None,
         gapped_rows: GappedRows | None = None,
+        chunk_frames: int | None = None,
         **kwargs,
     ) -> Tensor:
         """Run the layer.
@@ -239,10 +241,17 @@ class ConformerLayer(GradientCheckpointingLayer):
             sequence_ids: `(B, L)` int64 for packed rows, or None.
             position_embeddings: rotary cosines and sines, relative sinusoids, or None.
             gapped_rows: of `sequence_ids`, or None.
+            chunk_frames: length of the chunks into which rows are folded around the attention, whose mask and
+                positions are those of chunks; None to attend over rows.
         """
         changed = self.feed_forward1(self.feed_forward1_norm(hidden_states))
         hidden_states = torch.add(hidden_states, self._drop(changed), alpha=0.5)
-        attended, _ = self.self_attn(self.self_attn_norm(hidden_states), attention_mask, position_embeddings, **kwargs)
+        states = self.self_attn_norm(hidden_states)
+        if chunk_frames is not None:
+            states = fold_chunks(states, chunk_frames)
+        attended, _ = self.self_attn(states, attention_mask, position_embeddings, **kwargs)
+        if chunk_frames is not None:
+            attended = unfold_chunks(attended, *hidden_states.shape[:2])
         hidden_states = hidden_states + self._drop(attended)
         convolved = self.conv(self.conv_norm(hidden_states), frame_mask, sequence_ids, gapped_rows)
         hidden_states = hidden_states + self._drop(convolved)

@@ -11,9 +11,9 @@ from transformers.modeling_outputs import CausalLMOutput
 from .modules_attention import ConformerSelfAttention
 from .modules_capabilities import Capabilities, CTCInferenceMixin
 from .modules_language_adapters import LanguageAdaptersMixin
-from .modules_layers import ChannelNorm, SequenceBatchNorm, linear
+from .modules_layers import ChannelNorm, SequenceBatchNorm
 from .modules_learned_quantization import LearnedQuantizer
-from .modules_losses import ctc_loss, mask_ctc_logits
+from .modules_losses import ctc_loss
 from .modules_pooling import LayerAverage
 from .modules_quantization import RandomProjectionQuantizer
 
@@ -203,7 +203,7 @@ class CTCMixin(CTCInferenceMixin):
 
     def compute_output(self, states: Tensor, outputs, labels: Tensor | None, num_items_in_batch) -> CausalLMOutput:
         """Logits of `states` `(B, N, D)`, and their loss if labels are given; `outputs` are those of the encoder."""
-        logits = mask_ctc_logits(linear(self.ctc_head, states), self.config)
+        logits = self.compute_ctc_logits(states)
         loss = None
         if labels is not None:
             blank, reduction = self.config.pad_token_id, self.config.ctc_loss_reduction

@@ -16,6 +16,10 @@ from .modules_attention import ConformerSelfAttention
 from .modules_layers import ChannelNorm, SequenceBatchNorm, apply_dropout, at_least_float32, linear
 from .modules_segments import fold_chunks, unfold_chunks
 
+# Positions of a long row that a feed-forward module transforms at once in inference; all of them together would need
+# several times the memory of everything else.
+_BLOCK_FRAMES = 4096
+
 
 class ConformerFeedForward(nn.Module):
     """Linear, activation, linear. Shape: (B, L, D) -> (B, L, D)."""
@@ -28,6 +32,11 @@ class ConformerFeedForward(nn.Module):
         self.dropout = config.activation_dropout
 
     def forward(self, hidden_states: Tensor) -> Tensor:
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or hidden_states.shape[1] <= _BLOCK_FRAMES:
+            return self._transform(hidden_states)
+        return torch.cat([self._transform(block) for block in hidden_states.split(_BLOCK_FRAMES, dim=1)], dim=1)
+
+    def _transform(self, hidden_states: Tensor) -> Tensor:
         hidden_states = self.activation(linear(self.up_proj, hidden_states))
         if self.training:
             hidden_states = apply_dropout(hidden_states, self.dropout, True)

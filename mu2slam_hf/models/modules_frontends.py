@@ -14,7 +14,6 @@ from .configuration_conformer import ConformerEncoderConfig
 from .modules_layers import ChannelNorm, at_least_float32, linear
 from .modules_lengths import at_least, conv_output_length, length_mask, receptive_field, valid_conv_length
 
-
 # Output frames that `conv2d` computes at once of a longer recording, in inference: a minute.
 _BLOCK_FRAMES = 1500
 

@@ -62,6 +62,9 @@ class MSLAMCollator(MaskingCollator[MSLAMMaskingConfig]):
             raise ValueError(f"num_negatives must be at least 0, got {num_negatives}")
         self.num_negatives = num_negatives
 
+    masks_pairs = True
+    """Whether frames of utterances with a transcript are masked."""
+
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
         """Collate items of any of the three tasks.
 
@@ -99,6 +102,8 @@ class MSLAMCollator(MaskingCollator[MSLAMMaskingConfig]):
         negatives = np.full((num_rows, longest, self.num_negatives), -1, dtype=np.int64)
         seeds = np.zeros(num_rows, dtype=np.int64)
         for row, (item, task) in enumerate(speech):
+            if task == "asr" and not self.masks_pairs:
+                continue
             frames, rule, generator_of = num_frames[row], self.masking_of(item.drawn), self.generator_of(item.drawn)
             start_prob = rule.tlm_start_prob if task == "asr" else rule.span_start_prob
             mask[row, :frames] = draw_frame_mask(frames, rule, generator_of(f"mask:{task}:0"), start_prob)

@@ -2,7 +2,7 @@
 """Pre-training of mSLAM: the mixture of Mu2SLAM's pre-training with mSLAM's masks and losses."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import nn
 
@@ -52,14 +52,17 @@ class MSLAMPretrainingRun(MixtureRun):
 
     recipe_class = MSLAMRecipe
     recipe: MSLAMRecipe
+    model_class: ClassVar[type[MSLAMForPreTraining]] = MSLAMForPreTraining
+    collator_class: ClassVar[type[MSLAMCollator]] = MSLAMCollator
+    objective_class: ClassVar[type[MSLAMObjective]] = MSLAMObjective
 
     def build_model(self, processor: Mu2SLAMProcessor, data: Any = None) -> nn.Module:
         """See `build_model_of`."""
-        return build_model_of(self.model_recipe, processor, MSLAMForPreTraining, growths=self.growths)
+        return build_model_of(self.model_recipe, processor, self.model_class, growths=self.growths)
 
     def build_collator(self, processor: Mu2SLAMProcessor, model: Any, *, masking: Any = None) -> MSLAMCollator:
         """The collator for the front end and the negatives of the model; `masking` overrides the recipe's."""
-        return MSLAMCollator(
+        return self.collator_class(
             processor,
             seed=self.recipe.training.seed,
             masking=masking or self.recipe.masking,
@@ -68,7 +71,7 @@ class MSLAMPretrainingRun(MixtureRun):
         )
 
     def build_objective(self, processor: Mu2SLAMProcessor, model: Any) -> MSLAMObjective:
-        """The seven losses; five for a model whose codes are not learned.
+        """All losses; those of masked codes alone for a model whose codes are not learned.
 
         Raises:
             RecipeError: a weight of a loss that the model does not have.
@@ -79,4 +82,4 @@ class MSLAMPretrainingRun(MixtureRun):
                 "objective.contrastive and objective.diversity must be 0 with quantizer_method 'random_projection', "
                 f"which has neither loss; got {objective.contrastive:g} and {objective.diversity:g}"
             )
-        return MSLAMObjective(model, self.recipe.objective, quantizer=self.recipe.quantizer)
+        return self.objective_class(model, objective, quantizer=self.recipe.quantizer)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
+from mu2slam_hf.models.configuration_maestro import MaestroConfig
 from mu2slam_hf.models.configuration_mslam import MSLAMConfig, MSLAMCTCConfig
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig, Mu2SLAMCTCConfig, Mu2SLAMDecoderConfig
 from mu2slam_hf.models.configuration_speech_llm import SpeechLLMConfig
@@ -13,6 +14,8 @@ from mu2slam_hf.models.configuration_speech_text_dual_encoder import SpeechTextD
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_conformer import ConformerEncoder
+from mu2slam_hf.models.modeling_maestro import MaestroModel
+from mu2slam_hf.models.modeling_maestro_pretraining import MaestroForPreTraining
 from mu2slam_hf.models.modeling_mslam import (
     MSLAMForAudioClassification,
     MSLAMForCTC,
@@ -107,6 +110,12 @@ MODEL_TYPES: dict[str, ModelType] = {
         config=MSLAMCTCConfig,
         models={"AutoModel": MSLAMForCTC, "AutoModelForCTC": MSLAMForCTC},
         tokenizer=Mu2SLAMCTCTokenizer,
+        **_SPEECH_TEXT,
+    ),
+    "maestro": ModelType(
+        config=MaestroConfig,
+        models={"AutoModel": MaestroModel, "AutoModelForPreTraining": MaestroForPreTraining},
+        tokenizer=Mu2SLAMTokenizer,
         **_SPEECH_TEXT,
     ),
     "speech_llm": ModelType(

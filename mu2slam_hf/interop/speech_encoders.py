@@ -29,7 +29,7 @@ from mu2slam_hf.models.modeling_conformer import ConformerEncoder
 from mu2slam_hf.models.modeling_mslam import MSLAMModel
 from mu2slam_hf.models.modeling_mu2slam import SPEECH, Mu2SLAMEncoder
 
-OWN_SOURCES = ("mslam", "mslam_ctc", "mu2slam")
+OWN_SOURCES = ("mslam", "mslam_ctc", "maestro", "mu2slam")
 """Model types of this package whose encoder can initialise another model."""
 
 # Weights that speech encoders do not have: they are newly initialised, except for the two tables of ZEROED, so that
@@ -44,6 +44,7 @@ ZEROED = ("embed_languages", "embed_modalities")
 # Weights of mSLAM that Mu2SLAM does not have, with reasons.
 LEFT_OUT_OF_MSLAM = {
     r"text_norm\..*": "normalises text before mSLAM's shared layers; in Mu2SLAM text enters the first layer",
+    r"text_frontend\..*": "encodes Maestro's text before its shared layers",
     r"speech_projection\..*": "the linear projection between mSLAM's stacks; absent with add_speech_projection=False",
 }
 

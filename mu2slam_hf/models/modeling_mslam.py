@@ -367,7 +367,9 @@ class MSLAMForCTC(CTCMixin, MSLAMPreTrainedModel):
     config_class = MSLAMCTCConfig
     config: MSLAMCTCConfig
     _tied_weights_keys = {"ctc_head.weight": "model.embed_tokens.weight"}
-    _keys_to_ignore_on_load_unexpected = [r"^(mlm_head|speech_heads|quantizer|project_hid|project_q)\."]
+    _keys_to_ignore_on_load_unexpected = [
+        r"^(mlm_head|speech_heads|quantizer|project_hid|project_q|transducer|average|model\.text_frontend)\."
+    ]
 
     def __init__(self, config: MSLAMCTCConfig):
         super().__init__(config)
@@ -380,10 +382,10 @@ class MSLAMForCTC(CTCMixin, MSLAMPreTrainedModel):
         """A CTC-only copy of the encoder and the CTC head of an [`MSLAMForPreTraining`].
 
         Args:
-            model: any mSLAM model; if it has no CTC head, that of the copy is newly initialised.
+            model: any mSLAM or Maestro model; if it has no CTC head, that of the copy is newly initialised.
         """
-        config = MSLAMCTCConfig.from_dict({**model.config.to_dict(), "architectures": None})
-        config.model_type = MSLAMCTCConfig.model_type
+        known = MSLAMCTCConfig().to_dict().keys() - {"model_type", "architectures"}
+        config = MSLAMCTCConfig.from_dict({name: v for name, v in model.config.to_dict().items() if name in known})
         return cls(config).copy_weights(model, model.base_model)
 
     @can_return_tuple
@@ -421,7 +423,10 @@ class MSLAMForSequenceClassification(SequenceClassifierMixin, MSLAMPreTrainedMod
     (`freeze_encoder`), or set `ddp_find_unused_parameters`.
     """
 
-    _keys_to_ignore_on_load_unexpected = [r"^(mlm_head|ctc_head|speech_heads|quantizer|project_hid|project_q)\."]
+    _keys_to_ignore_on_load_unexpected = [
+        r"^(mlm_head|ctc_head|speech_heads|quantizer|project_hid|project_q|transducer|average)\.",
+        r"^model\.text_frontend\.",
+    ]
 
     def __init__(self, config: MSLAMConfig):
         super().__init__(config)

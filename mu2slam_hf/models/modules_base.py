@@ -194,8 +194,12 @@ class CTCMixin(CTCInferenceMixin):
     _vocabulary_heads = ("ctc_head",)
 
     def copy_weights(self, model: PreTrainedModel, encoder: nn.Module):
-        """Copy the weights of `encoder` and, if `model` has one, its CTC head; returns self."""
-        self.base_model.load_state_dict(encoder.state_dict())
+        """Copy the weights of `encoder` and, if `model` has one, its CTC head; returns self.
+
+        Weights of an encoder that this one does not have, such as those of Maestro's text, are left out.
+        """
+        own = self.base_model.state_dict().keys()
+        self.base_model.load_state_dict({name: values for name, values in encoder.state_dict().items() if name in own})
         if hasattr(model, "ctc_head"):
             self.ctc_head.load_state_dict(model.ctc_head.state_dict())
         self.tie_weights()

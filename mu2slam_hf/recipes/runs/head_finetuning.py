@@ -71,6 +71,9 @@ MODEL_CLASSES: dict[str, dict[str, Any]] = {
 """Family of the model -> kind of the head -> class."""
 
 
+_HEADS_OF_SPEECH = ("audio_classification", "ctc")
+
+
 def find_model_class(recipe: HeadRecipe) -> Any:
     """The class of the head for the family of `model.init_from` or `model.config`; an mSLAM if neither names one.
 
@@ -86,6 +89,11 @@ def find_model_class(recipe: HeadRecipe) -> Any:
         name = str(json.loads(Path(section.config).read_text(encoding="utf-8")).get("model_type", name))
     family = "mu2slam" if name.startswith("mu2slam") else "mslam"
     classes = MODEL_CLASSES[family]
+    if name == "maestro" and recipe.head.kind not in _HEADS_OF_SPEECH:
+        raise RecipeError(
+            f"head.kind: the heads of a Maestro are those of speech, {', '.join(_HEADS_OF_SPEECH)}; got "
+            f"{recipe.head.kind!r}"
+        )
     if recipe.head.kind not in classes:
         raise RecipeError(f"head.kind: a {family} has the heads {', '.join(classes)}; got {recipe.head.kind!r}")
     return classes[recipe.head.kind]

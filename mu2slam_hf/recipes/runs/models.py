@@ -27,6 +27,8 @@ from mu2slam_hf.training.language_adapters import LanguagePeftModel, describe_gr
 _TABLE_MODULES = ("embed_tokens", "embed_languages", "language_head", *VOCABULARY_HEADS)
 # Each of them may start from the encoder of the other.
 _MSLAM_TYPES = ("mslam", "mslam_ctc")
+# Has their weights, and others that they leave out.
+_MAESTRO = "maestro"
 
 # The last projection of each residual branch: with zeros, a new layer does not change its input (apart from the
 # normalisation at the end of a Conformer layer).
@@ -66,8 +68,13 @@ def build_model_of(
     if section.init_from is not None:
         own = config_class.model_type
         with errors_of("model.init_from"):
-            check_model_type(section.init_from, *(_MSLAM_TYPES if own in _MSLAM_TYPES else (own,)))
-        config = _override_config(config_class.from_pretrained(section.init_from).to_dict(), section, config_class)
+            known = check_model_type(
+                section.init_from, *((*_MSLAM_TYPES, _MAESTRO) if own in _MSLAM_TYPES else (own,))
+            )
+        payload = config_class.from_pretrained(section.init_from).to_dict()
+        if known["model_type"] == _MAESTRO != own:
+            payload = {name: payload[name] for name in config_class().to_dict() if name in payload}
+        config = _override_config(payload, section, config_class)
         model = model_class.from_pretrained(section.init_from, config=config, dtype=torch.float32)
         for growth in growths:
             grow_model(model, growth)

@@ -27,7 +27,8 @@ from mu2slam_hf.models.configuration_mslam import MSLAMConfig
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig
 from mu2slam_hf.models.modeling_conformer import ConformerEncoder
 from mu2slam_hf.models.modeling_mslam import MSLAMModel
-from mu2slam_hf.models.modeling_mu2slam import SPEECH, Mu2SLAMEncoder
+from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMEncoder
+from mu2slam_hf.models.task_types import SPEECH
 
 OWN_SOURCES = ("mslam", "mslam_ctc", "maestro", "mu2slam")
 """Model types of this package whose encoder can initialise another model."""

@@ -266,28 +266,17 @@ class MaestroForPreTraining(MSLAMForPreTraining):
         layout = self._run_shared(speech, frame_mask, texts.masked, pack_sequences, kwargs)
         states, starts = layout.states, layout.speech_starts
 
-        contrastive, diversity = self._sum_contrastive(speech, codes, masked, negative_frames, is_masked, in_pair)
-        asked = place_asked(is_masked, in_pair, starts, pair_speech_rows, starts[pair_speech_rows])
-        speech_sums, speech_counts = self._sum_codes(states, codes, masked, asked)
         pair_states = read_runs(states, starts[pairs.speech_rows], frame_mask.shape[1])
         parts = {
-            "contrastive": contrastive,
-            "diversity": diversity,
-            "speech_mlm": (speech_sums[ALONE], speech_counts[ALONE]),
+            **self._sum_speech(speech, states, starts, codes, masked, is_masked, negative_frames, in_pair),
             "rnnt": (
                 transducer_sum(self.transducer, pair_states, pairs.frame_mask, pairs.labels)[0],
                 pairs.num_tokens,
             ),
             "ctc": self._sum_ctc(states, starts, frame_mask, ctc_labels),
         }
-        aligned = None
-        if texts.matches:
-            aligned = self._align(pair_states, pairs, speech_input, attention_mask, kwargs)
-            parts |= self._sum_matching(speech, texts, pairs, aligned, kwargs)
-        if texts.masked is not None:
-            text_states = read_runs(states, layout.text_starts, texts.masked.mask.shape[1])
-            reconstruction, _ = transducer_sum(self.transducer, text_states, texts.masked.mask, texts.labels)
-            parts["aligned_mlm"] = (reconstruction, (texts.labels != IGNORE_INDEX).sum())
+        aligned, matching = self._match(speech, pair_states, texts, pairs, (speech_input, attention_mask), kwargs)
+        parts |= matching | self._sum_reconstruction(layout, texts)
         sums, counts = self._stack(parts, skipped_losses)
         return MaestroForPreTrainingOutput(
             loss=weighted_mean_sum(sums, counts, loss_weights),
@@ -299,6 +288,24 @@ class MaestroForPreTraining(MSLAMForPreTraining):
             durations=aligned,
             num_cut_durations=texts.num_cut,
         )
+
+    def _sum_speech(
+        self,
+        speech: Tensor,
+        states: Tensor,
+        starts: Tensor,
+        codes,
+        masked: Tensor,
+        is_masked: Tensor,
+        negatives,
+        in_pair,
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """Sums and counts of the losses of speech without text."""
+        contrastive, diversity = self._sum_contrastive(speech, codes, masked, negatives, is_masked, in_pair)
+        none = torch.zeros_like(starts[:0])
+        asked = place_asked(is_masked, in_pair, starts, none, none)
+        sums, counts = self._sum_codes(states, codes, masked, asked)
+        return {"contrastive": contrastive, "diversity": diversity, "speech_mlm": (sums[ALONE], counts[ALONE])}
 
     def _encode_texts(
         self,
@@ -363,6 +370,48 @@ class MaestroForPreTraining(MSLAMForPreTraining):
         ).last_hidden_state
         return SharedStates(states, rows.starts[: len(speech)], rows.starts[len(speech) :])
 
+    def _sum_reconstruction(self, layout: SharedStates, texts: EncodedTexts) -> dict[str, tuple[Tensor, Tensor]]:
+        """Sum and count of `aligned_mlm` over tokens of masked texts; nothing if they are skipped."""
+        if texts.masked is None:
+            return {}
+        states = read_runs(layout.states, layout.text_starts, texts.masked.mask.shape[1])
+        loss, _ = transducer_sum(self.transducer, states, texts.masked.mask, texts.labels)
+        return {"aligned_mlm": (loss, (texts.labels != IGNORE_INDEX).sum())}
+
+    def _match(
+        self,
+        speech: Tensor,
+        states: Tensor,
+        texts: EncodedTexts,
+        pairs: Pairs,
+        inputs: tuple[Tensor, Tensor],
+        kwargs: dict,
+    ) -> tuple[Tensor | None, dict[str, tuple[Tensor, Tensor]]]:
+        """Durations `(P, L)`; sums and counts of `matching` over frames and of `duration` over tokens of pairs.
+
+        Args:
+            speech: `(U, N, D)` output of the speech layers.
+            states: `(P, N, D)` output of the shared layers for the utterances of the pairs.
+            texts: all texts.
+            pairs: the pairs.
+            inputs: the input of the front end for all utterances, and its mask.
+            kwargs: arguments of the attention backend.
+        """
+        if not texts.matches:
+            return None, {}
+        assert texts.tokens is not None and texts.log_durations is not None
+        aligned, num_frames = self._align(states, pairs, *inputs, kwargs), pairs.frame_mask.shape[1]
+        refined = self.model.text_frontend.refine(texts.tokens[pairs.text_rows], aligned, num_frames, **kwargs)
+        target = speech[pairs.speech_rows]
+        if self.config.matching_stop_gradient:
+            target = target.detach()
+        difference = normalize_states(refined.states) - normalize_states(target)
+        has_tokens = pairs.is_token.any(-1, keepdim=True)
+        errors = difference.square().mean(-1).masked_fill(~(pairs.frame_mask & has_tokens), 0.0)
+        predicted = texts.log_durations[pairs.text_rows]
+        wrong = (predicted - torch.log1p(aligned.to(predicted.dtype))).square().masked_fill(~pairs.is_token, 0.0)
+        return aligned, {"matching": (errors.sum(), pairs.num_frames), "duration": (wrong.sum(), pairs.num_tokens)}
+
     @torch.no_grad()
     def _align(
         self, states: Tensor, pairs: Pairs, speech_input: Tensor, attention_mask: Tensor, kwargs: dict
@@ -377,26 +426,8 @@ class MaestroForPreTraining(MSLAMForPreTraining):
             states = model.run_shared_layers(projected, pairs.frame_mask.long(), **kwargs).last_hidden_state
         durations = align_labels(transducer, states, pairs.frame_mask, pairs.labels)
         # What has no tokens is not compared, but has frames.
-        num_frames = pairs.frame_mask.sum(-1)
-        durations[:, 0] += num_frames - durations.sum(-1)
+        durations[:, 0] += pairs.frame_mask.sum(-1) - durations.sum(-1)
         return durations
-
-    def _sum_matching(
-        self, speech: Tensor, texts: EncodedTexts, pairs: Pairs, aligned: Tensor, kwargs: dict
-    ) -> dict[str, tuple[Tensor, Tensor]]:
-        """Sums and counts of `matching` over frames and of `duration` over tokens of pairs."""
-        assert texts.tokens is not None and texts.log_durations is not None
-        num_frames = pairs.frame_mask.shape[1]
-        refined = self.model.text_frontend.refine(texts.tokens[pairs.text_rows], aligned, num_frames, **kwargs)
-        target = speech[pairs.speech_rows]
-        if self.config.matching_stop_gradient:
-            target = target.detach()
-        difference = normalize_states(refined.states) - normalize_states(target)
-        has_tokens = pairs.is_token.any(-1, keepdim=True)
-        errors = difference.square().mean(-1).masked_fill(~(pairs.frame_mask & has_tokens), 0.0)
-        predicted = texts.log_durations[pairs.text_rows]
-        wrong = (predicted - torch.log1p(aligned.to(predicted.dtype))).square().masked_fill(~pairs.is_token, 0.0)
-        return {"matching": (errors.sum(), pairs.num_frames), "duration": (wrong.sum(), pairs.num_tokens)}
 
     def _stack(self, parts: dict[str, tuple[Tensor, Tensor]], skipped: Collection[str]) -> tuple[Tensor, Tensor]:
         """Sums and counts `(K,)`; a skipped loss has neither. Every trainable parameter receives a gradient."""

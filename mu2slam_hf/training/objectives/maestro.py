@@ -90,7 +90,7 @@ class MaestroObjective(MSLAMObjective):
         quantizer: QuantizerConfig | None = None,
     ) -> None:
         config = config or MaestroObjectiveConfig()
-        super().__init__(model, config, quantizer=quantizer)
+        super().__init__(model, config, quantizer=quantizer)  # type: ignore[arg-type]  # weights of its own losses
         self.start_steps = {name: 0 if self.weights[name] else float("inf") for name in STARTING_LATER}
         self.start_steps |= {name: step for name, step in config.start_steps.items() if self.weights[name]}
 

@@ -434,7 +434,9 @@ class MaestroForPreTraining(MSLAMForPreTraining):
         zero = parts["rnnt"][0].new_zeros(())
         parts = parts | dict.fromkeys(skipped, (zero, zero))
         sums, counts = (torch.stack([at_least_float32(parts[name][i]) for name in MAESTRO_LOSSES]) for i in (0, 1))
-        return touch_parameters(sums, (one for one in self.parameters() if one.requires_grad)), counts
+        # A sharded parameter (DTensor) is not whole here; those of skipped modules then have no gradient.
+        whole = (one for one in self.parameters() if one.requires_grad and not hasattr(one, "device_mesh"))
+        return touch_parameters(sums, whole), counts
 
 
 def collect_pairs(

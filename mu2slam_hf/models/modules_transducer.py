@@ -261,10 +261,13 @@ class JointNetwork(nn.Module):
         self.act = ACT2FN[config.hidden_act]
         self.token_head = nn.Linear(config.joint_size, vocab_size)
 
-    def forward(self, frames: Tensor, vectors: Tensor, rows: Tensor) -> Tensor:
-        """Logits `(..., W)` of the tokens `rows` `(W,)`, from projected frames and vectors `(..., J)`."""
-        head = self.token_head
-        return functional.linear(self.act(frames + vectors), head.weight[rows], head.bias[rows])
+    def select(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight `(W, J)` and bias `(W,)` of the output layer for the ids `tokens` `(W,)`."""
+        return self.token_head.weight[tokens], self.token_head.bias[tokens]
+
+    def forward(self, frames: Tensor, vectors: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Logits `(..., W)` from projected frames and vectors `(..., J)` and what [`select`] returns."""
+        return functional.linear(self.act(frames + vectors), weight, bias)
 
 
 class TransducerHead(nn.Module):
@@ -331,19 +334,19 @@ class TransducerHead(nn.Module):
         Raises:
             ValueError: a label cannot be written.
         """
-        tokens, places = self.tokens, self.find_places(labels)
+        table, places = self.joint.select(self.tokens), self.find_places(labels)
         vectors = linear(self.joint.prediction_proj, self.prediction(labels.masked_fill(labels < 0, self.blank)))
         frames = linear(self.joint.encoder_proj, states)
         lengths, counts = num_frames.tolist(), num_labels.tolist()
         nodes = sum(length * (count + 1) for length, count in zip(lengths, counts, strict=True))
-        is_recomputed = nodes * len(tokens) > MAX_LOGITS_KEPT and torch.is_grad_enabled()
+        is_recomputed = nodes * len(table[1]) > MAX_LOGITS_KEPT and torch.is_grad_enabled()
         arcs = []
         for row, (length, count) in enumerate(zip(lengths, counts, strict=True)):
-            step = max(1, MAX_LOGITS_KEPT // ((count + 1) * len(tokens)))
+            step = max(1, MAX_LOGITS_KEPT // ((count + 1) * len(table[1])))
             padding = (0, labels.shape[1] - count, 0, states.shape[1] - length)
             blocks = []
             for block in frames[row, :length].split(step):
-                inputs = (block, vectors[row, : count + 1], places[row, :count], tokens)
+                inputs = (block, vectors[row, : count + 1], places[row, :count], *table)
                 if is_recomputed:
                     blocks.append(checkpoint(self._compute_block, *inputs, use_reentrant=False))
                 else:
@@ -352,9 +355,11 @@ class TransducerHead(nn.Module):
         blank, label = (torch.stack(parts) for parts in zip(*arcs, strict=True))
         return blank, label
 
-    def _compute_block(self, frames: Tensor, vectors: Tensor, places: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def _compute_block(
+        self, frames: Tensor, vectors: Tensor, places: Tensor, weight: Tensor, bias: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Log probabilities `(n, l + 1)` of blank and `(n, l)` of the labels at `places` `(l,)` of one utterance."""
-        logits = at_least_float32(self.joint(frames[:, None], vectors[None], tokens))
+        logits = at_least_float32(self.joint(frames[:, None], vectors[None], weight, bias))
         normalizers = logits.logsumexp(dim=-1)
         chosen = logits[:, :-1].gather(-1, places[None, :, None].expand(len(frames), -1, 1))[..., 0]
         return logits[..., 0] - normalizers, chosen - normalizers[:, :-1]

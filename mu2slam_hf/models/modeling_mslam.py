@@ -367,7 +367,7 @@ class MSLAMForCTC(CTCMixin, MSLAMPreTrainedModel):
     config_class = MSLAMCTCConfig
     config: MSLAMCTCConfig
     _tied_weights_keys = {"ctc_head.weight": "model.embed_tokens.weight"}
-    _keys_to_ignore_on_load_unexpected = [r"^(mlm_head|speech_heads|quantizer|project_hid|project_q)\."]
+    _keys_to_ignore_on_load_unexpected = [r"^(mlm_head|speech_heads|quantizer|project_hid|project_q|transducer)\."]
 
     def __init__(self, config: MSLAMCTCConfig):
         super().__init__(config)
@@ -376,14 +376,15 @@ class MSLAMForCTC(CTCMixin, MSLAMPreTrainedModel):
         self.post_init()
 
     @classmethod
-    def from_pretraining(cls, model: MSLAMPreTrainedModel) -> "MSLAMForCTC":
-        """A CTC-only copy of the encoder and the CTC head of an [`MSLAMForPreTraining`].
+    def from_pretraining(cls, model: MSLAMPreTrainedModel, **values) -> "MSLAMForCTC":
+        """A model of this class with a copy of the encoder and the CTC head of an [`MSLAMForPreTraining`].
 
         Args:
             model: any mSLAM model; if it has no CTC head, that of the copy is newly initialised.
+            **values: further values of the configuration.
         """
-        config = MSLAMCTCConfig.from_dict({**model.config.to_dict(), "architectures": None})
-        config.model_type = MSLAMCTCConfig.model_type
+        config = cls.config_class.from_dict({**model.config.to_dict(), "architectures": None, **values})
+        config.model_type = cls.config_class.model_type
         return cls(config).copy_weights(model, model.base_model)
 
     @can_return_tuple

@@ -171,7 +171,7 @@ class EncoderFreezingMixin:
                 conformer.norm.requires_grad_(True)
 
 
-class CTCMixin(CTCInferenceMixin):
+class CTCMixin(EncoderFreezingMixin, CTCInferenceMixin):
     """Methods shared by the models with nothing but a CTC head, `ctc_head`, on their base model."""
 
     input_modalities = ("audio",)

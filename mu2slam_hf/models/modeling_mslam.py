@@ -378,14 +378,16 @@ class MSLAMForCTC(CTCMixin, MSLAMPreTrainedModel):
         self.post_init()
 
     @classmethod
-    def from_pretraining(cls, model: MSLAMPreTrainedModel) -> "MSLAMForCTC":
-        """A CTC-only copy of the encoder and the CTC head of an [`MSLAMForPreTraining`].
+    def from_pretraining(cls, model: MSLAMPreTrainedModel, **values) -> "MSLAMForCTC":
+        """A model of this class with a copy of the encoder and the CTC head of an [`MSLAMForPreTraining`].
 
         Args:
             model: any mSLAM or Maestro model; if it has no CTC head, that of the copy is newly initialised.
+            **values: further values of the configuration.
         """
-        known = MSLAMCTCConfig().to_dict().keys() - {"model_type", "architectures"}
-        config = MSLAMCTCConfig.from_dict({name: v for name, v in model.config.to_dict().items() if name in known})
+        known = cls.config_class().to_dict().keys() - {"model_type", "architectures"}
+        shared = {name: value for name, value in model.config.to_dict().items() if name in known}
+        config = cls.config_class.from_dict({**shared, **values})
         return cls(config).copy_weights(model, model.base_model)
 
     @can_return_tuple

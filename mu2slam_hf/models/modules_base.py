@@ -187,21 +187,22 @@ class EncoderFreezingMixin:
                 conformer.norm.requires_grad_(True)
 
 
-class CTCMixin(CTCInferenceMixin):
+class CTCMixin(EncoderFreezingMixin, CTCInferenceMixin):
     """Methods shared by the models with nothing but a CTC head, `ctc_head`, on their base model."""
 
     input_modalities = ("audio",)
     _vocabulary_heads = ("ctc_head",)
 
     def copy_weights(self, model: PreTrainedModel, encoder: nn.Module):
-        """Copy the weights of `encoder` and, if `model` has one, its CTC head; returns self.
+        """Copy the weights of `encoder` and, if both models have them, its CTC head and its transducer; returns self.
 
         Weights of an encoder that this one does not have, such as those of Maestro's text, are left out.
         """
         own = self.base_model.state_dict().keys()
         self.base_model.load_state_dict({name: values for name, values in encoder.state_dict().items() if name in own})
-        if hasattr(model, "ctc_head"):
-            self.ctc_head.load_state_dict(model.ctc_head.state_dict())
+        for name in ("ctc_head", "transducer"):
+            if hasattr(model, name) and hasattr(self, name):
+                getattr(self, name).load_state_dict(getattr(model, name).state_dict())
         self.tie_weights()
         return self.to(device=model.device, dtype=model.dtype).train(model.training)
 

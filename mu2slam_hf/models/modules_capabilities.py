@@ -6,7 +6,7 @@ new family declares its own and implements the methods that belong to them.
 Shapes: B batch, T input frames (or samples), N output frames, D width, V vocabulary, G languages.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ class Capabilities:
         has_ctc: whether `encode_speech` gives CTC logits, from which words get their times.
         identifies_languages: whether `encode_speech` and `compute_languages` give logits of languages.
         generates: whether `write_tokens` accepts the options of `generate`.
+        options: names of the options that `write_tokens` of a model that does not generate accepts.
         embeds: whether its encoder gives states of speech or text, from which vectors are made.
         reads_prompts: whether prompts tell it what to write: its processor has `encode_prompts`, whose result is the
             argument `prompts` of `write_tokens`, and tasks and languages are arguments of the processor instead of
@@ -43,6 +44,7 @@ class Capabilities:
     has_ctc: bool = False
     identifies_languages: bool = False
     generates: bool = False
+    options: tuple[str, ...] = ()
     embeds: bool = False
     reads_prompts: bool = False
     reads_whole_recordings: bool = False
@@ -52,6 +54,10 @@ class Capabilities:
     def translates(self) -> bool:
         """Whether it writes another language than that of the source."""
         return bool({"ast", "mt"} & set(self.tasks))
+
+    def unsupported_options(self, options: Iterable[str]) -> list[str]:
+        """Those of some options that `write_tokens` does not accept, sorted."""
+        return [] if self.generates else sorted(set(options) - set(self.options))
 
 
 def capabilities_of(model: Any) -> Capabilities:
@@ -127,7 +133,7 @@ class InferenceMixin:
             source_langs: spoken languages; None means unknown.
             target_langs: languages to write.
             transcripts: tokens of the transcripts of the recordings, to be translated in place of the states.
-            **options: of `generate`, if the model generates.
+            **options: of `generate`, if the model generates, else those of `Capabilities.options`.
 
         Returns:
             the token ids of each text.

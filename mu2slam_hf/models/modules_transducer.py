@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 from transformers.activations import ACT2FN
 
 from .configuration_transducer import TransducerConfig
@@ -19,6 +18,8 @@ from .modules_base import ScaledEmbedding
 from .modules_layers import apply_dropout, at_least_float32, linear
 from .modules_losses import IGNORE_INDEX, MAX_LOGITS_KEPT
 
+MAX_CACHED_LOGITS = 2**20
+"""Number of logits that the joint network computes at once on a CPU (4 MiB as float32)."""
 State = tuple[Tensor, ...]
 """State of a prediction network after some tokens; the first axis of each part is the batch."""
 
@@ -261,10 +262,13 @@ class JointNetwork(nn.Module):
         self.act = ACT2FN[config.hidden_act]
         self.token_head = nn.Linear(config.joint_size, vocab_size)
 
-    def forward(self, frames: Tensor, vectors: Tensor, rows: Tensor) -> Tensor:
-        """Logits `(..., W)` of the tokens `rows` `(W,)`, from projected frames and vectors `(..., J)`."""
-        head = self.token_head
-        return functional.linear(self.act(frames + vectors), head.weight[rows], head.bias[rows])
+    def select(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight `(W, J)` and bias `(W,)` of the output layer for the ids `tokens` `(W,)`."""
+        return self.token_head.weight[tokens], self.token_head.bias[tokens]
+
+    def forward(self, frames: Tensor, vectors: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Logits `(..., W)` from projected frames and vectors `(..., J)` and what [`select`] returns."""
+        return functional.linear(self.act(frames + vectors), weight, bias)
 
 
 class TransducerHead(nn.Module):
@@ -316,9 +320,6 @@ class TransducerHead(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Log probabilities of blank and of the next label at every node of the lattices.
 
-        Choice: utterances are computed one by one, without padding, and long ones in blocks of frames. If all logits
-        together are more than `MAX_LOGITS_KEPT`, those of each block are computed again in the backward pass.
-
         Args:
             states: `(B, N, D)` of the encoder.
             num_frames: `(B,)` int64, at least 1.
@@ -331,33 +332,95 @@ class TransducerHead(nn.Module):
         Raises:
             ValueError: a label cannot be written.
         """
-        tokens, places = self.tokens, self.find_places(labels)
+        places = functional.pad(self.find_places(labels), (0, 1))
         vectors = linear(self.joint.prediction_proj, self.prediction(labels.masked_fill(labels < 0, self.blank)))
         frames = linear(self.joint.encoder_proj, states)
-        lengths, counts = num_frames.tolist(), num_labels.tolist()
-        nodes = sum(length * (count + 1) for length, count in zip(lengths, counts, strict=True))
-        is_recomputed = nodes * len(tokens) > MAX_LOGITS_KEPT and torch.is_grad_enabled()
-        arcs = []
-        for row, (length, count) in enumerate(zip(lengths, counts, strict=True)):
-            step = max(1, MAX_LOGITS_KEPT // ((count + 1) * len(tokens)))
-            padding = (0, labels.shape[1] - count, 0, states.shape[1] - length)
-            blocks = []
-            for block in frames[row, :length].split(step):
-                inputs = (block, vectors[row, : count + 1], places[row, :count], tokens)
-                if is_recomputed:
-                    blocks.append(checkpoint(self._compute_block, *inputs, use_reentrant=False))
-                else:
-                    blocks.append(self._compute_block(*inputs))
-            arcs.append([functional.pad(torch.cat(parts), padding) for parts in zip(*blocks, strict=True)])
-        blank, label = (torch.stack(parts) for parts in zip(*arcs, strict=True))
-        return blank, label
+        is_frame = torch.arange(states.shape[1], device=states.device) < num_frames[:, None]
+        is_count = torch.arange(places.shape[1], device=states.device) <= num_labels[:, None]
+        is_node = is_frame[:, :, None] & is_count[:, None]
+        weight, bias = self.joint.select(self.tokens)
+        arcs = _Arcs.apply(frames, vectors, weight, bias, places, is_node, self.joint.act)
+        return arcs[..., 0], arcs[:, :, :-1, 1]
 
-    def _compute_block(self, frames: Tensor, vectors: Tensor, places: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Log probabilities `(n, l + 1)` of blank and `(n, l)` of the labels at `places` `(l,)` of one utterance."""
-        logits = at_least_float32(self.joint(frames[:, None], vectors[None], tokens))
-        normalizers = logits.logsumexp(dim=-1)
-        chosen = logits[:, :-1].gather(-1, places[None, :, None].expand(len(frames), -1, 1))[..., 0]
-        return logits[..., 0] - normalizers, chosen - normalizers[:, :-1]
+
+class _Arcs(torch.autograd.Function):
+    """Log probabilities `(B, N, L + 1, 2)` of blank and of the token at `places` `(B, L + 1)` among the W.
+
+    Choice: no logits are kept; those of some nodes at a time are computed, and again in the backward pass, which
+    leaves out nodes whose posterior is below the precision of float32: they are on no probable path.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        frames: Tensor,
+        vectors: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        places: Tensor,
+        is_node: Tensor,
+        act: nn.Module,
+    ) -> Tensor:
+        device = weight.device.type
+        ctx.dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+        ctx.act = act
+        arcs = torch.zeros(
+            *is_node.shape, 2, dtype=torch.promote_types(weight.dtype, torch.float32), device=weight.device
+        )
+        normalizers = torch.zeros_like(arcs[..., 0])
+        with torch.autocast(device, enabled=False):
+            for nodes in is_node.nonzero().split(_nodes_at_once(weight)):
+                _, _, logits = _compute_logits(ctx, nodes, frames, vectors, weight, bias)
+                totals = logits.logsumexp(dim=-1)
+                row, frame, count = nodes.unbind(1)
+                normalizers[row, frame, count] = totals
+                chosen = logits.gather(1, places[row, count][:, None])[:, 0]
+                arcs[row, frame, count] = torch.stack([logits[:, 0], chosen], dim=1) - totals[:, None]
+        ctx.save_for_backward(frames, vectors, weight, bias, places, normalizers)
+        return arcs
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradients: Tensor) -> tuple[Tensor | None, ...]:
+        frames, vectors, weight, bias, places, normalizers = ctx.saved_tensors
+        sums = [torch.zeros_like(part, dtype=gradients.dtype) for part in (frames, vectors, weight, bias)]
+        sizes = gradients.abs().amax(dim=-1)
+        # The last blank of an utterance has the posterior 1.
+        smallest = torch.finfo(gradients.dtype).eps * sizes.amax()
+        for nodes in (sizes > smallest).nonzero().split(_nodes_at_once(weight)):
+            row, frame, count = nodes.unbind(1)
+            inputs, hidden, logits = _compute_logits(ctx, nodes, frames, vectors, weight, bias)
+            # d log p(token) / d logits = (1 at the token, 0 elsewhere) - p
+            blank, label = gradients[row, frame, count].unbind(1)
+            slopes = logits.sub_(normalizers[row, frame, count][:, None]).exp_().mul_(-(blank + label)[:, None])
+            slopes[:, 0] += blank
+            slopes.scatter_add_(1, places[row, count][:, None], label[:, None])
+            sums[3] += slopes.sum(dim=0)
+            slopes = slopes.to(ctx.dtype)
+            sums[2] += slopes.T @ hidden.detach()
+            (back,) = torch.autograd.grad(hidden, inputs, slopes @ weight.to(ctx.dtype))
+            back = back.to(gradients.dtype)
+            sums[0].flatten(0, 1).index_add_(0, row * frames.shape[1] + frame, back)
+            sums[1].flatten(0, 1).index_add_(0, row * vectors.shape[1] + count, back)
+        parts = zip(sums, (frames, vectors, weight, bias), strict=True)
+        return (*(total.to(part.dtype) for total, part in parts), None, None, None)
+
+
+def _nodes_at_once(weight: Tensor) -> int:
+    """Number of nodes whose logits are computed together: on a CPU as many as stay in its cache."""
+    return max(1, (MAX_CACHED_LOGITS if weight.device.type == "cpu" else MAX_LOGITS_KEPT) // len(weight))
+
+
+def _compute_logits(
+    ctx: Any, nodes: Tensor, frames: Tensor, vectors: Tensor, weight: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Inputs and outputs `(n, J)` of the activation at `nodes` `(n, 3)`, with their graph, and logits `(n, W)`."""
+    row, frame, count = nodes.unbind(1)
+    inputs = (frames.detach()[row, frame] + vectors.detach()[row, count]).to(ctx.dtype)
+    with torch.enable_grad():
+        hidden = ctx.act(inputs.requires_grad_())
+    logits = functional.linear(hidden.detach(), weight.detach().to(ctx.dtype), bias.detach().to(ctx.dtype))
+    return inputs, hidden, at_least_float32(logits)
 
 
 def transducer_sum(head: TransducerHead, states: Tensor, frame_mask: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

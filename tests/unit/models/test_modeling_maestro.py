@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 import torch
 from helpers import make_tiny_processor
-from maestro_batches import make_maestro, make_maestro_config
+from maestro_batches import make_maestro, make_maestro_batch, make_maestro_config
 
 from mu2slam_hf import MaestroConfig, MaestroModel, MSLAMForCTC, SpeechTextEncoder
+from mu2slam_hf.models.modeling_transducer import MSLAMForRNNT
 from mu2slam_hf.models.modules_text_resampling import resample
 
 IDS = torch.tensor([[90, 91, 92, 93], [94, 95, 96, 97]])
@@ -80,6 +81,18 @@ def test_speech_is_that_of_mslam():
         assert torch.equal(ctc.model(speech).last_hidden_state, expected)
         logits = ctc(speech).logits[..., ctc.config.text_token_offset :]
         assert torch.equal(logits, maestro.ctc_head(expected)[..., ctc.config.text_token_offset :])
+
+
+def test_recognition_by_its_transducer():
+    """The encoder and both heads are copied; the losses of a pair are those of pre-training."""
+    maestro = make_maestro()
+    batch = make_maestro_batch(maestro.config, "c")
+    model = MSLAMForRNNT.from_pretraining(maestro)
+    inputs = {name: batch[name] for name in ("input_features", "attention_mask")}
+    with torch.no_grad():
+        expected = maestro(**batch).named_losses()
+        sums = model(**inputs, labels=batch["ctc_labels"]).loss_sums / batch["text_attention_mask"].sum()
+    assert sums.tolist() == pytest.approx([expected["rnnt"], expected["ctc"]], rel=1e-4)
 
 
 def test_one_space_of_speech_and_text():

@@ -210,10 +210,10 @@ def test_loss_equals_the_sum_over_paths_of_single_nodes(predictor_type):
         torch.testing.assert_close(mine, other, atol=1e-10, rtol=1e-8)
 
 
-def test_blocks_of_one_frame_equal_one_block(monkeypatch):
+def test_blocks_of_one_node_equal_one_block(monkeypatch):
     results = []
-    for limit in (2**26, 1):
-        monkeypatch.setattr(modules_transducer, "MAX_LOGITS_KEPT", limit)
+    for limit in (2**20, 1):
+        monkeypatch.setattr(modules_transducer, "MAX_CACHED_LOGITS", limit)
         head = make_head()
         states, mask, labels = make_utterances()
         states.requires_grad_()

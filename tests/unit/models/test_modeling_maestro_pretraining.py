@@ -251,3 +251,16 @@ def test_masked_pairs_are_refused():
     batch["mask_time_indices"][0, 0] = True
     with pytest.raises(ValueError, match="must be False in pairs"):
         model(**batch)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_other_precisions(dtype):
+    """The losses are those of float32 up to rounding, except for those that depend on alignments."""
+    model = make_maestro(quantizer_method="nearest")
+    batch = make_maestro_batch(model.config, "stc")
+    expected = run(model, batch).named_losses()
+    outputs = model.to(dtype)(**batch)
+    outputs.loss.backward()
+    assert outputs.loss_sums.isfinite().all()
+    for name in ("rnnt", "ctc"):
+        assert outputs.named_losses()[name] == pytest.approx(expected[name], rel=0.03), name

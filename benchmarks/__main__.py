@@ -39,6 +39,7 @@ from benchmarks import (
     training_step,
     transcription_speed,
     vector_search,
+    whole_recordings,
     word_times,
     zero_shot_classification,
 )
@@ -67,6 +68,7 @@ ON_REQUEST: dict[str, Any] = {
     "paper_size": paper_size,
     "joined_recordings": joined_recordings,
     "recording_length": recording_length,
+    "whole_recordings": whole_recordings,
     "vector_search": vector_search,
     "word_times": word_times,
     "zero_shot_classification": zero_shot_classification,

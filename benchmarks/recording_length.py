@@ -36,6 +36,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
 
 
+def run_measured(arguments: Sequence[str]) -> tuple[list[str], float, float]:
+    """Lines that a command prints in a process of its own, its seconds, and its peak memory in MiB."""
+    command = [sys.executable, "-c", _MEASURED, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    *lines, figures = done.stdout.splitlines()
+    seconds, megabytes = map(float, figures.split())
+    return lines, seconds, megabytes
+
+
 def run(options: argparse.Namespace) -> list[dict[str, float]]:
     """One row for each length, which is transcribed once."""
     rows = []
@@ -48,10 +57,8 @@ def run(options: argparse.Namespace) -> list[dict[str, float]]:
             )
             first = next(joined)
             soundfile.write(file, first.waveform, SAMPLING_RATE)
-            command = [sys.executable, "-c", _MEASURED, "transcribe", file]
-            command += ["--from", first.lang, "--output-dir", folder]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            seconds, megabytes = map(float, done.stdout.split()[-2:])
+            command = ["transcribe", file, "--from", first.lang, "--output-dir", folder]
+            _, seconds, megabytes = run_measured(command)
             audio_seconds = len(first.waveform) / SAMPLING_RATE
             rows.append(
                 {

@@ -24,6 +24,7 @@ from mu2slam_hf.interop.speech_encoders import build_mslam_from_speech_encoder a
 from mu2slam_hf.interop.speech_encoders import load_speech_encoder as load_speech_encoder
 from mu2slam_hf.interop.speech_llm import build_speech_llm as build_speech_llm
 from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig as ConformerEncoderConfig
+from mu2slam_hf.models.configuration_maestro import MaestroConfig as MaestroConfig
 from mu2slam_hf.models.configuration_mslam import MSLAMConfig as MSLAMConfig
 from mu2slam_hf.models.configuration_mslam import MSLAMCTCConfig as MSLAMCTCConfig
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig as Mu2SLAMConfig
@@ -36,6 +37,10 @@ from mu2slam_hf.models.configuration_speech_text_dual_encoder import (
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig as SpeechTokenizerConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor as Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_conformer import ConformerEncoder as ConformerEncoder
+from mu2slam_hf.models.modeling_maestro import MaestroModel as MaestroModel
+from mu2slam_hf.models.modeling_maestro import MaestroModelOutput as MaestroModelOutput
+from mu2slam_hf.models.modeling_maestro_pretraining import MaestroForPreTraining as MaestroForPreTraining
+from mu2slam_hf.models.modeling_maestro_pretraining import MaestroForPreTrainingOutput as MaestroForPreTrainingOutput
 from mu2slam_hf.models.modeling_mslam import MSLAMForAudioClassification as MSLAMForAudioClassification
 from mu2slam_hf.models.modeling_mslam import MSLAMForCTC as MSLAMForCTC
 from mu2slam_hf.models.modeling_mslam import MSLAMForQuestionAnswering as MSLAMForQuestionAnswering

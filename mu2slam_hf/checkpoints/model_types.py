@@ -6,13 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
-from mu2slam_hf.models.configuration_mslam import MSLAMConfig, MSLAMCTCConfig
-from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig, Mu2SLAMCTCConfig, Mu2SLAMDecoderConfig
+from mu2slam_hf.models.configuration_maestro import MaestroConfig
+from mu2slam_hf.models.configuration_mslam import MSLAMConfig, MSLAMCTCConfig, MSLAMRNNTConfig
+from mu2slam_hf.models.configuration_mu2slam import (
+    Mu2SLAMConfig,
+    Mu2SLAMCTCConfig,
+    Mu2SLAMDecoderConfig,
+    Mu2SLAMRNNTConfig,
+)
 from mu2slam_hf.models.configuration_speech_llm import SpeechLLMConfig
 from mu2slam_hf.models.configuration_speech_text_dual_encoder import SpeechTextDualEncoderConfig
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_conformer import ConformerEncoder
+from mu2slam_hf.models.modeling_maestro import MaestroModel
+from mu2slam_hf.models.modeling_maestro_pretraining import MaestroForPreTraining
 from mu2slam_hf.models.modeling_mslam import (
     MSLAMForAudioClassification,
     MSLAMForCTC,
@@ -36,11 +44,12 @@ from mu2slam_hf.models.modeling_mu2slam_understanding import (
 from mu2slam_hf.models.modeling_speech_llm import SpeechLLMForConditionalGeneration
 from mu2slam_hf.models.modeling_speech_text_dual_encoder import SpeechTextDualEncoderModel
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
+from mu2slam_hf.models.modeling_transducer import MSLAMForRNNT, Mu2SLAMForRNNT
 from mu2slam_hf.models.modules_capabilities import Capabilities, capabilities_of
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.models.processing_speech_llm import SpeechLLMProcessor
 from mu2slam_hf.models.processing_speech_text_dual_encoder import SpeechTextDualEncoderProcessor
-from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer, Mu2SLAMTokenizer
+from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer, Mu2SLAMTokenizer, Mu2SLAMTransducerTokenizer
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,13 @@ MODEL_TYPES: dict[str, ModelType] = {
         tokenizer=Mu2SLAMCTCTokenizer,
         **_SPEECH_TEXT,
     ),
+    "mu2slam_rnnt": ModelType(
+        config=Mu2SLAMRNNTConfig,
+        # A CTC model too: the pipeline for speech recognition loads it as one.
+        models=dict.fromkeys(("AutoModel", "AutoModelForRNNT", "AutoModelForCTC"), Mu2SLAMForRNNT),
+        tokenizer=Mu2SLAMTransducerTokenizer,
+        **_SPEECH_TEXT,
+    ),
     "mslam": ModelType(
         config=MSLAMConfig,
         models={
@@ -107,6 +123,18 @@ MODEL_TYPES: dict[str, ModelType] = {
         config=MSLAMCTCConfig,
         models={"AutoModel": MSLAMForCTC, "AutoModelForCTC": MSLAMForCTC},
         tokenizer=Mu2SLAMCTCTokenizer,
+        **_SPEECH_TEXT,
+    ),
+    "maestro": ModelType(
+        config=MaestroConfig,
+        models={"AutoModel": MaestroModel, "AutoModelForPreTraining": MaestroForPreTraining},
+        tokenizer=Mu2SLAMTokenizer,
+        **_SPEECH_TEXT,
+    ),
+    "mslam_rnnt": ModelType(
+        config=MSLAMRNNTConfig,
+        models=dict.fromkeys(("AutoModel", "AutoModelForRNNT", "AutoModelForCTC"), MSLAMForRNNT),
+        tokenizer=Mu2SLAMTransducerTokenizer,
         **_SPEECH_TEXT,
     ),
     "speech_llm": ModelType(

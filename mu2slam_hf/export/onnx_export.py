@@ -94,6 +94,11 @@ def check_exportable(model: Any) -> None:
     if kinds != {("cpu", "float32")}:
         got = ", ".join(f"{dtype} on {device}" for device, dtype in sorted(kinds))
         raise ValueError(f"expected weights in float32 on the CPU for the export to ONNX, got {got}")
+    if model.config.encoder_config.attention_chunk_frames is not None:
+        raise ValueError(
+            "attention inside chunks cannot be exported to ONNX, whose windows are short; call "
+            "model.set_attention_chunk(None)"
+        )
     if getattr(model, "peft_config", None):
         raise ValueError("adapters cannot be exported to ONNX; merge them into the model, or load it without them")
 

@@ -39,6 +39,7 @@ HUB_WORK: dict[str, tuple[str, tuple[str, ...]]] = {
 _PAPERS = {
     "mu2slam": "Mu2SLAM (Cheng et al., 2022)",
     "mslam": "mSLAM (Bapna et al., 2022)",
+    "maestro": "Maestro (Chen et al., 2022)",
     "speech": "PaLM 2 DE (Palma Gomez et al., 2024)",
 }
 METRIC_TITLES = {

@@ -24,6 +24,29 @@ def check_has_ctc(model: Any) -> None:
         )
 
 
+def check_reads_whole(model: Any) -> None:
+    """Raises ValueError if a model cannot read a recording of any length in one pass."""
+    name = type(model).__name__
+    if not capabilities_of(model).reads_whole_recordings:
+        raise ValueError(
+            f"whole_recording: {name} reads recordings in windows between pauses; only CTC models read a recording in "
+            "one pass (Mu2SLAMForCTC.from_pretrained loads the CTC part of an encoder-decoder)."
+        )
+    encoder_config = model.config.encoder_config
+    if encoder_config.conv_norm == "group":
+        raise ValueError(
+            f"whole_recording: {name} has conv_norm 'group', whose statistics cover all frames that are read at once, "
+            "so that a whole recording would be normalised in another way than utterances; use a model with conv_norm "
+            "'layer' or 'batch'."
+        )
+    if encoder_config.attention_chunk_frames is None:
+        raise ValueError(
+            f"whole_recording: {name} attends to all frames that are read at once; limit its attention to chunks by "
+            "model.set_attention_chunk(200), which are 8 seconds, or by encoder_config.attention_chunk_frames in its "
+            "config.json."
+        )
+
+
 def iterate_ctc_log_probs(
     model: Any,
     processor: Any,

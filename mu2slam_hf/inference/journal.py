@@ -15,10 +15,9 @@ from typing import Any
 
 from mu2slam_hf.checkpoints.folders import find_base_model
 from mu2slam_hf.inference.alignment import AlignedWord
-from mu2slam_hf.inference.recognition import RecognizedWindow
 from mu2slam_hf.inference.recordings import Recording, is_address
 from mu2slam_hf.inference.transcripts import Transcript, TranscriptSegment
-from mu2slam_hf.inference.windows import Window
+from mu2slam_hf.inference.windows import RecognizedWindow, Window
 from mu2slam_hf.locks import locked_file
 
 JOURNAL_NAME = ".mu2slam-transcribe.jsonl"

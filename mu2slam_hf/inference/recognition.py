@@ -5,7 +5,7 @@ Shapes: `n` samples, N encoder frames, D width, V vocabulary.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
@@ -19,7 +19,7 @@ from mu2slam_hf.inference.language_average import language_probabilities
 from mu2slam_hf.inference.no_speech import AGREEMENT, NoSpeechSettings, measure_agreement, measure_ctc
 from mu2slam_hf.inference.transcripts import join_words
 from mu2slam_hf.inference.translation import translate
-from mu2slam_hf.inference.windows import Window
+from mu2slam_hf.inference.windows import RecognizedWindow, Window
 from mu2slam_hf.models.generation_assisted import SourceAssistant, map_assistant_languages
 from mu2slam_hf.models.generation_settings import DEFAULT_MAX_REPEATS, find_setting
 from mu2slam_hf.models.generation_tokens import exclude_from_ctc, excluded_tokens, find_loop
@@ -27,47 +27,6 @@ from mu2slam_hf.models.modules_capabilities import EncodedSpeech, capabilities_o
 from mu2slam_hf.models.modules_language_adapters import use_adapter
 from mu2slam_hf.models.modules_lengths import group_by_size
 from mu2slam_hf.models.modules_speech_inputs import extract_speech
-
-
-@dataclass(kw_only=True)
-class RecognizedWindow:
-    """A window and what was recognised in it.
-
-    Attributes:
-        window: the window; its samples are dropped after the encoder.
-        num_samples: length of the window.
-        source_lang: the spoken language, if it is given.
-        has_speech: whether anything may be written.
-        language_probabilities: by language, without `und`; None if the model has no language head.
-        log_probs: `(N, V)` CTC log posteriors on the CPU; None if the model has no CTC head.
-        states: `(N, D)` encoder states.
-        assistant_states: the same of the assistant of assisted decoding, if there is one.
-        written_language: the language of the transcript; None means unknown.
-        text: the transcript, "" without speech.
-        token_ids: its tokens, without special tokens.
-        words: words of the transcript with times in the recording; empty if they cannot be aligned.
-        translations: text by target language.
-        features: what the decision about speech was made from, by name.
-        no_speech_probability: see `TranscriptSegment`.
-        level_dbfs: level of the loud frames in dB relative to full scale.
-    """
-
-    window: Window
-    num_samples: int
-    source_lang: str | None = None
-    has_speech: bool = True
-    language_probabilities: Mapping[str, float] | None = None
-    log_probs: Tensor | None = None
-    states: Any = None
-    assistant_states: Tensor | None = None
-    written_language: str | None = None
-    text: str = ""
-    token_ids: list[int] = field(default_factory=list)
-    words: tuple[AlignedWord, ...] = ()
-    translations: dict[str, str] = field(default_factory=dict)
-    features: dict[str, float] = field(default_factory=dict)
-    no_speech_probability: float | None = None
-    level_dbfs: float = 0.0
 
 
 def _with_adapter(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -162,9 +121,7 @@ class WindowRecognizer:
             result.has_speech = not is_silent and self.no_speech.score(result.features) > 0
         sounding = [result for result in results if result.has_speech]
         for batch in self._batches(sounding, [result.num_samples / self.sampling_rate for result in sounding]):
-            encoded = self._encode_batch(
-                [result.window.waveform for result in batch], [result.source_lang for result in batch]
-            )
+            encoded = self._encode_windows(batch)
             for result, states, log_probs, probabilities in zip(batch, *encoded, strict=True):
                 result.states, result.log_probs, result.language_probabilities = states, log_probs, probabilities
                 if self.assistant is not None:
@@ -175,8 +132,32 @@ class WindowRecognizer:
                     result.features |= measure_ctc(restricted, blank, 1 / self.frame_seconds)
                 result.has_speech = self.no_speech.score(result.features) > 0
         for result in results:
-            result.window = replace(result.window, waveform=result.window.waveform[:0])
+            result.window = replace(result.window, waveform=result.window.waveform[:0], states=None)
         return results
+
+    @torch.no_grad()
+    @_with_adapter
+    def encode_whole(self, waveform: np.ndarray, source_lang: str | None = None) -> Tensor:
+        """Encoder states `(N, D)` on the CPU of `(n,)` samples of any length, which are read in one pass."""
+        inputs = extract_speech(self.processor.feature_extractor, [waveform], self.sampling_rate, return_tensors="pt")
+        speech = inputs[self.model.speech_input_name].to(self.model.device, self.model.dtype)
+        row = torch.tensor([self.processor.language_row(source_lang)], device=self.model.device)
+        return self.model.encode_whole(speech, row).cpu()
+
+    def _encode_windows(self, windows: Sequence[RecognizedWindow]) -> Any:
+        """As `_encode_batch`; windows of a channel that was encoded whole have its states."""
+        if windows[0].window.states is None:
+            return self._encode_batch(
+                [result.window.waveform for result in windows], [result.source_lang for result in windows]
+            )
+        states, log_probs = [], []
+        for result in windows:
+            assert result.window.states is not None
+            whole, per_frame = result.window.states, self.model.samples_per_frame
+            first = min(round(result.window.start_sample / per_frame), len(whole) - 1)
+            states.append(whole[first : first + max(1, -(-result.num_samples // per_frame))].to(self.model.device))
+            log_probs.append(self.model.compute_ctc_logits(states[-1]).float().log_softmax(dim=-1).cpu())
+        return states, log_probs, [None] * len(states)
 
     def _encode_for_assistant(self, result: RecognizedWindow) -> Tensor:
         """States `(N, D)` of the assistant of assisted decoding."""

@@ -1,13 +1,19 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The beginning of a transcript that cannot change any more, while the rest of its recording is transcribed."""
+"""A recording that is being transcribed, and the beginning of its transcript that cannot change any more."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from mu2slam_hf.data.audio_sources import stream_audio_source
-from mu2slam_hf.inference.recognition import RecognizedWindow
+from mu2slam_hf.inference.journal import WindowJournal
+from mu2slam_hf.inference.language_average import LanguageAverage
 from mu2slam_hf.inference.transcripts import Transcript, TranscriptSegment
+from mu2slam_hf.inference.window_loop import RecordingState
+from mu2slam_hf.inference.windows import RecognizedWindow
 from mu2slam_hf.models.modules_audio_decoders import AudioError
+
+# The language of a recording is predicted once from this much speech, unless the recording is shorter.
+_LANGUAGE_SECONDS = 60.0
 
 
 def settled_segments(
@@ -61,3 +67,28 @@ class SettledReader:
             except AudioError:  # reported where the transcription reaches it
                 pass
         return self._num_samples
+
+
+class TranscribedRecording(RecordingState):
+    """A recording that is being transcribed."""
+
+    def __init__(
+        self, source: Any, source_lang: str | None, target_langs: Sequence[str], max_seconds: float | None = None
+    ) -> None:
+        super().__init__(source, source_lang, max_seconds)
+        self.target_langs = target_langs
+        self.reader: SettledReader | None = None
+        self.journal: WindowJournal | None = None
+        self.segments: list[TranscriptSegment] = []
+        self.languages = LanguageAverage()
+        self.last: dict[int | None, RecognizedWindow] = {}
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the language does not change any more."""
+        return self.is_read or self.languages.seconds >= _LANGUAGE_SECONDS
+
+    def count_language(self, result: RecognizedWindow, seconds: float) -> None:
+        """Count the languages of a window, as long as they are not settled."""
+        if self.languages.seconds < _LANGUAGE_SECONDS and result.language_probabilities is not None:
+            self.languages.add(result.language_probabilities, seconds)

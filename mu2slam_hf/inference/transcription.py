@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from mu2slam_hf.inference.ctc_windows import check_reads_whole
 from mu2slam_hf.inference.journal import UnwrittenWindows, WindowJournal, WindowLanguage
-from mu2slam_hf.inference.language_average import LanguageAverage
 from mu2slam_hf.inference.pauses import build_detector
-from mu2slam_hf.inference.recognition import RecognizedWindow, WindowRecognizer
-from mu2slam_hf.inference.settled_segments import SettledReader, settled_segments
+from mu2slam_hf.inference.recognition import WindowRecognizer
+from mu2slam_hf.inference.settled_segments import SettledReader, TranscribedRecording, settled_segments
 from mu2slam_hf.inference.transcripts import (
     Transcript,
     TranscriptSegment,
@@ -25,15 +25,13 @@ from mu2slam_hf.inference.transcripts import (
     with_words,
     without_overlap,
 )
-from mu2slam_hf.inference.window_loop import RecordingState, WindowLoop
-from mu2slam_hf.inference.windows import Window
+from mu2slam_hf.inference.window_loop import WindowLoop
+from mu2slam_hf.inference.windows import RecognizedWindow, Window
 from mu2slam_hf.models.generation_settings import find_chunk_seconds, find_min_language_probability
 from mu2slam_hf.models.language_codes import UNDETERMINED
 from mu2slam_hf.models.modules_capabilities import capabilities_of
 from mu2slam_hf.models.modules_language_adapters import use_adapter
 
-# The language of a recording is predicted once from this much speech, unless the recording is shorter.
-_LANGUAGE_SECONDS = 60.0
 # Generation leaves tensors in reference cycles, hundreds of megabytes in an hour; to look for them takes 0.2 s.
 _COLLECTED_SECONDS = 300.0
 # Seconds of speech that are processed together until the first text is shown, so that it comes early.
@@ -51,6 +49,9 @@ class TranscriptionOptions:
             languages that are written without spaces, the tokens are the words. The text does not depend on it.
         multilingual: predict the language of every segment instead of one for the whole recording.
         split_channels: transcribe the channels of a recording separately, as different speakers, not their mean.
+        whole_recording: encode each recording in one pass, with the attention inside chunks, and write what is between
+            its pauses from that; memory grows with its length. Only for CTC models (`reads_whole_recordings` of their
+            `Capabilities`) with `encoder_config.attention_chunk_frames`.
         chunk_length_s: maximum seconds of speech that the model reads at once; None means that of the generation
             configuration (`chunk_length_s`), else 15. A recording that is not longer is read as it is.
         batch_seconds: maximum seconds of audio in a batch, including padding.
@@ -70,6 +71,7 @@ class TranscriptionOptions:
     timestamps: str | None = None
     multilingual: bool = False
     split_channels: bool = False
+    whole_recording: bool = False
     chunk_length_s: float | None = None
     batch_seconds: float = 60.0
     min_language_probability: float | None = None
@@ -143,31 +145,6 @@ def transcribe_recordings(
         model.train(was_training)
 
 
-class TranscribedRecording(RecordingState):
-    """A recording that is being transcribed."""
-
-    def __init__(
-        self, source: Any, source_lang: str | None, target_langs: Sequence[str], max_seconds: float | None = None
-    ) -> None:
-        super().__init__(source, source_lang, max_seconds)
-        self.target_langs = target_langs
-        self.reader: SettledReader | None = None
-        self.journal: WindowJournal | None = None
-        self.segments: list[TranscriptSegment] = []
-        self.languages = LanguageAverage()
-        self.last: dict[int | None, RecognizedWindow] = {}
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether the language does not change any more."""
-        return self.is_read or self.languages.seconds >= _LANGUAGE_SECONDS
-
-    def count_language(self, result: RecognizedWindow, seconds: float) -> None:
-        """Count the languages of a window, as long as they are not settled."""
-        if self.languages.seconds < _LANGUAGE_SECONDS and result.language_probabilities is not None:
-            self.languages.add(result.language_probabilities, seconds)
-
-
 class Transcriber(WindowLoop[TranscribedRecording, Transcript]):
     """Recognises windows of recordings together and assembles transcripts."""
 
@@ -192,6 +169,8 @@ class Transcriber(WindowLoop[TranscribedRecording, Transcript]):
             ctc_decoder=options.ctc_decoder,
         )
         # Checked before the first recording is read.
+        if options.whole_recording:
+            check_reads_whole(model)
         self.source_lang = self._known_language(options.source_lang)
         self._check_targets(options.target_langs)
         self.min_language_probability = find_min_language_probability(model, options.min_language_probability)
@@ -207,6 +186,7 @@ class Transcriber(WindowLoop[TranscribedRecording, Transcript]):
             detector=build_detector(options.vad, self.recognizer.sampling_rate),
             split_channels=options.split_channels,
             compute_blanks=self.recognizer.compute_blanks if self.capabilities.has_ctc else None,
+            encode_whole=self.recognizer.encode_whole if options.whole_recording else None,
             progress=progress,
         )
         self.full_pool_seconds = self.pool_seconds

@@ -82,6 +82,7 @@ class TranscriptionJob:
             "word_times": options.timestamps is not None,
             "multilingual": options.multilingual,
             "channels": options.split_channels,
+            "whole_recording": options.whole_recording,
             "chunk_length": options.chunk_length_s,
             "vad": options.vad,
             "adapter": None if adapter is None else identify_weights(adapter),

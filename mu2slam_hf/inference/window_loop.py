@@ -3,10 +3,12 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+from torch import Tensor
 
 from mu2slam_hf.data.audio_sources import stream_audio_source
 from mu2slam_hf.inference.pauses import SpeechDetector
@@ -15,6 +17,8 @@ from mu2slam_hf.models.modules_audio_decoders import AudioError
 
 # Windows are processed together when there are this many batches.
 _POOLED_BATCHES = 2
+# Samples of a recording that is in memory are passed on in blocks of this many.
+_BLOCK = 1 << 20
 
 
 class RecordingTooLongError(AudioError):
@@ -63,6 +67,8 @@ class WindowLoop(Generic[State, Result]):
         detector: finds the speech; None to cut at pauses of energy.
         split_channels: process the channels of a recording separately.
         compute_blanks: function of a waveform `(n,)` and the spoken language, see `cut_windows`.
+        encode_whole: function of a waveform `(n,)` and the spoken language that gives the encoder states of a channel;
+            None if windows are encoded by themselves.
         progress: called with the number of seconds of audio that have been processed since the last call.
     """
 
@@ -75,6 +81,7 @@ class WindowLoop(Generic[State, Result]):
         detector: SpeechDetector | None = None,
         split_channels: bool = False,
         compute_blanks: Callable[..., np.ndarray] | None = None,
+        encode_whole: Callable[..., Tensor] | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> None:
         self.sampling_rate = sampling_rate
@@ -83,6 +90,7 @@ class WindowLoop(Generic[State, Result]):
         self.detector = detector
         self.split_channels = split_channels
         self.compute_blanks = compute_blanks
+        self.encode_whole = encode_whole
         self.progress = progress
         self.waiting: deque[State] = deque()
         self.pool: list[tuple[State, Window]] = []
@@ -136,8 +144,9 @@ class WindowLoop(Generic[State, Result]):
         """The windows of a recording; after the last one, its length is known, or why it cannot be read."""
         source, recording.source = recording.source, None  # not kept until the result
         blanks = self.compute_blanks and partial(self.compute_blanks, source_lang=recording.source_lang)
+        states: dict[int | None, Tensor] = {}
         windows = cut_windows(
-            self._read_blocks(recording, source),
+            self._read_blocks(recording, source, states),
             self.sampling_rate,
             self.chunk_seconds,
             detector=self.detector,
@@ -149,12 +158,23 @@ class WindowLoop(Generic[State, Result]):
                 if isinstance(window, RecordingEnd):
                     recording.num_samples = window.num_samples
                     return
-                yield window
+                yield window if self.encode_whole is None else replace(window, states=states[window.channel])
         except AudioError as error:
             recording.error = error
             self.forget(recording)
 
-    def _read_blocks(self, recording: State, source: Any) -> Iterator[np.ndarray]:
+    def _read_blocks(self, recording: State, source: Any, states: dict[int | None, Tensor]) -> Iterator[np.ndarray]:
+        """The blocks of a recording; if it is encoded whole, the states of its channels precede them."""
+        blocks = self._limit_blocks(recording, source)
+        if self.encode_whole is not None:
+            waveform = np.concatenate(list(blocks))
+            for channel in range(waveform.shape[1]):
+                key = channel if waveform.shape[1] > 1 else None
+                states[key] = self.encode_whole(waveform[:, channel], source_lang=recording.source_lang)
+            blocks = (waveform[start : start + _BLOCK] for start in range(0, len(waveform), _BLOCK))
+        yield from blocks
+
+    def _limit_blocks(self, recording: State, source: Any) -> Iterator[np.ndarray]:
         for block in stream_audio_source(source, self.sampling_rate, split_channels=self.split_channels):
             recording.read_seconds += len(block) / self.sampling_rate
             if recording.max_seconds is not None and recording.read_seconds > recording.max_seconds:

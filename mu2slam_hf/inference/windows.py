@@ -1,15 +1,20 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Windows of a recording of any length: what the model reads at once, between pauses or cut where it is quietest."""
+"""Windows of a recording of any length, between pauses or cut where it is quietest, and what is recognised in them.
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+Shapes: `n` samples, N encoder frames, D width, V vocabulary.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray
 from mu2slam_hf.data.audio_sources import stream_audio_source
+from mu2slam_hf.inference.alignment import AlignedWord
 from mu2slam_hf.inference.pauses import (
     FRAMES_PER_SECOND,
     PauseSettings,
@@ -38,6 +43,7 @@ class Window:
         core_stop: sample after the last one of the piece itself.
         channel: channel of the recording, None if they are mixed.
         joins_previous: whether it continues the previous window of the channel, cut inside speech.
+        states: `(N, D)` encoder states of the whole channel, where it was encoded in one pass; else None.
     """
 
     waveform: np.ndarray
@@ -46,6 +52,48 @@ class Window:
     core_stop: int
     channel: int | None = None
     joins_previous: bool = False
+    states: Tensor | None = None
+
+
+@dataclass(kw_only=True)
+class RecognizedWindow:
+    """A window and what was recognised in it.
+
+    Attributes:
+        window: the window; its samples are dropped after the encoder.
+        num_samples: length of the window.
+        source_lang: the spoken language, if it is given.
+        has_speech: whether anything may be written.
+        language_probabilities: by language, without `und`; None if the model has no language head.
+        log_probs: `(N, V)` CTC log posteriors on the CPU; None if the model has no CTC head.
+        states: `(N, D)` encoder states.
+        assistant_states: the same of the assistant of assisted decoding, if there is one.
+        written_language: the language of the transcript; None means unknown.
+        text: the transcript, "" without speech.
+        token_ids: its tokens, without special tokens.
+        words: words of the transcript with times in the recording; empty if they cannot be aligned.
+        translations: text by target language.
+        features: what the decision about speech was made from, by name.
+        no_speech_probability: see `TranscriptSegment`.
+        level_dbfs: level of the loud frames in dB relative to full scale.
+    """
+
+    window: Window
+    num_samples: int
+    source_lang: str | None = None
+    has_speech: bool = True
+    language_probabilities: Mapping[str, float] | None = None
+    log_probs: Tensor | None = None
+    states: Any = None
+    assistant_states: Tensor | None = None
+    written_language: str | None = None
+    text: str = ""
+    token_ids: list[int] = field(default_factory=list)
+    words: tuple[AlignedWord, ...] = ()
+    translations: dict[str, str] = field(default_factory=dict)
+    features: dict[str, float] = field(default_factory=dict)
+    no_speech_probability: float | None = None
+    level_dbfs: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Import of trained encoders: `Wav2Vec2Bert` (w2v-BERT 2.0), `Wav2Vec2Conformer` and mSLAM checkpoints.
+"""Import of trained encoders: `Wav2Vec2Bert` (w2v-BERT 2.0), `Wav2Vec2Conformer`, mSLAM and Mu2SLAM checkpoints.
 
 Every weight of the source must be mapped or be in a list of omitted weights, and every weight of the model must be
 loaded or be in the list of new weights. Anything else is an error, so that an encoder is never loaded partially.
@@ -28,21 +28,24 @@ from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig
 from mu2slam_hf.models.modeling_conformer import ConformerEncoder
 from mu2slam_hf.models.modeling_mslam import MSLAMModel
 from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMEncoder
+from mu2slam_hf.models.task_types import SPEECH
 
-OWN_SOURCES = ("mslam", "mslam_ctc")
-"""Model types of this package whose encoder can initialise a Mu2SLAM model."""
+OWN_SOURCES = ("mslam", "mslam_ctc", "maestro", "mu2slam")
+"""Model types of this package whose encoder can initialise another model."""
 
 # Weights that speech encoders do not have: they are newly initialised, except for the two tables of ZEROED, so that
 # the output for speech equals that of the source.
 NEW_KEYS = (
     r"embed_(tokens|languages|modalities)\.weight",
     r"text_norm\.(weight|bias)",
+    r"text_frontend\..*",
     r"(input|output)_projection\.(weight|bias)",
 )
 ZEROED = ("embed_languages", "embed_modalities")
 # Weights of mSLAM that Mu2SLAM does not have, with reasons.
 LEFT_OUT_OF_MSLAM = {
     r"text_norm\..*": "normalises text before mSLAM's shared layers; in Mu2SLAM text enters the first layer",
+    r"text_frontend\..*": "encodes Maestro's text before its shared layers",
     r"speech_projection\..*": "the linear projection between mSLAM's stacks; absent with add_speech_projection=False",
 }
 
@@ -161,7 +164,8 @@ def load_speech_encoder(name_or_model: str | PreTrainedModel, **kwargs: Any) -> 
         model, info = AutoModel.from_pretrained(source, output_loading_info=True, **{"dtype": torch.float32, **kwargs})
     if known is None:
         check_complete(info["missing_keys"], source)
-        return read_mslam(model, source, our_config)
+        read = read_mu2slam if config.model_type == "mu2slam" else read_mslam
+        return read(model, source, our_config)
     refuse_unknown(info["unexpected_keys"], known, source)
     state_dict, left_out = rename_weights(model.state_dict(), known, source)
     missing = [name.removeprefix(known.prefix) for name in info["missing_keys"]]
@@ -202,6 +206,40 @@ def read_mslam(model: PreTrainedModel, source: str, config: ConformerEncoderConf
         source=source,
         left_out=reasons,
         token_table=tokens,
+    )
+
+
+def read_mu2slam(model: PreTrainedModel, source: str, config: ConformerEncoderConfig) -> SpeechEncoderWeights:
+    """The encoder of a Mu2SLAM, to initialise a model without embeddings of language and modality.
+
+    Those of the language `und` and of speech, which Mu2SLAM adds to all frames, become part of the bias of the front
+    end, so that the output for speech equals that of the source.
+
+    Args:
+        model: the Mu2SLAM model.
+        source: its name, for messages.
+        config: configuration of its encoder.
+
+    Raises:
+        ValueError: an encoder whose embeddings have another width than its layers.
+    """
+    encoder = find_own_encoder(model)
+    assert isinstance(encoder, Mu2SLAMEncoder)
+    if encoder.input_projection is not None:
+        raise ValueError(f"{source}: the embeddings of its encoder have another width than its layers.")
+    weights = {name: tensor.detach() for name, tensor in encoder.state_dict().items()}
+    reason = "part of the bias of the front end, or of the embedding of masked frames"
+    left_out = {f"{name}.weight": reason for name in ("embed_tokens", *ZEROED)}
+    constant = weights["embed_languages.weight"][0] + weights["embed_modalities.weight"][SPEECH]
+    mask = encoder.embed_tokens(torch.tensor(encoder.config.mask_token_id, device=constant.device)).detach()
+    state_dict = {name: tensor for name, tensor in weights.items() if name not in left_out}
+    bias = "subsampling.linear.bias"
+    return SpeechEncoderWeights(
+        config=config,
+        state_dict={**state_dict, bias: state_dict[bias] + constant},
+        source=source,
+        left_out=left_out,
+        mask_embedding=mask + constant,
     )
 
 

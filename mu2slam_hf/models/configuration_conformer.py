@@ -47,6 +47,10 @@ class ConformerEncoderConfig(PreTrainedConfig):
         left_max_position_embeddings (`int`, *optional*, defaults to 64): Maximum distance to past frames that
             `relative_key` distinguishes.
         right_max_position_embeddings (`int`, *optional*, defaults to 8): Maximum distance to future frames, likewise.
+        attention_chunk_frames (`int`, *optional*): Number of frames of a chunk; attention stays inside the chunks of a
+            sequence, convolutions cross them. None: full attention. Paper: USM (Zhang et al. 2023) section 2.3, chunks
+            of 8 seconds (200 frames of `conv2d`), so that the receptive field does not grow with the layers. Choice:
+            positions restart in each chunk.
         final_layer_norm (`bool`, *optional*, defaults to `False`): Whether a normalisation follows the last layer.
         hidden_dropout (`float`, *optional*, defaults to 0.0): Dropout on every residual branch.
         attention_dropout (`float`, *optional*, defaults to 0.0): Dropout on attention weights.
@@ -91,6 +95,7 @@ class ConformerEncoderConfig(PreTrainedConfig):
     rotary_before_projection: bool = False
     left_max_position_embeddings: int = 64
     right_max_position_embeddings: int = 8
+    attention_chunk_frames: int | None = None
     final_layer_norm: bool = False
     hidden_dropout: float | int = 0.0
     attention_dropout: float | int = 0.0
@@ -150,6 +155,8 @@ class ConformerEncoderConfig(PreTrainedConfig):
         if min(self.left_max_position_embeddings, self.right_max_position_embeddings) < 0:
             raise ValueError("left_max_position_embeddings and right_max_position_embeddings cannot be negative.")
         check_positive(self, "num_stacked_frames")
+        if self.attention_chunk_frames is not None:
+            check_positive(self, "attention_chunk_frames")
         if self.position_embeddings_type == "rotary" and (self.hidden_size // self.num_attention_heads) % 2:
             raise ValueError("position_embeddings_type='rotary' requires an even head size.")
         if len(self.subsampling_conv_channels) != 2:

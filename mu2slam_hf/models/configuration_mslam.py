@@ -1,10 +1,12 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Configurations of the mSLAM models: one encoder shared by speech and text, and its CTC-only model."""
+"""Configurations of the mSLAM models: one encoder shared by speech and text, and its CTC and transducer models."""
 
 from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
 
 from .configuration_conformer import check_choice, check_multiple, check_positive
 from .configuration_mu2slam import CLASSIFIER_POOLINGS, CTC_LOSS_REDUCTIONS, SpeechTextConfig
+from .configuration_transducer import TransducerConfig
 
 QUANTIZER_METHODS = ("gumbel", "nearest")
 RANDOM_PROJECTION = "random_projection"
@@ -178,4 +180,18 @@ class MSLAMCTCConfig(MSLAMConfig):
     model_type = "mslam_ctc"
 
 
-__all__ = ["MSLAMCTCConfig", "MSLAMConfig"]
+@strict
+class MSLAMRNNTConfig(MSLAMCTCConfig):
+    r"""Configuration of the transducer model, with the keys of [`MSLAMConfig`].
+
+    Args:
+        transducer_config (`dict` or [`TransducerConfig`], *optional*): The prediction and joint network.
+    """
+
+    model_type = "mslam_rnnt"
+    sub_configs_defaults = {**MSLAMCTCConfig.sub_configs_defaults, "transducer_config": TransducerConfig}
+
+    transducer_config: dict | PreTrainedConfig | None = None
+
+
+__all__ = ["MSLAMCTCConfig", "MSLAMConfig", "MSLAMRNNTConfig"]

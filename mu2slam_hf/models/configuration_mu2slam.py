@@ -1,10 +1,11 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Configurations of the Mu2SLAM models: encoder-decoder, its decoder, and the CTC-only model."""
+"""Configurations of the Mu2SLAM models: encoder-decoder, its decoder, and the CTC and transducer models."""
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 from .configuration_conformer import ConformerEncoderConfig, check_choice, check_multiple, check_positive
+from .configuration_transducer import TransducerConfig
 
 NUM_RESERVED_TOKENS = 64
 CTC_LOSS_REDUCTIONS = ("mean", "sum")
@@ -314,15 +315,15 @@ class Mu2SLAMCTCConfig(SpeechTextConfig):
             self.d_model = width
 
     @classmethod
-    def from_mu2slam_config(cls, config: "Mu2SLAMConfig") -> "Mu2SLAMCTCConfig":
-        """The configuration of the encoder and CTC head of an encoder-decoder."""
-        return cls(**cls._keep_encoder(config.to_dict()))
+    def from_mu2slam_config(cls, config: "Mu2SLAMConfig", **values) -> "Mu2SLAMCTCConfig":
+        """The configuration of the encoder and CTC head of an encoder-decoder, with further values."""
+        return cls(**cls._keep_encoder(config.to_dict()) | values)
 
     @classmethod
     def get_config_dict(cls, pretrained_model_name_or_path, **kwargs) -> tuple[dict, dict]:
-        """As in transformers; for the folder of an encoder-decoder, its encoder and CTC head."""
+        """As in transformers; for the folder of an encoder-decoder or of a CTC model, its encoder and CTC head."""
         content, others = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
-        if content.get("model_type") == Mu2SLAMConfig.model_type:
+        if content.get("model_type") in {Mu2SLAMConfig.model_type, Mu2SLAMCTCConfig.model_type} - {cls.model_type}:
             content = {**cls._keep_encoder(content), "model_type": cls.model_type}
         return content, others
 
@@ -338,4 +339,18 @@ class Mu2SLAMCTCConfig(SpeechTextConfig):
         super().validate_architecture()
 
 
-__all__ = ["Mu2SLAMCTCConfig", "Mu2SLAMConfig", "Mu2SLAMDecoderConfig", "SpeechTextConfig"]
+@strict
+class Mu2SLAMRNNTConfig(Mu2SLAMCTCConfig):
+    r"""Configuration of the transducer model, with the keys of [`Mu2SLAMCTCConfig`].
+
+    Args:
+        transducer_config (`dict` or [`TransducerConfig`], *optional*): The prediction and joint network.
+    """
+
+    model_type = "mu2slam_rnnt"
+    sub_configs_defaults = {**Mu2SLAMCTCConfig.sub_configs_defaults, "transducer_config": TransducerConfig}
+
+    transducer_config: dict | PreTrainedConfig | None = None
+
+
+__all__ = ["Mu2SLAMCTCConfig", "Mu2SLAMConfig", "Mu2SLAMDecoderConfig", "Mu2SLAMRNNTConfig", "SpeechTextConfig"]

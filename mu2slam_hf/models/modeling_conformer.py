@@ -18,7 +18,14 @@ from .modules_base import SpeechTextPreTrainedModel
 from .modules_conformer import ConformerLayer, find_gapped_rows
 from .modules_lengths import restarting_position_ids
 from .modules_positions import relative_sinusoids, rotary_angles
-from .modules_segments import check_packing_backend, check_position_backend, same_sequence
+from .modules_segments import (
+    check_packing_backend,
+    check_position_backend,
+    fold_chunks,
+    fold_mask,
+    number_chunks,
+    same_sequence,
+)
 
 
 class ConformerEncoder(SpeechTextPreTrainedModel):
@@ -69,17 +76,24 @@ class ConformerEncoder(SpeechTextPreTrainedModel):
 
         Returns:
             `last_hidden_state` `(B, L, D)` and, on request, all `hidden_states` and `attentions`. The final
-            normalisation, if configured, is applied after the last layer only.
+            normalisation, if configured, is applied after the last layer only. Rows that are longer than a chunk of
+            `config.attention_chunk_frames` W are folded around the attention, whose weights are
+            `(B * C, H, W, W)` with the C chunks of each row.
         """
-        position_embeddings = self._embed_positions(inputs_embeds, sequence_ids, position_ids)
+        chunk_frames = self.config.attention_chunk_frames
+        width = None  # of the folded rows
+        if chunk_frames is not None and sequence_ids is None and inputs_embeds.shape[1] > chunk_frames:
+            width = chunk_frames
+        position_embeddings = self._embed_positions(inputs_embeds, sequence_ids, position_ids, width)
         frame_mask = gapped_rows = None
         if sequence_ids is not None:
             check_packing_backend(self.config)
+            groups = sequence_ids if chunk_frames is None else number_chunks(sequence_ids, chunk_frames)
             layer_mask = create_bidirectional_mask(
                 self.config,
                 inputs_embeds,
                 attention_mask=None,
-                and_mask_function=same_sequence(sequence_ids, sequence_ids),
+                and_mask_function=same_sequence(groups, groups),
             )
             frame_mask = sequence_ids > 0
             if not torch.compiler.is_compiling():  # the width of the gapped rows is data-dependent
@@ -87,7 +101,13 @@ class ConformerEncoder(SpeechTextPreTrainedModel):
         else:
             if attention_mask is not None:
                 frame_mask = attention_mask.bool()
-            layer_mask = create_bidirectional_mask(self.config, inputs_embeds, attention_mask=attention_mask)
+            rows = inputs_embeds
+            if width is not None:
+                rows = fold_chunks(inputs_embeds[..., :1], width)  # only its shape counts
+                if frame_mask is not None or inputs_embeds.shape[1] % width:
+                    real = inputs_embeds.new_ones(inputs_embeds.shape[:2], dtype=torch.bool)
+                    attention_mask = fold_mask(real if frame_mask is None else frame_mask, width).long()
+            layer_mask = create_bidirectional_mask(self.config, rows, attention_mask=attention_mask)
 
         kwargs.pop("use_cache", None)  # an encoder has no cache; activation checkpointing would warn
         hidden_states = inputs_embeds
@@ -99,24 +119,33 @@ class ConformerEncoder(SpeechTextPreTrainedModel):
                 sequence_ids,
                 position_embeddings,
                 gapped_rows,
+                width,
                 **kwargs,
             )
         if self.norm is not None and (end_layer is None or end_layer >= len(self.layers)):
             hidden_states = self.norm(hidden_states)
         return BaseModelOutput(last_hidden_state=hidden_states)
 
-    def _embed_positions(self, inputs_embeds, sequence_ids, position_ids) -> tuple[Tensor, Tensor] | Tensor | None:
-        """Positions shared by the attention of all layers: rotary angles or relative sinusoids."""
+    def _embed_positions(
+        self, inputs_embeds, sequence_ids, position_ids, width: int | None = None
+    ) -> tuple[Tensor, Tensor] | Tensor | None:
+        """Positions shared by the attention of all layers: rotary angles or relative sinusoids.
+
+        `width` is that of folded rows, in each of which positions restart.
+        """
+        batch, length = inputs_embeds.shape[:2]
         kind = self.config.position_embeddings_type
         if kind in ("relative", "relative_key"):
             check_position_backend(self.config)
         if kind == "relative":
-            return relative_sinusoids(inputs_embeds.shape[1], self.config.hidden_size, inputs_embeds.device)
+            return relative_sinusoids(width or length, self.config.hidden_size, inputs_embeds.device)
         if kind != "rotary":
             return None
         if position_ids is None:
-            ids = inputs_embeds.new_ones(inputs_embeds.shape[:2]).long() if sequence_ids is None else sequence_ids
-            position_ids = restarting_position_ids(ids[:1] if sequence_ids is None else ids)
+            ids = inputs_embeds.new_ones((1, width or length)).long() if sequence_ids is None else sequence_ids
+            position_ids = restarting_position_ids(ids)
+        elif width is not None:
+            position_ids = fold_chunks(position_ids.expand(batch, length), width)
         head_dim = self.config.hidden_size // self.config.num_attention_heads
         return rotary_angles(position_ids, head_dim, self.config.rope_base)
 

@@ -26,7 +26,7 @@ from .modules_frontends import SpeechFrontendMixin, build_frontend, select_speec
 from .modules_layers import apply_dropout, in_dtype_of, linear
 from .modules_lengths import default_position_ids, downsample_attention_mask
 from .modules_pooling import LayerAverage, gather_units
-from .modules_positions import sinusoidal_embedding
+from .modules_positions import add_sinusoids
 from .modules_segments import lay_out_segments
 from .modules_speech_masking import counter_noise, replace_frames
 from .modules_text_pairs import QuestionAnsweringMixin, SequenceClassifierMixin
@@ -109,7 +109,7 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
         embeds = self.embed_tokens(input_ids) if given is None else given
         if position_ids is None:
             position_ids = default_position_ids(embeds, None)
-        embeds = embeds + sinusoidal_embedding(position_ids, embeds.shape[-1]).to(embeds.dtype)
+        embeds = add_sinusoids(embeds, position_ids, self.config.encoder_config.attention_chunk_frames)
         return self._drop(self.text_norm(embeds))
 
     def text_parameters(self) -> list[Tensor]:
@@ -184,8 +184,8 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
             `last_hidden_state` `(B, N, D)`, before `speech_projection`.
         """
         if self.config.encoder_config.position_embeddings_type == "sinusoidal":
-            positions = default_position_ids(frames, None)
-            frames = frames + sinusoidal_embedding(positions, frames.shape[-1]).to(frames.dtype)
+            chunk_frames = self.config.encoder_config.attention_chunk_frames
+            frames = add_sinusoids(frames, default_position_ids(frames, None), chunk_frames)
         return self.conformer(
             self._drop(frames), attention_mask=attention_mask, end_layer=self.config.num_speech_layers, **kwargs
         )
@@ -367,7 +367,9 @@ class MSLAMForCTC(CTCMixin, MSLAMPreTrainedModel):
     config_class = MSLAMCTCConfig
     config: MSLAMCTCConfig
     _tied_weights_keys = {"ctc_head.weight": "model.embed_tokens.weight"}
-    _keys_to_ignore_on_load_unexpected = [r"^(mlm_head|speech_heads|quantizer|project_hid|project_q)\."]
+    _keys_to_ignore_on_load_unexpected = [
+        r"^(mlm_head|speech_heads|quantizer|project_hid|project_q|transducer|average|model\.text_frontend)\."
+    ]
 
     def __init__(self, config: MSLAMCTCConfig):
         super().__init__(config)
@@ -376,14 +378,16 @@ class MSLAMForCTC(CTCMixin, MSLAMPreTrainedModel):
         self.post_init()
 
     @classmethod
-    def from_pretraining(cls, model: MSLAMPreTrainedModel) -> "MSLAMForCTC":
-        """A CTC-only copy of the encoder and the CTC head of an [`MSLAMForPreTraining`].
+    def from_pretraining(cls, model: MSLAMPreTrainedModel, **values) -> "MSLAMForCTC":
+        """A model of this class with a copy of the encoder and the CTC head of an [`MSLAMForPreTraining`].
 
         Args:
-            model: any mSLAM model; if it has no CTC head, that of the copy is newly initialised.
+            model: any mSLAM or Maestro model; if it has no CTC head, that of the copy is newly initialised.
+            **values: further values of the configuration.
         """
-        config = MSLAMCTCConfig.from_dict({**model.config.to_dict(), "architectures": None})
-        config.model_type = MSLAMCTCConfig.model_type
+        known = cls.config_class().to_dict().keys() - {"model_type", "architectures"}
+        shared = {name: value for name, value in model.config.to_dict().items() if name in known}
+        config = cls.config_class.from_dict({**shared, **values})
         return cls(config).copy_weights(model, model.base_model)
 
     @can_return_tuple
@@ -421,7 +425,10 @@ class MSLAMForSequenceClassification(SequenceClassifierMixin, MSLAMPreTrainedMod
     (`freeze_encoder`), or set `ddp_find_unused_parameters`.
     """
 
-    _keys_to_ignore_on_load_unexpected = [r"^(mlm_head|ctc_head|speech_heads|quantizer|project_hid|project_q)\."]
+    _keys_to_ignore_on_load_unexpected = [
+        r"^(mlm_head|ctc_head|speech_heads|quantizer|project_hid|project_q|transducer|average)\.",
+        r"^model\.text_frontend\.",
+    ]
 
     def __init__(self, config: MSLAMConfig):
         super().__init__(config)

@@ -146,11 +146,12 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         "mlm_head.weight": "model.embed_tokens.weight",
         "ctc_head.weight": "model.embed_tokens.weight",
     }
-    _vocabulary_heads = ("mlm_head", "ctc_head")
+    _vocabulary_heads: tuple[str, ...] = ("mlm_head", "ctc_head")
+    _model_class: type[MSLAMModel] = MSLAMModel
 
     def __init__(self, config: MSLAMConfig):
         super().__init__(config)
-        self.model = MSLAMModel(config)
+        self.model = self._model_class(config)
         width = config.encoder_config.hidden_size
         groups, entries = config.num_codevector_groups, config.num_codevectors_per_group
         self.quantizer: LearnedQuantizer | RandomProjectionQuantizer
@@ -164,8 +165,8 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
             self.project_hid = nn.Linear(width, config.proj_codevector_dim)
             self.project_q = nn.Linear(config.codevector_dim, config.proj_codevector_dim)
         self.speech_heads = nn.ModuleList(nn.Linear(width, entries) for _ in range(groups))
-        self.mlm_head = nn.Linear(width, config.vocab_size)
-        self.ctc_head = nn.Linear(width, config.vocab_size)
+        for name in self._vocabulary_heads:
+            setattr(self, name, nn.Linear(width, config.vocab_size))
         self.post_init()
 
     @property
@@ -268,7 +269,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
             "text_mlm": (text_sums[ALONE], text_counts[ALONE]),
             "tlm_speech": (speech_sums[IN_PAIR], speech_counts[IN_PAIR]),
             "tlm_text": (text_sums[IN_PAIR], text_counts[IN_PAIR]),
-            "ctc": self._sum_ctc(states, layout, frame_mask, ctc_labels, pair_speech_rows),
+            "ctc": self._sum_ctc(states, self._find_ctc_starts(layout, pair_speech_rows), frame_mask, ctc_labels),
         }
         sums, counts = (torch.stack([at_least_float32(parts[name][i]) for name in MSLAM_LOSSES]) for i in (0, 1))
         return MSLAMForPreTrainingOutput(
@@ -422,18 +423,17 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         ]
         return torch.stack([sums for sums, _ in parts]).mean(0), parts[0][1]
 
-    def _sum_ctc(
-        self, states: Tensor, layout: SharedLayout, frame_mask: Tensor, labels: Tensor, pair_speech_rows: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _find_ctc_starts(self, layout: SharedLayout, pair_speech_rows: Tensor) -> Tensor:
+        """`(U,)` flat positions of the utterances that CTC reads."""
+        if self.config.ctc_input == "speech":
+            return layout.speech_starts
+        return layout.speech_starts.scatter_reduce(0, pair_speech_rows, layout.pair_speech_starts, "amax")
+
+    def _sum_ctc(self, states: Tensor, starts: Tensor, frame_mask: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Sum over transcripts and count of target tokens."""
-        starts = layout.speech_starts
-        if self.config.ctc_input == "pair":
-            starts = starts.scatter_reduce(0, pair_speech_rows, layout.pair_speech_starts, "amax")
         # Without any target, the head receives a zero gradient through the first utterance.
         rows = first_if_none((labels != IGNORE_INDEX).any(-1))
-        positions = starts[rows, None] + torch.arange(frame_mask.shape[1], device=labels.device)
-        # (R, L, D) -> (R * L, D) -> (C, N, D)
-        frames = gather_units(states.flatten(0, 1), positions.clamp(min=0, max=states.shape[0] * states.shape[1] - 1))
+        frames = read_runs(states, starts[rows], frame_mask.shape[1])
         logits = mask_ctc_logits(self.ctc_head(frames), self.config)
         return ctc_sum(logits, frame_mask[rows], labels[rows], blank=self.config.pad_token_id)[:2]
 
@@ -441,6 +441,13 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
 def stacked_feature_size(config: ConformerEncoderConfig) -> int:
     """Number of input features of which the front end makes one frame."""
     return config.feature_size * config.subsampling_factor
+
+
+def read_runs(states: Tensor, starts: Tensor, length: int) -> Tensor:
+    """Runs `(C, length, D)` of rows `(R, L, D)` from the flat positions `starts` `(C,)` on; arbitrary past the end."""
+    positions = starts[:, None] + torch.arange(length, device=starts.device)
+    # (R, L, D) -> (R * L, D) -> (C, length, D)
+    return gather_units(states.flatten(0, 1), positions.clamp(min=0, max=states.shape[0] * states.shape[1] - 1))
 
 
 def at_least_one(mask: Tensor) -> Tensor:

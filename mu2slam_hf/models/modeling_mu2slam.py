@@ -37,7 +37,7 @@ from .modules_layers import apply_dropout, in_dtype_of, linear, linear_without_b
 from .modules_lengths import default_position_ids, downsample_attention_mask
 from .modules_losses import cross_entropy_mean, ctc_loss, mask_ctc_logits, shift_tokens_right
 from .modules_pooling import masked_mean
-from .modules_positions import sinusoidal_embedding
+from .modules_positions import add_sinusoids, sinusoidal_embedding
 from .modules_segments import check_packing_backend, same_sequence
 from .modules_transformer import TransformerDecoderLayer
 from .task_types import SPEECH, TEXT
@@ -218,7 +218,7 @@ class Mu2SLAMEncoder(SpeechFrontendMixin, Mu2SLAMPreTrainedModel):
         if encoder_config.position_embeddings_type == "sinusoidal":
             if position_ids is None:
                 position_ids = default_position_ids(embeds, sequence_ids)
-            embeds = embeds + sinusoidal_embedding(position_ids, embeds.shape[-1]).to(embeds.dtype)
+            embeds = add_sinusoids(embeds, position_ids, encoder_config.attention_chunk_frames)
         return apply_dropout(embeds, encoder_config.embedding_dropout, self.training)
 
 
@@ -723,8 +723,8 @@ class EncoderHeadMixin:
         Its encoder and its head are loaded, everything else is left out. Decode the output of a CTC model with
         `processor.for_ctc()`, because the tokenizer of an encoder-decoder does not collapse repeated ids.
         """
-        if getattr(config, "model_type", None) == Mu2SLAMConfig.model_type and cls.config_class is Mu2SLAMCTCConfig:
-            config = Mu2SLAMCTCConfig.from_mu2slam_config(config)
+        if getattr(config, "model_type", "") == "mu2slam" and issubclass(cls.config_class, Mu2SLAMCTCConfig):
+            config = cls.config_class.from_mu2slam_config(config)
         keys = {**cls._encoder_decoder_keys, **(key_mapping or {})}
         loaded = super().from_pretrained(
             pretrained_model_name_or_path, *args, config=config, key_mapping=keys, **kwargs
@@ -748,7 +748,7 @@ class Mu2SLAMForCTC(EncoderHeadMixin, CTCMixin, Mu2SLAMPreTrainedModel):
     _no_split_modules = ["ConformerLayer"]
     _tied_weights_keys = {"ctc_head.weight": "encoder.embed_tokens.weight"}
     # Parts of an encoder-decoder.
-    _keys_to_ignore_on_load_unexpected = [r"^(model\.)?decoder\.", r"^(lm_head|mlm_head|language_head)\."]
+    _keys_to_ignore_on_load_unexpected = [r"^(model\.)?decoder\.", r"^(lm_head|mlm_head|language_head|transducer)\."]
 
     def __init__(self, config: Mu2SLAMCTCConfig):
         super().__init__(config)
@@ -757,9 +757,9 @@ class Mu2SLAMForCTC(EncoderHeadMixin, CTCMixin, Mu2SLAMPreTrainedModel):
         self.post_init()
 
     @classmethod
-    def from_conditional_generation(cls, model: Mu2SLAMForConditionalGeneration) -> "Mu2SLAMForCTC":
-        """A CTC-only copy of the encoder and the CTC head of an encoder-decoder."""
-        config = Mu2SLAMCTCConfig.from_mu2slam_config(model.config)
+    def from_conditional_generation(cls, model: Mu2SLAMForConditionalGeneration, **values) -> "Mu2SLAMForCTC":
+        """A copy of encoder and CTC head of an encoder-decoder; `values` of the configuration may be changed."""
+        config = cls.config_class.from_mu2slam_config(model.config, **values)
         return cls(config).copy_weights(model, model.model.encoder)
 
     @can_return_tuple

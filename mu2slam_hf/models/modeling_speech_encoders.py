@@ -17,7 +17,7 @@ from .configuration_speech_tokenizer import SpeechTokenizerConfig
 from .modeling_conformer import ConformerEncoder
 from .modules_frontends import ConvolutionalSubsampling, build_frontend
 from .modules_lengths import downsample_attention_mask
-from .modules_positions import sinusoidal_embedding
+from .modules_positions import add_sinusoids
 
 # Ids per second; one per frame of the encoders of this package.
 IDS_PER_SECOND = 25
@@ -78,7 +78,7 @@ class ConformerFeatures(nn.Module):
         states = states + self.speech_embedding.to(states.dtype)
         if self.config.position_embeddings_type == "sinusoidal":
             positions = torch.arange(states.shape[1], device=states.device)[None]
-            states = states + sinusoidal_embedding(positions, states.shape[-1]).to(states.dtype)
+            states = add_sinusoids(states, positions, self.config.attention_chunk_frames)
         if self.num_layers == 0:
             return (states,)
         mask = downsample_attention_mask(attention_mask, self.config).to(torch.int64)

@@ -11,9 +11,9 @@ from transformers.modeling_outputs import CausalLMOutput
 from .modules_attention import ConformerSelfAttention
 from .modules_capabilities import Capabilities, CTCInferenceMixin
 from .modules_language_adapters import LanguageAdaptersMixin
-from .modules_layers import ChannelNorm, SequenceBatchNorm, linear
+from .modules_layers import ChannelNorm, SequenceBatchNorm
 from .modules_learned_quantization import LearnedQuantizer
-from .modules_losses import ctc_loss, mask_ctc_logits
+from .modules_losses import ctc_loss
 from .modules_pooling import LayerAverage
 from .modules_quantization import RandomProjectionQuantizer
 
@@ -102,6 +102,22 @@ class SpeechTextPreTrainedModel(LanguageAdaptersMixin, PreTrainedModel):
     def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
         setattr(self, self._vocabulary_heads[0], new_embeddings)
 
+    def set_attention_chunk(self, frames: int | None) -> None:
+        """Set `attention_chunk_frames` of the speech encoder of this model; it is saved with the configuration.
+
+        Args:
+            frames: encoder frames of a chunk (200 are 8 seconds of log-mel features); None for full attention.
+
+        Raises:
+            ValueError: fewer than one frame, or a model without a Conformer.
+        """
+        encoder_config = getattr(self.config, "encoder_config", self.config)
+        if not hasattr(encoder_config, "attention_chunk_frames"):
+            raise ValueError(f"{type(self).__name__} has no Conformer whose attention could be cut into chunks.")
+        if frames is not None and frames < 1:
+            raise ValueError(f"A chunk has at least one frame, got {frames}.")
+        encoder_config.attention_chunk_frames = frames
+
     def resize_token_embeddings(self, new_num_tokens: int | None = None, *args, **kwargs) -> nn.Embedding:
         """As in transformers; also resizes all other tables and heads. Text is last, so no other id changes."""
         embeddings = super().resize_token_embeddings(new_num_tokens, *args, **kwargs)
@@ -171,23 +187,28 @@ class EncoderFreezingMixin:
                 conformer.norm.requires_grad_(True)
 
 
-class CTCMixin(CTCInferenceMixin):
+class CTCMixin(EncoderFreezingMixin, CTCInferenceMixin):
     """Methods shared by the models with nothing but a CTC head, `ctc_head`, on their base model."""
 
     input_modalities = ("audio",)
     _vocabulary_heads = ("ctc_head",)
 
     def copy_weights(self, model: PreTrainedModel, encoder: nn.Module):
-        """Copy the weights of `encoder` and, if `model` has one, its CTC head; returns self."""
-        self.base_model.load_state_dict(encoder.state_dict())
-        if hasattr(model, "ctc_head"):
-            self.ctc_head.load_state_dict(model.ctc_head.state_dict())
+        """Copy the weights of `encoder` and, if both models have them, its CTC head and its transducer; returns self.
+
+        Weights of an encoder that this one does not have, such as those of Maestro's text, are left out.
+        """
+        own = self.base_model.state_dict().keys()
+        self.base_model.load_state_dict({name: values for name, values in encoder.state_dict().items() if name in own})
+        for name in ("ctc_head", "transducer"):
+            if hasattr(model, name) and hasattr(self, name):
+                getattr(self, name).load_state_dict(getattr(model, name).state_dict())
         self.tie_weights()
         return self.to(device=model.device, dtype=model.dtype).train(model.training)
 
     def compute_output(self, states: Tensor, outputs, labels: Tensor | None, num_items_in_batch) -> CausalLMOutput:
         """Logits of `states` `(B, N, D)`, and their loss if labels are given; `outputs` are those of the encoder."""
-        logits = mask_ctc_logits(linear(self.ctc_head, states), self.config)
+        logits = self.compute_ctc_logits(states)
         loss = None
         if labels is not None:
             blank, reduction = self.config.pad_token_id, self.config.ctc_loss_reduction

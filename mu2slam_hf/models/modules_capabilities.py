@@ -6,15 +6,17 @@ new family declares its own and implements the methods that belong to them.
 Shapes: B batch, T input frames (or samples), N output frames, D width, V vocabulary, G languages.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .language_codes import canonical_language
+from .modules_layers import linear
 from .modules_lengths import downsample_attention_mask
+from .modules_losses import mask_ctc_logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +29,13 @@ class Capabilities:
         has_ctc: whether `encode_speech` gives CTC logits, from which words get their times.
         identifies_languages: whether `encode_speech` and `compute_languages` give logits of languages.
         generates: whether `write_tokens` accepts the options of `generate`.
+        options: names of the options that `write_tokens` of a model that does not generate accepts.
         embeds: whether its encoder gives states of speech or text, from which vectors are made.
         reads_prompts: whether prompts tell it what to write: its processor has `encode_prompts`, whose result is the
             argument `prompts` of `write_tokens`, and tasks and languages are arguments of the processor instead of
             `generate`.
+        reads_whole_recordings: whether `encode_whole` and `compute_ctc_logits` read a recording of any length in one
+            pass.
         pools: whether its forward pass gives one vector of each item, `pooler_output`, for the dot product; its
             processor takes the `language` of an item.
     """
@@ -39,14 +44,20 @@ class Capabilities:
     has_ctc: bool = False
     identifies_languages: bool = False
     generates: bool = False
+    options: tuple[str, ...] = ()
     embeds: bool = False
     reads_prompts: bool = False
+    reads_whole_recordings: bool = False
     pools: bool = False
 
     @property
     def translates(self) -> bool:
         """Whether it writes another language than that of the source."""
         return bool({"ast", "mt"} & set(self.tasks))
+
+    def unsupported_options(self, options: Iterable[str]) -> list[str]:
+        """Those of some options that `write_tokens` does not accept, sorted."""
+        return [] if self.generates else sorted(set(options) - set(self.options))
 
 
 def capabilities_of(model: Any) -> Capabilities:
@@ -122,7 +133,7 @@ class InferenceMixin:
             source_langs: spoken languages; None means unknown.
             target_langs: languages to write.
             transcripts: tokens of the transcripts of the recordings, to be translated in place of the states.
-            **options: of `generate`, if the model generates.
+            **options: of `generate`, if the model generates, else those of `Capabilities.options`.
 
         Returns:
             the token ids of each text.
@@ -133,13 +144,29 @@ class InferenceMixin:
 class CTCInferenceMixin(InferenceMixin):
     """Use of models whose forward pass gives CTC logits `(B, N, V)`: the text is the best path."""
 
-    capabilities = Capabilities(tasks=("asr",), has_ctc=True, embeds=True)
+    capabilities = Capabilities(tasks=("asr",), has_ctc=True, embeds=True, reads_whole_recordings=True)
+    base_model: Any
+    ctc_head: nn.Linear
 
     def encode_speech(self, speech: Tensor, attention_mask: Tensor, language_ids: Tensor) -> EncodedSpeech:
         """As in [`InferenceMixin`]; the states are the logits."""
         inputs = {self.main_input_name: speech, "attention_mask": attention_mask, "language_ids": language_ids}
         logits = self(**inputs, return_dict=True).logits
         return EncodedSpeech(states=logits, frame_mask=self.compute_frame_mask(attention_mask), ctc_logits=logits)
+
+    def encode_whole(self, speech: Tensor, language_ids: Tensor) -> Tensor:
+        """Encoder states `(N, D)` of a recording of any length.
+
+        Args:
+            speech: `(1, T, M)` features or `(1, samples)` waveform.
+            language_ids: `(1,)` int64 row of the spoken language.
+        """
+        inputs = {self.main_input_name: speech, "language_ids": language_ids}
+        return self.base_model(**inputs, return_dict=True).last_hidden_state[0]
+
+    def compute_ctc_logits(self, states: Tensor) -> Tensor:
+        """CTC logits `(..., N, V)`, at least float32, of encoder states `(..., N, D)`."""
+        return mask_ctc_logits(linear(self.ctc_head, states), self.config)
 
     def compute_frame_mask(self, attention_mask: Tensor) -> Tensor:
         """Mask `(B, N)` of the output frames of inputs with the mask `(B, T)`."""

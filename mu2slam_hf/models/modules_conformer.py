@@ -14,6 +14,11 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from .configuration_conformer import ConformerEncoderConfig
 from .modules_attention import ConformerSelfAttention
 from .modules_layers import ChannelNorm, SequenceBatchNorm, apply_dropout, at_least_float32, linear
+from .modules_segments import fold_chunks, unfold_chunks
+
+# Positions of a long row that a feed-forward module transforms at once in inference; all of them together would need
+# several times the memory of everything else.
+_BLOCK_FRAMES = 4096
 
 
 class ConformerFeedForward(nn.Module):
@@ -27,6 +32,11 @@ class ConformerFeedForward(nn.Module):
         self.dropout = config.activation_dropout
 
     def forward(self, hidden_states: Tensor) -> Tensor:
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or hidden_states.shape[1] <= _BLOCK_FRAMES:
+            return self._transform(hidden_states)
+        return torch.cat([self._transform(block) for block in hidden_states.split(_BLOCK_FRAMES, dim=1)], dim=1)
+
+    def _transform(self, hidden_states: Tensor) -> Tensor:
         hidden_states = self.activation(linear(self.up_proj, hidden_states))
         if self.training:
             hidden_states = apply_dropout(hidden_states, self.dropout, True)
@@ -228,6 +238,7 @@ class ConformerLayer(GradientCheckpointingLayer):
         sequence_ids: Tensor | None = None,
         position_embeddings: tuple[Tensor, Tensor] | Tensor | None = None,
         gapped_rows: GappedRows | None = None,
+        chunk_frames: int | None = None,
         **kwargs,
     ) -> Tensor:
         """Run the layer.
@@ -239,10 +250,17 @@ class ConformerLayer(GradientCheckpointingLayer):
             sequence_ids: `(B, L)` int64 for packed rows, or None.
             position_embeddings: rotary cosines and sines, relative sinusoids, or None.
             gapped_rows: of `sequence_ids`, or None.
+            chunk_frames: length of the chunks into which rows are folded around the attention, whose mask and
+                positions are those of chunks; None to attend over rows.
         """
         changed = self.feed_forward1(self.feed_forward1_norm(hidden_states))
         hidden_states = torch.add(hidden_states, self._drop(changed), alpha=0.5)
-        attended, _ = self.self_attn(self.self_attn_norm(hidden_states), attention_mask, position_embeddings, **kwargs)
+        states = self.self_attn_norm(hidden_states)
+        if chunk_frames is not None:
+            states = fold_chunks(states, chunk_frames)
+        attended, _ = self.self_attn(states, attention_mask, position_embeddings, **kwargs)
+        if chunk_frames is not None:
+            attended = unfold_chunks(attended, *hidden_states.shape[:2])
         hidden_states = hidden_states + self._drop(attended)
         convolved = self.conv(self.conv_norm(hidden_states), frame_mask, sequence_ids, gapped_rows)
         hidden_states = hidden_states + self._drop(convolved)

@@ -14,6 +14,9 @@ from .configuration_conformer import ConformerEncoderConfig
 from .modules_layers import ChannelNorm, at_least_float32, linear
 from .modules_lengths import at_least, conv_output_length, length_mask, receptive_field, valid_conv_length
 
+# Output frames that `conv2d` computes at once of a longer recording, in inference: a minute.
+_BLOCK_FRAMES = 1500
+
 
 class StackedFrames(nn.Module):
     """Normalisation and projection of already stacked features, as in w2v-BERT 2.0."""
@@ -251,6 +254,21 @@ class ConvolutionalSubsampling(nn.Module):
         Returns:
             `(B, N, D)`; frames past `encoder_length(lengths)` hold arbitrary finite values.
         """
+        num_frames = conv_output_length(conv_output_length(input_features.shape[1]))
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or num_frames <= _BLOCK_FRAMES:
+            return self._subsample(input_features, lengths)
+        # The channels of a long recording would need more memory than all layers.
+        blocks = []
+        for first in range(0, num_frames, _BLOCK_FRAMES):
+            # One more frame on either side: the convolutions reach that far.
+            before = min(first, 1)
+            start, stop = 4 * (first - before), 4 * (first + _BLOCK_FRAMES + 1)
+            rest = None if lengths is None else (lengths - start).clamp(min=0)
+            states = self._subsample(input_features[:, start:stop], rest)
+            blocks.append(states[:, before : before + _BLOCK_FRAMES])
+        return torch.cat(blocks, dim=1)
+
+    def _subsample(self, input_features: Tensor, lengths: Tensor | None) -> Tensor:
         # (B, T, M) -> (B, 1, T, M)
         states = input_features.to(self.conv1.weight.dtype).unsqueeze(1)
         for conv in (self.conv1, self.conv2):

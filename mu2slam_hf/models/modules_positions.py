@@ -30,6 +30,20 @@ def sinusoidal_embedding(position_ids: Tensor, hidden_size: int, is_inclusive: b
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
+def add_sinusoids(embeds: Tensor, position_ids: Tensor, chunk_frames: int | None = None) -> Tensor:
+    """Add sinusoidal positions to `embeds` `(B, L, D)`.
+
+    Args:
+        embeds: `(B, L, D)` float.
+        position_ids: `(B, L)` int64.
+        chunk_frames: length of the chunks of chunk-wise attention, in each of which positions restart; None for full
+            attention.
+    """
+    if chunk_frames is not None:
+        position_ids = position_ids % chunk_frames
+    return embeds + sinusoidal_embedding(position_ids, embeds.shape[-1]).to(embeds.dtype)
+
+
 def rotary_angles(position_ids: Tensor, head_dim: int, base: float) -> tuple[Tensor, Tensor]:
     """Cosines and sines that rotate queries and keys.
 

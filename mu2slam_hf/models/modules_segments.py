@@ -10,7 +10,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from .modules_lengths import restarting_position_ids
 
 
 class SegmentRows(NamedTuple):
@@ -106,6 +108,40 @@ def same_sequence(query_ids: Tensor, key_ids: Tensor) -> Callable:
         return query_ids[batch_idx, query_idx] == key_ids[batch_idx, key_idx]
 
     return allowed
+
+
+def fold_chunks(states: Tensor, chunk_frames: int) -> Tensor:
+    """Cut rows into chunks of W positions: `(B, L, ...) -> (B * C, W, ...)`; the last chunk ends in zeros."""
+    padding = [0, 0] * (states.dim() - 2) + [0, -states.shape[1] % chunk_frames]
+    return nn.functional.pad(states, padding).reshape(-1, chunk_frames, *states.shape[2:])
+
+
+def unfold_chunks(chunks: Tensor, batch: int, length: int) -> Tensor:
+    """The `batch` rows of `length` positions that [`fold_chunks`] has cut: `(B * C, W, ...) -> (B, L, ...)`."""
+    return chunks.reshape(batch, -1, *chunks.shape[2:])[:, :length]
+
+
+def fold_mask(mask: Tensor, chunk_frames: int) -> Tensor:
+    """The mask `(B * C, W)` bool of the chunks of rows with the mask `(B, L)` bool, True on real positions.
+
+    A chunk of padding alone is treated as real: attention over no position gives NaN in some backends.
+    """
+    chunks = fold_chunks(mask, chunk_frames)
+    return chunks | ~chunks.any(dim=-1, keepdim=True)
+
+
+def number_chunks(sequence_ids: Tensor, chunk_frames: int) -> Tensor:
+    """Ids of the chunks of packed rows: equal within a chunk, which starts anew with every sequence.
+
+    Args:
+        sequence_ids: `(B, L)` int64, 0 on padding.
+        chunk_frames: number of positions of a chunk.
+
+    Returns:
+        `(B, L)` int64, for [`same_sequence`].
+    """
+    length = sequence_ids.shape[1]
+    return sequence_ids * length + restarting_position_ids(sequence_ids) // chunk_frames
 
 
 def check_packing_backend(config) -> None:

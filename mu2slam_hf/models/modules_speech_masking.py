@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Replacements of masked speech frames: random vectors determined by their position, or one embedding.
+"""Masked frames: spans determined by their position, and replacements by random vectors or one embedding.
 
 Shapes: U utterances, N encoder frames, K masked frames, D width.
 """
@@ -7,7 +7,9 @@ Shapes: U utterances, N encoder frames, K masked frames, D width.
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from .modules_lengths import length_mask
 
 _WORD = 0xFFFFFFFF
 _GOLDEN = 0x9E3779B1
@@ -27,14 +29,47 @@ def counter_noise(seeds: Tensor, frames: Tensor, width: int) -> Tensor:
     Returns:
         `(K, D)` float32.
     """
-    keys = _mix(_mix(seeds & _WORD) ^ (seeds >> 32 & _WORD))
-    keys = _mix(keys ^ (frames * _GOLDEN & _WORD))
+    keys = _frame_keys(seeds, frames)
     pairs = torch.arange(width + width % 2, device=seeds.device)
-    # (K, 2 * ceil(D / 2)) in (0, 1]; 24 bits, exact in float32
-    uniform = ((_mix(keys[:, None] + pairs * _GOLDEN & _WORD) >> 8) + 1).to(torch.float32) * 2.0**-24
+    # (K, 2 * ceil(D / 2)) in (0, 1]
+    uniform = _to_uniform(_mix(keys[:, None] + pairs * _GOLDEN & _WORD))
     # Box-Muller: two uniform numbers give two normal ones.
     radius, angle = (-2.0 * uniform[:, 0::2].log()).sqrt(), 2.0 * math.pi * uniform[:, 1::2]
     return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=-1)[:, :width]
+
+
+def counter_spans(seeds: Tensor, lengths: Tensor, num_frames: int, start_prob: float, span_length: int) -> Tensor:
+    """Spans of frames to mask, each frame a function of a seed and its index only.
+
+    For rows whose length only the model knows. Spans may overlap; a span ends with its row.
+
+    Args:
+        seeds: `(U,)` int64.
+        lengths: `(U,)` int64 real frames of each row.
+        num_frames: N.
+        start_prob: probability that a span starts at a frame.
+        span_length: number of frames of a span.
+
+    Returns:
+        `(U, N)` bool, True on frames to mask.
+    """
+    frames = torch.arange(num_frames, device=seeds.device)
+    # Another key than that of the noise of the same frame.
+    keys = _mix(_frame_keys(seeds[:, None], frames) ^ _GOLDEN)
+    started = (_to_uniform(keys) <= start_prob).long().cumsum(dim=1)
+    before = nn.functional.pad(started, (span_length, 0))[:, :num_frames]
+    return (started > before) & length_mask(lengths, num_frames)
+
+
+def _frame_keys(seeds: Tensor, frames: Tensor) -> Tensor:
+    """Hashes of 32 bits of seeds and frame indices, int64 of their common shape."""
+    keys = _mix(_mix(seeds & _WORD) ^ (seeds >> 32 & _WORD))
+    return _mix(keys ^ (frames * _GOLDEN & _WORD))
+
+
+def _to_uniform(words: Tensor) -> Tensor:
+    """Numbers in (0, 1] of 32-bit words; 24 bits, exact in float32."""
+    return ((words >> 8) + 1).to(torch.float32) * 2.0**-24
 
 
 def _mix(words: Tensor) -> Tensor:

@@ -237,7 +237,7 @@ def finish_backend(backend: Tokenizer, num_speech_tokens: int) -> Tokenizer:
     return backend
 
 
-VOCABULARY_HEADS = ("lm_head", "mlm_head", "ctc_head")
+VOCABULARY_HEADS = ("lm_head", "mlm_head", "ctc_head", "token_head")
 TOKEN_TABLES = (
     ".embed_tokens.weight",
     *(f".{head}.{kind}" for head in VOCABULARY_HEADS for kind in ("weight", "bias")),

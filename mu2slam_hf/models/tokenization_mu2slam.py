@@ -240,6 +240,12 @@ class Mu2SLAMTokenizer(TokenizersBackend):
         return super()._decode(token_ids, skip_special_tokens=False, **kwargs)
 
 
+class Mu2SLAMTransducerTokenizer(Mu2SLAMTokenizer):
+    """Tokenizer of a transducer: like that of CTC without `</s>`, but its output has no repeated ids to collapse."""
+
+    _ends_with_eos = False
+
+
 @dataclass
 class Mu2SLAMCTCTokenizerOutput(ModelOutput):
     """Decoded text with frame offsets.
@@ -370,4 +376,4 @@ class Mu2SLAMCTCTokenizer(Mu2SLAMTokenizer):
         return words
 
 
-__all__ = ["Mu2SLAMCTCTokenizer", "Mu2SLAMTokenizer"]
+__all__ = ["Mu2SLAMCTCTokenizer", "Mu2SLAMTokenizer", "Mu2SLAMTransducerTokenizer"]

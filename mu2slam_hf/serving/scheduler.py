@@ -12,7 +12,8 @@ from typing import Any, BinaryIO
 
 from mu2slam_hf.data.audio import FloatArray
 from mu2slam_hf.inference.live.transcriber import guess_words
-from mu2slam_hf.inference.transcription import TranscribedRecording, Transcriber, TranscriptionRequest
+from mu2slam_hf.inference.settled_segments import TranscribedRecording
+from mu2slam_hf.inference.transcription import Transcriber, TranscriptionRequest
 from mu2slam_hf.inference.transcripts import Transcript
 from mu2slam_hf.inference.windows import Window
 from mu2slam_hf.serving.errors import ApiError, stopping

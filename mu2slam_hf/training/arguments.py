@@ -23,6 +23,7 @@ class MultitaskTrainingArguments(Seq2SeqTrainingArguments):
         shard_parameters: whether to split parameters, gradients and optimizer states over the processes (FSDP2).
         num_sharding_replicas: number of whole copies of a sharded model, for example the number of machines.
         language_model_factor: factor of the learning rate of the part `language_model` of a model.
+        head_learning_rate_ratio: the same for the parameters outside the base model.
         early_stopping_patience: number of evaluations without an improvement of `metric_for_best_model` after which
             training ends; None: never.
     """
@@ -35,6 +36,7 @@ class MultitaskTrainingArguments(Seq2SeqTrainingArguments):
     shard_parameters: bool = False
     num_sharding_replicas: int = 1
     language_model_factor: float = 1.0
+    head_learning_rate_ratio: float = 1.0
     early_stopping_patience: int | None = None
 
     @property

@@ -99,12 +99,16 @@ def build_scheduler(
 
 
 def build_parameter_groups(
-    model: nn.Module, weight_decay: float, learning_rate: float | None = None, language_model_factor: float = 1.0
+    model: nn.Module,
+    weight_decay: float,
+    learning_rate: float | None = None,
+    language_model_factor: float = 1.0,
+    head_learning_rate_ratio: float = 1.0,
 ) -> list[dict[str, Any]]:
     """Two AdamW groups: matrices with weight decay, and all other parameters without.
 
     With another `language_model_factor` than 1, the parameters of a part `language_model` have groups of their own,
-    whose learning rate is multiplied by it.
+    whose learning rate is multiplied by it; likewise those outside the base model for `head_learning_rate_ratio`.
 
     Choice: not decayed are biases, norms, every parameter with fewer than two dimensions, and embedding tables (decay
     would shrink rows that a small corpus never uses). The paper gives the rate, 0.01 in fine-tuning, and names no
@@ -120,16 +124,19 @@ def build_parameter_groups(
     kept = [parameter for parameter in trained if parameter.ndim < 2 or id(parameter) in embeddings]
     kept_ids = set(map(id, kept))
     decayed = [parameter for parameter in trained if id(parameter) not in kept_ids]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
-    if language_model_factor != 1.0 and learning_rate is not None:
-        inside_ids = {id(p) for name, p in model.named_parameters() if "language_model" in name.split(".")}
-        parts = [
-            ([p for p in parameters if (id(p) in inside_ids) is is_inside], decay, is_inside)
-            for parameters, decay in ((decayed, weight_decay), (kept, 0.0))
-            for is_inside in (False, True)
-        ]
-        slow = {"lr": learning_rate * language_model_factor}
-        groups = [{"params": own, "weight_decay": decay, **(slow if inside else {})} for own, decay, inside in parts]
+    factors: dict[int, float] = {}
+    if head_learning_rate_ratio != 1.0:
+        base_ids = set(map(id, getattr(model, "base_model", model).parameters()))
+        factors = {id(p): head_learning_rate_ratio for p in trained if id(p) not in base_ids}
+    if language_model_factor != 1.0:
+        inside = (p for name, p in model.named_parameters() if "language_model" in name.split("."))
+        factors |= {id(p): language_model_factor for p in inside}
+    groups: list[dict[str, Any]] = []
+    for parameters, decay in ((decayed, weight_decay), (kept, 0.0)):
+        for factor in dict.fromkeys((1.0, language_model_factor, head_learning_rate_ratio)):
+            own = [p for p in parameters if factors.get(id(p), 1.0) == factor]
+            rate = {} if factor == 1.0 or learning_rate is None else {"lr": learning_rate * factor}
+            groups.append({"params": own, "weight_decay": decay, **rate})
     return [group for group in groups if group["params"]]
 
 
@@ -142,6 +149,7 @@ def build_optimizer(
     betas: tuple[float, float] = (0.9, 0.98),
     eps: float = 1e-9,
     language_model_factor: float = 1.0,
+    head_learning_rate_ratio: float = 1.0,
 ) -> torch.optim.Optimizer:
     """AdamW over `build_parameter_groups`, or Adam; the fused kernel if every parameter is a plain fp32 tensor.
 
@@ -155,7 +163,9 @@ def build_optimizer(
         raise ValueError(f"Unknown optimizer {optimizer!r}; known: {', '.join(OPTIMIZERS)}.")
     if optimizer == "adam" and weight_decay != 0.0:
         raise ValueError(f"Adam does not support weight decay; set it to 0 (got {weight_decay}) or use adamw.")
-    groups = build_parameter_groups(model, weight_decay, learning_rate, language_model_factor)
+    groups = build_parameter_groups(
+        model, weight_decay, learning_rate, language_model_factor, head_learning_rate_ratio
+    )
     if not groups:
         raise ValueError("The model has no trainable parameters: all are frozen.")
     parameters = [parameter for group in groups for parameter in group["params"]]

@@ -256,6 +256,7 @@ class MultitaskTrainer(ResumeMixin, ShardingMixin):
                 betas=(self.args.adam_beta1, self.args.adam_beta2),
                 eps=self.args.adam_epsilon,
                 language_model_factor=self.args.language_model_factor,
+                head_learning_rate_ratio=self.args.head_learning_rate_ratio,
             )
         return self.optimizer
 

@@ -14,6 +14,7 @@ from helpers import REPOSITORY_ROOT, make_tiny_pair, run_python
 from tiny_speech_llm import make_speech_llm
 
 from mu2slam_hf import (
+    MaestroForPreTraining,
     MSLAMForAudioClassification,
     MSLAMForCTC,
     MSLAMForPreTraining,
@@ -136,12 +137,22 @@ print(*sorted(outputs.named_losses()), len(info["missing_keys"]), len(info["unex
 
 
 @pytest.mark.parametrize(
-    "model_class", [MSLAMForPreTraining, MSLAMForSequenceClassification, MSLAMForAudioClassification, MSLAMForCTC]
+    "model_class",
+    [
+        MSLAMForPreTraining,
+        MSLAMForSequenceClassification,
+        MSLAMForAudioClassification,
+        MSLAMForCTC,
+        MaestroForPreTraining,
+    ],
 )
 def test_mslam_in_a_bare_process(model_class, pair, tmp_path):
     processor = pair[1]
     options = {name: getattr(pair[0].config, name) for name in ("encoder_config", "vocab_size", "num_speech_tokens")}
     options |= {"text_token_offset": pair[0].config.text_token_offset, "languages": processor.languages}
+    if model_class is MaestroForPreTraining:
+        options |= {"transducer_config": {"hidden_size": 8, "joint_size": 8}, "alignment_ema_decay": 0.9}
+        options |= {f"{part}_config": {"num_hidden_layers": 1} for part in ("text_encoder", "refiner")}
     model = model_class(model_class.config_class(**options, num_speech_layers=1, codevector_dim=8))
     if model_class is MSLAMForCTC:
         tokenizer = Mu2SLAMCTCTokenizer.from_tokenizer(processor.tokenizer)

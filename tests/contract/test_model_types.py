@@ -12,6 +12,7 @@ from torch import nn
 import mu2slam_hf
 from mu2slam_hf import (
     ConformerEncoderConfig,
+    MaestroConfig,
     MSLAMConfig,
     MSLAMCTCConfig,
     Mu2SLAMConfig,
@@ -41,6 +42,16 @@ def tiny_configs() -> dict[str, object]:
         "mu2slam_ctc": Mu2SLAMCTCConfig(encoder_config=encoder, **shared),
         "mslam": MSLAMConfig(encoder_config=two_layers, num_speech_layers=1, codevector_dim=8, **shared),
         "mslam_ctc": MSLAMCTCConfig(encoder_config=two_layers, num_speech_layers=1, **shared),
+        "maestro": MaestroConfig(
+            encoder_config=two_layers,
+            num_speech_layers=1,
+            codevector_dim=8,
+            text_encoder_config={"num_hidden_layers": 1},
+            refiner_config={"num_hidden_layers": 1},
+            transducer_config={"hidden_size": 8, "joint_size": 8, "num_layers": 1},
+            alignment_ema_decay=0.9,
+            **shared,
+        ),
         "speech_llm": SpeechLLMConfig(encoder_config=encoder, text_config=text, audio_token_id=40),
         "speech_text_dual_encoder": SpeechTextDualEncoderConfig(
             text_config={"model_type": "llama", "vocab_size": 50, "num_key_value_heads": 2, **SMALL}

@@ -58,9 +58,13 @@ OVERRIDES = {
     "mu2slam": {**ENCODER, **{f"decoder_config.{key}": value for key, value in SIZES.items()}},
     "mslam": {**ENCODER, **CODEBOOK, "num_speech_layers": 1, "num_negatives": 4},
 }
+TEXT_LAYERS = {f"{part}_config.num_hidden_layers": 1 for part in ("text_encoder", "refiner")}
+TRANSDUCER = {"transducer_config.hidden_size": 8, "transducer_config.joint_size": 8, "transducer_config.num_layers": 1}
+OVERRIDES["maestro"] = {**OVERRIDES["mslam"], **TEXT_LAYERS, **TRANSDUCER}
 FIRST_BATCH = {
     "pretraining": {"speech": 4, "text": 8, "asr": 1, "ast": 1, "mt": 1},
     "mslam_pretraining": {"speech": 8, "text": 32, "asr": 1},  # 2048, 8192 and 256 on 256 devices
+    "maestro_pretraining": {"speech": 4, "text": 32, "asr": 2},  # 1024, 8192 and 512
 }
 
 
@@ -70,11 +74,19 @@ def each(paths):
 
 def test_every_kind_has_recipes():
     least = {"dual_encoder": 2, "finetuning": 4, "pretraining": 4, "mslam_pretraining": 4, "head_finetuning": 3}
-    least["multitask_finetuning"] = 5
+    least |= {"multitask_finetuning": 5, "maestro_pretraining": 3}
     counts = Counter(RECIPES.values())
     assert counts.keys() == KINDS and all(counts[kind] >= number for kind, number in least.items())
     assert [path.stem for path in STREAMED] == [
-        *("best_rq_0_6b", "pretrain_0_6b", "pretrain_2b", "pretrain_char", "pretrain_char_8gpu", "pretrain_spm")
+        *(
+            "paper_0_6b",
+            "best_rq_0_6b",
+            "pretrain_0_6b",
+            "pretrain_2b",
+            "pretrain_char",
+            "pretrain_char_8gpu",
+            "pretrain_spm",
+        )
     ]
 
 

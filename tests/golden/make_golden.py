@@ -21,6 +21,8 @@ from helpers import make_tiny_config  # noqa: E402
 
 from mu2slam_hf import (  # noqa: E402
     ConformerEncoder,
+    MaestroConfig,
+    MaestroForPreTraining,
     MSLAMConfig,
     MSLAMCTCConfig,
     MSLAMForAudioClassification,
@@ -94,6 +96,15 @@ def build_mslam_models(mu2slam_config: Mu2SLAMConfig) -> dict[str, torch.nn.Modu
     options |= {"quantizer_method": "gumbel"}
     config, two = MSLAMConfig(**options), {"quantizer_method": "nearest", "num_codevector_groups": 2}
     nearest = MSLAMConfig(**options | two, add_speech_projection=False)
+    small = {"num_hidden_layers": 1}
+    transducer = {"hidden_size": 8, "joint_size": 8, "num_layers": 1}
+    maestro = MaestroConfig(
+        **options,
+        text_encoder_config=small,
+        refiner_config=small,
+        transducer_config=transducer,
+        alignment_ema_decay=0.9,
+    )
     with torch.device("meta"):
         return {
             "MSLAMModel": MSLAMModel(config),
@@ -102,6 +113,7 @@ def build_mslam_models(mu2slam_config: Mu2SLAMConfig) -> dict[str, torch.nn.Modu
             "MSLAMForCTC": MSLAMForCTC(MSLAMCTCConfig(**options)),
             "MSLAMForSequenceClassification": MSLAMForSequenceClassification(config),
             "MSLAMForAudioClassification": MSLAMForAudioClassification(config),
+            "MaestroForPreTraining": MaestroForPreTraining(maestro),
         }
 
 

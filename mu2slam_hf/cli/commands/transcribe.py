@@ -83,6 +83,11 @@ def add_parser(subparsers: Any) -> None:
     add_plot_option(output, "waveform, spectrogram and words; a file, or a folder for several recordings")
     long = parser.add_argument_group("long recordings")
     add_window_options(long)
+    long.add_argument(
+        "--whole-recording",
+        action="store_true",
+        help="encode each recording in one pass, with attention inside chunks; only for CTC models",
+    )
     add_model_options(parser)
     add_adapters_option(parser)
     add_generation_options(parser)
@@ -256,6 +261,7 @@ def build_options(args: argparse.Namespace, languages: JobLanguages, *, with_wor
         timestamps="word" if with_words else None,
         multilingual=args.multilingual,
         split_channels=args.channels,
+        whole_recording=args.whole_recording,
         chunk_length_s=args.chunk_length,
         vad=args.vad,
         adapter_name=languages.adapter_name,

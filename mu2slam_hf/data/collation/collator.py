@@ -140,16 +140,27 @@ class TranscriptCheck:
         """Number of transcripts so far that did not fit."""
         return self._counts["ctc_too_long"]
 
-    def keep_fitting(self, token_ids: list[int], num_frames: int, example_id: str) -> list[int]:
-        """The labels, or none if they need more than `num_frames` encoder frames, so that CTC has no path."""
-        # CTC requires a blank between two equal labels.
+    def keep_fitting(
+        self, token_ids: list[int], num_frames: int, example_id: str, max_symbols_per_frame: int | None = None
+    ) -> list[int]:
+        """The labels, or none if they need more than `num_frames` encoder frames.
+
+        Args:
+            token_ids: the labels.
+            num_frames: number of encoder frames of the recording.
+            example_id: id for the log.
+            max_symbols_per_frame: labels that a frame can have, for a transducer; None for CTC: one, and a blank
+                between two equal ones.
+        """
         repeats = sum(first == second for first, second in zip(token_ids, token_ids[1:], strict=False))
         needed = len(token_ids) + repeats
+        if max_symbols_per_frame is not None:
+            needed = -(-len(token_ids) // max_symbols_per_frame)
         if needed <= num_frames:
             return token_ids
         self._counts.add("ctc_too_long")
         self._log.warning(
             example_id,
-            f"{example_id}: the transcript needs {needed} encoder frames, got {num_frames}; it has no CTC loss",
+            f"{example_id}: the transcript needs {needed} encoder frames, got {num_frames}; it has no loss",
         )
         return []

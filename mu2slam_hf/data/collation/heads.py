@@ -29,12 +29,21 @@ class HeadCollator(SpeechTextCollator):
     Args:
         processor: processor with `feature_extractor` and `tokenizer`.
         labels: names of the classes, in the order of their numbers: the text of a target is one of them; None for
-            transcripts for CTC.
+            transcripts.
+        max_symbols_per_frame: maximum number of labels of an encoder frame, for a transducer; None: that of CTC.
         kwargs: as in `SpeechTextCollator`.
     """
 
-    def __init__(self, processor: Any, *, labels: Sequence[str] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        processor: Any,
+        *,
+        labels: Sequence[str] | None = None,
+        max_symbols_per_frame: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(processor, **kwargs)
+        self.max_symbols_per_frame = max_symbols_per_frame
         self.label2id = None if labels is None else {label: number for number, label in enumerate(labels)}
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
@@ -68,7 +77,7 @@ class HeadCollator(SpeechTextCollator):
 
     def _transcripts(self, texts: Sequence[str], num_frames: Sequence[int], ids: Sequence[str]) -> Tensor:
         rows = [
-            self.transcripts.keep_fitting(self.without_unknown(row), length, example_id)
+            self.transcripts.keep_fitting(self.without_unknown(row), length, example_id, self.max_symbols_per_frame)
             for row, length, example_id in zip(self.encode(texts), num_frames, ids, strict=False)
         ]
         return self.pad(rows, IGNORE_INDEX)

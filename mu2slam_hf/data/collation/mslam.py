@@ -1,12 +1,12 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Collation of mSLAM's pre-training: a mixed batch of speech, text and pairs.
+"""Collation of the pre-training of mSLAM and Maestro: a mixed batch of speech, text and pairs.
 
 Legend: U = utterances, T = frames (or samples) that the front end reads, N = encoder frames, W = texts, L = tokens of
 the longest one, P = pairs, Q = negatives, C = labels of the longest transcript.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -62,6 +62,9 @@ class MSLAMCollator(MaskingCollator[MSLAMMaskingConfig]):
             raise ValueError(f"num_negatives must be at least 0, got {num_negatives}")
         self.num_negatives = num_negatives
 
+    masks_pairs: ClassVar[bool] = True
+    """Whether frames of utterances with a transcript are masked."""
+
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
         """Collate items of any of the three tasks.
 
@@ -99,6 +102,8 @@ class MSLAMCollator(MaskingCollator[MSLAMMaskingConfig]):
         negatives = np.full((num_rows, longest, self.num_negatives), -1, dtype=np.int64)
         seeds = np.zeros(num_rows, dtype=np.int64)
         for row, (item, task) in enumerate(speech):
+            if task == "asr" and not self.masks_pairs:
+                continue
             frames, rule, generator_of = num_frames[row], self.masking_of(item.drawn), self.generator_of(item.drawn)
             start_prob = rule.tlm_start_prob if task == "asr" else rule.span_start_prob
             mask[row, :frames] = draw_frame_mask(frames, rule, generator_of(f"mask:{task}:0"), start_prob)
@@ -134,6 +139,29 @@ class MSLAMCollator(MaskingCollator[MSLAMMaskingConfig]):
             "text_ids": self.pad(rows, tokenizer.pad_token_id),
             "text_attention_mask": self.pad([np.ones_like(row) for row in rows], 0),
             "text_labels": self.pad(labels, IGNORE_INDEX),
+        }
+
+
+class MaestroCollator(MSLAMCollator):
+    """Collates examples of the tasks speech, text and asr.
+
+    The batch is that of [`MSLAMCollator`], except for these: no frames of pairs are masked, because text is matched
+    with all of them; texts have `text_ids` `(W, L)` int64 as they are, without `</s>` and `<unk>`, and `text_seed`
+    `(W,)` int64, from which the model draws spans and noise, because only the model knows how many frames a text has.
+    """
+
+    masks_pairs: ClassVar[bool] = False
+
+    def _mask_texts(
+        self, texts: Sequence[tuple[DrawnExample, str]], encoded: Sequence[list[int]]
+    ) -> dict[str, Tensor]:
+        """Texts as they are, and the seeds of their masks."""
+        rows = [np.array(self.without_unknown(ids), dtype=np.int64) for ids in encoded]
+        seeds = [int(self.generator_of(drawn)(f"mask:{task}:0").integers(2**63)) for drawn, task in texts]
+        return {
+            "text_ids": self.pad(rows, self.tokenizer.pad_token_id),
+            "text_attention_mask": self.pad([np.ones_like(row) for row in rows], 0),
+            "text_seed": torch.tensor(seeds or [0], dtype=torch.int64),
         }
 
 

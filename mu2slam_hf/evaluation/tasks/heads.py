@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Evaluation of a classification or CTC head on a corpus, its errors, and a baseline of its classes."""
+"""Evaluation of a head for classes or transcripts on a corpus, its errors, and a baseline of its classes."""
 
 import json
 from collections import Counter
@@ -29,8 +29,7 @@ from mu2slam_hf.evaluation.scores.intervals import wilson_interval
 from mu2slam_hf.evaluation.scores.metrics import compute_cer, compute_wer
 from mu2slam_hf.evaluation.scores.tables import format_tsv
 from mu2slam_hf.evaluation.tasks.zero_shot_classification import fit_linear
-from mu2slam_hf.models.generation_tokens import find_best_tokens
-from mu2slam_hf.models.modules_lengths import encoder_length
+from mu2slam_hf.models.generation_tokens import exclude_from_ctc, excluded_tokens
 
 logger = logging.get_logger(__name__)
 
@@ -45,8 +44,8 @@ class HeadReport:
 
     Attributes:
         figures: `accuracy` and `macro_f1` (and accuracy by language), or `wer` and `cer`, in percent.
-        matrix: the confusion matrix of the classes; None for CTC.
-        transcripts: `(id, reference, hypothesis)` of CTC.
+        matrix: the confusion matrix of the classes; None for transcripts.
+        transcripts: `(id, reference, hypothesis)` of a head for transcripts.
     """
 
     figures: dict[str, float]
@@ -79,9 +78,9 @@ def _write(path: Path, content: str) -> None:
 
 @torch.no_grad()
 def predict(model: Any, dataset: ExampleDataset, collator: HeadCollator, batch_size: int) -> list[tuple[Example, Any]]:
-    """Predict the index of a class, or the best id of each frame, for every readable example.
+    """Predict the index of a class, or the ids of a transcript, for every readable example.
 
-    Ids that were added for other languages than that of the example are never the best.
+    Ids that were added for other languages than that of the example are not written.
     Unreadable recordings are skipped and counted by the data set.
     """
 
@@ -93,20 +92,29 @@ def predict(model: Any, dataset: ExampleDataset, collator: HeadCollator, batch_s
     for examples, batch in DataLoader(dataset, batch_size=batch_size, collate_fn=collate, shuffle=False):
         left_out = ("labels", "record_ids", "source_language_labels")
         inputs = {name: value.to(model.device) for name, value in batch.items() if name not in left_out}
-        logits = model(**inputs).logits
-        is_ctc = logits.ndim > 2
-        best = (
-            find_best_tokens(logits, model.config, batch["source_language_labels"])
-            if is_ctc
-            else logits.argmax(dim=-1)
-        )
-        answers = best.tolist()
-        if is_ctc:
-            lengths = encoder_length(inputs["attention_mask"].sum(dim=1), model.config.encoder_config)
-            answers = [row[:length] for row, length in zip(answers, lengths.tolist(), strict=True)]
+        if collator.label2id is None:
+            answers = _write_transcripts(model, inputs, batch["source_language_labels"].clamp(min=0).to(model.device))
+        else:
+            answers = model(**inputs).logits.argmax(dim=-1).tolist()
         # A batch without readable examples has one silent row.
         answered += zip(examples, answers, strict=False)
     return answered
+
+
+def _write_transcripts(model: Any, inputs: Mapping[str, Tensor], language_rows: Tensor) -> list[list[int]]:
+    """Ids of the transcripts of a batch of speech in the languages `(B,)`."""
+    config = model.config
+    encoded = model.encode_speech(inputs[model.speech_input_name], inputs["attention_mask"], language_rows)
+    logits = exclude_from_ctc(encoded.ctc_logits, excluded_tokens(config, language_rows))
+    lengths = encoded.frame_mask.sum(dim=-1).tolist()
+    languages = [config.languages[row] if row else None for row in language_rows.tolist()]
+    written: list[list[int]] = model.write_tokens(
+        [frames[:length] for frames, length in zip(encoded.states, lengths, strict=True)],
+        [frames[:length] for frames, length in zip(logits, lengths, strict=True)],
+        source_langs=languages,
+        target_langs=languages,
+    )
+    return written
 
 
 def measure_head(
@@ -115,8 +123,8 @@ def measure_head(
     """Evaluate a head on a corpus.
 
     Args:
-        model: a model with a classification or CTC head.
-        processor: its processor, whose tokenizer decodes CTC output.
+        model: a model with a classification head, or one that writes transcripts.
+        processor: its processor, whose tokenizer decodes these.
         dataset: examples with one target each.
         collator: collator of the items.
         batch_size: number of items per batch.
@@ -125,7 +133,9 @@ def measure_head(
     answers = [answer for _, answer in answered]
     truth = [example.targets[0].text for example, _ in answered]
     if collator.label2id is None:
-        hypotheses = processor.tokenizer.batch_decode(answers, skip_special_tokens=True)
+        # Repeats of CTC are collapsed already.
+        options = {"group_tokens": False} if getattr(processor.tokenizer, "collapses_repeats", False) else {}
+        hypotheses = processor.tokenizer.batch_decode(answers, skip_special_tokens=True, **options)
         figures = {"wer": compute_wer(truth, hypotheses).value, "cer": compute_cer(truth, hypotheses).value}
         ids = [example.id for example, _ in answered]
         return HeadReport(figures=figures, transcripts=list(zip(ids, truth, hypotheses, strict=True)))

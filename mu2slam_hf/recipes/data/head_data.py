@@ -68,10 +68,10 @@ def build_head_dataset(
     head, known = recipe.head, set(labels)
     examples = []
     for record in records:
-        text = record.text if head.kind == "ctc" else label_of(record, head.label)
+        text = record.text if head.writes_transcripts else label_of(record, head.label)
         second = None if head.second_text is None else str(record.extra.get(head.second_text) or "")
-        if text and second != "" and (head.kind == "ctc" or text in known):
-            task = "asr" if head.kind == "ctc" else head.kind
+        if text and second != "" and (head.writes_transcripts or text in known):
+            task = "asr" if head.writes_transcripts else head.kind
             examples.append(build_head_example(record, modality, task, text, second))
     if len(examples) < len(records):
         left_out = len(records) - len(examples)

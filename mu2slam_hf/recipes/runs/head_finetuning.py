@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Fine-tuning of one head: classes of speech or text, CTC, or answers to questions."""
+"""Fine-tuning of one head: classes of speech or text, transcripts, or answers to questions."""
 
 import copy
 import json
@@ -22,13 +22,14 @@ from mu2slam_hf.models.modeling_mslam import (
     MSLAMForQuestionAnswering,
     MSLAMForSequenceClassification,
 )
-from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
+from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration, Mu2SLAMForCTC
 from mu2slam_hf.models.modeling_mu2slam_understanding import (
     Mu2SLAMForQuestionAnswering,
     Mu2SLAMForSequenceClassification,
 )
+from mu2slam_hf.models.modeling_transducer import MSLAMForRNNT, Mu2SLAMForRNNT
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
-from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer, Mu2SLAMTokenizer
+from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer, Mu2SLAMTokenizer, Mu2SLAMTransducerTokenizer
 from mu2slam_hf.recipes.data.head_data import (
     balance_classes,
     build_head_dataset,
@@ -51,6 +52,7 @@ from mu2slam_hf.training.objectives.heads import (
     CTCObjective,
     HeadObjective,
     SpanObjective,
+    TransducerObjective,
 )
 from mu2slam_hf.training.scorers import ClassScorer, Scorer, SpanScorer, TranscriptScorer
 from mu2slam_hf.training.trainer import MultitaskTrainer
@@ -60,15 +62,24 @@ MODEL_CLASSES: dict[str, dict[str, Any]] = {
         "audio_classification": MSLAMForAudioClassification,
         "sequence_classification": MSLAMForSequenceClassification,
         "ctc": MSLAMForCTC,
+        "rnnt": MSLAMForRNNT,
         "question_answering": MSLAMForQuestionAnswering,
     },
     "mu2slam": {
+        "ctc": Mu2SLAMForCTC,
+        "rnnt": Mu2SLAMForRNNT,
         "sequence_classification": Mu2SLAMForSequenceClassification,
         "question_answering": Mu2SLAMForQuestionAnswering,
         "answer_generation": Mu2SLAMForConditionalGeneration,
     },
 }
 """Family of the model -> kind of the head -> class."""
+
+_TOKENIZERS: dict[str, type[Mu2SLAMTokenizer]] = {"ctc": Mu2SLAMCTCTokenizer, "rnnt": Mu2SLAMTransducerTokenizer}
+"""Kind of a head that writes transcripts -> class of its tokenizer."""
+
+
+_HEADS_OF_SPEECH = ("audio_classification", "ctc", "rnnt")
 
 
 def find_model_class(recipe: HeadRecipe) -> Any:
@@ -86,6 +97,11 @@ def find_model_class(recipe: HeadRecipe) -> Any:
         name = str(json.loads(Path(section.config).read_text(encoding="utf-8")).get("model_type", name))
     family = "mu2slam" if name.startswith("mu2slam") else "mslam"
     classes = MODEL_CLASSES[family]
+    if name == "maestro" and recipe.head.kind not in _HEADS_OF_SPEECH:
+        raise RecipeError(
+            f"head.kind: the heads of a Maestro are those of speech, {', '.join(_HEADS_OF_SPEECH)}; got "
+            f"{recipe.head.kind!r}"
+        )
     if recipe.head.kind not in classes:
         raise RecipeError(f"head.kind: a {family} has the heads {', '.join(classes)}; got {recipe.head.kind!r}")
     return classes[recipe.head.kind]
@@ -133,24 +149,25 @@ class HeadFinetuningRun(Run):
         return HeadData(records, tested, find_labels(self.recipe, records))
 
     def build_processor(self, data: HeadData) -> Mu2SLAMProcessor:
-        """The processor of the encoder; for CTC its tokenizer collapses repeats.
+        """The processor of the encoder, for transcripts with the tokenizer of the head: that of CTC collapses repeats.
 
-        A speech encoder of another format (`model.init_encoder_from`) has no tokenizer: for CTC a new one is trained
-        on the transcripts.
+        A speech encoder of another format (`model.init_encoder_from`) has no tokenizer: for transcripts a new one is
+        trained on them.
 
         Raises:
             RecipeError: neither the recipe nor the model has one.
         """
         recipe = self.recipe
-        is_new = recipe.head.kind == "ctc" and recipe.model.init_from is None
+        is_new = recipe.head.writes_transcripts and recipe.model.init_from is None
         if not (self.checkpoint or recipe.processor.init_from or recipe.model.init_from or is_new):
             raise RecipeError("processor.init_from: is required without model.init_from")
         # The texts of a classifier are classes, or sources whose unknown characters do no harm.
-        records = data.records if recipe.head.kind == "ctc" else {}
+        records = data.records if recipe.head.writes_transcripts else {}
         processor = build_processor(recipe, records, self.checkpoint, self.growths)
-        if recipe.head.kind != "ctc" or isinstance(processor.tokenizer, Mu2SLAMCTCTokenizer):
+        tokenizer_class = _TOKENIZERS.get(recipe.head.kind)
+        if tokenizer_class is None or type(processor.tokenizer) is tokenizer_class:
             return processor
-        tokenizer = Mu2SLAMCTCTokenizer.from_tokenizer(processor.tokenizer)
+        tokenizer = tokenizer_class.from_backend(processor.tokenizer.backend_tokenizer)
         return Mu2SLAMProcessor(processor.feature_extractor, tokenizer, languages=processor.languages)
 
     def build_model(self, processor: Mu2SLAMProcessor, data: Any = None) -> Any:
@@ -165,6 +182,8 @@ class HeadFinetuningRun(Run):
         if data.labels:
             overrides["id2label"] = dict(enumerate(data.labels))
             overrides["label2id"] = {label: number for number, label in enumerate(data.labels)}
+        if section.ctc_weight is not None:
+            overrides["transducer_config.ctc_loss_weight"] = section.ctc_weight
         start = self.model_recipe
         with_labels = replace(start, model=replace(start.model, overrides=overrides))
         model: Any = build_model_of(with_labels, processor, model_class, growths=self.growths)
@@ -174,12 +193,12 @@ class HeadFinetuningRun(Run):
             with errors_of("head.trainable_layers"):
                 model.freeze_encoder(section.trainable_layers)
             # The token embeddings are part of the encoder, but also the output layer of CTC.
-            if section.kind == "ctc":
+            if section.writes_transcripts:
                 model.ctc_head.requires_grad_(True)
         if recipe.lora is None:
             return model
         # What is new has no weights to adapt. The output layers of CTC and decoder are not: they are the embeddings.
-        is_new = section.is_classifier or section.kind == "question_answering"
+        is_new = section.is_classifier or section.kind in ("question_answering", "rnnt")
         new = [name for name, _ in model.named_children() if is_new and name != model.base_model_prefix]
         lora = replace(recipe.lora, modules_to_save=[*dict.fromkeys([*recipe.lora.modules_to_save, *new])])
         return add_adapters(lora, model, processor, growths=self.growths)
@@ -194,7 +213,11 @@ class HeadFinetuningRun(Run):
                 processor, generates=generates, max_tokens=head.max_tokens, encoder_config=encoder_config
             )
         labels = [names[number] for number in range(len(names))] if head.is_classifier else None
-        return HeadCollator(processor, labels=labels, encoder_config=model.config.encoder_config)
+        # CTC needs a frame for every label; a transducer does not.
+        limit = model.config.transducer_config.max_symbols_per_frame if head.kind == "rnnt" else None
+        return HeadCollator(
+            processor, labels=labels, max_symbols_per_frame=limit, encoder_config=model.config.encoder_config
+        )
 
     def build_trainer(self, processor: Mu2SLAMProcessor, model: Any, data: HeadData) -> MultitaskTrainer:
         """The trainer with its data in random order, and with balanced classes if `data.balance` is set."""
@@ -300,6 +323,7 @@ class HeadFinetuningRun(Run):
 
 OBJECTIVES: dict[str, type[HeadObjective]] = {
     "ctc": CTCObjective,
+    "rnnt": TransducerObjective,
     "question_answering": SpanObjective,
     "answer_generation": AnswerGenerationObjective,
 }
@@ -311,7 +335,7 @@ def build_scorer(kind: str, processor: Mu2SLAMProcessor, config: Any) -> Scorer 
 
     That of CTC transcripts collapses repeats, the tokenizer does not.
     """
-    if kind != "ctc":
+    if kind not in _TOKENIZERS:
         return {"question_answering": SpanScorer(), "answer_generation": None}.get(kind, ClassScorer())
     tokenizer = Mu2SLAMTokenizer.from_backend(processor.tokenizer.backend_tokenizer)
     decode = partial(tokenizer.batch_decode, skip_special_tokens=True)

@@ -25,8 +25,14 @@ from mu2slam_hf.recipes.schema.sections import LoraSection, ModelSection
 from mu2slam_hf.training.language_adapters import LanguagePeftModel, describe_growth
 
 _TABLE_MODULES = ("embed_tokens", "embed_languages", "language_head", *VOCABULARY_HEADS)
-# Each of them may start from the encoder of the other.
-_MSLAM_TYPES = ("mslam", "mslam_ctc")
+# Types of a trained model that a model may start from, where these are not its own type alone.
+_START_TYPES = {
+    "mslam": ("mslam", "mslam_ctc", "maestro"),
+    "mslam_ctc": ("mslam", "mslam_ctc", "maestro"),
+    "mslam_rnnt": ("mslam", "mslam_ctc", "mslam_rnnt", "maestro"),
+    "mu2slam_ctc": ("mu2slam", "mu2slam_ctc"),
+    "mu2slam_rnnt": ("mu2slam", "mu2slam_ctc", "mu2slam_rnnt"),
+}
 
 # The last projection of each residual branch: with zeros, a new layer does not change its input (apart from the
 # normalisation at the end of a Conformer layer).
@@ -66,8 +72,12 @@ def build_model_of(
     if section.init_from is not None:
         own = config_class.model_type
         with errors_of("model.init_from"):
-            check_model_type(section.init_from, *(_MSLAM_TYPES if own in _MSLAM_TYPES else (own,)))
-        config = _override_config(config_class.from_pretrained(section.init_from).to_dict(), section, config_class)
+            start_type = check_model_type(section.init_from, *_START_TYPES.get(own, (own,)))["model_type"]
+        payload = config_class.from_pretrained(section.init_from).to_dict()
+        if start_type == "maestro" != own:
+            # It has the values of an mSLAM, and those of its text.
+            payload = {name: payload[name] for name in config_class().to_dict() if name in payload}
+        config = _override_config(payload, section, config_class)
         model = model_class.from_pretrained(section.init_from, config=config, dtype=torch.float32)
         for growth in growths:
             grow_model(model, growth)

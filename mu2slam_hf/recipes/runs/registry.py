@@ -14,7 +14,7 @@ from transformers.utils import logging
 from mu2slam_hf.recipes.runs.dual_encoder import DualEncoderRun
 from mu2slam_hf.recipes.runs.finetuning import FinetuningRun, MultitaskFinetuningRun
 from mu2slam_hf.recipes.runs.head_finetuning import HeadFinetuningRun
-from mu2slam_hf.recipes.runs.mslam_pretraining import MSLAMPretrainingRun
+from mu2slam_hf.recipes.runs.mslam_pretraining import MaestroPretrainingRun, MSLAMPretrainingRun
 from mu2slam_hf.recipes.runs.pretraining import PretrainingRun
 from mu2slam_hf.recipes.runs.recipe_changes import check_resumable
 from mu2slam_hf.recipes.runs.run import RecipeRun, final_folder
@@ -37,7 +37,7 @@ RUNS: dict[str, type[RecipeRun]] = {
     run.recipe_class.kind: run
     for run in (
         *(FinetuningRun, MultitaskFinetuningRun, PretrainingRun, MSLAMPretrainingRun, HeadFinetuningRun),
-        *(DualEncoderRun, SpeechLLMRun, SpeechTokenizerRun, TextTokenizerRun),
+        *(MaestroPretrainingRun, DualEncoderRun, SpeechLLMRun, SpeechTokenizerRun, TextTokenizerRun),
     )
 }
 """`kind` of a recipe -> class of its run."""

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Recipes of fine-tuning one head: classes of speech or text, CTC, or answers to questions."""
+"""Recipes of fine-tuning one head: classes of speech or text, transcripts, or answers to questions."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -16,7 +16,9 @@ from mu2slam_hf.recipes.schema.sections import (
     check_weight_decay_of_adapters,
 )
 
-HeadKind = Literal["audio_classification", "sequence_classification", "ctc", "question_answering", "answer_generation"]
+HeadKind = Literal[
+    "audio_classification", "sequence_classification", "ctc", "rnnt", "question_answering", "answer_generation"
+]
 
 
 @dataclass(kw_only=True)
@@ -41,16 +43,18 @@ class HeadSection:
     Attributes:
         kind: `audio_classification`: classes of speech, from a weighted average over all layers;
             `sequence_classification`: classes of speech or text, from the layers that both share, so that a head
-            trained on one may be used on the other; `ctc`: the transcript; `question_answering`: first and last token
-            of the answer to a question in its passage (`extra["context"]` and `extra["answers"]` of the records);
-            `answer_generation`: the answer written by the decoder of Mu2SLAM. The encoder is that of an mSLAM or,
-            except for `audio_classification` and `ctc`, of a Mu2SLAM.
+            trained on one may be used on the other; `ctc`: the transcript; `rnnt`: the transcript, by a transducer
+            with a CTC head beside it; `question_answering`: first and last token of the answer to a question in its
+            passage (`extra["context"]` and `extra["answers"]` of the records); `answer_generation`: the answer written
+            by the decoder of Mu2SLAM. The encoder is that of an mSLAM or, except for `audio_classification`, of a
+            Mu2SLAM.
         label: class of a record: `lang`, `speaker`, `kind`, `corpus`, or another column of its manifest.
         second_text: column with the second text of pairs, for `sequence_classification`; None for single texts.
         max_tokens: questions: maximum length of an input, a question with a window of its passage.
         overlap_tokens: questions: tokens that two windows of a passage share.
         labels: names of the classes, in the order of their numbers; empty: those of the training corpora, sorted.
         trainable_layers: number of last encoder layers to train; 0 for the head only, None for all parameters.
+        ctc_weight: weight of CTC beside the transducer loss, for `rnnt`; None: that of the model, for a new one 0.3.
     """
 
     kind: HeadKind = "audio_classification"
@@ -60,8 +64,11 @@ class HeadSection:
     overlap_tokens: int = DEFAULT_OVERLAP_TOKENS
     labels: list[str] = field(default_factory=list)
     trainable_layers: int | None = None
+    ctc_weight: float | None = None
 
     def __post_init__(self) -> None:
+        if self.ctc_weight is not None and (self.kind != "rnnt" or self.ctc_weight < 0):
+            raise ValueError(f"head.ctc_weight: at least 0, for the kind rnnt; got {self.ctc_weight} for {self.kind}")
         if not 0 <= self.overlap_tokens < self.max_tokens // 2:
             raise ValueError(
                 f"head.overlap_tokens must be at least 0 and below half of max_tokens ({self.max_tokens}), got "
@@ -72,6 +79,11 @@ class HeadSection:
     def is_classifier(self) -> bool:
         """Whether the targets are classes."""
         return self.kind in ("audio_classification", "sequence_classification")
+
+    @property
+    def writes_transcripts(self) -> bool:
+        """Whether the targets are transcripts."""
+        return self.kind in ("ctc", "rnnt")
 
     @property
     def answers_questions(self) -> bool:
@@ -117,6 +129,28 @@ class HeadEvaluationSection:
 
 
 @dataclass(kw_only=True)
+class HeadOptimSection(OptimSection):
+    """The optimizer; see `OptimSection`.
+
+    Attributes:
+        head_learning_rate_ratio: learning rate of the head as a multiple of that of the encoder. Paper: mSLAM trains
+            its RNN-T decoder at 1e-3, the encoder at 3e-4. The output layer of CTC is the table of token embeddings,
+            which is part of the encoder.
+    """
+
+    head_learning_rate_ratio: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.head_learning_rate_ratio <= 0:
+            raise ValueError(f"head_learning_rate_ratio must be positive, got {self.head_learning_rate_ratio}")
+        if self.head_learning_rate_ratio != 1.0 and self.schedule == "noam":
+            raise ValueError(
+                "the schedule noam sets one rate for all; leave head_learning_rate_ratio out, or choose another"
+            )
+
+
+@dataclass(kw_only=True)
 class HeadRecipe:
     """One run of fine-tuning of a head.
 
@@ -138,7 +172,7 @@ class HeadRecipe:
     processor: ProcessorSection = field(default_factory=ProcessorSection)
     head: HeadSection = field(default_factory=HeadSection)
     data: HeadDataSection = field(default_factory=HeadDataSection)
-    optim: OptimSection = field(default_factory=OptimSection)
+    optim: HeadOptimSection = field(default_factory=HeadOptimSection)
     training: TrainingSection = field(default_factory=TrainingSection)
     evaluation: HeadEvaluationSection = field(default_factory=HeadEvaluationSection)
     lora: LoraSection | None = None
@@ -161,7 +195,11 @@ class HeadRecipe:
 
     @property
     def _figures(self) -> tuple[str, ...]:
-        return ("loss",) if self.head.kind in ("ctc", "answer_generation") else ("loss", "accuracy")
+        return (
+            ("loss",)
+            if self.head.writes_transcripts or self.head.kind == "answer_generation"
+            else ("loss", "accuracy")
+        )
 
     def _check_best(self) -> None:
         metric = self.training.metric_for_best_model

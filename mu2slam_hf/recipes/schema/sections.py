@@ -19,9 +19,9 @@ class ModelSection:
         config: JSON file with the payload of a `config.json`.
         overrides: values to set in it, by dotted name (`encoder_config.num_hidden_layers`).
         init_from: folder of a trained model in place of `config`; "default" is the checkpoint of the package.
-        init_encoder_from: folder of a public speech encoder (`Wav2Vec2Bert`, `Wav2Vec2Conformer`) or of an mSLAM,
-            whose front end, Conformer layers and feature extractor the model starts from, with their sizes;
-            `config`, if any, defines the rest.
+        init_encoder_from: folder of a public speech encoder (`Wav2Vec2Bert`, `Wav2Vec2Conformer`), of an mSLAM or
+            of a Mu2SLAM ("default": the checkpoint of the package), whose front end, Conformer layers and feature
+            extractor the model starts from, with their sizes; `config`, if any, defines the rest.
         grow_from: folder of a trained model of the same width that a new model (`config`) starts from. The new one may
             have more layers, wider feed-forward modules, other languages and another vocabulary; the feature
             extractor is that of the source.

@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from transformers import TrainerCallback
@@ -60,7 +60,7 @@ class MSLAMObjective(Objective):
             codebook is frozen.
     """
 
-    names = MSLAM_LOSSES
+    names: ClassVar[tuple[str, ...]] = MSLAM_LOSSES
     padded = MappingProxyType({"speech": "attention_mask", "text": "text_attention_mask"})
     text_masks = ("text_attention_mask",)
     tasks = MappingProxyType(

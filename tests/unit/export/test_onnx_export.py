@@ -243,6 +243,10 @@ def test_what_cannot_be_exported(checkpoint, exported, tmp_path, capsys):
         export_onnx(make_tiny_pair()[0].bfloat16(), processor, tmp_path / "out")
     with pytest.raises(ValueError, match="expected a dtype of float32, int8, got 'int4'"):
         export_onnx(model, processor, tmp_path / "out", dtype="int4")
+    in_chunks = make_tiny_pair()[0]
+    in_chunks.set_attention_chunk(10)
+    with pytest.raises(ValueError, match=r"cannot be exported to ONNX.*set_attention_chunk\(None\)"):
+        export_onnx(in_chunks, processor, tmp_path / "out")
     ctc.save_pretrained(tmp_path / "ctc")
     processor.save_pretrained(tmp_path / "ctc")
     for arguments in (["--model", str(tmp_path / "ctc")], ["--model", exported], ["--model", str(tmp_path / "none")]):

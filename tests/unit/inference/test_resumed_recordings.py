@@ -16,7 +16,7 @@ from helpers import REPOSITORY_ROOT
 import mu2slam_hf
 from mu2slam_hf.cli import main
 from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
-from mu2slam_hf.inference import transcription
+from mu2slam_hf.inference import settled_segments
 from mu2slam_hf.inference.journal import JOURNAL_NAME
 from mu2slam_hf.inference.recognition import WindowRecognizer
 
@@ -24,10 +24,10 @@ from mu2slam_hf.inference.recognition import WindowRecognizer
 KILLED = """
 import os, signal, sys
 from mu2slam_hf.cli import main
-from mu2slam_hf.inference import transcription
+from mu2slam_hf.inference import settled_segments
 from mu2slam_hf.inference.journal import WindowJournal
 
-transcription._LANGUAGE_SECONDS = 9.0
+settled_segments._LANGUAGE_SECONDS = 9.0
 add, calls = WindowJournal.add, []
 
 def add_and_die(self, windows):
@@ -63,7 +63,7 @@ def test_a_killed_transcription_continues_inside_the_recording(recording, tmp_pa
     shared = [str(recording), *options, "--batch-seconds", "4", "--chunk-length", "4", "--word-times"]
     shared += ["--output-format", "json,srt", "--output-dir"]
     # Longer than a pool: windows wait for their language.
-    monkeypatch.setattr(transcription, "_LANGUAGE_SECONDS", 9.0)
+    monkeypatch.setattr(settled_segments, "_LANGUAGE_SECONDS", 9.0)
     recognised = []
     encode = WindowRecognizer.encode
 

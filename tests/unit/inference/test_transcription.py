@@ -10,9 +10,9 @@ import torch
 
 from mu2slam_hf.inference import transcription
 from mu2slam_hf.inference.alignment import AlignedWord
-from mu2slam_hf.inference.recognition import RecognizedWindow
 from mu2slam_hf.inference.transcription import TranscriptionOptions, TranscriptionRequest, transcribe_recordings
 from mu2slam_hf.inference.window_loop import RecordingTooLongError
+from mu2slam_hf.inference.windows import RecognizedWindow
 from mu2slam_hf.models.modules_audio_decoders import AudioError
 from mu2slam_hf.models.modules_capabilities import Capabilities
 

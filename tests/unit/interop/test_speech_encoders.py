@@ -15,6 +15,7 @@ from imported_encoders import (
     shake,
 )
 from safetensors.torch import load_file, save_file
+from tiny_models import speech_batch, tiny_model
 from transformers import (
     SeamlessM4TFeatureExtractor,
     Wav2Vec2BertConfig,
@@ -26,10 +27,17 @@ from transformers import (
     WavLMConfig,
 )
 
-from mu2slam_hf import ConformerEncoder, Mu2SLAMForConditionalGeneration, Mu2SLAMForPreTraining, Mu2SLAMModel
+from mu2slam_hf import (
+    ConformerEncoder,
+    MSLAMModel,
+    Mu2SLAMForConditionalGeneration,
+    Mu2SLAMForPreTraining,
+    Mu2SLAMModel,
+)
 from mu2slam_hf.interop.speech_encoders import (
     FORMATS,
     build_from_speech_encoder,
+    build_mslam_from_speech_encoder,
     check_names,
     convert_config,
     load_speech_encoder,
@@ -289,3 +297,29 @@ def test_every_name_of_the_public_sizes_has_its_place(name):
 
 def build_config(config) -> Mu2SLAMCTCConfig:
     return Mu2SLAMCTCConfig(encoder_config=convert_config(config, "it"), **SHARED)
+
+
+@pytest.mark.parametrize("positions", ["rotary", "sinusoidal"])
+def test_an_mslam_starts_from_a_mu2slam(positions):
+    """The embeddings of `und` and of speech are part of the front end, masked or not, so that all states are equal."""
+    source = tiny_model(position_embeddings_type=positions)
+    speech = speech_batch([60, 41])
+    own = {name: getattr(source.config, name) for name in ("vocab_size", "num_speech_tokens", "text_token_offset")}
+    model = build_mslam_from_speech_encoder(source, 1, MSLAMModel, **own)
+    masked = torch.zeros(2, 15, dtype=torch.bool)
+    masked[0, 3:8] = True
+    mask_id = torch.tensor(source.config.mask_token_id)
+    encoder = source.get_encoder()
+    with torch.no_grad():
+        expected = encoder(**speech)
+        actual = model(**speech)
+        torch.testing.assert_close(actual.last_hidden_state[0], expected.last_hidden_state[0], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            actual.last_hidden_state[1, :11], expected.last_hidden_state[1, :11], atol=1e-5, rtol=1e-5
+        )
+        frames = encoder.embed_speech(speech["input_features"])
+        frames = torch.where(masked[..., None], encoder.embed_tokens(mask_id), frames)
+        expected = encoder.add_identities(frames, None, torch.zeros(1, dtype=torch.int64))
+        torch.testing.assert_close(
+            model.embed_masked_speech(speech["input_features"], None, masked), expected, atol=1e-5, rtol=1e-5
+        )

@@ -7,7 +7,7 @@ import torch
 from masking_chances import frame_mask_chance
 from pretraining_batches import PROCESSOR, make_items
 
-from mu2slam_hf.data.collation.mslam import MSLAMCollator
+from mu2slam_hf.data.collation.mslam import MaestroCollator, MSLAMCollator
 from mu2slam_hf.data.masking import draw_frame_mask
 from mu2slam_hf.data.random_keys import draw_generator
 from mu2slam_hf.data.span_masking import MSLAMMaskingConfig
@@ -217,3 +217,40 @@ def test_other_tasks_are_refused(task):
 def test_negative_numbers_are_refused():
     with pytest.raises(ValueError, match="num_negatives must be at least 0, got -1"):
         make_collator(num_negatives=-1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_batches_of_maestro(seed):
+    """Only speech without text is masked; texts are whole, without `</s>`, and have seeds of their own."""
+    items = make_items(MIXED, seed)
+    collator = MaestroCollator(PROCESSOR, seed=3, num_negatives=7)
+    batch, theirs = collator(items), make_collator()(items)
+    assert batch.keys() == (KEYS - {"text_labels"}) | {"text_seed"}
+    pairs = batch["pair_speech_rows"]
+    assert not batch["mask_time_indices"][pairs].any() and (batch["negative_frames"][pairs] == -1).all()
+    alone = [row for row in range(6) if row not in pairs.tolist()]
+    for name in ("mask_time_indices", "negative_frames", "noise_seed"):
+        assert torch.equal(batch[name][alone], theirs[name][alone])
+    for name in ("input_features", "attention_mask", "pair_speech_rows", "pair_text_rows", "ctc_labels"):
+        assert torch.equal(batch[name], theirs[name])
+    texts = [item for item in items if item.drawn.targets or item.waveform is None]
+    for row, item in enumerate(texts):
+        text = item.drawn.targets[0].text if item.drawn.targets else item.drawn.example.source_text
+        known = [token for token in encode(text) if token != TOKENIZER.unk_token_id]
+        length = int(batch["text_attention_mask"][row].sum())
+        assert batch["text_ids"][row, :length].tolist() == known
+        assert (batch["text_ids"][row, length:] == TOKENIZER.pad_token_id).all()
+    assert len(set(batch["text_seed"].tolist())) == len(texts)
+    # The seeds belong to the example and the epoch.
+    again, later = collator(items[:3]), collator([redraw(item, epoch=5) for item in items[:3]])
+    assert again["text_seed"].tolist() == batch["text_seed"][:2].tolist()
+    assert not set(later["text_seed"].tolist()) & set(again["text_seed"].tolist())
+
+
+def test_maestro_without_texts_or_speech():
+    items = make_items(MIXED, 0)
+    for task, missing in (("speech", "text_attention_mask"), ("text", "mask_time_indices")):
+        chosen = [item for item in items if item.drawn.example.id.startswith(f"{task}:")]
+        batch = MaestroCollator(PROCESSOR, seed=3, num_negatives=7)(chosen)
+        assert len(batch[missing]) == 1 and not batch[missing].any()
+        assert len(batch["text_ids"]) == len(batch["text_seed"])

@@ -18,7 +18,9 @@ def test_recipes_are_found_by_path_and_by_name(tmp_path, monkeypatch):
         assert find_recipe(name) == expected
     (tmp_path / "finetune_lora").touch()
     assert find_recipe("finetune_lora").resolve() == tmp_path / "finetune_lora", "a file goes before a name"
-    with pytest.raises(RecipeError, match="several recipes .* give mslam/pretrain_tiny_test or mu2slam/pretrain_tiny"):
+    with pytest.raises(
+        RecipeError, match="several recipes .* give maestro/pretrain_tiny_test or mslam/pretrain_tiny_test or mu2slam"
+    ):
         find_recipe("pretrain_tiny_test")
     with pytest.raises(RecipeError, match=r"finetune_lroa: no such recipe.*did you mean mu2slam/finetune_lora"):
         find_recipe("finetune_lroa")

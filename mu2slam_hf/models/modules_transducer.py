@@ -1,0 +1,453 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Transducer (RNN-T): the lattice of frames and labels, its loss and best path, and the networks of the head.
+
+Shapes: B batch, N encoder frames, L labels, D width of the encoder, H of the prediction network, J of the joint
+network, V vocabulary, W tokens that may be written.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+from transformers.activations import ACT2FN
+
+from .configuration_transducer import TransducerConfig
+from .modules_base import ScaledEmbedding
+from .modules_layers import apply_dropout, at_least_float32, linear
+from .modules_losses import IGNORE_INDEX, MAX_LOGITS_KEPT
+
+MAX_CACHED_LOGITS = 2**20
+"""Number of logits that the joint network computes at once on a CPU (4 MiB as float32)."""
+State = tuple[Tensor, ...]
+"""State of a prediction network after some tokens; the first axis of each part is the batch."""
+
+
+def transducer_log_likelihoods(blank: Tensor, labels: Tensor, num_frames: Tensor, num_labels: Tensor) -> Tensor:
+    """Log probability of transcripts under a transducer: the sum over all ways to place their labels in the frames.
+
+    Paper: Graves (2012), section 2.4:
+    `alpha(n, l) = alpha(n - 1, l) blank(n - 1, l) + alpha(n, l - 1) label(n, l - 1)` and
+    `p = alpha(N - 1, L) blank(N - 1, L)`.
+    The recursion over frames is linear, so with P the running sum of `log blank` along the frames
+    `log alpha(:, l) = P(:, l) + logcumsumexp(log alpha(:, l - 1) + log label(:, l - 1) - P(:, l))`: one step for each
+    label instead of one for each node. Computed in float64 for the precision of the running sums. The gradient of an
+    arc is its posterior, from the same recursion on the reversed lattice.
+
+    Args:
+        blank: `(B, N, L + 1)` float log probability of blank at every frame after every number of labels.
+        labels: `(B, N, L)` float log probability of the next label.
+        num_frames: `(B,)` int64, at least 1.
+        num_labels: `(B,)` int64; may be 0.
+
+    Returns:
+        `(B,)` float64. Nothing beyond `num_frames` and `num_labels` is read.
+    """
+    return _LogLikelihoods.apply(blank, labels, num_frames, num_labels)
+
+
+def find_emission_frames(blank: Tensor, labels: Tensor, num_frames: Tensor, num_labels: Tensor) -> Tensor:
+    """The frames of the labels on the most probable path.
+
+    Args:
+        blank: as in [`transducer_log_likelihoods`].
+        labels: likewise.
+        num_frames: likewise.
+        num_labels: likewise.
+
+    Returns:
+        `(B, L)` int64, ascending in each row; 0 beyond `num_labels`.
+    """
+    running = _running_blanks(_to_lattice(blank))
+    arcs = _to_lattice(labels)
+    best, pointers = running[0], []
+    for label, total in zip(arcs, running[1:], strict=True):
+        values, indices = (best + label - total).cummax(dim=-1)
+        best = total + values
+        pointers.append(indices)
+    frame = (num_frames - 1).to(arcs.device)
+    frames = torch.zeros(labels.shape[::2], dtype=torch.int64, device=arcs.device)
+    for place in reversed(range(len(pointers))):
+        is_label = place < num_labels.to(arcs.device)
+        frame = torch.where(is_label, pointers[place].gather(1, frame[:, None])[:, 0], frame)
+        frames[:, place] = torch.where(is_label, frame, 0)
+    return frames.to(labels.device)
+
+
+def frames_to_durations(frames: Tensor, num_frames: Tensor, num_labels: Tensor) -> Tensor:
+    """Number of frames of every label: from its own frame up to that of the next label.
+
+    Choice: the first label also has the frames before its own, so that the durations of a row sum to its frames.
+
+    Args:
+        frames: `(B, L)` int64 from [`find_emission_frames`].
+        num_frames: `(B,)` int64.
+        num_labels: `(B,)` int64.
+
+    Returns:
+        `(B, L)` int64; 0 for labels that share their frame with the next one, and beyond `num_labels`.
+    """
+    places = torch.arange(frames.shape[1] + 1, device=frames.device)
+    bounds = functional.pad(frames, (0, 1))
+    bounds = torch.where(places < num_labels[:, None], bounds, num_frames[:, None])
+    bounds = torch.where(places == 0, 0, bounds)
+    return torch.where(places[:-1] < num_labels[:, None], bounds.diff(dim=1), 0)
+
+
+class _LogLikelihoods(torch.autograd.Function):
+    """Sum over the paths of a lattice; the gradients of its arcs are their posteriors."""
+
+    @staticmethod
+    def forward(ctx: Any, blank: Tensor, labels: Tensor, num_frames: Tensor, num_labels: Tensor) -> Tensor:
+        blanks, arcs = _to_lattice(blank), _to_lattice(labels)
+        frames, lengths = num_frames.to(blanks.device), num_labels.to(blanks.device)
+        rows = torch.arange(len(frames), device=blanks.device)
+        alphas = _sum_paths(_running_blanks(blanks), arcs)
+        totals = alphas[lengths, rows, frames - 1] + blanks[lengths, rows, frames - 1]
+        ctx.save_for_backward(blanks, arcs, alphas, totals, frames, lengths)
+        ctx.place = (blank.device, blank.dtype, labels.dtype)
+        return totals.to(blank.device)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        blanks, arcs, alphas, totals, frames, lengths = ctx.saved_tensors
+        device, blank_dtype, label_dtype = ctx.place
+        betas = _sum_paths_to_end(blanks, arcs, frames, lengths)
+        counts = torch.arange(len(blanks), device=blanks.device)[:, None, None]
+        times = torch.arange(blanks.shape[2], device=blanks.device)
+        is_frame, is_last = times < frames[:, None], times == frames[:, None] - 1
+        ends = torch.where(counts == lengths[:, None], 0.0, float("-inf"))
+        after_blank = torch.where(is_last, ends, functional.pad(betas[..., 1:], (0, 1)))
+        scale = gradients.to(totals.device)[:, None]
+        # Padding may hold anything: it is replaced, not multiplied by 0.
+        posteriors = (alphas + blanks + after_blank - totals[:, None]).exp() * scale
+        of_blanks = torch.where(is_frame & (counts <= lengths[:, None]), posteriors, 0.0)
+        posteriors = (alphas[:-1] + arcs + betas[1:] - totals[:, None]).exp() * scale
+        of_labels = torch.where(is_frame & (counts[:-1] < lengths[:, None]), posteriors, 0.0)
+        return (
+            of_blanks.permute(1, 2, 0).to(device=device, dtype=blank_dtype),
+            of_labels.permute(1, 2, 0).to(device=device, dtype=label_dtype),
+            None,
+            None,
+        )
+
+
+def _to_lattice(values: Tensor) -> Tensor:
+    """`(B, N, L)` as float64 `(L, B, N)`, in which the frames of a label are adjacent; on the CPU instead of MPS."""
+    values = values.detach()
+    if values.device.type == "mps":
+        values = values.cpu()
+    return values.double().permute(2, 0, 1).contiguous()
+
+
+def _running_blanks(blanks: Tensor) -> Tensor:
+    """Sums of `(L, B, N)` over all earlier frames."""
+    return functional.pad(blanks[..., :-1].cumsum(dim=-1), (1, 0))
+
+
+def _sum_paths(running: Tensor, arcs: Tensor) -> Tensor:
+    """Log probability `(L + 1, B, N)` of reaching every node from the first one, by `arcs` `(L, B, N)` of labels."""
+    alphas = torch.empty_like(running)
+    alphas[0] = running[0]
+    for place, label in enumerate(arcs):
+        total = running[place + 1]
+        torch.add(total, torch.logcumsumexp(alphas[place] + label - total, dim=-1), out=alphas[place + 1])
+    return alphas
+
+
+def _sum_paths_to_end(blanks: Tensor, arcs: Tensor, frames: Tensor, lengths: Tensor) -> Tensor:
+    """Log probability `(L + 1, B, N)` of the rest of the path from every node: paths of the reversed lattice."""
+    times = torch.arange(blanks.shape[2], device=blanks.device)
+    counts = torch.arange(len(blanks), device=blanks.device)
+    rows = torch.arange(len(frames), device=blanks.device)[:, None]
+    last = blanks[lengths, rows[:, 0], frames - 1]
+    backwards = frames[:, None] - 1 - times
+    places = (lengths - counts[:, None])[..., None]
+    # An arc of blank enters its node from the frame before it, in the reversed lattice from the frame after it.
+    running = _running_blanks(blanks[places.clamp(min=0), rows, (backwards - 1).clamp(min=0)])
+    reversed_arcs = arcs[(places[1:]).clamp(min=0), rows, backwards.clamp(min=0)] if len(arcs) else arcs
+    betas = _sum_paths(running, reversed_arcs)
+    return betas[places.clamp(min=0), rows, backwards.clamp(min=0)] + last[:, None]
+
+
+def find_writable(labels: Tensor, frame_lengths: Tensor, max_symbols_per_frame: int) -> Tensor:
+    """Rows with labels that decoding could write: at most `max_symbols_per_frame` for each frame.
+
+    Args:
+        labels: `(B, L)` int64, -100 on padding.
+        frame_lengths: `(B,)` int64 number of encoder frames.
+        max_symbols_per_frame: of the configuration.
+
+    Returns:
+        `(B,)` bool, False also for rows without labels.
+    """
+    lengths = (labels != IGNORE_INDEX).sum(-1)
+    return (lengths > 0) & (lengths <= max_symbols_per_frame * frame_lengths)
+
+
+class PredictionNetwork(nn.Module):
+    """A vector for every sequence of tokens: an LSTM over all of them, or a convolution over the last few.
+
+    Args:
+        config: sizes.
+        vocab_size: number of rows of the embedding table.
+        start: id that stands before the first token, that of blank.
+    """
+
+    def __init__(self, config: TransducerConfig, vocab_size: int, start: int):
+        super().__init__()
+        width = config.hidden_size
+        self.start, self.dropout = start, config.dropout
+        self.is_stateless = config.predictor_type == "stateless"
+        self.num_layers, self.context_size = config.num_layers, config.context_size
+        self.embed_tokens = ScaledEmbedding(vocab_size, width, scale=width**0.5)
+        if self.is_stateless:
+            self.conv = nn.Conv1d(width, width, config.context_size)
+        else:
+            self.lstm = nn.LSTM(width, width, config.num_layers, batch_first=True)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Vectors `(B, L + 1, H)` after none, one, two, ... of the tokens `(B, L)` int64."""
+        states = self.initial_state(len(tokens))
+        return self.advance(functional.pad(tokens, (1, 0), value=self.start), states)[0]
+
+    def initial_state(self, batch_size: int) -> State:
+        """State before the start token."""
+        table = self.embed_tokens.weight
+        if self.is_stateless:
+            return (torch.full((batch_size, self.context_size - 1), self.start, device=table.device),)
+        zeros = table.new_zeros(batch_size, self.num_layers, table.shape[1])
+        return zeros, zeros
+
+    def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Read more tokens.
+
+        Args:
+            tokens: `(B, K)` int64.
+            state: as returned by [`initial_state`] or this method.
+
+        Returns:
+            `(B, K, H)` vectors after every token, and the state after the last one.
+        """
+        if self.is_stateless:
+            tokens = torch.cat([state[0], tokens], dim=1)
+            embeds = apply_dropout(self.embed_tokens(tokens), self.dropout, self.training)
+            # (B, K + C - 1, H) -> (B, H, K) -> (B, K, H)
+            outputs = functional.relu(self.conv(embeds.transpose(1, 2)).transpose(1, 2))
+            state = (tokens[:, tokens.shape[1] - self.context_size + 1 :],)
+        else:
+            embeds = apply_dropout(self.embed_tokens(tokens), self.dropout, self.training)
+            # (B, layers, H) -> (layers, B, H)
+            before = tuple(part.transpose(0, 1).contiguous().to(embeds.dtype) for part in state)
+            outputs, after = self.lstm(embeds, before)
+            state = tuple(part.transpose(0, 1) for part in after)
+        return apply_dropout(outputs, self.dropout, self.training), state
+
+
+class JointNetwork(nn.Module):
+    """Logits of a frame after a sequence of tokens: `token_head(act(encoder_proj(frame) + prediction_proj(vector)))`.
+
+    Args:
+        config: sizes and activation.
+        input_size: width D of the encoder.
+        vocab_size: number of rows of the output layer.
+    """
+
+    def __init__(self, config: TransducerConfig, input_size: int, vocab_size: int):
+        super().__init__()
+        self.encoder_proj = nn.Linear(input_size, config.joint_size)
+        self.prediction_proj = nn.Linear(config.hidden_size, config.joint_size, bias=False)
+        self.act = ACT2FN[config.hidden_act]
+        self.token_head = nn.Linear(config.joint_size, vocab_size)
+
+    def select(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight `(W, J)` and bias `(W,)` of the output layer for the ids `tokens` `(W,)`."""
+        return self.token_head.weight[tokens], self.token_head.bias[tokens]
+
+    def forward(self, frames: Tensor, vectors: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Logits `(..., W)` from projected frames and vectors `(..., J)` and what [`select`] returns."""
+        return functional.linear(self.act(frames + vectors), weight, bias)
+
+
+class TransducerHead(nn.Module):
+    """Prediction network and joint network over the states of an encoder.
+
+    Choice: the tables have a row for every token, so that they are resized like all others, but only blank (the
+    padding token), the unknown token and text are computed and may be written.
+
+    Args:
+        config: configuration of a model with `transducer_config` and the id space of [`Mu2SLAMConfig`].
+        input_size: width D of the states of the encoder.
+    """
+
+    def __init__(self, config: Any, input_size: int):
+        super().__init__()
+        sizes = config.transducer_config
+        self.blank, self.unk, self.first_text = config.pad_token_id, config.unk_token_id, config.text_token_offset
+        self.max_symbols_per_frame = sizes.max_symbols_per_frame
+        self.prediction = PredictionNetwork(sizes, config.vocab_size, self.blank)
+        self.joint = JointNetwork(sizes, input_size, config.vocab_size)
+
+    @property
+    def tokens(self) -> Tensor:
+        """Ids `(W,)` int64 of the tokens that may be written: blank, the unknown token, text."""
+        weight = self.joint.token_head.weight
+        text = torch.arange(self.first_text, weight.shape[0], device=weight.device)
+        return torch.cat([text.new_tensor([self.blank, self.unk]), text])
+
+    def find_places(self, labels: Tensor) -> Tensor:
+        """Places of labels among [`tokens`]; -100 becomes blank.
+
+        Args:
+            labels: int64 ids.
+
+        Raises:
+            ValueError: an id cannot be written.
+        """
+        is_text = (labels >= self.first_text) & (labels < self.joint.token_head.weight.shape[0])
+        is_wrong = ~(is_text | (labels == self.unk) | (labels == IGNORE_INDEX))
+        if bool(is_wrong.any()):
+            raise ValueError(
+                f"labels contains {int(labels[is_wrong][0])}; a transducer writes the unknown token ({self.unk}) and "
+                f"text ({self.first_text} to {self.joint.token_head.weight.shape[0] - 1}), and -100 marks padding."
+            )
+        return torch.where(is_text, labels - self.first_text + 2, (labels == self.unk).long())
+
+    def compute_arcs(
+        self, states: Tensor, num_frames: Tensor, labels: Tensor, num_labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Log probabilities of blank and of the next label at every node of the lattices.
+
+        Args:
+            states: `(B, N, D)` of the encoder.
+            num_frames: `(B,)` int64, at least 1.
+            labels: `(B, L)` int64, -100 on padding.
+            num_labels: `(B,)` int64.
+
+        Returns:
+            `(B, N, L + 1)` and `(B, N, L)`, at least float32, 0 on padding.
+
+        Raises:
+            ValueError: a label cannot be written.
+        """
+        places = functional.pad(self.find_places(labels), (0, 1))
+        vectors = linear(self.joint.prediction_proj, self.prediction(labels.masked_fill(labels < 0, self.blank)))
+        frames = linear(self.joint.encoder_proj, states)
+        is_frame = torch.arange(states.shape[1], device=states.device) < num_frames[:, None]
+        is_count = torch.arange(places.shape[1], device=states.device) <= num_labels[:, None]
+        is_node = is_frame[:, :, None] & is_count[:, None]
+        weight, bias = self.joint.select(self.tokens)
+        arcs = _Arcs.apply(frames, vectors, weight, bias, places, is_node, self.joint.act)
+        return arcs[..., 0], arcs[:, :, :-1, 1]
+
+
+class _Arcs(torch.autograd.Function):
+    """Log probabilities `(B, N, L + 1, 2)` of blank and of the token at `places` `(B, L + 1)` among the W.
+
+    Choice: no logits are kept; those of some nodes at a time are computed, and again in the backward pass, which
+    leaves out nodes whose posterior is below the precision of float32: they are on no probable path.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        frames: Tensor,
+        vectors: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        places: Tensor,
+        is_node: Tensor,
+        act: nn.Module,
+    ) -> Tensor:
+        device = weight.device.type
+        ctx.dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+        ctx.act = act
+        arcs = torch.zeros(
+            *is_node.shape, 2, dtype=torch.promote_types(weight.dtype, torch.float32), device=weight.device
+        )
+        normalizers = torch.zeros_like(arcs[..., 0])
+        with torch.autocast(device, enabled=False):
+            for nodes in is_node.nonzero().split(_nodes_at_once(weight)):
+                _, _, logits = _compute_logits(ctx, nodes, frames, vectors, weight, bias)
+                totals = logits.logsumexp(dim=-1)
+                row, frame, count = nodes.unbind(1)
+                normalizers[row, frame, count] = totals
+                chosen = logits.gather(1, places[row, count][:, None])[:, 0]
+                arcs[row, frame, count] = torch.stack([logits[:, 0], chosen], dim=1) - totals[:, None]
+        ctx.save_for_backward(frames, vectors, weight, bias, places, normalizers)
+        return arcs
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradients: Tensor) -> tuple[Tensor | None, ...]:
+        frames, vectors, weight, bias, places, normalizers = ctx.saved_tensors
+        sums = [torch.zeros_like(part, dtype=gradients.dtype) for part in (frames, vectors, weight, bias)]
+        sizes = gradients.abs().amax(dim=-1)
+        # The last blank of an utterance has the posterior 1.
+        smallest = torch.finfo(gradients.dtype).eps * sizes.amax()
+        for nodes in (sizes > smallest).nonzero().split(_nodes_at_once(weight)):
+            row, frame, count = nodes.unbind(1)
+            inputs, hidden, logits = _compute_logits(ctx, nodes, frames, vectors, weight, bias)
+            # d log p(token) / d logits = (1 at the token, 0 elsewhere) - p
+            blank, label = gradients[row, frame, count].unbind(1)
+            slopes = logits.sub_(normalizers[row, frame, count][:, None]).exp_().mul_(-(blank + label)[:, None])
+            slopes[:, 0] += blank
+            slopes.scatter_add_(1, places[row, count][:, None], label[:, None])
+            sums[3] += slopes.sum(dim=0)
+            slopes = slopes.to(ctx.dtype)
+            sums[2] += slopes.T @ hidden.detach()
+            (back,) = torch.autograd.grad(hidden, inputs, slopes @ weight.to(ctx.dtype))
+            back = back.to(gradients.dtype)
+            sums[0].flatten(0, 1).index_add_(0, row * frames.shape[1] + frame, back)
+            sums[1].flatten(0, 1).index_add_(0, row * vectors.shape[1] + count, back)
+        parts = zip(sums, (frames, vectors, weight, bias), strict=True)
+        return (*(total.to(part.dtype) for total, part in parts), None, None, None)
+
+
+def _nodes_at_once(weight: Tensor) -> int:
+    """Number of nodes whose logits are computed together: on a CPU as many as stay in its cache."""
+    return max(1, (MAX_CACHED_LOGITS if weight.device.type == "cpu" else MAX_LOGITS_KEPT) // len(weight))
+
+
+def _compute_logits(
+    ctx: Any, nodes: Tensor, frames: Tensor, vectors: Tensor, weight: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Inputs and outputs `(n, J)` of the activation at `nodes` `(n, 3)`, with their graph, and logits `(n, W)`."""
+    row, frame, count = nodes.unbind(1)
+    inputs = (frames.detach()[row, frame] + vectors.detach()[row, count]).to(ctx.dtype)
+    with torch.enable_grad():
+        hidden = ctx.act(inputs.requires_grad_())
+    logits = functional.linear(hidden.detach(), weight.detach().to(ctx.dtype), bias.detach().to(ctx.dtype))
+    return inputs, hidden, at_least_float32(logits)
+
+
+def transducer_sum(head: TransducerHead, states: Tensor, frame_mask: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Transducer loss `-log p(labels | states)`, summed over utterances.
+
+    Choice: an utterance with more than `max_symbols_per_frame` labels for each frame, which decoding cannot write,
+    and one without labels contribute 0. Unlike for CTC, labels may outnumber frames.
+
+    Args:
+        head: prediction and joint network.
+        states: `(B, N, D)` of the encoder.
+        frame_mask: `(B, N)`, 1 or True on real frames, which come first.
+        labels: `(B, L)` int64, -100 on padding; a row of -100 has no target.
+
+    Returns:
+        Scalar float32 sum, and int64 count of target tokens, which [`find_writable`] also gives.
+
+    Raises:
+        ValueError: a label cannot be written: blank, a speech id, or one outside the vocabulary.
+    """
+    num_frames = frame_mask.long().sum(-1)
+    is_writable = find_writable(labels, num_frames, head.max_symbols_per_frame)
+    num_labels = torch.where(is_writable, (labels != IGNORE_INDEX).sum(-1), 0)
+    # An utterance that is left out keeps one node, so that every parameter has a gradient.
+    lengths = torch.where(is_writable, num_frames, 1)
+    # Padding may hold NaN, whose product with a gradient of 0 is NaN.
+    states = torch.where(frame_mask.bool()[..., None], states, 0.0)
+    blank, label = head.compute_arcs(states, lengths, labels, num_labels)
+    losses = -transducer_log_likelihoods(blank, label, lengths, num_labels)
+    return torch.where(is_writable.to(losses.device), losses, 0.0).sum().to(blank.dtype), num_labels.sum()

@@ -17,12 +17,14 @@ from mu2slam_hf import (
     MSLAMForAudioClassification,
     MSLAMForCTC,
     MSLAMForPreTraining,
+    MSLAMForRNNT,
     MSLAMForSequenceClassification,
     Mu2SLAMCTCTokenizer,
     Mu2SLAMForAudioClassification,
     Mu2SLAMForCTC,
     Mu2SLAMForPreTraining,
     Mu2SLAMProcessor,
+    Mu2SLAMTransducerTokenizer,
     SpeechTokenizerConfig,
     SpeechTokenizerModel,
     TranscriptionOptions,
@@ -136,15 +138,23 @@ print(*sorted(outputs.named_losses()), len(info["missing_keys"]), len(info["unex
 
 
 @pytest.mark.parametrize(
-    "model_class", [MSLAMForPreTraining, MSLAMForSequenceClassification, MSLAMForAudioClassification, MSLAMForCTC]
+    "model_class",
+    [
+        MSLAMForPreTraining,
+        MSLAMForSequenceClassification,
+        MSLAMForAudioClassification,
+        MSLAMForCTC,
+        MSLAMForRNNT,
+    ],
 )
 def test_mslam_in_a_bare_process(model_class, pair, tmp_path):
     processor = pair[1]
     options = {name: getattr(pair[0].config, name) for name in ("encoder_config", "vocab_size", "num_speech_tokens")}
     options |= {"text_token_offset": pair[0].config.text_token_offset, "languages": processor.languages}
     model = model_class(model_class.config_class(**options, num_speech_layers=1, codevector_dim=8))
-    if model_class is MSLAMForCTC:
-        tokenizer = Mu2SLAMCTCTokenizer.from_tokenizer(processor.tokenizer)
+    tokenizers = {MSLAMForCTC: Mu2SLAMCTCTokenizer, MSLAMForRNNT: Mu2SLAMTransducerTokenizer}
+    if model_class in tokenizers:
+        tokenizer = tokenizers[model_class].from_backend(processor.tokenizer.backend_tokenizer)
         processor = Mu2SLAMProcessor(processor.feature_extractor, tokenizer, languages=processor.languages)
     path = build_bundle(tmp_path / "mslam", model, processor, card=CARD, run_check=False)
     assert compare_in_bare_process(path, model, processor)[0] == model_class.__name__

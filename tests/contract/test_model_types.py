@@ -14,11 +14,13 @@ from mu2slam_hf import (
     ConformerEncoderConfig,
     MSLAMConfig,
     MSLAMCTCConfig,
+    MSLAMRNNTConfig,
     Mu2SLAMConfig,
     Mu2SLAMCTCConfig,
     Mu2SLAMCTCTokenizer,
     Mu2SLAMForCTC,
     Mu2SLAMProcessor,
+    Mu2SLAMRNNTConfig,
     SpeechLLMConfig,
     SpeechTextDualEncoderConfig,
     SpeechTokenizerConfig,
@@ -39,8 +41,12 @@ def tiny_configs() -> dict[str, object]:
     return {
         "mu2slam": whole,
         "mu2slam_ctc": Mu2SLAMCTCConfig(encoder_config=encoder, **shared),
+        "mu2slam_rnnt": Mu2SLAMRNNTConfig(encoder_config=encoder, transducer_config={"hidden_size": 8}, **shared),
         "mslam": MSLAMConfig(encoder_config=two_layers, num_speech_layers=1, codevector_dim=8, **shared),
         "mslam_ctc": MSLAMCTCConfig(encoder_config=two_layers, num_speech_layers=1, **shared),
+        "mslam_rnnt": MSLAMRNNTConfig(
+            encoder_config=two_layers, num_speech_layers=1, transducer_config={"hidden_size": 8}, **shared
+        ),
         "speech_llm": SpeechLLMConfig(encoder_config=encoder, text_config=text, audio_token_id=40),
         "speech_text_dual_encoder": SpeechTextDualEncoderConfig(
             text_config={"model_type": "llama", "vocab_size": 50, "num_key_value_heads": 2, **SMALL}

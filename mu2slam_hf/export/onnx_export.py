@@ -94,7 +94,8 @@ def check_exportable(model: Any) -> None:
     if kinds != {("cpu", "float32")}:
         got = ", ".join(f"{dtype} on {device}" for device, dtype in sorted(kinds))
         raise ValueError(f"expected weights in float32 on the CPU for the export to ONNX, got {got}")
-    if model.config.encoder_config.attention_chunk_frames is not None:
+    encoder_config: Any = model.config.encoder_config
+    if encoder_config.attention_chunk_frames is not None:
         raise ValueError(
             "attention inside chunks cannot be exported to ONNX, whose windows are short; call "
             "model.set_attention_chunk(None)"

@@ -27,14 +27,17 @@ from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig as 
 from mu2slam_hf.models.configuration_maestro import MaestroConfig as MaestroConfig
 from mu2slam_hf.models.configuration_mslam import MSLAMConfig as MSLAMConfig
 from mu2slam_hf.models.configuration_mslam import MSLAMCTCConfig as MSLAMCTCConfig
+from mu2slam_hf.models.configuration_mslam import MSLAMRNNTConfig as MSLAMRNNTConfig
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig as Mu2SLAMConfig
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMCTCConfig as Mu2SLAMCTCConfig
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMDecoderConfig as Mu2SLAMDecoderConfig
+from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMRNNTConfig as Mu2SLAMRNNTConfig
 from mu2slam_hf.models.configuration_speech_llm import SpeechLLMConfig as SpeechLLMConfig
 from mu2slam_hf.models.configuration_speech_text_dual_encoder import (
     SpeechTextDualEncoderConfig as SpeechTextDualEncoderConfig,
 )
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig as SpeechTokenizerConfig
+from mu2slam_hf.models.configuration_transducer import TransducerConfig as TransducerConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor as Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_conformer import ConformerEncoder as ConformerEncoder
 from mu2slam_hf.models.modeling_maestro import MaestroModel as MaestroModel
@@ -75,6 +78,10 @@ from mu2slam_hf.models.modeling_speech_text_dual_encoder import (
     SpeechTextDualEncoderOutput as SpeechTextDualEncoderOutput,
 )
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel as SpeechTokenizerModel
+from mu2slam_hf.models.modeling_transducer import MSLAMForRNNT as MSLAMForRNNT
+from mu2slam_hf.models.modeling_transducer import Mu2SLAMForRNNT as Mu2SLAMForRNNT
+from mu2slam_hf.models.modeling_transducer import TransducerGenerateOutput as TransducerGenerateOutput
+from mu2slam_hf.models.modeling_transducer import TransducerOutput as TransducerOutput
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor as Mu2SLAMProcessor
 from mu2slam_hf.models.processing_speech_llm import SpeechLLMProcessor as SpeechLLMProcessor
 from mu2slam_hf.models.processing_speech_text_dual_encoder import (
@@ -82,6 +89,7 @@ from mu2slam_hf.models.processing_speech_text_dual_encoder import (
 )
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer as Mu2SLAMCTCTokenizer
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer as Mu2SLAMTokenizer
+from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTransducerTokenizer as Mu2SLAMTransducerTokenizer
 from mu2slam_hf.search.clips import SearchHit as SearchHit
 from mu2slam_hf.search.speech_index import SpeechIndex as SpeechIndex
 

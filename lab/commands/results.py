@@ -14,7 +14,7 @@ def add_parser(subparsers: Any) -> None:
         description="Fills the template lab/configuration/results.md with figures of the records of evaluations, of "
         "studies and of results/measurements.yaml, and writes RESULTS.md. A figure that no record has is an error.",
     )
-    parser.add_argument("--check", action="store_true", help="write nothing; exit status 1 if the page would change")
+    parser.add_argument("--check", action="store_true", help="check only: exit status 1 if the page would change")
     parser.set_defaults(run=run)
 
 

@@ -70,8 +70,8 @@ class WindowRecognizer:
             raise ValueError(
                 f"{type(model).__name__} cannot transcribe; use Mu2SLAMForConditionalGeneration or Mu2SLAMForCTC."
             )
-        if not self.capabilities.generates and generate_kwargs:
-            given = ", ".join(sorted(generate_kwargs))
+        if unsupported := self.capabilities.unsupported_options(generate_kwargs or ()):
+            given = ", ".join(unsupported)
             raise ValueError(f"A CTC model writes the spoken language only, and does not support {given}.")
         self.model, self.processor = model, processor
         self.language_labels = model.language_labels if self.capabilities.identifies_languages else []
@@ -342,14 +342,14 @@ class WindowRecognizer:
             lengths, task = [len(row) for row in states], options.pop("task", "ast")
             options["prompts"] = self.processor.encode_prompts(lengths, task, source_langs, target_langs)
         if self.capabilities.generates:
-            options = {"max_repeats": self.max_repeats, **options, **self.generate_kwargs}
+            options = {"max_repeats": self.max_repeats, **options}
         ids = self.model.write_tokens(
             states,
             [None if result.log_probs is None else self._written_log_probs(result) for result in windows],
             source_langs=source_langs,
             target_langs=target_langs,
             transcripts=transcripts,
-            **options,
+            **options | self.generate_kwargs,
         )
         if not self.capabilities.generates:
             return ids

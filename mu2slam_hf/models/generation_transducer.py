@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from .modules_layers import at_least_float32, linear
-from .modules_transducer import State, TransducerHead
+from .modules_transducer import TransducerHead
+from .modules_transducer_networks import State
 
 FRAMES_AT_ONCE = 4
 """F: until the next token the vector of the tokens is the same, so the joint network reads several frames at once."""

@@ -17,7 +17,7 @@ from transformers.utils.generic import ModelOutput
 from .configuration_mslam import MSLAMRNNTConfig
 from .configuration_mu2slam import Mu2SLAMRNNTConfig
 from .generation_tokens import excluded_tokens
-from .generation_transducer import TransducerHypothesis, search_beams, search_greedily
+from .generation_transducer import search_beams, search_greedily
 from .language_codes import language_index
 from .modeling_mslam import MSLAMForCTC
 from .modeling_mu2slam import Mu2SLAMForCTC
@@ -168,6 +168,7 @@ class TransducerMixin(CTCMixin):
         *,
         num_beams: int = 1,
         max_symbols_per_frame: int | None = None,
+        max_new_tokens: int | None = None,
         return_dict_in_generate: bool = False,
         input_values: Tensor | None = None,
     ) -> Tensor | TransducerGenerateOutput:
@@ -181,6 +182,7 @@ class TransducerMixin(CTCMixin):
             num_beams: 1 for greedy search, with up to `max_symbols_per_frame` tokens a frame; more for beam search,
                 with at most one.
             max_symbols_per_frame: of greedy search; by default that of the configuration.
+            max_new_tokens: number of tokens after which a sequence is cut off; None: there is no limit.
             return_dict_in_generate: whether to return also the frames and scores.
             input_values: `(B, samples)` in place of `input_features` for the front end `waveform`.
 
@@ -188,9 +190,10 @@ class TransducerMixin(CTCMixin):
             `sequences` `(B, L)` int64, or a [`TransducerGenerateOutput`].
 
         Raises:
-            ValueError: `num_beams` or `max_symbols_per_frame` below 1.
+            ValueError: `num_beams` or another number below 1, or no speech.
         """
-        for name, value in (("num_beams", num_beams), ("max_symbols_per_frame", max_symbols_per_frame)):
+        numbers = {"num_beams": num_beams, "max_symbols_per_frame": max_symbols_per_frame}
+        for name, value in (numbers | {"max_new_tokens": max_new_tokens}).items():
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}.")
         speech = input_features if input_values is None else input_values
@@ -204,19 +207,15 @@ class TransducerMixin(CTCMixin):
         options = {"max_symbols_per_frame": max_symbols_per_frame} if num_beams == 1 else {}
         lengths = encoded.frame_mask.long().sum(-1)
         found = self._search(encoded.states, lengths, language_ids, num_beams, **options)
-        return self._collect(found, speech.device, return_dict_in_generate)
-
-    def _collect(self, found: list[TransducerHypothesis], device: torch.device, with_frames: bool):
-        """The output of `generate`."""
-        tokens = [torch.tensor(hypothesis.tokens, dtype=torch.int64) for hypothesis in found]
-        sequences = pad_sequence(tokens, batch_first=True, padding_value=self.config.pad_token_id).to(device)
-        if not with_frames:
+        tokens = [torch.tensor(one.tokens[:max_new_tokens], dtype=torch.int64) for one in found]
+        sequences = pad_sequence(tokens, batch_first=True, padding_value=self.config.pad_token_id).to(speech.device)
+        if not return_dict_in_generate:
             return sequences
-        frames = [torch.tensor(hypothesis.frames, dtype=torch.int64) for hypothesis in found]
+        frames = [torch.tensor(one.frames[:max_new_tokens], dtype=torch.int64) for one in found]
         return TransducerGenerateOutput(
             sequences=sequences,
-            frames=pad_sequence(frames, batch_first=True, padding_value=-1).to(device),
-            scores=torch.tensor([hypothesis.score for hypothesis in found], device=device),
+            frames=pad_sequence(frames, batch_first=True, padding_value=-1).to(speech.device),
+            scores=torch.tensor([one.score for one in found], device=speech.device),
         )
 
 

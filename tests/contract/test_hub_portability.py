@@ -18,12 +18,14 @@ from mu2slam_hf import (
     MSLAMForAudioClassification,
     MSLAMForCTC,
     MSLAMForPreTraining,
+    MSLAMForRNNT,
     MSLAMForSequenceClassification,
     Mu2SLAMCTCTokenizer,
     Mu2SLAMForAudioClassification,
     Mu2SLAMForCTC,
     Mu2SLAMForPreTraining,
     Mu2SLAMProcessor,
+    Mu2SLAMTransducerTokenizer,
     SpeechTokenizerConfig,
     SpeechTokenizerModel,
     TranscriptionOptions,
@@ -144,6 +146,7 @@ print(*sorted(outputs.named_losses()), len(info["missing_keys"]), len(info["unex
         MSLAMForAudioClassification,
         MSLAMForCTC,
         MaestroForPreTraining,
+        MSLAMForRNNT,
     ],
 )
 def test_mslam_in_a_bare_process(model_class, pair, tmp_path):
@@ -154,8 +157,9 @@ def test_mslam_in_a_bare_process(model_class, pair, tmp_path):
         options |= {"transducer_config": {"hidden_size": 8, "joint_size": 8}, "alignment_ema_decay": 0.9}
         options |= {f"{part}_config": {"num_hidden_layers": 1} for part in ("text_encoder", "refiner")}
     model = model_class(model_class.config_class(**options, num_speech_layers=1, codevector_dim=8))
-    if model_class is MSLAMForCTC:
-        tokenizer = Mu2SLAMCTCTokenizer.from_tokenizer(processor.tokenizer)
+    tokenizers = {MSLAMForCTC: Mu2SLAMCTCTokenizer, MSLAMForRNNT: Mu2SLAMTransducerTokenizer}
+    if model_class in tokenizers:
+        tokenizer = tokenizers[model_class].from_backend(processor.tokenizer.backend_tokenizer)
         processor = Mu2SLAMProcessor(processor.feature_extractor, tokenizer, languages=processor.languages)
     path = build_bundle(tmp_path / "mslam", model, processor, card=CARD, run_check=False)
     assert compare_in_bare_process(path, model, processor)[0] == model_class.__name__

@@ -15,11 +15,13 @@ from mu2slam_hf import (
     MaestroConfig,
     MSLAMConfig,
     MSLAMCTCConfig,
+    MSLAMRNNTConfig,
     Mu2SLAMConfig,
     Mu2SLAMCTCConfig,
     Mu2SLAMCTCTokenizer,
     Mu2SLAMForCTC,
     Mu2SLAMProcessor,
+    Mu2SLAMRNNTConfig,
     SpeechLLMConfig,
     SpeechTextDualEncoderConfig,
     SpeechTokenizerConfig,
@@ -40,6 +42,7 @@ def tiny_configs() -> dict[str, object]:
     return {
         "mu2slam": whole,
         "mu2slam_ctc": Mu2SLAMCTCConfig(encoder_config=encoder, **shared),
+        "mu2slam_rnnt": Mu2SLAMRNNTConfig(encoder_config=encoder, transducer_config={"hidden_size": 8}, **shared),
         "mslam": MSLAMConfig(encoder_config=two_layers, num_speech_layers=1, codevector_dim=8, **shared),
         "mslam_ctc": MSLAMCTCConfig(encoder_config=two_layers, num_speech_layers=1, **shared),
         "maestro": MaestroConfig(
@@ -51,6 +54,9 @@ def tiny_configs() -> dict[str, object]:
             transducer_config={"hidden_size": 8, "joint_size": 8, "num_layers": 1},
             alignment_ema_decay=0.9,
             **shared,
+        ),
+        "mslam_rnnt": MSLAMRNNTConfig(
+            encoder_config=two_layers, num_speech_layers=1, transducer_config={"hidden_size": 8}, **shared
         ),
         "speech_llm": SpeechLLMConfig(encoder_config=encoder, text_config=text, audio_token_id=40),
         "speech_text_dual_encoder": SpeechTextDualEncoderConfig(

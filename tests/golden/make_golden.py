@@ -28,14 +28,18 @@ from mu2slam_hf import (  # noqa: E402
     MSLAMForAudioClassification,
     MSLAMForCTC,
     MSLAMForPreTraining,
+    MSLAMForRNNT,
     MSLAMForSequenceClassification,
     MSLAMModel,
+    MSLAMRNNTConfig,
     Mu2SLAMConfig,
     Mu2SLAMCTCConfig,
     Mu2SLAMForConditionalGeneration,
     Mu2SLAMForCTC,
     Mu2SLAMForPreTraining,
+    Mu2SLAMForRNNT,
     Mu2SLAMModel,
+    Mu2SLAMRNNTConfig,
     SpeechTokenizerConfig,
     SpeechTokenizerModel,
 )
@@ -79,6 +83,7 @@ def build_models() -> dict[str, torch.nn.Module]:
         **imported,
         **trained_tokenizers,
         **build_mslam_models(config),
+        **build_transducers(config),
     }
 
 
@@ -114,6 +119,21 @@ def build_mslam_models(mu2slam_config: Mu2SLAMConfig) -> dict[str, torch.nn.Modu
             "MSLAMForSequenceClassification": MSLAMForSequenceClassification(config),
             "MSLAMForAudioClassification": MSLAMForAudioClassification(config),
             "MaestroForPreTraining": MaestroForPreTraining(maestro),
+        }
+
+
+def build_transducers(config: Mu2SLAMConfig) -> dict[str, torch.nn.Module]:
+    """The transducer of each family, with each kind of prediction network, without its encoder."""
+    options = {name: getattr(config, name) for name in ("vocab_size", "num_speech_tokens", "text_token_offset")}
+    options["encoder_config"] = {**config.encoder_config.to_dict(), "num_hidden_layers": 9}
+    sizes = {"hidden_size": 10, "num_layers": 2, "joint_size": 12}
+    stateless = sizes | {"predictor_type": "stateless"}
+    with torch.device("meta"):
+        return {
+            "TransducerHead lstm": Mu2SLAMForRNNT(Mu2SLAMRNNTConfig(**options, transducer_config=sizes)).transducer,
+            "TransducerHead stateless": MSLAMForRNNT(
+                MSLAMRNNTConfig(**options, transducer_config=stateless)
+            ).transducer,
         }
 
 

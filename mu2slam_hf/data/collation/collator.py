@@ -158,9 +158,10 @@ class TranscriptCheck:
             needed = -(-len(token_ids) // max_symbols_per_frame)
         if needed <= num_frames:
             return token_ids
+        loss = "CTC" if max_symbols_per_frame is None else "transducer"
         self._counts.add("ctc_too_long")
         self._log.warning(
             example_id,
-            f"{example_id}: the transcript needs {needed} encoder frames, got {num_frames}; it has no loss",
+            f"{example_id}: the transcript needs {needed} encoder frames, got {num_frames}; it has no {loss} loss",
         )
         return []

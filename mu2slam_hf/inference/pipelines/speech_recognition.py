@@ -88,20 +88,20 @@ class Mu2SLAMSpeechRecognitionPipeline(OurModelsMixin, AutomaticSpeechRecognitio
         return_language: bool | None = None,
         **generate_kwargs: Any,
     ) -> tuple[dict, dict, dict]:
-        generates = capabilities_of(self.model).generates
+        capabilities = capabilities_of(self.model)
         forward = dict(generate_kwargs.pop("generate_kwargs", None) or {}) | generate_kwargs
-        if not generates and forward:
+        if unsupported := capabilities.unsupported_options(forward):
             raise ValueError(
                 f"A CTC model only transcribes in the spoken language and does not support "
-                f"{', '.join(sorted(forward))}. Use a Mu2SLAMForConditionalGeneration checkpoint to translate."
+                f"{', '.join(unsupported)}. Use a Mu2SLAMForConditionalGeneration checkpoint to translate."
             )
-        if not generates and return_language:
+        if not capabilities.generates and return_language:
             raise ValueError("A CTC model does not predict the language: omit return_language.")
         if return_timestamps and return_timestamps not in TIMESTAMPS:
             raise ValueError(
                 "return_timestamps must be True (segments), 'word', 'char' or False, got " + repr(return_timestamps)
             )
-        if return_timestamps in ("word", "char") and not capabilities_of(self.model).has_ctc:
+        if return_timestamps in ("word", "char") and not capabilities.has_ctc:
             raise ValueError(
                 f"return_timestamps={return_timestamps!r}: this model has no CTC head, from which words get their "
                 "times; use return_timestamps=True for segments, or align the text with a CTC model (mu2slam align)."
@@ -154,7 +154,9 @@ class Mu2SLAMSpeechRecognitionPipeline(OurModelsMixin, AutomaticSpeechRecognitio
         """The results of all inputs, in order."""
         languages = getattr(self.model.config, "languages", None)
         generate_kwargs = (
-            self._prepare_generate_kwargs(forward_params) if capabilities_of(self.model).generates else {}
+            self._prepare_generate_kwargs(forward_params)
+            if capabilities_of(self.model).generates
+            else dict(forward_params)
         )
         source_lang, target_lang, generate_kwargs = _split_languages(
             generate_kwargs, languages, getattr(self.model, "generation_config", None)

@@ -70,7 +70,7 @@ class AnswerGenerationObjective(HeadObjective):
 
 
 class TranscriptObjective(HeadObjective):
-    """Base of the objectives of recognition: the model gets the language of the recordings, where it reads it."""
+    """Base of the objectives of recognition: with the language of the recordings as an input."""
 
     def inputs_of(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """The inputs of the model in a batch, with `language_ids`, 0 for an unknown language, if it has languages."""

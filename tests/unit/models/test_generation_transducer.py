@@ -163,7 +163,7 @@ def test_many_beams_find_the_most_probable_of_all_texts():
             logits = head.joint.token_head(
                 torch.relu(head.joint.encoder_proj(states[0, frame]) + head.joint.prediction_proj(vector))
             )
-            log_prob += float(logits[[BLANK, 3, A]].log_softmax(0)[(BLANK, 3, A).index(token)])
+            log_prob += logits[[BLANK, 3, A]].log_softmax(0)[(BLANK, 3, A).index(token)].item()
             written += [token] if token != BLANK else []
         scores[text] = scores.get(text, 0.0) + math.exp(log_prob)
     best = max(scores, key=lambda text: scores[text])

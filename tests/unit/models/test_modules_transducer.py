@@ -8,10 +8,9 @@ import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError
 
-import mu2slam_hf.models.modules_transducer as modules_transducer
+import mu2slam_hf.models.modules_transducer_networks as modules_transducer_networks
 from mu2slam_hf.models.configuration_transducer import TransducerConfig
 from mu2slam_hf.models.modules_transducer import (
-    PredictionNetwork,
     TransducerHead,
     find_emission_frames,
     find_writable,
@@ -19,6 +18,7 @@ from mu2slam_hf.models.modules_transducer import (
     transducer_log_likelihoods,
     transducer_sum,
 )
+from mu2slam_hf.models.modules_transducer_networks import PredictionNetwork
 
 SIZES = [(frames, labels) for frames in (1, 2, 3, 6) for labels in (0, 1, 2, 4)]
 
@@ -213,7 +213,7 @@ def test_loss_equals_the_sum_over_paths_of_single_nodes(predictor_type):
 def test_blocks_of_one_node_equal_one_block(monkeypatch):
     results = []
     for limit in (2**20, 1):
-        monkeypatch.setattr(modules_transducer, "MAX_CACHED_LOGITS", limit)
+        monkeypatch.setattr(modules_transducer_networks, "MAX_CACHED_LOGITS", limit)
         head = make_head()
         states, mask, labels = make_utterances()
         states.requires_grad_()

@@ -144,6 +144,29 @@ def test_only_matrices_are_decayed():
     }
 
 
+def test_the_head_has_a_rate_of_its_own():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.base_model = nn.Linear(3, 3)
+            self.head = nn.Linear(3, 2)
+            self.tied_head = nn.Linear(3, 3)
+            self.tied_head.weight = self.base_model.weight
+
+    net = Net()
+    rates = {
+        id(parameter): group["lr"]
+        for group in build_optimizer(
+            net, learning_rate=0.1, weight_decay=0.5, head_learning_rate_ratio=3.0
+        ).param_groups
+        for parameter in group["params"]
+    }
+    assert rates[id(net.base_model.weight)] == rates[id(net.base_model.bias)] == 0.1
+    for parameter in (net.head.weight, net.head.bias, net.tied_head.bias):
+        assert rates[id(parameter)] == pytest.approx(0.3)
+    assert len(build_parameter_groups(net, 0.5, 0.1)) == 2
+
+
 def test_adamw_equals_its_update_rule():
     linear = nn.Linear(2, 2, bias=False)
     before = linear.weight.detach().clone()

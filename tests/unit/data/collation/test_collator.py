@@ -74,6 +74,16 @@ def test_transcripts_longer_than_the_encoder_output_are_counted(kind, samples, f
     assert (message in caplog.text) != fits and "silent" not in caplog.text
 
 
+def test_a_transducer_may_have_more_labels_than_frames(caplog):
+    # Three labels in two frames; and in one, which has room for two.
+    for samples, fits in ((1280, True), (320, False)):
+        collator = HeadCollator(PROCESSOR, max_symbols_per_frame=2)
+        batch = collator([transcribed(samples=samples)])
+        assert (batch["labels"] >= 0).any() == fits
+        assert collator.num_ctc_too_long == int(not fits)
+    assert "the transcript needs 2 encoder frames, got 1; it has no transducer loss" in caplog.text
+
+
 @ALL
 @pytest.mark.parametrize("frontend", EXTRACTORS)
 def test_front_ends_of_imported_encoders(kind, frontend):

@@ -108,9 +108,12 @@ def test_a_full_disk(name, place, disk, monkeypatch, capfd):
         assert status == 1, f"{share} of {size} bytes: {written[-300:]}"
         assert "No space left on device" in written or "disk" in written, written[-300:]
         left = disk.contents()
+        if name == "adapt":  # whose evaluations, and so its choice of weights, depend on the speed that it measures
+            assert not left
         assert left.items() <= whole.items(), f"{share}: {set(left.items()) - set(whole.items())}"
         disk.resize(4 * size)
         status = main(words)
         assert status == 0, f"{share}: {capfd.readouterr().err[-500:]}"
-        assert disk.contents() == whole
+        again = disk.contents()
+        assert again == whole or (name == "adapt" and again.keys() == whole.keys())
         capfd.readouterr()

@@ -38,6 +38,7 @@ from benchmarks import (
     startup,
     training_step,
     transcription_speed,
+    transducer_loss,
     vector_search,
     word_times,
     zero_shot_classification,
@@ -54,6 +55,7 @@ DEFAULT: dict[str, Any] = {
     "training_step": training_step,
     "decoder_noise": decoder_noise,
     "codebook_search": codebook_search,
+    "transducer_loss": transducer_loss,
     "startup": startup,
     "data_loading": data_loading,
 }

@@ -38,6 +38,7 @@ from benchmarks import (
     startup,
     training_step,
     transcription_speed,
+    transducer_loss,
     vector_search,
     whole_recordings,
     word_times,
@@ -55,6 +56,7 @@ DEFAULT: dict[str, Any] = {
     "training_step": training_step,
     "decoder_noise": decoder_noise,
     "codebook_search": codebook_search,
+    "transducer_loss": transducer_loss,
     "startup": startup,
     "data_loading": data_loading,
 }

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.interleaved import measure_interleaved
-from mu2slam_hf.checkpoints import DEFAULT_NAME, load_checkpoint
+from mu2slam_hf.checkpoints import DEFAULT_NAME, load_any_checkpoint
 from mu2slam_hf.data.audio import SAMPLING_RATE, load_audio
 
 SUFFIXES = (".flac", ".ogg", ".opus", ".wav")
@@ -50,7 +50,7 @@ def transcribe(model: Any, processor: Any, waveforms: list[np.ndarray], batch_si
 
 def run(options: argparse.Namespace) -> list[dict[str, object]]:
     """One row for each batch size and number of beams."""
-    model, processor = load_checkpoint(options.model, device=options.device)
+    model, processor = load_any_checkpoint(options.model, device=options.device)
     waveforms = find_recordings(options.audio, options.clips)
     seconds_of_speech = sum(map(len, waveforms)) / SAMPLING_RATE
     cases = {

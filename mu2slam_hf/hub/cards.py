@@ -28,6 +28,7 @@ from mu2slam_hf.recipes.schema.shipped import shipped_path
 HUB_WORK: dict[str, tuple[str, tuple[str, ...]]] = {
     "AutoModelForSpeechSeq2Seq": ("automatic-speech-recognition", ("speech-translation", "translation")),
     "AutoModelForCTC": ("automatic-speech-recognition", ()),
+    "AutoModelForRNNT": ("automatic-speech-recognition", ()),
     "AutoModelForAudioClassification": ("audio-classification", ()),
     "AutoModelForSequenceClassification": ("text-classification", ("audio-classification",)),
     "AutoModelForQuestionAnswering": ("question-answering", ()),

@@ -5,6 +5,7 @@ Shapes: B batch, N encoder frames, D width of the encoder, V vocabulary, W token
 F frames that greedy search reads at once.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -64,7 +65,7 @@ def search_greedily(
     frames = functional.pad(linear(joint.encoder_proj, states), (0, 0, 0, FRAMES_AT_ONCE))
     rows, steps = torch.arange(len(states), device=states.device), torch.arange(FRAMES_AT_ONCE, device=states.device)
     start, written_here = torch.zeros_like(num_frames), torch.zeros_like(num_frames)
-    scores = torch.zeros(len(states), dtype=torch.float64, device=states.device)
+    scores = torch.zeros(len(states), dtype=_score_dtype(states), device=states.device)
     vectors, state = _read_start(head, len(states))
     written: list[tuple[Tensor, Tensor, Tensor]] = []
     while bool((start < num_frames).any()):
@@ -146,12 +147,13 @@ def search_beams(
         owners = [row for row in active for _ in beams[row]]
         sources = torch.tensor([place for row in active for place in places[row]], device=states.device)
         mask = None if excluded is None else excluded[owners][:, tokens]
-        log_probs = _log_probs(head.joint(frames[owners, frame], vectors[sources], *table), mask).double()
+        log_probs = _log_probs(head.joint(frames[owners, frame], vectors[sources], *table), mask)
+        log_probs = log_probs.to(_score_dtype(states))
         offset, appended = 0, []
         for row in active:
             size = len(beams[row])
-            scores = torch.tensor([hypothesis.score for hypothesis in beams[row]], dtype=torch.float64)
-            totals = scores.to(log_probs.device)[:, None] + log_probs[offset : offset + size]
+            scores = log_probs.new_tensor([hypothesis.score for hypothesis in beams[row]])
+            totals = scores[:, None] + log_probs[offset : offset + size]
             offset += size
             kept = _merge_best(beams[row], totals, tokens, frame, num_beams)
             beams[row] = [hypothesis for hypothesis, _, _ in kept]
@@ -175,7 +177,7 @@ def _merge_best(
 
     Args:
         beams: hypotheses before the frame.
-        totals: `(K, W)` float64 log probabilities of their continuations.
+        totals: `(K, W)` log probabilities of their continuations.
         tokens: `(W,)` ids; the first one is blank.
         frame: number of the frame.
         num_beams: number of continuations to keep.
@@ -191,7 +193,7 @@ def _merge_best(
         text = before.tokens if column == 0 else (*before.tokens, token)
         if text in merged:  # the path found first is the more probable one
             first, source, appended = merged[text]
-            total = float(torch.logaddexp(torch.tensor(first.score).double(), torch.tensor(score).double()))
+            total = first.score + math.log1p(math.exp(score - first.score))
             merged[text] = TransducerHypothesis(tokens=text, frames=first.frames, score=total), source, appended
             continue
         frames = before.frames if column == 0 else (*before.frames, frame)
@@ -218,6 +220,11 @@ def _read_start(head: TransducerHead, batch_size: int) -> tuple[Tensor, State]:
     start = torch.full((batch_size, 1), head.blank, device=head.joint.token_head.weight.device)
     vectors, state = head.prediction.advance(start, head.prediction.initial_state(batch_size))
     return linear(head.joint.prediction_proj, vectors[:, 0]), state
+
+
+def _score_dtype(states: Tensor) -> torch.dtype:
+    """Type of the scores of hypotheses; MPS has no float64."""
+    return torch.float32 if states.device.type == "mps" else torch.float64
 
 
 def _log_probs(logits: Tensor, mask: Tensor | None) -> Tensor:

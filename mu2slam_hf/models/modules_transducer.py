@@ -34,7 +34,8 @@ def transducer_log_likelihoods(blank: Tensor, labels: Tensor, num_frames: Tensor
         num_labels: `(B,)` int64; may be 0.
 
     Returns:
-        `(B,)` float64. Nothing beyond `num_frames` and `num_labels` is read.
+        `(B,)` float64, on the CPU for tensors on MPS, which has no float64. Nothing beyond `num_frames` and
+        `num_labels` is read.
     """
     return _LogLikelihoods.apply(blank, labels, num_frames, num_labels)
 
@@ -99,7 +100,7 @@ class _LogLikelihoods(torch.autograd.Function):
         totals = alphas[lengths, rows, frames - 1] + blanks[lengths, rows, frames - 1]
         ctx.save_for_backward(blanks, arcs, alphas, totals, frames, lengths)
         ctx.place = (blank.device, blank.dtype, labels.dtype)
-        return totals.to(blank.device)
+        return totals
 
     @staticmethod
     @once_differentiable
@@ -119,8 +120,8 @@ class _LogLikelihoods(torch.autograd.Function):
         posteriors = (alphas[:-1] + arcs + betas[1:] - totals[:, None]).exp() * scale
         of_labels = torch.where(is_frame & (counts[:-1] < lengths[:, None]), posteriors, 0.0)
         return (
-            of_blanks.permute(1, 2, 0).to(device=device, dtype=blank_dtype),
-            of_labels.permute(1, 2, 0).to(device=device, dtype=label_dtype),
+            of_blanks.permute(1, 2, 0).to(blank_dtype).to(device),
+            of_labels.permute(1, 2, 0).to(label_dtype).to(device),
             None,
             None,
         )
@@ -278,4 +279,5 @@ def transducer_sum(head: TransducerHead, states: Tensor, frame_mask: Tensor, lab
     states = torch.where(frame_mask.bool()[..., None], states, 0.0)
     blank, label = head.compute_arcs(states, lengths, labels, num_labels)
     losses = -transducer_log_likelihoods(blank, label, lengths, num_labels)
-    return torch.where(is_writable.to(losses.device), losses, 0.0).sum().to(blank.dtype), num_labels.sum()
+    total = torch.where(is_writable.to(losses.device), losses, 0.0).sum()
+    return total.to(blank.dtype).to(blank.device), num_labels.sum()

@@ -126,6 +126,8 @@ def on_tones(tones, tmp_path):
             family = path.parent.name
             config = CONFIGURATION / "models" / family / "tiny.json"
             tree["model"] = {"config": str(config), "overrides": OVERRIDES[family]}
+        if (tree.get("head") or {}).get("trainable_layers"):
+            tree["head"]["trainable_layers"] = 1
         tree["output"] = {"dir": str(tmp_path / "run")}
         written = tmp_path / path.name
         written.write_text(yaml.safe_dump(tree), encoding="utf-8")

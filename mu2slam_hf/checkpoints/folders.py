@@ -103,7 +103,8 @@ def check_model_type(name_or_path: str | os.PathLike[str], *expected: str) -> di
     if model_type not in expected:
         names = config.get("architectures") or []
         got = f"{model_type!r} ({names[0]})" if names else f"{model_type!r}" if model_type else "no model_type"
-        raise ValueError(f"{name_or_path}: expected a model of type {' or '.join(expected)}, got {got}")
+        types = " or ".join(filter(None, (", ".join(expected[:-1]), expected[-1])))
+        raise ValueError(f"{name_or_path}: expected a model of type {types}, got {got}")
     return config
 
 

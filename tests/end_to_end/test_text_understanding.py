@@ -2,6 +2,7 @@
 """From recipe to scores: heads for text understanding learn, are saved, loaded and evaluated."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -11,6 +12,7 @@ from understanding_corpora import write_tydiqa, write_xnli
 
 from mu2slam_hf import MSLAMForPreTraining, load_any_checkpoint
 from mu2slam_hf.cli import main
+from mu2slam_hf.recipes.runs.head_finetuning import find_model_class
 from mu2slam_hf.recipes.runs.registry import build_run, load_recipe
 from mu2slam_hf.recipes.schema.loader import RecipeError
 
@@ -112,7 +114,10 @@ def test_blank_answers_are_refused(folder):
 
 def test_heads_that_a_family_does_not_have_are_refused(folder):
     model = save_tiny_checkpoint(folder / "model")
-    with pytest.raises(RecipeError, match="head.kind: a mu2slam has the heads sequence_classification"):
+    section = SimpleNamespace(init_from=model, config=None)
+    with pytest.raises(RecipeError, match="head.kind: a mu2slam has the heads ctc, rnnt, sequence_classification"):
+        find_model_class(SimpleNamespace(model=section, head=SimpleNamespace(kind="audio_classification")))
+    with pytest.raises(RecipeError, match="modality: ctc supports speech only"):
         run_recipe(folder, model, "xnli", kind="ctc")
     with pytest.raises(RecipeError, match="head.kind: a mslam has the heads"):
         run_recipe(folder, save_tiny_mslam(folder / "mslam"), "tydiqa", kind="answer_generation")

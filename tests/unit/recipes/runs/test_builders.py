@@ -95,7 +95,7 @@ def test_a_folder_that_holds_something_else_is_named(parts, load, tmp_path):
     with pytest.raises(RecipeError, match=r"model\.init_from: .* of type mu2slam, got 'mu2slam_ctc' \(Mu2SLAM"):
         build_run(second).build_model(processor)
     # mSLAM with one head may start from mSLAM with another, but from nothing else.
-    with pytest.raises(RecipeError, match=r"expected a model of type mslam or mslam_ctc, got 'mu2slam_ctc'"):
+    with pytest.raises(RecipeError, match=r"expected a model of type mslam, mslam_ctc or maestro, got 'mu2slam_ctc'"):
         build_model_of(second, processor, MSLAMForCTC)
     third = load("model.config=null", f"model.init_from={tmp_path}", f"processor.init_from={tmp_path}")
     with pytest.raises(RecipeError, match=r"processor\.init_from: "):

@@ -29,8 +29,9 @@ def check_reads_whole(model: Any) -> None:
     name = type(model).__name__
     if not capabilities_of(model).reads_whole_recordings:
         raise ValueError(
-            f"whole_recording: {name} reads recordings in windows between pauses; only CTC models read a recording in "
-            "one pass (Mu2SLAMForCTC.from_pretrained loads the CTC part of an encoder-decoder)."
+            f"whole_recording: {name} reads recordings in windows between pauses; only CTC models and "
+            "transducers read a recording in one pass (Mu2SLAMForCTC.from_pretrained loads the CTC part of an "
+            "encoder-decoder)."
         )
     encoder_config = model.config.encoder_config
     if encoder_config.conv_norm == "group":

@@ -50,8 +50,8 @@ class TranscriptionOptions:
         multilingual: predict the language of every segment instead of one for the whole recording.
         split_channels: transcribe the channels of a recording separately, as different speakers, not their mean.
         whole_recording: encode each recording in one pass, with the attention inside chunks, and write what is between
-            its pauses from that; memory grows with its length. Only for CTC models (`reads_whole_recordings` of their
-            `Capabilities`) with `encoder_config.attention_chunk_frames`.
+            its pauses from that; memory grows with its length. Only for CTC models and transducers
+            (`reads_whole_recordings` of their `Capabilities`) with `encoder_config.attention_chunk_frames`.
         chunk_length_s: maximum seconds of speech that the model reads at once; None means that of the generation
             configuration (`chunk_length_s`), else 15. A recording that is not longer is read as it is.
         batch_seconds: maximum seconds of audio in a batch, including padding.

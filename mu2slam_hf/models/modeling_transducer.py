@@ -66,7 +66,9 @@ class TransducerMixin(CTCMixin):
     by their CTC head; their transducer writes the text.
     """
 
-    capabilities = Capabilities(tasks=("asr",), has_ctc=True, embeds=True, options=("num_beams",))
+    capabilities = Capabilities(
+        tasks=("asr",), has_ctc=True, embeds=True, options=("num_beams",), reads_whole_recordings=True
+    )
     config: Any
     transducer: TransducerHead
 

@@ -10,11 +10,20 @@ import pytest
 import soundfile
 import torch
 
-from mu2slam_hf import MSLAMConfig, MSLAMForCTC, Mu2SLAMForCTC, Mu2SLAMProcessor, default_checkpoint
+from mu2slam_hf import (
+    MSLAMConfig,
+    MSLAMForCTC,
+    Mu2SLAMForCTC,
+    Mu2SLAMForRNNT,
+    Mu2SLAMProcessor,
+    Mu2SLAMRNNTConfig,
+    default_checkpoint,
+)
 from mu2slam_hf.checkpoints import load_default
 from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.inference.recognition import WindowRecognizer
 from mu2slam_hf.inference.transcription import TranscriptionOptions, transcribe_recordings
+from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTransducerTokenizer
 from tests.tiny_models import tiny_config
 
 RATE = 16_000
@@ -56,6 +65,32 @@ def test_the_text_is_the_best_path_of_one_pass(pair, recording):
     for word in transcript.words:
         first, stop = round(word.start_seconds / 0.04), round(word.end_seconds / 0.04)
         assert spoken[max(0, first - 1) : stop + 1].any()
+
+
+def test_a_transducer_reads_the_states_of_one_pass(recording, monkeypatch):
+    """A new transducer on the encoder of the checkpoint: the pieces that it reads are rows of the whole recording."""
+    folder = default_checkpoint()
+    sizes = {"hidden_size": 16, "num_layers": 1, "joint_size": 16, "max_symbols_per_frame": 1}
+    values = Mu2SLAMForCTC.from_pretrained(folder).config.to_dict()
+    values.pop("model_type")
+    config = Mu2SLAMRNNTConfig(**values, transducer_config=sizes)
+    model = Mu2SLAMForRNNT.from_pretrained(folder, config=config).eval()
+    model.set_attention_chunk(200)
+    processor = Mu2SLAMProcessor.from_pretrained(folder)
+    processor.tokenizer = Mu2SLAMTransducerTokenizer.from_pretrained(folder)
+    pieces, write_tokens = [], model.write_tokens
+
+    def write_and_keep(states, *arguments, **options):
+        pieces.extend(states)
+        return write_tokens(states, *arguments, **options)
+
+    monkeypatch.setattr(model, "write_tokens", write_and_keep)
+    (transcript,) = transcribe((model, processor), [recording], whole_recording=True)
+    whole = WindowRecognizer(model, processor).encode_whole(recording, "es")
+    assert len(pieces) >= len(transcript.segments) and len(pieces) > 5
+    for piece in pieces:
+        (first,) = (whole == piece[0]).all(dim=-1).nonzero().flatten().tolist()
+        assert torch.equal(whole[first : first + len(piece)], piece)
 
 
 def test_windows_by_themselves_are_encoded_otherwise(pair, recording):
@@ -102,7 +137,7 @@ def test_the_command(pair, recording, tmp_path, capsys):
     (expected,) = transcribe(pair, [tmp_path / "long.wav"], whole_recording=True)
     assert capsys.readouterr().out.split() == expected.text.split()
     assert main(options) != 0
-    assert "only CTC models read a recording in one pass" in capsys.readouterr().err
+    assert "only CTC models and transducers read a recording in one pass" in capsys.readouterr().err
 
 
 @pytest.mark.slow

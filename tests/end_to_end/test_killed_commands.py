@@ -78,7 +78,7 @@ def test_a_command_that_is_killed(name, place, tmp_path):
 
     generator = random.Random(0)
     out = tmp_path / "killed"
-    kills = 0
+    kills = rounds = 0
     while kills < num_kills:
         process = start(command, place, out)
         try:
@@ -92,7 +92,8 @@ def test_a_command_that_is_killed(name, place, tmp_path):
         else:
             # A corpus that was complete when the command was killed is not replaced.
             assert contents(out) == whole and (process.returncode == 0 or name == "tone-corpus")
-            out = tmp_path / f"killed_{kills}"  # begin again
+            rounds += 1
+            out = tmp_path / f"killed_{rounds}"  # begin again
     process = start(command, place, out)
     _, errors = process.communicate()
     assert process.returncode == 0 or name == "tone-corpus", errors.decode()[-500:]

@@ -27,6 +27,7 @@ from mu2slam_hf.models.modules_capabilities import EncodedSpeech, capabilities_o
 from mu2slam_hf.models.modules_language_adapters import use_adapter
 from mu2slam_hf.models.modules_lengths import group_by_size
 from mu2slam_hf.models.modules_speech_inputs import extract_speech
+from mu2slam_hf.models.tokenization_mu2slam import decode_written
 
 
 def _with_adapter(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -369,10 +370,7 @@ class WindowRecognizer:
         return slice(first, max(first + 1, -(-one.window.core_stop // per_frame)))
 
     def _to_text(self, ids: list[int]) -> str:
-        tokenizer = self.processor.tokenizer
-        # A CTC tokenizer would collapse tokens that were collapsed already.
-        options = {"group_tokens": False} if getattr(tokenizer, "collapses_repeats", False) else {}
-        return " ".join(tokenizer.decode(ids, skip_special_tokens=True, **options).split())
+        return " ".join(decode_written(self.processor.tokenizer, [ids])[0].split())
 
     def _batches(self, items: Sequence[Any], seconds: Sequence[float]) -> Iterator[list[Any]]:
         """Batches of similar length, longest first; one by one if there is no budget."""

@@ -5,7 +5,7 @@ Neither has an `__init__`, with which transformers would rebuild the backend on 
 decoder.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -374,6 +374,18 @@ class Mu2SLAMCTCTokenizer(Mu2SLAMTokenizer):
                 words.append({"word": token, "start_offset": start, "end_offset": end})
                 inside = True
         return words
+
+
+def decode_written(tokenizer, rows: Sequence[Sequence[int]]) -> list[str]:
+    """Texts of the token ids that `write_tokens` of a model has written.
+
+    Args:
+        tokenizer: tokenizer of any model.
+        rows: token ids of each text.
+    """
+    # A CTC tokenizer would collapse tokens that were collapsed already.
+    options = {"group_tokens": False} if getattr(tokenizer, "collapses_repeats", False) else {}
+    return tokenizer.batch_decode(rows, skip_special_tokens=True, **options)
 
 
 __all__ = ["Mu2SLAMCTCTokenizer", "Mu2SLAMTokenizer", "Mu2SLAMTransducerTokenizer"]

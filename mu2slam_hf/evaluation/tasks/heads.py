@@ -30,6 +30,7 @@ from mu2slam_hf.evaluation.scores.metrics import compute_cer, compute_wer
 from mu2slam_hf.evaluation.scores.tables import format_tsv
 from mu2slam_hf.evaluation.tasks.zero_shot_classification import fit_linear
 from mu2slam_hf.models.generation_tokens import exclude_from_ctc, excluded_tokens
+from mu2slam_hf.models.tokenization_mu2slam import decode_written
 
 logger = logging.get_logger(__name__)
 
@@ -133,9 +134,7 @@ def measure_head(
     answers = [answer for _, answer in answered]
     truth = [example.targets[0].text for example, _ in answered]
     if collator.label2id is None:
-        # Repeats of CTC are collapsed already.
-        options = {"group_tokens": False} if getattr(processor.tokenizer, "collapses_repeats", False) else {}
-        hypotheses = processor.tokenizer.batch_decode(answers, skip_special_tokens=True, **options)
+        hypotheses = decode_written(processor.tokenizer, answers)
         figures = {"wer": compute_wer(truth, hypotheses).value, "cer": compute_cer(truth, hypotheses).value}
         ids = [example.id for example, _ in answered]
         return HeadReport(figures=figures, transcripts=list(zip(ids, truth, hypotheses, strict=True)))

@@ -31,7 +31,6 @@ from .modules_frontends import dummy_speech, select_speech_input
 from .modules_layers import at_least_float32, linear
 from .modules_lengths import downsample_attention_mask
 from .modules_losses import IGNORE_INDEX, named_means, weighted_mean_sum
-from .modules_pooling import gather_units
 from .modules_segments import lay_out_segments
 from .modules_speech_masking import counter_spans
 from .modules_text_resampling import ResampledText
@@ -350,24 +349,16 @@ class MaestroForPreTraining(MSLAMForPreTraining):
         self, speech: Tensor, frame_mask: Tensor, text: ResampledText | None, pack: bool | None, kwargs: dict
     ) -> SharedStates:
         """The shared layers over all utterances and masked texts."""
-        lengths, pool = frame_mask.sum(-1), [speech.flatten(0, 1)]
+        lengths, parts = frame_mask.sum(-1), [speech]
         starts = torch.arange(len(speech), device=speech.device) * speech.shape[1]
         if text is not None:
             rows = torch.arange(len(text.mask), device=speech.device) * text.mask.shape[1]
             starts, lengths = torch.cat([starts, frame_mask.numel() + rows]), torch.cat([lengths, text.mask.sum(-1)])
-            pool.append(text.states.flatten(0, 1).to(speech.dtype))
-        if pack is None:
-            pack = "flash" not in (self.config._attn_implementation or "eager")
+            parts.append(text.states.to(speech.dtype))
         none = torch.zeros_like(starts)
-        rows = lay_out_segments(starts, lengths, none, none, pack)
-        projected = linear(self.model.speech_projection, torch.cat(pool))
-        states = self.model.run_shared_layers(
-            gather_units(projected, rows.units),
-            None if rows.is_packed else rows.sequence_ids,
-            rows.sequence_ids if rows.is_packed else None,
-            rows.position_ids,
-            **kwargs,
-        ).last_hidden_state
+        rows = lay_out_segments(starts, lengths, none, none, self._packs(pack))
+        projected = [linear(self.model.speech_projection, part) for part in parts]
+        states = self._run_shared_layers(projected, rows, kwargs)
         return SharedStates(states, rows.starts[: len(speech)], rows.starts[len(speech) :])
 
     def _sum_reconstruction(self, layout: SharedStates, texts: EncodedTexts) -> dict[str, tuple[Tensor, Tensor]]:

@@ -6,6 +6,7 @@ Shapes: U utterances, T feature frames (100 Hz), N encoder frames (25 Hz), M mel
     codebooks, K losses, D width.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -251,7 +252,8 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         speech = model.run_speech_layers(frames, frame_mask.long(), **kwargs).last_hidden_state
         text_mask = at_least_one(text_attention_mask)
         layout = self._lay_out(frame_mask, text_mask, pair_speech_rows, pair_text_rows, ctc_labels, pack_sequences)
-        states = self._run_shared_layers(speech, model.embed_text(text_ids), layout.rows, kwargs)
+        projected = linear(model.speech_projection, speech)
+        states = self._run_shared_layers((projected, model.embed_text(text_ids)), layout.rows, kwargs)
 
         in_pair = mark_rows(pair_speech_rows, len(speech))
         contrastive, diversity = self._sum_contrastive(speech, codes, masked, negative_frames, is_masked, in_pair)
@@ -351,14 +353,12 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         second_rows = torch.cat([no_text, text, pair_text_rows])
         first_lengths = torch.cat([frame_lengths[speech], no_speech, frame_lengths[pair_speech_rows]])
         second_lengths = torch.cat([no_text, text_lengths[text], text_lengths[pair_text_rows]])
-        if pack_sequences is None:
-            pack_sequences = "flash" not in (self.config._attn_implementation or "eager")
         rows = lay_out_segments(
             first_rows * num_frames,
             first_lengths,
             frame_mask.numel() + second_rows * num_tokens,
             second_lengths,
-            pack_sequences,
+            self._packs(pack_sequences),
         )
         starts = rows.starts.split([len(speech), len(text), len(pair_speech_rows)])
         return SharedLayout(
@@ -369,10 +369,15 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
             pair_text_starts=starts[2] + frame_lengths[pair_speech_rows],
         )
 
-    def _run_shared_layers(self, speech: Tensor, text: Tensor, rows: SegmentRows, kwargs: dict) -> Tensor:
-        """States `(R, L, D)` of all sequences."""
-        projected = linear(self.model.speech_projection, speech)
-        pool = torch.cat([projected.flatten(0, 1), text.flatten(0, 1).to(projected.dtype)])
+    def _packs(self, pack_sequences: bool | None) -> bool:
+        """Whether short sequences share rows; by default, if the attention backend supports the mask of such rows."""
+        if pack_sequences is None:
+            return "flash" not in (self.config._attn_implementation or "eager")
+        return pack_sequences
+
+    def _run_shared_layers(self, parts: Sequence[Tensor], rows: SegmentRows, kwargs: dict) -> Tensor:
+        """States `(R, L, D)` of all sequences, whose units are the positions of the parts `(B, L, D)` in order."""
+        pool = torch.cat([part.flatten(0, 1).to(parts[0].dtype) for part in parts])
         return self.model.run_shared_layers(
             gather_units(pool, rows.units),
             None if rows.is_packed else rows.sequence_ids,

@@ -158,9 +158,10 @@ def load_processor(name_or_path: str | os.PathLike[str]) -> "Mu2SLAMProcessor":
         reason = "no processor_config.json" if Path(place).is_dir() else "no such folder"
         raise ValueError(f"{place}: no processor found ({reason}); {advice}")
     try:
-        with errors_of_checkpoint(place):
-            return _processor_class(place).from_pretrained(place)
-    except (OSError, ValueError) as error:
+        return _processor_class(place).from_pretrained(place)
+    except Exception as error:
+        if not _is_of_the_files(error):
+            raise
         if is_path(place) and not (Path(place) / "tokenizer.json").is_file():
             raise ValueError(f"{place}: the processor has no tokenizer (tokenizer.json); {advice}") from error
         raise ValueError(f"{place}: the processor cannot be loaded: {first_line(error)}") from error
@@ -170,22 +171,28 @@ def load_processor(name_or_path: str | os.PathLike[str]) -> "Mu2SLAMProcessor":
 def errors_of_checkpoint(name_or_path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn what libraries raise for damaged files or values of other types into errors that name the checkpoint.
 
-    Choice: errors of any class, because transformers, tokenizers and safetensors raise more than twenty for a file
-    whose values have other types; the one that was raised is the cause of the new one.
-
     Raises:
         ValueError: in place of all errors but `ValueError`, `OSError`, `ImportError` and those of memory.
     """
     try:
         yield
-    except (ValueError, OSError, ImportError, MemoryError):
+    except (ValueError, OSError):
         raise
     except Exception as error:
-        if "out of memory" in str(error):
+        if not _is_of_the_files(error):
             raise
         raise ValueError(
             f"{name_or_path}: the checkpoint cannot be loaded ({type(error).__name__}: {first_line(error)}); {ADVICE}"
         ) from error
+
+
+def _is_of_the_files(error: Exception) -> bool:
+    """Whether an error in loading is taken for one of the files.
+
+    Choice: errors of any class are, because transformers, tokenizers and safetensors raise more than twenty for values
+    of other types; the one that was raised is the cause of that which names the checkpoint.
+    """
+    return not isinstance(error, (ImportError, MemoryError)) and "out of memory" not in str(error)
 
 
 def first_line(error: BaseException) -> str:

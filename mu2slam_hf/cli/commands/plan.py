@@ -71,20 +71,18 @@ def load_planned_recipe(name: str, overrides: Sequence[str]) -> Any:
     Raises:
         RecipeError: the recipe is not one of pre-training.
     """
-    import yaml
-
     from mu2slam_hf.recipes.runs.registry import RUNS, load_recipe
-    from mu2slam_hf.recipes.schema.loader import RecipeError, recipe_kind
+    from mu2slam_hf.recipes.schema.loader import DEFAULT_KIND, RecipeError, read_tree
     from mu2slam_hf.recipes.schema.mixture import MixtureRecipe
     from mu2slam_hf.recipes.schema.shipped import find_recipe
 
     path = find_recipe(name)
-    kind = recipe_kind(path)
+    tree = read_tree(path)
+    kind = str(tree.get("kind", DEFAULT_KIND))
     run: Any = RUNS.get(kind)
     # What is planned is audio that is read and encoded; a dual encoder reads stored ids.
     if run is None or not issubclass(run.recipe_class, MixtureRecipe) or not run.reads_audio:
         raise RecipeError(f"{name}: a plan is made of a recipe of pre-training, not of one of kind {kind}")
-    tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     # Any folder that exists will do for what is not read.
     unread = [
         f"{section}.corpora.{corpus}.root"

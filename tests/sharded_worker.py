@@ -61,9 +61,9 @@ def build_optimizer(model: torch.nn.Module) -> torch.optim.Optimizer:
     return torch.optim.Adam(model.parameters(), lr=0.01, eps=1e-3)
 
 
-def train_alone(model, updates: list[list[dict]]) -> list[float]:
+def train_alone(model, updates: list[list[dict]], optimizer: torch.optim.Optimizer | None = None) -> list[float]:
     """Reference: one process takes both micro-batches of each update one after the other."""
-    optimizer, losses = build_optimizer(model), []
+    optimizer, losses = optimizer or build_optimizer(model), []
     for pair in updates:
         with torch.no_grad():
             counts = sum(model(**batch).loss_counts for batch in pair)

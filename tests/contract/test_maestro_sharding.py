@@ -4,28 +4,18 @@
 import json
 
 import torch
-from maestro_sharded_worker import UPDATES, build_parts
+from maestro_sharded_worker import build_parts
+from sharded_worker import train_alone
 from training_runs import run_in_two_processes
 
 from mu2slam_hf import MaestroForPreTraining
-from mu2slam_hf.models.modules_losses import weighted_mean_sum
 
 
 def test_losses_and_weights_are_those_of_one_process(tmp_path):
     run_in_two_processes("maestro_sharded_worker.py", tmp_path)
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     model, updates = build_parts()
-    optimizer, losses = torch.optim.Adam(model.parameters(), lr=0.001, eps=1e-3), []
-    for pair in updates:
-        outputs = [model(**batch) for batch in pair]
-        counts = sum(output.loss_counts for output in outputs)
-        total = sum(weighted_mean_sum(output.loss_sums, counts) for output in outputs)
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(total.item())
-    assert len(losses) == len(UPDATES)
+    losses = train_alone(model, updates, torch.optim.Adam(model.parameters(), lr=0.001, eps=1e-3))
     torch.testing.assert_close(torch.tensor(report["losses"]), torch.tensor(losses), rtol=1e-3, atol=1e-4)
     loaded = MaestroForPreTraining.from_pretrained(tmp_path / "checkpoint")
     for (name, expected), actual in zip(model.named_parameters(), loaded.parameters(), strict=True):

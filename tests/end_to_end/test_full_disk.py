@@ -1,12 +1,12 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Commands on a full disk: an error in a sentence, nothing half written, and the same result with more space."""
 
-import hashlib
 import subprocess
 from pathlib import Path
 
 import pytest
 from helpers import REPOSITORY_ROOT, save_tiny_checkpoint
+from written_files import hash_results
 
 from mu2slam_hf.cli import main
 
@@ -14,8 +14,6 @@ pytestmark = pytest.mark.slow
 
 EXAMPLES = REPOSITORY_ROOT / "examples"
 SHARES = (0.05, 0.35, 0.65, 0.9)
-# Files that have neither the time of day nor durations in them.
-COMPARED = {".safetensors", ".txt", ".srt", ".vtt", ".tsv", ".TextGrid", ".wav", ".parquet"}
 PAGE = 4096
 SMALL_RUN = ["--set", "training.max_steps=4", "--set", "training.save_steps=2"]
 
@@ -52,23 +50,6 @@ class Disk:
         done = subprocess.run(["df", "--output=used", "-B1", self.folder], check=True, capture_output=True, text=True)
         return int(done.stdout.split()[1])
 
-    def contents(self) -> dict[str, str]:
-        """Hashes by name of the complete results.
-
-        Temporary ones have names that begin with a point; `adaptation` holds what `adapt` needs while it works.
-        """
-        files = (
-            path
-            for path in self.folder.rglob("*")
-            if path.is_file() and (path.suffix in COMPARED or path.name == "tokenizer.json")
-        )
-        named = ((path.relative_to(self.folder), path) for path in files)
-        return {
-            str(name): hashlib.sha256(path.read_bytes()).hexdigest()
-            for name, path in named
-            if not any(part.startswith(".") or part == "adaptation" for part in name.parts)
-        }
-
 
 @pytest.fixture
 def disk(tmp_path):
@@ -96,7 +77,7 @@ def test_a_full_disk(name, place, disk, monkeypatch, capfd):
     words = COMMANDS[name].format(examples=EXAMPLES, disk=disk.folder).split()
     words += SMALL_RUN if name == "train" else []
     assert main(words) == 0
-    whole, size = disk.contents(), disk.used
+    whole, size = hash_results(disk.folder), disk.used
     assert whole
     capfd.readouterr()
     for share in SHARES[1::2] if name == "adapt" else SHARES:  # which takes minutes
@@ -107,13 +88,13 @@ def test_a_full_disk(name, place, disk, monkeypatch, capfd):
         assert "Traceback" not in written, f"{share} of {size} bytes"
         assert status == 1, f"{share} of {size} bytes: {written[-300:]}"
         assert "No space left on device" in written or "disk" in written, written[-300:]
-        left = disk.contents()
+        left = hash_results(disk.folder)
         if name == "adapt":  # whose evaluations, and so its choice of weights, depend on the speed that it measures
             assert not left
         assert left.items() <= whole.items(), f"{share}: {set(left.items()) - set(whole.items())}"
         disk.resize(4 * size)
         status = main(words)
         assert status == 0, f"{share}: {capfd.readouterr().err[-500:]}"
-        again = disk.contents()
+        again = hash_results(disk.folder)
         assert again == whole or (name == "adapt" and again.keys() == whole.keys())
         capfd.readouterr()

@@ -1,7 +1,6 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Commands that are killed again and again: nothing is half written, and the results are the same in the end."""
 
-import hashlib
 import os
 import random
 import subprocess
@@ -11,15 +10,13 @@ from pathlib import Path
 
 import pytest
 from helpers import REPOSITORY_ROOT, save_tiny_checkpoint
+from written_files import hash_results
 
 from mu2slam_hf.cli import main
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 EXAMPLES = REPOSITORY_ROOT / "examples"
-# Files that have neither the time of day nor durations in them.
-COMPARED = {".safetensors", ".txt", ".srt", ".TextGrid", ".tsv", ".wav", ".parquet"}
-
 COMMANDS = {
     "transcribe": ("transcribe {examples} --model model --output-format txt,srt,textgrid --output-dir {out}", 15),
     "train": (
@@ -40,16 +37,6 @@ def place(tmp_path_factory):
     save_tiny_checkpoint(folder / "model")
     assert main(["tone-corpus", "--num", "8", "--output", str(folder / "data" / "tiny")]) == 0
     return folder
-
-
-def contents(folder: Path) -> dict[str, str]:
-    """Hashes by name of the complete results; temporary ones have names that begin with a point."""
-    files = {path.relative_to(folder): path for path in folder.rglob("*") if path.suffix in COMPARED}
-    return {
-        str(name): hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, path in files.items()
-        if not any(part.startswith(".") or part == "adaptation" for part in name.parts)
-    }
 
 
 def start(command: str, place: Path, out: Path) -> subprocess.Popen:
@@ -73,7 +60,7 @@ def test_a_command_that_is_killed(name, place, tmp_path):
     _, errors = process.communicate()
     assert process.returncode == 0, errors.decode()[-500:]
     seconds = time.perf_counter() - started
-    whole = contents(tmp_path / "whole")
+    whole = hash_results(tmp_path / "whole")
     assert whole
 
     generator = random.Random(0)
@@ -88,13 +75,13 @@ def test_a_command_that_is_killed(name, place, tmp_path):
             process.communicate()
             kills += 1
             if name != "train":  # whose checkpoints are those of its state
-                assert contents(out).items() <= whole.items()
+                assert hash_results(out).items() <= whole.items()
         else:
             # A corpus that was complete when the command was killed is not replaced.
-            assert contents(out) == whole and (process.returncode == 0 or name == "tone-corpus")
+            assert hash_results(out) == whole and (process.returncode == 0 or name == "tone-corpus")
             rounds += 1
             out = tmp_path / f"killed_{rounds}"  # begin again
     process = start(command, place, out)
     _, errors = process.communicate()
     assert process.returncode == 0 or name == "tone-corpus", errors.decode()[-500:]
-    assert contents(out) == whole
+    assert hash_results(out) == whole

@@ -311,16 +311,13 @@ def find_truncation(file: BinaryIO) -> str:
 def _read_promised_size(file: BinaryIO, head: bytes) -> int | None:
     """Number of bytes that the header of a WAV, RF64, W64, AIFF, AU or CAF file states; None if there is none."""
     match head[:4]:
-        case b"RIFF":
-            (stated,) = struct.unpack_from("<I", head, 4)
+        case b"RIFF" | b"FORM":
+            (stated,) = struct.unpack_from("<I" if head[:4] == b"RIFF" else ">I", head, 4)
             return None if stated in _UNKNOWN_SIZES else stated + 8
         case b"RF64" | b"BW64":
             return struct.unpack_from("<Q", head, 20)[0] + 8 if head[12:16] == b"ds64" else None
         case b"riff":
             return struct.unpack_from("<Q", head, 16)[0] or None
-        case b"FORM":
-            (stated,) = struct.unpack_from(">I", head, 4)
-            return None if stated in _UNKNOWN_SIZES else stated + 8
         case b".snd":
             start, stated = struct.unpack_from(">II", head, 4)
             return None if stated in _UNKNOWN_SIZES else start + stated

@@ -86,7 +86,7 @@ def add_parser(subparsers: Any) -> None:
     long.add_argument(
         "--whole-recording",
         action="store_true",
-        help="encode each recording in one pass, with attention inside chunks; only for CTC models",
+        help="encode each recording in one pass, with attention inside chunks; CTC models and transducers only",
     )
     add_model_options(parser)
     add_adapters_option(parser)

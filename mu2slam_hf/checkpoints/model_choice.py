@@ -28,6 +28,8 @@ class ModelChoice:
         quantization: "int8" or "int8_weight_only", see `build_quantization_config`.
         adapters: folders of adapters by name.
         backend: what runs the model, see `BACKENDS`.
+        attention_chunk_seconds: seconds of speech to which the attention of a Conformer is limited, see
+            `set_attention_chunk`; None for that of its configuration.
     """
 
     name: str = DEFAULT_NAME
@@ -36,6 +38,7 @@ class ModelChoice:
     quantization: str | None = None
     adapters: Mapping[str, str] = field(default_factory=dict)
     backend: str = "auto"
+    attention_chunk_seconds: float | None = None
 
     @property
     def path(self) -> str:
@@ -80,13 +83,22 @@ class ModelChoice:
         """Model, in evaluation mode, and processor; see `load_any_checkpoint` and `load_onnx`."""
         if self._choose_backend() == "onnx":
             return load_onnx(self.path)
-        return load_any_checkpoint(
+        model, processor = load_any_checkpoint(
             self.name,
             device=self.device,
             dtype=self.dtype,
             quantization=self.quantization,
             adapters=self.adapters,
         )
+        if self.attention_chunk_seconds is not None:
+            self._set_attention_chunk(model, processor.feature_extractor.sampling_rate)
+        return model, processor
+
+    def _set_attention_chunk(self, model: Any, sampling_rate: int) -> None:
+        if not hasattr(model, "set_attention_chunk"):
+            raise ValueError(f"{self.name}: {type(model).__name__} has no Conformer to limit the attention of")
+        frame_seconds = model.samples_per_frame / sampling_rate
+        model.set_attention_chunk(max(1, round(self.attention_chunk_seconds / frame_seconds)))
 
     def _choose_backend(self) -> str:
         """The backend, torch or onnx."""
@@ -96,6 +108,7 @@ class ModelChoice:
             "dtype": self.dtype not in ("float32", "auto"),
             "quantization": self.quantization is not None,
             "adapters": bool(self.adapters),
+            "attention_chunk_seconds": self.attention_chunk_seconds is not None,
         }
         refused = [name for name, is_asked in asked.items() if is_asked]
         if backend == "onnx" and refused:
@@ -117,4 +130,5 @@ def portable_choice(model: ModelChoice) -> ModelChoice:
         quantization=model.quantization,
         adapters=adapters,
         backend=model.backend,
+        attention_chunk_seconds=model.attention_chunk_seconds,
     )

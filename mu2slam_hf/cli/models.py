@@ -34,6 +34,7 @@ def chosen_model(args: argparse.Namespace, adapters: dict[str, str] | None = Non
         quantization=args.quantization,
         adapters=adapters or {},
         backend=args.backend,
+        attention_chunk_seconds=getattr(args, "attention_chunk", None),
     )
 
 

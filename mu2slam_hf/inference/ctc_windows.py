@@ -42,9 +42,9 @@ def check_reads_whole(model: Any) -> None:
         )
     if encoder_config.attention_chunk_frames is None:
         raise ValueError(
-            f"whole_recording: {name} attends to all frames that are read at once; limit its attention to chunks by "
-            "model.set_attention_chunk(200), which are 8 seconds, or by encoder_config.attention_chunk_frames in its "
-            "config.json."
+            f"whole_recording: {name} attends to all frames that are read at once; limit its attention to chunks of 8 "
+            "seconds by --attention-chunk 8 in the shell, model.set_attention_chunk(200) in Python, or "
+            "encoder_config.attention_chunk_frames in its config.json."
         )
 
 

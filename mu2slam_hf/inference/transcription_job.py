@@ -77,6 +77,7 @@ class TranscriptionJob:
             "model": identify_weights(self.model.path),
             "dtype": self.model.dtype,
             "quantization": self.model.quantization,
+            "attention_chunk": self.model.attention_chunk_seconds,
             "source_lang": options.source_lang,
             "target_langs": list(options.target_langs),
             "word_times": options.timestamps is not None,

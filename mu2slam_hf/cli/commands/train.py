@@ -5,7 +5,7 @@ import argparse
 from typing import Any
 
 from mu2slam_hf.cli.collection import resume_collection
-from mu2slam_hf.cli.options import add_overrides_option, add_recipe_option
+from mu2slam_hf.cli.options import add_overrides_option, add_recipe_option, quiet_libraries
 
 
 def add_parser(subparsers: Any) -> None:
@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("pass a recipe: a YAML file or a name listed by `mu2slam recipes`")
     from mu2slam_hf.recipes.runs.registry import load_runs
 
+    quiet_libraries()
     resume_collection()
     for training_run in load_runs(recipe, args.overrides):
         training_run.run()

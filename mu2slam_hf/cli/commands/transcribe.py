@@ -27,6 +27,7 @@ from mu2slam_hf.cli.options import (
     check_silero,
     generation_arguments,
     positive_int,
+    positive_seconds,
 )
 from mu2slam_hf.cli.progress import TranscriptionProgress
 from mu2slam_hf.cli.recordings import find_unusable, list_recordings, report_all_unusable
@@ -87,6 +88,13 @@ def add_parser(subparsers: Any) -> None:
         "--whole-recording",
         action="store_true",
         help="encode each recording in one pass, with attention inside chunks; CTC models and transducers only",
+    )
+    long.add_argument(
+        "--attention-chunk",
+        type=positive_seconds,
+        metavar="SECONDS",
+        help="limit the attention of the encoder to chunks of this length; 8 for --whole-recording with a model that "
+        "was trained on utterances",
     )
     add_model_options(parser)
     add_adapters_option(parser)

@@ -85,6 +85,9 @@ def read_tree(path: Path) -> dict[str, Any]:
         tree = yaml.load(path.read_text(encoding="utf-8"), _RecipeLoader)  # noqa: S506
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: not a recipe: not valid UTF-8 ({error.reason})") from error
+    except yaml.MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f" in line {error.problem_mark.line + 1}"
+        raise RecipeError(f"{path}: not valid YAML{line}: {error.problem}") from error
     except yaml.YAMLError as error:
         raise RecipeError(f"{path}: not valid YAML: {error}") from error
     except RecursionError:

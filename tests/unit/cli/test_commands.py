@@ -322,6 +322,18 @@ def test_errors_in_the_code_keep_their_traceback():
         run_and_report(lambda: {}["absent"])
 
 
+def test_a_missing_module_of_an_extra_says_which_extra(capsys, monkeypatch):
+    requirements = ["torch>=2", "Sci-Py>=1; extra == 'lab'", "other; extra == 'test'", "sci-py>=1; extra == 'test'"]
+    monkeypatch.setattr("mu2slam_hf.cli.errors.requires", lambda name: requirements)
+    for module, advice in [("sci_py.stats", ": pip install 'mu2slam-hf[lab]'"), ("torch", ""), ("absent", "")]:
+
+        def fail(module=module):
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+        assert run_and_report(fail) == 1
+        assert capsys.readouterr().err == f"mu2slam: No module named {module!r}{advice}\n"
+
+
 def test_a_refused_configuration_is_one_line(capsys):
     """transformers' error about values of a configuration is no ValueError."""
     assert run_and_report(lambda: MSLAMConfig(num_speech_layers="many")) == 1

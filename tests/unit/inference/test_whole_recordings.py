@@ -115,7 +115,7 @@ def test_models_that_cannot_are_refused(pair, recording):
         transcribe(load_default(), [recording], whole_recording=True)
     model.set_attention_chunk(None)
     try:
-        with pytest.raises(ValueError, match=r"set_attention_chunk\(200\), which are 8 seconds"):
+        with pytest.raises(ValueError, match=r"chunks of 8 seconds by .* model\.set_attention_chunk\(200\)"):
             transcribe(pair, [recording], whole_recording=True)
     finally:
         model.set_attention_chunk(200)
@@ -135,6 +135,17 @@ def test_the_command(pair, recording, tmp_path, capsys):
     options = ["transcribe", str(tmp_path / "long.wav"), "--from", "es", "--whole-recording", "--output-format", "txt"]
     assert main([*options, "--model", str(tmp_path / "model")]) == 0
     (expected,) = transcribe(pair, [tmp_path / "long.wav"], whole_recording=True)
+    assert capsys.readouterr().out.split() == expected.text.split()
+    # With the same chunks, for a checkpoint that was saved without any.
+    model.set_attention_chunk(None)
+    try:
+        model.save_pretrained(tmp_path / "full")
+    finally:
+        model.set_attention_chunk(200)
+    processor.save_pretrained(tmp_path / "full")
+    assert main([*options, "--model", str(tmp_path / "full")]) != 0
+    assert "by --attention-chunk 8 in the shell" in capsys.readouterr().err
+    assert main([*options, "--model", str(tmp_path / "full"), "--attention-chunk", "8"]) == 0
     assert capsys.readouterr().out.split() == expected.text.split()
     assert main(options) != 0
     assert "only CTC models and transducers read a recording in one pass" in capsys.readouterr().err

@@ -66,7 +66,7 @@ def test_numbers_written_as_yaml_strings_are_numbers(tmp_path):
         ("stages: [{name: a, set: {output.dir: x}}]", r"stages\.0: set: output.dir is the same"),
         ("model: 3", r"model: expected a section"),
         ("- 1", "expected a mapping of sections"),
-        ("a: [", "not valid YAML"),
+        ("a: [", "recipe.yaml: not valid YAML in line 1: [^\n]*$"),
         ("optim: {}\ntraining: {}\noptim: {}", "the key 'optim' stands twice, first in line 1"),
         ("optim: {warmup_steps: 1, warmup_steps: 2}", "the key 'warmup_steps' stands twice"),
         ("model: {config: tiny.jso}", r"model\.config: no such file: 'tiny\.jso'"),

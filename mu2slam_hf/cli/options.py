@@ -107,9 +107,9 @@ def add_top_option(parser: Any) -> None:
     parser.add_argument("--top", type=positive_int, default=3, metavar="N", help="number of results to print (3)")
 
 
-def add_layer_option(parser: Any, what: str) -> None:
-    """`--layer`."""
-    parser.add_argument("--layer", type=number_from_0, metavar="N", help=f"layer of the encoder: {what}")
+def layer_or_all(text: str) -> int | str:
+    """The number of a layer, or "all"."""
+    return text if text == "all" else number_from_0(text)
 
 
 def add_results_option(parser: Any) -> None:

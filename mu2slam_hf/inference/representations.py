@@ -6,7 +6,7 @@ Shapes: B batch, N encoder positions, D width.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,7 +24,10 @@ from mu2slam_hf.models.modules_speech_inputs import speech_input_name
 _POOLED_BATCHES = 32
 
 SPEECH, TEXT = "speech", "text"
+ALL_LAYERS: Literal["all"] = "all"
+"""In place of the number of a layer: the states of all layers, which one pass gives."""
 Languages = str | Sequence[str | None] | None
+Layer = int | Literal["all"] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +36,7 @@ class EncodedBatch:
 
     Attributes:
         indices: positions of the items in the input list.
-        states: `(B, N, D)`.
+        states: `(B, N, D)`; of all layers, `(B, N, layers, D)`.
         attention_mask: `(B, N)`, 1 on real positions; None when nothing is padded.
         is_complete: False if more states of the (only) item follow in the next batch.
     """
@@ -56,7 +59,7 @@ def encode_pieces(
     *,
     audio: Sequence[Any] | None = None,
     text: Sequence[str] | None = None,
-    layer: int | None = None,
+    layer: Layer = None,
     source_lang: Languages = None,
     batch_seconds: float = 60.0,
     batch_size: int = 32,
@@ -72,7 +75,8 @@ def encode_pieces(
         audio: recordings, in any form that `load_audio` accepts; or
         text: texts. Exactly one of both must be given.
         layer: states after this layer of the encoder (0: the input of the first layer; negative: from the end); None
-            means the output. If text enters an encoder after some layers, it has no states before them.
+            means the output, "all" all of them. If text enters an encoder after some layers, it has no states before
+            them.
         source_lang: code or one per item; None means unknown.
         batch_seconds: maximum seconds of audio in a batch.
         batch_size: maximum number of items in a batch.
@@ -160,7 +164,7 @@ def encode_whole(
     processor: Any,
     *,
     text: Sequence[str] | None = None,
-    layer: int | None = None,
+    layer: Layer = None,
     **options: Any,
 ) -> Iterator[EncodedBatch]:
     """As `encode_pieces`, but recordings are not cut, whatever their length.
@@ -189,7 +193,9 @@ def encode_whole(
                 continue
             outputs = encoder(**inputs, output_hidden_states=layer is not None, return_dict=True)
         states, mask = outputs.last_hidden_state, getattr(outputs, "attention_mask", None)
-        if layer is not None:
+        if layer == ALL_LAYERS:
+            states = torch.stack(outputs.hidden_states, dim=2)
+        elif layer is not None:
             # In mSLAM, text enters after the speech layers.
             first = 0 if text is None else getattr(encoder.config, "num_speech_layers", 0)
             every = outputs.hidden_states
@@ -292,7 +298,7 @@ class SpeechTextEncoder:
         model: `Mu2SLAMForConditionalGeneration`, `Mu2SLAMModel`, `Mu2SLAMForCTC`, or another model with a shared
             encoder; it is set to evaluation mode.
         processor: its processor.
-        layer: see `encode_pieces`; None means the output of the encoder.
+        layer: see `encode_pieces`; None means the output of the encoder. With "all", vectors are `(n, layers, D)`.
         batch_seconds: maximum seconds of audio in a batch.
         batch_size: maximum number of items in a batch.
 
@@ -305,7 +311,7 @@ class SpeechTextEncoder:
         model: Any,
         processor: Any,
         *,
-        layer: int | None = None,
+        layer: Layer = None,
         batch_seconds: float = 60.0,
         batch_size: int = 32,
     ) -> None:
@@ -356,7 +362,8 @@ class SpeechTextEncoder:
         # Of a long recording: the means of its pieces, and their numbers of states.
         parts: list[tuple[Tensor, int]] = []
         for batch in encode_pieces(self.model, self.processor, layer=self.layer, **source, **sizes):
-            pooled = pool_states(batch.states, batch.attention_mask).cpu()
+            pooled = pool_states(batch.states.flatten(2), batch.attention_mask).cpu()
+            pooled = pooled.unflatten(1, batch.states.shape[2:])
             if parts or not batch.is_complete:
                 parts.append((pooled[0], batch.states.shape[1]))
                 if not batch.is_complete:

@@ -5,7 +5,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from mu2slam_hf.cli.files import read_text
+from mu2slam_hf.cli.files import check_output_file, read_text
 from mu2slam_hf.cli.languages import model_config, resolve_languages
 from mu2slam_hf.cli.model_options import add_model_options
 from mu2slam_hf.cli.models import load_model
@@ -13,11 +13,13 @@ from mu2slam_hf.cli.options import (
     add_bootstrap_option,
     add_corpus_options,
     add_json_option,
-    add_layer_option,
+    add_plot_option,
     add_recordings,
     add_results_option,
     add_seed_option,
     add_top_option,
+    check_plots,
+    layer_or_all,
 )
 from mu2slam_hf.cli.recordings import list_recordings
 from mu2slam_hf.cli.records import describe_data, load_corpus_records, print_scores, save_results
@@ -26,6 +28,7 @@ from mu2slam_hf.inference.recordings import Recording, is_address, print_error, 
 _SCORES = ("mean", "ctc", "ctc-pmi", "decoder-pmi", "dot")
 _EVALUATED = ("mean", "ctc", "ctc-pmi")
 _OF_POOLING_MODELS = "dot"
+ALL_LAYERS = "all"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -53,7 +56,13 @@ def add_parser(subparsers: Any) -> None:
         metavar="LANG",
         help="language of the texts, for decoder-pmi; in an evaluation: retrieve translations into it",
     )
-    add_layer_option(parser, "its states are pooled by `mean` (the output)")
+    parser.add_argument(
+        "--layer",
+        type=layer_or_all,
+        metavar="N",
+        help="layer of the encoder whose states are pooled by `mean` (the output); in an evaluation, all: a table of "
+        "the recall at every layer",
+    )
     add_top_option(parser)
     add_json_option(parser)
     evaluation = parser.add_argument_group("evaluation")
@@ -68,6 +77,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add_bootstrap_option(evaluation, 0)
     add_results_option(evaluation)
+    add_plot_option(evaluation, "with --layer all, recall over the layers")
     add_model_options(parser)
     parser.set_defaults(run=run)
 
@@ -77,6 +87,13 @@ def run(args: argparse.Namespace) -> int:
     given = bool(args.files or args.file_list)
     if given == bool(args.corpus or args.manifest):
         raise ValueError("pass recordings and --texts, or --corpus or --manifest for an evaluation")
+    if given and args.layer == ALL_LAYERS:
+        raise ValueError("--layer all: pass --corpus or --manifest, for which the layers are compared")
+    if args.plot:
+        if args.layer != ALL_LAYERS:
+            raise ValueError("--plot shows the recall over the layers: pass --layer all")
+        check_output_file(args.plot, "--plot")
+        check_plots()
     if given and not args.texts:
         raise ValueError("--texts, the file with one candidate per line, is required")
     if given and args.score and len(args.score) > 1:
@@ -167,15 +184,19 @@ def _evaluate(args: argparse.Namespace) -> int:
     """Prints the tables of a corpus; writes the record."""
     from mu2slam_hf.evaluation.scores.intervals import Bootstrap
     from mu2slam_hf.evaluation.tasks.retrieval import evaluate_retrieval, format_retrieval
+    from mu2slam_hf.evaluation.tasks.retrieval_layers import format_layers, save_layers_plot
     from mu2slam_hf.models.modules_capabilities import capabilities_of
 
+    if args.layer == ALL_LAYERS and (args.score or ["mean"]) != ["mean"]:
+        raise ValueError(f"--layer all compares pooled states: --score {' '.join(args.score)} has no layers")
     records = load_corpus_records(args, args.split, args.limit, part=args.part)
     model, processor = load_model(args)
+    default = (_OF_POOLING_MODELS,) if capabilities_of(model).pools else _EVALUATED
     results = evaluate_retrieval(
         model,
         processor,
         records,
-        scores=args.score or ((_OF_POOLING_MODELS,) if capabilities_of(model).pools else _EVALUATED),
+        scores=args.score or (("mean",) if args.layer == ALL_LAYERS else default),
         layer=args.layer,
         untrained=not args.no_untrained,
         seed=args.seed,
@@ -185,6 +206,9 @@ def _evaluate(args: argparse.Namespace) -> int:
         model_name=args.model,
         data=describe_data(args),
     )
-    print_scores(results, format_retrieval(results), as_json=args.json)
+    table = format_layers(results) if args.layer == ALL_LAYERS else format_retrieval(results)
+    print_scores(results, table, as_json=args.json)
+    if args.plot:
+        save_layers_plot(results, args.plot)
     save_results(results, args.results)
     return 0

@@ -23,8 +23,8 @@ from mu2slam_hf.data.audio_sources import stream_audio_source
 from mu2slam_hf.inference.alignment import join_units, split_transcript
 from mu2slam_hf.inference.ctc_alignment import ctc_log_likelihoods
 from mu2slam_hf.inference.ctc_windows import iterate_ctc_log_probs
-from mu2slam_hf.inference.representations import SpeechTextEncoder
-from mu2slam_hf.inference.similarity import csls_scores
+from mu2slam_hf.inference.representations import ALL_LAYERS, SpeechTextEncoder
+from mu2slam_hf.inference.similarity import cosine_similarities, csls_scores
 from mu2slam_hf.inference.windows import open_recording
 from mu2slam_hf.models.modules_capabilities import capabilities_of
 
@@ -37,6 +37,9 @@ corrects for texts that are probable for any recording, and needs many recording
 decoder, which receives the language of the text but not that of the speech. `dot`: the dot product of the vectors
 of a model that pools by itself, which receives both languages if they are given.
 """
+
+LAYER_SCORES = ("cosine", "centred", "csls")
+"""Names of the scores of each layer: cosine; after subtraction of the mean of each side; also corrected by CSLS."""
 
 # Number of pairs that the decoder scores at a time.
 _DECODED_TEXTS = 64
@@ -104,6 +107,33 @@ def score_pairs(
             compute_decoder_scores(model, processor, audio, texts, text_languages)
         )
     return {name: results[name] for name in scores}
+
+
+def score_layers(
+    model: Any, processor: Any, audio: Sequence[Any], texts: Sequence[str]
+) -> dict[int, dict[str, Tensor]]:
+    """Scores of all pairs of recordings and texts by the mean-pooled states of each layer that both pass through.
+
+    Args:
+        model: model with a shared encoder, in evaluation mode.
+        processor: its processor.
+        audio: Q recordings.
+        texts: C texts.
+
+    Returns:
+        a dictionary from the numbers of the layers to the names in `LAYER_SCORES` to `(Q, C)` float64.
+    """
+    encoder = SpeechTextEncoder(model, processor, layer=ALL_LAYERS)
+    # (Q, layers, D) and (C, layers, D); text may enter after some layers.
+    speech, text = encoder.encode_speech(audio).double(), encoder.encode_text(texts).double()
+    first = speech.shape[1] - text.shape[1]
+    results = {}
+    for layer in range(first, speech.shape[1]):
+        recordings, sentences = speech[:, layer], text[:, layer - first]
+        centred = cosine_similarities(recordings - recordings.mean(dim=0), sentences - sentences.mean(dim=0))
+        values = (cosine_similarities(recordings, sentences), centred, csls_scores(centred))
+        results[layer] = dict(zip(LAYER_SCORES, values, strict=True))
+    return results
 
 
 def _less_their_mean(likelihoods: Tensor) -> Tensor:

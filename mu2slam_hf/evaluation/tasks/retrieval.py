@@ -18,7 +18,7 @@ from mu2slam_hf.evaluation.scores.score import Score
 from mu2slam_hf.evaluation.scores.scoring import MEAN, compute_mean_value, format_value, make_score
 from mu2slam_hf.evaluation.scores.tables import align_columns
 from mu2slam_hf.evaluation.tasks.corpora import build_results
-from mu2slam_hf.evaluation.tasks.pair_scores import score_pairs
+from mu2slam_hf.evaluation.tasks.pair_scores import score_layers, score_pairs
 from mu2slam_hf.evaluation.tasks.retrieved_texts import (
     TRANSCRIPT_METRICS,
     TRANSLATION_METRICS,
@@ -26,6 +26,7 @@ from mu2slam_hf.evaluation.tasks.retrieved_texts import (
     recall_value,
     score_retrieved_texts,
 )
+from mu2slam_hf.inference.representations import ALL_LAYERS, Layer
 
 DIRECTIONS = ("speech_to_text", "text_to_speech")
 CHANCE, UNTRAINED = "chance", "untrained"
@@ -116,7 +117,7 @@ def evaluate_retrieval(
     records: Sequence[SpeechTextRecord],
     *,
     scores: Sequence[str] = ("mean", "ctc", "ctc-pmi"),
-    layer: int | None = None,
+    layer: Layer = None,
     untrained: bool = True,
     seed: int = 0,
     text_lang: str | None = None,
@@ -134,7 +135,8 @@ def evaluate_retrieval(
         processor: its processor.
         records: only those with audio and text (or, with `text_lang`, a translation into it) are used.
         scores: names of scores, see `SCORES`.
-        layer: the layer whose states are pooled.
+        layer: the layer whose states are pooled by `mean`. With "all", `scores` must be `mean` alone, and the systems
+            are `layer N: NAME`, with the names in `LAYER_SCORES`; see `format_layers` for their table.
         untrained: whether to score a model of the same configuration with random weights too.
         seed: seed of these weights.
         text_lang: retrieve translations into this language instead of transcripts; None means transcripts.
@@ -151,8 +153,10 @@ def evaluate_retrieval(
         `all`, `mean`, or the language to which recordings and texts were restricted.
 
     Raises:
-        ValueError: fewer than two records are suitable.
+        ValueError: fewer than two records are suitable, or all layers are asked for with other scores than `mean`.
     """
+    if layer == ALL_LAYERS and list(scores) != ["mean"]:
+        raise ValueError(f"layer='all' compares the layers by pooled states: the scores must be mean, got {scores}")
     usable = [r for r in records if r.audio is not None and _wanted_text(r, text_lang)]
     if len(usable) < 2:
         what = "text" if text_lang is None else f"a translation into {text_lang}"
@@ -220,21 +224,24 @@ class ScoredPairs:
         text_lang: str | None,
         scores: Sequence[str],
         *,
-        layer: int | None,
+        layer: Layer,
     ) -> "ScoredPairs":
         """Score all pairs of records by some models; their names precede those of the scores."""
         wanted = [_wanted_text(record, text_lang) or "" for record in records]
         # Each text once, with the language of its first occurrence.
         languages = {text: text_lang or r.lang for text, r in reversed(list(zip(wanted, records, strict=True)))}
         texts = list(dict.fromkeys(wanted))
-        options: dict[str, Any] = {"layer": layer, "text_languages": [languages[text] for text in texts]}
-        options["audio_languages"] = [record.lang for record in records]
         audio = [record.audio for record in records]
-        systems = {
-            f"{prefix}{name}": values
-            for prefix, model in models.items()
-            for name, values in score_pairs(model, processor, audio, texts, scores, **options).items()
-        }
+        systems: dict[str, Tensor] = {}
+        for prefix, model in models.items():
+            if layer == ALL_LAYERS:
+                for number, by_name in score_layers(model, processor, audio, texts).items():
+                    systems |= {f"{prefix}layer {number}: {name}": values for name, values in by_name.items()}
+                continue
+            options: dict[str, Any] = {"layer": layer, "text_languages": [languages[text] for text in texts]}
+            options["audio_languages"] = [record.lang for record in records]
+            values_by_score = score_pairs(model, processor, audio, texts, scores, **options)
+            systems |= {f"{prefix}{name}": values for name, values in values_by_score.items()}
         return cls(languages=[record.lang for record in records], wanted=wanted, texts=texts, systems=systems)
 
     def restrict(self, group: str) -> "ScoredPairs":

@@ -50,7 +50,7 @@ def make_long(pause_seconds: float = 1.0) -> np.ndarray:
     return np.concatenate([part for file in FILES for part in (load_audio(file), pause)])
 
 
-@pytest.mark.parametrize("layer", [None, 1])
+@pytest.mark.parametrize("layer", [None, 1, "all"])
 def test_a_long_recording_has_the_states_of_its_windows(pair, layer):
     waveform = make_long()
     assert len(waveform) > 15 * 16000

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from helpers import REPOSITORY_ROOT, make_tiny_pair
+from helpers import REPOSITORY_ROOT, make_tiny_config, make_tiny_pair, make_tiny_processor
 
-from mu2slam_hf import Mu2SLAMForCTC, SpeechTextEncoder, load_default, read_manifest
+from mu2slam_hf import MSLAMConfig, MSLAMModel, Mu2SLAMForCTC, SpeechTextEncoder, load_default, read_manifest
 from mu2slam_hf.cli import main
 from mu2slam_hf.data.audio import load_audio
 from mu2slam_hf.evaluation.records.results import EvaluationResults
@@ -26,6 +26,7 @@ from mu2slam_hf.evaluation.tasks.retrieval import (
     rank_candidates,
     summarize_ranks,
 )
+from mu2slam_hf.evaluation.tasks.retrieval_layers import format_layers, save_layers_plot
 from mu2slam_hf.evaluation.tasks.retrieved_texts import (
     choose_candidates,
     recall_value,
@@ -276,3 +277,75 @@ def test_long_recordings(tmp_path, capsys):
     assert main(["retrieve", str(file), *short, *arguments]) == 1
     captured = capsys.readouterr()
     assert captured.out.startswith(f"{short[0]}\n") and f"{file}: " in captured.err
+
+
+def make_tiny_mslam_pair():
+    processor = make_tiny_processor()
+    encoder_config = make_tiny_config().encoder_config
+    torch.manual_seed(0)
+    sizes = {"num_speech_tokens": 16, "text_token_offset": 80, "vocab_size": len(processor.tokenizer)}
+    config = MSLAMConfig(encoder_config=encoder_config, num_speech_layers=1, **sizes)
+    return MSLAMModel(config).eval(), processor
+
+
+@pytest.mark.parametrize("make_pair", [make_tiny_pair, make_tiny_mslam_pair])
+def test_every_layer_is_scored_as_by_itself(make_pair, tmp_path):
+    """In mSLAM, text has no states before the shared layers."""
+    model, processor = make_pair()
+    options = {"scores": ["mean"], "untrained": False}
+    results = evaluate_retrieval(model, processor, RECORDS, layer="all", **options)
+    texts = list(dict.fromkeys(record.text for record in RECORDS))
+    relevant = torch.tensor([[record.text == text for text in texts] for record in RECORDS])
+    first = getattr(model.config, "num_speech_layers", 0)
+    lines = format_layers(results).splitlines()
+    assert [line.split()[0] for line in lines[2:-2]] == [str(n) for n in range(first, len(lines) - 4 + first)]
+    for layer in (first, first + 1):
+        encoder = SpeechTextEncoder(model, processor, layer=layer)
+        speech = encoder.encode_speech([record.audio for record in RECORDS]).double()
+        text = encoder.encode_text(texts).double()
+        centred = cosine_similarities(speech - speech.mean(dim=0), text - text.mean(dim=0))
+        expected = {"cosine": cosine_similarities(speech, text), "centred": centred, "csls": csls_scores(centred)}
+        for name, scores in expected.items():
+            for direction, chosen, right in (
+                ("speech_to_text", scores, relevant),
+                ("text_to_speech", scores.T, relevant.T),
+            ):
+                wanted = {"task": f"retrieval_{direction}", "source_lang": "all", "system": f"layer {layer}: {name}"}
+                figures = summarize_ranks(rank_candidates(chosen, right), chosen.shape[1])
+                (recall,) = results.find(metric="recall@1", **wanted)
+                (rank,) = results.find(metric="mean_rank", **wanted)
+                assert (recall.value, rank.value) == pytest.approx((figures.recall[1], figures.mean_rank))
+        # CSLS of centred vectors is what `mean` ranks by.
+        (csls,) = results.find(
+            task="retrieval_speech_to_text", metric="mean_rank", source_lang="all", system=f"layer {layer}: csls"
+        )
+        own = evaluate_retrieval(model, processor, RECORDS, layer=layer, **options)
+        (mean,) = own.find(task="retrieval_speech_to_text", metric="mean_rank", source_lang="all", system="mean")
+        assert csls.value == mean.value
+    save_layers_plot(results, tmp_path / "layers.svg")
+    assert "csls" in (tmp_path / "layers.svg").read_text()
+    with pytest.raises(ValueError, match="the scores must be mean"):
+        evaluate_retrieval(model, processor, RECORDS, layer="all", scores=["ctc"])
+
+
+def test_the_command_compares_layers_of_the_checkpoint(tmp_path, capsys):
+    manifest = str(EXAMPLES / "manifest.tsv")
+    plot, record = tmp_path / "layers.png", tmp_path / "layers.json"
+    assert (
+        main(["retrieve", "--manifest", manifest, "--layer", "all", "--plot", str(plot), "--results", str(record)])
+        == 0
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[2:-1]] == [*map(str, range(13)), "untrained", "chance"]
+    # Speech and text meet in the layers above those of the CTC transcript.
+    recall = {line.split()[0]: [float(cell) for cell in line.split()[1:]] for line in lines[2:-1]}
+    assert min(recall["12"]) > max(recall["0"]) and min(recall["12"]) > max(recall["untrained"])
+    assert plot.stat().st_size > 1000 and EvaluationResults.load(record).settings["layer"] == "all"
+    for more, message in [
+        (["--layer", "all", "--score", "ctc"], "--layer all compares pooled states"),
+        (["--plot", str(plot)], "pass --layer all"),
+    ]:
+        assert main(["retrieve", "--manifest", manifest, *more]) == 1
+        assert message in capsys.readouterr().err
+    assert main(["retrieve", str(EXAMPLES / "es"), "--texts", "x.txt", "--layer", "all"]) == 1
+    assert "pass --corpus or --manifest" in capsys.readouterr().err

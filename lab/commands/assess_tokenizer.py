@@ -57,13 +57,14 @@ def run(args: argparse.Namespace) -> int:
     if args.results:
         check_output_file(args.results, "--results")
     args.synthetic = [language_code(lang) for lang in args.synthetic]
-    from lab.tokenizers.assessment import assess_tokenizer, format_assessments, make_tokenize
+    from lab.tokenizers.assessment import assess_tokenizer, format_assessments
     from mu2slam_hf.checkpoints.devices import check_device
+    from mu2slam_hf.quantization.tokenizer_loading import load_with_extractor, make_tokenize
 
     options.quiet_libraries()
     check_device(args.device)
     # Fast checks first.
-    loaded = [load_tokenizer(folder, args.processor) for folder in args.tokenizers]
+    loaded = [load_with_extractor(folder, args.processor) for folder in args.tokenizers]
     recordings = load_recordings(args)
     sentences = []
     if args.synthetic:
@@ -106,35 +107,3 @@ def load_recordings(args: argparse.Namespace) -> list[Any]:
         spoken = [record for record in records if record.audio is not None]
         chosen += spread_evenly(spoken, args.num_recordings)
     return [load_audio(record.audio) for record in chosen]
-
-
-def load_tokenizer(folder: str, processor: str | None) -> tuple[Any, Any]:
-    """Load a speech tokenizer and the feature extractor that it was trained with.
-
-    Args:
-        folder: folder of the tokenizer, or of a processor that contains one.
-        processor: folder of the feature extractor, if it is not in `folder`.
-
-    Raises:
-        ValueError: the folder does not contain a speech tokenizer.
-    """
-    from mu2slam_hf.checkpoints.folders import check_model_type
-    from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
-    from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
-    from mu2slam_hf.models.processing_speech_tokenizer import SPEECH_TOKENIZER_FOLDER
-    from mu2slam_hf.quantization.tokenizer_loading import find_feature_extractor
-
-    expected = "expected a speech tokenizer, or a processor that contains one"
-    if not Path(folder).is_dir():
-        raise ValueError(f"{folder}: no such folder; {expected}")
-    inside = Path(folder) / SPEECH_TOKENIZER_FOLDER
-    location = inside if inside.is_dir() else Path(folder)
-    if not (location / "config.json").is_file():
-        raise ValueError(f"{folder}: no config.json; {expected}")
-    try:
-        check_model_type(location, SpeechTokenizerModel.config_class.model_type)
-    except ValueError as error:
-        raise ValueError(f"{error}; {expected}") from error
-    own = find_feature_extractor(location)
-    given = Mu2SLAMFeatureExtractor.from_pretrained(processor) if processor else Mu2SLAMFeatureExtractor()
-    return SpeechTokenizerModel.from_pretrained(location), own or given

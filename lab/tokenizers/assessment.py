@@ -17,7 +17,6 @@ import torch
 
 from lab.synthesis.phones import SpokenVersion
 from lab.tokenizers.measures import (
-    Ids,
     compute_bit_rates,
     compute_phone_agreement,
     compute_timed_agreement,
@@ -28,9 +27,7 @@ from mu2slam_hf.data.augmentation import add_noise, change_speed
 from mu2slam_hf.data.random_keys import counter_generator
 from mu2slam_hf.models.modeling_speech_encoders import IDS_PER_SECOND
 from mu2slam_hf.models.modules_quantization import compute_codebook_health, count_codes
-
-# Number of clips per batch.
-BATCH_CLIPS = 8
+from mu2slam_hf.quantization.tokenizer_loading import Ids, Tokenize
 
 # Maps names of figures to descriptions, in the order of the table. Shares are 0 to 1.
 FIGURES = {
@@ -92,39 +89,6 @@ class TokenizerAssessment:
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain JSON types."""
         return {**vars(self), "figures": dict(self.figures), "counts": list(self.counts)}
-
-
-Tokenize = Callable[[Sequence[FloatArray]], list[Ids]]
-
-
-def make_tokenize(tokenizer: Any, feature_extractor: Any, codebook: int = 0) -> Tokenize:
-    """A function from waveforms at 16 kHz to ids `(N,)`; waveforms are resampled if the encoder expects another rate.
-
-    Args:
-        tokenizer: `SpeechTokenizerModel`.
-        feature_extractor: its feature extractor.
-        codebook: index of the codebook, if there are several.
-    """
-
-    def tokenize(waves: Sequence[FloatArray]) -> list[Ids]:
-        device = tokenizer.quantizer.codebook.device
-        found: dict[int, Ids] = {}
-        # Clips of similar length together, for speed; the ids do not depend on the batch.
-        order = sorted(range(len(waves)), key=lambda index: len(waves[index]))
-        for start in range(0, len(order), BATCH_CLIPS):
-            chosen = order[start : start + BATCH_CLIPS]
-            batch = [waves[index] for index in chosen]
-            if tokenizer.config.reads_waveforms:
-                waveforms = [torch.from_numpy(wave) for wave in batch]
-                ids = tokenizer.tokenize_waveforms(waveforms, sampling_rate=SAMPLING_RATE)
-            else:
-                inputs = feature_extractor(batch, sampling_rate=SAMPLING_RATE).to(device)
-                ids = tokenizer(inputs["input_features"], inputs["attention_mask"])
-            ids = (ids if ids.ndim == 2 else ids[..., codebook]).cpu()
-            found.update({index: row[row >= 0].numpy() for index, row in zip(chosen, ids, strict=True)})
-        return [found[index] for index in range(len(waves))]
-
-    return tokenize
 
 
 def assess_tokenizer(

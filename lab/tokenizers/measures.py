@@ -9,10 +9,9 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import entropy
 
-Ids = npt.NDArray[np.int64]
+from mu2slam_hf.quantization.tokenizer_loading import Ids
 
 
 def align_ids(first: Ids, second: Ids) -> list[tuple[int, int]]:

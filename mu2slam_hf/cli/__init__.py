@@ -24,6 +24,7 @@ from mu2slam_hf.cli.commands import (
     languages,
     listen,
     plan,
+    probe,
     publish,
     recipes,
     retrieve,
@@ -46,7 +47,7 @@ _PROGRAM = Program(
             *(transcribe, listen, translate, align, index, search, retrieve, identify_language, serve, publish),
         ),
         "train a model": (adapt, init, add_language, train, calibrate, average, export, export_encoder, tone_corpus),
-        "inspect results, data and recipes": (languages, evaluate, compare, plan, corpora, recipes),
+        "inspect results, data and recipes": (languages, evaluate, compare, probe, plan, corpora, recipes),
     },
 )
 

@@ -1,16 +1,26 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Loading of a speech tokenizer for another feature extractor than that of its training."""
+"""Loading of speech tokenizers: for another feature extractor than that of their training, or with their own."""
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from mu2slam_hf.checkpoints.folders import check_model_type
+from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.models.processing_speech_tokenizer import SPEECH_TOKENIZER_FOLDER
 
+Ids = npt.NDArray[np.int64]
+Tokenize = Callable[[Sequence[FloatArray]], list[Ids]]
+"""A function from waveforms at 16 kHz to ids, see `make_tokenize`."""
+# Number of clips per batch.
+_BATCH_CLIPS = 8
 # Settings of log-mel features except the scaling by mean and deviation.
 _SOUND = (
     *("feature_size", "sampling_rate", "hop_length", "win_length", "n_fft"),
@@ -72,3 +82,63 @@ def _scaling(extractor: Mu2SLAMFeatureExtractor) -> tuple[Tensor, Tensor]:
     mean = [extractor.DEFAULT_MEAN] * extractor.feature_size if extractor.mean is None else extractor.mean
     std = [extractor.DEFAULT_STD] * extractor.feature_size if extractor.std is None else extractor.std
     return torch.tensor(mean, dtype=torch.float64), torch.tensor(std, dtype=torch.float64)
+
+
+def load_with_extractor(
+    folder: str, processor: str | None = None
+) -> tuple[SpeechTokenizerModel, Mu2SLAMFeatureExtractor]:
+    """Load a speech tokenizer and the feature extractor that it was trained with.
+
+    Args:
+        folder: folder of the tokenizer, or of a processor that contains one.
+        processor: folder of the feature extractor, if it is not in `folder`.
+
+    Raises:
+        ValueError: the folder does not contain a speech tokenizer.
+    """
+    expected = "expected a speech tokenizer, or a processor that contains one"
+    if not Path(folder).is_dir():
+        raise ValueError(f"{folder}: no such folder; {expected}")
+    inside = Path(folder) / SPEECH_TOKENIZER_FOLDER
+    location = inside if inside.is_dir() else Path(folder)
+    if not (location / "config.json").is_file():
+        raise ValueError(f"{folder}: no config.json; {expected}")
+    try:
+        check_model_type(location, SpeechTokenizerModel.config_class.model_type)
+    except ValueError as error:
+        raise ValueError(f"{error}; {expected}") from error
+    own = find_feature_extractor(location)
+    given = Mu2SLAMFeatureExtractor.from_pretrained(processor) if processor else Mu2SLAMFeatureExtractor()
+    return SpeechTokenizerModel.from_pretrained(location), own or given
+
+
+def make_tokenize(
+    tokenizer: SpeechTokenizerModel, feature_extractor: Mu2SLAMFeatureExtractor, codebook: int = 0
+) -> Tokenize:
+    """A function from waveforms at 16 kHz to ids `(N,)`; waveforms are resampled if the encoder expects another rate.
+
+    Args:
+        tokenizer: `SpeechTokenizerModel`.
+        feature_extractor: its feature extractor.
+        codebook: index of the codebook, if there are several.
+    """
+
+    def tokenize(waves: Sequence[FloatArray]) -> list[Ids]:
+        device = tokenizer.quantizer.codebook.device
+        ids_by_place: dict[int, Ids] = {}
+        # Clips of similar length together, for speed; the ids do not depend on the batch.
+        order = sorted(range(len(waves)), key=lambda index: len(waves[index]))
+        for start in range(0, len(order), _BATCH_CLIPS):
+            chosen = order[start : start + _BATCH_CLIPS]
+            batch = [waves[index] for index in chosen]
+            if tokenizer.config.reads_waveforms:
+                waveforms = [torch.from_numpy(wave) for wave in batch]
+                ids = tokenizer.tokenize_waveforms(waveforms, sampling_rate=SAMPLING_RATE)
+            else:
+                inputs = feature_extractor(batch, sampling_rate=SAMPLING_RATE).to(device)
+                ids = tokenizer(inputs["input_features"], inputs["attention_mask"])
+            ids = (ids if ids.ndim == 2 else ids[..., codebook]).cpu()
+            ids_by_place.update({index: row[row >= 0].numpy() for index, row in zip(chosen, ids, strict=True)})
+        return [ids_by_place[index] for index in range(len(waves))]
+
+    return tokenize

@@ -19,9 +19,9 @@ from lab.tokenizers.assessment import (
     assess_tokenizer,
     format_assessments,
     label_frames,
-    make_tokenize,
 )
 from mu2slam_hf import Mu2SLAMFeatureExtractor, SpeechTokenizerConfig, SpeechTokenizerModel
+from mu2slam_hf.quantization.tokenizer_loading import make_tokenize
 
 FRAME = 640
 SPELLED = {"a": 1, "b": 2, "": 0}

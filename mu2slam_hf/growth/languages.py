@@ -11,6 +11,7 @@ import torch
 from mu2slam_hf.data.text import find_unknown_characters
 from mu2slam_hf.growth.characters import describe_character, find_related
 from mu2slam_hf.growth.rows import start_row
+from mu2slam_hf.growth.scripts import restrict_scripts
 from mu2slam_hf.models.language_codes import UNDETERMINED, canonical_language, language_index
 from mu2slam_hf.models.modules_vocabulary import LANGUAGE_TABLES, TOKEN_TABLES, select_tables
 
@@ -69,8 +70,9 @@ def add_language(
     """Grow a trained model and its processor by a language and the characters that it is written with.
 
     Rows of existing tokens and languages do not change, and texts in existing languages do not either, also after the
-    new rows were trained: decoding masks the new tokens in other languages (`config.restricted_tokens`). The model
-    must then be trained on the new language.
+    new rows were trained: decoding masks the new tokens in other languages (`config.restricted_tokens`), and the
+    letters of its script in languages with another one (`restrict_scripts`). The model must then be trained on the new
+    language.
 
     A new language starts from the mean of the languages `like`; a new character from the mean of related ones
     (`find_related`), with a small difference between characters. For a language that the model has, only characters
@@ -143,6 +145,8 @@ def grow_processor(
     if is_new:
         like_codes = like_codes or [item for item in languages if item != UNDETERMINED] or list(languages)
         processor.languages = [*languages, code]
+    text_vocabulary = {token: row for token, row in vocabulary.items() if row >= tokenizer.text_token_offset}
+    tokens = restrict_scripts(tokens, code, everything, processor.languages, text_vocabulary)
     return LanguageGrowth(
         code=code,
         is_new=is_new,

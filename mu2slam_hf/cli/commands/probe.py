@@ -15,6 +15,7 @@ from mu2slam_hf.cli.options import (
     add_results_option,
     layer_or_all,
     positive_int,
+    quiet_libraries,
 )
 from mu2slam_hf.cli.records import describe_data, load_corpus_records, print_scores, save_results
 
@@ -73,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     from mu2slam_hf.evaluation.tasks.probes import evaluate_probes, format_probes
     from mu2slam_hf.quantization.tokenizer_loading import load_with_extractor, make_tokenize
 
+    quiet_libraries()
     tokenizers = {Path(folder).resolve().name: load_with_extractor(folder) for folder in args.speech_tokenizer}
     source = {"corpus": args.train_corpus, "root": None, "manifest": args.train_manifest}
     if not (args.train_corpus or args.train_manifest):

@@ -59,18 +59,24 @@ def run(args: argparse.Namespace) -> int:
     args.synthetic = [language_code(lang) for lang in args.synthetic]
     from lab.tokenizers.assessment import assess_tokenizer, format_assessments
     from mu2slam_hf.checkpoints.devices import check_device
+    from mu2slam_hf.data.audio import load_audio
     from mu2slam_hf.quantization.tokenizer_loading import load_with_extractor, make_tokenize
 
     options.quiet_libraries()
     check_device(args.device)
     # Fast checks first.
     loaded = [load_with_extractor(folder, args.processor) for folder in args.tokenizers]
-    recordings = load_recordings(args)
+    records = choose_records(args)
+    recordings = [load_audio(record.audio) for record in records]
+    spoken: dict[str, Any] = {
+        "languages": [record.lang for record in records],
+        "meanings": [f"{r.corpus}/{r.id}" for r in records],
+    }
     sentences = []
     if args.synthetic:
         from lab.synthesis.phones import speak_in_voices
 
-        sentences = speak_in_voices(args.synthetic, args.sentences, seed=args.seed)
+        sentences = speak_in_voices(args.synthetic, args.sentences, other_pitch=True, seed=args.seed)
     assessments = []
     for folder, (tokenizer, feature_extractor) in zip(args.tokenizers, loaded, strict=True):
         config = tokenizer.config
@@ -79,7 +85,9 @@ def run(args: argparse.Namespace) -> int:
         tokenize = make_tokenize(tokenizer.to(args.device), feature_extractor, args.codebook)
         size = config.num_codevectors_per_group
         name = Path(folder).resolve().name
-        assessments.append(assess_tokenizer(tokenize, size, recordings, sentences, name=name, seed=args.seed))
+        assessments.append(
+            assess_tokenizer(tokenize, size, recordings, sentences, name=name, seed=args.seed, **spoken)
+        )
     values = [assessment.to_dict() for assessment in assessments]
     if args.json:
         for value in values:
@@ -97,13 +105,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def load_recordings(args: argparse.Namespace) -> list[Any]:
-    """Waveforms at 16 kHz of all given corpora and manifests."""
-    from mu2slam_hf.data.audio import load_audio
+def choose_records(args: argparse.Namespace) -> list[Any]:
+    """Records with audio of all given corpora and manifests."""
     from mu2slam_hf.data.selection import spread_evenly
 
     chosen: list[Any] = []
     for _, records in load_sources(args, args.split):
         spoken = [record for record in records if record.audio is not None]
         chosen += spread_evenly(spoken, args.num_recordings)
-    return [load_audio(record.audio) for record in chosen]
+    return chosen

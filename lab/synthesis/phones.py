@@ -15,11 +15,12 @@ from lab.synthesis.espeak import EspeakEngine, Phone
 from lab.synthesis.espeak_server import NATIVE_SAMPLING_RATE
 from lab.synthesis.rendering import RenderingError, render
 from lab.synthesis.speech import ClipPlan, SoundSettings, finish_clip, plan_clips
-from lab.synthesis.speech_engine import SpokenClip
+from lab.synthesis.speech_engine import NATURAL_PITCH, SpokenClip
 
 # Kinds of content with sentences of several different words.
 _KINDS = ("listing", "currency", "quantity", "duration", "relative", "date", "datetime")
 _MOST_TRIES = 20
+_PITCH_STEPS = 25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,7 @@ class SpokenVersion:
         speaker: name of the voice.
         audio: `(n,)` float32 at the rate of the settings.
         phones: phones without gaps, from 0 to the end; times in seconds.
+        pitch: pitch of the voice, 0 to 99; 25 are three semitones.
     """
 
     text: str
@@ -39,6 +41,7 @@ class SpokenVersion:
     speaker: str
     audio: npt.NDArray[np.float32]
     phones: Sequence[Phone]
+    pitch: int = NATURAL_PITCH
 
 
 def speak_in_voices(
@@ -46,6 +49,7 @@ def speak_in_voices(
     num_sentences: int,
     *,
     num_voices: int = 2,
+    other_pitch: bool = False,
     seed: int = 0,
     split: str | None = "test",
     sound: SoundSettings | None = None,
@@ -57,6 +61,7 @@ def speak_in_voices(
         languages: language codes.
         num_sentences: number of sentences per language.
         num_voices: number of voices per sentence, drawn for each sentence.
+        other_pitch: whether the last version is the first voice once more, three semitones higher or lower.
         seed: seed of sentences and voices.
         split: split of the generated contents; training sets of synthetic speech exclude `test`.
         sound: bandwidth, level, rates. All versions of a sentence have the bandwidth of the first one.
@@ -78,6 +83,10 @@ def speak_in_voices(
                 plans = plan_clips(
                     text, lang, key=f"phones:{seed}:{lang}:{number}", settings=sound, num_voices=num_voices
                 )
+                if other_pitch:
+                    own = plans[0].request
+                    pitch = own.pitch + (_PITCH_STEPS if own.pitch < NATURAL_PITCH else -_PITCH_STEPS)
+                    plans.append(replace(plans[0], request=replace(own, pitch=pitch)))
                 plans = [replace(plan, band_limited=plans[0].band_limited) for plan in plans]
                 versions = _speak(engine, plans, lang, sound)
                 if all(len(version.audio) for version in versions):
@@ -122,6 +131,7 @@ def _speak(engine: EspeakEngine, plans: Sequence[ClipPlan], lang: str, sound: So
             speaker=plan.speaker,
             audio=finish_clip(SpokenClip(pcm=samples, sampling_rate=NATIVE_SAMPLING_RATE), plan, sound),
             phones=phones,
+            pitch=plan.request.pitch,
         )
         for plan, (samples, phones) in zip(plans, clips, strict=True)
     ]

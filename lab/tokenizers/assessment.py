@@ -18,10 +18,12 @@ import torch
 from lab.synthesis.phones import SpokenVersion
 from lab.tokenizers.measures import (
     compute_bit_rates,
+    compute_bpe_rate,
     compute_phone_agreement,
     compute_timed_agreement,
     compute_warped_agreement,
 )
+from mu2slam_hf.data.acoustics import reverberate
 from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray
 from mu2slam_hf.data.augmentation import add_noise, change_speed
 from mu2slam_hf.data.random_keys import counter_generator
@@ -40,6 +42,8 @@ FIGURES = {
     "bits_zlib": "bits per second: compressed by zlib",
     "bits_bz2": "bits per second: compressed by bz2",
     "mean_run": "mean length of a run of equal ids, in ids",
+    "bpe_500": "tokens per second after 500 merges (BPE) learned on the other half of the clips; 25 without",
+    "usage_least": "share of the codebook in use by the language that uses the smallest one",
     "speed_0.9": "share of ids unchanged at 0.9 of the speed (and pitch)",
     "speed_1.1": "share of ids unchanged at 1.1 of the speed (and pitch)",
     "gain_-12db": "share of ids unchanged at -12 dB",
@@ -47,6 +51,11 @@ FIGURES = {
     "noise_20db": "share of ids unchanged with noise of the clip's spectrum at 20 dB",
     "noise_10db": "share of ids unchanged with noise of the clip's spectrum at 10 dB",
     "white_20db": "share of ids unchanged with white noise at 20 dB, which fills empty bands",
+    "reverberation": "share of ids unchanged in a room with 0.4 s of reverberation",
+    "context": "share of ids of one half of a clip unchanged when the other half is silent",
+    "language_agreement": "share of equal ids of one sentence in two languages, warped in time",
+    "language_agreement_chance": "the same for different sentences",
+    "pitch_agreement": "share of equal ids of one voice at two pitches, three semitones apart, warped in time",
     "speaker_agreement": "share of equal ids of two voices on the same sentence, warped in time",
     "speaker_agreement_chance": "the same for two voices on different sentences",
     "phone_purity": "share of frames with the most frequent phone of their id",
@@ -58,6 +67,8 @@ FIGURES = {
     "phone_nmi_chance": "the same for shuffled ids",
 }
 
+_NUM_MERGES = 500
+_DECAY_SECONDS, _DIRECT_DB = 0.4, 3.0
 _GAIN = 10.0 ** (-12.0 / 20.0)
 _SHIFT_SAMPLES = SAMPLING_RATE // 100
 
@@ -97,6 +108,8 @@ def assess_tokenizer(
     recordings: Sequence[FloatArray] = (),
     sentences: Sequence[Sequence[SpokenVersion]] = (),
     *,
+    languages: Sequence[str] = (),
+    meanings: Sequence[str] = (),
     name: str = "",
     seed: int = 0,
 ) -> TokenizerAssessment:
@@ -107,6 +120,8 @@ def assess_tokenizer(
         num_codevectors: K.
         recordings: `(n,)` float32 at 16 kHz.
         sentences: output of `speak_in_voices`; the first two voices of each are compared.
+        languages: the language of each recording, if known.
+        meanings: the sentence of each recording, equal in all languages, if known.
         name: name in tables.
         seed: seed of noise and shuffling.
 
@@ -123,6 +138,16 @@ def assess_tokenizer(
         health = compute_codebook_health(counts)
         figures |= {"usage": health.usage, "perplexity": health.perplexity, "dead_codes": float(health.num_dead)}
         figures |= compute_bit_rates(ids, num_codevectors) | compute_invariance(tokenize, recordings, ids, seed)
+        if len(ids) > 1:
+            figures["bpe_500"] = compute_bpe_rate(ids, _NUM_MERGES)
+        if languages:
+            figures["usage_least"] = min(
+                len(np.unique(np.concatenate([row for row, own in zip(ids, languages, strict=True) if own == lang])))
+                for lang in set(languages)
+            )
+            figures["usage_least"] /= num_codevectors
+        if languages and meanings:
+            figures |= compute_language_agreement(ids, languages, meanings)
         facts |= {"num_recordings": len(ids), "num_seconds": sum(map(len, ids)) / IDS_PER_SECOND}
         facts["counts"] = tuple(counts.tolist())
     if sentences:
@@ -147,6 +172,10 @@ def compute_invariance(
         seed: seed of the noise, which is the same for all tokenizers.
     """
 
+    def reverberate_clip(wave: FloatArray, number: int) -> FloatArray:
+        generator = counter_generator(seed, "reverberation", number)
+        return reverberate(wave, _DECAY_SECONDS, _DIRECT_DB, generator)
+
     def noisy(add: Callable[..., FloatArray], snr_db: float) -> list[FloatArray]:
         return [
             add(wave, snr_db, counter_generator(seed, "assessment", number)) for number, wave in enumerate(recordings)
@@ -160,13 +189,70 @@ def compute_invariance(
         "noise_20db": (1.0, noisy(add_shaped_noise, 20.0)),
         "noise_10db": (1.0, noisy(add_shaped_noise, 10.0)),
         "white_20db": (1.0, noisy(add_noise, 20.0)),
+        "reverberation": (1.0, [reverberate_clip(wave, number) for number, wave in enumerate(recordings)]),
     }
-    figures = {}
+    figures = {"context": compute_context_invariance(tokenize, recordings, ids)}
     for key, (speed, waves) in changes.items():
         pairs = list(zip(ids, tokenize(waves), strict=True))
         kept = sum(compute_timed_agreement(original, changed, speed) * len(changed) for original, changed in pairs)
         figures[key] = kept / sum(len(changed) for _, changed in pairs)
     return figures
+
+
+def compute_context_invariance(tokenize: Tokenize, recordings: Sequence[FloatArray], ids: Sequence[Ids]) -> float:
+    """Share of the ids of each half of the clips that are unchanged when the other half is silent.
+
+    Args:
+        tokenize: waveforms to ids.
+        recordings: the clips.
+        ids: ids of the original clips.
+    """
+    kept = total = 0
+    for keeps_first in (True, False):
+        changed = []
+        for wave in recordings:
+            half = wave.copy()
+            half[len(wave) // 2 :] *= not keeps_first
+            half[: len(wave) // 2] *= keeps_first
+            changed.append(half)
+        for original, row in zip(ids, tokenize(changed), strict=True):
+            middle = len(row) // 2
+            chosen = slice(0, middle) if keeps_first else slice(middle, None)
+            kept += int(np.sum(original[chosen] == row[chosen]))
+            total += len(original[chosen])
+    return kept / total
+
+
+def compute_language_agreement(
+    ids: Sequence[Ids], languages: Sequence[str], meanings: Sequence[str]
+) -> dict[str, float]:
+    """Agreement of the ids of sentences in two languages, and of different sentences in these languages.
+
+    Args:
+        ids: ids of each recording.
+        languages: the language of each.
+        meanings: the sentence of each, equal in all languages.
+
+    Returns:
+        nothing if no sentence has two languages.
+    """
+    groups: dict[str, dict[str, Ids]] = {}
+    for row, language, meaning in zip(ids, languages, meanings, strict=True):
+        groups.setdefault(meaning, {}).setdefault(language, row)
+    # Pairs of rows by pair of languages.
+    pairs: dict[tuple[str, str], list[tuple[Ids, Ids]]] = {}
+    for versions in groups.values():
+        first, second, *_ = [*sorted(versions), "", ""]
+        if second:
+            pairs.setdefault((first, second), []).append((versions[first], versions[second]))
+    same, other = [], []
+    for rows in pairs.values():
+        for (first_row, second_row), (_, following) in zip(rows, [*rows[1:], rows[0]], strict=True):
+            same.append(compute_warped_agreement(first_row, second_row))
+            if len(rows) > 1:
+                other.append(compute_warped_agreement(first_row, following))
+    figures = {"language_agreement": float(np.mean(same))} if same else {}
+    return figures | ({"language_agreement_chance": float(np.mean(other))} if other else {})
 
 
 def add_shaped_noise(waveform: FloatArray, snr_db: float, generator: np.random.Generator) -> FloatArray:
@@ -186,7 +272,7 @@ def add_shaped_noise(waveform: FloatArray, snr_db: float, generator: np.random.G
 def compute_speaker_agreement(
     sentences: Sequence[Sequence[SpokenVersion]], spoken: Sequence[Sequence[Ids]]
 ) -> dict[str, float]:
-    """Agreement of the first two voices of each sentence, and of different sentences of one language.
+    """Agreement of the first two voices of each sentence, of different sentences of one language, and of two pitches.
 
     Args:
         sentences: sentences with at least two versions each.
@@ -195,6 +281,12 @@ def compute_speaker_agreement(
     by_language: dict[str, list[Sequence[Ids]]] = {}
     for versions, rows in zip(sentences, spoken, strict=True):
         by_language.setdefault(versions[0].lang, []).append(rows)
+    pitched = [
+        compute_warped_agreement(rows[0], row)
+        for versions, rows in zip(sentences, spoken, strict=True)
+        for version, row in zip(versions[1:], rows[1:], strict=True)
+        if version.speaker == versions[0].speaker and version.pitch != versions[0].pitch
+    ]
     same, other = [], []
     for group in by_language.values():
         for rows, following in zip(group, [*group[1:], group[0]], strict=True):
@@ -202,6 +294,8 @@ def compute_speaker_agreement(
             if len(group) > 1:
                 other.append(compute_warped_agreement(rows[0], following[1]))
     figures = {"speaker_agreement": float(np.mean(same))}
+    if pitched:
+        figures["pitch_agreement"] = float(np.mean(pitched))
     return figures | ({"speaker_agreement_chance": float(np.mean(other))} if other else {})
 
 

@@ -10,8 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.stats import entropy
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.trainers import BpeTrainer
 
 from mu2slam_hf.quantization.tokenizer_loading import Ids
+
+# Ids as characters: a plane without surrogates and controls.
+_FIRST_CHARACTER = 0x20000
 
 
 def align_ids(first: Ids, second: Ids) -> list[tuple[int, int]]:
@@ -137,6 +143,32 @@ def compute_bit_rates(
         "bits_bz2": 8 * len(bz2.compress(data, 9)) / seconds,
         "mean_run": total / len(runs),
     }
+
+
+def compute_bpe_rate(sequences: Sequence[Ids], num_merges: int, ids_per_second: float = 25.0) -> float:
+    """Tokens per second after byte-pair encoding of the ids, whose merges are learned on the other half of the clips.
+
+    Paper: STAB (Vashishth et al. 2024), efficiency: ids with structure become fewer tokens.
+
+    Args:
+        sequences: ids of each clip, at least two clips.
+        num_merges: number of merges.
+        ids_per_second: 25.
+
+    Raises:
+        ValueError: fewer than two clips with ids.
+    """
+    texts = ["".join(chr(_FIRST_CHARACTER + index) for index in ids.tolist()) for ids in sequences if len(ids)]
+    if len(texts) < 2:
+        raise ValueError(f"merges are learned on one half of the clips and used on the other; got {len(texts)} clips")
+    alphabet = sorted(set("".join(texts)))
+    tokenizer = Tokenizer(BPE())
+    trainer = BpeTrainer(
+        vocab_size=len(alphabet) + num_merges, min_frequency=2, initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(texts[::2], trainer)
+    tokens = sum(len(encoding.ids) for encoding in tokenizer.encode_batch(texts[1::2]))
+    return tokens / sum(map(len, texts[1::2])) * ids_per_second
 
 
 def find_runs(ids: Ids) -> list[tuple[int, int]]:

@@ -13,10 +13,14 @@ from mu2slam_hf.data.figure_files import new_figure, save_figure
 
 # The figures of a plot share an axis from 0 to 1.
 _GROUPS = {
-    "invariance": (*("speed_0.9", "speed_1.1", "gain_-12db", "shift_10ms", "noise_20db", "noise_10db", "white_20db"),),
+    "invariance": (
+        *("speed_0.9", "speed_1.1", "gain_-12db", "shift_10ms", "noise_20db", "noise_10db", "white_20db"),
+        *("reverberation", "context"),
+    ),
     "phones": (
         *("phone_purity", "phone_purity_chance", "phone_information", "phone_information_chance"),
         *("phone_nmi", "phone_nmi_chance", "speaker_agreement", "speaker_agreement_chance"),
+        *("pitch_agreement", "language_agreement", "language_agreement_chance"),
     ),
 }
 

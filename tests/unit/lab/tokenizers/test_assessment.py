@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """Assessment of tokenizers whose figures are known beforehand, and the sound it is made on."""
 
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -20,6 +21,7 @@ from lab.tokenizers.assessment import (
     format_assessments,
     label_frames,
 )
+from lab.tokenizers.measures import compute_bpe_rate
 from mu2slam_hf import Mu2SLAMFeatureExtractor, SpeechTokenizerConfig, SpeechTokenizerModel
 from mu2slam_hf.quantization.tokenizer_loading import make_tokenize
 
@@ -85,6 +87,9 @@ def test_recordings_with_a_constant_tokenizer():
     assert figures["bits_nominal"] == 50.0 and figures["mean_run"] == 38.0
     for key in ("speed_0.9", "speed_1.1", "gain_-12db", "shift_10ms", "noise_20db", "noise_10db", "white_20db"):
         assert figures[key] == 1.0
+    assert figures["reverberation"] == figures["context"] == 1.0
+    # A run of equal ids becomes a few tokens: 1, 2, 4, 8, 16, 32 of the 50 ids are merged.
+    assert figures["bpe_500"] < 25 / 5
     assert assessment.num_recordings == 2 and assessment.counts == (0, 0, 0, 76)
 
 
@@ -98,6 +103,52 @@ def test_recordings_with_a_tokenizer_of_levels():
     # The clip starts to lag where its length is rounded, and by resampling at edges of the steps.
     assert figures["speed_0.9"] > 0.9 and figures["speed_1.1"] > 0.9
     assert figures["noise_20db"] > figures["noise_10db"]
+
+
+def test_context_is_what_the_other_half_changes():
+    """Ids of the level where they are do not depend on it; ids of the mean level of the clip do."""
+    wave = np.repeat(np.array([0.2, 0.4, 0.6, 0.8]), 2 * FRAME).astype(np.float32)
+    assert assess_tokenizer(by_level, 10, [wave]).figures["context"] == 1.0
+
+    def by_mean(waves):
+        return [np.full(len(wave) // FRAME, round(10 * float(np.mean(wave))), dtype=np.int64) for wave in waves]
+
+    # Means of 0.5, and of 0.15 and 0.35 with one half.
+    assert assess_tokenizer(by_mean, 10, [wave]).figures["context"] == 0.0
+
+
+def test_languages_and_meanings_of_recordings():
+    levels = {"a": [0.2, 0.4, 0.6], "b": [0.8, 0.3, 0.5]}
+    clips = [(meaning, lang) for meaning in "ab" for lang in ("fr", "en")]
+    waves = [np.repeat(levels[meaning], FRAME * 2).astype(np.float32) for meaning, _ in clips]
+    known = {"languages": [lang for _, lang in clips], "meanings": [meaning for meaning, _ in clips]}
+    figures = assess_tokenizer(by_level, 10, waves, **known).figures
+    assert figures["language_agreement"] == 1.0 and figures["language_agreement_chance"] == 0.0
+    assert figures["usage_least"] == figures["usage"] == 0.6
+    # Without a sentence in two languages there is nothing to compare.
+    alone = assess_tokenizer(by_level, 10, waves[:1], languages=["fr"], meanings=["a"]).figures
+    assert "language_agreement" not in alone and "bpe_500" not in alone and alone["usage_least"] == 0.3
+    by_language = assess_tokenizer(by_level, 10, [waves[0], waves[3]], languages=["fr", "en"]).figures
+    assert by_language["usage_least"] == 0.3 and by_language["usage"] == 0.6
+
+
+def test_two_pitches_of_one_voice():
+    other = replace(version("aab", 2), pitch=75)
+    sentences = [[version("aab", 2), replace(version("aab", 3), speaker="y"), other]]
+    assert assess_tokenizer(by_level, 8, sentences=sentences).figures["pitch_agreement"] == 1.0
+    by_pitch = [[versions[0], versions[1], replace(other, audio=other.audio * 2)] for versions in sentences]
+    assert assess_tokenizer(by_level, 8, sentences=by_pitch).figures["pitch_agreement"] < 0.5
+
+
+def test_merges_of_random_and_of_repeated_ids():
+    generator = np.random.default_rng(0)
+    random_ids = [generator.integers(0, 1024, 200) for _ in range(4)]
+    assert compute_bpe_rate(random_ids, 500) == pytest.approx(25.0, abs=0.2)
+    # "0 1 2 3" again and again: all merges of a period of four apply in the clips that they were not learned on.
+    period = [np.tile(np.arange(4), 50)] * 4
+    assert compute_bpe_rate(period, 3) == pytest.approx(25.0 / 4)
+    with pytest.raises(ValueError, match="one half of the clips"):
+        compute_bpe_rate(random_ids[:1], 10)
 
 
 def test_the_seed_gives_the_same_noise():
@@ -147,9 +198,11 @@ def test_a_tokenizer_that_hears_another_rate_gets_the_ids_of_the_processor():
 
 
 def test_the_table_has_every_figure_and_one_column_each():
-    waves = [np.full(FRAME * 5, 0.5, dtype=np.float32)]
+    waves = [np.full(FRAME * 5, 0.5, dtype=np.float32)] * 4
     sentences = [[version("ab", 2), version("ab", 3)], [version("ba", 2), version("ba", 3)]]
-    assessments = [assess_tokenizer(by_level, 8, waves, sentences, name=name) for name in ("first", "second")]
+    sentences = [[*versions, replace(versions[0], pitch=75)] for versions in sentences]
+    known = {"languages": ["en", "fr"] * 2, "meanings": ["a", "a", "b", "b"]}
+    assessments = [assess_tokenizer(by_level, 8, waves, sentences, name=name, **known) for name in ("first", "second")]
     assert list(assessments[0].figures) == list(FIGURES)
     lines = format_assessments(assessments).splitlines()
     assert "first" in lines[0] and "second" in lines[0]

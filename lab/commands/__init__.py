@@ -11,8 +11,10 @@ from lab.commands import (
     judge,
     label,
     results,
+    score_switches,
     study,
     sweep,
+    switch_languages,
     synthesize,
     table,
     train_text_model,
@@ -27,7 +29,8 @@ _PROGRAM = Program(
     groups={
         "run experiments": (study, sweep, results, table, train_text_model),
         "synthetic speech, labels, and measurements on them": (
-            *(synthesize, label, judge, assess_tokenizer, check_no_speech, boundary_accuracy),
+            *(synthesize, switch_languages, label, judge, assess_tokenizer, score_switches, check_no_speech),
+            boundary_accuracy,
         ),
     },
 )

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from mu2slam_hf.data.audio import FloatArray
+from mu2slam_hf.data.augmentation import SpecAugment
 from mu2slam_hf.data.collation.padding import pad_rows
 from mu2slam_hf.data.collation.speech_inputs import SpeechInputs, silence
 from mu2slam_hf.data.examples.dataset import Item
@@ -30,6 +31,7 @@ class SpeechTextCollator:
         encoder_config: encoder configuration of the model, for its front end; None for `conv2d`.
         pad_to_multiple_of: multiple for the length of rows of tokens, limits the number of shapes.
         pad_frames_to_multiple_of: multiple for T, limits the number of shapes.
+        spec_augment: masks on the features of `read_speech`; None for none.
 
     Raises:
         ValueError: a multiple below 1, or a feature extractor that does not match the front end.
@@ -42,12 +44,14 @@ class SpeechTextCollator:
         encoder_config: Any = None,
         pad_to_multiple_of: int = 1,
         pad_frames_to_multiple_of: int = 1,
+        spec_augment: SpecAugment | None = None,
     ) -> None:
         check_at_least_one(pad_to_multiple_of=pad_to_multiple_of, pad_frames_to_multiple_of=pad_frames_to_multiple_of)
         self.tokenizer: Any = processor.tokenizer
         self.languages: list[str] = list(getattr(processor, "languages", ()))
         self.speech = SpeechInputs(processor.feature_extractor, encoder_config, pad_frames_to_multiple_of)
         self.pad_to_multiple_of = pad_to_multiple_of
+        self.spec_augment = spec_augment
         self.transcripts = TranscriptCheck()
         self._language_rows: dict[str, int] = {}
 
@@ -66,6 +70,23 @@ class SpeechTextCollator:
             if item.waveform is None:
                 raise ValueError(f"{item.drawn.example.id}: a speech item must have a waveform or an `error`")
         return [item.waveform for item in items if item.waveform is not None] or [silence()]
+
+    def read_speech(self, items: Sequence[Item]) -> dict[str, Tensor]:
+        """Features and `attention_mask` of items with speech, masked by `spec_augment`; silence if there are no items.
+
+        Raises:
+            ValueError: an item without a waveform.
+        """
+        batch = self.speech.extract(self.waveforms_of(items))
+        if self.spec_augment is not None and items:
+            batch[self.speech.name] = self.spec_augment(
+                batch[self.speech.name],
+                batch["attention_mask"].sum(dim=1).tolist(),
+                [item.drawn.key for item in items],
+                [item.drawn.example.id for item in items],
+                num_stacked_frames=self.speech.num_stacked_frames,
+            )
+        return batch
 
     def count_frames(self, batch: dict[str, Any]) -> list[int]:
         """Number of encoder frames of each utterance of a batch."""

@@ -61,7 +61,7 @@ class HeadCollator(SpeechTextCollator):
             texts = [example.source_text or "" for example in examples]
             source = self.read_texts(texts, [example.second_text for example in examples])
         else:
-            source = self.speech.extract(self.waveforms_of(usable))
+            source = self.read_speech(usable)
         ids = [item.drawn.example.id for item in usable]
         targets = [item.drawn.targets[0].text for item in usable]
         if self.label2id is not None:

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mu2slam_hf.data.augmentation import SpecAugment
 from mu2slam_hf.data.collation.collator import SpeechTextCollator
 from mu2slam_hf.data.collation.padding import pad_rows
 from mu2slam_hf.data.examples.dataset import Item
@@ -48,7 +47,6 @@ class SupervisedCollator(SpeechTextCollator):
 
     Args:
         processor: processor with `feature_extractor`, `tokenizer` and `languages`.
-        spec_augment: masks on the features; None for none.
         build_prompt: function from the row of a target language to the ids before the target
             (`Mu2SLAMConfig.build_prompt`); None for `<s>`.
         kwargs: as in `SpeechTextCollator`.
@@ -58,12 +56,10 @@ class SupervisedCollator(SpeechTextCollator):
         self,
         processor: Any,
         *,
-        spec_augment: SpecAugment | None = None,
         build_prompt: Callable[[int], list[int]] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(processor, **kwargs)
-        self.spec_augment = spec_augment
         self.build_prompt = build_prompt
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
@@ -101,15 +97,7 @@ class SupervisedCollator(SpeechTextCollator):
         return {**source, **decoder, **languages, "record_ids": [item.drawn.example.id for item in usable]}
 
     def _speech_source(self, items: Sequence[Item]) -> dict[str, Tensor]:
-        batch = self.speech.extract(self.waveforms_of(items))
-        if self.spec_augment is not None and items:
-            batch[self.speech.name] = self.spec_augment(
-                batch[self.speech.name],
-                batch["attention_mask"].sum(dim=1).tolist(),
-                [item.drawn.key for item in items],
-                [item.drawn.example.id for item in items],
-                num_stacked_frames=self.speech.num_stacked_frames,
-            )
+        batch = self.read_speech(items)
         rows: list[list[int]] = []
         for item, num_frames in zip(items, self.count_frames(batch), strict=False):
             transcript = next((target.text for target in item.drawn.targets if target.task == "asr"), "")

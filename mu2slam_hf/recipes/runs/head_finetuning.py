@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mu2slam_hf.checkpoints.folders import read_config
+from mu2slam_hf.data.augmentation import SpecAugment
 from mu2slam_hf.data.collation.heads import HeadCollator
 from mu2slam_hf.data.collation.questions import QuestionCollator
 from mu2slam_hf.data.examples.dataset import ExampleDataset
@@ -203,8 +204,10 @@ class HeadFinetuningRun(Run):
         lora = replace(recipe.lora, modules_to_save=[*dict.fromkeys([*recipe.lora.modules_to_save, *new])])
         return add_adapters(lora, model, processor, growths=self.growths)
 
-    def build_collator(self, processor: Mu2SLAMProcessor, model: Any) -> HeadCollator | QuestionCollator:
-        """The collator for the front end of the model, and for the targets of the head."""
+    def build_collator(
+        self, processor: Mu2SLAMProcessor, model: Any, spec_augment: SpecAugment | None = None
+    ) -> HeadCollator | QuestionCollator:
+        """The collator for the front end of the model, and for the targets of the head; without masks by default."""
         head, names = self.recipe.head, model.config.id2label
         if head.answers_questions:
             generates = head.kind == "answer_generation"
@@ -216,7 +219,11 @@ class HeadFinetuningRun(Run):
         # CTC needs a frame for every label; a transducer does not.
         limit = model.config.transducer_config.max_symbols_per_frame if head.kind == "rnnt" else None
         return HeadCollator(
-            processor, labels=labels, max_symbols_per_frame=limit, encoder_config=model.config.encoder_config
+            processor,
+            labels=labels,
+            max_symbols_per_frame=limit,
+            encoder_config=model.config.encoder_config,
+            spec_augment=spec_augment,
         )
 
     def build_trainer(self, processor: Mu2SLAMProcessor, model: Any, data: HeadData) -> MultitaskTrainer:
@@ -241,7 +248,9 @@ class HeadFinetuningRun(Run):
     ) -> MultitaskTrainer:
         """The trainer of a data set; `development` is evaluated during training, by name."""
         recipe, args, self.development = self.recipe, build_arguments(self.recipe), development
-        self.training, collator = dataset, self.build_collator(processor, model)
+        masks = recipe.data.spec_augment
+        spec_augment = None if masks is None else SpecAugment(masks, seed=recipe.training.seed)
+        self.training, collator = dataset, self.build_collator(processor, model, spec_augment)
         positions = None
         if recipe.data.balance and isinstance(collator, HeadCollator) and collator.label2id is not None:
             positions = balance_classes([collator.label2id[e.targets[0].text] for e in dataset.examples])

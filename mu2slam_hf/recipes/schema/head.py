@@ -4,6 +4,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mu2slam_hf.data.augmentation import SpecAugmentConfig
 from mu2slam_hf.data.examples.question_windows import DEFAULT_MAX_TOKENS, DEFAULT_OVERLAP_TOKENS
 from mu2slam_hf.recipes.schema.data import CorpusSource
 from mu2slam_hf.recipes.schema.sections import (
@@ -102,6 +103,7 @@ class HeadDataSection:
         cache_audio: whether to keep decoded recordings in memory.
         band_limit_hz: frequencies above this are removed from all recordings, also in evaluation, so that corpora of
             different bandwidth are comparable (4000: telephone). Inference with the head must do the same.
+        spec_augment: masks on the features of recordings in training; None for none.
     """
 
     corpora: dict[str, HeadCorpusSection] = field(default_factory=dict)
@@ -109,6 +111,7 @@ class HeadDataSection:
     balance: bool = True
     cache_audio: bool = True
     band_limit_hz: float | None = None
+    spec_augment: SpecAugmentConfig | None = None
 
     def __post_init__(self) -> None:
         if self.band_limit_hz is not None and not 0 < self.band_limit_hz <= 8000:

@@ -1,8 +1,11 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 import pytest
+import torch
 from pretraining_batches import PROCESSOR, build_item
 
+from mu2slam_hf.data.augmentation import SpecAugment, SpecAugmentConfig
 from mu2slam_hf.data.collation.heads import HeadCollator
+from mu2slam_hf.data.collation.supervised import SupervisedCollator
 
 TOKENIZER = PROCESSOR.tokenizer
 CLASSES = ["es", "fr", "it", "en"]
@@ -26,6 +29,19 @@ def test_speech_with_transcripts():
     assert batch["source_language_labels"].tolist() == [PROCESSOR.language_row("en")] * 3
     other = HeadCollator(PROCESSOR)([build_item(lang="mdw", targets=(("asr", "mdw", "se"),), samples=1600)])
     assert other["source_language_labels"].tolist() == [-100], "a language that the processor does not have"
+
+
+def test_masks_are_those_of_supervised_training():
+    items = [item(text, samples=16000) for text in ("se", "a")]
+    masks = SpecAugment(SpecAugmentConfig(max_time_mask_frames=10, max_frequency_mask_bins=8), seed=1)
+    plain, masked = (HeadCollator(PROCESSOR, spec_augment=value)(items) for value in (None, masks))
+    # Masked cells are zero, all others as they were; labels and lengths do not change.
+    changed = plain["input_features"] != masked["input_features"]
+    assert changed.any(dim=(1, 2)).all() and not masked["input_features"][changed].any()
+    for name in ("labels", "attention_mask", "source_language_labels"):
+        assert torch.equal(plain[name], masked[name])
+    supervised = SupervisedCollator(PROCESSOR, spec_augment=masks)(items)
+    assert torch.equal(supervised["input_features"], masked["input_features"])
 
 
 def test_texts_end_as_the_processor_ends_them():

@@ -13,20 +13,13 @@ from mu2slam_hf.cli.commands import (
     align,
     average,
     calibrate,
-    compare,
-    corpora,
-    evaluate,
     export,
     export_encoder,
     identify_language,
     index,
     init,
-    languages,
     listen,
-    plan,
-    probe,
     publish,
-    recipes,
     retrieve,
     search,
     serve,
@@ -35,6 +28,7 @@ from mu2slam_hf.cli.commands import (
     transcribe,
     translate,
 )
+from mu2slam_hf.cli.commands.inspection import compare, corpora, evaluate, languages, plan, probe, recipes
 from mu2slam_hf.cli.parsers import CommandParser
 from mu2slam_hf.cli.program import Program
 

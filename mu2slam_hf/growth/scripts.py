@@ -44,16 +44,16 @@ _LANGUAGES_BY_SCRIPT = {
     "THAI": "th",
 }
 _MIN_SHARE = 0.2
+_MODIFIERS = ("MODIFIER", "COMBINING", "FULLWIDTH", "MATHEMATICAL", "FEMININE", "MASCULINE", "MICRO", "OHM", "KELVIN")
 
 
 @lru_cache(maxsize=65536)
 def script_of(char: str) -> str | None:
-    """The script of a letter or of a mark of a script; None for digits, punctuation, and marks of any script."""
-    name = unicodedata.name(char, "")
-    if not name or unicodedata.category(char)[0] not in "LM":
+    """Script of a letter by its Unicode name, such as LATIN; None for marks, digits, punctuation and modifiers."""
+    if not unicodedata.category(char).startswith("L"):
         return None
-    script = name.split(" ")[0].split("-")[0]
-    return None if script in ("COMBINING", "MODIFIER") else script
+    script = unicodedata.name(char, "").split(" ")[0]
+    return None if script in _MODIFIERS or not script else script
 
 
 def find_scripts(characters: Iterable[str]) -> set[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mu2slam_hf.growth.characters import describe_character
+from mu2slam_hf.growth.scripts import script_of
 
 # Characters that look alike: apostrophes, hyphens, letters of several scripts and of the IPA, and the letters of
 # Romanian with a comma or, by mistake, with a cedilla.
@@ -21,7 +22,6 @@ _LOOK_ALIKE = (
     *("\u03c9\u0277\u0461", "\u0278\u03c6\u0444", "\u03b8\u0275\u04e9", "\u0294\u0241\u0242"),
     *("\u0219\u015f", "\u021b\u0163", "\u0218\u015e", "\u021a\u0162"),
 )
-_MODIFIERS = ("MODIFIER", "COMBINING", "FULLWIDTH", "MATHEMATICAL", "FEMININE", "MASCULINE", "MICRO", "OHM", "KELVIN")
 # A letter this rare may be a typing error, in texts of at least this many letters.
 _RARE_COUNT = 2
 _MIN_LETTERS = 2000
@@ -115,14 +115,6 @@ def compute_inventory(
         num_mixed_words=sum(mixed.values()),
         mixed_words=tuple(word for word, _ in mixed.most_common(10)),
     )
-
-
-def script_of(char: str) -> str | None:
-    """Script of a letter by its Unicode name, such as LATIN; None for marks, digits, punctuation and modifiers."""
-    if not unicodedata.category(char).startswith("L"):
-        return None
-    script = unicodedata.name(char, "").split(" ")[0]
-    return None if script in _MODIFIERS or not script else script
 
 
 def _doubts(char: str, counts: Counter[str], scripts: Counter[str]) -> Iterable[str]:

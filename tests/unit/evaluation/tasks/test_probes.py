@@ -130,7 +130,7 @@ def test_what_cannot_be_probed_is_named():
 def test_the_command(tmp_path, capsys):
     record = tmp_path / "probe.json"
     manifests = ["--manifest", str(MANIFEST), "--train-manifest", str(MANIFEST)]
-    assert main(["probe", *manifests, "--layer", "2", "8", "--results", str(record)]) == 0
+    assert main(["probe", *manifests, "--layers", "2", "8", "--results", str(record)]) == 0
     output = capsys.readouterr().out
     assert "layer 8" in output and "layer 3" not in output and "majority" in output
     saved = EvaluationResults.load(record)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from helpers import REPOSITORY_ROOT
 
-from mu2slam_hf.cli.commands.plan import format_plan, load_planned_recipe
+from mu2slam_hf.cli.commands.inspection.plan import format_plan, load_planned_recipe
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.sampling.example_streams import StreamSource
 from mu2slam_hf.data.sampling.sharded_streams import ShardedStream

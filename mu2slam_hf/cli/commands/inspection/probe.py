@@ -30,7 +30,7 @@ def add_parser(subparsers: Any) -> None:
         "error rate of pairs. Speakers should differ between training and test data wherever anything else is asked.",
     )
     parser.add_argument(
-        "--column", default="lang", metavar="NAME", help="lang, speaker, kind, text, or another column (lang)"
+        "--label", default="lang", metavar="NAME", help="lang, speaker, kind, text, or another column (lang)"
     )
     test = parser.add_argument_group("test data")
     add_corpus_options(test, required=True)
@@ -42,7 +42,7 @@ def add_parser(subparsers: Any) -> None:
     )
     kinds = parser.add_argument_group("representations")
     kinds.add_argument(
-        "--layer",
+        "--layers",
         nargs="+",
         type=layer_or_all,
         default=["all"],
@@ -89,8 +89,8 @@ def run(args: argparse.Namespace) -> int:
         processor,
         train,
         test,
-        args.column,
-        layers=None if "all" in args.layer else args.layer,
+        args.label,
+        layers=None if "all" in args.layers else args.layers,
         tokenizers={name: make_tokenize(*loaded) for name, loaded in tokenizers.items()},
         max_ngram=args.ngrams,
         bootstrap=Bootstrap(num_samples=args.bootstrap) if args.bootstrap else None,
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         data={**describe_data(args), "train": args.train_corpus or args.train_manifest or args.train_split},
     )
     print_scores(results, format_probes(results), as_json=args.json)
-    if args.column != "speaker" and results.data["num_shared_speakers"]:
+    if args.label != "speaker" and results.data["num_shared_speakers"]:
         print("training and test data share speakers: the classifier may have learned their voices", file=sys.stderr)
     save_results(results, args.results)
     return 0

@@ -7,9 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mu2slam_hf.checkpoints.folders import check_model_type
+from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
-from mu2slam_hf.models.processing_speech_tokenizer import SPEECH_TOKENIZER_FOLDER
+from mu2slam_hf.models.processing_speech_tokenizer import SPEECH_TOKENIZER_FOLDER, log_mel_extractor
 
 # Settings of log-mel features except the scaling by mean and deviation.
 _SOUND = (
@@ -55,6 +57,25 @@ def load_speech_tokenizer(
     tokenizer.feature_mean.copy_(shift)
     tokenizer.feature_std.copy_(factor)
     return tokenizer
+
+
+def load_tokenizer_with_extractor(
+    folder: str | os.PathLike[str],
+) -> tuple[SpeechTokenizerModel, Mu2SLAMFeatureExtractor]:
+    """A tokenizer, and the feature extractor of its input: the one saved with it, else a new one.
+
+    Args:
+        folder: folder of the tokenizer, or of a processor that holds one.
+
+    Raises:
+        ValueError: there is no tokenizer in it.
+    """
+    folder = Path(folder)
+    if (folder / SPEECH_TOKENIZER_FOLDER).is_dir():
+        folder = folder / SPEECH_TOKENIZER_FOLDER
+    check_model_type(folder, SpeechTokenizerConfig.model_type)
+    tokenizer = SpeechTokenizerModel.from_pretrained(folder)
+    return tokenizer, log_mel_extractor(find_feature_extractor(folder), tokenizer.config.num_mel_bins)
 
 
 def find_feature_extractor(folder: str | os.PathLike[str]) -> Mu2SLAMFeatureExtractor | None:

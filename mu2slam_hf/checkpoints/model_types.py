@@ -15,6 +15,7 @@ from mu2slam_hf.models.configuration_mu2slam import (
     Mu2SLAMRNNTConfig,
 )
 from mu2slam_hf.models.configuration_speech_llm import SpeechLLMConfig
+from mu2slam_hf.models.configuration_speech_synthesizer import SpeechSynthesizerConfig
 from mu2slam_hf.models.configuration_speech_text_dual_encoder import SpeechTextDualEncoderConfig
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
@@ -42,12 +43,14 @@ from mu2slam_hf.models.modeling_mu2slam_understanding import (
     Mu2SLAMForSequenceClassification,
 )
 from mu2slam_hf.models.modeling_speech_llm import SpeechLLMForConditionalGeneration
+from mu2slam_hf.models.modeling_speech_synthesizer import SpeechSynthesizerModel
 from mu2slam_hf.models.modeling_speech_text_dual_encoder import SpeechTextDualEncoderModel
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.models.modeling_transducer import MSLAMForRNNT, Mu2SLAMForRNNT
 from mu2slam_hf.models.modules_capabilities import Capabilities, capabilities_of
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.models.processing_speech_llm import SpeechLLMProcessor
+from mu2slam_hf.models.processing_speech_output import SpeechSynthesizerProcessor
 from mu2slam_hf.models.processing_speech_text_dual_encoder import SpeechTextDualEncoderProcessor
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMCTCTokenizer, Mu2SLAMTokenizer, Mu2SLAMTransducerTokenizer
 
@@ -151,6 +154,12 @@ MODEL_TYPES: dict[str, ModelType] = {
         models={"AutoModel": SpeechTextDualEncoderModel},
         feature_extractor=Mu2SLAMFeatureExtractor,
         processor=SpeechTextDualEncoderProcessor,
+    ),
+    "mu2slam_speech_synthesizer": ModelType(
+        config=SpeechSynthesizerConfig,
+        models={"AutoModel": SpeechSynthesizerModel},
+        feature_extractor=Mu2SLAMFeatureExtractor,
+        processor=SpeechSynthesizerProcessor,
     ),
     "mu2slam_decoder": ModelType(config=Mu2SLAMDecoderConfig, models={"AutoModel": Mu2SLAMDecoder}),
     "mu2slam_conformer": ModelType(config=ConformerEncoderConfig, models={"AutoModel": ConformerEncoder}),

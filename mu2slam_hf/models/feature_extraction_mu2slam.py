@@ -245,9 +245,20 @@ class Mu2SLAMFeatureExtractor(SequenceFeatureExtractor):
 
     def normalize(self, log_mel: torch.Tensor) -> torch.Tensor:
         """Fixed scaling per bin of `(..., M)` float32, in place."""
-        mean = torch.tensor(self.DEFAULT_MEAN if self.mean is None else self.mean, dtype=torch.float32)
-        std = torch.tensor(self.DEFAULT_STD if self.std is None else self.std, dtype=torch.float32)
+        mean, std = self._statistics(log_mel.device)
         return log_mel.sub_(mean).div_(std)
+
+    def unscale(self, features: torch.Tensor) -> torch.Tensor:
+        """Natural-log mel power `(..., M)` float32 of scaled features: the inverse of `normalize`."""
+        mean, std = self._statistics(features.device)
+        return features * std + mean
+
+    def _statistics(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and deviation, `(M,)` float32 or 0-d."""
+        mean = self.DEFAULT_MEAN if self.mean is None else self.mean
+        std = self.DEFAULT_STD if self.std is None else self.std
+        mean, std = (torch.tensor(values, dtype=torch.float32, device=device) for values in (mean, std))
+        return mean, std
 
     def fit_statistics(
         self, waveforms: Iterable[Any], sampling_rate: float | None = None, batch_size: int = 32

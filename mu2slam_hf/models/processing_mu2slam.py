@@ -16,7 +16,8 @@ from .language_codes import UNDETERMINED, canonical_language, language_index
 from .modules_adapter_growth import AdapterProcessorMixin
 from .modules_losses import IGNORE_INDEX
 from .modules_speech_inputs import describe_mismatch, extract_speech
-from .processing_speech_tokenizer import SpeechTokenizerProcessorMixin, check_text, one_per_item
+from .processing_speech_output import SpeechOutputProcessorMixin
+from .processing_speech_tokenizer import check_text, one_per_item
 from .task_types import check_task, listing_choices, resolve_task_arguments
 from .tokenization_mu2slam import Mu2SLAMCTCTokenizer
 
@@ -38,7 +39,7 @@ def check_languages(languages: Sequence[str]) -> list[str]:
     return checked
 
 
-class Mu2SLAMProcessor(AdapterProcessorMixin, SpeechTokenizerProcessorMixin):
+class Mu2SLAMProcessor(AdapterProcessorMixin, SpeechOutputProcessorMixin):
     """Combines a feature extractor, a text tokenizer and an optional speech tokenizer.
 
     Args:
@@ -49,9 +50,12 @@ class Mu2SLAMProcessor(AdapterProcessorMixin, SpeechTokenizerProcessorMixin):
             target. Saved in the subfolder `speech_tokenizer` and loaded by `from_pretrained`.
         languages: the model's language list, `und` first (`config.languages`); None means `und` alone.
         chat_template: ignored; accepted because transformers passes it to every processor.
+        speech_synthesizer: [`SpeechSynthesizerModel`] that makes sound of speech ids; None if there is none. Saved in
+            the subfolder `speech_synthesizer` and loaded by `from_pretrained`.
 
     Raises:
-        ValueError: an invalid list of languages, or a speech tokenizer that is not a model.
+        ValueError: an invalid list of languages, a speech tokenizer that is not a model, or a speech synthesizer of
+            another codebook.
     """
 
     text_kwargs = {"padding": True}
@@ -63,9 +67,11 @@ class Mu2SLAMProcessor(AdapterProcessorMixin, SpeechTokenizerProcessorMixin):
         speech_tokenizer: Any = None,
         languages: Sequence[str] | None = None,
         chat_template: str | None = None,
+        speech_synthesizer: Any = None,
     ) -> None:
         super().__init__(feature_extractor, tokenizer, chat_template=chat_template)
         self.set_speech_tokenizer(speech_tokenizer)
+        self.set_speech_synthesizer(speech_synthesizer)
         self.languages = check_languages((UNDETERMINED,) if languages is None else languages)
 
     @property
@@ -232,6 +238,21 @@ class Mu2SLAMProcessor(AdapterProcessorMixin, SpeechTokenizerProcessorMixin):
             ValueError: the processor has no speech tokenizer, or its codebook is larger than that of the vocabulary.
         """
         return [self.tokenizer.convert_speech_ids(ids) for ids in self.tokenize_speech(audio, sampling_rate)]
+
+    def _num_speech_tokens(self) -> int | None:
+        return self.tokenizer.num_speech_tokens or None
+
+    def _codebook_entries(self, ids: Sequence[int]) -> list[int]:
+        """Entries of the codebook for ids of the vocabulary, without special tokens.
+
+        Raises:
+            ValueError: an id of text.
+        """
+        offset, size = self.tokenizer.speech_token_offset, self.tokenizer.num_speech_tokens
+        for item in map(int, ids):
+            if item >= self.tokenizer.text_token_offset:
+                raise ValueError(f"{item} is the id of {self.tokenizer.convert_ids_to_tokens(item)!r}, not of speech.")
+        return [int(item) - offset for item in ids if offset <= int(item) < offset + size]
 
     def check_config(self, config: Any) -> None:
         """Check that this processor matches a model.

@@ -1,6 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The part of a processor that turns speech into ids: it holds, saves, loads and calls the speech tokenizer.
 
+Models that a processor holds have sub-folders of their own, since `ProcessorMixin` does not save models.
+
 Shapes: `B` items, `N` speech ids (25 per second).
 """
 
@@ -25,9 +27,16 @@ _HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "token", "r
 class SpeechTokenizerProcessorMixin(ProcessorMixin):
     """Base of processors with a feature extractor, a text tokenizer and an optional speech tokenizer.
 
-    The speech tokenizer is a model, which `ProcessorMixin` does not save: it has the subfolder `speech_tokenizer`.
+    Attributes:
+        held_models: class attribute, models that the processor may hold, which `ProcessorMixin` does not save: name of
+            the attribute, which is also the sub-folder, -> class of the model and the key that says in the saved
+            processor whether there is one.
     """
 
+    held_models: dict[str, tuple[type, str]] = {
+        # The key used in published checkpoints.
+        SPEECH_TOKENIZER_FOLDER: (SpeechTokenizerModel, "has_speech_codec"),
+    }
     feature_extractor: Any
     tokenizer: Any
     speech_tokenizer: Any
@@ -79,43 +88,45 @@ class SpeechTokenizerProcessorMixin(ProcessorMixin):
         return [row[row >= 0].tolist() for row in ids.cpu()]
 
     def to_dict(self) -> dict[str, Any]:
-        """As in `ProcessorMixin`; of the speech tokenizer, which is a model, only its presence is stored."""
-        speech_tokenizer = self.__dict__.pop("speech_tokenizer", None)
+        """As in `ProcessorMixin`; of the models that it holds only their presence is stored."""
+        held = {name: self.__dict__.pop(name, None) for name in self.held_models}
         try:
             output = super().to_dict()
         finally:
-            self.speech_tokenizer = speech_tokenizer
-        # The key used in published checkpoints.
-        output["has_speech_codec"] = speech_tokenizer is not None
-        return output
+            self.__dict__.update(held)
+        return output | {key: held[name] is not None for name, (_, key) in self.held_models.items()}
 
     def save_pretrained(
         self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any
     ) -> list[str]:
-        """As in `ProcessorMixin`; the speech tokenizer is saved in the subfolder `speech_tokenizer`."""
-        if self.speech_tokenizer is not None:
-            self.speech_tokenizer.save_pretrained(os.path.join(save_directory, SPEECH_TOKENIZER_FOLDER))
+        """As in `ProcessorMixin`; the models that it holds are saved in subfolders with their names."""
+        for name in self.held_models:
+            if getattr(self, name) is not None:
+                getattr(self, name).save_pretrained(os.path.join(save_directory, name))
         return super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
 
     @classmethod
     def from_args_and_dict(cls, args: Any, processor_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """As in `ProcessorMixin`; also reads whether a speech tokenizer was saved."""
+        """As in `ProcessorMixin`; also reads which models were saved."""
         loaded = super().from_args_and_dict(args, processor_dict, **kwargs)
         processor = loaded[0] if isinstance(loaded, tuple) else loaded
-        processor._has_speech_tokenizer = bool(processor_dict.get("has_speech_codec"))
+        processor._saved_models = [name for name, (_, key) in cls.held_models.items() if processor_dict.get(key)]
         return loaded
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, *args: Any, **kwargs: Any) -> Any:
-        """As in `ProcessorMixin`, including the speech tokenizer if one was saved."""
+        """As in `ProcessorMixin`, including the models that were saved with it."""
         loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         processor = loaded[0] if isinstance(loaded, tuple) else loaded
-        if processor.__dict__.pop("_has_speech_tokenizer", False) and processor.speech_tokenizer is None:
-            hub_arguments = {name: kwargs[name] for name in _HUB_ARGUMENTS if kwargs.get(name) is not None}
-            subfolder = os.path.join(kwargs.get("subfolder") or "", SPEECH_TOKENIZER_FOLDER)
-            processor.speech_tokenizer = SpeechTokenizerModel.from_pretrained(
-                pretrained_model_name_or_path, subfolder=subfolder, **hub_arguments
-            )
+        hub_arguments = {name: kwargs[name] for name in _HUB_ARGUMENTS if kwargs.get(name) is not None}
+        for name in processor.__dict__.pop("_saved_models", []):
+            if getattr(processor, name) is None:
+                subfolder = os.path.join(kwargs.get("subfolder") or "", name)
+                model_class: Any = cls.held_models[name][0]
+                model = model_class.from_pretrained(
+                    pretrained_model_name_or_path, subfolder=subfolder, **hub_arguments
+                )
+                setattr(processor, name, model)
         return loaded
 
 

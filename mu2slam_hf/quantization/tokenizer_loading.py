@@ -14,7 +14,7 @@ from mu2slam_hf.checkpoints.folders import check_model_type
 from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
-from mu2slam_hf.models.processing_speech_tokenizer import SPEECH_TOKENIZER_FOLDER
+from mu2slam_hf.models.processing_speech_tokenizer import SPEECH_TOKENIZER_FOLDER, log_mel_extractor
 
 Ids = npt.NDArray[np.int64]
 Tokenize = Callable[[Sequence[FloatArray]], list[Ids]]
@@ -85,13 +85,13 @@ def _scaling(extractor: Mu2SLAMFeatureExtractor) -> tuple[Tensor, Tensor]:
 
 
 def load_with_extractor(
-    folder: str, processor: str | None = None
+    folder: str | os.PathLike[str], processor: str | None = None
 ) -> tuple[SpeechTokenizerModel, Mu2SLAMFeatureExtractor]:
     """Load a speech tokenizer and the feature extractor that it was trained with.
 
     Args:
         folder: folder of the tokenizer, or of a processor that contains one.
-        processor: folder of the feature extractor, if it is not in `folder`.
+        processor: folder of the feature extractor, if it is not in `folder`; default: a new one.
 
     Raises:
         ValueError: the folder does not contain a speech tokenizer.
@@ -107,9 +107,11 @@ def load_with_extractor(
         check_model_type(location, SpeechTokenizerModel.config_class.model_type)
     except ValueError as error:
         raise ValueError(f"{error}; {expected}") from error
+    tokenizer = SpeechTokenizerModel.from_pretrained(location)
     own = find_feature_extractor(location)
-    given = Mu2SLAMFeatureExtractor.from_pretrained(processor) if processor else Mu2SLAMFeatureExtractor()
-    return SpeechTokenizerModel.from_pretrained(location), own or given
+    if own is None and processor:
+        own = Mu2SLAMFeatureExtractor.from_pretrained(processor)
+    return tokenizer, log_mel_extractor(own, tokenizer.config.num_mel_bins)
 
 
 def make_tokenize(

@@ -18,7 +18,7 @@ from mu2slam_hf.training.checkpoints import average_checkpoints, find_weights_fi
 _COPIED = (
     *("config.json", "adapter_config.json", "generation_config.json", "processor_config.json"),
     *("preprocessor_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
-    *("*.model", "*.py", "LICENSE*", "speech_tokenizer"),
+    *("*.model", "*.py", "LICENSE*", "speech_tokenizer", "speech_synthesizer"),
 )
 # Differences of configurations that do not change what the weights mean; so are probabilities of dropout.
 _IGNORED_KEYS = ("dtype", "torch_dtype", "transformers_version", "use_cache", "_name_or_path")

@@ -12,16 +12,12 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModel, AutoTokenizer, set_seed
 from transformers.utils import logging
 
-from mu2slam_hf.checkpoints.folders import check_model_type
 from mu2slam_hf.data.collation.pairs import PairCollator
-from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.language_codes import canonical_language
 from mu2slam_hf.models.modeling_speech_text_dual_encoder import SpeechTextDualEncoderModel
-from mu2slam_hf.models.modeling_speech_tokenizer import SpeechTokenizerModel
 from mu2slam_hf.models.processing_speech_text_dual_encoder import SpeechTextDualEncoderProcessor
-from mu2slam_hf.models.processing_speech_tokenizer import SPEECH_TOKENIZER_FOLDER, log_mel_extractor
 from mu2slam_hf.quantization.speech_id_tables import SpeechIdTable
-from mu2slam_hf.quantization.tokenizer_loading import find_feature_extractor
+from mu2slam_hf.quantization.tokenizer_loading import load_with_extractor
 from mu2slam_hf.recipes.data.records import Records, load_records
 from mu2slam_hf.recipes.runs.mixture import MixtureRun
 from mu2slam_hf.recipes.runs.run import build_arguments
@@ -73,13 +69,8 @@ class DualEncoderRun(MixtureRun):
         source = self.checkpoint or section.init_from
         if source is not None:
             return SpeechTextDualEncoderProcessor.from_pretrained(source)
-        folder = Path(self.recipe.speech_tokenizer or "")
-        if (folder / SPEECH_TOKENIZER_FOLDER).is_dir():
-            folder = folder / SPEECH_TOKENIZER_FOLDER
         with errors_of("speech_tokenizer"):
-            check_model_type(folder, SpeechTokenizerConfig.model_type)
-            speech_tokenizer = SpeechTokenizerModel.from_pretrained(folder)
-        extractor = log_mel_extractor(find_feature_extractor(folder), speech_tokenizer.config.num_mel_bins)
+            speech_tokenizer, extractor = load_with_extractor(self.recipe.speech_tokenizer or "")
         with errors_of("model.language_model"):
             tokenizer = AutoTokenizer.from_pretrained(str(section.language_model))
             config = AutoConfig.from_pretrained(str(section.language_model))

@@ -77,7 +77,7 @@ def build_model_of(
         if start_type == "maestro" != own:
             # It has the values of an mSLAM, and those of its text.
             payload = {name: payload[name] for name in config_class().to_dict() if name in payload}
-        config = _override_config(payload, section, config_class)
+        config = override_config(payload, section, config_class)
         model = model_class.from_pretrained(section.init_from, config=config, dtype=torch.float32)
         for growth in growths:
             grow_model(model, growth)
@@ -145,7 +145,7 @@ def _build_config(
     if start is not None:
         start.fit_payload(payload, recipe.model.overrides, config_class)
     tokenizer = processor.tokenizer
-    return _override_config(
+    return override_config(
         payload,
         recipe.model,
         config_class,
@@ -158,7 +158,7 @@ def _build_config(
     )
 
 
-def _override_config(payload: dict[str, Any], section: ModelSection, config_class: Any, **fixed: Any) -> Any:
+def override_config(payload: dict[str, Any], section: ModelSection, config_class: Any, **fixed: Any) -> Any:
     """The configuration of a payload with the recipe's overrides; `fixed` values take precedence."""
     payload.pop("model_type", None)
     for name, value in section.overrides.items():

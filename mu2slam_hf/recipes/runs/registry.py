@@ -19,6 +19,7 @@ from mu2slam_hf.recipes.runs.pretraining import PretrainingRun
 from mu2slam_hf.recipes.runs.recipe_changes import check_resumable
 from mu2slam_hf.recipes.runs.run import RecipeRun, final_folder
 from mu2slam_hf.recipes.runs.speech_llm import SpeechLLMRun
+from mu2slam_hf.recipes.runs.speech_synthesis import SpeechSynthesisRun
 from mu2slam_hf.recipes.runs.speech_tokenizer import SpeechTokenizerRun
 from mu2slam_hf.recipes.runs.text_tokenizer import TextTokenizerRun
 from mu2slam_hf.recipes.schema.loader import (
@@ -38,6 +39,7 @@ RUNS: dict[str, type[RecipeRun]] = {
     for run in (
         *(FinetuningRun, MultitaskFinetuningRun, PretrainingRun, MSLAMPretrainingRun, HeadFinetuningRun),
         *(MaestroPretrainingRun, DualEncoderRun, SpeechLLMRun, SpeechTokenizerRun, TextTokenizerRun),
+        SpeechSynthesisRun,
     )
 }
 """`kind` of a recipe -> class of its run."""

@@ -11,6 +11,7 @@ from lab.commands import (
     judge,
     label,
     results,
+    resynthesis,
     score_switches,
     study,
     sweep,
@@ -29,7 +30,8 @@ _PROGRAM = Program(
     groups={
         "run experiments": (study, sweep, results, table, train_text_model),
         "synthetic speech, labels, and measurements on them": (
-            *(synthesize, switch_languages, label, judge, assess_tokenizer, score_switches, check_no_speech),
+            *(synthesize, switch_languages, label, judge, assess_tokenizer, resynthesis, score_switches),
+            check_no_speech,
             boundary_accuracy,
         ),
     },

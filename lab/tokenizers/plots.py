@@ -2,14 +2,16 @@
 """Plots of assessments of speech tokenizers. Requires the extra `plots` (matplotlib)."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lab.tokenizers.assessment import TokenizerAssessment
+from mu2slam_hf.data.audio import FloatArray
 from mu2slam_hf.data.figure_files import new_figure, save_figure
+from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 
 # The figures of a plot share an axis from 0 to 1.
 _GROUPS = {
@@ -70,3 +72,20 @@ def _plot_bars(axes: Any, assessments: Sequence[TokenizerAssessment], keys: Sequ
     axes.set_xticks(places, [key.replace("_", "\n") for key in keys], fontsize=7)
     axes.set_ylim(0, 1)
     axes.legend()
+
+
+def save_spectrograms(waveforms: Mapping[str, FloatArray], path: str | os.PathLike[str]) -> None:
+    """Save the log-mel spectrograms of recordings at 16 kHz below one another, within 60 dB of the strongest frame.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    figure = new_figure(8, 2.2 * len(waveforms))
+    extractor = Mu2SLAMFeatureExtractor()
+    rows = figure.subplots(len(waveforms), 1, squeeze=False)[:, 0]
+    for axes, (name, samples) in zip(rows, waveforms.items(), strict=True):
+        decibels = 10.0 / np.log(10.0) * extractor.compute_log_mel([samples])[0].numpy()
+        top, extent = float(decibels.max()), (0.0, len(samples) / 16000, 0, decibels.shape[1])
+        axes.imshow(decibels.T, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=top - 60.0, vmax=top)
+        axes.set(title=name, ylabel="mel bin")
+    save_figure(figure, path)

@@ -2,6 +2,7 @@
 """Configuration of the speech synthesizer, which makes a waveform of speech ids or of states of an encoder."""
 
 import math
+from typing import Any
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig, SpeechT5HifiGanConfig
@@ -14,10 +15,20 @@ SAMPLES_PER_ID = 640
 FRAMES_PER_ID = 4
 
 # Small layers whose result for a row does not depend on the other rows and on padding.
-_SIZES = {"hidden_size": 192, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 768}
+_SIZES: dict[str, Any] = {
+    "hidden_size": 192,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "intermediate_size": 768,
+}
 _ENCODER = {**_SIZES, "conv_depthwise_kernel_size": 7, "conv_norm": "layer", "position_embeddings_type": "rotary"}
 _ENCODER |= {"attention_chunk_frames": 50, "final_layer_norm": True}
-_FRAME_LAYERS = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 1, "intermediate_size": 128}
+_FRAME_LAYERS: dict[str, Any] = {
+    "hidden_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 1,
+    "intermediate_size": 128,
+}
 _FRAME_LAYERS |= {"conv_depthwise_kernel_size": 7, "conv_norm": "layer", "position_embeddings_type": "none"}
 _HEAD = {**_FRAME_LAYERS, "hidden_size": 256, "num_hidden_layers": 4}
 # Upsampling by the 160 samples of a frame.

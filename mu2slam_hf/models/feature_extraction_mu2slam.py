@@ -257,8 +257,8 @@ class Mu2SLAMFeatureExtractor(SequenceFeatureExtractor):
         """Mean and deviation, `(M,)` float32 or 0-d."""
         mean = self.DEFAULT_MEAN if self.mean is None else self.mean
         std = self.DEFAULT_STD if self.std is None else self.std
-        mean, std = (torch.tensor(values, dtype=torch.float32, device=device) for values in (mean, std))
-        return mean, std
+        options: dict[str, Any] = {"dtype": torch.float32, "device": device}
+        return torch.tensor(mean, **options), torch.tensor(std, **options)
 
     def fit_statistics(
         self, waveforms: Iterable[Any], sampling_rate: float | None = None, batch_size: int = 32

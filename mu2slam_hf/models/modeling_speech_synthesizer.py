@@ -1,7 +1,8 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The speech synthesizer: speech ids, or states of an encoder, to log-mel frames and to a waveform.
 
-Shapes: B rows, N ids (25 Hz), T = 4 N log-mel frames (100 Hz), M mel bins, S = 640 N samples (16 kHz), D width of states.
+Shapes: B rows, N ids (25 Hz), T = 4 N log-mel frames (100 Hz), M mel bins, S = 640 N samples (16 kHz), D width of the
+states.
 """
 
 from dataclasses import dataclass

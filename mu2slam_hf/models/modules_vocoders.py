@@ -2,8 +2,8 @@
 """From log-mel frames to samples: short-time spectra and their inverse, Griffin-Lim, and a trained head.
 
 Shapes: B rows, T frames, S samples, W length of the window and of the Fourier transform, F = W // 2 + 1 frequencies,
-M mel bins. Frame t is centred on the middle of samples `[t * hop, (t + 1) * hop)`, as in the feature extractor, so that
-T frames have exactly T * hop samples.
+M mel bins. Frame t is centred on the middle of samples `[t * hop, (t + 1) * hop)`, as in the feature extractor, so
+that T frames have exactly T * hop samples.
 """
 
 import math
@@ -142,8 +142,9 @@ class InverseSTFTHead(nn.Module):
 def spectral_distance_sum(waveforms: Tensor, targets: Tensor, frame_mask: Tensor, hop: int) -> Tensor:
     """Distance of waveforms in short-time spectra of three resolutions, summed over frames.
 
-    `sum_t 1/3 sum_w mean_f |log(|X_w(t, f)| + c) - log(|Y_w(t, f)| + c)|`, w the windows of `SPECTRAL_WINDOWS`. Choice:
-    one hop for all windows, so that the loss is a sum over frames, whose number is known before the model has run.
+    `sum_t 1/3 sum_w mean_f |log(|X_w(t, f)| + c) - log(|Y_w(t, f)| + c)|`, w the windows of `SPECTRAL_WINDOWS`.
+    Choice: one hop for all windows, so that the loss is a sum over frames, whose number is known before the model has
+    run.
 
     Args:
         waveforms: `(B, T * hop)` float.

@@ -23,10 +23,10 @@ class SynthesisCollator:
     """Collates recordings for `SpeechSynthesizerModel`.
 
     `input_ids` `(B, N)` int64, 0 on padding, `attention_mask` `(B, N)`, `language_ids` and `speaker_ids` `(B,)`,
-    `labels` `(B, T, M)` float32 log-mel frames, `waveforms` `(B, S)` float32 and `record_ids`. A recording is filled up
-    by zeros to whole ids; its ids and its log-mel frames are those of the whole recording, so that a crop has no edges
-    that a recording does not have. Draws without a language (`DrawOptions.undetermined_source_ratio`) have no voice
-    either. Without usable items the batch is one row of padding.
+    `labels` `(B, T, M)` float32 log-mel frames, `waveforms` `(B, S)` float32 and `record_ids`. A recording is filled
+    up by zeros to whole ids; its ids and its log-mel frames are those of the whole recording, so that a crop has no
+    edges that a recording does not have. Draws without a language (`DrawOptions.undetermined_source_ratio`) have no
+    voice either. Without usable items the batch is one row of padding.
 
     Args:
         processor: processor with the feature extractor of the log-mel frames.

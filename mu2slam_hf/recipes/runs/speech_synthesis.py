@@ -62,8 +62,8 @@ class SpeechSynthesisRun(Run):
         """
         if self.recipe.speech_tokenizer is None and self.recipe.model.init_from is None:
             raise RecipeError(
-                "speech_tokenizer: is required, because sound is made of its ids; train one by `mu2slam train --recipe "
-                "speech_tokenizer/kmeans_encoder`"
+                "speech_tokenizer: is required, because sound is made of its ids; train one by `mu2slam train "
+                "--recipe speech_tokenizer/kmeans_encoder`"
             )
         return load_recordings(self.recipe.data.corpora, "data.corpora")
 
@@ -162,6 +162,7 @@ class SpeechSynthesisRun(Run):
         build = partial(self._build_dataset, seed=args.seed)
         dataset = build([record for part in data.values() for record in part], is_training=True)
         size = recipe.evaluation.per_device_eval_batch_size
+        place: dict[str, Any] = args.place
         return assemble_trainer(
             model,
             args,
@@ -169,7 +170,7 @@ class SpeechSynthesisRun(Run):
             objective=SynthesisObjective(model, recipe.objective),
             dataset=dataset,
             sampler=ShuffledBatchSampler(
-                dataset.examples, recipe.data.per_device_train_batch_size, seed=args.seed, **args.place
+                dataset.examples, recipe.data.per_device_train_batch_size, seed=args.seed, **place
             ),
             collator=self.build_collator(processor, model, crop_ids=recipe.data.crop_ids),
             development_sets={

@@ -220,7 +220,8 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
             mask_time_indices: `(B, N)` bool, True on frames to mask; None masks nothing.
             noise_seed: `(B,)` int64, see [`embed_masked_speech`].
             input_values: `(B, samples)` float, in place of `input_features` for the front end `waveform`.
-            language_ids: ignored; accepted because the processor of the package returns them.
+            language_ids: `(B,)` int64 rows of `config.languages` for residual adapters, or `(B, L)` for text; 0
+                (`und`) by default. Ignored without `encoder_config.adapter_size`.
             **kwargs: `output_hidden_states` (a flag, or indices of states), `output_attentions`, arguments of the
                 attention backend.
 
@@ -228,6 +229,8 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
             ValueError: neither speech nor text is given, text is given twice, or speech is given with `sequence_ids`.
         """
         input_features = select_speech_input(self.config.encoder_config, input_features, input_values)
+        if self.config.encoder_config.adapter_size:
+            kwargs["language_ids"] = language_ids
         has_text = input_ids is not None or inputs_embeds is not None
         if input_features is None and not has_text:
             raise ValueError(f"The encoder expects {self.main_input_name} (speech) or input_ids (text); got neither.")

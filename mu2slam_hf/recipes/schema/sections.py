@@ -25,7 +25,8 @@ class ModelSection:
         grow_from: folder of a trained model of the same width that a new model (`config`) starts from. The new one may
             have more layers, wider feed-forward modules, other languages and another vocabulary; the feature
             extractor is that of the source.
-        freeze: prefixes of the names of parameters that are not trained.
+        freeze: prefixes of the names of parameters that are not trained; `*` stands for any characters.
+        train_only: prefixes of the names of parameters that alone are trained, the opposite of `freeze`.
         generation_config: defaults of `generate` for the trained model, saved as its `generation_config.json`:
             `ctc_weight`, `num_beams`, ... A model trained with CTC recognizes speech far better with `ctc_weight`.
         attn_implementation: attention backend; None for transformers' choice. On CPU, `eager` trains a small model
@@ -38,6 +39,7 @@ class ModelSection:
     init_encoder_from: str | None = path_field("checkpoint")
     grow_from: str | None = path_field("checkpoint")
     freeze: list[str] = field(default_factory=list)
+    train_only: list[str] = field(default_factory=list)
     generation_config: dict[str, Any] = field(default_factory=dict)
     attn_implementation: str | None = None
 

@@ -153,6 +153,7 @@ class SpeechTextPreTrainedModel(LanguageAdaptersMixin, PreTrainedModel):
         if languages:
             self.resize_language_table(config.num_languages + len(languages))
             config.languages = [*config.languages, *languages]
+            config.report_missing_adapters()
             if hasattr(config, "decoder_config"):
                 config.decoder_config.num_languages = config.num_languages
 

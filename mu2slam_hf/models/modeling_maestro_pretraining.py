@@ -267,9 +267,7 @@ class MaestroForPreTraining(MSLAMForPreTraining):
             speech_input, attention_mask, frame_mask, is_masked, masked, noise_seed
         )
         languages = or_undetermined(speech_language_ids, attention_mask)
-        speech = model.run_speech_layers(
-            frames, frame_mask.long(), language_ids=languages, **kwargs
-        ).last_hidden_state
+        speech = model.run_speech_layers(frames, frame_mask.long(), language_ids=languages, **kwargs).last_hidden_state
         pairs = collect_pairs(frame_mask, text_ids, text_attention_mask, pair_speech_rows, pair_text_rows)
         inputs = (text_ids, text_attention_mask, text_seed, or_undetermined(text_language_ids, text_ids))
         texts = self._encode_texts(*inputs, pair_text_rows, skipped_losses, kwargs)

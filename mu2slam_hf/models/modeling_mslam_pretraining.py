@@ -253,7 +253,10 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         frames, codes = self._mask_and_quantize(
             speech_input, attention_mask, frame_mask, is_masked, masked, noise_seed
         )
-        languages = (or_undetermined(speech_language_ids, attention_mask), or_undetermined(text_language_ids, text_ids))
+        languages = (
+            or_undetermined(speech_language_ids, attention_mask),
+            or_undetermined(text_language_ids, text_ids),
+        )
         speech = model.run_speech_layers(
             frames, frame_mask.long(), language_ids=languages[0], **kwargs
         ).last_hidden_state

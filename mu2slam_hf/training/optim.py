@@ -113,8 +113,9 @@ def build_parameter_groups(
     whose learning rate is multiplied by it; likewise those outside the base model for `head_learning_rate_ratio`.
 
     Choice: not decayed are biases, norms, every parameter with fewer than two dimensions, embedding tables and the
-    residual adapters of languages (decay would shrink rows that a small corpus never uses). The paper gives the rate, 0.01 in fine-tuning, and names no
-    exemption; pre-training has no decay. Frozen parameters are left out; a tied one occurs once.
+    residual adapters of languages (decay would shrink rows that a small corpus never uses). The paper gives the rate,
+    0.01 in fine-tuning, and names no exemption; pre-training has no decay. Frozen parameters are left out; a tied one
+    occurs once.
     """
     embeddings = {
         id(parameter)

@@ -30,9 +30,9 @@ class MSLAMCollator(MaskingCollator[MSLAMMaskingConfig]):
     seeds of the random vectors in place of masked frames; `text_ids` `(W, L)` int64, already masked, each text with
     `</s>`, `text_attention_mask` and `text_labels` `(W, L)`, -100 if there is no target; `pair_speech_rows` and
     `pair_text_rows` `(P,)` int64; `ctc_labels` `(U, C)` int64, -100 as padding and in all rows without a transcript;
-    `speech_language_ids` `(U,)` and `text_language_ids` `(W,)` int64, rows of the languages, 0 (`und`) for unknown ones
-    and, as `undetermined_source_ratio` of the recipe says, for others; and `record_ids`, ids of the examples for messages. Without speech there is one silent row, without text one row of
-    padding, both without labels.
+    `speech_language_ids` `(U,)` and `text_language_ids` `(W,)` int64, rows of the languages, 0 (`und`) for unknown
+    languages and in `undetermined_source_ratio` of the draws; and `record_ids`, ids of the examples for messages.
+    Without speech there is one silent row, without text one row of padding, both without labels.
 
     Paper: mSLAM has unpaired speech, unpaired text, and pairs of speech and its transcript (TLM and CTC).
     Choice: `<unk>` is an input, but never a target; `</s>` is never masked.

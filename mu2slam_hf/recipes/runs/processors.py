@@ -30,6 +30,9 @@ logger = logging.get_logger(__name__)
 _UNUSED_TEXT = "a"
 """Text of the tokenizer of a run on speech alone, which is saved with the model but reads nothing."""
 
+_VOCAB_SIZE = 4096
+"""Default number of text tokens of a new tokenizer."""
+
 _SHOWN = 20
 """Number of unknown characters that a message lists."""
 
@@ -74,7 +77,10 @@ def build_processor(
         texts = [_UNUSED_TEXT]
     with errors_of("processor.tokenizer"):
         tokenizer = Mu2SLAMTokenizer.train_from_iterator(
-            texts, vocab_size=section.vocab_size, kind=section.tokenizer, num_speech_tokens=section.num_speech_tokens
+            texts,
+            vocab_size=section.vocab_size or _VOCAB_SIZE,
+            kind=section.tokenizer,
+            num_speech_tokens=section.num_speech_tokens,
         )
     unknown = count_unknown_characters(iterate_training_texts(recipe, records), tokenizer)
     if unknown:
@@ -164,14 +170,17 @@ def iterate_training_texts(recipe: Any, records: Records) -> Iterator[tuple[str,
     data = recipe.data
     if hasattr(data, "tasks"):
         uses = [
-            (name, ExampleBuilder(tasks=[task], one_target=True, **_options(data)))
+            (name, ExampleBuilder(tasks=[task], one_target=True, **_options(data, data.languages_of(task))))
             for task, section in data.tasks.items()
             if section.share != 0
             for name, weight in section.corpus_weights.items()
             if weight > 0
         ]
     elif all(hasattr(corpus, "tasks") for corpus in data.corpora.values()):
-        uses = [(name, ExampleBuilder(tasks=corpus.tasks, **_options(data))) for name, corpus in data.corpora.items()]
+        uses = [
+            (name, ExampleBuilder(tasks=corpus.tasks, **_options(data, data.languages)))
+            for name, corpus in data.corpora.items()
+        ]
     else:  # transcripts only
         for part in records.values():
             yield from ((record.lang, record.text) for record in part if record.text)
@@ -182,9 +191,9 @@ def iterate_training_texts(recipe: Any, records: Records) -> Iterator[tuple[str,
                 yield from _texts_of(example)
 
 
-def _options(data: Any) -> dict[str, Any]:
+def _options(data: Any, languages: Sequence[str]) -> dict[str, Any]:
     as_texts = getattr(data, "translations_as_texts", False)
-    return {"languages": data.languages or None, "translations_as_texts": as_texts}
+    return {"languages": languages or None, "translations_as_texts": as_texts}
 
 
 def _texts_of(example: Example) -> Iterator[tuple[str, str]]:

@@ -67,8 +67,9 @@ class ProcessorSection:
             of a language that the model has, only these are added.
         allow_unknown_characters: whether to train on texts with characters that the tokenizer of `init_from` does not
             have, and which become `<unk>`. Otherwise they are an error.
-        tokenizer: kind of text tokenizer (char, unigram), trained on the texts of all training corpora.
-        vocab_size: maximum number of text tokens of the tokenizer.
+        tokenizer: kind of text tokenizer (char, unigram), trained on the texts of all training corpora; byte: the 256
+            bytes, whatever the texts.
+        vocab_size: maximum number of text tokens of the tokenizer; default: 4096. Not for bytes.
         texts_per_language: maximum number of distinct texts of each language that the tokenizer is trained on, so that
             languages with few texts get their share of pieces; None: all texts, as often as they occur.
         num_speech_tokens: number of speech ids, which precede the text tokens.
@@ -81,12 +82,21 @@ class ProcessorSection:
     add_languages: dict[str, AddedLanguageSection] = field(default_factory=dict)
     allow_unknown_characters: bool = False
     tokenizer: str = "char"
-    vocab_size: int = 4096
+    vocab_size: int | None = None
     texts_per_language: int | None = None
     num_speech_tokens: int = 1024
     languages: list[str] = field(default_factory=list)
     feature_statistics_utterances: int = 400
     records_per_language: int = 2000
+
+    def __post_init__(self) -> None:
+        check_vocab_size(self.tokenizer, self.vocab_size)
+
+
+def check_vocab_size(tokenizer: str, vocab_size: int | None) -> None:
+    """Raises ValueError for a number of tokens of a tokenizer that always has the same."""
+    if tokenizer == "byte" and vocab_size is not None:
+        raise ValueError(f"vocab_size: a tokenizer of bytes has 256 tokens; leave {vocab_size} out")
 
 
 @dataclass(kw_only=True)

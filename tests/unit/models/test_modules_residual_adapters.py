@@ -5,8 +5,8 @@ import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from maestro_batches import make_maestro, make_maestro_batch, make_maestro_config
-from mslam_batches import make_batch, make_config, make_model
 from mslam_batches import collate as collate_mslam
+from mslam_batches import make_batch, make_config, make_model
 from tiny_models import speech_batch, tiny_config
 
 from mu2slam_hf import ConformerEncoder, ConformerEncoderConfig, MSLAMForCTC, MSLAMForRNNT, Mu2SLAMForCTC

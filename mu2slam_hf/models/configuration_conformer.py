@@ -12,6 +12,8 @@ CONV_NORMS = ("group", "layer", "batch")
 POSITION_EMBEDDINGS_TYPES = ("sinusoidal", "relative", "relative_key", "rotary", "none")
 FEAT_EXTRACT_NORMS = ("group", "layer")
 ADAPTER_POSITIONS = ("after", "feed_forward")
+ADAPTER_FIELDS = ("adapter_size", "num_adapters", "adapter_position", "adapter_start_layer")
+"""Fields of what can be added to a trained encoder without changing it."""
 SAMPLES_PER_FEATURE_FRAME = 160
 
 

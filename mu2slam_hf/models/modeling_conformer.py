@@ -112,12 +112,7 @@ class ConformerEncoder(SpeechTextPreTrainedModel):
                     attention_mask = fold_mask(real if frame_mask is None else frame_mask, width).long()
             layer_mask = create_bidirectional_mask(self.config, rows, attention_mask=attention_mask)
 
-        adapter_ids = None
-        if self.config.adapter_size:
-            if language_ids is None:
-                language_ids = torch.zeros(1, dtype=torch.int64, device=inputs_embeds.device)
-            adapter_ids = language_ids.where(language_ids < self.config.num_adapters, 0)
-            adapter_ids = adapter_ids.expand(inputs_embeds.shape[: adapter_ids.dim()])
+        adapter_ids = self._find_adapters(inputs_embeds, language_ids)
         kwargs.pop("use_cache", None)  # an encoder has no cache; activation checkpointing would warn
         hidden_states = inputs_embeds
         for layer in self.layers[start_layer:end_layer]:
@@ -135,6 +130,15 @@ class ConformerEncoder(SpeechTextPreTrainedModel):
         if self.norm is not None and (end_layer is None or end_layer >= len(self.layers)):
             hidden_states = self.norm(hidden_states)
         return BaseModelOutput(last_hidden_state=hidden_states)
+
+    def _find_adapters(self, inputs_embeds: Tensor, language_ids: Tensor | None) -> Tensor | None:
+        """Rows of the adapters `(B,)` or `(B, L)` int64 of languages, of `und` by default; None without adapters."""
+        if not self.config.adapter_size:
+            return None
+        if language_ids is None:
+            language_ids = torch.zeros(1, dtype=torch.int64, device=inputs_embeds.device)
+        rows = language_ids.where(language_ids < self.config.num_adapters, 0)
+        return rows.expand(inputs_embeds.shape[: rows.dim()])
 
     def _embed_positions(
         self, inputs_embeds, sequence_ids, position_ids, width: int | None = None

@@ -163,6 +163,7 @@ class MaestroForPreTraining(MSLAMForPreTraining):
     config_class = MaestroConfig
     config: MaestroConfig
     _model_class = MaestroModel
+    model: MaestroModel
     _tied_weights_keys = {"ctc_head.weight": "model.embed_tokens.weight"}
     _vocabulary_heads = ("ctc_head",)
 
@@ -255,7 +256,7 @@ class MaestroForPreTraining(MSLAMForPreTraining):
         Raises:
             ValueError: masks do not match the frames, a negative is not a masked frame, or frames of pairs are masked.
         """
-        model, config = self.model, self.config
+        config = self.config
         speech_input = select_speech_input(config.encoder_config, input_features, input_values)
         frame_mask = at_least_one(downsample_attention_mask(attention_mask, config.encoder_config))
         is_masked = self._check_masks(frame_mask, mask_time_indices, negative_frames)
@@ -263,11 +264,9 @@ class MaestroForPreTraining(MSLAMForPreTraining):
         if bool((is_masked & in_pair[:, None]).any()):
             raise ValueError("mask_time_indices must be False in pairs, whose text is matched with all frames.")
         masked = is_masked.flatten().nonzero()[:, 0]
-        frames, codes = self._mask_and_quantize(
-            speech_input, attention_mask, frame_mask, is_masked, masked, noise_seed
-        )
+        frames, codes = self._mask_and_quantize(speech_input, attention_mask, frame_mask, is_masked, noise_seed)
         languages = or_undetermined(speech_language_ids, attention_mask)
-        speech = model.run_speech_layers(frames, frame_mask.long(), language_ids=languages, **kwargs).last_hidden_state
+        speech = self._run_speech_layers(frames, frame_mask, languages, kwargs)
         pairs = collect_pairs(frame_mask, text_ids, text_attention_mask, pair_speech_rows, pair_text_rows)
         inputs = (text_ids, text_attention_mask, text_seed, or_undetermined(text_language_ids, text_ids))
         texts = self._encode_texts(*inputs, pair_text_rows, skipped_losses, kwargs)
@@ -275,12 +274,10 @@ class MaestroForPreTraining(MSLAMForPreTraining):
         states, starts = layout.states, layout.speech_starts
 
         pair_states = read_runs(states, starts[pairs.speech_rows], frame_mask.shape[1])
+        rnnt = transducer_sum(self.transducer, pair_states, pairs.frame_mask, pairs.labels)[0]
         parts = {
             **self._sum_speech(speech, states, starts, codes, masked, is_masked, negative_frames, in_pair),
-            "rnnt": (
-                transducer_sum(self.transducer, pair_states, pairs.frame_mask, pairs.labels)[0],
-                pairs.num_tokens,
-            ),
+            "rnnt": (rnnt, pairs.num_tokens),
             "ctc": self._sum_ctc(states, starts, frame_mask, ctc_labels),
         }
         utterances = (speech_input, attention_mask, languages)

@@ -250,16 +250,12 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         frame_mask = at_least_one(downsample_attention_mask(attention_mask, config.encoder_config))
         is_masked = self._check_masks(frame_mask, mask_time_indices, negative_frames)
         masked = is_masked.flatten().nonzero()[:, 0]
-        frames, codes = self._mask_and_quantize(
-            speech_input, attention_mask, frame_mask, is_masked, masked, noise_seed
-        )
+        frames, codes = self._mask_and_quantize(speech_input, attention_mask, frame_mask, is_masked, noise_seed)
         languages = (
             or_undetermined(speech_language_ids, attention_mask),
             or_undetermined(text_language_ids, text_ids),
         )
-        speech = model.run_speech_layers(
-            frames, frame_mask.long(), language_ids=languages[0], **kwargs
-        ).last_hidden_state
+        speech = self._run_speech_layers(frames, frame_mask, languages[0], kwargs)
         text_mask = at_least_one(text_attention_mask)
         layout = self._lay_out(frame_mask, text_mask, pair_speech_rows, pair_text_rows, ctc_labels, pack_sequences)
         projected = linear(model.speech_projection, speech)
@@ -269,11 +265,7 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         contrastive, diversity = self._sum_contrastive(speech, codes, masked, negative_frames, is_masked, in_pair)
         asked = place_asked(is_masked, in_pair, layout.speech_starts, pair_speech_rows, layout.pair_speech_starts)
         speech_sums, speech_counts = self._sum_codes(states, codes, masked, asked)
-        asked_tokens = (text_labels != IGNORE_INDEX) & text_mask
-        texts_in_pair = mark_rows(pair_text_rows, len(text_ids))
-        asked = place_asked(asked_tokens, texts_in_pair, layout.text_starts, pair_text_rows, layout.pair_text_starts)
-        labels = text_labels.flatten()[asked.units]
-        text_sums, text_counts = softmax_sums(self.mlm_head, states, asked.positions, labels, asked.kinds, 2)
+        text_sums, text_counts = self._sum_tokens(states, layout, text_labels, text_mask, pair_text_rows)
         parts = {
             "contrastive": contrastive,
             "diversity": diversity,
@@ -293,6 +285,20 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
             codevector_ids=codes.ids.view(-1, config.num_codevector_groups),
         )
 
+    def _run_speech_layers(self, frames: Tensor, frame_mask: Tensor, languages: Tensor, kwargs: dict) -> Tensor:
+        """Output `(U, N, D)` of the speech layers."""
+        options = {**kwargs, "language_ids": languages}
+        return self.model.run_speech_layers(frames, frame_mask.long(), **options).last_hidden_state
+
+    def _sum_tokens(
+        self, states: Tensor, layout: SharedLayout, text_labels: Tensor, text_mask: Tensor, pair_text_rows: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Sums and counts `(2,)` of the prediction of masked tokens."""
+        asked_tokens, in_pair = (text_labels != IGNORE_INDEX) & text_mask, mark_rows(pair_text_rows, len(text_mask))
+        asked = place_asked(asked_tokens, in_pair, layout.text_starts, pair_text_rows, layout.pair_text_starts)
+        labels = text_labels.flatten()[asked.units]
+        return softmax_sums(self.mlm_head, states, asked.positions, labels, asked.kinds, 2)
+
     def _frames_to_quantize(self, frames: Tensor, frame_mask: Tensor) -> Tensor:
         """Input of the quantiser from the front end's output `(U, N, D)`, before masking."""
         if self.config.quantizer_stop_gradient:
@@ -300,10 +306,10 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         return center_utterances(frames, frame_mask) if self.config.quantizer_center_utterances else frames
 
     def _mask_and_quantize(
-        self, speech_input: Tensor, attention_mask: Tensor, frame_mask, is_masked: Tensor, masked: Tensor, noise_seed
+        self, speech_input: Tensor, attention_mask: Tensor, frame_mask: Tensor, is_masked: Tensor, noise_seed: Tensor
     ) -> tuple[Tensor, QuantizerOutput]:
-        """Frames `(U, N, D)` for the speech layers, and the codes of the masked ones, at flat positions `masked`."""
-        model = self.model
+        """Frames `(U, N, D)` for the speech layers, and the codes of the masked ones, in the order of the batch."""
+        model, masked = self.model, is_masked.flatten().nonzero()[:, 0]
         if self.config.has_random_codes:
             codes = self._project_at_random(speech_input, attention_mask, masked)
             return model.embed_masked_speech(speech_input, attention_mask, is_masked, noise_seed), codes

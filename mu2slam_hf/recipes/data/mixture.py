@@ -178,9 +178,10 @@ def build_mixture_development_sets(
         examples: list[Example] = []
         for task in section.tasks:
             builder = _build_example_builder(recipe, task, count_tokens)
-            options = {"limits": limits, "translations_as_texts": False, "languages": data.languages or None}
+            # Also of languages on which a task is not trained.
+            builder = replace(builder, limits=limits, translations_as_texts=False, languages=data.languages or None)
             try:
-                examples += replace(builder, **options).build(records)
+                examples += builder.build(records)
             except ValueError:
                 logger.warning(f"evaluation.corpora.{name}: has no example of {task}")
         sets[name] = DevelopmentSet(

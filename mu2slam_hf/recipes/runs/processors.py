@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The processor of a run: feature extractor, tokenizer and languages."""
 
+import json
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from mu2slam_hf.data.examples.example import Example
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.growth.characters import UnknownCharacter, count_unknown_characters
 from mu2slam_hf.growth.languages import LanguageGrowth, grow_processor
+from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.language_codes import canonical_language
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
@@ -69,7 +71,9 @@ def build_processor(
     if section.add_languages:
         raise RecipeError("processor.add_languages: requires model.init_from; a new model has processor.languages")
     start = recipe.model.init_encoder_from
-    processor = None if start is None else load_start_processor(start)
+    # A Maestro has new text units, also if it starts from an mSLAM.
+    has_new_text = start is None or recipe.kind == "maestro_pretraining"
+    processor = None if has_new_text else load_start_processor(start)
     if processor is not None:
         return processor
     texts = _tokenizer_texts(records, section.texts_per_language, recipe.training.seed)
@@ -124,7 +128,7 @@ def _tokenizer_texts(records: Records, per_language: int | None, seed: int) -> l
 
 def _fit_feature_extractor(recipe: Any, records: Records) -> Mu2SLAMFeatureExtractor:
     """Measure mean and deviation of each mel bin on random recordings, the same share of each corpus."""
-    extractor = Mu2SLAMFeatureExtractor()
+    extractor = Mu2SLAMFeatureExtractor(feature_size=_num_mel_bins(recipe.model))
     wanted = recipe.processor.feature_statistics_utterances
     spoken = {name: [r for r in part if r.audio is not None] for name, part in records.items()}
     spoken = {name: part for name, part in spoken.items() if part}
@@ -135,6 +139,15 @@ def _fit_feature_extractor(recipe: Any, records: Records) -> Mu2SLAMFeatureExtra
     for name in sorted(spoken):
         chosen += generator.sample(spoken[name], min(len(spoken[name]), max(1, wanted // len(spoken))))
     return extractor.fit_statistics(_load_readable(chosen), sampling_rate=16000)
+
+
+def _num_mel_bins(section: ModelSection) -> int:
+    """Mel bins of the encoder of a new model."""
+    own: Mapping[str, Any] = {}
+    if section.config is not None:
+        own = json.loads(Path(section.config).read_text(encoding="utf-8")).get("encoder_config") or {}
+    bins = section.overrides.get("encoder_config.num_mel_bins", own.get("num_mel_bins"))
+    return ConformerEncoderConfig.num_mel_bins if bins is None else int(bins)
 
 
 def _load_readable(records: Iterable[SpeechTextRecord]) -> Iterator[FloatArray]:

@@ -112,8 +112,8 @@ class PretrainingDataSection:
                 if corpus not in self.corpora:
                     known = ", ".join(self.corpora)
                     raise ValueError(f"tasks.{task}.corpus_weights.{corpus}: no such corpus in data.corpora ({known})")
-            known = {canonical_language(code) for code in self.languages}
-            outside = [code for code in section.languages if known and canonical_language(code) not in known]
+            all_languages = set(map(canonical_language, self.languages or section.languages))
+            outside = [code for code in section.languages if canonical_language(code) not in all_languages]
             if outside:
                 raise ValueError(f"tasks.{task}.languages: {', '.join(outside)} is not in data.languages")
 

@@ -3,6 +3,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 from transformers.utils import logging
@@ -98,3 +99,15 @@ def find_unknown_characters(text: str, tokenizer: Any) -> list[str]:
 def _num_unknown(text: str, tokenizer: Any) -> int:
     ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
     return int(ids.count(tokenizer.unk_token_id))
+
+
+def decode_written(tokenizer: Any, rows: Sequence[Sequence[int]]) -> list[str]:
+    """Texts of the token ids that `write_tokens` of a model has written.
+
+    Args:
+        tokenizer: tokenizer of any model.
+        rows: token ids of each text.
+    """
+    # A CTC tokenizer would collapse tokens that were collapsed already.
+    options = {"group_tokens": False} if getattr(tokenizer, "collapses_repeats", False) else {}
+    return list(tokenizer.batch_decode(rows, skip_special_tokens=True, **options))

@@ -129,7 +129,7 @@ def split_transcript(text: str, tokenizer: Any, level: str = "word") -> tuple[li
 
 
 def _split_word(spelled: list[tuple[int, str]]) -> Iterator[TranscriptUnit]:
-    """One unit per token; a separate word-boundary piece is merged with the token after it."""
+    """One unit per token or character of several bytes; a separate word boundary is merged with the token after it."""
     waiting: list[int] = []
     begins = True
     for index, shown in spelled:
@@ -147,7 +147,7 @@ def _spell(word: str, tokenizer: Any) -> tuple[list[tuple[int, str]], list[str]]
         ids = tokenizer(written, add_special_tokens=False, split_special_tokens=True)["input_ids"]
         num_unknown = ids.count(tokenizer.unk_token_id)
         if fewest is None or num_unknown < fewest:
-            tokens = zip(ids, tokenizer.convert_ids_to_tokens(ids), strict=True)
+            tokens = zip(ids, tokenizer.spell(ids), strict=True)
             best = [(i, shown.replace(WORD_BOUNDARY, "")) for i, shown in tokens if i != tokenizer.unk_token_id]
             fewest, kept = num_unknown, written
     if not fewest:

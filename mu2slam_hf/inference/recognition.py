@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mu2slam_hf.data.sound_features import measure_sound
+from mu2slam_hf.data.text import decode_written
 from mu2slam_hf.inference.alignment import AlignedWord, align_log_probs, default_level
 from mu2slam_hf.inference.language_average import language_probabilities
 from mu2slam_hf.inference.no_speech import AGREEMENT, NoSpeechSettings, measure_agreement, measure_ctc
@@ -27,7 +28,6 @@ from mu2slam_hf.models.modules_capabilities import EncodedSpeech, capabilities_o
 from mu2slam_hf.models.modules_language_adapters import use_adapter
 from mu2slam_hf.models.modules_lengths import group_by_size
 from mu2slam_hf.models.modules_speech_inputs import extract_speech
-from mu2slam_hf.models.tokenization_mu2slam import decode_written
 
 
 def _with_adapter(method: Callable[..., Any]) -> Callable[..., Any]:

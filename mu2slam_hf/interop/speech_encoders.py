@@ -39,6 +39,7 @@ NEW_KEYS = (
     r"embed_(tokens|languages|modalities)\.weight",
     r"text_norm\.(weight|bias)",
     r"text_frontend\..*",
+    r"(conformer\.)?layers\.\d+\.adapters\..*",
     r"(input|output)_projection\.(weight|bias)",
 )
 ZEROED = ("embed_languages", "embed_modalities")

@@ -11,6 +11,9 @@ FRONTENDS = ("conv2d", "stacked_frames", "waveform")
 CONV_NORMS = ("group", "layer", "batch")
 POSITION_EMBEDDINGS_TYPES = ("sinusoidal", "relative", "relative_key", "rotary", "none")
 FEAT_EXTRACT_NORMS = ("group", "layer")
+ADAPTER_POSITIONS = ("after", "feed_forward")
+ADAPTER_FIELDS = ("adapter_size", "num_adapters", "adapter_position", "adapter_start_layer")
+"""Fields of what can be added to a trained encoder without changing it."""
 SAMPLES_PER_FEATURE_FRAME = 160
 
 
@@ -51,6 +54,13 @@ class ConformerEncoderConfig(PreTrainedConfig):
             sequence, convolutions cross them. None: full attention. Paper: USM (Zhang et al. 2023) section 2.3, chunks
             of 8 seconds (200 frames of `conv2d`), so that the receptive field does not grow with the layers. Choice:
             positions restart in each chunk.
+        adapter_size (`int`, *optional*, defaults to 0): Size of the bottleneck of the residual adapters of languages
+            inside the layers; 0: none.
+        num_adapters (`int`, *optional*, defaults to 1): Number of languages with adapters, the first ones of the
+            model's `languages`. All others use those of row 0, `und`.
+        adapter_position (`str`, *optional*, defaults to `"after"`): `after`: one adapter after each layer, as in
+            Maestro-U; `feed_forward`: two in each layer, parallel to the feed-forward modules, as in USM.
+        adapter_start_layer (`int`, *optional*, defaults to 0): First layer with adapters.
         final_layer_norm (`bool`, *optional*, defaults to `False`): Whether a normalisation follows the last layer.
         hidden_dropout (`float`, *optional*, defaults to 0.0): Dropout on every residual branch.
         attention_dropout (`float`, *optional*, defaults to 0.0): Dropout on attention weights.
@@ -96,6 +106,10 @@ class ConformerEncoderConfig(PreTrainedConfig):
     left_max_position_embeddings: int = 64
     right_max_position_embeddings: int = 8
     attention_chunk_frames: int | None = None
+    adapter_size: int = 0
+    num_adapters: int = 1
+    adapter_position: str = "after"
+    adapter_start_layer: int = 0
     final_layer_norm: bool = False
     hidden_dropout: float | int = 0.0
     attention_dropout: float | int = 0.0
@@ -168,6 +182,15 @@ class ConformerEncoderConfig(PreTrainedConfig):
         check_choice(self, "conv_norm", CONV_NORMS)
         check_choice(self, "position_embeddings_type", POSITION_EMBEDDINGS_TYPES)
         check_choice(self, "feat_extract_norm", FEAT_EXTRACT_NORMS)
+        check_choice(self, "adapter_position", ADAPTER_POSITIONS)
+        check_positive(self, "num_adapters")
+        if self.adapter_size < 0:
+            raise ValueError(f"adapter_size cannot be negative, got {self.adapter_size}.")
+        if self.adapter_size and not 0 <= self.adapter_start_layer < self.num_hidden_layers:
+            raise ValueError(
+                f"adapter_start_layer must be one of the {self.num_hidden_layers} layers of the encoder, counted from "
+                f"0; got {self.adapter_start_layer}."
+            )
         self._validate_convolutions()
 
     def _validate_convolutions(self):

@@ -27,7 +27,8 @@ class MaestroConfig(MSLAMConfig):
             and the front end.
         num_speech_layers (`int`, *optional*, defaults to 6): Number of layers that process speech only.
         text_encoder_config (`dict` or [`ConformerEncoderConfig`], *optional*): The text encoder; its width is that of
-            `encoder_config`, as are all values that are not given, except for 6 layers and kernel 5.
+            `encoder_config`, as are all values that are not given, except for 6 layers and kernel 5, full attention
+            and no adapters.
         refiner_config (`dict` or [`ConformerEncoderConfig`], *optional*): The refiner of resampled text, likewise,
             with 2 layers and kernel 17.
         transducer_config (`dict` or [`TransducerConfig`], *optional*): The transducer that aligns, recognises, and
@@ -68,7 +69,7 @@ class MaestroConfig(MSLAMConfig):
     def __post_init__(self, **kwargs):
         encoder = self.encoder_config
         shared = encoder if isinstance(encoder, dict) else encoder.to_dict() if encoder is not None else {}
-        shared = {**shared, "attention_chunk_frames": None}
+        shared = {**shared, "attention_chunk_frames": None, "adapter_size": 0}
         for name, own in (("text_encoder_config", _TEXT_ENCODER), ("refiner_config", _REFINER)):
             given = getattr(self, name)
             if not isinstance(given, PreTrainedConfig):

@@ -33,8 +33,8 @@ class MSLAMConfig(SpeechTextConfig):
         speech_token_offset (`int`, *optional*, defaults to 64): As in [`Mu2SLAMConfig`].
         num_speech_tokens (`int`, *optional*, defaults to 1024): As in [`Mu2SLAMConfig`].
         text_token_offset (`int`, *optional*, defaults to 1088): As in [`Mu2SLAMConfig`].
-        languages (`list[str]`, *optional*, defaults to `["und"]`): Languages of the processor; the encoder does not
-            receive a language.
+        languages (`list[str]`, *optional*, defaults to `["und"]`): Languages of the processor. Only
+            `use_language_embedding` and the residual adapters of `encoder_config` read the language.
         quantizer_method (`str`, *optional*, defaults to `"nearest"`): `nearest`: the nearest entry, both normalised to
             length 1, of entries that follow the frames; `gumbel`: learned logits, sampled in training, as in
             w2v-BERT. Choice: in runs of a few hundred updates only `nearest` learned codes. `random_projection`:
@@ -77,6 +77,8 @@ class MSLAMConfig(SpeechTextConfig):
         classifier_pooling (`str`, *optional*, defaults to `"mean"`): `mean` or `max` over the real positions.
         classifier_dropout (`float`, *optional*, defaults to 0.0): Dropout before the classifier.
         use_segment_embedding (`bool`, *optional*, defaults to `False`): As in [`Mu2SLAMConfig`].
+        use_language_embedding (`bool`, *optional*, defaults to `False`): Whether an embedding of the language is added
+            to the input of the shared layers and, in Maestro, to that of the text encoder, as in Maestro-U.
         inputs_to_logits_ratio (`int`, *optional*, defaults to 640): As in [`Mu2SLAMConfig`].
         tie_word_embeddings (`bool`, *optional*, defaults to `True`): Whether text input, text prediction and CTC share
             one embedding table.
@@ -107,6 +109,7 @@ class MSLAMConfig(SpeechTextConfig):
     classifier_pooling: str = "mean"
     classifier_dropout: float | int = 0.0
     use_segment_embedding: bool = False
+    use_language_embedding: bool = False
 
     @property
     def num_hidden_layers(self) -> int:

@@ -3,9 +3,12 @@
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
+from transformers.utils import logging
 
 from .configuration_conformer import ConformerEncoderConfig, check_choice, check_multiple, check_positive
 from .configuration_transducer import TransducerConfig
+
+logger = logging.get_logger(__name__)
 
 NUM_RESERVED_TOKENS = 64
 CTC_LOSS_REDUCTIONS = ("mean", "sum")
@@ -162,6 +165,16 @@ class SpeechTextConfig(PreTrainedConfig):
                     f"restricted_tokens[{code!r}] has id {outside[0]}; the ids of text are {self.text_token_offset} "
                     f"to {self.vocab_size - 1}."
                 )
+        self.report_missing_adapters()
+
+    def report_missing_adapters(self) -> None:
+        """Log, once, which languages have no residual adapters of their own in an encoder with adapters."""
+        encoder, missing = self.encoder_config, self.languages[self.encoder_config.num_adapters :]
+        if encoder.adapter_size and missing:
+            logger.warning_once(
+                f"encoder_config.num_adapters is {encoder.num_adapters}: {', '.join(missing)} have no residual "
+                f"adapters and use those of 'und'; all languages have their own with {self.num_languages}."
+            )
 
 
 @strict

@@ -59,6 +59,7 @@ class ConformerEncoder(SpeechTextPreTrainedModel):
         position_ids: Tensor | None = None,
         start_layer: int = 0,
         end_layer: int | None = None,
+        language_ids: Tensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> BaseModelOutput:
         """Run layers `[start_layer, end_layer)`.
@@ -72,6 +73,8 @@ class ConformerEncoder(SpeechTextPreTrainedModel):
                 Relative positions use the distance within the row.
             start_layer: first layer to run.
             end_layer: layer to stop before; None runs all remaining layers.
+            language_ids: `(B,)` or `(B, L)` int64 rows of the model's languages, for residual adapters; 0 (`und`) by
+                default. A language without adapters uses those of row 0. Ignored without `config.adapter_size`.
             **kwargs: passed to the attention backend.
 
         Returns:
@@ -109,6 +112,7 @@ class ConformerEncoder(SpeechTextPreTrainedModel):
                     attention_mask = fold_mask(real if frame_mask is None else frame_mask, width).long()
             layer_mask = create_bidirectional_mask(self.config, rows, attention_mask=attention_mask)
 
+        adapter_ids = self._find_adapters(inputs_embeds, language_ids)
         kwargs.pop("use_cache", None)  # an encoder has no cache; activation checkpointing would warn
         hidden_states = inputs_embeds
         for layer in self.layers[start_layer:end_layer]:
@@ -120,11 +124,21 @@ class ConformerEncoder(SpeechTextPreTrainedModel):
                 position_embeddings,
                 gapped_rows,
                 width,
+                adapter_ids,
                 **kwargs,
             )
         if self.norm is not None and (end_layer is None or end_layer >= len(self.layers)):
             hidden_states = self.norm(hidden_states)
         return BaseModelOutput(last_hidden_state=hidden_states)
+
+    def _find_adapters(self, inputs_embeds: Tensor, language_ids: Tensor | None) -> Tensor | None:
+        """Rows of the adapters `(B,)` or `(B, L)` int64 of languages, of `und` by default; None without adapters."""
+        if not self.config.adapter_size:
+            return None
+        if language_ids is None:
+            language_ids = torch.zeros(1, dtype=torch.int64, device=inputs_embeds.device)
+        rows = language_ids.where(language_ids < self.config.num_adapters, 0)
+        return rows.expand(inputs_embeds.shape[: rows.dim()])
 
     def _embed_positions(
         self, inputs_embeds, sequence_ids, position_ids, width: int | None = None

@@ -94,6 +94,16 @@ class MaestroModel(MSLAMModel):
         self.text_frontend = TextFrontend(config)
         self.post_init()
 
+    def embed_text(
+        self,
+        input_ids: Tensor,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        language_ids: Tensor | None = None,
+    ) -> Tensor:
+        """As in [`MSLAMModel`], with the embedding of the languages `(B,)` int64, if the model has one."""
+        return self.add_languages(super().embed_text(input_ids, position_ids, inputs_embeds), language_ids)
+
     def text_parameters(self) -> list[Tensor]:
         """The parameters of the modules that process text before the shared layers."""
         return [*super().text_parameters(), *self.text_frontend.parameters()]
@@ -145,7 +155,7 @@ class MaestroModel(MSLAMModel):
     def _encode_text(
         self, input_ids, attention_mask, inputs_embeds, position_ids, sequence_ids, kwargs
     ) -> MaestroModelOutput:
-        embeds = self.embed_text(input_ids, position_ids, inputs_embeds)
+        embeds = self.embed_text(input_ids, position_ids, inputs_embeds, kwargs.get("language_ids"))
         mask = self._mark_tokens(embeds, input_ids, attention_mask)
         durations = kwargs.pop("durations", None)
         states = self.text_frontend.encode(embeds, mask)

@@ -23,6 +23,7 @@ from .modeling_mslam_pretraining import (
     at_least_one,
     first_if_none,
     mark_rows,
+    or_undetermined,
     place_asked,
     read_runs,
 )
@@ -90,6 +91,7 @@ class EncodedTexts(NamedTuple):
         log_durations: `(W, L)` predictions of the durations, likewise.
         mask: `(W, L)` bool, True on real tokens.
         labels: `(A, L)` int64 tokens of the texts without speech, -100 elsewhere.
+        languages: `(A,)` int64 languages of these texts.
         masked: these texts `(A, N', D)`, with masked frames; None if they are skipped.
         num_cut: 0-d number of tokens whose duration was cut, likewise.
         matches: whether text is matched with speech.
@@ -99,6 +101,7 @@ class EncodedTexts(NamedTuple):
     log_durations: Tensor | None
     mask: Tensor
     labels: Tensor
+    languages: Tensor
     masked: ResampledText | None
     num_cut: Tensor | None
     matches: bool
@@ -160,6 +163,7 @@ class MaestroForPreTraining(MSLAMForPreTraining):
     config_class = MaestroConfig
     config: MaestroConfig
     _model_class = MaestroModel
+    model: MaestroModel
     _tied_weights_keys = {"ctc_head.weight": "model.embed_tokens.weight"}
     _vocabulary_heads = ("ctc_head",)
 
@@ -217,6 +221,8 @@ class MaestroForPreTraining(MSLAMForPreTraining):
         pair_text_rows: Tensor,
         ctc_labels: Tensor,
         input_values: Tensor | None = None,
+        speech_language_ids: Tensor | None = None,
+        text_language_ids: Tensor | None = None,
         loss_weights: Tensor | None = None,
         skipped_losses: tuple[str, ...] = (),
         pack_sequences: bool | None = None,
@@ -239,6 +245,8 @@ class MaestroForPreTraining(MSLAMForPreTraining):
             pair_text_rows: `(P,)` int64 rows of their texts.
             ctc_labels: `(U, C)` int64 transcripts as token ids, -100 on padding; a row of -100 has no CTC target.
             input_values: `(U, samples)` float, in place of `input_features` for the front end `waveform`.
+            speech_language_ids: `(U,)` int64 rows of `config.languages`; 0 (`und`) by default.
+            text_language_ids: `(W,)` int64, likewise.
             loss_weights: `(K,)` coefficients in the order of `MAESTRO_LOSSES`; 1 by default. They only affect `loss`.
             skipped_losses: names among `matching`, `duration` and `aligned_mlm` that are not computed: their sums are
                 0, and parameters of theirs alone receive zero gradients.
@@ -248,7 +256,7 @@ class MaestroForPreTraining(MSLAMForPreTraining):
         Raises:
             ValueError: masks do not match the frames, a negative is not a masked frame, or frames of pairs are masked.
         """
-        model, config = self.model, self.config
+        config = self.config
         speech_input = select_speech_input(config.encoder_config, input_features, input_values)
         frame_mask = at_least_one(downsample_attention_mask(attention_mask, config.encoder_config))
         is_masked = self._check_masks(frame_mask, mask_time_indices, negative_frames)
@@ -256,25 +264,24 @@ class MaestroForPreTraining(MSLAMForPreTraining):
         if bool((is_masked & in_pair[:, None]).any()):
             raise ValueError("mask_time_indices must be False in pairs, whose text is matched with all frames.")
         masked = is_masked.flatten().nonzero()[:, 0]
-        frames, codes = self._mask_and_quantize(
-            speech_input, attention_mask, frame_mask, is_masked, masked, noise_seed
-        )
-        speech = model.run_speech_layers(frames, frame_mask.long(), **kwargs).last_hidden_state
+        frames, codes = self._mask_and_quantize(speech_input, attention_mask, frame_mask, is_masked, noise_seed)
+        languages = or_undetermined(speech_language_ids, attention_mask)
+        speech = self._run_speech_layers(frames, frame_mask, languages, kwargs)
         pairs = collect_pairs(frame_mask, text_ids, text_attention_mask, pair_speech_rows, pair_text_rows)
-        texts = self._encode_texts(text_ids, text_attention_mask, text_seed, pair_text_rows, skipped_losses, kwargs)
-        layout = self._run_shared(speech, frame_mask, texts.masked, pack_sequences, kwargs)
+        inputs = (text_ids, text_attention_mask, text_seed, or_undetermined(text_language_ids, text_ids))
+        texts = self._encode_texts(*inputs, pair_text_rows, skipped_losses, kwargs)
+        layout = self._run_shared(speech, frame_mask, languages, texts, pack_sequences, kwargs)
         states, starts = layout.states, layout.speech_starts
 
         pair_states = read_runs(states, starts[pairs.speech_rows], frame_mask.shape[1])
+        rnnt = transducer_sum(self.transducer, pair_states, pairs.frame_mask, pairs.labels)[0]
         parts = {
             **self._sum_speech(speech, states, starts, codes, masked, is_masked, negative_frames, in_pair),
-            "rnnt": (
-                transducer_sum(self.transducer, pair_states, pairs.frame_mask, pairs.labels)[0],
-                pairs.num_tokens,
-            ),
+            "rnnt": (rnnt, pairs.num_tokens),
             "ctc": self._sum_ctc(states, starts, frame_mask, ctc_labels),
         }
-        aligned, matching = self._match(speech, pair_states, texts, pairs, (speech_input, attention_mask), kwargs)
+        utterances = (speech_input, attention_mask, languages)
+        aligned, matching = self._match(speech, pair_states, texts, pairs, utterances, kwargs)
         parts |= matching | self._sum_reconstruction(layout, texts)
         sums, counts = self._stack(parts, skipped_losses)
         return MaestroForPreTrainingOutput(
@@ -311,6 +318,7 @@ class MaestroForPreTraining(MSLAMForPreTraining):
         text_ids: Tensor,
         attention_mask: Tensor,
         seeds: Tensor,
+        languages: Tensor,
         pair_rows: Tensor,
         skipped: Collection[str],
         kwargs: dict,
@@ -324,17 +332,18 @@ class MaestroForPreTraining(MSLAMForPreTraining):
         is_target = attention_mask.bool()[alone] & is_alone[alone, None]
         labels = text_ids[alone].masked_fill(~is_target, IGNORE_INDEX)
         if not (matches or reconstructs):
-            return EncodedTexts(None, None, mask, labels, None, None, matches)
-        embeds = self.model.embed_text(text_ids)
+            return EncodedTexts(None, None, mask, labels, languages[alone], None, None, matches)
+        embeds = self.model.embed_text(text_ids, language_ids=languages)
         tokens = frontend.encode(embeds, mask, **kwargs)
         log_durations = frontend.duration_predictor(tokens, mask)
         if not reconstructs:
-            return EncodedTexts(tokens, log_durations, mask, labels, None, None, matches)
+            return EncodedTexts(tokens, log_durations, mask, labels, languages[alone], None, None, matches)
         predicted = log_durations
         if self.average is not None:
             with torch.no_grad():
                 other = self.average.model
-                states = other.text_frontend.encode(other.embed_text(text_ids), mask, **kwargs)
+                embeds = other.embed_text(text_ids, language_ids=languages)
+                states = other.text_frontend.encode(embeds, mask, **kwargs)
                 predicted = other.text_frontend.duration_predictor(states, mask)
         durations, num_cut = frontend.duration_predictor.to_durations(predicted[alone], mask[alone])
         text = frontend.refine(tokens[alone], durations, **kwargs)
@@ -343,22 +352,29 @@ class MaestroForPreTraining(MSLAMForPreTraining):
             seeds[alone], lengths, text.mask.shape[1], config.text_mask_time_prob, config.text_mask_time_length
         )
         masked = ResampledText(self.model.mask_speech(text.states, spans, seeds[alone]), text.mask)
-        return EncodedTexts(tokens, log_durations, mask, labels, masked, num_cut, matches)
+        return EncodedTexts(tokens, log_durations, mask, labels, languages[alone], masked, num_cut, matches)
 
     def _run_shared(
-        self, speech: Tensor, frame_mask: Tensor, text: ResampledText | None, pack: bool | None, kwargs: dict
+        self,
+        speech: Tensor,
+        frame_mask: Tensor,
+        speech_languages: Tensor,
+        texts: EncodedTexts,
+        pack: bool | None,
+        kwargs: dict,
     ) -> SharedStates:
         """The shared layers over all utterances and masked texts."""
-        lengths, parts = frame_mask.sum(-1), [speech]
+        lengths, parts, languages, text = frame_mask.sum(-1), [speech], [speech_languages], texts.masked
         starts = torch.arange(len(speech), device=speech.device) * speech.shape[1]
         if text is not None:
             rows = torch.arange(len(text.mask), device=speech.device) * text.mask.shape[1]
             starts, lengths = torch.cat([starts, frame_mask.numel() + rows]), torch.cat([lengths, text.mask.sum(-1)])
             parts.append(text.states.to(speech.dtype))
+            languages.append(texts.languages)
         none = torch.zeros_like(starts)
         rows = lay_out_segments(starts, lengths, none, none, self._packs(pack))
         projected = [linear(self.model.speech_projection, part) for part in parts]
-        states = self._run_shared_layers(projected, rows, kwargs)
+        states = self._run_shared_layers(projected, rows, languages, kwargs)
         return SharedStates(states, rows.starts[: len(speech)], rows.starts[len(speech) :])
 
     def _sum_reconstruction(self, layout: SharedStates, texts: EncodedTexts) -> dict[str, tuple[Tensor, Tensor]]:
@@ -375,7 +391,7 @@ class MaestroForPreTraining(MSLAMForPreTraining):
         states: Tensor,
         texts: EncodedTexts,
         pairs: Pairs,
-        inputs: tuple[Tensor, Tensor],
+        inputs: tuple[Tensor, Tensor, Tensor],
         kwargs: dict,
     ) -> tuple[Tensor | None, dict[str, tuple[Tensor, Tensor]]]:
         """Durations `(P, L)`; sums and counts of `matching` over frames and of `duration` over tokens of pairs.
@@ -385,7 +401,7 @@ class MaestroForPreTraining(MSLAMForPreTraining):
             states: `(P, N, D)` output of the shared layers for the utterances of the pairs.
             texts: all texts.
             pairs: the pairs.
-            inputs: the input of the front end for all utterances, and its mask.
+            inputs: the input of the front end for all utterances, its mask, and their languages.
             kwargs: arguments of the attention backend.
         """
         if not texts.matches:
@@ -405,16 +421,23 @@ class MaestroForPreTraining(MSLAMForPreTraining):
 
     @torch.no_grad()
     def _align(
-        self, states: Tensor, pairs: Pairs, speech_input: Tensor, attention_mask: Tensor, kwargs: dict
+        self,
+        states: Tensor,
+        pairs: Pairs,
+        speech_input: Tensor,
+        attention_mask: Tensor,
+        languages: Tensor,
+        kwargs: dict,
     ) -> Tensor:
         """Durations `(P, L)` int64 of the tokens of pairs on the best path; they add up to the frames of each pair."""
         transducer = self.transducer
         if self.average is not None:
             transducer, model = self.average.transducer, self.average.model
             features, mask = speech_input[pairs.speech_rows], attention_mask[pairs.speech_rows]
-            speech = model.run_speech_layers(model.embed_speech(features, mask), pairs.frame_mask.long(), **kwargs)
+            options = {**kwargs, "language_ids": languages[pairs.speech_rows]}
+            speech = model.run_speech_layers(model.embed_speech(features, mask), pairs.frame_mask.long(), **options)
             projected = linear(model.speech_projection, speech.last_hidden_state)
-            states = model.run_shared_layers(projected, pairs.frame_mask.long(), **kwargs).last_hidden_state
+            states = model.run_shared_layers(projected, pairs.frame_mask.long(), **options).last_hidden_state
         durations = align_labels(transducer, states, pairs.frame_mask, pairs.labels)
         # What has no tokens is not compared, but has frames.
         durations[:, 0] += pairs.frame_mask.sum(-1) - durations.sum(-1)

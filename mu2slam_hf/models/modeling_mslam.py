@@ -90,6 +90,8 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
         self.subsampling = build_frontend(encoder_config)
         self.speech_projection = nn.Linear(width, width) if config.add_speech_projection else nn.Identity()
         self.conformer = ConformerEncoder(encoder_config)
+        if config.use_language_embedding:
+            self.embed_languages = nn.Embedding(config.num_languages, width)
         self.post_init()
 
     def embed_text(
@@ -178,7 +180,8 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
         Args:
             frames: `(B, N, D)` from [`embed_speech`] or [`mask_speech`].
             attention_mask: `(B, N)`, 1 on real frames, or None.
-            **kwargs: `output_hidden_states`, `output_attentions`, arguments of the attention backend.
+            **kwargs: `language_ids` `(B,)` int64, `output_hidden_states`, `output_attentions`, arguments of the
+                attention backend.
 
         Returns:
             `last_hidden_state` `(B, N, D)`, before `speech_projection`.
@@ -220,7 +223,8 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
             mask_time_indices: `(B, N)` bool, True on frames to mask; None masks nothing.
             noise_seed: `(B,)` int64, see [`embed_masked_speech`].
             input_values: `(B, samples)` float, in place of `input_features` for the front end `waveform`.
-            language_ids: ignored; accepted because the processor of the package returns them.
+            language_ids: `(B,)` int64 rows of `config.languages`, or `(B, L)` for text; 0 (`und`) by default. Ignored
+                by a model with neither residual adapters nor an embedding of languages.
             **kwargs: `output_hidden_states` (a flag, or indices of states), `output_attentions`, arguments of the
                 attention backend.
 
@@ -228,6 +232,7 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
             ValueError: neither speech nor text is given, text is given twice, or speech is given with `sequence_ids`.
         """
         input_features = select_speech_input(self.config.encoder_config, input_features, input_values)
+        kwargs["language_ids"] = language_ids
         has_text = input_ids is not None or inputs_embeds is not None
         if input_features is None and not has_text:
             raise ValueError(f"The encoder expects {self.main_input_name} (speech) or input_ids (text); got neither.")
@@ -267,6 +272,7 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
         attention_mask: Tensor | None = None,
         sequence_ids: Tensor | None = None,
         position_ids: Tensor | None = None,
+        language_ids: Tensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> BaseModelOutput:
         """The layers from `num_speech_layers` on.
@@ -276,16 +282,26 @@ class MSLAMModel(SpeechFrontendMixin, MSLAMPreTrainedModel):
             attention_mask: `(B, L)`, 1 on real positions, or None.
             sequence_ids: `(B, L)` int64 for packed rows, else None.
             position_ids: `(B, L)` int64, for rotary positions.
+            language_ids: `(B,)` or `(B, L)` int64 rows of `config.languages`; 0 (`und`) by default.
             **kwargs: as in [`run_speech_layers`].
         """
         return self.conformer(
-            embeds,
+            self.add_languages(embeds, language_ids),
             attention_mask=attention_mask if sequence_ids is None else None,
             sequence_ids=sequence_ids,
             position_ids=position_ids,
             start_layer=self.config.num_speech_layers,
+            language_ids=language_ids,
             **kwargs,
         )
+
+    def add_languages(self, embeds: Tensor, language_ids: Tensor | None) -> Tensor:
+        """Add the embedding of languages `(B,)` or `(B, L)` int64 (`und` if None) to `(B, L, D)`, if there is one."""
+        if not self.config.use_language_embedding:
+            return embeds
+        if language_ids is None:
+            language_ids = torch.zeros(1, dtype=torch.int64, device=embeds.device)
+        return embeds + self.embed_languages(language_ids[:, None] if language_ids.dim() == 1 else language_ids)
 
     def _encode_text(
         self, input_ids, attention_mask, inputs_embeds, position_ids, sequence_ids, kwargs

@@ -208,6 +208,8 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         pair_text_rows: Tensor,
         ctc_labels: Tensor,
         input_values: Tensor | None = None,
+        speech_language_ids: Tensor | None = None,
+        text_language_ids: Tensor | None = None,
         loss_weights: Tensor | None = None,
         pack_sequences: bool | None = None,
         **kwargs: Unpack[TransformersKwargs],
@@ -233,6 +235,8 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
             pair_text_rows: `(P,)` int64 rows of their texts.
             ctc_labels: `(U, C)` int64 transcripts as token ids, -100 on padding; a row of -100 has no CTC target.
             input_values: `(U, samples)` float, in place of `input_features` for the front end `waveform`.
+            speech_language_ids: `(U,)` int64 rows of `config.languages`; 0 (`und`) by default.
+            text_language_ids: `(W,)` int64, likewise.
             loss_weights: `(K,)` coefficients in the order of `MSLAM_LOSSES`; 1 by default. They only affect `loss`.
             pack_sequences: whether short sequences share rows of the shared layers; the result is the same. Default:
                 True if the attention backend supports a mask between sequences (all except flash attention).
@@ -246,24 +250,22 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         frame_mask = at_least_one(downsample_attention_mask(attention_mask, config.encoder_config))
         is_masked = self._check_masks(frame_mask, mask_time_indices, negative_frames)
         masked = is_masked.flatten().nonzero()[:, 0]
-        frames, codes = self._mask_and_quantize(
-            speech_input, attention_mask, frame_mask, is_masked, masked, noise_seed
+        frames, codes = self._mask_and_quantize(speech_input, attention_mask, frame_mask, is_masked, noise_seed)
+        languages = (
+            or_undetermined(speech_language_ids, attention_mask),
+            or_undetermined(text_language_ids, text_ids),
         )
-        speech = model.run_speech_layers(frames, frame_mask.long(), **kwargs).last_hidden_state
+        speech = self._run_speech_layers(frames, frame_mask, languages[0], kwargs)
         text_mask = at_least_one(text_attention_mask)
         layout = self._lay_out(frame_mask, text_mask, pair_speech_rows, pair_text_rows, ctc_labels, pack_sequences)
         projected = linear(model.speech_projection, speech)
-        states = self._run_shared_layers((projected, model.embed_text(text_ids)), layout.rows, kwargs)
+        states = self._run_shared_layers((projected, model.embed_text(text_ids)), layout.rows, languages, kwargs)
 
         in_pair = mark_rows(pair_speech_rows, len(speech))
         contrastive, diversity = self._sum_contrastive(speech, codes, masked, negative_frames, is_masked, in_pair)
         asked = place_asked(is_masked, in_pair, layout.speech_starts, pair_speech_rows, layout.pair_speech_starts)
         speech_sums, speech_counts = self._sum_codes(states, codes, masked, asked)
-        asked_tokens = (text_labels != IGNORE_INDEX) & text_mask
-        texts_in_pair = mark_rows(pair_text_rows, len(text_ids))
-        asked = place_asked(asked_tokens, texts_in_pair, layout.text_starts, pair_text_rows, layout.pair_text_starts)
-        labels = text_labels.flatten()[asked.units]
-        text_sums, text_counts = softmax_sums(self.mlm_head, states, asked.positions, labels, asked.kinds, 2)
+        text_sums, text_counts = self._sum_tokens(states, layout, text_labels, text_mask, pair_text_rows)
         parts = {
             "contrastive": contrastive,
             "diversity": diversity,
@@ -283,6 +285,20 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
             codevector_ids=codes.ids.view(-1, config.num_codevector_groups),
         )
 
+    def _run_speech_layers(self, frames: Tensor, frame_mask: Tensor, languages: Tensor, kwargs: dict) -> Tensor:
+        """Output `(U, N, D)` of the speech layers."""
+        options = {**kwargs, "language_ids": languages}
+        return self.model.run_speech_layers(frames, frame_mask.long(), **options).last_hidden_state
+
+    def _sum_tokens(
+        self, states: Tensor, layout: SharedLayout, text_labels: Tensor, text_mask: Tensor, pair_text_rows: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Sums and counts `(2,)` of the prediction of masked tokens."""
+        asked_tokens, in_pair = (text_labels != IGNORE_INDEX) & text_mask, mark_rows(pair_text_rows, len(text_mask))
+        asked = place_asked(asked_tokens, in_pair, layout.text_starts, pair_text_rows, layout.pair_text_starts)
+        labels = text_labels.flatten()[asked.units]
+        return softmax_sums(self.mlm_head, states, asked.positions, labels, asked.kinds, 2)
+
     def _frames_to_quantize(self, frames: Tensor, frame_mask: Tensor) -> Tensor:
         """Input of the quantiser from the front end's output `(U, N, D)`, before masking."""
         if self.config.quantizer_stop_gradient:
@@ -290,10 +306,10 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
         return center_utterances(frames, frame_mask) if self.config.quantizer_center_utterances else frames
 
     def _mask_and_quantize(
-        self, speech_input: Tensor, attention_mask: Tensor, frame_mask, is_masked: Tensor, masked: Tensor, noise_seed
+        self, speech_input: Tensor, attention_mask: Tensor, frame_mask: Tensor, is_masked: Tensor, noise_seed: Tensor
     ) -> tuple[Tensor, QuantizerOutput]:
-        """Frames `(U, N, D)` for the speech layers, and the codes of the masked ones, at flat positions `masked`."""
-        model = self.model
+        """Frames `(U, N, D)` for the speech layers, and the codes of the masked ones, in the order of the batch."""
+        model, masked = self.model, is_masked.flatten().nonzero()[:, 0]
         if self.config.has_random_codes:
             codes = self._project_at_random(speech_input, attention_mask, masked)
             return model.embed_masked_speech(speech_input, attention_mask, is_masked, noise_seed), codes
@@ -375,16 +391,31 @@ class MSLAMForPreTraining(MSLAMPreTrainedModel):
             return "flash" not in (self.config._attn_implementation or "eager")
         return pack_sequences
 
-    def _run_shared_layers(self, parts: Sequence[Tensor], rows: SegmentRows, kwargs: dict) -> Tensor:
-        """States `(R, L, D)` of all sequences, whose units are the positions of the parts `(B, L, D)` in order."""
+    def _run_shared_layers(
+        self, parts: Sequence[Tensor], rows: SegmentRows, languages: Sequence[Tensor], kwargs: dict
+    ) -> Tensor:
+        """States `(R, L, D)` of all sequences, whose units are the positions of the parts `(B, L, D)` in order.
+
+        The languages of each part are `(B,)` int64.
+        """
         pool = torch.cat([part.flatten(0, 1).to(parts[0].dtype) for part in parts])
         return self.model.run_shared_layers(
             gather_units(pool, rows.units),
             None if rows.is_packed else rows.sequence_ids,
             rows.sequence_ids if rows.is_packed else None,
             rows.position_ids,
+            self._place_languages(parts, rows, languages),
             **kwargs,
         ).last_hidden_state
+
+    def _place_languages(
+        self, parts: Sequence[Tensor], rows: SegmentRows, languages: Sequence[Tensor]
+    ) -> Tensor | None:
+        """Languages `(R, L)` int64 of all positions of the shared layers; None if the model does not read them."""
+        if not (self.config.encoder_config.adapter_size or self.config.use_language_embedding):
+            return None
+        units = [ids.repeat_interleave(part.shape[1]) for part, ids in zip(parts, languages, strict=True)]
+        return torch.cat(units)[rows.units]
 
     def _sum_contrastive(
         self, speech: Tensor, codes: QuantizerOutput, masked: Tensor, negatives: Tensor, is_masked, in_pair
@@ -461,6 +492,11 @@ def at_least_one(mask: Tensor) -> Tensor:
     A row without targets may consist of padding only; attention over no position would give NaN.
     """
     return length_mask(mask.long().sum(-1).clamp(min=1), mask.shape[1])
+
+
+def or_undetermined(language_ids: Tensor | None, rows: Tensor) -> Tensor:
+    """Languages `(B,)` int64 of rows `(B, ...)`; 0 (`und`) for all of them if none are given."""
+    return rows.new_zeros(len(rows), dtype=torch.int64) if language_ids is None else language_ids
 
 
 def first_if_none(chosen: Tensor) -> Tensor:

@@ -168,8 +168,7 @@ class Mu2SLAMEncoder(SpeechFrontendMixin, Mu2SLAMPreTrainedModel):
             input_ids: `(B, N)` int64 tokens of text (or speech ids).
             inputs_embeds: `(B, N, D)`, gathered from [`embed_speech`] and [`embed_text`] for packed views.
             language_ids: `(B,)` or `(B, N)` int64 rows of `config.languages`; 0 (`und`) by default.
-            modality_ids: `(B, N)` int64, 0 speech and 1 text; by default that of the source (text for
-                `inputs_embeds`).
+            modality_ids: `(B, N)` int64, 0 speech and 1 text; by default that of the source (embeddings: text).
             position_ids: `(B, N)` int64; counted from the start of each sequence by default.
             sequence_ids: `(B, N)` int64 for packed rows, 0 on padding.
             input_values: `(B, samples)` float, in place of `input_features` for the front end `waveform`.
@@ -202,6 +201,7 @@ class Mu2SLAMEncoder(SpeechFrontendMixin, Mu2SLAMPreTrainedModel):
             attention_mask=attention_mask if sequence_ids is None else None,
             sequence_ids=sequence_ids,
             position_ids=position_ids,
+            language_ids=language_ids,
             **kwargs,
         )
         return Mu2SLAMEncoderOutput(

@@ -17,6 +17,7 @@ from .configuration_speech_tokenizer import SpeechTokenizerConfig
 from .feature_extraction_mu2slam import frame_count
 from .modeling_speech_encoders import IDS_PER_SECOND, ConformerFeatures, build_encoder_features
 from .modules_base import initialize_module
+from .modules_language_adapters import share_weights
 from .modules_learned_quantization import LearnedQuantizer
 from .modules_lengths import downsample_attention_mask, encoder_length, length_mask
 from .modules_quantization import (
@@ -28,7 +29,6 @@ from .modules_quantization import (
     stack_context,
     stack_frames,
 )
-from .modules_saved_weights import share_weights
 from .modules_waveforms import resample_waveform
 
 # Padding has no id. Choice: -100 rather than 0, which is an entry of the codebook: losses ignore it and an embedding

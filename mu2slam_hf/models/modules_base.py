@@ -16,6 +16,7 @@ from .modules_learned_quantization import LearnedQuantizer
 from .modules_losses import ctc_loss
 from .modules_pooling import LayerAverage
 from .modules_quantization import RandomProjectionQuantizer
+from .modules_residual_adapters import ResidualAdapters
 
 
 class ScaledEmbedding(nn.Embedding):
@@ -54,7 +55,7 @@ def initialize_module(module: nn.Module) -> None:
     elif isinstance(module, ConformerSelfAttention) and module.positions == "relative":
         init.xavier_uniform_(module.bias_u)
         init.xavier_uniform_(module.bias_v)
-    elif isinstance(module, (LayerAverage, LearnedQuantizer, RandomProjectionQuantizer)):
+    elif isinstance(module, (LayerAverage, LearnedQuantizer, RandomProjectionQuantizer, ResidualAdapters)):
         module.reset_parameters()
     elif getattr(module, "keeps_variance", False):
         init.kaiming_normal_(module.weight)
@@ -152,6 +153,7 @@ class SpeechTextPreTrainedModel(LanguageAdaptersMixin, PreTrainedModel):
         if languages:
             self.resize_language_table(config.num_languages + len(languages))
             config.languages = [*config.languages, *languages]
+            config.report_missing_adapters()
             if hasattr(config, "decoder_config"):
                 config.decoder_config.num_languages = config.num_languages
 

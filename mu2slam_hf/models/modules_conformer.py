@@ -14,6 +14,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from .configuration_conformer import ConformerEncoderConfig
 from .modules_attention import ConformerSelfAttention
 from .modules_layers import ChannelNorm, SequenceBatchNorm, apply_dropout, at_least_float32, linear
+from .modules_residual_adapters import ResidualAdapters
 from .modules_segments import fold_chunks, unfold_chunks
 
 # Positions of a long row that a feed-forward module transforms at once in inference; all of them together would need
@@ -229,6 +230,10 @@ class ConformerLayer(GradientCheckpointingLayer):
         self.feed_forward2 = ConformerFeedForward(config)
         self.final_norm = nn.LayerNorm(width, eps=eps)
         self.dropout = config.hidden_dropout
+        self.adapters, self.adapts_feed_forward = None, config.adapter_position == "feed_forward"
+        if config.adapter_size and layer_idx >= config.adapter_start_layer:
+            count = 2 if self.adapts_feed_forward else 1
+            self.adapters = nn.ModuleList(ResidualAdapters(config) for _ in range(count))
 
     def forward(
         self,
@@ -239,6 +244,7 @@ class ConformerLayer(GradientCheckpointingLayer):
         position_embeddings: tuple[Tensor, Tensor] | Tensor | None = None,
         gapped_rows: GappedRows | None = None,
         chunk_frames: int | None = None,
+        language_ids: Tensor | None = None,
         **kwargs,
     ) -> Tensor:
         """Run the layer.
@@ -252,9 +258,9 @@ class ConformerLayer(GradientCheckpointingLayer):
             gapped_rows: of `sequence_ids`, or None.
             chunk_frames: length of the chunks into which rows are folded around the attention, whose mask and
                 positions are those of chunks; None to attend over rows.
+            language_ids: `(B,)` or `(B, L)` int64 rows of the adapters; None without adapters.
         """
-        changed = self.feed_forward1(self.feed_forward1_norm(hidden_states))
-        hidden_states = torch.add(hidden_states, self._drop(changed), alpha=0.5)
+        hidden_states = self._run_feed_forward(0, hidden_states, language_ids)
         states = self.self_attn_norm(hidden_states)
         if chunk_frames is not None:
             states = fold_chunks(states, chunk_frames)
@@ -264,9 +270,21 @@ class ConformerLayer(GradientCheckpointingLayer):
         hidden_states = hidden_states + self._drop(attended)
         convolved = self.conv(self.conv_norm(hidden_states), frame_mask, sequence_ids, gapped_rows)
         hidden_states = hidden_states + self._drop(convolved)
-        changed = self.feed_forward2(self.feed_forward2_norm(hidden_states))
-        hidden_states = torch.add(hidden_states, self._drop(changed), alpha=0.5)
-        return self.final_norm(hidden_states)
+        hidden_states = self.final_norm(self._run_feed_forward(1, hidden_states, language_ids))
+        if self.adapters is None or self.adapts_feed_forward:
+            return hidden_states
+        return hidden_states + self._drop(self.adapters[0](hidden_states, language_ids))
+
+    def _run_feed_forward(self, number: int, hidden_states: Tensor, language_ids: Tensor | None) -> Tensor:
+        """The first (0) or second (1) half-step feed-forward module, with the adapter that is parallel to it."""
+        module, norm = (
+            (self.feed_forward1, self.feed_forward1_norm),
+            (self.feed_forward2, self.feed_forward2_norm),
+        )[number]
+        result = torch.add(hidden_states, self._drop(module(norm(hidden_states))), alpha=0.5)
+        if self.adapters is None or not self.adapts_feed_forward:
+            return result
+        return result + self._drop(self.adapters[number](hidden_states, language_ids))
 
     def _drop(self, hidden_states: Tensor) -> Tensor:
         if not self.training:

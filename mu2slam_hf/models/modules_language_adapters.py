@@ -12,6 +12,8 @@ Shapes: V vocabulary, D width.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
+from shutil import copymode
 from typing import Any
 
 import torch
@@ -21,7 +23,6 @@ from transformers.modeling_utils import load_state_dict
 from transformers.utils import cached_file, logging
 
 from .modules_adapter_growth import ROWS_PREFIX, AdapterGrowth, fingerprint_weights, named_tables
-from .modules_saved_weights import share_weights
 from .modules_vocabulary import TOKEN_TABLES, VOCABULARY_HEADS, has_rows_of
 
 BASE_ADAPTER = "__base__"
@@ -374,3 +375,16 @@ def _load_generation_config(model: Any, source: str, hub: dict[str, Any]) -> Any
 
 
 __all__ = ["BASE_ADAPTER", "LanguageAdapters", "LanguageAdaptersMixin", "split_rows", "use_adapter"]
+
+
+def share_weights(folder) -> None:
+    """Give the weights of a saved model or adapter the permissions of its configuration.
+
+    safetensors creates files that only their owner can read; the configuration follows the umask.
+
+    Args:
+        folder: folder that `save_pretrained` has written. Other folders are left as they are.
+    """
+    configuration = next(Path(folder).glob("*config.json"), None)
+    for weights in Path(folder).glob("*.safetensors") if configuration else ():
+        copymode(configuration, weights)

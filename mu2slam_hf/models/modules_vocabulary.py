@@ -5,10 +5,11 @@ Paper: section 3.1, a character vocabulary of 4,096 and a SentencePiece vocabula
 space with text ("speech is another language").
 """
 
+import codecs
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tokenizers import (
     AddedToken,
@@ -138,6 +139,50 @@ def build_unigram_tokenizer(texts: Iterable[str], vocab_size: int, num_speech_to
     backend = Tokenizer(models.Unigram(vocabulary, unk_id=UNK_ID))
     _set_unigram_pipeline(backend)
     return finish_backend(backend, num_speech_tokens)
+
+
+def byte_characters() -> list[str]:
+    """The character by which `tokenizers` writes each byte: printable bytes as themselves, others from U+0100 on."""
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = iter(range(0x100, 0x200))
+    return [chr(byte if byte in printable else next(others)) for byte in range(256)]
+
+
+_BYTES = {character: bytes([byte]) for byte, character in enumerate(byte_characters())}
+
+
+def build_byte_tokenizer(texts: Iterable[str], vocab_size: int, num_speech_tokens: int) -> Tokenizer:
+    """One token for each byte of the NFC text in UTF-8, in the order of the bytes, so that no text is unknown.
+
+    Paper: Maestro-U (Chen et al. 2022) section 3, for scripts that are not seen in training.
+
+    Args:
+        texts: not read; the vocabulary is the same for all of them.
+        vocab_size: not read; there are 256 tokens.
+        num_speech_tokens: number of entries of the speech codebook.
+    """
+    names = list_special_tokens(num_speech_tokens) + byte_characters()
+    vocabulary = {name: index for index, name in enumerate(names)}
+    backend = Tokenizer(models.BPE(vocabulary, merges=[], unk_token=UNK_TOKEN))
+    backend.normalizer = normalizers.NFC()
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    return finish_backend(backend, num_speech_tokens)
+
+
+def spell_bytes(tokens: Sequence[str]) -> list[str]:
+    """What each token of [`build_byte_tokenizer`] adds to the text.
+
+    A character of several bytes is added by the last of them. Bytes that belong to no character are left out; other
+    tokens are written as they are.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("ignore")
+    spelled = []
+    for token in tokens:
+        if token not in _BYTES:
+            decoder.reset()
+        spelled.append(decoder.decode(_BYTES[token]) if token in _BYTES else token)
+    return spelled
 
 
 def rename_tokens(backend: Tokenizer, names: dict[str, str]) -> Tokenizer:

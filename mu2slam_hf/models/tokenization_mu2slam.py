@@ -16,6 +16,7 @@ from transformers.utils import ModelOutput
 
 from .modules_vocabulary import (
     WORD_BOUNDARY,
+    build_byte_tokenizer,
     build_character_tokenizer,
     build_unigram_tokenizer,
     check_new_characters,
@@ -23,16 +24,17 @@ from .modules_vocabulary import (
     iterate_texts,
     rename_tokens,
     speech_token,
+    spell_bytes,
 )
 
 # Names in transformers of the ids 0, 1, ...
 _NAMED_TOKENS = ("pad_token", "bos_token", "eos_token", "unk_token", "mask_token")
-TOKENIZER_KINDS = {"char": build_character_tokenizer, "unigram": build_unigram_tokenizer}
+TOKENIZER_KINDS = {"char": build_character_tokenizer, "unigram": build_unigram_tokenizer, "byte": build_byte_tokenizer}
 """Maps each kind to a function `(texts, vocab_size, num_speech_tokens)` that returns the backend."""
 
 
 class Mu2SLAMTokenizer(TokenizersBackend):
-    """Tokenizer of characters or unigram pieces, with special tokens and speech ids.
+    """Tokenizer of characters, unigram pieces or bytes, with special tokens and speech ids.
 
     Ids: pad 0, `<s>` 1, `</s>` 2, `<unk>` 3, `<mask>` 4, reserved up to 63, then `<speech_0>`, `<speech_1>`, ..., then
     text. `tokenizer(text)` appends `</s>` and adds no `<s>`, for encoder sources and decoder targets alike.
@@ -60,7 +62,7 @@ class Mu2SLAMTokenizer(TokenizersBackend):
         Args:
             iterator: texts, or batches of texts; read once.
             vocab_size: maximum number of *text* tokens (characters or pieces), not including special and speech
-                tokens.
+                tokens; bytes have 256.
             kind: one of `TOKENIZER_KINDS`.
             num_speech_tokens: number of entries of the speech codebook.
 
@@ -114,7 +116,7 @@ class Mu2SLAMTokenizer(TokenizersBackend):
             new_special_tokens: appended after the text.
             special_tokens_map: new names of special tokens.
         """
-        kind = "unigram" if self._has_pieces else "char"
+        kind = "byte" if self.has_bytes else "unigram" if self._has_pieces else "char"
         trained = self.train_from_iterator(text_iterator, vocab_size, kind, self.num_speech_tokens)
         if special_tokens_map:
             trained = self.from_backend(rename_tokens(trained.backend_tokenizer, special_tokens_map))
@@ -123,9 +125,19 @@ class Mu2SLAMTokenizer(TokenizersBackend):
         return trained
 
     @property
+    def has_bytes(self) -> bool:
+        """Whether tokens are bytes."""
+        return type(self._tokenizer.decoder).__name__ == "ByteLevel"
+
+    @property
     def _has_pieces(self) -> bool:
         """Whether tokens are pieces of several characters."""
-        return type(self._tokenizer.model).__name__ != "WordLevel"
+        return type(self._tokenizer.model).__name__ != "WordLevel" and not self.has_bytes
+
+    def spell(self, token_ids: Sequence[int]) -> list[str]:
+        """Text of each token; of a character of several bytes at the last one. Pieces show where words begin."""
+        tokens = [self._tokenizer.id_to_token(index) or "" for index in token_ids]
+        return spell_bytes(tokens) if self.has_bytes else tokens
 
     @property
     def split_special_tokens(self) -> bool:
@@ -181,11 +193,13 @@ class Mu2SLAMTokenizer(TokenizersBackend):
             characters: single code points, also combining marks; those that the tokenizer has are ignored.
 
         Returns:
-            the ids of the new characters, in order of code points.
+            the ids of the new characters, in order of code points; none for bytes, which write all characters.
 
         Raises:
             ValueError: an item is not one code point in NFC, or is white space or a control character.
         """
+        if self.has_bytes:
+            return []
         known = self.get_vocab()
         new = [character for character in check_new_characters(characters) if character not in known]
         if not new:
@@ -237,6 +251,8 @@ class Mu2SLAMTokenizer(TokenizersBackend):
             # Not done by the backend, which would also skip `<unk>`.
             hidden = self._special_ids() - {self.unk_token_id}
             token_ids = [index for index in token_ids if index not in hidden]
+        if self.has_bytes:
+            return "".join(self.spell(token_ids))
         return super()._decode(token_ids, skip_special_tokens=False, **kwargs)
 
 
@@ -346,12 +362,14 @@ class Mu2SLAMCTCTokenizer(Mu2SLAMTokenizer):
         )
 
     def _compute_offsets(self, kept: list[tuple[int, int, int]]) -> list[dict[str, Any]]:
-        """Frames of each token; a piece that begins a word includes its space."""
-        offsets = []
-        for index, start, end in kept:
-            token = self._tokenizer.id_to_token(index) or ""
-            shown = token.replace(WORD_BOUNDARY, " ") if self._has_pieces else token
-            offsets.append({"char": shown, "start_offset": start, "end_offset": end})
+        """Frames of each token, or character of several bytes; a piece that begins a word includes its space."""
+        offsets, first = [], None
+        for token, (_, start, end) in zip(self.spell([index for index, _, _ in kept]), kept, strict=True):
+            first = start if first is None else first
+            if token or not self.has_bytes:
+                shown = token.replace(WORD_BOUNDARY, " ") if self._has_pieces else token
+                offsets.append({"char": shown, "start_offset": first, "end_offset": end})
+                first = None
         if offsets and self._has_pieces:
             offsets[0]["char"] = offsets[0]["char"].removeprefix(" ")
         return offsets
@@ -374,18 +392,6 @@ class Mu2SLAMCTCTokenizer(Mu2SLAMTokenizer):
                 words.append({"word": token, "start_offset": start, "end_offset": end})
                 inside = True
         return words
-
-
-def decode_written(tokenizer, rows: Sequence[Sequence[int]]) -> list[str]:
-    """Texts of the token ids that `write_tokens` of a model has written.
-
-    Args:
-        tokenizer: tokenizer of any model.
-        rows: token ids of each text.
-    """
-    # A CTC tokenizer would collapse tokens that were collapsed already.
-    options = {"group_tokens": False} if getattr(tokenizer, "collapses_repeats", False) else {}
-    return tokenizer.batch_decode(rows, skip_special_tokens=True, **options)
 
 
 __all__ = ["Mu2SLAMCTCTokenizer", "Mu2SLAMTokenizer", "Mu2SLAMTransducerTokenizer"]

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from mu2slam_hf.growth.languages import LanguageGrowth
 from mu2slam_hf.models.modules_adapter_growth import ROWS_PREFIX, AdapterGrowth, fingerprint_weights, named_tables
-from mu2slam_hf.models.modules_language_adapters import split_rows
-from mu2slam_hf.models.modules_saved_weights import share_weights
+from mu2slam_hf.models.modules_language_adapters import share_weights, split_rows
 from mu2slam_hf.models.modules_vocabulary import TOKEN_TABLES, has_rows_of
 
 _WEIGHTS_FILE = "adapter_model.safetensors"

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from transformers import AutoConfig
 
 from mu2slam_hf.atomic_files import atomic_path, check_free_folder
-from mu2slam_hf.models.modules_saved_weights import share_weights
+from mu2slam_hf.models.modules_language_adapters import share_weights
 from mu2slam_hf.training.checkpoints import average_checkpoints, find_weights_file
 
 # Files of a model and its processor. What else is in the folder of a checkpoint belongs to the run.

@@ -10,6 +10,8 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from mu2slam_hf.models.modules_residual_adapters import ResidualAdapters
+
 DECAYS: dict[str, Callable[[float, int, int], float]] = {
     "warmup_cosine": lambda progress, step, warmup: 0.5 * (1.0 + math.cos(math.pi * progress)),
     "warmup_inverse_sqrt": lambda progress, step, warmup: math.sqrt(max(1, warmup) / max(1, step, warmup)),
@@ -110,14 +112,15 @@ def build_parameter_groups(
     With another `language_model_factor` than 1, the parameters of a part `language_model` have groups of their own,
     whose learning rate is multiplied by it; likewise those outside the base model for `head_learning_rate_ratio`.
 
-    Choice: not decayed are biases, norms, every parameter with fewer than two dimensions, and embedding tables (decay
-    would shrink rows that a small corpus never uses). The paper gives the rate, 0.01 in fine-tuning, and names no
-    exemption; pre-training has no decay. Frozen parameters are left out; a tied one occurs once.
+    Choice: not decayed are biases, norms, every parameter with fewer than two dimensions, embedding tables and the
+    residual adapters of languages (decay would shrink rows that a small corpus never uses). The paper gives the rate,
+    0.01 in fine-tuning, and names no exemption; pre-training has no decay. Frozen parameters are left out; a tied one
+    occurs once.
     """
     embeddings = {
         id(parameter)
         for module in model.modules()
-        if isinstance(module, nn.Embedding)
+        if isinstance(module, (nn.Embedding, ResidualAdapters))
         for parameter in module.parameters(recurse=False)
     }
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]

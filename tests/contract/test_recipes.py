@@ -16,7 +16,14 @@ from training_runs import QUIET_CPU
 from transformers import AutoModelForAudioClassification, AutoModelForSequenceClassification
 from understanding_corpora import write_tydiqa, write_xnli
 
-from mu2slam_hf import MSLAMForPreTraining, Mu2SLAMConfig, Mu2SLAMForPreTraining
+from mu2slam_hf import (
+    MaestroForPreTraining,
+    MSLAMConfig,
+    MSLAMForPreTraining,
+    MSLAMModel,
+    Mu2SLAMConfig,
+    Mu2SLAMForPreTraining,
+)
 from mu2slam_hf.data.tones import write_tone_corpus
 from mu2slam_hf.models.configuration_speech_tokenizer import SpeechTokenizerConfig
 from mu2slam_hf.models.modeling_mslam_pretraining import MSLAM_LOSSES
@@ -65,7 +72,21 @@ FIRST_BATCH = {
     "pretraining": {"speech": 4, "text": 8, "asr": 1, "ast": 1, "mt": 1},
     "mslam_pretraining": {"speech": 8, "text": 32, "asr": 1},  # 2048, 8192 and 256 on 256 devices
     "maestro_pretraining": {"speech": 4, "text": 32, "asr": 2},  # 1024, 8192 and 512
+    "most": {"speech": 4, "text": 8, "asr": 1},  # 4096, 8192 and 1024 on 1024 devices
 }
+FAMILIES = {"mslam_pretraining": "mslam", "maestro_pretraining": "maestro"}
+
+
+def family_of(path: Path) -> str:
+    """The folder of the models of a recipe; those of USM are models of mSLAM and Maestro."""
+    return FAMILIES[RECIPES[path]] if path.parent.name == "usm" else path.parent.name
+
+
+def languages_of(model: dict) -> dict:
+    """What a recipe sets of adapters and embeddings of languages, for a tiny model."""
+    overrides = model.get("overrides", {})
+    kept = {name: value for name, value in overrides.items() if "adapter" in name or "language" in name}
+    return kept | ({"encoder_config.adapter_start_layer": 1} if kept else {})
 
 
 def each(paths):
@@ -86,6 +107,8 @@ def test_every_kind_has_recipes():
             "pretrain_char",
             "pretrain_char_8gpu",
             "pretrain_spm",
+            "most",
+            "pretrain_best_rq",
         )
     ]
 
@@ -123,9 +146,10 @@ def on_tones(tones, tmp_path):
             for key in ("init_from", "languages", "add_languages"):
                 processor.pop(key, None)
             processor.update(feature_statistics_utterances=4, num_speech_tokens=8)
-            family = path.parent.name
+            family = family_of(path)
             config = CONFIGURATION / "models" / family / "tiny.json"
-            tree["model"] = {"config": str(config), "overrides": OVERRIDES[family]}
+            overrides = OVERRIDES[family] | languages_of(tree["model"])
+            tree["model"] = {"config": str(config), "overrides": overrides}
         if (tree.get("head") or {}).get("trainable_layers"):
             tree["head"]["trainable_layers"] = 1
         tree["output"] = {"dir": str(tmp_path / "run")}
@@ -242,10 +266,27 @@ def learned_codebook(tmp_path_factory) -> Path:
     return folder
 
 
+SMALL = ("processor.feature_statistics_utterances=20", "data.max_failed_share=1", *QUIET_CPU)
+
+
+@pytest.fixture(scope="module")
+def first_stage(public_corpora, tmp_path_factory) -> Path:
+    """What the first stage of USM leaves, without training."""
+    folder = tmp_path_factory.mktemp("first_stage")
+    sizes = [f"model.overrides.{name}={value}" for name, value in OVERRIDES["mslam"].items()]
+    places = [f"data.corpora.{name}.root={public_corpora / name}" for name in ("voxpopuli_unlabelled", "mls")]
+    run = build_run(load_recipe("usm/pretrain_best_rq", [*SMALL, *sizes, *places, f"output.dir={folder}"]))
+    processor = run.build_processor(run.load_data())
+    run.build_model(processor).save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
-def on_small_copies(public_corpora, learned_codebook, tmp_path, monkeypatch):
+def on_small_copies(public_corpora, learned_codebook, first_stage, tmp_path, monkeypatch):
     """The run of a recipe of the paper's scale with its corpora as small copies and a tiny model."""
     monkeypatch.setenv("MU2SLAM_CORPORA", str(public_corpora))
+    monkeypatch.setenv("MU2SLAM_ENCODER", str(first_stage))
     monkeypatch.setenv("MU2SLAM_SPEECH_TOKENIZER", str(learned_codebook))
 
     def build(path, *overrides):
@@ -253,9 +294,8 @@ def on_small_copies(public_corpora, learned_codebook, tmp_path, monkeypatch):
         missing = ["training.gradient_accumulation_steps=1"]
         if "  mls_10_hours:" in path.read_text(encoding="utf-8"):
             missing += ["data.corpora.voxpopuli.options={}", "data.corpora.mls_10_hours.split=train"]
-        small = ("processor.vocab_size=300", "processor.feature_statistics_utterances=20", "data.max_failed_share=1")
-        sizes = [f"model.overrides.{name}={value}" for name, value in OVERRIDES[path.parent.name].items()]
-        everything = [*missing, *small, *sizes, *QUIET_CPU, f"output.dir={tmp_path}", *overrides]
+        sizes = [f"model.overrides.{name}={value}" for name, value in OVERRIDES[family_of(path)].items()]
+        everything = [*missing, "processor.vocab_size=300", *SMALL, *sizes, f"output.dir={tmp_path}", *overrides]
         return build_run(load_recipe(path, everything))
 
     return build
@@ -267,8 +307,8 @@ def test_recipes_of_the_papers_build_their_first_batch(path, on_small_copies):
     processor = run.build_processor(run.load_data())
     dataset, sampler = build_mixture(run.recipe, processor, {}, build_arguments(run.recipe))
     keys = next(iter(sampler))
-    is_speech_alone = path.stem.startswith("best_rq")
-    expected = {"speech": 8} if is_speech_alone else FIRST_BATCH[run.recipe.kind]
+    is_speech_alone = "best_rq" in path.stem
+    expected = {"speech": 8} if is_speech_alone else FIRST_BATCH.get(path.stem, FIRST_BATCH[run.recipe.kind])
     assert Counter(key.example.id.split(":")[0] for key in keys) == expected
     model = run.build_model(processor)
     batch = run.build_collator(processor, model)([dataset[key] for key in keys])
@@ -278,7 +318,8 @@ def test_recipes_of_the_papers_build_their_first_batch(path, on_small_copies):
         assert [name for name, count in targets.items() if count > 0] == ["speech_mlm"]
         assert speech == {"voxpopuli_unlabelled", "mls"}
         return
-    assert all(count > 0 for name, count in targets.items() if name not in ("ctc", "language")), targets
+    unused = ("ctc", "language", *(("contrastive", "diversity") if path.stem == "most" else ()))
+    assert all(count > 0 for name, count in targets.items() if name not in unused), targets
     assert speech == {"voxpopuli_unlabelled", "common_voice", "mls", "babel"}
     if run.recipe.kind == "pretraining":
         assert processor.speech_tokenizer.config.kind == "contrastive"
@@ -315,6 +356,29 @@ def test_models_of_the_paper_have_the_papers_size():
         with torch.device("meta"):
             model = Mu2SLAMForPreTraining(Mu2SLAMConfig(**payload))
         assert sum(p.numel() for p in model.parameters()) == pytest.approx(total, rel=0.02)
+
+
+@pytest.mark.parametrize("name, size", [("600m", 0.6e9), ("2b", 2e9)])
+def test_models_of_usm_have_the_papers_size(name, size):
+    """Front end and layers; USM: 24 layers of 1024 with 8 heads, 32 of 1536 with 16, 128 mel bins."""
+    payload = json.loads((CONFIGURATION / "models" / "usm" / f"{name}.json").read_text(encoding="utf-8"))
+    payload.pop("model_type")
+    with torch.device("meta"):
+        model = MSLAMModel(MSLAMConfig(**payload))
+    parts = (model.subsampling, model.conformer)
+    assert sum(p.numel() for part in parts for p in part.parameters()) == pytest.approx(size, rel=0.1)
+
+
+def test_the_second_stage_of_usm_starts_from_the_first(on_small_copies, first_stage):
+    run = on_small_copies(CONFIGURATION / "recipes" / "usm" / "most.yaml")
+    processor = run.build_processor(run.load_data())
+    model = run.build_model(processor)
+    assert isinstance(model, MaestroForPreTraining) and model.config.num_speech_layers == 1
+    assert processor.feature_extractor.feature_size == 128 and len(processor.tokenizer) > 64 + 1024 + 100
+    start = MSLAMForPreTraining.from_pretrained(first_stage).model
+    for name in ("subsampling", "conformer"):
+        own = getattr(model.model, name).state_dict()
+        assert own and all(torch.equal(values, own[key]) for key, values in getattr(start, name).state_dict().items())
 
 
 @each(RECIPES)

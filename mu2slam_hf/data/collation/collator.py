@@ -131,6 +131,10 @@ class SpeechTextCollator:
             self._language_rows[lang] = language_index(lang, self.languages)
         return self._language_rows[lang]
 
+    def known_rows(self, languages: Sequence[str]) -> list[int]:
+        """Rows of languages, 0 (`und`) for one that is not in the table: mSLAM may be trained on any language."""
+        return [self.language_row(code) if code in self.languages else 0 for code in languages]
+
 
 def check_at_least_one(**numbers: int | None) -> None:
     """Check that options of a collator are at least 1 or None.

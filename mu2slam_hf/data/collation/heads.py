@@ -71,9 +71,8 @@ class HeadCollator(SpeechTextCollator):
         return {**source, "labels": labels, "source_language_labels": languages, "record_ids": ids}
 
     def _spoken_languages(self, languages: Sequence[str]) -> Tensor:
-        # The encoder of mSLAM reads no language, so that a head may be trained on one that the processor lacks.
-        rows = [self.language_row(code) if code in self.languages else 0 for code in languages]
-        return torch.tensor([row or IGNORE_INDEX for row in rows] or [IGNORE_INDEX], dtype=torch.int64)
+        rows = [row or IGNORE_INDEX for row in self.known_rows(languages)]
+        return torch.tensor(rows or [IGNORE_INDEX], dtype=torch.int64)
 
     def _transcripts(self, texts: Sequence[str], num_frames: Sequence[int], ids: Sequence[str]) -> Tensor:
         rows = [

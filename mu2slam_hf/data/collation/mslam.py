@@ -30,8 +30,9 @@ class MSLAMCollator(MaskingCollator[MSLAMMaskingConfig]):
     seeds of the random vectors in place of masked frames; `text_ids` `(W, L)` int64, already masked, each text with
     `</s>`, `text_attention_mask` and `text_labels` `(W, L)`, -100 if there is no target; `pair_speech_rows` and
     `pair_text_rows` `(P,)` int64; `ctc_labels` `(U, C)` int64, -100 as padding and in all rows without a transcript;
-    and `record_ids`, ids of the examples for messages. Without speech there is one silent row, without text one row of
-    padding, both without labels.
+    `speech_language_ids` `(U,)` and `text_language_ids` `(W,)` int64, rows of the languages, 0 (`und`) for unknown
+    languages and in `undetermined_source_ratio` of the draws; and `record_ids`, ids of the examples for messages.
+    Without speech there is one silent row, without text one row of padding, both without labels.
 
     Paper: mSLAM has unpaired speech, unpaired text, and pairs of speech and its transcript (TLM and CTC).
     Choice: `<unk>` is an input, but never a target; `</s>` is never masked.
@@ -90,8 +91,14 @@ class MSLAMCollator(MaskingCollator[MSLAMMaskingConfig]):
             "pair_speech_rows": _rows_of_pairs([task for _, task in speech]),
             "pair_text_rows": _rows_of_pairs([task for _, task in texts]),
             "ctc_labels": self.pad(labels, IGNORE_INDEX),
+            "speech_language_ids": self._languages_of([item.drawn for item, _ in speech]),
+            "text_language_ids": self._languages_of([drawn for drawn, _ in texts]),
             "record_ids": [item.drawn.example.id for item in usable],
         }
+
+    def _languages_of(self, drawn: Sequence[DrawnExample]) -> Tensor:
+        """Rows of the languages of utterances or texts; there is at least one row."""
+        return torch.tensor(self.known_rows([part.source_lang for part in drawn]) or [0], dtype=torch.int64)
 
     def _mask_speech(
         self, speech: Sequence[tuple[Item, str]], num_frames: Sequence[int], longest: int

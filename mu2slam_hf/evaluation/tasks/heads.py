@@ -18,7 +18,7 @@ from mu2slam_hf.data.collation.heads import HeadCollator
 from mu2slam_hf.data.examples.dataset import ExampleDataset, Item
 from mu2slam_hf.data.examples.example import Example
 from mu2slam_hf.data.selection import spread_evenly
-from mu2slam_hf.data.text import normalize_for_scoring
+from mu2slam_hf.data.text import decode_written, normalize_for_scoring
 from mu2slam_hf.evaluation.scores.confusion import (
     ConfusionMatrix,
     compute_confusion,
@@ -30,7 +30,6 @@ from mu2slam_hf.evaluation.scores.metrics import compute_cer, compute_wer
 from mu2slam_hf.evaluation.scores.tables import format_tsv
 from mu2slam_hf.evaluation.tasks.zero_shot_classification import fit_linear
 from mu2slam_hf.models.generation_tokens import exclude_from_ctc, excluded_tokens
-from mu2slam_hf.models.tokenization_mu2slam import decode_written
 
 logger = logging.get_logger(__name__)
 

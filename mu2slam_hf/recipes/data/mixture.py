@@ -1,7 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The mixture of tasks of a run, on tables or on streams: its examples, sampler and development sets."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +13,11 @@ from mu2slam_hf.data.examples.dataset import ExampleDataset
 from mu2slam_hf.data.examples.draws import DrawOptions
 from mu2slam_hf.data.examples.example import Example
 from mu2slam_hf.data.examples.token_counts import build_token_counter
+from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.data.sampling.mixture_config import PAPER_SHARES, MixtureConfig
 from mu2slam_hf.data.sampling.stream_sampler import StreamBatchSampler
 from mu2slam_hf.data.sampling.tables import TableBatchSampler
+from mu2slam_hf.models.language_codes import canonical_language
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.recipes.data.records import Records, build_audio_cache
 from mu2slam_hf.recipes.data.streams import StreamedCorpus, build_sources
@@ -64,6 +66,7 @@ def build_task_examples(
     examples: list[Example] = []
     for task in tasks:
         names = [name for name, weight in recipe.data.tasks[task].corpus_weights.items() if weight > 0]
+        _check_languages(recipe, task, {lang for name in names for r in records[name] for lang in _languages_of(r)})
         builder = _build_example_builder(recipe, task, count_tokens)
         try:
             examples += builder.build(record for name in names for record in records[name])
@@ -74,11 +77,26 @@ def build_task_examples(
     return examples
 
 
+def _languages_of(record: SpeechTextRecord) -> Iterator[str]:
+    yield record.lang
+    yield from record.translations
+
+
+def _check_languages(recipe: MixtureRecipe, task: str, present: Collection[str]) -> None:
+    """Raises RecipeError for languages of a task that no corpus has."""
+    missing = [code for code in recipe.data.tasks[task].languages if canonical_language(code) not in present]
+    if missing:
+        raise RecipeError(
+            f"data.tasks.{task}.languages: no corpus of the task has {', '.join(missing)}; they have "
+            f"{', '.join(sorted(present))}"
+        )
+
+
 def _build_example_builder(recipe: MixtureRecipe, task: str, count_tokens: Callable[[str], int]) -> ExampleBuilder:
     return ExampleBuilder(
         tasks=[task],
         one_target=True,
-        languages=recipe.data.languages or None,
+        languages=recipe.data.languages_of(task) or None,
         count_tokens=count_tokens,
         limits=recipe.data.limits,
         translations_as_texts=recipe.data.translations_as_texts,
@@ -133,6 +151,9 @@ def build_mixture(
             failures=dataset.failures,
             opened=opened,
         )
+        for task in mixture.tasks:
+            _check_languages(recipe, task, {source.lang for source in sources if source.task == task})
+        sources = [s for s in sources if not data.tasks[s.task].languages or s.lang in data.languages_of(s.task)]
         return dataset, StreamBatchSampler(
             sources, mixture, builders=builders, failures=dataset.failures, seed=seed, **args.place
         )
@@ -157,8 +178,10 @@ def build_mixture_development_sets(
         examples: list[Example] = []
         for task in section.tasks:
             builder = _build_example_builder(recipe, task, count_tokens)
+            # Also of languages on which a task is not trained.
+            builder = replace(builder, limits=limits, translations_as_texts=False, languages=data.languages or None)
             try:
-                examples += replace(builder, limits=limits, translations_as_texts=False).build(records)
+                examples += builder.build(records)
             except ValueError:
                 logger.warning(f"evaluation.corpora.{name}: has no example of {task}")
         sets[name] = DevelopmentSet(

@@ -20,6 +20,7 @@ from mu2slam_hf.quantization.speech_id_tables import SpeechIdTable
 from mu2slam_hf.quantization.tokenizer_loading import load_with_extractor
 from mu2slam_hf.recipes.data.records import Records, load_records
 from mu2slam_hf.recipes.runs.mixture import MixtureRun
+from mu2slam_hf.recipes.runs.models import select_trained
 from mu2slam_hf.recipes.runs.run import build_arguments
 from mu2slam_hf.recipes.schema.dual_encoder import DualEncoderRecipe
 from mu2slam_hf.recipes.schema.loader import RecipeError, errors_of
@@ -101,9 +102,7 @@ class DualEncoderRun(MixtureRun):
         if section.attn_implementation is not None:
             model.set_attn_implementation(section.attn_implementation)
         self._note_languages(model.config, data or {})
-        for name, parameter in model.named_parameters():
-            if any(name.startswith(prefix) for prefix in section.freeze):
-                parameter.requires_grad_(False)
+        select_trained(model, section.freeze)
         return model if recipe.lora is None else self._add_adapters(model)
 
     def _note_languages(self, config: Any, data: Records) -> None:

@@ -12,7 +12,7 @@ from transformers.utils import logging
 from mu2slam_hf.interop.speech_encoder_formats import FORMATS, TRAINING_FIELDS, convert_config
 from mu2slam_hf.interop.speech_encoders import OWN_SOURCES, SpeechEncoderWeights, load_speech_encoder
 from mu2slam_hf.interop.speech_extractors import load_feature_extractor
-from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
+from mu2slam_hf.models.configuration_conformer import ADAPTER_FIELDS, ConformerEncoderConfig
 from mu2slam_hf.models.modules_speech_inputs import describe_mismatch
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
 from mu2slam_hf.models.processing_speech_tokenizer import SPEECH_TOKENIZER_FOLDER, log_mel_extractor
@@ -58,7 +58,7 @@ class EncoderStart:
         for name, value in _flatten(overrides).items():
             part, _, key = name.partition(".")
             fixed = {"encoder_config": self.config.to_dict(), "decoder_config": {"hidden_size": width}}.get(part, {})
-            if key in fixed and key not in TRAINING_FIELDS and value != fixed[key]:
+            if key in fixed and key not in (*TRAINING_FIELDS, *ADAPTER_FIELDS) and value != fixed[key]:
                 raise RecipeError(
                     f"model.overrides.{name}: {value!r} does not fit the encoder of {self.folder}, which has "
                     f"{fixed[key]!r}; leave it out"
@@ -70,10 +70,12 @@ class EncoderStart:
                 names = ("hidden_size", "num_attention_heads", "intermediate_size")
                 decoder.update({name: getattr(self.config, name) for name in names})
         else:
-            # An mSLAM without a projection between its layers, with the masked frames of the source.
-            if self.weights.token_table is not None:
+            # Without a projection between its layers; masked frames are those of a source that is no mSLAM.
+            payload["add_speech_projection"] = False
+            if self.weights.token_table is None:
+                payload["speech_mask"] = "learned"
+            elif config_class.model_type != "maestro":
                 raise RecipeError(f"{PATH}: {self.folder} is an mSLAM itself; start from it with model.init_from")
-            payload.update(add_speech_projection=False, speech_mask="learned")
 
     def load_into(self, model: Any, processor: Mu2SLAMProcessor) -> None:
         """Copy the weights into a new model.

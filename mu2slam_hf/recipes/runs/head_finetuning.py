@@ -3,12 +3,14 @@
 
 import copy
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mu2slam_hf.checkpoints.folders import read_config
+from mu2slam_hf.data.audio import SAMPLING_RATE
 from mu2slam_hf.data.augmentation import SpecAugment
 from mu2slam_hf.data.collation.heads import HeadCollator
 from mu2slam_hf.data.collation.questions import QuestionCollator
@@ -175,7 +177,7 @@ class HeadFinetuningRun(Run):
         """The encoder with its head in float32; layers are frozen by `head.trainable_layers`.
 
         Raises:
-            RecipeError: as `build_model_of`, or too few layers.
+            RecipeError: as `build_model_of`, too few layers, or CTC alone with a tokenizer of bytes.
         """
         recipe, section = self.recipe, self.recipe.head
         model_class = find_model_class(recipe)
@@ -188,6 +190,9 @@ class HeadFinetuningRun(Run):
         start = self.model_recipe
         with_labels = replace(start, model=replace(start.model, overrides=overrides))
         model: Any = build_model_of(with_labels, processor, model_class, growths=self.growths)
+        if section.kind == "ctc" and processor.tokenizer.has_bytes:
+            records = [record for part in data.records.values() for record in part]
+            raise RecipeError(_describe_bytes(records, SAMPLING_RATE / model.config.inputs_to_logits_ratio))
         if section.trainable_layers is not None:
             if not hasattr(model, "freeze_encoder"):
                 raise RecipeError(f"head.trainable_layers: is not supported by {section.kind}; use model.freeze")
@@ -328,6 +333,18 @@ class HeadFinetuningRun(Run):
             self.adapted.save_pretrained(folder / "adapters")
         for name, report in self.reports.items():
             report.save(name, folder)
+
+
+def _describe_bytes(records: Sequence[SpeechTextRecord], frames_per_second: float) -> str:
+    """Why CTC alone is refused for bytes, with the figures of the training data."""
+    spoken = [record for record in records if record.text and record.duration_seconds]
+    num_bytes = sum(len(record.text.encode()) for record in spoken if record.text)
+    seconds = sum(record.duration_seconds or 0.0 for record in spoken)
+    return (
+        "head.kind: CTC needs a frame for every byte and treats the bytes of a character as independent; the training "
+        f"data have {num_bytes / max(seconds, 1e-9):.1f} bytes per second, the encoder {frames_per_second:.1f} "
+        "frames. Use head.kind: rnnt, or a tokenizer of characters"
+    )
 
 
 OBJECTIVES: dict[str, type[HeadObjective]] = {

@@ -4,6 +4,7 @@
 import json
 import re
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -94,10 +95,34 @@ def build_model_of(
     set_generation(model, section)
     if section.attn_implementation is not None:
         model.set_attn_implementation(section.attn_implementation)
-    for name, parameter in model.named_parameters():
-        if any(name.startswith(prefix) for prefix in section.freeze):
-            parameter.requires_grad_(False)
+    select_trained(model, section.freeze, section.train_only)
     return model
+
+
+def select_trained(model: nn.Module, freeze: Sequence[str], train_only: Sequence[str] = ()) -> None:
+    """Freeze the parameters of some prefixes, or all except those of others.
+
+    Args:
+        model: changed in place.
+        freeze: prefixes of the names of parameters that are not trained; `*` stands for any characters.
+        train_only: prefixes of those that alone are trained; one of the names of a shared parameter is enough. Empty:
+            all are trained.
+
+    Raises:
+        RecipeError: a prefix of `train_only` that no parameter has.
+    """
+    if train_only:
+        model.requires_grad_(False)
+    for prefix in train_only:
+        names = model.named_parameters(remove_duplicate=False)
+        chosen = [parameter for name, parameter in names if fnmatchcase(name, f"{prefix}*")]
+        if not chosen:
+            raise RecipeError(f"model.train_only: no parameter of the model has a name that starts with {prefix!r}")
+        for parameter in chosen:
+            parameter.requires_grad_(True)
+    for name, parameter in model.named_parameters():
+        if any(fnmatchcase(name, f"{prefix}*") for prefix in freeze):
+            parameter.requires_grad_(False)
 
 
 def _grow(model: Any, processor: Mu2SLAMProcessor, section: ModelSection, folder: str) -> None:

@@ -1,6 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
 """The processor of a run: feature extractor, tokenizer and languages."""
 
+import json
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from mu2slam_hf.data.examples.example import Example
 from mu2slam_hf.data.records import SpeechTextRecord
 from mu2slam_hf.growth.characters import UnknownCharacter, count_unknown_characters
 from mu2slam_hf.growth.languages import LanguageGrowth, grow_processor
+from mu2slam_hf.models.configuration_conformer import ConformerEncoderConfig
 from mu2slam_hf.models.feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from mu2slam_hf.models.language_codes import canonical_language
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor
@@ -29,6 +31,9 @@ logger = logging.get_logger(__name__)
 
 _UNUSED_TEXT = "a"
 """Text of the tokenizer of a run on speech alone, which is saved with the model but reads nothing."""
+
+_VOCAB_SIZE = 4096
+"""Default number of text tokens of a new tokenizer."""
 
 _SHOWN = 20
 """Number of unknown characters that a message lists."""
@@ -66,7 +71,9 @@ def build_processor(
     if section.add_languages:
         raise RecipeError("processor.add_languages: requires model.init_from; a new model has processor.languages")
     start = recipe.model.init_encoder_from
-    processor = None if start is None else load_start_processor(start)
+    # A Maestro has new text units, also if it starts from an mSLAM.
+    has_new_text = start is None or recipe.kind == "maestro_pretraining"
+    processor = None if has_new_text else load_start_processor(start)
     if processor is not None:
         return processor
     texts = _tokenizer_texts(records, section.texts_per_language, recipe.training.seed)
@@ -74,7 +81,10 @@ def build_processor(
         texts = [_UNUSED_TEXT]
     with errors_of("processor.tokenizer"):
         tokenizer = Mu2SLAMTokenizer.train_from_iterator(
-            texts, vocab_size=section.vocab_size, kind=section.tokenizer, num_speech_tokens=section.num_speech_tokens
+            texts,
+            vocab_size=section.vocab_size or _VOCAB_SIZE,
+            kind=section.tokenizer,
+            num_speech_tokens=section.num_speech_tokens,
         )
     unknown = count_unknown_characters(iterate_training_texts(recipe, records), tokenizer)
     if unknown:
@@ -118,7 +128,7 @@ def _tokenizer_texts(records: Records, per_language: int | None, seed: int) -> l
 
 def _fit_feature_extractor(recipe: Any, records: Records) -> Mu2SLAMFeatureExtractor:
     """Measure mean and deviation of each mel bin on random recordings, the same share of each corpus."""
-    extractor = Mu2SLAMFeatureExtractor()
+    extractor = Mu2SLAMFeatureExtractor(feature_size=_num_mel_bins(recipe.model))
     wanted = recipe.processor.feature_statistics_utterances
     spoken = {name: [r for r in part if r.audio is not None] for name, part in records.items()}
     spoken = {name: part for name, part in spoken.items() if part}
@@ -129,6 +139,15 @@ def _fit_feature_extractor(recipe: Any, records: Records) -> Mu2SLAMFeatureExtra
     for name in sorted(spoken):
         chosen += generator.sample(spoken[name], min(len(spoken[name]), max(1, wanted // len(spoken))))
     return extractor.fit_statistics(_load_readable(chosen), sampling_rate=16000)
+
+
+def _num_mel_bins(section: ModelSection) -> int:
+    """Mel bins of the encoder of a new model."""
+    own: Mapping[str, Any] = {}
+    if section.config is not None:
+        own = json.loads(Path(section.config).read_text(encoding="utf-8")).get("encoder_config") or {}
+    bins = section.overrides.get("encoder_config.num_mel_bins", own.get("num_mel_bins"))
+    return ConformerEncoderConfig.num_mel_bins if bins is None else int(bins)
 
 
 def _load_readable(records: Iterable[SpeechTextRecord]) -> Iterator[FloatArray]:
@@ -164,14 +183,17 @@ def iterate_training_texts(recipe: Any, records: Records) -> Iterator[tuple[str,
     data = recipe.data
     if hasattr(data, "tasks"):
         uses = [
-            (name, ExampleBuilder(tasks=[task], one_target=True, **_options(data)))
+            (name, ExampleBuilder(tasks=[task], one_target=True, **_options(data, data.languages_of(task))))
             for task, section in data.tasks.items()
             if section.share != 0
             for name, weight in section.corpus_weights.items()
             if weight > 0
         ]
     elif all(hasattr(corpus, "tasks") for corpus in data.corpora.values()):
-        uses = [(name, ExampleBuilder(tasks=corpus.tasks, **_options(data))) for name, corpus in data.corpora.items()]
+        uses = [
+            (name, ExampleBuilder(tasks=corpus.tasks, **_options(data, data.languages)))
+            for name, corpus in data.corpora.items()
+        ]
     else:  # transcripts only
         for part in records.values():
             yield from ((record.lang, record.text) for record in part if record.text)
@@ -182,9 +204,9 @@ def iterate_training_texts(recipe: Any, records: Records) -> Iterator[tuple[str,
                 yield from _texts_of(example)
 
 
-def _options(data: Any) -> dict[str, Any]:
+def _options(data: Any, languages: Sequence[str]) -> dict[str, Any]:
     as_texts = getattr(data, "translations_as_texts", False)
-    return {"languages": data.languages or None, "translations_as_texts": as_texts}
+    return {"languages": languages or None, "translations_as_texts": as_texts}
 
 
 def _texts_of(example: Example) -> Iterator[tuple[str, str]]:

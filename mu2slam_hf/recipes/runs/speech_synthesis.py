@@ -26,7 +26,7 @@ from mu2slam_hf.quantization.speech_id_tables import SpeechIdTable
 from mu2slam_hf.quantization.tokenizer_loading import load_with_extractor
 from mu2slam_hf.recipes.data.head_data import label_of
 from mu2slam_hf.recipes.data.records import Records, load_records
-from mu2slam_hf.recipes.runs.models import override_config
+from mu2slam_hf.recipes.runs.models import override_config, select_trained
 from mu2slam_hf.recipes.runs.run import Run, assemble_trainer, build_arguments
 from mu2slam_hf.recipes.schema.data import CorpusSource
 from mu2slam_hf.recipes.schema.loader import RecipeError, errors_of
@@ -110,9 +110,7 @@ class SpeechSynthesisRun(Run):
                 f"objective.stft: must be above 0 for a vocoder with weights, and 0 for griffin_lim; got "
                 f"{recipe.objective.stft} for {model.config.vocoder}"
             )
-        for name, parameter in model.named_parameters():
-            if any(name.startswith(prefix) for prefix in section.freeze):
-                parameter.requires_grad_(False)
+        select_trained(model, section.freeze, section.train_only)
         return model
 
     def _find_voices(self, data: Records) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from mu2slam_hf.data.manifests import read_texts
 from mu2slam_hf.models.tokenization_mu2slam import Mu2SLAMTokenizer
 from mu2slam_hf.recipes.runs.run import RecipeRun
 from mu2slam_hf.recipes.schema.loader import errors_of, path_field
+from mu2slam_hf.recipes.schema.sections import check_vocab_size
 
 
 @dataclass(kw_only=True)
@@ -18,8 +19,8 @@ class TextTokenizerRecipe:
     Attributes:
         kind: kind of the recipe.
         files: texts, one sentence per line, or manifests, whose translations are texts too.
-        tokenizer: kind of the tokenizer (char, unigram).
-        vocab_size: maximum number of text tokens; default: 4096 characters or 64,000 pieces.
+        tokenizer: kind of the tokenizer (char, unigram, byte).
+        vocab_size: maximum number of text tokens; default: 4096 characters or 64,000 pieces. Not for bytes.
         num_speech_tokens: number of speech ids, which precede the text tokens.
         output: folder of the tokenizer.
     """
@@ -34,6 +35,7 @@ class TextTokenizerRecipe:
     def __post_init__(self) -> None:
         if not self.files:
             raise ValueError("files: at least one is required: texts, one sentence per line, or manifests")
+        check_vocab_size(self.tokenizer, self.vocab_size)
 
 
 class TextTokenizerRun(RecipeRun):

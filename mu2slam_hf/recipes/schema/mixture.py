@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mu2slam_hf.data.examples.builder import ExampleLimits
+from mu2slam_hf.models.language_codes import canonical_language
 from mu2slam_hf.models.task_types import PRETRAINING_TASKS
 from mu2slam_hf.recipes.schema.data import CorpusSource
 from mu2slam_hf.recipes.schema.sections import (
@@ -54,11 +55,14 @@ class PretrainingTaskSection:
             8, asr, ast and mt 1; 0 for none.
         temperature: T of sampling over languages. Default, by the paper (appendix A.1): text 3, mt 2; Choice: 1 else.
         corpus_weights: name in `data.corpora` -> number of passes per epoch of the task.
+        languages: languages of the examples of the task, so that a corpus gives speech and texts of a language, but no
+            pairs; empty for those of `data.languages`.
     """
 
     share: int | None = None
     temperature: float | None = None
     corpus_weights: dict[str, float] = field(default_factory=dict)
+    languages: list[str] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)
@@ -95,6 +99,11 @@ class PretrainingDataSection:
     streaming: bool = False
     block_size: int = 1000
 
+    def languages_of(self, task: str) -> list[str]:
+        """Canonical codes of the languages of a task; empty for all."""
+        own = self.tasks[task].languages if task in self.tasks else []
+        return [canonical_language(code) for code in own or self.languages]
+
     def __post_init__(self) -> None:
         for task, section in self.tasks.items():
             if task not in PRETRAINING_TASKS:
@@ -103,6 +112,10 @@ class PretrainingDataSection:
                 if corpus not in self.corpora:
                     known = ", ".join(self.corpora)
                     raise ValueError(f"tasks.{task}.corpus_weights.{corpus}: no such corpus in data.corpora ({known})")
+            all_languages = set(map(canonical_language, self.languages or section.languages))
+            outside = [code for code in section.languages if canonical_language(code) not in all_languages]
+            if outside:
+                raise ValueError(f"tasks.{task}.languages: {', '.join(outside)} is not in data.languages")
 
 
 @dataclass(kw_only=True)

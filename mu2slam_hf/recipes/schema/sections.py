@@ -25,7 +25,8 @@ class ModelSection:
         grow_from: folder of a trained model of the same width that a new model (`config`) starts from. The new one may
             have more layers, wider feed-forward modules, other languages and another vocabulary; the feature
             extractor is that of the source.
-        freeze: prefixes of the names of parameters that are not trained.
+        freeze: prefixes of the names of parameters that are not trained; `*` stands for any characters.
+        train_only: prefixes of the names of parameters that alone are trained, the opposite of `freeze`.
         generation_config: defaults of `generate` for the trained model, saved as its `generation_config.json`:
             `ctc_weight`, `num_beams`, ... A model trained with CTC recognizes speech far better with `ctc_weight`.
         attn_implementation: attention backend; None for transformers' choice. On CPU, `eager` trains a small model
@@ -38,6 +39,7 @@ class ModelSection:
     init_encoder_from: str | None = path_field("checkpoint")
     grow_from: str | None = path_field("checkpoint")
     freeze: list[str] = field(default_factory=list)
+    train_only: list[str] = field(default_factory=list)
     generation_config: dict[str, Any] = field(default_factory=dict)
     attn_implementation: str | None = None
 
@@ -65,8 +67,9 @@ class ProcessorSection:
             of a language that the model has, only these are added.
         allow_unknown_characters: whether to train on texts with characters that the tokenizer of `init_from` does not
             have, and which become `<unk>`. Otherwise they are an error.
-        tokenizer: kind of text tokenizer (char, unigram), trained on the texts of all training corpora.
-        vocab_size: maximum number of text tokens of the tokenizer.
+        tokenizer: kind of text tokenizer (char, unigram), trained on the texts of all training corpora; byte: the 256
+            bytes, whatever the texts.
+        vocab_size: maximum number of text tokens of the tokenizer; default: 4096. Not for bytes.
         texts_per_language: maximum number of distinct texts of each language that the tokenizer is trained on, so that
             languages with few texts get their share of pieces; None: all texts, as often as they occur.
         num_speech_tokens: number of speech ids, which precede the text tokens.
@@ -79,12 +82,21 @@ class ProcessorSection:
     add_languages: dict[str, AddedLanguageSection] = field(default_factory=dict)
     allow_unknown_characters: bool = False
     tokenizer: str = "char"
-    vocab_size: int = 4096
+    vocab_size: int | None = None
     texts_per_language: int | None = None
     num_speech_tokens: int = 1024
     languages: list[str] = field(default_factory=list)
     feature_statistics_utterances: int = 400
     records_per_language: int = 2000
+
+    def __post_init__(self) -> None:
+        check_vocab_size(self.tokenizer, self.vocab_size)
+
+
+def check_vocab_size(tokenizer: str, vocab_size: int | None) -> None:
+    """Raises ValueError for a number of tokens of a tokenizer that always has the same."""
+    if tokenizer == "byte" and vocab_size is not None:
+        raise ValueError(f"vocab_size: a tokenizer of bytes has 256 tokens; leave {vocab_size} out")
 
 
 @dataclass(kw_only=True)

@@ -17,7 +17,7 @@ from .configuration_speech_synthesizer import FRAMES_PER_ID, SpeechSynthesizerCo
 from .feature_extraction_mu2slam import Mu2SLAMFeatureExtractor
 from .modeling_conformer import ConformerEncoder
 from .modules_base import initialize_module
-from .modules_saved_weights import share_weights
+from .modules_language_adapters import share_weights
 from .modules_text_resampling import ResidualConvolutions
 from .modules_vocoders import InverseSTFTHead, griffin_lim, mel_to_magnitudes, overlap_add
 

@@ -28,6 +28,7 @@ from mu2slam_hf import (
 )
 from mu2slam_hf.checkpoints.model_types import MODEL_TYPES
 from mu2slam_hf.inference.registration import register_model_types
+from mu2slam_hf.models.configuration_speech_synthesizer import SpeechSynthesizerConfig
 
 MODEL_CONFIGS = sorted((REPOSITORY_ROOT / "configuration" / "models").rglob("*.json"))
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
@@ -61,6 +62,9 @@ def tiny_configs() -> dict[str, object]:
         "speech_llm": SpeechLLMConfig(encoder_config=encoder, text_config=text, audio_token_id=40),
         "speech_text_dual_encoder": SpeechTextDualEncoderConfig(
             text_config={"model_type": "llama", "vocab_size": 50, "num_key_value_heads": 2, **SMALL}
+        ),
+        "mu2slam_speech_synthesizer": SpeechSynthesizerConfig(
+            num_speech_tokens=8, encoder_config=SMALL, frame_config=SMALL, vocoder="istft", vocoder_config=SMALL
         ),
         "mu2slam_decoder": whole.decoder_config,
         "mu2slam_conformer": encoder,

@@ -23,6 +23,7 @@ from mu2slam_hf.cli.commands import (
     retrieve,
     search,
     serve,
+    speak,
     tone_corpus,
     train,
     transcribe,
@@ -38,7 +39,7 @@ _PROGRAM = Program(
     version=f"mu2slam-hf {mu2slam_hf.__version__}",
     groups={
         "use a model": (
-            *(transcribe, listen, translate, align, index, search, retrieve, identify_language, serve, publish),
+            *(transcribe, listen, translate, align, index, search, retrieve, identify_language, speak, serve, publish),
         ),
         "train a model": (adapt, init, add_language, train, calibrate, average, export, export_encoder, tone_corpus),
         "inspect results, data and recipes": (languages, evaluate, compare, probe, plan, corpora, recipes),

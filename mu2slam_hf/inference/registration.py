@@ -12,8 +12,10 @@ from mu2slam_hf.inference.pipelines.base import register_for_task, register_new_
 from mu2slam_hf.inference.pipelines.feature_extraction import Mu2SLAMFeatureExtractionPipeline
 from mu2slam_hf.inference.pipelines.question_answering import Mu2SLAMQuestionAnsweringPipeline
 from mu2slam_hf.inference.pipelines.speech_recognition import Mu2SLAMSpeechRecognitionPipeline
+from mu2slam_hf.inference.pipelines.text_to_audio import Mu2SLAMTextToAudioPipeline
 from mu2slam_hf.inference.pipelines.translation import Mu2SLAMTranslationPipeline
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig
+from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration
 
 
 class ModelForAnswers:
@@ -50,6 +52,8 @@ def register_model_types() -> None:
     register_for_task("automatic-speech-recognition", Mu2SLAMSpeechRecognitionPipeline)
     register_for_task("audio-classification", Mu2SLAMAudioClassificationPipeline)
     register_for_task("feature-extraction", Mu2SLAMFeatureExtractionPipeline)
+    transformers.AutoModelForTextToWaveform.register(Mu2SLAMConfig, Mu2SLAMForConditionalGeneration, exist_ok=True)
+    register_for_task("text-to-audio", Mu2SLAMTextToAudioPipeline)
     register_new_task("translation", Mu2SLAMTranslationPipeline, transformers.AutoModelForSeq2SeqLM)
     register_new_task(
         "question-answering",

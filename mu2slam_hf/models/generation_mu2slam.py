@@ -77,7 +77,8 @@ class Mu2SLAMGenerationMixin(Seq2SeqInferenceMixin):
                 `generation_config.ctc_weight`, else 0.
             source_modality: `speech` or `text`, only for `encoder_outputs`; None means unknown, without CTC.
             max_repeats: number of times that the same tokens may be repeated before a row is ended; texts that CTC
-                scores may contain repetitions. Default: `generation_config.max_repeats`, else no limit.
+                scores may contain repetitions. Default: no limit for speech; for text that of
+                `generation_config.max_repeats`, else none.
             language: Whisper's name of `source_lang`. Default: `generation_config.language`.
             ctc_draft: whether greedy transcription in the spoken language starts from the best path of CTC, of which
                 the decoder checks several tokens at a time. The text is that without drafts, apart from tokens whose
@@ -135,7 +136,8 @@ class Mu2SLAMGenerationMixin(Seq2SeqInferenceMixin):
             is_drafting = is_greedy and ctc_draft
             ctc, confirmed, drafts = self._read_ctc(encoder_outputs, spoken, target_ids, weight, is_drafting)
             processors += ctc
-        processors += self._loop_processors(max_repeats, config, confirmed)
+        # Runs of equal speech ids are how a long sound is written.
+        processors += self._loop_processors(max_repeats, config if modality == "text" else None, confirmed)
         processors += self._length_processors(config, kwargs, encoder_outputs, source_modality, modality)
         kwargs |= {"custom_generate": GreedySearch(drafts)} if is_greedy else self._beam_options(kwargs, config)
         return super().generate(None, generation_config, processors, *args, encoder_outputs=encoder_outputs, **kwargs)

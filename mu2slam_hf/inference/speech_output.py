@@ -1,0 +1,121 @@
+# Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
+"""Speech from texts and recordings, by way of speech ids and the speech synthesizer of a processor.
+
+Shapes: n samples at 16 kHz.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import soundfile
+import torch
+
+from mu2slam_hf.atomic_files import atomic_path
+from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray, load_audio
+from mu2slam_hf.data.text import prepare_text
+
+
+@torch.no_grad()
+def speak(
+    model: Any,
+    processor: Any,
+    source: Any,
+    *,
+    source_lang: str | None = None,
+    target_lang: str | None = None,
+    speaker: str | None = None,
+    seed: int = 0,
+    **generate_kwargs: Any,
+) -> FloatArray:
+    """Speech of a text, or of a recording in another language, by the speech ids that a model writes.
+
+    Args:
+        model: `Mu2SLAMForConditionalGeneration` that was trained to write speech ids (tasks `tts` and `s2st`).
+        processor: its processor, with a speech synthesizer.
+        source: a text, or a mapping with `audio`: a recording in any form that `load_audio` accepts.
+        source_lang: language of the source; None means unknown.
+        target_lang: language to speak; default: that of the source.
+        speaker: voice of the synthesizer; default: the usual one of the language.
+        seed: seed of the first phases of Griffin-Lim.
+        **generate_kwargs: passed to `generate`.
+
+    Returns:
+        `(n,)` float32 at 16 kHz, 640 samples for each id.
+
+    Raises:
+        ValueError: the processor has no synthesizer, an unknown language or voice, an empty text, or no id was
+            written.
+        AudioError: a recording that cannot be read.
+    """
+    check_speaks(processor)
+    target_lang = target_lang or source_lang
+    if isinstance(source, str):
+        text = prepare_text(source, processor.tokenizer, "auto")
+        if not text:
+            raise ValueError("the text is empty; there is nothing to speak")
+        inputs, task = processor(text=[text], return_tensors="pt"), "tts"
+    else:
+        waveform = load_audio(source["audio"])
+        inputs, task = processor(audio=[waveform], sampling_rate=SAMPLING_RATE, return_tensors="pt"), "s2st"
+    languages = {"source_lang": source_lang, "target_lang": target_lang}
+    ids = model.generate(**inputs.to(model.device), task=task, **languages, **generate_kwargs)
+    (row,) = getattr(ids, "sequences", ids).tolist()
+    entries = processor.tokenizer.convert_ids_to_tokens(row, skip_special_tokens=True)
+    if not entries:
+        raise ValueError("the model wrote no speech ids for this input: was it trained on speech as a target?")
+    waveform = processor.decode_speech(row, lang=target_lang, speaker=speaker, seed=seed)
+    return waveform
+
+
+def speak_again(
+    processor: Any, recording: Any, *, source_lang: str | None = None, speaker: str | None = None, seed: int = 0
+) -> FloatArray:
+    """What the speech ids of a recording keep of it, as sound.
+
+    Args:
+        processor: processor with speech tokenizer and synthesizer.
+        recording: in any form that `load_audio` accepts.
+        source_lang: its language; None means unknown.
+        speaker: voice of the synthesizer; default: the usual one of the language.
+        seed: seed of the first phases of Griffin-Lim.
+
+    Returns:
+        `(n,)` float32 at 16 kHz, 640 samples for each id.
+
+    Raises:
+        ValueError: the processor has no synthesizer or no speech tokenizer, or an unknown language or voice.
+        AudioError: a recording that cannot be read.
+    """
+    check_speaks(processor)
+    if processor.speech_tokenizer is None:
+        raise ValueError("this processor has no speech tokenizer, which turns recordings into speech ids")
+    (ids,) = processor.tokenize_speech([load_audio(recording)], SAMPLING_RATE)
+    offset = getattr(processor.tokenizer, "speech_token_offset", 0)
+    waveform: FloatArray = processor.decode_speech(
+        [index + offset for index in ids], lang=source_lang, speaker=speaker, seed=seed
+    )
+    return waveform
+
+
+def check_speaks(processor: Any) -> None:
+    """Raises ValueError if a processor has no speech synthesizer; the message says how to get one."""
+    if getattr(processor, "speech_synthesizer", None) is None:
+        raise ValueError(
+            "this model has no speech synthesizer, which makes sound of speech ids: train one by `mu2slam train "
+            "speech_synthesizer/prompts5`, then call processor.set_speech_synthesizer(SpeechSynthesizerModel."
+            "from_pretrained(folder)) and processor.save_pretrained"
+        )
+
+
+def write_recording(path: str | os.PathLike[str], waveform: FloatArray) -> None:
+    """Write samples `(n,)` at 16 kHz in the format of the ending of a name: wav, flac, ogg, ...
+
+    Raises:
+        ValueError: libsndfile does not know the ending.
+    """
+    ending = Path(path).suffix.removeprefix(".").upper()
+    if ending not in soundfile.available_formats():
+        raise ValueError(f"{path}: unknown format {ending.lower() or '(no ending)'}; use .wav, .flac or .ogg")
+    with atomic_path(path) as temporary:
+        soundfile.write(temporary, waveform, SAMPLING_RATE, format=ending)

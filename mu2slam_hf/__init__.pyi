@@ -11,6 +11,8 @@ from mu2slam_hf.hub.bundle import add_custom_code as add_custom_code
 from mu2slam_hf.inference.alignment import align as align
 from mu2slam_hf.inference.formats.plots import plot_recording as plot_recording
 from mu2slam_hf.inference.language_identification import predict_languages as predict_languages
+from mu2slam_hf.inference.pipelines.speech_output import speak as speak
+from mu2slam_hf.inference.pipelines.speech_output import speak_again as speak_again
 from mu2slam_hf.inference.representations import SpeechTextEncoder as SpeechTextEncoder
 from mu2slam_hf.inference.transcription import TranscriptionOptions as TranscriptionOptions
 from mu2slam_hf.inference.transcription import transcribe_recordings as transcribe_recordings
@@ -33,6 +35,7 @@ from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMCTCConfig as Mu2SLAMC
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMDecoderConfig as Mu2SLAMDecoderConfig
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMRNNTConfig as Mu2SLAMRNNTConfig
 from mu2slam_hf.models.configuration_speech_llm import SpeechLLMConfig as SpeechLLMConfig
+from mu2slam_hf.models.configuration_speech_synthesizer import SpeechSynthesizerConfig as SpeechSynthesizerConfig
 from mu2slam_hf.models.configuration_speech_text_dual_encoder import (
     SpeechTextDualEncoderConfig as SpeechTextDualEncoderConfig,
 )
@@ -71,6 +74,8 @@ from mu2slam_hf.models.modeling_mu2slam_understanding import (
 from mu2slam_hf.models.modeling_speech_llm import (
     SpeechLLMForConditionalGeneration as SpeechLLMForConditionalGeneration,
 )
+from mu2slam_hf.models.modeling_speech_synthesizer import SpeechSynthesizerModel as SpeechSynthesizerModel
+from mu2slam_hf.models.modeling_speech_synthesizer import SpeechSynthesizerOutput as SpeechSynthesizerOutput
 from mu2slam_hf.models.modeling_speech_text_dual_encoder import (
     SpeechTextDualEncoderModel as SpeechTextDualEncoderModel,
 )
@@ -84,6 +89,7 @@ from mu2slam_hf.models.modeling_transducer import TransducerGenerateOutput as Tr
 from mu2slam_hf.models.modeling_transducer import TransducerOutput as TransducerOutput
 from mu2slam_hf.models.processing_mu2slam import Mu2SLAMProcessor as Mu2SLAMProcessor
 from mu2slam_hf.models.processing_speech_llm import SpeechLLMProcessor as SpeechLLMProcessor
+from mu2slam_hf.models.processing_speech_output import SpeechSynthesizerProcessor as SpeechSynthesizerProcessor
 from mu2slam_hf.models.processing_speech_text_dual_encoder import (
     SpeechTextDualEncoderProcessor as SpeechTextDualEncoderProcessor,
 )

@@ -11,8 +11,8 @@ from mu2slam_hf.inference.pipelines.audio_classification import Mu2SLAMAudioClas
 from mu2slam_hf.inference.pipelines.base import register_for_task, register_new_task
 from mu2slam_hf.inference.pipelines.feature_extraction import Mu2SLAMFeatureExtractionPipeline
 from mu2slam_hf.inference.pipelines.question_answering import Mu2SLAMQuestionAnsweringPipeline
+from mu2slam_hf.inference.pipelines.speech_output import Mu2SLAMTextToAudioPipeline
 from mu2slam_hf.inference.pipelines.speech_recognition import Mu2SLAMSpeechRecognitionPipeline
-from mu2slam_hf.inference.pipelines.text_to_audio import Mu2SLAMTextToAudioPipeline
 from mu2slam_hf.inference.pipelines.translation import Mu2SLAMTranslationPipeline
 from mu2slam_hf.models.configuration_mu2slam import Mu2SLAMConfig
 from mu2slam_hf.models.modeling_mu2slam import Mu2SLAMForConditionalGeneration

@@ -136,7 +136,6 @@ class Mu2SLAMGenerationMixin(Seq2SeqInferenceMixin):
             is_drafting = is_greedy and ctc_draft
             ctc, confirmed, drafts = self._read_ctc(encoder_outputs, spoken, target_ids, weight, is_drafting)
             processors += ctc
-        # Runs of equal speech ids are how a long sound is written.
         processors += self._loop_processors(max_repeats, config if modality == "text" else None, confirmed)
         processors += self._length_processors(config, kwargs, encoder_outputs, source_modality, modality)
         kwargs |= {"custom_generate": GreedySearch(drafts)} if is_greedy else self._beam_options(kwargs, config)
@@ -363,6 +362,7 @@ class Mu2SLAMGenerationMixin(Seq2SeqInferenceMixin):
         return CTCPrefixLogitsProcessor(scorer, weights, config.eos_token_id, prompt_length=config.prompt_length)
 
     def _loop_processors(self, max_repeats: int | None, config, confirmed: Tensor | None) -> list[LogitsProcessor]:
+        # Without a configuration for speech: runs of equal ids are how a long sound is written.
         max_repeats = max_repeats if max_repeats is not None else getattr(config, "max_repeats", None)
         return [] if max_repeats is None else [LoopLogitsProcessor(max_repeats, self.config.eos_token_id, confirmed)]
 

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
             "without --to; texts need a model that writes speech ids"
         )
     resolve_languages(args, config, source_lang="--from", target_langs="--to")
-    from mu2slam_hf.inference.speech_output import check_speaks, speak, speak_again, write_recording
+    from mu2slam_hf.inference.pipelines.speech_output import check_speaks, speak, speak_again, write_recording
 
     voice = {"source_lang": args.source_lang, "speaker": args.speaker, "seed": args.seed}
     if args.recording is not None and not args.target_langs:

@@ -10,7 +10,7 @@ from transformers import pipeline
 
 from mu2slam_hf import Mu2SLAMFeatureExtractor, Mu2SLAMProcessor, SpeechTokenizerConfig, SpeechTokenizerModel
 from mu2slam_hf.cli import main
-from mu2slam_hf.inference.speech_output import speak, speak_again, write_recording
+from mu2slam_hf.inference.pipelines.speech_output import speak, speak_again, write_recording
 from mu2slam_hf.models.configuration_speech_synthesizer import SpeechSynthesizerConfig
 from mu2slam_hf.models.modeling_speech_synthesizer import SpeechSynthesizerModel
 from mu2slam_hf.models.processing_speech_output import SpeechSynthesizerProcessor

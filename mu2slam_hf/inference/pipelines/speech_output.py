@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Speech from texts and recordings, by way of speech ids and the speech synthesizer of a processor.
+"""Speech from texts and recordings, by way of speech ids and the speech synthesizer of a processor, and its pipeline.
 
 Shapes: n samples at 16 kHz.
 """
@@ -10,10 +10,13 @@ from typing import Any
 
 import soundfile
 import torch
+from transformers.pipelines.text_to_audio import TextToAudioPipeline
 
 from mu2slam_hf.atomic_files import atomic_path
 from mu2slam_hf.data.audio import SAMPLING_RATE, FloatArray, load_audio
 from mu2slam_hf.data.text import prepare_text
+from mu2slam_hf.inference.pipelines.base import OurModelsMixin
+from mu2slam_hf.models.modules_capabilities import Capabilities
 
 
 @torch.no_grad()
@@ -119,3 +122,28 @@ def write_recording(path: str | os.PathLike[str], waveform: FloatArray) -> None:
         raise ValueError(f"{path}: unknown format {ending.lower() or '(no ending)'}; use .wav, .flac or .ogg")
     with atomic_path(path) as temporary:
         soundfile.write(temporary, waveform, SAMPLING_RATE, format=ending)
+
+
+class Mu2SLAMTextToAudioPipeline(OurModelsMixin, TextToAudioPipeline):
+    """Speech of texts: `{"audio": (n,) float32, "sampling_rate": 16000}` for each.
+
+    Arguments of a call, among those of `generate` in `generate_kwargs` or `forward_params`: `source_lang`,
+    `target_lang`, `speaker` and `seed` of `speak`.
+    """
+
+    @staticmethod
+    def is_for(capabilities: Capabilities) -> bool:
+        """Whether the class is for a model with these capabilities."""
+        return "tts" in capabilities.tasks
+
+    def preprocess(self, text: str, **kwargs: Any) -> dict[str, Any]:
+        """The text as it is: it is prepared by `speak`."""
+        return {"text": text}
+
+    def _forward(self, model_inputs: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        options = {**kwargs["forward_params"], **kwargs["generate_kwargs"]}
+        return {"waveform": speak(self.model, self.processor, model_inputs["text"], **options)}
+
+    def postprocess(self, audio: dict[str, Any]) -> dict[str, Any]:
+        """The samples with their rate."""
+        return {"audio": audio["waveform"], "sampling_rate": SAMPLING_RATE}

@@ -1,5 +1,5 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""Configuration of the speech synthesizer, which makes a waveform of speech ids or of states of an encoder."""
+"""Configuration of the speech synthesizer, which makes a waveform of speech ids."""
 
 import math
 from typing import Any
@@ -9,7 +9,6 @@ from transformers import PreTrainedConfig, SpeechT5HifiGanConfig
 
 from .configuration_conformer import ConformerEncoderConfig, check_choice, check_positive
 
-SYNTHESIZER_INPUTS = ("ids", "states")
 VOCODERS = ("griffin_lim", "istft", "hifigan")
 SAMPLES_PER_ID = 640
 FRAMES_PER_ID = 4
@@ -43,10 +42,7 @@ class SpeechSynthesizerConfig(PreTrainedConfig):
     lengths follow from it: an id is four log-mel frames and 640 samples at 16 kHz.
 
     Args:
-        inputs (`str`, *optional*, defaults to `"ids"`): `ids`: entries of a codebook; `states`: hidden states of an
-            encoder at 25 Hz.
         num_speech_tokens (`int`, *optional*, defaults to 1024): Number of entries of the codebook.
-        input_size (`int`, *optional*): Width of the states; required for `inputs="states"`.
         encoder_config (`dict` or [`ConformerEncoderConfig`], *optional*): The layers at 25 Hz. Values that are not
             given are those of a small encoder with rotary positions and attention inside chunks of 2 seconds, which is
             the length of a training example.
@@ -69,9 +65,7 @@ class SpeechSynthesizerConfig(PreTrainedConfig):
     model_type = "mu2slam_speech_synthesizer"
     sub_configs = {"encoder_config": ConformerEncoderConfig, "frame_config": ConformerEncoderConfig}
 
-    inputs: str = "ids"
     num_speech_tokens: int = 1024
-    input_size: int | None = None
     encoder_config: dict | PreTrainedConfig | None = None
     frame_config: dict | PreTrainedConfig | None = None
     languages: list[str] | tuple[str, ...] = ("und",)
@@ -104,11 +98,8 @@ class SpeechSynthesizerConfig(PreTrainedConfig):
 
     def validate_architecture(self):
         """Part of `@strict` validation: raises ValueError for values from which no model can be built."""
-        check_choice(self, "inputs", SYNTHESIZER_INPUTS)
         check_choice(self, "vocoder", VOCODERS)
         check_positive(self, "num_speech_tokens", "griffin_lim_passes")
-        if self.inputs == "states" and (self.input_size is None or self.input_size < 1):
-            raise ValueError(f"inputs='states' requires input_size, the width of the states; got {self.input_size}.")
         if not 0 <= self.griffin_lim_momentum < 1:
             raise ValueError(f"griffin_lim_momentum must be at least 0 and below 1; got {self.griffin_lim_momentum}.")
         if self.encoder_config.position_embeddings_type == "sinusoidal":
@@ -139,4 +130,4 @@ def _complete(config: dict | PreTrainedConfig | None, defaults: dict, config_cla
     return config_class(**{**defaults, **{k: v for k, v in (config or {}).items() if k != "model_type"}})
 
 
-__all__ = ["SYNTHESIZER_INPUTS", "VOCODERS", "SpeechSynthesizerConfig"]
+__all__ = ["VOCODERS", "SpeechSynthesizerConfig"]

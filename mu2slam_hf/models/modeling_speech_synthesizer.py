@@ -1,8 +1,7 @@
 # Copyright 2026 The mu2slam_hf authors. Licensed under the Apache License, Version 2.0.
-"""The speech synthesizer: speech ids, or states of an encoder, to log-mel frames and to a waveform.
+"""The speech synthesizer: speech ids to log-mel frames and to a waveform.
 
-Shapes: B rows, N ids (25 Hz), T = 4 N log-mel frames (100 Hz), M mel bins, S = 640 N samples (16 kHz), D width of the
-states.
+Shapes: B rows, N ids (25 Hz), T = 4 N log-mel frames (100 Hz), M mel bins, S = 640 N samples (16 kHz).
 """
 
 from dataclasses import dataclass
@@ -45,7 +44,7 @@ class SpeechSynthesizerModel(PreTrainedModel):
     finds for it lose nothing, and a trained vocoder can replace it.
 
     Args:
-        config: the configuration; `config.inputs` selects ids or states, `config.vocoder` how samples are made.
+        config: the configuration; `config.vocoder` selects how samples are made.
     """
 
     config_class = SpeechSynthesizerConfig
@@ -61,10 +60,7 @@ class SpeechSynthesizerModel(PreTrainedModel):
         super().__init__(config)
         encoder_config, frame_config = config.encoder_config, config.frame_config
         width, frame_width = encoder_config.hidden_size, frame_config.hidden_size
-        if config.inputs == "ids":
-            self.embed_ids = nn.Embedding(config.num_speech_tokens, width)
-        else:
-            self.embed_states = nn.Linear(config.input_size, width)
+        self.embed_ids = nn.Embedding(config.num_speech_tokens, width)
         self.embed_languages = nn.Embedding(len(config.languages), width)
         self.embed_speakers = nn.Embedding(len(config.speakers), width)
         self.encoder = ConformerEncoder(encoder_config)
@@ -85,8 +81,8 @@ class SpeechSynthesizerModel(PreTrainedModel):
         initialize_module(module)
 
     def get_input_embeddings(self) -> nn.Module:
-        """The table of ids, or the projection of states."""
-        return self.embed_ids if self.config.inputs == "ids" else self.embed_states
+        """The table of ids."""
+        return self.embed_ids
 
     def save_pretrained(self, save_directory, *args, **kwargs):
         super().save_pretrained(save_directory, *args, **kwargs)
@@ -111,11 +107,10 @@ class SpeechSynthesizerModel(PreTrainedModel):
 
     def forward(
         self,
-        input_ids: Tensor | None = None,
+        input_ids: Tensor,
         attention_mask: Tensor | None = None,
         language_ids: Tensor | None = None,
         speaker_ids: Tensor | None = None,
-        input_states: Tensor | None = None,
         labels: Tensor | None = None,
     ) -> SpeechSynthesizerOutput:
         """Log-mel frames of a batch, and samples for given ones.
@@ -125,23 +120,10 @@ class SpeechSynthesizerModel(PreTrainedModel):
             attention_mask: `(B, N)`, 1 on real ids, 0 on padding at the end. None: every id is real.
             language_ids: `(B,)` int64 rows of `config.languages`; None for `und`.
             speaker_ids: `(B,)` int64 rows of `config.speakers`; None for `und`.
-            input_states: `(B, N, D)` float, in place of `input_ids`, if `config.inputs` is `states`.
             labels: `(B, T, M)` float log-mel frames of which a trained vocoder makes samples.
-
-        Raises:
-            ValueError: ids in place of states, or the reverse.
         """
-        given = input_ids if self.config.inputs == "ids" else input_states
-        if given is None or (input_ids is not None and input_states is not None):
-            expected = "input_ids" if self.config.inputs == "ids" else "input_states"
-            raise ValueError(f"This synthesizer reads {self.config.inputs}: pass {expected}=, and nothing else.")
-        mask = torch.ones(given.shape[:2], dtype=torch.bool, device=given.device)
-        mask = mask if attention_mask is None else attention_mask.bool()
-        if input_ids is not None:
-            states = self.embed_ids(input_ids.masked_fill(~mask, 0))
-        else:
-            # Selected, not multiplied: padding may hold NaN.
-            states = self.embed_states(torch.where(mask[..., None], given, 0.0).to(self.embed_states.weight.dtype))
+        mask = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
+        states = self.embed_ids(input_ids.masked_fill(~mask, 0))
         none = mask.new_zeros(len(mask), dtype=torch.int64)
         states = states + self.embed_languages(none if language_ids is None else language_ids)[:, None]
         states = states + self.embed_speakers(none if speaker_ids is None else speaker_ids)[:, None]
@@ -204,17 +186,16 @@ class SpeechSynthesizerModel(PreTrainedModel):
     @torch.no_grad()
     def synthesize(
         self,
-        input_ids: Tensor | None = None,
+        input_ids: Tensor,
         attention_mask: Tensor | None = None,
         language_ids: Tensor | None = None,
         speaker_ids: Tensor | None = None,
-        input_states: Tensor | None = None,
         seed: int = 0,
     ) -> Tensor:
-        """Waveforms of a batch of ids or states.
+        """Waveforms of a batch of ids.
 
         Args:
-            input_ids, attention_mask, language_ids, speaker_ids, input_states: as in `forward`.
+            input_ids, attention_mask, language_ids, speaker_ids: as in `forward`.
             seed: seed of the first phases of Griffin-Lim.
 
         Returns:
@@ -223,15 +204,14 @@ class SpeechSynthesizerModel(PreTrainedModel):
         Raises:
             ValueError: an id outside the codebook.
         """
-        if input_ids is not None:
-            real = input_ids if attention_mask is None else input_ids[attention_mask.bool()]
-            if real.numel() and not 0 <= int(real.min()) <= int(real.max()) < self.config.num_speech_tokens:
-                wrong = real[(real < 0) | (real >= self.config.num_speech_tokens)]
-                raise ValueError(
-                    f"Speech id {int(wrong[0])} is outside the codebook of this synthesizer, which has "
-                    f"{self.config.num_speech_tokens} entries (0 to {self.config.num_speech_tokens - 1})."
-                )
-        outputs = self(input_ids, attention_mask, language_ids, speaker_ids, input_states)
+        real = input_ids if attention_mask is None else input_ids[attention_mask.bool()]
+        if real.numel() and not 0 <= int(real.min()) <= int(real.max()) < self.config.num_speech_tokens:
+            wrong = real[(real < 0) | (real >= self.config.num_speech_tokens)]
+            raise ValueError(
+                f"Speech id {int(wrong[0])} is outside the codebook of this synthesizer, which has "
+                f"{self.config.num_speech_tokens} entries (0 to {self.config.num_speech_tokens - 1})."
+            )
+        outputs = self(input_ids, attention_mask, language_ids, speaker_ids)
         return self.make_waveforms(outputs.log_mel, outputs.frame_mask.sum(dim=1), seed)
 
 

@@ -114,8 +114,7 @@ class SpeechSynthesizerProcessor(SpeechOutputProcessorMixin):
 
     Args:
         feature_extractor: [`Mu2SLAMFeatureExtractor`] of the log-mel frames.
-        speech_tokenizer: [`SpeechTokenizerModel`] of the ids, saved in the subfolder `speech_tokenizer`; None for a
-            synthesizer of states.
+        speech_tokenizer: [`SpeechTokenizerModel`] of the ids, saved in the subfolder `speech_tokenizer`.
         speech_synthesizer: the [`SpeechSynthesizerModel`]; the one of the folder is set by the caller.
         chat_template: ignored; accepted because transformers passes it to every processor.
     """
@@ -173,12 +172,10 @@ def check_synthesizer(model: Any, num_speech_tokens: int | None) -> None:
     """Check that a model makes sound of the ids of a codebook.
 
     Raises:
-        ValueError: another model, one of states, or another size of the codebook.
+        ValueError: another model, or another size of the codebook.
     """
     if not isinstance(model, SpeechSynthesizerModel):
         raise ValueError(f"speech_synthesizer must be a SpeechSynthesizerModel, got {type(model).__name__}.")
-    if model.config.inputs != "ids":
-        raise ValueError("speech_synthesizer must read ids, but this one reads states of an encoder.")
     if num_speech_tokens is not None and model.config.num_speech_tokens != num_speech_tokens:
         raise ValueError(
             f"The codebook of the speech synthesizer has {model.config.num_speech_tokens} entries, that of the speech "

@@ -33,7 +33,7 @@ class SynthesisDataSection:
     Attributes:
         corpora: corpora of recordings, by a name chosen in the recipe.
         speakers: what names the voice of a recording: its `speaker`, its `lang` (one voice for each language), or
-            `none` (the voices are not told apart).
+            `none` (the voices are not distinguished).
         crop_seconds: length of a training example; longer recordings are cut at a place drawn in every epoch.
         undetermined_source_ratio: share of examples for which neither language nor voice is given, so that ids can be
             made audible without them.

@@ -43,26 +43,19 @@ def test_an_id_is_640_samples(vocoder, length):
     assert waveform.shape == (1, 640 * length) and waveform.dtype == torch.float32 and waveform.isfinite().all()
 
 
-@pytest.mark.parametrize("inputs", ["ids", "states"])
-def test_a_row_alone_and_beside_longer_ones(inputs):
-    model = make_synthesizer(inputs=inputs, input_size=8 if inputs == "states" else None)
+def test_a_row_alone_and_beside_longer_ones():
+    model = make_synthesizer()
     generator = torch.Generator().manual_seed(1)
     mask = torch.ones(2, 60, dtype=torch.int64)
     mask[1, 7:] = 0
-    if inputs == "ids":
-        given = {"input_ids": torch.randint(0, 16, (2, 60), generator=generator)}
-        given["input_ids"][1, 7:] = 10**6
-    else:
-        given = {"input_states": torch.randn(2, 60, 8, generator=generator)}
-        given["input_states"][1, 7:] = float("nan")
+    ids = torch.randint(0, 16, (2, 60), generator=generator)
+    ids[1, 7:] = 10**6
     rows = {"language_ids": torch.tensor([1, 2]), "speaker_ids": torch.tensor([1, 2])}
-    together = model.synthesize(attention_mask=mask, **given, **rows)
-    alone = model.synthesize(
-        **{name: values[1:, :7] for name, values in given.items()}, **{n: r[1:] for n, r in rows.items()}
-    )
+    together = model.synthesize(ids, mask, **rows)
+    alone = model.synthesize(ids[1:, :7], **{name: values[1:] for name, values in rows.items()})
     torch.testing.assert_close(together[1:, : 7 * 640], alone, atol=1e-4, rtol=1e-3)
     assert not together[1, 7 * 640 :].any()
-    other = model.synthesize(attention_mask=mask, **given)
+    other = model.synthesize(ids, mask)
     assert not torch.allclose(other, together)  # the voice is heard
 
 
@@ -91,8 +84,6 @@ def test_saved_loaded_and_loaded_without_an_import(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"inputs": "text"}, "inputs"),
-        ({"inputs": "states"}, "requires input_size"),
         ({"vocoder": "wavenet"}, "vocoder"),
         ({"griffin_lim_momentum": 1.0}, "griffin_lim_momentum must be at least 0 and below 1"),
         ({"languages": ["es"]}, "languages must begin with 'und'"),
@@ -106,12 +97,10 @@ def test_values_without_a_model(options, message):
         make_synthesizer(**options)
 
 
-def test_ids_outside_the_codebook_and_states_in_their_place():
+def test_ids_outside_the_codebook():
     model = make_synthesizer()
     with pytest.raises(ValueError, match="Speech id 16 is outside the codebook .* 16 entries"):
         model.synthesize(torch.tensor([[3, 16]]))
-    with pytest.raises(ValueError, match="reads ids: pass input_ids="):
-        model(input_states=torch.zeros(1, 2, 8))
 
 
 @pytest.fixture
@@ -152,8 +141,6 @@ def test_what_cannot_be_made_audible_is_said(processor):
         processor.decode_speech(ids[0], lang="de")
     with pytest.raises(ValueError, match="has 8 entries, that of the speech ids 16"):
         processor.set_speech_synthesizer(make_synthesizer(num_speech_tokens=8))
-    with pytest.raises(ValueError, match="reads states of an encoder"):
-        processor.set_speech_synthesizer(make_synthesizer(inputs="states", input_size=8))
     processor.set_speech_synthesizer(None)
     with pytest.raises(ValueError, match="mu2slam train --recipe speech_synthesizer/prompts5"):
         processor.decode_speech(ids[0])

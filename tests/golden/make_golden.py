@@ -40,6 +40,8 @@ from mu2slam_hf import (  # noqa: E402
     Mu2SLAMForRNNT,
     Mu2SLAMModel,
     Mu2SLAMRNNTConfig,
+    SpeechSynthesizerConfig,
+    SpeechSynthesizerModel,
     SpeechTokenizerConfig,
     SpeechTokenizerModel,
 )
@@ -81,6 +83,7 @@ def build_models() -> dict[str, torch.nn.Module]:
         "SpeechTokenizerModel": SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=64)),
         "Mu2SLAMForPreTraining": Mu2SLAMForPreTraining(config),
         **imported,
+        **build_synthesizers(),
         **trained_tokenizers,
         **build_mslam_models(config),
         **build_transducers(config),
@@ -119,6 +122,19 @@ def build_mslam_models(mu2slam_config: Mu2SLAMConfig) -> dict[str, torch.nn.Modu
             "MSLAMForSequenceClassification": MSLAMForSequenceClassification(config),
             "MSLAMForAudioClassification": MSLAMForAudioClassification(config),
             "MaestroForPreTraining": MaestroForPreTraining(maestro),
+        }
+
+
+def build_synthesizers() -> dict[str, torch.nn.Module]:
+    """Speech synthesizers with both vocoders of the package; names and shapes only."""
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    sizes = {"num_speech_tokens": 16, "encoder_config": small, "frame_config": small}
+    with torch.device("meta"):
+        return {
+            "SpeechSynthesizerModel griffin_lim": SpeechSynthesizerModel(SpeechSynthesizerConfig(**sizes)),
+            "SpeechSynthesizerModel istft": SpeechSynthesizerModel(
+                SpeechSynthesizerConfig(vocoder="istft", vocoder_config=small, **sizes)
+            ),
         }
 
 

@@ -42,6 +42,33 @@ class SpeechOutputProcessorMixin(SpeechTokenizerProcessorMixin):
             check_synthesizer(speech_synthesizer, self._num_speech_tokens())
         self.speech_synthesizer = speech_synthesizer
 
+    def check_speaks(
+        self, lang: str | Sequence[str | None] | None = None, speaker: str | Sequence[str | None] | None = None
+    ) -> Any:
+        """The speech synthesizer, after a check that it has languages and voices.
+
+        Args:
+            lang: as in `decode_speech`.
+            speaker: as in `decode_speech`.
+
+        Raises:
+            ValueError: there is no synthesizer, or the language or the voice is unknown.
+        """
+        synthesizer = self.speech_synthesizer
+        if synthesizer is None:
+            raise ValueError(
+                "This processor has no speech synthesizer, which makes sound of speech ids: train one by `mu2slam "
+                "train --recipe speech_synthesizer/prompts5`, then call set_speech_synthesizer("
+                "SpeechSynthesizerModel.from_pretrained(folder)) and save_pretrained."
+            )
+        codes, voices = ([item] if item is None or isinstance(item, str) else item for item in (lang, speaker))
+        for code in codes:
+            language_row(synthesizer.config, code)
+        for voice in voices:
+            if voice is not None:
+                speaker_row(synthesizer.config, voice)
+        return synthesizer
+
     def _num_speech_tokens(self) -> int | None:
         """Size of the codebook; None if it is not known."""
         tokenizer = self.speech_tokenizer
@@ -74,13 +101,7 @@ class SpeechOutputProcessorMixin(SpeechTokenizerProcessorMixin):
             ValueError: there is no synthesizer, an item has no ids, an id is outside the codebook, or the language or
                 the voice is unknown.
         """
-        synthesizer = self.speech_synthesizer
-        if synthesizer is None:
-            raise ValueError(
-                "This processor has no speech synthesizer, which makes sound of speech ids: train one by `mu2slam "
-                "train --recipe speech_synthesizer/prompts5`, then call set_speech_synthesizer("
-                "SpeechSynthesizerModel.from_pretrained(folder)) and save_pretrained."
-            )
+        synthesizer = self.check_speaks(lang, speaker)
         rows, is_single = split_id_rows(ids)
         entries = [self._codebook_entries(row) for row in rows]
         for number, row in enumerate(entries):

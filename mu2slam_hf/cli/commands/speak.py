@@ -57,8 +57,9 @@ def run(args: argparse.Namespace) -> int:
             "without --to; texts need a model that writes speech ids"
         )
     resolve_languages(args, config, source_lang="--from", target_langs="--to")
-    from mu2slam_hf.inference.pipelines.speech_output import check_speaks, speak, speak_again, write_recording
+    from mu2slam_hf.inference.pipelines.speech_output import check_sound_file, speak, speak_again, write_recording
 
+    check_sound_file(path)
     voice = {"source_lang": args.source_lang, "speaker": args.speaker, "seed": args.seed}
     if args.recording is not None and not args.target_langs:
         model, processor = load_model(args)
@@ -67,7 +68,6 @@ def run(args: argparse.Namespace) -> int:
         waveform = speak_again(processor, args.recording, **voice)
     else:
         model, processor = load_model(args, "tts" if args.recording is None else "s2st")
-        check_speaks(processor)
         source = args.text if args.recording is None else {"audio": args.recording}
         target = args.target_langs[0] if args.target_langs else None
         waveform = speak(model, processor, source, target_lang=target, **voice, **generation_arguments(args))

@@ -51,8 +51,8 @@ def speak(
             written.
         AudioError: a recording that cannot be read.
     """
-    check_speaks(processor)
     target_lang = target_lang or source_lang
+    processor.check_speaks(target_lang, speaker)
     if isinstance(source, str):
         text = prepare_text(source, processor.tokenizer, "auto")
         if not text:
@@ -90,7 +90,7 @@ def speak_again(
         ValueError: the processor has no synthesizer or no speech tokenizer, or an unknown language or voice.
         AudioError: a recording that cannot be read.
     """
-    check_speaks(processor)
+    processor.check_speaks(source_lang, speaker)
     if processor.speech_tokenizer is None:
         raise ValueError("this processor has no speech tokenizer, which turns recordings into speech ids")
     (ids,) = processor.tokenize_speech([load_audio(recording)], SAMPLING_RATE)
@@ -101,14 +101,16 @@ def speak_again(
     return waveform
 
 
-def check_speaks(processor: Any) -> None:
-    """Raises ValueError if a processor has no speech synthesizer; the message says how to get one."""
-    if getattr(processor, "speech_synthesizer", None) is None:
-        raise ValueError(
-            "this model has no speech synthesizer, which makes sound of speech ids: train one by `mu2slam train "
-            "speech_synthesizer/prompts5`, then call processor.set_speech_synthesizer(SpeechSynthesizerModel."
-            "from_pretrained(folder)) and processor.save_pretrained"
-        )
+def check_sound_file(path: str | os.PathLike[str]) -> str:
+    """The format of a sound file by the ending of its name, as libsndfile calls it.
+
+    Raises:
+        ValueError: libsndfile does not know the ending.
+    """
+    ending = Path(path).suffix.removeprefix(".").upper()
+    if ending not in soundfile.available_formats():
+        raise ValueError(f"{path}: unknown format {ending.lower() or '(no ending)'}; use .wav, .flac or .ogg")
+    return ending
 
 
 def write_recording(path: str | os.PathLike[str], waveform: FloatArray) -> None:
@@ -117,11 +119,9 @@ def write_recording(path: str | os.PathLike[str], waveform: FloatArray) -> None:
     Raises:
         ValueError: libsndfile does not know the ending.
     """
-    ending = Path(path).suffix.removeprefix(".").upper()
-    if ending not in soundfile.available_formats():
-        raise ValueError(f"{path}: unknown format {ending.lower() or '(no ending)'}; use .wav, .flac or .ogg")
+    name = check_sound_file(path)
     with atomic_path(path) as temporary:
-        soundfile.write(temporary, waveform, SAMPLING_RATE, format=ending)
+        soundfile.write(temporary, waveform, SAMPLING_RATE, format=name)
 
 
 class Mu2SLAMTextToAudioPipeline(OurModelsMixin, TextToAudioPipeline):

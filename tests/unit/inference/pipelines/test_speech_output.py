@@ -103,7 +103,9 @@ def test_what_is_missing_is_said(pair):
         speak(model, processor, " ", source_lang="es")
     bare = make_tiny_pair()[1]
     for call in (lambda: speak(model, bare, "hola"), lambda: speak_again(bare, str(RECORDING))):
-        with pytest.raises(ValueError, match="no speech synthesizer.*mu2slam train speech_synthesizer/prompts5"):
+        with pytest.raises(
+            ValueError, match="no speech synthesizer.*mu2slam train --recipe speech_synthesizer/prompts5"
+        ):
             call()
     bare.set_speech_synthesizer(make_synthesizer())
     with pytest.raises(ValueError, match="no speech tokenizer"):
@@ -137,6 +139,7 @@ def test_the_command(folder, tmp_path, capsys):
         (["speak", *options], "pass TEXT, or --recording FILE"),
         (["speak", "a", *options, "--to", "en,it"], "one file has one language"),
         (["speak", "a", *options, "--replace", "--speaker", "eva"], "speaker 'eva' is not a voice"),
+        (["speak", "a", "--output-file", str(tmp_path / "a.xyz")], "unknown format xyz"),
         (["speak", "a", "--from", "es", "--output-file", str(tmp_path / "b.wav")], "no speech synthesizer"),
     ]:
         assert main(arguments) == 1

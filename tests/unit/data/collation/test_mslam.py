@@ -17,6 +17,7 @@ MIXED = "speech text asr text speech asr asr speech"
 KEYS = {
     *("input_features", "attention_mask", "mask_time_indices", "negative_frames", "noise_seed", "text_ids"),
     *("text_attention_mask", "text_labels", "pair_speech_rows", "pair_text_rows", "ctc_labels", "record_ids"),
+    *("speech_language_ids", "text_language_ids"),
 }
 
 
@@ -63,6 +64,24 @@ def test_shapes_and_meanings_of_a_mixed_batch(seed):
     pairs = zip(batch["pair_speech_rows"].tolist(), batch["pair_text_rows"].tolist(), strict=True)
     ids = [item.drawn.example.id for item in speech]
     assert [(ids[one], texts[other]) for one, other in pairs] == [(f"asr:{n}",) * 2 for n in (2, 5, 6)]
+
+
+def test_rows_have_the_languages_that_were_drawn_and_those_unknown_to_the_processor_have_none():
+    items = make_items(MIXED, 0)
+    languages = ["und", "en", "fr", "xx"]
+    drawn = [replace(item.drawn, source_lang=languages[n % 4]) for n, item in enumerate(items)]
+    items = [replace(item, drawn=one) for item, one in zip(items, drawn, strict=True)]
+    batch, rows = make_collator()(items), list(PROCESSOR.languages)
+    expected = [rows.index(item.drawn.source_lang) if item.drawn.source_lang in rows else 0 for item in items]
+    assert {0} < set(expected)
+    is_speech = [item.waveform is not None for item in items]
+    has_text = [bool(item.drawn.targets) or item.waveform is None for item in items]
+    assert batch["speech_language_ids"].tolist() == [
+        row for row, kept in zip(expected, is_speech, strict=True) if kept
+    ]
+    assert batch["text_language_ids"].tolist() == [row for row, kept in zip(expected, has_text, strict=True) if kept]
+    alone = make_collator()([item for item, one in zip(items, is_speech, strict=True) if not one])
+    assert alone["speech_language_ids"].tolist() == [0], "one silent row"
 
 
 @pytest.mark.parametrize("seed", range(4))

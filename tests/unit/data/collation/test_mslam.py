@@ -70,7 +70,7 @@ def test_rows_have_the_languages_that_were_drawn_and_those_unknown_to_the_proces
     items = make_items(MIXED, 0)
     languages = ["und", "en", "fr", "xx"]
     drawn = [replace(item.drawn, source_lang=languages[n % 4]) for n, item in enumerate(items)]
-    items = [replace(item, drawn=changed) for item, changed in zip(items, drawn, strict=True)]
+    items = [replace(item, drawn=one) for item, one in zip(items, drawn, strict=True)]
     batch, rows = make_collator()(items), list(PROCESSOR.languages)
     expected = [rows.index(item.drawn.source_lang) if item.drawn.source_lang in rows else 0 for item in items]
     assert {0} < set(expected)
@@ -80,7 +80,7 @@ def test_rows_have_the_languages_that_were_drawn_and_those_unknown_to_the_proces
         row for row, kept in zip(expected, is_speech, strict=True) if kept
     ]
     assert batch["text_language_ids"].tolist() == [row for row, kept in zip(expected, has_text, strict=True) if kept]
-    alone = make_collator()([item for item, spoken in zip(items, is_speech, strict=True) if not spoken])
+    alone = make_collator()([item for item, one in zip(items, is_speech, strict=True) if not one])
     assert alone["speech_language_ids"].tolist() == [0], "one silent row"
 
 

@@ -133,11 +133,15 @@ def on_tones(tones, tmp_path):
                 corpus.update(manifest=str(tones), limit=10)
         if path not in HEADS:
             tree["data"].pop("languages", None)
-        if tree.get("kind") == "dual_encoder":
-            tree["model"]["language_model"] = str(save_language_model(tmp_path / "lm"))
+        if tree.get("kind") in ("dual_encoder", "speech_synthesis"):
             tokenizer = SpeechTokenizerModel(SpeechTokenizerConfig(num_codevectors_per_group=8))
             tokenizer.save_pretrained(tmp_path / "speech_tokenizer")
             tree["speech_tokenizer"] = str(tmp_path / "speech_tokenizer")
+        if tree.get("kind") == "speech_synthesis":
+            small = {"encoder_config": SIZES, "frame_config": SIZES}
+            tree["model"] = {"overrides": {"vocoder": tree["model"]["overrides"]["vocoder"], **small}}
+        elif tree.get("kind") == "dual_encoder":
+            tree["model"]["language_model"] = str(save_language_model(tmp_path / "lm"))
             tree["data"].pop("speech_ids", None)
             for task, section in tree["data"]["tasks"].items():
                 section["share"] = {"asr": 3, "mt": 1}[task]
